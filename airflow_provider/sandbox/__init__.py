@@ -1,0 +1,1 @@
+"""A runnable stand-in for the four release systems; it imports nothing from the rest of the provider."""

@@ -1,0 +1,109 @@
+"""The sandbox as one ASGI application, and as a server in a thread for tests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator
+from importlib import import_module
+from types import TracebackType
+
+import uvicorn
+from fastapi import FastAPI
+
+from airflow_provider.sandbox.control import add_control
+from airflow_provider.sandbox.core.edge import Edge
+from airflow_provider.sandbox.core.system import System
+from airflow_provider.sandbox.core.world import World
+
+TICK = 0.05
+
+
+def _kinds() -> list[type[System]]:
+    found = []
+    for module, name in (
+        ("code_stream", "CodeStreamSystem"),
+        ("service_stage", "ServiceStageSystem"),
+        ("cocktail", "CocktailSystem"),
+        ("quay", "QuaySystem"),
+    ):
+        with contextlib.suppress(ModuleNotFoundError, AttributeError):
+            found.append(getattr(import_module(f"airflow_provider.sandbox.{module}"), name))
+    return found
+
+
+def create_app(speed: float = 1.0) -> Edge:
+    """The whole sandbox: the systems, the control routes and the edge around them; ``.world`` holds the state.
+
+    :param speed: how many times faster than their nominal pace executions run
+    """
+    world = World(_kinds(), speed)
+    app = FastAPI(lifespan=lambda _: _ticking(world), openapi_url=None)
+    add_control(app, world)
+    for name, system in world.systems.items():
+        app.mount(f"/{name}", system.app)
+    return Edge(app, world)
+
+
+@contextlib.asynccontextmanager
+async def _ticking(world: World) -> AsyncIterator[None]:
+    async def run() -> None:
+        while True:
+            world.tick()
+            await asyncio.sleep(TICK)
+
+    ticker = asyncio.create_task(run())
+    yield
+    ticker.cancel()
+    world.outbox.close()
+
+
+def serve(app: Edge, **options: object) -> uvicorn.Server:
+    """A uvicorn server for the sandbox; its plain asyncio loop lets the edge reset connections."""
+    config = uvicorn.Config(
+        app,
+        loop="asyncio",
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=1,
+        **options,  # type: ignore[arg-type]
+    )
+    return uvicorn.Server(config)
+
+
+class SandboxServer:
+    """The sandbox on a free port of 127.0.0.1, in a thread, for tests.
+
+    ``with SandboxServer(speed=50) as sandbox: requests.get(f"{sandbox.url}/_sandbox/health")``
+    """
+
+    def __init__(self, speed: float = 1.0, port: int = 0) -> None:
+        self._app = create_app(speed)
+        self.world = self._app.world
+        self._socket = socket.create_server(("127.0.0.1", port))
+        self.port: int = self._socket.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._server = serve(self._app)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [self._socket]}, name="sandbox", daemon=True
+        )
+
+    def __enter__(self) -> SandboxServer:
+        self._thread.start()
+        deadline = time.monotonic() + 10
+        while not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() > deadline:
+                raise RuntimeError("the sandbox did not start")
+            time.sleep(0.01)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.should_exit = True
+        self._thread.join(10)
+        self._socket.close()

@@ -1,0 +1,106 @@
+"""Callbacks as the Cocktail server makes them: where they go, with which headers and body, in which order.
+
+Sending itself is the outbox's work; nothing here retries.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+from airflow_provider.sandbox.cocktail.models import ACCOUNT_SEQ, Build, BuildRun
+
+USER_SUFFIX = "?user-id=3&user-role=DEVOPS&user-workspace=3"
+
+
+def stored_url(callback_url: str | None) -> str:
+    """The server appends its own query; without a URL it stores the word null in front of it."""
+    return f"{callback_url or 'null'}{USER_SUFFIX}"
+
+
+@dataclass(frozen=True)
+class Message:
+    url: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+    about: str
+
+
+def messages(stored: str, body: dict[str, Any], about: str) -> list[Message]:
+    """Each of the URLs joined by ``|``; what follows the last ``?`` becomes headers, anything between is lost."""
+    found = []
+    for piece in stored.split("|"):
+        address = unquote(piece) if "%3a%2f%2f" in piece.lower() else piece
+        target, _, _ = address.partition("?")
+        query = address.rpartition("?")[2] if "?" in address else ""
+        headers = {"Content-Type": "application/json", "Accept": "application/json", **dict(parse_qsl(query))}
+        found.append(Message(target, headers, body, about))
+    return found
+
+
+def run_body(run: BuildRun, tagged_url: bool) -> dict[str, Any]:
+    data = run.view(tagged_url=tagged_url)
+    data["beginTime"] = _callback_date(run.begin)
+    data["endTime"] = _callback_date(run.end)
+    return {
+        "event": "BUILD_RUN_STATE",
+        "target": {
+            "accountSeq": ACCOUNT_SEQ,
+            "serviceSeqs": [2],
+            "buildSeq": run.build.build_seq,
+            "buildRunSeq": run.run_seq,
+        },
+        "data": {key: value for key, value in data.items() if value is not None},
+    }
+
+
+def build_body(build: Build) -> dict[str, Any]:
+    return {
+        "event": "BUILD_STATE",
+        "target": {"accountSeq": ACCOUNT_SEQ, "serviceSeqs": [2], "buildSeq": build.build_seq},
+        "data": {key: value for key, value in build.view().items() if value is not None},
+    }
+
+
+def _callback_date(at: float | None) -> str | None:
+    """The callback is written by another JSON library: offset without a colon."""
+    return None if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+
+
+class CallbackLine:
+    """One after another, as a server does that calls synchronously: the next leaves when the one before is answered."""
+
+    def __init__(self, send: Any) -> None:
+        self._send = send
+        self._waiting: deque[Message] = deque()
+        self._busy = False
+        self._held = False
+        self._lock = threading.Lock()
+
+    def hold(self) -> None:
+        self._held = True
+
+    def release(self) -> None:
+        self._held = False
+        self._next()
+
+    def add(self, message: Message) -> None:
+        with self._lock:
+            self._waiting.append(message)
+        self._next()
+
+    def _next(self) -> None:
+        with self._lock:
+            if self._busy or self._held or not self._waiting:
+                return
+            self._busy = True
+            message = self._waiting.popleft()
+        self._send(message, self._answered)
+
+    def _answered(self, _status: int | None) -> None:
+        self._busy = False
+        self._next()

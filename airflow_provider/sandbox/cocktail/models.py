@@ -1,0 +1,199 @@
+"""What the Cocktail stand-in stores: build definitions, build runs and their steps, and their views on the wire.
+
+No rules of progress (machine.py) and no refusals (rules.py) live here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+ACCOUNT_SEQ = 1
+REGISTRY_HOST = "registry.example.com"
+TERMINAL_STATES = ("DONE", "ERROR")
+RUN_STATES = ("CREATED", "RUNNING", "DONE", "ERROR")
+BUILD_STEPS = ("INIT", "CODE_DOWN", "CREATE_IMAGE")
+
+
+def record_date(at: float | None) -> str | None:
+    """Dates of the database record: a blank instead of the T and no zone."""
+    return None if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def run_date(at: float | None) -> str | None:
+    """Dates of the run itself: milliseconds and the offset with a colon."""
+    if at is None:
+        return None
+    moment = datetime.fromtimestamp(at, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}+00:00"
+
+
+@dataclass
+class Build:
+    """A build definition; ``image_name`` holds project and name as they stand in the image URL."""
+
+    build_seq: int
+    build_name: str
+    image_name: str
+    tag_name: str = "latest"
+    build_desc: str = ""
+    autotag: bool = False
+    autotag_prefix: str = "test"
+    autotag_seq_type: str = "DATETIME"
+    failing_step: str | None = None
+    yields_digest: bool = True
+    build_no: int = 0
+    created: float = 0.0
+    updated: float = 0.0
+    removed: bool = False
+
+    def view(self) -> dict[str, Any]:
+        return {
+            "useYn": "N" if self.removed else "Y",
+            "created": record_date(self.created),
+            "updated": record_date(self.updated),
+            "buildSeq": self.build_seq,
+            "buildNo": self.build_no,
+            "tagName": self.tag_name,
+            **self.shared_view(),
+        }
+
+    def shared_view(self) -> dict[str, Any]:
+        """The fields that a build and each of its runs have in common; the TLS material is always nulled."""
+        return {
+            "buildName": self.build_name,
+            "buildDesc": self.build_desc,
+            "registryName": "ops",
+            "imageName": self.image_name.rpartition("/")[2],
+            "accountSeq": ACCOUNT_SEQ,
+            "registryProjectId": 27,
+            "externalRegistrySeq": 0,
+            "buildServerHost": "topic:build-sandbox",
+            "buildServerTlsVerify": "N",
+            "buildServerCacrt": None,
+            "buildServerClientCert": None,
+            "buildServerClientKey": None,
+            "autotagUseYn": "Y" if self.autotag else "N",
+            "autotagPrefix": self.autotag_prefix,
+            "autotagSeqType": self.autotag_seq_type,
+        }
+
+
+@dataclass
+class Step:
+    step_run_seq: int
+    step_type: str
+    order: int
+    config: dict[str, Any]
+    state: str = "WAIT"
+    begin: float | None = None
+    end: float | None = None
+    log: str = ""
+
+    def view(self, run_seq: int, with_log: bool) -> dict[str, Any]:
+        return {
+            "buildStepRunSeq": self.step_run_seq,
+            "buildStepSeq": self.order,
+            "buildRunSeq": run_seq,
+            "stepType": self.step_type,
+            "stepConfig": self.config,
+            "stepState": self.state,
+            "stepOrder": self.order,
+            "logId": f"{run_seq}-{self.step_run_seq}",
+            "log": self.log if with_log and self.state in TERMINAL_STATES else None,
+            "beginTime": run_date(self.begin),
+            "endTime": run_date(self.end),
+            "runTimeBySec": int((self.end or self.begin or 0) - (self.begin or 0)),
+            "useFlag": True,
+        }
+
+
+@dataclass
+class BuildRun:
+    run_seq: int
+    build: Build
+    build_no: int
+    run_type: str
+    run_desc: str | None
+    tag: str
+    callback_url: str
+    begin: float
+    steps: list[Step]
+    state: str = "CREATED"
+    end: float | None = None
+    due: float | None = None
+    digest: str | None = None
+    size: int = 0
+    refers_to: int | None = None
+    removed: bool = False
+    states: list[dict[str, Any]] = field(default_factory=list)
+    cancels: list[float] = field(default_factory=list)
+
+    def enter(self, state: str, at: float) -> None:
+        self.state = state
+        self.states.append({"state": state, "at": at})
+        if state in TERMINAL_STATES:
+            self.end, self.due = at, None
+
+    @property
+    def finished(self) -> bool:
+        return self.state in TERMINAL_STATES
+
+    @property
+    def possible_actions(self) -> list[str]:
+        if self.state == "CREATED":
+            return ["VIEW", "BUILD", "REMOVE"]
+        if self.state == "RUNNING":
+            cancellable = self.run_type == "BUILD" and self.steps[0].state == "DONE"
+            return ["VIEW", "LOG", *(["CANCEL"] if cancellable else [])]
+        return ["VIEW", "BUILD", "LOG", "REMOVE"]
+
+    def store_result(self, reproducible: bool) -> None:
+        """Digest and size follow from the content: the image, and unless it is reproducible, the number of the run."""
+        content = f"{self.build.image_name}:{'' if reproducible else self.build_no}"
+        checksum = hashlib.sha256(content.encode())
+        self.size = 100_000_000 + int.from_bytes(checksum.digest()[:3], "big")
+        self.digest = f"sha256:{checksum.hexdigest()}" if self.build.yields_digest else None
+
+    def view(self, *, tagged_url: bool, with_steps: bool = False) -> dict[str, Any]:
+        image_url = f"{REGISTRY_HOST}/{self.build.image_name}" + (f":{self.tag}" if tagged_url else "")
+        body = {
+            "useYn": "Y",
+            "created": record_date(self.begin),
+            "updated": record_date(self.states[-1]["at"] if self.states else self.begin),
+            **self.build.shared_view(),
+            "buildRunSeq": self.run_seq,
+            "buildSeq": self.build.build_seq,
+            "buildNo": self.build_no,
+            "runType": self.run_type,
+            "runDesc": self.run_desc,
+            "runState": self.state,
+            "tagName": self.tag,
+            "callbackUrl": self.callback_url,
+            "imageUrl": image_url,
+            "imageSize": self.size,
+            "imageDigest": self.digest,
+            "pipelineSeq": 0,
+            "beginTime": run_date(self.begin),
+            "endTime": run_date(self.end),
+            "runTimeBySec": int(self.end - self.begin) if self.end is not None else 0,
+            "possibleActions": self.possible_actions,
+        }
+        if with_steps:
+            body["buildStepRuns"] = [step.view(self.run_seq, with_log=False) for step in self.steps]
+        return body
+
+    def execution(self) -> dict[str, Any]:
+        return {
+            "id": str(self.run_seq),
+            "kind": self.run_type,
+            "started_by": self.run_desc or "",
+            "state": self.state,
+            "states": list(self.states),
+            "cancels": list(self.cancels),
+            "build_seq": self.build.build_seq,
+            "build_no": self.build_no,
+            "tag": self.tag,
+        }

@@ -1,0 +1,54 @@
+"""The world: clock, journal, faults, outbox and the four systems, and what one system does to another."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+from airflow_provider.sandbox.core.clock import Clock
+from airflow_provider.sandbox.core.faults import Faults
+from airflow_provider.sandbox.core.journal import Journal
+from airflow_provider.sandbox.core.outbox import Outbox
+from airflow_provider.sandbox.core.system import System
+
+
+class World:
+    """Holds everything; ``lock`` is held while state is read or changed.
+
+    :param kinds: the classes of the systems
+    :param speed: how many times faster than their nominal pace executions run
+    """
+
+    def __init__(self, kinds: Iterable[type[System]], speed: float = 1.0) -> None:
+        self.lock = threading.RLock()
+        self.clock = Clock(speed)
+        self.journal = Journal()
+        self.faults = Faults()
+        self.outbox = Outbox(self.clock)
+        self._initial_speed = speed
+        self.systems: dict[str, System] = {kind.name: kind(self) for kind in kinds}
+        self.reset()
+
+    def reset(self, speed: float | None = None) -> None:
+        """Empties everything and loads the seed; without ``speed`` executions run at the speed given at the start."""
+        with self.lock:
+            self.clock.reset(speed or self._initial_speed)
+            self.journal.clear()
+            self.faults.clear()
+            self.outbox.reset()
+            for system in self.systems.values():
+                system.reset_switches()
+                system.reset()
+
+    def tick(self) -> None:
+        """Advances every system to now."""
+        with self.lock:
+            now = self.clock.now()
+            for system in self.systems.values():
+                system.tick(now)
+
+    def image_pushed(self, repository: str, tag: str, digest: str, size: int) -> None:
+        """An image arrived in the registry: Quay stores it, Code Stream gets a Docker registry webhook for it."""
+        with self.lock:
+            for system in self.systems.values():
+                system.image_pushed(repository, tag, digest, size)

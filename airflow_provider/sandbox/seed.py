@@ -1,0 +1,43 @@
+"""The logins and constants that the seed of each system is made of; the example DAGs and the tests use them."""
+
+from __future__ import annotations
+
+# --- code_stream ---
+CODE_STREAM_USERS = {"release-bot": "release-bot-password", "viewer": "viewer-password"}
+CODE_STREAM_DOMAIN = "example.com"
+CODE_STREAM_REFRESH_TOKEN = "sandbox-refresh-token"
+
+# --- service_stage ---
+SERVICE_STAGE_KEYS = {"SANDBOXACCESSKEY0001": "sandbox-secret-key-0001"}
+SERVICE_STAGE_USER = "release-bot"
+SERVICE_STAGE_PASSWORD = "release-bot-password"
+SERVICE_STAGE_DOMAIN = "sandbox-account"
+SERVICE_STAGE_REGION = "sandbox-1"
+SERVICE_STAGE_PROJECT_ID = "77b6a44cba5143ab91d13ab9a8ff44fd"
+
+# --- cocktail ---
+
+# --- quay ---
+
+
+def logins(url: str) -> dict[str, list[str]]:
+    """What the sandbox prints at its start: the logins of each system; ``url`` is that of the server."""
+    return {
+        "code_stream": [
+            f"url {url}/code_stream",
+            *(f"login {user}  password {password}" for user, password in CODE_STREAM_USERS.items()),
+            f"domain {CODE_STREAM_DOMAIN} (optional)  refresh_token {CODE_STREAM_REFRESH_TOKEN}",
+        ],
+        "service_stage": [
+            f"url {url}/service_stage  iam_url {url}/service_stage/iam",
+            *(f"access key {key}  secret key {secret}" for key, secret in SERVICE_STAGE_KEYS.items()),
+            f"IAM user {SERVICE_STAGE_USER}  password {SERVICE_STAGE_PASSWORD}  domain_name {SERVICE_STAGE_DOMAIN}",
+            f"region {SERVICE_STAGE_REGION}  project_id {SERVICE_STAGE_PROJECT_ID}",
+        ],
+        "cocktail": [
+            f"url {url}/cocktail",
+        ],
+        "quay": [
+            f"url {url}/quay",
+        ],
+    }
