@@ -1,0 +1,1 @@
+"""The four HTTP APIs in plain Python. Nothing here imports Airflow."""

@@ -1,0 +1,90 @@
+"""What all four clients do alike: look executions up in bulk, cancel, find a start whose answer was lost."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+from airflow_provider.clients.transport import Transport
+from airflow_provider.exceptions import (
+    BadRequestError,
+    Call,
+    NotFoundError,
+    PermissionDeniedError,
+    ReleasePipelineError,
+)
+from airflow_provider.execution import Execution, ExecutionRef
+
+Intent = Mapping[str, Any]
+"""JSON written down before a start, by which the client recognises its own execution later.
+
+Always holds ``kind`` (as in the reference), ``marker`` (a text that no other start has) and ``since`` (epoch seconds
+before the start); the rest belongs to the client.
+"""
+
+Observation = Execution | ReleasePipelineError
+
+
+class ReleaseClient(ABC):
+    """A client of one system: built from plain values, no I/O in its constructor, safe to use from several threads."""
+
+    system: ClassVar[str]
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.transport.close()
+
+    @abstractmethod
+    def check(self) -> str:
+        """Call something harmless that needs the credentials; returns one line about what answered.
+
+        :raises ReleasePipelineError: by cause.
+        """
+
+    @abstractmethod
+    def look(self, ref: ExecutionRef) -> Execution:
+        """What ``ref`` is doing now.
+
+        :raises NotFoundError: it is not there, or no longer.
+        """
+
+    def fetch(self, refs: Sequence[ExecutionRef]) -> list[Observation]:
+        """Look many up in as few requests as the API allows: for each, in order, the execution or its own error.
+
+        :raises ReleasePipelineError: an error that concerns all of them (credentials, network, throttling).
+        """
+        return [self._look_or_error(ref) for ref in refs]
+
+    @abstractmethod
+    def cancel(self, ref: ExecutionRef, reason: str) -> None:
+        """Ask the system, once, to end exactly this execution; returns when it was accepted or is over already."""
+
+    @abstractmethod
+    def find_started(self, intent: Intent) -> Execution | None:
+        """The execution that a start with this intent led to, if there is one; never somebody else's."""
+
+    def bad_request(self, summary: str) -> BadRequestError:
+        """An error about an argument, found before anything was sent."""
+        return BadRequestError(summary, call=Call(system=self.system))
+
+    def _look_or_error(self, ref: ExecutionRef) -> Observation:
+        try:
+            return self.look(ref)
+        except ReleasePipelineError as error:
+            if not concerns_one_execution(error):
+                raise
+            return error
+
+
+def concerns_one_execution(error: ReleasePipelineError) -> bool:
+    """Whether an error of a read says something about that execution only, and not about the whole connection."""
+    return isinstance(error, (NotFoundError, BadRequestError, PermissionDeniedError))

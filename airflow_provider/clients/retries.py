@@ -1,0 +1,68 @@
+"""When a request may be sent again, and after how long. Pure decisions: no clock, no sleep, no I/O."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from tenacity import RetryCallState
+
+from airflow_provider.exceptions import (
+    AuthenticationError,
+    Effect,
+    ReleasePipelineError,
+    ServerUnavailableError,
+    ThrottledError,
+    UnexpectedResponseError,
+)
+
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 30.0
+"""Seconds. Who asks for more is not waited for inside one call: the caller gets the error with its ``retry_after``."""
+
+_WORTH_ANOTHER_READ = (ServerUnavailableError, ThrottledError, UnexpectedResponseError)
+
+
+def may_repeat_read(error: BaseException) -> bool:
+    """Whether a request without effect is worth another try."""
+    return isinstance(error, _WORTH_ANOTHER_READ) and _waits_short_enough(error)
+
+
+def may_repeat_write(error: BaseException) -> bool:
+    """Whether a request with an effect may be sent again: only if it certainly did nothing yet."""
+    if not isinstance(error, ReleasePipelineError) or isinstance(error, AuthenticationError):
+        return False
+    return error.effect is Effect.NONE and _waits_short_enough(error)
+
+
+def pause(state: RetryCallState) -> float:
+    """Seconds until the next try: what the vendor asked for, else doubling with full jitter."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = getattr(error, "retry_after", None)
+    if asked is not None:
+        return float(asked)
+    ceiling = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (state.attempt_number - 1))
+    return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - spreads retries, protects nothing
+
+
+def parse_retry_after(value: str | None, now: datetime | None = None) -> float | None:
+    """Seconds that a ``Retry-After`` header asks for: a number or an HTTP date; ``None`` if absent or unreadable."""
+    if not value:
+        return None
+    text = value.strip()
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        pass
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
+
+
+def _waits_short_enough(error: ReleasePipelineError) -> bool:
+    return error.retry_after is None or error.retry_after <= LONGEST_PAUSE

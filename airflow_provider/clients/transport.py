@@ -1,0 +1,403 @@
+"""One HTTP session for a client: time limits, retries, renewal of credentials, redaction, and errors by cause.
+
+What a path means, and what an answer means beyond its HTTP status, belongs to the clients.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import cookiejar
+from typing import Any, NoReturn
+from urllib.parse import urljoin, urlsplit
+
+import requests
+import tenacity
+from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+
+from airflow_provider import __version__
+from airflow_provider.clients import retries
+from airflow_provider.clients.auth import Auth, NoAuth
+from airflow_provider.clients.redaction import Redactor
+from airflow_provider.clients.urls import Params, query
+from airflow_provider.exceptions import (
+    AuthenticationError,
+    BadRequestError,
+    Call,
+    ConflictError,
+    Effect,
+    NotFoundError,
+    PermissionDeniedError,
+    ReleasePipelineError,
+    ServerUnavailableError,
+    ThrottledError,
+    UnexpectedResponseError,
+)
+
+ATTEMPTS = 4
+CONNECT_TIMEOUT = 10.0
+LONGEST_MESSAGE = 500
+MOST_REDIRECTS = 3
+READS = frozenset({"GET", "HEAD"})
+REQUEST_ID_HEADERS = ("X-Request-Id", "X-IAM-Trace-Id")
+USER_AGENT = f"airflow-provider-release-pipelines/{__version__}"
+
+_BY_STATUS: dict[int, type[ReleasePipelineError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    405: NotFoundError,
+    408: ServerUnavailableError,
+    409: ConflictError,
+    429: ThrottledError,
+}
+_EFFECT_BY_STATUS = {401: Effect.NONE, 408: Effect.UNKNOWN, 429: Effect.NONE}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer whose body was read.
+
+    :param data: the decoded JSON; ``None`` for an empty body; the text where the body is no JSON.
+    :param is_json: whether ``data`` was decoded.
+    """
+
+    status: int
+    headers: CaseInsensitiveDict[str]
+    data: Any
+    is_json: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VendorError:
+    """What a vendor's error body says.
+
+    :param cause: the error class, where the body knows better than the HTTP status.
+    :param effect: the effect, where the body knows better than the HTTP status.
+    """
+
+    code: str | None = None
+    message: str | None = None
+    request_id: str | None = None
+    cause: type[ReleasePipelineError] | None = None
+    effect: Effect | None = None
+
+
+def read_common_error(answer: Answer) -> VendorError | None:
+    """Read the error shapes that several systems use; ``None`` for a good answer."""
+    if 200 <= answer.status < 300:
+        return None
+    body = answer.data if isinstance(answer.data, dict) else {}
+    nested = body.get("error")
+    if isinstance(nested, dict):
+        body = nested
+    code = _first(body, "error_code", "errorCode", "code", "error_type", "messageId")
+    message = _first(body, "error_msg", "errorMsg", "message", "detail", "error_message", "serverMessage", "error")
+    if not body and isinstance(answer.data, str) and not _looks_like_html(answer.data):
+        message = answer.data.strip() or None
+    return VendorError(code=code, message=message, request_id=_first(body, "request_id", "requestId", "serverErrorId"))
+
+
+ErrorReader = Callable[[Answer], VendorError | None]
+"""Reads a vendor's error out of an answer of any status; ``None`` means that the answer is a good one."""
+
+
+class Transport:
+    """Sends the requests of one client. Safe to use from several threads; does no I/O before its first request.
+
+    :param system: named in every error.
+    :param base_url: scheme, host, port and the path below which the API lives.
+    :param timeout: seconds for one attempt, connecting apart (at most 10).
+    :param verify: ``True``, ``False`` or the path of a CA bundle.
+    :param max_connections: connections kept and used at once.
+    :param attempts: tries for one call; 1 leaves repeating to the caller.
+    :param headers: sent with every request.
+    :param read_error: reads the system's own error bodies.
+    :param on_secret: told every secret that is obtained at run time.
+    """
+
+    def __init__(
+        self,
+        system: str,
+        base_url: str,
+        *,
+        timeout: float = 30.0,
+        verify: bool | str = True,
+        max_connections: int = 8,
+        attempts: int = ATTEMPTS,
+        headers: Mapping[str, str] | None = None,
+        read_error: ErrorReader = read_common_error,
+        on_secret: Callable[[str], None] | None = None,
+    ) -> None:
+        self.system = system
+        self.base_url = base_url.rstrip("/")
+        self.auth: Auth = NoAuth()
+        self.redact = Redactor(on_secret)
+        self._timeout = timeout
+        self._verify = verify
+        self._attempts = attempts
+        self._read_error = read_error
+        self._session = requests.Session()
+        self._session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json", **(headers or {})})
+        # A cookie would make one thread's request depend on another's answer.
+        self._session.cookies.set_policy(cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+        for scheme in ("http://", "https://"):
+            self._session.mount(
+                scheme, HTTPAdapter(pool_connections=4, pool_maxsize=max_connections, max_retries=0, pool_block=True)
+            )
+
+    def close(self) -> None:
+        self._session.close()
+
+    def get(self, path: str, params: Params | None = None, **options: Any) -> Any:
+        """The decoded body of a GET. ``options`` as for :meth:`request`."""
+        return self.request("GET", path, params, **options).data
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        params: Params | None = None,
+        *,
+        body: object = None,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        auth: Auth | None = None,
+        safe_to_repeat: bool | None = None,
+        attempts: int | None = None,
+        json_expected: bool = True,
+    ) -> Answer:
+        """Send a request and return its good answer.
+
+        :param path: escaped, below the base URL; or a whole URL.
+        :param body: sent as JSON, encoded once: a signature covers the very bytes.
+        :param form: sent as a form instead.
+        :param auth: instead of the client's own.
+        :param safe_to_repeat: whether it may be sent again after it may have arrived; default: for GET and HEAD.
+        :param attempts: instead of the client's own.
+        :param json_expected: whether a body that is no JSON is an error (an empty one never is).
+        :raises ReleasePipelineError: every failure, by cause.
+        """
+        url = path if "://" in path else self.base_url + path
+        if text := query(params):
+            url = f"{url}?{text}"
+        data, content_type = _encode(body, form)
+        all_headers = dict(headers or {})
+        if content_type:
+            all_headers.setdefault("Content-Type", content_type)
+        request = requests.Request(method, url, headers=all_headers, data=data, auth=auth or self.auth)
+        repeatable = method in READS if safe_to_repeat is None else safe_to_repeat
+        retrying = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(attempts or self._attempts),
+            wait=retries.pause,
+            retry=tenacity.retry_if_exception(retries.may_repeat_read if repeatable else retries.may_repeat_write),
+            reraise=True,
+        )
+        return retrying(self._attempt, request, json_expected)
+
+    def _attempt(self, request: requests.Request, json_expected: bool) -> Answer:
+        prepared = self._prepare(request)
+        answer = self._send(prepared)
+        if answer.status == 401 and isinstance(request.auth, Auth) and request.auth.renew(prepared):
+            prepared = self._prepare(request)
+            answer = self._send(prepared)
+        for _ in range(MOST_REDIRECTS):
+            if answer.status not in (301, 302, 303, 307, 308):
+                break
+            prepared = self._prepare(self._redirected(request, prepared, answer))
+            answer = self._send(prepared)
+        return self._judge(prepared, answer, json_expected)
+
+    def _prepare(self, request: requests.Request) -> requests.PreparedRequest:
+        try:
+            return self._session.prepare_request(request)
+        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
+            raise BadRequestError(
+                f"the URL of the connection cannot be used: {self.redact(str(error))}", call=Call(system=self.system)
+            ) from None
+        except requests.exceptions.InvalidHeader:
+            raise BadRequestError(
+                "a header of the connection holds characters that no header may hold", call=Call(system=self.system)
+            ) from None
+
+    def _send(self, prepared: requests.PreparedRequest) -> Answer:
+        settings = self._session.merge_environment_settings(prepared.url, {}, True, self._verify, None)
+        deadline = time.monotonic() + self._timeout
+        try:
+            response = self._session.send(
+                prepared,
+                timeout=(min(CONNECT_TIMEOUT, self._timeout), self._timeout),
+                allow_redirects=False,
+                **settings,
+            )
+            with response:
+                content = self._read(prepared, response, deadline)
+        except requests.exceptions.RequestException as error:
+            self._raise_for_lost_answer(prepared, error)
+        return _decode(response.status_code, response.headers, content)
+
+    def _read(self, prepared: requests.PreparedRequest, response: requests.Response, deadline: float) -> bytes:
+        chunks = []
+        for chunk in response.iter_content(65536):
+            chunks.append(chunk)
+            # The read time limit of `requests` starts anew with each packet: a slow drip would never end.
+            if time.monotonic() > deadline:
+                raise requests.exceptions.ReadTimeout(f"no whole answer in {self._timeout:g} s")
+        return b"".join(chunks)
+
+    def _raise_for_lost_answer(self, prepared: requests.PreparedRequest, error: Exception) -> NoReturn:
+        cause: type[ReleasePipelineError] = ServerUnavailableError
+        effect = Effect.NONE if _never_arrived(error) else Effect.UNKNOWN
+        host = urlsplit(prepared.url or "").netloc.rpartition("@")[2]
+        if isinstance(error, requests.exceptions.SSLError) and effect is Effect.NONE:
+            summary = (
+                f"TLS with {host} failed: {_innermost(error)}. "
+                "If its certificate is your own authority's, give the CA bundle in the connection's extra `verify`"
+            )
+        elif isinstance(error, requests.exceptions.ConnectTimeout):
+            summary = f"no connection to {host} within {min(CONNECT_TIMEOUT, self._timeout):g} s"
+        elif isinstance(error, requests.exceptions.Timeout):
+            summary = f"no whole answer from {host} within {self._timeout:g} s"
+        elif effect is Effect.NONE:
+            summary = f"cannot connect to {host}: {_innermost(error)}"
+        else:
+            summary = f"the connection to {host} broke before the whole answer came: {_innermost(error)}"
+        raise cause(self.redact(summary), call=self._call(prepared), effect=effect) from None
+
+    def _redirected(
+        self, request: requests.Request, prepared: requests.PreparedRequest, answer: Answer
+    ) -> requests.Request:
+        target = urljoin(prepared.url or "", answer.headers.get("Location", ""))
+        here, there = urlsplit(prepared.url or ""), urlsplit(target)
+        keeps_method = answer.status in (307, 308) or request.method in READS
+        if (here.scheme, here.netloc) != (there.scheme, there.netloc) or not keeps_method:
+            raise UnexpectedResponseError(
+                f"refused to follow a redirect to {there.scheme}://{there.netloc}{there.path}: "
+                "give the URL of the API itself in the connection's host",
+                call=self._call(prepared, answer),
+            )
+        return requests.Request(request.method, target, headers=request.headers, data=request.data, auth=request.auth)
+
+    def _judge(self, prepared: requests.PreparedRequest, answer: Answer, json_expected: bool) -> Answer:
+        is_html = isinstance(answer.data, str) and _looks_like_html(answer.data)
+        if 200 <= answer.status < 300 and not answer.is_json and (json_expected or is_html) and answer.data is not None:
+            raise UnexpectedResponseError(
+                "the answer is an HTML page, not JSON: does the connection's host name the API?"
+                if is_html
+                else "the answer is broken JSON",
+                call=self._call(prepared, answer),
+                effect=Effect.UNKNOWN,
+            )
+        vendor = self._read_error(answer)
+        if vendor is None:
+            return answer
+        cause = vendor.cause or _BY_STATUS.get(answer.status)
+        if cause is None:
+            cause = (
+                ServerUnavailableError
+                if answer.status >= 500
+                else BadRequestError
+                if 400 <= answer.status < 500
+                else UnexpectedResponseError
+            )
+        effect = vendor.effect or _EFFECT_BY_STATUS.get(answer.status)
+        if effect is None:
+            effect = Effect.UNKNOWN if answer.status >= 500 else Effect.REFUSED
+        raise cause(
+            _SUMMARIES.get(cause, "the call failed") + (" (the answer is an HTML page)" if is_html else ""),
+            call=self._call(prepared, answer, vendor),
+            effect=effect,
+            retry_after=retries.parse_retry_after(answer.headers.get("Retry-After")),
+        )
+
+    def _call(
+        self, prepared: requests.PreparedRequest, answer: Answer | None = None, vendor: VendorError | None = None
+    ) -> Call:
+        vendor = vendor or VendorError()
+        request_id = vendor.request_id
+        if answer and not request_id:
+            request_id = next((answer.headers[name] for name in REQUEST_ID_HEADERS if name in answer.headers), None)
+        message = self.redact(vendor.message) if vendor.message else None
+        if message and len(message) > LONGEST_MESSAGE:
+            message = message[:LONGEST_MESSAGE] + "..."
+        return Call(
+            system=self.system,
+            method=prepared.method,
+            path=self.redact(urlsplit(prepared.url or "").path),
+            status=answer.status if answer else None,
+            code=vendor.code,
+            message=message,
+            request_id=request_id,
+        )
+
+
+_SUMMARIES: dict[type[ReleasePipelineError], str] = {
+    AuthenticationError: "the credentials of the connection are not accepted",
+    PermissionDeniedError: "the credentials of the connection do not allow this",
+    NotFoundError: "not found",
+    BadRequestError: "the request was refused",
+    ConflictError: "the system's state does not allow this",
+    ThrottledError: "too many requests",
+    ServerUnavailableError: "the system cannot answer now",
+    UnexpectedResponseError: "an answer that this API does not give",
+}
+
+
+def _encode(body: object, form: Mapping[str, str] | None) -> tuple[Any, str | None]:
+    if body is not None:
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(), "application/json"
+    return (dict(form), "application/x-www-form-urlencoded") if form is not None else (None, None)
+
+
+def _decode(status: int, headers: CaseInsensitiveDict[str], content: bytes) -> Answer:
+    if not content.strip():
+        return Answer(status, headers, None, is_json=False)
+    try:
+        return Answer(status, headers, json.loads(content), is_json=True)
+    except ValueError:
+        return Answer(status, headers, content.decode("utf-8", "replace"), is_json=False)
+
+
+def _looks_like_html(text: str) -> bool:
+    return text.lstrip()[:1] == "<"
+
+
+def _first(body: Mapping[str, Any], *names: str) -> str | None:
+    for name in names:
+        if (value := body.get(name)) not in (None, "") and not isinstance(value, (dict, list)):
+            return str(value)
+    return None
+
+
+def _never_arrived(error: Exception) -> bool:
+    if isinstance(error, (requests.exceptions.ConnectTimeout, requests.exceptions.ProxyError)):
+        return True
+    if isinstance(error, requests.exceptions.SSLError):
+        # A handshake that fails sends nothing; a connection that ends inside TLS may have carried the request.
+        return not any(isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) for cause in _causes(error))
+    return any(type(cause).__name__ in ("NewConnectionError", "NameResolutionError") for cause in _causes(error))
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error and everything wrapped inside it, in whichever way `requests` and `urllib3` wrapped it."""
+    found: list[BaseException] = []
+    left: list[object] = [error]
+    while left:
+        item = left.pop()
+        if isinstance(item, BaseException) and item not in found:
+            found.append(item)
+            left.extend([*item.args, getattr(item, "reason", None), item.__cause__])
+    return found
+
+
+def _innermost(error: BaseException) -> str:
+    """The system's own words (``Connection refused``) from under the wrappers."""
+    for cause in reversed(_causes(error)):
+        if isinstance(cause, OSError) and not isinstance(cause, requests.exceptions.RequestException) and str(cause):
+            return str(cause.strerror or cause)
+    return type(error).__name__

@@ -1,0 +1,44 @@
+"""How a call's path and query are written: escaped once, checked before anything is sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from airflow_provider.exceptions import BadRequestError
+
+_VARIABLE = re.compile(r"\{(\+?)(\w+)\}")
+
+Params = Mapping[str, Any]
+
+
+def path(template: str, /, **values: object) -> str:
+    """Fill a path template: ``{x}`` is one segment (a slash in it is escaped), ``{+x}`` may span several.
+
+    :raises BadRequestError: a value is empty or has an empty or dot segment: the call would reach something else.
+    """
+
+    def fill(match: re.Match[str]) -> str:
+        spans, name = match.groups()
+        text = "" if values[name] is None else str(values[name])
+        for segment in text.split("/") if spans else [text]:
+            if not segment.strip() or segment in (".", ".."):
+                raise BadRequestError(f"{name} must not be empty or hold an empty or dot segment, but is {text!r}")
+        return quote(text, safe="/~" if spans else "~")
+
+    return _VARIABLE.sub(fill, template)
+
+
+def query(params: Params | None) -> str:
+    """Write a query: ``%20`` for blanks, ``None`` left out, lists repeated, booleans ``true`` and ``false``."""
+    pairs: list[str] = []
+    for key, value in (params or {}).items():
+        values = value if isinstance(value, (list, tuple)) else [value]
+        pairs.extend(f"{quote(key, safe='~$')}={quote(_text(item), safe='~')}" for item in values if item is not None)
+    return "&".join(pairs)
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
