@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 # --- code_stream ---
 CODE_STREAM_USERS = {"release-bot": "release-bot-password", "viewer": "viewer-password"}
 CODE_STREAM_DOMAIN = "example.com"
@@ -16,6 +18,14 @@ SERVICE_STAGE_REGION = "sandbox-1"
 SERVICE_STAGE_PROJECT_ID = "77b6a44cba5143ab91d13ab9a8ff44fd"
 
 # --- cocktail ---
+COCKTAIL_TOKEN = "sandbox-cocktail-token"
+COCKTAIL_TOKEN_NAME = "release-bot"
+COCKTAIL_BUILDS: tuple[dict[str, Any], ...] = (
+    {"build_seq": 12, "build_name": "shop", "image_name": "acme/shop"},
+    {"build_seq": 13, "build_name": "shop-autotag", "image_name": "acme/shop-autotag", "autotag": True},
+    {"build_seq": 14, "build_name": "broken", "image_name": "acme/broken", "failing_step": "CREATE_IMAGE"},
+    {"build_seq": 15, "build_name": "no-digest", "image_name": "acme/no-digest", "yields_digest": False},
+)
 
 # --- quay ---
 
@@ -35,7 +45,8 @@ def logins(url: str) -> dict[str, list[str]]:
             f"region {SERVICE_STAGE_REGION}  project_id {SERVICE_STAGE_PROJECT_ID}",
         ],
         "cocktail": [
-            f"url {url}/cocktail",
+            f"url {url}/cocktail  API token {COCKTAIL_TOKEN}",
+            *(f"build {build['build_seq']}  {build['build_name']}" for build in COCKTAIL_BUILDS),
         ],
         "quay": [
             f"url {url}/quay",

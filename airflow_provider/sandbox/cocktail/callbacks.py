@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -74,18 +75,28 @@ def _callback_date(at: float | None) -> str | None:
 class CallbackLine:
     """One after another, as a server does that calls synchronously: the next leaves when the one before is answered."""
 
-    def __init__(self, send: Any) -> None:
+    def __init__(self, send: Callable[[Message, Callable[[int | None], None]], None]) -> None:
         self._send = send
         self._waiting: deque[Message] = deque()
         self._busy = False
-        self._held = False
         self._lock = threading.Lock()
 
     def hold(self) -> None:
-        self._held = True
+        """Nothing leaves by itself until ``release``."""
+        with self._lock:
+            self._busy = True
+
+    def deliver_first(self, send_now: Callable[[Message], None]) -> None:
+        """Delivers what waits at this moment, in the caller's thread."""
+        with self._lock:
+            first = list(self._waiting)
+            self._waiting.clear()
+        for message in first:
+            send_now(message)
 
     def release(self) -> None:
-        self._held = False
+        with self._lock:
+            self._busy = False
         self._next()
 
     def add(self, message: Message) -> None:
@@ -95,12 +106,8 @@ class CallbackLine:
 
     def _next(self) -> None:
         with self._lock:
-            if self._busy or self._held or not self._waiting:
+            if self._busy or not self._waiting:
                 return
             self._busy = True
             message = self._waiting.popleft()
-        self._send(message, self._answered)
-
-    def _answered(self, _status: int | None) -> None:
-        self._busy = False
-        self._next()
+        self._send(message, lambda _status: self.release())

@@ -25,7 +25,7 @@ def start(run: BuildRun, now: float, seconds: Callable[[str], float]) -> None:
 def advance(run: BuildRun, now: float, seconds: Callable[[str], float], fails: Callable[[BuildRun, str], bool]) -> int:
     """Move ``run`` up to ``now``; returns how many steps began (each is announced by a callback).
 
-    The end of the run itself is left to the caller: a run whose last step is over has ``due`` None and is still RUNNING.
+    The end of the run is left to the caller: after its last step ``due`` is None and the run still RUNNING.
     """
     begun = 0
     while run.due is not None and run.due <= now:

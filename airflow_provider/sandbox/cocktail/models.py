@@ -6,9 +6,11 @@ No rules of progress (machine.py) and no refusals (rules.py) live here.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+from airflow_provider.sandbox.core.execution import Track
 
 ACCOUNT_SEQ = 1
 REGISTRY_HOST = "registry.example.com"
@@ -121,19 +123,21 @@ class BuildRun:
     callback_url: str
     begin: float
     steps: list[Step]
-    state: str = "CREATED"
+    track: Track
     end: float | None = None
     due: float | None = None
     digest: str | None = None
+    pushed_digest: str = ""
     size: int = 0
     refers_to: int | None = None
     removed: bool = False
-    states: list[dict[str, Any]] = field(default_factory=list)
-    cancels: list[float] = field(default_factory=list)
+
+    @property
+    def state(self) -> str:
+        return self.track.state
 
     def enter(self, state: str, at: float) -> None:
-        self.state = state
-        self.states.append({"state": state, "at": at})
+        self.track.enter(state, at)
         if state in TERMINAL_STATES:
             self.end, self.due = at, None
 
@@ -150,19 +154,20 @@ class BuildRun:
             return ["VIEW", "LOG", *(["CANCEL"] if cancellable else [])]
         return ["VIEW", "BUILD", "LOG", "REMOVE"]
 
-    def store_result(self, reproducible: bool) -> None:
+    def store_result(self, reproducible: bool, no_digest: bool) -> None:
         """Digest and size follow from the content: the image, and unless it is reproducible, the number of the run."""
         content = f"{self.build.image_name}:{'' if reproducible else self.build_no}"
         checksum = hashlib.sha256(content.encode())
         self.size = 100_000_000 + int.from_bytes(checksum.digest()[:3], "big")
-        self.digest = f"sha256:{checksum.hexdigest()}" if self.build.yields_digest else None
+        self.pushed_digest = f"sha256:{checksum.hexdigest()}"
+        self.digest = self.pushed_digest if self.build.yields_digest and not no_digest else None
 
     def view(self, *, tagged_url: bool, with_steps: bool = False) -> dict[str, Any]:
         image_url = f"{REGISTRY_HOST}/{self.build.image_name}" + (f":{self.tag}" if tagged_url else "")
         body = {
             "useYn": "Y",
             "created": record_date(self.begin),
-            "updated": record_date(self.states[-1]["at"] if self.states else self.begin),
+            "updated": record_date(self.track.since),
             **self.build.shared_view(),
             "buildRunSeq": self.run_seq,
             "buildSeq": self.build.build_seq,
@@ -186,14 +191,4 @@ class BuildRun:
         return body
 
     def execution(self) -> dict[str, Any]:
-        return {
-            "id": str(self.run_seq),
-            "kind": self.run_type,
-            "started_by": self.run_desc or "",
-            "state": self.state,
-            "states": list(self.states),
-            "cancels": list(self.cancels),
-            "build_seq": self.build.build_seq,
-            "build_no": self.build_no,
-            "tag": self.tag,
-        }
+        return self.track.as_dict() | {"build_seq": self.build.build_seq, "build_no": self.build_no, "tag": self.tag}
