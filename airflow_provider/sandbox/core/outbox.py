@@ -40,13 +40,14 @@ class Outbox:
         system: str,
         about: str,
         timeout: float,
+        follow_redirects: bool = False,
         on_done: Callable[[int | None], None] | None = None,
     ) -> None:
         """Queues one POST; ``about`` says what it tells, ``timeout`` is in seconds."""
         generation = self._generation
 
         def deliver() -> None:
-            status = self._deliver(url, json_body, headers, system, about, timeout, generation)
+            status = self._deliver(url, json_body, headers, system, about, timeout, generation, follow_redirects)
             if on_done is not None and generation == self._generation:
                 on_done(status)
 
@@ -88,13 +89,16 @@ class Outbox:
         about: str,
         timeout: float,
         generation: int,
+        follow_redirects: bool = False,
     ) -> int | None:
         at = self._clock.now()
         status, error = None, None
         try:
             with requests.Session() as session:
                 session.trust_env = False
-                reply = session.post(url, json=json_body, headers=headers, timeout=timeout, allow_redirects=False)
+                reply = session.post(
+                    url, json=json_body, headers=headers, timeout=timeout, allow_redirects=follow_redirects
+                )
             status = reply.status_code
         except (requests.RequestException, ValueError) as failure:
             error = type(failure).__name__

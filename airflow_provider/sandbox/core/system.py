@@ -16,7 +16,7 @@ EXPIRED = "sandbox.expired"
 
 
 class System(ABC):
-    """One stand-in. Subclasses set ``name``, ``SWITCHES`` (name -> default; ``CHOICES``: its only values) and ``self.app``.
+    """One stand-in. Subclasses set ``name``, ``SWITCHES`` (name -> default), ``CHOICES`` (its values) and ``self.app``.
 
     Everything but ``app`` is called while ``world.lock`` is held.
     """

@@ -1,0 +1,154 @@
+"""What Code Stream holds after a reset: pipelines, a webhook whose token has expired, events of the last days."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider.sandbox.code_stream.events import REFUSED_DELIVERY
+
+if TYPE_CHECKING:
+    from airflow_provider.sandbox.code_stream.system import CodeStreamSystem
+
+HOUR = 3600
+USER = "release-bot"
+MARKER = "seed"
+EXPIRED_WEBHOOK_TOKEN = "sandbox-expired-refresh-token"
+# High enough that waits by the thousand run side by side; a pipeline of its own shows the queue.
+CONCURRENCY = 1000
+
+
+def _ci(name: str) -> tuple[str, dict[str, Any]]:
+    return name, {"type": "CI", "input": {}, "endpoints": {}, "ignoreFailure": False}
+
+
+def _shop(*prod: tuple[str, dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "enabled": True,
+        "state": "RELEASED",
+        "concurrency": CONCURRENCY,
+        "description": "Builds and deploys the shop",
+        "input": {"tag": "latest"},
+        "_inputMeta": {"tag": {"description": "image tag", "mandatory": True}},
+        "output": {"deployed": "${input.tag}"},
+        "options": ["DOCKER_TRIGGER"],
+        "stageOrder": ["Build", "Prod"],
+        "stages": {
+            "Build": {"taskOrder": ["Unit,Lint"], "tasks": dict([_ci("Unit"), _ci("Lint")])},
+            "Prod": {"taskOrder": [name for name, _ in prod], "tasks": dict(prod)},
+        },
+    }
+
+
+def _smoke() -> dict[str, Any]:
+    return {
+        "enabled": True,
+        "state": "RELEASED",
+        "concurrency": CONCURRENCY,
+        "stageOrder": ["Test"],
+        "stages": {"Test": {"taskOrder": ["Smoke"], "tasks": dict([_ci("Smoke")])}},
+    }
+
+
+def load(system: CodeStreamSystem) -> None:
+    """Fills an empty system."""
+    deploy = ("Deploy", {"type": "REST", "input": {}, "endpoints": {}, "ignoreFailure": False})
+    approve = (
+        "Approve",
+        {
+            "type": "UserOperation",
+            "input": {
+                "summary": "Deploy the shop to production?",
+                "description": "",
+                "approvers": [USER],
+                "expiration": 3,
+                "expirationUnit": "DAYS",
+            },
+        },
+    )
+    pipelines = system.pipelines
+    shop = pipelines.create("Deploy shop", "retail", _shop(deploy), USER)
+    pipelines.create("Deploy shop with approval", "retail", _shop(approve, deploy), USER)
+    pipelines.create("Disabled pipeline", "retail", _shop(deploy) | {"enabled": False}, USER)
+    failing = pipelines.create("Always fails", "retail", _shop(deploy), USER)
+    system.scripts[("retail", "Always fails", "Prod.Deploy")] = {"fails": "Script execution failed."}
+    pipelines.create("Smoke test", "retail", _smoke(), USER)
+    pipelines.create("Smoke test", "wholesale", _smoke(), USER)
+    system.registry_webhooks.create(
+        "shop-images",
+        "retail",
+        {
+            "enabled": True,
+            "endpoint": "registry",
+            "pipeline": "Deploy shop",
+            "input": {"tag": "${tag}"},
+            "repoName": "acme/shop",
+            "tagNamePattern": ".*",
+            "imageNameRegExPattern": ".*",
+            "serverType": "DockerHub",
+            "slug": "acme/shop",
+            "refreshToken": EXPIRED_WEBHOOK_TOKEN,
+            "secretToken": "sandbox-secret-token",
+        },
+        USER,
+    )
+    system.git_webhooks.create(
+        "push-shop",
+        "retail",
+        {
+            "endpoint": "git",
+            "serverType": "GITLAB",
+            "repoName": "shop",
+            "branchName": "master",
+            "eventCategory": "PUSH",
+            "pipeline": "Deploy shop",
+            "input": {},
+            "refreshToken": EXPIRED_WEBHOOK_TOKEN,
+            "secretToken": "sandbox-secret-token",
+            "serverWebhookId": "192837465",
+        },
+        USER,
+    )
+    listener = {"apiToken": "sandbox-gerrit-token", "endpoint": "gerrit", "connected": True, "description": ""}
+    system.gerrit_listeners.create("gerrit", "retail", listener, USER)
+    system.gerrit_triggers.create(
+        "shop-changes",
+        "retail",
+        {
+            "branch": "master",
+            "gerritProject": "shop",
+            "listener": "gerrit",
+            "enabled": True,
+            "configurations": [
+                {"eventType": "patchset-created", "pipeline": "Deploy shop", "input": {"tag": "change"}},
+            ],
+        },
+        USER,
+    )
+    now = system.now
+    completed = system.insert_finished(shop.id, at=now - 5 * HOUR, inputs={"tag": "1.4.1"})
+    failed = system.insert_finished(failing.id, at=now - 4 * HOUR, status="FAILED", inputs={"tag": "1.4.2"})
+    for kind, fields in (
+        ("docker", {"tag": "1.4.3"}),
+        ("git", {"commitId": "4be2f10", "subject": "Fix checkout"}),
+        ("gerrit", {"changeNumber": 18824}),
+    ):
+        tag = str(fields.get("tag", "latest"))
+        names = {"name": f"{kind}-shop", "project": "retail"}
+        linked = system.events.deliver(
+            kind, **names, pipeline="Deploy shop", inputs={"tag": tag}, refused="", at=now - 5 * HOUR
+        )
+        linked.execution, linked.execution_snapshot = completed, "STARTED"
+        broken = system.events.deliver(
+            kind, **names, pipeline="Always fails", inputs={"tag": tag}, refused="", at=now - 4 * HOUR
+        )
+        broken.execution, broken.execution_snapshot = failed, "STARTED"
+        for hours in (2, 30):
+            system.events.deliver(
+                kind,
+                **names,
+                pipeline="Deploy shop",
+                fields=fields,
+                inputs={"tag": tag},
+                refused=REFUSED_DELIVERY,
+                at=now - hours * HOUR,
+            )
