@@ -14,7 +14,7 @@ from airflow_provider.clients.redaction import Redactor
 from airflow_provider.exceptions import Effect, ReleasePipelineError
 
 RENEW_BEFORE = 60.0
-"""Seconds before its end at which a token is replaced, so that it does not end on the way."""
+"""Seconds before its end at which a token is replaced, or at half of a short life: it must not end on the way."""
 
 
 class Auth(AuthBase):
@@ -64,6 +64,7 @@ class TokenAuth(Auth):
         self._redact = redact
         self._lock = threading.Lock()
         self._token: Token | None = None
+        self._renew_at = 0.0
 
     @abstractmethod
     def login(self) -> Token:
@@ -83,7 +84,7 @@ class TokenAuth(Auth):
 
     def _current(self) -> Token:
         with self._lock:
-            if self._token is None or self._token.expires_at - RENEW_BEFORE <= time.time():
+            if self._token is None or self._renew_at <= time.time():
                 try:
                     token = self.login()
                 except ReleasePipelineError as error:
@@ -93,4 +94,6 @@ class TokenAuth(Auth):
                     raise
                 self._redact.add(token.value)
                 self._token = token
+                lifetime = token.expires_at - time.time()
+                self._renew_at = token.expires_at - min(RENEW_BEFORE, lifetime / 2)
             return self._token

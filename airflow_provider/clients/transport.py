@@ -16,6 +16,7 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 import tenacity
+import urllib3
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
@@ -103,6 +104,8 @@ def read_common_error(answer: Answer) -> VendorError | None:
     return VendorError(code=code, message=message, request_id=_first(body, "request_id", "requestId", "serverErrorId"))
 
 
+Decoder = Callable[[bytes], Any]
+
 ErrorReader = Callable[[Answer], VendorError | None]
 """Reads a vendor's error out of an answer of any status; ``None`` means that the answer is a good one."""
 
@@ -137,6 +140,7 @@ class Transport:
         self.system = system
         self.base_url = base_url.rstrip("/")
         self.auth: Auth = NoAuth()
+        self.max_connections = max_connections
         self.redact = Redactor(on_secret)
         self._timeout = timeout
         self._verify = verify
@@ -171,16 +175,18 @@ class Transport:
         safe_to_repeat: bool | None = None,
         attempts: int | None = None,
         json_expected: bool = True,
+        decode: Decoder = json.loads,
     ) -> Answer:
         """Send a request and return its good answer.
 
         :param path: escaped, below the base URL; or a whole URL.
-        :param body: sent as JSON, encoded once: a signature covers the very bytes.
+        :param body: sent as JSON, encoded once: a signature covers the very bytes. Bytes are sent as they are.
         :param form: sent as a form instead.
         :param auth: instead of the client's own.
         :param safe_to_repeat: whether it may be sent again after it may have arrived; default: for GET and HEAD.
         :param attempts: instead of the client's own.
         :param json_expected: whether a body that is no JSON is an error (an empty one never is).
+        :param decode: decodes a good body, for long lists of which few fields are needed; raises ``ValueError``.
         :raises ReleasePipelineError: every failure, by cause.
         """
         url = path if "://" in path else self.base_url + path
@@ -198,34 +204,32 @@ class Transport:
             retry=tenacity.retry_if_exception(retries.may_repeat_read if repeatable else retries.may_repeat_write),
             reraise=True,
         )
-        return retrying(self._attempt, request, json_expected)
+        return retrying(self._attempt, request, json_expected, decode)
 
-    def _attempt(self, request: requests.Request, json_expected: bool) -> Answer:
-        prepared = self._prepare(request)
-        answer = self._send(prepared)
-        if answer.status == 401 and isinstance(request.auth, Auth) and request.auth.renew(prepared):
+    def _attempt(self, request: requests.Request, json_expected: bool, decode: Decoder) -> Answer:
+        may_renew, redirects_left = True, MOST_REDIRECTS
+        while True:
             prepared = self._prepare(request)
-            answer = self._send(prepared)
-        for _ in range(MOST_REDIRECTS):
-            if answer.status not in (301, 302, 303, 307, 308):
-                break
-            prepared = self._prepare(self._redirected(request, prepared, answer))
-            answer = self._send(prepared)
-        return self._judge(prepared, answer, json_expected)
+            answer = self._send(prepared, decode)
+            if answer.status == 401 and may_renew and isinstance(request.auth, Auth):
+                may_renew = False
+                if request.auth.renew(prepared):
+                    continue
+            elif answer.status in (301, 302, 303, 307, 308) and redirects_left:
+                redirects_left -= 1
+                request = self._redirected(request, prepared, answer)
+                continue
+            return self._judge(prepared, answer, json_expected)
 
     def _prepare(self, request: requests.Request) -> requests.PreparedRequest:
         try:
             return self._session.prepare_request(request)
-        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
-            raise BadRequestError(
-                f"the URL of the connection cannot be used: {self.redact(str(error))}", call=Call(system=self.system)
-            ) from None
         except requests.exceptions.InvalidHeader:
-            raise BadRequestError(
-                "a header of the connection holds characters that no header may hold", call=Call(system=self.system)
-            ) from None
+            raise self._unusable("a header of the connection holds characters that no header may hold") from None
+        except requests.exceptions.RequestException as error:
+            raise self._unusable(f"the URL of the connection cannot be used: {error}") from None
 
-    def _send(self, prepared: requests.PreparedRequest) -> Answer:
+    def _send(self, prepared: requests.PreparedRequest, decode: Decoder) -> Answer:
         settings = self._session.merge_environment_settings(prepared.url, {}, True, self._verify, None)
         deadline = time.monotonic() + self._timeout
         try:
@@ -236,38 +240,47 @@ class Transport:
                 **settings,
             )
             with response:
-                content = self._read(prepared, response, deadline)
-        except requests.exceptions.RequestException as error:
+                content = self._read(response, deadline)
+        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
+            raise self._unusable(f"the URL of the connection cannot be used: {error}") from None
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
             self._raise_for_lost_answer(prepared, error)
-        return _decode(response.status_code, response.headers, content)
+        except ValueError:
+            # The original text shows the header, which may be the credentials.
+            raise self._unusable("a header of the connection holds characters that no header may hold") from None
+        except OSError as error:
+            raise self._unusable(f"the CA bundle in the connection's extra `verify` cannot be used: {error}") from None
+        return _decode(response.status_code, response.headers, content, decode)
 
-    def _read(self, prepared: requests.PreparedRequest, response: requests.Response, deadline: float) -> bytes:
+    def _read(self, response: requests.Response, deadline: float) -> bytes:
         chunks = []
-        for chunk in response.iter_content(65536):
+        while chunk := response.raw.read1(65536, decode_content=True):
             chunks.append(chunk)
             # The read time limit of `requests` starts anew with each packet: a slow drip would never end.
             if time.monotonic() > deadline:
-                raise requests.exceptions.ReadTimeout(f"no whole answer in {self._timeout:g} s")
+                raise requests.exceptions.ReadTimeout
         return b"".join(chunks)
 
+    def _unusable(self, summary: str) -> BadRequestError:
+        return BadRequestError(self.redact(summary), call=Call(system=self.system))
+
     def _raise_for_lost_answer(self, prepared: requests.PreparedRequest, error: Exception) -> NoReturn:
-        cause: type[ReleasePipelineError] = ServerUnavailableError
         effect = Effect.NONE if _never_arrived(error) else Effect.UNKNOWN
         host = urlsplit(prepared.url or "").netloc.rpartition("@")[2]
-        if isinstance(error, requests.exceptions.SSLError) and effect is Effect.NONE:
+        if _is_tls_failure(error):
             summary = (
                 f"TLS with {host} failed: {_innermost(error)}. "
                 "If its certificate is your own authority's, give the CA bundle in the connection's extra `verify`"
             )
         elif isinstance(error, requests.exceptions.ConnectTimeout):
             summary = f"no connection to {host} within {min(CONNECT_TIMEOUT, self._timeout):g} s"
-        elif isinstance(error, requests.exceptions.Timeout):
+        elif isinstance(error, (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError)):
             summary = f"no whole answer from {host} within {self._timeout:g} s"
         elif effect is Effect.NONE:
             summary = f"cannot connect to {host}: {_innermost(error)}"
         else:
             summary = f"the connection to {host} broke before the whole answer came: {_innermost(error)}"
-        raise cause(self.redact(summary), call=self._call(prepared), effect=effect) from None
+        raise ServerUnavailableError(self.redact(summary), call=self._call(prepared), effect=effect) from None
 
     def _redirected(
         self, request: requests.Request, prepared: requests.PreparedRequest, answer: Answer
@@ -349,16 +362,19 @@ _SUMMARIES: dict[type[ReleasePipelineError], str] = {
 
 
 def _encode(body: object, form: Mapping[str, str] | None) -> tuple[Any, str | None]:
+    if isinstance(body, bytes):
+        return body, None
     if body is not None:
         return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(), "application/json"
     return (dict(form), "application/x-www-form-urlencoded") if form is not None else (None, None)
 
 
-def _decode(status: int, headers: CaseInsensitiveDict[str], content: bytes) -> Answer:
+def _decode(status: int, headers: CaseInsensitiveDict[str], content: bytes, decode: Decoder) -> Answer:
     if not content.strip():
         return Answer(status, headers, None, is_json=False)
     try:
-        return Answer(status, headers, json.loads(content), is_json=True)
+        data = decode(content) if 200 <= status < 300 else json.loads(content)
+        return Answer(status, headers, data, is_json=True)
     except ValueError:
         return Answer(status, headers, content.decode("utf-8", "replace"), is_json=False)
 
@@ -377,10 +393,16 @@ def _first(body: Mapping[str, Any], *names: str) -> str | None:
 def _never_arrived(error: Exception) -> bool:
     if isinstance(error, (requests.exceptions.ConnectTimeout, requests.exceptions.ProxyError)):
         return True
-    if isinstance(error, requests.exceptions.SSLError):
-        # A handshake that fails sends nothing; a connection that ends inside TLS may have carried the request.
-        return not any(isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) for cause in _causes(error))
-    return any(type(cause).__name__ in ("NewConnectionError", "NameResolutionError") for cause in _causes(error))
+    # Of the failures inside TLS only that of the server's certificate is certain to come before the request.
+    before_sending = (urllib3.exceptions.NewConnectionError, ssl.SSLCertVerificationError)
+    return any(isinstance(cause, before_sending) for cause in _causes(error))
+
+
+def _is_tls_failure(error: Exception) -> bool:
+    """A connection that merely ends inside TLS is a lost answer and no failure of TLS."""
+    if not isinstance(error, (requests.exceptions.SSLError, urllib3.exceptions.SSLError)):
+        return False
+    return not any(isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) for cause in _causes(error))
 
 
 def _causes(error: BaseException) -> list[BaseException]:
