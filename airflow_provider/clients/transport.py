@@ -80,6 +80,8 @@ class VendorError:
 
     :param cause: the error class, where the body knows better than the HTTP status.
     :param effect: the effect, where the body knows better than the HTTP status.
+    :param summary: what to say to a person, where the body tells more than its cause.
+    :param retry_after: seconds to wait, where the system asks for them without a ``Retry-After``.
     """
 
     code: str | None = None
@@ -87,6 +89,8 @@ class VendorError:
     request_id: str | None = None
     cause: type[ReleasePipelineError] | None = None
     effect: Effect | None = None
+    summary: str | None = None
+    retry_after: float | None = None
 
 
 def read_common_error(answer: Answer) -> VendorError | None:
@@ -321,11 +325,13 @@ class Transport:
         effect = vendor.effect or _EFFECT_BY_STATUS.get(answer.status)
         if effect is None:
             effect = Effect.UNKNOWN if answer.status >= 500 else Effect.REFUSED
+        asked = retries.parse_retry_after(answer.headers.get("Retry-After"))
+        summary = vendor.summary or _SUMMARIES.get(cause, "the call failed")
         raise cause(
-            _SUMMARIES.get(cause, "the call failed") + (" (the answer is an HTML page)" if is_html else ""),
+            self.redact(summary) + (" (the answer is an HTML page)" if is_html else ""),
             call=self._call(prepared, answer, vendor),
             effect=effect,
-            retry_after=retries.parse_retry_after(answer.headers.get("Retry-After")),
+            retry_after=vendor.retry_after if asked is None else asked,
         )
 
     def _call(
