@@ -1,0 +1,434 @@
+"""The build API of Cocktail Cloud: start a build run, watch it, cancel it, read its log.
+
+What answers mean is in cocktail_answers.py and cocktail_executions.py, which paths there are in cocktail_paths.py.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from airflow_provider.clients import cocktail_answers as answers
+from airflow_provider.clients.auth import HeaderAuth
+from airflow_provider.clients.base import Intent, Observation, ReleaseClient
+from airflow_provider.clients.cocktail_executions import (
+    KIND,
+    SYSTEM,
+    Json,
+    execution_of,
+    has_autotag,
+    reference,
+    state_of,
+)
+from airflow_provider.clients.cocktail_paths import Paths
+from airflow_provider.clients.transport import ATTEMPTS, Transport
+from airflow_provider.clients.urls import Params
+from airflow_provider.exceptions import (
+    AuthenticationError,
+    BadRequestError,
+    Call,
+    ConflictError,
+    ConnectionConfigError,
+    Effect,
+    NotFoundError,
+    PermissionDeniedError,
+    ReleasePipelineError,
+    ServerUnavailableError,
+    UnexpectedResponseError,
+)
+from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
+
+log = logging.getLogger(__name__)
+
+_SECRET_FIELDS = ("buildServerCacrt", "buildServerClientCert", "buildServerClientKey")
+_ANY_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_COCKTAIL_TAG = re.compile(r"[a-z0-9](?:[a-z0-9_.-]*[a-z0-9])?")
+_LATEST_CANCEL = timedelta(minutes=1)
+"""How far the clocks that wrote a run's end and its cancel's begin may be apart."""
+
+
+class CocktailClient(ReleaseClient):
+    """:param base_url: of the installation, without the prefix.
+    :param token: made in the Cocktail UI; it carries a scope per call and lists of client addresses.
+    :param auth_header: the header that carries the token.
+    :param auth_scheme: the word before the token; "" sends the token alone.
+    :param api_prefix: in front of every path.
+    :param paths: other templates for some of ``cocktail_paths.DEFAULTS``, with ``{build_seq}`` or
+        ``{build_run_seq}``; ``None`` or "" says that the installation does not publish that one.
+    :param headers: sent with every request.
+    :raises ConnectionConfigError: one of these values cannot be used.
+    """
+
+    system: ClassVar[str] = SYSTEM
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        token: str,
+        auth_header: str = "Authorization",
+        auth_scheme: str = "Bearer",
+        api_prefix: str = "/v1",
+        paths: Mapping[str, str | None] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 30.0,
+        verify: bool | str = True,
+        max_connections: int = 8,
+        attempts: int = ATTEMPTS,
+        on_secret: Callable[[str], None] | None = None,
+    ) -> None:
+        if not token:
+            raise ConnectionConfigError("the API token (password) is missing", call=Call(system=SYSTEM))
+        super().__init__(
+            Transport(
+                self.system,
+                base_url,
+                timeout=timeout,
+                verify=verify,
+                max_connections=max_connections,
+                attempts=attempts,
+                headers=headers,
+                read_error=answers.read_error,
+                on_secret=on_secret,
+            )
+        )
+        self.transport.redact.add(token)
+        self.transport.auth = HeaderAuth(auth_header, f"{auth_scheme} {token}".strip())
+        self._token_end = answers.token_end(token)
+        self._paths = Paths(api_prefix, paths or {})
+        self._status_is_missing = False
+
+    # --- the vendor's operations
+
+    def run_build(
+        self,
+        build_seq: int | str,
+        *,
+        tag_name: str | None = None,
+        description: str | None = None,
+        callback_url: str | None = None,
+    ) -> Execution:
+        """Start a run of a build ("Run build" of the Open API reference); it goes on after the answer.
+
+        :param build_seq: number of the build definition, not of a run.
+        :param tag_name: tag of the image; may be left out only where the build's autotag is on, and is not used there.
+        :param description: free text, kept as ``runDesc``.
+        :param callback_url: told each change of state; must have no query, because Cocktail would lose it.
+        :raises ConflictError: the build runs already (effect none), or an earlier run used the tag (effect refused).
+        :raises ThrottledError: the account's limit of parallel builds is reached; nothing was started.
+        """
+        build_seq = self._number("build_seq", build_seq)
+        self._check_callback(callback_url)
+        if tag_name:
+            self._check_tag(tag_name)
+        else:
+            self._require_autotag(build_seq)
+        # The document calls the callback optional, the server may refuse a call without it: always send one.
+        params = {"tagName": tag_name or None, "description": description, "callbackUrl": callback_url or ""}
+        try:
+            run = self._object("run", self._send("run", params, build_seq=build_seq))
+        except ServerUnavailableError as error:
+            if answers.build_error_number(error.code) != "006":
+                raise
+            raise NotFoundError(f"the server could not read build_seq {build_seq}", call=error.call) from None
+        execution = execution_of(run, reference("", build_seq, tag_name or ""))
+        if execution.state is ExecutionState.SUCCEEDED:
+            # The vendor's own example shows DONE here, for a build that takes a minute: only a later read is final.
+            return replace(execution, state=ExecutionState.RUNNING, finished_at=None)
+        return execution
+
+    def cancel_run(self, build_run_seq: int | str, *, callback_url: str | None = None) -> Json:
+        """Ask for the end of a run; the answer is the new CANCEL run, at whose end the original becomes ERROR."""
+        build_run_seq = self._number("build_run_seq", build_run_seq)
+        self._check_callback(callback_url)
+        params = {"callbackUrl": callback_url or ""}
+        return self._object("cancel", self._send("cancel", params, build_run_seq=build_run_seq))
+
+    def get_build_run(self, build_run_seq: int | str) -> Json:
+        """One run with its steps.
+
+        :raises NotFoundError: there is no such run, or no longer.
+        """
+        build_run_seq = self._number("build_run_seq", build_run_seq)
+        data = self._send("status", build_run_seq=build_run_seq)
+        if data is None:
+            raise self._not_found("status", f"there is no build run {build_run_seq}, or no longer")
+        run = self._object("status", data)
+        if answers.number_text(run.get("buildRunSeq")) != build_run_seq:
+            raise self._unexpected("status", f"asked for build run {build_run_seq}, got {run.get('buildRunSeq')}")
+        return run
+
+    def list_build_runs(self, build_seq: int | str) -> list[Json]:
+        """All runs of a build, newest first, without their steps; also those of type CANCEL and REMOVE."""
+        build_seq = self._number("build_seq", build_seq)
+        params = None if self._paths.names_build("list") else {"buildSeq": build_seq}
+        data = self._send("list", params, build_seq=build_seq)
+        if not isinstance(data, (list, type(None))):
+            raise self._unexpected("list", "the answer is not a list of build runs")
+        return [self._object("list", run) for run in data or []]
+
+    def get_build_run_log(self, build_run_seq: int | str) -> Json:
+        """The log of a run by steps (``buildRunLogs``); a text may come when its step is over, at the end, or never."""
+        build_run_seq = self._number("build_run_seq", build_run_seq)
+        data = self._send("log", build_run_seq=build_run_seq)
+        if data is None:
+            raise self._not_found("log", f"there is no log of build run {build_run_seq}")
+        return self._object("log", data)
+
+    def get_build(self, build_seq: int | str) -> Json | None:
+        """A build definition; ``None`` where the installation does not publish it or the token may not read it.
+
+        :raises NotFoundError: there is no such build.
+        """
+        build_seq = self._number("build_seq", build_seq)
+        try:
+            data = self._send("build", build_seq=build_seq)
+        except ReleasePipelineError as error:
+            if _is_path_missing(error):
+                return None
+            raise
+        if data is None:
+            raise self._not_found("build", f"there is no build {build_seq}")
+        return self._object("build", data)
+
+    # --- executions
+
+    def check(self) -> str:
+        refused: list[ReleasePipelineError] = []
+        for use in ("list", "status", "build"):
+            params = {"buildSeq": "0"} if use == "list" else None
+            try:
+                self._send(use, params, attempts=1, build_seq="0", build_run_seq="0")
+            except ReleasePipelineError as error:
+                if _is_path_missing(error):
+                    refused.append(error)
+                    continue
+                # Nothing has the number 0, and the server may call that an error: it did accept the token.
+                if error.status != 200 or error.code is None:
+                    raise
+            return f"Cocktail Cloud accepts the token ({self._paths.method(use)} {self._paths.template(use)})"
+        raise self._no_way("no call but the start of a build could be tried", refused)
+
+    def look(self, ref: ExecutionRef) -> Execution:
+        run_seq = self._run_seq(ref)
+        run = self._find_run(run_seq, ref.get("build_seq", ""))
+        execution = execution_of(run, ref)
+        if state_of(run) is ExecutionState.FAILED and (canceling := self._canceling_run(execution)):
+            return replace(execution, state=ExecutionState.CANCELED, message=f"canceled by build run {canceling}")
+        return execution
+
+    def fetch(self, refs: Sequence[ExecutionRef]) -> list[Observation]:
+        sharing = Counter(ref.get("build_seq", "") for ref in refs)
+        listed: dict[str, Json] = {}
+        for build_seq, count in sharing.items():
+            if build_seq and count > 1:
+                listed.update(self._listed(build_seq))
+        return [self._from_list(ref, listed) or self._look_or_error(ref) for ref in refs]
+
+    def cancel(self, ref: ExecutionRef, reason: str) -> None:
+        run_seq = self._run_seq(ref)
+        try:
+            self.cancel_run(run_seq)
+        except ReleasePipelineError as error:
+            if error.effect is not Effect.REFUSED or _is_path_missing(error):
+                raise
+            # "Not running" has no known code, and its text may be Korean: only the run itself tells.
+            if not state_of(self._find_run(run_seq, ref.get("build_seq", ""))).is_terminal:
+                raise
+
+    def find_started(self, intent: Intent) -> Execution | None:
+        if intent["kind"] != KIND:
+            raise self.bad_request(f"kind must be {KIND!r}, not {intent['kind']!r}")
+        build_seq, marker = self._number("build_seq", intent["build_seq"]), str(intent["marker"])
+        try:
+            runs = self.list_build_runs(build_seq)
+        except ReleasePipelineError as error:
+            if _is_path_missing(error):
+                raise self._no_way("cannot tell whether an earlier attempt started the build", [error]) from None
+            raise
+        ours = [run for run in runs if run.get("runType") == "BUILD" and marker in str(run.get("runDesc") or "")]
+        if len(ours) > 1:
+            numbers = ", ".join(answers.number_text(run.get("buildRunSeq")) for run in ours)
+            raise ConflictError(
+                f"build runs {numbers} all carry the marker of this start: which one to follow is for a person to say",
+                call=Call(system=SYSTEM),
+            )
+        return execution_of(ours[0], reference("", build_seq, str(intent.get("tag") or ""))) if ours else None
+
+    # --- inside: finding runs
+
+    def _find_run(self, run_seq: str, build_seq: str) -> Json:
+        """One run by its number; where that path is missing, out of the list of its build."""
+        refused: list[ReleasePipelineError] = []
+        if not self._status_is_missing or not build_seq:
+            try:
+                return self.get_build_run(run_seq)
+            except ReleasePipelineError as error:
+                if not _is_path_missing(error):
+                    raise
+                refused.append(error)
+        if not build_seq:
+            raise self._no_way(f"cannot read build run {run_seq}, nor a list without its build_seq", refused)
+        try:
+            runs = self.list_build_runs(build_seq)
+        except ReleasePipelineError as error:
+            self._status_is_missing = False
+            if _is_path_missing(error):
+                raise self._no_way(f"cannot read build run {run_seq}", [*refused, error]) from None
+            raise
+        self._status_is_missing = True
+        for run in runs:
+            if answers.number_text(run.get("buildRunSeq")) == run_seq:
+                return run
+        raise self._not_found("list", f"build {build_seq} has no build run {run_seq}, or no longer")
+
+    def _listed(self, build_seq: str) -> dict[str, Json]:
+        return {answers.number_text(run.get("buildRunSeq")): run for run in self._list_if_published(build_seq)}
+
+    def _list_if_published(self, build_seq: str) -> list[Json]:
+        try:
+            return self.list_build_runs(build_seq)
+        except ReleasePipelineError as error:
+            if _is_path_missing(error):
+                return []
+            raise
+
+    def _from_list(self, ref: ExecutionRef, listed: Mapping[str, Json]) -> Observation | None:
+        run = listed.get(ref["id"])
+        # A list tells no steps, and a failure is explained by them.
+        if run is None or state_of(run) is ExecutionState.FAILED:
+            return None
+        try:
+            return execution_of(run, ref)
+        except BadRequestError as error:
+            return error
+
+    def _canceling_run(self, execution: Execution) -> str | None:
+        """The CANCEL run that ended this one. There is no canceled state: such a run is in ERROR like a failed one."""
+        begin, end, build_seq = execution.started_at, execution.finished_at, execution.ref["build_seq"]
+        if not build_seq or not begin:
+            return None
+        for run in self._list_if_published(build_seq):
+            asked = answers.parse_time(run.get("beginTime"))
+            if run.get("runType") != "CANCEL" or run.get("runState") != "DONE" or not asked:
+                continue
+            if asked < begin or (end and asked > end + _LATEST_CANCEL):
+                continue
+            run_seq = answers.number_text(run.get("buildRunSeq"))
+            # A build has one run at a time, so a cancel in its time is its cancel, unless it names another.
+            if self._run_canceled_by(run, run_seq) in ("", execution.id):
+                return run_seq
+        return None
+
+    def _run_canceled_by(self, cancel: Json, run_seq: str) -> str:
+        if not cancel.get("buildStepRuns"):
+            try:
+                cancel = self.get_build_run(run_seq)
+            except ReleasePipelineError as error:
+                if not isinstance(error, NotFoundError) and not _is_path_missing(error):
+                    raise
+        for step in cancel.get("buildStepRuns") or []:
+            if match := re.search(r"refBuildRunSeq\W+(\d+)", str(step.get("stepConfig"))):
+                return match[1]
+        return ""
+
+    # --- inside: calls and checks
+
+    def _send(self, use: str, params: Params | None = None, *, attempts: int | None = None, **values: str) -> Any:
+        path = self._paths.fill(use, values)
+        try:
+            answer = self.transport.request(self._paths.method(use), path, params, attempts=attempts)
+        except (AuthenticationError, PermissionDeniedError) as error:
+            raise self._explain_refusal(error) from None
+        return answers.unwrap(answer.data)
+
+    def _explain_refusal(self, error: ReleasePipelineError) -> ReleasePipelineError:
+        if self._token_end is None or self._token_end > datetime.now(UTC):
+            return error
+        return AuthenticationError(
+            f"the API token ended at {self._token_end.isoformat()}: make a new one in Cocktail Cloud and store it as "
+            "the connection's password",
+            call=error.call,
+            effect=error.effect,
+        )
+
+    def _object(self, use: str, data: Any) -> Json:
+        if not isinstance(data, dict):
+            raise self._unexpected(use, "the answer holds no JSON object")
+        return {key: value for key, value in data.items() if key not in _SECRET_FIELDS}
+
+    def _number(self, name: str, value: object) -> str:
+        text = str(value).strip()
+        if not (text.isascii() and text.isdecimal()) or int(text) == 0:
+            raise self.bad_request(f"{name} must be a number of 1 or more, not {value!r}")
+        return str(int(text))
+
+    def _run_seq(self, ref: ExecutionRef) -> str:
+        if ref.get("kind") != KIND:
+            raise self.bad_request(f"kind must be {KIND!r}, not {ref.get('kind')!r}")
+        return self._number("build_run_seq", ref["id"])
+
+    def _check_tag(self, tag_name: str) -> None:
+        if not _ANY_TAG.fullmatch(tag_name):
+            raise self.bad_request(f"tag_name {tag_name!r} is no image tag (letters, digits, '_', '.', '-', up to 128)")
+        if not _COCKTAIL_TAG.fullmatch(tag_name):
+            log.warning(
+                "tag_name %r breaks Cocktail's rule for the tags of builds (lower-case letters, digits, '-', '.', '_'; "
+                "a letter or digit first and last)",
+                tag_name,
+            )
+
+    def _check_callback(self, callback_url: str | None) -> None:
+        if not callback_url:
+            return
+        parts = urlsplit(callback_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise self.bad_request("callback_url must be a whole http or https URL")
+        if any(mark in callback_url.upper() for mark in ("?", "|", "%3A%2F%2F")):
+            raise self.bad_request("callback_url must hold no '?', '|' or '%3A%2F%2F': Cocktail takes it apart there")
+
+    def _require_autotag(self, build_seq: str) -> None:
+        build = self.get_build(build_seq)
+        if build is None:
+            raise self.bad_request("tag_name is missing, and this connection cannot read whether autotag is on")
+        if not has_autotag(build):
+            raise self.bad_request(
+                f"tag_name is missing, and build {build_seq} has autotag off: the image would be tagged 'null'"
+            )
+
+    def _not_found(self, use: str, summary: str) -> NotFoundError:
+        return NotFoundError(summary, call=self._call(use))
+
+    def _unexpected(self, use: str, summary: str) -> UnexpectedResponseError:
+        return UnexpectedResponseError(summary, call=self._call(use), effect=Effect.UNKNOWN)
+
+    def _call(self, use: str) -> Call:
+        return Call(system=SYSTEM, method=self._paths.method(use), path=self._paths.template(use), status=200)
+
+    def _no_way(self, what: str, refused: Sequence[ReleasePipelineError]) -> ReleasePipelineError:
+        """An error that says which calls are missing and what can be done about it."""
+        reasons = []
+        for error in refused:
+            forbidden = isinstance(error, PermissionDeniedError)
+            why = "the token does not allow it" if forbidden else "not published"
+            reasons.append(f"{error.method} {error.path}: {why}" if error.path else error.summary)
+        cause = (
+            PermissionDeniedError
+            if any(isinstance(error, PermissionDeniedError) for error in refused)
+            else ConnectionConfigError
+        )
+        return cause(
+            f"{what} ({'; '.join(reasons)}). Extend the token's permissions, or name other paths in the connection's "
+            "extra `paths`",
+            call=Call(system=SYSTEM),
+        )
+
+
+def _is_path_missing(error: ReleasePipelineError) -> bool:
+    return isinstance(error, ConnectionConfigError) or answers.is_path_missing(error)

@@ -1,0 +1,165 @@
+"""What Cocktail's answers mean: envelopes, the code table of its errors, dates, image references, the end of a token.
+
+No HTTP and no executions here.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow_provider.clients.transport import Answer, VendorError, read_common_error
+from airflow_provider.exceptions import (
+    AuthenticationError,
+    BadRequestError,
+    ConflictError,
+    Effect,
+    NotFoundError,
+    PermissionDeniedError,
+    ReleasePipelineError,
+    ServerUnavailableError,
+    ThrottledError,
+    UnexpectedResponseError,
+)
+
+_Verdict = tuple[type[ReleasePipelineError], Effect]
+
+_BUILD_CODE = re.compile(r"C[A-Z]BD[A-Z]?(?P<major>\d{3})\d{3}")
+_SERVER_CODE = re.compile(r"K8sApiStatus(?P<status>\d{3})")
+
+# "failed to inquire" and "failed to read the history" are worth another read, but never another start.
+_UNREADABLE: _Verdict = (ServerUnavailableError, Effect.REFUSED)
+_WRONG: _Verdict = (BadRequestError, Effect.REFUSED)
+_IMPOSSIBLE: _Verdict = (ConflictError, Effect.REFUSED)
+_BY_MAJOR: dict[str, _Verdict] = {
+    "001": (ServerUnavailableError, Effect.UNKNOWN),
+    "002": _WRONG,
+    "003": _IMPOSSIBLE,
+    "004": _IMPOSSIBLE,
+    "005": (ServerUnavailableError, Effect.NONE),
+    "006": _UNREADABLE,
+    "007": _WRONG,
+    "008": _WRONG,
+    "009": _WRONG,
+    "010": _UNREADABLE,
+    "011": _WRONG,
+    "012": _IMPOSSIBLE,
+    "013": (ThrottledError, Effect.NONE),
+    "014": (ConflictError, Effect.NONE),
+    "015": _IMPOSSIBLE,
+    "016": _WRONG,
+    "017": _WRONG,
+}
+_BY_STATUS: dict[int, _Verdict] = {
+    400: _WRONG,
+    401: (AuthenticationError, Effect.NONE),
+    403: (PermissionDeniedError, Effect.REFUSED),
+    404: (NotFoundError, Effect.REFUSED),
+    405: (NotFoundError, Effect.REFUSED),
+    406: _WRONG,
+    415: _WRONG,
+}
+# The code of these two is not known; they are recognised by how their text begins.
+_BY_TEXT: dict[str, _Verdict] = {
+    "Build is running!": (ConflictError, Effect.NONE),
+    "Build is not running!": _IMPOSSIBLE,
+}
+_DECIDED_BY_GATEWAY = (401, 403, 429)
+
+
+def read_error(answer: Answer) -> VendorError | None:
+    """Errors come with HTTP 200 and ``"status": "error"``, or from the gateway in front, by HTTP status."""
+    body = answer.data
+    is_envelope = isinstance(body, dict) and str(body.get("status", "")).lower() == "error"
+    if not is_envelope or answer.status in _DECIDED_BY_GATEWAY:
+        return read_common_error(answer)
+    code = str(body.get("code") or "")
+    message = " ".join(str(body[key]) for key in ("message", "additionalMessage") if body.get(key))
+    cause, effect = _verdict(code, message, number(body.get("httpStatusCode")) or 0, answer.status)
+    return VendorError(code=code or None, message=message or None, cause=cause, effect=effect)
+
+
+def _verdict(
+    code: str, message: str, told_status: int, http_status: int
+) -> tuple[type[ReleasePipelineError] | None, Effect | None]:
+    for start, verdict in _BY_TEXT.items():
+        if message.startswith(start):
+            return verdict
+    if known := _BY_MAJOR.get(build_error_number(code)):
+        return known
+    status = int(match["status"]) if (match := _SERVER_CODE.fullmatch(code)) else told_status
+    if known := _BY_STATUS.get(status):
+        return known
+    if http_status >= 400:
+        return None, None
+    if status >= 500:
+        return ServerUnavailableError, Effect.UNKNOWN
+    return UnexpectedResponseError, Effect.REFUSED
+
+
+def build_error_number(code: str | None) -> str:
+    """The major number of a code of the build category, ``"004"`` of ``CCBDW004000``; "" for any other code."""
+    match = _BUILD_CODE.fullmatch(code or "")
+    return match["major"] if match else ""
+
+
+def is_path_missing(error: ReleasePipelineError) -> bool:
+    """Whether an error says that this path is not published, or not for this token; not that its object is missing."""
+    if isinstance(error, PermissionDeniedError):
+        return True
+    return isinstance(error, NotFoundError) and (
+        error.status in (404, 405) or bool(_SERVER_CODE.fullmatch(error.code or ""))
+    )
+
+
+def unwrap(data: Any) -> Any:
+    """The object itself, which some servers put into ``result`` of an envelope."""
+    return data["result"] if isinstance(data, dict) and "result" in data else data
+
+
+def number_text(value: object) -> str:
+    """A number, which may come as text, as text; "" if there is none."""
+    found = number(value)
+    return "" if found is None else str(found)
+
+
+def number(value: object) -> int | None:
+    """A number, which may come as text; ``None`` if there is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        return int(value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def parse_time(text: object) -> datetime | None:
+    """Both forms of dates; the one without a zone is in UTC."""
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def image_name(image_url: str | None) -> str | None:
+    """The image URL without its tag: a colon before the last slash belongs to the registry's port."""
+    if not image_url:
+        return None
+    path, slash, name = image_url.partition("@")[0].rpartition("/")
+    return path + slash + name.partition(":")[0]
+
+
+def token_end(token: str) -> datetime | None:
+    """When a JWT ends, read without verifying it; ``None`` for any other token."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        return datetime.fromtimestamp(claims["exp"], UTC)
+    except (ValueError, TypeError, KeyError, OverflowError, OSError):
+        return None

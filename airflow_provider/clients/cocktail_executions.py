@@ -1,0 +1,98 @@
+"""How a build run of Cocktail becomes an Execution. No HTTP here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from airflow_provider.clients import cocktail_answers as answers
+from airflow_provider.exceptions import BadRequestError, Call, Effect, UnexpectedResponseError
+from airflow_provider.execution import Execution, ExecutionRef, ExecutionState, Step
+
+Json = dict[str, Any]
+
+SYSTEM = "cocktail"
+KIND = "build_run"
+
+_STATES = {
+    "CREATED": ExecutionState.QUEUED,
+    "RUNNING": ExecutionState.RUNNING,
+    "DONE": ExecutionState.SUCCEEDED,
+    "ERROR": ExecutionState.FAILED,
+}
+
+
+def state_of(run: Json) -> ExecutionState:
+    return _STATES.get(str(run.get("runState")).upper(), ExecutionState.UNKNOWN)
+
+
+def reference(run_seq: str, build_seq: str, tag: str) -> ExecutionRef:
+    """:param tag: the one asked for, "" if none."""
+    return {"system": SYSTEM, "kind": KIND, "id": run_seq, "build_seq": build_seq, "tag": tag}
+
+
+def execution_of(run: Json, ref: ExecutionRef) -> Execution:
+    """:param ref: what was asked for; its id may be "" for a run that was just started.
+    :raises BadRequestError: the run is not of that build, or a cancel or removal.
+    """
+    run_seq, build_seq = (answers.number_text(run.get(key)) for key in ("buildRunSeq", "buildSeq"))
+    asked_build = ref.get("build_seq", "")
+    if not run_seq:
+        raise UnexpectedResponseError(
+            "the build run in the answer has no buildRunSeq", call=Call(system=SYSTEM), effect=Effect.UNKNOWN
+        )
+    if asked_build and build_seq not in ("", asked_build):
+        raise _bad_request(f"build_run_seq {run_seq} belongs to build {build_seq}, not to build {asked_build}")
+    if (run_type := str(run.get("runType") or "BUILD")) != "BUILD":
+        raise _bad_request(f"build_run_seq {run_seq} is not a build but a run of type {run_type}")
+    state = state_of(run)
+    image, digest = answers.image_name(run.get("imageUrl")), run.get("imageDigest") or None
+    execution = Execution(
+        ref=reference(run_seq, build_seq or asked_build, ref.get("tag", "")),
+        state=state,
+        status=str(run.get("runState") or ""),
+        outputs={
+            "image": image,
+            "tag": run.get("tagName"),
+            "digest": digest,
+            "image_ref": f"{image}@{digest}" if image and digest else None,
+            "size": answers.number(run.get("imageSize")),
+            "build_no": answers.number(run.get("buildNo")),
+        },
+        started_at=answers.parse_time(run.get("beginTime")),
+        finished_at=answers.parse_time(run.get("endTime")) if state.is_terminal else None,
+        steps=_steps(run),
+    )
+    if state is ExecutionState.FAILED:
+        return _explained(execution)
+    return _with_tag_compared(execution, is_autotag=has_autotag(run))
+
+
+def has_autotag(build_or_run: Json) -> bool:
+    return str(build_or_run.get("autotagUseYn")).upper() == "Y"
+
+
+def _steps(run: Json) -> tuple[Step, ...]:
+    found = sorted(run.get("buildStepRuns") or [], key=lambda step: answers.number(step.get("stepOrder")) or 0)
+    return tuple(Step(str(step.get("stepType") or ""), str(step.get("stepState") or "")) for step in found)
+
+
+def _explained(execution: Execution) -> Execution:
+    broken = ", ".join(step.name for step in execution.steps if step.status.upper() == "ERROR")
+    return execution.failed(f"step {broken} ended in ERROR" if broken else "the build run ended in ERROR")
+
+
+def _with_tag_compared(execution: Execution, *, is_autotag: bool) -> Execution:
+    asked, used = execution.ref["tag"], execution.outputs["tag"]
+    if not asked or not used or asked == used:
+        return execution
+    if is_autotag:
+        return replace(execution, message=f"autotag is on: the server chose tag {used!r} instead of {asked!r}")
+    message = f"the server used tag {used!r} although {asked!r} was asked for and autotag is off"
+    if execution.state is ExecutionState.SUCCEEDED:
+        return execution.failed(message)
+    return replace(execution, message=message)
+
+
+def _bad_request(summary: str) -> BadRequestError:
+    return BadRequestError(summary, call=Call(system=SYSTEM))
