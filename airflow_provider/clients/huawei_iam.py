@@ -1,0 +1,136 @@
+"""Huawei Cloud IAM: a token for a project, and the id of the project that belongs to a region.
+
+Signatures, which need no login, are in ``huawei_signing``.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import tenacity
+
+from airflow_provider.clients import retries
+from airflow_provider.clients.auth import NoAuth, Token, TokenAuth
+from airflow_provider.clients.transport import Transport
+from airflow_provider.exceptions import Call, ConnectionConfigError, UnexpectedResponseError
+
+DEFAULT_LIFETIME = 24 * 3600.0
+"""Seconds; how long a token lives whose reply does not say so."""
+
+
+class IamTokenAuth(TokenAuth):
+    """A token for one project, by the password of an IAM user; older tokens stay valid when a new one is fetched.
+
+    :param transport: sends the logins.
+    :param iam_url: scheme, host and path of IAM.
+    :param username: name of an IAM user (the account itself gets no token).
+    :param domain_name: name of the account that the user belongs to.
+    :param project_id: the project that the token is for; otherwise it is that of ``region``.
+    :param attempts: logins that are tried to learn the project.
+
+    https://support.huaweicloud.com/intl/en-us/api-iam/iam_30_0001.html
+    """
+
+    header = "X-Auth-Token"
+    scheme = ""
+
+    def __init__(
+        self,
+        transport: Transport,
+        iam_url: str,
+        *,
+        username: str,
+        password: str,
+        domain_name: str,
+        project_id: str | None,
+        region: str | None,
+        attempts: int,
+    ) -> None:
+        super().__init__(transport.redact)
+        self._transport = transport
+        self._attempts = attempts
+        self._url = f"{iam_url}/v3/auth/tokens"
+        user = {"name": username, "password": password, "domain": {"name": domain_name}}
+        self._request = {
+            "auth": {
+                "identity": {"methods": ["password"], "password": {"user": user}},
+                "scope": {"project": {"id": project_id} if project_id else {"name": region}},
+            }
+        }
+        self._project_id = project_id
+
+    def login(self) -> Token:
+        # One attempt: the request that the token is for is repeated anyway, and each repetition comes back here.
+        answer = self._transport.request(
+            "POST", self._url, {"nocatalog": "true"}, body=self._request, auth=NoAuth(), attempts=1
+        )
+        value = answer.headers.get("X-Subject-Token")
+        token = answer.data.get("token") if isinstance(answer.data, dict) else None
+        if not value or not isinstance(token, dict):
+            raise UnexpectedResponseError(
+                "the answer to the IAM login holds no token",
+                call=Call(system=self._transport.system, method="POST", path="/v3/auth/tokens", status=answer.status),
+            )
+        project = token.get("project")
+        if isinstance(project, dict) and project.get("id"):
+            self._project_id = str(project["id"])
+        return Token(value, _expires_at(token))
+
+    def project_id(self) -> str:
+        """The project that the token is for, from the reply to a login."""
+        if self._project_id is None:
+            retrying = tenacity.Retrying(
+                stop=tenacity.stop_after_attempt(self._attempts),
+                wait=retries.pause,
+                retry=tenacity.retry_if_exception(retries.may_repeat_read),
+                reraise=True,
+            )
+            retrying(self._current)
+        if self._project_id is None:
+            raise ConnectionConfigError(
+                "IAM does not say which project its token is for: give the connection's extra `project_id`",
+                call=Call(system=self._transport.system),
+            )
+        return self._project_id
+
+
+class ProjectLookup:
+    """The id of the project of a region, asked for once; the request is signed by the client's own ``auth``.
+
+    https://support.huaweicloud.com/intl/en-us/api-iam/iam_06_0001.html
+    """
+
+    def __init__(self, transport: Transport, iam_url: str, region: str) -> None:
+        self._transport, self._url, self._region = transport, f"{iam_url}/v3/projects", region
+        self._lock = threading.Lock()
+        self._project_id: str | None = None
+
+    def project_id(self) -> str:
+        """
+        :raises ConnectionConfigError: the region has no project, or several.
+        """
+        with self._lock:
+            if self._project_id is None:
+                body = self._transport.get(self._url, {"name": self._region})
+                projects = body.get("projects") if isinstance(body, dict) else None
+                found = [str(project["id"]) for project in projects or [] if project.get("id")]
+                if len(found) != 1:
+                    names = ", ".join(found) or "none"
+                    raise ConnectionConfigError(
+                        f"the region {self._region!r} must have one IAM project, but has {names}: "
+                        "give the connection's extra `project_id`",
+                        call=Call(system=self._transport.system),
+                    )
+                self._project_id = found[0]
+            return self._project_id
+
+
+def _expires_at(token: dict[str, Any]) -> float:
+    try:
+        moment = datetime.fromisoformat(str(token.get("expires_at")))
+    except ValueError:
+        return time.time() + DEFAULT_LIFETIME
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,54 @@
+"""The body of an action on a release task, checked before anything is sent. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+ACTIONS = ("start", "stop", "retry", "approval", "continue", "rollback")
+APPROVAL_TYPES = ("agree", "refuse")
+
+
+def action_body(
+    action: str,
+    selected_tasks: Mapping[str, Sequence[str]] | None,
+    task_name: str | None,
+    approval_type: str | None,
+    message: str | None,
+) -> dict[str, Any]:
+    """
+    :raises ValueError: names the argument that is wrong or does not belong to the action.
+    """
+    if action not in ACTIONS:
+        raise ValueError(f"action must be one of {', '.join(ACTIONS)}, but is {action!r}")
+    if selected_tasks is not None and action != "start":
+        raise ValueError(f"selected_tasks is only for the action start, not for {action}")
+    if action != "approval":
+        for name, value in (("task_name", task_name), ("approval_type", approval_type), ("message", message)):
+            if value is not None:
+                raise ValueError(f"{name} is only for the action approval, not for {action}")
+        # Never without a body: a sister service refuses such requests.
+        return {} if selected_tasks is None else {"selected_tasks": _selection(selected_tasks)}
+    if not task_name or not task_name.strip():
+        raise ValueError("task_name must not be empty for the action approval")
+    if approval_type not in APPROVAL_TYPES:
+        raise ValueError(f"approval_type must be agree or refuse, but is {approval_type!r}")
+    answer = {"task_name": task_name, "approval_type": approval_type}
+    return answer if message is None else {**answer, "message": message}
+
+
+def _selection(selected_tasks: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    if not isinstance(selected_tasks, Mapping) or not selected_tasks:
+        raise ValueError(
+            "selected_tasks must be {stage: [task, ...]} with a stage in it; leave it out to run all tasks"
+        )
+    for stage, tasks in selected_tasks.items():
+        if not _is_name(stage):
+            raise ValueError("selected_tasks: the name of a stage must not be empty")
+        if isinstance(tasks, str) or not tasks or not all(_is_name(task) for task in tasks):
+            raise ValueError(f"selected_tasks[{stage!r}] must be a list of task names, but is {tasks!r}")
+    return [{"stage_name": stage, "tasks": list(tasks)} for stage, tasks in selected_tasks.items()]
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
