@@ -28,6 +28,23 @@ COCKTAIL_BUILDS: tuple[dict[str, Any], ...] = (
 )
 
 # --- quay ---
+QUAY_TOKEN = "sandbox-quay-oauth-token-0000000000000000"
+QUAY_READ_TOKEN = "sandbox-quay-read-token-00000000000000000"
+QUAY_EXPIRED_TOKEN = "sandbox-quay-expired-token-0000000000000"
+QUAY_SCOPES = ("repo:read", "repo:write", "repo:admin", "repo:create")
+QUAY_TOKENS: list[dict[str, Any]] = [
+    {"token": QUAY_TOKEN, "user": "admin", "scopes": QUAY_SCOPES},
+    {"token": QUAY_READ_TOKEN, "user": "admin", "scopes": ("repo:read",)},
+    {"token": QUAY_EXPIRED_TOKEN, "user": "admin", "scopes": QUAY_SCOPES, "expires": 1.0},
+]
+QUAY_USERS: dict[str, dict[str, Any]] = {
+    "admin": {"password": "admin-password", "namespaces": ("admin", "acme")},
+    "other": {"password": "other-password", "namespaces": ("other",)},
+}
+QUAY_IMAGES: tuple[dict[str, Any], ...] = (
+    {"repository": "acme/shop", "tag": "stable", "size": 30_000_000, "age": 30 * 86400.0, "severities": []},
+    {"repository": "acme/shop", "tag": "vulnerable", "size": 31_000_000, "age": 86400.0, "severities": ["Critical"]},
+)
 
 
 def logins(url: str) -> dict[str, list[str]]:
@@ -50,5 +67,8 @@ def logins(url: str) -> dict[str, list[str]]:
         ],
         "quay": [
             f"url {url}/quay",
+            f"OAuth token {QUAY_TOKEN}",
+            f"read-only token {QUAY_READ_TOKEN}",
+            f"expired token {QUAY_EXPIRED_TOKEN}",
         ],
     }

@@ -1,0 +1,147 @@
+"""What a Quay registry holds: repositories with their manifests, the history of their tags, notifications and builds.
+
+No HTTP and no rights here.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_provider.sandbox.quay.builds import Build
+    from airflow_provider.sandbox.quay.notifications import Notification
+
+SEVERITIES = ("Critical", "High", "Medium", "Low", "Negligible", "Unknown")
+
+
+@dataclass
+class Finding:
+    name: str
+    severity: str
+    feature: str = "openssl"
+    fixed_by: str = ""
+    link: str = ""
+    description: str = ""
+
+    def view(self) -> dict[str, Any]:
+        return {
+            "Name": self.name,
+            "Severity": self.severity,
+            "FixedBy": self.fixed_by,
+            "Link": self.link or f"https://cve.example.com/{self.name}",
+            "Description": self.description,
+            "NamespaceName": "debian:12",
+            "Metadata": {"NVD": {"CVSSv3": {"Score": 0.0, "Vectors": ""}}},
+        }
+
+
+@dataclass
+class Manifest:
+    """``scan_status`` None follows the switches; ``pushed`` is in epoch seconds, ``size`` in bytes."""
+
+    digest: str
+    size: int
+    pushed: float
+    findings: list[Finding] = field(default_factory=list)
+    children: list[str] = field(default_factory=list)
+    labels: dict[str, dict[str, Any]] = field(default_factory=dict)
+    scan_status: str | None = None
+
+    @property
+    def is_list(self) -> bool:
+        return bool(self.children)
+
+    def view(self) -> dict[str, Any]:
+        media = "application/vnd.docker.distribution.manifest.v2+json"
+        data: dict[str, Any] = {"schemaVersion": 2, "mediaType": media}
+        if self.is_list:
+            data["mediaType"] = "application/vnd.docker.distribution.manifest.list.v2+json"
+            data["manifests"] = [{"digest": child} for child in self.children]
+        return {
+            "digest": self.digest,
+            "is_manifest_list": self.is_list,
+            "manifest_data": json.dumps(data),
+            "config_media_type": None if self.is_list else "application/vnd.docker.container.image.v1+json",
+            "layers_compressed_size": None if self.is_list else self.size,
+            "layers": None
+            if self.is_list
+            else [{"index": 0, "compressed_size": self.size, "is_remote": False, "blob_digest": self.digest}],
+        }
+
+
+@dataclass
+class TagEntry:
+    """One entry of the history of a tag; ``end`` None while it lives, ``expiration`` the end to come."""
+
+    name: str
+    digest: str
+    start: float
+    end: float | None = None
+    reversion: bool = False
+    expiration: float | None = None
+    immutable: bool = False
+
+    def living(self, now: float) -> bool:
+        return self.end is None and (self.expiration is None or self.expiration > now)
+
+    def view(self, manifest: Manifest, with_immutable: bool) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "name": self.name,
+            "reversion": self.reversion,
+            "start_ts": int(self.start),
+            "manifest_digest": self.digest,
+            "is_manifest_list": manifest.is_list,
+            "size": None if manifest.is_list else manifest.size,
+            "last_modified": formatdate(self.start),
+        }
+        if with_immutable:
+            body["immutable"] = self.immutable
+        end = self.end if self.end is not None else self.expiration
+        if end is not None:
+            body |= {"end_ts": int(end), "expiration": formatdate(end)}
+        if manifest.is_list:
+            body |= {
+                "is_sparse": False,
+                "child_manifest_count": len(manifest.children),
+                "present_child_count": len(manifest.children),
+                "child_manifests_presence": dict.fromkeys(manifest.children, True),
+            }
+        return body
+
+
+@dataclass
+class Repository:
+    namespace: str
+    name: str
+    public: bool = False
+    description: str = ""
+    kind: str = "image"
+    manifests: dict[str, Manifest] = field(default_factory=dict)
+    history: list[TagEntry] = field(default_factory=list)
+    notifications: dict[str, Notification] = field(default_factory=dict)
+    builds: dict[str, Build] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    def tag(self, name: str, now: float) -> TagEntry | None:
+        return next((each for each in reversed(self.history) if each.name == name and each.living(now)), None)
+
+    def living_tags(self, now: float) -> list[TagEntry]:
+        return [each for each in self.history if each.living(now)]
+
+    def is_tagged(self, digest: str, now: float) -> bool:
+        return any(each.digest == digest for each in self.living_tags(now))
+
+    def point(self, name: str, digest: str, now: float, reversion: bool = False) -> TagEntry:
+        """Moves or creates the tag; also to the same digest it adds an entry."""
+        old = self.tag(name, now)
+        if old is not None:
+            old.end = now
+        entry = TagEntry(name, digest, now, reversion=reversion)
+        self.history.append(entry)
+        return entry
