@@ -8,31 +8,22 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator
-from importlib import import_module
 from types import TracebackType
 
 import uvicorn
 from fastapi import FastAPI
 
+from airflow_provider.sandbox.cocktail import CocktailSystem
+from airflow_provider.sandbox.code_stream import CodeStreamSystem
 from airflow_provider.sandbox.control import add_control
 from airflow_provider.sandbox.core.edge import Edge
 from airflow_provider.sandbox.core.system import System
 from airflow_provider.sandbox.core.world import World
+from airflow_provider.sandbox.quay import QuaySystem
+from airflow_provider.sandbox.service_stage import ServiceStageSystem
 
 TICK = 0.05
-
-
-def _kinds() -> list[type[System]]:
-    found = []
-    for module, name in (
-        ("code_stream", "CodeStreamSystem"),
-        ("service_stage", "ServiceStageSystem"),
-        ("cocktail", "CocktailSystem"),
-        ("quay", "QuaySystem"),
-    ):
-        with contextlib.suppress(ModuleNotFoundError, AttributeError):
-            found.append(getattr(import_module(f"airflow_provider.sandbox.{module}"), name))
-    return found
+KINDS: tuple[type[System], ...] = (CodeStreamSystem, ServiceStageSystem, CocktailSystem, QuaySystem)
 
 
 def create_app(speed: float = 1.0) -> Edge:
@@ -40,7 +31,7 @@ def create_app(speed: float = 1.0) -> Edge:
 
     :param speed: how many times faster than their nominal pace executions run
     """
-    world = World(_kinds(), speed)
+    world = World(KINDS, speed)
     app = FastAPI(lifespan=lambda _: _ticking(world), openapi_url=None)
     add_control(app, world)
     for name, system in world.systems.items():

@@ -10,12 +10,17 @@ CODE_STREAM_DOMAIN = "example.com"
 CODE_STREAM_REFRESH_TOKEN = "sandbox-refresh-token"
 
 # --- service_stage ---
-SERVICE_STAGE_KEYS = {"SANDBOXACCESSKEY0001": "sandbox-secret-key-0001"}
-SERVICE_STAGE_USER = "release-bot"
-SERVICE_STAGE_PASSWORD = "release-bot-password"
+# access key -> (secret key, IAM user); the viewer may read only
+SERVICE_STAGE_KEYS = {
+    "SANDBOXACCESSKEY0001": ("sandbox-secret-key-0001", "release-bot"),
+    "SANDBOXACCESSKEY0002": ("sandbox-secret-key-0002", "viewer"),
+}
+SERVICE_STAGE_USERS = {"release-bot": "release-bot-password", "viewer": "viewer-password"}
 SERVICE_STAGE_DOMAIN = "sandbox-account"
-SERVICE_STAGE_REGION = "sandbox-1"
-SERVICE_STAGE_PROJECT_ID = "77b6a44cba5143ab91d13ab9a8ff44fd"
+SERVICE_STAGE_PROJECTS = {
+    "sandbox-1": "77b6a44cba5143ab91d13ab9a8ff44fd",
+    "sandbox-2": "0d1f3c5b7a9e4f2c8b6a4d2e0f1c3b5a",
+}
 
 # --- cocktail ---
 COCKTAIL_TOKEN = "sandbox-cocktail-token"
@@ -57,9 +62,12 @@ def logins(url: str) -> dict[str, list[str]]:
         ],
         "service_stage": [
             f"url {url}/service_stage  iam_url {url}/service_stage/iam",
-            *(f"access key {key}  secret key {secret}" for key, secret in SERVICE_STAGE_KEYS.items()),
-            f"IAM user {SERVICE_STAGE_USER}  password {SERVICE_STAGE_PASSWORD}  domain_name {SERVICE_STAGE_DOMAIN}",
-            f"region {SERVICE_STAGE_REGION}  project_id {SERVICE_STAGE_PROJECT_ID}",
+            *(f"access key {key}  secret key {secret}" for key, (secret, _) in SERVICE_STAGE_KEYS.items()),
+            *(
+                f"IAM user {user}  password {password}  domain_name {SERVICE_STAGE_DOMAIN}"
+                for user, password in SERVICE_STAGE_USERS.items()
+            ),
+            *(f"region {region}  project_id {project}" for region, project in SERVICE_STAGE_PROJECTS.items()),
         ],
         "cocktail": [
             f"url {url}/cocktail  API token {COCKTAIL_TOKEN}",

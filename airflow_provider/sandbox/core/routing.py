@@ -15,7 +15,7 @@ from airflow_provider.sandbox.core.replies import decode_json
 
 
 class Call:
-    """One request: ``params`` of the path, ``query`` pairs, raw ``body``, and ``user`` once somebody has checked it."""
+    """One request; ``user`` and ``login`` are empty until an ``around`` has checked who calls."""
 
     def __init__(self, scope: Scope, body: bytes, params: dict[str, str]) -> None:
         self.scope = scope
@@ -26,6 +26,7 @@ class Call:
         self.params = params
         self.pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         self.user = ""
+        self.login = ""
 
     def query(self, name: str) -> str | None:
         """The last value of a query parameter."""
