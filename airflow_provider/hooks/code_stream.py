@@ -1,0 +1,60 @@
+"""A ``code_stream`` connection becomes a Code Stream client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider.clients.code_stream import CodeStreamClient
+from airflow_provider.hooks.base import ConnectionFields, Extras, ReleaseHook
+
+
+class CodeStreamExtras(Extras):
+    """Extras of a ``code_stream`` connection."""
+
+    refresh_token: str | None = None
+    domain: str | None = None
+    api_prefix: str = "/codestream/api"
+    api_version: str = "2019-10-17"
+    token_url: str | None = None
+    ui_url: str | None = None
+
+
+class CodeStreamHook(ReleaseHook[CodeStreamClient]):
+    """VMware Code Stream / Aria Automation Pipelines.
+
+    :param code_stream_conn_id: the Airflow connection: ``host``, and either ``login`` with ``password`` (and extra
+        ``domain``) or the extra ``refresh_token``.
+    """
+
+    system = "code_stream"
+    conn_type = "code_stream"
+    conn_name_attr = "code_stream_conn_id"
+    default_conn_name = "code_stream_default"
+    hook_name = "VMware Code Stream"
+    extras_class = CodeStreamExtras
+
+    def __init__(self, code_stream_conn_id: str = default_conn_name) -> None:
+        super().__init__(code_stream_conn_id)
+
+    @classmethod
+    def build_client(cls, fields: ConnectionFields, common: dict[str, Any]) -> CodeStreamClient:
+        extras: CodeStreamExtras = fields.extras
+        if extras.refresh_token and (fields.login or fields.password):
+            raise fields.error("extra `refresh_token`", "contradicts login and password: give one or the other")
+        if extras.token_url and not extras.refresh_token:
+            raise fields.error("extra `token_url`", "needs the extra `refresh_token`")
+        if not extras.refresh_token:
+            fields.require("login", fields.login, "give login and password, or the extra `refresh_token`")
+            fields.require("password", fields.password, "it belongs to the login")
+        return CodeStreamClient(
+            str(fields.base_url()),
+            username=fields.login,
+            password=fields.password,
+            domain=extras.domain,
+            refresh_token=extras.refresh_token,
+            api_prefix=extras.api_prefix,
+            api_version=extras.api_version,
+            token_url=extras.token_url,
+            ui_url=extras.ui_url,
+            **common,
+        )

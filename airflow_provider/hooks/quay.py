@@ -1,0 +1,41 @@
+"""A ``quay`` connection becomes a Quay client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider.clients.quay import QuayClient
+from airflow_provider.hooks.base import ConnectionFields, Extras, ReleaseHook
+
+
+class QuayExtras(Extras):
+    """Extras of a ``quay`` connection."""
+
+    api_prefix: str = "/api/v1"
+
+
+class QuayHook(ReleaseHook[QuayClient]):
+    """Red Hat Quay.
+
+    :param quay_conn_id: the Airflow connection: ``host``, and ``password`` = OAuth application token.
+    """
+
+    system = "quay"
+    conn_type = "quay"
+    conn_name_attr = "quay_conn_id"
+    default_conn_name = "quay_default"
+    hook_name = "Red Hat Quay"
+    extras_class = QuayExtras
+
+    def __init__(self, quay_conn_id: str = default_conn_name) -> None:
+        super().__init__(quay_conn_id)
+
+    @classmethod
+    def build_client(cls, fields: ConnectionFields, common: dict[str, Any]) -> QuayClient:
+        extras: QuayExtras = fields.extras
+        return QuayClient(
+            str(fields.base_url()),
+            token=fields.require("password", fields.password, "the OAuth application token"),
+            api_prefix=extras.api_prefix,
+            **common,
+        )

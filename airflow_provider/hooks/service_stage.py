@@ -1,0 +1,70 @@
+"""A ``service_stage`` connection becomes a ServiceStage client."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from airflow_provider.clients.service_stage import ServiceStageClient
+from airflow_provider.hooks.base import ConnectionFields, Extras, ReleaseHook
+
+
+class ServiceStageExtras(Extras):
+    """Extras of a ``service_stage`` connection."""
+
+    auth: Literal["aksk", "token"] = "aksk"
+    region: str | None = None
+    project_id: str | None = None
+    iam_url: str | None = None
+    security_token: str | None = None
+    domain_name: str | None = None
+
+
+class ServiceStageHook(ReleaseHook[ServiceStageClient]):
+    """Huawei Cloud ServiceStage, release management.
+
+    :param service_stage_conn_id: the Airflow connection: ``login`` = access key and ``password`` = secret key; or, with
+        the extra ``auth`` = ``token``, an IAM user, its password and the extra ``domain_name``.
+    """
+
+    system = "service_stage"
+    conn_type = "service_stage"
+    conn_name_attr = "service_stage_conn_id"
+    default_conn_name = "service_stage_default"
+    hook_name = "Huawei Cloud ServiceStage"
+    extras_class = ServiceStageExtras
+
+    def __init__(self, service_stage_conn_id: str = default_conn_name) -> None:
+        super().__init__(service_stage_conn_id)
+
+    @classmethod
+    def build_client(cls, fields: ConnectionFields, common: dict[str, Any]) -> ServiceStageClient:
+        extras: ServiceStageExtras = fields.extras
+        base_url = fields.base_url(required=False)
+        uses_token = extras.auth == "token"
+        login = fields.require("login", fields.login, "the IAM user" if uses_token else "the access key")
+        password = fields.require("password", fields.password, "of the IAM user" if uses_token else "the secret key")
+        if not base_url:
+            fields.require("extra `region`", extras.region, "it names the endpoint, unless host does")
+        if not extras.region and not extras.project_id:
+            raise fields.error("extra `project_id`", "is missing: give it or the extra `region`, which tells it")
+        if not extras.region and not extras.iam_url and uses_token:
+            raise fields.error(
+                "extra `region`", "is missing: it names the IAM endpoint, unless the extra `iam_url` does"
+            )
+        if uses_token:
+            fields.require("extra `domain_name`", extras.domain_name, "the account of the IAM user")
+            if extras.security_token:
+                raise fields.error("extra `security_token`", "belongs to access keys, not to `auth` = `token`")
+            credentials = {"username": login, "password": password, "domain_name": extras.domain_name}
+        else:
+            if extras.domain_name:
+                raise fields.error("extra `domain_name`", "needs the extra `auth` = `token`")
+            credentials = {"access_key": login, "secret_key": password, "security_token": extras.security_token}
+        return ServiceStageClient(
+            base_url,
+            region=extras.region,
+            project_id=extras.project_id,
+            iam_url=extras.iam_url,
+            **credentials,
+            **common,
+        )

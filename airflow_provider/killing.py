@@ -1,0 +1,43 @@
+"""How to know, when Airflow ends a task from outside, whether a person meant it."""
+
+from __future__ import annotations
+
+from threading import Thread
+
+CANCEL_REASON = "canceled by Airflow: the task that started it was ended by a person"
+MARKER_XCOM = "release_start"
+"""XCom that tells which start the task instance stands for, readable where the state store is not."""
+
+_ANSWER_LIMIT = 3.0
+"""Seconds: the supervisor sends SIGKILL five seconds after SIGTERM."""
+
+_ENDED_BY_A_PERSON = frozenset({"failed", "success", "restarting", "skipped", "removed", "upstream_failed"})
+
+
+def task_state(dag_id: str, task_id: str, run_id: str, map_index: int) -> str | None:
+    """What Airflow's database says of a task instance, ``None`` if there is no answer."""
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    mapped = map_index is not None and map_index >= 0
+    runs = RuntimeTaskInstance.get_task_states(
+        dag_id=dag_id, map_index=map_index if mapped else None, task_ids=[task_id], run_ids=[run_id]
+    )
+    states = runs.get(run_id) or {}
+    return states.get(f"{task_id}_{map_index}" if mapped else task_id)
+
+
+def a_person_ended(dag_id: str, task_id: str, run_id: str, map_index: int) -> bool:
+    """Whether a person marked or cleared a running task, rather than a machine stopping its worker.
+
+    Safe inside a signal handler: the question is asked in a thread, because the interrupted code may be asking one too.
+    No answer means no.
+    """
+    answer: list[str | None] = []
+
+    def ask() -> None:
+        answer.append(task_state(dag_id, task_id, run_id, map_index))
+
+    thread = Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(_ANSWER_LIMIT)
+    return bool(answer) and answer[0] in _ENDED_BY_A_PERSON

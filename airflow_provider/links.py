@@ -1,0 +1,25 @@
+"""The button in Airflow's UI that opens an execution in its own system."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.sdk import BaseOperatorLink
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+    from airflow.sdk.types import TaskInstanceKey
+
+URL_XCOM = "url"
+
+
+class ExecutionLink(BaseOperatorLink):
+    """Shown while the task runs already: operators push it as soon as they know the URL."""
+
+    name = "Open execution"
+    xcom_key = "release_execution_link"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        from airflow.sdk.execution_time.xcom import XCom
+
+        return XCom.get_value(key=URL_XCOM, ti_key=ti_key) or ""

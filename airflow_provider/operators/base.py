@@ -1,0 +1,289 @@
+"""Start -> remember -> wait -> result, once for all operators, synchronous and deferrable.
+
+A leaf operator says what is particular to its system: its arguments, ``intent``, ``start``.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from abc import abstractmethod
+from collections.abc import Mapping
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import uuid4
+
+from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR
+
+from airflow_provider.exceptions import (
+    Call,
+    Effect,
+    ExecutionCanceled,
+    ExecutionTimeout,
+    NotFoundError,
+    ReleasePipelineError,
+)
+from airflow_provider.execution import Execution, ExecutionState
+from airflow_provider.killing import CANCEL_REASON, a_person_ended
+from airflow_provider.operators.connected import WaitingOperator
+from airflow_provider.operators.start_record import StartRecord
+from airflow_provider.waiting import Ending, Outcome, Wait, result_of
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider.clients.base import Intent, ReleaseClient
+    from airflow_provider.execution import ExecutionRef
+
+SETTLING = 20.0
+"""Seconds after a start within which an execution may still show up in the system's lists."""
+
+MOST_STARTS = 3
+"""Start requests of one attempt, each sent only after the one before certainly did not take effect."""
+
+MOST_CRASHES = 3
+"""Deferrals that may end without an event before the task waits in the worker instead."""
+
+CANCEL_LIMIT = 4.0
+"""Seconds: the supervisor sends SIGKILL five seconds after SIGTERM."""
+
+
+class StartOperator(WaitingOperator):
+    """Starts an execution exactly once and waits for its end.
+
+    Takes the arguments of :class:`~airflow_provider.operators.connected.WaitingOperator`, where ``timeout`` counts over
+    retries and deferrals: after it the execution is canceled and the task fails with ``ExecutionTimeout``.
+
+    :param cancel_on_kill: cancel the execution when a person marks the task failed or success, or clears it.
+    :param on_waiting: ``wait`` (default) while the execution waits for a person, or ``fail`` with ``ExecutionWaiting``.
+    """
+
+    def __init__(
+        self, *, cancel_on_kill: bool = True, on_waiting: Literal["wait", "fail"] = "wait", **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.cancel_on_kill = cancel_on_kill
+        self.on_waiting = on_waiting
+        self._in_flight: _InFlight | None = None
+        self.require_one_of("on_waiting", "wait", "fail")
+
+    @abstractmethod
+    def intent(self, client: Any) -> dict[str, Any]:
+        """Look up what must be known before the start; refuse what cannot work.
+
+        :return: JSON by which ``client.find_started`` recognises the execution later; holds ``kind``.
+        """
+
+    @abstractmethod
+    def start(self, client: Any, intent: Intent) -> Execution:
+        """Send the one request that starts it, with ``intent["marker"]`` in a free-text field, where there is one."""
+
+    def verify(self, result: Mapping[str, Any]) -> None:
+        """Refuse a success that is none; raises ``ExecutionFailed``."""
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        self.check()
+        if self.deferrable and self.wait_for_completion:
+            self.rehearse_deferral(**self._trigger_arguments("marker"))
+        with self.get_client() as client:
+            self._in_flight = _InFlight(client, context)
+            execution, record = self._adopt(context, client) or self._start(context, client)
+            self._remember(context, record, execution)
+            if not self.wait_for_completion:
+                return execution.to_result()
+            return self._wait(context, client, record, execution)
+
+    def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
+        """Called when the trigger has fired."""
+        outcome = Outcome.from_event(event)
+        record = StartRecord.load(context)
+        if outcome.execution:
+            self.publish(context, outcome.execution)
+        if outcome.ending is Ending.DEADLINE and record:
+            with self.get_client() as client:
+                outcome = self._end_at_deadline(client, record, outcome)
+        return self._finish(outcome)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Also handles a deferral that ended without an event: the trigger crashed, or Airflow timed it out."""
+        record = StartRecord.load(context)
+        if next_method != TRIGGER_FAIL_REPR or record is None or record.ref is None:
+            return super().resume_execution(next_method, next_kwargs, context)
+        self.log.warning("The wait ended without an event: %s", (next_kwargs or {}).get("error", "unknown reason"))
+        for line in (next_kwargs or {}).get("traceback") or ():
+            self.log.warning("%s", line.rstrip())
+        record.crashes += 1
+        record.save(context)
+        with self.get_client() as client:
+            self._in_flight = _InFlight(client, context, record)
+            seen = self._look_again(client, record.ref)
+            if seen is None:
+                raise NotFoundError(f"{record.ref['id']} is gone", call=Call(system=self.system))
+            return self._wait(context, client, record, seen)
+
+    def on_kill(self) -> None:
+        """Cancel our execution, once, if a person ended the task, or its ``execution_timeout`` did; else leave it be.
+
+        A drained worker, a lost heartbeat or an unreachable API server end tasks too: then the next attempt adopts.
+        """
+        from airflow.sdk.exceptions import AirflowTaskTimeout
+
+        flight = self._in_flight
+        if flight is None or not self.cancel_on_kill:
+            return
+        timed_out = isinstance(sys.exception(), AirflowTaskTimeout)
+        if not timed_out and not a_person_ended(**flight.task_instance):
+            self.log.info("Not canceling: no person ended this task; the next attempt goes on with the execution")
+            return
+        flight.ended.set()
+        if flight.record and flight.record.ref:
+            # In a thread: the interrupted code may hold a lock that the request needs.
+            thread = Thread(target=self._cancel_quietly, args=(flight.client, flight.record), daemon=True)
+            thread.start()
+            thread.join(CANCEL_LIMIT)
+
+    def _adopt(self, context: Context, client: ReleaseClient) -> tuple[Execution, StartRecord] | None:
+        """Go on with what an earlier attempt of this generation started, unless it ended badly."""
+        record = StartRecord.load(context)
+        if record is None:
+            return None
+        if record.ref is None:
+            found = self._find_started(client, record.intent, since=record.started)
+        else:
+            found = self._look_again(client, record.ref)
+        if found is None or found.state in (ExecutionState.FAILED, ExecutionState.CANCELED):
+            return None
+        self.log.info("Going on with %s, which an earlier attempt started", found.id)
+        return found, record
+
+    def _look_again(self, client: ReleaseClient, ref: ExecutionRef) -> Execution | None:
+        try:
+            return client.look(ref)
+        except NotFoundError as error:
+            self.log.warning("What this task started is gone: %s", error)
+            return None
+        except ReleasePipelineError as error:
+            if error.effect is Effect.REFUSED:
+                raise
+            self.log.warning("Cannot look at what this task started, waiting on: %s", error)
+            return Execution(ref, ExecutionState.UNKNOWN, "not seen yet")
+
+    def _start(self, context: Context, client: ReleaseClient) -> tuple[Execution, StartRecord]:
+        marker = f"airflow-{uuid4().hex[:16]}"
+        record = StartRecord.begin(context, {**self.intent(client), "marker": marker, "since": time.time()})
+        for attempt in range(1, MOST_STARTS + 1):
+            try:
+                return self.start(client, record.intent), record
+            except ReleasePipelineError as error:
+                if error.effect is not Effect.UNKNOWN and attempt == 1:
+                    StartRecord.forget(context)
+                    raise
+                # A refusal after a lost answer ("already running") can mean that the lost request took effect.
+                self.log.warning("The answer to the start is not known, looking for the execution: %s", error)
+                if found := self._find_started(client, record.intent, since=time.time()):
+                    return found, record
+                if attempt == MOST_STARTS:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _find_started(self, client: ReleaseClient, intent: Intent, since: float) -> Execution | None:
+        """Look with patience: a record may show up late, a look may fail.
+
+        :param since: epoch seconds of the request whose effect is looked for.
+        :raises ReleasePipelineError: the last look failed too; nothing may be started then.
+        """
+        pause = 0.5
+        while True:
+            error = None
+            try:
+                if found := client.find_started(intent):
+                    self.log.info("Found it: %s", found.id)
+                    return found
+            except ReleasePipelineError as failure:
+                if failure.effect is Effect.REFUSED:
+                    raise
+                error = failure
+            if time.time() + pause > since + SETTLING:
+                if error:
+                    raise error
+                return None
+            time.sleep(pause)
+            pause = min(2 * pause, 5.0)
+
+    def _remember(self, context: Context, record: StartRecord, execution: Execution) -> None:
+        record.ref = execution.ref
+        record.save(context)
+        flight = self._in_flight
+        if flight:
+            flight.record = record
+        self.publish(context, execution.to_result(), record.marker)
+        self.log.info("%s %s %s: %s", self.system, execution.ref["kind"], execution.id, execution.url or "no page")
+        if flight and flight.ended.is_set():
+            # The task was ended while its start was on the way: nobody else will cancel it.
+            self._cancel_quietly(flight.client, record)
+            raise ExecutionCanceled("the task was ended while it started the execution", call=Call(system=self.system))
+
+    def _wait(
+        self, context: Context, client: ReleaseClient, record: StartRecord, execution: Execution
+    ) -> dict[str, Any]:
+        deadline = self.deadline_from(record.started)
+        is_late = deadline is not None and time.time() >= deadline
+        if self.deferrable and record.crashes <= MOST_CRASHES and not execution.state.is_terminal and not is_late:
+            self.defer_wait(execution.ref, deadline, **self._trigger_arguments(record.marker))
+        wait = Wait(execution.ref, self.poll_interval, deadline, self.on_waiting == "fail")
+        for _, outcome in self.looks(client, wait, execution):
+            if outcome:
+                break
+            if wait.last and wait.ref != record.ref:
+                self._remember(context, record, wait.last)
+        if outcome.execution:
+            self.publish(context, outcome.execution)
+        if outcome.ending is Ending.DEADLINE:
+            outcome = self._end_at_deadline(client, record, outcome)
+        return self._finish(outcome)
+
+    def _trigger_arguments(self, marker: str) -> dict[str, Any]:
+        return {"fail_on_waiting": self.on_waiting == "fail", "marker": marker if self.cancel_on_kill else None}
+
+    def _end_at_deadline(self, client: ReleaseClient, record: StartRecord, outcome: Outcome) -> Outcome:
+        """One last look, then cancel. Returns the outcome of an execution that ended just in time."""
+        ref = outcome.execution["ref"] if outcome.execution else record.ref
+        summary = f"not finished within {self.timeout_seconds:g} s"
+        try:
+            last = Wait(ref, self.poll_interval)
+            if ended := last.saw(client.look(ref), time.time()):
+                return ended
+            client.cancel(last.ref, f"canceled by Airflow: {summary}")
+        except ReleasePipelineError as error:
+            raise ExecutionTimeout(
+                f"{ref['id']} {summary}, and it could not be canceled: {error}", call=Call(system=self.system)
+            ) from error
+        raise ExecutionTimeout(f"{ref['id']} {summary}; canceled it", call=Call(system=self.system))
+
+    def _finish(self, outcome: Outcome) -> dict[str, Any]:
+        result = result_of(outcome, self.system)
+        self.verify(result)
+        return result
+
+    def _cancel_quietly(self, client: ReleaseClient, record: StartRecord) -> None:
+        try:
+            client.cancel(record.ref or {}, CANCEL_REASON)
+            self.log.info("Canceled %s", record.ref)
+        except ReleasePipelineError as error:
+            self.log.error("Could not cancel %s: %s", record.ref, error)
+
+
+class _InFlight:
+    """What :meth:`StartOperator.on_kill` needs to know while the task runs."""
+
+    def __init__(self, client: ReleaseClient, context: Context, record: StartRecord | None = None) -> None:
+        ti = context["ti"]
+        self.client = client
+        self.record = record
+        self.ended = Event()
+        self.task_instance = {
+            "dag_id": ti.dag_id,
+            "task_id": ti.task_id,
+            "run_id": ti.run_id,
+            "map_index": ti.map_index if ti.map_index is not None else -1,
+        }

@@ -1,0 +1,103 @@
+"""Operators for Cocktail Cloud builds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider.exceptions import Call, ExecutionFailed
+from airflow_provider.operators.acting import ActOperator
+from airflow_provider.operators.base import StartOperator
+
+if TYPE_CHECKING:
+    from airflow_provider.clients.base import Intent
+    from airflow_provider.clients.cocktail import CocktailClient
+    from airflow_provider.execution import Execution
+
+
+class CocktailRunBuildOperator(StartOperator):
+    """Run a Cocktail Cloud build and wait for its image.
+
+    The result's ``outputs`` hold ``image``, ``tag`` (the one really used), ``digest``, ``image_ref`` (pinned by digest),
+    ``size`` (bytes) and ``build_no``.
+
+    :param build_seq: number of the build definition. (templated)
+    :param tag_name: tag of the image; may be left out only where the build's autotag is on. (templated)
+    :param description: free text; a marker is added to it, by which the run is found again. (templated)
+    :param callback_url: told each change of state; no query in it, because Cocktail would lose it. (templated)
+    :param require_digest: fail when the build is done without telling a digest.
+    :param cocktail_conn_id: the Airflow connection. (templated)
+
+    "Run build" in Cocktail Cloud's Open API reference: https://docs.cocktailcloud.io/
+    """
+
+    system = "cocktail"
+    template_fields = ("build_seq", "tag_name", "description", "callback_url", "cocktail_conn_id")
+
+    def __init__(
+        self,
+        *,
+        build_seq: int | str,
+        tag_name: str | None = None,
+        description: str | None = None,
+        callback_url: str | None = None,
+        require_digest: bool = False,
+        cocktail_conn_id: str = "cocktail_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.build_seq = build_seq
+        self.tag_name = tag_name
+        self.description = description
+        self.callback_url = callback_url
+        self.require_digest = require_digest
+        self.cocktail_conn_id = cocktail_conn_id
+
+    def check(self) -> None:
+        self.require("build_seq")
+
+    def intent(self, client: CocktailClient) -> dict[str, Any]:
+        build = client.get_build(self.build_seq) or {}
+        if self.tag_name and build.get("autotagUseYn") == "Y":
+            self.log.warning("Build %s has autotag on: the server will not use tag %r", self.build_seq, self.tag_name)
+        elif self.tag_name and build.get("tagName") == self.tag_name:
+            self.log.warning("Tag %r is the build's default tag: its present image is overwritten", self.tag_name)
+        return {"kind": "build_run", "build_seq": str(self.build_seq), "tag": self.tag_name or ""}
+
+    def start(self, client: CocktailClient, intent: Intent) -> Execution:
+        description = " ".join(part for part in (self.description, intent["marker"]) if part)
+        return client.run_build(
+            self.build_seq, tag_name=self.tag_name, description=description, callback_url=self.callback_url
+        )
+
+    def verify(self, result: Mapping[str, Any]) -> None:
+        if self.require_digest and not result["outputs"].get("digest"):
+            summary = f"build run {result['id']} is done, but Cocktail tells no digest of its image"
+            raise ExecutionFailed(summary, call=Call(system=self.system))
+
+
+class CocktailCancelBuildOperator(ActOperator):
+    """Cancel a Cocktail Cloud build run and wait until it has ended; one that ended before is no error.
+
+    :param build_run_seq: number of the run, as in the ``id`` of a build's result. (templated)
+    :param cocktail_conn_id: the Airflow connection. (templated)
+    """
+
+    system = "cocktail"
+    template_fields = ("build_run_seq", "cocktail_conn_id")
+
+    def __init__(self, *, build_run_seq: int | str, cocktail_conn_id: str = "cocktail_default", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.build_run_seq = build_run_seq
+        self.cocktail_conn_id = cocktail_conn_id
+
+    def check(self) -> None:
+        self.require("build_run_seq")
+
+    def act(self, client: CocktailClient) -> Execution:
+        ref = {"system": self.system, "kind": "build_run", "id": str(self.build_run_seq), "build_seq": "", "tag": ""}
+        execution = client.look(ref)
+        if execution.state.is_terminal:
+            return execution
+        client.cancel(execution.ref, "canceled by an Airflow task")
+        return client.look(execution.ref)

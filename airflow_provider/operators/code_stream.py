@@ -1,0 +1,240 @@
+"""Operators for VMware Code Stream / Aria Automation Pipelines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_provider.execution import ExecutionState
+from airflow_provider.operators.acting import ActOperator
+from airflow_provider.operators.base import StartOperator
+from airflow_provider.operators.connected import ReleaseOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider.clients.base import Intent
+    from airflow_provider.clients.code_stream import CodeStreamClient
+    from airflow_provider.execution import Execution
+
+
+class CodeStreamRunPipelineOperator(StartOperator):
+    """Run a pipeline and wait for its execution.
+
+    The result's ``outputs`` are the pipeline's ``output``.
+
+    :param pipeline: name or id. (templated)
+    :param project: needed where several projects have a pipeline of that name. (templated)
+    :param inputs: input parameters; those left out take the pipeline's defaults. (templated)
+    :param comments: free text; a marker is added to it, by which the execution is found again. (templated)
+    :param tags: tags of the execution. (templated)
+    :param code_stream_conn_id: the Airflow connection. (templated)
+
+    https://developer.broadcom.com/xapis/vrealize-automation-code-stream-api/latest/pipelines/
+    """
+
+    system = "code_stream"
+    template_fields = ("pipeline", "project", "inputs", "comments", "tags", "code_stream_conn_id")
+
+    def __init__(
+        self,
+        *,
+        pipeline: str,
+        project: str | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        comments: str | None = None,
+        tags: list[str] | None = None,
+        code_stream_conn_id: str = "code_stream_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.pipeline = pipeline
+        self.project = project
+        self.inputs = inputs
+        self.comments = comments
+        self.tags = tags
+        self.code_stream_conn_id = code_stream_conn_id
+
+    def check(self) -> None:
+        self.require("pipeline")
+
+    def intent(self, client: CodeStreamClient) -> dict[str, Any]:
+        pipeline = client.find_pipeline(self.pipeline, self.project)
+        return {"kind": "execution", "pipeline_id": pipeline["id"]}
+
+    def start(self, client: CodeStreamClient, intent: Intent) -> Execution:
+        comments = " ".join(part for part in (self.comments, intent["marker"]) if part)
+        return client.run_pipeline(intent["pipeline_id"], inputs=self.inputs, comments=comments, tags=self.tags)
+
+
+class CodeStreamRerunEventOperator(StartOperator):
+    """Rerun (or resume) a Docker, Git or Gerrit trigger event and wait for the execution that results.
+
+    :param event_type: ``docker``, ``git`` or ``gerrit``. (templated)
+    :param event_id: id of the event. (templated)
+    :param action: ``rerun`` (default: a new execution of the stored event) or ``resume``. (templated)
+    :param code_stream_conn_id: the Airflow connection. (templated)
+
+    https://developer.broadcom.com/xapis/vrealize-automation-code-stream-api/latest/triggers/
+    """
+
+    system = "code_stream"
+    template_fields = ("event_type", "event_id", "action", "code_stream_conn_id")
+
+    def __init__(
+        self,
+        *,
+        event_type: Literal["docker", "git", "gerrit"],
+        event_id: str,
+        action: Literal["rerun", "resume"] = "rerun",
+        code_stream_conn_id: str = "code_stream_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.event_type = event_type
+        self.event_id = event_id
+        self.action = action
+        self.code_stream_conn_id = code_stream_conn_id
+
+    def check(self) -> None:
+        self.require("event_id")
+        self.require_one_of("event_type", "docker", "git", "gerrit")
+        self.require_one_of("action", "rerun", "resume")
+
+    def intent(self, client: CodeStreamClient) -> dict[str, Any]:
+        return client.rerun_intent(self.event_type, self.event_id, self.action)
+
+    def start(self, client: CodeStreamClient, intent: Intent) -> Execution:
+        return client.start_rerun(intent)
+
+
+class CodeStreamTriggerGerritOperator(ReleaseOperator):
+    """Trigger pipelines for a Gerrit change by hand. Code Stream tells their names only, so nothing is waited for.
+
+    :param change_id: of the Gerrit change. (templated)
+    :param project: of the change. (templated)
+    :param trigger: name of the Gerrit trigger. (templated)
+    :param code_stream_conn_id: the Airflow connection. (templated)
+    :return: ``{"message": ..., "pipelinesTriggered": [name, ...]}``
+    """
+
+    system = "code_stream"
+    operator_extra_links = ()
+    template_fields = ("change_id", "project", "trigger", "code_stream_conn_id")
+
+    def __init__(
+        self,
+        *,
+        change_id: str,
+        project: str,
+        trigger: str,
+        code_stream_conn_id: str = "code_stream_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.change_id = change_id
+        self.project = project
+        self.trigger = trigger
+        self.code_stream_conn_id = code_stream_conn_id
+
+    def check(self) -> None:
+        self.require("change_id", "project", "trigger")
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        self.check()
+        with self.get_client() as client:
+            return client.trigger_gerrit(self.change_id, self.project, self.trigger)
+
+
+class CodeStreamExecutionActionOperator(ActOperator):
+    """Cancel, pause or resume an execution and wait until that shows.
+
+    :param execution_id: as in the ``id`` of a result. (templated)
+    :param action: ``cancel``, ``pause`` or ``resume``. (templated)
+    :param reason: shown in Code Stream. (templated)
+    :param code_stream_conn_id: the Airflow connection. (templated)
+
+    https://developer.broadcom.com/xapis/vrealize-automation-code-stream-api/latest/executions/
+    """
+
+    system = "code_stream"
+    template_fields = ("execution_id", "action", "reason", "code_stream_conn_id")
+
+    def __init__(
+        self,
+        *,
+        execution_id: str,
+        action: Literal["cancel", "pause", "resume"],
+        reason: str | None = None,
+        code_stream_conn_id: str = "code_stream_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.execution_id = execution_id
+        self.action = action
+        self.reason = reason
+        self.code_stream_conn_id = code_stream_conn_id
+
+    def check(self) -> None:
+        self.require("execution_id")
+        self.require_one_of("action", "cancel", "pause", "resume")
+
+    def act(self, client: CodeStreamClient) -> Execution:
+        return client.act_on_execution(self.execution_id, self.action, self.reason)
+
+    def until(self) -> tuple[ExecutionState, ...]:
+        return {
+            "cancel": (),
+            "pause": (ExecutionState.PAUSED,),
+            "resume": (ExecutionState.RUNNING, ExecutionState.QUEUED, ExecutionState.WAITING),
+        }[self.action]
+
+
+class CodeStreamApprovalOperator(ReleaseOperator):
+    """Answer an approval (user operation) that an execution waits for, and check that Code Stream took the answer.
+
+    A rejection that Code Stream takes is a success of this task: the execution itself fails.
+
+    :param execution_id: the execution that waits; give this or ``user_operation_id``. (templated)
+    :param user_operation_id: the approval itself. (templated)
+    :param decision: ``approve`` or ``reject``. (templated)
+    :param message: shown with the answer. (templated)
+    :param code_stream_conn_id: the Airflow connection. (templated)
+    """
+
+    system = "code_stream"
+    template_fields = ("execution_id", "user_operation_id", "decision", "message", "code_stream_conn_id")
+
+    def __init__(
+        self,
+        *,
+        execution_id: str | None = None,
+        user_operation_id: str | None = None,
+        decision: Literal["approve", "reject"],
+        message: str | None = None,
+        code_stream_conn_id: str = "code_stream_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.execution_id = execution_id
+        self.user_operation_id = user_operation_id
+        self.decision = decision
+        self.message = message
+        self.code_stream_conn_id = code_stream_conn_id
+
+    def check(self) -> None:
+        self.require_one_of("decision", "approve", "reject")
+        if bool(self.execution_id) == bool(self.user_operation_id):
+            raise self.bad_argument("execution_id", "or user_operation_id must be given, and only one of them")
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        self.check()
+        with self.get_client() as client:
+            answered = client.answer_approval(
+                execution_id=self.execution_id,
+                user_operation_id=self.user_operation_id,
+                approve=self.decision == "approve",
+                message=self.message,
+            )
+        self.publish(context, answered.to_result())
+        return answered.to_result()

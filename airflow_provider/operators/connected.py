@@ -1,0 +1,152 @@
+"""An operator with a connection to one of the systems, and what all waiting operators do alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.configuration import conf
+
+from airflow_provider.exceptions import BadRequestError, Call, ReleasePipelineError
+from airflow_provider.killing import MARKER_XCOM
+from airflow_provider.links import URL_XCOM, ExecutionLink
+from airflow_provider.waiting import Outcome, Pace, Wait
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider.clients.base import ReleaseClient
+    from airflow_provider.execution import Execution, ExecutionRef
+
+DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
+
+DEFERRAL_MARGIN = 120.0
+"""Seconds that Airflow's own time-out of a deferral comes after our deadline."""
+
+
+class ReleaseOperator(BaseOperator):
+    """An operator with a connection to one of the systems."""
+
+    system: ClassVar[str]
+    operator_extra_links = (ExecutionLink(),)
+
+    @property
+    def conn_id(self) -> str:
+        return str(getattr(self, f"{self.system}_conn_id"))
+
+    def get_client(self) -> Any:
+        """A new client; a context manager."""
+        from airflow_provider.hooks.base import hook_class
+
+        return hook_class(self.system)(self.conn_id).get_conn()
+
+    def check(self) -> None:
+        """Refuse bad arguments, after templating and before any request; see :meth:`bad_argument`."""
+
+    def bad_argument(self, name: str, problem: str) -> BadRequestError:
+        return BadRequestError(f"task {self.task_id!r}: {name} {problem}", call=Call(system=self.system))
+
+    def require(self, *names: str) -> None:
+        """Refuse arguments that are empty after templating."""
+        for name in names:
+            if getattr(self, name) in (None, "", [], {}):
+                raise self.bad_argument(name, "must not be empty")
+
+    def require_one_of(self, name: str, *values: str) -> None:
+        """Refuse an argument that is none of the values."""
+        if getattr(self, name) not in values:
+            raise self.bad_argument(name, f"must be one of {', '.join(values)}, but is {getattr(self, name)!r}")
+
+    def publish(self, context: Context, execution: Mapping[str, Any], marker: str | None = None) -> None:
+        """Push id and URL of an execution where the UI and other tasks can see them at once."""
+        ti = context["ti"]
+        ti.xcom_push("id", execution["id"])
+        ti.xcom_push(URL_XCOM, execution["url"])
+        if marker:
+            ti.xcom_push(MARKER_XCOM, marker)
+        if execution["url"]:
+            ti.xcom_push(ExecutionLink.xcom_key, execution["url"])
+
+    def log_news(self, wait: Wait) -> None:
+        for line in wait.news():
+            (self.log.warning if line.is_warning else self.log.info)("%s", line.text)
+
+
+class WaitingOperator(ReleaseOperator):
+    """An operator that can wait for an execution, in the worker or in the triggerer.
+
+    :param wait_for_completion: wait for the end (default), or return as soon as the request was accepted.
+    :param deferrable: wait in the triggerer; default: ``[operators] default_deferrable``.
+    :param poll_interval: seconds between looks (default 10).
+    :param timeout: seconds or timedelta for the whole execution. Default: none.
+    """
+
+    def __init__(
+        self,
+        *,
+        wait_for_completion: bool = True,
+        deferrable: bool = DEFAULT_DEFERRABLE,
+        poll_interval: float = 10.0,
+        timeout: float | timedelta | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = deferrable
+        self.poll_interval = poll_interval
+        self.timeout = timeout
+        if not poll_interval > 0:
+            raise self.bad_argument("poll_interval", f"must be more than 0 seconds, but is {poll_interval!r}")
+        if self.timeout_seconds is not None and self.timeout_seconds <= 0:
+            raise self.bad_argument("timeout", f"must be more than 0 seconds, but is {timeout!r}")
+
+    @property
+    def timeout_seconds(self) -> float | None:
+        return self.timeout.total_seconds() if isinstance(self.timeout, timedelta) else self.timeout
+
+    def deadline_from(self, started: float) -> float | None:
+        return None if self.timeout_seconds is None else started + self.timeout_seconds
+
+    def looks(self, client: ReleaseClient, wait: Wait, seen: Execution) -> Iterator[tuple[Any, Outcome | None]]:
+        """Look again and again, beginning with what was seen: each time what is seen and how the wait ended."""
+        pace = Pace()
+        observation: Execution | ReleasePipelineError = seen
+        while True:
+            outcome = wait.saw(observation, time.time())
+            self.log_news(wait)
+            yield observation, outcome
+            time.sleep(pace.pause(self.poll_interval, wait.until_deadline(time.time())))
+            try:
+                observation = client.look(wait.ref)
+                pace.note(None)
+            except ReleasePipelineError as error:
+                observation = error
+                pace.note(error)
+
+    def defer_wait(self, ref: ExecutionRef, deadline: float | None, **trigger: Any) -> NoReturn:
+        """Go on waiting in the triggerer; it comes back to ``execute_complete``."""
+        safety_net = None
+        if deadline is not None:
+            safety_net = timedelta(seconds=max(0.0, deadline - time.time()) + self.poll_interval + DEFERRAL_MARGIN)
+        self.defer(trigger=self.trigger(ref, deadline, **trigger), method_name="execute_complete", timeout=safety_net)
+
+    def trigger(self, ref: ExecutionRef, deadline: float | None, **trigger: Any) -> Any:
+        from airflow_provider.triggers.execution import ExecutionTrigger
+
+        return ExecutionTrigger(
+            system=self.system,
+            conn_id=self.conn_id,
+            ref=ref,
+            poll_interval=self.poll_interval,
+            deadline=deadline,
+            **trigger,
+        )
+
+    def rehearse_deferral(self, **trigger: Any) -> None:
+        """An argument that cannot travel to the triggerer must not be found out after the start."""
+        from airflow.sdk.serde import serialize
+
+        serialize(self.trigger({}, self.deadline_from(time.time()), **trigger).serialize()[1])

@@ -1,0 +1,252 @@
+"""Operators for Red Hat Quay: image builds, tags and notifications (webhooks)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider.operators.base import StartOperator
+from airflow_provider.operators.connected import ReleaseOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider.clients.base import Intent
+    from airflow_provider.clients.quay import QuayClient
+    from airflow_provider.execution import Execution
+
+
+class QuayRunBuildOperator(StartOperator):
+    """Build an image in Quay and wait for it.
+
+    The result's ``outputs`` hold ``tags``, ``digest`` and ``image_ref`` (pinned by digest).
+
+    :param repository: ``namespace/name``. (templated)
+    :param archive_url: http(s) URL of the archive to build. (templated)
+    :param tags: tags of the image, at least one. (templated)
+    :param subdirectory: folder of the Dockerfile in the archive. (templated)
+    :param dockerfile_path: path of the Dockerfile in the archive. (templated)
+    :param quay_conn_id: the Airflow connection. (templated)
+
+    https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/build
+    """
+
+    system = "quay"
+    template_fields = ("repository", "archive_url", "tags", "subdirectory", "dockerfile_path", "quay_conn_id")
+
+    def __init__(
+        self,
+        *,
+        repository: str,
+        archive_url: str,
+        tags: list[str],
+        subdirectory: str | None = None,
+        dockerfile_path: str | None = None,
+        quay_conn_id: str = "quay_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.repository = repository
+        self.archive_url = archive_url
+        self.tags = tags
+        self.subdirectory = subdirectory
+        self.dockerfile_path = dockerfile_path
+        self.quay_conn_id = quay_conn_id
+
+    def check(self) -> None:
+        self.require("repository", "archive_url", "tags")
+        if isinstance(self.tags, str):
+            raise self.bad_argument("tags", f"must be a list of tags, but is the text {self.tags!r}")
+
+    def intent(self, client: QuayClient) -> dict[str, Any]:
+        client.get_repository(self.repository)
+        return {
+            "kind": "build",
+            "repository": self.repository,
+            "archive_url": self.archive_url,
+            "tags": list(self.tags),
+        }
+
+    def start(self, client: QuayClient, intent: Intent) -> Execution:
+        return client.start_build(
+            self.repository,
+            archive_url=self.archive_url,
+            tags=list(self.tags),
+            subdirectory=self.subdirectory,
+            dockerfile_path=self.dockerfile_path,
+        )
+
+
+class QuayPromoteTagOperator(ReleaseOperator):
+    """Point a tag to an image of the same repository; creates or moves the tag.
+
+    :param repository: ``namespace/name``. (templated)
+    :param tag: the tag to create or move. (templated)
+    :param digest: the image, ``sha256:...``; give this or ``source_tag``. (templated)
+    :param source_tag: a tag that points to the image now. (templated)
+    :param quay_conn_id: the Airflow connection. (templated)
+
+    https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/tag
+    """
+
+    system = "quay"
+    template_fields = ("repository", "tag", "digest", "source_tag", "quay_conn_id")
+
+    def __init__(
+        self,
+        *,
+        repository: str,
+        tag: str,
+        digest: str | None = None,
+        source_tag: str | None = None,
+        quay_conn_id: str = "quay_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.repository = repository
+        self.tag = tag
+        self.digest = digest
+        self.source_tag = source_tag
+        self.quay_conn_id = quay_conn_id
+
+    def check(self) -> None:
+        self.require("repository", "tag")
+        if bool(self.digest) == bool(self.source_tag):
+            raise self.bad_argument("digest", "or source_tag must be given, and only one of them")
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        self.check()
+        with self.get_client() as client:
+            promoted = client.promote_tag(self.repository, self.tag, digest=self.digest, source_tag=self.source_tag)
+        self.publish(context, promoted.to_result())
+        return promoted.to_result()
+
+
+class _NotificationOperator(ReleaseOperator):
+    """:param repository: ``namespace/name``. (templated)
+    :param quay_conn_id: the Airflow connection. (templated)
+    """
+
+    system = "quay"
+    operator_extra_links = ()
+    template_fields: tuple[str, ...] = ("repository", "quay_conn_id")
+
+    def __init__(self, *, repository: str, quay_conn_id: str = "quay_default", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.repository = repository
+        self.quay_conn_id = quay_conn_id
+
+
+class QuayCreateNotificationOperator(_NotificationOperator):
+    """Create a notification of a repository, for example a webhook; an equal one that is there already is returned.
+
+    :param repository: ``namespace/name``. (templated)
+    :param event: for example ``repo_push`` or ``build_success``. (templated)
+    :param method: for example ``webhook`` or ``slack``. (templated)
+    :param config: of the method, for a webhook ``{"url": ...}``. (templated)
+    :param event_config: of the event, for example ``{"ref-regex": ...}``. (templated)
+    :param title: shown in Quay. (templated)
+    :param quay_conn_id: the Airflow connection. (templated)
+    :return: the notification: ``uuid``, ``title``, ``event``, ``method``, ``config``, ``event_config``,
+        ``number_of_failures``.
+
+    https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/repositorynotification
+    """
+
+    template_fields = ("repository", "event", "method", "config", "event_config", "title", "quay_conn_id")
+
+    def __init__(
+        self,
+        *,
+        event: str,
+        method: str,
+        config: Mapping[str, Any],
+        event_config: Mapping[str, Any] | None = None,
+        title: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.event = event
+        self.method = method
+        self.config = config
+        self.event_config = event_config
+        self.title = title
+
+    def check(self) -> None:
+        self.require("repository", "event", "method")
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        self.check()
+        with self.get_client() as client:
+            return client.create_notification(
+                self.repository,
+                event=self.event,
+                method=self.method,
+                config=self.config,
+                event_config=self.event_config,
+                title=self.title,
+            )
+
+
+class _OneNotificationOperator(_NotificationOperator):
+    """:param uuid: of the notification. (templated)"""
+
+    template_fields = ("repository", "uuid", "quay_conn_id")
+
+    def __init__(self, *, uuid: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.uuid = uuid
+
+    def check(self) -> None:
+        self.require("repository", "uuid")
+
+
+class QuayDeleteNotificationOperator(_OneNotificationOperator):
+    """Delete a notification.
+
+    :param repository: ``namespace/name``. (templated)
+    :param uuid: of the notification. (templated)
+    :param missing_ok: whether one that is gone already is fine (default).
+    :param quay_conn_id: the Airflow connection. (templated)
+    """
+
+    def __init__(self, *, missing_ok: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.missing_ok = missing_ok
+
+    def execute(self, context: Context) -> None:
+        self.check()
+        with self.get_client() as client:
+            client.delete_notification(self.repository, self.uuid, missing_ok=self.missing_ok)
+
+
+class QuayTestNotificationOperator(_OneNotificationOperator):
+    """Queue a test delivery of a notification; Quay accepts it for one that it has disabled after failures, too.
+
+    :param repository: ``namespace/name``. (templated)
+    :param uuid: of the notification. (templated)
+    :param quay_conn_id: the Airflow connection. (templated)
+    :return: the notification as it is now; ``number_of_failures`` of 3 or more means that Quay sends nothing.
+    """
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        self.check()
+        with self.get_client() as client:
+            client.test_notification(self.repository, self.uuid)
+            return client.get_notification(self.repository, self.uuid)
+
+
+class QuayResetNotificationOperator(_OneNotificationOperator):
+    """Set the failure counter of a notification to 0, so that Quay sends again; events lost meanwhile stay lost.
+
+    :param repository: ``namespace/name``. (templated)
+    :param uuid: of the notification. (templated)
+    :param quay_conn_id: the Airflow connection. (templated)
+    :return: the notification as it is now.
+    """
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        self.check()
+        with self.get_client() as client:
+            client.reset_notification_failures(self.repository, self.uuid)
+            return client.get_notification(self.repository, self.uuid)

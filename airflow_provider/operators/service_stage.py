@@ -1,0 +1,131 @@
+"""Operators for release tasks of Huawei Cloud ServiceStage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_provider.operators.acting import ActOperator
+from airflow_provider.operators.base import StartOperator
+from airflow_provider.operators.connected import ReleaseOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider.clients.base import Intent
+    from airflow_provider.clients.service_stage import ServiceStageClient
+    from airflow_provider.execution import Execution
+
+
+class ServiceStageReleaseOperator(StartOperator):
+    """Start, retry, continue or roll back a release task and wait for its end.
+
+    The result's ``outputs`` hold the execution record.
+
+    :param pipeline: name or id of the release task. (templated)
+    :param action: ``start`` (default), ``retry``, ``continue`` or ``rollback``. (templated)
+    :param selected_tasks: only for ``start``: ``{stage: [task, ...]}``, default all tasks. (templated)
+    :param service_stage_conn_id: the Airflow connection. (templated)
+
+    https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0248.html
+    """
+
+    system = "service_stage"
+    template_fields = ("pipeline", "action", "selected_tasks", "service_stage_conn_id")
+
+    def __init__(
+        self,
+        *,
+        pipeline: str,
+        action: Literal["start", "retry", "continue", "rollback"] = "start",
+        selected_tasks: dict[str, list[str]] | None = None,
+        service_stage_conn_id: str = "service_stage_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.pipeline = pipeline
+        self.action = action
+        self.selected_tasks = selected_tasks
+        self.service_stage_conn_id = service_stage_conn_id
+
+    def check(self) -> None:
+        self.require("pipeline")
+        self.require_one_of("action", "start", "retry", "continue", "rollback")
+        if self.selected_tasks and self.action != "start":
+            raise self.bad_argument("selected_tasks", f"goes with action 'start' only, not with {self.action!r}")
+
+    def intent(self, client: ServiceStageClient) -> dict[str, Any]:
+        return client.intent_of(self.pipeline, self.action)
+
+    def start(self, client: ServiceStageClient, intent: Intent) -> Execution:
+        return client.act(intent["pipeline_id"], self.action, selected_tasks=self.selected_tasks)
+
+
+class ServiceStageStopReleaseOperator(ActOperator):
+    """Stop a release task and wait until it has stopped; one that ended before is no error.
+
+    :param pipeline: name or id of the release task. (templated)
+    :param service_stage_conn_id: the Airflow connection. (templated)
+    """
+
+    system = "service_stage"
+    template_fields = ("pipeline", "service_stage_conn_id")
+
+    def __init__(self, *, pipeline: str, service_stage_conn_id: str = "service_stage_default", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.pipeline = pipeline
+        self.service_stage_conn_id = service_stage_conn_id
+
+    def check(self) -> None:
+        self.require("pipeline")
+
+    def act(self, client: ServiceStageClient) -> Execution:
+        return client.stop(str(client.find_pipeline(self.pipeline)["id"]))
+
+
+class ServiceStageApprovalOperator(ReleaseOperator):
+    """Answer an approval that a release task waits for.
+
+    A refusal that ServiceStage takes is a success of this task: the release itself fails.
+
+    :param pipeline: name or id of the release task. (templated)
+    :param task_name: name of the approval task, a short generated id. (templated)
+    :param decision: ``approve`` or ``reject``. (templated)
+    :param message: comment shown with the answer. (templated)
+    :param service_stage_conn_id: the Airflow connection. (templated)
+    """
+
+    system = "service_stage"
+    template_fields = ("pipeline", "task_name", "decision", "message", "service_stage_conn_id")
+
+    def __init__(
+        self,
+        *,
+        pipeline: str,
+        task_name: str,
+        decision: Literal["approve", "reject"],
+        message: str | None = None,
+        service_stage_conn_id: str = "service_stage_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.pipeline = pipeline
+        self.task_name = task_name
+        self.decision = decision
+        self.message = message
+        self.service_stage_conn_id = service_stage_conn_id
+
+    def check(self) -> None:
+        self.require("pipeline", "task_name")
+        self.require_one_of("decision", "approve", "reject")
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        self.check()
+        with self.get_client() as client:
+            execution = client.answer_approval(
+                str(client.find_pipeline(self.pipeline)["id"]),
+                self.task_name,
+                approve=self.decision == "approve",
+                message=self.message,
+            )
+        self.publish(context, execution.to_result())
+        return execution.to_result()

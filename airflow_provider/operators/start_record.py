@@ -1,0 +1,60 @@
+"""What a task remembers of its start, in Airflow's task state store: it survives retries, clears and killed workers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider.execution import ExecutionRef
+
+KEY = "release_start"
+
+
+@dataclass(slots=True)
+class StartRecord:
+    """One start.
+
+    :param generation: ``max_tries`` of the task instance: the same over automatic retries, another one after a clear.
+    :param intent: what recognises the execution of this start; written before the start.
+    :param started: epoch seconds; deadlines count from here, over retries and deferrals.
+    :param ref: the execution, once it is known.
+    :param crashes: how many deferrals ended without an event.
+    """
+
+    generation: int
+    intent: Mapping[str, Any]
+    started: float
+    ref: ExecutionRef | None = None
+    crashes: int = 0
+
+    @classmethod
+    def load(cls, context: Context) -> Self | None:
+        """The record of this generation, if there is one."""
+        stored = context["task_state_store"].get(KEY)
+        if not isinstance(stored, dict) or stored["generation"] != context["ti"].max_tries:
+            return None
+        return cls(**stored)
+
+    @classmethod
+    def begin(cls, context: Context, intent: Mapping[str, Any]) -> Self:
+        """Write down what is about to be started."""
+        record = cls(generation=context["ti"].max_tries, intent=intent, started=time.time())
+        record.save(context)
+        return record
+
+    @property
+    def marker(self) -> str:
+        return str(self.intent["marker"])
+
+    def save(self, context: Context) -> None:
+        context["task_state_store"].set(KEY, asdict(self))
+
+    @staticmethod
+    def forget(context: Context) -> None:
+        """For a start that certainly did not take place."""
+        context["task_state_store"].delete(KEY)

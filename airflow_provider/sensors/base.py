@@ -1,0 +1,158 @@
+"""Waiting for what somebody else started, once for all sensors: poke, reschedule and deferrable.
+
+A leaf sensor says what is particular to its system: its arguments and ``ref``.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
+from airflow.sdk.bases.sensor import BaseSensorOperator, PokeReturnValue
+from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
+
+from airflow_provider.exceptions import ReleasePipelineError
+from airflow_provider.operators.connected import DEFAULT_DEFERRABLE, DEFERRAL_MARGIN, ReleaseOperator
+from airflow_provider.waiting import Ending, Outcome, Wait, result_of
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider.clients.base import ReleaseClient
+    from airflow_provider.execution import ExecutionRef
+
+
+class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
+    """Waits until something is there or has ended well; never cancels it.
+
+    :param deferrable: wait in the triggerer; default: ``[operators] default_deferrable``.
+    :param poke_interval: seconds between looks (default 60).
+    :param timeout: seconds or timedelta, after which the task fails with ``AirflowSensorTimeout``.
+    :param soft_fail: skip on a timeout. A failed execution fails the task all the same, in every mode.
+    :param mode: ``poke`` or ``reschedule``, unless deferrable.
+    """
+
+    def __init__(self, *, deferrable: bool = DEFAULT_DEFERRABLE, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.deferrable = deferrable
+        self._client: ReleaseClient | None = None
+        self._wait: Wait | None = None
+
+    @abstractmethod
+    def ref(self, client: Any) -> ExecutionRef:
+        """What is waited for; names are turned into ids here, and what is not there is refused."""
+
+    def execute(self, context: Context) -> Any:
+        self.check()
+        with self._never_failing(), self.get_client() as self._client:
+            if not self.deferrable:
+                return super().execute(context)
+            deadline = time.time() + self.timeout
+            result = self.poke(context)
+        if result.is_done:
+            return result.xcom_value
+        return self._defer(deadline)
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Look once. A look that fails is no answer, until the error budget is spent."""
+        client = self._client
+        now = time.time()
+        failures = _Failures(context)
+        if self._wait is None:
+            self._wait = Wait(self.ref(client), self.poke_interval, failing_since=failures.since)
+        wait = self._wait
+        try:
+            outcome = wait.saw(client.look(wait.ref), now)
+        except ReleasePipelineError as error:
+            outcome = wait.saw(error, now)
+        self.log_news(wait)
+        failures.since = wait.failing_since
+        return PokeReturnValue(False) if outcome is None else PokeReturnValue(True, self._finish(context, outcome))
+
+    def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
+        """Called when the trigger has fired."""
+        outcome = Outcome.from_event(event)
+        with self._never_failing():
+            if outcome.ending is Ending.DEADLINE:
+                self._time_out()
+            return self._finish(context, outcome)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """A deferral that ended without an event gets one more look; only a timeout may skip."""
+        if next_method != TRIGGER_FAIL_REPR:
+            return getattr(self, next_method)(context, **(next_kwargs or {}))
+        error = (next_kwargs or {}).get("error")
+        self.log.warning("The wait ended without an event: %s", error)
+        self.check()
+        with self._never_failing(), self.get_client() as self._client:
+            result = self.poke(context)
+            if result.is_done:
+                return result.xcom_value
+            if error == TriggerFailureReason.TRIGGER_TIMEOUT:
+                self._time_out()
+            return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
+
+    def _defer(self, deadline: float) -> NoReturn:
+        from airflow_provider.triggers.execution import ExecutionTrigger
+
+        self.defer(
+            trigger=ExecutionTrigger(
+                system=self.system,
+                conn_id=self.conn_id,
+                ref=self._wait.ref,
+                poll_interval=self.poke_interval,
+                deadline=deadline,
+            ),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=self.timeout + self.poke_interval + DEFERRAL_MARGIN),
+        )
+
+    def _finish(self, context: Context, outcome: Outcome) -> dict[str, Any]:
+        if outcome.execution:
+            self.publish(context, outcome.execution)
+        return result_of(outcome, self.system)
+
+    def _time_out(self) -> NoReturn:
+        summary = f"not there within {self.timeout:g} s"
+        if self.soft_fail:
+            raise AirflowSkipException(summary)
+        raise AirflowSensorTimeout(summary)
+
+    @contextmanager
+    def _never_failing(self) -> Iterator[None]:
+        """What Airflow's own sensors do with ``never_fail``, in all modes."""
+        try:
+            yield
+        except (ReleasePipelineError, AirflowSensorTimeout) as error:
+            if self.never_fail:
+                raise AirflowSkipException(str(error)) from error
+            raise
+
+
+class _Failures:
+    """Since when looks fail, in this attempt. In reschedule mode every look is a process of its own."""
+
+    KEY = "looks_fail_since"
+
+    def __init__(self, context: Context) -> None:
+        self._store = context["task_state_store"]
+        self._attempt = context["ti"].try_number
+        stored = self._store.get(self.KEY)
+        self._since = stored["since"] if stored and stored["attempt"] == self._attempt else None
+
+    @property
+    def since(self) -> float | None:
+        return self._since
+
+    @since.setter
+    def since(self, since: float | None) -> None:
+        if since == self._since:
+            return
+        self._since = since
+        self._store.set(self.KEY, {"attempt": self._attempt, "since": since})

@@ -1,0 +1,126 @@
+"""Sensors for VMware Code Stream: executions, trigger events and approvals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_provider.sensors.base import ReleaseSensor
+
+if TYPE_CHECKING:
+    from airflow_provider.clients.code_stream import CodeStreamClient
+    from airflow_provider.execution import ExecutionRef
+
+
+class _CodeStreamSensor(ReleaseSensor):
+    """:param code_stream_conn_id: the Airflow connection. (templated)"""
+
+    system = "code_stream"
+
+    def __init__(self, *, code_stream_conn_id: str = "code_stream_default", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.code_stream_conn_id = code_stream_conn_id
+
+
+class CodeStreamExecutionSensor(_CodeStreamSensor):
+    """Wait until an execution has ended well; fails if it ends badly.
+
+    :param execution_id: id of the execution. (templated)
+    :param code_stream_conn_id: the Airflow connection. (templated)
+    """
+
+    template_fields = ("execution_id", "code_stream_conn_id")
+
+    def __init__(self, *, execution_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.execution_id = execution_id
+
+    def check(self) -> None:
+        self.require("execution_id")
+
+    def ref(self, client: CodeStreamClient) -> ExecutionRef:
+        return {"system": self.system, "kind": "execution", "id": self.execution_id}
+
+
+class CodeStreamEventSensor(_CodeStreamSensor):
+    """Wait until a trigger event has arrived that matches; the result's ``outputs`` are the event.
+
+    :param event_type: ``docker``, ``git`` or ``gerrit``. (templated)
+    :param filters: fields of the event and the values that they must have, for example ``{"repo": "shop", "tag": "1.4"}``.
+        (templated)
+    :param since: only events after this moment: aware datetime or ISO 8601 text; default: any. (templated)
+    :param code_stream_conn_id: the Airflow connection. (templated)
+    """
+
+    template_fields = ("event_type", "filters", "since", "code_stream_conn_id")
+
+    def __init__(
+        self,
+        *,
+        event_type: Literal["docker", "git", "gerrit"],
+        filters: Mapping[str, Any] | None = None,
+        since: datetime | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.event_type = event_type
+        self.filters = filters
+        self.since = since
+
+    def check(self) -> None:
+        self.require_one_of("event_type", "docker", "git", "gerrit")
+        if self.filters is not None and not isinstance(self.filters, Mapping):
+            raise self.bad_argument("filters", f"must be a mapping, but is {self.filters!r}")
+        self._since()
+
+    def ref(self, client: CodeStreamClient) -> ExecutionRef:
+        return {
+            "system": self.system,
+            "kind": "event",
+            "id": "",
+            "event_type": self.event_type,
+            "filters": json.dumps({name: str(value) for name, value in (self.filters or {}).items()}),
+            "since": self._since(),
+        }
+
+    def _since(self) -> str:
+        if not self.since:
+            return ""
+        try:
+            moment = self.since if isinstance(self.since, datetime) else datetime.fromisoformat(self.since)
+        except ValueError:
+            raise self.bad_argument("since", f"must be ISO 8601, but is {self.since!r}") from None
+        if moment.tzinfo is None:
+            raise self.bad_argument("since", f"must have a time zone, but is {self.since!r}")
+        return moment.isoformat()
+
+
+class CodeStreamApprovalSensor(_CodeStreamSensor):
+    """Wait until an approval (user operation) is pending; the result's ``id`` and ``outputs`` are the approval.
+
+    :param execution_id: of this execution; give this or ``pipeline``. (templated)
+    :param pipeline: of any execution of the pipeline of this name. (templated)
+    :param code_stream_conn_id: the Airflow connection. (templated)
+    """
+
+    template_fields = ("execution_id", "pipeline", "code_stream_conn_id")
+
+    def __init__(self, *, execution_id: str | None = None, pipeline: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.execution_id = execution_id
+        self.pipeline = pipeline
+
+    def check(self) -> None:
+        if bool(self.execution_id) == bool(self.pipeline):
+            raise self.bad_argument("execution_id", "or pipeline must be given, and only one of them")
+
+    def ref(self, client: CodeStreamClient) -> ExecutionRef:
+        return {
+            "system": self.system,
+            "kind": "approval",
+            "id": "",
+            "execution_id": self.execution_id or "",
+            "pipeline": self.pipeline or "",
+        }

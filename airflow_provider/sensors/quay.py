@@ -1,0 +1,121 @@
+"""Sensors for Red Hat Quay: builds, tags and security scans."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider.sensors.base import ReleaseSensor
+
+if TYPE_CHECKING:
+    from airflow_provider.clients.quay import QuayClient
+    from airflow_provider.execution import ExecutionRef
+
+SEVERITIES = ("Unknown", "Negligible", "Low", "Medium", "High", "Critical")
+
+
+class _RepositorySensor(ReleaseSensor):
+    """:param repository: ``namespace/name``. (templated)
+    :param quay_conn_id: the Airflow connection. (templated)
+    """
+
+    system = "quay"
+
+    def __init__(self, *, repository: str, quay_conn_id: str = "quay_default", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.repository = repository
+        self.quay_conn_id = quay_conn_id
+
+
+class QuayBuildSensor(_RepositorySensor):
+    """Wait until an image build has ended well; fails if it ends badly.
+
+    :param repository: ``namespace/name``. (templated)
+    :param build_id: id of the build. (templated)
+    :param quay_conn_id: the Airflow connection. (templated)
+    """
+
+    template_fields = ("repository", "build_id", "quay_conn_id")
+
+    def __init__(self, *, build_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.build_id = build_id
+
+    def check(self) -> None:
+        self.require("repository", "build_id")
+
+    def ref(self, client: QuayClient) -> ExecutionRef:
+        return {"system": self.system, "kind": "build", "id": self.build_id, "repository": self.repository}
+
+
+class QuayTagSensor(_RepositorySensor):
+    """Wait until a tag exists and, if a digest is given, points to it.
+
+    The result's ``outputs`` hold ``repository``, ``tag``, ``digest`` and ``image_ref``.
+
+    :param repository: ``namespace/name``. (templated)
+    :param tag: the tag. (templated)
+    :param digest: ``sha256:...`` that the tag must point to; default: any. (templated)
+    :param quay_conn_id: the Airflow connection. (templated)
+    """
+
+    template_fields = ("repository", "tag", "digest", "quay_conn_id")
+
+    def __init__(self, *, tag: str, digest: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.tag = tag
+        self.digest = digest
+
+    def check(self) -> None:
+        self.require("repository", "tag")
+
+    def ref(self, client: QuayClient) -> ExecutionRef:
+        client.get_repository(self.repository)
+        return {
+            "system": self.system,
+            "kind": "tag",
+            "id": self.tag,
+            "repository": self.repository,
+            "tag": self.tag,
+            "digest": self.digest or "",
+        }
+
+
+class QuaySecurityScanSensor(_RepositorySensor):
+    """Wait until an image is scanned; fails if the scan holds a finding above the limit.
+
+    The result's ``outputs`` hold ``digest``, ``severities`` (a number each), ``highest`` and ``image_ref``.
+
+    :param repository: ``namespace/name``. (templated)
+    :param digest: ``sha256:...`` of the image; give this or ``tag``. (templated)
+    :param tag: a tag of the image. (templated)
+    :param max_severity: the worst that passes, one of Unknown < Negligible < Low < Medium < High (default) < Critical.
+        (templated)
+    :param quay_conn_id: the Airflow connection. (templated)
+    """
+
+    template_fields = ("repository", "digest", "tag", "max_severity", "quay_conn_id")
+
+    def __init__(
+        self, *, digest: str | None = None, tag: str | None = None, max_severity: str = "High", **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.digest = digest
+        self.tag = tag
+        self.max_severity = max_severity
+
+    def check(self) -> None:
+        self.require("repository")
+        self.require_one_of("max_severity", *SEVERITIES)
+        if bool(self.digest) == bool(self.tag):
+            raise self.bad_argument("digest", "or tag must be given, and only one of them")
+
+    def ref(self, client: QuayClient) -> ExecutionRef:
+        return {
+            "system": self.system,
+            "kind": "scan",
+            "id": self.digest or self.tag or "",
+            "repository": self.repository,
+            "tag": self.tag or "",
+            "digest": self.digest or "",
+            "max_severity": self.max_severity,
+        }

@@ -1,0 +1,42 @@
+"""Sensors for release tasks of Huawei Cloud ServiceStage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider.sensors.base import ReleaseSensor
+
+if TYPE_CHECKING:
+    from airflow_provider.clients.service_stage import ServiceStageClient
+    from airflow_provider.execution import ExecutionRef
+
+
+class ServiceStageReleaseSensor(ReleaseSensor):
+    """Wait until an execution of a release task has ended well; fails if it ends badly.
+
+    :param pipeline: name or id of the release task. (templated)
+    :param execution_id: which execution; default: the last one. (templated)
+    :param service_stage_conn_id: the Airflow connection. (templated)
+    """
+
+    system = "service_stage"
+    template_fields = ("pipeline", "execution_id", "service_stage_conn_id")
+
+    def __init__(
+        self,
+        *,
+        pipeline: str,
+        execution_id: str | None = None,
+        service_stage_conn_id: str = "service_stage_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.pipeline = pipeline
+        self.execution_id = execution_id
+        self.service_stage_conn_id = service_stage_conn_id
+
+    def check(self) -> None:
+        self.require("pipeline")
+
+    def ref(self, client: ServiceStageClient) -> ExecutionRef:
+        return client.reference(self.pipeline, self.execution_id)

@@ -1,0 +1,119 @@
+"""The one trigger: waits in the triggerer until an execution is over, and cancels it when a person ends the task."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import suppress
+from typing import Any
+
+from airflow.sdk.execution_time.xcom import XCom
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+from asgiref.sync import sync_to_async
+
+from airflow_provider.exceptions import ReleasePipelineError
+from airflow_provider.execution import ExecutionRef
+from airflow_provider.killing import CANCEL_REASON, MARKER_XCOM, task_state
+from airflow_provider.triggers.poller import shared_poller
+from airflow_provider.waiting import Wait
+
+KILL_LIMIT = 20.0
+"""Seconds that a cancellation may take."""
+
+_cancellations: set[asyncio.Task[None]] = set()
+"""Keeps running cancellations alive: the event loop itself holds only weak references."""
+
+
+class ExecutionTrigger(BaseTrigger):
+    """Waits for one execution; ends with one event, an :class:`~airflow_provider.waiting.Outcome` as JSON.
+
+    :param system: which of the four systems.
+    :param conn_id: the Airflow connection; credentials never enter a trigger's arguments.
+    :param ref: what is waited for.
+    :param poll_interval: seconds between looks; below one second is raised to one.
+    :param deadline: epoch seconds, ``None`` for no limit. Wall clock, because the wait may move between machines.
+    :param fail_on_waiting: whether waiting for a person ends the wait.
+    :param until: states that end the wait although the execution goes on.
+    :param marker: of the start that the task made; ``None`` for what somebody else started, which is never canceled.
+    """
+
+    def __init__(
+        self,
+        *,
+        system: str,
+        conn_id: str,
+        ref: ExecutionRef,
+        poll_interval: float,
+        deadline: float | None = None,
+        fail_on_waiting: bool = False,
+        until: Collection[str] = (),
+        marker: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.system = system
+        self.conn_id = conn_id
+        self.ref = ref
+        self.poll_interval = poll_interval
+        self.deadline = deadline
+        self.fail_on_waiting = fail_on_waiting
+        self.until = until
+        self.marker = marker
+        self._wait: Wait | None = None
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return (
+            "airflow_provider.triggers.execution.ExecutionTrigger",
+            {
+                "system": self.system,
+                "conn_id": self.conn_id,
+                "ref": self.ref,
+                "poll_interval": self.poll_interval,
+                "deadline": self.deadline,
+                "fail_on_waiting": self.fail_on_waiting,
+                "until": list(self.until),
+                "marker": self.marker,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        self._wait = Wait(
+            self.ref, self.poll_interval, self.deadline, self.fail_on_waiting, until=frozenset(self.until)
+        )
+        outcome = await shared_poller(self.system, self.conn_id).wait(self._wait)
+        yield TriggerEvent(outcome.to_event())
+
+    async def on_kill(self) -> None:
+        """Cancel the execution, once, if a person ended the task that started it."""
+        if not self.marker:
+            return
+        cancellation = asyncio.create_task(self._cancel_if_a_person_acted(self.marker))
+        _cancellations.add(cancellation)
+        cancellation.add_done_callback(_cancellations.discard)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + KILL_LIMIT
+        # Airflow 3.3.2 cancels the call that it awaits about once a second: the work goes on in a task of its own.
+        while not cancellation.done() and loop.time() < end:
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({cancellation}, timeout=end - loop.time())
+
+    async def _cancel_if_a_person_acted(self, marker: str) -> None:
+        ref = self._wait.ref if self._wait else self.ref
+        if not await self._a_person_acted(marker):
+            self.log.info("Not canceling %s %s: the wait moved to another triggerer", self.system, ref["id"])
+            return
+        try:
+            await shared_poller(self.system, self.conn_id).call(lambda client: client.cancel(ref, CANCEL_REASON))
+            self.log.info("Canceled %s %s", self.system, ref["id"])
+        except ReleasePipelineError as error:
+            self.log.error("Could not cancel %s %s: %s", self.system, ref["id"], error)
+
+    async def _a_person_acted(self, marker: str) -> bool:
+        """Airflow also calls :meth:`on_kill` in a triggerer that stalled, for waits that another one took over."""
+        ti = self.task_instance
+        if ti is None:
+            return False
+        where = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
+        state = await sync_to_async(task_state)(**where)
+        if state != "deferred":
+            return state is not None
+        return await XCom.aget_one(key=MARKER_XCOM, **where) not in (None, marker)

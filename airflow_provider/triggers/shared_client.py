@@ -1,0 +1,113 @@
+"""The client of one connection in the triggerer: built once, called from the event loop, its calls in a few threads."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from airflow_provider.exceptions import (
+    AuthenticationError,
+    Call,
+    ConnectionConfigError,
+    Effect,
+    ReleasePipelineError,
+    ServerUnavailableError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider.clients.base import ReleaseClient
+
+log = structlog.get_logger(logger_name=__name__)
+
+CONNECTION_LIFETIME = 300.0
+"""Seconds after which the Airflow connection is read again; its client is built anew only if it has changed."""
+
+
+class SharedClient:
+    """:param system: which of the four systems.
+    :param conn_id: the Airflow connection.
+    """
+
+    def __init__(self, system: str, conn_id: str) -> None:
+        self._system = system
+        self._conn_id = conn_id
+        self._lock = asyncio.Lock()
+        self._built: tuple[ReleaseClient, ThreadPoolExecutor] | None = None
+        self._fields: tuple[Any, ...] | None = None
+        self._read_at = float("-inf")
+
+    async def call(self, action: Callable[[ReleaseClient], Any]) -> Any:
+        """Run one action of the client in a thread.
+
+        :raises ReleasePipelineError: the action's errors, and those of reading the connection.
+        """
+        client, threads = await self._ready()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(threads, action, client)
+        except AuthenticationError:
+            # Somebody may mend the connection: read it again before the next call.
+            self._read_at = float("-inf")
+            raise
+
+    def close(self) -> None:
+        """Let go of connections and threads, after the calls that are under way."""
+        built, self._built, self._fields = self._built, None, None
+        if built:
+            client, threads = built
+            threads.submit(client.close)
+            threads.shutdown(wait=False)
+
+    async def _ready(self) -> tuple[ReleaseClient, ThreadPoolExecutor]:
+        async with self._lock:
+            if self._built is None or time.monotonic() - self._read_at > CONNECTION_LIFETIME:
+                try:
+                    await self._read_connection()
+                except ReleasePipelineError as error:
+                    if self._built is None:
+                        raise
+                    log.warning("Going on with the connection as it was read before: %s", error)
+                self._read_at = time.monotonic()
+            if self._built is None:
+                raise RuntimeError("the client was closed while it was being built")
+            return self._built
+
+    async def _read_connection(self) -> None:
+        from airflow.sdk.log import amask_secret
+
+        from airflow_provider.hooks.base import hook_class
+
+        call = Call(system=self._system)
+        try:
+            connection = await BaseHook.aget_connection(self._conn_id)
+            extras = await connection.aextra_dejson()
+        except AirflowNotFoundException:
+            raise ConnectionConfigError(f"connection {self._conn_id!r} is not defined", call=call) from None
+        except ValueError:
+            summary = f"connection {self._conn_id!r}: extra is not a JSON object"
+            raise ConnectionConfigError(summary, call=call) from None
+        except Exception as error:
+            summary = f"Airflow does not tell the connection {self._conn_id!r}: {type(error).__name__}"
+            raise ServerUnavailableError(summary, call=call, effect=Effect.NONE) from error
+        fields = (connection.host, connection.port, connection.schema, connection.login, connection.password, extras)
+        if fields == self._fields:
+            return
+        loop = asyncio.get_running_loop()
+
+        def mask(secret: str) -> None:
+            # Telling the supervisor blocks, and a client learns new tokens in its threads: let the loop do it.
+            asyncio.run_coroutine_threadsafe(amask_secret(secret), loop)
+
+        # Imports the client and `requests`, which takes longer than the loop may be blocked.
+        hook = await asyncio.to_thread(hook_class, self._system)
+        client = hook.client_from(connection, extras=extras, attempts=1, mask=mask)
+        self.close()
+        self._built = client, ThreadPoolExecutor(client.transport.max_connections, f"poll-{self._conn_id}")
+        self._fields = fields

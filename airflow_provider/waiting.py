@@ -1,0 +1,236 @@
+"""When a wait is over, and how long to pause until the next look. Pure decisions: no clock, no sleep, no I/O.
+
+The synchronous loop, the poller of the triggerer and the sensors all ask these: waiting means the same everywhere.
+"""
+
+from __future__ import annotations
+
+import enum
+import random
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from airflow_provider import exceptions
+from airflow_provider.exceptions import (
+    BadRequestError,
+    Call,
+    ConnectionConfigError,
+    ExecutionCanceled,
+    ExecutionFailed,
+    ExecutionRejected,
+    ExecutionTimeout,
+    ExecutionWaiting,
+    NotFoundError,
+    ReleasePipelineError,
+)
+from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
+
+ERROR_BUDGET = 15 * 60.0
+"""Seconds for which looks may fail before the wait fails."""
+
+SLOWEST_AFTER_ERRORS = 60.0
+LOOKS_BEFORE_GONE = 2
+"""One "not found" may be a replica that lags; two in a row are not."""
+
+
+class Ending(enum.StrEnum):
+    """How a wait ended."""
+
+    FINISHED = "finished"
+    """The execution is over, well or badly, or in a state that was waited for."""
+    NEEDS_PERSON = "needs_person"
+    """It waits for a person, and the wait was told not to."""
+    DEADLINE = "deadline"
+    """Time is up; the execution goes on."""
+    LOST = "lost"
+    """Nothing is known of it: it is gone, or looks failed for longer than the error budget."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of a wait; JSON on its way from the triggerer to the worker.
+
+    :param execution: as :meth:`Execution.to_result`, the last that was seen, if any was.
+    :param cause: for ``LOST``, the name of the error class.
+    :param error: for ``LOST``, its text.
+    """
+
+    ending: Ending
+    execution: dict[str, Any] | None = None
+    rejected: bool = False
+    cause: str | None = None
+    error: str | None = None
+
+    def to_event(self) -> dict[str, Any]:
+        return {**asdict(self), "ending": self.ending.value}
+
+    @classmethod
+    def from_event(cls, event: Any) -> Outcome:
+        """:raises ValueError: the event is not one of ours."""
+        try:
+            return cls(**{**event, "ending": Ending(event["ending"])})
+        except (KeyError, TypeError, ValueError):
+            raise ValueError(f"not an event of this provider's trigger: {event!r:.200}") from None
+
+
+@dataclass(slots=True)
+class Pace:
+    """How long to pause between looks at one connection, after what the last look said."""
+
+    _failures: int = 0
+    _retry_after: float | None = None
+
+    def note(self, error: ReleasePipelineError | None) -> None:
+        """Take in how a look went: its error, if it failed."""
+        self._failures = self._failures + 1 if error else 0
+        self._retry_after = error.retry_after if error else None
+
+    @property
+    def is_slowed(self) -> bool:
+        return self._failures > 0
+
+    def pause(self, interval: float, until_deadline: float | None = None) -> float:
+        """Seconds until the next look: spread around the interval, slower while looks fail, in time for a deadline."""
+        seconds = interval * random.uniform(0.9, 1.1)  # noqa: S311 - spreads looks, protects nothing
+        if self._failures:
+            seconds = max(seconds, min(SLOWEST_AFTER_ERRORS, interval * 2**self._failures))
+        if until_deadline is not None:
+            seconds = min(seconds, max(0.0, until_deadline))
+        return max(seconds, self._retry_after or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """A line for the task's log."""
+
+    text: str
+    is_warning: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Wait:
+    """One wait: is told what each look saw, and says when it is over.
+
+    :param ref: what is waited for; becomes more exact when a look knows more.
+    :param interval: seconds between looks.
+    :param deadline: epoch seconds, ``None`` for no limit.
+    :param fail_on_waiting: whether waiting for a person ends the wait.
+    :param until: states that end the wait although the execution goes on.
+    """
+
+    ref: ExecutionRef
+    interval: float
+    deadline: float | None = None
+    fail_on_waiting: bool = False
+    until: frozenset[str] = frozenset()
+    error_budget: float = ERROR_BUDGET
+    last: Execution | None = None
+    failing_since: float | None = None
+    _not_found: int = 0
+    _told: dict[str, str] = field(default_factory=dict)
+    _news: list[News] = field(default_factory=list)
+
+    def saw(self, seen: Execution | ReleasePipelineError, now: float) -> Outcome | None:
+        """Take in one look; returns how the wait ended, or ``None`` if it goes on."""
+        if isinstance(seen, ReleasePipelineError):
+            return self._saw_error(seen, now)
+        before, self.last, self.ref = self.last, seen, seen.ref
+        self.failing_since, self._not_found = None, 0
+        self._tell_changes(seen)
+        if seen.state.is_terminal or seen.state in self.until:
+            return Outcome(Ending.FINISHED, seen.to_result(), rejected=_was_rejected(before, seen))
+        if self._is_late(now):
+            return Outcome(Ending.DEADLINE, seen.to_result())
+        if self.fail_on_waiting and seen.state.needs_a_person:
+            return Outcome(Ending.NEEDS_PERSON, seen.to_result())
+        return None
+
+    def until_deadline(self, now: float) -> float | None:
+        return None if self.deadline is None else self.deadline - now
+
+    def news(self) -> list[News]:
+        """What changed since this was last asked; each change is told once."""
+        news = self._news
+        self._news = []
+        return news
+
+    def _tell_changes(self, seen: Execution) -> None:
+        for step in seen.steps:
+            if self._told.get(step.name) != step.status:
+                self._told[step.name] = step.status
+                self._news.append(
+                    News(f"  {step.name}: {step.status}" + (f" - {step.message}" if step.message else ""))
+                )
+        if self._told.get("") != seen.status:
+            self._told[""] = seen.status
+            self._news.append(
+                News(
+                    f"{seen.system} {seen.ref['kind']} {seen.id} is {seen.state} ({seen.status}){_because(seen)}",
+                    is_warning=seen.state is ExecutionState.UNKNOWN,
+                )
+            )
+
+    def _saw_error(self, error: ReleasePipelineError, now: float) -> Outcome | None:
+        self._not_found = self._not_found + 1 if isinstance(error, NotFoundError) else 0
+        if self.failing_since is None:
+            self.failing_since = now
+            self._news.append(News(f"A look failed, waiting on: {error}", is_warning=True))
+        known = self.last.to_result() if self.last else None
+        hopeless = isinstance(error, (BadRequestError, ConnectionConfigError))
+        if hopeless or self._not_found >= LOOKS_BEFORE_GONE:
+            return Outcome(Ending.LOST, known, cause=type(error).__name__, error=str(error))
+        if self._is_late(now):
+            return Outcome(Ending.DEADLINE, known, cause=type(error).__name__, error=str(error))
+        if now - self.failing_since >= self.error_budget:
+            summary = f"no look succeeded for {self.error_budget:.0f} s, the last one said: {error}"
+            return Outcome(Ending.LOST, known, cause=type(error).__name__, error=summary)
+        return None
+
+    def _is_late(self, now: float) -> bool:
+        return self.deadline is not None and now >= self.deadline
+
+
+def _because(seen: Execution) -> str:
+    text = {
+        ExecutionState.WAITING: ": a person must approve it",
+        ExecutionState.PAUSED: ": it is paused",
+        ExecutionState.UNKNOWN: ": a status that this provider does not know; it is waited for",
+    }.get(seen.state, "")
+    return text + (f": {seen.message}" if seen.message else "")
+
+
+def _was_rejected(before: Execution | None, seen: Execution) -> bool:
+    """Where a system does not say so itself: a failure straight after waiting for a person is a refusal."""
+    if seen.state is not ExecutionState.FAILED:
+        return False
+    if seen.rejected is not None:
+        return seen.rejected
+    return before is not None and before.state is ExecutionState.WAITING
+
+
+def result_of(outcome: Outcome, system: str) -> dict[str, Any]:
+    """The result of a wait that ended well.
+
+    :raises ReleasePipelineError: it ended in any other way; the class says in which.
+    """
+    execution = outcome.execution
+    call = Call(system=system)
+    if outcome.ending is Ending.LOST:
+        cause = getattr(exceptions, outcome.cause or "", ReleasePipelineError)
+        raise cause(f"the wait ended without an answer, nothing was canceled: {outcome.error}", call=call)
+    if execution is None:
+        raise ExecutionTimeout(f"time is up, and no look succeeded: {outcome.error}", call=call)
+    name = f"{execution['ref']['kind']} {execution['id']}"
+    details = f"{name} is {execution['state']} ({execution['status']})"
+    details += "".join(f": {text}" for text in (execution["message"], execution["url"]) if text)
+    if outcome.ending is Ending.DEADLINE:
+        raise ExecutionTimeout(f"time is up: {details}", call=call)
+    if outcome.ending is Ending.NEEDS_PERSON:
+        raise ExecutionWaiting(details, call=call)
+    if outcome.rejected:
+        raise ExecutionRejected(f"an approval was refused or expired: {details}", call=call)
+    if execution["state"] == ExecutionState.CANCELED:
+        raise ExecutionCanceled(details, call=call)
+    if execution["state"] != ExecutionState.SUCCEEDED:
+        raise ExecutionFailed(details, call=call)
+    return execution
