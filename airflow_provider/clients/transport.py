@@ -306,7 +306,7 @@ class Transport:
             raise UnexpectedResponseError(
                 "the answer is an HTML page, not JSON: does the connection's host name the API?"
                 if is_html
-                else "the answer is broken JSON",
+                else "the answer is not the JSON that this call answers with",
                 call=self._call(prepared, answer),
                 effect=Effect.UNKNOWN,
             )

@@ -1,0 +1,412 @@
+"""The operations of the Code Stream API as typed methods. What all systems do alike stands in ``code_stream.py``."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+from airflow_provider.clients.base import ReleaseClient
+from airflow_provider.clients.code_stream_calls import PAGE, Calls, equal, read_error
+from airflow_provider.clients.code_stream_events import EVENT_PATHS, is_since, linked_execution
+from airflow_provider.clients.code_stream_executions import execution_ref, state_of, to_execution
+from airflow_provider.clients.code_stream_fields import Json, id_from_link, id_of
+from airflow_provider.clients.code_stream_logins import NO_SERVICE, OnPremLogin, SaasLogin
+from airflow_provider.clients.code_stream_resources import (
+    CloneableResource,
+    GerritListeners,
+    PatchableResource,
+    Pipelines,
+    Resource,
+)
+from airflow_provider.clients.transport import ATTEMPTS, Transport
+from airflow_provider.clients.urls import path
+from airflow_provider.exceptions import (
+    Call,
+    ConflictError,
+    ConnectionConfigError,
+    Effect,
+    NotFoundError,
+    PermissionDeniedError,
+    ReleasePipelineError,
+    UnexpectedResponseError,
+)
+from airflow_provider.execution import Execution, ExecutionState
+
+NEWEST_EXECUTION_FIRST = "_requestTimeInMicros desc"
+NEWEST_FIRST = "_createTimeInMicros desc"
+UI_URL = "{base}/automation/#/codestream/executions/{id}"
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+class CodeStreamApi(ReleaseClient):
+    """VMware Code Stream / Aria Automation Pipelines 8.x, one method for every operation.
+
+    :param base_url: of the appliance or the SaaS API, such as ``https://vra.example.com``.
+    :param username: with ``password``, and ``domain`` for a directory user.
+    :param refresh_token: instead: an API token; with ``token_url`` one of the SaaS token service.
+    :param api_prefix: ``/codestream/api`` or its older alias ``/pipeline/api``.
+    :param ui_url: of an execution's page, with ``{base}`` and ``{id}``.
+    :raises ConnectionConfigError: the credentials are incomplete or contradict each other.
+    """
+
+    system = "code_stream"
+
+    event_actions = {"rerun": "Rerun", "resume": "Resume"}
+    """The vendor tells the words of these actions only in prose: a subclass can replace them."""
+    answers = {True: "Approved", False: "Rejected"}
+    """The words that answer a user operation, of which the vendor documents the first."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        username: str | None = None,
+        password: str | None = None,
+        domain: str | None = None,
+        refresh_token: str | None = None,
+        api_prefix: str = "/codestream/api",
+        api_version: str = "2019-10-17",
+        token_url: str | None = None,
+        ui_url: str | None = None,
+        timeout: float = 30.0,
+        verify: bool | str = True,
+        max_connections: int = 8,
+        attempts: int = ATTEMPTS,
+        on_secret: Callable[[str], None] | None = None,
+    ) -> None:
+        _check_credentials(username, password, domain, refresh_token, token_url)
+        transport = Transport(
+            self.system,
+            base_url,
+            timeout=timeout,
+            verify=verify,
+            max_connections=max_connections,
+            attempts=attempts,
+            read_error=read_error,
+            on_secret=on_secret,
+        )
+        super().__init__(transport)
+        if token_url:
+            transport.auth = SaasLogin(transport, token_url=token_url, refresh_token=str(refresh_token))
+        else:
+            transport.auth = OnPremLogin(
+                transport, username=username, password=password, domain=domain, refresh_token=refresh_token
+            )
+        self._ui_url = (ui_url or UI_URL).replace("{base}", transport.base_url)
+        self._calls = Calls(transport, api_prefix, api_version)
+        self.pipelines = Pipelines(self._calls, "/pipelines")
+        self.variables = Resource(self._calls, "/variables")
+        self.git_webhooks = Resource(self._calls, "/git-webhooks")
+        self.registry_webhooks = PatchableResource(self._calls, "/registry-webhooks")
+        self.gerrit_listeners = GerritListeners(self._calls, "/gerrit-listeners")
+        self.gerrit_triggers = CloneableResource(self._calls, "/gerrit-triggers")
+
+    def execution_url(self, execution_id: str) -> str:
+        return self._ui_url.replace("{id}", execution_id)
+
+    def about(self) -> Json:
+        """:raises NotFoundError: this host has no Pipelines service; says why that may be."""
+        try:
+            return self._calls.get("/about")
+        except NotFoundError as error:
+            raise NotFoundError(NO_SERVICE, call=error.call) from None
+
+    # --- pipelines ---
+
+    def list_pipelines(self, where: str | None = None, *, limit: int | None = None) -> list[Json]:
+        """:param where: the ``$filter``, such as ``project eq 'retail'``."""
+        return self.pipelines.list(where, limit=limit)
+
+    def get_pipeline(self, pipeline_id: str) -> Json:
+        return self.pipelines.get(pipeline_id)
+
+    def find_pipeline(self, name_or_id: str, project: str | None = None) -> Json:
+        """The one enabled pipeline of this name or id.
+
+        :raises NotFoundError: there is none; names similar ones.
+        :raises ConflictError: several projects have one of this name, or it is disabled.
+        """
+        if not name_or_id.strip():
+            raise self.bad_request("pipeline must not be empty")
+        found = self._pipelines_called(name_or_id, project)
+        if not found:
+            near = self._near_names(name_or_id, project)
+            raise NotFoundError(
+                f"there is no pipeline {name_or_id!r}" + (f" in project {project!r}" if project else "") + near,
+                call=Call(system=self.system),
+            )
+        if len(found) > 1:
+            projects = ", ".join(sorted(repr(str(each.get("project"))) for each in found))
+            raise ConflictError(
+                f"pipeline {name_or_id!r} is in the projects {projects}: say which with `project`",
+                call=Call(system=self.system),
+            )
+        if found[0].get("enabled") is False:
+            raise ConflictError(
+                f"pipeline {found[0].get('name')!r} of project {found[0].get('project')!r} is disabled",
+                call=Call(system=self.system),
+            )
+        return found[0]
+
+    def _pipelines_called(self, name_or_id: str, project: str | None) -> list[Json]:
+        found: list[Json] = []
+        if _UUID.fullmatch(name_or_id):
+            with contextlib.suppress(NotFoundError):
+                found = [self.get_pipeline(name_or_id)]
+        if not found:
+            # How a quote is escaped in a filter is not documented.
+            where = None if "'" in name_or_id + (project or "") else equal({"name": name_or_id, "project": project})
+            found = [each for each in self.list_pipelines(where) if each.get("name") == name_or_id]
+        return [each for each in found if project is None or each.get("project") == project]
+
+    def _near_names(self, name: str, project: str | None) -> str:
+        names = {str(each.get("name")) for each in self.list_pipelines() if project in (None, each.get("project"))}
+        by_lower = {each.lower(): each for each in sorted(names)}
+        near = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)
+        return f"; similar: {', '.join(repr(by_lower[each]) for each in near)}" if near else ""
+
+    def run_pipeline(
+        self,
+        pipeline_id: str,
+        *,
+        inputs: Mapping[str, Any] | None = None,
+        comments: str | None = None,
+        tags: Sequence[str] | None = None,
+    ) -> Execution:
+        """Start an execution. Never repeated after a lost answer: look for ``comments`` with ``find_started`` then.
+
+        :param inputs: those left out take the pipeline's defaults.
+        """
+        if inputs is not None and not isinstance(inputs, Mapping):
+            raise self.bad_request(f"inputs must be a mapping, but is a {type(inputs).__name__}")
+        if isinstance(tags, str):
+            raise self.bad_request("tags must be a list of texts, but is one text")
+        body = {"input": inputs, "comments": comments, "tags": list(tags) if tags else None}
+        where = path("/pipelines/{pipeline_id}/executions", pipeline_id=pipeline_id)
+        reply = self._calls.send("POST", where, body={name: value for name, value in body.items() if value is not None})
+        # Older servers answer with the link only.
+        execution_id = str(reply.get("executionId") or "") or id_from_link(reply.get("executionLink"))
+        if not execution_id:
+            raise UnexpectedResponseError(
+                "the start was answered without an executionId or executionLink",
+                call=Call(system=self.system, method="POST", path=where),
+                effect=Effect.UNKNOWN,
+            )
+        return Execution(
+            execution_ref(execution_id), ExecutionState.QUEUED, status="", url=self.execution_url(execution_id)
+        )
+
+    # --- executions ---
+
+    def list_executions(self, where: str | None = None, *, limit: int | None = None) -> list[Json]:
+        """Newest first. :param where: the ``$filter``, such as ``status eq 'FAILED' and _nested eq 'false'``."""
+        return list(self._calls.rows("/executions", where=where, order=NEWEST_EXECUTION_FIRST, limit=limit))
+
+    def get_execution(self, execution_id: str) -> Json:
+        """With its stages and tasks."""
+        return self._calls.get(
+            path("/executions/{execution_id}", execution_id=execution_id), {"expand": "PIPELINE_STAGE_TASK"}
+        )
+
+    def act_on_execution(
+        self, execution_id: str, action: Literal["cancel", "pause", "resume"], reason: str | None = None
+    ) -> Execution:
+        """:returns: the state right after acceptance (``CANCELING``, ...), not the final one."""
+        if action not in ("cancel", "pause", "resume"):
+            raise self.bad_request(f"action must be cancel, pause or resume, but is {action!r}")
+        return self._act(execution_id, action, {"reason": reason} if reason else {})
+
+    def tag_execution(self, execution_id: str, tags: Sequence[str]) -> Execution:
+        """Replace the tags of an execution."""
+        return self._act(execution_id, "tag", {"tags": list(tags)})
+
+    def delete_execution(self, execution_id: str) -> Json:
+        return self._calls.send("DELETE", path("/executions/{execution_id}", execution_id=execution_id))
+
+    def _act(self, execution_id: str, action: str, body: Json) -> Execution:
+        where = path("/executions/{execution_id}", execution_id=execution_id)
+        return self._execution(self._calls.send("POST", where, {"action": action}, body))
+
+    def _execution(self, document: Json) -> Execution:
+        return to_execution(document, self.execution_url(id_of(document)))
+
+    # --- trigger events ---
+
+    def list_events(
+        self,
+        event_type: str,
+        where: str | None = None,
+        *,
+        since: datetime | None = None,
+        limit: int | None = None,
+    ) -> list[Json]:
+        """Trigger events, newest first.
+
+        :param event_type: ``docker``, ``git`` or ``gerrit``.
+        :param since: aware; older ones are left out, and not read where the server keeps to the order asked for.
+        """
+        root, found = self._event_path(event_type), []
+        older = 0
+        for event in self._calls.rows(root, where=where, order=NEWEST_FIRST, limit=limit):
+            if since is None or is_since(event, since):
+                found.append(event)
+            elif (older := older + 1) >= PAGE:
+                break
+        return found
+
+    def get_event(self, event_type: str, event_id: str) -> Json:
+        return self._calls.get(self._event_path(event_type) + path("/{event_id}", event_id=event_id))
+
+    def delete_event(self, event_type: str, event_id: str) -> Json:
+        return self._calls.send("DELETE", self._event_path(event_type) + path("/{event_id}", event_id=event_id))
+
+    def rerun_event(
+        self,
+        event_type: str,
+        event_id: str,
+        action: Literal["rerun", "resume"] = "rerun",
+        *,
+        force: bool = False,
+    ) -> Json:
+        """Start the event's pipeline anew, or continue the execution that the event led to.
+
+        :param force: also while the execution that the event led to is still running.
+        :returns: the event, which may still point to the old execution.
+        :raises ConflictError: that execution is still running.
+        """
+        if action not in self.event_actions:
+            raise self.bad_request(f"action must be rerun or resume, but is {action!r}")
+        where = self._event_path(event_type) + path("/{event_id}", event_id=event_id)
+        if not force:
+            self._check_not_running(event_type, event_id, action)
+        # The operation declares that it takes JSON, though it has no body.
+        headers = {"Content-Type": "application/json"}
+        return self._calls.send("POST", where, {"action": self.event_actions[action]}, headers=headers)
+
+    def _check_not_running(self, event_type: str, event_id: str, action: str) -> None:
+        execution_id = linked_execution(self.get_event(event_type, event_id))
+        if not execution_id:
+            return
+        try:
+            document = self.get_execution(execution_id)
+        except NotFoundError:
+            return
+        state = state_of(document)
+        if not state.is_terminal and not (action == "resume" and state is ExecutionState.PAUSED):
+            raise ConflictError(
+                f"the {event_type} event {event_id} led to execution {execution_id}, which is still "
+                f"{document.get('status')}",
+                call=Call(system=self.system),
+            )
+
+    def trigger_gerrit(self, change_id: str, project: str, trigger: str) -> Json:
+        """Trigger by hand what a Gerrit change would.
+
+        :returns: ``message`` and ``pipelinesTriggered``, which holds names only.
+        """
+        body = {"changeId": change_id, "project": project, "trigger": trigger}
+        for name, value in {"change_id": change_id, "project": project, "trigger": trigger}.items():
+            if not value:
+                raise self.bad_request(f"{name} must not be empty")
+        return self._calls.send("POST", "/gerrit-events", body=body)
+
+    def _event_path(self, event_type: str) -> str:
+        if event_type not in EVENT_PATHS:
+            raise self.bad_request(f"event_type must be {', '.join(EVENT_PATHS)}, but is {event_type!r}")
+        return EVENT_PATHS[event_type]
+
+    # --- user operations: approvals ---
+
+    def list_user_operations(self, where: str | None = None, *, limit: int | None = None) -> list[Json]:
+        """:param where: the ``$filter``, such as ``status eq 'ACTIVE'``."""
+        rows = self._calls.rows("/user-operations", where=where, limit=limit)
+        return [self._calls.keep_secret(row) for row in rows]
+
+    def get_user_operation(self, user_operation_id: str) -> Json:
+        return self._calls.keep_secret(self._calls.get(_user_operation(user_operation_id)))
+
+    def delete_user_operation(self, user_operation_id: str) -> Json:
+        return self._calls.keep_secret(self._calls.send("DELETE", _user_operation(user_operation_id)))
+
+    def answer_user_operation(self, user_operation_id: str, approve: bool, message: str | None = None) -> Json:
+        """Approve or reject, and check that it took. The same answer given twice is taken once.
+
+        :returns: the user operation as it is afterwards.
+        :raises PermissionDeniedError: the answer was ignored: the login is not one of the approvers.
+        :raises ConflictError: it was answered otherwise, expired or was withdrawn.
+        """
+        wanted = self.answers[approve].upper()
+        before = self.get_user_operation(user_operation_id)
+        if _status(before) != "ACTIVE":
+            return self._answered(before, wanted)
+        body = {"status": self.answers[approve], "responseMessage": message or ""}
+        try:
+            self._calls.keep_secret(self._calls.send("PATCH", _user_operation(user_operation_id), body=body))
+        except ReleasePipelineError as error:
+            if error.effect is not Effect.UNKNOWN:
+                raise
+            after = self.get_user_operation(user_operation_id)
+            if _status(after) == "ACTIVE":
+                raise
+        else:
+            after = self.get_user_operation(user_operation_id)
+        return self._answered(after, wanted)
+
+    def _answered(self, operation: Json, wanted: str) -> Json:
+        if _status(operation) == wanted:
+            return operation
+        name = f"user operation {operation.get('index') or operation.get('id')}"
+        if _status(operation) == "ACTIVE":
+            approvers = operation.get("approvers")
+            raise PermissionDeniedError(
+                f"the answer to {name} was ignored: the connection's login is probably not one of its approvers "
+                f"({', '.join(approvers) if isinstance(approvers, list) else approvers})",
+                call=Call(system=self.system),
+            )
+        by = f" by {operation['respondedBy']}" if operation.get("respondedBy") else ""
+        raise ConflictError(f"{name} is already {_status(operation)}{by}", call=Call(system=self.system))
+
+    def batch_user_operations(
+        self, user_operation_ids: Sequence[str], approve: bool, message: str | None = None
+    ) -> Json:
+        """Answer many at once; an answer that was not taken is no error here.
+
+        :returns: ``success`` and ``failure`` as counts, ``errors`` as objects with ``id`` (may be ``None``) and
+            ``error``.
+        """
+        if isinstance(user_operation_ids, str) or not user_operation_ids:
+            raise self.bad_request("user_operation_ids must be a list of ids")
+        body = {"ids": list(user_operation_ids), "status": self.answers[approve], "responseMessage": message or ""}
+        reply = self._calls.send("POST", "/batch-user-operations", body=body)
+        errors = reply.get("errors") or []
+        reply["errors"] = [each if isinstance(each, dict) else {"id": None, "error": str(each)} for each in errors]
+        return reply
+
+
+def _user_operation(user_operation_id: str) -> str:
+    return path("/user-operations/{user_operation_id}", user_operation_id=user_operation_id)
+
+
+def _status(operation: Json) -> str:
+    return str(operation.get("status") or "").upper()
+
+
+def _check_credentials(
+    username: str | None, password: str | None, domain: str | None, refresh_token: str | None, token_url: str | None
+) -> None:
+    wrong = None
+    if refresh_token and (username or password):
+        wrong = "give username and password, or refresh_token, not both"
+    elif token_url and not refresh_token:
+        wrong = "token_url needs refresh_token"
+    elif domain and not username:
+        wrong = "domain needs username and password"
+    elif not refresh_token and not (username and password):
+        wrong = "username and password are needed, or refresh_token"
+    if wrong:
+        raise ConnectionConfigError(wrong, call=Call(system="code_stream"))

@@ -1,0 +1,129 @@
+"""One call of the Code Stream API and its lists: prefix, API version, paging. What a path means stands elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from airflow_provider.clients.code_stream_fields import Json, id_from_link, secrets_in
+from airflow_provider.clients.transport import Answer, Transport, VendorError, read_common_error
+from airflow_provider.clients.urls import Params
+from airflow_provider.exceptions import Call, Effect, NotFoundError, UnexpectedResponseError
+
+PAGE = 100
+"""Rows asked for at once: what public clients use. A server that gives fewer is read on."""
+
+Row = TypeVar("Row")
+
+
+class Page(msgspec.Struct, Generic[Row]):
+    """A list reply: order stands in ``links`` only, and a link may lack its document."""
+
+    links: list[str] | None = None
+    documents: dict[str, Row] | None = None
+    totalCount: int | None = None  # noqa: N815 - the field's name
+
+    def rows(self) -> list[tuple[str, Row | None]]:
+        """The ids of this page in order, each with its document."""
+        documents = self.documents or {}
+        return [(id_from_link(link), documents.get(link)) for link in self.links or documents]
+
+
+_OBJECTS = msgspec.json.Decoder(Page[dict[str, Any]])
+
+
+def read_error(answer: Answer) -> VendorError | None:
+    """Every good answer of this API has a body: an empty one says nothing about what happened."""
+    if answer.status in (200, 201, 202) and answer.data is None:
+        return VendorError(message="the answer is empty", cause=UnexpectedResponseError, effect=Effect.UNKNOWN)
+    return read_common_error(answer)
+
+
+class Calls:
+    """Calls below the API's prefix; each answer is a JSON object."""
+
+    def __init__(self, transport: Transport, api_prefix: str, api_version: str) -> None:
+        self._transport = transport
+        self._prefix = "/" + api_prefix.strip("/")
+        self._version = {"apiVersion": api_version}
+
+    def get(self, path: str, params: Params | None = None, **options: Any) -> Json:
+        return self.send("GET", path, params, **options)
+
+    def send(self, method: str, path: str, params: Params | None = None, body: object = None, **options: Any) -> Json:
+        data = self.answer(method, path, params, body=body, **options).data
+        if not isinstance(data, dict):
+            raise UnexpectedResponseError(
+                "the answer is no JSON object",
+                call=Call(system=self._transport.system, method=method, path=self._prefix + path),
+                effect=Effect.UNKNOWN,
+            )
+        return data
+
+    def answer(self, method: str, path: str, params: Params | None = None, **options: Any) -> Answer:
+        """The answer as it is, for those few that are no JSON object."""
+        return self._transport.request(method, self._prefix + path, {**(params or {}), **self._version}, **options)
+
+    def keep_secret(self, document: Json) -> Json:
+        """The same document, after its secrets were told to whoever masks logs and errors."""
+        for secret in secrets_in(document):
+            self._transport.redact.add(secret)
+        return document
+
+    def pages(
+        self, path: str, params: Params, decoder: msgspec.json.Decoder[Page[Row]], top: int = PAGE
+    ) -> Iterator[list[tuple[str, Row | None]]]:
+        """The pages of a list, as they are: rows that shift while it is read stand on two of them."""
+        skip = 0
+        while True:
+            query = {**params, "$top": top, "$skip": skip}
+            page: Page[Row] = self.answer("GET", path, query, decode=decoder.decode).data
+            rows = page.rows()
+            if rows:
+                yield rows
+            skip += len(rows)
+            is_last = len(rows) < top if page.totalCount is None else skip >= page.totalCount
+            if is_last or not rows:
+                return
+
+    def rows(
+        self,
+        path: str,
+        *,
+        items: str | None = None,
+        where: str | None = None,
+        order: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Json]:
+        """The objects of a list, each once.
+
+        :param items: where one object is read if the list leaves it out; default ``path``.
+        :param where: the ``$filter``.
+        :param order: the ``$orderby``; default the server's.
+        """
+        seen: set[str] = set()
+        top = PAGE if limit is None else max(1, min(PAGE, limit))
+        for page in self.pages(path, {"$filter": where, "$orderby": order}, _OBJECTS, top):
+            for row_id, listed in page:
+                if row_id in seen:
+                    continue
+                seen.add(row_id)
+                document = listed or self._left_out(f"{items or path}/{row_id}")
+                if document:
+                    yield document
+                if limit is not None and len(seen) >= limit:
+                    return
+
+    def _left_out(self, path: str) -> Json | None:
+        try:
+            return self.get(path)
+        except NotFoundError:
+            return None
+
+
+def equal(fields: Mapping[str, str | None]) -> str | None:
+    """A ``$filter`` that asks for equal fields; ``None`` where nothing is asked for."""
+    terms = ["{} eq '{}'".format(name, value.replace("'", "''")) for name, value in fields.items() if value is not None]
+    return " and ".join(terms) or None

@@ -1,0 +1,82 @@
+"""Trigger events of Docker registries, Git and Gerrit: where they live, what they match, what they led to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from airflow_provider.clients.code_stream_fields import Json, as_text, first_time, id_from_link
+from airflow_provider.execution import ExecutionRef
+
+EVENT_PATHS = {"docker": "/registry-events", "git": "/git-events", "gerrit": "/gerrit-events"}
+
+_SAME_ORIGIN = {
+    "docker": ("pipeline", "project", "repo", "repoNamespace", "imageName", "tag"),
+    "git": ("pipeline", "project", "repo", "targetBranch", "commitId"),
+    "gerrit": ("pipeline", "project", "trigger", "changeNumber", "patchSetNumber"),
+}
+
+
+def event_time(event: Json) -> datetime | None:
+    """When the event came in; the vendor's own micros of it drop the fraction of the second."""
+    return first_time(event, "createdAt", "_createTimeInMicros", "timeStampInMicros", "createdOn")
+
+
+def matches(event: Json, filters: Mapping[str, Any], since: datetime | None) -> bool:
+    """Whether every field that ``filters`` names is the same as text, and the event is not older than ``since``."""
+    if any(name not in event or as_text(event[name]) != as_text(value) for name, value in filters.items()):
+        return False
+    return since is None or is_since(event, since)
+
+
+def is_since(event: Json, since: datetime) -> bool:
+    moment = event_time(event)
+    return moment is not None and moment >= since.replace(microsecond=0)
+
+
+def came_from_rerun(event_type: str, event: Json, original: Json) -> bool:
+    """Whether an event is another one of the same push or image: some servers answer a rerun with a new event."""
+    return event.get("id") != original.get("id") and all(
+        as_text(event.get(name)) == as_text(original.get(name)) for name in _SAME_ORIGIN[event_type]
+    )
+
+
+def linked_execution(event: Json) -> str:
+    """The id of the execution that an event points to, "" for none."""
+    return id_from_link(event.get("executionLink"))
+
+
+def has_moved(event: Json, ref: ExecutionRef) -> bool:
+    """Whether an event points to another execution than before its rerun."""
+    now = linked_execution(event)
+    if not now or now != id_from_link(ref.get("link_before")):
+        return bool(now)
+    index, index_before = as_text(event.get("executionIndex")), ref.get("index_before", "")
+    return bool(index and index_before) and index != index_before
+
+
+def delivery_error(event_type: str, event: Json) -> str | None:
+    """Why an event led to nothing. A Gerrit event's message is a general text, and no sign of an error."""
+    return None if event_type == "gerrit" else event.get("message") or None
+
+
+def rerun_ref(
+    event_type: str, event: Json, action: str = "rerun", since: float | datetime | None = None
+) -> ExecutionRef:
+    """The reference of what a rerun or resume of ``event`` will lead to.
+
+    :param event: as it was before.
+    :param since: the moment before the rerun (epoch seconds or aware); lets a new event be found that some servers
+        create instead of changing this one.
+    """
+    return {
+        "system": "code_stream",
+        "kind": "rerun",
+        "id": as_text(event.get("id")),
+        "event_type": event_type,
+        "action": action,
+        "link_before": as_text(event.get("executionLink")),
+        "index_before": as_text(event.get("executionIndex")),
+        "since": since.isoformat() if isinstance(since, datetime) else as_text(since),
+    }

@@ -1,0 +1,95 @@
+"""A Code Stream execution document becomes an ``Execution``: its state, its steps, why it failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from airflow_provider.clients.code_stream_fields import Json, first_time, id_of
+from airflow_provider.execution import Execution, ExecutionRef, ExecutionState, Step
+
+STATES = {
+    "NOT_STARTED": ExecutionState.QUEUED,
+    "QUEUED": ExecutionState.QUEUED,
+    "STARTED": ExecutionState.RUNNING,
+    "PREPARING_WORKSPACE": ExecutionState.RUNNING,
+    "RUNNING": ExecutionState.RUNNING,
+    "RESUMING": ExecutionState.RUNNING,
+    "PAUSING": ExecutionState.RUNNING,
+    "CANCELING": ExecutionState.RUNNING,
+    "ROLLING_BACK": ExecutionState.RUNNING,
+    "WAITING": ExecutionState.WAITING,
+    "PAUSED": ExecutionState.PAUSED,
+    "COMPLETED": ExecutionState.SUCCEEDED,
+    "CANCELED": ExecutionState.CANCELED,
+    "FAILED": ExecutionState.FAILED,
+    "ROLLBACK_COMPLETED": ExecutionState.FAILED,
+    "ROLLBACK_FAILED": ExecutionState.FAILED,
+    # Outcomes of stages and tasks; of a whole execution they are its end, and no success.
+    "SKIPPED": ExecutionState.FAILED,
+    "FAILED_CONTINUE": ExecutionState.FAILED,
+}
+
+
+def execution_ref(execution_id: str) -> ExecutionRef:
+    return {"system": "code_stream", "kind": "execution", "id": execution_id}
+
+
+def state_of(document: Json) -> ExecutionState:
+    return STATES.get(str(document.get("status") or "").upper(), ExecutionState.UNKNOWN)
+
+
+def to_execution(document: Json, url: str | None) -> Execution:
+    """Read an execution document, with or without its stages and tasks.
+
+    :param document: as of ``GET /executions/{id}``.
+    :param url: where a person can look at it.
+    """
+    state = state_of(document)
+    parts = list(_parts(document))
+    broken = next((part for _, part in parts if part.get("status") == "FAILED"), None)
+    started = first_time(document, "_requestTimeInMicros", "_createTimeInMicros", "createdAt")
+    output = document.get("output")
+    return Execution(
+        ref=execution_ref(id_of(document)),
+        state=state,
+        status=str(document.get("status") or ""),
+        url=url,
+        message=_message(document, broken if state is ExecutionState.FAILED else None),
+        outputs=output if isinstance(output, dict) else {},
+        started_at=started,
+        finished_at=_finished(document, started) if state.is_terminal else None,
+        steps=tuple(
+            Step(name, str(part.get("status") or ""), part.get("failureMessage") or part.get("statusMessage") or None)
+            for name, part in parts
+        ),
+        rejected=state is ExecutionState.FAILED and str((broken or {}).get("type")).lower() == "useroperation",
+    )
+
+
+def _parts(document: Json) -> Iterator[tuple[str, Json]]:
+    """Tasks in the order in which they run, as ``Stage.Task``; a stage of which no tasks are told as itself."""
+    stages = document.get("stages") or {}
+    for stage_name in document.get("stageOrder") or stages:
+        stage = stages.get(stage_name) or {}
+        tasks = stage.get("tasks") or {}
+        if not tasks:
+            yield stage_name, stage
+        for entry in stage.get("taskOrder") or tasks:
+            # One entry may name tasks that run side by side: "Unit,Lint".
+            for task_name in [entry] if entry in tasks else entry.split(","):
+                if task := tasks.get(task_name.strip()):
+                    yield f"{stage_name}.{task_name.strip()}", task
+
+
+def _message(document: Json, broken: Json | None) -> str | None:
+    told = document.get("statusMessage") or ""
+    detail = (broken or {}).get("failureMessage") or (broken or {}).get("statusMessage") or ""
+    return " ".join(text for text in (told, detail if detail not in told else "") if text) or None
+
+
+def _finished(document: Json, started: datetime | None) -> datetime | None:
+    duration = document.get("_totalDurationInMicros") or document.get("_durationInMicros")
+    if started and isinstance(duration, (int, float)):
+        return started + timedelta(microseconds=duration)
+    return first_time(document, "_updateTimeInMicros", "updatedAt")

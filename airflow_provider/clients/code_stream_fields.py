@@ -1,0 +1,77 @@
+"""How Code Stream writes times, links and secrets inside its objects, and how they are read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+Json = dict[str, Any]
+
+SECRET_FIELDS = frozenset(
+    {"password", "refreshToken", "refresh_token", "secretToken", "apiToken", "responderToken", "token", "cspAuthToken"}
+)
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_MICROS, _MILLIS = 1e14, 1e11
+
+
+def parse_time(value: object) -> datetime | None:
+    """A moment from epoch micro-, milli- or seconds (told apart by their size), or from a text with its zone.
+
+    ``None`` for anything else, a text without a zone included: Code Stream does not write those in UTC.
+    """
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        value = float(value)
+    try:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            unit = 1e6 if value >= _MICROS else 1e3 if value >= _MILLIS else 1
+            return datetime.fromtimestamp(value / unit, UTC) if value > 0 else None
+        moment = datetime.fromisoformat(value.strip()) if isinstance(value, str) else None
+    except (ValueError, OverflowError, OSError):
+        return None
+    return moment.astimezone(UTC) if moment and moment.tzinfo else None
+
+
+def first_time(document: Json, *names: str) -> datetime | None:
+    """The first of these fields that holds a moment."""
+    return next((moment for name in names if (moment := parse_time(document.get(name)))), None)
+
+
+def id_from_link(link: object) -> str:
+    """The id that a link ends with, whichever prefix it has; "" for no link."""
+    return urlsplit(link).path.rstrip("/").rpartition("/")[2] if isinstance(link, str) else ""
+
+
+def id_of(document: Json) -> str:
+    return str(document.get("id") or id_from_link(document.get("_link")))
+
+
+def as_text(value: object) -> str:
+    """A field as text that two of them can be compared by: "" for none, ``true`` and ``false`` in lower case."""
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def without_secrets(data: Any) -> Any:
+    """The same object without the fields that hold secrets, for XCom and logs."""
+    if isinstance(data, dict):
+        return {key: without_secrets(value) for key, value in data.items() if key not in SECRET_FIELDS}
+    return [without_secrets(item) for item in data] if isinstance(data, list) else data
+
+
+def secrets_in(data: Any) -> Iterator[str]:
+    """The secrets of an object: webhook and listener tokens, values of SECRET variables."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            if isinstance(value, str):
+                if key in SECRET_FIELDS or (key == "value" and data.get("type") == "SECRET"):
+                    # What the server has masked already is no secret, and its stars are everywhere.
+                    yield from [value] if value.strip("*") else []
+            else:
+                yield from secrets_in(value)
+    elif isinstance(data, list):
+        for item in data:
+            yield from secrets_in(item)

@@ -1,0 +1,163 @@
+"""How a Code Stream bearer is fetched: the on-prem login in two steps, and the form of the SaaS token service."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from typing import Any
+
+from airflow_provider.clients.auth import NoAuth, Token, TokenAuth
+from airflow_provider.clients.transport import Transport
+from airflow_provider.exceptions import (
+    AuthenticationError,
+    BadRequestError,
+    Call,
+    NotFoundError,
+    PermissionDeniedError,
+    ReleasePipelineError,
+    UnexpectedResponseError,
+)
+
+LOCAL_LOGIN = "/csp/gateway/am/api/login"
+DOMAIN_LOGIN = "/csp/gateway/am/idp/auth/login"
+TOKEN_EXCHANGE = "/iaas/api/login"  # noqa: S105 - a path
+
+OPAQUE_LIFETIME = 1200.0
+"""Seconds for which a token that does not tell its end is used: the shortest known one lives 25 minutes."""
+
+NO_SERVICE = (
+    "no Pipelines service answers at this host. VMware Cloud Foundation (VCF) Automation 9 ships none: this needs "
+    "vRealize or Aria Automation 8.x. If the host is one, check the connection's host and its extra `api_prefix`"
+)
+
+_REFUSALS = (AuthenticationError, BadRequestError, PermissionDeniedError)
+
+
+class OnPremLogin(TokenAuth):
+    """User and password give a refresh token (kept for about 90 days), a refresh token gives a bearer.
+
+    :param username: with ``password``; without, ``refresh_token`` is needed.
+    :param domain: of a directory user.
+    :param refresh_token: an API token made in the UI.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        username: str | None = None,
+        password: str | None = None,
+        domain: str | None = None,
+        refresh_token: str | None = None,
+    ) -> None:
+        super().__init__(transport.redact)
+        self._transport = transport
+        self._username, self._password, self._domain = username, password, domain
+        self._refresh_token = refresh_token
+        for secret in (password, refresh_token):
+            transport.redact.add(secret)
+
+    def login(self) -> Token:
+        if not self._password:
+            return self._exchange(str(self._refresh_token))
+        if self._refresh_token:
+            try:
+                return self._exchange(self._refresh_token)
+            except AuthenticationError:
+                self._refresh_token = None
+        self._refresh_token = self._fetch_refresh_token()
+        return self._exchange(self._refresh_token)
+
+    def _fetch_refresh_token(self) -> str:
+        body = {"username": self._username, "password": self._password}
+        if self._domain:
+            body["domain"] = self._domain
+        try:
+            try:
+                reply = self._post(DOMAIN_LOGIN if self._domain else LOCAL_LOGIN, body)
+            except NotFoundError:
+                if not self._domain:
+                    raise
+                # Some releases take the domain at the path of the local users.
+                reply = self._post(LOCAL_LOGIN, body)
+        except _REFUSALS as error:
+            raise _refused("the login and password of the connection are not accepted", error) from None
+        token = reply.get("refresh_token")
+        if not isinstance(token, str) or not token:
+            raise UnexpectedResponseError(
+                "the login was accepted, but answered without a refresh token: this needs vRealize Automation 8.0.1 "
+                "or newer, or the extra `refresh_token`",
+                call=Call(system="code_stream", method="POST", path=LOCAL_LOGIN),
+            )
+        self._transport.redact.add(token)
+        return token
+
+    def _exchange(self, refresh_token: str) -> Token:
+        try:
+            reply = self._transport.request(
+                "POST", TOKEN_EXCHANGE, body={"refreshToken": refresh_token}, auth=NoAuth(), attempts=1
+            ).data
+        except _REFUSALS as error:
+            raise _refused("the refresh token is not accepted; it may be older than its 90 days", error) from None
+        except NotFoundError as error:
+            raise NotFoundError(NO_SERVICE, call=error.call) from None
+        return bearer(reply, "token")
+
+    def _post(self, path: str, body: dict[str, str | None]) -> dict[str, Any]:
+        try:
+            # Without ?access_token the answer holds a token of the identity service only.
+            reply = self._transport.request("POST", f"{path}?access_token", body=body, auth=NoAuth(), attempts=1).data
+        except NotFoundError as error:
+            raise NotFoundError(NO_SERVICE, call=error.call) from None
+        return reply if isinstance(reply, dict) else {}
+
+
+class SaasLogin(TokenAuth):
+    """The token service of the former SaaS: one form post.
+
+    :param token_url: whole URL, such as ``https://<token service>/csp/gateway/am/api/auth/api-tokens/authorize``.
+    """
+
+    def __init__(self, transport: Transport, *, token_url: str, refresh_token: str) -> None:
+        super().__init__(transport.redact)
+        self._transport, self._token_url, self._refresh_token = transport, token_url, refresh_token
+        transport.redact.add(refresh_token)
+
+    def login(self) -> Token:
+        form = {"refresh_token": self._refresh_token}
+        try:
+            reply = self._transport.request("POST", self._token_url, form=form, auth=NoAuth(), attempts=1).data
+        except _REFUSALS as error:
+            raise _refused("the token service does not accept the refresh token", error) from None
+        return bearer(reply, "access_token")
+
+
+def bearer(reply: object, field: str) -> Token:
+    """The bearer in a login's reply, with the end that it or the reply tells.
+
+    :raises UnexpectedResponseError: there is none.
+    """
+    value = reply.get(field) if isinstance(reply, dict) else None
+    if not isinstance(reply, dict) or not isinstance(value, str) or not value:
+        raise UnexpectedResponseError(
+            f"the login answered without the field `{field}`", call=Call(system="code_stream")
+        )
+    told = reply.get("expires_in")
+    lifetime = float(told) if isinstance(told, (int, float)) and told > 0 else _jwt_lifetime(value)
+    return Token(value, time.time() + (lifetime or OPAQUE_LIFETIME))
+
+
+def _jwt_lifetime(token: str) -> float | None:
+    """Seconds that a JWT just issued has left; counted from its own clock, which need not be ours."""
+    try:
+        payload = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        lifetime = float(claims["exp"]) - float(claims.get("iat", time.time()))
+    except (IndexError, KeyError, TypeError, ValueError, AttributeError):
+        return None
+    return lifetime if lifetime > 0 else None
+
+
+def _refused(summary: str, error: ReleasePipelineError) -> AuthenticationError:
+    return AuthenticationError(summary, call=error.call)
