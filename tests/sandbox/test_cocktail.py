@@ -108,6 +108,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 def test_a_fresh_run_is_running_and_carries_no_result(api: Api) -> None:
+    api.control("reset", speed=1)
     run = api.start(description="release 1 & + é\n#af")
     assert (run["runState"], run["runType"], run["buildNo"], run["imageDigest"], run["endTime"]) == (
         "RUNNING",
@@ -200,6 +201,7 @@ def test_a_stuck_run_stays_created(api: Api) -> None:
 
 
 def test_a_second_run_of_a_running_build_is_refused_under_http_200(api: Api) -> None:
+    api.control("reset", speed=1)
     api.start()
     reply = api.call("POST", f"/build/run/{SHOP}", tagName="2.0")
     assert (reply.status_code, reply.json()["status"]) == (200, "error")
@@ -224,6 +226,7 @@ def test_whether_a_failed_run_blocks_its_tag_is_a_switch(api: Api, blocks: bool,
 
 
 def test_the_account_limit_is_refused_with_013(api: Api) -> None:
+    api.control("reset", speed=1)
     api.switch(account_parallel_limit=1)
     api.start(SHOP)
     assert api.start(BROKEN)["code"] == "CCBDW013000"
@@ -412,6 +415,7 @@ def test_removing_a_run_takes_along_the_runs_of_the_same_digest(api: Api) -> Non
 
 
 def test_a_running_run_cannot_be_removed(api: Api) -> None:
+    api.control("reset", speed=1)
     run_seq = api.start()["buildRunSeq"]
     assert api.call("DELETE", f"/build/run/{run_seq}").json()["code"] == "CCBDW014000"
 
@@ -540,6 +544,7 @@ def test_a_forced_state_is_shown_and_told(api: Api, receiver: Receiver) -> None:
 
 
 def test_a_lost_answer_leaves_the_run_in_the_list(api: Api) -> None:
+    api.control("reset", speed=1)
     api.control("faults", system="cocktail", method="POST", path="/build/run", fault="reset_after")
     with pytest.raises(requests.ConnectionError):
         api.start(description="marker-1")
