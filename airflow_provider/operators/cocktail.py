@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class CocktailRunBuildOperator(StartOperator):
     """Run a Cocktail Cloud build and wait for its image.
 
-    The result's ``outputs`` hold ``image``, ``tag`` (the one really used), ``digest``, ``image_ref`` (pinned by digest),
-    ``size`` (bytes) and ``build_no``.
+    The result's ``outputs`` hold ``image``, ``tag`` (the one really used), ``digest``, ``image_ref`` (pinned by
+    digest), ``size`` (bytes) and ``build_no``.
 
     :param build_seq: number of the build definition. (templated)
     :param tag_name: tag of the image; may be left out only where the build's autotag is on. (templated)

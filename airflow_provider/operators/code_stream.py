@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider.execution import ExecutionState
+from airflow_provider.execution import Execution, ExecutionState
 from airflow_provider.operators.acting import ActOperator
 from airflow_provider.operators.base import StartOperator
 from airflow_provider.operators.connected import ReleaseOperator
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from airflow_provider.clients.base import Intent
     from airflow_provider.clients.code_stream import CodeStreamClient
-    from airflow_provider.execution import Execution
 
 
 class CodeStreamRunPipelineOperator(StartOperator):
@@ -102,10 +101,12 @@ class CodeStreamRerunEventOperator(StartOperator):
         self.require_one_of("action", "rerun", "resume")
 
     def intent(self, client: CodeStreamClient) -> dict[str, Any]:
-        return client.rerun_intent(self.event_type, self.event_id, self.action)
+        return client.before_rerun(self.event_type, self.event_id, self.action)
 
     def start(self, client: CodeStreamClient, intent: Intent) -> Execution:
-        return client.start_rerun(intent)
+        client.rerun_event(self.event_type, self.event_id, self.action)
+        # Whether the event shows its new execution already is for the wait to find out: no request may fail after the start.
+        return Execution(client.rerun_ref(intent), ExecutionState.QUEUED, status="")
 
 
 class CodeStreamTriggerGerritOperator(ReleaseOperator):
@@ -210,7 +211,7 @@ class CodeStreamApprovalOperator(ReleaseOperator):
         *,
         execution_id: str | None = None,
         user_operation_id: str | None = None,
-        decision: Literal["approve", "reject"],
+        decision: Literal["approve", "reject"] | None = None,
         message: str | None = None,
         code_stream_conn_id: str = "code_stream_default",
         **kwargs: Any,
@@ -230,11 +231,8 @@ class CodeStreamApprovalOperator(ReleaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         self.check()
         with self.get_client() as client:
-            answered = client.answer_approval(
-                execution_id=self.execution_id,
-                user_operation_id=self.user_operation_id,
-                approve=self.decision == "approve",
-                message=self.message,
-            )
-        self.publish(context, answered.to_result())
-        return answered.to_result()
+            operation_id = self.user_operation_id or client.find_pending_approval(str(self.execution_id))
+            client.answer_user_operation(operation_id, self.decision == "approve", self.message)
+            answered = client.look({"system": self.system, "kind": "approval", "id": operation_id}).to_result()
+        self.publish(context, answered)
+        return answered

@@ -118,8 +118,11 @@ class QuayPromoteTagOperator(ReleaseOperator):
         self.check()
         with self.get_client() as client:
             promoted = client.promote_tag(self.repository, self.tag, digest=self.digest, source_tag=self.source_tag)
-        self.publish(context, promoted.to_result())
-        return promoted.to_result()
+            digest = promoted["manifest_digest"]
+            ref = {"system": self.system, "kind": "tag", "id": self.tag, "repository": self.repository}
+            result = client.look({**ref, "tag": self.tag, "digest": digest}).to_result()
+        self.publish(context, result)
+        return result
 
 
 class _NotificationOperator(ReleaseOperator):
@@ -221,19 +224,18 @@ class QuayDeleteNotificationOperator(_OneNotificationOperator):
 
 
 class QuayTestNotificationOperator(_OneNotificationOperator):
-    """Queue a test delivery of a notification; Quay accepts it for one that it has disabled after failures, too.
+    """Queue a test delivery of a notification; refuses one that Quay has disabled after failures.
 
     :param repository: ``namespace/name``. (templated)
     :param uuid: of the notification. (templated)
     :param quay_conn_id: the Airflow connection. (templated)
-    :return: the notification as it is now; ``number_of_failures`` of 3 or more means that Quay sends nothing.
+    :return: the notification. Queued is not delivered: that takes up to 10 seconds, or fails.
     """
 
     def execute(self, context: Context) -> dict[str, Any]:
         self.check()
         with self.get_client() as client:
-            client.test_notification(self.repository, self.uuid)
-            return client.get_notification(self.repository, self.uuid)
+            return client.test_notification(self.repository, self.uuid)
 
 
 class QuayResetNotificationOperator(_OneNotificationOperator):
@@ -248,5 +250,4 @@ class QuayResetNotificationOperator(_OneNotificationOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         self.check()
         with self.get_client() as client:
-            client.reset_notification_failures(self.repository, self.uuid)
-            return client.get_notification(self.repository, self.uuid)
+            return client.reset_notification(self.repository, self.uuid)

@@ -54,10 +54,11 @@ class ServiceStageReleaseOperator(StartOperator):
             raise self.bad_argument("selected_tasks", f"goes with action 'start' only, not with {self.action!r}")
 
     def intent(self, client: ServiceStageClient) -> dict[str, Any]:
-        return client.intent_of(self.pipeline, self.action)
+        return {**client.before_action(self.pipeline), "kind": "release", "action": self.action}
 
     def start(self, client: ServiceStageClient, intent: Intent) -> Execution:
-        return client.act(intent["pipeline_id"], self.action, selected_tasks=self.selected_tasks)
+        before = {"status": intent["status_before"], "last_trigger_at": intent["triggered_before"]}
+        return client.act(intent["pipeline_id"], self.action, selected_tasks=self.selected_tasks, before=before)
 
 
 class ServiceStageStopReleaseOperator(ActOperator):
@@ -79,7 +80,7 @@ class ServiceStageStopReleaseOperator(ActOperator):
         self.require("pipeline")
 
     def act(self, client: ServiceStageClient) -> Execution:
-        return client.stop(str(client.find_pipeline(self.pipeline)["id"]))
+        return client.stop(self.pipeline)
 
 
 class ServiceStageApprovalOperator(ReleaseOperator):
@@ -102,7 +103,7 @@ class ServiceStageApprovalOperator(ReleaseOperator):
         *,
         pipeline: str,
         task_name: str,
-        decision: Literal["approve", "reject"],
+        decision: Literal["approve", "reject"] | None = None,
         message: str | None = None,
         service_stage_conn_id: str = "service_stage_default",
         **kwargs: Any,
@@ -121,11 +122,12 @@ class ServiceStageApprovalOperator(ReleaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         self.check()
         with self.get_client() as client:
-            execution = client.answer_approval(
+            answered = client.act(
                 str(client.find_pipeline(self.pipeline)["id"]),
-                self.task_name,
-                approve=self.decision == "approve",
+                "approval",
+                task_name=self.task_name,
+                approval_type="agree" if self.decision == "approve" else "refuse",
                 message=self.message,
-            )
-        self.publish(context, execution.to_result())
-        return execution.to_result()
+            ).to_result()
+        self.publish(context, answered)
+        return answered

@@ -48,8 +48,8 @@ class CodeStreamEventSensor(_CodeStreamSensor):
     """Wait until a trigger event has arrived that matches; the result's ``outputs`` are the event.
 
     :param event_type: ``docker``, ``git`` or ``gerrit``. (templated)
-    :param filters: fields of the event and the values that they must have, for example ``{"repo": "shop", "tag": "1.4"}``.
-        (templated)
+    :param filters: fields of the event and the values that they must have, for example
+        ``{"repo": "shop", "tag": "1.4"}``. (templated)
     :param since: only events after this moment: aware datetime or ISO 8601 text; default: any. (templated)
     :param code_stream_conn_id: the Airflow connection. (templated)
     """

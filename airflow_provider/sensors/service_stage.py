@@ -39,4 +39,6 @@ class ServiceStageReleaseSensor(ReleaseSensor):
         self.require("pipeline")
 
     def ref(self, client: ServiceStageClient) -> ExecutionRef:
-        return client.reference(self.pipeline, self.execution_id)
+        pipeline_id = str(client.find_pipeline(self.pipeline)["id"])
+        ref = {"system": self.system, "kind": "release", "id": str(self.execution_id or "")}
+        return {**ref, "pipeline_id": pipeline_id, "action": "start"}

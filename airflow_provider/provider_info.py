@@ -1,0 +1,130 @@
+"""What Airflow discovers of this package: its modules, its link and its connection types with their forms, as data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_SYSTEMS = {
+    "code_stream": "VMware Code Stream",
+    "service_stage": "Huawei Cloud ServiceStage",
+    "cocktail": "Cocktail Cloud",
+    "quay": "Red Hat Quay",
+}
+_DOCUMENTATION = {
+    "code_stream": "https://developer.broadcom.com/xapis/vrealize-automation-code-stream-api/latest/",
+    "service_stage": "https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0248.html",
+    "cocktail": "https://docs.cocktailcloud.io/",
+    "quay": "https://docs.redhat.com/en/documentation/red_hat_quay/",
+}
+
+
+def _text(label: str, description: str = "", **schema: Any) -> dict[str, Any]:
+    field: dict[str, Any] = {"label": label, "schema": {"type": ["string", "null"], **schema}}
+    return {**field, "description": description} if description else field
+
+
+def _number(label: str, description: str, *, type_: str, minimum: float) -> dict[str, Any]:
+    return {"label": label, "description": description, "schema": {"type": [type_, "null"], "minimum": minimum}}
+
+
+_COMMON_FIELDS = {
+    "verify": _text("Verify TLS", "true (default), false, or the path of a CA bundle"),
+    "request_timeout": _number("Request timeout", "seconds, default 30", type_="number", minimum=0),
+    "max_connections": _number("Most connections at once", "default 8", type_="integer", minimum=1),
+}
+
+_FIELDS: dict[str, dict[str, Any]] = {
+    "code_stream": {
+        "domain": _text("Domain", "of the login, for a user of Active Directory"),
+        "refresh_token": _text("Refresh token", "instead of login and password", format="password"),
+        "api_prefix": _text("API prefix", "default /codestream/api; older appliances: /pipeline/api"),
+        "api_version": _text("API version", "default 2019-10-17"),
+        "token_url": _text("Token URL", "of the cloud service's token endpoint, with a refresh token", format="url"),
+        "ui_url": _text("URL of an execution", "template of the link to an execution, with {id} and {base}"),
+    },
+    "service_stage": {
+        "auth": _text("Authentication", "aksk (default) or token", enum=["aksk", "token"]),
+        "region": _text("Region", "for example ap-southeast-3; names the endpoint, unless Host does"),
+        "project_id": _text("Project id", "IAM project of the region; asked from IAM when left out"),
+        "iam_url": _text("IAM URL", "default: that of the region", format="url"),
+        "domain_name": _text("Account", "of the IAM user, with token authentication"),
+        "security_token": _text("Security token", "of a temporary access key", format="password"),
+    },
+    "cocktail": {
+        "auth_header": _text("Header of the token", "default Authorization"),
+        "auth_scheme": _text("Scheme of the token", "default Bearer"),
+        "api_prefix": _text("API prefix", "default /v1"),
+        "paths": _text("Paths", "JSON object: other paths for run, status, list, cancel, log, build", format="json"),
+        "headers": _text("More headers", "JSON object, sent with every request", format="json"),
+    },
+    "quay": {
+        "api_prefix": _text("API prefix", "default /api/v1"),
+    },
+}
+
+_UI: dict[str, dict[str, Any]] = {
+    "code_stream": {
+        "hidden-fields": [],
+        "relabeling": {"login": "User", "schema": "http or https"},
+        "placeholders": {"host": "vra.example.com", "login": "release-bot"},
+    },
+    "service_stage": {
+        "hidden-fields": [],
+        "relabeling": {
+            "login": "Access key, or IAM user",
+            "password": "Secret key, or password",
+            "schema": "http or https",
+        },
+        "placeholders": {"host": "left out: the endpoint of the region"},
+    },
+    "cocktail": {
+        "hidden-fields": ["login"],
+        "relabeling": {"password": "API token", "schema": "http or https"},
+        "placeholders": {"host": "cocktail.example.com"},
+    },
+    "quay": {
+        "hidden-fields": ["login"],
+        "relabeling": {"password": "OAuth application token", "schema": "http or https"},
+        "placeholders": {"host": "quay.example.com"},
+    },
+}
+
+
+def _modules(kind: str) -> list[dict[str, Any]]:
+    return [
+        {"integration-name": name, "python-modules": [f"airflow_provider.{kind}.{system}"]}
+        for system, name in _SYSTEMS.items()
+    ]
+
+
+def _connection_type(system: str, name: str) -> dict[str, Any]:
+    hook = "".join(word.capitalize() for word in system.split("_")) + "Hook"
+    return {
+        "connection-type": system,
+        "hook-class-name": f"airflow_provider.hooks.{system}.{hook}",
+        "hook-name": name,
+        "ui-field-behaviour": _UI[system],
+        "conn-fields": {**_FIELDS[system], **_COMMON_FIELDS},
+    }
+
+
+def get_provider_info() -> dict[str, Any]:
+    """The entry point ``apache_airflow_provider``."""
+    return {
+        "package-name": "airflow-provider-release-pipelines",
+        "name": "Release pipelines",
+        "description": "Code Stream, ServiceStage, Cocktail Cloud builds and Quay: starts, waits, approves, stops.",
+        "integrations": [
+            {"integration-name": name, "external-doc-url": _DOCUMENTATION[system], "tags": ["service"]}
+            for system, name in _SYSTEMS.items()
+        ],
+        "operators": _modules("operators"),
+        "sensors": _modules("sensors"),
+        "hooks": _modules("hooks"),
+        "triggers": [
+            {"integration-name": name, "python-modules": ["airflow_provider.triggers.execution"]}
+            for name in _SYSTEMS.values()
+        ],
+        "connection-types": [_connection_type(system, name) for system, name in _SYSTEMS.items()],
+        "extra-links": ["airflow_provider.links.ExecutionLink"],
+    }
