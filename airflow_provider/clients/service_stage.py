@@ -17,6 +17,7 @@ from airflow_provider.clients.huawei_credentials import HuaweiCredentials
 from airflow_provider.clients.huawei_errors import read_huawei_error
 from airflow_provider.clients.service_stage_actions import action_body
 from airflow_provider.clients.service_stage_states import (
+    ALLOWED_WHEN,
     IN_PROGRESS,
     WORDS,
     Sighting,
@@ -111,6 +112,7 @@ class ServiceStageClient(ReleaseClient):
         super().__init__(transport)
         transport.auth, self._learn_project_id = credentials.set_up(transport, attempts)
         self._approvals: dict[str, list[str]] = {}
+        self._changed: set[tuple[str, str, str, bool]] = set()
 
     @property
     def project_id(self) -> str:
@@ -250,7 +252,7 @@ class ServiceStageClient(ReleaseClient):
             "triggered_before": triggered_at(item),
             "since": f"{since:.3f}",
         }
-        return self._execution(ref, Sighting(reply, certain=True))
+        return execution(ref, Sighting(reply, certain=True))
 
     # Executions
 
@@ -302,16 +304,27 @@ class ServiceStageClient(ReleaseClient):
         return self._execution({**ref, "id": text_of(record, "id")}, Sighting(about, certain=bool(status_of(record))))
 
     def _execution(self, ref: ExecutionRef, sighting: Sighting) -> Execution:
+        # List and records may lag on their own: what one has shown says nothing about the other.
+        key = (ref["pipeline_id"], ref["id"], ref.get("since", ""), sighting.certain)
+        if sighting.status != ref.get("status_before", ""):
+            self._changed.add(key)
+        seen = execution(ref, sighting, has_changed=key in self._changed, approvals=self._approvals_of(ref, sighting))
+        if seen.state.is_terminal:
+            self._changed.discard(key)
+        return seen
+
+    def _approvals_of(self, ref: ExecutionRef, sighting: Sighting) -> list[str]:
+        """The tasks that may wait for an approval; asked once for each wait, and never a reason to fail it."""
         pipeline_id = ref["pipeline_id"]
         if sighting.status != "5":
             self._approvals.pop(pipeline_id, None)
-        elif pipeline_id not in self._approvals:
-            # Asked once for each wait at an approval: names of tasks say whom to ask, but must not fail the wait.
+            return []
+        if pipeline_id not in self._approvals:
             try:
                 self._approvals[pipeline_id] = self.list_approval_tasks(pipeline_id)
             except ReleasePipelineError:
                 self._approvals[pipeline_id] = []
-        return execution(ref, sighting, approvals=self._approvals.get(pipeline_id, ()))
+        return self._approvals.get(pipeline_id, [])
 
     def cancel(self, ref: ExecutionRef, reason: str) -> None:
         """Stop the release task, but only while this very execution is its last one; ``reason`` has no place to go."""
@@ -358,12 +371,14 @@ class ServiceStageClient(ReleaseClient):
                 {**ref, "id": text_of(record, "id")}, Sighting(record, certain=bool(status_of(later[0])))
             )
         same = next((record for record in records if before and text_of(record, "id") == before), {})
-        status_now = status_of(same) or status_of(item)
-        moved = status_now != status_before or triggered_at(item) != ref["triggered_before"]
-        if not later and not moved:
-            return None
-        if not later and same and action != "start":
+        status_now = (status_of(same) if action != "start" else "") or status_of(item)
+        changed = status_now != status_before and status_now not in ALLOWED_WHEN.get(action, ())
+        if action != "start" and same and changed and not later:
             return self._execution({**ref, "id": before}, Sighting({**_state_of(item), **same}, certain=True))
+        # Without a new record, an ended status is that of the execution before; only one in progress raises a doubt.
+        running = changed and (action != "start" or status_now in IN_PROGRESS)
+        if not later and not running and triggered_at(item) == ref["triggered_before"]:
+            return None
         seen = ", ".join(text_of(record, "id") for record in later) or "none"
         raise ConflictError(
             f"cannot tell whether the action {action!r} took effect: release task {pipeline_id} was in status "

@@ -32,6 +32,14 @@ WORDS = {
     "13": "stopping",
     "14": "restarting",
 }
+ALLOWED_WHEN = {
+    "stop": ("4", "5"),
+    "continue": ("7",),
+    "retry": ("3",),
+    "rollback": ("2", "3"),
+    "approval": ("5",),
+}
+"""The statuses in which an action that goes on with an execution is taken; afterwards the status is another one."""
 IN_PROGRESS = frozenset({"4", "5", "10", "13", "14"})
 _STATES = {
     "1": ExecutionState.QUEUED,
@@ -103,15 +111,15 @@ class Sighting:
 
 
 def is_old(ref: ExecutionRef, sighting: Sighting, now: float) -> bool:
-    """Whether a status may still be the one from before the action."""
-    action, before = ref.get("action", ""), ref.get("status_before", "")
+    """Whether a status may still be the one from before the action.
+
+    That the trigger time moved proves nothing: a list may show the new time with the old status.
+    """
+    before = ref.get("status_before", "")
     if not before or sighting.status != before or sighting.status in IN_PROGRESS - {"5"}:
         return False
-    if sighting.certain and action == "start":
+    if sighting.certain and ref.get("action") == "start":
         # A start makes a new record; the other actions may go on with the old one.
-        return False
-    triggered, triggered_before = triggered_at(sighting.about), ref.get("triggered_before", "")
-    if not sighting.certain and triggered and triggered != triggered_before:
         return False
     return now < _seconds(ref.get("since", "")) + GRACE
 
@@ -124,13 +132,16 @@ def speaks_for(ref: ExecutionRef, item: Mapping[str, Any]) -> bool:
     return int(triggered) / 1000 <= since + TRIGGERED_LATER
 
 
-def execution(ref: ExecutionRef, sighting: Sighting, *, approvals: Sequence[str] = ()) -> Execution:
+def execution(
+    ref: ExecutionRef, sighting: Sighting, *, has_changed: bool = False, approvals: Sequence[str] = ()
+) -> Execution:
     """One release as an execution.
 
+    :param has_changed: whether another status than that from before the action was seen since.
     :param approvals: names of the tasks that an approval may be for.
     """
     status = sighting.status
-    if is_old(ref, sighting, time.time()):
+    if not has_changed and is_old(ref, sighting, time.time()):
         return Execution(ref, ExecutionState.QUEUED, status, message="still shows the status from before the action")
     state = _AFTER.get(ref.get("action", ""), _STATES).get(status, ExecutionState.UNKNOWN)
     return Execution(

@@ -25,9 +25,9 @@ def _stages(detail: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _tasks(node: object) -> Iterator[tuple[str, str]]:
-    """Name and kind of everything with a name below a node, however deep: there may be groups in between."""
+    """Name and kind of every task below a node, however deep: groups, with or without names, may be in between."""
     children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
     for child in children:
-        if isinstance(child, dict) and child.get("name"):
+        if isinstance(child, dict) and child.get("name") and "tasks" not in child:
             yield str(child["name"]), str(child.get("type") or "")
         yield from _tasks(child)

@@ -1,0 +1,258 @@
+"""The ServiceStage client against the sandbox, which verifies every signature and runs real state machines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from airflow_provider.clients.service_stage import ServiceStageClient
+from airflow_provider.exceptions import (
+    AuthenticationError,
+    BadRequestError,
+    ConflictError,
+    Effect,
+    NotFoundError,
+    PermissionDeniedError,
+    ReleasePipelineError,
+)
+from airflow_provider.execution import Execution, ExecutionState
+from airflow_provider.sandbox.app import SandboxServer
+
+SPEED = 40
+REGION, PROJECT_ID = "sandbox-1", "77b6a44cba5143ab91d13ab9a8ff44fd"
+KEY = "SANDBOXACCESSKEY0001"
+USER = {"username": "release-bot", "password": "release-bot-password", "domain_name": "sandbox-account"}
+KEYS = {"access_key": KEY, "secret_key": "sandbox-secret-key-0001"}
+
+Control = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[SandboxServer]:
+    with SandboxServer(speed=SPEED) as server:
+        yield server
+
+
+@pytest.fixture
+def control(server: SandboxServer) -> Control:
+    def call(path: str, /, **body: Any) -> Any:
+        answer = requests.post(f"{server.url}/_sandbox/{path}", json=body, timeout=10)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    call("reset", speed=SPEED)
+    return call
+
+
+def _client(server: SandboxServer, **options: Any) -> ServiceStageClient:
+    url = f"{server.url}/service_stage"
+    values = {"region": REGION, "iam_url": f"{url}/iam", "attempts": 2, **KEYS, **options}
+    return ServiceStageClient(url, **values)
+
+
+@pytest.fixture
+def client(server: SandboxServer, control: Control) -> Iterator[ServiceStageClient]:
+    with _client(server) as client:
+        yield client
+
+
+def _wait(client: ServiceStageClient, run: Execution, *states: str) -> Execution:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        seen = client.look(run.ref)
+        if seen.state in states or seen.state.is_terminal:
+            assert seen.state in states, seen
+            return seen
+        time.sleep(0.02)
+    raise AssertionError(f"still {seen}")
+
+
+def _log(server: SandboxServer) -> list[dict[str, Any]]:
+    answer = requests.get(f"{server.url}/_sandbox/requests", params={"system": "service_stage"}, timeout=10).json()
+    return answer if isinstance(answer, list) else answer["requests"]
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {},
+        {"reply_id": "text", "list_form": "bare", "status_form": "text"},
+        {"record_id": "text", "record_case": "camel"},
+        {"record_status": False},
+        {"record_status": False, "list_lag": 0.3},
+    ],
+)
+@pytest.mark.parametrize("together", [True, False])
+def test_a_release_is_followed_to_its_end_in_every_spelling(
+    server: SandboxServer, client: ServiceStageClient, control: Control, switches: dict[str, Any], together: bool
+) -> None:
+    control("switches", system="service_stage", **switches)
+    first = client.act(client.find_pipeline("shop-release")["id"], "start")
+    done = _wait(client, first, "succeeded")
+    again = client.act(first.ref["pipeline_id"], "start")
+    assert again.id != first.id
+    states = []
+    deadline = time.monotonic() + 10
+    while not states or (states[-1] != "succeeded" and time.monotonic() < deadline):
+        seen = client.fetch([again.ref, again.ref])[0] if together else client.look(again.ref)
+        assert isinstance(seen, Execution)
+        states.append(seen.state.value)
+        time.sleep(0.02)
+    assert states[-1] == "succeeded"
+    assert "running" in states[:-1], "an old success was believed"
+    assert (done.status, done.id) == ("2", first.id)
+
+
+def test_only_selected_tasks_run_and_names_come_from_the_detail(client: ServiceStageClient) -> None:
+    pipeline_id = client.find_pipeline("shop-release")["id"]
+    stages = client.list_stage_tasks(pipeline_id)
+    assert stages == {"899tih": ["ujgdh4"], "uipfzw": ["ax8hus"]}
+    _wait(client, client.act(pipeline_id, "start", selected_tasks={"899tih": ["ujgdh4"]}), "succeeded")
+    with pytest.raises(BadRequestError, match="nothere"):
+        client.act(pipeline_id, "start", selected_tasks={"899tih": ["nothere"]})
+
+
+@pytest.mark.parametrize(("approval_type", "state"), [("agree", "succeeded"), ("refuse", "failed")])
+def test_an_approval_is_answered(client: ServiceStageClient, approval_type: str, state: str) -> None:
+    pipeline_id = client.find_pipeline("shop-release-approval")["id"]
+    run = client.act(pipeline_id, "start")
+    assert _wait(client, run, "waiting").message == "to be approved: apr0v1"
+    answered = client.act(
+        pipeline_id, "approval", task_name="apr0v1", approval_type=approval_type, message="发布 + 100 % für später"
+    )
+    assert answered.id == run.id
+    _wait(client, run, state)
+
+
+@pytest.mark.parametrize("retry_keeps_id", [True, False])
+def test_a_failed_release_is_retried_and_rolled_back(
+    client: ServiceStageClient, control: Control, retry_keeps_id: bool
+) -> None:
+    control("switches", system="service_stage", retry_keeps_id=retry_keeps_id)
+    pipeline_id = client.find_pipeline("broken-release")["id"]
+    first = _wait(client, client.act(pipeline_id, "start"), "failed")
+    retried = client.act(pipeline_id, "retry")
+    assert (retried.id == first.id) is retry_keeps_id
+    assert retried.state in (ExecutionState.RUNNING, ExecutionState.QUEUED)
+    assert _wait(client, retried, "failed").status == "3"
+    rolled = _wait(client, client.act(pipeline_id, "rollback"), "succeeded")
+    assert rolled.status == "11"
+
+
+def test_a_release_is_stopped_continued_and_canceled(server: SandboxServer, client: ServiceStageClient) -> None:
+    pipeline_id = client.find_pipeline("shop-release-approval")["id"]
+    run = client.act(pipeline_id, "start")
+    assert _wait(client, client.act(pipeline_id, "stop"), "succeeded").status == "7"
+    assert client.look(run.ref).state is ExecutionState.PAUSED
+    _wait(client, client.act(pipeline_id, "continue"), "waiting")
+    client.cancel(run.ref, "timeout")
+    _wait(client, run, "paused")
+    client.cancel(run.ref, "again")
+    assert [entry["query"] for entry in _log(server) if entry["method"] == "POST"] == [
+        f"action_id={action}" for action in ("start", "stop", "continue", "stop")
+    ]
+
+
+@pytest.mark.parametrize("wrong_state_status", [400, 409])
+def test_a_second_start_is_refused_and_starts_nothing(
+    server: SandboxServer, client: ServiceStageClient, control: Control, wrong_state_status: int
+) -> None:
+    control("switches", system="service_stage", wrong_state_status=wrong_state_status)
+    pipeline_id = client.find_pipeline("shop-release-approval")["id"]
+    client.act(pipeline_id, "start")
+    with pytest.raises((BadRequestError, ConflictError)) as caught:
+        client.act(pipeline_id, "start")
+    assert caught.value.effect is Effect.REFUSED
+    assert len(client.list_records(pipeline_id)) == 1
+
+
+@pytest.mark.parametrize(("fault", "starts"), [("reset_after", 1), ("reset_before", 0), ("truncate", 1)])
+@pytest.mark.parametrize("earlier", [0, 1])
+def test_a_lost_answer_to_a_start_is_settled_by_the_records(
+    client: ServiceStageClient, control: Control, fault: str, starts: int, earlier: int
+) -> None:
+    item = client.find_pipeline("shop-release")
+    for _ in range(earlier):
+        _wait(client, client.act(item["id"], "start"), "succeeded")
+    item = client.find_pipeline("shop-release")
+    records = client.list_records(item["id"])
+    intent = {
+        "kind": "release",
+        "marker": "m",
+        "since": time.time(),
+        "pipeline_id": item["id"],
+        "action": "start",
+        "newest_record": str(max((record["id"] for record in records), default="")),
+        "status_before": str(item["status"]),
+        "triggered_before": str(item["last_trigger_at"] or ""),
+    }
+    control("faults", system="service_stage", method="POST", path="/action", fault=fault)
+    with pytest.raises(ReleasePipelineError) as caught:
+        client.act(item["id"], "start", before=item)
+    assert caught.value.effect is Effect.UNKNOWN
+    found = client.find_started(intent)
+    assert len(client.list_records(item["id"])) - earlier == starts
+    assert (found is not None) == bool(starts)
+    if found:
+        _wait(client, found, "succeeded")
+
+
+def test_names_are_exact_and_ambiguity_is_an_error(client: ServiceStageClient) -> None:
+    with pytest.raises(ConflictError, match="twin-release"):
+        client.find_pipeline("twin-release")
+    with pytest.raises(NotFoundError, match="broken-release"):
+        client.find_pipeline("broken")
+    with pytest.raises(NotFoundError):
+        client.get_pipeline("no-such-id")
+
+
+@pytest.mark.parametrize("credentials", [KEYS, {**USER, "access_key": None, "secret_key": None}])
+@pytest.mark.parametrize("project_id", [None, PROJECT_ID])
+def test_both_logins_work_with_and_without_a_project_id(
+    server: SandboxServer, control: Control, credentials: dict[str, Any], project_id: str | None
+) -> None:
+    with _client(server, **credentials, project_id=project_id) as client:
+        assert f"project {PROJECT_ID}, 5 release tasks" in client.check()
+
+
+def test_a_long_token_that_expires_between_polls_is_renewed_once(server: SandboxServer, control: Control) -> None:
+    control("switches", system="service_stage", token_length=20_000)
+    with _client(server, **USER, access_key=None, secret_key=None) as client:
+        run = client.act(client.find_pipeline("shop-release")["id"], "start")
+        control("faults", system="service_stage", path="/records", fault="expire_token")
+        _wait(client, run, "succeeded")
+    assert sum(entry["path"].endswith("/v3/auth/tokens") for entry in _log(server)) == 2
+
+
+def test_temporary_keys_are_sent_with_their_signed_security_token(
+    server: SandboxServer, client: ServiceStageClient
+) -> None:
+    role = {"agency_name": "a", "domain_name": "d"}
+    credential = client.transport.request(
+        "POST",
+        f"{server.url}/service_stage/iam/v3.0/OS-CREDENTIAL/securitytokens",
+        body={"auth": {"identity": {"methods": ["assume_role"], "assume_role": role}}},
+    ).data["credential"]
+    keys = {"access_key": credential["access"], "secret_key": credential["secret"]}
+    with _client(server, **keys, security_token=credential["securitytoken"]) as temporary:
+        assert len(temporary.list_pipelines()) == 5
+    with _client(server, **keys) as incomplete, pytest.raises(AuthenticationError, match="security token"):
+        incomplete.list_pipelines()
+
+
+def test_wrong_keys_wrong_projects_and_a_wrong_clock_are_told_apart(
+    server: SandboxServer, client: ServiceStageClient
+) -> None:
+    with _client(server, secret_key="sandbox-secret-key-9999") as wrong, pytest.raises(AuthenticationError) as caught:
+        wrong.list_pipelines()
+    assert "credentials" in caught.value.summary
+    with _client(server, project_id="0" * 32) as foreign, pytest.raises(PermissionDeniedError, match="project_id"):
+        foreign.list_pipelines()
+    client.list_pipelines()
+    server.world.clock.advance(20 * 60)
+    with pytest.raises(AuthenticationError, match="check the clock"):
+        client.list_pipelines()
