@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+import msgspec
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 # Section 6: major number -> English text, Korean text, HTTP status when the envelope is switched to real codes.
@@ -81,5 +81,4 @@ def gateway_refusal(status: int, message: str, shape: str) -> Response:
 
 
 def utf8_json(body: Any, status: int = 200) -> Response:
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    return Response(text.encode(), status, media_type="application/json;charset=UTF-8")
+    return Response(msgspec.json.encode(body), status, media_type="application/json;charset=UTF-8")

@@ -65,7 +65,7 @@ class Call:
         if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
             raise Abort(415, NOT_JSON)
         try:
-            value = json.loads(self.body)
+            value: Any = json.loads(self.body)
         except ValueError:
             raise Abort(400, BROKEN_JSON) from None
         if value is None:
@@ -73,4 +73,4 @@ class Call:
         error = best_match(jsonschema.Draft4Validator(schema).iter_errors(value))
         if error is not None:
             raise Problem("invalid_request", str(error))
-        return value
+        return dict(value)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from starlette.applications import Starlette
@@ -20,6 +21,7 @@ from airflow_provider.sandbox.core.world import World
 from airflow_provider.sandbox.quay import payloads, replies, rules
 from airflow_provider.sandbox.quay.auth import Directory
 from airflow_provider.sandbox.quay.builds import OUTCOMES, PHASES, BuildManager
+from airflow_provider.sandbox.quay.builds import logs as build_logs
 from airflow_provider.sandbox.quay.calls import Call
 from airflow_provider.sandbox.quay.manifests import SCAN_STATES
 from airflow_provider.sandbox.quay.notifications import Notification
@@ -146,7 +148,7 @@ class QuaySystem(System):
 
         :raises ValueError: names the action or the value that is wrong
         """
-        actions = {
+        actions: dict[str, Callable[..., dict[str, Any]]] = {
             "push_image": self._act_push,
             "report_finding": self._act_finding,
             "set_scan": self._act_scan,
@@ -261,7 +263,7 @@ class QuaySystem(System):
         raise replies.Abort(405, "The method is not allowed for the requested URL.", {"allow": allowed})
 
     def _level(self, operation: rules.Operation) -> str:
-        is_logs = operation.handler is rules.builds.logs
+        is_logs = operation.handler is build_logs
         return "read" if is_logs and self.switches["reader_build_logs"] else operation.level
 
     def _check_writable(self, call: Call, operation: rules.Operation) -> None:
