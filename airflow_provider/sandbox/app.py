@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import threading
 import time
@@ -21,6 +22,8 @@ from airflow_provider.sandbox.core.system import System
 from airflow_provider.sandbox.core.world import World
 from airflow_provider.sandbox.quay import QuaySystem
 from airflow_provider.sandbox.service_stage import ServiceStageSystem
+
+log = logging.getLogger(__name__)
 
 TICK = 0.05
 KINDS: tuple[type[System], ...] = (CodeStreamSystem, ServiceStageSystem, CocktailSystem, QuaySystem)
@@ -43,7 +46,10 @@ def create_app(speed: float = 1.0) -> Edge:
 async def _ticking(world: World) -> AsyncIterator[None]:
     async def run() -> None:
         while True:
-            world.tick()
+            try:
+                world.tick()
+            except Exception:
+                log.exception("A tick failed; the ticker goes on")
             await asyncio.sleep(TICK)
 
     ticker = asyncio.create_task(run())

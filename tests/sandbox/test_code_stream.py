@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 from typing import Any
 
 import pytest
 import requests
+import yaml
 
 from airflow_provider.sandbox.app import SandboxServer
 from tests.sandbox.conftest import Control, until
@@ -704,6 +708,48 @@ def test_pipelines_can_be_enabled_and_cloned(api: CodeStream) -> None:
     assert api.start("Disabled pipeline")
     clone = api.call("POST", "/pipelines/retail/Deploy shop", {"requestType": "CLONE", "name": "Copy"}).json()
     assert (clone["name"], clone["stageOrder"]) == ("Copy", ["Build", "Prod"])
+
+
+def test_pipelines_travel_as_yaml(api: CodeStream) -> None:
+    def load(action: str) -> list[dict[str, Any]]:
+        url = f"{api.root}{API}/import"
+        reply = requests.post(url, params={"action": action}, data=text, headers=api.headers, timeout=5)
+        assert reply.headers["content-type"].startswith("application/x-yaml")
+        return list(yaml.safe_load_all(reply.text))
+
+    text = api.call("GET", "/export", pipelines="Deploy shop", project="retail").text
+    assert [item["status"] for item in load("create")] == ["FAILED"]
+    assert [item["status"] for item in load("apply")] == ["UPDATED"]
+    text = text.replace("name: Deploy shop", "name: Copied")
+    assert [item["status"] for item in load("create")] == ["CREATED"]
+    assert api.get("/pipelines/retail/Copied")["stageOrder"] == ["Build", "Prod"]
+
+
+class Receiver(BaseHTTPRequestHandler):
+    received: list[tuple[str, Any]] = []
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.received.append((self.path, body))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+def test_notifications_of_a_pipeline_are_delivered(api: CodeStream) -> None:
+    server = HTTPServer(("127.0.0.1", 0), Receiver)
+    Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    events = ("STARTED", "SUCCESS", "FAILURE")
+    hooks = [{"event": event, "action": "POST", "url": f"{url}/{event}"} for event in events]
+    api.create_pipeline("Loud", {"Work": {"type": "CI"}}, notifications={"webhook": hooks})
+    execution_id = api.start("Loud")
+    until(lambda: [path for path, _ in Receiver.received], lambda paths: {*paths} == {"/STARTED", "/SUCCESS"})
+    server.shutdown()
+    server.server_close()
+    assert {body["executionId"] for _, body in Receiver.received} == {execution_id}
 
 
 def test_project_ids_can_be_looked_up(api: CodeStream) -> None:

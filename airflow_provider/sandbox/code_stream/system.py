@@ -13,6 +13,7 @@ from airflow_provider.sandbox.code_stream import formats, seeding
 from airflow_provider.sandbox.code_stream.auth import Auth
 from airflow_provider.sandbox.code_stream.errors import RefusedError, refusal
 from airflow_provider.sandbox.code_stream.events import FIELDS, REFUSED_DELIVERY, Events
+from airflow_provider.sandbox.code_stream.exchange import Exchange
 from airflow_provider.sandbox.code_stream.executions import Executions
 from airflow_provider.sandbox.code_stream.lists import compile_filter
 from airflow_provider.sandbox.code_stream.machine import TERMINAL, Execution, Machine, Task
@@ -165,6 +166,7 @@ class CodeStreamSystem(System):
             self.runs.add_routes(router, api)
             self.operations.add_routes(router, api)
             self.events.add_routes(router, api)
+            Exchange(self).add_routes(router, api)
             for store in self._stores:
                 store.add_routes(router, api)
         return router
