@@ -1,0 +1,328 @@
+"""Red Hat Quay: image builds, tags and security scans as executions, over the operations of quay_api.py."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow_provider.clients import quay_scans
+from airflow_provider.clients.base import Intent, Observation, concerns_one_execution
+from airflow_provider.clients.quay_answers import parse_time
+from airflow_provider.clients.quay_api import QuayApi
+from airflow_provider.clients.quay_executions import (
+    BUILD,
+    SCAN,
+    SYSTEM,
+    TAG,
+    Json,
+    build_execution,
+    build_reference,
+    image_ref,
+    scan_execution,
+    state_of,
+    tag_execution,
+)
+from airflow_provider.clients.quay_scans import Scan
+from airflow_provider.exceptions import (
+    Call,
+    ConflictError,
+    NotFoundError,
+    PermissionDeniedError,
+    ReleasePipelineError,
+    ServerUnavailableError,
+    UnexpectedResponseError,
+)
+from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
+
+_LISTED = 100
+_NOBODYS = "airflow-provider/connection-check"
+"""A repository that nobody has: asked for it, Quay refuses a good token (403) otherwise than a bad one (401)."""
+
+_CLOCK_SKEW = 5.0
+_NO_LONGER_CANCELED = ("pushing", "cannot_load")
+"""Phases in which no Quay takes a cancel, or which hide the real one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """:param complete: whether what is not in ``items`` is not there at all."""
+
+    items: Mapping[str, Json]
+    complete: bool
+
+
+class QuayClient(QuayApi):
+    """:param base_url: of the registry's web UI, without the prefix; its host names the images.
+    :param token: an OAuth application token; ``repo:admin`` for notifications, ``repo:write`` for builds and tags,
+        ``repo:read`` for the rest.
+    :param api_prefix: in front of every path.
+    """
+
+    def start_build(
+        self,
+        repository: str,
+        *,
+        archive_url: str,
+        tags: Sequence[str],
+        subdirectory: str | None = None,
+        dockerfile_path: str | None = None,
+    ) -> Execution:
+        """Build an image from an archive; two equal starts make two builds.
+
+        :param archive_url: http or https URL of the sources.
+        :param tags: at least one, each once.
+        :param subdirectory: where the Dockerfile is, or
+        :param dockerfile_path: its path.
+        """
+        path = self._repository_path("/build/", repository)
+        parts = urlsplit(archive_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise self.bad_request("archive_url must be a whole http or https URL")
+        if isinstance(tags, str) or not tags or len(set(tags)) != len(tags):
+            raise self.bad_request("tags must be a list of at least one tag, each once")
+        for tag in tags:
+            self._check_tag("tags:", tag)
+        if subdirectory and dockerfile_path:
+            raise self.bad_request("give subdirectory or dockerfile_path, not both: Quay reads one only")
+        body: Json = {"archive_url": archive_url, "docker_tags": list(tags)}
+        body |= {"subdirectory": subdirectory} if subdirectory else {}
+        body |= {"dockerfile_path": dockerfile_path} if dockerfile_path else {}
+        build = self._object(self.transport.request("POST", path, body=body).data, path)
+        if not build.get("id"):
+            raise self._unexpected(path, "the answer to the start has no build id")
+        return self._plain_execution(build, build_reference(repository, str(build["id"])))
+
+    def check(self) -> str:
+        try:
+            self._get(self._repository_path("/notification/", _NOBODYS))
+        except PermissionDeniedError as error:
+            if error.code != "insufficient_scope":
+                raise
+        return f"Quay at {self.registry} accepts the token; what it may do is decided repository by repository"
+
+    def look(self, ref: ExecutionRef) -> Execution:
+        kind = ref.get("kind")
+        if kind == BUILD:
+            return self._look_at_build(ref)
+        if kind == TAG:
+            return self._tag_execution(self.find_tag(ref["repository"], ref["tag"]), ref)
+        if kind == SCAN:
+            return self._look_at_scan(ref)
+        raise self.bad_request(f"kind must be one of {BUILD}, {TAG}, {SCAN}, not {kind!r}")
+
+    def fetch(self, refs: Sequence[ExecutionRef]) -> list[Observation]:
+        """One list a repository for two builds or tags and more; equal references are asked once."""
+        unique = {_key(ref): ref for ref in refs}
+        shared = Counter((ref.get("kind", ""), ref.get("repository", "")) for ref in unique.values())
+        lists = {
+            (kind, repository): self._listed(kind, repository, count)
+            for (kind, repository), count in shared.items()
+            if count > 1 and kind in (BUILD, TAG)
+        }
+        seen: dict[tuple[tuple[str, str], ...], Observation] = {}
+        for key, ref in unique.items():
+            listed = lists.get((ref.get("kind", ""), ref.get("repository", "")))
+            seen[key] = (self._from_list(ref, listed) if listed else None) or self._look_or_error(ref)
+        return [seen[_key(ref)] for ref in refs]
+
+    def cancel(self, ref: ExecutionRef, reason: str) -> None:
+        if ref.get("kind") != BUILD:
+            raise self.bad_request(f"a {ref.get('kind')} cannot be canceled")
+        repository, build_id = ref["repository"], ref["id"]
+        build = self.get_build(repository, build_id)
+        if state_of(build).is_terminal:
+            return
+        if build.get("phase") in _NO_LONGER_CANCELED:
+            raise self._not_canceled(build, "nothing was sent, because a refused cancel takes away its other tries")
+        try:
+            self.cancel_build(repository, build_id)
+        except ConflictError:
+            build = self.get_build(repository, build_id)
+            if not state_of(build).is_terminal:
+                raise self._not_canceled(build, "Quay refused the cancel; the build will not be tried again") from None
+
+    def find_started(self, intent: Intent) -> Execution | None:
+        if intent["kind"] != BUILD:
+            raise self.bad_request(f"kind must be {BUILD!r}, not {intent['kind']!r}")
+        repository, since = str(intent["repository"]), float(intent["since"]) - _CLOCK_SKEW
+        builds = self.list_builds(repository, limit=_LISTED, since=since)
+        if len(builds) >= _LISTED:
+            raise ConflictError(
+                f"{repository} has {len(builds)} builds or more since this start: whether one of them is ours cannot "
+                "be told",
+                call=Call(system=SYSTEM),
+            )
+        found = [build for build in builds if _is_of_intent(build, intent, since)]
+        if len(found) > 1:
+            raise ConflictError(
+                f"builds {', '.join(str(build['id']) for build in found)} are all like this start: which one to follow "
+                "is for a person to say",
+                call=Call(system=SYSTEM),
+            )
+        return self._plain_execution(found[0], build_reference(repository, str(found[0]["id"]))) if found else None
+
+    # --- inside: builds
+
+    def _look_at_build(self, ref: ExecutionRef) -> Execution:
+        build = self.get_build(ref["repository"], ref["id"])
+        if build.get("phase") == "expired":
+            # A late heartbeat can bring it back: only a second answer is believed.
+            build = self.get_build_status(ref["repository"], ref["id"])
+        return self._ended_execution(build, ref)
+
+    def _ended_execution(self, build: Json, ref: ExecutionRef) -> Execution:
+        execution = self._plain_execution(build, ref)
+        if execution.state is ExecutionState.SUCCEEDED:
+            return self._with_digest(execution)
+        if execution.state is ExecutionState.FAILED and (reason := self._failure(ref)):
+            return replace(execution, message=f"{execution.message}: {reason}")
+        return execution
+
+    def _plain_execution(self, build: Json, ref: ExecutionRef) -> Execution:
+        return build_execution(build, ref, f"{self._page(ref['repository'])}/build/{ref['id']}")
+
+    def _with_digest(self, execution: Execution) -> Execution:
+        """A build does not tell its digest. Its tags do, unless somebody pushed to all of them since it started."""
+        repository = execution.ref["repository"]
+        since = int(execution.started_at.timestamp()) if execution.started_at else 0
+        digests: set[str] | None = None
+        for tag in execution.outputs["tags"]:
+            history = next(self._tag_pages(repository, only_active=False, tag=tag), [])
+            pushed = {
+                str(entry["manifest_digest"])
+                for entry in history
+                if entry.get("name") == tag and int(entry.get("start_ts") or 0) >= since
+            }
+            digests = pushed if digests is None else digests & pushed
+            if len(digests) == 1:
+                break
+        if not digests or len(digests) > 1:
+            why = "none of its tags was pushed since" if not digests else "its tags were pushed several times since"
+            return replace(execution, message=f"the digest of this build cannot be told: {why}")
+        digest = digests.pop()
+        outputs = {**execution.outputs, "digest": digest, "image_ref": image_ref(self.registry, repository, digest)}
+        return replace(execution, outputs=outputs)
+
+    def _failure(self, ref: ExecutionRef) -> str | None:
+        """The last error in the build's log, where the token may read it and it is not archived yet."""
+        try:
+            entries = self.get_build_logs(ref["repository"], ref["id"]).get("logs") or []
+        except (NotFoundError, PermissionDeniedError, ServerUnavailableError, UnexpectedResponseError):
+            return None
+        errors = [str(entry.get("message") or "") for entry in entries if entry.get("type") == "error"]
+        return errors[-1] if errors else None
+
+    def _not_canceled(self, build: Json, what: str) -> ConflictError:
+        return ConflictError(
+            f"image build {build.get('id')} cannot be canceled in phase {build.get('phase')}: {what}",
+            call=Call(system=SYSTEM),
+        )
+
+    # --- inside: tags and scans
+
+    def _tag_execution(self, tag: Json | None, ref: ExecutionRef) -> Execution:
+        return tag_execution(tag, ref, self.registry, f"{self._page(ref['repository'])}?tab=tags")
+
+    def _look_at_scan(self, ref: ExecutionRef) -> Execution:
+        repository, tag, digest = ref["repository"], ref["tag"], ref["digest"]
+        if ref["max_severity"] not in quay_scans.SEVERITIES:
+            raise self.bad_request(f"max_severity must be one of {', '.join(quay_scans.SEVERITIES)}")
+        if not digest:
+            found = self.find_tag(repository, tag)
+            if found is None:
+                return self._tag_execution(None, ref)
+            digest = str(found["manifest_digest"])
+            ref = {**ref, "digest": digest}
+        url = f"{self._page(repository)}/manifest/{digest}?tab=vulnerabilities"
+        return scan_execution(self._scans(repository, digest), ref, self.registry, url)
+
+    def _scans(self, repository: str, digest: str) -> list[Scan]:
+        scan = self._scan(repository, digest)
+        if scan.status == "unsupported" and (platforms := self._platforms(repository, digest)):
+            return [self._scan_of_platform(repository, each) for each in platforms]
+        return [scan]
+
+    def _scan(self, repository: str, digest: str) -> Scan:
+        try:
+            answer = self.get_security_scan(repository, digest)
+        except NotFoundError as error:
+            self.get_manifest(repository, digest)
+            raise NotFoundError(
+                f"this Quay has manifest {digest} but no security scans: its scanner is switched off", call=error.call
+            ) from None
+        status = str(answer.get("status"))
+        if status != "scanned":
+            return Scan(digest, status)
+        try:
+            return Scan(digest, status, quay_scans.findings_of(answer["data"]))
+        except (KeyError, TypeError, AttributeError):
+            path = self._manifest_path(repository, digest) + "/security"
+            raise self._unexpected(path, "the scan is done, but its report cannot be read") from None
+
+    def _scan_of_platform(self, repository: str, digest: str) -> Scan:
+        try:
+            return self._scan(repository, digest)
+        except NotFoundError:
+            return Scan(digest, "missing")
+
+    def _platforms(self, repository: str, digest: str) -> list[str]:
+        """The manifests that a manifest list holds, without those that only attest to others."""
+        manifest = self.get_manifest(repository, digest)
+        if not manifest.get("is_manifest_list"):
+            return []
+        try:
+            entries: list[Mapping[str, Any]] = json.loads(manifest["manifest_data"])["manifests"]
+            return [
+                str(entry["digest"])
+                for entry in entries
+                if "vnd.docker.reference.type" not in (entry.get("annotations") or {})
+            ]
+        except (KeyError, TypeError, ValueError):
+            path = self._manifest_path(repository, digest)
+            raise self._unexpected(path, "the manifest list cannot be read") from None
+
+    def _page(self, repository: str) -> str:
+        return f"{self.transport.base_url}/repository/{repository}"
+
+    # --- inside: lists
+
+    def _listed(self, kind: str, repository: str, wanted: int) -> _Listed | None:
+        """:param wanted: how many are looked for; reading more pages than that would be dearer than asking for each."""
+        try:
+            if kind == BUILD:
+                builds = self.list_builds(repository, limit=_LISTED)
+                return _Listed({str(build.get("id")): build for build in builds}, complete=False)
+            tags: dict[str, Json] = {}
+            pages = 0
+            for page in islice(self._tag_pages(repository, only_active=True), wanted):
+                pages += 1
+                tags.update({str(tag.get("name")): tag for tag in page if str(tag.get("name")) not in tags})
+            return _Listed(tags, complete=pages < wanted)
+        except ReleasePipelineError as error:
+            if not concerns_one_execution(error):
+                raise
+            return None
+
+    def _from_list(self, ref: ExecutionRef, listed: _Listed) -> Observation | None:
+        found = listed.items.get(ref["id"] if ref["kind"] == BUILD else ref["tag"])
+        if ref["kind"] == TAG:
+            return self._tag_execution(found, ref) if found or listed.complete else None
+        return self._ended_execution(found, ref) if found and found.get("phase") != "expired" else None
+
+
+def _key(ref: ExecutionRef) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(ref.items()))
+
+
+def _is_of_intent(build: Json, intent: Intent, since: float) -> bool:
+    started = parse_time(build.get("started"))
+    return (
+        build.get("archive_url") == intent["archive_url"]
+        and sorted(build.get("tags") or []) == sorted(intent["tags"])
+        and (started is None or started.timestamp() >= since)
+    )

@@ -1,0 +1,58 @@
+"""What Quay's answers mean: its four shapes of errors, and its dates. No HTTP and no executions here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from airflow_provider.clients.transport import Answer, VendorError, read_common_error
+from airflow_provider.exceptions import (
+    AuthenticationError,
+    ConflictError,
+    Effect,
+    NotFoundError,
+    ReleasePipelineError,
+)
+
+_CAUSE_BY_TEXT: dict[str, type[ReleasePipelineError]] = {
+    "No repository notification found": NotFoundError,
+    "Unable to locate a build by id": NotFoundError,
+    "Build is currently running or has finished": ConflictError,
+    "Repository already exists": ConflictError,
+}
+
+
+def read_error(answer: Answer) -> VendorError | None:
+    """Read by content: JSON is labelled as HTML at times, and many refusals share the status 400."""
+    error = read_common_error(answer)
+    if error is None:
+        return None
+    # The first line says what is wrong; a dump of the whole body, secrets included, may follow.
+    message = (error.message or "").partition("\n")[0]
+    error = replace(error, message=message or None)
+    if answer.status == 403 and "CSRF token" in message:
+        return replace(
+            error,
+            cause=AuthenticationError,
+            effect=Effect.NONE,
+            summary="the token of the connection is wrong or expired (Quay says so of a write in terms of CSRF)",
+        )
+    if answer.status == 400:
+        for start, cause in _CAUSE_BY_TEXT.items():
+            if message.startswith(start):
+                return replace(error, cause=cause)
+        if "immutable" in message:
+            return replace(error, cause=ConflictError)
+    if answer.status == 503 and isinstance(answer.data, dict) and answer.data.get("is_readonly"):
+        return replace(error, effect=Effect.REFUSED)
+    return error
+
+
+def parse_time(text: object) -> datetime | None:
+    """Dates such as ``Sat, 21 Nov 2026 00:18:17 -0000``, which are in UTC."""
+    try:
+        moment = parsedate_to_datetime(str(text))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

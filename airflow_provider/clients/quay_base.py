@@ -1,0 +1,118 @@
+"""What all calls of Quay's API share: the transport, exactly written paths, and answers of the right form.
+
+Quay reads a path that fits no call as the name of a repository, and answers 204 to deleting it: nothing is sent to a
+path whose parts were not checked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow_provider.clients import urls
+from airflow_provider.clients.auth import HeaderAuth
+from airflow_provider.clients.base import ReleaseClient
+from airflow_provider.clients.quay_answers import read_error
+from airflow_provider.clients.quay_executions import SYSTEM, Json
+from airflow_provider.clients.transport import ATTEMPTS, Transport
+from airflow_provider.clients.urls import Params
+from airflow_provider.exceptions import Call, ConnectionConfigError, Effect, UnexpectedResponseError
+
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_ID = re.compile(r"[A-Za-z0-9_-]+")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_DIGEST = re.compile(r"[A-Za-z0-9_+.-]+:[0-9a-fA-F]+")
+
+
+class QuayBase(ReleaseClient):
+    """See :class:`airflow_provider.clients.quay.QuayClient` for the arguments."""
+
+    system = SYSTEM
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        token: str,
+        api_prefix: str = "/api/v1",
+        timeout: float = 30.0,
+        verify: bool | str = True,
+        max_connections: int = 8,
+        attempts: int = ATTEMPTS,
+        on_secret: Callable[[str], None] | None = None,
+    ) -> None:
+        if not token:
+            raise ConnectionConfigError("the OAuth application token (password) is missing", call=Call(system=SYSTEM))
+        super().__init__(
+            Transport(
+                self.system,
+                base_url,
+                timeout=timeout,
+                verify=verify,
+                max_connections=max_connections,
+                attempts=attempts,
+                read_error=read_error,
+                on_secret=on_secret,
+            )
+        )
+        self.transport.redact.add(token)
+        self.transport.auth = HeaderAuth("Authorization", f"Bearer {token}")
+        self._prefix = "/" + api_prefix.strip("/") if api_prefix.strip("/") else ""
+        self.registry = urlsplit(self.transport.base_url).netloc.rpartition("@")[2]
+
+    # --- paths
+
+    def _repository_path(self, below: str, repository: str, **values: str) -> str:
+        parts = repository.split("/") if isinstance(repository, str) else []
+        if len(parts) < 2 or not all(NAME.fullmatch(part) for part in parts):
+            raise self.bad_request(f"repository must be 'namespace/name', not {repository!r}")
+        return self._prefix + urls.path("/repository/{+repository}" + below, repository=repository, **values)
+
+    def _notification_path(self, repository: str, uuid: str) -> str:
+        return self._repository_path("/notification/{uuid}", repository, uuid=self._check_id("uuid", uuid))
+
+    def _build_path(self, repository: str, build_id: str) -> str:
+        return self._repository_path("/build/{build_id}", repository, build_id=self._check_id("build_id", build_id))
+
+    def _tag_path(self, repository: str, tag: str) -> str:
+        self._check_tag("tag", tag)
+        return self._repository_path("/tag/{tag}", repository, tag=tag)
+
+    def _manifest_path(self, repository: str, digest: str) -> str:
+        # A tag name in this place would be read as part of a repository's name.
+        return self._repository_path("/manifest/{digest}", repository, digest=self._check_digest("digest", digest))
+
+    def _check_id(self, name: str, value: str) -> str:
+        if not isinstance(value, str) or not _ID.fullmatch(value):
+            raise self.bad_request(f"{name} must be one id (letters, digits, '-'), not {value!r}")
+        return value
+
+    def _check_tag(self, name: str, tag: str) -> None:
+        if not isinstance(tag, str) or not _TAG.fullmatch(tag):
+            raise self.bad_request(f"{name} {tag!r} is no image tag (letters, digits, '_', '.', '-', up to 128)")
+
+    def _check_digest(self, name: str, digest: str) -> str:
+        if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+            raise self.bad_request(f"{name} must be like 'sha256:0a1b...', not {digest!r}")
+        return digest
+
+    # --- answers
+
+    def _get(self, path: str, params: Params | None = None) -> Any:
+        return self.transport.get(path, params)
+
+    def _list(self, path: str, key: str, params: Params | None = None) -> list[Json]:
+        found = self._object(self._get(path, params), path).get(key)
+        if not isinstance(found, list):
+            raise self._unexpected(path, f"the answer has no list {key!r}")
+        return found
+
+    def _object(self, data: Any, path: str) -> Json:
+        if not isinstance(data, dict):
+            raise self._unexpected(path, "the answer holds no JSON object")
+        return data
+
+    def _unexpected(self, path: str, summary: str) -> UnexpectedResponseError:
+        return UnexpectedResponseError(summary, call=Call(system=SYSTEM, path=path), effect=Effect.UNKNOWN)
