@@ -107,6 +107,6 @@ def _summary(answer: Answer, code: str | None, message: str, *, signed: bool) ->
 def _date(headers: Mapping[str, str]) -> datetime | None:
     try:
         moment = parsedate_to_datetime(headers.get("Date", ""))
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -254,6 +254,38 @@ class ServiceStageClient(ReleaseClient):
         }
         return execution(ref, Sighting(reply, certain=True))
 
+    def stop(self, pipeline: str) -> Execution:
+        """Stop a release task; one that has ended or is paused already counts as stopped.
+
+        :param pipeline: its name or id.
+        """
+        item = self.find_pipeline(pipeline)
+        pipeline_id = str(item["id"])
+        try:
+            return self.act(pipeline_id, "stop", before=item)
+        except ReleasePipelineError as error:
+            if error.effect is not Effect.REFUSED:
+                raise
+            seen = self._look_at_the_last(self._ref(pipeline_id, "", "stop"), self._item(pipeline_id))
+            if not seen.state.is_terminal:
+                raise
+            return seen
+
+    def before_action(self, pipeline: str) -> dict[str, str]:
+        """What an intent must hold from just before an action, for :meth:`find_started`.
+
+        :param pipeline: name or id of the release task.
+        :return: ``pipeline_id``, ``newest_record`` ("" if there is none), ``status_before``, ``triggered_before``.
+        """
+        item = self.find_pipeline(pipeline)
+        pipeline_id = str(item["id"])
+        return {
+            "pipeline_id": pipeline_id,
+            "newest_record": text_of(newest(self._records(pipeline_id)) or {}, "id"),
+            "status_before": status_of(item),
+            "triggered_before": triggered_at(item),
+        }
+
     # Executions
 
     def look(self, ref: ExecutionRef) -> Execution:

@@ -157,6 +157,17 @@ def test_a_release_is_stopped_continued_and_canceled(server: SandboxServer, clie
     ]
 
 
+def test_a_stop_of_what_has_stopped_or_ended_is_no_error(client: ServiceStageClient) -> None:
+    run = client.act(client.find_pipeline("shop-release")["id"], "start")
+    assert _wait(client, client.stop("shop-release"), "succeeded").status == "7"
+    assert (client.stop("shop-release").id, client.stop("shop-release").status) == (run.id, "7")
+    _wait(client, client.act(run.ref["pipeline_id"], "continue"), "succeeded")
+    ended = client.stop("shop-release")
+    assert (ended.state, ended.message) == (ExecutionState.SUCCEEDED, "released before it could be stopped")
+    with pytest.raises(BadRequestError):
+        client.stop("broken-release")
+
+
 @pytest.mark.parametrize("wrong_state_status", [400, 409])
 def test_a_second_start_is_refused_and_starts_nothing(
     server: SandboxServer, client: ServiceStageClient, control: Control, wrong_state_status: int
@@ -179,17 +190,14 @@ def test_a_lost_answer_to_a_start_is_settled_by_the_records(
     for _ in range(earlier):
         _wait(client, client.act(item["id"], "start"), "succeeded")
     item = client.find_pipeline("shop-release")
-    records = client.list_records(item["id"])
     intent = {
         "kind": "release",
         "marker": "m",
         "since": time.time(),
-        "pipeline_id": item["id"],
         "action": "start",
-        "newest_record": str(max((record["id"] for record in records), default="")),
-        "status_before": str(item["status"]),
-        "triggered_before": str(item["last_trigger_at"] or ""),
+        **client.before_action("shop-release"),
     }
+    assert bool(intent["newest_record"]) == bool(earlier)
     control("faults", system="service_stage", method="POST", path="/action", fault=fault)
     with pytest.raises(ReleasePipelineError) as caught:
         client.act(item["id"], "start", before=item)
