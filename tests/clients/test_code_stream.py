@@ -1,0 +1,957 @@
+"""The Code Stream client over HTTP: against the sandbox, and against a script where the sandbox has no switch."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from airflow_provider.clients import retries
+from airflow_provider.clients.code_stream import CodeStreamClient, rerun_ref
+from airflow_provider.clients.code_stream_executions import STATES, to_execution
+from airflow_provider.clients.code_stream_fields import id_from_link, parse_time, secrets_in, without_secrets
+from airflow_provider.exceptions import (
+    BadRequestError,
+    ConflictError,
+    Effect,
+    NotFoundError,
+    PermissionDeniedError,
+    ReleasePipelineError,
+    ServerUnavailableError,
+    UnexpectedResponseError,
+)
+from airflow_provider.execution import Execution, ExecutionRef, ExecutionState, Step
+from airflow_provider.sandbox import seed
+from tests.clients.conftest import Control, Received, Reply, Scripted
+
+S = ExecutionState
+LOGIN: Reply = (200, {}, {"tokenType": "Bearer", "token": "bearer-1"})
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "FIRST_PAUSE", 0.01)
+
+
+@pytest.fixture
+def client(control: Control) -> CodeStreamClient:
+    return CodeStreamClient(f"{control.url}/code_stream", refresh_token=seed.CODE_STREAM_REFRESH_TOKEN)
+
+
+@pytest.fixture
+def viewer(control: Control) -> CodeStreamClient:
+    return CodeStreamClient(f"{control.url}/code_stream", username="viewer", password="viewer-password")
+
+
+class Api:
+    """Answers from ``routes``: method and path below the prefix; a value, a reply, or a function of the request."""
+
+    def __init__(self, scripted: Scripted) -> None:
+        self.routes: dict[tuple[str, str], Any] = {("POST", "/iaas/api/login"): LOGIN}
+        self.scripted = scripted
+        scripted.always = self._answer
+        self.client = CodeStreamClient(scripted.url, refresh_token="refresh-token-1")
+
+    def _answer(self, request: Received) -> Reply:
+        route = self.routes.get((request.method, request.path.removeprefix("/codestream/api")), (404, {}, None))
+        route = route(request) if callable(route) else route
+        return route if isinstance(route, tuple) else (200, {}, route)
+
+    def called(self, method: str, path: str = "") -> list[Received]:
+        return [each for each in self.scripted.requests if each.method == method and each.path.endswith(path)]
+
+
+@pytest.fixture
+def api(scripted: Scripted) -> Api:
+    return Api(scripted)
+
+
+def listing(rows: list[dict[str, Any]], total: int | None = None, prefix: str = "/codestream/api/x") -> dict[str, Any]:
+    links = [f"{prefix}/{row['id']}" for row in rows]
+    documents = dict(zip(links, rows, strict=True))
+    shuffled = dict(sorted(documents.items(), key=lambda item: item[0][::-1]))
+    return {
+        "count": len(rows),
+        "totalCount": len(rows) if total is None else total,
+        "links": links,
+        "documents": shuffled,
+    }
+
+
+def run(client: CodeStreamClient, pipeline: str = "Deploy shop", **options: Any) -> Execution:
+    return client.run_pipeline(client.find_pipeline(pipeline, "retail")["id"], **options)
+
+
+def until(look: Callable[[], Execution], *states: ExecutionState, seconds: float = 5) -> Execution:
+    deadline = time.monotonic() + seconds
+    while (seen := look()).state not in states:
+        assert time.monotonic() < deadline, f"still {seen}"
+        time.sleep(0.02)
+    return seen
+
+
+def of(execution_id: str) -> ExecutionRef:
+    return {"system": "code_stream", "kind": "execution", "id": execution_id}
+
+
+# --- starting and following an execution ---
+
+
+def test_an_execution_is_started_followed_and_its_output_handed_on(client: CodeStreamClient, control: Control) -> None:
+    started = run(client, inputs={"tag": "1.4.2"}, comments="marker-1", tags=["a"])
+    assert started.state is S.QUEUED
+    assert started.ref == of(started.id)
+    assert started.url == f"{control.url}/code_stream/automation/#/codestream/executions/{started.id}"
+    ended = until(lambda: client.look(started.ref), *[state for state in S if state.is_terminal])
+    assert (ended.state, ended.status, ended.ref, ended.url) == (S.SUCCEEDED, "COMPLETED", started.ref, started.url)
+    assert ended.outputs == {"deployed": "1.4.2"}
+    assert [step.name for step in ended.steps] == ["Build.Unit", "Build.Lint", "Prod.Deploy"]
+    assert ended.rejected is False
+    assert ended.started_at is not None
+    assert ended.finished_at is not None
+    assert ended.started_at.tzinfo is not None
+    assert timedelta(0) < ended.finished_at - ended.started_at < timedelta(seconds=5)
+    json.dumps(ended.to_result())
+
+
+@pytest.mark.parametrize("links", ["normal", "singular", "pipeline", "host"])
+@pytest.mark.parametrize(("legacy", "status"), [(False, 202), (False, 200), (True, 200)])
+def test_a_start_is_followed_whatever_form_its_answer_has(
+    client: CodeStreamClient, control: Control, links: str, legacy: bool, status: int
+) -> None:
+    control.post(
+        "switches", system="code_stream", execution_links=links, legacy_start_reply=legacy, start_status=status
+    )
+    started = run(client, comments="marker-1")
+    assert client.get_execution(started.id)["comments"] == "marker-1"
+
+
+def test_a_failed_execution_says_which_task_broke_and_why(client: CodeStreamClient) -> None:
+    started = run(client, "Always fails")
+    ended = until(lambda: client.look(started.ref), S.FAILED)
+    assert ended.message == "Prod.Deploy: Script execution failed."
+    assert ended.rejected is False
+    assert Step("Prod.Deploy", "FAILED", "Script execution failed.") in ended.steps
+
+
+def test_an_index_of_zero_is_an_index(client: CodeStreamClient, control: Control) -> None:
+    control.post("switches", system="code_stream", first_index=0)
+    started = run(client, "Smoke test")
+    key = ("retail", "Smoke test")
+    assert client.pipelines.get_execution(key, 0)["id"] == started.id
+    assert [each["id"] for each in client.pipelines.list_executions(key)] == [started.id]
+
+
+def test_a_start_whose_answer_is_lost_happens_once_and_is_found_by_its_marker(
+    client: CodeStreamClient, control: Control
+) -> None:
+    pipeline = client.find_pipeline("Deploy shop", "retail")["id"]
+    intent = {"kind": "execution", "marker": "dag=r task=t", "since": time.time(), "pipeline_id": pipeline}
+    assert client.find_started(intent) is None
+    fault = {"system": "code_stream", "method": "POST", "path": "/executions", "fault": "reset_after"}
+    control.post("faults", **fault, times=1)
+    with pytest.raises(ServerUnavailableError) as caught:
+        client.run_pipeline(pipeline, comments="see dag=r task=t")
+    assert caught.value.effect is Effect.UNKNOWN
+    for _ in range(3):
+        client.run_pipeline(pipeline, comments="somebody else")
+    found = client.find_started(intent)
+    assert found is not None
+    assert "dag=r task=t" in client.get_execution(found.id)["comments"]
+    assert [each["started_by"] for each in control.get("executions", system="code_stream")].count(
+        "see dag=r task=t"
+    ) == 1
+
+
+@pytest.mark.parametrize("own", [{"_nested": True}, {"_rollback": True}, {"comments": "other"}, {"comments": None}])
+def test_nested_and_rollback_runs_and_other_comments_are_not_taken_for_an_own_start(api: Api, own: Any) -> None:
+    now = time.time()
+    row = {"id": "e1", "comments": "marker-1", "status": "RUNNING", "_requestTimeInMicros": int(now * 1e6)} | own
+    api.routes["GET", "/pipelines/p1/executions"] = listing([row])
+    intent = {"kind": "execution", "marker": "marker-1", "since": now, "pipeline_id": "p1"}
+    assert api.client.find_started(intent) is None
+
+
+def test_a_list_that_cannot_be_read_is_not_taken_for_nothing_was_started(api: Api) -> None:
+    api.routes["GET", "/pipelines/p1/executions"] = (500, {}, None)
+    intent = {"kind": "execution", "marker": "marker-1", "since": time.time(), "pipeline_id": "p1"}
+    with pytest.raises(ServerUnavailableError):
+        api.client.find_started(intent)
+
+
+def test_looking_for_a_start_does_not_read_years_of_history(api: Api) -> None:
+    def old(request: Received) -> Any:
+        skip = int(request.query["$skip"])
+        rows = [
+            {"id": f"e{n}", "comments": "x", "_requestTimeInMicros": int((time.time() - 86400 * n) * 1e6)}
+            for n in range(skip, skip + 100)
+        ]
+        return listing(rows, total=10_000)
+
+    api.routes["GET", "/pipelines/p1/executions"] = old
+    intent = {"kind": "execution", "marker": "marker-1", "since": time.time(), "pipeline_id": "p1"}
+    assert api.client.find_started(intent) is None
+    assert len(api.called("GET")) <= 2
+    assert api.called("GET")[0].query["$orderby"] == "_requestTimeInMicros desc"
+
+
+@pytest.mark.parametrize(
+    "reply", [(200, {}, None), (202, {}, {}), (200, {}, []), (200, {}, "<html>"), (202, {}, {"executionId": None})]
+)
+def test_a_start_answered_with_nothing_usable_may_have_happened(api: Api, reply: Reply) -> None:
+    api.routes["POST", "/pipelines/p1/executions"] = reply
+    with pytest.raises(UnexpectedResponseError) as caught:
+        api.client.run_pipeline("p1", inputs={"a": 1})
+    assert caught.value.effect is Effect.UNKNOWN
+    assert len(api.called("POST", "/executions")) == 1
+
+
+def test_only_what_was_given_is_sent_with_a_start(api: Api) -> None:
+    api.routes["POST", "/pipelines/p%2F1/executions"] = {"executionId": "e1"}
+    api.client.run_pipeline("p/1", inputs={"tag": "1", "deep": {"a": [1]}})
+    api.client.run_pipeline("p/1")
+    assert [each.json for each in api.called("POST", "/executions")] == [
+        {"input": {"tag": "1", "deep": {"a": [1]}}},
+        {},
+    ]
+
+
+# --- what a document means ---
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        *((status, state) for status, state in STATES.items()),
+        ("completed", S.SUCCEEDED),
+        ("REINDEXING", S.UNKNOWN),
+        (None, S.UNKNOWN),
+        ("", S.UNKNOWN),
+    ],
+)
+def test_every_status_has_its_state_and_an_unknown_word_is_never_the_end(status: Any, state: ExecutionState) -> None:
+    seen = to_execution({"id": "e1", "status": status}, None)
+    assert seen.state is state
+    assert (seen.state is S.SUCCEEDED) == (str(status).upper() == "COMPLETED")
+    assert seen.status == (status or "")
+
+
+def test_all_eighteen_words_of_the_vendor_are_known() -> None:
+    assert len(STATES) == 18
+
+
+FAILED = {
+    "id": "b80254a7",
+    "status": "FAILED",
+    "statusMessage": "Prod.Approve: refused",
+    "stageOrder": ["Build", "Prod"],
+    "stages": {
+        "Prod": {
+            "status": "FAILED",
+            "taskOrder": ["Approve"],
+            "tasks": {"Approve": {"type": "UserOperation", "status": "FAILED", "failureMessage": "rejected by ann"}},
+        },
+        "Build": {
+            "status": "COMPLETED",
+            "taskOrder": ["Unit,Lint", "Pack, ship"],
+            "tasks": {
+                "Pack, ship": {"type": "CI", "status": "COMPLETED"},
+                "Lint": {"type": "CI", "status": "FAILED_CONTINUE", "failureMessage": "exit 1"},
+                "Unit": {"type": "CI", "status": "COMPLETED"},
+            },
+        },
+    },
+    "_requestTimeInMicros": 1767323045000000,
+    "_durationInMicros": 60483000,
+    "updatedAt": "2026-01-02 08:35:05.483",
+}
+
+
+def test_a_refused_approval_is_told_from_other_failures_and_steps_keep_their_order() -> None:
+    seen = to_execution(FAILED, "http://x")
+    assert seen.rejected is True
+    assert seen.message == "Prod.Approve: refused rejected by ann"
+    assert [step.name for step in seen.steps] == ["Build.Unit", "Build.Lint", "Build.Pack, ship", "Prod.Approve"]
+    assert seen.started_at == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert seen.to_result()["duration"] == 60.483
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"stages": None, "stageOrder": None}, {"stages": {"Prod": {"tasks": None}}, "stageOrder": ["Prod", "Gone"]}],
+)
+def test_a_document_without_stage_detail_is_read_too(changes: dict[str, Any]) -> None:
+    seen = to_execution(FAILED | changes | {"output": None, "statusMessage": None, "id": None, "_link": "/x/e9"}, None)
+    assert (seen.state, seen.message, seen.outputs, seen.rejected, seen.id) == (S.FAILED, None, {}, False, "e9")
+
+
+@pytest.mark.parametrize(
+    ("value", "moment"),
+    [
+        (1767323045000000, "2026-01-02T03:04:05+00:00"),
+        ("1767323045000000", "2026-01-02T03:04:05+00:00"),
+        (1767323045000, "2026-01-02T03:04:05+00:00"),
+        (1767323045, "2026-01-02T03:04:05+00:00"),
+        ("1767323045.5", "2026-01-02T03:04:05.500000+00:00"),
+        ("2019-09-16 09:25:38.065065+00", "2019-09-16T09:25:38.065065+00:00"),
+        ("2019-09-18T07:38:25.907+0200", "2019-09-18T05:38:25.907000+00:00"),
+        ("2026-01-02T03:04:05Z", "2026-01-02T03:04:05+00:00"),
+        ("2019-09-23 13:48:54.483", None),
+        ("", None),
+        ("yesterday", None),
+        (None, None),
+        (0, None),
+        (True, None),
+        (1e300, None),
+        ({}, None),
+    ],
+)
+def test_times_are_read_in_every_form_and_a_text_without_zone_is_not_guessed(value: Any, moment: str | None) -> None:
+    read = parse_time(value)
+    assert (read.isoformat() if read else None) == moment
+
+
+@pytest.mark.parametrize(
+    ("link", "found"),
+    [
+        ("/codestream/api/executions/e1", "e1"),
+        ("codestream/api/execution/e1", "e1"),
+        ("/pipeline/api/executions/e1/", "e1"),
+        ("https://vra.example.com//codestream/api/executions/e1?x=1", "e1"),
+        ("e1", "e1"),
+        ("", ""),
+        (None, ""),
+        (7, ""),
+    ],
+)
+def test_the_id_is_the_last_part_of_a_link_of_any_form(link: Any, found: str) -> None:
+    assert id_from_link(link) == found
+
+
+# --- many waits at once ---
+
+
+def test_many_executions_are_looked_up_with_one_list(client: CodeStreamClient, control: Control) -> None:
+    pipeline = client.find_pipeline("Deploy shop", "retail")["id"]
+    ids = [client.run_pipeline(pipeline, comments=f"n{n}").id for n in range(60)]
+    for execution_id in ids:
+        control.post(f"executions/code_stream/{execution_id}", state="PAUSED")
+    before = len(control.get("requests", system="code_stream"))
+    refs = [of(each) for each in ids]
+    seen = client.fetch([*refs, of("gone"), refs[0]])
+    assert [each.id for each in seen[:60]] == ids  # type: ignore[union-attr]
+    assert {each.state for each in [*seen[:60], seen[61]]} == {S.PAUSED}  # type: ignore[union-attr]
+    assert isinstance(seen[60], NotFoundError)
+    assert len(control.get("requests", system="code_stream")) - before <= 3
+
+
+def test_one_that_ended_is_read_again_with_what_a_list_leaves_out(client: CodeStreamClient) -> None:
+    refs = [run(client, "Always fails").ref, run(client, inputs={"tag": "7"}).ref]
+    for ref in refs:
+        until(lambda ref=ref: client.look(ref), S.FAILED, S.SUCCEEDED)
+    failed, succeeded = client.fetch(refs)
+    assert failed == client.look(refs[0])
+    assert succeeded == client.look(refs[1])
+    assert isinstance(succeeded, Execution)
+    assert succeeded.outputs == {"deployed": "7"}
+
+
+def test_what_a_list_does_not_reach_is_asked_one_by_one(api: Api) -> None:
+    newest = [{"id": f"x{n}", "status": "RUNNING"} for n in range(100)]
+    api.routes["GET", "/executions"] = listing(newest, total=1000)
+    for name in ("a", "b"):
+        api.routes["GET", f"/executions/{name}"] = {"id": name, "status": "RUNNING"}
+    assert [each.id for each in api.client.fetch([of("a"), of("b")])] == ["a", "b"]  # type: ignore[union-attr]
+    assert len(api.called("GET", "/executions")) == 1, "a page without any of them ends the reading"
+
+
+def test_a_single_wait_needs_no_list(api: Api) -> None:
+    api.routes["GET", "/executions/a"] = {"id": "a", "status": "RUNNING"}
+    api.client.fetch([of("a")])
+    assert [each.path for each in api.called("GET")] == ["/codestream/api/executions/a"]
+    assert api.called("GET")[0].query == {"expand": "PIPELINE_STAGE_TASK", "apiVersion": "2019-10-17"}
+
+
+@pytest.mark.parametrize(("status", "alone"), [(403, True), (400, True), (404, True), (503, False), (429, False)])
+def test_a_list_that_is_refused_costs_requests_and_one_that_breaks_concerns_all(
+    api: Api, status: int, alone: bool
+) -> None:
+    api.routes["GET", "/executions"] = (status, {"Retry-After": "60"} if status == 429 else {}, None)
+    for name in ("a", "b"):
+        api.routes["GET", f"/executions/{name}"] = {"id": name, "status": "RUNNING"}
+    if alone:
+        assert [each.id for each in api.client.fetch([of("a"), of("b")])] == ["a", "b"]  # type: ignore[union-attr]
+    else:
+        with pytest.raises(ReleasePipelineError) as caught:
+            api.client.fetch([of("a"), of("b")])
+        assert caught.value.retry_after == (60 if status == 429 else None)
+
+
+def test_all_kinds_of_waits_share_a_fetch(client: CodeStreamClient, control: Control) -> None:
+    waiting = run(client, "Deploy shop with approval")
+    until(lambda: client.look(waiting.ref), S.WAITING)
+    broken = client.list_events("docker", "message eq 'Invalid Oauth Refresh token. Verify webhook configuration.'")
+    reruns = [rerun_ref("docker", each) for each in broken]
+    events = [{"system": "code_stream", "kind": "event", "id": "", "event_type": "docker", "since": ""} for _ in "ab"]
+    events[0]["filters"] = '{"tag": "1.4.3"}'
+    events[1]["filters"] = '{"tag": "9.9.9"}'
+    approvals = [approval(execution_id=waiting.id), approval(pipeline="Deploy shop with approval"), approval("x")]
+    before = len(control.get("requests", system="code_stream"))
+    seen = client.fetch([waiting.ref, *reruns, *events, *approvals])
+    states = [each.state if isinstance(each, Execution) else type(each) for each in seen]
+    assert states == [S.WAITING, S.QUEUED, S.QUEUED, S.SUCCEEDED, S.RUNNING, S.SUCCEEDED, S.SUCCEEDED, NotFoundError]
+    assert len(control.get("requests", system="code_stream")) - before == 5
+    assert client.fetch([]) == []
+
+
+# --- actions on an execution ---
+
+
+def test_pause_resume_tag_and_delete(client: CodeStreamClient, control: Control) -> None:
+    control.post(
+        "actions", system="code_stream", action="script", pipeline="Deploy shop", task="Prod.Deploy", seconds=60
+    )
+    started = run(client)
+    until(lambda: client.look(started.ref), S.RUNNING)
+    assert client.act_on_execution(started.id, "pause", "lunch").status == "PAUSING"
+    control.post(f"executions/code_stream/{started.id}", state="PAUSED")
+    assert client.look(started.ref).state is S.PAUSED
+    assert client.act_on_execution(started.id, "resume").status == "RESUMING"
+    client.tag_execution(started.id, ["blue"])
+    assert client.get_execution(started.id)["tags"] == ["blue"]
+    client.delete_execution(started.id)
+    with pytest.raises(NotFoundError):
+        client.look(started.ref)
+
+
+def test_cancel_is_one_request_with_its_reason(client: CodeStreamClient, control: Control) -> None:
+    started = run(client)
+    client.cancel(started.ref, "task was cleared")
+    assert client.get_execution(started.id)["reason"] == "task was cleared"
+    until(lambda: client.look(started.ref), S.CANCELED)
+    journal = next(each for each in control.get("executions", system="code_stream") if each["id"] == started.id)
+    assert len(journal["cancels"]) == 1
+
+
+@pytest.mark.parametrize("status", [200, 400, 409, 500])
+@pytest.mark.parametrize("over", ["COMPLETED", "CANCELING", "CANCELED"])
+def test_canceling_what_is_over_already_is_fine(
+    client: CodeStreamClient, control: Control, status: int, over: str
+) -> None:
+    control.post("switches", system="code_stream", wrong_state_status=status)
+    started = run(client)
+    control.post(f"executions/code_stream/{started.id}", state=over)
+    client.cancel(started.ref, "late")
+    assert client.look(started.ref).status == over
+
+
+def test_a_cancel_that_is_really_refused_is_an_error(
+    client: CodeStreamClient, viewer: CodeStreamClient, api: Api
+) -> None:
+    started = run(client)
+    with pytest.raises(PermissionDeniedError):
+        viewer.cancel(started.ref, "no")
+    with pytest.raises(NotFoundError):
+        client.cancel(of("gone"), "no")
+    api.routes["POST", "/executions/e1"] = (409, {}, {"message": "locked"})
+    api.routes["GET", "/executions/e1"] = {"id": "e1", "status": "RUNNING"}
+    with pytest.raises(ConflictError, match="locked"):
+        api.client.cancel(of("e1"), "no")
+
+
+# --- pipelines by name ---
+
+
+def test_a_pipeline_is_found_by_name_or_id_and_what_is_wrong_is_named(client: CodeStreamClient) -> None:
+    shop = client.find_pipeline("Deploy shop")
+    assert client.find_pipeline(shop["id"])["name"] == "Deploy shop"
+    assert client.find_pipeline("Smoke test", "wholesale")["project"] == "wholesale"
+    with pytest.raises(ConflictError, match="'retail', 'wholesale'"):
+        client.find_pipeline("Smoke test")
+    with pytest.raises(ConflictError, match=r"'Disabled pipeline' of project 'retail' is disabled"):
+        client.find_pipeline("Disabled pipeline")
+    with pytest.raises(NotFoundError, match="similar: 'Deploy shop'"):
+        client.find_pipeline("deploy shopp")
+    with pytest.raises(NotFoundError, match=r"in project 'wholesale'"):
+        client.find_pipeline("Deploy shop", "wholesale")
+    with pytest.raises(NotFoundError):
+        client.find_pipeline(shop["id"], "wholesale")
+    with pytest.raises(BadRequestError, match="pipeline"):
+        client.find_pipeline(" ")
+
+
+@pytest.mark.parametrize("name", ["it's done", "a / b", "Prüfung 100%", "a' or name eq 'Deploy shop"])
+def test_names_with_quotes_slashes_and_other_letters_are_found_exactly(client: CodeStreamClient, name: str) -> None:
+    client.pipelines.create({"name": name, "project": "retail", "enabled": True})
+    assert client.find_pipeline(name, "retail")["name"] == name
+    assert client.pipelines.get(("retail", name))["name"] == name
+
+
+# --- lists ---
+
+
+def test_a_list_of_251_rows_that_shift_while_it_is_read_is_complete_and_without_doubles(
+    client: CodeStreamClient, control: Control
+) -> None:
+    control.post("actions", system="code_stream", action="insert_executions", pipeline="Smoke test", count=249)
+    before = {each["id"] for each in control.get("executions", system="code_stream")}
+    assert len(before) == 251
+    control.post("switches", system="code_stream", insert_per_page=3)
+    rows = client.list_executions()
+    ids = [each["id"] for each in rows]
+    assert before <= set(ids)
+    assert len(ids) == len(set(ids))
+    times = [each["_requestTimeInMicros"] for each in rows]
+    assert times == sorted(times, reverse=True)
+
+
+@pytest.mark.parametrize("maximum", [7, 25])
+def test_a_server_that_gives_fewer_rows_than_asked_for_is_read_on(
+    client: CodeStreamClient, control: Control, maximum: int
+) -> None:
+    control.post("actions", system="code_stream", action="insert_executions", pipeline="Smoke test", count=50)
+    control.post("switches", system="code_stream", top_maximum=maximum)
+    assert len(client.list_executions()) == 52
+    assert len(client.list_executions(limit=10)) == 10
+    assert len(client.list_executions("status eq 'FAILED' and _nested eq 'false'")) == 1
+
+
+@pytest.mark.parametrize("total", [None, 150])
+def test_links_give_the_order_and_a_document_that_a_list_leaves_out_is_fetched(api: Api, total: int | None) -> None:
+    def page(request: Received) -> Any:
+        skip = int(request.query["$skip"])
+        rows = [{"id": f"p{n:03}"} for n in range(max(0, skip - 1), min(150, skip + 100))][: 100 + (skip > 0)]
+        reply = listing(rows) | {"totalCount": total}
+        for gone in ("p004", "p005"):
+            reply["documents"].pop(f"/codestream/api/x/{gone}", None)
+        return reply
+
+    api.routes["GET", "/variables"] = page
+    api.routes["GET", "/variables/p004"] = {"id": "p004"}
+    assert [each["id"] for each in api.client.variables.list()] == [f"p{n:03}" for n in range(150) if n != 5]
+    assert len(api.called("GET", "/variables")) == 2
+
+
+@pytest.mark.parametrize("reply", [{"documents": []}, {"links": {}}, [], "x", {"documents": {"a": 1}}, None])
+def test_a_list_of_another_form_is_an_error_and_no_empty_list(api: Api, reply: Any) -> None:
+    api.routes["GET", "/executions"] = (200, {}, json.dumps(reply) if reply is not None else None)
+    with pytest.raises(UnexpectedResponseError):
+        api.client.list_executions()
+
+
+# --- trigger events ---
+
+
+def broken_event(client: CodeStreamClient, event_type: str) -> dict[str, Any]:
+    return next(each for each in client.list_events(event_type) if not each["executionLink"])
+
+
+@pytest.mark.parametrize("event_type", ["docker", "git", "gerrit"])
+@pytest.mark.parametrize("mode", ["link_in_reply", "link_later", "new_event"])
+def test_a_rerun_leads_to_its_execution_however_the_server_links_it(
+    client: CodeStreamClient, control: Control, event_type: str, mode: str
+) -> None:
+    control.post("switches", system="code_stream", rerun=mode, rerun_delay=0.2)
+    event = broken_event(client, event_type)
+    ref = rerun_ref(event_type, event, since=time.time())
+    before = client.look(ref)
+    assert (before.state, before.ref) == (S.QUEUED, ref)
+    assert before.message == (None if event_type == "gerrit" else event["message"])
+    client.rerun_event(event_type, event["id"])
+    found = until(lambda: client.look(ref), S.RUNNING, S.SUCCEEDED)
+    assert found.ref == of(found.id)
+    assert f"{event_type} event" in client.get_execution(found.id)["comments"]
+    assert until(lambda: client.look(found.ref), S.SUCCEEDED).outputs == {"deployed": "1.4.3"} or event_type != "docker"
+    intent = {name: ref[name] for name in ("event_type", "action", "link_before", "index_before")}
+    intent |= {"kind": "rerun", "event_id": event["id"], "since": float(ref["since"]), "marker": "m"}
+    adopted = client.find_started(intent)
+    assert adopted is not None
+    assert adopted.ref == found.ref
+
+
+def test_a_rerun_that_only_repeats_its_complaint_stays_queued_and_says_it(
+    client: CodeStreamClient, control: Control
+) -> None:
+    control.post("switches", system="code_stream", rerun="message_only")
+    event = broken_event(client, "git")
+    ref = rerun_ref("git", event, since=time.time())
+    reply = client.rerun_event("git", event["id"])
+    assert not reply["executionLink"]
+    seen = client.look(ref)
+    assert seen.state is S.QUEUED
+    assert "Invalid Oauth Refresh token" in (seen.message or "")
+    with pytest.raises(ConflictError, match="not led to an execution"):
+        client.cancel(ref, "no")
+    assert (
+        client.find_started({"kind": "rerun", "event_id": event["id"], "event_type": "git", "action": "rerun"}) is None
+    )
+
+
+@pytest.mark.parametrize("links", ["normal", "singular", "pipeline", "host"])
+def test_an_old_link_in_another_form_is_still_the_old_link(
+    client: CodeStreamClient, control: Control, links: str
+) -> None:
+    event = next(each for each in client.list_events("git") if each["executionLink"])
+    ref = rerun_ref("git", event)
+    control.post("switches", system="code_stream", execution_links=links)
+    assert client.look(ref).state is S.QUEUED
+    client.rerun_event("git", event["id"])
+    found = client.look(ref)
+    assert found.ref["kind"] == "execution"
+    assert found.id not in event["executionLink"]
+    client.cancel(ref, "cleared")
+    assert until(lambda: client.look(ref), S.CANCELED).id == found.id
+
+
+def test_an_event_whose_execution_still_runs_is_not_rerun_unless_forced(
+    client: CodeStreamClient, control: Control
+) -> None:
+    event = control.post("actions", system="code_stream", action="deliver", kind="git")
+    running = event["executionLink"].rpartition("/")[2]
+    control.post(f"executions/code_stream/{running}", state="WAITING")
+    for action in ("rerun", "resume"):
+        with pytest.raises(ConflictError, match="still WAITING"):
+            client.rerun_event("git", event["id"], action)
+    assert client.rerun_event("git", event["id"], force=True)["executionLink"] != event["executionLink"]
+
+
+def test_a_resume_is_followed_once_the_old_execution_goes_on(client: CodeStreamClient, control: Control) -> None:
+    event = next(each for each in client.list_events("docker") if each["executionStatus"] == "FAILED")
+    since = time.time()
+    ref = rerun_ref("docker", event, "resume", since)
+    assert client.look(ref).ref == ref, "the old execution is still over"
+    client.rerun_event("docker", event["id"], "resume")
+    found = client.look(ref)
+    assert found.ref == of(id_from_link(event["executionLink"]))
+    until(lambda: client.look(found.ref), S.FAILED)
+    assert client.look(ref).ref == found.ref, "also when it failed again between two looks"
+    assert client.look(rerun_ref("docker", event, "resume", time.time() + 5)).ref["kind"] == "rerun"
+
+
+def test_a_rerun_that_is_refused_says_why(client: CodeStreamClient, viewer: CodeStreamClient, control: Control) -> None:
+    event = broken_event(client, "docker")
+    with pytest.raises(PermissionDeniedError):
+        viewer.rerun_event("docker", event["id"])
+    with pytest.raises(BadRequestError, match="no execution to resume"):
+        client.rerun_event("docker", event["id"], "resume")
+    with pytest.raises(NotFoundError):
+        client.rerun_event("git", event["id"])
+    assert not [each for each in control.get("executions", system="code_stream") if "event" in str(each["started_by"])]
+
+
+def test_an_event_that_arrives_later_is_found_and_an_older_one_is_not(
+    client: CodeStreamClient, control: Control
+) -> None:
+    since = datetime.now(UTC).isoformat()
+    ref = {"system": "code_stream", "kind": "event", "id": "", "event_type": "docker", "since": since}
+    ref["filters"] = json.dumps({"repo": "shop", "tag": "1.4.3"})
+    assert client.look(ref).state is S.RUNNING
+    assert client.look(ref | {"since": ""}).state is S.SUCCEEDED, "without a since the one of the seed counts"
+    sent = control.post("actions", system="code_stream", action="deliver", kind="docker", fields={"tag": "1.4.3"})
+    found = client.look(ref)
+    assert (found.state, found.id, found.ref) == (S.SUCCEEDED, sent["id"], ref | {"id": sent["id"]})
+    assert found.outputs["tag"] == "1.4.3"
+    assert found.url is not None
+    assert found.url.endswith(id_from_link(sent["executionLink"]))
+
+
+@pytest.mark.parametrize("event_time", ["text", "int"])
+@pytest.mark.parametrize(
+    ("event_type", "filters", "found"),
+    [
+        ("gerrit", {"changeNumber": "18824"}, True),
+        ("gerrit", {"changeNumber": 18824}, True),
+        ("gerrit", {"changeNumber": "18825"}, False),
+        ("git", {"commitId": "4be2f10", "repo": "shop"}, True),
+        ("git", {"commitId": "4be2f10", "repo": "SHOP"}, False),
+        ("git", {"noSuchField": ""}, False),
+        ("git", {"executionLink": ""}, True),
+        ("docker", {}, True),
+    ],
+)
+def test_events_match_when_all_fields_are_the_same_as_text(
+    client: CodeStreamClient, control: Control, event_time: str, event_type: str, filters: dict[str, Any], found: bool
+) -> None:
+    control.post("switches", system="code_stream", event_time=event_time, unzoned_updated_at=True, server_url="object")
+    day = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    ref = {"system": "code_stream", "kind": "event", "id": "", "event_type": event_type, "since": day}
+    seen = client.look(ref | {"filters": json.dumps(filters)})
+    assert seen.state is (S.SUCCEEDED if found else S.RUNNING)
+
+
+def test_events_older_than_wanted_are_not_all_read(api: Api) -> None:
+    def page(request: Received) -> Any:
+        skip = int(request.query["$skip"])
+        rows = [{"id": f"e{n}", "timeStampInMicros": int((time.time() - n) * 1e6)} for n in range(skip, skip + 100)]
+        return listing(rows, total=100_000)
+
+    api.routes["GET", "/git-events"] = page
+    events = api.client.list_events("git", since=datetime.now(UTC) - timedelta(seconds=150))
+    assert 150 <= len(events) <= 152
+    assert len(api.called("GET")) <= 3
+    assert api.called("GET")[0].query["$orderby"] == "_createTimeInMicros desc"
+
+
+def test_a_gerrit_change_is_triggered_by_hand(client: CodeStreamClient) -> None:
+    reply = client.trigger_gerrit("I1234", "retail", "shop-changes")
+    assert reply["pipelinesTriggered"] == ["Deploy shop"]
+    event = client.list_events("gerrit", limit=1)[0]
+    assert event["properties"]["GERRIT_CHANGE_ID"] == "I1234"
+    assert client.delete_event("gerrit", event["id"])["id"] == event["id"]
+    with pytest.raises(NotFoundError):
+        client.get_event("gerrit", event["id"])
+
+
+# --- approvals ---
+
+
+def approval(user_operation_id: str = "", **where: str) -> ExecutionRef:
+    return {
+        "system": "code_stream",
+        "kind": "approval",
+        "id": user_operation_id,
+        "execution_id": "",
+        "pipeline": "",
+    } | where
+
+
+@pytest.fixture
+def waiting(client: CodeStreamClient) -> Execution:
+    started = run(client, "Deploy shop with approval", inputs={"tag": "5"})
+    return until(lambda: client.look(started.ref), S.WAITING)
+
+
+@pytest.mark.parametrize("links", ["normal", "singular"])
+def test_a_pending_approval_is_found_by_execution_or_pipeline(
+    client: CodeStreamClient, control: Control, waiting: Execution, links: str
+) -> None:
+    control.post("switches", system="code_stream", execution_links=links)
+    by_execution = client.look(approval(execution_id=waiting.id))
+    by_pipeline = client.look(approval(pipeline="Deploy shop with approval"))
+    assert by_execution.state is S.SUCCEEDED
+    assert by_execution.outputs["summary"] == "Deploy the shop to production?"
+    assert by_execution.id == by_pipeline.id == by_execution.outputs["id"]
+    assert by_execution.url == waiting.url
+    assert client.look(by_execution.ref).status == "ACTIVE", "its own reference finds it again"
+    assert client.look(approval(pipeline="Deploy shop")).state is S.RUNNING
+    with pytest.raises(BadRequestError, match="cannot be canceled"):
+        client.cancel(by_execution.ref, "no")
+
+
+def test_waiting_for_an_approval_of_an_execution_that_is_over_fails(client: CodeStreamClient) -> None:
+    started = run(client)
+    assert client.look(approval(execution_id=started.id)).state is S.RUNNING
+    until(lambda: client.look(started.ref), S.SUCCEEDED)
+    seen = client.look(approval(execution_id=started.id))
+    assert seen.state is S.FAILED
+    assert "COMPLETED" in (seen.message or "")
+
+
+def test_an_approval_lets_the_execution_go_on_and_counts_once(client: CodeStreamClient, waiting: Execution) -> None:
+    operation = client.list_user_operations("status eq 'ACTIVE'")[0]
+    answered = client.answer_user_operation(operation["id"], approve=True, message="go")
+    assert (answered["status"], answered["respondedBy"], answered["responseMessage"]) == (
+        "APPROVED",
+        "release-bot",
+        "go",
+    )
+    assert until(lambda: client.look(waiting.ref), S.SUCCEEDED).outputs == {"deployed": "5"}
+    assert client.answer_user_operation(operation["id"], approve=True) == client.get_user_operation(operation["id"])
+    with pytest.raises(ConflictError, match="already APPROVED by release-bot"):
+        client.answer_user_operation(operation["id"], approve=False)
+
+
+def test_a_rejection_fails_the_execution_as_rejected(client: CodeStreamClient, waiting: Execution) -> None:
+    operation = client.list_user_operations("status eq 'ACTIVE'")[0]
+    assert client.answer_user_operation(operation["id"], approve=False)["status"] == "REJECTED"
+    ended = until(lambda: client.look(waiting.ref), S.FAILED)
+    assert ended.rejected is True
+    assert "rejected" in (ended.message or "")
+
+
+@pytest.mark.parametrize("status", [200, 403])
+def test_an_answer_of_somebody_who_may_not_is_never_reported_as_taken(
+    client: CodeStreamClient, viewer: CodeStreamClient, control: Control, waiting: Execution, status: int
+) -> None:
+    control.post("switches", system="code_stream", unauthorised_answer=status)
+    operation = client.list_user_operations("status eq 'ACTIVE'")[0]
+    with pytest.raises(PermissionDeniedError, match="release-bot" if status == 200 else "403"):
+        viewer.answer_user_operation(operation["id"], approve=True)
+    assert client.look(waiting.ref).state is S.WAITING
+
+
+@pytest.mark.parametrize(("fault", "taken"), [("reset_after", True), ("reset_before", False)])
+def test_an_answer_whose_reply_is_lost_is_read_back(
+    client: CodeStreamClient, control: Control, waiting: Execution, fault: str, taken: bool
+) -> None:
+    operation = client.list_user_operations("status eq 'ACTIVE'")[0]
+    control.post("faults", system="code_stream", method="PATCH", fault=fault, times=1)
+    if taken:
+        assert client.answer_user_operation(operation["id"], approve=True)["status"] == "APPROVED"
+    else:
+        with pytest.raises(ServerUnavailableError):
+            client.answer_user_operation(operation["id"], approve=True)
+    patches = [each for each in control.get("requests", system="code_stream") if each["method"] == "PATCH"]
+    assert len(patches) == 1
+
+
+@pytest.mark.parametrize("errors", ["objects", "strings"])
+def test_many_are_answered_at_once_and_those_not_taken_are_told_in_one_form(
+    client: CodeStreamClient, control: Control, waiting: Execution, errors: str
+) -> None:
+    control.post("switches", system="code_stream", batch_errors=errors)
+    operation = client.list_user_operations("status eq 'ACTIVE'")[0]
+    reply = client.batch_user_operations([operation["id"], "gone"], approve=True, message="ok")
+    assert (reply["success"], reply["failure"], len(reply["errors"])) == (1, 1, 1)
+    assert "gone" in reply["errors"][0]["error"]
+    assert client.delete_user_operation(operation["id"])["status"] == "APPROVED"
+
+
+# --- stored objects ---
+
+SPECS: dict[str, dict[str, Any]] = {
+    "pipelines": {"name": "New one", "project": "retail", "enabled": False, "stageOrder": [], "stages": {}},
+    "variables": {"name": "colour", "description": "d", "type": "REGULAR", "value": "blue", "project": "retail"},
+    "git_webhooks": {"name": "push", "project": "retail", "endpoint": "git", "secretToken": "hook-secret-1"},
+    "registry_webhooks": {"name": "push", "project": "retail", "refreshToken": "hook-secret-2"},
+    "gerrit_listeners": {
+        "name": "l",
+        "description": "",
+        "endpoint": "g",
+        "apiToken": "hook-secret-3",
+        "project": "retail",
+    },
+    "gerrit_triggers": {"name": "t", "branch": "b", "gerritProject": "p", "listener": "l", "project": "retail"},
+}
+
+
+@pytest.mark.parametrize("kind", SPECS)
+def test_stored_objects_are_created_read_changed_and_deleted_alike(client: CodeStreamClient, kind: str) -> None:
+    resource, spec = getattr(client, kind), SPECS[kind]
+    made = resource.create(spec)
+    assert resource.get(made["id"])["name"] == spec["name"]
+    assert resource.get(("retail", spec["name"]))["id"] == made["id"]
+    assert made["id"] in [each["id"] for each in resource.list("project eq 'retail'")]
+    assert resource.update(made["id"], spec | {"description": "changed"})["description"] == "changed"
+    if hasattr(resource, "patch"):
+        field = "connected" if kind == "gerrit_listeners" else "enabled"
+        assert resource.patch(("retail", spec["name"]), **{field: False})[field] is False
+    if hasattr(resource, "clone"):
+        assert resource.clone(made["id"], "a copy / of it")["id"] == resource.get(("retail", "a copy / of it"))["id"]
+    assert resource.delete(made["id"])["id"] == made["id"]
+    with pytest.raises(NotFoundError):
+        resource.get(made["id"])
+
+
+def test_listeners_are_tried_and_list_their_projects(client: CodeStreamClient) -> None:
+    assert client.gerrit_listeners.validate(SPECS["gerrit_listeners"])["_reason"] == ""
+    assert client.gerrit_listeners.list_projects(("retail", "gerrit")) == ["shop"]
+
+
+def test_pipelines_travel_as_yaml(api: Api) -> None:
+    text = "---\nname: Deploy shop\nkind: PIPELINE\n"
+    api.routes["GET", "/export"] = (200, {"Content-Type": "application/x-yaml"}, text)
+    api.routes["POST", "/import"] = (200, {}, "---\nname: Deploy shop\nstatus: UPDATED\n")
+    assert api.client.pipelines.export_yaml(pipelines="Deploy shop", project="retail") == text
+    assert "UPDATED" in api.client.pipelines.import_yaml(text, "apply")
+    sent = api.called("POST", "/import")[0]
+    assert (sent.body.decode(), sent.headers["Content-Type"]) == (text, "application/x-yaml")
+    assert sent.query["action"] == "apply"
+
+
+def test_sharing_and_tiles_reach_their_paths(api: Api) -> None:
+    api.routes["PATCH", "/pipelines/retail/a%2Fb/global"] = {"global": True}
+    api.routes["GET", "/pipeline-tiles"] = {"tiles": []}
+    assert api.client.pipelines.share(("retail", "a/b"), **{"global": True}) == {"global": True}
+    assert api.client.pipelines.list_tiles() == {"tiles": []}
+
+
+def test_secrets_of_stored_objects_are_masked_in_errors_and_left_out_of_outputs(api: Api) -> None:
+    told: list[str] = []
+    client = CodeStreamClient(api.scripted.url, refresh_token="refresh-token-1", on_secret=told.append)
+    webhook = {"id": "w1", "refreshToken": "stored-secret-1", "list": [{"secretToken": "stored-secret-2"}], "name": "w"}
+    api.routes["GET", "/git-webhooks/w1"] = webhook
+    api.routes["PUT", "/git-webhooks/w1"] = (
+        400,
+        {},
+        {"message": "cannot use stored-secret-1, stored-secret-2 or new-secret-3"},
+    )
+    assert client.git_webhooks.get("w1") == webhook
+    with pytest.raises(BadRequestError) as caught:
+        client.git_webhooks.update("w1", {"secretToken": "new-secret-3"})
+    assert "secret-" not in str(caught.value)
+    assert {"stored-secret-1", "stored-secret-2", "new-secret-3"} <= set(told)
+    assert without_secrets(webhook) == {"id": "w1", "list": [{}], "name": "w"}
+
+
+@pytest.mark.parametrize(
+    ("variable", "found"),
+    [
+        ({"type": "SECRET", "value": "s3cret"}, ["s3cret"]),
+        ({"type": "SECRET", "value": "*****"}, []),
+        ({"type": "REGULAR", "value": "blue"}, []),
+        ({"token": {"deep": 1}}, []),
+    ],
+)
+def test_only_secret_values_are_masked(variable: dict[str, Any], found: list[str]) -> None:
+    assert list(secrets_in(variable)) == found
+
+
+# --- bad input ---
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda client: client.run_pipeline(""), "pipeline_id"),
+        (lambda client: client.run_pipeline("p", inputs=["a"]), "inputs"),
+        (lambda client: client.run_pipeline("p", tags="blue"), "tags"),
+        (lambda client: client.get_execution(".."), "execution_id"),
+        (lambda client: client.act_on_execution("e", "restart"), "action"),
+        (lambda client: client.list_events("svn"), "event_type"),
+        (lambda client: client.rerun_event("git", "e", "retry"), "action"),
+        (lambda client: client.rerun_event("git", " "), "event_id"),
+        (lambda client: client.trigger_gerrit("c", "", "t"), "project"),
+        (lambda client: client.answer_user_operation("", True), "user_operation_id"),
+        (lambda client: client.batch_user_operations([], True), "user_operation_ids"),
+        (lambda client: client.batch_user_operations("u1", True), "user_operation_ids"),
+        (lambda client: client.look({"system": "code_stream", "kind": "build", "id": "1"}), "kind"),
+        (
+            lambda client: client.look(
+                {
+                    "system": "code_stream",
+                    "kind": "event",
+                    "id": "",
+                    "event_type": "git",
+                    "since": "2026-01-02T03:04:05",
+                }
+            ),
+            "since",
+        ),
+        (
+            lambda client: client.find_started({"kind": "execution", "marker": "", "since": 0.0, "pipeline_id": "p"}),
+            "marker",
+        ),
+    ],
+)
+def test_bad_arguments_are_named_before_anything_is_sent(api: Api, call: Any, named: str) -> None:
+    with pytest.raises(BadRequestError, match=named):
+        call(api.client)
+    assert api.scripted.requests == []
+
+
+@pytest.mark.parametrize("filters", ["[1]", "{", '"a"'])
+def test_filters_that_are_no_object_are_refused(client: CodeStreamClient, filters: str) -> None:
+    with pytest.raises(BadRequestError, match="filters"):
+        client.look(
+            {"system": "code_stream", "kind": "event", "id": "", "event_type": "git", "since": "", "filters": filters}
+        )
+
+
+def test_the_link_of_an_execution_follows_the_template_of_the_connection() -> None:
+    client = CodeStreamClient("https://vra.example.com/", refresh_token="r", ui_url="{base}/ui?run={id}&x={y}")
+    assert client.execution_url("e1") == "https://vra.example.com/ui?run=e1&x={y}"
