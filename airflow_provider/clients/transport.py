@@ -294,9 +294,13 @@ class Transport:
         keeps_method = answer.status in (307, 308) or request.method in READS
         if (here.scheme, here.netloc) != (there.scheme, there.netloc) or not keeps_method:
             raise UnexpectedResponseError(
-                f"refused to follow a redirect to {there.scheme}://{there.netloc}{there.path}: "
-                "give the URL of the API itself in the connection's host",
+                self.redact(
+                    f"refused to follow a redirect to {there.scheme}://{there.netloc.rpartition('@')[2]}{there.path}: "
+                    "give the URL of the API itself in the connection's host"
+                ),
                 call=self._call(prepared, answer),
+                # A write may be answered with a page to look at, after it took effect.
+                effect=Effect.REFUSED if keeps_method else Effect.UNKNOWN,
             )
         return requests.Request(request.method, target, headers=request.headers, data=request.data, auth=request.auth)
 
@@ -397,10 +401,13 @@ def _first(body: Mapping[str, Any], *names: str) -> str | None:
 
 
 def _never_arrived(error: Exception) -> bool:
-    if isinstance(error, (requests.exceptions.ConnectTimeout, requests.exceptions.ProxyError)):
-        return True
-    # Of the failures inside TLS only that of the server's certificate is certain to come before the request.
-    before_sending = (urllib3.exceptions.NewConnectionError, ssl.SSLCertVerificationError)
+    # Of the failures inside TLS only that of the server's certificate is certain to come before the request. A failure
+    # that names a proxy is not: a connection that a proxy drops after it took the request counts as one, too.
+    before_sending = (
+        urllib3.exceptions.NewConnectionError,
+        urllib3.exceptions.ConnectTimeoutError,
+        ssl.SSLCertVerificationError,
+    )
     return any(isinstance(cause, before_sending) for cause in _causes(error))
 
 

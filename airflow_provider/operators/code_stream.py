@@ -105,7 +105,7 @@ class CodeStreamRerunEventOperator(StartOperator):
 
     def start(self, client: CodeStreamClient, intent: Intent) -> Execution:
         client.rerun_event(self.event_type, self.event_id, self.action)
-        # Whether the event shows its new execution already is for the wait to find out: no request may fail after the start.
+        # Whether the event shows its new execution already, the wait finds out: after the start nothing may fail.
         return Execution(client.rerun_ref(intent), ExecutionState.QUEUED, status="")
 
 

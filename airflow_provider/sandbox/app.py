@@ -67,6 +67,7 @@ def serve(app: Edge, **options: object) -> uvicorn.Server:
         access_log=False,
         proxy_headers=False,
         timeout_graceful_shutdown=1,
+        timeout_keep_alive=75,
         **options,  # type: ignore[arg-type]
     )
     return uvicorn.Server(config)

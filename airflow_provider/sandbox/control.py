@@ -146,6 +146,7 @@ def add_control(app: FastAPI, world: World) -> None:
 
     @control.post("/switches")
     def set_switches(body: SwitchesBody) -> dict[str, Any]:
+        """Changes how a system behaves where its contract leaves room; ``GET /switches`` shows names and values."""
         known(body.system)
         with world.lock:
             try:
@@ -156,6 +157,7 @@ def add_control(app: FastAPI, world: World) -> None:
 
     @control.post("/actions")
     def act(body: ActionBody) -> Any:
+        """What one system alone can be made to do; see ``act`` of that system for its actions and their fields."""
         known(body.system)
         with world.lock:
             try:
@@ -165,6 +167,7 @@ def add_control(app: FastAPI, world: World) -> None:
 
     @control.post("/clock")
     def advance(body: ClockBody) -> dict[str, Any]:
+        """Moves the clock of the sandbox by seconds: what is due by then happens, tokens and approvals expire."""
         world.clock.advance(body.advance)
         world.tick()
         return {"now": world.clock.now()}

@@ -102,11 +102,8 @@ class Poller:
     async def _is_needed(self) -> bool:
         while not self._waits:
             self._woken.clear()
-            try:
-                await asyncio.wait_for(self._woken.wait(), LINGER)
-            except TimeoutError:
-                if not self._calls and not self._waits:
-                    return False
+            if not await self._woken_within(LINGER) and not self._calls:
+                return False
         return True
 
     async def _sleep_until(self, next_look: float) -> None:
@@ -114,8 +111,14 @@ class Poller:
             if self._new and not self._pace.is_slowed:
                 return
             self._woken.clear()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), left)
+            await self._woken_within(left)
+
+    async def _woken_within(self, seconds: float) -> bool:
+        # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with what it waits for.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                return await self._woken.wait()
+        return False
 
     def _pause(self) -> float:
         if not self._waits:

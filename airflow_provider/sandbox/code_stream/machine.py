@@ -248,6 +248,8 @@ class Machine:
             return
 
         def ended(child: Execution, when: float) -> None:
+            if task.status != "RUNNING":
+                return
             task.output = dict(child.output)
             self.end_task(execution, task, None if child.status == "COMPLETED" else child.message, when)
 
@@ -322,7 +324,12 @@ class Machine:
         child = self._system.start(
             pipeline, inputs=execution.inputs, user=execution.user, comments=execution.comments, rollback=True
         )
-        child.on_end = lambda _, when: self._enter(execution, ends_as, when)
+
+        def ended(_: Execution, when: float) -> None:
+            if execution.status == "ROLLING_BACK":
+                self._enter(execution, ends_as, when)
+
+        child.on_end = ended
 
     # --- actions ---
 
@@ -437,6 +444,9 @@ class Machine:
         execution.track.enter(status, at)
         if execution.over:
             execution.ended_at = at
+            for task in execution.tasks:
+                if task.status == "WAITING":
+                    self._system.operations.withdraw(task, at)
             self._system.slot_freed(execution, at)
             if execution.on_end is not None and not (status == "FAILED" and self._will_roll_back(execution)):
                 execution.on_end(execution, at)

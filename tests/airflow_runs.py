@@ -1,0 +1,79 @@
+"""Runs a task in real Airflow: serialised, through the task runner and the API server in process, deferred and resumed."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+BUNDLE = "testing"
+
+
+@functools.cache
+def prepare_database() -> None:
+    from airflow.models.dagbundle import DagBundleModel
+    from airflow.utils.db import initdb
+    from airflow.utils.session import create_session
+
+    initdb()
+    with create_session() as session:
+        session.merge(DagBundleModel(name=BUNDLE))
+
+
+def define_connection(conn_id: str, **fields: Any) -> None:
+    """Where ``dag.test()`` finds connections; ``extra`` is a dict."""
+    os.environ[f"AIRFLOW_CONN_{conn_id.upper()}"] = json.dumps(fields)
+
+
+@dataclass
+class TaskRun:
+    """How a task ended.
+
+    :param state: of the task instance.
+    :param result: what it returned.
+    :param xcoms: everything it pushed.
+    :param error: what it raised, if it failed.
+    """
+
+    state: str
+    result: Any
+    xcoms: dict[str, Any]
+    error: BaseException | None
+
+
+def run_task(build: Callable[[], Any], *, retries: int = 0) -> TaskRun:
+    """Run the one task that ``build`` makes.
+
+    :param build: called inside a DAG; returns the operator.
+    """
+    from airflow.models.serialized_dag import SerializedDagModel
+    from airflow.models.xcom import XComModel
+    from airflow.sdk import DAG
+    from airflow.serialization.definitions.dag import SerializedDAG
+    from airflow.serialization.serialized_objects import LazyDeserializedDAG
+    from airflow.utils.session import create_session
+
+    prepare_database()
+    errors: list[BaseException] = []
+    dag_id = f"test_{uuid4().hex[:8]}"
+    with DAG(
+        dag_id,
+        schedule=None,
+        default_args={"retries": retries, "on_failure_callback": lambda context: errors.append(context["exception"])},
+    ) as dag:
+        task = build()
+    with create_session() as session:
+        lazy = LazyDeserializedDAG.from_dag(dag)
+        SerializedDAG.bulk_write_to_db(BUNDLE, None, [lazy], session=session)
+        SerializedDagModel.write_dag(lazy, bundle_name=BUNDLE, session=session)
+    run = dag.test()
+    with create_session() as session:
+        ti = run.get_task_instance(task.task_id, session=session)
+        rows = session.query(XComModel).filter_by(dag_id=dag_id, task_id=task.task_id).all()
+        xcoms = {row.key: row.value for row in rows}
+        state = str(ti.state)
+    return TaskRun(state, xcoms.get("return_value"), xcoms, errors[-1] if errors else None)
