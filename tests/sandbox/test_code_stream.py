@@ -337,6 +337,18 @@ def test_a_cancel_can_lose_the_race(api: CodeStream) -> None:
     assert api.ended(execution_id)["status"] == "COMPLETED"
 
 
+def test_a_cancelled_rollback_and_its_parent_stay_cancelled(api: CodeStream) -> None:
+    api.control.post("reset", speed=10)
+    api.headers = {"Authorization": f"Bearer {api.bearer('release-bot')}"}
+    api.switch(rollback="completed")
+    execution_id = api.start("Always fails")
+    api.reaches(execution_id, "ROLLING_BACK")
+    api.act(execution_id, "cancel")
+    api.reaches(execution_id, "CANCELED")
+    api.control.post("clock", advance=60)
+    assert api.execution(execution_id)["status"] == "CANCELED"
+
+
 def test_an_unknown_action_is_refused(api: CodeStream) -> None:
     assert api.act(api.start(), "dance").status_code == 400
 
@@ -534,9 +546,13 @@ def test_an_approval_can_cancel_earlier_ones_of_the_same_task(api: CodeStream) -
     assert api.ended(second)["status"] == "COMPLETED"
 
 
-def test_a_cancelled_execution_withdraws_its_approval(api: CodeStream) -> None:
+@pytest.mark.parametrize("how", ["cancelled", "forced"])
+def test_an_execution_that_ends_otherwise_withdraws_its_approval(api: CodeStream, how: str) -> None:
     execution_id, operation = waiting(api)
-    api.act(execution_id, "cancel")
+    if how == "forced":
+        api.force(execution_id, "FAILED")
+    else:
+        api.act(execution_id, "cancel")
     api.ended(execution_id)
     assert api.get(f"/user-operations/{operation['id']}")["status"] == "CANCELED"
 
