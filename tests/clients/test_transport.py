@@ -114,6 +114,28 @@ def test_a_refused_connection_is_tried_again_even_for_a_write() -> None:
     assert (caught.value.system, caught.value.method, caught.value.path) == ("quay", "POST", "/x")
 
 
+def test_a_write_that_a_proxy_took_is_not_sent_again(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", scripted.url)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    scripted.always = reset_before
+    with pytest.raises(ServerUnavailableError) as caught:
+        Transport("quay", "http://api.invalid", attempts=3).request("POST", "/start", body={})
+    assert caught.value.effect is Effect.UNKNOWN
+    assert [request.target for request in scripted.requests] == ["http://api.invalid/start"]
+
+
+def test_a_proxy_that_is_not_there_is_tried_again_even_for_a_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with pytest.raises(ServerUnavailableError) as caught:
+        Transport("quay", "http://api.invalid", attempts=2).request("POST", "/start", body={})
+    assert caught.value.effect is Effect.NONE
+
+
 def test_a_host_that_nobody_knows_is_an_error_without_effect() -> None:
     transport = Transport("quay", "http://no-such-host.invalid", attempts=1)
     with pytest.raises(ServerUnavailableError, match=r"no-such-host\.invalid") as caught:
@@ -311,11 +333,13 @@ def test_credentials_that_no_header_can_hold_are_refused_without_being_shown(scr
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_redirect_to_another_host_is_refused(scripted: Scripted, status: int, method: str) -> None:
-    scripted.always = (status, {"Location": "http://elsewhere.invalid/login?next=/x"}, None)
+    scripted.always = (status, {"Location": "http://user:hidden@elsewhere.invalid/login?next=/x"}, None)
     transport = Transport("quay", scripted.url, attempts=1)
-    with pytest.raises(UnexpectedResponseError, match=r"http://elsewhere\.invalid/login"):
+    with pytest.raises(UnexpectedResponseError, match=r"http://elsewhere\.invalid/login") as caught:
         transport.request(method, "/x", body={} if method == "POST" else None)
     assert len(scripted.requests) == 1
+    page_after_the_effect = method == "POST" and status in (301, 302, 303)
+    assert caught.value.effect is (Effect.UNKNOWN if page_after_the_effect else Effect.REFUSED)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
