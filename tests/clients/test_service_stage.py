@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from conftest import Received, Scripted
 
 from airflow_provider.clients.service_stage import ServiceStageClient
 from airflow_provider.exceptions import (
@@ -29,6 +28,7 @@ from airflow_provider.exceptions import (
     UnexpectedResponseError,
 )
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
+from tests.clients.conftest import Received, Scripted
 
 PROJECT = "77b6a44cba5143ab91d13ab9a8ff44fd"
 PIPELINE = "caf409b1-10df-483a-b14d-7b05f7e12c88"
