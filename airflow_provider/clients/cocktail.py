@@ -415,19 +415,23 @@ class CocktailClient(ReleaseClient):
         """An error that says which calls are missing and what can be done about it."""
         reasons = []
         for error in refused:
-            forbidden = isinstance(error, PermissionDeniedError)
-            why = "the token does not allow it" if forbidden else "not published"
+            why = "the token does not allow it" if isinstance(error, PermissionDeniedError) else "not published"
             reasons.append(f"{error.method} {error.path}: {why}" if error.path else error.summary)
-        cause = (
-            PermissionDeniedError
-            if any(isinstance(error, PermissionDeniedError) for error in refused)
-            else ConnectionConfigError
-        )
+        cause: type[ReleasePipelineError] = ConnectionConfigError
+        if _any(refused, PermissionDeniedError):
+            cause = PermissionDeniedError
+        elif _any(refused, NotFoundError):
+            # Not the connection's fault for sure: a gateway that is restarted publishes nothing for a while.
+            cause = UnexpectedResponseError
         return cause(
-            f"{what} ({'; '.join(reasons)}). Extend the token's permissions, or name other paths in the connection's "
-            "extra `paths`",
+            f"{what} ({'; '.join(reasons)}). Extend the token's permissions, or correct the connection's host and "
+            "extras `api_prefix` and `paths`",
             call=Call(system=SYSTEM),
         )
+
+
+def _any(errors: Sequence[ReleasePipelineError], cause: type[ReleasePipelineError]) -> bool:
+    return any(isinstance(error, cause) for error in errors)
 
 
 def _is_path_missing(error: ReleasePipelineError) -> bool:

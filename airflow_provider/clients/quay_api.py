@@ -316,7 +316,10 @@ class QuayApi(QuayBase):
                 "onlyActiveTags": True if only_active else None,
             }
             answer = self._object(self._get(path, params), path)
-            yield list(answer.get("tags") or [])
+            found = self._objects(answer, "tags", path)
+            if not all(entry.get("name") and entry.get("manifest_digest") for entry in found):
+                raise self._unexpected(path, "the answer has a tag without name or manifest_digest")
+            yield found
             if not answer.get("has_additional"):
                 return
             page += 1

@@ -104,9 +104,12 @@ class QuayBase(ReleaseClient):
         return self.transport.get(path, params)
 
     def _list(self, path: str, key: str, params: Params | None = None) -> list[Json]:
-        found = self._object(self._get(path, params), path).get(key)
-        if not isinstance(found, list):
-            raise self._unexpected(path, f"the answer has no list {key!r}")
+        return self._objects(self._object(self._get(path, params), path), key, path)
+
+    def _objects(self, answer: Json, key: str, path: str) -> list[Json]:
+        found = answer.get(key)
+        if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+            raise self._unexpected(path, f"the answer has no list {key!r} of objects")
         return found
 
     def _object(self, data: Any, path: str) -> Json:

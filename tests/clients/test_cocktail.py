@@ -464,7 +464,7 @@ def test_a_missing_status_path_is_replaced_by_the_list(stand: Stand, mode: str) 
     [
         ({"status": "403", "list": "403"}, PermissionDeniedError, "GET /cocktail/v1/build/run/1: the token does not"),
         ({"status": "403", "list": "404"}, PermissionDeniedError, "GET /cocktail/v1/build/run: not published"),
-        ({"status": "404", "list": "K8sApiStatus404"}, ConnectionConfigError, "extra `paths`"),
+        ({"status": "404", "list": "K8sApiStatus404"}, UnexpectedResponseError, "`api_prefix` and `paths`"),
     ],
 )
 def test_without_status_and_list_the_missing_permissions_are_named(
@@ -513,6 +513,14 @@ def test_paths_of_the_connection_are_used_and_may_be_switched_off(scripted: Scri
         client.get_build_run_log(7)
 
 
+def test_a_connection_that_publishes_no_reads_is_told_so(scripted: Scripted) -> None:
+    client = scripted_client(scripted, paths={"status": "", "list": "", "build": ""})
+    for read in (client.check, lambda: client.look(ref()), lambda: client.find_started(INTENT)):
+        with pytest.raises(ConnectionConfigError, match="is not published"):
+            read()
+    assert scripted.requests == []
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [
@@ -536,6 +544,11 @@ def test_the_check_needs_any_one_of_the_reads(
 ) -> None:
     stand.switch(routes=routes)
     assert f"({used})" in client.check()
+
+
+def test_the_check_says_that_nothing_is_published_under_a_wrong_prefix(stand: Stand) -> None:
+    with pytest.raises(UnexpectedResponseError, match="correct the connection's host"):
+        stand.client(api_prefix="/v9").check()
 
 
 def test_the_check_tells_a_wrong_token_from_a_token_that_may_read_nothing(stand: Stand) -> None:
@@ -582,7 +595,7 @@ def test_two_runs_with_the_marker_are_left_to_a_person(client: CocktailClient) -
         client.find_started(INTENT)
 
 
-@pytest.mark.parametrize(("mode", "cause"), [("403", PermissionDeniedError), ("404", ConnectionConfigError)])
+@pytest.mark.parametrize(("mode", "cause"), [("403", PermissionDeniedError), ("404", UnexpectedResponseError)])
 def test_without_a_list_nobody_can_say_whether_the_build_was_started(
     stand: Stand, client: CocktailClient, mode: str, cause: type[ReleasePipelineError]
 ) -> None:

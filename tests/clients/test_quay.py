@@ -404,6 +404,15 @@ def test_the_check_finds_a_wrong_url(stand: Stand, prefix: str) -> None:
         stand.client(api_prefix=prefix).check()
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [[], {}, {"tags": None}, {"tags": ["v1"]}, {"tags": [{"name": "v1"}]}, {"tags": [{"manifest_digest": "x"}]}],
+)
+def test_an_answer_of_another_form_is_an_error_by_its_own_name(scripted: Scripted, answer: Any) -> None:
+    with pytest.raises(UnexpectedResponseError):
+        scripted_client(scripted, answer).look(tag_ref("v1"))
+
+
 def test_a_connection_without_a_token_is_refused() -> None:
     with pytest.raises(ConnectionConfigError, match="token"):
         QuayClient("https://quay.example.com", token="")
