@@ -17,6 +17,7 @@ _NAMED_VALUE = re.compile(
 )
 _BEARER = re.compile(r"\b(bearer)\s+[\w.~+/=-]+", re.IGNORECASE)
 _SIGNATURE = re.compile(r"\b(Access=[^\s,]{4})[^\s,]*(.*?Signature=)\w+", re.IGNORECASE | re.DOTALL)
+_USER_IN_URL = re.compile(r"://[^/\s@]+@")
 _SHORTEST = 4
 
 
@@ -41,6 +42,7 @@ class Redactor:
     def __call__(self, text: str) -> str:
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, MASK)
+        text = _USER_IN_URL.sub(f"://{MASK}@", text)
         text = _SIGNATURE.sub(rf"\1{MASK}\2{MASK}", text)
         text = _NAMED_VALUE.sub(lambda match: match["name"] + MASK, text)
         return _BEARER.sub(rf"\1 {MASK}", text)

@@ -172,6 +172,7 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
         (" 1.5 ", 1.5),
         ("-3", 0.0),
         ("nan", 0.0),
+        ("1e999", None),
         ("soon", None),
         ("Fri, 02 Jan 2026 03:04:15 GMT", 10.0),
         ("Fri, 02 Jan 2026 03:04:15 -0000", 10.0),
@@ -412,10 +413,11 @@ def test_secrets_are_masked_by_value_and_by_name() -> None:
     assert told == ["hunter22", "hunter22-longer"]
     text = (
         'bad hunter22-longer or hunter22; {"refreshToken": "r1 r2", "password":"p"} token=t1&x=1 '
-        "Authorization: Bearer b.c-d_e; responderToken: 'q'; Invalid Oauth Refresh token. Verify"
+        "Authorization: Bearer b.c-d_e; responderToken: 'q'; Invalid Oauth Refresh token. Verify "
+        "https://robot:letmein@host/x; SDK-HMAC-SHA256 Access=AKEXAMPLE0000, SignedHeaders=host, Signature=abcdef01"
     )
     masked = redact(text)
-    for secret in ("hunter22", "longer", "r1", '"p"', "t1", "b.c-d_e", "'q'"):
+    for secret in ("hunter22", "longer", "r1", '"p"', "t1", "b.c-d_e", "'q'", "letmein", "EXAMPLE0000", "abcdef01"):
         assert secret not in masked
     assert "Invalid Oauth Refresh token. Verify" in masked
     assert "x=1" in masked
