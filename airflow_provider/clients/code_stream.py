@@ -21,22 +21,28 @@ from airflow_provider.clients.code_stream_events import (
     has_moved,
     linked_execution,
     matches,
-    rerun_ref,
 )
 from airflow_provider.clients.code_stream_executions import execution_ref, state_of
-from airflow_provider.clients.code_stream_fields import Json, first_time, id_from_link, parse_time, without_secrets
+from airflow_provider.clients.code_stream_fields import (
+    Json,
+    as_text,
+    first_time,
+    id_from_link,
+    id_of,
+    parse_time,
+    without_secrets,
+)
 from airflow_provider.clients.urls import path
 from airflow_provider.exceptions import (
     BadRequestError,
     Call,
     ConflictError,
+    NotFoundError,
     ReleasePipelineError,
     ServerUnavailableError,
     UnexpectedResponseError,
 )
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
-
-__all__ = ["CodeStreamClient", "rerun_ref"]
 
 LONG_PAGE = 1000
 """Rows asked for at once where many executions are looked up; a server that gives fewer is read on."""
@@ -74,8 +80,7 @@ class CodeStreamClient(CodeStreamApi):
         if kind == "rerun":
             return self._look_at_rerun(ref, self.get_event(ref["event_type"], ref["id"]))
         if kind == "event":
-            events = self.list_events(ref["event_type"], since=self._since(ref))
-            return self._look_for_event(ref, events)
+            return self._look_for_event(ref, self._events(ref["event_type"], since=self._since(ref)))
         if kind == "approval":
             return self._look_for_approval(ref, None if ref["id"] else self._active_user_operations())
         raise self.bad_request(f"kind must be execution, rerun, event or approval, but is {kind!r}")
@@ -123,14 +128,59 @@ class CodeStreamClient(CodeStreamApi):
 
     def find_started(self, intent: Intent) -> Execution | None:
         if intent["kind"] == "rerun":
-            ref = {"system": self.system, "id": str(intent["event_id"]), "kind": "rerun"}
-            ref |= {
-                name: str(intent.get(name) or "") for name in ("event_type", "action", "link_before", "index_before")
-            }
-            ref["since"] = str(intent.get("since") or "")
-            execution = self.look(ref)
+            execution = self.look(self.awaited_by(intent))
             return execution if execution.ref["kind"] == "execution" else None
         return self._find_marked(str(intent["pipeline_id"]), str(intent["marker"]), float(intent["since"]))
+
+    def before_rerun(self, event_type: str, event_id: str, action: str = "rerun") -> dict[str, str]:
+        """The intent of a rerun or resume: what tells later whether the event led to another execution.
+
+        :raises ConflictError: the execution that it led to before is still running.
+        """
+        if action not in self.event_actions:
+            raise self.bad_request(f"action must be rerun or resume, but is {action!r}")
+        event = self.get_event(event_type, event_id)
+        if linked := linked_execution(event):
+            with contextlib.suppress(NotFoundError):
+                self._check_over(self.look(execution_ref(linked)), action)
+        return {
+            "kind": "rerun",
+            "event_type": event_type,
+            "event_id": event_id,
+            "action": action,
+            "link_before": as_text(event.get("executionLink")),
+            "index_before": as_text(event.get("executionIndex")),
+        }
+
+    def awaited_by(self, intent: Intent) -> ExecutionRef:
+        """The reference of what a rerun with this intent leads to.
+
+        :param intent: with ``since``, the epoch seconds before the rerun, also the new event is found that some
+            servers create instead of changing the old one.
+        """
+        names = ("event_type", "action", "link_before", "index_before", "since")
+        texts = {name: as_text(intent.get(name)) for name in names}
+        return {"system": self.system, "kind": "rerun", "id": str(intent["event_id"]), **texts}
+
+    def _check_over(self, execution: Execution, action: str) -> None:
+        may_go_on = action == "resume" and execution.state is ExecutionState.PAUSED
+        if not execution.state.is_terminal and not may_go_on:
+            raise ConflictError(
+                f"the event led to execution {execution.id}, which is still {execution.status}",
+                call=Call(system=self.system),
+            )
+
+    def find_pending_approval(self, execution_id: str) -> str:
+        """The id of the user operation that an execution waits for.
+
+        :raises ConflictError: it waits for none now.
+        """
+        waiting = self.look({"system": self.system, "kind": "approval", "id": "", "execution_id": execution_id})
+        if waiting.state is not ExecutionState.SUCCEEDED:
+            raise ConflictError(
+                waiting.message or f"execution {execution_id} waits for no approval now", call=Call(system=self.system)
+            )
+        return waiting.id
 
     def _find_marked(self, pipeline_id: str, marker: str, since: float) -> Execution | None:
         if not marker:
@@ -153,7 +203,10 @@ class CodeStreamClient(CodeStreamApi):
         return None
 
     def _is_ending(self, execution_id: str) -> bool:
-        document = self.get_execution(execution_id)
+        try:
+            document = self._calls.get(path("/executions/{execution_id}", execution_id=execution_id), attempts=1)
+        except ReleasePipelineError:
+            return False
         return state_of(document).is_terminal or document.get("status") == "CANCELING"
 
     # --- a rerun event that leads to an execution ---
@@ -191,7 +244,7 @@ class CodeStreamClient(CodeStreamApi):
             return Execution(dict(ref), ExecutionState.RUNNING, status="")
         linked = linked_execution(event)
         return Execution(
-            {**ref, "id": str(event.get("id") or id_from_link(event.get("_link")))},
+            {**ref, "id": id_of(event)},
             ExecutionState.SUCCEEDED,
             status=str(event.get("executionStatus") or ""),
             url=self.execution_url(linked) if linked else None,
@@ -231,7 +284,7 @@ class CodeStreamClient(CodeStreamApi):
         if operation is not None:
             execution_id = _execution_of(operation)
             return Execution(
-                {**ref, "id": str(operation.get("id") or id_from_link(operation.get("_link")))},
+                {**ref, "id": id_of(operation)},
                 ExecutionState.SUCCEEDED,
                 status=str(operation.get("status") or ""),
                 url=self.execution_url(execution_id) if execution_id else None,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import difflib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
 from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.code_stream_calls import PAGE, Calls, equal, read_error
-from airflow_provider.clients.code_stream_events import EVENT_PATHS, is_since, linked_execution
-from airflow_provider.clients.code_stream_executions import execution_ref, state_of, to_execution
+from airflow_provider.clients.code_stream_events import EVENT_PATHS, is_since
+from airflow_provider.clients.code_stream_executions import execution_ref, to_execution
 from airflow_provider.clients.code_stream_fields import Json, id_from_link, id_of
 from airflow_provider.clients.code_stream_logins import NO_SERVICE, OnPremLogin, SaasLogin
 from airflow_provider.clients.code_stream_resources import (
@@ -250,14 +250,17 @@ class CodeStreamApi(ReleaseClient):
         :param event_type: ``docker``, ``git`` or ``gerrit``.
         :param since: aware; older ones are left out, and not read where the server keeps to the order asked for.
         """
-        root, found = self._event_path(event_type), []
+        return list(self._events(event_type, where, since, limit))
+
+    def _events(
+        self, event_type: str, where: str | None = None, since: datetime | None = None, limit: int | None = None
+    ) -> Iterator[Json]:
         older = 0
-        for event in self._calls.rows(root, where=where, order=NEWEST_FIRST, limit=limit):
+        for event in self._calls.rows(self._event_path(event_type), where=where, order=NEWEST_FIRST, limit=limit):
             if since is None or is_since(event, since):
-                found.append(event)
+                yield event
             elif (older := older + 1) >= PAGE:
-                break
-        return found
+                return
 
     def get_event(self, event_type: str, event_id: str) -> Json:
         return self._calls.get(self._event_path(event_type) + path("/{event_id}", event_id=event_id))
@@ -270,39 +273,19 @@ class CodeStreamApi(ReleaseClient):
         event_type: str,
         event_id: str,
         action: Literal["rerun", "resume"] = "rerun",
-        *,
-        force: bool = False,
     ) -> Json:
         """Start the event's pipeline anew, or continue the execution that the event led to.
 
-        :param force: also while the execution that the event led to is still running.
-        :returns: the event, which may still point to the old execution.
-        :raises ConflictError: that execution is still running.
+        Vendor pages: "Resume Or Rerun Event Using POST" (Docker), "... POST 1" (Gerrit), "... POST 2" (Git).
+
+        :returns: the event, which may still point to the old execution: ``before_rerun`` tells how that is seen.
         """
         if action not in self.event_actions:
             raise self.bad_request(f"action must be rerun or resume, but is {action!r}")
         where = self._event_path(event_type) + path("/{event_id}", event_id=event_id)
-        if not force:
-            self._check_not_running(event_type, event_id, action)
         # The operation declares that it takes JSON, though it has no body.
         headers = {"Content-Type": "application/json"}
         return self._calls.send("POST", where, {"action": self.event_actions[action]}, headers=headers)
-
-    def _check_not_running(self, event_type: str, event_id: str, action: str) -> None:
-        execution_id = linked_execution(self.get_event(event_type, event_id))
-        if not execution_id:
-            return
-        try:
-            document = self.get_execution(execution_id)
-        except NotFoundError:
-            return
-        state = state_of(document)
-        if not state.is_terminal and not (action == "resume" and state is ExecutionState.PAUSED):
-            raise ConflictError(
-                f"the {event_type} event {event_id} led to execution {execution_id}, which is still "
-                f"{document.get('status')}",
-                call=Call(system=self.system),
-            )
 
     def trigger_gerrit(self, change_id: str, project: str, trigger: str) -> Json:
         """Trigger by hand what a Gerrit change would.

@@ -22,7 +22,7 @@ class Page(msgspec.Struct, Generic[Row]):
     """A list reply: order stands in ``links`` only, and a link may lack its document."""
 
     links: list[str] | None = None
-    documents: dict[str, Row] | None = None
+    documents: dict[str, Row | None] | None = None
     totalCount: int | None = None  # noqa: N815 - the field's name
 
     def rows(self) -> list[tuple[str, Row | None]]:

@@ -25,9 +25,14 @@ def event_time(event: Json) -> datetime | None:
 
 def matches(event: Json, filters: Mapping[str, Any], since: datetime | None) -> bool:
     """Whether every field that ``filters`` names is the same as text, and the event is not older than ``since``."""
-    if any(name not in event or as_text(event[name]) != as_text(value) for name, value in filters.items()):
+    if any(name not in event or not _is_same(event[name], value) for name, value in filters.items()):
         return False
     return since is None or is_since(event, since)
+
+
+def _is_same(field: Any, wanted: Any) -> bool:
+    text = as_text(wanted)
+    return as_text(field) == (text.lower() if isinstance(field, bool) else text)
 
 
 def is_since(event: Json, since: datetime) -> bool:
@@ -59,24 +64,3 @@ def has_moved(event: Json, ref: ExecutionRef) -> bool:
 def delivery_error(event_type: str, event: Json) -> str | None:
     """Why an event led to nothing. A Gerrit event's message is a general text, and no sign of an error."""
     return None if event_type == "gerrit" else event.get("message") or None
-
-
-def rerun_ref(
-    event_type: str, event: Json, action: str = "rerun", since: float | datetime | None = None
-) -> ExecutionRef:
-    """The reference of what a rerun or resume of ``event`` will lead to.
-
-    :param event: as it was before.
-    :param since: the moment before the rerun (epoch seconds or aware); lets a new event be found that some servers
-        create instead of changing this one.
-    """
-    return {
-        "system": "code_stream",
-        "kind": "rerun",
-        "id": as_text(event.get("id")),
-        "event_type": event_type,
-        "action": action,
-        "link_before": as_text(event.get("executionLink")),
-        "index_before": as_text(event.get("executionIndex")),
-        "since": since.isoformat() if isinstance(since, datetime) else as_text(since),
-    }

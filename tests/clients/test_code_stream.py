@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider.clients import retries
-from airflow_provider.clients.code_stream import CodeStreamClient, rerun_ref
+from airflow_provider.clients.code_stream import CodeStreamClient
 from airflow_provider.clients.code_stream_executions import STATES, to_execution
 from airflow_provider.clients.code_stream_fields import id_from_link, parse_time, secrets_in, without_secrets
 from airflow_provider.exceptions import (
@@ -449,6 +449,13 @@ def test_canceling_what_is_over_already_is_fine(
     assert client.look(started.ref).status == over
 
 
+def test_a_cancel_to_a_silent_server_asks_no_more_than_it_must(api: Api) -> None:
+    api.routes["POST", "/executions/e1"] = api.routes["GET", "/executions/e1"] = (503, {}, None)
+    with pytest.raises(ServerUnavailableError):
+        api.client.cancel(of("e1"), "no")
+    assert len(api.called("POST", "/e1")) == len(api.called("GET", "/e1")) == 1
+
+
 def test_a_cancel_that_is_really_refused_is_an_error(
     client: CodeStreamClient, viewer: CodeStreamClient, api: Api
 ) -> None:
@@ -546,6 +553,19 @@ def test_a_list_of_another_form_is_an_error_and_no_empty_list(api: Api, reply: A
 # --- trigger events ---
 
 
+def rerun_ref(event_type: str, event: dict[str, Any], action: str = "rerun", since: Any = "") -> ExecutionRef:
+    return {
+        "system": "code_stream",
+        "kind": "rerun",
+        "id": event["id"],
+        "event_type": event_type,
+        "action": action,
+        "link_before": event["executionLink"] or "",
+        "index_before": "" if event["executionIndex"] is None else str(event["executionIndex"]),
+        "since": str(since),
+    }
+
+
 def broken_event(client: CodeStreamClient, event_type: str) -> dict[str, Any]:
     return next(each for each in client.list_events(event_type) if not each["executionLink"])
 
@@ -557,7 +577,10 @@ def test_a_rerun_leads_to_its_execution_however_the_server_links_it(
 ) -> None:
     control.post("switches", system="code_stream", rerun=mode, rerun_delay=0.2)
     event = broken_event(client, event_type)
-    ref = rerun_ref(event_type, event, since=time.time())
+    intent = client.before_rerun(event_type, event["id"]) | {"since": time.time(), "marker": "m"}
+    ref = client.awaited_by(intent)
+    assert ref == rerun_ref(event_type, event, since=intent["since"])
+    assert client.find_started(intent) is None
     before = client.look(ref)
     assert (before.state, before.ref) == (S.QUEUED, ref)
     assert before.message == (None if event_type == "gerrit" else event["message"])
@@ -566,8 +589,6 @@ def test_a_rerun_leads_to_its_execution_however_the_server_links_it(
     assert found.ref == of(found.id)
     assert f"{event_type} event" in client.get_execution(found.id)["comments"]
     assert until(lambda: client.look(found.ref), S.SUCCEEDED).outputs == {"deployed": "1.4.3"} or event_type != "docker"
-    intent = {name: ref[name] for name in ("event_type", "action", "link_before", "index_before")}
-    intent |= {"kind": "rerun", "event_id": event["id"], "since": float(ref["since"]), "marker": "m"}
     adopted = client.find_started(intent)
     assert adopted is not None
     assert adopted.ref == found.ref
@@ -607,16 +628,31 @@ def test_an_old_link_in_another_form_is_still_the_old_link(
     assert until(lambda: client.look(ref), S.CANCELED).id == found.id
 
 
-def test_an_event_whose_execution_still_runs_is_not_rerun_unless_forced(
-    client: CodeStreamClient, control: Control
+@pytest.mark.parametrize(
+    ("state", "action", "allowed"),
+    [
+        ("RUNNING", "rerun", False),
+        ("WAITING", "resume", False),
+        ("PAUSED", "rerun", False),
+        ("PAUSED", "resume", True),
+        ("FAILED", "rerun", True),
+        ("COMPLETED", "resume", True),
+    ],
+)
+def test_an_event_whose_execution_still_runs_is_not_rerun(
+    client: CodeStreamClient, control: Control, state: str, action: str, allowed: bool
 ) -> None:
     event = control.post("actions", system="code_stream", action="deliver", kind="git")
-    running = event["executionLink"].rpartition("/")[2]
-    control.post(f"executions/code_stream/{running}", state="WAITING")
-    for action in ("rerun", "resume"):
-        with pytest.raises(ConflictError, match="still WAITING"):
-            client.rerun_event("git", event["id"], action)
-    assert client.rerun_event("git", event["id"], force=True)["executionLink"] != event["executionLink"]
+    linked = id_from_link(event["executionLink"])
+    control.post(f"executions/code_stream/{linked}", state=state)
+    if not allowed:
+        with pytest.raises(ConflictError, match=f"{linked}, which is still {state}"):
+            client.before_rerun("git", event["id"], action)
+        return
+    intent = client.before_rerun("git", event["id"], action)
+    assert client.awaited_by(intent | {"since": 1.5}) == rerun_ref("git", event, action, 1.5)
+    client.delete_execution(linked)
+    assert client.before_rerun("git", event["id"], "rerun") == intent | {"action": "rerun"}, "a deleted one is over"
 
 
 def test_a_resume_is_followed_once_the_old_execution_goes_on(client: CodeStreamClient, control: Control) -> None:
@@ -671,6 +707,7 @@ def test_an_event_that_arrives_later_is_found_and_an_older_one_is_not(
         ("git", {"noSuchField": ""}, False),
         ("git", {"executionLink": ""}, True),
         ("docker", {}, True),
+        ("git", {"_flag": "True"}, False),
     ],
 )
 def test_events_match_when_all_fields_are_the_same_as_text(
@@ -681,6 +718,13 @@ def test_events_match_when_all_fields_are_the_same_as_text(
     ref = {"system": "code_stream", "kind": "event", "id": "", "event_type": event_type, "since": day}
     seen = client.look(ref | {"filters": json.dumps(filters)})
     assert seen.state is (S.SUCCEEDED if found else S.RUNNING)
+
+
+@pytest.mark.parametrize("wanted", [True, "True", "true"])
+def test_a_flag_of_an_event_matches_however_it_is_written(api: Api, wanted: Any) -> None:
+    api.routes["GET", "/git-events"] = listing([{"id": "e1", "flag": False}, {"id": "e2", "flag": True}])
+    ref = {"system": "code_stream", "kind": "event", "id": "", "event_type": "git", "since": ""}
+    assert api.client.look(ref | {"filters": json.dumps({"flag": wanted})}).id == "e2"
 
 
 def test_events_older_than_wanted_are_not_all_read(api: Api) -> None:
@@ -738,6 +782,7 @@ def test_a_pending_approval_is_found_by_execution_or_pipeline(
     assert by_execution.url == waiting.url
     assert client.look(by_execution.ref).status == "ACTIVE", "its own reference finds it again"
     assert client.look(approval(pipeline="Deploy shop")).state is S.RUNNING
+    assert client.find_pending_approval(waiting.id) == by_execution.id
     with pytest.raises(BadRequestError, match="cannot be canceled"):
         client.cancel(by_execution.ref, "no")
 
@@ -746,6 +791,8 @@ def test_waiting_for_an_approval_of_an_execution_that_is_over_fails(client: Code
     started = run(client)
     assert client.look(approval(execution_id=started.id)).state is S.RUNNING
     until(lambda: client.look(started.ref), S.SUCCEEDED)
+    with pytest.raises(ConflictError, match=f"{started.id} ended"):
+        client.find_pending_approval(started.id)
     seen = client.look(approval(execution_id=started.id))
     assert seen.state is S.FAILED
     assert "COMPLETED" in (seen.message or "")
@@ -915,6 +962,7 @@ def test_only_secret_values_are_masked(variable: dict[str, Any], found: list[str
         (lambda client: client.list_events("svn"), "event_type"),
         (lambda client: client.rerun_event("git", "e", "retry"), "action"),
         (lambda client: client.rerun_event("git", " "), "event_id"),
+        (lambda client: client.before_rerun("git", "e", "retry"), "action"),
         (lambda client: client.trigger_gerrit("c", "", "t"), "project"),
         (lambda client: client.answer_user_operation("", True), "user_operation_id"),
         (lambda client: client.batch_user_operations([], True), "user_operation_ids"),
