@@ -5,17 +5,17 @@ Signing, IAM, error bodies and the meaning of statuses live in the modules besid
 
 from __future__ import annotations
 
-import difflib
 import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_provider.clients.base import Intent, Observation, ReleaseClient, concerns_one_execution
+from airflow_provider.clients.base import Intent, Observation, concerns_one_execution
 from airflow_provider.clients.huawei_credentials import HuaweiCredentials
 from airflow_provider.clients.huawei_errors import read_huawei_error
 from airflow_provider.clients.service_stage_actions import action_body
+from airflow_provider.clients.service_stage_calls import ReleaseTaskCalls
 from airflow_provider.clients.service_stage_states import (
     ALLOWED_WHEN,
     IN_PROGRESS,
@@ -29,25 +29,20 @@ from airflow_provider.clients.service_stage_states import (
     text_of,
     triggered_at,
 )
-from airflow_provider.clients.service_stage_tasks import approval_tasks, stage_tasks
 from airflow_provider.clients.transport import ATTEMPTS, Transport
-from airflow_provider.clients.urls import path
 from airflow_provider.exceptions import (
     Call,
     ConflictError,
     Effect,
-    NotFoundError,
     ReleasePipelineError,
     UnexpectedResponseError,
 )
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
-HEADERS = {"Content-Type": "application/json;charset=utf8"}
-"""Spelled as the vendor's pages do: the value is signed."""
 KIND = "release"
 
 
-class ServiceStageClient(ReleaseClient):
+class ServiceStageClient(ReleaseTaskCalls):
     """Release tasks of one IAM project. Authenticates with an access key, or with the password of an IAM user.
 
     :param base_url: scheme, host and path; default: the endpoint of ``region``.
@@ -65,8 +60,6 @@ class ServiceStageClient(ReleaseClient):
 
     https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0244.html
     """
-
-    system = "service_stage"
 
     def __init__(
         self,
@@ -114,95 +107,11 @@ class ServiceStageClient(ReleaseClient):
         self._approvals: dict[str, list[str]] = {}
         self._changed: set[tuple[str, str, str, bool]] = set()
 
-    @property
-    def project_id(self) -> str:
-        """The IAM project whose release tasks these are; asks IAM once where it was not given."""
-        return self._learn_project_id()
-
     def check(self) -> str:
         """List the release tasks."""
         pipelines = self.list_pipelines()
         host = urlsplit(self.transport.base_url).netloc.rpartition("@")[2]
         return f"ServiceStage at {host} answers: project {self.project_id}, {len(pipelines)} release tasks"
-
-    # Release tasks
-
-    def list_pipelines(self) -> list[dict[str, Any]]:
-        """All release tasks of the project, with ``id``, ``name``, ``status`` and ``last_trigger_at`` (milliseconds).
-
-        https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0246.html
-        """
-        return self._objects(self._get(""), "pipelines")
-
-    def get_pipeline(self, pipeline_id: str) -> dict[str, Any]:
-        """The detail of a release task: its stages and tasks, but not its status.
-
-        https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0249.html
-        """
-        return self._object(self._get("/{pipeline_id}", pipeline_id=pipeline_id))
-
-    def list_stage_tasks(self, pipeline_id: str) -> dict[str, list[str]]:
-        """The names that ``selected_tasks`` takes: ``{stage: [task, ...]}``."""
-        return stage_tasks(self.get_pipeline(pipeline_id))
-
-    def list_approval_tasks(self, pipeline_id: str) -> list[str]:
-        """The names that ``task_name`` takes; of all tasks, where none is marked as an approval."""
-        return approval_tasks(self.get_pipeline(pipeline_id))
-
-    def create_pipeline(self, pipeline: Mapping[str, Any]) -> dict[str, Any]:
-        """Create a release task.
-
-        :param pipeline: the vendor's object: ``name``, ``config_mode`` (``ui`` with ``stages``, ``template`` with
-            ``sources``), ``description``, ``enterprise_project_id``; ``model_version`` is 2 where it is not given.
-
-        https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0245.html
-        """
-        return self._object(self._write("POST", "", body={"model_version": 2, **pipeline}))
-
-    def update_pipeline(self, pipeline_id: str, pipeline: Mapping[str, Any]) -> dict[str, Any]:
-        """Replace a release task; ``pipeline`` as for :meth:`create_pipeline`.
-
-        https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0247.html
-        """
-        body = {"model_version": 2, **pipeline}
-        return self._object(self._write("PUT", "/{pipeline_id}", body=body, pipeline_id=pipeline_id))
-
-    def delete_pipeline(self, pipeline_id: str) -> None:
-        """Delete a release task."""
-        self._write("DELETE", "/{pipeline_id}", pipeline_id=pipeline_id)
-
-    def list_records(self, pipeline_id: str) -> list[dict[str, Any]]:
-        """The executions of a release task: ``id``, who triggered it, and where the API says it when and ``status``.
-
-        https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0290.html
-        """
-        return self._objects(self._get("/{pipeline_id}/records", pipeline_id=pipeline_id), "records")
-
-    def find_pipeline(self, name_or_id: str) -> dict[str, Any]:
-        """The list item of a release task.
-
-        :raises NotFoundError: none has this id or name; says which names are near.
-        :raises ConflictError: several have this name; says their ids.
-        """
-        if not name_or_id.strip():
-            raise self.bad_request("pipeline must not be empty")
-        pipelines = self.list_pipelines()
-        found = [item for item in pipelines if item.get("id") == name_or_id]
-        found = found or [item for item in pipelines if item.get("name") == name_or_id]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            ids = ", ".join(str(item.get("id")) for item in found)
-            raise ConflictError(
-                f"{len(found)} release tasks are called {name_or_id!r}: give the id, one of {ids}",
-                call=Call(system=self.system),
-            )
-        names = sorted({str(item.get("name")) for item in pipelines})
-        near = ", ".join(difflib.get_close_matches(name_or_id, names, n=5, cutoff=0.4) or names[:5])
-        raise NotFoundError(
-            f"no release task has the id or name {name_or_id!r}" + (f"; there are {near}" if near else ""),
-            call=Call(system=self.system),
-        )
 
     # Actions
 
@@ -254,30 +163,38 @@ class ServiceStageClient(ReleaseClient):
         }
         return execution(ref, Sighting(reply, certain=True))
 
-    def stop(self, pipeline: str) -> Execution:
-        """Stop a release task; one that has ended or is paused already counts as stopped.
+    def stop(self, name_or_id: str) -> Execution:
+        """Stop what a release task does now; one that is paused or over counts as stopped, even if it ends meanwhile.
 
-        :param pipeline: its name or id.
+        :raises ConflictError: it was never executed.
         """
-        item = self.find_pipeline(pipeline)
+        item = self.find_pipeline(name_or_id)
         pipeline_id = str(item["id"])
+        ref = self._ref(pipeline_id, "", "stop")
+        last = self._look_at_the_last(ref, item)
+        if last.status == "1":
+            raise ConflictError(
+                f"nothing to stop: release task {name_or_id!r} was never executed", call=Call(system=self.system)
+            )
+        if last.state.is_terminal:
+            return last
         try:
             return self.act(pipeline_id, "stop", before=item)
         except ReleasePipelineError as error:
             if error.effect is not Effect.REFUSED:
                 raise
-            seen = self._look_at_the_last(self._ref(pipeline_id, "", "stop"), self._item(pipeline_id))
-            if not seen.state.is_terminal:
+            last = self._look_at_the_last(ref, self._item(pipeline_id))
+            if not last.state.is_terminal:
                 raise
-            return seen
+            return last
 
-    def before_action(self, pipeline: str) -> dict[str, str]:
+    def before_action(self, name_or_id: str) -> dict[str, str]:
         """What an intent must hold from just before an action, for :meth:`find_started`.
 
-        :param pipeline: name or id of the release task.
         :return: ``pipeline_id``, ``newest_record`` ("" if there is none), ``status_before``, ``triggered_before``.
+        :raises NotFoundError: as :meth:`find_pipeline`, like ``ConflictError``.
         """
-        item = self.find_pipeline(pipeline)
+        item = self.find_pipeline(name_or_id)
         pipeline_id = str(item["id"])
         return {
             "pipeline_id": pipeline_id,
@@ -419,41 +336,6 @@ class ServiceStageClient(ReleaseClient):
             call=Call(system=self.system),
         )
 
-    # Calls
-
-    def _get(self, below: str, **values: str) -> Any:
-        return self.transport.get(self._path(below, **values), headers=self._headers())
-
-    def _write(
-        self, method: str, below: str, params: Mapping[str, str] | None = None, *, body: object = None, **values: str
-    ) -> Any:
-        return self.transport.request(
-            method, self._path(below, **values), params, body=body, headers=self._headers()
-        ).data
-
-    def _path(self, below: str, **values: str) -> str:
-        for name, value in values.items():
-            self._need(value, name)
-        return path("/v3/{project_id}/pipeline/pipelines" + below, project_id=self.project_id, **values)
-
-    def _headers(self) -> dict[str, str]:
-        return {**HEADERS, "X-Project-Id": self.project_id}
-
-    def _records(self, pipeline_id: str) -> list[dict[str, Any]]:
-        """The records; none where the region does not publish that call, which is younger than the others."""
-        try:
-            return self.list_records(pipeline_id)
-        except NotFoundError as error:
-            if not (error.code or "").startswith("APIG"):
-                raise
-            return []
-
-    def _item(self, pipeline_id: str) -> dict[str, Any]:
-        item = next((item for item in self.list_pipelines() if item.get("id") == pipeline_id), None)
-        if item is None:
-            raise NotFoundError(f"no release task has the id {pipeline_id!r}", call=Call(system=self.system))
-        return item
-
     def _ref(self, pipeline_id: str, execution_id: str, action: str) -> ExecutionRef:
         return {
             "system": self.system,
@@ -467,29 +349,6 @@ class ServiceStageClient(ReleaseClient):
         if ref.get("kind") != KIND:
             raise self.bad_request(f"kind must be {KIND!r}, but is {ref.get('kind')!r}")
         self._need(ref.get("pipeline_id"), "pipeline_id")
-
-    def _need(self, value: str | None, name: str) -> None:
-        if not value or not value.strip():
-            raise self.bad_request(f"{name} must not be empty")
-
-    def _object(self, body: Any) -> dict[str, Any]:
-        if not isinstance(body, dict):
-            raise self._unexpected("an object", body)
-        return body
-
-    def _objects(self, body: Any, name: str) -> list[dict[str, Any]]:
-        """A list that comes in an object under ``name``, or bare: the vendor's pages show both."""
-        items = body.get(name) if isinstance(body, dict) else body
-        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-            raise self._unexpected(f"a list of {name}", body)
-        return items
-
-    def _unexpected(self, wanted: str, body: Any) -> UnexpectedResponseError:
-        return UnexpectedResponseError(
-            f"the answer should be {wanted}, but is {'empty' if body is None else type(body).__name__}",
-            call=Call(system=self.system),
-            effect=Effect.UNKNOWN,
-        )
 
 
 def _state_of(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -506,6 +506,24 @@ def test_a_refused_stop_of_an_execution_that_ended_meanwhile_is_fine(gateway: Ga
             client.cancel(_ref(), "timeout")
 
 
+@pytest.mark.parametrize(("ends_as", "stopped"), [(2, True), (4, False)])
+def test_a_stop_that_the_end_of_the_release_overtook_is_fine(gateway: Gateway, ends_as: int, stopped: bool) -> None:
+    def answer(request: Received) -> tuple[int, dict[str, str], Any]:
+        if request.method == "POST":
+            gateway.items = [Gateway.item(ends_as)]
+            return 400, {}, {"error_code": "SVCSTG.00100400", "error_msg": "not running"}
+        return gateway.answer(request)
+
+    gateway.items = [Gateway.item(4)]
+    gateway.scripted.always = answer
+    with _client(gateway.url) as client:
+        if stopped:
+            assert client.stop(PIPELINE).message == "released before it could be stopped"
+        else:
+            with pytest.raises(BadRequestError, match="not running"):
+                client.stop(PIPELINE)
+
+
 def test_what_cannot_be_canceled_is_not(client: ServiceStageClient, gateway: Gateway) -> None:
     client.cancel(_ref(action="stop"), "timeout")
     with pytest.raises(BadRequestError):

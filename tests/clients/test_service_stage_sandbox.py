@@ -164,7 +164,7 @@ def test_a_stop_of_what_has_stopped_or_ended_is_no_error(client: ServiceStageCli
     _wait(client, client.act(run.ref["pipeline_id"], "continue"), "succeeded")
     ended = client.stop("shop-release")
     assert (ended.state, ended.message) == (ExecutionState.SUCCEEDED, "released before it could be stopped")
-    with pytest.raises(BadRequestError):
+    with pytest.raises(ConflictError, match="never executed"):
         client.stop("broken-release")
 
 
