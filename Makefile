@@ -1,0 +1,55 @@
+# Installs into .venv, then tests, demonstrates or checks the provider. `make help` lists what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help install test e2e demo lint clean
+
+help: ## this list
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 18
+
+install: $(INSTALLED) ## create .venv with the package and its development tools
+
+test: $(INSTALLED) ## run all tests, the release train in a real Airflow among them
+	@$(BIN)/python -m pytest $(ARGS)
+
+e2e: $(INSTALLED) ## run only the tests that need a real Airflow
+	@$(BIN)/python -m pytest tests/e2e $(ARGS)
+
+demo: $(INSTALLED) ## run the release train in Airflow against the sandbox; EXIT=1 leaves when it is done
+	@exec $(BIN)/python -m demo $(if $(filter 1 true yes,$(EXIT)),--exit)
+
+lint: $(INSTALLED) ## ruff, mypy and the import rules
+	@$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean: ## remove .venv, the demo's state and caches
+	@rm -rf $(VENV) .demo .pytest_cache .ruff_cache .mypy_cache .import_linter_cache dist
+
+# uv installs in seconds; where it cannot be had or cannot reach the index, pip does the same.
+$(INSTALLED): pyproject.toml constraints.txt
+	@if ! $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; then
+		echo "Python 3.11 to 3.14 is needed, but '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || true)." >&2
+		echo "Name another one: make PYTHON=python3.13 ..." >&2
+		exit 1
+	fi
+	echo "Installing into $(VENV) (once; about a minute)"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], sep="\n")' > $(VENV)/dev-requirements.txt
+	packages=(--constraint constraints.txt --editable . --requirement $(VENV)/dev-requirements.txt)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv || true
+	if ! { test -x $(BIN)/uv && $(BIN)/uv pip install --quiet --python $(BIN)/python "$${packages[@]}"; }; then
+		echo "uv could not install, trying pip"
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check "$${packages[@]}"
+	fi
+	touch $@

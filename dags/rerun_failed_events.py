@@ -1,0 +1,68 @@
+"""Every day: give the trigger events that led to nothing, or to a failure, another try."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pendulum
+from airflow.sdk import dag, task
+
+from airflow_provider.operators.code_stream import CodeStreamRerunEventOperator
+
+if TYPE_CHECKING:
+    from airflow_provider.clients.code_stream import CodeStreamClient
+
+
+def led_to_nothing(client: CodeStreamClient, event: dict[str, Any]) -> bool:
+    """Whether an event has no execution, or one that failed or was canceled; one that somebody deleted stays deleted."""
+    from airflow_provider.clients.code_stream_events import linked_execution
+    from airflow_provider.clients.code_stream_executions import execution_ref
+    from airflow_provider.exceptions import NotFoundError
+
+    execution_id = linked_execution(event)
+    if not execution_id:
+        return True
+    try:
+        return client.look(execution_ref(execution_id)).state in ("failed", "canceled")
+    except NotFoundError:
+        return False
+
+
+@dag(
+    schedule="@daily",
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    catchup=False,
+    max_active_runs=1,
+    tags=["code stream", "example"],
+    doc_md="""
+### Rerun failed events
+
+Code Stream loses events: a webhook whose token has expired still delivers, but starts nothing. Once a day this DAG looks
+at the Docker, Git and Gerrit events of the last 24 hours and reruns each one that led to no execution, or to one that
+failed or was canceled. Executions that still run are left alone.
+
+Each rerun is a mapped task of its own, with its own link, log and retry. Needs the connection `code_stream_default`.
+""",
+)
+def rerun_failed_events() -> None:
+    @task
+    def find_failed_events() -> list[dict[str, str]]:
+        """The arguments of one rerun each, oldest event first."""
+        from airflow_provider.hooks.code_stream import CodeStreamHook
+
+        yesterday = pendulum.now("UTC") - timedelta(days=1)
+        with CodeStreamHook().get_conn() as client:
+            return [
+                {"event_type": event_type, "event_id": event["id"]}
+                for event_type in ("docker", "git", "gerrit")
+                for event in reversed(client.list_events(event_type, since=yesterday))
+                if led_to_nothing(client, event)
+            ]
+
+    CodeStreamRerunEventOperator.partial(
+        task_id="rerun_event", deferrable=True, poll_interval=2, timeout=timedelta(minutes=30), max_active_tis_per_dag=8
+    ).expand_kwargs(find_failed_events())
+
+
+rerun_failed_events()

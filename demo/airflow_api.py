@@ -1,0 +1,119 @@
+"""Airflow's own REST API, as far as the demo and the tests ask it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+import requests
+
+Json = dict[str, Any]
+FINISHED = ("success", "failed")
+
+
+class AirflowApi:
+    """A signed-in user of the REST API; not safe for use from several threads.
+
+    :param url: of the API server, without ``/api/v2``.
+    """
+
+    def __init__(self, url: str, login: str, password: str) -> None:
+        self._url = url
+        self._credentials = {"username": login, "password": password}
+        self._session = requests.Session()
+        self._session.trust_env = False
+
+    def call(self, method: str, path: str, *, missing_ok: bool = False, **options: Any) -> Any:
+        """The JSON that a call answers; ``None`` for a 404 with ``missing_ok``.
+
+        :raises requests.RequestException: no answer, or a refusal; its text holds what Airflow said.
+        """
+        if "Authorization" not in self._session.headers:
+            self._sign_in()
+        answer = self._session.request(method, f"{self._url}/api/v2/{path}", timeout=30, **options)
+        if answer.status_code == 401:
+            self._sign_in()
+            answer = self._session.request(method, f"{self._url}/api/v2/{path}", timeout=30, **options)
+        if answer.status_code == 404 and missing_ok:
+            return None
+        if not answer.ok:
+            raise requests.HTTPError(f"{method} {path}: {answer.status_code} {answer.text[:500]}", response=answer)
+        return answer.json() if answer.content else None
+
+    def _sign_in(self) -> None:
+        answer = self._session.post(f"{self._url}/auth/token", json=self._credentials, timeout=30)
+        answer.raise_for_status()
+        self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+    def unhealthy_components(self) -> list[str]:
+        """Names of what is not up yet: scheduler, triggerer, DAG processor, metadata database."""
+        answer = self._session.get(f"{self._url}/api/v2/monitor/health", timeout=5)
+        answer.raise_for_status()
+        return [name for name, component in answer.json().items() if (component or {}).get("status") != "healthy"]
+
+    def import_errors(self) -> list[str]:
+        return [error["stack_trace"] for error in self.call("GET", "importErrors")["import_errors"]]
+
+    def has_dag(self, dag_id: str) -> bool:
+        return self.call("GET", f"dags/{quote(dag_id)}", missing_ok=True) is not None
+
+    def save_connection(self, connection: Mapping[str, Any]) -> None:
+        """Create a connection, or replace the one of the same id."""
+        path = f"connections/{quote(connection['connection_id'])}"
+        if self.call("GET", path, missing_ok=True) is None:
+            self.call("POST", "connections", json=dict(connection))
+        else:
+            self.call("PATCH", path, json=dict(connection))
+
+    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
+        """Unpause a DAG and start a run of it; returns the run's id."""
+        self.call("PATCH", f"dags/{quote(dag_id)}", json={"is_paused": False})
+        body = {"conf": dict(conf or {}), "logical_date": datetime.now(UTC).isoformat()}
+        return str(self.call("POST", f"dags/{quote(dag_id)}/dagRuns", json=body)["dag_run_id"])
+
+    def dag_run(self, dag_id: str, run_id: str) -> Json:
+        return self.call("GET", _run(dag_id, run_id))
+
+    def wait_for_run(self, dag_id: str, run_id: str, timeout: float) -> str:
+        """Wait for a run's end; returns its state.
+
+        :param timeout: seconds.
+        :raises TimeoutError: it is not over by then.
+        """
+        deadline = time.monotonic() + timeout
+        while (state := self.dag_run(dag_id, run_id)["state"]) not in FINISHED:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{dag_id} {run_id} is still {state} after {timeout:g} s")
+            time.sleep(0.5)
+        return str(state)
+
+    def tasks(self, dag_id: str) -> list[Json]:
+        return self.call("GET", f"dags/{quote(dag_id)}/tasks")["tasks"]
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[Json]:
+        return self.call("GET", f"{_run(dag_id, run_id)}/taskInstances")["task_instances"]
+
+    def xcom(
+        self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", *, map_index: int = -1
+    ) -> Any | None:
+        """What a task pushed; ``None`` if nothing."""
+        path = f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id)}/xcomEntries/{quote(key)}"
+        entry = self.call("GET", path, missing_ok=True, params={"map_index": map_index, "deserialize": True})
+        return entry["value"] if entry else None
+
+    def extra_links(self, dag_id: str, run_id: str, task_id: str) -> dict[str, str | None]:
+        """The buttons of a task instance in the UI, by name."""
+        return self.call("GET", f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id)}/links")["extra_links"]
+
+    def log_lines(self, dag_id: str, run_id: str, task_id: str, try_number: int, *, map_index: int = -1) -> list[Json]:
+        """The log of one try, as structured lines."""
+        path = f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id)}/logs/{try_number}"
+        answer = self.call("GET", path, params={"map_index": map_index}, headers={"Accept": "application/json"})
+        return answer["content"]
+
+
+def _run(dag_id: str, run_id: str) -> str:
+    return f"dags/{quote(dag_id)}/dagRuns/{quote(run_id, safe='')}"

@@ -1,0 +1,103 @@
+"""The sandbox as a process of its own, and the Airflow connections to its four systems."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from airflow_provider.sandbox import seed
+from demo.ports import free_port
+from demo.processes import SessionProcess, StartError
+
+
+class SandboxServer:
+    """``python -m airflow_provider.sandbox`` on a free port of 127.0.0.1.
+
+    :param directory: of its log.
+    :param speed: how many times faster than nominal executions run.
+    """
+
+    def __init__(self, directory: Path, *, port: int | None = None, speed: float = 1.0) -> None:
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        command = [sys.executable, "-m", "airflow_provider.sandbox", "--port", str(self.port), "--speed", str(speed)]
+        self.process = SessionProcess("sandbox", command, directory=directory.resolve(), env=os.environ)
+        self._session = requests.Session()
+        self._session.trust_env = False
+
+    def __enter__(self) -> SandboxServer:
+        self.start()
+        try:
+            self.wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        self.process.start()
+
+    def stop(self) -> None:
+        self.process.stop()
+
+    def wait_until_ready(self, timeout: float = 30) -> None:
+        """:raises StartError: it ended, or does not answer within ``timeout`` seconds."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                self.get("health")
+            except requests.RequestException:
+                self.process.check_running()
+                if time.monotonic() > deadline:
+                    raise StartError(f"the sandbox did not come up\n{self.process.log_tail()}") from None
+                time.sleep(0.1)
+            else:
+                return
+
+    def get(self, what: str, **query: str) -> Any:
+        """Ask one of the ``/_sandbox`` routes."""
+        return self._call("GET", what, params=query)
+
+    def post(self, what: str, **body: Any) -> Any:
+        """Tell one of the ``/_sandbox`` routes something."""
+        return self._call("POST", what, json=body)
+
+    def _call(self, method: str, what: str, **options: Any) -> Any:
+        answer = self._session.request(method, f"{self.url}/_sandbox/{what}", timeout=10, **options)
+        answer.raise_for_status()
+        return answer.json()
+
+    def connections(self) -> list[dict[str, str]]:
+        """The connections that the example DAGs use, as Airflow's REST API takes them."""
+        access_key, (secret_key, _) = next(iter(seed.SERVICE_STAGE_KEYS.items()))
+        region, project_id = next(iter(seed.SERVICE_STAGE_PROJECTS.items()))
+        user, password = next(iter(seed.CODE_STREAM_USERS.items()))
+        return [
+            self._connection("code_stream", login=user, password=password),
+            self._connection(
+                "service_stage",
+                login=access_key,
+                password=secret_key,
+                extra=json.dumps({"region": region, "project_id": project_id}),
+            ),
+            self._connection("cocktail", password=seed.COCKTAIL_TOKEN),
+            self._connection("quay", password=seed.QUAY_TOKEN),
+        ]
+
+    def _connection(self, system: str, **fields: str) -> dict[str, str]:
+        return {
+            "connection_id": f"{system}_default",
+            "conn_type": system,
+            "description": "the sandbox of this demo",
+            "host": f"{self.url}/{system}",
+            **fields,
+        }
