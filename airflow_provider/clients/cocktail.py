@@ -1,22 +1,20 @@
 """The build API of Cocktail Cloud: start a build run, watch it, cancel it, read its log.
 
-What answers mean is in cocktail_answers.py and cocktail_executions.py, which paths there are in cocktail_paths.py.
+What answers mean is in cocktail_answers.py and cocktail_executions.py, what no execution needs in cocktail_catalog.py.
 """
 
 from __future__ import annotations
 
-import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
-from urllib.parse import urlsplit
+from datetime import timedelta
 
 from airflow_provider.clients import cocktail_answers as answers
-from airflow_provider.clients.auth import HeaderAuth
-from airflow_provider.clients.base import Intent, Observation, ReleaseClient
+from airflow_provider.clients.base import Intent, Observation
+from airflow_provider.clients.cocktail_base import is_path_missing
+from airflow_provider.clients.cocktail_catalog import CocktailCatalog
 from airflow_provider.clients.cocktail_executions import (
     KIND,
     SYSTEM,
@@ -26,34 +24,22 @@ from airflow_provider.clients.cocktail_executions import (
     reference,
     state_of,
 )
-from airflow_provider.clients.cocktail_paths import Paths
-from airflow_provider.clients.transport import ATTEMPTS, Transport
-from airflow_provider.clients.urls import Params
 from airflow_provider.exceptions import (
-    AuthenticationError,
     BadRequestError,
     Call,
     ConflictError,
-    ConnectionConfigError,
     Effect,
     NotFoundError,
-    PermissionDeniedError,
     ReleasePipelineError,
     ServerUnavailableError,
-    UnexpectedResponseError,
 )
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
-log = logging.getLogger(__name__)
-
-_SECRET_FIELDS = ("buildServerCacrt", "buildServerClientCert", "buildServerClientKey")
-_ANY_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_COCKTAIL_TAG = re.compile(r"[a-z0-9](?:[a-z0-9_.-]*[a-z0-9])?")
 _LATEST_CANCEL = timedelta(minutes=1)
 """How far the clocks that wrote a run's end and its cancel's begin may be apart."""
 
 
-class CocktailClient(ReleaseClient):
+class CocktailClient(CocktailCatalog):
     """:param base_url: of the installation, without the prefix.
     :param token: made in the Cocktail UI; it carries a scope per call and lists of client addresses.
     :param auth_header: the header that carries the token.
@@ -65,44 +51,8 @@ class CocktailClient(ReleaseClient):
     :raises ConnectionConfigError: one of these values cannot be used.
     """
 
-    system: ClassVar[str] = SYSTEM
-
-    def __init__(
-        self,
-        base_url: str,
-        *,
-        token: str,
-        auth_header: str = "Authorization",
-        auth_scheme: str = "Bearer",
-        api_prefix: str = "/v1",
-        paths: Mapping[str, str | None] | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeout: float = 30.0,
-        verify: bool | str = True,
-        max_connections: int = 8,
-        attempts: int = ATTEMPTS,
-        on_secret: Callable[[str], None] | None = None,
-    ) -> None:
-        if not token:
-            raise ConnectionConfigError("the API token (password) is missing", call=Call(system=SYSTEM))
-        super().__init__(
-            Transport(
-                self.system,
-                base_url,
-                timeout=timeout,
-                verify=verify,
-                max_connections=max_connections,
-                attempts=attempts,
-                headers=headers,
-                read_error=answers.read_error,
-                on_secret=on_secret,
-            )
-        )
-        self.transport.redact.add(token)
-        self.transport.auth = HeaderAuth(auth_header, f"{auth_scheme} {token}".strip())
-        self._token_end = answers.token_end(token)
-        self._paths = Paths(api_prefix, paths or {})
-        self._status_is_missing = False
+    _status_is_missing = False
+    """Set on a client once the list has answered in the place of a missing status path."""
 
     # --- the vendor's operations
 
@@ -190,7 +140,7 @@ class CocktailClient(ReleaseClient):
         try:
             data = self._send("build", build_seq=build_seq)
         except ReleasePipelineError as error:
-            if _is_path_missing(error):
+            if is_path_missing(error):
                 return None
             raise
         if data is None:
@@ -206,7 +156,7 @@ class CocktailClient(ReleaseClient):
             try:
                 self._send(use, params, attempts=1, build_seq="0", build_run_seq="0")
             except ReleasePipelineError as error:
-                if _is_path_missing(error):
+                if is_path_missing(error):
                     refused.append(error)
                     continue
                 # Nothing has the number 0, and the server may call that an error: it did accept the token.
@@ -236,7 +186,7 @@ class CocktailClient(ReleaseClient):
         try:
             self.cancel_run(run_seq)
         except ReleasePipelineError as error:
-            if error.effect is not Effect.REFUSED or _is_path_missing(error):
+            if error.effect is not Effect.REFUSED or is_path_missing(error):
                 raise
             # "Not running" has no known code, and its text may be Korean: only the run itself tells.
             if not state_of(self._find_run(run_seq, ref.get("build_seq", ""))).is_terminal:
@@ -249,7 +199,7 @@ class CocktailClient(ReleaseClient):
         try:
             runs = self.list_build_runs(build_seq)
         except ReleasePipelineError as error:
-            if _is_path_missing(error):
+            if is_path_missing(error):
                 raise self._no_way("cannot tell whether an earlier attempt started the build", [error]) from None
             raise
         ours = [run for run in runs if run.get("runType") == "BUILD" and marker in str(run.get("runDesc") or "")]
@@ -270,7 +220,7 @@ class CocktailClient(ReleaseClient):
             try:
                 return self.get_build_run(run_seq)
             except ReleasePipelineError as error:
-                if not _is_path_missing(error):
+                if not is_path_missing(error):
                     raise
                 refused.append(error)
         if not build_seq:
@@ -279,7 +229,7 @@ class CocktailClient(ReleaseClient):
             runs = self.list_build_runs(build_seq)
         except ReleasePipelineError as error:
             self._status_is_missing = False
-            if _is_path_missing(error):
+            if is_path_missing(error):
                 raise self._no_way(f"cannot read build run {run_seq}", [*refused, error]) from None
             raise
         self._status_is_missing = True
@@ -295,7 +245,7 @@ class CocktailClient(ReleaseClient):
         try:
             return self.list_build_runs(build_seq)
         except ReleasePipelineError as error:
-            if _is_path_missing(error):
+            if is_path_missing(error):
                 return []
             raise
 
@@ -331,67 +281,17 @@ class CocktailClient(ReleaseClient):
             try:
                 cancel = self.get_build_run(run_seq)
             except ReleasePipelineError as error:
-                if not isinstance(error, NotFoundError) and not _is_path_missing(error):
+                if not isinstance(error, NotFoundError) and not is_path_missing(error):
                     raise
         for step in cancel.get("buildStepRuns") or []:
             if match := re.search(r"refBuildRunSeq\W+(\d+)", str(step.get("stepConfig"))):
                 return match[1]
         return ""
 
-    # --- inside: calls and checks
-
-    def _send(self, use: str, params: Params | None = None, *, attempts: int | None = None, **values: str) -> Any:
-        path = self._paths.fill(use, values)
-        try:
-            answer = self.transport.request(self._paths.method(use), path, params, attempts=attempts)
-        except (AuthenticationError, PermissionDeniedError) as error:
-            raise self._explain_refusal(error) from None
-        return answers.unwrap(answer.data)
-
-    def _explain_refusal(self, error: ReleasePipelineError) -> ReleasePipelineError:
-        if self._token_end is None or self._token_end > datetime.now(UTC):
-            return error
-        return AuthenticationError(
-            f"the API token ended at {self._token_end.isoformat()}: make a new one in Cocktail Cloud and store it as "
-            "the connection's password",
-            call=error.call,
-            effect=error.effect,
-        )
-
-    def _object(self, use: str, data: Any) -> Json:
-        if not isinstance(data, dict):
-            raise self._unexpected(use, "the answer holds no JSON object")
-        return {key: value for key, value in data.items() if key not in _SECRET_FIELDS}
-
-    def _number(self, name: str, value: object) -> str:
-        text = str(value).strip()
-        if not (text.isascii() and text.isdecimal()) or int(text) == 0:
-            raise self.bad_request(f"{name} must be a number of 1 or more, not {value!r}")
-        return str(int(text))
-
     def _run_seq(self, ref: ExecutionRef) -> str:
         if ref.get("kind") != KIND:
             raise self.bad_request(f"kind must be {KIND!r}, not {ref.get('kind')!r}")
         return self._number("build_run_seq", ref["id"])
-
-    def _check_tag(self, tag_name: str) -> None:
-        if not _ANY_TAG.fullmatch(tag_name):
-            raise self.bad_request(f"tag_name {tag_name!r} is no image tag (letters, digits, '_', '.', '-', up to 128)")
-        if not _COCKTAIL_TAG.fullmatch(tag_name):
-            log.warning(
-                "tag_name %r breaks Cocktail's rule for the tags of builds (lower-case letters, digits, '-', '.', '_'; "
-                "a letter or digit first and last)",
-                tag_name,
-            )
-
-    def _check_callback(self, callback_url: str | None) -> None:
-        if not callback_url:
-            return
-        parts = urlsplit(callback_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise self.bad_request("callback_url must be a whole http or https URL")
-        if any(mark in callback_url.upper() for mark in ("?", "|", "%3A%2F%2F")):
-            raise self.bad_request("callback_url must hold no '?', '|' or '%3A%2F%2F': Cocktail takes it apart there")
 
     def _require_autotag(self, build_seq: str) -> None:
         build = self.get_build(build_seq)
@@ -401,38 +301,3 @@ class CocktailClient(ReleaseClient):
             raise self.bad_request(
                 f"tag_name is missing, and build {build_seq} has autotag off: the image would be tagged 'null'"
             )
-
-    def _not_found(self, use: str, summary: str) -> NotFoundError:
-        return NotFoundError(summary, call=self._call(use))
-
-    def _unexpected(self, use: str, summary: str) -> UnexpectedResponseError:
-        return UnexpectedResponseError(summary, call=self._call(use), effect=Effect.UNKNOWN)
-
-    def _call(self, use: str) -> Call:
-        return Call(system=SYSTEM, method=self._paths.method(use), path=self._paths.template(use), status=200)
-
-    def _no_way(self, what: str, refused: Sequence[ReleasePipelineError]) -> ReleasePipelineError:
-        """An error that says which calls are missing and what can be done about it."""
-        reasons = []
-        for error in refused:
-            why = "the token does not allow it" if isinstance(error, PermissionDeniedError) else "not published"
-            reasons.append(f"{error.method} {error.path}: {why}" if error.path else error.summary)
-        cause: type[ReleasePipelineError] = ConnectionConfigError
-        if _any(refused, PermissionDeniedError):
-            cause = PermissionDeniedError
-        elif _any(refused, NotFoundError):
-            # Not the connection's fault for sure: a gateway that is restarted publishes nothing for a while.
-            cause = UnexpectedResponseError
-        return cause(
-            f"{what} ({'; '.join(reasons)}). Extend the token's permissions, or correct the connection's host and "
-            "extras `api_prefix` and `paths`",
-            call=Call(system=SYSTEM),
-        )
-
-
-def _any(errors: Sequence[ReleasePipelineError], cause: type[ReleasePipelineError]) -> bool:
-    return any(isinstance(error, cause) for error in errors)
-
-
-def _is_path_missing(error: ReleasePipelineError) -> bool:
-    return isinstance(error, ConnectionConfigError) or answers.is_path_missing(error)

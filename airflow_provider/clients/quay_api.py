@@ -248,6 +248,25 @@ class QuayApi(QuayBase):
     def list_manifest_labels(self, repository: str, digest: str) -> list[Json]:
         return self._list(self._manifest_path(repository, digest) + "/labels", "labels")
 
+    def get_manifest_label(self, repository: str, digest: str, label_id: str) -> Json:
+        path = self._label_path(repository, digest, label_id)
+        return self._object(self._get(path), path)
+
+    def create_manifest_label(
+        self, repository: str, digest: str, *, key: str, value: str, media_type: str = "text/plain"
+    ) -> Json:
+        """Label a manifest; equal labels are not merged. :param media_type: ``text/plain`` or ``application/json``."""
+        path = self._manifest_path(repository, digest) + "/labels"
+        if not key:
+            raise self.bad_request("key must not be empty")
+        body = {"key": key, "value": value, "media_type": media_type}
+        answer = self._object(self.transport.request("POST", path, body=body).data, path)
+        return self._object(answer.get("label"), path)
+
+    def delete_manifest_label(self, repository: str, digest: str, label_id: str) -> None:
+        """:raises NotFoundError: the manifest has no such label."""
+        self.transport.request("DELETE", self._label_path(repository, digest, label_id))
+
     def get_security_scan(self, repository: str, digest: str) -> Json:
         """``{"status", "data"}``; ``data`` is filled once ``status`` is ``scanned``.
 
@@ -260,6 +279,26 @@ class QuayApi(QuayBase):
         """A repository with at most 500 of its tags, as an object keyed by name."""
         path = self._repository_path("", repository)
         return self._object(self._get(path), path)
+
+    def create_repository(self, repository: str, *, visibility: str = "private", description: str = "") -> Json:
+        """:param visibility: ``private`` or ``public``.
+        :raises ConflictError: it exists already.
+        """
+        if visibility not in ("private", "public"):
+            raise self.bad_request(f"visibility must be 'private' or 'public', not {visibility!r}")
+        self._repository_path("", repository)
+        namespace, _, name = repository.partition("/")
+        body = {"namespace": namespace, "repository": name, "visibility": visibility, "description": description}
+        path = f"{self._prefix}/repository"
+        return self._object(self.transport.request("POST", path, body=body).data, path)
+
+    def set_repository_description(self, repository: str, description: str) -> None:
+        body = {"description": description}
+        self.transport.request("PUT", self._repository_path("", repository), body=body, safe_to_repeat=True)
+
+    def delete_repository(self, repository: str) -> None:
+        """Delete a repository with all its images; one that is missing in a namespace of one's own is no error."""
+        self.transport.request("DELETE", self._repository_path("", repository), safe_to_repeat=True)
 
     def list_repositories(self, namespace: str) -> list[Json]:
         """The repositories of a user or organisation, over all pages."""

@@ -84,6 +84,9 @@ class QuayBase(ReleaseClient):
         # A tag name in this place would be read as part of a repository's name.
         return self._repository_path("/manifest/{digest}", repository, digest=self._check_digest("digest", digest))
 
+    def _label_path(self, repository: str, digest: str, label_id: str) -> str:
+        return f"{self._manifest_path(repository, digest)}/labels/{self._check_id('label_id', label_id)}"
+
     def _check_id(self, name: str, value: str) -> str:
         if not isinstance(value, str) or not _ID.fullmatch(value):
             raise self.bad_request(f"{name} must be one id (letters, digits, '-'), not {value!r}")

@@ -846,6 +846,34 @@ def test_manifests_and_their_labels_are_read(stand: Stand, client: QuayClient) -
         client.get_manifest(SHOP, "1.4.2")
 
 
+def test_a_manifest_is_labeled(stand: Stand, client: QuayClient) -> None:
+    digest = stand.push("1.4.2")
+    label = client.create_manifest_label(SHOP, digest, key="approved-by", value="ops")
+    assert client.list_manifest_labels(SHOP, digest) == [label]
+    assert client.get_manifest_label(SHOP, digest, label["id"])["value"] == "ops"
+    client.delete_manifest_label(SHOP, digest, label["id"])
+    with pytest.raises(NotFoundError):
+        client.delete_manifest_label(SHOP, digest, label["id"])
+    with pytest.raises(BadRequestError, match="label_id"):
+        client.delete_manifest_label(SHOP, digest, "")
+
+
+def test_a_repository_is_created_described_and_deleted(client: QuayClient) -> None:
+    client.create_repository("acme/new", description="a")
+    with pytest.raises(ConflictError):
+        client.create_repository("acme/new")
+    client.set_repository_description("acme/new", "b")
+    assert client.get_repository("acme/new")["description"] == "b"
+    client.delete_repository("acme/new")
+    with pytest.raises(NotFoundError):
+        client.get_repository("acme/new")
+    for wrong in ("acme", "acme/", "", "acme/new/"):
+        with pytest.raises(BadRequestError, match="repository"):
+            client.delete_repository(wrong)
+    with pytest.raises(BadRequestError, match="visibility"):
+        client.create_repository("acme/new", visibility="secret")
+
+
 def test_repositories_are_listed_over_all_pages(stand: Stand, client: QuayClient) -> None:
     for number in range(101):
         stand.act("push_image", repository=f"acme/app{number}", tag="1")

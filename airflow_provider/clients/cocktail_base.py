@@ -1,0 +1,174 @@
+"""What all calls of Cocktail's build API share: the transport, the paths, arguments checked before, answers after.
+
+https://docs.cocktailcloud.io/
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from airflow_provider.clients import cocktail_answers as answers
+from airflow_provider.clients.auth import HeaderAuth
+from airflow_provider.clients.base import ReleaseClient
+from airflow_provider.clients.cocktail_executions import SYSTEM, Json
+from airflow_provider.clients.cocktail_paths import Paths
+from airflow_provider.clients.transport import ATTEMPTS, Transport
+from airflow_provider.clients.urls import Params
+from airflow_provider.exceptions import (
+    AuthenticationError,
+    Call,
+    ConnectionConfigError,
+    Effect,
+    NotFoundError,
+    PermissionDeniedError,
+    ReleasePipelineError,
+    UnexpectedResponseError,
+)
+
+log = logging.getLogger(__name__)
+
+_SECRET_FIELDS = ("buildServerCacrt", "buildServerClientCert", "buildServerClientKey")
+_ANY_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_COCKTAIL_TAG = re.compile(r"[a-z0-9](?:[a-z0-9_.-]*[a-z0-9])?")
+
+
+class CocktailBase(ReleaseClient):
+    """See :class:`airflow_provider.clients.cocktail.CocktailClient` for the arguments."""
+
+    system: ClassVar[str] = SYSTEM
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        token: str,
+        auth_header: str = "Authorization",
+        auth_scheme: str = "Bearer",
+        api_prefix: str = "/v1",
+        paths: Mapping[str, str | None] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 30.0,
+        verify: bool | str = True,
+        max_connections: int = 8,
+        attempts: int = ATTEMPTS,
+        on_secret: Callable[[str], None] | None = None,
+    ) -> None:
+        if not token:
+            raise ConnectionConfigError("the API token (password) is missing", call=Call(system=SYSTEM))
+        super().__init__(
+            Transport(
+                self.system,
+                base_url,
+                timeout=timeout,
+                verify=verify,
+                max_connections=max_connections,
+                attempts=attempts,
+                headers=headers,
+                read_error=answers.read_error,
+                on_secret=on_secret,
+            )
+        )
+        self.transport.redact.add(token)
+        self.transport.auth = HeaderAuth(auth_header, f"{auth_scheme} {token}".strip())
+        self._token_end = answers.token_end(token)
+        self._paths = Paths(api_prefix, paths or {})
+
+    # --- calls
+
+    def _send(self, use: str, params: Params | None = None, *, attempts: int | None = None, **values: str) -> Any:
+        return self._exchange(self._paths.method(use), self._paths.fill(use, values), params, attempts=attempts)
+
+    def _exchange(
+        self, method: str, path: str, params: Params | None = None, *, body: Json | None = None, **options: Any
+    ) -> Any:
+        try:
+            answer = self.transport.request(method, path, params, body=body, **options)
+        except (AuthenticationError, PermissionDeniedError) as error:
+            raise self._explain_refusal(error) from None
+        return answers.unwrap(answer.data)
+
+    def _explain_refusal(self, error: ReleasePipelineError) -> ReleasePipelineError:
+        if self._token_end is None or self._token_end > datetime.now(UTC):
+            return error
+        return AuthenticationError(
+            f"the API token ended at {self._token_end.isoformat()}: make a new one in Cocktail Cloud and store it as "
+            "the connection's password",
+            call=error.call,
+            effect=error.effect,
+        )
+
+    def _object(self, use: str, data: Any) -> Json:
+        return self._object_of(self._paths.template(use), data)
+
+    def _object_of(self, path: str, data: Any) -> Json:
+        if not isinstance(data, dict):
+            raise self._unexpected_at(path, "the answer holds no JSON object")
+        return {key: value for key, value in data.items() if key not in _SECRET_FIELDS}
+
+    def _number(self, name: str, value: object) -> str:
+        text = str(value).strip()
+        if not (text.isascii() and text.isdecimal()) or int(text) == 0:
+            raise self.bad_request(f"{name} must be a number of 1 or more, not {value!r}")
+        return str(int(text))
+
+    def _check_tag(self, tag_name: str) -> None:
+        if not _ANY_TAG.fullmatch(tag_name):
+            raise self.bad_request(f"tag_name {tag_name!r} is no image tag (letters, digits, '_', '.', '-', up to 128)")
+        if not _COCKTAIL_TAG.fullmatch(tag_name):
+            log.warning(
+                "tag_name %r breaks Cocktail's rule for the tags of builds (lower-case letters, digits, '-', '.', '_'; "
+                "a letter or digit first and last)",
+                tag_name,
+            )
+
+    def _check_callback(self, callback_url: str | None) -> None:
+        if not callback_url:
+            return
+        parts = urlsplit(callback_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise self.bad_request("callback_url must be a whole http or https URL")
+        if any(mark in callback_url.upper() for mark in ("?", "|", "%3A%2F%2F")):
+            raise self.bad_request("callback_url must hold no '?', '|' or '%3A%2F%2F': Cocktail takes it apart there")
+
+    def _not_found(self, use: str, summary: str) -> NotFoundError:
+        return NotFoundError(summary, call=self._call(use))
+
+    def _unexpected(self, use: str, summary: str) -> UnexpectedResponseError:
+        return UnexpectedResponseError(summary, call=self._call(use), effect=Effect.UNKNOWN)
+
+    def _unexpected_at(self, path: str, summary: str) -> UnexpectedResponseError:
+        return UnexpectedResponseError(summary, call=Call(system=SYSTEM, path=path), effect=Effect.UNKNOWN)
+
+    def _call(self, use: str) -> Call:
+        return Call(system=SYSTEM, method=self._paths.method(use), path=self._paths.template(use), status=200)
+
+    def _no_way(self, what: str, refused: Sequence[ReleasePipelineError]) -> ReleasePipelineError:
+        """An error that says which calls are missing and what can be done about it."""
+        reasons = []
+        for error in refused:
+            why = "the token does not allow it" if isinstance(error, PermissionDeniedError) else "not published"
+            reasons.append(f"{error.method} {error.path}: {why}" if error.path else error.summary)
+        cause: type[ReleasePipelineError] = ConnectionConfigError
+        if _any(refused, PermissionDeniedError):
+            cause = PermissionDeniedError
+        elif _any(refused, NotFoundError):
+            # Not the connection's fault for sure: a gateway that is restarted publishes nothing for a while.
+            cause = UnexpectedResponseError
+        return cause(
+            f"{what} ({'; '.join(reasons)}). Extend the token's permissions, or correct the connection's host and "
+            "extras `api_prefix` and `paths`",
+            call=Call(system=SYSTEM),
+        )
+
+
+def _any(errors: Sequence[ReleasePipelineError], cause: type[ReleasePipelineError]) -> bool:
+    return any(isinstance(error, cause) for error in errors)
+
+
+def is_path_missing(error: ReleasePipelineError) -> bool:
+    return isinstance(error, ConnectionConfigError) or answers.is_path_missing(error)
