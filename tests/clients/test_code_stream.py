@@ -668,6 +668,51 @@ def test_a_resume_is_followed_once_the_old_execution_goes_on(client: CodeStreamC
     assert client.look(rerun_ref("docker", event, "resume", time.time() + 5)).ref["kind"] == "rerun"
 
 
+OLD_LINK = "/codestream/api/executions/old"
+
+
+@pytest.mark.parametrize(
+    ("action", "index_before", "event", "old", "found"),
+    [
+        ("rerun", "3", {"executionLink": OLD_LINK, "executionIndex": 4}, {"status": "RUNNING"}, "old"),
+        ("rerun", "", {"executionLink": OLD_LINK, "executionIndex": 4}, {"status": "RUNNING"}, None),
+        ("rerun", "3", {"executionLink": OLD_LINK, "executionIndex": None}, {"status": "RUNNING"}, None),
+        ("rerun", "0", {"executionLink": "codestream/api/execution/new", "executionIndex": 0}, {}, "new"),
+        ("rerun", "3", {"executionLink": "", "executionIndex": None}, {}, None),
+        ("resume", "3", {"executionLink": OLD_LINK, "executionIndex": 3}, {"status": "COMPLETED"}, "old"),
+        ("resume", "3", {"executionLink": OLD_LINK, "executionIndex": 3}, {"status": "RESUMING"}, "old"),
+        ("resume", "3", {"executionLink": OLD_LINK, "executionIndex": 3}, {"status": "FAILED"}, None),
+    ],
+)
+def test_what_counts_as_the_execution_of_a_rerun(
+    api: Api, action: str, index_before: str, event: dict[str, Any], old: dict[str, Any], found: str | None
+) -> None:
+    api.routes["GET", "/git-events/ev"] = {"id": "ev", "message": "m"} | event
+    api.routes["GET", "/executions/old"] = {"id": "old"} | old
+    api.routes["GET", "/executions/new"] = {"id": "new", "status": "RUNNING"}
+    before = {"id": "ev", "executionLink": OLD_LINK, "executionIndex": index_before}
+    ref = rerun_ref("git", before, action)
+    assert api.client.look(ref).ref == (of(found) if found else ref)
+
+
+def test_a_rerun_is_sent_as_the_vendor_declares_it(api: Api) -> None:
+    api.routes["POST", "/registry-events/ev"] = {"id": "ev"}
+    assert api.client.rerun_event("docker", "ev") == {"id": "ev"}
+    sent = api.called("POST", "/ev")[0]
+    assert (sent.query["action"], sent.headers["Content-Type"], sent.body) == ("Rerun", "application/json", b"")
+
+
+@pytest.mark.parametrize(("seconds", "state"), [(0, S.SUCCEEDED), (-0.9, S.SUCCEEDED), (-2, S.RUNNING)])
+def test_an_event_counts_although_its_time_lost_the_fraction_of_the_second(
+    api: Api, seconds: float, state: ExecutionState
+) -> None:
+    since = datetime(2026, 1, 2, 3, 4, 5, 900_000, tzinfo=UTC)
+    stamp = int((since + timedelta(seconds=seconds)).timestamp() * 1e6)
+    api.routes["GET", "/git-events"] = listing([{"id": "ev", "_createTimeInMicros": stamp}])
+    ref = {"system": "code_stream", "kind": "event", "id": "", "event_type": "git", "since": since.isoformat()}
+    assert api.client.look(ref).state is state
+
+
 def test_a_rerun_that_is_refused_says_why(client: CodeStreamClient, viewer: CodeStreamClient, control: Control) -> None:
     event = broken_event(client, "docker")
     with pytest.raises(PermissionDeniedError):
