@@ -26,7 +26,9 @@ DIGEST = "{{ ti.xcom_pull(task_ids='build_image')['outputs']['digest'] }}"
     catchup=False,
     max_active_runs=1,
     params={
-        "tag": Param("", type="string", pattern=r"^([\w][\w.-]{0,127})?$", description="of the image; default: the time"),
+        "tag": Param(
+            "", type="string", pattern=r"^([\w][\w.-]{0,127})?$", description="of the image; default: the time"
+        ),
         "build": Param(12, type="integer", minimum=1, description="number of the build in Cocktail"),
         "repository": Param("acme/shop", type="string", description="where that build pushes to in Quay"),
         "release_task": Param("shop-release", type="string", description="name or id in ServiceStage"),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def led_to_nothing(client: CodeStreamClient, event: dict[str, Any]) -> bool:
-    """Whether an event has no execution, or one that failed or was canceled; one that somebody deleted stays deleted."""
+    """Whether an event has no execution, or one that failed or was canceled; what somebody deleted stays deleted."""
     from airflow_provider.clients.code_stream_events import linked_execution
     from airflow_provider.clients.code_stream_executions import execution_ref
     from airflow_provider.exceptions import NotFoundError
@@ -38,8 +38,8 @@ def led_to_nothing(client: CodeStreamClient, event: dict[str, Any]) -> bool:
     doc_md="""
 ### Rerun failed events
 
-Code Stream loses events: a webhook whose token has expired still delivers, but starts nothing. Once a day this DAG looks
-at the Docker, Git and Gerrit events of the last 24 hours and reruns each one that led to no execution, or to one that
+A webhook whose token has expired still delivers events to Code Stream, but they start nothing. Once a day this DAG
+looks at the Docker, Git and Gerrit events of the last 24 hours and reruns each one that led to no execution, or to one that
 failed or was canceled. Executions that still run are left alone.
 
 Each rerun is a mapped task of its own, with its own link, log and retry. Needs the connection `code_stream_default`.

@@ -102,7 +102,9 @@ class AirflowServer:
     def _environment(self, dags: Path) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if "AIRFLOW" not in name}
         return inherited | {
-            "PATH": os.pathsep.join([str(self._commands), str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+            "PATH": os.pathsep.join(
+                [str(self._commands), str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+            ),
             "NO_PROXY": "127.0.0.1,localhost",
             "AIRFLOW_HOME": str(self.home),
             "AIRFLOW__API__HOST": "127.0.0.1",
