@@ -78,6 +78,10 @@ class StartOperator(WaitingOperator):
     def start(self, client: Any, intent: Intent) -> Execution:
         """Send the one request that starts it, with ``intent["marker"]`` in a free-text field, where there is one."""
 
+    def continuation(self, client: Any) -> dict[str, Any] | None:
+        """The intent of going on with an execution that failed in an earlier attempt; ``None``: start another one."""
+        return None
+
     def verify(self, result: Mapping[str, Any]) -> None:
         """Refuse a success that is none; raises ``ExecutionFailed``."""
 
@@ -87,7 +91,7 @@ class StartOperator(WaitingOperator):
             self.rehearse_deferral(**self._trigger_arguments("marker"))
         with self.get_client() as client:
             self._in_flight = _InFlight(client, context)
-            execution, record = self._adopt(context, client) or self._start(context, client)
+            execution, record = self._adopt_or_start(context, client)
             self._remember(context, record, execution)
             if not self.wait_for_completion:
                 return execution.to_result()
@@ -142,19 +146,22 @@ class StartOperator(WaitingOperator):
             thread.start()
             thread.join(CANCEL_LIMIT)
 
-    def _adopt(self, context: Context, client: ReleaseClient) -> tuple[Execution, StartRecord] | None:
-        """Go on with what an earlier attempt of this generation started, unless it ended badly."""
+    def _adopt_or_start(self, context: Context, client: ReleaseClient) -> tuple[Execution, StartRecord]:
+        """Go on with what an earlier attempt of this generation started, unless it ended badly; else start."""
         record = StartRecord.load(context)
-        if record is None:
-            return None
+        found = self._find_again(client, record) if record else None
+        if record and found and found.state not in (ExecutionState.FAILED, ExecutionState.CANCELED):
+            self.log.info("Going on with %s, which an earlier attempt started", found.id)
+            return found, record
+        intent = None
+        if found and found.state is ExecutionState.FAILED:
+            intent = self.continuation(client)
+        return self._start(context, client, intent or self.intent(client))
+
+    def _find_again(self, client: ReleaseClient, record: StartRecord) -> Execution | None:
         if record.ref is None:
-            found = self._find_started(client, record.intent, since=record.started)
-        else:
-            found = self._look_again(client, record.ref)
-        if found is None or found.state in (ExecutionState.FAILED, ExecutionState.CANCELED):
-            return None
-        self.log.info("Going on with %s, which an earlier attempt started", found.id)
-        return found, record
+            return self._find_started(client, record.intent, since=record.started)
+        return self._look_again(client, record.ref)
 
     def _look_again(self, client: ReleaseClient, ref: ExecutionRef) -> Execution | None:
         try:
@@ -168,9 +175,9 @@ class StartOperator(WaitingOperator):
             self.log.warning("Cannot look at what this task started, waiting on: %s", error)
             return Execution(ref, ExecutionState.UNKNOWN, "not seen yet")
 
-    def _start(self, context: Context, client: ReleaseClient) -> tuple[Execution, StartRecord]:
+    def _start(self, context: Context, client: ReleaseClient, intent: dict[str, Any]) -> tuple[Execution, StartRecord]:
         marker = f"airflow-{uuid4().hex[:16]}"
-        record = StartRecord.begin(context, {**self.intent(client), "marker": marker, "since": time.time()})
+        record = StartRecord.begin(context, {**intent, "marker": marker, "since": time.time()})
         for attempt in range(1, MOST_STARTS + 1):
             try:
                 return self.start(client, record.intent), record

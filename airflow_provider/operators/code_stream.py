@@ -72,6 +72,8 @@ class CodeStreamRerunEventOperator(StartOperator):
     :param event_type: ``docker``, ``git`` or ``gerrit``. (templated)
     :param event_id: id of the event. (templated)
     :param action: ``rerun`` (default: a new execution of the stored event) or ``resume``. (templated)
+    :param on_retry: what an Airflow retry does after the execution failed: ``restart`` (default) sends the action
+        again, ``resume`` continues the failed execution.
     :param code_stream_conn_id: the Airflow connection. (templated)
 
     https://developer.broadcom.com/xapis/vrealize-automation-code-stream-api/latest/triggers/
@@ -86,6 +88,7 @@ class CodeStreamRerunEventOperator(StartOperator):
         event_type: Literal["docker", "git", "gerrit"],
         event_id: str,
         action: Literal["rerun", "resume"] = "rerun",
+        on_retry: Literal["restart", "resume"] = "restart",
         code_stream_conn_id: str = "code_stream_default",
         **kwargs: Any,
     ) -> None:
@@ -93,7 +96,9 @@ class CodeStreamRerunEventOperator(StartOperator):
         self.event_type = event_type
         self.event_id = event_id
         self.action = action
+        self.on_retry = on_retry
         self.code_stream_conn_id = code_stream_conn_id
+        self.require_one_of("on_retry", "restart", "resume")
 
     def check(self) -> None:
         self.require("event_id")
@@ -103,10 +108,15 @@ class CodeStreamRerunEventOperator(StartOperator):
     def intent(self, client: CodeStreamClient) -> dict[str, Any]:
         return client.before_rerun(self.event_type, self.event_id, self.action)
 
+    def continuation(self, client: CodeStreamClient) -> dict[str, Any] | None:
+        if self.on_retry == "restart":
+            return None
+        return client.before_rerun(self.event_type, self.event_id, "resume")
+
     def start(self, client: CodeStreamClient, intent: Intent) -> Execution:
-        client.rerun_event(self.event_type, self.event_id, self.action)
+        client.rerun_event(self.event_type, self.event_id, intent["action"])
         # Whether the event shows its new execution already, the wait finds out: after the start nothing may fail.
-        return Execution(client.rerun_ref(intent), ExecutionState.QUEUED, status="")
+        return Execution(client.awaited_by(intent), ExecutionState.QUEUED, status="")
 
 
 class CodeStreamTriggerGerritOperator(ReleaseOperator):

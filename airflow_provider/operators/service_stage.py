@@ -24,6 +24,8 @@ class ServiceStageReleaseOperator(StartOperator):
     :param pipeline: name or id of the release task. (templated)
     :param action: ``start`` (default), ``retry``, ``continue`` or ``rollback``. (templated)
     :param selected_tasks: only for ``start``: ``{stage: [task, ...]}``, default all tasks. (templated)
+    :param on_retry: what an Airflow retry does after the release failed: ``restart`` (default) sends the action again,
+        ``resume`` lets ServiceStage go on at the failed task (its action ``retry``).
     :param service_stage_conn_id: the Airflow connection. (templated)
 
     https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0248.html
@@ -38,6 +40,7 @@ class ServiceStageReleaseOperator(StartOperator):
         pipeline: str,
         action: Literal["start", "retry", "continue", "rollback"] = "start",
         selected_tasks: dict[str, list[str]] | None = None,
+        on_retry: Literal["restart", "resume"] = "restart",
         service_stage_conn_id: str = "service_stage_default",
         **kwargs: Any,
     ) -> None:
@@ -45,7 +48,9 @@ class ServiceStageReleaseOperator(StartOperator):
         self.pipeline = pipeline
         self.action = action
         self.selected_tasks = selected_tasks
+        self.on_retry = on_retry
         self.service_stage_conn_id = service_stage_conn_id
+        self.require_one_of("on_retry", "restart", "resume")
 
     def check(self) -> None:
         self.require("pipeline")
@@ -56,9 +61,15 @@ class ServiceStageReleaseOperator(StartOperator):
     def intent(self, client: ServiceStageClient) -> dict[str, Any]:
         return {**client.before_action(self.pipeline), "kind": "release", "action": self.action}
 
+    def continuation(self, client: ServiceStageClient) -> dict[str, Any] | None:
+        if self.on_retry == "restart":
+            return None
+        return {**client.before_action(self.pipeline), "kind": "release", "action": "retry"}
+
     def start(self, client: ServiceStageClient, intent: Intent) -> Execution:
         before = {"status": intent["status_before"], "last_trigger_at": intent["triggered_before"]}
-        return client.act(intent["pipeline_id"], self.action, selected_tasks=self.selected_tasks, before=before)
+        selected_tasks = self.selected_tasks if intent["action"] == "start" else None
+        return client.act(intent["pipeline_id"], intent["action"], selected_tasks=selected_tasks, before=before)
 
 
 class ServiceStageStopReleaseOperator(ActOperator):

@@ -1,0 +1,215 @@
+"""What every operator that starts something promises, in both modes, in real Airflow against the sandbox."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import pytest
+
+from airflow_provider.exceptions import ExecutionFailed, ExecutionTimeout
+from airflow_provider.operators import base
+from airflow_provider.operators.cocktail import CocktailRunBuildOperator
+from airflow_provider.operators.code_stream import CodeStreamRerunEventOperator, CodeStreamRunPipelineOperator
+from airflow_provider.operators.quay import QuayRunBuildOperator
+from airflow_provider.operators.service_stage import ServiceStageReleaseOperator
+from tests.airflow_runs import TaskRun, run_task
+from tests.systems import Systems
+
+ARCHIVE = "https://sources.example.com/shop-1.4.2.tar.gz"
+ARGUMENTS = {"task_id": "release", "poll_interval": 0.2}
+
+
+class Starter(NamedTuple):
+    """One operator that starts something.
+
+    :param start: regular expression of the path of its start request.
+    :param look: of the path of the requests that wait for it.
+    :param failed: the system's own word for a failure.
+    :param build: makes the operator.
+    """
+
+    system: str
+    start: str
+    look: str
+    failed: str
+    build: Callable[..., Any]
+
+
+STARTERS = {
+    "code_stream pipeline": Starter(
+        "code_stream",
+        "/pipelines/[^/]+/executions$",
+        "/executions/",
+        "FAILED",
+        lambda systems, **kw: CodeStreamRunPipelineOperator(
+            pipeline="Deploy shop", project="retail", inputs={"tag": "1.4.2"}, **kw
+        ),
+    ),
+    "code_stream rerun": Starter(
+        "code_stream",
+        "/registry-events/[^/]+$",
+        "/executions/",
+        "FAILED",
+        lambda systems, **kw: CodeStreamRerunEventOperator(event_type="docker", event_id=failed_event(systems), **kw),
+    ),
+    "service_stage": Starter(
+        "service_stage",
+        "/action$",
+        "/pipelines",
+        "3",
+        lambda systems, **kw: ServiceStageReleaseOperator(pipeline="shop-release", **kw),
+    ),
+    "cocktail": Starter(
+        "cocktail",
+        "/build/run/12$",
+        "/build/run/",
+        "ERROR",
+        lambda systems, **kw: CocktailRunBuildOperator(build_seq=12, tag_name="1.4.2", **kw),
+    ),
+    "quay": Starter(
+        "quay",
+        "/build/$",
+        "/build/",
+        "error",
+        lambda systems, **kw: QuayRunBuildOperator(
+            repository="acme/shop", archive_url=ARCHIVE, tags=["1.4.2"], **kw
+        ),
+    ),
+}
+
+EVERY_STARTER = pytest.mark.parametrize("starter", STARTERS.values(), ids=STARTERS)
+BOTH_MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["synchronous", "deferrable"])
+
+
+def failed_event(systems: Systems) -> str:
+    """A Docker event of the seed whose delivery failed."""
+    from airflow_provider.hooks.code_stream import CodeStreamHook
+
+    with CodeStreamHook().get_conn() as client:
+        return next(event["id"] for event in client.list_events("docker") if not event.get("executionLink"))
+
+
+def run(systems: Systems, starter: Starter, retries: int = 0, **arguments: Any) -> TaskRun:
+    return run_task(lambda: starter.build(systems, **ARGUMENTS, **arguments), retries=retries)
+
+
+def started(systems: Systems, starter: Starter, before: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    known = {each["id"] for each in before}
+    return [each for each in systems.executions(starter.system) if each["id"] not in known]
+
+
+@EVERY_STARTER
+@BOTH_MODES
+def test_it_starts_once_and_returns_the_result(systems, starter, deferrable):
+    before = systems.executions(starter.system)
+    ended = run(systems, starter, deferrable=deferrable)
+    assert ended.error is None
+    assert ended.state == "success"
+    assert set(ended.result) == {
+        "system", "id", "ref", "state", "status", "url", "message", "started_at", "finished_at", "duration", "outputs"
+    }  # fmt: skip
+    assert (ended.result["system"], ended.result["state"]) == (starter.system, "succeeded")
+    assert ended.xcoms["id"] == ended.result["id"]
+    assert ended.xcoms["url"] == ended.result["url"]
+    (execution,) = started(systems, starter, before)
+    assert execution["id"] == ended.result["id"]
+    assert execution["cancels"] == []
+
+
+@EVERY_STARTER
+@BOTH_MODES
+@pytest.mark.parametrize("fault", ["reset_after", "truncate", "status"])
+def test_an_answer_that_is_lost_leads_to_one_start_only(systems, starter, deferrable, fault, monkeypatch):
+    monkeypatch.setattr(base, "SETTLING", 1.0)
+    before = systems.executions(starter.system)
+    details = {"status": 502} if fault == "status" else {}
+    systems.fault(starter.system, fault, method="POST", path=starter.start, **details)
+    ended = run(systems, starter, deferrable=deferrable)
+    assert ended.error is None
+    assert ended.state == "success"
+    (execution,) = started(systems, starter, before)
+    assert execution["id"] == ended.result["id"]
+
+
+@EVERY_STARTER
+@BOTH_MODES
+def test_looks_that_fail_for_a_while_do_not_fail_the_wait(systems, starter, deferrable):
+    before = systems.executions(starter.system)
+    for fault in ({"fault": "status", "status": 503}, {"fault": "html"}, {"fault": "truncate"}):
+        systems.fault(starter.system, method="GET", path=starter.look, after=4, times=1, **fault)
+    ended = run(systems, starter, deferrable=deferrable)
+    assert ended.error is None
+    assert len(started(systems, starter, before)) == 1
+
+
+@EVERY_STARTER
+@BOTH_MODES
+def test_a_deadline_cancels_once_and_says_so(systems, starter, deferrable):
+    systems.reset(speed=0.1)
+    before = systems.executions(starter.system)
+    ended = run(systems, starter, deferrable=deferrable, timeout=1.5)
+    assert ended.state == "failed"
+    assert isinstance(ended.error, ExecutionTimeout)
+    (execution,) = started(systems, starter, before)
+    assert len(execution["cancels"]) == 1
+
+
+@contextmanager
+def first_execution_fails(systems: Systems, starter: Starter, before: list[dict[str, Any]]) -> Iterator[None]:
+    """Forces the first execution that is started inside to fail."""
+    is_over = threading.Event()
+
+    def watch() -> None:
+        while not is_over.is_set():
+            if new := started(systems, starter, before):
+                systems.force(starter.system, new[0]["id"], starter.failed)
+                return
+            time.sleep(0.02)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        watcher.join()
+
+
+@EVERY_STARTER
+@BOTH_MODES
+def test_a_failed_execution_fails_the_task_with_a_link_to_it(systems, starter, deferrable):
+    before = systems.executions(starter.system)
+    with first_execution_fails(systems, starter, before):
+        ended = run(systems, starter, deferrable=deferrable)
+    assert ended.state == "failed"
+    assert isinstance(ended.error, ExecutionFailed)
+    (execution,) = started(systems, starter, before)
+    assert execution["id"] in str(ended.error)
+    assert execution["cancels"] == []
+
+
+@EVERY_STARTER
+@BOTH_MODES
+def test_a_retry_after_a_failed_execution_starts_one_more(systems, starter, deferrable):
+    before = systems.executions(starter.system)
+    with first_execution_fails(systems, starter, before):
+        ended = run(systems, starter, deferrable=deferrable, retries=1, retry_delay=0)
+    assert ended.state == "success"
+    first, second = started(systems, starter, before)
+    assert ended.result["id"] == second["id"] != first["id"]
+
+
+@BOTH_MODES
+@pytest.mark.parametrize("name", ["service_stage", "code_stream rerun"])
+def test_a_retry_can_continue_the_failed_execution(systems, name, deferrable):
+    starter = STARTERS[name]
+    before = systems.executions(starter.system)
+    with first_execution_fails(systems, starter, before):
+        ended = run(systems, starter, deferrable=deferrable, retries=1, retry_delay=0, on_retry="resume")
+    assert ended.error is None or ended.state == "success"
+    (execution,) = started(systems, starter, before)
+    assert ended.result["id"] == execution["id"]
