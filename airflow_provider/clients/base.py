@@ -57,8 +57,17 @@ class ReleaseClient(ABC):
         :raises NotFoundError: it is not there, or no longer.
         """
 
-    def fetch(self, refs: Sequence[ExecutionRef]) -> list[Observation]:
+    def shared_request(self, ref: ExecutionRef) -> str | None:
+        """Names the request whose answer tells of ``ref`` and of others too; ``None`` if it must be asked by itself.
+
+        No I/O. References of one name should come to :meth:`fetch` together.
+        """
+        return None
+
+    def fetch(self, refs: Sequence[ExecutionRef]) -> list[Observation | None]:
         """Look many up in as few requests as the API allows: for each, in order, the execution or its own error.
+
+        ``None`` says that nothing has changed since this client last told of it.
 
         :raises ReleasePipelineError: an error that concerns all of them (credentials, network, throttling).
         """
