@@ -39,8 +39,8 @@ def led_to_nothing(client: CodeStreamClient, event: dict[str, Any]) -> bool:
 ### Rerun failed events
 
 A webhook whose token has expired still delivers events to Code Stream, but they start nothing. Once a day this DAG
-looks at the Docker, Git and Gerrit events of the last 24 hours and reruns each one that led to no execution, or to one that
-failed or was canceled. Executions that still run are left alone.
+looks at the Docker, Git and Gerrit events of the last 24 hours and reruns each one that led to no execution, or to one
+that failed or was canceled. Executions that still run are left alone.
 
 Each rerun is a mapped task of its own, with its own link, log and retry. Needs the connection `code_stream_default`.
 """,

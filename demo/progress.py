@@ -66,6 +66,8 @@ def _table(run: RunState) -> Table:
         if task.execution_id:
             what.append(f"{task.system} {short(task.execution_id)}  ").append(task.status, "bold")
         if task.url:
+            what.stylize(f"link {task.url}")
+        if task.url and not task.is_over:
             what.append(f"\n{task.url}", f"dim link {task.url}")
         table.add_row(
             Text(f"{MARKS.get(task.state, '▸')} {task.task_id}", style),

@@ -44,13 +44,17 @@ def show(run: RunState, console: Console, seconds: float) -> None:
     for task_id, (word, what) in STEPS.items():
         task = run.tasks[task_id]
         if task.state == "success":
-            table.add_row(word, task.system, what(task.result), _took(task))
+            table.add_row(word, task.system, _with_url(what(task.result), task.url), _took(task))
     table.add_section()
     table.add_row("", "", "all tasks", f"{seconds:.1f} s")
     console.print(table)
     for task in run.tasks.values():
         if task.state == "failed":
             console.print(Text(f"{task.task_id} failed: {_reason(run, task)}", "red"), soft_wrap=True)
+
+
+def _with_url(text: str, url: str) -> Text:
+    return Text(text).append(f"\n{url}", f"dim link {url}") if url else Text(text)
 
 
 def _took(task: TaskState) -> str:
