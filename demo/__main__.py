@@ -19,7 +19,7 @@ from demo import progress, report
 from demo.airflow_server import LOGIN, PASSWORD, AirflowServer
 from demo.interruption import Interruption
 from demo.ports import free_port
-from demo.processes import StartError, end_leftovers
+from demo.processes import StartError, adopt_orphans, end_leftovers
 from demo.run_state import RunState
 from demo.sandbox_server import SandboxServer
 
@@ -119,6 +119,7 @@ def only_demo() -> Iterator[None]:
 def run(console: Console, *, leave: bool) -> int:
     """The whole demo; returns the exit status, 0 only if the release went through."""
     interruption = Interruption()
+    adopt_orphans()
     succeeded = False
     try:
         with only_demo():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +20,18 @@ GRACE = 10.0
 SAME_TIME = 2.0
 """Seconds by which two readings of the start of one process may differ."""
 LOG_TAIL = 20
+
+
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def adopt_orphans() -> None:
+    """Become the parent of what a stopped session leaves behind: in a container nobody else might bury the dead.
+
+    Only Linux knows this; elsewhere the system looks after orphans.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 class StartError(RuntimeError):
@@ -129,28 +143,26 @@ def _started(pid: int) -> float:
 def _members(leaders: Iterable[int]) -> list[psutil.Process]:
     """The living processes of these sessions. Airflow gives its tasks groups of their own, but no sessions."""
     leaders = set(leaders)
-    members = []
+    living = []
     for process in psutil.process_iter():
         with contextlib.suppress(ProcessLookupError, PermissionError, psutil.Error):
-            if os.getsid(process.pid) in leaders and process.status() != psutil.STATUS_ZOMBIE:
-                members.append(process)
-    return members
+            if os.getsid(process.pid) not in leaders:
+                continue
+            if process.status() != psutil.STATUS_ZOMBIE:
+                living.append(process)
+            elif process.ppid() == os.getpid() and process.pid not in leaders:
+                os.waitpid(process.pid, os.WNOHANG)
+    return living
 
 
 def _end_sessions(leaders: Iterable[int]) -> None:
     leaders = list(leaders)
-    for signal_number in (signal.SIGTERM, signal.SIGKILL):
-        deadline = time.monotonic() + GRACE
-        for process in _members(leaders):
+    told: set[psutil.Process] = set()
+    began = time.monotonic()
+    while (members := _members(leaders)) and (waited := time.monotonic() - began) < 2 * GRACE:
+        is_late = waited > GRACE
+        for process in members if is_late else set(members) - told:
+            told.add(process)
             with contextlib.suppress(psutil.NoSuchProcess):
-                process.send_signal(signal_number)
-        while members := _members(leaders):
-            if time.monotonic() > deadline:
-                break
-            if signal_number == signal.SIGKILL:
-                for process in members:
-                    with contextlib.suppress(psutil.NoSuchProcess):
-                        process.kill()
-            time.sleep(0.1)
-        else:
-            return
+                process.send_signal(signal.SIGKILL if is_late else signal.SIGTERM)
+        time.sleep(0.1)
