@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from airflow_provider.clients.cocktail import CocktailClient
-from airflow_provider.hooks.base import ConnectionFields, Extras, ReleaseHook, read_object
+from airflow_provider.hooks.base import ReleaseHook
+from airflow_provider.hooks.connection_fields import ConnectionFields, Extras, UrlPath, header_problem, read_object
 
-TextObject = Annotated[dict[str, str], BeforeValidator(read_object)]
+
+def _check_header_name(name: str) -> str:
+    if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+        raise ValueError(f"{name!r} is no name of an HTTP header")
+    return name
+
+
+HeaderName = Annotated[str, AfterValidator(_check_header_name)]
+Paths = Annotated[dict[str, str | None], BeforeValidator(read_object)]
+Headers = Annotated[dict[str, str], BeforeValidator(read_object)]
 
 
 class CocktailExtras(Extras):
     """Extras of a ``cocktail`` connection."""
 
-    auth_header: str = "Authorization"
+    auth_header: HeaderName = "Authorization"
     auth_scheme: str = "Bearer"
-    api_prefix: str = "/v1"
-    paths: TextObject = Field(default_factory=dict)
-    headers: TextObject = Field(default_factory=dict)
+    api_prefix: UrlPath = "/v1"
+    paths: Paths = Field(default_factory=dict)
+    headers: Headers = Field(default_factory=dict)
+
+    @field_validator("headers")
+    @classmethod
+    def _check_headers(cls, headers: dict[str, str]) -> dict[str, str]:
+        for name, value in headers.items():
+            _check_header_name(name)
+            if problem := header_problem(value):
+                raise ValueError(f"the value of {name} {problem}")
+        return headers
 
 
 class CocktailHook(ReleaseHook[CocktailClient]):
@@ -41,14 +61,13 @@ class CocktailHook(ReleaseHook[CocktailClient]):
     @classmethod
     def build_client(cls, fields: ConnectionFields, common: dict[str, Any]) -> CocktailClient:
         extras: CocktailExtras = fields.extras
-        known = ("run", "status", "list", "cancel", "log", "build")
-        if unknown := sorted(set(extras.paths) - set(known)):
-            raise fields.error("extra `paths`", f"holds unknown names {unknown}: known are {list(known)}")
+        if extras.auth_header.lower() in (name.lower() for name in extras.headers):
+            raise fields.error("extra `headers`", f"holds {extras.auth_header}, which carries the token already")
         # An empty scheme is a choice (the bare token), although empty extras usually mean "not given".
         scheme = "" if fields.raw_extras.get("auth_scheme") == "" else extras.auth_scheme
         return CocktailClient(
             str(fields.base_url()),
-            token=fields.require("password", fields.password, "the API token"),
+            token=fields.require_for_header("password", fields.password, "the API token"),
             auth_header=extras.auth_header,
             auth_scheme=scheme,
             api_prefix=extras.api_prefix,

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
 
 from airflow_provider.clients.code_stream import CodeStreamClient
-from airflow_provider.hooks.base import ConnectionFields, Extras, ReleaseHook
+from airflow_provider.hooks.base import ReleaseHook
+from airflow_provider.hooks.connection_fields import ConnectionFields, Extras, Url, UrlPath
+
+
+def _check_template(template: str) -> str:
+    if not template.startswith(("http://", "https://", "{base}")) or "{id}" not in template:
+        raise ValueError("must begin with http://, https:// or {base}, and hold {id}")
+    return template
+
+
+LinkTemplate = Annotated[str, AfterValidator(_check_template)]
 
 
 class CodeStreamExtras(Extras):
@@ -13,10 +25,10 @@ class CodeStreamExtras(Extras):
 
     refresh_token: str | None = None
     domain: str | None = None
-    api_prefix: str = "/codestream/api"
+    api_prefix: UrlPath = "/codestream/api"
     api_version: str = "2019-10-17"
-    token_url: str | None = None
-    ui_url: str | None = None
+    token_url: Url | None = None
+    ui_url: LinkTemplate | None = None
 
 
 class CodeStreamHook(ReleaseHook[CodeStreamClient]):
@@ -41,6 +53,8 @@ class CodeStreamHook(ReleaseHook[CodeStreamClient]):
         extras: CodeStreamExtras = fields.extras
         if extras.refresh_token and (fields.login or fields.password):
             raise fields.error("extra `refresh_token`", "contradicts login and password: give one or the other")
+        if extras.domain and extras.refresh_token:
+            raise fields.error("extra `domain`", "belongs to login and password, not to the extra `refresh_token`")
         if extras.token_url and not extras.refresh_token:
             raise fields.error("extra `token_url`", "needs the extra `refresh_token`")
         if not extras.refresh_token:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider.clients.quay import QuayClient
-from airflow_provider.hooks.base import ConnectionFields, Extras, ReleaseHook
+from airflow_provider.hooks.base import ReleaseHook
+from airflow_provider.hooks.connection_fields import ConnectionFields, Extras, UrlPath
 
 
 class QuayExtras(Extras):
     """Extras of a ``quay`` connection."""
 
-    api_prefix: str = "/api/v1"
+    api_prefix: UrlPath = "/api/v1"
 
 
 class QuayHook(ReleaseHook[QuayClient]):
@@ -35,7 +36,7 @@ class QuayHook(ReleaseHook[QuayClient]):
         extras: QuayExtras = fields.extras
         return QuayClient(
             str(fields.base_url()),
-            token=fields.require("password", fields.password, "the OAuth application token"),
+            token=fields.require_for_header("password", fields.password, "the OAuth application token"),
             api_prefix=extras.api_prefix,
             **common,
         )

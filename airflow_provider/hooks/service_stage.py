@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from airflow_provider.clients.service_stage import ServiceStageClient
-from airflow_provider.hooks.base import ConnectionFields, Extras, ReleaseHook
+from airflow_provider.hooks.base import ReleaseHook
+from airflow_provider.hooks.connection_fields import ConnectionFields, Extras, Url
 
 
 class ServiceStageExtras(Extras):
     """Extras of a ``service_stage`` connection."""
 
     auth: Literal["aksk", "token"] = "aksk"
-    region: str | None = None
+    region: str | None = Field(default=None, pattern=r"^[A-Za-z0-9-]+$")
     project_id: str | None = None
-    iam_url: str | None = None
+    iam_url: Url | None = None
     security_token: str | None = None
     domain_name: str | None = None
 
@@ -41,7 +44,10 @@ class ServiceStageHook(ReleaseHook[ServiceStageClient]):
         extras: ServiceStageExtras = fields.extras
         base_url = fields.base_url(required=False)
         uses_token = extras.auth == "token"
-        login = fields.require("login", fields.login, "the IAM user" if uses_token else "the access key")
+        if uses_token:
+            login = fields.require("login", fields.login, "the IAM user")
+        else:
+            login = fields.require_for_header("login", fields.login, "the access key")
         password = fields.require("password", fields.password, "of the IAM user" if uses_token else "the secret key")
         if not base_url:
             fields.require("extra `region`", extras.region, "it names the endpoint, unless host does")

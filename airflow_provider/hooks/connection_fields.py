@@ -1,0 +1,177 @@
+"""The fields of a connection, checked before anything is sent. Which of them a system takes stands in its hook."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from airflow_provider.exceptions import Call, ConnectionConfigError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+
+def check_url(url: str) -> str:
+    """Refuse what is no plain ``http(s)`` URL; a query or credentials in it would reach logs and links."""
+    problem = "must be a host name or an http(s) URL without blanks"
+    if url != "".join(url.split()):
+        raise ValueError(problem)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError("holds a port that is no number from 1 to 65535") from None
+    if port == 0:
+        raise ValueError("holds a port that is no number from 1 to 65535")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(problem)
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("must hold no credentials, query or fragment")
+    return url
+
+
+def check_path(path: str) -> str:
+    """Refuse a prefix that would change more of a URL than its path."""
+    if "://" in path or re.search(r"[?#\s]", path):
+        raise ValueError("must be a path, without host, query and blanks")
+    return path
+
+
+Url = Annotated[str, AfterValidator(check_url)]
+UrlPath = Annotated[str, AfterValidator(check_path)]
+
+
+def header_problem(value: str) -> str | None:
+    """Why a value cannot be sent in an HTTP header, if so: mostly a line break that was copied along."""
+    if value != value.strip():
+        return "begins or ends with a blank or a line break"
+    return None if value.isascii() and value.isprintable() else "holds characters that no HTTP header may hold"
+
+
+class Extras(BaseModel):
+    """The extras that every connection takes; a hook adds its own.
+
+    Empty values mean "not given": the connection form stores what was left blank.
+    """
+
+    model_config = ConfigDict(extra="ignore", str_strip_whitespace=True)
+
+    verify: bool | str = True
+    request_timeout: float = Field(default=30.0, gt=0, allow_inf_nan=False)
+    max_connections: int = Field(default=8, ge=1, le=64)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_blanks(cls, extras: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in extras.items() if value not in (None, "")}
+
+    @field_validator("verify", mode="before")
+    @classmethod
+    def _read_switch(cls, value: object) -> object:
+        """A connection written as a URI holds text only."""
+        return {"true": True, "false": False}.get(value.strip().lower(), value) if isinstance(value, str) else value
+
+    @field_validator("verify")
+    @classmethod
+    def _find_bundle(cls, value: bool | str) -> bool | str:
+        if isinstance(value, str) and not Path(value).exists():
+            raise ValueError("is neither true nor false nor the path of a CA bundle that is there")
+        return value
+
+
+def read_object(value: object) -> object:
+    """An object-valued extra may come as JSON text, from the form or from a URI."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError("is not a JSON object") from None
+
+
+class ConnectionFields:
+    """The fields of one connection, checked; every error names the field."""
+
+    def __init__(
+        self, connection: Connection, system: str, extras_class: type[Extras], extras: dict[str, Any] | None
+    ) -> None:
+        self._connection = connection
+        self._system = system
+        self.login: str | None = connection.login or None
+        self.password: str | None = connection.password or None
+        # Airflow's own reading of the extras takes broken JSON for none, and tells the supervisor each time.
+        written = self._read_extra()
+        self.raw_extras: dict[str, Any] = written if extras is None else extras
+        try:
+            self.extras: Any = extras_class.model_validate(self.raw_extras)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            name = f"extra `{first['loc'][0]}`"
+            if own := first.get("ctx", {}).get("error"):
+                raise self.error(name, str(own)) from None
+            raise self.error(f"{name}:", first["msg"][:1].lower() + first["msg"][1:]) from None
+
+    def _read_extra(self) -> dict[str, Any]:
+        try:
+            extra = json.loads(self._connection.extra or "{}")
+        except ValueError:
+            extra = None
+        if not isinstance(extra, dict):
+            raise self.error("extra", "is not a JSON object")
+        return extra
+
+    def error(self, field: str, problem: str) -> ConnectionConfigError:
+        return ConnectionConfigError(f"{field} {problem}", call=Call(system=self._system))
+
+    def require(self, field: str, value: str | None, what: str) -> str:
+        """The value of a field that must be there."""
+        if not value:
+            raise self.error(field, f"is missing: {what}")
+        return value
+
+    def require_for_header(self, field: str, value: str | None, what: str) -> str:
+        """The value of a field that must be there and is sent in a header."""
+        value = self.require(field, value, what)
+        if problem := header_problem(value):
+            raise self.error(field, problem)
+        return value
+
+    def secrets(self) -> list[str]:
+        """Everything that no log and no error may show."""
+        names = ("refresh_token", "security_token")
+        found = [self.password, *(getattr(self.extras, name, None) for name in names)]
+        found += (getattr(self.extras, "headers", None) or {}).values()
+        return [str(secret) for secret in found if secret]
+
+    def base_url(self, *, required: bool = True) -> str | None:
+        """The URL below which the API lives, from ``host`` (a name or a whole URL), ``port`` and ``schema``."""
+        host = (self._connection.host or "").strip()
+        if not host:
+            if required:
+                raise self.error("host", "is missing: give the host name or the URL of the system")
+            return None
+        schema = (self._connection.schema or "").strip().rstrip(":/").lower()
+        if schema and schema not in ("http", "https"):
+            hint = "; where a connection URI says it, escape the path of its host: %2F" if "://" in host else ""
+            raise self.error("schema", f"must be http or https, but is {schema!r}{hint}")
+        port = self._connection.port or None
+        if port and not 0 < port < 65536:
+            raise self.error("port", f"must be from 1 to 65535, but is {port}")
+        try:
+            url = check_url(host if "://" in host else f"{schema or 'https'}://{host}")
+        except ValueError as error:
+            raise self.error("host", str(error)) from None
+        parts = urlsplit(url)
+        if schema and schema != parts.scheme:
+            raise self.error("schema", f"is {schema!r}, but host says {parts.scheme!r}")
+        if port and parts.port and port != parts.port:
+            raise self.error("port", f"is {port}, but host says {parts.port}")
+        netloc = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
+        if port := parts.port or port:
+            netloc = f"{netloc}:{port}"
+        return f"{parts.scheme}://{netloc}{parts.path.rstrip('/')}"
