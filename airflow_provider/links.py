@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperatorLink
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
 
+ID_XCOM = "id"
 URL_XCOM = "url"
 
 
@@ -23,3 +26,9 @@ class ExecutionLink(BaseOperatorLink):
         from airflow.sdk.execution_time.xcom import XCom
 
         return XCom.get_value(key=URL_XCOM, ti_key=ti_key) or ""
+
+
+def xcoms_of(execution: Mapping[str, Any]) -> dict[str, Any]:
+    """What a task pushes of an execution, given as its result, where the UI and other tasks can see it at once."""
+    xcoms = {ID_XCOM: execution["id"], URL_XCOM: execution["url"]}
+    return {**xcoms, ExecutionLink.xcom_key: execution["url"]} if execution["url"] else xcoms

@@ -12,6 +12,7 @@ from typing import Any
 
 from airflow_provider import exceptions
 from airflow_provider.exceptions import (
+    AuthenticationError,
     BadRequestError,
     Call,
     ConnectionConfigError,
@@ -21,6 +22,7 @@ from airflow_provider.exceptions import (
     ExecutionTimeout,
     ExecutionWaiting,
     NotFoundError,
+    PermissionDeniedError,
     ReleasePipelineError,
 )
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
@@ -29,6 +31,9 @@ ERROR_BUDGET = 15 * 60.0
 """Seconds for which looks may fail before the wait fails."""
 
 SLOWEST_AFTER_ERRORS = 60.0
+SLOWING = 1.5
+"""By how much an interval grows with each look that finds nothing new, where the author allows it."""
+
 LOOKS_BEFORE_GONE = 2
 """One "not found" may be a replica that lags; two in a row are not."""
 
@@ -60,6 +65,12 @@ class Outcome:
     rejected: bool = False
     cause: str | None = None
     error: str | None = None
+
+    @property
+    def is_success(self) -> bool:
+        return bool(
+            self.ending is Ending.FINISHED and self.execution and self.execution["state"] == ExecutionState.SUCCEEDED
+        )
 
     def to_event(self) -> dict[str, Any]:
         return {**asdict(self), "ending": self.ending.value}
@@ -116,6 +127,8 @@ class Wait:
     :param deadline: epoch seconds, ``None`` for no limit.
     :param fail_on_waiting: whether waiting for a person ends the wait.
     :param until: states that end the wait although the execution goes on.
+    :param proven: whether a look has succeeded before. If not, missing rights are no passing trouble.
+    :param slowest: seconds to which the interval may grow while nothing changes; ``None``: it stays as it is.
     """
 
     ref: ExecutionRef
@@ -123,6 +136,10 @@ class Wait:
     deadline: float | None = None
     fail_on_waiting: bool = False
     until: frozenset[str] = frozenset()
+    slowest: float | None = None
+    proven: bool = True
+    interval_now: float = field(init=False)
+    log_offset: int = 0
     error_budget: float = ERROR_BUDGET
     last: Execution | None = None
     failing_since: float | None = None
@@ -130,11 +147,18 @@ class Wait:
     _told: dict[str, str] = field(default_factory=dict)
     _news: list[News] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.interval_now = self.interval
+
     def saw(self, seen: Execution | ReleasePipelineError, now: float) -> Outcome | None:
         """Take in one look; returns how the wait ended, or ``None`` if it goes on."""
         if isinstance(seen, ReleasePipelineError):
             return self._saw_error(seen, now)
-        before, self.last, self.ref = self.last, seen, seen.ref
+        before, self.last, self.ref, self.proven = self.last, seen, seen.ref, True
+        if before and before.status != seen.status:
+            self.interval_now = self.interval
+        elif before:
+            self._slow_down()
         self.failing_since, self._not_found = None, 0
         self._tell_changes(seen)
         if seen.state.is_terminal or seen.state in self.until:
@@ -143,6 +167,14 @@ class Wait:
             return Outcome(Ending.DEADLINE, seen.to_result())
         if self.fail_on_waiting and seen.state.needs_a_person:
             return Outcome(Ending.NEEDS_PERSON, seen.to_result())
+        return None
+
+    def saw_no_change(self, now: float) -> Outcome | None:
+        """Take in a look that found everything as it was."""
+        self.failing_since, self._not_found = None, 0
+        self._slow_down()
+        if self._is_late(now):
+            return Outcome(Ending.DEADLINE, self.last.to_result() if self.last else None)
         return None
 
     def until_deadline(self, now: float) -> float | None:
@@ -177,6 +209,7 @@ class Wait:
             self._news.append(News(f"A look failed, waiting on: {error}", is_warning=True))
         known = self.last.to_result() if self.last else None
         hopeless = isinstance(error, (BadRequestError, ConnectionConfigError))
+        hopeless |= not self.proven and isinstance(error, (AuthenticationError, PermissionDeniedError))
         if hopeless or self._not_found >= LOOKS_BEFORE_GONE:
             return Outcome(Ending.LOST, known, cause=type(error).__name__, error=str(error))
         if self._is_late(now):
@@ -185,6 +218,10 @@ class Wait:
             summary = f"no look succeeded for {self.error_budget:.0f} s, the last one said: {error}"
             return Outcome(Ending.LOST, known, cause=type(error).__name__, error=summary)
         return None
+
+    def _slow_down(self) -> None:
+        if self.slowest is not None:
+            self.interval_now = min(self.interval_now * SLOWING, max(self.slowest, self.interval))
 
     def _is_late(self, now: float) -> bool:
         return self.deadline is not None and now >= self.deadline

@@ -81,6 +81,14 @@ class ReleaseClient(ABC):
     def find_started(self, intent: Intent) -> Execution | None:
         """The execution that a start with this intent led to, if there is one; never somebody else's."""
 
+    def has_log(self, ref: ExecutionRef) -> bool:
+        """Whether the API tells a log of what ``ref`` names."""
+        return False
+
+    def read_log(self, ref: ExecutionRef, offset: int) -> tuple[list[str], int]:
+        """The lines of the log from ``offset`` on, and the offset to go on from; none where there is no log."""
+        return [], offset
+
     def bad_request(self, summary: str) -> BadRequestError:
         """An error about an argument, found before anything was sent."""
         return BadRequestError(summary, call=Call(system=self.system))

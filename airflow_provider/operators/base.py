@@ -25,7 +25,7 @@ from airflow_provider.exceptions import (
 )
 from airflow_provider.execution import Execution, ExecutionState
 from airflow_provider.killing import CANCEL_REASON, a_person_ended
-from airflow_provider.operators.connected import WaitingOperator
+from airflow_provider.operators.connected import ENDED_IN_TRIGGERER, WaitingOperator
 from airflow_provider.operators.start_record import StartRecord
 from airflow_provider.waiting import Ending, Outcome, Wait, result_of
 
@@ -56,14 +56,22 @@ class StartOperator(WaitingOperator):
 
     :param cancel_on_kill: cancel the execution when a person marks the task failed or success, or clears it.
     :param on_waiting: ``wait`` (default) while the execution waits for a person, or ``fail`` with ``ExecutionWaiting``.
+    :param finish_in_triggerer: when deferrable, let the triggerer end the task: spares a second process. Its price: no
+        task listeners, no outlets. An execution that fails comes back to the worker all the same.
     """
 
     def __init__(
-        self, *, cancel_on_kill: bool = True, on_waiting: Literal["wait", "fail"] = "wait", **kwargs: Any
+        self,
+        *,
+        cancel_on_kill: bool = True,
+        on_waiting: Literal["wait", "fail"] = "wait",
+        finish_in_triggerer: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.cancel_on_kill = cancel_on_kill
         self.on_waiting = on_waiting
+        self.finish_in_triggerer = finish_in_triggerer
         self._in_flight: _InFlight | None = None
         self.require_one_of("on_waiting", "wait", "fail")
 
@@ -82,6 +90,10 @@ class StartOperator(WaitingOperator):
         """The intent of going on with an execution that failed in an earlier attempt; ``None``: start another one."""
         return None
 
+    def has_more_to_do(self) -> bool:
+        """Whether a success must come back to the worker: to be verified, or because Airflow does more there."""
+        return bool(self.outlets)
+
     def verify(self, result: Mapping[str, Any]) -> None:
         """Refuse a success that is none; raises ``ExecutionFailed``."""
 
@@ -99,8 +111,11 @@ class StartOperator(WaitingOperator):
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Called when the trigger has fired."""
-        outcome = Outcome.from_event(event)
         record = StartRecord.load(context)
+        if event == ENDED_IN_TRIGGERER and record and record.ref:
+            with self.get_client() as client:
+                return self._finish(Outcome(Ending.FINISHED, client.look(record.ref).to_result()))
+        outcome = Outcome.from_event(event)
         if outcome.execution:
             self.publish(context, outcome.execution)
         if outcome.ending is Ending.DEADLINE and record:
@@ -250,7 +265,11 @@ class StartOperator(WaitingOperator):
         return self._finish(outcome)
 
     def _trigger_arguments(self, marker: str) -> dict[str, Any]:
-        return {"fail_on_waiting": self.on_waiting == "fail", "marker": marker if self.cancel_on_kill else None}
+        return {
+            "fail_on_waiting": self.on_waiting == "fail",
+            "finish": self.how_to_finish() if self.finish_in_triggerer and not self.has_more_to_do() else "",
+            "marker": marker if self.cancel_on_kill else None,
+        }
 
     def _end_at_deadline(self, client: ReleaseClient, record: StartRecord, outcome: Outcome) -> Outcome:
         """One last look, then cancel. Returns the outcome of an execution that ended just in time."""

@@ -70,6 +70,9 @@ class CocktailRunBuildOperator(StartOperator):
             self.build_seq, tag_name=self.tag_name, description=description, callback_url=self.callback_url
         )
 
+    def has_more_to_do(self) -> bool:
+        return self.require_digest or super().has_more_to_do()
+
     def verify(self, result: Mapping[str, Any]) -> None:
         if self.require_digest and not result["outputs"].get("digest"):
             summary = f"build run {result['id']} is done, but Cocktail tells no digest of its image"

@@ -12,8 +12,9 @@ from airflow.sdk.configuration import conf
 
 from airflow_provider.exceptions import BadRequestError, Call, ReleasePipelineError
 from airflow_provider.killing import MARKER_XCOM
-from airflow_provider.links import URL_XCOM, ExecutionLink
-from airflow_provider.waiting import Outcome, Pace, Wait
+from airflow_provider.links import ExecutionLink, xcoms_of
+from airflow_provider.progress import log_news
+from airflow_provider.waiting import News, Outcome, Pace, Wait
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -25,6 +26,10 @@ DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback
 
 DEFERRAL_MARGIN = 120.0
 """Seconds that Airflow's own time-out of a deferral comes after our deadline."""
+
+
+ENDED_IN_TRIGGERER = "success"
+"""What ``dag.test()`` passes on of an event with which the triggerer ends the task itself."""
 
 
 class ReleaseOperator(BaseOperator):
@@ -42,6 +47,10 @@ class ReleaseOperator(BaseOperator):
         from airflow_provider.hooks.base import hook_class
 
         return hook_class(self.system)(self.conn_id).get_conn()
+
+    def how_to_finish(self) -> str:
+        """What the trigger needs to know to end the task itself."""
+        return "task" if self.do_xcom_push else "task without result"
 
     def check(self) -> None:
         """Refuse bad arguments, after templating and before any request; see :meth:`bad_argument`."""
@@ -62,16 +71,18 @@ class ReleaseOperator(BaseOperator):
 
     def publish(self, context: Context, execution: Mapping[str, Any], marker: str | None = None) -> None:
         """Push id and URL of an execution where the UI and other tasks can see them at once."""
-        ti = context["ti"]
-        ti.xcom_push("id", execution["id"])
-        ti.xcom_push(URL_XCOM, execution["url"])
-        if marker:
-            ti.xcom_push(MARKER_XCOM, marker)
-        if execution["url"]:
-            ti.xcom_push(ExecutionLink.xcom_key, execution["url"])
+        xcoms = xcoms_of(execution)
+        for key, value in {**xcoms, MARKER_XCOM: marker}.items() if marker else xcoms.items():
+            context["ti"].xcom_push(key, value)
 
-    def log_news(self, wait: Wait) -> None:
-        for line in wait.news():
+    def log_news(self, wait: Wait) -> bool:
+        """Tell the task's log what changed; returns whether anything did."""
+        news = wait.news()
+        self._log(news)
+        return bool(news)
+
+    def _log(self, news: list[News]) -> None:
+        for line in news:
             (self.log.warning if line.is_warning else self.log.info)("%s", line.text)
 
 
@@ -116,7 +127,8 @@ class WaitingOperator(ReleaseOperator):
         observation: Execution | ReleasePipelineError = seen
         while True:
             outcome = wait.saw(observation, time.time())
-            self.log_news(wait)
+            if self.log_news(wait) and client.has_log(wait.ref):
+                self._log(log_news(client, wait))
             yield observation, outcome
             time.sleep(pace.pause(self.poll_interval, wait.until_deadline(time.time())))
             try:

@@ -18,7 +18,12 @@ from airflow.sdk.bases.sensor import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 
 from airflow_provider.exceptions import ReleasePipelineError
-from airflow_provider.operators.connected import DEFAULT_DEFERRABLE, DEFERRAL_MARGIN, ReleaseOperator
+from airflow_provider.operators.connected import (
+    DEFAULT_DEFERRABLE,
+    DEFERRAL_MARGIN,
+    ENDED_IN_TRIGGERER,
+    ReleaseOperator,
+)
 from airflow_provider.waiting import Ending, Outcome, Wait, result_of
 
 if TYPE_CHECKING:
@@ -36,16 +41,22 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
     :param timeout: seconds or timedelta, after which the task fails with ``AirflowSensorTimeout``.
     :param soft_fail: skip on a timeout. A failed execution fails the task all the same, in every mode.
     :param mode: ``poke`` or ``reschedule``, unless deferrable.
+    :param exponential_backoff: look less often while nothing changes, at the slowest every ``max_wait``.
+    :param finish_in_triggerer: when deferrable, let the triggerer end the task: spares a second process. Its price: no
+        task listeners, no outlets. A failure comes back to the worker all the same.
     """
 
-    def __init__(self, *, deferrable: bool = DEFAULT_DEFERRABLE, **kwargs: Any) -> None:
+    def __init__(
+        self, *, deferrable: bool = DEFAULT_DEFERRABLE, finish_in_triggerer: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.deferrable = deferrable
+        self.finish_in_triggerer = finish_in_triggerer
         self._client: ReleaseClient | None = None
         self._wait: Wait | None = None
 
     @abstractmethod
-    def ref(self, client: Any) -> ExecutionRef:
+    def reference(self, client: Any) -> ExecutionRef:
         """What is waited for; names are turned into ids here, and what is not there is refused."""
 
     def execute(self, context: Context) -> Any:
@@ -65,7 +76,12 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         now = time.time()
         failures = _Failures(context)
         if self._wait is None:
-            self._wait = Wait(self.ref(client), self.poke_interval, failing_since=failures.since)
+            self._wait = Wait(
+                self.reference(client),
+                self.poke_interval,
+                failing_since=failures.since,
+                proven=self.reschedule and context["ti"].get_first_reschedule_date(context) is not None,
+            )
         wait = self._wait
         try:
             outcome = wait.saw(client.look(wait.ref), now)
@@ -77,6 +93,9 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Called when the trigger has fired."""
+        if event == ENDED_IN_TRIGGERER:
+            with self.get_client() as self._client:
+                return self.poke(context).xcom_value
         outcome = Outcome.from_event(event)
         with self._never_failing():
             if outcome.ending is Ending.DEADLINE:
@@ -98,17 +117,24 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
                 self._time_out()
             return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
 
+    def trigger_arguments(self) -> dict[str, Any]:
+        """Of the trigger, but for what is waited for."""
+        slowest = None
+        if self.exponential_backoff:
+            slowest = self.max_wait.total_seconds() if self.max_wait else self.timeout
+        return {
+            "system": self.system,
+            "conn_id": self.conn_id,
+            "poll_interval": self.poke_interval,
+            "slowest": slowest,
+            "finish": self.how_to_finish() if self.finish_in_triggerer and not self.outlets else "",
+        }
+
     def _defer(self, deadline: float) -> NoReturn:
         from airflow_provider.triggers.execution import ExecutionTrigger
 
         self.defer(
-            trigger=ExecutionTrigger(
-                system=self.system,
-                conn_id=self.conn_id,
-                ref=self._wait.ref,
-                poll_interval=self.poke_interval,
-                deadline=deadline,
-            ),
+            trigger=ExecutionTrigger(ref=self._wait.ref, deadline=deadline, **self.trigger_arguments()),
             method_name="execute_complete",
             timeout=timedelta(seconds=self.timeout + self.poke_interval + DEFERRAL_MARGIN),
         )
@@ -133,6 +159,36 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             if self.never_fail:
                 raise AirflowSkipException(str(error)) from error
             raise
+
+
+class KnownSensor(ReleaseSensor):
+    """A sensor that knows what it waits for without asking anybody; a leaf tells it with :meth:`watch`.
+
+    :param start_from_trigger: begin in the triggerer, without a process before. The connection id may not be templated
+        then, and ``timeout`` is kept by Airflow's scheduler.
+    """
+
+    def __init__(self, *, start_from_trigger: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.start_from_trigger = start_from_trigger
+        self.deferrable = self.deferrable or start_from_trigger
+        self.ref: dict[str, Any] = {}
+
+    def watch(self, **ref: Any) -> None:
+        """Say what is waited for; call it at the end of ``__init__``. ``ref`` is a template field."""
+        self.ref = {"system": self.system, **ref}
+        if self.start_from_trigger:
+            from airflow.triggers.base import StartTriggerArgs
+
+            self.start_trigger_args = StartTriggerArgs(
+                trigger_cls="airflow_provider.triggers.execution.ExecutionTrigger",
+                trigger_kwargs={"ref": self.reference(None), **self.trigger_arguments()},
+                next_method="execute_complete",
+                timeout=timedelta(seconds=self.timeout),
+            )
+
+    def reference(self, client: Any) -> ExecutionRef:
+        return {name: "" if value is None else str(value) for name, value in self.ref.items()}
 
 
 class _Failures:

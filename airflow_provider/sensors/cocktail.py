@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow_provider.sensors.base import ReleaseSensor
-
-if TYPE_CHECKING:
-    from airflow_provider.clients.cocktail import CocktailClient
-    from airflow_provider.execution import ExecutionRef
+from airflow_provider.sensors.base import KnownSensor
 
 
-class CocktailBuildSensor(ReleaseSensor):
+class CocktailBuildSensor(KnownSensor):
     """Wait until a build run has ended well; fails if it ends badly.
 
     :param build_run_seq: number of the run, not of the build. (templated)
@@ -19,15 +15,13 @@ class CocktailBuildSensor(ReleaseSensor):
     """
 
     system = "cocktail"
-    template_fields = ("build_run_seq", "cocktail_conn_id")
+    template_fields = ("build_run_seq", "ref", "cocktail_conn_id")
 
     def __init__(self, *, build_run_seq: int | str, cocktail_conn_id: str = "cocktail_default", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.build_run_seq = build_run_seq
         self.cocktail_conn_id = cocktail_conn_id
+        self.watch(kind="build_run", id=build_run_seq, build_seq="", tag="")
 
     def check(self) -> None:
         self.require("build_run_seq")
-
-    def ref(self, client: CocktailClient) -> ExecutionRef:
-        return {"system": self.system, "kind": "build_run", "id": str(self.build_run_seq), "build_seq": "", "tag": ""}

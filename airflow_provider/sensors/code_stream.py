@@ -7,44 +7,34 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider.sensors.base import ReleaseSensor
+from airflow_provider.sensors.base import KnownSensor, ReleaseSensor
 
 if TYPE_CHECKING:
     from airflow_provider.clients.code_stream import CodeStreamClient
     from airflow_provider.execution import ExecutionRef
 
 
-class _CodeStreamSensor(ReleaseSensor):
-    """:param code_stream_conn_id: the Airflow connection. (templated)"""
-
-    system = "code_stream"
-
-    def __init__(self, *, code_stream_conn_id: str = "code_stream_default", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.code_stream_conn_id = code_stream_conn_id
-
-
-class CodeStreamExecutionSensor(_CodeStreamSensor):
+class CodeStreamExecutionSensor(KnownSensor):
     """Wait until an execution has ended well; fails if it ends badly.
 
     :param execution_id: id of the execution. (templated)
     :param code_stream_conn_id: the Airflow connection. (templated)
     """
 
-    template_fields = ("execution_id", "code_stream_conn_id")
+    system = "code_stream"
+    template_fields = ("execution_id", "ref", "code_stream_conn_id")
 
-    def __init__(self, *, execution_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, execution_id: str, code_stream_conn_id: str = "code_stream_default", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.execution_id = execution_id
+        self.code_stream_conn_id = code_stream_conn_id
+        self.watch(kind="execution", id=execution_id)
 
     def check(self) -> None:
         self.require("execution_id")
 
-    def ref(self, client: CodeStreamClient) -> ExecutionRef:
-        return {"system": self.system, "kind": "execution", "id": self.execution_id}
 
-
-class CodeStreamEventSensor(_CodeStreamSensor):
+class CodeStreamEventSensor(ReleaseSensor):
     """Wait until a trigger event has arrived that matches; the result's ``outputs`` are the event.
 
     :param event_type: ``docker``, ``git`` or ``gerrit``. (templated)
@@ -54,6 +44,7 @@ class CodeStreamEventSensor(_CodeStreamSensor):
     :param code_stream_conn_id: the Airflow connection. (templated)
     """
 
+    system = "code_stream"
     template_fields = ("event_type", "filters", "since", "code_stream_conn_id")
 
     def __init__(
@@ -62,9 +53,11 @@ class CodeStreamEventSensor(_CodeStreamSensor):
         event_type: Literal["docker", "git", "gerrit"],
         filters: Mapping[str, Any] | None = None,
         since: datetime | str | None = None,
+        code_stream_conn_id: str = "code_stream_default",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.code_stream_conn_id = code_stream_conn_id
         self.event_type = event_type
         self.filters = filters
         self.since = since
@@ -75,7 +68,7 @@ class CodeStreamEventSensor(_CodeStreamSensor):
             raise self.bad_argument("filters", f"must be a mapping, but is {self.filters!r}")
         self._since()
 
-    def ref(self, client: CodeStreamClient) -> ExecutionRef:
+    def reference(self, client: CodeStreamClient) -> ExecutionRef:
         return {
             "system": self.system,
             "kind": "event",
@@ -97,7 +90,7 @@ class CodeStreamEventSensor(_CodeStreamSensor):
         return moment.isoformat()
 
 
-class CodeStreamApprovalSensor(_CodeStreamSensor):
+class CodeStreamApprovalSensor(ReleaseSensor):
     """Wait until an approval (user operation) is pending; the result's ``id`` and ``outputs`` are the approval.
 
     :param execution_id: of this execution; give this or ``pipeline``. (templated)
@@ -105,10 +98,19 @@ class CodeStreamApprovalSensor(_CodeStreamSensor):
     :param code_stream_conn_id: the Airflow connection. (templated)
     """
 
+    system = "code_stream"
     template_fields = ("execution_id", "pipeline", "code_stream_conn_id")
 
-    def __init__(self, *, execution_id: str | None = None, pipeline: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        execution_id: str | None = None,
+        pipeline: str | None = None,
+        code_stream_conn_id: str = "code_stream_default",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        self.code_stream_conn_id = code_stream_conn_id
         self.execution_id = execution_id
         self.pipeline = pipeline
 
@@ -116,7 +118,7 @@ class CodeStreamApprovalSensor(_CodeStreamSensor):
         if bool(self.execution_id) == bool(self.pipeline):
             raise self.bad_argument("execution_id", "or pipeline must be given, and only one of them")
 
-    def ref(self, client: CodeStreamClient) -> ExecutionRef:
+    def reference(self, client: CodeStreamClient) -> ExecutionRef:
         return {
             "system": self.system,
             "kind": "approval",

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow_provider.sensors.base import ReleaseSensor
-
-if TYPE_CHECKING:
-    from airflow_provider.clients.quay import QuayClient
-    from airflow_provider.execution import ExecutionRef
+from airflow_provider.sensors.base import KnownSensor
 
 SEVERITIES = ("Unknown", "Negligible", "Low", "Medium", "High", "Critical")
 
 
-class _RepositorySensor(ReleaseSensor):
+class _RepositorySensor(KnownSensor):
     """:param repository: ``namespace/name``. (templated)
     :param quay_conn_id: the Airflow connection. (templated)
     """
@@ -34,17 +30,15 @@ class QuayBuildSensor(_RepositorySensor):
     :param quay_conn_id: the Airflow connection. (templated)
     """
 
-    template_fields = ("repository", "build_id", "quay_conn_id")
+    template_fields = ("repository", "build_id", "ref", "quay_conn_id")
 
     def __init__(self, *, build_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.build_id = build_id
+        self.watch(kind="build", id=build_id, repository=self.repository)
 
     def check(self) -> None:
         self.require("repository", "build_id")
-
-    def ref(self, client: QuayClient) -> ExecutionRef:
-        return {"system": self.system, "kind": "build", "id": self.build_id, "repository": self.repository}
 
 
 class QuayTagSensor(_RepositorySensor):
@@ -58,26 +52,16 @@ class QuayTagSensor(_RepositorySensor):
     :param quay_conn_id: the Airflow connection. (templated)
     """
 
-    template_fields = ("repository", "tag", "digest", "quay_conn_id")
+    template_fields = ("repository", "tag", "digest", "ref", "quay_conn_id")
 
     def __init__(self, *, tag: str, digest: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.tag = tag
         self.digest = digest
+        self.watch(kind="tag", id=tag, repository=self.repository, tag=tag, digest=digest)
 
     def check(self) -> None:
         self.require("repository", "tag")
-
-    def ref(self, client: QuayClient) -> ExecutionRef:
-        client.get_repository(self.repository)
-        return {
-            "system": self.system,
-            "kind": "tag",
-            "id": self.tag,
-            "repository": self.repository,
-            "tag": self.tag,
-            "digest": self.digest or "",
-        }
 
 
 class QuaySecurityScanSensor(_RepositorySensor):
@@ -93,7 +77,7 @@ class QuaySecurityScanSensor(_RepositorySensor):
     :param quay_conn_id: the Airflow connection. (templated)
     """
 
-    template_fields = ("repository", "digest", "tag", "max_severity", "quay_conn_id")
+    template_fields = ("repository", "digest", "tag", "max_severity", "ref", "quay_conn_id")
 
     def __init__(
         self, *, digest: str | None = None, tag: str | None = None, max_severity: str = "High", **kwargs: Any
@@ -102,20 +86,11 @@ class QuaySecurityScanSensor(_RepositorySensor):
         self.digest = digest
         self.tag = tag
         self.max_severity = max_severity
+        image = digest or tag
+        self.watch(kind="scan", id=image, repository=self.repository, tag=tag, digest=digest, max_severity=max_severity)
 
     def check(self) -> None:
         self.require("repository")
         self.require_one_of("max_severity", *SEVERITIES)
         if bool(self.digest) == bool(self.tag):
             raise self.bad_argument("digest", "or tag must be given, and only one of them")
-
-    def ref(self, client: QuayClient) -> ExecutionRef:
-        return {
-            "system": self.system,
-            "kind": "scan",
-            "id": self.digest or self.tag or "",
-            "repository": self.repository,
-            "tag": self.tag or "",
-            "digest": self.digest or "",
-            "max_severity": self.max_severity,
-        }

@@ -38,7 +38,7 @@ class ServiceStageReleaseSensor(ReleaseSensor):
     def check(self) -> None:
         self.require("pipeline")
 
-    def ref(self, client: ServiceStageClient) -> ExecutionRef:
+    def reference(self, client: ServiceStageClient) -> ExecutionRef:
         pipeline_id = str(client.find_pipeline(self.pipeline)["id"])
         ref = {"system": self.system, "kind": "release", "id": str(self.execution_id or "")}
         return {**ref, "pipeline_id": pipeline_id, "action": "start"}

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 from airflow.sdk.execution_time.xcom import XCom
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from asgiref.sync import sync_to_async
 
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import ExecutionRef
 from airflow_provider.killing import CANCEL_REASON, MARKER_XCOM, task_state
+from airflow_provider.links import xcoms_of
 from airflow_provider.triggers.poller import shared_poller
-from airflow_provider.waiting import Wait
+from airflow_provider.waiting import Outcome, Wait
 
 KILL_LIMIT = 20.0
 """Seconds that a cancellation may take."""
@@ -34,6 +35,8 @@ class ExecutionTrigger(BaseTrigger):
     :param deadline: epoch seconds, ``None`` for no limit. Wall clock, because the wait may move between machines.
     :param fail_on_waiting: whether waiting for a person ends the wait.
     :param until: states that end the wait although the execution goes on.
+    :param slowest: seconds to which the interval may grow while nothing changes.
+    :param finish: end the task here when the execution ended well, with or without the XCom of its result.
     :param marker: of the start that the task made; ``None`` for what somebody else started, which is never canceled.
     """
 
@@ -47,6 +50,8 @@ class ExecutionTrigger(BaseTrigger):
         deadline: float | None = None,
         fail_on_waiting: bool = False,
         until: Collection[str] = (),
+        slowest: float | None = None,
+        finish: Literal["", "task", "task without result"] = "",
         marker: str | None = None,
     ) -> None:
         super().__init__()
@@ -57,6 +62,8 @@ class ExecutionTrigger(BaseTrigger):
         self.deadline = deadline
         self.fail_on_waiting = fail_on_waiting
         self.until = until
+        self.slowest = slowest
+        self.finish = finish
         self.marker = marker
         self._wait: Wait | None = None
 
@@ -71,16 +78,32 @@ class ExecutionTrigger(BaseTrigger):
                 "deadline": self.deadline,
                 "fail_on_waiting": self.fail_on_waiting,
                 "until": list(self.until),
+                "slowest": self.slowest,
+                "finish": self.finish,
                 "marker": self.marker,
             },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         self._wait = Wait(
-            self.ref, self.poll_interval, self.deadline, self.fail_on_waiting, until=frozenset(self.until)
+            self.ref,
+            self.poll_interval,
+            self.deadline,
+            self.fail_on_waiting,
+            until=frozenset(self.until),
+            slowest=self.slowest,
         )
         outcome = await shared_poller(self.system, self.conn_id).wait(self._wait)
-        yield TriggerEvent(outcome.to_event())
+        yield self._event(outcome)
+
+    def _event(self, outcome: Outcome) -> TriggerEvent:
+        if not self.finish or not outcome.is_success:
+            # A failure goes through the worker: only there it honours retries and tells its cause.
+            return TriggerEvent(outcome.to_event())
+        xcoms = xcoms_of(outcome.execution or {})
+        if self.finish == "task":
+            xcoms["return_value"] = outcome.execution
+        return TaskSuccessEvent(xcoms=xcoms)
 
     async def on_kill(self) -> None:
         """Cancel the execution, once, if a person ended the task that started it."""

@@ -14,12 +14,13 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
-from airflow_provider.exceptions import ReleasePipelineError
+from airflow_provider.exceptions import ReleasePipelineError, UnexpectedResponseError
+from airflow_provider.progress import log_news
 from airflow_provider.triggers.shared_client import SharedClient
-from airflow_provider.waiting import Outcome, Pace, Wait
+from airflow_provider.waiting import News, Outcome, Pace, Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from airflow_provider.clients.base import Observation, ReleaseClient
 
@@ -34,8 +35,11 @@ GATHER = 0.2
 LINGER = 5.0
 """Seconds for which client and login outlive the last wait: the next task of a DAG often follows at once."""
 
-CHUNK = 200
-"""References looked up in one call of a client."""
+ALONE = 10
+"""References that one thread looks up one after the other, where no request answers for many."""
+
+SPREAD = 0.8
+"""Part of the interval over which the requests of one look are spread."""
 
 
 class Poller:
@@ -56,8 +60,7 @@ class Poller:
 
     async def wait(self, wait: Wait) -> Outcome:
         """Wait until ``wait`` is over, sharing the polls of all others."""
-        waiter = _Waiter(asyncio.get_running_loop().create_future(), contextvars.copy_context())
-        self._waits[wait] = waiter
+        waiter = self._waits[wait] = _Waiter()
         self._new.add(wait)
         self._woken.set()
         try:
@@ -87,8 +90,9 @@ class Poller:
                 is_whole = time.monotonic() >= next_look
                 waits = list(self._waits if is_whole else self._new)
                 self._new.clear()
-                await self._look(waits)
-                planned = time.monotonic() + self._pause()
+                started = time.monotonic()
+                self._pace.note(await self._look(waits))
+                planned = started + self._pause()
                 # Newcomers are looked at out of turn; the others keep their rhythm, unless all must slow down.
                 next_look = planned if is_whole or self._pace.is_slowed else min(next_look, planned)
                 await self._sleep_until(next_look)
@@ -120,50 +124,97 @@ class Poller:
                 return await self._woken.wait()
         return False
 
+    def _interval(self) -> float:
+        return max(FASTEST, min((wait.interval_now for wait in self._waits), default=FASTEST))
+
     def _pause(self) -> float:
-        if not self._waits:
-            return 0.0
         now = time.time()
         deadlines = [left for wait in self._waits if (left := wait.until_deadline(now)) is not None]
-        interval = max(FASTEST, min(wait.interval for wait in self._waits))
-        return max(GATHER, self._pace.pause(interval, min(deadlines, default=None)))
+        return max(GATHER, self._pace.pause(self._interval(), min(deadlines, default=None)))
 
-    async def _look(self, waits: list[Wait]) -> None:
-        error: ReleasePipelineError | None = None
-        for start in range(0, len(waits), CHUNK):
-            chunk = waits[start : start + CHUNK]
-            refs = [wait.ref for wait in chunk]
-            try:
-                observations = await self._client.call(lambda client, refs=refs: client.fetch(refs))
-            except ReleasePipelineError as failure:
-                error = failure
-                break
-            for wait, seen in zip(chunk, observations, strict=True):
-                self._tell(wait, seen)
-        self._pace.note(error)
-        if error:
-            for wait in waits[start:]:
-                self._tell(wait, error)
+    async def _look(self, waits: list[Wait]) -> ReleasePipelineError | None:
+        """Look at all of them; returns the error that concerned the whole connection, if there was one."""
+        failure: ReleasePipelineError | None = None
 
-    def _tell(self, wait: Wait, seen: Observation) -> None:
-        if waiter := self._waits.get(wait):
-            waiter.tell(wait, seen)
+        async def look_at(batch: list[Wait]) -> None:
+            nonlocal failure
+            failure = await self._look_at(batch) or failure
+
+        try:
+            client = await self._client.get()
+        except ReleasePipelineError as error:
+            self._tell_all(waits, error)
+            return error
+        batches = list(_batches(client, waits))
+        apart = SPREAD * self._interval() / len(batches)
+        async with asyncio.TaskGroup() as looks:
+            for batch in batches:
+                if failure:
+                    self._tell_all(batch, failure)
+                    continue
+                look = looks.create_task(look_at(batch))
+                if self._pace.is_slowed:
+                    await look  # after a failure, the first request asks whether the others may follow
+                elif batch is not batches[-1]:
+                    await asyncio.sleep(apart)
+        return failure
+
+    async def _look_at(self, batch: list[Wait]) -> ReleasePipelineError | None:
+        refs = [wait.ref for wait in batch]
+        try:
+            client = await self._client.get()
+            observations = await self._client.call(lambda client: client.fetch(refs))
+        except ReleasePipelineError as error:
+            self._tell_all(batch, error)
+            return error
+        except Exception as error:
+            # One answer that trips a client must not end the waits of the whole connection.
+            log.exception("A look failed in an unforeseen way")
+            failure = UnexpectedResponseError(f"the answer could not be read: {type(error).__name__}")
+            self._tell_all(batch, failure)
+            return failure
+        for wait, seen in zip(batch, observations, strict=True):
+            outcome, has_news = self._tell(wait, seen)
+            if has_news and client.has_log(wait.ref) and (waiter := self._waits.get(wait)):
+                waiter.log(await self._client.call(lambda client, wait=wait: log_news(client, wait)))
+            self._end(wait, outcome)
+        return None
+
+    def _tell_all(self, waits: list[Wait], error: ReleasePipelineError) -> None:
+        for wait in waits:
+            self._end(wait, self._tell(wait, error)[0])
+
+    def _tell(self, wait: Wait, seen: Observation | None) -> tuple[Outcome | None, bool]:
+        """Tell one wait what was seen; returns how it ended, and whether anything has changed."""
+        waiter = self._waits.get(wait)
+        if waiter is None:
+            return None, False
+        now = time.time()
+        outcome = wait.saw_no_change(now) if seen is None else wait.saw(seen, now)
+        news = wait.news()
+        waiter.log(news)
+        return outcome, bool(news)
+
+    def _end(self, wait: Wait, outcome: Outcome | None) -> None:
+        if outcome and (waiter := self._waits.get(wait)):
+            waiter.end(outcome)
 
 
 class _Waiter:
     """Who waits: where the outcome goes, and the context that leads log lines into the right task's log."""
 
-    __slots__ = ("context", "outcome")
+    __slots__ = ("_context", "outcome")
 
-    def __init__(self, outcome: asyncio.Future[Outcome], context: contextvars.Context) -> None:
-        self.outcome = outcome
-        self.context = context
+    def __init__(self) -> None:
+        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._context = contextvars.copy_context()
 
-    def tell(self, wait: Wait, seen: Observation) -> None:
-        outcome = wait.saw(seen, time.time())
-        for line in wait.news():
-            self.context.run(log.warning if line.is_warning else log.info, line.text)
-        if outcome and not self.outcome.done():
+    def log(self, news: list[News]) -> None:
+        for line in news:
+            self._context.run(log.warning if line.is_warning else log.info, line.text)
+
+    def end(self, outcome: Outcome) -> None:
+        if not self.outcome.done():
             self.outcome.set_result(outcome)
 
     def abandon(self, error: BaseException) -> None:
@@ -173,6 +224,18 @@ class _Waiter:
             self.outcome.cancel()
         else:
             self.outcome.set_exception(error)
+
+
+def _batches(client: ReleaseClient, waits: list[Wait]) -> Iterator[list[Wait]]:
+    """Waits that one request answers stay together, however many; the others go a few at a time."""
+    shared: dict[str, list[Wait]] = {}
+    alone: list[Wait] = []
+    for wait in waits:
+        request = client.shared_request(wait.ref)
+        (alone if request is None else shared.setdefault(request, [])).append(wait)
+    yield from shared.values()
+    for start in range(0, len(alone), ALONE):
+        yield alone[start : start + ALONE]
 
 
 _pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], Poller]] = WeakKeyDictionary()

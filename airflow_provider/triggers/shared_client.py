@@ -44,6 +44,13 @@ class SharedClient:
         self._fields: tuple[Any, ...] | None = None
         self._read_at = float("-inf")
 
+    async def get(self) -> ReleaseClient:
+        """The client itself, for what needs no request.
+
+        :raises ReleasePipelineError: the connection cannot be read.
+        """
+        return (await self._ready())[0]
+
     async def call(self, action: Callable[[ReleaseClient], Any]) -> Any:
         """Run one action of the client in a thread.
 

@@ -1,0 +1,137 @@
+"""What every sensor promises, in poke, reschedule and deferrable mode, in real Airflow against the sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+from airflow.sdk.exceptions import AirflowSensorTimeout
+
+from airflow_provider.exceptions import (
+    AuthenticationError,
+    BadRequestError,
+    ExecutionCanceled,
+    ExecutionFailed,
+    NotFoundError,
+)
+from airflow_provider.hooks.cocktail import CocktailHook
+from airflow_provider.hooks.code_stream import CodeStreamHook
+from airflow_provider.hooks.quay import QuayHook
+from airflow_provider.hooks.service_stage import ServiceStageHook
+from airflow_provider.sensors.cocktail import CocktailBuildSensor
+from airflow_provider.sensors.code_stream import (
+    CodeStreamApprovalSensor,
+    CodeStreamEventSensor,
+    CodeStreamExecutionSensor,
+)
+from airflow_provider.sensors.quay import QuayBuildSensor, QuaySecurityScanSensor, QuayTagSensor
+from airflow_provider.sensors.service_stage import ServiceStageReleaseSensor
+from tests.airflow_runs import TaskRun, run_task
+from tests.systems import define_connection
+
+ARCHIVE = "https://sources.example.com/shop-1.4.2.tar.gz"
+
+MODES = {
+    "poke": {"mode": "poke"},
+    "deferrable": {"deferrable": True},
+    "ended in the triggerer": {"deferrable": True, "finish_in_triggerer": True},
+}
+EVERY_MODE = pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
+
+
+class Watched(NamedTuple):
+    """One sensor of an execution.
+
+    :param start: starts what it watches, not through an operator; returns its id.
+    :param build: makes the sensor.
+    """
+
+    system: str
+    failed: str
+    start: Callable[[], str]
+    build: Callable[..., Any]
+
+
+def start_pipeline(name: str = "Deploy shop") -> str:
+    with CodeStreamHook().get_conn() as client:
+        pipeline = client.find_pipeline(name, "retail")
+        return client.run_pipeline(pipeline["id"], inputs={"tag": "1"}).id
+
+
+def start_release() -> str:
+    with ServiceStageHook().get_conn() as client:
+        return client.act(str(client.find_pipeline("shop-release")["id"]), "start").id
+
+
+def start_build() -> str:
+    with CocktailHook().get_conn() as client:
+        return client.run_build(12, tag_name="1.4.2").id
+
+
+def start_image_build() -> str:
+    with QuayHook().get_conn() as client:
+        return client.start_build("acme/shop", archive_url=ARCHIVE, tags=["1.4.2"]).id
+
+
+WATCHED = {
+    "code_stream": Watched(
+        "code_stream", "FAILED", start_pipeline, lambda id_, **kw: CodeStreamExecutionSensor(execution_id=id_, **kw)
+    ),
+    "service_stage": Watched(
+        "service_stage",
+        "3",
+        start_release,
+        lambda id_, **kw: ServiceStageReleaseSensor(pipeline="shop-release", execution_id=id_, **kw),
+    ),
+    "service_stage last": Watched(
+        "service_stage", "3", start_release, lambda id_, **kw: ServiceStageReleaseSensor(pipeline="shop-release", **kw)
+    ),
+    "cocktail": Watched(
+        "cocktail", "ERROR", start_build, lambda id_, **kw: CocktailBuildSensor(build_run_seq=id_, **kw)
+    ),
+    "quay": Watched(
+        "quay", "error", start_image_build, lambda id_, **kw: QuayBuildSensor(repository="acme/shop", build_id=id_, **kw)
+    ),
+}
+EVERY_EXECUTION = pytest.mark.parametrize("watched", WATCHED.values(), ids=WATCHED)
+
+
+def watch(build: Callable[..., Any], *args: Any, **arguments: Any) -> TaskRun:
+    return run_task(lambda: build(*args, **{"task_id": "watch", "poke_interval": 0.3, **arguments}))
+
+
+@EVERY_EXECUTION
+@EVERY_MODE
+def test_it_ends_with_what_it_watches(systems, watched, mode):
+    execution_id = watched.start()
+    ended = watch(watched.build, execution_id, **mode)
+    assert ended.error is None
+    assert ended.state == "success"
+    assert ended.result["id"] == execution_id
+    assert ended.result["state"] == "succeeded"
+    assert ended.xcoms["id"] == execution_id
+
+
+@EVERY_EXECUTION
+@EVERY_MODE
+def test_a_failed_execution_fails_it_even_with_soft_fail(systems, watched, mode):
+    execution_id = watched.start()
+    systems.force(watched.system, execution_id, watched.failed)
+    ended = watch(watched.build, execution_id, soft_fail=True, **mode)
+    assert ended.state == "failed"
+    assert isinstance(ended.error, ExecutionFailed)
+    assert execution_id in str(ended.error)
+
+
+@EVERY_EXECUTION
+@EVERY_MODE
+@pytest.mark.parametrize(("soft_fail", "state"), [(False, "failed"), (True, "skipped")])
+def test_a_timeout_fails_or_skips_and_cancels_nothing(systems, watched, mode, soft_fail, state):
+    systems.reset(speed=0.1)
+    execution_id = watched.start()
+    ended = watch(watched.build, execution_id, timeout=0.8, soft_fail=soft_fail, **mode)
+    assert ended.state == state
+    assert soft_fail or isinstance(ended.error, AirflowSensorTimeout)
+    (execution,) = [each for each in systems.executions(watched.system) if each["id"] == execution_id]
+    assert execution["cancels"] == []
