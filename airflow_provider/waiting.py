@@ -79,9 +79,12 @@ class Outcome:
     def from_event(cls, event: Any) -> Outcome:
         """:raises ValueError: the event is not one of ours."""
         try:
-            return cls(**{**event, "ending": Ending(event["ending"])})
+            outcome = cls(**{**event, "ending": Ending(event["ending"])})
         except (KeyError, TypeError, ValueError):
-            raise ValueError(f"not an event of this provider's trigger: {event!r:.200}") from None
+            outcome = None
+        if outcome is None or (outcome.ending in (Ending.FINISHED, Ending.NEEDS_PERSON) and not outcome.execution):
+            raise ValueError(f"not an event of this provider's trigger: {event!r:.200}")
+        return outcome
 
 
 @dataclass(slots=True)

@@ -1,0 +1,214 @@
+"""The decisions of a wait: when it is over, how long it pauses, what it tells."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider import exceptions
+from airflow_provider.exceptions import (
+    AuthenticationError,
+    BadRequestError,
+    NotFoundError,
+    PermissionDeniedError,
+    ReleasePipelineError,
+    ServerUnavailableError,
+    ThrottledError,
+    UnexpectedResponseError,
+)
+from airflow_provider.execution import Execution, ExecutionState, Step
+from airflow_provider.waiting import ERROR_BUDGET, Ending, Outcome, Pace, Wait, result_of
+
+REF = {"system": "cocktail", "kind": "build_run", "id": "7"}
+START = 1_000_000.0
+
+
+def seen(state: str, status: str = "", **details) -> Execution:
+    return Execution(REF, ExecutionState(state), status or state.upper(), **details)
+
+
+def wait(**details) -> Wait:
+    return Wait(REF, 10.0, **details)
+
+
+@pytest.mark.parametrize(
+    ("state", "ending"),
+    [
+        ("queued", None),
+        ("running", None),
+        ("waiting", None),
+        ("paused", None),
+        ("unknown", None),
+        ("succeeded", Ending.FINISHED),
+        ("failed", Ending.FINISHED),
+        ("canceled", Ending.FINISHED),
+    ],
+)
+def test_only_a_terminal_state_ends_a_wait(state, ending):
+    outcome = wait().saw(seen(state), START)
+    assert (outcome.ending if outcome else None) == ending
+
+
+@pytest.mark.parametrize("state", ["waiting", "paused"])
+def test_waiting_for_a_person_ends_a_wait_that_was_told_so(state):
+    outcome = wait(fail_on_waiting=True).saw(seen(state), START)
+    assert outcome.ending is Ending.NEEDS_PERSON
+
+
+@pytest.mark.parametrize(
+    "error", [ServerUnavailableError, ThrottledError, UnexpectedResponseError, AuthenticationError]
+)
+def test_looks_may_fail_until_the_error_budget_is_spent(error):
+    waiting = wait()
+    assert waiting.saw(seen("running"), START) is None
+    assert waiting.saw(error("down"), START + 10) is None
+    assert waiting.saw(error("down"), START + 9 + ERROR_BUDGET) is None
+    assert waiting.saw(error("down"), START + 10 + ERROR_BUDGET).ending is Ending.LOST
+
+
+def test_one_look_that_succeeds_renews_the_error_budget():
+    waiting = wait()
+    for moment in range(0, int(3 * ERROR_BUDGET), 600):
+        assert waiting.saw(ServerUnavailableError("down"), START + moment) is None
+        assert waiting.saw(seen("running"), START + moment + 1) is None
+
+
+def test_a_poll_error_is_never_reported_as_a_failed_execution():
+    waiting = wait()
+    waiting.saw(ServerUnavailableError("down"), START)
+    outcome = waiting.saw(ServerUnavailableError("down"), START + ERROR_BUDGET)
+    with pytest.raises(ServerUnavailableError):
+        result_of(outcome, "cocktail")
+
+
+def test_an_execution_is_gone_when_two_looks_in_a_row_do_not_find_it():
+    waiting = wait()
+    waiting.saw(seen("running"), START)
+    assert waiting.saw(NotFoundError("gone"), START + 10) is None
+    assert waiting.saw(seen("running"), START + 20) is None
+    assert waiting.saw(NotFoundError("gone"), START + 30) is None
+    assert waiting.saw(NotFoundError("gone"), START + 40).ending is Ending.LOST
+
+
+@pytest.mark.parametrize(
+    ("error", "proven", "ends"),
+    [
+        (BadRequestError, True, True),
+        (PermissionDeniedError, True, False),
+        (PermissionDeniedError, False, True),
+        (AuthenticationError, False, True),
+        (ServerUnavailableError, False, False),
+    ],
+)
+def test_refusals_end_a_wait_at_once_only_where_nothing_has_ever_worked(error, proven, ends):
+    outcome = wait(proven=proven).saw(error("no"), START)
+    assert (outcome is not None and outcome.ending is Ending.LOST) == ends
+
+
+@pytest.mark.parametrize("last_look", [seen("running"), ServerUnavailableError("down"), None])
+def test_the_deadline_ends_a_wait_whatever_the_last_look_says(last_look):
+    waiting = wait(deadline=START + 30)
+    waiting.saw(seen("running"), START)
+    late = START + 30
+    outcome = waiting.saw_no_change(late) if last_look is None else waiting.saw(last_look, late)
+    assert outcome.ending is Ending.DEADLINE
+    assert outcome.execution["id"] == "7"
+
+
+def test_an_execution_that_ends_at_the_deadline_has_ended():
+    outcome = wait(deadline=START).saw(seen("succeeded"), START + 5)
+    assert outcome.is_success
+
+
+@pytest.mark.parametrize(
+    ("states", "rejected_by_the_system", "error"),
+    [
+        (["waiting", "failed"], None, exceptions.ExecutionRejected),
+        (["waiting", "running", "failed"], None, exceptions.ExecutionFailed),
+        (["waiting", "failed"], False, exceptions.ExecutionFailed),
+        (["running", "failed"], True, exceptions.ExecutionRejected),
+        (["running", "canceled"], None, exceptions.ExecutionCanceled),
+    ],
+)
+def test_how_an_execution_ended_badly_is_told_by_the_error_class(states, rejected_by_the_system, error):
+    waiting = wait()
+    outcome = [waiting.saw(seen(state, rejected=rejected_by_the_system), START) for state in states][-1]
+    with pytest.raises(error, match="7"):
+        result_of(Outcome.from_event(outcome.to_event()), "cocktail")
+
+
+@pytest.mark.parametrize("event", ["success", None, {}, {"ending": "finished"}, {"ending": "nonsense"}])
+def test_a_foreign_event_is_refused_loudly(event):
+    with pytest.raises(ValueError, match="not an event"):
+        Outcome.from_event(event)
+
+
+def test_each_change_is_told_once():
+    waiting = wait()
+    told = []
+    for steps in ([("INIT", "RUNNING")], [("INIT", "RUNNING")], [("INIT", "DONE"), ("BUILD", "RUNNING")]):
+        waiting.saw(seen("running", steps=tuple(Step(*step) for step in steps)), START)
+        told.append([line.text.strip() for line in waiting.news()])
+    assert told == [
+        ["INIT: RUNNING", "cocktail build_run 7 is running (RUNNING)"],
+        [],
+        ["INIT: DONE", "BUILD: RUNNING"],
+    ]
+
+
+def test_an_unknown_status_and_a_series_of_failing_looks_are_warned_of_once():
+    waiting = wait()
+    for look in [seen("unknown", "HIBERNATING")] * 3 + [ServerUnavailableError("down")] * 3 + [seen("running")]:
+        waiting.saw(look, START)
+    assert [line.is_warning for line in waiting.news()] == [True, True, False]
+
+
+def test_the_pause_is_spread_around_the_interval():
+    pauses = {Pace().pause(10.0) for _ in range(200)}
+    assert len(pauses) > 100
+    assert 9.0 <= min(pauses) < 9.5
+    assert 10.5 < max(pauses) <= 11.0
+
+
+def test_the_pause_grows_while_looks_fail_and_recovers_at_once():
+    pace = Pace()
+    pauses = []
+    for error in [ServerUnavailableError("down")] * 5 + [None]:
+        pace.note(error)
+        pauses.append(pace.pause(5.0))
+    assert pauses[0] >= 10
+    assert pauses == sorted(pauses[:-1]) + pauses[-1:]
+    assert max(pauses) <= 66
+    assert pauses[-1] <= 5.5
+
+
+@pytest.mark.parametrize("until_deadline", [None, 1.0, 500.0])
+def test_nothing_is_asked_before_the_moment_that_the_vendor_named(until_deadline):
+    pace = Pace()
+    pace.note(ThrottledError("slow down", retry_after=120.0))
+    assert pace.pause(5.0, until_deadline) >= 120.0
+
+
+def test_the_pause_ends_at_the_deadline():
+    assert Pace().pause(10.0, 3.0) == 3.0
+
+
+def test_an_interval_grows_only_where_the_author_allows_it_and_only_while_nothing_changes():
+    steady, growing = wait(), wait(slowest=60.0)
+    for waiting in (steady, growing):
+        waiting.saw(seen("running"), START)
+        for _ in range(10):
+            waiting.saw_no_change(START)
+    assert steady.interval_now == 10.0
+    assert growing.interval_now == 60.0
+    growing.saw(seen("paused"), START)
+    assert growing.interval_now == 10.0
+
+
+ERRORS = [ReleasePipelineError, *ReleasePipelineError.__subclasses__()]
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_every_error_survives_the_way_from_the_triggerer(error):
+    outcome = Outcome(Ending.LOST, cause=error.__name__, error="why")
+    with pytest.raises(error, match="why"):
+        result_of(outcome, "quay")
