@@ -16,15 +16,14 @@ if TYPE_CHECKING:
 
 def led_to_nothing(client: CodeStreamClient, event: dict[str, Any]) -> bool:
     """Whether an event has no execution, or one that failed or was canceled; what somebody deleted stays deleted."""
-    from airflow_provider.clients.code_stream_events import linked_execution
-    from airflow_provider.clients.code_stream_executions import execution_ref
     from airflow_provider.exceptions import NotFoundError
 
-    execution_id = linked_execution(event)
-    if not execution_id:
+    link = event["executionLink"]
+    if not link:
         return True
+    reference = {"system": "code_stream", "kind": "execution", "id": link.rpartition("/")[2]}
     try:
-        return client.look(execution_ref(execution_id)).state in ("failed", "canceled")
+        return client.look(reference).state in ("failed", "canceled")
     except NotFoundError:
         return False
 

@@ -12,8 +12,8 @@ import pytest
 
 from airflow_provider.clients import retries
 from airflow_provider.clients.code_stream import CodeStreamClient
-from airflow_provider.clients.code_stream_executions import STATES, to_execution
-from airflow_provider.clients.code_stream_fields import id_from_link, parse_time, secrets_in, without_secrets
+from airflow_provider.clients.code_stream.executions import STATES, to_execution
+from airflow_provider.clients.code_stream.fields import id_from_link, parse_time, secrets_in, without_secrets
 from airflow_provider.exceptions import (
     BadRequestError,
     ConflictError,

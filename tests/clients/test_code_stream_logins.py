@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider.clients import retries
 from airflow_provider.clients.code_stream import CodeStreamClient
-from airflow_provider.clients.code_stream_logins import OPAQUE_LIFETIME, bearer
+from airflow_provider.clients.code_stream.logins import OPAQUE_LIFETIME, bearer
 from airflow_provider.exceptions import (
     AuthenticationError,
     ConnectionConfigError,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 
-from airflow_provider.clients.huawei_signing import SigningAuth, canonical_request, sign, string_to_sign
+from airflow_provider.clients.service_stage.signing import SigningAuth, canonical_request, sign, string_to_sign
 from airflow_provider.clients.urls import query
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"

@@ -12,11 +12,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider.clients.base import Intent, Observation, concerns_one_execution
-from airflow_provider.clients.huawei_credentials import HuaweiCredentials
-from airflow_provider.clients.huawei_errors import read_huawei_error
-from airflow_provider.clients.service_stage_actions import action_body
-from airflow_provider.clients.service_stage_calls import ReleaseTaskCalls
-from airflow_provider.clients.service_stage_states import (
+from airflow_provider.clients.service_stage.actions import action_body
+from airflow_provider.clients.service_stage.calls import ReleaseTaskCalls
+from airflow_provider.clients.service_stage.credentials import HuaweiCredentials
+from airflow_provider.clients.service_stage.errors import read_huawei_error
+from airflow_provider.clients.service_stage.states import (
     ALLOWED_WHEN,
     IN_PROGRESS,
     WORDS,

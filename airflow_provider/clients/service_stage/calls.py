@@ -1,6 +1,6 @@
 """ServiceStage's calls about release tasks ("pipelines"): list, detail, records, create, edit, delete, find by name.
 
-Acting on them and following their executions is in ``service_stage``.
+Acting on them and following their executions is in ``client``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from airflow_provider.clients.base import ReleaseClient
-from airflow_provider.clients.service_stage_tasks import approval_tasks, stage_tasks
+from airflow_provider.clients.service_stage.tasks import approval_tasks, stage_tasks
 from airflow_provider.clients.urls import path
 from airflow_provider.exceptions import Call, ConflictError, Effect, NotFoundError, UnexpectedResponseError
 

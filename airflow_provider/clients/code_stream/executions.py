@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from airflow_provider.clients.code_stream_fields import Json, first_time, id_of
+from airflow_provider.clients.code_stream.fields import Json, first_time, id_of
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState, Step
 
 STATES = {

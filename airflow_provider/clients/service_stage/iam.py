@@ -1,6 +1,6 @@
 """Huawei Cloud IAM: a token for a project, and the id of the project that belongs to a region.
 
-Signatures, which need no login, are in ``huawei_signing``.
+Signatures, which need no login, are in ``signing``.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from airflow_provider.clients.auth import Auth
-from airflow_provider.clients.huawei_iam import IamTokenAuth, ProjectLookup
-from airflow_provider.clients.huawei_signing import SigningAuth
+from airflow_provider.clients.service_stage.iam import IamTokenAuth, ProjectLookup
+from airflow_provider.clients.service_stage.signing import SigningAuth
 from airflow_provider.clients.transport import Transport
 from airflow_provider.exceptions import Call, ConnectionConfigError
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider.clients import quay_scans
-from airflow_provider.clients.quay_answers import parse_time
-from airflow_provider.clients.quay_scans import Scan
+from airflow_provider.clients.quay.answers import parse_time
+from airflow_provider.clients.quay.scans import UNFINISHED, UNFIT, Scan, count_by_severity, describe, rank, worst_first
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
 Json = dict[str, Any]
@@ -89,19 +88,19 @@ def tag_execution(tag: Json | None, ref: ExecutionRef, registry: str, url: str) 
 def scan_execution(scans: Sequence[Scan], ref: ExecutionRef, registry: str, url: str) -> Execution:
     """:param scans: of the manifest that ``ref`` has as its digest, or of each platform of a manifest list."""
     limit, digest = ref["max_severity"], ref["digest"]
-    findings = quay_scans.worst_first(scans)
-    above = [finding for finding in findings if quay_scans.rank(finding.severity) > quay_scans.rank(limit)]
+    findings = worst_first(scans)
+    above = [finding for finding in findings if rank(finding.severity) > rank(limit)]
     open_scans = [scan for scan in scans if scan.status != "scanned"]
-    unfit = [scan for scan in open_scans if scan.status in quay_scans.UNFIT]
+    unfit = [scan for scan in open_scans if scan.status in UNFIT]
     message = None
     if unfit:
         state = ExecutionState.FAILED
         message = "; ".join(f"{scan.digest} cannot be scanned: {scan.status}" for scan in unfit)
     elif above:
-        state, message = ExecutionState.FAILED, quay_scans.describe(above, limit)
+        state, message = ExecutionState.FAILED, describe(above, limit)
     elif not open_scans:
         state = ExecutionState.SUCCEEDED
-    elif all(scan.status in quay_scans.UNFINISHED for scan in open_scans):
+    elif all(scan.status in UNFINISHED for scan in open_scans):
         state = ExecutionState.RUNNING
     else:
         state = ExecutionState.UNKNOWN
@@ -115,7 +114,7 @@ def scan_execution(scans: Sequence[Scan], ref: ExecutionRef, registry: str, url:
             "repository": ref["repository"],
             "tag": ref["tag"] or None,
             "digest": digest,
-            "severities": quay_scans.count_by_severity(findings),
+            "severities": count_by_severity(findings),
             "highest": findings[0].severity if findings else None,
             "max_severity": limit,
             "image_ref": image_ref(registry, ref["repository"], digest),

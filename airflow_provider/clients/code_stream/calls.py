@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from airflow_provider.clients.code_stream_fields import Json, id_from_link, secrets_in
+from airflow_provider.clients.code_stream.fields import Json, id_from_link, secrets_in
 from airflow_provider.clients.transport import Answer, Transport, VendorError, read_common_error
 from airflow_provider.clients.urls import Params
 from airflow_provider.exceptions import Call, Effect, NotFoundError, UnexpectedResponseError

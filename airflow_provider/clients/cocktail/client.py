@@ -1,6 +1,6 @@
 """The build API of Cocktail Cloud: start a build run, watch it, cancel it, read its log.
 
-What answers mean is in cocktail_answers.py and cocktail_executions.py, what no execution needs in cocktail_catalog.py.
+What answers mean is in answers.py and executions.py, what no execution needs in catalog.py.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from airflow_provider.clients import cocktail_answers as answers
 from airflow_provider.clients.base import Intent, Observation
-from airflow_provider.clients.cocktail_base import is_path_missing
-from airflow_provider.clients.cocktail_catalog import CocktailCatalog
-from airflow_provider.clients.cocktail_executions import (
+from airflow_provider.clients.cocktail import answers
+from airflow_provider.clients.cocktail.base import is_path_missing
+from airflow_provider.clients.cocktail.catalog import CocktailCatalog
+from airflow_provider.clients.cocktail.executions import (
     KIND,
     SYSTEM,
     Json,
@@ -45,7 +45,7 @@ class CocktailClient(CocktailCatalog):
     :param auth_header: the header that carries the token.
     :param auth_scheme: the word before the token; "" sends the token alone.
     :param api_prefix: in front of every path.
-    :param paths: other templates for some of ``cocktail_paths.DEFAULTS``, with ``{build_seq}`` or
+    :param paths: other templates for some of ``paths.DEFAULTS``, with ``{build_seq}`` or
         ``{build_run_seq}``; ``None`` or "" says that the installation does not publish that one.
     :param headers: sent with every request.
     :raises ConnectionConfigError: one of these values cannot be used.

@@ -1,4 +1,4 @@
-"""The Code Stream client: what all systems do alike, over the operations of ``code_stream_api.py``."""
+"""The Code Stream client: what all systems do alike, over the operations of ``api.py``."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from airflow_provider.clients.base import Intent, Observation, concerns_one_execution
-from airflow_provider.clients.code_stream_api import NEWEST_EXECUTION_FIRST, NEWEST_FIRST, CodeStreamApi
-from airflow_provider.clients.code_stream_calls import PAGE, Page, Row
-from airflow_provider.clients.code_stream_events import (
+from airflow_provider.clients.code_stream.api import NEWEST_EXECUTION_FIRST, NEWEST_FIRST, CodeStreamApi
+from airflow_provider.clients.code_stream.calls import PAGE, Page, Row
+from airflow_provider.clients.code_stream.events import (
     EVENT_PATHS,
     came_from_rerun,
     delivery_error,
@@ -22,8 +22,8 @@ from airflow_provider.clients.code_stream_events import (
     linked_execution,
     matches,
 )
-from airflow_provider.clients.code_stream_executions import execution_ref, state_of
-from airflow_provider.clients.code_stream_fields import (
+from airflow_provider.clients.code_stream.executions import execution_ref, state_of
+from airflow_provider.clients.code_stream.fields import (
     Json,
     as_text,
     first_time,

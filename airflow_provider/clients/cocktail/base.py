@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from airflow_provider.clients import cocktail_answers as answers
 from airflow_provider.clients.auth import HeaderAuth
 from airflow_provider.clients.base import ReleaseClient
-from airflow_provider.clients.cocktail_executions import SYSTEM, Json
-from airflow_provider.clients.cocktail_paths import Paths
+from airflow_provider.clients.cocktail import answers
+from airflow_provider.clients.cocktail.executions import SYSTEM, Json
+from airflow_provider.clients.cocktail.paths import Paths
 from airflow_provider.clients.transport import ATTEMPTS, Transport
 from airflow_provider.clients.urls import Params
 from airflow_provider.exceptions import (

@@ -1,6 +1,6 @@
 """The operations of Cocktail's build API around executions: build definitions, other reads of runs, removing runs.
 
-Their paths follow from the documented one and may be missing; unlike those in cocktail_paths.py they are fixed.
+Their paths follow from the documented one and may be missing; unlike those in paths.py they are fixed.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from airflow_provider.clients import cocktail_answers as answers
 from airflow_provider.clients import urls
-from airflow_provider.clients.cocktail_base import CocktailBase
-from airflow_provider.clients.cocktail_executions import Json
+from airflow_provider.clients.cocktail import answers
+from airflow_provider.clients.cocktail.base import CocktailBase
+from airflow_provider.clients.cocktail.executions import Json
 from airflow_provider.clients.urls import Params
 
 

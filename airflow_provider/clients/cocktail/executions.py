@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from airflow_provider.clients import cocktail_answers as answers
+from airflow_provider.clients.cocktail import answers
 from airflow_provider.exceptions import BadRequestError, Call, Effect, UnexpectedResponseError
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState, Step
 

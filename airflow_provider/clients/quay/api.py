@@ -1,6 +1,6 @@
 """The operations of Quay's API v1, one method each: notifications, builds, tags, manifests, repositories.
 
-What they mean for an execution is in quay.py. https://docs.redhat.com/en/documentation/red_hat_quay
+What they mean for an execution is in client.py. https://docs.redhat.com/en/documentation/red_hat_quay
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from airflow_provider.clients import quay_notifications as notifications
-from airflow_provider.clients.quay_base import NAME, QuayBase
-from airflow_provider.clients.quay_executions import SYSTEM, Json
+from airflow_provider.clients.quay import notifications
+from airflow_provider.clients.quay.base import NAME, QuayBase
+from airflow_provider.clients.quay.executions import SYSTEM, Json
 from airflow_provider.exceptions import Call, ConflictError, Effect, NotFoundError, ReleasePipelineError
 
 _PAGE = 100
@@ -51,8 +51,8 @@ class QuayApi(QuayBase):
     ) -> Json:
         """Create a notification, or return the equal one that is there already: Quay would send everything twice.
 
-        :param event: one of ``quay_notifications.EVENTS``.
-        :param method: one of ``quay_notifications.METHODS``.
+        :param event: one of ``notifications.EVENTS``.
+        :param method: one of ``notifications.METHODS``.
         :param config: what the method needs, for a webhook ``url`` and optionally ``template``.
         :param event_config: narrows the event down, for builds ``ref-regex``.
         :param title: at most 255 characters.

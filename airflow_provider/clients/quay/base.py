@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from airflow_provider.clients import urls
 from airflow_provider.clients.auth import HeaderAuth
 from airflow_provider.clients.base import ReleaseClient
-from airflow_provider.clients.quay_answers import read_error
-from airflow_provider.clients.quay_executions import SYSTEM, Json
+from airflow_provider.clients.quay.answers import read_error
+from airflow_provider.clients.quay.executions import SYSTEM, Json
 from airflow_provider.clients.transport import ATTEMPTS, Transport
 from airflow_provider.clients.urls import Params
 from airflow_provider.exceptions import Call, ConnectionConfigError, Effect, UnexpectedResponseError

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_provider.clients.quay_scans import SEVERITIES
+from airflow_provider.clients.quay.scans import SEVERITIES
 from airflow_provider.exceptions import BadRequestError, Call
 
 Json = Mapping[str, Any]

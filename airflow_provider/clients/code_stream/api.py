@@ -1,4 +1,4 @@
-"""The operations of the Code Stream API as typed methods. What all systems do alike stands in ``code_stream.py``."""
+"""The operations of the Code Stream API as typed methods. What all systems do alike stands in ``client.py``."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from datetime import datetime
 from typing import Any, Literal
 
 from airflow_provider.clients.base import ReleaseClient
-from airflow_provider.clients.code_stream_calls import PAGE, Calls, equal, read_error
-from airflow_provider.clients.code_stream_events import EVENT_PATHS, is_since
-from airflow_provider.clients.code_stream_executions import execution_ref, to_execution
-from airflow_provider.clients.code_stream_fields import Json, id_from_link, id_of
-from airflow_provider.clients.code_stream_logins import NO_SERVICE, OnPremLogin, SaasLogin
-from airflow_provider.clients.code_stream_resources import (
+from airflow_provider.clients.code_stream.calls import PAGE, Calls, equal, read_error
+from airflow_provider.clients.code_stream.events import EVENT_PATHS, is_since
+from airflow_provider.clients.code_stream.executions import execution_ref, to_execution
+from airflow_provider.clients.code_stream.fields import Json, id_from_link, id_of
+from airflow_provider.clients.code_stream.logins import NO_SERVICE, OnPremLogin, SaasLogin
+from airflow_provider.clients.code_stream.resources import (
     CloneableResource,
     GerritListeners,
     PatchableResource,

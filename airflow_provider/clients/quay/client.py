@@ -1,4 +1,4 @@
-"""Red Hat Quay: image builds, tags and security scans as executions, over the operations of quay_api.py."""
+"""Red Hat Quay: image builds, tags and security scans as executions, over the operations of api.py."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_provider.clients import quay_scans
 from airflow_provider.clients.base import Intent, Observation, concerns_one_execution
-from airflow_provider.clients.quay_answers import parse_time
-from airflow_provider.clients.quay_api import QuayApi
-from airflow_provider.clients.quay_executions import (
+from airflow_provider.clients.quay.answers import parse_time
+from airflow_provider.clients.quay.api import QuayApi
+from airflow_provider.clients.quay.executions import (
     BUILD,
     SCAN,
     SYSTEM,
@@ -27,7 +26,7 @@ from airflow_provider.clients.quay_executions import (
     state_of,
     tag_execution,
 )
-from airflow_provider.clients.quay_scans import Scan
+from airflow_provider.clients.quay.scans import SEVERITIES, Scan, findings_of
 from airflow_provider.exceptions import (
     Call,
     ConflictError,
@@ -230,8 +229,8 @@ class QuayClient(QuayApi):
 
     def _look_at_scan(self, ref: ExecutionRef) -> Execution:
         repository, tag, digest = ref["repository"], ref["tag"], ref["digest"]
-        if ref["max_severity"] not in quay_scans.SEVERITIES:
-            raise self.bad_request(f"max_severity must be one of {', '.join(quay_scans.SEVERITIES)}")
+        if ref["max_severity"] not in SEVERITIES:
+            raise self.bad_request(f"max_severity must be one of {', '.join(SEVERITIES)}")
         if not digest:
             found = self.find_tag(repository, tag)
             if found is None:
@@ -259,7 +258,7 @@ class QuayClient(QuayApi):
         if status != "scanned":
             return Scan(digest, status)
         try:
-            return Scan(digest, status, quay_scans.findings_of(answer["data"]))
+            return Scan(digest, status, findings_of(answer["data"]))
         except (KeyError, TypeError, AttributeError):
             path = self._manifest_path(repository, digest) + "/security"
             raise self._unexpected(path, "the scan is done, but its report cannot be read") from None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from airflow_provider.clients.code_stream_fields import Json, as_text, first_time, id_from_link
+from airflow_provider.clients.code_stream.fields import Json, as_text, first_time, id_from_link
 from airflow_provider.execution import ExecutionRef
 
 EVENT_PATHS = {"docker": "/registry-events", "git": "/git-events", "gerrit": "/gerrit-events"}

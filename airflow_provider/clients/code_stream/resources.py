@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider.clients.code_stream_calls import Calls
-from airflow_provider.clients.code_stream_fields import Json
+from airflow_provider.clients.code_stream.calls import Calls
+from airflow_provider.clients.code_stream.fields import Json
 from airflow_provider.clients.urls import path
 
 Key = str | tuple[str, str]

@@ -1,0 +1,5 @@
+"""The client of VMware Aria Automation Pipelines (Code Stream)."""
+
+from airflow_provider.clients.code_stream.client import CodeStreamClient
+
+__all__ = ["CodeStreamClient"]
