@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from threading import Thread
+from typing import TYPE_CHECKING
+
+from airflow_provider.exceptions import Effect
+
+if TYPE_CHECKING:
+    from airflow_provider.clients.base import ReleaseClient
+    from airflow_provider.execution import ExecutionRef
 
 CANCEL_REASON = "canceled by Airflow: the task that started it was ended by a person"
 MARKER_XCOM = "release_start"
@@ -12,6 +19,23 @@ _ANSWER_LIMIT = 3.0
 """Seconds: the supervisor sends SIGKILL five seconds after SIGTERM."""
 
 _ENDED_BY_A_PERSON = frozenset({"failed", "success", "restarting", "skipped", "removed", "upstream_failed"})
+
+
+def cancel_surely(client: ReleaseClient, ref: ExecutionRef, reason: str, seconds: float) -> None:
+    """Cancel; goes on trying for some seconds while the system does not answer. One that is over already is fine.
+
+    :raises ReleasePipelineError: it could not be canceled.
+    """
+    import tenacity
+
+    tenacity.Retrying(
+        stop=tenacity.stop_after_delay(seconds),
+        wait=tenacity.wait_exponential(multiplier=0.5, max=5.0),
+        retry=tenacity.retry_if_exception(
+            lambda error: getattr(error, "effect", None) in (Effect.NONE, Effect.UNKNOWN)
+        ),
+        reraise=True,
+    )(client.cancel, ref, reason)
 
 
 def task_state(dag_id: str, task_id: str, run_id: str, map_index: int) -> str | None:

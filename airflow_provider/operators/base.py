@@ -24,7 +24,7 @@ from airflow_provider.exceptions import (
     ReleasePipelineError,
 )
 from airflow_provider.execution import Execution, ExecutionState
-from airflow_provider.killing import CANCEL_REASON, a_person_ended
+from airflow_provider.killing import CANCEL_REASON, a_person_ended, cancel_surely
 from airflow_provider.operators.connected import ENDED_IN_TRIGGERER, WaitingOperator
 from airflow_provider.operators.start_record import StartRecord
 from airflow_provider.waiting import Ending, Outcome, Wait, result_of
@@ -43,6 +43,9 @@ MOST_STARTS = 3
 
 MOST_CRASHES = 3
 """Deferrals that may end without an event before the task waits in the worker instead."""
+
+DEADLINE_CANCEL_LIMIT = 60.0
+"""Seconds for which a cancel at the deadline is tried."""
 
 CANCEL_LIMIT = 4.0
 """Seconds: the supervisor sends SIGKILL five seconds after SIGTERM."""
@@ -273,18 +276,20 @@ class StartOperator(WaitingOperator):
 
     def _end_at_deadline(self, client: ReleaseClient, record: StartRecord, outcome: Outcome) -> Outcome:
         """One last look, then cancel. Returns the outcome of an execution that ended just in time."""
-        ref = outcome.execution["ref"] if outcome.execution else record.ref
-        summary = f"not finished within {self.timeout_seconds:g} s"
+        last = Wait(outcome.execution["ref"] if outcome.execution else record.ref or {}, self.poll_interval)
+        summary = f"{last.ref['id']} is not finished within {self.timeout_seconds:g} s"
         try:
-            last = Wait(ref, self.poll_interval)
-            if ended := last.saw(client.look(ref), time.time()):
+            if ended := last.saw(client.look(last.ref), time.time()):
                 return ended
-            client.cancel(last.ref, f"canceled by Airflow: {summary}")
+        except ReleasePipelineError as error:
+            self.log.warning("The last look failed: %s", error)
+        try:
+            cancel_surely(client, last.ref, f"canceled by Airflow: {summary}", DEADLINE_CANCEL_LIMIT)
         except ReleasePipelineError as error:
             raise ExecutionTimeout(
-                f"{ref['id']} {summary}, and it could not be canceled: {error}", call=Call(system=self.system)
+                f"{summary}, and it could not be canceled: {error}", call=Call(system=self.system)
             ) from error
-        raise ExecutionTimeout(f"{ref['id']} {summary}; canceled it", call=Call(system=self.system))
+        raise ExecutionTimeout(f"{summary}; canceled it", call=Call(system=self.system))
 
     def _finish(self, outcome: Outcome) -> dict[str, Any]:
         result = result_of(outcome, self.system)

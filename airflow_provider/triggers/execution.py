@@ -13,7 +13,7 @@ from asgiref.sync import sync_to_async
 
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import ExecutionRef
-from airflow_provider.killing import CANCEL_REASON, MARKER_XCOM, task_state
+from airflow_provider.killing import CANCEL_REASON, MARKER_XCOM, cancel_surely, task_state
 from airflow_provider.links import xcoms_of
 from airflow_provider.triggers.poller import shared_poller
 from airflow_provider.waiting import Outcome, Wait
@@ -125,7 +125,9 @@ class ExecutionTrigger(BaseTrigger):
             self.log.info("Not canceling %s %s: the wait moved to another triggerer", self.system, ref["id"])
             return
         try:
-            await shared_poller(self.system, self.conn_id).call(lambda client: client.cancel(ref, CANCEL_REASON))
+            await shared_poller(self.system, self.conn_id).call(
+                lambda client: cancel_surely(client, ref, CANCEL_REASON, KILL_LIMIT)
+            )
             self.log.info("Canceled %s %s", self.system, ref["id"])
         except ReleasePipelineError as error:
             self.log.error("Could not cancel %s %s: %s", self.system, ref["id"], error)

@@ -46,6 +46,7 @@ class Poller:
     """The waits of one connection in the running event loop. Ends by itself after the last of them."""
 
     def __init__(self, system: str, conn_id: str) -> None:
+        self._conn_id = conn_id
         self._waits: dict[Wait, _Waiter] = {}
         self._new: set[Wait] = set()
         self._calls = 0
@@ -87,16 +88,20 @@ class Poller:
         try:
             while await self._is_needed():
                 await asyncio.sleep(GATHER)
-                is_whole = time.monotonic() >= next_look
+                started = time.monotonic()
+                is_whole = not self._new or started >= next_look
                 waits = list(self._waits if is_whole else self._new)
                 self._new.clear()
-                started = time.monotonic()
-                self._pace.note(await self._look(waits))
-                planned = started + self._pause()
+                if waits:
+                    self._pace.note(await self._look(waits))
+                # A vendor that names a moment means one after its answer; else the rhythm counts from look to look.
+                planned = (time.monotonic() if self._pace.is_slowed else started) + self._pause()
                 # Newcomers are looked at out of turn; the others keep their rhythm, unless all must slow down.
                 next_look = planned if is_whole or self._pace.is_slowed else min(next_look, planned)
                 await self._sleep_until(next_look)
         except BaseException as error:
+            if isinstance(error, Exception):
+                log.exception("The poll of connection %s ended", self._conn_id)
             for waiter in self._waits.values():
                 waiter.abandon(error)
             raise
