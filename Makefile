@@ -47,7 +47,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], sep="\n")' > $(VENV)/dev-requirements.txt
 	packages=(--constraint constraints.txt --editable . --requirement $(VENV)/dev-requirements.txt)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv || true
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv 2>/dev/null || true
 	if ! { test -x $(BIN)/uv && $(BIN)/uv pip install --quiet --python $(BIN)/python "$${packages[@]}"; }; then
 		echo "uv could not install, trying pip"
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check "$${packages[@]}"

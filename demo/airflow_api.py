@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -29,14 +28,16 @@ class AirflowApi:
     def call(self, method: str, path: str, *, missing_ok: bool = False, **options: Any) -> Any:
         """The JSON that a call answers; ``None`` for a 404 with ``missing_ok``.
 
+        :param path: below ``/api/v2/``; or from the root, if it begins with a slash.
         :raises requests.RequestException: no answer, or a refusal; its text holds what Airflow said.
         """
+        url = self._url + (path if path.startswith("/") else f"/api/v2/{path}")
         if "Authorization" not in self._session.headers:
             self._sign_in()
-        answer = self._session.request(method, f"{self._url}/api/v2/{path}", timeout=30, **options)
+        answer = self._session.request(method, url, timeout=30, **options)
         if answer.status_code == 401:
             self._sign_in()
-            answer = self._session.request(method, f"{self._url}/api/v2/{path}", timeout=30, **options)
+            answer = self._session.request(method, url, timeout=30, **options)
         if answer.status_code == 404 and missing_ok:
             return None
         if not answer.ok:
@@ -68,27 +69,21 @@ class AirflowApi:
         else:
             self.call("PATCH", path, json=dict(connection))
 
+    def unpause(self, dag_id: str) -> None:
+        """A DAG with a schedule then gets its latest run by itself."""
+        self.call("PATCH", f"dags/{quote(dag_id)}", json={"is_paused": False})
+
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
         """Unpause a DAG and start a run of it; returns the run's id."""
-        self.call("PATCH", f"dags/{quote(dag_id)}", json={"is_paused": False})
+        self.unpause(dag_id)
         body = {"conf": dict(conf or {}), "logical_date": datetime.now(UTC).isoformat()}
         return str(self.call("POST", f"dags/{quote(dag_id)}/dagRuns", json=body)["dag_run_id"])
 
+    def run_ids(self, dag_id: str) -> list[str]:
+        return [run["dag_run_id"] for run in self.call("GET", f"dags/{quote(dag_id)}/dagRuns")["dag_runs"]]
+
     def dag_run(self, dag_id: str, run_id: str) -> Json:
         return self.call("GET", _run(dag_id, run_id))
-
-    def wait_for_run(self, dag_id: str, run_id: str, timeout: float) -> str:
-        """Wait for a run's end; returns its state.
-
-        :param timeout: seconds.
-        :raises TimeoutError: it is not over by then.
-        """
-        deadline = time.monotonic() + timeout
-        while (state := self.dag_run(dag_id, run_id)["state"]) not in FINISHED:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{dag_id} {run_id} is still {state} after {timeout:g} s")
-            time.sleep(0.5)
-        return str(state)
 
     def tasks(self, dag_id: str) -> list[Json]:
         return self.call("GET", f"dags/{quote(dag_id)}/tasks")["tasks"]
@@ -101,7 +96,7 @@ class AirflowApi:
     ) -> Any | None:
         """What a task pushed; ``None`` if nothing."""
         path = f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id)}/xcomEntries/{quote(key)}"
-        entry = self.call("GET", path, missing_ok=True, params={"map_index": map_index, "deserialize": True})
+        entry = self.call("GET", path, missing_ok=True, params={"map_index": map_index})
         return entry["value"] if entry else None
 
     def extra_links(self, dag_id: str, run_id: str, task_id: str) -> dict[str, str | None]:

@@ -1,0 +1,73 @@
+"""One real Airflow and one sandbox for all tests here; the DAGs run once, and the tests ask what each side saw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.airflow_server import AirflowServer
+from demo.processes import adopt_orphans
+from demo.sandbox_server import SandboxServer
+from tests.e2e.stage import SeenRun, Stage
+
+DAGS = Path(__file__).parents[2] / "dags"
+TAG = "e2e-1.4.0"
+
+
+@dataclass
+class Released:
+    """A release that went well; ``changes`` and ``executions`` are the systems' side."""
+
+    run: SeenRun
+    changes: list[str]
+    executions: list[dict[str, Any]]
+
+
+@dataclass
+class BadDay:
+    """Failed events are rerun, and meanwhile a release fails in its last step; ``events`` are the seeded ones."""
+
+    events: list[dict[str, Any]]
+    reruns: SeenRun
+    rerun_states: list[str]
+    release: SeenRun
+    changes: list[str]
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    adopt_orphans()
+    home = tmp_path_factory.mktemp("e2e")
+    with SandboxServer(home / "sandbox") as sandbox, AirflowServer(home / "airflow", dags=DAGS) as airflow:
+        airflow.wait_until_ready(["release_train", "rerun_failed_events"])
+        for connection in sandbox.connections():
+            airflow.api.save_connection(connection)
+        yield Stage(airflow, sandbox)
+
+
+@pytest.fixture(scope="session")
+def released(stage: Stage) -> Released:
+    stage.reset()
+    run = stage.watch("release_train", stage.start("release_train", {"tag": TAG}))
+    return Released(run, stage.changes(), stage.sandbox.get("executions"))
+
+
+@pytest.fixture(scope="session")
+def bad_day(stage: Stage, released: Released) -> BadDay:
+    """The train starts after the failed events were found, so that its own event is none of them."""
+    stage.reset()
+    events = stage.events()
+    rerun_id = stage.scheduled("rerun_failed_events")
+    stage.wait_for_task("rerun_failed_events", rerun_id, "find_failed_events")
+    train_id = stage.start("release_train", {"release_task": "broken-release"})
+    return BadDay(
+        events=events,
+        reruns=stage.watch("rerun_failed_events", rerun_id),
+        rerun_states=stage.mapped_states("rerun_failed_events", rerun_id),
+        release=stage.watch("release_train", train_id),
+        changes=stage.changes(),
+    )

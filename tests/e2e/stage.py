@@ -1,0 +1,118 @@
+"""A real Airflow and the sandbox as the tests see them: runs that are watched, and requests that change something."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider.clients.code_stream import CodeStreamClient
+from airflow_provider.sandbox import seed
+from demo.airflow_api import FINISHED
+from demo.airflow_server import AirflowServer
+from demo.sandbox_server import SandboxServer
+
+SPEED = 4.0
+RUN_LIMIT = 180.0
+EVENT_TYPES = ("docker", "git", "gerrit")
+OVER = ("success", "failed", "skipped", "upstream_failed")
+
+
+@dataclass
+class SeenRun:
+    """A finished run, from Airflow's side.
+
+    :param results: what each task returned.
+    :param links: of the button "Open execution", by task.
+    :param early_ids: what the tasks had pushed as ``id`` before they were over.
+    :param errors: the last error in the log of each failed task, for the reader of a failed test.
+    """
+
+    state: str
+    states: dict[str, str]
+    results: dict[str, Any]
+    links: dict[str, str | None]
+    early_ids: dict[str, str]
+    errors: dict[str, Any]
+
+
+@dataclass
+class Stage:
+    """Airflow and the sandbox."""
+
+    airflow: AirflowServer
+    sandbox: SandboxServer
+
+    def reset(self) -> None:
+        self.sandbox.post("reset", speed=SPEED)
+
+    def start(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
+        return self.airflow.api.trigger(dag_id, conf)
+
+    def scheduled(self, dag_id: str) -> str:
+        """Unpause a DAG; returns the run that the scheduler then makes."""
+        self.airflow.api.unpause(dag_id)
+        deadline = time.monotonic() + RUN_LIMIT
+        while not (run_ids := self.airflow.api.run_ids(dag_id)):
+            assert time.monotonic() < deadline, f"{dag_id} is not scheduled"
+            time.sleep(0.3)
+        return run_ids[0]
+
+    def states(self, dag_id: str, run_id: str) -> dict[str, str]:
+        """Of each task that is not mapped."""
+        instances = self.airflow.api.task_instances(dag_id, run_id)
+        return {each["task_id"]: each["state"] for each in instances if each["map_index"] < 0}
+
+    def mapped_states(self, dag_id: str, run_id: str) -> list[str]:
+        """Of all instances of mapped tasks, sorted."""
+        instances = self.airflow.api.task_instances(dag_id, run_id)
+        return sorted(each["state"] for each in instances if each["map_index"] >= 0)
+
+    def watch(self, dag_id: str, run_id: str) -> SeenRun:
+        """Wait for the end of a run, noting what its tasks tell before they are over."""
+        api = self.airflow.api
+        early_ids: dict[str, str] = {}
+        deadline = time.monotonic() + RUN_LIMIT
+        while (state := api.dag_run(dag_id, run_id)["state"]) not in FINISHED:
+            assert time.monotonic() < deadline, f"{dag_id} is still {state}"
+            for task_id, task_state in self.states(dag_id, run_id).items():
+                is_on = task_state in ("running", "deferred") and task_id not in early_ids
+                if is_on and (execution_id := api.xcom(dag_id, run_id, task_id, "id")):
+                    early_ids[task_id] = execution_id
+            time.sleep(0.3)
+        states = self.states(dag_id, run_id)
+        return SeenRun(
+            state=state,
+            states=states,
+            results={task_id: api.xcom(dag_id, run_id, task_id) for task_id in states},
+            links={task_id: api.extra_links(dag_id, run_id, task_id).get("Open execution") for task_id in states},
+            early_ids=early_ids,
+            errors={
+                task_id: [line for line in api.log_lines(dag_id, run_id, task_id, 1) if line.get("level") == "error"]
+                for task_id, state in states.items()
+                if state == "failed"
+            },
+        )
+
+    def wait_for_task(self, dag_id: str, run_id: str, task_id: str) -> None:
+        deadline = time.monotonic() + RUN_LIMIT
+        while (states := self.states(dag_id, run_id)).get(task_id) not in OVER:
+            assert time.monotonic() < deadline, f"{task_id} is still {states.get(task_id)}"
+            time.sleep(0.3)
+
+    def events(self) -> list[dict[str, Any]]:
+        """Every trigger event that Code Stream holds."""
+        login, password = next(iter(seed.CODE_STREAM_USERS.items()))
+        with CodeStreamClient(f"{self.sandbox.url}/code_stream", username=login, password=password) as client:
+            return [event for kind in EVENT_TYPES for event in client.list_events(kind)]
+
+    def changes(self, system: str | None = None) -> list[str]:
+        """Every request since the last reset that changes something, in order: system, method, path and query."""
+        requests = self.sandbox.get("requests", **({"system": system} if system else {}))
+        return [
+            f"{entry['system']} {entry['method']} {entry['path']}?{entry['query']}".rstrip("?")
+            for entry in requests
+            if entry["method"] != "GET" and not re.search(r"/csp/|/iaas/api/login", entry["path"])
+        ]
