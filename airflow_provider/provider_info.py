@@ -49,6 +49,7 @@ _FIELDS: dict[str, dict[str, Any]] = {
         "iam_url": _text("IAM URL", "default: that of the region", format="url"),
         "domain_name": _text("Account", "of the IAM user, with token authentication"),
         "security_token": _text("Security token", "of a temporary access key", format="password"),
+        "ui_url": _text("URL of a release", "template of the link to it, with {id}, {pipeline_id} and {base}"),
     },
     "cocktail": {
         "auth_header": _text("Header of the token", "default Authorization"),
@@ -56,6 +57,7 @@ _FIELDS: dict[str, dict[str, Any]] = {
         "api_prefix": _text("API prefix", "default /v1"),
         "paths": _text("Paths", "JSON object: other paths for run, status, list, cancel, log, build", format="json"),
         "headers": _text("More headers", "JSON object, sent with every request", format="json"),
+        "ui_url": _text("URL of a build run", "template of the link to it, with {id}, {build_seq} and {base}"),
     },
     "quay": {
         "api_prefix": _text("API prefix", "default /api/v1"),

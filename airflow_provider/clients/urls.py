@@ -40,5 +40,19 @@ def query(params: Params | None) -> str:
     return "&".join(pairs)
 
 
+def page(template: str | None, base_url: str, ref: Mapping[str, str]) -> str | None:
+    """The URL where a person can look at an execution; ``None`` where no page or a text that it needs is known.
+
+    :param template: with ``{base}`` and the names of texts of the reference, such as ``{id}``.
+    """
+    needed = set(_VARIABLE.findall(template or "")) & {("", name) for name in ref}
+    if not template or any(not ref[name] for _, name in needed):
+        return None
+    filled = template.replace("{base}", base_url)
+    for _, name in needed:
+        filled = filled.replace(f"{{{name}}}", quote(ref[name], safe="~"))
+    return filled
+
+
 def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

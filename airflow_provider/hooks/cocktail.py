@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from airflow_provider.clients.cocktail import CocktailClient
 from airflow_provider.hooks.base import ReleaseHook
-from airflow_provider.hooks.connection_fields import ConnectionFields, Extras, UrlPath, header_problem, read_object
+from airflow_provider.hooks.connection_fields import (
+    ConnectionFields,
+    Extras,
+    UrlPath,
+    check_template,
+    header_problem,
+    read_object,
+)
 
 
 def _check_header_name(name: str) -> str:
@@ -21,6 +29,7 @@ def _check_header_name(name: str) -> str:
 HeaderName = Annotated[str, AfterValidator(_check_header_name)]
 Paths = Annotated[dict[str, str | None], BeforeValidator(read_object)]
 Headers = Annotated[dict[str, str], BeforeValidator(read_object)]
+LinkTemplate = Annotated[str, AfterValidator(partial(check_template, ("id", "build_seq")))]
 
 
 class CocktailExtras(Extras):
@@ -31,6 +40,7 @@ class CocktailExtras(Extras):
     api_prefix: UrlPath = "/v1"
     paths: Paths = Field(default_factory=dict)
     headers: Headers = Field(default_factory=dict)
+    ui_url: LinkTemplate | None = None
 
     @field_validator("headers")
     @classmethod
@@ -73,5 +83,6 @@ class CocktailHook(ReleaseHook[CocktailClient]):
             api_prefix=extras.api_prefix,
             paths=extras.paths,
             headers=extras.headers,
+            ui_url=extras.ui_url,
             **common,
         )

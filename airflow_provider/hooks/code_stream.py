@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
 from airflow_provider.clients.code_stream import CodeStreamClient
 from airflow_provider.hooks.base import ReleaseHook
-from airflow_provider.hooks.connection_fields import ConnectionFields, Extras, Url, UrlPath
+from airflow_provider.hooks.connection_fields import ConnectionFields, Extras, Url, UrlPath, check_template
 
-
-def _check_template(template: str) -> str:
-    if not template.startswith(("http://", "https://", "{base}")) or "{id}" not in template:
-        raise ValueError("must begin with http://, https:// or {base}, and hold {id}")
-    return template
-
-
-LinkTemplate = Annotated[str, AfterValidator(_check_template)]
+LinkTemplate = Annotated[str, AfterValidator(partial(check_template, ("id",)))]
 
 
 class CodeStreamExtras(Extras):

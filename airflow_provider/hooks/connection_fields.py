@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
@@ -40,6 +41,19 @@ def check_path(path: str) -> str:
     if "://" in path or re.search(r"[?#\s]", path):
         raise ValueError("must be a path, without host, query and blanks")
     return path
+
+
+def check_template(names: Collection[str], template: str) -> str:
+    """Refuse a template of links that would not lead to an execution.
+
+    :param names: of the texts that it may hold beside ``{base}``; it needs one of them.
+    """
+    if not template.startswith(("http://", "https://", "{base}")):
+        raise ValueError("must begin with http://, https:// or {base}")
+    held = set(re.findall(r"\{(\w*)\}", template)) - {"base"}
+    if not held or not held <= set(names):
+        raise ValueError(f"must hold {' or '.join(f'{{{name}}}' for name in names)}, and nothing else in braces")
+    return template
 
 
 Url = Annotated[str, AfterValidator(check_url)]

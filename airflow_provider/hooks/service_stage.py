@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from functools import partial
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from airflow_provider.clients.service_stage import ServiceStageClient
 from airflow_provider.hooks.base import ReleaseHook
-from airflow_provider.hooks.connection_fields import ConnectionFields, Extras, Url
+from airflow_provider.hooks.connection_fields import ConnectionFields, Extras, Url, check_template
+
+LinkTemplate = Annotated[str, AfterValidator(partial(check_template, ("id", "pipeline_id")))]
 
 
 class ServiceStageExtras(Extras):
@@ -20,6 +23,7 @@ class ServiceStageExtras(Extras):
     iam_url: Url | None = None
     security_token: str | None = None
     domain_name: str | None = None
+    ui_url: LinkTemplate | None = None
 
 
 class ServiceStageHook(ReleaseHook[ServiceStageClient]):
@@ -71,6 +75,7 @@ class ServiceStageHook(ReleaseHook[ServiceStageClient]):
             region=extras.region,
             project_id=extras.project_id,
             iam_url=extras.iam_url,
+            ui_url=extras.ui_url,
             **credentials,
             **common,
         )

@@ -109,7 +109,12 @@ OF_ONE_SYSTEM: list[tuple[str, str, dict[str, Any]]] = [
         {"login": None, "password": None, "extra": {"refresh_token": SECRET, "domain": "corp"}},
     ),
     ("code_stream", "extra `ui_url`", {"extra": {"ui_url": "https://vra.example.com/executions"}}),
-    ("code_stream", "extra `ui_url`", {"extra": {"ui_url": "javascript:alert('{id}')"}}),
+    ("code_stream", "extra `ui_url`", {"extra": {"ui_url": "{base}/{id}/{name}"}}),
+    *(
+        (system, "extra `ui_url`", {"extra": {"ui_url": template}})
+        for system in ("code_stream", "service_stage", "cocktail")
+        for template in ("javascript:alert('{id}')", "https://ui.example.com/", "{base}/{repository}")
+    ),
     ("code_stream", "extra `api_version`", {"extra": {"api_version": ["2019-10-17"]}}),
     ("service_stage", "login", {"login": None}),
     ("service_stage", "login", {"login": "ACCESS KEY\n"}),

@@ -52,6 +52,7 @@ class CocktailBase(ReleaseClient):
         api_prefix: str = "/v1",
         paths: Mapping[str, str | None] | None = None,
         headers: Mapping[str, str] | None = None,
+        ui_url: str | None = None,
         timeout: float = 30.0,
         verify: bool | str = True,
         max_connections: int = 8,
@@ -77,6 +78,7 @@ class CocktailBase(ReleaseClient):
         self.transport.auth = HeaderAuth(auth_header, f"{auth_scheme} {token}".strip())
         self._token_end = answers.token_end(token)
         self._paths = Paths(api_prefix, paths or {})
+        self._ui_url = ui_url
 
     # --- calls
 

@@ -24,6 +24,7 @@ from airflow_provider.clients.cocktail.executions import (
     reference,
     state_of,
 )
+from airflow_provider.clients.urls import page
 from airflow_provider.exceptions import (
     BadRequestError,
     Call,
@@ -48,6 +49,7 @@ class CocktailClient(CocktailCatalog):
     :param paths: other templates for some of ``paths.DEFAULTS``, with ``{build_seq}`` or
         ``{build_run_seq}``; ``None`` or "" says that the installation does not publish that one.
     :param headers: sent with every request.
+    :param ui_url: of a build run's page, with ``{base}``, ``{build_seq}`` and ``{id}``; default: none is known.
     :raises ConnectionConfigError: one of these values cannot be used.
     """
 
@@ -87,7 +89,7 @@ class CocktailClient(CocktailCatalog):
             if answers.build_error_number(error.code) != "006":
                 raise
             raise NotFoundError(f"the server could not read build_seq {build_seq}", call=error.call) from None
-        execution = execution_of(run, reference("", build_seq, tag_name or ""))
+        execution = self._execution(run, reference("", build_seq, tag_name or ""))
         if execution.state is ExecutionState.SUCCEEDED:
             # The vendor's own example shows DONE here, for a build that takes a minute: only a later read is final.
             return replace(execution, state=ExecutionState.RUNNING, finished_at=None)
@@ -168,7 +170,7 @@ class CocktailClient(CocktailCatalog):
     def look(self, ref: ExecutionRef) -> Execution:
         run_seq = self._run_seq(ref)
         run = self._find_run(run_seq, ref.get("build_seq", ""))
-        execution = execution_of(run, ref)
+        execution = self._execution(run, ref)
         if state_of(run) is ExecutionState.FAILED and (canceling := self._canceling_run(execution)):
             return replace(execution, state=ExecutionState.CANCELED, message=f"canceled by build run {canceling}")
         return execution
@@ -209,7 +211,11 @@ class CocktailClient(CocktailCatalog):
                 f"build runs {numbers} all carry the marker of this start: which one to follow is for a person to say",
                 call=Call(system=SYSTEM),
             )
-        return execution_of(ours[0], reference("", build_seq, str(intent.get("tag") or ""))) if ours else None
+        return self._execution(ours[0], reference("", build_seq, str(intent.get("tag") or ""))) if ours else None
+
+    def _execution(self, run: Json, ref: ExecutionRef) -> Execution:
+        execution = execution_of(run, ref)
+        return replace(execution, url=page(self._ui_url, self.transport.base_url, execution.ref))
 
     # --- inside: finding runs
 
@@ -255,7 +261,7 @@ class CocktailClient(CocktailCatalog):
         if run is None or state_of(run) is ExecutionState.FAILED:
             return None
         try:
-            return execution_of(run, ref)
+            return self._execution(run, ref)
         except BadRequestError as error:
             return error
 

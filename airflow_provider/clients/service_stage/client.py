@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,6 +31,7 @@ from airflow_provider.clients.service_stage.states import (
     triggered_at,
 )
 from airflow_provider.clients.transport import ATTEMPTS, Transport
+from airflow_provider.clients.urls import page
 from airflow_provider.exceptions import (
     Call,
     ConflictError,
@@ -51,6 +53,7 @@ class ServiceStageClient(ReleaseTaskCalls):
     :param iam_url: default: the IAM endpoint of ``region``.
     :param access_key: AK, with ``secret_key`` and, for temporary keys, ``security_token``.
     :param username: IAM user, with ``password`` and ``domain_name`` (the account); instead of an access key.
+    :param ui_url: of an execution's page, with ``{base}``, ``{pipeline_id}`` and ``{id}``; default: none is known.
     :param timeout: seconds for one attempt.
     :param verify: ``True``, ``False`` or the path of a CA bundle.
     :param max_connections: connections at once.
@@ -74,6 +77,7 @@ class ServiceStageClient(ReleaseTaskCalls):
         username: str | None = None,
         password: str | None = None,
         domain_name: str | None = None,
+        ui_url: str | None = None,
         timeout: float = 30.0,
         verify: bool | str = True,
         max_connections: int = 8,
@@ -104,6 +108,7 @@ class ServiceStageClient(ReleaseTaskCalls):
         )
         super().__init__(transport)
         transport.auth, self._learn_project_id = credentials.set_up(transport, attempts)
+        self._ui_url = ui_url
         self._approvals: dict[str, list[str]] = {}
         self._changed: set[tuple[str, str, str, bool]] = set()
 
@@ -161,7 +166,7 @@ class ServiceStageClient(ReleaseTaskCalls):
             "triggered_before": triggered_at(item),
             "since": f"{since:.3f}",
         }
-        return execution(ref, Sighting(reply, certain=True))
+        return self._with_url(execution(ref, Sighting(reply, certain=True)))
 
     def stop(self, name_or_id: str) -> Execution:
         """Stop what a release task does now; one that is paused or over counts as stopped, even if it ends meanwhile.
@@ -260,7 +265,10 @@ class ServiceStageClient(ReleaseTaskCalls):
         seen = execution(ref, sighting, has_changed=key in self._changed, approvals=self._approvals_of(ref, sighting))
         if seen.state.is_terminal:
             self._changed.discard(key)
-        return seen
+        return self._with_url(seen)
+
+    def _with_url(self, seen: Execution) -> Execution:
+        return replace(seen, url=page(self._ui_url, self.transport.base_url, seen.ref))
 
     def _approvals_of(self, ref: ExecutionRef, sighting: Sighting) -> list[str]:
         """The tasks that may wait for an approval; asked once for each wait, and never a reason to fail it."""
