@@ -6,10 +6,12 @@ import re
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, FastAPI, HTTPException, Query
+from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from starlette.types import ASGIApp, Message
 
 from airflow_provider.sandbox.core.world import World
+from airflow_provider.sandbox.page import execution_page
 
 
 class _Body(BaseModel):
@@ -125,6 +127,14 @@ def add_control(app: FastAPI, world: World) -> None:
         with world.lock:
             world.tick()
             return [{"system": name} | each for name in names for each in world.systems[name].executions()]
+
+    @control.get("/executions/{system}/{execution_id:path}", response_class=HTMLResponse)
+    def show(system: str, execution_id: str) -> str:
+        """One execution, as a page for people."""
+        found = next((each for each in executions(system) if each["id"] == execution_id), None)
+        if found is None:
+            raise HTTPException(404, f"{system} has no execution {execution_id!r}")
+        return execution_page(found)
 
     @control.post("/executions/{system}/{execution_id:path}")
     def force_state(system: str, execution_id: str, body: StateBody) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import Any
@@ -221,6 +222,34 @@ def test_an_unknown_execution_cannot_be_forced(
 ) -> None:
     reply = requests.post(f"{sandbox.url}/_sandbox/executions/{path}", json={"state": state}, timeout=5)
     assert reply.status_code == status
+
+
+def test_an_execution_has_a_page_that_shows_its_states_with_times_and_its_cancels(
+    sandbox: SandboxServer, control: Control
+) -> None:
+    marker = "<b>bold</b>"
+    bearer = headers(sandbox)
+    start(sandbox, bearer, marker)
+    (execution,) = started(control, marker)
+    page = f"{sandbox.url}/_sandbox/executions/code_stream/{execution['id']}"
+    assert "<p>none</p>" in requests.get(page, timeout=5).text
+    cancel = f"{sandbox.url}/code_stream/codestream/api/executions/{execution['id']}?action=cancel"
+    requests.post(cancel, headers=bearer, json={}, timeout=5).raise_for_status()
+    (execution,) = until(lambda: started(control, marker), lambda found: found[0]["state"] == "CANCELED")
+    reply = requests.get(page, timeout=5)
+    assert reply.headers["content-type"] == "text/html; charset=utf-8"
+    assert f"code_stream pipeline execution {execution['id']}: {execution['state']}" in reply.text
+    for entry in execution["states"]:
+        moment = datetime.fromtimestamp(entry["at"], UTC)
+        assert f"{moment:%Y-%m-%d %H:%M:%S} UTC</th><td>{entry['state']}<" in reply.text
+    assert "cancel received" in reply.text
+    assert "&lt;b&gt;bold" in reply.text
+    assert marker not in reply.text
+
+
+@pytest.mark.parametrize(("where", "status"), [("code_stream/nobody", 404), ("nosystem/1", 400)])
+def test_a_page_of_nothing_is_refused(sandbox: SandboxServer, where: str, status: int) -> None:
+    assert requests.get(f"{sandbox.url}/_sandbox/executions/{where}", timeout=5).status_code == status
 
 
 def test_an_unknown_state_cannot_be_forced(sandbox: SandboxServer, control: Control) -> None:
