@@ -1,0 +1,218 @@
+"""Many waits, one poll: through the real trigger in one event loop, over HTTP to the sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airflow_provider.hooks.cocktail import CocktailHook
+from airflow_provider.hooks.code_stream import CodeStreamHook
+from airflow_provider.triggers import execution, poller
+from airflow_provider.triggers.execution import ExecutionTrigger
+from airflow_provider.waiting import Ending, Outcome, Wait
+from tests.systems import define_connection
+
+PIPELINES = 12
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Polls ten times as fast as production may."""
+    monkeypatch.setattr(poller, "FASTEST", 0.1)
+    monkeypatch.setattr(poller, "GATHER", 0.02)
+    monkeypatch.setattr(poller, "LINGER", 0.3)
+
+
+def start_pipelines(count: int) -> list[dict[str, str]]:
+    with CodeStreamHook().get_conn() as client:
+        pipeline_id = client.find_pipeline("Deploy shop", "retail")["id"]
+        return [client.run_pipeline(pipeline_id, inputs={"tag": "1"}).ref for _ in range(count)]
+
+
+def start_build() -> dict[str, str]:
+    with CocktailHook().get_conn() as client:
+        return client.run_build(12, tag_name="1.4.2").ref
+
+
+def trigger(ref: dict[str, str], **arguments: Any) -> ExecutionTrigger:
+    system = ref["system"]
+    made = ExecutionTrigger(
+        **{"system": system, "conn_id": f"{system}_default", "ref": ref, "poll_interval": 0.2, **arguments}
+    )
+    _, kwargs = made.serialize()
+    return ExecutionTrigger(**kwargs)
+
+
+async def outcome_of(waiting: ExecutionTrigger) -> Outcome:
+    async for event in waiting.run():
+        return Outcome.from_event(event.payload)
+    raise AssertionError("the trigger ended without an event")
+
+
+def outcomes(*waits: ExecutionTrigger) -> list[Outcome]:
+    async def all_of_them() -> list[Outcome]:
+        return await asyncio.gather(*(outcome_of(wait) for wait in waits))
+
+    return asyncio.run(all_of_them())
+
+
+def threads() -> set[str]:
+    return {thread.name for thread in threading.enumerate() if thread.name.startswith("poll-")}
+
+
+def until(look: Callable[[], bool], seconds: float = 5.0) -> None:
+    end = time.monotonic() + seconds
+    while not look():
+        assert time.monotonic() < end, "it did not come true"
+        time.sleep(0.02)
+
+
+def test_many_waits_share_one_login_and_each_gets_its_own_answer(systems):
+    refs = start_pipelines(PIPELINES)
+    systems.force("code_stream", refs[3]["id"], "FAILED")
+    before = len(systems.requests("code_stream", path="/login"))
+    ended = outcomes(*(trigger(ref) for ref in refs))
+    assert [outcome.execution["id"] for outcome in ended] == [ref["id"] for ref in refs]
+    assert [outcome.is_success for outcome in ended] == [index != 3 for index in range(PIPELINES)]
+    assert len(systems.requests("code_stream", path="/login")) - before == 2  # the two steps of one login
+
+
+def test_a_token_that_expires_meanwhile_costs_one_login_for_all_waits(systems):
+    systems.reset(speed=5)
+    refs = start_pipelines(PIPELINES)
+    before = len(systems.requests("code_stream", path="/iaas/api/login"))
+    systems.fault("code_stream", "expire_token", method="GET", path="/executions", after=2)
+    assert all(outcome.is_success for outcome in outcomes(*(trigger(ref) for ref in refs)))
+    assert len(systems.requests("code_stream", path="/iaas/api/login")) - before == 2  # at first, and once renewed
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [{"fault": "status", "status": 503}],
+        [{"fault": "html"}],
+        [{"fault": "truncate"}],
+        [{"fault": "reset_before"}, {"fault": "reset_after"}],
+    ],
+    ids=["5xx", "html", "truncated", "resets"],
+)
+def test_a_vendor_that_is_down_for_a_while_ends_no_wait(systems, faults):
+    ref = start_build()
+    for fault in faults:
+        systems.fault("cocktail", method="GET", path="/build/run/", times=2, **fault)
+    (outcome,) = outcomes(trigger(ref))
+    assert outcome.is_success
+
+
+@pytest.mark.parametrize("named", ["1", "date"])
+def test_a_moment_that_the_vendor_names_is_kept_by_the_whole_connection(systems, named):
+    from email.utils import formatdate
+
+    ref = start_build()
+    retry_after = "2" if named == "1" else formatdate(time.time() + 2.9, usegmt=True)
+    systems.fault(
+        "cocktail", "status", method="GET", path="/build/run/", status=429, headers={"Retry-After": retry_after}
+    )
+    (outcome,) = outcomes(trigger(ref))
+    assert outcome.is_success
+    looks = systems.requests("cocktail", method="GET", path="/build/run/")
+    throttled = next(index for index, look in enumerate(looks) if look["status"] == 429)
+    assert looks[throttled + 1]["time"] - looks[throttled]["time"] >= 1.8
+
+
+def test_failing_looks_end_the_wait_when_the_error_budget_is_spent_and_cancel_nothing(systems, monkeypatch):
+    monkeypatch.setattr(execution, "Wait", functools.partial(Wait, error_budget=0.5))
+    ref = start_build()
+    systems.fault("cocktail", "status", method="GET", status=503, probability=1.0)
+    (outcome,) = outcomes(trigger(ref))
+    assert outcome.ending is Ending.LOST
+    assert outcome.cause == "ServerUnavailableError"
+    assert systems.executions("cocktail")[-1]["cancels"] == []
+
+
+def test_the_deadline_is_kept_by_the_wall_clock(systems):
+    systems.reset(speed=0.1)
+    ref = start_build()
+    started = time.time()
+    (outcome,) = outcomes(trigger(ref, deadline=started + 0.8, poll_interval=60.0))
+    assert outcome.ending is Ending.DEADLINE
+    assert 0.7 <= time.time() - started < 3
+    assert systems.executions("cocktail")[-1]["cancels"] == []
+
+
+def test_client_threads_and_poll_are_gone_when_the_last_wait_has_left(systems):
+    async def wait_and_leave() -> None:
+        assert (await outcome_of(trigger(start_build()))).is_success
+        assert threads()
+        shared = poller.shared_poller("cocktail", "cocktail_default")
+        for _ in range(100):
+            if shared.ended:
+                break
+            await asyncio.sleep(0.05)
+        assert shared.ended
+
+    asyncio.run(wait_and_leave())
+    until(lambda: not threads())
+
+
+def test_a_new_wait_is_looked_at_soon_although_the_others_look_rarely(systems):
+    systems.reset(speed=0.1)
+    slow_ref = start_build()
+
+    async def join_late() -> float:
+        slow = asyncio.create_task(outcome_of(trigger(slow_ref, poll_interval=60.0)))
+        await asyncio.sleep(0.5)
+        systems.force("cocktail", slow_ref["id"], "DONE")
+        joined = time.monotonic()
+        assert (await outcome_of(trigger(slow_ref, poll_interval=60.0))).is_success
+        slow.cancel()
+        return time.monotonic() - joined
+
+    assert asyncio.run(join_late()) < 2
+
+
+def test_a_connection_that_is_missing_ends_the_wait_with_its_name(systems):
+    (outcome,) = outcomes(trigger(start_build(), conn_id="nowhere"))
+    assert outcome.ending is Ending.LOST
+    assert "nowhere" in outcome.error
+
+
+def test_one_connection_in_trouble_does_not_hold_up_another(systems):
+    ref = start_build()
+    define_connection("cocktail_down", conn_type="cocktail", host="http://127.0.0.1:9", password="none")
+
+    async def both() -> None:
+        down = asyncio.create_task(outcome_of(trigger(ref, conn_id="cocktail_down")))
+        assert (await outcome_of(trigger(ref))).is_success
+        assert not down.done()
+        down.cancel()
+
+    asyncio.run(both())
+
+
+def test_credentials_never_enter_the_arguments_of_a_trigger(systems):
+    _, kwargs = trigger(start_build()).serialize()
+    assert "sandbox-cocktail-token" not in repr(kwargs)
+
+
+def test_one_answer_that_trips_the_client_ends_no_other_wait(systems, monkeypatch):
+    ref = start_build()
+    from airflow_provider.clients.cocktail import CocktailClient
+
+    real, calls = CocktailClient.fetch, []
+
+    def trip_once(self, refs):
+        calls.append(refs)
+        if len(calls) == 1:
+            raise KeyError("unforeseen")
+        return real(self, refs)
+
+    monkeypatch.setattr(CocktailClient, "fetch", trip_once)
+    (outcome,) = outcomes(trigger(ref))
+    assert outcome.is_success
