@@ -28,6 +28,14 @@ class Released:
 
 
 @dataclass
+class FailedBuild:
+    """A train whose first step fails."""
+
+    run: SeenRun
+    changes: list[str]
+
+
+@dataclass
 class BadDay:
     """Failed events are rerun, and meanwhile a release fails in its last step; ``events`` are the seeded ones."""
 
@@ -71,3 +79,10 @@ def bad_day(stage: Stage, released: Released) -> BadDay:
         release=stage.watch("release_train", train_id),
         changes=stage.changes(),
     )
+
+
+@pytest.fixture(scope="session")
+def failed_build(stage: Stage, bad_day: BadDay) -> FailedBuild:
+    stage.reset()
+    run = stage.watch("release_train", stage.start("release_train", {"build": 14}))
+    return FailedBuild(run, stage.changes())

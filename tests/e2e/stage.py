@@ -14,7 +14,7 @@ from demo.airflow_api import FINISHED
 from demo.airflow_server import AirflowServer
 from demo.sandbox_server import SandboxServer
 
-SPEED = 4.0
+SPEED = 8.0
 RUN_LIMIT = 180.0
 EVENT_TYPES = ("docker", "git", "gerrit")
 OVER = ("success", "failed", "skipped", "upstream_failed")

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from airflow_provider.sandbox import seed
-from tests.e2e.conftest import TAG, BadDay, Released
+from tests.e2e.conftest import TAG, BadDay, FailedBuild, Released
 
 BUILD, SCAN, PROMOTE, DEPLOY, RELEASE = "build_image", "scan_image", "promote_tag", "deploy", "release"
 IN_A_SYSTEM = (BUILD, "wait_for_tag", SCAN, PROMOTE, "find_push_event", DEPLOY, RELEASE)
@@ -81,3 +81,15 @@ def test_a_release_that_fails_is_rolled_back_and_the_run_is_failed(bad_day: BadD
 def test_a_failed_release_is_started_once_and_rolled_back_once(bad_day: BadDay) -> None:
     actions = [change.rpartition("action_id=")[2] for change in bad_day.changes if change.startswith("service_stage")]
     assert actions == ["start", "rollback"]
+
+
+def test_a_train_stops_where_it_failed_and_rolls_nothing_back(failed_build: FailedBuild) -> None:
+    states = failed_build.run.states
+    assert {task_id: states[task_id] for task_id in (BUILD, PROMOTE, RELEASE, "roll_back")} == {
+        BUILD: "failed",
+        PROMOTE: "upstream_failed",
+        RELEASE: "upstream_failed",
+        "roll_back": "skipped",
+    }
+    assert failed_build.run.state == "failed"
+    assert [change.split("?")[0] for change in failed_build.changes] == ["cocktail POST /cocktail/v1/build/run/14"]
