@@ -97,6 +97,10 @@ class StartOperator(WaitingOperator):
         """Whether a success must come back to the worker: to be verified, or because Airflow does more there."""
         return bool(self.outlets)
 
+    def is_known(self, ref: ExecutionRef) -> bool:
+        """Whether the execution itself is known; if not, the worker looks for it for a while before it defers."""
+        return True
+
     def verify(self, result: Mapping[str, Any]) -> None:
         """Refuse a success that is none; raises ``ExecutionFailed``."""
 
@@ -252,15 +256,15 @@ class StartOperator(WaitingOperator):
         self, context: Context, client: ReleaseClient, record: StartRecord, execution: Execution
     ) -> dict[str, Any]:
         deadline = self.deadline_from(record.started)
-        is_late = deadline is not None and time.time() >= deadline
-        if self.deferrable and record.crashes <= MOST_CRASHES and not execution.state.is_terminal and not is_late:
-            self.defer_wait(execution.ref, deadline, **self._trigger_arguments(record.marker))
+        may_defer = self.deferrable and record.crashes <= MOST_CRASHES
         wait = Wait(execution.ref, self.poll_interval, deadline, self.on_waiting == "fail")
         for _, outcome in self.looks(client, wait, execution):
             if outcome:
                 break
             if wait.last and wait.ref != record.ref:
                 self._remember(context, record, wait.last)
+            if may_defer and (self.is_known(wait.ref) or time.time() > record.started + SETTLING):
+                self.defer_wait(wait.ref, deadline, **self._trigger_arguments(record.marker))
         if outcome.execution:
             self.publish(context, outcome.execution)
         if outcome.ending is Ending.DEADLINE:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider.execution import Execution, ExecutionState
+from airflow_provider.execution import ExecutionState
 from airflow_provider.operators.acting import ActOperator
 from airflow_provider.operators.base import StartOperator
 from airflow_provider.operators.connected import ReleaseOperator
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from airflow_provider.clients.base import Intent
     from airflow_provider.clients.code_stream import CodeStreamClient
+    from airflow_provider.execution import Execution, ExecutionRef
 
 
 class CodeStreamRunPipelineOperator(StartOperator):
@@ -114,9 +115,11 @@ class CodeStreamRerunEventOperator(StartOperator):
         return client.before_rerun(self.event_type, self.event_id, "resume")
 
     def start(self, client: CodeStreamClient, intent: Intent) -> Execution:
-        client.rerun_event(self.event_type, self.event_id, intent["action"])
-        # Whether the event shows its new execution already, the wait finds out: after the start nothing may fail.
-        return Execution(client.awaited_by(intent), ExecutionState.QUEUED, status="")
+        event = client.rerun_event(self.event_type, self.event_id, intent["action"])
+        return client.follow_rerun(intent, event)
+
+    def is_known(self, ref: ExecutionRef) -> bool:
+        return ref["kind"] == "execution"
 
 
 class CodeStreamTriggerGerritOperator(ReleaseOperator):

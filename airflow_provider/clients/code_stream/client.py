@@ -162,6 +162,19 @@ class CodeStreamClient(CodeStreamApi):
         texts = {name: as_text(intent.get(name)) for name in names}
         return {"system": self.system, "kind": "rerun", "id": str(intent["event_id"]), **texts}
 
+    def follow_rerun(self, intent: Intent, event: Json) -> Execution:
+        """What a rerun led to, as far as the answer to it tells: asks for nothing more, so that nothing can fail.
+
+        :param event: the answer, which may still point to the old execution.
+        """
+        ref = self.awaited_by(intent)
+        if not has_moved(event, ref):
+            return Execution(ref, ExecutionState.QUEUED, status="")
+        execution_id = linked_execution(event)
+        return Execution(
+            execution_ref(execution_id), ExecutionState.QUEUED, status="", url=self.execution_url(execution_id)
+        )
+
     def _check_over(self, execution: Execution, action: str) -> None:
         may_go_on = action == "resume" and execution.state is ExecutionState.PAUSED
         if not execution.state.is_terminal and not may_go_on:
