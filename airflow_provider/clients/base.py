@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
+from airflow_provider.clients.memory import Receipts, has_changed
 from airflow_provider.clients.transport import Transport
 from airflow_provider.exceptions import (
     BadRequestError,
@@ -33,6 +34,7 @@ class ReleaseClient(ABC):
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
+        self._receipts: Receipts[Any] = Receipts()
 
     def __enter__(self) -> Self:
         return self
@@ -67,11 +69,20 @@ class ReleaseClient(ABC):
     def fetch(self, refs: Sequence[ExecutionRef]) -> list[Observation | None]:
         """Look many up in as few requests as the API allows: for each, in order, the execution or its own error.
 
-        ``None`` says that nothing has changed since this client last told of it.
+        ``None`` says that nothing has changed since this client last told of it: to whoever comes with the reference of
+        the execution that it was told. Any other reference, an equal one too, is answered in full.
 
         :raises ReleasePipelineError: an error that concerns all of them (credentials, network, throttling).
         """
-        return [self._look_or_error(ref) for ref in refs]
+        try:
+            seen = self._fetch(refs)
+        except Exception:
+            self._receipts.forget(refs)
+            raise
+        self._receipts.forget(
+            ref for ref, each in zip(refs, seen, strict=True) if isinstance(each, ReleasePipelineError)
+        )
+        return seen
 
     @abstractmethod
     def cancel(self, ref: ExecutionRef, reason: str) -> None:
@@ -92,6 +103,19 @@ class ReleaseClient(ABC):
     def bad_request(self, summary: str) -> BadRequestError:
         """An error about an argument, found before anything was sent."""
         return BadRequestError(summary, call=Call(system=self.system))
+
+    def _fetch(self, refs: Sequence[ExecutionRef]) -> list[Observation | None]:
+        """What :meth:`fetch` returns; what is remembered of the waits with an error is forgotten there."""
+        before: list[Execution | None] = self._receipts.values_of(refs)
+        return [self._news(told, self._look_or_error(ref)) for ref, told in zip(refs, before, strict=True)]
+
+    def _news(self, told: Execution | None, seen: Observation) -> Observation | None:
+        """What a wait that was told ``told`` is to be told now, where the client remembers nothing else of it."""
+        if isinstance(seen, ReleasePipelineError):
+            return seen
+        if told and not seen.state.is_terminal and not has_changed(told, seen):
+            return None
+        return self._receipts.hand_out(seen, seen)
 
     def _look_or_error(self, ref: ExecutionRef) -> Observation:
         try:

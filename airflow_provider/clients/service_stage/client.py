@@ -6,17 +6,20 @@ Signing, IAM, error bodies and the meaning of statuses live in the modules besid
 from __future__ import annotations
 
 import functools
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider.clients.base import Intent, Observation, concerns_one_execution
+from airflow_provider.clients.memory import Recent, has_changed
 from airflow_provider.clients.service_stage.actions import action_body
 from airflow_provider.clients.service_stage.calls import ReleaseTaskCalls
 from airflow_provider.clients.service_stage.credentials import HuaweiCredentials
 from airflow_provider.clients.service_stage.errors import read_huawei_error
+from airflow_provider.clients.service_stage.listing import Glance, Listing, decode
 from airflow_provider.clients.service_stage.states import (
     ALLOWED_WHEN,
     IN_PROGRESS,
@@ -42,6 +45,20 @@ from airflow_provider.exceptions import (
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
 KIND = "release"
+
+UNCERTAIN = 10.0
+"""Seconds until the records are asked again where the list and they do not agree yet."""
+UNTIMED = 300.0
+"""Seconds until the records are asked again where a list does not show that a release was triggered again."""
+
+
+@dataclass(slots=True)
+class _Told:
+    """What a wait was told, what the list showed then, and when (monotonic) the list alone no longer will do."""
+
+    execution: Execution
+    glance: Glance | None
+    due: float
 
 
 class ServiceStageClient(ReleaseTaskCalls):
@@ -109,8 +126,8 @@ class ServiceStageClient(ReleaseTaskCalls):
         super().__init__(transport)
         transport.auth, self._learn_project_id = credentials.set_up(transport, attempts)
         self._ui_url = ui_url
-        self._approvals: dict[str, list[str]] = {}
-        self._changed: set[tuple[str, str, str, bool]] = set()
+        self._approvals: Recent[str, list[str]] = Recent()
+        self._changed: Recent[tuple[str, str, str, bool], bool] = Recent()
 
     def check(self) -> str:
         """List the release tasks."""
@@ -215,21 +232,41 @@ class ServiceStageClient(ReleaseTaskCalls):
         self._check_ref(ref)
         return self._look(ref, None)
 
-    def fetch(self, refs: Sequence[ExecutionRef]) -> list[Observation]:
-        """One list for all release tasks; records only where it does not settle what an execution is doing."""
-        if len(refs) < 2:
-            return super().fetch(refs)
-        items = {str(item.get("id")): item for item in self.list_pipelines()}
-        observations: list[Observation] = []
-        for ref in refs:
+    def shared_request(self, ref: ExecutionRef) -> str | None:
+        return "release tasks"
+
+    def _fetch(self, refs: Sequence[ExecutionRef]) -> list[Observation | None]:
+        """One list for all release tasks; records only where it says that something has moved, or is not certain."""
+        listing = self._listing() if len(refs) > 1 else None
+        now = time.monotonic()
+        observations: list[Observation | None] = []
+        for ref, told in zip(refs, self._receipts.values_of(refs), strict=True):
+            glance = listing.glances.get(ref.get("pipeline_id", "")) if listing else None
+            if told and glance == told.glance and now < told.due:
+                observations.append(None)
+                continue
             try:
                 self._check_ref(ref)
-                observations.append(self._look(ref, items.get(ref["pipeline_id"])))
+                item = listing.item(ref["pipeline_id"]) if listing else None
+                observations.append(self._told_now(told, self._look(ref, item), glance))
             except ReleasePipelineError as error:
                 if not concerns_one_execution(error):
                     raise
                 observations.append(error)
         return observations
+
+    def _listing(self) -> Listing:
+        answer = self.transport.request("GET", self._path(""), headers=self._headers(), decode=decode).data
+        if not isinstance(answer, Listing):
+            raise self._unexpected("a list of pipelines", answer)
+        return answer
+
+    def _told_now(self, told: _Told | None, seen: Execution, glance: Glance | None) -> Execution | None:
+        due = time.monotonic() + _seconds_until_next_look(seen, glance)
+        if told and not seen.state.is_terminal and not has_changed(told.execution, seen):
+            told.glance, told.due = glance, due
+            return None
+        return self._receipts.hand_out(seen, _Told(seen, glance, due))
 
     def _look(self, ref: ExecutionRef, item: Mapping[str, Any] | None) -> Execution:
         if not ref["id"]:
@@ -261,10 +298,11 @@ class ServiceStageClient(ReleaseTaskCalls):
         # List and records may lag on their own: what one has shown says nothing about the other.
         key = (ref["pipeline_id"], ref["id"], ref.get("since", ""), sighting.certain)
         if sighting.status != ref.get("status_before", ""):
-            self._changed.add(key)
-        seen = execution(ref, sighting, has_changed=key in self._changed, approvals=self._approvals_of(ref, sighting))
+            self._changed.put(key, True)
+        moved = self._changed.get(key) is not None
+        seen = execution(ref, sighting, has_changed=moved, approvals=self._approvals_of(ref, sighting))
         if seen.state.is_terminal:
-            self._changed.discard(key)
+            self._changed.drop(key)
         return self._with_url(seen)
 
     def _with_url(self, seen: Execution) -> Execution:
@@ -274,14 +312,16 @@ class ServiceStageClient(ReleaseTaskCalls):
         """The tasks that may wait for an approval; asked once for each wait, and never a reason to fail it."""
         pipeline_id = ref["pipeline_id"]
         if sighting.status != "5":
-            self._approvals.pop(pipeline_id, None)
+            self._approvals.drop(pipeline_id)
             return []
-        if pipeline_id not in self._approvals:
+        names = self._approvals.get(pipeline_id)
+        if names is None:
             try:
-                self._approvals[pipeline_id] = self.list_approval_tasks(pipeline_id)
+                names = self.list_approval_tasks(pipeline_id)
             except ReleasePipelineError:
-                self._approvals[pipeline_id] = []
-        return self._approvals.get(pipeline_id, [])
+                names = []
+            self._approvals.put(pipeline_id, names)
+        return names
 
     def cancel(self, ref: ExecutionRef, reason: str) -> None:
         """Stop the release task, but only while this very execution is its last one; ``reason`` has no place to go."""
@@ -357,6 +397,16 @@ class ServiceStageClient(ReleaseTaskCalls):
         if ref.get("kind") != KIND:
             raise self.bad_request(f"kind must be {KIND!r}, but is {ref.get('kind')!r}")
         self._need(ref.get("pipeline_id"), "pipeline_id")
+
+
+def _seconds_until_next_look(seen: Execution, glance: Glance | None) -> float:
+    """How long an unchanged list item means an unchanged execution."""
+    if glance is None:
+        return 0.0
+    may_be_old = seen.state is ExecutionState.QUEUED and bool(seen.id)
+    if may_be_old or seen.status != status_of({"status": glance.status}):
+        return UNCERTAIN
+    return math.inf if glance.tells_time else UNTIMED
 
 
 def _state_of(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,112 @@
+"""What a client remembers from one look to the next, and whom it has told what. No I/O."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Generic, TypeVar
+
+from airflow_provider.execution import Execution, ExecutionRef
+
+LIFETIME = 900.0
+"""Seconds after which something that nobody asks for may be forgotten; after twice as many it is."""
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class Recent(Generic[Key, Value]):
+    """A dict for several threads that forgets by itself what is not asked for any more.
+
+    :param lifetime: seconds, see ``LIFETIME``.
+    """
+
+    def __init__(self, lifetime: float = LIFETIME) -> None:
+        self._lifetime = lifetime
+        self._lock = threading.Lock()
+        self._young: dict[Key, Value] = {}
+        self._old: dict[Key, Value] = {}
+        self._turned = time.monotonic()
+
+    def get(self, key: Key) -> Value | None:
+        return self.get_all([key])[0]
+
+    def get_all(self, keys: Iterable[Key]) -> list[Value | None]:
+        """The values of these keys, in order."""
+        found = []
+        with self._lock:
+            self._turn()
+            for key in keys:
+                value = self._young.get(key)
+                if value is None and (value := self._old.pop(key, None)) is not None:
+                    self._young[key] = value
+                found.append(value)
+        return found
+
+    def put(self, key: Key, value: Value) -> None:
+        with self._lock:
+            self._turn()
+            self._young[key] = value
+
+    def drop(self, key: Key) -> None:
+        with self._lock:
+            self._young.pop(key, None)
+            self._old.pop(key, None)
+
+    def __len__(self) -> int:
+        with self._lock:
+            self._turn()
+            return len(self._young) + len(self._old)
+
+    def _turn(self) -> None:
+        passed = time.monotonic() - self._turned
+        if passed < self._lifetime:
+            return
+        self._old = self._young if passed < 2 * self._lifetime else {}
+        self._young = {}
+        self._turned = time.monotonic()
+
+
+class Receipts(Generic[Value]):
+    """Which waits were told of an execution, and what the client wants to remember for each of them.
+
+    Each telling goes out with a reference object of its own. Only who comes back with that very object was told before:
+    an equal reference may be that of another wait, which knows nothing yet.
+    """
+
+    def __init__(self) -> None:
+        self._kept: Recent[int, tuple[ExecutionRef, Value]] = Recent()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def values_of(self, refs: Iterable[ExecutionRef]) -> list[Value | None]:
+        """What is remembered for each of these waits; ``None`` for one that was told nothing yet."""
+        # The object itself is kept, too: no other one can get its id while it is here.
+        return [kept[1] if kept else None for kept in self._kept.get_all(map(id, refs))]
+
+    def hand_out(self, seen: Execution, value: Value) -> Execution:
+        """What the wait is to be told; after the end of an execution nothing is remembered."""
+        told = replace(seen, ref=dict(seen.ref))
+        if not seen.state.is_terminal:
+            self._kept.put(id(told.ref), (told.ref, value))
+        return told
+
+    def forget(self, refs: Iterable[ExecutionRef]) -> None:
+        """After an error a wait is told everything anew."""
+        for ref in refs:
+            self._kept.drop(id(ref))
+
+
+def has_changed(before: Execution, now: Execution) -> bool:
+    """Whether a wait that was told ``before`` must be told ``now``.
+
+    A list may tell of stages where a single look tells of their tasks: less detail is no change.
+    """
+    if (before.state, before.status, before.message) != (now.state, now.status, now.message):
+        return True
+    steps_before = {step.name: step for step in before.steps}
+    steps_now = {step.name: step for step in now.steps}
+    return steps_before.keys() <= steps_now.keys() and steps_before != steps_now
