@@ -5,6 +5,7 @@ https://docs.cocktailcloud.io/
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.cocktail import answers
 from airflow_provider.clients.cocktail.executions import SYSTEM, Json
 from airflow_provider.clients.cocktail.paths import Paths
-from airflow_provider.clients.transport import ATTEMPTS, Transport
+from airflow_provider.clients.transport import ATTEMPTS, Decoder, Transport
 from airflow_provider.clients.urls import Params
 from airflow_provider.exceptions import (
     AuthenticationError,
@@ -82,8 +83,17 @@ class CocktailBase(ReleaseClient):
 
     # --- calls
 
-    def _send(self, use: str, params: Params | None = None, *, attempts: int | None = None, **values: str) -> Any:
-        return self._exchange(self._paths.method(use), self._paths.fill(use, values), params, attempts=attempts)
+    def _send(
+        self,
+        use: str,
+        params: Params | None = None,
+        *,
+        attempts: int | None = None,
+        decode: Decoder = json.loads,
+        **values: str,
+    ) -> Any:
+        path = self._paths.fill(use, values)
+        return self._exchange(self._paths.method(use), path, params, attempts=attempts, decode=decode)
 
     def _exchange(
         self, method: str, path: str, params: Params | None = None, *, body: Json | None = None, **options: Any

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from airflow_provider.clients.base import Intent, Observation
@@ -24,6 +24,9 @@ from airflow_provider.clients.cocktail.executions import (
     reference,
     state_of,
 )
+from airflow_provider.clients.cocktail.listing import Glance, Runs, decode_runs
+from airflow_provider.clients.cocktail.logs import new_lines
+from airflow_provider.clients.memory import has_changed
 from airflow_provider.clients.urls import page
 from airflow_provider.exceptions import (
     BadRequestError,
@@ -38,6 +41,14 @@ from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
 _LATEST_CANCEL = timedelta(minutes=1)
 """How far the clocks that wrote a run's end and its cancel's begin may be apart."""
+
+
+@dataclass(slots=True)
+class _Told:
+    """What a wait was told, and what the list of runs showed then."""
+
+    execution: Execution
+    glance: Glance | None
 
 
 class CocktailClient(CocktailCatalog):
@@ -175,13 +186,43 @@ class CocktailClient(CocktailCatalog):
             return replace(execution, state=ExecutionState.CANCELED, message=f"canceled by build run {canceling}")
         return execution
 
-    def fetch(self, refs: Sequence[ExecutionRef]) -> list[Observation]:
+    def shared_request(self, ref: ExecutionRef) -> str | None:
+        build_seq = ref.get("build_seq")
+        return f"runs of build {build_seq}" if build_seq else None
+
+    def _fetch(self, refs: Sequence[ExecutionRef]) -> list[Observation | None]:
         sharing = Counter(ref.get("build_seq", "") for ref in refs)
-        listed: dict[str, Json] = {}
-        for build_seq, count in sharing.items():
-            if build_seq and count > 1:
-                listed.update(self._listed(build_seq))
-        return [self._from_list(ref, listed) or self._look_or_error(ref) for ref in refs]
+        lists = {build_seq: self._listed(build_seq) for build_seq, count in sharing.items() if build_seq and count > 1}
+        seen: list[Observation | None] = []
+        for ref, told in zip(refs, self._receipts.values_of(refs), strict=True):
+            runs = lists.get(ref.get("build_seq", ""))
+            glance = runs.glances.get(ref["id"]) if runs else None
+            if told and glance and glance == told.glance:
+                seen.append(None)
+            else:
+                known = self._from_list(ref, runs) if runs and glance else None
+                seen.append(self._told_now(told, known or self._look_or_error(ref), glance))
+        return seen
+
+    def _told_now(self, told: _Told | None, seen: Observation, glance: Glance | None) -> Observation | None:
+        if isinstance(seen, ReleasePipelineError):
+            return seen
+        if told and not seen.state.is_terminal and not has_changed(told.execution, seen):
+            told.glance = glance
+            return None
+        return self._receipts.hand_out(seen, _Told(seen, glance))
+
+    def has_log(self, ref: ExecutionRef) -> bool:
+        return True
+
+    def read_log(self, ref: ExecutionRef, offset: int) -> tuple[list[str], int]:
+        """The logs of the steps that ended; ``offset`` is a set of bits, one for each step that was told already."""
+        try:
+            return new_lines(self.get_build_run_log(ref["id"]), offset)
+        except ReleasePipelineError as error:
+            if not isinstance(error, NotFoundError) and not is_path_missing(error):
+                raise
+            return [], offset
 
     def cancel(self, ref: ExecutionRef, reason: str) -> None:
         run_seq = self._run_seq(ref)
@@ -244,8 +285,17 @@ class CocktailClient(CocktailCatalog):
                 return run
         raise self._not_found("list", f"build {build_seq} has no build run {run_seq}, or no longer")
 
-    def _listed(self, build_seq: str) -> dict[str, Json]:
-        return {answers.number_text(run.get("buildRunSeq")): run for run in self._list_if_published(build_seq)}
+    def _listed(self, build_seq: str) -> Runs | None:
+        params = None if self._paths.names_build("list") else {"buildSeq": build_seq}
+        try:
+            answer = self._send("list", params, decode=decode_runs, build_seq=self._number("build_seq", build_seq))
+        except ReleasePipelineError as error:
+            if is_path_missing(error):
+                return None
+            raise
+        if not isinstance(answer, (Runs, type(None))):
+            raise self._unexpected("list", "the answer is not a list of build runs")
+        return answer
 
     def _list_if_published(self, build_seq: str) -> list[Json]:
         try:
@@ -255,10 +305,10 @@ class CocktailClient(CocktailCatalog):
                 return []
             raise
 
-    def _from_list(self, ref: ExecutionRef, listed: Mapping[str, Json]) -> Observation | None:
-        run = listed.get(ref["id"])
+    def _from_list(self, ref: ExecutionRef, runs: Runs) -> Observation | None:
+        run = self._object("list", runs.run(ref["id"]))
         # A list tells no steps, and a failure is explained by them.
-        if run is None or state_of(run) is ExecutionState.FAILED:
+        if state_of(run) is ExecutionState.FAILED:
             return None
         try:
             return self._execution(run, ref)

@@ -1,0 +1,27 @@
+"""Which lines of a build run's log are new. The text of a step comes at once, when it ended, at the end, or never."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider.clients.cocktail import answers
+
+_ENDED = ("DONE", "ERROR")
+
+
+def new_lines(log: dict[str, Any], told: int) -> tuple[list[str], int]:
+    """The lines of the steps that ended and were not told before.
+
+    :param log: as ``get_build_run_log`` answers.
+    :param told: one bit for each step, by its place.
+    :return: the lines, each step's under its name, and ``told`` with the bits of these steps.
+    """
+    lines: list[str] = []
+    steps = sorted(log.get("buildRunLogs") or [], key=lambda step: answers.number(step.get("stepOrder")) or 0)
+    for place, step in enumerate(steps):
+        text = str(step.get("log") or "")
+        if told >> place & 1 or not text.strip() or str(step.get("stepState")).upper() not in _ENDED:
+            continue
+        lines += [f"{step.get('stepType')}:", *text.rstrip().splitlines()]
+        told |= 1 << place
+    return lines, told
