@@ -1,4 +1,4 @@
-"""Runs a task in real Airflow: serialised, through the task runner and the API server in process, deferred and resumed."""
+"""Runs a task in real Airflow: serialised, through task runner and API server in process, deferred and resumed."""
 
 from __future__ import annotations
 
@@ -45,19 +45,30 @@ class TaskRun:
     error: BaseException | None
 
 
-def run_task(build: Callable[[], Any], *, retries: int = 0) -> TaskRun:
-    """Run the one task that ``build`` makes.
-
-    :param build: called inside a DAG; returns the operator.
-    """
+def run_dag(dag: Any) -> Any:
+    """Run a DAG to its end; returns the DAG run."""
     from airflow.models.serialized_dag import SerializedDagModel
-    from airflow.models.xcom import XComModel
-    from airflow.sdk import DAG
     from airflow.serialization.definitions.dag import SerializedDAG
     from airflow.serialization.serialized_objects import LazyDeserializedDAG
     from airflow.utils.session import create_session
 
     prepare_database()
+    with create_session() as session:
+        lazy = LazyDeserializedDAG.from_dag(dag)
+        SerializedDAG.bulk_write_to_db(BUNDLE, None, [lazy], session=session)
+        SerializedDagModel.write_dag(lazy, bundle_name=BUNDLE, session=session)
+    return dag.test()
+
+
+def run_task(build: Callable[[], Any], *, retries: int = 0) -> TaskRun:
+    """Run the one task that ``build`` makes.
+
+    :param build: called inside a DAG; returns the operator.
+    """
+    from airflow.models.xcom import XComModel
+    from airflow.sdk import DAG
+    from airflow.utils.session import create_session
+
     errors: list[BaseException] = []
     dag_id = f"test_{uuid4().hex[:8]}"
     with DAG(
@@ -66,11 +77,7 @@ def run_task(build: Callable[[], Any], *, retries: int = 0) -> TaskRun:
         default_args={"retries": retries, "on_failure_callback": lambda context: errors.append(context["exception"])},
     ) as dag:
         task = build()
-    with create_session() as session:
-        lazy = LazyDeserializedDAG.from_dag(dag)
-        SerializedDAG.bulk_write_to_db(BUNDLE, None, [lazy], session=session)
-        SerializedDagModel.write_dag(lazy, bundle_name=BUNDLE, session=session)
-    run = dag.test()
+    run = run_dag(dag)
     with create_session() as session:
         ti = run.get_task_instance(task.task_id, session=session)
         rows = session.query(XComModel).filter_by(dag_id=dag_id, task_id=task.task_id).all()

@@ -1,0 +1,59 @@
+"""The README tells the truth: its examples run, its commands exist, its promises name tests that exist."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.airflow_runs import run_dag
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+EXAMPLES = {re.search(r'DAG\("(\w+)"', code)[1]: code for code in blocks("python")}
+MAKE_TARGETS = sorted({target for code in blocks("bash") for target in re.findall(r"^make (\w+)", code, re.MULTILINE)})
+NAMED_TESTS = sorted(set(re.findall(r"`(tests/[\w/]+\.py)(?:::(test_\w+))?", README)))
+
+
+@pytest.mark.parametrize("code", EXAMPLES.values(), ids=EXAMPLES)
+def test_an_example_runs_as_printed(systems, code):
+    from airflow.sdk import DAG
+
+    namespace: dict[str, object] = {}
+    made: list[DAG] = []
+    real_enter = DAG.__enter__
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DAG, "__enter__", lambda dag: (made.append(dag), real_enter(dag))[1])
+        exec(compile(code, "README.md", "exec"), namespace)
+    (dag,) = made
+    assert run_dag(dag).state == "success"
+
+
+@pytest.mark.parametrize("target", MAKE_TARGETS)
+def test_a_command_is_there(target):
+    listed = subprocess.run(["make", "help"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert f"make {target} " in listed
+
+
+@pytest.mark.parametrize(("path", "name"), NAMED_TESTS)
+def test_a_test_that_a_promise_names_is_there(path, name):
+    assert f"def {name}(" in (ROOT / path).read_text() if name else (ROOT / path).exists()
+
+
+def test_every_operator_and_sensor_is_in_a_table():
+    modules = [*ROOT.glob("airflow_provider/operators/*.py"), *ROOT.glob("airflow_provider/sensors/*.py")]
+    public = {
+        name
+        for module in modules
+        for name in re.findall(r"^class ([A-Z]\w+(?:Operator|Sensor))\(", module.read_text(), re.MULTILINE)
+    }
+    bases = {"ReleaseOperator", "WaitingOperator", "StartOperator", "ActOperator", "ReleaseSensor", "KnownSensor"}
+    assert [name for name in sorted(public - bases) if f"`{name}`" not in README] == []
