@@ -6,8 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 import pendulum
-from airflow.sdk import Param, chain, dag, task
+from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, chain, dag, task
 
+from airflow_provider.exceptions import (
+    ReleasePipelineError,
+    ServerUnavailableError,
+    ThrottledError,
+    UnexpectedResponseError,
+)
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
 from airflow_provider.operators.code_stream import CodeStreamRerunEventOperator
 from airflow_provider.operators.quay import QuayPromoteTagOperator
@@ -18,6 +24,14 @@ from airflow_provider.sensors.quay import QuaySecurityScanSensor, QuayTagSensor
 REPOSITORY = "{{ params.repository }}"
 TAG = "{{ params.tag or (dag_run.run_after | ts_nodash) }}"
 DIGEST = "{{ ti.xcom_pull(task_ids='build_image')['outputs']['digest'] }}"
+
+# A retry goes on with the execution of the attempt before. What a system said clearly is final, a failed build too.
+RETRY_POLICY = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(exception=[ServerUnavailableError, ThrottledError, UnexpectedResponseError]),
+        RetryRule(exception=ReleasePipelineError, action=RetryAction.FAIL, reason="what the system said is final"),
+    ]
+)
 
 
 @dag(
@@ -39,7 +53,9 @@ DIGEST = "{{ ti.xcom_pull(task_ids='build_image')['outputs']['digest'] }}"
         "poll_interval": 2,
         "poke_interval": 2,
         "timeout": timedelta(minutes=30),
-        "retries": 0,
+        "retries": 2,
+        "retry_delay": timedelta(seconds=10),
+        "retry_policy": RETRY_POLICY,
     },
     tags=["release", "example"],
     doc_md="""

@@ -6,18 +6,31 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pendulum
-from airflow.sdk import dag, task
+from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule, dag, task
 
+from airflow_provider.exceptions import (
+    NotFoundError,
+    ReleasePipelineError,
+    ServerUnavailableError,
+    ThrottledError,
+    UnexpectedResponseError,
+)
 from airflow_provider.operators.code_stream import CodeStreamRerunEventOperator
 
 if TYPE_CHECKING:
     from airflow_provider.clients.code_stream import CodeStreamClient
 
+# Trouble on the way is tried again; what Code Stream said clearly, a failed execution too, is final.
+RETRY_POLICY = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(exception=[ServerUnavailableError, ThrottledError, UnexpectedResponseError]),
+        RetryRule(exception=ReleasePipelineError, action=RetryAction.FAIL, reason="what Code Stream said is final"),
+    ]
+)
+
 
 def led_to_nothing(client: CodeStreamClient, event: dict[str, Any]) -> bool:
     """Whether an event has no execution, or one that failed or was canceled; what somebody deleted stays deleted."""
-    from airflow_provider.exceptions import NotFoundError
-
     link = event["executionLink"]
     if not link:
         return True
@@ -33,6 +46,14 @@ def led_to_nothing(client: CodeStreamClient, event: dict[str, Any]) -> bool:
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,
+    default_args={
+        "deferrable": True,
+        "poll_interval": 2,
+        "timeout": timedelta(minutes=30),
+        "retries": 2,
+        "retry_delay": timedelta(seconds=10),
+        "retry_policy": RETRY_POLICY,
+    },
     tags=["code stream", "example"],
     doc_md="""
 ### Rerun failed events
@@ -59,9 +80,9 @@ def rerun_failed_events() -> None:
                 if led_to_nothing(client, event)
             ]
 
-    CodeStreamRerunEventOperator.partial(
-        task_id="rerun_event", deferrable=True, poll_interval=2, timeout=timedelta(minutes=30), max_active_tis_per_dag=8
-    ).expand_kwargs(find_failed_events())
+    CodeStreamRerunEventOperator.partial(task_id="rerun_event", max_active_tis_per_dag=8).expand_kwargs(
+        find_failed_events()
+    )
 
 
 rerun_failed_events()
