@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+import math
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider.clients.base import Intent, Observation, concerns_one_execution
+from airflow_provider.clients.memory import has_changed
 from airflow_provider.clients.quay.answers import parse_time
 from airflow_provider.clients.quay.api import QuayApi
 from airflow_provider.clients.quay.executions import (
@@ -26,8 +27,10 @@ from airflow_provider.clients.quay.executions import (
     state_of,
     tag_execution,
 )
+from airflow_provider.clients.quay.lists import Builds, Tags, Told, read_tags
 from airflow_provider.clients.quay.scans import SEVERITIES, Scan, findings_of
 from airflow_provider.exceptions import (
+    BadRequestError,
     Call,
     ConflictError,
     NotFoundError,
@@ -39,20 +42,15 @@ from airflow_provider.exceptions import (
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
 _LISTED = 100
+_WHOLE_EVERY = 600.0
+"""Seconds after which a list of tags is read from its newest to its oldest again: rows shift while pages are read."""
+
 _NOBODYS = "airflow-provider/connection-check"
 """A repository that nobody has: asked for it, Quay refuses a good token (403) otherwise than a bad one (401)."""
 
 _CLOCK_SKEW = 5.0
 _NO_LONGER_CANCELED = ("pushing", "cannot_load")
 """Phases in which no Quay takes a cancel, or which hide the real one."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    """:param complete: whether what is not in ``items`` is not there at all."""
-
-    items: Mapping[str, Json]
-    complete: bool
 
 
 class QuayClient(QuayApi):
@@ -114,20 +112,59 @@ class QuayClient(QuayApi):
             return self._look_at_scan(ref)
         raise self.bad_request(f"kind must be one of {BUILD}, {TAG}, {SCAN}, not {kind!r}")
 
-    def fetch(self, refs: Sequence[ExecutionRef]) -> list[Observation]:
-        """One list a repository for two builds or tags and more; equal references are asked once."""
-        unique = {_key(ref): ref for ref in refs}
-        shared = Counter((ref.get("kind", ""), ref.get("repository", "")) for ref in unique.values())
-        lists = {
-            (kind, repository): self._listed(kind, repository, count)
-            for (kind, repository), count in shared.items()
-            if count > 1 and kind in (BUILD, TAG)
-        }
-        seen: dict[tuple[tuple[str, str], ...], Observation] = {}
-        for key, ref in unique.items():
+    def shared_request(self, ref: ExecutionRef) -> str | None:
+        name = f"{ref.get('kind')}s of {ref.get('repository')}"
+        return f"{name}: {ref.get('digest') or ref.get('tag')}" if ref.get("kind") == SCAN else name
+
+    def _fetch(self, refs: Sequence[ExecutionRef]) -> list[Observation | None]:
+        """One list a repository for two builds or tags and more; what is asked one by one is asked once for equals."""
+        told: list[Told | None] = self._receipts.values_of(refs)
+        sharing: dict[tuple[str, str], list[int]] = {}
+        for place, ref in enumerate(refs):
+            sharing.setdefault((ref.get("kind", ""), ref.get("repository", "")), []).append(place)
+        lists: dict[tuple[str, str], Builds | Tags] = {}
+        for (kind, repository), places in sharing.items():
+            if kind in (BUILD, TAG) and len({_key(refs[place]) for place in places}) > 1:
+                known = [before.known if (before := told[place]) else None for place in places]
+                if listed := self._listed(kind, repository, known):
+                    lists[kind, repository] = listed
+        asked: dict[tuple[tuple[str, str], ...], Observation] = {}
+        seen: list[Observation | None] = []
+        for ref, before in zip(refs, told, strict=True):
             listed = lists.get((ref.get("kind", ""), ref.get("repository", "")))
-            seen[key] = (self._from_list(ref, listed) if listed else None) or self._look_or_error(ref)
-        return [seen[_key(ref)] for ref in refs]
+            if before and listed and listed.is_unchanged(ref, before):
+                seen.append(None)
+                continue
+            found = self._from_list(ref, listed) if listed else None
+            if found is None:
+                key = _key(ref)
+                found = asked[key] = asked.get(key) or self._look_or_error(ref)
+            seen.append(self._told_now(before, found, listed))
+        return seen
+
+    def _told_now(self, before: Told | None, seen: Observation, listed: Builds | Tags | None) -> Observation | None:
+        if isinstance(seen, ReleasePipelineError):
+            return seen
+        known = listed.newest if isinstance(listed, Tags) else None
+        if before and not seen.state.is_terminal and not has_changed(before.execution, seen):
+            before.known = known
+            return None
+        return self._receipts.hand_out(seen, Told(seen, known))
+
+    def has_log(self, ref: ExecutionRef) -> bool:
+        return ref.get("kind") == BUILD
+
+    def read_log(self, ref: ExecutionRef, offset: int) -> tuple[list[str], int]:
+        """``offset`` counts Quay's log entries. An archived log, and one that the token may not read, has no lines."""
+        if not self.has_log(ref):
+            return [], offset
+        try:
+            answer = self.get_build_logs(ref["repository"], ref["id"], start=offset)
+        except (BadRequestError, NotFoundError, PermissionDeniedError):
+            return [], offset
+        lines = [line for entry in answer.get("logs") or [] for line in str(entry.get("message") or "").splitlines()]
+        # A total of 0 is that of a log store which is down.
+        return [line for line in lines if line.strip()], int(answer.get("total") or offset)
 
     def cancel(self, ref: ExecutionRef, reason: str) -> None:
         if ref.get("kind") != BUILD:
@@ -290,28 +327,29 @@ class QuayClient(QuayApi):
 
     # --- inside: lists
 
-    def _listed(self, kind: str, repository: str, wanted: int) -> _Listed | None:
-        """:param wanted: how many are looked for; reading more pages than that would be dearer than asking for each."""
+    def _listed(self, kind: str, repository: str, known: Sequence[int | None]) -> Builds | Tags | None:
+        """:param known: for each wait, up to which time it knows of all changes, if it knows any."""
         try:
             if kind == BUILD:
-                builds = self.list_builds(repository, limit=_LISTED)
-                return _Listed({str(build.get("id")): build for build in builds}, complete=False)
-            tags: dict[str, Json] = {}
-            pages = 0
-            for page in islice(self._tag_pages(repository, only_active=True), wanted):
-                pages += 1
-                tags.update({str(tag.get("name")): tag for tag in page if str(tag.get("name")) not in tags})
-            return _Listed(tags, complete=pages < wanted)
+                return Builds(self.list_builds(repository, limit=_LISTED))
+            now = time.monotonic()
+            is_due = now - (self._read_whole.get(repository) or -math.inf) > _WHOLE_EVERY
+            pages = self._tag_pages(repository, only_active=True)
+            listed = read_tags(pages, [None] * len(known) if is_due else known)
+            if is_due:
+                self._read_whole.put(repository, now)
+            return listed
         except ReleasePipelineError as error:
             if not concerns_one_execution(error):
                 raise
             return None
 
-    def _from_list(self, ref: ExecutionRef, listed: _Listed) -> Observation | None:
-        found = listed.items.get(ref["id"] if ref["kind"] == BUILD else ref["tag"])
-        if ref["kind"] == TAG:
-            return self._tag_execution(found, ref) if found or listed.complete else None
-        return self._ended_execution(found, ref) if found and found.get("phase") != "expired" else None
+    def _from_list(self, ref: ExecutionRef, listed: Builds | Tags) -> Observation | None:
+        if isinstance(listed, Tags):
+            tag = listed.tags.get(ref["tag"])
+            return self._tag_execution(tag, ref) if tag or listed.complete else None
+        build = listed.builds.get(ref["id"])
+        return self._ended_execution(build, ref) if build and build.get("phase") != "expired" else None
 
 
 def _key(ref: ExecutionRef) -> tuple[tuple[str, str], ...]:
