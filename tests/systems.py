@@ -45,6 +45,10 @@ class Systems:
     def switch(self, system: str, **switches: Any) -> None:
         self._control("POST", "switches", json={"system": system, **switches})
 
+    def act(self, system: str, action: str, **values: Any) -> Any:
+        """What one system alone can be made to do."""
+        return self._control("POST", "actions", json={"system": system, "action": action, **values})
+
     def requests(self, system: str, method: str | None = None, path: str = "") -> list[dict[str, Any]]:
         """What arrived at a system, in order."""
         found = self._control("GET", "requests", params={"system": system})

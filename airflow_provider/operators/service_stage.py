@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_provider.exceptions import (
+    BadRequestError,
+    Call,
+    ConflictError,
+    Effect,
+    PermissionDeniedError,
+    ReleasePipelineError,
+)
+from airflow_provider.execution import ExecutionState
 from airflow_provider.operators.acting import ActOperator
 from airflow_provider.operators.base import StartOperator
 from airflow_provider.operators.connected import ReleaseOperator
@@ -14,6 +24,10 @@ if TYPE_CHECKING:
     from airflow_provider.clients.base import Intent
     from airflow_provider.clients.service_stage import ServiceStageClient
     from airflow_provider.execution import Execution
+
+TO_BE_APPROVED = "5"
+TAKEN_WITHIN = 30.0
+"""Seconds in which a release task must stop waiting for an approval after its answer was accepted."""
 
 
 class ServiceStageReleaseOperator(StartOperator):
@@ -95,7 +109,7 @@ class ServiceStageStopReleaseOperator(ActOperator):
 
 
 class ServiceStageApprovalOperator(ReleaseOperator):
-    """Answer an approval that a release task waits for.
+    """Answer an approval that a release task waits for, and check that ServiceStage took the answer.
 
     A refusal that ServiceStage takes is a success of this task: the release itself fails.
 
@@ -133,12 +147,51 @@ class ServiceStageApprovalOperator(ReleaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         self.check()
         with self.get_client() as client:
-            answered = client.act(
-                str(client.find_pipeline(self.pipeline)["id"]),
+            before = client.before_action(self.pipeline)
+            ref = {"system": self.system, "kind": "release", "id": before["newest_record"], "action": "approval"}
+            waiting = client.look({**ref, "pipeline_id": before["pipeline_id"]})
+            if waiting.state is not ExecutionState.WAITING:
+                raise ConflictError(
+                    f"release task {self.pipeline!r} waits for no approval now: it is {waiting.state} "
+                    f"({waiting.status})",
+                    call=Call(system=self.system),
+                )
+            self.publish(context, waiting.to_result())
+            return self._wait_until_taken(client, self._answer(client, waiting)).to_result()
+
+    def _answer(self, client: ServiceStageClient, waiting: Execution) -> Execution:
+        try:
+            return client.act(
+                waiting.ref["pipeline_id"],
                 "approval",
                 task_name=self.task_name,
                 approval_type="agree" if self.decision == "approve" else "refuse",
                 message=self.message,
-            ).to_result()
-        self.publish(context, answered)
+            )
+        except BadRequestError as error:
+            summary = f"the answer to task_name {self.task_name!r} was refused; the release is {waiting.message}"
+            raise BadRequestError(summary, call=error.call) from error
+        except ReleasePipelineError as error:
+            if error.effect is not Effect.UNKNOWN:
+                raise
+            seen = client.look(waiting.ref)
+            if seen.state is ExecutionState.WAITING:
+                raise
+            return seen
+
+    def _wait_until_taken(self, client: ServiceStageClient, answered: Execution) -> Execution:
+        deadline = time.time() + TAKEN_WITHIN
+        while answered.status == TO_BE_APPROVED and time.time() < deadline:
+            time.sleep(0.5)
+            answered = client.look(answered.ref)
+        if answered.status != TO_BE_APPROVED:
+            return answered
+        others = [name for name in client.list_approval_tasks(answered.ref["pipeline_id"]) if name != self.task_name]
+        if not others:
+            raise PermissionDeniedError(
+                f"the answer to {self.task_name!r} was ignored: release task {self.pipeline!r} still waits for it "
+                f"after {TAKEN_WITHIN:g} s; the connection's user is probably not one of its approvers",
+                call=Call(system=self.system),
+            )
+        self.log.warning("Release task %r still waits, probably for another of %s", self.pipeline, ", ".join(others))
         return answered
