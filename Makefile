@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install test e2e demo lint clean
+.PHONY: help install test e2e chaos demo lint clean
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 18
@@ -19,10 +19,13 @@ help: ## this list
 install: $(INSTALLED) ## create .venv with the package and its development tools
 
 test: $(INSTALLED) ## run all tests, the release train in a real Airflow among them
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --ignore tests/chaos --ignore tests/bench $(ARGS)
 
 e2e: $(INSTALLED) ## run only the tests that need a real Airflow
 	@$(BIN)/python -m pytest tests/e2e $(ARGS)
+
+chaos: $(INSTALLED) ## kill workers, schedulers and triggerers, and see what the systems received
+	@$(BIN)/python -m pytest tests/chaos $(ARGS)
 
 demo: $(INSTALLED) ## run the release train in Airflow against the sandbox; EXIT=1 leaves when it is done
 	@exec $(BIN)/python -m demo $(if $(filter 1 true yes,$(EXIT)),--exit)

@@ -26,7 +26,8 @@ class SeenRun:
 
     :param results: what each task returned.
     :param links: of the button "Open execution", by task.
-    :param early_ids: what the tasks had pushed as ``id`` before they were over.
+    :param early_ids: what the tasks had pushed as ``id`` when they were seen the last time before they were over.
+    :param early_links: where their button led at that time.
     :param errors: the last error in the log of each failed task, for the reader of a failed test.
     """
 
@@ -35,6 +36,7 @@ class SeenRun:
     results: dict[str, Any]
     links: dict[str, str | None]
     early_ids: dict[str, str]
+    early_links: dict[str, str | None]
     errors: dict[str, Any]
 
 
@@ -74,13 +76,14 @@ class Stage:
         """Wait for the end of a run, noting what its tasks tell before they are over."""
         api = self.airflow.api
         early_ids: dict[str, str] = {}
+        early_links: dict[str, str | None] = {}
         deadline = time.monotonic() + RUN_LIMIT
         while (state := api.dag_run(dag_id, run_id)["state"]) not in FINISHED:
             assert time.monotonic() < deadline, f"{dag_id} is still {state}"
             for task_id, task_state in self.states(dag_id, run_id).items():
-                is_on = task_state in ("running", "deferred") and task_id not in early_ids
-                if is_on and (execution_id := api.xcom(dag_id, run_id, task_id, "id")):
-                    early_ids[task_id] = execution_id
+                if task_state == "deferred":
+                    early_ids[task_id] = api.xcom(dag_id, run_id, task_id, "id")
+                    early_links[task_id] = api.extra_links(dag_id, run_id, task_id)["Open execution"]
             time.sleep(0.3)
         states = self.states(dag_id, run_id)
         return SeenRun(
@@ -89,6 +92,7 @@ class Stage:
             results={task_id: api.xcom(dag_id, run_id, task_id) for task_id in states},
             links={task_id: api.extra_links(dag_id, run_id, task_id).get("Open execution") for task_id in states},
             early_ids=early_ids,
+            early_links=early_links,
             errors={
                 task_id: [line for line in api.log_lines(dag_id, run_id, task_id, 1) if line.get("level") == "error"]
                 for task_id, state in states.items()
