@@ -21,7 +21,7 @@ CLEARED = "cleared"
 _ANSWER_LIMIT = 3.0
 """Seconds: the supervisor sends SIGKILL five seconds after SIGTERM."""
 
-_ENDED_BY_A_PERSON = frozenset({CLEARED, "failed", "success", "restarting", "skipped", "removed", "upstream_failed"})
+ENDED_BY_A_PERSON = frozenset({CLEARED, "failed", "success", "restarting", "skipped", "removed", "upstream_failed"})
 
 
 def cancel_surely(client: ReleaseClient, ref: ExecutionRef, reason: str, seconds: float) -> None:
@@ -68,4 +68,4 @@ def a_person_ended(dag_id: str, task_id: str, run_id: str, map_index: int) -> bo
     thread = Thread(target=ask, daemon=True)
     thread.start()
     thread.join(_ANSWER_LIMIT)
-    return bool(answer) and answer[0] in _ENDED_BY_A_PERSON
+    return bool(answer) and answer[0] in ENDED_BY_A_PERSON

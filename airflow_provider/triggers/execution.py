@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Collection
 from contextlib import suppress
 from typing import Any, Literal
@@ -13,13 +14,16 @@ from asgiref.sync import sync_to_async
 
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import ExecutionRef
-from airflow_provider.killing import CANCEL_REASON, MARKER_XCOM, cancel_surely, task_state
+from airflow_provider.killing import CANCEL_REASON, ENDED_BY_A_PERSON, MARKER_XCOM, cancel_surely, task_state
 from airflow_provider.links import xcoms_of
 from airflow_provider.triggers.poller import shared_poller
 from airflow_provider.waiting import Outcome, Wait
 
 KILL_LIMIT = 20.0
 """Seconds that a cancellation may take."""
+
+UNDECIDED_LIMIT = 10.0
+"""Seconds in which a task that waits to be run may show whether it was cleared; then it counts as cleared."""
 
 _cancellations: set[asyncio.Task[None]] = set()
 """Keeps running cancellations alive: the event loop itself holds only weak references."""
@@ -133,12 +137,25 @@ class ExecutionTrigger(BaseTrigger):
             self.log.error("Could not cancel %s %s: %s", self.system, ref["id"], error)
 
     async def _a_person_acted(self, marker: str) -> bool:
-        """Airflow also calls :meth:`on_kill` in a triggerer that stalled, for waits that another one took over."""
+        """Airflow also calls :meth:`on_kill` in a triggerer that stalled, for waits that another one took over.
+
+        There the task is deferred still, or has resumed already, and stands for the start that this wait is of. After a
+        clear it stands for none, or for a newer one; until the scheduler runs it again, both look the same.
+        """
         ti = self.task_instance
         if ti is None:
             return False
         where = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
-        state = await sync_to_async(task_state)(**where)
-        if state != "deferred":
-            return state is not None
-        return await XCom.aget_one(key=MARKER_XCOM, **where) not in (None, marker)
+        end = time.monotonic() + UNDECIDED_LIMIT
+        while True:
+            state = await sync_to_async(task_state)(**where)
+            if state is None or state in ENDED_BY_A_PERSON:
+                return state is not None
+            stands_for = await XCom.aget_one(key=MARKER_XCOM, **where)
+            if state == "deferred":
+                return stands_for not in (None, marker)
+            if stands_for != marker:
+                return True
+            if state == "running" or time.monotonic() > end:
+                return state != "running"
+            await asyncio.sleep(0.3)
