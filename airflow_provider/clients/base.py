@@ -77,11 +77,14 @@ class ReleaseClient(ABC):
         try:
             seen = self._fetch(refs)
         except Exception:
-            self._receipts.forget(refs)
+            self._receipts.owe(refs)
             raise
-        self._receipts.forget(
-            ref for ref, each in zip(refs, seen, strict=True) if isinstance(each, ReleasePipelineError)
-        )
+        owed = self._receipts.owed(refs)
+        for place, each in enumerate(seen):
+            if each is None:
+                seen[place] = owed.get(place)
+            elif isinstance(each, ReleasePipelineError):
+                self._receipts.forget(refs[place])
         return seen
 
     @abstractmethod
@@ -105,7 +108,7 @@ class ReleaseClient(ABC):
         return BadRequestError(summary, call=Call(system=self.system))
 
     def _fetch(self, refs: Sequence[ExecutionRef]) -> list[Observation | None]:
-        """What :meth:`fetch` returns; what is remembered of the waits with an error is forgotten there."""
+        """What :meth:`fetch` returns, which also sees to it that errors are followed by a full answer."""
         before: list[Execution | None] = self._receipts.values_of(refs)
         return [self._news(told, self._look_or_error(ref)) for ref, told in zip(refs, before, strict=True)]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from airflow_provider.execution import Execution, ExecutionRef
@@ -69,6 +69,17 @@ class Recent(Generic[Key, Value]):
         self._turned = time.monotonic()
 
 
+@dataclass(slots=True)
+class _Receipt(Generic[Value]):
+    """:param told: the last that was told, with the reference that is the receipt.
+    :param is_owed: whether it is to be told again: an error was told since.
+    """
+
+    told: Execution
+    value: Value
+    is_owed: bool = False
+
+
 class Receipts(Generic[Value]):
     """Which waits were told of an execution, and what the client wants to remember for each of them.
 
@@ -77,27 +88,40 @@ class Receipts(Generic[Value]):
     """
 
     def __init__(self) -> None:
-        self._kept: Recent[int, tuple[ExecutionRef, Value]] = Recent()
+        # The reference object is kept, too: no other one can get its id while it is here.
+        self._kept: Recent[int, _Receipt[Value]] = Recent()
 
     def __len__(self) -> int:
         return len(self._kept)
 
     def values_of(self, refs: Iterable[ExecutionRef]) -> list[Value | None]:
         """What is remembered for each of these waits; ``None`` for one that was told nothing yet."""
-        # The object itself is kept, too: no other one can get its id while it is here.
-        return [kept[1] if kept else None for kept in self._kept.get_all(map(id, refs))]
+        return [kept.value if kept else None for kept in self._kept.get_all(map(id, refs))]
 
     def hand_out(self, seen: Execution, value: Value) -> Execution:
         """What the wait is to be told; after the end of an execution nothing is remembered."""
         told = replace(seen, ref=dict(seen.ref))
         if not seen.state.is_terminal:
-            self._kept.put(id(told.ref), (told.ref, value))
+            self._kept.put(id(told.ref), _Receipt(told, value))
         return told
 
-    def forget(self, refs: Iterable[ExecutionRef]) -> None:
-        """After an error a wait is told everything anew."""
-        for ref in refs:
-            self._kept.drop(id(ref))
+    def forget(self, ref: ExecutionRef) -> None:
+        """After an error of its own, what a wait is told is looked up anew."""
+        self._kept.drop(id(ref))
+
+    def owe(self, refs: Iterable[ExecutionRef]) -> None:
+        """After an error that concerned all, each wait is told again how things stand, changed or not."""
+        for kept in self._kept.get_all(map(id, refs)):
+            if kept:
+                kept.is_owed = True
+
+    def owed(self, refs: Sequence[ExecutionRef]) -> dict[int, Execution]:
+        """By place, what these waits are still owed: what they were told last."""
+        kept = self._kept.get_all(map(id, refs))
+        due = {place: each for place, each in enumerate(kept) if each and each.is_owed}
+        for each in due.values():
+            each.is_owed = False
+        return {place: each.told for place, each in due.items()}
 
 
 def has_changed(before: Execution, now: Execution) -> bool:

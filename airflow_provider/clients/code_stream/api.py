@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.code_stream.calls import PAGE, Calls, equal, read_error
-from airflow_provider.clients.code_stream.events import EVENT_PATHS, is_since
+from airflow_provider.clients.code_stream.events import EVENT_PATHS, event_time, is_since
 from airflow_provider.clients.code_stream.executions import execution_ref, to_execution
 from airflow_provider.clients.code_stream.fields import Json, id_from_link, id_of
 from airflow_provider.clients.code_stream.logins import NO_SERVICE, OnPremLogin, SaasLogin
@@ -38,6 +38,8 @@ from airflow_provider.execution import Execution, ExecutionState
 
 NEWEST_EXECUTION_FIRST = "_requestTimeInMicros desc"
 NEWEST_FIRST = "_createTimeInMicros desc"
+_FEW = 10
+"""Older events in a row after which a list that has kept its order holds no younger ones."""
 UI_URL = "{base}/automation/#/codestream/executions/{id}"
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -256,11 +258,15 @@ class CodeStreamApi(ReleaseClient):
         self, event_type: str, where: str | None = None, since: datetime | None = None, limit: int | None = None
     ) -> Iterator[Json]:
         older = 0
+        is_ordered, last = True, None
         for event in self._calls.rows(self._event_path(event_type), where=where, order=NEWEST_FIRST, limit=limit):
             if since is None or is_since(event, since):
                 yield event
-            elif (older := older + 1) >= PAGE:
+            elif (older := older + 1) >= (_FEW if is_ordered else PAGE):
                 return
+            moment = event_time(event)
+            is_ordered &= moment is not None and (last is None or moment.replace(microsecond=0) <= last)
+            last = moment
 
     def get_event(self, event_type: str, event_id: str) -> Json:
         return self._calls.get(self._event_path(event_type) + path("/{event_id}", event_id=event_id))

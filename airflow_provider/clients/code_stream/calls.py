@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from airflow_provider.clients.base import concerns_one_execution
 from airflow_provider.clients.code_stream.fields import Json, id_from_link, secrets_in
 from airflow_provider.clients.transport import Answer, Transport, VendorError, read_common_error
 from airflow_provider.clients.urls import Params
-from airflow_provider.exceptions import Call, Effect, NotFoundError, UnexpectedResponseError
+from airflow_provider.exceptions import Call, Effect, NotFoundError, ReleasePipelineError, UnexpectedResponseError
 
 PAGE = 100
 """Rows asked for at once: what public clients use. A server that gives fewer is read on."""
@@ -72,6 +73,11 @@ class Calls:
             self._transport.redact.add(secret)
         return document
 
+    def page(self, path: str, params: Params) -> Page[dict[str, Any]]:
+        """One page of a list."""
+        page: Page[dict[str, Any]] = self.answer("GET", path, params, decode=_OBJECTS.decode).data
+        return page
+
     def pages(
         self, path: str, params: Params, decoder: msgspec.json.Decoder[Page[Row]], top: int = PAGE
     ) -> Iterator[list[tuple[str, Row | None]]]:
@@ -87,6 +93,28 @@ class Calls:
             is_last = len(rows) < top if page.totalCount is None else skip >= page.totalCount
             if is_last or not rows:
                 return
+
+    def newest(
+        self, path: str, order: str, wanted: Iterable[str], decoder: msgspec.json.Decoder[Page[Row]], top: int = PAGE
+    ) -> dict[str, Row]:
+        """What the newest pages of a list tell of two or more wanted rows, read on while they tell anything.
+
+        None of them where the list is refused: that costs requests, and says nothing about the rows.
+        """
+        missing, found = set(wanted), dict[str, Row]()
+        if len(missing) < 2:
+            return found
+        try:
+            for page in self.pages(path, {"$orderby": order}, decoder, top):
+                news = {row_id: row for row_id, row in page if row is not None and row_id in missing}
+                found |= news
+                missing -= news.keys()
+                if not news or len(missing) < 2:
+                    break
+        except ReleasePipelineError as error:
+            if not concerns_one_execution(error):
+                raise
+        return found
 
     def rows(
         self,

@@ -1,0 +1,164 @@
+"""The executions that changed last, read from the newest change down to what is known already.
+
+Only the server's own times are compared with each other. What a change means for a wait stands in ``watch.py``.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from airflow_provider.clients.base import concerns_one_execution
+from airflow_provider.clients.code_stream.calls import PAGE, Calls
+from airflow_provider.clients.code_stream.fields import Json, id_from_link
+from airflow_provider.exceptions import BadRequestError, ReleasePipelineError, ServerUnavailableError
+
+log = logging.getLogger(__name__)
+
+FIRST_PAGE = 25
+"""Rows of the first page: while nothing happens, it is the only one."""
+CLOCK_SKEW = 10_000_000
+"""Microseconds that the clocks of the server's nodes may be apart, and that a change may take to show in a list."""
+
+
+class Glance(msgspec.Struct, rename={"updated": "_updateTimeInMicros", "message": "statusMessage"}):
+    """What of a row tells that it changed."""
+
+    updated: Any = None
+    status: Any = None
+    message: Any = None
+
+
+def glance_of(document: Json) -> Glance:
+    """The same of a whole document."""
+    return Glance(document.get("_updateTimeInMicros"), document.get("status"), document.get("statusMessage"))
+
+
+class _Page(msgspec.Struct):
+    links: list[str] | None = None
+    documents: dict[str, msgspec.Raw] | None = None
+    totalCount: int | None = None  # noqa: N815 - the field's name
+
+
+_PAGE = msgspec.json.Decoder(_Page)
+_GLANCE = msgspec.json.Decoder(Glance)
+
+
+@dataclass(slots=True)
+class Row:
+    """One row of the feed, and its whole JSON."""
+
+    glance: Glance
+    document: msgspec.Raw
+
+
+@dataclass(slots=True)
+class Reading:
+    """What one reading of the feed showed. Times are epoch microseconds of the server.
+
+    :param rows: by id; ``None`` for a row whose document was left out.
+    :param newest: the last change of all, 0 if there was none.
+    :param read_to: every execution that changed after this is among the rows; -1 if all executions are.
+    """
+
+    rows: dict[str, Row | None] = field(default_factory=dict)
+    newest: int = 0
+    read_to: int = -1
+
+    def covers(self, known: int | None) -> bool:
+        """Whether an execution that is not among the rows is as it was when all changes up to ``known`` were known."""
+        # A newest change that lies before the known one: the server was set back, and shows nothing for sure.
+        return known is not None and self.read_to < known - CLOCK_SKEW <= self.newest
+
+
+class Feed:
+    """The feed of one connection. A server that does not keep to its order is not asked for it again."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+        self._is_proven = False
+        self.is_usable = True
+        self.newest: int | None = None
+
+    def read(self, known: int | None, most_pages: int) -> Reading | None:
+        """Read down to ``known``; ``None`` where the server has no such list.
+
+        :param known: up to which time all changes are known; ``None`` to learn only where the feed stands.
+        """
+        if not self.is_usable:
+            return None
+        try:
+            reading = self._read(known, most_pages)
+        except ReleasePipelineError as error:
+            # Some servers answer a field that they cannot order by with 500.
+            is_refused = isinstance(error, ServerUnavailableError) and error.status == 500 and not self._is_proven
+            if not is_refused and not concerns_one_execution(error):
+                raise
+            if is_refused or isinstance(error, BadRequestError):
+                self.distrust("it refuses to order executions by their last change")
+            return None
+        if reading is None:
+            self.distrust("it does not order executions by their last change")
+            return None
+        self._is_proven = True
+        self.newest = reading.newest
+        return reading
+
+    def distrust(self, why: str) -> None:
+        """Never use the feed of this connection again."""
+        if self.is_usable:
+            log.warning("Code Stream: %s; executions are looked up in dearer ways", why)
+        self.is_usable = False
+
+    def _read(self, known: int | None, most_pages: int) -> Reading | None:
+        reading = Reading()
+        last_id = ""
+        skip = 0
+        for number in range(most_pages):
+            top = PAGE if number else FIRST_PAGE
+            page = self._page(skip, top)
+            ids = [row_id for row_id, _ in page.rows]
+            if number and last_id not in ids:
+                # Rows were deleted meanwhile: some may have moved up past this reading.
+                return reading
+            reading.rows.update(page.rows)
+            times = [row.glance.updated for _, row in page.rows if row]
+            if not all(isinstance(time, int) for time in times) or times != sorted(times, reverse=True):
+                return None
+            if times:
+                reading.newest = reading.newest or times[0]
+                reading.read_to = times[-1]
+            if page.is_last(skip, top):
+                reading.read_to = -1
+                return reading
+            if known is None or reading.read_to < known - CLOCK_SKEW:
+                return reading
+            last_id = ids[-1]
+            skip += max(1, len(ids) - 1)
+        return reading
+
+    def _page(self, skip: int, top: int) -> _FeedPage:
+        query = {"$orderby": "_updateTimeInMicros desc", "$top": top, "$skip": skip}
+        page: _Page = self._calls.answer("GET", "/executions", query, decode=_PAGE.decode).data
+        return _FeedPage(page)
+
+
+class _FeedPage:
+    def __init__(self, page: _Page) -> None:
+        documents = page.documents or {}
+        links = documents if page.links is None else page.links
+        self.rows = [(id_from_link(link), _row(documents.get(link))) for link in links]
+        self._total = page.totalCount
+
+    def is_last(self, skip: int, top: int) -> bool:
+        if self._total is None:
+            return not self.rows
+        return skip + len(self.rows) >= self._total
+
+
+def _row(document: msgspec.Raw | None) -> Row | None:
+    glance = _GLANCE.decode(document) if document and bytes(document) != b"null" else None
+    return Row(glance, document) if glance and document else None

@@ -1,0 +1,69 @@
+"""Executions looked up by their ids, many with one request where the server understands a filter over ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from airflow_provider.clients.base import concerns_one_execution
+from airflow_provider.clients.code_stream.calls import Calls
+from airflow_provider.clients.code_stream.executions import state_of
+from airflow_provider.clients.code_stream.fields import Json
+from airflow_provider.exceptions import ReleasePipelineError, ServerUnavailableError
+
+MOST_IDS = 50
+"""Ids in one request: its URL stays below 4 kB."""
+
+
+class Lookup:
+    """:param read_one: reads one execution with its stages and tasks."""
+
+    def __init__(self, calls: Calls, read_one: Callable[[str], Json]) -> None:
+        self._calls, self._read_one = calls, read_one
+        self._understands_filter: bool | None = None
+
+    @property
+    def at_once(self) -> int:
+        """How many executions one request answers for."""
+        return 1 if self._understands_filter is False else MOST_IDS
+
+    def documents(self, ids: Iterable[str]) -> dict[str, Json | ReleasePipelineError]:
+        """For each id the execution or its own error: what goes on from a list, what ended with all its details."""
+        wanted = list(dict.fromkeys(ids))
+        found: dict[str, Json | ReleasePipelineError] = {}
+        for start in range(0, len(wanted), MOST_IDS):
+            some = wanted[start : start + MOST_IDS]
+            listed = self._listed(some)
+            found |= {execution_id: listed.get(execution_id) or self._one(execution_id) for execution_id in some}
+        return found
+
+    def _one(self, execution_id: str) -> Json | ReleasePipelineError:
+        try:
+            return self._read_one(execution_id)
+        except ReleasePipelineError as error:
+            if not concerns_one_execution(error):
+                raise
+            return error
+
+    def _listed(self, ids: Sequence[str]) -> dict[str, Json]:
+        """Those of some executions that a filtered list shows going on."""
+        if len(ids) < 2 or self._understands_filter is False or any("'" in each for each in ids):
+            return {}
+        where = " or ".join(f"id eq '{each}'" for each in ids)
+        query = {"$filter": where, "$top": len(ids), "$skip": 0}
+        try:
+            rows = {row_id: row for row_id, row in self._calls.page("/executions", query).rows() if row}
+        except ReleasePipelineError as error:
+            # Some servers answer a filter that they cannot read with 500.
+            is_refused = isinstance(error, ServerUnavailableError) and error.status == 500
+            if not concerns_one_execution(error) and not (is_refused and self._understands_filter is None):
+                raise
+            self._understands_filter = False
+            return {}
+        if not rows:
+            return {}
+        if self._understands_filter is None:
+            # Who ignores the filter lists others; who reads its first or last term only lists one.
+            self._understands_filter = len(rows) > 1 and rows.keys() <= set(ids)
+        if not self._understands_filter:
+            return {}
+        return {row_id: row for row_id, row in rows.items() if row_id in ids and not state_of(row).is_terminal}

@@ -1,0 +1,155 @@
+"""Many executions watched at once: the feed of changes, and as its safety net a slow sweep by id."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from airflow_provider.clients.base import Observation
+from airflow_provider.clients.code_stream.executions import state_of
+from airflow_provider.clients.code_stream.feed import CLOCK_SKEW, Feed, Glance, Reading, glance_of
+from airflow_provider.clients.code_stream.fields import Json
+from airflow_provider.clients.code_stream.lookup import Lookup
+from airflow_provider.clients.memory import Receipts, has_changed
+from airflow_provider.exceptions import ReleasePipelineError
+from airflow_provider.execution import Execution, ExecutionRef
+
+SWEEP = 540.0
+"""Seconds after which an execution is looked at by its id whatever the feed says; spread over the second half."""
+OVERDUE = 60.0
+"""Seconds for which a sweep may wait for others to share its request."""
+SOME_PAGES = 2
+"""Pages of the feed that are worth reading however few are watched."""
+
+
+@dataclass(slots=True)
+class Told:
+    """What a wait was told of an execution.
+
+    :param glance: of the row or document that told it.
+    :param known: up to which time (the server's) all changes of it are known.
+    :param due: when (monotonic) it is to be looked at by its id.
+    """
+
+    execution: Execution
+    glance: Glance
+    known: int | None
+    due: float
+
+
+@dataclass(slots=True)
+class _Wait:
+    """One wait within one fetch; ``seen`` is what it is to be told."""
+
+    ref: ExecutionRef
+    told: Told | None
+    seen: Observation | None = None
+
+
+class Watch:
+    """:param read: makes an execution of a document.
+    :param newest: what a list of the newest executions shows going on of some of them, for servers without a feed.
+    """
+
+    def __init__(
+        self,
+        feed: Feed,
+        lookup: Lookup,
+        receipts: Receipts[Told],
+        read: Callable[[Json], Execution],
+        newest: Callable[[Sequence[str]], dict[str, Json]],
+    ) -> None:
+        self._feed, self._lookup, self._receipts = feed, lookup, receipts
+        self._read, self._newest = read, newest
+
+    def fetch(self, refs: Sequence[ExecutionRef]) -> list[Observation | None]:
+        """For each the execution, its own error, or ``None`` for one that is as it was told."""
+        waits = [_Wait(*pair) for pair in zip(refs, self._receipts.values_of(refs), strict=True)]
+        if len(waits) < 2:
+            # The feed would cost as much as the look, and tell less.
+            self._ask(waits, self._feed.newest)
+        elif reading := self._read_feed(waits):
+            unsettled, settled = self._take_from_feed(waits, reading)
+            self._ask(unsettled, reading.newest)
+            self._sweep(settled, reading)
+        else:
+            self._ask(self._take_newest(waits), None)
+        return [wait.seen for wait in waits]
+
+    def _read_feed(self, waits: Sequence[_Wait]) -> Reading | None:
+        known = [wait.told.known for wait in waits if wait.told and wait.told.known is not None]
+        return self._feed.read(min(known, default=None), SOME_PAGES + len(waits) // self._lookup.at_once)
+
+    def _take_from_feed(self, waits: Sequence[_Wait], reading: Reading) -> tuple[list[_Wait], list[_Wait]]:
+        """Those of which the feed does not tell enough, and those that are as they were told."""
+        unsettled, settled = [], []
+        for wait in waits:
+            told = wait.told
+            row = reading.rows.get(wait.ref["id"])
+            if row is None:
+                is_left_out = wait.ref["id"] in reading.rows
+                is_as_told = told is not None and not is_left_out and reading.covers(told.known)
+            else:
+                is_as_told = told is not None and told.glance == row.glance
+            if told and is_as_told:
+                told.known = reading.newest
+                settled.append(wait)
+            elif row and not state_of(document := msgspec.json.decode(row.document)).is_terminal:
+                self._tell(wait, self._read(document), row.glance, reading.newest)
+            else:
+                # A list tells too little of those that ended.
+                unsettled.append(wait)
+        return unsettled, settled
+
+    def _take_newest(self, waits: Sequence[_Wait]) -> list[_Wait]:
+        found = self._newest([wait.ref["id"] for wait in waits])
+        for wait in waits:
+            if document := found.get(wait.ref["id"]):
+                self._tell(wait, self._read(document), glance_of(document), None)
+        return [wait for wait in waits if wait.ref["id"] not in found]
+
+    def _sweep(self, settled: Sequence[_Wait], reading: Reading) -> None:
+        """Look at some by their ids although the feed shows no change, a few at a time but never too late."""
+        now = time.monotonic()
+        due = [wait for wait in settled if wait.told and wait.told.due <= now]
+        is_overdue = any(wait.told and wait.told.due + OVERDUE <= now for wait in due)
+        if len(due) < self._lookup.at_once and not is_overdue:
+            return
+        before = [wait.told.execution.status for wait in due if wait.told]
+        found = self._ask(due, reading.newest)
+        for wait, status in zip(due, before, strict=True):
+            updated = found[wait.ref["id"]].updated if wait.ref["id"] in found else None
+            has_moved = isinstance(wait.seen, Execution) and wait.seen.status != status
+            if has_moved and not (isinstance(updated, int) and updated > reading.newest - CLOCK_SKEW):
+                self._feed.distrust(f"the list of last changes did not show that execution {wait.ref['id']} moved")
+
+    def _ask(self, waits: Sequence[_Wait], known: int | None) -> dict[str, Glance]:
+        """Look at some by their ids; returns what a row would have shown of those that are there."""
+        found = self._lookup.documents(wait.ref["id"] for wait in waits)
+        glances: dict[str, Glance] = {}
+        for wait in waits:
+            document = found[wait.ref["id"]]
+            if isinstance(document, ReleasePipelineError):
+                wait.seen = document
+                continue
+            glance = glances[wait.ref["id"]] = glance_of(document)
+            if wait.told:
+                wait.told.due = _next_sweep()
+            self._tell(wait, self._read(document), glance, known)
+        return glances
+
+    def _tell(self, wait: _Wait, seen: Execution, glance: Glance, known: int | None) -> None:
+        told = wait.told
+        if told and not seen.state.is_terminal and not has_changed(told.execution, seen):
+            told.glance, told.known = glance, known
+        else:
+            due = told.due if told else _next_sweep()
+            wait.seen = self._receipts.hand_out(seen, Told(seen, glance, known, due))
+
+
+def _next_sweep() -> float:
+    return time.monotonic() + random.uniform(SWEEP / 2, SWEEP)  # noqa: S311 - spreads looks, protects nothing
