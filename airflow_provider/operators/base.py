@@ -287,6 +287,8 @@ class StartOperator(WaitingOperator):
                 return ended
         except ReleasePipelineError as error:
             self.log.warning("The last look failed: %s", error)
+        if last.last and last.last.message:
+            summary += f" ({last.last.message})"
         try:
             cancel_surely(client, last.ref, f"canceled by Airflow: {summary}", DEADLINE_CANCEL_LIMIT)
         except ReleasePipelineError as error:
