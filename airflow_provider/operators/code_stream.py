@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_provider.exceptions import (
+    BadRequestError,
+    ConflictError,
+    ServerUnavailableError,
+    UnexpectedResponseError,
+)
 from airflow_provider.execution import ExecutionState
 from airflow_provider.operators.acting import ActOperator
 from airflow_provider.operators.base import StartOperator
@@ -16,6 +22,9 @@ if TYPE_CHECKING:
     from airflow_provider.clients.base import Intent
     from airflow_provider.clients.code_stream import CodeStreamClient
     from airflow_provider.execution import Execution, ExecutionRef
+
+BEGINNING = {"cancel": "CANCELING", "pause": "PAUSING", "resume": "RESUMING"}
+"""The status in which an action is taken, but not done."""
 
 
 class CodeStreamRunPipelineOperator(StartOperator):
@@ -161,7 +170,7 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
 
 
 class CodeStreamExecutionActionOperator(ActOperator):
-    """Cancel, pause or resume an execution and wait until that shows.
+    """Cancel, pause or resume an execution and wait until that shows; one that is so already is no error.
 
     :param execution_id: as in the ``id`` of a result. (templated)
     :param action: ``cancel``, ``pause`` or ``resume``. (templated)
@@ -194,7 +203,19 @@ class CodeStreamExecutionActionOperator(ActOperator):
         self.require_one_of("action", "cancel", "pause", "resume")
 
     def act(self, client: CodeStreamClient) -> Execution:
-        return client.act_on_execution(self.execution_id, self.action, self.reason)
+        try:
+            return client.act_on_execution(self.execution_id, self.action, self.reason)
+        except (BadRequestError, ConflictError, ServerUnavailableError, UnexpectedResponseError):
+            # Refused because it is so already, or taken although the answer was lost.
+            execution = client.look({"system": self.system, "kind": "execution", "id": self.execution_id})
+            if not self._shows_effect(execution):
+                raise
+            return execution
+
+    def _shows_effect(self, execution: Execution) -> bool:
+        if execution.status in BEGINNING.values():
+            return execution.status == BEGINNING[self.action]
+        return execution.state in self.until() or (self.action == "cancel" and execution.state.is_terminal)
 
     def until(self) -> tuple[ExecutionState, ...]:
         return {
