@@ -55,14 +55,23 @@ class Task:
 
     def attempt(self) -> Any:
         """Run the next try until it ends, is deferred or dies; returns Airflow's ``TaskRunResult``."""
-        from airflow.sdk.execution_time.supervisor import run_task_in_process
 
         def prepare(ti: Any) -> None:
             ti.try_number += 1
             ti.state = "queued"
 
         self._change(prepare)
-        return run_task_in_process(ti=self._identity(), task=self.operator)
+        return self._run()
+
+    def resume_without_event(self, error: str) -> Any:
+        """What happens after a deferral that crashed (``Trigger failure``) or timed out (``Trigger timeout``)."""
+
+        def prepare(ti: Any) -> None:
+            ti.next_method, ti.next_kwargs = "__fail__", {"error": error, "traceback": ["it crashed"]}
+            ti.state = "queued"
+
+        self._change(prepare)
+        return self._run()
 
     def clear(self) -> None:
         from airflow.models.taskinstance import clear_task_instances
@@ -124,6 +133,11 @@ class Task:
                 dag_version_id=UUID(str(ti.dag_version_id)),
                 **self._where,
             )
+
+    def _run(self) -> Any:
+        from airflow.sdk.execution_time.supervisor import run_task_in_process
+
+        return run_task_in_process(ti=self._identity(), task=self.operator)
 
     def _change(self, change: Callable[[Any], None]) -> None:
         from airflow.utils.session import create_session
