@@ -64,30 +64,33 @@ _FIELDS: dict[str, dict[str, Any]] = {
     },
 }
 
+_LABELS = {"schema": "Scheme"}
+_PLACEHOLDERS = {
+    "schema": "http or https (default)",
+    # https://github.com/apache/airflow/pull/73298
+    "port": "443; the Test button of Airflow 3.3.1 and 3.3.2 needs it",
+}
+
 _UI: dict[str, dict[str, Any]] = {
     "code_stream": {
         "hidden-fields": [],
-        "relabeling": {"login": "User", "schema": "http or https"},
-        "placeholders": {"host": "vra.example.com", "login": "release-bot"},
+        "relabeling": {**_LABELS, "login": "User"},
+        "placeholders": {**_PLACEHOLDERS, "host": "vra.example.com", "login": "release-bot"},
     },
     "service_stage": {
         "hidden-fields": [],
-        "relabeling": {
-            "login": "Access key, or IAM user",
-            "password": "Secret key, or password",
-            "schema": "http or https",
-        },
-        "placeholders": {"host": "left out: the endpoint of the region"},
+        "relabeling": {**_LABELS, "login": "Access key, or IAM user", "password": "Secret key, or password"},
+        "placeholders": {**_PLACEHOLDERS, "host": "left out: the endpoint of the region"},
     },
     "cocktail": {
         "hidden-fields": ["login"],
-        "relabeling": {"password": "API token", "schema": "http or https"},
-        "placeholders": {"host": "cocktail.example.com"},
+        "relabeling": {**_LABELS, "password": "API token"},
+        "placeholders": {**_PLACEHOLDERS, "host": "cocktail.example.com"},
     },
     "quay": {
         "hidden-fields": ["login"],
-        "relabeling": {"password": "OAuth application token", "schema": "http or https"},
-        "placeholders": {"host": "quay.example.com"},
+        "relabeling": {**_LABELS, "password": "OAuth application token"},
+        "placeholders": {**_PLACEHOLDERS, "host": "quay.example.com"},
     },
 }
 
