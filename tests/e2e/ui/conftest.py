@@ -1,0 +1,22 @@
+"""A real browser, signed in to the real Airflow of the end-to-end tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from demo.airflow_server import LOGIN, PASSWORD
+from tests.e2e.stage import Stage
+from tests.e2e.ui.browser import Browser, running_browser
+
+
+@pytest.fixture(scope="package")
+def browser(stage: Stage) -> Iterator[Browser]:
+    with running_browser() as browser:
+        browser.open(f"{stage.airflow.url}/connections")
+        browser.find("//input[@name='username']").type(LOGIN)
+        browser.find("//input[@name='password']").type(PASSWORD)
+        browser.find("//button[@type='submit']").click()
+        browser.until(lambda: browser.url().endswith("/connections"), "the page after signing in")
+        yield browser
