@@ -1,26 +1,188 @@
-"""Cocktail operators in real Airflow against the sandbox."""
+"""Cocktail operators in real Airflow against the sandbox: builds and their cancels."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from airflow_provider.exceptions import BadRequestError, ExecutionFailed
+from airflow_provider.exceptions import (
+    BadRequestError,
+    ConflictError,
+    ExecutionCanceled,
+    ExecutionFailed,
+    NotFoundError,
+)
+from airflow_provider.hooks.cocktail import CocktailHook
 from airflow_provider.operators.cocktail import CocktailCancelBuildOperator, CocktailRunBuildOperator
-from tests.airflow_runs import run_task
+from tests.airflow_runs import TaskRun, run_task
+from tests.meanwhile import meanwhile
 
-MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["synchronous", "deferrable"])
+SHOP, AUTOTAG, BROKEN, NO_DIGEST = 12, 13, 14, 15
+SLOW = 0.05
+BOTH_MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["synchronous", "deferrable"])
 
 
-@MODES
-def test_a_build_is_started_once_and_its_image_is_the_result(systems, deferrable):
-    run = run_task(
-        lambda: CocktailRunBuildOperator(
-            task_id="build", build_seq=12, tag_name="1.4.2", poll_interval=0.2, deferrable=deferrable
-        )
-    )
-    assert run.state == "success"
-    assert run.result["state"] == "succeeded"
-    assert run.result["outputs"]["tag"] == "1.4.2"
-    assert run.result["outputs"]["image_ref"].endswith("@" + run.result["outputs"]["digest"])
-    assert run.xcoms["id"] == run.result["id"]
-    assert len(systems.requests("cocktail", method="POST")) == 1
+@pytest.fixture(autouse=True)
+def fast(systems) -> None:
+    systems.reset(speed=100)
+
+
+def start() -> str:
+    """A run that no task has started."""
+    with CocktailHook().get_conn() as client:
+        return client.run_build(SHOP, tag_name="1.4.2").id
+
+
+def run_seen(systems, run_seq: str) -> dict[str, Any]:
+    return next(each for each in systems.executions("cocktail") if each["id"] == run_seq)
+
+
+def posts(systems) -> list[dict[str, Any]]:
+    return systems.requests("cocktail", "POST")
+
+
+def build(**arguments: Any) -> TaskRun:
+    arguments = {"build_seq": SHOP, "tag_name": "1.4.2", **arguments}
+    return run_task(lambda: CocktailRunBuildOperator(task_id="build", poll_interval=0.1, **arguments))
+
+
+def cancel(run_seq: str, **arguments: Any) -> TaskRun:
+    arguments = {"build_run_seq": run_seq, **arguments}
+    return run_task(lambda: CocktailCancelBuildOperator(task_id="cancel", poll_interval=0.1, **arguments))
+
+
+@BOTH_MODES
+def test_the_outputs_of_a_build_are_its_image_pinned_by_digest(deferrable):
+    outputs = build(deferrable=deferrable).result["outputs"]
+    assert set(outputs) == {"image", "tag", "digest", "image_ref", "size", "build_no"}
+    assert (outputs["image"], outputs["tag"]) == ("registry.example.com/acme/shop", "1.4.2")
+    assert outputs["digest"].startswith("sha256:")
+    assert outputs["image_ref"] == f"registry.example.com/acme/shop@{outputs['digest']}"
+    assert outputs["size"] > 0
+    assert outputs["build_no"] == 1
+
+
+def test_a_build_gets_what_the_task_says(systems):
+    url = f"{systems.url}/_sandbox/nowhere"
+    ended = build(description="release of the shop", callback_url=url)
+    with CocktailHook().get_conn() as client:
+        run = client.get_build_run(ended.result["id"])
+    assert run["tagName"] == "1.4.2"
+    assert run["runDesc"].startswith("release of the shop airflow-")
+    assert run["callbackUrl"].startswith(url)
+
+
+def test_an_autotagged_build_needs_no_tag_and_tells_the_one_that_was_used(systems):
+    ended = build(build_seq=AUTOTAG, tag_name=None)
+    assert ended.error is None
+    assert ended.result["outputs"]["tag"] == run_seen(systems, ended.result["id"])["tag"]
+    assert ended.result["outputs"]["tag"].startswith("test-")
+
+
+def test_an_autotagged_build_that_was_given_a_tag_says_that_it_took_another(capsys):
+    ended = build(build_seq=AUTOTAG)
+    assert ended.result["outputs"]["tag"] != "1.4.2"
+    assert "instead of '1.4.2'" in ended.result["message"]
+    assert "autotag on" in capsys.readouterr().out
+
+
+def test_a_build_without_a_digest_has_no_image_ref_and_fails_only_where_one_is_required(systems):
+    for number, deferrable in enumerate((False, True)):
+        fine = build(build_seq=NO_DIGEST, tag_name=f"fine-{number}", deferrable=deferrable)
+        assert (fine.state, fine.result["outputs"]["digest"]) == ("success", None)
+        assert fine.result["outputs"]["image_ref"] is None
+        required = build(build_seq=NO_DIGEST, tag_name=f"strict-{number}", require_digest=True, deferrable=deferrable)
+        assert isinstance(required.error, ExecutionFailed)
+        assert "digest" in str(required.error)
+
+
+def test_a_failure_tells_the_step_that_broke():
+    ended = build(build_seq=BROKEN)
+    assert isinstance(ended.error, ExecutionFailed)
+    assert "CREATE_IMAGE" in str(ended.error)
+
+
+def test_a_tag_that_the_build_has_used_is_refused(systems):
+    assert build().state == "success"
+    ended = build()
+    assert isinstance(ended.error, ConflictError)
+    assert len(systems.executions("cocktail")) == 1
+
+
+def test_a_build_that_runs_already_is_refused(systems):
+    systems.reset(speed=SLOW)
+    start()
+    ended = build(tag_name="1.4.3")
+    assert isinstance(ended.error, ConflictError)
+    assert len(systems.executions("cocktail")) == 1
+
+
+@BOTH_MODES
+def test_a_build_that_somebody_cancels_is_canceled_and_not_failed(systems, deferrable):
+    systems.reset(speed=5)
+
+    def cancel_it() -> bool:
+        running = [each for each in systems.executions("cocktail") if each["state"] == "RUNNING"]
+        with CocktailHook().get_conn() as client:
+            return bool(running) and bool(client.cancel_run(running[0]["id"]))
+
+    with meanwhile(cancel_it):
+        ended = build(deferrable=deferrable)
+    assert isinstance(ended.error, ExecutionCanceled)
+
+
+@BOTH_MODES
+def test_a_running_build_is_canceled_once(systems, deferrable):
+    systems.reset(speed=5)
+    run_seq = start()
+    ended = cancel(run_seq, deferrable=deferrable)
+    assert ended.error is None
+    assert ended.result["id"] == ended.xcoms["id"] == run_seq
+    assert (ended.result["state"], ended.result["status"]) == ("canceled", "ERROR")
+    assert len(run_seen(systems, run_seq)["cancels"]) == 1
+
+
+@BOTH_MODES
+def test_a_build_that_is_done_in_spite_of_its_cancel_is_no_error(systems, deferrable):
+    systems.reset(speed=5)
+    systems.switch("cocktail", cancel_loses_race=True)
+    run_seq = start()
+    ended = cancel(run_seq, deferrable=deferrable)
+    assert ended.error is None
+    assert ended.result["state"] == "succeeded"
+    assert ended.result["outputs"]["digest"]
+    assert len(run_seen(systems, run_seq)["cancels"]) == 1
+
+
+@pytest.mark.parametrize(("state", "result"), [("DONE", "succeeded"), ("ERROR", "failed")])
+def test_a_build_that_is_over_is_left_alone(systems, state, result):
+    systems.reset(speed=SLOW)
+    run_seq = start()
+    systems.force("cocktail", run_seq, state)
+    ended = cancel(run_seq)
+    assert (ended.state, ended.result["state"]) == ("success", result)
+    assert systems.requests("cocktail", "PUT") == []
+
+
+def test_a_cancel_may_return_as_soon_as_it_was_accepted(systems):
+    systems.reset(speed=SLOW)
+    run_seq = start()
+    ended = cancel(run_seq, wait_for_completion=False)
+    assert (ended.state, ended.result["status"]) == ("success", "RUNNING")
+    assert len(run_seen(systems, run_seq)["cancels"]) == 1
+
+
+def test_the_cancel_run_of_a_build_is_no_build_to_cancel(systems):
+    systems.reset(speed=SLOW)
+    with CocktailHook().get_conn() as client:
+        cancel_run = str(client.cancel_run(start())["buildRunSeq"])
+    ended = cancel(cancel_run)
+    assert isinstance(ended.error, BadRequestError)
+    assert "CANCEL" in str(ended.error)
+
+
+def test_an_unknown_build_or_run_is_not_found(systems):
+    assert isinstance(build(build_seq=99).error, NotFoundError)
+    assert isinstance(cancel("99").error, NotFoundError)
+    assert posts(systems) == systems.requests("cocktail", "PUT") == []

@@ -1,0 +1,238 @@
+"""Quay operators in real Airflow against the sandbox: image builds, promoted tags, notifications."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider.exceptions import (
+    BadRequestError,
+    ConflictError,
+    ExecutionCanceled,
+    ExecutionFailed,
+    NotFoundError,
+    PermissionDeniedError,
+)
+from airflow_provider.hooks.quay import QuayHook
+from airflow_provider.operators.quay import (
+    QuayCreateNotificationOperator,
+    QuayDeleteNotificationOperator,
+    QuayPromoteTagOperator,
+    QuayResetNotificationOperator,
+    QuayRunBuildOperator,
+    QuayTestNotificationOperator,
+)
+from airflow_provider.sandbox import seed
+from tests.airflow_runs import TaskRun, run_task
+from tests.meanwhile import meanwhile, until
+from tests.systems import define_connection
+
+SHOP = "acme/shop"
+ARCHIVE = "https://sources.example.com/shop-1.4.2.tar.gz"
+HOOK = {"url": "https://hooks.example.com/quay"}
+BOTH_MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["synchronous", "deferrable"])
+
+
+@pytest.fixture(autouse=True)
+def fast(systems) -> None:
+    systems.reset(speed=100)
+
+
+def build(**arguments: Any) -> TaskRun:
+    arguments = {"repository": SHOP, "archive_url": ARCHIVE, "tags": ["1.4.2"], **arguments}
+    return run_task(lambda: QuayRunBuildOperator(task_id="build", poll_interval=0.1, **arguments))
+
+
+def promote(**arguments: Any) -> TaskRun:
+    arguments = {"repository": SHOP, "tag": "production", **arguments}
+    return run_task(lambda: QuayPromoteTagOperator(task_id="promote", **arguments))
+
+
+def create(**arguments: Any) -> TaskRun:
+    arguments = {"repository": SHOP, "event": "repo_push", "method": "webhook", "config": HOOK, **arguments}
+    return run_task(lambda: QuayCreateNotificationOperator(task_id="create", **arguments))
+
+
+def on_one(operator: type, uuid: str, **arguments: Any) -> TaskRun:
+    return run_task(lambda: operator(task_id="notification", repository=SHOP, uuid=uuid, **arguments))
+
+
+def tags() -> dict[str, str]:
+    """Where the tags of the shop point to."""
+    with QuayHook().get_conn() as client:
+        return {tag["name"]: tag["manifest_digest"] for tag in client.list_tags(SHOP)}
+
+
+def notifications() -> list[dict[str, Any]]:
+    with QuayHook().get_conn() as client:
+        return client.list_notifications(SHOP)
+
+
+# --- builds
+
+
+@BOTH_MODES
+def test_the_outputs_of_a_build_are_its_tags_and_its_image_pinned_by_digest(systems, deferrable):
+    outputs = build(tags=["1.4.2", "latest"], deferrable=deferrable).result["outputs"]
+    assert outputs["tags"] == ["1.4.2", "latest"]
+    assert outputs["digest"] == tags()["1.4.2"] == tags()["latest"]
+    assert outputs["image_ref"] == f"127.0.0.1:{systems.url.rpartition(':')[2]}/acme/shop@{outputs['digest']}"
+
+
+@pytest.mark.parametrize("place", [{"subdirectory": "shop"}, {"dockerfile_path": "shop/Dockerfile"}])
+def test_a_build_gets_what_the_task_says(systems, place):
+    ended = build(**place)
+    (request,) = systems.requests("quay", "POST", "/build/")
+    assert request["body"] == {"archive_url": ARCHIVE, "docker_tags": ["1.4.2"], **place}
+    assert ended.result["url"] == f"{systems.url}/quay/repository/acme/shop/build/{ended.result['id']}"
+
+
+def test_a_failed_build_tells_why(systems):
+    systems.switch("quay", build_outcome="error")
+    ended = build()
+    assert isinstance(ended.error, ExecutionFailed)
+    assert "The Dockerfile could not be built" in str(ended.error)
+
+
+@BOTH_MODES
+def test_a_build_that_somebody_cancels_is_canceled_and_not_failed(systems, deferrable):
+    def cancel_it() -> bool:
+        builds = systems.executions("quay")
+        if builds:
+            systems.force("quay", builds[0]["id"], "cancelled")
+        return bool(builds)
+
+    systems.reset(speed=0.05)
+    with meanwhile(cancel_it):
+        ended = build(deferrable=deferrable)
+    assert isinstance(ended.error, ExecutionCanceled)
+
+
+@pytest.mark.parametrize("repository", ["acme/nothing", "other/shop"])
+def test_a_repository_that_is_not_there_is_found_out_before_the_start(systems, repository):
+    ended = build(repository=repository)
+    assert isinstance(ended.error, (NotFoundError, PermissionDeniedError))
+    assert systems.requests("quay", "POST") == []
+
+
+# --- tags
+
+
+def test_a_tag_is_moved_to_a_digest(systems):
+    digest = tags()["stable"]
+    ended = promote(digest=digest)
+    assert ended.error is None
+    assert tags()["production"] == digest
+    outputs = ended.result["outputs"]
+    assert (outputs["repository"], outputs["tag"], outputs["digest"]) == (SHOP, "production", digest)
+    assert outputs["image_ref"].endswith(f"/acme/shop@{digest}")
+    assert ended.result["state"] == "succeeded"
+    assert ended.xcoms["id"] == ended.result["id"] == "production"
+    assert ended.xcoms["url"] == f"{systems.url}/quay/repository/acme/shop?tab=tags"
+
+
+def test_a_tag_is_moved_to_where_another_tag_points():
+    ended = promote(source_tag="vulnerable", tag="stable")
+    assert ended.result["outputs"]["digest"] == tags()["stable"] == tags()["vulnerable"]
+
+
+def test_a_tag_that_points_there_already_is_left_alone(systems):
+    assert promote(source_tag="stable").error is None
+    assert promote(source_tag="stable").error is None
+    assert len(systems.requests("quay", "PUT", "/tag/production")) == 1
+
+
+@pytest.mark.parametrize("source", [{"source_tag": "nothing"}, {"digest": f"sha256:{'0' * 64}"}])
+def test_an_image_that_is_not_there_moves_no_tag(source):
+    before = tags()
+    ended = promote(**source)
+    assert isinstance(ended.error, NotFoundError)
+    assert tags() == before
+
+
+def test_an_immutable_tag_is_not_moved(systems):
+    systems.switch("quay", immutable_tags=True)
+    with QuayHook().get_conn() as client:
+        client.set_tag_immutable(SHOP, "stable", True)
+    ended = promote(source_tag="vulnerable", tag="stable")
+    assert isinstance(ended.error, ConflictError)
+    assert "immutable" in str(ended.error)
+
+
+def test_a_token_that_may_only_read_moves_no_tag(systems):
+    host = f"{systems.url}/quay"
+    define_connection("quay_reader", conn_type="quay", host=host, password=seed.QUAY_READ_TOKEN)
+    ended = promote(source_tag="stable", quay_conn_id="quay_reader")
+    assert isinstance(ended.error, PermissionDeniedError)
+    assert "production" not in tags()
+
+
+# --- notifications
+
+
+def test_an_equal_notification_is_returned_and_not_doubled():
+    first, second = create(title="to the shop"), create(title="to the shop")
+    (stored,) = notifications()
+    assert first.result == second.result == stored
+    assert set(stored) == {"uuid", "title", "event", "method", "config", "event_config", "number_of_failures"}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"title": "another"},
+        {"event": "build_success"},
+        {"config": {"url": "https://hooks.example.com/other"}},
+        {"event": "build_success", "event_config": {"ref-regex": "refs/tags/.*"}},
+        {"method": "slack"},
+    ],
+)
+def test_a_notification_that_differs_is_another_one(other):
+    first, second = create(), create(**other)
+    assert first.result["uuid"] != second.result["uuid"]
+    assert len(notifications()) == 2
+
+
+@pytest.mark.parametrize("fault", ["reset_after", "truncate"])
+def test_a_notification_whose_creation_was_not_answered_is_not_created_twice(systems, fault):
+    systems.fault("quay", fault, method="POST", path="/notification/$")
+    assert create().error is None
+    assert len(notifications()) == 1
+
+
+def test_a_notification_is_deleted_and_may_be_missing():
+    uuid = create().result["uuid"]
+    first, second = on_one(QuayDeleteNotificationOperator, uuid), on_one(QuayDeleteNotificationOperator, uuid)
+    assert (first.error, second.error, notifications()) == (None, None, [])
+    strict = on_one(QuayDeleteNotificationOperator, uuid, missing_ok=False)
+    assert isinstance(strict.error, NotFoundError)
+    assert uuid in str(strict.error)
+
+
+def disabled(systems) -> str:
+    """A notification that Quay has given up, because its receiver refuses."""
+    uuid = create(config={"url": f"{systems.url.replace('127.0.0.1', '127.0.0.2')}/nobody"}).result["uuid"]
+    systems.act("quay", "raise_event", repository=SHOP, event="repo_push")
+    until(lambda: notifications()[0]["number_of_failures"] >= 3)
+    return uuid
+
+
+def test_a_disabled_notification_is_not_tested_until_it_was_reset(systems):
+    uuid = disabled(systems)
+    refused = on_one(QuayTestNotificationOperator, uuid)
+    assert isinstance(refused.error, ConflictError)
+    assert "disabled after 3 failed deliveries" in str(refused.error)
+    assert systems.requests("quay", "POST", "/test") == []
+    assert on_one(QuayResetNotificationOperator, uuid).result["number_of_failures"] == 0
+    assert on_one(QuayTestNotificationOperator, uuid).result["uuid"] == uuid
+    assert len(systems.requests("quay", "POST", f"/notification/{uuid}/test")) == 1
+
+
+@pytest.mark.parametrize("operator", [QuayTestNotificationOperator, QuayResetNotificationOperator])
+def test_a_notification_of_another_repository_is_not_touched(systems, operator):
+    systems.act("quay", "push_image", repository="acme/other", tag="latest")
+    uuid = create(repository="acme/other").result["uuid"]
+    ended = on_one(operator, uuid)
+    assert isinstance(ended.error, (NotFoundError, BadRequestError))
+    assert uuid in str(ended.error)
