@@ -65,7 +65,7 @@ class ServiceStageHook(ReleaseHook[ServiceStageClient]):
             fields.require("extra `domain_name`", extras.domain_name, "the account of the IAM user")
             if extras.security_token:
                 raise fields.error("extra `security_token`", "belongs to access keys, not to `auth` = `token`")
-            credentials = {"username": login, "password": password, "domain_name": extras.domain_name}
+            credentials: dict[str, Any] = {"username": login, "password": password, "domain_name": extras.domain_name}
         else:
             if extras.domain_name:
                 raise fields.error("extra `domain_name`", "needs the extra `auth` = `token`")
