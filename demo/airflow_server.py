@@ -71,7 +71,7 @@ class AirflowServer:
     def stop(self) -> None:
         self.process.stop()
 
-    def wait_until_ready(self, dag_ids: Iterable[str] = (), timeout: float = 120) -> None:
+    def wait_until_ready(self, dag_ids: Iterable[str] = (), timeout: float = 300) -> None:
         """Wait until all components are healthy and these DAGs are known.
 
         :raises StartError: Airflow ended, a DAG cannot be imported, or the time (seconds) is over.

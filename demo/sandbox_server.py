@@ -49,7 +49,7 @@ class SandboxServer:
     def stop(self) -> None:
         self.process.stop()
 
-    def wait_until_ready(self, timeout: float = 30) -> None:
+    def wait_until_ready(self, timeout: float = 120) -> None:
         """:raises StartError: it ended, or does not answer within ``timeout`` seconds."""
         deadline = time.monotonic() + timeout
         while True:
