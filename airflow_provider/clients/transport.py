@@ -272,10 +272,12 @@ class Transport:
         effect = Effect.NONE if _never_arrived(error) else Effect.UNKNOWN
         host = urlsplit(prepared.url or "").netloc.rpartition("@")[2]
         if _is_tls_failure(error):
-            summary = (
-                f"TLS with {host} failed: {_innermost(error)}. "
-                "If its certificate is your own authority's, give the CA bundle in the connection's extra `verify`"
+            advice = (
+                "It does not seem to speak TLS: should the connection's host begin with http://?"
+                if "WRONG_VERSION_NUMBER" in str(error)
+                else "If its certificate is your own authority's, give the CA bundle in the connection's extra `verify`"
             )
+            summary = f"TLS with {host} failed: {_innermost(error)}. {advice}"
         elif isinstance(error, requests.exceptions.ConnectTimeout):
             summary = f"no connection to {host} within {min(CONNECT_TIMEOUT, self._timeout):g} s"
         elif isinstance(error, (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError)):

@@ -70,13 +70,11 @@ class ReleaseHook(BaseHook, Generic[ClientT]):
         cls,
         connection: Connection,
         *,
-        extras: dict[str, Any] | None = None,
         attempts: int = ATTEMPTS,
         mask: Callable[[str], None] | None = None,
     ) -> ClientT:
         """A new client for a connection that was read already.
 
-        :param extras: its extras, where they were read already (the triggerer must read them asynchronously).
         :param attempts: tries for one call; 1 leaves repeating to the caller.
         :param mask: told every secret; default: Airflow's ``mask_secret``.
         """
@@ -84,7 +82,7 @@ class ReleaseHook(BaseHook, Generic[ClientT]):
             from airflow.sdk.log import mask_secret as mask
 
         try:
-            fields = ConnectionFields(connection, cls.system, cls.extras_class, extras)
+            fields = ConnectionFields(connection, cls.system, cls.extras_class)
             common = {
                 "timeout": fields.extras.request_timeout,
                 "verify": fields.extras.verify,

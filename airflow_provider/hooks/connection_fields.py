@@ -111,16 +111,13 @@ def read_object(value: object) -> object:
 class ConnectionFields:
     """The fields of one connection, checked; every error names the field."""
 
-    def __init__(
-        self, connection: Connection, system: str, extras_class: type[Extras], extras: dict[str, Any] | None
-    ) -> None:
+    def __init__(self, connection: Connection, system: str, extras_class: type[Extras]) -> None:
         self._connection = connection
         self._system = system
         self.login: str | None = connection.login or None
         self.password: str | None = connection.password or None
         # Airflow's own reading of the extras takes broken JSON for none, and tells the supervisor each time.
-        written = self._read_extra()
-        self.raw_extras: dict[str, Any] = written if extras is None else extras
+        self.raw_extras: dict[str, Any] = self._read_extra()
         try:
             self.extras: Any = extras_class.model_validate(self.raw_extras)
         except ValidationError as error:

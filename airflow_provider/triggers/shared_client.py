@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(logger_name=__name__)
 
+_FIELDS = ("host", "port", "schema", "login", "password", "extra")
+
 CONNECTION_LIFETIME = 300.0
 """Seconds after which the Airflow connection is read again; its client is built anew only if it has changed."""
 
@@ -94,16 +96,12 @@ class SharedClient:
         call = Call(system=self._system)
         try:
             connection = await BaseHook.aget_connection(self._conn_id)
-            extras = await connection.aextra_dejson()
         except AirflowNotFoundException:
             raise ConnectionConfigError(f"connection {self._conn_id!r} is not defined", call=call) from None
-        except ValueError:
-            summary = f"connection {self._conn_id!r}: extra is not a JSON object"
-            raise ConnectionConfigError(summary, call=call) from None
         except Exception as error:
             summary = f"Airflow does not tell the connection {self._conn_id!r}: {type(error).__name__}"
             raise ServerUnavailableError(summary, call=call, effect=Effect.NONE) from error
-        fields = (connection.host, connection.port, connection.schema, connection.login, connection.password, extras)
+        fields = tuple(getattr(connection, name) for name in _FIELDS)
         if fields == self._fields:
             return
         loop = asyncio.get_running_loop()
@@ -114,7 +112,7 @@ class SharedClient:
 
         # Imports the client and `requests`, which takes longer than the loop may be blocked.
         hook = await asyncio.to_thread(hook_class, self._system)
-        client = hook.client_from(connection, extras=extras, attempts=1, mask=mask)
+        client = hook.client_from(connection, attempts=1, mask=mask)
         self.close()
         self._built = client, ThreadPoolExecutor(client.transport.max_connections, f"poll-{self._conn_id}")
         self._fields = fields
