@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_provider.exceptions import ConflictError
 from airflow_provider.sensors.base import KnownSensor, ReleaseSensor
 
 if TYPE_CHECKING:
@@ -119,6 +121,10 @@ class CodeStreamApprovalSensor(ReleaseSensor):
             raise self.bad_argument("execution_id", "or pipeline must be given, and only one of them")
 
     def reference(self, client: CodeStreamClient) -> ExecutionRef:
+        if self.pipeline:
+            # Of the same name in several projects, or disabled: any of their executions may ask.
+            with contextlib.suppress(ConflictError):
+                client.find_pipeline(self.pipeline)
         return {
             "system": self.system,
             "kind": "approval",
