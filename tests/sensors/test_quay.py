@@ -1,0 +1,209 @@
+"""Quay sensors in real Airflow against the sandbox: builds, tags, security scans."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowSensorTimeout
+
+from airflow_provider.exceptions import ExecutionCanceled, ExecutionFailed, NotFoundError
+from airflow_provider.sensors.quay import SEVERITIES, QuayBuildSensor, QuaySecurityScanSensor, QuayTagSensor
+from tests.airflow_runs import TaskRun, run_task
+from tests.meanwhile import meanwhile
+from tests.operators.test_quay import SHOP, promote, tags
+from tests.sensors.test_waiting import start_image_build
+
+BOTH_MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferrable"])
+SLOW = 0.05
+
+
+@pytest.fixture(autouse=True)
+def fast(systems) -> None:
+    systems.reset(speed=100)
+
+
+def wait(sensor: type, **arguments: Any) -> TaskRun:
+    arguments = {"repository": SHOP, "poke_interval": 0.1, "timeout": 10, **arguments}
+    return run_task(lambda: sensor(task_id="wait", **arguments))
+
+
+def scan(**arguments: Any) -> TaskRun:
+    return wait(QuaySecurityScanSensor, **arguments)
+
+
+def push(systems, tag: str = "1.4.2", **image: Any) -> str:
+    """The digest of an image that somebody else pushed."""
+    return systems.act("quay", "push_image", repository=SHOP, tag=tag, **image)["digest"]
+
+
+def looks(systems) -> int:
+    return len(systems.requests("quay", "GET", f"/repository/{SHOP}/"))
+
+
+# --- builds
+
+
+@BOTH_MODES
+def test_the_outputs_of_a_build_are_its_tags_and_its_image(deferrable):
+    ended = wait(QuayBuildSensor, build_id=start_image_build(), deferrable=deferrable)
+    outputs = ended.result["outputs"]
+    assert (outputs["tags"], outputs["digest"]) == (["1.4.2"], tags()["1.4.2"])
+    assert outputs["image_ref"].endswith(f"/acme/shop@{outputs['digest']}")
+
+
+@BOTH_MODES
+def test_a_canceled_build_is_no_failed_one(systems, deferrable):
+    systems.reset(speed=SLOW)
+    build_id = start_image_build()
+    systems.force("quay", build_id, "cancelled")
+    ended = wait(QuayBuildSensor, build_id=build_id, deferrable=deferrable)
+    assert isinstance(ended.error, ExecutionCanceled)
+
+
+# --- tags
+
+
+@BOTH_MODES
+@pytest.mark.parametrize("names_digest", [False, True])
+def test_a_tag_that_is_there_is_found_with_its_digest(systems, deferrable, names_digest):
+    digest = tags()["stable"]
+    ended = wait(QuayTagSensor, tag="stable", digest=digest if names_digest else None, deferrable=deferrable)
+    assert ended.error is None
+    outputs = ended.result["outputs"]
+    assert (outputs["repository"], outputs["tag"], outputs["digest"]) == (SHOP, "stable", digest)
+    assert outputs["image_ref"].endswith(f"/acme/shop@{digest}")
+    assert ended.result["id"] == ended.xcoms["id"] == "stable"
+    assert ended.result["url"] == ended.xcoms["url"] == f"{systems.url}/quay/repository/acme/shop?tab=tags"
+
+
+@BOTH_MODES
+def test_a_tag_that_comes_meanwhile_is_found(systems, deferrable):
+    with meanwhile(lambda: looks(systems) > 0 and push(systems)):
+        ended = wait(QuayTagSensor, tag="1.4.2", deferrable=deferrable)
+    assert ended.result["outputs"]["digest"] == tags()["1.4.2"]
+
+
+@BOTH_MODES
+def test_a_tag_that_points_elsewhere_is_waited_for_until_it_moves(systems, deferrable):
+    digest = tags()["vulnerable"]
+    elsewhere = wait(QuayTagSensor, tag="stable", digest=digest, timeout=0.2)
+    assert isinstance(elsewhere.error, AirflowSensorTimeout)
+    before = looks(systems)
+    with meanwhile(lambda: looks(systems) > before and push(systems, "stable", digest=digest)):
+        ended = wait(QuayTagSensor, tag="stable", digest=digest, deferrable=deferrable)
+    assert ended.result["outputs"]["digest"] == digest
+
+
+def test_a_promoted_tag_is_found_where_it_was_moved_to():
+    digest = promote(source_tag="stable").result["outputs"]["digest"]
+    assert wait(QuayTagSensor, tag="production", digest=digest).state == "success"
+
+
+# --- scans
+
+
+@BOTH_MODES
+@pytest.mark.parametrize("named_by", ["tag", "digest"])
+def test_a_clean_image_passes(systems, deferrable, named_by):
+    digest = tags()["stable"]
+    ended = scan(**{named_by: {"tag": "stable", "digest": digest}[named_by]}, deferrable=deferrable)
+    assert ended.error is None
+    outputs = ended.result["outputs"]
+    assert (outputs["digest"], outputs["severities"], outputs["highest"]) == (digest, {}, None)
+    assert (outputs["repository"], outputs["max_severity"]) == (SHOP, "High")
+    assert outputs["image_ref"].endswith(f"/acme/shop@{digest}")
+    assert ended.xcoms["url"].endswith(f"/repository/acme/shop/manifest/{digest}?tab=vulnerabilities")
+
+
+@BOTH_MODES
+def test_a_finding_above_the_limit_fails_with_its_name(deferrable):
+    ended = scan(tag="vulnerable", deferrable=deferrable)
+    assert isinstance(ended.error, ExecutionFailed)
+    assert "above High" in str(ended.error)
+    assert "CVE-2026-1000 (Critical" in str(ended.error)
+
+
+@pytest.mark.parametrize("limit", SEVERITIES)
+def test_a_limit_passes_what_it_names_and_fails_what_is_worse(systems, limit):
+    worse = SEVERITIES[SEVERITIES.index(limit) + 1 :]
+    digest = push(systems, severities=[*SEVERITIES[: SEVERITIES.index(limit)], limit])
+    passed = scan(digest=digest, max_severity=limit)
+    assert passed.error is None
+    assert passed.result["outputs"]["highest"] == limit
+    for severity in worse[:1]:
+        digest = push(systems, severities=["Unknown", severity])
+        failed = scan(digest=digest, max_severity=limit)
+        assert isinstance(failed.error, ExecutionFailed)
+        assert f"1 findings above {limit}" in str(failed.error)
+
+
+@BOTH_MODES
+def test_a_scan_that_is_queued_and_fails_once_is_waited_for(systems, deferrable):
+    digest = push(systems, severities=["Low"])
+
+    def scan_on() -> bool:
+        status = ("queued", "failed", "scanned")[min(2, len(systems.requests("quay", "GET", "/security")))]
+        systems.act("quay", "set_scan", repository=SHOP, digest=digest, status=status)
+        return status == "scanned"
+
+    scan_on()
+    with meanwhile(scan_on):
+        ended = scan(digest=digest, deferrable=deferrable)
+    assert ended.error is None
+    assert ended.result["outputs"]["severities"] == {"Low": 1}
+
+
+@BOTH_MODES
+def test_a_scan_that_fails_for_good_is_waited_for_until_the_timeout(systems, deferrable):
+    digest = push(systems)
+    systems.act("quay", "set_scan", repository=SHOP, digest=digest, status="failed")
+    ended = scan(digest=digest, timeout=0.3, deferrable=deferrable)
+    assert isinstance(ended.error, AirflowSensorTimeout)
+
+
+@BOTH_MODES
+@pytest.mark.parametrize("status", ["unsupported", "manifest_layer_too_large"])
+def test_an_image_that_cannot_be_scanned_fails_and_says_so(systems, deferrable, status):
+    digest = push(systems)
+    systems.act("quay", "set_scan", repository=SHOP, digest=digest, status=status)
+    ended = scan(digest=digest, deferrable=deferrable)
+    assert isinstance(ended.error, ExecutionFailed)
+    assert f"{digest} cannot be scanned: {status}" in str(ended.error)
+
+
+@pytest.mark.parametrize(("severity", "passes"), [("High", True), ("Critical", False)])
+def test_every_platform_of_an_image_must_pass(systems, severity, passes):
+    children = [push(systems, tag="amd64", severities=["Low"]), push(systems, tag="arm64", severities=[severity])]
+    ended = scan(digest=push(systems, tag="multi", children=children))
+    assert (ended.error is None) is passes
+    if not passes:
+        assert isinstance(ended.error, ExecutionFailed)
+        assert severity in str(ended.error)
+
+
+def test_a_tag_that_is_scanned_may_come_meanwhile(systems):
+    with meanwhile(lambda: looks(systems) > 0 and push(systems)):
+        ended = scan(tag="1.4.2")
+    assert ended.result["outputs"]["digest"] == tags()["1.4.2"]
+
+
+def test_a_quay_without_a_scanner_says_so(systems):
+    systems.switch("quay", security_scanner=False)
+    ended = scan(tag="stable")
+    assert isinstance(ended.error, NotFoundError)
+    assert "its scanner is switched off" in str(ended.error)
+
+
+def test_a_scanner_that_is_down_for_a_while_is_waited_for(systems):
+    systems.switch("quay", scanner_down=True)
+
+    def repair() -> bool:
+        was_asked = len(systems.requests("quay", "GET", "/security")) > 4
+        if was_asked:
+            systems.switch("quay", scanner_down=False)
+        return was_asked
+
+    with meanwhile(repair):
+        ended = scan(tag="stable")
+    assert ended.error is None

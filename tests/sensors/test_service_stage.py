@@ -1,0 +1,92 @@
+"""The ServiceStage sensor in real Airflow against the sandbox."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowSensorTimeout
+
+from airflow_provider.exceptions import ExecutionFailed, ExecutionRejected, NotFoundError
+from airflow_provider.hooks.service_stage import ServiceStageHook
+from airflow_provider.sensors.service_stage import ServiceStageReleaseSensor
+from tests.airflow_runs import TaskRun, run_task
+from tests.meanwhile import meanwhile, until
+from tests.operators.test_service_stage import APPROVED, SHOP, refuse, start, state_of
+
+BOTH_MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferrable"])
+
+
+@pytest.fixture(autouse=True)
+def fast(systems) -> None:
+    systems.reset(speed=60)
+
+
+def wait(pipeline: str = SHOP, **arguments: Any) -> TaskRun:
+    arguments = {"poke_interval": 0.1, "timeout": 10, **arguments}
+    return run_task(lambda: ServiceStageReleaseSensor(task_id="wait", pipeline=pipeline, **arguments))
+
+
+@pytest.mark.parametrize("by", ["name", "id"])
+def test_the_outputs_of_a_release_are_its_record(by):
+    execution_id = start()
+    with ServiceStageHook().get_conn() as client:
+        pipeline = client.find_pipeline(SHOP)
+    ended = wait(pipeline[by], execution_id=execution_id)
+    outputs = ended.result["outputs"]
+    assert (str(outputs["id"]), outputs["pipeline_id"], outputs["status"]) == (execution_id, pipeline["id"], 2)
+
+
+@BOTH_MODES
+def test_an_earlier_execution_keeps_its_own_end(systems, deferrable):
+    first = start()
+    systems.force("service_stage", first, "3")
+    second = start()
+    systems.force("service_stage", second, "2")
+    ended = wait(execution_id=first, deferrable=deferrable)
+    assert isinstance(ended.error, ExecutionFailed)
+    assert first in str(ended.error)
+    assert wait(deferrable=deferrable).result["id"] == second
+
+
+@BOTH_MODES
+def test_a_release_that_is_rolled_back_failed(systems, deferrable):
+    execution_id = start()
+    systems.force("service_stage", execution_id, "11")
+    ended = wait(execution_id=execution_id, deferrable=deferrable)
+    assert isinstance(ended.error, ExecutionFailed)
+    assert "rolled back" in str(ended.error)
+
+
+@BOTH_MODES
+def test_a_release_that_somebody_refuses_is_rejected(systems, deferrable):
+    execution_id = start(APPROVED)
+    with meanwhile(lambda: refuse(systems)):
+        ended = wait(APPROVED, execution_id=execution_id, deferrable=deferrable)
+    assert isinstance(ended.error, ExecutionRejected)
+
+
+@BOTH_MODES
+def test_a_release_that_somebody_approves_ends_well(systems, deferrable):
+    execution_id = start(APPROVED)
+    until(lambda: state_of(systems, execution_id) == "5")
+
+    def approve() -> bool:
+        with ServiceStageHook().get_conn() as client:
+            pipeline_id = str(client.find_pipeline(APPROVED)["id"])
+            client.act(pipeline_id, "approval", task_name="apr0v1", approval_type="agree")
+        return True
+
+    with meanwhile(approve):
+        ended = wait(APPROVED, deferrable=deferrable)
+    assert (ended.error, ended.result["id"]) == (None, execution_id)
+
+
+def test_a_release_task_that_was_never_executed_is_waited_for():
+    assert isinstance(wait(timeout=0.2).error, AirflowSensorTimeout)
+
+
+def test_a_release_task_that_is_not_there_is_not_waited_for():
+    ended = wait("shop-relaese")
+    assert isinstance(ended.error, NotFoundError)
+    assert SHOP in str(ended.error)
