@@ -52,6 +52,7 @@ Step = Reply | Callable[[Received], Reply | None] | Callable[["Handler"], None]
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: Server
 
     def handle_one_request(self) -> None:

@@ -6,6 +6,7 @@ Only the server's own times are compared with each other. What a change means fo
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,11 +63,13 @@ class Reading:
     :param rows: by id; ``None`` for a row whose document was left out.
     :param newest: the last change of all, 0 if there was none.
     :param read_to: every execution that changed after this is among the rows; -1 if all executions are.
+    :param known: up to which time all changes are known now, but for ``CLOCK_SKEW``.
     """
 
     rows: dict[str, Row | None] = field(default_factory=dict)
     newest: int = 0
     read_to: int = -1
+    known: int = 0
 
     def covers(self, known: int | None) -> bool:
         """Whether an execution that is not among the rows is as it was when all changes up to ``known`` were known."""
@@ -81,7 +84,8 @@ class Feed:
         self._calls = calls
         self._is_proven = False
         self.is_usable = True
-        self.newest: int | None = None
+        self._stood_still: tuple[int, float] | None = None
+        self.known: int | None = None
 
     def read(self, known: int | None, most_pages: int) -> Reading | None:
         """Read down to ``known``; ``None`` where the server has no such list.
@@ -90,6 +94,7 @@ class Feed:
         """
         if not self.is_usable:
             return None
+        started = time.monotonic()
         try:
             reading = self._read(known, most_pages)
         except ReleasePipelineError as error:
@@ -104,8 +109,15 @@ class Feed:
             self.distrust("it does not order executions by their last change")
             return None
         self._is_proven = True
-        self.newest = reading.newest
+        self.known = reading.known = self._known(reading.newest, started)
         return reading
+
+    def _known(self, newest: int, started: float) -> int:
+        """While nothing changes, the server's time passes all the same: what comes later bears a later time."""
+        stood_still = self._stood_still
+        if stood_still is None or stood_still[0] != newest:
+            stood_still = self._stood_still = newest, started
+        return newest + min(CLOCK_SKEW, int((started - stood_still[1]) * 1e6))
 
     def distrust(self, why: str) -> None:
         """Never use the feed of this connection again."""

@@ -61,9 +61,9 @@ class Lookup:
             return {}
         if not rows:
             return {}
-        if self._understands_filter is None:
-            # Who ignores the filter lists others; who reads its first or last term only lists one.
-            self._understands_filter = len(rows) > 1 and rows.keys() <= set(ids)
-        if not self._understands_filter:
+        # Who ignores the filter lists others; who reads its first or last term only lists one.
+        is_answer = rows.keys() <= set(ids) and (len(rows) > 1 or self._understands_filter is True)
+        self._understands_filter = is_answer
+        if not is_answer:
             return {}
         return {row_id: row for row_id, row in rows.items() if row_id in ids and not state_of(row).is_terminal}

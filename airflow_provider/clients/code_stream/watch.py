@@ -71,10 +71,10 @@ class Watch:
         waits = [_Wait(*pair) for pair in zip(refs, self._receipts.values_of(refs), strict=True)]
         if len(waits) < 2:
             # The feed would cost as much as the look, and tell less.
-            self._ask(waits, self._feed.newest)
+            self._ask(waits, self._feed.known)
         elif reading := self._read_feed(waits):
             unsettled, settled = self._take_from_feed(waits, reading)
-            self._ask(unsettled, reading.newest)
+            self._ask(unsettled, reading.known)
             self._sweep(settled, reading)
         else:
             self._ask(self._take_newest(waits), None)
@@ -96,10 +96,10 @@ class Watch:
             else:
                 is_as_told = told is not None and told.glance == row.glance
             if told and is_as_told:
-                told.known = reading.newest
+                told.known = reading.known
                 settled.append(wait)
             elif row and not state_of(document := msgspec.json.decode(row.document)).is_terminal:
-                self._tell(wait, self._read(document), row.glance, reading.newest)
+                self._tell(wait, self._read(document), row.glance, reading.known)
             else:
                 # A list tells too little of those that ended.
                 unsettled.append(wait)
@@ -120,7 +120,7 @@ class Watch:
         if len(due) < self._lookup.at_once and not is_overdue:
             return
         before = [wait.told.execution.status for wait in due if wait.told]
-        found = self._ask(due, reading.newest)
+        found = self._ask(due, reading.known)
         for wait, status in zip(due, before, strict=True):
             updated = found[wait.ref["id"]].updated if wait.ref["id"] in found else None
             has_moved = isinstance(wait.seen, Execution) and wait.seen.status != status

@@ -1,0 +1,515 @@
+"""Many executions watched at once, over HTTP: what it costs, and that nothing is missed whatever the server does."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from airflow_provider.clients import memory, retries
+from airflow_provider.clients.base import Observation
+from airflow_provider.clients.code_stream import CodeStreamClient, feed, watch
+from airflow_provider.clients.code_stream.executions import STATES
+from airflow_provider.exceptions import NotFoundError, ReleasePipelineError, ServerUnavailableError
+from airflow_provider.execution import Execution, ExecutionRef
+from airflow_provider.sandbox import seed
+from tests.clients.conftest import Control, Received, Reply, Scripted
+
+LOGIN: Reply = (200, {}, {"tokenType": "Bearer", "token": "bearer-1"})
+PREFIX = "/codestream/api"
+GOING_ON = ["NOT_STARTED", "RUNNING", "WAITING", "PAUSED", "CANCELING"]
+ENDED = ["COMPLETED", "FAILED", "CANCELED"]
+SECOND = 1_000_000
+
+
+@pytest.fixture(autouse=True)
+def _short_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "FIRST_PAUSE", 0.01)
+
+
+class Clock:
+    """The client's own clock, which a test moves."""
+
+    def __init__(self) -> None:
+        self.now = time.monotonic()
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    for module in (feed, memory, watch):
+        monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+class Server:
+    """Executions that a test moves. The knobs say what the server makes of ``$orderby`` and ``$filter``.
+
+    :ivar now: the server's clock, in epoch microseconds; it moves with every change.
+    :ivar before_page: called before each page of the feed with its ``$skip``.
+    """
+
+    def __init__(self, scripted: Scripted, *, order: str = "kept", filter_: str = "kept") -> None:
+        self.order, self.filter = order, filter_
+        self.now = 1_767_323_045 * SECOND
+        self.rows: dict[str, dict[str, Any]] = {}
+        self.before_page: Callable[[int], None] = lambda skip: None
+        self.refuse: Reply | None = None
+        self.scripted = scripted
+        scripted.always = self._answer
+        self.client = CodeStreamClient(scripted.url, refresh_token="refresh-token-1", attempts=1)
+
+    def start(self, execution_id: str, status: str = "RUNNING") -> ExecutionRef:
+        self.rows[execution_id] = {"id": execution_id, "name": "Deploy", "_requestTimeInMicros": self.now}
+        self.move(execution_id, status)
+        return of(execution_id)
+
+    def start_many(self, count: int) -> list[ExecutionRef]:
+        return [self.start(f"e{number}") for number in range(count)]
+
+    def move(self, execution_id: str, status: str, *, later: int = SECOND) -> None:
+        self.now += later
+        self.rows[execution_id] |= {"status": status, "statusMessage": "", "_updateTimeInMicros": self.now}
+
+    def idle(self, seconds: int = 60) -> None:
+        """Let an execution move that nobody waits for."""
+        self.now += (seconds - 1) * SECOND
+        self.rows.setdefault("nobody", {"id": "nobody", "name": "Other", "_requestTimeInMicros": self.now})
+        self.move("nobody", "RUNNING")
+
+    def asked(self) -> list[str]:
+        """What was asked for since this was last called: ``feed``, ``newest``, ``filter``, or an execution's id."""
+        asked, self.scripted.requests[:] = [self._kind(each) for each in self.scripted.requests], []
+        return [each for each in asked if each != "login"]
+
+    def _kind(self, request: Received) -> str:
+        below = request.path.removeprefix(PREFIX)
+        if below != "/executions":
+            return "login" if request.method == "POST" else below.rpartition("/")[2]
+        if "$filter" in request.query:
+            return "filter"
+        return "feed" if "_updateTimeInMicros" in request.query["$orderby"] else "newest"
+
+    def _answer(self, request: Received) -> Reply:
+        kind = self._kind(request)
+        if kind == "login":
+            return LOGIN
+        if self.refuse:
+            return self.refuse
+        if kind in ("feed", "newest", "filter"):
+            return self._list(request.query, kind)
+        row = self.rows.get(kind)
+        return (200, {}, {**row, "output": {"id": kind}}) if row else (404, {}, None)
+
+    def _list(self, query: dict[str, str], kind: str) -> Reply:
+        rows = list(self.rows.values())
+        skip, top = int(query["$skip"]), int(query["$top"])
+        if kind == "filter":
+            if self.filter.isdecimal():
+                return int(self.filter), {}, None
+            wanted = re.findall("id eq '([^']*)'", query["$filter"])
+            wanted = wanted[:1] if self.filter == "first term" else wanted
+            rows = rows if self.filter == "ignored" else [row for row in rows if row["id"] in wanted]
+        elif self.order.isdecimal() and kind == "feed":
+            return int(self.order), {}, None
+        elif kind == "feed":
+            self.before_page(skip)
+            rows = list(self.rows.values())
+        if self.order == "kept" and kind != "filter":
+            field = query["$orderby"].partition(" ")[0]
+            rows.sort(key=lambda row: row[field], reverse=True)
+        page = rows[skip : skip + top]
+        links = [f"{PREFIX}/executions/{row['id']}" for row in page]
+        documents = {link: dict(row) for link, row in zip(links, page, strict=True)}
+        return 200, {}, {"count": len(page), "totalCount": len(rows), "links": links, "documents": documents}
+
+
+class Waits:
+    """Waits as the poller keeps them: each goes on with the reference that it was told last."""
+
+    def __init__(self, client: CodeStreamClient, refs: list[ExecutionRef]) -> None:
+        self.client = client
+        self.refs: dict[int, ExecutionRef] = dict(enumerate(refs))
+        self.last: dict[int, Observation] = {}
+        self.ended: dict[int, str] = {}
+
+    def add(self, ref: ExecutionRef) -> int:
+        number = max(self.refs.keys() | self.ended.keys(), default=-1) + 1
+        self.refs[number] = ref
+        return number
+
+    def fetch(self, *some: int) -> dict[int, Observation]:
+        """Fetch for all, or for some; returns what was told."""
+        numbers = list(some) or list(self.refs)
+        seen = self.client.fetch([self.refs[number] for number in numbers])
+        told = {number: each for number, each in zip(numbers, seen, strict=True) if each is not None}
+        for number, each in told.items():
+            self.last[number] = each
+            if isinstance(each, Execution):
+                self.refs[number] = each.ref
+                if each.state.is_terminal:
+                    assert number not in self.ended
+                    self.ended[number] = each.status
+                    del self.refs[number]
+        return told
+
+    def statuses(self) -> dict[str, str]:
+        return {each.id: each.status for each in self.last.values() if isinstance(each, Execution)}
+
+
+def of(execution_id: str) -> ExecutionRef:
+    return {"system": "code_stream", "kind": "execution", "id": execution_id}
+
+
+# --- what it costs
+
+
+@pytest.mark.parametrize("count", [1, 2, 100, 1000])
+def test_while_nothing_happens_any_number_of_waits_costs_one_request(scripted: Scripted, count: int) -> None:
+    server = Server(scripted)
+    waits = Waits(server.client, server.start_many(count))
+    server.idle()
+    assert len(waits.fetch()) == count
+    assert len(server.asked()) <= 1 + -(-count // 50)
+    for _ in range(3):
+        assert waits.fetch() == {}
+        assert len(server.asked()) == 1
+    server.move("e0", "COMPLETED")
+    told = waits.fetch()
+    assert [(each.id, each.status, each.outputs) for each in told.values()] == [("e0", "COMPLETED", {"id": "e0"})]  # type: ignore[union-attr]
+    assert server.asked() == (["e0"] if count == 1 else ["feed", "e0"])
+
+
+def test_the_sandbox_is_watched_at_the_same_price(control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "CLOCK_SKEW", SECOND // 10)
+    control.post("reset", speed=0.001)
+    client = CodeStreamClient(f"{control.url}/code_stream", refresh_token=seed.CODE_STREAM_REFRESH_TOKEN)
+    pipeline = client.find_pipeline("Deploy shop", "retail")["id"]
+    with ThreadPoolExecutor(4) as threads:
+        refs = list(threads.map(lambda _: client.run_pipeline(pipeline).ref, range(120)))
+    waits = Waits(client, refs)
+    waits.fetch()
+    deadline = time.monotonic() + 5
+    costs = []
+    while costs[-3:] != [1, 1, 1]:
+        assert time.monotonic() < deadline, costs
+        before = len(control.get("requests", system="code_stream"))
+        assert waits.fetch() == {}
+        costs.append(len(control.get("requests", system="code_stream")) - before)
+    control.post(f"executions/code_stream/{refs[7]['id']}", state="FAILED")
+    assert {number: each.status for number, each in waits.fetch().items()} == {7: "FAILED"}  # type: ignore[union-attr]
+    assert waits.fetch() == {}
+
+
+def test_a_page_full_of_changes_is_read_on(scripted: Scripted) -> None:
+    server = Server(scripted)
+    waits = Waits(server.client, server.start_many(400))
+    server.idle()
+    waits.fetch()
+    for number in range(300):
+        server.move(f"e{number}", "WAITING", later=1)
+    server.asked()
+    assert len(waits.fetch()) == 300
+    assert server.asked() == ["feed"] * 4
+    assert set(waits.statuses().values()) == {"WAITING", "RUNNING"}
+
+
+def test_what_changed_in_a_burst_is_not_read_again_and_again(scripted: Scripted, clock: Clock) -> None:
+    server = Server(scripted)
+    waits = Waits(server.client, server.start_many(1))
+    for number in range(1, 200):
+        waits.add(server.start(f"e{number}", "RUNNING"))
+        server.now -= SECOND - 1
+    waits.fetch()
+    server.asked()
+    costs = []
+    for _ in range(4):
+        clock.now += 5
+        waits.fetch()
+        costs.append(len(server.asked()))
+    assert costs[2:] == [1, 1]
+
+
+def test_feeds_of_more_changes_than_waits_are_left_for_looks_by_id(scripted: Scripted) -> None:
+    server = Server(scripted)
+    waits = Waits(server.client, server.start_many(2))
+    server.idle()
+    waits.fetch()
+    for number in range(1000):
+        server.start(f"other{number}")
+    server.move("e1", "PAUSED")
+    for number in range(1000):
+        server.start(f"another{number}")
+    server.asked()
+    assert [each.status for each in waits.fetch().values()] == ["PAUSED"]  # type: ignore[union-attr]
+    assert server.asked() == ["feed", "feed", "filter"]
+
+
+@pytest.mark.parametrize("filter_", ["ignored", "first term", "400", "500"])
+def test_that_a_filter_is_not_understood_is_learned_once(scripted: Scripted, filter_: str) -> None:
+    server = Server(scripted, filter_=filter_)
+    strangers = [server.start(f"stranger{number}") for number in range(30)]
+    waits = Waits(server.client, server.start_many(60))
+    waits.fetch()
+    first = server.asked()
+    assert (first.count("filter"), len(first)) == (1, 2 + 60 - feed.FIRST_PAGE)
+    newcomers = [waits.add(server.start(f"late{number}")) for number in range(5)]
+    for stranger in strangers:
+        server.move(stranger["id"], "PAUSED")
+    waits.fetch(*newcomers)
+    assert server.asked() == ["feed"] + [f"late{number}" for number in range(5)]
+
+
+# --- that nothing is missed
+
+
+@pytest.mark.parametrize("seed_", range(4))
+@pytest.mark.parametrize(
+    ("order", "filter_"),
+    [
+        ("kept", "kept"),
+        ("kept", "ignored"),
+        ("kept", "400"),
+        ("kept", "first term"),
+        ("ignored", "kept"),
+        ("400", "500"),
+        ("500", "500"),
+    ],
+)
+def test_every_wait_learns_every_state_whatever_the_server_understands(
+    scripted: Scripted, order: str, filter_: str, seed_: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dice = random.Random(f"{order} {filter_} {seed_}")
+    monkeypatch.setattr(watch, "SWEEP", dice.choice([0.0, 540.0]))
+    server = Server(scripted, order=order, filter_=filter_)
+    waits = Waits(server.client, server.start_many(dice.choice([2, 30, 60])))
+    for step in range(25):
+        if dice.random() < 0.2:
+            waits.add(server.start(f"late{step}"))
+        if dice.random() < 0.1:
+            waits.add(dict(dice.choice([*waits.refs.values(), of("e0")])))
+        going_on = [each for each, row in server.rows.items() if row["status"] not in ENDED]
+        for execution_id in dice.sample(going_on, min(len(going_on), dice.choice([0, 0, 1, 3, 20]))):
+            server.move(execution_id, dice.choice(GOING_ON * 2 + ENDED), later=dice.choice([0, 0, 1, SECOND]))
+        if waits.refs and dice.random() < 0.15:
+            server.refuse = (dice.choice([429, 502, 503]), {}, None)
+            with pytest.raises(ReleasePipelineError):
+                waits.fetch()
+            server.refuse = None
+        newcomers = [number for number in waits.refs if number not in waits.last]
+        if newcomers and dice.random() < 0.5:
+            waits.fetch(*newcomers)
+        if dice.random() < 0.3:
+            server.idle(dice.choice([1, 30]))
+        told = waits.fetch() if waits.refs else {}
+        for number, each in told.items():
+            assert isinstance(each, Execution), each
+            assert each.state is STATES[each.status], number
+        assert {number: each.status for number, each in waits.last.items() if isinstance(each, Execution)} == {
+            number: server.rows[each.id]["status"] for number, each in waits.last.items() if isinstance(each, Execution)
+        }
+        assert waits.last.keys() >= waits.refs.keys()
+    assert {each.outputs["id"] for each in waits.last.values() if isinstance(each, Execution) and each.finished_at} <= (
+        server.rows.keys()
+    )
+
+
+def test_what_changes_with_the_very_time_of_the_last_known_change_is_seen(scripted: Scripted) -> None:
+    server = Server(scripted)
+    waits = Waits(server.client, server.start_many(30))
+    waits.fetch()
+    server.move("e3", "PAUSED", later=0)
+    server.move("e4", "COMPLETED", later=0)
+    assert {each.id for each in waits.fetch().values()} == {"e3", "e4"}  # type: ignore[union-attr]
+
+
+def test_a_change_that_another_node_wrote_with_a_slower_clock_is_seen(scripted: Scripted) -> None:
+    server = Server(scripted)
+    waits = Waits(server.client, server.start_many(60))
+    for number in range(40):
+        server.start(f"other{number}")
+        server.now -= SECOND - SECOND // 10
+    waits.fetch()
+    server.move("e3", "PAUSED", later=-8 * SECOND)
+    assert [each.id for each in waits.fetch().values()] == ["e3"]  # type: ignore[union-attr]
+
+
+def test_what_moves_up_while_pages_are_read_is_seen_by_the_next_fetch(scripted: Scripted) -> None:
+    server = Server(scripted)
+    waits = Waits(server.client, server.start_many(200))
+    server.idle()
+    waits.fetch()
+    for number in range(60):
+        server.move(f"e{number}", "WAITING", later=1)
+
+    def move_up(skip: int) -> None:
+        if skip:
+            server.before_page = lambda skip: None
+            server.move("e5", "PAUSED")
+
+    server.before_page = move_up
+    waits.fetch()
+    waits.fetch()
+    assert waits.statuses() == {each: row["status"] for each, row in server.rows.items() if each != "nobody"}
+
+
+def test_what_moves_up_because_others_were_deleted_while_pages_are_read_is_not_missed(scripted: Scripted) -> None:
+    server = Server(scripted)
+    waits = Waits(server.client, server.start_many(200))
+    server.idle()
+    waits.fetch()
+    for number in range(120):
+        server.move(f"e{number}", "COMPLETED" if number == 80 else "WAITING")
+
+    def delete(skip: int) -> None:
+        if skip:
+            server.before_page = lambda skip: None
+            for number in range(100, 119):
+                del server.rows[f"e{number}"]
+
+    server.before_page = delete
+    waits.fetch()
+    for number in range(221):
+        # A page of the feed now ends just below what the first fetch saw, and above what it may have missed.
+        server.start(f"other{number}")
+    waits.fetch()
+    assert waits.ended == {80: "COMPLETED"}
+    assert {number for number, each in waits.last.items() if isinstance(each, NotFoundError)} <= set(range(100, 119))
+
+
+def test_a_server_that_was_set_back_is_asked_by_id(scripted: Scripted) -> None:
+    server = Server(scripted)
+    waits = Waits(server.client, server.start_many(60))
+    server.idle()
+    waits.fetch()
+    del server.rows["nobody"]
+    for row in server.rows.values():
+        row["_updateTimeInMicros"] -= 3600 * SECOND
+    server.now -= 3600 * SECOND
+    server.move("e40", "COMPLETED")
+    server.move("e41", "PAUSED", later=-100 * SECOND)
+    assert {each.id: each.status for each in waits.fetch().values()} == {"e40": "COMPLETED", "e41": "PAUSED"}  # type: ignore[union-attr]
+    server.now += 600 * SECOND
+    server.move("e42", "WAITING")
+    server.asked()
+    assert [each.id for each in waits.fetch().values()] == ["e42"]  # type: ignore[union-attr]
+    assert server.asked() == ["feed"]
+
+
+def test_the_sweep_finds_what_the_feed_hides_and_the_feed_is_not_trusted_again(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "SWEEP", 0.0)
+    server = Server(scripted)
+    waits = Waits(server.client, server.start_many(60))
+    server.idle()
+    waits.fetch()
+    server.rows["e3"]["status"] = "COMPLETED"
+    assert {each.id: each.status for each in waits.fetch().values()} == {"e3": "COMPLETED"}  # type: ignore[union-attr]
+    server.asked()
+    waits.fetch()
+    assert "feed" not in server.asked()
+
+
+def test_every_execution_is_looked_at_by_its_id_at_times_spread_evenly(scripted: Scripted, clock: Clock) -> None:
+    server = Server(scripted)
+    waits = Waits(server.client, server.start_many(200))
+    server.idle()
+    waits.fetch()
+    swept: list[int] = []
+    for _ in range(120):
+        clock.now += 10
+        server.asked()
+        assert waits.fetch() == {}
+        looks = server.asked()
+        assert looks.count("feed") == 1
+        swept.append(len(looks) - 1)
+    assert max(swept) <= 2, "not all at once"
+    assert 4 * 2 <= sum(swept) <= 4 * 8, "each two to four times in twenty minutes, fifty with a request"
+
+
+def test_less_detail_in_a_list_is_no_news(scripted: Scripted) -> None:
+    server = Server(scripted)
+    first = server.start("a")
+    server.rows["a"]["stages"] = {"Build": {"status": "RUNNING", "tasks": {"Unit": {"status": "RUNNING"}}}}
+    waits = Waits(server.client, [first])
+    assert [step.name for step in waits.fetch()[0].steps] == ["Build.Unit"]  # type: ignore[union-attr]
+    server.rows["a"]["stages"] = {"Build": {"status": "RUNNING"}}
+    waits.add(server.start("b"))
+    assert list(waits.fetch()) == [1]
+    assert waits.fetch() == {}
+
+
+# --- who is told
+
+
+def test_a_second_wait_for_the_same_execution_is_told_in_full(scripted: Scripted) -> None:
+    server = Server(scripted)
+    waits = Waits(server.client, server.start_many(3))
+    waits.fetch()
+    late = waits.add(of("e1"))
+    assert list(waits.fetch(late)) == [late]
+    later = waits.add(dict(waits.refs[late]))
+    assert list(waits.fetch()) == [later]
+    assert waits.fetch() == {}
+
+
+def test_after_an_error_of_the_connection_all_are_told_again_without_more_requests(scripted: Scripted) -> None:
+    server = Server(scripted)
+    waits = Waits(server.client, server.start_many(60))
+    server.idle()
+    waits.fetch()
+    server.refuse = (503, {}, None)
+    with pytest.raises(ServerUnavailableError):
+        waits.fetch()
+    server.refuse = None
+    server.asked()
+    assert len(waits.fetch()) == 60
+    assert server.asked() == ["feed"]
+    assert waits.fetch() == {}
+
+
+def test_one_that_is_gone_and_comes_back_is_told_anew(scripted: Scripted, clock: Clock) -> None:
+    server = Server(scripted)
+    waits = Waits(server.client, server.start_many(60))
+    server.idle()
+    waits.fetch()
+    row = server.rows.pop("e1")
+    clock.now += 601
+    assert [type(each) for each in waits.fetch().values()] == [NotFoundError], "the sweep sees what a feed cannot show"
+    server.rows["e1"] = row
+    assert [each.id for each in waits.fetch().values()] == ["e1"]  # type: ignore[union-attr]
+    assert waits.fetch() == {}
+
+
+def test_waits_that_end_are_forgotten(scripted: Scripted, clock: Clock) -> None:
+    server = Server(scripted)
+    waits = Waits(server.client, server.start_many(50))
+    waits.fetch()
+    for _ in range(4):
+        clock.now += memory.LIFETIME / 2 + 1
+        assert waits.fetch(*range(20)) == {}
+    assert len(server.client._receipts) == 20
+
+
+def test_threads_may_fetch_at_once(scripted: Scripted) -> None:
+    server = Server(scripted)
+    server.start_many(200)
+    server.idle()
+    shares = [Waits(server.client, [of(f"e{number}") for number in range(start, 200, 4)]) for start in range(4)]
+    with ThreadPoolExecutor(4) as threads:
+        for round_ in range(10):
+            list(threads.map(Waits.fetch, shares))
+            for number in range(20):
+                server.move(f"e{round_ * 20 + number}", "COMPLETED" if number % 2 else "PAUSED")
+        list(threads.map(Waits.fetch, shares))
+    seen = {each: status for share in shares for each, status in share.statuses().items()}
+    assert seen == {each: row["status"] for each, row in server.rows.items() if each != "nobody"}
