@@ -1,0 +1,195 @@
+"""``python -m tests.chaos``: the suite or its short form; prints a table, exit status 1 if it is not clean."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from demo.processes import StartError, adopt_orphans
+from demo.sandbox_server import SandboxServer
+from tests.chaos.accounting import Account, History
+from tests.chaos.cluster import Cluster
+from tests.chaos.databases import install_missing
+from tests.chaos.director import Director
+from tests.chaos.plan import Release, make_plan
+from tests.chaos.vendors import SYSTEMS, Vendors
+
+DAGS = Path(__file__).parent / "dags"
+FAULTS: tuple[dict[str, Any], ...] = (
+    {"fault": "latency", "seconds": 0.8, "probability": 0.1},
+    {"fault": "status", "status": 503, "probability": 0.03},
+    {"fault": "status", "status": 502, "probability": 0.02},
+    {"fault": "status", "status": 500, "probability": 0.02},
+    {"fault": "status", "status": 429, "headers": {"Retry-After": "1"}, "probability": 0.03},
+    {"fault": "reset_before", "probability": 0.02},
+    {"fault": "reset_after", "probability": 0.03},
+    {"fault": "truncate", "probability": 0.02},
+    {"fault": "html", "probability": 0.02},
+)
+
+
+@dataclass(frozen=True)
+class Form:
+    """How long a run of the suite is.
+
+    :param waves: DAG runs.
+    :param of_each: deferrable releases of one system in a wave; a synchronous one comes with them.
+    :param kills: at least so many SIGKILLs.
+    :param between: seconds from one wave to the next.
+    :param speed: of the sandbox; a release takes nominally 8 seconds.
+    :param tail: seconds for which the last releases may take.
+    """
+
+    waves: int
+    of_each: int
+    kills: int
+    between: float
+    speed: float
+    tail: float
+
+
+SHORT = Form(waves=4, of_each=3, kills=12, between=15.0, speed=0.5, tail=120.0)
+WHOLE = Form(waves=13, of_each=3, kills=40, between=22.0, speed=0.4, tail=240.0)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--short", action="store_true", help="LocalExecutor only, under five minutes")
+    parser.add_argument("--executor", choices=["local", "celery"], help="default: one after the other")
+    parser.add_argument("--seed", type=int, default=None, help="of a run that is to be repeated")
+    arguments = parser.parse_args()
+    seed = random.SystemRandom().randrange(10_000) if arguments.seed is None else arguments.seed
+    executors = [arguments.executor] if arguments.executor else ["local"] if arguments.short else ["local", "celery"]
+    adopt_orphans()
+    try:
+        install_missing()
+        clean = [run(SHORT if arguments.short else WHOLE, executor, seed) for executor in executors]
+    except StartError as error:
+        print(error)
+        return 1
+    return 0 if all(clean) else 1
+
+
+def run(form: Form, executor: str, seed: int) -> bool:
+    """One run of the suite; returns whether nothing was doubled, lost, wrongly canceled or left running."""
+    print(f"chaos with {executor} executor, SEED={seed}", flush=True)
+    home = Path(tempfile.mkdtemp(prefix="chaos-"))
+    # PostgreSQL runs as a user of its own, who must be able to reach its directory.
+    home.chmod(0o755)
+    begun = time.monotonic()
+    with SandboxServer(home / "sandbox", speed=form.speed) as sandbox:
+        sandbox.post("switches", system="cocktail", account_parallel_limit=1000)
+        vendors = Vendors(sandbox)
+        releases, plan = make_plan(vendors, form.waves, form.of_each)
+        (home / "plan.json").write_text(json.dumps(plan))
+        cluster = Cluster(
+            home / "airflow", dags=DAGS, celery=executor == "celery", variables={"CHAOS_PLAN": str(home / "plan.json")}
+        )
+        with cluster:
+            cluster.wait_until_ready(*plan)
+            for connection in sandbox.connections():
+                cluster.api.save_connection(connection)
+            for number, (system, fault) in enumerate(product(SYSTEMS, FAULTS)):
+                sandbox.post("faults", system=system, seed=seed + number, **fault)
+            director = Director(cluster, releases, seed)
+            runs = direct(cluster, director, form, list(plan))
+            requests.delete(f"{sandbox.url}/_sandbox/faults", timeout=10).raise_for_status()
+            account = Account(settle(cluster, vendors, director, releases, runs))
+        vendors.close()
+    kills = sum(director.kills.values())
+    print(account.table())
+    print(f"{kills} kills: {_told(director.kills)}; also: {_told(director.deeds)}")
+    print(f"{time.monotonic() - begun:.0f} s", flush=True)
+    enough = kills >= form.kills
+    if account.is_clean and enough:
+        shutil.rmtree(home, ignore_errors=True)
+        return True
+    print(account.complaints() if not account.is_clean else f"fewer than {form.kills} kills: not enough to prove it")
+    (home / "director.log").write_text("\n".join(director.log))
+    print(f"SEED={seed} repeats it; logs: {home}", flush=True)
+    return False
+
+
+def direct(cluster: Cluster, director: Director, form: Form, dag_ids: list[str]) -> dict[str, str]:
+    """Wave after wave, with harm in between, until all are over; returns the run of each DAG."""
+    runs: dict[str, str] = {}
+    next_wave = time.monotonic()
+    end = next_wave + form.waves * form.between + form.tail
+    while time.monotonic() < end:
+        if len(runs) < len(dag_ids) and time.monotonic() >= next_wave:
+            dag_id = dag_ids[len(runs)]
+            try:
+                runs[dag_id] = cluster.api.trigger(dag_id)
+                next_wave = time.monotonic() + form.between
+            except requests.RequestException:
+                if known := _runs_of(cluster, dag_id):
+                    runs[dag_id] = known[0]
+        if len(runs) == len(dag_ids) and all(_is_over(cluster, dag_id, run_id) for dag_id, run_id in runs.items()):
+            break
+        time.sleep(director.act())
+    director.finish()
+    return runs
+
+
+def settle(
+    cluster: Cluster, vendors: Vendors, director: Director, releases: list[Release], runs: dict[str, str]
+) -> list[History]:
+    """Wait, unharmed, for the end of all runs, and then for cancels that are under way; and collect what happened."""
+    cluster.wait_until_ready()
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not all(_is_over(cluster, *each) for each in runs.items()):
+        time.sleep(1)
+    time.sleep(12)
+    executions = vendors.executions()
+    states = {
+        (each["dag_id"], each["task_id"], each["map_index"]): each["state"]
+        for dag_id, run_id in runs.items()
+        for each in cluster.api.task_instances(dag_id, run_id)
+    }
+    histories = []
+    for release in releases:
+        where = (release.dag_id, release.task_id, release.map_index)
+        result = cluster.api.xcom(release.dag_id, runs[release.dag_id], release.task_id, map_index=release.map_index)
+        histories.append(
+            History(
+                release,
+                executions[release.name],
+                director.acts[release.name],
+                states[where],
+                result["id"] if result else None,
+            )
+        )
+    return histories
+
+
+def _runs_of(cluster: Cluster, dag_id: str) -> list[str]:
+    try:
+        return cluster.api.run_ids(dag_id)
+    except requests.RequestException:
+        return []
+
+
+def _is_over(cluster: Cluster, dag_id: str, run_id: str) -> bool:
+    try:
+        return cluster.api.dag_run(dag_id, run_id)["state"] in ("success", "failed")
+    except requests.RequestException:
+        return False
+
+
+def _told(counts: Any) -> str:
+    return ", ".join(f"{count} {what}" for what, count in counts.most_common()) or "nothing"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
