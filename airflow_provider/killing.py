@@ -15,13 +15,13 @@ CANCEL_REASON = "canceled by Airflow: the task that started it was ended by a pe
 MARKER_XCOM = "release_start"
 """XCom that tells which start the task instance stands for, readable where the state store is not."""
 
-CLEARED = "cleared"
-"""State of a task instance that was cleared and waits for the scheduler."""
+NO_STATE = "no state"
+"""Of a deferred task instance that a person cleared, or of a running one whose scheduler died."""
 
 _ANSWER_LIMIT = 3.0
 """Seconds: the supervisor sends SIGKILL five seconds after SIGTERM."""
 
-ENDED_BY_A_PERSON = frozenset({CLEARED, "failed", "success", "restarting", "skipped", "removed", "upstream_failed"})
+ENDED_BY_A_PERSON = frozenset({"failed", "success", "restarting", "skipped", "removed", "upstream_failed"})
 
 
 def cancel_surely(client: ReleaseClient, ref: ExecutionRef, reason: str, seconds: float) -> None:
@@ -42,7 +42,7 @@ def cancel_surely(client: ReleaseClient, ref: ExecutionRef, reason: str, seconds
 
 
 def task_state(dag_id: str, task_id: str, run_id: str, map_index: int) -> str | None:
-    """What Airflow's database says of a task instance: ``cleared`` for one without a state, ``None`` for no answer."""
+    """What Airflow's database says of a task instance: ``NO_STATE`` for one without, ``None`` for no answer."""
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
     mapped = map_index is not None and map_index >= 0
@@ -51,7 +51,7 @@ def task_state(dag_id: str, task_id: str, run_id: str, map_index: int) -> str | 
     )
     states = runs.get(run_id) or {}
     key = f"{task_id}_{map_index}" if mapped else task_id
-    return (states[key] or CLEARED) if key in states else None
+    return (states[key] or NO_STATE) if key in states else None
 
 
 def a_person_ended(dag_id: str, task_id: str, run_id: str, map_index: int) -> bool:

@@ -80,8 +80,8 @@ class Task:
         with create_session() as session:
             clear_task_instances([self._row(session)], session)
 
-    def mark(self, state: str) -> None:
-        """What the UI's "mark as" does to a task instance."""
+    def mark(self, state: str | None) -> None:
+        """What the UI's "mark as" does to a task instance; ``None`` is what a new scheduler does to orphans."""
         self._change(lambda ti: ti.set_state(state))
 
     @property

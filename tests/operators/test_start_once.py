@@ -129,6 +129,15 @@ def worker_drained(story: Story) -> None:
     story.attempt_while(terminate)
 
 
+def scheduler_died(story: Story) -> None:
+    def act() -> None:
+        # The next scheduler takes away the state of what the dead one ran.
+        story.task.mark(None)
+        terminate()
+
+    story.attempt_while(act)
+
+
 def wait_moved_to_another_triggerer(story: Story) -> None:
     trigger = story.task.trigger(story.attempt())
     story.task.kill(trigger)
@@ -168,7 +177,7 @@ def cleared_while_deferred(story: Story) -> None:
     story.task.kill(trigger)
 
 
-SPEED, SLOW = 20.0, 2.0
+SPEED, SLOW = 20.0, 0.1
 ONE_START = {"starts": 1, "cancels": 0}
 TWO_STARTS = {"starts": 2, "cancels": 0}
 ONE_CANCEL = {"starts": 1, "cancels": 1}
@@ -190,6 +199,7 @@ PROMISES = {
     "killed before it remembered, deferrable": Promise(killed_before_it_remembered, DEFERRABLE, ONE_START),
     "cleared after success": Promise(cleared_after_success, SYNCHRONOUS, TWO_STARTS),
     "worker drained": Promise(worker_drained, SYNCHRONOUS, ONE_START),
+    "scheduler died": Promise(scheduler_died, SYNCHRONOUS, ONE_START),
     "wait moved to another triggerer": Promise(wait_moved_to_another_triggerer, DEFERRABLE, ONE_START),
     "marked failed while running": Promise(marked("failed"), SYNCHRONOUS, ONE_CANCEL),
     "marked success while running": Promise(marked("success"), SYNCHRONOUS, ONE_CANCEL),
@@ -266,7 +276,7 @@ def test_without_its_guard_the_promise_breaks(systems, take_out, promise, monkey
 
 @EVERY_STARTER
 def test_a_late_kill_of_a_cleared_wait_cancels_what_it_waited_for_and_nothing_newer(systems, starter, monkeypatch):
-    systems.reset(speed=1.0)
+    systems.reset(speed=SLOW)
     story = Story(systems, starter, monkeypatch, deferrable=True)
     trigger = story.task.trigger(story.attempt())
     story.task.clear()
