@@ -28,8 +28,24 @@ DEFERRAL_MARGIN = 120.0
 """Seconds that Airflow's own time-out of a deferral comes after our deadline."""
 
 
+NOTICE_MARGIN = 2.0
+"""Seconds that the executor and the scheduler take to pass on that a process has ended."""
+
 ENDED_IN_TRIGGERER = "success"
 """What ``dag.test()`` passes on of an event with which the triggerer ends the task itself."""
+
+
+def worker_is_noticed_by() -> float | None:
+    """Epoch seconds at which Airflow will have noticed that the process ended that defers now.
+
+    The scheduler of 3.3.2 fails a task that was deferred, resumed and queued again before it heard of the end of its
+    first process, which a supervisor may tell one heartbeat late. A wait that ends sooner comes back no sooner than this.
+    """
+    from airflow.sdk.execution_time import supervisor, task_runner
+
+    if isinstance(getattr(task_runner, "SUPERVISOR_COMMS", None), supervisor.InProcessSupervisorComms):
+        return None  # dag.test(): there is no such process
+    return time.time() + conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0) + NOTICE_MARGIN
 
 
 class ReleaseOperator(BaseOperator):
@@ -154,6 +170,7 @@ class WaitingOperator(ReleaseOperator):
             ref=ref,
             poll_interval=self.poll_interval,
             deadline=deadline,
+            not_before=worker_is_noticed_by(),
             **trigger,
         )
 

@@ -23,6 +23,7 @@ from airflow_provider.operators.connected import (
     DEFERRAL_MARGIN,
     ENDED_IN_TRIGGERER,
     ReleaseOperator,
+    worker_is_noticed_by,
 )
 from airflow_provider.waiting import Ending, Outcome, Wait, result_of
 
@@ -54,6 +55,7 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         self.finish_in_triggerer = finish_in_triggerer
         self._client: ReleaseClient | None = None
         self._wait: Wait | None = None
+        self._is_published = False
 
     @abstractmethod
     def reference(self, client: Any) -> ExecutionRef:
@@ -89,7 +91,12 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             outcome = wait.saw(error, now)
         self.log_news(wait)
         failures.since = wait.failing_since
-        return PokeReturnValue(False) if outcome is None else PokeReturnValue(True, self._finish(context, outcome))
+        if outcome:
+            return PokeReturnValue(True, self._finish(context, outcome))
+        if wait.last and wait.last.id and not self._is_published:
+            self.publish(context, wait.last.to_result())
+            self._is_published = True
+        return PokeReturnValue(False)
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Called when the trigger has fired."""
@@ -134,7 +141,9 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         from airflow_provider.triggers.execution import ExecutionTrigger
 
         self.defer(
-            trigger=ExecutionTrigger(ref=self._wait.ref, deadline=deadline, **self.trigger_arguments()),
+            trigger=ExecutionTrigger(
+                ref=self._wait.ref, deadline=deadline, not_before=worker_is_noticed_by(), **self.trigger_arguments()
+            ),
             method_name="execute_complete",
             timeout=timedelta(seconds=self.timeout + self.poke_interval + DEFERRAL_MARGIN),
         )

@@ -14,7 +14,7 @@ from asgiref.sync import sync_to_async
 
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import ExecutionRef
-from airflow_provider.killing import CANCEL_REASON, ENDED_BY_A_PERSON, MARKER_XCOM, cancel_surely, task_state
+from airflow_provider.killing import CANCEL_REASON, ENDED_BY_A_PERSON, MARKER_XCOM, NO_STATE, cancel_surely, task_state
 from airflow_provider.links import xcoms_of
 from airflow_provider.triggers.poller import shared_poller
 from airflow_provider.waiting import Outcome, Wait
@@ -37,6 +37,7 @@ class ExecutionTrigger(BaseTrigger):
     :param ref: what is waited for.
     :param poll_interval: seconds between looks; below one second is raised to one.
     :param deadline: epoch seconds, ``None`` for no limit. Wall clock, because the wait may move between machines.
+    :param not_before: epoch seconds before which the task is not sent back to a worker.
     :param fail_on_waiting: whether waiting for a person ends the wait.
     :param until: states that end the wait although the execution goes on.
     :param slowest: seconds to which the interval may grow while nothing changes.
@@ -52,6 +53,7 @@ class ExecutionTrigger(BaseTrigger):
         ref: ExecutionRef,
         poll_interval: float,
         deadline: float | None = None,
+        not_before: float | None = None,
         fail_on_waiting: bool = False,
         until: Collection[str] = (),
         slowest: float | None = None,
@@ -64,6 +66,7 @@ class ExecutionTrigger(BaseTrigger):
         self.ref = ref
         self.poll_interval = poll_interval
         self.deadline = deadline
+        self.not_before = not_before
         self.fail_on_waiting = fail_on_waiting
         self.until = until
         self.slowest = slowest
@@ -80,6 +83,7 @@ class ExecutionTrigger(BaseTrigger):
                 "ref": self.ref,
                 "poll_interval": self.poll_interval,
                 "deadline": self.deadline,
+                "not_before": self.not_before,
                 "fail_on_waiting": self.fail_on_waiting,
                 "until": list(self.until),
                 "slowest": self.slowest,
@@ -98,7 +102,10 @@ class ExecutionTrigger(BaseTrigger):
             slowest=self.slowest,
         )
         outcome = await shared_poller(self.system, self.conn_id).wait(self._wait)
-        yield self._event(outcome)
+        event = self._event(outcome)
+        if self.not_before and not isinstance(event, TaskSuccessEvent):
+            await asyncio.sleep(self.not_before - time.time())
+        yield event
 
     def _event(self, outcome: Outcome) -> TriggerEvent:
         if not self.finish or not outcome.is_success:
@@ -149,7 +156,7 @@ class ExecutionTrigger(BaseTrigger):
         end = time.monotonic() + UNDECIDED_LIMIT
         while True:
             state = await sync_to_async(task_state)(**where)
-            if state is None or state in ENDED_BY_A_PERSON:
+            if state is None or state == NO_STATE or state in ENDED_BY_A_PERSON:
                 return state is not None
             stands_for = await XCom.aget_one(key=MARKER_XCOM, **where)
             if state == "deferred":
