@@ -10,8 +10,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+BENCH := .bench
 
-.PHONY: help install test e2e chaos demo lint clean
+.PHONY: help install test e2e chaos demo bench lint clean
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 18
@@ -19,7 +20,7 @@ help: ## this list
 install: $(INSTALLED) ## create .venv with the package and its development tools
 
 test: $(INSTALLED) ## run all tests, the release train in a real Airflow among them
-	@$(BIN)/python -m pytest --ignore tests/chaos --ignore tests/bench $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadgroup --ignore tests/chaos --ignore tests/bench $(ARGS)
 
 e2e: $(INSTALLED) ## run only the tests that need a real Airflow
 	@$(BIN)/python -m pytest tests/e2e $(ARGS)
@@ -30,6 +31,9 @@ chaos: $(INSTALLED) ## kill workers, schedulers and triggerers, and see what the
 demo: $(INSTALLED) ## run the release train in Airflow against the sandbox; EXIT=1 leaves when it is done
 	@exec $(BIN)/python -m demo $(if $(filter 1 true yes,$(EXIT)),--exit)
 
+bench: $(BENCH)/.installed ## measure what waiting costs beside other providers (15 minutes); QUICK=1 for a short look
+	@exec $(BENCH)/bin/python -m bench $(if $(filter 1 true yes,$(QUICK)),--quick)
+
 lint: $(INSTALLED) ## ruff, mypy and the import rules
 	@$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -37,7 +41,7 @@ lint: $(INSTALLED) ## ruff, mypy and the import rules
 	$(BIN)/lint-imports
 
 clean: ## remove .venv, the demo's state and caches
-	@rm -rf $(VENV) .demo .pytest_cache .ruff_cache .mypy_cache .import_linter_cache dist
+	@rm -rf $(VENV) $(BENCH) .demo .pytest_cache .ruff_cache .mypy_cache .import_linter_cache dist
 
 # uv installs in seconds; where it cannot be had or cannot reach the index, pip does the same.
 $(INSTALLED): pyproject.toml constraints.txt
@@ -54,5 +58,17 @@ $(INSTALLED): pyproject.toml constraints.txt
 	if ! { test -x $(BIN)/uv && $(BIN)/uv pip install --quiet --python $(BIN)/python "$${packages[@]}"; }; then
 		echo "uv could not install, trying pip"
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check "$${packages[@]}"
+	fi
+	touch $@
+
+# Apart from .venv: more providers would change what Airflow loads in every test.
+$(BENCH)/.installed: $(INSTALLED) pyproject.toml constraints.txt
+	@echo "Installing the providers to compare with into $(BENCH) (once; about a minute)"
+	$(PYTHON) -m venv $(BENCH)
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["bench"], sep="\n")' > $(BENCH)/requirements.txt
+	packages=(--constraint constraints.txt --editable . --requirement $(BENCH)/requirements.txt)
+	if ! { test -x $(BIN)/uv && $(BIN)/uv pip install --quiet --python $(BENCH)/bin/python "$${packages[@]}"; }; then
+		echo "uv could not install, trying pip"
+		$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check "$${packages[@]}"
 	fi
 	touch $@
