@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import random
-import re
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 
@@ -18,28 +15,16 @@ from airflow_provider.clients.code_stream.executions import STATES
 from airflow_provider.exceptions import NotFoundError, ReleasePipelineError, ServerUnavailableError
 from airflow_provider.execution import Execution, ExecutionRef
 from airflow_provider.sandbox import seed
-from tests.clients.conftest import Control, Received, Reply, Scripted
+from tests.clients.code_stream_server import SECOND, Clock, Server, of
+from tests.clients.conftest import Control, Scripted
 
-LOGIN: Reply = (200, {}, {"tokenType": "Bearer", "token": "bearer-1"})
-PREFIX = "/codestream/api"
 GOING_ON = ["NOT_STARTED", "RUNNING", "WAITING", "PAUSED", "CANCELING"]
 ENDED = ["COMPLETED", "FAILED", "CANCELED"]
-SECOND = 1_000_000
 
 
 @pytest.fixture(autouse=True)
 def _short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retries, "FIRST_PAUSE", 0.01)
-
-
-class Clock:
-    """The client's own clock, which a test moves."""
-
-    def __init__(self) -> None:
-        self.now = time.monotonic()
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -48,88 +33,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     for module in (feed, memory, watch):
         monkeypatch.setattr(module, "time", clock)
     return clock
-
-
-class Server:
-    """Executions that a test moves. The knobs say what the server makes of ``$orderby`` and ``$filter``.
-
-    :ivar now: the server's clock, in epoch microseconds; it moves with every change.
-    :ivar before_page: called before each page of the feed with its ``$skip``.
-    """
-
-    def __init__(self, scripted: Scripted, *, order: str = "kept", filter_: str = "kept") -> None:
-        self.order, self.filter = order, filter_
-        self.now = 1_767_323_045 * SECOND
-        self.rows: dict[str, dict[str, Any]] = {}
-        self.before_page: Callable[[int], None] = lambda skip: None
-        self.refuse: Reply | None = None
-        self.scripted = scripted
-        scripted.always = self._answer
-        self.client = CodeStreamClient(scripted.url, refresh_token="refresh-token-1", attempts=1)
-
-    def start(self, execution_id: str, status: str = "RUNNING") -> ExecutionRef:
-        self.rows[execution_id] = {"id": execution_id, "name": "Deploy", "_requestTimeInMicros": self.now}
-        self.move(execution_id, status)
-        return of(execution_id)
-
-    def start_many(self, count: int) -> list[ExecutionRef]:
-        return [self.start(f"e{number}") for number in range(count)]
-
-    def move(self, execution_id: str, status: str, *, later: int = SECOND) -> None:
-        self.now += later
-        self.rows[execution_id] |= {"status": status, "statusMessage": "", "_updateTimeInMicros": self.now}
-
-    def idle(self, seconds: int = 60) -> None:
-        """Let an execution move that nobody waits for."""
-        self.now += (seconds - 1) * SECOND
-        self.rows.setdefault("nobody", {"id": "nobody", "name": "Other", "_requestTimeInMicros": self.now})
-        self.move("nobody", "RUNNING")
-
-    def asked(self) -> list[str]:
-        """What was asked for since this was last called: ``feed``, ``newest``, ``filter``, or an execution's id."""
-        asked, self.scripted.requests[:] = [self._kind(each) for each in self.scripted.requests], []
-        return [each for each in asked if each != "login"]
-
-    def _kind(self, request: Received) -> str:
-        below = request.path.removeprefix(PREFIX)
-        if below != "/executions":
-            return "login" if request.method == "POST" else below.rpartition("/")[2]
-        if "$filter" in request.query:
-            return "filter"
-        return "feed" if "_updateTimeInMicros" in request.query["$orderby"] else "newest"
-
-    def _answer(self, request: Received) -> Reply:
-        kind = self._kind(request)
-        if kind == "login":
-            return LOGIN
-        if self.refuse:
-            return self.refuse
-        if kind in ("feed", "newest", "filter"):
-            return self._list(request.query, kind)
-        row = self.rows.get(kind)
-        return (200, {}, {**row, "output": {"id": kind}}) if row else (404, {}, None)
-
-    def _list(self, query: dict[str, str], kind: str) -> Reply:
-        rows = list(self.rows.values())
-        skip, top = int(query["$skip"]), int(query["$top"])
-        if kind == "filter":
-            if self.filter.isdecimal():
-                return int(self.filter), {}, None
-            wanted = re.findall("id eq '([^']*)'", query["$filter"])
-            wanted = wanted[:1] if self.filter == "first term" else wanted
-            rows = rows if self.filter == "ignored" else [row for row in rows if row["id"] in wanted]
-        elif self.order.isdecimal() and kind == "feed":
-            return int(self.order), {}, None
-        elif kind == "feed":
-            self.before_page(skip)
-            rows = list(self.rows.values())
-        if self.order == "kept" and kind != "filter":
-            field = query["$orderby"].partition(" ")[0]
-            rows.sort(key=lambda row: row[field], reverse=True)
-        page = rows[skip : skip + top]
-        links = [f"{PREFIX}/executions/{row['id']}" for row in page]
-        documents = {link: dict(row) for link, row in zip(links, page, strict=True)}
-        return 200, {}, {"count": len(page), "totalCount": len(rows), "links": links, "documents": documents}
 
 
 class Waits:
@@ -163,10 +66,6 @@ class Waits:
 
     def statuses(self) -> dict[str, str]:
         return {each.id: each.status for each in self.last.values() if isinstance(each, Execution)}
-
-
-def of(execution_id: str) -> ExecutionRef:
-    return {"system": "code_stream", "kind": "execution", "id": execution_id}
 
 
 # --- what it costs

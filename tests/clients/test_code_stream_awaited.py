@@ -1,0 +1,126 @@
+"""What waiting for trigger events and approvals costs, many at once, and that none of them is missed. Over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider.clients import retries
+from airflow_provider.clients.code_stream import awaited, feed, watch
+from airflow_provider.execution import Execution, ExecutionRef
+from tests.clients.code_stream_server import SECOND, Clock, Server
+from tests.clients.conftest import Scripted
+
+EVENTS = "/git-events"
+OPERATIONS = "/user-operations"
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "FIRST_PAUSE", 0.01)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    for module in (awaited, feed, watch):
+        monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+class Events:
+    """Git events, the newest first, one a minute."""
+
+    def __init__(self, server: Server, count: int) -> None:
+        self.server = server
+        self.rows = server.lists[EVENTS] = []
+        for number in range(count):
+            self.push(f"c{number}")
+
+    def push(self, commit: str, **fields: Any) -> None:
+        self.server.now += 60 * SECOND
+        event = {"id": f"id-{commit}", "commitId": commit, "_createTimeInMicros": self.server.now, **fields}
+        self.rows.insert(0, event)
+
+
+def event(commit: str, **more: str) -> ExecutionRef:
+    filters = f'{{"commitId": "{commit}"}}'
+    ref = {"system": "code_stream", "kind": "event", "id": "", "event_type": "git", "since": "", "filters": filters}
+    return ref | more
+
+
+def approval(execution_id: str) -> ExecutionRef:
+    return {"system": "code_stream", "kind": "approval", "id": "", "execution_id": execution_id, "pipeline": ""}
+
+
+def told(seen: list[Any]) -> list[Execution]:
+    assert all(isinstance(each, Execution) for each in seen), seen
+    return seen
+
+
+@pytest.mark.parametrize("count", [1, 2, 100, 1000])
+def test_a_wait_for_an_event_reads_the_whole_list_once_and_then_its_newest_page(
+    scripted: Scripted, clock: Clock, count: int
+) -> None:
+    server = Server(scripted)
+    events = Events(server, 350)
+    refs = [event(f"new{number}") for number in range(count)]
+    assert len({server.client.shared_request(ref) for ref in refs}) == 1
+    refs = [each.ref for each in told(server.client.fetch(refs))]
+    assert server.asked() == [EVENTS] * 4
+    for _ in range(3):
+        assert server.client.fetch(refs) == [None] * count
+        assert server.asked() == [EVENTS]
+    for number in range(150):
+        events.push("new0" if number == 20 else f"other{number}")
+    seen = [each for each in server.client.fetch(refs) if each is not None]
+    assert [(each.id, each.state) for each in told(seen)] == [("id-new0", "succeeded")]
+    assert server.asked() == [EVENTS] * 2
+
+
+def test_an_event_that_shows_late_is_found(scripted: Scripted, clock: Clock) -> None:
+    server = Server(scripted)
+    events = Events(server, 300)
+    refs = [each.ref for each in told(server.client.fetch([event("late"), event("later")]))]
+    late = {"id": "id-late", "commitId": "late", "_createTimeInMicros": server.now - 30 * SECOND}
+    events.rows.insert(1, late)
+    assert [each.id if each else None for each in server.client.fetch(refs)] == ["id-late", None]  # type: ignore[union-attr]
+
+
+def test_an_old_event_that_comes_to_match_is_found_when_all_are_read_again(scripted: Scripted, clock: Clock) -> None:
+    server = Server(scripted)
+    events = Events(server, 300)
+    refs = [event("c7", filters='{"executionStatus": "COMPLETED"}'), event("never")]
+    refs = [each.ref for each in told(server.client.fetch(refs))]
+    events.rows[290]["executionStatus"] = "COMPLETED"
+    clock.now += awaited.WHOLE_EVERY + 1
+    seen = server.client.fetch(refs)
+    assert [each.id if each else None for each in seen] == ["id-c9", None]  # type: ignore[union-attr]
+
+
+def test_a_new_wait_for_an_event_hears_of_the_old_ones(scripted: Scripted, clock: Clock) -> None:
+    server = Server(scripted)
+    Events(server, 300)
+    refs = [each.ref for each in told(server.client.fetch([event("new"), event("newer")]))]
+    seen = server.client.fetch([*refs, event("c3")])
+    assert [each.id if each else None for each in seen] == [None, None, "id-c3"]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("count", [2, 100, 1000])
+def test_waits_for_approvals_cost_one_list_and_the_feed(scripted: Scripted, clock: Clock, count: int) -> None:
+    server = Server(scripted)
+    server.lists[OPERATIONS] = []
+    executions = server.start_many(count)
+    server.idle()
+    refs = [approval(each["id"]) for each in executions]
+    refs = [each.ref for each in told(server.client.fetch(refs))]
+    for _ in range(3):
+        server.asked()
+        assert server.client.fetch(refs) == [None] * count
+        assert server.asked() == [OPERATIONS, "feed"]
+    server.lists[OPERATIONS] = [{"id": "op", "status": "ACTIVE", "executionLink": "/codestream/api/executions/e0"}]
+    server.move("e0", "WAITING")
+    server.move("e1", "COMPLETED")
+    seen = [each for each in server.client.fetch(refs) if each is not None]
+    assert [(each.id, each.state) for each in told(seen)] == [("op", "succeeded"), ("", "failed")]
