@@ -11,6 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 BENCH := .bench
+CHAOS := .chaos
 
 .PHONY: help install test e2e chaos demo bench lint clean
 
@@ -25,8 +26,8 @@ test: $(INSTALLED) ## run all tests, the release train in a real Airflow among t
 e2e: $(INSTALLED) ## run only the tests that need a real Airflow
 	@$(BIN)/python -m pytest tests/e2e $(ARGS)
 
-chaos: $(INSTALLED) ## kill workers, schedulers and triggerers, and see what the systems received
-	@$(BIN)/python -m pytest tests/chaos $(ARGS)
+chaos: $(CHAOS)/.installed ## kill Airflow's processes under releases, and account for each start; SHORT=1, SEED=n
+	@exec $(CHAOS)/bin/python -m tests.chaos $(if $(filter 1 true yes,$(SHORT)),--short) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 demo: $(INSTALLED) ## run the release train in Airflow against the sandbox; EXIT=1 leaves when it is done
 	@exec $(BIN)/python -m demo $(if $(filter 1 true yes,$(EXIT)),--exit)
@@ -41,7 +42,7 @@ lint: $(INSTALLED) ## ruff, mypy and the import rules
 	$(BIN)/lint-imports
 
 clean: ## remove .venv, the demo's state and caches
-	@rm -rf $(VENV) $(BENCH) .demo .pytest_cache .ruff_cache .mypy_cache .import_linter_cache dist
+	@rm -rf $(VENV) $(BENCH) $(CHAOS) .demo .pytest_cache .ruff_cache .mypy_cache .import_linter_cache dist
 
 # uv installs in seconds; where it cannot be had or cannot reach the index, pip does the same.
 $(INSTALLED): pyproject.toml constraints.txt
@@ -62,13 +63,13 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 # Apart from .venv: more providers would change what Airflow loads in every test.
-$(BENCH)/.installed: $(INSTALLED) pyproject.toml constraints.txt
-	@echo "Installing the providers to compare with into $(BENCH) (once; about a minute)"
-	$(PYTHON) -m venv $(BENCH)
-	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["bench"], sep="\n")' > $(BENCH)/requirements.txt
-	packages=(--constraint constraints.txt --editable . --requirement $(BENCH)/requirements.txt)
-	if ! { test -x $(BIN)/uv && $(BIN)/uv pip install --quiet --python $(BENCH)/bin/python "$${packages[@]}"; }; then
+$(BENCH)/.installed $(CHAOS)/.installed: .%/.installed: $(INSTALLED) pyproject.toml constraints.txt
+	@echo "Installing the group $* of pyproject.toml into $(@D) (once; about a minute)"
+	$(PYTHON) -m venv $(@D)
+	$(BIN)/python -c 'import sys, tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"][sys.argv[1]], sep="\n")' $* > $(@D)/requirements.txt
+	packages=(--constraint constraints.txt --editable . --requirement $(@D)/requirements.txt)
+	if ! { test -x $(BIN)/uv && $(BIN)/uv pip install --quiet --python $(@D)/bin/python "$${packages[@]}"; }; then
 		echo "uv could not install, trying pip"
-		$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check "$${packages[@]}"
+		$(@D)/bin/python -m pip install --quiet --disable-pip-version-check "$${packages[@]}"
 	fi
 	touch $@
