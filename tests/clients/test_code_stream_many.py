@@ -108,6 +108,27 @@ def test_the_sandbox_is_watched_at_the_same_price(control: Control, monkeypatch:
     assert waits.fetch() == {}
 
 
+def test_every_end_of_living_executions_is_told_once_and_right(control: Control) -> None:
+    control.post("reset", speed=60)
+    client = CodeStreamClient(f"{control.url}/code_stream", refresh_token=seed.CODE_STREAM_REFRESH_TOKEN)
+    dice = random.Random(7)
+    pipelines = [client.find_pipeline(name, "retail")["id"] for name in ("Deploy shop", "Always fails")]
+    waits = Waits(client, [])
+    deadline = time.monotonic() + 20
+    while len(waits.ended) < 60:
+        assert time.monotonic() < deadline, waits.last
+        if len(waits.ended) + len(waits.refs) < 60:
+            newcomers = [waits.add(client.run_pipeline(dice.choice(pipelines)).ref) for _ in range(5)]
+            waits.fetch(*newcomers)
+            client.act_on_execution(waits.refs[newcomers[0]]["id"], "cancel")
+        if waits.refs:
+            waits.fetch()
+    told = {each.id: (each.status, each.outputs) for each in waits.last.values() if isinstance(each, Execution)}
+    truth = {each: client.look(of(each)) for each in told}
+    assert told == {each: (execution.status, execution.outputs) for each, execution in truth.items()}
+    assert {status for status, _ in told.values()} == {"COMPLETED", "FAILED", "CANCELED"}
+
+
 def test_a_page_full_of_changes_is_read_on(scripted: Scripted) -> None:
     server = Server(scripted)
     waits = Waits(server.client, server.start_many(400))
