@@ -31,7 +31,7 @@ RETRY_POLICY = ExceptionRetryPolicy(
 
 def led_to_nothing(client: CodeStreamClient, event: dict[str, Any]) -> bool:
     """Whether an event has no execution, or one that failed or was canceled; what somebody deleted stays deleted."""
-    link = event["executionLink"]
+    link = event.get("executionLink")
     if not link:
         return True
     reference = {"system": "code_stream", "kind": "execution", "id": link.rpartition("/")[2]}
