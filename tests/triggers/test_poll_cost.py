@@ -1,0 +1,125 @@
+"""What many waits cost the vendor, counted through the real trigger against the bench's stub: nothing here is timed."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.certificates import Certificates, make_certificates
+from bench.contenders import OURS, Contender, Endpoint, connection_json
+from bench.stub.control import Counts, Stub
+
+WAITS = 200
+CONNECTIONS = 3
+INTERVAL = 1.0
+SYSTEMS = pytest.mark.parametrize("contender", OURS, ids=[each.name for each in OURS])
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="module")
+def running_stub(certificates: Certificates) -> Iterator[Stub]:
+    with Stub(certificates.server) as stub:
+        yield stub
+
+
+@pytest.fixture
+def stub(running_stub: Stub) -> Stub:
+    running_stub.clear()
+    return running_stub
+
+
+@asynccontextmanager
+async def waits(
+    stub: Stub, bundle: Path, contender: Contender, *, connections: int = 1
+) -> AsyncIterator[list[asyncio.Task[Any]]]:
+    """Real triggers, ``WAITS`` for each connection; what is left of them is cancelled at the end."""
+    tasks = []
+    for connection in range(connections):
+        stub.begin(contender.system, str(connection), WAITS, contender.lists)
+        fields = connection_json(contender, Endpoint(stub.port, str(bundle)), connection)
+        os.environ[f"AIRFLOW_CONN_{contender.conn_id(connection).upper()}"] = json.dumps(fields)
+        for index in range(WAITS):
+            path, arguments = contender.trigger(index, connection, INTERVAL, WAITS)
+            module, _, name = path.rpartition(".")
+            trigger = getattr(importlib.import_module(module), name)(**arguments)
+            tasks.append(asyncio.create_task(anext(trigger.run())))
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def until(stub: Stub, is_enough: Callable[[Counts], bool]) -> Counts:
+    deadline = time.monotonic() + 20
+    while not is_enough(counts := stub.counts()):
+        assert time.monotonic() < deadline, f"still not enough: {counts}"
+        await asyncio.sleep(0.05)
+    return counts
+
+
+def looks(counts: Counts, contender: Contender, connections: int = 1) -> float:
+    return counts.requests.get("list", 0) / (contender.lists * connections)
+
+
+@SYSTEMS
+def test_waiting_asks_for_lists_only_over_connections_that_stay_open(
+    stub: Stub, certificates: Certificates, contender: Contender
+) -> None:
+    async def scenario() -> None:
+        async with waits(stub, certificates.bundle, contender) as tasks:
+            first = await until(stub, lambda counts: looks(counts, contender) >= 2)
+            last = await until(stub, lambda counts: looks(counts, contender) >= 4)
+            assert not any(task.done() for task in tasks)
+            assert last.requests.get("single", 0) == first.requests.get("single", 0)
+            assert last.requests.get("other", 0) == first.requests.get("other", 0)
+            assert last.requests.get("login", 0) == (2 if contender.system == "code_stream" else 0)
+            assert last.connections == first.connections <= 8
+
+    asyncio.run(scenario())
+
+
+@SYSTEMS
+def test_the_end_of_an_execution_costs_a_few_requests_and_reaches_its_own_wait_only(
+    stub: Stub, certificates: Certificates, contender: Contender
+) -> None:
+    ending = range(0, WAITS, 20)
+
+    async def scenario() -> None:
+        async with waits(stub, certificates.bundle, contender) as tasks:
+            before = await until(stub, lambda counts: looks(counts, contender) >= 2)
+            stub.plan(contender.system, "0", dict.fromkeys(ending, time.time()))
+            events = await asyncio.wait_for(asyncio.gather(*(tasks[index] for index in ending)), 20)
+            after = stub.counts()
+            assert [event.payload["execution"]["state"] for event in events] == ["succeeded"] * len(ending)
+            assert [index for index, task in enumerate(tasks) if task.done()] == list(ending)
+            asked = sum(after.requests.get(kind, 0) - before.requests.get(kind, 0) for kind in ("single", "other"))
+            assert asked <= 3 * len(ending)
+
+    asyncio.run(scenario())
+
+
+def test_each_connection_has_lists_and_a_login_of_its_own(stub: Stub, certificates: Certificates) -> None:
+    contender = next(each for each in OURS if each.name == "code_stream")
+
+    async def scenario() -> None:
+        async with waits(stub, certificates.bundle, contender, connections=CONNECTIONS):
+            counts = await until(stub, lambda counts: looks(counts, contender, CONNECTIONS) >= 3)
+            assert counts.requests["login"] == 2 * CONNECTIONS
+            assert counts.open <= 8 * CONNECTIONS
+
+    asyncio.run(scenario())
