@@ -60,10 +60,11 @@ def run_dag(dag: Any) -> Any:
     return dag.test()
 
 
-def run_task(build: Callable[[], Any], *, retries: int = 0) -> TaskRun:
-    """Run the one task that ``build`` makes.
+def run_task(build: Callable[[], Any], *, retries: int = 0, map_index: int = -1) -> TaskRun:
+    """Run the task that ``build`` makes, after those that it makes before it.
 
     :param build: called inside a DAG; returns the operator.
+    :param map_index: which one is told of, if the task is mapped.
     """
     from airflow.models.xcom import XComModel
     from airflow.sdk import DAG
@@ -79,8 +80,8 @@ def run_task(build: Callable[[], Any], *, retries: int = 0) -> TaskRun:
         task = build()
     run = run_dag(dag)
     with create_session() as session:
-        ti = run.get_task_instance(task.task_id, session=session)
-        rows = session.query(XComModel).filter_by(dag_id=dag_id, task_id=task.task_id).all()
+        ti = run.get_task_instance(task.task_id, session=session, map_index=map_index)
+        rows = session.query(XComModel).filter_by(dag_id=dag_id, task_id=task.task_id, map_index=map_index).all()
         xcoms = {row.key: row.value for row in rows}
         state = str(ti.state)
     return TaskRun(state, xcoms.get("return_value"), xcoms, errors[-1] if errors else None)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from tests.airflow_runs import prepare_database
+
 
 @contextmanager
 def meanwhile(act: Callable[[], Any]) -> Iterator[None]:
@@ -15,6 +17,8 @@ def meanwhile(act: Callable[[], Any]) -> Iterator[None]:
 
     :raises AssertionError: the block ended first.
     """
+    # Two threads that import Airflow for the first time, at once, block each other.
+    prepare_database()
     is_over = threading.Event()
     failures: list[BaseException] = []
 

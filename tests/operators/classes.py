@@ -1,0 +1,78 @@
+"""Every operator and sensor of the provider, each with arguments that the sandbox's seed can serve."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from airflow_provider.operators.cocktail import CocktailCancelBuildOperator, CocktailRunBuildOperator
+from airflow_provider.operators.code_stream import (
+    CodeStreamApprovalOperator,
+    CodeStreamExecutionActionOperator,
+    CodeStreamRerunEventOperator,
+    CodeStreamRunPipelineOperator,
+    CodeStreamTriggerGerritOperator,
+)
+from airflow_provider.operators.quay import (
+    QuayCreateNotificationOperator,
+    QuayDeleteNotificationOperator,
+    QuayPromoteTagOperator,
+    QuayResetNotificationOperator,
+    QuayRunBuildOperator,
+    QuayTestNotificationOperator,
+)
+from airflow_provider.operators.service_stage import (
+    ServiceStageApprovalOperator,
+    ServiceStageReleaseOperator,
+    ServiceStageStopReleaseOperator,
+)
+from airflow_provider.sensors.cocktail import CocktailBuildSensor
+from airflow_provider.sensors.code_stream import (
+    CodeStreamApprovalSensor,
+    CodeStreamEventSensor,
+    CodeStreamExecutionSensor,
+)
+from airflow_provider.sensors.quay import QuayBuildSensor, QuaySecurityScanSensor, QuayTagSensor
+from airflow_provider.sensors.service_stage import ServiceStageReleaseSensor
+
+SHOP = "acme/shop"
+ARCHIVE = "https://sources.example.com/shop-1.4.2.tar.gz"
+SOME_ID = "00000000-0000-4000-8000-000000000000"
+
+CLASSES: dict[type, dict[str, Any]] = {
+    CodeStreamRunPipelineOperator: {"pipeline": "Deploy shop", "project": "retail", "inputs": {"tag": "1.4.2"}},
+    CodeStreamRerunEventOperator: {"event_type": "docker", "event_id": SOME_ID},
+    CodeStreamTriggerGerritOperator: {"change_id": "I1a2b3c", "project": "retail", "trigger": "shop-changes"},
+    CodeStreamExecutionActionOperator: {"execution_id": SOME_ID, "action": "cancel"},
+    CodeStreamApprovalOperator: {"execution_id": SOME_ID, "decision": "approve"},
+    CodeStreamExecutionSensor: {"execution_id": SOME_ID},
+    CodeStreamEventSensor: {"event_type": "docker", "filters": {"tag": "1.4.3"}},
+    CodeStreamApprovalSensor: {"execution_id": SOME_ID},
+    ServiceStageReleaseOperator: {"pipeline": "shop-release"},
+    ServiceStageStopReleaseOperator: {"pipeline": "shop-release"},
+    ServiceStageApprovalOperator: {"pipeline": "shop-release", "task_name": "apr0v1", "decision": "approve"},
+    ServiceStageReleaseSensor: {"pipeline": "shop-release"},
+    CocktailRunBuildOperator: {"build_seq": 12, "tag_name": "1.4.2"},
+    CocktailCancelBuildOperator: {"build_run_seq": 1},
+    CocktailBuildSensor: {"build_run_seq": 1},
+    QuayRunBuildOperator: {"repository": SHOP, "archive_url": ARCHIVE, "tags": ["1.4.2"]},
+    QuayPromoteTagOperator: {"repository": SHOP, "tag": "production", "source_tag": "stable"},
+    QuayCreateNotificationOperator: {
+        "repository": SHOP,
+        "event": "repo_push",
+        "method": "webhook",
+        "config": {"url": "https://hooks.example.com/quay"},
+    },
+    QuayDeleteNotificationOperator: {"repository": SHOP, "uuid": SOME_ID, "missing_ok": False},
+    QuayTestNotificationOperator: {"repository": SHOP, "uuid": SOME_ID},
+    QuayResetNotificationOperator: {"repository": SHOP, "uuid": SOME_ID},
+    QuayBuildSensor: {"repository": SHOP, "build_id": SOME_ID},
+    QuayTagSensor: {"repository": SHOP, "tag": "stable"},
+    QuaySecurityScanSensor: {"repository": SHOP, "tag": "stable"},
+}
+
+
+def own_arguments(cls: type) -> set[str]:
+    """The names of the arguments that a class adds to those of all operators and sensors."""
+    bases = [base for base in cls.__mro__ if base.__module__ == cls.__module__ and "__init__" in vars(base)]
+    return {name for base in bases for name in inspect.signature(base.__init__).parameters} - {"self", "kwargs"}
