@@ -36,7 +36,12 @@ def running() -> Iterator[Systems]:
 
 
 @pytest.fixture
-def systems(running: Systems) -> Systems:
+def systems(running: Systems, monkeypatch: pytest.MonkeyPatch) -> Systems:
+    from airflow_provider.triggers import poller
+
+    # Ten times as fast as production may poll.
+    monkeypatch.setattr(poller, "FASTEST", 0.1)
+    monkeypatch.setattr(poller, "GATHER", 0.02)
     running.connect()
     running.reset(SPEED)
     return running

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -33,6 +34,9 @@ COMMANDS = {
 }
 
 
+_TASK = re.compile(r"airflow worker -- ([0-9a-f-]{36})")
+
+
 class Cluster:
     """API server, DAG processor, scheduler and two triggerers on PostgreSQL; with Celery also a worker and Redis.
 
@@ -48,7 +52,7 @@ class Cluster:
         self.home = home.resolve()
         self.port = free_port()
         self.api = AirflowApi(f"http://127.0.0.1:{self.port}", LOGIN, PASSWORD)
-        self._postgres = Postgres(self.home / "postgres")
+        self._postgres = Postgres()
         self._redis = Redis(self.home / "redis") if celery else None
         self._env = self._environment(dags.resolve()) | dict(variables or {})
         names = [name for name in COMMANDS if celery or name != "worker"]
@@ -124,14 +128,14 @@ class Cluster:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
 
-    def task_process(self, task_instance_id: str) -> psutil.Process | None:
-        """The process that runs a task's own code; its parent supervises it. ``None`` if there is none."""
-        title = f"airflow worker -- {task_instance_id}"
-        for process in psutil.process_iter():
+    def task_processes(self) -> dict[str, psutil.Process]:
+        """The processes that run the tasks' own code, by the id of the task instance; their parents supervise them."""
+        found = {}
+        for process in session((self.components.get("worker") or self.components["scheduler"]).pid):
             with suppress(psutil.Error, IndexError):
-                if process.cmdline()[0] == title:
-                    return process
-        return None
+                if match := _TASK.fullmatch(process.cmdline()[0]):
+                    found[match[1]] = process
+        return found
 
     def _environment(self, dags: Path) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if "AIRFLOW" not in name}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,10 +41,12 @@ def _postgres() -> Path | None:
 
 
 class Postgres:
-    """:param home: of its data and log."""
+    """A server of our own; its data are gone when we are."""
 
-    def __init__(self, home: Path) -> None:
-        self._home = home
+    def __init__(self) -> None:
+        # Not below a directory of pytest, into which only root may look: PostgreSQL runs as its own user.
+        self._home = Path(tempfile.mkdtemp(prefix="airflow-postgres-"))
+        atexit.register(shutil.rmtree, self._home, ignore_errors=True)
         self.port = free_port()
         self.url = f"airflow@127.0.0.1:{self.port}/airflow"
 
@@ -51,7 +55,6 @@ class Postgres:
         if binaries is None:
             raise StartError("PostgreSQL is not installed")
         data = self._home / "data"
-        self._home.mkdir(parents=True)
         data.mkdir(mode=0o700)
         drop: Sequence[str] = ()
         if os.geteuid() == 0:

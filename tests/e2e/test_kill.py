@@ -97,9 +97,7 @@ class Teller:
     def _machines_act(self) -> None:
         for story in self.stories:
             if act := MACHINES.get(story.happens):
-                process = self.cluster.task_process(self._task_instance(story)["id"])
-                assert process, f"no process runs {story.name}"
-                act(process)
+                act(self.cluster.task_processes()[self._task_instance(story)["id"]])
 
     def _people_act(self) -> None:
         for story in self.stories:

@@ -22,10 +22,7 @@ PIPELINES = 12
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """Polls ten times as fast as production may."""
-    monkeypatch.setattr(poller, "FASTEST", 0.1)
-    monkeypatch.setattr(poller, "GATHER", 0.02)
+def short_lingering(monkeypatch):
     monkeypatch.setattr(poller, "LINGER", 0.3)
 
 
