@@ -24,6 +24,7 @@ from airflow_provider.operators.cocktail import CocktailRunBuildOperator
 from airflow_provider.operators.start_record import KEY, StartRecord
 from airflow_provider.triggers.execution import ExecutionTrigger
 from tests.attempts import Task, WorkerKilled
+from tests.chaos.vendors import ENDED
 from tests.operators import test_starting
 from tests.operators.test_starting import ARGUMENTS, Starter, started
 from tests.systems import Systems
@@ -144,6 +145,16 @@ def wait_moved_to_another_triggerer(story: Story) -> None:
     story.task.kill(trigger)
 
 
+def ended_while_its_triggerer_stalled(story: Story) -> None:
+    trigger = story.task.trigger(story.attempt())
+    deadline = time.monotonic() + 10
+    while story.executions()[0]["state"] not in ENDED:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    story.task.mark("success")
+    story.task.kill(trigger)
+
+
 def marked(state: str) -> Callable[[Story], None]:
     def while_running(story: Story) -> None:
         def act() -> None:
@@ -202,6 +213,7 @@ PROMISES = {
     "worker drained": Promise(worker_drained, SYNCHRONOUS, ONE_START),
     "scheduler died": Promise(scheduler_died, SYNCHRONOUS, ONE_START),
     "wait moved to another triggerer": Promise(wait_moved_to_another_triggerer, DEFERRABLE, ONE_START),
+    "ended while its triggerer stalled": Promise(ended_while_its_triggerer_stalled, DEFERRABLE, ONE_START),
     "marked failed while running": Promise(marked("failed"), SYNCHRONOUS, ONE_CANCEL),
     "marked success while running": Promise(marked("success"), SYNCHRONOUS, ONE_CANCEL),
     "cleared while running": Promise(cleared_while_running, SYNCHRONOUS, ONE_CANCEL),
