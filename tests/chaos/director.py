@@ -65,14 +65,15 @@ class Director:
         """Do one deed; returns the seconds until the next."""
         weights, deeds = zip(*self._choices, strict=True)
         deed = self._random.choices(deeds, weights)[0]
+        self._bring_back()
         try:
-            self.look()
+            self._look()
             return deed()
         except requests.RequestException:
             return 1.0
 
-    def look(self) -> list[Json]:
-        """Tasks that run or wait; also ends stalls that are over and starts components that are down."""
+    def _bring_back(self) -> None:
+        """End stalls that are over and start anew what was drained."""
         for name, until in list(self._stalled.items()):
             if time.monotonic() > until:
                 del self._stalled[name]
@@ -82,8 +83,14 @@ class Director:
                 del self._away[name]
                 self._cluster.kill(name)
                 self._cluster.restart(name)
+
+    def _look(self) -> list[Json]:
+        """The tasks that run or wait, as far as the API server tells."""
         params = {"state": ["running", "deferred"], "limit": 100}
-        found = self._cluster.api.call("GET", "dags/~/dagRuns/~/taskInstances", params=params)["task_instances"]
+        try:
+            found = self._cluster.api.call("GET", "dags/~/dagRuns/~/taskInstances", params=params)["task_instances"]
+        except requests.RequestException:
+            return []
         now = time.monotonic()
         self._waiting_since = {_keeper(each): self._waiting_since.get(_keeper(each), now) for each in found}
         return found
@@ -152,7 +159,7 @@ class Director:
         return self._random.uniform(2, 4)
 
     def _person(self) -> float:
-        settled = [each for each in self.look() if self._is_settled(each)]
+        settled = [each for each in self._look() if self._is_settled(each)]
         if not settled:
             return 0.5
         chosen = self._random.choice(settled)
@@ -173,13 +180,12 @@ class Director:
         if time.monotonic() - self._waiting_since[_keeper(each)] < SETTLED:
             return False
         if each["state"] == "running":
-            return not self._away and self._cluster.task_process(each["id"]) is not None
+            return not self._away and each["id"] in self._cluster.task_processes()
         return not self._stalled and _is_alive(each["triggerer_job"])
 
     def _some_task_process(self) -> psutil.Process | None:
-        running = [each for each in self.look() if each["state"] == "running"]
-        self._random.shuffle(running)
-        return next((found for each in running if (found := self._cluster.task_process(each["id"]))), None)
+        running = self._cluster.task_processes()
+        return running[self._random.choice(sorted(running))] if running else None
 
     def _note(self, what: str, *, killed: bool = False, of: str = "") -> None:
         (self.kills if killed else self.deeds)[what] += 1
