@@ -55,6 +55,7 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         self.finish_in_triggerer = finish_in_triggerer
         self._client: ReleaseClient | None = None
         self._wait: Wait | None = None
+        self._trouble: str | None = None
         self._is_published = False
 
     @abstractmethod
@@ -65,7 +66,10 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         self.check()
         with self._never_failing(), self.get_client() as self._client:
             if not self.deferrable:
-                return super().execute(context)
+                try:
+                    return super().execute(context)
+                except AirflowSensorTimeout:
+                    self._time_out(self._trouble)
             deadline = time.time() + self.timeout
             result = self.poke(context)
         if result.is_done:
@@ -86,9 +90,11 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             )
         wait = self._wait
         try:
-            outcome = wait.saw(client.look(wait.ref), now)
+            seen = client.look(wait.ref)
         except ReleasePipelineError as error:
-            outcome = wait.saw(error, now)
+            seen = error
+        self._trouble = str(seen) if isinstance(seen, ReleasePipelineError) else None
+        outcome = wait.saw(seen, now)
         self.log_news(wait)
         failures.since = wait.failing_since
         if outcome:
@@ -106,7 +112,7 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         outcome = Outcome.from_event(event)
         with self._never_failing():
             if outcome.ending is Ending.DEADLINE:
-                self._time_out()
+                self._time_out(outcome.error)
             return self._finish(context, outcome)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -121,7 +127,7 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             if result.is_done:
                 return result.xcom_value
             if error == TriggerFailureReason.TRIGGER_TIMEOUT:
-                self._time_out()
+                self._time_out(self._trouble)
             return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
 
     def trigger_arguments(self) -> dict[str, Any]:
@@ -153,8 +159,8 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             self.publish(context, outcome.execution)
         return result_of(outcome, self.system)
 
-    def _time_out(self) -> NoReturn:
-        summary = f"not there within {self.timeout:g} s"
+    def _time_out(self, trouble: str | None) -> NoReturn:
+        summary = f"not there within {self.timeout:g} s" + (f"; the last look failed: {trouble}" if trouble else "")
         if self.soft_fail:
             raise AirflowSkipException(summary)
         raise AirflowSensorTimeout(summary)
