@@ -176,7 +176,11 @@ class QuayCreateNotificationOperator(_NotificationOperator):
         self.title = title
 
     def check(self) -> None:
-        self.require("repository", "event", "method")
+        self.require("repository", "event", "method", "config")
+        for name in ("config", "event_config"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, Mapping):
+                raise self.bad_argument(name, f"must be a mapping, but is a {type(value).__name__}")
 
     def execute(self, context: Context) -> dict[str, Any]:
         self.check()

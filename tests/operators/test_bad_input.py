@@ -1,0 +1,413 @@
+"""Bad input ends in an error of the right class that names what to change, and nothing was started."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytest
+from airflow.sdk.exceptions import AirflowSensorTimeout
+
+from airflow_provider.clients import retries
+from airflow_provider.exceptions import (
+    AuthenticationError,
+    BadRequestError,
+    ConflictError,
+    ConnectionConfigError,
+    NotFoundError,
+    PermissionDeniedError,
+    ReleasePipelineError,
+    UnexpectedResponseError,
+)
+from airflow_provider.operators.cocktail import CocktailCancelBuildOperator, CocktailRunBuildOperator
+from airflow_provider.operators.code_stream import (
+    CodeStreamApprovalOperator,
+    CodeStreamExecutionActionOperator,
+    CodeStreamRerunEventOperator,
+    CodeStreamRunPipelineOperator,
+    CodeStreamTriggerGerritOperator,
+)
+from airflow_provider.operators.connected import WaitingOperator
+from airflow_provider.operators.quay import (
+    QuayCreateNotificationOperator,
+    QuayDeleteNotificationOperator,
+    QuayPromoteTagOperator,
+    QuayResetNotificationOperator,
+    QuayRunBuildOperator,
+    QuayTestNotificationOperator,
+)
+from airflow_provider.operators.service_stage import (
+    ServiceStageApprovalOperator,
+    ServiceStageReleaseOperator,
+    ServiceStageStopReleaseOperator,
+)
+from airflow_provider.sensors.base import ReleaseSensor
+from airflow_provider.sensors.cocktail import CocktailBuildSensor
+from airflow_provider.sensors.code_stream import (
+    CodeStreamApprovalSensor,
+    CodeStreamEventSensor,
+    CodeStreamExecutionSensor,
+)
+from airflow_provider.sensors.quay import QuayBuildSensor, QuaySecurityScanSensor, QuayTagSensor
+from airflow_provider.sensors.service_stage import ServiceStageReleaseSensor
+from tests.airflow_runs import TaskRun, run_task
+from tests.operators.classes import CLASSES
+from tests.systems import LOGINS, Systems, define_connection
+
+EVERY_CLASS = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+WRITES = ("POST", "PUT", "PATCH", "DELETE")
+SEEDED = "seed"
+LOGIN_PATHS = ("/login", "/authorize", "/auth/tokens")
+
+
+def run(cls: type, **arguments: Any) -> TaskRun:
+    given = {**CLASSES[cls], **arguments}
+    if issubclass(cls, ReleaseSensor):
+        given = {"poke_interval": 0.1, "timeout": 3, **given}
+    if issubclass(cls, WaitingOperator):
+        given = {"poll_interval": 0.1, "timeout": 3, **given}
+    return run_task(lambda: cls(task_id="task", **given))
+
+
+def writes(systems: Systems) -> list[str]:
+    """What was asked of the systems that could have changed something."""
+    sent = [each for system in LOGINS for each in systems.requests(system)]
+    changing = [each for each in sent if each["method"] in WRITES and not each["path"].endswith(LOGIN_PATHS)]
+    return [f"{each['method']} {each['path']}" for each in changing]
+
+
+class Bad(NamedTuple):
+    """:param error: the class that the task must fail with.
+    :param named: what its text must say, all of it.
+    :param needs_system: whether the system must be asked to know.
+    """
+
+    cls: type
+    arguments: dict[str, Any]
+    error: type[ReleasePipelineError]
+    named: tuple[str, ...]
+    needs_system: bool = False
+
+
+NOT_EMPTY = "must not be empty"
+
+
+def empty(cls: type, *names: str) -> list[Bad]:
+    return [
+        Bad(cls, {name: value}, BadRequestError, ("task 'task'", name, NOT_EMPTY))
+        for name in names
+        for value in ("", None)
+    ]
+
+
+def no_choice(cls: type, name: str, *choices: str) -> list[Bad]:
+    """The value is none of those that may be given; not by another spelling either."""
+    wrong = ("something", choices[0].upper() if choices[0] != choices[0].upper() else choices[0].lower())
+    return [Bad(cls, {name: value}, BadRequestError, ("task 'task'", name, *choices, repr(value))) for value in wrong]
+
+
+def one_of_two(cls: type, first: str, second: str) -> list[Bad]:
+    texts = (first, second, "only one of them")
+    return [
+        Bad(cls, {first: "", second: None}, BadRequestError, texts),
+        Bad(cls, {first: "one", second: "other"}, BadRequestError, texts),
+    ]
+
+
+def unusable_path(cls: type, name: str, *values: str) -> list[Bad]:
+    """An id that would reach another path, or no path at all."""
+    return [Bad(cls, {name: value}, BadRequestError, (name, "must not be empty or hold")) for value in values]
+
+
+BAD: list[Bad] = [
+    # empty arguments
+    *empty(CodeStreamRunPipelineOperator, "pipeline"),
+    *empty(CodeStreamRerunEventOperator, "event_id"),
+    *empty(CodeStreamTriggerGerritOperator, "change_id", "project", "trigger"),
+    *empty(CodeStreamExecutionActionOperator, "execution_id"),
+    *empty(CodeStreamExecutionSensor, "execution_id"),
+    *empty(ServiceStageReleaseOperator, "pipeline"),
+    *empty(ServiceStageStopReleaseOperator, "pipeline"),
+    *empty(ServiceStageApprovalOperator, "pipeline", "task_name"),
+    *empty(ServiceStageReleaseSensor, "pipeline"),
+    *empty(CocktailRunBuildOperator, "build_seq"),
+    *empty(CocktailCancelBuildOperator, "build_run_seq"),
+    *empty(CocktailBuildSensor, "build_run_seq"),
+    *empty(QuayRunBuildOperator, "repository", "archive_url", "tags"),
+    *empty(QuayPromoteTagOperator, "repository", "tag"),
+    *empty(QuayCreateNotificationOperator, "repository", "event", "method", "config"),
+    *empty(QuayDeleteNotificationOperator, "repository", "uuid"),
+    *empty(QuayTestNotificationOperator, "repository", "uuid"),
+    *empty(QuayResetNotificationOperator, "repository", "uuid"),
+    *empty(QuayBuildSensor, "repository", "build_id"),
+    *empty(QuayTagSensor, "repository", "tag"),
+    *empty(QuaySecurityScanSensor, "repository"),
+    # words that are none of those that may be given
+    *no_choice(CodeStreamRerunEventOperator, "event_type", "docker", "git", "gerrit"),
+    *no_choice(CodeStreamRerunEventOperator, "action", "rerun", "resume"),
+    *no_choice(CodeStreamExecutionActionOperator, "action", "cancel", "pause", "resume"),
+    *no_choice(CodeStreamApprovalOperator, "decision", "approve", "reject"),
+    *no_choice(CodeStreamEventSensor, "event_type", "docker", "git", "gerrit"),
+    *no_choice(ServiceStageReleaseOperator, "action", "start", "retry", "continue", "rollback"),
+    *no_choice(ServiceStageApprovalOperator, "decision", "approve", "reject"),
+    *no_choice(QuaySecurityScanSensor, "max_severity", "Unknown", "Negligible", "Low", "Medium", "High", "Critical"),
+    # arguments that contradict each other
+    *one_of_two(CodeStreamApprovalOperator, "execution_id", "user_operation_id"),
+    *one_of_two(CodeStreamApprovalSensor, "execution_id", "pipeline"),
+    *one_of_two(QuayPromoteTagOperator, "digest", "source_tag"),
+    *one_of_two(QuaySecurityScanSensor, "digest", "tag"),
+    Bad(
+        ServiceStageReleaseOperator,
+        {"action": "rollback", "selected_tasks": {"899tih": ["ujgdh4"]}},
+        BadRequestError,
+        ("selected_tasks", "'rollback'"),
+    ),
+    Bad(
+        QuayRunBuildOperator,
+        {"subdirectory": "shop", "dockerfile_path": "shop/Dockerfile"},
+        BadRequestError,
+        ("subdirectory", "dockerfile_path"),
+        needs_system=True,
+    ),
+    # values of the wrong form
+    Bad(CodeStreamEventSensor, {"filters": "tag=1"}, BadRequestError, ("filters", "mapping")),
+    Bad(CodeStreamEventSensor, {"since": "yesterday"}, BadRequestError, ("since", "ISO 8601", "'yesterday'")),
+    Bad(CodeStreamEventSensor, {"since": "2026-11-21T10:00:00"}, BadRequestError, ("since", "time zone")),
+    Bad(CodeStreamRunPipelineOperator, {"inputs": "tag=1"}, BadRequestError, ("inputs", "mapping"), True),
+    Bad(CodeStreamRunPipelineOperator, {"tags": "nightly"}, BadRequestError, ("tags", "list"), True),
+    Bad(ServiceStageReleaseOperator, {"selected_tasks": {}}, BadRequestError, ("selected_tasks",), True),
+    Bad(
+        ServiceStageReleaseOperator,
+        {"selected_tasks": {"899tih": "ujgdh4"}},
+        BadRequestError,
+        ("selected_tasks",),
+        True,
+    ),
+    Bad(ServiceStageReleaseOperator, {"selected_tasks": ["899tih"]}, BadRequestError, ("selected_tasks",), True),
+    *(
+        Bad(cls, {name: value}, BadRequestError, (name, "number", repr(value)))
+        for cls, name in (
+            (CocktailRunBuildOperator, "build_seq"),
+            (CocktailCancelBuildOperator, "build_run_seq"),
+            (CocktailBuildSensor, "build_run_seq"),
+        )
+        for value in ("shop", "12/13", "0", "-1", "1.5")
+    ),
+    *(
+        Bad(CocktailRunBuildOperator, {"tag_name": tag}, BadRequestError, ("tag_name", repr(tag)), needs_system=True)
+        for tag in ("1 4", "-1.4", "1/4", "a" * 129)
+    ),
+    Bad(
+        CocktailRunBuildOperator,
+        {"callback_url": "https://hooks.example.com/?secret=1"},
+        BadRequestError,
+        ("callback_url", "'?'"),
+        needs_system=True,
+    ),
+    Bad(CocktailRunBuildOperator, {"callback_url": "hooks.example.com"}, BadRequestError, ("callback_url",), True),
+    Bad(CocktailRunBuildOperator, {"tag_name": None}, BadRequestError, ("tag_name", "autotag off"), needs_system=True),
+    Bad(QuayRunBuildOperator, {"tags": "1.4.2"}, BadRequestError, ("tags", "list")),
+    Bad(QuayRunBuildOperator, {"tags": ["1.4.2", "1.4.2"]}, BadRequestError, ("tags", "once"), needs_system=True),
+    Bad(QuayRunBuildOperator, {"tags": ["1 4"]}, BadRequestError, ("tags", "'1 4'"), needs_system=True),
+    Bad(QuayRunBuildOperator, {"archive_url": "shop.tar.gz"}, BadRequestError, ("archive_url",), needs_system=True),
+    *(
+        Bad(cls, {"repository": repository}, BadRequestError, ("repository", repr(repository)))
+        for cls in (QuayRunBuildOperator, QuayPromoteTagOperator, QuayCreateNotificationOperator, QuayTagSensor)
+        for repository in ("shop", "acme/", "/shop", "acme//shop", "acme/../other/shop", "acme/shop?x=1")
+    ),
+    *(
+        Bad(QuayPromoteTagOperator, {"tag": tag}, BadRequestError, ("tag", repr(tag)))
+        for tag in ("a/b", "-production", "prod uction", "..")
+    ),
+    *(
+        Bad(QuayPromoteTagOperator, {"source_tag": None, "digest": digest}, BadRequestError, ("digest", repr(digest)))
+        for digest in ("latest", "sha256:", "sha256:xyz/..")
+    ),
+    *(
+        Bad(cls, {"uuid": uuid}, BadRequestError, ("uuid", repr(uuid)))
+        for cls in (QuayDeleteNotificationOperator, QuayTestNotificationOperator, QuayResetNotificationOperator)
+        for uuid in ("a/b", "..", "a b")
+    ),
+    Bad(QuayCreateNotificationOperator, {"event": "pushed"}, BadRequestError, ("event 'pushed'", "repo_push")),
+    Bad(QuayCreateNotificationOperator, {"method": "pager"}, BadRequestError, ("method 'pager'", "webhook")),
+    Bad(QuayCreateNotificationOperator, {"config": "https://x"}, BadRequestError, ("config", "mapping")),
+    Bad(QuayCreateNotificationOperator, {"event_config": "x"}, BadRequestError, ("event_config", "mapping")),
+    Bad(QuayCreateNotificationOperator, {"config": {"uri": "https://x"}}, BadRequestError, ("config", "'url'")),
+    Bad(QuayCreateNotificationOperator, {"config": {"url": "hooks"}}, BadRequestError, ("config.url", "http")),
+    Bad(QuayCreateNotificationOperator, {"event_config": {"level": 3}}, BadRequestError, ("event_config", "'level'")),
+    # ids that would reach something else
+    *(
+        row
+        for cls in (CodeStreamExecutionActionOperator, CodeStreamExecutionSensor)
+        for row in unusable_path(cls, "execution_id", " ", ".", "..")
+    ),
+    *unusable_path(CodeStreamRerunEventOperator, "event_id", " ", ".."),
+    # what is not there, or may not be started
+    Bad(
+        CodeStreamRunPipelineOperator,
+        {"pipeline": "Deploy shpo"},
+        NotFoundError,
+        ("no pipeline 'Deploy shpo'", "'retail'", "'Deploy shop'"),
+        needs_system=True,
+    ),
+    Bad(
+        CodeStreamRunPipelineOperator,
+        {"pipeline": "Smoke test", "project": None},
+        ConflictError,
+        ("'Smoke test'", "'retail'", "'wholesale'", "`project`"),
+        needs_system=True,
+    ),
+    Bad(
+        CodeStreamRunPipelineOperator,
+        {"pipeline": "Disabled pipeline"},
+        ConflictError,
+        ("'Disabled pipeline'", "'retail'", "disabled"),
+        needs_system=True,
+    ),
+    Bad(CodeStreamRerunEventOperator, {}, NotFoundError, (CLASSES[CodeStreamRerunEventOperator]["event_id"],), True),
+    Bad(CodeStreamRerunEventOperator, {"event_id": "a/b"}, NotFoundError, ("a%2Fb",), needs_system=True),
+    Bad(CodeStreamExecutionSensor, {"execution_id": "a/b"}, NotFoundError, ("a%2Fb",), needs_system=True),
+    *(
+        Bad(cls, {"pipeline": "shop-relaese"}, NotFoundError, ("'shop-relaese'", "shop-release"), needs_system=True)
+        for cls in (
+            ServiceStageReleaseOperator,
+            ServiceStageStopReleaseOperator,
+            ServiceStageApprovalOperator,
+            ServiceStageReleaseSensor,
+        )
+    ),
+    Bad(
+        ServiceStageReleaseOperator,
+        {"pipeline": "twin-release"},
+        ConflictError,
+        ("2 release tasks", "give the id"),
+        True,
+    ),
+    Bad(CocktailRunBuildOperator, {"build_seq": 99}, NotFoundError, ("there is no build 99",), needs_system=True),
+    Bad(QuayPromoteTagOperator, {"source_tag": "stabel"}, NotFoundError, ("source_tag 'stabel'",), needs_system=True),
+    Bad(QuayDeleteNotificationOperator, {}, NotFoundError, (CLASSES[QuayDeleteNotificationOperator]["uuid"],), True),
+]
+
+
+@pytest.mark.parametrize("bad", BAD, ids=lambda bad: f"{bad.cls.__name__} {bad.arguments}")
+def test_a_bad_argument_is_named_before_anything_is_started(systems, bad):
+    ended = run(bad.cls, **bad.arguments)
+    assert ended.state == "failed"
+    assert type(ended.error) is bad.error
+    assert [text for text in bad.named if text not in str(ended.error)] == []
+    assert writes(systems) == []
+    if not bad.needs_system:
+        assert [each["path"] for system in LOGINS for each in systems.requests(system)] == []
+
+
+# --- connections
+
+
+def connection(systems: Systems, system: str, **fields: Any) -> str:
+    """A connection of which one thing is wrong."""
+    define_connection("wrong", conn_type=system, **{"host": f"{systems.url}/{system}", **LOGINS[system], **fields})
+    return "wrong"
+
+
+def with_connection(cls: type, conn_id: str, **arguments: Any) -> TaskRun:
+    return run(cls, **{f"{cls.system}_conn_id": conn_id}, **arguments)
+
+
+@EVERY_CLASS
+def test_an_unknown_connection_is_named(systems, cls):
+    ended = with_connection(cls, "no_such_connection")
+    assert type(ended.error) is ConnectionConfigError
+    assert "'no_such_connection'" in str(ended.error)
+    assert writes(systems) == []
+
+
+INCOMPLETE: list[tuple[str, dict[str, Any], str]] = [
+    ("code_stream", {"host": None}, "host"),
+    ("code_stream", {"login": None}, "login"),
+    ("code_stream", {"password": None}, "password"),
+    ("service_stage", {"login": None}, "login"),
+    ("service_stage", {"password": None}, "password"),
+    ("service_stage", {"host": None, "extra": {}}, "region"),
+    ("cocktail", {"host": None}, "host"),
+    ("cocktail", {"password": None}, "password"),
+    ("quay", {"host": None}, "host"),
+    ("quay", {"password": None}, "password"),
+    ("quay", {"host": "https://"}, "host"),
+    ("quay", {"extra": {"request_timeout": "soon"}}, "request_timeout"),
+]
+
+
+@pytest.mark.parametrize(("system", "fields", "named"), INCOMPLETE)
+def test_a_connection_that_lacks_a_field_says_which(systems, system, fields, named):
+    for cls in (STARTERS[system], SENSORS[system]):
+        ended = with_connection(cls, connection(systems, system, **fields))
+        assert type(ended.error) is ConnectionConfigError
+        assert f"connection 'wrong': {named}" in str(ended.error) or f"extra `{named}`" in str(ended.error)
+    assert writes(systems) == []
+
+
+STARTERS = {
+    "code_stream": CodeStreamRunPipelineOperator,
+    "service_stage": ServiceStageReleaseOperator,
+    "cocktail": CocktailRunBuildOperator,
+    "quay": QuayRunBuildOperator,
+}
+SENSORS = {
+    "code_stream": CodeStreamExecutionSensor,
+    "service_stage": ServiceStageReleaseSensor,
+    "cocktail": CocktailBuildSensor,
+    "quay": QuayTagSensor,
+}
+OF_EVERY_SYSTEM = [(system, cls) for kind in (STARTERS, SENSORS) for system, cls in kind.items()]
+EVERY_SYSTEM = pytest.mark.parametrize(("system", "cls"), OF_EVERY_SYSTEM, ids=lambda it: getattr(it, "__name__", it))
+BOTH_MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["waiting", "deferrable"])
+
+
+@EVERY_SYSTEM
+@BOTH_MODES
+def test_wrong_credentials_are_told_at_once_and_start_nothing(systems, system, cls, deferrable):
+    conn_id = connection(systems, system, password="not-the-right-secret")
+    ended = with_connection(cls, conn_id, deferrable=deferrable)
+    assert type(ended.error) is AuthenticationError
+    assert "not-the-right-secret" not in str(ended.error)
+    assert started(systems, system) == []
+
+
+def started(systems: Systems, system: str) -> list[dict[str, Any]]:
+    """The executions that the seed does not hold."""
+    return [each for each in systems.executions(system) if each["started_by"] != SEEDED]
+
+
+@EVERY_SYSTEM
+@BOTH_MODES
+def test_a_url_that_leads_to_a_web_page_is_told_from_an_api(systems, system, cls, deferrable, monkeypatch):
+    monkeypatch.setattr(retries, "FIRST_PAUSE", 0.02)
+    systems.fault(system, "html", times=1000)
+    ended = run(cls, deferrable=deferrable, timeout=0.5)
+    # A sensor gives it time: the system may be starting.
+    assert isinstance(ended.error, (UnexpectedResponseError, AirflowSensorTimeout))
+    assert "HTML" in str(ended.error)
+    assert "host" in str(ended.error)
+    assert started(systems, system) == []
+
+
+@EVERY_SYSTEM
+def test_a_url_that_leads_nowhere_is_told(systems, system, cls):
+    conn_id = connection(systems, system, host=f"{systems.url}/nowhere")
+    ended = with_connection(cls, conn_id, timeout=0.5)
+    assert isinstance(ended.error, (NotFoundError, UnexpectedResponseError, AirflowSensorTimeout))
+    assert "/nowhere" in str(ended.error)
+    assert writes(systems) == []
+
+
+VIEWERS: dict[str, dict[str, Any]] = {
+    "code_stream": {"login": "viewer", "password": "viewer-password"},
+    "service_stage": {"login": "SANDBOXACCESSKEY0002", "password": "sandbox-secret-key-0002"},
+    "quay": {"password": "sandbox-quay-read-token-00000000000000000"},
+}
+
+
+@pytest.mark.parametrize("system", VIEWERS)
+def test_a_login_that_may_only_read_starts_nothing(systems, system):
+    ended = with_connection(STARTERS[system], connection(systems, system, **VIEWERS[system]))
+    assert type(ended.error) is PermissionDeniedError
+    assert started(systems, system) == []
