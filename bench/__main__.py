@@ -26,6 +26,8 @@ from bench.triggerer import TriggererBench
 RESULTS = Path(__file__).parent / "results"
 ENDING = 200
 IDLE_WINDOW = 30.0
+WIDTH = 150
+"""Characters in a line where there is no terminal."""
 
 
 def loads(*, quick: bool) -> Iterator[Load]:
@@ -96,6 +98,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="100 and 1000 waits in one loop only; writes no files")
     quick = parser.parse_args().quick
     console, begun = Console(), time.monotonic()
+    if not console.is_terminal:
+        console.width = WIDTH
     results = run(quick=quick, console=console)
     show(results, console)
     console.print(f"took {(time.monotonic() - begun) / 60:.0f} min")

@@ -96,7 +96,7 @@ class LoopBench:
     def measure(self, load: Load) -> Figures:
         """Run one load from start to end."""
         contender, each = BY_NAME[load.contender], load.waits // load.connections
-        self._stub.clear()
+        clear_when_idle(self._stub)
         for connection in range(load.connections):
             self._stub.begin(contender.system, str(connection), each, contender.lists or each)
         order = {
@@ -155,6 +155,13 @@ class LoopBench:
             stub_cpu=stub_cpu,
             problems=_problems(result, stub_cpu),
         )
+
+
+def clear_when_idle(stub: Stub) -> None:
+    """Forget what was before, once the connections of the process before are gone."""
+    deadline = time.monotonic() + 10
+    while stub.clear().open and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def _problems(result: dict[str, Any], stub_cpu: float) -> list[str]:

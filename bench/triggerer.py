@@ -17,7 +17,7 @@ import psutil
 import psycopg2
 
 from bench.contenders import BY_NAME
-from bench.loop import Load, environment, plan_ends
+from bench.loop import Load, clear_when_idle, environment, plan_ends
 from bench.postgres import Postgres
 from bench.stub.control import Stub
 
@@ -81,7 +81,7 @@ class TriggererBench:
     def measure(self, loads: Sequence[Load]) -> list[TriggererFigures]:
         """Growing loads of one contender, one after the other in one triggerer; the last one's latency."""
         contender, most = BY_NAME[loads[0].contender], loads[-1].waits
-        self._stub.clear()
+        clear_when_idle(self._stub)
         self._stub.begin(contender.system, "0", most, contender.lists or most)
         self._empty()
         measured = []

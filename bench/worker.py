@@ -14,7 +14,7 @@ import resource
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 from bench.contenders import BY_NAME, Endpoint, connection_json
 
@@ -24,11 +24,18 @@ WARM_UP = 2.0
 
 
 class Heartbeat:
-    """Notices when the loop, or the interpreter that it shares with threads, lets nobody else run."""
+    """Notices when the loop, or the interpreter that it shares with threads, lets nobody else run.
 
-    def __init__(self) -> None:
+    ``async with Heartbeat() as heart: ...``; it costs more CPU than many a wait, so it does not run all the time.
+    """
+
+    async def __aenter__(self) -> Self:
         self._longest = {"block": 0.0, "lag": 0.0}
         self._task = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
 
     async def _run(self) -> None:
         while True:
@@ -41,10 +48,9 @@ class Heartbeat:
                 "lag": max(self._longest["lag"], lag),
             }
 
-    def take(self) -> dict[str, float]:
-        """Since this was last asked: seconds of the longest ``block`` by this process, and of the longest ``lag``."""
-        longest, self._longest = self._longest, {"block": 0.0, "lag": 0.0}
-        return longest
+    def longest(self) -> dict[str, float]:
+        """Seconds of the longest ``block`` by this process, and of the longest ``lag`` whatever caused it."""
+        return dict(self._longest)
 
 
 class Usage:
@@ -120,37 +126,37 @@ async def measure(order: dict[str, Any]) -> None:
     log = CountingLog()
     configure_logging(json_output=True, output=log, sending_to_supervisor=True)
     waits = Waits(order)
-    heartbeat = Heartbeat()
     result: dict[str, Any] = {}
 
     await waits.start(range(min(1, order["waits"])))
     await asyncio.sleep(WARM_UP)
     before = resident()
-    heartbeat.take()
-    await waits.start(range(1, order["waits"]))
-    await asyncio.sleep(order["settle"])
-    result["start"] = heartbeat.take()
+    async with Heartbeat() as heart:
+        await waits.start(range(1, order["waits"]))
+        await asyncio.sleep(order["settle"])
+        result["start"] = heart.longest()
 
     await tell({"now": "steady"})
-    heartbeat.take()
     messages, lines = supervisor.messages.total(), log.lines
     usage = Usage()
     await asyncio.sleep(order["window"])
     result["steady"] = {
         **usage.read(),
-        **heartbeat.take(),
         "messages": supervisor.messages.total() - messages,
         "lines": log.lines - lines,
     }
     await tell({"now": "ending"})
     result["memory"] = resident() - before
+    async with Heartbeat() as heart:
+        await asyncio.sleep(1.2 * order["interval"])
+        result["steady"] |= heart.longest()
 
     ends: dict[int, float] = {}
     if order["ending"]:
-        heartbeat.take()
         ends = {int(number): end for number, end in (await tell({"now": "plan"}))["ends"].items()}
-        await waits.finished(list(ends), max(ends.values()) - time.time() + order["patience"])
-        result["end"] = heartbeat.take()
+        async with Heartbeat() as heart:
+            await waits.finished(list(ends), max(ends.values()) - time.time() + order["patience"])
+            result["end"] = heart.longest()
     latencies = [waits.events[number][0] - end for number, end in ends.items() if number in waits.events]
     result["latencies"] = latencies
     result["missing"] = len(ends) - len(latencies)

@@ -29,12 +29,13 @@ class Site:
 
     def __init__(self) -> None:
         self.vendors: dict[tuple[str, str], Vendor] = {}
+        self.open = 0
         self.clear()
 
     def clear(self) -> None:
         self.vendors.clear()
         self.requests: Counter[str] = Counter()
-        self.connections = self.open = 0
+        self.connections = 0
 
     def answer(self, method: str, target: str, body: bytes) -> Reply:
         path, _, text = target.partition("?")
