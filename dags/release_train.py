@@ -22,7 +22,7 @@ from airflow_provider.sensors.code_stream import CodeStreamEventSensor
 from airflow_provider.sensors.quay import QuaySecurityScanSensor, QuayTagSensor
 
 REPOSITORY = "{{ params.repository }}"
-TAG = "{{ params.tag or (dag_run.run_after | ts_nodash) }}"
+TAG = "{{ params.tag or (dag_run.run_after | ts_nodash | lower) }}"
 DIGEST = "{{ ti.xcom_pull(task_ids='build_image')['outputs']['digest'] }}"
 
 # A retry goes on with the execution of the attempt before. What a system said clearly is final, a failed build too.

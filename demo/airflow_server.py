@@ -123,5 +123,4 @@ class AirflowServer:
             # A worker may notice that its task has ended only this much later (seconds). Airflow 3.3 fails a task whose
             # wait was over before that, and the executions of the sandbox are short.
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
-            "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         }

@@ -137,6 +137,12 @@ class Cluster:
                     found[match[1]] = process
         return found
 
+    @staticmethod
+    def supervisor_of(process: psutil.Process) -> psutil.Process | None:
+        """The parent of a task's process, unless it is dead and the task an orphan of somebody else."""
+        parent = process.parent()
+        return parent if parent and os.getsid(parent.pid) == os.getsid(process.pid) else None
+
     def _environment(self, dags: Path) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if "AIRFLOW" not in name}
         environment = inherited | {
@@ -170,7 +176,6 @@ class Cluster:
             "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
             "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
             "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": str(int(TRIGGERER_THRESHOLD)),
-            "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         }
         if self._redis:

@@ -12,6 +12,7 @@ import sys
 import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -176,16 +177,17 @@ def test_the_connections_are_those_of_make_demo(demo: tuple[AirflowServer, Sandb
     expected = {}
     for connection in sandbox.connections():
         fields = {name: value for name, value in connection.items() if name != "connection_id"}
-        fields["host"] = fields["host"].replace(sandbox.url, SANDBOX_URL)
-        expected[connection["connection_id"]] = fields | (
-            {"extra": json.loads(fields["extra"])} if "extra" in fields else {}
-        )
-    assert json.loads((DOCKER / "connections.json").read_text()) == expected
+        if "extra" in fields:
+            fields["extra"] = json.loads(fields["extra"])
+        expected[connection["connection_id"]] = {**fields, "port": int(SANDBOX_PORT)}
+    written = json.dumps(expected).replace(sandbox.url, SANDBOX_URL)
+    assert json.loads((DOCKER / "connections.json").read_text()) == json.loads(written)
 
 
 def test_the_connections_work(systems: Systems, monkeypatch: pytest.MonkeyPatch) -> None:
-    for conn_id, fields in json.loads((DOCKER / "connections.json").read_text()).items():
-        fields["host"] = fields["host"].replace(SANDBOX_URL, systems.url)
+    text = (DOCKER / "connections.json").read_text().replace(SANDBOX_URL, systems.url)
+    for conn_id, fields in json.loads(text).items():
+        fields["port"] = urlsplit(systems.url).port
         monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(fields))
         worked, message = hook_class(fields["conn_type"])(conn_id).test_connection()
         assert worked, message
