@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from tests.chaos.plan import Release
 from tests.chaos.vendors import SYSTEMS, Seen
 
-ON_THE_WIRE = 30.0
-"""Seconds that a start request may take before its execution shows up."""
+ON_THE_WIRE = 3.0
+"""Seconds for which a start may be under way when a person clears its task; what starts later is the next attempt's."""
 GRACE = 10.0
 """An execution that ends by itself so soon after a person acted needs no cancel any more."""
 FAULTS = ("doubled", "lost", "wrongly cancelled", "left running")
@@ -48,17 +48,15 @@ class History:
         )
 
     def _doubled(self) -> int:
-        """Starts that neither the end of the one before nor a clear asked for."""
+        """Starts that neither a clear nor the failure of the one before asked for; a clear asks for one start."""
         clears = [act.at for act in self.acts if act.what == "clear"]
         doubled = 0
         for before, after in zip(self.executions, self.executions[1:], strict=False):
-            if before.ended and not before.succeeded and before.ended <= after.started:
-                continue
             reason = next((at for at in clears if before.started - ON_THE_WIRE < at < after.started), None)
-            if reason is None:
-                doubled += 1
-            else:
+            if reason is not None:
                 clears.remove(reason)
+            elif before.succeeded or not before.ended or before.ended > after.started:
+                doubled += 1
         return doubled
 
     def _lost(self) -> int:
@@ -70,10 +68,12 @@ class History:
         return 0 if fine else 1
 
     def _wrongly_cancelled(self) -> int:
-        """Executions that were canceled although nobody had touched their task."""
-        return sum(
-            any(not any(each.started - ON_THE_WIRE < act.at <= cancel for act in self.acts) for cancel in each.cancels)
-            for each in self.executions
+        """Executions that were canceled although nobody had touched their task, or only what ran there before."""
+        return sum(any(not self._asked_for(each, cancel) for cancel in each.cancels) for each in self.executions)
+
+    def _asked_for(self, each: Seen, cancel: float) -> bool:
+        return any(
+            act.at <= cancel and (act.what != "clear" or each.started < act.at + ON_THE_WIRE) for act in self.acts
         )
 
     def _left_running(self) -> int:

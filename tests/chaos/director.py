@@ -26,6 +26,9 @@ SETTLED = 4.0
 HOLD = 6.0
 """Seconds without a kill after a person's deed: Airflow tells it once, and who is killed just then never hears it."""
 
+PATIENCE = 15.0
+"""Seconds for which a person looks for such a task."""
+
 FRESH = 4.0
 """Age in seconds of the heartbeat of a triggerer that is certainly up."""
 
@@ -50,14 +53,14 @@ class Director:
         self.log: list[str] = []
         celery = "worker" in cluster.components
         self._choices: list[tuple[int, Callable[[], float]]] = [
-            (6, self._kill_a_task),
-            (2, self._drain_a_task),
+            (12, self._kill_a_task),
+            (3, self._drain_a_task),
             (3, self._kill_a_triggerer),
             (2, self._stall_a_triggerer),
             (2, lambda: self._kill("scheduler")),
-            (2, lambda: self._kill("api-server")),
-            (2, self._drain_the_host),
-            (6, self._person),
+            (1, lambda: self._kill("api-server")),
+            (1, self._drain_the_host),
+            (8, self._person),
             *([(2, lambda: self._kill("worker"))] if celery else []),
         ]
 
@@ -111,10 +114,11 @@ class Director:
             return 0.5
         victims = self._random.choice([["task"], ["supervisor"], ["supervisor", "task"]])
         with suppress(psutil.NoSuchProcess):
-            both = {"task": process, "supervisor": process.parent()}
+            both = {"task": process, "supervisor": self._cluster.supervisor_of(process)}
             for victim in victims:
-                both[victim].kill()
-            self._note(" and ".join(victims), killed=True)
+                if found := both[victim]:
+                    found.kill()
+                    self._note(victim, killed=True)
         return self._random.uniform(1, 3)
 
     def _drain_a_task(self) -> float:
@@ -122,8 +126,8 @@ class Director:
         if process is None:
             return 0.5
         with suppress(psutil.NoSuchProcess):
-            victim = self._random.choice([process, process.parent()])
-            victim.send_signal(signal.SIGTERM)
+            victim = self._random.choice([process, self._cluster.supervisor_of(process)])
+            (victim or process).send_signal(signal.SIGTERM)
             self._note("task drained")
         return self._random.uniform(1, 3)
 
@@ -159,9 +163,12 @@ class Director:
         return self._random.uniform(2, 4)
 
     def _person(self) -> float:
-        settled = [each for each in self._look() if self._is_settled(each)]
-        if not settled:
-            return 0.5
+        deadline = time.monotonic() + PATIENCE
+        while not (settled := [each for each in self._look() if self._is_settled(each)]):
+            if time.monotonic() > deadline:
+                return 0.0
+            time.sleep(0.5)
+            self._bring_back()
         chosen = self._random.choice(settled)
         ti = TaskInstance(chosen["dag_id"], chosen["dag_run_id"], chosen["task_id"], chosen["map_index"])
         release = self._releases[ti.dag_id, ti.task_id, ti.map_index]

@@ -35,8 +35,7 @@ def make_plan(vendors: Vendors, waves: int, of_each: int) -> tuple[list[Release]
             for deferrable in (True, False):
                 task_id = f"{system}_{'deferrable' if deferrable else 'synchronous'}"
                 arguments = []
-                # A synchronous wait holds a worker: one is enough.
-                for map_index in range(of_each if deferrable else 1):
+                for map_index in range(of_each):
                     name = f"w{wave:02d}-{system.replace('_', '-')}-{'d' if deferrable else 's'}{map_index}"
                     releases.append(Release(name, system, dag_id, task_id, map_index))
                     arguments.append(vendors.prepare(system, name))
