@@ -180,7 +180,8 @@ def environment(home: Path, bundle: Path) -> dict[str, str]:
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if "AIRFLOW" not in name and not name.endswith(("CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"))
+        if "AIRFLOW" not in name
+        and not name.endswith(("CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "DONTWRITEBYTECODE"))
     }
     return inherited | {
         "AIRFLOW_HOME": str(home),
@@ -188,6 +189,7 @@ def environment(home: Path, bundle: Path) -> dict[str, str]:
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "NO_PROXY": "127.0.0.1,localhost",
+        "PYTHONPYCACHEPREFIX": str(home / "pycache"),
         "SSL_CERT_FILE": str(bundle),
         "REQUESTS_CA_BUNDLE": str(bundle),
     }

@@ -139,6 +139,8 @@ class Cocktail(Vendor):
 class CodeStream(Vendor):
     """Executions with their stages: lists in the order and with the filters that clients use, logins in two steps."""
 
+    LONGEST_AGO = 3600.0
+
     def __init__(self, count: int, lists: int, now: float) -> None:
         self._ids = [self.execution_id(index) for index in range(count)]
         self._index = {execution_id: index for index, execution_id in enumerate(self._ids)}
@@ -172,7 +174,7 @@ class CodeStream(Vendor):
             }
             for place, stage in enumerate(("Dev", "Test", "Prod"))
         }
-        micros = round(self.started * 1_000_000) + index
+        micros = self._moved(index)
         return {
             "id": execution_id,
             "name": "Release",
@@ -228,8 +230,12 @@ class CodeStream(Vendor):
         head = msgspec.json.encode({"count": len(page), "totalCount": len(chosen), "links": links})
         return Reply("list", 200, head[:-1] + b',"documents":{' + documents + b"}}")
 
+    def _moved(self, index: int) -> int:
+        """When it last changed before the measurement, in microseconds: they are of all ages, up to an hour."""
+        return round((self.started - self.LONGEST_AGO * (1 - index / self.count)) * 1_000_000)
+
     def _updated(self, index: int, now: float) -> int:
-        return round((self.ends[index] if now >= self.ends[index] else self.started) * 1_000_000) + index
+        return round(self.ends[index] * 1_000_000) if now >= self.ends[index] else self._moved(index)
 
     def _requested(self, index: int, now: float) -> int:
         return index
