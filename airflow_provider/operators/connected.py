@@ -39,7 +39,7 @@ def worker_is_noticed_by() -> float | None:
     """Epoch seconds at which Airflow will have noticed that the process ended that defers now.
 
     The scheduler of 3.3.2 fails a task that was deferred, resumed and queued again before it heard of the end of its
-    first process, which a supervisor may tell one heartbeat late. A wait that ends sooner comes back no sooner than this.
+    first process, which a supervisor may tell one heartbeat late. A wait that ends sooner is held back until then.
     """
     from airflow.sdk.execution_time import supervisor, task_runner
 

@@ -75,9 +75,7 @@ STARTERS = {
         "/build/$",
         "/build/",
         "error",
-        lambda systems, **kw: QuayRunBuildOperator(
-            repository="acme/shop", archive_url=ARCHIVE, tags=["1.4.2"], **kw
-        ),
+        lambda systems, **kw: QuayRunBuildOperator(repository="acme/shop", archive_url=ARCHIVE, tags=["1.4.2"], **kw),
     ),
 }
 

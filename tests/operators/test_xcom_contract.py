@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -313,17 +313,15 @@ WAITERS: dict[type, Callable[[], dict[str, Any]]] = {
 }
 
 
-def pushed(execution_id: str) -> dict[str, Any]:
-    """What the task that pushed this id has pushed so far."""
+def pushed(execution_id: str, since: datetime) -> dict[str, Any]:
+    """What a task has pushed since then that also pushed this id."""
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
 
     with create_session() as session:
-        for row in session.query(XComModel).filter_by(key="id").order_by(XComModel.timestamp.desc()).limit(1):
-            if row.value == execution_id:
-                rows = session.query(XComModel).filter_by(dag_id=row.dag_id).all()
-                return {each.key: each.value for each in rows}
-    return {}
+        rows = session.query(XComModel).filter(XComModel.timestamp >= since).all()
+        found = {row.key: row.value for row in rows}
+        return found if found.get("id") == execution_id else {}
 
 
 @pytest.mark.parametrize("cls", WAITERS, ids=lambda cls: cls.__name__)
@@ -333,11 +331,13 @@ def test_id_url_and_link_are_there_while_the_task_still_waits(systems, cls, defe
     link_to_pages(systems)
     before = {each["id"] for each in systems.executions(cls.system)}
     arguments = WAITERS[cls]()
+    began = datetime.now(UTC)
     seen: dict[str, Any] = {}
 
     def end_it_once_it_is_shown() -> bool:
         for execution in systems.executions(cls.system):
-            if execution["id"] not in before and len(found := pushed(execution["id"])) >= 3:
+            found = pushed(execution["id"], began) if execution["id"] not in before else {}
+            if ExecutionLink.xcom_key in found:
                 seen.update(found)
                 systems.force(cls.system, execution["id"], DONE[cls.system])
                 return True

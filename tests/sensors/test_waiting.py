@@ -9,11 +9,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowSensorTimeout
 
 from airflow_provider.exceptions import (
-    AuthenticationError,
-    BadRequestError,
-    ExecutionCanceled,
     ExecutionFailed,
-    NotFoundError,
 )
 from airflow_provider.hooks.cocktail import CocktailHook
 from airflow_provider.hooks.code_stream import CodeStreamHook
@@ -21,14 +17,11 @@ from airflow_provider.hooks.quay import QuayHook
 from airflow_provider.hooks.service_stage import ServiceStageHook
 from airflow_provider.sensors.cocktail import CocktailBuildSensor
 from airflow_provider.sensors.code_stream import (
-    CodeStreamApprovalSensor,
-    CodeStreamEventSensor,
     CodeStreamExecutionSensor,
 )
-from airflow_provider.sensors.quay import QuayBuildSensor, QuaySecurityScanSensor, QuayTagSensor
+from airflow_provider.sensors.quay import QuayBuildSensor
 from airflow_provider.sensors.service_stage import ServiceStageReleaseSensor
 from tests.airflow_runs import TaskRun, run_task
-from tests.systems import define_connection
 
 ARCHIVE = "https://sources.example.com/shop-1.4.2.tar.gz"
 
@@ -91,7 +84,10 @@ WATCHED = {
         "cocktail", "ERROR", start_build, lambda id_, **kw: CocktailBuildSensor(build_run_seq=id_, **kw)
     ),
     "quay": Watched(
-        "quay", "error", start_image_build, lambda id_, **kw: QuayBuildSensor(repository="acme/shop", build_id=id_, **kw)
+        "quay",
+        "error",
+        start_image_build,
+        lambda id_, **kw: QuayBuildSensor(repository="acme/shop", build_id=id_, **kw),
     ),
 }
 EVERY_EXECUTION = pytest.mark.parametrize("watched", WATCHED.values(), ids=WATCHED)
