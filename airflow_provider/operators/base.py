@@ -44,6 +44,12 @@ MOST_STARTS = 3
 MOST_CRASHES = 3
 """Deferrals that may end without an event before the task waits in the worker instead."""
 
+CLEARED_GRACE = 15.0
+"""Seconds after a clear for the worker or triggerer that waited to cancel; after them, the next attempt does."""
+
+CLEARED_LIMIT = 60.0
+"""Seconds for which a new start waits for the end of what a cleared task had started."""
+
 DEADLINE_CANCEL_LIMIT = 60.0
 """Seconds for which a cancel at the deadline is tried."""
 
@@ -178,12 +184,29 @@ class StartOperator(WaitingOperator):
         intent = None
         if found and found.state is ExecutionState.FAILED:
             intent = self.continuation(client)
+        if self.cancel_on_kill and (cleared := StartRecord.before_clear(context)):
+            self._let_end(client, cleared)
         return self._start(context, client, intent or self.intent(client))
 
     def _find_again(self, client: ReleaseClient, record: StartRecord) -> Execution | None:
         if record.ref is None:
             return self._find_started(client, record.intent, since=record.started)
         return self._look_again(client, record.ref)
+
+    def _let_end(self, client: ReleaseClient, cleared: StartRecord) -> None:
+        """Wait for the end of what was started before a clear: while that runs, some systems refuse a start.
+
+        Whoever waited for it cancels it, but may have died before.
+        """
+        begun, canceled = time.time(), False
+        while cleared.ref and time.time() < begun + CLEARED_LIMIT:
+            seen = self._look_again(client, cleared.ref)
+            if seen is None or seen.state.is_terminal or seen.state is ExecutionState.PAUSED:
+                return
+            if not canceled and time.time() > begun + CLEARED_GRACE:
+                self._cancel_quietly(client, cleared)
+                canceled = True
+            time.sleep(1.0)
 
     def _look_again(self, client: ReleaseClient, ref: ExecutionRef) -> Execution | None:
         try:

@@ -35,10 +35,19 @@ class StartRecord:
     @classmethod
     def load(cls, context: Context) -> Self | None:
         """The record of this generation, if there is one."""
+        last = cls._last(context)
+        return last if last and last.generation == context["ti"].max_tries else None
+
+    @classmethod
+    def before_clear(cls, context: Context) -> Self | None:
+        """The record of the generation before, if a clear has begun a new one that has not started anything yet."""
+        last = cls._last(context)
+        return last if last and last.generation != context["ti"].max_tries else None
+
+    @classmethod
+    def _last(cls, context: Context) -> Self | None:
         stored = context["task_state_store"].get(KEY)
-        if not isinstance(stored, dict) or stored["generation"] != context["ti"].max_tries:
-            return None
-        return cls(**stored)
+        return cls(**stored) if isinstance(stored, dict) else None
 
     @classmethod
     def begin(cls, context: Context, intent: Mapping[str, Any]) -> Self:

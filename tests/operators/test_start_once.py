@@ -293,8 +293,23 @@ def test_a_late_kill_of_a_cleared_wait_cancels_what_it_waited_for_and_nothing_ne
     story = Story(systems, starter, monkeypatch, deferrable=True)
     trigger = story.task.trigger(story.attempt())
     story.task.clear()
-    story.attempt()
+    with monkeypatch.context() as patch:
+        patch.setattr(base, "CLEARED_LIMIT", 0.0)
+        story.attempt()
     story.task.kill(trigger)
     first, *newer = sorted(story.executions(), key=lambda each: each["states"][0]["at"])
     assert len(first["cancels"]) == 1
     assert [each["cancels"] for each in newer] == [[]] * len(newer)
+
+
+@EVERY_STARTER
+def test_a_cleared_task_cancels_what_nobody_else_canceled_before_it_starts_anew(systems, starter, monkeypatch):
+    monkeypatch.setattr(base, "CLEARED_GRACE", 0.5)
+    systems.reset(speed=1.0)
+    story = Story(systems, starter, monkeypatch, deferrable=True)
+    assert story.attempt().state == "deferred"
+    story.task.clear()
+    assert story.attempt().state == "deferred"
+    first, second = sorted(story.executions(), key=lambda each: each["states"][0]["at"])
+    assert (len(first["cancels"]), len(second["cancels"])) == (1, 0)
+    assert first["states"][-1]["at"] < second["states"][0]["at"]
