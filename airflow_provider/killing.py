@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,8 @@ def a_person_ended(dag_id: str, task_id: str, run_id: str, map_index: int) -> bo
     answer: list[str | None] = []
 
     def ask() -> None:
-        answer.append(task_state(dag_id, task_id, run_id, map_index))
+        with suppress(Exception):
+            answer.append(task_state(dag_id, task_id, run_id, map_index))
 
     thread = Thread(target=ask, daemon=True)
     thread.start()
