@@ -6,6 +6,7 @@ import argparse
 import json
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -75,6 +76,8 @@ def main() -> int:
     seed = random.SystemRandom().randrange(10_000) if arguments.seed is None else arguments.seed
     executors = [arguments.executor] if arguments.executor else ["local"] if arguments.short else ["local", "celery"]
     adopt_orphans()
+    # So that everything is stopped on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         install_missing()
         clean = [run(SHORT if arguments.short else WHOLE, executor, seed) for executor in executors]

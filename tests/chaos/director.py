@@ -76,7 +76,7 @@ class Director:
             return 1.0
 
     def _bring_back(self) -> None:
-        """End stalls that are over and start anew what was drained."""
+        """End stalls that are over; start anew what was drained, and what has ended without being asked to."""
         for name, until in list(self._stalled.items()):
             if time.monotonic() > until:
                 del self._stalled[name]
@@ -84,6 +84,12 @@ class Director:
         for name, until in list(self._away.items()):
             if time.monotonic() > until or not self._cluster.components[name].is_running:
                 del self._away[name]
+                self._cluster.kill(name)
+                self._cluster.restart(name)
+
+        for name, component in self._cluster.components.items():
+            if name not in self._away and not component.is_running:
+                self._note(f"{name} ended by itself")
                 self._cluster.kill(name)
                 self._cluster.restart(name)
 
