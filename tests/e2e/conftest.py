@@ -86,11 +86,3 @@ def failed_build(stage: Stage, bad_day: BadDay) -> FailedBuild:
     stage.reset()
     run = stage.watch("release_train", stage.start("release_train", {"build": 14}))
     return FailedBuild(run, stage.changes())
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All in one of the parallel test processes: they share one Airflow, and two would starve each other."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("airflow"))
