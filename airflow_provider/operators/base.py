@@ -9,6 +9,7 @@ import sys
 import time
 from abc import abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
@@ -27,7 +28,7 @@ from airflow_provider.execution import Execution, ExecutionState
 from airflow_provider.killing import CANCEL_REASON, a_person_ended, cancel_surely
 from airflow_provider.operators.connected import ENDED_IN_TRIGGERER, WaitingOperator
 from airflow_provider.operators.start_record import StartRecord
-from airflow_provider.waiting import Ending, Outcome, Wait, result_of
+from airflow_provider.waiting import LOOKS_BEFORE_GONE, Ending, Outcome, Wait, result_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -49,6 +50,9 @@ CLEARED_GRACE = 15.0
 
 CLEARED_LIMIT = 60.0
 """Seconds for which a new start waits for the end of what a cleared task had started."""
+
+NOT_FOUND_PAUSE = 3.0
+"""Seconds in which a replica that lags learns of an execution, before "not found" is believed."""
 
 DEADLINE_CANCEL_LIMIT = 60.0
 """Seconds for which a cancel at the deadline is tried."""
@@ -210,6 +214,10 @@ class StartOperator(WaitingOperator):
 
     def _look_again(self, client: ReleaseClient, ref: ExecutionRef) -> Execution | None:
         try:
+            for _ in range(LOOKS_BEFORE_GONE - 1):
+                with suppress(NotFoundError):
+                    return client.look(ref)
+                time.sleep(NOT_FOUND_PAUSE)
             return client.look(ref)
         except NotFoundError as error:
             self.log.warning("What this task started is gone: %s", error)

@@ -303,6 +303,17 @@ def test_a_late_kill_of_a_cleared_wait_cancels_what_it_waited_for_and_nothing_ne
 
 
 @EVERY_STARTER
+def test_one_not_found_after_a_start_leads_to_no_second_one(systems, starter, monkeypatch):
+    monkeypatch.setattr(base, "NOT_FOUND_PAUSE", 0.2)
+    systems.reset(speed=SLOW)
+    story = Story(systems, starter, monkeypatch, deferrable=True)
+    story.attempt_and_die(remembered=True)
+    systems.fault(starter.system, "status", method="GET", path=starter.look, status=404)
+    assert story.attempt().state == "deferred"
+    assert story.seen() == ONE_START
+
+
+@EVERY_STARTER
 def test_a_cleared_task_cancels_what_nobody_else_canceled_before_it_starts_anew(systems, starter, monkeypatch):
     monkeypatch.setattr(base, "CLEARED_GRACE", 0.5)
     systems.reset(speed=1.0)
