@@ -45,7 +45,8 @@ lint: $(INSTALLED) ## ruff, mypy and the import rules
 clean: ## remove .venv, the demo's state and caches
 	@rm -rf $(VENV) $(BENCH) $(CHAOS) .demo .pytest_cache .ruff_cache .mypy_cache .import_linter_cache dist
 
-# uv installs in seconds; where it cannot be had or cannot reach the index, pip does the same.
+# uv installs in seconds; where it cannot be had or cannot reach the index, pip does the same. Compiled once here, as pip
+# does, because where PYTHONDONTWRITEBYTECODE is set each of Airflow's processes would compile it all again.
 $(INSTALLED): pyproject.toml constraints.txt
 	@if ! $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; then
 		echo "Python 3.11 to 3.14 is needed, but '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || true)." >&2
@@ -57,7 +58,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], sep="\n")' > $(VENV)/dev-requirements.txt
 	packages=(--constraint constraints.txt --editable . --requirement $(VENV)/dev-requirements.txt)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv 2>/dev/null || true
-	if ! { test -x $(BIN)/uv && $(BIN)/uv pip install --quiet --python $(BIN)/python "$${packages[@]}"; }; then
+	if ! { test -x $(BIN)/uv && $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python "$${packages[@]}"; }; then
 		echo "uv could not install, trying pip"
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check "$${packages[@]}"
 	fi
@@ -69,7 +70,7 @@ $(BENCH)/.installed $(CHAOS)/.installed: .%/.installed: $(INSTALLED) pyproject.t
 	$(PYTHON) -m venv $(@D)
 	$(BIN)/python -c 'import sys, tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"][sys.argv[1]], sep="\n")' $* > $(@D)/requirements.txt
 	packages=(--constraint constraints.txt --editable . --requirement $(@D)/requirements.txt)
-	if ! { test -x $(BIN)/uv && $(BIN)/uv pip install --quiet --python $(@D)/bin/python "$${packages[@]}"; }; then
+	if ! { test -x $(BIN)/uv && $(BIN)/uv pip install --quiet --compile-bytecode --python $(@D)/bin/python "$${packages[@]}"; }; then
 		echo "uv could not install, trying pip"
 		$(@D)/bin/python -m pip install --quiet --disable-pip-version-check "$${packages[@]}"
 	fi
