@@ -480,6 +480,7 @@ def test_each_wait_gets_its_own_error_but_a_broken_connection_concerns_all(
         ([{"id": 286541, "status": 4}], ["records", "records", "stop"]),
         ([{"id": 286541, "status": 2}], ["records", "records"]),
         ([{"id": 286541, "status": 7}], ["records", "records"]),
+        ([{"id": 286541, "status": 13}], ["records", "records"]),
         ([{"id": 286541, "status": 4}, {"id": 286542, "status": 4}], ["records"]),
     ],
 )

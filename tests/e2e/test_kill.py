@@ -86,6 +86,7 @@ class Teller:
             story.before = seen[story.name]
         self._machines_act()
         self._people_act()
+        self._until(self._all_are_canceled, "what people ended is canceled")
         self._triggerers_change()
         self._until(self._all_end, "all runs end")
         states = self._states()
@@ -133,6 +134,10 @@ class Teller:
                 if each.ended is None and not each.cancels:
                     self.vendors.finish(each)
         return all(state in ("success", "failed") for state in self._states().values())
+
+    def _all_are_canceled(self) -> bool:
+        seen = self.vendors.executions()
+        return all(seen[story.name][0].cancels for story in self.stories if story.happens in PEOPLE)
 
     def _alive_triggerers(self) -> int:
         jobs = self.cluster.api.call("GET", "jobs", params={"job_type": "TriggererJob", "is_alive": True})

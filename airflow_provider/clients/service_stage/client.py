@@ -23,6 +23,7 @@ from airflow_provider.clients.service_stage.listing import Glance, Listing, deco
 from airflow_provider.clients.service_stage.states import (
     ALLOWED_WHEN,
     IN_PROGRESS,
+    STOPPING,
     WORDS,
     Sighting,
     execution,
@@ -330,20 +331,21 @@ class ServiceStageClient(ReleaseTaskCalls):
             raise self.bad_request("only a release with an execution id can be canceled")
         if ref.get("action") == "stop":
             return
-        if self._is_over(ref):
+        if self._needs_no_stop(ref):
             return
         try:
             self._write("POST", "/{pipeline_id}/action", {"action_id": "stop"}, body={}, pipeline_id=ref["pipeline_id"])
         except ReleasePipelineError as error:
-            if error.effect is not Effect.REFUSED or not self._is_over(ref):
+            if error.effect is not Effect.REFUSED or not self._needs_no_stop(ref):
                 raise
 
-    def _is_over(self, ref: ExecutionRef) -> bool:
+    def _needs_no_stop(self, ref: ExecutionRef) -> bool:
+        """Whether it is over, stopped or stopping already: a triggerer that stalled asks late."""
         records = self._records(ref["pipeline_id"])
         if newer_than(records, ref["id"]):
             return True
-        state = self._look(ref, None).state
-        return state.is_terminal or state is ExecutionState.PAUSED
+        seen = self._look(ref, None)
+        return seen.state.is_terminal or seen.state is ExecutionState.PAUSED or seen.status == STOPPING
 
     def find_started(self, intent: Intent) -> Execution | None:
         """The execution that an action led to whose answer was lost.

@@ -18,6 +18,8 @@ GRACE = 60.0
 TRIGGERED_LATER = 120.0
 """Seconds after an action from which on a trigger time is of somebody else's action; leaves room for two clocks."""
 
+STOPPING = "13"
+
 WORDS = {
     "1": "never executed",
     "2": "released",
@@ -29,7 +31,7 @@ WORDS = {
     "10": "rolling back",
     "11": "rolled back",
     "12": "rollback failed",
-    "13": "stopping",
+    STOPPING: "stopping",
     "14": "restarting",
 }
 ALLOWED_WHEN = {
@@ -40,7 +42,7 @@ ALLOWED_WHEN = {
     "approval": ("5",),
 }
 """The statuses in which an action that goes on with an execution is taken; afterwards the status is another one."""
-IN_PROGRESS = frozenset({"4", "5", "10", "13", "14"})
+IN_PROGRESS = frozenset({"4", "5", "10", STOPPING, "14"})
 _STATES = {
     "1": ExecutionState.QUEUED,
     "2": ExecutionState.SUCCEEDED,
@@ -52,7 +54,7 @@ _STATES = {
     "10": ExecutionState.RUNNING,
     "11": ExecutionState.FAILED,
     "12": ExecutionState.FAILED,
-    "13": ExecutionState.RUNNING,
+    STOPPING: ExecutionState.RUNNING,
     "14": ExecutionState.RUNNING,
 }
 _STATES_OF_A_ROLLBACK = {"2": ExecutionState.FAILED, "11": ExecutionState.SUCCEEDED}
