@@ -335,7 +335,7 @@ class StartOperator(WaitingOperator):
 
     def _cancel_quietly(self, client: ReleaseClient, record: StartRecord) -> None:
         try:
-            client.cancel(record.ref or {}, CANCEL_REASON)
+            cancel_surely(client, record.ref or {}, CANCEL_REASON, CANCEL_LIMIT)
             self.log.info("Canceled %s", record.ref)
         except ReleasePipelineError as error:
             self.log.error("Could not cancel %s: %s", record.ref, error)

@@ -288,6 +288,26 @@ def test_without_its_guard_the_promise_breaks(systems, take_out, promise, monkey
 
 
 @EVERY_STARTER
+@pytest.mark.parametrize("deferrable", [SYNCHRONOUS, DEFERRABLE], ids=["running", "deferred"])
+def test_a_cancel_that_gets_no_answer_at_first_is_sent_again(systems, starter, deferrable, monkeypatch):
+    systems.reset(speed=SLOW)
+    story = Story(systems, starter, monkeypatch, deferrable=deferrable)
+
+    def mark_failed_while_the_system_stumbles() -> None:
+        for method in ("POST", "PUT", "DELETE"):
+            systems.fault(starter.system, "status", method=method, status=502)
+        story.task.mark("failed")
+
+    if deferrable:
+        trigger = story.task.trigger(story.attempt())
+        mark_failed_while_the_system_stumbles()
+        story.task.kill(trigger)
+    else:
+        story.attempt_while(lambda: (mark_failed_while_the_system_stumbles(), terminate()))
+    assert story.seen() == ONE_CANCEL
+
+
+@EVERY_STARTER
 def test_a_late_kill_of_a_cleared_wait_cancels_what_it_waited_for_and_nothing_newer(systems, starter, monkeypatch):
     systems.reset(speed=SLOW)
     story = Story(systems, starter, monkeypatch, deferrable=True)
