@@ -45,8 +45,8 @@ MOST_STARTS = 3
 MOST_CRASHES = 3
 """Deferrals that may end without an event before the task waits in the worker instead."""
 
-CLEARED_GRACE = 15.0
-"""Seconds after a clear for the worker or triggerer that waited to cancel; after them, the next attempt does."""
+CLEARED_GRACE = 5.0
+"""Seconds that the next attempt gives the worker or triggerer that waited to cancel, before it does so itself."""
 
 CLEARED_LIMIT = 60.0
 """Seconds for which a new start waits for the end of what a cleared task had started."""

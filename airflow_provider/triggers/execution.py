@@ -155,14 +155,21 @@ class ExecutionTrigger(BaseTrigger):
         where = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
         end = time.monotonic() + UNDECIDED_LIMIT
         while True:
-            state = await sync_to_async(task_state)(**where)
-            if state is None or state == NO_STATE or state in ENDED_BY_A_PERSON:
-                return state is not None
-            stands_for = await XCom.aget_one(key=MARKER_XCOM, **where)
+            state, stands_for = await self._told(where)
+            if state == NO_STATE or state in ENDED_BY_A_PERSON:
+                return True
             if state == "deferred":
                 return stands_for not in (None, marker)
-            if stands_for != marker:
+            if state is not None and stands_for != marker:
                 return True
             if state == "running" or time.monotonic() > end:
-                return state != "running"
+                return state not in ("running", None)
             await asyncio.sleep(0.3)
+
+    async def _told(self, where: dict[str, Any]) -> tuple[str | None, str | None]:
+        """State of the task instance and for which start it stands; no state while Airflow's API server is away."""
+        try:
+            return await sync_to_async(task_state)(**where), await XCom.aget_one(key=MARKER_XCOM, **where)
+        except Exception as error:
+            self.log.warning("Cannot ask who ended the task: %s", error)
+            return None, None

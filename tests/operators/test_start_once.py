@@ -18,10 +18,12 @@ from airflow_provider.clients.cocktail import CocktailClient
 from airflow_provider.clients.code_stream import CodeStreamClient
 from airflow_provider.clients.quay import QuayClient
 from airflow_provider.clients.service_stage import ServiceStageClient
+from airflow_provider.killing import task_state
 from airflow_provider.operators import base
 from airflow_provider.operators.base import StartOperator
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
 from airflow_provider.operators.start_record import KEY, StartRecord
+from airflow_provider.triggers import execution
 from airflow_provider.triggers.execution import ExecutionTrigger
 from tests.attempts import Task, WorkerKilled
 from tests.chaos.vendors import ENDED
@@ -304,6 +306,22 @@ def test_a_cancel_that_gets_no_answer_at_first_is_sent_again(systems, starter, d
         story.task.kill(trigger)
     else:
         story.attempt_while(lambda: (mark_failed_while_the_system_stumbles(), terminate()))
+    assert story.seen() == ONE_CANCEL
+
+
+def test_a_person_who_ends_a_deferred_task_while_the_api_server_restarts_is_heard_afterwards(systems, monkeypatch):
+    systems.reset(speed=SLOW)
+    story = Story(systems, STARTERS["code_stream pipeline"], monkeypatch, deferrable=True)
+    asked = []
+
+    def away_at_first(**where: Any) -> Any:
+        asked.append(where)
+        if len(asked) < 3:
+            raise ConnectionError("the API server is away")
+        return task_state(**where)
+
+    monkeypatch.setattr(execution, "task_state", away_at_first)
+    marked_while_deferred("failed")(story)
     assert story.seen() == ONE_CANCEL
 
 
