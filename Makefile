@@ -10,6 +10,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# Two Airflows side by side: each waits most of the time.
+E2E := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup tests/e2e $(ARGS)
 BENCH := .bench
 CHAOS := .chaos
 
@@ -22,10 +24,10 @@ install: $(INSTALLED) ## create .venv with the package and its development tools
 
 test: $(INSTALLED) ## run all tests, the release train in a real Airflow among them
 	@$(BIN)/python -m pytest --numprocesses 3 --ignore tests/chaos --ignore tests/bench --ignore tests/e2e $(ARGS)
-	$(BIN)/python -m pytest tests/e2e $(ARGS)
+	$(E2E)
 
 e2e: $(INSTALLED) ## run only the tests that need a real Airflow
-	@$(BIN)/python -m pytest tests/e2e $(ARGS)
+	@$(E2E)
 
 chaos: $(CHAOS)/.installed ## kill Airflow's processes under releases, and account for each start; SHORT=1, SEED=n
 	@exec $(CHAOS)/bin/python -m tests.chaos $(if $(filter 1 true yes,$(SHORT)),--short) $(if $(SEED),--seed $(SEED)) $(ARGS)

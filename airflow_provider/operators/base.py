@@ -26,7 +26,7 @@ from airflow_provider.exceptions import (
 )
 from airflow_provider.execution import Execution, ExecutionState
 from airflow_provider.killing import CANCEL_REASON, a_person_ended, cancel_surely
-from airflow_provider.operators.connected import ENDED_IN_TRIGGERER, WaitingOperator
+from airflow_provider.operators.connected import WaitingOperator
 from airflow_provider.operators.start_record import StartRecord
 from airflow_provider.waiting import LOOKS_BEFORE_GONE, Ending, Outcome, Wait, result_of
 
@@ -129,9 +129,6 @@ class StartOperator(WaitingOperator):
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Called when the trigger has fired."""
         record = StartRecord.load(context)
-        if event == ENDED_IN_TRIGGERER and record and record.ref:
-            with self.get_client() as client:
-                return self._finish(Outcome(Ending.FINISHED, client.look(record.ref).to_result()))
         outcome = Outcome.from_event(event)
         if outcome.execution:
             self.publish(context, outcome.execution)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -31,8 +32,13 @@ DEFERRAL_MARGIN = 120.0
 NOTICE_MARGIN = 2.0
 """Seconds that the executor and the scheduler take to pass on that a process has ended."""
 
-ENDED_IN_TRIGGERER = "success"
-"""What ``dag.test()`` passes on of an event with which the triggerer ends the task itself."""
+
+def in_dag_test() -> bool:
+    """Whether ``dag.test()`` runs this, which has neither a worker's process nor a triggerer."""
+    runner = sys.modules.get("airflow.sdk.execution_time.task_runner")
+    supervisor = sys.modules.get("airflow.sdk.execution_time.supervisor")
+    channel = getattr(runner, "SUPERVISOR_COMMS", None)
+    return supervisor is not None and isinstance(channel, supervisor.InProcessSupervisorComms)
 
 
 def worker_is_noticed_by() -> float | None:
@@ -41,10 +47,8 @@ def worker_is_noticed_by() -> float | None:
     The scheduler of 3.3.2 fails a task that was deferred, resumed and queued again before it heard of the end of its
     first process, which a supervisor may tell one heartbeat late. A wait that ends sooner is held back until then.
     """
-    from airflow.sdk.execution_time import supervisor, task_runner
-
-    if isinstance(getattr(task_runner, "SUPERVISOR_COMMS", None), supervisor.InProcessSupervisorComms):
-        return None  # dag.test(): there is no such process
+    if in_dag_test():
+        return None
     return time.time() + conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0) + NOTICE_MARGIN
 
 
@@ -65,7 +69,9 @@ class ReleaseOperator(BaseOperator):
         return hook_class(self.system)(self.conn_id).get_conn()
 
     def how_to_finish(self) -> str:
-        """What the trigger needs to know to end the task itself."""
+        """What the trigger needs to know to end the task itself; nothing where it cannot."""
+        if in_dag_test():
+            return ""
         return "task" if self.do_xcom_push else "task without result"
 
     def check(self) -> None:

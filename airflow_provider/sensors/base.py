@@ -21,7 +21,6 @@ from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.operators.connected import (
     DEFAULT_DEFERRABLE,
     DEFERRAL_MARGIN,
-    ENDED_IN_TRIGGERER,
     ReleaseOperator,
     worker_is_noticed_by,
 )
@@ -106,9 +105,6 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Called when the trigger has fired."""
-        if event == ENDED_IN_TRIGGERER:
-            with self.get_client() as self._client:
-                return self.poke(context).xcom_value
         outcome = Outcome.from_event(event)
         with self._never_failing():
             if outcome.ending is Ending.DEADLINE:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Collection
 from contextlib import suppress
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk.execution_time.xcom import XCom
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
@@ -17,7 +17,11 @@ from airflow_provider.execution import ExecutionRef
 from airflow_provider.killing import CANCEL_REASON, ENDED_BY_A_PERSON, MARKER_XCOM, NO_STATE, cancel_surely, task_state
 from airflow_provider.links import xcoms_of
 from airflow_provider.triggers.poller import shared_poller
-from airflow_provider.waiting import Outcome, Wait
+from airflow_provider.triggers.templates import pulling_one_xcom
+from airflow_provider.waiting import Wait
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
 KILL_LIMIT = 20.0
 """Seconds that a cancellation may take."""
@@ -92,6 +96,11 @@ class ExecutionTrigger(BaseTrigger):
             },
         )
 
+    def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
+        """Called where a sensor starts in the triggerer."""
+        super().render_template_fields(pulling_one_xcom(context), jinja_env)
+        self.ref = {name: str(value) for name, value in self.ref.items()}
+
     async def run(self) -> AsyncIterator[TriggerEvent]:
         self._wait = Wait(
             self.ref,
@@ -102,19 +111,36 @@ class ExecutionTrigger(BaseTrigger):
             slowest=self.slowest,
         )
         outcome = await shared_poller(self.system, self.conn_id).wait(self._wait)
-        event = self._event(outcome)
-        if self.not_before and not isinstance(event, TaskSuccessEvent):
+        # A failure goes through the worker: only there it honours retries and tells its cause.
+        if self.finish and outcome.is_success and await self._push(outcome.execution or {}):
+            yield TaskSuccessEvent()
+            return
+        if self.not_before:
             await asyncio.sleep(self.not_before - time.time())
-        yield event
+        yield TriggerEvent(outcome.to_event())
 
-    def _event(self, outcome: Outcome) -> TriggerEvent:
-        if not self.finish or not outcome.is_success:
-            # A failure goes through the worker: only there it honours retries and tells its cause.
-            return TriggerEvent(outcome.to_event())
-        xcoms = xcoms_of(outcome.execution or {})
-        if self.finish == "task":
-            xcoms["return_value"] = outcome.execution
-        return TaskSuccessEvent(xcoms=xcoms)
+    async def _push(self, execution: dict[str, Any]) -> bool:
+        """Push what a worker would push; ``False`` if a worker must, because Airflow's API server is away.
+
+        Airflow 3.3.2 would store the XComs of the event as text that holds JSON, and the next task would get that.
+        """
+        xcoms = xcoms_of(execution) | ({"return_value": execution} if self.finish == "task" else {})
+        where = self._where()
+        if where is None:
+            return False
+        try:
+            for key, value in xcoms.items():
+                await XCom.aset(key, value, **where)
+        except Exception as error:
+            self.log.warning("Cannot end the task here, a worker will: %s", error)
+            return False
+        return True
+
+    def _where(self) -> dict[str, Any] | None:
+        ti = self.task_instance
+        if ti is None:
+            return None
+        return {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
 
     async def on_kill(self) -> None:
         """Cancel the execution, once, if a person ended the task that started it."""
@@ -149,10 +175,9 @@ class ExecutionTrigger(BaseTrigger):
         There the task is deferred still, or has resumed already, and stands for the start that this wait is of. After a
         clear it stands for none, or for a newer one; until the scheduler runs it again, both look the same.
         """
-        ti = self.task_instance
-        if ti is None:
+        where = self._where()
+        if where is None:
             return False
-        where = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
         end = time.monotonic() + UNDECIDED_LIMIT
         while True:
             state, stands_for = await self._told(where)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,9 @@ from demo.processes import adopt_orphans
 from demo.sandbox_server import SandboxServer
 from tests.e2e.stage import SeenRun, Stage
 
-DAGS = Path(__file__).parents[2] / "dags"
+DAG_FILES = [
+    file for folder in (Path(__file__).parents[2], Path(__file__).parent) for file in (folder / "dags").glob("*.py")
+]
 TAG = "e2e-1.4.0"
 
 
@@ -46,12 +49,23 @@ class BadDay:
     changes: list[str]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With ``--dist loadgroup``: the tests on ``stage`` share one process and so its Airflow; the others go by file."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            group = "stage" if "stage" in getattr(item, "fixturenames", ()) else item.path.stem
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     adopt_orphans()
     home = tmp_path_factory.mktemp("e2e")
-    with SandboxServer(home / "sandbox") as sandbox, AirflowServer(home / "airflow", dags=DAGS) as airflow:
-        airflow.wait_until_ready(["release_train", "rerun_failed_events"])
+    (home / "dags").mkdir()
+    for file in DAG_FILES:
+        shutil.copy(file, home / "dags")
+    with SandboxServer(home / "sandbox") as sandbox, AirflowServer(home / "airflow", dags=home / "dags") as airflow:
+        airflow.wait_until_ready([file.stem for file in DAG_FILES])
         for connection in sandbox.connections():
             airflow.api.save_connection(connection)
         yield Stage(airflow, sandbox)

@@ -15,7 +15,7 @@ from demo.airflow_server import AirflowServer
 from demo.sandbox_server import SandboxServer
 
 SPEED = 8.0
-RUN_LIMIT = 400.0
+RUN_LIMIT = 120.0
 EVENT_TYPES = ("docker", "git", "gerrit")
 OVER = ("success", "failed", "skipped", "upstream_failed")
 
