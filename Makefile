@@ -23,7 +23,7 @@ help: ## this list
 install: $(INSTALLED) ## create .venv with the package and its development tools
 
 test: $(INSTALLED) ## run all tests, the release train in a real Airflow among them
-	@$(BIN)/python -m pytest --numprocesses 3 --ignore tests/chaos --ignore tests/bench --ignore tests/e2e $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 4 --ignore tests/e2e $(ARGS)
 	$(E2E)
 
 e2e: $(INSTALLED) ## run only the tests that need a real Airflow

@@ -28,6 +28,8 @@ class Systems:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._session = requests.Session()
+        self._session.trust_env = False
 
     def connect(self) -> None:
         for system, login in LOGINS.items():
@@ -61,7 +63,7 @@ class Systems:
         self._control("POST", f"executions/{system}/{execution_id}", json={"state": state})
 
     def _control(self, method: str, what: str, **kwargs: Any) -> Any:
-        answer = requests.request(method, f"{self.url}/_sandbox/{what}", timeout=30, **kwargs)
+        answer = self._session.request(method, f"{self.url}/_sandbox/{what}", timeout=30, **kwargs)
         answer.raise_for_status()
         return answer.json() if answer.content else None
 

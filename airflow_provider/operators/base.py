@@ -49,7 +49,7 @@ CLEARED_GRACE = 5.0
 """Seconds that the next attempt gives the worker or triggerer that waited to cancel, before it does so itself."""
 
 CLEARED_LIMIT = 60.0
-"""Seconds for which a new start waits for the end of what a cleared task had started."""
+"""Seconds for which a new start waits for the end of what a cleared task had started, and looks for it if unknown."""
 
 NOT_FOUND_PAUSE = 3.0
 """Seconds in which a replica that lags learns of an execution, before "not found" is believed."""
@@ -162,13 +162,16 @@ class StartOperator(WaitingOperator):
         from airflow.sdk.exceptions import AirflowTaskTimeout
 
         flight = self._in_flight
-        if flight is None or not self.cancel_on_kill:
+        if flight is None:
+            return
+        flight.told_to_end.set()
+        if not self.cancel_on_kill:
             return
         timed_out = isinstance(sys.exception(), AirflowTaskTimeout)
         if not timed_out and not a_person_ended(**flight.task_instance):
             self.log.info("Not canceling: no person ended this task; the next attempt goes on with the execution")
             return
-        flight.ended.set()
+        flight.ended_by_a_person.set()
         if flight.record and flight.record.ref:
             # In a thread: the interrupted code may hold a lock that the request needs.
             thread = Thread(target=self._cancel_quietly, args=(flight.client, flight.record), daemon=True)
@@ -200,6 +203,14 @@ class StartOperator(WaitingOperator):
         Whoever waited for it cancels it, but may have died before.
         """
         begun, canceled = time.time(), False
+        # Long after a start, what looks like its execution may be somebody else's.
+        if cleared.ref is None and begun < cleared.started + CLEARED_LIMIT:
+            try:
+                found = self._find_started(client, cleared.intent, since=cleared.started)
+            except ReleasePipelineError as error:
+                self.log.warning("Cannot tell whether the cleared task had started anything: %s", error)
+                return
+            cleared.ref = found.ref if found else None
         while cleared.ref and time.time() < begun + CLEARED_LIMIT:
             seen = self._look_again(client, cleared.ref)
             if seen is None or seen.state.is_terminal or seen.state is ExecutionState.PAUSED:
@@ -229,6 +240,9 @@ class StartOperator(WaitingOperator):
         marker = f"airflow-{uuid4().hex[:16]}"
         record = StartRecord.begin(context, {**intent, "marker": marker, "since": time.time()})
         for attempt in range(1, MOST_STARTS + 1):
+            if self._in_flight and self._in_flight.told_to_end.is_set():
+                # Airflow lets this code run on for some seconds, while the next attempt may have begun already.
+                raise ExecutionCanceled("the task was told to end: nothing is started", call=Call(system=self.system))
             try:
                 return self.start(client, record.intent), record
             except ReleasePipelineError as error:
@@ -241,6 +255,8 @@ class StartOperator(WaitingOperator):
                     return found, record
                 if attempt == MOST_STARTS:
                     raise
+                # Refused to a task that is no longer Airflow's: the next attempt may have begun already.
+                record.save(context)
         raise AssertionError("unreachable")
 
     def _find_started(self, client: ReleaseClient, intent: Intent, since: float) -> Execution | None:
@@ -275,7 +291,7 @@ class StartOperator(WaitingOperator):
             flight.record = record
         self.publish(context, execution.to_result(), record.marker)
         self.log.info("%s %s %s: %s", self.system, execution.ref["kind"], execution.id, execution.url or "no page")
-        if flight and flight.ended.is_set():
+        if flight and flight.ended_by_a_person.is_set():
             # The task was ended while its start was on the way: nobody else will cancel it.
             self._cancel_quietly(flight.client, record)
             raise ExecutionCanceled("the task was ended while it started the execution", call=Call(system=self.system))
@@ -345,7 +361,8 @@ class _InFlight:
         ti = context["ti"]
         self.client = client
         self.record = record
-        self.ended = Event()
+        self.told_to_end = Event()
+        self.ended_by_a_person = Event()
         self.task_instance = {
             "dag_id": ti.dag_id,
             "task_id": ti.task_id,

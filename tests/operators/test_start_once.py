@@ -18,6 +18,7 @@ from airflow_provider.clients.cocktail import CocktailClient
 from airflow_provider.clients.code_stream import CodeStreamClient
 from airflow_provider.clients.quay import QuayClient
 from airflow_provider.clients.service_stage import ServiceStageClient
+from airflow_provider.exceptions import ExecutionCanceled
 from airflow_provider.killing import task_state
 from airflow_provider.operators import base
 from airflow_provider.operators.base import StartOperator
@@ -352,11 +353,29 @@ def test_one_not_found_after_a_start_leads_to_no_second_one(systems, starter, mo
 
 
 @EVERY_STARTER
-def test_a_cleared_task_cancels_what_nobody_else_canceled_before_it_starts_anew(systems, starter, monkeypatch):
+def test_a_task_that_was_told_to_end_starts_nothing_more(systems, starter, monkeypatch):
+    story = Story(systems, starter, monkeypatch, deferrable=False)
+    systems.fault(starter.system, "status", method="POST", path=starter.start, status=503)
+    find = StartOperator._find_started
+
+    def find_and_be_told_to_end(operator: StartOperator, *args: Any, **kwargs: Any) -> Any:
+        operator.on_kill()
+        return find(operator, *args, **kwargs)
+
+    monkeypatch.setattr(StartOperator, "_find_started", find_and_be_told_to_end)
+    assert isinstance(story.attempt().error, ExecutionCanceled)
+    assert story.executions() == []
+
+
+@EVERY_STARTER
+@pytest.mark.parametrize("remembered", [True, False])
+def test_a_cleared_task_cancels_what_nobody_else_canceled_before_it_starts_anew(
+    systems, starter, remembered, monkeypatch
+):
     monkeypatch.setattr(base, "CLEARED_GRACE", 0.5)
     systems.reset(speed=1.0)
     story = Story(systems, starter, monkeypatch, deferrable=True)
-    assert story.attempt().state == "deferred"
+    story.attempt_and_die(remembered=remembered)
     story.task.clear()
     assert story.attempt().state == "deferred"
     first, second = sorted(story.executions(), key=lambda each: each["states"][0]["at"])
