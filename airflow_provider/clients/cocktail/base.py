@@ -102,6 +102,10 @@ class CocktailBase(ReleaseClient):
             answer = self.transport.request(method, path, params, body=body, **options)
         except (AuthenticationError, PermissionDeniedError) as error:
             raise self._explain_refusal(error) from None
+        if not answer.is_json:
+            # An object that is gone, and a list without runs, come as JSON: a build would be started a second time.
+            call = Call(system=SYSTEM, method=method, path=path, status=answer.status)
+            raise UnexpectedResponseError("the answer has no body", call=call, effect=Effect.UNKNOWN)
         return answers.unwrap(answer.data)
 
     def _explain_refusal(self, error: ReleasePipelineError) -> ReleasePipelineError:
