@@ -401,6 +401,30 @@ def test_a_region_without_the_call_for_records_is_waited_for_by_the_list(
         client.look(_ref())
 
 
+@pytest.mark.parametrize("execution_id", ["286599", "7", "None", "latest"])
+@pytest.mark.parametrize("status", [2, 4])
+def test_somebody_elses_execution_that_no_record_tells_of_is_not_there(
+    client: ServiceStageClient, gateway: Gateway, execution_id: str, status: int
+) -> None:
+    gateway.items = [Gateway.item(status)]
+    gateway.recorded({"id": 286541, "status": status})
+    with pytest.raises(NotFoundError, match=f"no execution '{execution_id}'"):
+        client.look(_ref(execution_id, since="", status_before=""))
+
+
+def test_somebody_elses_execution_is_told_by_the_list_where_the_records_cannot(
+    client: ServiceStageClient, gateway: Gateway
+) -> None:
+    ref = _ref(since="", status_before="")
+    gateway.recorded({"id": 286541})
+    assert client.look(ref).state is ExecutionState.SUCCEEDED
+    gateway.refusals = [(404, {}, {"error_code": "APIGW.0101", "error_msg": "The API does not exist"})]
+    assert client.look(ref).state is ExecutionState.SUCCEEDED
+    gateway.refusals = [(404, {}, {"error_code": "APIGW.0101", "error_msg": "The API does not exist"})]
+    with pytest.raises(NotFoundError, match="no execution 'None'"):
+        client.look({**ref, "id": "None"})
+
+
 def test_without_an_execution_id_the_last_execution_counts(client: ServiceStageClient, gateway: Gateway) -> None:
     ref = {"system": "service_stage", "kind": "release", "id": "", "pipeline_id": PIPELINE}
     gateway.items = [Gateway.item(1)]

@@ -90,3 +90,12 @@ def test_a_release_task_that_is_not_there_is_not_waited_for():
     ended = wait("shop-relaese")
     assert isinstance(ended.error, NotFoundError)
     assert SHOP in str(ended.error)
+
+
+@BOTH_MODES
+@pytest.mark.parametrize("execution_id", ["None", "999999"])
+def test_an_execution_that_is_not_there_does_not_pass_for_the_last_one(systems, deferrable, execution_id):
+    systems.force("service_stage", start(), "2")
+    ended = wait(execution_id=execution_id, deferrable=deferrable)
+    assert isinstance(ended.error, NotFoundError)
+    assert execution_id in str(ended.error)

@@ -125,13 +125,17 @@ class ReleaseTaskCalls(ReleaseClient):
         return {**HEADERS, "X-Project-Id": self.project_id}
 
     def _records(self, pipeline_id: str) -> list[dict[str, Any]]:
-        """The records; none where the region does not publish that call, which is younger than the others."""
+        """The records; none where the region does not publish them."""
+        return self._published_records(pipeline_id) or []
+
+    def _published_records(self, pipeline_id: str) -> list[dict[str, Any]] | None:
+        """The records; ``None`` where the region does not publish that call, which is younger than the others."""
         try:
             return self.list_records(pipeline_id)
         except NotFoundError as error:
             if not (error.code or "").startswith("APIG"):
                 raise
-            return []
+            return None
 
     def _item(self, pipeline_id: str) -> dict[str, Any]:
         item = next((item for item in self.list_pipelines() if item.get("id") == pipeline_id), None)

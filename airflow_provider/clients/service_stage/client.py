@@ -40,6 +40,7 @@ from airflow_provider.exceptions import (
     Call,
     ConflictError,
     Effect,
+    NotFoundError,
     ReleasePipelineError,
     UnexpectedResponseError,
 )
@@ -274,10 +275,17 @@ class ServiceStageClient(ReleaseTaskCalls):
             return self._look_at_the_last(ref, item or self._item(ref["pipeline_id"]))
         if item and speaks_for(ref, item):
             return self._execution(ref, Sighting(item, certain=False))
-        records = self._records(ref["pipeline_id"])
+        published = self._published_records(ref["pipeline_id"])
+        records = published or []
         record = next((record for record in records if text_of(record, "id") == ref["id"]), None)
         if record and status_of(record):
             return self._execution(ref, Sighting(record, certain=True))
+        is_told_by_nobody = record is None and not ref.get("since")
+        if is_told_by_nobody and (published is not None or not ref["id"].isdecimal()):
+            # Only of our own action it is known that the list may tell of it before the records do.
+            raise NotFoundError(
+                f"release task {ref['pipeline_id']!r} has no execution {ref['id']!r}", call=Call(system=self.system)
+            )
         if ref["id"].isdecimal() and (later := newer_than(records, ref["id"])):
             return Execution(
                 ref,
