@@ -602,6 +602,14 @@ def test_a_start_whose_answer_was_lost_is_found_again(stand: Stand, client: Quay
     assert client.find_started(intent(since=time.time() + 60)) is None
 
 
+def test_a_build_that_is_over_when_it_is_found_again_tells_as_much_as_one_looked_at(client: QuayClient) -> None:
+    wanted = intent()
+    build = ended(client, client.start_build(SHOP, archive_url=ARCHIVE, tags=["1.4.2", "latest"]))
+    found = client.find_started(wanted)
+    assert found == build
+    assert found.outputs["image_ref"]
+
+
 def test_two_equal_builds_are_left_to_a_person(client: QuayClient) -> None:
     wanted = intent(tags=["1"])
     builds = [client.start_build(SHOP, archive_url=ARCHIVE, tags=["1"]) for _ in range(2)]

@@ -200,7 +200,7 @@ class QuayClient(QuayApi):
                 "is for a person to say",
                 call=Call(system=SYSTEM),
             )
-        return self._plain_execution(found[0], build_reference(repository, str(found[0]["id"]))) if found else None
+        return self._look_at_build(build_reference(repository, str(found[0]["id"]))) if found else None
 
     # --- inside: builds
 
