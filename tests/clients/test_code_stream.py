@@ -25,6 +25,7 @@ from airflow_provider.exceptions import (
     UnexpectedResponseError,
 )
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState, Step
+from airflow_provider.killing import cancel_surely
 from airflow_provider.sandbox import seed
 from tests.clients.conftest import Control, Received, Reply, Scripted
 
@@ -457,6 +458,19 @@ def test_a_cancel_to_a_silent_server_asks_no_more_than_it_must(api: Api) -> None
     with pytest.raises(ServerUnavailableError):
         api.client.cancel(of("e1"), "no")
     assert len(api.called("POST", "/e1")) == len(api.called("GET", "/e1")) == 1
+
+
+def test_a_rerun_is_canceled_once_its_execution_shows(client: CodeStreamClient, control: Control) -> None:
+    control.post("reset", speed=1)
+    control.post("switches", system="code_stream", rerun="link_later", rerun_delay=0.6)
+    event = broken_event(client, "docker")
+    intent = client.before_rerun("docker", event["id"]) | {"since": time.time(), "marker": "m"}
+    ref = client.awaited_by(intent)
+    client.rerun_event("docker", event["id"])
+    with pytest.raises(ConflictError, match="has not led to an execution yet"):
+        client.cancel(ref, "too early")
+    cancel_surely(client, ref, "task was cleared", 10)
+    assert client.look(ref).status in ("CANCELING", "CANCELED")
 
 
 def test_a_cancel_that_is_really_refused_is_an_error(

@@ -23,6 +23,7 @@ from airflow_provider.exceptions import (
     BadRequestError,
     Call,
     ConflictError,
+    Effect,
     ReleasePipelineError,
     ServerUnavailableError,
     UnexpectedResponseError,
@@ -98,9 +99,11 @@ class CodeStreamClient(Awaited):
         if ref["kind"] == "rerun":
             ref = self.look(ref).ref
             if ref["kind"] == "rerun":
+                # It may show in a moment: whoever cancels should try again then.
                 raise ConflictError(
                     f"nothing to cancel: event {ref['id']} has not led to an execution yet",
                     call=Call(system=self.system),
+                    effect=Effect.NONE,
                 )
         if ref["kind"] != "execution":
             raise self.bad_request(f"what waits for an {ref['kind']} cannot be canceled")
