@@ -435,10 +435,25 @@ def test_pause_resume_tag_and_delete(client: CodeStreamClient, control: Control)
 def test_cancel_is_one_request_with_its_reason(client: CodeStreamClient, control: Control) -> None:
     started = run(client)
     client.cancel(started.ref, "task was cleared")
+    client.cancel(started.ref, "a second time")
     assert client.get_execution(started.id)["reason"] == "task was cleared"
     until(lambda: client.look(started.ref), S.CANCELED)
     journal = next(each for each in control.get("executions", system="code_stream") if each["id"] == started.id)
     assert len(journal["cancels"]) == 1
+
+
+@pytest.mark.parametrize("status", ["CANCELING", "CANCELED", "COMPLETED"])
+def test_what_is_ending_already_is_sent_no_cancel(api: Api, status: str) -> None:
+    api.routes["GET", "/executions/e1"] = {"id": "e1", "status": status}
+    api.client.cancel(of("e1"), "late")
+    assert api.called("POST", "/e1") == []
+
+
+def test_a_cancel_is_sent_although_the_look_before_it_fails(api: Api) -> None:
+    api.routes["GET", "/executions/e1"] = (503, {}, None)
+    api.routes["POST", "/executions/e1"] = {"id": "e1", "status": "CANCELING"}
+    api.client.cancel(of("e1"), "no")
+    assert (len(api.called("GET", "/e1")), len(api.called("POST", "/e1"))) == (1, 1)
 
 
 @pytest.mark.parametrize("status", [200, 400, 409, 500])
@@ -457,7 +472,7 @@ def test_a_cancel_to_a_silent_server_asks_no_more_than_it_must(api: Api) -> None
     api.routes["POST", "/executions/e1"] = api.routes["GET", "/executions/e1"] = (503, {}, None)
     with pytest.raises(ServerUnavailableError):
         api.client.cancel(of("e1"), "no")
-    assert len(api.called("POST", "/e1")) == len(api.called("GET", "/e1")) == 1
+    assert (len(api.called("GET", "/e1")), len(api.called("POST", "/e1"))) == (2, 1)
 
 
 def test_a_rerun_is_canceled_once_its_execution_shows(client: CodeStreamClient, control: Control) -> None:

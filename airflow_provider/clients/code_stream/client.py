@@ -107,6 +107,8 @@ class CodeStreamClient(Awaited):
                 )
         if ref["kind"] != "execution":
             raise self.bad_request(f"what waits for an {ref['kind']} cannot be canceled")
+        if self._is_ending(ref["id"]):
+            return
         try:
             self.act_on_execution(ref["id"], "cancel", reason)
         except (BadRequestError, ConflictError, ServerUnavailableError, UnexpectedResponseError):
@@ -140,6 +142,7 @@ class CodeStreamClient(Awaited):
         return None
 
     def _is_ending(self, execution_id: str) -> bool:
+        """Whether it is over or being canceled; no if that cannot be told."""
         try:
             document = self._calls.get(path("/executions/{execution_id}", execution_id=execution_id), attempts=1)
         except ReleasePipelineError:
