@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.waiting import News, Wait
 
 if TYPE_CHECKING:
@@ -15,10 +14,11 @@ MOST_LINES = 100
 
 
 def log_news(client: ReleaseClient, wait: Wait) -> list[News]:
-    """The lines that the execution's log got since this was last asked. A log that cannot be read ends no wait."""
+    """The lines that the execution's log got since this was last asked."""
     try:
         lines, wait.log_offset = client.read_log(wait.ref, wait.log_offset)
-    except ReleasePipelineError as error:
+    except Exception as error:
+        # Whatever a log looks like, it ends no wait: the poll of a whole connection would end with it.
         return [News(f"  the log of {wait.ref['id']} cannot be read: {error}")]
     left_out = len(lines) - MOST_LINES
     news = [News(f"  | ... {left_out} lines left out")] if left_out > 0 else []

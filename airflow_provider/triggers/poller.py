@@ -111,7 +111,8 @@ class Poller:
     async def _is_needed(self) -> bool:
         while not self._waits:
             self._woken.clear()
-            if not await self._woken_within(LINGER) and not self._calls:
+            # A wait may have come in the very moment in which the time was over.
+            if not await self._woken_within(LINGER) and not self._calls and not self._waits:
                 return False
         return True
 

@@ -225,3 +225,37 @@ def test_a_task_goes_back_to_a_worker_only_after_airflow_has_noticed_that_it_lef
 
     asyncio.run(first_event())
     assert time.time() >= not_before
+
+
+def test_a_wait_that_comes_in_the_moment_in_which_the_poll_would_end_is_looked_at(systems, monkeypatch):
+    monkeypatch.setattr(poller, "LINGER", 0.3)
+    late: list[asyncio.Task[Any]] = []
+    woken_within = poller.Poller._woken_within
+
+    async def woken_too_late(self: poller.Poller, seconds: float) -> bool:
+        if seconds != poller.LINGER or late:
+            return await woken_within(self, seconds)
+        late.append(asyncio.create_task(anext(trigger(ref).run())))
+        await asyncio.sleep(0.1)
+        return False
+
+    monkeypatch.setattr(poller.Poller, "_woken_within", woken_too_late)
+    ref = start_build()
+
+    async def both() -> Any:
+        await anext(trigger(ref).run())
+        await asyncio.sleep(0.2)
+        return await asyncio.wait_for(late[0], 10)
+
+    assert Outcome.from_event(asyncio.run(both()).payload).is_success
+
+
+def test_a_log_that_trips_the_client_ends_no_wait(systems, monkeypatch):
+    from airflow_provider.clients.cocktail import CocktailClient
+
+    def trip(*_: Any) -> Any:
+        raise ValueError("unforeseen")
+
+    monkeypatch.setattr(CocktailClient, "read_log", trip)
+    (outcome,) = outcomes(trigger(start_build()))
+    assert outcome.is_success
