@@ -44,7 +44,9 @@ class ActOperator(WaitingOperator):
             deadline = self.deadline_from(time.time())
             if self.deferrable and not execution.state.is_terminal:
                 self.defer_wait(execution.ref, deadline, until=list(self.until()))
-            wait = Wait(execution.ref, self.poll_interval, deadline, until=frozenset(self.until()))
+            wait = Wait(
+                execution.ref, self.poll_interval, deadline, self.on_waiting == "fail", until=frozenset(self.until())
+            )
             return next(self._result(outcome) for _, outcome in self.looks(client, wait, execution) if outcome)
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from contextlib import suppress
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR
@@ -42,6 +42,9 @@ SETTLING = 20.0
 MOST_STARTS = 3
 """Start requests of one attempt, each sent only after the one before certainly did not take effect."""
 
+BUSY_LIMIT = 300.0
+"""Seconds after which a system may tell to come again; beyond that Airflow's own retries are for it."""
+
 MOST_CRASHES = 3
 """Deferrals that may end without an event before the task waits in the worker instead."""
 
@@ -67,26 +70,14 @@ class StartOperator(WaitingOperator):
     Takes the arguments of :class:`~airflow_provider.operators.connected.WaitingOperator`, where ``timeout`` counts over
     retries and deferrals: after it the execution is canceled and the task fails with ``ExecutionTimeout``.
 
-    :param cancel_on_kill: cancel the execution when a person marks the task failed or success, or clears it.
-    :param on_waiting: ``wait`` (default) while the execution waits for a person, or ``fail`` with ``ExecutionWaiting``.
     :param finish_in_triggerer: when deferrable, let the triggerer end the task: spares a second process. Its price: no
         task listeners, no outlets. An execution that fails comes back to the worker all the same.
     """
 
-    def __init__(
-        self,
-        *,
-        cancel_on_kill: bool = True,
-        on_waiting: Literal["wait", "fail"] = "wait",
-        finish_in_triggerer: bool = False,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, finish_in_triggerer: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.cancel_on_kill = cancel_on_kill
-        self.on_waiting = on_waiting
         self.finish_in_triggerer = finish_in_triggerer
         self._in_flight: _InFlight | None = None
-        self.require_one_of("on_waiting", "wait", "fail")
 
     @abstractmethod
     def intent(self, client: Any) -> dict[str, Any]:
@@ -105,7 +96,7 @@ class StartOperator(WaitingOperator):
 
     def has_more_to_do(self) -> bool:
         """Whether a success must come back to the worker: to be verified, or because Airflow does more there."""
-        return bool(self.outlets)
+        return bool(self.outlets or self.multiple_outputs)
 
     def is_known(self, ref: ExecutionRef) -> bool:
         """Whether the execution itself is known; if not, the worker looks for it for a while before it defers."""
@@ -123,7 +114,7 @@ class StartOperator(WaitingOperator):
             execution, record = self._adopt_or_start(context, client)
             self._remember(context, record, execution)
             if not self.wait_for_completion:
-                return execution.to_result()
+                return self._leave(context, record, execution)
             return self._wait(context, client, record, execution)
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
@@ -134,7 +125,8 @@ class StartOperator(WaitingOperator):
             self.publish(context, outcome.execution)
         if outcome.ending is Ending.DEADLINE and record:
             with self.get_client() as client:
-                outcome = self._end_at_deadline(client, record, outcome)
+                self._in_flight = _InFlight(client, context, record)
+                outcome = self._end_at_deadline(context, client, record, outcome)
         return self._finish(outcome)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -173,6 +165,7 @@ class StartOperator(WaitingOperator):
             return
         flight.ended_by_a_person.set()
         if flight.record and flight.record.ref:
+            flight.canceling = True
             # In a thread: the interrupted code may hold a lock that the request needs.
             thread = Thread(target=self._cancel_quietly, args=(flight.client, flight.record), daemon=True)
             thread.start()
@@ -181,6 +174,11 @@ class StartOperator(WaitingOperator):
     def _adopt_or_start(self, context: Context, client: ReleaseClient) -> tuple[Execution, StartRecord]:
         """Go on with what an earlier attempt of this generation started, unless it ended badly; else start."""
         record = StartRecord.load(context)
+        if record and record.canceled:
+            self._let_end(client, record)
+            record = None
+        if record and record.ref and self._in_flight:
+            self._in_flight.record = record
         found = self._find_again(client, record) if record else None
         if record and found and found.state not in (ExecutionState.FAILED, ExecutionState.CANCELED):
             self.log.info("Going on with %s, which an earlier attempt started", found.id)
@@ -188,7 +186,7 @@ class StartOperator(WaitingOperator):
         intent = None
         if found and found.state is ExecutionState.FAILED:
             intent = self.continuation(client)
-        if self.cancel_on_kill and (cleared := StartRecord.before_clear(context)):
+        if self.cancel_on_kill and (cleared := StartRecord.before_clear(context)) and not cleared.left:
             self._let_end(client, cleared)
         return self._start(context, client, intent or self.intent(client))
 
@@ -198,11 +196,12 @@ class StartOperator(WaitingOperator):
         return self._look_again(client, record.ref)
 
     def _let_end(self, client: ReleaseClient, cleared: StartRecord) -> None:
-        """Wait for the end of what was started before a clear: while that runs, some systems refuse a start.
+        """Wait for the end of what was started before a clear or canceled at the deadline: some systems refuse a start
+        while that runs.
 
-        Whoever waited for it cancels it, but may have died before.
+        After a clear, whoever waited for it cancels it, but may have died before.
         """
-        begun, canceled = time.time(), False
+        begun, canceled = time.time(), cleared.canceled
         # Long after a start, what looks like its execution may be somebody else's.
         if cleared.ref is None and begun < cleared.started + CLEARED_LIMIT:
             try:
@@ -216,8 +215,7 @@ class StartOperator(WaitingOperator):
             if seen is None or seen.state.is_terminal or seen.state is ExecutionState.PAUSED:
                 return
             if not canceled and time.time() > begun + CLEARED_GRACE:
-                self._cancel_quietly(client, cleared)
-                canceled = True
+                canceled = self._cancel_quietly(client, cleared)
             time.sleep(1.0)
 
     def _look_again(self, client: ReleaseClient, ref: ExecutionRef) -> Execution | None:
@@ -246,6 +244,10 @@ class StartOperator(WaitingOperator):
             try:
                 return self.start(client, record.intent), record
             except ReleasePipelineError as error:
+                if error.effect is Effect.NONE and 0 < (error.retry_after or 0) <= BUSY_LIMIT and attempt < MOST_STARTS:
+                    self.log.warning("Starting it in %.0f s, as told: %s", error.retry_after, error)
+                    time.sleep(error.retry_after or 0)
+                    continue
                 if error.effect is not Effect.UNKNOWN and attempt == 1:
                     StartRecord.forget(context)
                     raise
@@ -292,9 +294,18 @@ class StartOperator(WaitingOperator):
         self.publish(context, execution.to_result(), record.marker)
         self.log.info("%s %s %s: %s", self.system, execution.ref["kind"], execution.id, execution.url or "no page")
         if flight and flight.ended_by_a_person.is_set():
-            # The task was ended while its start was on the way: nobody else will cancel it.
-            self._cancel_quietly(flight.client, record)
+            # The task was ended while its start was on the way.
+            if not flight.canceling:
+                self._cancel_quietly(flight.client, record)
             raise ExecutionCanceled("the task was ended while it started the execution", call=Call(system=self.system))
+
+    def _leave(self, context: Context, record: StartRecord, execution: Execution) -> dict[str, Any]:
+        """Success of a task that does not wait: what it started is not its own any more, unless it failed at once."""
+        if execution.state in (ExecutionState.FAILED, ExecutionState.CANCELED):
+            return self._finish(Outcome(Ending.FINISHED, execution.to_result()))
+        record.left = True
+        record.save(context)
+        return execution.to_result()
 
     def _wait(
         self, context: Context, client: ReleaseClient, record: StartRecord, execution: Execution
@@ -312,17 +323,18 @@ class StartOperator(WaitingOperator):
         if outcome.execution:
             self.publish(context, outcome.execution)
         if outcome.ending is Ending.DEADLINE:
-            outcome = self._end_at_deadline(client, record, outcome)
+            outcome = self._end_at_deadline(context, client, record, outcome)
         return self._finish(outcome)
 
     def _trigger_arguments(self, marker: str) -> dict[str, Any]:
         return {
-            "fail_on_waiting": self.on_waiting == "fail",
             "finish": self.how_to_finish() if self.finish_in_triggerer and not self.has_more_to_do() else "",
             "marker": marker if self.cancel_on_kill else None,
         }
 
-    def _end_at_deadline(self, client: ReleaseClient, record: StartRecord, outcome: Outcome) -> Outcome:
+    def _end_at_deadline(
+        self, context: Context, client: ReleaseClient, record: StartRecord, outcome: Outcome
+    ) -> Outcome:
         """One last look, then cancel. Returns the outcome of an execution that ended just in time."""
         last = Wait(outcome.execution["ref"] if outcome.execution else record.ref or {}, self.poll_interval)
         summary = f"{last.ref['id']} is not finished within {self.timeout_seconds:g} s"
@@ -339,6 +351,8 @@ class StartOperator(WaitingOperator):
             raise ExecutionTimeout(
                 f"{summary}, and it could not be canceled: {error}", call=Call(system=self.system)
             ) from error
+        record.canceled = True
+        record.save(context)
         raise ExecutionTimeout(f"{summary}; canceled it", call=Call(system=self.system))
 
     def _finish(self, outcome: Outcome) -> dict[str, Any]:
@@ -346,12 +360,15 @@ class StartOperator(WaitingOperator):
         self.verify(result)
         return result
 
-    def _cancel_quietly(self, client: ReleaseClient, record: StartRecord) -> None:
+    def _cancel_quietly(self, client: ReleaseClient, record: StartRecord) -> bool:
+        """Returns whether it is canceled."""
         try:
             cancel_surely(client, record.ref or {}, CANCEL_REASON, CANCEL_LIMIT)
-            self.log.info("Canceled %s", record.ref)
         except ReleasePipelineError as error:
             self.log.error("Could not cancel %s: %s", record.ref, error)
+            return False
+        self.log.info("Canceled %s", record.ref)
+        return True
 
 
 class _InFlight:
@@ -363,6 +380,7 @@ class _InFlight:
         self.record = record
         self.told_to_end = Event()
         self.ended_by_a_person = Event()
+        self.canceling = False
         self.task_instance = {
             "dag_id": ti.dag_id,
             "task_id": ti.task_id,

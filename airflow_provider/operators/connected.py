@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.configuration import conf
@@ -115,6 +115,9 @@ class WaitingOperator(ReleaseOperator):
     :param deferrable: wait in the triggerer; default: ``[operators] default_deferrable``.
     :param poll_interval: seconds between looks (default 10).
     :param timeout: seconds or timedelta for the whole execution. Default: none.
+    :param cancel_on_kill: cancel what this task has started when a person marks it failed or success, or clears it. An
+        operator that starts nothing cancels nothing.
+    :param on_waiting: ``wait`` (default) while the execution waits for a person, or ``fail`` with ``ExecutionWaiting``.
     """
 
     def __init__(
@@ -124,6 +127,8 @@ class WaitingOperator(ReleaseOperator):
         deferrable: bool = DEFAULT_DEFERRABLE,
         poll_interval: float = 10.0,
         timeout: float | timedelta | None = None,
+        cancel_on_kill: bool = True,
+        on_waiting: Literal["wait", "fail"] = "wait",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -131,6 +136,9 @@ class WaitingOperator(ReleaseOperator):
         self.deferrable = deferrable
         self.poll_interval = poll_interval
         self.timeout = timeout
+        self.cancel_on_kill = cancel_on_kill
+        self.on_waiting = on_waiting
+        self.require_one_of("on_waiting", "wait", "fail")
         if not poll_interval > 0:
             raise self.bad_argument("poll_interval", f"must be more than 0 seconds, but is {poll_interval!r}")
         if self.timeout_seconds is not None and self.timeout_seconds <= 0:
@@ -177,6 +185,7 @@ class WaitingOperator(ReleaseOperator):
             poll_interval=self.poll_interval,
             deadline=deadline,
             not_before=worker_is_noticed_by(),
+            fail_on_waiting=self.on_waiting == "fail",
             **trigger,
         )
 

@@ -24,6 +24,8 @@ class StartRecord:
     :param started: epoch seconds; deadlines count from here, over retries and deferrals.
     :param ref: the execution, once it is known.
     :param crashes: how many deferrals ended without an event.
+    :param left: the task succeeded without waiting for it: it goes on by itself, whatever becomes of the task.
+    :param canceled: it was canceled at its deadline: the next attempt starts another one.
     """
 
     generation: int
@@ -31,6 +33,8 @@ class StartRecord:
     started: float
     ref: ExecutionRef | None = None
     crashes: int = 0
+    left: bool = False
+    canceled: bool = False
 
     @classmethod
     def load(cls, context: Context) -> Self | None:

@@ -48,14 +48,14 @@ class Story:
     """One task of one starter, and what its system has seen since."""
 
     def __init__(
-        self, systems: Systems, starter: Starter, monkeypatch: pytest.MonkeyPatch, *, deferrable: bool
+        self, systems: Systems, starter: Starter, monkeypatch: pytest.MonkeyPatch, *, deferrable: bool, **arguments: Any
     ) -> None:
         self._systems = systems
         self._starter = starter
         self._monkeypatch = monkeypatch
         self._before = systems.executions(starter.system)
         monkeypatch.setattr(base, "SETTLING", 1.0)
-        self.task = Task(lambda: starter.build(systems, **ARGUMENTS, deferrable=deferrable))
+        self.task = Task(lambda: starter.build(systems, **ARGUMENTS, deferrable=deferrable, **arguments))
 
     def executions(self) -> list[dict[str, Any]]:
         return started(self._systems, self._starter, self._before)
@@ -381,3 +381,39 @@ def test_a_cleared_task_cancels_what_nobody_else_canceled_before_it_starts_anew(
     first, second = sorted(story.executions(), key=lambda each: each["states"][0]["at"])
     assert (len(first["cancels"]), len(second["cancels"])) == (1, 0)
     assert first["states"][-1]["at"] < second["states"][0]["at"]
+
+
+@EVERY_STARTER
+def test_what_a_task_started_without_waiting_goes_on_when_the_task_is_cleared(systems, starter, monkeypatch):
+    monkeypatch.setattr(base, "CLEARED_GRACE", 0.0)
+    monkeypatch.setattr(base, "CLEARED_LIMIT", 2.0)
+    systems.reset(speed=SLOW)
+    story = Story(systems, starter, monkeypatch, deferrable=False, wait_for_completion=False)
+    assert story.attempt().state == "success"
+    story.task.clear()
+    story.attempt()  # a system that runs one at a time refuses a second one
+    assert story.seen()["cancels"] == 0
+
+
+@EVERY_STARTER
+def test_a_person_who_ends_a_task_that_is_about_to_adopt_cancels_what_it_adopts(systems, starter, monkeypatch):
+    systems.reset(speed=SLOW)
+    story = Story(systems, starter, monkeypatch, deferrable=False)
+    story.attempt_and_die(remembered=True)
+
+    def killed_while_looking(operator: StartOperator, *args: Any) -> None:
+        story.task.mark("failed")
+        operator.on_kill()
+        raise WorkerKilled
+
+    monkeypatch.setattr(StartOperator, "_look_again", killed_while_looking)
+    story.attempt()
+    assert story.seen() == ONE_CANCEL
+
+
+def test_a_task_that_failed_after_its_wait_had_moved_is_no_persons_doing(systems, monkeypatch):
+    monkeypatch.setattr(execution, "UNDECIDED_LIMIT", 0.5)
+    systems.reset(speed=SLOW)
+    story = Story(systems, STARTERS["code_stream pipeline"], monkeypatch, deferrable=True)
+    marked_while_deferred("up_for_retry")(story)
+    assert story.seen() == ONE_START

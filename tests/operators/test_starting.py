@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from airflow_provider.clients import retries
 from airflow_provider.exceptions import ExecutionFailed, ExecutionTimeout
 from airflow_provider.operators import base
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
@@ -211,3 +212,33 @@ def test_a_retry_can_continue_the_failed_execution(systems, name, deferrable):
     assert ended.error is None or ended.state == "success"
     (execution,) = started(systems, starter, before)
     assert ended.result["id"] == execution["id"]
+
+
+@EVERY_STARTER
+@BOTH_MODES
+def test_a_retry_after_the_deadline_starts_anew_and_the_first_one_is_canceled_once(systems, starter, deferrable):
+    systems.reset(speed=0.5)
+    before = systems.executions(starter.system)
+    ended = run(systems, starter, deferrable=deferrable, timeout=2.0, retries=1, retry_delay=0)
+    assert isinstance(ended.error, ExecutionTimeout)
+    first, second = started(systems, starter, before)
+    assert (len(first["cancels"]), len(second["cancels"])) == (1, 1)
+
+
+@EVERY_STARTER
+def test_a_start_waits_as_long_as_the_system_tells_it_to(systems, starter, monkeypatch):
+    monkeypatch.setattr(retries, "LONGEST_PAUSE", 0.5)
+    before = systems.executions(starter.system)
+    systems.fault(starter.system, "status", method="POST", path=starter.start, status=429, headers={"Retry-After": "1"})
+    begun = time.monotonic()
+    ended = run(systems, starter)
+    assert ended.error is None
+    assert time.monotonic() - begun > 1.0
+    assert len(started(systems, starter, before)) == 1
+
+
+@BOTH_MODES
+def test_a_start_that_is_answered_as_failed_fails_the_task_that_does_not_wait_too(systems, deferrable):
+    systems.switch("cocktail", refuse_build_server=True)
+    ended = run(systems, STARTERS["cocktail"], deferrable=deferrable, wait_for_completion=False)
+    assert isinstance(ended.error, ExecutionFailed)
