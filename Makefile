@@ -10,8 +10,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-# Two Airflows side by side: each waits most of the time.
-E2E := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup tests/e2e $(ARGS)
 BENCH := .bench
 CHAOS := .chaos
 
@@ -24,10 +22,19 @@ install: $(INSTALLED) ## create .venv with the package and its development tools
 
 test: $(INSTALLED) ## run all tests, the release train in a real Airflow among them
 	@$(BIN)/python -m pytest --numprocesses 4 --ignore tests/e2e $(ARGS)
-	$(E2E)
+	$(MAKE) e2e
 
+# Two Airflows side by side, because each waits most of the time.
 e2e: $(INSTALLED) ## run only the tests that need a real Airflow
-	@$(E2E)
+	@set -m
+	kills=$$(mktemp)
+	$(BIN)/python -m pytest tests/e2e/test_kill.py $(ARGS) > $$kills 2>&1 &
+	trap 'kill -INT $$! 2>/dev/null && wait $$!; rm -f $$kills' EXIT
+	status=0
+	$(BIN)/python -m pytest tests/e2e --ignore tests/e2e/test_kill.py $(ARGS) || status=$$?
+	wait $$! || status=$$?
+	cat $$kills
+	exit $$status
 
 chaos: $(CHAOS)/.installed ## kill Airflow's processes under releases, and account for each start; SHORT=1, SEED=n
 	@exec $(CHAOS)/bin/python -m tests.chaos $(if $(filter 1 true yes,$(SHORT)),--short) $(if $(SEED),--seed $(SEED)) $(ARGS)

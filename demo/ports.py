@@ -25,4 +25,5 @@ def free_port(preferred: int | None = None) -> int:
 def _candidates(preferred: int | None) -> Iterator[int]:
     if preferred is not None:
         yield preferred
-    yield from random.sample(CHOICE, TRIES)
+    # Not the generator that a library may have seeded: tests run side by side, and must not all choose alike.
+    yield from random.SystemRandom().sample(CHOICE, TRIES)

@@ -120,7 +120,7 @@ def test_every_end_of_living_executions_is_told_once_and_right(control: Control)
         if len(waits.ended) + len(waits.refs) < 60:
             newcomers = [waits.add(client.run_pipeline(dice.choice(pipelines)).ref) for _ in range(5)]
             waits.fetch(*newcomers)
-            client.act_on_execution(waits.refs[newcomers[0]]["id"], "cancel")
+            client.cancel(waits.refs[newcomers[0]], "not wanted")
         if waits.refs:
             waits.fetch()
     told = {each.id: (each.status, each.outputs) for each in waits.last.values() if isinstance(each, Execution)}

@@ -49,14 +49,6 @@ class BadDay:
     changes: list[str]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With ``--dist loadgroup``: the tests on ``stage`` share one process and so its Airflow; the others go by file."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            group = "stage" if "stage" in getattr(item, "fixturenames", ()) else item.path.stem
-            item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     adopt_orphans()
