@@ -553,6 +553,37 @@ def test_a_stop_that_the_end_of_the_release_overtook_is_fine(gateway: Gateway, e
                 client.stop(PIPELINE)
 
 
+def test_what_is_stopping_already_is_sent_no_second_stop(client: ServiceStageClient, gateway: Gateway) -> None:
+    gateway.items = [Gateway.item(13)]
+    stopping = client.stop(PIPELINE)
+    assert (stopping.state, stopping.status) == (ExecutionState.RUNNING, "13")
+    assert gateway.sent == ["list"]
+
+
+@pytest.mark.parametrize("answered", [(400, {}, {"error_code": "X", "error_msg": "no"}), (500, {}, None)])
+@pytest.mark.parametrize(("shows", "stopped"), [(13, True), (7, True), (3, True), (4, False), (5, False)])
+def test_a_stop_that_was_refused_or_got_no_answer_counts_if_it_shows(
+    gateway: Gateway, answered: Any, shows: int, stopped: bool
+) -> None:
+    def answer(request: Received) -> tuple[int, dict[str, str], Any]:
+        if request.method == "POST":
+            gateway.items = [Gateway.item(shows)]
+            status, headers, body = answered
+            return status, headers, body
+        return gateway.answer(request)
+
+    gateway.items = [Gateway.item(4)]
+    gateway.scripted.always = answer
+    with _client(gateway.url) as client:
+        if stopped:
+            assert client.stop(PIPELINE).status == str(shows)
+        else:
+            with pytest.raises(ReleasePipelineError) as caught:
+                client.stop(PIPELINE)
+            assert caught.value.status == answered[0]
+    assert gateway.sent.count("stop") == 1
+
+
 def test_what_cannot_be_canceled_is_not(client: ServiceStageClient, gateway: Gateway) -> None:
     client.cancel(_ref(action="stop"), "timeout")
     with pytest.raises(BadRequestError):

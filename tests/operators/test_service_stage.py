@@ -145,6 +145,26 @@ def test_a_running_release_is_stopped(systems, deferrable):
     assert (state_of(systems, execution_id), cancels(systems)) == ("7", 1)
 
 
+@BOTH_MODES
+def test_a_release_that_is_stopping_is_waited_for_and_not_stopped_again(systems, deferrable):
+    systems.reset(speed=2)
+    execution_id = start()
+    assert stop(pipeline=SHOP, wait_for_completion=False).result["status"] == "13"
+    ended = stop(pipeline=SHOP, deferrable=deferrable)
+    assert (ended.error, ended.result["status"]) == (None, "7")
+    assert (state_of(systems, execution_id), cancels(systems)) == ("7", 1)
+
+
+@pytest.mark.parametrize("fault", ["reset_after", "truncate"])
+def test_a_stop_whose_answer_was_lost_counts_once_it_shows(systems, fault):
+    systems.reset(speed=2)
+    start()
+    systems.fault("service_stage", fault, method="POST", path="/action$")
+    ended = stop(pipeline=SHOP)
+    assert (ended.error, ended.result["status"]) == (None, "7")
+    assert actions(systems) == ["start", "stop"]
+
+
 def test_a_stop_may_return_as_soon_as_it_was_accepted(systems):
     systems.reset(speed=SLOW)
     execution_id = start()

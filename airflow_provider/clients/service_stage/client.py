@@ -188,7 +188,7 @@ class ServiceStageClient(ReleaseTaskCalls):
         return self._with_url(execution(ref, Sighting(reply, certain=True)))
 
     def stop(self, name_or_id: str) -> Execution:
-        """Stop what a release task does now; one that is paused or over counts as stopped, even if it ends meanwhile.
+        """Stop what a release task does now, unless it is stopping, paused or over already, or becomes so meanwhile.
 
         :raises ConflictError: it was never executed.
         """
@@ -200,15 +200,16 @@ class ServiceStageClient(ReleaseTaskCalls):
             raise ConflictError(
                 f"nothing to stop: release task {name_or_id!r} was never executed", call=Call(system=self.system)
             )
-        if last.state.is_terminal:
+        if _is_stopped(last):
             return last
         try:
             return self.act(pipeline_id, "stop", before=item)
         except ReleasePipelineError as error:
-            if error.effect is not Effect.REFUSED:
+            if error.effect is Effect.NONE:
                 raise
+            # Refused because it is so already, or taken although the answer was lost.
             last = self._look_at_the_last(ref, self._item(pipeline_id))
-            if not last.state.is_terminal:
+            if not _is_stopped(last):
                 raise
             return last
 
@@ -352,8 +353,7 @@ class ServiceStageClient(ReleaseTaskCalls):
         records = self._records(ref["pipeline_id"])
         if newer_than(records, ref["id"]):
             return True
-        seen = self._look(ref, None)
-        return seen.state.is_terminal or seen.state is ExecutionState.PAUSED or seen.status == STOPPING
+        return _is_stopped(self._look(ref, None))
 
     def find_started(self, intent: Intent) -> Execution | None:
         """The execution that an action led to whose answer was lost.
@@ -407,6 +407,11 @@ class ServiceStageClient(ReleaseTaskCalls):
         if ref.get("kind") != KIND:
             raise self.bad_request(f"kind must be {KIND!r}, but is {ref.get('kind')!r}")
         self._need(ref.get("pipeline_id"), "pipeline_id")
+
+
+def _is_stopped(seen: Execution) -> bool:
+    """Whether it is over, stopped or stopping: a stop would be refused."""
+    return seen.state.is_terminal or seen.state is ExecutionState.PAUSED or seen.status == STOPPING
 
 
 def _seconds_until_next_look(seen: Execution, glance: Glance | None) -> float:
