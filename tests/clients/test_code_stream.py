@@ -468,6 +468,15 @@ def test_canceling_what_is_over_already_is_fine(
     assert client.look(started.ref).status == over
 
 
+@pytest.mark.parametrize("status", [400, 409, 500])
+def test_a_cancel_that_the_end_overtook_is_fine(api: Api, status: int) -> None:
+    seen = iter(["RUNNING", "COMPLETED"])
+    api.routes["GET", "/executions/e1"] = lambda _: {"id": "e1", "status": next(seen)}
+    api.routes["POST", "/executions/e1"] = (status, {}, {"message": "it is over"})
+    api.client.cancel(of("e1"), "late")
+    assert len(api.called("POST", "/e1")) == 1
+
+
 def test_a_cancel_to_a_silent_server_asks_no_more_than_it_must(api: Api) -> None:
     api.routes["POST", "/executions/e1"] = api.routes["GET", "/executions/e1"] = (503, {}, None)
     with pytest.raises(ServerUnavailableError):
