@@ -65,6 +65,7 @@ class QuayRunBuildOperator(StartOperator):
             "repository": self.repository,
             "archive_url": self.archive_url,
             "tags": list(self.tags),
+            "builds_before": client.build_ids(self.repository),
         }
 
     def start(self, client: QuayClient, intent: Intent) -> Execution:

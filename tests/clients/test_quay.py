@@ -583,7 +583,7 @@ def test_a_wrong_build_is_refused_before_anything_is_sent(
 
 def intent(**fields: Any) -> dict[str, Any]:
     base = {"kind": "build", "marker": "m", "since": time.time(), "repository": SHOP}
-    return base | {"archive_url": ARCHIVE, "tags": ["latest", "1.4.2"], **fields}
+    return base | {"archive_url": ARCHIVE, "tags": ["latest", "1.4.2"], "builds_before": [], **fields}
 
 
 def test_a_start_whose_answer_was_lost_is_found_again(stand: Stand, client: QuayClient) -> None:
@@ -599,7 +599,18 @@ def test_a_start_whose_answer_was_lost_is_found_again(stand: Stand, client: Quay
     assert found.outputs["tags"] == ["1.4.2", "latest"]
     assert ended(client, found).state is ExecutionState.SUCCEEDED
     assert client.find_started(intent(archive_url="https://git.example.com/other.tar.gz")) is None
-    assert client.find_started(intent(since=time.time() + 60)) is None
+    assert client.find_started(intent(builds_before=client.build_ids(SHOP))) is None
+
+
+@pytest.mark.parametrize("minutes", [-30, 30])
+def test_a_start_is_found_again_although_the_clocks_differ(client: QuayClient, minutes: int) -> None:
+    build = client.start_build(SHOP, archive_url=ARCHIVE, tags=["1.4.2", "latest"])
+    wanted = intent(since=time.time() + minutes * 60, builds_before=client.build_ids(SHOP))
+    assert client.find_started(wanted) is None
+    second = client.start_build(SHOP, archive_url=ARCHIVE, tags=["1.4.2", "latest"])
+    found = client.find_started(wanted)
+    assert found is not None
+    assert found.id == second.id != build.id
 
 
 def test_a_build_that_is_over_when_it_is_found_again_tells_as_much_as_one_looked_at(client: QuayClient) -> None:
@@ -620,7 +631,12 @@ def test_two_equal_builds_are_left_to_a_person(client: QuayClient) -> None:
 def test_too_many_builds_to_tell_is_not_taken_for_none(scripted: Scripted) -> None:
     client = scripted_client(scripted, {"builds": [build_json(tags=["other"])] * 100})
     with pytest.raises(ConflictError, match="cannot be told"):
-        client.find_started(intent())
+        client.find_started(intent(builds_before=["b0"]))
+
+
+def test_a_full_list_that_reaches_back_to_the_start_tells_that_none_was_started(scripted: Scripted) -> None:
+    client = scripted_client(scripted, {"builds": [build_json(id=f"b{number}") for number in range(100)]})
+    assert client.find_started(intent(tags=["1.0"], builds_before=[f"b{number}" for number in range(100)])) is None
 
 
 # --- tags

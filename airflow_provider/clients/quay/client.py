@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 from airflow_provider.clients.base import Intent, Observation, concerns_one_execution
 from airflow_provider.clients.memory import has_changed
-from airflow_provider.clients.quay.answers import parse_time
 from airflow_provider.clients.quay.api import QuayApi
 from airflow_provider.clients.quay.executions import (
     BUILD,
@@ -48,7 +47,6 @@ _WHOLE_EVERY = 600.0
 _NOBODYS = "airflow-provider/connection-check"
 """A repository that nobody has: asked for it, Quay refuses a good token (403) otherwise than a bad one (401)."""
 
-_CLOCK_SKEW = 5.0
 _NO_LONGER_CANCELED = ("pushing", "cannot_load")
 """Phases in which no Quay takes a cancel, or which hide the real one."""
 
@@ -93,6 +91,13 @@ class QuayClient(QuayApi):
         if not build.get("id"):
             raise self._unexpected(path, "the answer to the start has no build id")
         return self._plain_execution(build, build_reference(repository, str(build["id"])))
+
+    def build_ids(self, repository: str) -> list[str]:
+        """Of the newest builds: before a start, those that :meth:`find_started` must not take for it.
+
+        No time tells them apart as surely: Quay's clock and ours may differ by minutes.
+        """
+        return [str(build.get("id")) for build in self.list_builds(repository, limit=_LISTED)]
 
     def check(self) -> str:
         try:
@@ -185,15 +190,16 @@ class QuayClient(QuayApi):
     def find_started(self, intent: Intent) -> Execution | None:
         if intent["kind"] != BUILD:
             raise self.bad_request(f"kind must be {BUILD!r}, not {intent['kind']!r}")
-        repository, since = str(intent["repository"]), float(intent["since"]) - _CLOCK_SKEW
-        builds = self.list_builds(repository, limit=_LISTED, since=since)
-        if len(builds) >= _LISTED:
+        repository, others = str(intent["repository"]), set(intent["builds_before"])
+        builds = self.list_builds(repository, limit=_LISTED)
+        # The newest come first: where one from before the start is listed, so are all since.
+        if len(builds) >= _LISTED and not any(build.get("id") in others for build in builds):
             raise ConflictError(
                 f"{repository} has {len(builds)} builds or more since this start: whether one of them is ours cannot "
                 "be told",
                 call=Call(system=SYSTEM),
             )
-        found = [build for build in builds if _is_of_intent(build, intent, since)]
+        found = [build for build in builds if build.get("id") not in others and _is_like(build, intent)]
         if len(found) > 1:
             raise ConflictError(
                 f"builds {', '.join(str(build['id']) for build in found)} are all like this start: which one to follow "
@@ -356,10 +362,6 @@ def _key(ref: ExecutionRef) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(ref.items()))
 
 
-def _is_of_intent(build: Json, intent: Intent, since: float) -> bool:
-    started = parse_time(build.get("started"))
-    return (
-        build.get("archive_url") == intent["archive_url"]
-        and sorted(build.get("tags") or []) == sorted(intent["tags"])
-        and (started is None or started.timestamp() >= since)
-    )
+def _is_like(build: Json, intent: Intent) -> bool:
+    same_tags = sorted(build.get("tags") or []) == sorted(intent["tags"])
+    return same_tags and build.get("archive_url") == intent["archive_url"]
