@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -442,6 +443,21 @@ def test_the_token_travels_in_the_header_that_the_connection_names(scripted: Scr
     assert scripted.requests[0].headers["x-api-token"] == TOKEN
     assert scripted.requests[0].headers["user-workspace"] == "3"
     assert "Authorization" not in scripted.requests[0].headers
+
+
+def test_the_secret_in_a_callback_url_is_in_no_error(scripted: Scripted) -> None:
+    secrets: list[str] = []
+    url = "https://hooks.example.com/release-pipelines/webhooks/builds/s3cr3t-0123"
+    script = [refusal("CCBDW001000", f"cannot call {text}") for text in (url, quote(url, safe=""))]
+    client = scripted_client(scripted, *script, on_secret=secrets.append)
+    for call in (
+        lambda: client.run_build(12, tag_name="1", callback_url=url),
+        lambda: client.cancel_run(7, callback_url=url),
+    ):
+        with pytest.raises(ServerUnavailableError, match="cannot call") as caught:
+            call()
+        assert "s3cr3t" not in str(caught.value)
+    assert url in secrets
 
 
 # --- paths that may be missing
