@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.clients import auth
 from airflow_provider.clients.service_stage import ServiceStageClient
 from airflow_provider.exceptions import (
     AuthenticationError,
@@ -810,6 +811,7 @@ class Iam:
         self.token = ""
         self.length = 40
         self.lifetime = timedelta(hours=24)
+        self.skew = timedelta()
         self.refusals: list[Any] = []
         self.projects: list[dict[str, str]] = [{"id": PROJECT, "name": "ap-southeast-3"}]
         self._lock = threading.Lock()
@@ -828,9 +830,14 @@ class Iam:
         with self._lock:
             self.logins.append(request.json)
             self.token = f"MIIE{len(self.logins)}".ljust(self.length, "A")
-        expires_at = f"{datetime.now(UTC) + self.lifetime:%Y-%m-%dT%H:%M:%S.%fZ}"
-        body = {"token": {"expires_at": expires_at, "project": {"id": PROJECT, "name": "ap-southeast-3"}}}
+        times = {
+            name: f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}" for name, moment in self.times(datetime.now(UTC) + self.skew).items()
+        }
+        body = {"token": {**times, "project": {"id": PROJECT, "name": "ap-southeast-3"}}}
         return 201, {"X-Subject-Token": self.token}, body
+
+    def times(self, now: datetime) -> dict[str, datetime]:
+        return {"issued_at": now, "expires_at": now + self.lifetime}
 
 
 @pytest.fixture
@@ -896,6 +903,36 @@ def test_a_token_that_is_refused_or_about_to_end_is_renewed_once(iam: Iam) -> No
         with pytest.raises(AuthenticationError):
             client.act(PIPELINE, "start", before={})
         assert iam.gateway.sent.count("start") == 2
+
+
+@pytest.mark.parametrize("skew", [timedelta(hours=-30), timedelta(hours=30)])
+@pytest.mark.parametrize(
+    ("lifetime", "told"),
+    [
+        (timedelta(hours=24), ("issued_at", "expires_at")),
+        (timedelta(hours=24), ("expires_at",)),
+        (timedelta(hours=24), ("issued_at",)),
+        (timedelta(0), ("issued_at", "expires_at")),
+    ],
+)
+def test_a_token_lives_as_long_as_iam_says_whatever_its_clock_shows(
+    iam: Iam, monkeypatch: pytest.MonkeyPatch, skew: timedelta, lifetime: timedelta, told: tuple[str, ...]
+) -> None:
+    iam.skew, iam.lifetime = skew, lifetime
+    monkeypatch.setattr(
+        iam, "times", lambda now: {name: time for name, time in Iam.times(iam, now).items() if name in told}
+    )
+    with _user(iam.gateway.url) as client:
+        for _ in range(3):
+            client.list_pipelines()
+        assert len(iam.logins) == 1
+        later = time.time() + 23.9 * 3600
+        monkeypatch.setattr(auth.time, "time", lambda: later)
+        client.list_pipelines()
+        assert len(iam.logins) == 1
+        monkeypatch.setattr(auth.time, "time", lambda: later + 0.1 * 3600)
+        client.list_pipelines()
+    assert len(iam.logins) == 2
 
 
 def test_many_threads_share_one_login(iam: Iam) -> None:

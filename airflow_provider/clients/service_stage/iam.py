@@ -77,7 +77,7 @@ class IamTokenAuth(TokenAuth):
         project = token.get("project")
         if isinstance(project, dict) and project.get("id"):
             self._project_id = str(project["id"])
-        return Token(value, _expires_at(token))
+        return Token(value, time.time() + _lifetime(token))
 
     def project_id(self) -> str:
         """The project that the token is for, from the reply to a login."""
@@ -128,9 +128,16 @@ class ProjectLookup:
             return self._project_id
 
 
-def _expires_at(token: dict[str, Any]) -> float:
+def _lifetime(token: dict[str, Any]) -> float:
+    """Seconds from its issue to its end, both by the clock of IAM, which need not be ours."""
+    issued, end = _moment(token.get("issued_at")), _moment(token.get("expires_at"))
+    lifetime = (end - issued).total_seconds() if issued and end else 0.0
+    return lifetime if lifetime > 0 else DEFAULT_LIFETIME
+
+
+def _moment(text: Any) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(str(token.get("expires_at")))
+        moment = datetime.fromisoformat(str(text))
     except ValueError:
-        return time.time() + DEFAULT_LIFETIME
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
