@@ -532,6 +532,25 @@ def test_a_pipeline_is_found_by_name_or_id_and_what_is_wrong_is_named(client: Co
         client.find_pipeline(" ")
 
 
+def test_an_id_that_is_no_uuid_is_an_id(api: Api) -> None:
+    own = {"id": "pl-17", "name": "Deploy", "project": "retail"}
+    api.routes["GET", "/pipelines"] = lambda request: listing([] if "$filter" in request.query else [own])
+    api.routes["GET", "/pipelines/pl-17"] = own
+    assert api.client.find_pipeline("pl-17") == own
+    assert api.client.find_pipeline("pl-17", "retail") == own
+    with pytest.raises(NotFoundError, match="no pipeline 'pl-17' in project 'wholesale'"):
+        api.client.find_pipeline("pl-17", "wholesale")
+    with pytest.raises(NotFoundError, match="no pipeline 'Deplyo'; similar: 'Deploy'"):
+        api.client.find_pipeline("Deplyo")
+    api.routes["GET", "/pipelines/Deplyo"] = (400, {}, {"message": "no id"})
+    with pytest.raises(NotFoundError, match="similar: 'Deploy'"):
+        api.client.find_pipeline("Deplyo")
+    api.routes["GET", "/pipelines"] = listing([own])
+    calls = len(api.called("GET", "/pipelines/Deploy"))
+    assert api.client.find_pipeline("Deploy") == own
+    assert len(api.called("GET", "/pipelines/Deploy")) == calls
+
+
 @pytest.mark.parametrize("name", ["it's done", "a / b", "Prüfung 100%", "a' or name eq 'Deploy shop"])
 def test_names_with_quotes_slashes_and_other_letters_are_found_exactly(client: CodeStreamClient, name: str) -> None:
     client.pipelines.create({"name": name, "project": "retail", "enabled": True})

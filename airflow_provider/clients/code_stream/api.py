@@ -25,6 +25,7 @@ from airflow_provider.clients.code_stream.resources import (
 from airflow_provider.clients.transport import ATTEMPTS, Transport
 from airflow_provider.clients.urls import path
 from airflow_provider.exceptions import (
+    BadRequestError,
     Call,
     ConflictError,
     ConnectionConfigError,
@@ -156,15 +157,21 @@ class CodeStreamApi(ReleaseClient):
         return found[0]
 
     def _pipelines_called(self, name_or_id: str, project: str | None) -> list[Json]:
-        found: list[Json] = []
-        if _UUID.fullmatch(name_or_id):
-            with contextlib.suppress(NotFoundError):
-                found = [self.get_pipeline(name_or_id)]
+        is_uuid = bool(_UUID.fullmatch(name_or_id))
+        found = self._pipeline_of_id(name_or_id) if is_uuid else []
         if not found:
             # How a quote is escaped in a filter is not documented.
             where = None if "'" in name_or_id + (project or "") else equal({"name": name_or_id, "project": project})
             found = [each for each in self.list_pipelines(where) if each.get("name") == name_or_id]
+        if not found and not is_uuid:
+            # Ids are texts of any form.
+            found = self._pipeline_of_id(name_or_id)
         return [each for each in found if project is None or each.get("project") == project]
+
+    def _pipeline_of_id(self, pipeline_id: str) -> list[Json]:
+        with contextlib.suppress(NotFoundError, BadRequestError):
+            return [self.get_pipeline(pipeline_id)]
+        return []
 
     def _near_names(self, name: str, project: str | None) -> str:
         names = {str(each.get("name")) for each in self.list_pipelines() if project in (None, each.get("project"))}
