@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,9 @@ import requests
 
 Json = dict[str, Any]
 FINISHED = ("success", "failed")
+TRIES = 5
+PAUSE = 0.5
+"""Seconds between tries of what may be repeated: on a busy machine Airflow's SQLite is locked now and then."""
 
 
 class AirflowApi:
@@ -34,10 +38,14 @@ class AirflowApi:
         url = self._url + (path if path.startswith("/") else f"/api/v2/{path}")
         if "Authorization" not in self._session.headers:
             self._sign_in()
-        answer = self._session.request(method, url, timeout=30, **options)
-        if answer.status_code == 401:
-            self._sign_in()
+        for _ in range(TRIES):
             answer = self._session.request(method, url, timeout=30, **options)
+            if answer.status_code == 401:
+                self._sign_in()
+            elif answer.status_code < 500 or method == "POST":
+                break
+            else:
+                time.sleep(PAUSE)
         if answer.status_code == 404 and missing_ok:
             return None
         if not answer.ok:
