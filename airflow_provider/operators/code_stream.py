@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -66,6 +67,10 @@ class CodeStreamRunPipelineOperator(StartOperator):
 
     def check(self) -> None:
         self.require("pipeline")
+        try:
+            json.dumps(self.inputs)
+        except (TypeError, ValueError) as error:
+            raise self.bad_argument("inputs", f"must be what JSON can hold: {error}") from None
 
     def intent(self, client: CodeStreamClient) -> dict[str, Any]:
         pipeline = client.find_pipeline(self.pipeline, self.project)

@@ -83,6 +83,8 @@ class CodeStreamEventSensor(ReleaseSensor):
     def _since(self) -> str:
         if not self.since:
             return ""
+        if not isinstance(self.since, (datetime, str)):
+            raise self.bad_argument("since", f"must be a datetime or ISO 8601 text, but is {self.since!r}")
         try:
             moment = self.since if isinstance(self.since, datetime) else datetime.fromisoformat(self.since)
         except ValueError:

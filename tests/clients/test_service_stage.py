@@ -185,6 +185,7 @@ def test_the_list_item_that_the_caller_has_read_is_not_read_again(client: Servic
         ("start", {"selected_tasks": {"a": []}}, "selected_tasks"),
         ("start", {"selected_tasks": {"a": "b"}}, "selected_tasks"),
         ("start", {"selected_tasks": {"a": [""]}}, "selected_tasks"),
+        ("start", {"selected_tasks": {"a": 5}}, "selected_tasks"),
         ("start", {"selected_tasks": {"": ["b"]}}, "selected_tasks"),
         ("start", {"message": "hello"}, "message"),
         ("retry", {"task_name": "x"}, "task_name"),
@@ -830,10 +831,9 @@ class Iam:
         with self._lock:
             self.logins.append(request.json)
             self.token = f"MIIE{len(self.logins)}".ljust(self.length, "A")
-        times = {
-            name: f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}" for name, moment in self.times(datetime.now(UTC) + self.skew).items()
-        }
-        body = {"token": {**times, "project": {"id": PROJECT, "name": "ap-southeast-3"}}}
+        times = self.times(datetime.now(UTC) + self.skew)
+        token = {name: f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}" for name, moment in times.items()}
+        body = {"token": {**token, "project": {"id": PROJECT, "name": "ap-southeast-3"}}}
         return 201, {"X-Subject-Token": self.token}, body
 
     def times(self, now: datetime) -> dict[str, datetime]:

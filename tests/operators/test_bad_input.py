@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import pytest
@@ -166,13 +167,17 @@ BAD: list[Bad] = [
         {"subdirectory": "shop", "dockerfile_path": "shop/Dockerfile"},
         BadRequestError,
         ("subdirectory", "dockerfile_path"),
-        needs_system=True,
     ),
     # values of the wrong form
     Bad(CodeStreamEventSensor, {"filters": "tag=1"}, BadRequestError, ("filters", "mapping")),
     Bad(CodeStreamEventSensor, {"since": "yesterday"}, BadRequestError, ("since", "ISO 8601", "'yesterday'")),
     Bad(CodeStreamEventSensor, {"since": "2026-11-21T10:00:00"}, BadRequestError, ("since", "time zone")),
+    Bad(CodeStreamEventSensor, {"since": 1763719200}, BadRequestError, ("since", "ISO 8601", "1763719200")),
     Bad(CodeStreamRunPipelineOperator, {"inputs": "tag=1"}, BadRequestError, ("inputs", "mapping"), True),
+    *(
+        Bad(CodeStreamRunPipelineOperator, {"inputs": {"tag": value}}, BadRequestError, ("'task'", "inputs", "JSON"))
+        for value in (datetime(2026, 11, 21, tzinfo=UTC), {"1.4.2"})
+    ),
     Bad(CodeStreamRunPipelineOperator, {"tags": "nightly"}, BadRequestError, ("tags", "list"), True),
     Bad(ServiceStageReleaseOperator, {"selected_tasks": {}}, BadRequestError, ("selected_tasks",), True),
     Bad(
@@ -182,6 +187,7 @@ BAD: list[Bad] = [
         ("selected_tasks",),
         True,
     ),
+    Bad(ServiceStageReleaseOperator, {"selected_tasks": {"899tih": 5}}, BadRequestError, ("selected_tasks", "5"), True),
     Bad(ServiceStageReleaseOperator, {"selected_tasks": ["899tih"]}, BadRequestError, ("selected_tasks",), True),
     *(
         Bad(cls, {name: value}, BadRequestError, (name, "number", repr(value)))
@@ -205,10 +211,22 @@ BAD: list[Bad] = [
     ),
     Bad(CocktailRunBuildOperator, {"callback_url": "hooks.example.com"}, BadRequestError, ("callback_url",), True),
     Bad(CocktailRunBuildOperator, {"tag_name": None}, BadRequestError, ("tag_name", "autotag off"), needs_system=True),
-    Bad(QuayRunBuildOperator, {"tags": "1.4.2"}, BadRequestError, ("tags", "list")),
-    Bad(QuayRunBuildOperator, {"tags": ["1.4.2", "1.4.2"]}, BadRequestError, ("tags", "once"), needs_system=True),
-    Bad(QuayRunBuildOperator, {"tags": ["1 4"]}, BadRequestError, ("tags", "'1 4'"), needs_system=True),
-    Bad(QuayRunBuildOperator, {"archive_url": "shop.tar.gz"}, BadRequestError, ("archive_url",), needs_system=True),
+    Bad(QuayRunBuildOperator, {"tags": ["1.4.2", "1.4.2"]}, BadRequestError, ("tags", "once")),
+    *(
+        Bad(QuayRunBuildOperator, {name: value}, BadRequestError, (name, text))
+        for name, value, text in (
+            ("tags", "1.4.2", "list"),
+            ("tags", 5, "list"),
+            ("tags", ["1 4"], "'1 4'"),
+            ("tags", [{"name": "1.4.2"}], "{'name': '1.4.2'}"),
+            ("tags", [1.4], "1.4"),
+            ("archive_url", "shop.tar.gz", "http"),
+            ("archive_url", "http://[", "http"),
+            ("archive_url", 5, "http"),
+            ("subdirectory", 5, "text"),
+            ("dockerfile_path", ["Dockerfile"], "text"),
+        )
+    ),
     *(
         Bad(cls, {"repository": repository}, BadRequestError, ("repository", repr(repository)))
         for cls in (QuayRunBuildOperator, QuayPromoteTagOperator, QuayCreateNotificationOperator, QuayTagSensor)
@@ -229,6 +247,10 @@ BAD: list[Bad] = [
     ),
     Bad(QuayCreateNotificationOperator, {"event": "pushed"}, BadRequestError, ("event 'pushed'", "repo_push")),
     Bad(QuayCreateNotificationOperator, {"method": "pager"}, BadRequestError, ("method 'pager'", "webhook")),
+    Bad(QuayCreateNotificationOperator, {"event": ["repo_push"]}, BadRequestError, ("event", "['repo_push']")),
+    Bad(QuayCreateNotificationOperator, {"method": {"webhook": 1}}, BadRequestError, ("method", "{'webhook': 1}")),
+    Bad(QuayCreateNotificationOperator, {"title": 5}, BadRequestError, ("title", "5")),
+    Bad(QuayCreateNotificationOperator, {"config": {"url": "http://["}}, BadRequestError, ("config.url", "http")),
     Bad(QuayCreateNotificationOperator, {"config": "https://x"}, BadRequestError, ("config", "mapping")),
     Bad(QuayCreateNotificationOperator, {"event_config": "x"}, BadRequestError, ("event_config", "mapping")),
     Bad(QuayCreateNotificationOperator, {"config": {"uri": "https://x"}}, BadRequestError, ("config", "'url'")),

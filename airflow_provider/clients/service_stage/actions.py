@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 ACTIONS = ("start", "stop", "retry", "approval", "continue", "rollback")
@@ -45,7 +45,7 @@ def _selection(selected_tasks: Mapping[str, Sequence[str]]) -> list[dict[str, An
     for stage, tasks in selected_tasks.items():
         if not _is_name(stage):
             raise ValueError("selected_tasks: the name of a stage must not be empty")
-        if isinstance(tasks, str) or not tasks or not all(_is_name(task) for task in tasks):
+        if isinstance(tasks, str) or not isinstance(tasks, Collection) or not tasks or not all(_is_name(task) for task in tasks):
             raise ValueError(f"selected_tasks[{stage!r}] must be a list of task names, but is {tasks!r}")
     return [{"stage_name": stage, "tasks": list(tasks)} for stage, tasks in selected_tasks.items()]
 
