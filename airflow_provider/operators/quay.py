@@ -55,10 +55,9 @@ class QuayRunBuildOperator(StartOperator):
 
     def check(self) -> None:
         self.require("repository", "archive_url", "tags")
-        if isinstance(self.tags, str):
-            raise self.bad_argument("tags", f"must be a list of tags, but is the text {self.tags!r}")
 
     def intent(self, client: QuayClient) -> dict[str, Any]:
+        client.check_build(**self._build())
         client.get_repository(self.repository)
         return {
             "kind": "build",
@@ -69,13 +68,16 @@ class QuayRunBuildOperator(StartOperator):
         }
 
     def start(self, client: QuayClient, intent: Intent) -> Execution:
-        return client.start_build(
-            self.repository,
-            archive_url=self.archive_url,
-            tags=list(self.tags),
-            subdirectory=self.subdirectory,
-            dockerfile_path=self.dockerfile_path,
-        )
+        return client.start_build(**self._build())
+
+    def _build(self) -> dict[str, Any]:
+        return {
+            "repository": self.repository,
+            "archive_url": self.archive_url,
+            "tags": self.tags,
+            "subdirectory": self.subdirectory,
+            "dockerfile_path": self.dockerfile_path,
+        }
 
 
 class QuayPromoteTagOperator(ReleaseOperator):

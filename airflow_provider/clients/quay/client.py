@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from airflow_provider.clients.base import Intent, Observation, concerns_one_execution
 from airflow_provider.clients.memory import has_changed
@@ -27,6 +26,7 @@ from airflow_provider.clients.quay.executions import (
     tag_execution,
 )
 from airflow_provider.clients.quay.lists import Builds, Tags, Told, read_tags
+from airflow_provider.clients.quay.notifications import host_of
 from airflow_provider.clients.quay.scans import SEVERITIES, Scan, findings_of
 from airflow_provider.exceptions import (
     BadRequestError,
@@ -74,16 +74,14 @@ class QuayClient(QuayApi):
         :param subdirectory: where the Dockerfile is, or
         :param dockerfile_path: its path.
         """
+        self.check_build(
+            repository,
+            archive_url=archive_url,
+            tags=tags,
+            subdirectory=subdirectory,
+            dockerfile_path=dockerfile_path,
+        )
         path = self._repository_path("/build/", repository)
-        parts = urlsplit(archive_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise self.bad_request("archive_url must be a whole http or https URL")
-        if isinstance(tags, str) or not tags or len(set(tags)) != len(tags):
-            raise self.bad_request("tags must be a list of at least one tag, each once")
-        for tag in tags:
-            self._check_tag("tags:", tag)
-        if subdirectory and dockerfile_path:
-            raise self.bad_request("give subdirectory or dockerfile_path, not both: Quay reads one only")
         body: Json = {"archive_url": archive_url, "docker_tags": list(tags)}
         body |= {"subdirectory": subdirectory} if subdirectory else {}
         body |= {"dockerfile_path": dockerfile_path} if dockerfile_path else {}
@@ -91,6 +89,32 @@ class QuayClient(QuayApi):
         if not build.get("id"):
             raise self._unexpected(path, "the answer to the start has no build id")
         return self._plain_execution(build, build_reference(repository, str(build["id"])))
+
+    def check_build(
+        self,
+        repository: str,
+        *,
+        archive_url: str,
+        tags: Sequence[str],
+        subdirectory: str | None = None,
+        dockerfile_path: str | None = None,
+    ) -> None:
+        """Refuse what :meth:`start_build` would refuse, without any request."""
+        self._repository_path("/build/", repository)
+        if not host_of(archive_url):
+            # Not told: it may hold a token.
+            raise self.bad_request("archive_url must be a whole http or https URL")
+        if isinstance(tags, str) or not isinstance(tags, Sequence) or not tags:
+            raise self.bad_request(f"tags must be a list of at least one tag, not {tags!r}")
+        for tag in tags:
+            self._check_tag("tags:", tag)
+        if len(set(tags)) != len(tags):
+            raise self.bad_request("tags must hold each tag once")
+        for name, place in (("subdirectory", subdirectory), ("dockerfile_path", dockerfile_path)):
+            if place is not None and not isinstance(place, str):
+                raise self.bad_request(f"{name} must be a text, not {place!r}")
+        if subdirectory and dockerfile_path:
+            raise self.bad_request("give subdirectory or dockerfile_path, not both: Quay reads one only")
 
     def build_ids(self, repository: str) -> list[str]:
         """Of the newest builds: before a start, those that :meth:`find_started` must not take for it.

@@ -49,10 +49,12 @@ LONGEST_TITLE = 255
 
 def check(repository: str, event: str, method: str, config: Json, event_config: Json, title: str | None) -> None:
     """:raises BadRequestError: names the argument, and the key in it, that Quay would not serve."""
-    if event not in EVENTS:
+    if not isinstance(event, str) or event not in EVENTS:
         raise _wrong(f"event {event!r} is not known; there are {', '.join(EVENTS)}")
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise _wrong(f"method {method!r} is not known; there are {', '.join(METHODS)}")
+    if title is not None and not isinstance(title, str):
+        raise _wrong(f"title must be a text, not {title!r}")
     if title is not None and not 0 < len(title) <= LONGEST_TITLE:
         raise _wrong(f"title must have 1 to {LONGEST_TITLE} characters")
     for key in METHODS[method]:
@@ -96,15 +98,18 @@ def is_disabled(notification: Json) -> bool:
     return int(notification.get("number_of_failures") or 0) >= FAILURES_THAT_DISABLE
 
 
-def _check_webhook(config: Json) -> None:
-    url = config["url"]
-    _require(isinstance(url, str), "config.url must be a text")
+def host_of(url: object) -> str | None:
+    """The host of a whole http or https URL; ``None`` for anything else."""
     try:
-        parts = urlsplit(url)
-        host = parts.hostname
+        parts = urlsplit(url) if isinstance(url, str) else None
     except ValueError:
-        host = None
-    _require(bool(host) and parts.scheme in ("http", "https"), "config.url must be a whole http or https URL")
+        return None
+    return parts.hostname if parts and parts.scheme in ("http", "https") else None
+
+
+def _check_webhook(config: Json) -> None:
+    host = host_of(config["url"])
+    _require(bool(host), "config.url must be a whole http or https URL")
     _require(host not in ("localhost", "127.0.0.1"), f"config.url must not name {host}: Quay refuses it")
     if (template := config.get("template")) is None:
         return
