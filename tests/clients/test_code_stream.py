@@ -287,7 +287,25 @@ def test_a_refused_approval_is_told_from_other_failures_and_steps_keep_their_ord
 )
 def test_a_document_without_stage_detail_is_read_too(changes: dict[str, Any]) -> None:
     seen = to_execution(FAILED | changes | {"output": None, "statusMessage": None, "id": None, "_link": "/x/e9"}, None)
-    assert (seen.state, seen.message, seen.outputs, seen.rejected, seen.id) == (S.FAILED, None, {}, False, "e9")
+    assert (seen.state, seen.message, seen.outputs, seen.rejected, seen.id) == (S.FAILED, None, {}, None, "e9")
+
+
+@pytest.mark.parametrize(
+    ("task", "rejected"),
+    [
+        ({"type": "CI", "status": "FAILED"}, False),
+        ({"type": "USEROPERATION", "status": "FAILED"}, True),
+        ({"status": "FAILED"}, None),
+        ({"type": "UserOperation", "status": "COMPLETED"}, None),
+    ],
+)
+def test_whether_an_approval_was_refused_is_said_only_where_the_task_that_broke_is_told(
+    task: dict[str, Any], rejected: bool | None
+) -> None:
+    stages = {"Prod": {"status": "FAILED" if task["status"] == "FAILED" else "COMPLETED", "tasks": {"Approve": task}}}
+    document = {"id": "e1", "status": "FAILED", "stages": stages}
+    assert to_execution(document, None).rejected is rejected
+    assert to_execution({**document, "status": "COMPLETED"}, None).rejected is False
 
 
 @pytest.mark.parametrize(

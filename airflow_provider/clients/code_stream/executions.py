@@ -63,8 +63,14 @@ def to_execution(document: Json, url: str | None) -> Execution:
             Step(name, str(part.get("status") or ""), part.get("failureMessage") or part.get("statusMessage") or None)
             for name, part in parts
         ),
-        rejected=state is ExecutionState.FAILED and str((broken or {}).get("type")).lower() == "useroperation",
+        rejected=_was_rejected(broken) if state is ExecutionState.FAILED else False,
     )
+
+
+def _was_rejected(broken: Json | None) -> bool | None:
+    """Whether what broke was an approval; ``None`` where that is not told."""
+    kind = (broken or {}).get("type")
+    return str(kind).lower() == "useroperation" if kind else None
 
 
 def _parts(document: Json) -> Iterator[tuple[str, Json]]:
