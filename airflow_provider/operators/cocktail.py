@@ -57,17 +57,19 @@ class CocktailRunBuildOperator(StartOperator):
         self.require("build_seq")
 
     def intent(self, client: CocktailClient) -> dict[str, Any]:
+        tag = _text(self.tag_name)
+        client.check_run(self.build_seq, tag_name=tag, callback_url=self.callback_url)
         build = client.get_build(self.build_seq) or {}
-        if self.tag_name and build.get("autotagUseYn") == "Y":
-            self.log.warning("Build %s has autotag on: the server will not use tag %r", self.build_seq, self.tag_name)
-        elif self.tag_name and build.get("tagName") == self.tag_name:
-            self.log.warning("Tag %r is the build's default tag: its present image is overwritten", self.tag_name)
-        return {"kind": "build_run", "build_seq": str(self.build_seq), "tag": self.tag_name or ""}
+        if tag and build.get("autotagUseYn") == "Y":
+            self.log.warning("Build %s has autotag on: the server will not use tag %r", self.build_seq, tag)
+        elif tag and build.get("tagName") == tag:
+            self.log.warning("Tag %r is the build's default tag: its present image is overwritten", tag)
+        return {"kind": "build_run", "build_seq": str(self.build_seq), "tag": tag}
 
     def start(self, client: CocktailClient, intent: Intent) -> Execution:
-        description = " ".join(part for part in (self.description, intent["marker"]) if part)
+        description = " ".join(part for part in (_text(self.description), intent["marker"]) if part)
         return client.run_build(
-            self.build_seq, tag_name=self.tag_name, description=description, callback_url=self.callback_url
+            self.build_seq, tag_name=intent["tag"], description=description, callback_url=self.callback_url
         )
 
     def has_more_to_do(self) -> bool:
@@ -104,3 +106,8 @@ class CocktailCancelBuildOperator(ActOperator):
             return execution
         client.cancel(execution.ref, "canceled by an Airflow task")
         return client.look(execution.ref)
+
+
+def _text(value: object) -> str:
+    """What a template with native objects made of a text, such as a number, as text again."""
+    return "" if value is None else str(value)

@@ -199,17 +199,18 @@ BAD: list[Bad] = [
         for value in ("shop", "12/13", "0", "-1", "1.5")
     ),
     *(
-        Bad(CocktailRunBuildOperator, {"tag_name": tag}, BadRequestError, ("tag_name", repr(tag)), needs_system=True)
-        for tag in ("1 4", "-1.4", "1/4", "a" * 129)
+        Bad(CocktailRunBuildOperator, {"tag_name": tag}, BadRequestError, ("tag_name", repr(str(tag))))
+        for tag in ("1 4", "-1.4", "1/4", "a" * 129, ["1.4"])
     ),
-    Bad(
-        CocktailRunBuildOperator,
-        {"callback_url": "https://hooks.example.com/?secret=1"},
-        BadRequestError,
-        ("callback_url", "'?'"),
-        needs_system=True,
+    *(
+        Bad(CocktailRunBuildOperator, {"callback_url": url}, BadRequestError, ("callback_url", text))
+        for url, text in (
+            ("https://hooks.example.com/?secret=1", "'?'"),
+            ("hooks.example.com", "http"),
+            ("http://[", "http"),
+            (5, "http"),
+        )
     ),
-    Bad(CocktailRunBuildOperator, {"callback_url": "hooks.example.com"}, BadRequestError, ("callback_url",), True),
     Bad(CocktailRunBuildOperator, {"tag_name": None}, BadRequestError, ("tag_name", "autotag off"), needs_system=True),
     Bad(QuayRunBuildOperator, {"tags": ["1.4.2", "1.4.2"]}, BadRequestError, ("tags", "once")),
     *(

@@ -73,6 +73,14 @@ def test_a_build_gets_what_the_task_says(systems):
     assert run["callbackUrl"].startswith(url)
 
 
+def test_a_tag_and_a_description_that_templates_made_numbers_are_taken_as_texts(systems):
+    ended = build(tag_name=20260101, description=7)
+    assert ended.error is None
+    assert ended.result["outputs"]["tag"] == ended.result["ref"]["tag"] == "20260101"
+    with CocktailHook().get_conn() as client:
+        assert client.get_build_run(ended.result["id"])["runDesc"].startswith("7 airflow-")
+
+
 def test_an_autotagged_build_needs_no_tag_and_tells_the_one_that_was_used(systems):
     ended = build(build_seq=AUTOTAG, tag_name=None)
     assert ended.error is None

@@ -133,8 +133,10 @@ class CocktailBase(ReleaseClient):
         return str(int(text))
 
     def _check_tag(self, tag_name: str) -> None:
-        if not _ANY_TAG.fullmatch(tag_name):
+        if not isinstance(tag_name, str) or not _ANY_TAG.fullmatch(tag_name):
             raise self.bad_request(f"tag_name {tag_name!r} is no image tag (letters, digits, '_', '.', '-', up to 128)")
+
+    def _warn_of_tag(self, tag_name: str) -> None:
         if not _COCKTAIL_TAG.fullmatch(tag_name):
             log.warning(
                 "tag_name %r breaks Cocktail's rule for the tags of builds (lower-case letters, digits, '-', '.', '_'; "
@@ -145,8 +147,7 @@ class CocktailBase(ReleaseClient):
     def _check_callback(self, callback_url: str | None) -> None:
         if not callback_url:
             return
-        parts = urlsplit(callback_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if not _is_web_url(callback_url):
             raise self.bad_request("callback_url must be a whole http or https URL")
         if any(mark in callback_url.upper() for mark in ("?", "|", "%3A%2F%2F")):
             raise self.bad_request("callback_url must hold no '?', '|' or '%3A%2F%2F': Cocktail takes it apart there")
@@ -191,3 +192,11 @@ def _any(errors: Sequence[ReleasePipelineError], cause: type[ReleasePipelineErro
 
 def is_path_missing(error: ReleasePipelineError) -> bool:
     return isinstance(error, ConnectionConfigError) or answers.is_path_missing(error)
+
+
+def _is_web_url(url: object) -> bool:
+    try:
+        parts = urlsplit(url) if isinstance(url, str) else None
+    except ValueError:
+        return False
+    return bool(parts and parts.scheme in ("http", "https") and parts.hostname)

@@ -53,6 +53,7 @@ class CocktailCatalog(CocktailBase):
     ) -> Json:
         """Change a build definition and run it; :param edits: a build with ``editType``."""
         self._check_tag(tag_name)
+        self._warn_of_tag(tag_name)
         self._check_callback(callback_url)
         params = {"tagName": tag_name, "description": description, "callbackUrl": callback_url or ""}
         path = "/build/run/{build_seq}/{build_run_seq}"

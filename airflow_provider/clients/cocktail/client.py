@@ -86,10 +86,10 @@ class CocktailClient(CocktailCatalog):
         :raises ConflictError: the build runs already (effect none), or an earlier run used the tag (effect refused).
         :raises ThrottledError: the account's limit of parallel builds is reached; nothing was started.
         """
+        self.check_run(build_seq, tag_name=tag_name, callback_url=callback_url)
         build_seq = self._number("build_seq", build_seq)
-        self._check_callback(callback_url)
         if tag_name:
-            self._check_tag(tag_name)
+            self._warn_of_tag(tag_name)
         else:
             self._require_autotag(build_seq)
         # The document calls the callback optional, the server may refuse a call without it: always send one.
@@ -105,6 +105,13 @@ class CocktailClient(CocktailCatalog):
             # The vendor's own example shows DONE here, for a build that takes a minute: only a later read is final.
             return replace(execution, state=ExecutionState.RUNNING, finished_at=None)
         return execution
+
+    def check_run(self, build_seq: int | str, *, tag_name: str | None = None, callback_url: str | None = None) -> None:
+        """Refuse the arguments that :meth:`run_build` would refuse, without any request."""
+        self._number("build_seq", build_seq)
+        self._check_callback(callback_url)
+        if tag_name:
+            self._check_tag(tag_name)
 
     def cancel_run(self, build_run_seq: int | str, *, callback_url: str | None = None) -> Json:
         """Ask for the end of a run; the answer is the new CANCEL run, at whose end the original becomes ERROR."""
