@@ -45,7 +45,8 @@ def _selection(selected_tasks: Mapping[str, Sequence[str]]) -> list[dict[str, An
     for stage, tasks in selected_tasks.items():
         if not _is_name(stage):
             raise ValueError("selected_tasks: the name of a stage must not be empty")
-        if isinstance(tasks, str) or not isinstance(tasks, Collection) or not tasks or not all(_is_name(task) for task in tasks):
+        is_list = isinstance(tasks, Collection) and not isinstance(tasks, str)
+        if not is_list or not tasks or not all(_is_name(task) for task in tasks):
             raise ValueError(f"selected_tasks[{stage!r}] must be a list of task names, but is {tasks!r}")
     return [{"stage_name": stage, "tasks": list(tasks)} for stage, tasks in selected_tasks.items()]
 
