@@ -35,7 +35,10 @@ SLOWING = 1.5
 """By how much an interval grows with each look that finds nothing new, where the author allows it."""
 
 LOOKS_BEFORE_GONE = 2
-"""One "not found" may be a replica that lags; two in a row are not."""
+"""One "not found" may be a replica that lags."""
+
+GONE_AFTER = 10.0
+"""Seconds for which an execution that was there must not be found: a gateway that is being changed says 404, too."""
 
 
 class Ending(enum.StrEnum):
@@ -147,6 +150,7 @@ class Wait:
     last: Execution | None = None
     failing_since: float | None = None
     _not_found: int = 0
+    _missing_since: float = 0.0
     _told: dict[str, str] = field(default_factory=dict)
     _news: list[News] = field(default_factory=list)
 
@@ -207,13 +211,15 @@ class Wait:
 
     def _saw_error(self, error: ReleasePipelineError, now: float) -> Outcome | None:
         self._not_found = self._not_found + 1 if isinstance(error, NotFoundError) else 0
+        if self._not_found == 1:
+            self._missing_since = now
+        gone = self._not_found >= LOOKS_BEFORE_GONE and (not self.proven or now >= self._missing_since + GONE_AFTER)
         if self.failing_since is None:
             self.failing_since = now
             self._news.append(News(f"A look failed, waiting on: {error}", is_warning=True))
         known = self.last.to_result() if self.last else None
-        hopeless = isinstance(error, (BadRequestError, ConnectionConfigError))
-        hopeless |= not self.proven and isinstance(error, (AuthenticationError, PermissionDeniedError))
-        if hopeless or self._not_found >= LOOKS_BEFORE_GONE:
+        refused = isinstance(error, (BadRequestError, AuthenticationError, PermissionDeniedError))
+        if gone or isinstance(error, ConnectionConfigError) or (refused and not self.proven):
             return Outcome(Ending.LOST, known, cause=type(error).__name__, error=str(error))
         if self._is_late(now):
             return Outcome(Ending.DEADLINE, known, cause=type(error).__name__, error=str(error))

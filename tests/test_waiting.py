@@ -80,19 +80,27 @@ def test_a_poll_error_is_never_reported_as_a_failed_execution():
         result_of(outcome, "cocktail")
 
 
-def test_an_execution_is_gone_when_two_looks_in_a_row_do_not_find_it():
+def test_an_execution_is_gone_when_no_look_finds_it_for_ten_seconds():
     waiting = wait()
     waiting.saw(seen("running"), START)
     assert waiting.saw(NotFoundError("gone"), START + 10) is None
     assert waiting.saw(seen("running"), START + 20) is None
     assert waiting.saw(NotFoundError("gone"), START + 30) is None
+    assert waiting.saw(NotFoundError("gone"), START + 39) is None
     assert waiting.saw(NotFoundError("gone"), START + 40).ending is Ending.LOST
+
+
+def test_an_execution_that_was_never_there_is_not_waited_for():
+    waiting = wait(proven=False)
+    assert waiting.saw(NotFoundError("gone"), START) is None
+    assert waiting.saw(NotFoundError("gone"), START + 1).ending is Ending.LOST
 
 
 @pytest.mark.parametrize(
     ("error", "proven", "ends"),
     [
-        (BadRequestError, True, True),
+        (BadRequestError, True, False),
+        (BadRequestError, False, True),
         (PermissionDeniedError, True, False),
         (PermissionDeniedError, False, True),
         (AuthenticationError, False, True),

@@ -28,7 +28,7 @@ from airflow_provider.execution import Execution, ExecutionState
 from airflow_provider.killing import CANCEL_REASON, a_person_ended, cancel_surely
 from airflow_provider.operators.connected import WaitingOperator
 from airflow_provider.operators.start_record import StartRecord
-from airflow_provider.waiting import LOOKS_BEFORE_GONE, Ending, Outcome, Wait, result_of
+from airflow_provider.waiting import GONE_AFTER, Ending, Outcome, Wait, result_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -54,8 +54,8 @@ CLEARED_GRACE = 5.0
 CLEARED_LIMIT = 60.0
 """Seconds for which a new start waits for the end of what a cleared task had started, and looks for it if unknown."""
 
-NOT_FOUND_PAUSE = 3.0
-"""Seconds in which a replica that lags learns of an execution, before "not found" is believed."""
+NOT_FOUND_PAUSE = 2.0
+"""Seconds between looks before "not found" is believed: a replica may lag, a gateway may be in the way."""
 
 DEADLINE_CANCEL_LIMIT = 60.0
 """Seconds for which a cancel at the deadline is tried."""
@@ -220,7 +220,8 @@ class StartOperator(WaitingOperator):
 
     def _look_again(self, client: ReleaseClient, ref: ExecutionRef) -> Execution | None:
         try:
-            for _ in range(LOOKS_BEFORE_GONE - 1):
+            end = time.monotonic() + GONE_AFTER
+            while time.monotonic() < end:
                 with suppress(NotFoundError):
                     return client.look(ref)
                 time.sleep(NOT_FOUND_PAUSE)
