@@ -13,6 +13,7 @@ from airflow_provider.exceptions import (
     UnexpectedResponseError,
 )
 from airflow_provider.execution import ExecutionState
+from airflow_provider.operators import answer_record
 from airflow_provider.operators.acting import ActOperator
 from airflow_provider.operators.base import StartOperator
 from airflow_provider.operators.connected import ReleaseOperator
@@ -270,8 +271,18 @@ class CodeStreamApprovalOperator(ReleaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         self.check()
         with self.get_client() as client:
-            operation_id = self.user_operation_id or client.find_pending_approval(str(self.execution_id))
+            operation_id = self.user_operation_id or self._asked(context, client)
             client.answer_user_operation(operation_id, self.decision == "approve", self.message)
             answered = client.look({"system": self.system, "kind": "approval", "id": operation_id}).to_result()
         self.publish(context, answered)
         return answered
+
+    def _asked(self, context: Context, client: CodeStreamClient) -> str:
+        """The approval that an earlier attempt was about to answer, or else the one that the execution waits for."""
+        asked = answer_record.remembered(context)
+        if asked and asked["execution_id"] == self.execution_id:
+            # Answered already, it is not answered again.
+            return str(asked["id"])
+        operation_id = client.find_pending_approval(str(self.execution_id))
+        answer_record.remember(context, {"execution_id": self.execution_id, "id": operation_id})
+        return operation_id

@@ -14,6 +14,7 @@ from airflow_provider.exceptions import (
     ReleasePipelineError,
 )
 from airflow_provider.execution import ExecutionState
+from airflow_provider.operators import answer_record
 from airflow_provider.operators.acting import ActOperator
 from airflow_provider.operators.base import StartOperator
 from airflow_provider.operators.connected import ReleaseOperator
@@ -147,6 +148,8 @@ class ServiceStageApprovalOperator(ReleaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         self.check()
         with self.get_client() as client:
+            if answered := self._answered_before(context, client):
+                return answered.to_result()
             before = client.before_action(self.pipeline)
             ref = {"system": self.system, "kind": "release", "id": before["newest_record"], "action": "approval"}
             waiting = client.look({**ref, "pipeline_id": before["pipeline_id"]})
@@ -157,7 +160,26 @@ class ServiceStageApprovalOperator(ReleaseOperator):
                     call=Call(system=self.system),
                 )
             self.publish(context, waiting.to_result())
-            return self._wait_until_taken(client, self._answer(client, waiting)).to_result()
+            answer_record.remember(context, {"task_name": self.task_name, "ref": waiting.ref})
+            try:
+                answered = self._answer(client, waiting)
+            except ReleasePipelineError as error:
+                if error.effect is not Effect.UNKNOWN:
+                    answer_record.forget(context)
+                raise
+            return self._wait_until_taken(context, client, answered).to_result()
+
+    def _answered_before(self, context: Context, client: ServiceStageClient) -> Execution | None:
+        """The execution that an earlier attempt answered, if it waits no longer."""
+        asked = answer_record.remembered(context)
+        if not asked or asked["task_name"] != self.task_name:
+            return None
+        seen = client.look(asked["ref"])
+        if seen.state is ExecutionState.WAITING:
+            return None
+        self.log.info("An earlier attempt has answered: %s is %s now", seen.id, seen.state)
+        self.publish(context, seen.to_result())
+        return seen
 
     def _answer(self, client: ServiceStageClient, waiting: Execution) -> Execution:
         try:
@@ -179,7 +201,7 @@ class ServiceStageApprovalOperator(ReleaseOperator):
                 raise
             return seen
 
-    def _wait_until_taken(self, client: ServiceStageClient, answered: Execution) -> Execution:
+    def _wait_until_taken(self, context: Context, client: ServiceStageClient, answered: Execution) -> Execution:
         deadline = time.time() + TAKEN_WITHIN
         while answered.status == TO_BE_APPROVED and time.time() < deadline:
             time.sleep(0.5)
@@ -188,6 +210,7 @@ class ServiceStageApprovalOperator(ReleaseOperator):
             return answered
         others = [name for name in client.list_approval_tasks(answered.ref["pipeline_id"]) if name != self.task_name]
         if not others:
+            answer_record.forget(context)
             raise PermissionDeniedError(
                 f"the answer to {self.task_name!r} was ignored: release task {self.pipeline!r} still waits for it "
                 f"after {TAKEN_WITHIN:g} s; the connection's user is probably not one of its approvers",

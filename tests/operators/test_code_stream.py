@@ -25,6 +25,7 @@ from airflow_provider.operators.code_stream import (
     CodeStreamTriggerGerritOperator,
 )
 from tests.airflow_runs import TaskRun, run_task
+from tests.attempts import Task, WorkerKilled
 from tests.meanwhile import meanwhile, until
 from tests.systems import define_connection
 
@@ -366,6 +367,49 @@ def test_an_unknown_approval_is_not_found():
     ended = answer("approve", user_operation_id="no-such-operation")
     assert isinstance(ended.error, NotFoundError)
     assert "no-such-operation" in str(ended.error)
+
+
+def approvals_in_a_row(count: int) -> str:
+    """An execution of a pipeline that asks so often; returns its id."""
+    with CodeStreamHook().get_conn() as client:
+        pattern = client.get_pipeline(client.find_pipeline(APPROVED, "retail")["id"])
+        known = [task for stage in pattern["stages"].values() for task in stage["tasks"].values()]
+        question = next(task for task in known if task["type"] == "UserOperation")
+        tasks = {f"Ask{number}": question for number in range(count)}
+        stage = {"taskOrder": list(tasks), "tasks": tasks}
+        body = {**pattern, "name": "Many approvals", "stageOrder": ["Ask"], "stages": {"Ask": stage}}
+        created = client.pipelines.create({k: v for k, v in body.items() if not k.startswith("_") and k != "id"})
+        return client.run_pipeline(created["id"], inputs={"tag": "1.4.2"}).id
+
+
+def test_a_retry_after_the_answer_took_effect_answers_no_other_approval(systems, monkeypatch):
+    execution_id = approvals_in_a_row(2)
+    until(lambda: state_of(systems, execution_id) == "WAITING")
+    task = Task(lambda: CodeStreamApprovalOperator(task_id="answer", decision="approve", execution_id=execution_id))
+
+    def dying(*_: Any) -> None:
+        raise WorkerKilled
+
+    with monkeypatch.context() as patch:
+        patch.setattr(task.operator, "publish", dying)
+        assert isinstance(task.attempt().error, WorkerKilled)
+    until(lambda: asked(execution_id) == ["ACTIVE", "APPROVED"])
+    retried = task.attempt()
+    assert retried.error is None
+    assert asked(execution_id) == ["ACTIVE", "APPROVED"]
+    assert len(systems.requests("code_stream", "PATCH", "/user-operations/")) == 1
+    task.clear()
+    assert task.attempt().error is None
+    until(lambda: state_of(systems, execution_id) == "COMPLETED")
+
+
+def asked(execution_id: str) -> list[str]:
+    with CodeStreamHook().get_conn() as client:
+        return sorted(
+            each["status"]
+            for each in client.list_user_operations()
+            if execution_id in (each.get("executionLink") or each.get("executionId"))
+        )
 
 
 # --- Gerrit

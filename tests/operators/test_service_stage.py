@@ -23,6 +23,7 @@ from airflow_provider.operators.service_stage import (
     ServiceStageStopReleaseOperator,
 )
 from tests.airflow_runs import TaskRun, run_task
+from tests.attempts import Task, WorkerKilled
 from tests.meanwhile import meanwhile, until
 
 SHOP, APPROVED = "shop-release", "shop-release-approval"
@@ -268,6 +269,34 @@ def test_an_answer_that_never_arrived_fails_and_is_not_sent_twice(systems):
     ended = answer("approve")
     assert isinstance(ended.error, ServerUnavailableError)
     assert actions(systems) == ["start", "approval"]
+
+
+def test_a_retry_after_the_answer_took_effect_tells_what_became_of_it(systems, monkeypatch):
+    execution_id = start_until_it_asks(systems)
+    arguments = {"pipeline": APPROVED, "task_name": APPROVAL, "decision": "approve"}
+    task = Task(lambda: ServiceStageApprovalOperator(task_id="answer", **arguments))
+
+    def dying(*_: Any) -> None:
+        raise WorkerKilled
+
+    with monkeypatch.context() as patch:
+        patch.setattr(task.operator, "_wait_until_taken", dying)
+        assert isinstance(task.attempt().error, WorkerKilled)
+    until(lambda: state_of(systems, execution_id) == "2")
+    assert task.attempt().error is None
+    assert actions(systems) == ["start", "approval"]
+    task.clear()
+    assert isinstance(task.attempt().error, ConflictError)
+
+
+def test_a_retry_after_an_answer_that_was_refused_asks_anew(systems):
+    execution_id = start_until_it_asks(systems)
+    arguments = {"pipeline": APPROVED, "task_name": APPROVAL, "decision": "approve"}
+    task = Task(lambda: ServiceStageApprovalOperator(task_id="answer", **arguments))
+    systems.fault("service_stage", "status", method="POST", path="/action$", status=403)
+    assert isinstance(task.attempt().error, PermissionDeniedError)
+    systems.force("service_stage", execution_id, "3")
+    assert isinstance(task.attempt().error, ConflictError)
 
 
 def refuse(systems) -> bool:
