@@ -1126,3 +1126,12 @@ def test_filters_that_are_no_object_are_refused(client: CodeStreamClient, filter
 def test_the_link_of_an_execution_follows_the_template_of_the_connection() -> None:
     client = CodeStreamClient("https://vra.example.com/", refresh_token="r", ui_url="{base}/ui?run={id}&x={y}")
     assert client.execution_url("e1") == "https://vra.example.com/ui?run=e1&x={y}"
+
+
+@pytest.mark.parametrize("prefix", ["/", "", "pipeline/api", "/pipeline/api/"])
+def test_a_path_has_one_slash_after_any_prefix(scripted: Scripted, prefix: str) -> None:
+    scripted.always = lambda request: LOGIN if request.path.endswith("/login") else (200, {}, listing([]))
+    with CodeStreamClient(scripted.url, refresh_token="r", api_prefix=prefix) as client:
+        assert client.list_pipelines() == []
+    below = prefix.strip("/")
+    assert scripted.requests[-1].path == (f"/{below}/pipelines" if below else "/pipelines")

@@ -47,7 +47,8 @@ class Calls:
 
     def __init__(self, transport: Transport, api_prefix: str, api_version: str) -> None:
         self._transport = transport
-        self._prefix = "/" + api_prefix.strip("/")
+        # An API at the root of its host has no prefix at all.
+        self._prefix = ("/" + api_prefix.strip("/")).rstrip("/")
         self._version = {"apiVersion": api_version}
 
     def get(self, path: str, params: Params | None = None, **options: Any) -> Json:
