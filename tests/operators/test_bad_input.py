@@ -238,8 +238,13 @@ BAD: list[Bad] = [
         for tag in ("a/b", "-production", "prod uction", "..")
     ),
     *(
-        Bad(QuayPromoteTagOperator, {"source_tag": None, "digest": digest}, BadRequestError, ("digest", repr(digest)))
-        for digest in ("latest", "sha256:", "sha256:xyz/..")
+        Bad(cls, {**others, "digest": digest}, BadRequestError, ("digest", repr(digest)))
+        for cls, others in (
+            (QuayPromoteTagOperator, {"source_tag": None}),
+            (QuayTagSensor, {}),
+            (QuaySecurityScanSensor, {"tag": None}),
+        )
+        for digest in ("latest", "sha256:", "sha256:xyz/..", f"sha256:{'a' * 63}", "a" * 64)
     ),
     *(
         Bad(cls, {"uuid": uuid}, BadRequestError, ("uuid", repr(uuid)))

@@ -218,7 +218,8 @@ class QuayApi(QuayBase):
 
     def restore_tag(self, repository: str, tag: str, *, digest: str) -> Json:
         """Let a tag point to a manifest of its past, which needs no living tag; returns the tag, read back."""
-        body = {"manifest_digest": self._check_digest("digest", digest)}
+        digest = self._check_digest("digest", digest)
+        body = {"manifest_digest": digest}
         self.transport.request("POST", self._tag_path(repository, tag) + "/restore", body=body)
         return self._pointing_to(repository, tag, digest)
 

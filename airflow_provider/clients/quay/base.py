@@ -24,7 +24,7 @@ from airflow_provider.exceptions import Call, ConnectionConfigError, Effect, Une
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _ID = re.compile(r"[A-Za-z0-9_-]+")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_DIGEST = re.compile(r"[A-Za-z0-9_+.-]+:[0-9a-fA-F]+")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|(?!sha256:)[a-z0-9_+.-]+:[0-9a-f]{32,}")
 
 
 class QuayBase(ReleaseClient):
@@ -99,9 +99,10 @@ class QuayBase(ReleaseClient):
             raise self.bad_request(f"{name} {tag!r} is no image tag (letters, digits, '_', '.', '-', up to 128)")
 
     def _check_digest(self, name: str, digest: str) -> str:
-        if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
-            raise self.bad_request(f"{name} must be like 'sha256:0a1b...', not {digest!r}")
-        return digest
+        """The digest in lower case, as Quay writes it."""
+        if not isinstance(digest, str) or not _DIGEST.fullmatch(digest.lower()):
+            raise self.bad_request(f"{name} must be 'sha256:' and 64 hexadecimal digits, not {digest!r}")
+        return digest.lower()
 
     # --- answers
 

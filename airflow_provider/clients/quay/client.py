@@ -136,9 +136,10 @@ class QuayClient(QuayApi):
         if kind == BUILD:
             return self._look_at_build(ref)
         if kind == TAG:
+            ref = self._with_exact_digest(ref)
             return self._tag_execution(self.find_tag(ref["repository"], ref["tag"]), ref)
         if kind == SCAN:
-            return self._look_at_scan(ref)
+            return self._look_at_scan(self._with_exact_digest(ref))
         raise self.bad_request(f"kind must be one of {BUILD}, {TAG}, {SCAN}, not {kind!r}")
 
     def shared_request(self, ref: ExecutionRef) -> str | None:
@@ -291,6 +292,12 @@ class QuayClient(QuayApi):
 
     # --- inside: tags and scans
 
+    def _with_exact_digest(self, ref: ExecutionRef) -> ExecutionRef:
+        """A digest that Quay never writes so would be waited for to the end."""
+        given = ref["digest"]
+        exact = self._check_digest("digest", given) if given else ""
+        return ref if exact == given else {**ref, "digest": exact}
+
     def _tag_execution(self, tag: Json | None, ref: ExecutionRef) -> Execution:
         return tag_execution(tag, ref, self.registry, f"{self._page(ref['repository'])}?tab=tags")
 
@@ -377,7 +384,10 @@ class QuayClient(QuayApi):
     def _from_list(self, ref: ExecutionRef, listed: Builds | Tags) -> Observation | None:
         if isinstance(listed, Tags):
             tag = listed.tags.get(ref["tag"])
-            return self._tag_execution(tag, ref) if tag or listed.complete else None
+            try:
+                return self._tag_execution(tag, self._with_exact_digest(ref)) if tag or listed.complete else None
+            except BadRequestError as error:
+                return error
         build = listed.builds.get(ref["id"])
         return self._ended_execution(build, ref) if build and build.get("phase") != "expired" else None
 
