@@ -823,6 +823,8 @@ def manifest_list(*children: str) -> dict[str, Any]:
 
 UNSUPPORTED = {"status": "unsupported", "data": None}
 PLATFORMS = ("sha256:" + "1" * 64, "sha256:" + "2" * 64)
+NO_MANIFEST = (404, {}, {"error_type": "not_found", "detail": "Not Found"})
+ABSENT = (NO_MANIFEST, NO_MANIFEST)
 
 
 @pytest.mark.parametrize(
@@ -841,6 +843,22 @@ PLATFORMS = ("sha256:" + "1" * 64, "sha256:" + "2" * 64)
             "failed",
             "1 findings above High: CVE-1",
         ),
+        (
+            [UNSUPPORTED, manifest_list(*PLATFORMS), scanned(), *ABSENT],
+            "succeeded",
+            f"not scanned, because this registry does not hold it: {PLATFORMS[1]}",
+        ),
+        ([UNSUPPORTED, manifest_list(*PLATFORMS), *ABSENT, {"status": "queued"}], "running", PLATFORMS[0]),
+        (
+            [UNSUPPORTED, manifest_list(*PLATFORMS), *ABSENT, scanned(("CVE-1", "Critical"))],
+            "failed",
+            f"CVE-1.*; not scanned.*{PLATFORMS[0]}",
+        ),
+        (
+            [UNSUPPORTED, manifest_list(*PLATFORMS), *ABSENT, *ABSENT],
+            "failed",
+            f"holds none of its platforms.*{PLATFORMS[0]}, {PLATFORMS[1]}",
+        ),
     ],
 )
 def test_a_scan_passes_only_if_everything_was_scanned_and_is_below_the_limit(
@@ -850,6 +868,12 @@ def test_a_scan_passes_only_if_everything_was_scanned_and_is_below_the_limit(
     assert seen.state == state
     assert scripted.unexpected == []
     assert re.search(told, seen.message or "")
+
+
+def test_a_platform_that_is_there_but_whose_scan_is_not_found_does_not_pass(scripted: Scripted) -> None:
+    script = [UNSUPPORTED, manifest_list(*PLATFORMS), scanned(), NO_MANIFEST, {"is_manifest_list": False}]
+    with pytest.raises(NotFoundError, match="scanner is switched off"):
+        scripted_client(scripted, *script).look(scan_ref(DIGEST))
 
 
 def test_a_report_that_cannot_be_read_does_not_pass(scripted: Scripted) -> None:

@@ -27,7 +27,7 @@ from airflow_provider.clients.quay.executions import (
 )
 from airflow_provider.clients.quay.lists import Builds, Tags, Told, read_tags
 from airflow_provider.clients.quay.notifications import host_of
-from airflow_provider.clients.quay.scans import SEVERITIES, Scan, findings_of
+from airflow_provider.clients.quay.scans import ABSENT, SEVERITIES, Scan, findings_of
 from airflow_provider.exceptions import (
     BadRequestError,
     Call,
@@ -340,8 +340,11 @@ class QuayClient(QuayApi):
     def _scan_of_platform(self, repository: str, digest: str) -> Scan:
         try:
             return self._scan(repository, digest)
-        except NotFoundError:
-            return Scan(digest, "missing")
+        except NotFoundError as error:
+            # Of the two reads only that of the manifest says that it is not there, as in a sparse list.
+            if error.path and error.path.endswith("/security"):
+                raise
+            return Scan(digest, ABSENT)
 
     def _platforms(self, repository: str, digest: str) -> list[str]:
         """The manifests that a manifest list holds, without those that only attest to others."""

@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_provider.clients.quay.answers import parse_time
-from airflow_provider.clients.quay.scans import UNFINISHED, UNFIT, Scan, count_by_severity, describe, rank, worst_first
+from airflow_provider.clients.quay.scans import (
+    ABSENT,
+    UNFINISHED,
+    UNFIT,
+    Scan,
+    count_by_severity,
+    describe,
+    rank,
+    worst_first,
+)
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
 Json = dict[str, Any]
@@ -90,10 +99,14 @@ def scan_execution(scans: Sequence[Scan], ref: ExecutionRef, registry: str, url:
     limit, digest = ref["max_severity"], ref["digest"]
     findings = worst_first(scans)
     above = [finding for finding in findings if rank(finding.severity) > rank(limit)]
-    open_scans = [scan for scan in scans if scan.status != "scanned"]
+    present = [scan for scan in scans if scan.status != ABSENT]
+    absent = [scan.digest for scan in scans if scan.status == ABSENT]
+    open_scans = [scan for scan in present if scan.status != "scanned"]
     unfit = [scan for scan in open_scans if scan.status in UNFIT]
     message = None
-    if unfit:
+    if not present:
+        state, message = ExecutionState.FAILED, "this registry holds none of its platforms"
+    elif unfit:
         state = ExecutionState.FAILED
         message = "; ".join(f"{scan.digest} cannot be scanned: {scan.status}" for scan in unfit)
     elif above:
@@ -104,10 +117,14 @@ def scan_execution(scans: Sequence[Scan], ref: ExecutionRef, registry: str, url:
         state = ExecutionState.RUNNING
     else:
         state = ExecutionState.UNKNOWN
+    if absent:
+        # Never passed over in silence: what is not scanned may still be pulled from elsewhere.
+        note = f"not scanned, because this registry does not hold it: {', '.join(absent)}"
+        message = f"{message}; {note}" if message else note
     return Execution(
         ref=ref,
         state=state,
-        status=(unfit or open_scans or list(scans))[0].status,
+        status=(unfit or open_scans or present or list(scans))[0].status,
         url=url,
         message=message,
         outputs={

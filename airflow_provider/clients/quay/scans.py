@@ -18,6 +18,10 @@ UNFINISHED = ("queued", "failed", "unscanned")
 """Scan statuses that change by themselves; Quay repeats a failed scan, and does not tell when it gives up."""
 
 
+ABSENT = "absent"
+"""In the place of a scan status: a platform that a manifest list names, but that this registry does not hold."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """:param package: name and version.
