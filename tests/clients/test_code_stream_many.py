@@ -410,6 +410,17 @@ def test_one_that_is_gone_and_comes_back_is_told_anew(scripted: Scripted, clock:
     assert waits.fetch() == {}
 
 
+def test_one_that_was_deleted_is_missed_in_a_list_that_was_read_whole(scripted: Scripted, clock: Clock) -> None:
+    server = Server(scripted)
+    waits = Waits(server.client, server.start_many(3))
+    server.idle()
+    waits.fetch()
+    del server.rows["e1"]
+    server.asked()
+    assert [(number, type(each)) for number, each in waits.fetch().items()] == [(1, NotFoundError)]
+    assert server.asked() == ["feed", "e1"]
+
+
 def test_waits_that_end_are_forgotten(scripted: Scripted, clock: Clock) -> None:
     server = Server(scripted)
     waits = Waits(server.client, server.start_many(50))

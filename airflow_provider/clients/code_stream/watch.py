@@ -92,7 +92,9 @@ class Watch:
             row = reading.rows.get(wait.ref["id"])
             if row is None:
                 is_left_out = wait.ref["id"] in reading.rows
-                is_as_told = told is not None and not is_left_out and reading.covers(told.known)
+                # One that a list read to its end does not hold is gone.
+                is_doubtful = is_left_out or reading.read_to == -1
+                is_as_told = told is not None and not is_doubtful and reading.covers(told.known)
             else:
                 is_as_told = told is not None and told.glance == row.glance
             if told and is_as_told:
