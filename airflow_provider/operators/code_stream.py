@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider.exceptions import (
     BadRequestError,
+    Call,
     ConflictError,
+    Effect,
+    ReleasePipelineError,
     ServerUnavailableError,
     UnexpectedResponseError,
 )
 from airflow_provider.execution import ExecutionState
 from airflow_provider.operators import answer_record
 from airflow_provider.operators.acting import ActOperator
-from airflow_provider.operators.base import StartOperator
+from airflow_provider.operators.base import SETTLING, StartOperator
 from airflow_provider.operators.connected import ReleaseOperator
+from airflow_provider.operators.start_record import StartRecord
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -172,7 +177,45 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         self.check()
         with self.get_client() as client:
-            return client.trigger_gerrit(self.change_id, self.project, self.trigger)
+            if record := StartRecord.load(context):
+                self.log.warning("An earlier attempt may have triggered the change: looking for its events")
+                return self._triggered(client, record, since=record.started)
+            known = [each["id"] for each in client.triggered_by_hand(self.change_id, self.project, self.trigger)]
+            record = StartRecord.begin(context, {"kind": "gerrit", "known": known})
+            try:
+                return client.trigger_gerrit(self.change_id, self.project, self.trigger)
+            except ReleasePipelineError as error:
+                if error.effect is not Effect.UNKNOWN:
+                    StartRecord.forget(context)
+                    raise
+                self.log.warning("The answer to the trigger is not known, looking for its events: %s", error)
+                return self._triggered(client, record, since=time.time())
+
+    def _triggered(self, client: CodeStreamClient, record: StartRecord, since: float) -> dict[str, Any]:
+        """What a trigger whose answer is not known has led to, in the form of the answer.
+
+        :param since: epoch seconds of the trigger; its events may show late.
+        :raises ConflictError: no event shows.
+        """
+        while True:
+            try:
+                events = client.triggered_by_hand(self.change_id, self.project, self.trigger)
+            except ReleasePipelineError as error:
+                if error.effect is Effect.REFUSED:
+                    raise
+                self.log.warning("Cannot list the Gerrit events: %s", error)
+                events = []
+            if younger := [each for each in events if each["id"] not in record.intent["known"]]:
+                names = sorted({str(each.get("pipeline")) for each in younger})
+                return {"message": str(younger[0].get("message") or ""), "pipelinesTriggered": names}
+            if time.time() + 1.0 > since + SETTLING:
+                raise ConflictError(
+                    f"Gerrit change {self.change_id!r} may have been triggered, but no event of it shows: see in "
+                    "Code Stream whether it was; clearing this task triggers it anew",
+                    call=Call(system=self.system),
+                    effect=Effect.UNKNOWN,
+                )
+            time.sleep(1.0)
 
 
 class CodeStreamExecutionActionOperator(ActOperator):

@@ -873,6 +873,36 @@ def test_a_gerrit_change_is_triggered_by_hand(client: CodeStreamClient) -> None:
         client.get_event("gerrit", event["id"])
 
 
+@pytest.mark.parametrize(
+    ("change_id", "fields", "counts"),
+    [
+        ("I1234", {}, True),
+        ("shop~master~I1234", {}, True),
+        ("18823", {}, True),
+        ("I12", {}, False),
+        ("I1234", {"triggerType": "AUTOMATIC"}, False),
+        ("I1234", {"trigger": "other"}, False),
+        ("I1234", {"project": "wholesale"}, False),
+        ("I1234", {"properties": None}, False),
+    ],
+)
+def test_what_counts_as_an_event_of_a_manual_trigger(
+    api: Api, change_id: str, fields: dict[str, Any], counts: bool
+) -> None:
+    event = {
+        "id": "g1",
+        "project": "retail",
+        "trigger": "shop-changes",
+        "triggerType": "MANUAL",
+        "changeNumber": 18823,
+        "properties": {"GERRIT_CHANGE_ID": "I1234"},
+        **fields,
+    }
+    api.routes["GET", "/gerrit-events"] = listing([event])
+    found = api.client.triggered_by_hand(change_id, "retail", "shop-changes")
+    assert found == ([event] if counts else [])
+
+
 # --- approvals ---
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.code_stream.calls import PAGE, Calls, equal, read_error
-from airflow_provider.clients.code_stream.events import EVENT_PATHS, event_time, is_since
+from airflow_provider.clients.code_stream.events import EVENT_PATHS, event_time, is_since, was_triggered_by_hand
 from airflow_provider.clients.code_stream.executions import execution_ref, to_execution
 from airflow_provider.clients.code_stream.fields import Json, id_from_link, id_of
 from airflow_provider.clients.code_stream.logins import NO_SERVICE, OnPremLogin, SaasLogin
@@ -310,6 +310,11 @@ class CodeStreamApi(ReleaseClient):
             if not value:
                 raise self.bad_request(f"{name} must not be empty")
         return self._calls.send("POST", "/gerrit-events", body=body)
+
+    def triggered_by_hand(self, change_id: str, project: str, trigger: str) -> list[Json]:
+        """The newest Gerrit events that manual triggers of this change may have led to, newest first."""
+        events = self.list_events("gerrit", limit=PAGE)
+        return [each for each in events if was_triggered_by_hand(each, change_id, project, trigger)]
 
     def _event_path(self, event_type: str) -> str:
         if event_type not in EVENT_PATHS:

@@ -47,6 +47,16 @@ def came_from_rerun(event_type: str, event: Json, original: Json) -> bool:
     )
 
 
+def was_triggered_by_hand(event: Json, change_id: str, project: str, trigger: str) -> bool:
+    """Whether a Gerrit event may be what a manual trigger of this change has led to."""
+    if (event.get("project"), event.get("trigger")) != (project, trigger) or event.get("triggerType") == "AUTOMATIC":
+        return False
+    properties = event.get("properties") or {}
+    names = (properties.get("GERRIT_CHANGE_ID"), properties.get("GERRIT_CHANGE_NUMBER"), event.get("changeNumber"))
+    # Gerrit also takes "project~branch~id".
+    return change_id.rpartition("~")[2] in {as_text(name) for name in names}
+
+
 def linked_execution(event: Json) -> str:
     """The id of the execution that an event points to, "" for none."""
     return id_from_link(event.get("executionLink"))
