@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.exceptions import Call, ExecutionFailed
+from airflow_provider.exceptions import Call, ExecutionFailed, ReleasePipelineError
+from airflow_provider.execution import Execution, ExecutionState
+from airflow_provider.killing import cancel_surely
 from airflow_provider.operators.acting import ActOperator
 from airflow_provider.operators.base import StartOperator
 
 if TYPE_CHECKING:
     from airflow_provider.clients.base import Intent
     from airflow_provider.clients.cocktail import CocktailClient
-    from airflow_provider.execution import Execution
+    from airflow_provider.execution import ExecutionRef
+
+CANCEL_LIMIT = 60.0
+"""Seconds for which a cancel that gets no answer is tried again."""
 
 
 class CocktailRunBuildOperator(StartOperator):
@@ -101,11 +106,21 @@ class CocktailCancelBuildOperator(ActOperator):
 
     def act(self, client: CocktailClient) -> Execution:
         ref = {"system": self.system, "kind": "build_run", "id": str(self.build_run_seq), "build_seq": "", "tag": ""}
-        execution = client.look(ref)
-        if execution.state.is_terminal:
-            return execution
-        client.cancel(execution.ref, "canceled by an Airflow task")
-        return client.look(execution.ref)
+        try:
+            cancel_surely(client, ref, "canceled by an Airflow task", CANCEL_LIMIT)
+        except ReleasePipelineError:
+            if client.can_read_run(self.build_run_seq):
+                raise
+            return self._cancel_unseen(client, ref)
+        return client.look(ref)
+
+    def _cancel_unseen(self, client: CocktailClient, ref: ExecutionRef) -> Execution:
+        """The answer to the cancel names the build, in whose list the run may be found."""
+        cancel_run = client.cancel_run(self.build_run_seq)
+        ref = {**ref, "build_seq": _text(cancel_run.get("buildSeq"))}
+        if not self.wait_for_completion:
+            return Execution(ref, ExecutionState.UNKNOWN, "cancel accepted")
+        return client.look(ref)
 
 
 def _text(value: object) -> str:

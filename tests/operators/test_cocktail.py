@@ -12,6 +12,7 @@ from airflow_provider.exceptions import (
     ExecutionCanceled,
     ExecutionFailed,
     NotFoundError,
+    PermissionDeniedError,
 )
 from airflow_provider.hooks.cocktail import CocktailHook
 from airflow_provider.operators.cocktail import CocktailCancelBuildOperator, CocktailRunBuildOperator
@@ -32,6 +33,12 @@ def start() -> str:
     """A run that no task has started."""
     with CocktailHook().get_conn() as client:
         return client.run_build(SHOP, tag_name="1.4.2").id
+
+
+def start_endless(systems) -> str:
+    """A run that goes on until somebody cancels it, which is quick."""
+    systems.switch("cocktail", step_seconds={"CREATE_IMAGE": 1e6})
+    return start()
 
 
 def run_seen(systems, run_seq: str) -> dict[str, Any]:
@@ -179,6 +186,39 @@ def test_a_cancel_may_return_as_soon_as_it_was_accepted(systems):
     ended = cancel(run_seq, wait_for_completion=False)
     assert (ended.state, ended.result["status"]) == ("success", "RUNNING")
     assert len(run_seen(systems, run_seq)["cancels"]) == 1
+
+
+@BOTH_MODES
+@pytest.mark.parametrize("fault", ["reset_after", "reset_before", "truncate"])
+def test_a_cancel_whose_answer_is_lost_is_no_failure(systems, deferrable, fault):
+    run_seq = start_endless(systems)
+    systems.fault("cocktail", fault, method="PUT", path="/cancel/")
+    ended = cancel(run_seq, deferrable=deferrable)
+    assert (ended.error, ended.result["state"]) == (None, "canceled")
+
+
+@pytest.mark.parametrize("mode", ["403", "404"])
+def test_a_run_that_cannot_be_read_by_its_number_is_canceled_and_then_found_in_the_list(systems, mode):
+    run_seq = start_endless(systems)
+    systems.switch("cocktail", routes={"status": mode})
+    ended = cancel(run_seq)
+    assert (ended.error, ended.result["state"]) == (None, "canceled")
+    assert len(run_seen(systems, run_seq)["cancels"]) == 1
+
+
+def test_a_run_that_cannot_be_read_at_all_is_canceled_but_not_waited_for(systems):
+    run_seq = start_endless(systems)
+    systems.switch("cocktail", routes={"status": "403", "list": "403"})
+    ended = cancel(run_seq, wait_for_completion=False)
+    assert (ended.error, ended.result["state"]) == (None, "unknown")
+    assert len(run_seen(systems, run_seq)["cancels"]) == 1
+
+
+def test_a_build_whose_cancel_is_not_published_fails_the_task(systems):
+    systems.reset(speed=SLOW)
+    run_seq = start()
+    systems.switch("cocktail", routes={"cancel": "403"})
+    assert isinstance(cancel(run_seq).error, PermissionDeniedError)
 
 
 def test_the_cancel_run_of_a_build_is_no_build_to_cancel(systems):

@@ -134,6 +134,19 @@ class CocktailClient(CocktailCatalog):
             raise self._unexpected("status", f"asked for build run {build_run_seq}, got {run.get('buildRunSeq')}")
         return run
 
+    def can_read_run(self, build_run_seq: int | str) -> bool:
+        """Whether the installation, and the token, let a run be read by its number.
+
+        :raises NotFoundError: there is no such run, or no longer.
+        """
+        try:
+            self.get_build_run(build_run_seq)
+        except ReleasePipelineError as error:
+            if is_path_missing(error):
+                return False
+            raise
+        return True
+
     def list_build_runs(self, build_seq: int | str) -> list[Json]:
         """All runs of a build, newest first, without their steps; also those of type CANCEL and REMOVE."""
         build_seq = self._number("build_seq", build_seq)
