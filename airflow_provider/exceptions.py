@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class Effect(enum.StrEnum):
@@ -18,8 +17,7 @@ class Effect(enum.StrEnum):
     """It may have taken effect: the answer was lost, broken or a 5xx."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """The request behind an error, and the vendor's answer to it.
 
     :param path: below the host, without the query (which may hold secrets).
@@ -65,8 +63,8 @@ class ReleasePipelineError(Exception):
         self.call = call or Call()
         self.effect = effect
         self.retry_after = retry_after
-        for part in fields(Call):
-            setattr(self, part.name, getattr(self.call, part.name))
+        for name, value in self.call._asdict().items():
+            setattr(self, name, value)
 
     def __str__(self) -> str:
         call = self.call

@@ -9,7 +9,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 ExecutionRef = dict[str, str]
 """What finds an execution again. Text only, so that it goes into XCom, a trigger and the state store as it is.
@@ -45,8 +45,7 @@ class ExecutionState(enum.StrEnum):
 _TERMINAL = frozenset({ExecutionState.SUCCEEDED, ExecutionState.FAILED, ExecutionState.CANCELED})
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One stage, task or build step of an execution, in the vendor's own words."""
 
     name: str
@@ -54,7 +53,7 @@ class Step:
     message: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Execution:
     """What a system said of one execution at one moment.
 

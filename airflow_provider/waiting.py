@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import enum
 import random
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow_provider import exceptions
 from airflow_provider.exceptions import (
@@ -54,8 +53,7 @@ class Ending(enum.StrEnum):
     """Nothing is known of it: it is gone, or looks failed for longer than the error budget."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """The end of a wait; JSON on its way from the triggerer to the worker.
 
     :param execution: as :meth:`Execution.to_result`, the last that was seen, if any was.
@@ -76,7 +74,7 @@ class Outcome:
         )
 
     def to_event(self) -> dict[str, Any]:
-        return {**asdict(self), "ending": self.ending.value}
+        return {**self._asdict(), "ending": self.ending.value}
 
     @classmethod
     def from_event(cls, event: Any) -> Outcome:
@@ -90,12 +88,12 @@ class Outcome:
         return outcome
 
 
-@dataclass(slots=True)
 class Pace:
     """How long to pause between looks at one connection, after what the last look said."""
 
-    _failures: int = 0
-    _retry_after: float | None = None
+    def __init__(self) -> None:
+        self._failures = 0
+        self._retry_after: float | None = None
 
     def note(self, error: ReleasePipelineError | None) -> None:
         """Take in how a look went: its error, if it failed."""
@@ -116,15 +114,13 @@ class Pace:
         return max(seconds, self._retry_after or 0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class News:
+class News(NamedTuple):
     """A line for the task's log."""
 
     text: str
     is_warning: bool = False
 
 
-@dataclass(slots=True, eq=False)
 class Wait:
     """One wait: is told what each look saw, and says when it is over.
 
@@ -135,27 +131,34 @@ class Wait:
     :param until: states that end the wait although the execution goes on.
     :param proven: whether a look has succeeded before. If not, missing rights are no passing trouble.
     :param slowest: seconds to which the interval may grow while nothing changes; ``None``: it stays as it is.
+    :param failing_since: epoch seconds of the first of the looks that have failed up to now.
     """
 
-    ref: ExecutionRef
-    interval: float
-    deadline: float | None = None
-    fail_on_waiting: bool = False
-    until: frozenset[str] = frozenset()
-    slowest: float | None = None
-    proven: bool = True
-    interval_now: float = field(init=False)
-    log_offset: int = 0
-    error_budget: float = ERROR_BUDGET
-    last: Execution | None = None
-    failing_since: float | None = None
-    _not_found: int = 0
-    _missing_since: float = 0.0
-    _told: dict[str, str] = field(default_factory=dict)
-    _news: list[News] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.interval_now = self.interval
+    def __init__(
+        self,
+        ref: ExecutionRef,
+        interval: float,
+        deadline: float | None = None,
+        fail_on_waiting: bool = False,
+        until: frozenset[str] = frozenset(),
+        slowest: float | None = None,
+        proven: bool = True,
+        failing_since: float | None = None,
+    ) -> None:
+        self.ref = ref
+        self.interval = self.interval_now = interval
+        self.deadline = deadline
+        self.fail_on_waiting = fail_on_waiting
+        self.until = until
+        self.slowest = slowest
+        self.proven = proven
+        self.failing_since = failing_since
+        self.last: Execution | None = None
+        self.log_offset = 0
+        self._not_found = 0
+        self._missing_since = 0.0
+        self._told: dict[str, str] = {}
+        self._news: list[News] = []
 
     def saw(self, seen: Execution | ReleasePipelineError, now: float) -> Outcome | None:
         """Take in one look; returns how the wait ended, or ``None`` if it goes on."""
@@ -223,8 +226,8 @@ class Wait:
             return Outcome(Ending.LOST, known, cause=type(error).__name__, error=str(error))
         if self._is_late(now):
             return Outcome(Ending.DEADLINE, known, cause=type(error).__name__, error=str(error))
-        if now - self.failing_since >= self.error_budget:
-            summary = f"no look succeeded for {self.error_budget:.0f} s, the last one said: {error}"
+        if now - self.failing_since >= ERROR_BUDGET:
+            summary = f"no look succeeded for {ERROR_BUDGET:.0f} s, the last one said: {error}"
             return Outcome(Ending.LOST, known, cause=type(error).__name__, error=summary)
         return None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
 KEY = "release_start"
 
 
-@dataclass(slots=True)
 class StartRecord:
     """One start.
 
@@ -28,13 +26,23 @@ class StartRecord:
     :param canceled: it was canceled at its deadline: the next attempt starts another one.
     """
 
-    generation: int
-    intent: Mapping[str, Any]
-    started: float
-    ref: ExecutionRef | None = None
-    crashes: int = 0
-    left: bool = False
-    canceled: bool = False
+    def __init__(
+        self,
+        generation: int,
+        intent: Mapping[str, Any],
+        started: float,
+        ref: ExecutionRef | None = None,
+        crashes: int = 0,
+        left: bool = False,
+        canceled: bool = False,
+    ) -> None:
+        self.generation = generation
+        self.intent = intent
+        self.started = started
+        self.ref = ref
+        self.crashes = crashes
+        self.left = left
+        self.canceled = canceled
 
     @classmethod
     def load(cls, context: Context) -> Self | None:
@@ -65,7 +73,7 @@ class StartRecord:
         return str(self.intent["marker"])
 
     def save(self, context: Context) -> None:
-        context["task_state_store"].set(KEY, asdict(self))
+        context["task_state_store"].set(KEY, dict(vars(self)))
 
     @staticmethod
     def forget(context: Context) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import threading
 import time
 from collections.abc import Callable
@@ -11,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from airflow_provider import waiting
 from airflow_provider.hooks.cocktail import CocktailHook
 from airflow_provider.hooks.code_stream import CodeStreamHook
-from airflow_provider.triggers import execution, poller
+from airflow_provider.triggers import poller
 from airflow_provider.triggers.execution import ExecutionTrigger
-from airflow_provider.waiting import Ending, Outcome, Wait
+from airflow_provider.waiting import Ending, Outcome
 from tests.systems import define_connection
 
 PIPELINES = 12
@@ -124,7 +124,7 @@ def test_a_moment_that_the_vendor_names_is_kept_by_the_whole_connection(systems,
 
 
 def test_failing_looks_end_the_wait_when_the_error_budget_is_spent_and_cancel_nothing(systems, monkeypatch):
-    monkeypatch.setattr(execution, "Wait", functools.partial(Wait, error_budget=0.5))
+    monkeypatch.setattr(waiting, "ERROR_BUDGET", 0.5)
     ref = start_build()
     systems.fault("cocktail", "status", method="GET", status=503, probability=1.0)
     (outcome,) = outcomes(trigger(ref))
