@@ -244,7 +244,7 @@ BAD: list[Bad] = [
             (QuayTagSensor, {}),
             (QuaySecurityScanSensor, {"tag": None}),
         )
-        for digest in ("latest", "sha256:", "sha256:xyz/..", f"sha256:{'a' * 63}", "a" * 64)
+        for digest in ("latest", "sha256:", "sha256:xyz/..", "a" * 64)
     ),
     *(
         Bad(cls, {"uuid": uuid}, BadRequestError, ("uuid", repr(uuid)))

@@ -24,7 +24,8 @@ from airflow_provider.exceptions import Call, ConnectionConfigError, Effect, Une
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _ID = re.compile(r"[A-Za-z0-9_-]+")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|(?!sha256:)[a-z0-9_+.-]+:[0-9a-f]{32,}")
+_DIGEST = re.compile(r"[a-z0-9_+.-]+:[0-9a-f]+")
+"""As Quay's own routes take it, in lower case."""
 
 
 class QuayBase(ReleaseClient):
@@ -101,7 +102,7 @@ class QuayBase(ReleaseClient):
     def _check_digest(self, name: str, digest: str) -> str:
         """The digest in lower case, as Quay writes it."""
         if not isinstance(digest, str) or not _DIGEST.fullmatch(digest.lower()):
-            raise self.bad_request(f"{name} must be 'sha256:' and 64 hexadecimal digits, not {digest!r}")
+            raise self.bad_request(f"{name} must be 'sha256:' and hexadecimal digits, not {digest!r}")
         return digest.lower()
 
     # --- answers
