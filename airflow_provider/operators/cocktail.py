@@ -91,6 +91,8 @@ class CocktailCancelBuildOperator(ActOperator):
 
     :param build_run_seq: number of the run, as in the ``id`` of a build's result. (templated)
     :param cocktail_conn_id: the Airflow connection. (templated)
+
+    "Cancel build" in Cocktail Cloud's Open API reference: https://docs.cocktailcloud.io/
     """
 
     system = "cocktail"

@@ -150,6 +150,8 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
     :param trigger: name of the Gerrit trigger. (templated)
     :param code_stream_conn_id: the Airflow connection. (templated)
     :return: ``{"message": ..., "pipelinesTriggered": [name, ...]}``
+
+    https://developer.broadcom.com/xapis/vrealize-automation-code-stream-api/latest/triggers/
     """
 
     system = "code_stream"
@@ -284,6 +286,8 @@ class CodeStreamApprovalOperator(ReleaseOperator):
     :param decision: ``approve`` or ``reject``. (templated)
     :param message: shown with the answer. (templated)
     :param code_stream_conn_id: the Airflow connection. (templated)
+
+    https://developer.broadcom.com/xapis/vrealize-automation-code-stream-api/latest/user-operations/
     """
 
     system = "code_stream"

@@ -218,6 +218,8 @@ class QuayDeleteNotificationOperator(_OneNotificationOperator):
     :param uuid: of the notification. (templated)
     :param missing_ok: whether one that is gone already is fine (default).
     :param quay_conn_id: the Airflow connection. (templated)
+
+    https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/repositorynotification
     """
 
     def __init__(self, *, missing_ok: bool = True, **kwargs: Any) -> None:
@@ -237,6 +239,8 @@ class QuayTestNotificationOperator(_OneNotificationOperator):
     :param uuid: of the notification. (templated)
     :param quay_conn_id: the Airflow connection. (templated)
     :return: the notification. Queued is not delivered: that takes up to 10 seconds, or fails.
+
+    https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/repositorynotification
     """
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -252,6 +256,8 @@ class QuayResetNotificationOperator(_OneNotificationOperator):
     :param uuid: of the notification. (templated)
     :param quay_conn_id: the Airflow connection. (templated)
     :return: the notification as it is now.
+
+    https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/repositorynotification
     """
 
     def execute(self, context: Context) -> dict[str, Any]:

@@ -92,6 +92,8 @@ class ServiceStageStopReleaseOperator(ActOperator):
 
     :param pipeline: name or id of the release task. (templated)
     :param service_stage_conn_id: the Airflow connection. (templated)
+
+    https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0248.html
     """
 
     system = "service_stage"
@@ -119,6 +121,8 @@ class ServiceStageApprovalOperator(ReleaseOperator):
     :param decision: ``approve`` or ``reject``. (templated)
     :param message: comment shown with the answer. (templated)
     :param service_stage_conn_id: the Airflow connection. (templated)
+
+    https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0248.html
     """
 
     system = "service_stage"

@@ -12,6 +12,8 @@ class CocktailBuildSensor(KnownSensor):
 
     :param build_run_seq: number of the run, not of the build. (templated)
     :param cocktail_conn_id: the Airflow connection. (templated)
+
+    "Build status" in Cocktail Cloud's Open API reference: https://docs.cocktailcloud.io/
     """
 
     system = "cocktail"

@@ -21,6 +21,8 @@ class CodeStreamExecutionSensor(KnownSensor):
 
     :param execution_id: id of the execution. (templated)
     :param code_stream_conn_id: the Airflow connection. (templated)
+
+    https://developer.broadcom.com/xapis/vrealize-automation-code-stream-api/latest/executions/
     """
 
     system = "code_stream"
@@ -44,6 +46,8 @@ class CodeStreamEventSensor(ReleaseSensor):
         ``{"repo": "shop", "tag": "1.4"}``. (templated)
     :param since: only events after this moment: aware datetime or ISO 8601 text; default: any. (templated)
     :param code_stream_conn_id: the Airflow connection. (templated)
+
+    https://developer.broadcom.com/xapis/vrealize-automation-code-stream-api/latest/triggers/
     """
 
     system = "code_stream"
@@ -100,6 +104,8 @@ class CodeStreamApprovalSensor(ReleaseSensor):
     :param execution_id: of this execution; give this or ``pipeline``. (templated)
     :param pipeline: of any execution of the pipeline of this name. (templated)
     :param code_stream_conn_id: the Airflow connection. (templated)
+
+    https://developer.broadcom.com/xapis/vrealize-automation-code-stream-api/latest/user-operations/
     """
 
     system = "code_stream"

@@ -28,6 +28,8 @@ class QuayBuildSensor(_RepositorySensor):
     :param repository: ``namespace/name``. (templated)
     :param build_id: id of the build. (templated)
     :param quay_conn_id: the Airflow connection. (templated)
+
+    https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/build
     """
 
     template_fields = ("repository", "build_id", "ref", "quay_conn_id")
@@ -50,6 +52,8 @@ class QuayTagSensor(_RepositorySensor):
     :param tag: the tag. (templated)
     :param digest: ``sha256:...`` that the tag must point to; default: any. (templated)
     :param quay_conn_id: the Airflow connection. (templated)
+
+    https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/tag
     """
 
     template_fields = ("repository", "tag", "digest", "ref", "quay_conn_id")
@@ -75,6 +79,8 @@ class QuaySecurityScanSensor(_RepositorySensor):
     :param max_severity: the worst that passes, one of Unknown < Negligible < Low < Medium < High (default) < Critical.
         (templated)
     :param quay_conn_id: the Airflow connection. (templated)
+
+    https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/secscan
     """
 
     template_fields = ("repository", "digest", "tag", "max_severity", "ref", "quay_conn_id")

@@ -17,6 +17,8 @@ class ServiceStageReleaseSensor(ReleaseSensor):
     :param pipeline: name or id of the release task. (templated)
     :param execution_id: which execution; default: the last one. (templated)
     :param service_stage_conn_id: the Airflow connection. (templated)
+
+    https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0248.html
     """
 
     system = "service_stage"
