@@ -42,7 +42,7 @@ chaos: $(CHAOS)/.installed ## kill Airflow's processes under releases, and accou
 demo: $(INSTALLED) ## run the release train in Airflow against the sandbox; EXIT=1 leaves when it is done
 	@exec $(BIN)/python -m demo $(if $(filter 1 true yes,$(EXIT)),--exit)
 
-bench: $(BENCH)/.installed ## measure what waiting costs beside other providers (15 minutes); QUICK=1 for a short look
+bench: $(BENCH)/.installed ## measure what waiting costs beside other providers (half an hour); QUICK=1 for a short look
 	@exec $(BENCH)/bin/python -m bench $(if $(filter 1 true yes,$(QUICK)),--quick)
 
 lint: $(INSTALLED) ## ruff, mypy and the import rules
