@@ -53,7 +53,7 @@ def test_a_failure_tells_the_step_that_broke(systems):
 
 @BOTH_MODES
 def test_a_run_that_is_not_there_is_not_waited_for(deferrable):
-    ended = wait(99, deferrable=deferrable)
+    ended = wait(99, deferrable=deferrable, timeout=30)
     assert isinstance(ended.error, NotFoundError)
     assert "99" in str(ended.error)
 
