@@ -18,10 +18,7 @@ RENEW_BEFORE = 60.0
 
 
 class Auth(AuthBase):
-    """Authenticates each attempt of a request anew."""
-
-    def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        raise NotImplementedError
+    """Authenticates each attempt of a request anew, when ``requests`` calls it."""
 
     def renew(self, refused: PreparedRequest) -> bool:
         """After a 401: whether new credentials make one repetition worth while."""

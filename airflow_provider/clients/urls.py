@@ -1,11 +1,11 @@
-"""How a call's path and query are written: escaped once, checked before anything is sent."""
+"""How URLs are written and read: a call's path and query are escaped once, checked before anything is sent."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from airflow_provider.exceptions import BadRequestError
 
@@ -52,6 +52,15 @@ def page(template: str | None, base_url: str, ref: Mapping[str, str]) -> str | N
     for _, name in needed:
         filled = filled.replace(f"{{{name}}}", quote(ref[name], safe="~"))
     return filled
+
+
+def host_of(url: object) -> str | None:
+    """The host of a whole http or https URL; ``None`` for anything else."""
+    try:
+        parts = urlsplit(url) if isinstance(url, str) else None
+    except ValueError:
+        return None
+    return parts.hostname if parts and parts.scheme in ("http", "https") else None
 
 
 def _text(value: object) -> str:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from airflow_provider.clients.auth import HeaderAuth
 from airflow_provider.clients.base import ReleaseClient
@@ -19,7 +19,7 @@ from airflow_provider.clients.cocktail import answers
 from airflow_provider.clients.cocktail.executions import SYSTEM, Json
 from airflow_provider.clients.cocktail.paths import Paths
 from airflow_provider.clients.transport import ATTEMPTS, Decoder, Transport
-from airflow_provider.clients.urls import Params
+from airflow_provider.clients.urls import Params, host_of
 from airflow_provider.exceptions import (
     AuthenticationError,
     Call,
@@ -147,7 +147,7 @@ class CocktailBase(ReleaseClient):
     def _check_callback(self, callback_url: str | None) -> None:
         if not callback_url:
             return
-        if not _is_web_url(callback_url):
+        if not host_of(callback_url):
             raise self.bad_request("callback_url must be a whole http or https URL")
         if any(mark in callback_url.upper() for mark in ("?", "|", "%3A%2F%2F")):
             raise self.bad_request("callback_url must hold no '?', '|' or '%3A%2F%2F': Cocktail takes it apart there")
@@ -192,11 +192,3 @@ def _any(errors: Sequence[ReleasePipelineError], cause: type[ReleasePipelineErro
 
 def is_path_missing(error: ReleasePipelineError) -> bool:
     return isinstance(error, ConnectionConfigError) or answers.is_path_missing(error)
-
-
-def _is_web_url(url: object) -> bool:
-    try:
-        parts = urlsplit(url) if isinstance(url, str) else None
-    except ValueError:
-        return False
-    return bool(parts and parts.scheme in ("http", "https") and parts.hostname)

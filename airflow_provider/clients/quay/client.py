@@ -26,8 +26,8 @@ from airflow_provider.clients.quay.executions import (
     tag_execution,
 )
 from airflow_provider.clients.quay.lists import Builds, Tags, Told, read_tags
-from airflow_provider.clients.quay.notifications import host_of
 from airflow_provider.clients.quay.scans import ABSENT, SEVERITIES, Scan, findings_of
+from airflow_provider.clients.urls import host_of
 from airflow_provider.exceptions import (
     BadRequestError,
     Call,

@@ -9,9 +9,9 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from airflow_provider.clients.quay.scans import SEVERITIES
+from airflow_provider.clients.urls import host_of
 from airflow_provider.exceptions import BadRequestError, Call
 
 Json = Mapping[str, Any]
@@ -96,15 +96,6 @@ def is_equal(notification: Json, body: Json) -> bool:
 def is_disabled(notification: Json) -> bool:
     """Whether Quay has stopped sending it; nothing but this number shows it, and a test is still accepted."""
     return int(notification.get("number_of_failures") or 0) >= FAILURES_THAT_DISABLE
-
-
-def host_of(url: object) -> str | None:
-    """The host of a whole http or https URL; ``None`` for anything else."""
-    try:
-        parts = urlsplit(url) if isinstance(url, str) else None
-    except ValueError:
-        return None
-    return parts.hostname if parts and parts.scheme in ("http", "https") else None
 
 
 def _check_webhook(config: Json) -> None:
