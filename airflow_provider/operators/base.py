@@ -245,9 +245,10 @@ class StartOperator(WaitingOperator):
             try:
                 return self.start(client, record.intent), record
             except ReleasePipelineError as error:
-                if error.effect is Effect.NONE and 0 < (error.retry_after or 0) <= BUSY_LIMIT and attempt < MOST_STARTS:
-                    self.log.warning("Starting it in %.0f s, as told: %s", error.retry_after, error)
-                    time.sleep(error.retry_after or 0)
+                pause = error.retry_after or 0.0
+                if error.effect is Effect.NONE and 0 < pause <= BUSY_LIMIT and attempt < MOST_STARTS:
+                    self.log.warning("Starting it in %.0f s, as told: %s", pause, error)
+                    time.sleep(pause)
                     continue
                 if error.effect is not Effect.UNKNOWN and attempt == 1:
                     StartRecord.forget(context)

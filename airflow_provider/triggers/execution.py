@@ -187,8 +187,10 @@ class ExecutionTrigger(BaseTrigger):
                 return stands_for not in (None, marker)
             if state is not None and stands_for != marker:
                 return True
-            if state in ("running", "up_for_retry") or time.monotonic() > end:
-                return state not in ("running", "up_for_retry", None)
+            if state in ("running", "up_for_retry"):
+                return False
+            if time.monotonic() > end:
+                return state is not None
             await asyncio.sleep(0.3)
 
     async def _told(self, where: dict[str, Any]) -> tuple[str | None, str | None]:
