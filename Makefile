@@ -54,33 +54,30 @@ lint: $(INSTALLED) ## ruff, mypy and the import rules
 clean: ## remove .venv, the demo's state and caches
 	@rm -rf $(VENV) $(BENCH) $(CHAOS) .demo .pytest_cache .ruff_cache .mypy_cache .import_linter_cache dist
 
+# $(call install,FOLDER,GROUP): this package and a group of pyproject.toml into a new virtual environment.
 # uv installs in seconds; where it cannot be had or cannot reach the index, pip does the same. Compiled once here, as pip
 # does, because where PYTHONDONTWRITEBYTECODE is set each of Airflow's processes would compile it all again.
+define install
+echo "Installing the group $2 of pyproject.toml into $1 (once; about a minute)"
+$(PYTHON) -m venv $1
+$1/bin/python -c 'import sys, tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"][sys.argv[1]], sep="\n")' $2 > $1/requirements.txt
+packages=(--constraint constraints.txt --editable . --requirement $1/requirements.txt)
+test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv 2>/dev/null || true
+if ! { test -x $(BIN)/uv && $(BIN)/uv pip install --quiet --compile-bytecode --python $1/bin/python "$${packages[@]}"; }; then
+	echo "uv could not install, trying pip"
+	$1/bin/python -m pip install --quiet --disable-pip-version-check "$${packages[@]}"
+fi
+touch $@
+endef
+
 $(INSTALLED): pyproject.toml constraints.txt
 	@if ! $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; then
 		echo "Python 3.11 to 3.14 is needed, but '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || true)." >&2
 		echo "Name another one: make PYTHON=python3.13 ..." >&2
 		exit 1
 	fi
-	echo "Installing into $(VENV) (once; about a minute)"
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], sep="\n")' > $(VENV)/dev-requirements.txt
-	packages=(--constraint constraints.txt --editable . --requirement $(VENV)/dev-requirements.txt)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv 2>/dev/null || true
-	if ! { test -x $(BIN)/uv && $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python "$${packages[@]}"; }; then
-		echo "uv could not install, trying pip"
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check "$${packages[@]}"
-	fi
-	touch $@
+	$(call install,$(VENV),dev)
 
 # Apart from .venv: more providers would change what Airflow loads in every test.
 $(BENCH)/.installed $(CHAOS)/.installed: .%/.installed: $(INSTALLED) pyproject.toml constraints.txt
-	@echo "Installing the group $* of pyproject.toml into $(@D) (once; about a minute)"
-	$(PYTHON) -m venv $(@D)
-	$(BIN)/python -c 'import sys, tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"][sys.argv[1]], sep="\n")' $* > $(@D)/requirements.txt
-	packages=(--constraint constraints.txt --editable . --requirement $(@D)/requirements.txt)
-	if ! { test -x $(BIN)/uv && $(BIN)/uv pip install --quiet --compile-bytecode --python $(@D)/bin/python "$${packages[@]}"; }; then
-		echo "uv could not install, trying pip"
-		$(@D)/bin/python -m pip install --quiet --disable-pip-version-check "$${packages[@]}"
-	fi
-	touch $@
+	@$(call install,$(@D),$*)
