@@ -26,6 +26,20 @@ os.environ |= {
 
 SPEED = 20.0
 
+PATIENCE = {
+    "clients.retries.FIRST_PAUSE": 0.05,
+    "operators.base.CLEARED_GRACE": 0.5,
+    "operators.base.DEADLINE_CANCEL_LIMIT": 2.0,
+    "operators.base.GONE_AFTER": 1.0,
+    "operators.base.NOT_FOUND_PAUSE": 0.2,
+    "operators.base.SETTLING": 1.0,
+    "operators.code_stream.SETTLING": 1.5,
+    "triggers.poller.FASTEST": 0.1,
+    "triggers.poller.GATHER": 0.02,
+    "waiting.GONE_AFTER": 1.0,
+}
+"""Seconds: a tenth of what production waits, or less, so that a suite can be run often."""
+
 
 @pytest.fixture(scope="session")
 def running() -> Iterator[Systems]:
@@ -37,11 +51,12 @@ def running() -> Iterator[Systems]:
 
 @pytest.fixture
 def systems(running: Systems, monkeypatch: pytest.MonkeyPatch) -> Systems:
-    from airflow_provider.triggers import poller
+    from airflow.sdk._shared.secrets_masker import reset_secrets_masker
 
-    # Ten times as fast as production may poll.
-    monkeypatch.setattr(poller, "FASTEST", 0.1)
-    monkeypatch.setattr(poller, "GATHER", 0.02)
+    for constant, seconds in PATIENCE.items():
+        monkeypatch.setattr(f"airflow_provider.{constant}", seconds)
+    # Each login adds a token to one long pattern, which Airflow compiles anew each time.
+    reset_secrets_masker()
     running.connect()
     running.reset(SPEED)
     return running

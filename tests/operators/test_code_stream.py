@@ -18,7 +18,6 @@ from airflow_provider.exceptions import (
     PermissionDeniedError,
 )
 from airflow_provider.hooks.code_stream import CodeStreamHook
-from airflow_provider.operators import code_stream
 from airflow_provider.operators.code_stream import (
     CodeStreamApprovalOperator,
     CodeStreamExecutionActionOperator,
@@ -466,8 +465,7 @@ def test_a_worker_that_dies_after_a_trigger_does_not_make_it_happen_twice(system
     assert triggers(systems) == 2
 
 
-def test_a_trigger_that_may_have_happened_is_repeated_only_after_a_clear(systems, monkeypatch):
-    monkeypatch.setattr(code_stream, "SETTLING", 1.5)
+def test_a_trigger_that_may_have_happened_is_repeated_only_after_a_clear(systems):
     task = Task(lambda: CodeStreamTriggerGerritOperator(task_id="trigger", **GERRIT_CHANGE))
     systems.fault("code_stream", "reset_before", method="POST", path="/gerrit-events")
     for _ in range(2):

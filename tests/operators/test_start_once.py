@@ -54,7 +54,6 @@ class Story:
         self._starter = starter
         self._monkeypatch = monkeypatch
         self._before = systems.executions(starter.system)
-        monkeypatch.setattr(base, "SETTLING", 1.0)
         self.task = Task(lambda: starter.build(systems, **ARGUMENTS, deferrable=deferrable, **arguments))
 
     def executions(self) -> list[dict[str, Any]]:
@@ -345,7 +344,6 @@ def test_a_late_kill_of_a_cleared_wait_cancels_what_it_waited_for_and_nothing_ne
 
 @EVERY_STARTER
 def test_one_not_found_after_a_start_leads_to_no_second_one(systems, starter, monkeypatch):
-    monkeypatch.setattr(base, "NOT_FOUND_PAUSE", 0.2)
     systems.reset(speed=SLOW)
     story = Story(systems, starter, monkeypatch, deferrable=True)
     story.attempt_and_die(remembered=True)
@@ -374,7 +372,6 @@ def test_a_task_that_was_told_to_end_starts_nothing_more(systems, starter, monke
 def test_a_cleared_task_cancels_what_nobody_else_canceled_before_it_starts_anew(
     systems, starter, remembered, monkeypatch
 ):
-    monkeypatch.setattr(base, "CLEARED_GRACE", 0.5)
     systems.reset(speed=1.0)
     story = Story(systems, starter, monkeypatch, deferrable=True)
     story.attempt_and_die(remembered=remembered)

@@ -12,7 +12,6 @@ import pytest
 
 from airflow_provider.clients import retries
 from airflow_provider.exceptions import ExecutionFailed, ExecutionTimeout
-from airflow_provider.operators import base
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
 from airflow_provider.operators.code_stream import CodeStreamRerunEventOperator, CodeStreamRunPipelineOperator
 from airflow_provider.operators.quay import QuayRunBuildOperator
@@ -122,8 +121,7 @@ def test_it_starts_once_and_returns_the_result(systems, starter, deferrable):
 @EVERY_STARTER
 @BOTH_MODES
 @pytest.mark.parametrize("fault", ["reset_after", "truncate", "status"])
-def test_an_answer_that_is_lost_leads_to_one_start_only(systems, starter, deferrable, fault, monkeypatch):
-    monkeypatch.setattr(base, "SETTLING", 1.0)
+def test_an_answer_that_is_lost_leads_to_one_start_only(systems, starter, deferrable, fault):
     before = systems.executions(starter.system)
     details = {"status": 502} if fault == "status" else {}
     systems.fault(starter.system, fault, method="POST", path=starter.start, **details)
