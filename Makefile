@@ -27,13 +27,14 @@ test: $(INSTALLED) ## run all tests, the release train in a real Airflow among t
 # Two Airflows side by side, because each waits most of the time.
 e2e: $(INSTALLED) ## run only the tests that need a real Airflow
 	@set -m
-	kills=$$(mktemp)
-	$(BIN)/python -m pytest tests/e2e/test_kill.py $(ARGS) > $$kills 2>&1 &
-	trap 'kill -INT $$! 2>/dev/null && wait $$!; rm -f $$kills' EXIT
+	aside=(tests/e2e/test_kill.py tests/e2e/ui)
+	said=$$(mktemp)
+	$(BIN)/python -m pytest "$${aside[@]}" $(ARGS) > $$said 2>&1 &
+	trap 'kill -INT $$! 2>/dev/null && wait $$!; rm -f $$said' EXIT
 	status=0
-	$(BIN)/python -m pytest tests/e2e --ignore tests/e2e/test_kill.py $(ARGS) || status=$$?
+	$(BIN)/python -m pytest tests/e2e "$${aside[@]/#/--ignore=}" $(ARGS) || status=$$?
 	wait $$! || status=$$?
-	cat $$kills
+	cat $$said
 	exit $$status
 
 chaos: $(CHAOS)/.installed ## kill Airflow's processes under releases, and account for each start; SHORT=1, SEED=n
