@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 ExecutionRef = dict[str, str]
 """What finds an execution again. Text only, so that it goes into XCom, a trigger and the state store as it is.
@@ -53,8 +55,7 @@ class Step(NamedTuple):
     message: str | None = None
 
 
-@dataclass(slots=True)
-class Execution:
+class Execution(Struct):
     """What a system said of one execution at one moment.
 
     :param ref: finds it again; may say more than the one asked for (a rerun event that now has its execution).

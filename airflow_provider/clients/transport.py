@@ -150,6 +150,7 @@ class Transport:
         self._verify = verify
         self._attempts = attempts
         self._read_error = read_error
+        self._environment: dict[tuple[str, ...], Mapping[str, Any]] = {}
         self._session = requests.Session()
         self._session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json", **(headers or {})})
         # A cookie would make one thread's request depend on another's answer.
@@ -234,7 +235,7 @@ class Transport:
             raise self._unusable(f"the URL of the connection cannot be used: {error}") from None
 
     def _send(self, prepared: requests.PreparedRequest, decode: Decoder) -> Answer:
-        settings = self._session.merge_environment_settings(prepared.url, {}, True, self._verify, None)
+        settings = self._settings(prepared.url or "")
         deadline = time.monotonic() + self._timeout
         try:
             response = self._session.send(
@@ -255,6 +256,14 @@ class Transport:
         except OSError as error:
             raise self._unusable(f"the CA bundle in the connection's extra `verify` cannot be used: {error}") from None
         return _decode(response.status_code, response.headers, content, decode)
+
+    def _settings(self, url: str) -> Mapping[str, Any]:
+        """Proxies and trust as the environment has them, read once for each host: it takes as long as the request."""
+        host = urlsplit(url)[:2]
+        if host not in self._environment:
+            settings = self._session.merge_environment_settings(url, {}, True, self._verify, None)
+            self._environment[host] = settings
+        return self._environment[host]
 
     def _read(self, response: requests.Response, deadline: float) -> bytes:
         chunks = []

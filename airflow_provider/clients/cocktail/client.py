@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
+
+from msgspec.structs import replace
 
 from airflow_provider.clients.base import Intent, Observation
 from airflow_provider.clients.cocktail import answers
@@ -24,8 +26,9 @@ from airflow_provider.clients.cocktail.executions import (
     reference,
     state_of,
 )
-from airflow_provider.clients.cocktail.listing import Glance, Runs, decode_runs
+from airflow_provider.clients.cocktail.listing import Glance, decode_runs
 from airflow_provider.clients.cocktail.logs import new_lines
+from airflow_provider.clients.listing import Listing
 from airflow_provider.clients.memory import has_changed
 from airflow_provider.clients.urls import page
 from airflow_provider.exceptions import (
@@ -216,7 +219,7 @@ class CocktailClient(CocktailCatalog):
         seen: list[Observation | None] = []
         for ref, told in zip(refs, self._receipts.values_of(refs), strict=True):
             runs = lists.get(ref.get("build_seq", ""))
-            glance = runs.glances.get(ref["id"]) if runs else None
+            glance = runs.glance(ref["id"]) if runs else None
             if told and glance and glance == told.glance:
                 seen.append(None)
             else:
@@ -305,7 +308,7 @@ class CocktailClient(CocktailCatalog):
                 return run
         raise self._not_found("list", f"build {build_seq} has no build run {run_seq}, or no longer")
 
-    def _listed(self, build_seq: str) -> Runs | None:
+    def _listed(self, build_seq: str) -> Listing[Glance] | None:
         params = None if self._paths.names_build("list") else {"buildSeq": build_seq}
         try:
             answer = self._send("list", params, decode=decode_runs, build_seq=self._number("build_seq", build_seq))
@@ -313,7 +316,7 @@ class CocktailClient(CocktailCatalog):
             if is_path_missing(error):
                 return None
             raise
-        if not isinstance(answer, (Runs, type(None))):
+        if not isinstance(answer, (Listing, type(None))):
             raise self._unexpected("list", "the answer is not a list of build runs")
         return answer
 
@@ -325,8 +328,8 @@ class CocktailClient(CocktailCatalog):
                 return []
             raise
 
-    def _from_list(self, ref: ExecutionRef, runs: Runs) -> Observation | None:
-        run = self._object("list", runs.run(ref["id"]))
+    def _from_list(self, ref: ExecutionRef, runs: Listing[Glance]) -> Observation | None:
+        run = self._object("list", runs.item(ref["id"]))
         # A list tells no steps, and a failure is explained by them.
         if state_of(run) is ExecutionState.FAILED:
             return None

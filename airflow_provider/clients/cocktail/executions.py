@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from airflow_provider.clients.cocktail import answers
 from airflow_provider.exceptions import BadRequestError, Call, Effect, UnexpectedResponseError

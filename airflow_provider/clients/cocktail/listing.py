@@ -1,4 +1,4 @@
-"""The list of a build's runs as a wait reads it: only what tells that a run moved, the rest of it where it did."""
+"""The list of a build's runs as a wait reads it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider.clients.cocktail import answers
+from airflow_provider.clients.listing import Listing
 
 
 class Glance(msgspec.Struct, frozen=True, rename="camel"):
@@ -20,37 +21,25 @@ class Glance(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Envelope(msgspec.Struct):
-    result: list[msgspec.Raw]
+    result: list[Glance]
     status: Any = None
 
 
-_LIST = msgspec.json.Decoder(_Envelope | list[msgspec.Raw])
-_GLANCE = msgspec.json.Decoder(Glance)
-
-
-class Runs:
-    """:param runs: the JSON of each."""
-
-    def __init__(self, runs: list[msgspec.Raw]) -> None:
-        self.glances: dict[str, Glance] = {}
-        self._runs: dict[str, msgspec.Raw] = {}
-        for run in runs:
-            glance = _GLANCE.decode(run)
-            run_seq = answers.number_text(glance.build_run_seq)
-            self.glances[run_seq] = glance
-            self._runs[run_seq] = run
-
-    def run(self, run_seq: str) -> Any:
-        """The whole of a run that is in the list."""
-        return json.loads(bytes(self._runs[run_seq]))
+_DECODER = msgspec.json.Decoder(_Envelope | list[Glance])
 
 
 def decode_runs(content: bytes) -> Any:
-    """:class:`Runs`, or for an answer that is no list (an error, for one) its JSON."""
+    """A :class:`Listing` by the runs' numbers, or for an answer that is none (an error, for one) its JSON."""
     try:
-        body = _LIST.decode(content)
-        if isinstance(body, _Envelope):
-            return json.loads(content) if str(body.status).lower() == "error" else Runs(body.result)
-        return Runs(body)
+        body = _DECODER.decode(content)
     except msgspec.ValidationError:
         return json.loads(content)
+    if not isinstance(body, _Envelope):
+        return Listing(content, body, _run_seq_of, lambda whole: whole)
+    if str(body.status).lower() == "error":
+        return json.loads(content)
+    return Listing(content, body.result, _run_seq_of, lambda whole: whole["result"])
+
+
+def _run_seq_of(glance: Glance) -> str:
+    return answers.number_text(glance.build_run_seq)

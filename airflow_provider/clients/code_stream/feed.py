@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ from airflow_provider.clients.base import concerns_one_execution
 from airflow_provider.clients.code_stream.calls import PAGE, Calls
 from airflow_provider.clients.code_stream.fields import Json, id_from_link
 from airflow_provider.exceptions import BadRequestError, ReleasePipelineError, ServerUnavailableError
+from airflow_provider.execution import Execution
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +50,17 @@ _PAGE = msgspec.json.Decoder(_Page)
 _GLANCE = msgspec.json.Decoder(Glance)
 
 
+Reader = Callable[[str, Glance, msgspec.Raw], Execution | None]
+"""Reads one row, by its id, glance and whole JSON, if more than its glance matters. Called page by page: the rows of a
+thousand executions at once would be megabytes."""
+
+
 @dataclass(slots=True)
 class Row:
-    """One row of the feed, and its whole JSON."""
+    """One row of the feed, and what its reader made of it."""
 
     glance: Glance
-    document: msgspec.Raw
+    execution: Execution | None
 
 
 @dataclass(slots=True)
@@ -87,7 +94,7 @@ class Feed:
         self._stood_still: tuple[int, float] | None = None
         self.known: int | None = None
 
-    def read(self, known: int | None, most_pages: int) -> Reading | None:
+    def read(self, known: int | None, most_pages: int, reader: Reader) -> Reading | None:
         """Read down to ``known``; ``None`` where the server has no such list.
 
         :param known: up to which time all changes are known; ``None`` to learn only where the feed stands.
@@ -96,7 +103,7 @@ class Feed:
             return None
         started = time.monotonic()
         try:
-            reading = self._read(known, most_pages)
+            reading = self._read(known, most_pages, reader)
         except ReleasePipelineError as error:
             # Some servers answer a field that they cannot order by with 500.
             is_refused = isinstance(error, ServerUnavailableError) and error.status == 500 and not self._is_proven
@@ -125,13 +132,13 @@ class Feed:
             log.warning("Code Stream: %s; executions are looked up in dearer ways", why)
         self.is_usable = False
 
-    def _read(self, known: int | None, most_pages: int) -> Reading | None:
+    def _read(self, known: int | None, most_pages: int, reader: Reader) -> Reading | None:
         reading = Reading()
         last_id = ""
         skip = 0
         for number in range(most_pages):
             top = PAGE if number else FIRST_PAGE
-            page = self._page(skip, top)
+            page = self._page(skip, top, reader)
             ids = [row_id for row_id, _ in page.rows]
             if number and last_id not in ids:
                 # Rows were deleted meanwhile: some may have moved up past this reading.
@@ -152,17 +159,17 @@ class Feed:
             skip += max(1, len(ids) - 1)
         return reading
 
-    def _page(self, skip: int, top: int) -> _FeedPage:
+    def _page(self, skip: int, top: int, reader: Reader) -> _FeedPage:
         query = {"$orderby": "_updateTimeInMicros desc", "$top": top, "$skip": skip}
         page: _Page = self._calls.answer("GET", "/executions", query, decode=_PAGE.decode).data
-        return _FeedPage(page)
+        return _FeedPage(page, reader)
 
 
 class _FeedPage:
-    def __init__(self, page: _Page) -> None:
+    def __init__(self, page: _Page, reader: Reader) -> None:
         documents = page.documents or {}
         links = documents if page.links is None else page.links
-        self.rows = [(id_from_link(link), _row(documents.get(link))) for link in links]
+        self.rows = [_row(id_from_link(link), documents.get(link), reader) for link in links]
         self._total = page.totalCount
 
     def is_last(self, skip: int, top: int) -> bool:
@@ -171,6 +178,8 @@ class _FeedPage:
         return skip + len(self.rows) >= self._total
 
 
-def _row(document: msgspec.Raw | None) -> Row | None:
-    glance = _GLANCE.decode(document) if document and bytes(document) != b"null" else None
-    return Row(glance, document) if glance and document else None
+def _row(row_id: str, document: msgspec.Raw | None, reader: Reader) -> tuple[str, Row | None]:
+    if not document or bytes(document) == b"null":
+        return row_id, None
+    glance = _GLANCE.decode(document)
+    return row_id, Row(glance, reader(row_id, glance, document))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from airflow_provider.clients.base import concerns_one_execution
 from airflow_provider.clients.code_stream.calls import Calls
@@ -26,15 +26,16 @@ class Lookup:
         """How many executions one request answers for."""
         return 1 if self._understands_filter is False else MOST_IDS
 
-    def documents(self, ids: Iterable[str]) -> dict[str, Json | ReleasePipelineError]:
-        """For each id the execution or its own error: what goes on from a list, what ended with all its details."""
-        wanted = list(dict.fromkeys(ids))
-        found: dict[str, Json | ReleasePipelineError] = {}
-        for start in range(0, len(wanted), MOST_IDS):
-            some = wanted[start : start + MOST_IDS]
+    def documents(self, ids: Sequence[str]) -> Iterator[tuple[str, Json | ReleasePipelineError]]:
+        """Each id with its execution or its own error: what goes on from a list, what ended with all its details.
+
+        Asks while it is iterated over: the documents of a thousand executions at once would be many megabytes.
+        """
+        for start in range(0, len(ids), MOST_IDS):
+            some = ids[start : start + MOST_IDS]
             listed = self._listed(some)
-            found |= {execution_id: listed.get(execution_id) or self._one(execution_id) for execution_id in some}
-        return found
+            for execution_id in some:
+                yield execution_id, listed.get(execution_id) or self._one(execution_id)
 
     def _one(self, execution_id: str) -> Json | ReleasePipelineError:
         try:

@@ -82,7 +82,19 @@ class Watch:
 
     def _read_feed(self, waits: Sequence[_Wait]) -> Reading | None:
         known = [wait.told.known for wait in waits if wait.told and wait.told.known is not None]
-        return self._feed.read(min(known, default=None), SOME_PAGES + len(waits) // self._lookup.at_once)
+        told: dict[str, list[Told | None]] = {}
+        for wait in waits:
+            told.setdefault(wait.ref["id"], []).append(wait.told)
+
+        def read_if_it_moved(row_id: str, glance: Glance, row: msgspec.Raw) -> Execution | None:
+            if all(each and each.glance == glance for each in told.get(row_id, ())):
+                return None
+            document = msgspec.json.decode(row)
+            # A list tells too little of those that ended.
+            return None if state_of(document).is_terminal else self._read(document)
+
+        most_pages = SOME_PAGES + len(waits) // self._lookup.at_once
+        return self._feed.read(min(known, default=None), most_pages, read_if_it_moved)
 
     def _take_from_feed(self, waits: Sequence[_Wait], reading: Reading) -> tuple[list[_Wait], list[_Wait]]:
         """Those of which the feed does not tell enough, and those that are as they were told."""
@@ -100,10 +112,9 @@ class Watch:
             if told and is_as_told:
                 told.known = reading.known
                 settled.append(wait)
-            elif row and not state_of(document := msgspec.json.decode(row.document)).is_terminal:
-                self._tell(wait, self._read(document), row.glance, reading.known)
+            elif row and row.execution:
+                self._tell(wait, row.execution, row.glance, reading.known)
             else:
-                # A list tells too little of those that ended.
                 unsettled.append(wait)
         return unsettled, settled
 
@@ -131,17 +142,21 @@ class Watch:
 
     def _ask(self, waits: Sequence[_Wait], known: int | None) -> dict[str, Glance]:
         """Look at some by their ids; returns what a row would have shown of those that are there."""
-        found = self._lookup.documents(wait.ref["id"] for wait in waits)
-        glances: dict[str, Glance] = {}
+        by_id: dict[str, list[_Wait]] = {}
         for wait in waits:
-            document = found[wait.ref["id"]]
+            by_id.setdefault(wait.ref["id"], []).append(wait)
+        glances: dict[str, Glance] = {}
+        for execution_id, document in self._lookup.documents(list(by_id)):
             if isinstance(document, ReleasePipelineError):
-                wait.seen = document
+                for wait in by_id[execution_id]:
+                    wait.seen = document
                 continue
-            glance = glances[wait.ref["id"]] = glance_of(document)
-            if wait.told:
-                wait.told.due = _next_sweep()
-            self._tell(wait, self._read(document), glance, known)
+            glance, execution = glance_of(document), self._read(document)
+            glances[execution_id] = glance
+            for wait in by_id[execution_id]:
+                if wait.told:
+                    wait.told.due = _next_sweep()
+                self._tell(wait, execution, glance, known)
         return glances
 
     def _tell(self, wait: _Wait, seen: Execution, glance: Glance, known: int | None) -> None:

@@ -6,8 +6,9 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from airflow_provider.clients.base import Intent, Observation, concerns_one_execution
 from airflow_provider.clients.memory import has_changed
@@ -25,7 +26,7 @@ from airflow_provider.clients.quay.executions import (
     state_of,
     tag_execution,
 )
-from airflow_provider.clients.quay.lists import Builds, Tags, Told, read_tags
+from airflow_provider.clients.quay.lists import Builds, Tags, Told, decode_builds, read_tags
 from airflow_provider.clients.quay.scans import ABSENT, SEVERITIES, Scan, findings_of
 from airflow_provider.clients.urls import host_of
 from airflow_provider.exceptions import (
@@ -152,16 +153,15 @@ class QuayClient(QuayApi):
         sharing: dict[tuple[str, str], list[int]] = {}
         for place, ref in enumerate(refs):
             sharing.setdefault((ref.get("kind", ""), ref.get("repository", "")), []).append(place)
-        lists: dict[tuple[str, str], Builds | Tags] = {}
+        lists: list[Builds | Tags | None] = [None] * len(refs)
         for (kind, repository), places in sharing.items():
-            if kind in (BUILD, TAG) and len({_key(refs[place]) for place in places}) > 1:
-                known = [before.known if (before := told[place]) else None for place in places]
-                if listed := self._listed(kind, repository, known):
-                    lists[kind, repository] = listed
+            if kind in (BUILD, TAG) and any(refs[place] != refs[places[0]] for place in places):
+                listed = self._listed(kind, repository, [told[place] for place in places])
+                for place in places:
+                    lists[place] = listed
         asked: dict[tuple[tuple[str, str], ...], Observation] = {}
         seen: list[Observation | None] = []
-        for ref, before in zip(refs, told, strict=True):
-            listed = lists.get((ref.get("kind", ""), ref.get("repository", "")))
+        for ref, before, listed in zip(refs, told, lists, strict=True):
             if before and listed and listed.is_unchanged(ref, before):
                 seen.append(None)
                 continue
@@ -367,15 +367,14 @@ class QuayClient(QuayApi):
 
     # --- inside: lists
 
-    def _listed(self, kind: str, repository: str, known: Sequence[int | None]) -> Builds | Tags | None:
-        """:param known: for each wait, up to which time it knows of all changes, if it knows any."""
+    def _listed(self, kind: str, repository: str, told: Sequence[Told | None]) -> Builds | Tags | None:
         try:
             if kind == BUILD:
-                return Builds(self.list_builds(repository, limit=_LISTED))
+                return self._listed_builds(repository)
             now = time.monotonic()
             is_due = now - (self._read_whole.get(repository) or -math.inf) > _WHOLE_EVERY
             pages = self._tag_pages(repository, only_active=True)
-            listed = read_tags(pages, [None] * len(known) if is_due else known)
+            listed = read_tags(pages, [before.known if before and not is_due else None for before in told])
             if is_due:
                 self._read_whole.put(repository, now)
             return listed
@@ -384,6 +383,13 @@ class QuayClient(QuayApi):
                 raise
             return None
 
+    def _listed_builds(self, repository: str) -> Builds:
+        path = self._repository_path("/build/", repository)
+        answer = self.transport.get(path, {"limit": _LISTED}, decode=decode_builds)
+        if not isinstance(answer, Builds):
+            raise self._unexpected(path, "the answer has no list 'builds' of objects")
+        return answer
+
     def _from_list(self, ref: ExecutionRef, listed: Builds | Tags) -> Observation | None:
         if isinstance(listed, Tags):
             tag = listed.tags.get(ref["tag"])
@@ -391,7 +397,7 @@ class QuayClient(QuayApi):
                 return self._tag_execution(tag, self._with_exact_digest(ref)) if tag or listed.complete else None
             except BadRequestError as error:
                 return error
-        build = listed.builds.get(ref["id"])
+        build = listed.item(ref["id"])
         return self._ended_execution(build, ref) if build and build.get("phase") != "expired" else None
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import msgspec
+
+from airflow_provider.clients.listing import Listing
 from airflow_provider.clients.quay.executions import Json
 from airflow_provider.execution import Execution, ExecutionRef
 
@@ -21,17 +26,38 @@ class Told:
     known: int | None = None
 
 
-class Builds:
+class Glance(msgspec.Struct):
+    """What of a listed build changes when it moves on."""
+
+    id: Any = None
+    phase: Any = None
+    error: Any = None
+
+
+class _Answer(msgspec.Struct):
+    builds: list[Glance]
+
+
+_DECODER = msgspec.json.Decoder(_Answer)
+
+
+class Builds(Listing[Glance]):
     """The newest builds of a repository."""
 
-    def __init__(self, builds: Iterable[Json]) -> None:
-        self.builds = {str(build.get("id")): build for build in builds}
-
     def is_unchanged(self, ref: ExecutionRef, told: Told) -> bool:
-        build = self.builds.get(ref["id"])
-        if build is None or str(build.get("phase") or "") != told.execution.status:
+        glance = self.glance(ref["id"])
+        if glance is None or str(glance.phase or "") != told.execution.status:
             return False
-        return (build.get("error") or None) == told.execution.message
+        return (glance.error or None) == told.execution.message
+
+
+def decode_builds(content: bytes) -> Any:
+    """:class:`Builds`, or for an answer that is none its JSON."""
+    try:
+        glances = _DECODER.decode(content).builds
+    except msgspec.ValidationError:
+        return json.loads(content)
+    return Builds(content, glances, lambda glance: str(glance.id), lambda whole: whole["builds"])
 
 
 @dataclass(slots=True)

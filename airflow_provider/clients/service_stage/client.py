@@ -9,17 +9,20 @@ import functools
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from msgspec.structs import replace
+
 from airflow_provider.clients.base import Intent, Observation, concerns_one_execution
+from airflow_provider.clients.listing import Listing
 from airflow_provider.clients.memory import Recent, has_changed
 from airflow_provider.clients.service_stage.actions import action_body
 from airflow_provider.clients.service_stage.calls import ReleaseTaskCalls
 from airflow_provider.clients.service_stage.credentials import HuaweiCredentials
 from airflow_provider.clients.service_stage.errors import read_huawei_error
-from airflow_provider.clients.service_stage.listing import Glance, Listing, decode
+from airflow_provider.clients.service_stage.listing import Glance, decode_tasks
 from airflow_provider.clients.service_stage.states import (
     ALLOWED_WHEN,
     IN_PROGRESS,
@@ -244,7 +247,7 @@ class ServiceStageClient(ReleaseTaskCalls):
         now = time.monotonic()
         observations: list[Observation | None] = []
         for ref, told in zip(refs, self._receipts.values_of(refs), strict=True):
-            glance = listing.glances.get(ref.get("pipeline_id", "")) if listing else None
+            glance = listing.glance(ref.get("pipeline_id", "")) if listing else None
             if told and glance == told.glance and now < told.due:
                 observations.append(None)
                 continue
@@ -258,8 +261,8 @@ class ServiceStageClient(ReleaseTaskCalls):
                 observations.append(error)
         return observations
 
-    def _listing(self) -> Listing:
-        answer = self.transport.request("GET", self._path(""), headers=self._headers(), decode=decode).data
+    def _listing(self) -> Listing[Glance]:
+        answer = self.transport.request("GET", self._path(""), headers=self._headers(), decode=decode_tasks).data
         if not isinstance(answer, Listing):
             raise self._unexpected("a list of pipelines", answer)
         return answer

@@ -1,12 +1,13 @@
-"""The list of release tasks as a wait reads it: only what tells that something has moved, the rest where it has."""
+"""The list of release tasks as a wait reads it."""
 
 from __future__ import annotations
 
-import functools
 import json
 from typing import Any
 
 import msgspec
+
+from airflow_provider.clients.listing import Listing
 
 
 class Glance(msgspec.Struct, frozen=True):
@@ -33,28 +34,16 @@ class _Wrapped(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_Wrapped | list[Glance])
 
 
-class Listing:
-    """:param content: the body of the list."""
-
-    def __init__(self, content: bytes, glances: list[Glance]) -> None:
-        self._content = content
-        self.glances = {str(glance.id): glance for glance in glances}
-
-    def item(self, pipeline_id: str) -> dict[str, Any] | None:
-        """The whole list item of a release task."""
-        return self._items.get(pipeline_id)
-
-    @functools.cached_property
-    def _items(self) -> dict[str, dict[str, Any]]:
-        body = json.loads(self._content)
-        items = body["pipelines"] if isinstance(body, dict) else body
-        return {str(item.get("id")): item for item in items}
-
-
-def decode(content: bytes) -> Any:
-    """A :class:`Listing`, or for an answer that is none (an error, for one) its JSON."""
+def decode_tasks(content: bytes) -> Any:
+    """A :class:`Listing` by the tasks' ids, or for an answer that is none (an error, for one) its JSON."""
     try:
         body = _DECODER.decode(content)
     except msgspec.ValidationError:
         return json.loads(content)
-    return Listing(content, body.pipelines if isinstance(body, _Wrapped) else body)
+    if isinstance(body, _Wrapped):
+        return Listing(content, body.pipelines, _id_of, lambda whole: whole["pipelines"])
+    return Listing(content, body, _id_of, lambda whole: whole)
+
+
+def _id_of(glance: Glance) -> str:
+    return str(glance.id)

@@ -1,0 +1,43 @@
+"""A list as waits read it: of each item only what tells that it has moved, the whole of it where it has. No I/O."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+Glance = TypeVar("Glance")
+
+
+class Listing(Generic[Glance]):
+    """:param content: the body of the answer.
+    :param glances: what tells of each item that it has moved, in the body's order.
+    :param id_of: the id that a glance shows.
+    :param items: the items in a decoded body.
+    """
+
+    def __init__(
+        self,
+        content: bytes,
+        glances: Sequence[Glance],
+        id_of: Callable[[Glance], str],
+        items: Callable[[Any], list[Any]],
+    ) -> None:
+        self._content, self._glances, self._read_items = content, glances, items
+        self._places = {id_of(glance): place for place, glance in enumerate(glances)}
+
+    def glance(self, item_id: str) -> Glance | None:
+        """``None`` for one that is not in the list."""
+        place = self._places.get(item_id)
+        return None if place is None else self._glances[place]
+
+    def item(self, item_id: str) -> Any:
+        """The whole item; ``None`` for one that is not in the list."""
+        place = self._places.get(item_id)
+        return None if place is None else self._items[place]
+
+    @functools.cached_property
+    def _items(self) -> list[Any]:
+        return self._read_items(msgspec.json.decode(self._content))
