@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import time
+import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,9 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.hooks.code_stream import CodeStreamHook
+from airflow_provider.triggers import poller
+from airflow_provider.waiting import Wait
 from bench.certificates import Certificates, make_certificates
 from bench.contenders import OURS, Contender, Endpoint, connection_json
 from bench.stub.control import Counts, Stub
@@ -41,6 +45,12 @@ def stub(running_stub: Stub) -> Stub:
     return running_stub
 
 
+def define(stub: Stub, bundle: Path, contender: Contender, connection: int) -> None:
+    """Make the connection with this number known to Airflow."""
+    fields = connection_json(contender, Endpoint(stub.port, str(bundle)), connection)
+    os.environ[f"AIRFLOW_CONN_{contender.conn_id(connection).upper()}"] = json.dumps(fields)
+
+
 @asynccontextmanager
 async def waits(
     stub: Stub, bundle: Path, contender: Contender, *, connections: int = 1
@@ -49,8 +59,7 @@ async def waits(
     tasks = []
     for connection in range(connections):
         stub.begin(contender.system, str(connection), WAITS, contender.lists)
-        fields = connection_json(contender, Endpoint(stub.port, str(bundle)), connection)
-        os.environ[f"AIRFLOW_CONN_{contender.conn_id(connection).upper()}"] = json.dumps(fields)
+        define(stub, bundle, contender, connection)
         for index in range(WAITS):
             path, arguments = contender.trigger(index, connection, INTERVAL, WAITS)
             module, _, name = path.rpartition(".")
@@ -111,6 +120,49 @@ def test_the_end_of_an_execution_costs_a_few_requests_and_reaches_its_own_wait_o
             assert asked <= 3 * len(ending)
 
     asyncio.run(scenario())
+
+
+@SYSTEMS
+def test_the_loop_gets_its_turns_while_many_waits_are_told(
+    stub: Stub, certificates: Certificates, contender: Contender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, saw = 0, Wait.saw
+
+    def count_and_see(wait: Wait, *seen: Any) -> Any:
+        nonlocal told
+        told += 1
+        return saw(wait, *seen)
+
+    async def scenario() -> int:
+        longest = 0
+        async with waits(stub, certificates.bundle, contender):
+            while told < WAITS:
+                before = told
+                await asyncio.sleep(0)
+                longest = max(longest, told - before)
+        return longest
+
+    monkeypatch.setattr(Wait, "saw", count_and_see)
+    assert asyncio.run(scenario()) <= poller.TOLD_AT_ONCE
+
+
+def test_the_first_look_at_many_keeps_few_documents_at_a_time(stub: Stub, certificates: Certificates) -> None:
+    count = 1000
+    contender = next(each for each in OURS if each.name == "code_stream")
+    stub.begin(contender.system, "0", count, contender.lists)
+    define(stub, certificates.bundle, contender, 0)
+    refs = [contender.trigger(index, 0, INTERVAL, count)[1]["ref"] for index in range(count)]
+    with CodeStreamHook(contender.conn_id(0)).get_conn() as client:
+        client.fetch(refs[:2])  # logs in
+        tracemalloc.start()
+        try:
+            seen = client.fetch(refs[2:])
+            kept, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert {each.status for each in seen} == {"RUNNING"}
+    # Bytes: all documents at once take 14 kB each.
+    assert peak - kept < 3_000 * count
 
 
 def test_each_connection_has_lists_and_a_login_of_its_own(stub: Stub, certificates: Certificates) -> None:
