@@ -26,15 +26,11 @@ ENDED_BY_A_PERSON = frozenset({"failed", "success", "restarting", "skipped", "re
 
 
 def cancel_surely(client: ReleaseClient, ref: ExecutionRef, reason: str, seconds: float) -> None:
-    """Cancel unless it is over already; goes on trying for some seconds while the system does not answer.
+    """Cancel unless it is over or ending already; goes on trying for some seconds while the system does not answer.
 
     :raises ReleasePipelineError: it could not be canceled.
     """
     import tenacity
-
-    def cancel() -> None:
-        if not client.look(ref).state.is_terminal:
-            client.cancel(ref, reason)
 
     tenacity.Retrying(
         stop=tenacity.stop_after_delay(seconds),
@@ -43,7 +39,7 @@ def cancel_surely(client: ReleaseClient, ref: ExecutionRef, reason: str, seconds
             lambda error: getattr(error, "effect", None) in (Effect.NONE, Effect.UNKNOWN)
         ),
         reraise=True,
-    )(cancel)
+    )(client.cancel, ref, reason)
 
 
 def task_state(dag_id: str, task_id: str, run_id: str, map_index: int) -> str | None:

@@ -89,7 +89,7 @@ class ReleaseClient(ABC):
 
     @abstractmethod
     def cancel(self, ref: ExecutionRef, reason: str) -> None:
-        """Ask the system, once, to end exactly this execution; returns when it was accepted or is over already."""
+        """Ask the system, once, to end exactly this execution; asks nothing where it is over or ending already."""
 
     @abstractmethod
     def find_started(self, intent: Intent) -> Execution | None:

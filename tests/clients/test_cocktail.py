@@ -163,12 +163,21 @@ def test_a_failure_after_an_earlier_canceled_run_is_still_a_failure(stand: Stand
     assert ended(client, client.run_build(BROKEN, tag_name="2")).state is ExecutionState.FAILED
 
 
-@pytest.mark.parametrize("korean", [False, True])
-def test_canceling_what_is_over_is_fine(stand: Stand, client: CocktailClient, korean: bool) -> None:
+def test_what_is_over_is_not_canceled(stand: Stand, client: CocktailClient) -> None:
     run = ended(client, client.run_build(SHOP, tag_name="1"))
+    client.cancel(run.ref, "")
+    assert stand.requests("PUT") == []
+
+
+@pytest.mark.parametrize("korean", [False, True])
+def test_a_cancel_that_comes_just_too_late_is_fine(stand: Stand, client: CocktailClient, korean: bool) -> None:
+    stand.control("reset", speed=20)
     stand.switch(korean_messages=korean)
+    stand.control("faults", system="cocktail", fault="latency", seconds=1.0, method="PUT")
+    run = client.run_build(SHOP, tag_name="1")
     client.cancel(run.ref, "")
     assert client.look(run.ref).state is ExecutionState.SUCCEEDED
+    assert len(stand.requests("PUT")) == 1
 
 
 def test_a_done_that_wins_against_the_cancel_is_a_success(stand: Stand, client: CocktailClient) -> None:
@@ -527,7 +536,7 @@ def test_paths_of_the_connection_are_used_and_may_be_switched_off(scripted: Scri
     client.list_build_runs(12)
     assert [each.target for each in scripted.requests] == ["/open/v2/runs/7", "/open/v2/builds/12/runs"]
     with pytest.raises(ConnectionConfigError, match="'cancel' is not published"):
-        client.cancel(ref(), "")
+        client.cancel_run(7)
     with pytest.raises(ConnectionConfigError, match="'log' is not published"):
         client.get_build_run_log(7)
 

@@ -248,15 +248,19 @@ class CocktailClient(CocktailCatalog):
             return [], offset
 
     def cancel(self, ref: ExecutionRef, reason: str) -> None:
-        run_seq = self._run_seq(ref)
+        if self._is_over(ref):
+            return
         try:
-            self.cancel_run(run_seq)
+            self.cancel_run(self._run_seq(ref))
         except ReleasePipelineError as error:
             if error.effect is not Effect.REFUSED or is_path_missing(error):
                 raise
             # "Not running" has no known code, and its text may be Korean: only the run itself tells.
-            if not state_of(self._find_run(run_seq, ref.get("build_seq", ""))).is_terminal:
+            if not self._is_over(ref):
                 raise
+
+    def _is_over(self, ref: ExecutionRef) -> bool:
+        return self.look(ref).state.is_terminal
 
     def find_started(self, intent: Intent) -> Execution | None:
         if intent["kind"] != KIND:
