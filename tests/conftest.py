@@ -1,4 +1,4 @@
-"""Airflow's home for all tests, set before anything imports Airflow; and one sandbox, emptied before each test."""
+"""Airflow's home for all tests, set before anything imports Airflow; one sandbox and one stub, emptied each time."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from bench.certificates import Certificates
+    from bench.stub.control import Stub
     from tests.systems import Systems
 
 _home = Path(tempfile.mkdtemp(prefix="airflow-tests-"))
@@ -60,3 +62,25 @@ def systems(running: Systems, monkeypatch: pytest.MonkeyPatch) -> Systems:
     running.connect()
     running.reset(SPEED)
     return running
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    from bench.certificates import make_certificates
+
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def running_stub(certificates: Certificates) -> Iterator[Stub]:
+    from bench.stub.control import Stub
+
+    with Stub(certificates.server) as stub:
+        yield stub
+
+
+@pytest.fixture
+def stub(running_stub: Stub) -> Stub:
+    """The bench's vendors, over TLS, with nothing to tell yet."""
+    running_stub.clear()
+    return running_stub

@@ -14,10 +14,15 @@ if TYPE_CHECKING:
 KEY = "release_start"
 
 
+def generation_of(context: Context) -> int:
+    """The same over automatic retries, another one after a person cleared the task."""
+    return int(context["ti"].max_tries)
+
+
 class StartRecord:
     """One start.
 
-    :param generation: ``max_tries`` of the task instance: the same over automatic retries, another one after a clear.
+    :param generation: see :func:`generation_of`.
     :param intent: what recognises the execution of this start; written before the start.
     :param started: epoch seconds; deadlines count from here, over retries and deferrals.
     :param ref: the execution, once it is known.
@@ -48,13 +53,13 @@ class StartRecord:
     def load(cls, context: Context) -> Self | None:
         """The record of this generation, if there is one."""
         last = cls._last(context)
-        return last if last and last.generation == context["ti"].max_tries else None
+        return last if last and last.generation == generation_of(context) else None
 
     @classmethod
     def before_clear(cls, context: Context) -> Self | None:
         """The record of the generation before, if a clear has begun a new one that has not started anything yet."""
         last = cls._last(context)
-        return last if last and last.generation != context["ti"].max_tries else None
+        return last if last and last.generation != generation_of(context) else None
 
     @classmethod
     def _last(cls, context: Context) -> Self | None:
@@ -64,7 +69,7 @@ class StartRecord:
     @classmethod
     def begin(cls, context: Context, intent: Mapping[str, Any]) -> Self:
         """Write down what is about to be started."""
-        record = cls(generation=context["ti"].max_tries, intent=intent, started=time.time())
+        record = cls(generation=generation_of(context), intent=intent, started=time.time())
         record.save(context)
         return record
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import requests
 
-from bench.certificates import Certificates, make_certificates
+from bench.certificates import Certificates
 from bench.contenders import BY_NAME, Endpoint, connection_json
 from bench.stub.control import Stub
 from bench.stub.systems import Cocktail, CodeStream, Quay, ServiceStage
@@ -43,17 +43,6 @@ SINGLE: dict[str, tuple[str, Callable[[Any], Any], Any, Any]] = {
         "complete",
     ),
 }
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return make_certificates(tmp_path_factory.mktemp("certificates"))
-
-
-@pytest.fixture(scope="module")
-def stub(certificates: Certificates) -> Iterator[Stub]:
-    with Stub(certificates.server) as stub:
-        yield stub
 
 
 @pytest.mark.parametrize("system", SINGLE)

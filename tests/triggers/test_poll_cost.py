@@ -8,7 +8,7 @@ import json
 import os
 import time
 import tracemalloc
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import pytest
 from airflow_provider.hooks.code_stream import CodeStreamHook
 from airflow_provider.triggers import poller
 from airflow_provider.waiting import Wait
-from bench.certificates import Certificates, make_certificates
+from bench.certificates import Certificates
 from bench.contenders import OURS, Contender, Endpoint, connection_json
 from bench.stub.control import Counts, Stub
 
@@ -26,23 +26,6 @@ WAITS = 200
 CONNECTIONS = 3
 INTERVAL = 1.0
 SYSTEMS = pytest.mark.parametrize("contender", OURS, ids=[each.name for each in OURS])
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return make_certificates(tmp_path_factory.mktemp("certificates"))
-
-
-@pytest.fixture(scope="module")
-def running_stub(certificates: Certificates) -> Iterator[Stub]:
-    with Stub(certificates.server) as stub:
-        yield stub
-
-
-@pytest.fixture
-def stub(running_stub: Stub) -> Stub:
-    running_stub.clear()
-    return running_stub
 
 
 def define(stub: Stub, bundle: Path, contender: Contender, connection: int) -> None:
