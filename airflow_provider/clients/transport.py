@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import cookiejar
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypedDict
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -114,6 +114,16 @@ ErrorReader = Callable[[Answer], VendorError | None]
 """Reads a vendor's error out of an answer of any status; ``None`` means that the answer is a good one."""
 
 
+class TransportOptions(TypedDict, total=False):
+    """What every client passes on to its :class:`Transport`."""
+
+    timeout: float
+    verify: bool | str
+    max_connections: int
+    attempts: int
+    on_secret: Callable[[str], None] | None
+
+
 class Transport:
     """Sends the requests of one client. Safe to use from several threads; does no I/O before its first request.
 
@@ -148,7 +158,7 @@ class Transport:
         self.redact = Redactor(on_secret)
         self._timeout = timeout
         self._verify = verify
-        self._attempts = attempts
+        self.attempts = attempts
         self._read_error = read_error
         self._environment: dict[tuple[str, ...], Mapping[str, Any]] = {}
         self._session = requests.Session()
@@ -204,7 +214,7 @@ class Transport:
         request = requests.Request(method, url, headers=all_headers, data=data, auth=auth or self.auth)
         repeatable = method in READS if safe_to_repeat is None else safe_to_repeat
         retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(attempts or self._attempts),
+            stop=tenacity.stop_after_attempt(attempts or self.attempts),
             wait=retries.pause,
             retry=tenacity.retry_if_exception(retries.may_repeat_read if repeatable else retries.may_repeat_write),
             reraise=True,

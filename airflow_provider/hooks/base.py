@@ -11,7 +11,7 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from airflow_provider.clients.base import ReleaseClient
-from airflow_provider.clients.transport import ATTEMPTS
+from airflow_provider.clients.transport import ATTEMPTS, TransportOptions
 from airflow_provider.exceptions import Call, ConnectionConfigError, NotFoundError, ReleasePipelineError
 from airflow_provider.hooks.connection_fields import ConnectionFields, Extras
 
@@ -83,14 +83,14 @@ class ReleaseHook(BaseHook, Generic[ClientT]):
 
         try:
             fields = ConnectionFields(connection, cls.system, cls.extras_class)
-            common = {
+            options: TransportOptions = {
                 "timeout": fields.extras.request_timeout,
                 "verify": fields.extras.verify,
                 "max_connections": fields.extras.max_connections,
                 "attempts": attempts,
                 "on_secret": mask,
             }
-            client = cls.build_client(fields, common)
+            client = cls.build_client(fields, options)
         except ConnectionConfigError as error:
             summary = f"connection {connection.conn_id!r}: {error.summary}"
             raise ConnectionConfigError(summary, call=error.call) from None
@@ -100,10 +100,10 @@ class ReleaseHook(BaseHook, Generic[ClientT]):
 
     @classmethod
     @abstractmethod
-    def build_client(cls, fields: ConnectionFields, common: dict[str, Any]) -> ClientT:
+    def build_client(cls, fields: ConnectionFields, options: TransportOptions) -> ClientT:
         """Say what the fields mean.
 
-        :param common: arguments that every client takes.
+        :param options: what every client passes on to its transport.
         """
 
     def test_connection(self) -> tuple[bool, str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from airflow_provider.clients.cocktail import CocktailClient
+from airflow_provider.clients.transport import TransportOptions
 from airflow_provider.hooks.base import ReleaseHook
 from airflow_provider.hooks.connection_fields import (
     ConnectionFields,
@@ -69,7 +70,7 @@ class CocktailHook(ReleaseHook[CocktailClient]):
         super().__init__(cocktail_conn_id)
 
     @classmethod
-    def build_client(cls, fields: ConnectionFields, common: dict[str, Any]) -> CocktailClient:
+    def build_client(cls, fields: ConnectionFields, options: TransportOptions) -> CocktailClient:
         extras: CocktailExtras = fields.extras
         if extras.auth_header.lower() in (name.lower() for name in extras.headers):
             raise fields.error("extra `headers`", f"holds {extras.auth_header}, which carries the token already")
@@ -84,5 +85,5 @@ class CocktailHook(ReleaseHook[CocktailClient]):
             paths=extras.paths,
             headers=extras.headers,
             ui_url=extras.ui_url,
-            **common,
+            **options,
         )

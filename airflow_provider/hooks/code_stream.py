@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator
 
 from airflow_provider.clients.code_stream import CodeStreamClient
+from airflow_provider.clients.transport import TransportOptions
 from airflow_provider.hooks.base import ReleaseHook
 from airflow_provider.hooks.connection_fields import ConnectionFields, Extras, Url, UrlPath, check_template
 
@@ -43,7 +44,7 @@ class CodeStreamHook(ReleaseHook[CodeStreamClient]):
         super().__init__(code_stream_conn_id)
 
     @classmethod
-    def build_client(cls, fields: ConnectionFields, common: dict[str, Any]) -> CodeStreamClient:
+    def build_client(cls, fields: ConnectionFields, options: TransportOptions) -> CodeStreamClient:
         extras: CodeStreamExtras = fields.extras
         if extras.refresh_token and (fields.login or fields.password):
             raise fields.error("extra `refresh_token`", "contradicts login and password: give one or the other")
@@ -64,5 +65,5 @@ class CodeStreamHook(ReleaseHook[CodeStreamClient]):
             api_version=extras.api_version,
             token_url=extras.token_url,
             ui_url=extras.ui_url,
-            **common,
+            **options,
         )

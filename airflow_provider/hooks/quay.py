@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from airflow_provider.clients.quay import QuayClient
+from airflow_provider.clients.transport import TransportOptions
 from airflow_provider.hooks.base import ReleaseHook
 from airflow_provider.hooks.connection_fields import ConnectionFields, Extras, UrlPath
 
@@ -32,11 +31,11 @@ class QuayHook(ReleaseHook[QuayClient]):
         super().__init__(quay_conn_id)
 
     @classmethod
-    def build_client(cls, fields: ConnectionFields, common: dict[str, Any]) -> QuayClient:
+    def build_client(cls, fields: ConnectionFields, options: TransportOptions) -> QuayClient:
         extras: QuayExtras = fields.extras
         return QuayClient(
             str(fields.base_url()),
             token=fields.require_for_header("password", fields.password, "the OAuth application token"),
             api_prefix=extras.api_prefix,
-            **common,
+            **options,
         )

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from airflow_provider.clients.service_stage import ServiceStageClient
+from airflow_provider.clients.transport import TransportOptions
 from airflow_provider.hooks.base import ReleaseHook
 from airflow_provider.hooks.connection_fields import ConnectionFields, Extras, Url, check_template
 
@@ -44,7 +45,7 @@ class ServiceStageHook(ReleaseHook[ServiceStageClient]):
         super().__init__(service_stage_conn_id)
 
     @classmethod
-    def build_client(cls, fields: ConnectionFields, common: dict[str, Any]) -> ServiceStageClient:
+    def build_client(cls, fields: ConnectionFields, options: TransportOptions) -> ServiceStageClient:
         extras: ServiceStageExtras = fields.extras
         base_url = fields.base_url(required=False)
         uses_token = extras.auth == "token"
@@ -77,5 +78,5 @@ class ServiceStageHook(ReleaseHook[ServiceStageClient]):
             iam_url=extras.iam_url,
             ui_url=extras.ui_url,
             **credentials,
-            **common,
+            **options,
         )

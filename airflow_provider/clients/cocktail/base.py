@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 from urllib.parse import quote
 
 from airflow_provider.clients.auth import HeaderAuth
@@ -18,7 +18,7 @@ from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.cocktail import answers
 from airflow_provider.clients.cocktail.executions import SYSTEM, Json
 from airflow_provider.clients.cocktail.paths import Paths
-from airflow_provider.clients.transport import ATTEMPTS, Decoder, Transport
+from airflow_provider.clients.transport import Decoder, Transport, TransportOptions
 from airflow_provider.clients.urls import Params, host_of
 from airflow_provider.exceptions import (
     AuthenticationError,
@@ -54,11 +54,7 @@ class CocktailBase(ReleaseClient):
         paths: Mapping[str, str | None] | None = None,
         headers: Mapping[str, str] | None = None,
         ui_url: str | None = None,
-        timeout: float = 30.0,
-        verify: bool | str = True,
-        max_connections: int = 8,
-        attempts: int = ATTEMPTS,
-        on_secret: Callable[[str], None] | None = None,
+        **options: Unpack[TransportOptions],
     ) -> None:
         if not token:
             raise ConnectionConfigError("the API token (password) is missing", call=Call(system=SYSTEM))
@@ -66,13 +62,9 @@ class CocktailBase(ReleaseClient):
             Transport(
                 self.system,
                 base_url,
-                timeout=timeout,
-                verify=verify,
-                max_connections=max_connections,
-                attempts=attempts,
                 headers=headers,
                 read_error=answers.read_error,
-                on_secret=on_secret,
+                **options,
             )
         )
         self.transport.redact.add(token)

@@ -64,6 +64,8 @@ class CocktailClient(CocktailCatalog):
         ``{build_run_seq}``; ``None`` or "" says that the installation does not publish that one.
     :param headers: sent with every request.
     :param ui_url: of a build run's page, with ``{base}``, ``{build_seq}`` and ``{id}``; default: none is known.
+    :param options: ``timeout``, ``verify``, ``max_connections``, ``attempts`` and ``on_secret`` of its
+        :class:`~airflow_provider.clients.transport.Transport`.
     :raises ConnectionConfigError: one of these values cannot be used.
     """
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.code_stream.calls import PAGE, Calls, equal, read_error
@@ -22,7 +22,7 @@ from airflow_provider.clients.code_stream.resources import (
     Pipelines,
     Resource,
 )
-from airflow_provider.clients.transport import ATTEMPTS, Transport
+from airflow_provider.clients.transport import Transport, TransportOptions
 from airflow_provider.clients.urls import path
 from airflow_provider.exceptions import (
     BadRequestError,
@@ -54,6 +54,8 @@ class CodeStreamApi(ReleaseClient):
     :param refresh_token: instead: an API token; with ``token_url`` one of the SaaS token service.
     :param api_prefix: ``/codestream/api`` or its older alias ``/pipeline/api``.
     :param ui_url: of an execution's page, with ``{base}`` and ``{id}``.
+    :param options: ``timeout``, ``verify``, ``max_connections``, ``attempts`` and ``on_secret`` of its
+        :class:`~airflow_provider.clients.transport.Transport`.
     :raises ConnectionConfigError: the credentials are incomplete or contradict each other.
     """
 
@@ -76,22 +78,14 @@ class CodeStreamApi(ReleaseClient):
         api_version: str = "2019-10-17",
         token_url: str | None = None,
         ui_url: str | None = None,
-        timeout: float = 30.0,
-        verify: bool | str = True,
-        max_connections: int = 8,
-        attempts: int = ATTEMPTS,
-        on_secret: Callable[[str], None] | None = None,
+        **options: Unpack[TransportOptions],
     ) -> None:
         _check_credentials(username, password, domain, refresh_token, token_url)
         transport = Transport(
             self.system,
             base_url,
-            timeout=timeout,
-            verify=verify,
-            max_connections=max_connections,
-            attempts=attempts,
             read_error=read_error,
-            on_secret=on_secret,
+            **options,
         )
         super().__init__(transport)
         if token_url:

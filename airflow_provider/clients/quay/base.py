@@ -7,8 +7,7 @@ path whose parts were not checked.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Unpack
 from urllib.parse import urlsplit
 
 from airflow_provider.clients import urls
@@ -17,7 +16,7 @@ from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.memory import Recent
 from airflow_provider.clients.quay.answers import read_error
 from airflow_provider.clients.quay.executions import SYSTEM, Json
-from airflow_provider.clients.transport import ATTEMPTS, Transport
+from airflow_provider.clients.transport import Transport, TransportOptions
 from airflow_provider.clients.urls import Params
 from airflow_provider.exceptions import Call, ConnectionConfigError, Effect, UnexpectedResponseError
 
@@ -39,11 +38,7 @@ class QuayBase(ReleaseClient):
         *,
         token: str,
         api_prefix: str = "/api/v1",
-        timeout: float = 30.0,
-        verify: bool | str = True,
-        max_connections: int = 8,
-        attempts: int = ATTEMPTS,
-        on_secret: Callable[[str], None] | None = None,
+        **options: Unpack[TransportOptions],
     ) -> None:
         if not token:
             raise ConnectionConfigError("the OAuth application token (password) is missing", call=Call(system=SYSTEM))
@@ -51,12 +46,8 @@ class QuayBase(ReleaseClient):
             Transport(
                 self.system,
                 base_url,
-                timeout=timeout,
-                verify=verify,
-                max_connections=max_connections,
-                attempts=attempts,
                 read_error=read_error,
-                on_secret=on_secret,
+                **options,
             )
         )
         self.transport.redact.add(token)

@@ -57,6 +57,8 @@ class QuayClient(QuayApi):
     :param token: an OAuth application token; ``repo:admin`` for notifications, ``repo:write`` for builds and tags,
         ``repo:read`` for the rest.
     :param api_prefix: in front of every path.
+    :param options: ``timeout``, ``verify``, ``max_connections``, ``attempts`` and ``on_secret`` of its
+        :class:`~airflow_provider.clients.transport.Transport`.
     """
 
     def start_build(

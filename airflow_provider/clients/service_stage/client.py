@@ -8,9 +8,9 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 from urllib.parse import urlsplit
 
 from msgspec.structs import replace
@@ -37,7 +37,7 @@ from airflow_provider.clients.service_stage.states import (
     text_of,
     triggered_at,
 )
-from airflow_provider.clients.transport import ATTEMPTS, Transport
+from airflow_provider.clients.transport import Transport, TransportOptions
 from airflow_provider.clients.urls import page
 from airflow_provider.exceptions import (
     Call,
@@ -76,11 +76,8 @@ class ServiceStageClient(ReleaseTaskCalls):
     :param access_key: AK, with ``secret_key`` and, for temporary keys, ``security_token``.
     :param username: IAM user, with ``password`` and ``domain_name`` (the account); instead of an access key.
     :param ui_url: of an execution's page, with ``{base}``, ``{pipeline_id}`` and ``{id}``; default: none is known.
-    :param timeout: seconds for one attempt.
-    :param verify: ``True``, ``False`` or the path of a CA bundle.
-    :param max_connections: connections at once.
-    :param attempts: tries for one call.
-    :param on_secret: told every secret, those obtained at run time too.
+    :param options: ``timeout``, ``verify``, ``max_connections``, ``attempts`` and ``on_secret`` of its
+        :class:`~airflow_provider.clients.transport.Transport`.
     :raises ConnectionConfigError: a value is missing or contradicts another one.
 
     https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0244.html
@@ -100,11 +97,7 @@ class ServiceStageClient(ReleaseTaskCalls):
         password: str | None = None,
         domain_name: str | None = None,
         ui_url: str | None = None,
-        timeout: float = 30.0,
-        verify: bool | str = True,
-        max_connections: int = 8,
-        attempts: int = ATTEMPTS,
-        on_secret: Callable[[str], None] | None = None,
+        **options: Unpack[TransportOptions],
     ) -> None:
         credentials = HuaweiCredentials(
             region=region,
@@ -121,15 +114,11 @@ class ServiceStageClient(ReleaseTaskCalls):
         transport = Transport(
             self.system,
             base_url or credentials.endpoint("servicestage", "host"),
-            timeout=timeout,
-            verify=verify,
-            max_connections=max_connections,
-            attempts=attempts,
             read_error=functools.partial(read_huawei_error, access_key=access_key),
-            on_secret=on_secret,
+            **options,
         )
         super().__init__(transport)
-        transport.auth, self._learn_project_id = credentials.set_up(transport, attempts)
+        transport.auth, self._learn_project_id = credentials.set_up(transport)
         self._ui_url = ui_url
         self._approvals: Recent[str, list[str]] = Recent()
         self._changed: Recent[tuple[str, str, str, bool], bool] = Recent()

@@ -51,7 +51,7 @@ class HuaweiCredentials:
             raise _error(f"{override} is missing: give it, or the region whose endpoint it is")
         return f"https://{service}.{self.region}.myhuaweicloud.com"
 
-    def set_up(self, transport: Transport, attempts: int) -> tuple[Auth, Callable[[], str]]:
+    def set_up(self, transport: Transport) -> tuple[Auth, Callable[[], str]]:
         """How requests are authenticated, and a function that tells the project id (and may ask IAM for it, once)."""
         for secret in (self.secret_key, self.security_token, self.password):
             transport.redact.add(secret)
@@ -64,7 +64,6 @@ class HuaweiCredentials:
                 domain_name=self.domain_name or "",
                 project_id=self.project_id,
                 region=self.region,
-                attempts=attempts,
             )
             return token_auth, token_auth.project_id
         auth = SigningAuth(self.access_key or "", self.secret_key or "", self.security_token)

@@ -29,7 +29,6 @@ class IamTokenAuth(TokenAuth):
     :param username: name of an IAM user (the account itself gets no token).
     :param domain_name: name of the account that the user belongs to.
     :param project_id: the project that the token is for; otherwise it is that of ``region``.
-    :param attempts: logins that are tried to learn the project.
 
     https://support.huaweicloud.com/intl/en-us/api-iam/iam_30_0001.html
     """
@@ -47,11 +46,9 @@ class IamTokenAuth(TokenAuth):
         domain_name: str,
         project_id: str | None,
         region: str | None,
-        attempts: int,
     ) -> None:
         super().__init__(transport.redact)
         self._transport = transport
-        self._attempts = attempts
         self._url = f"{iam_url}/v3/auth/tokens"
         user = {"name": username, "password": password, "domain": {"name": domain_name}}
         self._request = {
@@ -83,7 +80,7 @@ class IamTokenAuth(TokenAuth):
         """The project that the token is for, from the reply to a login."""
         if self._project_id is None:
             retrying = tenacity.Retrying(
-                stop=tenacity.stop_after_attempt(self._attempts),
+                stop=tenacity.stop_after_attempt(self._transport.attempts),
                 wait=retries.pause,
                 retry=tenacity.retry_if_exception(retries.may_repeat_read),
                 reraise=True,
