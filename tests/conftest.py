@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.control import Control
+
 if TYPE_CHECKING:
+    from airflow_provider.sandbox.app import SandboxServer
     from bench.certificates import Certificates
     from bench.stub.control import Stub
     from tests.systems import Systems
@@ -27,6 +30,7 @@ os.environ |= {
 }
 
 SPEED = 20.0
+FAST = 40.0
 
 PATIENCE = {
     "clients.retries.FIRST_PAUSE": 0.05,
@@ -62,6 +66,22 @@ def systems(running: Systems, monkeypatch: pytest.MonkeyPatch) -> Systems:
     running.connect()
     running.reset(SPEED)
     return running
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[SandboxServer]:
+    from airflow_provider.sandbox.app import SandboxServer
+
+    with SandboxServer(FAST) as server:
+        yield server
+
+
+@pytest.fixture
+def control(sandbox: SandboxServer) -> Control:
+    """The control routes, after a reset."""
+    control = Control(sandbox.url)
+    control.post("reset", speed=FAST)
+    return control
 
 
 @pytest.fixture(scope="session")

@@ -14,9 +14,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-import requests
-
-from airflow_provider.sandbox.app import SandboxServer
 
 
 @dataclass
@@ -152,37 +149,3 @@ def scripted() -> Iterator[Scripted]:
         yield server.scripted
         server.shutdown()
         thread.join(5)
-
-
-SPEED = 40
-
-
-class Control:
-    """The ``/_sandbox`` routes of a running sandbox, and where its systems are."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def post(self, what: str, **body: Any) -> Any:
-        reply = requests.post(f"{self.url}/_sandbox/{what}", json=body, timeout=5)
-        assert reply.ok, reply.text
-        return reply.json()
-
-    def get(self, what: str, **query: Any) -> Any:
-        reply = requests.get(f"{self.url}/_sandbox/{what}", params=query, timeout=5)
-        assert reply.ok, reply.text
-        return reply.json()
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[SandboxServer]:
-    with SandboxServer(SPEED) as server:
-        yield server
-
-
-@pytest.fixture
-def control(sandbox: SandboxServer) -> Control:
-    """The control routes, after a reset."""
-    control = Control(sandbox.url)
-    control.post("reset", speed=SPEED)
-    return control

@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-import requests
 
 from airflow_provider.clients.cocktail import CocktailClient
 from airflow_provider.exceptions import (
@@ -30,43 +29,24 @@ from airflow_provider.execution import Execution, ExecutionState
 from airflow_provider.sandbox import seed
 from airflow_provider.sandbox.app import SandboxServer
 from tests.clients.conftest import Scripted
+from tests.control import SystemControl
 
 SHOP, AUTOTAG, BROKEN, NO_DIGEST = 12, 13, 14, 15
 TOKEN = "scripted-token"
 
 
-class Stand:
+class Stand(SystemControl):
     """The stand-in, fresh, and clients for it."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.control("reset", speed=100)
+    system = "cocktail"
 
     def client(self, **options: Any) -> CocktailClient:
         return CocktailClient(f"{self.url}/cocktail", **{"token": seed.COCKTAIL_TOKEN, "attempts": 1, **options})
 
-    def control(self, what: str, **body: Any) -> Any:
-        reply = requests.post(f"{self.url}/_sandbox/{what}", json=body, timeout=5)
-        reply.raise_for_status()
-        return reply.json()
-
-    def switch(self, **switches: Any) -> None:
-        self.control("switches", system="cocktail", **switches)
-
-    def requests(self, method: str = "") -> list[str]:
-        entries = requests.get(f"{self.url}/_sandbox/requests", params={"system": "cocktail"}, timeout=5).json()
-        return [f"{each['method']} {each['path']}" for each in entries if method in ("", each["method"])]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[SandboxServer]:
-    with SandboxServer() as running:
-        yield running
-
 
 @pytest.fixture
-def stand(server: SandboxServer) -> Stand:
-    return Stand(server.url)
+def stand(sandbox: SandboxServer) -> Stand:
+    return Stand(sandbox.url)
 
 
 @pytest.fixture
@@ -145,7 +125,7 @@ def test_a_run_whose_build_server_refuses_is_a_failure_at_once(stand: Stand, cli
 
 
 def test_a_canceled_run_is_canceled_and_not_failed(stand: Stand, client: CocktailClient) -> None:
-    stand.control("reset", speed=5)
+    stand.post("reset", speed=5)
     run = client.run_build(SHOP, tag_name="1")
     client.cancel(run.ref, "no longer wanted")
     seen = ended(client, run)
@@ -156,7 +136,7 @@ def test_a_canceled_run_is_canceled_and_not_failed(stand: Stand, client: Cocktai
 
 
 def test_a_failure_after_an_earlier_canceled_run_is_still_a_failure(stand: Stand, client: CocktailClient) -> None:
-    stand.control("reset", speed=20)
+    stand.post("reset", speed=20)
     first = client.run_build(BROKEN, tag_name="1")
     client.cancel(first.ref, "")
     assert ended(client, first).state is ExecutionState.CANCELED
@@ -171,9 +151,9 @@ def test_what_is_over_is_not_canceled(stand: Stand, client: CocktailClient) -> N
 
 @pytest.mark.parametrize("korean", [False, True])
 def test_a_cancel_that_comes_just_too_late_is_fine(stand: Stand, client: CocktailClient, korean: bool) -> None:
-    stand.control("reset", speed=20)
+    stand.post("reset", speed=20)
     stand.switch(korean_messages=korean)
-    stand.control("faults", system="cocktail", fault="latency", seconds=1.0, method="PUT")
+    stand.post("faults", system="cocktail", fault="latency", seconds=1.0, method="PUT")
     run = client.run_build(SHOP, tag_name="1")
     client.cancel(run.ref, "")
     assert client.look(run.ref).state is ExecutionState.SUCCEEDED
@@ -181,7 +161,7 @@ def test_a_cancel_that_comes_just_too_late_is_fine(stand: Stand, client: Cocktai
 
 
 def test_a_done_that_wins_against_the_cancel_is_a_success(stand: Stand, client: CocktailClient) -> None:
-    stand.control("reset", speed=5)
+    stand.post("reset", speed=5)
     stand.switch(cancel_loses_race=True)
     run = client.run_build(SHOP, tag_name="1")
     client.cancel(run.ref, "")
@@ -268,7 +248,7 @@ def test_a_used_tag_is_a_conflict_that_names_the_tag(client: CocktailClient) -> 
 
 
 def test_a_running_build_refuses_a_second_run_which_may_be_asked_for_again(stand: Stand) -> None:
-    stand.control("reset", speed=1)
+    stand.post("reset", speed=1)
     client = stand.client()
     client.run_build(SHOP, tag_name="1")
     with pytest.raises(ConflictError, match="Build is running!") as caught:
@@ -442,7 +422,7 @@ def test_a_token_that_is_refused_for_another_reason_is_not_called_ended(scripted
 
 
 def test_a_token_that_ends_in_the_middle_is_an_authentication_error(stand: Stand) -> None:
-    token = stand.control("actions", system="cocktail", action="issue_token", expires_in=-10)["token"]
+    token = stand.post("actions", system="cocktail", action="issue_token", expires_in=-10)["token"]
     with pytest.raises(AuthenticationError, match="the API token ended at"):
         stand.client(token=token).look(ref(1))
 
@@ -582,7 +562,7 @@ def test_the_check_says_that_nothing_is_published_under_a_wrong_prefix(stand: St
 def test_the_check_tells_a_wrong_token_from_a_token_that_may_read_nothing(stand: Stand) -> None:
     with pytest.raises(AuthenticationError):
         stand.client(token="wrong").check()
-    token = stand.control("actions", system="cocktail", action="issue_token", scopes=["run"])["token"]
+    token = stand.post("actions", system="cocktail", action="issue_token", scopes=["run"])["token"]
     with pytest.raises(PermissionDeniedError, match="the token does not allow it"):
         stand.client(token=token).check()
 
@@ -595,7 +575,7 @@ INTENT = {"kind": "build_run", "marker": "#af-9c1", "since": 0.0, "build_seq": s
 
 def test_a_start_whose_answer_was_lost_is_found_by_its_marker(stand: Stand, client: CocktailClient) -> None:
     assert client.find_started(INTENT) is None
-    stand.control("faults", system="cocktail", method="POST", path="/build/run/", fault="reset_after")
+    stand.post("faults", system="cocktail", method="POST", path="/build/run/", fault="reset_after")
     with pytest.raises(ServerUnavailableError) as caught:
         client.run_build(SHOP, tag_name="1.4.2", description="release 1.4.2 #af-9c1")
     assert caught.value.effect is Effect.UNKNOWN
@@ -608,7 +588,7 @@ def test_a_start_whose_answer_was_lost_is_found_by_its_marker(stand: Stand, clie
 def test_a_cancel_run_with_the_same_description_is_not_taken_for_the_start(
     stand: Stand, client: CocktailClient
 ) -> None:
-    stand.control("reset", speed=5)
+    stand.post("reset", speed=5)
     run = client.run_build(SHOP, tag_name="1.4.2", description="#af-9c1")
     client.cancel(run.ref, "")
     found = client.find_started(INTENT)
@@ -678,7 +658,7 @@ def test_many_runs_are_looked_up_one_by_one_where_there_is_no_list(stand: Stand,
 
 def test_throttling_concerns_all_of_them(stand: Stand, client: CocktailClient) -> None:
     run = client.run_build(SHOP, tag_name="1")
-    stand.control("faults", system="cocktail", method="GET", fault="status", status=429, headers={"Retry-After": "7"})
+    stand.post("faults", system="cocktail", method="GET", fault="status", status=429, headers={"Retry-After": "7"})
     with pytest.raises(ThrottledError) as caught:
         client.fetch([run.ref, run.ref])
     assert caught.value.retry_after == 7

@@ -27,7 +27,8 @@ from airflow_provider.exceptions import (
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState, Step
 from airflow_provider.killing import cancel_surely
 from airflow_provider.sandbox import seed
-from tests.clients.conftest import Control, Received, Reply, Scripted
+from tests.clients.conftest import Received, Reply, Scripted
+from tests.control import Control
 
 S = ExecutionState
 LOGIN: Reply = (200, {}, {"tokenType": "Bearer", "token": "bearer-1"})

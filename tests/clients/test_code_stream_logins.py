@@ -23,7 +23,8 @@ from airflow_provider.exceptions import (
     UnexpectedResponseError,
 )
 from airflow_provider.sandbox import seed
-from tests.clients.conftest import Control, Received, Reply, Scripted
+from tests.clients.conftest import Received, Reply, Scripted
+from tests.control import Control
 
 USER, PASSWORD = "release-bot", "release-bot-password"
 REFRESH_TOKEN = seed.CODE_STREAM_REFRESH_TOKEN

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import requests
 
 from airflow_provider.clients.quay import QuayClient
 from airflow_provider.exceptions import (
@@ -31,6 +30,7 @@ from airflow_provider.execution import Execution, ExecutionState
 from airflow_provider.sandbox import seed
 from airflow_provider.sandbox.app import SandboxServer
 from tests.clients.conftest import Scripted
+from tests.control import SystemControl
 
 SHOP = "acme/shop"
 ARCHIVE = "https://git.example.com/shop/1.4.2.tar.gz"
@@ -40,54 +40,28 @@ TOKEN = "scripted-token-of-forty-characters-000000"
 HOOK: dict[str, Any] = {"event": "repo_push", "method": "webhook", "config": {"url": "http://127.1:9/hook"}}
 
 
-class Stand:
+class Stand(SystemControl):
     """The stand-in, fresh, and clients for it."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.control("reset", speed=100)
+    system = "quay"
 
     def client(self, **options: Any) -> QuayClient:
         return QuayClient(f"{self.url}/quay", **{"token": seed.QUAY_TOKEN, "attempts": 1, **options})
 
-    def control(self, what: str, **body: Any) -> Any:
-        reply = requests.post(f"{self.url}/_sandbox/{what}", json=body, timeout=5)
-        assert reply.ok, reply.text
-        return reply.json()
-
-    def switch(self, **switches: Any) -> None:
-        self.control("switches", system="quay", **switches)
-
-    def act(self, action: str, **values: Any) -> Any:
-        return self.control("actions", system="quay", action=action, **values)
-
     def push(self, tag: str, **values: Any) -> str:
         return str(self.act("push_image", repository=SHOP, tag=tag, **values)["digest"])
 
-    def fault(self, **fault: Any) -> None:
-        self.control("faults", system="quay", **fault)
-
     def force(self, build_id: str, phase: str) -> None:
-        self.control(f"executions/quay/{build_id}", state=phase)
+        self.post(f"executions/quay/{build_id}", state=phase)
 
     def requests(self, method: str = "") -> list[str]:
-        entries = requests.get(f"{self.url}/_sandbox/requests", params={"system": "quay"}, timeout=5).json()
-        return [
-            f"{each['method']} {each['path'].removeprefix('/quay/api/v1/repository/acme/shop')}"
-            for each in entries
-            if method in ("", each["method"])
-        ]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[SandboxServer]:
-    with SandboxServer() as running:
-        yield running
+        """Without what all paths begin with."""
+        return [each.replace("/quay/api/v1/repository/acme/shop", "", 1) for each in super().requests(method)]
 
 
 @pytest.fixture
-def stand(server: SandboxServer) -> Stand:
-    return Stand(server.url)
+def stand(sandbox: SandboxServer) -> Stand:
+    return Stand(sandbox.url)
 
 
 @pytest.fixture
@@ -520,7 +494,7 @@ def test_an_unknown_build_is_not_found(client: QuayClient) -> None:
 
 
 def test_a_waiting_build_is_canceled(stand: Stand, client: QuayClient) -> None:
-    stand.control("reset", speed=1)
+    stand.post("reset", speed=1)
     build = client.start_build(SHOP, archive_url=ARCHIVE, tags=["1"])
     client.cancel(build.ref, "no longer wanted")
     assert client.look(build.ref).state is ExecutionState.CANCELED
@@ -529,7 +503,7 @@ def test_a_waiting_build_is_canceled(stand: Stand, client: QuayClient) -> None:
 
 
 def test_a_pushing_build_is_not_asked_to_cancel(stand: Stand, client: QuayClient) -> None:
-    stand.control("reset", speed=1)
+    stand.post("reset", speed=1)
     build = client.start_build(SHOP, archive_url=ARCHIVE, tags=["1"])
     stand.force(build.id, "pushing")
     with pytest.raises(ConflictError, match="phase pushing"):
@@ -538,7 +512,7 @@ def test_a_pushing_build_is_not_asked_to_cancel(stand: Stand, client: QuayClient
 
 
 def test_a_refused_cancel_says_so(stand: Stand, client: QuayClient) -> None:
-    stand.control("reset", speed=1)
+    stand.post("reset", speed=1)
     stand.switch(ephemeral_build_manager=False)
     build = client.start_build(SHOP, archive_url=ARCHIVE, tags=["1"])
     stand.force(build.id, "building")
@@ -957,7 +931,7 @@ def test_an_aged_page_token_does_not_lead_round_and_round(scripted: Scripted) ->
 
 
 def test_many_builds_of_one_repository_cost_one_request(stand: Stand, client: QuayClient) -> None:
-    stand.control("reset", speed=0.01)
+    stand.post("reset", speed=0.01)
     builds = [client.start_build(SHOP, archive_url=ARCHIVE, tags=[str(number)]) for number in range(7)]
     before = len(stand.requests())
     seen = client.fetch([*(build.ref for build in builds), builds[0].ref, build_ref(UUID)])

@@ -14,17 +14,17 @@ import pytest
 import requests
 
 from airflow_provider.sandbox.app import SandboxServer
+from tests.control import SystemControl, until
 
 TOKEN = {"Authorization": "Bearer sandbox-cocktail-token"}
 SHOP, AUTOTAG, BROKEN, NO_DIGEST = 12, 13, 14, 15
 
 
-class Api:
-    """The stand-in, fresh; ``call`` speaks to the build API, ``control`` to the sandbox."""
+class Api(SystemControl):
+    """The stand-in, fresh; ``call`` speaks to the build API, the rest to the sandbox."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.control("reset", speed=40)
+    system = "cocktail"
+    speed = 40
 
     def call(self, method: str, path: str, headers: dict[str, str] | None = None, **query: Any) -> requests.Response:
         url = f"{self.url}/cocktail/v1{path}"
@@ -32,14 +32,6 @@ class Api:
 
     def start(self, build_seq: int = SHOP, tag: str = "1.0", **query: Any) -> dict[str, Any]:
         return self.call("POST", f"/build/run/{build_seq}", tagName=tag, **query).json()
-
-    def control(self, what: str, **body: Any) -> Any:
-        reply = requests.post(f"{self.url}/_sandbox/{what}", json=body, timeout=5)
-        reply.raise_for_status()
-        return reply.json()
-
-    def switch(self, **switches: Any) -> None:
-        self.control("switches", system="cocktail", **switches)
 
     def ended(self, run_seq: int) -> dict[str, Any]:
         return until(
@@ -50,23 +42,9 @@ class Api:
         return requests.get(f"{self.url}/_sandbox/deliveries", params={"system": "cocktail"}, timeout=5).json()
 
 
-def until(look: Any, done: Any) -> Any:
-    deadline = time.monotonic() + 5
-    while not done(found := look()):
-        assert time.monotonic() < deadline, found
-        time.sleep(0.01)
-    return found
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with SandboxServer() as running:
-        yield running.url
-
-
 @pytest.fixture
-def api(server: str) -> Api:
-    return Api(server)
+def api(sandbox: SandboxServer) -> Api:
+    return Api(sandbox.url)
 
 
 class Receiver:
@@ -108,7 +86,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 def test_a_fresh_run_is_running_and_carries_no_result(api: Api) -> None:
-    api.control("reset", speed=1)
+    api.post("reset", speed=1)
     run = api.start(description="release 1 & + é\n#af")
     assert (run["runState"], run["runType"], run["buildNo"], run["imageDigest"], run["endTime"]) == (
         "RUNNING",
@@ -192,7 +170,7 @@ def test_a_refused_build_server_answers_200_with_an_error_run(api: Api) -> None:
 def test_a_stuck_run_stays_created(api: Api) -> None:
     api.switch(stuck_created=True)
     run = api.start()
-    api.control("clock", advance=3600)
+    api.post("clock", advance=3600)
     again = api.call("GET", f"/build/run/{run['buildRunSeq']}").json()
     assert (again["runState"], again["possibleActions"]) == ("CREATED", ["VIEW", "BUILD", "REMOVE"])
 
@@ -201,7 +179,7 @@ def test_a_stuck_run_stays_created(api: Api) -> None:
 
 
 def test_a_second_run_of_a_running_build_is_refused_under_http_200(api: Api) -> None:
-    api.control("reset", speed=1)
+    api.post("reset", speed=1)
     api.start()
     reply = api.call("POST", f"/build/run/{SHOP}", tagName="2.0")
     assert (reply.status_code, reply.json()["status"]) == (200, "error")
@@ -226,7 +204,7 @@ def test_whether_a_failed_run_blocks_its_tag_is_a_switch(api: Api, blocks: bool,
 
 
 def test_the_account_limit_is_refused_with_013(api: Api) -> None:
-    api.control("reset", speed=1)
+    api.post("reset", speed=1)
     api.switch(account_parallel_limit=1)
     api.start(SHOP)
     assert api.start(BROKEN)["code"] == "CCBDW013000"
@@ -315,20 +293,20 @@ def test_refusals_of_the_gateway_come_in_three_shapes(api: Api, shape: str, cont
 
 
 def test_an_issued_jwt_reaches_only_its_scopes_until_it_is_revoked(api: Api) -> None:
-    issued = api.control("actions", system="cocktail", action="issue_token", name="ci", scopes=["run"], expires_in=60)
+    issued = api.post("actions", system="cocktail", action="issue_token", name="ci", scopes=["run"], expires_in=60)
     headers = {"Authorization": f"Bearer {issued['token']}"}
     run = api.call("POST", f"/build/run/{SHOP}", headers, tagName="1.0")
     assert run.json()["runState"] == "RUNNING"
     assert api.call("GET", f"/build/run/{run.json()['buildRunSeq']}", headers).status_code == 403
-    api.control("actions", system="cocktail", action="revoke_token", name="ci")
+    api.post("actions", system="cocktail", action="revoke_token", name="ci")
     assert api.call("POST", f"/build/run/{SHOP}", headers).status_code == 401
 
 
 def test_an_expired_jwt_is_refused(api: Api) -> None:
-    issued = api.control("actions", system="cocktail", action="issue_token", name="ci", expires_in=60)
+    issued = api.post("actions", system="cocktail", action="issue_token", name="ci", expires_in=60)
     headers = {"Authorization": f"Bearer {issued['token']}"}
     assert api.call("GET", "/build/12", headers).status_code == 200
-    api.control("clock", advance=61)
+    api.post("clock", advance=61)
     assert api.call("GET", "/build/12", headers).status_code == 401
 
 
@@ -338,7 +316,7 @@ def test_the_address_list_refuses_with_403(api: Api) -> None:
 
 
 def test_an_expired_token_fault_strikes_one_request(api: Api) -> None:
-    api.control("faults", system="cocktail", method="GET", path="/build/12", fault="expire_token")
+    api.post("faults", system="cocktail", method="GET", path="/build/12", fault="expire_token")
     assert [api.call("GET", "/build/12").status_code for _ in range(2)] == [401, 200]
 
 
@@ -415,7 +393,7 @@ def test_removing_a_run_takes_along_the_runs_of_the_same_digest(api: Api) -> Non
 
 
 def test_a_running_run_cannot_be_removed(api: Api) -> None:
-    api.control("reset", speed=1)
+    api.post("reset", speed=1)
     run_seq = api.start()["buildRunSeq"]
     assert api.call("DELETE", f"/build/run/{run_seq}").json()["code"] == "CCBDW014000"
 
@@ -537,15 +515,15 @@ def test_callbacks_can_be_lost(api: Api, receiver: Receiver) -> None:
 
 def test_a_forced_state_is_shown_and_told(api: Api, receiver: Receiver) -> None:
     run_seq = api.start(callbackUrl=receiver.url)["buildRunSeq"]
-    forced = api.control(f"executions/cocktail/{run_seq}", state="DONE")
+    forced = api.post(f"executions/cocktail/{run_seq}", state="DONE")
     assert forced["state"] == "DONE"
     assert api.call("GET", f"/build/run/{run_seq}").json()["imageDigest"]
     until(receiver.states, lambda states: states[-1] == "DONE")
 
 
 def test_a_lost_answer_leaves_the_run_in_the_list(api: Api) -> None:
-    api.control("reset", speed=1)
-    api.control("faults", system="cocktail", method="POST", path="/build/run", fault="reset_after")
+    api.post("reset", speed=1)
+    api.post("faults", system="cocktail", method="POST", path="/build/run", fault="reset_after")
     with pytest.raises(requests.ConnectionError):
         api.start(description="marker-1")
     (run,) = api.call("GET", "/build/run", buildSeq=SHOP).json()

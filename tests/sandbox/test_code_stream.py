@@ -13,7 +13,7 @@ import requests
 import yaml
 
 from airflow_provider.sandbox.app import SandboxServer
-from tests.sandbox.conftest import Control, until
+from tests.control import Control, until
 
 API = "/codestream/api"
 TERMINAL = {"COMPLETED", "FAILED", "CANCELED", "ROLLBACK_COMPLETED", "ROLLBACK_FAILED"}

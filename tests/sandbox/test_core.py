@@ -16,7 +16,7 @@ import requests
 
 from airflow_provider.sandbox.app import SandboxServer
 from airflow_provider.sandbox.core.outbox import Outbox
-from tests.sandbox.conftest import Control, until
+from tests.control import Control, until
 
 SYSTEMS = ["code_stream", "service_stage", "cocktail", "quay"]
 LOGIN = "/code_stream/csp/gateway/am/api/login"

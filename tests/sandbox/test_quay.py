@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from airflow_provider.sandbox.app import SandboxServer
+from tests.control import SystemControl, until
 
 TOKEN = "sandbox-quay-oauth-token-0000000000000000"
 READ_TOKEN = "sandbox-quay-read-token-00000000000000000"
@@ -28,12 +29,10 @@ WEBHOOK = {"event": "repo_push", "method": "webhook", "config": {"url": "http://
 RECORDED = [json.loads(line) for line in (Path(__file__).parent / "data/quay_webhooks.jsonl").read_text().splitlines()]
 
 
-class Api:
-    """The stand-in, fresh; ``call`` speaks to API v1, ``control`` to the sandbox."""
+class Api(SystemControl):
+    """The stand-in, fresh; ``call`` speaks to API v1, the rest to the sandbox."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.control("reset", speed=100)
+    system = "quay"
 
     def call(
         self, method: str, path: str, body: Any = None, *, token: str | None = TOKEN, **options: Any
@@ -43,17 +42,6 @@ class Api:
             options["json"] = body
         url = f"{self.url}/quay/api/v1{path}"
         return requests.request(method, url, headers=headers, timeout=5, allow_redirects=False, **options)
-
-    def control(self, what: str, **body: Any) -> Any:
-        reply = requests.post(f"{self.url}/_sandbox/{what}", json=body, timeout=5)
-        assert reply.ok, reply.text
-        return reply.json()
-
-    def switch(self, **switches: Any) -> None:
-        self.control("switches", system="quay", **switches)
-
-    def act(self, action: str, **values: Any) -> Any:
-        return self.control("actions", system="quay", action=action, **values)
 
     def push(self, tag: str, repository: str = "acme/shop", **values: Any) -> str:
         return self.act("push_image", repository=repository, tag=tag, **values)["digest"]
@@ -82,23 +70,9 @@ class Api:
         )
 
 
-def until(look: Any, done: Any) -> Any:
-    deadline = time.monotonic() + 5
-    while not done(found := look()):
-        assert time.monotonic() < deadline, found
-        time.sleep(0.01)
-    return found
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with SandboxServer() as running:
-        yield running.url
-
-
 @pytest.fixture
-def api(server: str) -> Api:
-    return Api(server)
+def api(sandbox: SandboxServer) -> Api:
+    return Api(sandbox.url)
 
 
 class Receiver:
@@ -201,7 +175,7 @@ def test_the_scheme_word_may_have_any_case(api: Api) -> None:
 
 
 def test_an_expired_token_fault_strikes_one_request(api: Api) -> None:
-    api.control("faults", system="quay", path="/tag/", fault="expire_token")
+    api.post("faults", system="quay", path="/tag/", fault="expire_token")
     assert [api.call("GET", f"{SHOP}/tag/").status_code for _ in range(2)] == [401, 200]
 
 
@@ -518,7 +492,7 @@ def test_three_failures_disable_silently_until_reset(api: Api, receiver: Receive
     receiver.answers.clear()
     assert api.call("POST", f"{SHOP}/notification/{uuid}/test").status_code == 200
     api.push("v2")
-    api.control("clock", advance=300)
+    api.post("clock", advance=300)
     assert len(receiver.received) == 3
     assert api.failures(uuid) == 3
     assert api.call("POST", f"{SHOP}/notification/{uuid}").status_code == 204
@@ -554,7 +528,7 @@ def test_a_level_that_is_a_word_delivers_nothing_and_counts_nothing(api: Api, re
     uuid = api.notify(receiver.url, "vulnerability_found", eventConfig={"level": "High"})["uuid"]
     api.call("POST", f"{SHOP}/notification/{uuid}/test")
     for _ in range(6):
-        api.control("clock", advance=40)
+        api.post("clock", advance=40)
     assert (receiver.received, api.failures(uuid)) == ([], 0)
 
 
@@ -681,7 +655,7 @@ def test_expirations_in_the_past_and_of_missing_tags_are_refused(api: Api) -> No
 def test_an_expired_tag_is_dead(api: Api) -> None:
     digest = api.push("v1")
     api.call("PUT", f"{SHOP}/tag/v1", {"expiration": time.time() + 3700})
-    api.control("clock", advance=4000)
+    api.post("clock", advance=4000)
     assert tags(api, specificTag="v1", onlyActiveTags="true") == []
     assert api.call("GET", f"{SHOP}/manifest/{digest}").status_code == 404
 
@@ -738,10 +712,10 @@ def severities(reply: requests.Response) -> list[str]:
 
 
 def test_a_new_image_is_queued_and_then_scanned_with_one_low_finding(api: Api) -> None:
-    api.control("reset", speed=1)
+    api.post("reset", speed=1)
     digest = api.push("v1")
     assert scan(api, digest).json() == {"status": "queued", "data": None}
-    api.control("clock", advance=4)
+    api.post("clock", advance=4)
     assert scan(api, digest).json()["status"] == "scanned"
     assert severities(scan(api, digest)) == ["Low"]
 
@@ -759,13 +733,13 @@ def test_a_scan_takes_the_status_that_is_set(api: Api, status: str) -> None:
 
 
 def test_a_failed_scan_can_still_succeed(api: Api) -> None:
-    api.control("reset", speed=1)
+    api.post("reset", speed=1)
     api.switch(scan_status="failed_then_scanned")
     digest = api.push("v1")
     seen = []
     for _ in range(3):
         seen.append(scan(api, digest).json()["status"])
-        api.control("clock", advance=4)
+        api.post("clock", advance=4)
     assert seen == ["queued", "failed", "scanned"]
 
 
@@ -808,7 +782,7 @@ def test_labels_are_added_and_removed(api: Api) -> None:
 
 
 def test_a_build_goes_through_its_phases_and_pushes_its_tags(api: Api) -> None:
-    api.control("reset", speed=40)
+    api.post("reset", speed=40)
     build = api.build(docker_tags=["a", "b"], subdirectory="/app")
     assert (build["phase"], build["tags"], build["manual_user"]) == ("waiting", ["a", "b"], "admin")
     assert (build["dockerfile_path"], build["repository"]) == ("/app/Dockerfile", {"namespace": "acme", "name": "shop"})
@@ -857,7 +831,7 @@ def test_a_build_without_what_it_needs_is_refused(api: Api, body: dict[str, Any]
 
 
 def test_too_many_queued_builds_are_refused_without_retry_after(api: Api) -> None:
-    api.control("reset", speed=1)
+    api.post("reset", speed=1)
     api.switch(max_queued_builds=1)
     api.build()
     reply = api.call("POST", f"{SHOP}/build/", {"archive_url": "https://example.com/a.tgz"})
@@ -936,7 +910,7 @@ def test_a_refused_cancel_takes_the_remaining_tries_away(api: Api, receiver: Rec
     build_id = api.build()["id"]
     api.phase(build_id, "building")
     assert api.call("DELETE", f"{SHOP}/build/{build_id}").status_code == 400
-    api.control(f"executions/quay/{build_id}", state="error")
+    api.post(f"executions/quay/{build_id}", state="error")
     assert receiver.bodies(1)[0]["build_id"] == build_id
 
 
@@ -951,7 +925,7 @@ def test_logs_grow_need_write_and_are_archived(api: Api) -> None:
     assert api.call("GET", path, token=READ_TOKEN).status_code == 403
     api.switch(reader_build_logs=True)
     assert api.call("GET", path, token=READ_TOKEN).status_code == 200
-    api.control("clock", advance=400)
+    api.post("clock", advance=400)
     archive = api.call("GET", path).json()["logs_url"]
     assert requests.get(api.url + archive, timeout=5).json()["logs"] == logs["logs"]
 
@@ -992,7 +966,7 @@ def test_repositories_come_in_pages_of_100_and_old_tokens_start_again(api: Api) 
     assert api.call("GET", "/repository").status_code == 400
     broken = api.call("GET", "/repository", params=following | {"next_page": "broken"}).json()
     assert broken["repositories"] == first["repositories"]
-    api.control("clock", advance=3 * 86400)
+    api.post("clock", advance=3 * 86400)
     assert api.call("GET", "/repository", params=following).json()["repositories"] == first["repositories"]
 
 
@@ -1024,7 +998,7 @@ def test_a_finished_cocktail_build_arrives_as_an_image(api: Api, receiver: Recei
 
 
 def test_a_lost_answer_leaves_the_notification(api: Api) -> None:
-    api.control("faults", system="quay", method="POST", path="/notification/", fault="reset_after")
+    api.post("faults", system="quay", method="POST", path="/notification/", fault="reset_after")
     with pytest.raises(requests.ConnectionError):
         api.call("POST", f"{SHOP}/notification/", WEBHOOK)
     assert len(api.call("GET", f"{SHOP}/notification/").json()["notifications"]) == 1
