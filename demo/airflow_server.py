@@ -14,7 +14,7 @@ import requests
 
 from demo.airflow_api import AirflowApi
 from demo.ports import free_port
-from demo.processes import SessionProcess, StartError
+from demo.processes import Server, SessionProcess, StartError
 
 LOGIN = PASSWORD = "admin"  # noqa: S105 - it listens on 127.0.0.1 only
 
@@ -26,7 +26,7 @@ exec {airflow} "$@"
 """
 
 
-class AirflowServer:
+class AirflowServer(Server):
     """Scheduler, triggerer, DAG processor and API server in one session of processes.
 
     ``with AirflowServer(tmp_path, dags=Path("dags")) as airflow: airflow.api.trigger("release_train")``
@@ -48,28 +48,13 @@ class AirflowServer:
         env = self._environment(dags.resolve()) | dict(config or {})
         self.process = SessionProcess("airflow", ["airflow", "standalone"], directory=self.home, env=env)
 
-    def __enter__(self) -> AirflowServer:
-        self.start()
-        try:
-            self.wait_until_ready()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
     def start(self) -> None:
         self._commands.mkdir(parents=True, exist_ok=True)
         command = self._commands / "airflow"
         command.write_text(_AIRFLOW_COMMAND.format(airflow=shlex.quote(str(Path(sys.executable).parent / "airflow"))))
         command.chmod(0o755)
         (self.home / "passwords.json").write_text(json.dumps({LOGIN: PASSWORD}))
-        self.process.start()
-
-    def stop(self) -> None:
-        self.process.stop()
+        super().start()
 
     def wait_until_ready(self, dag_ids: Iterable[str] = (), timeout: float = 300) -> None:
         """Wait until all components are healthy and these DAGs are known.

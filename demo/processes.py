@@ -10,8 +10,10 @@ import signal
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 import psutil
 
@@ -96,6 +98,34 @@ class SessionProcess:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(GRACE)
         (self._directory / f"{self.name}.process.json").unlink(missing_ok=True)
+
+
+class Server(ABC):
+    """What one process serves, and all that it starts; up inside ``with``, gone after it."""
+
+    process: SessionProcess
+
+    def __enter__(self) -> Self:
+        self.start()
+        try:
+            self.wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        self.process.start()
+
+    def stop(self) -> None:
+        self.process.stop()
+
+    @abstractmethod
+    def wait_until_ready(self) -> None:
+        """:raises StartError: it ended, or does not come up in time."""
 
 
 def end_leftovers(directory: Path) -> list[str]:

@@ -13,10 +13,10 @@ import requests
 
 from airflow_provider.sandbox import seed
 from demo.ports import free_port
-from demo.processes import SessionProcess, StartError
+from demo.processes import Server, SessionProcess, StartError
 
 
-class SandboxServer:
+class SandboxServer(Server):
     """``python -m airflow_provider.sandbox`` on a free port of 127.0.0.1.
 
     :param directory: of its log.
@@ -30,24 +30,6 @@ class SandboxServer:
         self.process = SessionProcess("sandbox", command, directory=directory.resolve(), env=os.environ)
         self._session = requests.Session()
         self._session.trust_env = False
-
-    def __enter__(self) -> SandboxServer:
-        self.start()
-        try:
-            self.wait_until_ready()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def start(self) -> None:
-        self.process.start()
-
-    def stop(self) -> None:
-        self.process.stop()
 
     def wait_until_ready(self, timeout: float = 120) -> None:
         """:raises StartError: it ended, or does not answer within ``timeout`` seconds."""
