@@ -95,6 +95,10 @@ class ReleaseClient(ABC):
     def find_started(self, intent: Intent) -> Execution | None:
         """The execution that a start with this intent led to, if there is one; never somebody else's."""
 
+    def is_marked(self, intent: Intent) -> bool:
+        """Whether what such a start leads to bears its marker: then :meth:`find_started` is right however late."""
+        return False
+
     def has_log(self, ref: ExecutionRef) -> bool:
         """Whether the API tells a log of what ``ref`` names."""
         return False

@@ -202,11 +202,14 @@ class StartOperator(WaitingOperator):
         After a clear, whoever waited for it cancels it, but may have died before.
         """
         begun, canceled = time.time(), cleared.canceled
-        # Long after a start, what looks like its execution may be somebody else's.
-        if cleared.ref is None and begun < cleared.started + CLEARED_LIMIT:
+        # Long after a start, what looks like its execution may be somebody else's, unless it bears a marker.
+        is_told_apart = client.is_marked(cleared.intent) or begun < cleared.started + CLEARED_LIMIT
+        if cleared.ref is None and is_told_apart:
             try:
                 found = self._find_started(client, cleared.intent, since=cleared.started)
             except ReleasePipelineError as error:
+                if error.effect is not Effect.REFUSED:
+                    raise
                 self.log.warning("Cannot tell whether the cleared task had started anything: %s", error)
                 return
             cleared.ref = found.ref if found else None

@@ -18,7 +18,7 @@ from airflow_provider.clients.cocktail import CocktailClient
 from airflow_provider.clients.code_stream import CodeStreamClient
 from airflow_provider.clients.quay import QuayClient
 from airflow_provider.clients.service_stage import ServiceStageClient
-from airflow_provider.exceptions import ExecutionCanceled
+from airflow_provider.exceptions import ExecutionCanceled, ServerUnavailableError
 from airflow_provider.killing import task_state
 from airflow_provider.operators import base
 from airflow_provider.operators.base import StartOperator
@@ -380,6 +380,39 @@ def test_a_cleared_task_cancels_what_nobody_else_canceled_before_it_starts_anew(
     first, second = sorted(story.executions(), key=lambda each: each["states"][0]["at"])
     assert (len(first["cancels"]), len(second["cancels"])) == (1, 0)
     assert first["states"][-1]["at"] < second["states"][0]["at"]
+
+
+@pytest.mark.parametrize("name", ["code_stream pipeline", "cocktail"])
+def test_what_bears_a_marker_is_found_and_canceled_however_late_its_task_is_cleared(systems, name, monkeypatch):
+    begin = StartRecord.begin
+
+    def begun_long_ago(context: Any, intent: Any) -> StartRecord:
+        record = begin(context, intent)
+        record.started -= 3600
+        record.save(context)
+        return record
+
+    monkeypatch.setattr(StartRecord, "begin", begun_long_ago)
+    systems.reset(speed=1.0)
+    story = Story(systems, STARTERS[name], monkeypatch, deferrable=True)
+    story.attempt_and_die(remembered=False)
+    story.task.clear()
+    assert story.attempt().state == "deferred"
+    first, second = sorted(story.executions(), key=lambda each: each["states"][0]["at"])
+    assert (len(first["cancels"]), len(second["cancels"])) == (1, 0)
+
+
+@pytest.mark.parametrize(("name", "list_path"), [("code_stream pipeline", "/executions"), ("cocktail", "/build/run")])
+def test_a_cleared_task_starts_nothing_while_what_it_had_started_cannot_be_looked_for(
+    systems, name, list_path, monkeypatch
+):
+    systems.reset(speed=SLOW)
+    story = Story(systems, STARTERS[name], monkeypatch, deferrable=True)
+    story.attempt_and_die(remembered=False)
+    story.task.clear()
+    systems.fault(STARTERS[name].system, "status", method="GET", path=list_path, status=503, times=100)
+    assert isinstance(story.attempt().error, ServerUnavailableError)
+    assert len(story.executions()) == 1
 
 
 @EVERY_STARTER

@@ -264,6 +264,9 @@ class CocktailClient(CocktailCatalog):
     def _is_over(self, ref: ExecutionRef) -> bool:
         return self.look(ref).state.is_terminal
 
+    def is_marked(self, intent: Intent) -> bool:
+        return True
+
     def find_started(self, intent: Intent) -> Execution | None:
         if intent["kind"] != KIND:
             raise self.bad_request(f"kind must be {KIND!r}, not {intent['kind']!r}")

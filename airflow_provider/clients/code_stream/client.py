@@ -115,6 +115,9 @@ class CodeStreamClient(Awaited):
             if not self._is_ending(ref["id"]):
                 raise
 
+    def is_marked(self, intent: Intent) -> bool:
+        return str(intent["kind"]) == "execution"
+
     def find_started(self, intent: Intent) -> Execution | None:
         if intent["kind"] == "rerun":
             execution = self.look(self.awaited_by(intent))
