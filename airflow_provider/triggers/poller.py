@@ -15,13 +15,14 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
-from airflow_provider.exceptions import ReleasePipelineError, UnexpectedResponseError
+from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.progress import log_news
+from airflow_provider.triggers.errands import Course, ask, concerns_all, plan_errands, unforeseen
 from airflow_provider.triggers.shared_client import SharedClient
 from airflow_provider.waiting import News, Outcome, Pace, Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable
 
     from airflow_provider.clients.base import Observation, ReleaseClient
 
@@ -35,13 +36,6 @@ GATHER = 0.2
 
 LINGER = 5.0
 """Seconds for which client and login outlive the last wait: the next task of a DAG often follows at once."""
-
-ALONE = 10
-"""References that one thread looks up one after the other, where no request answers for many."""
-
-LISTS = 3
-"""Requests that answer for many, which one thread makes one after the other: the second costs half as much CPU as the
-first, which finds nothing in the processor's caches."""
 
 TOLD_AT_ONCE = 50
 """Waits that are told what was seen before the loop may do something else: each may write lines to its task's log."""
@@ -58,6 +52,7 @@ class Poller:
         self._waits: dict[Wait, _Waiter] = {}
         self._new: set[Wait] = set()
         self._calls = 0
+        self._turn = 0
         self._woken = asyncio.Event()
         self._pace = Pace()
         self._client = SharedClient(system, conn_id)
@@ -148,56 +143,63 @@ class Poller:
 
     async def _look(self, waits: list[Wait]) -> ReleasePipelineError | None:
         """Look at all of them; returns the error that concerned the whole connection, if there was one."""
-        failure: ReleasePipelineError | None = None
-
-        async def look_at(batch: list[Wait]) -> None:
-            nonlocal failure
-            failure = await self._look_at(batch) or failure
-
         try:
             client = await self._client.get()
         except ReleasePipelineError as error:
-            self._tell_all(waits, error)
+            await self._tell_all(waits, error)
             return error
-        batches = list(_batches(client, waits))
-        apart = SPREAD * self._interval() / len(batches)
+        # While looks fail, another request asks each time whether the others may follow: one may fail by itself.
+        self._turn = self._turn + 1 if self._pace.is_slowed else 0
+        errands = plan_errands(client, waits, self._turn)
+        apart = SPREAD * self._interval() / len(errands)
+        course = Course()
         async with asyncio.TaskGroup() as looks:
-            for batch in batches:
-                if failure:
-                    self._tell_all(batch, failure)
+            for errand in errands:
+                if course.stopped_by:
+                    await self._tell_all(chain.from_iterable(errand), course.stopped_by)
                     continue
-                look = looks.create_task(look_at(batch))
-                if self._pace.is_slowed:
-                    await look  # after a failure, the first request asks whether the others may follow
-                elif batch is not batches[-1]:
+                look = looks.create_task(self._run_errand(errand, course))
+                if self._pace.is_slowed and not course.is_answered:
+                    await look
+                    if not course.is_answered:
+                        course.stopped_by = course.stopped_by or course.last_error
+                elif errand is not errands[-1]:
                     await asyncio.sleep(apart)
-        return failure
+        return course.stopped_by or (None if course.is_answered else course.last_error)
 
-    async def _look_at(self, batch: list[Wait]) -> ReleasePipelineError | None:
-        refs = [wait.ref for wait in batch]
+    async def _run_errand(self, errand: list[list[Wait]], course: Course) -> None:
+        requests = [[wait.ref for wait in batch] for batch in errand]
         try:
             client = await self._client.get()
-            observations = await self._client.call(lambda client: client.fetch(refs))
-        except ReleasePipelineError as error:
-            self._tell_all(batch, error)
-            return error
+            answers = await self._client.call(lambda client: ask(client, requests))
         except Exception as error:
-            # One answer that trips a client must not end the waits of the whole connection.
-            log.exception("A look failed in an unforeseen way")
-            failure = UnexpectedResponseError(f"the answer could not be read: {type(error).__name__}")
-            self._tell_all(batch, failure)
-            return failure
-        for place, (wait, seen) in enumerate(zip(batch, observations, strict=True), start=1):
+            course.stopped_by = error if isinstance(error, ReleasePipelineError) else unforeseen(error)
+            await self._tell_all(chain.from_iterable(errand), course.stopped_by)
+            return
+        for batch, answer in zip(errand, answers, strict=True):
+            if not isinstance(answer, ReleasePipelineError):
+                course.is_answered = True
+                await self._tell_each(client, batch, answer)
+                continue
+            course.last_error = answer
+            if concerns_all(answer):
+                course.stopped_by = answer
+                self._client.doubt(answer)
+            await self._tell_all(batch, answer)
+
+    async def _tell_each(self, client: ReleaseClient, batch: list[Wait], seen: list[Observation | None]) -> None:
+        for place, (wait, each) in enumerate(zip(batch, seen, strict=True), start=1):
             if place % TOLD_AT_ONCE == 0:
                 await asyncio.sleep(0)
-            outcome, has_news = self._tell(wait, seen)
+            outcome, has_news = self._tell(wait, each)
             if has_news and client.has_log(wait.ref) and (waiter := self._waits.get(wait)):
                 waiter.log(await self._client.call(lambda client, wait=wait: log_news(client, wait)))
             self._end(wait, outcome)
-        return None
 
-    def _tell_all(self, waits: list[Wait], error: ReleasePipelineError) -> None:
-        for wait in waits:
+    async def _tell_all(self, waits: Iterable[Wait], error: ReleasePipelineError) -> None:
+        for place, wait in enumerate(waits, start=1):
+            if place % TOLD_AT_ONCE == 0:
+                await asyncio.sleep(0)
             self._end(wait, self._tell(wait, error)[0])
 
     def _tell(self, wait: Wait, seen: Observation | None) -> tuple[Outcome | None, bool]:
@@ -240,20 +242,6 @@ class _Waiter:
             self.outcome.cancel()
         else:
             self.outcome.set_exception(error)
-
-
-def _batches(client: ReleaseClient, waits: list[Wait]) -> Iterator[list[Wait]]:
-    """Waits that one request answers stay together, however many, a few such requests at a time; so do the others."""
-    shared: dict[str, list[Wait]] = {}
-    alone: list[Wait] = []
-    for wait in waits:
-        request = client.shared_request(wait.ref)
-        (alone if request is None else shared.setdefault(request, [])).append(wait)
-    lists = list(shared.values())
-    for start in range(0, len(lists), LISTS):
-        yield list(chain.from_iterable(lists[start : start + LISTS]))
-    for start in range(0, len(alone), ALONE):
-        yield alone[start : start + ALONE]
 
 
 _pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], Poller]] = WeakKeyDictionary()

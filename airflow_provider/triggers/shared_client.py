@@ -61,10 +61,14 @@ class SharedClient:
         client, threads = await self._ready()
         try:
             return await asyncio.get_running_loop().run_in_executor(threads, action, client)
-        except AuthenticationError:
-            # Somebody may mend the connection: read it again before the next call.
-            self._read_at = float("-inf")
+        except ReleasePipelineError as error:
+            self.doubt(error)
             raise
+
+    def doubt(self, error: ReleasePipelineError) -> None:
+        """If credentials were refused, somebody may mend the connection: read it again before the next call."""
+        if isinstance(error, AuthenticationError):
+            self._read_at = float("-inf")
 
     def close(self) -> None:
         """Let go of connections and threads, after the calls that are under way."""

@@ -32,9 +32,9 @@ def start_pipelines(count: int) -> list[dict[str, str]]:
         return [client.run_pipeline(pipeline_id, inputs={"tag": "1"}).ref for _ in range(count)]
 
 
-def start_build() -> dict[str, str]:
+def start_build(build_seq: int = 12) -> dict[str, str]:
     with CocktailHook().get_conn() as client:
-        return client.run_build(12, tag_name="1.4.2").ref
+        return client.run_build(build_seq, tag_name="1.4.2").ref
 
 
 def trigger(ref: dict[str, str], **arguments: Any) -> ExecutionTrigger:
@@ -121,6 +121,36 @@ def test_a_moment_that_the_vendor_names_is_kept_by_the_whole_connection(systems,
     looks = systems.requests("cocktail", method="GET", path="/build/run/")
     throttled = next(index for index, look in enumerate(looks) if look["status"] == 429)
     assert looks[throttled + 1]["time"] - looks[throttled]["time"] >= 1.8
+
+
+@pytest.mark.parametrize("broken_first", [True, False])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"fault": "status", "status": 503},
+        {"fault": "status", "status": 429},
+        {"fault": "html"},
+        {"fault": "reset_after"},
+    ],
+    ids=["5xx", "429", "html", "reset"],
+)
+def test_a_look_that_fails_by_itself_holds_up_no_other_wait(systems, fault, broken_first):
+    broken, healthy = start_build(12), start_build(14)
+    path = f"/build/run/{broken['id']}"
+    systems.fault("cocktail", method="GET", path=path, times=1000, **fault)
+
+    async def scenario() -> tuple[Outcome, bool]:
+        order = ["broken", "healthy"] if broken_first else ["healthy", "broken"]
+        refs = {"broken": broken, "healthy": healthy}
+        waits = {name: asyncio.create_task(outcome_of(trigger(refs[name]))) for name in order}
+        ended = await asyncio.wait_for(waits["healthy"], 10)
+        still_waits = not waits["broken"].done()
+        waits["broken"].cancel()
+        return ended, still_waits
+
+    ended, still_waits = asyncio.run(scenario())
+    assert ended.execution["id"] == healthy["id"]
+    assert still_waits
 
 
 def test_failing_looks_end_the_wait_when_the_error_budget_is_spent_and_cancel_nothing(systems, monkeypatch):
