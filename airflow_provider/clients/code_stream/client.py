@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -112,8 +113,10 @@ class CodeStreamClient(Awaited):
         try:
             self.act_on_execution(ref["id"], "cancel", reason)
         except (BadRequestError, ConflictError, ServerUnavailableError, UnexpectedResponseError):
-            if not self._is_ending(ref["id"]):
-                raise
+            with suppress(ReleasePipelineError):
+                if self._is_ending(ref["id"]):
+                    return
+            raise
 
     def is_marked(self, intent: Intent) -> bool:
         return str(intent["kind"]) == "execution"
@@ -145,11 +148,8 @@ class CodeStreamClient(Awaited):
         return None
 
     def _is_ending(self, execution_id: str) -> bool:
-        """Whether it is over or being canceled; no if that cannot be told."""
-        try:
-            document = self._calls.get(path("/executions/{execution_id}", execution_id=execution_id), attempts=1)
-        except ReleasePipelineError:
-            return False
+        """Whether it is over or being canceled."""
+        document = self._calls.get(path("/executions/{execution_id}", execution_id=execution_id), attempts=1)
         return state_of(document).is_terminal or document.get("status") == "CANCELING"
 
     @functools.cached_property
