@@ -23,6 +23,7 @@ from airflow_provider.exceptions import (
     ExecutionTimeout,
     NotFoundError,
     ReleasePipelineError,
+    ServerUnavailableError,
 )
 from airflow_provider.execution import Execution, ExecutionState
 from airflow_provider.killing import CANCEL_REASON, a_person_ended, cancel_surely
@@ -208,11 +209,12 @@ class StartOperator(WaitingOperator):
             try:
                 found = self._find_started(client, cleared.intent, since=cleared.started)
             except ReleasePipelineError as error:
-                if error.effect is not Effect.REFUSED:
+                if error.effect is not Effect.REFUSED or isinstance(error, ServerUnavailableError):
                     raise
                 self.log.warning("Cannot tell whether the cleared task had started anything: %s", error)
                 return
             cleared.ref = found.ref if found else None
+            begun = time.time()
         while cleared.ref and time.time() < begun + CLEARED_LIMIT:
             seen = self._look_again(client, cleared.ref)
             if seen is None or seen.state.is_terminal or seen.state is ExecutionState.PAUSED:

@@ -402,15 +402,22 @@ def test_what_bears_a_marker_is_found_and_canceled_however_late_its_task_is_clea
     assert (len(first["cancels"]), len(second["cancels"])) == (1, 0)
 
 
-@pytest.mark.parametrize(("name", "list_path"), [("code_stream pipeline", "/executions"), ("cocktail", "/build/run")])
+@pytest.mark.parametrize(
+    ("name", "list_path", "answer"),
+    [
+        ("code_stream pipeline", "/executions", {"status": 503}),
+        ("cocktail", "/build/run", {"status": 503}),
+        ("cocktail", "/build/run", {"status": 200, "body": {"status": "error", "code": "006", "message": "DB"}}),
+    ],
+)
 def test_a_cleared_task_starts_nothing_while_what_it_had_started_cannot_be_looked_for(
-    systems, name, list_path, monkeypatch
+    systems, name, list_path, answer, monkeypatch
 ):
     systems.reset(speed=SLOW)
     story = Story(systems, STARTERS[name], monkeypatch, deferrable=True)
     story.attempt_and_die(remembered=False)
     story.task.clear()
-    systems.fault(STARTERS[name].system, "status", method="GET", path=list_path, status=503, times=100)
+    systems.fault(STARTERS[name].system, "status", method="GET", path=list_path, times=100, **answer)
     assert isinstance(story.attempt().error, ServerUnavailableError)
     assert len(story.executions()) == 1
 
