@@ -154,17 +154,16 @@ class Watch:
             glance, execution = glance_of(document), self._read(document)
             glances[execution_id] = glance
             for wait in by_id[execution_id]:
-                if wait.told:
-                    wait.told.due = _next_sweep()
-                self._tell(wait, execution, glance, known)
+                self._tell(wait, execution, glance, known, due=_next_sweep())
         return glances
 
-    def _tell(self, wait: _Wait, seen: Execution, glance: Glance, known: int | None) -> None:
+    def _tell(self, wait: _Wait, seen: Execution, glance: Glance, known: int | None, due: float | None = None) -> None:
+        """:param due: when it is to be looked at by its id, if it was now."""
         told = wait.told
+        due = due or (told.due if told else _next_sweep())
         if told and not seen.state.is_terminal and not has_changed(told.execution, seen):
-            told.glance, told.known = glance, known
+            told.glance, told.known, told.due = glance, known, due
         else:
-            due = told.due if told else _next_sweep()
             wait.seen = self._receipts.hand_out(seen, Told(seen, glance, known, due))
 
 
