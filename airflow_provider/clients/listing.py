@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -34,10 +35,28 @@ class Listing(Generic[Glance]):
         return None if place is None else self._glances[place]
 
     def item(self, item_id: str) -> Any:
-        """The whole item; ``None`` for one that is not in the list."""
+        """The whole item; ``None`` for one that is not in the list, or if something in the list cannot be read."""
         place = self._places.get(item_id)
-        return None if place is None else self._items[place]
+        return None if place is None or self._items is None else self._items[place]
 
     @functools.cached_property
-    def _items(self) -> list[Any]:
-        return self._read_items(msgspec.json.decode(self._content))
+    def _items(self) -> list[Any] | None:
+        try:
+            return self._read_items(json.loads(self._content))
+        except ValueError:
+            # What tells that items moved was decoded without the rest of them.
+            return None
+
+
+def decode_glances(content: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
+    """The body as the decoder's type.
+
+    :raises msgspec.ValidationError: it is of another type.
+    """
+    try:
+        return decoder.decode(content)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        # Stricter than `json`, even about texts that it passes over.
+        return msgspec.convert(json.loads(content), decoder.type)

@@ -338,7 +338,10 @@ class CocktailClient(CocktailCatalog):
             raise
 
     def _from_list(self, ref: ExecutionRef, runs: Listing[Glance]) -> Observation | None:
-        run = self._object("list", runs.item(ref["id"]))
+        item = runs.item(ref["id"])
+        if item is None:
+            return None
+        run = self._object("list", item)
         # A list tells no steps, and a failure is explained by them.
         if state_of(run) is ExecutionState.FAILED:
             return None

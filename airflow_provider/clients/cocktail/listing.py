@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider.clients.cocktail import answers
-from airflow_provider.clients.listing import Listing
+from airflow_provider.clients.listing import Listing, decode_glances
 
 
 class Glance(msgspec.Struct, frozen=True, rename="camel"):
@@ -31,7 +31,7 @@ _DECODER = msgspec.json.Decoder(_Envelope | list[Glance])
 def decode_runs(content: bytes) -> Any:
     """A :class:`Listing` by the runs' numbers, or for an answer that is none (an error, for one) its JSON."""
     try:
-        body = _DECODER.decode(content)
+        body = decode_glances(content, _DECODER)
     except msgspec.ValidationError:
         return json.loads(content)
     if not isinstance(body, _Envelope):

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider.clients.listing import Listing
+from airflow_provider.clients.listing import Listing, decode_glances
 from airflow_provider.clients.quay.executions import Json
 from airflow_provider.execution import Execution, ExecutionRef
 
@@ -54,7 +54,7 @@ class Builds(Listing[Glance]):
 def decode_builds(content: bytes) -> Any:
     """:class:`Builds`, or for an answer that is none its JSON."""
     try:
-        glances = _DECODER.decode(content).builds
+        glances = decode_glances(content, _DECODER).builds
     except msgspec.ValidationError:
         return json.loads(content)
     return Builds(content, glances, lambda glance: str(glance.id), lambda whole: whole["builds"])

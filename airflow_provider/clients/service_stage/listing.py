@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider.clients.listing import Listing
+from airflow_provider.clients.listing import Listing, decode_glances
 
 
 class Glance(msgspec.Struct, frozen=True):
@@ -37,7 +37,7 @@ _DECODER = msgspec.json.Decoder(_Wrapped | list[Glance])
 def decode_tasks(content: bytes) -> Any:
     """A :class:`Listing` by the tasks' ids, or for an answer that is none (an error, for one) its JSON."""
     try:
-        body = _DECODER.decode(content)
+        body = decode_glances(content, _DECODER)
     except msgspec.ValidationError:
         return json.loads(content)
     if isinstance(body, _Wrapped):

@@ -1,0 +1,51 @@
+"""Lists of which only what tells that an item moved is decoded, whatever else they hold."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider.clients.cocktail.listing import decode_runs
+from airflow_provider.clients.listing import Listing
+from airflow_provider.clients.quay.lists import decode_builds
+from airflow_provider.clients.service_stage.listing import decode_tasks
+
+LISTS = pytest.mark.parametrize(
+    ("decode", "body"),
+    [
+        (decode_tasks, b'{"pipelines": [{"id": "7", "text": %s}]}'),
+        (decode_tasks, b'[{"id": "7", "text": %s}]'),
+        (decode_runs, b'{"status": "ok", "result": [{"buildRunSeq": 7, "text": %s}]}'),
+        (decode_runs, b'[{"buildRunSeq": 7, "text": %s}]'),
+        (decode_builds, b'{"builds": [{"id": "7", "text": %s}]}'),
+    ],
+    ids=["tasks", "bare tasks", "runs", "bare runs", "builds"],
+)
+
+
+@LISTS
+@pytest.mark.parametrize("text", [b'"x"', rb'"half \ud83d of a pair"', b"NaN", b"1e400"])
+def test_an_item_is_there_in_part_and_as_a_whole(decode, body, text):
+    listing = decode(body % text)
+    assert isinstance(listing, Listing)
+    assert listing.glance("7") is not None
+    assert "text" in listing.item("7")
+    assert (listing.glance("8"), listing.item("8")) == (None, None)
+
+
+@LISTS
+def test_a_text_that_is_no_utf8_leaves_the_part_that_can_be_read(decode, body):
+    listing = decode(body % b'"\xff"')
+    assert listing.glance("7") is not None
+    assert listing.item("7") is None
+
+
+@pytest.mark.parametrize("decode", [decode_tasks, decode_runs, decode_builds])
+@pytest.mark.parametrize("body", [b'{"error": "no"}', b"[1]", b'"x"'])
+def test_what_is_no_list_is_given_as_it_is(decode, body):
+    assert not isinstance(decode(body), Listing)
+
+
+@pytest.mark.parametrize("decode", [decode_tasks, decode_runs, decode_builds])
+def test_what_is_no_json_is_refused(decode):
+    with pytest.raises(ValueError, match=r"malformed|Expecting"):
+        decode(b"<html>")
