@@ -1,4 +1,4 @@
-"""``make bench``: measures ours beside its peers, prints tables, writes ``bench/results/latest.json`` and ``.svg``."""
+"""``make bench``: measures ours beside its peers, prints tables, writes ``bench/results`` and the README's table."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from bench.contenders import BY_NAME, HEADLINE, NO_LIST, OURS, PEERS
 from bench.loop import Load, LoopBench
 from bench.machine import describe_machine, versions
 from bench.postgres import Postgres, PostgresMissingError
+from bench.readme import rewrite
 from bench.results import FAST, SLOW, Results
 from bench.stub.control import Stub
 from bench.table import show
@@ -108,8 +109,10 @@ def main() -> None:
     console.print(f"took {(time.monotonic() - begun) / 60:.0f} min")
     if not quick:
         RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "latest.json").write_text(json.dumps(results.to_json(), indent=1) + "\n")
+        figures = results.to_json()
+        (RESULTS / "latest.json").write_text(json.dumps(figures, indent=1) + "\n")
         (RESULTS / "latest.svg").write_text(draw(results))
+        rewrite(figures)
 
 
 if __name__ == "__main__":

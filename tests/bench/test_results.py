@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+import json
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
+from bench.__main__ import RESULTS as FOLDER
 from bench.chart import draw
 from bench.contenders import HEADLINE, OURS, PEERS
 from bench.loop import Figures, Load, percentile
+from bench.readme import README, table
 from bench.results import FAST, SLOW, Results
 from bench.table import show
 
@@ -112,3 +115,8 @@ def test_the_chart_is_well_formed_and_has_a_line_for_each_contender() -> None:
 
 def test_the_json_holds_percentiles_and_not_every_latency() -> None:
     assert good_results().to_json()["loop"][0]["latency"] == {"count": 10, "p50": 0.45, "p99": pytest.approx(0.891)}
+
+
+def test_the_table_of_the_readme_is_that_of_the_last_figures():
+    last = json.loads((FOLDER / "latest.json").read_text())
+    assert table(last) in README.read_text()
