@@ -407,7 +407,11 @@ def test_what_bears_a_marker_is_found_and_canceled_however_late_its_task_is_clea
     [
         ("code_stream pipeline", "/executions", {"status": 503}),
         ("cocktail", "/build/run", {"status": 503}),
-        ("cocktail", "/build/run", {"status": 200, "body": {"status": "error", "code": "006", "message": "DB"}}),
+        (
+            "cocktail",
+            "/build/run",
+            {"status": 200, "body": {"status": "error", "code": "CCBDW006000", "message": "no history"}},
+        ),
     ],
 )
 def test_a_cleared_task_starts_nothing_while_what_it_had_started_cannot_be_looked_for(
