@@ -21,7 +21,7 @@ help: ## this list
 install: $(INSTALLED) ## create .venv with the package and its development tools
 
 test: $(INSTALLED) ## run all tests, the release train in a real Airflow among them
-	@$(BIN)/python -m pytest --numprocesses 5 --ignore tests/e2e $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 6 --dist worksteal --ignore tests/e2e $(ARGS)
 	$(MAKE) e2e
 
 # Two Airflows side by side, because each waits most of the time.

@@ -217,7 +217,7 @@ def test_a_retry_can_continue_the_failed_execution(systems, name, deferrable):
 def test_a_retry_after_the_deadline_starts_anew_and_the_first_one_is_canceled_once(systems, starter, deferrable):
     systems.reset(speed=0.5)
     before = systems.executions(starter.system)
-    ended = run(systems, starter, deferrable=deferrable, timeout=2.0, retries=1, retry_delay=0)
+    ended = run(systems, starter, deferrable=deferrable, timeout=1.0, retries=1, retry_delay=0)
     assert isinstance(ended.error, ExecutionTimeout)
     first, second = started(systems, starter, before)
     assert (len(first["cancels"]), len(second["cancels"])) == (1, 1)
