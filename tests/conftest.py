@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,6 +46,10 @@ PATIENCE = {
     "waiting.GONE_AFTER": 1.0,
 }
 """Seconds: a tenth of what production waits, or less, so that a suite can be run often."""
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_home, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
