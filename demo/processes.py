@@ -104,10 +104,11 @@ class Server(ABC):
     """What one process serves, and all that it starts; up inside ``with``, gone after it."""
 
     process: SessionProcess
+    """Of one that needs several, ``start`` and ``stop`` are its own."""
 
     def __enter__(self) -> Self:
-        self.start()
         try:
+            self.start()
             self.wait_until_ready()
         except BaseException:
             self.stop()

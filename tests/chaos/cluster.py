@@ -17,7 +17,7 @@ import requests
 
 from demo.airflow_api import AirflowApi
 from demo.ports import free_port
-from demo.processes import SessionProcess, StartError
+from demo.processes import Server, SessionProcess, StartError
 from tests.chaos.databases import Postgres, Redis
 
 LOGIN = PASSWORD = "admin"
@@ -37,7 +37,7 @@ COMMANDS = {
 _TASK = re.compile(r"airflow worker -- ([0-9a-f-]{36})")
 
 
-class Cluster:
+class Cluster(Server):
     """API server, DAG processor, scheduler and two triggerers on PostgreSQL; with Celery also a worker and Redis.
 
     :param home: of everything that it writes.
@@ -63,18 +63,7 @@ class Cluster:
         self._servers: list[SessionProcess] = []
         self._killed: set[str] = set()
 
-    def __enter__(self) -> Cluster:
-        try:
-            self._start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def _start(self) -> None:
+    def start(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
         self._servers.append(self._postgres.start())
         if self._redis:
