@@ -14,7 +14,14 @@ class Effect(enum.StrEnum):
     REFUSED = "refused"
     """Certainly nothing, and the same request would be refused again."""
     UNKNOWN = "unknown"
-    """It may have taken effect: the answer was lost, broken or a 5xx."""
+    """It may have taken effect: the answer was lost, broken or a 5xx. The server is done with it."""
+    LATE = "late"
+    """It may have taken effect, or may yet: the server may still be at work (a time-out, 502, 504)."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the request may have taken effect."""
+        return self in (Effect.UNKNOWN, Effect.LATE)
 
 
 class Call(NamedTuple):

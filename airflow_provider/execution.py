@@ -16,8 +16,9 @@ from msgspec.structs import replace
 ExecutionRef = dict[str, str]
 """What finds an execution again. Text only, so that it goes into XCom, a trigger and the state store as it is.
 
-Always holds ``system``, ``kind`` (what sort of thing the client looks up) and ``id``; the rest belongs to the client of
-``system``.
+Always holds ``system``, ``kind`` (what sort of thing the client looks up) and ``id``; ``place`` (which installation and
+project of the system) once the client has seen it; ``guess`` where it was only guessed to be what was started; the rest
+belongs to the client of ``system``.
 """
 
 

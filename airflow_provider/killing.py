@@ -36,7 +36,7 @@ def cancel_surely(client: ReleaseClient, ref: ExecutionRef, reason: str, seconds
         stop=tenacity.stop_after_delay(seconds),
         wait=tenacity.wait_exponential(multiplier=0.5, max=5.0),
         retry=tenacity.retry_if_exception(
-            lambda error: getattr(error, "effect", None) in (Effect.NONE, Effect.UNKNOWN)
+            lambda error: getattr(error, "effect", None) in (Effect.NONE, Effect.UNKNOWN, Effect.LATE)
         ),
         reraise=True,
     )(client.cancel, ref, reason)

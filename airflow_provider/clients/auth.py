@@ -86,7 +86,7 @@ class TokenAuth(Auth):
                     token = self.login()
                 except ReleasePipelineError as error:
                     # Whatever happened to the login: the request that it was for has not been sent.
-                    if error.effect is Effect.UNKNOWN:
+                    if error.effect.is_open:
                         error.effect = Effect.NONE
                     raise
                 self._redact.add(token.value)

@@ -8,9 +8,11 @@ from typing import Any, ClassVar, Self
 
 from airflow_provider.clients.memory import Receipts, has_changed
 from airflow_provider.clients.transport import Transport
+from airflow_provider.clients.urls import place_of
 from airflow_provider.exceptions import (
     BadRequestError,
     Call,
+    ConflictError,
     NotFoundError,
     PermissionDeniedError,
     ReleasePipelineError,
@@ -21,7 +23,8 @@ Intent = Mapping[str, Any]
 """JSON written down before a start, by which the client recognises its own execution later.
 
 Always holds ``kind`` (as in the reference), ``marker`` (a text that no other start has) and ``since`` (epoch seconds
-before the start); the rest belongs to the client.
+before the start by the system's own clock, or by the worker's where ``clock`` is ``worker``); the rest belongs to the
+client. ``place``, as in a reference, tells which system it is of.
 """
 
 Observation = Execution | ReleasePipelineError
@@ -52,12 +55,28 @@ class ReleaseClient(ABC):
         :raises ReleasePipelineError: by cause.
         """
 
-    @abstractmethod
+    @property
+    def place(self) -> str:
+        """Which system this is, for people and for comparing: its base URL, and the project where it has several.
+
+        Never holds credentials.
+
+        :raises ReleasePipelineError: the project must be asked for, and that failed.
+        """
+        return place_of(self.transport.base_url)
+
+    def server_time(self) -> float | None:
+        """Epoch seconds by the system's own clock; ``None`` before its first answer."""
+        return self.transport.server_time()
+
     def look(self, ref: ExecutionRef) -> Execution:
         """What ``ref`` is doing now.
 
         :raises NotFoundError: it is not there, or no longer.
+        :raises ConflictError: ``ref`` is of another system than this client's connection.
         """
+        self.check_place(ref)
+        return self._placed(self._observe(ref))
 
     def shared_request(self, ref: ExecutionRef) -> str | None:
         """Names the request whose answer tells of ``ref`` and of others too; ``None`` if it must be asked by itself.
@@ -74,6 +93,10 @@ class ReleaseClient(ABC):
 
         :raises ReleasePipelineError: an error that concerns all of them (credentials, network, throttling).
         """
+        strangers = {place: error for place, ref in enumerate(refs) if (error := self._error_of_place(ref))}
+        if strangers:
+            rest = iter(self.fetch([ref for place, ref in enumerate(refs) if place not in strangers]))
+            return [strangers[place] if place in strangers else next(rest) for place in range(len(refs))]
         try:
             seen = self._fetch(refs)
         except Exception:
@@ -85,15 +108,56 @@ class ReleaseClient(ABC):
                 seen[place] = owed.get(place)
             elif isinstance(each, ReleasePipelineError):
                 self._receipts.forget(refs[place])
+            else:
+                self._placed(each)
         return seen
 
-    @abstractmethod
     def cancel(self, ref: ExecutionRef, reason: str) -> None:
-        """Ask the system, once, to end exactly this execution; asks nothing where it is over or ending already."""
+        """Ask the system, once, to end exactly this execution; asks nothing where it is over or ending already.
+
+        :raises ConflictError: ``ref`` is of another system than this client's connection.
+        """
+        self.check_place(ref)
+        self._cancel(ref, reason)
+
+    def needs_cancel(self, execution: Execution) -> bool:
+        """Whether it would go on by itself, or could be made to go on, unless it is canceled."""
+        return not execution.state.is_terminal
+
+    def find_started(self, intent: Intent) -> list[Execution]:
+        """The executions that a start with this intent led to, oldest first.
+
+        Where :meth:`is_marked` says so, all of them are ours: more than one, if a request was doubled on its way. Else
+        they are those that no look can tell from ours.
+
+        :raises ConflictError: something happened, but not certainly by this start; or another system's intent.
+        """
+        self.check_place(intent)
+        return [self._placed(each) for each in self._find_started(intent)]
+
+    def check_place(self, about: Mapping[str, Any]) -> None:
+        """Refuse a reference or an intent of another system: a small number means something else there.
+
+        :raises ConflictError: names both.
+        """
+        if (there := about.get("place")) and there != self.place:
+            raise ConflictError(
+                f"{about.get('kind')} {about.get('id') or ''} belongs to {there}, but the connection now leads to "
+                f"{self.place}: nothing was asked or canceled there",
+                call=Call(system=self.system),
+            )
 
     @abstractmethod
-    def find_started(self, intent: Intent) -> Execution | None:
-        """The execution that a start with this intent led to, if there is one; never somebody else's."""
+    def _observe(self, ref: ExecutionRef) -> Execution:
+        """What :meth:`look` returns."""
+
+    @abstractmethod
+    def _cancel(self, ref: ExecutionRef, reason: str) -> None:
+        """What :meth:`cancel` does."""
+
+    @abstractmethod
+    def _find_started(self, intent: Intent) -> list[Execution]:
+        """What :meth:`find_started` returns."""
 
     def is_marked(self, intent: Intent) -> bool:
         """Whether what such a start leads to bears its marker: then :meth:`find_started` is right however late."""
@@ -123,6 +187,18 @@ class ReleaseClient(ABC):
         if told and not seen.state.is_terminal and not has_changed(told, seen):
             return None
         return self._receipts.hand_out(seen, seen)
+
+    def _placed(self, execution: Execution) -> Execution:
+        # Into the very dict, because receipts know references by their identity.
+        execution.ref.setdefault("place", self.place)
+        return execution
+
+    def _error_of_place(self, ref: ExecutionRef) -> ConflictError | None:
+        try:
+            self.check_place(ref)
+        except ConflictError as error:
+            return error
+        return None
 
     def _look_or_error(self, ref: ExecutionRef) -> Observation:
         try:

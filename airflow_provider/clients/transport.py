@@ -9,7 +9,9 @@ import json
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from http import cookiejar
 from typing import Any, NoReturn, TypedDict
 from urllib.parse import urljoin, urlsplit
@@ -57,7 +59,7 @@ _BY_STATUS: dict[int, type[ReleasePipelineError]] = {
     409: ConflictError,
     429: ThrottledError,
 }
-_EFFECT_BY_STATUS = {401: Effect.NONE, 408: Effect.UNKNOWN, 429: Effect.NONE}
+_EFFECT_BY_STATUS = {401: Effect.NONE, 408: Effect.UNKNOWN, 429: Effect.NONE, 502: Effect.LATE, 504: Effect.LATE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,10 @@ class Transport:
         self._timeout = timeout
         self._verify = verify
         self.attempts = attempts
+        self.guard: Callable[[], None] | None = None
+        """Asked before each request that may have an effect; refuses it by raising."""
         self._read_error = read_error
+        self._clock_ahead: float | None = None
         self._environment: dict[tuple[str, ...], Mapping[str, Any]] = {}
         self._session = requests.Session()
         self._session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json", **(headers or {})})
@@ -219,12 +224,21 @@ class Transport:
             retry=tenacity.retry_if_exception(retries.may_repeat_read if repeatable else retries.may_repeat_write),
             reraise=True,
         )
-        return retrying(self._attempt, request, json_expected, decode)
+        guard = None if repeatable or isinstance(request.auth, NoAuth) else self.guard
+        return retrying(self._attempt, request, json_expected, decode, guard)
 
-    def _attempt(self, request: requests.Request, json_expected: bool, decode: Decoder) -> Answer:
+    def server_time(self) -> float | None:
+        """Epoch seconds by the server's own clock, as the ``Date`` of its last answer told; ``None`` before one."""
+        return None if self._clock_ahead is None else time.time() + self._clock_ahead
+
+    def _attempt(
+        self, request: requests.Request, json_expected: bool, decode: Decoder, guard: Callable[[], None] | None
+    ) -> Answer:
         may_renew, redirects_left = True, MOST_REDIRECTS
         while True:
             prepared = self._prepare(request)
+            if guard:
+                guard()
             answer = self._send(prepared, decode)
             if answer.status == 401 and may_renew and isinstance(request.auth, Auth):
                 may_renew = False
@@ -265,7 +279,12 @@ class Transport:
             raise self._unusable("a header of the connection holds characters that no header may hold") from None
         except OSError as error:
             raise self._unusable(f"the CA bundle in the connection's extra `verify` cannot be used: {error}") from None
+        self._note_clock(response.headers.get("Date"))
         return _decode(response.status_code, response.headers, content, decode)
+
+    def _note_clock(self, date: str | None) -> None:
+        with suppress(TypeError, ValueError):
+            self._clock_ahead = parsedate_to_datetime(date or "").timestamp() - time.time()
 
     def _settings(self, url: str) -> Mapping[str, Any]:
         """Proxies and trust as the environment has them, read once for each host: it takes as long as the request."""
@@ -288,7 +307,8 @@ class Transport:
         return BadRequestError(self.redact(summary), call=Call(system=self.system))
 
     def _raise_for_lost_answer(self, prepared: requests.PreparedRequest, error: Exception) -> NoReturn:
-        effect = Effect.NONE if _never_arrived(error) else Effect.UNKNOWN
+        is_late = isinstance(error, (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError))
+        effect = Effect.NONE if _never_arrived(error) else Effect.LATE if is_late else Effect.UNKNOWN
         host = urlsplit(prepared.url or "").netloc.rpartition("@")[2]
         if _is_tls_failure(error):
             advice = (
@@ -299,7 +319,7 @@ class Transport:
             summary = f"TLS with {host} failed: {_innermost(error)}. {advice}"
         elif isinstance(error, requests.exceptions.ConnectTimeout):
             summary = f"no connection to {host} within {min(CONNECT_TIMEOUT, self._timeout):g} s"
-        elif isinstance(error, (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError)):
+        elif is_late:
             summary = f"no whole answer from {host} within {self._timeout:g} s"
         elif effect is Effect.NONE:
             summary = f"cannot connect to {host}: {_innermost(error)}"

@@ -63,5 +63,12 @@ def host_of(url: object) -> str | None:
     return parts.hostname if parts and parts.scheme in ("http", "https") else None
 
 
+def place_of(url: str) -> str:
+    """A base URL as text to compare: without credentials, case of the host, or a port that goes without saying."""
+    parts = urlsplit(url)
+    port = "" if parts.port in (None, {"http": 80, "https": 443}.get(parts.scheme)) else f":{parts.port}"
+    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path.rstrip('/')}"
+
+
 def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

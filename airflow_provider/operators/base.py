@@ -255,7 +255,7 @@ class StartOperator(WaitingOperator):
                     self.log.warning("Starting it in %.0f s, as told: %s", pause, error)
                     time.sleep(pause)
                     continue
-                if error.effect is not Effect.UNKNOWN and attempt == 1:
+                if not error.effect.is_open and attempt == 1:
                     StartRecord.forget(context)
                     raise
                 # A refusal after a lost answer ("already running") can mean that the lost request took effect.
@@ -279,8 +279,8 @@ class StartOperator(WaitingOperator):
             error = None
             try:
                 if found := client.find_started(intent):
-                    self.log.info("Found it: %s", found.id)
-                    return found
+                    self.log.info("Found it: %s", found[0].id)
+                    return found[0]
             except ReleasePipelineError as failure:
                 if failure.effect is Effect.REFUSED:
                     raise

@@ -187,7 +187,7 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
             try:
                 return client.trigger_gerrit(self.change_id, self.project, self.trigger)
             except ReleasePipelineError as error:
-                if error.effect is not Effect.UNKNOWN:
+                if not error.effect.is_open:
                     StartRecord.forget(context)
                     raise
                 self.log.warning("The answer to the trigger is not known, looking for its events: %s", error)

@@ -9,7 +9,6 @@ from airflow_provider.exceptions import (
     BadRequestError,
     Call,
     ConflictError,
-    Effect,
     PermissionDeniedError,
     ReleasePipelineError,
 )
@@ -168,7 +167,7 @@ class ServiceStageApprovalOperator(ReleaseOperator):
             try:
                 answered = self._answer(client, waiting)
             except ReleasePipelineError as error:
-                if error.effect is not Effect.UNKNOWN:
+                if not error.effect.is_open:
                     answer_record.forget(context)
                 raise
             return self._wait_until_taken(context, client, answered).to_result()
@@ -198,7 +197,7 @@ class ServiceStageApprovalOperator(ReleaseOperator):
             summary = f"the answer to task_name {self.task_name!r} was refused; the release is {waiting.message}"
             raise BadRequestError(summary, call=error.call) from error
         except ReleasePipelineError as error:
-            if error.effect is not Effect.UNKNOWN:
+            if not error.effect.is_open:
                 raise
             seen = client.look(waiting.ref)
             if seen.state is ExecutionState.WAITING:

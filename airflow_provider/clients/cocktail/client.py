@@ -19,7 +19,6 @@ from airflow_provider.clients.cocktail.base import is_path_missing
 from airflow_provider.clients.cocktail.catalog import CocktailCatalog
 from airflow_provider.clients.cocktail.executions import (
     KIND,
-    SYSTEM,
     Json,
     execution_of,
     has_autotag,
@@ -33,8 +32,6 @@ from airflow_provider.clients.memory import has_changed
 from airflow_provider.clients.urls import page
 from airflow_provider.exceptions import (
     BadRequestError,
-    Call,
-    ConflictError,
     Effect,
     NotFoundError,
     ReleasePipelineError,
@@ -203,7 +200,7 @@ class CocktailClient(CocktailCatalog):
             return f"Cocktail Cloud accepts the token ({self._paths.method(use)} {self._paths.template(use)})"
         raise self._no_way("no call but the start of a build could be tried", refused)
 
-    def look(self, ref: ExecutionRef) -> Execution:
+    def _observe(self, ref: ExecutionRef) -> Execution:
         run_seq = self._run_seq(ref)
         run = self._find_run(run_seq, ref.get("build_seq", ""))
         execution = self._execution(run, ref)
@@ -249,7 +246,7 @@ class CocktailClient(CocktailCatalog):
                 raise
             return [], offset
 
-    def cancel(self, ref: ExecutionRef, reason: str) -> None:
+    def _cancel(self, ref: ExecutionRef, reason: str) -> None:
         if self._is_over(ref):
             return
         try:
@@ -267,7 +264,7 @@ class CocktailClient(CocktailCatalog):
     def is_marked(self, intent: Intent) -> bool:
         return True
 
-    def find_started(self, intent: Intent) -> Execution | None:
+    def _find_started(self, intent: Intent) -> list[Execution]:
         if intent["kind"] != KIND:
             raise self.bad_request(f"kind must be {KIND!r}, not {intent['kind']!r}")
         build_seq, marker = self._number("build_seq", intent["build_seq"]), str(intent["marker"])
@@ -278,13 +275,8 @@ class CocktailClient(CocktailCatalog):
                 raise self._no_way("cannot tell whether an earlier attempt started the build", [error]) from None
             raise
         ours = [run for run in runs if run.get("runType") == "BUILD" and marker in str(run.get("runDesc") or "")]
-        if len(ours) > 1:
-            numbers = ", ".join(answers.number_text(run.get("buildRunSeq")) for run in ours)
-            raise ConflictError(
-                f"build runs {numbers} all carry the marker of this start: which one to follow is for a person to say",
-                call=Call(system=SYSTEM),
-            )
-        return self._execution(ours[0], reference("", build_seq, str(intent.get("tag") or ""))) if ours else None
+        tag = str(intent.get("tag") or "")
+        return [self._execution(run, reference("", build_seq, tag)) for run in reversed(ours)]
 
     def _execution(self, run: Json, ref: ExecutionRef) -> Execution:
         execution = execution_of(run, ref)

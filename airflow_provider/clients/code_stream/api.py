@@ -343,7 +343,7 @@ class CodeStreamApi(ReleaseClient):
         try:
             self._calls.keep_secret(self._calls.send("PATCH", _user_operation(user_operation_id), body=body))
         except ReleasePipelineError as error:
-            if error.effect is not Effect.UNKNOWN:
+            if not error.effect.is_open:
                 raise
             after = self.get_user_operation(user_operation_id)
             if _status(after) == "ACTIVE":

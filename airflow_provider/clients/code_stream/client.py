@@ -59,7 +59,7 @@ class CodeStreamClient(Awaited):
         self._calls.get("/pipelines", {"$top": 1})
         return f"Code Stream, API version {version}, at {self.transport.base_url}"
 
-    def look(self, ref: ExecutionRef) -> Execution:
+    def _observe(self, ref: ExecutionRef) -> Execution:
         kind = ref["kind"]
         if kind == "execution":
             return self._execution(self.get_execution(ref["id"]))
@@ -96,7 +96,7 @@ class CodeStreamClient(Awaited):
                 seen[place] = each
         return seen
 
-    def cancel(self, ref: ExecutionRef, reason: str) -> None:
+    def _cancel(self, ref: ExecutionRef, reason: str) -> None:
         if ref["kind"] == "rerun":
             ref = self.look(ref).ref
             if ref["kind"] == "rerun":
@@ -121,17 +121,18 @@ class CodeStreamClient(Awaited):
     def is_marked(self, intent: Intent) -> bool:
         return str(intent["kind"]) == "execution"
 
-    def find_started(self, intent: Intent) -> Execution | None:
+    def _find_started(self, intent: Intent) -> list[Execution]:
         if intent["kind"] == "rerun":
             execution = self.look(self.awaited_by(intent))
-            return execution if execution.ref["kind"] == "execution" else None
+            return [execution] if execution.ref["kind"] == "execution" else []
         return self._find_marked(str(intent["pipeline_id"]), str(intent["marker"]), float(intent["since"]))
 
-    def _find_marked(self, pipeline_id: str, marker: str, since: float) -> Execution | None:
+    def _find_marked(self, pipeline_id: str, marker: str, since: float) -> list[Execution]:
         if not marker:
             raise self.bad_request("marker must not be empty")
         oldest = datetime.fromtimestamp(since, UTC) - CLOCK_SKEW
         older = 0
+        found: list[Execution] = []
         for document in self._calls.rows(
             path("/pipelines/{pipeline_id}/executions", pipeline_id=pipeline_id),
             items="/executions",
@@ -141,11 +142,11 @@ class CodeStreamClient(Awaited):
             if requested and requested < oldest:
                 older += 1
                 if older >= PAGE:
-                    return None
+                    break
             is_own = not document.get("_nested") and not document.get("_rollback")
             if is_own and marker in str(document.get("comments") or ""):
-                return self._execution(document)
-        return None
+                found.insert(0, self._execution(document))
+        return found
 
     def _is_ending(self, execution_id: str) -> bool:
         """Whether it is over or being canceled."""

@@ -12,7 +12,7 @@ from typing import Any
 from airflow_provider.clients.quay import notifications
 from airflow_provider.clients.quay.base import NAME, QuayBase
 from airflow_provider.clients.quay.executions import SYSTEM, Json
-from airflow_provider.exceptions import Call, ConflictError, Effect, NotFoundError, ReleasePipelineError
+from airflow_provider.exceptions import Call, ConflictError, NotFoundError, ReleasePipelineError
 
 _PAGE = 100
 
@@ -69,7 +69,7 @@ class QuayApi(QuayBase):
         try:
             self.transport.request("POST", path, body=body)
         except ReleasePipelineError as error:
-            if error.effect is not Effect.UNKNOWN or not self._equal_notifications(repository, body):
+            if not error.effect.is_open or not self._equal_notifications(repository, body):
                 raise
         return self._only_one_left(repository, body, path)
 

@@ -134,7 +134,7 @@ class QuayClient(QuayApi):
                 raise
         return f"Quay at {self.registry} accepts the token; what it may do is decided repository by repository"
 
-    def look(self, ref: ExecutionRef) -> Execution:
+    def _observe(self, ref: ExecutionRef) -> Execution:
         kind = ref.get("kind")
         if kind == BUILD:
             return self._look_at_build(ref)
@@ -198,7 +198,7 @@ class QuayClient(QuayApi):
         # A total of 0 is that of a log store which is down.
         return [line for line in lines if line.strip()], int(answer.get("total") or offset)
 
-    def cancel(self, ref: ExecutionRef, reason: str) -> None:
+    def _cancel(self, ref: ExecutionRef, reason: str) -> None:
         if ref.get("kind") != BUILD:
             raise self.bad_request(f"a {ref.get('kind')} cannot be canceled")
         repository, build_id = ref["repository"], ref["id"]
@@ -214,7 +214,7 @@ class QuayClient(QuayApi):
             if not state_of(build).is_terminal:
                 raise self._not_canceled(build, "Quay refused the cancel; the build will not be tried again") from None
 
-    def find_started(self, intent: Intent) -> Execution | None:
+    def _find_started(self, intent: Intent) -> list[Execution]:
         if intent["kind"] != BUILD:
             raise self.bad_request(f"kind must be {BUILD!r}, not {intent['kind']!r}")
         repository, others = str(intent["repository"]), set(intent["builds_before"])
@@ -227,13 +227,7 @@ class QuayClient(QuayApi):
                 call=Call(system=SYSTEM),
             )
         found = [build for build in builds if build.get("id") not in others and _is_like(build, intent)]
-        if len(found) > 1:
-            raise ConflictError(
-                f"builds {', '.join(str(build['id']) for build in found)} are all like this start: which one to follow "
-                "is for a person to say",
-                call=Call(system=SYSTEM),
-            )
-        return self._look_at_build(build_reference(repository, str(found[0]["id"]))) if found else None
+        return [self._look_at_build(build_reference(repository, str(build["id"]))) for build in reversed(found)]
 
     # --- inside: builds
 

@@ -123,6 +123,10 @@ class ServiceStageClient(ReleaseTaskCalls):
         self._approvals: Recent[str, list[str]] = Recent()
         self._changed: Recent[tuple[str, str, str, bool], bool] = Recent()
 
+    @property
+    def place(self) -> str:
+        return f"{super().place} project {self.project_id}"
+
     def check(self) -> str:
         """List the release tasks."""
         pipelines = self.list_pipelines()
@@ -222,7 +226,7 @@ class ServiceStageClient(ReleaseTaskCalls):
 
     # Executions
 
-    def look(self, ref: ExecutionRef) -> Execution:
+    def _observe(self, ref: ExecutionRef) -> Execution:
         """What a release is doing: its record's status, or else the list item's where that is not an old one."""
         self._check_ref(ref)
         return self._look(ref, None)
@@ -325,7 +329,7 @@ class ServiceStageClient(ReleaseTaskCalls):
             self._approvals.put(pipeline_id, names)
         return names
 
-    def cancel(self, ref: ExecutionRef, reason: str) -> None:
+    def _cancel(self, ref: ExecutionRef, reason: str) -> None:
         """Stop the release task, but only while this very execution is its last one; ``reason`` has no place to go."""
         self._check_ref(ref)
         if not ref["id"]:
@@ -347,7 +351,7 @@ class ServiceStageClient(ReleaseTaskCalls):
             return True
         return _is_stopped(self._look(ref, None))
 
-    def find_started(self, intent: Intent) -> Execution | None:
+    def _find_started(self, intent: Intent) -> list[Execution]:
         """The execution that an action led to whose answer was lost.
 
         :param intent: also holds ``pipeline_id``, ``action``, and from just before the action ``newest_record`` (an id,
@@ -366,18 +370,17 @@ class ServiceStageClient(ReleaseTaskCalls):
         }
         if len(later) == 1 and action not in ("stop", "approval"):
             record = {**_state_of(item), **later[0]}
-            return self._execution(
-                {**ref, "id": text_of(record, "id")}, Sighting(record, certain=bool(status_of(later[0])))
-            )
+            sighting = Sighting(record, certain=bool(status_of(later[0])))
+            return [self._execution({**ref, "id": text_of(record, "id")}, sighting)]
         same = next((record for record in records if before and text_of(record, "id") == before), {})
         status_now = (status_of(same) if action != "start" else "") or status_of(item)
         changed = status_now != status_before and status_now not in ALLOWED_WHEN.get(action, ())
         if action != "start" and same and changed and not later:
-            return self._execution({**ref, "id": before}, Sighting({**_state_of(item), **same}, certain=True))
+            return [self._execution({**ref, "id": before}, Sighting({**_state_of(item), **same}, certain=True))]
         # Without a new record, an ended status is that of the execution before; only one in progress raises a doubt.
         running = changed and (action != "start" or status_now in IN_PROGRESS)
         if not later and not running and triggered_at(item) == ref["triggered_before"]:
-            return None
+            return []
         seen = ", ".join(text_of(record, "id") for record in later) or "none"
         raise ConflictError(
             f"cannot tell whether the action {action!r} took effect: release task {pipeline_id} was in status "
