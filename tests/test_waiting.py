@@ -16,7 +16,7 @@ from airflow_provider.exceptions import (
     UnexpectedResponseError,
 )
 from airflow_provider.execution import Execution, ExecutionState, Step
-from airflow_provider.waiting import ERROR_BUDGET, Ending, Outcome, Pace, Wait, result_of
+from airflow_provider.core.waiting import ERROR_BUDGET, Ending, Outcome, Pace, Wait, result_of
 
 REF = {"system": "cocktail", "kind": "build_run", "id": "7"}
 START = 1_000_000.0

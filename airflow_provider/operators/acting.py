@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider.execution import Execution
 from airflow_provider.operators.connected import WaitingOperator
-from airflow_provider.waiting import Ending, Outcome, Wait, result_of
+from airflow_provider.core.waiting import Ending, Outcome, Wait, result_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -29,7 +29,7 @@ from airflow_provider.execution import Execution, ExecutionState
 from airflow_provider.killing import CANCEL_REASON, a_person_ended, cancel_surely
 from airflow_provider.operators.connected import WaitingOperator
 from airflow_provider.operators.start_record import StartRecord
-from airflow_provider.waiting import GONE_AFTER, Ending, Outcome, Wait, result_of
+from airflow_provider.core.waiting import GONE_AFTER, Ending, Outcome, Wait, result_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -15,7 +15,7 @@ from airflow_provider.exceptions import BadRequestError, Call, ReleasePipelineEr
 from airflow_provider.killing import MARKER_XCOM
 from airflow_provider.links import ExecutionLink, xcoms_of
 from airflow_provider.progress import log_news
-from airflow_provider.waiting import News, Outcome, Pace, Wait
+from airflow_provider.core.waiting import News, Outcome, Pace, Wait
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

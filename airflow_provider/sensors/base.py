@@ -24,7 +24,7 @@ from airflow_provider.operators.connected import (
     ReleaseOperator,
     worker_is_noticed_by,
 )
-from airflow_provider.waiting import Ending, Outcome, Wait, result_of
+from airflow_provider.core.waiting import Ending, Outcome, Wait, result_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -18,7 +18,7 @@ from airflow_provider.killing import CANCEL_REASON, ENDED_BY_A_PERSON, MARKER_XC
 from airflow_provider.links import xcoms_of
 from airflow_provider.triggers.poller import shared_poller
 from airflow_provider.triggers.templates import pulling_one_xcom
-from airflow_provider.waiting import Wait
+from airflow_provider.core.waiting import Wait
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -34,7 +34,7 @@ _cancellations: set[asyncio.Task[None]] = set()
 
 
 class ExecutionTrigger(BaseTrigger):
-    """Waits for one execution; ends with one event, an :class:`~airflow_provider.waiting.Outcome` as JSON.
+    """Waits for one execution; ends with one event, an :class:`~airflow_provider.core.waiting.Outcome` as JSON.
 
     :param system: which of the four systems.
     :param conn_id: the Airflow connection; credentials never enter a trigger's arguments.

@@ -16,7 +16,7 @@ from airflow_provider.exceptions import (
     UnexpectedResponseError,
 )
 from airflow_provider.triggers.errands import ask, plan_errands
-from airflow_provider.waiting import Wait
+from airflow_provider.core.waiting import Wait
 
 
 class Vendor:

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from airflow_provider import waiting
+from airflow_provider.core import waiting
 from airflow_provider.hooks.cocktail import CocktailHook
 from airflow_provider.hooks.code_stream import CodeStreamHook
 from airflow_provider.triggers import poller
 from airflow_provider.triggers.execution import ExecutionTrigger
-from airflow_provider.waiting import Ending, Outcome
+from airflow_provider.core.waiting import Ending, Outcome
 from tests.systems import define_connection
 
 PIPELINES = 12
