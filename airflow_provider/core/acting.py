@@ -34,7 +34,7 @@ class ActRecord(msgspec.Struct, kw_only=True):
         return self.is_taken
 
     def to_json(self) -> dict[str, Any]:
-        body: dict[str, Any] = msgspec.to_builtins(self)
+        body: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
         return body
 
 

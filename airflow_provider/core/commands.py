@@ -114,8 +114,9 @@ class ReadLog(NamedTuple):
     wait: Wait
 
 
-Command = (
-    Save | Forget | Prepare | Send | Choose | Act | Find | Observe | Cancel | Publish | Pause | Defer | Tell | ReadLog
-)
+StartCommand = Prepare | Send | Find | Forget
+ActCommand = Choose | Act
+CommonCommand = Save | Observe | Cancel | Publish | Pause | Defer | Tell | ReadLog
+Command = StartCommand | ActCommand | CommonCommand
 
 Program = Generator[Command, Any, Result]

@@ -87,7 +87,7 @@ class StartRecord(msgspec.Struct, kw_only=True):
         return f"{what} at {self.place}" if self.place else what
 
     def to_json(self) -> dict[str, Any]:
-        body: dict[str, Any] = msgspec.to_builtins(self)
+        body: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
         return body
 
 

@@ -78,7 +78,7 @@ class Carrier:
         trigger_arguments: Callable[[], dict[str, Any]] = dict,
     ) -> None:
         self.client = client
-        self._operator = operator
+        self.operator = operator
         self._context = context
         self._key = key
         self._trigger_arguments = trigger_arguments
@@ -92,17 +92,17 @@ class Carrier:
             case Cancel(ref, reason):
                 self.client.cancel(ref, reason)
             case Publish(execution, _):
-                self._operator.publish(self._context, execution.to_result())
+                self.operator.publish(self._context, execution.to_result())
                 where = execution.url or f"at {self.client.place}"
-                self._operator.log.info("%s %s %s", execution.ref["kind"], execution.id, where)
+                self.operator.log.info("%s %s %s", execution.ref["kind"], execution.id, where)
             case Pause(seconds):
                 time.sleep(seconds)
             case Defer():
                 self._defer(command)
             case Tell(news):
-                self._operator.log_lines(news)
+                self.operator.log_lines(news)
             case ReadLog(wait):
-                self._operator.log_lines(log_news(self.client, wait))
+                self.operator.log_lines(log_news(self.client, wait))
         return None
 
     def forget(self) -> None:
@@ -130,4 +130,4 @@ class Carrier:
             self._context["ti"].xcom_push(MARKER_XCOM, marker)
             if logical_date := self._context.get("logical_date"):
                 arguments["logical_date"] = logical_date.isoformat()
-        self._operator.defer_wait(wait.ref, wait.deadline, **arguments)
+        self.operator.defer_wait(wait.ref, wait.deadline, **arguments)
