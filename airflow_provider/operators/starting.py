@@ -215,8 +215,12 @@ class _StartAttempt:
         self._is_canceling.set()
         record = self._start.record
         if record and record.ref and record.phase in (Phase.STARTED, Phase.ENDING):
+            if timed_out:
+                # Airflow may retry this task: it must not take for a person's what was its own cancel.
+                record.phase = Phase.ENDING
+                self._carrier.try_to_save(record)
             # In a thread: the interrupted code may hold a lock that the request needs.
-            thread = threading.Thread(target=self._cancel, args=(record, record.ref, reason), daemon=True)
+            thread = threading.Thread(target=self._cancel, args=(record.ref, reason), daemon=True)
             thread.start()
             thread.join(DURATIONS.worker_kill_limit)
 
@@ -255,22 +259,18 @@ class _StartAttempt:
         return {**intent, "marker": marker, "since": by_vendor or time.time(), "clock": clock}
 
     def _send(self, intent: dict[str, Any]) -> Execution:
-        self._require_standing()
         execution = self._operator.start(self._carrier.client, intent)
         if self._is_canceling.is_set():
             reason = "the task was ended while it started the execution"
-            self._cancel(self._start.record, execution.ref, reason)
+            self._cancel(execution.ref, reason)
             raise AttemptOver(reason)
         return execution
 
-    def _cancel(self, record: StartRecord | None, ref: ExecutionRef, reason: str) -> None:
+    def _cancel(self, ref: ExecutionRef, reason: str) -> None:
         log = self._operator.log
         if GUESS in ref:
             log.warning("Not canceling %s %s: it was only guessed to be this task's", ref["kind"], ref["id"])
             return
-        if record:
-            record.phase, record.ref = Phase.ENDING, ref
-            threading.Thread(target=self._carrier.try_to_save, args=(record,), daemon=True).start()
         clock = Clock()
         program = cancel(clock, ref, CANCEL_REASON, DURATIONS.worker_kill_limit)
         if problem := carry_out(program, clock, self._perform):

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from airflow_provider.core.commands import Command, Observe, Publish, Save, Tell
+from airflow_provider.core.commands import Command, Observe, Pause, Publish, Save, Tell
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import ExecutionCanceled, ServerUnavailableError
 from airflow_provider.operators.carrying_out import Carrier
@@ -85,7 +85,7 @@ class Story:
             begun.set()
 
         def watch() -> None:
-            if begun.wait(10):
+            if begun.wait(60):
                 time.sleep(0.1)
                 act()
 
@@ -96,7 +96,7 @@ class Story:
 
         watcher = threading.Thread(target=watch)
         watcher.start()
-        with self.when(lambda command: isinstance(command, Publish), begin), self._monkeypatch.context() as patch:
+        with self.when(lambda command: isinstance(command, Pause), begin), self._monkeypatch.context() as patch:
             patch.setattr(self.task.operator, "on_kill", stop)
             self.attempt()
         watcher.join()
