@@ -1,0 +1,213 @@
+"""What must hold in every life, told by who knows the truth: whose each execution is, and of which generation."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import Any
+
+from airflow_provider.core.record import Phase, StartRecord
+from airflow_provider.core.starting import GUESS
+from airflow_provider.core.states import State
+from airflow_provider.core.waiting import Pace, Wait
+from airflow_provider.execution import ExecutionRef, ExecutionState
+from tests.simulation.airflow import Airflow, Task
+from tests.simulation.vendors import Made, Server
+from tests.simulation.world import World
+
+LONGEST_RETRY_AFTER = 400.0
+"""Seconds; a vendor that says so is waited for even over a deadline."""
+
+WINDOWS = {
+    "nobody ran it": "marked while it was queued or up for retry: no process and no trigger of it is there to cancel",
+    "its worker had died": "marked before Airflow noticed that its worker had died",
+    "its worker was frozen": "marked while its worker was frozen",
+    "its worker was ending": "marked while its process, told to end by a machine, was on its way out",
+    "no triggerer ran its wait": "marked while no triggerer ran its wait, because one had died or was frozen",
+}
+"""Where a person's act leaves an execution running because nobody is there to cancel it; a later clear ends it."""
+
+
+class Judge:
+    """Watches one life."""
+
+    def __init__(self, world: World, airflow: Airflow, servers: list[Server]) -> None:
+        self.world = world
+        self.airflow = airflow
+        self.servers = servers
+        self._may_end: dict[Task, set[int]] = defaultdict(set)
+        """Generations whose executions may be canceled: a person acted, or their time is up."""
+        self._left: dict[Task, set[int]] = defaultdict(set)
+        self._windows: dict[Made, str] = {}
+
+    @property
+    def _all_made(self) -> list[Made]:
+        return [made for server in self.servers for made in server.made]
+
+    def _ours(self, task: Task) -> list[Made]:
+        return [made for made in self._all_made if made.owner is task]
+
+    # What happens
+
+    def person_acts(self, task: Task, what: str) -> None:
+        self.world.tell("a person", f"{what} {task}")
+        self.world.counted["acts of people"] += 1
+        self._may_end[task].update(range(task.generation + 1))
+        if what != "clears" and (window := self._window(task)):
+            for made in self._ours(task):
+                self._windows.setdefault(made, window)
+
+    def _window(self, task: Task) -> str:
+        match task.state:
+            case "running" | "restarting":
+                worker = task.worker
+                if worker is None or worker.is_over or worker.machine.is_dead:
+                    return "its worker had died"
+                if worker.machine.is_frozen:
+                    return "its worker was frozen"
+                return "its worker was ending" if worker.is_told_to_end else ""
+            case "deferred":
+                return "" if task.trigger and task.trigger.is_run else "no triggerer ran its wait"
+            case _:
+                return "nobody ran it"
+
+    def times_out(self, task: Task, generation: int) -> None:
+        self._may_end[task].add(generation)
+
+    def sends(self, worker: Any, intent: dict[str, Any]) -> None:
+        self._requires_standing(worker, "a start")
+
+    def _requires_standing(self, worker: Any, what: str) -> None:
+        if worker.task.id != worker.id or worker.task.state != "running":
+            self.world.violate(f"{worker} sends {what}, although its task is {worker.task.state}")
+
+    def started(self, sender: Any, made: Made) -> None:
+        """An execution has begun."""
+        task = sender.task
+        for other in self._ours(task):
+            if other is made or other.was_late or made.was_late:
+                continue
+            if other.generation == made.generation:
+                if other.goes_on or other.state is ExecutionState.SUCCEEDED:
+                    self.world.violate(f"{made} is started, although {other} of the same start is {other.state}")
+                elif other.ended_by == "colleague" and self.airflow.policy["on_canceled"] == "fail":
+                    if other.state is ExecutionState.CANCELED and other is self._last_before(made):
+                        self.world.violate(f"{made} is started, although a colleague canceled {other}")
+            elif other.goes_on and other.generation < made.generation and not self._is_excused(other):
+                self.world.violate(f"{made} is started beside {other}, which a cleared task had started")
+
+    def _last_before(self, made: Made) -> Made | None:
+        earlier = [each for each in self._ours(made.owner) if each.begun < made.begun]
+        return earlier[-1] if earlier else None
+
+    def saved(self, worker: Any, record: StartRecord) -> None:
+        """A record is written down."""
+        task, ref = worker.task, record.ref
+        timeout = self.airflow.policy["timeout"]
+        if record.phase is Phase.ENDING and timeout is not None and record.started + timeout <= worker.machine.now:
+            self._may_end[task].add(worker.generation)
+        if record.phase is Phase.LEFT:
+            self._left[task].add(worker.generation)
+        if record.phase is not Phase.STARTED or ref is None or GUESS in ref or ref["kind"] == "rerun":
+            return
+        made = self._made_of(ref)
+        if made is None:
+            self.world.violate(f"{worker} adopts {ref['id']}, which is not there")
+        elif made.owner is not task:
+            self.world.violate(f"{worker} adopts {made} without saying that it is a guess")
+        elif made.generation != worker.generation:
+            self.world.violate(f"{worker} adopts {made}, which was started before a clear")
+
+    def cancels(self, sender: Any, ref: ExecutionRef, *, is_attempt: bool = False) -> None:
+        """A cancel is about to be sent.
+
+        :param is_attempt: by an attempt that goes on, rather than by one that was told to end.
+        """
+        if is_attempt:
+            self._requires_standing(sender, "a cancel")
+        if GUESS in ref:
+            self.world.violate(f"{sender} cancels {ref['id']}, which was only guessed to be its own")
+
+    def canceled(self, sender: Any, made: Made) -> None:
+        """A cancel has arrived."""
+        task = sender.task
+        if made.owner is not task:
+            self.world.violate(f"{sender} cancels {made}")
+        elif made.generation not in self._may_end[task] and not self._is_double(made):
+            self.world.violate(f"{sender} cancels {made}, although nobody ended its task")
+
+    def _is_double(self, made: Made) -> bool:
+        same = [each for each in self._ours(made.owner) if each.generation == made.generation and each is not made]
+        return any(each.goes_on or each.state is ExecutionState.SUCCEEDED for each in same)
+
+    def waits(self, run: Any, wait: Wait, pace: Pace) -> None:
+        if wait.deadline is not None and run.machine.now >= wait.deadline:
+            self.world.violate(f"{run} waits past its deadline")
+
+    def pauses(self, worker: Any, seconds: float) -> None:
+        start, timeout = worker.carrier.start, self.airflow.policy["timeout"]
+        if start.state is State.WAITING and timeout is not None and start.record:
+            left = start.record.started + timeout - worker.machine.now
+            if left <= 0 or seconds > left + LONGEST_RETRY_AFTER:
+                self.world.violate(f"{worker} waits past its deadline")
+
+    def succeeds(self, task: Task, worker: Any, result: dict[str, Any]) -> None:
+        """A task is about to be green, by itself."""
+        ref = result["ref"]
+        made = self._made_of(ref)
+        if GUESS in ref:
+            self.world.counted["green by a guess"] += 1
+            return
+        if ref["kind"] == "rerun" and not self.airflow.policy["wait_for_completion"]:
+            return
+        generation = worker.generation if worker else task.generation
+        if made is None or made.owner is not task:
+            self.world.violate(f"{task} is green by {made}, which is not its own")
+        elif made.generation != generation:
+            self.world.violate(f"{task} is green by {made}, which was started before a clear")
+        elif made.state is not ExecutionState.SUCCEEDED and self.airflow.policy["wait_for_completion"]:
+            self.world.violate(f"{task} is green, but {made} is {made.state}")
+
+    # In the end
+
+    def ends(self) -> None:
+        """Nothing is left to happen."""
+        for task in self.airflow.tasks:
+            if task.state not in ("success", "failed", "skipped"):
+                self.world.violate(f"{task} is {task.state} for ever")
+            for made in self._ours(task):
+                if made.goes_on and not self._is_excused(made):
+                    self.world.violate(f"{task} is {task.state}, but {made} goes on, and nothing says so")
+            self._check_number(task)
+
+    def _check_number(self, task: Task) -> None:
+        for generation in {made.generation for made in self._ours(task)}:
+            under_way = [made for made in self._ours(task) if made.generation == generation and made.goes_on]
+            if len(under_way) > 1 and not any(made.was_late for made in under_way):
+                self.world.violate(f"{', '.join(map(str, under_way))} of the same start are under way")
+
+    def _is_excused(self, made: Made) -> bool:
+        """Whether one that goes on after its task may do so."""
+        task = made.owner
+        if made.generation in self._left[task] or not self.airflow.policy["cancel_on_kill"] or made.was_resumed:
+            return True
+        if self._is_named(made):
+            self.world.counted["named"] += 1
+            return True
+        if window := self._windows.get(made):
+            self.world.counted[f"window: {window}"] += 1
+            return True
+        if made.generation == task.generation and task.is_ended_by_machine:
+            self.world.counted["ended by a machine"] += 1
+            return True
+        return False
+
+    def _is_named(self, made: Made) -> bool:
+        """Whether a person who reads the task's log is told of it."""
+        name = re.compile(rf"\b{made.id}\b|got no answer|Cannot tell whether the cleared")
+        return any(name.search(text) for text in made.owner.warnings)
+
+    def _made_of(self, ref: ExecutionRef) -> Made | None:
+        place = ref.get("place", self.airflow.connection.place)
+        server = next((each for each in self.servers if each.place == place), None)
+        return server.made_of(ref) if server else None
