@@ -63,7 +63,7 @@ class Carrier:
         attempt = Attempt(task.try_number, task.max_tries, task.run.clear_number, task.retries)
         self.policy = policy_of(self.airflow.policy, self.client)
         self.start = Start(self.policy, record, attempt, worker.machine.now, self._count_move)
-        self.is_canceling = False
+        self.is_canceling = self.has_judged = False
         self._perform: dict[type, Callable[[Any], Steps[Any]]] = {
             Save: self._save,
             Forget: self._forget,
@@ -138,11 +138,17 @@ class Carrier:
         machine = self.worker.machine
         if command.deadline is not None and machine.now + NOTICED >= command.deadline:
             return
+        yield from self.require_standing()
         marker = self.start.record.marker if self.start.record else ""
+        self.worker.is_deferring = True
         self.world.point("defer", self.worker)
         yield from self.airflow.push(self.worker, MARKER_XCOM, marker)
         trigger = Trigger(self.worker, self.policy, command.ref, command.deadline, marker)
-        yield from self.airflow.defer(self.worker, trigger)
+        try:
+            yield from self.airflow.defer(self.worker, trigger)
+        except AirflowError as error:
+            # The task's code is left already when Airflow is told of the deferral: it cannot do anything about that.
+            self.world.tell(str(self.worker), f"cannot defer: {error}")
         raise Deferred
 
     def _tell(self, command: Tell) -> Steps[None]:
@@ -161,9 +167,7 @@ class Carrier:
     # The end
 
     def require_standing(self) -> Steps[None]:
-        """:raises AttemptOver: Airflow has given this attempt up, and it does not cancel on its way out."""
-        if self.is_canceling:
-            return
+        """:raises AttemptOver: Airflow has given this attempt up, or has told it to end."""
         if self.worker.is_told_to_end:
             raise AttemptOver("the task was told to end: nothing is sent any more")
         try:
@@ -175,8 +179,9 @@ class Carrier:
             raise AttemptOver(f"the task is {state}: this attempt is over and sends nothing more")
 
     def on_kill(self, *, timed_out: bool) -> Steps[None]:
-        """The process is told to end; its main program stands still meanwhile."""
+        """The process is told to end, or finds out by itself that it is over; its main program stands still."""
         world, task, worker = self.world, self.worker.task, self.worker
+        self.has_judged = True
         world.point("on_kill", worker)
         if not self.policy.cancel_on_kill:
             return

@@ -17,12 +17,16 @@ from tests.simulation.world import World
 
 LONGEST_RETRY_AFTER = 400.0
 """Seconds; a vendor that says so is waited for even over a deadline."""
+CLOCKS_APART = 240.0
+"""Seconds by which two machines' clocks differ at most in this world."""
 
 WINDOWS = {
     "nobody ran it": "marked while it was queued or up for retry: no process and no trigger of it is there to cancel",
     "its worker had died": "marked before Airflow noticed that its worker had died",
     "its worker was frozen": "marked while its worker was frozen",
     "its worker was ending": "marked while its process, told to end by a machine, was on its way out",
+    "its process was only beginning": "marked while the process that a task resumes in was not up yet",
+    "its process was just deferring": "marked in the tenth of a second in which its process tells of a deferral",
     "no triggerer ran its wait": "marked while no triggerer ran its wait, because one had died or was frozen",
 }
 """Where a person's act leaves an execution running because nobody is there to cancel it; a later clear ends it."""
@@ -38,6 +42,9 @@ class Judge:
         self._may_end: dict[Task, set[int]] = defaultdict(set)
         """Generations whose executions may be canceled: a person acted, or their time is up."""
         self._left: dict[Task, set[int]] = defaultdict(set)
+        self._hidden_clears: dict[Task, set[int]] = defaultdict(set)
+        self._given_up: set[Made] = set()
+        """Those that were to be canceled: what becomes of them does not count any more."""
         self._windows: dict[Made, str] = {}
 
     @property
@@ -57,6 +64,20 @@ class Judge:
             for made in self._ours(task):
                 self._windows.setdefault(made, window)
 
+    def clears(self, task: Task, before: tuple[int, int], *, was_success: bool) -> None:
+        """A person has cleared it; ``before`` are the numbers that Airflow counts, as they were.
+
+        Where a clear leaves the run alone, and the number of ``retries`` was changed just so, or the worker had died,
+        Airflow shows it in no number: then an attempt cannot tell it from a retry. After a success it must not matter.
+        """
+        if before == (task.max_tries, task.run.clear_number) and not was_success:
+            self._hidden_clears[task].add(task.generation - 1)
+
+    def _is_hidden(self, task: Task, generation: int) -> bool:
+        is_hidden = all(each in self._hidden_clears[task] for each in range(generation, task.generation))
+        self.world.counted["window: a clear that no number shows"] += is_hidden
+        return is_hidden
+
     def _window(self, task: Task) -> str:
         match task.state:
             case "running" | "restarting":
@@ -65,6 +86,10 @@ class Judge:
                     return "its worker had died"
                 if worker.machine.is_frozen:
                     return "its worker was frozen"
+                if worker.carrier is None:
+                    return "its process was only beginning"
+                if worker.is_deferring:
+                    return "its process was just deferring"
                 return "its worker was ending" if worker.is_told_to_end else ""
             case "deferred":
                 return "" if task.trigger and task.trigger.is_run else "no triggerer ran its wait"
@@ -84,12 +109,15 @@ class Judge:
     def started(self, sender: Any, made: Made) -> None:
         """An execution has begun."""
         task = sender.task
+        made.system = sender.carrier.policy.system
         for other in self._ours(task):
-            if other is made or other.was_late or made.was_late:
+            if other is made or other.was_late or made.was_late or other.system != made.system:
                 continue
             if other.generation == made.generation:
-                if other.goes_on or other.state is ExecutionState.SUCCEEDED:
+                if other.goes_on or (other.state is ExecutionState.SUCCEEDED and other not in self._given_up):
                     self.world.violate(f"{made} is started, although {other} of the same start is {other.state}")
+                elif other in self._given_up:
+                    continue
                 elif other.ended_by == "colleague" and self.airflow.policy["on_canceled"] == "fail":
                     if other.state is ExecutionState.CANCELED and other is self._last_before(made):
                         self.world.violate(f"{made} is started, although a colleague canceled {other}")
@@ -104,18 +132,25 @@ class Judge:
         """A record is written down."""
         task, ref = worker.task, record.ref
         timeout = self.airflow.policy["timeout"]
-        if record.phase is Phase.ENDING and timeout is not None and record.started + timeout <= worker.machine.now:
-            self._may_end[task].add(worker.generation)
+        if record.phase is Phase.ENDING:
+            # A deadline is told by the clock of any machine.
+            if timeout is not None and record.started + timeout <= worker.machine.now + CLOCKS_APART:
+                self._may_end[task].add(worker.generation)
+            if ref and (made := self._made_of(ref)):
+                self._given_up.add(made)
         if record.phase is Phase.LEFT:
             self._left[task].add(worker.generation)
         if record.phase is not Phase.STARTED or ref is None or GUESS in ref or ref["kind"] == "rerun":
+            return
+        if record.attempt != worker.carrier.start.attempt:
+            # It only notes that a person was told.
             return
         made = self._made_of(ref)
         if made is None:
             self.world.violate(f"{worker} adopts {ref['id']}, which is not there")
         elif made.owner is not task:
             self.world.violate(f"{worker} adopts {made} without saying that it is a guess")
-        elif made.generation != worker.generation:
+        elif made.generation != worker.generation and not self._is_hidden(task, made.generation):
             self.world.violate(f"{worker} adopts {made}, which was started before a clear")
 
     def cancels(self, sender: Any, ref: ExecutionRef, *, is_attempt: bool = False) -> None:
@@ -163,7 +198,7 @@ class Judge:
         generation = worker.generation if worker else task.generation
         if made is None or made.owner is not task:
             self.world.violate(f"{task} is green by {made}, which is not its own")
-        elif made.generation != generation:
+        elif made.generation != generation and not self._is_hidden(task, made.generation):
             self.world.violate(f"{task} is green by {made}, which was started before a clear")
         elif made.state is not ExecutionState.SUCCEEDED and self.airflow.policy["wait_for_completion"]:
             self.world.violate(f"{task} is green, but {made} is {made.state}")

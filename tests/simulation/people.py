@@ -143,6 +143,7 @@ class Fate:
     def _clear(self, task: Task, *, leaves_run: bool = False) -> None:
         """As ``clear_task_instances``."""
         self.world.judge.person_acts(task, "clears")
+        numbers, was_success = (task.max_tries, task.run.clear_number), task.state == "success"
         task.generation += 1
         task.id = next(self.airflow.ids)
         task.is_ended_by_machine = False
@@ -155,6 +156,7 @@ class Fate:
             task.next = task.trigger = task.worker = None
             task.to(None, "a person clears it")
             self.airflow.schedule(task)
+        self.world.judge.clears(task, numbers, was_success=was_success)
         self._interrupt(task)
 
     def _clear_another(self, act: Act, subject: Any) -> None:

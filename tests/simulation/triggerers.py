@@ -91,7 +91,6 @@ class TriggerRun:
         self.machine = machine
         self.client = self.airflow.connection
         self.start = None
-        self.has_timed_out = False
         self._is_ending = False
         self._wait = Wait(
             dict(trigger.ref), trigger.policy.poll_interval, trigger.deadline, trigger.policy.fail_on_waiting

@@ -44,7 +44,7 @@ class Made:
         self.owner = owner
         self.generation = generation
         self.begun = world.now
-        self.marker = ""
+        self.marker = self.system = ""
         self.was_late = False
         self.ended_by = ""
         """Who asked for its end: "us", "colleague" or nobody."""
@@ -326,13 +326,14 @@ class Window(Server):
 
 
 class Rerun(Server):
-    """Like a rerun event of Code Stream: names its execution only later, or never."""
+    """Like a rerun event of Code Stream: the answer names a new event, which leads to an execution later, or never."""
 
     is_marked = False
 
     def __init__(self, world: World, place: str) -> None:
         super().__init__(world, place)
         self._leads_nowhere = bool(world.plan.conditions("leads nowhere"))
+        self._led_to: dict[str, Made | None] = {}
 
     def _before(self, going_on: bool) -> dict[str, Any]:
         return {"kind": "rerun", "known": [each.id for each in self._listed()]}
@@ -342,44 +343,48 @@ class Rerun(Server):
         start_by = f"{sender.machine.now + START_LIMIT:.0f}"
 
         def serve() -> Execution:
-            if self._leads_nowhere and self._starts == 0:
-                self._starts += 1
+            event = f"event-{len(self._led_to) + 1}"
+            made = None
+            if self._leads_nowhere and not self._led_to:
+                self.world.tell(self.place, f"{event} leads nowhere")
             else:
                 made = self._start(sender, intent, self.world.now - sent)
                 made.listed_from += self.world.between(0, 8)
-            ref = {"system": "vendor", "kind": "rerun", "id": "event-7", "start_by": start_by, "place": self.place}
-            return Execution({**ref, "known": " ".join(intent["known"])}, ExecutionState.QUEUED, "rerun")
+            self._led_to[event] = made
+            ref = {"system": "vendor", "kind": "rerun", "id": event, "start_by": start_by, "place": self.place}
+            return Execution(ref, ExecutionState.QUEUED, "rerun")
 
         return (yield from self.network.request("send", sender, serve))
 
     def _find(self, intent: dict[str, Any]) -> list[Execution]:
-        found = [each for each in self._listed() if each.id not in intent["known"] and each.owner]
-        if len(found) > 1:
-            raise ConflictError("several executions may be what this rerun has led to", call=CALL)
-        return [self._told(each) for each in found]
+        listed = [each for each in self._listed() if each.id not in intent["known"]]
+        return self._in_order([each for each in listed if began_in_time(self, each, intent)])
 
     def observe(self, sender: Any, ref: ExecutionRef) -> Steps[Execution]:
         if ref["kind"] != "rerun":
             return (yield from super().observe(sender, ref))
         self._check_place(ref)
-        now = sender.machine.now
+        is_late = sender.machine.now > float(ref["start_by"])
 
         def serve() -> Execution:
-            found = self._find({"known": ref["known"].split()})
-            if found:
-                return found[0]
-            if now > float(ref["start_by"]):
+            if made := self._led_to_by_now(ref):
+                return self._told(made)
+            if is_late:
                 return Execution(dict(ref), ExecutionState.FAILED, "led nowhere")
             return Execution(dict(ref), ExecutionState.QUEUED, "rerun")
 
         return (yield from self.network.request("observe", sender, serve))
 
+    def _led_to_by_now(self, ref: ExecutionRef) -> Made | None:
+        made = self._led_to.get(ref["id"])
+        return made if made and self.world.now >= made.listed_from else None
+
     def _cancel(self, sender: Any, ref: ExecutionRef) -> None:
         if ref["kind"] == "rerun":
-            found = self._find({"known": ref["known"].split()})
-            if not found:
+            made = self._led_to_by_now(ref)
+            if made is None:
                 raise ConflictError("nothing to cancel yet", call=CALL, effect=Effect.NONE)
-            ref = found[0].ref
+            ref = self._told(made).ref
         super()._cancel(sender, ref)
 
 

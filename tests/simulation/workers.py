@@ -42,7 +42,7 @@ class Worker:
         self.machine = Machine(self.world, f"{task.name} w{self.number}", clocks if self.number % 2 else 0.0)
         self.may_retry = False
         self.is_told_to_end = False
-        self.has_timed_out = False
+        self.is_deferring = False
         self.carrier: Carrier | None = None
         self._is_server_terminated = False
         self._is_noticing = False
@@ -85,12 +85,10 @@ class Worker:
             result = yield from self._attempt(way)
         except Deferred:
             return
-        except AirflowError as error:
+        except (AirflowError, AttemptOver) as error:
             world.tell(str(self), f"ends: {error}")
-            yield from self._report(None)
-            return
-        except AttemptOver as error:
-            world.tell(str(self), f"ends: {error}")
+            if self.carrier and not self.carrier.has_judged:
+                yield from self.carrier.on_kill(timed_out=False)
             yield from self._report(None)
             return
         except ReleasePipelineError as error:
@@ -178,7 +176,7 @@ class Worker:
         if self.is_over or self.is_told_to_end or self.carrier is None or not self.stands:
             return
         self.world.tell(str(self), "its execution_timeout has passed")
-        self.has_timed_out = self.is_told_to_end = True
+        self.is_told_to_end = True
         self.world.judge.times_out(self.task, self.generation)
         self.main.is_over = True
         self.main = Process(self.machine, self._end_timed_out(self.carrier), self._ended)
