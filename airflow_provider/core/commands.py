@@ -7,19 +7,28 @@ goes on, whoever carries it out sets its ``now`` (epoch seconds), so that the co
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
-from airflow_provider.core.record import StartRecord
 from airflow_provider.core.waiting import News, Wait
 from airflow_provider.execution import Execution, ExecutionRef
 
 Result = TypeVar("Result")
 
 
+class Record(Protocol):
+    """Something that a task remembers."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it may be forgotten some day."""
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
 class Save(NamedTuple):
     """Write the record down. Airflow refuses that to an attempt whose task has gone on elsewhere."""
 
-    record: StartRecord
+    record: Record
 
 
 class Forget(NamedTuple):
@@ -28,6 +37,9 @@ class Forget(NamedTuple):
 
 class Prepare(NamedTuple):
     """Look up what must be known before a start; answered with an intent, a dict.
+
+    It also holds ``marker`` (a text that no other start has), ``since`` (epoch seconds now) and ``clock`` (whose:
+    ``vendor`` or ``worker``).
 
     :param going_on: an execution of this start has failed; the author may want it to go on rather than start another.
     """
@@ -39,6 +51,16 @@ class Send(NamedTuple):
     """Send the one request that starts it; answered with an :class:`Execution`. Refused to an attempt that is over."""
 
     intent: dict[str, Any]
+
+
+class Choose(NamedTuple):
+    """Find out which execution an act is about; answered with an :class:`Execution`."""
+
+
+class Act(NamedTuple):
+    """Send the one request of an act about this execution; answered with it as it is then. Refused as ``Send`` is."""
+
+    target: Execution
 
 
 class Find(NamedTuple):
@@ -92,6 +114,9 @@ class ReadLog(NamedTuple):
     wait: Wait
 
 
-Command = Save | Forget | Prepare | Send | Find | Observe | Cancel | Publish | Pause | Defer | Tell | ReadLog
+StartCommand = Prepare | Send | Find | Forget
+ActCommand = Choose | Act
+CommonCommand = Save | Observe | Cancel | Publish | Pause | Defer | Tell | ReadLog
+Command = StartCommand | ActCommand | CommonCommand
 
 Program = Generator[Command, Any, Result]

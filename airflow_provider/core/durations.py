@@ -46,6 +46,8 @@ class Durations:
     """Between two looks at what is to end."""
     deadline_cancel_limit: float = 60.0
     """How long a cancel at the deadline is tried."""
+    act_limit: float = 60.0
+    """How long an act goes on trying while the system does not answer."""
     worker_kill_limit: float = 4.0
     """How long a killed worker may cancel: the supervisor sends SIGKILL five seconds after SIGTERM."""
     trigger_kill_limit: float = 20.0

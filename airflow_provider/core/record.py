@@ -76,13 +76,18 @@ class StartRecord(msgspec.Struct, kw_only=True):
         return self.phase is Phase.LEFT or (self.phase is Phase.ENDED and self.end is End.SUCCEEDED)
 
     @property
+    def is_over(self) -> bool:
+        """Whether nothing that this start led to is waited for any more."""
+        return self.phase in (Phase.ENDED, Phase.LEFT)
+
+    @property
     def name(self) -> str:
         """For people: what it started, and where."""
         what = f"{self.ref['kind']} {self.ref['id']}" if self.ref else f"a start of {self.system} that got no answer"
         return f"{what} at {self.place}" if self.place else what
 
     def to_json(self) -> dict[str, Any]:
-        body: dict[str, Any] = msgspec.to_builtins(self)
+        body: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
         return body
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
-from uuid import uuid4
 
 from airflow_provider.core.canceling import cancel
 from airflow_provider.core.commands import (
@@ -21,7 +20,6 @@ from airflow_provider.core.commands import (
     Prepare,
     Program,
     Publish,
-    ReadLog,
     Save,
     Send,
     Tell,
@@ -30,7 +28,8 @@ from airflow_provider.core.durations import DURATIONS, MOST_CRASHES, MOST_SENDS
 from airflow_provider.core.generation import Attempt, Relation, relation
 from airflow_provider.core.record import End, Phase, StartRecord
 from airflow_provider.core.states import MOVES, State
-from airflow_provider.core.waiting import Ending, News, Outcome, Pace, Wait, result_of
+from airflow_provider.core.waiting import Ending, News, Outcome, Wait, result_of
+from airflow_provider.core.watching import GUESS, guessed, watch
 from airflow_provider.exceptions import (
     AuthenticationError,
     Call,
@@ -43,9 +42,6 @@ from airflow_provider.exceptions import (
     ServerUnavailableError,
 )
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
-
-GUESS = "guess"
-"""Key of a reference that was only guessed to be what was started: such an execution is never canceled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +100,7 @@ class Start:
         self.is_final = False
         """Whether its error is one that no automatic retry mends: a person has decided."""
         self._on_move = on_move
+        self._may_defer = False
 
     # What an attempt does
 
@@ -143,13 +140,13 @@ class Start:
         record = self.record
         if record and record.system != self.policy.system:
             text = f"This task's operator was replaced: {record.name} is left alone"
-            yield Tell([News(text, is_warning=record.phase not in (Phase.ENDED, Phase.LEFT))])
+            yield Tell([News(text, is_warning=not record.is_over)])
             record = None
         if record is None:
             self._to(State.PREPARING)
             return (yield from self._start_anew(None))
         related = self._relation(record)
-        if record.place and record.place != self.policy.place and record.phase not in (Phase.ENDED, Phase.LEFT):
+        if record.place and record.place != self.policy.place and not record.is_over:
             if related is Relation.SAME or not self._was_answered(record):
                 yield from self._leave_to_a_person(
                     record,
@@ -237,7 +234,7 @@ class Start:
 
     def _let_cleared_end(self, record: StartRecord) -> Program[None]:
         """After a clear, what was started before is over first: whoever waited for it cancels it, or has died."""
-        if not self.policy.cancel_on_kill or record.phase in (Phase.LEFT, Phase.ENDED):
+        if not self.policy.cancel_on_kill or record.is_over:
             self._to(State.PREPARING)
             return
         if record.ref is None:
@@ -321,7 +318,7 @@ class Start:
         while True:
             try:
                 seen: Execution = yield Observe(ref)
-                return _guessed(seen) if GUESS in ref else seen
+                return guessed(seen) if GUESS in ref else seen
             except NotFoundError as error:
                 if self.now >= end:
                     yield Tell([News(f"What this task started is gone: {error}", is_warning=True)])
@@ -375,7 +372,7 @@ class Start:
                 "it manually; clearing this task starts anew",
             )
         else:
-            chosen = _guessed(found[0])
+            chosen = guessed(found[0])
             text = f"Found {chosen.id}, probably what this task has started: if so, it is followed but never canceled"
             yield Tell([News(text, is_warning=True)])
         record.ref = chosen.ref
@@ -401,7 +398,7 @@ class Start:
         intent: dict[str, Any] = yield Prepare(going_on=before is not None and before.end is End.FAILED)
         may_be_there = before is not None and before.ref is None and before.sends > 0 and not went_wrong
         # What an earlier request of this start may still lead to is recognised by the same marker.
-        marker = before.marker if may_be_there and before and before.marker else f"airflow-{uuid4().hex[:16]}"
+        marker = before.marker if may_be_there and before and before.marker else intent["marker"]
         record = self.record = StartRecord(
             system=self.policy.system,
             place=self.policy.place,
@@ -489,33 +486,19 @@ class Start:
 
     def _wait(self, seen: Execution) -> Program[dict[str, Any]]:
         record = self._own_record()
-        deadline = self._deadline(record)
-        may_defer = self.policy.deferrable and record.crashes <= MOST_CRASHES
-        wait = Wait(seen.ref, self.policy.poll_interval, deadline, self.policy.fail_on_waiting)
-        pace = Pace()
-        observation: Execution | ReleasePipelineError = seen
-        while True:
-            outcome = wait.saw(observation, self.now)
-            if news := wait.news():
-                yield Tell(news)
-                if self.policy.has_log(wait.ref):
-                    yield ReadLog(wait)
-            if outcome:
-                return (yield from self._conclude(outcome))
-            if wait.last and wait.ref != record.ref:
-                yield from self._remember(record, wait.last)
-            if may_defer and (self.policy.is_known(wait.ref) or self.now > record.started + DURATIONS.settling):
-                yield Defer(wait.ref, deadline)
-                # Answered only where the time left is too short for a deferral.
-                may_defer = False
-            yield Pause(pace.pause(self.policy.poll_interval, wait.until_deadline(self.now)))
-            try:
-                found: Execution = yield Observe(wait.ref)
-                observation = _guessed(found) if GUESS in wait.ref else found
-                pace.note(None)
-            except ReleasePipelineError as error:
-                observation = error
-                pace.note(error)
+        self._may_defer = self.policy.deferrable and record.crashes <= MOST_CRASHES
+        wait = Wait(seen.ref, self.policy.poll_interval, self._deadline(record), self.policy.fail_on_waiting)
+        outcome = yield from watch(self, wait, seen, has_log=self.policy.has_log, meanwhile=self._remember_or_defer)
+        return (yield from self._conclude(outcome))
+
+    def _remember_or_defer(self, wait: Wait) -> Program[None]:
+        record = self._own_record()
+        if wait.last and wait.ref != record.ref:
+            yield from self._remember(record, wait.last)
+        if self._may_defer and (self.policy.is_known(wait.ref) or self.now > record.started + DURATIONS.settling):
+            yield Defer(wait.ref, wait.deadline)
+            # Answered only where the time left is too short for a deferral.
+            self._may_defer = False
 
     def _conclude(self, outcome: Outcome) -> Program[dict[str, Any]]:
         record = self._own_record()
@@ -616,11 +599,6 @@ class _Failing:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, ReleasePipelineError):
             self._start._to(State.FAILED)
-
-
-def _guessed(execution: Execution) -> Execution:
-    execution.ref = {**execution.ref, GUESS: "yes"}
-    return execution
 
 
 def _is_moving(execution: Execution) -> bool:
