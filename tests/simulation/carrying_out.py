@@ -26,7 +26,8 @@ from airflow_provider.core.commands import (
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.generation import Attempt
 from airflow_provider.core.record import Phase, StartRecord
-from airflow_provider.core.starting import GUESS, Policy, Start
+from airflow_provider.core.starting import Policy, Start
+from airflow_provider.core.watching import GUESS
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef
 from tests.simulation.airflow import AirflowError

@@ -7,9 +7,9 @@ from collections import defaultdict
 from typing import Any
 
 from airflow_provider.core.record import Phase, StartRecord
-from airflow_provider.core.starting import GUESS
 from airflow_provider.core.states import State
 from airflow_provider.core.waiting import Pace, Wait
+from airflow_provider.core.watching import GUESS
 from airflow_provider.execution import ExecutionRef, ExecutionState
 from tests.simulation.airflow import Airflow, Task
 from tests.simulation.vendors import Made, Server
@@ -17,6 +17,14 @@ from tests.simulation.world import World
 
 LONGEST_RETRY_AFTER = 400.0
 """Seconds; a vendor that says so is waited for even over a deadline."""
+SAID_OF_ANY = (
+    "got no answer",
+    "Cannot tell whether the cleared",
+    "all look like what this task has started",
+    "probably what this task has started",
+)
+"""What a log says of an execution whose name nobody knows."""
+
 CLOCKS_APART = 240.0
 """Seconds by which two machines' clocks differ at most in this world."""
 
@@ -168,7 +176,7 @@ class Judge:
         task = sender.task
         if made.owner is not task:
             self.world.violate(f"{sender} cancels {made}")
-        elif made.generation not in self._may_end[task] and not self._is_double(made):
+        elif made.goes_on and made.generation not in self._may_end[task] and not self._is_double(made):
             self.world.violate(f"{sender} cancels {made}, although nobody ended its task")
 
     def _is_double(self, made: Made) -> bool:
@@ -239,8 +247,8 @@ class Judge:
 
     def _is_named(self, made: Made) -> bool:
         """Whether a person who reads the task's log is told of it."""
-        name = re.compile(rf"\b{made.id}\b|got no answer|Cannot tell whether the cleared")
-        return any(name.search(text) for text in made.owner.warnings)
+        names = re.compile("|".join([rf"\b{made.id}\b", *([made.event] if made.event else []), *SAID_OF_ANY]))
+        return any(names.search(text) for text in made.owner.warnings)
 
     def _made_of(self, ref: ExecutionRef) -> Made | None:
         place = ref.get("place", self.airflow.connection.place)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import random
 import traceback
-from types import SimpleNamespace
 from typing import Any
 
-from airflow_provider.core import starting
 from tests.simulation.airflow import Airflow, Run, Task
 from tests.simulation.invariants import Judge
 from tests.simulation.people import Fate
@@ -21,8 +19,6 @@ from tests.simulation.world import World
 def live(plan: Plan, *, is_telling: bool = False) -> World:
     """Live it; ``violations`` of what comes back says what went wrong."""
     random.seed(plan.seed)
-    chance = random.Random(plan.seed ^ 0xA11CE)
-    starting.uuid4 = lambda: SimpleNamespace(hex=f"{chance.getrandbits(128):032x}")  # type: ignore[assignment]
     world = World(plan, is_telling=is_telling)
     server = SERVERS[plan.character]
     servers = [server(world, "vendor A"), server(world, "vendor B")]

@@ -13,6 +13,7 @@ from airflow_provider.core.commands import Cancel, Command, Pause, Tell
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.starting import Policy
 from airflow_provider.core.waiting import Pace, Wait
+from airflow_provider.core.watching import GUESS
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef
 from tests.simulation.airflow import Airflow, AirflowError, Task
@@ -155,7 +156,7 @@ class TriggerRun:
         if verdict is not Verdict.CANCEL:
             self.task.warn(f"Not canceling {ref['id']}: {reason}")
             return
-        if "guess" in ref:
+        if GUESS in ref:
             self.task.warn(f"Not canceling {ref['id']}: it was only guessed to be this task's")
             return
         self.task.warn(f"Canceling {ref['id']}: {reason}")

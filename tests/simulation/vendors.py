@@ -44,7 +44,7 @@ class Made:
         self.owner = owner
         self.generation = generation
         self.begun = world.now
-        self.marker = self.system = ""
+        self.marker = self.system = self.event = ""
         self.was_late = False
         self.ended_by = ""
         """Who asked for its end: "us", "colleague" or nobody."""
@@ -148,7 +148,9 @@ class Server:
     def prepare(self, sender: Any, going_on: bool) -> Steps[dict[str, Any]]:
         intent: dict[str, Any] = yield from self.network.request("prepare", sender, lambda: self._before(going_on))
         by_vendor = self.machine.now if self._knows_time else None
-        return {**intent, "since": by_vendor or sender.machine.now, "clock": "vendor" if by_vendor else "worker"}
+        marker = f"airflow-{self.world.random.getrandbits(64):016x}"
+        clock = "vendor" if by_vendor else "worker"
+        return {**intent, "marker": marker, "since": by_vendor or sender.machine.now, "clock": clock}
 
     def send(self, sender: Any, intent: dict[str, Any]) -> Steps[Execution]:
         sent = self.world.now
@@ -237,7 +239,7 @@ class Server:
         made = self.made_of(ref)
         if made is None or self.world.now < made.seen_from:
             raise NotFoundError(f"no execution {ref['id']}", call=CALL)
-        return self._told(made, ref)
+        return self._told(made)
 
     def _cancel(self, sender: Any, ref: ExecutionRef) -> None:
         made = self.made_of(ref)
@@ -247,8 +249,8 @@ class Server:
         made.cancel(self._late_cancel * self.world.random.random(), self.stop_leaves, "us")
         self.world.tell(self.place, f"is asked to cancel {made}: it is {made.state}")
 
-    def _told(self, made: Made, ref: ExecutionRef | None = None) -> Execution:
-        ref = {**(ref or {}), "system": "vendor", "kind": "execution", "id": made.id, "place": self.place}
+    def _told(self, made: Made) -> Execution:
+        ref = {"system": "vendor", "kind": "execution", "id": made.id, "place": self.place}
         status = "canceling" if made.is_being_canceled else made.state.value
         return Execution(ref, made.state, status)
 
@@ -350,6 +352,7 @@ class Rerun(Server):
             else:
                 made = self._start(sender, intent, self.world.now - sent)
                 made.listed_from += self.world.between(0, 8)
+                made.event = event
             self._led_to[event] = made
             ref = {"system": "vendor", "kind": "rerun", "id": event, "start_by": start_by, "place": self.place}
             return Execution(ref, ExecutionState.QUEUED, "rerun")
