@@ -28,8 +28,8 @@ from airflow_provider.core.durations import DURATIONS, MOST_CRASHES, MOST_SENDS
 from airflow_provider.core.generation import Attempt, Relation, relation
 from airflow_provider.core.record import End, Phase, StartRecord
 from airflow_provider.core.states import MOVES, State
-from airflow_provider.core.waiting import Ending, News, Outcome, Wait, result_of
-from airflow_provider.core.watching import GUESS, guessed, watch
+from airflow_provider.core.waiting import GUESS, Ending, News, Outcome, Wait, result_of
+from airflow_provider.core.watching import guessed, watch
 from airflow_provider.exceptions import (
     AuthenticationError,
     Call,
