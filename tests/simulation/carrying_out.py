@@ -1,8 +1,9 @@
-"""Carries out the commands of the core in virtual time, step for step as airflow_provider/operators/starting.py does."""
+"""Carries out the commands of the core in virtual time, step for step as operators/starting.py does."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.core import canceling
@@ -27,7 +28,7 @@ from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.generation import Attempt
 from airflow_provider.core.record import Phase, StartRecord
 from airflow_provider.core.starting import Policy, Start
-from airflow_provider.core.watching import GUESS
+from airflow_provider.core.waiting import GUESS
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef
 from tests.simulation.airflow import AirflowError
@@ -44,11 +45,11 @@ NOTICED = 7.0
 """Seconds after a deferral within which the end of its process is noticed; nothing may fire before."""
 
 
-class AttemptOver(Exception):
+class AttemptOver(Exception):  # noqa: N818 - as in operators/attempt.py
     """Airflow has given this attempt up: it sends nothing more."""
 
 
-class Deferred(Exception):
+class Deferred(Exception):  # noqa: N818 - as Airflow's TaskDeferred
     """The attempt goes on in the triggerer."""
 
 
@@ -110,6 +111,8 @@ class Carrier:
         return (yield from self.client.prepare(self.worker, command.going_on))
 
     def _send(self, command: Send) -> Steps[Execution]:
+        self.world.point("send before", self.worker)
+        yield 0.0
         yield from self.require_standing()
         self.world.judge.sends(self.worker, command.intent)
         execution: Execution = yield from self.client.send(self.worker, command.intent)
@@ -120,6 +123,8 @@ class Carrier:
         return execution
 
     def _cancel(self, command: Cancel) -> Steps[None]:
+        self.world.point("cancel before", self.worker)
+        yield 0.0
         yield from self.require_standing()
         self.world.judge.cancels(self.worker, command.ref, is_attempt=True)
         yield from self.client.cancel(self.worker, command.ref, command.reason)
@@ -211,11 +216,7 @@ class Carrier:
             task.warn(f"The task is ended while {name} may be on its way: {reason}")
 
     def _cancel_at_end(self, record: StartRecord | None, ref: ExecutionRef) -> Steps[None]:
-        task = self.worker.task
-        if GUESS in ref:
-            task.warn(f"Not canceling {ref['id']}: it was only guessed to be this task's")
-            return
-        if record:
+        if record and GUESS not in ref:
             record.phase, record.ref = Phase.ENDING, ref
             Process(self.worker.machine, self._try_to_save(record))
         timed = Timed(self.worker.machine.now)
@@ -225,15 +226,15 @@ class Carrier:
     def _perform_at_end(self, command: Command) -> Steps[Any]:
         """Without the guard: it is a person's act that is carried out."""
         if isinstance(command, Cancel):
+            self.world.point("cancel before", self.worker)
+            yield 0.0
             self.world.judge.cancels(self.worker, command.ref)
             return (yield from self.client.cancel(self.worker, command.ref, command.reason))
         return (yield from self.perform(command))
 
     def _try_to_save(self, record: StartRecord) -> Steps[None]:
-        try:
+        with suppress(AirflowError):
             yield from self._save(Save(record))
-        except AirflowError:
-            pass
 
     def _count_move(self, before: Any, after: Any) -> None:
         self.world.moves[before, after] += 1

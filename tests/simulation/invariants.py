@@ -8,8 +8,7 @@ from typing import Any
 
 from airflow_provider.core.record import Phase, StartRecord
 from airflow_provider.core.states import State
-from airflow_provider.core.waiting import Pace, Wait
-from airflow_provider.core.watching import GUESS
+from airflow_provider.core.waiting import GUESS, Pace, Wait
 from airflow_provider.execution import ExecutionRef, ExecutionState
 from tests.simulation.airflow import Airflow, Task
 from tests.simulation.vendors import Made, Server
@@ -126,11 +125,14 @@ class Judge:
                     self.world.violate(f"{made} is started, although {other} of the same start is {other.state}")
                 elif other in self._given_up:
                     continue
-                elif other.ended_by == "colleague" and self.airflow.policy["on_canceled"] == "fail":
-                    if other.state is ExecutionState.CANCELED and other is self._last_before(made):
-                        self.world.violate(f"{made} is started, although a colleague canceled {other}")
+                elif self._was_canceled_by_colleague(other) and other is self._last_before(made):
+                    self.world.violate(f"{made} is started, although a colleague canceled {other}")
             elif other.goes_on and other.generation < made.generation and not self._is_excused(other):
                 self.world.violate(f"{made} is started beside {other}, which a cleared task had started")
+
+    def _was_canceled_by_colleague(self, made: Made) -> bool:
+        is_respected = self.airflow.policy["on_canceled"] == "fail"
+        return is_respected and made.ended_by == "colleague" and made.state is ExecutionState.CANCELED
 
     def _last_before(self, made: Made) -> Made | None:
         earlier = [each for each in self._ours(made.owner) if each.begun < made.begun]

@@ -13,7 +13,6 @@ from airflow_provider.core.commands import Cancel, Command, Pause, Tell
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.starting import Policy
 from airflow_provider.core.waiting import Pace, Wait
-from airflow_provider.core.watching import GUESS
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef
 from tests.simulation.airflow import Airflow, AirflowError, Task
@@ -34,9 +33,7 @@ class Trigger:
     :param marker: of the start that the wait is of.
     """
 
-    def __init__(
-        self, worker: Worker, policy: Policy, ref: ExecutionRef, deadline: float | None, marker: str
-    ) -> None:
+    def __init__(self, worker: Worker, policy: Policy, ref: ExecutionRef, deadline: float | None, marker: str) -> None:
         self.airflow = worker.airflow
         self.world = worker.world
         self.task = worker.task
@@ -156,9 +153,6 @@ class TriggerRun:
         if verdict is not Verdict.CANCEL:
             self.task.warn(f"Not canceling {ref['id']}: {reason}")
             return
-        if GUESS in ref:
-            self.task.warn(f"Not canceling {ref['id']}: it was only guessed to be this task's")
-            return
         self.task.warn(f"Canceling {ref['id']}: {reason}")
         timed = Timed(self.machine.now)
         program = canceling.cancel(timed, ref, CANCEL_REASON, DURATIONS.trigger_kill_limit)
@@ -178,6 +172,8 @@ class TriggerRun:
     def _perform(self, command: Command) -> Steps[Any]:
         match command:
             case Cancel(ref, reason):
+                self.world.point("cancel before", self)
+                yield 0.0
                 self.world.judge.cancels(self, ref)
                 yield from self.client.cancel(self, ref, reason)
             case Pause(seconds):

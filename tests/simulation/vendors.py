@@ -64,9 +64,9 @@ class Made:
     @property
     def state(self) -> ExecutionState:
         now = self.world.now
-        if self._end is None and self._cancel_at is not None and now >= self._cancel_at:
-            if self._paused_since is not None or self._cancel_at < self._ends:
-                self._end, self._cancel_at = self._stop_leaves, None
+        is_canceled = self._end is None and self._cancel_at is not None and now >= self._cancel_at
+        if is_canceled and (self._paused_since is not None or (self._cancel_at or 0.0) < self._ends):
+            self._end, self._cancel_at = self._stop_leaves, None
         if self._end is None and self._paused_since is None and now >= self._ends:
             self._end, self._cancel_at = ExecutionState(self._outcome), None
         if self._end is not None:

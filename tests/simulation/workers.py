@@ -229,9 +229,7 @@ class Worker:
         self.world.after(seconds, self.notice)
 
     def _will_be_missed(self) -> None:
-        self.world.after(
-            HEARTBEAT_TIMEOUT + self.world.between(0.0, DETECTION), self._miss
-        )
+        self.world.after(HEARTBEAT_TIMEOUT + self.world.between(0.0, DETECTION), self._miss)
 
     def _miss(self) -> None:
         if self.machine.is_dead or self.machine.is_frozen:
