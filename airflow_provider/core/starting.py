@@ -193,6 +193,9 @@ class Start:
             self._to(State.SEARCHING)
             found = yield from self._search(record.intent, self.now + self._patience_of_another_attempt(record))
             seen = yield from self._choose(record, found)
+            if seen is None:
+                text = f"{record.name} was not found: starting another; end the first one manually should it begin yet"
+                yield Tell([News(text, is_warning=True)])
         else:
             self._to(State.OBSERVING)
             seen = yield from self._look_again(record.ref)
@@ -427,7 +430,7 @@ class Start:
                 if problem.effect is Effect.UNKNOWN and searches < MOST_SENDS:
                     continue
                 if problem.effect.is_open:
-                    raise problem
+                    raise self._unanswered(record, problem)
             pause = self._pause_before_another_send(problem, holds, begun_holding)
             if pause is None:
                 if not may_be_there:
@@ -439,6 +442,15 @@ class Start:
             yield Tell([News(text, is_warning=True)])
             yield Pause(pause)
         return (yield from self._remember(record, execution))
+
+    def _unanswered(self, record: StartRecord, problem: ReleasePipelineError) -> ReleasePipelineError:
+        return type(problem)(
+            f"{record.name} was not found; it may begin yet, which only another attempt of this task would see: "
+            f"{problem.summary}",
+            call=problem.call,
+            effect=problem.effect,
+            retry_after=problem.retry_after,
+        )
 
     def _search_sent(self, record: StartRecord, error: ReleasePipelineError, took: float) -> Program[Execution | None]:
         """After an answer that does not tell whether the start took effect, or a refusal because it already had."""
