@@ -191,7 +191,7 @@ class Start:
             return None
         if record.ref is None:
             self._to(State.SEARCHING)
-            found = yield from self._search(record.intent, self.now + self._patience_of_another_attempt(record))
+            found = yield from self._search_again(record)
             seen = yield from self._choose(record, found)
             if seen is None:
                 text = f"{record.name} was not found: starting another; end the first one manually should it begin yet"
@@ -248,21 +248,28 @@ class Start:
         yield from self._let_end(record)
 
     def _find_cleared(self, record: StartRecord) -> Program[None]:
-        # Long after a start, what looks like its execution may be somebody else's, unless it bears a marker.
-        is_marked = self.policy.is_marked(record.intent)
-        if not is_marked and self.now > record.started + DURATIONS.cleared_limit:
-            return
         self._to(State.SEARCHING)
         try:
-            found = yield from self._search(record.intent, self.now + self._patience_of_another_attempt(record))
+            found = yield from self._search_again(record)
         except ReleasePipelineError as error:
             if error.effect is not Effect.REFUSED or isinstance(error, ServerUnavailableError):
                 raise
             text = f"Cannot tell whether the cleared task had started anything: {error}"
             yield Tell([News(text, is_warning=True)])
             return
-        if seen := (yield from self._choose(record, found)):
-            record.ref = seen.ref
+        if self.policy.is_marked(record.intent):
+            if seen := (yield from self._choose(record, found)):
+                record.ref = seen.ref
+            return
+        # Without a marker none of them is certainly ours: a person must say.
+        going_on = [each for each in found if self.policy.needs_cancel(each) or _is_moving(each)]
+        if going_on and not self._was_answered(record):
+            yield from self._leave_to_a_person(
+                record,
+                f"{', '.join(each.id for each in going_on)} may be what this task had started before it was cleared; "
+                "what is a guess is never canceled. Nothing was started beside it: if it is, end it manually, then "
+                "clear this task",
+            )
 
     def _let_end(self, record: StartRecord) -> Program[None]:
         """See to it that it is over, or fail and name it."""
@@ -350,6 +357,17 @@ class Start:
                 return []
             yield Pause(pause)
             pause = min(2 * pause, DURATIONS.longest_search_pause)
+
+    def _search_again(self, record: StartRecord) -> Program[list[Execution]]:
+        """Look for what an earlier attempt may have started."""
+        until = self.now + self._patience_of_another_attempt(record)
+        return (yield from self._search_for(record, until))
+
+    def _search_for(self, record: StartRecord, until: float) -> Program[list[Execution]]:
+        try:
+            return (yield from self._search(record.intent, until))
+        except ReleasePipelineError as error:
+            raise self._unanswered(record, error) from error
 
     def _patience_of_another_attempt(self, record: StartRecord) -> float:
         """How long a start of an earlier attempt may still take to show: its request may have died on its way.
@@ -445,8 +463,8 @@ class Start:
 
     def _unanswered(self, record: StartRecord, problem: ReleasePipelineError) -> ReleasePipelineError:
         return type(problem)(
-            f"{record.name} was not found; it may begin yet, which only another attempt of this task would see: "
-            f"{problem.summary}",
+            f"{record.name} was not found; it may be there or begin yet, which only another attempt of this task would "
+            f"see: {problem.summary}",
             call=problem.call,
             effect=problem.effect,
             retry_after=problem.retry_after,
@@ -458,7 +476,7 @@ class Start:
         record.is_late = record.is_late or error.effect is Effect.LATE
         yield Tell([News(f"The answer to the start is not known, looking for the execution: {error}", is_warning=True)])
         patience = max(DURATIONS.settling, DURATIONS.settling_per_second * took)
-        found = yield from self._search(record.intent, self.now + patience)
+        found = yield from self._search_for(record, self.now + patience)
         return (yield from self._choose(record, found))
 
     def _pause_before_another_send(self, error: ReleasePipelineError, holds: int, begun: float) -> float | None:
