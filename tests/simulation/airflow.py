@@ -50,6 +50,7 @@ class Task:
         self.retries = self.max_tries = retries
         self.id = next(airflow.ids)
         self.state: str | None = None
+        self.changed_at = 0.0
         self.try_number = 0
         self.generation = 0
         self.store: dict[str, Any] = {}
@@ -70,6 +71,7 @@ class Task:
     def to(self, state: str | None, why: str) -> None:
         world = self.airflow.world
         self.state = state
+        self.changed_at = world.now
         if world.is_telling:
             numbers = f"try {self.try_number}, max_tries {self.max_tries}, clear_number {self.run.clear_number}"
             world.tell(self.name, f"is {state or NO_STATE}: {why} ({numbers})")

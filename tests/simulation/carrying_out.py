@@ -108,7 +108,9 @@ class Carrier:
         yield from self.airflow.write(self.worker, KEY, None)
 
     def _prepare(self, command: Prepare) -> Steps[dict[str, Any]]:
-        return (yield from self.client.prepare(self.worker, command.going_on))
+        record = self.start.record
+        failed = record.ref if command.going_on and record else None
+        return (yield from self.client.prepare(self.worker, failed))
 
     def _send(self, command: Send) -> Steps[Execution]:
         self.world.point("send before", self.worker)

@@ -16,6 +16,10 @@ from tests.simulation.world import World
 
 LONGEST_RETRY_AFTER = 400.0
 """Seconds; a vendor that says so is waited for even over a deadline."""
+
+RACE = 0.3
+"""Seconds that lie between Airflow's answer that an attempt stands and the request that it sends then."""
+
 SAID_OF_ANY = (
     "got no answer",
     "Cannot tell whether the cleared",
@@ -32,6 +36,7 @@ WINDOWS = {
     "its worker had died": "marked before Airflow noticed that its worker had died",
     "its worker was frozen": "marked while its worker was frozen",
     "its worker was ending": "marked while its process, told to end by a machine, was on its way out",
+    "its process died before it heard": "marked, and its process killed before it was told to end",
     "its process was only beginning": "marked while the process that a task resumes in was not up yet",
     "its process was just deferring": "marked in the tenth of a second in which its process tells of a deferral",
     "no triggerer ran its wait": "marked while no triggerer ran its wait, because one had died or was frozen",
@@ -103,6 +108,12 @@ class Judge:
             case _:
                 return "nobody ran it"
 
+    def dies(self, worker: Any) -> None:
+        """A worker's process is killed; what it should have canceled, nobody cancels."""
+        if not worker.stands and not (worker.carrier and worker.carrier.has_judged):
+            for made in self._ours(worker.task):
+                self._windows.setdefault(made, "its process died before it heard")
+
     def times_out(self, task: Task, generation: int) -> None:
         self._may_end[task].add(generation)
 
@@ -110,8 +121,10 @@ class Judge:
         self._requires_standing(worker, "a start")
 
     def _requires_standing(self, worker: Any, what: str) -> None:
-        if worker.task.id != worker.id or worker.task.state != "running":
-            self.world.violate(f"{worker} sends {what}, although its task is {worker.task.state}")
+        task = worker.task
+        is_over = task.id != worker.id or task.state != "running"
+        if is_over and self.world.now > task.changed_at + RACE:
+            self.world.violate(f"{worker} sends {what}, although its task is {task.state}")
 
     def started(self, sender: Any, made: Made) -> None:
         """An execution has begun."""
@@ -179,6 +192,9 @@ class Judge:
         if made.owner is not task:
             self.world.violate(f"{sender} cancels {made}")
         elif made.goes_on and made.generation not in self._may_end[task] and not self._is_double(made):
+            if task.is_ended_by_machine and sender.is_trigger:
+                self.world.counted["window: failed by a machine, which looks like a person's act"] += 1
+                return
             self.world.violate(f"{sender} cancels {made}, although nobody ended its task")
 
     def _is_double(self, made: Made) -> bool:
@@ -193,7 +209,7 @@ class Judge:
         start, timeout = worker.carrier.start, self.airflow.policy["timeout"]
         if start.state is State.WAITING and timeout is not None and start.record:
             left = start.record.started + timeout - worker.machine.now
-            if left <= 0 or seconds > left + LONGEST_RETRY_AFTER:
+            if left < -LONGEST_RETRY_AFTER or seconds > max(0.0, left) + LONGEST_RETRY_AFTER:
                 self.world.violate(f"{worker} waits past its deadline")
 
     def succeeds(self, task: Task, worker: Any, result: dict[str, Any]) -> None:
@@ -255,4 +271,6 @@ class Judge:
     def _made_of(self, ref: ExecutionRef) -> Made | None:
         place = ref.get("place", self.airflow.connection.place)
         server = next((each for each in self.servers if each.place == place), None)
+        if server and ref["kind"] == "rerun":
+            return next((made for made in server.made if made.event == ref["id"]), None)
         return server.made_of(ref) if server else None

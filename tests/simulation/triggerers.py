@@ -80,6 +80,8 @@ class Trigger:
 class TriggerRun:
     """One run of a trigger in one triggerer's process; there may be two for some seconds."""
 
+    is_trigger = True
+
     def __init__(self, trigger: Trigger, machine: Machine) -> None:
         self.trigger = trigger
         self.task = trigger.task

@@ -145,8 +145,9 @@ class Server:
 
     # What the core asks of a client
 
-    def prepare(self, sender: Any, going_on: bool) -> Steps[dict[str, Any]]:
-        intent: dict[str, Any] = yield from self.network.request("prepare", sender, lambda: self._before(going_on))
+    def prepare(self, sender: Any, failed: ExecutionRef | None) -> Steps[dict[str, Any]]:
+        """:param failed: the execution of this start that has failed, if one has."""
+        intent: dict[str, Any] = yield from self.network.request("prepare", sender, lambda: self._before(failed))
         by_vendor = self.machine.now if self._knows_time else None
         marker = f"airflow-{self.world.random.getrandbits(64):016x}"
         clock = "vendor" if by_vendor else "worker"
@@ -199,7 +200,7 @@ class Server:
     def made_of(self, ref: ExecutionRef) -> Made | None:
         return next((each for each in self.made if each.id == ref["id"]), None)
 
-    def _before(self, going_on: bool) -> dict[str, Any]:
+    def _before(self, failed: ExecutionRef | None) -> dict[str, Any]:
         return {"kind": "execution"}
 
     def _start(self, sender: Any, intent: dict[str, Any], took: float) -> Made:
@@ -282,10 +283,12 @@ class OneAtATime(Server):
     def _busy(self) -> ReleasePipelineError:
         return ConflictError("a release is under way", call=CALL)
 
-    def _before(self, going_on: bool) -> dict[str, Any]:
+    def _before(self, failed: ExecutionRef | None) -> dict[str, Any]:
         newest = self._listed()[-1:]
         before = {"newest": newest[0].id if newest else "0", "status_before": newest[0].state.value if newest else ""}
-        going_on = going_on and self.world.plan.policy["on_retry"] == "resume"
+        # Only this task's own one goes on, not a younger one of somebody else.
+        is_own = bool(failed and newest and failed["id"] == newest[0].id)
+        going_on = is_own and self.world.plan.policy["on_retry"] == "resume"
         return {"kind": "execution", "action": "retry" if going_on else "start", **before}
 
     def _start(self, sender: Any, intent: dict[str, Any], took: float) -> Made:
@@ -315,7 +318,7 @@ class Window(Server):
 
     is_marked = False
 
-    def _before(self, going_on: bool) -> dict[str, Any]:
+    def _before(self, failed: ExecutionRef | None) -> dict[str, Any]:
         return {"kind": "execution", "known": [each.id for each in self._listed()]}
 
     def _find(self, intent: dict[str, Any]) -> list[Execution]:
@@ -337,7 +340,7 @@ class Rerun(Server):
         self._leads_nowhere = bool(world.plan.conditions("leads nowhere"))
         self._led_to: dict[str, Made | None] = {}
 
-    def _before(self, going_on: bool) -> dict[str, Any]:
+    def _before(self, failed: ExecutionRef | None) -> dict[str, Any]:
         return {"kind": "rerun", "known": [each.id for each in self._listed()]}
 
     def send(self, sender: Any, intent: dict[str, Any]) -> Steps[Execution]:

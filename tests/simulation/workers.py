@@ -30,6 +30,8 @@ class Worker:
     :param client: what its connection leads to.
     """
 
+    is_trigger = False
+
     def __init__(self, airflow: Airflow, task: Task, client: Any) -> None:
         self.airflow = airflow
         self.world = airflow.world
@@ -195,6 +197,7 @@ class Worker:
             self.world.after(1.0, self.kill)
             return
         self.world.tell(str(self), "is killed")
+        self.world.judge.dies(self)
         for process in self.machine.processes:
             process.kill()
         if self._is_server_terminated:
@@ -216,6 +219,7 @@ class Worker:
         if self.machine.is_dead or self.is_over:
             return
         self.world.tell(str(self), "its machine dies")
+        self.world.judge.dies(self)
         self.machine.die()
         self._will_be_missed()
 
