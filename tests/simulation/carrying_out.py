@@ -189,18 +189,17 @@ class Carrier:
     def on_kill(self, *, timed_out: bool) -> Steps[None]:
         """The process is told to end, or finds out by itself that it is over; its main program stands still."""
         world, task, worker = self.world, self.worker.task, self.worker
-        self.has_judged = True
         world.point("on_kill", worker)
         if not self.policy.cancel_on_kill:
             return
         state = None
-        if not timed_out:
-            asked = world.now
-            try:
+        if self.airflow.is_away:
+            yield ANSWER_LIMIT
+        elif not timed_out:
+            with suppress(AirflowError):
                 state = yield from self.airflow.state_of(task)
-            except AirflowError:
-                yield max(0.0, asked + ANSWER_LIMIT - world.now)
         verdict, reason = canceling.judge_worker_kill(state, timed_out=timed_out, frozen_for=worker.frozen_for())
+        self.has_judged = True
         world.counted[f"worker kill: {verdict}"] += 1
         record = self.start.record
         name = record.name if record else "nothing yet"

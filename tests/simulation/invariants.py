@@ -39,7 +39,7 @@ WINDOWS = {
     "its process died before it heard": "marked, and its process killed before it was told to end",
     "its process was only beginning": "marked while the process that a task resumes in was not up yet",
     "its process was just deferring": "marked in the tenth of a second in which its process tells of a deferral",
-    "no triggerer ran its wait": "marked while no triggerer ran its wait, because one had died or was frozen",
+    "no triggerer ran its wait": "marked while no triggerer ran its wait: it had died, was frozen or was firing",
 }
 """Where a person's act leaves an execution running because nobody is there to cancel it; a later clear ends it."""
 

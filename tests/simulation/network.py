@@ -28,14 +28,14 @@ CALL = Call(system="vendor")
 CHECKED = ("send", "cancel")
 """Leave in one step with the look whether they may: their senders come to the point before them."""
 
-_NOT_SENT: dict[str, Callable[[Act], ReleasePipelineError]] = {
-    "lost before": lambda act: ServerUnavailableError("connection reset", call=CALL, effect=Effect.UNKNOWN),
-    "throttled": lambda act: ThrottledError("HTTP 429", call=CALL, effect=Effect.NONE, retry_after=act.value),
-    "unauthorized": lambda act: AuthenticationError("HTTP 401", call=CALL, effect=Effect.NONE),
-    "forbidden": lambda act: PermissionDeniedError("HTTP 403", call=CALL),
-    "refused": lambda act: BadRequestError("HTTP 400", call=CALL),
-    "unreachable": lambda act: ServerUnavailableError("connection refused", call=CALL, effect=Effect.NONE),
-    "not found": lambda act: NotFoundError("HTTP 404", call=CALL),
+_NOT_SENT: dict[str, Callable[[Act, Call], ReleasePipelineError]] = {
+    "lost before": lambda act, call: ServerUnavailableError("connection reset", call=call, effect=Effect.UNKNOWN),
+    "throttled": lambda act, call: ThrottledError("HTTP 429", call=call, effect=Effect.NONE, retry_after=act.value),
+    "unauthorized": lambda act, call: AuthenticationError("HTTP 401", call=call, effect=Effect.NONE),
+    "forbidden": lambda act, call: PermissionDeniedError("HTTP 403", call=call),
+    "refused": lambda act, call: BadRequestError("HTTP 400", call=call),
+    "unreachable": lambda act, call: ServerUnavailableError("connection refused", call=call, effect=Effect.NONE),
+    "not found": lambda act, call: NotFoundError("HTTP 404", call=call),
 }
 
 
@@ -59,10 +59,11 @@ class Network:
         self.down_until = max(self.down_until, self.world.now + seconds)
         self._down_as = self.world.random.choice(("unreachable", "lost before", "time-out"))
 
-    def request(self, name: str, sender: Any, serve: Callable[[], Any]) -> Steps[Any]:
+    def request(self, name: str, sender: Any, serve: Callable[[], Any], about: str = "") -> Steps[Any]:
         """Send one request; returns the answer.
 
         :param serve: what the vendor does when the request arrives; may raise an error that it answers.
+        :param about: the id of what it is about, which its path names.
         :raises ReleasePipelineError: by cause.
         """
         world = self.world
@@ -76,15 +77,16 @@ class Network:
             kind, fault = self._down_as, None
         if kind and world.is_telling:
             world.tell("network", f"{name} by {sender}: {kind}")
+        call = CALL._replace(path=f"/executions/{about}") if about else CALL
         took = world.between(0.02, 0.3) + self._slowness * world.between(0.5, 1.5)
         if kind in _NOT_SENT:
             yield took
             world.point(f"{name} within", sender)
             yield 0.0
-            raise _NOT_SENT[kind](fault or Act(kind))
+            raise _NOT_SENT[kind](fault or Act(kind), call)
         if kind == "ignored" and name == "cancel":
             kind, serve = "", lambda: None
-        error, delay = self._fate(kind, fault, took)
+        error, delay = self._fate(kind, fault, took, call)
         answer: list[Any] = []
         if kind != "time-out":
             world.after(delay, self._arrive, name, sender, serve, answer)
@@ -107,20 +109,20 @@ class Network:
             answer.append(error)
         self.world.point(f"{name} within", sender)
 
-    def _fate(self, kind: str, fault: Act | None, took: float) -> tuple[ReleasePipelineError | None, float]:
+    def _fate(self, kind: str, fault: Act | None, took: float, call: Call) -> tuple[ReleasePipelineError | None, float]:
         """The error that is told instead of the answer, and the seconds until the request takes effect."""
         value = fault.value if fault else 0.0
         match kind:
             case "lost after" | "ignored":
-                return ServerUnavailableError("answer lost", call=CALL, effect=Effect.UNKNOWN), took / 2
+                return ServerUnavailableError("answer lost", call=call, effect=Effect.UNKNOWN), took / 2
             case "time-out" | "time-out after effect":
-                return ServerUnavailableError("timed out", call=CALL, effect=Effect.LATE), took / 2
+                return ServerUnavailableError("timed out", call=call, effect=Effect.LATE), took / 2
             case "time-out before effect":
                 late = value * self._latest_effect(self.timeout)
-                return ServerUnavailableError("timed out", call=CALL, effect=Effect.LATE), self.timeout + late
+                return ServerUnavailableError("timed out", call=call, effect=Effect.LATE), self.timeout + late
             case "gateway before effect":
                 late = value * self._latest_effect(took)
-                return ServerUnavailableError("HTTP 504", call=CALL, effect=Effect.LATE), took + late
+                return ServerUnavailableError("HTTP 504", call=call, effect=Effect.LATE), took + late
             case "slow":
                 return None, value
             case _:

@@ -15,6 +15,8 @@ from tests.simulation.world import World
 
 RESUMED_BY = 1800.0
 """Seconds within which a colleague goes on with, or ends, what a colleague has paused."""
+NEED_AIRFLOW = ("clear", "clear without run", "clear another", "mark failed", "mark success")
+"""Acts that go through Airflow's API server."""
 OVER = ("success", "failed", "skipped", "removed", "upstream_failed")
 
 
@@ -57,6 +59,9 @@ class Fate:
         }
 
     def perform(self, act: Act, subject: Any) -> None:
+        if act.kind in NEED_AIRFLOW and self.airflow.is_away:
+            self.world.after(5.0, self.perform, act, subject)
+            return
         self._acts[act.kind](act, subject)
 
     def _task(self, act: Act, subject: Any) -> Task:
@@ -224,7 +229,10 @@ class Fate:
     def _colleague_pauses(self, act: Act, subject: Any) -> None:
         if made := self._server.newest():
             self.world.tell("a colleague", f"pauses {made}")
-            made.pause()
+            if self._server.stop_leaves is ExecutionState.PAUSED:
+                made.cancel(0.0, ExecutionState.PAUSED, "colleague")
+            else:
+                made.pause()
             self.world.after(RESUMED_BY * act.value, made.resume)
 
     def _colleague_resumes(self, act: Act, subject: Any) -> None:

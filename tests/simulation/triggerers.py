@@ -74,7 +74,8 @@ class Trigger:
     @property
     def is_run(self) -> bool:
         """Whether a triggerer runs it, which would hear of a person's act."""
-        return any(not run.main.is_over and not run.machine.is_frozen for run in self.runs)
+        runs = [run for run in self.runs if not run.main.is_over and not run.machine.is_frozen]
+        return any(not run.is_firing for run in runs)
 
 
 class TriggerRun:
@@ -90,7 +91,7 @@ class TriggerRun:
         self.airflow = trigger.airflow
         self.machine = machine
         self.client = self.airflow.connection
-        self.start = None
+        self.is_firing = False
         self._is_ending = False
         self._wait = Wait(
             dict(trigger.ref), trigger.policy.poll_interval, trigger.deadline, trigger.policy.fail_on_waiting
@@ -118,6 +119,7 @@ class TriggerRun:
             self.world.judge.waits(self, wait, pace)
             yield max(1.0, pace.pause(wait.interval_now, wait.until_deadline(machine.now)))
         yield max(0.0, self.trigger.not_before - machine.now)
+        self.is_firing = True
         self.world.point("fire", self)
         yield self.world.between(0.05, 1.0)
         while self.airflow.is_away:

@@ -167,11 +167,11 @@ class Server:
 
     def observe(self, sender: Any, ref: ExecutionRef) -> Steps[Execution]:
         self._check_place(ref)
-        return (yield from self.network.request("observe", sender, lambda: self._look(ref)))
+        return (yield from self.network.request("observe", sender, lambda: self._look(ref), ref["id"]))
 
     def cancel(self, sender: Any, ref: ExecutionRef, reason: str) -> Steps[None]:
         self._check_place(ref)
-        yield from self.network.request("cancel", sender, lambda: self._cancel(sender, ref))
+        yield from self.network.request("cancel", sender, lambda: self._cancel(sender, ref), ref["id"])
 
     def is_marked_start(self, intent: dict[str, Any]) -> bool:
         return self.is_marked
@@ -379,7 +379,7 @@ class Rerun(Server):
                 return Execution(dict(ref), ExecutionState.FAILED, "led nowhere")
             return Execution(dict(ref), ExecutionState.QUEUED, "rerun")
 
-        return (yield from self.network.request("observe", sender, serve))
+        return (yield from self.network.request("observe", sender, serve, ref["id"]))
 
     def _led_to_by_now(self, ref: ExecutionRef) -> Made | None:
         made = self._led_to.get(ref["id"])

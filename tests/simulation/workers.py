@@ -91,6 +91,7 @@ class Worker:
             world.tell(str(self), f"ends: {error}")
             if self.carrier and not self.carrier.has_judged:
                 yield from self.carrier.on_kill(timed_out=False)
+            task.is_ended_by_machine = self.stands and not self.may_retry
             yield from self._report(None)
             return
         except ReleasePipelineError as error:
