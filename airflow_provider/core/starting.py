@@ -326,11 +326,12 @@ class Start:
     def _look_again_or_raise(self, ref: ExecutionRef) -> Program[Execution | None]:
         end = self.now + DURATIONS.gone_after
         while True:
+            asked = self.now
             try:
                 seen: Execution = yield Observe(ref)
                 return guessed(seen) if GUESS in ref else seen
             except NotFoundError as error:
-                if self.now >= end:
+                if asked >= end:
                     yield Tell([News(f"What this task started is gone: {error}", is_warning=True)])
                     return None
             yield Pause(DURATIONS.not_found_pause)
@@ -342,6 +343,8 @@ class Start:
         """
         pause = DURATIONS.search_pause
         while True:
+            # What counts is when the last look began: this process may have been frozen since.
+            asked = self.now
             failure: ReleasePipelineError | None = None
             try:
                 found: list[Execution] = yield Find(intent)
@@ -351,7 +354,7 @@ class Start:
                 if error.effect is Effect.REFUSED:
                     raise
                 failure = error
-            if self.now + pause > until:
+            if asked + pause > until:
                 if failure:
                     raise failure
                 return []
