@@ -157,6 +157,7 @@ class Carrier:
         except AirflowError as error:
             # The task's code is left already when Airflow is told of the deferral: it cannot do anything about that.
             self.world.tell(str(self.worker), f"cannot defer: {error}")
+            self.worker.will_be_missed()
         raise Deferred
 
     def _tell(self, command: Tell) -> Steps[None]:

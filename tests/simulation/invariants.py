@@ -258,7 +258,7 @@ class Judge:
         if window := self._windows.get(made):
             self.world.counted[f"window: {window}"] += 1
             return True
-        if made.generation == task.generation and task.is_ended_by_machine:
+        if task.is_ended_by_machine:
             self.world.counted["ended by a machine"] += 1
             return True
         return False

@@ -6,10 +6,8 @@ from typing import Any
 
 from airflow_provider.core.canceling import OVER
 from airflow_provider.core.record import read_record
-from airflow_provider.core.starting import Start
 from airflow_provider.exceptions import ReleasePipelineError
 from tests.simulation.airflow import (
-    API_RETRIES,
     DETECTION,
     HEARTBEAT,
     HEARTBEAT_TIMEOUT,
@@ -125,8 +123,7 @@ class Worker:
             except AirflowError:
                 continue
             return
-        # Nobody hears of it: the scheduler will miss its heartbeats.
-        self.world.after(HEARTBEAT_TIMEOUT, self.airflow.find_no_heartbeat, self)
+        self.will_be_missed()
 
     def _ended(self) -> None:
         self.airflow.process_ended(self, is_clean=True)
@@ -222,7 +219,7 @@ class Worker:
         self.world.tell(str(self), "its machine dies")
         self.world.judge.dies(self)
         self.machine.die()
-        self._will_be_missed()
+        self.will_be_missed()
 
     def freeze(self, seconds: float) -> None:
         if self.machine.is_dead or self.is_over or self.machine.is_frozen:
@@ -230,15 +227,13 @@ class Worker:
         self.world.tell(str(self), f"its machine freezes for {seconds:.0f} s")
         self.machine.freeze(seconds)
         if seconds > HEARTBEAT_TIMEOUT:
-            self._will_be_missed()
+            self.will_be_missed()
         self.world.after(seconds, self.notice)
 
-    def _will_be_missed(self) -> None:
+    def will_be_missed(self) -> None:
+        """Nobody hears of its end: the scheduler will miss its heartbeats."""
         self.world.after(HEARTBEAT_TIMEOUT + self.world.between(0.0, DETECTION), self._miss)
 
     def _miss(self) -> None:
-        if self.machine.is_dead or self.machine.is_frozen:
+        if self.is_over or self.machine.is_frozen:
             self.airflow.find_no_heartbeat(self)
-
-
-__all__ = ["API_RETRIES", "Start", "Worker"]
