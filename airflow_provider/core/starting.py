@@ -419,7 +419,9 @@ class Start:
     def _start_anew(self, before: StartRecord | None) -> Program[Execution]:
         """:param before: the record of this start, if an attempt before this one may have sent it."""
         went_wrong = before is not None and (before.end is End.FAILED or before.phase is Phase.ENDING)
-        intent: dict[str, Any] = yield Prepare(going_on=before is not None and before.end is End.FAILED)
+        # What was only guessed to be ours is not made to go on either.
+        has_failed = before is not None and before.end is End.FAILED and GUESS not in (before.ref or {})
+        intent: dict[str, Any] = yield Prepare(going_on=has_failed)
         may_be_there = before is not None and before.ref is None and before.sends > 0 and not went_wrong
         # What an earlier request of this start may still lead to is recognised by the same marker.
         marker = before.marker if may_be_there and before and before.marker else intent["marker"]
