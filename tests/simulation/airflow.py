@@ -50,7 +50,8 @@ class Task:
         self.retries = self.max_tries = retries
         self.id = next(airflow.ids)
         self.state: str | None = None
-        self.changed_at = 0.0
+        self.changed_at = self.settled_at = 0.0
+        """When its state changed last, and when any process of it did something last."""
         self.try_number = 0
         self.generation = 0
         self.store: dict[str, Any] = {}
@@ -71,7 +72,7 @@ class Task:
     def to(self, state: str | None, why: str) -> None:
         world = self.airflow.world
         self.state = state
-        self.changed_at = world.now
+        self.changed_at = self.settled_at = world.now
         if world.is_telling:
             numbers = f"try {self.try_number}, max_tries {self.max_tries}, clear_number {self.run.clear_number}"
             world.tell(self.name, f"is {state or NO_STATE}: {why} ({numbers})")

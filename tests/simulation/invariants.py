@@ -39,7 +39,8 @@ WINDOWS = {
     "its process died before it heard": "marked, and its process killed before it was told to end",
     "its process was only beginning": "marked while the process that a task resumes in was not up yet",
     "its process was just deferring": "marked in the tenth of a second in which its process tells of a deferral",
-    "no triggerer ran its wait": "marked while no triggerer ran its wait: it had died, was frozen or was firing",
+    "no triggerer ran its wait": "marked while no triggerer ran its wait, because one had died or was frozen",
+    "its trigger was just firing": "marked in the second in which its trigger fires, so that its event is dropped",
 }
 """Where a person's act leaves an execution running because nobody is there to cancel it; a later clear ends it."""
 
@@ -57,7 +58,8 @@ class Judge:
         self._hidden_clears: dict[Task, set[int]] = defaultdict(set)
         self._given_up: set[Made] = set()
         """Those that were to be canceled: what becomes of them does not count any more."""
-        self._windows: dict[Made, str] = {}
+        self._windows: dict[tuple[Task, int], str] = {}
+        """Of a task and a generation: why nobody was there to cancel."""
 
     @property
     def _all_made(self) -> list[Made]:
@@ -73,8 +75,7 @@ class Judge:
         self.world.counted["acts of people"] += 1
         self._may_end[task].update(range(task.generation + 1))
         if what != "clears" and (window := self._window(task)):
-            for made in self._ours(task):
-                self._windows.setdefault(made, window)
+            self._open(task, window)
 
     def clears(self, task: Task, before: tuple[int, int], *, was_success: bool) -> None:
         """A person has cleared it; ``before`` are the numbers that Airflow counts, as they were.
@@ -111,8 +112,15 @@ class Judge:
     def dies(self, worker: Any) -> None:
         """A worker's process is killed; what it should have canceled, nobody cancels."""
         if not worker.stands and not (worker.carrier and worker.carrier.has_judged):
-            for made in self._ours(worker.task):
-                self._windows.setdefault(made, "its process died before it heard")
+            self._open(worker.task, "its process died before it heard")
+
+    def fires_unheard(self, task: Task) -> None:
+        """A trigger has ended by itself, and its event is dropped because a person was faster."""
+        self._open(task, "its trigger was just firing")
+
+    def _open(self, task: Task, window: str) -> None:
+        for generation in range(task.generation + 1):
+            self._windows.setdefault((task, generation), window)
 
     def times_out(self, task: Task, generation: int) -> None:
         self._may_end[task].add(generation)
@@ -134,6 +142,8 @@ class Judge:
             if other is made or other.was_late or made.was_late or other.system != made.system:
                 continue
             if other.generation == made.generation:
+                if self._is_hidden_by_guess(other):
+                    continue
                 if other.goes_on or (other.state is ExecutionState.SUCCEEDED and other not in self._given_up):
                     self.world.violate(f"{made} is started, although {other} of the same start is {other.state}")
                 elif other in self._given_up:
@@ -142,6 +152,12 @@ class Judge:
                     self.world.violate(f"{made} is started, although a colleague canceled {other}")
             elif other.goes_on and other.generation < made.generation and not self._is_excused(other):
                 self.world.violate(f"{made} is started beside {other}, which a cleared task had started")
+
+    def _is_hidden_by_guess(self, made: Made) -> bool:
+        """Whether another execution was taken for this one, as far as anybody could tell."""
+        is_hidden = not made.marker and any("probably what this task" in text for text in made.owner.warnings)
+        self.world.counted["hidden by a guess"] += is_hidden
+        return is_hidden
 
     def _was_canceled_by_colleague(self, made: Made) -> bool:
         is_respected = self.airflow.policy["on_canceled"] == "fail"
@@ -237,14 +253,15 @@ class Judge:
             if task.state not in ("success", "failed", "skipped"):
                 self.world.violate(f"{task} is {task.state} for ever")
             for made in self._ours(task):
-                if made.goes_on and not self._is_excused(made):
+                if made.ran_on_after(task.settled_at + RACE) and not self._is_excused(made):
                     self.world.violate(f"{task} is {task.state}, but {made} goes on, and nothing says so")
             self._check_number(task)
 
     def _check_number(self, task: Task) -> None:
         for generation in {made.generation for made in self._ours(task)}:
             under_way = [made for made in self._ours(task) if made.generation == generation and made.goes_on]
-            if len(under_way) > 1 and not any(made.was_late for made in under_way):
+            is_one_start = len({made.system for made in under_way}) == 1
+            if len(under_way) > 1 and is_one_start and not any(made.was_late for made in under_way):
                 self.world.violate(f"{', '.join(map(str, under_way))} of the same start are under way")
 
     def _is_excused(self, made: Made) -> bool:
@@ -255,7 +272,7 @@ class Judge:
         if self._is_named(made):
             self.world.counted["named"] += 1
             return True
-        if window := self._windows.get(made):
+        if window := self._windows.get((task, made.generation)):
             self.world.counted[f"window: {window}"] += 1
             return True
         if task.is_ended_by_machine:

@@ -30,6 +30,7 @@ def live(plan: Plan, *, is_telling: bool = False) -> World:
     airflow.start_trigger = triggerers.start
     airflow.on_success = judge.succeeds
     world.perform = Fate(world, airflow, triggerers, servers).perform
+    world.at_evening = lambda: [each.end_paused() for each in servers] and None
     _tasks(airflow, plan)
     for task in airflow.tasks:
         airflow.schedule(task)

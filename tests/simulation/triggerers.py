@@ -74,8 +74,7 @@ class Trigger:
     @property
     def is_run(self) -> bool:
         """Whether a triggerer runs it, which would hear of a person's act."""
-        runs = [run for run in self.runs if not run.main.is_over and not run.machine.is_frozen]
-        return any(not run.is_firing for run in runs)
+        return any(not run.main.is_over and not run.machine.is_frozen for run in self.runs)
 
 
 class TriggerRun:
@@ -91,7 +90,6 @@ class TriggerRun:
         self.airflow = trigger.airflow
         self.machine = machine
         self.client = self.airflow.connection
-        self.is_firing = False
         self._is_ending = False
         self._wait = Wait(
             dict(trigger.ref), trigger.policy.poll_interval, trigger.deadline, trigger.policy.fail_on_waiting
@@ -119,19 +117,23 @@ class TriggerRun:
             self.world.judge.waits(self, wait, pace)
             yield max(1.0, pace.pause(wait.interval_now, wait.until_deadline(machine.now)))
         yield max(0.0, self.trigger.not_before - machine.now)
-        self.is_firing = True
         self.world.point("fire", self)
         yield self.world.between(0.05, 1.0)
         while self.airflow.is_away:
             yield 5.0
-        if not self.trigger.is_removed:
+        if self.trigger.is_removed:
+            self.world.judge.fires_unheard(self.task)
+        else:
             self.airflow.fire(self.trigger, outcome)
 
     def end_soon(self) -> None:
         """Its triggerer hears within a second or so that it should not run it."""
         if not self._is_ending and not self.machine.is_dead:
             self._is_ending = True
-            Process(self.machine, self._end())
+            Process(self.machine, self._end(), self._ended)
+
+    def _ended(self) -> None:
+        self.task.settled_at = self.world.now
 
     def _end(self) -> Steps[None]:
         yield self.world.between(0.2, 1.5)

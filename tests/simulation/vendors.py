@@ -88,6 +88,10 @@ class Made:
         stopped = state is ExecutionState.PAUSED and self._end is not None
         return not state.is_terminal and not stopped and self._cancel_at is None
 
+    def ran_on_after(self, moment: float) -> bool:
+        """Whether it goes on, or went on after that until it ended by itself."""
+        return self.goes_on or (not self.ended_by and not self.was_resumed and self._ends > moment)
+
     def cancel(self, after: float, leaves: ExecutionState, who: str) -> None:
         if self.goes_on:
             self._cancel_at, self._stop_leaves, self.ended_by = self.world.now + after, leaves, who
@@ -105,6 +109,10 @@ class Made:
             self._ends = max(self._ends, self.world.now + 30.0)
             self.was_resumed = True
         self._end = self._paused_since = None
+
+    def end_paused(self) -> None:
+        if self.state is ExecutionState.PAUSED:
+            self._end, self.ended_by = ExecutionState.CANCELED, self.ended_by or "colleague"
 
     def run_again(self, outcome: str, seconds: float, generation: int) -> None:
         """A failed one goes on."""
@@ -191,6 +199,10 @@ class Server:
         if self.is_single and any(each.goes_on for each in self.made):
             return None
         return self._make(None, 0, "succeeded", seconds)
+
+    def end_paused(self) -> None:
+        for made in self.made:
+            made.end_paused()
 
     def newest(self) -> Made | None:
         return next((each for each in reversed(self.made) if each.goes_on or not each.is_over), None)

@@ -126,6 +126,7 @@ class Worker:
         self.will_be_missed()
 
     def _ended(self) -> None:
+        self.task.settled_at = self.world.now
         self.airflow.process_ended(self, is_clean=True)
 
     # How it is told to end
@@ -195,6 +196,7 @@ class Worker:
             self.world.after(1.0, self.kill)
             return
         self.world.tell(str(self), "is killed")
+        self.task.settled_at = self.world.now
         self.world.judge.dies(self)
         for process in self.machine.processes:
             process.kill()

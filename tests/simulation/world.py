@@ -21,6 +21,8 @@ Steps = Generator[float, None, Result]
 
 HORIZON = 3 * 86400.0
 """Seconds after which a life that is not over waits for ever."""
+EVENING = 6 * 3600.0
+"""Seconds after which a colleague ends whatever is paused."""
 MOST_EVENTS = 40_000
 
 
@@ -126,6 +128,7 @@ class World:
         self.counted: Counter[str] = Counter()
         self.violations: list[str] = []
         self.perform: Callable[[Act, Any], None] = lambda act, subject: None
+        self.at_evening: Callable[[], None] | None = None
         self.judge: Any = None
         """Holds the truth against what is done; see ``invariants.py``."""
         self._queue: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
@@ -144,7 +147,7 @@ class World:
 
     def run(self) -> None:
         """Until nothing is left to happen."""
-        queue, events, end = self._queue, 0, self.begun + HORIZON
+        queue, events, evening, end = self._queue, 0, self.begun + EVENING, self.begun + HORIZON
         self.point("start", None)
         while queue and not self.violations:
             when, _, action, arguments = heapq.heappop(queue)
@@ -153,6 +156,9 @@ class World:
                 self.violate(f"no end: something waits for ever ({events} events)")
                 return
             self.now = when
+            if when > evening and self.at_evening:
+                self.at_evening, at_evening = None, self.at_evening
+                at_evening()
             action(*arguments)
         self.counted["events"] += events
 
