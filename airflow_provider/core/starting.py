@@ -28,8 +28,8 @@ from airflow_provider.core.durations import DURATIONS, MOST_CRASHES, MOST_SENDS
 from airflow_provider.core.generation import Attempt, Relation, relation
 from airflow_provider.core.record import End, Phase, StartRecord
 from airflow_provider.core.states import MOVES, State
-from airflow_provider.core.waiting import Ending, News, Outcome, Wait, result_of
-from airflow_provider.core.watching import GUESS, guessed, watch
+from airflow_provider.core.waiting import GUESS, Ending, News, Outcome, Wait, result_of
+from airflow_provider.core.watching import guessed, watch
 from airflow_provider.exceptions import (
     AuthenticationError,
     Call,
@@ -191,8 +191,11 @@ class Start:
             return None
         if record.ref is None:
             self._to(State.SEARCHING)
-            found = yield from self._search(record.intent, self.now + self._patience_of_another_attempt(record))
+            found = yield from self._search_again(record)
             seen = yield from self._choose(record, found)
+            if seen is None:
+                text = f"{record.name} was not found: starting another; end the first one manually should it begin yet"
+                yield Tell([News(text, is_warning=True)])
         else:
             self._to(State.OBSERVING)
             seen = yield from self._look_again(record.ref)
@@ -245,21 +248,28 @@ class Start:
         yield from self._let_end(record)
 
     def _find_cleared(self, record: StartRecord) -> Program[None]:
-        # Long after a start, what looks like its execution may be somebody else's, unless it bears a marker.
-        is_marked = self.policy.is_marked(record.intent)
-        if not is_marked and self.now > record.started + DURATIONS.cleared_limit:
-            return
         self._to(State.SEARCHING)
         try:
-            found = yield from self._search(record.intent, self.now + self._patience_of_another_attempt(record))
+            found = yield from self._search_again(record)
         except ReleasePipelineError as error:
             if error.effect is not Effect.REFUSED or isinstance(error, ServerUnavailableError):
                 raise
             text = f"Cannot tell whether the cleared task had started anything: {error}"
             yield Tell([News(text, is_warning=True)])
             return
-        if seen := (yield from self._choose(record, found)):
-            record.ref = seen.ref
+        if self.policy.is_marked(record.intent):
+            if seen := (yield from self._choose(record, found)):
+                record.ref = seen.ref
+            return
+        # Without a marker none of them is certainly ours: a person must say.
+        going_on = [each for each in found if self.policy.needs_cancel(each) or _is_moving(each)]
+        if going_on and not self._was_answered(record):
+            yield from self._leave_to_a_person(
+                record,
+                f"{', '.join(each.id for each in going_on)} may be what this task had started before it was cleared; "
+                "what is a guess is never canceled. Nothing was started beside it: if it is, end it manually, then "
+                "clear this task",
+            )
 
     def _let_end(self, record: StartRecord) -> Program[None]:
         """See to it that it is over, or fail and name it."""
@@ -316,11 +326,12 @@ class Start:
     def _look_again_or_raise(self, ref: ExecutionRef) -> Program[Execution | None]:
         end = self.now + DURATIONS.gone_after
         while True:
+            asked = self.now
             try:
                 seen: Execution = yield Observe(ref)
                 return guessed(seen) if GUESS in ref else seen
             except NotFoundError as error:
-                if self.now >= end:
+                if asked >= end:
                     yield Tell([News(f"What this task started is gone: {error}", is_warning=True)])
                     return None
             yield Pause(DURATIONS.not_found_pause)
@@ -332,6 +343,8 @@ class Start:
         """
         pause = DURATIONS.search_pause
         while True:
+            # What counts is when the last look began: this process may have been frozen since.
+            asked = self.now
             failure: ReleasePipelineError | None = None
             try:
                 found: list[Execution] = yield Find(intent)
@@ -341,12 +354,23 @@ class Start:
                 if error.effect is Effect.REFUSED:
                     raise
                 failure = error
-            if self.now + pause > until:
+            if asked + pause > until:
                 if failure:
                     raise failure
                 return []
             yield Pause(pause)
             pause = min(2 * pause, DURATIONS.longest_search_pause)
+
+    def _search_again(self, record: StartRecord) -> Program[list[Execution]]:
+        """Look for what an earlier attempt may have started."""
+        until = self.now + self._patience_of_another_attempt(record)
+        return (yield from self._search_for(record, until))
+
+    def _search_for(self, record: StartRecord, until: float) -> Program[list[Execution]]:
+        try:
+            return (yield from self._search(record.intent, until))
+        except ReleasePipelineError as error:
+            raise self._unanswered(record, error) from error
 
     def _patience_of_another_attempt(self, record: StartRecord) -> float:
         """How long a start of an earlier attempt may still take to show: its request may have died on its way.
@@ -395,7 +419,9 @@ class Start:
     def _start_anew(self, before: StartRecord | None) -> Program[Execution]:
         """:param before: the record of this start, if an attempt before this one may have sent it."""
         went_wrong = before is not None and (before.end is End.FAILED or before.phase is Phase.ENDING)
-        intent: dict[str, Any] = yield Prepare(going_on=before is not None and before.end is End.FAILED)
+        # What was only guessed to be ours is not made to go on either.
+        has_failed = before is not None and before.end is End.FAILED and GUESS not in (before.ref or {})
+        intent: dict[str, Any] = yield Prepare(going_on=has_failed)
         may_be_there = before is not None and before.ref is None and before.sends > 0 and not went_wrong
         # What an earlier request of this start may still lead to is recognised by the same marker.
         marker = before.marker if may_be_there and before and before.marker else intent["marker"]
@@ -427,7 +453,7 @@ class Start:
                 if problem.effect is Effect.UNKNOWN and searches < MOST_SENDS:
                     continue
                 if problem.effect.is_open:
-                    raise problem
+                    raise self._unanswered(record, problem)
             pause = self._pause_before_another_send(problem, holds, begun_holding)
             if pause is None:
                 if not may_be_there:
@@ -440,13 +466,22 @@ class Start:
             yield Pause(pause)
         return (yield from self._remember(record, execution))
 
+    def _unanswered(self, record: StartRecord, problem: ReleasePipelineError) -> ReleasePipelineError:
+        return type(problem)(
+            f"{record.name} was not found; it may be there or begin yet, which only another attempt of this task would "
+            f"see: {problem.summary}",
+            call=problem.call,
+            effect=problem.effect,
+            retry_after=problem.retry_after,
+        )
+
     def _search_sent(self, record: StartRecord, error: ReleasePipelineError, took: float) -> Program[Execution | None]:
         """After an answer that does not tell whether the start took effect, or a refusal because it already had."""
         self._to(State.SEARCHING)
         record.is_late = record.is_late or error.effect is Effect.LATE
         yield Tell([News(f"The answer to the start is not known, looking for the execution: {error}", is_warning=True)])
         patience = max(DURATIONS.settling, DURATIONS.settling_per_second * took)
-        found = yield from self._search(record.intent, self.now + patience)
+        found = yield from self._search_for(record, self.now + patience)
         return (yield from self._choose(record, found))
 
     def _pause_before_another_send(self, error: ReleasePipelineError, holds: int, begun: float) -> float | None:

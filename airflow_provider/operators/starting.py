@@ -20,8 +20,7 @@ from airflow_provider.core.commands import Command, Find, Forget, Prepare, Progr
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.record import Phase, StartRecord, read_record
 from airflow_provider.core.starting import Policy, Start
-from airflow_provider.core.waiting import Outcome
-from airflow_provider.core.watching import GUESS
+from airflow_provider.core.waiting import GUESS, Outcome
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.links import MARKER_XCOM
 from airflow_provider.operators.attempt import (
