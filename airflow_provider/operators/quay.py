@@ -58,14 +58,15 @@ class QuayRunBuildOperator(StartOperator):
 
     def intent(self, client: QuayClient) -> dict[str, Any]:
         client.check_build(**self._build())
-        client.get_repository(self.repository)
-        return {
-            "kind": "build",
-            "repository": self.repository,
-            "archive_url": self.archive_url,
-            "tags": list(self.tags),
-            "builds_before": client.build_ids(self.repository),
-        }
+        repository = client.get_repository(self.repository)
+        if self.cancel_on_kill and not repository.get("can_admin"):
+            self.log.warning(
+                "The token of connection %r may not cancel what it starts: that needs the scope repo:admin, of a user "
+                "who may administer %s. If a person ends this task, the build goes on",
+                self.conn_id,
+                self.repository,
+            )
+        return client.build_intent(**self._build())
 
     def start(self, client: QuayClient, intent: Intent) -> Execution:
         return client.start_build(**self._build())
