@@ -143,9 +143,18 @@ class _NotificationOperator(ReleaseOperator):
         self.repository = repository
         self.quay_conn_id = quay_conn_id
 
+    def result(self, notification: Mapping[str, Any]) -> dict[str, Any]:
+        """What may go into XCom, which many can read who may not send messages with it."""
+        from airflow_provider.clients.quay.notifications import is_disabled, without_secrets
+
+        return {**without_secrets(notification), "disabled": is_disabled(notification)}
+
 
 class QuayCreateNotificationOperator(_NotificationOperator):
     """Create a notification of a repository, for example a webhook; an equal one that is there already is returned.
+
+    One that Quay has disabled after failures is not reset: the task warns, and ``disabled`` is true in the result. See
+    :class:`QuayResetNotificationOperator`.
 
     :param repository: ``namespace/name``. (templated)
     :param event: for example ``repo_push`` or ``build_success``. (templated)
@@ -154,8 +163,8 @@ class QuayCreateNotificationOperator(_NotificationOperator):
     :param event_config: of the event, for example ``{"ref-regex": ...}``. (templated)
     :param title: shown in Quay. (templated)
     :param quay_conn_id: the Airflow connection. (templated)
-    :return: the notification: ``uuid``, ``title``, ``event``, ``method``, ``config``, ``event_config``,
-        ``number_of_failures``.
+    :return: the notification: ``uuid``, ``title``, ``event``, ``method``, ``config`` (secrets masked),
+        ``event_config``, ``number_of_failures``, ``disabled``.
 
     https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/repositorynotification
     """
@@ -189,7 +198,7 @@ class QuayCreateNotificationOperator(_NotificationOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         self.check()
         with self.get_client() as client:
-            return client.create_notification(
+            notification = client.create_notification(
                 self.repository,
                 event=self.event,
                 method=self.method,
@@ -197,6 +206,15 @@ class QuayCreateNotificationOperator(_NotificationOperator):
                 event_config=self.event_config,
                 title=self.title,
             )
+        result = self.result(notification)
+        if result["disabled"]:
+            self.log.warning(
+                "Notification %s does this already, but Quay has disabled it after %s failed deliveries: it sends "
+                "nothing until QuayResetNotificationOperator resets it",
+                result["uuid"],
+                result["number_of_failures"],
+            )
+        return result
 
 
 class _OneNotificationOperator(_NotificationOperator):
@@ -239,7 +257,7 @@ class QuayTestNotificationOperator(_OneNotificationOperator):
     :param repository: ``namespace/name``. (templated)
     :param uuid: of the notification. (templated)
     :param quay_conn_id: the Airflow connection. (templated)
-    :return: the notification. Queued is not delivered: that takes up to 10 seconds, or fails.
+    :return: as of :class:`QuayCreateNotificationOperator`. Queued is not delivered: that takes up to 10 s, or fails.
 
     https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/repositorynotification
     """
@@ -247,7 +265,7 @@ class QuayTestNotificationOperator(_OneNotificationOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         self.check()
         with self.get_client() as client:
-            return client.test_notification(self.repository, self.uuid)
+            return self.result(client.test_notification(self.repository, self.uuid))
 
 
 class QuayResetNotificationOperator(_OneNotificationOperator):
@@ -256,7 +274,7 @@ class QuayResetNotificationOperator(_OneNotificationOperator):
     :param repository: ``namespace/name``. (templated)
     :param uuid: of the notification. (templated)
     :param quay_conn_id: the Airflow connection. (templated)
-    :return: the notification as it is now.
+    :return: as of :class:`QuayCreateNotificationOperator`.
 
     https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/repositorynotification
     """
@@ -264,4 +282,4 @@ class QuayResetNotificationOperator(_OneNotificationOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         self.check()
         with self.get_client() as client:
-            return client.reset_notification(self.repository, self.uuid)
+            return self.result(client.reset_notification(self.repository, self.uuid))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import requests
 
 from airflow_provider.exceptions import (
     BadRequestError,
@@ -95,6 +96,32 @@ def test_a_failed_build_tells_why(systems):
     assert "The Dockerfile could not be built" in str(ended.error)
 
 
+@pytest.mark.parametrize("state", ["read_only_repositories", "mirrored_repositories", "read_only_registry"])
+def test_a_start_that_a_read_only_quay_refuses_is_sent_once_and_says_so(systems, state):
+    systems.switch("quay", **{state: True if state == "read_only_registry" else [SHOP]})
+    ended = build()
+    assert isinstance(ended.error, ConflictError)
+    assert "read-only" in str(ended.error)
+    assert len(systems.requests("quay", "POST", "/build/")) == 1
+
+
+def test_a_start_with_a_token_that_may_not_cancel_is_warned_about(systems, capsys):
+    token = systems.act("quay", "issue_token", user="admin", scopes=["repo:write"])["token"]
+    define_connection("quay_writer", conn_type="quay", host=f"{systems.url}/quay", password=token)
+    warning = "may not cancel what it starts: that needs the scope repo:admin"
+    assert build(quay_conn_id="quay_writer").error is None
+    assert warning in capsys.readouterr().out
+    assert build(quay_conn_id="quay_writer", cancel_on_kill=False).error is None
+    assert build().error is None
+    assert warning not in capsys.readouterr().out
+
+
+def test_an_archive_url_beyond_ascii_is_built(systems):
+    assert build(archive_url="https://sources.example.com/größe.tar.gz").error is None
+    (request,) = systems.requests("quay", "POST", "/build/")
+    assert request["body"]["archive_url"] == "https://sources.example.com/gr%C3%B6%C3%9Fe.tar.gz"
+
+
 @BOTH_MODES
 def test_a_build_that_somebody_cancels_is_canceled_and_not_failed(systems, deferrable):
     def cancel_it() -> bool:
@@ -174,8 +201,42 @@ def test_a_token_that_may_only_read_moves_no_tag(systems):
 def test_an_equal_notification_is_returned_and_not_doubled():
     first, second = create(title="to the shop"), create(title="to the shop")
     (stored,) = notifications()
-    assert first.result == second.result == stored
+    assert first.result == second.result
+    assert stored | {"config": first.result["config"], "disabled": False} == first.result
     assert set(stored) == {"uuid", "title", "event", "method", "config", "event_config", "number_of_failures"}
+
+
+@pytest.mark.parametrize(
+    ("method", "config", "shown"),
+    [
+        (
+            "webhook",
+            {"url": "https://user:pw@hooks.example.com:8443/s3cret?key=1"},
+            {"url": "https://hooks.example.com/***"},
+        ),
+        (
+            "webhook",
+            {"url": "http://hooks.example.com", "template": '{"token": "s3cret"}', "later": ["s3cret"]},
+            {"url": "http://hooks.example.com/***", "template": "***", "later": "***"},
+        ),
+        ("slack", {"url": "https://hooks.slack.com/services/s3cret"}, {"url": "https://hooks.slack.com/***"}),
+        ("slack", {"url": "s3cret"}, {"url": "***"}),
+        ("flowdock", {"flow_api_token": "s3cret"}, {"flow_api_token": "***"}),
+        ("hipchat", {"notification_token": "s3cret", "room_id": "5"}, {"notification_token": "***", "room_id": "5"}),
+        ("email", {"email": "ops@example.com"}, {"email": "ops@example.com"}),
+        ("quay_notification", {"target": {"kind": "org", "name": "acme"}}, {"target": {"kind": "org", "name": "acme"}}),
+    ],
+)
+def test_no_xcom_holds_what_lets_its_reader_send_messages(systems, method, config, shown):
+    systems.switch("quay", authorized_emails=["ops@example.com"])
+    created = create(method=method, config=config)
+    (stored,) = notifications()
+    others = [on_one(each, stored["uuid"]) for each in (QuayTestNotificationOperator, QuayResetNotificationOperator)]
+    assert stored["config"] == config
+    for ended in (created, *others):
+        assert ended.error is None
+        assert ended.result["config"] == shown
+        assert "s3cret" not in str(ended.xcoms)
 
 
 @pytest.mark.parametrize(
@@ -216,6 +277,30 @@ def disabled(systems) -> str:
     systems.act("quay", "raise_event", repository=SHOP, event="repo_push")
     until(lambda: notifications()[0]["number_of_failures"] >= 3)
     return uuid
+
+
+def test_an_equal_notification_that_quay_has_disabled_is_told_so_and_not_reset_unasked(systems, capsys):
+    uuid = disabled(systems)
+    config = notifications()[0]["config"]
+    again = create(config=config)
+    assert (again.result["uuid"], again.result["disabled"]) == (uuid, True)
+    assert f"Notification {uuid} does this already, but Quay has disabled it after" in capsys.readouterr().out
+    assert notifications()[0]["number_of_failures"] >= 3
+    assert on_one(QuayResetNotificationOperator, uuid).result["disabled"] is False
+    assert create(config=config).result["disabled"] is False
+
+
+def test_of_equal_notifications_the_one_that_works_is_returned(systems):
+    uuid = disabled(systems)
+    stored = notifications()[0]
+    body = {"event": stored["event"], "method": stored["method"], "config": stored["config"], "eventConfig": {}}
+    for _ in range(4):
+        headers = {"Authorization": f"Bearer {seed.QUAY_TOKEN}"}
+        url = f"{systems.url}/quay/api/v1/repository/{SHOP}/notification/"
+        requests.post(url, json=body, headers=headers, timeout=5).raise_for_status()
+    again = create(config=stored["config"])
+    assert again.result["disabled"] is False
+    assert again.result["uuid"] != uuid
 
 
 def test_a_disabled_notification_is_not_tested_until_it_was_reset(systems):

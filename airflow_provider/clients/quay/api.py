@@ -51,6 +51,8 @@ class QuayApi(QuayBase):
     ) -> Json:
         """Create a notification, or return the equal one that is there already: Quay would send everything twice.
 
+        One that Quay has disabled after failures is returned, too, and stays disabled: see its ``number_of_failures``.
+
         :param event: one of ``notifications.EVENTS``.
         :param method: one of ``notifications.METHODS``.
         :param config: what the method needs, for a webhook ``url`` and optionally ``template``.
@@ -327,9 +329,10 @@ class QuayApi(QuayBase):
         raise NotFoundError(f"{repository} has no notification {uuid}", call=Call(system=SYSTEM))
 
     def _equal_notifications(self, repository: str, body: Json) -> list[Json]:
+        """All that do the same, first those that Quay has not disabled."""
         return sorted(
             (each for each in self.list_notifications(repository) if notifications.is_equal(each, body)),
-            key=lambda each: str(each["uuid"]),
+            key=lambda each: (notifications.is_disabled(each), str(each["uuid"])),
         )
 
     def _only_one_left(self, repository: str, body: Json, path: str) -> Json:
