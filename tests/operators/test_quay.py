@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from airflow_provider.exceptions import (
     PermissionDeniedError,
 )
 from airflow_provider.hooks.quay import QuayHook
+from airflow_provider.operators import quay as operators
 from airflow_provider.operators.quay import (
     QuayCreateNotificationOperator,
     QuayDeleteNotificationOperator,
@@ -25,6 +28,9 @@ from airflow_provider.operators.quay import (
     QuayTestNotificationOperator,
 )
 from airflow_provider.sandbox import seed
+from airflow_provider.sensors import quay as sensors
+from airflow_provider.sensors.base import ReleaseSensor
+from airflow_provider.sensors.quay import QuayBuildSensor, QuaySecurityScanSensor, QuayTagSensor
 from tests.airflow_runs import TaskRun, run_task
 from tests.meanwhile import meanwhile, until
 from tests.systems import define_connection
@@ -321,3 +327,55 @@ def test_a_notification_of_another_repository_is_not_touched(systems, operator):
     ended = on_one(operator, uuid)
     assert isinstance(ended.error, (NotFoundError, BadRequestError))
     assert uuid in str(ended.error)
+
+
+# --- scopes
+
+README = Path(__file__).parents[2] / "README.md"
+SCOPES = dict(re.findall(r"^\| `(Quay\w+)` \| `(repo:\w+)` \|", README.read_text(), re.MULTILINE))
+"""What the README says that each class needs."""
+
+ARGUMENTS: dict[type, dict[str, Any]] = {
+    QuayRunBuildOperator: {"archive_url": ARCHIVE, "tags": ["1.4.2"], "poll_interval": 0.1},
+    QuayPromoteTagOperator: {"tag": "production", "source_tag": "stable"},
+    QuayCreateNotificationOperator: {"event": "repo_push", "method": "webhook", "config": HOOK},
+    QuayDeleteNotificationOperator: {},
+    QuayTestNotificationOperator: {},
+    QuayResetNotificationOperator: {},
+    QuayBuildSensor: {},
+    QuayTagSensor: {"tag": "stable"},
+    QuaySecurityScanSensor: {"tag": "stable"},
+}
+
+
+def with_scope(systems, cls: type, scope: str) -> TaskRun:
+    arguments = {"repository": SHOP, "quay_conn_id": "quay_narrow", **ARGUMENTS[cls]}
+    with QuayHook().get_conn() as client:
+        if "uuid" in cls.template_fields:
+            created = client.create_notification(SHOP, event="repo_push", method="webhook", config=HOOK)
+            arguments["uuid"] = created["uuid"]
+        if cls is QuayBuildSensor:
+            arguments["build_id"] = client.start_build(SHOP, archive_url=ARCHIVE, tags=["1.4.2"]).id
+    if issubclass(cls, ReleaseSensor):
+        arguments |= {"poke_interval": 0.1, "timeout": 10}
+    token = systems.act("quay", "issue_token", user="admin", scopes=[scope])["token"]
+    define_connection("quay_narrow", conn_type="quay", host=f"{systems.url}/quay", password=token)
+    return run_task(lambda: cls(task_id="narrow", **arguments))
+
+
+def test_the_readme_tells_the_scope_of_every_operator_and_sensor():
+    public = [vars(module) for module in (operators, sensors)]
+    assert SCOPES.keys() == {
+        name for names in public for name in names if re.fullmatch(r"Quay\w+(Operator|Sensor)", name)
+    }
+    assert SCOPES.keys() == {cls.__name__ for cls in ARGUMENTS}
+
+
+@pytest.mark.parametrize("cls", ARGUMENTS, ids=lambda cls: cls.__name__)
+def test_the_scope_that_the_readme_names_is_enough_and_needed(systems, cls):
+    scopes = ["user:read", "repo:read", "repo:write", "repo:admin"]
+    needed = SCOPES[cls.__name__]
+    refused = with_scope(systems, cls, scopes[scopes.index(needed) - 1]).error
+    assert isinstance(refused, PermissionDeniedError)
+    assert f"this needs a token with the scope {needed}" in str(refused)
+    assert with_scope(systems, cls, needed).error is None
