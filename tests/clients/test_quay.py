@@ -139,6 +139,19 @@ def test_a_notification_that_differs_is_another_one(client: QuayClient, change: 
     assert client.create_notification(SHOP, **{**HOOK, **change})["uuid"] == other["uuid"]
 
 
+@pytest.mark.parametrize(("failures", "returned"), [((3, 0), "2"), ((0, 3), "1"), ((2, 2), "1"), ((3, 4), "1")])
+def test_of_equal_notifications_one_that_works_is_returned_and_none_is_reset(
+    scripted: Scripted, failures: tuple[int, int], returned: str
+) -> None:
+    stored = [
+        {**HOOK, "uuid": uuid, "title": None, "event_config": {}, "number_of_failures": number}
+        for uuid, number in zip("12", failures, strict=True)
+    ]
+    client = scripted_client(scripted, {"notifications": stored})
+    assert client.create_notification(SHOP, **HOOK)["uuid"] == returned
+    assert [each.method for each in scripted.requests] == ["GET"]
+
+
 @pytest.mark.parametrize("fault", ["reset_after", "truncate"])
 def test_a_create_whose_answer_is_lost_is_found_in_the_list(stand: Stand, client: QuayClient, fault: str) -> None:
     stand.fault(method="POST", fault=fault)

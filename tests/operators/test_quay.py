@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from airflow_provider.exceptions import (
     BadRequestError,
@@ -294,19 +293,6 @@ def test_an_equal_notification_that_quay_has_disabled_is_told_so_and_not_reset_u
     assert notifications()[0]["number_of_failures"] >= 3
     assert on_one(QuayResetNotificationOperator, uuid).result["disabled"] is False
     assert create(config=config).result["disabled"] is False
-
-
-def test_of_equal_notifications_the_one_that_works_is_returned(systems):
-    uuid = disabled(systems)
-    stored = notifications()[0]
-    body = {"event": stored["event"], "method": stored["method"], "config": stored["config"], "eventConfig": {}}
-    for _ in range(4):
-        headers = {"Authorization": f"Bearer {seed.QUAY_TOKEN}"}
-        url = f"{systems.url}/quay/api/v1/repository/{SHOP}/notification/"
-        requests.post(url, json=body, headers=headers, timeout=5).raise_for_status()
-    again = create(config=stored["config"])
-    assert again.result["disabled"] is False
-    assert again.result["uuid"] != uuid
 
 
 def test_a_disabled_notification_is_not_tested_until_it_was_reset(systems):
