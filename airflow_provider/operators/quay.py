@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider.operators.base import StartOperator
 from airflow_provider.operators.connected import ReleaseOperator
+from airflow_provider.progress import with_reason
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -70,6 +71,9 @@ class QuayRunBuildOperator(StartOperator):
 
     def start(self, client: QuayClient, intent: Intent) -> Execution:
         return client.start_build(**self._build())
+
+    def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
+        return super().execute_complete(context, with_reason(event, self.get_client))
 
     def _build(self) -> dict[str, Any]:
         return {

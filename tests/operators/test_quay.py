@@ -94,9 +94,10 @@ def test_a_build_gets_what_the_task_says(systems, place):
     assert ended.result["url"] == f"{systems.url}/quay/repository/acme/shop/build/{ended.result['id']}"
 
 
-def test_a_failed_build_tells_why(systems):
+@BOTH_MODES
+def test_a_failed_build_tells_why(systems, deferrable):
     systems.switch("quay", build_outcome="error")
-    ended = build()
+    ended = build(deferrable=deferrable)
     assert isinstance(ended.error, ExecutionFailed)
     assert "The Dockerfile could not be built" in str(ended.error)
 
