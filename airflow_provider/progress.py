@@ -8,9 +8,9 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider.core.waiting import News, Wait
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import ExecutionState
-from airflow_provider.waiting import News, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
