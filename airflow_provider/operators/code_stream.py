@@ -130,7 +130,7 @@ class CodeStreamRerunEventOperator(StartOperator):
         self.code_stream_conn_id = code_stream_conn_id
         self.require_one_of("on_retry", "restart", "resume")
         if not self._start_timeout_seconds > 0:
-            raise self.bad_argument("start_timeout", f"must be more than 0 seconds, but is {start_timeout!r}")
+            raise self.bad_argument("start_timeout", f"must be more than 0 seconds, got {start_timeout!r}")
 
     @property
     def _start_timeout_seconds(self) -> float:
@@ -142,7 +142,7 @@ class CodeStreamRerunEventOperator(StartOperator):
         self.require_one_of("event_type", "docker", "git", "gerrit")
         self.require_one_of("action", "rerun", "resume")
         if self.force and self.action == "resume":
-            raise self.bad_argument("force", "reruns an event beside its running execution: it is not for a resume")
+            raise self.bad_argument("force", "must be false for a resume, got True: it reruns beside what still runs")
 
     def intent(self, client: CodeStreamClient) -> dict[str, Any]:
         return self._before(client, self.action)

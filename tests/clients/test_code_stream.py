@@ -16,6 +16,7 @@ from airflow_provider.clients.code_stream.fields import id_from_link, parse_time
 from airflow_provider.exceptions import (
     BadRequestError,
     ConflictError,
+    ConnectionConfigError,
     Effect,
     NotFoundError,
     PermissionDeniedError,
@@ -814,6 +815,53 @@ def test_a_rejection_fails_the_execution_as_rejected(client: CodeStreamClient, w
     ended = until(lambda: client.look(waiting.ref), S.FAILED)
     assert ended.rejected is True
     assert "rejected" in (ended.message or "")
+
+
+WORDS = {"rerun": "RERUN_EVENT", "resume": "Continue", "approve": "Yes", "reject": "No"}
+
+
+@pytest.fixture
+def spoken(control: Control) -> CodeStreamClient:
+    """A client of a server that has words of its own."""
+    control.post("switches", system="code_stream", words=WORDS)
+    return CodeStreamClient(f"{control.url}/code_stream", refresh_token=seed.CODE_STREAM_REFRESH_TOKEN, words=WORDS)
+
+
+def test_a_server_is_spoken_to_in_its_own_words(client: CodeStreamClient, spoken: CodeStreamClient) -> None:
+    for approve, stored, state in ((True, "APPROVED", S.SUCCEEDED), (False, "REJECTED", S.FAILED)):
+        asking = run(spoken, "Deploy shop with approval")
+        until(lambda ref=asking.ref: spoken.look(ref), S.WAITING)  # type: ignore[misc]
+        operation_id = spoken.find_pending_approval(asking.id)
+        with pytest.raises(BadRequestError, match="Yes or No"):
+            client.answer_user_operation(operation_id, approve)
+        for _ in range(2):
+            assert spoken.answer_user_operation(operation_id, approve)["status"] == stored
+        with pytest.raises(ConflictError, match=f"already {stored}"):
+            spoken.answer_user_operation(operation_id, not approve)
+        until(lambda ref=asking.ref: spoken.look(ref), state)  # type: ignore[misc]
+    event = next(each for each in spoken.list_events("docker") if each["executionStatus"] == "FAILED")
+    for action in ("rerun", "resume"):
+        with pytest.raises(BadRequestError, match="Continue or RERUN_EVENT"):
+            client.rerun_event("docker", event["id"], action)  # type: ignore[arg-type]
+    spoken.rerun_event("docker", event["id"], "resume")
+    spoken.rerun_event("docker", event["id"])
+
+
+@pytest.mark.parametrize("stored", ["Yes", "YES", "yes", "APPROVED", "Approved"])
+def test_an_answer_counts_in_whatever_case_and_word_the_server_stores_it(scripted: Scripted, stored: str) -> None:
+    seen = iter(["ACTIVE", "ACTIVE", stored])
+    scripted.always = lambda request: (
+        LOGIN if request.path.endswith("/login") else (200, {}, {"id": "op", "status": next(seen)})
+    )
+    client = CodeStreamClient(scripted.url, refresh_token="refresh-token-1", words={"approve": "yes"})
+    assert client.answer_user_operation("op", True)["status"] == stored
+    assert [each.json["status"] for each in scripted.requests if each.method == "PATCH"] == ["yes"]
+
+
+@pytest.mark.parametrize("words", [{"cancel": "x"}, {"rerun": ""}, {"rerun": " "}, {"rerun": "a/b"}, {"rerun": 1}])
+def test_words_that_no_server_can_have_are_refused(words: Any) -> None:
+    with pytest.raises(ConnectionConfigError, match="extra `words`"):
+        CodeStreamClient("http://127.0.0.1", refresh_token="refresh-token-1", words=words)
 
 
 @pytest.mark.parametrize("status", [200, 403])

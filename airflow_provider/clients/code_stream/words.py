@@ -23,9 +23,9 @@ class Words:
     def __init__(self, given: Mapping[str, str] | None = None) -> None:
         for name, word in (given or {}).items():
             if name not in WORDS:
-                raise _error(f"must hold only {', '.join(WORDS)}, but holds {name!r}")
+                raise _error(f"must hold only {', '.join(WORDS)}, got {name!r}")
             if not isinstance(word, str) or not word.strip() or "/" in word:
-                raise _error(f"must hold a text without slashes for {name}, but holds {word!r}")
+                raise _error(f"must hold a text without slashes for {name}, got {word!r}")
         self._words = {**WORDS, **(given or {})}
 
     def __getitem__(self, name: str) -> str:
