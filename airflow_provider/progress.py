@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider.waiting import News, Wait
+from airflow_provider.core.waiting import News, Wait
 
 if TYPE_CHECKING:
     from airflow_provider.clients.base import ReleaseClient

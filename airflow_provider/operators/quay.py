@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.operators.base import StartOperator
 from airflow_provider.operators.connected import ReleaseOperator
+from airflow_provider.operators.starting import StartOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -17,6 +17,7 @@ from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 from airflow.sdk.bases.sensor import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 
+from airflow_provider.core.waiting import Ending, Outcome, Wait, result_of
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.operators.connected import (
     DEFAULT_DEFERRABLE,
@@ -24,7 +25,6 @@ from airflow_provider.operators.connected import (
     ReleaseOperator,
     worker_is_noticed_by,
 )
-from airflow_provider.waiting import Ending, Outcome, Wait, result_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

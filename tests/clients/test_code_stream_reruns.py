@@ -21,8 +21,8 @@ from airflow_provider.exceptions import (
     ServerUnavailableError,
 )
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
-from airflow_provider.killing import cancel_surely
 from airflow_provider.sandbox import seed
+from tests.canceling import cancel_surely
 from tests.clients.code_stream_api import Api, listing, of, run, until
 from tests.clients.conftest import Received, Reply, Scripted
 from tests.control import Control
