@@ -107,7 +107,7 @@ class ServiceStageStopReleaseOperator(ActOperator):
         self.require("pipeline")
 
     def act(self, client: ServiceStageClient) -> Execution:
-        return client.stop(self.pipeline)
+        return client.stop_execution(client.stop_target(self.pipeline).ref)
 
 
 class ServiceStageApprovalOperator(ReleaseOperator):
