@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 ID_XCOM = "id"
 URL_XCOM = "url"
+MARKER_XCOM = "release_start"
+"""Tells which start a deferred task waits for, where the state store cannot be read."""
 
 
 class ExecutionLink(BaseOperatorLink):

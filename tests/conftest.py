@@ -34,18 +34,26 @@ SPEED = 20.0
 FAST = 40.0
 
 PATIENCE = {
+    "act_limit": 3.0,
+    "busy_pause": 0.5,
+    "cleared_grace": 0.5,
+    "cleared_limit": 30.0,
+    "deadline_cancel_limit": 2.0,
+    "first_resend_pause": 0.1,
+    "gone_after": 1.0,
+    "let_end_pause": 0.2,
+    "not_found_pause": 0.2,
+    "search_pause": 0.1,
+    "settling": 1.0,
+    "undecided_limit": 2.0,
+}
+"""Durations of the core, in seconds: a tenth of what production waits, or less, so that a suite can be run often."""
+
+POLLING = {
     "clients.retries.FIRST_PAUSE": 0.05,
-    "operators.base.CLEARED_GRACE": 0.5,
-    "operators.base.DEADLINE_CANCEL_LIMIT": 2.0,
-    "operators.base.GONE_AFTER": 1.0,
-    "operators.base.NOT_FOUND_PAUSE": 0.2,
-    "operators.base.SETTLING": 1.0,
-    "operators.code_stream.SETTLING": 1.5,
     "triggers.poller.FASTEST": 0.1,
     "triggers.poller.GATHER": 0.02,
-    "waiting.GONE_AFTER": 1.0,
 }
-"""Seconds: a tenth of what production waits, or less, so that a suite can be run often."""
 
 
 def pytest_unconfigure() -> None:
@@ -64,7 +72,11 @@ def running() -> Iterator[Systems]:
 def systems(running: Systems, monkeypatch: pytest.MonkeyPatch) -> Systems:
     from airflow.sdk._shared.secrets_masker import reset_secrets_masker
 
-    for constant, seconds in PATIENCE.items():
+    from airflow_provider.core.durations import DURATIONS
+
+    for name, seconds in PATIENCE.items():
+        monkeypatch.setattr(DURATIONS, name, seconds)
+    for constant, seconds in POLLING.items():
         monkeypatch.setattr(f"airflow_provider.{constant}", seconds)
     # Each login adds a token to one long pattern, which Airflow compiles anew each time.
     reset_secrets_masker()

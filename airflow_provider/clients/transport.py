@@ -158,7 +158,7 @@ class Transport:
         self.auth: Auth = NoAuth()
         self.max_connections = max_connections
         self.redact = Redactor(on_secret)
-        self._timeout = timeout
+        self.timeout = timeout
         self._verify = verify
         self.attempts = attempts
         self.guard: Callable[[], None] | None = None
@@ -260,11 +260,11 @@ class Transport:
 
     def _send(self, prepared: requests.PreparedRequest, decode: Decoder) -> Answer:
         settings = self._settings(prepared.url or "")
-        deadline = time.monotonic() + self._timeout
+        deadline = time.monotonic() + self.timeout
         try:
             response = self._session.send(
                 prepared,
-                timeout=(min(CONNECT_TIMEOUT, self._timeout), self._timeout),
+                timeout=(min(CONNECT_TIMEOUT, self.timeout), self.timeout),
                 allow_redirects=False,
                 **settings,
             )
@@ -318,9 +318,9 @@ class Transport:
             )
             summary = f"TLS with {host} failed: {_innermost(error)}. {advice}"
         elif isinstance(error, requests.exceptions.ConnectTimeout):
-            summary = f"no connection to {host} within {min(CONNECT_TIMEOUT, self._timeout):g} s"
+            summary = f"no connection to {host} within {min(CONNECT_TIMEOUT, self.timeout):g} s"
         elif is_late:
-            summary = f"no whole answer from {host} within {self._timeout:g} s"
+            summary = f"no whole answer from {host} within {self.timeout:g} s"
         elif effect is Effect.NONE:
             summary = f"cannot connect to {host}: {_innermost(error)}"
         else:

@@ -1,7 +1,4 @@
-"""One request to what is there already, then waiting until it has taken effect: cancel, pause, stop.
-
-Nothing is started here; such a request may be sent twice without harm.
-"""
+"""One request about what is there already, then waiting until it has taken effect: cancel, pause, stop."""
 
 from __future__ import annotations
 
@@ -9,51 +6,79 @@ import time
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.execution import Execution
+from airflow_provider.core.acting import Acting, ActPolicy, read_act, result_of_act
+from airflow_provider.core.commands import Act, Choose, Command
+from airflow_provider.core.waiting import Outcome
+from airflow_provider.operators.attempt import attempt_of, require_standing
+from airflow_provider.operators.carrying_out import Carrier, carry_out
 from airflow_provider.operators.connected import WaitingOperator
-from airflow_provider.waiting import Ending, Outcome, Wait, result_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider.execution import ExecutionState
+    from airflow_provider.clients.base import ReleaseClient
+    from airflow_provider.execution import Execution, ExecutionState
+
+KEY = "release_act"
+"""Key of what an act remembers in the task state store."""
 
 
 class ActOperator(WaitingOperator):
     """Sends one request about an execution and waits until the system shows its effect.
 
     Takes the arguments of :class:`~airflow_provider.operators.connected.WaitingOperator`. However the execution ends,
-    it is the result: a run that finished before its cancel is no error.
+    it is the result: a run that finished before its cancel is no error. A retry acts on the same execution only.
     """
 
     @abstractmethod
-    def act(self, client: Any) -> Execution:
-        """Send the request; returns the execution whose effect is waited for."""
+    def choose(self, client: Any) -> Execution:
+        """The execution that the request is about, as it is now."""
+
+    @abstractmethod
+    def act(self, client: Any, target: Execution) -> Execution:
+        """Send the request; returns the execution as it is then."""
+
+    def shows_effect(self, execution: Execution) -> bool:
+        """Whether it is as the request wants it, or on its way there: then nothing is sent."""
+        return execution.state.is_terminal
 
     def until(self) -> tuple[ExecutionState, ...]:
-        """States that show the effect; an execution that is over always does."""
+        """States that end the wait for the effect; an execution that is over always does."""
         return ()
 
     def execute(self, context: Context) -> dict[str, Any]:
         self.check()
         with self.get_client() as client:
-            execution = self.act(client)
-            self.publish(context, execution.to_result())
-            if not self.wait_for_completion:
-                return execution.to_result()
-            deadline = self.deadline_from(time.time())
-            if self.deferrable and not execution.state.is_terminal:
-                self.defer_wait(execution.ref, deadline, until=list(self.until()))
-            wait = Wait(
-                execution.ref, self.poll_interval, deadline, self.on_waiting == "fail", until=frozenset(self.until())
-            )
-            return next(self._result(outcome) for _, outcome in self.looks(client, wait, execution) if outcome)
+            client.transport.guard = lambda: require_standing(context)
+            record = read_act(context["task_state_store"].get(KEY))
+            acting = Acting(self._policy(client), record, attempt_of(context), time.time())
+            carrier = Carrier(self, context, client, KEY, lambda: {"until": list(self.until())})
+
+            def perform(command: Command) -> Any:
+                match command:
+                    case Choose():
+                        return self.choose(client)
+                    case Act(target):
+                        return self.act(client, target)
+                return carrier.perform(command)
+
+            result: dict[str, Any] = carry_out(acting.execute(), acting, perform)
+            return result
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Called when the trigger has fired."""
-        return self._result(Outcome.from_event(event))
+        return result_of_act(Outcome.from_event(event), self.system)
 
-    def _result(self, outcome: Outcome) -> dict[str, Any]:
-        if outcome.ending is Ending.FINISHED and outcome.execution:
-            return outcome.execution
-        return result_of(outcome, self.system)
+    def _policy(self, client: ReleaseClient) -> ActPolicy:
+        return ActPolicy(
+            system=self.system,
+            place=client.place,
+            poll_interval=self.poll_interval,
+            timeout=self.timeout_seconds,
+            wait_for_completion=self.wait_for_completion,
+            deferrable=self.deferrable,
+            fail_on_waiting=self.on_waiting == "fail",
+            until=frozenset(self.until()),
+            shows_effect=self.shows_effect,
+            has_log=client.has_log,
+        )

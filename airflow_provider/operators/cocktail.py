@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider.exceptions import Call, ExecutionFailed, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionState
-from airflow_provider.killing import cancel_surely
 from airflow_provider.operators.acting import ActOperator
-from airflow_provider.operators.base import StartOperator
+from airflow_provider.operators.starting import StartOperator
 
 if TYPE_CHECKING:
     from airflow_provider.clients.base import Intent
     from airflow_provider.clients.cocktail import CocktailClient
-    from airflow_provider.execution import ExecutionRef
 
-CANCEL_LIMIT = 60.0
-"""Seconds for which a cancel that gets no answer is tried again."""
+UNSEEN = "cannot be read by its number"
+"""Status of a run that the installation, or the token, does not let be read before its cancel names its build."""
 
 
 class CocktailRunBuildOperator(StartOperator):
@@ -118,20 +116,22 @@ class CocktailCancelBuildOperator(ActOperator):
     def check(self) -> None:
         self.require("build_run_seq")
 
-    def act(self, client: CocktailClient) -> Execution:
+    def choose(self, client: CocktailClient) -> Execution:
         ref = {"system": self.system, "kind": "build_run", "id": str(self.build_run_seq), "build_seq": "", "tag": ""}
         try:
-            cancel_surely(client, ref, "canceled by an Airflow task", CANCEL_LIMIT)
+            return client.look(ref)
         except ReleasePipelineError:
             if client.can_read_run(self.build_run_seq):
                 raise
-            return self._cancel_unseen(client, ref)
-        return client.look(ref)
+            return Execution(ref, ExecutionState.UNKNOWN, UNSEEN)
 
-    def _cancel_unseen(self, client: CocktailClient, ref: ExecutionRef) -> Execution:
-        """The answer to the cancel names the build, in whose list the run may be found."""
+    def act(self, client: CocktailClient, target: Execution) -> Execution:
+        if target.status != UNSEEN:
+            client.cancel(target.ref, "canceled by an Airflow task")
+            return client.look(target.ref)
+        # The answer to the cancel names the build, in whose list the run may be found.
         cancel_run = client.cancel_run(self.build_run_seq)
-        ref = {**ref, "build_seq": _text(cancel_run.get("buildSeq"))}
+        ref = {**target.ref, "build_seq": _text(cancel_run.get("buildSeq"))}
         if not self.wait_for_completion:
             return Execution(ref, ExecutionState.UNKNOWN, "cancel accepted")
         return client.look(ref)

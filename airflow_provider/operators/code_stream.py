@@ -5,23 +5,17 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider.exceptions import (
-    BadRequestError,
-    Call,
-    ConflictError,
-    Effect,
-    ReleasePipelineError,
-    ServerUnavailableError,
-    UnexpectedResponseError,
-)
+from airflow_provider.core.durations import DURATIONS
+from airflow_provider.exceptions import Call, ConflictError, Effect, ReleasePipelineError
 from airflow_provider.execution import ExecutionState
-from airflow_provider.operators import answer_record
 from airflow_provider.operators.acting import ActOperator
-from airflow_provider.operators.base import SETTLING, StartOperator
+from airflow_provider.operators.attempt import require_standing
 from airflow_provider.operators.connected import ReleaseOperator
-from airflow_provider.operators.start_record import StartRecord
+from airflow_provider.operators.memory import Memory
+from airflow_provider.operators.starting import StartOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -42,7 +36,8 @@ class CodeStreamRunPipelineOperator(StartOperator):
     :param pipeline: name or id. (templated)
     :param project: needed where several projects have a pipeline of that name. (templated)
     :param inputs: input parameters; those left out take the pipeline's defaults. (templated)
-    :param comments: free text; a marker is added to it, by which the execution is found again. (templated)
+    :param comments: free text; Code Stream gets it behind a marker, by which the execution is found again: first,
+        because a server may cut a long text. (templated)
     :param tags: tags of the execution. (templated)
     :param code_stream_conn_id: the Airflow connection. (templated)
 
@@ -83,7 +78,7 @@ class CodeStreamRunPipelineOperator(StartOperator):
         return {"kind": "execution", "pipeline_id": pipeline["id"]}
 
     def start(self, client: CodeStreamClient, intent: Intent) -> Execution:
-        comments = " ".join(part for part in (self.comments, intent["marker"]) if part)
+        comments = " ".join(part for part in (intent["marker"], self.comments) if part)
         return client.run_pipeline(intent["pipeline_id"], inputs=self.inputs, comments=comments, tags=self.tags)
 
 
@@ -93,6 +88,9 @@ class CodeStreamRerunEventOperator(StartOperator):
     :param event_type: ``docker``, ``git`` or ``gerrit``. (templated)
     :param event_id: id of the event. (templated)
     :param action: ``rerun`` (default: a new execution of the stored event) or ``resume``. (templated)
+    :param start_timeout: seconds or timedelta until the event must have led to an execution, default 10 minutes. After
+        it the task fails, and a retry sends the action again. ``timeout``, if given, covers this time, too.
+    :param force: rerun the event although the execution that it led to last is still running. Default: fail then.
     :param on_retry: what an Airflow retry does after the execution failed: ``restart`` (default) sends the action
         again, ``resume`` continues the failed execution.
     :param code_stream_conn_id: the Airflow connection. (templated)
@@ -109,6 +107,8 @@ class CodeStreamRerunEventOperator(StartOperator):
         event_type: Literal["docker", "git", "gerrit"],
         event_id: str,
         action: Literal["rerun", "resume"] = "rerun",
+        start_timeout: float | timedelta = 600.0,
+        force: bool = False,
         on_retry: Literal["restart", "resume"] = "restart",
         code_stream_conn_id: str = "code_stream_default",
         **kwargs: Any,
@@ -117,26 +117,41 @@ class CodeStreamRerunEventOperator(StartOperator):
         self.event_type = event_type
         self.event_id = event_id
         self.action = action
+        self.start_timeout = start_timeout
+        self.force = force
         self.on_retry = on_retry
         self.code_stream_conn_id = code_stream_conn_id
         self.require_one_of("on_retry", "restart", "resume")
+        if not self._start_timeout_seconds > 0:
+            raise self.bad_argument("start_timeout", f"must be more than 0 seconds, got {start_timeout!r}")
+
+    @property
+    def _start_timeout_seconds(self) -> float:
+        limit = self.start_timeout
+        return limit.total_seconds() if isinstance(limit, timedelta) else limit
 
     def check(self) -> None:
         self.require("event_id")
         self.require_one_of("event_type", "docker", "git", "gerrit")
         self.require_one_of("action", "rerun", "resume")
+        if self.force and self.action == "resume":
+            raise self.bad_argument("force", "must be false for a resume, got True: it reruns beside what still runs")
 
     def intent(self, client: CodeStreamClient) -> dict[str, Any]:
-        return client.before_rerun(self.event_type, self.event_id, self.action)
+        return self._before(client, self.action)
 
     def continuation(self, client: CodeStreamClient) -> dict[str, Any] | None:
-        if self.on_retry == "restart":
-            return None
-        return client.before_rerun(self.event_type, self.event_id, "resume")
+        intent = self._before(client, "resume") if self.on_retry == "resume" else None
+        # An event that has led to no execution has nothing to resume.
+        return intent if intent and intent["link_before"] else None
+
+    def _before(self, client: CodeStreamClient, action: Literal["rerun", "resume"]) -> dict[str, Any]:
+        force = self.force and action == "rerun"
+        before = client.before_rerun(self.event_type, self.event_id, action, force=force)
+        return {**before, "start_timeout": self._start_timeout_seconds}
 
     def start(self, client: CodeStreamClient, intent: Intent) -> Execution:
-        event = client.rerun_event(self.event_type, self.event_id, intent["action"])
-        return client.follow_rerun(intent, event)
+        return client.start_rerun(intent)
 
     def is_known(self, ref: ExecutionRef) -> bool:
         return ref["kind"] == "execution"
@@ -179,26 +194,29 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         self.check()
         with self.get_client() as client:
-            if record := StartRecord.load(context):
+            client.transport.guard = lambda: require_standing(context)
+            memory = Memory(context, "release_trigger")
+            if notes := memory.recall():
                 self.log.warning("An earlier attempt may have triggered the change: looking for its events")
-                return self._triggered(client, record, since=record.started)
+                return self._triggered(client, notes["known"])
             known = [each["id"] for each in client.triggered_by_hand(self.change_id, self.project, self.trigger)]
-            record = StartRecord.begin(context, {"kind": "gerrit", "known": known})
+            memory.note({"known": known})
             try:
                 return client.trigger_gerrit(self.change_id, self.project, self.trigger)
             except ReleasePipelineError as error:
                 if not error.effect.is_open:
-                    StartRecord.forget(context)
+                    memory.forget()
                     raise
                 self.log.warning("The answer to the trigger is not known, looking for its events: %s", error)
-                return self._triggered(client, record, since=time.time())
+                return self._triggered(client, known)
 
-    def _triggered(self, client: CodeStreamClient, record: StartRecord, since: float) -> dict[str, Any]:
-        """What a trigger whose answer is not known has led to, in the form of the answer.
+    def _triggered(self, client: CodeStreamClient, known: list[str]) -> dict[str, Any]:
+        """What a trigger whose answer is not known has led to, in the form of the answer; its events may show late.
 
-        :param since: epoch seconds of the trigger; its events may show late.
+        :param known: ids of the events from before.
         :raises ConflictError: no event shows.
         """
+        end = time.time() + DURATIONS.settling
         while True:
             try:
                 events = client.triggered_by_hand(self.change_id, self.project, self.trigger)
@@ -207,10 +225,10 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
                     raise
                 self.log.warning("Cannot list the Gerrit events: %s", error)
                 events = []
-            if younger := [each for each in events if each["id"] not in record.intent["known"]]:
+            if younger := [each for each in events if each["id"] not in known]:
                 names = sorted({str(each.get("pipeline")) for each in younger})
                 return {"message": str(younger[0].get("message") or ""), "pipelinesTriggered": names}
-            if time.time() + 1.0 > since + SETTLING:
+            if time.time() + 1.0 > end:
                 raise ConflictError(
                     f"Gerrit change {self.change_id!r} may have been triggered, but no event of it shows: see in "
                     "Code Stream whether it was; clearing this task triggers it anew",
@@ -253,17 +271,13 @@ class CodeStreamExecutionActionOperator(ActOperator):
         self.require("execution_id")
         self.require_one_of("action", "cancel", "pause", "resume")
 
-    def act(self, client: CodeStreamClient) -> Execution:
-        try:
-            return client.act_on_execution(self.execution_id, self.action, self.reason)
-        except (BadRequestError, ConflictError, ServerUnavailableError, UnexpectedResponseError):
-            # Refused because it is so already, or taken although the answer was lost.
-            execution = client.look({"system": self.system, "kind": "execution", "id": self.execution_id})
-            if not self._shows_effect(execution):
-                raise
-            return execution
+    def choose(self, client: CodeStreamClient) -> Execution:
+        return client.look({"system": self.system, "kind": "execution", "id": self.execution_id})
 
-    def _shows_effect(self, execution: Execution) -> bool:
+    def act(self, client: CodeStreamClient, target: Execution) -> Execution:
+        return client.act_on_execution(target.id, self.action, self.reason)
+
+    def shows_effect(self, execution: Execution) -> bool:
         if execution.status in BEGINNING.values():
             return execution.status == BEGINNING[self.action]
         return execution.state in self.until() or (self.action == "cancel" and execution.state.is_terminal)
@@ -318,6 +332,7 @@ class CodeStreamApprovalOperator(ReleaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         self.check()
         with self.get_client() as client:
+            client.transport.guard = lambda: require_standing(context)
             operation_id = self.user_operation_id or self._asked(context, client)
             client.answer_user_operation(operation_id, self.decision == "approve", self.message)
             answered = client.look({"system": self.system, "kind": "approval", "id": operation_id}).to_result()
@@ -326,10 +341,11 @@ class CodeStreamApprovalOperator(ReleaseOperator):
 
     def _asked(self, context: Context, client: CodeStreamClient) -> str:
         """The approval that an earlier attempt was about to answer, or else the one that the execution waits for."""
-        asked = answer_record.remembered(context)
+        memory = Memory(context, "approval_answer")
+        asked = memory.recall()
         if asked and asked["execution_id"] == self.execution_id:
             # Answered already, it is not answered again.
             return str(asked["id"])
         operation_id = client.find_pending_approval(str(self.execution_id))
-        answer_record.remember(context, {"execution_id": self.execution_id, "id": operation_id})
+        memory.note({"execution_id": self.execution_id, "id": operation_id})
         return operation_id

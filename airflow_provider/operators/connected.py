@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.configuration import conf
 
-from airflow_provider.exceptions import BadRequestError, Call, ReleasePipelineError
-from airflow_provider.killing import MARKER_XCOM
+from airflow_provider.core.waiting import News, Wait
+from airflow_provider.exceptions import BadRequestError, Call
 from airflow_provider.links import ExecutionLink, xcoms_of
-from airflow_provider.progress import log_news
-from airflow_provider.waiting import News, Outcome, Pace, Wait
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider.clients.base import ReleaseClient
-    from airflow_provider.execution import Execution, ExecutionRef
+    from airflow_provider.execution import ExecutionRef
 
 DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 
@@ -91,19 +88,18 @@ class ReleaseOperator(BaseOperator):
         if getattr(self, name) not in values:
             raise self.bad_argument(name, f"must be one of {', '.join(values)}, but is {getattr(self, name)!r}")
 
-    def publish(self, context: Context, execution: Mapping[str, Any], marker: str | None = None) -> None:
+    def publish(self, context: Context, execution: Mapping[str, Any]) -> None:
         """Push id and URL of an execution where the UI and other tasks can see them at once."""
-        xcoms = xcoms_of(execution)
-        for key, value in {**xcoms, MARKER_XCOM: marker}.items() if marker else xcoms.items():
+        for key, value in xcoms_of(execution).items():
             context["ti"].xcom_push(key, value)
 
     def log_news(self, wait: Wait) -> bool:
         """Tell the task's log what changed; returns whether anything did."""
         news = wait.news()
-        self._log(news)
+        self.log_lines(news)
         return bool(news)
 
-    def _log(self, news: list[News]) -> None:
+    def log_lines(self, news: list[News]) -> None:
         for line in news:
             (self.log.warning if line.is_warning else self.log.info)("%s", line.text)
 
@@ -148,26 +144,6 @@ class WaitingOperator(ReleaseOperator):
     def timeout_seconds(self) -> float | None:
         return self.timeout.total_seconds() if isinstance(self.timeout, timedelta) else self.timeout
 
-    def deadline_from(self, started: float) -> float | None:
-        return None if self.timeout_seconds is None else started + self.timeout_seconds
-
-    def looks(self, client: ReleaseClient, wait: Wait, seen: Execution) -> Iterator[tuple[Any, Outcome | None]]:
-        """Look again and again, beginning with what was seen: each time what is seen and how the wait ended."""
-        pace = Pace()
-        observation: Execution | ReleasePipelineError = seen
-        while True:
-            outcome = wait.saw(observation, time.time())
-            if self.log_news(wait) and client.has_log(wait.ref):
-                self._log(log_news(client, wait))
-            yield observation, outcome
-            time.sleep(pace.pause(self.poll_interval, wait.until_deadline(time.time())))
-            try:
-                observation = client.look(wait.ref)
-                pace.note(None)
-            except ReleasePipelineError as error:
-                observation = error
-                pace.note(error)
-
     def defer_wait(self, ref: ExecutionRef, deadline: float | None, **trigger: Any) -> NoReturn:
         """Go on waiting in the triggerer; it comes back to ``execute_complete``."""
         safety_net = None
@@ -193,4 +169,4 @@ class WaitingOperator(ReleaseOperator):
         """An argument that cannot travel to the triggerer must not be found out after the start."""
         from airflow.sdk.serde import serialize
 
-        serialize(self.trigger({}, self.deadline_from(time.time()), **trigger).serialize()[1])
+        serialize(self.trigger({}, None, **trigger).serialize()[1])

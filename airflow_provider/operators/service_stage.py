@@ -13,10 +13,11 @@ from airflow_provider.exceptions import (
     ReleasePipelineError,
 )
 from airflow_provider.execution import ExecutionState
-from airflow_provider.operators import answer_record
 from airflow_provider.operators.acting import ActOperator
-from airflow_provider.operators.base import StartOperator
+from airflow_provider.operators.attempt import require_standing
 from airflow_provider.operators.connected import ReleaseOperator
+from airflow_provider.operators.memory import Memory
+from airflow_provider.operators.starting import StartOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -106,8 +107,11 @@ class ServiceStageStopReleaseOperator(ActOperator):
     def check(self) -> None:
         self.require("pipeline")
 
-    def act(self, client: ServiceStageClient) -> Execution:
-        return client.stop_execution(client.stop_target(self.pipeline).ref)
+    def choose(self, client: ServiceStageClient) -> Execution:
+        return client.what_a_stop_ends(self.pipeline)
+
+    def act(self, client: ServiceStageClient, target: Execution) -> Execution:
+        return client.stop(target.ref)
 
 
 class ServiceStageApprovalOperator(ReleaseOperator):
@@ -150,38 +154,46 @@ class ServiceStageApprovalOperator(ReleaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         self.check()
+        memory = Memory(context, "approval_answer")
         with self.get_client() as client:
-            if answered := self._answered_before(context, client):
+            client.transport.guard = lambda: require_standing(context)
+            notes = memory.recall()
+            if notes and (answered := self._answered_before(notes, client)):
+                self.publish(context, answered.to_result())
                 return answered.to_result()
-            before = client.before_action(self.pipeline)
-            ref = {"system": self.system, "kind": "release", "id": before["newest_record"], "action": "approval"}
-            waiting = client.look({**ref, "pipeline_id": before["pipeline_id"]})
-            if waiting.state is not ExecutionState.WAITING:
-                raise ConflictError(
-                    f"release task {self.pipeline!r} waits for no approval now: it is {waiting.state} "
-                    f"({waiting.status})",
-                    call=Call(system=self.system),
-                )
+            waiting = self._find_waiting(client)
             self.publish(context, waiting.to_result())
-            answer_record.remember(context, {"task_name": self.task_name, "ref": waiting.ref})
+            notes = {"task_name": self.task_name, "ref": waiting.ref}
+            memory.note(notes)
             try:
                 answered = self._answer(client, waiting)
             except ReleasePipelineError as error:
                 if not error.effect.is_open:
-                    answer_record.forget(context)
+                    memory.forget()
                 raise
-            return self._wait_until_taken(context, client, answered).to_result()
+            memory.note({**notes, "is_taken": True}, is_done=True)
+            return self._wait_until_taken(memory, client, answered).to_result()
 
-    def _answered_before(self, context: Context, client: ServiceStageClient) -> Execution | None:
-        """The execution that an earlier attempt answered, if it waits no longer."""
-        asked = answer_record.remembered(context)
-        if not asked or asked["task_name"] != self.task_name:
+    def _find_waiting(self, client: ServiceStageClient) -> Execution:
+        """The execution that waits for an approval now."""
+        before = client.before_action(self.pipeline)
+        ref = {"system": self.system, "kind": "release", "id": before["newest_record"], "action": "approval"}
+        waiting: Execution = client.look({**ref, "pipeline_id": before["pipeline_id"]})
+        if waiting.state is not ExecutionState.WAITING:
+            raise ConflictError(
+                f"release task {self.pipeline!r} waits for no approval now: it is {waiting.state} ({waiting.status})",
+                call=Call(system=self.system),
+            )
+        return waiting
+
+    def _answered_before(self, notes: dict[str, Any], client: ServiceStageClient) -> Execution | None:
+        """The execution that an earlier attempt answered; it may wait for another approval by now."""
+        if notes["task_name"] != self.task_name:
             return None
-        seen = client.look(asked["ref"])
-        if seen.state is ExecutionState.WAITING:
+        seen: Execution = client.look(notes["ref"])
+        if seen.state is ExecutionState.WAITING and not notes.get("is_taken"):
             return None
         self.log.info("An earlier attempt has answered: %s is %s now", seen.id, seen.state)
-        self.publish(context, seen.to_result())
         return seen
 
     def _answer(self, client: ServiceStageClient, waiting: Execution) -> Execution:
@@ -204,7 +216,7 @@ class ServiceStageApprovalOperator(ReleaseOperator):
                 raise
             return seen
 
-    def _wait_until_taken(self, context: Context, client: ServiceStageClient, answered: Execution) -> Execution:
+    def _wait_until_taken(self, memory: Memory, client: ServiceStageClient, answered: Execution) -> Execution:
         deadline = time.time() + TAKEN_WITHIN
         while answered.status == TO_BE_APPROVED and time.time() < deadline:
             time.sleep(0.5)
@@ -213,7 +225,7 @@ class ServiceStageApprovalOperator(ReleaseOperator):
             return answered
         others = [name for name in client.list_approval_tasks(answered.ref["pipeline_id"]) if name != self.task_name]
         if not others:
-            answer_record.forget(context)
+            memory.forget()
             raise PermissionDeniedError(
                 f"the answer to {self.task_name!r} was ignored: release task {self.pipeline!r} still waits for it "
                 f"after {TAKEN_WITHIN:g} s; the connection's user is probably not one of its approvers",

@@ -17,8 +17,8 @@ from airflow_provider.exceptions import (
 
 if TYPE_CHECKING:
     from airflow_provider.clients.base import Observation, ReleaseClient
+    from airflow_provider.core.waiting import Wait
     from airflow_provider.execution import ExecutionRef
-    from airflow_provider.waiting import Wait
 
 log = structlog.get_logger(logger_name=__name__)
 

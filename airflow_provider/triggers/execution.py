@@ -6,35 +6,34 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Collection
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal
+from datetime import datetime
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from airflow.sdk.execution_time.xcom import XCom
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from asgiref.sync import sync_to_async
 
+from airflow_provider.core.canceling import CANCEL_REASON, TaskSeen, Verdict, cancel, judge_trigger_kill
+from airflow_provider.core.commands import Cancel, Pause, Tell
+from airflow_provider.core.durations import DURATIONS
+from airflow_provider.core.waiting import Wait
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import ExecutionRef
-from airflow_provider.killing import CANCEL_REASON, ENDED_BY_A_PERSON, MARKER_XCOM, NO_STATE, cancel_surely, task_state
-from airflow_provider.links import xcoms_of
+from airflow_provider.links import MARKER_XCOM, xcoms_of
+from airflow_provider.task_instances import task_state, try_number_of
 from airflow_provider.triggers.poller import shared_poller
 from airflow_provider.triggers.templates import pulling_one_xcom
-from airflow_provider.waiting import Wait
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-KILL_LIMIT = 20.0
-"""Seconds that a cancellation may take."""
-
-UNDECIDED_LIMIT = 10.0
-"""Seconds in which a task that waits to be run may show whether it was cleared; then it counts as cleared."""
 
 _cancellations: set[asyncio.Task[None]] = set()
 """Keeps running cancellations alive: the event loop itself holds only weak references."""
 
 
 class ExecutionTrigger(BaseTrigger):
-    """Waits for one execution; ends with one event, an :class:`~airflow_provider.waiting.Outcome` as JSON.
+    """Waits for one execution; ends with one event, an :class:`~airflow_provider.core.waiting.Outcome` as JSON.
 
     :param system: which of the four systems.
     :param conn_id: the Airflow connection; credentials never enter a trigger's arguments.
@@ -47,6 +46,7 @@ class ExecutionTrigger(BaseTrigger):
     :param slowest: seconds to which the interval may grow while nothing changes.
     :param finish: end the task here when the execution ended well, with or without the XCom of its result.
     :param marker: of the start that the task made; ``None`` for what somebody else started, which is never canceled.
+    :param logical_date: of the DAG run, ISO 8601, by which Airflow can be asked for the task's try number.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class ExecutionTrigger(BaseTrigger):
         slowest: float | None = None,
         finish: Literal["", "task", "task without result"] = "",
         marker: str | None = None,
+        logical_date: str | None = None,
     ) -> None:
         super().__init__()
         self.system = system
@@ -76,6 +77,7 @@ class ExecutionTrigger(BaseTrigger):
         self.slowest = slowest
         self.finish = finish
         self.marker = marker
+        self.logical_date = logical_date
         self._wait: Wait | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -93,6 +95,7 @@ class ExecutionTrigger(BaseTrigger):
                 "slowest": self.slowest,
                 "finish": self.finish,
                 "marker": self.marker,
+                "logical_date": self.logical_date,
             },
         )
 
@@ -150,7 +153,7 @@ class ExecutionTrigger(BaseTrigger):
         _cancellations.add(cancellation)
         cancellation.add_done_callback(_cancellations.discard)
         loop = asyncio.get_running_loop()
-        end = loop.time() + KILL_LIMIT
+        end = loop.time() + DURATIONS.trigger_kill_limit
         # Airflow 3.3.2 cancels the call that it awaits about once a second: the work goes on in a task of its own.
         while not cancellation.done() and loop.time() < end:
             with suppress(asyncio.CancelledError):
@@ -158,45 +161,68 @@ class ExecutionTrigger(BaseTrigger):
 
     async def _cancel_if_a_person_acted(self, marker: str) -> None:
         ref = self._wait.ref if self._wait else self.ref
-        if not await self._a_person_acted(marker):
-            self.log.info("Not canceling %s %s: the wait moved to another triggerer", self.system, ref["id"])
+        name = f"{self.system} {ref['kind']} {ref['id']}"
+        verdict, reason = await self._judge(marker)
+        if verdict is not Verdict.CANCEL:
+            self.log.info("Not canceling %s: %s", name, reason)
             return
+        problem = await self._cancel(ref)
+        if problem:
+            self.log.error("Could not cancel %s: %s", name, problem)
+        else:
+            self.log.info("Canceled %s: %s", name, reason)
+
+    async def _cancel(self, ref: ExecutionRef) -> ReleasePipelineError | None:
+        """Cancel, trying again while the system does not answer; returns why it could not be done."""
+        clock = SimpleNamespace(now=time.time())
+        program = cancel(clock, ref, CANCEL_REASON, DURATIONS.trigger_kill_limit)
+        poller = shared_poller(self.system, self.conn_id)
         try:
-            await shared_poller(self.system, self.conn_id).call(
-                lambda client: cancel_surely(client, ref, CANCEL_REASON, KILL_LIMIT)
-            )
-            self.log.info("Canceled %s %s", self.system, ref["id"])
-        except ReleasePipelineError as error:
-            self.log.error("Could not cancel %s %s: %s", self.system, ref["id"], error)
+            command = next(program)
+            while True:
+                problem = None
+                match command:
+                    case Cancel():
+                        try:
+                            await poller.call(lambda client: client.cancel(ref, CANCEL_REASON))
+                        except ReleasePipelineError as error:
+                            problem = error
+                    case Pause(seconds):
+                        await asyncio.sleep(seconds)
+                    case Tell(news):
+                        for line in news:
+                            self.log.warning(line.text)
+                clock.now = time.time()
+                command = program.throw(problem) if problem else program.send(None)
+        except StopIteration as stop:
+            return cast("ReleasePipelineError | None", stop.value)
 
-    async def _a_person_acted(self, marker: str) -> bool:
-        """Airflow also calls :meth:`on_kill` in a triggerer that stalled, for waits that another one took over.
-
-        There the task is deferred still, or has resumed already, and stands for the start that this wait is of. After a
-        clear it stands for none, or for a newer one; until the scheduler runs it again, both look the same.
-        """
+    async def _judge(self, marker: str) -> tuple[Verdict, str]:
+        """Whether a person ended the task, or the wait goes on elsewhere."""
         where = self._where()
         if where is None:
-            return False
-        end = time.monotonic() + UNDECIDED_LIMIT
+            return Verdict.LEAVE, "this trigger belongs to no task"
+        begun = time.monotonic()
         while True:
-            state, stands_for = await self._told(where)
-            if state == NO_STATE or state in ENDED_BY_A_PERSON:
-                return True
-            if state == "deferred":
-                return stands_for not in (None, marker)
-            if state is not None and stands_for != marker:
-                return True
-            if state in ("running", "up_for_retry"):
-                return False
-            if time.monotonic() > end:
-                return state is not None
-            await asyncio.sleep(0.3)
+            seen = await self._told(where)
+            verdict, reason = judge_trigger_kill(seen, self._try_number(), marker, time.monotonic() - begun)
+            if verdict is not Verdict.ASK_AGAIN:
+                return verdict, reason
+            await asyncio.sleep(DURATIONS.undecided_pause)
 
-    async def _told(self, where: dict[str, Any]) -> tuple[str | None, str | None]:
-        """State of the task instance and for which start it stands; no state while Airflow's API server is away."""
+    async def _told(self, where: dict[str, Any]) -> TaskSeen:
+        """What Airflow says of the task instance; no state while its API server is away."""
         try:
-            return await sync_to_async(task_state)(**where), await XCom.aget_one(key=MARKER_XCOM, **where)
+            state = await sync_to_async(task_state)(**where)
+            waits_as = await XCom.aget_one(key=MARKER_XCOM, **where)
+            return TaskSeen(state, await self._asked_try_number(where), waits_as)
         except Exception as error:
             self.log.warning("Cannot ask who ended the task: %s", error)
-            return None, None
+            return TaskSeen(None)
+
+    def _try_number(self) -> int | None:
+        return getattr(self.task_instance, "try_number", None)
+
+    async def _asked_try_number(self, where: dict[str, Any]) -> int | None:
+        moment = datetime.fromisoformat(self.logical_date) if self.logical_date else None
+        return await sync_to_async(try_number_of)(moment, **where)

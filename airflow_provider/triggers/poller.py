@@ -15,11 +15,11 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
+from airflow_provider.core.waiting import News, Outcome, Pace, Wait
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.progress import log_news
 from airflow_provider.triggers.errands import Course, ask, concerns_all, plan_errands, unforeseen
 from airflow_provider.triggers.shared_client import SharedClient
-from airflow_provider.waiting import News, Outcome, Pace, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -201,7 +201,7 @@ def test_a_login_that_is_unavailable_is_tried_again_as_often_as_a_call_and_no_of
     scripted.always = (503, {}, None)
     client = CodeStreamClient(scripted.url, refresh_token="refresh-token", attempts=3)
     with pytest.raises(ServerUnavailableError):
-        client.run_pipeline("b49898f9", comments="x")
+        client.tag_execution("b80254a7", ["x"])
     assert len(scripted.requests) == 3
     assert {each.path for each in scripted.requests} == {"/iaas/api/login"}, "the start itself was never sent"
 

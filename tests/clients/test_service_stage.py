@@ -448,7 +448,7 @@ def test_the_status_of_somebody_elses_later_execution_is_not_taken_for_ours(
     gateway.recorded({"id": 286541}, {"id": 286542})
     gateway.items = [Gateway.item(2, last_trigger_at=TRIGGERED + 9)]
     seen = client.look(_ref(since=_long_ago()))
-    assert (seen.state, seen.status) == (ExecutionState.UNKNOWN, "overtaken")
+    assert seen.state is ExecutionState.FAILED
     assert "286542" in str(seen.message)
     assert not client.needs_cancel(seen)
 
@@ -622,7 +622,7 @@ def test_each_wait_gets_its_own_error_but_a_broken_connection_concerns_all(
 
 
 def _stop(client: ServiceStageClient) -> Execution:
-    return client.stop_execution(client.stop_target("shop-release").ref)
+    return client.stop(client.what_a_stop_ends("shop-release").ref)
 
 
 @pytest.mark.parametrize(
@@ -644,7 +644,7 @@ def test_a_cancel_stops_this_very_execution_and_nobody_elses(
     client.cancel(_ref(status_before="1"), "timeout")
     assert gateway.sent == sent
     gateway.scripted.requests.clear()
-    client.stop_execution(_ref(action="stop", since=""))
+    client.stop(_ref(action="stop", since=""))
     assert gateway.sent == sent
 
 
@@ -764,7 +764,7 @@ def test_a_stop_says_beforehand_which_execution_it_is_for(
 ) -> None:
     gateway.items = [item]
     gateway.recorded(*records)
-    seen = client.stop_target("shop-release")
+    seen = client.what_a_stop_ends("shop-release")
     assert (seen.id, seen.ref["action"], seen.ref["place"]) == (target, "stop", client.place)
     assert seen.ref.get("triggered", "") == ("" if target else str(TRIGGERED + 60_000))
     assert gateway.sent == ["list", "records"]
@@ -775,7 +775,7 @@ def test_a_release_task_that_was_never_executed_has_nothing_to_stop(
 ) -> None:
     gateway.items = [Gateway.item(1, last_trigger_at=None)]
     with pytest.raises(ConflictError, match="never executed"):
-        client.stop_target("shop-release")
+        client.what_a_stop_ends("shop-release")
 
 
 @pytest.mark.parametrize(("item", "records", "target"), TARGETS.values(), ids=TARGETS)
@@ -784,10 +784,10 @@ def test_a_stop_is_never_sent_for_an_execution_that_came_later(
 ) -> None:
     gateway.items = [item]
     gateway.recorded(*records)
-    ref = client.stop_target("shop-release").ref
+    ref = client.what_a_stop_ends("shop-release").ref
     gateway.items = [Gateway.item(4, last_trigger_at=TRIGGERED + 90_000)]
     gateway.recorded(*records, {"id": 10, "status": 4, "trigger_at": TRIGGERED + 90_000})
-    stopped = client.stop_execution(ref)
+    stopped = client.stop(ref)
     assert stopped.state is ExecutionState.SUCCEEDED
     assert client.look(ref).state.is_terminal or target == "9"
     assert "stop" not in gateway.sent
@@ -797,9 +797,9 @@ def test_a_stop_is_refused_where_nothing_tells_whether_a_later_execution_came(
     client: ServiceStageClient, gateway: Gateway
 ) -> None:
     gateway.items = [Gateway.item(4, last_trigger_at=None)]
-    ref = client.stop_target("shop-release").ref
+    ref = client.what_a_stop_ends("shop-release").ref
     with pytest.raises(ConflictError, match="nothing was stopped"):
-        client.stop_execution(ref)
+        client.stop(ref)
     assert "stop" not in gateway.sent
 
 
@@ -807,7 +807,7 @@ def test_a_stop_of_another_place_is_refused_before_anything_is_asked(
     client: ServiceStageClient, gateway: Gateway
 ) -> None:
     with pytest.raises(ConflictError, match=r"https://elsewhere\.example\.com project p"):
-        client.stop_execution(_ref(action="stop", place="https://elsewhere.example.com project p"))
+        client.stop(_ref(action="stop", place="https://elsewhere.example.com project p"))
     assert gateway.sent == []
 
 

@@ -72,7 +72,7 @@ def _wait(client: ServiceStageClient, run: Execution, *states: str) -> Execution
 
 
 def _stop(client: ServiceStageClient, name: str = "shop-release") -> Execution:
-    return client.stop_execution(client.stop_target(name).ref)
+    return client.stop(client.what_a_stop_ends(name).ref)
 
 
 def _state(server: SandboxServer, run: Execution) -> str:
@@ -222,7 +222,7 @@ def test_a_stop_of_what_has_stopped_or_ended_is_no_error(client: ServiceStageCli
     ended = _stop(client)
     assert (ended.state, ended.message) == (ExecutionState.SUCCEEDED, "released before it could be stopped")
     with pytest.raises(ConflictError, match="never executed"):
-        client.stop_target("broken-release")
+        client.what_a_stop_ends("broken-release")
 
 
 @pytest.mark.parametrize("switches", [{}, {"record_lag": 0.2}, {"record_status": False}])
@@ -233,12 +233,12 @@ def test_a_stop_that_is_repeated_leaves_the_version_alone_that_was_started_since
     pipeline_id = client.find_pipeline("shop-release")["id"]
     run = client.act(pipeline_id, "start")
     time.sleep(0.25)
-    target = client.stop_target("shop-release")
+    target = client.what_a_stop_ends("shop-release")
     assert target.id == run.id
-    _wait(client, client.stop_execution(target.ref), "succeeded")
+    _wait(client, client.stop(target.ref), "succeeded")
     fixed = client.act(pipeline_id, "start")
     time.sleep(0.25)
-    again = client.stop_execution(target.ref)
+    again = client.stop(target.ref)
     assert (again.id, again.state) == (run.id, ExecutionState.SUCCEEDED)
     assert client.look(target.ref).state is ExecutionState.SUCCEEDED
     assert client.look(fixed.ref).state is ExecutionState.RUNNING
@@ -257,13 +257,13 @@ def test_a_stop_of_what_the_records_do_not_show_yet_stops_it_and_nothing_later(
     time.sleep(2.1)
     control("switches", system="service_stage", task_seconds=400, record_lag=2)
     second = client.act(pipeline_id, "start")
-    target = client.stop_target("shop-release")
+    target = client.what_a_stop_ends("shop-release")
     assert target.id == ""
-    client.stop_execution(target.ref)
+    client.stop(target.ref)
     control("switches", system="service_stage", task_seconds=400, record_lag=0)
     _wait(client, second, "paused")
     third = client.act(pipeline_id, "start")
-    assert client.stop_execution(target.ref).state is ExecutionState.SUCCEEDED
+    assert client.stop(target.ref).state is ExecutionState.SUCCEEDED
     assert client.look(third.ref).state is ExecutionState.RUNNING
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import (
     BadRequestError,
     ConflictError,
@@ -15,6 +16,7 @@ from airflow_provider.exceptions import (
     NotFoundError,
     PermissionDeniedError,
     ReleasePipelineError,
+    ThrottledError,
 )
 from airflow_provider.hooks.cocktail import CocktailHook
 from airflow_provider.operators.cocktail import CocktailCancelBuildOperator, CocktailRunBuildOperator
@@ -156,6 +158,34 @@ def test_a_refusal_that_passes_by_itself_is_waited_for_if_the_task_says_so(syste
     assert waits.is_busy(refused.value)
     assert not fails.is_busy(refused.value)
     assert (refused.value.effect, refused.value.retry_after) == (Effect.NONE, None)
+
+
+@BOTH_MODES
+@pytest.mark.parametrize("make_busy", BUSY.values(), ids=BUSY)
+def test_a_build_is_started_once_as_soon_as_it_can_be(systems, monkeypatch, make_busy, deferrable):
+    monkeypatch.setattr(DURATIONS, "busy_pause", 0.1)
+    make_busy(systems)
+
+    def free() -> bool:
+        if len(posts(systems)) < 4:
+            return False
+        systems.switch("cocktail", account_parallel_limit=10, build_server_unreachable=False, step_seconds={})
+        for each in systems.executions("cocktail"):
+            systems.force("cocktail", each["id"], "DONE")
+        return True
+
+    with meanwhile(free):
+        ended = build(tag_name="1.4.3", deferrable=deferrable)
+    assert (ended.error, ended.result["outputs"]["tag"]) == (None, "1.4.3")
+    assert [each["tag"] for each in systems.executions("cocktail")].count("1.4.3") == 1
+
+
+def test_a_busy_build_is_waited_for_until_the_deadline_only(systems, monkeypatch):
+    monkeypatch.setattr(DURATIONS, "busy_pause", 0.1)
+    systems.switch("cocktail", account_parallel_limit=0)
+    ended = build(timeout=1.0)
+    assert isinstance(ended.error, ThrottledError)
+    assert len(posts(systems)) > 2
 
 
 def test_what_a_task_does_about_a_busy_build_is_one_of_two_words():

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.durations import MOST_CRASHES
 from airflow_provider.exceptions import ExecutionTimeout
-from airflow_provider.operators import base
 from tests.attempts import Task
 from tests.operators.test_starting import ARGUMENTS, EVERY_STARTER, STARTERS, Starter, started
 from tests.systems import Systems
@@ -52,7 +52,7 @@ def test_a_deferral_that_ended_without_an_event_finds_its_execution_again(system
 def test_what_still_runs_is_waited_for_again_and_after_some_crashes_in_the_worker(systems, starter):
     systems.reset(SLOW)
     deferred = Deferred(systems, starter)
-    for _ in range(base.MOST_CRASHES):
+    for _ in range(MOST_CRASHES):
         assert deferred.task.resume_without_event(CRASHED).state == "deferred"
     deferred.finish()
     assert deferred.task.resume_without_event(CRASHED).state == "success"

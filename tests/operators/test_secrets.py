@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import AuthenticationError, ExecutionFailed, ReleasePipelineError
-from airflow_provider.operators import base
 from airflow_provider.triggers.execution import ExecutionTrigger
 from tests.airflow_runs import TaskRun, run_task
 from tests.operators.test_starting import STARTERS, first_execution_fails
@@ -142,7 +142,7 @@ def test_a_refused_secret_is_not_shown(systems, shown, system):
 @EVERY_SYSTEM
 @pytest.mark.parametrize("status", [400, 403, 409, 500])
 def test_a_secret_that_the_vendor_repeats_is_not_shown(systems, shown, system, status, monkeypatch):
-    monkeypatch.setattr(base, "SETTLING", 0.3)
+    monkeypatch.setattr(DURATIONS, "settling", 0.3)
     password = connect(systems, system)
     said = f"credentials {password} cannot be used"
     body = {"message": said, "error_msg": said, "error_code": "X.1", "error_message": said, "status": status}

@@ -1,6 +1,6 @@
-"""Start once, stop once, in this process: what each of generation, intent, adoption and the kill guard is there for.
+"""Start once, stop once, through real operators in this process. Real processes are killed in tests/e2e.
 
-Each promise runs as it is and with its guard taken out, where it must break. Real processes are killed in tests/e2e.
+That each guard of the core is needed shows in tests/simulation.
 """
 
 from __future__ import annotations
@@ -9,23 +9,20 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import pytest
 
-from airflow_provider.clients.cocktail import CocktailClient
-from airflow_provider.clients.code_stream import CodeStreamClient
-from airflow_provider.clients.quay import QuayClient
-from airflow_provider.clients.service_stage import ServiceStageClient
+from airflow_provider.core.commands import Command, Observe, Pause, Publish, Save, Tell
+from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import ExecutionCanceled, ServerUnavailableError
-from airflow_provider.killing import task_state
-from airflow_provider.operators import base
-from airflow_provider.operators.base import StartOperator
+from airflow_provider.operators.carrying_out import Carrier
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
-from airflow_provider.operators.start_record import KEY, StartRecord
+from airflow_provider.operators.starting import StartOperator
+from airflow_provider.task_instances import task_state
 from airflow_provider.triggers import execution
-from airflow_provider.triggers.execution import ExecutionTrigger
 from tests.attempts import Task, WorkerKilled
 from tests.chaos.vendors import ENDED
 from tests.operators import test_starting
@@ -41,7 +38,6 @@ def build_with_a_tag_of_its_own(systems: Systems, **arguments: Any) -> CocktailR
 COCKTAIL = test_starting.STARTERS["cocktail"]._replace(build=build_with_a_tag_of_its_own)
 STARTERS = {**test_starting.STARTERS, "cocktail": COCKTAIL}
 EVERY_STARTER = pytest.mark.parametrize("starter", STARTERS.values(), ids=STARTERS)
-CLIENTS = (CodeStreamClient, ServiceStageClient, CocktailClient, QuayClient)
 
 
 class Story:
@@ -68,30 +64,28 @@ class Story:
 
     def attempt_and_die(self, *, remembered: bool) -> None:
         """Attempt in a worker that dies after the start, before or after it has written down what it started."""
-        whole = StartOperator._remember
 
-        def dying(*args: Any) -> None:
-            if remembered:
-                whole(*args)
+        def dies(command: Command) -> bool:
+            is_start_saved = isinstance(command, Save) and command.record.ref is not None
+            return isinstance(command, Publish) if remembered else is_start_saved
+
+        def die(*_: Any) -> None:
             raise WorkerKilled
 
-        with self._monkeypatch.context() as patch:
-            patch.setattr(StartOperator, "_remember", dying)
+        with self.when(dies, die):
             assert isinstance(self.attempt().error, WorkerKilled)
 
     def attempt_while(self, act: Callable[[], None]) -> None:
         """Attempt in this worker; ``act`` when the task waits for what it started."""
         begun = threading.Event()
         running: list[StartOperator] = []
-        whole = StartOperator._remember
 
-        def remember(operator: StartOperator, *args: Any) -> None:
-            whole(operator, *args)
+        def begin(operator: StartOperator) -> None:
             running.append(operator)
             begun.set()
 
         def watch() -> None:
-            if begun.wait(10):
+            if begun.wait(60):
                 time.sleep(0.1)
                 act()
 
@@ -102,11 +96,24 @@ class Story:
 
         watcher = threading.Thread(target=watch)
         watcher.start()
-        with self._monkeypatch.context() as patch:
-            patch.setattr(StartOperator, "_remember", remember)
+        with self.when(lambda command: isinstance(command, Pause), begin), self._monkeypatch.context() as patch:
             patch.setattr(self.task.operator, "on_kill", stop)
             self.attempt()
         watcher.join()
+
+    @contextmanager
+    def when(self, is_it: Callable[[Command], bool], act: Callable[[StartOperator], None]) -> Iterator[None]:
+        """Do something just before a worker carries out such a command of the core."""
+        whole = Carrier.perform
+
+        def perform(carrier: Carrier, command: Any) -> Any:
+            if is_it(command):
+                act(carrier.operator)
+            return whole(carrier, command)
+
+        with self._monkeypatch.context() as patch:
+            patch.setattr(Carrier, "perform", perform)
+            yield
 
 
 def killed_after_the_start(story: Story) -> None:
@@ -234,63 +241,6 @@ def test_a_promise_about_starts_and_cancels_holds(systems, starter, promise, mon
     assert story.seen() == promise.seen
 
 
-def without_generation(patch: pytest.MonkeyPatch) -> None:
-    def load(context: Any) -> StartRecord | None:
-        stored = context["task_state_store"].get(KEY)
-        return StartRecord(**stored) if stored else None
-
-    patch.setattr(StartRecord, "load", load)
-
-
-def without_intent(patch: pytest.MonkeyPatch) -> None:
-    def begin(context: Any, intent: Any) -> StartRecord:
-        return StartRecord(generation=context["ti"].max_tries, intent=intent, started=time.time())
-
-    patch.setattr(StartRecord, "begin", begin)
-
-
-def without_adoption(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(StartOperator, "_find_again", lambda *_: None)
-
-
-def without_finding(patch: pytest.MonkeyPatch) -> None:
-    for client in CLIENTS:
-        patch.setattr(client, "find_started", lambda *_: None)
-
-
-def without_guard_in_the_worker(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(base, "a_person_ended", lambda **_: True)
-
-
-def without_guard_in_the_triggerer(patch: pytest.MonkeyPatch) -> None:
-    async def always(*_: Any) -> bool:
-        return True
-
-    patch.setattr(ExecutionTrigger, "_a_person_acted", always)
-
-
-GUARDS = {
-    "generation": (without_generation, "cleared after success"),
-    "intent": (without_intent, "killed before it remembered"),
-    "intent, deferrable": (without_intent, "killed before it remembered, deferrable"),
-    "finding by intent": (without_finding, "killed before it remembered"),
-    "adoption": (without_adoption, "killed after the start"),
-    "adoption, deferrable": (without_adoption, "killed after the start, deferrable"),
-    "kill guard in the worker": (without_guard_in_the_worker, "worker drained"),
-    "kill guard in the triggerer": (without_guard_in_the_triggerer, "wait moved to another triggerer"),
-}
-
-
-@pytest.mark.parametrize(("take_out", "promise"), GUARDS.values(), ids=GUARDS)
-def test_without_its_guard_the_promise_breaks(systems, take_out, promise, monkeypatch):
-    # Only what goes on can be canceled wrongly.
-    systems.reset(SLOW if promise in ("worker drained", "wait moved to another triggerer") else SPEED)
-    story = Story(systems, STARTERS["code_stream pipeline"], monkeypatch, deferrable=PROMISES[promise].deferrable)
-    take_out(monkeypatch)
-    PROMISES[promise].happens(story)
-    assert story.seen() != PROMISES[promise].seen
-
-
 @EVERY_STARTER
 @pytest.mark.parametrize("deferrable", [SYNCHRONOUS, DEFERRABLE], ids=["running", "deferred"])
 def test_a_cancel_that_gets_no_answer_at_first_is_sent_again(systems, starter, deferrable, monkeypatch):
@@ -334,7 +284,7 @@ def test_a_late_kill_of_a_cleared_wait_cancels_what_it_waited_for_and_nothing_ne
     trigger = story.task.trigger(story.attempt())
     story.task.clear()
     with monkeypatch.context() as patch:
-        patch.setattr(base, "CLEARED_LIMIT", 0.0)
+        patch.setattr(DURATIONS, "cleared_limit", 0.0)
         story.attempt()
     story.task.kill(trigger)
     first, *newer = sorted(story.executions(), key=lambda each: each["states"][0]["at"])
@@ -356,14 +306,12 @@ def test_one_not_found_after_a_start_leads_to_no_second_one(systems, starter, mo
 def test_a_task_that_was_told_to_end_starts_nothing_more(systems, starter, monkeypatch):
     story = Story(systems, starter, monkeypatch, deferrable=False)
     systems.fault(starter.system, "status", method="POST", path=starter.start, status=503)
-    find = StartOperator._find_started
 
-    def find_and_be_told_to_end(operator: StartOperator, *args: Any, **kwargs: Any) -> Any:
-        operator.on_kill()
-        return find(operator, *args, **kwargs)
+    def is_about_to_search(command: Command) -> bool:
+        return isinstance(command, Tell) and "not known" in command.news[0].text
 
-    monkeypatch.setattr(StartOperator, "_find_started", find_and_be_told_to_end)
-    assert isinstance(story.attempt().error, ExecutionCanceled)
+    with story.when(is_about_to_search, lambda operator: operator.on_kill()):
+        assert isinstance(story.attempt().error, ExecutionCanceled)
     assert story.executions() == []
 
 
@@ -384,19 +332,12 @@ def test_a_cleared_task_cancels_what_nobody_else_canceled_before_it_starts_anew(
 
 @pytest.mark.parametrize("name", ["code_stream pipeline", "cocktail"])
 def test_what_bears_a_marker_is_found_and_canceled_however_late_its_task_is_cleared(systems, name, monkeypatch):
-    begin = StartRecord.begin
-
-    def begun_long_ago(context: Any, intent: Any) -> StartRecord:
-        record = begin(context, intent)
-        record.started -= 3600
-        record.save(context)
-        return record
-
-    monkeypatch.setattr(StartRecord, "begin", begun_long_ago)
     systems.reset(speed=1.0)
     story = Story(systems, STARTERS[name], monkeypatch, deferrable=True)
     story.attempt_and_die(remembered=False)
     story.task.clear()
+    later = time.time() + 3600
+    monkeypatch.setattr("airflow_provider.operators.starting.time.time", lambda: later)
     assert story.attempt().state == "deferred"
     first, second = sorted(story.executions(), key=lambda each: each["states"][0]["at"])
     assert (len(first["cancels"]), len(second["cancels"])) == (1, 0)
@@ -428,8 +369,6 @@ def test_a_cleared_task_starts_nothing_while_what_it_had_started_cannot_be_looke
 
 @EVERY_STARTER
 def test_what_a_task_started_without_waiting_goes_on_when_the_task_is_cleared(systems, starter, monkeypatch):
-    monkeypatch.setattr(base, "CLEARED_GRACE", 0.0)
-    monkeypatch.setattr(base, "CLEARED_LIMIT", 2.0)
     systems.reset(speed=SLOW)
     story = Story(systems, starter, monkeypatch, deferrable=False, wait_for_completion=False)
     assert story.attempt().state == "success"
@@ -444,18 +383,17 @@ def test_a_person_who_ends_a_task_that_is_about_to_adopt_cancels_what_it_adopts(
     story = Story(systems, starter, monkeypatch, deferrable=False)
     story.attempt_and_die(remembered=True)
 
-    def killed_while_looking(operator: StartOperator, *args: Any) -> None:
+    def kill_it(operator: StartOperator) -> None:
         story.task.mark("failed")
         operator.on_kill()
         raise WorkerKilled
 
-    monkeypatch.setattr(StartOperator, "_look_again", killed_while_looking)
-    story.attempt()
+    with story.when(lambda command: isinstance(command, Observe), kill_it):
+        story.attempt()
     assert story.seen() == ONE_CANCEL
 
 
 def test_a_task_that_failed_after_its_wait_had_moved_is_no_persons_doing(systems, monkeypatch):
-    monkeypatch.setattr(execution, "UNDECIDED_LIMIT", 0.5)
     systems.reset(speed=SLOW)
     story = Story(systems, STARTERS["code_stream pipeline"], monkeypatch, deferrable=True)
     marked_while_deferred("up_for_retry")(story)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.waiting import Wait
 from airflow_provider.exceptions import (
     AuthenticationError,
     Call,
@@ -16,7 +17,6 @@ from airflow_provider.exceptions import (
     UnexpectedResponseError,
 )
 from airflow_provider.triggers.errands import ask, plan_errands
-from airflow_provider.waiting import Wait
 
 
 class Vendor:

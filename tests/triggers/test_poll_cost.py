@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.waiting import Wait
 from airflow_provider.hooks.code_stream import CodeStreamHook
 from airflow_provider.triggers import poller
-from airflow_provider.waiting import Wait
 from bench.certificates import Certificates
 from bench.contenders import OURS, Contender, Endpoint, connection_json
 from bench.stub.control import Counts, Stub

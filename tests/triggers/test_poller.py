@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from airflow_provider import waiting
+from airflow_provider.core.durations import DURATIONS
+from airflow_provider.core.waiting import Ending, Outcome
 from airflow_provider.hooks.cocktail import CocktailHook
 from airflow_provider.hooks.code_stream import CodeStreamHook
 from airflow_provider.triggers import poller
 from airflow_provider.triggers.execution import ExecutionTrigger
-from airflow_provider.waiting import Ending, Outcome
 from tests.systems import define_connection
 
 PIPELINES = 12
@@ -154,7 +154,7 @@ def test_a_look_that_fails_by_itself_holds_up_no_other_wait(systems, fault, brok
 
 
 def test_failing_looks_end_the_wait_when_the_error_budget_is_spent_and_cancel_nothing(systems, monkeypatch):
-    monkeypatch.setattr(waiting, "ERROR_BUDGET", 0.5)
+    monkeypatch.setattr(DURATIONS, "error_budget", 0.5)
     ref = start_build()
     systems.fault("cocktail", "status", method="GET", status=503, probability=1.0)
     (outcome,) = outcomes(trigger(ref))

@@ -25,7 +25,6 @@ from airflow_provider.clients.service_stage.errors import read_huawei_error
 from airflow_provider.clients.service_stage.listing import Glance, decode_tasks
 from airflow_provider.clients.service_stage.states import (
     IN_PROGRESS,
-    OVERTAKEN,
     STOPPING,
     TO_BE_APPROVED,
     Progress,
@@ -190,8 +189,8 @@ class ServiceStageClient(ReleaseTaskCalls):
         }
         return self._placed(self._with_url(accepted(ref, reply)))
 
-    def stop_target(self, name_or_id: str) -> Execution:
-        """The execution that a stop of this release task would act on now, for :meth:`stop_execution`.
+    def what_a_stop_ends(self, name_or_id: str) -> Execution:
+        """The execution that a stop of this release task would act on now, for :meth:`stop`.
 
         Its reference holds the id of the record; "" where no record tells of what the list shows, and then the time at
         which that was triggered (``triggered``).
@@ -211,10 +210,10 @@ class ServiceStageClient(ReleaseTaskCalls):
         ref = {**self._ref(pipeline_id, "", "stop"), "triggered": triggered_at(item)}
         return self._placed(self._execution(ref, Sighting(item, certain=False)))
 
-    def stop_execution(self, ref: ExecutionRef) -> Execution:
+    def stop(self, ref: ExecutionRef) -> Execution:
         """Stop this execution, unless it is stopping, stopped or over, or becomes so meanwhile; never a later one.
 
-        :param ref: as of :meth:`stop_target`.
+        :param ref: as of :meth:`what_a_stop_ends`.
         :raises ConflictError: nothing tells whether it is still the last one; or it is of another system.
         """
         self.check_place(ref)
@@ -498,7 +497,7 @@ class ServiceStageClient(ReleaseTaskCalls):
 
 def _is_stopped(seen: Execution) -> bool:
     """Whether it is over, stopped or stopping: a stop would be refused, or stop a later one."""
-    return seen.state.is_terminal or seen.state is ExecutionState.PAUSED or seen.status in (STOPPING, OVERTAKEN)
+    return seen.state.is_terminal or seen.state is ExecutionState.PAUSED or seen.status == STOPPING
 
 
 def _sighting(record: Mapping[str, Any], item: Mapping[str, Any]) -> Sighting:

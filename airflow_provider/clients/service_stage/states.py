@@ -25,9 +25,6 @@ SAME_CLOCK = 2.0
 
 TO_BE_APPROVED, STOPPING = "5", "13"
 
-OVERTAKEN = "overtaken"
-"""Not the vendor's: of an execution that is over because a later one was started, but nothing says how it ended."""
-
 Progress = Literal["left", "begun"]
 """Since an action: another status was seen than that from before it, or one that can only be its own."""
 
@@ -192,11 +189,11 @@ def is_of_another(record: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
 
 
 def overtaken(ref: ExecutionRef, later: str) -> Execution:
-    """An execution that ended some way before a later one was started: for a stop that is enough."""
+    """An execution that is over, because a later one was started, while nothing says how it ended."""
     if ref.get("action") == "stop":
-        return Execution(ref, ExecutionState.SUCCEEDED, OVERTAKEN, message=f"over: {later} came after it")
-    summary = f"the records do not say how it ended before {later} came"
-    return Execution(ref, ExecutionState.UNKNOWN, OVERTAKEN, message=summary)
+        return Execution(ref, ExecutionState.SUCCEEDED, "", message=f"over: {later} came after it")
+    summary = f"over, but the records do not say how it ended before {later} came"
+    return Execution(ref, ExecutionState.FAILED, "", message=summary)
 
 
 def accepted(ref: ExecutionRef, reply: Mapping[str, Any]) -> Execution:

@@ -15,13 +15,9 @@ from airflow_provider.clients.service_stage.states import (
     text_of,
     triggered_at,
 )
+from airflow_provider.core.durations import DURATIONS
 
 Json = Mapping[str, Any]
-
-LONGEST_START = 300.0
-"""Seconds from an intent until its request is sent and has taken effect. What begins later is somebody else's."""
-ANOTHER_CLOCK = 300.0
-"""Seconds that a worker's clock may be off that of the vendor's records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +34,9 @@ class Window:
     def of(cls, intent: Json, *, vendor_now: float | None, worker_now: float) -> Window:
         """:param intent: holds ``since`` and the ``clock`` that told it."""
         by_vendor = intent.get("clock") == "vendor"
-        since, tolerance = float(intent["since"]), SAME_CLOCK if by_vendor else ANOTHER_CLOCK
+        since, tolerance = float(intent["since"]), SAME_CLOCK if by_vendor else DURATIONS.clock_tolerance
         now = vendor_now if by_vendor else worker_now
-        return cls(since - tolerance, since + LONGEST_START + tolerance, now)
+        return cls(since - tolerance, since + DURATIONS.marked_window + tolerance, now)
 
     @property
     def is_over(self) -> bool:
@@ -105,7 +101,7 @@ class Traces:
             return None
         are_within = [window.holds(triggered_at(record)) for record in self.later]
         if not triggered_at(self.later[-1]) and triggered_at(self.item):
-            # The list tells the time of the last one, unless it lags, or the record showed only later that it was there.
+            # The list tells the time of the last one, unless it lags, or the record of an earlier one did.
             are_within[-1] = window.holds(self._triggered_since) if self._triggered_since else None
         if None in are_within:
             return None

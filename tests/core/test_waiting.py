@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider import exceptions
+from airflow_provider.core.durations import DURATIONS
+from airflow_provider.core.waiting import Ending, Outcome, Pace, Wait, result_of
 from airflow_provider.exceptions import (
     AuthenticationError,
     BadRequestError,
@@ -16,7 +18,6 @@ from airflow_provider.exceptions import (
     UnexpectedResponseError,
 )
 from airflow_provider.execution import Execution, ExecutionState, Step
-from airflow_provider.waiting import ERROR_BUDGET, Ending, Outcome, Pace, Wait, result_of
 
 REF = {"system": "cocktail", "kind": "build_run", "id": "7"}
 START = 1_000_000.0
@@ -61,13 +62,13 @@ def test_looks_may_fail_until_the_error_budget_is_spent(error):
     waiting = wait()
     assert waiting.saw(seen("running"), START) is None
     assert waiting.saw(error("down"), START + 10) is None
-    assert waiting.saw(error("down"), START + 9 + ERROR_BUDGET) is None
-    assert waiting.saw(error("down"), START + 10 + ERROR_BUDGET).ending is Ending.LOST
+    assert waiting.saw(error("down"), START + 9 + DURATIONS.error_budget) is None
+    assert waiting.saw(error("down"), START + 10 + DURATIONS.error_budget).ending is Ending.LOST
 
 
 def test_one_look_that_succeeds_renews_the_error_budget():
     waiting = wait()
-    for moment in range(0, int(3 * ERROR_BUDGET), 600):
+    for moment in range(0, int(3 * DURATIONS.error_budget), 600):
         assert waiting.saw(ServerUnavailableError("down"), START + moment) is None
         assert waiting.saw(seen("running"), START + moment + 1) is None
 
@@ -75,7 +76,7 @@ def test_one_look_that_succeeds_renews_the_error_budget():
 def test_a_poll_error_is_never_reported_as_a_failed_execution():
     waiting = wait()
     waiting.saw(ServerUnavailableError("down"), START)
-    outcome = waiting.saw(ServerUnavailableError("down"), START + ERROR_BUDGET)
+    outcome = waiting.saw(ServerUnavailableError("down"), START + DURATIONS.error_budget)
     with pytest.raises(ServerUnavailableError):
         result_of(outcome, "cocktail")
 

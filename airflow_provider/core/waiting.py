@@ -9,7 +9,10 @@ import enum
 import random
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from airflow_provider import exceptions
+from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import (
     AuthenticationError,
     BadRequestError,
@@ -26,18 +29,14 @@ from airflow_provider.exceptions import (
 )
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
-ERROR_BUDGET = 15 * 60.0
-"""Seconds for which looks may fail before the wait fails."""
-
-SLOWEST_AFTER_ERRORS = 60.0
 SLOWING = 1.5
 """By how much an interval grows with each look that finds nothing new, where the author allows it."""
 
+GUESS = "guess"
+"""Key of a reference that was only guessed to be what was started: such an execution is never canceled."""
+
 LOOKS_BEFORE_GONE = 2
 """One "not found" may be a replica that lags."""
-
-GONE_AFTER = 10.0
-"""Seconds for which an execution that was there must not be found: a gateway that is being changed says 404, too."""
 
 
 class Ending(enum.StrEnum):
@@ -108,7 +107,7 @@ class Pace:
         """Seconds until the next look: spread around the interval, slower while looks fail, in time for a deadline."""
         seconds = interval * random.uniform(0.9, 1.1)  # noqa: S311 - spreads looks, protects nothing
         if self._failures:
-            seconds = max(seconds, min(SLOWEST_AFTER_ERRORS, interval * 2**self._failures))
+            seconds = max(seconds, min(DURATIONS.slowest_after_errors, interval * 2**self._failures))
         if until_deadline is not None:
             seconds = min(seconds, max(0.0, until_deadline))
         return max(seconds, self._retry_after or 0.0)
@@ -164,6 +163,9 @@ class Wait:
         """Take in one look; returns how the wait ended, or ``None`` if it goes on."""
         if isinstance(seen, ReleasePipelineError):
             return self._saw_error(seen, now)
+        if GUESS in self.ref and GUESS not in seen.ref:
+            # No client knows that; and what a client has seen may be told to other waits, too.
+            seen = replace(seen, ref={**seen.ref, GUESS: self.ref[GUESS]})
         before, self.last, self.ref, self.proven = self.last, seen, seen.ref, True
         if before and before.status != seen.status:
             self.interval_now = self.interval
@@ -216,7 +218,8 @@ class Wait:
         self._not_found = self._not_found + 1 if isinstance(error, NotFoundError) else 0
         if self._not_found == 1:
             self._missing_since = now
-        gone = self._not_found >= LOOKS_BEFORE_GONE and (not self.proven or now >= self._missing_since + GONE_AFTER)
+        is_old = now >= self._missing_since + DURATIONS.gone_after
+        gone = self._not_found >= LOOKS_BEFORE_GONE and (is_old or not self.proven)
         if self.failing_since is None:
             self.failing_since = now
             self._news.append(News(f"A look failed, waiting on: {error}", is_warning=True))
@@ -226,8 +229,8 @@ class Wait:
             return Outcome(Ending.LOST, known, cause=type(error).__name__, error=str(error))
         if self._is_late(now):
             return Outcome(Ending.DEADLINE, known, cause=type(error).__name__, error=str(error))
-        if now - self.failing_since >= ERROR_BUDGET:
-            summary = f"no look succeeded for {ERROR_BUDGET:.0f} s, the last one said: {error}"
+        if now - self.failing_since >= DURATIONS.error_budget:
+            summary = f"no look succeeded for {DURATIONS.error_budget:.0f} s, the last one said: {error}"
             return Outcome(Ending.LOST, known, cause=type(error).__name__, error=summary)
         return None
 

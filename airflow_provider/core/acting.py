@@ -1,0 +1,149 @@
+"""Act on what is there already: cancel, pause, stop. An act remembers what it acts on; a retry acts on that only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from airflow_provider.core.commands import Act, Choose, Defer, Observe, Pause, Program, Publish, Save
+from airflow_provider.core.durations import DURATIONS
+from airflow_provider.core.generation import Attempt, Relation, relation
+from airflow_provider.core.waiting import Ending, Outcome, Wait, result_of
+from airflow_provider.core.watching import watch
+from airflow_provider.exceptions import Call, ConflictError, Effect, ReleasePipelineError
+from airflow_provider.execution import Execution, ExecutionRef
+
+
+class ActRecord(msgspec.Struct, kw_only=True):
+    """What an act remembers.
+
+    :param ref: the execution that it acts on.
+    :param is_taken: whether the system has taken the request: then it is not sent again.
+    """
+
+    place: str
+    attempt: Attempt
+    ref: ExecutionRef
+    is_taken: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        return self.is_taken
+
+    def to_json(self) -> dict[str, Any]:
+        body: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
+        return body
+
+
+def read_act(stored: object) -> ActRecord | None:
+    """The record out of the state store; one that cannot be read counts as none, because an act may be repeated."""
+    try:
+        return msgspec.convert(stored, ActRecord)
+    except msgspec.ValidationError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class ActPolicy:
+    """What the author asked for.
+
+    :param until: states that end the wait for the effect although the execution goes on.
+    :param shows_effect: whether an execution is as the act wants it, or on its way there.
+    """
+
+    system: str
+    place: str
+    poll_interval: float
+    timeout: float | None
+    wait_for_completion: bool
+    deferrable: bool
+    fail_on_waiting: bool
+    until: frozenset[str]
+    shows_effect: Callable[[Execution], bool]
+    has_log: Callable[[ExecutionRef], bool] = lambda ref: False
+
+
+class Acting:
+    """One attempt of one act; ``now`` as in :class:`~airflow_provider.core.starting.Start`."""
+
+    def __init__(self, policy: ActPolicy, record: ActRecord | None, attempt: Attempt, now: float) -> None:
+        self.policy = policy
+        self.record = record
+        self.attempt = attempt
+        self.now = now
+        self._may_defer = policy.deferrable
+
+    def execute(self) -> Program[dict[str, Any]]:
+        """Send the request unless its effect shows already, then wait for the effect."""
+        begun = self.now
+        record = self._own_record()
+        if record:
+            seen: Execution = yield Observe(record.ref)
+        else:
+            seen = yield Choose()
+            record = ActRecord(place=self.policy.place, attempt=self.attempt, ref=seen.ref)
+        if not record.is_taken and not self.policy.shows_effect(seen):
+            yield Save(record)
+            seen = yield from self._act(record, seen)
+            record.is_taken, record.ref = True, seen.ref
+            yield Save(record)
+        yield Publish(seen, "")
+        if not self.policy.wait_for_completion:
+            return seen.to_result()
+        deadline = None if self.policy.timeout is None else begun + self.policy.timeout
+        wait = Wait(seen.ref, self.policy.poll_interval, deadline, self.policy.fail_on_waiting, until=self.policy.until)
+        outcome = yield from watch(self, wait, seen, has_log=self.policy.has_log, meanwhile=self._defer)
+        return result_of_act(outcome, self.policy.system)
+
+    def _own_record(self) -> ActRecord | None:
+        record = self.record
+        if record is None:
+            return None
+        if relation(record.attempt, self.attempt, had_succeeded=False) is Relation.CLEARED:
+            return None
+        if record.place != self.policy.place:
+            raise ConflictError(
+                f"the connection now leads to {self.policy.place}, but an earlier attempt acted on "
+                f"{record.ref.get('kind')} {record.ref.get('id')} at {record.place}: nothing was sent. Clear this task "
+                "to act on the other system",
+                call=Call(system=self.policy.system),
+            )
+        return record
+
+    def _act(self, record: ActRecord, target: Execution) -> Program[Execution]:
+        """Send the request, again while it certainly or possibly had no effect and none shows."""
+        end, pause = self.now + DURATIONS.act_limit, DURATIONS.search_pause
+        while True:
+            try:
+                acted: Execution = yield Act(target)
+                return acted
+            except ReleasePipelineError as error:
+                problem = error
+            # Refused because it is so already, or taken although the answer was lost.
+            try:
+                seen: Execution = yield Observe(record.ref)
+                if self.policy.shows_effect(seen):
+                    return seen
+            except ReleasePipelineError as error:
+                if problem.effect is Effect.REFUSED:
+                    raise problem from error
+            pause_now = max(pause, problem.retry_after or 0.0)
+            if problem.effect is Effect.REFUSED or self.now + pause_now > end:
+                raise problem
+            yield Pause(pause_now)
+            pause = min(2 * pause, DURATIONS.longest_search_pause)
+
+    def _defer(self, wait: Wait) -> Program[None]:
+        if self._may_defer:
+            yield Defer(wait.ref, wait.deadline)
+            self._may_defer = False
+
+
+def result_of_act(outcome: Outcome, system: str) -> dict[str, Any]:
+    """However the execution ends, it is the result: a run that finished before its cancel is no error."""
+    if outcome.ending is Ending.FINISHED and outcome.execution:
+        return outcome.execution
+    return result_of(outcome, system)

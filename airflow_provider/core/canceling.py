@@ -1,0 +1,140 @@
+"""Who ended a task, and whether its execution is to be canceled; and the cancel that goes on trying."""
+
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple, Protocol
+
+from airflow_provider.core.commands import Cancel, Pause, Program, Tell
+from airflow_provider.core.durations import DURATIONS
+from airflow_provider.core.waiting import GUESS, News
+from airflow_provider.exceptions import Effect, ReleasePipelineError
+from airflow_provider.execution import ExecutionRef
+
+CANCEL_REASON = "canceled by Airflow: the task that started it was ended by a person"
+
+NO_STATE = "no state"
+"""Of a deferred task instance that a person cleared, or of a running one whose scheduler died."""
+GONE = "gone"
+"""Of a task instance that is not there: its DAG or its run was deleted."""
+
+ENDED = frozenset({"failed", "success", "skipped", "removed", "upstream_failed", GONE})
+"""States of a task instance that is over."""
+ENDED_FROM_OUTSIDE = ENDED | {"restarting"}
+"""States that a running task instance has when somebody else has ended it."""
+OVER = ENDED_FROM_OUTSIDE | {"up_for_retry"}
+"""States in which an attempt is not Airflow's any more: it must send nothing."""
+
+
+class Verdict(enum.StrEnum):
+    """What is to become of an execution whose task was told to end."""
+
+    CANCEL = "cancel"
+    LEAVE = "leave"
+    ASK_AGAIN = "ask again"
+
+
+def judge_worker_kill(state: str | None, *, timed_out: bool, frozen_for: float) -> tuple[Verdict, str]:
+    """Why a worker's process was told to end: by a person, or by a machine.
+
+    :param state: of the task instance now; ``None`` if Airflow does not answer.
+    :param timed_out: whether ``execution_timeout`` ended it.
+    :param frozen_for: seconds for which the process did not run just before.
+    :return: the verdict, and the reason for the log.
+    """
+    if timed_out:
+        return Verdict.CANCEL, "its execution_timeout has passed"
+    if state in ENDED_FROM_OUTSIDE and frozen_for >= DURATIONS.frozen:
+        # What a heartbeat time-out leaves on the last attempt looks just like a person's act, and so does how the
+        # attempts after it have ended.
+        return (
+            Verdict.LEAVE,
+            f"this worker did not run for {frozen_for:.0f} s, so Airflow may have given it up by itself",
+        )
+    if state in ENDED_FROM_OUTSIDE:
+        return Verdict.CANCEL, f"the task is {state}: ended by a person, by fail_fast or by dagrun_timeout"
+    return Verdict.LEAVE, "no person ended this task; the next attempt goes on with the execution"
+
+
+class TaskSeen(NamedTuple):
+    """What Airflow says of a task instance.
+
+    :param state: ``None`` if Airflow does not answer.
+    :param try_number: where it can be told.
+    :param waits_as: the marker of the start whose wait the task has deferred for; ``None`` if it has no such XCom.
+    """
+
+    state: str | None
+    try_number: int | None = None
+    waits_as: str | None = None
+
+
+RESUMED = "resumed "
+"""In front of the marker once the task has resumed in a worker, which answers for the execution from then on."""
+
+
+def judge_trigger_kill(seen: TaskSeen, try_number: int | None, marker: str, waited: float) -> tuple[Verdict, str]:
+    """Why a trigger was told to end: by a person, or because the wait goes on elsewhere.
+
+    Airflow also tells a triggerer that stalled, for waits that another one took over or that a worker has resumed.
+
+    :param try_number: of the task instance when it deferred.
+    :param marker: of the start that this wait is of.
+    :param waited: seconds since this was first asked.
+    :return: the verdict, and the reason for the log.
+    """
+    is_newer = seen.try_number is not None and try_number is not None and seen.try_number > try_number
+    is_ours = seen.waits_as == marker
+    if seen.state is None:
+        return (Verdict.ASK_AGAIN if waited < DURATIONS.undecided_limit else Verdict.LEAVE), "Airflow does not answer"
+    if is_newer or seen.state == NO_STATE:
+        return Verdict.CANCEL, "a person cleared the task"
+    if seen.waits_as == RESUMED + marker:
+        return Verdict.LEAVE, "a worker has resumed the task and answers for the execution"
+    if seen.state in ENDED_FROM_OUTSIDE:
+        return Verdict.CANCEL, f"the task is {seen.state}: ended by a person, by fail_fast or by dagrun_timeout"
+    if seen.state == "deferred":
+        if seen.waits_as in (None, marker):
+            return Verdict.LEAVE, "the wait moved to another triggerer"
+        return Verdict.CANCEL, "a person cleared the task, and it waits for another start already"
+    if not is_ours:
+        return Verdict.CANCEL, "a person cleared the task"
+    if seen.try_number is not None and seen.try_number == try_number:
+        return Verdict.LEAVE, "the task is about to resume"
+    if waited < DURATIONS.undecided_limit:
+        return Verdict.ASK_AGAIN, f"the task is {seen.state}"
+    return Verdict.LEAVE, f"the task is {seen.state}: its next attempt sees to the execution"
+
+
+class Timed(Protocol):
+    """Whoever runs a program; its ``now`` (epoch seconds) is set before each answer."""
+
+    now: float
+
+
+def cancel(timed: Timed, ref: ExecutionRef, reason: str, seconds: float) -> Program[ReleasePipelineError | None]:
+    """Cancel, trying again for some seconds while the system does not answer; returns why it could not be done.
+
+    What was only guessed to be the task's is never canceled.
+    """
+    if GUESS in ref:
+        text = f"Not canceling {ref.get('kind')} {ref.get('id')}: it was only guessed to be this task's"
+        yield Tell([News(text, is_warning=True)])
+        return None
+    end = timed.now + seconds
+    pause = DURATIONS.search_pause
+    is_warned = False
+    while True:
+        try:
+            yield Cancel(ref, reason)
+            return None
+        except ReleasePipelineError as error:
+            problem = error
+        if not is_warned:
+            is_warned = True
+            yield Tell([News(f"Could not cancel {ref.get('kind')} {ref.get('id')}: {problem}", is_warning=True)])
+        pause_now = max(pause, problem.retry_after or 0.0)
+        if problem.effect is Effect.REFUSED or timed.now + pause_now > end:
+            return problem
+        yield Pause(pause_now)
+        pause = min(2 * pause, DURATIONS.longest_search_pause)

@@ -1,0 +1,122 @@
+"""What a program of the core asks its surroundings to do. The operators carry these out, and so does the simulator.
+
+A program is a generator: it yields commands and is sent what came of each, or has the error of it thrown in. Before it
+goes on, whoever carries it out sets its ``now`` (epoch seconds), so that the core needs no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from airflow_provider.core.waiting import News, Wait
+from airflow_provider.execution import Execution, ExecutionRef
+
+Result = TypeVar("Result")
+
+
+class Record(Protocol):
+    """Something that a task remembers."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it may be forgotten some day."""
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+class Save(NamedTuple):
+    """Write the record down. Airflow refuses that to an attempt whose task has gone on elsewhere."""
+
+    record: Record
+
+
+class Forget(NamedTuple):
+    """Delete the record: certainly nothing was started."""
+
+
+class Prepare(NamedTuple):
+    """Look up what must be known before a start; answered with an intent, a dict.
+
+    It also holds ``marker`` (a text that no other start has), ``since`` (epoch seconds now) and ``clock`` (whose:
+    ``vendor`` or ``worker``).
+
+    :param going_on: an execution of this start has failed; the author may want it to go on rather than start another.
+    """
+
+    going_on: bool = False
+
+
+class Send(NamedTuple):
+    """Send the one request that starts it; answered with an :class:`Execution`. Refused to an attempt that is over."""
+
+    intent: dict[str, Any]
+
+
+class Choose(NamedTuple):
+    """Find out which execution an act is about; answered with an :class:`Execution`."""
+
+
+class Act(NamedTuple):
+    """Send the one request of an act about this execution; answered with it as it is then. Refused as ``Send`` is."""
+
+    target: Execution
+
+
+class Find(NamedTuple):
+    """Look for what a start with this intent led to; answered with a list of executions, oldest first."""
+
+    intent: dict[str, Any]
+
+
+class Observe(NamedTuple):
+    """Look at one execution; answered with an :class:`Execution`."""
+
+    ref: ExecutionRef
+
+
+class Cancel(NamedTuple):
+    """Ask the system once to end exactly this execution."""
+
+    ref: ExecutionRef
+    reason: str
+
+
+class Publish(NamedTuple):
+    """Show people and other tasks what is known of the execution."""
+
+    execution: Execution
+    marker: str
+
+
+class Pause(NamedTuple):
+    """Wait; answered when the time has passed."""
+
+    seconds: float
+
+
+class Defer(NamedTuple):
+    """End the attempt here and wait in the triggerer. Not answered: another attempt's process resumes."""
+
+    ref: ExecutionRef
+    deadline: float | None
+
+
+class Tell(NamedTuple):
+    """Lines for the task's log."""
+
+    news: list[News]
+
+
+class ReadLog(NamedTuple):
+    """Pass the execution's own log on to the task's log, from where it was read last."""
+
+    wait: Wait
+
+
+StartCommand = Prepare | Send | Find | Forget
+ActCommand = Choose | Act
+CommonCommand = Save | Observe | Cancel | Publish | Pause | Defer | Tell | ReadLog
+Command = StartCommand | ActCommand | CommonCommand
+
+Program = Generator[Command, Any, Result]

@@ -1,0 +1,74 @@
+"""Every duration of the decisions, in seconds, each with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Durations:
+    """Defaults fit the four systems and Airflow 3.3.2; tests shorten them."""
+
+    error_budget: float = 15 * 60.0
+    """How long looks may fail before the wait fails: restarts and upgrades of a vendor take minutes."""
+    slowest_after_errors: float = 60.0
+    """The longest interval to which failing looks slow a poll down."""
+
+    settling: float = 20.0
+    """How long after a start its execution may still be missing from the system's lists: they lag."""
+    settling_per_second: float = 3.0
+    """By how much that grows with the duration of the request itself: a server that needs 30 s for an answer may need
+    longer still for the effect."""
+    search_pause: float = 0.5
+    longest_search_pause: float = 5.0
+    """Pauses between two searches for a start grow between these."""
+    gone_after: float = 10.0
+    """How long an execution that was there must not be found until it is believed to be gone: a gateway that is being
+    changed says 404, too."""
+    not_found_pause: float = 2.0
+    """Between two looks at what is not found: a replica may lag."""
+    longest_retry_after: float = 300.0
+    """The longest Retry-After that an attempt waits for before it sends a start again; beyond it, Airflow's own retries
+    are for it."""
+    first_resend_pause: float = 1.0
+    """Before a start is sent again that certainly did not arrive; doubles each time."""
+    busy_pause: float = 5.0
+    longest_busy_pause: float = 60.0
+    """Pauses while a system is busy and takes no start grow between these."""
+    busy_limit: float = 3600.0
+    """How long a task without a deadline waits for a busy system: no task waits for ever."""
+    cleared_grace: float = 5.0
+    """How long a new attempt lets the previous worker or triggerer cancel before it does so itself: both hear of a
+    clear within a heartbeat."""
+    cleared_limit: float = 60.0
+    """How long a new attempt tries to end what a cleared one had started; then it fails and names it."""
+    let_end_pause: float = 1.0
+    """Between two looks at what is to end."""
+    deadline_cancel_limit: float = 60.0
+    """How long a cancel at the deadline is tried."""
+    act_limit: float = 60.0
+    """How long an act goes on trying while the system does not answer."""
+    worker_kill_limit: float = 4.0
+    """How long a killed worker may cancel: the supervisor sends SIGKILL five seconds after SIGTERM."""
+    trigger_kill_limit: float = 20.0
+    """How long a trigger may cancel: Airflow gives it 30 s."""
+    undecided_limit: float = 10.0
+    """How long Airflow may take to show whether a person cleared the task or its trigger only moved: a new attempt
+    deletes the XComs of the one before within the start of its process, 1 to 5 s."""
+    undecided_pause: float = 0.3
+    frozen: float = 60.0
+    """A process that did not run for this long was frozen: Airflow may have given its task up meanwhile, so that what
+    it says of the task may be a machine's doing. A fifth of the default heartbeat time-out of 300 s."""
+    marked_window: float = 300.0
+    """How long after an intent an execution without a marker may have begun to be taken for ours."""
+    clock_tolerance: float = 300.0
+    """By how much the clocks of two machines may differ."""
+
+
+DURATIONS = Durations()
+"""What the package runs with."""
+
+MOST_SENDS = 3
+"""Start requests of one attempt, each sent only after the one before certainly had no effect."""
+MOST_CRASHES = 3
+"""Deferrals that may end without an event before a task waits in the worker instead."""

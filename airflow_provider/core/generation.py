@@ -1,0 +1,59 @@
+"""Is it the same start? What tells an automatic retry from a person's clear.
+
+Airflow 3.3.2 counts ``max_tries``, ``try_number`` and the run's ``clear_number``, and none of them tells alone:
+
+- ``max_tries`` stays the same over automatic retries. A clear sets it to ``try_number + retries``, which is the same
+  number where somebody has lowered ``retries``, and leaves it alone where the worker had died before Airflow noticed.
+- ``clear_number`` grows with each clear of any task of the run (unless the caller left the run alone).
+- ``try_number`` goes beyond ``max_tries + 1`` only after a clear.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple
+
+
+class Attempt(NamedTuple):
+    """What Airflow says of one attempt of a task.
+
+    :param clear_number: of the DAG run; -1 where a record of the first version does not tell it.
+    :param retries: of the task as it is now; a deploy may have changed it.
+    """
+
+    try_number: int
+    max_tries: int
+    clear_number: int
+    retries: int = 0
+
+
+class Relation(enum.StrEnum):
+    """What an attempt is to the one that wrote the record last."""
+
+    SAME = "same"
+    """The same, resumed, or an automatic retry."""
+    CLEARED = "cleared"
+    """A person has cleared the task since."""
+    AMBIGUOUS = "ambiguous"
+    """Either: something in the run was cleared since, perhaps this task."""
+
+
+def relation(last: Attempt, now: Attempt, *, had_succeeded: bool) -> Relation:
+    """What ``now`` is to ``last``, the attempt that wrote the record.
+
+    :param had_succeeded: whether that attempt was about to end well; then only a crash in its last moment leads to an
+        automatic retry, and a clear is the likely cause of another attempt.
+    """
+    if now.max_tries != last.max_tries:
+        return Relation.CLEARED
+    if now.try_number == last.try_number:
+        return Relation.SAME
+    if now.try_number > now.max_tries + 1:
+        return Relation.CLEARED
+    # A clear would have set max_tries to this very number.
+    would_look_alike = last.try_number + now.retries == now.max_tries
+    if last.clear_number in (now.clear_number, -1):
+        return Relation.AMBIGUOUS if had_succeeded and would_look_alike else Relation.SAME
+    if had_succeeded and would_look_alike:
+        return Relation.CLEARED
+    return Relation.AMBIGUOUS

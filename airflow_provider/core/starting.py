@@ -1,0 +1,641 @@
+"""Start once: what an attempt does about the start of an execution, from its record to its end. See ``states.py``.
+
+Programs in the sense of ``commands.py``: pure, so that the simulator can try them against everything that goes wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, NoReturn
+
+from airflow_provider.core.canceling import cancel
+from airflow_provider.core.commands import (
+    Cancel,
+    Defer,
+    Find,
+    Forget,
+    Observe,
+    Pause,
+    Prepare,
+    Program,
+    Publish,
+    Save,
+    Send,
+    Tell,
+)
+from airflow_provider.core.durations import DURATIONS, MOST_CRASHES, MOST_SENDS
+from airflow_provider.core.generation import Attempt, Relation, relation
+from airflow_provider.core.record import End, Phase, StartRecord
+from airflow_provider.core.states import MOVES, State
+from airflow_provider.core.waiting import GUESS, Ending, News, Outcome, Wait, result_of
+from airflow_provider.core.watching import guessed, watch
+from airflow_provider.exceptions import (
+    AuthenticationError,
+    Call,
+    ConflictError,
+    Effect,
+    ExecutionCanceled,
+    ExecutionTimeout,
+    NotFoundError,
+    ReleasePipelineError,
+    ServerUnavailableError,
+)
+from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the author asked for, and what the system's client knows without a request.
+
+    :param place: which installation the connection leads to now.
+    :param timeout: seconds for the whole execution, over retries and deferrals.
+    :param request_timeout: seconds that one request may take.
+    :param is_marked: whether what a start with this intent leads to bears its marker.
+    :param needs_cancel: whether an execution would go on, or could be made to, unless it is canceled.
+    :param is_busy: whether a refusal only says that the system takes no start now.
+    :param has_log: whether the system tells a log of what a reference names.
+    :param is_known: whether a reference names the execution itself.
+    """
+
+    system: str
+    place: str
+    poll_interval: float = 10.0
+    timeout: float | None = None
+    wait_for_completion: bool = True
+    deferrable: bool = False
+    cancel_on_kill: bool = True
+    fail_on_waiting: bool = False
+    on_canceled: Literal["fail", "retry"] = "fail"
+    request_timeout: float = 30.0
+    is_marked: Callable[[dict[str, Any]], bool] = lambda intent: False
+    needs_cancel: Callable[[Execution], bool] = lambda execution: not execution.state.is_terminal
+    is_busy: Callable[[ReleasePipelineError], bool] = lambda error: False
+    has_log: Callable[[ExecutionRef], bool] = lambda ref: False
+    is_known: Callable[[ExecutionRef], bool] = lambda ref: True
+
+
+class Start:
+    """One attempt of one task. Its programs are run one at a time.
+
+    :param record: what earlier attempts have written down, if anything.
+    :param attempt: what Airflow says of this attempt.
+    :param now: epoch seconds; whoever carries out the commands sets it before each answer.
+    :param on_move: told each move.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        record: StartRecord | None,
+        attempt: Attempt,
+        now: float,
+        on_move: Callable[[State, State], None] = lambda before, after: None,
+    ) -> None:
+        self.policy = policy
+        self.record = record
+        self.attempt = attempt
+        self.now = now
+        self.state = State.READING
+        self.is_final = False
+        """Whether its error is one that no automatic retry mends: a person has decided."""
+        self._on_move = on_move
+        self._may_defer = False
+
+    # What an attempt does
+
+    def execute(self) -> Program[dict[str, Any]]:
+        """A new attempt: adopt or start, then wait.
+
+        :return: the result of an execution that ended well, or of one that is not waited for.
+        :raises ReleasePipelineError: anything else.
+        """
+        with _Failing(self):
+            execution = yield from self._adopt_or_start()
+            if not self.policy.wait_for_completion:
+                return (yield from self._leave(execution))
+            return (yield from self._wait(execution))
+
+    def finish(self, outcome: Outcome) -> Program[dict[str, Any]]:
+        """The triggerer has seen the end of the wait."""
+        with _Failing(self):
+            return (yield from self._conclude(outcome))
+
+    def resume(self, cause: str) -> Program[dict[str, Any]]:
+        """The deferral ended without an event: the trigger crashed, or Airflow timed it out."""
+        with _Failing(self):
+            record = self._own_record()
+            yield Tell([News(f"The wait ended without an event: {cause}", is_warning=True)])
+            record.crashes += 1
+            yield from self._save(record)
+            seen = yield from self._look_again(record.ref or {})
+            if seen is None:
+                raise self._error(NotFoundError, f"{record.name} is gone")
+            self._to(State.WAITING)
+            return (yield from self._wait(seen))
+
+    # Whose start is it?
+
+    def _adopt_or_start(self) -> Program[Execution]:
+        record = self.record
+        if record and record.system != self.policy.system:
+            text = f"This task's operator was replaced: {record.name} is left alone"
+            yield Tell([News(text, is_warning=not record.is_over)])
+            record = None
+        if record is None:
+            self._to(State.PREPARING)
+            return (yield from self._start_anew(None))
+        related = self._relation(record)
+        if record.place and record.place != self.policy.place and not record.is_over:
+            if related is Relation.SAME or not self._was_answered(record):
+                yield from self._leave_to_a_person(
+                    record,
+                    f"the connection now leads to {self.policy.place}, but this task has started {record.name}: "
+                    "nothing was adopted, canceled or started. Resolve it manually; clearing this task again starts "
+                    "anew",
+                )
+            yield Tell([News(f"Starting anew; {record.name} is left alone", is_warning=True)])
+            self._to(State.PREPARING)
+            return (yield from self._start_anew(None))
+        if related is Relation.CLEARED:
+            yield from self._let_cleared_end(record)
+            return (yield from self._start_anew(None))
+        if adopted := (yield from self._go_on(record, related)):
+            return adopted
+        return (yield from self._start_anew(record))
+
+    def _relation(self, record: StartRecord) -> Relation:
+        related = relation(record.attempt, self.attempt, had_succeeded=record.had_succeeded)
+        if related is Relation.AMBIGUOUS and self._was_answered(record):
+            return Relation.CLEARED
+        return related
+
+    def _was_answered(self, record: StartRecord) -> bool:
+        """Whether something was cleared since a person was told to resolve this and clear the task."""
+        told = record.told
+        return told is not None and (
+            self.attempt.clear_number != told.clear_number or self.attempt.max_tries != told.max_tries
+        )
+
+    def _go_on(self, record: StartRecord, related: Relation) -> Program[Execution | None]:
+        """What an earlier attempt of this start has started; ``None`` if another one is to be started."""
+        if record.phase is Phase.ENDING:
+            yield from self._let_end(record)
+            return None
+        if related is Relation.AMBIGUOUS and record.had_succeeded:
+            yield from self._refuse_to_guess(record)
+        if record.phase is Phase.ENDED and record.end is End.CANCELED and related is Relation.SAME:
+            self._respect_cancel(record)
+        if record.phase is Phase.ENDED and record.end is not End.SUCCEEDED:
+            self._to(State.PREPARING)
+            return None
+        if record.ref is None:
+            self._to(State.SEARCHING)
+            found = yield from self._search_again(record)
+            seen = yield from self._choose(record, found)
+            if seen is None:
+                text = f"{record.name} was not found: starting another; end the first one manually should it begin yet"
+                yield Tell([News(text, is_warning=True)])
+        else:
+            self._to(State.OBSERVING)
+            seen = yield from self._look_again(record.ref)
+        if seen is None or seen.state is ExecutionState.FAILED:
+            yield from self._note_end(record, seen)
+            self._to(State.PREPARING)
+            return None
+        if seen.state is ExecutionState.CANCELED:
+            yield from self._note_end(record, seen)
+            self._respect_cancel(record)
+            self._to(State.PREPARING)
+            return None
+        if related is Relation.AMBIGUOUS:
+            yield from self._refuse_to_guess(record)
+        yield Tell([News(f"Going on with {seen.ref['kind']} {seen.id}, which an earlier attempt started")])
+        yield from self._remember(record, seen)
+        return seen
+
+    def _respect_cancel(self, record: StartRecord) -> None:
+        if self.policy.on_canceled == "fail":
+            self.is_final = True
+            raise self._error(ExecutionCanceled, f"somebody canceled {record.name}; no retry starts it again")
+
+    def _refuse_to_guess(self, record: StartRecord) -> Program[None]:
+        yield from self._leave_to_a_person(
+            record,
+            f"ambiguous: an earlier attempt started {record.name}, and something in this DAG run was cleared since. "
+            "Airflow does not say whether it was this task, so nothing was adopted, canceled or started. Resolve it "
+            "manually: clear this task (again) to start anew",
+        )
+
+    def _leave_to_a_person(self, record: StartRecord, summary: str) -> Program[NoReturn]:
+        record.told = self.attempt
+        # Not by the attempt that writes: the record stays the word of the one that started.
+        yield Save(record)
+        raise self._error(ConflictError, summary)
+
+    # Ending what was
+
+    def _let_cleared_end(self, record: StartRecord) -> Program[None]:
+        """After a clear, what was started before is over first: whoever waited for it cancels it, or has died."""
+        if not self.policy.cancel_on_kill or record.is_over:
+            self._to(State.PREPARING)
+            return
+        if record.ref is None:
+            yield from self._find_cleared(record)
+            if record.ref is None:
+                self._to(State.PREPARING)
+                return
+        yield from self._let_end(record)
+
+    def _find_cleared(self, record: StartRecord) -> Program[None]:
+        self._to(State.SEARCHING)
+        try:
+            found = yield from self._search_again(record)
+        except ReleasePipelineError as error:
+            if error.effect is not Effect.REFUSED or isinstance(error, ServerUnavailableError):
+                raise
+            text = f"Cannot tell whether the cleared task had started anything: {error}"
+            yield Tell([News(text, is_warning=True)])
+            return
+        if self.policy.is_marked(record.intent):
+            if seen := (yield from self._choose(record, found)):
+                record.ref = seen.ref
+            return
+        # Without a marker none of them is certainly ours: a person must say.
+        going_on = [each for each in found if self.policy.needs_cancel(each) or _is_moving(each)]
+        if going_on and not self._was_answered(record):
+            yield from self._leave_to_a_person(
+                record,
+                f"{', '.join(each.id for each in going_on)} may be what this task had started before it was cleared; "
+                "what is a guess is never canceled. Nothing was started beside it: if it is, end it manually, then "
+                "clear this task",
+            )
+
+    def _let_end(self, record: StartRecord) -> Program[None]:
+        """See to it that it is over, or fail and name it."""
+        self._to(State.ENDING)
+        ref = record.ref or {}
+        begun, trouble, is_asked = self.now, "", False
+        while True:
+            seen = None
+            try:
+                seen = yield from self._look_again_or_raise(ref)
+                if seen is None or not (self.policy.needs_cancel(seen) or _is_moving(seen)):
+                    self._to(State.PREPARING)
+                    return
+            except ReleasePipelineError as error:
+                trouble = str(error)
+            if self.now >= begun + DURATIONS.cleared_limit:
+                break
+            grace = 0.0 if record.phase is Phase.ENDING else DURATIONS.cleared_grace
+            if seen and self.policy.needs_cancel(seen) and not is_asked and self.now >= begun + grace:
+                if GUESS in ref and self._was_answered(record):
+                    self._to(State.PREPARING)
+                    return
+                if GUESS in ref:
+                    trouble = "it was only guessed to be this task's, and what is a guess is never canceled"
+                    break
+                try:
+                    yield Cancel(ref, "canceled by Airflow: the task that started it was cleared")
+                    is_asked = True
+                    yield Tell([News(f"Canceled {record.name}, which the cleared task had started")])
+                except ReleasePipelineError as error:
+                    trouble = str(error)
+                    yield Tell([News(f"Could not cancel {record.name}, trying again: {error}", is_warning=True)])
+                    yield Pause(min(error.retry_after or 0.0, DURATIONS.cleared_limit))
+            yield Pause(DURATIONS.let_end_pause)
+        yield from self._leave_to_a_person(
+            record,
+            f"{record.name}, which this task had started before, is not over"
+            + (f" and could not be canceled: {trouble}" if trouble else "")
+            + ". Nothing was started beside it: end it manually, then clear this task",
+        )
+
+    # Looking
+
+    def _look_again(self, ref: ExecutionRef) -> Program[Execution | None]:
+        """``None`` for what is gone; a system that cannot answer now is waited for."""
+        try:
+            return (yield from self._look_again_or_raise(ref))
+        except ReleasePipelineError as error:
+            if error.effect is Effect.REFUSED:
+                raise
+            yield Tell([News(f"Cannot look at what this task started, waiting on: {error}", is_warning=True)])
+            return Execution(ref, ExecutionState.UNKNOWN, "not seen yet")
+
+    def _look_again_or_raise(self, ref: ExecutionRef) -> Program[Execution | None]:
+        end = self.now + DURATIONS.gone_after
+        while True:
+            asked = self.now
+            try:
+                seen: Execution = yield Observe(ref)
+                return guessed(seen) if GUESS in ref else seen
+            except NotFoundError as error:
+                if asked >= end:
+                    yield Tell([News(f"What this task started is gone: {error}", is_warning=True)])
+                    return None
+            yield Pause(DURATIONS.not_found_pause)
+
+    def _search(self, intent: dict[str, Any], until: float) -> Program[list[Execution]]:
+        """Look with patience: an execution may show up late, a look may fail.
+
+        :raises ReleasePipelineError: the last look failed too; nothing may be started then.
+        """
+        pause = DURATIONS.search_pause
+        while True:
+            # What counts is when the last look began: this process may have been frozen since.
+            asked = self.now
+            failure: ReleasePipelineError | None = None
+            try:
+                found: list[Execution] = yield Find(intent)
+                if found:
+                    return found
+            except ReleasePipelineError as error:
+                if error.effect is Effect.REFUSED:
+                    raise
+                failure = error
+            if asked + pause > until:
+                if failure:
+                    raise failure
+                return []
+            yield Pause(pause)
+            pause = min(2 * pause, DURATIONS.longest_search_pause)
+
+    def _search_again(self, record: StartRecord) -> Program[list[Execution]]:
+        """Look for what an earlier attempt may have started."""
+        until = self.now + self._patience_of_another_attempt(record)
+        return (yield from self._search_for(record, until))
+
+    def _search_for(self, record: StartRecord, until: float) -> Program[list[Execution]]:
+        try:
+            return (yield from self._search(record.intent, until))
+        except ReleasePipelineError as error:
+            raise self._unanswered(record, error) from error
+
+    def _patience_of_another_attempt(self, record: StartRecord) -> float:
+        """How long a start of an earlier attempt may still take to show: its request may have died on its way.
+
+        Counted from now, unless it is longer ago than two machines' clocks can be apart.
+        """
+        patience = DURATIONS.settling + self.policy.request_timeout
+        if record.is_late:
+            patience = max(patience, DURATIONS.settling_per_second * self.policy.request_timeout)
+        return 0.0 if self.now > record.started + patience + DURATIONS.clock_tolerance else patience
+
+    def _choose(self, record: StartRecord, found: list[Execution]) -> Program[Execution | None]:
+        """Which of the finds to follow: one of ours, or the one that is guessed to be."""
+        if not found:
+            return None
+        if self.policy.is_marked(record.intent):
+            chosen = next((each for each in found if not each.state.is_terminal), found[0])
+            yield from self._end_doubles(record, chosen, found)
+        elif len(found) > 1:
+            raise self._error(
+                ConflictError,
+                f"ambiguous: {', '.join(each.id for each in found)} all look like what this task has started. Resolve "
+                "it manually; clearing this task starts anew",
+            )
+        else:
+            chosen = guessed(found[0])
+            text = f"Found {chosen.id}, probably what this task has started: if so, it is followed but never canceled"
+            yield Tell([News(text, is_warning=True)])
+        record.ref = chosen.ref
+        return chosen
+
+    def _end_doubles(self, record: StartRecord, ours: Execution, found: list[Execution]) -> Program[None]:
+        """A start that took effect long after its time-out has doubled the one sent after it: end all but one."""
+        for double in found:
+            if double.id == ours.id or not self.policy.needs_cancel(double):
+                continue
+            text = f"{double.ref['kind']} {double.id} came of the same start as {ours.id}: canceling {double.id}"
+            yield Tell([News(text, is_warning=True)])
+            try:
+                yield Cancel(double.ref, "canceled by Airflow: a second execution of the same start")
+            except ReleasePipelineError as error:
+                yield Tell([News(f"Could not cancel {double.id}, end it manually: {error}", is_warning=True)])
+
+    # Starting
+
+    def _start_anew(self, before: StartRecord | None) -> Program[Execution]:
+        """:param before: the record of this start, if an attempt before this one may have sent it."""
+        went_wrong = before is not None and (before.end is End.FAILED or before.phase is Phase.ENDING)
+        # What was only guessed to be ours is not made to go on either.
+        has_failed = before is not None and before.end is End.FAILED and GUESS not in (before.ref or {})
+        intent: dict[str, Any] = yield Prepare(going_on=has_failed)
+        may_be_there = before is not None and before.ref is None and before.sends > 0 and not went_wrong
+        # What an earlier request of this start may still lead to is recognised by the same marker.
+        marker = before.marker if may_be_there and before and before.marker else intent["marker"]
+        record = self.record = StartRecord(
+            system=self.policy.system,
+            place=self.policy.place,
+            attempt=self.attempt,
+            intent={**intent, "marker": marker, "place": self.policy.place},
+            started=self.now,
+            is_late=bool(may_be_there and before and before.is_late),
+        )
+        holds, searches, begun_holding = 0, 0, self.now
+        while True:
+            record.sends += 1
+            yield from self._save(record)
+            self._to(State.SENDING)
+            begun = self.now
+            try:
+                execution: Execution = yield Send(record.intent)
+                break
+            except ReleasePipelineError as error:
+                problem = error
+            # A refusal after an answer that was lost may only say that the lost request took effect.
+            if problem.effect.is_open or (may_be_there and searches == 0):
+                if found := (yield from self._search_sent(record, problem, self.now - begun)):
+                    return (yield from self._remember(record, found))
+                searches += 1
+                may_be_there = may_be_there or problem.effect.is_open
+                if problem.effect is Effect.UNKNOWN and searches < MOST_SENDS:
+                    continue
+                if problem.effect.is_open:
+                    raise self._unanswered(record, problem)
+            pause = self._pause_before_another_send(problem, holds, begun_holding)
+            if pause is None:
+                if not may_be_there:
+                    yield Forget()
+                raise problem
+            holds += 1
+            self._to(State.HOLDING)
+            text = f"Nothing was started yet; sending it again in {pause:.0f} s: {problem}"
+            yield Tell([News(text, is_warning=True)])
+            yield Pause(pause)
+        return (yield from self._remember(record, execution))
+
+    def _unanswered(self, record: StartRecord, problem: ReleasePipelineError) -> ReleasePipelineError:
+        return type(problem)(
+            f"{record.name} was not found; it may be there or begin yet, which only another attempt of this task would "
+            f"see: {problem.summary}",
+            call=problem.call,
+            effect=problem.effect,
+            retry_after=problem.retry_after,
+        )
+
+    def _search_sent(self, record: StartRecord, error: ReleasePipelineError, took: float) -> Program[Execution | None]:
+        """After an answer that does not tell whether the start took effect, or a refusal because it already had."""
+        self._to(State.SEARCHING)
+        record.is_late = record.is_late or error.effect is Effect.LATE
+        yield Tell([News(f"The answer to the start is not known, looking for the execution: {error}", is_warning=True)])
+        patience = max(DURATIONS.settling, DURATIONS.settling_per_second * took)
+        found = yield from self._search_for(record, self.now + patience)
+        return (yield from self._choose(record, found))
+
+    def _pause_before_another_send(self, error: ReleasePipelineError, holds: int, begun: float) -> float | None:
+        """Seconds until a start that certainly had no effect is sent again; ``None``: not by this attempt."""
+        if self.policy.is_busy(error):
+            asked = error.retry_after or 0.0
+            pause = max(asked, min(DURATIONS.longest_busy_pause, DURATIONS.busy_pause * 2 ** min(holds, 10)))
+            limit = DURATIONS.busy_limit if self.policy.timeout is None else self.policy.timeout
+            return pause if self.now + pause < begun + limit else None
+        if error.effect is not Effect.NONE or isinstance(error, AuthenticationError) or holds >= MOST_SENDS - 1:
+            return None
+        pause = DURATIONS.first_resend_pause * 2**holds if error.retry_after is None else error.retry_after
+        is_in_time = self.policy.timeout is None or self.now + pause < begun + self.policy.timeout
+        return pause if pause <= DURATIONS.longest_retry_after and is_in_time else None
+
+    def _remember(self, record: StartRecord, execution: Execution) -> Program[Execution]:
+        execution.ref.setdefault("place", self.policy.place)
+        record.ref = execution.ref
+        record.phase = Phase.STARTED
+        yield from self._save(record)
+        if self.state is not State.WAITING:
+            self._to(State.WAITING)
+        yield Publish(execution, record.marker)
+        return execution
+
+    # Waiting and the end
+
+    def _leave(self, execution: Execution) -> Program[dict[str, Any]]:
+        """Success of a task that does not wait: what it started is its own no longer, unless it failed at once."""
+        if execution.state in (ExecutionState.FAILED, ExecutionState.CANCELED):
+            return (yield from self._conclude(Outcome(Ending.FINISHED, execution.to_result())))
+        record = self._own_record()
+        record.phase = Phase.LEFT
+        yield from self._save(record)
+        self._to(State.LEFT)
+        return execution.to_result()
+
+    def _wait(self, seen: Execution) -> Program[dict[str, Any]]:
+        record = self._own_record()
+        self._may_defer = self.policy.deferrable and record.crashes <= MOST_CRASHES
+        wait = Wait(seen.ref, self.policy.poll_interval, self._deadline(record), self.policy.fail_on_waiting)
+        outcome = yield from watch(self, wait, seen, has_log=self.policy.has_log, meanwhile=self._remember_or_defer)
+        return (yield from self._conclude(outcome))
+
+    def _remember_or_defer(self, wait: Wait) -> Program[None]:
+        record = self._own_record()
+        if wait.last and wait.ref != record.ref:
+            yield from self._remember(record, wait.last)
+        if self._may_defer and (self.policy.is_known(wait.ref) or self.now > record.started + DURATIONS.settling):
+            yield Defer(wait.ref, wait.deadline)
+            # Answered only where the time left is too short for a deferral.
+            self._may_defer = False
+
+    def _conclude(self, outcome: Outcome) -> Program[dict[str, Any]]:
+        record = self._own_record()
+        if outcome.ending is Ending.DEADLINE:
+            outcome = yield from self._end_at_deadline(record, outcome)
+        state = outcome.execution["state"] if outcome.execution else ""
+        if outcome.ending is Ending.FINISHED:
+            record.phase = Phase.ENDED
+            record.end = End(state)
+            record.ref = (outcome.execution or {}).get("ref") or record.ref
+            yield from self._save(record)
+            if record.is_late and self.policy.is_marked(record.intent):
+                yield from self._end_late_doubles(record)
+        if state == ExecutionState.CANCELED and self.policy.on_canceled == "fail":
+            self.is_final = True
+        result = result_of(outcome, self.policy.system)
+        self._to(State.SUCCEEDED)
+        return result
+
+    def _end_late_doubles(self, record: StartRecord) -> Program[None]:
+        try:
+            found: list[Execution] = yield Find(record.intent)
+        except ReleasePipelineError as error:
+            yield Tell([News(f"Cannot look for a second execution of this start: {error}", is_warning=True)])
+            return
+        ours = next((each for each in found if record.ref and each.id == record.ref["id"]), None)
+        if ours:
+            yield from self._end_doubles(record, ours, found)
+
+    def _end_at_deadline(self, record: StartRecord, outcome: Outcome) -> Program[Outcome]:
+        """One last look, then cancel. Returns the outcome of an execution that ended just in time."""
+        self._to(State.CANCELING)
+        ref = outcome.execution["ref"] if outcome.execution else record.ref or {}
+        last = Wait(ref, self.policy.poll_interval)
+        summary = f"{ref.get('id')} is not finished within {self.policy.timeout or 0:g} s"
+        try:
+            if ended := last.saw((yield Observe(ref)), self.now):
+                return ended
+            ref = last.ref
+        except ReleasePipelineError as error:
+            yield Tell([News(f"The last look failed: {error}", is_warning=True)])
+        if last.last and last.last.message:
+            summary += f" ({last.last.message})"
+        if GUESS in (record.ref or {}):
+            raise self._error(
+                ExecutionTimeout, f"{summary}; it was only guessed to be this task's, so it was not canceled"
+            )
+        record.phase, record.ref = Phase.ENDING, ref
+        yield from self._save(record)
+        if last.last and not self.policy.needs_cancel(last.last):
+            raise self._error(ExecutionTimeout, f"{summary}; it is being canceled already, or has stopped")
+        seconds = DURATIONS.deadline_cancel_limit if self.policy.is_known(ref) else 0.0
+        if problem := (yield from cancel(self, ref, f"canceled by Airflow: {summary}", seconds)):
+            raise self._error(ExecutionTimeout, f"{summary}, and it could not be canceled: {problem}")
+        raise self._error(ExecutionTimeout, f"{summary}; canceled it")
+
+    # Inside
+
+    def _note_end(self, record: StartRecord, seen: Execution | None) -> Program[None]:
+        if seen is not None:
+            record.phase, record.end, record.ref = Phase.ENDED, End(seen.state.value), seen.ref
+            yield from self._save(record)
+
+    def _save(self, record: StartRecord) -> Program[None]:
+        record.attempt = self.attempt
+        self.record = record
+        yield Save(record)
+
+    def _own_record(self) -> StartRecord:
+        if self.record is None:
+            raise self._error(
+                ConflictError, "what this task had written about its start is gone from Airflow's task state store"
+            )
+        return self.record
+
+    def _deadline(self, record: StartRecord) -> float | None:
+        return None if self.policy.timeout is None else record.started + self.policy.timeout
+
+    def _to(self, state: State) -> None:
+        if (self.state, state) not in MOVES:
+            raise AssertionError(f"no such move: {self.state} to {state}")
+        self._on_move(self.state, state)
+        self.state = state
+
+    def _error(self, cls: type[ReleasePipelineError], summary: str) -> ReleasePipelineError:
+        return cls(summary, call=Call(system=self.policy.system))
+
+
+class _Failing:
+    """Whatever error ends a program, its attempt has failed."""
+
+    def __init__(self, start: Start) -> None:
+        self._start = start
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ReleasePipelineError):
+            self._start._to(State.FAILED)
+
+
+def _is_moving(execution: Execution) -> bool:
+    """Whether it is still on its way to an end, such as one that is being canceled."""
+    return not execution.state.is_terminal and execution.state is not ExecutionState.PAUSED

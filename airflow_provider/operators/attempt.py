@@ -1,0 +1,119 @@
+"""What Airflow says of the attempt that runs, and whether it is still Airflow's: one that is over sends nothing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_provider.core.canceling import OVER
+from airflow_provider.core.generation import Attempt
+from airflow_provider.exceptions import ExecutionCanceled
+from airflow_provider.task_instances import task_state
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+GUARD_KEY = "release_attempt"
+"""Key in the task state store that an attempt writes before it sends something: Airflow refuses that to a stale one."""
+
+_ANSWER_LIMIT = 3.0
+"""Seconds: the supervisor sends SIGKILL five seconds after SIGTERM."""
+
+_TICK = 1.0
+_JUST_BEFORE = 60.0
+"""Seconds for which it matters that a process was frozen: told to end, it is within some heartbeats."""
+
+
+class AttemptOver(ExecutionCanceled):
+    """Airflow has given this attempt up: nothing is sent any more."""
+
+
+def attempt_of(context: Context) -> Attempt:
+    """What Airflow counts of the attempt that runs."""
+    ti = context["ti"]
+    return Attempt(
+        try_number=int(ti.try_number),
+        max_tries=int(ti.max_tries),
+        clear_number=int(getattr(context.get("dag_run"), "clear_number", None) or 0),
+        retries=int(context["task"].retries or 0),
+    )
+
+
+def identity_of(context: Context) -> dict[str, Any]:
+    """Names the task instance to :func:`task_state`."""
+    ti = context["ti"]
+    map_index = ti.map_index if ti.map_index is not None else -1
+    return {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": map_index}
+
+
+def state_told_in_time(identity: dict[str, Any]) -> str | None:
+    """The state of a task instance, or ``None`` if Airflow does not answer within some seconds.
+
+    Safe inside a signal handler: it is asked in a thread, because the interrupted code may be asking something, too.
+    """
+    answer: list[str] = []
+
+    def ask() -> None:
+        with suppress(Exception):
+            answer.append(task_state(**identity))
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(_ANSWER_LIMIT)
+    return answer[0] if answer else None
+
+
+def require_standing(context: Context) -> None:
+    """Refuse to go on with an attempt that is not Airflow's any more.
+
+    :raises AttemptOver: its task was ended, cleared or is run by another attempt.
+    """
+    from airflow.sdk.exceptions import AirflowRuntimeError
+
+    try:
+        context["task_state_store"].set(GUARD_KEY, context["ti"].try_number)
+        state = task_state(**identity_of(context))
+    except AirflowRuntimeError as error:
+        raise AttemptOver(f"this attempt may not be Airflow's any more, so nothing is sent: {error}") from None
+    if state in OVER:
+        raise AttemptOver(f"the task is {state}: this attempt is over and sends nothing more")
+
+
+class ExecutionCanceledForGood(ExecutionCanceled, AirflowFailException):
+    """Somebody canceled the execution in its own system, and no automatic retry starts it again."""
+
+
+class FreezeWatch:
+    """Notices that this process did not run for a while: stopped, suspended or starved with its machine."""
+
+    def __init__(self) -> None:
+        self._gaps: list[tuple[float, float]] = []
+        self._last = _now()
+        self._ended = threading.Event()
+        threading.Thread(target=self._tick, name="freeze watch", daemon=True).start()
+
+    def stop(self) -> None:
+        self._ended.set()
+
+    def frozen_for(self) -> float:
+        """Seconds of the longest time within the last minute for which nothing ran."""
+        now = _now()
+        recent = [gap for end, gap in self._gaps if end >= now - _JUST_BEFORE]
+        return max([*recent, now - self._last - _TICK], default=0.0)
+
+    def _tick(self) -> None:
+        while not self._ended.wait(_TICK):
+            now = _now()
+            if (gap := now - self._last - _TICK) > _TICK:
+                self._gaps = [*self._gaps[-9:], (now, gap)]
+            self._last = now
+
+
+def _now() -> float:
+    """Seconds of a clock that also goes on while the machine sleeps, where the system has one."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)

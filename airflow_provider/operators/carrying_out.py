@@ -1,0 +1,133 @@
+"""Carries out for real what the programs of the core ask for: Airflow's state store, the client, the clock, the log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider.core.commands import (
+    Cancel,
+    Command,
+    CommonCommand,
+    Defer,
+    Observe,
+    Pause,
+    Program,
+    Publish,
+    ReadLog,
+    Save,
+    Tell,
+)
+from airflow_provider.exceptions import ReleasePipelineError
+from airflow_provider.links import MARKER_XCOM
+from airflow_provider.operators.attempt import AttemptOver
+from airflow_provider.operators.connected import WaitingOperator, worker_is_noticed_by
+from airflow_provider.progress import log_news
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider.clients.base import ReleaseClient
+    from airflow_provider.core.canceling import Timed
+
+
+class Clock:
+    """The time that a program is told, for one that belongs to nothing else."""
+
+    def __init__(self) -> None:
+        self.now = time.time()
+
+
+def carry_out(program: Program[Any], timed: Timed, perform: Callable[[Command], Any]) -> Any:
+    """Run a program to its end; it is told the time before each answer.
+
+    :raises AttemptOver: not told to the program: nothing more is to be done.
+    """
+    try:
+        command = next(program)
+        while True:
+            try:
+                answer = perform(command)
+            except AttemptOver:
+                raise
+            except ReleasePipelineError as error:
+                timed.now = time.time()
+                command = program.throw(error)
+            else:
+                timed.now = time.time()
+                command = program.send(answer)
+    except StopIteration as stop:
+        return stop.value
+
+
+class Carrier:
+    """What all programs ask for.
+
+    :param key: of the record in the task state store.
+    :param trigger_arguments: of a deferral, at the moment it happens.
+    """
+
+    def __init__(
+        self,
+        operator: WaitingOperator,
+        context: Context,
+        client: ReleaseClient,
+        key: str,
+        trigger_arguments: Callable[[], dict[str, Any]] = dict,
+    ) -> None:
+        self.client = client
+        self.operator = operator
+        self._context = context
+        self._key = key
+        self._trigger_arguments = trigger_arguments
+
+    def perform(self, command: CommonCommand) -> Any:
+        match command:
+            case Save(record):
+                self._save(record)
+            case Observe(ref):
+                return self.client.look(ref)
+            case Cancel(ref, reason):
+                self.client.cancel(ref, reason)
+            case Publish(execution, _):
+                self.operator.publish(self._context, execution.to_result())
+                where = execution.url or f"at {self.client.place}"
+                self.operator.log.info("%s %s %s", execution.ref["kind"], execution.id, where)
+            case Pause(seconds):
+                time.sleep(seconds)
+            case Defer():
+                self._defer(command)
+            case Tell(news):
+                self.operator.log_lines(news)
+            case ReadLog(wait):
+                self.operator.log_lines(log_news(self.client, wait))
+        return None
+
+    def forget(self) -> None:
+        self._context["task_state_store"].delete(self._key)
+
+    def try_to_save(self, record: Any) -> None:
+        with suppress(Exception):
+            self._save(record)
+
+    def _save(self, record: Any) -> None:
+        from airflow.sdk import NEVER_EXPIRE
+
+        # What is under way must be known for as long as it takes; Airflow forgets keys after 30 days otherwise.
+        retention = None if record.is_over else NEVER_EXPIRE
+        self._context["task_state_store"].set(self._key, record.to_json(), retention=retention)
+
+    def _defer(self, wait: Defer) -> None:
+        """Ends the attempt here, unless the deadline comes before Airflow would let the task resume."""
+        noticed_by = worker_is_noticed_by()
+        if wait.deadline is not None and noticed_by is not None and noticed_by >= wait.deadline:
+            return
+        arguments = self._trigger_arguments()
+        if marker := arguments.get("marker"):
+            # A trigger that is told to end compares: does the task still wait for this start?
+            self._context["ti"].xcom_push(MARKER_XCOM, marker)
+            if logical_date := self._context.get("logical_date"):
+                arguments["logical_date"] = logical_date.isoformat()
+        self.operator.defer_wait(wait.ref, wait.deadline, **arguments)

@@ -1,0 +1,288 @@
+"""Start -> remember -> wait -> result for real: carries out what the core decides, synchronous and deferrable.
+
+A leaf operator says what is particular to its system: its arguments, ``intent``, ``start``.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import uuid4
+
+from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR
+
+from airflow_provider.core.canceling import CANCEL_REASON, RESUMED, Verdict, cancel, judge_worker_kill
+from airflow_provider.core.commands import Command, Find, Forget, Prepare, Program, Send
+from airflow_provider.core.durations import DURATIONS
+from airflow_provider.core.record import Phase, StartRecord, read_record
+from airflow_provider.core.starting import Policy, Start
+from airflow_provider.core.waiting import GUESS, Outcome
+from airflow_provider.exceptions import ReleasePipelineError
+from airflow_provider.links import MARKER_XCOM
+from airflow_provider.operators.attempt import (
+    AttemptOver,
+    ExecutionCanceledForGood,
+    FreezeWatch,
+    attempt_of,
+    identity_of,
+    require_standing,
+    state_told_in_time,
+)
+from airflow_provider.operators.carrying_out import Carrier, Clock, carry_out
+from airflow_provider.operators.connected import WaitingOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider.clients.base import Intent, ReleaseClient
+    from airflow_provider.execution import Execution, ExecutionRef
+
+KEY = "release_start"
+"""Key of the record in the task state store."""
+
+
+class StartOperator(WaitingOperator):
+    """Starts an execution exactly once and waits for its end.
+
+    Takes the arguments of :class:`~airflow_provider.operators.connected.WaitingOperator`, where ``timeout`` counts over
+    retries and deferrals: after it the execution is canceled and the task fails with ``ExecutionTimeout``.
+
+    :param on_canceled: what to do about an execution that somebody canceled in the system itself: ``fail`` (default)
+        without another try, because a person has decided; or ``retry``, as for any failure.
+    :param finish_in_triggerer: when deferrable, let the triggerer end the task: spares a second process. Its price: no
+        task listeners, no outlets. An execution that fails comes back to the worker all the same.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_canceled: Literal["fail", "retry"] = "fail",
+        finish_in_triggerer: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.on_canceled = on_canceled
+        self.finish_in_triggerer = finish_in_triggerer
+        self.require_one_of("on_canceled", "fail", "retry")
+        self._attempt: _StartAttempt | None = None
+
+    @abstractmethod
+    def intent(self, client: Any) -> dict[str, Any]:
+        """Look up what must be known before the start; refuse what cannot work.
+
+        :return: JSON by which ``client.find_started`` recognises the execution later; holds ``kind``.
+        """
+
+    @abstractmethod
+    def start(self, client: Any, intent: Intent) -> Execution:
+        """Send the request that starts it, with ``intent["marker"]`` first in a free-text field, if there is one."""
+
+    def continuation(self, client: Any) -> dict[str, Any] | None:
+        """The intent of going on with an execution that failed in an earlier attempt; ``None``: start another one."""
+        return None
+
+    def is_busy(self, error: ReleasePipelineError) -> bool:
+        """Whether a refused start is to be sent again later, because the system only takes none now."""
+        return False
+
+    def is_known(self, ref: ExecutionRef) -> bool:
+        """Whether the execution itself is known; if not, the worker looks for it for a while before it defers."""
+        return True
+
+    def has_more_to_do(self) -> bool:
+        """Whether a success must come back to the worker: to be verified, or because Airflow does more there."""
+        return bool(self.outlets or self.multiple_outputs)
+
+    def verify(self, result: Mapping[str, Any]) -> None:
+        """Refuse a success that is none; raises ``ExecutionFailed``."""
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        self.check()
+        if self.deferrable and self.wait_for_completion:
+            self.rehearse_deferral(**self.trigger_arguments("marker"))
+        return self._carry_out(context, lambda start: start.execute())
+
+    def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
+        """Called when the trigger has fired."""
+        outcome = Outcome.from_event(event)
+        if outcome.execution:
+            self.publish(context, outcome.execution)
+        return self._carry_out(context, lambda start: start.finish(outcome), resumed=True)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Also handles a deferral that ended without an event: the trigger crashed, or Airflow timed it out."""
+        record = read_record(context["task_state_store"].get(KEY), self.system)
+        if next_method != TRIGGER_FAIL_REPR or record is None or record.ref is None:
+            return super().resume_execution(next_method, next_kwargs, context)
+        for line in (next_kwargs or {}).get("traceback") or ():
+            self.log.warning("%s", line.rstrip())
+        cause = str((next_kwargs or {}).get("error", "unknown reason"))
+        return self._carry_out(context, lambda start: start.resume(cause), resumed=True)
+
+    def on_kill(self) -> None:
+        """Cancel our execution, once, if a person ended the task, or its ``execution_timeout`` did; else leave it be.
+
+        A drained worker, a lost heartbeat or an unreachable API server end tasks too: then the next attempt adopts.
+        """
+        if self._attempt:
+            self._attempt.end(may_cancel=self.cancel_on_kill)
+
+    def trigger_arguments(self, marker: str | None) -> dict[str, Any]:
+        """:param marker: of the start that is waited for; ``None`` for what is never canceled."""
+        return {
+            "finish": self.how_to_finish() if self.finish_in_triggerer and not self.has_more_to_do() else "",
+            "marker": marker if self.cancel_on_kill else None,
+        }
+
+    def _carry_out(
+        self, context: Context, program: Callable[[Start], Program[dict[str, Any]]], *, resumed: bool = False
+    ) -> dict[str, Any]:
+        record = read_record(context["task_state_store"].get(KEY), self.system)
+        if resumed and record:
+            # From now on this process answers for the execution, whatever a triggerer believes that comes back late.
+            context["ti"].xcom_push(MARKER_XCOM, RESUMED + record.marker)
+        with self.get_client() as client:
+            policy = self._policy(client, _place(client, record if resumed else None))
+            start = Start(policy, record, attempt_of(context), time.time())
+            self._attempt = _StartAttempt(self, context, client, start)
+            try:
+                result = self._attempt.run(program(start))
+            except ReleasePipelineError as error:
+                if start.is_final:
+                    raise ExecutionCanceledForGood(error.summary, call=error.call) from error
+                raise
+            finally:
+                self._attempt.watch.stop()
+        self.verify(result)
+        return result
+
+    def _policy(self, client: ReleaseClient, place: str) -> Policy:
+        return Policy(
+            system=self.system,
+            place=place,
+            poll_interval=self.poll_interval,
+            timeout=self.timeout_seconds,
+            wait_for_completion=self.wait_for_completion,
+            deferrable=self.deferrable,
+            cancel_on_kill=self.cancel_on_kill,
+            fail_on_waiting=self.on_waiting == "fail",
+            on_canceled=self.on_canceled,
+            request_timeout=client.transport.timeout,
+            is_marked=client.is_marked,
+            needs_cancel=client.needs_cancel,
+            is_busy=self.is_busy,
+            has_log=client.has_log,
+            is_known=self.is_known,
+        )
+
+
+class _StartAttempt:
+    """One attempt while it runs: carries out its programs, and ends it when Airflow says so."""
+
+    def __init__(self, operator: StartOperator, context: Context, client: ReleaseClient, start: Start) -> None:
+        self.watch = FreezeWatch()
+        self._operator = operator
+        self._context = context
+        self._start = start
+        self._carrier = Carrier(operator, context, client, KEY, self._trigger_arguments)
+        self._identity = identity_of(context)
+        self._told_to_end = threading.Event()
+        self._is_canceling = threading.Event()
+        client.transport.guard = self._require_standing
+
+    def run(self, program: Program[dict[str, Any]]) -> dict[str, Any]:
+        result: dict[str, Any] = carry_out(program, self._start, self._perform)
+        return result
+
+    def end(self, *, may_cancel: bool) -> None:
+        """Airflow ends this process; cancel what it started if a person meant it."""
+        from airflow.sdk.exceptions import AirflowTaskTimeout
+
+        self._told_to_end.set()
+        if not may_cancel:
+            return
+        timed_out = isinstance(sys.exception(), AirflowTaskTimeout)
+        state = None if timed_out else state_told_in_time(self._identity)
+        verdict, reason = judge_worker_kill(state, timed_out=timed_out, frozen_for=self.watch.frozen_for())
+        if verdict is not Verdict.CANCEL:
+            self._operator.log.info("Not canceling: %s", reason)
+            return
+        self._is_canceling.set()
+        record = self._start.record
+        if record and record.ref and record.phase in (Phase.STARTED, Phase.ENDING):
+            if timed_out:
+                # Airflow may retry this task: it must not take for a person's what was its own cancel.
+                record.phase = Phase.ENDING
+                self._carrier.try_to_save(record)
+            # In a thread: the interrupted code may hold a lock that the request needs.
+            thread = threading.Thread(target=self._cancel, args=(record.ref, reason), daemon=True)
+            thread.start()
+            thread.join(DURATIONS.worker_kill_limit)
+
+    def _perform(self, command: Command) -> Any:
+        match command:
+            case Prepare(going_on):
+                return self._prepare(going_on)
+            case Send(intent):
+                return self._send(intent)
+            case Find(intent):
+                return self._carrier.client.find_started(intent)
+            case Forget():
+                return self._carrier.forget()
+        return self._carrier.perform(command)
+
+    def _trigger_arguments(self) -> dict[str, Any]:
+        record = self._start.record
+        is_guess = record is None or GUESS in (record.ref or {})
+        return self._operator.trigger_arguments(None if is_guess or record is None else record.marker)
+
+    def _require_standing(self) -> None:
+        """:raises AttemptOver: Airflow has given this attempt up, and it does not cancel on its way out."""
+        if self._is_canceling.is_set():
+            return
+        if self._told_to_end.is_set():
+            raise AttemptOver("the task was told to end: nothing is sent any more")
+        require_standing(self._context)
+
+    def _prepare(self, going_on: bool) -> dict[str, Any]:
+        client = self._carrier.client
+        intent = self._operator.continuation(client) if going_on else None
+        intent = intent or self._operator.intent(client)
+        by_vendor = client.server_time()
+        clock = "worker" if by_vendor is None else "vendor"
+        marker = f"airflow-{uuid4().hex[:16]}"
+        return {**intent, "marker": marker, "since": by_vendor or time.time(), "clock": clock}
+
+    def _send(self, intent: dict[str, Any]) -> Execution:
+        execution = self._operator.start(self._carrier.client, intent)
+        if self._is_canceling.is_set():
+            reason = "the task was ended while it started the execution"
+            self._cancel(execution.ref, reason)
+            raise AttemptOver(reason)
+        return execution
+
+    def _cancel(self, ref: ExecutionRef, reason: str) -> None:
+        log = self._operator.log
+        if GUESS in ref:
+            log.warning("Not canceling %s %s: it was only guessed to be this task's", ref["kind"], ref["id"])
+            return
+        clock = Clock()
+        program = cancel(clock, ref, CANCEL_REASON, DURATIONS.worker_kill_limit)
+        if problem := carry_out(program, clock, self._perform):
+            log.error("Could not cancel %s %s: %s", ref["kind"], ref["id"], problem)
+        else:
+            log.info("Canceled %s %s: %s", ref["kind"], ref["id"], reason)
+
+
+def _place(client: ReleaseClient, resumed: StartRecord | None) -> str:
+    """Which installation the connection leads to; a system that cannot say so now does not fail a wait that goes on."""
+    try:
+        return client.place
+    except ReleasePipelineError:
+        if resumed is None:
+            raise
+        return resumed.place
