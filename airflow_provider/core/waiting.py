@@ -17,6 +17,7 @@ from airflow_provider.exceptions import (
     AuthenticationError,
     BadRequestError,
     Call,
+    ConflictError,
     ConnectionConfigError,
     ExecutionCanceled,
     ExecutionFailed,
@@ -225,7 +226,9 @@ class Wait:
             self._news.append(News(f"A look failed, waiting on: {error}", is_warning=True))
         known = self.last.to_result() if self.last else None
         refused = isinstance(error, (BadRequestError, AuthenticationError, PermissionDeniedError))
-        if gone or isinstance(error, ConnectionConfigError) or (refused and not self.proven):
+        # A conflict is about whose execution it is: another system, or one of several. No later look settles that.
+        is_final = isinstance(error, (ConflictError, ConnectionConfigError))
+        if gone or is_final or (refused and not self.proven):
             return Outcome(Ending.LOST, known, cause=type(error).__name__, error=str(error))
         if self._is_late(now):
             return Outcome(Ending.DEADLINE, known, cause=type(error).__name__, error=str(error))
