@@ -140,10 +140,10 @@ class CodeStreamRerunEventOperator(StartOperator):
     def intent(self, client: CodeStreamClient) -> dict[str, Any]:
         return self._before(client, self.action)
 
-    def continuation(self, client: CodeStreamClient) -> dict[str, Any] | None:
+    def continuation(self, client: CodeStreamClient, failed: ExecutionRef) -> dict[str, Any] | None:
         intent = self._before(client, "resume") if self.on_retry == "resume" else None
-        # An event that has led to no execution has nothing to resume.
-        return intent if intent and intent["link_before"] else None
+        # An event that has led to no execution, or to somebody else's since, has nothing of ours to resume.
+        return intent if intent and intent["link_before"].rstrip("/").endswith(f"/{failed['id']}") else None
 
     def _before(self, client: CodeStreamClient, action: Literal["rerun", "resume"]) -> dict[str, Any]:
         force = self.force and action == "rerun"
