@@ -280,7 +280,10 @@ class Start:
             seen = None
             try:
                 seen = yield from self._look_again_or_raise(ref)
-                if seen is None or not (self.policy.needs_cancel(seen) or _is_moving(seen)):
+                is_over = seen is None or not (self.policy.needs_cancel(seen) or _is_moving(seen))
+                # What cannot be canceled was left to a person, who has cleared the task again.
+                is_left = GUESS in ref or not self.policy.is_known(ref)
+                if is_over or (is_left and self._was_answered(record)):
                     self._to(State.PREPARING)
                     return
             except ReleasePipelineError as error:
@@ -289,9 +292,6 @@ class Start:
                 break
             grace = 0.0 if record.phase is Phase.ENDING else DURATIONS.cleared_grace
             if seen and self.policy.needs_cancel(seen) and not is_asked and self.now >= begun + grace:
-                if GUESS in ref and self._was_answered(record):
-                    self._to(State.PREPARING)
-                    return
                 if GUESS in ref:
                     trouble = "it was only guessed to be this task's, and what is a guess is never canceled"
                     break
@@ -524,6 +524,8 @@ class Start:
         self._may_defer = self.policy.deferrable and record.crashes <= MOST_CRASHES
         wait = Wait(seen.ref, self.policy.poll_interval, self._deadline(record), self.policy.fail_on_waiting)
         outcome = yield from watch(self, wait, seen, has_log=self.policy.has_log, meanwhile=self._remember_or_defer)
+        if wait.last and wait.ref != record.ref:
+            yield from self._remember(record, wait.last)
         return (yield from self._conclude(outcome))
 
     def _remember_or_defer(self, wait: Wait) -> Program[None]:
