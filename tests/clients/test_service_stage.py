@@ -995,7 +995,9 @@ def test_an_hour_after_an_intent_a_colleagues_release_is_not_adopted(
 
 
 @pytest.mark.parametrize(
-    ("age", "last_trigger_at"), [(0, NOW), (3600, NOW), (3600, NOW - HOUR), (3600, NOW - 2 * HOUR)]
+    ("age", "last_trigger_at"),
+    [(0, NOW), (3600, NOW), (3600, NOW - HOUR), (3600, NOW - 2 * HOUR)],
+    ids=["just now", "since", "then", "before"],
 )
 def test_without_records_nobody_can_tell_what_a_start_led_to(
     gateway: Gateway, age: float, last_trigger_at: int
