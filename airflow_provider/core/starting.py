@@ -464,6 +464,9 @@ class Start:
             text = f"Nothing was started yet; sending it again in {pause:.0f} s: {problem}"
             yield Tell([News(text, is_warning=True)])
             yield Pause(pause)
+            if not may_be_there:
+                # Nothing was started yet: what is looked for after the next request begins after it.
+                record.intent["since"] = intent["since"] + (self.now - begun_holding)
         return (yield from self._remember(record, execution))
 
     def _unanswered(self, record: StartRecord, problem: ReleasePipelineError) -> ReleasePipelineError:
