@@ -612,6 +612,10 @@ class Start:
             raise self._error(
                 ConflictError, "what this task had written about its start is gone from Airflow's task state store"
             )
+        if self.record.system != self.policy.system:
+            raise self._error(
+                ConflictError, f"this task's operator was replaced while it waited: {self.record.name} is left alone"
+            )
         return self.record
 
     def _deadline(self, record: StartRecord) -> float | None:
