@@ -373,13 +373,12 @@ class Start:
             raise self._unanswered(record, error) from error
 
     def _patience_of_another_attempt(self, record: StartRecord) -> float:
-        """How long a start of an earlier attempt may still take to show: its request may have died on its way.
+        """How long a start of an earlier attempt may still take to show: its request may have died on its way, after
+        which the server may be at work as long as after a time-out.
 
         Counted from now, unless it is longer ago than two machines' clocks can be apart.
         """
-        patience = DURATIONS.settling + self.policy.request_timeout
-        if record.is_late:
-            patience = max(patience, DURATIONS.settling_per_second * self.policy.request_timeout)
+        patience = max(DURATIONS.settling, (1.0 + DURATIONS.settling_per_second) * self.policy.request_timeout)
         return 0.0 if self.now > record.started + patience + DURATIONS.clock_tolerance else patience
 
     def _choose(self, record: StartRecord, found: list[Execution]) -> Program[Execution | None]:
