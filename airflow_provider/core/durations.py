@@ -19,6 +19,9 @@ class Durations:
     settling_per_second: float = 3.0
     """By how much that grows with the duration of the request itself: a server that needs 30 s for an answer may need
     longer still for the effect."""
+    latest_effect: float = 1800.0
+    """How long after a start that got no answer its execution may begin, at the very most: queues of gateways and
+    proxies hold a request for minutes."""
     search_pause: float = 0.5
     longest_search_pause: float = 5.0
     """Pauses between two searches for a start grow between these."""
