@@ -378,7 +378,10 @@ class Start:
 
         Counted from now, unless it is longer ago than two machines' clocks can be apart.
         """
-        patience = max(DURATIONS.settling, (1.0 + DURATIONS.settling_per_second) * self.policy.request_timeout)
+        patience = DURATIONS.settling + self.policy.request_timeout
+        if not self.policy.is_marked(record.intent):
+            # With a marker, what begins later still is recognised and ended.
+            patience = max(patience, (1.0 + DURATIONS.settling_per_second) * self.policy.request_timeout)
         return 0.0 if self.now > record.started + patience + DURATIONS.clock_tolerance else patience
 
     def _choose(self, record: StartRecord, found: list[Execution]) -> Program[Execution | None]:
