@@ -85,6 +85,8 @@ class Carrier:
         return (yield from carry_out(program, self.start, self.perform, self.worker.machine))
 
     def perform(self, command: Command) -> Steps[Any]:
+        if self.is_canceling:
+            raise AttemptOver("the task was ended, and its execution is being canceled: nothing else is done")
         return (yield from self._perform[type(command)](command))
 
     def answer_for_it(self, record: StartRecord) -> Steps[None]:
@@ -177,13 +179,13 @@ class Carrier:
 
     def require_standing(self) -> Steps[None]:
         """:raises AttemptOver: Airflow has given this attempt up, or has told it to end."""
-        if self.worker.is_told_to_end:
-            raise AttemptOver("the task was told to end: nothing is sent any more")
         try:
             yield from self.airflow.write(self.worker, "release_attempt", 1)
             state = yield from self.airflow.state_of(self.worker.task)
         except AirflowError as error:
             raise AttemptOver(f"this attempt may not be Airflow's any more: {error}") from None
+        if self.worker.is_told_to_end:
+            raise AttemptOver("the task was told to end: nothing is sent any more")
         if state in OVER:
             raise AttemptOver(f"the task is {state}: this attempt is over and sends nothing more")
 
@@ -232,7 +234,7 @@ class Carrier:
             yield 0.0
             self.world.judge.cancels(self.worker, command.ref)
             return (yield from self.client.cancel(self.worker, command.ref, command.reason))
-        return (yield from self.perform(command))
+        return (yield from self._perform[type(command)](command))
 
     def _try_to_save(self, record: StartRecord) -> Steps[None]:
         with suppress(AirflowError):

@@ -82,13 +82,6 @@ GUARDS = (
     ),
     _core("no way of canceling cancels a guess", "2", "canceling:cancel", "if GUESS in ref:", "if False:"),
     _start("a guess is not canceled after a clear", "2", "_let_end", "if GUESS in ref:", "if False:"),
-    _start(
-        "a guess is not canceled at its deadline",
-        "2",
-        "_end_at_deadline",
-        "if GUESS in (record.ref or {}):",
-        "if False:",
-    ),
     _start("a guess that failed does not go on", "2", "_start_anew", "and GUESS not in (before.ref or {})", "and True"),
     _carrier(
         "only this task's own failed execution goes on",
@@ -136,9 +129,9 @@ GUARDS = (
     _start(
         "patience with a start grows with the duration of its request",
         "7",
-        "_search_sent",
-        "max(DURATIONS.settling, DURATIONS.settling_per_second * took)",
-        "DURATIONS.settling",
+        "_patience_of_another_attempt",
+        "(1.0 + DURATIONS.settling_per_second) * self.policy.request_timeout",
+        "0.0",
     ),
     _start(
         "patience counts from when the last look began",
@@ -165,8 +158,29 @@ GUARDS = (
         "after a start that may come late, a double is looked for in the end",
         "7",
         "_conclude",
-        "if record.is_late and self.policy.is_marked(record.intent):",
-        "if False:",
+        "yield from self._end_late_doubles(record)",
+        "pass",
+    ),
+    _start(
+        "after a start that may come late, a double is looked for at the deadline",
+        "7",
+        "_end_at_deadline",
+        "yield from self._end_late_doubles(record)",
+        "pass",
+    ),
+    _start(
+        "starts without an answer are remembered over later starts",
+        "7",
+        "_start_anew",
+        "unanswered=self._unanswered_of(before or cleared, marker)",
+        "unanswered=[]",
+    ),
+    _start(
+        "what a start without an answer has led to ends before another start",
+        "7",
+        "_start_anew",
+        "yield from self._end_late_doubles(record)",
+        "pass",
     ),
     _start(
         "the record is forgotten only where certainly nothing was started",

@@ -233,7 +233,8 @@ class Judge:
             # It only notes that a person was told.
             return
         made = self._made_of(ref)
-        if made and made.ended_by == "us" and not made.was_resumed:
+        is_hidden = made is not None and made.generation != worker.generation
+        if made and made.ended_by == "us" and not made.was_resumed and not is_hidden:
             self.world.violate(f"{worker} adopts {made}, which was canceled for this task")
         if made is None:
             self.world.violate(f"{worker} adopts {ref['id']}, which is not there")
@@ -264,6 +265,8 @@ class Judge:
             self.world.violate(f"{sender} cancels {made}, although nobody ended its task")
 
     def _is_double(self, made: Made) -> bool:
+        if made.was_late:
+            return True
         same = [each for each in self._ours(made.owner) if each.generation == made.generation and each is not made]
         return any(each.goes_on or each.state is ExecutionState.SUCCEEDED for each in same)
 
@@ -311,7 +314,11 @@ class Judge:
 
     def _check_number(self, task: Task) -> None:
         for generation in {made.generation for made in self._ours(task)}:
-            under_way = [made for made in self._ours(task) if made.generation == generation and made.goes_on]
+            under_way = [
+                made
+                for made in self._ours(task)
+                if made.generation == generation and made.goes_on and not made.was_resumed
+            ]
             is_one_start = len({made.system for made in under_way}) == 1
             if len(under_way) > 1 and is_one_start and not any(made.was_late for made in under_way):
                 self.world.violate(f"{', '.join(map(str, under_way))} of the same start are under way")
@@ -320,6 +327,8 @@ class Judge:
         """Whether one that goes on after its task may do so."""
         task = made.owner
         if made.generation in self._left[task] or not self.airflow.policy["cancel_on_kill"] or made.was_resumed:
+            return True
+        if made.system != self.airflow.policy["system"] and any("was replaced" in text for text in task.warnings):
             return True
         if self._is_named(made):
             self.world.counted["named"] += 1
@@ -336,7 +345,9 @@ class Judge:
         """Whether a person who reads the task's log is told of it."""
         task = made.owner
         names = [rf"\b{made.id}\b", *([made.event] if made.event else [])]
-        if not made.marker or not task.is_ended_by_itself or made.listed_from > task.settled_at - UNSEEN:
+        is_told_last = any(text in (task.warnings or [""])[-1] for text in SAID_OF_ANY)
+        was_seen = made.marker and task.is_ended_by_itself and made.listed_from < task.settled_at - UNSEEN
+        if not was_seen or is_told_last:
             names += SAID_OF_ANY
         pattern = re.compile("|".join(names))
         return any(pattern.search(text) for text in task.warnings if not _is_left_to_others(text))

@@ -177,7 +177,8 @@ class Server:
 
     def observe(self, sender: Any, ref: ExecutionRef) -> Steps[Execution]:
         self._check_place(ref)
-        if ref["system"] != sender.policy.system:
+        made = self.made_of(ref)
+        if made and made.owner and ref["system"] != sender.policy.system:
             self.world.violate(f"{sender} asks {sender.policy.system} about an execution of {ref['system']}")
         return (yield from self.network.request("observe", sender, lambda: self._look(ref), ref["id"]))
 
