@@ -75,7 +75,9 @@ RESUMED = "resumed "
 """In front of the marker once the task has resumed in a worker, which answers for the execution from then on."""
 
 
-def judge_trigger_kill(seen: TaskSeen, try_number: int | None, marker: str, waited: float) -> tuple[Verdict, str]:
+def judge_trigger_kill(
+    seen: TaskSeen, try_number: int | None, marker: str, waited: float, frozen_for: float = 0.0
+) -> tuple[Verdict, str]:
     """Why a trigger was told to end: by a person, or because the wait goes on elsewhere.
 
     Airflow also tells a triggerer that stalled, for waits that another one took over or that a worker has resumed.
@@ -83,12 +85,19 @@ def judge_trigger_kill(seen: TaskSeen, try_number: int | None, marker: str, wait
     :param try_number: of the task instance when it deferred.
     :param marker: of the start that this wait is of.
     :param waited: seconds since this was first asked.
+    :param frozen_for: seconds for which the triggerer did not run just before.
     :return: the verdict, and the reason for the log.
     """
     is_newer = seen.try_number is not None and try_number is not None and seen.try_number > try_number
     is_ours = seen.waits_as == marker
     if seen.state is None:
         return (Verdict.ASK_AGAIN if waited < DURATIONS.undecided_limit else Verdict.LEAVE), "Airflow does not answer"
+    if frozen_for >= DURATIONS.stalled:
+        # Meanwhile the task may have resumed, failed by itself and been retried: that looks like a person's act, too.
+        return (
+            Verdict.LEAVE,
+            f"this triggerer did not run for {frozen_for:.0f} s, so another one may have taken the wait over",
+        )
     if is_newer or seen.state == NO_STATE:
         return Verdict.CANCEL, "a person cleared the task"
     if seen.waits_as == RESUMED + marker:

@@ -68,6 +68,8 @@ class Durations:
     """How often a process looks whether it runs."""
     answer_limit: float = 3.0
     """How long a killed worker waits for Airflow to say who ended its task: SIGKILL follows five seconds later."""
+    stalled: float = 20.0
+    """A triggerer that did not run for this long may have lost its waits to another one: Airflow gives it 30 s."""
     marked_window: float = 300.0
     """How long after an intent an execution without a marker may have begun to be taken for ours."""
     clock_tolerance: float = 300.0
