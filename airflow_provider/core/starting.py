@@ -166,6 +166,9 @@ class Start:
 
     def _relation(self, record: StartRecord) -> Relation:
         related = relation(record.attempt, self.attempt, had_succeeded=record.had_succeeded)
+        if record.told and record.had_succeeded and not self._was_answered(record):
+            # A person was asked already; what makes numbers look alike may have changed since.
+            return Relation.AMBIGUOUS
         if related is Relation.AMBIGUOUS and self._was_answered(record):
             return Relation.CLEARED
         return related
@@ -499,7 +502,15 @@ class Start:
             if not may_be_there:
                 # Nothing was started yet: what is looked for after the next request begins after it.
                 record.intent["since"] = intent["since"] + (self.now - begun_holding)
+            elif found := (yield from self._look_after_pause(record)):
+                return (yield from self._remember(record, found))
         return (yield from self._remember(record, execution))
+
+    def _look_after_pause(self, record: StartRecord) -> Program[Execution | None]:
+        """A start that got no answer may have begun during a pause."""
+        self._to(State.SEARCHING)
+        found = yield from self._search_for(record, self.now)
+        return (yield from self._choose(record, found))
 
     def _unanswered(self, record: StartRecord, problem: ReleasePipelineError) -> ReleasePipelineError:
         return type(problem)(

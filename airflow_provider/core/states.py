@@ -62,6 +62,7 @@ MOVES: dict[tuple[State, State], str] = {
     (State.SENDING, State.FAILED): "refused",
     (State.SEARCHING, State.HOLDING): "not there, and refused by a system that is busy: sent again later",
     (State.HOLDING, State.SENDING): "the time has passed",
+    (State.HOLDING, State.SEARCHING): "the time has passed, and an earlier request may have taken effect",
     (State.WAITING, State.LEFT): "the author does not wait",
     (State.WAITING, State.SUCCEEDED): "it ended well",
     (State.WAITING, State.FAILED): "it ended badly, needs a person, or nothing is known of it",
