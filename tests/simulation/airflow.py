@@ -66,7 +66,9 @@ class Task:
         """The one that Airflow believes to run it."""
         self.warnings: list[str] = []
         """Warnings of its logs and its errors, as people can read them."""
-        self.is_ended_by_machine = self.is_ended_by_itself = False
+        self.is_ended_by_machine = self.is_ended_by_itself = self.is_ended_by_trigger = False
+        self.was_ended_in_triggerer = False
+        """Whether its last success was told by a trigger, and a clear since then shows in no number."""
 
     def __str__(self) -> str:
         return self.name
@@ -76,6 +78,7 @@ class Task:
         self.state = state
         self.changed_at = self.settled_at = world.now
         self.is_ended_by_itself = why in SAY_SO
+        self.is_ended_by_trigger = why == SAY_SO[1]
         if world.is_telling:
             numbers = f"try {self.try_number}, max_tries {self.max_tries}, clear_number {self.run.clear_number}"
             world.tell(self.name, f"is {state or NO_STATE}: {why} ({numbers})")
@@ -279,7 +282,7 @@ class Airflow:
         task = trigger.task
         if task.trigger is not trigger or task.state != "deferred":
             return
-        if self.policy["finish_in_triggerer"] and outcome.is_success:
+        if trigger.may_finish and outcome.is_success:
             self.on_success(task, None, outcome.execution or {})
             task.trigger = None
             task.to("success", "its trigger says so")

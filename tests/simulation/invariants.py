@@ -175,7 +175,8 @@ class Judge:
                 self.world.violate(f"{made} is started beside {other}, which a cleared task had started")
 
     def _judge_second(self, made: Made, other: Made) -> None:
-        if self._is_hidden_by_guess(other) or (made.marker and other.was_late and not other.goes_on):
+        is_elsewhere = other.place != made.place and any("is left alone" in text for text in made.owner.warnings)
+        if is_elsewhere or self._is_hidden_by_guess(other) or (made.marker and other.was_late and not other.goes_on):
             return
         if other.goes_on or (other.state is ExecutionState.SUCCEEDED and other not in self._given_up):
             self.world.violate(f"{made} is started, although {other} of the same start is {other.state}")
@@ -246,6 +247,10 @@ class Judge:
         elif made.owner is not task:
             self.world.violate(f"{worker} adopts {made} without saying that it is a guess")
         elif made.generation != worker.generation and not self._is_hidden(worker, made.generation):
+            if task.was_ended_in_triggerer:
+                # No record tells of such a success.
+                self.world.counted["window: a clear after a success in the triggerer that no number shows"] += 1
+                return
             self.world.violate(f"{worker} adopts {made}, which was started before a clear")
 
     def cancels(self, sender: Any, ref: ExecutionRef, *, is_attempt: bool = False) -> None:
@@ -306,6 +311,8 @@ class Judge:
         generation = worker.generation if worker else task.generation
         if made is None or made.owner is not task:
             self.world.violate(f"{task} is green by {made}, which is not its own")
+        elif task.was_ended_in_triggerer and made.generation != generation:
+            return
         elif made.generation != generation and not (worker and self._is_hidden(worker, made.generation)):
             self.world.violate(f"{task} is green by {made}, which was started before a clear")
         elif made.state is not ExecutionState.SUCCEEDED and self.airflow.policy["wait_for_completion"]:

@@ -149,6 +149,7 @@ class Fate:
         """As ``clear_task_instances``."""
         self.world.judge.person_acts(task, "clears")
         numbers, was_success = (task.max_tries, task.run.clear_number), task.state == "success"
+        by_trigger = was_success and task.is_ended_by_trigger
         task.generation += 1
         task.id = next(self.airflow.ids)
         task.is_ended_by_machine = False
@@ -161,6 +162,8 @@ class Fate:
             task.next = task.trigger = task.worker = None
             task.to(None, "a person clears it")
             self.airflow.schedule(task)
+        is_hidden = numbers == (task.max_tries, task.run.clear_number)
+        task.was_ended_in_triggerer = is_hidden and (by_trigger or task.was_ended_in_triggerer)
         self.world.judge.clears(task, numbers, was_success=was_success)
         self._interrupt(task)
 

@@ -10,6 +10,8 @@ import random
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from tests.simulation.themes import THEMES
+
 CHARACTERS = ("marked", "busy", "one at a time", "window", "rerun")
 """Code Stream; Cocktail (marked, and one at a time); ServiceStage; Quay; a rerun event of Code Stream."""
 
@@ -69,6 +71,9 @@ class Plan:
         """The value of a condition; 0 where the life has it not."""
         return next(iter(self.conditions(kind)), 0.0)
 
+
+THEMED = 0.6
+"""Part of the lives that are about something; see ``themes.py``."""
 
 REQUESTS = ("prepare", "send", "find", "observe", "cancel")
 _PHASES = ("before", "within", "after")
@@ -159,7 +164,12 @@ def draw(seed: int) -> Plan:
         outcomes=[_outcome(chance) for _ in range(8)],
     )
     plan.acts = [Act(kind, value=_value(kind, chance)) for kind in _some(_CONDITIONS, chance, (4, 4, 2, 1))]
-    for _ in range(chance.choices(range(8), (3, 8, 14, 14, 10, 6, 4, 2))[0]):
+    how_many = (3, 8, 14, 14, 10, 6, 4, 2)
+    if chance.random() < THEMED:
+        theme = chance.choices([each for each, _ in THEMES], [weight for _, weight in THEMES])[0]
+        theme(plan, chance)
+        how_many = (14, 10, 6, 4)
+    for _ in range(chance.choices(range(len(how_many)), how_many)[0]):
         plan.acts.append(_act(plan, chance))
     return plan
 

@@ -45,6 +45,10 @@ class Trigger:
         self.not_before = worker.machine.now + NOTICED
         knows = not self.world.plan.conditions("no logical date")
         self.try_number = self.task.try_number if knows else None
+        record = worker.carrier.start.record if worker.carrier else None
+        is_open = bool(record and (record.is_late or record.unanswered))
+        # A worker must look for what came late of a start that got no answer.
+        self.may_finish = self.airflow.policy["finish_in_triggerer"] and not is_open
         self.runs: list[TriggerRun] = []
         self.triggerer: Machine | None = None
         self.is_removed = False
@@ -151,7 +155,9 @@ class TriggerRun:
         while True:
             seen = yield from self._seen()
             waited = self.machine.now - begun
-            verdict, reason = canceling.judge_trigger_kill(seen, trigger.try_number, trigger.marker, waited)
+            verdict, reason = canceling.judge_trigger_kill(
+                seen, trigger.try_number, trigger.marker, waited, self.machine.frozen_for(60.0)
+            )
             if verdict is not Verdict.ASK_AGAIN or waited > ON_KILL_LIMIT:
                 break
             yield DURATIONS.undecided_pause

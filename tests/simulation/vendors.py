@@ -45,7 +45,7 @@ class Made:
         self.owner = owner
         self.generation = generation
         self.begun = world.now
-        self.marker = self.system = self.event = ""
+        self.marker = self.system = self.event = self.place = ""
         self.was_late = False
         self.ended_by = ""
         """Who asked for its end: "us", "colleague" or nobody."""
@@ -178,7 +178,7 @@ class Server:
     def observe(self, sender: Any, ref: ExecutionRef) -> Steps[Execution]:
         self._check_place(ref)
         made = self.made_of(ref)
-        if made and made.owner and ref["system"] != sender.policy.system:
+        if made and made.owner is sender.task and ref["system"] != sender.policy.system:
             self.world.violate(f"{sender} asks {sender.policy.system} about an execution of {ref['system']}")
         return (yield from self.network.request("observe", sender, lambda: self._look(ref), ref["id"]))
 
@@ -236,6 +236,7 @@ class Server:
 
     def _make(self, owner: Any, generation: int, outcome: str, seconds: float) -> Made:
         made = Made(self.world, next(self._numbers), owner, generation, outcome, seconds)
+        made.place = self.place
         made.listed_from += self._lag * self.world.random.random()
         made.seen_from += self._look_lag * self.world.random.random()
         self.made.append(made)

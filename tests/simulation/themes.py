@@ -1,0 +1,182 @@
+"""What lives are about: moments that chance alone would hardly bring together, such as a clear just after a death.
+
+A theme sets the scene with some acts; chance adds others to it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.simulation.plan import Plan
+
+Theme = Callable[["Plan", random.Random], None]
+
+
+def late_start(plan: Plan, chance: random.Random) -> None:
+    """A start takes effect long after its time-out."""
+    plan.retries = chance.randrange(1, 4)
+    plan.retry_delay = chance.choice((0.0, 30.0))
+    kind = chance.choice(("time-out before effect", "gateway before effect"))
+    value = chance.choice((chance.uniform(0.0, 0.2), chance.uniform(0.0, 0.6)))
+    _answer(plan, kind, "send", value)
+    if chance.random() < 0.4:
+        _answer(plan, chance.choice(("refused", "throttled", "unreachable", kind)), "send", 400.0 * value, nth=2)
+    if chance.random() < 0.4:
+        _add(plan, "kill process", chance.choice(("send after", "send within", "find within")), after=chance.random())
+    if chance.random() < 0.3:
+        _add(plan, "clear", chance.choice(("state up_for_retry", "find within", "state failed")))
+
+
+def lost_answer(plan: Plan, chance: random.Random) -> None:
+    """Who has sent a start dies, or does not hear of it."""
+    plan.retries = max(1, plan.retries)
+    if chance.random() < 0.5:
+        _answer(plan, chance.choice(("lost after", "lost before", "slow")), "send", 10.0)
+    else:
+        kind = chance.choice(("kill process", "kill machine", "freeze worker", "drain"))
+        _add(plan, kind, f"send {chance.choice(('before', 'within', 'after'))}", value=chance.uniform(1, 500))
+
+
+def look_alike(plan: Plan, chance: random.Random) -> None:
+    """A clear that Airflow's numbers hardly show."""
+    plan.retries = chance.randrange(1, 3)
+    lowered = plan.retries - 1 if chance.random() < 0.7 else chance.randrange(3)
+    _add(plan, "deploy retries", "send after", value=float(lowered))
+    plan.outcomes = [("succeeded", each[1] / 4) for each in plan.outcomes]
+    state = chance.choice(("success", "success", "running", "deferred", "up_for_retry"))
+    _add(plan, chance.choice(("clear", "clear without run", "clear another")), f"state {state}", after=chance.random())
+    if chance.random() < 0.5:
+        _add(plan, "clear", chance.choice(("state failed", "state up_for_retry")), after=chance.uniform(0, 5))
+        _add(plan, chance.choice(("clear", "clear another")), "state failed", nth=2, after=chance.uniform(0, 5))
+
+
+def dead_and_cleared(plan: Plan, chance: random.Random) -> None:
+    """A worker dies, and a person clears before or after Airflow notices."""
+    _add(plan, chance.choice(("kill machine", "kill process")), chance.choice(_ANYWHERE), after=chance.random())
+    kind = chance.choice(("clear", "clear without run", "mark failed"))
+    _add(plan, kind, f"act {len(plan.acts) - 1}", after=chance.choice((chance.random(), chance.uniform(0, 400))))
+    if chance.random() < 0.4:
+        _add(plan, "clear", "state failed", after=chance.uniform(0, 5))
+
+
+def taken_for_ours(plan: Plan, chance: random.Random) -> None:
+    """What bears no marker is somebody else's."""
+    plan.character = chance.choice(("one at a time", "window", "rerun"))
+    plan.retries = max(1, plan.retries)
+    plan.policy["on_retry"] = chance.choice(("restart", "resume"))
+    plan.outcomes = [(chance.choice(("succeeded", "failed")), each[1] / 3) for each in plan.outcomes]
+    _add(plan, chance.choice(("twin", "mapped")), "")
+    _answer(plan, chance.choice(("lost after", "lost before", "time-out")), "send", 0.0, nth=chance.randrange(1, 3))
+    if chance.random() < 0.5:
+        _add(plan, chance.choice(("clear", "mark failed")), chance.choice(_ANYWHERE), after=chance.uniform(0, 20))
+    if chance.random() < 0.5:
+        _add(plan, "colleague starts", "send before", nth=chance.randrange(1, 3), value=chance.random())
+
+
+def frozen(plan: Plan, chance: random.Random) -> None:
+    """A worker stands still, and its task goes on elsewhere."""
+    on = chance.choice((*_ANYWHERE, "find within", "find after", "pause"))
+    _add(plan, "freeze worker", on, value=chance.choice((chance.uniform(60, 320), chance.uniform(320, 900))))
+    if chance.random() < 0.4:
+        _answer(plan, chance.choice(("lost after", "time-out after effect")), "send", 0.0)
+        _add(plan, "lists lag", "", value=chance.uniform(3, 12))
+    if chance.random() < 0.4:
+        plan.policy["wait_for_completion"] = False
+
+
+def triggerers(plan: Plan, chance: random.Random) -> None:
+    """A wait is taken over, and its first triggerer comes back."""
+    plan.policy["deferrable"] = True
+    plan.policy["wait_for_completion"] = True
+    kind = chance.choice(("stall triggerer", "stall triggerer", "move trigger", "restart triggerer"))
+    _add(plan, kind, "state deferred", after=chance.uniform(2, 60), value=chance.uniform(31, 200))
+    _add(plan, "slow queue", "", value=chance.uniform(5, 300))
+    if chance.random() < 0.6:
+        kind = chance.choice(("trigger crashes", "deferral times out", "clear", "mark failed"))
+        _add(plan, kind, "state deferred", after=chance.uniform(2, 120))
+    if chance.random() < 0.4:
+        _add(plan, "clear", "state running", nth=chance.randrange(2, 4), after=chance.uniform(0, 5))
+
+
+def not_canceled(plan: Plan, chance: random.Random) -> None:
+    """A person ends the task, and its execution does not end."""
+    _add(plan, chance.choice(("no cancel", "late cancel", "late cancel")), "", value=chance.uniform(1, 200))
+    kind = chance.choice(("clear", "clear", "mark failed"))
+    _add(plan, kind, chance.choice(_ANYWHERE), after=chance.uniform(0, 10))
+    if chance.random() < 0.5:
+        _add(plan, "colleague pauses", "state restarting", value=chance.random())
+        _add(plan, "colleague pauses", f"act {len(plan.acts) - 2}", after=chance.uniform(0, 8), value=chance.random())
+    if chance.random() < 0.5:
+        _add(plan, "clear", "state failed", after=chance.uniform(0, 5))
+
+
+def ended_by_time(plan: Plan, chance: random.Random) -> None:
+    """Its time is up, and a retry follows."""
+    plan.retries = max(1, plan.retries)
+    plan.outcomes = [(each[0], each[1] + 60.0) for each in plan.outcomes]
+    if chance.random() < 0.5:
+        _add(plan, "execution_timeout", "observe after", nth=chance.randrange(1, 3), after=chance.uniform(0, 5))
+    else:
+        plan.policy["timeout"] = chance.choice((20.0, 90.0))
+    kind = chance.choice(("kill process", "kill machine", "mark failed", "clear", "colleague cancels"))
+    _add(plan, kind, chance.choice(("cancel before", "cancel within", "cancel after", "observe after")))
+
+
+def canceled_by_colleague(plan: Plan, chance: random.Random) -> None:
+    """Somebody cancels it in the vendor's own UI."""
+    plan.retries = max(1, plan.retries)
+    _add(plan, "colleague cancels", chance.choice(_ANYWHERE), after=chance.uniform(0, 20), value=chance.random())
+    if chance.random() < 0.4:
+        _add(plan, chance.choice(("kill process", "kill machine", "drain")), f"act {len(plan.acts) - 1}", value=20.0)
+
+
+def other_place(plan: Plan, chance: random.Random) -> None:
+    """The connection or the operator is changed during a start or a wait."""
+    plan.retries = max(1, plan.retries)
+    kind = chance.choice(("change connection", "change connection", "replace operator"))
+    _add(plan, kind, chance.choice(_ANYWHERE), after=chance.uniform(0, 10))
+    kind = chance.choice(("clear", "kill process", "kill machine", "deferral times out"))
+    _add(plan, kind, f"act {len(plan.acts) - 1}", after=chance.uniform(0, 10))
+    for nth in (1, 2):
+        _add(plan, "clear", "state failed", nth=nth, after=chance.uniform(0, 5))
+
+
+_ANYWHERE = (
+    "send before",
+    "send within",
+    "send after",
+    "save",
+    "publish",
+    "observe after",
+    "state running",
+    "state deferred",
+    "state queued",
+)
+
+THEMES: tuple[tuple[Theme, int], ...] = (
+    (late_start, 5),
+    (lost_answer, 2),
+    (look_alike, 3),
+    (dead_and_cleared, 3),
+    (taken_for_ours, 4),
+    (frozen, 3),
+    (triggerers, 4),
+    (not_canceled, 3),
+    (ended_by_time, 2),
+    (canceled_by_colleague, 2),
+    (other_place, 2),
+)
+"""With how often they are drawn."""
+
+
+def _add(plan: Plan, kind: str, on: str, *, nth: int = 1, after: float = 0.0, value: float = 0.0) -> None:
+    from tests.simulation.plan import Act
+
+    plan.acts.append(Act(kind, on, nth, after, value))
+
+
+def _answer(plan: Plan, kind: str, request: str, value: float, *, nth: int = 1) -> None:
+    _add(plan, f"answer: {kind}", request, nth=nth, value=value)
