@@ -162,6 +162,9 @@ class Start:
             return (yield from self._start_anew(None, cleared=record))
         if adopted := (yield from self._go_on(record, related)):
             return adopted
+        if related is Relation.AMBIGUOUS:
+            # Perhaps cleared: what an earlier request may yet lead to is not this start's.
+            return (yield from self._start_anew(None, cleared=record))
         return (yield from self._start_anew(record))
 
     def _relation(self, record: StartRecord) -> Relation:
