@@ -65,7 +65,8 @@ class Judge:
         self._may_end: dict[Task, set[int]] = defaultdict(set)
         """Generations whose executions may be canceled: a person acted, or their time is up."""
         self._left: dict[Task, set[int]] = defaultdict(set)
-        self._hidden_clears: dict[Task, set[int]] = defaultdict(set)
+        self._hidden_clears: dict[Task, dict[int, int | None]] = defaultdict(dict)
+        """By the generation that ended then; with the retries of that moment, if the task had succeeded."""
         self._told_in: dict[Task, Attempt] = {}
         """The attempt in which a person was told last to resolve something and clear the task."""
         self._asked: dict[Task, tuple[Any, float, int]] = {}
@@ -94,14 +95,18 @@ class Judge:
         """A person has cleared it; ``before`` are the numbers that Airflow counts, as they were.
 
         Where a clear leaves the run alone, and the number of ``retries`` was changed just so, or the worker had died,
-        Airflow shows it in no number: then an attempt cannot tell it from a retry. After a success it must not matter.
+        Airflow shows it in no number: then an attempt cannot tell it from a retry. After a success it must not matter,
+        unless ``retries`` have been changed once more since.
         """
-        if before == (task.max_tries, task.run.clear_number) and not was_success:
-            self._hidden_clears[task].add(task.generation - 1)
+        if before == (task.max_tries, task.run.clear_number):
+            self._hidden_clears[task][task.generation - 1] = task.retries if was_success else None
 
     def _is_hidden(self, worker: Any, generation: int) -> bool:
         hidden, attempt = self._hidden_clears[worker.task], worker.carrier.start.attempt
-        is_hidden = all(each in hidden for each in range(generation, worker.generation))
+        is_hidden = all(
+            each in hidden and (hidden[each] is None or hidden[each] != attempt.retries)
+            for each in range(generation, worker.generation)
+        )
         is_hidden = is_hidden and attempt.try_number <= attempt.max_tries + 1
         self.world.counted["window: a clear that no number shows"] += is_hidden
         return is_hidden
@@ -311,7 +316,7 @@ class Judge:
         generation = worker.generation if worker else task.generation
         if made is None or made.owner is not task:
             self.world.violate(f"{task} is green by {made}, which is not its own")
-        elif task.was_ended_in_triggerer and made.generation != generation:
+        elif worker is None and all(each in self._hidden_clears[task] for each in range(made.generation, generation)):
             return
         elif made.generation != generation and not (worker and self._is_hidden(worker, made.generation)):
             self.world.violate(f"{task} is green by {made}, which was started before a clear")
