@@ -316,7 +316,9 @@ class Judge:
         generation = worker.generation if worker else task.generation
         if made is None or made.owner is not task:
             self.world.violate(f"{task} is green by {made}, which is not its own")
-        elif worker is None and all(each in self._hidden_clears[task] for each in range(made.generation, generation)):
+        elif (
+            worker is None and all(each in self._hidden_clears[task] for each in range(made.generation, generation))
+        ) or (made.generation != generation and task.was_ended_in_triggerer):
             return
         elif made.generation != generation and not (worker and self._is_hidden(worker, made.generation)):
             self.world.violate(f"{task} is green by {made}, which was started before a clear")
