@@ -112,11 +112,18 @@ GUARDS = (
         "if False:",
     ),
     _start(
-        "a refusal after a lost answer is looked into",
-        "",
+        "a start without an answer is looked for after a pause",
+        "7",
         "_start_anew",
-        " or (may_be_there and searches == 0):",
-        ":",
+        "elif found := (yield from self._look_after_pause(record)):",
+        "elif False:",
+    ),
+    _start(
+        "what was perhaps cleared is not the next start's",
+        "6",
+        "_adopt_or_start",
+        "if related is Relation.AMBIGUOUS:",
+        "if False:",
     ),
     _start(
         "nothing is sent again in the same attempt after a time-out",
@@ -351,10 +358,17 @@ GUARDS = (
         "if False:",
     ),
     _core(
-        "a trigger knows another start's wait",
+        "a trigger sees that the XCom of its start is gone",
         "14",
         "canceling:judge_trigger_kill",
         "if not is_ours:",
+        "if False:",
+    ),
+    _core(
+        "a triggerer that stalled cancels nothing",
+        "14",
+        "canceling:judge_trigger_kill",
+        "if frozen_for >= DURATIONS.stalled:",
         "if False:",
     ),
     _core(

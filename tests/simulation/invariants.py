@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from typing import Any
 
+from airflow_provider.core.canceling import TaskSeen
 from airflow_provider.core.generation import Attempt
 from airflow_provider.core.record import Phase, StartRecord
 from airflow_provider.core.states import State
@@ -111,6 +112,12 @@ class Judge:
         self.world.counted["window: a clear that no number shows"] += is_hidden
         return is_hidden
 
+    def _hides_success(self, task: Task, worker: Any, generation: int) -> bool:
+        """Whether no record and no number could tell of the clears since that generation."""
+        if worker or task.was_ended_in_triggerer:
+            return task.was_ended_in_triggerer
+        return all(each in self._hidden_clears[task] for each in range(generation, task.generation))
+
     def _window(self, task: Task) -> str:
         match task.state:
             case "running" | "restarting":
@@ -144,6 +151,14 @@ class Judge:
         if record and begun == record.started and generation < worker.generation and shows:
             self.world.violate(f"{worker} asks for a clear, although {task} was cleared for that")
         self._asked[task] = (attempt, record.started if record else 0.0, worker.generation)
+
+    def leaves(self, run: Any, seen: TaskSeen) -> None:
+        """A trigger that was told to end cancels nothing, although Airflow has answered."""
+        trigger, task = run.trigger, run.task
+        is_cleared = trigger.generation < task.generation and task.try_number > trigger.first_try
+        is_shown = trigger.try_number is not None or seen.waits_as is None
+        if is_cleared and is_shown and GUESS not in trigger.ref and trigger.tells_of_clear(seen):
+            self.world.violate(f"{run} cancels nothing, although a person has cleared its task")
 
     def fires_unheard(self, task: Task) -> None:
         """A trigger has ended by itself, and its event is dropped because a person was faster."""
@@ -238,6 +253,8 @@ class Judge:
             self._told_in[task] = record.told
         if record.phase is Phase.LEFT:
             self._left[task].add(worker.generation)
+        if worker.carrier.start.state is State.SEARCHING and ref and GUESS in ref:
+            self._judge_guess(worker, record)
         if record.phase is not Phase.STARTED or ref is None or GUESS in ref or ref["kind"] == "rerun":
             return
         if record.attempt != worker.carrier.start.attempt:
@@ -257,6 +274,12 @@ class Judge:
                 self.world.counted["window: a clear after a success in the triggerer that no number shows"] += 1
                 return
             self.world.violate(f"{worker} adopts {made}, which was started before a clear")
+
+    def _judge_guess(self, worker: Any, record: StartRecord) -> None:
+        """Of several that may be its own an attempt takes none."""
+        alike = worker.client.candidates(record.intent, self.world.now - RACE - 1.0)
+        if len(alike) > 1 and not worker.machine.frozen_for(60.0):
+            self.world.violate(f"{worker} takes {(record.ref or {})['id']} for its own, one of {len(alike)}")
 
     def cancels(self, sender: Any, ref: ExecutionRef, *, is_attempt: bool = False) -> None:
         """A cancel is about to be sent.
@@ -316,10 +339,8 @@ class Judge:
         generation = worker.generation if worker else task.generation
         if made is None or made.owner is not task:
             self.world.violate(f"{task} is green by {made}, which is not its own")
-        elif (
-            worker is None and all(each in self._hidden_clears[task] for each in range(made.generation, generation))
-        ) or (made.generation != generation and task.was_ended_in_triggerer):
-            return
+        elif made.generation != generation and self._hides_success(task, worker, made.generation):
+            self.world.counted["window: a clear that no number shows"] += 1
         elif made.generation != generation and not (worker and self._is_hidden(worker, made.generation)):
             self.world.violate(f"{task} is green by {made}, which was started before a clear")
         elif made.state is not ExecutionState.SUCCEEDED and self.airflow.policy["wait_for_completion"]:
@@ -372,7 +393,7 @@ class Judge:
         names = [rf"\b{made.id}\b", *([made.event] if made.event else [])]
         is_told_last = any(text in (task.warnings or [""])[-1] for text in SAID_OF_ANY)
         was_seen = made.marker and task.is_ended_by_itself and made.listed_from < task.settled_at - UNSEEN
-        if not was_seen or is_told_last:
+        if not made.is_heard and (not was_seen or is_told_last):
             names += SAID_OF_ANY
         pattern = re.compile("|".join(names))
         return any(pattern.search(text) for text in task.warnings if not _is_left_to_others(text))

@@ -26,6 +26,9 @@ def late_start(plan: Plan, chance: random.Random) -> None:
         _answer(plan, chance.choice(("refused", "throttled", "unreachable", kind)), "send", 400.0 * value, nth=2)
     if chance.random() < 0.4:
         _add(plan, "kill process", chance.choice(("send after", "send within", "find within")), after=chance.random())
+    if chance.random() < 0.4:
+        plan.policy["timeout"], plan.policy["wait_for_completion"] = 400.0, True
+        plan.outcomes = [(each[0], 900.0) for each in plan.outcomes]
     if chance.random() < 0.3:
         _add(plan, "clear", chance.choice(("state up_for_retry", "find within", "state failed")))
 

@@ -44,7 +44,8 @@ class Trigger:
         self.marker = marker
         self.not_before = worker.machine.now + NOTICED
         knows = not self.world.plan.conditions("no logical date")
-        self.try_number = self.task.try_number if knows else None
+        self.first_try = self.task.try_number
+        self.try_number = self.first_try if knows else None
         record = worker.carrier.start.record if worker.carrier else None
         is_open = bool(record and (record.is_late or record.unanswered))
         # A worker must look for what came late of a start that got no answer.
@@ -52,6 +53,10 @@ class Trigger:
         self.runs: list[TriggerRun] = []
         self.triggerer: Machine | None = None
         self.is_removed = False
+
+    def tells_of_clear(self, seen: TaskSeen) -> bool:
+        """Whether Airflow's answer can only mean that a person cleared the task."""
+        return seen.waits_as is None or seen.try_number is not None
 
     def assign(self, triggerer: Machine) -> None:
         """A triggerer takes it within a second or so; whoever ran it before hears of that at its next look."""
@@ -164,6 +169,8 @@ class TriggerRun:
         world.counted[f"trigger kill: {verdict}"] += 1
         ref = self._wait.ref
         if verdict is not Verdict.CANCEL:
+            if seen.state is not None and self.machine.frozen_for(60.0) < DURATIONS.stalled:
+                world.judge.leaves(self, seen)
             self.task.warn(f"Not canceling {ref['id']}: {reason}")
             return
         self.task.warn(f"Canceling {ref['id']}: {reason}")

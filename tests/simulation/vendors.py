@@ -46,7 +46,8 @@ class Made:
         self.generation = generation
         self.begun = world.now
         self.marker = self.system = self.event = self.place = ""
-        self.was_late = False
+        self.was_late = self.is_heard = False
+        """Also whether the answer to its start has reached who sent it."""
         self.ended_by = ""
         """Who asked for its end: "us", "colleague" or nobody."""
         self.was_resumed = False
@@ -169,7 +170,10 @@ class Server:
         def serve() -> Execution:
             return self._told(self._start(sender, intent, self.world.now - sent))
 
-        return (yield from self.network.request("send", sender, serve))
+        execution: Execution = yield from self.network.request("send", sender, serve)
+        if made := self.made_of(execution.ref):
+            made.is_heard = True
+        return execution
 
     def find(self, sender: Any, intent: dict[str, Any]) -> Steps[list[Execution]]:
         self._check_place(intent)
@@ -204,6 +208,11 @@ class Server:
         if self.is_single and any(each.goes_on for each in self.made):
             return None
         return self._make(None, 0, "succeeded", seconds)
+
+    def candidates(self, intent: dict[str, Any], before: float) -> list[Made]:
+        """What a look at that time would have taken for the execution of a start without a marker."""
+        found = [self.made_of(each.ref) for each in self._find(intent)]
+        return [each for each in found if each and each.listed_from <= before]
 
     def end_paused(self) -> None:
         for made in self.made:
