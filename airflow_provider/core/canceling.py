@@ -53,6 +53,8 @@ def judge_worker_kill(state: str | None, *, timed_out: bool, frozen_for: float) 
         )
     if state in ENDED_FROM_OUTSIDE:
         return Verdict.CANCEL, f"the task is {state}: ended by a person, by fail_fast or by dagrun_timeout"
+    if state is None:
+        return Verdict.LEAVE, "Airflow does not answer, so it is not known whether a person ended the task"
     return Verdict.LEAVE, "no person ended this task; the next attempt goes on with the execution"
 
 

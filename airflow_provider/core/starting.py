@@ -159,7 +159,7 @@ class Start:
             return (yield from self._start_anew(None))
         if related is Relation.CLEARED:
             yield from self._let_cleared_end(record)
-            return (yield from self._start_anew(None))
+            return (yield from self._start_anew(None, cleared=record))
         if adopted := (yield from self._go_on(record, related)):
             return adopted
         return (yield from self._start_anew(record))
@@ -373,13 +373,15 @@ class Start:
             raise self._unanswered(record, error) from error
 
     def _patience_of_another_attempt(self, record: StartRecord) -> float:
-        """How long a start of an earlier attempt may still take to show: its request may have died on its way.
+        """How long a start of an earlier attempt may still take to show: its request may have died on its way, after
+        which the server may be at work as long as after a time-out.
 
         Counted from now, unless it is longer ago than two machines' clocks can be apart.
         """
         patience = DURATIONS.settling + self.policy.request_timeout
-        if record.is_late:
-            patience = max(patience, DURATIONS.settling_per_second * self.policy.request_timeout)
+        if not self.policy.is_marked(record.intent):
+            # With a marker, what begins later still is recognised and ended.
+            patience = max(patience, (1.0 + DURATIONS.settling_per_second) * self.policy.request_timeout)
         return 0.0 if self.now > record.started + patience + DURATIONS.clock_tolerance else patience
 
     def _choose(self, record: StartRecord, found: list[Execution]) -> Program[Execution | None]:
@@ -388,7 +390,7 @@ class Start:
             return None
         if self.policy.is_marked(record.intent):
             chosen = next((each for each in found if not each.state.is_terminal), found[0])
-            yield from self._end_doubles(record, chosen, found)
+            yield from self._end_doubles(chosen.id, found)
         elif len(found) > 1:
             raise self._error(
                 ConflictError,
@@ -402,22 +404,49 @@ class Start:
         record.ref = chosen.ref
         return chosen
 
-    def _end_doubles(self, record: StartRecord, ours: Execution, found: list[Execution]) -> Program[None]:
+    def _end_doubles(self, ours: str, found: list[Execution]) -> Program[None]:
         """A start that took effect long after its time-out has doubled the one sent after it: end all but one."""
         for double in found:
-            if double.id == ours.id or not self.policy.needs_cancel(double):
+            if double.id == ours or not self.policy.needs_cancel(double):
                 continue
-            text = f"{double.ref['kind']} {double.id} came of the same start as {ours.id}: canceling {double.id}"
+            text = f"{double.ref['kind']} {double.id} came late of a start of this task: canceling it beside {ours}"
             yield Tell([News(text, is_warning=True)])
             try:
                 yield Cancel(double.ref, "canceled by Airflow: a second execution of the same start")
             except ReleasePipelineError as error:
                 yield Tell([News(f"Could not cancel {double.id}, end it manually: {error}", is_warning=True)])
 
+    def _end_late_doubles(self, record: StartRecord) -> Program[None]:
+        """End what has begun of starts that got no answer, beside the one that is known."""
+        is_open = record.is_late and self.policy.is_marked(record.intent) and record.ref
+        for intent in [*record.unanswered, *([record.intent] if is_open else [])]:
+            try:
+                found: list[Execution] = yield Find(intent)
+            except ReleasePipelineError as error:
+                text = f"Cannot look for what a start without an answer has led to: {error}"
+                yield Tell([News(text, is_warning=True)])
+            else:
+                yield from self._end_doubles(record.ref["id"] if record.ref else "the next one", found)
+
+    def _unanswered_of(self, earlier: StartRecord | None, marker: str) -> list[dict[str, Any]]:
+        """Starts before this one that got no answer, as far as a marker tells what they lead to."""
+        if earlier is None:
+            return []
+        is_open = earlier.is_late or (earlier.ref is None and earlier.sends > 0)
+        intents = [*earlier.unanswered, *([earlier.intent] if is_open else [])]
+        oldest = self.now - DURATIONS.latest_effect - DURATIONS.clock_tolerance
+        return [
+            each
+            for each in intents
+            if self.policy.is_marked(each) and each["marker"] != marker and float(each["since"]) > oldest
+        ]
+
     # Starting
 
-    def _start_anew(self, before: StartRecord | None) -> Program[Execution]:
-        """:param before: the record of this start, if an attempt before this one may have sent it."""
+    def _start_anew(self, before: StartRecord | None, cleared: StartRecord | None = None) -> Program[Execution]:
+        """:param before: the record of this start, if an attempt before this one may have sent it.
+        :param cleared: the record of the start before the task was cleared.
+        """
         went_wrong = before is not None and (before.end is End.FAILED or before.phase is Phase.ENDING)
         # What was only guessed to be ours is not made to go on either.
         has_failed = before is not None and before.end is End.FAILED and GUESS not in (before.ref or {})
@@ -431,8 +460,10 @@ class Start:
             attempt=self.attempt,
             intent={**intent, "marker": marker, "place": self.policy.place},
             started=self.now,
-            is_late=bool(may_be_there and before and before.is_late),
+            is_late=may_be_there,
+            unanswered=self._unanswered_of(before or cleared, marker),
         )
+        yield from self._end_late_doubles(record)
         holds, searches, begun_holding = 0, 0, self.now
         while True:
             record.sends += 1
@@ -464,6 +495,9 @@ class Start:
             text = f"Nothing was started yet; sending it again in {pause:.0f} s: {problem}"
             yield Tell([News(text, is_warning=True)])
             yield Pause(pause)
+            if not may_be_there:
+                # Nothing was started yet: what is looked for after the next request begins after it.
+                record.intent["since"] = intent["since"] + (self.now - begun_holding)
         return (yield from self._remember(record, execution))
 
     def _unanswered(self, record: StartRecord, problem: ReleasePipelineError) -> ReleasePipelineError:
@@ -547,23 +581,12 @@ class Start:
             record.end = End(state)
             record.ref = (outcome.execution or {}).get("ref") or record.ref
             yield from self._save(record)
-            if record.is_late and self.policy.is_marked(record.intent):
-                yield from self._end_late_doubles(record)
+            yield from self._end_late_doubles(record)
         if state == ExecutionState.CANCELED and self.policy.on_canceled == "fail":
             self.is_final = True
         result = result_of(outcome, self.policy.system)
         self._to(State.SUCCEEDED)
         return result
-
-    def _end_late_doubles(self, record: StartRecord) -> Program[None]:
-        try:
-            found: list[Execution] = yield Find(record.intent)
-        except ReleasePipelineError as error:
-            yield Tell([News(f"Cannot look for a second execution of this start: {error}", is_warning=True)])
-            return
-        ours = next((each for each in found if record.ref and each.id == record.ref["id"]), None)
-        if ours:
-            yield from self._end_doubles(record, ours, found)
 
     def _end_at_deadline(self, record: StartRecord, outcome: Outcome) -> Program[Outcome]:
         """One last look, then cancel. Returns the outcome of an execution that ended just in time."""
@@ -588,7 +611,9 @@ class Start:
         if last.last and not self.policy.needs_cancel(last.last):
             raise self._error(ExecutionTimeout, f"{summary}; it is being canceled already, or has stopped")
         seconds = DURATIONS.deadline_cancel_limit if self.policy.is_known(ref) else 0.0
-        if problem := (yield from cancel(self, ref, f"canceled by Airflow: {summary}", seconds)):
+        problem = yield from cancel(self, ref, f"canceled by Airflow: {summary}", seconds)
+        yield from self._end_late_doubles(record)
+        if problem:
             raise self._error(ExecutionTimeout, f"{summary}, and it could not be canceled: {problem}")
         raise self._error(ExecutionTimeout, f"{summary}; canceled it")
 
@@ -608,6 +633,10 @@ class Start:
         if self.record is None:
             raise self._error(
                 ConflictError, "what this task had written about its start is gone from Airflow's task state store"
+            )
+        if self.record.system != self.policy.system:
+            raise self._error(
+                ConflictError, f"this task's operator was replaced while it waited: {self.record.name} is left alone"
             )
         return self.record
 

@@ -25,6 +25,8 @@ DETECTION = 10.0
 API_RETRIES = 15.0
 """Seconds for which a supervisor tries to reach the API server."""
 
+SAY_SO = ("its process says so", "its trigger says so")
+
 
 class AirflowError(Exception):
     """Airflow did not do what an attempt asked of it: it is away, or refuses a stale attempt. Ends the attempt."""
@@ -64,7 +66,7 @@ class Task:
         """The one that Airflow believes to run it."""
         self.warnings: list[str] = []
         """Warnings of its logs and its errors, as people can read them."""
-        self.is_ended_by_machine = False
+        self.is_ended_by_machine = self.is_ended_by_itself = False
 
     def __str__(self) -> str:
         return self.name
@@ -73,6 +75,7 @@ class Task:
         world = self.airflow.world
         self.state = state
         self.changed_at = self.settled_at = world.now
+        self.is_ended_by_itself = why in SAY_SO
         if world.is_telling:
             numbers = f"try {self.try_number}, max_tries {self.max_tries}, clear_number {self.run.clear_number}"
             world.tell(self.name, f"is {state or NO_STATE}: {why} ({numbers})")

@@ -9,6 +9,7 @@ from typing import Any
 from airflow_provider.core.record import Phase, StartRecord
 from airflow_provider.core.states import State
 from airflow_provider.core.waiting import GUESS, Pace, Wait
+from airflow_provider.exceptions import ConflictError, ReleasePipelineError
 from airflow_provider.execution import ExecutionRef, ExecutionState
 from tests.simulation.airflow import Airflow, Task
 from tests.simulation.vendors import Made, Server
@@ -19,6 +20,8 @@ LONGEST_RETRY_AFTER = 400.0
 
 RACE = 0.3
 """Seconds that lie between Airflow's answer that an attempt stands and the request that it sends then."""
+UNSEEN = 60.0
+"""Seconds within which what a list shows may not have been looked at yet."""
 
 SAID_OF_ANY = (
     "got no answer",
@@ -45,6 +48,12 @@ WINDOWS = {
 """Where a person's act leaves an execution running because nobody is there to cancel it; a later clear ends it."""
 
 
+def _is_left_to_others(text: str) -> bool:
+    """Whether a line of the log says that the execution goes on in good hands."""
+    is_unknown = any(reason in text for reason in ("did not run for", "does not answer", "only guessed"))
+    return text.startswith("Not canceling") and not is_unknown
+
+
 class Judge:
     """Watches one life."""
 
@@ -56,6 +65,9 @@ class Judge:
         """Generations whose executions may be canceled: a person acted, or their time is up."""
         self._left: dict[Task, set[int]] = defaultdict(set)
         self._hidden_clears: dict[Task, set[int]] = defaultdict(set)
+        self._told_in: dict[Task, int] = {}
+        """The generation in which a person was told last to resolve something and clear the task."""
+        self._asked: dict[Task, tuple[Any, float, int]] = {}
         self._given_up: set[Made] = set()
         """Those that were to be canceled: what becomes of them does not count any more."""
         self._windows: dict[tuple[Task, int], str] = {}
@@ -86,8 +98,10 @@ class Judge:
         if before == (task.max_tries, task.run.clear_number) and not was_success:
             self._hidden_clears[task].add(task.generation - 1)
 
-    def _is_hidden(self, task: Task, generation: int) -> bool:
-        is_hidden = all(each in self._hidden_clears[task] for each in range(generation, task.generation))
+    def _is_hidden(self, worker: Any, generation: int) -> bool:
+        hidden, attempt = self._hidden_clears[worker.task], worker.carrier.start.attempt
+        is_hidden = all(each in hidden for each in range(generation, worker.generation))
+        is_hidden = is_hidden and attempt.try_number <= attempt.max_tries + 1
         self.world.counted["window: a clear that no number shows"] += is_hidden
         return is_hidden
 
@@ -114,6 +128,17 @@ class Judge:
         if not worker.stands and not (worker.carrier and worker.carrier.has_judged):
             self._open(worker.task, "its process died before it heard")
 
+    def fails(self, worker: Any, error: ReleasePipelineError) -> None:
+        """An attempt ends with an error. One that asks for a clear must not ask again after it."""
+        if not isinstance(error, ConflictError) or "anew" not in str(error):
+            return
+        task, record, attempt = worker.task, worker.carrier.start.record, worker.carrier.start.attempt
+        before, begun, generation = self._asked.get(task, (attempt, 0.0, worker.generation))
+        shows = before.clear_number != attempt.clear_number or before.max_tries != attempt.max_tries
+        if record and begun == record.started and generation < worker.generation and shows:
+            self.world.violate(f"{worker} asks for a clear, although {task} was cleared for that")
+        self._asked[task] = (attempt, record.started if record else 0.0, worker.generation)
+
     def fires_unheard(self, task: Task) -> None:
         """A trigger has ended by itself, and its event is dropped because a person was faster."""
         self._open(task, "its trigger was just firing")
@@ -126,6 +151,8 @@ class Judge:
         self._may_end[task].add(generation)
 
     def sends(self, worker: Any, intent: dict[str, Any]) -> None:
+        if worker.is_told_to_end:
+            self.world.violate(f"{worker} sends a start, although it was told to end")
         self._requires_standing(worker, "a start")
 
     def _requires_standing(self, worker: Any, what: str) -> None:
@@ -139,19 +166,38 @@ class Judge:
         task = sender.task
         made.system = sender.carrier.policy.system
         for other in self._ours(task):
-            if other is made or other.was_late or made.was_late or other.system != made.system:
+            if other is made or other.system != made.system or self._is_late_double(made, other):
                 continue
             if other.generation == made.generation:
-                if self._is_hidden_by_guess(other):
-                    continue
-                if other.goes_on or (other.state is ExecutionState.SUCCEEDED and other not in self._given_up):
-                    self.world.violate(f"{made} is started, although {other} of the same start is {other.state}")
-                elif other in self._given_up:
-                    continue
-                elif self._was_canceled_by_colleague(other) and other is self._last_before(made):
-                    self.world.violate(f"{made} is started, although a colleague canceled {other}")
-            elif other.goes_on and other.generation < made.generation and not self._is_excused(other):
+                self._judge_second(made, other)
+            elif other.goes_on and other.generation < made.generation and not self._may_run_beside(other, made):
                 self.world.violate(f"{made} is started beside {other}, which a cleared task had started")
+
+    def _judge_second(self, made: Made, other: Made) -> None:
+        if self._is_hidden_by_guess(other):
+            return
+        if other.goes_on or (other.state is ExecutionState.SUCCEEDED and other not in self._given_up):
+            self.world.violate(f"{made} is started, although {other} of the same start is {other.state}")
+        elif other in self._given_up or not self._was_canceled_by_colleague(other):
+            return
+        elif other is self._last_before(made):
+            self.world.violate(f"{made} is started, although a colleague canceled {other}")
+
+    def _is_late_double(self, made: Made, other: Made) -> bool:
+        """Whether nobody could know of one when the other was sent; only a marker tells them afterwards."""
+        is_marked = bool(made.marker and other.marker)
+        return is_marked and (made.was_late or (other.was_late and other.listed_from > self.world.now - UNSEEN))
+
+    def _may_run_beside(self, other: Made, made: Made) -> bool:
+        """Whether one that a cleared task had started may go on beside a new one."""
+        task = made.owner
+        if other.generation in self._left[task] or not self.airflow.policy["cancel_on_kill"] or other.was_resumed:
+            return True
+        if self._told_in.get(task, made.generation) < made.generation:
+            self.world.counted["started beside, after a person was asked"] += 1
+            return True
+        is_unknown = any("Cannot tell whether the cleared" in text for text in task.warnings)
+        return is_unknown or self._is_hidden_by_guess(other)
 
     def _is_hidden_by_guess(self, made: Made) -> bool:
         """Whether another execution was taken for this one, as far as anybody could tell."""
@@ -177,6 +223,8 @@ class Judge:
                 self._may_end[task].add(worker.generation)
             if ref and (made := self._made_of(ref)):
                 self._given_up.add(made)
+        if record.told == worker.carrier.start.attempt:
+            self._told_in[task] = worker.generation
         if record.phase is Phase.LEFT:
             self._left[task].add(worker.generation)
         if record.phase is not Phase.STARTED or ref is None or GUESS in ref or ref["kind"] == "rerun":
@@ -185,11 +233,13 @@ class Judge:
             # It only notes that a person was told.
             return
         made = self._made_of(ref)
+        if made and made.ended_by == "us" and not made.was_resumed:
+            self.world.violate(f"{worker} adopts {made}, which was canceled for this task")
         if made is None:
             self.world.violate(f"{worker} adopts {ref['id']}, which is not there")
         elif made.owner is not task:
             self.world.violate(f"{worker} adopts {made} without saying that it is a guess")
-        elif made.generation != worker.generation and not self._is_hidden(task, made.generation):
+        elif made.generation != worker.generation and not self._is_hidden(worker, made.generation):
             self.world.violate(f"{worker} adopts {made}, which was started before a clear")
 
     def cancels(self, sender: Any, ref: ExecutionRef, *, is_attempt: bool = False) -> None:
@@ -223,6 +273,8 @@ class Judge:
 
     def pauses(self, worker: Any, seconds: float) -> None:
         start, timeout = worker.carrier.start, self.airflow.policy["timeout"]
+        if start.state is State.CANCELING and start.record and not worker.client.is_known(start.record.ref or {}):
+            self.world.violate(f"{worker} waits past its deadline for what leads nowhere")
         if start.state is State.WAITING and timeout is not None and start.record:
             left = start.record.started + timeout - worker.machine.now
             if left < -LONGEST_RETRY_AFTER or seconds > max(0.0, left) + LONGEST_RETRY_AFTER:
@@ -240,7 +292,7 @@ class Judge:
         generation = worker.generation if worker else task.generation
         if made is None or made.owner is not task:
             self.world.violate(f"{task} is green by {made}, which is not its own")
-        elif made.generation != generation and not self._is_hidden(task, made.generation):
+        elif made.generation != generation and not (worker and self._is_hidden(worker, made.generation)):
             self.world.violate(f"{task} is green by {made}, which was started before a clear")
         elif made.state is not ExecutionState.SUCCEEDED and self.airflow.policy["wait_for_completion"]:
             self.world.violate(f"{task} is green, but {made} is {made.state}")
@@ -282,8 +334,12 @@ class Judge:
 
     def _is_named(self, made: Made) -> bool:
         """Whether a person who reads the task's log is told of it."""
-        names = re.compile("|".join([rf"\b{made.id}\b", *([made.event] if made.event else []), *SAID_OF_ANY]))
-        return any(names.search(text) for text in made.owner.warnings)
+        task = made.owner
+        names = [rf"\b{made.id}\b", *([made.event] if made.event else [])]
+        if not made.marker or not task.is_ended_by_itself or made.listed_from > task.settled_at - UNSEEN:
+            names += SAID_OF_ANY
+        pattern = re.compile("|".join(names))
+        return any(pattern.search(text) for text in task.warnings if not _is_left_to_others(text))
 
     def _made_of(self, ref: ExecutionRef) -> Made | None:
         place = ref.get("place", self.airflow.connection.place)

@@ -138,6 +138,7 @@ _CONDITIONS = {
     "mapped": 1,
     "slow queue": 2,
     "late cancel": 2,
+    "no cancel": 1,
     "leads nowhere": 1,
     "no logical date": 3,
     "disorder": 1,

@@ -86,6 +86,7 @@ class TriggerRun:
         self.trigger = trigger
         self.task = trigger.task
         self.generation = trigger.generation
+        self.policy = trigger.policy
         self.world = trigger.world
         self.airflow = trigger.airflow
         self.machine = machine

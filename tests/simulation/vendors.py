@@ -16,6 +16,7 @@ from airflow_provider.exceptions import (
     ConflictError,
     Effect,
     NotFoundError,
+    PermissionDeniedError,
     ReleasePipelineError,
 )
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
@@ -143,6 +144,7 @@ class Server:
         self._look_lag = plan.condition("looks lag")
         self._late_cancel = plan.condition("late cancel")
         self._knows_time = not plan.conditions("no vendor clock")
+        self._refuses_cancel = bool(plan.conditions("no cancel"))
         self._is_disordered = bool(plan.conditions("disorder"))
         self.network = Network(world, plan.policy["request_timeout"], self._latest_effect)
 
@@ -175,6 +177,8 @@ class Server:
 
     def observe(self, sender: Any, ref: ExecutionRef) -> Steps[Execution]:
         self._check_place(ref)
+        if ref["system"] != sender.policy.system:
+            self.world.violate(f"{sender} asks {sender.policy.system} about an execution of {ref['system']}")
         return (yield from self.network.request("observe", sender, lambda: self._look(ref), ref["id"]))
 
     def cancel(self, sender: Any, ref: ExecutionRef, reason: str) -> Steps[None]:
@@ -258,12 +262,15 @@ class Server:
         made = self.made_of(ref)
         if made is None:
             raise NotFoundError(f"no execution {ref['id']}", call=CALL)
+        if self._refuses_cancel:
+            raise PermissionDeniedError("HTTP 403", call=CALL)
         self.world.judge.canceled(sender, made)
         made.cancel(self._late_cancel * self.world.random.random(), self.stop_leaves, "us")
         self.world.tell(self.place, f"is asked to cancel {made}: it is {made.state}")
 
     def _told(self, made: Made) -> Execution:
-        ref = {"system": "vendor", "kind": "execution", "id": made.id, "place": self.place}
+        system = made.system or "vendor"
+        ref = {"system": system, "kind": "execution", "id": made.id, "place": self.place}
         status = "canceling" if made.is_being_canceled else made.state.value
         return Execution(ref, made.state, status)
 
@@ -369,7 +376,8 @@ class Rerun(Server):
                 made.listed_from += self.world.between(0, 8)
                 made.event = event
             self._led_to[event] = made
-            ref = {"system": "vendor", "kind": "rerun", "id": event, "start_by": start_by, "place": self.place}
+            system = sender.carrier.policy.system
+            ref = {"system": system, "kind": "rerun", "id": event, "start_by": start_by, "place": self.place}
             return Execution(ref, ExecutionState.QUEUED, "rerun")
 
         return (yield from self.network.request("send", sender, serve))

@@ -6,6 +6,7 @@ from typing import Any
 
 from airflow_provider.core.canceling import OVER
 from airflow_provider.core.record import read_record
+from airflow_provider.core.starting import Policy
 from airflow_provider.exceptions import ReleasePipelineError
 from tests.simulation.airflow import (
     DETECTION,
@@ -61,6 +62,10 @@ class Worker:
         return self.main.is_over
 
     @property
+    def policy(self) -> Policy | None:
+        return self.carrier.policy if self.carrier else None
+
+    @property
     def stands(self) -> bool:
         """Whether Airflow has not given it up."""
         return self.task.id == self.id and self.task.state not in OVER
@@ -94,6 +99,8 @@ class Worker:
             return
         except ReleasePipelineError as error:
             task.warn(f"{type(error).__name__}: {error}")
+            if self.carrier:
+                world.judge.fails(self, error)
             is_final = self.carrier is not None and self.carrier.start.is_final
             yield from self._report(None, is_final=is_final)
             return
