@@ -181,9 +181,10 @@ class Elsewhere:
         self._sandbox = sandbox
         sandbox.post("switches", system="cocktail", account_parallel_limit=2 * COLLEAGUES_BUILDS)
         with CocktailClient(f"{sandbox.url}/cocktail", token=seed.COCKTAIL_TOKEN) as client:
-            made = client.create_build({"editType": "N", "buildName": "colleague", "imageName": "colleague"})
             for number in range(COLLEAGUES_BUILDS):
-                client.run_build(made["buildSeq"], tag_name=str(number), description="colleague")
+                name = f"colleague-{number}"
+                made = client.create_build({"editType": "N", "buildName": name, "imageName": name})
+                client.run_build(made["buildSeq"], tag_name="1", description="colleague")
 
     @property
     def url(self) -> str:
