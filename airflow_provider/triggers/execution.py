@@ -200,20 +200,17 @@ class ExecutionTrigger(BaseTrigger):
         begun = time.monotonic()
         while True:
             seen = await self._told(where)
-            verdict, reason = judge_trigger_kill(seen, None, marker, time.monotonic() - begun)
+            verdict, reason = judge_trigger_kill(seen, marker, time.monotonic() - begun)
             if verdict is not Verdict.ASK_AGAIN:
                 return verdict, reason
             await asyncio.sleep(DURATIONS.undecided_pause)
 
     async def _told(self, where: dict[str, Any]) -> TaskSeen:
-        """What Airflow says of the task instance; no state while its API server is away.
-
-        Not its try number: a triggerer of 3.3.2 can ask for it (``GetPreviousTI``), but cannot read the answer.
-        """
+        """What Airflow says of the task instance; no state while its API server is away."""
         try:
             state = await sync_to_async(task_state)(**where)
             waits_as = await XCom.aget_one(key=MARKER_XCOM, **where)
-            return TaskSeen(state, waits_as=waits_as)
+            return TaskSeen(state, waits_as)
         except Exception as error:
             self.log.warning("Cannot ask who ended the task: %s", error)
             return TaskSeen(None)
