@@ -194,8 +194,7 @@ class Start:
             found = yield from self._search_again(record)
             seen = yield from self._choose(record, found)
             if seen is None:
-                text = f"{record.name} was not found: starting another; end the first one manually should it begin yet"
-                yield Tell([News(text, is_warning=True)])
+                yield _not_found(record)
         else:
             self._to(State.OBSERVING)
             seen = yield from self._look_again(record.ref)
@@ -257,6 +256,8 @@ class Start:
             text = f"Cannot tell whether the cleared task had started anything: {error}"
             yield Tell([News(text, is_warning=True)])
             return
+        if not found:
+            yield _not_found(record)
         if self.policy.is_marked(record.intent):
             if seen := (yield from self._choose(record, found)):
                 record.ref = seen.ref
@@ -665,6 +666,11 @@ class _Failing:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, ReleasePipelineError):
             self._start._to(State.FAILED)
+
+
+def _not_found(record: StartRecord) -> Tell:
+    text = f"{record.name} was not found: starting another; end the first one manually should it begin yet"
+    return Tell([News(text, is_warning=True)])
 
 
 def _is_moving(execution: Execution) -> bool:
