@@ -43,8 +43,6 @@ class Trigger:
         self.deadline = deadline
         self.marker = marker
         self.not_before = worker.machine.now + NOTICED
-        knows = not self.world.plan.conditions("no logical date")
-        self.try_number = self.task.try_number if knows else None
         self.runs: list[TriggerRun] = []
         self.triggerer: Machine | None = None
         self.is_removed = False
@@ -151,7 +149,7 @@ class TriggerRun:
         while True:
             seen = yield from self._seen()
             waited = self.machine.now - begun
-            verdict, reason = canceling.judge_trigger_kill(seen, trigger.try_number, trigger.marker, waited)
+            verdict, reason = canceling.judge_trigger_kill(seen, trigger.marker, waited)
             if verdict is not Verdict.ASK_AGAIN or waited > ON_KILL_LIMIT:
                 break
             yield DURATIONS.undecided_pause
@@ -166,13 +164,11 @@ class TriggerRun:
         yield from carry_out(program, timed, self._perform, self.machine)
 
     def _seen(self) -> Steps[TaskSeen]:
-        """What Airflow says, in three questions: the task may change between them."""
+        """What Airflow says, in two questions: the task may change between them."""
         try:
             state = yield from self.airflow.state_of(self.task)
             yield from self.airflow.call()
-            try_number = self.task.try_number if self.trigger.try_number is not None else None
-            yield from self.airflow.call()
-            return TaskSeen(state, try_number, self.task.xcoms.get(MARKER_XCOM))
+            return TaskSeen(state, self.task.xcoms.get(MARKER_XCOM))
         except AirflowError:
             return TaskSeen(None)
 
