@@ -98,9 +98,7 @@ class Turns(Generic[Key]):
     def __contains__(self, key: Key) -> bool:
         return key in self._turns
 
-    def put(
-        self, key: Key, due: float, *, unseen_since: float, weight: int = 1, deadline: float | None = None
-    ) -> None:
+    def put(self, key: Key, due: float, *, unseen_since: float, weight: int = 1, deadline: float | None = None) -> None:
         """Line a request up, or anew.
 
         :param due: when it is to be made.

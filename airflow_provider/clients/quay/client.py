@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
 
-from airflow_provider.clients.base import Intent, Observation, concerns_one_execution
+from airflow_provider.clients.base import Found, Intent, Observation, concerns_one_execution
 from airflow_provider.clients.memory import has_changed
 from airflow_provider.clients.quay.api import QuayApi
 from airflow_provider.clients.quay.executions import (
@@ -149,7 +151,7 @@ class QuayClient(QuayApi):
         name = f"{ref.get('kind')}s of {ref.get('repository')}"
         return f"{name}: {ref.get('digest') or ref.get('tag')}" if ref.get("kind") == SCAN else name
 
-    def _fetch(self, refs: Sequence[ExecutionRef]) -> list[Observation | None]:
+    def _fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
         """One list a repository for two builds or tags and more; what is asked one by one is asked once for equals."""
         told: list[Told | None] = self._receipts.values_of(refs)
         sharing: dict[tuple[str, str], list[int]] = {}
@@ -161,18 +163,24 @@ class QuayClient(QuayApi):
                 listed = self._listed(kind, repository, [told[place] for place in places])
                 for place in places:
                     lists[place] = listed
+        equals = Counter(map(_key, refs))
         asked: dict[tuple[tuple[str, str], ...], Observation] = {}
-        seen: list[Observation | None] = []
+        seen: list[Found] = []
         for ref, before, listed in zip(refs, told, lists, strict=True):
+            key = _key(ref)
             if before and listed and listed.is_unchanged(ref, before):
                 seen.append(None)
-                continue
-            found = self._from_list(ref, listed) if listed else None
-            if found is None:
-                key = _key(ref)
-                found = asked[key] = asked.get(key) or self._look_or_error(ref)
-            seen.append(self._told_now(before, found, listed))
+            elif listed and (found := self._from_list(ref, listed)):
+                seen.append(self._told_now(before, found, listed))
+            elif equals[key] == 1:
+                seen.append(partial(self._look_now, ref, before, listed))
+            else:
+                asked[key] = asked.get(key) or self._look_or_error(ref)
+                seen.append(self._told_now(before, asked[key], listed))
         return seen
+
+    def _look_now(self, ref: ExecutionRef, before: Told | None, listed: Builds | Tags | None) -> Observation | None:
+        return self._told_now(before, self._look_or_error(ref), listed)
 
     def _told_now(self, before: Told | None, seen: Observation, listed: Builds | Tags | None) -> Observation | None:
         if isinstance(seen, ReleasePipelineError):
