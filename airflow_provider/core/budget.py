@@ -25,23 +25,28 @@ class Budget:
 
     def __init__(self, per_second: float) -> None:
         self.per_second = per_second
-        self._most = max(1.0, per_second * MADE_UP_FOR)
-        self._left = self._most
+        self.most = max(1.0, per_second * MADE_UP_FOR)
+        self._left = self.most
         self._at: float | None = None
 
     def spend(self, requests: float, now: float) -> None:
         """Take in that so many were sent, perhaps more than there were; less than none gives some back."""
-        self._left = min(self._most, self.left(now) - requests)
+        self._left = min(self.most, self.left(now) - requests)
         self._at = now
 
     def left(self, now: float) -> float:
         """How many may be sent at once; less than none after more were sent."""
         passed = 0.0 if self._at is None else max(0.0, now - self._at)
-        return min(self._most, self._left + passed * self.per_second)
+        return min(self.most, self._left + passed * self.per_second)
+
+    def affords(self, now: float) -> int:
+        """How many whole requests may be sent at once."""
+        # What a pause was computed for must be there after it, whatever rounding does.
+        return max(0, int(self.left(now) + 1e-6))
 
     def pause(self, now: float, requests: float = 1.0) -> float:
         """Seconds until so many may be sent at once."""
-        return max(0.0, (min(requests, self._most) - self.left(now)) / self.per_second)
+        return max(0.0, (min(requests, self.most) - self.left(now)) / self.per_second)
 
 
 @dataclass(slots=True, eq=False)

@@ -96,7 +96,7 @@ def test_whatever_happens_the_budget_is_kept_and_nobody_is_starved(seed: int):
         turns.put(key, 0.0, unseen_since=0.0, weight=weights[key], deadline=deadlines.get(key))
     end, now = 120 + 30 * len(intervals) / rate, 0.0
     while now < end:
-        taken = turns.take(now, min(threads, int(budget.left(now))))
+        taken = turns.take(now, min(threads, budget.affords(now)))
         assert len(taken) <= threads
         budget.spend(len(taken), now)
         sent += len(taken)
