@@ -355,8 +355,8 @@ GUARDS = (
         "a trigger of a task that is about to resume cancels nothing",
         "14",
         "canceling:judge_trigger_kill",
-        "    return Verdict.LEAVE, f\"the task is {seen.state}: its next attempt sees to the execution\"",
-        "    return Verdict.CANCEL, f\"the task is {seen.state}: its next attempt sees to the execution\"",
+        '    return Verdict.LEAVE, f"the task is {seen.state}: its next attempt sees to the execution"',
+        '    return Verdict.CANCEL, f"the task is {seen.state}: its next attempt sees to the execution"',
     ),
     _core(
         "a trigger cancels what a person ended",
