@@ -13,7 +13,7 @@ INSTALLED := $(VENV)/.installed
 BENCH := .bench
 CHAOS := .chaos
 
-.PHONY: help install test e2e chaos demo bench lint clean
+.PHONY: help install test e2e chaos simulate demo bench lint clean
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 18
@@ -39,6 +39,9 @@ e2e: $(INSTALLED) ## run only the tests that need a real Airflow
 
 chaos: $(CHAOS)/.installed ## kill Airflow's processes under releases, and account for each start; SHORT=1, SEED=n
 	@exec $(CHAOS)/bin/python -m tests.chaos $(if $(filter 1 true yes,$(SHORT)),--short) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+simulate: $(INSTALLED) ## try many lives of a task in virtual time; LIVES=n, SEED=n, ARGS=--guards
+	@exec $(BIN)/python -m tests.simulation $(if $(LIVES),--lives $(LIVES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 demo: $(INSTALLED) ## run the release train in Airflow against the sandbox; EXIT=1 leaves when it is done
 	@exec $(BIN)/python -m demo $(if $(filter 1 true yes,$(EXIT)),--exit)

@@ -292,8 +292,8 @@ GUARDS = (
         "what is paused may need a cancel",
         "12",
         "_let_end",
-        "if seen is None or not (self.policy.needs_cancel(seen) or _is_moving(seen)):",
-        'if seen is None or seen.state.is_terminal or seen.state.value == "paused":',
+        "is_over = seen is None or not (self.policy.needs_cancel(seen) or _is_moving(seen))",
+        'is_over = seen is None or seen.state.is_terminal or seen.state.value == "paused"',
     ),
     _start(
         "what was to be canceled is not adopted",

@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from typing import Any
 
+from airflow_provider.core.generation import Attempt
 from airflow_provider.core.record import Phase, StartRecord
 from airflow_provider.core.states import State
 from airflow_provider.core.waiting import GUESS, Pace, Wait
@@ -65,8 +66,8 @@ class Judge:
         """Generations whose executions may be canceled: a person acted, or their time is up."""
         self._left: dict[Task, set[int]] = defaultdict(set)
         self._hidden_clears: dict[Task, set[int]] = defaultdict(set)
-        self._told_in: dict[Task, int] = {}
-        """The generation in which a person was told last to resolve something and clear the task."""
+        self._told_in: dict[Task, Attempt] = {}
+        """The attempt in which a person was told last to resolve something and clear the task."""
         self._asked: dict[Task, tuple[Any, float, int]] = {}
         self._given_up: set[Made] = set()
         """Those that were to be canceled: what becomes of them does not count any more."""
@@ -170,11 +171,11 @@ class Judge:
                 continue
             if other.generation == made.generation:
                 self._judge_second(made, other)
-            elif other.goes_on and other.generation < made.generation and not self._may_run_beside(other, made):
+            elif other.goes_on and other.generation < made.generation and not self._may_run_beside(other, sender):
                 self.world.violate(f"{made} is started beside {other}, which a cleared task had started")
 
     def _judge_second(self, made: Made, other: Made) -> None:
-        if self._is_hidden_by_guess(other):
+        if self._is_hidden_by_guess(other) or (made.marker and other.was_late and not other.goes_on):
             return
         if other.goes_on or (other.state is ExecutionState.SUCCEEDED and other not in self._given_up):
             self.world.violate(f"{made} is started, although {other} of the same start is {other.state}")
@@ -188,12 +189,16 @@ class Judge:
         is_marked = bool(made.marker and other.marker)
         return is_marked and (made.was_late or (other.was_late and other.listed_from > self.world.now - UNSEEN))
 
-    def _may_run_beside(self, other: Made, made: Made) -> bool:
+    def _is_answered(self, told: Attempt, attempt: Attempt) -> bool:
+        """Whether something was cleared since; that it was another task, Airflow does not show."""
+        return told.clear_number != attempt.clear_number or told.max_tries != attempt.max_tries
+
+    def _may_run_beside(self, other: Made, sender: Any) -> bool:
         """Whether one that a cleared task had started may go on beside a new one."""
-        task = made.owner
+        task = sender.task
         if other.generation in self._left[task] or not self.airflow.policy["cancel_on_kill"] or other.was_resumed:
             return True
-        if self._told_in.get(task, made.generation) < made.generation:
+        if (told := self._told_in.get(task)) and self._is_answered(told, sender.carrier.start.attempt):
             self.world.counted["started beside, after a person was asked"] += 1
             return True
         is_unknown = any("Cannot tell whether the cleared" in text for text in task.warnings)
@@ -224,7 +229,7 @@ class Judge:
             if ref and (made := self._made_of(ref)):
                 self._given_up.add(made)
         if record.told == worker.carrier.start.attempt:
-            self._told_in[task] = worker.generation
+            self._told_in[task] = record.told
         if record.phase is Phase.LEFT:
             self._left[task].add(worker.generation)
         if record.phase is not Phase.STARTED or ref is None or GUESS in ref or ref["kind"] == "rerun":
@@ -276,7 +281,13 @@ class Judge:
 
     def pauses(self, worker: Any, seconds: float) -> None:
         start, timeout = worker.carrier.start, self.airflow.policy["timeout"]
-        if start.state is State.CANCELING and start.record and not worker.client.is_known(start.record.ref or {}):
+        is_main = not worker.carrier.is_canceling
+        if (
+            is_main
+            and start.state is State.CANCELING
+            and start.record
+            and not worker.client.is_known(start.record.ref or {})
+        ):
             self.world.violate(f"{worker} waits past its deadline for what leads nowhere")
         if start.state is State.WAITING and timeout is not None and start.record:
             left = start.record.started + timeout - worker.machine.now

@@ -1,0 +1,60 @@
+"""The simulator in the normal suite: some lives, what a life does twice, and guards that are missed soon."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider.core.states import MOVES
+from tests.simulation import story
+from tests.simulation.__main__ import try_lives
+from tests.simulation.guards import GUARDS, lives_until_missed, taken_out
+from tests.simulation.lives import live
+from tests.simulation.plan import draw
+
+LIVES = 2_000
+SOON = (
+    "no way of canceling cancels a guess",
+    "the intent is written down before the start",
+    "after a clear, what was started before ends first",
+    "a drained worker cancels nothing",
+)
+
+
+def test_nothing_goes_wrong_in_two_thousand_lives():
+    tally = try_lives(0, LIVES, processes=1)
+    assert tally.lives == LIVES
+    assert not tally.failed, "\n".join(story.tell(story.shorten(draw(seed))) for seed, _ in tally.failed[:1])
+
+
+def test_the_lives_make_nearly_every_move():
+    tally = try_lives(0, LIVES, processes=1)
+    assert sum(tally.moves[move] > 0 for move in MOVES) >= len(MOVES) - 2
+
+
+def test_a_life_is_the_same_each_time():
+    assert story.tell(draw(7)) == story.tell(draw(7))
+
+
+@pytest.mark.parametrize("name", SOON)
+def test_a_guard_that_is_taken_out_is_missed(name: str):
+    guard = next(each for each in GUARDS if each.name == name)
+    assert lives_until_missed(guard, most=1_000)
+
+
+def test_every_guard_is_still_there():
+    for guard in GUARDS:
+        with taken_out(guard):
+            pass
+
+
+def test_a_story_is_shortened_to_what_it_fails_of():
+    guard = next(each for each in GUARDS if each.name == "after a clear, what was started before ends first")
+    found = lives_until_missed(guard, most=1_000)
+    assert found
+    plan = draw(found[0] - 1)
+    with taken_out(guard):
+        shorter = story.shorten(plan)
+        assert live(shorter).violations
+        assert len(shorter.acts) <= len(plan.acts)
+        assert "VIOLATION" in story.tell(shorter)
+    assert not live(shorter).violations
