@@ -118,6 +118,8 @@ def running_stub(certificates: Certificates) -> Iterator[Stub]:
 
 @pytest.fixture
 def stub(running_stub: Stub) -> Stub:
-    """The bench's vendors, over TLS, with nothing to tell yet."""
-    running_stub.clear()
+    """The bench's vendors, over TLS, with nothing to tell yet and nobody connected."""
+    from bench.loop import clear_when_idle
+
+    clear_when_idle(running_stub)
     return running_stub

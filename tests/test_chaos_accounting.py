@@ -53,6 +53,13 @@ CASES = {
         "3",
         "wrongly cancelled",
     ),
+    "a clear that does not end what it had started": (
+        [execution(1, 100, 150), execution(2, 115, 130)],
+        [Act(110, "clear")],
+        "success",
+        "2",
+        "doubled",
+    ),
     "a mark that does not cancel": ([execution(1, 100, 150)], [Act(110, "failed")], "failed", None, "left running"),
     "a build that never ends": (
         [execution(1, 100, None, "building")],
@@ -74,6 +81,26 @@ def test_each_fault_is_counted_in_its_column(executions, acts, state, result_id,
     assert (RELEASE.name in account.complaints()) == (fault is not None)
 
 
+def test_a_guess_that_goes_on_is_counted_but_no_fault():
+    first = execution(1, 100, 150)
+    marked = History(RELEASE, [first], [Act(110, "failed")], "failed", named=frozenset("1"))
+    cleared = History(
+        RELEASE, [first, execution(2, 120, 140)], [Act(110, "clear")], "success", "2", named=frozenset("1")
+    )
+    for history in (marked, cleared):
+        assert not any(history.faults().values())
+        assert history.went_on == 1
+
+
+def test_a_cancel_of_what_is_somebody_elses_is_a_fault():
+    good = History(RELEASE, [GOOD], [], "success", "1")
+    assert Account([good], [GOOD]).is_clean
+    account = Account([good], [CANCELED])
+    assert not account.is_clean
+    assert "somebody else's" in account.complaints()
+    assert account.table().splitlines()[-1].split()[-1] == "1"
+
+
 def test_the_table_adds_up():
     account = Account([History(RELEASE, [GOOD], [], "success", "1"), History(RELEASE, [], [], "failed", None)])
-    assert account.table().splitlines()[-1].split() == ["all", "2", "1", "0", "0", "1", "0", "0"]
+    assert account.table().splitlines()[-1].split() == ["all", "2", "1", *"0000", "0", "1", "0", "0", "0"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Self
 
 from airflow_provider.clients.memory import Receipts, has_changed
@@ -28,6 +29,11 @@ client. ``place``, as in a reference, tells which system it is of.
 """
 
 Observation = Execution | ReleasePipelineError
+
+Look = Callable[[], Observation | None]
+"""A look at one execution that is still to be made, with a request of its own; returns as :meth:`fetch` does for it."""
+
+Found = Observation | Look | None
 
 
 class ReleaseClient(ABC):
@@ -93,23 +99,35 @@ class ReleaseClient(ABC):
 
         :raises ReleasePipelineError: an error that concerns all of them (credentials, network, throttling).
         """
-        strangers = {place: error for place, ref in enumerate(refs) if (error := self._error_of_place(ref))}
+        try:
+            return [each() if callable(each) else each for each in self.fetch_apart(refs)]
+        except Exception:
+            self._receipts.owe(refs)
+            raise
+
+    def fetch_apart(self, refs: Sequence[ExecutionRef]) -> list[Found]:
+        """As :meth:`fetch`, but makes only the requests that answer for several.
+
+        What needs a request of its own comes back as a :data:`Look`: the caller makes it, whenever and in whichever
+        thread it likes.
+        """
+        strangers = self._strangers(refs)
         if strangers:
-            rest = iter(self.fetch([ref for place, ref in enumerate(refs) if place not in strangers]))
+            rest = iter(self.fetch_apart([ref for place, ref in enumerate(refs) if place not in strangers]))
             return [strangers[place] if place in strangers else next(rest) for place in range(len(refs))]
         try:
             seen = self._fetch(refs)
         except Exception:
             self._receipts.owe(refs)
             raise
-        owed = self._receipts.owed(refs)
+        unchanged = [place for place, each in enumerate(seen) if each is None]
+        for index, told in self._receipts.owed([refs[place] for place in unchanged]).items():
+            seen[unchanged[index]] = told
         for place, each in enumerate(seen):
-            if each is None:
-                seen[place] = owed.get(place)
-            elif isinstance(each, ReleasePipelineError):
-                self._receipts.forget(refs[place])
-            else:
-                self._placed(each)
+            if callable(each):
+                seen[place] = partial(self._look_apart, refs[place], each)
+            elif each is not None:
+                self._note(refs[place], each)
         return seen
 
     def cancel(self, ref: ExecutionRef, reason: str) -> None:
@@ -175,10 +193,13 @@ class ReleaseClient(ABC):
         """An error about an argument, found before anything was sent."""
         return BadRequestError(summary, call=Call(system=self.system))
 
-    def _fetch(self, refs: Sequence[ExecutionRef]) -> list[Observation | None]:
-        """What :meth:`fetch` returns, which also sees to it that errors are followed by a full answer."""
-        before: list[Execution | None] = self._receipts.values_of(refs)
-        return [self._news(told, self._look_or_error(ref)) for ref, told in zip(refs, before, strict=True)]
+    def _fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
+        """What :meth:`fetch_apart` returns, which also sees to it that errors are followed by a full answer."""
+
+        def look(ref: ExecutionRef, told: Execution | None) -> Observation | None:
+            return self._news(told, self._look_or_error(ref))
+
+        return [partial(look, ref, told) for ref, told in zip(refs, self._receipts.values_of(refs), strict=True)]
 
     def _news(self, told: Execution | None, seen: Observation) -> Observation | None:
         """What a wait that was told ``told`` is to be told now, where the client remembers nothing else of it."""
@@ -188,17 +209,40 @@ class ReleaseClient(ABC):
             return None
         return self._receipts.hand_out(seen, seen)
 
+    def _look_apart(self, ref: ExecutionRef, look: Look) -> Observation | None:
+        try:
+            seen = look()
+        except Exception:
+            self._receipts.owe([ref])
+            raise
+        if seen is None:
+            return self._receipts.owed([ref]).get(0)
+        self._note(ref, seen)
+        return seen
+
+    def _note(self, ref: ExecutionRef, seen: Observation) -> None:
+        if isinstance(seen, ReleasePipelineError):
+            self._receipts.forget(ref)
+        else:
+            self._placed(seen)
+
     def _placed(self, execution: Execution) -> Execution:
         # Into the very dict, because receipts know references by their identity.
         execution.ref.setdefault("place", self.place)
         return execution
 
-    def _error_of_place(self, ref: ExecutionRef) -> ConflictError | None:
-        try:
-            self.check_place(ref)
-        except ConflictError as error:
-            return error
-        return None
+    def _strangers(self, refs: Sequence[ExecutionRef]) -> dict[int, ConflictError]:
+        """By place, the errors of references of other systems."""
+        named = {named for ref in refs if (named := ref.get("place"))}
+        if not named or named == {self.place}:
+            return {}
+        strangers = {}
+        for place, ref in enumerate(refs):
+            try:
+                self.check_place(ref)
+            except ConflictError as error:
+                strangers[place] = error
+        return strangers
 
     def _look_or_error(self, ref: ExecutionRef) -> Observation:
         try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -26,6 +27,7 @@ from airflow_provider import __version__
 from airflow_provider.clients import retries
 from airflow_provider.clients.auth import Auth, NoAuth
 from airflow_provider.clients.redaction import Redactor
+from airflow_provider.clients.short_way import ShortWay
 from airflow_provider.clients.urls import Params, query
 from airflow_provider.exceptions import (
     AuthenticationError,
@@ -126,6 +128,10 @@ class TransportOptions(TypedDict, total=False):
     on_secret: Callable[[str], None] | None
 
 
+class _Sent(threading.local):
+    count = 0
+
+
 class Transport:
     """Sends the requests of one client. Safe to use from several threads; does no I/O before its first request.
 
@@ -165,6 +171,7 @@ class Transport:
         """Asked before each request that may have an effect; refuses it by raising."""
         self._read_error = read_error
         self._clock_ahead: float | None = None
+        self._sent = _Sent()
         self._environment: dict[tuple[str, ...], Mapping[str, Any]] = {}
         self._session = requests.Session()
         self._session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json", **(headers or {})})
@@ -174,8 +181,15 @@ class Transport:
             self._session.mount(
                 scheme, HTTPAdapter(pool_connections=4, pool_maxsize=max_connections, max_retries=0, pool_block=True)
             )
+        self._short_way = ShortWay(self._session)
+
+    @property
+    def sent(self) -> int:
+        """Requests that the current thread has sent so far."""
+        return self._sent.count
 
     def close(self) -> None:
+        self._short_way.close()
         self._session.close()
 
     def get(self, path: str, params: Params | None = None, **options: Any) -> Any:
@@ -218,13 +232,15 @@ class Transport:
             all_headers.setdefault("Content-Type", content_type)
         request = requests.Request(method, url, headers=all_headers, data=data, auth=auth or self.auth)
         repeatable = method in READS if safe_to_repeat is None else safe_to_repeat
+        guard = None if repeatable or isinstance(request.auth, NoAuth) else self.guard
+        if (attempts or self.attempts) == 1:
+            return self._attempt(request, json_expected, decode, guard)
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(attempts or self.attempts),
             wait=retries.pause,
             retry=tenacity.retry_if_exception(retries.may_repeat_read if repeatable else retries.may_repeat_write),
             reraise=True,
         )
-        guard = None if repeatable or isinstance(request.auth, NoAuth) else self.guard
         return retrying(self._attempt, request, json_expected, decode, guard)
 
     def server_time(self) -> float | None:
@@ -252,6 +268,8 @@ class Transport:
 
     def _prepare(self, request: requests.Request) -> requests.PreparedRequest:
         try:
+            if request.method in READS and not request.data and isinstance(request.auth, Auth):
+                return self._short_way.prepare(request.method, request.url, request.headers, request.auth)
             return self._session.prepare_request(request)
         except requests.exceptions.InvalidHeader:
             raise self._unusable("a header of the connection holds characters that no header may hold") from None
@@ -261,15 +279,16 @@ class Transport:
     def _send(self, prepared: requests.PreparedRequest, decode: Decoder) -> Answer:
         settings = self._settings(prepared.url or "")
         deadline = time.monotonic() + self.timeout
+        connect_timeout = min(CONNECT_TIMEOUT, self.timeout)
+        self._sent.count += 1
+        raw: urllib3.BaseHTTPResponse
         try:
-            response = self._session.send(
-                prepared,
-                timeout=(min(CONNECT_TIMEOUT, self.timeout), self.timeout),
-                allow_redirects=False,
-                **settings,
-            )
-            with response:
-                content = self._read(response, deadline)
+            if prepared.method in READS and prepared.body is None and not settings["proxies"]:
+                raw = self._short_way.send(prepared, urllib3.Timeout(connect_timeout, self.timeout), settings)
+            else:
+                timeout = (connect_timeout, self.timeout)
+                raw = self._session.send(prepared, timeout=timeout, allow_redirects=False, **settings).raw
+            content = self._read(raw, deadline)
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
             raise self._unusable(f"the URL of the connection cannot be used: {error}") from None
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
@@ -279,8 +298,8 @@ class Transport:
             raise self._unusable("a header of the connection holds characters that no header may hold") from None
         except OSError as error:
             raise self._unusable(f"the CA bundle in the connection's extra `verify` cannot be used: {error}") from None
-        self._note_clock(response.headers.get("Date"))
-        return _decode(response.status_code, response.headers, content, decode)
+        self._note_clock(raw.headers.get("Date"))
+        return _decode(raw.status, CaseInsensitiveDict(raw.headers), content, decode)
 
     def _note_clock(self, date: str | None) -> None:
         with suppress(TypeError, ValueError):
@@ -294,13 +313,19 @@ class Transport:
             self._environment[host] = settings
         return self._environment[host]
 
-    def _read(self, response: requests.Response, deadline: float) -> bytes:
+    def _read(self, response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
         chunks = []
-        while chunk := response.raw.read1(65536, decode_content=True):
-            chunks.append(chunk)
-            # The read time limit of `requests` starts anew with each packet: a slow drip would never end.
-            if time.monotonic() > deadline:
-                raise requests.exceptions.ReadTimeout
+        try:
+            while chunk := response.read1(65536, decode_content=True):
+                chunks.append(chunk)
+                # The read time limit of `requests` starts anew with each packet: a slow drip would never end.
+                if time.monotonic() > deadline:
+                    raise requests.exceptions.ReadTimeout
+        except BaseException:
+            response.close()
+            raise
+        finally:
+            response.release_conn()
         return b"".join(chunks)
 
     def _unusable(self, summary: str) -> BadRequestError:
@@ -317,7 +342,7 @@ class Transport:
                 else "If its certificate is your own authority's, give the CA bundle in the connection's extra `verify`"
             )
             summary = f"TLS with {host} failed: {_innermost(error)}. {advice}"
-        elif isinstance(error, requests.exceptions.ConnectTimeout):
+        elif isinstance(error, (requests.exceptions.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError)):
             summary = f"no connection to {host} within {min(CONNECT_TIMEOUT, self.timeout):g} s"
         elif is_late:
             summary = f"no whole answer from {host} within {self.timeout:g} s"

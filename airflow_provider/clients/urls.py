@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -63,6 +64,7 @@ def host_of(url: object) -> str | None:
     return parts.hostname if parts and parts.scheme in ("http", "https") else None
 
 
+@functools.lru_cache(64)
 def place_of(url: str) -> str:
     """A base URL as text to compare: without credentials, case of the host, or a port that goes without saying."""
     parts = urlsplit(url)

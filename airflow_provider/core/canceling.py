@@ -62,12 +62,10 @@ class TaskSeen(NamedTuple):
     """What Airflow says of a task instance.
 
     :param state: ``None`` if Airflow does not answer.
-    :param try_number: where it can be told.
     :param waits_as: the marker of the start whose wait the task has deferred for; ``None`` if it has no such XCom.
     """
 
     state: str | None
-    try_number: int | None = None
     waits_as: str | None = None
 
 
@@ -75,20 +73,17 @@ RESUMED = "resumed "
 """In front of the marker once the task has resumed in a worker, which answers for the execution from then on."""
 
 
-def judge_trigger_kill(
-    seen: TaskSeen, try_number: int | None, marker: str, waited: float, frozen_for: float = 0.0
-) -> tuple[Verdict, str]:
+def judge_trigger_kill(seen: TaskSeen, marker: str, waited: float, frozen_for: float = 0.0) -> tuple[Verdict, str]:
     """Why a trigger was told to end: by a person, or because the wait goes on elsewhere.
 
-    Airflow also tells a triggerer that stalled, for waits that another one took over or that a worker has resumed.
+    Airflow also tells a triggerer that stalled, for waits that another one took over or that a worker has resumed. The
+    try number would tell those apart, but a triggerer of 3.3.2 cannot read Airflow's answer about it.
 
-    :param try_number: of the task instance when it deferred.
     :param marker: of the start that this wait is of.
     :param waited: seconds since this was first asked.
     :param frozen_for: seconds for which the triggerer did not run just before.
     :return: the verdict, and the reason for the log.
     """
-    is_newer = seen.try_number is not None and try_number is not None and seen.try_number > try_number
     is_ours = seen.waits_as == marker
     if seen.state is None:
         return (Verdict.ASK_AGAIN if waited < DURATIONS.undecided_limit else Verdict.LEAVE), "Airflow does not answer"
@@ -98,7 +93,7 @@ def judge_trigger_kill(
             Verdict.LEAVE,
             f"this triggerer did not run for {frozen_for:.0f} s, so another one may have taken the wait over",
         )
-    if is_newer or seen.state == NO_STATE:
+    if seen.state == NO_STATE:
         return Verdict.CANCEL, "a person cleared the task"
     if seen.waits_as == RESUMED + marker:
         return Verdict.LEAVE, "a worker has resumed the task and answers for the execution"
@@ -110,8 +105,6 @@ def judge_trigger_kill(
         return Verdict.CANCEL, "a person cleared the task, and it waits for another start already"
     if not is_ours:
         return Verdict.CANCEL, "a person cleared the task"
-    if seen.try_number is not None and seen.try_number == try_number:
-        return Verdict.LEAVE, "the task is about to resume"
     if waited < DURATIONS.undecided_limit:
         return Verdict.ASK_AGAIN, f"the task is {seen.state}"
     return Verdict.LEAVE, f"the task is {seen.state}: its next attempt sees to the execution"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 GUARD_KEY = "release_attempt"
 """Key in the task state store that an attempt writes before it sends something: Airflow refuses that to a stale one."""
 
+
 class AttemptOver(ExecutionCanceled):
     """Airflow has given this attempt up: nothing is sent any more."""
 

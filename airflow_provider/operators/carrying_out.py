@@ -128,6 +128,4 @@ class Carrier:
         if marker := arguments.get("marker"):
             # A trigger that is told to end compares: does the task still wait for this start?
             self._context["ti"].xcom_push(MARKER_XCOM, marker)
-            if logical_date := self._context.get("logical_date"):
-                arguments["logical_date"] = logical_date.isoformat()
         self.operator.defer_wait(wait.ref, wait.deadline, **arguments)

@@ -1,9 +1,11 @@
-"""What one look at many executions asks, in which order, and what an error means for the rest of it. No loop here."""
+"""Which waits share a request, how they are made in a thread, what an error means for the rest. No loop here."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import random
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -16,66 +18,199 @@ from airflow_provider.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from airflow_provider.clients.base import Observation, ReleaseClient
+    from airflow_provider.clients.base import Found, Look, ReleaseClient
     from airflow_provider.core.waiting import Wait
-    from airflow_provider.execution import ExecutionRef
 
 log = structlog.get_logger(logger_name=__name__)
 
-ALONE = 3
-"""References that are looked up one by one and told together, where no request answers for many."""
-
-ERRAND = 3
-"""Such lookups, or requests that answer for many, which one thread makes one after the other: the second costs half as
-much CPU as the first, which finds nothing in the processor's caches."""
+MOVED = 1000
+"""As how many waits one counts whose execution is known to have moved, but not yet how."""
 
 
-def plan_errands(client: ReleaseClient, waits: list[Wait], turn: int) -> list[list[list[Wait]]]:
-    """What one thread asks, one after the other: waits that one request answers stay together, however many.
+class Errand:
+    """A request that is made again and again, and the waits that it answers for.
 
-    :param turn: which of the requests comes first.
-    """
-    shared: dict[str, list[Wait]] = {}
-    alone: list[Wait] = []
-    for wait in waits:
-        request = client.shared_request(wait.ref)
-        (alone if request is None else shared.setdefault(request, [])).append(wait)
-    batches = [*shared.values(), *(alone[start : start + ALONE] for start in range(0, len(alone), ALONE))]
-    first = turn % len(batches)
-    batches = batches[first:] + batches[:first]
-    return [batches[start : start + ERRAND] for start in range(0, len(batches), ERRAND)]
-
-
-@dataclass(slots=True)
-class Course:
-    """How one look goes.
-
-    :param is_answered: whether the vendor has answered anything well.
-    :param last_error: of a request that others need not fail with.
-    :param stopped_by: an error that concerns the whole connection: nothing more is asked.
+    :param name: as the client's ``shared_request`` has it; ``None`` for a request that answers for one wait only.
+    :param now: when it is made first.
     """
 
-    is_answered: bool = False
-    last_error: ReleasePipelineError | None = None
-    stopped_by: ReleasePipelineError | None = None
+    def __init__(self, name: str | None, now: float) -> None:
+        self.name = name
+        self.waits: dict[Wait, None] = {}
+        self.apart: dict[Wait, MovedErrand] = {}
+        """Those of the waits that are being looked at by themselves."""
+        self.fresh: dict[Wait, None] = {}
+        """Those of the waits that no request was made for yet."""
+        self.asked = self.due = now
+        self.is_running = False
+        self._is_new = True
+
+    @property
+    def weight(self) -> int:
+        """For how many waits it answers."""
+        return len(self.waits)
+
+    @property
+    def deadline(self) -> float | None:
+        """The soonest of its waits' deadlines, in epoch seconds."""
+        waits = (wait for wait in self.waits if wait not in self.apart)
+        return min((wait.deadline for wait in waits if wait.deadline is not None), default=None)
+
+    @property
+    def interval(self) -> float:
+        """The shortest that one of its waits asks for."""
+        return min((wait.interval_now for wait in self.waits), default=0.0)
+
+    def next_at(self, now: float, deadline: float | None) -> float:
+        """When it is to be made. :param deadline: that of its waits, on the clock of ``now``."""
+        if deadline is not None:
+            self.due = min(self.due, deadline)
+        return now if self.fresh else self.due
+
+    def take(self, now: float, interval: float) -> list[Wait]:
+        """For whom it is made now: newcomers are looked at out of turn, and the others keep their rhythm."""
+        is_whole = now >= self.due
+        chosen = self.waits if is_whole else self.fresh
+        if is_whole:
+            # Requests that began together are spread over the interval.
+            least, most = (0.2, 1.0) if self._is_new else (0.9, 1.1)
+            self.due = now + interval * random.uniform(least, most)  # noqa: S311 - spreads looks, protects nothing
+            self._is_new = False
+        self.asked, self.fresh = now, {}
+        waits = [wait for wait in chosen if wait not in self.apart]
+        self.is_running = bool(waits)
+        return waits
+
+    def request(self, waits: list[Wait]) -> Request:
+        """The request for these waits, to be made in a thread."""
+        refs = [wait.ref for wait in waits]
+        return lambda client: client.fetch_apart(refs) if len(refs) > 1 else [*client.fetch(refs)]
 
 
-Answer = list["Observation | None"] | ReleasePipelineError
+class MovedErrand(Errand):
+    """One look at an execution of which the request for many tells too little."""
+
+    def __init__(self, wait: Wait, look: Look, now: float) -> None:
+        super().__init__(None, now)
+        self.waits[wait] = None
+        self._look = look
+
+    @property
+    def weight(self) -> int:
+        return MOVED
+
+    def request(self, waits: list[Wait]) -> Request:
+        return lambda _: [self._look()]
 
 
-def ask(client: ReleaseClient, requests: list[list[ExecutionRef]]) -> list[Answer]:
-    """What was seen for each, or its error; after one that concerns all, nothing more is asked."""
-    answers: list[Answer] = []
-    for refs in requests:
-        try:
-            answers.append(client.fetch(refs))
-        except ReleasePipelineError as error:
-            if concerns_all(error):
-                return answers + [error] * (len(requests) - len(answers))
-            answers.append(error)
-        except Exception as error:
-            answers.append(unforeseen(error))
-    return answers
+class Errands:
+    """All waits of a connection, by the request that answers for each."""
+
+    def __init__(self) -> None:
+        self._of: dict[Wait, Errand] = {}
+        self._named: dict[str, Errand] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def of(self, wait: Wait) -> Errand | None:
+        return self._of.get(wait)
+
+    def join(self, wait: Wait, name: str | None, due: float) -> Errand:
+        """Let this request answer for a wait, too.
+
+        :param due: when it is made first, if it is a new one.
+        """
+        errand = self._named.get(name) if name else None
+        if errand is None:
+            errand = Errand(name, due)
+            self._count += 1
+            if name:
+                self._named[name] = errand
+        self._of[wait] = errand
+        errand.waits[wait] = None
+        return errand
+
+    def leave(self, wait: Wait) -> list[Errand]:
+        """Forget a wait; returns the errands that are not needed any more."""
+        errand = self._of.pop(wait, None)
+        if errand is None:
+            return []
+        errand.waits.pop(wait)
+        errand.fresh.pop(wait, None)
+        moved = errand.apart.pop(wait, None)
+        gone: list[Errand] = [moved] if moved else []
+        if not errand.waits:
+            gone.append(errand)
+            self._count -= 1
+            if errand.name:
+                del self._named[errand.name]
+        return gone
+
+
+Request = Callable[["ReleaseClient"], list["Found"]]
+Answer = list["Found"] | ReleasePipelineError
+
+
+class Batch:
+    """Requests that one thread makes one after the other.
+
+    :param started: when.
+    :param asked: each with the waits that it is made for.
+    """
+
+    def __init__(self, started: float, asked: list[tuple[Errand, list[Wait]]]) -> None:
+        self.started, self.asked = started, asked
+        self._requests = [errand.request(waits) for errand, waits in asked]
+        self._left = deque(range(len(asked)))
+        self._answers: deque[tuple[int, Answer]] = deque()
+
+    def make(self, client: ReleaseClient) -> None:
+        """Make those that are left; after an error that concerns all, nothing more is asked. Runs in the thread."""
+        error: ReleasePipelineError | None = None
+        while (place := _next(self._left)) is not None:
+            answer = error or _answer(client, self._requests[place])
+            if isinstance(answer, ReleasePipelineError) and concerns_all(answer):
+                error = answer
+            self._answers.append((place, answer))
+
+    def fail(self, error: ReleasePipelineError) -> None:
+        """None of those that are left can be made."""
+        while (place := _next(self._left)) is not None:
+            self._answers.append((place, error))
+
+    def give_back(self) -> list[Errand]:
+        """Those that the thread has not come to yet, and will not any more."""
+        given_back = []
+        while (place := _next(self._left)) is not None:
+            given_back.append(self.asked[place][0])
+        return given_back
+
+    def answers(self) -> list[tuple[Errand, list[Wait], Answer]]:
+        """What has been answered since this was last asked."""
+        found = []
+        while (each := _next(self._answers)) is not None:
+            place, answer = each
+            found.append((*self.asked[place], answer))
+        return found
+
+
+def _next(queue: deque[Any]) -> Any:
+    # Two threads take from it: whether it is empty shows only when one takes.
+    try:
+        return queue.popleft()
+    except IndexError:
+        return None
+
+
+def _answer(client: ReleaseClient, request: Request) -> Answer:
+    try:
+        return request(client)
+    except ReleasePipelineError as error:
+        return error
+    except Exception as error:
+        return unforeseen(error)
 
 
 def concerns_all(error: ReleasePipelineError) -> bool:

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Collection
 from contextlib import suppress
-from datetime import datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -21,7 +20,7 @@ from airflow_provider.core.waiting import Wait
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import ExecutionRef
 from airflow_provider.links import MARKER_XCOM, xcoms_of
-from airflow_provider.task_instances import task_state, try_number_of
+from airflow_provider.task_instances import task_state
 from airflow_provider.triggers.poller import shared_poller
 from airflow_provider.triggers.templates import pulling_one_xcom
 
@@ -46,7 +45,6 @@ class ExecutionTrigger(BaseTrigger):
     :param slowest: seconds to which the interval may grow while nothing changes.
     :param finish: end the task here when the execution ended well, with or without the XCom of its result.
     :param marker: of the start that the task made; ``None`` for what somebody else started, which is never canceled.
-    :param logical_date: of the DAG run, ISO 8601, by which Airflow can be asked for the task's try number.
     """
 
     def __init__(
@@ -63,7 +61,6 @@ class ExecutionTrigger(BaseTrigger):
         slowest: float | None = None,
         finish: Literal["", "task", "task without result"] = "",
         marker: str | None = None,
-        logical_date: str | None = None,
     ) -> None:
         super().__init__()
         self.system = system
@@ -77,7 +74,6 @@ class ExecutionTrigger(BaseTrigger):
         self.slowest = slowest
         self.finish = finish
         self.marker = marker
-        self.logical_date = logical_date
         self._wait: Wait | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -95,7 +91,6 @@ class ExecutionTrigger(BaseTrigger):
                 "slowest": self.slowest,
                 "finish": self.finish,
                 "marker": self.marker,
-                "logical_date": self.logical_date,
             },
         )
 
@@ -205,7 +200,7 @@ class ExecutionTrigger(BaseTrigger):
         begun = time.monotonic()
         while True:
             seen = await self._told(where)
-            verdict, reason = judge_trigger_kill(seen, self._try_number(), marker, time.monotonic() - begun)
+            verdict, reason = judge_trigger_kill(seen, marker, time.monotonic() - begun)
             if verdict is not Verdict.ASK_AGAIN:
                 return verdict, reason
             await asyncio.sleep(DURATIONS.undecided_pause)
@@ -215,14 +210,7 @@ class ExecutionTrigger(BaseTrigger):
         try:
             state = await sync_to_async(task_state)(**where)
             waits_as = await XCom.aget_one(key=MARKER_XCOM, **where)
-            return TaskSeen(state, await self._asked_try_number(where), waits_as)
+            return TaskSeen(state, waits_as)
         except Exception as error:
             self.log.warning("Cannot ask who ended the task: %s", error)
             return TaskSeen(None)
-
-    def _try_number(self) -> int | None:
-        return getattr(self.task_instance, "try_number", None)
-
-    async def _asked_try_number(self, where: dict[str, Any]) -> int | None:
-        moment = datetime.fromisoformat(self.logical_date) if self.logical_date else None
-        return await sync_to_async(try_number_of)(moment, **where)

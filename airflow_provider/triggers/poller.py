@@ -1,30 +1,34 @@
-"""One poll for many waits: all waits of one connection in one event loop share a client, a login and a rhythm.
+"""One poll for many waits: all waits of one connection in one event loop share a client, a login and a budget.
 
-What a look means for a wait is decided in ``waiting.py``; who waits and why, in the triggers.
+What a look means for a wait is decided in ``core/waiting.py``, when which request is made in schedule.py; who
+waits and why, in the triggers.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
+import math
 import time
 from contextlib import suppress
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import structlog
+from airflow.sdk.configuration import conf
 
-from airflow_provider.core.waiting import News, Outcome, Pace, Wait
-from airflow_provider.exceptions import ReleasePipelineError
-from airflow_provider.progress import log_news
-from airflow_provider.triggers.errands import Course, ask, concerns_all, plan_errands, unforeseen
+from airflow_provider.core.waiting import News, Outcome, Wait
+from airflow_provider.exceptions import Call, ReleasePipelineError, ServerUnavailableError
+from airflow_provider.execution import Execution
+from airflow_provider.triggers.build_logs import BuildLogs
+from airflow_provider.triggers.errands import Batch, unforeseen
+from airflow_provider.triggers.schedule import Schedule
 from airflow_provider.triggers.shared_client import SharedClient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Coroutine
 
-    from airflow_provider.clients.base import Observation, ReleaseClient
+    from airflow_provider.clients.base import Found, Observation, ReleaseClient
 
 log = structlog.get_logger(logger_name=__name__)
 
@@ -40,22 +44,43 @@ LINGER = 5.0
 TOLD_AT_ONCE = 50
 """Waits that are told what was seen before the loop may do something else: each may write lines to its task's log."""
 
-SPREAD = 0.8
-"""Part of the interval over which the requests of one look are spread."""
+LONGEST_GO = 0.3
+"""Seconds after which requests that stand behind another in one thread are made in other ones."""
+
+LAST_LOOK = 5.0
+"""Seconds after its deadline at which a wait ends without the answer to its last look."""
+
+DEFAULT_RATE = 20.0
+"""Requests a second, of one triggerer over one connection."""
+
+
+def requests_per_second() -> float:
+    """The budget of a connection, as the configuration has it."""
+    rate = conf.getfloat("release_pipelines", "requests_per_second", fallback=DEFAULT_RATE)
+    if rate > 0:
+        return float(rate)
+    log.error("[release_pipelines] requests_per_second must be more than 0, got %s: %g it is", rate, DEFAULT_RATE)
+    return DEFAULT_RATE
 
 
 class Poller:
     """The waits of one connection in the running event loop. Ends by itself after the last of them."""
 
     def __init__(self, system: str, conn_id: str) -> None:
-        self._conn_id = conn_id
-        self._waits: dict[Wait, _Waiter] = {}
-        self._new: set[Wait] = set()
+        self._system, self._conn_id = system, conn_id
+        self._waiters: dict[Wait, _Waiter] = {}
+        self._new: dict[Wait, None] = {}
+        self._gathered_at = 0.0
         self._calls = 0
-        self._turn = 0
         self._woken = asyncio.Event()
-        self._pace = Pace()
-        self._client = SharedClient(system, conn_id)
+        self._schedule = Schedule(requests_per_second(), FASTEST)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wakes_at = math.inf
+        self._telling = asyncio.Lock()
+        self._used: ReleaseClient | None = None
+        self._crash: BaseException | None = None
+        self._client = SharedClient(system, conn_id, self._sent)
+        self._logs = BuildLogs(self._client.call, self._may_read_a_log)
         self._task = asyncio.create_task(self._run(), name=f"poll {system} {conn_id}", context=contextvars.Context())
 
     @property
@@ -63,16 +88,27 @@ class Poller:
         return self._task.done()
 
     async def wait(self, wait: Wait) -> Outcome:
-        """Wait until ``wait`` is over, sharing the polls of all others."""
-        waiter = self._waits[wait] = _Waiter()
-        self._new.add(wait)
-        self._woken.set()
-        try:
-            return await waiter.outcome
-        finally:
-            self._waits.pop(wait, None)
-            self._new.discard(wait)
+        """Wait until ``wait`` is over, sharing the requests of all others."""
+        waiter = self._waiters[wait] = _Waiter()
+        if not self._new:
+            self._gathered_at = time.monotonic() + GATHER
             self._woken.set()
+        self._new[wait] = None
+        if wait.deadline is not None:
+            waiter.end_by(wait.deadline + LAST_LOOK, lambda: self._give_up(wait))
+        try:
+            outcome = await waiter.outcome
+            if waiter.has_tail:
+                await self._logs.tail(wait, waiter.log)
+            return outcome
+        finally:
+            waiter.close()
+            del self._waiters[wait]
+            self._new.pop(wait, None)
+            self._schedule.leave(wait)
+            self._logs.forget(wait)
+            if not self._waiters:
+                self._woken.set()
 
     async def call(self, action: Callable[[ReleaseClient], Any]) -> Any:
         """Run one action of the shared client in a thread.
@@ -87,145 +123,215 @@ class Poller:
             self._calls -= 1
 
     async def _run(self) -> None:
-        next_look = 0.0
         try:
             while await self._is_needed():
-                await asyncio.sleep(GATHER)
-                started = time.monotonic()
-                is_whole = not self._new or started >= next_look
-                waits = list(self._waits if is_whole else self._new)
-                self._new.clear()
-                if waits:
-                    self._pace.note(await self._look(waits))
-                # A vendor that names a moment means one after its answer; else the rhythm counts from look to look.
-                planned = (time.monotonic() if self._pace.is_slowed else started) + self._pause()
-                # Newcomers are looked at out of turn; the others keep their rhythm, unless all must slow down.
-                next_look = planned if is_whole or self._pace.is_slowed else min(next_look, planned)
-                await self._sleep_until(next_look)
+                self._woken.clear()
+                if client := await self._client_or_trouble():
+                    self._start(client)
+                now = time.monotonic()
+                self._wakes_at = self._next_moment(now)
+                await self._woken_within(self._wakes_at - now)
         except BaseException as error:
             if isinstance(error, Exception):
                 log.exception("The poll of connection %s ended", self._conn_id)
-            for waiter in self._waits.values():
+            for waiter in self._waiters.values():
                 waiter.abandon(error)
             raise
         finally:
+            for task in self._tasks:
+                task.cancel()
+            self._logs.close()
             self._client.close()
 
     async def _is_needed(self) -> bool:
-        while not self._waits:
+        if self._crash:
+            raise self._crash
+        while not self._waiters:
             self._woken.clear()
             # A wait may have come in the very moment in which the time was over.
-            if not await self._woken_within(LINGER) and not self._calls and not self._waits:
+            if not await self._woken_within(LINGER) and not self._calls and not self._waiters:
                 return False
         return True
-
-    async def _sleep_until(self, next_look: float) -> None:
-        while self._waits and (left := next_look - GATHER - time.monotonic()) > 0:
-            if self._new and not self._pace.is_slowed:
-                return
-            self._woken.clear()
-            await self._woken_within(left)
 
     async def _woken_within(self, seconds: float) -> bool:
         # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with what it waits for.
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds if seconds < math.inf else None):
                 return await self._woken.wait()
         return False
 
-    def _interval(self) -> float:
-        return max(FASTEST, min((wait.interval_now for wait in self._waits), default=FASTEST))
+    def _next_moment(self, now: float) -> float:
+        moment = self._schedule.next_moment(now)
+        return min(moment, max(self._gathered_at, self._schedule.trouble.until)) if self._new else moment
 
-    def _pause(self) -> float:
-        now = time.time()
-        deadlines = [left for wait in self._waits if (left := wait.until_deadline(now)) is not None]
-        return max(GATHER, self._pace.pause(self._interval(), min(deadlines, default=None)))
+    def _wake_if_due(self) -> None:
+        if self._next_moment(time.monotonic()) < self._wakes_at:
+            self._woken.set()
 
-    async def _look(self, waits: list[Wait]) -> ReleasePipelineError | None:
-        """Look at all of them; returns the error that concerned the whole connection, if there was one."""
+    # --- requests ---
+
+    async def _client_or_trouble(self) -> ReleaseClient | None:
+        started = time.monotonic()
+        if started < self._schedule.trouble.until:
+            return None
         try:
-            client = await self._client.get()
+            return await self._client.get()
         except ReleasePipelineError as error:
-            await self._tell_all(waits, error)
-            return error
-        # While looks fail, another request asks each time whether the others may follow: one may fail by itself.
-        self._turn = self._turn + 1 if self._pace.is_slowed else 0
-        errands = plan_errands(client, waits, self._turn)
-        apart = SPREAD * self._interval() / len(errands)
-        course = Course()
-        async with asyncio.TaskGroup() as looks:
-            for errand in errands:
-                if course.stopped_by:
-                    await self._tell_all(chain.from_iterable(errand), course.stopped_by)
-                    continue
-                look = looks.create_task(self._run_errand(errand, course))
-                if self._pace.is_slowed and not course.is_answered:
-                    await look
-                    if not course.is_answered:
-                        course.stopped_by = course.stopped_by or course.last_error
-                elif errand is not errands[-1]:
-                    await asyncio.sleep(apart)
-        return course.stopped_by or (None if course.is_answered else course.last_error)
+            self._schedule.note_trouble(error, started, time.monotonic(), time.time(), self._waiters)
+            await self._tell_all([(wait, error) for wait in self._waiters])
+            return None
 
-    async def _run_errand(self, errand: list[list[Wait]], course: Course) -> None:
-        requests = [[wait.ref for wait in batch] for batch in errand]
+    def _start(self, client: ReleaseClient) -> None:
+        """Let new waits in, and make the requests whose turn it is."""
+        now, today, schedule = time.monotonic(), time.time(), self._schedule
+        self._used = client
+        schedule.connections = self._logs.connections = client.transport.max_connections
+        if self._new and now >= self._gathered_at:
+            new, self._new = self._new, {}
+            for wait in new:
+                schedule.join(wait, client.shared_request(wait.ref), now, today)
+        for batch in schedule.take(now, today):
+            self._do(self._make(batch))
+        if schedule.is_late:
+            schedule.is_late = False
+            log.warning(
+                "Looks over connection %s come later than their poll_interval asks for: what no list covers costs a "
+                "request for each look, and %d requests wait for their turn. No more than %g a second are made "
+                "(configuration: [release_pipelines] requests_per_second), %d at a time (the connection's extra: "
+                "max_connections)",
+                self._conn_id,
+                len(schedule.due(now)),
+                schedule.budget.per_second,
+                schedule.connections,
+            )
+
+    async def _make(self, batch: Batch) -> None:
+        """Make some requests, and tell what was seen."""
+        hurry = asyncio.get_running_loop().call_later(LONGEST_GO, self._hurry, batch)
         try:
-            client = await self._client.get()
-            answers = await self._client.call(lambda client: ask(client, requests))
+            await self._client.call(batch.make)
         except Exception as error:
-            course.stopped_by = error if isinstance(error, ReleasePipelineError) else unforeseen(error)
-            await self._tell_all(chain.from_iterable(errand), course.stopped_by)
-            return
-        for batch, answer in zip(errand, answers, strict=True):
-            if not isinstance(answer, ReleasePipelineError):
-                course.is_answered = True
-                await self._tell_each(client, batch, answer)
-                continue
-            course.last_error = answer
-            if concerns_all(answer):
-                course.stopped_by = answer
+            batch.fail(error if isinstance(error, ReleasePipelineError) else unforeseen(error))
+        finally:
+            hurry.cancel()
+        self._schedule.is_over(batch, time.monotonic())
+        await self._take_in(batch)
+
+    def _hurry(self, batch: Batch) -> None:
+        """Nobody waits for a request only because it stands behind one that takes long."""
+        if len(batch.asked) > 1:
+            self._schedule.give_back(batch.give_back(), time.monotonic(), time.time())
+            self._do(self._take_in(batch))
+            self._wake_if_due()
+
+    async def _take_in(self, batch: Batch) -> None:
+        answered, schedule = batch.answers(), self._schedule
+        trouble = schedule.judge(batch, answered, time.monotonic(), time.time(), self._waiters)
+        told: list[tuple[Wait, Found]] = []
+        for _, waits, answer in answered:
+            if isinstance(answer, ReleasePipelineError):
                 self._client.doubt(answer)
-            await self._tell_all(batch, answer)
+                told += [(wait, answer) for wait in waits]
+            else:
+                told += zip(waits, answer, strict=True)
+        await self._tell_all(told)
+        for errand, _, _ in answered:
+            schedule.is_back(errand, time.monotonic(), time.time())
+        if trouble:
+            # The others would have been told the same, and their error budget counts.
+            due = schedule.due(time.monotonic())
+            others = [wait for errand in due for wait in errand.waits if wait not in errand.apart]
+            await self._tell_all([(wait, trouble) for wait in others])
 
-    async def _tell_each(self, client: ReleaseClient, batch: list[Wait], seen: list[Observation | None]) -> None:
-        for place, (wait, each) in enumerate(zip(batch, seen, strict=True), start=1):
-            if place % TOLD_AT_ONCE == 0:
+    def _do(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (crash := task.exception()):
+            self._crash = crash
+            self._woken.set()
+        self._wake_if_due()
+
+    def _sent(self, requests: int) -> None:
+        self._schedule.budget.spend(requests, time.monotonic())
+
+    async def _may_read_a_log(self, is_the_last: bool) -> None:
+        # No event tells of it: it comes with the time.
+        while (pause := self._schedule.until_a_log(time.monotonic(), is_the_last)) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(pause)
+        self._schedule.note_log()
+
+    # --- telling ---
+
+    async def _tell_all(self, told: list[tuple[Wait, Found]]) -> None:
+        for start in range(0, len(told), TOLD_AT_ONCE):
+            async with self._telling:
+                for wait, found in told[start : start + TOLD_AT_ONCE]:
+                    if callable(found):
+                        self._schedule.look_apart(wait, found, time.monotonic(), time.time())
+                    else:
+                        self._tell(wait, found)
+                # Whoever tells next does so in another turn of the loop.
                 await asyncio.sleep(0)
-            outcome, has_news = self._tell(wait, each)
-            if has_news and client.has_log(wait.ref) and (waiter := self._waits.get(wait)):
-                waiter.log(await self._client.call(lambda client, wait=wait: log_news(client, wait)))
-            self._end(wait, outcome)
 
-    async def _tell_all(self, waits: Iterable[Wait], error: ReleasePipelineError) -> None:
-        for place, wait in enumerate(waits, start=1):
-            if place % TOLD_AT_ONCE == 0:
-                await asyncio.sleep(0)
-            self._end(wait, self._tell(wait, error)[0])
-
-    def _tell(self, wait: Wait, seen: Observation | None) -> tuple[Outcome | None, bool]:
-        """Tell one wait what was seen; returns how it ended, and whether anything has changed."""
-        waiter = self._waits.get(wait)
-        if waiter is None:
-            return None, False
+    def _tell(self, wait: Wait, seen: Observation | None) -> None:
+        waiter = self._waiters.get(wait)
+        if waiter is None or waiter.outcome.done():
+            return
         now = time.time()
         outcome = wait.saw_no_change(now) if seen is None else wait.saw(seen, now)
         news = wait.news()
         waiter.log(news)
-        return outcome, bool(news)
-
-    def _end(self, wait: Wait, outcome: Outcome | None) -> None:
-        if outcome and (waiter := self._waits.get(wait)):
+        client = self._used
+        if client and isinstance(seen, Execution):
+            self._schedule.follow(wait, client.shared_request(wait.ref), time.monotonic(), now)
+            if news and client.has_log(wait.ref):
+                waiter.has_tail = outcome is not None
+                if outcome is None:
+                    self._logs.want(wait, waiter.log)
+        if outcome:
             waiter.end(outcome)
+            self._schedule.leave(wait)
+
+    def _give_up(self, wait: Wait) -> None:
+        """No look is answered at its deadline: it ends all the same."""
+        waiter = self._waiters.get(wait)
+        if waiter is None or waiter.outcome.done():
+            return
+        error = ServerUnavailableError("no look was answered at the deadline", call=Call(system=self._system))
+        if outcome := wait.saw(error, time.time()):
+            waiter.end(outcome)
+            self._schedule.leave(wait)
+        elif wait.deadline is not None:
+            # The clock was set back meanwhile.
+            waiter.end_by(wait.deadline + LAST_LOOK, lambda: self._give_up(wait))
 
 
 class _Waiter:
-    """Who waits: where the outcome goes, and the context that leads log lines into the right task's log."""
+    """Who waits: where the outcome goes, and the context that leads log lines into the right task's log.
 
-    __slots__ = ("_context", "outcome")
+    Attribute ``has_tail``: the execution's own log may hold lines that were not told yet.
+    """
+
+    __slots__ = ("_context", "_limit", "has_tail", "outcome")
 
     def __init__(self) -> None:
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.has_tail = False
         self._context = contextvars.copy_context()
+        self._limit: asyncio.TimerHandle | None = None
+
+    def end_by(self, moment: float, give_up: Callable[[], None]) -> None:
+        """Call this at a moment, in epoch seconds, if nothing else has ended the wait."""
+        seconds = max(0.0, moment - time.time())
+        self._limit = asyncio.get_running_loop().call_later(seconds, give_up)
+
+    def close(self) -> None:
+        if self._limit:
+            self._limit.cancel()
 
     def log(self, news: list[News]) -> None:
         for line in news:

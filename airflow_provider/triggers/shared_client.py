@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -36,11 +37,13 @@ CONNECTION_LIFETIME = 300.0
 class SharedClient:
     """:param system: which of the four systems.
     :param conn_id: the Airflow connection.
+    :param on_sent: told after each call how many requests it sent.
     """
 
-    def __init__(self, system: str, conn_id: str) -> None:
+    def __init__(self, system: str, conn_id: str, on_sent: Callable[[int], None]) -> None:
         self._system = system
         self._conn_id = conn_id
+        self._on_sent = on_sent
         self._lock = asyncio.Lock()
         self._built: tuple[ReleaseClient, ThreadPoolExecutor] | None = None
         self._fields: tuple[Any, ...] | None = None
@@ -59,11 +62,23 @@ class SharedClient:
         :raises ReleasePipelineError: the action's errors, and those of reading the connection.
         """
         client, threads = await self._ready()
+        sent = 0
+
+        def call() -> Any:
+            nonlocal sent
+            before = client.transport.sent
+            try:
+                return action(client)
+            finally:
+                sent = client.transport.sent - before
+
         try:
-            return await asyncio.get_running_loop().run_in_executor(threads, action, client)
+            return await asyncio.get_running_loop().run_in_executor(threads, call)
         except ReleasePipelineError as error:
             self.doubt(error)
             raise
+        finally:
+            self._on_sent(sent)
 
     def doubt(self, error: ReleasePipelineError) -> None:
         """If credentials were refused, somebody may mend the connection: read it again before the next call."""
@@ -75,8 +90,13 @@ class SharedClient:
         built, self._built, self._fields = self._built, None, None
         if built:
             client, threads = built
-            threads.submit(client.close)
-            threads.shutdown(wait=False)
+
+            def close() -> None:
+                # A thread that makes several requests would open a connection anew for the next one.
+                threads.shutdown(wait=True)
+                client.close()
+
+            Thread(target=close, name=f"poll-{self._conn_id}-end").start()
 
     async def _ready(self) -> tuple[ReleaseClient, ThreadPoolExecutor]:
         async with self._lock:

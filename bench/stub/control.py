@@ -31,7 +31,7 @@ def obey(site: Site, order: dict[str, Any]) -> dict[str, Any]:
     used = os.times()
     return {
         "at": time.monotonic(),
-        "requests": dict(site.requests),
+        "requests": [[*of, count] for of, count in site.requests.items()],
         "connections": site.connections,
         "open": site.open,
         "cpu": used.user + used.system,
@@ -43,13 +43,13 @@ class Counts:
     """What the stub has seen so far.
 
     :param at: monotonic seconds.
-    :param requests: by kind: ``list``, ``single``, ``start``, ``login``, ``other``.
+    :param requests: by the Airflow connection's number and kind: ``list``, ``single``, ``start``, ``login``, ``other``.
     :param connections: accepted so far; ``open``: right now.
     :param cpu: seconds that the stub itself has used.
     """
 
     at: float
-    requests: dict[str, int]
+    requests: Mapping[tuple[str, str], int]
     connections: int
     open: int
     cpu: float
@@ -57,6 +57,12 @@ class Counts:
     @property
     def total(self) -> int:
         return sum(self.requests.values())
+
+    def of(self, kind: str, connection: str | None = None) -> int:
+        """Requests of one kind: of all connections, or of one."""
+        return sum(
+            count for (number, each), count in self.requests.items() if each == kind and connection in (None, number)
+        )
 
 
 class Stub:
@@ -103,7 +109,9 @@ class Stub:
             assert self._process.stdin
             self._process.stdin.write(json.dumps(order) + "\n")
             self._process.stdin.flush()
-            return Counts(**json.loads(self._read()))
+            told = json.loads(self._read())
+        requests = {(connection, kind): count for connection, kind, count in told.pop("requests")}
+        return Counts(**told, requests=requests)
 
     def _read(self) -> str:
         assert self._process.stdout

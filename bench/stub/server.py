@@ -34,7 +34,7 @@ class Site:
 
     def clear(self) -> None:
         self.vendors.clear()
-        self.requests: Counter[str] = Counter()
+        self.requests: Counter[tuple[str, str]] = Counter()
         self.connections = 0
 
     def answer(self, method: str, target: str, body: bytes) -> Reply:
@@ -43,7 +43,7 @@ class Site:
         vendor = self.vendors.get((system, connection))
         query = dict(parse_qsl(text, keep_blank_values=True))
         reply = NOT_FOUND if vendor is None else vendor.answer(method, rest, query, body, time.time())
-        self.requests[reply.kind] += 1
+        self.requests[connection, reply.kind] += 1
         return reply
 
 

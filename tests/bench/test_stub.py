@@ -59,7 +59,7 @@ def test_an_execution_ends_at_the_planned_moment(stub: Stub, certificates: Certi
     assert look() == running
     stub.plan(system, "0", {3: time.time()})
     assert look() == ended
-    assert stub.counts().requests == {"single": 3}
+    assert stub.counts().requests == {("0", "single"): 3}
 
 
 def test_requests_over_one_connection_count_as_one_connection(stub: Stub, certificates: Certificates) -> None:

@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -24,7 +25,8 @@ from tests.chaos.cluster import Cluster
 from tests.chaos.databases import install_missing
 from tests.chaos.director import Director
 from tests.chaos.plan import Release, make_plan
-from tests.chaos.vendors import SYSTEMS, Vendors
+from tests.chaos.task_logs import OTHER_PLACE, TaskLogs
+from tests.chaos.vendors import RERUN_MODES, SYSTEMS, Elsewhere, Vendors
 
 DAGS = Path(__file__).parent / "dags"
 FAULTS: tuple[dict[str, Any], ...] = (
@@ -45,7 +47,7 @@ class Form:
     """How long a run of the suite is.
 
     :param waves: DAG runs.
-    :param of_each: releases of one system and mode in a wave.
+    :param of_each: releases of one kind and mode in a wave.
     :param kills: at least so many SIGKILLs.
     :param between: seconds from one wave to the next.
     :param speed: of the sandbox; a release takes nominally 8 seconds.
@@ -59,10 +61,14 @@ class Form:
 
 
 SHORT = Form(waves=3, of_each=2, kills=12, between=20.0, speed=0.5)
-WHOLE = Form(waves=13, of_each=2, kills=40, between=25.0, speed=0.4)
+WHOLE = Form(waves=9, of_each=2, kills=40, between=25.0, speed=0.4)
 
+REQUEST_TIMEOUT = 8.0
+"""Seconds; after a start whose answer was lost, the next attempt looks for it for a time that grows with this."""
 HARM_LIMIT = 120.0
 """Seconds more for which harm is done until there are enough kills."""
+CALM = 3
+"""Looks, a second apart, that find all runs over."""
 END_LIMIT = 300.0
 """Seconds for which the last releases may take after that."""
 
@@ -94,48 +100,68 @@ def run(form: Form, executor: str, seed: int) -> bool:
     # PostgreSQL runs as a user of its own, who must be able to reach its directory.
     home.chmod(0o755)
     begun = time.monotonic()
-    with SandboxServer(home / "sandbox", speed=form.speed) as sandbox:
+    with (
+        SandboxServer(home / "sandbox", speed=form.speed) as sandbox,
+        SandboxServer(home / "elsewhere", speed=0.001) as other,
+    ):
         sandbox.post("switches", system="cocktail", account_parallel_limit=1000)
-        vendors = Vendors(sandbox)
+        vendors, elsewhere = Vendors(sandbox), Elsewhere(other)
         releases, plan = make_plan(vendors, form.waves, form.of_each)
         (home / "plan.json").write_text(json.dumps(plan))
         cluster = Cluster(
             home / "airflow", dags=DAGS, celery=executor == "celery", variables={"CHAOS_PLAN": str(home / "plan.json")}
         )
+        logs = TaskLogs(cluster.task_logs)
         with cluster:
             cluster.wait_until_ready(*plan)
-            for connection in sandbox.connections():
+            connections = {each["conn_type"]: _impatient(each) for each in sandbox.connections()}
+            moving = {
+                each.conn_id: (
+                    connections["cocktail"] | {"connection_id": each.conn_id},
+                    _impatient(elsewhere.connection(each.conn_id)),
+                )
+                for each in releases
+                if each.conn_id
+            }
+            for connection in [*connections.values(), *(before for before, _ in moving.values())]:
                 cluster.api.save_connection(connection)
             for number, (system, fault) in enumerate(product(SYSTEMS, FAULTS)):
                 sandbox.post("faults", system=system, seed=seed + number, **fault)
-            director = Director(cluster, releases, seed)
-            runs = direct(cluster, director, form, list(plan))
+            director = Director(cluster, releases, moving, logs, seed)
+            runs = direct(cluster, director, vendors, form, list(plan))
             requests.delete(f"{sandbox.url}/_sandbox/faults", timeout=10).raise_for_status()
-            account = Account(settle(cluster, vendors, director, releases, runs))
+            account = settle(cluster, vendors, elsewhere, director, releases, runs)
+            named = _named_both(logs, releases, director.changed, sandbox.url, elsewhere.url)
         vendors.close()
     kills = sum(director.kills.values())
     print(account.table())
     print(f"{kills} kills: {_told(director.kills)}; also: {_told(director.deeds)}")
+    print(f"of {len(director.changed)} tasks whose connection was changed, {named} failed and named both systems")
     print(f"{time.monotonic() - begun:.0f} s", flush=True)
-    enough = kills >= form.kills
+    enough = kills >= form.kills and director.is_done
     if account.is_clean and enough:
         shutil.rmtree(home, ignore_errors=True)
         return True
-    print(account.complaints() if not account.is_clean else f"fewer than {form.kills} kills: not enough to prove it")
+    print(
+        account.complaints()
+        if not account.is_clean
+        else f"too little harm ({form.kills} kills are enough): it proves nothing"
+    )
     (home / "director.log").write_text("\n".join(director.log))
     print(f"SEED={seed} repeats it; logs: {home}", flush=True)
     return False
 
 
-def direct(cluster: Cluster, director: Director, form: Form, dag_ids: list[str]) -> dict[str, str]:
+def direct(cluster: Cluster, director: Director, vendors: Vendors, form: Form, dag_ids: list[str]) -> dict[str, str]:
     """Wave after wave with harm in between, until the harm is enough; returns the run of each DAG."""
     runs: dict[str, str] = {}
     next_wave = time.monotonic()
     end = next_wave + (form.waves + 1) * form.between + HARM_LIMIT
     while time.monotonic() < end:
         if time.monotonic() >= next_wave:
-            if len(runs) == len(dag_ids) and sum(director.kills.values()) >= form.kills:
+            if len(runs) == len(dag_ids) and sum(director.kills.values()) >= form.kills and director.is_done:
                 break
+            vendors.answer_reruns(RERUN_MODES[len(runs) % len(RERUN_MODES)])
             if len(runs) < len(dag_ids) and (run_id := _trigger(cluster, dag_ids[len(runs)])):
                 runs[dag_ids[len(runs)]] = run_id
                 next_wave = time.monotonic() + form.between
@@ -145,12 +171,22 @@ def direct(cluster: Cluster, director: Director, form: Form, dag_ids: list[str])
 
 
 def settle(
-    cluster: Cluster, vendors: Vendors, director: Director, releases: list[Release], runs: dict[str, str]
-) -> list[History]:
+    cluster: Cluster,
+    vendors: Vendors,
+    elsewhere: Elsewhere,
+    director: Director,
+    releases: list[Release],
+    runs: dict[str, str],
+) -> Account:
     """Wait, unharmed, for the end of all runs, and then for cancels that are under way; and collect what happened."""
     cluster.wait_until_ready()
     deadline = time.monotonic() + END_LIMIT
-    while time.monotonic() < deadline and not all(_is_over(cluster, *each) for each in runs.items()):
+    calm = 0
+    # A run that has failed goes on when a person clears a task of it.
+    while time.monotonic() < deadline and calm < CALM:
+        with suppress(requests.RequestException):
+            director.answer()
+        calm = calm + 1 if all(_is_over(cluster, *each) for each in runs.items()) else 0
         time.sleep(1)
     time.sleep(12)
     executions = vendors.executions()
@@ -159,20 +195,40 @@ def settle(
         for dag_id, run_id in runs.items()
         for each in cluster.api.task_instances(dag_id, run_id)
     }
+    logs = TaskLogs(cluster.task_logs)
     histories = []
     for release in releases:
         where = (release.dag_id, release.task_id, release.map_index)
         result = cluster.api.xcom(release.dag_id, runs[release.dag_id], release.task_id, map_index=release.map_index)
+        seen = executions.pop(release.name, [])
+        is_from_here = bool(result) and elsewhere.url not in result["ref"].get("place", "")
         histories.append(
             History(
                 release,
-                executions[release.name],
+                seen,
                 director.acts[release.name],
                 states[where],
-                result["id"] if result else None,
+                result["id"] if is_from_here else None,
+                guesses=logs.guesses(release),
+                named=logs.named(release, seen),
             )
         )
-    return histories
+    others = [each for several in executions.values() for each in several]
+    return Account(histories, others + elsewhere.executions())
+
+
+def _impatient(connection: dict[str, Any]) -> dict[str, Any]:
+    extra = json.loads(connection.get("extra") or "{}")
+    return {**connection, "extra": json.dumps({**extra, "request_timeout": REQUEST_TIMEOUT})}
+
+
+def _named_both(logs: TaskLogs, releases: list[Release], changed: set[str], here: str, there: str) -> int:
+    """How many tasks with a changed connection have failed and named both systems."""
+    return sum(
+        any(OTHER_PLACE in line and here in line and there in line for line in logs.lines(each))
+        for each in releases
+        if each.conn_id in changed
+    )
 
 
 def _trigger(cluster: Cluster, dag_id: str) -> str | None:

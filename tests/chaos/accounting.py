@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.chaos.plan import Release
-from tests.chaos.vendors import SYSTEMS, Seen
+from tests.chaos.vendors import KINDS, Seen
 
 ON_THE_WIRE = 3.0
 """Seconds for which a start may be under way when a person clears its task; what starts later is the next attempt's."""
@@ -14,6 +14,7 @@ GRACE = 15.0
 """An execution that ends by itself so soon after a person acted needs no cancel any more: for 10 s the triggerer may be
 in doubt whether a task that waits to be run was cleared."""
 FAULTS = ("doubled", "lost", "wrongly cancelled", "left running")
+OTHERS = "others' cancelled"
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class History:
 
     :param state: of its task in the end.
     :param result_id: of the execution that the task returned.
+    :param guesses: ids of executions that were only guessed to be the task's: they are followed, and never canceled.
+    :param named: ids of executions that the task's log or error names as not to be canceled, and why.
     """
 
     release: Release
@@ -37,6 +40,8 @@ class History:
     acts: Sequence[Act] = ()
     state: str | None = None
     result_id: str | None = None
+    guesses: frozenset[str] = frozenset()
+    named: frozenset[str] = frozenset()
 
     @property
     def was_marked(self) -> bool:
@@ -48,16 +53,25 @@ class History:
             zip(FAULTS, (self._doubled(), self._lost(), self._wrongly_cancelled(), self._left_running()), strict=True)
         )
 
+    @property
+    def went_on(self) -> int:
+        """Executions that went on after a person's act, and that the task's log or error names."""
+        return sum(each.id in self.named and self._would_be_left(each) for each in self.executions)
+
     def _doubled(self) -> int:
-        """Starts that neither a clear nor the failure of the one before asked for; a clear asks for one start."""
+        """Starts that neither a clear nor the failure of the one before asked for, or beside one that was going on.
+
+        A clear asks for one start, after what was started before has ended.
+        """
         clears = [act.at for act in self.acts if act.what == "clear"]
         doubled = 0
-        for before, after in zip(self.executions, self.executions[1:], strict=False):
-            reason = next((at for at in clears if before.started - ON_THE_WIRE < at < after.started), None)
+        for number, after in enumerate(self.executions[1:], start=1):
+            earlier = self.executions[:number]
+            reason = next((at for at in clears if earlier[-1].started - ON_THE_WIRE < at < after.started), None)
             if reason is not None:
                 clears.remove(reason)
-            elif before.succeeded or not before.ended or before.ended > after.started:
-                doubled += 1
+            beside = any(each.goes_on_at(after.started) and each.id not in self.named for each in earlier)
+            doubled += beside or (reason is None and earlier[-1].succeeded)
         return doubled
 
     def _lost(self) -> int:
@@ -78,40 +92,51 @@ class History:
         )
 
     def _left_running(self) -> int:
-        """Executions that went on after a person had ended or cleared their task."""
-        return sum(self._was_left(each) for each in self.executions)
+        """Executions that went on after a person had ended their task, and that nothing names."""
+        return sum(each.id not in self.named and self._would_be_left(each) for each in self.executions)
 
-    def _was_left(self, each: Seen) -> bool:
+    def _would_be_left(self, each: Seen) -> bool:
         if each.cancels:
             return False
         if each.ended is None:
             return True
-        over = [act.at for act in self.acts if each.goes_on_at(act.at)]
+        # What a clear leaves is the next attempt's to end, before it starts anything: see :meth:`_doubled`.
+        over = [act.at for act in self.acts if self._ends(act, each) and each.goes_on_at(act.at)]
         if self.was_marked and each.started > self.acts[-1].at:
             over.append(each.started)
         return bool(over) and each.ended > over[0] + GRACE
 
+    def _ends(self, act: Act, each: Seen) -> bool:
+        return act.what != "clear" or each.id in self.named
+
 
 @dataclass
 class Account:
-    """All releases."""
+    """All releases.
+
+    :param others: executions of somebody else, here and on the system that connections were changed to.
+    """
 
     histories: list[History]
-    notes: list[str] = field(default_factory=list)
+    others: list[Seen] = field(default_factory=list)
 
     @property
     def is_clean(self) -> bool:
-        return not any(sum(history.faults().values()) for history in self.histories)
+        is_others = any(each.cancels for each in self.others)
+        return not is_others and not any(sum(history.faults().values()) for history in self.histories)
 
     def table(self) -> str:
-        head = ["system", "tasks", "starts", "cancels", *FAULTS]
+        head = ["kind", "tasks", "starts", "resumed", "cancels", "guessed", "went on, named", *FAULTS, OTHERS]
         rows = [head]
-        for system in (*SYSTEMS, "all"):
-            chosen = [each for each in self.histories if system in ("all", each.release.system)]
+        for kind in (*KINDS, "all"):
+            chosen = [each for each in self.histories if kind in ("all", each.release.kind)]
             executions = [each for history in chosen for each in history.executions]
-            counts = [len(chosen), len(executions), sum(len(each.cancels) for each in executions)]
+            counts = [len(chosen), len(executions), sum(each.resumed for each in executions)]
+            counts += [sum(len(each.cancels) for each in executions), sum(len(each.guesses) for each in chosen)]
+            counts += [sum(each.went_on for each in chosen)]
             counts += [sum(history.faults()[fault] for history in chosen) for fault in FAULTS]
-            rows.append([system, *map(str, counts)])
+            counts += [sum(bool(each.cancels) for each in self.others if kind in ("all", each.system))]
+            rows.append([kind, *map(str, counts)])
         widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
         return "\n".join(
             "  ".join(
@@ -122,8 +147,8 @@ class Account:
         )
 
     def complaints(self) -> str:
-        """What is known of each release with a fault."""
-        lines = []
+        """What is known of each release with a fault, and of what is somebody else's."""
+        lines = [f"somebody else's: {_told(each)}" for each in self.others if each.cancels]
         for history in self.histories:
             faults = [name for name, count in history.faults().items() if count]
             if not faults:
@@ -133,7 +158,11 @@ class Account:
             )
             lines += [f"    {act.at:.1f} person: {act.what}" for act in history.acts]
             for each in history.executions:
-                end = "goes on" if each.ended is None else f"{each.ended:.1f}"
-                cancels = "".join(f", cancel {at:.1f}" for at in each.cancels)
-                lines.append(f"    {each.started:.1f} to {end}: {each.system} {each.id} {each.state}{cancels}")
+                lines.append(f"    {_told(each)}{' (a guess)' if each.id in history.guesses else ''}")
         return "\n".join(lines)
+
+
+def _told(each: Seen) -> str:
+    end = "goes on" if each.ended is None else f"{each.ended:.1f}"
+    cancels = "".join(f", cancel {at:.1f}" for at in each.cancels)
+    return f"{each.started:.1f} to {end}: {each.system} {each.id} {each.state}{cancels}"

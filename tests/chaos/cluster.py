@@ -24,13 +24,15 @@ LOGIN = PASSWORD = "admin"
 TRIGGERERS = ("triggerer-1", "triggerer-2")
 TRIGGERER_THRESHOLD = 8.0
 """Seconds without a heartbeat after which another triggerer takes over."""
+HEARTBEAT_TIMEOUT = 10.0
+"""Seconds without a heartbeat after which a task's process is given up."""
 COMMANDS = {
     "api-server": ["api-server"],
     "dag-processor": ["dag-processor"],
     "scheduler": ["scheduler", "--skip-serve-logs"],
     "triggerer-1": ["triggerer", "--skip-serve-logs"],
     "triggerer-2": ["triggerer", "--skip-serve-logs"],
-    "worker": ["celery", "worker", "--skip-serve-logs", "--concurrency", "8", "--without-gossip", "--without-mingle"],
+    "worker": ["celery", "worker", "--skip-serve-logs", "--concurrency", "12", "--without-gossip", "--without-mingle"],
 }
 
 
@@ -101,6 +103,10 @@ class Cluster(Server):
         except requests.RequestException:
             return ["api server"]
 
+    @property
+    def task_logs(self) -> Path:
+        return self.home / "logs"
+
     def kill(self, name: str) -> None:
         """SIGKILL a component together with all that it started, as when its container dies."""
         self._killed.add(name)
@@ -150,7 +156,7 @@ class Cluster(Server):
             "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor" if self._redis else "LocalExecutor",
             "AIRFLOW__CORE__FERNET_KEY": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__PARALLELISM": "8",
+            "AIRFLOW__CORE__PARALLELISM": "12",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self.home / "passwords.json"),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{LOGIN}:admin",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{self._postgres.url}",
@@ -159,7 +165,7 @@ class Cluster(Server):
             "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "4",
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
             "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
-            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "10",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(int(HEARTBEAT_TIMEOUT)),
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
             "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "20",
             "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",

@@ -17,9 +17,10 @@ import requests
 
 from tests.chaos import people
 from tests.chaos.accounting import Act
-from tests.chaos.cluster import TRIGGERER_THRESHOLD, TRIGGERERS, Cluster
+from tests.chaos.cluster import HEARTBEAT_TIMEOUT, TRIGGERER_THRESHOLD, TRIGGERERS, Cluster
 from tests.chaos.people import TaskInstance
 from tests.chaos.plan import Release
+from tests.chaos.task_logs import ASKS_FOR_CLEAR, CANCELED_FOR_GOOD, OTHER_PLACE, TaskLogs
 
 SETTLED = 4.0
 """Seconds for which a task has waited before a person touches it: Airflow must have somebody whom it can tell."""
@@ -29,24 +30,48 @@ HOLD = 6.0
 PATIENCE = 15.0
 """Seconds for which a person looks for such a task."""
 
+BESIDE = 1.0
+"""Seconds between a clear and a kill of the very worker, whichever comes first."""
+CHANGED_FOR = 40.0
+"""Seconds after which somebody puts a connection back that was changed, though its task has not failed."""
+
 FRESH = 4.0
 """Age in seconds of the heartbeat of a triggerer that is certainly up."""
+
+FREEZE, BESIDE_A_KILL, CHANGE = "worker frozen", "clear beside a kill", "connection changed"
+RARE = (FREEZE, BESIDE_A_KILL, CHANGE)
+"""Each must have happened at least once."""
 
 Json = dict[str, Any]
 
 
 class Director:
     """:param releases: by dag id, task id and map index.
+    :param connections: by id, those that somebody changes: as they are, and as they are then.
     :param seed: of all choices.
     """
 
-    def __init__(self, cluster: Cluster, releases: list[Release], seed: int) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        releases: list[Release],
+        connections: dict[str, tuple[Json, Json]],
+        logs: TaskLogs,
+        seed: int,
+    ) -> None:
         self._cluster = cluster
+        self._connections = connections
+        self._logs = logs
         self._releases = {(each.dag_id, each.task_id, each.map_index): each for each in releases}
         self._random = random.Random(seed)
         self._waiting_since: dict[tuple[Any, ...], float] = {}
         self._away: dict[str, float] = {}
         self._stalled: dict[str, float] = {}
+        self._frozen: dict[str, tuple[float, list[psutil.Process]]] = {}
+        self._changed: dict[str, float] = {}
+        self._answered: set[str] = set()
+        self.changed: set[str] = set()
+        """Ids of the connections that were changed for a while."""
         self.kills: Counter[str] = Counter()
         self.deeds: Counter[str] = Counter()
         self.acts: dict[str, list[Act]] = defaultdict(list)
@@ -61,6 +86,9 @@ class Director:
             (1, lambda: self._kill("api-server")),
             (1, self._drain_the_host),
             (8, self._person),
+            (3, self._freeze_a_task),
+            (4, self._clear_beside_a_kill),
+            (4, self._change_a_connection),
             *([(2, lambda: self._kill("worker"))] if celery else []),
         ]
 
@@ -70,10 +98,47 @@ class Director:
         deed = self._random.choices(deeds, weights)[0]
         self._bring_back()
         try:
+            self.answer()
             self._look()
             return deed()
         except requests.RequestException:
             return 1.0
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every rare deed was done."""
+        return all(self.deeds[what] for what in RARE)
+
+    def answer(self) -> None:
+        """Do what a person does about tasks that have failed with words on what to do: put a connection back, or clear.
+
+        :raises requests.RequestException: the API server is away.
+        """
+        for each in self._instances("failed", "up_for_retry"):
+            ti, release = self._names(each)
+            acts = self.acts[release.name]
+            if each["id"] in self._answered or (acts and acts[-1].what != "clear"):
+                continue
+            said = self._logs.newest(release)
+            if OTHER_PLACE in said and release.conn_id:
+                self._put_back(release.conn_id)
+                is_to_be_cleared = each["state"] == "failed"
+            else:
+                # A clear whose cancel Airflow's own numbers do not tell from a colleague's.
+                is_to_be_cleared = bool(ASKS_FOR_CLEAR.search(said)) or (bool(acts) and CANCELED_FOR_GOOD in said)
+            if is_to_be_cleared:
+                self._clear(ti, release)
+                self._answered.add(each["id"])
+                self._note("person: clear of what failed loudly", of=release.name)
+        for conn_id, until in list(self._changed.items()):
+            if time.monotonic() > until:
+                self._put_back(conn_id)
+
+    def _put_back(self, conn_id: str) -> None:
+        if conn_id in self._changed:
+            self._cluster.api.save_connection(self._connections[conn_id][0])
+            del self._changed[conn_id]
+            self._note("connection put back", of=conn_id)
 
     def _bring_back(self) -> None:
         """End stalls that are over; start anew what was drained, and what has ended without being asked to."""
@@ -81,6 +146,10 @@ class Director:
             if time.monotonic() > until:
                 del self._stalled[name]
                 self._cluster.signal(name, signal.SIGCONT)
+        for ti_id, (until, processes) in list(self._frozen.items()):
+            if time.monotonic() > until:
+                _thaw(processes)
+                del self._frozen[ti_id]
         for name, until in list(self._away.items()):
             if time.monotonic() > until or not self._cluster.components[name].is_running:
                 del self._away[name]
@@ -95,20 +164,30 @@ class Director:
 
     def _look(self) -> list[Json]:
         """The tasks that run or wait, as far as the API server tells."""
-        params = {"state": ["running", "deferred"], "limit": 100}
         try:
-            found = self._cluster.api.call("GET", "dags/~/dagRuns/~/taskInstances", params=params)["task_instances"]
+            found = self._instances("running", "deferred")
         except requests.RequestException:
             return []
         now = time.monotonic()
         self._waiting_since = {_keeper(each): self._waiting_since.get(_keeper(each), now) for each in found}
         return found
 
+    def _instances(self, *states: str) -> list[Json]:
+        params = {"state": list(states), "limit": 100}
+        return list(self._cluster.api.call("GET", "dags/~/dagRuns/~/taskInstances", params=params)["task_instances"])
+
+    def _names(self, each: Json) -> tuple[TaskInstance, Release]:
+        ti = TaskInstance(each["dag_id"], each["dag_run_id"], each["task_id"], each["map_index"])
+        return ti, self._releases[ti.dag_id, ti.task_id, ti.map_index]
+
     def finish(self) -> None:
-        """Let all that is stalled or away come back."""
+        """Let all that is stalled, frozen or away come back."""
         for name in self._stalled:
             self._cluster.signal(name, signal.SIGCONT)
         self._stalled.clear()
+        for _, processes in self._frozen.values():
+            _thaw(processes)
+        self._frozen.clear()
         for name in list(self._away):
             self._cluster.kill(name)
             self._cluster.restart(name)
@@ -118,6 +197,11 @@ class Director:
         process = self._some_task_process()
         if process is None:
             return 0.5
+        self._kill_process(process)
+        return self._random.uniform(1, 3)
+
+    def _kill_process(self, process: psutil.Process) -> None:
+        """A task's process, its supervisor, or both."""
         victims = self._random.choice([["task"], ["supervisor"], ["supervisor", "task"]])
         with suppress(psutil.NoSuchProcess):
             both = {"task": process, "supervisor": self._cluster.supervisor_of(process)}
@@ -125,7 +209,67 @@ class Director:
                 if found := both[victim]:
                     found.kill()
                     self._note(victim, killed=True)
+
+    def _freeze_a_task(self) -> float:
+        """Stop a task's process and its supervisor until Airflow has given them up and the task has gone on."""
+        running = self._cluster.task_processes()
+        if self._frozen or not running:
+            return 0.5
+        ti_id = self._random.choice(sorted(running))
+        with suppress(psutil.NoSuchProcess):
+            processes = [each for each in (self._cluster.supervisor_of(running[ti_id]), running[ti_id]) if each]
+            until = time.monotonic() + HEARTBEAT_TIMEOUT + self._random.uniform(4, 8)
+            self._frozen[ti_id] = (until, processes)
+            for process in processes:
+                process.suspend()
+            self._note(FREEZE)
         return self._random.uniform(1, 3)
+
+    def _clear_beside_a_kill(self) -> float:
+        """A person clears a task that runs, and its worker dies within a second before or after."""
+        running = self._cluster.task_processes()
+        chosen = [each for each in self._look() if each["id"] in running and each["id"] not in self._frozen]
+        if not chosen:
+            return 0.5
+        each = self._random.choice(chosen)
+        ti, release = self._names(each)
+        is_first = self._random.random() < 0.5
+        if not is_first:
+            self._kill_process(running[each["id"]])
+            time.sleep(self._random.uniform(0, BESIDE))
+        self._clear(ti, release)
+        if is_first:
+            time.sleep(self._random.uniform(0, BESIDE))
+            self._kill_process(running[each["id"]])
+        self._note(BESIDE_A_KILL, of=f"{release.name} ({'before' if is_first else 'after'} it)")
+        return self._random.uniform(1, 3)
+
+    def _change_a_connection(self) -> float:
+        """Somebody changes a connection to another system, and who waits there must read it anew."""
+        chosen = [each for each in self._look() if self._is_to_be_moved(each)]
+        if not chosen:
+            return 0.5
+        each = self._random.choice(chosen)
+        _, release = self._names(each)
+        process = self._cluster.task_processes().get(each["id"])
+        is_between_attempts = process is not None and self._random.random() < 0.5
+        if process and is_between_attempts:
+            self._kill_process(process)
+        self._cluster.api.save_connection(self._connections[release.conn_id][1])
+        self.changed.add(release.conn_id)
+        self._changed[release.conn_id] = time.monotonic() + CHANGED_FOR
+        self._note(CHANGE, of=f"{release.name} ({each['state']})")
+        if process and not is_between_attempts:
+            self._kill_process(process)
+        if each["state"] == "deferred":
+            for name in TRIGGERERS:
+                self._kill(name)
+        return self._random.uniform(1, 3)
+
+    def _is_to_be_moved(self, each: Json) -> bool:
+        _, release = self._names(each)
+        is_waiting = time.monotonic() - self._waiting_since[_keeper(each)] > SETTLED
+        return bool(release.conn_id) and release.conn_id not in self.changed and is_waiting
 
     def _drain_a_task(self) -> float:
         process = self._some_task_process()
@@ -176,24 +320,31 @@ class Director:
             time.sleep(0.5)
             self._bring_back()
         chosen = self._random.choice(settled)
-        ti = TaskInstance(chosen["dag_id"], chosen["dag_run_id"], chosen["task_id"], chosen["map_index"])
-        release = self._releases[ti.dag_id, ti.task_id, ti.map_index]
+        ti, release = self._names(chosen)
         what = self._random.choice(["failed", "success", "clear", "clear"])
-        act = Act(time.time(), what)
         if what == "clear":
-            people.clear(self._cluster.api, ti)
+            self._clear(ti, release)
         else:
+            act = Act(time.time(), what)
             people.mark(self._cluster.api, ti, what)
-        self.acts[release.name].append(act)
+            self.acts[release.name].append(act)
         self._note(f"person: {what}", of=f"{release.name} ({chosen['state']})")
         time.sleep(HOLD)
         return 0.5
 
+    def _clear(self, ti: TaskInstance, release: Release) -> None:
+        act = Act(time.time(), "clear")
+        people.clear(self._cluster.api, ti)
+        self.acts[release.name].append(act)
+
     def _is_settled(self, each: Json) -> bool:
         if time.monotonic() - self._waiting_since[_keeper(each)] < SETTLED:
             return False
+        if self._names(each)[1].conn_id in self._changed:
+            return False
         if each["state"] == "running":
-            return not self._away and each["id"] in self._cluster.task_processes()
+            is_alive = each["id"] in self._cluster.task_processes() and each["id"] not in self._frozen
+            return not self._away and is_alive
         return not self._stalled and _is_alive(each["triggerer_job"])
 
     def _some_task_process(self) -> psutil.Process | None:
@@ -208,6 +359,12 @@ class Director:
 def _keeper(each: Json) -> tuple[Any, ...]:
     """A task instance's attempt, and who looks after it."""
     return each["id"], each["state"], (each["triggerer_job"] or {}).get("id")
+
+
+def _thaw(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.resume()
 
 
 def _is_alive(job: Json | None) -> bool:

@@ -7,24 +7,49 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider.clients.cocktail import CocktailClient
+from airflow_provider.clients.code_stream import CodeStreamClient
 from airflow_provider.clients.quay import QuayClient
 from airflow_provider.clients.service_stage import ServiceStageClient
 from airflow_provider.sandbox import seed
 from demo.sandbox_server import SandboxServer
 
 SYSTEMS = ("code_stream", "service_stage", "cocktail", "quay")
+KINDS = ("code_stream", "event_rerun", "service_stage", "cocktail", "quay")
+"""Of releases: one a system, and reruns of Code Stream's trigger events."""
+RERUN_MODES = ("link_in_reply", "link_later", "new_event")
+"""How a Code Stream server may answer a rerun."""
+COLLEAGUES_BUILDS = 250
+"""Build runs on the other Cocktail, with the numbers that ours have here."""
 SUCCEEDED = {"COMPLETED", "2", "DONE", "complete"}
 # A stopped ServiceStage release is paused (7): nothing goes on there.
 ENDED = SUCCEEDED | {"FAILED", "CANCELED", "3", "7", "9", "11", "12", "ERROR", "error", "cancelled", "expired"}
+FAILED = {"FAILED", "3"}
+"""From which an execution can be made to go on."""
 STAGES = [
     {"name": "build", "tasks": [{"name": "b1", "type": "build"}]},
     {"name": "deploy", "tasks": [{"name": "d1", "type": "update_component"}]},
 ]
 
 
+PIPELINE = {
+    "enabled": True,
+    "state": "RELEASED",
+    "project": "retail",
+    "input": {"tag": "latest"},
+    "stageOrder": ["Build", "Prod"],
+    "stages": {
+        "Build": {"taskOrder": ["Unit"], "tasks": {"Unit": {"type": "CI"}}},
+        "Prod": {"taskOrder": ["Deploy"], "tasks": {"Deploy": {"type": "REST"}}},
+    },
+}
+
+
 @dataclass(frozen=True)
 class Seen:
-    """One execution, in its system's words; times are epoch seconds, ``ended`` is ``None`` while it goes on."""
+    """One execution, in its system's words; times are epoch seconds, ``ended`` is ``None`` while it goes on.
+
+    :param resumed: how often it went on after it had failed.
+    """
 
     system: str
     id: str
@@ -32,6 +57,7 @@ class Seen:
     started: float
     ended: float | None
     cancels: tuple[float, ...]
+    resumed: int = 0
 
     @property
     def succeeded(self) -> bool:
@@ -54,24 +80,38 @@ class Vendors:
             region=next(iter(seed.SERVICE_STAGE_PROJECTS)),
             project_id=next(iter(seed.SERVICE_STAGE_PROJECTS.values())),
         )
+        user, password = next(iter(seed.CODE_STREAM_USERS.items()))
+        self._code_stream = CodeStreamClient(f"{sandbox.url}/code_stream", username=user, password=password)
         self._cocktail = CocktailClient(f"{sandbox.url}/cocktail", token=seed.COCKTAIL_TOKEN)
         self._quay = QuayClient(f"{sandbox.url}/quay", token=seed.QUAY_TOKEN)
         self._release_tasks: dict[str, str] = {}
         self._repositories: dict[str, str] = {}
 
     def close(self) -> None:
-        for client in (self._service_stage, self._cocktail, self._quay):
+        for client in (self._code_stream, self._service_stage, self._cocktail, self._quay):
             client.close()
 
-    def prepare(self, system: str, name: str) -> dict[str, Any]:
-        """Make what a release of this name needs for itself; returns the arguments of its operator."""
-        if system == "code_stream":
+    def answer_reruns(self, mode: str) -> None:
+        """Let Code Stream answer reruns in this way from now on."""
+        self._sandbox.post("switches", system="code_stream", rerun=mode)
+
+    def prepare(self, kind: str, name: str, *, fails_at_first: bool = False) -> dict[str, Any]:
+        """Make what a release of this name needs for itself; returns the arguments of its operator.
+
+        :param fails_at_first: what it starts first fails, and is to be resumed; only for systems that can do that.
+        """
+        on_retry = {"on_retry": "resume"} if fails_at_first else {}
+        if kind == "code_stream":
             return {"pipeline": "Deploy shop", "project": "retail", "comments": name}
-        if system == "service_stage":
+        if kind == "event_rerun":
+            return {"event_type": "docker", "event_id": self._event(name, fails_at_first), **on_retry}
+        if kind == "service_stage":
             made = self._service_stage.create_pipeline({"name": name, "config_mode": "ui", "stages": STAGES})
             self._release_tasks[str(made["id"])] = name
-            return {"pipeline": made["id"]}
-        if system == "cocktail":
+            if fails_at_first:
+                self._fail_once("service_stage", made["id"], "d1")
+            return {"pipeline": made["id"], **on_retry}
+        if kind == "cocktail":
             made = self._cocktail.create_build({"editType": "N", "buildName": name, "imageName": name})
             # A tag that was built is refused: every attempt that starts something names its own.
             tag = "{{ ti.max_tries }}-{{ ti.try_number }}"
@@ -81,9 +121,34 @@ class Vendors:
         self._repositories[repository] = name
         return {"repository": repository, "archive_url": f"https://sources.example.com/{name}.tar.gz", "tags": ["t"]}
 
+    def _event(self, name: str, fails_at_first: bool) -> str:
+        """A push of an image tag of its own, whose delivery has started nothing."""
+        pipeline = "Deploy shop"
+        if fails_at_first:
+            pipeline = f"Deploy {name}"
+            self._code_stream.pipelines.create({"name": pipeline, **PIPELINE})
+            self._fail_once("code_stream", pipeline, "Prod.Deploy")
+        event = self._sandbox.post(
+            "actions",
+            system="code_stream",
+            action="deliver",
+            kind="docker",
+            pipeline=pipeline,
+            fields={"tag": name},
+            inputs={"tag": name},
+            refused="the token of the webhook has expired",
+        )
+        return str(event["id"])
+
+    def _fail_once(self, system: str, pipeline: str, task: str) -> None:
+        self._sandbox.post(
+            "actions", system=system, action="script", pipeline=pipeline, task=task, fails="No space left.", times=1
+        )
+
     def executions(self) -> dict[str, list[Seen]]:
-        """All executions by the name of their release, oldest first."""
+        """All executions by the name of their release, oldest first; under "" what is nobody's here."""
         owner: dict[tuple[str, str], str] = {}
+        events = {each["id"]: each["tag"] for each in self._code_stream.list_events("docker")}
         for pipeline_id, name in self._release_tasks.items():
             for record in self._service_stage.list_records(pipeline_id):
                 owner["service_stage", str(record["id"])] = name
@@ -94,7 +159,9 @@ class Vendors:
         for each in self._sandbox.get("executions"):
             system = each["system"]
             if system in ("code_stream", "cocktail"):
-                name = each["started_by"].partition(" ")[0]
+                # Behind the marker; or "Triggered by docker event" and its id.
+                last = each["started_by"].rpartition(" ")[2]
+                name = events.get(last, last)
             else:
                 name = owner.get((system, each["id"]), "")
             if each["kind"] not in ("CANCEL", "REMOVE"):
@@ -103,10 +170,36 @@ class Vendors:
             executions.sort(key=lambda each: each.started)
         return found
 
-    def finish(self, execution: Seen) -> None:
-        """Let an execution end well now."""
-        word = {"code_stream": "COMPLETED", "service_stage": "2", "cocktail": "DONE", "quay": "complete"}
-        self._sandbox.post(f"executions/{execution.system}/{execution.id}", state=word[execution.system])
+
+class Elsewhere:
+    """Another Cocktail, on which a colleague's builds have the numbers of ours.
+
+    :param sandbox: so slow that nothing ends there.
+    """
+
+    def __init__(self, sandbox: SandboxServer) -> None:
+        self._sandbox = sandbox
+        sandbox.post("switches", system="cocktail", account_parallel_limit=2 * COLLEAGUES_BUILDS)
+        with CocktailClient(f"{sandbox.url}/cocktail", token=seed.COCKTAIL_TOKEN) as client:
+            for number in range(COLLEAGUES_BUILDS):
+                name = f"colleague-{number}"
+                made = client.create_build({"editType": "N", "buildName": name, "imageName": name})
+                client.run_build(made["buildSeq"], tag_name="1", description="colleague")
+
+    @property
+    def url(self) -> str:
+        return self._sandbox.url
+
+    def connection(self, connection_id: str) -> dict[str, Any]:
+        cocktail = next(each for each in self._sandbox.connections() if each["conn_type"] == "cocktail")
+        return {**cocktail, "connection_id": connection_id}
+
+    def executions(self) -> list[Seen]:
+        return [
+            _seen(each)
+            for each in self._sandbox.get("executions", system="cocktail")
+            if each["kind"] not in ("CANCEL", "REMOVE")
+        ]
 
 
 def _seen(each: dict[str, Any]) -> Seen:
@@ -118,4 +211,5 @@ def _seen(each: dict[str, Any]) -> Seen:
         started=states[0]["at"],
         ended=states[-1]["at"] if each["state"] in ENDED else None,
         cancels=tuple(each["cancels"]),
+        resumed=sum(before["state"] in FAILED for before in states[:-1]),
     )

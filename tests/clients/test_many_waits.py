@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 import time
 from abc import ABC, abstractmethod
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from airflow_provider.clients.base import ReleaseClient
+from airflow_provider.clients.base import Look, ReleaseClient
 from airflow_provider.clients.cocktail import CocktailClient
 from airflow_provider.clients.quay import QuayClient
 from airflow_provider.clients.service_stage import ServiceStageClient
@@ -204,6 +205,35 @@ def test_every_wait_learns_every_state(scripted: Scripted, kind: type[Stand], se
             assert set(waits.fetch()) == waiting, "after an error all are told again"
         waits.fetch()
         assert waits.last == stand.statuses
+
+
+@pytest.mark.parametrize("kind", [Releases, Runs])
+def test_what_a_list_does_not_tell_is_looked_at_whenever_the_caller_likes(
+    scripted: Scripted, kind: type[Stand]
+) -> None:
+    stand = kind(scripted)
+    waits = Waits(stand, 20)
+    waits.fetch()
+    before = list(waits.refs.values())
+    for number in range(1, 11):
+        stand.move(number, stand.ended[-1])
+    stand.asked()
+    found = stand.client.fetch_apart(before)
+    assert len(stand.asked()) == 1
+    assert [callable(each) for each in found] == [True] * 10 + [False] * 10
+    assert found[10:] == [None] * 10
+    looks: list[Look] = [each for each in found if callable(each)]
+    assert stand.asked() == [], "nothing is asked before it is looked at"
+    stand.broken = True
+    with pytest.raises(ServerUnavailableError):
+        looks[0]()
+    stand.broken = False
+    with ThreadPoolExecutor(4) as threads:
+        seen = list(threads.map(lambda look: look(), looks))
+    assert [each.ref["id"] for each in seen if isinstance(each, Execution)] == [ref["id"] for ref in before[:10]]
+    rest = [*(each.ref for each in seen if isinstance(each, Execution) and not each.state.is_terminal), *before[10:]]
+    stand.asked()
+    assert stand.client.fetch(rest) == [None] * len(rest)
 
 
 # --- ServiceStage

@@ -344,13 +344,6 @@ GUARDS = (
         "if False:",
     ),
     _core(
-        "a trigger tells a newer try by its number",
-        "14",
-        "canceling:judge_trigger_kill",
-        "seen.try_number > try_number",
-        "False",
-    ),
-    _core(
         "a trigger that moved cancels nothing",
         "14",
         "canceling:judge_trigger_kill",
@@ -375,8 +368,8 @@ GUARDS = (
         "a trigger of a task that is about to resume cancels nothing",
         "14",
         "canceling:judge_trigger_kill",
-        "if seen.try_number is not None and seen.try_number == try_number:\n        return Verdict.LEAVE",
-        "if seen.try_number is not None and seen.try_number == try_number:\n        return Verdict.CANCEL",
+        '    return Verdict.LEAVE, f"the task is {seen.state}: its next attempt sees to the execution"',
+        '    return Verdict.CANCEL, f"the task is {seen.state}: its next attempt sees to the execution"',
     ),
     _core(
         "a trigger cancels what a person ended",
@@ -389,7 +382,7 @@ GUARDS = (
         "a trigger cancels what a person cleared",
         "15",
         "canceling:judge_trigger_kill",
-        "if is_newer or seen.state == NO_STATE:",
+        "if seen.state == NO_STATE:",
         "if False:",
     ),
     _start(

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from typing import Any
 
-from airflow_provider.core.canceling import TaskSeen
+from airflow_provider.core.canceling import NO_STATE, TaskSeen
 from airflow_provider.core.generation import Attempt
 from airflow_provider.core.record import Phase, StartRecord
 from airflow_provider.core.states import State
@@ -155,9 +155,11 @@ class Judge:
     def leaves(self, run: Any, seen: TaskSeen) -> None:
         """A trigger that was told to end cancels nothing, although Airflow has answered."""
         trigger, task = run.trigger, run.task
-        is_cleared = trigger.generation < task.generation and task.try_number > trigger.first_try
-        is_shown = trigger.try_number is not None or seen.waits_as is None
-        if is_cleared and is_shown and GUESS not in trigger.ref and trigger.tells_of_clear(seen):
+        is_cleared = trigger.generation < task.generation
+        has_begun = (
+            task.try_number > trigger.first_try and seen.waits_as is None and seen.state in ("running", "queued")
+        )
+        if is_cleared and GUESS not in trigger.ref and (has_begun or seen.state == NO_STATE):
             self.world.violate(f"{run} cancels nothing, although a person has cleared its task")
 
     def fires_unheard(self, task: Task) -> None:

@@ -145,7 +145,6 @@ _CONDITIONS = {
     "late cancel": 2,
     "no cancel": 1,
     "leads nowhere": 1,
-    "no logical date": 3,
     "disorder": 1,
     "first version": 1,
 }

@@ -43,9 +43,7 @@ class Trigger:
         self.deadline = deadline
         self.marker = marker
         self.not_before = worker.machine.now + NOTICED
-        knows = not self.world.plan.conditions("no logical date")
         self.first_try = self.task.try_number
-        self.try_number = self.first_try if knows else None
         record = worker.carrier.start.record if worker.carrier else None
         is_open = bool(record and (record.is_late or record.unanswered))
         # A worker must look for what came late of a start that got no answer.
@@ -53,10 +51,6 @@ class Trigger:
         self.runs: list[TriggerRun] = []
         self.triggerer: Machine | None = None
         self.is_removed = False
-
-    def tells_of_clear(self, seen: TaskSeen) -> bool:
-        """Whether Airflow's answer can only mean that a person cleared the task."""
-        return seen.waits_as is None or seen.try_number is not None
 
     def assign(self, triggerer: Machine) -> None:
         """A triggerer takes it within a second or so; whoever ran it before hears of that at its next look."""
@@ -160,9 +154,8 @@ class TriggerRun:
         while True:
             seen = yield from self._seen()
             waited = self.machine.now - begun
-            verdict, reason = canceling.judge_trigger_kill(
-                seen, trigger.try_number, trigger.marker, waited, self.machine.frozen_for(60.0)
-            )
+            frozen_for = self.machine.frozen_for(60.0)
+            verdict, reason = canceling.judge_trigger_kill(seen, trigger.marker, waited, frozen_for)
             if verdict is not Verdict.ASK_AGAIN or waited > ON_KILL_LIMIT:
                 break
             yield DURATIONS.undecided_pause
@@ -179,13 +172,11 @@ class TriggerRun:
         yield from carry_out(program, timed, self._perform, self.machine)
 
     def _seen(self) -> Steps[TaskSeen]:
-        """What Airflow says, in three questions: the task may change between them."""
+        """What Airflow says, in two questions: the task may change between them."""
         try:
             state = yield from self.airflow.state_of(self.task)
             yield from self.airflow.call()
-            try_number = self.task.try_number if self.trigger.try_number is not None else None
-            yield from self.airflow.call()
-            return TaskSeen(state, try_number, self.task.xcoms.get(MARKER_XCOM))
+            return TaskSeen(state, self.task.xcoms.get(MARKER_XCOM))
         except AirflowError:
             return TaskSeen(None)
 

@@ -25,7 +25,15 @@ from bench.stub.control import Counts, Stub
 WAITS = 200
 CONNECTIONS = 3
 INTERVAL = 1.0
+PATIENCE = 60.0
+"""Seconds until a test gives up: on a machine that others keep busy, nothing is quick."""
 SYSTEMS = pytest.mark.parametrize("contender", OURS, ids=[each.name for each in OURS])
+
+
+@pytest.fixture(autouse=True)
+def plenty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is counted here is not what a budget holds back."""
+    monkeypatch.setenv("AIRFLOW__RELEASE_PIPELINES__REQUESTS_PER_SECOND", "1000")
 
 
 def define(stub: Stub, bundle: Path, contender: Contender, connection: int) -> None:
@@ -57,15 +65,20 @@ async def waits(
 
 
 async def until(stub: Stub, is_enough: Callable[[Counts], bool]) -> Counts:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while not is_enough(counts := stub.counts()):
         assert time.monotonic() < deadline, f"still not enough: {counts}"
         await asyncio.sleep(0.05)
     return counts
 
 
-def looks(counts: Counts, contender: Contender, connections: int = 1) -> float:
-    return counts.requests.get("list", 0) / (contender.lists * connections)
+def looks(counts: Counts, contender: Contender, connection: str = "0") -> float:
+    return counts.of("list", connection) / contender.lists
+
+
+def has_read_logs(counts: Counts, contender: Contender) -> bool:
+    """Whether the log of each execution was read, where there are logs: once, because it runs."""
+    return counts.of("other") >= (WAITS if contender.system in ("cocktail", "quay") else 0)
 
 
 @SYSTEMS
@@ -74,12 +87,13 @@ def test_waiting_asks_for_lists_only_over_connections_that_stay_open(
 ) -> None:
     async def scenario() -> None:
         async with waits(stub, certificates.bundle, contender) as tasks:
-            first = await until(stub, lambda counts: looks(counts, contender) >= 2)
-            last = await until(stub, lambda counts: looks(counts, contender) >= 4)
+            first = await until(stub, lambda counts: has_read_logs(counts, contender) and looks(counts, contender) >= 2)
+            enough = looks(first, contender) + 2
+            last = await until(stub, lambda counts: looks(counts, contender) >= enough)
             assert not any(task.done() for task in tasks)
-            assert last.requests.get("single", 0) == first.requests.get("single", 0)
-            assert last.requests.get("other", 0) == first.requests.get("other", 0)
-            assert last.requests.get("login", 0) == (2 if contender.system == "code_stream" else 0)
+            assert last.of("single") == first.of("single")
+            assert last.of("other") == first.of("other") == (WAITS if contender.system in ("cocktail", "quay") else 0)
+            assert last.of("login") == (2 if contender.system == "code_stream" else 0)
             assert last.connections == last.open <= 8
 
     asyncio.run(scenario())
@@ -93,13 +107,15 @@ def test_the_end_of_an_execution_costs_a_few_requests_and_reaches_its_own_wait_o
 
     async def scenario() -> None:
         async with waits(stub, certificates.bundle, contender) as tasks:
-            before = await until(stub, lambda counts: looks(counts, contender) >= 2)
+            before = await until(
+                stub, lambda counts: has_read_logs(counts, contender) and looks(counts, contender) >= 2
+            )
             stub.plan(contender.system, "0", dict.fromkeys(ending, time.time()))
-            events = await asyncio.wait_for(asyncio.gather(*(tasks[index] for index in ending)), 20)
+            events = await asyncio.wait_for(asyncio.gather(*(tasks[index] for index in ending)), PATIENCE)
             after = stub.counts()
             assert [event.payload["execution"]["state"] for event in events] == ["succeeded"] * len(ending)
             assert [index for index, task in enumerate(tasks) if task.done()] == list(ending)
-            asked = sum(after.requests.get(kind, 0) - before.requests.get(kind, 0) for kind in ("single", "other"))
+            asked = sum(after.of(kind) - before.of(kind) for kind in ("single", "other"))
             assert asked <= 3 * len(ending)
 
     asyncio.run(scenario())
@@ -150,11 +166,12 @@ def test_the_first_look_at_many_keeps_few_documents_at_a_time(stub: Stub, certif
 
 def test_each_connection_has_lists_and_a_login_of_its_own(stub: Stub, certificates: Certificates) -> None:
     contender = next(each for each in OURS if each.name == "code_stream")
+    names = [str(connection) for connection in range(CONNECTIONS)]
 
     async def scenario() -> None:
         async with waits(stub, certificates.bundle, contender, connections=CONNECTIONS):
-            counts = await until(stub, lambda counts: looks(counts, contender, CONNECTIONS) >= 3)
-            assert counts.requests["login"] == 2 * CONNECTIONS
+            counts = await until(stub, lambda counts: all(looks(counts, contender, name) >= 2 for name in names))
+            assert [counts.of("login", name) for name in names] == [2] * CONNECTIONS
             assert counts.open <= 8 * CONNECTIONS
 
     asyncio.run(scenario())

@@ -12,10 +12,11 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from msgspec.structs import replace
 
-from airflow_provider.clients.base import Intent, Observation
+from airflow_provider.clients.base import Found, Intent, Observation
 from airflow_provider.clients.cocktail import answers
 from airflow_provider.clients.cocktail.base import is_path_missing
 from airflow_provider.clients.cocktail.catalog import CocktailCatalog
@@ -220,19 +221,23 @@ class CocktailClient(CocktailCatalog):
         build_seq = ref.get("build_seq")
         return f"runs of build {build_seq}" if build_seq else None
 
-    def _fetch(self, refs: Sequence[ExecutionRef]) -> list[Observation | None]:
+    def _fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
         sharing = Counter(ref.get("build_seq", "") for ref in refs)
         lists = {build_seq: self._listed(build_seq) for build_seq, count in sharing.items() if build_seq and count > 1}
-        seen: list[Observation | None] = []
+        seen: list[Found] = []
         for ref, told in zip(refs, self._receipts.values_of(refs), strict=True):
             runs = lists.get(ref.get("build_seq", ""))
             glance = runs.glance(ref["id"]) if runs else None
             if told and glance and glance == told.glance:
                 seen.append(None)
+            elif runs and glance and (known := self._from_list(ref, runs)):
+                seen.append(self._told_now(told, known, glance))
             else:
-                known = self._from_list(ref, runs) if runs and glance else None
-                seen.append(self._told_now(told, known or self._look_or_error(ref), glance))
+                seen.append(partial(self._look_now, ref, told, glance))
         return seen
+
+    def _look_now(self, ref: ExecutionRef, told: _Told | None, glance: Glance | None) -> Observation | None:
+        return self._told_now(told, self._look_or_error(ref), glance)
 
     def _told_now(self, told: _Told | None, seen: Observation, glance: Glance | None) -> Observation | None:
         if isinstance(seen, ReleasePipelineError):

@@ -7,12 +7,13 @@ import json
 import math
 import time
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
-from airflow_provider.clients.base import Observation, concerns_one_execution
+from airflow_provider.clients.base import Found, Look, Observation, concerns_one_execution
 from airflow_provider.clients.code_stream.events import delivery_error, event_time, linked_execution, matches
 from airflow_provider.clients.code_stream.executions import execution_ref
 from airflow_provider.clients.code_stream.fields import (
@@ -150,10 +151,10 @@ class Awaited(Reruns):
         found = self.list_user_operations("status eq 'ACTIVE'")
         return [each for each in found if str(each.get("status")).upper() == "ACTIVE"]
 
-    def _fetch_approvals(self, refs: Sequence[ExecutionRef]) -> list[Observation | None]:
+    def _fetch_approvals(self, refs: Sequence[ExecutionRef]) -> list[Found]:
         """One list of what waits for an answer; of executions that do not wait, only whether they ended."""
         told: list[_Asked | None] = self._receipts.values_of(refs)
-        seen: list[Observation | None] = [None] * len(refs)
+        seen: list[Found] = [None] * len(refs)
         pending = self._active_user_operations()
         silent: list[int] = []
         for place, ref in enumerate(refs):
@@ -170,7 +171,8 @@ class Awaited(Reruns):
             for place in silent
         ]
         for place, found in zip(silent, self._watch.fetch(watched), strict=True):
-            seen[place] = self._not_asked(refs[place], told[place], found)
+            now = partial(self._not_asked, refs[place], told[place])
+            seen[place] = partial(_then, found, now) if callable(found) else now(found)
         return seen
 
     def _not_asked(self, ref: ExecutionRef, told: _Asked | None, found: Observation | None) -> Observation | None:
@@ -217,6 +219,10 @@ class Awaited(Reruns):
                 waiting.message or f"execution {execution_id} waits for no approval now", call=Call(system=self.system)
             )
         return waiting.id
+
+
+def _then(look: Look, judge: Callable[[Observation | None], Observation | None]) -> Observation | None:
+    return judge(look())
 
 
 def _not_asked_yet(ref: ExecutionRef) -> Execution:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from airflow_provider.clients.base import Intent, Observation
+from airflow_provider.clients.base import Found, Intent
 from airflow_provider.clients.code_stream.api import NEWEST_EXECUTION_FIRST
 from airflow_provider.clients.code_stream.awaited import Awaited
 from airflow_provider.clients.code_stream.calls import PAGE, Page
@@ -78,8 +78,8 @@ class CodeStreamClient(Awaited):
             return None if ref["id"] else "approvals"
         return "executions" if kind == "execution" else f"{kind}: {ref.get('event_type')} events"
 
-    def _fetch(self, refs: Sequence[ExecutionRef]) -> list[Observation | None]:
-        ways = {
+    def _fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
+        ways: dict[str, Callable[[Sequence[ExecutionRef]], Sequence[Found]]] = {
             "execution": self._watch.fetch,
             "rerun": self._fetch_reruns,
             "event": self._fetch_events,
@@ -89,7 +89,7 @@ class CodeStreamClient(Awaited):
         for place, ref in enumerate(refs):
             is_known = ref["kind"] == "approval" and ref["id"]
             shares.setdefault("" if is_known else ref["kind"], []).append(place)
-        seen: list[Observation | None] = [None] * len(refs)
+        seen: list[Found] = [None] * len(refs)
         for kind, places in shares.items():
             fetch = ways.get(kind, super()._fetch)
             for place, each in zip(places, fetch([refs[place] for place in places]), strict=True):

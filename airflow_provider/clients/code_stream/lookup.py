@@ -26,8 +26,8 @@ class Lookup:
         """How many executions one request answers for."""
         return 1 if self._understands_filter is False else MOST_IDS
 
-    def documents(self, ids: Sequence[str]) -> Iterator[tuple[str, Json | ReleasePipelineError]]:
-        """Each id with its execution or its own error: what goes on from a list, what ended with all its details.
+    def documents(self, ids: Sequence[str]) -> Iterator[tuple[str, Json | None]]:
+        """Each id with its execution if a list shows that it goes on; ``None`` for one that must be asked for alone.
 
         Asks while it is iterated over: the documents of a thousand executions at once would be many megabytes.
         """
@@ -35,9 +35,10 @@ class Lookup:
             some = ids[start : start + MOST_IDS]
             listed = self._listed(some)
             for execution_id in some:
-                yield execution_id, listed.get(execution_id) or self._one(execution_id)
+                yield execution_id, listed.get(execution_id)
 
-    def _one(self, execution_id: str) -> Json | ReleasePipelineError:
+    def one(self, execution_id: str) -> Json | ReleasePipelineError:
+        """An execution with all its details, or its own error."""
         try:
             return self._read_one(execution_id)
         except ReleasePipelineError as error:

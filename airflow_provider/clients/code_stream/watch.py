@@ -6,10 +6,11 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
-from airflow_provider.clients.base import Observation
+from airflow_provider.clients.base import Found, Observation
 from airflow_provider.clients.code_stream.executions import state_of
 from airflow_provider.clients.code_stream.feed import CLOCK_SKEW, Feed, Glance, Reading, glance_of
 from airflow_provider.clients.code_stream.fields import Json
@@ -47,7 +48,7 @@ class _Wait:
 
     ref: ExecutionRef
     told: Told | None
-    seen: Observation | None = None
+    seen: Found = None
 
 
 class Watch:
@@ -66,18 +67,18 @@ class Watch:
         self._feed, self._lookup, self._receipts = feed, lookup, receipts
         self._read, self._newest = read, newest
 
-    def fetch(self, refs: Sequence[ExecutionRef]) -> list[Observation | None]:
-        """For each the execution, its own error, or ``None`` for one that is as it was told."""
+    def fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
+        """For each the execution, its own error, ``None`` for one that is as it was told, or a look to be made."""
         waits = [_Wait(*pair) for pair in zip(refs, self._receipts.values_of(refs), strict=True)]
         if len(waits) < 2:
             # The feed would cost as much as the look, and tell less.
             self._ask(waits, self._feed.known)
         elif reading := self._read_feed(waits):
             unsettled, settled = self._take_from_feed(waits, reading)
-            self._ask(unsettled, reading.known)
+            self._ask(unsettled, reading.known, apart=True)
             self._sweep(settled, reading)
         else:
-            self._ask(self._take_newest(waits), None)
+            self._ask(self._take_newest(waits), None, apart=True)
         return [wait.seen for wait in waits]
 
     def _read_feed(self, waits: Sequence[_Wait]) -> Reading | None:
@@ -140,22 +141,39 @@ class Watch:
             if has_moved and not (isinstance(updated, int) and updated > reading.newest - CLOCK_SKEW):
                 self._feed.distrust(f"the list of last changes did not show that execution {wait.ref['id']} moved")
 
-    def _ask(self, waits: Sequence[_Wait], known: int | None) -> dict[str, Glance]:
-        """Look at some by their ids; returns what a row would have shown of those that are there."""
+    def _ask(self, waits: Sequence[_Wait], known: int | None, *, apart: bool = False) -> dict[str, Glance]:
+        """Look at some by their ids; returns what a row would have shown of those that are there.
+
+        :param apart: leave it to the caller of :meth:`fetch` to look at those that need a request of their own.
+        """
         by_id: dict[str, list[_Wait]] = {}
         for wait in waits:
             by_id.setdefault(wait.ref["id"], []).append(wait)
         glances: dict[str, Glance] = {}
         for execution_id, document in self._lookup.documents(list(by_id)):
-            if isinstance(document, ReleasePipelineError):
-                for wait in by_id[execution_id]:
-                    wait.seen = document
+            sharing = by_id[execution_id]
+            if document is None and apart and len(sharing) == 1:
+                sharing[0].seen = partial(self._look_now, sharing[0], known)
                 continue
-            glance, execution = glance_of(document), self._read(document)
-            glances[execution_id] = glance
-            for wait in by_id[execution_id]:
-                self._tell(wait, execution, glance, known, due=_next_sweep())
+            if glance := self._take(sharing, document or self._lookup.one(execution_id), known):
+                glances[execution_id] = glance
         return glances
+
+    def _look_now(self, wait: _Wait, known: int | None) -> Observation | None:
+        wait.seen = None
+        self._take([wait], self._lookup.one(wait.ref["id"]), known)
+        return wait.seen
+
+    def _take(self, waits: Sequence[_Wait], document: Json | ReleasePipelineError, known: int | None) -> Glance | None:
+        """Tell these waits of the execution that all of them wait for; returns what a row would have shown of it."""
+        if isinstance(document, ReleasePipelineError):
+            for wait in waits:
+                wait.seen = document
+            return None
+        glance, execution = glance_of(document), self._read(document)
+        for wait in waits:
+            self._tell(wait, execution, glance, known, due=_next_sweep())
+        return glance
 
     def _tell(self, wait: _Wait, seen: Execution, glance: Glance, known: int | None, due: float | None = None) -> None:
         """:param due: when it is to be looked at by its id, if it was now."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
 
-from airflow_provider.clients.base import Intent, Observation, concerns_one_execution
+from airflow_provider.clients.base import Found, Intent, Observation, concerns_one_execution
 from airflow_provider.clients.memory import has_changed
 from airflow_provider.clients.quay import starts
 from airflow_provider.clients.quay.api import QuayApi
@@ -187,7 +189,7 @@ class QuayClient(QuayApi):
         name = f"{ref.get('kind')}s of {ref.get('repository')}"
         return f"{name}: {ref.get('digest') or ref.get('tag')}" if ref.get("kind") == SCAN else name
 
-    def _fetch(self, refs: Sequence[ExecutionRef]) -> list[Observation | None]:
+    def _fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
         """One list a repository for two builds or tags and more; what is asked one by one is asked once for equals.
 
         No build's log is read here: what ended is told first, and logs grow to megabytes.
@@ -202,25 +204,31 @@ class QuayClient(QuayApi):
                 listed = self._listed(kind, repository, [told[place] for place in places])
                 for place in places:
                     lists[place] = listed
+        equals = Counter(map(_key, refs))
         asked: dict[tuple[tuple[str, str], ...], Observation] = {}
-        seen: dict[int, Observation] = {}
+        found: dict[int, Found] = {}
         ended: dict[str, dict[int, Execution]] = {}
         for place, (ref, before, listed) in enumerate(zip(refs, told, lists, strict=True)):
+            key = _key(ref)
             if before and listed and listed.is_unchanged(ref, before):
                 continue
-            found = self._from_list(ref, listed) if listed else None
-            if found is None:
-                key = _key(ref)
-                found = asked[key] = asked.get(key) or self._seen_or_error(ref)
-            elif isinstance(listed, Builds) and isinstance(found, Execution):
-                ended.setdefault(ref["repository"], {})[place] = found
-            seen[place] = found
+            if listed and (seen := self._from_list(ref, listed)):
+                if isinstance(listed, Builds) and isinstance(seen, Execution):
+                    ended.setdefault(ref["repository"], {})[place] = seen
+                else:
+                    found[place] = self._told_now(before, seen, listed)
+            elif equals[key] == 1:
+                found[place] = partial(self._look_now, ref, before, listed)
+            else:
+                asked[key] = asked.get(key) or self._seen_or_error(ref)
+                found[place] = self._told_now(before, asked[key], listed)
         for repository, builds in ended.items():
-            seen |= self._with_digests(repository, builds)
-        return [
-            self._told_now(before, seen[place], listed) if place in seen else None
-            for place, (before, listed) in enumerate(zip(told, lists, strict=True))
-        ]
+            for place, build in self._with_digests(repository, builds).items():
+                found[place] = self._told_now(told[place], build, lists[place])
+        return [found.get(place) for place in range(len(refs))]
+
+    def _look_now(self, ref: ExecutionRef, before: Told | None, listed: Builds | Tags | None) -> Observation | None:
+        return self._told_now(before, self._seen_or_error(ref), listed)
 
     def _told_now(self, before: Told | None, seen: Observation, listed: Builds | Tags | None) -> Observation | None:
         if isinstance(seen, ReleasePipelineError):

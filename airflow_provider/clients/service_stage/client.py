@@ -10,12 +10,13 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Unpack
 from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
-from airflow_provider.clients.base import Intent, Observation, concerns_one_execution
+from airflow_provider.clients.base import Found, Intent, Observation, concerns_one_execution
 from airflow_provider.clients.listing import Listing
 from airflow_provider.clients.memory import Recent, has_changed
 from airflow_provider.clients.service_stage.actions import action_body
@@ -272,25 +273,31 @@ class ServiceStageClient(ReleaseTaskCalls):
     def shared_request(self, ref: ExecutionRef) -> str | None:
         return "release tasks"
 
-    def _fetch(self, refs: Sequence[ExecutionRef]) -> list[Observation | None]:
+    def _fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
         """One list for all release tasks; records only where it says that something has moved, or is not certain."""
         listing = self._listing() if len(refs) > 1 else None
         now = time.monotonic()
-        observations: list[Observation | None] = []
+        observations: list[Found] = []
         for ref, told in zip(refs, self._receipts.values_of(refs), strict=True):
             glance = listing.glance(ref.get("pipeline_id", "")) if listing else None
             if told and glance == told.glance and now < told.due:
                 observations.append(None)
                 continue
-            try:
-                self._check_ref(ref)
-                item = listing.item(ref["pipeline_id"]) if listing else None
-                observations.append(self._told_now(told, self._look(ref, item), glance))
-            except ReleasePipelineError as error:
-                if not concerns_one_execution(error):
-                    raise
-                observations.append(error)
+            item = listing.item(ref["pipeline_id"]) if listing and glance else None
+            look = partial(self._look_now, ref, told, item, glance)
+            observations.append(look() if item and _tells_enough(ref, item) else look)
         return observations
+
+    def _look_now(
+        self, ref: ExecutionRef, told: _Told | None, item: Mapping[str, Any] | None, glance: Glance | None
+    ) -> Observation | None:
+        try:
+            self._check_ref(ref)
+            return self._told_now(told, self._look(ref, item), glance)
+        except ReleasePipelineError as error:
+            if not concerns_one_execution(error):
+                raise
+            return error
 
     def _listing(self) -> Listing[Glance]:
         try:
@@ -493,6 +500,12 @@ class ServiceStageClient(ReleaseTaskCalls):
         if ref.get("kind") != KIND:
             raise self.bad_request(f"kind must be {KIND!r}, but is {ref.get('kind')!r}")
         self._need(ref.get("pipeline_id"), "pipeline_id")
+
+
+def _tells_enough(ref: ExecutionRef, item: Mapping[str, Any]) -> bool:
+    """Whether the list item alone tells how the execution stands."""
+    is_any = not ref.get("id") and status_of(item) in (*IN_PROGRESS, "1")
+    return is_any or speaks_for(ref, item)
 
 
 def _is_stopped(seen: Execution) -> bool:

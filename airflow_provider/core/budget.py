@@ -1,0 +1,171 @@
+"""Whose turn it is to be asked for, and how soon, where a vendor is sent only so many requests a second."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+
+MADE_UP_FOR = 5.0
+"""Seconds: requests that were not needed in the last so many may be made up for at once, when many executions end."""
+
+QUIET = 600.0
+"""Seconds for which looks must have been in time until it is said again that they are late."""
+
+
+class Budget:
+    """Requests that may be sent to one system: an average, and what was saved up.
+
+    :param per_second: the average; more than 0.
+    """
+
+    def __init__(self, per_second: float) -> None:
+        self.per_second = per_second
+        self.most = max(1.0, per_second * MADE_UP_FOR)
+        self._left = self.most
+        self._at: float | None = None
+
+    def spend(self, requests: float, now: float) -> None:
+        """Take in that so many were sent, perhaps more than there were; less than none gives some back."""
+        self._left = min(self.most, self.left(now) - requests)
+        self._at = now
+
+    def left(self, now: float) -> float:
+        """How many may be sent at once; less than none after more were sent."""
+        passed = 0.0 if self._at is None else max(0.0, now - self._at)
+        return min(self.most, self._left + passed * self.per_second)
+
+    def affords(self, now: float) -> int:
+        """How many whole requests may be sent at once."""
+        # What a pause was computed for must be there after it, whatever rounding does.
+        return max(0, int(self.left(now) + 1e-6))
+
+    def pause(self, now: float, requests: float = 1.0) -> float:
+        """Seconds until so many may be sent at once."""
+        return max(0.0, (min(requests, self.most) - self.left(now)) / self.per_second)
+
+
+@dataclass(slots=True, eq=False)
+class _Turn(Generic[Key]):
+    key: Key
+    due: float
+    unseen_since: float
+    rank: int
+    deadline: float | None
+    is_gone: bool = False
+
+
+class _Queue(Generic[Key]):
+    """Turns by a number, the least first. One that is gone is left in it until it would come first."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, _Turn[Key]]] = []
+        self._count = itertools.count()
+        self._most = 64
+
+    def push(self, number: float, turn: _Turn[Key]) -> None:
+        if len(self._heap) >= self._most:
+            self._heap = [entry for entry in self._heap if not entry[2].is_gone]
+            heapq.heapify(self._heap)
+            self._most = 64 + 2 * len(self._heap)
+        heapq.heappush(self._heap, (number, next(self._count), turn))
+
+    def first(self) -> _Turn[Key] | None:
+        while self._heap and self._heap[0][2].is_gone:
+            heapq.heappop(self._heap)
+        return self._heap[0][2] if self._heap else None
+
+    def pop(self) -> None:
+        heapq.heappop(self._heap)
+
+
+class Turns(Generic[Key]):
+    """Requests that wait for their turn. All times are seconds of one clock.
+
+    Of those that are due come first the ones whose deadline has come, the soonest deadline first; then the longest
+    unseen. A request that answers for n waits counts its time unseen the square root of n times: where not all can come
+    in time, that makes what all waits together know the least old, and starves nobody.
+    """
+
+    def __init__(self) -> None:
+        self._turns: dict[Key, _Turn[Key]] = {}
+        self._later: _Queue[Key] = _Queue()
+        self._deadlines: _Queue[Key] = _Queue()
+        self._due: dict[int, _Queue[Key]] = {}
+
+    def __len__(self) -> int:
+        return len(self._turns)
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._turns
+
+    def put(self, key: Key, due: float, *, unseen_since: float, weight: int = 1, deadline: float | None = None) -> None:
+        """Line a request up, or anew.
+
+        :param due: when it is to be made.
+        :param unseen_since: when it was made last.
+        :param weight: for how many waits it answers.
+        :param deadline: at which it is due whatever else was said.
+        """
+        self.drop(key)
+        if deadline is not None:
+            due = min(due, deadline)
+        # Requests of about the same weight stand in one queue: their order does not change with the time.
+        turn = self._turns[key] = _Turn(key, due, unseen_since, max(1, weight).bit_length() - 1, deadline)
+        self._later.push(due, turn)
+
+    def drop(self, key: Key) -> None:
+        """Forget a request, if it is known."""
+        if turn := self._turns.pop(key, None):
+            turn.is_gone = True
+
+    def next_due(self) -> float | None:
+        """When the next one is due; may be in the past."""
+        firsts = [queue.first() for queue in (self._later, *self._due.values())]
+        return min((turn.due for turn in firsts if turn), default=None)
+
+    def due(self, now: float) -> list[Key]:
+        """All that are due, in no order."""
+        return [turn.key for turn in self._turns.values() if turn.due <= now]
+
+    def take(self, now: float, most: int) -> list[tuple[Key, float]]:
+        """Take the next ones out, at most so many, each with the seconds by which it is late."""
+        self._wake(now)
+        taken: list[tuple[Key, float]] = []
+        while len(taken) < most and (turn := self._next(now)):
+            self.drop(turn.key)
+            taken.append((turn.key, now - turn.due))
+        return taken
+
+    def _wake(self, now: float) -> None:
+        while (turn := self._later.first()) and turn.due <= now:
+            self._later.pop()
+            self._due.setdefault(turn.rank, _Queue()).push(turn.unseen_since, turn)
+            if turn.deadline is not None:
+                self._deadlines.push(turn.deadline, turn)
+
+    def _next(self, now: float) -> _Turn[Key] | None:
+        late = self._deadlines.first()
+        if late and late.deadline is not None and late.deadline <= now:
+            return late
+        firsts = [turn for queue in self._due.values() if (turn := queue.first())]
+        return max(firsts, key=lambda turn: (now - turn.unseen_since) * 2 ** (turn.rank / 2), default=None)
+
+
+class Lateness:
+    """Whether to say that looks come later than they were asked for: once, not for each wait."""
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+
+    def note(self, late: float, interval: float, now: float) -> bool:
+        """:param late: seconds by which a look came later than its interval asked for."""
+        if late <= interval:
+            return False
+        is_new = self._last is None or now - self._last > QUIET
+        self._last = now
+        return is_new

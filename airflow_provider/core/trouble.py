@@ -1,0 +1,52 @@
+"""How a connection fares whose requests are made side by side: when to hold back, and when trouble is over."""
+
+from __future__ import annotations
+
+import math
+
+from airflow_provider.core.waiting import Pace
+from airflow_provider.exceptions import ReleasePipelineError
+
+
+class Trouble:
+    """Errors that concern every request of a connection. All times are seconds of one clock.
+
+    While there is trouble one request at a time tries whether it is over. Requests that were on their way when it began
+    tell nothing new of it: eight of them that fail together are one failure, and an answer to one does not end it.
+    """
+
+    def __init__(self) -> None:
+        self._pace = Pace()
+        self._since = -math.inf
+        self.until = -math.inf
+        """Before then nothing is to be asked."""
+        self.over_since = -math.inf
+
+    @property
+    def is_on(self) -> bool:
+        return self._pace.is_slowed
+
+    def note_error(
+        self, error: ReleasePipelineError, started: float, now: float, interval: float, until_deadline: float | None
+    ) -> bool:
+        """Take in an error of a request; returns whether it tells something new.
+
+        :param started: when the request was sent.
+        :param interval: the shortest that is asked for.
+        :param until_deadline: seconds until the first of the waits must end.
+        """
+        if started > self._since:
+            self._pace.note(error)
+            self._since, self.until = now, now + self._pace.pause(interval, until_deadline)
+            return True
+        if error.retry_after is not None:
+            self.until = max(self.until, now + error.retry_after)
+        return False
+
+    def note_answer(self, started: float, now: float) -> bool:
+        """Take in that a request was answered; returns whether trouble is over by that."""
+        if not self.is_on or started <= self._since:
+            return False
+        self._pace.note(None)
+        self.until = self.over_since = now
+        return True

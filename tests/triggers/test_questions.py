@@ -1,0 +1,41 @@
+"""What the trigger asks Airflow about its task must be answered in words that a triggerer's process can read."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from airflow.jobs.triggerer_job_runner import ToTriggerRunner, ToTriggerSupervisor
+from airflow.sdk.execution_time import comms, task_runner
+from pydantic import TypeAdapter
+
+from airflow_provider.core.canceling import TaskSeen
+from airflow_provider.triggers.execution import ExecutionTrigger
+
+WHERE = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1}
+ANSWERS = {
+    comms.GetTaskStates: comms.TaskStatesResult(task_states={"r": {"t": "failed"}}),
+    comms.GetXCom: comms.XComResult(key="release_marker", value="airflow-1"),
+    comms.GetPreviousTI: comms.PreviousTIResult(task_instance=None),
+}
+
+
+class Supervisor:
+    """Takes what a triggerer's supervisor takes, and answers as its process reads it."""
+
+    def send(self, message):
+        TypeAdapter(ToTriggerSupervisor).validate_python(message.model_dump())
+        return TypeAdapter(ToTriggerRunner).validate_python(ANSWERS[type(message)].model_dump())
+
+    async def asend(self, message):
+        return self.send(message)
+
+
+@pytest.fixture
+def supervisor(monkeypatch):
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(), raising=False)
+
+
+def test_a_triggerer_is_told_how_its_task_stands(supervisor):
+    trigger = ExecutionTrigger(system="quay", conn_id="quay_default", ref={"kind": "build", "id": "1"}, poll_interval=1)
+    assert asyncio.run(trigger._told(WHERE)) == TaskSeen("failed", waits_as="airflow-1")
