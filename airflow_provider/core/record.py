@@ -47,7 +47,7 @@ class StartRecord(msgspec.Struct, kw_only=True):
     :param intent: what recognises the execution of this start; written before the start.
     :param started: epoch seconds; deadlines count from here, over retries and deferrals.
     :param ref: the execution, once it is known.
-    :param sends: start requests that were about to be sent.
+    :param sends: start requests that were about to be sent; none, if they certainly had no effect.
     :param is_late: whether one of them may take effect later than it was answered.
     :param unanswered: intents of starts before this one that got no answer and were not found: what they led to may
         have begun since, or begin yet. Only those with a marker, which tells.

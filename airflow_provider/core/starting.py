@@ -195,6 +195,9 @@ class Start:
         if record.phase is Phase.ENDED and record.end is not End.SUCCEEDED:
             self._to(State.PREPARING)
             return None
+        if record.ref is None and not record.sends:
+            self._to(State.PREPARING)
+            return None
         if record.ref is None:
             self._to(State.SEARCHING)
             found = yield from self._search_again(record)
@@ -242,7 +245,8 @@ class Start:
 
     def _let_cleared_end(self, record: StartRecord) -> Program[None]:
         """After a clear, what was started before is over first: whoever waited for it cancels it, or has died."""
-        if not self.policy.cancel_on_kill or record.is_over:
+        was_sent = record.ref is not None or record.sends > 0
+        if not self.policy.cancel_on_kill or record.is_over or not was_sent:
             self._to(State.PREPARING)
             return
         if record.ref is None:
@@ -495,7 +499,7 @@ class Start:
             pause = self._pause_before_another_send(problem, holds, begun_holding)
             if pause is None:
                 if not may_be_there:
-                    yield Forget()
+                    yield from self._forget(record)
                 raise problem
             holds += 1
             self._to(State.HOLDING)
@@ -508,6 +512,14 @@ class Start:
             elif found := (yield from self._look_after_pause(record)):
                 return (yield from self._remember(record, found))
         return (yield from self._remember(record, execution))
+
+    def _forget(self, record: StartRecord) -> Program[None]:
+        """Certainly nothing came of this start; of those before it something may."""
+        if not record.unanswered:
+            yield Forget()
+            return
+        record.sends = 0
+        yield from self._save(record)
 
     def _look_after_pause(self, record: StartRecord) -> Program[Execution | None]:
         """A start that got no answer may have begun during a pause."""
