@@ -279,9 +279,8 @@ class Judge:
 
     def _judge_guess(self, worker: Any, record: StartRecord) -> None:
         """Of several that may be its own an attempt takes none."""
-        alike = worker.client.candidates(record.intent, self.world.now - RACE - 1.0)
-        if len(alike) > 1 and not worker.machine.frozen_for(60.0):
-            self.world.violate(f"{worker} takes {(record.ref or {})['id']} for its own, one of {len(alike)}")
+        if (alike := worker.client.found_last.get(worker, 0)) > 1:
+            self.world.violate(f"{worker} takes {(record.ref or {})['id']} for its own, one of {alike}")
 
     def cancels(self, sender: Any, ref: ExecutionRef, *, is_attempt: bool = False) -> None:
         """A cancel is about to be sent.
@@ -395,7 +394,7 @@ class Judge:
         names = [rf"\b{made.id}\b", *([made.event] if made.event else [])]
         is_told_last = any(text in (task.warnings or [""])[-1] for text in SAID_OF_ANY)
         was_seen = made.marker and task.is_ended_by_itself and made.listed_from < task.settled_at - UNSEEN
-        if not made.is_heard and (not was_seen or is_told_last):
+        if is_told_last or not (made.is_heard or was_seen):
             names += SAID_OF_ANY
         pattern = re.compile("|".join(names))
         return any(pattern.search(text) for text in task.warnings if not _is_left_to_others(text))

@@ -139,6 +139,8 @@ class Server:
         self.machine = Machine(world, place, world.plan.condition("vendor clock"))
         self.made: list[Made] = []
         plan = world.plan
+        self.found_last: dict[Any, int] = {}
+        """How many executions the last search of a sender has found."""
         self._numbers = itertools.count(4001)
         self._starts = 0
         self._lag = plan.condition("lists lag")
@@ -177,7 +179,9 @@ class Server:
 
     def find(self, sender: Any, intent: dict[str, Any]) -> Steps[list[Execution]]:
         self._check_place(intent)
-        return (yield from self.network.request("find", sender, lambda: self._find(intent)))
+        found: list[Execution] = yield from self.network.request("find", sender, lambda: self._find(intent))
+        self.found_last[sender] = len(found)
+        return found
 
     def observe(self, sender: Any, ref: ExecutionRef) -> Steps[Execution]:
         self._check_place(ref)
@@ -208,11 +212,6 @@ class Server:
         if self.is_single and any(each.goes_on for each in self.made):
             return None
         return self._make(None, 0, "succeeded", seconds)
-
-    def candidates(self, intent: dict[str, Any], before: float) -> list[Made]:
-        """What a look at that time would have taken for the execution of a start without a marker."""
-        found = [self.made_of(each.ref) for each in self._find(intent)]
-        return [each for each in found if each and each.listed_from <= before]
 
     def end_paused(self) -> None:
         for made in self.made:
