@@ -1,12 +1,20 @@
-"""The execution's own log, in the task's log: new lines when something has changed, the tail of it at the end."""
+"""The execution's own log, in the task's log: new lines when something has changed, the tail of it at the end.
+
+Also what only such a log tells: why an execution failed.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider.core.waiting import News, Wait
+from airflow_provider.exceptions import ReleasePipelineError
+from airflow_provider.execution import ExecutionState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_provider.clients.base import ReleaseClient
 
 MOST_LINES = 100
@@ -23,3 +31,17 @@ def log_news(client: ReleaseClient, wait: Wait) -> list[News]:
     left_out = len(lines) - MOST_LINES
     news = [News(f"  | ... {left_out} lines left out")] if left_out > 0 else []
     return news + [News(f"  | {line}") for line in lines[-MOST_LINES:]]
+
+
+def with_reason(event: Any, get_client: Callable[[], Any]) -> Any:
+    """The trigger's event, with the reason of a failure that one look more may tell.
+
+    A poll of many reads no logs; a worker that tells of a failure has the time.
+    """
+    execution = event.get("execution") if isinstance(event, dict) else None
+    if execution and execution["state"] == ExecutionState.FAILED:
+        with suppress(ReleasePipelineError), get_client() as client:
+            seen = client.look(execution["ref"])
+            if seen.state is ExecutionState.FAILED:
+                return {**event, "execution": seen.to_result()}
+    return event

@@ -41,6 +41,7 @@ _FIELDS: dict[str, dict[str, Any]] = {
         "api_version": _text("API version", "default 2019-10-17"),
         "token_url": _text("Token URL", "of the cloud service's token endpoint, with a refresh token", format="url"),
         "ui_url": _text("URL of an execution", "template of the link to an execution, with {id} and {base}"),
+        "words": _text("Words", "JSON object: the server's words for rerun, resume, approve, reject", format="json"),
     },
     "service_stage": {
         "auth": _text("Authentication", "aksk (default) or token", enum=["aksk", "token"]),

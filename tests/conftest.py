@@ -37,7 +37,7 @@ PATIENCE = {
     "act_limit": 3.0,
     "busy_pause": 0.5,
     "cleared_grace": 0.5,
-    "cleared_limit": 8.0,
+    "cleared_limit": 30.0,
     "deadline_cancel_limit": 2.0,
     "first_resend_pause": 0.1,
     "gone_after": 1.0,

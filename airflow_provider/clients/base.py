@@ -255,4 +255,4 @@ class ReleaseClient(ABC):
 
 def concerns_one_execution(error: ReleasePipelineError) -> bool:
     """Whether an error of a read says something about that execution only, and not about the whole connection."""
-    return isinstance(error, (NotFoundError, BadRequestError, PermissionDeniedError))
+    return isinstance(error, (NotFoundError, BadRequestError, ConflictError, PermissionDeniedError))

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from airflow_provider.core.commands import Cancel, Pause, Program, Tell
 from airflow_provider.core.durations import DURATIONS
-from airflow_provider.core.waiting import News
+from airflow_provider.core.waiting import GUESS, News
 from airflow_provider.exceptions import Effect, ReleasePipelineError
 from airflow_provider.execution import ExecutionRef
 
@@ -44,14 +44,17 @@ def judge_worker_kill(state: str | None, *, timed_out: bool, frozen_for: float) 
     """
     if timed_out:
         return Verdict.CANCEL, "its execution_timeout has passed"
-    if state == "failed" and frozen_for >= DURATIONS.frozen:
-        # What a heartbeat time-out leaves on the last attempt looks just like a person's act.
+    if state in ENDED_FROM_OUTSIDE and frozen_for >= DURATIONS.frozen:
+        # What a heartbeat time-out leaves on the last attempt looks just like a person's act, and so does how the
+        # attempts after it have ended.
         return (
             Verdict.LEAVE,
             f"this worker did not run for {frozen_for:.0f} s, so Airflow may have given it up by itself",
         )
     if state in ENDED_FROM_OUTSIDE:
         return Verdict.CANCEL, f"the task is {state}: ended by a person, by fail_fast or by dagrun_timeout"
+    if state is None:
+        return Verdict.LEAVE, "Airflow does not answer, so it is not known whether a person ended the task"
     return Verdict.LEAVE, "no person ended this task; the next attempt goes on with the execution"
 
 
@@ -112,7 +115,14 @@ class Timed(Protocol):
 
 
 def cancel(timed: Timed, ref: ExecutionRef, reason: str, seconds: float) -> Program[ReleasePipelineError | None]:
-    """Cancel, trying again for some seconds while the system does not answer; returns why it could not be done."""
+    """Cancel, trying again for some seconds while the system does not answer; returns why it could not be done.
+
+    What was only guessed to be the task's is never canceled.
+    """
+    if GUESS in ref:
+        text = f"Not canceling {ref.get('kind')} {ref.get('id')}: it was only guessed to be this task's"
+        yield Tell([News(text, is_warning=True)])
+        return None
     end = timed.now + seconds
     pause = DURATIONS.search_pause
     is_warned = False

@@ -19,6 +19,9 @@ class Durations:
     settling_per_second: float = 3.0
     """By how much that grows with the duration of the request itself: a server that needs 30 s for an answer may need
     longer still for the effect."""
+    latest_effect: float = 1800.0
+    """How long after a start that got no answer its execution may begin, at the very most: queues of gateways and
+    proxies hold a request for minutes."""
     search_pause: float = 0.5
     longest_search_pause: float = 5.0
     """Pauses between two searches for a start grow between these."""
@@ -59,6 +62,12 @@ class Durations:
     frozen: float = 60.0
     """A process that did not run for this long was frozen: Airflow may have given its task up meanwhile, so that what
     it says of the task may be a machine's doing. A fifth of the default heartbeat time-out of 300 s."""
+    frozen_lately: float = 60.0
+    """For how long it matters that a process was frozen: one that Airflow has given up is told so within heartbeats."""
+    freeze_tick: float = 1.0
+    """How often a process looks whether it runs."""
+    answer_limit: float = 3.0
+    """How long a killed worker waits for Airflow to say who ended its task: SIGKILL follows five seconds later."""
     marked_window: float = 300.0
     """How long after an intent an execution without a marker may have begun to be taken for ours."""
     clock_tolerance: float = 300.0

@@ -49,6 +49,8 @@ class StartRecord(msgspec.Struct, kw_only=True):
     :param ref: the execution, once it is known.
     :param sends: start requests that were about to be sent.
     :param is_late: whether one of them may take effect later than it was answered.
+    :param unanswered: intents of starts before this one that got no answer and were not found: what they led to may
+        have begun since, or begin yet. Only those with a marker, which tells.
     :param crashes: how many deferrals ended without an event.
     :param told: the attempt that has failed with words on what a person must resolve; a clear after it is the answer.
     """
@@ -63,6 +65,7 @@ class StartRecord(msgspec.Struct, kw_only=True):
     ref: ExecutionRef | None = None
     sends: int = 0
     is_late: bool = False
+    unanswered: list[dict[str, Any]] = []
     crashes: int = 0
     told: Attempt | None = None
     version: int = VERSION

@@ -28,8 +28,8 @@ from airflow_provider.core.durations import DURATIONS, MOST_CRASHES, MOST_SENDS
 from airflow_provider.core.generation import Attempt, Relation, relation
 from airflow_provider.core.record import End, Phase, StartRecord
 from airflow_provider.core.states import MOVES, State
-from airflow_provider.core.waiting import Ending, News, Outcome, Wait, result_of
-from airflow_provider.core.watching import GUESS, guessed, watch
+from airflow_provider.core.waiting import GUESS, Ending, News, Outcome, Wait, result_of
+from airflow_provider.core.watching import guessed, watch
 from airflow_provider.exceptions import (
     AuthenticationError,
     Call,
@@ -159,7 +159,7 @@ class Start:
             return (yield from self._start_anew(None))
         if related is Relation.CLEARED:
             yield from self._let_cleared_end(record)
-            return (yield from self._start_anew(None))
+            return (yield from self._start_anew(None, cleared=record))
         if adopted := (yield from self._go_on(record, related)):
             return adopted
         return (yield from self._start_anew(record))
@@ -191,8 +191,11 @@ class Start:
             return None
         if record.ref is None:
             self._to(State.SEARCHING)
-            found = yield from self._search(record.intent, self.now + self._patience_of_another_attempt(record))
+            found = yield from self._search_again(record)
             seen = yield from self._choose(record, found)
+            if seen is None:
+                text = f"{record.name} was not found: starting another; end the first one manually should it begin yet"
+                yield Tell([News(text, is_warning=True)])
         else:
             self._to(State.OBSERVING)
             seen = yield from self._look_again(record.ref)
@@ -245,21 +248,28 @@ class Start:
         yield from self._let_end(record)
 
     def _find_cleared(self, record: StartRecord) -> Program[None]:
-        # Long after a start, what looks like its execution may be somebody else's, unless it bears a marker.
-        is_marked = self.policy.is_marked(record.intent)
-        if not is_marked and self.now > record.started + DURATIONS.cleared_limit:
-            return
         self._to(State.SEARCHING)
         try:
-            found = yield from self._search(record.intent, self.now + self._patience_of_another_attempt(record))
+            found = yield from self._search_again(record)
         except ReleasePipelineError as error:
             if error.effect is not Effect.REFUSED or isinstance(error, ServerUnavailableError):
                 raise
             text = f"Cannot tell whether the cleared task had started anything: {error}"
             yield Tell([News(text, is_warning=True)])
             return
-        if seen := (yield from self._choose(record, found)):
-            record.ref = seen.ref
+        if self.policy.is_marked(record.intent):
+            if seen := (yield from self._choose(record, found)):
+                record.ref = seen.ref
+            return
+        # Without a marker none of them is certainly ours: a person must say.
+        going_on = [each for each in found if self.policy.needs_cancel(each) or _is_moving(each)]
+        if going_on and not self._was_answered(record):
+            yield from self._leave_to_a_person(
+                record,
+                f"{', '.join(each.id for each in going_on)} may be what this task had started before it was cleared; "
+                "what is a guess is never canceled. Nothing was started beside it: if it is, end it manually, then "
+                "clear this task",
+            )
 
     def _let_end(self, record: StartRecord) -> Program[None]:
         """See to it that it is over, or fail and name it."""
@@ -270,7 +280,10 @@ class Start:
             seen = None
             try:
                 seen = yield from self._look_again_or_raise(ref)
-                if seen is None or not (self.policy.needs_cancel(seen) or _is_moving(seen)):
+                is_over = seen is None or not (self.policy.needs_cancel(seen) or _is_moving(seen))
+                # What cannot be canceled was left to a person, who has cleared the task again.
+                is_left = GUESS in ref or not self.policy.is_known(ref)
+                if is_over or (is_left and self._was_answered(record)):
                     self._to(State.PREPARING)
                     return
             except ReleasePipelineError as error:
@@ -279,9 +292,6 @@ class Start:
                 break
             grace = 0.0 if record.phase is Phase.ENDING else DURATIONS.cleared_grace
             if seen and self.policy.needs_cancel(seen) and not is_asked and self.now >= begun + grace:
-                if GUESS in ref and self._was_answered(record):
-                    self._to(State.PREPARING)
-                    return
                 if GUESS in ref:
                     trouble = "it was only guessed to be this task's, and what is a guess is never canceled"
                     break
@@ -316,11 +326,12 @@ class Start:
     def _look_again_or_raise(self, ref: ExecutionRef) -> Program[Execution | None]:
         end = self.now + DURATIONS.gone_after
         while True:
+            asked = self.now
             try:
                 seen: Execution = yield Observe(ref)
                 return guessed(seen) if GUESS in ref else seen
             except NotFoundError as error:
-                if self.now >= end:
+                if asked >= end:
                     yield Tell([News(f"What this task started is gone: {error}", is_warning=True)])
                     return None
             yield Pause(DURATIONS.not_found_pause)
@@ -332,6 +343,8 @@ class Start:
         """
         pause = DURATIONS.search_pause
         while True:
+            # What counts is when the last look began: this process may have been frozen since.
+            asked = self.now
             failure: ReleasePipelineError | None = None
             try:
                 found: list[Execution] = yield Find(intent)
@@ -341,21 +354,34 @@ class Start:
                 if error.effect is Effect.REFUSED:
                     raise
                 failure = error
-            if self.now + pause > until:
+            if asked + pause > until:
                 if failure:
                     raise failure
                 return []
             yield Pause(pause)
             pause = min(2 * pause, DURATIONS.longest_search_pause)
 
+    def _search_again(self, record: StartRecord) -> Program[list[Execution]]:
+        """Look for what an earlier attempt may have started."""
+        until = self.now + self._patience_of_another_attempt(record)
+        return (yield from self._search_for(record, until))
+
+    def _search_for(self, record: StartRecord, until: float) -> Program[list[Execution]]:
+        try:
+            return (yield from self._search(record.intent, until))
+        except ReleasePipelineError as error:
+            raise self._unanswered(record, error) from error
+
     def _patience_of_another_attempt(self, record: StartRecord) -> float:
-        """How long a start of an earlier attempt may still take to show: its request may have died on its way.
+        """How long a start of an earlier attempt may still take to show: its request may have died on its way, after
+        which the server may be at work as long as after a time-out.
 
         Counted from now, unless it is longer ago than two machines' clocks can be apart.
         """
         patience = DURATIONS.settling + self.policy.request_timeout
-        if record.is_late:
-            patience = max(patience, DURATIONS.settling_per_second * self.policy.request_timeout)
+        if not self.policy.is_marked(record.intent):
+            # With a marker, what begins later still is recognised and ended.
+            patience = max(patience, (1.0 + DURATIONS.settling_per_second) * self.policy.request_timeout)
         return 0.0 if self.now > record.started + patience + DURATIONS.clock_tolerance else patience
 
     def _choose(self, record: StartRecord, found: list[Execution]) -> Program[Execution | None]:
@@ -364,7 +390,7 @@ class Start:
             return None
         if self.policy.is_marked(record.intent):
             chosen = next((each for each in found if not each.state.is_terminal), found[0])
-            yield from self._end_doubles(record, chosen, found)
+            yield from self._end_doubles(chosen.id, found)
         elif len(found) > 1:
             raise self._error(
                 ConflictError,
@@ -378,24 +404,53 @@ class Start:
         record.ref = chosen.ref
         return chosen
 
-    def _end_doubles(self, record: StartRecord, ours: Execution, found: list[Execution]) -> Program[None]:
+    def _end_doubles(self, ours: str, found: list[Execution]) -> Program[None]:
         """A start that took effect long after its time-out has doubled the one sent after it: end all but one."""
         for double in found:
-            if double.id == ours.id or not self.policy.needs_cancel(double):
+            if double.id == ours or not self.policy.needs_cancel(double):
                 continue
-            text = f"{double.ref['kind']} {double.id} came of the same start as {ours.id}: canceling {double.id}"
+            text = f"{double.ref['kind']} {double.id} came late of a start of this task: canceling it beside {ours}"
             yield Tell([News(text, is_warning=True)])
             try:
                 yield Cancel(double.ref, "canceled by Airflow: a second execution of the same start")
             except ReleasePipelineError as error:
                 yield Tell([News(f"Could not cancel {double.id}, end it manually: {error}", is_warning=True)])
 
+    def _end_late_doubles(self, record: StartRecord) -> Program[None]:
+        """End what has begun of starts that got no answer, beside the one that is known."""
+        is_open = record.is_late and self.policy.is_marked(record.intent) and record.ref
+        for intent in [*record.unanswered, *([record.intent] if is_open else [])]:
+            try:
+                found: list[Execution] = yield Find(intent)
+            except ReleasePipelineError as error:
+                text = f"Cannot look for what a start without an answer has led to: {error}"
+                yield Tell([News(text, is_warning=True)])
+            else:
+                yield from self._end_doubles(record.ref["id"] if record.ref else "the next one", found)
+
+    def _unanswered_of(self, earlier: StartRecord | None, marker: str) -> list[dict[str, Any]]:
+        """Starts before this one that got no answer, as far as a marker tells what they lead to."""
+        if earlier is None:
+            return []
+        is_open = earlier.is_late or (earlier.ref is None and earlier.sends > 0)
+        intents = [*earlier.unanswered, *([earlier.intent] if is_open else [])]
+        oldest = self.now - DURATIONS.latest_effect - DURATIONS.clock_tolerance
+        return [
+            each
+            for each in intents
+            if self.policy.is_marked(each) and each["marker"] != marker and float(each["since"]) > oldest
+        ]
+
     # Starting
 
-    def _start_anew(self, before: StartRecord | None) -> Program[Execution]:
-        """:param before: the record of this start, if an attempt before this one may have sent it."""
+    def _start_anew(self, before: StartRecord | None, cleared: StartRecord | None = None) -> Program[Execution]:
+        """:param before: the record of this start, if an attempt before this one may have sent it.
+        :param cleared: the record of the start before the task was cleared.
+        """
         went_wrong = before is not None and (before.end is End.FAILED or before.phase is Phase.ENDING)
-        intent: dict[str, Any] = yield Prepare(going_on=before is not None and before.end is End.FAILED)
+        # What was only guessed to be ours is not made to go on either.
+        has_failed = before is not None and before.end is End.FAILED and GUESS not in (before.ref or {})
+        intent: dict[str, Any] = yield Prepare(going_on=has_failed)
         may_be_there = before is not None and before.ref is None and before.sends > 0 and not went_wrong
         # What an earlier request of this start may still lead to is recognised by the same marker.
         marker = before.marker if may_be_there and before and before.marker else intent["marker"]
@@ -405,8 +460,10 @@ class Start:
             attempt=self.attempt,
             intent={**intent, "marker": marker, "place": self.policy.place},
             started=self.now,
-            is_late=bool(may_be_there and before and before.is_late),
+            is_late=may_be_there,
+            unanswered=self._unanswered_of(before or cleared, marker),
         )
+        yield from self._end_late_doubles(record)
         holds, searches, begun_holding = 0, 0, self.now
         while True:
             record.sends += 1
@@ -427,7 +484,7 @@ class Start:
                 if problem.effect is Effect.UNKNOWN and searches < MOST_SENDS:
                     continue
                 if problem.effect.is_open:
-                    raise problem
+                    raise self._unanswered(record, problem)
             pause = self._pause_before_another_send(problem, holds, begun_holding)
             if pause is None:
                 if not may_be_there:
@@ -438,7 +495,19 @@ class Start:
             text = f"Nothing was started yet; sending it again in {pause:.0f} s: {problem}"
             yield Tell([News(text, is_warning=True)])
             yield Pause(pause)
+            if not may_be_there:
+                # Nothing was started yet: what is looked for after the next request begins after it.
+                record.intent["since"] = intent["since"] + (self.now - begun_holding)
         return (yield from self._remember(record, execution))
+
+    def _unanswered(self, record: StartRecord, problem: ReleasePipelineError) -> ReleasePipelineError:
+        return type(problem)(
+            f"{record.name} was not found; it may be there or begin yet, which only another attempt of this task would "
+            f"see: {problem.summary}",
+            call=problem.call,
+            effect=problem.effect,
+            retry_after=problem.retry_after,
+        )
 
     def _search_sent(self, record: StartRecord, error: ReleasePipelineError, took: float) -> Program[Execution | None]:
         """After an answer that does not tell whether the start took effect, or a refusal because it already had."""
@@ -446,7 +515,7 @@ class Start:
         record.is_late = record.is_late or error.effect is Effect.LATE
         yield Tell([News(f"The answer to the start is not known, looking for the execution: {error}", is_warning=True)])
         patience = max(DURATIONS.settling, DURATIONS.settling_per_second * took)
-        found = yield from self._search(record.intent, self.now + patience)
+        found = yield from self._search_for(record, self.now + patience)
         return (yield from self._choose(record, found))
 
     def _pause_before_another_send(self, error: ReleasePipelineError, holds: int, begun: float) -> float | None:
@@ -489,6 +558,8 @@ class Start:
         self._may_defer = self.policy.deferrable and record.crashes <= MOST_CRASHES
         wait = Wait(seen.ref, self.policy.poll_interval, self._deadline(record), self.policy.fail_on_waiting)
         outcome = yield from watch(self, wait, seen, has_log=self.policy.has_log, meanwhile=self._remember_or_defer)
+        if wait.last and wait.ref != record.ref:
+            yield from self._remember(record, wait.last)
         return (yield from self._conclude(outcome))
 
     def _remember_or_defer(self, wait: Wait) -> Program[None]:
@@ -510,23 +581,12 @@ class Start:
             record.end = End(state)
             record.ref = (outcome.execution or {}).get("ref") or record.ref
             yield from self._save(record)
-            if record.is_late and self.policy.is_marked(record.intent):
-                yield from self._end_late_doubles(record)
+            yield from self._end_late_doubles(record)
         if state == ExecutionState.CANCELED and self.policy.on_canceled == "fail":
             self.is_final = True
         result = result_of(outcome, self.policy.system)
         self._to(State.SUCCEEDED)
         return result
-
-    def _end_late_doubles(self, record: StartRecord) -> Program[None]:
-        try:
-            found: list[Execution] = yield Find(record.intent)
-        except ReleasePipelineError as error:
-            yield Tell([News(f"Cannot look for a second execution of this start: {error}", is_warning=True)])
-            return
-        ours = next((each for each in found if record.ref and each.id == record.ref["id"]), None)
-        if ours:
-            yield from self._end_doubles(record, ours, found)
 
     def _end_at_deadline(self, record: StartRecord, outcome: Outcome) -> Program[Outcome]:
         """One last look, then cancel. Returns the outcome of an execution that ended just in time."""
@@ -551,7 +611,9 @@ class Start:
         if last.last and not self.policy.needs_cancel(last.last):
             raise self._error(ExecutionTimeout, f"{summary}; it is being canceled already, or has stopped")
         seconds = DURATIONS.deadline_cancel_limit if self.policy.is_known(ref) else 0.0
-        if problem := (yield from cancel(self, ref, f"canceled by Airflow: {summary}", seconds)):
+        problem = yield from cancel(self, ref, f"canceled by Airflow: {summary}", seconds)
+        yield from self._end_late_doubles(record)
+        if problem:
             raise self._error(ExecutionTimeout, f"{summary}, and it could not be canceled: {problem}")
         raise self._error(ExecutionTimeout, f"{summary}; canceled it")
 
@@ -571,6 +633,10 @@ class Start:
         if self.record is None:
             raise self._error(
                 ConflictError, "what this task had written about its start is gone from Airflow's task state store"
+            )
+        if self.record.system != self.policy.system:
+            raise self._error(
+                ConflictError, f"this task's operator was replaced while it waited: {self.record.name} is left alone"
             )
         return self.record
 

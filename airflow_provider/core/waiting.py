@@ -9,12 +9,15 @@ import enum
 import random
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from airflow_provider import exceptions
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import (
     AuthenticationError,
     BadRequestError,
     Call,
+    ConflictError,
     ConnectionConfigError,
     ExecutionCanceled,
     ExecutionFailed,
@@ -29,6 +32,9 @@ from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
 SLOWING = 1.5
 """By how much an interval grows with each look that finds nothing new, where the author allows it."""
+
+GUESS = "guess"
+"""Key of a reference that was only guessed to be what was started: such an execution is never canceled."""
 
 LOOKS_BEFORE_GONE = 2
 """One "not found" may be a replica that lags."""
@@ -158,6 +164,9 @@ class Wait:
         """Take in one look; returns how the wait ended, or ``None`` if it goes on."""
         if isinstance(seen, ReleasePipelineError):
             return self._saw_error(seen, now)
+        if GUESS in self.ref and GUESS not in seen.ref:
+            # No client knows that; and what a client has seen may be told to other waits, too.
+            seen = replace(seen, ref={**seen.ref, GUESS: self.ref[GUESS]})
         before, self.last, self.ref, self.proven = self.last, seen, seen.ref, True
         if before and before.status != seen.status:
             self.interval_now = self.interval
@@ -217,7 +226,9 @@ class Wait:
             self._news.append(News(f"A look failed, waiting on: {error}", is_warning=True))
         known = self.last.to_result() if self.last else None
         refused = isinstance(error, (BadRequestError, AuthenticationError, PermissionDeniedError))
-        if gone or isinstance(error, ConnectionConfigError) or (refused and not self.proven):
+        # A conflict is about whose execution it is: another system, or one of several. No later look settles that.
+        is_final = isinstance(error, (ConflictError, ConnectionConfigError))
+        if gone or is_final or (refused and not self.proven):
             return Outcome(Ending.LOST, known, cause=type(error).__name__, error=str(error))
         if self._is_late(now):
             return Outcome(Ending.DEADLINE, known, cause=type(error).__name__, error=str(error))

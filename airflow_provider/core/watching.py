@@ -6,12 +6,9 @@ from collections.abc import Callable
 
 from airflow_provider.core.canceling import Timed
 from airflow_provider.core.commands import Observe, Pause, Program, ReadLog, Tell
-from airflow_provider.core.waiting import Outcome, Pace, Wait
+from airflow_provider.core.waiting import GUESS, Outcome, Pace, Wait
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef
-
-GUESS = "guess"
-"""Key of a reference that was only guessed to be what was started: such an execution is never canceled."""
 
 
 def watch(
@@ -38,8 +35,7 @@ def watch(
         yield from meanwhile(wait)
         yield Pause(pace.pause(wait.interval, wait.until_deadline(timed.now)))
         try:
-            found: Execution = yield Observe(wait.ref)
-            observation = guessed(found) if GUESS in wait.ref else found
+            observation = yield Observe(wait.ref)
             pace.note(None)
         except ReleasePipelineError as error:
             observation = error

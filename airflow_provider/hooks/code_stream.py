@@ -5,14 +5,22 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from airflow_provider.clients.code_stream import CodeStreamClient
 from airflow_provider.clients.transport import TransportOptions
 from airflow_provider.hooks.base import ReleaseHook
-from airflow_provider.hooks.connection_fields import ConnectionFields, Extras, Url, UrlPath, check_template
+from airflow_provider.hooks.connection_fields import (
+    ConnectionFields,
+    Extras,
+    Url,
+    UrlPath,
+    check_template,
+    read_object,
+)
 
 LinkTemplate = Annotated[str, AfterValidator(partial(check_template, ("id",)))]
+ServerWords = Annotated[dict[str, str], BeforeValidator(read_object)]
 
 
 class CodeStreamExtras(Extras):
@@ -24,6 +32,7 @@ class CodeStreamExtras(Extras):
     api_version: str = "2019-10-17"
     token_url: Url | None = None
     ui_url: LinkTemplate | None = None
+    words: ServerWords = Field(default_factory=dict)
 
 
 class CodeStreamHook(ReleaseHook[CodeStreamClient]):
@@ -65,5 +74,6 @@ class CodeStreamHook(ReleaseHook[CodeStreamClient]):
             api_version=extras.api_version,
             token_url=extras.token_url,
             ui_url=extras.ui_url,
+            words=extras.words,
             **options,
         )

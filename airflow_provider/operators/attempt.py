@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider.core.canceling import OVER
+from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.generation import Attempt
 from airflow_provider.exceptions import ExecutionCanceled
 from airflow_provider.task_instances import task_state
@@ -19,13 +20,6 @@ if TYPE_CHECKING:
 
 GUARD_KEY = "release_attempt"
 """Key in the task state store that an attempt writes before it sends something: Airflow refuses that to a stale one."""
-
-_ANSWER_LIMIT = 3.0
-"""Seconds: the supervisor sends SIGKILL five seconds after SIGTERM."""
-
-_TICK = 1.0
-_JUST_BEFORE = 60.0
-"""Seconds for which it matters that a process was frozen: told to end, it is within some heartbeats."""
 
 
 class AttemptOver(ExecutionCanceled):
@@ -63,7 +57,7 @@ def state_told_in_time(identity: dict[str, Any]) -> str | None:
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
-    thread.join(_ANSWER_LIMIT)
+    thread.join(DURATIONS.answer_limit)
     return answer[0] if answer else None
 
 
@@ -102,13 +96,13 @@ class FreezeWatch:
     def frozen_for(self) -> float:
         """Seconds of the longest time within the last minute for which nothing ran."""
         now = _now()
-        recent = [gap for end, gap in self._gaps if end >= now - _JUST_BEFORE]
-        return max([*recent, now - self._last - _TICK], default=0.0)
+        recent = [gap for end, gap in self._gaps if end >= now - DURATIONS.frozen_lately]
+        return max([*recent, now - self._last - DURATIONS.freeze_tick], default=0.0)
 
     def _tick(self) -> None:
-        while not self._ended.wait(_TICK):
+        while not self._ended.wait(DURATIONS.freeze_tick):
             now = _now()
-            if (gap := now - self._last - _TICK) > _TICK:
+            if (gap := now - self._last - DURATIONS.freeze_tick) > DURATIONS.freeze_tick:
                 self._gaps = [*self._gaps[-9:], (now, gap)]
             self._last = now
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider.exceptions import Call, ExecutionFailed, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionState
@@ -26,9 +26,11 @@ class CocktailRunBuildOperator(StartOperator):
 
     :param build_seq: number of the build definition. (templated)
     :param tag_name: tag of the image; may be left out only where the build's autotag is on. (templated)
-    :param description: free text; a marker is added to it, by which the run is found again. (templated)
+    :param description: free text; a marker is put before it, by which the run is found again. (templated)
     :param callback_url: told each change of state; no query in it, because Cocktail would lose it. (templated)
     :param require_digest: fail when the build is done without telling a digest.
+    :param on_busy: while the build runs already, the account has its limit of parallel builds, or the build server is
+        not connected: ``wait`` (default), within ``timeout`` where there is one, or ``fail``.
     :param cocktail_conn_id: the Airflow connection. (templated)
 
     "Run build" in Cocktail Cloud's Open API reference: https://docs.cocktailcloud.io/
@@ -45,6 +47,7 @@ class CocktailRunBuildOperator(StartOperator):
         description: str | None = None,
         callback_url: str | None = None,
         require_digest: bool = False,
+        on_busy: Literal["wait", "fail"] = "wait",
         cocktail_conn_id: str = "cocktail_default",
         **kwargs: Any,
     ) -> None:
@@ -54,7 +57,9 @@ class CocktailRunBuildOperator(StartOperator):
         self.description = description
         self.callback_url = callback_url
         self.require_digest = require_digest
+        self.on_busy = on_busy
         self.cocktail_conn_id = cocktail_conn_id
+        self.require_one_of("on_busy", "wait", "fail")
 
     def check(self) -> None:
         self.require("build_seq")
@@ -70,10 +75,17 @@ class CocktailRunBuildOperator(StartOperator):
         return {"kind": "build_run", "build_seq": str(self.build_seq), "tag": tag}
 
     def start(self, client: CocktailClient, intent: Intent) -> Execution:
-        description = " ".join(part for part in (_text(self.description), intent["marker"]) if part)
+        # The marker first: Cocktail may cut the text.
+        description = " ".join(part for part in (intent["marker"], _text(self.description)) if part)
         return client.run_build(
             self.build_seq, tag_name=intent["tag"], description=description, callback_url=self.callback_url
         )
+
+    def is_busy(self, error: ReleasePipelineError) -> bool:
+        """Whether to wait after this error and then start it, because nothing has been started yet."""
+        from airflow_provider.clients.cocktail import answers
+
+        return self.on_busy == "wait" and answers.is_busy(error)
 
     def has_more_to_do(self) -> bool:
         return self.require_digest or super().has_more_to_do()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider.core.durations import DURATIONS
@@ -35,7 +36,8 @@ class CodeStreamRunPipelineOperator(StartOperator):
     :param pipeline: name or id. (templated)
     :param project: needed where several projects have a pipeline of that name. (templated)
     :param inputs: input parameters; those left out take the pipeline's defaults. (templated)
-    :param comments: free text; a marker is added to it, by which the execution is found again. (templated)
+    :param comments: free text; Code Stream gets it behind a marker, by which the execution is found again: first,
+        because a server may cut a long text. (templated)
     :param tags: tags of the execution. (templated)
     :param code_stream_conn_id: the Airflow connection. (templated)
 
@@ -76,7 +78,7 @@ class CodeStreamRunPipelineOperator(StartOperator):
         return {"kind": "execution", "pipeline_id": pipeline["id"]}
 
     def start(self, client: CodeStreamClient, intent: Intent) -> Execution:
-        comments = " ".join(part for part in (self.comments, intent["marker"]) if part)
+        comments = " ".join(part for part in (intent["marker"], self.comments) if part)
         return client.run_pipeline(intent["pipeline_id"], inputs=self.inputs, comments=comments, tags=self.tags)
 
 
@@ -86,6 +88,9 @@ class CodeStreamRerunEventOperator(StartOperator):
     :param event_type: ``docker``, ``git`` or ``gerrit``. (templated)
     :param event_id: id of the event. (templated)
     :param action: ``rerun`` (default: a new execution of the stored event) or ``resume``. (templated)
+    :param start_timeout: seconds or timedelta until the event must have led to an execution, default 10 minutes. After
+        it the task fails, and a retry sends the action again. ``timeout``, if given, covers this time, too.
+    :param force: rerun the event although the execution that it led to last is still running. Default: fail then.
     :param on_retry: what an Airflow retry does after the execution failed: ``restart`` (default) sends the action
         again, ``resume`` continues the failed execution.
     :param code_stream_conn_id: the Airflow connection. (templated)
@@ -102,6 +107,8 @@ class CodeStreamRerunEventOperator(StartOperator):
         event_type: Literal["docker", "git", "gerrit"],
         event_id: str,
         action: Literal["rerun", "resume"] = "rerun",
+        start_timeout: float | timedelta = 600.0,
+        force: bool = False,
         on_retry: Literal["restart", "resume"] = "restart",
         code_stream_conn_id: str = "code_stream_default",
         **kwargs: Any,
@@ -110,26 +117,41 @@ class CodeStreamRerunEventOperator(StartOperator):
         self.event_type = event_type
         self.event_id = event_id
         self.action = action
+        self.start_timeout = start_timeout
+        self.force = force
         self.on_retry = on_retry
         self.code_stream_conn_id = code_stream_conn_id
         self.require_one_of("on_retry", "restart", "resume")
+        if not self._start_timeout_seconds > 0:
+            raise self.bad_argument("start_timeout", f"must be more than 0 seconds, got {start_timeout!r}")
+
+    @property
+    def _start_timeout_seconds(self) -> float:
+        limit = self.start_timeout
+        return limit.total_seconds() if isinstance(limit, timedelta) else limit
 
     def check(self) -> None:
         self.require("event_id")
         self.require_one_of("event_type", "docker", "git", "gerrit")
         self.require_one_of("action", "rerun", "resume")
+        if self.force and self.action == "resume":
+            raise self.bad_argument("force", "must be false for a resume, got True: it reruns beside what still runs")
 
     def intent(self, client: CodeStreamClient) -> dict[str, Any]:
-        return client.before_rerun(self.event_type, self.event_id, self.action)
+        return self._before(client, self.action)
 
-    def continuation(self, client: CodeStreamClient) -> dict[str, Any] | None:
-        if self.on_retry == "restart":
-            return None
-        return client.before_rerun(self.event_type, self.event_id, "resume")
+    def continuation(self, client: CodeStreamClient, failed: ExecutionRef) -> dict[str, Any] | None:
+        intent = self._before(client, "resume") if self.on_retry == "resume" else None
+        # An event that has led to no execution, or to somebody else's since, has nothing of ours to resume.
+        return intent if intent and intent["link_before"].rstrip("/").endswith(f"/{failed['id']}") else None
+
+    def _before(self, client: CodeStreamClient, action: Literal["rerun", "resume"]) -> dict[str, Any]:
+        force = self.force and action == "rerun"
+        before = client.before_rerun(self.event_type, self.event_id, action, force=force)
+        return {**before, "start_timeout": self._start_timeout_seconds}
 
     def start(self, client: CodeStreamClient, intent: Intent) -> Execution:
-        event = client.rerun_event(self.event_type, self.event_id, intent["action"])
-        return client.follow_rerun(intent, event)
+        return client.start_rerun(intent)
 
     def is_known(self, ref: ExecutionRef) -> bool:
         return ref["kind"] == "execution"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider.operators.connected import ReleaseOperator
 from airflow_provider.operators.starting import StartOperator
+from airflow_provider.progress import with_reason
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -58,17 +59,21 @@ class QuayRunBuildOperator(StartOperator):
 
     def intent(self, client: QuayClient) -> dict[str, Any]:
         client.check_build(**self._build())
-        client.get_repository(self.repository)
-        return {
-            "kind": "build",
-            "repository": self.repository,
-            "archive_url": self.archive_url,
-            "tags": list(self.tags),
-            "builds_before": client.build_ids(self.repository),
-        }
+        repository = client.get_repository(self.repository)
+        if self.cancel_on_kill and not repository.get("can_admin"):
+            self.log.warning(
+                "The token of connection %r may not cancel what it starts: that needs the scope repo:admin, of a user "
+                "who may administer %s. If a person ends this task, the build goes on",
+                self.conn_id,
+                self.repository,
+            )
+        return client.build_intent(**self._build())
 
     def start(self, client: QuayClient, intent: Intent) -> Execution:
         return client.start_build(**self._build())
+
+    def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
+        return super().execute_complete(context, with_reason(event, self.get_client))
 
     def _build(self) -> dict[str, Any]:
         return {
@@ -142,9 +147,18 @@ class _NotificationOperator(ReleaseOperator):
         self.repository = repository
         self.quay_conn_id = quay_conn_id
 
+    def result(self, notification: Mapping[str, Any]) -> dict[str, Any]:
+        """What may go into XCom, which many can read who may not send messages with it."""
+        from airflow_provider.clients.quay.notifications import is_disabled, without_secrets
+
+        return {**without_secrets(notification), "disabled": is_disabled(notification)}
+
 
 class QuayCreateNotificationOperator(_NotificationOperator):
     """Create a notification of a repository, for example a webhook; an equal one that is there already is returned.
+
+    One that Quay has disabled after failures is not reset: the task warns, and ``disabled`` is true in the result. See
+    :class:`QuayResetNotificationOperator`.
 
     :param repository: ``namespace/name``. (templated)
     :param event: for example ``repo_push`` or ``build_success``. (templated)
@@ -153,8 +167,8 @@ class QuayCreateNotificationOperator(_NotificationOperator):
     :param event_config: of the event, for example ``{"ref-regex": ...}``. (templated)
     :param title: shown in Quay. (templated)
     :param quay_conn_id: the Airflow connection. (templated)
-    :return: the notification: ``uuid``, ``title``, ``event``, ``method``, ``config``, ``event_config``,
-        ``number_of_failures``.
+    :return: the notification: ``uuid``, ``title``, ``event``, ``method``, ``config`` (secrets masked),
+        ``event_config``, ``number_of_failures``, ``disabled``.
 
     https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/repositorynotification
     """
@@ -188,7 +202,7 @@ class QuayCreateNotificationOperator(_NotificationOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         self.check()
         with self.get_client() as client:
-            return client.create_notification(
+            notification = client.create_notification(
                 self.repository,
                 event=self.event,
                 method=self.method,
@@ -196,6 +210,15 @@ class QuayCreateNotificationOperator(_NotificationOperator):
                 event_config=self.event_config,
                 title=self.title,
             )
+        result = self.result(notification)
+        if result["disabled"]:
+            self.log.warning(
+                "Notification %s does this already, but Quay has disabled it after %s failed deliveries: it sends "
+                "nothing until QuayResetNotificationOperator resets it",
+                result["uuid"],
+                result["number_of_failures"],
+            )
+        return result
 
 
 class _OneNotificationOperator(_NotificationOperator):
@@ -238,7 +261,7 @@ class QuayTestNotificationOperator(_OneNotificationOperator):
     :param repository: ``namespace/name``. (templated)
     :param uuid: of the notification. (templated)
     :param quay_conn_id: the Airflow connection. (templated)
-    :return: the notification. Queued is not delivered: that takes up to 10 seconds, or fails.
+    :return: as of :class:`QuayCreateNotificationOperator`. Queued is not delivered: that takes up to 10 s, or fails.
 
     https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/repositorynotification
     """
@@ -246,7 +269,7 @@ class QuayTestNotificationOperator(_OneNotificationOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         self.check()
         with self.get_client() as client:
-            return client.test_notification(self.repository, self.uuid)
+            return self.result(client.test_notification(self.repository, self.uuid))
 
 
 class QuayResetNotificationOperator(_OneNotificationOperator):
@@ -255,7 +278,7 @@ class QuayResetNotificationOperator(_OneNotificationOperator):
     :param repository: ``namespace/name``. (templated)
     :param uuid: of the notification. (templated)
     :param quay_conn_id: the Airflow connection. (templated)
-    :return: the notification as it is now.
+    :return: as of :class:`QuayCreateNotificationOperator`.
 
     https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/repositorynotification
     """
@@ -263,4 +286,4 @@ class QuayResetNotificationOperator(_OneNotificationOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         self.check()
         with self.get_client() as client:
-            return client.reset_notification(self.repository, self.uuid)
+            return self.result(client.reset_notification(self.repository, self.uuid))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from airflow_provider.clients.base import Intent
     from airflow_provider.clients.service_stage import ServiceStageClient
-    from airflow_provider.execution import Execution
+    from airflow_provider.execution import Execution, ExecutionRef
 
 TO_BE_APPROVED = "5"
 TAKEN_WITHIN = 30.0
@@ -76,10 +76,14 @@ class ServiceStageReleaseOperator(StartOperator):
     def intent(self, client: ServiceStageClient) -> dict[str, Any]:
         return {**client.before_action(self.pipeline), "kind": "release", "action": self.action}
 
-    def continuation(self, client: ServiceStageClient) -> dict[str, Any] | None:
+    def continuation(self, client: ServiceStageClient, failed: ExecutionRef) -> dict[str, Any] | None:
         if self.on_retry == "restart":
             return None
-        return {**client.before_action(self.pipeline), "kind": "release", "action": "retry"}
+        before = client.before_action(self.pipeline)
+        if before["newest_record"] != failed["id"]:
+            self.log.warning("Not going on with release %s: a newer one was started since", failed["id"])
+            return None
+        return {**before, "kind": "release", "action": "retry"}
 
     def start(self, client: ServiceStageClient, intent: Intent) -> Execution:
         before = {"status": intent["status_before"], "last_trigger_at": intent["triggered_before"]}

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR
+from airflow.sdk.exceptions import AirflowRuntimeError, AirflowTaskTimeout
 
 from airflow_provider.core.canceling import CANCEL_REASON, RESUMED, Verdict, cancel, judge_worker_kill
-from airflow_provider.core.commands import Command, Find, Forget, Prepare, Program, Send
+from airflow_provider.core.commands import Command, Defer, Find, Forget, Prepare, Program, Send
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.record import Phase, StartRecord, read_record
 from airflow_provider.core.starting import Policy, Start
-from airflow_provider.core.waiting import Outcome
-from airflow_provider.core.watching import GUESS
+from airflow_provider.core.waiting import GUESS, Outcome
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.links import MARKER_XCOM
 from airflow_provider.operators.attempt import (
@@ -70,6 +70,7 @@ class StartOperator(WaitingOperator):
         self.finish_in_triggerer = finish_in_triggerer
         self.require_one_of("on_canceled", "fail", "retry")
         self._attempt: _StartAttempt | None = None
+        self._was_told_to_end = False
 
     @abstractmethod
     def intent(self, client: Any) -> dict[str, Any]:
@@ -82,8 +83,11 @@ class StartOperator(WaitingOperator):
     def start(self, client: Any, intent: Intent) -> Execution:
         """Send the request that starts it, with ``intent["marker"]`` first in a free-text field, if there is one."""
 
-    def continuation(self, client: Any) -> dict[str, Any] | None:
-        """The intent of going on with an execution that failed in an earlier attempt; ``None``: start another one."""
+    def continuation(self, client: Any, failed: ExecutionRef) -> dict[str, Any] | None:
+        """The intent of going on with an execution that failed in an earlier attempt; ``None``: start another one.
+
+        :param failed: that execution; whatever else has failed is not this task's.
+        """
         return None
 
     def is_busy(self, error: ReleasePipelineError) -> bool:
@@ -129,8 +133,9 @@ class StartOperator(WaitingOperator):
 
         A drained worker, a lost heartbeat or an unreachable API server end tasks too: then the next attempt adopts.
         """
+        self._was_told_to_end = True
         if self._attempt:
-            self._attempt.end(may_cancel=self.cancel_on_kill)
+            self._attempt.end()
 
     def trigger_arguments(self, marker: str | None) -> dict[str, Any]:
         """:param marker: of the start that is waited for; ``None`` for what is never canceled."""
@@ -150,8 +155,14 @@ class StartOperator(WaitingOperator):
             policy = self._policy(client, _place(client, record if resumed else None))
             start = Start(policy, record, attempt_of(context), time.time())
             self._attempt = _StartAttempt(self, context, client, start)
+            if self._was_told_to_end:
+                self._attempt.end()
             try:
                 result = self._attempt.run(program(start))
+            except (AttemptOver, AirflowRuntimeError):
+                # Airflow ends this process in a moment; by then nobody else may be left to act.
+                self._attempt.end()
+                raise
             except ReleasePipelineError as error:
                 if start.is_final:
                     raise ExecutionCanceledForGood(error.summary, call=error.call) from error
@@ -190,35 +201,41 @@ class _StartAttempt:
         self._context = context
         self._start = start
         self._carrier = Carrier(operator, context, client, KEY, self._trigger_arguments)
-        self._identity = identity_of(context)
         self._told_to_end = threading.Event()
         self._is_canceling = threading.Event()
+        self._by_thread = threading.local()
         client.transport.guard = self._require_standing
 
     def run(self, program: Program[dict[str, Any]]) -> dict[str, Any]:
         result: dict[str, Any] = carry_out(program, self._start, self._perform)
         return result
 
-    def end(self, *, may_cancel: bool) -> None:
-        """Airflow ends this process; cancel what it started if a person meant it."""
-        from airflow.sdk.exceptions import AirflowTaskTimeout
-
+    def end(self) -> None:
+        """Airflow ends this attempt; cancel what it started if a person meant it. The first call decides."""
+        if self._told_to_end.is_set():
+            return
         self._told_to_end.set()
-        if not may_cancel:
+        if not self._operator.cancel_on_kill:
             return
         timed_out = isinstance(sys.exception(), AirflowTaskTimeout)
-        state = None if timed_out else state_told_in_time(self._identity)
+        state = None if timed_out else state_told_in_time(identity_of(self._context))
         verdict, reason = judge_worker_kill(state, timed_out=timed_out, frozen_for=self.watch.frozen_for())
+        record = self._start.record
+        name = record.name if record else f"what this task may have started in {self._operator.system}"
         if verdict is not Verdict.CANCEL:
-            self._operator.log.info("Not canceling: %s", reason)
+            self._operator.log.info("Not canceling %s: %s", name, reason)
             return
         self._is_canceling.set()
-        record = self._start.record
-        if record and record.ref and record.phase in (Phase.STARTED, Phase.ENDING):
-            # In a thread: the interrupted code may hold a lock that the request needs.
-            thread = threading.Thread(target=self._cancel, args=(record, record.ref, reason), daemon=True)
-            thread.start()
-            thread.join(DURATIONS.worker_kill_limit)
+        if record is None or record.ref is None or record.is_over:
+            return
+        if timed_out:
+            # Airflow may retry this task: it must not take for a person's what was its own cancel.
+            record.phase = Phase.ENDING
+            self._carrier.try_to_save(record)
+        # In a thread: the interrupted code may hold a lock that the request needs.
+        thread = threading.Thread(target=self._cancel, args=(record.ref, reason), daemon=True)
+        thread.start()
+        thread.join(DURATIONS.worker_kill_limit)
 
     def _perform(self, command: Command) -> Any:
         match command:
@@ -230,6 +247,9 @@ class _StartAttempt:
                 return self._carrier.client.find_started(intent)
             case Forget():
                 return self._carrier.forget()
+            case Defer():
+                # A person's act of the last seconds would be heard by nobody after this.
+                self._require_standing()
         return self._carrier.perform(command)
 
     def _trigger_arguments(self) -> dict[str, Any]:
@@ -238,16 +258,16 @@ class _StartAttempt:
         return self._operator.trigger_arguments(None if is_guess or record is None else record.marker)
 
     def _require_standing(self) -> None:
-        """:raises AttemptOver: Airflow has given this attempt up, and it does not cancel on its way out."""
-        if self._is_canceling.is_set():
+        """:raises AttemptOver: Airflow has given this attempt up; only the cancel on its way out may be sent."""
+        if getattr(self._by_thread, "is_canceling", False):
             return
         if self._told_to_end.is_set():
             raise AttemptOver("the task was told to end: nothing is sent any more")
         require_standing(self._context)
 
     def _prepare(self, going_on: bool) -> dict[str, Any]:
-        client = self._carrier.client
-        intent = self._operator.continuation(client) if going_on else None
+        client, failed = self._carrier.client, self._start.record
+        intent = self._operator.continuation(client, failed.ref) if going_on and failed and failed.ref else None
         intent = intent or self._operator.intent(client)
         by_vendor = client.server_time()
         clock = "worker" if by_vendor is None else "vendor"
@@ -255,28 +275,24 @@ class _StartAttempt:
         return {**intent, "marker": marker, "since": by_vendor or time.time(), "clock": clock}
 
     def _send(self, intent: dict[str, Any]) -> Execution:
-        self._require_standing()
         execution = self._operator.start(self._carrier.client, intent)
         if self._is_canceling.is_set():
             reason = "the task was ended while it started the execution"
-            self._cancel(self._start.record, execution.ref, reason)
+            self._cancel(execution.ref, reason)
             raise AttemptOver(reason)
         return execution
 
-    def _cancel(self, record: StartRecord | None, ref: ExecutionRef, reason: str) -> None:
-        log = self._operator.log
-        if GUESS in ref:
-            log.warning("Not canceling %s %s: it was only guessed to be this task's", ref["kind"], ref["id"])
-            return
-        if record:
-            record.phase, record.ref = Phase.ENDING, ref
-            threading.Thread(target=self._carrier.try_to_save, args=(record,), daemon=True).start()
+    def _cancel(self, ref: ExecutionRef, reason: str) -> None:
+        log, name = self._operator.log, f"{ref['kind']} {ref['id']}"
         clock = Clock()
+        self._by_thread.is_canceling = True
+        # Told first: the process may be killed before the answer comes.
+        log.warning("Canceling %s: %s", name, reason)
         program = cancel(clock, ref, CANCEL_REASON, DURATIONS.worker_kill_limit)
         if problem := carry_out(program, clock, self._perform):
-            log.error("Could not cancel %s %s: %s", ref["kind"], ref["id"], problem)
+            log.error("Could not cancel %s: %s", name, problem)
         else:
-            log.info("Canceled %s %s: %s", ref["kind"], ref["id"], reason)
+            log.info("The cancel of %s was taken", name)
 
 
 def _place(client: ReleaseClient, resumed: StartRecord | None) -> str:

@@ -66,6 +66,8 @@ def serve(app: Edge, **options: object) -> uvicorn.Server:
         log_level="warning",
         access_log=False,
         proxy_headers=False,
+        # The edge dates answers by the sandbox's own clock.
+        date_header=False,
         timeout_graceful_shutdown=1,
         timeout_keep_alive=75,
         **options,  # type: ignore[arg-type]

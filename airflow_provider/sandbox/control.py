@@ -177,7 +177,8 @@ def add_control(app: FastAPI, world: World) -> None:
 
     @control.post("/clock")
     def advance(body: ClockBody) -> dict[str, Any]:
-        """Moves the clock of the sandbox by seconds: what is due by then happens, tokens and approvals expire."""
+        """Moves the clock of the sandbox by seconds, which tests and servers need not share: what is due by then
+        happens, tokens and approvals expire, and each ``Date`` and time in an answer is told by it."""
         world.clock.advance(body.advance)
         world.tick()
         return {"now": world.clock.now()}

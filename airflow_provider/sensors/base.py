@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -68,7 +68,7 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
                 try:
                     return super().execute(context)
                 except AirflowSensorTimeout:
-                    self._time_out(self._trouble)
+                    self._time_out(self._last_seen, self._trouble)
             deadline = time.time() + self.timeout
             result = self.poke(context)
         if result.is_done:
@@ -108,7 +108,7 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         outcome = Outcome.from_event(event)
         with self._never_failing():
             if outcome.ending is Ending.DEADLINE:
-                self._time_out(outcome.error)
+                self._time_out(outcome.execution, outcome.error)
             return self._finish(context, outcome)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -123,7 +123,7 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             if result.is_done:
                 return result.xcom_value
             if error == TriggerFailureReason.TRIGGER_TIMEOUT:
-                self._time_out(self._trouble)
+                self._time_out(self._last_seen, self._trouble)
             return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
 
     def trigger_arguments(self) -> dict[str, Any]:
@@ -155,8 +155,21 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             self.publish(context, outcome.execution)
         return result_of(outcome, self.system)
 
-    def _time_out(self, trouble: str | None) -> NoReturn:
-        summary = f"not there within {self.timeout:g} s" + (f"; the last look failed: {trouble}" if trouble else "")
+    @property
+    def _last_seen(self) -> dict[str, Any] | None:
+        return self._wait.last.to_result() if self._wait and self._wait.last else None
+
+    def _time_out(self, seen: Mapping[str, Any] | None, trouble: str | None) -> NoReturn:
+        """Say how things stood: what is missing may be on its way, at another place, or never come.
+
+        :param seen: what the last look that succeeded saw.
+        :param trouble: what the last look said, if it failed.
+        """
+        summary = f"not there within {self.timeout:g} s"
+        if seen:
+            summary += f"; last seen: {_described(seen)}"
+        if trouble:
+            summary += f"; the last look failed: {trouble}"
         if self.soft_fail:
             raise AirflowSkipException(summary)
         raise AirflowSensorTimeout(summary)
@@ -200,6 +213,12 @@ class KnownSensor(ReleaseSensor):
 
     def reference(self, client: Any) -> ExecutionRef:
         return {name: "" if value is None else str(value) for name, value in self.ref.items()}
+
+
+def _described(execution: Mapping[str, Any]) -> str:
+    name = " ".join(filter(None, (execution["ref"].get("kind"), execution["id"])))
+    reason = f": {execution['message']}" if execution["message"] else ""
+    return f"{name} is {execution['state']} ({execution['status']}){reason}"
 
 
 class _Failures:

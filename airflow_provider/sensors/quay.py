@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from airflow_provider.progress import with_reason
 from airflow_provider.sensors.base import KnownSensor
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
 SEVERITIES = ("Unknown", "Negligible", "Low", "Medium", "High", "Critical")
 
@@ -41,6 +45,9 @@ class QuayBuildSensor(_RepositorySensor):
 
     def check(self) -> None:
         self.require("repository", "build_id")
+
+    def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
+        return super().execute_complete(context, with_reason(event, self.get_client))
 
 
 class QuayTagSensor(_RepositorySensor):

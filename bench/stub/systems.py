@@ -281,7 +281,7 @@ class Quay(Vendor):
         repository, _, rest = path.partition("/repository/bench/")[2].partition("/")
         what, _, rest = rest.partition("/")
         if what == "tag":
-            return Reply("other", 200, msgspec.json.encode(self._tags(query.get("specificTag", ""))))
+            return Reply("other", 200, msgspec.json.encode(self._tags(number(repository), query, now)))
         if what != "build":
             return NOT_FOUND
         build_id, _, part = rest.strip("/").partition("/")
@@ -293,9 +293,19 @@ class Quay(Vendor):
         builds = range(number(repository), self.count, self.lists)[::-1][:limit]
         return Reply("list", 200, b'{"builds":[' + _joined(self, builds, now) + b"]}")
 
-    def _tags(self, name: str) -> Any:
-        tag = {"name": name, "manifest_digest": DIGEST, "start_ts": round(self.started) + 1, "size": 133745493}
-        return {"tags": [tag] if name else [], "page": 1, "has_additional": False}
+    def _tags(self, repository: int, query: Query, now: float) -> Any:
+        """What ended builds have pushed, the newest first."""
+        ended = [index for index in range(repository, self.count, self.lists) if self.ends[index] <= now]
+        if name := query.get("specificTag"):
+            ended = [index for index in ended if f"tag-{index}" == name]
+        ended.sort(key=lambda index: self.ends[index], reverse=True)
+        page = max(number(query.get("page", "1")), 1)
+        first, last = (page - 1) * self.LONGEST_LIST, page * self.LONGEST_LIST
+        tags = [
+            {"name": f"tag-{i}", "manifest_digest": DIGEST, "start_ts": round(self.ends[i]) + 1, "size": 133745493}
+            for i in ended[first:last]
+        ]
+        return {"tags": tags, "page": page, "has_additional": len(ended) > last}
 
 
 def _joined(vendor: Vendor, indexes: Iterable[int], now: float) -> bytes:

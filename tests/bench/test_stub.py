@@ -95,6 +95,22 @@ def test_a_quay_list_is_no_longer_than_the_real_one(stub: Stub, certificates: Ce
     assert len(requests.get(path, verify=certificates.bundle, timeout=5).json()["builds"]) == 100
 
 
+def test_quays_tags_are_those_of_builds_that_have_ended(stub: Stub, certificates: Certificates) -> None:
+    stub.clear()
+    stub.begin("quay", "0", 300, 1)
+    stub.plan("quay", "0", {index: time.time() - 300 + index for index in range(101)})
+    path = f"{stub.url}/quay/0/api/v1/repository/bench/0/tag/"
+
+    def listed(query: str) -> Any:
+        answer = requests.get(path + query, verify=certificates.bundle, timeout=5).json()
+        return [tag["name"] for tag in answer["tags"]], answer["has_additional"]
+
+    assert listed("?specificTag=tag-7") == (["tag-7"], False)
+    assert listed("?specificTag=tag-107") == ([], False)
+    assert listed("") == ([f"tag-{index}" for index in range(100, 0, -1)], True)
+    assert listed("?page=2") == (["tag-0"], False)
+
+
 @pytest.mark.parametrize("name", BY_NAME)
 def test_every_contender_has_a_connection_and_a_trigger_for_each_wait(name: str) -> None:
     contender = BY_NAME[name]

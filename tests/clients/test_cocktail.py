@@ -6,12 +6,13 @@ import base64
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from airflow_provider.clients.cocktail import CocktailClient
+from airflow_provider.clients.cocktail import CocktailClient, answers
 from airflow_provider.exceptions import (
     AuthenticationError,
     BadRequestError,
@@ -76,8 +77,15 @@ def run_json(**fields: Any) -> dict[str, Any]:
     }
 
 
-def ref(run_seq: int = 7, build_seq: object = 12, tag: str = "") -> dict[str, str]:
-    return {"system": "cocktail", "kind": "build_run", "id": str(run_seq), "build_seq": str(build_seq), "tag": tag}
+def ref(run_seq: int = 7, build_seq: object = 12, tag: str = "", **more: str) -> dict[str, str]:
+    return {
+        **more,
+        "system": "cocktail",
+        "kind": "build_run",
+        "id": str(run_seq),
+        "build_seq": str(build_seq),
+        "tag": tag,
+    }
 
 
 def refusal(code: str, message: str = "no", **fields: Any) -> dict[str, Any]:
@@ -97,7 +105,7 @@ def test_a_run_ends_with_an_image_pinned_by_digest(stand: Stand, client: Cocktai
     stand.switch(wrapped=wrapped)
     started = client.run_build(SHOP, tag_name="1.4.2", description="release")
     assert started.state in (ExecutionState.QUEUED, ExecutionState.RUNNING)
-    assert started.ref == ref(1, SHOP, "1.4.2")
+    assert started.ref == ref(1, SHOP, "1.4.2", place=f"{stand.url}/cocktail")
     assert started.outputs["tag"] == "1.4.2"
     assert started.outputs["digest"] is None
     done = ended(client, started)
@@ -147,6 +155,60 @@ def test_what_is_over_is_not_canceled(stand: Stand, client: CocktailClient) -> N
     run = ended(client, client.run_build(SHOP, tag_name="1"))
     client.cancel(run.ref, "")
     assert stand.requests("PUT") == []
+
+
+@pytest.mark.parametrize("omitted", [[], ["runType"]], ids=["with types", "without types"])
+def test_what_is_being_canceled_is_sent_no_second_cancel(
+    stand: Stand, client: CocktailClient, omitted: list[str]
+) -> None:
+    stand.post("reset", speed=1)
+    stand.switch(list_omits=omitted)
+    run = client.run_build(SHOP, tag_name="1")
+    assert client.needs_cancel(run)
+    for _ in range(2):
+        with stand.client() as another:
+            another.cancel(run.ref, "")
+            assert not another.needs_cancel(client.look(run.ref))
+    assert len(stand.requests("PUT")) == 1
+    assert not client.needs_cancel(ended(client, run))
+
+
+def test_a_cancel_that_failed_does_not_keep_from_another_one(scripted: Scripted) -> None:
+    cancel = run_json(buildRunSeq=8, runType="CANCEL", runState="ERROR", beginTime=datetime.now(UTC).isoformat())
+    client = scripted_client(scripted, run_json(), [cancel, run_json()], cancel)
+    client.cancel(ref(), "")
+    assert [request.method for request in scripted.requests] == ["GET", "GET", "PUT"]
+
+
+@pytest.mark.parametrize(("minutes", "needed"), [(1, False), (11, True)])
+def test_a_cancel_that_a_dying_server_left_behind_counts_for_some_minutes(
+    scripted: Scripted, minutes: int, needed: bool
+) -> None:
+    begin = datetime.now(UTC) - timedelta(minutes=minutes)
+    cancel = run_json(buildRunSeq=8, runType="CANCEL", runState="CREATED", beginTime=begin.isoformat())
+    client = scripted_client(scripted, run_json(), [cancel, run_json()], run_json(buildRunSeq=8, runType="CANCEL"))
+    assert client.needs_cancel(client.look(ref())) is needed
+
+
+def test_a_cancel_of_another_run_is_not_taken_for_ours(scripted: Scripted) -> None:
+    begin = datetime.now(UTC).isoformat()
+    cancel = run_json(buildRunSeq=9, runType="CANCEL", beginTime=begin)
+    steps = [{"stepType": "CANCEL", "stepConfig": {"refBuildRunSeq": 8}}]
+    client = scripted_client(scripted, run_json(), [cancel, run_json()], {**cancel, "buildStepRuns": steps})
+    assert client.needs_cancel(client.look(ref()))
+
+
+@pytest.mark.parametrize("answer", [(503, {}, None), (403, {}, None)])
+def test_where_the_list_tells_no_cancel_a_running_build_needs_one(scripted: Scripted, answer: Any) -> None:
+    client = scripted_client(scripted, run_json(), answer)
+    assert client.needs_cancel(client.look(ref()))
+
+
+def test_a_cancel_waits_for_a_list_that_can_be_read(scripted: Scripted) -> None:
+    client = scripted_client(scripted, run_json(), (503, {}, None))
+    with pytest.raises(ServerUnavailableError):
+        client.cancel(ref(), "")
+    assert [request.method for request in scripted.requests] == ["GET", "GET"]
 
 
 @pytest.mark.parametrize("korean", [False, True])
@@ -314,15 +376,47 @@ def test_a_build_that_is_not_there_is_not_found(client: CocktailClient) -> None:
         client.look(ref(99))
 
 
-def test_a_start_is_repeated_only_after_a_refusal_that_did_nothing(scripted: Scripted) -> None:
-    client = scripted_client(scripted, refusal("CCBDW013000"), run_json(), attempts=2)
-    assert client.run_build(12, tag_name="1.0").id == "7"
-    scripted.requests.clear()
-    client = scripted_client(scripted, (502, {}, "<html>"), run_json(), attempts=2)
-    with pytest.raises(ServerUnavailableError) as caught:
+@pytest.mark.parametrize(
+    ("answer", "effect"),
+    [
+        (refusal("CCBDW013000"), Effect.NONE),
+        (refusal("CCBDW005000"), Effect.NONE),
+        ((429, {"Retry-After": "0"}, None), Effect.NONE),
+        ((502, {}, "<html>"), Effect.LATE),
+        ((504, {}, None), Effect.LATE),
+        ((500, {}, None), Effect.UNKNOWN),
+    ],
+)
+def test_a_start_is_sent_once_whatever_the_answer(scripted: Scripted, answer: Any, effect: Effect) -> None:
+    client = scripted_client(scripted, answer, run_json(), attempts=2)
+    with pytest.raises(ReleasePipelineError) as caught:
         client.run_build(12, tag_name="1.0")
-    assert caught.value.effect is Effect.UNKNOWN
+    assert caught.value.effect is effect
     assert len(scripted.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_busy"),
+    [
+        (refusal("CCBDW013000"), True),
+        (refusal("CCBD005001", "빌드 서버에 연결되어 있지 않습니다."), True),
+        (refusal("CCCMW001000", "Build is running! [12]"), True),
+        ((429, {"Retry-After": "5"}, refusal("CCBDW013000")), True),
+        ((503, {}, refusal("CCBDW005000")), True),
+        (refusal("CCBDW001000"), False),
+        (refusal("CCBDW004000"), False),
+        (refusal("CCBDW012000"), False),
+        (refusal("DCBDW013000x"), False),
+        (refusal("CCCMW001000", "the Build is running!"), False),
+        ((429, {"Retry-After": "5"}, None), False),
+        ((503, {}, "<html>"), False),
+    ],
+)
+def test_a_build_is_busy_only_where_the_server_says_so(scripted: Scripted, answer: Any, is_busy: bool) -> None:
+    with pytest.raises(ReleasePipelineError) as caught:
+        scripted_client(scripted, answer).run_build(12, tag_name="1.0")
+    assert answers.is_busy(caught.value) is is_busy
+    assert caught.value.retry_after == (5.0 if isinstance(answer, tuple) and answer[1] else None)
 
 
 @pytest.mark.parametrize(
@@ -486,7 +580,7 @@ def test_without_status_and_list_the_missing_permissions_are_named(
 
 def test_a_run_whose_build_is_not_known_cannot_be_looked_up_in_a_list(stand: Stand, client: CocktailClient) -> None:
     run = client.run_build(SHOP, tag_name="1")
-    assert client.look(ref(1, "")).ref == run.ref | {"tag": ""}
+    assert client.look(ref(1, "")).ref == run.ref | {"tag": "", "place": client.place}
     stand.switch(routes={"status": "403"})
     with pytest.raises(PermissionDeniedError, match="build_seq"):
         client.look(ref(1, ""))
@@ -574,33 +668,42 @@ INTENT = {"kind": "build_run", "marker": "#af-9c1", "since": 0.0, "build_seq": s
 
 
 def test_a_start_whose_answer_was_lost_is_found_by_its_marker(stand: Stand, client: CocktailClient) -> None:
-    assert client.find_started(INTENT) is None
+    assert client.find_started(INTENT) == []
     stand.post("faults", system="cocktail", method="POST", path="/build/run/", fault="reset_after")
     with pytest.raises(ServerUnavailableError) as caught:
         client.run_build(SHOP, tag_name="1.4.2", description="release 1.4.2 #af-9c1")
     assert caught.value.effect is Effect.UNKNOWN
-    found = client.find_started(INTENT)
-    assert found is not None
-    assert found.ref == ref(1, SHOP, "1.4.2")
-    assert client.find_started({**INTENT, "marker": "#af-other"}) is None
+    (found,) = client.find_started(INTENT)
+    assert found.ref == ref(1, SHOP, "1.4.2", place=client.place)
+    assert client.find_started({**INTENT, "marker": "#af-other"}) == []
 
 
+@pytest.mark.parametrize("omitted", [[], ["runType"]], ids=["with types", "without types"])
+@pytest.mark.parametrize("routes", [{}, {"status": "403"}], ids=["readable", "unreadable"])
 def test_a_cancel_run_with_the_same_description_is_not_taken_for_the_start(
-    stand: Stand, client: CocktailClient
+    stand: Stand, client: CocktailClient, omitted: list[str], routes: dict[str, str]
 ) -> None:
     stand.post("reset", speed=5)
     run = client.run_build(SHOP, tag_name="1.4.2", description="#af-9c1")
     client.cancel(run.ref, "")
-    found = client.find_started(INTENT)
-    assert found is not None
-    assert found.id == run.id
+    stand.switch(list_omits=omitted, routes=routes)
+    assert [found.id for found in client.find_started(INTENT)] == [run.id]
 
 
-def test_two_runs_with_the_marker_are_left_to_a_person(client: CocktailClient) -> None:
+@pytest.mark.parametrize("omitted", [[], ["runType"]], ids=["with types", "without types"])
+def test_all_runs_with_the_marker_are_told_oldest_first(
+    stand: Stand, client: CocktailClient, omitted: list[str]
+) -> None:
     for tag in ("1", "2"):
         ended(client, client.run_build(SHOP, tag_name=tag, description="#af-9c1"))
-    with pytest.raises(ConflictError, match="2, 1"):
-        client.find_started(INTENT)
+    stand.switch(list_omits=omitted)
+    assert [found.id for found in client.find_started(INTENT)] == ["1", "2"]
+
+
+def test_an_intent_of_another_installation_finds_nothing_and_asks_nothing(stand: Stand, client: CocktailClient) -> None:
+    with pytest.raises(ConflictError, match=r"https://cocktail\.example\.com"):
+        client.find_started({**INTENT, "place": "https://cocktail.example.com"})
+    assert stand.requests() == []
 
 
 @pytest.mark.parametrize(("mode", "cause"), [("403", PermissionDeniedError), ("404", UnexpectedResponseError)])

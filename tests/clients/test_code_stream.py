@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +16,7 @@ from airflow_provider.clients.code_stream.fields import id_from_link, parse_time
 from airflow_provider.exceptions import (
     BadRequestError,
     ConflictError,
+    ConnectionConfigError,
     Effect,
     NotFoundError,
     PermissionDeniedError,
@@ -27,11 +27,11 @@ from airflow_provider.exceptions import (
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState, Step
 from airflow_provider.sandbox import seed
 from tests.canceling import cancel_surely
+from tests.clients.code_stream_api import LOGIN, Api, listing, of, run, until
 from tests.clients.conftest import Received, Reply, Scripted
 from tests.control import Control
 
 S = ExecutionState
-LOGIN: Reply = (200, {}, {"tokenType": "Bearer", "token": "bearer-1"})
 
 
 @pytest.fixture(autouse=True)
@@ -49,55 +49,9 @@ def viewer(control: Control) -> CodeStreamClient:
     return CodeStreamClient(f"{control.url}/code_stream", username="viewer", password="viewer-password")
 
 
-class Api:
-    """Answers from ``routes``: method and path below the prefix; a value, a reply, or a function of the request."""
-
-    def __init__(self, scripted: Scripted) -> None:
-        self.routes: dict[tuple[str, str], Any] = {("POST", "/iaas/api/login"): LOGIN}
-        self.scripted = scripted
-        scripted.always = self._answer
-        self.client = CodeStreamClient(scripted.url, refresh_token="refresh-token-1")
-
-    def _answer(self, request: Received) -> Reply:
-        route = self.routes.get((request.method, request.path.removeprefix("/codestream/api")), (404, {}, None))
-        route = route(request) if callable(route) else route
-        return route if isinstance(route, tuple) else (200, {}, route)
-
-    def called(self, method: str, path: str = "") -> list[Received]:
-        return [each for each in self.scripted.requests if each.method == method and each.path.endswith(path)]
-
-
 @pytest.fixture
 def api(scripted: Scripted) -> Api:
     return Api(scripted)
-
-
-def listing(rows: list[dict[str, Any]], total: int | None = None, prefix: str = "/codestream/api/x") -> dict[str, Any]:
-    links = [f"{prefix}/{row['id']}" for row in rows]
-    documents = dict(zip(links, rows, strict=True))
-    shuffled = dict(sorted(documents.items(), key=lambda item: item[0][::-1]))
-    return {
-        "count": len(rows),
-        "totalCount": len(rows) if total is None else total,
-        "links": links,
-        "documents": shuffled,
-    }
-
-
-def run(client: CodeStreamClient, pipeline: str = "Deploy shop", **options: Any) -> Execution:
-    return client.run_pipeline(client.find_pipeline(pipeline, "retail")["id"], **options)
-
-
-def until(look: Callable[[], Execution], *states: ExecutionState, seconds: float = 5) -> Execution:
-    deadline = time.monotonic() + seconds
-    while (seen := look()).state not in states:
-        assert time.monotonic() < deadline, f"still {seen}"
-        time.sleep(0.02)
-    return seen
-
-
-def of(execution_id: str) -> ExecutionRef:
-    return {"system": "code_stream", "kind": "execution", "id": execution_id}
 
 
 # --- starting and following an execution ---
@@ -109,7 +63,8 @@ def test_an_execution_is_started_followed_and_its_output_handed_on(client: CodeS
     assert started.ref == of(started.id)
     assert started.url == f"{control.url}/code_stream/automation/#/codestream/executions/{started.id}"
     ended = until(lambda: client.look(started.ref), *[state for state in S if state.is_terminal])
-    assert (ended.state, ended.status, ended.ref, ended.url) == (S.SUCCEEDED, "COMPLETED", started.ref, started.url)
+    assert (ended.state, ended.status, ended.url) == (S.SUCCEEDED, "COMPLETED", started.url)
+    assert ended.ref == started.ref | {"place": f"{control.url}/code_stream"}
     assert ended.outputs == {"deployed": "1.4.2"}
     assert [step.name for step in ended.steps] == ["Build.Unit", "Build.Lint", "Prod.Deploy"]
     assert ended.rejected is False
@@ -153,20 +108,61 @@ def test_a_start_whose_answer_is_lost_happens_once_and_is_found_by_its_marker(
 ) -> None:
     pipeline = client.find_pipeline("Deploy shop", "retail")["id"]
     intent = {"kind": "execution", "marker": "dag=r task=t", "since": time.time(), "pipeline_id": pipeline}
-    assert client.find_started(intent) is None
+    assert client.find_started(intent) == []
     fault = {"system": "code_stream", "method": "POST", "path": "/executions", "fault": "reset_after"}
     control.post("faults", **fault, times=1)
     with pytest.raises(ServerUnavailableError) as caught:
-        client.run_pipeline(pipeline, comments="see dag=r task=t")
+        client.run_pipeline(pipeline, comments="dag=r task=t release 7")
     assert caught.value.effect is Effect.UNKNOWN
     for _ in range(3):
         client.run_pipeline(pipeline, comments="somebody else")
-    found = client.find_started(intent)
-    assert found is not None
-    assert "dag=r task=t" in client.get_execution(found.id)["comments"]
+    (found,) = client.find_started(intent)
+    assert client.get_execution(found.id)["comments"] == "dag=r task=t release 7"
     assert [each["started_by"] for each in control.get("executions", system="code_stream")].count(
-        "see dag=r task=t"
+        "dag=r task=t release 7"
     ) == 1
+
+
+def test_all_executions_of_a_marker_are_found_the_oldest_first(client: CodeStreamClient, control: Control) -> None:
+    pipeline = client.find_pipeline("Deploy shop", "retail")["id"]
+    intent = {"kind": "execution", "marker": "marker-1", "since": time.time(), "pipeline_id": pipeline}
+    # Wherever the marker stands: an earlier version of this provider put it last.
+    started = [client.run_pipeline(pipeline, comments=text).id for text in ("marker-1", "marker-1 x", "x marker-1")]
+    client.run_pipeline(pipeline, comments="marker-2")
+    found = client.find_started(intent)
+    assert [each.id for each in found] == started
+    assert {each.ref["place"] for each in found} == {f"{control.url}/code_stream"}
+
+
+def test_the_oldest_of_a_marker_is_first_although_the_server_keeps_no_order(api: Api) -> None:
+    now = time.time()
+    rows = [
+        {"id": f"e{n}", "comments": "marker-1", "status": "RUNNING", "_requestTimeInMicros": int((now + n) * 1e6)}
+        for n in (2, 0, 1)
+    ]
+    api.routes["GET", "/pipelines/p1/executions"] = listing(rows)
+    intent = {"kind": "execution", "marker": "marker-1", "since": now, "pipeline_id": "p1"}
+    assert [each.id for each in api.client.find_started(intent)] == ["e0", "e1", "e2"]
+
+
+def test_a_marker_that_comes_first_outlives_a_server_that_cuts_comments(api: Api) -> None:
+    row = {"id": "e1", "comments": "marker-1 the rest of this te", "_requestTimeInMicros": int(time.time() * 1e6)}
+    api.routes["GET", "/pipelines/p1/executions"] = listing([row])
+    intent = {"kind": "execution", "marker": "marker-1", "since": time.time(), "pipeline_id": "p1"}
+    assert [each.id for each in api.client.find_started(intent)] == ["e1"]
+
+
+@pytest.mark.parametrize("refusal", [(429, {"Retry-After": "0"}, None), (401, {}, None)], ids=["429", "401"])
+def test_a_start_is_sent_once_and_pauses_are_left_to_who_started_it(api: Api, refusal: Reply) -> None:
+    api.routes["POST", "/pipelines/p1/executions"] = refusal
+    api.routes["POST", "/git-events/ev"] = refusal
+    for send in (lambda: api.client.run_pipeline("p1"), lambda: api.client.rerun_event("git", "ev")):
+        with pytest.raises(ReleasePipelineError) as caught:
+            send()
+        assert caught.value.effect is Effect.NONE
+    # A bearer that is refused is renewed, once.
+    times = 2 if refusal[0] == 401 else 1
+    assert (len(api.called("POST", "/executions")), len(api.called("POST", "/ev"))) == (times, times)
 
 
 @pytest.mark.parametrize("own", [{"_nested": True}, {"_rollback": True}, {"comments": "other"}, {"comments": None}])
@@ -175,7 +171,7 @@ def test_nested_and_rollback_runs_and_other_comments_are_not_taken_for_an_own_st
     row = {"id": "e1", "comments": "marker-1", "status": "RUNNING", "_requestTimeInMicros": int(now * 1e6)} | own
     api.routes["GET", "/pipelines/p1/executions"] = listing([row])
     intent = {"kind": "execution", "marker": "marker-1", "since": now, "pipeline_id": "p1"}
-    assert api.client.find_started(intent) is None
+    assert api.client.find_started(intent) == []
 
 
 def test_a_list_that_cannot_be_read_is_not_taken_for_nothing_was_started(api: Api) -> None:
@@ -196,7 +192,7 @@ def test_looking_for_a_start_does_not_read_years_of_history(api: Api) -> None:
 
     api.routes["GET", "/pipelines/p1/executions"] = old
     intent = {"kind": "execution", "marker": "marker-1", "since": time.time(), "pipeline_id": "p1"}
-    assert api.client.find_started(intent) is None
+    assert api.client.find_started(intent) == []
     assert len(api.called("GET")) <= 2
     assert api.called("GET")[0].query["$orderby"] == "_requestTimeInMicros desc"
 
@@ -418,7 +414,7 @@ def test_all_kinds_of_waits_share_a_fetch(client: CodeStreamClient, control: Con
     waiting = run(client, "Deploy shop with approval")
     until(lambda: client.look(waiting.ref), S.WAITING)
     broken = client.list_events("docker", "message eq 'Invalid Oauth Refresh token. Verify webhook configuration.'")
-    reruns = [rerun_ref("docker", each) for each in broken]
+    reruns = [client.awaited_by(client.before_rerun("docker", each["id"])) for each in broken]
     events = [{"system": "code_stream", "kind": "event", "id": "", "event_type": "docker", "since": ""} for _ in "ab"]
     events[0]["filters"] = '{"tag": "1.4.3"}'
     events[1]["filters"] = '{"tag": "9.9.9"}'
@@ -459,6 +455,24 @@ def test_cancel_is_one_request_with_its_reason(client: CodeStreamClient, control
     until(lambda: client.look(started.ref), S.CANCELED)
     journal = next(each for each in control.get("executions", system="code_stream") if each["id"] == started.id)
     assert len(journal["cancels"]) == 1
+
+
+@pytest.mark.parametrize("status", sorted(STATES))
+def test_whatever_could_go_on_needs_a_cancel(api: Api, status: str) -> None:
+    api.routes["GET", "/executions/e1"] = {"id": "e1", "status": status}
+    over = ("COMPLETED", "FAILED", "CANCELED", "ROLLBACK_COMPLETED", "ROLLBACK_FAILED", "SKIPPED", "FAILED_CONTINUE")
+    assert api.client.needs_cancel(api.client.look(of("e1"))) is (status not in ("CANCELING", *over))
+
+
+def test_a_paused_execution_is_canceled(client: CodeStreamClient, control: Control) -> None:
+    started = run(client)
+    control.post(f"executions/code_stream/{started.id}", state="PAUSED")
+    assert client.needs_cancel(client.look(started.ref)), "anybody could resume it"
+    client.cancel(started.ref, "task was cleared")
+    canceled = until(lambda: client.look(started.ref), S.CANCELED)
+    assert not client.needs_cancel(canceled)
+    (journal,) = [each for each in control.get("executions", system="code_stream") if each["id"] == started.id]
+    assert [each["state"] for each in journal["states"]][-3:] == ["PAUSED", "CANCELING", "CANCELED"]
 
 
 @pytest.mark.parametrize("status", ["CANCELING", "CANCELED", "COMPLETED"])
@@ -502,19 +516,6 @@ def test_a_cancel_that_the_end_overtook_is_fine(api: Api, status: int) -> None:
     api.routes["POST", "/executions/e1"] = (status, {}, {"message": "it is over"})
     api.client.cancel(of("e1"), "late")
     assert len(api.called("POST", "/e1")) == 1
-
-
-def test_a_rerun_is_canceled_once_its_execution_shows(client: CodeStreamClient, control: Control) -> None:
-    control.post("reset", speed=1)
-    control.post("switches", system="code_stream", rerun="link_later", rerun_delay=0.6)
-    event = broken_event(client, "docker")
-    intent = client.before_rerun("docker", event["id"]) | {"since": time.time(), "marker": "m"}
-    ref = client.awaited_by(intent)
-    client.rerun_event("docker", event["id"])
-    with pytest.raises(ConflictError, match="has not led to an execution yet"):
-        client.cancel(ref, "too early")
-    cancel_surely(client, ref, "task was cleared", 10)
-    assert client.look(ref).status in ("CANCELING", "CANCELED")
 
 
 def test_a_cancel_that_is_really_refused_is_an_error(
@@ -633,155 +634,6 @@ def test_a_list_of_another_form_is_an_error_and_no_empty_list(api: Api, reply: A
 # --- trigger events ---
 
 
-def rerun_ref(event_type: str, event: dict[str, Any], action: str = "rerun", since: Any = "") -> ExecutionRef:
-    return {
-        "system": "code_stream",
-        "kind": "rerun",
-        "id": event["id"],
-        "event_type": event_type,
-        "action": action,
-        "link_before": event["executionLink"] or "",
-        "index_before": "" if event["executionIndex"] is None else str(event["executionIndex"]),
-        "since": str(since),
-    }
-
-
-def broken_event(client: CodeStreamClient, event_type: str) -> dict[str, Any]:
-    return next(each for each in client.list_events(event_type) if not each["executionLink"])
-
-
-@pytest.mark.parametrize("event_type", ["docker", "git", "gerrit"])
-@pytest.mark.parametrize("mode", ["link_in_reply", "link_later", "new_event"])
-def test_a_rerun_leads_to_its_execution_however_the_server_links_it(
-    client: CodeStreamClient, control: Control, event_type: str, mode: str
-) -> None:
-    control.post("switches", system="code_stream", rerun=mode, rerun_delay=0.2)
-    event = broken_event(client, event_type)
-    intent = client.before_rerun(event_type, event["id"]) | {"since": time.time(), "marker": "m"}
-    ref = client.awaited_by(intent)
-    assert ref == rerun_ref(event_type, event, since=intent["since"])
-    assert client.find_started(intent) is None
-    before = client.look(ref)
-    assert (before.state, before.ref) == (S.QUEUED, ref)
-    assert before.message == (None if event_type == "gerrit" else event["message"])
-    client.rerun_event(event_type, event["id"])
-    found = until(lambda: client.look(ref), S.RUNNING, S.SUCCEEDED)
-    assert found.ref == of(found.id)
-    assert f"{event_type} event" in client.get_execution(found.id)["comments"]
-    assert until(lambda: client.look(found.ref), S.SUCCEEDED).outputs == {"deployed": "1.4.3"} or event_type != "docker"
-    adopted = client.find_started(intent)
-    assert adopted is not None
-    assert adopted.ref == found.ref
-
-
-def test_a_rerun_that_only_repeats_its_complaint_stays_queued_and_says_it(
-    client: CodeStreamClient, control: Control
-) -> None:
-    control.post("switches", system="code_stream", rerun="message_only")
-    event = broken_event(client, "git")
-    ref = rerun_ref("git", event, since=time.time())
-    reply = client.rerun_event("git", event["id"])
-    assert not reply["executionLink"]
-    seen = client.look(ref)
-    assert seen.state is S.QUEUED
-    assert "Invalid Oauth Refresh token" in (seen.message or "")
-    with pytest.raises(ConflictError, match="not led to an execution"):
-        client.cancel(ref, "no")
-    assert (
-        client.find_started({"kind": "rerun", "event_id": event["id"], "event_type": "git", "action": "rerun"}) is None
-    )
-
-
-@pytest.mark.parametrize("links", ["normal", "singular", "pipeline", "host"])
-def test_an_old_link_in_another_form_is_still_the_old_link(
-    client: CodeStreamClient, control: Control, links: str
-) -> None:
-    event = next(each for each in client.list_events("git") if each["executionLink"])
-    ref = rerun_ref("git", event)
-    control.post("switches", system="code_stream", execution_links=links)
-    assert client.look(ref).state is S.QUEUED
-    client.rerun_event("git", event["id"])
-    found = client.look(ref)
-    assert found.ref["kind"] == "execution"
-    assert found.id not in event["executionLink"]
-    client.cancel(ref, "cleared")
-    assert until(lambda: client.look(ref), S.CANCELED).id == found.id
-
-
-@pytest.mark.parametrize(
-    ("state", "action", "allowed"),
-    [
-        ("RUNNING", "rerun", False),
-        ("WAITING", "resume", False),
-        ("PAUSED", "rerun", False),
-        ("PAUSED", "resume", True),
-        ("FAILED", "rerun", True),
-        ("COMPLETED", "resume", True),
-    ],
-)
-def test_an_event_whose_execution_still_runs_is_not_rerun(
-    client: CodeStreamClient, control: Control, state: str, action: str, allowed: bool
-) -> None:
-    event = control.post("actions", system="code_stream", action="deliver", kind="git")
-    linked = id_from_link(event["executionLink"])
-    control.post(f"executions/code_stream/{linked}", state=state)
-    if not allowed:
-        with pytest.raises(ConflictError, match=f"{linked}, which is still {state}"):
-            client.before_rerun("git", event["id"], action)
-        return
-    intent = client.before_rerun("git", event["id"], action)
-    assert client.awaited_by(intent | {"since": 1.5}) == rerun_ref("git", event, action, 1.5)
-    client.delete_execution(linked)
-    assert client.before_rerun("git", event["id"], "rerun") == intent | {"action": "rerun"}, "a deleted one is over"
-
-
-def test_a_resume_is_followed_once_the_old_execution_goes_on(client: CodeStreamClient, control: Control) -> None:
-    event = next(each for each in client.list_events("docker") if each["executionStatus"] == "FAILED")
-    since = time.time()
-    ref = rerun_ref("docker", event, "resume", since)
-    assert client.look(ref).ref == ref, "the old execution is still over"
-    client.rerun_event("docker", event["id"], "resume")
-    found = client.look(ref)
-    assert found.ref == of(id_from_link(event["executionLink"]))
-    until(lambda: client.look(found.ref), S.FAILED)
-    assert client.look(ref).ref == found.ref, "also when it failed again between two looks"
-    assert client.look(rerun_ref("docker", event, "resume", time.time() + 5)).ref["kind"] == "rerun"
-
-
-OLD_LINK = "/codestream/api/executions/old"
-
-
-@pytest.mark.parametrize(
-    ("action", "index_before", "event", "old", "found"),
-    [
-        ("rerun", "3", {"executionLink": OLD_LINK, "executionIndex": 4}, {"status": "RUNNING"}, "old"),
-        ("rerun", "", {"executionLink": OLD_LINK, "executionIndex": 4}, {"status": "RUNNING"}, None),
-        ("rerun", "3", {"executionLink": OLD_LINK, "executionIndex": None}, {"status": "RUNNING"}, None),
-        ("rerun", "0", {"executionLink": "codestream/api/execution/new", "executionIndex": 0}, {}, "new"),
-        ("rerun", "3", {"executionLink": "", "executionIndex": None}, {}, None),
-        ("resume", "3", {"executionLink": OLD_LINK, "executionIndex": 3}, {"status": "COMPLETED"}, "old"),
-        ("resume", "3", {"executionLink": OLD_LINK, "executionIndex": 3}, {"status": "RESUMING"}, "old"),
-        ("resume", "3", {"executionLink": OLD_LINK, "executionIndex": 3}, {"status": "FAILED"}, None),
-    ],
-)
-def test_what_counts_as_the_execution_of_a_rerun(
-    api: Api, action: str, index_before: str, event: dict[str, Any], old: dict[str, Any], found: str | None
-) -> None:
-    api.routes["GET", "/git-events/ev"] = {"id": "ev", "message": "m"} | event
-    api.routes["GET", "/executions/old"] = {"id": "old"} | old
-    api.routes["GET", "/executions/new"] = {"id": "new", "status": "RUNNING"}
-    before = {"id": "ev", "executionLink": OLD_LINK, "executionIndex": index_before}
-    ref = rerun_ref("git", before, action)
-    assert api.client.look(ref).ref == (of(found) if found else ref)
-
-
-def test_a_rerun_is_sent_as_the_vendor_declares_it(api: Api) -> None:
-    api.routes["POST", "/registry-events/ev"] = {"id": "ev"}
-    assert api.client.rerun_event("docker", "ev") == {"id": "ev"}
-    sent = api.called("POST", "/ev")[0]
-    assert (sent.query["action"], sent.headers["Content-Type"], sent.body) == ("Rerun", "application/json", b"")
-
-
 @pytest.mark.parametrize(("seconds", "state"), [(0, S.SUCCEEDED), (-0.9, S.SUCCEEDED), (-2, S.RUNNING)])
 def test_an_event_counts_although_its_time_lost_the_fraction_of_the_second(
     api: Api, seconds: float, state: ExecutionState
@@ -791,17 +643,6 @@ def test_an_event_counts_although_its_time_lost_the_fraction_of_the_second(
     api.routes["GET", "/git-events"] = listing([{"id": "ev", "_createTimeInMicros": stamp}])
     ref = {"system": "code_stream", "kind": "event", "id": "", "event_type": "git", "since": since.isoformat()}
     assert api.client.look(ref).state is state
-
-
-def test_a_rerun_that_is_refused_says_why(client: CodeStreamClient, viewer: CodeStreamClient, control: Control) -> None:
-    event = broken_event(client, "docker")
-    with pytest.raises(PermissionDeniedError):
-        viewer.rerun_event("docker", event["id"])
-    with pytest.raises(BadRequestError, match="no execution to resume"):
-        client.rerun_event("docker", event["id"], "resume")
-    with pytest.raises(NotFoundError):
-        client.rerun_event("git", event["id"])
-    assert not [each for each in control.get("executions", system="code_stream") if "event" in str(each["started_by"])]
 
 
 def test_an_event_that_arrives_later_is_found_and_an_older_one_is_not(
@@ -814,7 +655,8 @@ def test_an_event_that_arrives_later_is_found_and_an_older_one_is_not(
     assert client.look(ref | {"since": ""}).state is S.SUCCEEDED, "without a since the one of the seed counts"
     sent = control.post("actions", system="code_stream", action="deliver", kind="docker", fields={"tag": "1.4.3"})
     found = client.look(ref)
-    assert (found.state, found.id, found.ref) == (S.SUCCEEDED, sent["id"], ref | {"id": sent["id"]})
+    assert (found.state, found.id) == (S.SUCCEEDED, sent["id"])
+    assert found.ref == ref | {"id": sent["id"], "place": client.place}
     assert found.outputs["tag"] == "1.4.3"
     assert found.url is not None
     assert found.url.endswith(id_from_link(sent["executionLink"]))
@@ -973,6 +815,53 @@ def test_a_rejection_fails_the_execution_as_rejected(client: CodeStreamClient, w
     ended = until(lambda: client.look(waiting.ref), S.FAILED)
     assert ended.rejected is True
     assert "rejected" in (ended.message or "")
+
+
+WORDS = {"rerun": "RERUN_EVENT", "resume": "Continue", "approve": "Yes", "reject": "No"}
+
+
+@pytest.fixture
+def spoken(control: Control) -> CodeStreamClient:
+    """A client of a server that has words of its own."""
+    control.post("switches", system="code_stream", words=WORDS)
+    return CodeStreamClient(f"{control.url}/code_stream", refresh_token=seed.CODE_STREAM_REFRESH_TOKEN, words=WORDS)
+
+
+def test_a_server_is_spoken_to_in_its_own_words(client: CodeStreamClient, spoken: CodeStreamClient) -> None:
+    for approve, stored, state in ((True, "APPROVED", S.SUCCEEDED), (False, "REJECTED", S.FAILED)):
+        asking = run(spoken, "Deploy shop with approval")
+        until(lambda ref=asking.ref: spoken.look(ref), S.WAITING)  # type: ignore[misc]
+        operation_id = spoken.find_pending_approval(asking.id)
+        with pytest.raises(BadRequestError, match="Yes or No"):
+            client.answer_user_operation(operation_id, approve)
+        for _ in range(2):
+            assert spoken.answer_user_operation(operation_id, approve)["status"] == stored
+        with pytest.raises(ConflictError, match=f"already {stored}"):
+            spoken.answer_user_operation(operation_id, not approve)
+        until(lambda ref=asking.ref: spoken.look(ref), state)  # type: ignore[misc]
+    event = next(each for each in spoken.list_events("docker") if each["executionStatus"] == "FAILED")
+    for action in ("rerun", "resume"):
+        with pytest.raises(BadRequestError, match="Continue or RERUN_EVENT"):
+            client.rerun_event("docker", event["id"], action)  # type: ignore[arg-type]
+    spoken.rerun_event("docker", event["id"], "resume")
+    spoken.rerun_event("docker", event["id"])
+
+
+@pytest.mark.parametrize("stored", ["Yes", "YES", "yes", "APPROVED", "Approved"])
+def test_an_answer_counts_in_whatever_case_and_word_the_server_stores_it(scripted: Scripted, stored: str) -> None:
+    seen = iter(["ACTIVE", "ACTIVE", stored])
+    scripted.always = lambda request: (
+        LOGIN if request.path.endswith("/login") else (200, {}, {"id": "op", "status": next(seen)})
+    )
+    client = CodeStreamClient(scripted.url, refresh_token="refresh-token-1", words={"approve": "yes"})
+    assert client.answer_user_operation("op", True)["status"] == stored
+    assert [each.json["status"] for each in scripted.requests if each.method == "PATCH"] == ["yes"]
+
+
+@pytest.mark.parametrize("words", [{"cancel": "x"}, {"rerun": ""}, {"rerun": " "}, {"rerun": "a/b"}, {"rerun": 1}])
+def test_words_that_no_server_can_have_are_refused(words: Any) -> None:
+    with pytest.raises(ConnectionConfigError, match="extra `words`"):
+        CodeStreamClient("http://127.0.0.1", refresh_token="refresh-token-1", words=words)
 
 
 @pytest.mark.parametrize("status", [200, 403])

@@ -7,12 +7,13 @@ import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from airflow_provider.clients import retries
-from airflow_provider.clients.code_stream import CodeStreamClient
+from airflow_provider.clients.code_stream import CodeStreamClient, logins
 from airflow_provider.clients.code_stream.logins import OPAQUE_LIFETIME, bearer
 from airflow_provider.exceptions import (
     AuthenticationError,
@@ -201,9 +202,9 @@ def test_a_login_that_is_unavailable_is_tried_again_as_often_as_a_call_and_no_of
     scripted.always = (503, {}, None)
     client = CodeStreamClient(scripted.url, refresh_token="refresh-token", attempts=3)
     with pytest.raises(ServerUnavailableError):
-        client.run_pipeline("b49898f9", comments="x")
+        client.tag_execution("b80254a7", ["x"])
     assert len(scripted.requests) == 3
-    assert {each.path for each in scripted.requests} == {"/iaas/api/login"}, "the start itself was never sent"
+    assert {each.path for each in scripted.requests} == {"/iaas/api/login"}, "the call itself was never sent"
 
 
 def jwt(claims: object) -> str:
@@ -211,7 +212,7 @@ def jwt(claims: object) -> str:
     return f"e30.{payload}.signature"
 
 
-NOW = time.time()
+NOW = 1_767_323_045.0
 
 
 @pytest.mark.parametrize(
@@ -229,9 +230,10 @@ NOW = time.time()
     ],
 )
 def test_the_end_of_a_bearer_is_read_where_it_is_told_whatever_our_clock(
-    reply: dict[str, Any], lifetime: float
+    monkeypatch: pytest.MonkeyPatch, reply: dict[str, Any], lifetime: float
 ) -> None:
-    assert bearer(reply, "token").expires_at - time.time() == pytest.approx(lifetime, abs=60)
+    monkeypatch.setattr(logins, "time", SimpleNamespace(time=lambda: NOW))
+    assert bearer(reply, "token").expires_at == NOW + lifetime
 
 
 def test_a_bearer_is_renewed_before_its_end_without_a_refused_call(control: Control, url: str) -> None:

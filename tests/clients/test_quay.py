@@ -139,6 +139,19 @@ def test_a_notification_that_differs_is_another_one(client: QuayClient, change: 
     assert client.create_notification(SHOP, **{**HOOK, **change})["uuid"] == other["uuid"]
 
 
+@pytest.mark.parametrize(("failures", "returned"), [((3, 0), "2"), ((0, 3), "1"), ((2, 2), "1"), ((3, 4), "1")])
+def test_of_equal_notifications_one_that_works_is_returned_and_none_is_reset(
+    scripted: Scripted, failures: tuple[int, int], returned: str
+) -> None:
+    stored = [
+        {**HOOK, "uuid": uuid, "title": None, "event_config": {}, "number_of_failures": number}
+        for uuid, number in zip("12", failures, strict=True)
+    ]
+    client = scripted_client(scripted, {"notifications": stored})
+    assert client.create_notification(SHOP, **HOOK)["uuid"] == returned
+    assert [each.method for each in scripted.requests] == ["GET"]
+
+
 @pytest.mark.parametrize("fault", ["reset_after", "truncate"])
 def test_a_create_whose_answer_is_lost_is_found_in_the_list(stand: Stand, client: QuayClient, fault: str) -> None:
     stand.fault(method="POST", fault=fault)
@@ -339,7 +352,8 @@ def test_a_token_without_the_scope_is_a_missing_permission(stand: Stand) -> None
         ((409, {}, {"detail": "Cannot delete", "error_type": "tag_immutable"}), ConflictError, "refused"),
         ((429, {}, {"message": "Maximum build rate exceeded."}), ThrottledError, "none"),
         ((500, {"Content-Type": "text/html"}, "<html>Internal Server Error"), ServerUnavailableError, "unknown"),
-        ((503, {}, {"message": "read only", "is_readonly": True}), ServerUnavailableError, "refused"),
+        ((503, {}, {"message": "read only", "is_readonly": True}), ConflictError, "refused"),
+        ((503, {}, {"message": "Repository is in read only or mirror mode: 2"}), ConflictError, "refused"),
         ((503, {}, "<html>bad gateway"), ServerUnavailableError, "unknown"),
         ((520, {}, {"detail": "scanner", "error_type": "downstream_issue"}), ServerUnavailableError, "unknown"),
         ((201, {}, {"id": ""}), UnexpectedResponseError, "unknown"),
@@ -376,6 +390,27 @@ def test_a_token_and_a_webhook_never_show_in_an_error(scripted: Scripted) -> Non
 def test_the_check_finds_a_wrong_url(stand: Stand, prefix: str) -> None:
     with pytest.raises((NotFoundError, UnexpectedResponseError)):
         stand.client(api_prefix=prefix).check()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (200, {}, {}),
+        (200, {}, []),
+        (200, {}, {"status": "ok"}),
+        (200, {}, None),
+        (200, {"Content-Type": "text/html"}, "<html>Welcome to nginx!"),
+        (403, {}, {"message": "Forbidden"}),
+        (403, {"Content-Type": "text/html"}, "<html>Forbidden"),
+    ],
+)
+def test_the_check_does_not_take_any_web_server_for_a_quay(scripted: Scripted, answer: Any) -> None:
+    with pytest.raises(UnexpectedResponseError, match=r"not as a Quay does.*api_prefix"):
+        scripted_client(scripted, answer).check()
+
+
+def test_the_check_knows_a_quay_whose_token_may_see_everything(scripted: Scripted) -> None:
+    assert "accepts the token" in scripted_client(scripted, {"notifications": []}).check()
 
 
 @pytest.mark.parametrize(
@@ -527,6 +562,16 @@ def test_a_cancel_that_comes_too_late_is_fine(scripted: Scripted) -> None:
     assert [each.method for each in scripted.requests] == ["GET", "DELETE", "GET"]
 
 
+def test_a_token_that_may_start_but_not_cancel_is_told_what_it_lacks(stand: Stand, client: QuayClient) -> None:
+    stand.post("reset", speed=1)
+    writer = stand.client(token=stand.act("issue_token", user="admin", scopes=["repo:write"])["token"])
+    build = writer.start_build(SHOP, archive_url=ARCHIVE, tags=["1"])
+    with pytest.raises(PermissionDeniedError, match="repo:admin, of a user who may administer") as caught:
+        writer.cancel(build.ref, "")
+    assert caught.value.effect is Effect.REFUSED
+    assert client.look(build.ref).state is ExecutionState.QUEUED
+
+
 @pytest.mark.parametrize("ref", [tag_ref("1"), scan_ref(tag="1")])
 def test_what_is_no_build_cannot_be_canceled(scripted: Scripted, ref: dict[str, str]) -> None:
     with pytest.raises(BadRequestError, match="cannot be canceled"):
@@ -539,10 +584,13 @@ def test_what_is_no_build_cannot_be_canceled(scripted: Scripted, ref: dict[str, 
         ({"repository": "shop"}, "repository"),
         ({"archive_url": ""}, "archive_url"),
         ({"archive_url": "git@example.com:shop"}, "archive_url"),
+        ({"archive_url": "https://ü..example.com/"}, "archive_url must name a host"),
         ({"tags": []}, "tags"),
         ({"tags": "latest"}, "tags"),
         ({"tags": ["1", "1"]}, "tags"),
         ({"tags": ["a/b"]}, "tags"),
+        ({"tags": ["-bad tag"]}, "'-bad tag'"),
+        ({"tags": ["t" * 128]}, "at most 127 characters"),
         ({"subdirectory": "/a", "dockerfile_path": "/a/Dockerfile"}, "subdirectory"),
     ],
 )
@@ -555,62 +603,181 @@ def test_a_wrong_build_is_refused_before_anything_is_sent(
     assert scripted.requests == []
 
 
-def intent(**fields: Any) -> dict[str, Any]:
-    base = {"kind": "build", "marker": "m", "since": time.time(), "repository": SHOP}
-    return base | {"archive_url": ARCHIVE, "tags": ["latest", "1.4.2"], "builds_before": [], **fields}
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        (
+            "https://bücher.example/größe v1.tar.gz?was=é#ü",
+            "https://xn--bcher-kva.example/gr%C3%B6%C3%9Fe v1.tar.gz?was=%C3%A9#%C3%BC",
+        ),
+        ("https://nä:me@Bücher.example:8443/a%20b/", "https://n%C3%A4:me@xn--bcher-kva.example:8443/a%20b/"),
+        ("http://例え.jp/", "http://xn--r8jz45g.jp/"),
+    ],
+)
+def test_an_archive_url_beyond_ascii_is_sent_as_a_browser_does(
+    stand: Stand, client: QuayClient, given: str, sent: str
+) -> None:
+    wanted = intent(client, archive_url=given)
+    build = client.start_build(SHOP, archive_url=given, tags=["1.4.2", "latest"])
+    assert client.get_build(SHOP, build.id)["archive_url"] == sent
+    assert [each.id for each in client.find_started(wanted)] == [build.id]
+
+
+def test_a_start_is_sent_once_whatever_the_answer(scripted: Scripted) -> None:
+    scripted.always = (429, {"Retry-After": "0"}, {"message": "Maximum queued build rate exceeded."})
+    with pytest.raises(ThrottledError):
+        scripted_client(scripted, attempts=3).start_build(SHOP, archive_url=ARCHIVE, tags=["1"])
+    assert len(scripted.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "needed"),
+    [
+        ("building", "running", True),
+        ("pushing", "running", True),
+        ("cannot_load", "unknown", True),
+        ("complete", "succeeded", False),
+        ("cancelled", "canceled", False),
+        ("error", "failed", False),
+    ],
+)
+def test_a_build_needs_a_cancel_until_it_is_over(scripted: Scripted, status: str, state: str, needed: bool) -> None:
+    with scripted_client(scripted) as client:
+        assert client.needs_cancel(Execution(build_ref(), ExecutionState(state), status)) is needed
+
+
+@pytest.mark.parametrize("ref", [tag_ref("1"), scan_ref(tag="1")])
+def test_what_is_no_build_needs_no_cancel(scripted: Scripted, ref: dict[str, str]) -> None:
+    with scripted_client(scripted) as client:
+        assert not client.needs_cancel(Execution(ref, ExecutionState.RUNNING, "missing"))
+
+
+# --- which build a start led to
+
+
+def intent(client: QuayClient, **fields: Any) -> dict[str, Any]:
+    build = {"archive_url": ARCHIVE, "tags": ["latest", "1.4.2"]}
+    build |= {name: fields.pop(name) for name in (*build, "subdirectory", "dockerfile_path") if name in fields}
+    return client.build_intent(SHOP, **build) | {"marker": "m", "since": time.time(), "clock": "worker", **fields}
+
+
+def found(client: QuayClient, wanted: dict[str, Any]) -> list[str]:
+    return [each.id for each in client.find_started(wanted)]
 
 
 def test_a_start_whose_answer_was_lost_is_found_again(stand: Stand, client: QuayClient) -> None:
-    wanted = intent()
+    wanted, other = intent(client), intent(client, archive_url="https://git.example.com/other.tar.gz")
     client.start_build(SHOP, archive_url=ARCHIVE, tags=["1.4.1", "latest"])
-    assert client.find_started(wanted) is None
+    assert client.find_started(wanted) == []
     stand.fault(method="POST", fault="reset_after")
     with pytest.raises(ServerUnavailableError) as caught:
         client.start_build(SHOP, archive_url=ARCHIVE, tags=["1.4.2", "latest"])
     assert caught.value.effect is Effect.UNKNOWN
-    found = client.find_started(wanted)
-    assert found is not None
-    assert found.outputs["tags"] == ["1.4.2", "latest"]
-    assert ended(client, found).state is ExecutionState.SUCCEEDED
-    assert client.find_started(intent(archive_url="https://git.example.com/other.tar.gz")) is None
-    assert client.find_started(intent(builds_before=client.build_ids(SHOP))) is None
+    (build,) = client.find_started(wanted)
+    assert build.outputs["tags"] == ["1.4.2", "latest"]
+    assert build.ref["place"] == client.place
+    assert ended(client, build).state is ExecutionState.SUCCEEDED
+    assert client.find_started(other) == client.find_started(intent(client)) == []
 
 
-@pytest.mark.parametrize("minutes", [-30, 30])
-def test_a_start_is_found_again_although_the_clocks_differ(client: QuayClient, minutes: int) -> None:
+@pytest.mark.parametrize(
+    ("clock", "since", "is_ours"),
+    [
+        ("vendor", 0, True),
+        ("vendor", +4, False),
+        ("vendor", -299, True),
+        ("vendor", -304, False),
+        ("worker", +290, True),
+        ("worker", +310, False),
+        ("worker", -590, True),
+        ("worker", -610, False),
+    ],
+)
+def test_only_a_build_that_began_about_when_the_start_was_sent_may_be_ours(
+    client: QuayClient, clock: str, since: float, is_ours: bool
+) -> None:
+    wanted = intent(client, clock=clock)
     build = client.start_build(SHOP, archive_url=ARCHIVE, tags=["1.4.2", "latest"])
-    wanted = intent(since=time.time() + minutes * 60, builds_before=client.build_ids(SHOP))
-    assert client.find_started(wanted) is None
+    assert found(client, wanted | {"since": time.time() + since}) == ([build.id] if is_ours else [])
+
+
+def test_a_build_from_before_the_start_is_not_ours_whatever_the_clocks_say(client: QuayClient) -> None:
+    first = client.start_build(SHOP, archive_url=ARCHIVE, tags=["1.4.2", "latest"])
+    wanted = intent(client)
+    assert found(client, wanted) == []
     second = client.start_build(SHOP, archive_url=ARCHIVE, tags=["1.4.2", "latest"])
-    found = client.find_started(wanted)
-    assert found is not None
-    assert found.id == second.id != build.id
+    assert found(client, wanted) == [second.id] != [first.id]
+
+
+@pytest.mark.parametrize(
+    ("place", "path"),
+    [
+        ({}, "/Dockerfile"),
+        ({"subdirectory": "shop"}, "shop/Dockerfile"),
+        ({"subdirectory": "shop/"}, "shop/Dockerfile"),
+        ({"subdirectory": "/"}, "/Dockerfile"),
+        ({"dockerfile_path": "shop/Dockerfile.prod"}, "shop/Dockerfile.prod"),
+    ],
+)
+def test_a_build_of_another_dockerfile_is_not_ours(client: QuayClient, place: dict[str, str], path: str) -> None:
+    wanted, other = intent(client, **place), intent(client, dockerfile_path="other/Dockerfile")
+    build = client.start_build(SHOP, archive_url=ARCHIVE, tags=["1.4.2", "latest"], **place)
+    assert client.get_build(SHOP, build.id)["dockerfile_path"] == path
+    assert (found(client, wanted), found(client, other)) == ([build.id], [])
+
+
+def test_the_longest_tag_that_quay_keeps_of_a_build_is_found_again(client: QuayClient) -> None:
+    tags = ["t" * 127]
+    wanted = intent(client, tags=tags)
+    build = client.start_build(SHOP, archive_url=ARCHIVE, tags=tags)
+    assert found(client, wanted) == [build.id]
+    assert ended(client, build).outputs["digest"] == (client.find_tag(SHOP, tags[0]) or {})["manifest_digest"]
 
 
 def test_a_build_that_is_over_when_it_is_found_again_tells_as_much_as_one_looked_at(client: QuayClient) -> None:
-    wanted = intent()
+    wanted = intent(client)
     build = ended(client, client.start_build(SHOP, archive_url=ARCHIVE, tags=["1.4.2", "latest"]))
-    found = client.find_started(wanted)
-    assert found == build
-    assert found.outputs["image_ref"]
+    assert client.find_started(wanted) == [build]
+    assert build.outputs["image_ref"]
 
 
-def test_two_equal_builds_are_left_to_a_person(client: QuayClient) -> None:
-    wanted = intent(tags=["1"])
+def test_equal_builds_are_all_told_the_oldest_first(client: QuayClient) -> None:
+    wanted = intent(client, tags=["1"])
     builds = [client.start_build(SHOP, archive_url=ARCHIVE, tags=["1"]) for _ in range(2)]
-    with pytest.raises(ConflictError, match=f"{builds[1].id}, {builds[0].id}"):
-        client.find_started(wanted)
+    assert found(client, wanted) == [build.id for build in builds]
+    assert not client.is_marked(wanted)
+
+
+SINCE = 1795220297.0
+"""When the scripted build began."""
+
+
+def scripted_intent(**fields: Any) -> dict[str, Any]:
+    base = {"kind": "build", "repository": SHOP, "archive_url": ARCHIVE, "tags": ["1.0"], "builds_before": ["b0"]}
+    return base | {"marker": "m", "since": SINCE, "clock": "vendor", **fields}
+
+
+def test_a_build_of_a_trigger_is_not_ours(scripted: Scripted) -> None:
+    client = scripted_client(scripted, {"builds": [build_json(trigger={"id": "t1", "service": "github"})]})
+    assert client.find_started(scripted_intent()) == []
+
+
+def test_only_builds_since_the_start_are_asked_for(scripted: Scripted) -> None:
+    client = scripted_client(scripted, {"builds": []})
+    assert client.find_started(scripted_intent(since=SINCE + 0.7)) == []
+    assert scripted.requests[0].query == {"limit": "1000", "since": "1795220295"}
 
 
 def test_too_many_builds_to_tell_is_not_taken_for_none(scripted: Scripted) -> None:
-    client = scripted_client(scripted, {"builds": [build_json(tags=["other"])] * 100})
+    client = scripted_client(scripted, {"builds": [build_json(tags=["other"])] * 1000})
     with pytest.raises(ConflictError, match="cannot be told"):
-        client.find_started(intent(builds_before=["b0"]))
+        client.find_started(scripted_intent())
 
 
-def test_a_full_list_that_reaches_back_to_the_start_tells_that_none_was_started(scripted: Scripted) -> None:
-    client = scripted_client(scripted, {"builds": [build_json(id=f"b{number}") for number in range(100)]})
-    assert client.find_started(intent(tags=["1.0"], builds_before=[f"b{number}" for number in range(100)])) is None
+def test_a_build_that_does_not_tell_its_time_is_not_taken_for_none(scripted: Scripted) -> None:
+    client = scripted_client(scripted, {"builds": [build_json(started=None)]})
+    with pytest.raises(UnexpectedResponseError, match="build b1 has no time"):
+        client.find_started(scripted_intent())
 
 
 # --- tags
@@ -768,7 +935,7 @@ def test_a_scan_of_a_tag_tells_the_digest_that_it_was_of(stand: Stand, client: Q
     digest = stand.push("1.4.2")
     seen = client.look(scan_ref(tag="1.4.2"))
     assert (seen.state, seen.status) == (ExecutionState.RUNNING, "queued")
-    assert seen.ref == scan_ref(tag="1.4.2") | {"digest": digest}
+    assert seen.ref == scan_ref(tag="1.4.2") | {"digest": digest, "place": f"{stand.url}/quay"}
     assert ended(client, seen).outputs["tag"] == "1.4.2"
 
 
@@ -944,6 +1111,38 @@ def test_a_build_seen_in_a_list_says_as_much_as_one_looked_up_alone(client: Quay
     builds = [ended(client, client.start_build(SHOP, archive_url=ARCHIVE, tags=[tag])) for tag in ("1", "2")]
     seen = client.fetch([build.ref for build in builds])
     assert [each.to_result() for each in seen if isinstance(each, Execution)] == [b.to_result() for b in builds]
+
+
+def test_many_builds_that_end_together_read_the_tags_in_one_piece(stand: Stand, client: QuayClient) -> None:
+    builds = [client.start_build(SHOP, archive_url=ARCHIVE, tags=[f"{n}", "latest"]) for n in range(7)]
+    done = [ended(client, build) for build in builds]
+    before = len(stand.requests())
+    seen = client.fetch([build.ref for build in builds])
+    assert [each.to_result() for each in seen if isinstance(each, Execution)] == [each.to_result() for each in done]
+    assert stand.requests()[before:] == ["GET /build/", "GET /tag/"]
+
+
+def test_a_long_history_of_tags_is_not_read_for_few_builds(scripted: Scripted) -> None:
+    since = int(SINCE)
+    listed = {"builds": [build_json(id=name, phase="complete", tags=[name]) for name in ("b1", "b2")]}
+    noise = tags(*(tag_json(f"n{n}", OTHER_DIGEST, since + 9) for n in range(100)), more=True)
+    each = [tags(tag_json("b1", DIGEST, since + 5)), tags(tag_json("b2", OTHER_DIGEST, since + 6))]
+    client = scripted_client(scripted, listed, noise, noise, *each)
+    seen = client.fetch([build_ref("b1"), build_ref("b2")])
+    assert [e.outputs["digest"] for e in seen if isinstance(e, Execution)] == [DIGEST, OTHER_DIGEST]
+    assert scripted.unexpected == []
+
+
+@pytest.mark.parametrize("together", [1, 3])
+def test_no_log_of_a_build_is_read_in_a_poll_of_many(stand: Stand, client: QuayClient, together: int) -> None:
+    stand.switch(build_outcome="error")
+    builds = [client.start_build(SHOP, archive_url=ARCHIVE, tags=[str(number)]) for number in range(together)]
+    for build in builds:
+        assert str(ended(client, build).message).endswith("in phase error: The Dockerfile could not be built")
+    before = len(stand.requests())
+    seen = client.fetch([build.ref for build in builds])
+    assert {each.message for each in seen if isinstance(each, Execution)} == {"the image build ended in phase error"}
+    assert len(stand.requests()) - before == 1
 
 
 def test_many_tags_of_one_repository_cost_one_request(stand: Stand, client: QuayClient) -> None:

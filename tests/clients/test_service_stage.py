@@ -9,12 +9,14 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from airflow_provider.clients import auth
 from airflow_provider.clients.service_stage import ServiceStageClient
+from airflow_provider.clients.service_stage import client as service_stage_client
 from airflow_provider.exceptions import (
     AuthenticationError,
     BadRequestError,
@@ -113,8 +115,12 @@ def _ref(execution_id: str = "286541", action: str = "start", **more: str) -> Ex
     }
 
 
-def _long_ago() -> str:
-    return f"{time.time() - 61:.3f}"
+def _long_ago(seconds: float = 61) -> str:
+    return f"{time.time() - seconds:.3f}"
+
+
+MOVED = TRIGGERED + 1
+"""A trigger time that is not that from before."""
 
 
 # Actions
@@ -164,7 +170,8 @@ def test_each_action_is_one_post_with_its_body(
     assert "Signature=" in request.headers["Authorization"]
     assert gateway.sent == ["list", action]
     assert (started.id, started.state, started.status) == ("286541", ExecutionState.RUNNING, "4")
-    assert started.ref | {"since": ""} == _ref("286541", action, since="")
+    place = f"{gateway.url} project {PROJECT}"
+    assert started.ref | {"since": ""} == _ref("286541", action, since="", clock="vendor", place=place)
     assert abs(float(started.ref["since"]) - time.time()) < 10
     assert all(isinstance(value, str) for value in started.ref.values())
 
@@ -217,8 +224,8 @@ def test_an_id_that_would_reach_another_call_is_refused(
     ("answer", "error", "effect", "posts"),
     [
         ((500, {}, {"error_code": "SVCSTG.00100500", "error_msg": "internal"}), ServerUnavailableError, "unknown", 1),
-        ((502, {}, "<html>bad gateway</html>"), ServerUnavailableError, "unknown", 1),
-        ((504, {}, None), ServerUnavailableError, "unknown", 1),
+        ((502, {}, "<html>bad gateway</html>"), ServerUnavailableError, "late", 1),
+        ((504, {}, None), ServerUnavailableError, "late", 1),
         ((200, {}, None), UnexpectedResponseError, "unknown", 1),
         ((200, {}, '{"id": 28'), UnexpectedResponseError, "unknown", 1),
         ((200, {}, {"pipeline_id": PIPELINE, "status": 4}), UnexpectedResponseError, "unknown", 1),
@@ -230,14 +237,26 @@ def test_an_id_that_would_reach_another_call_is_refused(
         ((429, {"Retry-After": "0"}, {"error_code": "APIGW.0308", "error_msg": "slow"}), ThrottledError, "none", 3),
     ],
 )
-def test_an_action_is_repeated_only_where_it_certainly_did_nothing(
+def test_only_a_start_is_sent_once_and_any_other_only_until_it_may_have_done_something(
     gateway: Gateway, answer: Any, error: type[ReleasePipelineError], effect: str, posts: int
 ) -> None:
-    gateway.refusals = [answer] * 10
-    with _client(gateway.url, attempts=3) as client, pytest.raises(error) as caught:
-        client.act(PIPELINE, "start", before=Gateway.item())
-    assert caught.value.effect == effect
-    assert gateway.sent == ["start"] * posts
+    for action, times in (("start", 1), ("retry", 1), ("continue", 1), ("rollback", 1), ("stop", posts)):
+        gateway.refusals = [answer] * 10
+        gateway.scripted.requests.clear()
+        with _client(gateway.url, attempts=3) as client, pytest.raises(error) as caught:
+            client.act(PIPELINE, action, before=Gateway.item())
+        assert caught.value.effect == effect
+        assert gateway.sent == [action] * times
+
+
+@pytest.mark.parametrize("action", ["start", "retry", "continue", "rollback", "stop"])
+@pytest.mark.parametrize("status", [2, "3", 7, 9, 11, 12])
+def test_an_end_in_the_answer_to_an_action_is_not_its_own(
+    client: ServiceStageClient, gateway: Gateway, action: str, status: Any
+) -> None:
+    gateway.reply = {"id": 286541, "pipeline_id": PIPELINE, "status": status}
+    acted = client.act(PIPELINE, action, before=Gateway.item(4))
+    assert (acted.state, acted.status) == (ExecutionState.QUEUED, str(status))
 
 
 # Reading
@@ -345,9 +364,21 @@ def test_the_status_of_the_record_decides(
     [
         (_ref(), Gateway.item(2), "queued"),
         (_ref(), Gateway.item(4), "running"),
-        (_ref(), Gateway.item(3), "failed"),
-        (_ref(), Gateway.item(2, last_trigger_at=TRIGGERED + 1), "queued"),
-        (_ref(since=_long_ago()), Gateway.item(2), "succeeded"),
+        (_ref(), Gateway.item(3), "queued"),
+        (_ref(), Gateway.item(2, last_trigger_at=MOVED), "queued"),
+        (_ref(), Gateway.item(3, last_trigger_at=MOVED), "queued"),
+        (_ref(), Gateway.item(5), "queued"),
+        (_ref(), Gateway.item(5, last_trigger_at=MOVED), "waiting"),
+        (_ref(), Gateway.item(2, last_trigger_at=None), "queued"),
+        (_ref(status_before="4"), Gateway.item(2, last_trigger_at=MOVED), "queued"),
+        (_ref(since=_long_ago()), Gateway.item(2), "queued"),
+        (_ref(since=_long_ago(301)), Gateway.item(2), "succeeded"),
+        (_ref(since=_long_ago()), Gateway.item(2, last_trigger_at=MOVED), "succeeded"),
+        (_ref(since=_long_ago(), clock="vendor"), Gateway.item(2, last_trigger_at=MOVED), "queued"),
+        (_ref(since=_long_ago(301), clock="vendor"), Gateway.item(2, last_trigger_at=MOVED), "succeeded"),
+        (_ref(since=_long_ago()), Gateway.item(2, last_trigger_at=None), "succeeded"),
+        (_ref(status_before="3", action="rollback"), Gateway.item(11), "queued"),
+        (_ref(status_before="3", action="rollback", since=_long_ago()), Gateway.item(11), "succeeded"),
         (_ref(status_before="7", action="continue"), Gateway.item(7), "queued"),
         (_ref(status_before="7", action="continue", since=_long_ago()), Gateway.item(7), "paused"),
         (_ref(status_before="5", action="approval"), Gateway.item(5), "queued"),
@@ -360,25 +391,55 @@ def test_without_a_status_in_the_record_an_old_status_of_the_task_is_not_believe
 ) -> None:
     gateway.recorded(*records)
     gateway.items = [item]
-    assert client.look(ref).state == state
+    assert client.look(dict(ref)).state == state
 
 
-def test_an_old_status_is_believed_once_another_one_was_seen(client: ServiceStageClient, gateway: Gateway) -> None:
-    ref, states = _ref(), []
-    for status in (2, 4, 2):
-        gateway.items = [Gateway.item(status)]
-        states.append(client.look(ref).state)
-    assert states == ["queued", "running", "succeeded"]
+# what a lagging list shows, as status and trigger time, and what a wait is told; 4 and 2 are the old ones before 7
+LAGS = {
+    "the status": ([(2, MOVED), (4, MOVED), (2, MOVED)], ["queued", "running", "succeeded"]),
+    "all of it": ([(2, TRIGGERED), (4, MOVED), (3, MOVED)], ["queued", "running", "failed"]),
+    "by two": ([(4, TRIGGERED), (2, TRIGGERED), (4, MOVED), (2, MOVED)], ["running", "queued", "running", "succeeded"]),
+    "a paused one": ([(7, TRIGGERED), (4, MOVED), (7, MOVED)], ["queued", "running", "paused"]),
+}
 
 
-def test_a_retry_that_keeps_the_record_is_not_failed_by_its_old_status(
-    client: ServiceStageClient, gateway: Gateway
+@pytest.mark.parametrize("before", ["2", "3", "1", ""])
+@pytest.mark.parametrize(("shown", "told"), LAGS.values(), ids=LAGS)
+def test_an_end_in_a_lagging_list_is_believed_once_the_new_execution_was_seen_there(
+    client: ServiceStageClient, gateway: Gateway, shown: Any, told: list[str], before: str
 ) -> None:
+    ref, states = _ref(status_before=before), []
+    for status, triggered in shown:
+        gateway.items = [Gateway.item(status, last_trigger_at=triggered)]
+        states.append(client.look(ref).state.value)
+    assert states == told
+
+
+@pytest.mark.parametrize("apart", [-3600, 3600])
+def test_a_status_is_as_old_on_a_machine_whose_clock_is_off(
+    client: ServiceStageClient, gateway: Gateway, monkeypatch: pytest.MonkeyPatch, apart: float
+) -> None:
+    started = client.act(PIPELINE, "start")
+    off = SimpleNamespace(time=lambda: time.time() + apart, monotonic=time.monotonic)
+    monkeypatch.setattr(service_stage_client, "time", off)
+    now = int(time.time() * 1000)
+    gateway.items = [Gateway.item(2, last_trigger_at=now)]
+    assert client.look(started.ref).state is ExecutionState.QUEUED
+    assert client.look({**started.ref, "since": _long_ago()}).state is ExecutionState.SUCCEEDED
+
+
+@pytest.mark.parametrize("before", ["3", "4"], ids=["the list was right", "the list lagged"])
+def test_a_retry_that_keeps_the_record_is_not_failed_by_its_old_status(
+    client: ServiceStageClient, gateway: Gateway, before: str
+) -> None:
+    ref = _ref(action="retry", status_before=before)
     gateway.recorded({"id": 286541, "status": 3})
-    assert client.look(_ref(action="retry", status_before="3")).state is ExecutionState.QUEUED
-    assert client.look(_ref(action="retry", status_before="3", since=_long_ago())).state is ExecutionState.FAILED
+    assert client.look(dict(ref)).state is ExecutionState.QUEUED
+    assert client.look({**ref, "since": _long_ago()}).state is ExecutionState.FAILED
     gateway.recorded({"id": 286541, "status": 14})
-    assert client.look(_ref(action="retry", status_before="3")).state is ExecutionState.RUNNING
+    assert client.look(ref).state is ExecutionState.RUNNING
+    gateway.recorded({"id": 286541, "status": 3})
+    assert client.look(ref).state is ExecutionState.FAILED
 
 
 def test_the_status_of_somebody_elses_later_execution_is_not_taken_for_ours(
@@ -387,8 +448,9 @@ def test_the_status_of_somebody_elses_later_execution_is_not_taken_for_ours(
     gateway.recorded({"id": 286541}, {"id": 286542})
     gateway.items = [Gateway.item(2, last_trigger_at=TRIGGERED + 9)]
     seen = client.look(_ref(since=_long_ago()))
-    assert seen.state is ExecutionState.UNKNOWN
+    assert seen.state is ExecutionState.FAILED
     assert "286542" in str(seen.message)
+    assert not client.needs_cancel(seen)
 
 
 def test_a_region_without_the_call_for_records_is_waited_for_by_the_list(
@@ -396,11 +458,27 @@ def test_a_region_without_the_call_for_records_is_waited_for_by_the_list(
 ) -> None:
     refusal = (404, {}, {"error_code": "APIGW.0101", "error_msg": "The API does not exist"})
     gateway.refusals = [refusal]
-    gateway.items = [Gateway.item(3)]
-    assert client.look(_ref()).state is ExecutionState.FAILED
+    gateway.items = [Gateway.item(3, last_trigger_at=MOVED)]
+    assert client.look(_ref(since=_long_ago())).state is ExecutionState.FAILED
     gateway.refusals = [(404, {}, {"error_code": "SVCSTG.00100433", "error_msg": "release task not found"})]
     with pytest.raises(NotFoundError, match="release task not found"):
         client.look(_ref())
+
+
+@pytest.mark.parametrize("path", [PREFIX, f"{PREFIX}/{PIPELINE}/records"], ids=["list", "records"])
+@pytest.mark.parametrize("body", [{"error_code": "APIGW.0101", "error_msg": "no such API"}, "<html>404</html>", None])
+def test_an_execution_is_not_gone_because_a_gateway_publishes_nothing_for_a_while(
+    gateway: Gateway, path: str, body: Any
+) -> None:
+    def answer(request: Received) -> tuple[int, dict[str, str], Any]:
+        missing = (path, PREFIX) if isinstance(body, dict) else (path,)
+        return (404, {}, body) if request.path in missing else gateway.answer(request)
+
+    gateway.scripted.always = answer
+    with _client(gateway.url) as client:
+        for look in (lambda: client.look(_ref()), lambda: client.fetch([_ref(), _ref()])):
+            with pytest.raises(UnexpectedResponseError):
+                look()
 
 
 @pytest.mark.parametrize("execution_id", ["286599", "7", "None", "latest"])
@@ -454,6 +532,49 @@ def test_an_approval_names_the_tasks_that_wait_and_asks_for_them_once(
     assert gateway.sent == ["records", "detail", "records", "records"]
 
 
+def _stages(*tasks: tuple[str, str, Any]) -> list[dict[str, Any]]:
+    return [{"name": "s", "tasks": [{"name": name, "type": kind, "status": status} for name, kind, status in tasks]}]
+
+
+UPDATE, FIRST, SECOND_ONE = ("ujgdh4", "update_component"), ("first0", "approval"), ("second", "approval")
+# the status of the release, the tasks, which of them wait, and whether the first approval does
+APPROVALS = {
+    "the only one": (5, [(*UPDATE, None), (*FIRST, None)], ["first0"], True),
+    "one of two": (5, [(*FIRST, None), (*SECOND_ONE, None)], ["first0", "second"], None),
+    "an approval or a trigger": (5, [(*FIRST, None), ("go", "trigger", None)], ["first0", "go"], None),
+    "tasks without kinds": (5, [("first0", "", None), ("other", "", None)], ["first0", "other"], None),
+    "the second, as its status tells": (5, [(*FIRST, 2), (*SECOND_ONE, "5")], ["second"], False),
+    "both, as their status tells": (5, [(*FIRST, 5), (*SECOND_ONE, 5)], ["first0", "second"], True),
+    "none, while it goes on": (4, [(*FIRST, None), (*SECOND_ONE, None)], [], False),
+    "none, because it is over": (2, [(*FIRST, None)], [], False),
+}
+
+
+@pytest.mark.parametrize(("status", "tasks", "waiting", "is_waiting"), APPROVALS.values(), ids=APPROVALS)
+def test_which_approval_a_release_waits_for_is_told_as_far_as_the_api_does(
+    client: ServiceStageClient, gateway: Gateway, status: int, tasks: Any, waiting: list[str], is_waiting: bool | None
+) -> None:
+    gateway.recorded({"id": 286541, "status": status})
+    gateway.detail["pipeline_declaration"]["stages"] = _stages(*tasks)
+    assert client.list_waiting_approvals(_ref()) == waiting
+    assert client.is_waiting_for(_ref(), "first0") is is_waiting
+
+
+def test_tasks_that_a_record_tells_of_are_believed_before_the_declaration(
+    client: ServiceStageClient, gateway: Gateway
+) -> None:
+    gateway.recorded({"id": 286541, "status": 5, "stages": _stages((*FIRST, 2), (*SECOND_ONE, 5))})
+    gateway.detail["pipeline_declaration"]["stages"] = _stages((*FIRST, None), (*SECOND_ONE, None))
+    assert client.list_waiting_approvals(_ref()) == ["second"]
+
+
+def test_an_answer_that_does_not_show_yet_is_not_called_taken(client: ServiceStageClient, gateway: Gateway) -> None:
+    gateway.recorded({"id": 286541, "status": 5})
+    gateway.detail["pipeline_declaration"]["stages"] = _stages((*FIRST, None))
+    assert client.look(_ref(action="approval", status_before="5")).state is ExecutionState.QUEUED
+    assert client.is_waiting_for(_ref(action="approval", status_before="5"), "first0")
+
+
 @pytest.mark.parametrize("ref", [{"kind": "build"}, {"pipeline_id": ""}])
 def test_a_reference_of_something_else_is_refused(client: ServiceStageClient, ref: dict[str, str]) -> None:
     with pytest.raises(BadRequestError):
@@ -500,14 +621,20 @@ def test_each_wait_gets_its_own_error_but_a_broken_connection_concerns_all(
 # Canceling
 
 
+def _stop(client: ServiceStageClient) -> Execution:
+    return client.stop(client.what_a_stop_ends("shop-release").ref)
+
+
 @pytest.mark.parametrize(
     ("records", "sent"),
     [
-        ([{"id": 286541, "status": 4}], ["records", "records", "stop"]),
-        ([{"id": 286541, "status": 2}], ["records", "records"]),
-        ([{"id": 286541, "status": 7}], ["records", "records"]),
-        ([{"id": 286541, "status": 13}], ["records", "records"]),
+        ([{"id": 286541, "status": 4}], ["records", "stop"]),
+        ([{"id": 286541, "status": 10}], ["records", "stop"]),
+        ([{"id": 286541, "status": 2}], ["records"]),
+        ([{"id": 286541, "status": 7}], ["records"]),
+        ([{"id": 286541, "status": 13}], ["records"]),
         ([{"id": 286541, "status": 4}, {"id": 286542, "status": 4}], ["records"]),
+        ([{"id": 286541}, {"id": 286542}], ["records"]),
     ],
 )
 def test_a_cancel_stops_this_very_execution_and_nobody_elses(
@@ -516,6 +643,60 @@ def test_a_cancel_stops_this_very_execution_and_nobody_elses(
     gateway.recorded(*records)
     client.cancel(_ref(status_before="1"), "timeout")
     assert gateway.sent == sent
+    gateway.scripted.requests.clear()
+    client.stop(_ref(action="stop", since=""))
+    assert gateway.sent == sent
+
+
+@pytest.mark.parametrize(
+    ("status", "needed"),
+    [
+        (1, True),
+        (2, False),
+        (3, False),
+        (4, True),
+        (5, True),
+        (6, True),
+        (7, False),
+        (12, False),
+        (13, False),
+        (14, True),
+    ],
+)
+def test_what_is_over_stopped_or_stopping_needs_no_cancel(
+    client: ServiceStageClient, gateway: Gateway, status: int, needed: bool
+) -> None:
+    gateway.recorded({"id": 286541, "status": status})
+    assert client.needs_cancel(client.look(_ref())) is needed
+
+
+def test_an_execution_that_shows_the_status_from_before_still_needs_a_cancel(
+    client: ServiceStageClient, gateway: Gateway
+) -> None:
+    gateway.recorded({"id": 286541, "status": 7})
+    assert client.needs_cancel(client.look(_ref(action="continue", status_before="7")))
+    gateway.recorded()
+    assert client.needs_cancel(client.look(_ref()))
+
+
+@pytest.mark.parametrize(("later", "sent"), [(0, True), (119, True), (121, False)])
+def test_without_records_a_release_task_that_was_triggered_again_is_not_stopped(
+    gateway: Gateway, later: float, sent: bool
+) -> None:
+    def answer(request: Received) -> tuple[int, dict[str, str], Any]:
+        if request.path.endswith("/records"):
+            return 404, {}, {"error_code": "APIGW.0101", "error_msg": "The API does not exist"}
+        return gateway.answer(request)
+
+    gateway.items = [Gateway.item(4, last_trigger_at=int((_JUST_NOW + later) * 1000))]
+    gateway.scripted.always = answer
+    with _client(gateway.url) as client:
+        if sent:
+            client.cancel(_ref(), "timeout")
+        else:
+            with pytest.raises(ConflictError, match="nothing was stopped"):
+                client.cancel(_ref(), "timeout")
+    assert gateway.sent.count("stop") == sent
 
 
 def test_a_refused_stop_of_an_execution_that_ended_meanwhile_is_fine(gateway: Gateway) -> None:
@@ -549,17 +730,85 @@ def test_a_stop_that_the_end_of_the_release_overtook_is_fine(gateway: Gateway, e
     gateway.scripted.always = answer
     with _client(gateway.url) as client:
         if stopped:
-            assert client.stop(PIPELINE).message == "released before it could be stopped"
+            assert _stop(client).message == "released before it could be stopped"
         else:
             with pytest.raises(BadRequestError, match="not running"):
-                client.stop(PIPELINE)
+                _stop(client)
 
 
 def test_what_is_stopping_already_is_sent_no_second_stop(client: ServiceStageClient, gateway: Gateway) -> None:
     gateway.items = [Gateway.item(13)]
-    stopping = client.stop(PIPELINE)
+    stopping = _stop(client)
     assert (stopping.state, stopping.status) == (ExecutionState.RUNNING, "13")
-    assert gateway.sent == ["list"]
+    assert "stop" not in gateway.sent
+
+
+# the list item, the records, and the execution that a stop is for
+RUNNING = Gateway.item(4, last_trigger_at=TRIGGERED + 60_000)
+TARGETS = {
+    "a running one": (RUNNING, [{"id": 9, "status": 4, "trigger_at": TRIGGERED + 60_000}], "9"),
+    "a retried one": (RUNNING, [{"id": 9, "status": 14, "trigger_at": TRIGGERED}], "9"),
+    "without a status": (RUNNING, [{"id": 9, "trigger_at": TRIGGERED + 60_000}], "9"),
+    "one that is over, but the list lags": (RUNNING, [{"id": 9, "status": 2, "trigger_at": TRIGGERED + 60_000}], "9"),
+    "one that is over": (Gateway.item(2), [{"id": 9, "status": 2}], "9"),
+    "the first one, but the list lags": (Gateway.item(1), [{"id": 9, "status": 4}], "9"),
+    "one whose record is not there yet": (RUNNING, [{"id": 9, "status": 2, "trigger_at": TRIGGERED}], ""),
+    "the first one, without a record yet": (RUNNING, [], ""),
+    "any, where records tell neither status nor time": (RUNNING, [{"id": 9}], ""),
+}
+
+
+@pytest.mark.parametrize(("item", "records", "target"), TARGETS.values(), ids=TARGETS)
+def test_a_stop_says_beforehand_which_execution_it_is_for(
+    client: ServiceStageClient, gateway: Gateway, item: Any, records: Any, target: str
+) -> None:
+    gateway.items = [item]
+    gateway.recorded(*records)
+    seen = client.what_a_stop_ends("shop-release")
+    assert (seen.id, seen.ref["action"], seen.ref["place"]) == (target, "stop", client.place)
+    assert seen.ref.get("triggered", "") == ("" if target else str(TRIGGERED + 60_000))
+    assert gateway.sent == ["list", "records"]
+
+
+def test_a_release_task_that_was_never_executed_has_nothing_to_stop(
+    client: ServiceStageClient, gateway: Gateway
+) -> None:
+    gateway.items = [Gateway.item(1, last_trigger_at=None)]
+    with pytest.raises(ConflictError, match="never executed"):
+        client.what_a_stop_ends("shop-release")
+
+
+@pytest.mark.parametrize(("item", "records", "target"), TARGETS.values(), ids=TARGETS)
+def test_a_stop_is_never_sent_for_an_execution_that_came_later(
+    client: ServiceStageClient, gateway: Gateway, item: Any, records: Any, target: str
+) -> None:
+    gateway.items = [item]
+    gateway.recorded(*records)
+    ref = client.what_a_stop_ends("shop-release").ref
+    gateway.items = [Gateway.item(4, last_trigger_at=TRIGGERED + 90_000)]
+    gateway.recorded(*records, {"id": 10, "status": 4, "trigger_at": TRIGGERED + 90_000})
+    stopped = client.stop(ref)
+    assert stopped.state is ExecutionState.SUCCEEDED
+    assert client.look(ref).state.is_terminal or target == "9"
+    assert "stop" not in gateway.sent
+
+
+def test_a_stop_is_refused_where_nothing_tells_whether_a_later_execution_came(
+    client: ServiceStageClient, gateway: Gateway
+) -> None:
+    gateway.items = [Gateway.item(4, last_trigger_at=None)]
+    ref = client.what_a_stop_ends("shop-release").ref
+    with pytest.raises(ConflictError, match="nothing was stopped"):
+        client.stop(ref)
+    assert "stop" not in gateway.sent
+
+
+def test_a_stop_of_another_place_is_refused_before_anything_is_asked(
+    client: ServiceStageClient, gateway: Gateway
+) -> None:
+    with pytest.raises(ConflictError, match=r"https://elsewhere\.example\.com project p"):
+        client.stop(_ref(action="stop", place="https://elsewhere.example.com project p"))
+    assert gateway.sent == []
 
 
 @pytest.mark.parametrize("answered", [(400, {}, {"error_code": "X", "error_msg": "no"}), (500, {}, None)])
@@ -578,10 +827,10 @@ def test_a_stop_that_was_refused_or_got_no_answer_counts_if_it_shows(
     gateway.scripted.always = answer
     with _client(gateway.url) as client:
         if stopped:
-            assert client.stop(PIPELINE).status == str(shows)
+            assert _stop(client).status == str(shows)
         else:
             with pytest.raises(ReleasePipelineError) as caught:
-                client.stop(PIPELINE)
+                _stop(client)
             assert caught.value.status == answered[0]
     assert gateway.sent.count("stop") == 1
 
@@ -601,6 +850,7 @@ def _intent(action: str = "start", **more: Any) -> dict[str, Any]:
         "kind": "release",
         "marker": "m",
         "since": _JUST_NOW,
+        "clock": "vendor",
         "pipeline_id": PIPELINE,
         "action": action,
         "newest_record": "286540",
@@ -611,6 +861,7 @@ def _intent(action: str = "start", **more: Any) -> dict[str, Any]:
 
 
 OLD = {"id": 286540, "status": 2}
+NOW = int(_JUST_NOW * 1000)
 
 
 @pytest.mark.parametrize(
@@ -618,13 +869,31 @@ OLD = {"id": 286540, "status": 2}
     [
         (_intent(), Gateway.item(2), [OLD], None),
         (_intent(newest_record="", status_before="1"), Gateway.item(1), [], None),
-        (_intent(), Gateway.item(4), [OLD, {"id": 286541, "status": 4}], "286541"),
-        (_intent(), Gateway.item(2), [{"id": "286541"}, OLD], "286541"),
-        (_intent(newest_record="99"), Gateway.item(4), [{"id": 100, "status": 4}, {"id": 99, "status": 2}], "100"),
-        (_intent(newest_record="", status_before="1"), Gateway.item(4), [{"id": 1, "status": 4}], "1"),
+        (_intent(), Gateway.item(4, last_trigger_at=NOW), [OLD, {"id": 286541, "status": 4}], "286541"),
+        (_intent(), Gateway.item(2, last_trigger_at=None), [{"id": "286541"}, OLD], "286541"),
+        (_intent(), Gateway.item(2, last_trigger_at=NOW), [{"id": "286541"}, OLD], "286541"),
+        (_intent(), Gateway.item(2), [{"id": "286541", "triggerAt": NOW}, OLD], "286541"),
+        (_intent(clock="worker"), Gateway.item(2), [{"id": "286541", "trigger_at": NOW - 290_000}, OLD], "286541"),
+        (
+            _intent(newest_record="99"),
+            Gateway.item(4, last_trigger_at=NOW),
+            [{"id": 100, "status": 4}, {"id": 99, "status": 2}],
+            "100",
+        ),
+        (
+            _intent(newest_record="", status_before="1"),
+            Gateway.item(4, last_trigger_at=NOW),
+            [{"id": 1, "status": 4}],
+            "1",
+        ),
         (_intent("retry", status_before="3"), Gateway.item(3), [{"id": 286540, "status": 3}], None),
         (_intent("retry", status_before="3"), Gateway.item(3), [{"id": 286540, "status": 14}], "286540"),
-        (_intent("retry", status_before="3"), Gateway.item(4), [{"id": 286540}, {"id": 286541}], "286541"),
+        (
+            _intent("retry", status_before="3"),
+            Gateway.item(4, last_trigger_at=NOW),
+            [{"id": 286540}, {"id": 286541}],
+            "286541",
+        ),
         (_intent("continue", status_before="7"), Gateway.item(4), [{"id": 286540}], "286540"),
         (_intent("rollback"), Gateway.item(10), [{"id": 286540, "status": 10}], "286540"),
         (_intent("stop", status_before="4"), Gateway.item(13), [{"id": 286540, "status": 13}], "286540"),
@@ -639,22 +908,139 @@ def test_a_start_whose_answer_was_lost_is_found_or_certainly_not_there(
     gateway.items = [item]
     gateway.recorded(*records)
     started = client.find_started(intent)
-    assert (started.id if started else None) == found
-    if started:
-        assert started.ref["action"] == intent["action"]
-        assert started.ref["status_before"] == intent["status_before"]
-        assert not started.state.is_terminal
+    assert [each.id for each in started] == ([found] if found else [])
+    for each in started:
+        assert each.ref["action"] == intent["action"]
+        assert each.ref["status_before"] == intent["status_before"]
+        assert each.ref["clock"] == intent["clock"]
+        assert not each.state.is_terminal
+
+
+SECOND, MINUTE, HOUR = 1000, 60_000, 3_600_000
+# trigger times of later records, in milliseconds after the intent; which of these may be what was started
+WINDOWS = {
+    "at once": ("vendor", [0], [0]),
+    "a second before, as the vendor's Date is cut": ("vendor", [-SECOND], [0]),
+    "as late as a request may take": ("vendor", [5 * MINUTE], [0]),
+    "a minute before": ("vendor", [-MINUTE], []),
+    "later than any request": ("vendor", [5 * MINUTE + 3 * SECOND], []),
+    "an hour later": ("vendor", [HOUR], []),
+    "a minute before, by another clock": ("worker", [-MINUTE], [0]),
+    "nine minutes later, by another clock": ("worker", [9 * MINUTE], [0]),
+    "an hour later, by any clock": ("worker", [HOUR], []),
+    "two at once": ("vendor", [SECOND, MINUTE], [0, 1]),
+    "ours and a colleague's": ("vendor", [-HOUR, SECOND, HOUR], [1]),
+}
+
+
+@pytest.mark.parametrize(("clock", "times", "counts"), WINDOWS.values(), ids=WINDOWS)
+@pytest.mark.parametrize("action", ["start", "retry"])
+@pytest.mark.parametrize("age", [1, 7200])
+def test_only_what_began_soon_after_the_intent_may_be_its_execution(
+    client: ServiceStageClient, gateway: Gateway, clock: str, times: Any, counts: Any, action: str, age: int
+) -> None:
+    since = round(time.time() - age, 3)
+    later = [{"id": 286541 + place, "trigger_at": int(since * 1000) + time} for place, time in enumerate(times)]
+    gateway.recorded(*reversed(later), OLD)
+    gateway.items = [Gateway.item(4, last_trigger_at=later[-1]["trigger_at"])]
+    intent = _intent(action, since=since, clock=clock, status_before="3")
+    if action == "start" or counts:
+        assert [each.id for each in client.find_started(intent)] == [str(286541 + place) for place in counts]
+    else:
+        # It may have gone on with the record before, and then somebody with another one.
+        with pytest.raises(ConflictError, match="cannot tell"):
+            client.find_started(intent)
+
+
+OLD_RETRY = {"id": 286540, "status": 14}
+# an hour after the intent: the action, the list item, the records, and what is found; None: nobody can tell
+HOUR_LATER = {
+    "a record without a time": ("start", Gateway.item(4), [OLD, {"id": 286541, "status": 4}], None),
+    "its time is in the list": (
+        "start",
+        Gateway.item(4, last_trigger_at=NOW - HOUR),
+        [OLD, {"id": 286541}],
+        ["286541"],
+    ),
+    "the list tells a later one": ("start", Gateway.item(4, last_trigger_at=NOW), [OLD, {"id": 286541}], []),
+    "two without a time": (
+        "start",
+        Gateway.item(4, last_trigger_at=NOW - HOUR),
+        [{"id": 286541}, {"id": 286542}],
+        None,
+    ),
+    "somebody continued the one before": ("start", Gateway.item(4), [OLD], []),
+    "somebody retried the one before": ("start", Gateway.item(14, last_trigger_at=NOW), [OLD], []),
+    "a retry that the list times": ("retry", Gateway.item(14, last_trigger_at=NOW - HOUR), [OLD_RETRY], ["286540"]),
+    "somebody's retry": ("retry", Gateway.item(14, last_trigger_at=NOW), [OLD_RETRY], None),
+    "somebody's retry, untold": ("retry", Gateway.item(14), [OLD_RETRY], None),
+    "no retry": ("retry", Gateway.item(3), [{"id": 286540, "status": 3}], []),
+}
+
+
+@pytest.mark.parametrize(("action", "item", "records", "found"), HOUR_LATER.values(), ids=HOUR_LATER)
+def test_an_hour_after_an_intent_a_colleagues_release_is_not_adopted(
+    client: ServiceStageClient, gateway: Gateway, action: str, item: Any, records: Any, found: Any
+) -> None:
+    gateway.items = [item]
+    gateway.recorded(*records)
+    intent = _intent(action, since=NOW / 1000 - 3600, status_before="3" if action == "retry" else "2")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client.transport, "server_time", lambda: NOW / 1000)
+        if found is None:
+            with pytest.raises(ConflictError, match="cannot tell"):
+                client.find_started(intent)
+        else:
+            assert [each.id for each in client.find_started(intent)] == found
+
+
+@pytest.mark.parametrize(
+    ("age", "last_trigger_at"),
+    [(0, NOW), (3600, NOW), (3600, NOW - HOUR), (3600, NOW - 2 * HOUR)],
+    ids=["just now", "since", "then", "before"],
+)
+def test_without_records_nobody_can_tell_what_a_start_led_to(
+    gateway: Gateway, age: float, last_trigger_at: int
+) -> None:
+    def answer(request: Received) -> tuple[int, dict[str, str], Any]:
+        if request.path.endswith("/records"):
+            return 404, {}, {"error_code": "APIGW.0101", "error_msg": "The API does not exist"}
+        return gateway.answer(request)
+
+    gateway.scripted.always = answer
+    intent = _intent(newest_record="", since=NOW / 1000 - age)
+    with _client(gateway.url) as client:
+        assert client.find_started(intent) == []
+        gateway.items = [Gateway.item(4, last_trigger_at=last_trigger_at)]
+        with pytest.raises(ConflictError, match="cannot tell"):
+            client.find_started(intent)
+
+
+@pytest.mark.parametrize("iam_user", [False, True])
+def test_what_an_intent_needs_tells_the_vendors_clock(iam: Iam, iam_user: bool) -> None:
+    with (_user if iam_user else _client)(iam.gateway.url) as client:
+        assert client.server_time() is None
+        before = client.before_action("shop-release")
+        now = client.server_time()
+        assert now is not None
+        assert abs(now - time.time()) < 2
+    assert before == {
+        "pipeline_id": PIPELINE,
+        "newest_record": "",
+        "status_before": "2",
+        "triggered_before": str(TRIGGERED),
+    }
 
 
 @pytest.mark.parametrize(
     ("intent", "item", "records"),
     [
-        (_intent(), Gateway.item(4), [OLD, {"id": 286541}, {"id": 286542}]),
         (_intent(), Gateway.item(4), [OLD]),
-        (_intent(), Gateway.item(2, last_trigger_at=TRIGGERED + 1), []),
+        (_intent(), Gateway.item(4), [OLD, {"id": 286541, "status": 4}]),
+        (_intent(), Gateway.item(2, last_trigger_at=NOW), []),
         (
             _intent("retry", status_before="3"),
-            Gateway.item(3, last_trigger_at=TRIGGERED + 1),
+            Gateway.item(3, last_trigger_at=NOW),
             [{"id": 286540, "status": 3}],
         ),
         (_intent("retry", status_before="3", newest_record=""), Gateway.item(14), []),
@@ -979,6 +1365,70 @@ def test_the_project_of_a_region_is_asked_for_once_with_a_signature(iam: Iam) ->
     assert lookup.target == "/iam/v3/projects?name=ap-southeast-3"
     assert "Signature=" in lookup.headers["Authorization"]
     assert [call.path for call in calls] == [PREFIX] * 2
+
+
+@pytest.mark.parametrize("login", ["access key", "IAM user"])
+@pytest.mark.parametrize("project_id", [None, PROJECT])
+def test_the_place_is_the_base_url_and_the_project_even_where_iam_tells_it(
+    iam: Iam, login: str, project_id: str | None
+) -> None:
+    url = f"{iam.gateway.url}/"
+    options = {"project_id": project_id, "region": "ap-southeast-3", "iam_url": f"{iam.gateway.url}/iam"}
+    with _client(url, **options) if login == "access key" else _user(url, **options) as client:
+        assert client.place == client.place == f"{iam.gateway.url} project {PROJECT}"
+        assert client.look(_ref(place=client.place)).ref["place"] == client.place
+        with pytest.raises(ConflictError, match=f"project elsewhere.* project {PROJECT}"):
+            client.look(_ref(place=f"{iam.gateway.url} project elsewhere"))
+    asked = [request.path for request in iam.gateway.scripted.requests if request.path.startswith("/iam")]
+    assert len(asked) == (0 if project_id and login == "access key" else 1)
+
+
+# what IAM answers, and the error of whatever asks for the project first
+IAM_REFUSALS = {
+    "not found": ((404, {}, {"error": {"code": 404, "message": "no such page"}}), ConnectionConfigError, "refused"),
+    "no such API": ((404, {}, {"error_code": "APIGW.0101", "error_msg": "no"}), ConnectionConfigError, "refused"),
+    "bad request": ((400, {}, {"error": {"code": 400, "message": "no"}}), ConnectionConfigError, "refused"),
+    "forbidden": ((403, {}, {"error": {"code": 403, "message": "no"}}), ConnectionConfigError, "refused"),
+    "unauthorized": ((401, {}, {"error": {"code": 401, "message": "no"}}), AuthenticationError, "none"),
+    "down": ((503, {}, None), ServerUnavailableError, "unknown"),
+    "throttled": ((429, {}, None), ThrottledError, "none"),
+    "a page": ((200, {}, "<html>hello</html>"), UnexpectedResponseError, "unknown"),
+}
+
+
+@pytest.mark.parametrize(("refusal", "error", "effect"), IAM_REFUSALS.values(), ids=IAM_REFUSALS)
+@pytest.mark.parametrize("login", ["access key", "IAM user"])
+def test_a_project_that_iam_does_not_tell_is_no_news_of_an_execution(
+    gateway: Gateway, login: str, refusal: Any, error: type[ReleasePipelineError], effect: str
+) -> None:
+    gateway.refusals = [refusal] * 20
+    url = gateway.url
+    options = {"region": "ap-southeast-3", "project_id": None, "iam_url": f"{url}/iam"}
+    with _client(url, **options) if login == "access key" else _user(url, **options) as client:
+        ref = _ref(place=f"{url} project {PROJECT}")
+        for ask in (
+            lambda: client.place,
+            lambda: client.look(ref),
+            lambda: client.fetch([ref, ref]),
+            lambda: client.cancel(ref, "timeout"),
+            lambda: client.find_started(_intent(place=ref["place"])),
+            lambda: client.before_action("shop-release"),
+        ):
+            with pytest.raises(error) as caught:
+                ask()
+            assert caught.value.effect == (effect if login == "access key" or effect != "unknown" else "none")
+            assert "/iam/v3/" in str(caught.value)
+            assert "project_id" in caught.value.summary or not isinstance(caught.value, ConnectionConfigError)
+    assert {request.path.split("/")[1] for request in gateway.scripted.requests} == {"iam"}
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_a_token_that_cannot_be_renewed_is_no_news_of_an_execution(iam: Iam, status: int) -> None:
+    iam.refusals = [(status, {}, None)] * 9
+    with _user(iam.gateway.url, project_id=PROJECT) as client:
+        for look in (lambda: client.look(_ref()), lambda: client.fetch([_ref(), _ref()])):
+            with pytest.raises(ConnectionConfigError, match="IAM"):
+                look()
 
 
 @pytest.mark.parametrize("projects", [[], [{"id": "a"}, {"id": "b"}]])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from airflow_provider.clients.service_stage import ServiceStageClient
+from airflow_provider.clients.service_stage import ServiceStageClient, states
 from airflow_provider.exceptions import (
     AuthenticationError,
     BadRequestError,
@@ -71,6 +71,22 @@ def _wait(client: ServiceStageClient, run: Execution, *states: str) -> Execution
     raise AssertionError(f"still {seen}")
 
 
+def _stop(client: ServiceStageClient, name: str = "shop-release") -> Execution:
+    return client.stop(client.what_a_stop_ends(name).ref)
+
+
+def _state(server: SandboxServer, run: Execution) -> str:
+    runs = requests.get(f"{server.url}/_sandbox/executions", params={"system": "service_stage"}, timeout=10).json()
+    return str(next(each["state"] for each in runs if each["id"] == run.id))
+
+
+def _until_over(server: SandboxServer, run: Execution) -> None:
+    deadline = time.monotonic() + 10
+    while _state(server, run) != "2":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def _log(server: SandboxServer) -> list[dict[str, Any]]:
     answer = requests.get(f"{server.url}/_sandbox/requests", params={"system": "service_stage"}, timeout=10).json()
     return answer if isinstance(answer, list) else answer["requests"]
@@ -105,6 +121,47 @@ def test_a_release_is_followed_to_its_end_in_every_spelling(
     assert states[-1] == "succeeded"
     assert "running" in states[:-1], "an old success was believed"
     assert (done.status, done.id) == ("2", first.id)
+
+
+LAGS = {
+    "the status in the list": {"record_status": False, "list_lag": 0.3},
+    "the whole list": {"record_status": False, "list_lag": 0.3, "list_time_lags": True},
+    "the list, and the records more": {
+        "record_status": False,
+        "list_lag": 0.2,
+        "list_time_lags": True,
+        "record_lag": 0.4,
+    },
+    "the records": {"record_lag": 0.3},
+    "list and records": {"record_lag": 0.3, "list_lag": 0.3, "list_time_lags": True},
+    "the records more": {"record_lag": 0.4, "list_lag": 0.2},
+}
+
+
+@pytest.mark.parametrize("switches", LAGS.values(), ids=LAGS)
+@pytest.mark.parametrize("together", [True, False])
+def test_the_end_of_the_release_before_is_not_taken_for_that_of_a_new_one_whatever_lags(
+    server: SandboxServer,
+    client: ServiceStageClient,
+    control: Control,
+    monkeypatch: pytest.MonkeyPatch,
+    switches: dict[str, Any],
+    together: bool,
+) -> None:
+    # As much longer than the lag as in reality; a look may miss what would tell the new release apart before.
+    monkeypatch.setattr(states, "GRACE", 1.5)
+    control("switches", system="service_stage", task_seconds=10, **switches)
+    first = client.act(client.find_pipeline("shop-release")["id"], "start")
+    # So late that lists still show the first one in progress when the second one is started.
+    _until_over(server, first)
+    again = client.act(first.ref["pipeline_id"], "start")
+    deadline = time.monotonic() + 10
+    seen: Any = again
+    while not seen.state.is_terminal and time.monotonic() < deadline:
+        seen = client.fetch([again.ref, dict(again.ref)])[0] if together else client.look(again.ref)
+        assert _state(server, again) == "2" or not seen.state.is_terminal, f"the old {seen.state} was believed"
+        time.sleep(0.02)
+    assert (seen.state, seen.id) == (ExecutionState.SUCCEEDED, again.id)
 
 
 def test_only_selected_tasks_run_and_names_come_from_the_detail(client: ServiceStageClient) -> None:
@@ -146,7 +203,7 @@ def test_a_failed_release_is_retried_and_rolled_back(
 def test_a_release_is_stopped_continued_and_canceled(server: SandboxServer, client: ServiceStageClient) -> None:
     pipeline_id = client.find_pipeline("shop-release-approval")["id"]
     run = client.act(pipeline_id, "start")
-    assert _wait(client, client.act(pipeline_id, "stop"), "succeeded").status == "7"
+    assert _wait(client, _stop(client, "shop-release-approval"), "succeeded").status == "7"
     assert client.look(run.ref).state is ExecutionState.PAUSED
     _wait(client, client.act(pipeline_id, "continue"), "waiting")
     client.cancel(run.ref, "timeout")
@@ -159,13 +216,55 @@ def test_a_release_is_stopped_continued_and_canceled(server: SandboxServer, clie
 
 def test_a_stop_of_what_has_stopped_or_ended_is_no_error(client: ServiceStageClient) -> None:
     run = client.act(client.find_pipeline("shop-release")["id"], "start")
-    assert _wait(client, client.stop("shop-release"), "succeeded").status == "7"
-    assert (client.stop("shop-release").id, client.stop("shop-release").status) == (run.id, "7")
+    assert _wait(client, _stop(client), "succeeded").status == "7"
+    assert (_stop(client).id, _stop(client).status) == (run.id, "7")
     _wait(client, client.act(run.ref["pipeline_id"], "continue"), "succeeded")
-    ended = client.stop("shop-release")
+    ended = _stop(client)
     assert (ended.state, ended.message) == (ExecutionState.SUCCEEDED, "released before it could be stopped")
     with pytest.raises(ConflictError, match="never executed"):
-        client.stop("broken-release")
+        client.what_a_stop_ends("broken-release")
+
+
+@pytest.mark.parametrize("switches", [{}, {"record_lag": 0.2}, {"record_status": False}])
+def test_a_stop_that_is_repeated_leaves_the_version_alone_that_was_started_since(
+    server: SandboxServer, client: ServiceStageClient, control: Control, switches: dict[str, Any]
+) -> None:
+    control("switches", system="service_stage", task_seconds=400, **switches)
+    pipeline_id = client.find_pipeline("shop-release")["id"]
+    run = client.act(pipeline_id, "start")
+    time.sleep(0.25)
+    target = client.what_a_stop_ends("shop-release")
+    assert target.id == run.id
+    _wait(client, client.stop(target.ref), "succeeded")
+    fixed = client.act(pipeline_id, "start")
+    time.sleep(0.25)
+    again = client.stop(target.ref)
+    assert (again.id, again.state) == (run.id, ExecutionState.SUCCEEDED)
+    assert client.look(target.ref).state is ExecutionState.SUCCEEDED
+    assert client.look(fixed.ref).state is ExecutionState.RUNNING
+    assert [entry["query"] for entry in _log(server) if entry["method"] == "POST"] == [
+        f"action_id={action}" for action in ("start", "stop", "start")
+    ]
+
+
+def test_a_stop_of_what_the_records_do_not_show_yet_stops_it_and_nothing_later(
+    client: ServiceStageClient, control: Control
+) -> None:
+    pipeline_id = client.find_pipeline("shop-release")["id"]
+    first = client.act(pipeline_id, "start")
+    _wait(client, first, "succeeded")
+    # Trigger times are compared in seconds.
+    time.sleep(2.1)
+    control("switches", system="service_stage", task_seconds=400, record_lag=2)
+    second = client.act(pipeline_id, "start")
+    target = client.what_a_stop_ends("shop-release")
+    assert target.id == ""
+    client.stop(target.ref)
+    control("switches", system="service_stage", task_seconds=400, record_lag=0)
+    _wait(client, second, "paused")
+    third = client.act(pipeline_id, "start")
+    assert client.stop(target.ref).state is ExecutionState.SUCCEEDED
+    assert client.look(third.ref).state is ExecutionState.RUNNING
 
 
 @pytest.mark.parametrize("wrong_state_status", [400, 409])
@@ -194,6 +293,7 @@ def test_a_lost_answer_to_a_start_is_settled_by_the_records(
         "kind": "release",
         "marker": "m",
         "since": time.time(),
+        "clock": "worker",
         "action": "start",
         **client.before_action("shop-release"),
     }
@@ -204,9 +304,25 @@ def test_a_lost_answer_to_a_start_is_settled_by_the_records(
     assert caught.value.effect is Effect.UNKNOWN
     found = client.find_started(intent)
     assert len(client.list_records(item["id"])) - earlier == starts
-    assert (found is not None) == bool(starts)
-    if found:
-        _wait(client, found, "succeeded")
+    assert len(found) == starts
+    for each in found:
+        _wait(client, each, "succeeded")
+
+
+@pytest.mark.parametrize("switches", [{}, {"record_case": "camel"}, {"record_status": False}])
+@pytest.mark.parametrize(("age", "colleagues", "found"), [(0, 1, 1), (0, 2, 2), (3600, 1, 0), (3600, 2, 0)])
+def test_what_a_colleague_starts_long_after_an_intent_is_not_what_it_led_to(
+    client: ServiceStageClient, control: Control, switches: dict[str, Any], age: int, colleagues: int, found: int
+) -> None:
+    control("switches", system="service_stage", **switches)
+    before = client.before_action("shop-release")
+    since = (client.server_time() or 0) - age
+    intent = {"kind": "release", "marker": "m", "since": since, "clock": "vendor", "action": "start", **before}
+    runs = []
+    for _ in range(colleagues):
+        runs.append(client.act(before["pipeline_id"], "start"))
+        _wait(client, runs[-1], "succeeded")
+    assert [each.id for each in client.find_started(intent)] == [run.id for run in runs[:found]]
 
 
 def test_names_are_exact_and_ambiguity_is_an_error(client: ServiceStageClient) -> None:

@@ -7,9 +7,10 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+from email.utils import format_datetime, formatdate
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import msgspec
 import pytest
 
 from airflow_provider.clients import retries
-from airflow_provider.clients.auth import HeaderAuth, Token, TokenAuth
+from airflow_provider.clients.auth import HeaderAuth, NoAuth, Token, TokenAuth
 from airflow_provider.clients.redaction import Redactor
 from airflow_provider.clients.transport import Transport
 from airflow_provider.clients.urls import path, query
@@ -26,6 +27,7 @@ from airflow_provider.exceptions import (
     BadRequestError,
     ConflictError,
     Effect,
+    ExecutionCanceled,
     NotFoundError,
     PermissionDeniedError,
     ReleasePipelineError,
@@ -84,13 +86,15 @@ def test_a_read_is_repeated_after_a_broken_answer(scripted: Scripted, broken: An
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
-def test_a_write_whose_answer_is_broken_is_sent_once_and_its_effect_is_unknown(
+def test_a_write_whose_answer_is_broken_is_sent_once_and_may_have_taken_effect(
     scripted: Scripted, broken: Any, method: str
 ) -> None:
     scripted.script = [broken]
     with pytest.raises((ServerUnavailableError, UnexpectedResponseError)) as caught:
         Transport("quay", scripted.url).request(method, "/x", body={})
-    assert caught.value.effect is Effect.UNKNOWN
+    # Behind a gateway that gave up, the server may still be at work.
+    assert caught.value.effect is (Effect.LATE if caught.value.status in (502, 504) else Effect.UNKNOWN)
+    assert caught.value.effect.is_open
     assert len(scripted.requests) == 1
 
 
@@ -261,7 +265,7 @@ def test_a_silent_server_is_given_up_and_a_write_is_not_repeated(scripted: Scrip
     with pytest.raises(ServerUnavailableError, match=r"within 0\.3 s") as caught:
         Transport("quay", scripted.url, timeout=0.3).request("POST", "/x", body={})
     release.set()
-    assert caught.value.effect is Effect.UNKNOWN
+    assert caught.value.effect is Effect.LATE, "it may yet take effect"
     assert len(scripted.requests) == 1
 
 
@@ -498,12 +502,16 @@ def test_a_token_is_renewed_near_its_end_and_not_at_every_request(
     assert login.logins == logins
 
 
-def test_a_login_that_breaks_leaves_the_request_unsent_and_is_tried_again(scripted: Scripted) -> None:
+OPEN = pytest.mark.parametrize("effect", [effect for effect in Effect if effect.is_open])
+
+
+@OPEN
+def test_a_login_that_breaks_leaves_the_request_unsent_and_is_tried_again(scripted: Scripted, effect: Effect) -> None:
     class BreakingLogin(CountingLogin):
         def login(self) -> Token:
             token = super().login()
             if self.logins < 3:
-                raise ServerUnavailableError("the login broke", effect=Effect.UNKNOWN)
+                raise ServerUnavailableError("the login broke", effect=effect)
             return token
 
     scripted.always = OK
@@ -511,6 +519,184 @@ def test_a_login_that_breaks_leaves_the_request_unsent_and_is_tried_again(script
     transport.auth = BreakingLogin(transport)
     transport.request("POST", "/x", body={})
     assert len(scripted.requests) == 1
+
+
+@OPEN
+@pytest.mark.parametrize("renewed", [False, True], ids=["before the request", "after a 401"])
+def test_a_login_that_fails_leaves_a_write_without_effect(scripted: Scripted, effect: Effect, renewed: bool) -> None:
+    class FailingLogin(CountingLogin):
+        def login(self) -> Token:
+            token = super().login()
+            if not renewed or self.logins > 1:
+                raise ServerUnavailableError("the login broke", effect=effect)
+            return token
+
+    scripted.always = (401, {}, None)
+    transport = Transport("quay", scripted.url, attempts=1)
+    transport.auth = FailingLogin(transport)
+    with pytest.raises(ServerUnavailableError, match="the login broke") as caught:
+        transport.request("POST", "/x", body={})
+    assert caught.value.effect is Effect.NONE
+    assert len(scripted.requests) == renewed
+
+
+@pytest.mark.parametrize("fault", [(504, {}, None), "silence"], ids=["504", "silence"])
+def test_a_login_over_http_that_may_take_effect_late_leaves_a_write_without_effect(
+    scripted: Scripted, fault: Any
+) -> None:
+    release = threading.Event()
+
+    def silent(handler: Handler) -> None:
+        release.wait(5)
+        handler.close_connection = True
+
+    class HttpLogin(TokenAuth):
+        def login(self) -> Token:
+            transport.request("POST", "/login", body={}, auth=NoAuth(), attempts=1)
+            raise AssertionError("the login got an answer")
+
+    scripted.always = silent if fault == "silence" else fault
+    transport = Transport("quay", scripted.url, timeout=0.3, attempts=1)
+    transport.auth = HttpLogin(transport.redact)
+    with pytest.raises(ServerUnavailableError) as caught:
+        transport.request("POST", "/start", body={})
+    release.set()
+    assert (caught.value.effect, caught.value.path) == (Effect.NONE, "/login")
+    assert [request.path for request in scripted.requests] == ["/login"]
+
+
+# --- who is asked before a write ---
+
+
+class Guard:
+    """Lets the first writes pass and refuses those after them."""
+
+    def __init__(self, passes: int, error: Exception) -> None:
+        self.passes, self.error, self.asked = passes, error, 0
+
+    def __call__(self) -> None:
+        self.asked += 1
+        if self.asked > self.passes:
+            raise self.error
+
+
+REFUSALS = pytest.mark.parametrize(
+    "error", [ExecutionCanceled("given up"), RuntimeError("given up")], ids=["an error of ours", "any other"]
+)
+
+
+def guarded(scripted: Scripted, guard: Guard) -> Transport:
+    transport = Transport("quay", scripted.url)
+    transport.auth = HeaderAuth("Authorization", "Bearer abc")
+    transport.guard = guard
+    return transport
+
+
+@REFUSALS
+def test_a_guard_that_refuses_keeps_a_write_from_being_sent(scripted: Scripted, error: Exception) -> None:
+    guard = Guard(0, error)
+    with pytest.raises(type(error), match="given up"):
+        guarded(scripted, guard).request("POST", "/x", body={})
+    assert (guard.asked, scripted.requests) == (1, [])
+
+
+@REFUSALS
+def test_a_guard_that_refuses_stops_the_repeat_after_a_429(scripted: Scripted, error: Exception) -> None:
+    scripted.always = (429, {"Retry-After": "0.01"}, None)
+    guard = Guard(1, error)
+    with pytest.raises(type(error), match="given up"):
+        guarded(scripted, guard).request("POST", "/x", body={})
+    assert (guard.asked, len(scripted.requests)) == (2, 1)
+
+
+def test_a_guard_is_asked_before_each_time_that_a_write_is_sent(scripted: Scripted) -> None:
+    scripted.script = [
+        (429, {"Retry-After": "0.01"}, None),
+        (401, {}, None),
+        (307, {"Location": "/y"}, None),
+        OK,
+    ]
+    guard = Guard(4, RuntimeError("given up"))
+    transport = guarded(scripted, guard)
+    transport.auth = CountingLogin(transport)
+    transport.request("POST", "/x", body={})
+    assert (guard.asked, len(scripted.requests)) == (4, 4)
+
+
+def test_a_guard_that_refuses_stops_the_repeat_after_a_refused_connection() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    transport = Transport("quay", f"http://127.0.0.1:{port}", attempts=3)
+    transport.auth = HeaderAuth("Authorization", "Bearer abc")
+    transport.guard = guard = Guard(1, ExecutionCanceled("given up"))
+    with pytest.raises(ExecutionCanceled):
+        transport.request("POST", "/x", body={})
+    assert guard.asked == 2
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_reads_and_logins_ask_no_guard(scripted: Scripted, method: str) -> None:
+    class HttpLogin(TokenAuth):
+        def login(self) -> Token:
+            transport.request("POST", "/login", body={}, auth=NoAuth(), attempts=1)
+            return Token("token-1", time.time() + 3600)
+
+    scripted.always = OK
+    transport = guarded(scripted, Guard(0, RuntimeError("a guard was asked")))
+    transport.auth = HttpLogin(transport.redact)
+    transport.request(method, "/x", json_expected=False)
+    transport.request("POST", "/search", body={}, safe_to_repeat=True)
+    assert [request.path for request in scripted.requests] == ["/login", "/x", "/search"]
+
+
+# --- the server's clock ---
+
+
+def dated(seconds: float, status: int = 200) -> Callable[[Handler], None]:
+    """An answer of a server whose clock is ahead by some seconds."""
+
+    def answer(handler: Handler) -> None:
+        handler.date_time_string = lambda timestamp=None: formatdate(time.time() + seconds, usegmt=True)  # type: ignore[method-assign]
+        handler.send(status, {}, {})
+
+    return answer
+
+
+@pytest.mark.parametrize("ahead", [0, -3, 3, 7200, -86400])
+def test_the_time_of_the_server_is_that_of_its_own_clock(scripted: Scripted, ahead: float) -> None:
+    scripted.always = dated(ahead)
+    transport = Transport("quay", scripted.url)
+    assert transport.server_time() is None, "it has not answered yet"
+    transport.get("/x")
+    for _ in range(2):
+        # The header tells whole seconds.
+        assert transport.server_time() == pytest.approx(time.time() + ahead, abs=1.1)
+        time.sleep(0.05)
+
+
+def test_any_answer_tells_the_time_of_the_server_and_the_last_one_counts(scripted: Scripted) -> None:
+    scripted.script = [dated(100, status=404), dated(50)]
+    transport = Transport("quay", scripted.url)
+    with pytest.raises(NotFoundError):
+        transport.get("/x")
+    assert transport.server_time() == pytest.approx(time.time() + 100, abs=1.1)
+    transport.get("/x")
+    assert transport.server_time() == pytest.approx(time.time() + 50, abs=1.1)
+
+
+@pytest.mark.parametrize("date", ["", "soon", "Fri, 99 Jan 2026 03:04:05 GMT"])
+def test_a_date_that_cannot_be_read_changes_nothing(scripted: Scripted, date: str) -> None:
+    def answer(handler: Handler) -> None:
+        handler.date_time_string = lambda timestamp=None: date  # type: ignore[method-assign]
+        handler.send(200, {}, {})
+
+    scripted.script = [answer, dated(60), answer]
+    transport = Transport("quay", scripted.url)
+    transport.get("/x")
+    assert transport.server_time() is None
+    transport.get("/x")
+    transport.get("/x")
+    assert transport.server_time() == pytest.approx(time.time() + 60, abs=1.1)
 
 
 def test_no_more_connections_than_allowed_are_opened_and_they_are_used_again(scripted: Scripted) -> None:

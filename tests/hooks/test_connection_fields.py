@@ -116,6 +116,20 @@ OF_ONE_SYSTEM: list[tuple[str, str, dict[str, Any]]] = [
         for template in ("javascript:alert('{id}')", "https://ui.example.com/", "{base}/{repository}")
     ),
     ("code_stream", "extra `api_version`", {"extra": {"api_version": ["2019-10-17"]}}),
+    *(
+        ("code_stream", "extra `words`", {"extra": {"words": words}})
+        for words in (
+            {"cancel": "Cancel"},
+            {"rerun": ""},
+            {"rerun": "  "},
+            {"resume": "Resume/Rerun"},
+            {"approve": None},
+            {"reject": 1},
+            ["Rerun"],
+            "Rerun",
+            '{"rerun": ',
+        )
+    ),
     ("service_stage", "login", {"login": None}),
     ("service_stage", "login", {"login": "ACCESS KEY\n"}),
     ("service_stage", "extra `region`", {"extra": {"region": ""}}),
@@ -229,6 +243,25 @@ def test_cocktail_sends_what_its_connection_says(
     assert request.target == "/gateway/v2/runs/7"
     assert request.headers[header] == sent
     assert request.headers["X-Team"] == SECRET
+
+
+@pytest.mark.parametrize(
+    "words", [{"rerun": "RERUN", "reject": "No"}, '{"rerun": " RERUN ", "reject": "No"}', None, ""]
+)
+def test_code_stream_says_the_words_of_its_connection(build: Build, scripted: Scripted, words: Any) -> None:
+    scripted.always = (200, {}, {"id": "op", "token": "t", "refresh_token": "r", "success": 1})
+    with build("code_stream", host=scripted.url, extra={"words": words}) as client:
+        client.rerun_event("git", "ev")  # type: ignore[attr-defined]
+        client.rerun_event("git", "ev", "resume")  # type: ignore[attr-defined]
+        for approve in (True, False):
+            client.batch_user_operations(["op"], approve)  # type: ignore[attr-defined]
+    sent = [each for each in scripted.requests if each.path.startswith("/codestream")]
+    assert [each.query.get("action") or each.json["status"] for each in sent] == [
+        "RERUN" if words else "Rerun",
+        "Resume",
+        "Approved",
+        "No" if words else "Rejected",
+    ]
 
 
 @pytest.mark.parametrize("secret_in", ["password", "headers"])

@@ -6,13 +6,17 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import (
     BadRequestError,
     ConflictError,
+    Effect,
     ExecutionCanceled,
     ExecutionFailed,
     NotFoundError,
     PermissionDeniedError,
+    ReleasePipelineError,
+    ThrottledError,
 )
 from airflow_provider.hooks.cocktail import CocktailHook
 from airflow_provider.operators.cocktail import CocktailCancelBuildOperator, CocktailRunBuildOperator
@@ -76,7 +80,7 @@ def test_a_build_gets_what_the_task_says(systems):
     with CocktailHook().get_conn() as client:
         run = client.get_build_run(ended.result["id"])
     assert run["tagName"] == "1.4.2"
-    assert run["runDesc"].startswith("release of the shop airflow-")
+    assert run["runDesc"].endswith(" release of the shop")
     assert run["callbackUrl"].startswith(url)
 
 
@@ -85,7 +89,7 @@ def test_a_tag_and_a_description_that_templates_made_numbers_are_taken_as_texts(
     assert ended.error is None
     assert ended.result["outputs"]["tag"] == ended.result["ref"]["tag"] == "20260101"
     with CocktailHook().get_conn() as client:
-        assert client.get_build_run(ended.result["id"])["runDesc"].startswith("7 airflow-")
+        assert client.get_build_run(ended.result["id"])["runDesc"].endswith(" 7")
 
 
 def test_an_autotagged_build_needs_no_tag_and_tells_the_one_that_was_used(systems):
@@ -123,14 +127,79 @@ def test_a_tag_that_the_build_has_used_is_refused(systems):
     ended = build()
     assert isinstance(ended.error, ConflictError)
     assert len(systems.executions("cocktail")) == 1
+    assert not CocktailRunBuildOperator(task_id="build", build_seq=SHOP).is_busy(ended.error)
 
 
-def test_a_build_that_runs_already_is_refused(systems):
+def test_a_build_that_runs_already_fails_a_task_that_is_not_to_wait_for_that(systems):
     systems.reset(speed=SLOW)
     start()
-    ended = build(tag_name="1.4.3")
+    ended = build(tag_name="1.4.3", on_busy="fail")
     assert isinstance(ended.error, ConflictError)
     assert len(systems.executions("cocktail")) == 1
+
+
+BUSY = {
+    "the build runs already": lambda systems: start_endless(systems),
+    "the account has its limit": lambda systems: systems.switch("cocktail", account_parallel_limit=0),
+    "the build server is away": lambda systems: systems.switch("cocktail", build_server_unreachable=True),
+}
+
+
+@pytest.mark.parametrize("real_codes", [False, True], ids=["HTTP 200", "HTTP errors"])
+@pytest.mark.parametrize("make_busy", BUSY.values(), ids=BUSY)
+def test_a_refusal_that_passes_by_itself_is_waited_for_if_the_task_says_so(systems, make_busy, real_codes):
+    make_busy(systems)
+    systems.switch("cocktail", real_http_codes=real_codes, korean_messages=True)
+    with CocktailHook().get_conn() as client, pytest.raises(ReleasePipelineError) as refused:
+        client.run_build(SHOP, tag_name="1.4.3")
+    waits, fails = (
+        CocktailRunBuildOperator(task_id="build", build_seq=SHOP, on_busy=on_busy) for on_busy in ("wait", "fail")
+    )
+    assert waits.is_busy(refused.value)
+    assert not fails.is_busy(refused.value)
+    assert (refused.value.effect, refused.value.retry_after) == (Effect.NONE, None)
+
+
+@BOTH_MODES
+@pytest.mark.parametrize("make_busy", BUSY.values(), ids=BUSY)
+def test_a_build_is_started_once_as_soon_as_it_can_be(systems, monkeypatch, make_busy, deferrable):
+    monkeypatch.setattr(DURATIONS, "busy_pause", 0.1)
+    make_busy(systems)
+
+    def free() -> bool:
+        if len(posts(systems)) < 4:
+            return False
+        systems.switch("cocktail", account_parallel_limit=10, build_server_unreachable=False, step_seconds={})
+        for each in systems.executions("cocktail"):
+            systems.force("cocktail", each["id"], "DONE")
+        return True
+
+    with meanwhile(free):
+        ended = build(tag_name="1.4.3", deferrable=deferrable)
+    assert (ended.error, ended.result["outputs"]["tag"]) == (None, "1.4.3")
+    assert [each["tag"] for each in systems.executions("cocktail")].count("1.4.3") == 1
+
+
+def test_a_busy_build_is_waited_for_until_the_deadline_only(systems, monkeypatch):
+    monkeypatch.setattr(DURATIONS, "busy_pause", 0.1)
+    systems.switch("cocktail", account_parallel_limit=0)
+    ended = build(timeout=1.0)
+    assert isinstance(ended.error, ThrottledError)
+    assert len(posts(systems)) > 2
+
+
+def test_what_a_task_does_about_a_busy_build_is_one_of_two_words():
+    with pytest.raises(BadRequestError, match="on_busy must be one of wait, fail"):
+        CocktailRunBuildOperator(task_id="build", build_seq=SHOP, on_busy="retry")
+
+
+def test_a_description_that_cocktail_cuts_still_tells_whose_build_it_is(systems):
+    systems.switch("cocktail", description_limit=32)
+    ended = build(description="release of the shop " * 20)
+    with CocktailHook().get_conn() as client:
+        description = client.get_build_run(ended.result["id"])["runDesc"]
+    assert len(description) == 32
+    assert description.startswith("airflow-")
 
 
 @BOTH_MODES
@@ -155,6 +224,15 @@ def test_a_running_build_is_canceled_once(systems, deferrable):
     assert ended.error is None
     assert ended.result["id"] == ended.xcoms["id"] == run_seq
     assert (ended.result["state"], ended.result["status"]) == ("canceled", "ERROR")
+    assert len(run_seen(systems, run_seq)["cancels"]) == 1
+
+
+def test_a_retry_of_a_cancel_sends_nothing_while_the_build_is_being_canceled(systems):
+    systems.reset(speed=SLOW)
+    run_seq = start()
+    for _ in range(2):
+        ended = cancel(run_seq, wait_for_completion=False)
+        assert (ended.error, ended.result["id"]) == (None, run_seq)
     assert len(run_seen(systems, run_seq)["cancels"]) == 1
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from airflow_provider.exceptions import (
     PermissionDeniedError,
 )
 from airflow_provider.hooks.quay import QuayHook
+from airflow_provider.operators import quay as operators
 from airflow_provider.operators.quay import (
     QuayCreateNotificationOperator,
     QuayDeleteNotificationOperator,
@@ -24,6 +27,9 @@ from airflow_provider.operators.quay import (
     QuayTestNotificationOperator,
 )
 from airflow_provider.sandbox import seed
+from airflow_provider.sensors import quay as sensors
+from airflow_provider.sensors.base import ReleaseSensor
+from airflow_provider.sensors.quay import QuayBuildSensor, QuaySecurityScanSensor, QuayTagSensor
 from tests.airflow_runs import TaskRun, run_task
 from tests.meanwhile import meanwhile, until
 from tests.systems import define_connection
@@ -88,11 +94,38 @@ def test_a_build_gets_what_the_task_says(systems, place):
     assert ended.result["url"] == f"{systems.url}/quay/repository/acme/shop/build/{ended.result['id']}"
 
 
-def test_a_failed_build_tells_why(systems):
+@BOTH_MODES
+def test_a_failed_build_tells_why(systems, deferrable):
     systems.switch("quay", build_outcome="error")
-    ended = build()
+    ended = build(deferrable=deferrable)
     assert isinstance(ended.error, ExecutionFailed)
     assert "The Dockerfile could not be built" in str(ended.error)
+
+
+@pytest.mark.parametrize("state", ["read_only_repositories", "mirrored_repositories", "read_only_registry"])
+def test_a_start_that_a_read_only_quay_refuses_is_sent_once_and_says_so(systems, state):
+    systems.switch("quay", **{state: True if state == "read_only_registry" else [SHOP]})
+    ended = build()
+    assert isinstance(ended.error, ConflictError)
+    assert "read-only" in str(ended.error)
+    assert len(systems.requests("quay", "POST", "/build/")) == 1
+
+
+def test_a_start_with_a_token_that_may_not_cancel_is_warned_about(systems, capsys):
+    token = systems.act("quay", "issue_token", user="admin", scopes=["repo:write"])["token"]
+    define_connection("quay_writer", conn_type="quay", host=f"{systems.url}/quay", password=token)
+    warning = "may not cancel what it starts: that needs the scope repo:admin"
+    assert build(quay_conn_id="quay_writer").error is None
+    assert warning in capsys.readouterr().out
+    assert build(quay_conn_id="quay_writer", cancel_on_kill=False).error is None
+    assert build().error is None
+    assert warning not in capsys.readouterr().out
+
+
+def test_an_archive_url_beyond_ascii_is_built(systems):
+    assert build(archive_url="https://sources.example.com/größe.tar.gz").error is None
+    (request,) = systems.requests("quay", "POST", "/build/")
+    assert request["body"]["archive_url"] == "https://sources.example.com/gr%C3%B6%C3%9Fe.tar.gz"
 
 
 @BOTH_MODES
@@ -174,8 +207,42 @@ def test_a_token_that_may_only_read_moves_no_tag(systems):
 def test_an_equal_notification_is_returned_and_not_doubled():
     first, second = create(title="to the shop"), create(title="to the shop")
     (stored,) = notifications()
-    assert first.result == second.result == stored
+    assert first.result == second.result
+    assert stored | {"config": first.result["config"], "disabled": False} == first.result
     assert set(stored) == {"uuid", "title", "event", "method", "config", "event_config", "number_of_failures"}
+
+
+@pytest.mark.parametrize(
+    ("method", "config", "shown"),
+    [
+        (
+            "webhook",
+            {"url": "https://user:pw@hooks.example.com:8443/s3cret?key=1"},
+            {"url": "https://hooks.example.com/***"},
+        ),
+        (
+            "webhook",
+            {"url": "http://hooks.example.com", "template": '{"token": "s3cret"}', "later": ["s3cret"]},
+            {"url": "http://hooks.example.com/***", "template": "***", "later": "***"},
+        ),
+        ("slack", {"url": "https://hooks.slack.com/services/s3cret"}, {"url": "https://hooks.slack.com/***"}),
+        ("slack", {"url": "s3cret"}, {"url": "***"}),
+        ("flowdock", {"flow_api_token": "s3cret"}, {"flow_api_token": "***"}),
+        ("hipchat", {"notification_token": "s3cret", "room_id": "5"}, {"notification_token": "***", "room_id": "5"}),
+        ("email", {"email": "ops@example.com"}, {"email": "ops@example.com"}),
+        ("quay_notification", {"target": {"kind": "org", "name": "acme"}}, {"target": {"kind": "org", "name": "acme"}}),
+    ],
+)
+def test_no_xcom_holds_what_lets_its_reader_send_messages(systems, method, config, shown):
+    systems.switch("quay", authorized_emails=["ops@example.com"])
+    created = create(method=method, config=config)
+    (stored,) = notifications()
+    others = [on_one(each, stored["uuid"]) for each in (QuayTestNotificationOperator, QuayResetNotificationOperator)]
+    assert stored["config"] == config
+    for ended in (created, *others):
+        assert ended.error is None
+        assert ended.result["config"] == shown
+        assert "s3cret" not in str(ended.xcoms)
 
 
 @pytest.mark.parametrize(
@@ -218,6 +285,17 @@ def disabled(systems) -> str:
     return uuid
 
 
+def test_an_equal_notification_that_quay_has_disabled_is_told_so_and_not_reset_unasked(systems, capsys):
+    uuid = disabled(systems)
+    config = notifications()[0]["config"]
+    again = create(config=config)
+    assert (again.result["uuid"], again.result["disabled"]) == (uuid, True)
+    assert f"Notification {uuid} does this already, but Quay has disabled it after" in capsys.readouterr().out
+    assert notifications()[0]["number_of_failures"] >= 3
+    assert on_one(QuayResetNotificationOperator, uuid).result["disabled"] is False
+    assert create(config=config).result["disabled"] is False
+
+
 def test_a_disabled_notification_is_not_tested_until_it_was_reset(systems):
     uuid = disabled(systems)
     refused = on_one(QuayTestNotificationOperator, uuid)
@@ -236,3 +314,55 @@ def test_a_notification_of_another_repository_is_not_touched(systems, operator):
     ended = on_one(operator, uuid)
     assert isinstance(ended.error, (NotFoundError, BadRequestError))
     assert uuid in str(ended.error)
+
+
+# --- scopes
+
+README = Path(__file__).parents[2] / "README.md"
+SCOPES = dict(re.findall(r"^\| `(Quay\w+)` \| `(repo:\w+)` \|", README.read_text(), re.MULTILINE))
+"""What the README says that each class needs."""
+
+ARGUMENTS: dict[type, dict[str, Any]] = {
+    QuayRunBuildOperator: {"archive_url": ARCHIVE, "tags": ["1.4.2"], "poll_interval": 0.1},
+    QuayPromoteTagOperator: {"tag": "production", "source_tag": "stable"},
+    QuayCreateNotificationOperator: {"event": "repo_push", "method": "webhook", "config": HOOK},
+    QuayDeleteNotificationOperator: {},
+    QuayTestNotificationOperator: {},
+    QuayResetNotificationOperator: {},
+    QuayBuildSensor: {},
+    QuayTagSensor: {"tag": "stable"},
+    QuaySecurityScanSensor: {"tag": "stable"},
+}
+
+
+def with_scope(systems, cls: type, scope: str) -> TaskRun:
+    arguments = {"repository": SHOP, "quay_conn_id": "quay_narrow", **ARGUMENTS[cls]}
+    with QuayHook().get_conn() as client:
+        if "uuid" in cls.template_fields:
+            created = client.create_notification(SHOP, event="repo_push", method="webhook", config=HOOK)
+            arguments["uuid"] = created["uuid"]
+        if cls is QuayBuildSensor:
+            arguments["build_id"] = client.start_build(SHOP, archive_url=ARCHIVE, tags=["1.4.2"]).id
+    if issubclass(cls, ReleaseSensor):
+        arguments |= {"poke_interval": 0.1, "timeout": 10}
+    token = systems.act("quay", "issue_token", user="admin", scopes=[scope])["token"]
+    define_connection("quay_narrow", conn_type="quay", host=f"{systems.url}/quay", password=token)
+    return run_task(lambda: cls(task_id="narrow", **arguments))
+
+
+def test_the_readme_tells_the_scope_of_every_operator_and_sensor():
+    public = [vars(module) for module in (operators, sensors)]
+    assert SCOPES.keys() == {
+        name for names in public for name in names if re.fullmatch(r"Quay\w+(Operator|Sensor)", name)
+    }
+    assert SCOPES.keys() == {cls.__name__ for cls in ARGUMENTS}
+
+
+@pytest.mark.parametrize("cls", ARGUMENTS, ids=lambda cls: cls.__name__)
+def test_the_scope_that_the_readme_names_is_enough_and_needed(systems, cls):
+    scopes = ["user:read", "repo:read", "repo:write", "repo:admin"]
+    needed = SCOPES[cls.__name__]
+    refused = with_scope(systems, cls, scopes[scopes.index(needed) - 1]).error
+    assert isinstance(refused, PermissionDeniedError)
+    assert f"this needs a token with the scope {needed}" in str(refused)
+    assert with_scope(systems, cls, needed).error is None

@@ -154,6 +154,26 @@ def test_a_release_that_is_stopping_is_not_stopped_again(systems):
     assert actions(systems) == ["start"]
 
 
+def test_a_retry_of_a_stop_leaves_the_version_alone_that_was_started_since(systems, monkeypatch):
+    systems.switch("service_stage", task_seconds=1e6)
+    stopped = start()
+    task = Task(lambda: ServiceStageStopReleaseOperator(task_id="stop", pipeline=SHOP, poll_interval=0.1))
+
+    def dying(client: Any, target: Any) -> None:
+        client.stop(target.ref)
+        raise WorkerKilled
+
+    with monkeypatch.context() as patch:
+        patch.setattr(task.operator, "act", dying)
+        assert isinstance(task.attempt().error, WorkerKilled)
+    until(lambda: state_of(systems, stopped) == "7")
+    fixed = start()
+    again = task.attempt()
+    assert again.error is None
+    assert (state_of(systems, stopped), state_of(systems, fixed)) == ("7", "4")
+    assert actions(systems) == ["start", "stop", "start"]
+
+
 @pytest.mark.parametrize("fault", ["reset_after", "truncate"])
 def test_a_stop_whose_answer_was_lost_counts_once_it_shows(systems, fault):
     systems.reset(speed=2)

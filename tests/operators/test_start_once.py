@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from airflow_provider.core.commands import Command, Observe, Publish, Save, Tell
+from airflow_provider.core.commands import Command, Observe, Pause, Publish, Save, Tell
 from airflow_provider.core.durations import DURATIONS
-from airflow_provider.exceptions import ExecutionCanceled, ServerUnavailableError
+from airflow_provider.core.record import StartRecord
+from airflow_provider.exceptions import ConflictError, ExecutionCanceled, ServerUnavailableError
 from airflow_provider.operators.carrying_out import Carrier
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
 from airflow_provider.operators.starting import StartOperator
@@ -85,7 +86,7 @@ class Story:
             begun.set()
 
         def watch() -> None:
-            if begun.wait(10):
+            if begun.wait(60):
                 time.sleep(0.1)
                 act()
 
@@ -96,7 +97,7 @@ class Story:
 
         watcher = threading.Thread(target=watch)
         watcher.start()
-        with self.when(lambda command: isinstance(command, Publish), begin), self._monkeypatch.context() as patch:
+        with self.when(lambda command: isinstance(command, Pause), begin), self._monkeypatch.context() as patch:
             patch.setattr(self.task.operator, "on_kill", stop)
             self.attempt()
         watcher.join()
@@ -315,32 +316,56 @@ def test_a_task_that_was_told_to_end_starts_nothing_more(systems, starter, monke
     assert story.executions() == []
 
 
+def two(story: Story) -> tuple[dict[str, Any], dict[str, Any]]:
+    first, second = sorted(story.executions(), key=lambda each: each["states"][0]["at"])
+    return first, second
+
+
+MARKED = ("code_stream pipeline", "cocktail")
+
+
 @EVERY_STARTER
-@pytest.mark.parametrize("remembered", [True, False])
-def test_a_cleared_task_cancels_what_nobody_else_canceled_before_it_starts_anew(
-    systems, starter, remembered, monkeypatch
-):
+def test_a_cleared_task_cancels_what_nobody_else_canceled_before_it_starts_anew(systems, starter, monkeypatch):
     systems.reset(speed=1.0)
     story = Story(systems, starter, monkeypatch, deferrable=True)
-    story.attempt_and_die(remembered=remembered)
+    story.attempt_and_die(remembered=True)
     story.task.clear()
     assert story.attempt().state == "deferred"
-    first, second = sorted(story.executions(), key=lambda each: each["states"][0]["at"])
+    first, second = two(story)
     assert (len(first["cancels"]), len(second["cancels"])) == (1, 0)
     assert first["states"][-1]["at"] < second["states"][0]["at"]
 
 
-@pytest.mark.parametrize("name", ["code_stream pipeline", "cocktail"])
-def test_what_bears_a_marker_is_found_and_canceled_however_late_its_task_is_cleared(systems, name, monkeypatch):
+@pytest.mark.parametrize("hours", [0, 1])
+@pytest.mark.parametrize("name", MARKED)
+def test_what_bears_a_marker_is_found_and_canceled_however_late_its_task_is_cleared(systems, name, hours, monkeypatch):
     systems.reset(speed=1.0)
     story = Story(systems, STARTERS[name], monkeypatch, deferrable=True)
+    to_json = StartRecord.to_json
+
+    def written_long_ago(record: StartRecord) -> dict[str, Any]:
+        return {**to_json(record), "started": record.started - hours * 3600}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StartRecord, "to_json", written_long_ago)
+        story.attempt_and_die(remembered=False)
+    story.task.clear()
+    assert story.attempt().state == "deferred"
+    first, second = two(story)
+    assert (len(first["cancels"]), len(second["cancels"])) == (1, 0)
+
+
+@pytest.mark.parametrize("starter", [each for name, each in STARTERS.items() if name not in MARKED])
+def test_what_bears_no_marker_is_left_to_a_person_after_a_clear(systems, starter, monkeypatch):
+    systems.reset(speed=SLOW)
+    story = Story(systems, starter, monkeypatch, deferrable=True)
     story.attempt_and_die(remembered=False)
     story.task.clear()
-    later = time.time() + 3600
-    monkeypatch.setattr("airflow_provider.operators.starting.time.time", lambda: later)
-    assert story.attempt().state == "deferred"
-    first, second = sorted(story.executions(), key=lambda each: each["states"][0]["at"])
-    assert (len(first["cancels"]), len(second["cancels"])) == (1, 0)
+    ended = story.attempt()
+    assert isinstance(ended.error, ConflictError)
+    (execution,) = story.executions()
+    assert execution["id"] in str(ended.error)
+    assert execution["cancels"] == []
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_it_starts_once_and_returns_the_result(systems, starter, deferrable):
 @pytest.mark.parametrize("fault", ["reset_after", "truncate", "status"])
 def test_an_answer_that_is_lost_leads_to_one_start_only(systems, starter, deferrable, fault):
     before = systems.executions(starter.system)
-    details = {"status": 502} if fault == "status" else {}
+    details = {"status": 500} if fault == "status" else {}
     systems.fault(starter.system, fault, method="POST", path=starter.start, **details)
     ended = run(systems, starter, deferrable=deferrable)
     assert ended.error is None

@@ -47,7 +47,7 @@ from tests.systems import LOGINS, Systems, define_connection
 EVERY_CLASS = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 BOTH_MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["waiting", "deferrable"])
 SLOW = 0.05
-SWITCHES = {"on_retry", "require_digest", "missing_ok"}
+SWITCHES = {"on_retry", "on_busy", "require_digest", "missing_ok", "start_timeout", "force"}
 """Arguments that are no text, id or mapping: they say how the task behaves."""
 
 UI_URLS = {

@@ -102,6 +102,16 @@ def test_a_fresh_run_is_running_and_carries_no_result(api: Api) -> None:
     assert all(run[name] is None for name in ("buildServerCacrt", "buildServerClientCert", "buildServerClientKey"))
 
 
+def test_a_description_may_be_cut_and_a_list_may_leave_fields_out(api: Api) -> None:
+    api.post("reset", speed=1)
+    api.switch(description_limit=9, list_omits=["runType"])
+    started = api.start(description="release 1.4.2")
+    (listed,) = api.call("GET", "/build/run", buildSeq=SHOP).json()
+    assert started["runDesc"] == listed["runDesc"] == "release 1"
+    assert "runType" not in listed
+    assert api.call("GET", f"/build/run/{started['buildRunSeq']}").json()["runType"] == "BUILD"
+
+
 def test_a_run_ends_with_digest_size_and_steps(api: Api) -> None:
     run = api.ended(api.start()["buildRunSeq"])
     assert run["runState"] == "DONE"

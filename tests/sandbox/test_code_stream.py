@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from email.utils import parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import Any
@@ -607,6 +608,52 @@ def test_a_rerun_can_make_a_new_event_or_only_a_message(api: CodeStream) -> None
     api.call("POST", f"/registry-events/{event['id']}", action="rerun")
     assert link_of(api, event) is None
     assert len(api.control.get("executions")) == before
+
+
+@pytest.mark.parametrize(("mode", "told"), [("new_event", False), ("new_event_in_reply", True)])
+def test_a_new_event_of_a_rerun_is_of_the_same_origin_and_told_in_the_answer_or_not(
+    api: CodeStream, mode: str, told: bool
+) -> None:
+    event = seeded(api, "git", None)
+    known = {row["id"] for row in api.rows("/git-events")}
+    api.switch(rerun=mode)
+    reply = api.call("POST", f"/git-events/{event['id']}", action="rerun").json()
+    (again,) = [row for row in api.rows("/git-events") if row["id"] not in known]
+    assert reply["id"] == (again["id"] if told else event["id"])
+    assert bool(reply["executionLink"]) is told
+    same = ("pipeline", "project", "repo", "commitId", "targetBranch", "name")
+    assert {name: again[name] for name in same} == {name: event[name] for name in same}
+    assert api.ended(again["executionLink"].rpartition("/")[2])["status"] == "COMPLETED"
+
+
+@pytest.mark.parametrize("seconds", [-3, 3])
+def test_what_a_rerun_leads_to_is_dated_by_the_clock_of_the_server(api: CodeStream, seconds: float) -> None:
+    event = seeded(api, "registry", None)
+    api.control.post("clock", advance=seconds)
+    api.switch(rerun="new_event_in_reply")
+    reply = api.call("POST", f"/registry-events/{event['id']}", action="rerun")
+    execution = api.execution(reply.json()["executionLink"].rpartition("/")[2])
+    there = parsedate_to_datetime(reply.headers["Date"]).timestamp()
+    assert there == pytest.approx(time.time() + seconds, abs=1.5)
+    for micros in (execution["_requestTimeInMicros"], reply.json()["_createTimeInMicros"]):
+        assert micros / 1e6 == pytest.approx(there, abs=1.5)
+
+
+@pytest.mark.parametrize("exactly", [False, True])
+def test_a_server_can_have_words_of_its_own(api: CodeStream, exactly: bool) -> None:
+    api.switch(words={"rerun": "RERUN_EVENT", "approve": "Yes"}, case_sensitive_actions=exactly)
+    event = seeded(api, "git", None)
+    where = f"/git-events/{event['id']}"
+    for word in ("Rerun", "RERUN_EVENT2", *(["rerun_event"] if exactly else [])):
+        reply = api.call("POST", where, action=word)
+        assert (reply.status_code, "Resume or RERUN_EVENT" in reply.json()["message"]) == (400, True)
+    assert api.call("POST", where, action="RERUN_EVENT" if exactly else "rerun_event").ok
+    assert api.call("POST", where, action="Resume").status_code == 400, "what runs cannot be resumed"
+    operation = api.operation(api.start("Deploy shop with approval"))
+    path = f"/user-operations/{operation['id']}"
+    assert "Yes or Rejected" in api.call("PATCH", path, {"status": "Approved"}).json()["message"]
+    assert api.call("PATCH", path, {"status": "YES"}).ok
+    assert api.get(path)["status"] == "APPROVED"
 
 
 def test_a_resume_goes_on_with_the_failed_execution(api: CodeStream) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import Any
@@ -211,6 +212,20 @@ def test_an_advanced_clock_ends_what_runs(sandbox: SandboxServer, control: Contr
     start(sandbox, headers(sandbox), "slow")
     control.post("clock", advance=100_000)
     assert started(control, "slow")[0]["state"] == "COMPLETED"
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("seconds", [-3, 3, 600])
+@pytest.mark.parametrize("fault", [None, "truncate", "html", "status"])
+def test_answers_are_dated_by_a_clock_that_need_not_be_that_of_who_asks(
+    sandbox: SandboxServer, control: Control, system: str, seconds: float, fault: str | None
+) -> None:
+    control.post("clock", advance=seconds)
+    if fault:
+        control.post("faults", system=system, fault=fault, status=503 if fault == "status" else None)
+    with requests.get(f"{sandbox.url}/{system}/about", timeout=5, stream=True) as reply:
+        (date,) = reply.raw.headers.getlist("Date")
+    assert parsedate_to_datetime(date).timestamp() == pytest.approx(time.time() + seconds, abs=1.5)
 
 
 @pytest.mark.parametrize(

@@ -216,7 +216,7 @@ def test_a_web_login_writes_with_its_csrf_token_only(api: Api) -> None:
         ("DELETE", f"{SHOP}/manifest/stable", 204, "application/json"),
         ("PATCH", f"{SHOP}/notification/{UNKNOWN_UUID}", 405, "application/json"),
         ("GET", f"{SHOP}/notification/{UNKNOWN_UUID}/", 404, "text/html"),
-        ("DELETE", f"{SHOP}/notification/{UNKNOWN_UUID}/", 405, "application/json"),
+        ("DELETE", f"{SHOP}/notification/{UNKNOWN_UUID}/", 405, "text/html"),
         ("GET", f"{SHOP}/notification/{UNKNOWN_UUID}/test", 404, "application/json"),
         ("GET", "/repository/acme", 404, "text/html"),
         ("GET", "/repository/acme%2Fshop/tag/", 200, "application/json"),
@@ -598,7 +598,14 @@ def test_history_shows_dead_entries_unless_active_ones_are_asked_for(api: Api) -
 
 @pytest.mark.parametrize(
     ("value", "names"),
-    [("like:tab", {"stable"}), ("eq:stable", {"stable"}), ("eq:tab", set()), ("gt:x", {"stable", "vulnerable"})],
+    [
+        ("like:TAB", {"stable"}),
+        ("like:s_able", {"stable"}),
+        ("like:v%e", {"vulnerable"}),
+        ("eq:stable", {"stable"}),
+        ("eq:tab", set()),
+        ("gt:x", {"stable", "vulnerable"}),
+    ],
 )
 def test_tags_are_filtered_by_name(api: Api, value: str, names: set[str]) -> None:
     assert {name for name, _ in tags(api, filter_tag_name=value)} == names
@@ -743,8 +750,11 @@ def test_a_failed_scan_can_still_succeed(api: Api) -> None:
     assert seen == ["queued", "failed", "scanned"]
 
 
-def test_a_list_is_unsupported_and_names_its_children(api: Api) -> None:
+def test_a_list_is_queued_then_unsupported_and_names_its_children(api: Api) -> None:
+    api.post("reset", speed=1)
     digest = api.push("multi", children=[UNKNOWN_DIGEST])
+    assert scan(api, digest).json()["status"] == "queued"
+    api.post("clock", advance=2)
     assert scan(api, digest).json()["status"] == "unsupported"
     manifest = api.call("GET", f"{SHOP}/manifest/{digest}").json()
     assert manifest["is_manifest_list"] is True
@@ -756,7 +766,17 @@ def test_a_scanner_that_is_down_or_absent(api: Api) -> None:
     api.switch(scanner_down=True)
     assert (scan(api, digest).status_code, scan(api, digest).json()["error_type"]) == (520, "downstream_issue")
     api.switch(security_scanner=False)
-    assert scan(api, digest).headers["content-type"].startswith("text/html")
+    assert (scan(api, digest).status_code, scan(api, digest).json()["error_type"]) == (404, "not_found")
+
+
+def test_an_untagged_child_of_a_tagged_list_is_read_labelled_and_promoted(api: Api) -> None:
+    child = api.push("amd64")
+    api.push("multi", children=[child])
+    api.call("DELETE", f"{SHOP}/tag/amd64")
+    label = {"key": "team", "value": "shop", "media_type": "text/plain"}
+    assert api.call("GET", f"{SHOP}/manifest/{child}").status_code == 200
+    assert api.call("POST", f"{SHOP}/manifest/{child}/labels", label).status_code == 201
+    assert api.call("PUT", f"{SHOP}/tag/production", {"manifest_digest": child}).status_code == 201
 
 
 def test_scans_work_for_dead_digests_but_manifests_do_not(api: Api) -> None:
@@ -786,6 +806,7 @@ def test_a_build_goes_through_its_phases_and_pushes_its_tags(api: Api) -> None:
     build = api.build(docker_tags=["a", "b"], subdirectory="/app")
     assert (build["phase"], build["tags"], build["manual_user"]) == ("waiting", ["a", "b"], "admin")
     assert (build["dockerfile_path"], build["repository"]) == ("/app/Dockerfile", {"namespace": "acme", "name": "shop"})
+    assert (build["subdirectory"], build["context"]) == ("/app/Dockerfile", "/app")
     assert "digest" not in json.dumps(build)
     api.phase(build["id"], "complete")
     (execution,) = requests.get(f"{api.url}/_sandbox/executions", params={"system": "quay"}, timeout=5).json()
@@ -897,6 +918,55 @@ def test_a_running_build_is_cancelled_with_201_okay(api: Api) -> None:
     assert api.call("GET", f"{SHOP}/build/{build_id}").json()["phase"] == "cancelled"
 
 
+def test_a_second_cancel_within_seconds_dies(api: Api) -> None:
+    api.post("reset", speed=1)
+    build_id = api.build()["id"]
+    assert [api.call("DELETE", f"{SHOP}/build/{build_id}").status_code for _ in range(2)] == [201, 500]
+    assert api.call("GET", f"{SHOP}/build/{build_id}/logs").json()["total"] == 0
+    api.post("clock", advance=10)
+    assert api.call("DELETE", f"{SHOP}/build/{build_id}").status_code == 400
+
+
+def test_a_failed_build_tells_why_in_its_log_only(api: Api) -> None:
+    api.switch(build_outcome="error")
+    build = api.phase(api.build()["id"], "error")
+    entries = api.call("GET", f"{SHOP}/build/{build['id']}/logs").json()["logs"]
+    assert build["error"] is None
+    assert [each["message"] for each in entries if each.get("type") == "error"] == ["The Dockerfile could not be built"]
+
+
+def test_without_builders_a_build_is_taken_and_never_run(api: Api) -> None:
+    api.switch(build_support=False)
+    build_id = api.build()["id"]
+    api.post("clock", advance=3600)
+    assert api.call("GET", f"{SHOP}/build/{build_id}").json()["phase"] == "waiting"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("t" * 128, "t" * 127), ("-bad tag", "_bad_tag"), ("a/b:c", "a_b_c"), ("", "latest")]
+)
+def test_the_tags_of_a_build_are_rewritten_when_it_is_stored(api: Api, given: str, kept: str) -> None:
+    build = api.build(docker_tags=[given])
+    assert build["tags"] == [kept]
+    api.phase(build["id"], "complete")
+    assert digest_of(api, kept)
+
+
+def test_an_archive_url_that_is_not_ascii_dies_and_starts_nothing(api: Api) -> None:
+    reply = api.call("POST", f"{SHOP}/build/", {"archive_url": "https://example.com/größe.tgz"})
+    assert (reply.status_code, reply.headers["content-type"]) == (500, "text/html")
+    assert api.call("GET", f"{SHOP}/build/").json() == {"builds": []}
+
+
+@pytest.mark.parametrize(("limit", "status", "number"), [(0, 200, 6), (-1, 500, None), ("x", 400, None)])
+def test_limits_of_builds(api: Api, limit: Any, status: int, number: int | None) -> None:
+    for _ in range(6):
+        api.build()
+    reply = api.call("GET", f"{SHOP}/build/", params={"limit": limit})
+    assert reply.status_code == status
+    assert number is None or len(reply.json()["builds"]) == number
+
+
 def test_a_finished_build_cannot_be_cancelled(api: Api) -> None:
     build_id = api.build()["id"]
     api.phase(build_id, "complete")
@@ -977,11 +1047,35 @@ def test_a_read_only_registry_refuses_writes_with_503(api: Api) -> None:
     assert api.call("GET", f"{SHOP}/tag/").status_code == 200
 
 
-def test_a_read_only_repository_refuses_builds_and_tag_changes(api: Api) -> None:
-    api.switch(read_only_repositories=["acme/shop"])
-    assert api.call("DELETE", f"{SHOP}/tag/stable").status_code == 503
-    assert api.call("POST", f"{SHOP}/build/", {"archive_url": "https://example.com/a"}).status_code == 503
+@pytest.mark.parametrize(
+    ("switch", "state", "number"), [("read_only_repositories", "READ_ONLY", 1), ("mirrored_repositories", "MIRROR", 2)]
+)
+def test_a_read_only_repository_refuses_builds_and_changes_of_tags_and_labels(
+    api: Api, switch: str, state: str, number: int
+) -> None:
+    build_id, digest = api.build()["id"], digest_of(api, "stable")
+    api.switch(**{switch: ["acme/shop"]})
+    label = {"key": "team", "value": "shop", "media_type": "text/plain"}
+    for method, path, body in (
+        ("DELETE", "/tag/stable", None),
+        ("PUT", "/tag/prod", {"manifest_digest": digest}),
+        ("POST", "/tag/stable/restore", {"manifest_digest": digest}),
+        ("POST", "/build/", {"archive_url": "https://example.com/a"}),
+        ("DELETE", f"/build/{build_id}", None),
+        ("POST", f"/manifest/{digest}/labels", label),
+        ("DELETE", f"/manifest/{digest}/labels/x", None),
+    ):
+        reply = api.call(method, SHOP + path, body)
+        assert (reply.status_code, reply.json()) == (
+            503,
+            {"message": f"Repository is in read only or mirror mode: {number}"},
+        )
     assert api.call("POST", f"{SHOP}/notification/", WEBHOOK).status_code == 201
+    assert api.call("PUT", SHOP, {"description": "x"}).status_code == 200
+    assert api.call("GET", SHOP).json()["state"] == state
+    assert (
+        api.call("POST", f"{SHOP}/build/", {"archive_url": "https://a.example/a"}, token=READ_TOKEN).status_code == 403
+    )
 
 
 # --- across systems and the control calls

@@ -584,6 +584,24 @@ def test_the_list_can_lag_behind_the_records(api: ServiceStage) -> None:
     assert (api.item()["status"], api.reaches(4)["status"]) == (1, 4)
 
 
+def test_the_trigger_time_in_the_list_can_lag_too(api: ServiceStage) -> None:
+    api.do("start")
+    assert api.item()["last_trigger_at"] is not None
+    api.switch(list_lag=60.0, list_time_lags=True)
+    assert (api.item()["status"], api.item()["last_trigger_at"]) == (1, None)
+
+
+def test_the_records_can_lag_behind_what_is_done(api: ServiceStage) -> None:
+    first = api.do("start")["id"]
+    api.reaches(2)
+    api.switch(record_lag=60.0)
+    assert api.get(f"/{SHOP}/records") == {"count": 0, "records": []}
+    api.control.post("clock", advance=120)
+    api.do("start")
+    (record,) = api.get(f"/{SHOP}/records")["records"]
+    assert (record["id"], record["status"]) == (first, 2)
+
+
 def test_a_forced_status_stays_until_it_is_forced_again(api: ServiceStage) -> None:
     execution_id = api.do("start")["id"]
     api.control.post(f"executions/service_stage/{execution_id}", state="13")

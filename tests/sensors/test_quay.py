@@ -53,6 +53,14 @@ def test_the_outputs_of_a_build_are_its_tags_and_its_image(deferrable):
 
 
 @BOTH_MODES
+def test_a_failed_build_tells_why(systems, deferrable):
+    systems.switch("quay", build_outcome="error")
+    ended = wait(QuayBuildSensor, build_id=start_image_build(), deferrable=deferrable)
+    assert isinstance(ended.error, ExecutionFailed)
+    assert "in phase error: The Dockerfile could not be built" in str(ended.error)
+
+
+@BOTH_MODES
 def test_a_canceled_build_is_no_failed_one(systems, deferrable):
     systems.reset(speed=SLOW)
     build_id = start_image_build()
@@ -89,6 +97,9 @@ def test_a_tag_that_points_elsewhere_is_waited_for_until_it_moves(systems, defer
     digest = tags()["vulnerable"]
     elsewhere = wait(QuayTagSensor, tag="stable", digest=digest, timeout=0.2)
     assert isinstance(elsewhere.error, AirflowSensorTimeout)
+    assert f"last seen: tag stable is running (other_digest): tag 'stable' still points to {tags()['stable']}" in str(
+        elsewhere.error
+    )
     before = looks(systems)
     with meanwhile(lambda: looks(systems) > before and push(systems, "stable", digest=digest)):
         ended = wait(QuayTagSensor, tag="stable", digest=digest, deferrable=deferrable)
@@ -160,6 +171,43 @@ def test_a_scan_that_fails_for_good_is_waited_for_until_the_timeout(systems, def
     systems.act("quay", "set_scan", repository=SHOP, digest=digest, status="failed")
     ended = scan(digest=digest, timeout=0.3, deferrable=deferrable)
     assert isinstance(ended.error, AirflowSensorTimeout)
+    assert f"last seen: scan {digest} is running (failed): {digest} is failed (Quay repeats" in str(ended.error)
+
+
+MODES = {
+    "poke": {"mode": "poke"},
+    "reschedule": {"mode": "reschedule"},
+    "deferrable": {"deferrable": True},
+    "ended in the triggerer": {"deferrable": True, "finish_in_triggerer": True},
+}
+EVERY_MODE = pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
+
+
+@EVERY_MODE
+def test_a_timeout_tells_how_things_stood(systems, mode):
+    missing = wait(QuayTagSensor, tag="1.4.2", timeout=0.3, **mode)
+    assert "last seen: tag 1.4.2 is running (missing): there is no tag '1.4.2' yet" in str(missing.error)
+    other = wait(QuayTagSensor, tag="stable", digest=tags()["vulnerable"], timeout=0.3, **mode)
+    assert f"(other_digest): tag 'stable' still points to {tags()['stable']}" in str(other.error)
+    systems.act("quay", "set_scan", repository=SHOP, digest=tags()["stable"], status="queued")
+    queued = scan(tag="stable", timeout=0.3, **mode)
+    assert f"is running (queued): {tags()['stable']} is queued" in str(queued.error)
+    assert {type(each.error) for each in (missing, other, queued)} == {AirflowSensorTimeout}
+
+
+@BOTH_MODES
+def test_a_timeout_while_looks_fail_tells_the_last_that_was_seen_and_why(systems, deferrable):
+    def go_down() -> bool:
+        was_asked = looks(systems) > 2
+        if was_asked:
+            systems.fault("quay", "status", status=500, path="/tag/", times=1000)
+        return was_asked
+
+    with meanwhile(go_down):
+        ended = wait(QuayTagSensor, tag="1.4.2", timeout=1.5, deferrable=deferrable)
+    assert isinstance(ended.error, AirflowSensorTimeout)
+    assert "last seen: tag 1.4.2 is running (missing)" in str(ended.error)
+    assert "the last look failed: quay: the system cannot answer now" in str(ended.error)
 
 
 @BOTH_MODES

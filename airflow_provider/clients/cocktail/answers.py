@@ -62,9 +62,11 @@ _BY_STATUS: dict[int, _Verdict] = {
     406: _WRONG,
     415: _WRONG,
 }
+_BUSY = ("005", "013")
+_RUNS_ALREADY = "Build is running!"
 # The code of these two is not known; they are recognised by how their text begins.
 _BY_TEXT: dict[str, _Verdict] = {
-    "Build is running!": (ConflictError, Effect.NONE),
+    _RUNS_ALREADY: (ConflictError, Effect.NONE),
     "Build is not running!": _IMPOSSIBLE,
 }
 _DECIDED_BY_GATEWAY = (401, 403, 429)
@@ -104,6 +106,15 @@ def build_error_number(code: str | None) -> str:
     """The major number of a code of the build category, ``"004"`` of ``CCBDW004000``; "" for any other code."""
     match = _BUILD_CODE.fullmatch(code or "")
     return match["major"] if match else ""
+
+
+def is_busy(error: ReleasePipelineError) -> bool:
+    """Whether a start was refused, without any effect, for a reason that passes by itself: the build runs already, the
+    account has its limit of parallel builds, or the build server is not connected.
+    """
+    if error.effect is not Effect.NONE:
+        return False
+    return build_error_number(error.code) in _BUSY or (error.message or "").startswith(_RUNS_ALREADY)
 
 
 def is_path_missing(error: ReleasePipelineError) -> bool:

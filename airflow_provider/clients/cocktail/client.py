@@ -6,10 +6,12 @@ What answers mean is in answers.py and executions.py, what no execution needs in
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from msgspec.structs import replace
@@ -25,6 +27,7 @@ from airflow_provider.clients.cocktail.executions import (
     has_autotag,
     reference,
     state_of,
+    type_of,
 )
 from airflow_provider.clients.cocktail.listing import Glance, decode_runs
 from airflow_provider.clients.cocktail.logs import new_lines
@@ -42,6 +45,8 @@ from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
 _LATEST_CANCEL = timedelta(minutes=1)
 """How far the clocks that wrote a run's end and its cancel's begin may be apart."""
+_CANCEL_TAKES = timedelta(minutes=10)
+"""Within which a cancel ends its run. One that a dying server left behind never will: another one may be asked for."""
 
 
 @dataclass(slots=True)
@@ -86,8 +91,11 @@ class CocktailClient(CocktailCatalog):
         :param tag_name: tag of the image; may be left out only where the build's autotag is on, and is not used there.
         :param description: free text, kept as ``runDesc``.
         :param callback_url: told each change of state; must have no query, because Cocktail would lose it.
-        :raises ConflictError: the build runs already (effect none), or an earlier run used the tag (effect refused).
-        :raises ThrottledError: the account's limit of parallel builds is reached; nothing was started.
+        Sent once: repeating a refused start is the caller's.
+
+        :raises ConflictError: the build runs already (:func:`answers.is_busy`), or an earlier run used the tag.
+        :raises ThrottledError: the account's limit of parallel builds is reached (:func:`answers.is_busy`).
+        :raises ServerUnavailableError: the build server is not connected (:func:`answers.is_busy`), or another cause.
         """
         self.check_run(build_seq, tag_name=tag_name, callback_url=callback_url)
         build_seq = self._number("build_seq", build_seq)
@@ -98,12 +106,12 @@ class CocktailClient(CocktailCatalog):
         # The document calls the callback optional, the server may refuse a call without it: always send one.
         params = {"tagName": tag_name or None, "description": description, "callbackUrl": callback_url or ""}
         try:
-            run = self._object("run", self._send("run", params, build_seq=build_seq))
+            run = self._object("run", self._send("run", params, attempts=1, build_seq=build_seq))
         except ServerUnavailableError as error:
             if answers.build_error_number(error.code) != "006":
                 raise
             raise NotFoundError(f"the server could not read build_seq {build_seq}", call=error.call) from None
-        execution = self._execution(run, reference("", build_seq, tag_name or ""))
+        execution = self._placed(self._execution(run, reference("", build_seq, tag_name or "")))
         if execution.state is ExecutionState.SUCCEEDED:
             # The vendor's own example shows DONE here, for a build that takes a minute: only a later read is final.
             return replace(execution, state=ExecutionState.RUNNING, finished_at=None)
@@ -251,8 +259,17 @@ class CocktailClient(CocktailCatalog):
                 raise
             return [], offset
 
+    def needs_cancel(self, execution: Execution) -> bool:
+        """Not where it is over or where a CANCEL run for it is under way, as far as the list of its build tells."""
+        if execution.state.is_terminal:
+            return False
+        with suppress(ReleasePipelineError):
+            return self._running_cancel(execution) is None
+        return True
+
     def _cancel(self, ref: ExecutionRef, reason: str) -> None:
-        if self._is_over(ref):
+        seen = self.look(ref)
+        if seen.state.is_terminal or self._running_cancel(seen):
             return
         try:
             self.cancel_run(self._run_seq(ref))
@@ -260,11 +277,8 @@ class CocktailClient(CocktailCatalog):
             if error.effect is not Effect.REFUSED or is_path_missing(error):
                 raise
             # "Not running" has no known code, and its text may be Korean: only the run itself tells.
-            if not self._is_over(ref):
+            if not self.look(ref).state.is_terminal:
                 raise
-
-    def _is_over(self, ref: ExecutionRef) -> bool:
-        return self.look(ref).state.is_terminal
 
     def is_marked(self, intent: Intent) -> bool:
         return True
@@ -279,9 +293,32 @@ class CocktailClient(CocktailCatalog):
             if is_path_missing(error):
                 raise self._no_way("cannot tell whether an earlier attempt started the build", [error]) from None
             raise
-        ours = [run for run in runs if run.get("runType") == "BUILD" and marker in str(run.get("runDesc") or "")]
+        marked = [run for run in runs if marker in str(run.get("runDesc") or "")]
+        marked.sort(key=lambda run: answers.number(run.get("buildRunSeq")) or 0)
         tag = str(intent.get("tag") or "")
-        return [self._execution(run, reference("", build_seq, tag)) for run in reversed(ours)]
+        return [self._execution(run, reference("", build_seq, tag)) for run in self._builds_among(marked)]
+
+    def _builds_among(self, marked: Sequence[Json]) -> Iterator[Json]:
+        """The builds among runs of one description: a cancel copies that of its build.
+
+        :param marked: oldest first.
+        """
+        for place, run in enumerate(marked):
+            run_type = self._type_of(run)
+            # Where nothing tells the types of runs, the first one is what was started; those after it may be cancels.
+            if run_type == "BUILD" or (not run_type and place == 0):
+                yield run
+
+    def _type_of(self, listed: Json) -> str:
+        """The type of a listed run, asked for where the list leaves it out; "" where nothing tells it."""
+        if told := type_of(listed):
+            return told
+        try:
+            return type_of(self.get_build_run(answers.number_text(listed.get("buildRunSeq"))))
+        except ReleasePipelineError as error:
+            if isinstance(error, NotFoundError) or is_path_missing(error):
+                return ""
+            raise
 
     def _execution(self, run: Json, ref: ExecutionRef) -> Execution:
         execution = execution_of(run, ref)
@@ -349,18 +386,34 @@ class CocktailClient(CocktailCatalog):
 
     def _canceling_run(self, execution: Execution) -> str | None:
         """The CANCEL run that ended this one. There is no canceled state: such a run is in ERROR like a failed one."""
-        begin, end, build_seq = execution.started_at, execution.finished_at, execution.ref["build_seq"]
+        end = execution.finished_at
+        return self._cancel_of(execution, ("DONE",), latest=end + _LATEST_CANCEL if end else None)
+
+    def _running_cancel(self, execution: Execution) -> str | None:
+        """The CANCEL run that is about to end this one."""
+        now = datetime.fromtimestamp(self.server_time() or time.time(), UTC)
+        return self._cancel_of(execution, ("CREATED", "RUNNING", "DONE"), earliest=now - _CANCEL_TAKES)
+
+    def _cancel_of(
+        self,
+        execution: Execution,
+        states: Collection[str],
+        *,
+        earliest: datetime | None = None,
+        latest: datetime | None = None,
+    ) -> str | None:
+        """The newest CANCEL run for this run that is in one of these states and began within these times."""
+        begin, build_seq = execution.started_at, execution.ref["build_seq"]
         if not build_seq or not begin:
             return None
         for run in self._list_if_published(build_seq):
-            asked = answers.parse_time(run.get("beginTime"))
-            if run.get("runType") != "CANCEL" or run.get("runState") != "DONE" or not asked:
+            run_seq, asked = answers.number_text(run.get("buildRunSeq")), answers.parse_time(run.get("beginTime"))
+            if run_seq == execution.id or str(run.get("runState")).upper() not in states or not asked:
                 continue
-            if asked < begin or (end and asked > end + _LATEST_CANCEL):
+            if asked < max(begin, earliest or begin) or (latest and asked > latest):
                 continue
-            run_seq = answers.number_text(run.get("buildRunSeq"))
             # A build has one run at a time, so a cancel in its time is its cancel, unless it names another.
-            if self._run_canceled_by(run, run_seq) in ("", execution.id):
+            if self._type_of(run) == "CANCEL" and self._run_canceled_by(run, run_seq) in ("", execution.id):
                 return run_seq
         return None
 

@@ -27,6 +27,16 @@ def state_of(run: Json) -> ExecutionState:
     return _STATES.get(str(run.get("runState")).upper(), ExecutionState.UNKNOWN)
 
 
+def type_of(run: Json) -> str:
+    """``BUILD``, ``CANCEL`` or ``REMOVE``; "" where neither the run's type nor its steps, if it has any, tell."""
+    if told := str(run.get("runType") or "").upper():
+        return told
+    steps = {str(step.get("stepType")).upper() for step in run.get("buildStepRuns") or []}
+    if not steps:
+        return ""
+    return "CANCEL" if "CANCEL" in steps else "REMOVE" if "DELETE" in steps else "BUILD"
+
+
 def reference(run_seq: str, build_seq: str, tag: str) -> ExecutionRef:
     """:param tag: the one asked for, "" if none."""
     return {"system": SYSTEM, "kind": KIND, "id": run_seq, "build_seq": build_seq, "tag": tag}
@@ -44,7 +54,7 @@ def execution_of(run: Json, ref: ExecutionRef) -> Execution:
         )
     if asked_build and build_seq not in ("", asked_build):
         raise _bad_request(f"build_run_seq {run_seq} belongs to build {build_seq}, not to build {asked_build}")
-    if (run_type := str(run.get("runType") or "BUILD")) != "BUILD":
+    if (run_type := type_of(run)) not in ("BUILD", ""):
         raise _bad_request(f"build_run_seq {run_seq} is not a build but a run of type {run_type}")
     state = state_of(run)
     image, digest = answers.image_name(run.get("imageUrl")), run.get("imageDigest") or None

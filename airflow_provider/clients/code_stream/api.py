@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, Unpack
 
-from airflow_provider.clients.base import ReleaseClient
+from airflow_provider.clients.base import ReleaseClient, concerns_one_execution
 from airflow_provider.clients.code_stream.calls import PAGE, Calls, equal, read_error
-from airflow_provider.clients.code_stream.events import EVENT_PATHS, event_time, is_since, was_triggered_by_hand
-from airflow_provider.clients.code_stream.executions import execution_ref, to_execution
+from airflow_provider.clients.code_stream.events import EVENT_PATHS, event_time, was_triggered_by_hand
+from airflow_provider.clients.code_stream.executions import execution_ref, request_time, to_execution
 from airflow_provider.clients.code_stream.fields import Json, id_from_link, id_of
 from airflow_provider.clients.code_stream.logins import NO_SERVICE, OnPremLogin, SaasLogin
 from airflow_provider.clients.code_stream.resources import (
@@ -22,6 +22,7 @@ from airflow_provider.clients.code_stream.resources import (
     Pipelines,
     Resource,
 )
+from airflow_provider.clients.code_stream.words import Words
 from airflow_provider.clients.transport import Transport, TransportOptions
 from airflow_provider.clients.urls import path
 from airflow_provider.exceptions import (
@@ -54,17 +55,14 @@ class CodeStreamApi(ReleaseClient):
     :param refresh_token: instead: an API token; with ``token_url`` one of the SaaS token service.
     :param api_prefix: ``/codestream/api`` or its older alias ``/pipeline/api``.
     :param ui_url: of an execution's page, with ``{base}`` and ``{id}``.
+    :param words: the server's words for ``rerun``, ``resume``, ``approve`` and ``reject``, where it has others than
+        :data:`~airflow_provider.clients.code_stream.words.WORDS`.
     :param options: ``timeout``, ``verify``, ``max_connections``, ``attempts`` and ``on_secret`` of its
         :class:`~airflow_provider.clients.transport.Transport`.
-    :raises ConnectionConfigError: the credentials are incomplete or contradict each other.
+    :raises ConnectionConfigError: the credentials are incomplete or contradict each other, or a word is unusable.
     """
 
     system = "code_stream"
-
-    event_actions = {"rerun": "Rerun", "resume": "Resume"}
-    """The vendor tells the words of these actions only in prose: a subclass can replace them."""
-    answers = {True: "Approved", False: "Rejected"}
-    """The words that answer a user operation, of which the vendor documents the first."""
 
     def __init__(
         self,
@@ -78,9 +76,11 @@ class CodeStreamApi(ReleaseClient):
         api_version: str = "2019-10-17",
         token_url: str | None = None,
         ui_url: str | None = None,
+        words: Mapping[str, str] | None = None,
         **options: Unpack[TransportOptions],
     ) -> None:
         _check_credentials(username, password, domain, refresh_token, token_url)
+        self._words = Words(words)
         transport = Transport(
             self.system,
             base_url,
@@ -181,9 +181,10 @@ class CodeStreamApi(ReleaseClient):
         comments: str | None = None,
         tags: Sequence[str] | None = None,
     ) -> Execution:
-        """Start an execution. Never repeated after a lost answer: look for ``comments`` with ``find_started`` then.
+        """Start an execution. Never repeated: look for ``comments`` with ``find_started`` after a lost answer.
 
         :param inputs: those left out take the pipeline's defaults.
+        :param comments: begins with the marker of the start, if there is one: the server may cut a long text.
         """
         if inputs is not None and not isinstance(inputs, Mapping):
             raise self.bad_request(f"inputs must be a mapping, but is a {type(inputs).__name__}")
@@ -191,7 +192,8 @@ class CodeStreamApi(ReleaseClient):
             raise self.bad_request("tags must be a list of texts, but is one text")
         body = {"input": inputs, "comments": comments, "tags": list(tags) if tags else None}
         where = path("/pipelines/{pipeline_id}/executions", pipeline_id=pipeline_id)
-        reply = self._calls.send("POST", where, body={name: value for name, value in body.items() if value is not None})
+        given = {name: value for name, value in body.items() if value is not None}
+        reply = self._calls.send("POST", where, body=given, attempts=1)
         # Older servers answer with the link only.
         execution_id = str(reply.get("executionId") or "") or id_from_link(reply.get("executionLink"))
         if not execution_id:
@@ -209,6 +211,25 @@ class CodeStreamApi(ReleaseClient):
     def list_executions(self, where: str | None = None, *, limit: int | None = None) -> list[Json]:
         """Newest first. :param where: the ``$filter``, such as ``status eq 'FAILED' and _nested eq 'false'``."""
         return list(self._calls.rows("/executions", where=where, order=NEWEST_EXECUTION_FIRST, limit=limit))
+
+    def _runs_since(self, name: str, project: str, since: datetime) -> Iterator[Json]:
+        """The executions of a pipeline that were requested since then, newest first, but for nested and rollback ones.
+
+        None where the server refuses to list them: that says nothing about them.
+        """
+        if not name:
+            return
+        # How a quote is escaped in a filter is not documented.
+        where = None if "'" in name + project else equal({"name": name, "project": project})
+        rows = self._calls.rows("/executions", where=where, order=NEWEST_EXECUTION_FIRST)
+        try:
+            for row in _down_to(since, rows, request_time):
+                is_of_pipeline = (row.get("name"), row.get("project")) == (name, project)
+                if is_of_pipeline and not row.get("_nested") and not row.get("_rollback"):
+                    yield row
+        except ReleasePipelineError as error:
+            if not concerns_one_execution(error):
+                raise
 
     def get_execution(self, execution_id: str) -> Json:
         """With its stages and tasks."""
@@ -258,16 +279,11 @@ class CodeStreamApi(ReleaseClient):
     def _events(
         self, event_type: str, where: str | None = None, since: datetime | None = None, limit: int | None = None
     ) -> Iterator[Json]:
-        older = 0
-        is_ordered, last = True, None
-        for event in self._calls.rows(self._event_path(event_type), where=where, order=NEWEST_FIRST, limit=limit):
-            if since is None or is_since(event, since):
-                yield event
-            elif (older := older + 1) >= (_FEW if is_ordered else PAGE):
-                return
-            moment = event_time(event)
-            is_ordered &= moment is not None and (last is None or moment.replace(microsecond=0) <= last)
-            last = moment
+        return _down_to(
+            since,
+            self._calls.rows(self._event_path(event_type), where=where, order=NEWEST_FIRST, limit=limit),
+            event_time,
+        )
 
     def get_event(self, event_type: str, event_id: str) -> Json:
         return self._calls.get(self._event_path(event_type) + path("/{event_id}", event_id=event_id))
@@ -281,18 +297,21 @@ class CodeStreamApi(ReleaseClient):
         event_id: str,
         action: Literal["rerun", "resume"] = "rerun",
     ) -> Json:
-        """Start the event's pipeline anew, or continue the execution that the event led to.
+        """Start the event's pipeline anew, or continue the execution that the event led to. Never repeated.
 
         Vendor pages: "Resume Or Rerun Event Using POST" (Docker), "... POST 1" (Gerrit), "... POST 2" (Git).
 
         :returns: the event, which may still point to the old execution: ``before_rerun`` tells how that is seen.
         """
-        if action not in self.event_actions:
-            raise self.bad_request(f"action must be rerun or resume, but is {action!r}")
+        self._check_event_action(action)
         where = self._event_path(event_type) + path("/{event_id}", event_id=event_id)
         # The operation declares that it takes JSON, though it has no body.
         headers = {"Content-Type": "application/json"}
-        return self._calls.send("POST", where, {"action": self.event_actions[action]}, headers=headers)
+        return self._calls.send("POST", where, {"action": self._words[action]}, headers=headers, attempts=1)
+
+    def _check_event_action(self, action: str) -> None:
+        if action not in ("rerun", "resume"):
+            raise self.bad_request(f"action must be rerun or resume, but is {action!r}")
 
     def trigger_gerrit(self, change_id: str, project: str, trigger: str) -> Json:
         """Trigger by hand what a Gerrit change would.
@@ -335,11 +354,11 @@ class CodeStreamApi(ReleaseClient):
         :raises PermissionDeniedError: the answer was ignored: the login is not one of the approvers.
         :raises ConflictError: it was answered otherwise, expired or was withdrawn.
         """
-        wanted = self.answers[approve].upper()
+        answer = _answer(approve)
         before = self.get_user_operation(user_operation_id)
         if _status(before) != "ACTIVE":
-            return self._answered(before, wanted)
-        body = {"status": self.answers[approve], "responseMessage": message or ""}
+            return self._answered(before, answer)
+        body = {"status": self._words[answer], "responseMessage": message or ""}
         try:
             self._calls.keep_secret(self._calls.send("PATCH", _user_operation(user_operation_id), body=body))
         except ReleasePipelineError as error:
@@ -350,10 +369,10 @@ class CodeStreamApi(ReleaseClient):
                 raise
         else:
             after = self.get_user_operation(user_operation_id)
-        return self._answered(after, wanted)
+        return self._answered(after, answer)
 
-    def _answered(self, operation: Json, wanted: str) -> Json:
-        if _status(operation) == wanted:
+    def _answered(self, operation: Json, answer: str) -> Json:
+        if self._words.is_taken(answer, _status(operation)):
             return operation
         name = f"user operation {operation.get('index') or operation.get('id')}"
         if _status(operation) == "ACTIVE":
@@ -376,11 +395,35 @@ class CodeStreamApi(ReleaseClient):
         """
         if isinstance(user_operation_ids, str) or not user_operation_ids:
             raise self.bad_request("user_operation_ids must be a list of ids")
-        body = {"ids": list(user_operation_ids), "status": self.answers[approve], "responseMessage": message or ""}
+        word = self._words[_answer(approve)]
+        body = {"ids": list(user_operation_ids), "status": word, "responseMessage": message or ""}
         reply = self._calls.send("POST", "/batch-user-operations", body=body)
         errors = reply.get("errors") or []
         reply["errors"] = [each if isinstance(each, dict) else {"id": None, "error": str(each)} for each in errors]
         return reply
+
+
+def _down_to(
+    since: datetime | None, newest_first: Iterable[Json], time_of: Callable[[Json], datetime | None]
+) -> Iterator[Json]:
+    """The documents that are not older than ``since``, read on while a list may hold some.
+
+    Times may have lost the fraction of their second.
+    """
+    older = 0
+    is_ordered, last = True, None
+    for document in newest_first:
+        moment = time_of(document)
+        if since is None or (moment is not None and moment >= since.replace(microsecond=0)):
+            yield document
+        elif (older := older + 1) >= (_FEW if is_ordered else PAGE):
+            return
+        is_ordered &= moment is not None and (last is None or moment.replace(microsecond=0) <= last)
+        last = moment
+
+
+def _answer(approve: bool) -> str:
+    return "approve" if approve else "reject"
 
 
 def _user_operation(user_operation_id: str) -> str:

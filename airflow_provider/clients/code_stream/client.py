@@ -14,9 +14,9 @@ from airflow_provider.clients.base import Found, Intent
 from airflow_provider.clients.code_stream.api import NEWEST_EXECUTION_FIRST
 from airflow_provider.clients.code_stream.awaited import Awaited
 from airflow_provider.clients.code_stream.calls import PAGE, Page
-from airflow_provider.clients.code_stream.executions import state_of
+from airflow_provider.clients.code_stream.executions import request_time, state_of
 from airflow_provider.clients.code_stream.feed import Feed
-from airflow_provider.clients.code_stream.fields import Json, first_time
+from airflow_provider.clients.code_stream.fields import Json
 from airflow_provider.clients.code_stream.lookup import Lookup
 from airflow_provider.clients.code_stream.watch import Watch
 from airflow_provider.clients.urls import path
@@ -118,13 +118,16 @@ class CodeStreamClient(Awaited):
                     return
             raise
 
+    def needs_cancel(self, execution: Execution) -> bool:
+        """A paused one does: anybody can resume it. One that is being canceled needs no second cancel."""
+        return super().needs_cancel(execution) and execution.status.upper() != "CANCELING"
+
     def is_marked(self, intent: Intent) -> bool:
         return str(intent["kind"]) == "execution"
 
     def _find_started(self, intent: Intent) -> list[Execution]:
         if intent["kind"] == "rerun":
-            execution = self.look(self.awaited_by(intent))
-            return [execution] if execution.ref["kind"] == "execution" else []
+            return self._find_rerun(intent)
         return self._find_marked(str(intent["pipeline_id"]), str(intent["marker"]), float(intent["since"]))
 
     def _find_marked(self, pipeline_id: str, marker: str, since: float) -> list[Execution]:
@@ -138,7 +141,7 @@ class CodeStreamClient(Awaited):
             items="/executions",
             order=NEWEST_EXECUTION_FIRST,
         ):
-            requested = first_time(document, "_requestTimeInMicros", "_createTimeInMicros", "createdAt")
+            requested = request_time(document)
             if requested and requested < oldest:
                 older += 1
                 if older >= PAGE:
@@ -146,12 +149,12 @@ class CodeStreamClient(Awaited):
             is_own = not document.get("_nested") and not document.get("_rollback")
             if is_own and marker in str(document.get("comments") or ""):
                 found.insert(0, self._execution(document))
-        return found
+        return sorted(found, key=lambda each: each.started_at or oldest)
 
     def _is_ending(self, execution_id: str) -> bool:
         """Whether it is over or being canceled."""
         document = self._calls.get(path("/executions/{execution_id}", execution_id=execution_id), attempts=1)
-        return state_of(document).is_terminal or document.get("status") == "CANCELING"
+        return not self.needs_cancel(self._execution(document))
 
     @functools.cached_property
     def _watch(self) -> Watch:

@@ -30,6 +30,8 @@ STATES = {
     "FAILED_CONTINUE": ExecutionState.FAILED,
 }
 
+_FROM_THE_EVENT = ("input", "comments", "_triggeredBy")
+
 
 def execution_ref(execution_id: str) -> ExecutionRef:
     return {"system": "code_stream", "kind": "execution", "id": execution_id}
@@ -37,6 +39,19 @@ def execution_ref(execution_id: str) -> ExecutionRef:
 
 def state_of(document: Json) -> ExecutionState:
     return STATES.get(str(document.get("status") or "").upper(), ExecutionState.UNKNOWN)
+
+
+def request_time(document: Json) -> datetime | None:
+    """When the execution was asked for."""
+    return first_time(document, "_requestTimeInMicros", "_createTimeInMicros", "createdAt")
+
+
+def is_alike(document: Json, other: Json) -> bool:
+    """Whether nothing that the same event gives to each of its executions tells these two apart.
+
+    A list may leave fields out.
+    """
+    return all(document.get(name, other.get(name)) == other.get(name) for name in _FROM_THE_EVENT)
 
 
 def to_execution(document: Json, url: str | None) -> Execution:
@@ -48,7 +63,7 @@ def to_execution(document: Json, url: str | None) -> Execution:
     state = state_of(document)
     parts = list(_parts(document))
     broken = next((part for _, part in parts if part.get("status") == "FAILED"), None)
-    started = first_time(document, "_requestTimeInMicros", "_createTimeInMicros", "createdAt")
+    started = request_time(document)
     output = document.get("output")
     return Execution(
         ref=execution_ref(id_of(document)),

@@ -44,9 +44,18 @@ def read_error(answer: Answer) -> VendorError | None:
                 return replace(error, cause=cause)
         if "immutable" in message:
             return replace(error, cause=ConflictError)
-    if answer.status == 503 and isinstance(answer.data, dict) and answer.data.get("is_readonly"):
-        return replace(error, effect=Effect.REFUSED)
+    if answer.status == 503 and (summary := _why_nothing_is_written(answer, message)):
+        # Only writes are answered so, and the same one would be again: no outage, whatever the status says.
+        return replace(error, cause=ConflictError, effect=Effect.REFUSED, summary=summary)
     return error
+
+
+def _why_nothing_is_written(answer: Answer, message: str) -> str | None:
+    if isinstance(answer.data, dict) and answer.data.get("is_readonly"):
+        return "this Quay is read-only as a whole, as during its maintenance: it can be read, but takes no changes"
+    if message.startswith("Repository is in read only"):
+        return "the repository is read-only or a mirror: it takes no builds and no changes of tags or labels"
+    return None
 
 
 def parse_time(text: object) -> datetime | None:

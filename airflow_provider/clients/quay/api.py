@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider.clients.quay import notifications
-from airflow_provider.clients.quay.base import NAME, QuayBase
+from airflow_provider.clients.quay.base import ADMIN, CREATE, NAME, WRITE, QuayBase
 from airflow_provider.clients.quay.executions import SYSTEM, Json
 from airflow_provider.exceptions import Call, ConflictError, NotFoundError, ReleasePipelineError
 
@@ -27,7 +27,7 @@ class QuayApi(QuayBase):
 
         :raises NotFoundError: there is no such repository (Quay itself answers an empty list then).
         """
-        found = self._list(self._repository_path("/notification/", repository), "notifications")
+        found = self._list(self._repository_path("/notification/", repository), "notifications", needs=ADMIN)
         if not found:
             self.get_repository(repository)
         return found
@@ -35,7 +35,7 @@ class QuayApi(QuayBase):
     def get_notification(self, repository: str, uuid: str) -> Json:
         """:raises NotFoundError: this repository has no such notification (Quay itself finds those of others too)."""
         path = self._notification_path(repository, uuid)
-        found = self._object(self._get(path), path)
+        found = self._object(self._get(path, needs=ADMIN), path)
         self._listed_notification(repository, uuid)
         return found
 
@@ -50,6 +50,8 @@ class QuayApi(QuayBase):
         title: str | None = None,
     ) -> Json:
         """Create a notification, or return the equal one that is there already: Quay would send everything twice.
+
+        One that Quay has disabled after failures is returned, too, and stays disabled: see its ``number_of_failures``.
 
         :param event: one of ``notifications.EVENTS``.
         :param method: one of ``notifications.METHODS``.
@@ -67,7 +69,7 @@ class QuayApi(QuayBase):
         if equal := self._equal_notifications(repository, body):
             return equal[0]
         try:
-            self.transport.request("POST", path, body=body)
+            self._send("POST", path, body=body, needs=ADMIN)
         except ReleasePipelineError as error:
             if not error.effect.is_open or not self._equal_notifications(repository, body):
                 raise
@@ -82,7 +84,7 @@ class QuayApi(QuayBase):
         if not missing_ok:
             self._listed_notification(repository, uuid)
         try:
-            self.transport.request("DELETE", path, safe_to_repeat=True)
+            self._send("DELETE", path, safe_to_repeat=True, needs=ADMIN)
         except NotFoundError:
             # Also the answer to a repetition whose first answer was lost.
             return not missing_ok
@@ -102,7 +104,7 @@ class QuayApi(QuayBase):
                 "happened since is lost: repair its receiver, then reset it",
                 call=Call(system=SYSTEM),
             )
-        self.transport.request("POST", f"{path}/test")
+        self._send("POST", f"{path}/test", needs=ADMIN)
         return found
 
     def reset_notification(self, repository: str, uuid: str) -> Json:
@@ -111,8 +113,8 @@ class QuayApi(QuayBase):
         :raises NotFoundError: this repository has no such notification.
         """
         path = self._notification_path(repository, uuid)
-        self.transport.request("POST", path, safe_to_repeat=True)
-        return self._object(self._get(path), path)
+        self._send("POST", path, safe_to_repeat=True, needs=ADMIN)
+        return self._object(self._get(path, needs=ADMIN), path)
 
     # --- builds
 
@@ -137,14 +139,15 @@ class QuayApi(QuayBase):
         :param start: the ``total`` of the answer before.
         """
         path = self._build_path(repository, build_id) + "/logs"
-        return self._object(self._get(path, {"start": start}), path)
+        return self._object(self._get(path, {"start": start}, needs=WRITE), path)
 
     def cancel_build(self, repository: str, build_id: str) -> None:
         """Cancel a build. Read its phase first: a refusal takes away the tries that the build had left.
 
         :raises ConflictError: it is past the phase until which this Quay cancels.
+        :raises PermissionDeniedError: who may start builds (``repo:write``) may not cancel them (``repo:admin``).
         """
-        self.transport.request("DELETE", self._build_path(repository, build_id))
+        self._send("DELETE", self._build_path(repository, build_id), needs=ADMIN)
 
     # --- tags
 
@@ -210,7 +213,7 @@ class QuayApi(QuayBase):
 
     def set_tag_immutable(self, repository: str, tag: str, immutable: bool) -> Json:
         """:raises ConflictError: the tag expires, or this Quay has no immutable tags (it accepts and does nothing)."""
-        self._change_tag(repository, tag, {"immutable": immutable})
+        self._change_tag(repository, tag, {"immutable": immutable}, needs=WRITE if immutable else ADMIN)
         changed = self._living_tag(repository, tag)
         if bool(changed.get("immutable")) is not immutable:
             raise ConflictError("Quay accepted the call but left the tag as it was", call=Call(system=SYSTEM))
@@ -220,7 +223,7 @@ class QuayApi(QuayBase):
         """Let a tag point to a manifest of its past, which needs no living tag; returns the tag, read back."""
         digest = self._check_digest("digest", digest)
         body = {"manifest_digest": digest}
-        self.transport.request("POST", self._tag_path(repository, tag) + "/restore", body=body)
+        self._send("POST", self._tag_path(repository, tag) + "/restore", body=body, needs=WRITE)
         return self._pointing_to(repository, tag, digest)
 
     def delete_tag(self, repository: str, tag: str, *, missing_ok: bool = False) -> bool:
@@ -233,7 +236,7 @@ class QuayApi(QuayBase):
         if not missing_ok:
             self._living_tag(repository, tag)
         try:
-            self.transport.request("DELETE", path, safe_to_repeat=True)
+            self._send("DELETE", path, safe_to_repeat=True, needs=WRITE)
         except NotFoundError:
             # Also the answer to a repetition whose first answer was lost.
             return not missing_ok
@@ -261,12 +264,12 @@ class QuayApi(QuayBase):
         if not key:
             raise self.bad_request("key must not be empty")
         body = {"key": key, "value": value, "media_type": media_type}
-        answer = self._object(self.transport.request("POST", path, body=body).data, path)
+        answer = self._object(self._send("POST", path, body=body, needs=WRITE).data, path)
         return self._object(answer.get("label"), path)
 
     def delete_manifest_label(self, repository: str, digest: str, label_id: str) -> None:
         """:raises NotFoundError: the manifest has no such label."""
-        self.transport.request("DELETE", self._label_path(repository, digest, label_id))
+        self._send("DELETE", self._label_path(repository, digest, label_id), needs=WRITE)
 
     def get_security_scan(self, repository: str, digest: str) -> Json:
         """``{"status", "data"}``; ``data`` is filled once ``status`` is ``scanned``.
@@ -291,15 +294,15 @@ class QuayApi(QuayBase):
         namespace, _, name = repository.partition("/")
         body = {"namespace": namespace, "repository": name, "visibility": visibility, "description": description}
         path = f"{self._prefix}/repository"
-        return self._object(self.transport.request("POST", path, body=body).data, path)
+        return self._object(self._send("POST", path, body=body, needs=CREATE).data, path)
 
     def set_repository_description(self, repository: str, description: str) -> None:
         body = {"description": description}
-        self.transport.request("PUT", self._repository_path("", repository), body=body, safe_to_repeat=True)
+        self._send("PUT", self._repository_path("", repository), body=body, safe_to_repeat=True, needs=WRITE)
 
     def delete_repository(self, repository: str) -> None:
         """Delete a repository with all its images; one that is missing in a namespace of one's own is no error."""
-        self.transport.request("DELETE", self._repository_path("", repository), safe_to_repeat=True)
+        self._send("DELETE", self._repository_path("", repository), safe_to_repeat=True, needs=ADMIN)
 
     def list_repositories(self, namespace: str) -> list[Json]:
         """The repositories of a user or organisation, over all pages."""
@@ -326,9 +329,10 @@ class QuayApi(QuayBase):
         raise NotFoundError(f"{repository} has no notification {uuid}", call=Call(system=SYSTEM))
 
     def _equal_notifications(self, repository: str, body: Json) -> list[Json]:
+        """All that do the same, first those that Quay has not disabled."""
         return sorted(
             (each for each in self.list_notifications(repository) if notifications.is_equal(each, body)),
-            key=lambda each: str(each["uuid"]),
+            key=lambda each: (notifications.is_disabled(each), str(each["uuid"])),
         )
 
     def _only_one_left(self, repository: str, body: Json, path: str) -> Json:
@@ -364,9 +368,9 @@ class QuayApi(QuayBase):
                 return
             page += 1
 
-    def _change_tag(self, repository: str, tag: str, change: Json) -> None:
+    def _change_tag(self, repository: str, tag: str, change: Json, *, needs: str = WRITE) -> None:
         # One key a call: Quay applies several one after another, and keeps the first ones when a later one is refused.
-        self.transport.request("PUT", self._tag_path(repository, tag), body=change, safe_to_repeat=True)
+        self._send("PUT", self._tag_path(repository, tag), body=change, safe_to_repeat=True, needs=needs)
 
     def _living_tag(self, repository: str, tag: str) -> Json:
         found = self.find_tag(repository, tag)

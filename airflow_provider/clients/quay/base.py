@@ -16,15 +16,34 @@ from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.memory import Recent
 from airflow_provider.clients.quay.answers import read_error
 from airflow_provider.clients.quay.executions import SYSTEM, Json
-from airflow_provider.clients.transport import Transport, TransportOptions
+from airflow_provider.clients.transport import Answer, Transport, TransportOptions
 from airflow_provider.clients.urls import Params
-from airflow_provider.exceptions import Call, ConnectionConfigError, Effect, UnexpectedResponseError
+from airflow_provider.exceptions import (
+    Call,
+    ConnectionConfigError,
+    Effect,
+    PermissionDeniedError,
+    UnexpectedResponseError,
+)
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _ID = re.compile(r"[A-Za-z0-9_-]+")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _DIGEST = re.compile(r"[a-z0-9_+.-]+:[0-9a-f]+")
 """As Quay's own routes take it, in lower case."""
+
+LONGEST_TAG = 128
+
+READ, WRITE, ADMIN, CREATE = "repo:read", "repo:write", "repo:admin", "repo:create"
+"""Scopes of an OAuth application token. Each but the last includes those before it."""
+
+_RIGHTS = {
+    READ: "read the repository",
+    WRITE: "write to the repository",
+    ADMIN: "administer the repository",
+    CREATE: "create repositories in the namespace",
+}
+INSUFFICIENT_SCOPE = "insufficient_scope"
 
 
 class QuayBase(ReleaseClient):
@@ -86,9 +105,12 @@ class QuayBase(ReleaseClient):
             raise self.bad_request(f"{name} must be one id (letters, digits, '-'), not {value!r}")
         return value
 
-    def _check_tag(self, name: str, tag: str) -> None:
-        if not isinstance(tag, str) or not _TAG.fullmatch(tag):
-            raise self.bad_request(f"{name} {tag!r} is no image tag (letters, digits, '_', '.', '-', up to 128)")
+    def _check_tag(self, name: str, tag: str, longest: int = LONGEST_TAG) -> None:
+        if not isinstance(tag, str) or not _TAG.fullmatch(tag) or len(tag) > longest:
+            raise self.bad_request(
+                f"{name} must be letters, digits, '_', '.', '-', not begin with '.' or '-', and have at most {longest} "
+                f"characters, got {tag!r}"
+            )
 
     def _check_digest(self, name: str, digest: str) -> str:
         """The digest in lower case, as Quay writes it."""
@@ -98,11 +120,26 @@ class QuayBase(ReleaseClient):
 
     # --- answers
 
-    def _get(self, path: str, params: Params | None = None) -> Any:
-        return self.transport.get(path, params)
+    def _send(self, method: str, path: str, *, needs: str, **options: Any) -> Answer:
+        """Send a request; says what the token lacks where Quay only says that it lacks something.
 
-    def _list(self, path: str, key: str, params: Params | None = None) -> list[Json]:
-        return self._objects(self._object(self._get(path, params), path), key, path)
+        :param needs: the scope that Quay asks for.
+        :param options: of :meth:`airflow_provider.clients.transport.Transport.request`.
+        """
+        try:
+            return self.transport.request(method, path, **options)
+        except PermissionDeniedError as error:
+            if error.code != INSUFFICIENT_SCOPE:
+                raise
+            raise PermissionDeniedError(
+                f"this needs a token with the scope {needs}, of a user who may {_RIGHTS[needs]}", call=error.call
+            ) from None
+
+    def _get(self, path: str, params: Params | None = None, *, needs: str = READ) -> Any:
+        return self._send("GET", path, params=params, needs=needs).data
+
+    def _list(self, path: str, key: str, params: Params | None = None, *, needs: str = READ) -> list[Json]:
+        return self._objects(self._object(self._get(path, params, needs=needs), path), key, path)
 
     def _objects(self, answer: Json, key: str, path: str) -> list[Json]:
         found = answer.get(key)

@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,9 @@ from msgspec.structs import replace
 
 from airflow_provider.clients.base import Found, Intent, Observation, concerns_one_execution
 from airflow_provider.clients.memory import has_changed
+from airflow_provider.clients.quay import starts
 from airflow_provider.clients.quay.api import QuayApi
+from airflow_provider.clients.quay.base import INSUFFICIENT_SCOPE, WRITE
 from airflow_provider.clients.quay.executions import (
     BUILD,
     SCAN,
@@ -44,6 +46,9 @@ from airflow_provider.exceptions import (
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
 _LISTED = 100
+_SEARCHED = 1000
+"""Builds since a start, among which it is looked for."""
+
 _WHOLE_EVERY = 600.0
 """Seconds after which a list of tags is read from its newest to its oldest again: rows shift while pages are read."""
 
@@ -56,8 +61,8 @@ _NO_LONGER_CANCELED = ("pushing", "cannot_load")
 
 class QuayClient(QuayApi):
     """:param base_url: of the registry's web UI, without the prefix; its host names the images.
-    :param token: an OAuth application token; ``repo:admin`` for notifications, ``repo:write`` for builds and tags,
-        ``repo:read`` for the rest.
+    :param token: an OAuth application token; ``repo:admin`` for notifications and to cancel builds, ``repo:write`` to
+        start builds, read their logs and change tags, ``repo:read`` for the rest.
     :param api_prefix: in front of every path.
     :param options: ``timeout``, ``verify``, ``max_connections``, ``attempts`` and ``on_secret`` of its
         :class:`~airflow_provider.clients.transport.Transport`.
@@ -72,10 +77,10 @@ class QuayClient(QuayApi):
         subdirectory: str | None = None,
         dockerfile_path: str | None = None,
     ) -> Execution:
-        """Build an image from an archive; two equal starts make two builds.
+        """Build an image from an archive; two equal starts make two builds. Sent once, whatever comes back.
 
-        :param archive_url: http or https URL of the sources.
-        :param tags: at least one, each once.
+        :param archive_url: http or https URL of the sources; sent in ASCII, as a browser does.
+        :param tags: at least one, each once, of at most 127 characters.
         :param subdirectory: where the Dockerfile is, or
         :param dockerfile_path: its path.
         """
@@ -87,10 +92,10 @@ class QuayClient(QuayApi):
             dockerfile_path=dockerfile_path,
         )
         path = self._repository_path("/build/", repository)
-        body: Json = {"archive_url": archive_url, "docker_tags": list(tags)}
+        body: Json = {"archive_url": starts.in_ascii(archive_url), "docker_tags": list(tags)}
         body |= {"subdirectory": subdirectory} if subdirectory else {}
         body |= {"dockerfile_path": dockerfile_path} if dockerfile_path else {}
-        build = self._object(self.transport.request("POST", path, body=body).data, path)
+        build = self._object(self._send("POST", path, body=body, attempts=1, needs=WRITE).data, path)
         if not build.get("id"):
             raise self._unexpected(path, "the answer to the start has no build id")
         return self._plain_execution(build, build_reference(repository, str(build["id"])))
@@ -109,10 +114,15 @@ class QuayClient(QuayApi):
         if not host_of(archive_url):
             # Not told: it may hold a token.
             raise self.bad_request("archive_url must be a whole http or https URL")
+        try:
+            starts.in_ascii(archive_url)
+        except ValueError:
+            raise self.bad_request("archive_url must name a host that can be written in ASCII (IDNA)") from None
         if isinstance(tags, str) or not isinstance(tags, Sequence) or not tags:
             raise self.bad_request(f"tags must be a list of at least one tag, not {tags!r}")
         for tag in tags:
-            self._check_tag("tags:", tag)
+            # Quay would rewrite any other tag, and neither the build nor its image would be found by it.
+            self._check_tag("each of tags", tag, starts.LONGEST_BUILD_TAG)
         if len(set(tags)) != len(tags):
             raise self.bad_request("tags must hold each tag once")
         for name, place in (("subdirectory", subdirectory), ("dockerfile_path", dockerfile_path)):
@@ -121,22 +131,50 @@ class QuayClient(QuayApi):
         if subdirectory and dockerfile_path:
             raise self.bad_request("give subdirectory or dockerfile_path, not both: Quay reads one only")
 
-    def build_ids(self, repository: str) -> list[str]:
-        """Of the newest builds: before a start, those that :meth:`find_started` must not take for it.
+    def build_intent(
+        self,
+        repository: str,
+        *,
+        archive_url: str,
+        tags: Sequence[str],
+        subdirectory: str | None = None,
+        dockerfile_path: str | None = None,
+    ) -> Json:
+        """What :meth:`find_started` must know of a start with these arguments, which :meth:`check_build` has passed.
 
-        No time tells them apart as surely: Quay's clock and ours may differ by minutes.
+        Quay has no free text in which a start could be marked. The newest builds are noted, too: they are not ours,
+        whatever the clocks say.
         """
-        return [str(build.get("id")) for build in self.list_builds(repository, limit=_LISTED)]
+        kept = starts.kept_of(archive_url, tags, subdirectory, dockerfile_path)
+        before = [str(build.get("id")) for build in self.list_builds(repository, limit=_LISTED)]
+        return {"kind": BUILD, "repository": repository, **kept, "builds_before": before}
+
+    def needs_cancel(self, execution: Execution) -> bool:
+        """Only a build can be canceled; one that is over does not come back by itself."""
+        return execution.ref.get("kind") == BUILD and super().needs_cancel(execution)
 
     def check(self) -> str:
+        path = self._repository_path("/notification/", _NOBODYS)
         try:
-            self._get(self._repository_path("/notification/", _NOBODYS))
-        except PermissionDeniedError as error:
-            if error.code != "insufficient_scope":
-                raise
+            self._list(path, "notifications")
+        except (PermissionDeniedError, UnexpectedResponseError) as error:
+            # Nobody but Quay refuses in these words; a good status alone is what any web server has for any path.
+            if error.code != INSUFFICIENT_SCOPE:
+                raise UnexpectedResponseError(
+                    f"{self.registry} answers, but not as a Quay does ({error.summary}): do the connection's host and "
+                    "its extra `api_prefix` name the API of a Quay?",
+                    call=error.call,
+                ) from None
         return f"Quay at {self.registry} accepts the token; what it may do is decided repository by repository"
 
     def _observe(self, ref: ExecutionRef) -> Execution:
+        """Also tells why a build failed, which takes a request more."""
+        seen = self._seen(ref)
+        if ref["kind"] == BUILD and seen.state is ExecutionState.FAILED and (reason := self._failure(ref)):
+            return replace(seen, message=f"{seen.message}: {reason}")
+        return seen
+
+    def _seen(self, ref: ExecutionRef) -> Execution:
         kind = ref.get("kind")
         if kind == BUILD:
             return self._look_at_build(ref)
@@ -152,7 +190,10 @@ class QuayClient(QuayApi):
         return f"{name}: {ref.get('digest') or ref.get('tag')}" if ref.get("kind") == SCAN else name
 
     def _fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
-        """One list a repository for two builds or tags and more; what is asked one by one is asked once for equals."""
+        """One list a repository for two builds or tags and more; what is asked one by one is asked once for equals.
+
+        No build's log is read here: what ended is told first, and logs grow to megabytes.
+        """
         told: list[Told | None] = self._receipts.values_of(refs)
         sharing: dict[tuple[str, str], list[int]] = {}
         for place, ref in enumerate(refs):
@@ -165,22 +206,35 @@ class QuayClient(QuayApi):
                     lists[place] = listed
         equals = Counter(map(_key, refs))
         asked: dict[tuple[tuple[str, str], ...], Observation] = {}
-        seen: list[Found] = []
-        for ref, before, listed in zip(refs, told, lists, strict=True):
-            key = _key(ref)
+        found: dict[int, Observation | Callable[[], Observation]] = {}
+        ended: dict[str, dict[int, Execution]] = {}
+        for place, (ref, before, listed) in enumerate(zip(refs, told, lists, strict=True)):
             if before and listed and listed.is_unchanged(ref, before):
-                seen.append(None)
-            elif listed and (found := self._from_list(ref, listed)):
-                seen.append(self._told_now(before, found, listed))
+                continue
+            key = _key(ref)
+            if known := self._from_list(ref, listed) if listed else None:
+                found[place] = known
+                if isinstance(listed, Builds) and isinstance(known, Execution):
+                    ended.setdefault(ref["repository"], {})[place] = known
             elif equals[key] == 1:
-                seen.append(partial(self._look_now, ref, before, listed))
+                found[place] = partial(self._seen_or_error, ref)
             else:
-                asked[key] = asked.get(key) or self._look_or_error(ref)
-                seen.append(self._told_now(before, asked[key], listed))
+                found[place] = asked[key] = asked.get(key) or self._seen_or_error(ref)
+        for repository, builds in ended.items():
+            found |= self._with_digests(repository, builds)
+        seen: list[Found] = []
+        for place, (before, listed) in enumerate(zip(told, lists, strict=True)):
+            each = found.get(place)
+            if callable(each):
+                seen.append(partial(self._look_now, each, before, listed))
+            else:
+                seen.append(self._told_now(before, each, listed) if each else None)
         return seen
 
-    def _look_now(self, ref: ExecutionRef, before: Told | None, listed: Builds | Tags | None) -> Observation | None:
-        return self._told_now(before, self._look_or_error(ref), listed)
+    def _look_now(
+        self, look: Callable[[], Observation], before: Told | None, listed: Builds | Tags | None
+    ) -> Observation | None:
+        return self._told_now(before, look(), listed)
 
     def _told_now(self, before: Told | None, seen: Observation, listed: Builds | Tags | None) -> Observation | None:
         if isinstance(seen, ReleasePipelineError):
@@ -225,17 +279,20 @@ class QuayClient(QuayApi):
     def _find_started(self, intent: Intent) -> list[Execution]:
         if intent["kind"] != BUILD:
             raise self.bad_request(f"kind must be {BUILD!r}, not {intent['kind']!r}")
-        repository, others = str(intent["repository"]), set(intent["builds_before"])
-        builds = self.list_builds(repository, limit=_LISTED)
-        # The newest come first: where one from before the start is listed, so are all since.
-        if len(builds) >= _LISTED and not any(build.get("id") in others for build in builds):
+        repository = str(intent["repository"])
+        path = self._repository_path("/build/", repository)
+        builds = self.list_builds(repository, limit=_SEARCHED, since=starts.earliest_of(intent))
+        if len(builds) >= _SEARCHED:
             raise ConflictError(
                 f"{repository} has {len(builds)} builds or more since this start: whether one of them is ours cannot "
                 "be told",
                 call=Call(system=SYSTEM),
             )
-        found = [build for build in builds if build.get("id") not in others and _is_like(build, intent)]
-        return [self._look_at_build(build_reference(repository, str(build["id"]))) for build in reversed(found)]
+        try:
+            found = [each for each in builds if starts.is_like(each, intent) and starts.began_in_time(each, intent)]
+        except ValueError as error:
+            raise self._unexpected(path, str(error)) from None
+        return [self._observe(build_reference(repository, str(build["id"]))) for build in reversed(found)]
 
     # --- inside: builds
 
@@ -244,30 +301,59 @@ class QuayClient(QuayApi):
         if build.get("phase") == "expired":
             # A late heartbeat can bring it back: only a second answer is believed.
             build = self.get_build_status(ref["repository"], ref["id"])
-        return self._ended_execution(build, ref)
-
-    def _ended_execution(self, build: Json, ref: ExecutionRef) -> Execution:
         execution = self._plain_execution(build, ref)
-        if execution.state is ExecutionState.SUCCEEDED:
-            return self._with_digest(execution)
-        if execution.state is ExecutionState.FAILED and (reason := self._failure(ref)):
-            return replace(execution, message=f"{execution.message}: {reason}")
-        return execution
+        return self._with_digest(execution) if execution.state is ExecutionState.SUCCEEDED else execution
 
     def _plain_execution(self, build: Json, ref: ExecutionRef) -> Execution:
         return build_execution(build, ref, f"{self._page(ref['repository'])}/build/{ref['id']}")
 
-    def _with_digest(self, execution: Execution) -> Execution:
-        """A build does not tell its digest. Its tags do, unless somebody pushed to all of them since it started."""
+    def _with_digests(
+        self, repository: str, builds: Mapping[int, Execution]
+    ) -> Mapping[int, Observation | Callable[[], Observation]]:
+        """Those that succeeded with their digests, or how to ask for it: of several, the tags are read in one piece."""
+        good = {place: build for place, build in builds.items() if build.state is ExecutionState.SUCCEEDED}
+        pushes = self._pushes_since(repository, list(good.values())) if len(good) > 1 else None
+        if pushes is None:
+            return {**builds, **{place: partial(self._with_digest, build) for place, build in good.items()}}
+        return {
+            **builds,
+            **{place: self._with_digest(build, lambda tag: pushes.get(tag, [])) for place, build in good.items()},
+        }
+
+    def _pushes_since(self, repository: str, builds: Sequence[Execution]) -> dict[str, list[Json]] | None:
+        """By name, what the tags of a repository pointed to since the first of the builds began.
+
+        ``None`` where to read on would be dearer than to ask for the tags of each build.
+        """
+        since = min(map(_start_of, builds))
+        pushes: dict[str, list[Json]] = {}
+        for count, page in enumerate(self._tag_pages(repository, only_active=False), start=1):
+            for entry in page:
+                pushes.setdefault(str(entry["name"]), []).append(entry)
+            if page and min(int(entry.get("start_ts") or 0) for entry in page) < since:
+                return pushes
+            if count == len(builds):
+                return None
+        return pushes
+
+    def _with_digest(
+        self, execution: Execution, history_of: Callable[[str], Sequence[Json]] | None = None
+    ) -> Execution:
+        """A build does not tell its digest. Its tags do, unless somebody pushed to all of them since it started.
+
+        :param history_of: tells what a tag pointed to; default: Quay is asked.
+        """
         repository = execution.ref["repository"]
-        since = int(execution.started_at.timestamp()) if execution.started_at else 0
         digests: set[str] | None = None
         for tag in execution.outputs["tags"]:
-            history = next(self._tag_pages(repository, only_active=False, tag=tag), [])
+            if history_of:
+                history = history_of(tag)
+            else:
+                history = next(self._tag_pages(repository, only_active=False, tag=tag), [])
             pushed = {
                 str(entry["manifest_digest"])
                 for entry in history
-                if entry.get("name") == tag and int(entry.get("start_ts") or 0) >= since
+                if entry.get("name") == tag and int(entry.get("start_ts") or 0) >= _start_of(execution)
             }
             digests = pushed if digests is None else digests & pushed
             if len(digests) == 1:
@@ -402,13 +488,21 @@ class QuayClient(QuayApi):
             except BadRequestError as error:
                 return error
         build = listed.item(ref["id"])
-        return self._ended_execution(build, ref) if build and build.get("phase") != "expired" else None
+        return self._plain_execution(build, ref) if build and build.get("phase") != "expired" else None
+
+    def _seen_or_error(self, ref: ExecutionRef) -> Observation:
+        try:
+            return self._seen(ref)
+        except ReleasePipelineError as error:
+            if not concerns_one_execution(error):
+                raise
+            return error
 
 
 def _key(ref: ExecutionRef) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(ref.items()))
 
 
-def _is_like(build: Json, intent: Intent) -> bool:
-    same_tags = sorted(build.get("tags") or []) == sorted(intent["tags"])
-    return same_tags and build.get("archive_url") == intent["archive_url"]
+def _start_of(build: Execution) -> int:
+    """Epoch seconds."""
+    return int(build.started_at.timestamp()) if build.started_at else 0

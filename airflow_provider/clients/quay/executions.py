@@ -13,6 +13,7 @@ from airflow_provider.clients.quay.scans import (
     Scan,
     count_by_severity,
     describe,
+    describe_open,
     rank,
     worst_first,
 )
@@ -114,7 +115,7 @@ def scan_execution(scans: Sequence[Scan], ref: ExecutionRef, registry: str, url:
     elif not open_scans:
         state = ExecutionState.SUCCEEDED
     elif all(scan.status in UNFINISHED for scan in open_scans):
-        state = ExecutionState.RUNNING
+        state, message = ExecutionState.RUNNING, describe_open(open_scans)
     else:
         state = ExecutionState.UNKNOWN
     if absent:

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from airflow_provider.clients.quay.scans import SEVERITIES
 from airflow_provider.clients.urls import host_of
@@ -42,6 +43,15 @@ METHODS: dict[str, tuple[str, ...]] = {
 
 SECRET_KEYS = ("url", "flow_api_token", "notification_token")
 """Keys of a ``config`` that let whoever reads them send messages."""
+
+MASK = "***"
+
+_NO_SECRETS: dict[str, tuple[str, ...]] = {
+    "email": ("email",),
+    "quay_notification": ("target",),
+    "hipchat": ("room_id",),
+}
+"""By method, the keys of a ``config`` that may be shown as they are. Of a URL its host may be; nothing else."""
 
 FAILURES_THAT_DISABLE = 3
 LONGEST_TITLE = 255
@@ -96,6 +106,19 @@ def is_equal(notification: Json, body: Json) -> bool:
 def is_disabled(notification: Json) -> bool:
     """Whether Quay has stopped sending it; nothing but this number shows it, and a test is still accepted."""
     return int(notification.get("number_of_failures") or 0) >= FAILURES_THAT_DISABLE
+
+
+def without_secrets(notification: Json) -> dict[str, Any]:
+    """A notification as it may go where more people read than may send with it: into XCom, into a log."""
+    method = str(notification.get("method"))
+    config: Json = notification.get("config") or {}
+    shown = {key: value if key in _NO_SECRETS.get(method, ()) else _masked(key, value) for key, value in config.items()}
+    return {**notification, "config": shown}
+
+
+def _masked(key: str, value: object) -> str:
+    host = host_of(value) if key == "url" else None
+    return f"{urlsplit(str(value)).scheme}://{host}/{MASK}" if host else MASK
 
 
 def _check_webhook(config: Json) -> None:

@@ -82,3 +82,11 @@ def describe(findings: Sequence[Finding], limit: str) -> str:
     named = "; ".join(str(finding) for finding in findings[:MOST_NAMED])
     more = f"; and {len(findings) - MOST_NAMED} more" if len(findings) > MOST_NAMED else ""
     return f"{len(findings)} findings above {limit}: {named}{more}"
+
+
+def describe_open(scans: Sequence[Scan]) -> str:
+    """What scans that are not done are waiting for."""
+    named = "; ".join(f"{scan.digest} is {scan.status}" for scan in scans[:MOST_NAMED])
+    more = f"; and {len(scans) - MOST_NAMED} more" if len(scans) > MOST_NAMED else ""
+    retried = any(scan.status == "failed" for scan in scans)
+    return named + more + (" (Quay repeats a failed scan, and does not tell when it gives up)" if retried else "")

@@ -9,9 +9,9 @@ import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from airflow_provider.clients import urls
 from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.service_stage.tasks import approval_tasks, stage_tasks
-from airflow_provider.clients.urls import path
 from airflow_provider.exceptions import Call, ConflictError, Effect, NotFoundError, UnexpectedResponseError
 
 HEADERS = {"Content-Type": "application/json;charset=utf8"}
@@ -110,16 +110,22 @@ class ReleaseTaskCalls(ReleaseClient):
         return self.transport.get(self._path(below, **values), headers=self._headers())
 
     def _write(
-        self, method: str, below: str, params: Mapping[str, str] | None = None, *, body: object = None, **values: str
+        self,
+        method: str,
+        below: str,
+        params: Mapping[str, str] | None = None,
+        *,
+        body: object = None,
+        attempts: int | None = None,
+        **values: str,
     ) -> Any:
-        return self.transport.request(
-            method, self._path(below, **values), params, body=body, headers=self._headers()
-        ).data
+        path = self._path(below, **values)
+        return self.transport.request(method, path, params, body=body, headers=self._headers(), attempts=attempts).data
 
     def _path(self, below: str, **values: str) -> str:
         for name, value in values.items():
             self._need(value, name)
-        return path("/v3/{project_id}/pipeline/pipelines" + below, project_id=self.project_id, **values)
+        return urls.path("/v3/{project_id}/pipeline/pipelines" + below, project_id=self.project_id, **values)
 
     def _headers(self) -> dict[str, str]:
         return {**HEADERS, "X-Project-Id": self.project_id}
@@ -133,15 +139,24 @@ class ReleaseTaskCalls(ReleaseClient):
         try:
             return self.list_records(pipeline_id)
         except NotFoundError as error:
-            if not (error.code or "").startswith("APIG"):
-                raise
-            return None
+            code = error.code or ""
+            if code.startswith("APIG"):
+                return None
+            raise (error if code.startswith("SVCSTG") else self._not_answered(error)) from None
 
     def _item(self, pipeline_id: str) -> dict[str, Any]:
-        item = next((item for item in self.list_pipelines() if item.get("id") == pipeline_id), None)
+        try:
+            pipelines = self.list_pipelines()
+        except NotFoundError as error:
+            raise self._not_answered(error) from None
+        item = next((item for item in pipelines if item.get("id") == pipeline_id), None)
         if item is None:
             raise NotFoundError(f"no release task has the id {pipeline_id!r}", call=Call(system=self.system))
         return item
+
+    def _not_answered(self, error: NotFoundError) -> UnexpectedResponseError:
+        """Not ServiceStage itself says that something is not there: a gateway may publish nothing for a while."""
+        return UnexpectedResponseError(error.summary, call=error.call, effect=Effect.UNKNOWN)
 
     def _need(self, value: str | None, name: str) -> None:
         if not value or not value.strip():

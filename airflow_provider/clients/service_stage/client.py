@@ -25,19 +25,27 @@ from airflow_provider.clients.service_stage.credentials import HuaweiCredentials
 from airflow_provider.clients.service_stage.errors import read_huawei_error
 from airflow_provider.clients.service_stage.listing import Glance, decode_tasks
 from airflow_provider.clients.service_stage.states import (
-    ALLOWED_WHEN,
     IN_PROGRESS,
     STOPPING,
-    WORDS,
+    TO_BE_APPROVED,
+    Progress,
     Sighting,
+    accepted,
     execution,
+    is_of_another,
+    is_old,
+    is_triggered_later,
     newer_than,
     newest,
+    overtaken,
+    progress_of,
     speaks_for,
     status_of,
     text_of,
     triggered_at,
 )
+from airflow_provider.clients.service_stage.tasks import asking_tasks
+from airflow_provider.clients.service_stage.traces import Traces, Window
 from airflow_provider.clients.transport import Transport, TransportOptions
 from airflow_provider.clients.urls import page
 from airflow_provider.exceptions import (
@@ -122,7 +130,7 @@ class ServiceStageClient(ReleaseTaskCalls):
         transport.auth, self._learn_project_id = credentials.set_up(transport)
         self._ui_url = ui_url
         self._approvals: Recent[str, list[str]] = Recent()
-        self._changed: Recent[tuple[str, str, str, bool], bool] = Recent()
+        self._progress: Recent[tuple[str, str, str, bool], Progress] = Recent()
 
     @property
     def place(self) -> str:
@@ -165,10 +173,8 @@ class ServiceStageClient(ReleaseTaskCalls):
             raise self.bad_request(str(error)) from None
         self._need(pipeline_id, "pipeline_id")
         item = self._item(pipeline_id) if before is None else before
-        since = time.time()
-        reply = self._object(
-            self._write("POST", "/{pipeline_id}/action", {"action_id": action}, body=body, pipeline_id=pipeline_id)
-        )
+        moment = self._moment()
+        reply = self._act(pipeline_id, action, body)
         execution_id = text_of(reply, "id")
         if not execution_id:
             raise UnexpectedResponseError(
@@ -180,35 +186,40 @@ class ServiceStageClient(ReleaseTaskCalls):
             **self._ref(pipeline_id, execution_id, action),
             "status_before": status_of(item),
             "triggered_before": triggered_at(item),
-            "since": f"{since:.3f}",
+            **moment,
         }
-        return self._with_url(execution(ref, Sighting(reply, certain=True)))
+        return self._placed(self._with_url(accepted(ref, reply)))
 
-    def stop(self, name_or_id: str) -> Execution:
-        """Stop what a release task does now, unless it is stopping, paused or over already, or becomes so meanwhile.
+    def what_a_stop_ends(self, name_or_id: str) -> Execution:
+        """The execution that a stop of this release task would act on now, for :meth:`stop`.
+
+        Its reference holds the id of the record; "" where no record tells of what the list shows, and then the time at
+        which that was triggered (``triggered``).
 
         :raises ConflictError: it was never executed.
         """
         item = self.find_pipeline(name_or_id)
         pipeline_id = str(item["id"])
-        ref = self._ref(pipeline_id, "", "stop")
-        last = self._look_at_the_last(ref, item)
-        if last.status == "1":
+        record = newest(self._records(pipeline_id)) or {}
+        if not record and status_of(item) == "1":
             raise ConflictError(
                 f"nothing to stop: release task {name_or_id!r} was never executed", call=Call(system=self.system)
             )
-        if _is_stopped(last):
-            return last
-        try:
-            return self.act(pipeline_id, "stop", before=item)
-        except ReleasePipelineError as error:
-            if error.effect is Effect.NONE:
-                raise
-            # Refused because it is so already, or taken although the answer was lost.
-            last = self._look_at_the_last(ref, self._item(pipeline_id))
-            if not _is_stopped(last):
-                raise
-            return last
+        if record and not is_of_another(record, item):
+            ref = self._ref(pipeline_id, text_of(record, "id"), "stop")
+            return self._placed(self._execution(ref, _sighting(record, item)))
+        ref = {**self._ref(pipeline_id, "", "stop"), "triggered": triggered_at(item)}
+        return self._placed(self._execution(ref, Sighting(item, certain=False)))
+
+    def stop(self, ref: ExecutionRef) -> Execution:
+        """Stop this execution, unless it is stopping, stopped or over, or becomes so meanwhile; never a later one.
+
+        :param ref: as of :meth:`what_a_stop_ends`.
+        :raises ConflictError: nothing tells whether it is still the last one; or it is of another system.
+        """
+        self.check_place(ref)
+        self._check_ref(ref)
+        return self._placed(self._stop(ref))
 
     def before_action(self, name_or_id: str) -> dict[str, str]:
         """What an intent must hold from just before an action, for :meth:`find_started`.
@@ -225,12 +236,39 @@ class ServiceStageClient(ReleaseTaskCalls):
             "triggered_before": triggered_at(item),
         }
 
+    def list_waiting_approvals(self, ref: ExecutionRef) -> list[str]:
+        """The tasks whose answer this release waits for now; all that may be those, where nothing tells."""
+        return self._asking(ref)[0]
+
+    def is_waiting_for(self, ref: ExecutionRef, task_name: str) -> bool | None:
+        """Whether this release waits for the answer to this task; ``None``: it waits, but maybe for another one.
+
+        The documented API tells that a release waits, and not for which task: that is known only where no other task
+        can ask. ``False`` after an answer says that it was taken.
+        """
+        asking, is_told = self._asking(ref)
+        if is_told:
+            return task_name in asking
+        return True if asking == [task_name] else None
+
+    def _asking(self, ref: ExecutionRef) -> tuple[list[str], bool]:
+        # By the status: an execution that still shows the one from before an answer waits, too.
+        if self.look(ref).status != TO_BE_APPROVED:
+            return [], True
+        records = self._records(ref["pipeline_id"])
+        record = next((record for record in records if text_of(record, "id") == ref["id"]), {})
+        return asking_tasks(record, self.get_pipeline(ref["pipeline_id"]))
+
     # Executions
 
     def _observe(self, ref: ExecutionRef) -> Execution:
         """What a release is doing: its record's status, or else the list item's where that is not an old one."""
         self._check_ref(ref)
         return self._look(ref, None)
+
+    def needs_cancel(self, execution: Execution) -> bool:
+        """Not where it is over, stopped or stopping; nobody goes on with it then but by an action of its own."""
+        return not _is_stopped(execution)
 
     def shared_request(self, ref: ExecutionRef) -> str | None:
         return "release tasks"
@@ -262,7 +300,10 @@ class ServiceStageClient(ReleaseTaskCalls):
             return error
 
     def _listing(self) -> Listing[Glance]:
-        answer = self.transport.request("GET", self._path(""), headers=self._headers(), decode=decode_tasks).data
+        try:
+            answer = self.transport.request("GET", self._path(""), headers=self._headers(), decode=decode_tasks).data
+        except NotFoundError as error:
+            raise self._not_answered(error) from None
         if not isinstance(answer, Listing):
             raise self._unexpected("a list of pipelines", answer)
         return answer
@@ -279,7 +320,11 @@ class ServiceStageClient(ReleaseTaskCalls):
             return self._look_at_the_last(ref, item or self._item(ref["pipeline_id"]))
         if item and speaks_for(ref, item):
             return self._execution(ref, Sighting(item, certain=False))
-        published = self._published_records(ref["pipeline_id"])
+        return self._look_at_records(ref, item, self._published_records(ref["pipeline_id"]))
+
+    def _look_at_records(
+        self, ref: ExecutionRef, item: Mapping[str, Any] | None, published: Sequence[Mapping[str, Any]] | None
+    ) -> Execution:
         records = published or []
         record = next((record for record in records if text_of(record, "id") == ref["id"]), None)
         if record and status_of(record):
@@ -291,32 +336,42 @@ class ServiceStageClient(ReleaseTaskCalls):
                 f"release task {ref['pipeline_id']!r} has no execution {ref['id']!r}", call=Call(system=self.system)
             )
         if ref["id"].isdecimal() and (later := newer_than(records, ref["id"])):
-            return Execution(
-                ref,
-                ExecutionState.UNKNOWN,
-                "",
-                message=f"the records do not say how it ended before the execution {text_of(later[0], 'id')} came",
-            )
+            return overtaken(ref, f"the execution {text_of(later[0], 'id')}")
         item = item or self._item(ref["pipeline_id"])
-        return self._execution(ref, Sighting({**(record or {}), **_state_of(item), "id": ref["id"]}, certain=False))
+        return self._execution(ref, _sighting({**(record or {}), "id": ref["id"]}, item))
 
     def _look_at_the_last(self, ref: ExecutionRef, item: Mapping[str, Any]) -> Execution:
+        if ref.get("triggered", triggered_at(item)) != triggered_at(item):
+            return overtaken(ref, "another action")
         if status_of(item) in IN_PROGRESS or status_of(item) == "1":
             return self._execution(ref, Sighting(item, certain=False))
         record = newest(self._records(ref["pipeline_id"])) or {}
-        about = {**_state_of(item), **record}
-        return self._execution({**ref, "id": text_of(record, "id")}, Sighting(about, certain=bool(status_of(record))))
+        return self._execution({**ref, "id": text_of(record, "id")}, _sighting(record, item))
 
     def _execution(self, ref: ExecutionRef, sighting: Sighting) -> Execution:
         # List and records may lag on their own: what one has shown says nothing about the other.
         key = (ref["pipeline_id"], ref["id"], ref.get("since", ""), sighting.certain)
-        if sighting.status != ref.get("status_before", ""):
-            self._changed.put(key, True)
-        moved = self._changed.get(key) is not None
-        seen = execution(ref, sighting, has_changed=moved, approvals=self._approvals_of(ref, sighting))
+        progress = progress_of(ref, sighting, self._progress.get(key))
+        if progress:
+            self._progress.put(key, progress)
+        may_be_old = progress != "begun" and is_old(ref, sighting, self._now(ref))
+        seen = execution(ref, sighting, may_be_old=may_be_old, approvals=self._approvals_of(ref, sighting))
         if seen.state.is_terminal:
-            self._changed.drop(key)
+            self._progress.drop(key)
         return self._with_url(seen)
+
+    def _moment(self) -> dict[str, str]:
+        """The present for a reference, and whose clock told it."""
+        told = self.server_time()
+        return {
+            "since": f"{time.time() if told is None else told:.3f}",
+            "clock": "worker" if told is None else "vendor",
+        }
+
+    def _now(self, ref: ExecutionRef) -> float:
+        """The present by the clock of the reference's ``since``: those of two machines may be minutes apart."""
+        told = self.server_time() if ref.get("clock") == "vendor" else None
+        return time.time() if told is None else told
 
     def _with_url(self, seen: Execution) -> Execution:
         return replace(seen, url=page(self._ui_url, self.transport.base_url, seen.ref))
@@ -324,7 +379,7 @@ class ServiceStageClient(ReleaseTaskCalls):
     def _approvals_of(self, ref: ExecutionRef, sighting: Sighting) -> list[str]:
         """The tasks that may wait for an approval; asked once for each wait, and never a reason to fail it."""
         pipeline_id = ref["pipeline_id"]
-        if sighting.status != "5":
+        if sighting.status != TO_BE_APPROVED:
             self._approvals.drop(pipeline_id)
             return []
         names = self._approvals.get(pipeline_id)
@@ -341,60 +396,96 @@ class ServiceStageClient(ReleaseTaskCalls):
         self._check_ref(ref)
         if not ref["id"]:
             raise self.bad_request("only a release with an execution id can be canceled")
-        if ref.get("action") == "stop":
-            return
-        if self._needs_no_stop(ref):
-            return
-        try:
-            self._write("POST", "/{pipeline_id}/action", {"action_id": "stop"}, body={}, pipeline_id=ref["pipeline_id"])
-        except ReleasePipelineError as error:
-            if error.effect is not Effect.REFUSED or not self._needs_no_stop(ref):
-                raise
+        if ref.get("action") != "stop":
+            self._stop(ref)
 
-    def _needs_no_stop(self, ref: ExecutionRef) -> bool:
-        """Whether it is over, stopped or stopping already: a triggerer that stalled asks late."""
-        records = self._records(ref["pipeline_id"])
-        if newer_than(records, ref["id"]):
-            return True
-        return _is_stopped(self._look(ref, None))
+    def _stop(self, ref: ExecutionRef) -> Execution:
+        if settled := self._if_settled(ref):
+            return settled
+        try:
+            reply = self._act(ref["pipeline_id"], "stop", {})
+        except ReleasePipelineError as error:
+            # Refused because it is so already, or taken although the answer was lost.
+            if error.effect is Effect.NONE or not (settled := self._if_settled(ref)):
+                raise
+            return settled
+        return self._with_url(accepted(ref, reply))
+
+    def _if_settled(self, ref: ExecutionRef) -> Execution | None:
+        """How an execution stands for which no stop may be sent: it is over, stopped, stopping, or not the last one."""
+        if not ref["id"]:
+            seen = self._look_at_the_last(ref, self._item(ref["pipeline_id"]))
+            if _is_stopped(seen):
+                return seen
+            self._refuse_unless_last(ref, is_last=bool(ref.get("triggered")))
+            return None
+        published = self._published_records(ref["pipeline_id"])
+        later = newer_than(published or [], ref["id"])
+        item = self._item(ref["pipeline_id"]) if published is None else None
+        if item:
+            self._refuse_unless_last(ref, is_last=not is_triggered_later(ref, item))
+        seen = self._look_at_records(ref, item, published)
+        if _is_stopped(seen):
+            return seen
+        return overtaken(ref, f"the execution {text_of(later[0], 'id')}") if later else None
+
+    def _refuse_unless_last(self, ref: ExecutionRef, *, is_last: bool) -> None:
+        if not is_last:
+            raise ConflictError(
+                f"cannot tell whether release {ref['id'] or 'without a record'} is still the last one of release task "
+                f"{ref['pipeline_id']}: nothing was stopped",
+                call=Call(system=self.system),
+            )
+
+    def _act(self, pipeline_id: str, action: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        # Pauses and repeats of what starts something are the caller's, who knows whether it may still be started.
+        attempts = None if action in ("stop", "approval") else 1
+        return self._object(
+            self._write(
+                "POST",
+                "/{pipeline_id}/action",
+                {"action_id": action},
+                body=body,
+                attempts=attempts,
+                pipeline_id=pipeline_id,
+            )
+        )
 
     def _find_started(self, intent: Intent) -> list[Execution]:
-        """The execution that an action led to whose answer was lost.
+        """The executions that an action may have led to whose answer was lost.
 
         :param intent: also holds ``pipeline_id``, ``action``, and from just before the action ``newest_record`` (an id,
             "" if there was none), ``status_before`` and ``triggered_before``.
         :raises ConflictError: something happened, but not certainly by this action.
         """
-        pipeline_id, action = str(intent["pipeline_id"]), str(intent["action"])
-        before, status_before = str(intent["newest_record"]), str(intent["status_before"])
-        item, records = self._item(pipeline_id), self._records(pipeline_id)
-        later = newer_than(records, before)
+        pipeline_id, action, before = str(intent["pipeline_id"]), str(intent["action"]), str(intent["newest_record"])
+        item, published = self._item(pipeline_id), self._published_records(pipeline_id)
+        window = Window.of(intent, vendor_now=self.server_time(), worker_now=time.time())
+        records = published or []
+        traces = Traces(
+            action=action,
+            status_before=str(intent["status_before"]),
+            triggered_before=str(intent["triggered_before"]),
+            item=item,
+            same=next((record for record in records if before and text_of(record, "id") == before), {}),
+            later=newer_than(records, before),
+            are_complete=published is not None,
+        )
+        found = traces.candidates(window)
+        if found is None:
+            raise ConflictError(
+                f"cannot tell whether the action {action!r} took effect: release task {pipeline_id} was in status "
+                f"{traces.status_before or 'unknown'} with the last execution {before or 'none'}, {traces}",
+                call=Call(system=self.system),
+            )
         ref = {
             **self._ref(pipeline_id, "", action),
-            "status_before": status_before,
-            "triggered_before": str(intent["triggered_before"]),
+            "status_before": traces.status_before,
+            "triggered_before": traces.triggered_before,
             "since": f"{float(intent['since']):.3f}",
+            "clock": str(intent.get("clock") or "worker"),
         }
-        if len(later) == 1 and action not in ("stop", "approval"):
-            record = {**_state_of(item), **later[0]}
-            sighting = Sighting(record, certain=bool(status_of(later[0])))
-            return [self._execution({**ref, "id": text_of(record, "id")}, sighting)]
-        same = next((record for record in records if before and text_of(record, "id") == before), {})
-        status_now = (status_of(same) if action != "start" else "") or status_of(item)
-        changed = status_now != status_before and status_now not in ALLOWED_WHEN.get(action, ())
-        if action != "start" and same and changed and not later:
-            return [self._execution({**ref, "id": before}, Sighting({**_state_of(item), **same}, certain=True))]
-        # Without a new record, an ended status is that of the execution before; only one in progress raises a doubt.
-        running = changed and (action != "start" or status_now in IN_PROGRESS)
-        if not later and not running and triggered_at(item) == ref["triggered_before"]:
-            return []
-        seen = ", ".join(text_of(record, "id") for record in later) or "none"
-        raise ConflictError(
-            f"cannot tell whether the action {action!r} took effect: release task {pipeline_id} was in status "
-            f"{status_before or 'unknown'} with the last execution {before or 'none'}, is now in status "
-            f"{status_now} ({WORDS.get(status_now, 'unknown')}), and has these later executions: {seen}",
-            call=Call(system=self.system),
-        )
+        return [self._execution({**ref, "id": text_of(each, "id")}, _sighting(each, item)) for each in found]
 
     def _ref(self, pipeline_id: str, execution_id: str, action: str) -> ExecutionRef:
         return {
@@ -418,8 +509,15 @@ def _tells_enough(ref: ExecutionRef, item: Mapping[str, Any]) -> bool:
 
 
 def _is_stopped(seen: Execution) -> bool:
-    """Whether it is over, stopped or stopping: a stop would be refused."""
+    """Whether it is over, stopped or stopping: a stop would be refused, or stop a later one."""
     return seen.state.is_terminal or seen.state is ExecutionState.PAUSED or seen.status == STOPPING
+
+
+def _sighting(record: Mapping[str, Any], item: Mapping[str, Any]) -> Sighting:
+    """The status of a record, or of the list item where the record has none."""
+    if status_of(record):
+        return Sighting({**_state_of(item), **record}, certain=True)
+    return Sighting({**record, **_state_of(item)}, certain=False)
 
 
 def _seconds_until_next_look(seen: Execution, glance: Glance | None) -> float:

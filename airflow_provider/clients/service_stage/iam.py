@@ -15,10 +15,26 @@ import tenacity
 from airflow_provider.clients import retries
 from airflow_provider.clients.auth import NoAuth, Token, TokenAuth
 from airflow_provider.clients.transport import Transport
-from airflow_provider.exceptions import Call, ConnectionConfigError, UnexpectedResponseError
+from airflow_provider.exceptions import (
+    BadRequestError,
+    Call,
+    ConnectionConfigError,
+    NotFoundError,
+    PermissionDeniedError,
+    ReleasePipelineError,
+    UnexpectedResponseError,
+)
 
 DEFAULT_LIFETIME = 24 * 3600.0
 """Seconds; how long a token lives whose reply does not say so."""
+
+
+_REFUSALS = (NotFoundError, BadRequestError, PermissionDeniedError)
+"""What IAM may answer that would be news of an execution, if the API itself had answered it."""
+
+
+def _explained(summary: str, refusal: ReleasePipelineError) -> ConnectionConfigError:
+    return ConnectionConfigError(summary, call=refusal.call, effect=refusal.effect)
 
 
 class IamTokenAuth(TokenAuth):
@@ -61,9 +77,15 @@ class IamTokenAuth(TokenAuth):
 
     def login(self) -> Token:
         # One attempt: the request that the token is for is repeated anyway, and each repetition comes back here.
-        answer = self._transport.request(
-            "POST", self._url, {"nocatalog": "true"}, body=self._request, auth=NoAuth(), attempts=1
-        )
+        try:
+            answer = self._transport.request(
+                "POST", self._url, {"nocatalog": "true"}, body=self._request, auth=NoAuth(), attempts=1
+            )
+        except _REFUSALS as error:
+            raise _explained(
+                "IAM gives no token: check the connection's login and extras `domain_name`, `iam_url`, `project_id`",
+                error,
+            ) from None
         value = answer.headers.get("X-Subject-Token")
         token = answer.data.get("token") if isinstance(answer.data, dict) else None
         if not value or not isinstance(token, dict):
@@ -111,7 +133,13 @@ class ProjectLookup:
         """
         with self._lock:
             if self._project_id is None:
-                body = self._transport.get(self._url, {"name": self._region})
+                try:
+                    body = self._transport.get(self._url, {"name": self._region})
+                except _REFUSALS as error:
+                    summary = (
+                        f"IAM does not tell the project of the region {self._region!r}: give the connection's extra"
+                    )
+                    raise _explained(f"{summary} `project_id`, or correct its `iam_url`", error) from None
                 projects = body.get("projects") if isinstance(body, dict) else None
                 found = [str(project["id"]) for project in projects or [] if project.get("id")]
                 if len(found) != 1:

@@ -1,31 +1,39 @@
-"""What ServiceStage's status integers mean for one release, and when an old status is not believed. No I/O.
+"""What ServiceStage's status integers mean for one release, and when an old status is not believed. No I/O, no clock.
 
 https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0248.html
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
+
+from msgspec.structs import replace
 
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
 GRACE = 60.0
 """Seconds after an action in which the status from before it may be an old one."""
+UNTRIGGERED_GRACE = 300.0
+"""The same for a list whose trigger time is from before a start, too; it ends, should starts not move that time."""
 TRIGGERED_LATER = 120.0
 """Seconds after an action from which on a trigger time is of somebody else's action; leaves room for two clocks."""
+SAME_CLOCK = 2.0
+"""Seconds that times of the vendor may be apart from its ``Date``, which is cut to seconds."""
 
-STOPPING = "13"
+TO_BE_APPROVED, STOPPING = "5", "13"
+
+Progress = Literal["left", "begun"]
+"""Since an action: another status was seen than that from before it, or one that can only be its own."""
 
 WORDS = {
     "1": "never executed",
     "2": "released",
     "3": "release failed",
     "4": "releasing",
-    "5": "to be approved",
+    TO_BE_APPROVED: "to be approved",
     "7": "paused",
     "9": "skipped",
     "10": "rolling back",
@@ -35,20 +43,20 @@ WORDS = {
     "14": "restarting",
 }
 ALLOWED_WHEN = {
-    "stop": ("4", "5"),
+    "stop": ("4", TO_BE_APPROVED),
     "continue": ("7",),
     "retry": ("3",),
     "rollback": ("2", "3"),
-    "approval": ("5",),
+    "approval": (TO_BE_APPROVED,),
 }
 """The statuses in which an action that goes on with an execution is taken; afterwards the status is another one."""
-IN_PROGRESS = frozenset({"4", "5", "10", STOPPING, "14"})
+IN_PROGRESS = frozenset({"4", TO_BE_APPROVED, "10", STOPPING, "14"})
 _STATES = {
     "1": ExecutionState.QUEUED,
     "2": ExecutionState.SUCCEEDED,
     "3": ExecutionState.FAILED,
     "4": ExecutionState.RUNNING,
-    "5": ExecutionState.WAITING,
+    TO_BE_APPROVED: ExecutionState.WAITING,
     "7": ExecutionState.PAUSED,
     "9": ExecutionState.SUCCEEDED,
     "10": ExecutionState.RUNNING,
@@ -59,7 +67,7 @@ _STATES = {
 }
 _STATES_OF_A_ROLLBACK = {"2": ExecutionState.FAILED, "11": ExecutionState.SUCCEEDED}
 _STATES_OF_A_STOP = {
-    "5": ExecutionState.RUNNING,
+    TO_BE_APPROVED: ExecutionState.RUNNING,
     **dict.fromkeys(("2", "3", "7", "9", "11", "12"), ExecutionState.SUCCEEDED),
 }
 _AFTER = {"rollback": _STATES | _STATES_OF_A_ROLLBACK, "stop": _STATES | _STATES_OF_A_STOP}
@@ -86,9 +94,9 @@ def newest(records: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
 
 
 def newer_than(records: Sequence[Mapping[str, Any]], execution_id: str) -> list[Mapping[str, Any]]:
-    """The records of executions that came after this one; all of them after "" (there was none)."""
+    """The records of executions that came after this one, oldest first; all of them after "" (there was none)."""
     limit = _number({"id": execution_id})
-    return [record for record in records if _number(record) > limit]
+    return sorted((record for record in records if _number(record) > limit), key=_number)
 
 
 def _number(record: Mapping[str, Any]) -> int:
@@ -113,39 +121,101 @@ class Sighting:
 
 
 def is_old(ref: ExecutionRef, sighting: Sighting, now: float) -> bool:
-    """Whether a status may still be the one from before the action.
+    """Whether a status may still be one from before the action.
 
-    That the trigger time moved proves nothing: a list may show the new time with the old status.
+    :param now: epoch seconds, by the clock of ``ref``'s ``since``.
     """
-    before = ref.get("status_before", "")
-    if not before or sighting.status != before or sighting.status in IN_PROGRESS - {"5"}:
+    action, status, before = ref.get("action", ""), sighting.status, ref.get("status_before", "")
+    if not ref.get("since") or status in IN_PROGRESS - {TO_BE_APPROVED}:
         return False
-    if sighting.certain and ref.get("action") == "start":
+    passed = now - _seconds(ref["since"])
+    if sighting.certain:
         # A start makes a new record; the other actions may go on with the old one.
-        return False
-    return now < _seconds(ref.get("since", "")) + GRACE
+        return action != "start" and status in (before, *ALLOWED_WHEN.get(action, ())) and passed < GRACE
+    if action == "start" and _was_triggered_before(ref, sighting.about):
+        return passed < UNTRIGGERED_GRACE
+    # A list that lags may have shown an older status still just before the action, and shows the one in between now.
+    is_end = action != "stop" and _state_of(ref, status).is_terminal
+    return (status == before or is_end) and passed < GRACE
+
+
+def progress_of(ref: ExecutionRef, sighting: Sighting, progress: Progress | None) -> Progress | None:
+    """How far an action is, with what was seen now: once it has begun, whatever follows is its own.
+
+    That the trigger time moved does not show that: a list may show the new time with the old status.
+
+    :param progress: how far it was, as seen in the same place.
+    """
+    if progress == "begun":
+        return progress
+    has_left = sighting.status != ref.get("status_before")
+    is_own = sighting.certain or ref.get("action") != "start" or not _was_triggered_before(ref, sighting.about)
+    if sighting.status in IN_PROGRESS and is_own and (has_left or progress == "left"):
+        return "begun"
+    return "left" if has_left else progress
+
+
+def _was_triggered_before(ref: ExecutionRef, item: Mapping[str, Any]) -> bool:
+    """Whether a list item still tells of the time before a start."""
+    triggered = triggered_at(item)
+    if triggered and triggered == ref.get("triggered_before"):
+        return True
+    is_comparable = triggered.isdecimal() and ref.get("clock") == "vendor"
+    return is_comparable and int(triggered) / 1000 < _seconds(ref["since"]) - SAME_CLOCK
 
 
 def speaks_for(ref: ExecutionRef, item: Mapping[str, Any]) -> bool:
     """Whether a list item that is in progress is about this execution, and not about a later one of somebody else."""
-    triggered, since = triggered_at(item), _seconds(ref.get("since", ""))
-    if status_of(item) not in IN_PROGRESS or not since or not triggered.isdecimal():
+    is_told = status_of(item) in IN_PROGRESS and ref.get("since") and triggered_at(item).isdecimal()
+    return bool(is_told) and not is_triggered_later(ref, item)
+
+
+def is_triggered_later(ref: ExecutionRef, item: Mapping[str, Any]) -> bool:
+    """Whether a release task was triggered again so long after this action that it was by somebody else."""
+    triggered = triggered_at(item)
+    if not ref.get("since") or not triggered.isdecimal():
         return False
-    return int(triggered) / 1000 <= since + TRIGGERED_LATER
+    return int(triggered) / 1000 > _seconds(ref["since"]) + TRIGGERED_LATER
+
+
+def is_of_another(record: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
+    """Whether a list item tells of an execution in progress that comes after the last one among the records."""
+    if status_of(item) not in IN_PROGRESS or status_of(record) in IN_PROGRESS:
+        return False
+    there, here = triggered_at(item), triggered_at(record)
+    if not there.isdecimal() or not here.isdecimal():
+        return True
+    return int(there) / 1000 > int(here) / 1000 + SAME_CLOCK
+
+
+def overtaken(ref: ExecutionRef, later: str) -> Execution:
+    """An execution that is over, because a later one was started, while nothing says how it ended."""
+    if ref.get("action") == "stop":
+        return Execution(ref, ExecutionState.SUCCEEDED, "", message=f"over: {later} came after it")
+    summary = f"over, but the records do not say how it ended before {later} came"
+    return Execution(ref, ExecutionState.FAILED, "", message=summary)
+
+
+def accepted(ref: ExecutionRef, reply: Mapping[str, Any]) -> Execution:
+    """What the answer to an action says: that it was accepted. An end that it shows is an earlier one."""
+    seen = execution(ref, Sighting(reply, certain=True))
+    if seen.status in IN_PROGRESS and seen.status != ref.get("status_before"):
+        return seen
+    return replace(seen, state=ExecutionState.QUEUED, message="accepted")
 
 
 def execution(
-    ref: ExecutionRef, sighting: Sighting, *, has_changed: bool = False, approvals: Sequence[str] = ()
+    ref: ExecutionRef, sighting: Sighting, *, may_be_old: bool = False, approvals: Sequence[str] = ()
 ) -> Execution:
     """One release as an execution.
 
-    :param has_changed: whether another status than that from before the action was seen since.
+    :param may_be_old: see :func:`is_old`.
     :param approvals: names of the tasks that an approval may be for.
     """
     status = sighting.status
-    if not has_changed and is_old(ref, sighting, time.time()):
+    if may_be_old:
         return Execution(ref, ExecutionState.QUEUED, status, message="still shows the status from before the action")
-    state = _AFTER.get(ref.get("action", ""), _STATES).get(status, ExecutionState.UNKNOWN)
+    state = _state_of(ref, status)
     return Execution(
         ref,
         state,
@@ -154,6 +224,10 @@ def execution(
         outputs=dict(sighting.about),
         started_at=_moment(triggered_at(sighting.about)),
     )
+
+
+def _state_of(ref: ExecutionRef, status: str) -> ExecutionState:
+    return _AFTER.get(ref.get("action", ""), _STATES).get(status, ExecutionState.UNKNOWN)
 
 
 def _message(ref: ExecutionRef, state: ExecutionState, status: str, approvals: Sequence[str]) -> str | None:

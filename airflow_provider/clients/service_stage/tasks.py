@@ -3,18 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
+
+from airflow_provider.clients.service_stage.states import TO_BE_APPROVED, status_of
+
+CHECKPOINTS = ("approv", "trigger")
+"""What the kinds of tasks that wait for an answer hold."""
+
+
+class Task(NamedTuple):
+    """:param status: "" where the document does not tell it."""
+
+    name: str
+    kind: str
+    status: str
 
 
 def stage_tasks(detail: Mapping[str, Any]) -> dict[str, list[str]]:
     """The names for ``selected_tasks``: ``{stage: [task, ...]}``, in order."""
-    return {str(stage["name"]): [name for name, _ in _tasks(stage)] for stage in _stages(detail)}
+    return {str(stage["name"]): [task.name for task in _tasks(stage)] for stage in _stages(detail)}
 
 
 def approval_tasks(detail: Mapping[str, Any]) -> list[str]:
     """The names for ``task_name``: the tasks that say they are approvals; all tasks where none says so."""
-    tasks = [task for stage in _stages(detail) for task in _tasks(stage)]
-    return [name for name, kind in tasks if "approv" in kind.lower()] or [name for name, _ in tasks]
+    tasks = _all_tasks(detail)
+    return [task.name for task in tasks if "approv" in task.kind.lower()] or [task.name for task in tasks]
+
+
+def asking_tasks(record: Mapping[str, Any], detail: Mapping[str, Any]) -> tuple[list[str], bool]:
+    """The tasks whose answer a release waits for, and whether a document tells it; else all that may be those.
+
+    :param record: of the execution that waits; the vendor does not document whether it tells of its tasks.
+    """
+    for document in (record, detail):
+        if told := [task.name for task in _all_tasks(document) if task.status == TO_BE_APPROVED]:
+            return told, True
+    tasks = _all_tasks(detail)
+    asking = [task.name for task in tasks if any(word in task.kind.lower() for word in CHECKPOINTS)]
+    return asking or [task.name for task in tasks], False
+
+
+def _all_tasks(document: Mapping[str, Any]) -> list[Task]:
+    return [task for stage in _stages(document) for task in _tasks(stage)]
 
 
 def _stages(detail: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -24,10 +54,10 @@ def _stages(detail: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [stage for stage in stages if isinstance(stage, dict) and stage.get("name")] if stages else []
 
 
-def _tasks(node: object) -> Iterator[tuple[str, str]]:
-    """Name and kind of every task below a node, however deep: groups, with or without names, may be in between."""
+def _tasks(node: object) -> Iterator[Task]:
+    """Every task below a node, however deep: groups, with or without names, may be in between."""
     children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
     for child in children:
         if isinstance(child, dict) and child.get("name") and "tasks" not in child:
-            yield str(child["name"]), str(child.get("type") or "")
+            yield Task(str(child["name"]), str(child.get("type") or ""), status_of(child))
         yield from _tasks(child)

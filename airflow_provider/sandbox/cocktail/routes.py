@@ -104,7 +104,9 @@ def status(call: Call) -> Any:
 
 def runs(call: Call) -> Any:
     build_seq = _int32("buildSeq", call.required("buildSeq"))
-    return [call.view(each) for each in call.system.store.runs_of(build_seq)]
+    omitted = call.system.switches["list_omits"]
+    views = [call.view(each) or {} for each in call.system.store.runs_of(build_seq)]
+    return [{name: value for name, value in view.items() if name not in omitted} for view in views]
 
 
 def latest(call: Call) -> Any:

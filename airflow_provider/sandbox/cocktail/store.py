@@ -76,6 +76,8 @@ class Store:
         tag = self._tag(build, tag)
         if tag != build.tag_name and any(run.tag == tag for run in self._runs_that_block_tags(build)):
             raise Refusal("004", f"[{tag}]")
+        if limit := self._switches["description_limit"]:
+            description = (description or "")[:limit]
         run = self._add(build, "BUILD", build.build_no, description, tag, callback)
         if self._switches["refuse_build_server"]:
             run.enter("ERROR", run.begin)

@@ -162,18 +162,20 @@ class Events:
     def _act(self, call: Call, kind: str) -> Response:
         event = self._find(call, kind)
         self._system.require_write(call.user, event.project)
-        action = call.query("action") or ""
-        if not self._system.switches["case_sensitive_actions"]:
-            action = action.lower()
-        if action == "rerun":
-            self._rerun(event, call.user)
-        elif action == "resume":
+        words, action = self._system.words, call.query("action") or ""
+        if self._is_word(action, words["rerun"]):
+            event = self._rerun(event, call.user)
+        elif self._is_word(action, words["resume"]):
             self._resume(event)
         else:
-            raise RefusedError(400, f"Unknown action {call.query('action')!r}: Resume or Rerun")
+            raise RefusedError(400, f"Unknown action {action!r}: {words['resume']} or {words['rerun']}")
         return json_reply(self.document(event))
 
-    def _rerun(self, event: Event, user: str) -> None:
+    def _is_word(self, said: str, word: str) -> bool:
+        return said == word if self._system.switches["case_sensitive_actions"] else said.lower() == word.lower()
+
+    def _rerun(self, event: Event, user: str) -> Event:
+        """Returns the event that the answer tells of."""
         mode = self._system.switches["rerun"]
         pipeline = self._system.pipelines.named(event.pipeline, event.project)
         if mode == "message_only" or pipeline is None or not pipeline.fields["enabled"]:
@@ -193,6 +195,8 @@ class Events:
             )
             self.all[again.id] = again
             self._run(again, user)
+            return again if mode == "new_event_in_reply" else event
+        return event
 
     def _resume(self, event: Event) -> None:
         if event.execution is None:

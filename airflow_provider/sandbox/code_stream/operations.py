@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider.sandbox.code_stream.system import CodeStreamSystem
 
 UNITS = {"MINUTES": 60, "HOURS": 3600, "DAYS": 86400}
-WORDS = {"approved": "APPROVED", "rejected": "REJECTED"}
+STORED = {"approve": "APPROVED", "reject": "REJECTED"}
 
 
 class Operation:
@@ -99,9 +99,15 @@ class Operations:
             raise RefusedError(400, f"Malformed JSON request: {error}") from None
         if not isinstance(body, dict):
             raise RefusedError(400, "Required request body is missing")
-        if str(body.get("status", "")).lower() not in WORDS:
-            raise RefusedError(400, f"Invalid status {body.get('status')!r}: Approved or Rejected")
+        if self._stored(body) is None:
+            words = self._system.words
+            raise RefusedError(400, f"Invalid status {body.get('status')!r}: {words['approve']} or {words['reject']}")
         return body
+
+    def _stored(self, body: dict[str, Any]) -> str | None:
+        """The status that an answer leads to, by the word of it; ``None`` for another word."""
+        words, said = self._system.words, str(body.get("status", "")).lower()
+        return next((STORED[name] for name in STORED if words[name].lower() == said), None)
 
     def _answer(self, call: Call) -> Response:
         operation = self._find(call.params["id"])
@@ -145,7 +151,7 @@ class Operations:
 
     def _take(self, operation: Operation, body: dict[str, Any], user: str) -> None:
         now = self._system.now
-        operation.status = WORDS[body["status"].lower()]
+        operation.status = str(self._stored(body))
         operation.responded_by, operation.responded_at, operation.updated_at = user, now, now
         operation.response = str(body.get("responseMessage") or "")
         operation.cancel_previous = bool(body.get("cancelPreviousPendingUserOp"))

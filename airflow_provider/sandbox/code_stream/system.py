@@ -82,6 +82,7 @@ class CodeStreamSystem(System):
         "unauthorised_answer": 200,
         "unknown_filter": 400,
         "unzoned_updated_at": False,
+        "words": {"rerun": "Rerun", "resume": "Resume", "approve": "Approved", "reject": "Rejected"},
         "wrong_api_version": "ignore",
         "wrong_state_status": 400,
     }
@@ -93,7 +94,7 @@ class CodeStreamSystem(System):
         "execution_links": ("normal", "singular", "pipeline", "host"),
         "login_error_status": (400, 401, 403),
         "refresh_error_status": (400, 403),
-        "rerun": ("link_in_reply", "link_later", "new_event", "message_only"),
+        "rerun": ("link_in_reply", "link_later", "new_event", "new_event_in_reply", "message_only"),
         "rollback": ("none", "completed", "failed"),
         "server_url": ("text", "object"),
         "start_status": (200, 202),
@@ -150,6 +151,11 @@ class CodeStreamSystem(System):
     @property
     def now(self) -> float:
         return self.world.clock.now()
+
+    @property
+    def words(self) -> dict[str, str]:
+        """This server's words for actions on events and for answers: the switch need not name them all."""
+        return {**self.SWITCHES["words"], **self.switches["words"]}
 
     # --- routes ---
 

@@ -6,6 +6,7 @@ import asyncio
 import re
 import socket
 import struct
+from email.utils import formatdate
 from typing import Any
 
 from starlette.requests import Request
@@ -23,7 +24,10 @@ HTML = b"<!DOCTYPE html>\n<html><head><title>Service</title></head><body>The ser
 
 
 class Edge:
-    """Pure ASGI around the mounted systems, so that it can reach the transport behind uvicorn's ``send``."""
+    """Pure ASGI around the mounted systems, so that it can reach the transport behind uvicorn's ``send``.
+
+    Each answer of a system has a ``Date`` by the clock of the sandbox, which need not be that of who asks.
+    """
 
     def __init__(self, app: ASGIApp, world: World) -> None:
         self.app = app
@@ -78,6 +82,7 @@ class Edge:
         async def send_noting(message: Message) -> None:
             if message["type"] == "http.response.start":
                 entry.status = message["status"]
+                message = {**message, "headers": [*message["headers"], (b"date", self._date().encode())]}
             await send(message)
 
         entry.reached = True
@@ -102,10 +107,15 @@ class Edge:
             await self._reach(entry, scope, receive, send)
         elif fault.fault == "html":
             entry.status = fault.status or 200
-            await _answer(entry.status, {"content-type": "text/html;charset=utf-8"} | fault.headers, HTML, send)
+            headers = {"content-type": "text/html;charset=utf-8", "date": self._date()} | fault.headers
+            await _answer(entry.status, headers, HTML, send)
         else:
             entry.status = fault.status or 500
-            await _answer(entry.status, *_faulty_answer(fault), send)
+            headers, body = _faulty_answer(fault)
+            await _answer(entry.status, {"date": self._date()} | headers, body, send)
+
+    def _date(self) -> str:
+        return formatdate(self.world.clock.now(), usegmt=True)
 
     async def _capture(self, entry: Entry, scope: Scope, receive: Receive) -> tuple[Message, bytes]:
         start: Message = {}

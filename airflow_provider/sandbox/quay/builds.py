@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
+import re
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from starlette.responses import Response
 
 from airflow_provider.sandbox.core.execution import Track
 from airflow_provider.sandbox.quay import payloads
-from airflow_provider.sandbox.quay.replies import Abort, Problem, no_content, not_found, result
+from airflow_provider.sandbox.quay.replies import Abort, Crash, Problem, no_content, not_found, result
 
 if TYPE_CHECKING:
     from airflow_provider.sandbox.quay.calls import Call
@@ -37,6 +38,10 @@ FINAL = ("complete", "error", "cancelled", "expired")
 PHASES = (*ORDER, "error", "cancelled", "internalerror", "expired")
 OUTCOMES = ("complete", "error", "internalerror", "expired", "hang")
 REQUEUE_AFTER = 30.0
+UNSETTLED_AFTER_CANCEL = 3.0
+LONGEST_TAG = 127
+LIMIT = "The maximum number of builds to return"
+SINCE = "Returns all builds since the given unix timecode"
 ARCHIVED_AFTER = 300.0
 START_SCHEMA = {
     "type": "object",
@@ -48,7 +53,13 @@ START_SCHEMA = {
         "dockerfile_path": {"type": "string"},
         "context": {"type": "string"},
         "pull_robot": {"type": "string"},
-        "docker_tags": {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True},
+        "docker_tags": {
+            "type": "array",
+            "description": 'The tags to which the built images will be pushed. If none specified, "latest" is used.',
+            "items": {"type": "string"},
+            "minItems": 1,
+            "uniqueItems": True,
+        },
     },
 }
 
@@ -79,7 +90,7 @@ class Build:
 
     @property
     def display_name(self) -> str:
-        return hashlib.sha256(self.archive_url.encode()).hexdigest()[:7]
+        return hashlib.sha224(self.archive_url.encode("ascii")).hexdigest()[:7]
 
     @property
     def digest(self) -> str:
@@ -108,7 +119,7 @@ class Build:
             "started": formatdate(self.started),
             "display_name": self.display_name,
             "status": {} if store_down else status,
-            "subdirectory": posixpath.dirname(self.dockerfile_path) or "/",
+            "subdirectory": self.dockerfile_path,
             "dockerfile_path": self.dockerfile_path,
             "context": self.context,
             "tags": self.tags,
@@ -119,12 +130,9 @@ class Build:
             "resource_key": None,
             "pull_robot": None,
             "repository": {"namespace": self.namespace, "name": self.name},
-            "error": "Unable to load build logs" if store_down else self._error(),
+            "error": "Redis may be down. Please contact support." if store_down else None,
         }
         return body | ({"archive_url": self.archive_url} if writer else {})
-
-    def _error(self) -> str | None:
-        return "The Dockerfile could not be built" if self.phase == "error" else None
 
 
 class BuildManager:
@@ -138,7 +146,8 @@ class BuildManager:
     def add(self, build: Build) -> None:
         self.all[build.id] = build
         self._active[build.id] = build
-        build.due = build.started + self._pace(DURATIONS["waiting"])
+        # Without builders a build is taken all the same, and never run.
+        build.due = build.started + self._pace(DURATIONS["waiting"]) if self._system.switches["build_support"] else None
         self._tell(build, "build_queued")
 
     @property
@@ -153,7 +162,10 @@ class BuildManager:
     def enter(self, build: Build, phase: str, at: float) -> None:
         """Enters ``phase`` with all that follows from it: log, event, image, next due time."""
         build.track.enter(phase, at)
-        build.log(phase, "error" if phase == "error" else "phase", at)
+        if phase != "cancelled":
+            build.log(phase, "phase", at)
+        if phase == "error":
+            build.log("The Dockerfile could not be built", "error", at)
         build.due = at + self._pace(DURATIONS[phase]) if phase in DURATIONS else None
         if phase in FINAL:
             self._active.pop(build.id, None)
@@ -177,8 +189,13 @@ class BuildManager:
             build.due = at + self._pace(REQUEUE_AFTER)
 
     def cancel(self, build: Build, now: float) -> bool:
-        """Whether it was taken; a refused cancel deletes the queue item all the same."""
+        """Whether it was taken; a refused cancel deletes the queue item all the same.
+
+        :raises Crash: it was canceled a moment ago
+        """
         build.track.cancel_received(now)
+        if build.phase == "cancelled" and now < build.track.since + self._pace(UNSETTLED_AFTER_CANCEL):
+            raise Crash
         ephemeral = self._system.switches["ephemeral_build_manager"]
         open_to = ORDER[: ORDER.index("pushing")] if ephemeral else ("waiting",)
         build.tries = 0
@@ -252,30 +269,31 @@ def _view(call: Call, build: Build) -> dict[str, Any]:
 
 def start(call: Call) -> Response:
     body, switches = call.json(START_SCHEMA), call.system.switches
-    repository = call.found
     archive_url = body.get("archive_url")
     if not archive_url and not body.get("file_id"):
-        raise Problem("invalid_request", "archive_url or file_id required")
-    if body.get("file_id") and not archive_url:
-        raise Problem("invalid_request", "File id could not be found")
-    if not str(archive_url).startswith(("http://", "https://")):
-        raise Problem("invalid_request", "Archive URL must be http or https")
+        raise Problem("invalid_request", "file_id or archive_url required")
+    if archive_url and not archive_url.startswith(("http://", "https://")):
+        raise Problem("invalid_request", "Invalid Archive URL: Must be http or https")
     if body.get("pull_robot"):
         raise not_found()
+    repository = call.found
+    if body.get("file_id"):
+        raise Problem("invalid_request", f"File {body['file_id']} could not be found or is invalid")
+    if not archive_url.isascii():
+        raise Crash
     if 0 < switches["max_queued_builds"] <= call.system.builds.queued:
-        raise Abort(429, "Maximum build rate exceeded.")
-    tags = body.get("docker_tags") or ["latest"]
-    dockerfile = body.get("dockerfile_path") or posixpath.join(body.get("subdirectory") or "/", "Dockerfile")
+        raise Abort(429, "Maximum queued build rate exceeded.")
+    context, dockerfile = _places(body)
     build_id = str(uuid.uuid4())
     build = Build(
         build_id,
         repository.namespace,
         repository.name,
         call.user,
-        str(archive_url),
-        tags,
+        archive_url,
+        [_kept_tag(tag) for tag in body.get("docker_tags", ["latest"])],
         dockerfile,
-        body.get("context") or posixpath.dirname(dockerfile) or "/",
+        context,
         switches["build_outcome"],
         switches["build_tries"],
         switches["internalerror_loops"],
@@ -288,10 +306,30 @@ def start(call: Call) -> Response:
     return result(_view(call, build), 201, {"location": location})
 
 
+def _kept_tag(tag: str) -> str:
+    """A tag as it is stored with a build: made fit, and cut shorter than a tag may be."""
+    fit = re.sub(r"[^\w.-]", "_", re.sub(r"^\W", "_", tag))
+    return fit[:LONGEST_TAG] or "latest"
+
+
+def _places(body: dict[str, Any]) -> tuple[str, str]:
+    """Where the build runs, and its Dockerfile; the latter counts where both are given."""
+    context = body.get("context", "/")
+    if "dockerfile_path" in body:
+        path = body["dockerfile_path"]
+        return (context if "context" in body else posixpath.dirname(path)), path
+    folder = body.get("subdirectory", context)
+    return folder, f"{folder.removesuffix('/')}/Dockerfile"
+
+
 def list_all(call: Call) -> Response:
-    since = call.number("since", 0)
-    found = [build for build in reversed(call.found.builds.values()) if build.started >= since]
-    return result({"builds": [_view(call, build) for build in found[: call.number("limit", 5)]]})
+    """Of a repository that is not there: none. No limit tells all, a negative one is too much for the database."""
+    since, limit = call.number("since", 0, SINCE), call.number("limit", 5, LIMIT)
+    if limit < 0:
+        raise Crash
+    builds = call.repository.builds.values() if call.repository else ()
+    found = [build for build in reversed(list(builds)) if build.started >= since]
+    return result({"builds": [_view(call, build) for build in found[: limit or None]]})
 
 
 def get(call: Call) -> Response:
@@ -310,7 +348,10 @@ def logs(call: Call) -> Response:
     archived_at = build.track.since + call.system.world.clock.pace(ARCHIVED_AFTER)
     if switches["archive_build_logs"] and build.phase in FINAL and call.now >= archived_at:
         return result({"logs_url": f"{call.request.scope['root_path']}/buildlogs/{build.id}"})
-    begin = call.number("start", 0)
+    try:
+        begin = int(call.query("start", "0"))
+    except ValueError:
+        raise Crash from None
     return result({"start": begin, "total": len(build.logs), "logs": build.logs[begin:]})
 
 

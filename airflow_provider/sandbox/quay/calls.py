@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pprint import pformat
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
@@ -51,13 +53,19 @@ class Call:
     def query(self, name: str, default: str = "") -> str:
         return self.request.query_params.get(name, default)
 
-    def number(self, name: str, default: int) -> int:
-        """A number of the query; as the server does, a text that is none counts as not given."""
-        value = self.query(name)
-        return int(value) if value.isdecimal() else default
+    def number(self, name: str, default: int, what: str) -> int:
+        """A number of the query, negative ones included.
 
-    def flag(self, name: str) -> bool:
-        return self.query(name) not in ("", "false", "False", "FALSE", "0", "null")
+        :param what: the server's words for it, with which it refuses a text that is none
+        """
+        value = self.query(name)
+        try:
+            return int(value) if value else default
+        except ValueError:
+            raise Abort(400, {name: what}) from None
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        return self.query(name) not in ("false", "False", "FALSE", "0", "null") if self.query(name) else default
 
     def json(self, schema: dict[str, Any]) -> dict[str, Any]:
         """The body, checked in the server's order: content type, JSON, schema."""
@@ -72,5 +80,15 @@ class Call:
             raise Problem("invalid_request", "Missing JSON body")
         error = best_match(jsonschema.Draft4Validator(schema).iter_errors(value))
         if error is not None:
-            raise Problem("invalid_request", str(error))
+            raise Problem("invalid_request", _told(error))
         return dict(value)
+
+
+def _told(error: jsonschema.ValidationError) -> str:
+    """An error as the real server's validator tells it, an older one: one line, then the schema and the value."""
+    message = error.message.replace("should be non-empty", "is too short")
+    broken = "".join(f"[{each!r}]" for each in list(error.relative_schema_path)[:-1])
+    place = "".join(f"[{each!r}]" for each in error.relative_path)
+    schema, value = (indent(pformat(each, width=72), "    ") for each in (error.schema, error.instance))
+    rule = f"Failed validating {error.validator!r} in schema{broken}:\n{schema}"
+    return f"{message}\n\n{rule}\n\nOn instance{place}:\n{value}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
+import re
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from airflow_provider.sandbox.quay.replies import Abort, Problem, no_content, not_found, result, ui_not_found
+from airflow_provider.sandbox.quay.replies import Abort, Problem, no_content, not_found, result
 from airflow_provider.sandbox.quay.store import Manifest
 
 if TYPE_CHECKING:
@@ -15,15 +15,21 @@ if TYPE_CHECKING:
 
 SCAN_SECONDS = 4.0
 SCAN_STATES = ("queued", "scanned", "failed", "failed_then_scanned", "unsupported", "manifest_layer_too_large")
-RESERVED_PREFIXES = ("com.docker.", "io.docker.", "org.dockerproject.", "org.opencontainers.", "io.cncf.")
+LIST_SECONDS = 1.0
+RESERVED_PREFIXES = ("com.docker.", "io.docker.", "org.dockerproject.", "org.opencontainers.", "io.cncf.", "quay.")
+LABEL_KEY = r"^[a-z0-9](([a-z0-9]|[-.](?![.-]))*[a-z0-9])?$"
 LABEL_SCHEMA = {
     "type": "object",
     "description": "Adds a label to a manifest",
     "required": ["key", "value", "media_type"],
     "properties": {
-        "key": {"type": "string"},
-        "value": {"type": "string"},
-        "media_type": {"type": ["string", "null"], "enum": ["text/plain", "application/json", None]},
+        "key": {"type": "string", "description": "The key for the label"},
+        "value": {"type": "string", "description": "The value for the label"},
+        "media_type": {
+            "type": ["string", "null"],
+            "description": "The media type for this label",
+            "enum": ["text/plain", "application/json", None],
+        },
     },
 }
 
@@ -49,12 +55,13 @@ def labels(call: Call) -> Response:
 def add_label(call: Call) -> Response:
     manifest = _manifest(call)
     body = call.json(LABEL_SCHEMA)
+    if not re.match(LABEL_KEY, body["key"]):
+        raise Abort(400, f"Label is of an invalid format or missing please use {LABEL_KEY} format for labels")
     if body["key"].startswith(RESERVED_PREFIXES):
         raise Abort(400, "Label has a reserved prefix")
-    made: dict[str, Any] = {"id": str(uuid.uuid4())} | {key: body[key] for key in ("key", "value")}
-    made |= {"source_type": "api", "media_type": body["media_type"] or "text/plain"}
-    manifest.labels[made["id"]] = made
-    return result({"label": made}, 201)
+    made = manifest.label(body["key"], body["value"], "api", body["media_type"] or "text/plain")
+    place = f"{call.request.scope['root_path']}/api/v1/repository/{call.found.path}/manifest/{manifest.digest}"
+    return result({"label": made}, 201, {"location": f"{place}/labels/{made['id']}"})
 
 
 def label(call: Call) -> Response:
@@ -65,8 +72,12 @@ def label(call: Call) -> Response:
 
 
 def delete_label(call: Call) -> Response:
-    if _manifest(call).labels.pop(call.params["label"], None) is None:
+    labels, wanted = _manifest(call).labels, call.params["label"]
+    if wanted not in labels:
         raise not_found()
+    if labels[wanted]["source_type"] == "manifest":
+        raise Abort(400, "Cannot delete immutable label")
+    del labels[wanted]
     return no_content()
 
 
@@ -74,7 +85,7 @@ def security(call: Call) -> Response:
     """``vulnerabilities=false`` changes nothing, as on the server."""
     switches = call.system.switches
     if not switches["security_scanner"]:
-        return ui_not_found()
+        raise not_found()
     manifest = _manifest(call, dead_too=True)
     if switches["scanner_down"]:
         raise Problem("downstream_issue", "Security scanner is not available")
@@ -86,11 +97,11 @@ def scan_status(manifest: Manifest, scripted: str, now: float, seconds: float) -
     """:param scripted: how scans go when the manifest itself has no script
     :param seconds: how long a scan takes
     """
+    if now < manifest.pushed + (seconds * LIST_SECONDS / SCAN_SECONDS if manifest.is_list else seconds):
+        return "queued"
     if manifest.is_list:
         return "unsupported"
     script = manifest.scan_status or scripted
-    if now < manifest.pushed + seconds:
-        return "queued"
     if script == "failed_then_scanned":
         return "failed" if now < manifest.pushed + 2 * seconds else "scanned"
     return script

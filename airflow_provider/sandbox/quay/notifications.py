@@ -32,6 +32,7 @@ CREATE_SCHEMA = {
 }
 BLOCKED_HOSTS = ("localhost", "127.0.0.1")
 DISABLED_AFTER = 3
+LONGEST_TITLE = 255
 
 
 @dataclass
@@ -75,6 +76,8 @@ def create(call: Call) -> Response:
     body = call.json(CREATE_SCHEMA)
     check_method(call, body["method"], body["config"])
     if body["event"] not in payloads.EVENTS or call.repository is None:
+        raise Crash
+    if len(body.get("title") or "") > LONGEST_TITLE:
         raise Crash
     made = Notification(
         str(uuid.uuid4()),
@@ -156,7 +159,10 @@ def _check_webhook(_call: Call, config: dict[str, Any]) -> None:
         raise _bad("Missing webhook URL")
     if not isinstance(url, str):
         raise Crash
-    parsed = urlparse(url)
+    try:
+        parsed = urlparse(url)
+    except ValueError:
+        raise Crash from None
     if parsed.scheme not in ("http", "https"):
         raise _bad("Invalid webhook URL")
     if not parsed.hostname:
@@ -164,6 +170,8 @@ def _check_webhook(_call: Call, config: dict[str, Any]) -> None:
     if parsed.hostname.lower() in BLOCKED_HOSTS:
         raise _bad("Invalid webhook URL")
     if config.get("template"):
+        if not isinstance(config["template"], str):
+            raise Crash
         try:
             templates.check(config["template"])
         except templates.TemplateError as error:
@@ -188,7 +196,11 @@ def _check_email(call: Call, config: dict[str, Any]) -> None:
 
 def _check_target(call: Call, config: dict[str, Any]) -> None:
     target = config.get("target")
-    if not isinstance(target, dict) or not target.get("kind"):
+    if not target:
+        raise _bad("Missing target")
+    if not isinstance(target, dict):
+        raise Crash
+    if not target.get("kind"):
         raise _bad("Missing target")
     kind, name = target["kind"], target.get("name")
     if kind not in ("user", "org", "team") or not name:

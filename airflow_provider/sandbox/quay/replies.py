@@ -28,6 +28,10 @@ CRASH_PAGE = (
     "<html>\n  <head>\n    <title>Internal Server Error</title>\n  </head>\n  <body>\n"
     "    <h1><p>Internal Server Error</p></h1>\n    \n  </body>\n</html>\n"
 )
+METHOD_PAGE = (
+    "<!doctype html>\n<html lang=en>\n<title>405 Method Not Allowed</title>\n<h1>Method Not Allowed</h1>\n"
+    "<p>The method is not allowed for the requested URL.</p>\n"
+)
 UI_PAGE = "<!DOCTYPE html>\n<html>\n<head><title>Quay</title></head>\n<body>\n{}</body>\n</html>\n".format(
     '<script src="/static/build/main-quay-frontend.bundle.js"></script>\n' * 1050
 )
@@ -44,8 +48,9 @@ class Problem(Exception):  # noqa: N818 - Quay's own word
 class Abort(Exception):  # noqa: N818
     """Shape (b): ``{"message": ...}``."""
 
-    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None, **more: Any) -> None:
+    def __init__(self, status: int, message: Any, headers: Mapping[str, str] | None = None, **more: Any) -> None:
         super().__init__(message)
+        self.message = message
         self.status = status
         self.headers = dict(headers or {})
         self.more = more
@@ -77,11 +82,11 @@ def of_error(error: Exception, request: Request) -> Response:
         case Problem():
             return _problem(error, request)
         case Abort():
-            return result({"message": str(error)} | error.more, error.status, error.headers)
+            return result({"message": error.message} | error.more, error.status, error.headers)
         case Plain():
             return Response(json.dumps({"error": str(error)}), error.status, media_type="text/html")
         case _:
-            return Response(CRASH_PAGE, 500, media_type="text/html")
+            return Response(CRASH_PAGE, 500, headers={"content-type": "text/html"})
 
 
 def _problem(error: Problem, request: Request) -> Response:
@@ -106,8 +111,13 @@ def no_content() -> Response:
     return Response(b"", 204, headers={"content-type": "application/json"})
 
 
-def ui_not_found() -> Response:
-    return Response(UI_PAGE, 404, media_type="text/html")
+def ui(status: int) -> Response:
+    """The page of the web UI, which stands behind every path that is none of the API's."""
+    return Response(UI_PAGE, status, media_type="text/html")
+
+
+def ui_refuses(methods: str) -> Response:
+    return Response(METHOD_PAGE, 405, headers={"allow": methods}, media_type="text/html")
 
 
 def redirect(request: Request, path: str) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from airflow_provider.sandbox.quay.store import Repository
 if TYPE_CHECKING:
     from airflow_provider.sandbox.quay.calls import Call
 
+NAME = r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*"
+LONGEST_NAME = 255
 PAGE = 100
 TAGS_SHOWN = 500
 PAGE_TOKEN_LIFETIME = 2 * 24 * 3600.0
@@ -24,9 +27,13 @@ CREATE_SCHEMA = {
     "required": ["repository", "visibility", "description"],
     "properties": {
         "repository": {"type": "string", "description": "Repository name"},
-        "visibility": {"type": "string", "enum": ["public", "private"]},
+        "visibility": {
+            "type": "string",
+            "description": "Visibility which the repository will start with",
+            "enum": ["public", "private"],
+        },
         "namespace": {"type": "string"},
-        "description": {"type": "string"},
+        "description": {"type": "string", "description": "Markdown encoded description for the repository"},
         "repo_kind": {"type": ["string", "null"], "enum": ["image", "application", None]},
     },
 }
@@ -34,7 +41,9 @@ UPDATE_SCHEMA = {
     "type": "object",
     "description": "Fields which can be updated in a repository.",
     "required": ["description"],
-    "properties": {"description": {"type": "string"}},
+    "properties": {
+        "description": {"type": "string", "description": "Markdown encoded description for the repository"},
+    },
 }
 
 
@@ -47,10 +56,11 @@ def list_all(call: Call) -> Response:
     found = [
         each
         for each in call.system.repositories.values()
-        if namespace in ("", each.namespace) and (each.public or _may_read(call, each)) and (not public or each.public)
+        if namespace in ("", each.namespace) and (_may_read(call, each) or (public and each.public))
     ]
     begin = _offset(call.query("next_page"), call.now)
-    body: dict[str, Any] = {"repositories": [_summary(each) for each in found[begin : begin + PAGE]]}
+    shown = [_summary(call, each) | {"is_starred": False} for each in found[begin : begin + PAGE]]
+    body: dict[str, Any] = {"repositories": shown}
     if len(found) > begin + PAGE:
         body["next_page"] = _page_token(begin + PAGE, call.now)
     return result(body)
@@ -62,14 +72,14 @@ def _may_read(call: Call, repository: Repository) -> bool:
     )
 
 
-def _summary(repository: Repository) -> dict[str, Any]:
+def _summary(call: Call, repository: Repository) -> dict[str, Any]:
     return {
         "namespace": repository.namespace,
         "name": repository.name,
         "description": repository.description,
         "is_public": repository.public,
         "kind": repository.kind,
-        "state": "NORMAL",
+        "state": call.system.state_of(repository.path).name,
     }
 
 
@@ -93,6 +103,8 @@ def create(call: Call) -> Response:
     allowed = login is not None and (login.scopes is None or "repo:create" in login.scopes)
     if not allowed or not call.system.directory.owns(call.user, namespace):
         raise Problem("insufficient_scope", "Unauthorized")
+    if not re.fullmatch(NAME, body["repository"]) or len(body["repository"]) > LONGEST_NAME:
+        raise Problem("invalid_request", "Invalid repository name")
     path = f"{namespace}/{body['repository']}"
     if path in call.system.repositories:
         raise Problem("invalid_request", "Repository already exists")
@@ -105,8 +117,22 @@ def create(call: Call) -> Response:
 def get(call: Call) -> Response:
     repository = call.found
     owner = call.system.directory.owns(call.user, call.namespace)
+    shown = _summary(call, repository) | {
+        "is_starred": False,
+        "status_token": "" if repository.public else repository.badge,
+        "trust_enabled": False,
+        "tag_expiration_s": 1209600,
+        "is_free_account": True,
+        "can_write": owner and bool(call.login and call.login.reaches("write")),
+        "can_admin": owner and bool(call.login and call.login.reaches("admin")),
+        "is_organization": call.namespace not in call.system.directory.users,
+    }
+    return result(shown | ({"tags": _tags(repository, call.now)} if call.flag("includeTags", True) else {}))
+
+
+def _tags(repository: Repository, now: float) -> dict[str, Any]:
     tags = {}
-    for entry in repository.living_tags(call.now)[:TAGS_SHOWN]:
+    for entry in repository.living_tags(now)[:TAGS_SHOWN]:
         manifest = repository.manifests[entry.digest]
         tags[entry.name] = {
             "name": entry.name,
@@ -114,20 +140,7 @@ def get(call: Call) -> Response:
             "last_modified": formatdate(entry.start),
             "manifest_digest": entry.digest,
         }
-    return result(
-        _summary(repository)
-        | {
-            "is_starred": False,
-            "status_token": "",
-            "trust_enabled": False,
-            "tag_expiration_s": 1209600,
-            "is_free_account": False,
-            "tags": tags,
-            "can_write": owner and bool(call.login and call.login.reaches("write")),
-            "can_admin": owner and bool(call.login and call.login.reaches("admin")),
-            "is_organization": call.namespace not in call.system.directory.users,
-        }
-    )
+    return tags
 
 
 def update(call: Call) -> Response:

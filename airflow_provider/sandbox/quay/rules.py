@@ -92,12 +92,12 @@ RULES = (
     _rule(
         f"{REPOSITORY}/manifest/{DIGEST}/labels",
         GET=Operation(manifests.labels, "read"),
-        POST=Operation(manifests.add_label, "write"),
+        POST=Operation(manifests.add_label, "write", freezes=True),
     ),
     _rule(
         f"{REPOSITORY}/manifest/{DIGEST}/labels/(?P<label>[^/]+)",
         GET=Operation(manifests.label, "read"),
-        DELETE=Operation(manifests.delete_label, "write"),
+        DELETE=Operation(manifests.delete_label, "write", freezes=True),
     ),
     _rule(f"{REPOSITORY}/manifest/{DIGEST}/security", GET=Operation(manifests.security, "read")),
     _rule(
@@ -132,4 +132,6 @@ def find(method: str, path: str) -> Found:
         if wanted in rule.operations:
             return Found(rule.operations[wanted], match.groupdict())
         allowed += [each for each in rule.methods if each not in allowed]
+    if wanted == "GET" and not allowed and re.fullmatch("/api/v1/[^/]+", path):
+        return Found(redirect=f"{path}/")
     return Found(allowed=tuple(allowed))

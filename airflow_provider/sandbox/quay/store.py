@@ -5,7 +5,9 @@ No HTTP and no rights here.
 
 from __future__ import annotations
 
+import enum
 import json
+import uuid
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from airflow_provider.sandbox.quay.builds import Build
     from airflow_provider.sandbox.quay.notifications import Notification
 
+OCI = "application/vnd.oci.image"
 SEVERITIES = ("Critical", "High", "Medium", "Low", "Negligible", "Unknown")
 
 
@@ -54,21 +57,46 @@ class Manifest:
     def is_list(self) -> bool:
         return bool(self.children)
 
+    def label(self, key: str, value: str, source: str, media_type: str = "text/plain") -> dict[str, Any]:
+        """Adds a label; equal ones are not merged. :param source: ``api``, or ``manifest`` for the image's own"""
+        made = {"id": str(uuid.uuid4()), "key": key, "value": value, "source_type": source, "media_type": media_type}
+        self.labels[made["id"]] = made
+        return made
+
     def view(self) -> dict[str, Any]:
-        media = "application/vnd.docker.distribution.manifest.v2+json"
-        data: dict[str, Any] = {"schemaVersion": 2, "mediaType": media}
-        if self.is_list:
-            data["mediaType"] = "application/vnd.docker.distribution.manifest.list.v2+json"
-            data["manifests"] = [{"digest": child} for child in self.children]
         return {
             "digest": self.digest,
             "is_manifest_list": self.is_list,
-            "manifest_data": json.dumps(data),
-            "config_media_type": None if self.is_list else "application/vnd.docker.container.image.v1+json",
+            "manifest_data": json.dumps(self._data()),
+            "config_media_type": None if self.is_list else f"{OCI}.config.v1+json",
             "layers_compressed_size": None if self.is_list else self.size,
-            "layers": None
-            if self.is_list
-            else [{"index": 0, "compressed_size": self.size, "is_remote": False, "blob_digest": self.digest}],
+            "layers": None if self.is_list else [self._layer()],
+        }
+
+    def _data(self) -> dict[str, Any]:
+        if self.is_list:
+            media = f"{OCI}.index.v1+json"
+            return {"schemaVersion": 2, "mediaType": media, "manifests": [{"digest": child} for child in self.children]}
+        config = {"mediaType": f"{OCI}.config.v1+json", "digest": self.digest, "size": 300}
+        layer = {"mediaType": f"{OCI}.layer.v1.tar+gzip", "digest": self.digest, "size": self.size}
+        return {
+            "schemaVersion": 2,
+            "mediaType": f"{OCI}.manifest.v1+json",
+            "config": config,
+            "layers": [layer],
+        }
+
+    def _layer(self) -> dict[str, Any]:
+        return {
+            "index": 0,
+            "compressed_size": self.size,
+            "is_remote": False,
+            "urls": None,
+            "command": ["COPY . /app"],
+            "comment": None,
+            "author": None,
+            "blob_digest": self.digest,
+            "created_datetime": formatdate(self.pushed),
         }
 
 
@@ -112,6 +140,14 @@ class TagEntry:
         return body
 
 
+class State(enum.Enum):
+    """Of a repository; all but the first take no builds and no changes of tags and labels."""
+
+    NORMAL = 0
+    READ_ONLY = 1
+    MIRROR = 2
+
+
 @dataclass
 class Repository:
     namespace: str
@@ -119,6 +155,7 @@ class Repository:
     public: bool = False
     description: str = ""
     kind: str = "image"
+    badge: str = field(default_factory=lambda: str(uuid.uuid4()))
     manifests: dict[str, Manifest] = field(default_factory=dict)
     history: list[TagEntry] = field(default_factory=list)
     notifications: dict[str, Notification] = field(default_factory=dict)
@@ -135,7 +172,9 @@ class Repository:
         return [each for each in self.history if each.living(now)]
 
     def is_tagged(self, digest: str, now: float) -> bool:
-        return any(each.digest == digest for each in self.living_tags(now))
+        """Whether a living tag holds the manifest, by itself or in a list."""
+        tagged = {each.digest for each in self.living_tags(now)}
+        return digest in tagged or any(digest in self.manifests[each].children for each in tagged)
 
     def point(self, name: str, digest: str, now: float, reversion: bool = False) -> TagEntry:
         """Moves or creates the tag; also to the same digest it adds an entry."""

@@ -25,7 +25,7 @@ from airflow_provider.sandbox.quay.builds import logs as build_logs
 from airflow_provider.sandbox.quay.calls import Call
 from airflow_provider.sandbox.quay.manifests import SCAN_STATES
 from airflow_provider.sandbox.quay.notifications import Notification
-from airflow_provider.sandbox.quay.store import SEVERITIES, Finding, Manifest, Repository
+from airflow_provider.sandbox.quay.store import SEVERITIES, Finding, Manifest, Repository, State
 from airflow_provider.sandbox.quay.worker import Worker
 
 METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]
@@ -38,6 +38,7 @@ class QuaySystem(System):
         "codes": "server",
         "read_only_registry": False,
         "read_only_repositories": [],
+        "mirrored_repositories": [],
         "authorized_emails": [],
         "notification_send_timeout": 10.0,
         "immutable_tags": False,
@@ -47,6 +48,7 @@ class QuaySystem(System):
         "new_image_severity": "Low",
         "ephemeral_build_manager": True,
         "reader_build_logs": False,
+        "build_support": True,
         "build_outcome": "complete",
         "build_tries": 3,
         "internalerror_loops": 1,
@@ -106,6 +108,11 @@ class QuaySystem(System):
     def who(self, request: Request) -> str:
         login = self.directory.login(request, self.world.clock.now(), expired=False)
         return login.user if login else ""
+
+    def state_of(self, repository: str) -> State:
+        if repository in self.switches["mirrored_repositories"]:
+            return State.MIRROR
+        return State.READ_ONLY if repository in self.switches["read_only_repositories"] else State.NORMAL
 
     def image_pushed(self, repository: str, tag: str, digest: str, size: int) -> None:
         """Creates the repository if need be, as a push by its owner does; every push by tag name is an event."""
@@ -170,6 +177,7 @@ class QuaySystem(System):
         size: int = 31_457_280,
         severities: list[str] | None = None,
         children: list[str] | None = None,
+        labels: dict[str, str] | None = None,
     ) -> dict[str, Any]:
         digest = digest or digest_of(f"{repository}:{tag}@{time.time_ns()}")
         self.world.image_pushed(repository, tag, digest, size)
@@ -177,6 +185,8 @@ class QuaySystem(System):
         if severities is not None:
             manifest.findings = findings_of(severities)
         manifest.children = children or []
+        for key, value in (labels or {}).items():
+            manifest.label(key, value, "manifest")
         return {"digest": digest}
 
     def _act_finding(self, repository: str, digest: str, severity: str, name: str, **details: str) -> dict[str, Any]:
@@ -256,11 +266,13 @@ class QuaySystem(System):
 
     def _unknown(self, request: Request, found: rules.Found) -> Response:
         if request.method == "OPTIONS" and found.allowed:
-            return Response(b"", 200, headers={"allow": ", ".join(found.allowed)})
-        if request.method in ("GET", "HEAD") and not found.allowed:
-            return replies.ui_not_found()
-        allowed = ", ".join(found.allowed or ("GET", "HEAD", "OPTIONS"))
-        raise replies.Abort(405, "The method is not allowed for the requested URL.", {"allow": allowed})
+            return Response(b"", 200, headers={"allow": ", ".join(found.allowed)}, media_type="text/html")
+        if found.allowed:
+            allowed = {"allow": ", ".join(found.allowed)}
+            raise replies.Abort(405, "The method is not allowed for the requested URL.", allowed)
+        if request.method in ("GET", "HEAD"):
+            return replies.ui(200 if request.path_params["path"] == "" else 404)
+        return replies.ui_refuses("OPTIONS, HEAD, GET")
 
     def _level(self, operation: rules.Operation) -> str:
         is_logs = operation.handler is build_logs
@@ -271,10 +283,10 @@ class QuaySystem(System):
             return
         if self.switches["read_only_registry"]:
             raise replies.Abort(503, "Quay is currently in read-only mode", is_readonly=True)
-        frozen = f"{call.namespace}/{call.name}" in self.switches["read_only_repositories"]
-        if operation.freezes and frozen:
+        state = self.state_of(f"{call.namespace}/{call.name}")
+        if operation.freezes and state is not State.NORMAL:
             self.directory.require(call.login, call.namespace, call.repository, operation.level)
-            raise replies.Abort(503, "Repository is in read only mode")
+            raise replies.Abort(503, f"Repository is in read only or mirror mode: {state.value}")
 
 
 def digest_of(text: str) -> str:

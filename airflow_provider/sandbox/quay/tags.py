@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
+from airflow_provider.sandbox.quay.calls import BROKEN_JSON
 from airflow_provider.sandbox.quay.replies import Abort, Problem, no_content, not_found, result
 
 if TYPE_CHECKING:
@@ -20,8 +21,11 @@ CHANGE_SCHEMA = {
     "type": "object",
     "description": "Makes changes to a specific tag",
     "properties": {
-        "manifest_digest": {"type": ["string", "null"]},
-        "expiration": {"type": ["number", "null"]},
+        "manifest_digest": {
+            "type": ["string", "null"],
+            "description": "(If specified) The manifest digest to which the tag should point",
+        },
+        "expiration": {"type": ["number", "null"], "description": "(If specified) The expiration for the image"},
         "immutable": {"type": ["boolean", "null"]},
     },
 }
@@ -29,7 +33,12 @@ RESTORE_SCHEMA = {
     "type": "object",
     "description": "Restores a tag to a specific image",
     "required": ["manifest_digest"],
-    "properties": {"manifest_digest": {"type": "string"}},
+    "properties": {
+        "manifest_digest": {
+            "type": "string",
+            "description": "If specified, the manifest digest that should be used",
+        }
+    },
 }
 
 
@@ -42,7 +51,8 @@ def list_all(call: Call) -> Response:
     if call.query("specificTag"):
         found = [entry for entry in found if entry.name == call.query("specificTag")]
     found = _filtered(found, call.query("filter_tag_name"))
-    limit, page = min(max(call.number("limit", 50), 1), 100), max(call.number("page", 1), 1)
+    limit = min(max(call.number("limit", 50, "Limit to the number of results to return per page. Max 100."), 1), 100)
+    page = max(call.number("page", 1, "Page index for the results. Default 1."), 1)
     shown = found[(page - 1) * limit : page * limit]
     with_immutable = call.system.switches["immutable_tags"]
     tags = [entry.view(repository.manifests[entry.digest], with_immutable) for entry in shown]
@@ -55,24 +65,34 @@ def _filtered(found: list[TagEntry], text: str) -> list[TagEntry]:
         return found
     operator, colon, value = text.partition(":")
     if not colon:
-        raise Abort(400, "Unable to parse filter_tag_name")
+        raise Abort(
+            400,
+            "Unsupported syntax for filter_tag_name. Expected <operation>:<tag_name> where <operation>"
+            "can be 'like' or 'eq'.",
+        )
     if operator == "like":
-        return [entry for entry in found if value in entry.name]
+        return [entry for entry in found if _is_like(value, entry.name)]
     return [entry for entry in found if entry.name == value] if operator == "eq" else found
+
+
+def _is_like(value: str, name: str) -> bool:
+    """SQL's LIKE, without case: ``%`` stands for any text, ``_`` for one character."""
+    pattern = "".join({"%": ".*", "_": "."}.get(char, re.escape(char)) for char in value)
+    return re.search(pattern, name, re.IGNORECASE) is not None
 
 
 def change(call: Call) -> Response:
     """Expiration, then immutability, then digest; what was done before a refusal stays done."""
-    name, repository = call.params["tag"], call.found
+    body, name = call.json(CHANGE_SCHEMA), call.params["tag"]
     if not re.fullmatch(r"\w[\w.-]{0,127}", name, re.ASCII):
         raise Abort(400, TAG_ERROR)
-    body = call.json(CHANGE_SCHEMA)
+    repository = call.found
     if "expiration" in body:
         _expire(call, _living(call), body["expiration"])
     if body.get("immutable") is not None:
         _set_immutable(call, _living(call), body["immutable"])
-    digest = body.get("manifest_digest")
-    if digest:
+    if "manifest_digest" in body:
+        digest = body["manifest_digest"]
         _refuse_immutable(call, repository.tag(name, call.now), "overwrite")
         if not repository.is_tagged(digest, call.now):
             raise not_found()
@@ -114,7 +134,7 @@ def _expire(call: Call, entry: TagEntry, expiration: float | None) -> None:
         entry.expiration = None
         return
     if expiration <= call.now:
-        raise Abort(400, "Could not update tag expiration; expiration is in the past")
+        raise Abort(400, BROKEN_JSON)
     if entry.immutable and call.system.switches["immutable_tags"]:
         raise Abort(400, f"Cannot set expiration on immutable tag '{entry.name}'")
     entry.expiration = min(max(expiration, entry.start + HOUR), entry.start + LONGEST)

@@ -60,7 +60,7 @@ class Release:
         self.creator = user
         self.version = 1
         self.created_at = self.updated_at = at
-        self.triggered_at: float | None = None
+        self.triggers: list[float] = []
         self.runs: list[Run] = []
         self.history: list[tuple[int, float]] = [(INITIAL, at)]
 
@@ -75,6 +75,10 @@ class Release:
     @property
     def status(self) -> int:
         return self.history[-1][0]
+
+    def triggered_at(self, at: float) -> float | None:
+        """When it was triggered last, as seen then."""
+        return next((trigger for trigger in reversed(self.triggers) if trigger <= at), None)
 
     def status_at(self, at: float) -> int:
         """What the status was then."""
@@ -96,6 +100,10 @@ class Run:
     held: bool = False
     wake: int = 0
 
+    def status_at(self, at: float) -> int:
+        """What the status was then."""
+        return next((int(status) for status, since in reversed(self.track.states) if since <= at), RELEASING)
+
 
 class Machine:
     """Drives runs along the timeline of the system."""
@@ -113,7 +121,7 @@ class Machine:
                     if task.name not in selected.get(phase.name, ()):
                         task.status = SKIPPED
         release.runs.append(run)
-        release.triggered_at = at
+        release.triggers.append(at)
         self._system.runs[str(run_id)] = run
         self._enter(run, RELEASING, at)
         self._later(run, at, 0.2, self._run_phase)
@@ -143,7 +151,7 @@ class Machine:
             again = self.start(run.release, login, user, None, at)
             again.phases, again.phase, run = run.phases, run.phase, again
         run.held = False
-        run.release.triggered_at = at
+        run.release.triggers.append(at)
         self._enter(run, RESTARTING, at)
         self._later(run, at, 0.3, self.go_on)
         return run

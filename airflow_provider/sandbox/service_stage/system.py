@@ -64,10 +64,12 @@ class ServiceStageSystem(System):
         "empty_body_status": 200,
         "list_form": "wrapped",
         "list_lag": 0.0,
+        "list_time_lags": False,
         "plus_is_blank": False,
         "quota_per_second": 0,
         "record_case": "snake",
         "record_id": "integer",
+        "record_lag": 0.0,
         "record_status": True,
         "reply_id": "integer",
         "retry_keeps_id": True,
@@ -235,6 +237,7 @@ class ServiceStageSystem(System):
     def _item(self, release: Release) -> dict[str, Any]:
         lag = self.switches["list_lag"]
         status = release.status_at(self.now - lag) if lag else release.status
+        triggered = release.triggered_at(self.now - lag if self.switches["list_time_lags"] else self.now)
         return {
             "id": release.id,
             "name": release.name,
@@ -246,7 +249,7 @@ class ServiceStageSystem(System):
             "config_mode": release.spec["config_mode"],
             "status": self._shown(status),
             "creator": release.creator,
-            "last_trigger_at": _millis(release.triggered_at) if release.triggered_at is not None else None,
+            "last_trigger_at": _millis(triggered) if triggered is not None else None,
             "enterprise_project_id": release.spec["enterprise_project_id"],
         }
 
@@ -259,7 +262,8 @@ class ServiceStageSystem(System):
         return json_reply(body)
 
     def _records(self, call: Call) -> Response:
-        runs = self._find(call).runs
+        shown_at = self.now - self.switches["record_lag"]
+        runs = [run for run in self._find(call).runs if run.at <= shown_at]
         return json_reply({"count": len(runs), "records": [self._record(run) for run in reversed(runs)]})
 
     def _record(self, run: Run) -> dict[str, Any]:
@@ -272,7 +276,8 @@ class ServiceStageSystem(System):
             "triggerAt" if camel else "trigger_at": _millis(run.at),
         }
         if self.switches["record_status"]:
-            record["status"] = self._shown(run.status)
+            lag = self.switches["record_lag"]
+            record["status"] = self._shown(run.status_at(self.now - lag) if lag else run.status)
         return record
 
     def _shown(self, status: int) -> int | str:

@@ -1,0 +1,80 @@
+"""What Quay keeps of the start of a build, and which of its builds a start may have led to. No HTTP here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import idna
+
+from airflow_provider.clients.base import Intent
+from airflow_provider.clients.quay.answers import parse_time
+from airflow_provider.clients.quay.executions import Json
+
+LONGEST_BUILD_TAG = 127
+"""Quay cuts the tags of a build there, although a tag itself may have one character more."""
+
+TOLERANCE = {"vendor": 2.0, "worker": 300.0}
+"""Seconds by which the clock that an intent was dated with may differ from the one that dates builds."""
+
+LATEST_START = 300.0
+"""Seconds after an intent: a build that began later was started by somebody else."""
+
+
+def kept_of(
+    archive_url: str, tags: Sequence[str], subdirectory: str | None = None, dockerfile_path: str | None = None
+) -> Json:
+    """What tells the build of this start from others; has no place for a text of our own.
+
+    :raises ValueError: ``archive_url`` has a host that cannot be written in ASCII.
+    """
+    return {
+        "archive_url": in_ascii(archive_url),
+        "tags": list(tags),
+        "dockerfile_path": dockerfile_path or f"{(subdirectory or '/').removesuffix('/')}/Dockerfile",
+    }
+
+
+def in_ascii(url: str) -> str:
+    """The URL as a browser sends it: Quay answers 500 to one that is not ASCII, every time.
+
+    :raises ValueError: its host cannot be written in ASCII.
+    """
+    if url.isascii():
+        return url
+    parts = urlsplit(url)
+    login, at, host_and_port = parts.netloc.rpartition("@")
+    if not host_and_port.isascii():
+        host, colon, port = host_and_port.partition(":")
+        host_and_port = idna.encode(host, uts46=True).decode() + colon + port
+    written = parts._replace(netloc=login + at + host_and_port)
+    return "".join(char if char.isascii() else quote(char) for char in urlunsplit(written))
+
+
+def earliest_of(intent: Intent) -> float:
+    """Epoch seconds before which a build is not of this start."""
+    return float(intent["since"]) - _tolerance(intent)
+
+
+def is_like(build: Json, intent: Intent) -> bool:
+    """Whether this listed build, but for its time, may be what the start led to."""
+    if build.get("id") in intent["builds_before"] or build.get("trigger"):
+        return False
+    same_rest = all(build.get(name) == intent[name] for name in ("archive_url", "dockerfile_path") if name in intent)
+    return same_rest and sorted(build.get("tags") or []) == sorted(intent["tags"])
+
+
+def began_in_time(build: Json, intent: Intent) -> bool:
+    """Whether it began when the start was sent, and not before or long after.
+
+    :raises ValueError: it does not tell.
+    """
+    began = parse_time(build.get("started"))
+    if began is None:
+        raise ValueError(f"build {build.get('id')} has no time of its start")
+    latest = float(intent["since"]) + LATEST_START + _tolerance(intent)
+    return earliest_of(intent) <= began.timestamp() <= latest
+
+
+def _tolerance(intent: Intent) -> float:
+    return TOLERANCE[intent.get("clock", "worker")]

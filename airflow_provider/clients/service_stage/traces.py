@@ -1,0 +1,124 @@
+"""What an action whose answer was lost may have left behind, told from what colleagues did. No I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider.clients.service_stage.states import (
+    ALLOWED_WHEN,
+    IN_PROGRESS,
+    SAME_CLOCK,
+    WORDS,
+    status_of,
+    text_of,
+    triggered_at,
+)
+from airflow_provider.core.durations import DURATIONS
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """:param begin: epoch seconds, like ``end``.
+    :param now: by the clock of the intent; ``None`` where that clock cannot be asked.
+    """
+
+    begin: float
+    end: float
+    now: float | None
+
+    @classmethod
+    def of(cls, intent: Json, *, vendor_now: float | None, worker_now: float) -> Window:
+        """:param intent: holds ``since`` and the ``clock`` that told it."""
+        by_vendor = intent.get("clock") == "vendor"
+        since, tolerance = float(intent["since"]), SAME_CLOCK if by_vendor else DURATIONS.clock_tolerance
+        now = vendor_now if by_vendor else worker_now
+        return cls(since - tolerance, since + DURATIONS.marked_window + tolerance, now)
+
+    @property
+    def is_over(self) -> bool:
+        return self.now is not None and self.now > self.end
+
+    @property
+    def is_open(self) -> bool:
+        """Whether all that has happened since the intent has happened within the window."""
+        return self.now is not None and self.now <= self.end
+
+    def holds(self, milliseconds: str) -> bool | None:
+        """Whether something new was triggered within the window; ``None`` where that cannot be told.
+
+        :param milliseconds: its trigger time, "" if unknown: then it was, as long as the window is open.
+        """
+        if milliseconds.isdecimal():
+            return self.begin <= int(milliseconds) / 1000 <= self.end
+        return True if self.is_open else None
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """What is seen of a release task, and what was seen just before the action.
+
+    :param item: its list item.
+    :param same: the record that was the last one before the action; empty if there was none.
+    :param later: the records that came after that, oldest first.
+    :param are_complete: whether there are records to look at.
+    """
+
+    action: str
+    status_before: str
+    triggered_before: str
+    item: Json
+    same: Json
+    later: Sequence[Json]
+    are_complete: bool
+
+    def candidates(self, window: Window) -> list[Json] | None:
+        """The records of what may be this action's work; ``None`` where nobody can tell whether there are any."""
+        if self.later:
+            return self._of_later(window)
+        return self._of_start(window) if self.action == "start" else self._of_going_on(window)
+
+    def __str__(self) -> str:
+        later = ", ".join(text_of(record, "id") for record in self.later) or "none"
+        status = self._status_now
+        return f"is now in status {status} ({WORDS.get(status, 'unknown')}), and has these later executions: {later}"
+
+    @property
+    def _status_now(self) -> str:
+        return (status_of(self.same) if self.action != "start" else "") or status_of(self.item)
+
+    @property
+    def _triggered_since(self) -> str:
+        """When it was triggered last, if that was not before the action; "" otherwise, or where the list is silent."""
+        triggered = triggered_at(self.item)
+        return "" if triggered == self.triggered_before else triggered
+
+    def _of_later(self, window: Window) -> list[Json] | None:
+        if self.action in ("stop", "approval"):
+            return None
+        are_within = [window.holds(triggered_at(record)) for record in self.later]
+        if not triggered_at(self.later[-1]) and triggered_at(self.item):
+            # The list tells the time of the last one, unless it lags, or the record of an earlier one did.
+            are_within[-1] = window.holds(self._triggered_since) if self._triggered_since else None
+        if None in are_within:
+            return None
+        found = [record for record, is_within in zip(self.later, are_within, strict=True) if is_within]
+        # A start always makes a record; the other actions may have gone on with the one before.
+        return found if found or self.action == "start" else None
+
+    def _of_start(self, window: Window) -> list[Json] | None:
+        is_running = self._status_now != self.status_before and self._status_now in IN_PROGRESS
+        if not self._triggered_since and not is_running:
+            # Without a new record, an ended status is that of the execution before.
+            return []
+        is_anothers = self._triggered_since != "" and window.holds(self._triggered_since) is False
+        return [] if self.are_complete and (is_anothers or window.is_over) else None
+
+    def _of_going_on(self, window: Window) -> list[Json] | None:
+        has_changed = self._status_now not in (self.status_before, *ALLOWED_WHEN.get(self.action, ()))
+        if not has_changed and not self._triggered_since:
+            return []
+        return [self.same] if self.same and has_changed and window.holds(self._triggered_since) else None

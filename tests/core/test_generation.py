@@ -1,0 +1,35 @@
+"""What tells an automatic retry from a clear, with Airflow 3.3.2's own counting."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider.core.generation import Attempt, Relation, relation
+
+SAME, CLEARED, AMBIGUOUS = Relation.SAME, Relation.CLEARED, Relation.AMBIGUOUS
+
+
+@pytest.mark.parametrize(
+    ("last", "now", "had_succeeded", "expected"),
+    [
+        pytest.param(Attempt(1, 2, 0, 2), Attempt(1, 2, 0, 2), False, SAME, id="resumed after a deferral"),
+        pytest.param(Attempt(1, 2, 0, 2), Attempt(2, 2, 0, 2), False, SAME, id="automatic retry"),
+        pytest.param(Attempt(1, 2, 0, 2), Attempt(2, 2, 0, 0), False, SAME, id="retries changed by a deploy meanwhile"),
+        pytest.param(Attempt(1, 2, 0, 2), Attempt(2, 3, 1, 2), True, CLEARED, id="a success was cleared"),
+        pytest.param(Attempt(1, 2, 0, 2), Attempt(2, 2, 1, 1), True, CLEARED, id="and retries lowered by one before"),
+        pytest.param(Attempt(1, 2, 0, 2), Attempt(2, 2, 0, 1), True, AMBIGUOUS, id="that, leaving the run alone"),
+        pytest.param(
+            Attempt(1, 2, 0, 2), Attempt(2, 2, 0, 2), True, SAME, id="crashed in the last moment of a success"
+        ),
+        pytest.param(Attempt(1, 2, 0, 2), Attempt(2, 2, 1, 2), True, AMBIGUOUS, id="that, and something was cleared"),
+        pytest.param(
+            Attempt(1, 0, 0, 0), Attempt(2, 0, 1, 0), False, CLEARED, id="cleared with its worker dead, last try"
+        ),
+        pytest.param(
+            Attempt(1, 2, 0, 2), Attempt(2, 2, 1, 2), False, AMBIGUOUS, id="cleared with its worker dead, or not"
+        ),
+        pytest.param(Attempt(0, 2, -1, 0), Attempt(2, 2, 5, 2), False, SAME, id="a record of the first version"),
+    ],
+)
+def test_a_retry_is_told_from_a_clear(last, now, had_succeeded, expected):
+    assert relation(last, now, had_succeeded=had_succeeded) is expected

@@ -1,0 +1,119 @@
+"""``python -m tests.simulation``: lives many lives, says what they did, and tells those that went wrong."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider.core.states import MOVES
+from tests.simulation import story
+from tests.simulation.lives import live
+from tests.simulation.plan import draw
+
+BATCH = 500
+MOST_TOLD = 3
+"""Lives that are told in full; of the others only the seed and the violation."""
+
+
+@dataclass
+class Tally:
+    """What many lives did."""
+
+    lives: int = 0
+    moves: Counter[Any] = field(default_factory=Counter)
+    counted: Counter[str] = field(default_factory=Counter)
+    failed: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, other: Tally) -> None:
+        self.lives += other.lives
+        self.moves.update(other.moves)
+        self.counted.update(other.counted)
+        self.failed += other.failed
+
+
+def live_many(seeds: range) -> Tally:
+    tally = Tally()
+    for seed in seeds:
+        world = live(draw(seed))
+        tally.lives += 1
+        tally.moves.update(world.moves)
+        tally.counted.update(world.counted)
+        tally.failed += [(seed, violation) for violation in world.violations[:1]]
+    return tally
+
+
+def try_lives(first: int, count: int, processes: int) -> Tally:
+    """:param first: seed of the first life; the others have those that follow it."""
+    batches = [range(seed, min(seed + BATCH, first + count)) for seed in range(first, first + count, BATCH)]
+    tally = Tally()
+    for part in _each(batches, processes):
+        tally.add(part)
+    return tally
+
+
+def _each(batches: list[range], processes: int) -> Iterator[Tally]:
+    if processes == 1:
+        yield from map(live_many, batches)
+        return
+    with ProcessPoolExecutor(processes) as pool:
+        yield from pool.map(live_many, batches)
+
+
+def report(tally: Tally, seconds: float) -> None:
+    print("moves of the core (states.MOVES), and how often each was made:")
+    for (before, after), reason in MOVES.items():
+        print(f"  {tally.moves[before, after]:9,}  {before:>10} -> {after:<10}  {reason}")
+    print("what else was decided, and what happened:")
+    for name, count in sorted(tally.counted.items()):
+        print(f"  {count:9,}  {name}")
+    print(f"{tally.lives:,} lives in {seconds:.0f} s: {tally.lives / seconds:.0f} a second")
+
+
+def is_well(tally: Tally) -> bool:
+    """Whether nothing went wrong; tells what did."""
+    never = [move for move in MOVES if not tally.moves[move]]
+    for before, after in never:
+        print(f"never made: {before} -> {after}", file=sys.stderr)
+    for seed, violation in tally.failed[MOST_TOLD:]:
+        print(f"life {seed} failed: {violation}", file=sys.stderr)
+    for seed, violation in tally.failed[:MOST_TOLD]:
+        print(f"\nlife {seed} failed: {violation}; shortened:", file=sys.stderr)
+        print(story.tell(story.shorten(draw(seed))), file=sys.stderr)
+    if tally.failed:
+        print(f"\n{len(tally.failed)} of {tally.lives:,} lives failed", file=sys.stderr)
+    return not tally.failed and not never
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--lives", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=0, help="of the first life")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--story", type=int, metavar="SEED", help="tell one life in full instead")
+    parser.add_argument("--short", action="store_true", help="with --story: shorten it first, if it fails")
+    parser.add_argument("--guards", action="store_true", help="take each guard out, and see that it is missed")
+    options = parser.parse_args()
+    if options.story is not None:
+        plan = draw(options.story)
+        if options.short and live(plan).violations:
+            plan = story.shorten(plan)
+        print(story.tell(plan))
+        return 0
+    if options.guards:
+        from tests.simulation.guards import try_guards
+
+        return 0 if try_guards(options.processes) else 1
+    begun = time.monotonic()
+    tally = try_lives(options.seed, options.lives, options.processes)
+    report(tally, time.monotonic() - begun)
+    return 0 if is_well(tally) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,288 @@
+"""Simulated Airflow: task instances, their numbers and states, state store, XComs and scheduler, as 3.3.2 does it.
+
+Held to the real one by tests/e2e. Workers are in ``workers.py``, triggerers in ``triggerers.py``.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider.core.canceling import NO_STATE
+from airflow_provider.core.waiting import Outcome
+from tests.simulation.world import Steps, World
+
+if TYPE_CHECKING:
+    from tests.simulation.triggerers import Trigger
+    from tests.simulation.workers import Worker
+
+HEARTBEAT = 5.0
+"""Seconds between two heartbeats of a supervisor."""
+HEARTBEAT_TIMEOUT = 300.0
+DETECTION = 10.0
+"""Seconds between two looks of the scheduler for workers without a heartbeat."""
+API_RETRIES = 15.0
+"""Seconds for which a supervisor tries to reach the API server."""
+
+SAY_SO = ("its process says so", "its trigger says so")
+
+
+class AirflowError(Exception):
+    """Airflow did not do what an attempt asked of it: it is away, or refuses a stale attempt. Ends the attempt."""
+
+
+class Run:
+    """A DAG run."""
+
+    def __init__(self) -> None:
+        self.clear_number = 0
+
+
+class Task:
+    """A task instance, and what the world knows of it besides.
+
+    :param generation: how often a person has cleared it, which is what Airflow does not tell.
+    """
+
+    def __init__(self, airflow: Airflow, name: str, run: Run, retries: int) -> None:
+        self.airflow = airflow
+        self.name = name
+        self.run = run
+        self.retries = self.max_tries = retries
+        self.id = next(airflow.ids)
+        self.state: str | None = None
+        self.changed_at = self.settled_at = 0.0
+        """When its state changed last, and when any process of it did something last."""
+        self.try_number = 0
+        self.generation = 0
+        self.store: dict[str, Any] = {}
+        self.xcoms: dict[str, str] = {}
+        self.next: tuple[str, Any] | None = None
+        """How it goes on after a deferral: what is called, with what."""
+        self.trigger: Trigger | None = None
+        self.workers: list[Worker] = []
+        self.worker: Worker | None = None
+        """The one that Airflow believes to run it."""
+        self.warnings: list[str] = []
+        """Warnings of its logs and its errors, as people can read them."""
+        self.is_ended_by_machine = self.is_ended_by_itself = False
+
+    def __str__(self) -> str:
+        return self.name
+
+    def to(self, state: str | None, why: str) -> None:
+        world = self.airflow.world
+        self.state = state
+        self.changed_at = self.settled_at = world.now
+        self.is_ended_by_itself = why in SAY_SO
+        if world.is_telling:
+            numbers = f"try {self.try_number}, max_tries {self.max_tries}, clear_number {self.run.clear_number}"
+            world.tell(self.name, f"is {state or NO_STATE}: {why} ({numbers})")
+        world.point(f"state {state}", self)
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+        self.airflow.world.tell(self.name, f"log: {text}")
+
+
+class Airflow:
+    """The API server, the scheduler and their database.
+
+    :param policy: what the author has written into the DAG file, as it is deployed now.
+    """
+
+    def __init__(self, world: World, policy: dict[str, Any]) -> None:
+        self.world = world
+        self.policy = policy
+        self.ids = itertools.count(1)
+        self.tasks: list[Task] = []
+        self.is_away = self.store_is_away = False
+        self.retry_delay = world.plan.retry_delay
+        self.spawn: Callable[[Task], None]
+        self.start_trigger: Callable[[Task, Trigger], None]
+        self.on_success: Callable[[Task, Worker | None, dict[str, Any]], None]
+        self._queue = world.plan.condition("slow queue")
+
+    # What the scheduler does
+
+    def schedule(self, task: Task) -> None:
+        """A task without a state, or one whose retry is due, gets its next try."""
+        number, state = task.id, task.state
+
+        def schedule() -> None:
+            if (task.id, task.state) == (number, state):
+                task.try_number += 1
+                task.next = None
+                self._enqueue(task, "scheduled")
+
+        self.world.after(self.world.between(0.3, 3.0), schedule)
+
+    def _enqueue(self, task: Task, why: str) -> None:
+        task.to("queued", why)
+        number = task.id
+
+        def run() -> None:
+            if task.id == number and task.state == "queued":
+                self.spawn(task)
+
+        self.world.after(self.world.between(0.5, 4.0) + self._queue * self.world.random.random(), run)
+
+    def retry_later(self, task: Task) -> None:
+        task.to("up_for_retry", "failed, and has tries left")
+        number = task.id
+
+        def retry() -> None:
+            if (task.id, task.state) == (number, "up_for_retry"):
+                self.schedule(task)
+
+        self.world.after(self.retry_delay, retry)
+
+    def handle_failure(self, task: Task, why: str) -> None:
+        """The scheduler's ``TaskInstance.handle_failure``: what it does about a process that ended without a word."""
+        is_eligible = task.state == "restarting" or (task.retries > 0 and task.try_number <= task.max_tries)
+        task.next, task.trigger = None, None
+        if not is_eligible:
+            task.is_ended_by_machine = True
+            task.to("failed", why)
+            return
+        if task.state == "running":
+            task.id = next(self.ids)
+        self.retry_later(task)
+
+    def find_no_heartbeat(self, worker: Worker) -> None:
+        """Called when a worker has not been heard of for the heartbeat time-out."""
+        task = worker.task
+        if task.worker is worker and task.state in ("running", "restarting"):
+            self.handle_failure(task, "no heartbeat")
+
+    def resume(self, task: Task, method: str, argument: Any, why: str) -> None:
+        """After a deferral: another process goes on."""
+        task.trigger, task.next = None, (method, argument)
+        self._enqueue(task, why)
+        self.notify_triggers(task)
+
+    def notify_triggers(self, task: Task) -> None:
+        """Triggerers stop within a second what no task instance waits for any more."""
+        for trigger in list(self.triggers_of(task)):
+            if trigger is not task.trigger or task.state != "deferred":
+                trigger.remove()
+
+    def triggers_of(self, task: Task) -> list[Trigger]:
+        return task.__dict__.setdefault("_triggers", [])
+
+    # What processes ask of the API server
+
+    def call(self, *, needs_store: bool = False) -> Steps[None]:
+        """One call; fails after some tries while Airflow is away."""
+        yield self.world.between(0.01, 0.06)
+        if self.is_away or (needs_store and self.store_is_away):
+            yield self.world.between(0.5, API_RETRIES)
+            if self.is_away or (needs_store and self.store_is_away):
+                raise AirflowError("Airflow does not answer")
+
+    def read(self, worker: Worker, key: str) -> Steps[Any]:
+        yield from self.call(needs_store=True)
+        self._require_live(worker)
+        return worker.task.store.get(key)
+
+    def write(self, worker: Worker, key: str, value: Any) -> Steps[None]:
+        yield from self.call(needs_store=True)
+        self._require_live(worker)
+        if value is None:
+            worker.task.store.pop(key, None)
+        else:
+            worker.task.store[key] = value
+
+    def _require_live(self, worker: Worker) -> None:
+        if worker.task.id != worker.id:
+            raise AirflowError("HTTP 404: this task instance is not there any more")
+
+    def push(self, worker: Worker, key: str, value: str) -> Steps[None]:
+        yield from self.call()
+        worker.task.xcoms[key] = value
+
+    def state_of(self, task: Task) -> Steps[str]:
+        yield from self.call()
+        return task.state or NO_STATE
+
+    def begin(self, worker: Worker) -> Steps[bool]:
+        """A worker's process tells that it runs the task; refused if somebody has acted meanwhile."""
+        task = worker.task
+        try:
+            yield from self.call()
+        except AirflowError:
+            if task.id == worker.id and task.state == "queued":
+                self.handle_failure(task, "its supervisor did not reach Airflow")
+            return False
+        if task.id != worker.id or task.state != "queued":
+            return False
+        worker.may_retry = task.max_tries != 0 and task.try_number <= task.max_tries
+        task.worker = worker
+        task.workers.append(worker)
+        task.to("running", f"{worker} has it")
+        return True
+
+    def defer(self, worker: Worker, trigger: Trigger) -> Steps[None]:
+        yield from self.call()
+        task = worker.task
+        if task.id != worker.id or task.state != "running":
+            raise AirflowError("HTTP 409: not running")
+        task.trigger, task.worker = trigger, None
+        self.triggers_of(task).append(trigger)
+        task.to("deferred", "waits in the triggerer")
+        self.start_trigger(task, trigger)
+
+    def finish(self, worker: Worker, result: dict[str, Any] | None, *, is_final: bool = False) -> Steps[None]:
+        """A process tells how its attempt ended; ignored if somebody else has ended it meanwhile.
+
+        :param result: of a success.
+        :param is_final: a failure that no retry mends.
+        """
+        yield from self.call()
+        task = worker.task
+        if task.id != worker.id or task.state != "running":
+            return
+        task.worker, task.next = None, None
+        if result is not None:
+            self.on_success(task, worker, result)
+            task.to("success", "its process says so")
+        elif worker.may_retry and not is_final:
+            task.id = next(self.ids)
+            self.retry_later(task)
+        else:
+            task.to("failed", "its process says so")
+
+    def process_ended(self, worker: Worker, *, is_clean: bool) -> None:
+        """The executor tells the scheduler that a worker's process is over.
+
+        :param is_clean: whether its supervisor ended well: it does not if Airflow refuses the state of a process that
+            was killed.
+        """
+
+        def handle() -> None:
+            task = worker.task
+            if task.worker is not worker or task.state not in ("running", "restarting"):
+                return
+            if task.state == "restarting" and is_clean:
+                task.max_tries = task.try_number + task.retries
+                task.worker = None
+                task.to(None, "cleared, and its process has ended")
+                self.schedule(task)
+            elif task.state == "restarting" or not is_clean:
+                self.handle_failure(task, "its process has ended without a word")
+
+        self.world.after(self.world.between(0.1, 2.0), handle)
+
+    def fire(self, trigger: Trigger, outcome: Outcome) -> None:
+        """A trigger's event reaches Airflow."""
+        task = trigger.task
+        if task.trigger is not trigger or task.state != "deferred":
+            return
+        if self.policy["finish_in_triggerer"] and outcome.is_success:
+            self.on_success(task, None, outcome.execution or {})
+            task.trigger = None
+            task.to("success", "its trigger says so")
+            self.notify_triggers(task)
+        else:
+            self.resume(task, "finish", outcome, "its trigger has fired")

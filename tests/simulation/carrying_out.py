@@ -1,0 +1,288 @@
+"""Carries out the commands of the core in virtual time, step for step as operators/starting.py does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider.core import canceling
+from airflow_provider.core.canceling import CANCEL_REASON, OVER, RESUMED, Verdict
+from airflow_provider.core.commands import (
+    Cancel,
+    Command,
+    Defer,
+    Find,
+    Forget,
+    Observe,
+    Pause,
+    Prepare,
+    Program,
+    Publish,
+    ReadLog,
+    Save,
+    Send,
+    Tell,
+)
+from airflow_provider.core.durations import DURATIONS
+from airflow_provider.core.generation import Attempt
+from airflow_provider.core.record import Phase, StartRecord
+from airflow_provider.core.starting import Policy, Start
+from airflow_provider.core.waiting import GUESS
+from airflow_provider.exceptions import ReleasePipelineError
+from airflow_provider.execution import Execution, ExecutionRef
+from tests.simulation.airflow import AirflowError
+from tests.simulation.world import Process, Steps
+
+if TYPE_CHECKING:
+    from tests.simulation.workers import Worker
+
+KEY = "release_start"
+MARKER_XCOM = "release_start"
+ANSWER_LIMIT = 3.0
+"""Seconds within which Airflow must say what the task is, while its process is told to end."""
+NOTICED = 7.0
+"""Seconds after a deferral within which the end of its process is noticed; nothing may fire before."""
+
+
+class AttemptOver(Exception):  # noqa: N818 - as in operators/attempt.py
+    """Airflow has given this attempt up: it sends nothing more."""
+
+
+class Deferred(Exception):  # noqa: N818 - as Airflow's TaskDeferred
+    """The attempt goes on in the triggerer."""
+
+
+class Carrier:
+    """Carries out what one attempt decides."""
+
+    def __init__(self, worker: Worker, record: StartRecord | None) -> None:
+        self.worker = worker
+        self.world = worker.world
+        self.airflow = worker.airflow
+        self.client = worker.client
+        task = worker.task
+        attempt = Attempt(task.try_number, task.max_tries, task.run.clear_number, task.retries)
+        self.policy = policy_of(self.airflow.policy, self.client)
+        self.start = Start(self.policy, record, attempt, worker.machine.now, self._count_move)
+        self.is_canceling = self.has_judged = False
+        self._perform: dict[type, Callable[[Any], Steps[Any]]] = {
+            Save: self._save,
+            Forget: self._forget,
+            Prepare: self._prepare,
+            Send: self._send,
+            Find: lambda command: self.client.find(worker, command.intent),
+            Observe: lambda command: self.client.observe(worker, command.ref),
+            Cancel: self._cancel,
+            Publish: self._publish,
+            Pause: self._pause,
+            Defer: self._defer,
+            Tell: self._tell,
+            ReadLog: self._read_log,
+        }
+
+    def run(self, program: Program[dict[str, Any]]) -> Steps[dict[str, Any]]:
+        return (yield from carry_out(program, self.start, self.perform, self.worker.machine))
+
+    def perform(self, command: Command) -> Steps[Any]:
+        if self.is_canceling:
+            raise AttemptOver("the task was ended, and its execution is being canceled: nothing else is done")
+        return (yield from self._perform[type(command)](command))
+
+    def answer_for_it(self, record: StartRecord) -> Steps[None]:
+        """From now on this process answers for the execution, whatever a triggerer believes that comes back late."""
+        self.world.point("resume", self.worker)
+        yield from self.airflow.push(self.worker, MARKER_XCOM, RESUMED + record.marker)
+
+    # The commands
+
+    def _save(self, command: Save) -> Steps[None]:
+        body = command.record.to_json()
+        self.world.point("save", self.worker)
+        yield 0.0
+        yield from self.airflow.write(self.worker, KEY, body)
+        if self.world.is_telling:
+            ref = command.record.ref
+            self.world.tell(str(self.worker), f"writes down: {command.record.phase}, {ref['id'] if ref else 'no id'}")
+        self.world.judge.saved(self.worker, command.record)
+
+    def _forget(self, command: Forget) -> Steps[None]:
+        yield from self.airflow.write(self.worker, KEY, None)
+
+    def _prepare(self, command: Prepare) -> Steps[dict[str, Any]]:
+        record = self.start.record
+        failed = record.ref if command.going_on and record else None
+        return (yield from self.client.prepare(self.worker, failed))
+
+    def _send(self, command: Send) -> Steps[Execution]:
+        self.world.point("send before", self.worker)
+        yield 0.0
+        yield from self.require_standing()
+        self.world.judge.sends(self.worker, command.intent)
+        execution: Execution = yield from self.client.send(self.worker, command.intent)
+        if self.is_canceling:
+            # A person ended the task while its start was on the way.
+            yield from self._cancel_at_end(self.start.record, execution.ref)
+            raise AttemptOver("the task was ended while it started the execution")
+        return execution
+
+    def _cancel(self, command: Cancel) -> Steps[None]:
+        self.world.point("cancel before", self.worker)
+        yield 0.0
+        yield from self.require_standing()
+        self.world.judge.cancels(self.worker, command.ref, is_attempt=True)
+        yield from self.client.cancel(self.worker, command.ref, command.reason)
+
+    def _publish(self, command: Publish) -> Steps[None]:
+        self.world.point("publish", self.worker)
+        yield from self.airflow.push(self.worker, "release_id", command.execution.id)
+
+    def _pause(self, command: Pause) -> Steps[None]:
+        self.world.point("pause", self.worker)
+        self.world.judge.pauses(self.worker, command.seconds)
+        yield command.seconds
+
+    def _defer(self, command: Defer) -> Steps[None]:
+        from tests.simulation.triggerers import Trigger
+
+        machine = self.worker.machine
+        if command.deadline is not None and machine.now + NOTICED >= command.deadline:
+            return
+        yield from self.require_standing()
+        marker = self.start.record.marker if self.start.record else ""
+        self.worker.is_deferring = True
+        self.world.point("defer", self.worker)
+        yield from self.airflow.push(self.worker, MARKER_XCOM, marker)
+        trigger = Trigger(self.worker, self.policy, command.ref, command.deadline, marker)
+        try:
+            yield from self.airflow.defer(self.worker, trigger)
+        except AirflowError as error:
+            # The task's code is left already when Airflow is told of the deferral: it cannot do anything about that.
+            self.world.tell(str(self.worker), f"cannot defer: {error}")
+            self.worker.will_be_missed()
+        raise Deferred
+
+    def _tell(self, command: Tell) -> Steps[None]:
+        for line in command.news:
+            if line.is_warning:
+                self.worker.task.warn(line.text)
+            else:
+                self.world.tell(str(self.worker), f"log: {line.text}")
+        return
+        yield
+
+    def _read_log(self, command: ReadLog) -> Steps[None]:
+        return
+        yield
+
+    # The end
+
+    def require_standing(self) -> Steps[None]:
+        """:raises AttemptOver: Airflow has given this attempt up, or has told it to end."""
+        try:
+            yield from self.airflow.write(self.worker, "release_attempt", 1)
+            state = yield from self.airflow.state_of(self.worker.task)
+        except AirflowError as error:
+            raise AttemptOver(f"this attempt may not be Airflow's any more: {error}") from None
+        if self.worker.is_told_to_end:
+            raise AttemptOver("the task was told to end: nothing is sent any more")
+        if state in OVER:
+            raise AttemptOver(f"the task is {state}: this attempt is over and sends nothing more")
+
+    def on_kill(self, *, timed_out: bool) -> Steps[None]:
+        """The process is told to end, or finds out by itself that it is over; its main program stands still."""
+        world, task, worker = self.world, self.worker.task, self.worker
+        world.point("on_kill", worker)
+        if not self.policy.cancel_on_kill:
+            return
+        state = None
+        if self.airflow.is_away:
+            yield ANSWER_LIMIT
+        elif not timed_out:
+            with suppress(AirflowError):
+                state = yield from self.airflow.state_of(task)
+        verdict, reason = canceling.judge_worker_kill(state, timed_out=timed_out, frozen_for=worker.frozen_for())
+        self.has_judged = True
+        world.counted[f"worker kill: {verdict}"] += 1
+        record = self.start.record
+        name = record.name if record else "nothing yet"
+        if verdict is not Verdict.CANCEL:
+            task.warn(f"Not canceling {name}: {reason}")
+            return
+        self.is_canceling = True
+        if record and record.ref:
+            task.warn(f"Canceling {name}: {reason}")
+            cancellation = Process(worker.machine, self._cancel_at_end(record, record.ref))
+            end = world.now + DURATIONS.worker_kill_limit
+            while not cancellation.is_over and world.now < end:
+                yield 0.25
+        else:
+            task.warn(f"The task is ended while {name} may be on its way: {reason}")
+
+    def _cancel_at_end(self, record: StartRecord | None, ref: ExecutionRef) -> Steps[None]:
+        if record and GUESS not in ref:
+            record.phase, record.ref = Phase.ENDING, ref
+            Process(self.worker.machine, self._try_to_save(record))
+        timed = Timed(self.worker.machine.now)
+        program = canceling.cancel(timed, ref, CANCEL_REASON, DURATIONS.worker_kill_limit)
+        yield from carry_out(program, timed, self._perform_at_end, self.worker.machine)
+
+    def _perform_at_end(self, command: Command) -> Steps[Any]:
+        """Without the guard: it is a person's act that is carried out."""
+        if isinstance(command, Cancel):
+            self.world.point("cancel before", self.worker)
+            yield 0.0
+            self.world.judge.cancels(self.worker, command.ref)
+            return (yield from self.client.cancel(self.worker, command.ref, command.reason))
+        return (yield from self._perform[type(command)](command))
+
+    def _try_to_save(self, record: StartRecord) -> Steps[None]:
+        with suppress(AirflowError):
+            yield from self._save(Save(record))
+
+    def _count_move(self, before: Any, after: Any) -> None:
+        self.world.moves[before, after] += 1
+        if self.world.is_telling:
+            self.world.tell(str(self.worker), f"{before} -> {after}")
+
+
+class Timed:
+    """Who runs a program of its own."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+
+def carry_out(program: Program[Any], timed: Any, perform: Callable[[Command], Steps[Any]], machine: Any) -> Steps[Any]:
+    """Run a program of the core to its end, with the time it is told before each answer."""
+    answer: Any = None
+    error: ReleasePipelineError | None = None
+    try:
+        while True:
+            command = program.send(answer) if error is None else program.throw(error)
+            try:
+                answer, error = (yield from perform(command)), None
+            except ReleasePipelineError as problem:
+                answer, error = None, problem
+            timed.now = machine.now
+    except StopIteration as stop:
+        return stop.value
+
+
+def policy_of(settings: dict[str, Any], client: Any) -> Policy:
+    return Policy(
+        system=settings["system"],
+        place=client.place,
+        poll_interval=settings["poll_interval"],
+        timeout=settings["timeout"],
+        wait_for_completion=settings["wait_for_completion"],
+        deferrable=settings["deferrable"],
+        cancel_on_kill=settings["cancel_on_kill"],
+        fail_on_waiting=settings["fail_on_waiting"],
+        on_canceled=settings["on_canceled"],
+        request_timeout=settings["request_timeout"],
+        is_marked=client.is_marked_start,
+        needs_cancel=client.needs_cancel,
+        is_busy=client.is_busy,
+        is_known=client.is_known,
+    )

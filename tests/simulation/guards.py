@@ -1,0 +1,499 @@
+"""The guards of the core and of who carries it out, each taken out in turn: the simulator must miss every one.
+
+A guard is a piece of source text and what would stand there without it, so that this list cannot outlive the guards:
+where the text is not found, taking it out fails.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import itertools
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from types import FunctionType
+from typing import Any, NamedTuple
+
+from tests.simulation.lives import live
+from tests.simulation.plan import draw
+
+MOST_LIVES = 20_000
+BATCH = 250
+CORE, HERE = "airflow_provider.core", "tests.simulation"
+
+
+class Change(NamedTuple):
+    """One piece of source text.
+
+    :param where: module and function.
+    """
+
+    where: str
+    old: str
+    new: str
+
+
+class Guard(NamedTuple):
+    """:param faults: of issue 9, which come back without it; empty where another fault would."""
+
+    name: str
+    faults: str
+    changes: tuple[Change, ...]
+
+
+def _start(name: str, faults: str, method: str, old: str, new: str) -> Guard:
+    return Guard(name, faults, (Change(f"{CORE}.starting:Start.{method}", old, new),))
+
+
+def _core(name: str, faults: str, where: str, old: str, new: str) -> Guard:
+    return Guard(name, faults, (Change(f"{CORE}.{where}", old, new),))
+
+
+def _carrier(name: str, faults: str, where: str, old: str, new: str) -> Guard:
+    return Guard(name, faults, (Change(f"{HERE}.{where}", old, new),))
+
+
+GUARDS = (
+    # Whose execution is it?
+    Guard(
+        "a record, a reference and an intent name the system that they belong to",
+        "1",
+        (
+            Change(
+                f"{CORE}.starting:Start._adopt_or_start",
+                "if record.place and record.place != self.policy.place",
+                "if False",
+            ),
+            Change(f"{HERE}.vendors:Server._check_place", "and there != self.place", "and False"),
+        ),
+    ),
+    _start("what has no marker is a guess", "2", "_choose", "chosen = guessed(found[0])", "chosen = found[0]"),
+    _start("of several candidates none is taken", "2", "_choose", "elif len(found) > 1:", "elif False:"),
+    _core(
+        "a wait keeps the mark of a guess",
+        "2",
+        "waiting:Wait.saw",
+        "if GUESS in self.ref and GUESS not in seen.ref:",
+        "if False:",
+    ),
+    _core("no way of canceling cancels a guess", "2", "canceling:cancel", "if GUESS in ref:", "if False:"),
+    _start("a guess is not canceled after a clear", "2", "_let_end", "if GUESS in ref:", "if False:"),
+    _start("a guess that failed does not go on", "2", "_start_anew", "and GUESS not in (before.ref or {})", "and True"),
+    _carrier(
+        "only this task's own failed execution goes on",
+        "2, 3",
+        "vendors:OneAtATime._before",
+        'is_own = bool(failed and newest and failed["id"] == newest[0].id)',
+        "is_own = failed is not None",
+    ),
+    # Is it the same start?
+    _start(
+        "the intent is written down before the start",
+        "",
+        "_start_anew",
+        "yield from self._save(record)\n",
+        "self.record = record\n",
+    ),
+    _start(
+        "a start without an answer is looked for by the next attempt",
+        "",
+        "_go_on",
+        "found = yield from self._search_again(record)",
+        "found = []",
+    ),
+    _start(
+        "a start without an answer is looked for at once",
+        "",
+        "_start_anew",
+        "if problem.effect.is_open or (may_be_there and searches == 0):",
+        "if False:",
+    ),
+    _start(
+        "a refusal after a lost answer is looked into",
+        "",
+        "_start_anew",
+        " or (may_be_there and searches == 0):",
+        ":",
+    ),
+    _start(
+        "nothing is sent again in the same attempt after a time-out",
+        "7",
+        "_start_anew",
+        "if problem.effect is Effect.UNKNOWN and searches < MOST_SENDS:",
+        "if problem.effect.is_open and searches < MOST_SENDS:",
+    ),
+    _start(
+        "patience with a start grows with the duration of its request",
+        "7",
+        "_patience_of_another_attempt",
+        "(1.0 + DURATIONS.settling_per_second) * self.policy.request_timeout",
+        "0.0",
+    ),
+    _start(
+        "patience counts from when the last look began",
+        "7",
+        "_search",
+        "if asked + pause > until:",
+        "if self.now + pause > until:",
+    ),
+    _start(
+        "what an earlier request may lead to has the same marker",
+        "7",
+        "_start_anew",
+        'before.marker if may_be_there and before and before.marker else intent["marker"]',
+        'intent["marker"]',
+    ),
+    _start(
+        "where a marker shows two, one is ended",
+        "7",
+        "_end_doubles",
+        "for double in found:",
+        "for double in found[:0]:",
+    ),
+    _start(
+        "after a start that may come late, a double is looked for in the end",
+        "7",
+        "_conclude",
+        "yield from self._end_late_doubles(record)",
+        "pass",
+    ),
+    _start(
+        "after a start that may come late, a double is looked for at the deadline",
+        "7",
+        "_end_at_deadline",
+        "yield from self._end_late_doubles(record)",
+        "pass",
+    ),
+    _start(
+        "starts without an answer are remembered over later starts",
+        "7",
+        "_start_anew",
+        "unanswered=self._unanswered_of(before or cleared, marker)",
+        "unanswered=[]",
+    ),
+    _start(
+        "what a start without an answer has led to ends before another start",
+        "7",
+        "_start_anew",
+        "yield from self._end_late_doubles(record)",
+        "pass",
+    ),
+    _start(
+        "the record is forgotten only where certainly nothing was started",
+        "",
+        "_start_anew",
+        "if not may_be_there:",
+        "if True:",
+    ),
+    _core(
+        "a clear shows in max_tries",
+        "6",
+        "generation:relation",
+        "if now.max_tries != last.max_tries:",
+        "if False:",
+    ),
+    _core(
+        "a clear shows in try_number beyond max_tries",
+        "6",
+        "generation:relation",
+        "if now.try_number > now.max_tries + 1:",
+        "if False:",
+    ),
+    _core(
+        "a clear shows in clear_number",
+        "6",
+        "generation:relation",
+        "if last.clear_number in (now.clear_number, -1):",
+        "if True:",
+    ),
+    _core(
+        "after a success, numbers that look alike are ambiguous",
+        "6",
+        "generation:relation",
+        "return Relation.AMBIGUOUS if had_succeeded and would_look_alike else Relation.SAME",
+        "return Relation.SAME",
+    ),
+    _start(
+        "what is ambiguous fails loudly",
+        "6",
+        "_go_on",
+        "if related is Relation.AMBIGUOUS:",
+        "if False:",
+    ),
+    _start(
+        "a clear after that is the answer",
+        "6",
+        "_was_answered",
+        "return told is not None and (",
+        "return False and (",
+    ),
+    _start(
+        "a record of a replaced operator is left alone",
+        "9",
+        "_adopt_or_start",
+        "if record and record.system != self.policy.system:",
+        "if False:",
+    ),
+    _carrier(
+        "an attempt asks Airflow before it sends",
+        "8",
+        "carrying_out:Carrier.require_standing",
+        'yield from self.airflow.write(self.worker, "release_attempt", 1)',
+        "pass",
+    ),
+    _carrier(
+        "an attempt that was ended sends nothing",
+        "8",
+        "carrying_out:Carrier.require_standing",
+        "if state in OVER:",
+        "if False:",
+    ),
+    _carrier(
+        "an attempt that was told to end sends nothing",
+        "8",
+        "carrying_out:Carrier.require_standing",
+        "if self.worker.is_told_to_end:",
+        "if False:",
+    ),
+    # Who ended it?
+    _start(
+        "after a clear, what was started before ends first",
+        "12",
+        "_adopt_or_start",
+        "yield from self._let_cleared_end(record)",
+        "self._to(State.PREPARING)",
+    ),
+    _start(
+        "after a clear, a start without an answer is looked for",
+        "12",
+        "_let_cleared_end",
+        "yield from self._find_cleared(record)",
+        "self._to(State.SEARCHING)",
+    ),
+    _start(
+        "what may have been started without a marker before a clear is named",
+        "2, 12",
+        "_find_cleared",
+        "if going_on and not self._was_answered(record):",
+        "if False:",
+    ),
+    _start(
+        "nothing is started beside what cannot be canceled",
+        "12",
+        "_let_end",
+        "            break\n        grace",
+        "            self._to(State.PREPARING)\n            return\n        grace",
+    ),
+    _start(
+        "what is paused may need a cancel",
+        "12",
+        "_let_end",
+        "if seen is None or not (self.policy.needs_cancel(seen) or _is_moving(seen)):",
+        'if seen is None or seen.state.is_terminal or seen.state.value == "paused":',
+    ),
+    _start(
+        "what was to be canceled is not adopted",
+        "13",
+        "_go_on",
+        "if record.phase is Phase.ENDING:",
+        "if False:",
+    ),
+    _carrier(
+        "who cancels on the way out writes that down",
+        "13",
+        "carrying_out:Carrier._cancel_at_end",
+        "if record and GUESS not in ref:",
+        "if False:",
+    ),
+    _core(
+        "a worker that was frozen cancels nothing",
+        "14",
+        "canceling:judge_worker_kill",
+        "if state in ENDED_FROM_OUTSIDE and frozen_for >= DURATIONS.frozen:",
+        "if False:",
+    ),
+    _core(
+        "a worker cancels what a person ended",
+        "15",
+        "canceling:judge_worker_kill",
+        "if state in ENDED_FROM_OUTSIDE:",
+        "if False:",
+    ),
+    _core(
+        "a drained worker cancels nothing",
+        "",
+        "canceling:judge_worker_kill",
+        'return Verdict.LEAVE, "no person',
+        'return Verdict.CANCEL, "no person',
+    ),
+    _core(
+        "a trigger leaves to the worker what has resumed",
+        "14",
+        "canceling:judge_trigger_kill",
+        "if seen.waits_as == RESUMED + marker:",
+        "if False:",
+    ),
+    _core(
+        "a trigger tells a newer try by its number",
+        "14",
+        "canceling:judge_trigger_kill",
+        "seen.try_number > try_number",
+        "False",
+    ),
+    _core(
+        "a trigger that moved cancels nothing",
+        "14",
+        "canceling:judge_trigger_kill",
+        "if seen.waits_as in (None, marker):",
+        "if False:",
+    ),
+    _core(
+        "a trigger knows another start's wait",
+        "14",
+        "canceling:judge_trigger_kill",
+        "if not is_ours:",
+        "if False:",
+    ),
+    _core(
+        "a trigger of a task that is about to resume cancels nothing",
+        "14",
+        "canceling:judge_trigger_kill",
+        "if seen.try_number is not None and seen.try_number == try_number:\n        return Verdict.LEAVE",
+        "if seen.try_number is not None and seen.try_number == try_number:\n        return Verdict.CANCEL",
+    ),
+    _core(
+        "a trigger cancels what a person ended",
+        "15",
+        "canceling:judge_trigger_kill",
+        "if seen.state in ENDED_FROM_OUTSIDE:",
+        "if False:",
+    ),
+    _core(
+        "a trigger cancels what a person cleared",
+        "15",
+        "canceling:judge_trigger_kill",
+        "if is_newer or seen.state == NO_STATE:",
+        "if False:",
+    ),
+    _start(
+        "what a colleague canceled is not started again",
+        "16",
+        "_respect_cancel",
+        'if self.policy.on_canceled == "fail":',
+        "if False:",
+    ),
+    _start(
+        "the attempt that sees it canceled is the last",
+        "16",
+        "_conclude",
+        'if state == ExecutionState.CANCELED and self.policy.on_canceled == "fail":',
+        "if False:",
+    ),
+    _start(
+        "what leads nowhere is not canceled for a minute",
+        "17",
+        "_end_at_deadline",
+        "DURATIONS.deadline_cancel_limit if self.policy.is_known(ref) else 0.0",
+        "DURATIONS.deadline_cancel_limit",
+    ),
+    # Who carries it out
+    _carrier(
+        "what is started while its task is ended is canceled at once",
+        "",
+        "carrying_out:Carrier._send",
+        "if self.is_canceling:",
+        "if False:",
+    ),
+    _carrier(
+        "an attempt that finds out by itself that it is over cancels as if it were told",
+        "15",
+        "workers:Worker._run",
+        "if self.carrier and not self.carrier.has_judged:",
+        "if False:",
+    ),
+    _carrier(
+        "an attempt asks before it defers",
+        "15",
+        "carrying_out:Carrier._defer",
+        "yield from self.require_standing()",
+        "pass",
+    ),
+    _carrier(
+        "a resumed process says that it answers for the execution",
+        "14",
+        "carrying_out:Carrier.answer_for_it",
+        "yield from self.airflow.push(self.worker, MARKER_XCOM, RESUMED + record.marker)",
+        "yield 0.0",
+    ),
+    # Waits
+    _core("a wait ends at its deadline", "23", "waiting:Wait._is_late", "now >= self.deadline", "False"),
+)
+
+
+@contextmanager
+def taken_out(guard: Guard) -> Iterator[None]:
+    """While it lasts, the guard is missing."""
+    replaced: list[tuple[Any, str, Any]] = []
+    try:
+        for change in guard.changes:
+            _take_out(change, replaced)
+        yield
+    finally:
+        for owner, name, before in reversed(replaced):
+            setattr(owner, name, before)
+
+
+def _take_out(change: Change, replaced: list[tuple[Any, str, Any]]) -> None:
+    module_name, _, path = change.where.partition(":")
+    module = importlib.import_module(module_name)
+    owner: Any = module
+    *classes, name = path.split(".")
+    for each in classes:
+        owner = getattr(owner, each)
+    before = vars(owner)[name]
+    source = textwrap.dedent(inspect.getsource(before))
+    old, new = textwrap.dedent(change.old) if "\n" in change.old else change.old, change.new
+    if source.count(change.old) < 1:
+        raise LookupError(f"{change.where} has no such guard any more: {old!r}")
+    code = compile(source.replace(change.old, new, 1), f"<{change.where} without a guard>", "exec")
+    after = next(each for each in code.co_consts if hasattr(each, "co_name") and each.co_name == name)
+    without = FunctionType(after, before.__globals__, name, before.__defaults__, before.__closure__)
+    without.__kwdefaults__ = before.__kwdefaults__
+    for holder in [owner] if classes else [each for each in list(sys.modules.values()) if _holds(each, name, before)]:
+        replaced.append((holder, name, before))
+        setattr(holder, name, without)
+
+
+def _holds(module: Any, name: str, function: Any) -> bool:
+    is_ours = str(getattr(module, "__name__", "")).startswith((CORE, HERE))
+    return is_ours and getattr(module, name, None) is function
+
+
+def lives_until_missed(guard: Guard, first: int = 0, most: int = MOST_LIVES) -> tuple[int, str] | None:
+    """How many lives it takes until one fails without the guard, and how; ``None`` if none does."""
+    with taken_out(guard):
+        for count in itertools.count(1):
+            if count > most:
+                return None
+            if violations := live(draw(first + count - 1)).violations:
+                return count, violations[0]
+    return None
+
+
+def try_guards(processes: int) -> bool:
+    """Print how many lives missed each guard; whether all were missed."""
+    begun, is_well = time.monotonic(), True
+    print(
+        "| guard | faults of issue 9 | lives until it is missed | what goes wrong then |\n|---|---|---|---|", flush=True
+    )
+    with ProcessPoolExecutor(processes) as pool:
+        for guard, found in zip(GUARDS, pool.map(lives_until_missed, GUARDS), strict=True):
+            lives, wrong = found or (None, "")
+            is_well = is_well and found is not None
+            print(f"| {guard.name} | {guard.faults} | {lives or '**none**'} | {wrong} |", flush=True)
+    print(f"{len(GUARDS)} guards in {time.monotonic() - begun:.0f} s")
+    return is_well

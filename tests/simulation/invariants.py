@@ -1,0 +1,360 @@
+"""What must hold in every life, told by who knows the truth: whose each execution is, and of which generation."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import Any
+
+from airflow_provider.core.record import Phase, StartRecord
+from airflow_provider.core.states import State
+from airflow_provider.core.waiting import GUESS, Pace, Wait
+from airflow_provider.exceptions import ConflictError, ReleasePipelineError
+from airflow_provider.execution import ExecutionRef, ExecutionState
+from tests.simulation.airflow import Airflow, Task
+from tests.simulation.vendors import Made, Server
+from tests.simulation.world import World
+
+LONGEST_RETRY_AFTER = 400.0
+"""Seconds; a vendor that says so is waited for even over a deadline."""
+
+RACE = 0.3
+"""Seconds that lie between Airflow's answer that an attempt stands and the request that it sends then."""
+UNSEEN = 60.0
+"""Seconds within which what a list shows may not have been looked at yet."""
+
+SAID_OF_ANY = (
+    "got no answer",
+    "Cannot tell whether the cleared",
+    "all look like what this task has started",
+    "probably what this task has started",
+)
+"""What a log says of an execution whose name nobody knows."""
+
+CLOCKS_APART = 240.0
+"""Seconds by which two machines' clocks differ at most in this world."""
+
+WINDOWS = {
+    "nobody ran it": "marked while it was queued or up for retry: no process and no trigger of it is there to cancel",
+    "its worker had died": "marked before Airflow noticed that its worker had died",
+    "its worker was frozen": "marked while its worker was frozen",
+    "its worker was ending": "marked while its process, told to end by a machine, was on its way out",
+    "its process died before it heard": "marked, and its process killed before it was told to end",
+    "its process was only beginning": "marked while the process that a task resumes in was not up yet",
+    "its process was just deferring": "marked in the tenth of a second in which its process tells of a deferral",
+    "no triggerer ran its wait": "marked while no triggerer ran its wait, because one had died or was frozen",
+    "its trigger was just firing": "marked in the second in which its trigger fires, so that its event is dropped",
+}
+"""Where a person's act leaves an execution running because nobody is there to cancel it; a later clear ends it."""
+
+
+def _is_left_to_others(text: str) -> bool:
+    """Whether a line of the log says that the execution goes on in good hands."""
+    is_unknown = any(reason in text for reason in ("did not run for", "does not answer", "only guessed"))
+    return text.startswith("Not canceling") and not is_unknown
+
+
+class Judge:
+    """Watches one life."""
+
+    def __init__(self, world: World, airflow: Airflow, servers: list[Server]) -> None:
+        self.world = world
+        self.airflow = airflow
+        self.servers = servers
+        self._may_end: dict[Task, set[int]] = defaultdict(set)
+        """Generations whose executions may be canceled: a person acted, or their time is up."""
+        self._left: dict[Task, set[int]] = defaultdict(set)
+        self._hidden_clears: dict[Task, set[int]] = defaultdict(set)
+        self._told_in: dict[Task, int] = {}
+        """The generation in which a person was told last to resolve something and clear the task."""
+        self._asked: dict[Task, tuple[Any, float, int]] = {}
+        self._given_up: set[Made] = set()
+        """Those that were to be canceled: what becomes of them does not count any more."""
+        self._windows: dict[tuple[Task, int], str] = {}
+        """Of a task and a generation: why nobody was there to cancel."""
+
+    @property
+    def _all_made(self) -> list[Made]:
+        return [made for server in self.servers for made in server.made]
+
+    def _ours(self, task: Task) -> list[Made]:
+        return [made for made in self._all_made if made.owner is task]
+
+    # What happens
+
+    def person_acts(self, task: Task, what: str) -> None:
+        self.world.tell("a person", f"{what} {task}")
+        self.world.counted["acts of people"] += 1
+        self._may_end[task].update(range(task.generation + 1))
+        if what != "clears" and (window := self._window(task)):
+            self._open(task, window)
+
+    def clears(self, task: Task, before: tuple[int, int], *, was_success: bool) -> None:
+        """A person has cleared it; ``before`` are the numbers that Airflow counts, as they were.
+
+        Where a clear leaves the run alone, and the number of ``retries`` was changed just so, or the worker had died,
+        Airflow shows it in no number: then an attempt cannot tell it from a retry. After a success it must not matter.
+        """
+        if before == (task.max_tries, task.run.clear_number) and not was_success:
+            self._hidden_clears[task].add(task.generation - 1)
+
+    def _is_hidden(self, worker: Any, generation: int) -> bool:
+        hidden, attempt = self._hidden_clears[worker.task], worker.carrier.start.attempt
+        is_hidden = all(each in hidden for each in range(generation, worker.generation))
+        is_hidden = is_hidden and attempt.try_number <= attempt.max_tries + 1
+        self.world.counted["window: a clear that no number shows"] += is_hidden
+        return is_hidden
+
+    def _window(self, task: Task) -> str:
+        match task.state:
+            case "running" | "restarting":
+                worker = task.worker
+                if worker is None or worker.is_over or worker.machine.is_dead:
+                    return "its worker had died"
+                if worker.machine.is_frozen:
+                    return "its worker was frozen"
+                if worker.carrier is None:
+                    return "its process was only beginning"
+                if worker.is_deferring:
+                    return "its process was just deferring"
+                return "its worker was ending" if worker.is_told_to_end else ""
+            case "deferred":
+                return "" if task.trigger and task.trigger.is_run else "no triggerer ran its wait"
+            case _:
+                return "nobody ran it"
+
+    def dies(self, worker: Any) -> None:
+        """A worker's process is killed; what it should have canceled, nobody cancels."""
+        if not worker.stands and not (worker.carrier and worker.carrier.has_judged):
+            self._open(worker.task, "its process died before it heard")
+
+    def fails(self, worker: Any, error: ReleasePipelineError) -> None:
+        """An attempt ends with an error. One that asks for a clear must not ask again after it."""
+        if not isinstance(error, ConflictError) or "anew" not in str(error):
+            return
+        task, record, attempt = worker.task, worker.carrier.start.record, worker.carrier.start.attempt
+        before, begun, generation = self._asked.get(task, (attempt, 0.0, worker.generation))
+        shows = before.clear_number != attempt.clear_number or before.max_tries != attempt.max_tries
+        if record and begun == record.started and generation < worker.generation and shows:
+            self.world.violate(f"{worker} asks for a clear, although {task} was cleared for that")
+        self._asked[task] = (attempt, record.started if record else 0.0, worker.generation)
+
+    def fires_unheard(self, task: Task) -> None:
+        """A trigger has ended by itself, and its event is dropped because a person was faster."""
+        self._open(task, "its trigger was just firing")
+
+    def _open(self, task: Task, window: str) -> None:
+        for generation in range(task.generation + 1):
+            self._windows.setdefault((task, generation), window)
+
+    def times_out(self, task: Task, generation: int) -> None:
+        self._may_end[task].add(generation)
+
+    def sends(self, worker: Any, intent: dict[str, Any]) -> None:
+        if worker.is_told_to_end:
+            self.world.violate(f"{worker} sends a start, although it was told to end")
+        self._requires_standing(worker, "a start")
+
+    def _requires_standing(self, worker: Any, what: str) -> None:
+        task = worker.task
+        is_over = task.id != worker.id or task.state != "running"
+        if is_over and self.world.now > task.changed_at + RACE:
+            self.world.violate(f"{worker} sends {what}, although its task is {task.state}")
+
+    def started(self, sender: Any, made: Made) -> None:
+        """An execution has begun."""
+        task = sender.task
+        made.system = sender.carrier.policy.system
+        for other in self._ours(task):
+            if other is made or other.system != made.system or self._is_late_double(made, other):
+                continue
+            if other.generation == made.generation:
+                self._judge_second(made, other)
+            elif other.goes_on and other.generation < made.generation and not self._may_run_beside(other, made):
+                self.world.violate(f"{made} is started beside {other}, which a cleared task had started")
+
+    def _judge_second(self, made: Made, other: Made) -> None:
+        if self._is_hidden_by_guess(other):
+            return
+        if other.goes_on or (other.state is ExecutionState.SUCCEEDED and other not in self._given_up):
+            self.world.violate(f"{made} is started, although {other} of the same start is {other.state}")
+        elif other in self._given_up or not self._was_canceled_by_colleague(other):
+            return
+        elif other is self._last_before(made):
+            self.world.violate(f"{made} is started, although a colleague canceled {other}")
+
+    def _is_late_double(self, made: Made, other: Made) -> bool:
+        """Whether nobody could know of one when the other was sent; only a marker tells them afterwards."""
+        is_marked = bool(made.marker and other.marker)
+        return is_marked and (made.was_late or (other.was_late and other.listed_from > self.world.now - UNSEEN))
+
+    def _may_run_beside(self, other: Made, made: Made) -> bool:
+        """Whether one that a cleared task had started may go on beside a new one."""
+        task = made.owner
+        if other.generation in self._left[task] or not self.airflow.policy["cancel_on_kill"] or other.was_resumed:
+            return True
+        if self._told_in.get(task, made.generation) < made.generation:
+            self.world.counted["started beside, after a person was asked"] += 1
+            return True
+        is_unknown = any("Cannot tell whether the cleared" in text for text in task.warnings)
+        return is_unknown or self._is_hidden_by_guess(other)
+
+    def _is_hidden_by_guess(self, made: Made) -> bool:
+        """Whether another execution was taken for this one, as far as anybody could tell."""
+        is_hidden = not made.marker and any("probably what this task" in text for text in made.owner.warnings)
+        self.world.counted["hidden by a guess"] += is_hidden
+        return is_hidden
+
+    def _was_canceled_by_colleague(self, made: Made) -> bool:
+        is_respected = self.airflow.policy["on_canceled"] == "fail"
+        return is_respected and made.ended_by == "colleague" and made.state is ExecutionState.CANCELED
+
+    def _last_before(self, made: Made) -> Made | None:
+        earlier = [each for each in self._ours(made.owner) if each.begun < made.begun]
+        return earlier[-1] if earlier else None
+
+    def saved(self, worker: Any, record: StartRecord) -> None:
+        """A record is written down."""
+        task, ref = worker.task, record.ref
+        timeout = self.airflow.policy["timeout"]
+        if record.phase is Phase.ENDING:
+            # A deadline is told by the clock of any machine.
+            if timeout is not None and record.started + timeout <= worker.machine.now + CLOCKS_APART:
+                self._may_end[task].add(worker.generation)
+            if ref and (made := self._made_of(ref)):
+                self._given_up.add(made)
+        if record.told == worker.carrier.start.attempt:
+            self._told_in[task] = worker.generation
+        if record.phase is Phase.LEFT:
+            self._left[task].add(worker.generation)
+        if record.phase is not Phase.STARTED or ref is None or GUESS in ref or ref["kind"] == "rerun":
+            return
+        if record.attempt != worker.carrier.start.attempt:
+            # It only notes that a person was told.
+            return
+        made = self._made_of(ref)
+        is_hidden = made is not None and made.generation != worker.generation
+        if made and made.ended_by == "us" and not made.was_resumed and not is_hidden:
+            self.world.violate(f"{worker} adopts {made}, which was canceled for this task")
+        if made is None:
+            self.world.violate(f"{worker} adopts {ref['id']}, which is not there")
+        elif made.owner is not task:
+            self.world.violate(f"{worker} adopts {made} without saying that it is a guess")
+        elif made.generation != worker.generation and not self._is_hidden(worker, made.generation):
+            self.world.violate(f"{worker} adopts {made}, which was started before a clear")
+
+    def cancels(self, sender: Any, ref: ExecutionRef, *, is_attempt: bool = False) -> None:
+        """A cancel is about to be sent.
+
+        :param is_attempt: by an attempt that goes on, rather than by one that was told to end.
+        """
+        if is_attempt:
+            self._requires_standing(sender, "a cancel")
+        if GUESS in ref:
+            self.world.violate(f"{sender} cancels {ref['id']}, which was only guessed to be its own")
+
+    def canceled(self, sender: Any, made: Made) -> None:
+        """A cancel has arrived."""
+        task = sender.task
+        if made.owner is not task:
+            self.world.violate(f"{sender} cancels {made}")
+        elif made.goes_on and made.generation not in self._may_end[task] and not self._is_double(made):
+            if task.is_ended_by_machine and sender.is_trigger:
+                self.world.counted["window: failed by a machine, which looks like a person's act"] += 1
+                return
+            self.world.violate(f"{sender} cancels {made}, although nobody ended its task")
+
+    def _is_double(self, made: Made) -> bool:
+        if made.was_late:
+            return True
+        same = [each for each in self._ours(made.owner) if each.generation == made.generation and each is not made]
+        return any(each.goes_on or each.state is ExecutionState.SUCCEEDED for each in same)
+
+    def waits(self, run: Any, wait: Wait, pace: Pace) -> None:
+        if wait.deadline is not None and run.machine.now >= wait.deadline:
+            self.world.violate(f"{run} waits past its deadline")
+
+    def pauses(self, worker: Any, seconds: float) -> None:
+        start, timeout = worker.carrier.start, self.airflow.policy["timeout"]
+        if start.state is State.CANCELING and start.record and not worker.client.is_known(start.record.ref or {}):
+            self.world.violate(f"{worker} waits past its deadline for what leads nowhere")
+        if start.state is State.WAITING and timeout is not None and start.record:
+            left = start.record.started + timeout - worker.machine.now
+            if left < -LONGEST_RETRY_AFTER or seconds > max(0.0, left) + LONGEST_RETRY_AFTER:
+                self.world.violate(f"{worker} waits past its deadline")
+
+    def succeeds(self, task: Task, worker: Any, result: dict[str, Any]) -> None:
+        """A task is about to be green, by itself."""
+        ref = result["ref"]
+        made = self._made_of(ref)
+        if GUESS in ref:
+            self.world.counted["green by a guess"] += 1
+            return
+        if ref["kind"] == "rerun" and not self.airflow.policy["wait_for_completion"]:
+            return
+        generation = worker.generation if worker else task.generation
+        if made is None or made.owner is not task:
+            self.world.violate(f"{task} is green by {made}, which is not its own")
+        elif made.generation != generation and not (worker and self._is_hidden(worker, made.generation)):
+            self.world.violate(f"{task} is green by {made}, which was started before a clear")
+        elif made.state is not ExecutionState.SUCCEEDED and self.airflow.policy["wait_for_completion"]:
+            self.world.violate(f"{task} is green, but {made} is {made.state}")
+
+    # In the end
+
+    def ends(self) -> None:
+        """Nothing is left to happen."""
+        for task in self.airflow.tasks:
+            if task.state not in ("success", "failed", "skipped"):
+                self.world.violate(f"{task} is {task.state} for ever")
+            for made in self._ours(task):
+                if made.ran_on_after(task.settled_at + RACE) and not self._is_excused(made):
+                    self.world.violate(f"{task} is {task.state}, but {made} goes on, and nothing says so")
+            self._check_number(task)
+
+    def _check_number(self, task: Task) -> None:
+        for generation in {made.generation for made in self._ours(task)}:
+            under_way = [
+                made
+                for made in self._ours(task)
+                if made.generation == generation and made.goes_on and not made.was_resumed
+            ]
+            is_one_start = len({made.system for made in under_way}) == 1
+            if len(under_way) > 1 and is_one_start and not any(made.was_late for made in under_way):
+                self.world.violate(f"{', '.join(map(str, under_way))} of the same start are under way")
+
+    def _is_excused(self, made: Made) -> bool:
+        """Whether one that goes on after its task may do so."""
+        task = made.owner
+        if made.generation in self._left[task] or not self.airflow.policy["cancel_on_kill"] or made.was_resumed:
+            return True
+        if made.system != self.airflow.policy["system"] and any("was replaced" in text for text in task.warnings):
+            return True
+        if self._is_named(made):
+            self.world.counted["named"] += 1
+            return True
+        if window := self._windows.get((task, made.generation)):
+            self.world.counted[f"window: {window}"] += 1
+            return True
+        if task.is_ended_by_machine:
+            self.world.counted["ended by a machine"] += 1
+            return True
+        return False
+
+    def _is_named(self, made: Made) -> bool:
+        """Whether a person who reads the task's log is told of it."""
+        task = made.owner
+        names = [rf"\b{made.id}\b", *([made.event] if made.event else [])]
+        is_told_last = any(text in (task.warnings or [""])[-1] for text in SAID_OF_ANY)
+        was_seen = made.marker and task.is_ended_by_itself and made.listed_from < task.settled_at - UNSEEN
+        if not was_seen or is_told_last:
+            names += SAID_OF_ANY
+        pattern = re.compile("|".join(names))
+        return any(pattern.search(text) for text in task.warnings if not _is_left_to_others(text))
+
+    def _made_of(self, ref: ExecutionRef) -> Made | None:
+        place = ref.get("place", self.airflow.connection.place)
+        server = next((each for each in self.servers if each.place == place), None)
+        if server and ref["kind"] == "rerun":
+            return next((made for made in server.made if made.event == ref["id"]), None)
+        return server.made_of(ref) if server else None

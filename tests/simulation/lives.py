@@ -1,0 +1,59 @@
+"""One life from its plan to its end."""
+
+from __future__ import annotations
+
+import random
+import traceback
+from typing import Any
+
+from tests.simulation.airflow import Airflow, Run, Task
+from tests.simulation.invariants import Judge
+from tests.simulation.people import Fate
+from tests.simulation.plan import Plan
+from tests.simulation.triggerers import Triggerers
+from tests.simulation.vendors import SERVERS
+from tests.simulation.workers import Worker
+from tests.simulation.world import World
+
+
+def live(plan: Plan, *, is_telling: bool = False) -> World:
+    """Live it; ``violations`` of what comes back says what went wrong."""
+    random.seed(plan.seed)
+    world = World(plan, is_telling=is_telling)
+    server = SERVERS[plan.character]
+    servers = [server(world, "vendor A"), server(world, "vendor B")]
+    airflow = Airflow(world, {**plan.policy, "system": "vendor"})
+    airflow.connection = servers[0]
+    triggerers = Triggerers(world, airflow)
+    judge = world.judge = Judge(world, airflow, servers)
+    airflow.spawn = lambda task: _spawn(airflow, task)
+    airflow.start_trigger = triggerers.start
+    airflow.on_success = judge.succeeds
+    world.perform = Fate(world, airflow, triggerers, servers).perform
+    world.at_evening = lambda: [each.end_paused() for each in servers] and None
+    _tasks(airflow, plan)
+    for task in airflow.tasks:
+        airflow.schedule(task)
+    try:
+        world.run()
+        if not world.violations:
+            judge.ends()
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        world.violate(f"{type(error).__name__}: {error} ({where.name}, line {where.lineno})")
+        if is_telling:
+            world.tell("VIOLATION", traceback.format_exc())
+    return world
+
+
+def _spawn(airflow: Airflow, task: Task) -> Any:
+    return Worker(airflow, task, airflow.connection)
+
+
+def _tasks(airflow: Airflow, plan: Plan) -> None:
+    run = Run()
+    airflow.tasks.append(Task(airflow, "task", run, plan.retries))
+    if plan.conditions("twin"):
+        airflow.tasks.append(Task(airflow, "twin", Run(), plan.retries))
+    if plan.conditions("mapped"):
+        airflow.tasks.append(Task(airflow, "sibling", run, plan.retries))

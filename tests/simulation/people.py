@@ -1,0 +1,241 @@
+"""What happens to a life besides: people who clear, mark and deploy, colleagues at the vendor, and dying machines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from airflow_provider.execution import ExecutionState
+from tests.simulation.airflow import Airflow, Task
+from tests.simulation.plan import Act
+from tests.simulation.triggerers import Triggerers, TriggerRun
+from tests.simulation.vendors import Server
+from tests.simulation.workers import Worker
+from tests.simulation.world import World
+
+RESUMED_BY = 1800.0
+"""Seconds within which a colleague goes on with, or ends, what a colleague has paused."""
+NEED_AIRFLOW = ("clear", "clear without run", "clear another", "mark failed", "mark success")
+"""Acts that go through Airflow's API server."""
+OVER = ("success", "failed", "skipped", "removed", "upstream_failed")
+
+
+class Fate:
+    """Carries out the acts of a plan."""
+
+    def __init__(self, world: World, airflow: Airflow, triggerers: Triggerers, servers: list[Server]) -> None:
+        self.world = world
+        self.airflow = airflow
+        self.triggerers = triggerers
+        self.servers = servers
+        self._acts: dict[str, Callable[[Act, Any], None]] = {
+            "kill process": lambda act, subject: self._on_worker(act, subject, Worker.kill),
+            "kill machine": lambda act, subject: self._on_worker(act, subject, Worker.die),
+            "freeze worker": lambda act, subject: self._on_worker(act, subject, lambda w: w.freeze(act.value)),
+            "drain": lambda act, subject: self._on_worker(act, subject, lambda w: self._drain(w, act.value)),
+            "execution_timeout": lambda act, subject: self._on_worker(act, subject, Worker.time_out),
+            "airflow away": lambda act, subject: self._airflow_away(act.value),
+            "store away": lambda act, subject: self._store_away(act.value),
+            "vendor down": lambda act, subject: self._servers_down(act.value),
+            "move trigger": self._move_trigger,
+            "restart triggerer": self._restart_triggerer,
+            "stall triggerer": self._stall_triggerer,
+            "trigger crashes": self._crash_trigger,
+            "deferral times out": self._time_deferral_out,
+            "clear": lambda act, subject: self._clear(self._task(act, subject)),
+            "clear without run": lambda act, subject: self._clear(self._task(act, subject), leaves_run=True),
+            "clear another": self._clear_another,
+            "mark failed": lambda act, subject: self._mark(self._task(act, subject), "failed"),
+            "mark success": lambda act, subject: self._mark(self._task(act, subject), "success"),
+            "skip": lambda act, subject: self._skip(self._task(act, subject)),
+            "deploy retries": self._deploy_retries,
+            "change connection": lambda act, subject: self._change_connection(),
+            "replace operator": lambda act, subject: self._replace_operator(),
+            "colleague starts": self._colleague_starts,
+            "colleague cancels": self._colleague_cancels,
+            "colleague pauses": self._colleague_pauses,
+            "colleague resumes": self._colleague_resumes,
+            "crowd": self._crowd,
+        }
+
+    def perform(self, act: Act, subject: Any) -> None:
+        if act.kind in NEED_AIRFLOW and self.airflow.is_away:
+            self.world.after(5.0, self.perform, act, subject)
+            return
+        self._acts[act.kind](act, subject)
+
+    def _task(self, act: Act, subject: Any) -> Task:
+        task = subject if isinstance(subject, Task) else getattr(subject, "task", None)
+        tasks = self.airflow.tasks
+        if task is None or act.task:
+            return tasks[act.task % len(tasks)]
+        return task  # type: ignore[no-any-return]
+
+    @property
+    def _server(self) -> Server:
+        return self.airflow.connection
+
+    # Machines
+
+    def _on_worker(self, act: Act, subject: Any, what: Callable[[Worker], None]) -> None:
+        if isinstance(subject, Worker):
+            what(subject)
+            return
+        task = self._task(act, subject)
+        if task.worker:
+            what(task.worker)
+
+    def _drain(self, worker: Worker, grace: float) -> None:
+        worker.tell_to_end("its machine is drained", is_by_server=False, limit=grace)
+
+    def _airflow_away(self, seconds: float) -> None:
+        if self.airflow.is_away:
+            return
+        self.world.tell("Airflow", f"is away for {seconds:.0f} s")
+        self.airflow.is_away = True
+        self.world.after(seconds, self._airflow_back)
+        for task in self.airflow.tasks:
+            for worker in task.workers:
+                worker.notice()
+
+    def _airflow_back(self) -> None:
+        self.world.tell("Airflow", "is back")
+        self.airflow.is_away = False
+
+    def _store_away(self, seconds: float) -> None:
+        self.world.tell("state store", f"is away for {seconds:.0f} s")
+        self.airflow.store_is_away = True
+
+        def back() -> None:
+            self.airflow.store_is_away = False
+
+        self.world.after(seconds, back)
+
+    def _servers_down(self, seconds: float) -> None:
+        self.world.tell("vendor", f"is down for {seconds:.0f} s")
+        for server in self.servers:
+            server.network.go_down(seconds)
+
+    def _move_trigger(self, act: Act, subject: Any) -> None:
+        if trigger := self._task(act, subject).trigger:
+            self.triggerers.move(trigger)
+
+    def _restart_triggerer(self, act: Act, subject: Any) -> None:
+        trigger = self._task(act, subject).trigger
+        if trigger and trigger.triggerer in self.triggerers.machines:
+            self.triggerers.restart(trigger.triggerer)
+
+    def _stall_triggerer(self, act: Act, subject: Any) -> None:
+        trigger = self._task(act, subject).trigger
+        machine = subject.machine if isinstance(subject, TriggerRun) else trigger.triggerer if trigger else None
+        if machine in self.triggerers.machines:
+            self.triggerers.stall(machine, act.value)
+
+    def _crash_trigger(self, act: Act, subject: Any) -> None:
+        task = self._task(act, subject)
+        if task.state == "deferred" and task.trigger and task.trigger.is_run and not self.airflow.is_away:
+            for run in task.trigger.runs:
+                run.main.kill()
+            self.airflow.resume(task, "resume", "Trigger failure", "its trigger has crashed")
+
+    def _time_deferral_out(self, act: Act, subject: Any) -> None:
+        task = self._task(act, subject)
+        if task.state == "deferred":
+            self.airflow.resume(task, "resume", "Trigger timeout", "its deferral has timed out")
+
+    # People at Airflow
+
+    def _clear(self, task: Task, *, leaves_run: bool = False) -> None:
+        """As ``clear_task_instances``."""
+        self.world.judge.person_acts(task, "clears")
+        numbers, was_success = (task.max_tries, task.run.clear_number), task.state == "success"
+        task.generation += 1
+        task.id = next(self.airflow.ids)
+        task.is_ended_by_machine = False
+        if not leaves_run:
+            task.run.clear_number += 1
+        if task.state == "running":
+            task.to("restarting", "a person clears it")
+        else:
+            task.max_tries = task.try_number + task.retries
+            task.next = task.trigger = task.worker = None
+            task.to(None, "a person clears it")
+            self.airflow.schedule(task)
+        self.world.judge.clears(task, numbers, was_success=was_success)
+        self._interrupt(task)
+
+    def _clear_another(self, act: Act, subject: Any) -> None:
+        task = self._task(act, subject)
+        task.run.clear_number += 1
+        self.world.tell("a person", f"clears another task of the run of {task}")
+
+    def _mark(self, task: Task, state: str) -> None:
+        if task.state == state:
+            return
+        self.world.judge.person_acts(task, f"marks {state}")
+        task.is_ended_by_machine = False
+        task.next = task.trigger = None
+        task.to(state, "a person marks it")
+        self._interrupt(task)
+
+    def _skip(self, task: Task) -> None:
+        """What ``dagrun_timeout`` does."""
+        if task.state not in OVER:
+            self.world.judge.person_acts(task, "skips")
+            task.next = task.trigger = None
+            task.to("skipped", "dagrun_timeout has passed")
+            self._interrupt(task)
+
+    def _interrupt(self, task: Task) -> None:
+        self.airflow.notify_triggers(task)
+        for worker in task.workers:
+            worker.notice()
+
+    def _deploy_retries(self, act: Act, subject: Any) -> None:
+        self.world.tell("a person", f"deploys the DAG with retries={act.value:.0f}")
+        for task in self.airflow.tasks:
+            task.retries = int(act.value)
+
+    def _change_connection(self) -> None:
+        """To the other server, on which the same small numbers are colleagues' executions."""
+        before = self.airflow.connection
+        other = next(each for each in self.servers if each is not before)
+        self.airflow.connection = other
+        self.world.tell("a person", f"changes the connection to {other.place}")
+        for _ in range(len(before.made) - len(other.made) + 1):
+            other.start_by_colleague(3600.0)
+
+    def _replace_operator(self) -> None:
+        """By one of another system; what the other one is does not matter here."""
+        self.world.tell("a person", "deploys another operator under the same task_id")
+        self.airflow.policy = {**self.airflow.policy, "system": "another vendor"}
+
+    # Colleagues at the vendor
+
+    def _colleague_starts(self, act: Act, subject: Any) -> None:
+        self._server.start_by_colleague(60.0 + 600.0 * act.value)
+
+    def _crowd(self, act: Act, subject: Any) -> None:
+        for _ in range(int(10 * act.value)):
+            self._server.start_by_colleague(20.0)
+
+    def _colleague_cancels(self, act: Act, subject: Any) -> None:
+        if made := self._server.newest():
+            self.world.tell("a colleague", f"cancels {made}")
+            made.cancel(2.0, self._server.stop_leaves, "colleague")
+            if self._server.stop_leaves is ExecutionState.PAUSED:
+                self.world.after(RESUMED_BY * act.value, made.resume)
+
+    def _colleague_pauses(self, act: Act, subject: Any) -> None:
+        if made := self._server.newest():
+            self.world.tell("a colleague", f"pauses {made}")
+            if self._server.stop_leaves is ExecutionState.PAUSED:
+                made.cancel(0.0, ExecutionState.PAUSED, "colleague")
+            else:
+                made.pause()
+            self.world.after(RESUMED_BY * act.value, made.resume)
+
+    def _colleague_resumes(self, act: Act, subject: Any) -> None:
+        if made := self._server.newest():
+            self.world.tell("a colleague", f"resumes {made}")
+            made.resume()

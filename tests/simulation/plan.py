@@ -1,0 +1,259 @@
+"""What a life is drawn from: one seed gives a policy, a vendor and a list of acts, each of which may be left out.
+
+Acts happen at points that the life comes to (a request is sent, a task is deferred, another act is over), because the
+moments in which things go wrong are short: at random times nothing would ever hit them.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+CHARACTERS = ("marked", "busy", "one at a time", "window", "rerun")
+"""Code Stream; Cocktail (marked, and one at a time); ServiceStage; Quay; a rerun event of Code Stream."""
+
+
+class Act(NamedTuple):
+    """Something that happens, or a condition of the life where ``on`` is empty.
+
+    :param kind: what happens; see ``people.py``, ``machines.py`` and ``requests.py``.
+    :param on: the point at which it happens.
+    :param nth: at which of the times that the point is come to.
+    :param after: seconds after that.
+    :param value: what it means depends on the kind; often seconds.
+    :param task: which of the tasks, where the point does not tell.
+    """
+
+    kind: str
+    on: str = ""
+    nth: int = 1
+    after: float = 0.0
+    value: float = 0.0
+    task: int = 0
+
+
+@dataclass
+class Plan:
+    """One life before it is lived.
+
+    :param outcomes: how executions end, in the order in which they are started, and after how many seconds.
+    """
+
+    seed: int
+    character: str
+    policy: dict[str, Any]
+    retries: int
+    retry_delay: float
+    outcomes: list[tuple[str, float]]
+    acts: list[Act] = field(default_factory=list)
+
+    def without(self, place: int) -> Plan:
+        """The same life but for one act; what was to follow that act happens where it would have happened."""
+        gone = self.acts[place]
+        kept = []
+        for act in self.acts[:place] + self.acts[place + 1 :]:
+            followed = int(act.on[4:]) if act.on.startswith("act ") else -1
+            if followed == place:
+                act = act._replace(on=gone.on or "start", nth=gone.nth, after=gone.after + act.after)
+                followed = int(act.on[4:]) if act.on.startswith("act ") else -1
+            if followed > place:
+                act = act._replace(on=f"act {followed - 1}")
+            kept.append(act)
+        return replace(self, acts=kept)
+
+    def conditions(self, kind: str) -> list[float]:
+        return [act.value for act in self.acts if not act.on and act.kind == kind]
+
+    def condition(self, kind: str) -> float:
+        """The value of a condition; 0 where the life has it not."""
+        return next(iter(self.conditions(kind)), 0.0)
+
+
+REQUESTS = ("prepare", "send", "find", "observe", "cancel")
+_PHASES = ("before", "within", "after")
+_STATES = ("queued", "running", "deferred", "up_for_retry", "success", "failed", "restarting")
+_CALLS = ("save", "publish", "defer", "resume", "pause", "xcoms", "on_kill")
+
+_MACHINES = {
+    "kill process": 5,
+    "kill machine": 4,
+    "freeze worker": 5,
+    "drain": 3,
+    "airflow away": 2,
+    "store away": 1,
+    "vendor down": 2,
+    "execution_timeout": 1,
+}
+_TRIGGERERS = {
+    "move trigger": 2,
+    "restart triggerer": 2,
+    "stall triggerer": 4,
+    "trigger crashes": 2,
+    "deferral times out": 2,
+}
+_PEOPLE = {
+    "clear": 9,
+    "clear without run": 2,
+    "clear another": 3,
+    "mark failed": 4,
+    "mark success": 2,
+    "skip": 1,
+    "deploy retries": 3,
+    "change connection": 2,
+    "replace operator": 1,
+}
+_COLLEAGUES = {
+    "colleague starts": 3,
+    "colleague cancels": 3,
+    "colleague pauses": 2,
+    "colleague resumes": 1,
+    "crowd": 1,
+}
+_FAULTS = {
+    "lost before": 3,
+    "lost after": 5,
+    "time-out": 2,
+    "time-out after effect": 3,
+    "time-out before effect": 5,
+    "gateway before effect": 3,
+    "throttled": 3,
+    "unauthorized": 1,
+    "forbidden": 1,
+    "refused": 2,
+    "unreachable": 2,
+    "slow": 2,
+    "not found": 2,
+    "ignored": 1,
+}
+_CONDITIONS = {
+    "worker clocks": 3,
+    "vendor clock": 2,
+    "triggerer clock": 2,
+    "no vendor clock": 1,
+    "lists lag": 3,
+    "looks lag": 1,
+    "slow vendor": 1,
+    "twin": 3,
+    "mapped": 1,
+    "slow queue": 2,
+    "late cancel": 2,
+    "no cancel": 1,
+    "leads nowhere": 1,
+    "no logical date": 3,
+    "disorder": 1,
+    "first version": 1,
+}
+
+
+def draw(seed: int) -> Plan:
+    """The life of a seed."""
+    chance = random.Random(seed)
+    character = chance.choices(CHARACTERS, (5, 2, 3, 3, 2))[0]
+    plan = Plan(
+        seed,
+        character,
+        policy=_policy(chance),
+        retries=chance.choice((0, 0, 1, 1, 2, 3)),
+        retry_delay=chance.choice((0.0, 0.0, 5.0, 30.0, 60.0, 300.0)),
+        outcomes=[_outcome(chance) for _ in range(8)],
+    )
+    plan.acts = [Act(kind, value=_value(kind, chance)) for kind in _some(_CONDITIONS, chance, (4, 4, 2, 1))]
+    for _ in range(chance.choices(range(8), (3, 8, 14, 14, 10, 6, 4, 2))[0]):
+        plan.acts.append(_act(plan, chance))
+    return plan
+
+
+def _policy(chance: random.Random) -> dict[str, Any]:
+    return {
+        "deferrable": chance.random() < 0.5,
+        "wait_for_completion": chance.random() < 0.9,
+        "cancel_on_kill": chance.random() < 0.9,
+        "fail_on_waiting": chance.random() < 0.1,
+        "on_canceled": "retry" if chance.random() < 0.25 else "fail",
+        "timeout": chance.choice((None, None, 20.0, 90.0, 400.0, 1500.0)),
+        "poll_interval": chance.choice((10.0, 20.0, 45.0)),
+        "request_timeout": 30.0,
+        "on_retry": "resume" if chance.random() < 0.25 else "restart",
+        "finish_in_triggerer": chance.random() < 0.25,
+    }
+
+
+def _outcome(chance: random.Random) -> tuple[str, float]:
+    state = chance.choices(("succeeded", "failed"), (7, 3))[0]
+    return state, chance.choice((chance.uniform(1, 20), chance.uniform(20, 120), chance.uniform(120, 900)))
+
+
+def _act(plan: Plan, chance: random.Random) -> Act:
+    groups: list[tuple[dict[str, int], int]] = [(_MACHINES, 5), (_PEOPLE, 6), (_COLLEAGUES, 2), (_FAULTS, 5)]
+    if plan.policy["deferrable"]:
+        groups.append((_TRIGGERERS, 4))
+    group = chance.choices([each for each, _ in groups], [weight for _, weight in groups])[0]
+    kind = chance.choices(list(group), list(group.values()))[0]
+    if group is _FAULTS:
+        request = chance.choices(REQUESTS, (1, 7, 4, 3, 4))[0]
+        return Act(f"answer: {kind}", request, _nth(chance), value=_value(kind, chance))
+    return Act(kind, *_when(plan, chance), value=_value(kind, chance), task=int(chance.random() < 0.15))
+
+
+def _when(plan: Plan, chance: random.Random) -> tuple[str, int, float]:
+    """A point, how often it was come to, and how many seconds later."""
+    after = chance.choice((0.0, 0.0, chance.uniform(0, 2), chance.uniform(0, 10), chance.uniform(0, 60)))
+    if chance.random() < 0.1:
+        after = chance.uniform(60, 1000)
+    way = chance.random()
+    if way < 0.3 and plan.acts and plan.acts[-1].on and not plan.acts[-1].kind.startswith("answer"):
+        return f"act {len(plan.acts) - 1}", 1, after
+    if way < 0.62:
+        request = chance.choices(REQUESTS, (1, 6, 3, 3, 2))[0]
+        return f"{request} {chance.choice(_PHASES)}", _nth(chance), after
+    if way < 0.72:
+        return chance.choice(_CALLS), _nth(chance), after
+    if way < 0.97:
+        return f"state {chance.choice(_STATES)}", _nth(chance), after
+    return "start", 1, chance.uniform(0, 300)
+
+
+def _nth(chance: random.Random) -> int:
+    return chance.choices((1, 2, 3, 5), (6, 3, 1, 1))[0]
+
+
+def _value(kind: str, chance: random.Random) -> float:
+    """Mostly seconds."""
+    match kind:
+        case "worker clocks" | "triggerer clock" | "vendor clock":
+            return chance.choice((-1, 1)) * chance.choice((chance.uniform(0, 5), chance.uniform(5, 120)))
+        case "freeze worker":
+            return chance.choice((chance.uniform(1, 30), chance.uniform(30, 320), chance.uniform(320, 900)))
+        case "stall triggerer":
+            return chance.choice((chance.uniform(1, 30), chance.uniform(30, 60), chance.uniform(60, 400)))
+        case "airflow away" | "store away" | "vendor down":
+            return chance.choice((chance.uniform(1, 20), chance.uniform(20, 60), chance.uniform(60, 400)))
+        case "time-out before effect" | "gateway before effect":
+            # Within half a minute, or up to ten minutes: how late depends on what a vendor's character allows.
+            return chance.choice((chance.uniform(0, 0.1), chance.uniform(0, 1)))
+        case "throttled":
+            return chance.choice((1.0, 5.0, 30.0, 120.0, 400.0))
+        case "slow":
+            return chance.uniform(5, 29)
+        case "slow vendor":
+            return chance.uniform(1, 10)
+        case "slow queue":
+            return chance.choice((chance.uniform(5, 30), chance.uniform(30, 400)))
+        case "late cancel":
+            return chance.choice((chance.uniform(1, 20), chance.uniform(20, 90)))
+        case "lists lag" | "looks lag":
+            return chance.uniform(0.5, 12)
+        case "deploy retries":
+            return float(chance.choice((0, 0, 1, 2, 3)))
+        case "drain":
+            return chance.choice((chance.uniform(5, 30), chance.uniform(30, 300)))
+        case "crowd":
+            return float(chance.randrange(1, 4))
+        case _:
+            return chance.random()
+
+
+def _some(weights: dict[str, int], chance: random.Random, how_many: tuple[int, ...]) -> list[str]:
+    count = chance.choices(range(len(how_many)), how_many)[0]
+    return list(dict.fromkeys(chance.choices(list(weights), list(weights.values()), k=count)))

@@ -1,0 +1,53 @@
+"""Tells a life so that a person can read it, after leaving out of it whatever it fails without, too."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.simulation.lives import live
+from tests.simulation.plan import Plan
+from tests.simulation.world import World
+
+
+def shorten(plan: Plan) -> Plan:
+    """The same life with fewer acts, which still fails."""
+    is_shorter = True
+    while is_shorter:
+        is_shorter = False
+        for place in reversed(range(len(plan.acts))):
+            shorter = plan.without(place)
+            if live(shorter).violations:
+                plan, is_shorter = shorter, True
+    for simpler in (replace(plan, retry_delay=0.0), replace(plan, outcomes=[("succeeded", 60.0)] * 8)):
+        if live(simpler).violations:
+            plan = simpler
+    return plan
+
+
+def tell(plan: Plan) -> str:
+    """The story of a life, one line for each event."""
+    world = live(plan, is_telling=True)
+    settings = {**plan.policy, "retries": plan.retries, "retry_delay": plan.retry_delay}
+    lines = [f"seed {plan.seed}, a vendor like {plan.character!r}"]
+    lines.append("  " + ", ".join(f"{name}={value}" for name, value in settings.items()))
+    lines += [f"  act {number}: {_act(plan, number)}" for number in range(len(plan.acts))]
+    lines += [f"{when:10.2f}  {who}: {what}" for when, who, what in _without_repeats(world)]
+    return "\n".join(lines)
+
+
+def _act(plan: Plan, number: int) -> str:
+    act = plan.acts[number]
+    if act.kind.startswith("answer: "):
+        return f"{act.kind} ({act.value:.2f}) to {act.on} number {act.nth}"
+    if not act.on:
+        return f"{act.kind} ({act.value:.2f})"
+    return f"{act.kind} ({act.value:.2f}) {act.after:.2f} s after {act.on!r}, time {act.nth}"
+
+
+def _without_repeats(world: World) -> list[tuple[float, str, str]]:
+    """Polls say the same for hours."""
+    kept: list[tuple[float, str, str]] = []
+    for line in world.story:
+        if not kept or kept[-1][1:] != line[1:]:
+            kept.append(line)
+    return kept

@@ -1,0 +1,241 @@
+"""Triggerers: the waits of deferred tasks, moved, doubled, stalled and killed as Airflow does it.
+
+A wait itself is the poller's: the real ``Wait`` and ``Pace``, one look after the other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider.core import canceling
+from airflow_provider.core.canceling import CANCEL_REASON, TaskSeen, Verdict
+from airflow_provider.core.commands import Cancel, Command, Pause, Tell
+from airflow_provider.core.durations import DURATIONS
+from airflow_provider.core.starting import Policy
+from airflow_provider.core.waiting import Pace, Wait
+from airflow_provider.exceptions import ReleasePipelineError
+from airflow_provider.execution import Execution, ExecutionRef
+from tests.simulation.airflow import Airflow, AirflowError, Task
+from tests.simulation.carrying_out import MARKER_XCOM, NOTICED, Timed, carry_out
+from tests.simulation.world import Machine, Process, Steps, World
+
+if TYPE_CHECKING:
+    from tests.simulation.workers import Worker
+
+HEALTH_THRESHOLD = 30.0
+"""Seconds after which a triggerer without a heartbeat loses its triggers."""
+ON_KILL_LIMIT = 20.0
+
+
+class Trigger:
+    """A row of Airflow's table of triggers.
+
+    :param marker: of the start that the wait is of.
+    """
+
+    def __init__(self, worker: Worker, policy: Policy, ref: ExecutionRef, deadline: float | None, marker: str) -> None:
+        self.airflow = worker.airflow
+        self.world = worker.world
+        self.task = worker.task
+        self.generation = worker.generation
+        self.policy = policy
+        self.ref = dict(ref)
+        self.deadline = deadline
+        self.marker = marker
+        self.not_before = worker.machine.now + NOTICED
+        knows = not self.world.plan.conditions("no logical date")
+        self.try_number = self.task.try_number if knows else None
+        self.runs: list[TriggerRun] = []
+        self.triggerer: Machine | None = None
+        self.is_removed = False
+
+    def assign(self, triggerer: Machine) -> None:
+        """A triggerer takes it within a second or so; whoever ran it before hears of that at its next look."""
+        if self.is_removed or self.triggerer is triggerer:
+            return
+        for run in self.runs:
+            run.end_soon()
+        self.triggerer = triggerer
+        self.world.after(self.world.between(0.2, 2.0), self._run)
+
+    def _run(self) -> None:
+        if not self.is_removed and self.triggerer and not self.triggerer.is_dead:
+            self.runs.append(TriggerRun(self, self.triggerer))
+
+    def remove(self) -> None:
+        """No task instance waits for it any more."""
+        if self.is_removed:
+            return
+        self.is_removed = True
+        self.airflow.triggers_of(self.task).remove(self)
+        for run in self.runs:
+            run.end_soon()
+
+    @property
+    def is_run(self) -> bool:
+        """Whether a triggerer runs it, which would hear of a person's act."""
+        return any(not run.main.is_over and not run.machine.is_frozen for run in self.runs)
+
+
+class TriggerRun:
+    """One run of a trigger in one triggerer's process; there may be two for some seconds."""
+
+    is_trigger = True
+
+    def __init__(self, trigger: Trigger, machine: Machine) -> None:
+        self.trigger = trigger
+        self.task = trigger.task
+        self.generation = trigger.generation
+        self.policy = trigger.policy
+        self.world = trigger.world
+        self.airflow = trigger.airflow
+        self.machine = machine
+        self.client = self.airflow.connection
+        self._is_ending = False
+        self._wait = Wait(
+            dict(trigger.ref), trigger.policy.poll_interval, trigger.deadline, trigger.policy.fail_on_waiting
+        )
+        self.main = Process(machine, self._run())
+
+    def __str__(self) -> str:
+        return f"{self.task.name} trigger on {self.machine.name}"
+
+    def _run(self) -> Steps[None]:
+        wait, pace, machine = self._wait, Pace(), self.machine
+        while True:
+            try:
+                seen: Execution | ReleasePipelineError = yield from self.client.observe(self, wait.ref)
+                pace.note(None)
+            except ReleasePipelineError as error:
+                seen = error
+                pace.note(error)
+            outcome = wait.saw(seen, machine.now)
+            for line in wait.news():
+                if self.world.is_telling:
+                    self.world.tell(str(self), f"log: {line.text}")
+            if outcome:
+                break
+            self.world.judge.waits(self, wait, pace)
+            yield max(1.0, pace.pause(wait.interval_now, wait.until_deadline(machine.now)))
+        yield max(0.0, self.trigger.not_before - machine.now)
+        self.world.point("fire", self)
+        yield self.world.between(0.05, 1.0)
+        while self.airflow.is_away:
+            yield 5.0
+        if self.trigger.is_removed:
+            self.world.judge.fires_unheard(self.task)
+        else:
+            self.airflow.fire(self.trigger, outcome)
+
+    def end_soon(self) -> None:
+        """Its triggerer hears within a second or so that it should not run it."""
+        if not self._is_ending and not self.machine.is_dead:
+            self._is_ending = True
+            Process(self.machine, self._end(), self._ended)
+
+    def _ended(self) -> None:
+        self.task.settled_at = self.world.now
+
+    def _end(self) -> Steps[None]:
+        yield self.world.between(0.2, 1.5)
+        if not self.main.is_over:
+            self.main.kill()
+            yield from self._on_kill()
+
+    def _on_kill(self) -> Steps[None]:
+        trigger, world = self.trigger, self.world
+        world.point("on_kill", self)
+        if not trigger.policy.cancel_on_kill:
+            return
+        begun = self.machine.now
+        while True:
+            seen = yield from self._seen()
+            waited = self.machine.now - begun
+            verdict, reason = canceling.judge_trigger_kill(seen, trigger.try_number, trigger.marker, waited)
+            if verdict is not Verdict.ASK_AGAIN or waited > ON_KILL_LIMIT:
+                break
+            yield DURATIONS.undecided_pause
+        world.counted[f"trigger kill: {verdict}"] += 1
+        ref = self._wait.ref
+        if verdict is not Verdict.CANCEL:
+            self.task.warn(f"Not canceling {ref['id']}: {reason}")
+            return
+        self.task.warn(f"Canceling {ref['id']}: {reason}")
+        timed = Timed(self.machine.now)
+        program = canceling.cancel(timed, ref, CANCEL_REASON, DURATIONS.trigger_kill_limit)
+        yield from carry_out(program, timed, self._perform, self.machine)
+
+    def _seen(self) -> Steps[TaskSeen]:
+        """What Airflow says, in three questions: the task may change between them."""
+        try:
+            state = yield from self.airflow.state_of(self.task)
+            yield from self.airflow.call()
+            try_number = self.task.try_number if self.trigger.try_number is not None else None
+            yield from self.airflow.call()
+            return TaskSeen(state, try_number, self.task.xcoms.get(MARKER_XCOM))
+        except AirflowError:
+            return TaskSeen(None)
+
+    def _perform(self, command: Command) -> Steps[Any]:
+        match command:
+            case Cancel(ref, reason):
+                self.world.point("cancel before", self)
+                yield 0.0
+                self.world.judge.cancels(self, ref)
+                yield from self.client.cancel(self, ref, reason)
+            case Pause(seconds):
+                yield seconds
+            case Tell(news):
+                for line in news:
+                    self.task.warn(line.text)
+
+
+class Triggerers:
+    """The machines that run triggers, and which of them runs which."""
+
+    def __init__(self, world: World, airflow: Airflow) -> None:
+        self.world = world
+        self.airflow = airflow
+        skew = world.plan.condition("triggerer clock")
+        self.machines = [Machine(world, "triggerer 1", skew), Machine(world, "triggerer 2", 0.0)]
+
+    def start(self, task: Task, trigger: Trigger) -> None:
+        self.world.after(self.world.between(0.2, 2.0), self._assign, trigger)
+
+    def _assign(self, trigger: Trigger) -> None:
+        able = [each for each in self.machines if not each.is_frozen]
+        if able:
+            trigger.assign(able[0])
+        elif not trigger.is_removed:
+            self.world.after(5.0, self._assign, trigger)
+
+    def move(self, trigger: Trigger) -> None:
+        others = [each for each in self.machines if each is not trigger.triggerer and not each.is_frozen]
+        if others:
+            self.world.tell(others[0].name, f"takes over the wait of {trigger.task}")
+            trigger.assign(others[0])
+
+    def restart(self, triggerer: Machine) -> None:
+        """It dies; another one, or itself come up again, takes its triggers later."""
+        place = self.machines.index(triggerer)
+        self.world.tell(triggerer.name, "dies")
+        triggerer.die()
+        self.machines[place] = Machine(self.world, triggerer.name, triggerer.skew)
+        for task in self.airflow.tasks:
+            for trigger in self.airflow.triggers_of(task):
+                if trigger.triggerer is triggerer:
+                    self.world.after(self.world.between(1.0, HEALTH_THRESHOLD), self._assign, trigger)
+
+    def stall(self, triggerer: Machine, seconds: float) -> None:
+        self.world.tell(triggerer.name, f"freezes for {seconds:.0f} s")
+        triggerer.freeze(seconds)
+        if seconds > HEALTH_THRESHOLD:
+            self.world.after(HEALTH_THRESHOLD + self.world.between(0.0, 5.0), self._take_over, triggerer)
+
+    def _take_over(self, stalled: Machine) -> None:
+        if not stalled.is_frozen:
+            return
+        for task in self.airflow.tasks:
+            for trigger in list(self.airflow.triggers_of(task)):
+                if trigger.triggerer is stalled:
+                    self.move(trigger)
