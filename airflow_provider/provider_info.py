@@ -95,6 +95,23 @@ _UI: dict[str, dict[str, Any]] = {
     },
 }
 
+_CONFIG = {
+    "release_pipelines": {
+        "description": "Waits for executions of Code Stream, ServiceStage, Cocktail Cloud and Quay.",
+        "options": {
+            "requests_per_second": {
+                "description": "Requests a second, on average, that one triggerer sends over one connection; what was "
+                "not needed for a moment may be made up for. Where waits need more, because no list covers them, their "
+                "looks come later than poll_interval, and the triggerer's log says so.",
+                "version_added": "0.1.0",
+                "type": "float",
+                "example": "50",
+                "default": "20",
+            },
+        },
+    },
+}
+
 
 def _modules(kind: str) -> list[dict[str, Any]]:
     return [
@@ -133,4 +150,5 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "connection-types": [_connection_type(system, name) for system, name in _SYSTEMS.items()],
         "extra-links": ["airflow_provider.links.ExecutionLink"],
+        "config": _CONFIG,
     }

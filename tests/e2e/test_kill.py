@@ -191,7 +191,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, bool], Sto
 
 def _task(story: Story, vendors: Vendors) -> dict[str, Any]:
     arguments = vendors.prepare(story.system, story.name)
-    return {"task_id": "release", "system": story.system, "deferrable": story.deferrable, "arguments": [arguments]}
+    return {"task_id": "release", "kind": story.system, "deferrable": story.deferrable, "arguments": [arguments]}
 
 
 MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["running", "deferred"])

@@ -301,12 +301,18 @@ class QuayClient(QuayApi):
     def _plain_execution(self, build: Json, ref: ExecutionRef) -> Execution:
         return build_execution(build, ref, f"{self._page(ref['repository'])}/build/{ref['id']}")
 
-    def _with_digests(self, repository: str, builds: Mapping[int, Execution]) -> dict[int, Observation]:
-        """Those that succeeded with their digests: of several, the tags are read in one piece."""
+    def _with_digests(
+        self, repository: str, builds: Mapping[int, Execution]
+    ) -> Mapping[int, Observation | Callable[[], Observation]]:
+        """Those that succeeded with their digests, or how to ask for it: of several, the tags are read in one piece."""
         good = {place: build for place, build in builds.items() if build.state is ExecutionState.SUCCEEDED}
         pushes = self._pushes_since(repository, list(good.values())) if len(good) > 1 else None
-        history = None if pushes is None else lambda tag: pushes.get(tag, [])
-        return {**builds, **{place: self._with_digest(build, history) for place, build in good.items()}}
+        if pushes is None:
+            return {**builds, **{place: partial(self._with_digest, build) for place, build in good.items()}}
+        return {
+            **builds,
+            **{place: self._with_digest(build, lambda tag: pushes.get(tag, [])) for place, build in good.items()},
+        }
 
     def _pushes_since(self, repository: str, builds: Sequence[Execution]) -> dict[str, list[Json]] | None:
         """By name, what the tags of a repository pointed to since the first of the builds began.
