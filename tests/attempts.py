@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Coroutine
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 from tests.airflow_runs import BUNDLE, prepare_database
+
+BESIDE = "beside"
+"""Another task of the same run."""
 
 
 class WorkerKilled(BaseException):
@@ -15,34 +20,28 @@ class WorkerKilled(BaseException):
 
 
 class Task:
-    """A task of a DAG run of its own.
+    """A task of a DAG run of its own, with another task beside it.
 
     :param build: called inside a DAG; returns the operator.
+    :param is_dated: whether the run has a logical date.
     """
 
-    def __init__(self, build: Callable[[], Any]) -> None:
+    def __init__(self, build: Callable[[], Any], *, is_dated: bool = True) -> None:
         from airflow._shared.timezones import timezone
         from airflow.models.dagrun import get_or_create_dagrun
-        from airflow.models.serialized_dag import SerializedDagModel
-        from airflow.sdk import DAG
-        from airflow.serialization.definitions.dag import SerializedDAG
-        from airflow.serialization.serialized_objects import DagSerialization, LazyDeserializedDAG
+        from airflow.serialization.serialized_objects import DagSerialization
         from airflow.utils.session import create_session
         from airflow.utils.types import DagRunTriggeredByType
 
         prepare_database()
-        with DAG(f"test_{uuid4().hex[:8]}", schedule=None, default_args={"retries": 3}) as dag:
-            self.operator = build()
+        self._dag_id = f"test_{uuid4().hex[:8]}"
+        self.deploy(build)
         now = timezone.utcnow()
         with create_session() as session:
-            lazy = LazyDeserializedDAG.from_dag(dag)
-            SerializedDAG.bulk_write_to_db(BUNDLE, None, [lazy], session=session)
-            SerializedDagModel.write_dag(lazy, bundle_name=BUNDLE, session=session)
-            session.commit()
             run = get_or_create_dagrun(
-                dag=DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag)),
+                dag=DagSerialization.deserialize_dag(DagSerialization.serialize_dag(self.operator.dag)),
                 run_id=f"run_{uuid4().hex[:8]}",
-                logical_date=now,
+                logical_date=now if is_dated else None,
                 data_interval=None,
                 run_after=now,
                 conf=None,
@@ -51,7 +50,24 @@ class Task:
                 start_date=now,
                 session=session,
             )
-            self._where = {"dag_id": dag.dag_id, "run_id": run.run_id, "task_id": self.operator.task_id}
+            self._run_of = {"dag_id": self._dag_id, "run_id": run.run_id}
+        self._where = {**self._run_of, "task_id": self.operator.task_id}
+
+    def deploy(self, build: Callable[[], Any], *, retries: int = 3) -> None:
+        """Put the DAG file, or a new version of it, where Airflow reads it."""
+        from airflow.models.serialized_dag import SerializedDagModel
+        from airflow.sdk import DAG, BaseOperator
+        from airflow.serialization.definitions.dag import SerializedDAG
+        from airflow.serialization.serialized_objects import LazyDeserializedDAG
+        from airflow.utils.session import create_session
+
+        with DAG(self._dag_id, schedule=None, default_args={"retries": retries}) as dag:
+            self.operator = build()
+            BaseOperator(task_id=BESIDE)
+        with create_session() as session:
+            lazy = LazyDeserializedDAG.from_dag(dag)
+            SerializedDAG.bulk_write_to_db(BUNDLE, None, [lazy], session=session)
+            SerializedDagModel.write_dag(lazy, bundle_name=BUNDLE, session=session)
 
     def attempt(self) -> Any:
         """Run the next try until it ends, is deferred or dies; returns Airflow's ``TaskRunResult``."""
@@ -61,6 +77,16 @@ class Task:
             ti.state = "queued"
 
         self._change(prepare)
+        return self._run()
+
+    def resume(self, event: Any) -> Any:
+        """What happens when the trigger of a deferred attempt has fired."""
+        from airflow.models.trigger import handle_event_submit
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            handle_event_submit(event, task_instance=self._row(session), session=session)
+        self._change(lambda ti: setattr(ti, "state", "queued"))
         return self._run()
 
     def resume_without_event(self, error: str) -> Any:
@@ -79,6 +105,47 @@ class Task:
 
         with create_session() as session:
             clear_task_instances([self._row(session)], session)
+
+    def clear_beside(self) -> None:
+        """Clear the other task of the run."""
+        from airflow.models.taskinstance import clear_task_instances
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            clear_task_instances([self._row(session, BESIDE)], session)
+
+    def begin_another_attempt(self) -> None:
+        """Its process runs, but has not come to do anything yet."""
+
+        def begin(ti: Any) -> None:
+            ti.try_number += 1
+            ti.state = "running"
+
+        self._change(begin)
+
+    def delete_run(self) -> None:
+        from airflow.models.dagrun import DagRun
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            session.delete(session.query(DagRun).filter_by(**self._run_of).one())
+
+    def forget_xcoms(self) -> None:
+        """What the process of a new attempt does first."""
+        from airflow.models.xcom import XComModel
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            session.query(XComModel).filter_by(**self._where).delete()
+
+    def stored(self, key: str) -> tuple[Any, datetime | None]:
+        """What the task has in its state store, and when Airflow may delete that; ``None``: never."""
+        from airflow.models.task_state_store import TaskStateStoreModel
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            row = session.query(TaskStateStoreModel).filter_by(**self._where, key=key).one()
+            return json.loads(row.value), row.expires_at
 
     def mark(self, state: str | None) -> None:
         """What the UI's "mark as" does to a task instance; ``None`` is what a new scheduler does to orphans."""
@@ -102,15 +169,27 @@ class Task:
 
     def kill(self, trigger: Any) -> None:
         """What the triggerer does to a wait that is no longer its own."""
+        self._in_triggerer(trigger.on_kill)
+
+    def fire(self, trigger: Any) -> Any:
+        """Wait in a triggerer for the trigger's event; returns it."""
+
+        async def first() -> Any:
+            async for event in trigger.run():
+                return event
+            raise AssertionError("it has ended without an event")
+
+        return self._in_triggerer(first)
+
+    def _in_triggerer(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         from airflow.sdk.execution_time import supervisor
 
         class Comms(supervisor.InProcessSupervisorComms):
             async def asend(self, msg: Any) -> Any:
                 return self.send(msg)
 
-        identity = self._identity()
         running = supervisor.InProcessTestSupervisor(
-            id=identity.id,
+            id=uuid4(),
             pid=0,
             process=None,
             process_log=supervisor.log,
@@ -118,7 +197,7 @@ class Task:
         )
         running.comms = Comms(supervisor=running)
         with supervisor.set_supervisor_comms(running.comms):
-            asyncio.run(trigger.on_kill())
+            return asyncio.run(work())
 
     def _identity(self) -> Any:
         from airflow.sdk.api.datamodels._generated import TaskInstance
@@ -145,7 +224,8 @@ class Task:
         with create_session() as session:
             change(self._row(session))
 
-    def _row(self, session: Any) -> Any:
+    def _row(self, session: Any, task_id: str | None = None) -> Any:
         from airflow.models.taskinstance import TaskInstance
 
-        return session.query(TaskInstance).filter_by(**self._where).one()
+        where = {**self._where, "task_id": task_id or self.operator.task_id}
+        return session.query(TaskInstance).filter_by(**where).one()

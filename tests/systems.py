@@ -31,9 +31,14 @@ class Systems:
         self._session = requests.Session()
         self._session.trust_env = False
 
-    def connect(self) -> None:
+    def connect(self, **extras: Any) -> None:
+        """Let the connections of all systems lead here.
+
+        :param extras: of each of them, besides those that its login needs.
+        """
         for system, login in LOGINS.items():
-            define_connection(f"{system}_default", conn_type=system, host=f"{self.url}/{system}", **login)
+            fields = {**login, "extra": {**login.get("extra", {}), **extras}}
+            define_connection(f"{system}_default", conn_type=system, host=f"{self.url}/{system}", **fields)
 
     def reset(self, speed: float) -> None:
         self._control("POST", "reset", json={"speed": speed})

@@ -24,7 +24,9 @@ class ResetBody(_Body):
 
 class FaultBody(_Body):
     system: str
-    fault: Literal["latency", "status", "reset_before", "reset_after", "truncate", "html", "expire_token"]
+    fault: Literal[
+        "latency", "status", "status_after", "reset_before", "reset_after", "truncate", "html", "expire_token"
+    ]
     method: str | None = None
     path: str | None = None
     times: int | None = Field(default=None, ge=1)
@@ -47,8 +49,8 @@ class FaultBody(_Body):
 
     @model_validator(mode="after")
     def _is_complete(self) -> FaultBody:
-        if self.fault == "status" and self.status is None:
-            raise ValueError("fault status needs the field status")
+        if self.fault in ("status", "status_after") and self.status is None:
+            raise ValueError(f"fault {self.fault} needs the field status")
         if self.fault == "latency" and not self.seconds:
             raise ValueError("fault latency needs the field seconds")
         if self.times is not None and self.probability is not None:

@@ -5,116 +5,23 @@ That each guard of the core is needed shows in tests/simulation.
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
 
-from airflow_provider.core.commands import Command, Observe, Pause, Publish, Save, Tell
+from airflow_provider.core.commands import Command, Observe, Tell
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.record import StartRecord
 from airflow_provider.exceptions import ConflictError, ExecutionCanceled, ServerUnavailableError
-from airflow_provider.operators.carrying_out import Carrier
-from airflow_provider.operators.cocktail import CocktailRunBuildOperator
 from airflow_provider.operators.starting import StartOperator
 from airflow_provider.task_instances import task_state
 from airflow_provider.triggers import execution
-from tests.attempts import Task, WorkerKilled
+from tests.attempts import WorkerKilled
 from tests.chaos.vendors import ENDED
-from tests.operators import test_starting
-from tests.operators.test_starting import ARGUMENTS, Starter, started
-from tests.systems import Systems
-
-
-def build_with_a_tag_of_its_own(systems: Systems, **arguments: Any) -> CocktailRunBuildOperator:
-    return CocktailRunBuildOperator(build_seq=12, tag_name="{{ ti.max_tries }}", **arguments)
-
-
-# A tag can be built once only: a task that is cleared needs another one.
-COCKTAIL = test_starting.STARTERS["cocktail"]._replace(build=build_with_a_tag_of_its_own)
-STARTERS = {**test_starting.STARTERS, "cocktail": COCKTAIL}
-EVERY_STARTER = pytest.mark.parametrize("starter", STARTERS.values(), ids=STARTERS)
-
-
-class Story:
-    """One task of one starter, and what its system has seen since."""
-
-    def __init__(
-        self, systems: Systems, starter: Starter, monkeypatch: pytest.MonkeyPatch, *, deferrable: bool, **arguments: Any
-    ) -> None:
-        self._systems = systems
-        self._starter = starter
-        self._monkeypatch = monkeypatch
-        self._before = systems.executions(starter.system)
-        self.task = Task(lambda: starter.build(systems, **ARGUMENTS, deferrable=deferrable, **arguments))
-
-    def executions(self) -> list[dict[str, Any]]:
-        return started(self._systems, self._starter, self._before)
-
-    def seen(self) -> dict[str, int]:
-        executions = self.executions()
-        return {"starts": len(executions), "cancels": sum(len(each["cancels"]) for each in executions)}
-
-    def attempt(self) -> Any:
-        return self.task.attempt()
-
-    def attempt_and_die(self, *, remembered: bool) -> None:
-        """Attempt in a worker that dies after the start, before or after it has written down what it started."""
-
-        def dies(command: Command) -> bool:
-            is_start_saved = isinstance(command, Save) and command.record.ref is not None
-            return isinstance(command, Publish) if remembered else is_start_saved
-
-        def die(*_: Any) -> None:
-            raise WorkerKilled
-
-        with self.when(dies, die):
-            assert isinstance(self.attempt().error, WorkerKilled)
-
-    def attempt_while(self, act: Callable[[], None]) -> None:
-        """Attempt in this worker; ``act`` when the task waits for what it started."""
-        begun = threading.Event()
-        running: list[StartOperator] = []
-
-        def begin(operator: StartOperator) -> None:
-            running.append(operator)
-            begun.set()
-
-        def watch() -> None:
-            if begun.wait(60):
-                time.sleep(0.1)
-                act()
-
-        def stop() -> None:
-            StartOperator.on_kill(running[0])
-            # A supervisor waits for five seconds, then it sends SIGKILL.
-            raise WorkerKilled
-
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        with self.when(lambda command: isinstance(command, Pause), begin), self._monkeypatch.context() as patch:
-            patch.setattr(self.task.operator, "on_kill", stop)
-            self.attempt()
-        watcher.join()
-
-    @contextmanager
-    def when(self, is_it: Callable[[Command], bool], act: Callable[[StartOperator], None]) -> Iterator[None]:
-        """Do something just before a worker carries out such a command of the core."""
-        whole = Carrier.perform
-
-        def perform(carrier: Carrier, command: Any) -> Any:
-            if is_it(command):
-                act(carrier.operator)
-            return whole(carrier, command)
-
-        with self._monkeypatch.context() as patch:
-            patch.setattr(Carrier, "perform", perform)
-            yield
+from tests.conftest import SPEED
+from tests.operators.story import EVERY_STARTER, SLOW, STARTERS, Story, terminate
 
 
 def killed_after_the_start(story: Story) -> None:
@@ -131,10 +38,6 @@ def cleared_after_success(story: Story) -> None:
     assert story.attempt().state == "success"
     story.task.clear()
     assert story.attempt().state == "success"
-
-
-def terminate() -> None:
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def worker_drained(story: Story) -> None:
@@ -199,7 +102,6 @@ def cleared_while_deferred(story: Story) -> None:
     story.task.kill(trigger)
 
 
-SPEED, SLOW = 20.0, 0.1
 ONE_START = {"starts": 1, "cancels": 0}
 TWO_STARTS = {"starts": 2, "cancels": 0}
 ONE_CANCEL = {"starts": 1, "cancels": 1}

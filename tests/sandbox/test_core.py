@@ -69,6 +69,17 @@ def test_a_fault_says_whether_the_start_took_effect(
     assert start(sandbox, bearer, "afterwards").status_code == 202
 
 
+@pytest.mark.parametrize(("fault", "started_after"), [("status", 0), ("status_after", 1)])
+def test_a_status_that_a_gateway_answers_with_may_come_after_the_effect(
+    sandbox: SandboxServer, control: Control, fault: str, started_after: int
+) -> None:
+    bearer = headers(sandbox)
+    control.post("faults", system="code_stream", method="POST", path="/executions$", fault=fault, status=504)
+    reply = start(sandbox, bearer, fault)
+    assert (reply.status_code, reply.content) == (504, b"")
+    assert len(started(control, fault)) == started_after
+
+
 def test_a_reset_is_a_tcp_reset_not_a_close(sandbox: SandboxServer, control: Control) -> None:
     control.post("faults", system="quay", fault="reset_before")
     with pytest.raises(requests.ConnectionError, match="reset"):

@@ -206,29 +206,35 @@ class QuayClient(QuayApi):
                     lists[place] = listed
         equals = Counter(map(_key, refs))
         asked: dict[tuple[tuple[str, str], ...], Observation] = {}
-        found: dict[int, Found] = {}
+        found: dict[int, Observation | Callable[[], Observation]] = {}
         ended: dict[str, dict[int, Execution]] = {}
         for place, (ref, before, listed) in enumerate(zip(refs, told, lists, strict=True)):
-            key = _key(ref)
             if before and listed and listed.is_unchanged(ref, before):
                 continue
-            if listed and (seen := self._from_list(ref, listed)):
-                if isinstance(listed, Builds) and isinstance(seen, Execution):
-                    ended.setdefault(ref["repository"], {})[place] = seen
-                else:
-                    found[place] = self._told_now(before, seen, listed)
+            key = _key(ref)
+            if known := self._from_list(ref, listed) if listed else None:
+                found[place] = known
+                if isinstance(listed, Builds) and isinstance(known, Execution):
+                    ended.setdefault(ref["repository"], {})[place] = known
             elif equals[key] == 1:
-                found[place] = partial(self._look_now, ref, before, listed)
+                found[place] = partial(self._seen_or_error, ref)
             else:
-                asked[key] = asked.get(key) or self._seen_or_error(ref)
-                found[place] = self._told_now(before, asked[key], listed)
+                found[place] = asked[key] = asked.get(key) or self._seen_or_error(ref)
         for repository, builds in ended.items():
-            for place, build in self._with_digests(repository, builds).items():
-                found[place] = self._told_now(told[place], build, lists[place])
-        return [found.get(place) for place in range(len(refs))]
+            found |= self._with_digests(repository, builds)
+        seen: list[Found] = []
+        for place, (before, listed) in enumerate(zip(told, lists, strict=True)):
+            each = found.get(place)
+            if callable(each):
+                seen.append(partial(self._look_now, each, before, listed))
+            else:
+                seen.append(self._told_now(before, each, listed) if each else None)
+        return seen
 
-    def _look_now(self, ref: ExecutionRef, before: Told | None, listed: Builds | Tags | None) -> Observation | None:
-        return self._told_now(before, self._seen_or_error(ref), listed)
+    def _look_now(
+        self, look: Callable[[], Observation], before: Told | None, listed: Builds | Tags | None
+    ) -> Observation | None:
+        return self._told_now(before, look(), listed)
 
     def _told_now(self, before: Told | None, seen: Observation, listed: Builds | Tags | None) -> Observation | None:
         if isinstance(seen, ReleasePipelineError):

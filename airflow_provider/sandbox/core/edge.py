@@ -110,6 +110,9 @@ class Edge:
             headers = {"content-type": "text/html;charset=utf-8", "date": self._date()} | fault.headers
             await _answer(entry.status, headers, HTML, send)
         else:
+            if fault.fault == "status_after":
+                # As a gateway answers whose patience ends before the work behind it does.
+                await self._capture(entry, scope, receive)
             entry.status = fault.status or 500
             headers, body = _faulty_answer(fault)
             await _answer(entry.status, {"date": self._date()} | headers, body, send)

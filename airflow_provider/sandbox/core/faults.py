@@ -8,7 +8,7 @@ import threading
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-FAULTS = ("latency", "status", "reset_before", "reset_after", "truncate", "html", "expire_token")
+FAULTS = ("latency", "status", "status_after", "reset_before", "reset_after", "truncate", "html", "expire_token")
 
 
 @dataclass(slots=True)

@@ -1,0 +1,363 @@
+"""Whose execution is it? Nothing of another system, and nothing that may be a colleague's, is taken for ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import pytest
+
+from airflow_provider.exceptions import ConflictError, ExecutionTimeout
+from airflow_provider.hooks.cocktail import CocktailHook
+from airflow_provider.hooks.code_stream import CodeStreamHook
+from airflow_provider.operators.cocktail import CocktailCancelBuildOperator
+from airflow_provider.operators.code_stream import CodeStreamExecutionActionOperator
+from airflow_provider.sandbox import seed
+from tests.attempts import Task, WorkerKilled
+from tests.chaos.vendors import ENDED
+from tests.conftest import FAST
+from tests.meanwhile import meanwhile, until
+from tests.operators.story import SLOW, STARTERS, Story, colleague_starts, terminate
+from tests.operators.test_code_stream import start_until_it_asks, state_of
+from tests.systems import LOGINS, Systems, define_connection, running_systems
+
+ONE_OF_EACH_SYSTEM = pytest.mark.parametrize(
+    "starter",
+    [STARTERS[name] for name in ("code_stream pipeline", "service_stage", "cocktail", "quay")],
+    ids=lambda starter: starter.system,
+)
+UNMARKED = pytest.mark.parametrize(
+    "starter", [STARTERS[name] for name in ("service_stage", "quay")], ids=lambda starter: starter.system
+)
+
+
+# --- the connection leads to another system
+
+
+@pytest.fixture(scope="module")
+def other() -> Iterator[Systems]:
+    with running_systems(SLOW) as systems:
+        yield systems
+
+
+@pytest.fixture
+def elsewhere(systems: Systems, other: Systems) -> Systems:
+    """Another installation of each system, where a colleague may start things whose numbers are the same as ours."""
+    systems.reset(SLOW)
+    other.reset(SLOW)
+    systems.connect()
+    return other
+
+
+def move(story: Story, elsewhere: Systems) -> None:
+    """Somebody changes the connection; over there a colleague's execution goes on."""
+    elsewhere.connect()
+    colleague_starts(elsewhere, story.starter)
+
+
+def untouched(story: Story, elsewhere: Systems) -> bool:
+    """Whether nothing was started or canceled, on either side, since the connection has changed."""
+    (theirs,) = [each for each in elsewhere.executions(story.starter.system) if each["state"] not in ENDED]
+    return story.seen() == {"starts": 1, "cancels": 0} and theirs["cancels"] == []
+
+
+def names_both(error: BaseException | None, story: Story, elsewhere: Systems) -> bool:
+    return isinstance(error, ConflictError) and all(url in str(error) for url in (story.systems.url, elsewhere.url))
+
+
+@ONE_OF_EACH_SYSTEM
+@pytest.mark.parametrize("remembered", [True, False])
+def test_a_retry_leaves_both_systems_alone_if_its_connection_was_changed(
+    systems, elsewhere, starter, remembered, monkeypatch
+):
+    story = Story(systems, starter, monkeypatch, deferrable=True)
+    story.attempt_and_die(remembered=remembered)
+    move(story, elsewhere)
+    assert names_both(story.attempt().error, story, elsewhere)
+    assert untouched(story, elsewhere)
+    systems.connect()
+    assert story.attempt().state == "deferred"
+    assert untouched(story, elsewhere)
+
+
+@ONE_OF_EACH_SYSTEM
+def test_a_wait_ends_if_its_connection_was_changed_meanwhile(systems, elsewhere, starter, monkeypatch):
+    story = Story(systems, starter, monkeypatch, deferrable=True)
+    trigger = story.task.trigger(story.attempt())
+    move(story, elsewhere)
+    event = story.task.fire(trigger)
+    assert (event.payload["ending"], event.payload["cause"]) == ("lost", "ConflictError")
+    assert names_both(story.task.resume(event).error, story, elsewhere)
+    assert untouched(story, elsewhere)
+
+
+@ONE_OF_EACH_SYSTEM
+def test_a_person_who_ends_a_wait_whose_connection_was_changed_cancels_nothing_over_there(
+    systems, elsewhere, starter, monkeypatch, capsys
+):
+    story = Story(systems, starter, monkeypatch, deferrable=True)
+    trigger = story.task.trigger(story.attempt())
+    move(story, elsewhere)
+    story.task.mark("failed")
+    story.task.kill(trigger)
+    assert elsewhere.url in capsys.readouterr().out
+    assert untouched(story, elsewhere)
+
+
+@pytest.mark.parametrize("remembered", [True, False])
+def test_a_task_that_is_cleared_says_once_that_its_connection_was_changed_and_then_starts_anew(
+    systems, elsewhere, remembered, monkeypatch
+):
+    story = Story(systems, STARTERS["quay"], monkeypatch, deferrable=True)
+    story.attempt_and_die(remembered=remembered)
+    move(story, elsewhere)
+    story.task.clear()
+    for _ in "an attempt", "its retry":
+        assert names_both(story.attempt().error, story, elsewhere)
+    assert untouched(story, elsewhere)
+    story.task.clear()
+    assert story.attempt().state == "deferred"
+    assert story.seen() == {"starts": 1, "cancels": 0}
+    assert [each["cancels"] for each in elsewhere.executions("quay")] == [[], []]
+
+
+def another_project(systems: Systems, story: Story) -> str:
+    project = list(seed.SERVICE_STAGE_PROJECTS.values())[1]
+    fields = {**LOGINS["service_stage"], "extra": {**LOGINS["service_stage"]["extra"], "project_id": project}}
+    define_connection("service_stage_default", conn_type="service_stage", host=f"{systems.url}/service_stage", **fields)
+    return project
+
+
+def another_connection(systems: Systems, story: Story) -> str:
+    host = f"{systems.url.replace('127.0.0.1', 'localhost')}/service_stage"
+    define_connection("service_stage_other", conn_type="service_stage", host=host, **LOGINS["service_stage"])
+    story.deploy(service_stage_conn_id="service_stage_other")
+    return host
+
+
+@pytest.mark.parametrize("change", [another_project, another_connection])
+def test_another_project_and_another_conn_id_are_another_system_too(
+    systems, monkeypatch, change: Callable[[Systems, Story], str]
+):
+    systems.reset(SLOW)
+    story = Story(systems, STARTERS["service_stage"], monkeypatch, deferrable=True)
+    story.attempt_and_die(remembered=True)
+    there = change(systems, story)
+    error = story.attempt().error
+    assert isinstance(error, ConflictError)
+    assert there in str(error)
+    assert LOGINS["service_stage"]["extra"]["project_id"] in str(error)
+    assert story.seen() == {"starts": 1, "cancels": 0}
+
+
+# --- no marker tells whose it is
+
+
+def adopts_what_a_colleague_started(story: Story) -> str:
+    """Our worker dies before its request; a colleague starts the same thing just then; returns the id of it."""
+    story.attempt_and_die_before_the_request()
+    return colleague_starts(story.systems, story.starter)
+
+
+@UNMARKED
+def test_what_may_be_a_colleagues_is_followed_as_a_guess(systems, starter, monkeypatch, capsys):
+    systems.reset(SLOW)
+    story = Story(systems, starter, monkeypatch, deferrable=True)
+    theirs = adopts_what_a_colleague_started(story)
+    trigger = story.task.trigger(story.attempt())
+    assert (story.record["ref"]["id"], story.record["ref"]["guess"]) == (theirs, "yes")
+    assert (trigger.ref["guess"], trigger.marker) == ("yes", None)
+    assert f"Found {theirs}, probably what this task has started" in capsys.readouterr().out
+    assert story.seen() == {"starts": 1, "cancels": 0}
+
+
+def ended_in_the_triggerer(story: Story) -> None:
+    trigger = story.task.trigger(story.attempt())
+    story.task.mark("failed")
+    story.task.kill(trigger)
+
+
+def ended_in_a_worker(story: Story) -> None:
+    story.deploy(deferrable=False)
+
+    def act() -> None:
+        story.task.mark("failed")
+        terminate()
+
+    story.attempt_while(act)
+
+
+def past_its_deadline(story: Story) -> None:
+    story.deploy(deferrable=False, timeout=0.5)
+    error = story.attempt().error
+    assert isinstance(error, ExecutionTimeout)
+    assert "only guessed" in str(error)
+
+
+def cleared(story: Story) -> None:
+    story.attempt()
+    story.task.clear()
+    error = story.attempt().error
+    assert isinstance(error, ConflictError)
+    assert story.record["ref"]["id"] in str(error)
+    assert "only guessed" in str(error)
+
+
+def cleared_before_it_was_found(story: Story) -> None:
+    story.task.clear()
+    error = story.attempt().error
+    assert isinstance(error, ConflictError)
+    assert story.executions()[0]["id"] in str(error)
+    assert "a guess is never canceled" in str(error)
+
+
+@UNMARKED
+@pytest.mark.parametrize(
+    "happens", [ended_in_the_triggerer, ended_in_a_worker, past_its_deadline, cleared, cleared_before_it_was_found]
+)
+def test_what_is_a_guess_is_never_canceled(systems, starter, happens, monkeypatch):
+    systems.reset(SLOW)
+    story = Story(systems, starter, monkeypatch, deferrable=True)
+    adopts_what_a_colleague_started(story)
+    happens(story)
+    assert story.seen() == {"starts": 1, "cancels": 0}
+
+
+def test_two_that_may_be_ours_are_both_left_alone(systems, monkeypatch):
+    systems.reset(SLOW)
+    story = Story(systems, STARTERS["quay"], monkeypatch, deferrable=True)
+    names = {adopts_what_a_colleague_started(story), colleague_starts(systems, STARTERS["quay"])}
+    error = story.attempt().error
+    assert isinstance(error, ConflictError)
+    assert all(name in str(error) for name in names)
+    assert story.seen() == {"starts": 2, "cancels": 0}
+
+
+# --- an act acts on what it was about
+
+
+class Deed(NamedTuple):
+    """Something that is done to an execution.
+
+    :param do: the operator that does it to this one.
+    :param start: colleagues start two executions; returns their ids.
+    """
+
+    system: str
+    do: Callable[[str], Any]
+    start: Callable[[Systems], tuple[str, str]]
+
+
+def two_pipelines(systems: Systems) -> tuple[str, str]:
+    return start_until_it_asks(systems), start_until_it_asks(systems)
+
+
+def two_builds(systems: Systems) -> tuple[str, str]:
+    systems.switch("cocktail", step_seconds={"CREATE_IMAGE": 1e6})
+    with CocktailHook().get_conn() as client:
+        return client.run_build(12, tag_name="1").id, client.run_build(15, tag_name="1").id
+
+
+def pause(execution_id: str) -> Any:
+    return CodeStreamExecutionActionOperator(execution_id=execution_id, action="pause", **QUICK)
+
+
+def cancel(execution_id: str) -> Any:
+    return CodeStreamExecutionActionOperator(execution_id=execution_id, action="cancel", **QUICK)
+
+
+def cancel_build(execution_id: str) -> Any:
+    return CocktailCancelBuildOperator(build_run_seq=execution_id, **QUICK)
+
+
+QUICK = {"task_id": "act", "poll_interval": 0.1, "deferrable": False}
+DEEDS = {
+    "pause": Deed("code_stream", pause, two_pipelines),
+    "cancel": Deed("code_stream", cancel, two_pipelines),
+    "cancel a build": Deed("cocktail", cancel_build, two_builds),
+}
+
+
+def acts(systems: Systems, deed: Deed, execution_id: str) -> int:
+    """How many requests to do it to this execution have arrived."""
+    asked = [each for method in ("POST", "PUT") for each in systems.requests(deed.system, method)]
+    return len([each for each in asked if each["path"].endswith(f"/{execution_id}")])
+
+
+def looks_at(systems: Systems, execution_id: str) -> list[dict[str, Any]]:
+    return systems.requests("code_stream", "GET", f"/executions/{execution_id}")
+
+
+@contextmanager
+def dying(task: Task, monkeypatch: pytest.MonkeyPatch, where: str) -> Iterator[None]:
+    """The worker dies as soon as this method of the operator has done its work."""
+    whole = getattr(task.operator, where)
+
+    def die(*arguments: Any) -> None:
+        whole(*arguments)
+        raise WorkerKilled
+
+    with monkeypatch.context() as patch:
+        patch.setattr(task.operator, where, die)
+        yield
+
+
+@pytest.mark.parametrize("deed", DEEDS.values(), ids=DEEDS)
+def test_a_retry_acts_on_what_the_attempt_before_acted_on(systems, deed, monkeypatch):
+    """Although its argument names another one by now, such as what the task before it has started since."""
+    systems.reset(FAST)
+    first, second = deed.start(systems)
+    task = Task(lambda: deed.do(first))
+    with dying(task, monkeypatch, "act"):
+        assert isinstance(task.attempt().error, WorkerKilled)
+    task.deploy(lambda: deed.do(second))
+    assert task.attempt().error is None
+    assert (acts(systems, deed, first), acts(systems, deed, second)) == (1, 0)
+
+
+def test_what_somebody_resumed_after_our_pause_is_not_paused_again(systems, monkeypatch):
+    systems.reset(FAST)
+    deed = DEEDS["pause"]
+    paused = start_until_it_asks(systems)
+    task = Task(lambda: deed.do(paused))
+    with dying(task, monkeypatch, "publish"):
+        assert isinstance(task.attempt().error, WorkerKilled)
+    until(lambda: state_of(systems, paused) == "PAUSED")
+    with CodeStreamHook().get_conn() as client:
+        client.act_on_execution(paused, "resume")
+    until(lambda: state_of(systems, paused) == "WAITING")
+    asked, looks = acts(systems, deed, paused), len(looks_at(systems, paused))
+
+    def ends() -> bool:
+        """Once the retry has seen that it goes on."""
+        if len(looks_at(systems, paused)) < looks + 3:
+            return False
+        systems.force("code_stream", paused, "COMPLETED")
+        return True
+
+    with meanwhile(ends):
+        assert task.attempt().error is None
+    assert acts(systems, deed, paused) == asked
+
+
+# --- the task has become another one
+
+
+@pytest.mark.parametrize("is_cleared", [False, True], ids=["retried", "cleared"])
+def test_a_task_whose_operator_was_replaced_starts_anew_and_names_what_it_leaves_alone(
+    systems, is_cleared, monkeypatch, capsys
+):
+    systems.reset(SLOW)
+    story = Story(systems, STARTERS["quay"], monkeypatch, deferrable=True)
+    story.attempt_and_die(remembered=True)
+    story.deploy(starter=STARTERS["service_stage"])
+    if is_cleared:
+        story.task.clear()
+    before = systems.executions("service_stage")
+    assert story.attempt().state == "deferred"
+    log = capsys.readouterr().out
+    assert "operator was replaced" in log
+    assert story.executions()[0]["id"] in log
+    assert len(systems.executions("service_stage")) == len(before) + 1
+    assert story.seen() == {"starts": 1, "cancels": 0}
