@@ -258,8 +258,10 @@ class Start:
 
     def _find_cleared(self, record: StartRecord) -> Program[None]:
         self._to(State.SEARCHING)
+        is_marked = self.policy.is_marked(record.intent)
         try:
-            found = yield from self._search_again(record)
+            # Without a marker, what is over may be somebody else's: ours may show yet.
+            found = yield from self._search_again(record, lambda each: is_marked or self._goes_on(each))
         except ReleasePipelineError as error:
             if error.effect is not Effect.REFUSED or isinstance(error, ServerUnavailableError):
                 raise
@@ -268,16 +270,15 @@ class Start:
             return
         if not found:
             yield _not_found(record)
-        if self.policy.is_marked(record.intent):
+        if is_marked:
             if seen := (yield from self._choose(record, found)):
                 record.ref = seen.ref
             return
-        # Without a marker none of them is certainly ours: a person must say.
-        going_on = [each for each in found if self.policy.needs_cancel(each) or _is_moving(each)]
-        if going_on and not self._was_answered(record):
+        # None of them is certainly ours: a person must say.
+        if found and not self._was_answered(record):
             yield from self._leave_to_a_person(
                 record,
-                f"{', '.join(each.id for each in going_on)} may be what this task had started before it was cleared; "
+                f"{', '.join(each.id for each in found)} may be what this task had started before it was cleared; "
                 "what is a guess is never canceled. Nothing was started beside it: if it is, end it manually, then "
                 "clear this task",
             )
@@ -291,7 +292,7 @@ class Start:
             seen = None
             try:
                 seen = yield from self._look_again_or_raise(ref)
-                is_over = seen is None or not (self.policy.needs_cancel(seen) or _is_moving(seen))
+                is_over = seen is None or not self._goes_on(seen)
                 # What cannot be canceled was left to a person, who has cleared the task again.
                 is_left = GUESS in ref or not self.policy.is_known(ref)
                 if is_over or (is_left and self._was_answered(record)):
@@ -322,6 +323,10 @@ class Start:
             + ". Nothing was started beside it: end it manually, then clear this task",
         )
 
+    def _goes_on(self, execution: Execution) -> bool:
+        """Whether it runs, is on its way to an end, or could be made to run."""
+        return self.policy.needs_cancel(execution) or _is_moving(execution)
+
     # Looking
 
     def _look_again(self, ref: ExecutionRef) -> Program[Execution | None]:
@@ -347,9 +352,12 @@ class Start:
                     return None
             yield Pause(DURATIONS.not_found_pause)
 
-    def _search(self, intent: dict[str, Any], until: float) -> Program[list[Execution]]:
+    def _search(
+        self, intent: dict[str, Any], until: float, counts: Callable[[Execution], bool] = lambda found: True
+    ) -> Program[list[Execution]]:
         """Look with patience: an execution may show up late, a look may fail.
 
+        :param counts: whether it is one that is looked for.
         :raises ReleasePipelineError: the last look failed too; nothing may be started then.
         """
         pause = DURATIONS.search_pause
@@ -359,8 +367,8 @@ class Start:
             failure: ReleasePipelineError | None = None
             try:
                 found: list[Execution] = yield Find(intent)
-                if found:
-                    return found
+                if wanted := [each for each in found if counts(each)]:
+                    return wanted
             except ReleasePipelineError as error:
                 if error.effect is Effect.REFUSED:
                     raise
@@ -372,14 +380,18 @@ class Start:
             yield Pause(pause)
             pause = min(2 * pause, DURATIONS.longest_search_pause)
 
-    def _search_again(self, record: StartRecord) -> Program[list[Execution]]:
+    def _search_again(
+        self, record: StartRecord, counts: Callable[[Execution], bool] = lambda found: True
+    ) -> Program[list[Execution]]:
         """Look for what an earlier attempt may have started."""
         until = self.now + self._patience_of_another_attempt(record)
-        return (yield from self._search_for(record, until))
+        return (yield from self._search_for(record, until, counts))
 
-    def _search_for(self, record: StartRecord, until: float) -> Program[list[Execution]]:
+    def _search_for(
+        self, record: StartRecord, until: float, counts: Callable[[Execution], bool] = lambda found: True
+    ) -> Program[list[Execution]]:
         try:
-            return (yield from self._search(record.intent, until))
+            return (yield from self._search(record.intent, until, counts))
         except ReleasePipelineError as error:
             raise self._unanswered(record, error) from error
 

@@ -66,6 +66,7 @@ class Carrier:
         self.policy = policy_of(self.airflow.policy, self.client)
         self.start = Start(self.policy, record, attempt, worker.machine.now, self._count_move)
         self.is_canceling = self.has_judged = False
+        self.canceling_since = 0.0
         self._perform: dict[type, Callable[[Any], Steps[Any]]] = {
             Save: self._save,
             Forget: self._forget,
@@ -209,7 +210,7 @@ class Carrier:
         if verdict is not Verdict.CANCEL:
             task.warn(f"Not canceling {name}: {reason}")
             return
-        self.is_canceling = True
+        self.is_canceling, self.canceling_since = True, world.now
         if record and record.ref:
             task.warn(f"Canceling {name}: {reason}")
             cancellation = Process(worker.machine, self._cancel_at_end(record, record.ref))

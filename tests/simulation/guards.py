@@ -284,7 +284,7 @@ GUARDS = (
         "what may have been started without a marker before a clear is named",
         "2, 12",
         "_find_cleared",
-        "if going_on and not self._was_answered(record):",
+        "if found and not self._was_answered(record):",
         "if False:",
     ),
     _start(
@@ -298,7 +298,7 @@ GUARDS = (
         "what is paused may need a cancel",
         "12",
         "_let_end",
-        "is_over = seen is None or not (self.policy.needs_cancel(seen) or _is_moving(seen))",
+        "is_over = seen is None or not self._goes_on(seen)",
         'is_over = seen is None or seen.state.is_terminal or seen.state.value == "paused"',
     ),
     _start(

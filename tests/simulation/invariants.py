@@ -68,6 +68,8 @@ class Judge:
         self._left: dict[Task, set[int]] = defaultdict(set)
         self._hidden_clears: dict[Task, dict[int, int | None]] = defaultdict(dict)
         """By the generation that ended then; with the retries of that moment, if the task had succeeded."""
+        self._unwritten: set[Task] = set()
+        """Whose process died in the moment between its cancel and the note of it."""
         self._told_in: dict[Task, Attempt] = {}
         """The attempt in which a person was told last to resolve something and clear the task."""
         self._asked: dict[Task, tuple[Any, float, int]] = {}
@@ -140,6 +142,8 @@ class Judge:
         """A worker's process is killed; what it should have canceled, nobody cancels."""
         if not worker.stands and not (worker.carrier and worker.carrier.has_judged):
             self._open(worker.task, "its process died before it heard")
+        elif worker.carrier and worker.carrier.is_canceling and self.world.now < worker.carrier.canceling_since + RACE:
+            self._unwritten.add(worker.task)
 
     def fails(self, worker: Any, error: ReleasePipelineError) -> None:
         """An attempt ends with an error. One that asks for a clear must not ask again after it."""
@@ -198,6 +202,8 @@ class Judge:
 
     def _judge_second(self, made: Made, other: Made) -> None:
         is_elsewhere = other.place != made.place and any("is left alone" in text for text in made.owner.warnings)
+        if other.was_late and self._is_named(other):
+            return
         if is_elsewhere or self._is_hidden_by_guess(other) or (made.marker and other.was_late and not other.goes_on):
             return
         if other.goes_on or (other.state is ExecutionState.SUCCEEDED and other not in self._given_up):
@@ -223,6 +229,8 @@ class Judge:
             return True
         if (told := self._told_in.get(task)) and self._is_answered(told, sender.carrier.start.attempt):
             self.world.counted["started beside, after a person was asked"] += 1
+            return True
+        if other.was_late and self._is_named(other):
             return True
         is_unknown = any("Cannot tell whether the cleared" in text for text in task.warnings)
         return is_unknown or self._is_hidden_by_guess(other)
@@ -264,6 +272,7 @@ class Judge:
             return
         made = self._made_of(ref)
         is_hidden = made is not None and made.generation != worker.generation
+        is_hidden = is_hidden or task in self._unwritten
         if made and made.ended_by == "us" and not made.was_resumed and not is_hidden:
             self.world.violate(f"{worker} adopts {made}, which was canceled for this task")
         if made is None:
@@ -393,8 +402,10 @@ class Judge:
         task = made.owner
         names = [rf"\b{made.id}\b", *([made.event] if made.event else [])]
         is_told_last = any(text in (task.warnings or [""])[-1] for text in SAID_OF_ANY)
-        was_seen = made.marker and task.is_ended_by_itself and made.listed_from < task.settled_at - UNSEEN
-        if is_told_last or not (made.is_heard or was_seen):
+        is_end = task.state == "success" or (task.warnings or [""])[-1].startswith("Execution")
+        was_seen = made.marker and task.is_ended_by_itself and is_end and made.listed_from < task.settled_at - UNSEEN
+        is_elsewhere = made.place != self.airflow.connection.place
+        if is_told_last or is_elsewhere or not (made.is_heard or was_seen):
             names += SAID_OF_ANY
         pattern = re.compile("|".join(names))
         return any(pattern.search(text) for text in task.warnings if not _is_left_to_others(text))

@@ -23,7 +23,8 @@ def late_start(plan: Plan, chance: random.Random) -> None:
     value = chance.choice((chance.uniform(0.0, 0.2), chance.uniform(0.0, 0.6)))
     _answer(plan, kind, "send", value)
     if chance.random() < 0.4:
-        _answer(plan, chance.choice(("refused", "throttled", "unreachable", kind)), "send", 400.0 * value, nth=2)
+        other = chance.choice(("refused", "throttled", "unreachable", kind))
+        _answer(plan, other, "send", value if other == kind else 400.0 * value, nth=2)
     if chance.random() < 0.4:
         _add(plan, "kill process", chance.choice(("send after", "send within", "find within")), after=chance.random())
     if chance.random() < 0.4:
