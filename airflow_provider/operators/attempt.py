@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -79,35 +78,3 @@ def require_standing(context: Context) -> None:
 
 class ExecutionCanceledForGood(ExecutionCanceled, AirflowFailException):
     """Somebody canceled the execution in its own system, and no automatic retry starts it again."""
-
-
-class FreezeWatch:
-    """Notices that this process did not run for a while: stopped, suspended or starved with its machine."""
-
-    def __init__(self) -> None:
-        self._gaps: list[tuple[float, float]] = []
-        self._last = _now()
-        self._ended = threading.Event()
-        threading.Thread(target=self._tick, name="freeze watch", daemon=True).start()
-
-    def stop(self) -> None:
-        self._ended.set()
-
-    def frozen_for(self) -> float:
-        """Seconds of the longest time within the last minute for which nothing ran."""
-        now = _now()
-        recent = [gap for end, gap in self._gaps if end >= now - DURATIONS.frozen_lately]
-        return max([*recent, now - self._last - DURATIONS.freeze_tick], default=0.0)
-
-    def _tick(self) -> None:
-        while not self._ended.wait(DURATIONS.freeze_tick):
-            now = _now()
-            if (gap := now - self._last - DURATIONS.freeze_tick) > DURATIONS.freeze_tick:
-                self._gaps = [*self._gaps[-9:], (now, gap)]
-            self._last = now
-
-
-def _now() -> float:
-    """Seconds of a clock that also goes on while the machine sleeps, where the system has one."""
-    clock = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if clock is None else time.clock_gettime(clock)

@@ -23,11 +23,11 @@ from airflow_provider.core.record import Phase, StartRecord, read_record
 from airflow_provider.core.starting import Policy, Start
 from airflow_provider.core.waiting import GUESS, Outcome
 from airflow_provider.exceptions import ReleasePipelineError
+from airflow_provider.freeze_watch import FreezeWatch
 from airflow_provider.links import MARKER_XCOM
 from airflow_provider.operators.attempt import (
     AttemptOver,
     ExecutionCanceledForGood,
-    FreezeWatch,
     attempt_of,
     identity_of,
     require_standing,
@@ -255,7 +255,11 @@ class _StartAttempt:
     def _trigger_arguments(self) -> dict[str, Any]:
         record = self._start.record
         is_guess = record is None or GUESS in (record.ref or {})
-        return self._operator.trigger_arguments(None if is_guess or record is None else record.marker)
+        arguments = self._operator.trigger_arguments(None if is_guess or record is None else record.marker)
+        if record and (record.is_late or record.unanswered):
+            # What a start without an answer may have led to is looked for in a worker.
+            arguments["finish"] = ""
+        return arguments
 
     def _require_standing(self) -> None:
         """:raises AttemptOver: Airflow has given this attempt up; only the cancel on its way out may be sent."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import AsyncIterator, Collection
 from contextlib import suppress
@@ -19,6 +20,7 @@ from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.waiting import Wait
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import ExecutionRef
+from airflow_provider.freeze_watch import FreezeWatch
 from airflow_provider.links import MARKER_XCOM, xcoms_of
 from airflow_provider.task_instances import task_state
 from airflow_provider.triggers.poller import shared_poller
@@ -29,6 +31,12 @@ if TYPE_CHECKING:
 
 _cancellations: set[asyncio.Task[None]] = set()
 """Keeps running cancellations alive: the event loop itself holds only weak references."""
+
+
+@functools.cache
+def _freeze_watch() -> FreezeWatch:
+    """One for the process of the triggerer, from its first wait on."""
+    return FreezeWatch()
 
 
 class ExecutionTrigger(BaseTrigger):
@@ -108,6 +116,7 @@ class ExecutionTrigger(BaseTrigger):
             until=frozenset(self.until),
             slowest=self.slowest,
         )
+        _freeze_watch()
         outcome = await shared_poller(self.system, self.conn_id).wait(self._wait)
         # A failure goes through the worker: only there it honours retries and tells its cause.
         if self.finish and outcome.is_success and await self._push(outcome.execution or {}):
@@ -200,7 +209,7 @@ class ExecutionTrigger(BaseTrigger):
         begun = time.monotonic()
         while True:
             seen = await self._told(where)
-            verdict, reason = judge_trigger_kill(seen, marker, time.monotonic() - begun)
+            verdict, reason = judge_trigger_kill(seen, marker, time.monotonic() - begun, _freeze_watch().frozen_for())
             if verdict is not Verdict.ASK_AGAIN:
                 return verdict, reason
             await asyncio.sleep(DURATIONS.undecided_pause)
