@@ -27,7 +27,7 @@ from tests.chaos.vendors import SYSTEMS, Seen, Vendors
 DAGS = Path(__file__).parents[1] / "chaos" / "dags"
 SLOW = 0.1
 """Speed of the sandbox: no execution ends by itself during the stories."""
-LIMIT = 60.0
+LIMIT = 240.0
 
 PEOPLE: dict[str, Callable[[Any, TaskInstance], None]] = {
     "marked failed": lambda api, ti: people.mark(api, ti, "failed"),
