@@ -332,8 +332,10 @@ class Transport:
         return BadRequestError(self.redact(summary), call=Call(system=self.system))
 
     def _raise_for_lost_answer(self, prepared: requests.PreparedRequest, error: Exception) -> NoReturn:
-        is_late = isinstance(error, (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError))
-        effect = Effect.NONE if _never_arrived(error) else Effect.LATE if is_late else Effect.UNKNOWN
+        timeouts = (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError)
+        effect = (
+            Effect.NONE if _never_arrived(error) else Effect.LATE if isinstance(error, timeouts) else Effect.UNKNOWN
+        )
         host = urlsplit(prepared.url or "").netloc.rpartition("@")[2]
         if _is_tls_failure(error):
             advice = (
@@ -342,9 +344,9 @@ class Transport:
                 else "If its certificate is your own authority's, give the CA bundle in the connection's extra `verify`"
             )
             summary = f"TLS with {host} failed: {_innermost(error)}. {advice}"
-        elif isinstance(error, (requests.exceptions.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError)):
+        elif _is_connect_timeout(error):
             summary = f"no connection to {host} within {min(CONNECT_TIMEOUT, self.timeout):g} s"
-        elif is_late:
+        elif effect is Effect.LATE:
             summary = f"no whole answer from {host} within {self.timeout:g} s"
         elif effect is Effect.NONE:
             summary = f"cannot connect to {host}: {_innermost(error)}"
@@ -475,6 +477,12 @@ def _never_arrived(error: Exception) -> bool:
         ssl.SSLCertVerificationError,
     )
     return any(isinstance(cause, before_sending) for cause in _causes(error))
+
+
+def _is_connect_timeout(error: Exception) -> bool:
+    # To urllib3 a refused connection is a kind of time-out, too.
+    connect_timeouts = (requests.exceptions.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError)
+    return isinstance(error, connect_timeouts) and not isinstance(error, urllib3.exceptions.NewConnectionError)
 
 
 def _is_tls_failure(error: Exception) -> bool:
