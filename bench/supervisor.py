@@ -31,7 +31,7 @@ class CountingSupervisor:
             return ConnectionResult(conn_id=msg.conn_id, **{**blank, **self._connections[msg.conn_id]})
         if isinstance(msg, GetTaskStates):
             running = dict.fromkeys(msg.task_ids or (), "running")
-            return TaskStatesResult(task_states={run_id: running for run_id in msg.run_ids or ()})
+            return TaskStatesResult(task_states=dict.fromkeys(msg.run_ids or (), running))
         return None
 
     async def asend(self, msg: Any) -> Any:
