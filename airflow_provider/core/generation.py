@@ -5,7 +5,7 @@ Airflow 3.3.2 counts ``max_tries``, ``try_number`` and the run's ``clear_number`
 - ``max_tries`` stays the same over automatic retries. A clear sets it to ``try_number + retries``, which is the same
   number where somebody has lowered ``retries``, and leaves it alone where the worker had died before Airflow noticed.
 - ``clear_number`` grows with each clear of any task of the run (unless the caller left the run alone).
-- ``try_number`` goes beyond ``max_tries + 1`` only after a clear.
+- ``try_number`` goes beyond ``max_tries + 1`` after a clear, and after a new scheduler has reset what a dead one ran.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def relation(last: Attempt, now: Attempt, *, had_succeeded: bool) -> Relation:
     if now.try_number == last.try_number:
         return Relation.SAME
     if now.try_number > now.max_tries + 1:
-        return Relation.CLEARED
+        # A new scheduler, too, counts a try for what a dead one ran: only the run's number tells that from a clear.
+        return Relation.CLEARED if now.clear_number != last.clear_number else Relation.AMBIGUOUS
     # A clear would have set max_tries to this very number.
     would_look_alike = last.try_number + now.retries == now.max_tries
     if last.clear_number in (now.clear_number, -1):
