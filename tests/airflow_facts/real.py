@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +21,7 @@ from airflow.api.common import mark_tasks
 from airflow.executors.base_executor import BaseExecutor
 from airflow.jobs.job import Job
 from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+from airflow.models.dag import DagModel
 from airflow.models.dagbag import DBDagBag
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import clear_task_instances
@@ -88,6 +90,8 @@ class RealTask(attempts.Task):
 
     def __init__(self, *, retries: int = 3, execution_timeout: timedelta | None = None, **options: Any) -> None:
         super().__init__(lambda: self._build(execution_timeout), retries=retries, **options)
+        with create_session() as session:
+            session.get(DagModel, self._dag_id).relative_fileloc = "dag.py"
 
     def _build(self, execution_timeout: timedelta | None = None) -> Scripted:
         return Scripted(task_id="release", retry_delay=timedelta(0), execution_timeout=execution_timeout)
@@ -241,8 +245,18 @@ class RealTask(attempts.Task):
             logger=structlog.get_logger(),
         )
 
-    def wait(self, worker: supervisor.ActivitySubprocess) -> bool:
-        """Wait for the end of a supervised process; whether an executor would call that a success."""
+    def wait(self, worker: supervisor.ActivitySubprocess, meanwhile: Callable[[], Any] | None = None) -> bool:
+        """Wait for the end of a supervised process; whether an executor would call that a success.
+
+        :param meanwhile: what happens just after a heartbeat.
+        """
+
+        def act() -> None:
+            until(lambda: worker._last_successful_heartbeat > worker._last_heartbeat_attempt > 0)
+            meanwhile()  # type: ignore[misc]
+
+        if meanwhile:
+            threading.Thread(target=act).start()
         with suppress(Exception):
             worker.wait()
             return True
