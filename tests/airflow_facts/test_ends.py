@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,45 +23,15 @@ from airflow.utils.state import TaskInstanceState
 
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.task_instances import task_state
+from tests.airflow_facts.processes import Notes, end_after
 from tests.airflow_facts.real import RealTask, client, defer, fail, succeed, until
 from tests.simulation import airflow as simulated
 from tests.simulation.workers import SIGKILL_AFTER
 
 
 @pytest.fixture
-def notes(tmp_path: Path) -> Notes:
-    return Notes(tmp_path / "notes")
-
-
-@pytest.fixture(autouse=True)
-def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a supervisor see at once that its process has ended, and not only when its next heartbeat is due."""
-    whole = supervisor.WatchedSubprocess._service_subprocess
-
-    def service(self: Any, max_wait_time: float, **options: Any) -> Any:
-        return whole(self, min(max_wait_time, 0.05), **options)
-
-    monkeypatch.setattr(supervisor.WatchedSubprocess, "_service_subprocess", service)
-
-
-@pytest.fixture
 def fast_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "MIN_HEARTBEAT_INTERVAL", 0.1)
-
-
-class Notes:
-    """What a process has to tell the test."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        path.touch()
-
-    def write(self, line: Any) -> None:
-        with self._path.open("a") as file:
-            file.write(f"{line}\n")
-
-    def read(self) -> list[str]:
-        return self._path.read_text().splitlines()
 
 
 def where(task: RealTask) -> dict[str, Any]:
@@ -254,20 +223,6 @@ def test_a_clear_sets_max_tries_when_its_attempt_ends_by_itself_unless_that_was_
     assert (task.state, task.max_tries) == (state, max_tries)
 
 
-def end_after(task: RealTask, act: Callable[[RealTask], None], script: Callable[..., Any], notes: Notes) -> bool:
-    """An attempt that ends by itself after a person's act, before a heartbeat tells it of that."""
-
-    def wait_then_end(operator: Any, context: Any) -> Any:
-        until(notes.read)
-        return script(operator, context)
-
-    def act_and_go_on() -> None:
-        act(task)
-        notes.write("go on")
-
-    return task.wait(task.supervise(wait_then_end), act_and_go_on)
-
-
 # How a process is told to end
 
 
@@ -371,69 +326,6 @@ def test_sigterm_calls_on_kill_outside_any_exception() -> None:
     task.run(lambda operator, context: os.kill(os.getpid(), signal.SIGTERM))
     assert seen == [None]
     assert task.state == "success"
-
-
-# What people and policies leave
-
-
-@pytest.mark.parametrize("state", [TaskInstanceState.SUCCESS, TaskInstanceState.FAILED])
-@pytest.mark.parametrize("before", ["running", "deferred", "up_for_retry", "queued"])
-def test_a_mark_keeps_numbers_and_id(state: TaskInstanceState, before: str) -> None:
-    task = RealTask().queue()
-    ways: dict[str, Callable[[], Any]] = {
-        "running": task.begin,
-        "deferred": lambda: task.run(defer),
-        "up_for_retry": lambda: task.run(fail),
-        "queued": lambda: None,
-    }
-    ways[before]()
-    told = (task.id, task.numbers, task.clear_number)
-    assert task.state == before
-    task.mark_by_hand(state)
-    assert (task.state, (task.id, task.numbers, task.clear_number)) == (state, told)
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ("running", "failed"),
-        ("deferred", "skipped"),
-        ("queued", "skipped"),
-        ("up_for_retry", "skipped"),
-        (None, "skipped"),
-        ("success", "success"),
-    ],
-)
-def test_fail_fast_fails_what_runs_and_skips_what_waits(before: str | None, after: str) -> None:
-    task = RealTask(retries=0, fail_fast=True).queue()
-    task.put_beside(before)
-    task.run(fail)
-    assert (task.state, task.state_beside) == ("failed", after)
-
-
-@pytest.mark.parametrize("before", ["running", "deferred", "queued", "up_for_retry", "restarting", None])
-def test_dagrun_timeout_skips_whatever_is_not_over(before: str | None) -> None:
-    task = RealTask(dagrun_timeout=timedelta(microseconds=1))
-    task.put_beside(before)
-    task.schedule()
-    assert task.state_beside == "skipped"
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ("running", "failed"),
-        ("deferred", "failed"),
-        ("queued", "skipped"),
-        ("up_for_retry", "skipped"),
-        (None, "skipped"),
-    ],
-)
-def test_who_fails_a_run_fails_what_runs_or_is_deferred_and_skips_the_rest(before: str | None, after: str) -> None:
-    task = RealTask()
-    task.put_beside(before)
-    task.fail_run()
-    assert task.state_beside == after
 
 
 # Durations
