@@ -29,6 +29,16 @@ def test_a_mark_keeps_numbers_and_id(state: TaskInstanceState, before: str) -> N
     assert (task.state, (task.id, task.numbers, task.clear_number)) == (state, told)
 
 
+def test_a_second_clear_schedules_a_task_whose_process_has_not_ended_yet() -> None:
+    task = RealTask(retries=3).queue()
+    task.begin()
+    task.clear()
+    task.clear()
+    assert (task.state, task.numbers) == (None, (1, 4))
+    task.queue().begin()
+    assert task.numbers == (2, 4)
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [
