@@ -7,6 +7,7 @@ import pytest
 from airflow.sdk.execution_time import supervisor
 
 from tests.airflow_facts.processes import Notes
+from tests.airflow_facts.real import RealTask, defer
 
 
 @pytest.fixture
@@ -23,3 +24,11 @@ def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
         return whole(self, min(max_wait_time, 0.05), **options)
 
     monkeypatch.setattr(supervisor.WatchedSubprocess, "_service_subprocess", service)
+
+
+@pytest.fixture
+def deferred() -> RealTask:
+    task = RealTask().queue()
+    task.run(defer)
+    assert task.state == "deferred"
+    return task

@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 from airflow.api.common import mark_tasks
 from airflow.executors.base_executor import BaseExecutor
-from airflow.jobs.job import Job
+from airflow.jobs.job import Job, JobState
 from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
 from airflow.models.dag import DagModel
 from airflow.models.dagbag import DBDagBag
@@ -31,7 +31,7 @@ from airflow.sdk.api.datamodels._generated import BundleInfo
 from airflow.sdk.execution_time import supervisor, task_runner
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow.utils.session import create_session
-from airflow.utils.state import DagRunState, JobState, TaskInstanceState
+from airflow.utils.state import DagRunState, TaskInstanceState
 
 from tests import attempts
 from tests.airflow_runs import BUNDLE, prepare_database
@@ -174,6 +174,16 @@ class RealTask(attempts.Task):
             Trigger.submit_event(self.trigger_id, TriggerEvent(payload), session=session)
         self.enqueue()
 
+    def time_deferral_out(self) -> None:
+        """The scheduler finds that the deferral has lasted too long."""
+        self._change(lambda ti: setattr(ti, "trigger_timeout", datetime.now(UTC) - timedelta(seconds=1)))
+        scheduler().check_trigger_timeouts()
+
+    def crash_trigger(self) -> None:
+        """The triggerer tells that the trigger has raised."""
+        with create_session() as session:
+            Trigger.submit_failure(self.trigger_id, RuntimeError("it crashed"), session=session)
+
     # People
 
     def clear_but_not_the_run(self) -> None:
@@ -187,6 +197,12 @@ class RealTask(attempts.Task):
             self._deployed(session).set_task_instance_state(
                 task_id=self.operator.task_id, run_id=self._where["run_id"], state=state, session=session
             )
+
+    def mark_failed(self) -> None:
+        self.mark_by_hand(TaskInstanceState.FAILED)
+
+    def mark_success(self) -> None:
+        self.mark_by_hand(TaskInstanceState.SUCCESS)
 
     def fail_run(self) -> None:
         """A person marks the whole run failed."""

@@ -6,25 +6,22 @@ import inspect
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from airflow.configuration import conf
 from airflow.executors.local_executor import _run_worker
-from airflow.sdk.api.client import ServerResponseError
 from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError, AirflowTaskTimeout, ErrorType
 from airflow.sdk.execution_time import supervisor
 from airflow.sdk.execution_time.comms import ErrorResponse
-from airflow.utils.state import TaskInstanceState
 
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.task_instances import task_state
-from tests.airflow_facts.processes import Notes, end_after
-from tests.airflow_facts.real import RealTask, client, defer, fail, succeed, until
+from tests.airflow_facts.processes import Notes
+from tests.airflow_facts.real import RealTask, defer, until
 from tests.simulation import airflow as simulated
 from tests.simulation.workers import SIGKILL_AFTER
 
@@ -176,53 +173,6 @@ def test_an_executor_tells_of_a_success_unless_the_supervisor_raises(monkeypatch
     assert run_two(lambda: 0, lambda: -9, refused) == ["success", "success", "failed"]
 
 
-# Requests of an attempt that Airflow has given up
-
-
-def test_a_queued_task_that_was_marked_cannot_begin() -> None:
-    task = RealTask().queue()
-    task.mark_by_hand(TaskInstanceState.FAILED)
-    with pytest.raises(ServerResponseError) as refused:
-        task.begin()
-    assert refused.value.response.status_code == 409
-
-
-def test_a_queued_task_that_was_cleared_cannot_begin() -> None:
-    task = RealTask().queue()
-    stale = task._identity()
-    task.clear()
-    with pytest.raises(ServerResponseError) as refused:
-        client().task_instances.start(stale.id, os.getpid(), datetime.now(UTC))
-    assert refused.value.response.status_code == 404
-
-
-def mark(task: RealTask) -> None:
-    task.mark_by_hand(TaskInstanceState.SUCCESS)
-
-
-@pytest.mark.parametrize("script", [succeed, fail, defer])
-@pytest.mark.parametrize(("act", "state"), [(mark, "success"), (RealTask.clear, "restarting")])
-def test_what_a_given_up_attempt_tells_of_its_end_changes_nothing(
-    act: Callable[[RealTask], None], state: str, script: Callable[..., Any], notes: Notes
-) -> None:
-    task = RealTask().queue()
-    end_after(task, act, script, notes)
-    assert task.state == state
-
-
-@pytest.mark.parametrize(
-    ("script", "retries", "state", "max_tries"),
-    [(succeed, 0, None, 1), (fail, 1, None, 2), (fail, 0, "up_for_retry", 0), (defer, 0, None, 1)],
-)
-def test_a_clear_sets_max_tries_when_its_attempt_ends_by_itself_unless_that_was_a_failure_of_the_last_try(
-    script: Callable[..., Any], retries: int, state: str | None, max_tries: int, notes: Notes
-) -> None:
-    task = RealTask(retries=retries).queue()
-    is_clean = end_after(task, RealTask.clear, script, notes)
-    task.process_ended(is_clean=is_clean)
-    assert (task.state, task.max_tries) == (state, max_tries)
-
-
 # How a process is told to end
 
 
@@ -231,8 +181,8 @@ def test_a_clear_sets_max_tries_when_its_attempt_ends_by_itself_unless_that_was_
     ("act", "seen", "left"),
     [
         (RealTask.clear, "restarting", None),
-        (mark, "success", "success"),
-        (lambda task: task.mark_by_hand(TaskInstanceState.FAILED), "failed", "failed"),
+        (RealTask.mark_success, "success", "success"),
+        (RealTask.mark_failed, "failed", "failed"),
         (RealTask.fail_run, "failed", "failed"),
     ],
     ids=["clear", "mark success", "mark failed", "fail the run"],
@@ -265,7 +215,7 @@ def test_after_on_kill_the_interrupted_code_goes_on_until_sigkill(notes: Notes) 
     task.clear()
     begun = time.monotonic()
     assert task.wait(worker)
-    assert SIGKILL_AFTER - 0.5 < time.monotonic() - begun < SIGKILL_AFTER + 5
+    assert SIGKILL_AFTER - 0.5 < time.monotonic() - begun < SIGKILL_AFTER + 20
     said = notes.read()
     assert "working" in said[said.index("killed") :]
     task.process_ended(is_clean=True)
@@ -280,11 +230,9 @@ def test_a_supervisor_that_is_told_to_end_passes_it_on_and_the_task_is_still_run
 
     def drain() -> None:
         until(notes.read)
-        time.sleep(0.2)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    threading.Thread(target=drain).start()
-    task.wait(worker)
+    task.wait(worker, drain)
     assert notes.read() == ["working", "running"]
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from airflow.executors.local_executor import LocalExecutor
+from airflow.jobs.job import JobState
 from airflow.sdk.exceptions import AirflowFailException
-from airflow.utils.state import JobState
 
 from airflow_provider.core.generation import Attempt
 from airflow_provider.operators.attempt import attempt_of

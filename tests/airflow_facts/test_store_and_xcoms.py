@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from airflow.sdk import NEVER_EXPIRE
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
-from airflow.utils.state import TaskInstanceState
 
 from tests.airflow_facts.processes import Notes, end_after
 from tests.airflow_facts.real import RealTask, defer, fail, succeed
@@ -137,7 +136,7 @@ def test_a_write_by_an_attempt_that_was_retried_since_is_refused(notes: Notes) -
 @pytest.mark.parametrize("act", ["mark failed", "missed heartbeat on the last try"])
 def test_a_write_by_an_attempt_whose_task_has_failed_is_taken(act: str, notes: Notes) -> None:
     acts: dict[str, Callable[[RealTask], None]] = {
-        "mark failed": lambda task: task.mark_by_hand(TaskInstanceState.FAILED),
+        "mark failed": RealTask.mark_failed,
         "missed heartbeat on the last try": RealTask.miss_heartbeats,
     }
     task = RealTask(retries=0).queue()
@@ -194,7 +193,7 @@ def test_a_deferral_keeps_the_xcoms() -> None:
 def test_a_mark_keeps_the_xcoms() -> None:
     task = RealTask().queue()
     task.run(push_and(defer))
-    task.mark_by_hand(TaskInstanceState.FAILED)
+    task.mark_failed()
     assert task.xcoms() == {"marker": 1}
 
 
