@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk.execution_time import task_runner
-from airflow.sdk.execution_time.comms import ConnectionResult, GetConnection
+from airflow.sdk.execution_time.comms import ConnectionResult, GetConnection, GetTaskStates, TaskStatesResult
 
 
 class CountingSupervisor:
@@ -29,6 +29,9 @@ class CountingSupervisor:
         if isinstance(msg, GetConnection):
             blank = dict.fromkeys(("host", "schema", "login", "password", "port", "extra"))
             return ConnectionResult(conn_id=msg.conn_id, **{**blank, **self._connections[msg.conn_id]})
+        if isinstance(msg, GetTaskStates):
+            running = dict.fromkeys(msg.task_ids or (), "running")
+            return TaskStatesResult(task_states=dict.fromkeys(msg.run_ids or (), running))
         return None
 
     async def asend(self, msg: Any) -> Any:

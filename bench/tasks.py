@@ -108,7 +108,7 @@ class _TaskInstance:
 
 
 class _StateStore(dict[str, Any]):
-    def set(self, key: str, value: Any) -> None:
+    def set(self, key: str, value: Any, **_: object) -> None:
         self[key] = value
 
     def delete(self, key: str) -> None:
