@@ -24,9 +24,10 @@ class Task:
 
     :param build: called inside a DAG; returns the operator.
     :param is_dated: whether the run has a logical date.
+    :param dag: arguments of the DAG.
     """
 
-    def __init__(self, build: Callable[[], Any], *, is_dated: bool = True) -> None:
+    def __init__(self, build: Callable[[], Any], *, is_dated: bool = True, retries: int = 3, **dag: Any) -> None:
         from airflow._shared.timezones import timezone
         from airflow.models.dagrun import get_or_create_dagrun
         from airflow.serialization.serialized_objects import DagSerialization
@@ -35,7 +36,8 @@ class Task:
 
         prepare_database()
         self._dag_id = f"test_{uuid4().hex[:8]}"
-        self.deploy(build)
+        self._dag = dag
+        self.deploy(build, retries=retries)
         now = timezone.utcnow()
         with create_session() as session:
             run = get_or_create_dagrun(
@@ -61,7 +63,7 @@ class Task:
         from airflow.serialization.serialized_objects import LazyDeserializedDAG
         from airflow.utils.session import create_session
 
-        with DAG(self._dag_id, schedule=None, default_args={"retries": retries}) as dag:
+        with DAG(self._dag_id, schedule=None, default_args={"retries": retries}, **self._dag) as dag:
             self.operator = build()
             BaseOperator(task_id=BESIDE)
         with create_session() as session:

@@ -1,6 +1,6 @@
 """Simulated Airflow: task instances, their numbers and states, state store, XComs and scheduler, as 3.3.2 does it.
 
-Held to the real one by tests/e2e. Workers are in ``workers.py``, triggerers in ``triggerers.py``.
+Held to the real one by tests/airflow_facts. Workers are in ``workers.py``, triggerers in ``triggerers.py``.
 """
 
 from __future__ import annotations

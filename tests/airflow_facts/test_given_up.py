@@ -1,0 +1,56 @@
+"""What Airflow 3.3.2 refuses to an attempt that it has given up, and what its end leads to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from airflow.sdk.api.client import ServerResponseError
+
+from tests.airflow_facts.processes import Notes, end_after
+from tests.airflow_facts.real import RealTask, client, defer, fail, succeed
+
+# Requests of an attempt that Airflow has given up
+
+
+def test_a_queued_task_that_was_marked_cannot_begin() -> None:
+    task = RealTask().queue()
+    task.mark_failed()
+    with pytest.raises(ServerResponseError) as refused:
+        task.begin()
+    assert refused.value.response.status_code == 409
+
+
+def test_a_queued_task_that_was_cleared_cannot_begin() -> None:
+    task = RealTask().queue()
+    stale = task._identity()
+    task.clear()
+    with pytest.raises(ServerResponseError) as refused:
+        client().task_instances.start(stale.id, os.getpid(), datetime.now(UTC))
+    assert refused.value.response.status_code == 404
+
+
+@pytest.mark.parametrize("script", [succeed, fail, defer])
+@pytest.mark.parametrize(("act", "state"), [(RealTask.mark_success, "success"), (RealTask.clear, "restarting")])
+def test_what_a_given_up_attempt_tells_of_its_end_changes_nothing(
+    act: Callable[[RealTask], None], state: str, script: Callable[..., Any], notes: Notes
+) -> None:
+    task = RealTask().queue()
+    end_after(task, act, script, notes)
+    assert task.state == state
+
+
+@pytest.mark.parametrize(
+    ("script", "retries", "state", "max_tries"),
+    [(succeed, 0, None, 1), (fail, 1, None, 2), (fail, 0, "up_for_retry", 0), (defer, 0, None, 1)],
+)
+def test_a_clear_sets_max_tries_when_its_attempt_ends_by_itself_unless_that_was_a_failure_of_the_last_try(
+    script: Callable[..., Any], retries: int, state: str | None, max_tries: int, notes: Notes
+) -> None:
+    task = RealTask(retries=retries).queue()
+    is_clean = end_after(task, RealTask.clear, script, notes)
+    task.process_ended(is_clean=is_clean)
+    assert (task.state, task.max_tries) == (state, max_tries)
