@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 from airflow_provider.clients.memory import Receipts, has_changed
 from airflow_provider.clients.transport import Transport
 from airflow_provider.clients.urls import place_of
+from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import (
     BadRequestError,
     Call,
@@ -34,6 +35,16 @@ Look = Callable[[], Observation | None]
 """A look at one execution that is still to be made, with a request of its own; returns as :meth:`fetch` does for it."""
 
 Found = Observation | Look | None
+
+
+def start_window(intent: Intent) -> tuple[float, float]:
+    """Epoch seconds by the system's clock: what began before the first or after the second is not of this start.
+
+    What began long after an intent was started by somebody else: the worker died between intent and request.
+    """
+    since = float(intent["since"])
+    tolerance = DURATIONS.same_clock if intent.get("clock") == "vendor" else DURATIONS.clock_tolerance
+    return since - tolerance, since + DURATIONS.start_window + tolerance
 
 
 class ReleaseClient(ABC):
@@ -244,9 +255,10 @@ class ReleaseClient(ABC):
                 strangers[place] = error
         return strangers
 
-    def _look_or_error(self, ref: ExecutionRef) -> Observation:
+    def _look_or_error(self, ref: ExecutionRef, look: Callable[[ExecutionRef], Execution] | None = None) -> Observation:
+        """:param look: instead of :meth:`look`."""
         try:
-            return self.look(ref)
+            return (look or self.look)(ref)
         except ReleasePipelineError as error:
             if not concerns_one_execution(error):
                 raise

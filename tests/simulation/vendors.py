@@ -426,9 +426,9 @@ class Rerun(Server):
 
 def began_in_time(server: Server, made: Made, intent: dict[str, Any]) -> bool:
     """What a client knows of an execution without a marker: when it began, by the vendor's clock."""
-    tolerance = 2.0 if intent["clock"] == "vendor" else DURATIONS.clock_tolerance
+    tolerance = DURATIONS.same_clock if intent["clock"] == "vendor" else DURATIONS.clock_tolerance
     began = made.begun + server.machine.skew
-    return intent["since"] - tolerance <= began <= intent["since"] + DURATIONS.marked_window + tolerance
+    return intent["since"] - tolerance <= began <= intent["since"] + DURATIONS.start_window + tolerance
 
 
 SERVERS: dict[str, type[Server]] = {

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from airflow_provider.clients.base import Intent, Observation, concerns_one_execution
+from airflow_provider.clients.base import Intent, Observation, concerns_one_execution, start_window
 from airflow_provider.clients.code_stream.api import NEWEST_FIRST, CodeStreamApi
 from airflow_provider.clients.code_stream.calls import Page
 from airflow_provider.clients.code_stream.events import (
@@ -32,19 +32,16 @@ from airflow_provider.clients.code_stream.events import (
 )
 from airflow_provider.clients.code_stream.executions import execution_ref, is_alike, request_time, state_of
 from airflow_provider.clients.code_stream.fields import Json, as_text, id_from_link, id_of, parse_time
+from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import Call, ConflictError, Effect, NotFoundError, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
-CLOCK_TOLERANCE = timedelta(minutes=5)
+CLOCK_TOLERANCE = timedelta(seconds=DURATIONS.clock_tolerance)
 """By how much two machines' clocks may be apart, and so the time of a rerun and that of what it led to."""
 KNOWN_FOR = 2 * CLOCK_TOLERANCE
 """How far back the events and executions before a rerun are noted: further than any later look for it reaches."""
 MOST_KNOWN = 100
 """Events, and executions, that are noted before a rerun: the newest."""
-LATEST_START = timedelta(minutes=5)
-"""How long after its intent a rerun may have been sent that nobody saw the answer of."""
-VENDOR_TOLERANCE = timedelta(seconds=2)
-"""The same as ``CLOCK_TOLERANCE`` where the time of the rerun is the system's own."""
 
 _EVENTS = msgspec.json.Decoder(Page[dict[str, Any]])
 _OLDEST = datetime.min.replace(tzinfo=UTC)
@@ -231,11 +228,9 @@ class Reruns(CodeStreamApi):
         event = self.get_event(str(intent["event_type"]), str(intent["event_id"]))
         ref = self.awaited_by(intent)
         found = self._led_to(ref, event, self._events_since([ref]))
-        since = parse_time(ref.get("since"))
-        if since is None:
+        if parse_time(ref.get("since")) is None:
             return found
-        tolerance = VENDOR_TOLERANCE if intent.get("clock") == "vendor" else CLOCK_TOLERANCE
-        latest = since + LATEST_START + tolerance
+        latest = datetime.fromtimestamp(start_window(intent)[1], UTC)
         return [each for each in found if (each.started_at or latest) <= latest]
 
     def _led_to(self, ref: ExecutionRef, event: Json, events: Callable[[str], list[Json]]) -> list[Execution]:

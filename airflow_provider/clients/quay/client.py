@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from airflow_provider.clients.base import Found, Intent, Observation, concerns_one_execution
+from airflow_provider.clients.base import Found, Intent, Observation, concerns_one_execution, start_window
 from airflow_provider.clients.memory import has_changed
 from airflow_provider.clients.quay import starts
 from airflow_provider.clients.quay.api import QuayApi
@@ -217,9 +217,9 @@ class QuayClient(QuayApi):
                 if isinstance(listed, Builds) and isinstance(known, Execution):
                     ended.setdefault(ref["repository"], {})[place] = known
             elif equals[key] == 1:
-                found[place] = partial(self._seen_or_error, ref)
+                found[place] = partial(self._look_or_error, ref, self._seen)
             else:
-                found[place] = asked[key] = asked.get(key) or self._seen_or_error(ref)
+                found[place] = asked[key] = asked.get(key) or self._look_or_error(ref, self._seen)
         for repository, builds in ended.items():
             found |= self._with_digests(repository, builds)
         seen: list[Found] = []
@@ -281,7 +281,7 @@ class QuayClient(QuayApi):
             raise self.bad_request(f"kind must be {BUILD!r}, not {intent['kind']!r}")
         repository = str(intent["repository"])
         path = self._repository_path("/build/", repository)
-        builds = self.list_builds(repository, limit=_SEARCHED, since=starts.earliest_of(intent))
+        builds = self.list_builds(repository, limit=_SEARCHED, since=start_window(intent)[0])
         if len(builds) >= _SEARCHED:
             raise ConflictError(
                 f"{repository} has {len(builds)} builds or more since this start: whether one of them is ours cannot "
@@ -489,14 +489,6 @@ class QuayClient(QuayApi):
                 return error
         build = listed.item(ref["id"])
         return self._plain_execution(build, ref) if build and build.get("phase") != "expired" else None
-
-    def _seen_or_error(self, ref: ExecutionRef) -> Observation:
-        try:
-            return self._seen(ref)
-        except ReleasePipelineError as error:
-            if not concerns_one_execution(error):
-                raise
-            return error
 
 
 def _key(ref: ExecutionRef) -> tuple[tuple[str, str], ...]:

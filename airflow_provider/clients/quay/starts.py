@@ -7,18 +7,12 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import idna
 
-from airflow_provider.clients.base import Intent
+from airflow_provider.clients.base import Intent, start_window
 from airflow_provider.clients.quay.answers import parse_time
 from airflow_provider.clients.quay.executions import Json
 
 LONGEST_BUILD_TAG = 127
 """Quay cuts the tags of a build there, although a tag itself may have one character more."""
-
-TOLERANCE = {"vendor": 2.0, "worker": 300.0}
-"""Seconds by which the clock that an intent was dated with may differ from the one that dates builds."""
-
-LATEST_START = 300.0
-"""Seconds after an intent: a build that began later was started by somebody else."""
 
 
 def kept_of(
@@ -51,11 +45,6 @@ def in_ascii(url: str) -> str:
     return "".join(char if char.isascii() else quote(char) for char in urlunsplit(written))
 
 
-def earliest_of(intent: Intent) -> float:
-    """Epoch seconds before which a build is not of this start."""
-    return float(intent["since"]) - _tolerance(intent)
-
-
 def is_like(build: Json, intent: Intent) -> bool:
     """Whether this listed build, but for its time, may be what the start led to."""
     if build.get("id") in intent["builds_before"] or build.get("trigger"):
@@ -72,9 +61,5 @@ def began_in_time(build: Json, intent: Intent) -> bool:
     began = parse_time(build.get("started"))
     if began is None:
         raise ValueError(f"build {build.get('id')} has no time of its start")
-    latest = float(intent["since"]) + LATEST_START + _tolerance(intent)
-    return earliest_of(intent) <= began.timestamp() <= latest
-
-
-def _tolerance(intent: Intent) -> float:
-    return TOLERANCE[intent.get("clock", "worker")]
+    earliest, latest = start_window(intent)
+    return earliest <= began.timestamp() <= latest

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from msgspec.structs import replace
 
+from airflow_provider.core.durations import DURATIONS
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
 GRACE = 60.0
@@ -20,8 +21,6 @@ UNTRIGGERED_GRACE = 300.0
 """The same for a list whose trigger time is from before a start, too; it ends, should starts not move that time."""
 TRIGGERED_LATER = 120.0
 """Seconds after an action from which on a trigger time is of somebody else's action; leaves room for two clocks."""
-SAME_CLOCK = 2.0
-"""Seconds that times of the vendor may be apart from its ``Date``, which is cut to seconds."""
 
 TO_BE_APPROVED, STOPPING = "5", "13"
 
@@ -161,7 +160,7 @@ def _was_triggered_before(ref: ExecutionRef, item: Mapping[str, Any]) -> bool:
     if triggered and triggered == ref.get("triggered_before"):
         return True
     is_comparable = triggered.isdecimal() and ref.get("clock") == "vendor"
-    return is_comparable and int(triggered) / 1000 < _seconds(ref["since"]) - SAME_CLOCK
+    return is_comparable and int(triggered) / 1000 < _seconds(ref["since"]) - DURATIONS.same_clock
 
 
 def speaks_for(ref: ExecutionRef, item: Mapping[str, Any]) -> bool:
@@ -185,7 +184,7 @@ def is_of_another(record: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
     there, here = triggered_at(item), triggered_at(record)
     if not there.isdecimal() or not here.isdecimal():
         return True
-    return int(there) / 1000 > int(here) / 1000 + SAME_CLOCK
+    return int(there) / 1000 > int(here) / 1000 + DURATIONS.same_clock
 
 
 def overtaken(ref: ExecutionRef, later: str) -> Execution:

@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_provider.clients.base import start_window
 from airflow_provider.clients.service_stage.states import (
     ALLOWED_WHEN,
     IN_PROGRESS,
-    SAME_CLOCK,
     WORDS,
     status_of,
     text_of,
     triggered_at,
 )
-from airflow_provider.core.durations import DURATIONS
 
 Json = Mapping[str, Any]
 
@@ -34,9 +33,8 @@ class Window:
     def of(cls, intent: Json, *, vendor_now: float | None, worker_now: float) -> Window:
         """:param intent: holds ``since`` and the ``clock`` that told it."""
         by_vendor = intent.get("clock") == "vendor"
-        since, tolerance = float(intent["since"]), SAME_CLOCK if by_vendor else DURATIONS.clock_tolerance
-        now = vendor_now if by_vendor else worker_now
-        return cls(since - tolerance, since + DURATIONS.marked_window + tolerance, now)
+        begin, end = start_window(intent)
+        return cls(begin, end, vendor_now if by_vendor else worker_now)
 
     @property
     def is_over(self) -> bool:
