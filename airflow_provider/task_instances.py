@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow_provider.core.canceling import GONE, NO_STATE
+
+
+def identity_of(ti: Any) -> dict[str, Any]:
+    """Names a task instance, a worker's or a triggerer's, to :func:`task_state` and to XCom."""
+    map_index = ti.map_index if ti.map_index is not None else -1
+    return {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": map_index}
 
 
 def task_state(dag_id: str, task_id: str, run_id: str, map_index: int) -> str:

@@ -90,7 +90,7 @@ class Acting:
             seen = yield from self._act(record, seen)
             record.is_taken, record.ref = True, seen.ref
             yield Save(record)
-        yield Publish(seen, "")
+        yield Publish(seen)
         if not self.policy.wait_for_completion:
             return seen.to_result()
         deadline = None if self.policy.timeout is None else begun + self.policy.timeout

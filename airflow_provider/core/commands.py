@@ -86,7 +86,6 @@ class Publish(NamedTuple):
     """Show people and other tasks what is known of the execution."""
 
     execution: Execution
-    marker: str
 
 
 class Pause(NamedTuple):

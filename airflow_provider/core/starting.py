@@ -28,8 +28,8 @@ from airflow_provider.core.durations import DURATIONS, MOST_CRASHES, MOST_SENDS
 from airflow_provider.core.generation import Attempt, Relation, relation
 from airflow_provider.core.record import End, Phase, StartRecord
 from airflow_provider.core.states import MOVES, State
-from airflow_provider.core.waiting import GUESS, Ending, News, Outcome, Wait, result_of
-from airflow_provider.core.watching import guessed, watch
+from airflow_provider.core.waiting import GUESS, Ending, News, Outcome, Wait, guessed, result_of
+from airflow_provider.core.watching import watch
 from airflow_provider.exceptions import (
     AuthenticationError,
     Call,
@@ -271,8 +271,7 @@ class Start:
         if not found:
             yield _not_found(record)
         if is_marked:
-            if seen := (yield from self._choose(record, found)):
-                record.ref = seen.ref
+            yield from self._choose(record, found)
             return
         # None of them is certainly ours: a person must say.
         if found and not self._was_answered(record):
@@ -577,7 +576,7 @@ class Start:
         yield from self._save(record)
         if self.state is not State.WAITING:
             self._to(State.WAITING)
-        yield Publish(execution, record.marker)
+        yield Publish(execution)
         return execution
 
     # Waiting and the end
@@ -597,14 +596,17 @@ class Start:
         self._may_defer = self.policy.deferrable and record.crashes <= MOST_CRASHES
         wait = Wait(seen.ref, self.policy.poll_interval, self._deadline(record), self.policy.fail_on_waiting)
         outcome = yield from watch(self, wait, seen, has_log=self.policy.has_log, meanwhile=self._remember_or_defer)
+        yield from self._remember_what_shows(record, wait)
+        return (yield from self._conclude(outcome))
+
+    def _remember_what_shows(self, record: StartRecord, wait: Wait) -> Program[None]:
+        """A reference may become more exact while it is waited for: a rerun has its execution."""
         if wait.last and wait.ref != record.ref:
             yield from self._remember(record, wait.last)
-        return (yield from self._conclude(outcome))
 
     def _remember_or_defer(self, wait: Wait) -> Program[None]:
         record = self._own_record()
-        if wait.last and wait.ref != record.ref:
-            yield from self._remember(record, wait.last)
+        yield from self._remember_what_shows(record, wait)
         if self._may_defer and (self.policy.is_known(wait.ref) or self.now > record.started + DURATIONS.settling):
             yield Defer(wait.ref, wait.deadline)
             # Answered only where the time left is too short for a deferral.

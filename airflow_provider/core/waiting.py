@@ -40,6 +40,11 @@ LOOKS_BEFORE_GONE = 2
 """One "not found" may be a replica that lags."""
 
 
+def guessed(execution: Execution) -> Execution:
+    """The same execution, as one that is followed but never canceled."""
+    return replace(execution, ref={**execution.ref, GUESS: "yes"})
+
+
 class Ending(enum.StrEnum):
     """How a wait ended."""
 
@@ -166,7 +171,7 @@ class Wait:
             return self._saw_error(seen, now)
         if GUESS in self.ref and GUESS not in seen.ref:
             # No client knows that; and what a client has seen may be told to other waits, too.
-            seen = replace(seen, ref={**seen.ref, GUESS: self.ref[GUESS]})
+            seen = guessed(seen)
         before, self.last, self.ref, self.proven = self.last, seen, seen.ref, True
         if before and before.status != seen.status:
             self.interval_now = self.interval

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from airflow_provider.core.canceling import Timed
 from airflow_provider.core.commands import Observe, Pause, Program, ReadLog, Tell
-from airflow_provider.core.waiting import GUESS, Outcome, Pace, Wait
+from airflow_provider.core.waiting import Outcome, Pace, Wait
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef
 
@@ -40,9 +40,3 @@ def watch(
         except ReleasePipelineError as error:
             observation = error
             pace.note(error)
-
-
-def guessed(execution: Execution) -> Execution:
-    """The same execution, as one that is followed but never canceled."""
-    execution.ref = {**execution.ref, GUESS: "yes"}
-    return execution

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
@@ -12,10 +13,12 @@ from airflow_provider.core.canceling import OVER
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.generation import Attempt
 from airflow_provider.exceptions import ExecutionCanceled
-from airflow_provider.task_instances import task_state
+from airflow_provider.task_instances import identity_of, task_state
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_provider.clients.base import ReleaseClient
 
 GUARD_KEY = "release_attempt"
 """Key in the task state store that an attempt writes before it sends something: Airflow refuses that to a stale one."""
@@ -34,13 +37,6 @@ def attempt_of(context: Context) -> Attempt:
         clear_number=int(getattr(context.get("dag_run"), "clear_number", None) or 0),
         retries=int(context["task"].retries or 0),
     )
-
-
-def identity_of(context: Context) -> dict[str, Any]:
-    """Names the task instance to :func:`task_state`."""
-    ti = context["ti"]
-    map_index = ti.map_index if ti.map_index is not None else -1
-    return {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": map_index}
 
 
 def state_told_in_time(identity: dict[str, Any]) -> str | None:
@@ -69,11 +65,16 @@ def require_standing(context: Context) -> None:
 
     try:
         context["task_state_store"].set(GUARD_KEY, context["ti"].try_number)
-        state = task_state(**identity_of(context))
+        state = task_state(**identity_of(context["ti"]))
     except AirflowRuntimeError as error:
         raise AttemptOver(f"this attempt may not be Airflow's any more, so nothing is sent: {error}") from None
     if state in OVER:
         raise AttemptOver(f"the task is {state}: this attempt is over and sends nothing more")
+
+
+def guard(client: ReleaseClient, context: Context) -> None:
+    """Let this client send nothing with an effect once the attempt is over."""
+    client.transport.guard = partial(require_standing, context)
 
 
 class ExecutionCanceledForGood(ExecutionCanceled, AirflowFailException):

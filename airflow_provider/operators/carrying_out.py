@@ -91,7 +91,7 @@ class Carrier:
                 return self.client.look(ref)
             case Cancel(ref, reason):
                 self.client.cancel(ref, reason)
-            case Publish(execution, _):
+            case Publish(execution):
                 self.operator.publish(self._context, execution.to_result())
                 where = execution.url or f"at {self.client.place}"
                 self.operator.log.info("%s %s %s", execution.ref["kind"], execution.id, where)

@@ -12,7 +12,7 @@ from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import Call, ConflictError, Effect, ReleasePipelineError
 from airflow_provider.execution import ExecutionState
 from airflow_provider.operators.acting import ActOperator
-from airflow_provider.operators.attempt import require_standing
+from airflow_provider.operators.attempt import guard
 from airflow_provider.operators.connected import ReleaseOperator
 from airflow_provider.operators.memory import Memory
 from airflow_provider.operators.starting import StartOperator
@@ -194,7 +194,7 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         self.check()
         with self.get_client() as client:
-            client.transport.guard = lambda: require_standing(context)
+            guard(client, context)
             memory = Memory(context, "release_trigger")
             if notes := memory.recall():
                 self.log.warning("An earlier attempt may have triggered the change: looking for its events")
@@ -332,7 +332,7 @@ class CodeStreamApprovalOperator(ReleaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         self.check()
         with self.get_client() as client:
-            client.transport.guard = lambda: require_standing(context)
+            guard(client, context)
             operation_id = self.user_operation_id or self._asked(context, client)
             client.answer_user_operation(operation_id, self.decision == "approve", self.message)
             answered = client.look({"system": self.system, "kind": "approval", "id": operation_id}).to_result()

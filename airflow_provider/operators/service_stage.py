@@ -14,7 +14,7 @@ from airflow_provider.exceptions import (
 )
 from airflow_provider.execution import ExecutionState
 from airflow_provider.operators.acting import ActOperator
-from airflow_provider.operators.attempt import require_standing
+from airflow_provider.operators.attempt import guard
 from airflow_provider.operators.connected import ReleaseOperator
 from airflow_provider.operators.memory import Memory
 from airflow_provider.operators.starting import StartOperator
@@ -160,7 +160,7 @@ class ServiceStageApprovalOperator(ReleaseOperator):
         self.check()
         memory = Memory(context, "approval_answer")
         with self.get_client() as client:
-            client.transport.guard = lambda: require_standing(context)
+            guard(client, context)
             notes = memory.recall()
             if notes and (answered := self._answered_before(notes, client)):
                 self.publish(context, answered.to_result())

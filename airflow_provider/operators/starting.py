@@ -29,12 +29,12 @@ from airflow_provider.operators.attempt import (
     AttemptOver,
     ExecutionCanceledForGood,
     attempt_of,
-    identity_of,
     require_standing,
     state_told_in_time,
 )
 from airflow_provider.operators.carrying_out import Carrier, Clock, carry_out
 from airflow_provider.operators.connected import WaitingOperator
+from airflow_provider.task_instances import identity_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -218,7 +218,7 @@ class _StartAttempt:
         if not self._operator.cancel_on_kill:
             return
         timed_out = isinstance(sys.exception(), AirflowTaskTimeout)
-        state = None if timed_out else state_told_in_time(identity_of(self._context))
+        state = None if timed_out else state_told_in_time(identity_of(self._context["ti"]))
         verdict, reason = judge_worker_kill(state, timed_out=timed_out, frozen_for=self.watch.frozen_for())
         record = self._start.record
         name = record.name if record else f"what this task may have started in {self._operator.system}"

@@ -22,7 +22,7 @@ from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import ExecutionRef
 from airflow_provider.freeze_watch import FreezeWatch
 from airflow_provider.links import MARKER_XCOM, xcoms_of
-from airflow_provider.task_instances import task_state
+from airflow_provider.task_instances import identity_of, task_state
 from airflow_provider.triggers.poller import shared_poller
 from airflow_provider.triggers.templates import pulling_one_xcom
 
@@ -144,10 +144,7 @@ class ExecutionTrigger(BaseTrigger):
         return True
 
     def _where(self) -> dict[str, Any] | None:
-        ti = self.task_instance
-        if ti is None:
-            return None
-        return {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
+        return identity_of(self.task_instance) if self.task_instance else None
 
     async def on_kill(self) -> None:
         """Cancel the execution, once, if a person ended the task that started it."""
