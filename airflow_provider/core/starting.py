@@ -25,7 +25,7 @@ from airflow_provider.core.commands import (
     Tell,
 )
 from airflow_provider.core.durations import DURATIONS, MOST_CRASHES, MOST_SENDS
-from airflow_provider.core.generation import Attempt, Relation, relation
+from airflow_provider.core.generation import Attempt, Relation, relation, was_cleared_after
 from airflow_provider.core.record import End, Phase, StartRecord
 from airflow_provider.core.states import MOVES, State
 from airflow_provider.core.waiting import GUESS, Ending, News, Outcome, Wait, guessed, result_of
@@ -177,11 +177,8 @@ class Start:
         return related
 
     def _was_answered(self, record: StartRecord) -> bool:
-        """Whether something was cleared since a person was told to resolve this and clear the task."""
-        told = record.told
-        return told is not None and (
-            self.attempt.clear_number != told.clear_number or self.attempt.max_tries != told.max_tries
-        )
+        """Whether a person was told to resolve this and clear the task, and has cleared it since."""
+        return record.told is not None and was_cleared_after(record.told, self.attempt)
 
     def _go_on(self, record: StartRecord, related: Relation) -> Program[Execution | None]:
         """What an earlier attempt of this start has started; ``None`` if another one is to be started."""
@@ -230,9 +227,9 @@ class Start:
     def _refuse_to_guess(self, record: StartRecord) -> Program[None]:
         yield from self._leave_to_a_person(
             record,
-            f"ambiguous: an earlier attempt started {record.name}, and something in this DAG run was cleared since. "
-            "Airflow does not say whether it was this task, so nothing was adopted, canceled or started. Resolve it "
-            "manually: clear this task (again) to start anew",
+            f"ambiguous: an earlier attempt started {record.name}. Airflow does not say whether this task was cleared "
+            "since, or is tried again after a clear of another task or by a new scheduler, so nothing was adopted, "
+            "canceled or started. Resolve it manually: clear this task (again) to start anew",
         )
 
     def _leave_to_a_person(self, record: StartRecord, summary: str) -> Program[NoReturn]:
@@ -414,8 +411,8 @@ class Start:
             chosen = next((each for each in found if not each.state.is_terminal), found[0])
             yield from self._end_doubles(chosen.id, found)
         elif len(found) > 1:
-            raise self._error(
-                ConflictError,
+            yield from self._leave_to_a_person(
+                record,
                 f"ambiguous: {', '.join(each.id for each in found)} all look like what this task has started. Resolve "
                 "it manually; clearing this task starts anew",
             )

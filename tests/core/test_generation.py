@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider.core.generation import Attempt, Relation, relation
+from airflow_provider.core.generation import Attempt, Relation, relation, was_cleared_after
 
 SAME, CLEARED, AMBIGUOUS = Relation.SAME, Relation.CLEARED, Relation.AMBIGUOUS
 
@@ -23,7 +23,14 @@ SAME, CLEARED, AMBIGUOUS = Relation.SAME, Relation.CLEARED, Relation.AMBIGUOUS
         ),
         pytest.param(Attempt(1, 2, 0, 2), Attempt(2, 2, 1, 2), True, AMBIGUOUS, id="that, and something was cleared"),
         pytest.param(
-            Attempt(1, 0, 0, 0), Attempt(2, 0, 1, 0), False, CLEARED, id="cleared with its worker dead, last try"
+            Attempt(1, 0, 0, 0), Attempt(2, 0, 0, 0), False, AMBIGUOUS, id="beyond its last try, by a new scheduler"
+        ),
+        pytest.param(
+            Attempt(1, 0, 0, 0),
+            Attempt(2, 0, 1, 0),
+            False,
+            AMBIGUOUS,
+            id="cleared with its worker dead on its last try, or that and another task cleared",
         ),
         pytest.param(
             Attempt(1, 2, 0, 2), Attempt(2, 2, 1, 2), False, AMBIGUOUS, id="cleared with its worker dead, or not"
@@ -33,3 +40,17 @@ SAME, CLEARED, AMBIGUOUS = Relation.SAME, Relation.CLEARED, Relation.AMBIGUOUS
 )
 def test_a_retry_is_told_from_a_clear(last, now, had_succeeded, expected):
     assert relation(last, now, had_succeeded=had_succeeded) is expected
+
+
+@pytest.mark.parametrize(
+    ("told", "now", "expected"),
+    [
+        pytest.param(Attempt(1, 2, 1, 2), Attempt(2, 3, 2, 2), True, id="cleared"),
+        pytest.param(Attempt(1, 2, 1, 2), Attempt(2, 3, 1, 2), True, id="cleared, leaving the run alone"),
+        pytest.param(Attempt(1, 2, 1, 2), Attempt(2, 2, 2, 1), True, id="cleared, and retries lowered by one before"),
+        pytest.param(Attempt(1, 2, 1, 2), Attempt(2, 2, 2, 2), False, id="retried, and another task cleared"),
+        pytest.param(Attempt(1, 2, 1, 2), Attempt(2, 2, 1, 2), False, id="retried"),
+    ],
+)
+def test_only_a_clear_of_the_task_itself_is_an_answer(told, now, expected):
+    assert was_cleared_after(told, now) is expected

@@ -234,8 +234,8 @@ GUARDS = (
         "a clear after that is the answer",
         "6",
         "_was_answered",
-        "return told is not None and (",
-        "return False and (",
+        "return record.told is not None and was_cleared_after(record.told, self.attempt)",
+        "return False",
     ),
     _start(
         "a record of a replaced operator is left alone",
@@ -248,7 +248,7 @@ GUARDS = (
         "an attempt asks Airflow before it sends",
         "8",
         "carrying_out:Carrier.require_standing",
-        'yield from self.airflow.write(self.worker, "release_attempt", 1)',
+        "yield from self._write_guard()",
         "pass",
     ),
     _carrier(
