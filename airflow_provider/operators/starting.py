@@ -28,13 +28,13 @@ from airflow_provider.links import MARKER_XCOM
 from airflow_provider.operators.attempt import (
     AttemptOver,
     ExecutionCanceledForGood,
+    Told,
     attempt_of,
     require_standing,
-    state_told_in_time,
+    told_in_time,
 )
 from airflow_provider.operators.carrying_out import Carrier, Clock, carry_out
 from airflow_provider.operators.connected import WaitingOperator
-from airflow_provider.task_instances import identity_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -218,8 +218,10 @@ class _StartAttempt:
         if not self._operator.cancel_on_kill:
             return
         timed_out = isinstance(sys.exception(), AirflowTaskTimeout)
-        state = None if timed_out else state_told_in_time(identity_of(self._context["ti"]))
-        verdict, reason = judge_worker_kill(state, timed_out=timed_out, frozen_for=self.watch.frozen_for())
+        told = Told() if timed_out else told_in_time(self._context)
+        verdict, reason = judge_worker_kill(
+            told.state, timed_out=timed_out, frozen_for=self.watch.frozen_for(), is_stale=told.is_stale
+        )
         record = self._start.record
         name = record.name if record else f"what this task may have started in {self._operator.system}"
         if verdict is not Verdict.CANCEL:
