@@ -25,13 +25,13 @@ from airflow_provider.core.commands import (
     Tell,
 )
 from airflow_provider.core.durations import DURATIONS
-from airflow_provider.core.generation import Attempt
+from airflow_provider.core.generation import Attempt, Relation
 from airflow_provider.core.record import Phase, StartRecord
 from airflow_provider.core.starting import Policy, Start
 from airflow_provider.core.waiting import GUESS
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef
-from tests.simulation.airflow import AirflowError
+from tests.simulation.airflow import AirflowError, StaleError
 from tests.simulation.world import Process, Steps
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ class Carrier:
         task = worker.task
         attempt = Attempt(task.try_number, task.max_tries, task.run.clear_number, task.retries)
         self.policy = policy_of(self.airflow.policy, self.client)
-        self.start = Start(self.policy, record, attempt, worker.machine.now, self._count_move)
+        self.start = CountedStart(self.policy, record, attempt, worker.machine.now, self._count_move)
+        self.start.related_to = self._count_relation
         self.is_canceling = self.has_judged = False
         self.canceling_since = 0.0
         self._perform: dict[type, Callable[[Any], Steps[Any]]] = {
@@ -181,7 +182,7 @@ class Carrier:
     def require_standing(self) -> Steps[None]:
         """:raises AttemptOver: Airflow has given this attempt up, or has told it to end."""
         try:
-            yield from self.airflow.write(self.worker, "release_attempt", 1)
+            yield from self._write_guard()
             state = yield from self.airflow.state_of(self.worker.task)
         except AirflowError as error:
             raise AttemptOver(f"this attempt may not be Airflow's any more: {error}") from None
@@ -196,13 +197,14 @@ class Carrier:
         world.point("on_kill", worker)
         if not self.policy.cancel_on_kill:
             return
-        state = None
+        state, is_stale = None, False
         if self.airflow.is_away:
             yield ANSWER_LIMIT
         elif not timed_out:
-            with suppress(AirflowError):
-                state = yield from self.airflow.state_of(task)
-        verdict, reason = canceling.judge_worker_kill(state, timed_out=timed_out, frozen_for=worker.frozen_for())
+            state, is_stale = yield from self._told()
+        verdict, reason = canceling.judge_worker_kill(
+            state, timed_out=timed_out, frozen_for=worker.frozen_for(), is_stale=is_stale
+        )
         self.has_judged = True
         world.counted[f"worker kill: {verdict}"] += 1
         record = self.start.record
@@ -219,6 +221,21 @@ class Carrier:
                 yield 0.25
         else:
             task.warn(f"The task is ended while {name} may be on its way: {reason}")
+
+    def _told(self) -> Steps[tuple[str | None, bool]]:
+        """The task's state, and whether Airflow refuses this attempt."""
+        state = None
+        try:
+            state = yield from self.airflow.state_of(self.worker.task)
+            yield from self._write_guard()
+        except StaleError:
+            return state, True
+        except AirflowError:
+            pass
+        return state, False
+
+    def _write_guard(self) -> Steps[None]:
+        yield from self.airflow.write(self.worker, "release_attempt", 1)
 
     def _cancel_at_end(self, record: StartRecord | None, ref: ExecutionRef) -> Steps[None]:
         if record and GUESS not in ref:
@@ -241,10 +258,25 @@ class Carrier:
         with suppress(AirflowError):
             yield from self._save(Save(record))
 
+    def _count_relation(self, related: Relation) -> None:
+        self.world.relations[related] += 1
+        self.world.tell(str(self.worker), f"is {related} to the attempt that wrote last")
+
     def _count_move(self, before: Any, after: Any) -> None:
         self.world.moves[before, after] += 1
         if self.world.is_telling:
             self.world.tell(str(self.worker), f"{before} -> {after}")
+
+
+class CountedStart(Start):
+    """Tells what its attempt was taken for."""
+
+    related_to: Callable[[Relation], None]
+
+    def _relation(self, record: StartRecord) -> Relation:
+        related = super()._relation(record)
+        self.related_to(related)
+        return related
 
 
 class Timed:
