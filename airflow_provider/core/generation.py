@@ -63,10 +63,42 @@ def relation(last: Attempt, now: Attempt, *, had_succeeded: bool) -> Relation:
     return Relation.AMBIGUOUS
 
 
-def was_cleared_after(told: Attempt, now: Attempt) -> bool:
-    """Whether a person has cleared this task since an attempt told them to, as far as Airflow shows.
+def was_answered(told: Attempt | None, now: Attempt) -> bool:
+    """Whether a person was told to resolve something and clear the task, and has cleared it since.
 
     A clear of another task alone is no answer.
+
+    :param told: the attempt that told it, if any has.
     """
+    if told is None:
+        return False
     would_look_alike = told.try_number + now.retries == now.max_tries
     return now.max_tries != told.max_tries or (now.clear_number != told.clear_number and would_look_alike)
+
+
+def relation_since(told: Attempt | None, last: Attempt, now: Attempt, *, had_succeeded: bool) -> Relation:
+    """As :func:`relation`, where an attempt after ``last`` may have asked a person to clear the task.
+
+    :param told: that attempt.
+    """
+    related = relation(last, now, had_succeeded=had_succeeded)
+    if told and had_succeeded and not was_answered(told, now):
+        # A person was asked already; what makes numbers look alike may have changed since.
+        return Relation.AMBIGUOUS
+    if related is Relation.AMBIGUOUS and was_answered(told, now):
+        return Relation.CLEARED
+    return related
+
+
+def ambiguity(what: str, undone: str, anew: str) -> str:
+    """What a person is told of an ambiguous relation, and what to do about it.
+
+    :param what: an earlier attempt did, or may have done.
+    :param undone: what was not done now.
+    :param anew: what a clear does.
+    """
+    return (
+        f"ambiguous: an earlier attempt {what}. Airflow does not say whether this task was cleared since, or is tried "
+        f"again after a clear of another task or by a new scheduler, so nothing was {undone}. Resolve it manually: "
+        f"clear this task (again) to {anew}"
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider.core.generation import Attempt, Relation, relation, was_cleared_after
+from airflow_provider.core.generation import Attempt, Relation, relation, was_answered
 
 SAME, CLEARED, AMBIGUOUS = Relation.SAME, Relation.CLEARED, Relation.AMBIGUOUS
 
@@ -53,4 +53,4 @@ def test_a_retry_is_told_from_a_clear(last, now, had_succeeded, expected):
     ],
 )
 def test_only_a_clear_of_the_task_itself_is_an_answer(told, now, expected):
-    assert was_cleared_after(told, now) is expected
+    assert was_answered(told, now) is expected
