@@ -228,10 +228,13 @@ class _StartAttempt:
             self._operator.log.info("Not canceling %s: %s", name, reason)
             return
         self._is_canceling.set()
-        if record is None or record.ref is None or record.is_over:
+        if record and record.is_over:
+            return
+        if record is None or record.ref is None:
+            self._operator.log.warning("The task is ended while %s may be on its way: %s", name, reason)
             return
         if timed_out:
-            # Airflow may retry this task: it must not take for a person's what was its own cancel.
+            # Airflow may retry this task: that must know of this before it begins.
             record.phase = Phase.ENDING
             self._carrier.try_to_save(record)
         # In a thread: the interrupted code may hold a lock that the request needs.
@@ -240,6 +243,8 @@ class _StartAttempt:
         thread.join(DURATIONS.worker_kill_limit)
 
     def _perform(self, command: Command) -> Any:
+        if self._is_canceling.is_set() and not self._is_by_canceler:
+            raise AttemptOver("the task was ended, and its execution is being canceled: nothing else is done")
         match command:
             case Prepare(going_on):
                 return self._prepare(going_on)
@@ -265,11 +270,18 @@ class _StartAttempt:
 
     def _require_standing(self) -> None:
         """:raises AttemptOver: Airflow has given this attempt up; only the cancel on its way out may be sent."""
-        if getattr(self._by_thread, "is_canceling", False):
+        if self._is_by_canceler:
             return
+        if not self._told_to_end.is_set():
+            require_standing(self._context)
+        # It may be told while Airflow answers.
         if self._told_to_end.is_set():
             raise AttemptOver("the task was told to end: nothing is sent any more")
-        require_standing(self._context)
+
+    @property
+    def _is_by_canceler(self) -> bool:
+        """Whether this thread carries out the cancel on the way out."""
+        return getattr(self._by_thread, "is_canceling", False)
 
     def _prepare(self, going_on: bool) -> dict[str, Any]:
         client, failed = self._carrier.client, self._start.record
@@ -292,13 +304,26 @@ class _StartAttempt:
         log, name = self._operator.log, f"{ref['kind']} {ref['id']}"
         clock = Clock()
         self._by_thread.is_canceling = True
-        # Told first: the process may be killed before the answer comes.
-        log.warning("Canceling %s: %s", name, reason)
+        is_guess = GUESS in ref
+        if not is_guess:
+            # Told first: the process may be killed before the answer comes.
+            log.warning("Canceling %s: %s", name, reason)
         program = cancel(clock, ref, CANCEL_REASON, DURATIONS.worker_kill_limit)
         if problem := carry_out(program, clock, self._perform):
             log.error("Could not cancel %s: %s", name, problem)
-        else:
+        elif not is_guess:
             log.info("The cancel of %s was taken", name)
+        if not is_guess:
+            self._note_ending(ref)
+
+    def _note_ending(self, ref: ExecutionRef) -> None:
+        """Another attempt must not take for a person's what was this task's own cancel, nor adopt it.
+
+        After the cancel, because it may have to wait until the interrupted code has done speaking to Airflow.
+        """
+        if record := self._start.record:
+            record.phase, record.ref = Phase.ENDING, ref
+            self._carrier.try_to_save(record)
 
 
 def _place(client: ReleaseClient, resumed: StartRecord | None) -> str:

@@ -66,8 +66,7 @@ class Carrier:
         self.policy = policy_of(self.airflow.policy, self.client)
         self.start = CountedStart(self.policy, record, attempt, worker.machine.now, self._count_move)
         self.start.related_to = self._count_relation
-        self.is_canceling = self.has_judged = False
-        self.canceling_since = 0.0
+        self.is_canceling = self.has_judged = self.has_noted_end = False
         self._perform: dict[type, Callable[[Any], Steps[Any]]] = {
             Save: self._save,
             Forget: self._forget,
@@ -124,7 +123,7 @@ class Carrier:
         execution: Execution = yield from self.client.send(self.worker, command.intent)
         if self.is_canceling:
             # A person ended the task while its start was on the way.
-            yield from self._cancel_at_end(self.start.record, execution.ref)
+            yield from self._cancel_at_end(execution.ref, "the task was ended while it started the execution")
             raise AttemptOver("the task was ended while it started the execution")
         return execution
 
@@ -151,10 +150,13 @@ class Carrier:
         if command.deadline is not None and machine.now + NOTICED >= command.deadline:
             return
         yield from self.require_standing()
-        marker = self.start.record.marker if self.start.record else ""
+        record = self.start.record
+        # What is only guessed to be its own the trigger never cancels.
+        marker = record.marker if record and GUESS not in (record.ref or {}) else ""
         self.worker.is_deferring = True
         self.world.point("defer", self.worker)
-        yield from self.airflow.push(self.worker, MARKER_XCOM, marker)
+        if marker:
+            yield from self.airflow.push(self.worker, MARKER_XCOM, marker)
         trigger = Trigger(self.worker, self.policy, command.ref, command.deadline, marker)
         try:
             yield from self.airflow.defer(self.worker, trigger)
@@ -212,10 +214,13 @@ class Carrier:
         if verdict is not Verdict.CANCEL:
             task.warn(f"Not canceling {name}: {reason}")
             return
-        self.is_canceling, self.canceling_since = True, world.now
+        self.is_canceling = True
+        if record and record.is_over:
+            return
         if record and record.ref:
-            task.warn(f"Canceling {name}: {reason}")
-            cancellation = Process(worker.machine, self._cancel_at_end(record, record.ref))
+            if timed_out and GUESS not in record.ref:
+                yield from self._note_ending(record.ref)
+            cancellation = Process(worker.machine, self._cancel_at_end(record.ref, reason))
             end = world.now + DURATIONS.worker_kill_limit
             while not cancellation.is_over and world.now < end:
                 yield 0.25
@@ -237,13 +242,14 @@ class Carrier:
     def _write_guard(self) -> Steps[None]:
         yield from self.airflow.write(self.worker, "release_attempt", 1)
 
-    def _cancel_at_end(self, record: StartRecord | None, ref: ExecutionRef) -> Steps[None]:
-        if record and GUESS not in ref:
-            record.phase, record.ref = Phase.ENDING, ref
-            Process(self.worker.machine, self._try_to_save(record))
+    def _cancel_at_end(self, ref: ExecutionRef, reason: str) -> Steps[None]:
+        if GUESS not in ref:
+            self.worker.task.warn(f"Canceling {ref['kind']} {ref['id']}: {reason}")
         timed = Timed(self.worker.machine.now)
         program = canceling.cancel(timed, ref, CANCEL_REASON, DURATIONS.worker_kill_limit)
         yield from carry_out(program, timed, self._perform_at_end, self.worker.machine)
+        if GUESS not in ref:
+            yield from self._note_ending(ref)
 
     def _perform_at_end(self, command: Command) -> Steps[Any]:
         """Without the guard: it is a person's act that is carried out."""
@@ -253,6 +259,12 @@ class Carrier:
             self.world.judge.cancels(self.worker, command.ref)
             return (yield from self.client.cancel(self.worker, command.ref, command.reason))
         return (yield from self._perform[type(command)](command))
+
+    def _note_ending(self, ref: ExecutionRef) -> Steps[None]:
+        if record := self.start.record:
+            record.phase, record.ref = Phase.ENDING, ref
+            yield from self._try_to_save(record)
+        self.has_noted_end = True
 
     def _try_to_save(self, record: StartRecord) -> Steps[None]:
         with suppress(AirflowError):

@@ -311,8 +311,8 @@ GUARDS = (
     _carrier(
         "who cancels on the way out writes that down",
         "13",
-        "carrying_out:Carrier._cancel_at_end",
-        "if record and GUESS not in ref:",
+        "carrying_out:Carrier._note_ending",
+        "if record := self.start.record:",
         "if False:",
     ),
     _core(

@@ -145,7 +145,7 @@ class Judge:
         """A worker's process is killed; what it should have canceled, nobody cancels."""
         if not worker.stands and not (worker.carrier and worker.carrier.has_judged):
             self._open(worker.task, "its process died before it heard")
-        elif worker.carrier and worker.carrier.is_canceling and self.world.now < worker.carrier.canceling_since + RACE:
+        elif worker.carrier and worker.carrier.is_canceling and not worker.carrier.has_noted_end:
             self._unwritten.add(worker.task)
 
     def fails(self, worker: Any, error: ReleasePipelineError) -> None:
