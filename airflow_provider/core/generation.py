@@ -58,3 +58,16 @@ def relation(last: Attempt, now: Attempt, *, had_succeeded: bool) -> Relation:
     if had_succeeded and would_look_alike:
         return Relation.CLEARED
     return Relation.AMBIGUOUS
+
+
+def was_cleared_after(told: Attempt, now: Attempt) -> bool:
+    """Whether a person has cleared the task since ``told`` failed with words on what to resolve.
+
+    A clear of a task that is over sets ``max_tries`` anew. Only where that can be the same number, because ``retries``
+    were lowered, does the run's number tell: else it may have been any other task that was cleared.
+    """
+    if now.max_tries != told.max_tries:
+        return True
+    cleared_at = now.max_tries - now.retries
+    would_look_alike = told.try_number <= cleared_at < now.try_number
+    return would_look_alike and now.clear_number != told.clear_number

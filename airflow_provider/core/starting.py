@@ -25,7 +25,7 @@ from airflow_provider.core.commands import (
     Tell,
 )
 from airflow_provider.core.durations import DURATIONS, MOST_CRASHES, MOST_SENDS
-from airflow_provider.core.generation import Attempt, Relation, relation
+from airflow_provider.core.generation import Attempt, Relation, relation, was_cleared_after
 from airflow_provider.core.record import End, Phase, StartRecord
 from airflow_provider.core.states import MOVES, State
 from airflow_provider.core.waiting import GUESS, Ending, News, Outcome, Wait, guessed, result_of
@@ -177,11 +177,8 @@ class Start:
         return related
 
     def _was_answered(self, record: StartRecord) -> bool:
-        """Whether something was cleared since a person was told to resolve this and clear the task."""
-        told = record.told
-        return told is not None and (
-            self.attempt.clear_number != told.clear_number or self.attempt.max_tries != told.max_tries
-        )
+        """Whether the task was cleared since a person was told to resolve this and do so."""
+        return record.told is not None and was_cleared_after(record.told, self.attempt)
 
     def _go_on(self, record: StartRecord, related: Relation) -> Program[Execution | None]:
         """What an earlier attempt of this start has started; ``None`` if another one is to be started."""

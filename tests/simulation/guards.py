@@ -234,8 +234,8 @@ GUARDS = (
         "a clear after that is the answer",
         "6",
         "_was_answered",
-        "return told is not None and (",
-        "return False and (",
+        "return record.told is not None and was_cleared_after(record.told, self.attempt)",
+        "return False",
     ),
     _start(
         "a record of a replaced operator is left alone",
