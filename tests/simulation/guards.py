@@ -234,8 +234,8 @@ GUARDS = (
         "a clear after that is the answer",
         "6",
         "generation:was_answered",
-        "return told is not None and (",
-        "return False and (",
+        "    if told is None:",
+        "    if True:",
     ),
     _start(
         "a record of a replaced operator is left alone",
