@@ -64,16 +64,20 @@ def relation(last: Attempt, now: Attempt, *, had_succeeded: bool) -> Relation:
 
 
 def was_answered(told: Attempt | None, now: Attempt) -> bool:
-    """Whether a person was told to resolve something and clear the task, and has cleared it since.
+    """Whether a person has cleared the task since one was told to resolve something and do so.
 
-    A clear of another task alone is no answer.
+    A clear of a task that is over sets ``max_tries`` anew. Only where that can be the same number, because ``retries``
+    were lowered, does the run's number tell: else it may have been any other task that was cleared.
 
     :param told: the attempt that told it, if any has.
     """
     if told is None:
         return False
-    would_look_alike = told.try_number + now.retries == now.max_tries
-    return now.max_tries != told.max_tries or (now.clear_number != told.clear_number and would_look_alike)
+    if now.max_tries != told.max_tries:
+        return True
+    cleared_at = now.max_tries - now.retries
+    would_look_alike = told.try_number <= cleared_at < now.try_number
+    return would_look_alike and now.clear_number != told.clear_number
 
 
 def relation_since(told: Attempt | None, last: Attempt, now: Attempt, *, had_succeeded: bool) -> Relation:

@@ -45,12 +45,15 @@ def test_a_retry_is_told_from_a_clear(last, now, had_succeeded, expected):
 @pytest.mark.parametrize(
     ("told", "now", "expected"),
     [
-        pytest.param(Attempt(1, 2, 1, 2), Attempt(2, 3, 2, 2), True, id="cleared"),
-        pytest.param(Attempt(1, 2, 1, 2), Attempt(2, 3, 1, 2), True, id="cleared, leaving the run alone"),
-        pytest.param(Attempt(1, 2, 1, 2), Attempt(2, 2, 2, 1), True, id="cleared, and retries lowered by one before"),
-        pytest.param(Attempt(1, 2, 1, 2), Attempt(2, 2, 2, 2), False, id="retried, and another task cleared"),
-        pytest.param(Attempt(1, 2, 1, 2), Attempt(2, 2, 1, 2), False, id="retried"),
+        pytest.param(Attempt(1, 2, 0, 2), Attempt(2, 2, 0, 2), False, id="an automatic retry"),
+        pytest.param(Attempt(1, 2, 0, 2), Attempt(2, 2, 1, 2), False, id="another task was cleared"),
+        pytest.param(Attempt(1, 2, 0, 2), Attempt(3, 2, 3, 2), False, id="others were, before each of two retries"),
+        pytest.param(Attempt(1, 2, 0, 2), Attempt(2, 3, 1, 2), True, id="cleared"),
+        pytest.param(Attempt(1, 2, 0, 2), Attempt(2, 3, 0, 2), True, id="cleared, leaving the run alone"),
+        pytest.param(Attempt(1, 2, 0, 2), Attempt(2, 2, 1, 1), True, id="cleared after retries were lowered"),
+        pytest.param(Attempt(1, 3, 0, 3), Attempt(3, 3, 1, 1), True, id="that, after a retry that was not told"),
+        pytest.param(Attempt(2, 2, 0, 2), Attempt(3, 2, 1, 1), False, id="lowered, but another task was cleared"),
     ],
 )
-def test_only_a_clear_of_the_task_itself_is_an_answer(told, now, expected):
+def test_only_a_clear_of_the_task_itself_answers_what_a_person_was_told(told, now, expected):
     assert was_answered(told, now) is expected

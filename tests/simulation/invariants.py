@@ -234,7 +234,7 @@ class Judge:
 
     def _looks_cleared(self, told: Attempt, attempt: Attempt) -> bool:
         """Whether the number of retries was changed just so that a clear of this task would not show."""
-        would_look_alike = told.try_number + attempt.retries == attempt.max_tries
+        would_look_alike = told.try_number <= attempt.max_tries - attempt.retries < attempt.try_number
         return told.clear_number != attempt.clear_number and would_look_alike
 
     def _may_run_beside(self, other: Made, sender: Any) -> bool:
@@ -407,7 +407,7 @@ class Judge:
             self.world.counted["named"] += 1
             return True
         if window := self._windows.get((task, made.generation)):
-            self.world.counted[f"window: {window}"] += 1
+            self.world.counted[f"window: {WINDOWS[window]}"] += 1
             return True
         if task.is_ended_by_machine:
             self.world.counted["ended by a machine"] += 1
