@@ -254,7 +254,7 @@ GUARDS = (
     _carrier(
         "an attempt that was ended sends nothing",
         "8",
-        "carrying_out:Carrier.require_standing",
+        "carrying_out:CommonCarrier.require_standing",
         "if state in OVER:",
         "if False:",
     ),
