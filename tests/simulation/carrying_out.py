@@ -247,13 +247,13 @@ class Carrier(CommonCarrier):
 
     def _defer(self, command: Defer) -> Steps[None]:
         yield from self.require_standing()
-        yield from super()._defer(command)
+        yield from CommonCarrier._defer(self, command)
 
     # The end
 
     def require_standing(self) -> Steps[None]:
         """:raises AttemptOver: Airflow has given this attempt up, or has told it to end."""
-        yield from super().require_standing()
+        yield from CommonCarrier.require_standing(self)
         if self.worker.is_told_to_end:
             raise AttemptOver("the task was told to end: nothing is sent any more")
 

@@ -168,6 +168,12 @@ def acting(plan: Plan, chance: random.Random) -> None:
     _add(plan, "colleague starts", "start", value=1.0)
     if plan.policy["deed"] == "resume":
         _add(plan, "colleague pauses", "start", after=0.1, value=chance.random())
+    elif chance.random() < 0.3:
+        # What it is to cancel is being canceled already, and somebody starts the next one before that is over.
+        _add(plan, "late cancel", "", value=chance.uniform(60, 300))
+        _add(plan, "colleague cancels", "start", after=0.1)
+        _add(plan, "colleague starts", "publish", after=chance.uniform(0, 10), value=1.0)
+        _add(plan, chance.choice(("kill process", "kill machine", "clear")), "publish", after=chance.uniform(0, 10))
     if chance.random() < 0.6:
         kind = chance.choice(("kill process", "kill machine", "freeze worker", "drain", "scheduler restarts"))
         on = chance.choice(("deed before", "deed within", "deed after", "save", "publish", "pause", "choose after"))
