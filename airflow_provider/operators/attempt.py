@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from contextlib import suppress
 from functools import partial
-from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError
@@ -73,7 +72,7 @@ def _is_stale(context: Context) -> bool:
     try:
         _write_guard(context)
     except AirflowRuntimeError as error:
-        return bool((error.error.detail or {}).get("status_code") == HTTPStatus.NOT_FOUND)
+        return bool((error.error.detail or {}).get("status_code") == 404)
     return False
 
 
