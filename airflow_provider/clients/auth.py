@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from requests import PreparedRequest
 from requests.auth import AuthBase
@@ -47,7 +47,7 @@ class HeaderAuth(Auth):
 class Token:
     """:param expires_at: epoch seconds."""
 
-    value: str
+    value: str = field(repr=False)
     expires_at: float
 
 
