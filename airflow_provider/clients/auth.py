@@ -89,7 +89,7 @@ class TokenAuth(Auth):
                     if error.effect.is_open:
                         error.effect = Effect.NONE
                     raise
-                self._redact.add(token.value)
+                self._redact.add_token(token.value)
                 self._token = token
                 lifetime = token.expires_at - time.time()
                 self._renew_at = token.expires_at - min(RENEW_BEFORE, lifetime / 2)
