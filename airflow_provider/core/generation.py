@@ -58,3 +58,38 @@ def relation(last: Attempt, now: Attempt, *, had_succeeded: bool) -> Relation:
     if had_succeeded and would_look_alike:
         return Relation.CLEARED
     return Relation.AMBIGUOUS
+
+
+def was_answered(told: Attempt | None, now: Attempt) -> bool:
+    """Whether something was cleared since a person was told to resolve something and clear the task.
+
+    :param told: the attempt that told it, if any has.
+    """
+    return told is not None and (now.clear_number != told.clear_number or now.max_tries != told.max_tries)
+
+
+def relation_since(told: Attempt | None, last: Attempt, now: Attempt, *, had_succeeded: bool) -> Relation:
+    """As :func:`relation`, where an attempt after ``last`` may have asked a person to clear the task.
+
+    :param told: that attempt.
+    """
+    related = relation(last, now, had_succeeded=had_succeeded)
+    if told and had_succeeded and not was_answered(told, now):
+        # A person was asked already; what makes numbers look alike may have changed since.
+        return Relation.AMBIGUOUS
+    if related is Relation.AMBIGUOUS and was_answered(told, now):
+        return Relation.CLEARED
+    return related
+
+
+def ambiguity(what: str, undone: str, anew: str) -> str:
+    """What a person is told of an ambiguous relation, and what to do about it.
+
+    :param what: an earlier attempt did, or may have done.
+    :param undone: what was not done now.
+    :param anew: what a clear does.
+    """
+    return (
+        f"ambiguous: an earlier attempt {what}, and something in this DAG run was cleared since. Airflow does not say "
+        f"whether it was this task, so nothing was {undone}. Resolve it manually: clear this task (again) to {anew}"
+    )

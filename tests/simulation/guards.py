@@ -230,10 +230,10 @@ GUARDS = (
         "if related is Relation.AMBIGUOUS:",
         "if False:",
     ),
-    _start(
+    _core(
         "a clear after that is the answer",
         "6",
-        "_was_answered",
+        "generation:was_answered",
         "return told is not None and (",
         "return False and (",
     ),
