@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import idna
 
 from airflow_provider.clients.base import Intent, start_window
-from airflow_provider.clients.quay.answers import parse_time
+from airflow_provider.clients.quay.answers import parse_time, texts_in
 from airflow_provider.clients.quay.executions import Json
 
 LONGEST_BUILD_TAG = 127
@@ -50,7 +50,7 @@ def is_like(build: Json, intent: Intent) -> bool:
     if build.get("id") in intent["builds_before"] or build.get("trigger"):
         return False
     same_rest = all(build.get(name) == intent[name] for name in ("archive_url", "dockerfile_path") if name in intent)
-    return same_rest and sorted(build.get("tags") or []) == sorted(intent["tags"])
+    return same_rest and sorted(texts_in(build.get("tags"))) == sorted(intent["tags"])
 
 
 def began_in_time(build: Json, intent: Intent) -> bool:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import tenacity
 
 from airflow_provider.clients import retries
 from airflow_provider.clients.auth import NoAuth, Token, TokenAuth
+from airflow_provider.clients.times import from_iso, in_utc
 from airflow_provider.clients.transport import Transport
 from airflow_provider.exceptions import (
     BadRequestError,
@@ -141,7 +142,8 @@ class ProjectLookup:
                     )
                     raise _explained(f"{summary} `project_id`, or correct its `iam_url`", error) from None
                 projects = body.get("projects") if isinstance(body, dict) else None
-                found = [str(project["id"]) for project in projects or [] if project.get("id")]
+                listed = projects if isinstance(projects, list) else []
+                found = [str(each["id"]) for each in listed if isinstance(each, dict) and each.get("id")]
                 if len(found) != 1:
                     names = ", ".join(found) or "none"
                     raise ConnectionConfigError(
@@ -161,8 +163,5 @@ def _lifetime(token: dict[str, Any]) -> float:
 
 
 def _moment(text: Any) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    moment = from_iso(text)
+    return in_utc(moment) if moment else None
