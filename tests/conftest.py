@@ -60,6 +60,14 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(_home, ignore_errors=True)
 
 
+@pytest.fixture(autouse=True)
+def _own_logins() -> None:
+    """A process keeps its logins, and the refusals among them, for all clients: each test begins without any."""
+    from airflow_provider.clients.login import forget_shared_logins
+
+    forget_shared_logins()
+
+
 @pytest.fixture(scope="session")
 def running() -> Iterator[Systems]:
     from tests.systems import running_systems

@@ -66,11 +66,15 @@ class Redactor:
     """Masks secrets by value (those it was told) and by name (those it recognises in a text). For several threads.
 
     :param on_secret: told every secret once, so that a log system can mask it too.
+    :param on_token: told those instead that are tokens of logins; default: ``on_secret``.
     :param on_forgotten: told a token that is not in use any more, so that the log system can forget it.
     """
 
     def __init__(
-        self, on_secret: Callable[[str], None] | None = None, on_forgotten: Callable[[str], None] | None = None
+        self,
+        on_secret: Callable[[str], None] | None = None,
+        on_token: Callable[[str], None] | None = None,
+        on_forgotten: Callable[[str], None] | None = None,
     ) -> None:
         self._lock = threading.Lock()
         self._credentials: dict[str, None] = {}
@@ -79,6 +83,7 @@ class Redactor:
         self._forms: tuple[str, ...] = ()
         self._forms_in_answers: tuple[bytes, ...] = ()
         self._on_secret = on_secret
+        self._on_token = on_token or on_secret
         self._on_forgotten = on_forgotten
 
     def __repr__(self) -> str:
@@ -89,18 +94,28 @@ class Redactor:
 
         Texts shorter than four characters cannot be masked without masking half of a text.
         """
-        self._remember(self._credentials, secret)
+        self._remember(self._credentials, secret, self._on_secret)
 
     def add_token(self, token: str | None) -> None:
-        """Remember what a login gave; only the newest few are."""
-        self._remember(self._tokens, token, KEPT_TOKENS)
+        """Remember what a login gave; only those few are that were used last."""
+        if token in self._tokens and token != next(reversed(self._tokens), None):
+            with self._lock:
+                self._tokens.pop(token, None)
+                self._tokens[token] = None
+        self._remember(self._tokens, token, self._on_token, KEPT_TOKENS)
 
     def add_other(self, secret: str | None) -> None:
         """Remember a secret of an argument or of a vendor's document: masked in texts, while answers keep it."""
-        self._remember(self._others, secret, KEPT_SECRETS)
+        self._remember(self._others, secret, self._on_secret, KEPT_SECRETS)
 
-    def _remember(self, known: dict[str, None], secret: str | None, most: int | None = None) -> None:
-        if not secret or len(secret) < _SHORTEST:
+    def _remember(
+        self,
+        known: dict[str, None],
+        secret: str | None,
+        tell: Callable[[str], None] | None,
+        most: int | None = None,
+    ) -> None:
+        if not secret or len(secret) < _SHORTEST or secret in known:
             return
         forgotten = []
         with self._lock:
@@ -112,9 +127,9 @@ class Redactor:
                 del known[oldest]
                 forgotten.append(oldest)
             self._note_forms()
-        if self._on_secret:
-            self._on_secret(secret)
-        if self._on_forgotten:
+        if tell:
+            tell(secret)
+        if self._on_forgotten and known is self._tokens:
             for each in forgotten:
                 self._on_forgotten(each)
 
