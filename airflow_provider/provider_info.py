@@ -109,6 +109,22 @@ _CONFIG = {
                 "example": "50",
                 "default": "20",
             },
+            "max_retry_after": {
+                "description": "Seconds: the longest pause that a vendor's Retry-After is taken for. One that asks for "
+                "a day would hold up every wait of its connection for a day.",
+                "version_added": "0.1.0",
+                "type": "float",
+                "example": "600",
+                "default": "300",
+            },
+            "max_answer_mb": {
+                "description": "The largest answer that is read, in megabytes after it was unpacked; a larger one is "
+                "an error. A page of a thousand executions, or the security report of a big image, has up to 10.",
+                "version_added": "0.1.0",
+                "type": "float",
+                "example": "64",
+                "default": "16",
+            },
         },
     },
 }

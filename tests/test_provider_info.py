@@ -168,10 +168,15 @@ def test_every_value_that_the_form_can_hold_has_a_form_that_the_hook_reads(syste
 def test_the_default_of_each_option_is_the_one_that_the_code_uses() -> None:
     from airflow.configuration import conf
 
+    from airflow_provider.clients.transport import MAX_ANSWER_BYTES, MAX_RETRY_AFTER
     from airflow_provider.triggers.poller import DEFAULT_RATE
 
     (section,) = INFO["config"]
-    (option,) = INFO["config"][section]["options"]
-    assert float(INFO["config"][section]["options"][option]["default"]) == DEFAULT_RATE
+    options = {name: float(option["default"]) for name, option in INFO["config"][section]["options"].items()}
+    assert options == {
+        "requests_per_second": DEFAULT_RATE,
+        "max_retry_after": MAX_RETRY_AFTER,
+        "max_answer_mb": MAX_ANSWER_BYTES / 1024 / 1024,
+    }
     # As `airflow config list` shows it.
-    assert conf.as_dict(display_sensitive=True, include_env=False)[section][option] == "20"
+    assert conf.as_dict(display_sensitive=True, include_env=False)[section]["requests_per_second"] == "20"

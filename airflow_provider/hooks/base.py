@@ -14,6 +14,8 @@ from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.transport import ATTEMPTS, TransportOptions
 from airflow_provider.exceptions import Call, ConnectionConfigError, NotFoundError, ReleasePipelineError
 from airflow_provider.hooks.connection_fields import ConnectionFields, Extras
+from airflow_provider.hooks.limits import max_answer_bytes, max_retry_after
+from airflow_provider.hooks.masking import forget_token, mask_token
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -76,7 +78,7 @@ class ReleaseHook(BaseHook, Generic[ClientT]):
         """A new client for a connection that was read already.
 
         :param attempts: tries for one call; 1 leaves repeating to the caller.
-        :param mask: told every secret; default: Airflow's ``mask_secret``.
+        :param mask: told every secret but the tokens of logins; default: Airflow's ``mask_secret``.
         """
         if mask is None:
             from airflow.sdk.log import mask_secret as mask
@@ -88,7 +90,11 @@ class ReleaseHook(BaseHook, Generic[ClientT]):
                 "verify": fields.extras.verify,
                 "max_connections": fields.extras.max_connections,
                 "attempts": attempts,
+                "max_retry_after": max_retry_after(),
+                "max_answer_bytes": max_answer_bytes(),
                 "on_secret": mask,
+                "on_token": mask_token,
+                "on_forgotten": forget_token,
             }
             client = cls.build_client(fields, options)
         except ConnectionConfigError as error:

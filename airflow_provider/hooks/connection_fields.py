@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from airflow_provider.clients.redaction import is_secret_name
 from airflow_provider.exceptions import Call, ConnectionConfigError
 
 if TYPE_CHECKING:
@@ -153,10 +154,11 @@ class ConnectionFields:
         return value
 
     def secrets(self) -> list[str]:
-        """Everything that no log and no error may show."""
+        """Everything that no log and no error may show; of headers only those that are secrets by their names."""
         names = ("refresh_token", "security_token")
         found = [self.password, *(getattr(self.extras, name, None) for name in names)]
-        found += (getattr(self.extras, "headers", None) or {}).values()
+        headers = getattr(self.extras, "headers", None) or {}
+        found += (value for name, value in headers.items() if is_secret_name(name))
         return [str(secret) for secret in found if secret]
 
     def base_url(self, *, required: bool = True) -> str | None:
