@@ -36,6 +36,9 @@ SLOWING = 1.5
 GUESS = "guess"
 """Key of a reference that was only guessed to be what was started: such an execution is never canceled."""
 
+MOST_DOUBLINGS = 16
+"""Of the pause between failing looks: far more than reach its ceiling, far fewer than a float can hold."""
+
 LOOKS_BEFORE_GONE = 2
 """One "not found" may be a replica that lags."""
 
@@ -113,7 +116,8 @@ class Pace:
         """Seconds until the next look: spread around the interval, slower while looks fail, in time for a deadline."""
         seconds = interval * random.uniform(0.9, 1.1)  # noqa: S311 - spreads looks, protects nothing
         if self._failures:
-            seconds = max(seconds, min(DURATIONS.slowest_after_errors, interval * 2**self._failures))
+            slowed = interval * 2 ** min(self._failures, MOST_DOUBLINGS)
+            seconds = max(seconds, min(DURATIONS.slowest_after_errors, slowed))
         if until_deadline is not None:
             seconds = min(seconds, max(0.0, until_deadline))
         return max(seconds, self._retry_after or 0.0)
