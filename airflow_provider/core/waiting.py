@@ -39,6 +39,10 @@ GUESS = "guess"
 MOST_DOUBLINGS = 16
 """Of the pause between failing looks: far more than reach its ceiling, far fewer than a float can hold."""
 
+REFUSALS = (BadRequestError, AuthenticationError, PermissionDeniedError)
+"""Errors that pass by themselves only where a look has succeeded before."""
+FINAL = (ConflictError, ConnectionConfigError)
+
 LOOKS_BEFORE_GONE = 2
 """One "not found" may be a replica that lags."""
 
@@ -46,6 +50,11 @@ LOOKS_BEFORE_GONE = 2
 def guessed(execution: Execution) -> Execution:
     """The same execution, as one that is followed but never canceled."""
     return replace(execution, ref={**execution.ref, GUESS: "yes"})
+
+
+def is_refusal(error: ReleasePipelineError) -> bool:
+    """Whether it says that what was asked for is wrong, and not that the system is in trouble."""
+    return isinstance(error, (*REFUSALS, *FINAL, NotFoundError))
 
 
 class Ending(enum.StrEnum):
@@ -234,9 +243,9 @@ class Wait:
             self.failing_since = now
             self._news.append(News(f"A look failed, waiting on: {error}", is_warning=True))
         known = self.last.to_result() if self.last else None
-        refused = isinstance(error, (BadRequestError, AuthenticationError, PermissionDeniedError))
+        refused = isinstance(error, REFUSALS)
         # A conflict is about whose execution it is: another system, or one of several. No later look settles that.
-        is_final = isinstance(error, (ConflictError, ConnectionConfigError))
+        is_final = isinstance(error, FINAL)
         if gone or is_final or (refused and not self.proven):
             return Outcome(Ending.LOST, known, cause=type(error).__name__, error=str(error))
         if self._is_late(now):

@@ -7,17 +7,24 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
+
 from airflow_provider.core.commands import (
+    Act,
     Cancel,
+    Choose,
     Command,
     CommonCommand,
     Defer,
+    Find,
     Observe,
     Pause,
+    Prepare,
     Program,
     Publish,
     ReadLog,
     Save,
+    Send,
     Tell,
 )
 from airflow_provider.exceptions import ReleasePipelineError
@@ -25,12 +32,17 @@ from airflow_provider.links import MARKER_XCOM
 from airflow_provider.operators.attempt import AttemptOver
 from airflow_provider.operators.connected import WaitingOperator, worker_is_noticed_by
 from airflow_provider.progress import log_news
+from airflow_provider.unforeseen import unforeseen
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider.clients.base import ReleaseClient
     from airflow_provider.core.canceling import Timed
+
+
+ASKS_THE_SYSTEM = (Prepare, Send, Find, Choose, Act, Observe, Cancel)
+"""Commands whose errors are the client's, foreseen or not; those of the others are Airflow's."""
 
 
 class Clock:
@@ -55,6 +67,12 @@ def carry_out(program: Program[Any], timed: Timed, perform: Callable[[Command], 
             except ReleasePipelineError as error:
                 timed.now = time.time()
                 command = program.throw(error)
+            except Exception as error:
+                is_airflows = isinstance(error, (AirflowException, AirflowRuntimeError))
+                if is_airflows or not isinstance(command, ASKS_THE_SYSTEM):
+                    raise
+                timed.now = time.time()
+                command = program.throw(unforeseen(error, type(command).__name__))
             else:
                 timed.now = time.time()
                 command = program.send(answer)

@@ -17,7 +17,7 @@ from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 from airflow.sdk.bases.sensor import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 
-from airflow_provider.core.waiting import Ending, Outcome, Wait, result_of
+from airflow_provider.core.waiting import Ending, Outcome, Wait, is_refusal, result_of
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.operators.connected import (
     DEFAULT_DEFERRABLE,
@@ -25,12 +25,13 @@ from airflow_provider.operators.connected import (
     ReleaseOperator,
     worker_is_noticed_by,
 )
+from airflow_provider.unforeseen import unforeseen
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider.clients.base import ReleaseClient
-    from airflow_provider.execution import ExecutionRef
+    from airflow_provider.execution import Execution, ExecutionRef
 
 
 class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
@@ -70,7 +71,11 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
                 except AirflowSensorTimeout:
                     self._time_out(self._last_seen, self._trouble)
             deadline = time.time() + self.timeout
-            result = self.poke(context)
+            while not (result := self.poke(context)).is_done and not self._wait.ref:
+                # A trigger must be told what to wait for, and an outage of the system ends no wait.
+                if time.time() >= deadline:
+                    self._time_out(None, self._trouble)
+                time.sleep(min(self.poke_interval, max(0.0, deadline - time.time())))
         if result.is_done:
             return result.xcom_value
         return self._defer(deadline)
@@ -82,16 +87,13 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         failures = _Failures(context)
         if self._wait is None:
             self._wait = Wait(
-                self.reference(client),
+                {},
                 self.poke_interval,
                 failing_since=failures.since,
                 proven=self.reschedule and context["ti"].get_first_reschedule_date(context) is not None,
             )
         wait = self._wait
-        try:
-            seen = client.look(wait.ref)
-        except ReleasePipelineError as error:
-            seen = error
+        seen = self._look(client, wait)
         self._trouble = str(seen) if isinstance(seen, ReleasePipelineError) else None
         outcome = wait.saw(seen, now)
         self.log_news(wait)
@@ -102,6 +104,19 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             self.publish(context, wait.last.to_result())
             self._is_published = True
         return PokeReturnValue(False)
+
+    def _look(self, client: Any, wait: Wait) -> Execution | ReleasePipelineError:
+        """Look once; what is waited for is looked up before that, until it is known."""
+        try:
+            wait.ref = wait.ref or self.reference(client)
+            seen: Execution = client.look(wait.ref)
+            return seen
+        except ReleasePipelineError as error:
+            if not wait.ref and not wait.proven and is_refusal(error):
+                raise
+            return error
+        except Exception as error:
+            return unforeseen(error, "A look", self.system)
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Called when the trigger has fired."""

@@ -25,6 +25,7 @@ from airflow_provider.links import MARKER_XCOM, xcoms_of
 from airflow_provider.task_instances import identity_of, task_state
 from airflow_provider.triggers.poller import shared_poller
 from airflow_provider.triggers.templates import pulling_one_xcom
+from airflow_provider.unforeseen import unforeseen
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -163,11 +164,15 @@ class ExecutionTrigger(BaseTrigger):
     async def _cancel_if_a_person_acted(self, marker: str) -> None:
         ref = self._wait.ref if self._wait else self.ref
         name = f"{self.system} {ref['kind']} {ref['id']}"
-        verdict, reason = await self._judge(marker)
-        if verdict is not Verdict.CANCEL:
-            self.log.info("Not canceling %s: %s", name, reason)
-            return
-        problem = await self._cancel(ref)
+        try:
+            verdict, reason = await self._judge(marker)
+            if verdict is not Verdict.CANCEL:
+                self.log.info("Not canceling %s: %s", name, reason)
+                return
+            problem = await self._cancel(ref)
+        except Exception as error:
+            # Nobody awaits this task for what it raises.
+            problem = unforeseen(error, f"Canceling {name}", self.system)
         if problem:
             self.log.error("Could not cancel %s: %s", name, problem)
         else:
@@ -188,6 +193,8 @@ class ExecutionTrigger(BaseTrigger):
                             await poller.call(lambda client: client.cancel(ref, CANCEL_REASON))
                         except ReleasePipelineError as error:
                             problem = error
+                        except Exception as error:
+                            problem = unforeseen(error, "A cancel", self.system)
                     case Pause(seconds):
                         await asyncio.sleep(seconds)
                     case Tell(news):
