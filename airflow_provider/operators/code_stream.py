@@ -122,8 +122,7 @@ class CodeStreamRerunEventOperator(StartOperator):
         self.on_retry = on_retry
         self.code_stream_conn_id = code_stream_conn_id
         self.require_one_of("on_retry", "restart", "resume")
-        if not self._start_timeout_seconds > 0:
-            raise self.bad_argument("start_timeout", f"must be more than 0 seconds, got {start_timeout!r}")
+        self.require_seconds("start_timeout", start_timeout)
 
     @property
     def _start_timeout_seconds(self) -> float:
@@ -192,7 +191,7 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
         self.require("change_id", "project", "trigger")
 
     def execute(self, context: Context) -> dict[str, Any]:
-        self.check()
+        self.check_arguments()
         with self.get_client() as client:
             guard(client, context)
             memory = Memory(context, "release_trigger")
@@ -330,7 +329,7 @@ class CodeStreamApprovalOperator(ReleaseOperator):
             raise self.bad_argument("execution_id", "or user_operation_id must be given, and only one of them")
 
     def execute(self, context: Context) -> dict[str, Any]:
-        self.check()
+        self.check_arguments()
         with self.get_client() as client:
             guard(client, context)
             operation_id = self.user_operation_id or self._asked(context, client)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.configuration import conf
+from airflow.sdk.definitions.context import render_template_to_string
 
 from airflow_provider.core.waiting import News, Wait
 from airflow_provider.exceptions import BadRequestError, Call
 from airflow_provider.links import ExecutionLink, xcoms_of
+from airflow_provider.operators.arguments import CHANGED, is_number, seconds_of, text_problem
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -54,6 +57,8 @@ class ReleaseOperator(BaseOperator):
 
     system: ClassVar[str]
     operator_extra_links = (ExecutionLink(),)
+    _text_problems: dict[str, str] = {}
+    _rendering = ""
 
     @property
     def conn_id(self) -> str:
@@ -71,8 +76,38 @@ class ReleaseOperator(BaseOperator):
             return ""
         return "task" if self.do_xcom_push else "task without result"
 
+    def check_arguments(self) -> None:
+        """Refuse bad arguments, after templating and before any request."""
+        for name, problem in self._text_problems.items():
+            raise self.bad_argument(name, problem)
+        self.check()
+
     def check(self) -> None:
-        """Refuse bad arguments, after templating and before any request; see :meth:`bad_argument`."""
+        """What a leaf refuses beyond that; see :meth:`bad_argument`."""
+
+    def _do_render_template_fields(
+        self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
+    ) -> None:
+        """Called for plain and for mapped tasks, and before Airflow stores what was rendered."""
+        if parent is not self:
+            super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+            return
+        self._text_problems = {}
+        for name in template_fields:
+            given, self._rendering = getattr(parent, name, None), name
+            super()._do_render_template_fields(parent, (name,), context, jinja_env, seen_oids)
+            if problem := text_problem(given, getattr(parent, name)):
+                self._text_problems.setdefault(name, problem)
+
+    def _render(self, template: Any, context: Context, dag: Any = None) -> Any:
+        value = super()._render(template, context, dag)
+        if is_number(value):
+            # A template that yields a number, and no text that looks like one, cannot be joined to a text.
+            with suppress(TypeError):
+                text = render_template_to_string(template, context).strip()
+                if str(value) != text:
+                    self._text_problems.setdefault(self._rendering, CHANGED.format(text=text, value=value))
+        return value
 
     def bad_argument(self, name: str, problem: str) -> BadRequestError:
         return BadRequestError(f"task {self.task_id!r}: {name} {problem}", call=Call(system=self.system))
@@ -87,6 +122,13 @@ class ReleaseOperator(BaseOperator):
         """Refuse an argument that is none of the values."""
         if getattr(self, name) not in values:
             raise self.bad_argument(name, f"must be one of {', '.join(values)}, but is {getattr(self, name)!r}")
+
+    def require_seconds(self, name: str, value: object, *, may_be_zero: bool = False) -> float:
+        """The seconds of a duration; refuse one that bounds nothing."""
+        try:
+            return seconds_of(value, may_be_zero=may_be_zero)
+        except ValueError as error:
+            raise self.bad_argument(name, str(error)) from None
 
     def publish(self, context: Context, execution: Mapping[str, Any]) -> None:
         """Push id and URL of an execution where the UI and other tasks can see them at once."""
@@ -135,10 +177,9 @@ class WaitingOperator(ReleaseOperator):
         self.cancel_on_kill = cancel_on_kill
         self.on_waiting = on_waiting
         self.require_one_of("on_waiting", "wait", "fail")
-        if not poll_interval > 0:
-            raise self.bad_argument("poll_interval", f"must be more than 0 seconds, but is {poll_interval!r}")
-        if self.timeout_seconds is not None and self.timeout_seconds <= 0:
-            raise self.bad_argument("timeout", f"must be more than 0 seconds, but is {timeout!r}")
+        self.poll_interval = self.require_seconds("poll_interval", poll_interval)
+        if timeout is not None:
+            self.require_seconds("timeout", timeout)
 
     @property
     def timeout_seconds(self) -> float | None:

@@ -123,7 +123,7 @@ class QuayPromoteTagOperator(ReleaseOperator):
             raise self.bad_argument("digest", "or source_tag must be given, and only one of them")
 
     def execute(self, context: Context) -> dict[str, Any]:
-        self.check()
+        self.check_arguments()
         with self.get_client() as client:
             promoted = client.promote_tag(self.repository, self.tag, digest=self.digest, source_tag=self.source_tag)
             digest = promoted["manifest_digest"]
@@ -200,7 +200,7 @@ class QuayCreateNotificationOperator(_NotificationOperator):
                 raise self.bad_argument(name, f"must be a mapping, but is a {type(value).__name__}")
 
     def execute(self, context: Context) -> dict[str, Any]:
-        self.check()
+        self.check_arguments()
         with self.get_client() as client:
             notification = client.create_notification(
                 self.repository,
@@ -250,7 +250,7 @@ class QuayDeleteNotificationOperator(_OneNotificationOperator):
         self.missing_ok = missing_ok
 
     def execute(self, context: Context) -> None:
-        self.check()
+        self.check_arguments()
         with self.get_client() as client:
             client.delete_notification(self.repository, self.uuid, missing_ok=self.missing_ok)
 
@@ -267,7 +267,7 @@ class QuayTestNotificationOperator(_OneNotificationOperator):
     """
 
     def execute(self, context: Context) -> dict[str, Any]:
-        self.check()
+        self.check_arguments()
         with self.get_client() as client:
             return self.result(client.test_notification(self.repository, self.uuid))
 
@@ -284,6 +284,6 @@ class QuayResetNotificationOperator(_OneNotificationOperator):
     """
 
     def execute(self, context: Context) -> dict[str, Any]:
-        self.check()
+        self.check_arguments()
         with self.get_client() as client:
             return self.result(client.reset_notification(self.repository, self.uuid))

@@ -157,7 +157,7 @@ class ServiceStageApprovalOperator(ReleaseOperator):
         self.require_one_of("decision", "approve", "reject")
 
     def execute(self, context: Context) -> dict[str, Any]:
-        self.check()
+        self.check_arguments()
         memory = Memory(context, "approval_answer")
         with self.get_client() as client:
             guard(client, context)

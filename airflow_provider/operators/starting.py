@@ -106,7 +106,7 @@ class StartOperator(WaitingOperator):
         """Refuse a success that is none; raises ``ExecutionFailed``."""
 
     def execute(self, context: Context) -> dict[str, Any]:
-        self.check()
+        self.check_arguments()
         if self.deferrable and self.wait_for_completion:
             self.rehearse_deferral(**self.trigger_arguments("marker"))
         return self._carry_out(context, lambda start: start.execute())

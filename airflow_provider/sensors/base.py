@@ -18,7 +18,8 @@ from airflow.sdk.bases.sensor import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 
 from airflow_provider.core.waiting import Ending, Outcome, Wait, is_refusal, result_of
-from airflow_provider.exceptions import ReleasePipelineError
+from airflow_provider.exceptions import BadRequestError, Call, ReleasePipelineError
+from airflow_provider.operators.arguments import seconds_of
 from airflow_provider.operators.connected import (
     DEFAULT_DEFERRABLE,
     DEFERRAL_MARGIN,
@@ -48,9 +49,19 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
     """
 
     def __init__(
-        self, *, deferrable: bool = DEFAULT_DEFERRABLE, finish_in_triggerer: bool = False, **kwargs: Any
+        self,
+        *,
+        deferrable: bool = DEFAULT_DEFERRABLE,
+        finish_in_triggerer: bool = False,
+        poke_interval: timedelta | float = 60.0,
+        timeout: timedelta | float | None = None,
+        max_wait: timedelta | float | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        bounds = {"poke_interval": poke_interval, "timeout": timeout, "max_wait": max_wait}
+        if bad := self._bad_bound(bounds):
+            raise BadRequestError(f"task {kwargs.get('task_id')!r}: {bad}", call=Call(system=self.system))
+        super().__init__(**bounds, **kwargs)
         self.deferrable = deferrable
         self.finish_in_triggerer = finish_in_triggerer
         self._client: ReleaseClient | None = None
@@ -62,8 +73,19 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
     def reference(self, client: Any) -> ExecutionRef:
         """What is waited for; names are turned into ids here, and what is not there is refused."""
 
+    @staticmethod
+    def _bad_bound(bounds: Mapping[str, object]) -> str | None:
+        """What Airflow's own sensors take, but fails later; said before they see it."""
+        for name, value in bounds.items():
+            try:
+                if value is not None:
+                    seconds_of(value, may_be_zero=name == "timeout")
+            except ValueError as error:
+                return f"{name} {error}"
+        return None
+
     def execute(self, context: Context) -> Any:
-        self.check()
+        self.check_arguments()
         with self._never_failing(), self.get_client() as self._client:
             if not self.deferrable:
                 try:
@@ -132,7 +154,7 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             return getattr(self, next_method)(context, **(next_kwargs or {}))
         error = (next_kwargs or {}).get("error")
         self.log.warning("The wait ended without an event: %s", error)
-        self.check()
+        self.check_arguments()
         with self._never_failing(), self.get_client() as self._client:
             result = self.poke(context)
             if result.is_done:

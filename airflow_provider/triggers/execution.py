@@ -18,7 +18,7 @@ from airflow_provider.core.canceling import CANCEL_REASON, TaskSeen, Verdict, ca
 from airflow_provider.core.commands import Cancel, Pause, Tell
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.waiting import Wait
-from airflow_provider.exceptions import ReleasePipelineError
+from airflow_provider.exceptions import BadRequestError, Call, ReleasePipelineError
 from airflow_provider.execution import ExecutionRef
 from airflow_provider.freeze_watch import FreezeWatch
 from airflow_provider.links import MARKER_XCOM, xcoms_of
@@ -105,8 +105,13 @@ class ExecutionTrigger(BaseTrigger):
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
         """Called where a sensor starts in the triggerer."""
+        given = self.ref
         super().render_template_fields(pulling_one_xcom(context), jinja_env)
         self.ref = {name: str(value) for name, value in self.ref.items()}
+        for name, value in self.ref.items():
+            if value == "None" != given[name]:
+                # The worker, which gets the task now, says so in the words of its argument.
+                raise BadRequestError(f"{name} came out as None", call=Call(system=self.system))
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         self._wait = Wait(
