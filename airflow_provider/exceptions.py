@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from typing import Any, NamedTuple
 
+from airflow_provider.storable import storable, storable_text
+
 
 class Effect(enum.StrEnum):
     """What a failed request can have done to the system it was sent to."""
@@ -65,9 +67,11 @@ class ReleasePipelineError(Exception):
         effect: Effect = Effect.REFUSED,
         retry_after: float | None = None,
     ) -> None:
+        # Airflow keeps what a trigger raises in its database.
+        summary = storable_text(summary)
         super().__init__(summary)
         self.summary = summary
-        self.call = call or Call()
+        self.call = Call(*map(storable, call or Call()))
         self.effect = effect
         self.retry_after = retry_after
         for name, value in self.call._asdict().items():

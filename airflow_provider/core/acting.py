@@ -15,6 +15,7 @@ from airflow_provider.core.waiting import Ending, Outcome, Wait, result_of
 from airflow_provider.core.watching import watch
 from airflow_provider.exceptions import Call, ConflictError, Effect, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef
+from airflow_provider.storable import storable
 
 
 class ActRecord(msgspec.Struct, kw_only=True):
@@ -34,7 +35,7 @@ class ActRecord(msgspec.Struct, kw_only=True):
         return self.is_taken
 
     def to_json(self) -> dict[str, Any]:
-        body: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
+        body: dict[str, Any] = storable(msgspec.to_builtins(self))
         return body
 
 

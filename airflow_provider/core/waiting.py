@@ -29,6 +29,7 @@ from airflow_provider.exceptions import (
     ReleasePipelineError,
 )
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
+from airflow_provider.storable import storable
 
 SLOWING = 1.5
 """By how much an interval grows with each look that finds nothing new, where the author allows it."""
@@ -91,7 +92,8 @@ class Outcome(NamedTuple):
         )
 
     def to_event(self) -> dict[str, Any]:
-        return {**self._asdict(), "ending": self.ending.value}
+        event: dict[str, Any] = storable({**self._asdict(), "ending": self.ending.value})
+        return event
 
     @classmethod
     def from_event(cls, event: Any) -> Outcome:

@@ -110,9 +110,10 @@ class Carrier:
             case Cancel(ref, reason):
                 self.client.cancel(ref, reason)
             case Publish(execution):
-                self.operator.publish(self._context, execution.to_result())
-                where = execution.url or f"at {self.client.place}"
-                self.operator.log.info("%s %s %s", execution.ref["kind"], execution.id, where)
+                published = execution.to_result()
+                self.operator.publish(self._context, published)
+                where = published["url"] or f"at {self.client.place}"
+                self.operator.log.info("%s %s %s", published["ref"]["kind"], published["id"], where)
             case Pause(seconds):
                 time.sleep(seconds)
             case Defer():

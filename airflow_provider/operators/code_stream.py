@@ -16,6 +16,7 @@ from airflow_provider.operators.attempt import guard
 from airflow_provider.operators.connected import ReleaseOperator
 from airflow_provider.operators.memory import Memory
 from airflow_provider.operators.starting import StartOperator
+from airflow_provider.storable import storable
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -201,7 +202,8 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
             known = [each["id"] for each in client.triggered_by_hand(self.change_id, self.project, self.trigger)]
             memory.note({"known": known})
             try:
-                return client.trigger_gerrit(self.change_id, self.project, self.trigger)
+                triggered: dict[str, Any] = storable(client.trigger_gerrit(self.change_id, self.project, self.trigger))
+                return triggered
             except ReleasePipelineError as error:
                 if not error.effect.is_open:
                     memory.forget()
@@ -226,7 +228,8 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
                 events = []
             if younger := [each for each in events if each["id"] not in known]:
                 names = sorted({str(each.get("pipeline")) for each in younger})
-                return {"message": str(younger[0].get("message") or ""), "pipelinesTriggered": names}
+                triggered = {"message": str(younger[0].get("message") or ""), "pipelinesTriggered": names}
+                return {name: storable(value) for name, value in triggered.items()}
             if time.time() + 1.0 > end:
                 raise ConflictError(
                     f"Gerrit change {self.change_id!r} may have been triggered, but no event of it shows: see in "

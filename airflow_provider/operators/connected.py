@@ -17,6 +17,7 @@ from airflow_provider.core.waiting import News, Wait
 from airflow_provider.exceptions import BadRequestError, Call
 from airflow_provider.links import ExecutionLink, xcoms_of
 from airflow_provider.operators.arguments import CHANGED, is_number, seconds_of, text_problem
+from airflow_provider.storable import storable_text
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -143,7 +144,7 @@ class ReleaseOperator(BaseOperator):
 
     def log_lines(self, news: list[News]) -> None:
         for line in news:
-            (self.log.warning if line.is_warning else self.log.info)("%s", line.text)
+            (self.log.warning if line.is_warning else self.log.info)("%s", storable_text(line.text))
 
 
 class WaitingOperator(ReleaseOperator):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider.core.generation import Attempt, Relation, relation
 from airflow_provider.operators.attempt import attempt_of
+from airflow_provider.storable import storable
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -39,7 +40,8 @@ class Memory:
         :param is_done: the system has taken it.
         """
         attempt = list(attempt_of(self._context))
-        self._context["task_state_store"].set(self._key, {"attempt": attempt, "notes": notes, "is_done": is_done})
+        stored = storable({"attempt": attempt, "notes": notes, "is_done": is_done})
+        self._context["task_state_store"].set(self._key, stored)
 
     def forget(self) -> None:
         """For a request that certainly had no effect."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider.operators.connected import ReleaseOperator
 from airflow_provider.operators.starting import StartOperator
 from airflow_provider.progress import with_reason
+from airflow_provider.storable import storable
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -151,7 +152,8 @@ class _NotificationOperator(ReleaseOperator):
         """What may go into XCom, which many can read who may not send messages with it."""
         from airflow_provider.clients.quay.notifications import is_disabled, without_secrets
 
-        return {**without_secrets(notification), "disabled": is_disabled(notification)}
+        result: dict[str, Any] = storable({**without_secrets(notification), "disabled": is_disabled(notification)})
+        return result
 
 
 class QuayCreateNotificationOperator(_NotificationOperator):

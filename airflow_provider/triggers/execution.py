@@ -22,6 +22,7 @@ from airflow_provider.exceptions import BadRequestError, Call, ReleasePipelineEr
 from airflow_provider.execution import ExecutionRef
 from airflow_provider.freeze_watch import FreezeWatch
 from airflow_provider.links import MARKER_XCOM, xcoms_of
+from airflow_provider.storable import storable
 from airflow_provider.task_instances import identity_of, task_state
 from airflow_provider.triggers.poller import shared_poller
 from airflow_provider.triggers.templates import pulling_one_xcom
@@ -91,7 +92,7 @@ class ExecutionTrigger(BaseTrigger):
             {
                 "system": self.system,
                 "conn_id": self.conn_id,
-                "ref": self.ref,
+                "ref": storable(self.ref),
                 "poll_interval": self.poll_interval,
                 "deadline": self.deadline,
                 "not_before": self.not_before,

@@ -20,6 +20,7 @@ from airflow.sdk.configuration import conf
 from airflow_provider.core.waiting import News, Outcome, Wait
 from airflow_provider.exceptions import Call, ReleasePipelineError, ServerUnavailableError
 from airflow_provider.execution import Execution, ExecutionRef
+from airflow_provider.storable import storable_text
 from airflow_provider.triggers.build_logs import BuildLogs
 from airflow_provider.triggers.errands import LOOK, Batch
 from airflow_provider.triggers.schedule import Schedule
@@ -352,7 +353,7 @@ class _Waiter:
 
     def log(self, news: list[News]) -> None:
         for line in news:
-            self._context.run(log.warning if line.is_warning else log.info, line.text)
+            self._context.run(log.warning if line.is_warning else log.info, storable_text(line.text))
 
     def end(self, outcome: Outcome) -> None:
         if not self.outcome.done():
