@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote, unquote, urlsplit
 
 LONGEST = 10 * 365 * 86400
 """Seconds that a duration may have: ten years. Longer ones overflow the clocks that they are added to."""
+
+SHORTEST_PIECE = 10
+"""Characters of a part of a URL that is masked by itself: shorter ones are words that other texts hold, too."""
 
 NUMBER = (
     "must be text, got the number {value!r}, which may have been written in another way: 1.10 becomes 1.1. Quote it, "
@@ -38,6 +42,43 @@ def seconds_of(value: object, *, may_be_zero: bool = False) -> float:
         least = "0" if may_be_zero else "more than 0"
         raise ValueError(f"must be {least} and at most {LONGEST} seconds (ten years), got {value!r}")
     return float(seconds)
+
+
+def bad_bound(bounds: Mapping[str, object]) -> str | None:
+    """What is wrong with the durations of a sensor: its first look may be its last, so that ``timeout`` may be zero.
+
+    Airflow's own sensors take what fails later; this is said before they see it.
+    """
+    for name, value in bounds.items():
+        try:
+            if value is not None:
+                seconds_of(value, may_be_zero=name == "timeout")
+        except ValueError as error:
+            return f"{name} {error}"
+    return None
+
+
+def secrets_of_url(url: object, *, in_path: bool) -> Iterator[str]:
+    """What nobody may read of a URL that was signed, or that lets whoever knows it call: itself, and its parts.
+
+    :param in_path: whether its path may hold a secret, as that of a webhook does.
+    """
+    if not isinstance(url, str) or not url:
+        return
+    yield url
+    yield quote(url, safe="")
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return
+    yield from filter(None, (parts.password, unquote(parts.password or "")))
+    pieces = [parts.query, *(value for _, _, value in (each.partition("=") for each in parts.query.split("&")))]
+    if in_path:
+        pieces += [parts.path, *parts.path.split("/")]
+    for piece in pieces:
+        if len(piece) >= SHORTEST_PIECE:
+            yield piece
+            yield unquote(piece)
 
 
 def is_number(value: object) -> bool:

@@ -69,7 +69,11 @@ class ReleaseOperator(BaseOperator):
         """A new client; a context manager."""
         from airflow_provider.hooks.base import hook_class
 
-        return hook_class(self.system)(self.conn_id).get_conn()
+        client = hook_class(self.system)(self.conn_id).get_conn()
+        for secret in self.hidden():
+            # The system may repeat them in its errors and logs.
+            client.transport.redact.add(secret)
+        return client
 
     def how_to_finish(self) -> str:
         """What the trigger needs to know to end the task itself; nothing where it cannot."""
@@ -94,11 +98,24 @@ class ReleaseOperator(BaseOperator):
             super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
             return
         self._text_problems = {}
+        self._hide()
         for name in template_fields:
             given, self._rendering = getattr(parent, name, None), name
             super()._do_render_template_fields(parent, (name,), context, jinja_env, seen_oids)
             if problem := text_problem(given, getattr(parent, name)):
                 self._text_problems.setdefault(name, problem)
+        self._hide()
+
+    def hidden(self) -> Iterable[str]:
+        """Arguments, or parts of them, that nobody may read."""
+        return ()
+
+    def _hide(self) -> None:
+        """Let Airflow mask them, before it stores rendered fields or logs a template that cannot be rendered."""
+        from airflow.sdk.log import mask_secret
+
+        for secret in self.hidden():
+            mask_secret(secret)
 
     def _render(self, template: Any, context: Context, dag: Any = None) -> Any:
         value = super()._render(template, context, dag)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider.operators.arguments import secrets_of_url
 from airflow_provider.operators.connected import ReleaseOperator
 from airflow_provider.operators.starting import StartOperator
 from airflow_provider.progress import with_reason
@@ -57,6 +58,9 @@ class QuayRunBuildOperator(StartOperator):
 
     def check(self) -> None:
         self.require("repository", "archive_url", "tags")
+
+    def hidden(self) -> Iterable[str]:
+        return secrets_of_url(self.archive_url, in_path=False)
 
     def intent(self, client: QuayClient) -> dict[str, Any]:
         client.check_build(**self._build())
@@ -200,6 +204,12 @@ class QuayCreateNotificationOperator(_NotificationOperator):
             value = getattr(self, name)
             if value is not None and not isinstance(value, Mapping):
                 raise self.bad_argument(name, f"must be a mapping, but is a {type(value).__name__}")
+
+    def hidden(self) -> Iterable[str]:
+        from airflow_provider.clients.quay.notifications import secrets_of
+
+        for key, value in secrets_of(self.method, self.config):
+            yield from secrets_of_url(value, in_path=True) if key == "url" else [value]
 
     def execute(self, context: Context) -> dict[str, Any]:
         self.check_arguments()

@@ -19,7 +19,7 @@ from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 
 from airflow_provider.core.waiting import Ending, Outcome, Wait, is_refusal, result_of
 from airflow_provider.exceptions import BadRequestError, Call, ReleasePipelineError
-from airflow_provider.operators.arguments import seconds_of
+from airflow_provider.operators.arguments import bad_bound
 from airflow_provider.operators.connected import (
     DEFAULT_DEFERRABLE,
     DEFERRAL_MARGIN,
@@ -59,7 +59,7 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         bounds = {"poke_interval": poke_interval, "timeout": timeout, "max_wait": max_wait}
-        if bad := self._bad_bound(bounds):
+        if bad := bad_bound(bounds):
             raise BadRequestError(f"task {kwargs.get('task_id')!r}: {bad}", call=Call(system=self.system))
         super().__init__(**bounds, **kwargs)
         self.deferrable = deferrable
@@ -72,17 +72,6 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
     @abstractmethod
     def reference(self, client: Any) -> ExecutionRef:
         """What is waited for; names are turned into ids here, and what is not there is refused."""
-
-    @staticmethod
-    def _bad_bound(bounds: Mapping[str, object]) -> str | None:
-        """What Airflow's own sensors take, but fails later; said before they see it."""
-        for name, value in bounds.items():
-            try:
-                if value is not None:
-                    seconds_of(value, may_be_zero=name == "timeout")
-            except ValueError as error:
-                return f"{name} {error}"
-        return None
 
     def execute(self, context: Context) -> Any:
         self.check_arguments()

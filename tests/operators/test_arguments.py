@@ -15,6 +15,7 @@ from airflow_provider.operators.connected import ReleaseOperator, WaitingOperato
 from airflow_provider.operators.quay import QuayRunBuildOperator
 from airflow_provider.sensors.base import ReleaseSensor
 from airflow_provider.sensors.cocktail import CocktailBuildSensor
+from airflow_provider.sensors.release_window import ReleaseWindowSensor
 from tests.airflow_runs import run_task
 from tests.operators.classes import CLASSES, own_arguments
 from tests.systems import LOGINS
@@ -47,6 +48,13 @@ def test_a_duration_that_bounds_nothing_is_refused_by_every_operator(cls, name):
 def test_a_duration_that_bounds_nothing_is_refused_by_every_sensor(cls, name):
     for value in [*NO_BOUNDS, *([] if name == "timeout" else [0, timedelta(0)])]:
         assert f"'task': {name} must be" in refused(cls, **{name: value})
+
+
+@pytest.mark.parametrize("name", ["timeout", "poke_interval"])
+def test_a_duration_that_bounds_nothing_is_refused_by_a_release_window(name):
+    for value in NO_BOUNDS:
+        with pytest.raises(BadRequestError, match=f"{name} must be"):
+            ReleaseWindowSensor(task_id="task", windows=[], **{name: value})
 
 
 def test_a_limit_of_a_start_that_bounds_nothing_is_refused():
