@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from abc import abstractmethod
-from dataclasses import dataclass
 
+import msgspec
 from requests import PreparedRequest
 from requests.auth import AuthBase
 
@@ -43,8 +43,7 @@ class HeaderAuth(Auth):
         return request
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(msgspec.Struct, frozen=True):
     """:param expires_at: epoch seconds."""
 
     value: str

@@ -11,12 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import cookiejar
 from typing import Any, NoReturn, TypedDict
 from urllib.parse import urljoin, urlsplit
 
+import msgspec
 import requests
 import tenacity
 import urllib3
@@ -64,8 +64,7 @@ _BY_STATUS: dict[int, type[ReleasePipelineError]] = {
 _EFFECT_BY_STATUS = {401: Effect.NONE, 408: Effect.UNKNOWN, 429: Effect.NONE, 502: Effect.LATE, 504: Effect.LATE}
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """An HTTP answer whose body was read.
 
     :param data: the decoded JSON; ``None`` for an empty body; the text where the body is no JSON.
@@ -78,8 +77,7 @@ class Answer:
     is_json: bool
 
 
-@dataclass(frozen=True, slots=True)
-class VendorError:
+class VendorError(msgspec.Struct, frozen=True):
     """What a vendor's error body says.
 
     :param cause: the error class, where the body knows better than the HTTP status.

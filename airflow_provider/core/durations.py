@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(slots=True)
-class Durations:
+class Durations(msgspec.Struct):
     """Defaults fit the four systems and Airflow 3.3.2; tests shorten them."""
 
     error_budget: float = 15 * 60.0
