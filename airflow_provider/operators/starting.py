@@ -55,7 +55,8 @@ class StartOperator(WaitingOperator):
     :param on_canceled: what to do about an execution that somebody canceled in the system itself: ``fail`` (default)
         without another try, because a person has decided; or ``retry``, as for any failure.
     :param finish_in_triggerer: when deferrable, let the triggerer end the task: spares a second process. Its price: no
-        task listeners, no outlets. An execution that fails comes back to the worker all the same.
+        task listeners. An execution that fails comes back to the worker all the same, and so does a success of a task
+        with outlets or ``multiple_outputs``, or over whose result another task is expanded.
     """
 
     def __init__(
@@ -98,10 +99,6 @@ class StartOperator(WaitingOperator):
         """Whether the execution itself is known; if not, the worker looks for it for a while before it defers."""
         return True
 
-    def has_more_to_do(self) -> bool:
-        """Whether a success must come back to the worker: to be verified, or because Airflow does more there."""
-        return bool(self.outlets or self.multiple_outputs)
-
     def verify(self, result: Mapping[str, Any]) -> None:
         """Refuse a success that is none; raises ``ExecutionFailed``."""
 
@@ -109,6 +106,7 @@ class StartOperator(WaitingOperator):
         self.check()
         if self.deferrable and self.wait_for_completion:
             self.rehearse_deferral(**self.trigger_arguments("marker"))
+            self.tell_who_finishes()
         return self._carry_out(context, lambda start: start.execute())
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
@@ -140,7 +138,7 @@ class StartOperator(WaitingOperator):
     def trigger_arguments(self, marker: str | None) -> dict[str, Any]:
         """:param marker: of the start that is waited for; ``None`` for what is never canceled."""
         return {
-            "finish": self.how_to_finish() if self.finish_in_triggerer and not self.has_more_to_do() else "",
+            "finish": self.how_to_finish(),
             "marker": marker if self.cancel_on_kill else None,
         }
 
