@@ -24,6 +24,8 @@ from airflow_provider.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from airflow.sdk import Connection
+
     from airflow_provider.clients.base import ReleaseClient
 
 log = structlog.get_logger(logger_name=__name__)
@@ -32,6 +34,21 @@ _FIELDS = ("host", "port", "schema", "login", "password", "extra")
 
 CONNECTION_LIFETIME = 300.0
 """Seconds after which the Airflow connection is read again; its client is built anew only if it has changed."""
+
+
+async def _connection(conn_id: str) -> Connection:
+    """What Airflow says of a connection.
+
+    ``dag.test()``, ``airflow dags test`` and ``airflow tasks test`` run a trigger in their own process. The supervisor
+    that Airflow 3.3.2 puts there takes no asynchronous calls, so that a connection in the database would seem to be
+    undefined: there, it is read synchronously, in a thread.
+    """
+    from airflow.sdk.execution_time import task_runner
+
+    supervisor = getattr(task_runner, "SUPERVISOR_COMMS", None)
+    if supervisor is None or hasattr(supervisor, "asend"):
+        return await BaseHook.aget_connection(conn_id)
+    return await asyncio.to_thread(BaseHook.get_connection, conn_id)
 
 
 class SharedClient:
@@ -119,7 +136,7 @@ class SharedClient:
 
         call = Call(system=self._system)
         try:
-            connection = await BaseHook.aget_connection(self._conn_id)
+            connection = await _connection(self._conn_id)
         except AirflowNotFoundException:
             raise ConnectionConfigError(f"connection {self._conn_id!r} is not defined", call=call) from None
         except Exception as error:
