@@ -20,6 +20,7 @@ from airflow_provider.exceptions import (
     ReleasePipelineError,
     ServerUnavailableError,
 )
+from airflow_provider.settings import CONNECTION_LIFETIME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(logger_name=__name__)
 
 _FIELDS = ("host", "port", "schema", "login", "password", "extra")
-
-CONNECTION_LIFETIME = 300.0
-"""Seconds after which the Airflow connection is read again; its client is built anew only if it has changed."""
 
 
 async def _connection(conn_id: str) -> Connection:
@@ -65,6 +63,8 @@ class SharedClient:
         self._built: tuple[ReleaseClient, ThreadPoolExecutor] | None = None
         self._fields: tuple[Any, ...] | None = None
         self._read_at = float("-inf")
+        self.lifetime = CONNECTION_LIFETIME.value()
+        """Seconds after which the Airflow connection is read again; its client is built anew only if it has changed."""
 
     async def get(self) -> ReleaseClient:
         """The client itself, for what needs no request.
@@ -117,7 +117,7 @@ class SharedClient:
 
     async def _ready(self) -> tuple[ReleaseClient, ThreadPoolExecutor]:
         async with self._lock:
-            if self._built is None or time.monotonic() - self._read_at > CONNECTION_LIFETIME:
+            if self._built is None or time.monotonic() - self._read_at > self.lifetime:
                 try:
                     await self._read_connection()
                 except ReleasePipelineError as error:
