@@ -135,7 +135,13 @@ def get_provider_info() -> dict[str, Any]:
         "name": "Release pipelines",
         "description": "Code Stream, ServiceStage, Cocktail Cloud builds and Quay: starts, waits, approves, stops.",
         "integrations": [
-            {"integration-name": name, "external-doc-url": _DOCUMENTATION[system], "tags": ["service"]}
+            {
+                "integration-name": name,
+                "external-doc-url": _DOCUMENTATION[system],
+                "how-to-guide": ["/docs/connections.md", "/docs/settings.md"],
+                "logo": f"/integration-logos/{system}.svg",
+                "tags": ["service"],
+            }
             for system, name in _SYSTEMS.items()
         ]
         + [{"integration-name": _WINDOWS, "tags": ["service"]}],
