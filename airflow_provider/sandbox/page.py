@@ -1,4 +1,4 @@
-"""Pages for people: where the links from Airflow lead to. They show what the sandbox holds, and refresh by themselves."""
+"""Pages for people, where the links from Airflow lead to: what the sandbox holds. They refresh by themselves."""
 
 from __future__ import annotations
 
@@ -81,7 +81,8 @@ def _page(system: str, title: str, body: str) -> str:
 def _document(title: str, body: str) -> str:
     return (
         f"<!DOCTYPE html><html lang=en><meta charset=utf-8><meta name=color-scheme content='light dark'>"
-        f"<meta http-equiv=refresh content={REFRESH}><title>{_text(title)}</title><style>{_STYLE}</style>{body}</html>\n"
+        f"<meta http-equiv=refresh content={REFRESH}><title>{_text(title)}</title><style>{_STYLE}</style>"
+        f"{body}</html>\n"
     )
 
 
