@@ -49,6 +49,9 @@ class Token(msgspec.Struct, frozen=True):
     value: str
     expires_at: float
 
+    def __repr__(self) -> str:
+        return f"Token(expires_at={self.expires_at!r})"
+
 
 class TokenAuth(Auth):
     """A token from a login, shared by all threads of a client; a subclass says how to log in."""
@@ -88,7 +91,7 @@ class TokenAuth(Auth):
                     if error.effect.is_open:
                         error.effect = Effect.NONE
                     raise
-                self._redact.add(token.value)
+                self._redact.add_token(token.value)
                 self._token = token
                 lifetime = token.expires_at - time.time()
                 self._renew_at = token.expires_at - min(RENEW_BEFORE, lifetime / 2)
