@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from contextlib import suppress
 from functools import partial
-from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
 
 GUARD_KEY = "release_attempt"
 """Key in the task state store that an attempt writes before it sends something: Airflow refuses that to a stale one."""
+
+_NOT_FOUND = 404
+"""What Airflow's API server answers to an attempt that is not the task's any more."""
 
 
 class AttemptOver(ExecutionCanceled):
@@ -73,7 +75,7 @@ def _is_stale(context: Context) -> bool:
     try:
         _write_guard(context)
     except AirflowRuntimeError as error:
-        return bool((error.error.detail or {}).get("status_code") == HTTPStatus.NOT_FOUND)
+        return bool((error.error.detail or {}).get("status_code") == _NOT_FOUND)
     return False
 
 
