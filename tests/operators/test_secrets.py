@@ -226,7 +226,9 @@ def rendered_fields(name: str) -> list[str]:
 
 
 def test_a_callback_url_is_stored_and_shown_nowhere(systems, shown):
-    systems.fault("cocktail", "status", method="POST", path="/build/run/12$", status=400, body=repeats(secrets.CALLBACK))
+    systems.fault(
+        "cocktail", "status", method="POST", path="/build/run/12$", status=400, body=repeats(secrets.CALLBACK)
+    )
     connect(systems, "cocktail")
     ended = shown.run(starter(systems, "cocktail"))
     assert "cannot be used" in str(ended.error)
