@@ -49,11 +49,20 @@ demo: $(INSTALLED) ## run the release train in Airflow against the sandbox; EXIT
 bench: $(BENCH)/.installed ## measure what waiting costs beside other providers (half an hour); QUICK=1 for a short look
 	@exec $(BENCH)/bin/python -m bench $(if $(filter 1 true yes,$(QUICK)),--quick)
 
-lint: $(INSTALLED) ## ruff, mypy and the import rules
+lint: $(INSTALLED) ## ruff, mypy, the import rules and what a package index would find wrong with the package
 	@$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(MAKE) package
+
+# The two points that pyroma would give for a home page and an address of e-mail are not ours to earn: there are none.
+package: $(INSTALLED) ## build wheel and sdist into dist/ and check them
+	@rm -rf dist
+	$(BIN)/python -m build --outdir dist . > /dev/null
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+	$(BIN)/pyroma --min 8 dist/*.tar.gz
 
 clean: ## remove .venv, the demo's state and caches
 	@rm -rf $(VENV) $(BENCH) $(CHAOS) .demo .pytest_cache .ruff_cache .mypy_cache .import_linter_cache dist

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from typing import Any, NamedTuple
 
 
@@ -69,7 +70,7 @@ class ReleasePipelineError(Exception):
         self.summary = summary
         self.call = call or Call()
         self.effect = effect
-        self.retry_after = retry_after
+        self.retry_after = max(0.0, retry_after) if retry_after is not None and math.isfinite(retry_after) else None
         for name, value in self.call._asdict().items():
             setattr(self, name, value)
 

@@ -163,15 +163,3 @@ def test_every_value_that_the_form_can_hold_has_a_form_that_the_hook_reads(syste
         for value in options:
             extras = hook_class(system).extras_class.model_validate({name: value})
             assert name in extras.model_fields_set
-
-
-def test_the_default_of_each_option_is_the_one_that_the_code_uses() -> None:
-    from airflow.configuration import conf
-
-    from airflow_provider.triggers.poller import DEFAULT_RATE
-
-    (section,) = INFO["config"]
-    (option,) = INFO["config"][section]["options"]
-    assert float(INFO["config"][section]["options"][option]["default"]) == DEFAULT_RATE
-    # As `airflow config list` shows it.
-    assert conf.as_dict(display_sensitive=True, include_env=False)[section][option] == "20"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -61,8 +60,7 @@ def read_act(stored: object) -> ActRecord | None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class ActPolicy:
+class ActPolicy(msgspec.Struct, frozen=True):
     """What the author asked for.
 
     :param until: states that end the wait for the effect although the execution goes on.

@@ -9,6 +9,7 @@ import enum
 import random
 from typing import Any, NamedTuple
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from airflow_provider import exceptions
@@ -119,7 +120,7 @@ class Pace:
         return max(seconds, self._retry_after or 0.0)
 
 
-class News(NamedTuple):
+class News(Struct, frozen=True):
     """A line for the task's log."""
 
     text: str

@@ -53,6 +53,7 @@ class ReleaseOperator(BaseOperator):
     """An operator with a connection to one of the systems."""
 
     system: ClassVar[str]
+    finish_in_triggerer = False
     operator_extra_links = (ExecutionLink(),)
 
     @property
@@ -66,10 +67,29 @@ class ReleaseOperator(BaseOperator):
         return hook_class(self.system)(self.conn_id).get_conn()
 
     def how_to_finish(self) -> str:
-        """What the trigger needs to know to end the task itself; nothing where it cannot."""
-        if in_dag_test():
+        """What the trigger needs to know to end the task itself; nothing where it cannot, or is not to."""
+        if not self.finish_in_triggerer or in_dag_test() or self.has_more_to_do() or self.expanded_over_result():
             return ""
         return "task" if self.do_xcom_push else "task without result"
+
+    def has_more_to_do(self) -> bool:
+        """Whether a success must come back to the worker: to be verified, or because Airflow does more there."""
+        return bool(self.outlets or self.multiple_outputs)
+
+    def expanded_over_result(self) -> list[str]:
+        """The tasks and task groups that are expanded over this task's result.
+
+        Only a worker of 3.3.2 tells Airflow how long a result is; without that, they fail before they begin.
+        """
+        if not self.has_dag():
+            return []
+        return sorted(str(each.node_id) for each in self.iter_mapped_dependants())
+
+    def tell_who_finishes(self) -> None:
+        """Say in the log why a worker ends the task, although its author wants that done in the triggerer."""
+        if self.finish_in_triggerer and (expanded := self.expanded_over_result()):
+            names = ", ".join(expanded)
+            self.log.warning("Not finishing in the triggerer, because %s is expanded over the result", names)
 
     def check(self) -> None:
         """Refuse bad arguments, after templating and before any request; see :meth:`bad_argument`."""

@@ -28,6 +28,7 @@ from airflow_provider.operators.connected import (
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.triggers.base import StartTriggerArgs
 
     from airflow_provider.clients.base import ReleaseClient
     from airflow_provider.execution import ExecutionRef
@@ -43,7 +44,8 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
     :param mode: ``poke`` or ``reschedule``, unless deferrable.
     :param exponential_backoff: look less often while nothing changes, at the slowest every ``max_wait``.
     :param finish_in_triggerer: when deferrable, let the triggerer end the task: spares a second process. Its price: no
-        task listeners, no outlets. A failure comes back to the worker all the same.
+        task listeners. A failure comes back to the worker all the same, and so does a success of a task with outlets or
+        ``multiple_outputs``, or over whose result another task is expanded.
     """
 
     def __init__(
@@ -136,12 +138,13 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             "conn_id": self.conn_id,
             "poll_interval": self.poke_interval,
             "slowest": slowest,
-            "finish": self.how_to_finish() if self.finish_in_triggerer and not self.outlets else "",
+            "finish": self.how_to_finish(),
         }
 
     def _defer(self, deadline: float) -> NoReturn:
         from airflow_provider.triggers.execution import ExecutionTrigger
 
+        self.tell_who_finishes()
         self.defer(
             trigger=ExecutionTrigger(
                 ref=self._wait.ref, deadline=deadline, not_before=worker_is_noticed_by(), **self.trigger_arguments()
@@ -185,12 +188,21 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             raise
 
 
+class _HowToStart:
+    """Read when Airflow serialises the DAG, where all the tasks after the sensor are known; a class has none."""
+
+    def __get__(self, sensor: KnownSensor | None, owner: type[KnownSensor]) -> StartTriggerArgs | None:
+        return sensor.how_to_start() if sensor else None
+
+
 class KnownSensor(ReleaseSensor):
     """A sensor that knows what it waits for without asking anybody; a leaf tells it with :meth:`watch`.
 
     :param start_from_trigger: begin in the triggerer, without a process before. The connection id may not be templated
         then, and ``timeout`` is kept by Airflow's scheduler.
     """
+
+    start_trigger_args = _HowToStart()
 
     def __init__(self, *, start_from_trigger: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -201,15 +213,19 @@ class KnownSensor(ReleaseSensor):
     def watch(self, **ref: Any) -> None:
         """Say what is waited for; call it at the end of ``__init__``. ``ref`` is a template field."""
         self.ref = {"system": self.system, **ref}
-        if self.start_from_trigger:
-            from airflow.triggers.base import StartTriggerArgs
 
-            self.start_trigger_args = StartTriggerArgs(
-                trigger_cls="airflow_provider.triggers.execution.ExecutionTrigger",
-                trigger_kwargs={"ref": self.reference(None), **self.trigger_arguments()},
-                next_method="execute_complete",
-                timeout=timedelta(seconds=self.timeout),
-            )
+    def how_to_start(self) -> StartTriggerArgs | None:
+        """What the scheduler needs to begin in the triggerer."""
+        if not self.start_from_trigger or not self.ref:
+            return None
+        from airflow.triggers.base import StartTriggerArgs
+
+        return StartTriggerArgs(
+            trigger_cls="airflow_provider.triggers.execution.ExecutionTrigger",
+            trigger_kwargs={"ref": self.reference(None), **self.trigger_arguments()},
+            next_method="execute_complete",
+            timeout=timedelta(seconds=self.timeout),
+        )
 
     def reference(self, client: Any) -> ExecutionRef:
         return {name: "" if value is None else str(value) for name, value in self.ref.items()}

@@ -167,11 +167,13 @@ class ExecutionTrigger(BaseTrigger):
         if verdict is not Verdict.CANCEL:
             self.log.info("Not canceling %s: %s", name, reason)
             return
+        # Told first: the triggerer may end before the answer comes.
+        self.log.warning("Canceling %s: %s", name, reason)
         problem = await self._cancel(ref)
         if problem:
             self.log.error("Could not cancel %s: %s", name, problem)
         else:
-            self.log.info("Canceled %s: %s", name, reason)
+            self.log.info("The cancel of %s was taken", name)
 
     async def _cancel(self, ref: ExecutionRef) -> ReleasePipelineError | None:
         """Cancel, trying again while the system does not answer; returns why it could not be done."""

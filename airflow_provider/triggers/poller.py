@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import structlog
-from airflow.sdk.configuration import conf
 
 from airflow_provider.core.waiting import News, Outcome, Wait
 from airflow_provider.exceptions import Call, ReleasePipelineError, ServerUnavailableError
 from airflow_provider.execution import Execution
+from airflow_provider.settings import REQUESTS_PER_SECOND
 from airflow_provider.triggers.build_logs import BuildLogs
 from airflow_provider.triggers.errands import Batch, unforeseen
 from airflow_provider.triggers.schedule import Schedule
@@ -50,18 +50,6 @@ LONGEST_GO = 0.3
 LAST_LOOK = 5.0
 """Seconds after its deadline at which a wait ends without the answer to its last look."""
 
-DEFAULT_RATE = 20.0
-"""Requests a second, of one triggerer over one connection."""
-
-
-def requests_per_second() -> float:
-    """The budget of a connection, as the configuration has it."""
-    rate = conf.getfloat("release_pipelines", "requests_per_second", fallback=DEFAULT_RATE)
-    if rate > 0:
-        return float(rate)
-    log.error("[release_pipelines] requests_per_second must be more than 0, got %s: %g it is", rate, DEFAULT_RATE)
-    return DEFAULT_RATE
-
 
 class Poller:
     """The waits of one connection in the running event loop. Ends by itself after the last of them."""
@@ -73,7 +61,7 @@ class Poller:
         self._gathered_at = 0.0
         self._calls = 0
         self._woken = asyncio.Event()
-        self._schedule = Schedule(requests_per_second(), FASTEST)
+        self._schedule = Schedule(REQUESTS_PER_SECOND.value(), FASTEST)
         self._tasks: set[asyncio.Task[None]] = set()
         self._wakes_at = math.inf
         self._telling = asyncio.Lock()

@@ -13,16 +13,18 @@ from typing import Any, NamedTuple
 import pytest
 from airflow.sdk.execution_time.supervisor import InProcessSupervisorComms
 
-from airflow_provider.core.commands import Command, Observe, Save, Tell
+from airflow_provider.core.commands import Command, Observe, Publish, Save, Tell
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.record import StartRecord
 from airflow_provider.exceptions import ConflictError, ExecutionCanceled, ServerUnavailableError
+from airflow_provider.operators import starting
 from airflow_provider.operators.starting import StartOperator
 from airflow_provider.task_instances import task_state
 from airflow_provider.triggers import execution
 from tests.attempts import WorkerKilled
 from tests.chaos.vendors import ENDED
 from tests.conftest import SPEED
+from tests.meanwhile import until
 from tests.operators.story import EVERY_STARTER, SLOW, STARTERS, Story, terminate
 
 
@@ -242,6 +244,47 @@ def test_a_task_that_was_told_to_end_starts_nothing_more(systems, starter, monke
 
     with story.when(is_about_to_search, lambda operator: operator.on_kill()):
         assert isinstance(story.attempt().error, ExecutionCanceled)
+    assert story.executions() == []
+
+
+def test_a_task_that_is_told_to_end_while_airflow_is_asked_whether_it_stands_starts_nothing(systems, monkeypatch):
+    story = Story(systems, STARTERS["code_stream pipeline"], monkeypatch, deferrable=False)
+    whole = starting.require_standing
+
+    def ask_and_be_drained(context: Any) -> None:
+        whole(context)
+        context["task"].on_kill()
+
+    monkeypatch.setattr(starting, "require_standing", ask_and_be_drained)
+    assert isinstance(story.attempt().error, ExecutionCanceled)
+    assert story.executions() == []
+
+
+@EVERY_STARTER
+def test_a_task_that_was_ended_does_nothing_more_and_remembers_its_cancel(systems, starter, monkeypatch):
+    systems.reset(speed=SLOW)
+    story = Story(systems, starter, monkeypatch, deferrable=False)
+
+    def end_it(operator: StartOperator) -> None:
+        story.task.mark("failed")
+        operator.on_kill()
+
+    with story.when(lambda command: isinstance(command, Publish), end_it):
+        assert isinstance(story.attempt().error, ExecutionCanceled)
+    until(lambda: story.record["phase"] == "ending", seconds=60)
+    assert story.seen() == ONE_CANCEL
+
+
+def test_who_ends_a_task_whose_start_is_on_its_way_reads_what_may_begin(systems, monkeypatch, capsys):
+    story = Story(systems, STARTERS["cocktail"], monkeypatch, deferrable=False)
+
+    def end_it(operator: StartOperator) -> None:
+        story.task.mark("failed")
+        operator.on_kill()
+
+    with story.when(lambda command: isinstance(command, Save), end_it):
+        assert isinstance(story.attempt().error, ExecutionCanceled)
+    assert "The task is ended while a start of cocktail that got no answer" in capsys.readouterr().out
     assert story.executions() == []
 
 

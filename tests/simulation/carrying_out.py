@@ -25,13 +25,13 @@ from airflow_provider.core.commands import (
     Tell,
 )
 from airflow_provider.core.durations import DURATIONS
-from airflow_provider.core.generation import Attempt
+from airflow_provider.core.generation import Attempt, Relation
 from airflow_provider.core.record import Phase, StartRecord
 from airflow_provider.core.starting import Policy, Start
 from airflow_provider.core.waiting import GUESS
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef
-from tests.simulation.airflow import AirflowError
+from tests.simulation.airflow import AirflowError, StaleError
 from tests.simulation.world import Process, Steps
 
 if TYPE_CHECKING:
@@ -64,9 +64,9 @@ class Carrier:
         task = worker.task
         attempt = Attempt(task.try_number, task.max_tries, task.run.clear_number, task.retries)
         self.policy = policy_of(self.airflow.policy, self.client)
-        self.start = Start(self.policy, record, attempt, worker.machine.now, self._count_move)
-        self.is_canceling = self.has_judged = False
-        self.canceling_since = 0.0
+        self.start = CountedStart(self.policy, record, attempt, worker.machine.now, self._count_move)
+        self.start.related_to = self._count_relation
+        self.is_canceling = self.has_judged = self.has_noted_end = False
         self._perform: dict[type, Callable[[Any], Steps[Any]]] = {
             Save: self._save,
             Forget: self._forget,
@@ -123,7 +123,7 @@ class Carrier:
         execution: Execution = yield from self.client.send(self.worker, command.intent)
         if self.is_canceling:
             # A person ended the task while its start was on the way.
-            yield from self._cancel_at_end(self.start.record, execution.ref)
+            yield from self._cancel_at_end(execution.ref, "the task was ended while it started the execution")
             raise AttemptOver("the task was ended while it started the execution")
         return execution
 
@@ -150,10 +150,13 @@ class Carrier:
         if command.deadline is not None and machine.now + NOTICED >= command.deadline:
             return
         yield from self.require_standing()
-        marker = self.start.record.marker if self.start.record else ""
+        record = self.start.record
+        # What is only guessed to be its own the trigger never cancels.
+        marker = record.marker if record and GUESS not in (record.ref or {}) else ""
         self.worker.is_deferring = True
         self.world.point("defer", self.worker)
-        yield from self.airflow.push(self.worker, MARKER_XCOM, marker)
+        if marker:
+            yield from self.airflow.push(self.worker, MARKER_XCOM, marker)
         trigger = Trigger(self.worker, self.policy, command.ref, command.deadline, marker)
         try:
             yield from self.airflow.defer(self.worker, trigger)
@@ -181,7 +184,7 @@ class Carrier:
     def require_standing(self) -> Steps[None]:
         """:raises AttemptOver: Airflow has given this attempt up, or has told it to end."""
         try:
-            yield from self.airflow.write(self.worker, "release_attempt", 1)
+            yield from self._write_guard()
             state = yield from self.airflow.state_of(self.worker.task)
         except AirflowError as error:
             raise AttemptOver(f"this attempt may not be Airflow's any more: {error}") from None
@@ -196,13 +199,14 @@ class Carrier:
         world.point("on_kill", worker)
         if not self.policy.cancel_on_kill:
             return
-        state = None
+        state, is_stale = None, False
         if self.airflow.is_away:
             yield ANSWER_LIMIT
         elif not timed_out:
-            with suppress(AirflowError):
-                state = yield from self.airflow.state_of(task)
-        verdict, reason = canceling.judge_worker_kill(state, timed_out=timed_out, frozen_for=worker.frozen_for())
+            state, is_stale = yield from self._told()
+        verdict, reason = canceling.judge_worker_kill(
+            state, timed_out=timed_out, frozen_for=worker.frozen_for(), is_stale=is_stale
+        )
         self.has_judged = True
         world.counted[f"worker kill: {verdict}"] += 1
         record = self.start.record
@@ -210,23 +214,42 @@ class Carrier:
         if verdict is not Verdict.CANCEL:
             task.warn(f"Not canceling {name}: {reason}")
             return
-        self.is_canceling, self.canceling_since = True, world.now
+        self.is_canceling = True
+        if record and record.is_over:
+            return
         if record and record.ref:
-            task.warn(f"Canceling {name}: {reason}")
-            cancellation = Process(worker.machine, self._cancel_at_end(record, record.ref))
+            if timed_out and GUESS not in record.ref:
+                yield from self._note_ending(record.ref)
+            cancellation = Process(worker.machine, self._cancel_at_end(record.ref, reason))
             end = world.now + DURATIONS.worker_kill_limit
             while not cancellation.is_over and world.now < end:
                 yield 0.25
         else:
             task.warn(f"The task is ended while {name} may be on its way: {reason}")
 
-    def _cancel_at_end(self, record: StartRecord | None, ref: ExecutionRef) -> Steps[None]:
-        if record and GUESS not in ref:
-            record.phase, record.ref = Phase.ENDING, ref
-            Process(self.worker.machine, self._try_to_save(record))
+    def _told(self) -> Steps[tuple[str | None, bool]]:
+        """The task's state, and whether Airflow refuses this attempt."""
+        state = None
+        try:
+            state = yield from self.airflow.state_of(self.worker.task)
+            yield from self._write_guard()
+        except StaleError:
+            return state, True
+        except AirflowError:
+            pass
+        return state, False
+
+    def _write_guard(self) -> Steps[None]:
+        yield from self.airflow.write(self.worker, "release_attempt", 1)
+
+    def _cancel_at_end(self, ref: ExecutionRef, reason: str) -> Steps[None]:
+        if GUESS not in ref:
+            self.worker.task.warn(f"Canceling {ref['kind']} {ref['id']}: {reason}")
         timed = Timed(self.worker.machine.now)
         program = canceling.cancel(timed, ref, CANCEL_REASON, DURATIONS.worker_kill_limit)
         yield from carry_out(program, timed, self._perform_at_end, self.worker.machine)
+        if GUESS not in ref:
+            yield from self._note_ending(ref)
 
     def _perform_at_end(self, command: Command) -> Steps[Any]:
         """Without the guard: it is a person's act that is carried out."""
@@ -237,14 +260,35 @@ class Carrier:
             return (yield from self.client.cancel(self.worker, command.ref, command.reason))
         return (yield from self._perform[type(command)](command))
 
+    def _note_ending(self, ref: ExecutionRef) -> Steps[None]:
+        if record := self.start.record:
+            record.phase, record.ref = Phase.ENDING, ref
+            yield from self._try_to_save(record)
+        self.has_noted_end = True
+
     def _try_to_save(self, record: StartRecord) -> Steps[None]:
         with suppress(AirflowError):
             yield from self._save(Save(record))
+
+    def _count_relation(self, related: Relation) -> None:
+        self.world.relations[related] += 1
+        self.world.tell(str(self.worker), f"is {related} to the attempt that wrote last")
 
     def _count_move(self, before: Any, after: Any) -> None:
         self.world.moves[before, after] += 1
         if self.world.is_telling:
             self.world.tell(str(self.worker), f"{before} -> {after}")
+
+
+class CountedStart(Start):
+    """Tells what its attempt was taken for."""
+
+    related_to: Callable[[Relation], None]
+
+    def _relation(self, record: StartRecord) -> Relation:
+        related = super()._relation(record)
+        self.related_to(related)
+        return related
 
 
 class Timed:

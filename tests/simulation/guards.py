@@ -234,8 +234,8 @@ GUARDS = (
         "a clear after that is the answer",
         "6",
         "generation:was_answered",
-        "    if told is None:",
-        "    if True:",
+        "if told is None:",
+        "if True:",
     ),
     _start(
         "a record of a replaced operator is left alone",
@@ -248,7 +248,7 @@ GUARDS = (
         "an attempt asks Airflow before it sends",
         "8",
         "carrying_out:Carrier.require_standing",
-        'yield from self.airflow.write(self.worker, "release_attempt", 1)',
+        "yield from self._write_guard()",
         "pass",
     ),
     _carrier(
@@ -311,8 +311,8 @@ GUARDS = (
     _carrier(
         "who cancels on the way out writes that down",
         "13",
-        "carrying_out:Carrier._cancel_at_end",
-        "if record and GUESS not in ref:",
+        "carrying_out:Carrier._note_ending",
+        "if record := self.start.record:",
         "if False:",
     ),
     _core(

@@ -87,6 +87,7 @@ _MACHINES = {
     "drain": 3,
     "airflow away": 2,
     "store away": 1,
+    "scheduler restarts": 2,
     "vendor down": 2,
     "execution_timeout": 1,
 }
@@ -238,6 +239,9 @@ def _value(kind: str, chance: random.Random) -> float:
             return chance.choice((chance.uniform(1, 30), chance.uniform(30, 60), chance.uniform(60, 400)))
         case "airflow away" | "store away" | "vendor down":
             return chance.choice((chance.uniform(1, 20), chance.uniform(20, 60), chance.uniform(60, 400)))
+        case "scheduler restarts":
+            # The next one resets at its start, or at one of its looks every five minutes.
+            return chance.choice((chance.uniform(1, 40), chance.uniform(300, 330)))
         case "time-out before effect" | "gateway before effect":
             # Within half a minute, or up to ten minutes: how late depends on what a vendor's character allows.
             return chance.choice((chance.uniform(0, 0.1), chance.uniform(0, 1)))

@@ -66,6 +66,20 @@ def dead_and_cleared(plan: Plan, chance: random.Random) -> None:
         _add(plan, "clear", "state failed", after=chance.uniform(0, 5))
 
 
+def other_scheduler(plan: Plan, chance: random.Random) -> None:
+    """A scheduler dies, and the next one resets what it ran; perhaps something was cleared, too."""
+    if chance.random() < 0.6:
+        plan.retries = 0
+    value = chance.choice((chance.uniform(1, 40), chance.uniform(300, 330)))
+    _add(plan, "scheduler restarts", chance.choice(_ANYWHERE), after=chance.uniform(0, 10), value=value)
+    kind = chance.choice(("clear", "clear without run", "clear another", "mark failed", "deploy retries"))
+    if chance.random() < 0.5:
+        after = chance.choice((chance.uniform(0, 5), chance.uniform(0, 60)))
+        _add(plan, kind, f"act {len(plan.acts) - 1}", after=after)
+    if chance.random() < 0.4:
+        _add(plan, "clear", "state failed", after=chance.uniform(0, 5))
+
+
 def taken_for_ours(plan: Plan, chance: random.Random) -> None:
     """What bears no marker is somebody else's."""
     plan.character = chance.choice(("one at a time", "window", "rerun"))
@@ -165,6 +179,7 @@ THEMES: tuple[tuple[Theme, int], ...] = (
     (lost_answer, 2),
     (look_alike, 3),
     (dead_and_cleared, 3),
+    (other_scheduler, 2),
     (taken_for_ours, 4),
     (frozen, 3),
     (triggerers, 4),

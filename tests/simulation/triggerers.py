@@ -30,7 +30,7 @@ ON_KILL_LIMIT = 20.0
 class Trigger:
     """A row of Airflow's table of triggers.
 
-    :param marker: of the start that the wait is of.
+    :param marker: of the start that the wait is of; empty for what is never canceled.
     """
 
     def __init__(self, worker: Worker, policy: Policy, ref: ExecutionRef, deadline: float | None, marker: str) -> None:
@@ -148,7 +148,7 @@ class TriggerRun:
     def _on_kill(self) -> Steps[None]:
         trigger, world = self.trigger, self.world
         world.point("on_kill", self)
-        if not trigger.policy.cancel_on_kill:
+        if not trigger.policy.cancel_on_kill or not trigger.marker:
             return
         begun = self.machine.now
         while True:

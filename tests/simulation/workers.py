@@ -44,6 +44,8 @@ class Worker:
         self.may_retry = False
         self.is_told_to_end = False
         self.is_deferring = False
+        self.scheduler = airflow.scheduler
+        """Number of the one whose executor hears of its end."""
         self.carrier: Carrier | None = None
         self._is_server_terminated = False
         self._is_noticing = False
@@ -64,6 +66,11 @@ class Worker:
     @property
     def policy(self) -> Policy | None:
         return self.carrier.policy if self.carrier else None
+
+    @property
+    def is_orphan(self) -> bool:
+        """Whether the scheduler whose executor runs it is gone, so that nobody hears of its end."""
+        return self.scheduler < self.airflow.scheduler
 
     @property
     def stands(self) -> bool:
@@ -215,7 +222,9 @@ class Worker:
     def _tell_of_death(self) -> Steps[None]:
         yield self.world.between(0.05, 1.0)
         task = self.task
-        if task.id == self.id and task.state == "running":
+        # A supervisor leaves it to the executor to tell of one that has tries left.
+        is_told = not (self.is_orphan and self.may_retry)
+        if is_told and task.id == self.id and task.state == "running":
             task.is_ended_by_machine = not self.may_retry
             yield from self._report(None)
         if task.worker is self:
