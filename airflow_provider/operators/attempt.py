@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from contextlib import suppress
 from functools import partial
@@ -16,6 +17,8 @@ from airflow_provider.exceptions import ExecutionCanceled
 from airflow_provider.task_instances import identity_of, task_state
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from airflow.sdk import Context
 
     from airflow_provider.clients.base import ReleaseClient
@@ -81,6 +84,21 @@ def _is_stale(context: Context) -> bool:
 
 def _write_guard(context: Context) -> None:
     context["task_state_store"].set(GUARD_KEY, context["ti"].try_number)
+
+
+def is_asking_airflow() -> bool:
+    """Whether this thread is in the middle of a question to Airflow, as code is that a signal has interrupted.
+
+    Until it goes on, no other thread gets an answer: Airflow's channel takes one question at a time.
+    """
+    runner = sys.modules.get("airflow.sdk.execution_time.task_runner")
+    send = getattr(type(getattr(runner, "SUPERVISOR_COMMS", None)), "send", None)
+    frame: FrameType | None = sys._getframe()
+    while frame and send:
+        if frame.f_code is send.__code__:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def require_standing(context: Context) -> None:
