@@ -13,7 +13,7 @@ from airflow.sdk.configuration import conf
 
 from airflow_provider.core.waiting import News, Wait
 from airflow_provider.exceptions import BadRequestError, Call
-from airflow_provider.links import ExecutionLink, xcoms_of
+from airflow_provider.links import LINKS, xcoms_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -53,7 +53,11 @@ class ReleaseOperator(BaseOperator):
     """An operator with a connection to one of the systems."""
 
     system: ClassVar[str]
-    operator_extra_links = (ExecutionLink(),)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "system" in vars(cls) and "operator_extra_links" not in vars(cls):
+            cls.operator_extra_links = (LINKS[cls.system],)
 
     @property
     def conn_id(self) -> str:
