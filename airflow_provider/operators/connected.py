@@ -15,7 +15,7 @@ from airflow.sdk.definitions.context import render_template_to_string
 
 from airflow_provider.core.waiting import News, Wait
 from airflow_provider.exceptions import BadRequestError, Call
-from airflow_provider.links import ExecutionLink, xcoms_of
+from airflow_provider.links import LINKS, xcoms_of
 from airflow_provider.operators.arguments import CHANGED, is_number, seconds_of, text_problem
 from airflow_provider.storable import storable_text
 
@@ -58,9 +58,13 @@ class ReleaseOperator(BaseOperator):
 
     system: ClassVar[str]
     finish_in_triggerer = False
-    operator_extra_links = (ExecutionLink(),)
     _text_problems: dict[str, str] = {}
     _rendering = ""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "system" in vars(cls) and "operator_extra_links" not in vars(cls):
+            cls.operator_extra_links = (LINKS[cls.system],)
 
     @property
     def conn_id(self) -> str:
