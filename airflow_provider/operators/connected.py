@@ -38,15 +38,15 @@ def in_dag_test() -> bool:
     return supervisor is not None and isinstance(channel, supervisor.InProcessSupervisorComms)
 
 
-def worker_is_noticed_by() -> float | None:
-    """Epoch seconds at which Airflow will have noticed that the process ended that defers now.
+def noticed_within() -> float:
+    """Seconds in which Airflow will have noticed that the process ended that defers now.
 
     The scheduler of 3.3.2 fails a task that was deferred, resumed and queued again before it heard of the end of its
     first process, which a supervisor may tell one heartbeat late. A wait that ends sooner is held back until then.
     """
     if in_dag_test():
-        return None
-    return time.time() + conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0) + NOTICE_MARGIN
+        return 0.0
+    return conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0) + NOTICE_MARGIN
 
 
 class ReleaseOperator(BaseOperator):
@@ -180,7 +180,7 @@ class WaitingOperator(ReleaseOperator):
             ref=ref,
             poll_interval=self.poll_interval,
             deadline=deadline,
-            not_before=worker_is_noticed_by(),
+            hold_back=noticed_within(),
             fail_on_waiting=self.on_waiting == "fail",
             **trigger,
         )
