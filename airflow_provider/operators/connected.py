@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow.sdk import BaseOperator
@@ -14,6 +15,7 @@ from airflow.sdk.configuration import conf
 from airflow_provider.core.waiting import News, Wait
 from airflow_provider.exceptions import BadRequestError, Call
 from airflow_provider.links import ExecutionLink, xcoms_of
+from airflow_provider.operators.attempt import require_standing
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -60,11 +62,13 @@ class ReleaseOperator(BaseOperator):
     def conn_id(self) -> str:
         return str(getattr(self, f"{self.system}_conn_id"))
 
-    def get_client(self) -> Any:
-        """A new client; a context manager."""
+    def get_client(self, context: Context) -> Any:
+        """A new client, which sends nothing with an effect once this attempt is over; a context manager."""
         from airflow_provider.hooks.base import hook_class
 
-        return hook_class(self.system)(self.conn_id).get_conn()
+        client = hook_class(self.system)(self.conn_id).get_conn()
+        client.transport.guard = partial(require_standing, context)
+        return client
 
     def how_to_finish(self) -> str:
         """What the trigger needs to know to end the task itself; nothing where it cannot, or is not to."""

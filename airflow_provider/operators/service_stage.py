@@ -14,7 +14,6 @@ from airflow_provider.exceptions import (
 )
 from airflow_provider.execution import ExecutionState
 from airflow_provider.operators.acting import ActOperator
-from airflow_provider.operators.attempt import guard
 from airflow_provider.operators.connected import ReleaseOperator
 from airflow_provider.operators.memory import Memory
 from airflow_provider.operators.starting import StartOperator
@@ -158,8 +157,7 @@ class ServiceStageApprovalOperator(ReleaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         self.check()
-        with self.get_client() as client:
-            guard(client, context)
+        with self.get_client(context) as client:
             deed = f"answered approval {self.task_name!r} of release task {self.pipeline!r}"
             memory = Memory(context, client, "approval_answer", deed)
             notes = memory.recall()

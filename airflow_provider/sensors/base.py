@@ -65,7 +65,7 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         self.check()
-        with self._never_failing(), self.get_client() as self._client:
+        with self._never_failing(), self.get_client(context) as self._client:
             # A deferral could not come back in time.
             if not self.deferrable or self.timeout <= noticed_within():
                 try:
@@ -121,7 +121,7 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         error = (next_kwargs or {}).get("error")
         self.log.warning("The wait ended without an event: %s", error)
         self.check()
-        with self._never_failing(), self.get_client() as self._client:
+        with self._never_failing(), self.get_client(context) as self._client:
             result = self.poke(context)
             if result.is_done:
                 return result.xcom_value
