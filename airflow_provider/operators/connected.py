@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow.sdk import BaseOperator
@@ -17,6 +18,7 @@ from airflow_provider.core.waiting import News, Wait
 from airflow_provider.exceptions import BadRequestError, Call
 from airflow_provider.links import LINKS, xcoms_of
 from airflow_provider.operators.arguments import CHANGED, is_number, seconds_of, text_problem
+from airflow_provider.operators.attempt import require_standing
 from airflow_provider.storable import storable_text
 
 if TYPE_CHECKING:
@@ -42,15 +44,15 @@ def in_dag_test() -> bool:
     return supervisor is not None and isinstance(channel, supervisor.InProcessSupervisorComms)
 
 
-def worker_is_noticed_by() -> float | None:
-    """Epoch seconds at which Airflow will have noticed that the process ended that defers now.
+def noticed_within() -> float:
+    """Seconds in which Airflow will have noticed that the process ended that defers now.
 
     The scheduler of 3.3.2 fails a task that was deferred, resumed and queued again before it heard of the end of its
     first process, which a supervisor may tell one heartbeat late. A wait that ends sooner is held back until then.
     """
     if in_dag_test():
-        return None
-    return time.time() + conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0) + NOTICE_MARGIN
+        return 0.0
+    return conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0) + NOTICE_MARGIN
 
 
 class ReleaseOperator(BaseOperator):
@@ -70,11 +72,12 @@ class ReleaseOperator(BaseOperator):
     def conn_id(self) -> str:
         return str(getattr(self, f"{self.system}_conn_id"))
 
-    def get_client(self) -> Any:
-        """A new client; a context manager."""
+    def get_client(self, context: Context) -> Any:
+        """A new client, which sends nothing with an effect once this attempt is over; a context manager."""
         from airflow_provider.hooks.base import hook_class
 
         client = hook_class(self.system)(self.conn_id).get_conn()
+        client.transport.guard = partial(require_standing, context)
         for secret in self.hidden():
             # The system may repeat them in its errors and logs.
             client.transport.redact.add_other(secret)
@@ -243,7 +246,7 @@ class WaitingOperator(ReleaseOperator):
             ref=ref,
             poll_interval=self.poll_interval,
             deadline=deadline,
-            not_before=worker_is_noticed_by(),
+            hold_back=noticed_within(),
             fail_on_waiting=self.on_waiting == "fail",
             **trigger,
         )

@@ -24,7 +24,7 @@ from airflow_provider.operators.connected import (
     DEFAULT_DEFERRABLE,
     DEFERRAL_MARGIN,
     ReleaseOperator,
-    worker_is_noticed_by,
+    noticed_within,
 )
 from airflow_provider.unforeseen import unforeseen
 
@@ -77,8 +77,9 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         self.check_arguments()
-        with self._never_failing(), self.get_client() as self._client:
-            if not self.deferrable:
+        with self._never_failing(), self.get_client(context) as self._client:
+            # A deferral could not come back in time.
+            if not self.deferrable or self.timeout <= noticed_within():
                 try:
                     return super().execute(context)
                 except AirflowSensorTimeout:
@@ -146,7 +147,7 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         error = (next_kwargs or {}).get("error")
         self.log.warning("The wait ended without an event: %s", error)
         self.check_arguments()
-        with self._never_failing(), self.get_client() as self._client:
+        with self._never_failing(), self.get_client(context) as self._client:
             result = self.poke(context)
             if result.is_done:
                 return result.xcom_value
@@ -173,7 +174,7 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         self.tell_who_finishes()
         self.defer(
             trigger=ExecutionTrigger(
-                ref=self._wait.ref, deadline=deadline, not_before=worker_is_noticed_by(), **self.trigger_arguments()
+                ref=self._wait.ref, deadline=deadline, hold_back=noticed_within(), **self.trigger_arguments()
             ),
             method_name="execute_complete",
             timeout=timedelta(seconds=self.timeout + self.poke_interval + DEFERRAL_MARGIN),
