@@ -13,7 +13,8 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from airflow_provider.clients.memory import Recent
 from airflow_provider.core.durations import DURATIONS
@@ -37,15 +38,17 @@ KEPT_FOR = 3600.0
 _REFUSALS = (AuthenticationError, ConnectionConfigError, PermissionDeniedError)
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(msgspec.Struct, frozen=True):
     """:param expires_at: epoch seconds.
     :param project_id: the project that it is for, where the system says so.
     """
 
-    value: str = field(repr=False)
+    value: str
     expires_at: float
     project_id: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Token(expires_at={self.expires_at!r})"
 
 
 class Login:

@@ -11,12 +11,12 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from http import cookiejar
 from pathlib import Path
 from typing import Any, NoReturn, TypedDict
 from urllib.parse import urljoin, urlsplit
 
+import msgspec
 import requests
 import tenacity
 import urllib3
@@ -87,8 +87,7 @@ _EFFECT_BY_STATUS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """An HTTP answer whose body was read.
 
     :param data: the decoded JSON; ``None`` for an empty body; the text where the body is no JSON.
@@ -101,8 +100,7 @@ class Answer:
     is_json: bool
 
 
-@dataclass(frozen=True, slots=True)
-class VendorError:
+class VendorError(msgspec.Struct, frozen=True):
     """What a vendor's error body says.
 
     :param cause: the error class, where the body knows better than the HTTP status.
@@ -272,7 +270,7 @@ class Transport:
             all_headers.setdefault("Content-Type", content_type)
         request = requests.Request(method, url, headers=all_headers, data=data, auth=auth or self.auth)
         repeatable = method in READS if safe_to_repeat is None else safe_to_repeat
-        guard = None if repeatable or isinstance(request.auth, NoAuth) else self.guard
+        guard = None if method in READS or isinstance(request.auth, NoAuth) else self.guard
         if (attempts or self.attempts) == 1:
             return self._attempt(request, json_expected, decode, guard)
         retrying = tenacity.Retrying(

@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 import time
 
 import pytest
 from airflow.sdk._shared.secrets_masker import _secrets_masker, reset_secrets_masker
 
+from airflow_provider import settings
 from airflow_provider.clients.redaction import KEPT_TOKENS
+from airflow_provider.clients.transport import MAX_ANSWER_BYTES, MAX_RETRY_AFTER
 from airflow_provider.exceptions import ThrottledError, UnexpectedResponseError
-from airflow_provider.hooks.limits import max_answer_bytes, max_retry_after
-from airflow_provider.provider_info import get_provider_info
 from tests.clients.conftest import Scripted, scripted  # noqa: F401 - a fixture
 from tests.hooks.conftest import Build
 
 
-def test_the_defaults_are_those_that_the_configuration_tells() -> None:
-    options = get_provider_info()["config"]["release_pipelines"]["options"]
-    assert max_retry_after() == float(options["max_retry_after"]["default"]) == 300.0
-    assert max_answer_bytes() == float(options["max_answer_mb"]["default"]) * 1024 * 1024
-
-
-@pytest.mark.parametrize("wrong", ["0", "-1", "nan", "inf", "many"])
-def test_a_limit_that_makes_no_sense_is_named_and_not_used(
-    monkeypatch: pytest.MonkeyPatch, wrong: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setenv("AIRFLOW__RELEASE_PIPELINES__MAX_RETRY_AFTER", wrong)
-    with caplog.at_level(logging.ERROR):
-        assert max_retry_after() == 300.0
-    assert "max_retry_after must be a number above 0" in caplog.text
+def test_the_defaults_are_those_of_the_clients() -> None:
+    assert settings.MAX_RETRY_AFTER.default == MAX_RETRY_AFTER
+    assert settings.MAX_ANSWER_MB.default * 1024 * 1024 == MAX_ANSWER_BYTES
 
 
 def test_the_limits_reach_the_client(build: Build, scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
+
+from msgspec.structs import replace
 
 from airflow_provider.clients.times import parse_http_date
 from airflow_provider.clients.transport import Answer, VendorError, read_common_error

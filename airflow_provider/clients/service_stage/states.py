@@ -6,10 +6,10 @@ https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0248
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+import msgspec
 from msgspec.structs import replace
 
 from airflow_provider.clients.times import from_epoch
@@ -114,8 +114,7 @@ def is_number(text: str) -> bool:
     return text.isdecimal() and len(text) < _LONGEST_NUMBER
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(msgspec.Struct, frozen=True):
     """A status that was seen somewhere.
 
     :param about: the record, list item or reply that told it: the ``outputs`` of the execution.
