@@ -30,6 +30,7 @@ from airflow_provider.operators.attempt import (
     ExecutionCanceledForGood,
     Told,
     attempt_of,
+    is_asking_airflow,
     require_standing,
     told_in_time,
 )
@@ -103,7 +104,7 @@ class StartOperator(WaitingOperator):
         """Refuse a success that is none; raises ``ExecutionFailed``."""
 
     def execute(self, context: Context) -> dict[str, Any]:
-        self.check()
+        self.check_arguments()
         if self.deferrable and self.wait_for_completion:
             self.rehearse_deferral(**self.trigger_arguments("marker"))
             self.tell_who_finishes()
@@ -149,7 +150,7 @@ class StartOperator(WaitingOperator):
         if resumed and record:
             # From now on this process answers for the execution, whatever a triggerer believes that comes back late.
             context["ti"].xcom_push(MARKER_XCOM, RESUMED + record.marker)
-        with self.get_client() as client:
+        with self.get_client(context) as client:
             policy = self._policy(client, _place(client, record if resumed else None))
             start = Start(policy, record, attempt_of(context), time.time())
             self._attempt = _StartAttempt(self, context, client, start)
@@ -201,6 +202,8 @@ class _StartAttempt:
         self._carrier = Carrier(operator, context, client, KEY, self._trigger_arguments)
         self._told_to_end = threading.Event()
         self._is_canceling = threading.Event()
+        self._is_performing = False
+        self._is_undecided = False
         self._by_thread = threading.local()
         client.transport.guard = self._require_standing
 
@@ -215,6 +218,14 @@ class _StartAttempt:
         self._told_to_end.set()
         if not self._operator.cancel_on_kill:
             return
+        if self._is_performing and is_asking_airflow():
+            # In a signal handler: Airflow can be asked only once the interrupted code goes on.
+            self._is_undecided = True
+            return
+        self._decide()
+
+    def _decide(self) -> None:
+        self._is_undecided = False
         timed_out = isinstance(sys.exception(), AirflowTaskTimeout)
         told = Told() if timed_out else told_in_time(self._context)
         verdict, reason = judge_worker_kill(
@@ -241,6 +252,15 @@ class _StartAttempt:
         thread.join(DURATIONS.worker_kill_limit)
 
     def _perform(self, command: Command) -> Any:
+        self._is_performing = True
+        try:
+            return self._do(command)
+        finally:
+            self._is_performing = False
+            if self._is_undecided:
+                self._decide()
+
+    def _do(self, command: Command) -> Any:
         if self._is_canceling.is_set() and not self._is_by_canceler:
             raise AttemptOver("the task was ended, and its execution is being canceled: nothing else is done")
         match command:
@@ -292,6 +312,8 @@ class _StartAttempt:
 
     def _send(self, intent: dict[str, Any]) -> Execution:
         execution = self._operator.start(self._carrier.client, intent)
+        if self._is_undecided:
+            self._decide()
         if self._is_canceling.is_set():
             reason = "the task was ended while it started the execution"
             self._cancel(execution.ref, reason)
