@@ -67,7 +67,8 @@ class ReleaseOperator(BaseOperator):
 
     def how_to_finish(self) -> str:
         """What the trigger needs to know to end the task itself; nothing where it cannot."""
-        if in_dag_test():
+        if in_dag_test() or next(self.iter_mapped_dependants(), None):
+            # Only a worker tells Airflow how many tasks come of a result over which another task is expanded.
             return ""
         return "task" if self.do_xcom_push else "task without result"
 

@@ -106,6 +106,9 @@ class ExecutionTrigger(BaseTrigger):
         """Called where a sensor starts in the triggerer."""
         super().render_template_fields(pulling_one_xcom(context), jinja_env)
         self.ref = {name: str(value) for name, value in self.ref.items()}
+        if next(context["task"].iter_mapped_dependants(), None):
+            # When its sensor was made, nobody knew that another task is expanded over its result.
+            self.finish = ""
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         self._wait = Wait(
