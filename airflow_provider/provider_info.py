@@ -10,6 +10,7 @@ _SYSTEMS = {
     "cocktail": "Cocktail Cloud",
     "quay": "Red Hat Quay",
 }
+_WINDOWS = "Release windows"
 _DOCUMENTATION = {
     "code_stream": "https://developer.broadcom.com/xapis/vrealize-automation-code-stream-api/latest/",
     "service_stage": "https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0248.html",
@@ -120,6 +121,10 @@ def _modules(kind: str) -> list[dict[str, Any]]:
     ]
 
 
+def _window_module(kind: str) -> dict[str, Any]:
+    return {"integration-name": _WINDOWS, "python-modules": [f"airflow_provider.{kind}.release_window"]}
+
+
 def _connection_type(system: str, name: str) -> dict[str, Any]:
     hook = "".join(word.capitalize() for word in system.split("_")) + "Hook"
     return {
@@ -140,14 +145,16 @@ def get_provider_info() -> dict[str, Any]:
         "integrations": [
             {"integration-name": name, "external-doc-url": _DOCUMENTATION[system], "tags": ["service"]}
             for system, name in _SYSTEMS.items()
-        ],
+        ]
+        + [{"integration-name": _WINDOWS, "tags": ["service"]}],
         "operators": _modules("operators"),
-        "sensors": _modules("sensors"),
+        "sensors": [*_modules("sensors"), _window_module("sensors")],
         "hooks": _modules("hooks"),
         "triggers": [
             {"integration-name": name, "python-modules": ["airflow_provider.triggers.execution"]}
             for name in _SYSTEMS.values()
-        ],
+        ]
+        + [_window_module("triggers")],
         "connection-types": [_connection_type(system, name) for system, name in _SYSTEMS.items()],
         "extra-links": ["airflow_provider.links.ExecutionLink"],
         "config": _CONFIG,

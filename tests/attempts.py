@@ -101,12 +101,15 @@ class Task:
         self._change(prepare)
         return self._run()
 
-    def clear(self) -> None:
+    def clear(self, *, leaving_the_run: bool = False) -> None:
+        """:param leaving_the_run: as it is, so that its ``clear_number`` stays the same."""
         from airflow.models.taskinstance import clear_task_instances
         from airflow.utils.session import create_session
+        from airflow.utils.state import DagRunState
 
+        run_state = False if leaving_the_run else DagRunState.QUEUED
         with create_session() as session:
-            clear_task_instances([self._row(session)], session)
+            clear_task_instances([self._row(session)], session, dag_run_state=run_state)
 
     def clear_beside(self) -> None:
         """Clear the other task of the run."""

@@ -10,7 +10,7 @@ import msgspec
 
 from airflow_provider.core.commands import Act, Choose, Defer, Observe, Pause, Program, Publish, Save
 from airflow_provider.core.durations import DURATIONS
-from airflow_provider.core.generation import Attempt, Relation, relation
+from airflow_provider.core.generation import Attempt, Relation, ambiguity, relation_since
 from airflow_provider.core.waiting import Ending, Outcome, Wait, result_of
 from airflow_provider.core.watching import watch
 from airflow_provider.exceptions import Call, ConflictError, Effect, ReleasePipelineError
@@ -20,18 +20,33 @@ from airflow_provider.execution import Execution, ExecutionRef
 class ActRecord(msgspec.Struct, kw_only=True):
     """What an act remembers.
 
+    :param attempt: the attempt that wrote this last.
     :param ref: the execution that it acts on.
-    :param is_taken: whether the system has taken the request: then it is not sent again.
+    :param is_taken: whether the system has taken the request, or shows its effect anyway: then it is not sent again.
+    :param is_done: whether what came of it was told as the task's success.
+    :param told: the attempt that has failed with words on what a person must resolve; a clear after it is the answer.
     """
 
     place: str
     attempt: Attempt
     ref: ExecutionRef
     is_taken: bool = False
+    is_done: bool = False
+    told: Attempt | None = None
 
     @property
     def is_over(self) -> bool:
-        return self.is_taken
+        return self.is_done
+
+    @property
+    def name(self) -> str:
+        """For people: what it acts on, and where."""
+        return f"{self.ref.get('kind')} {self.ref.get('id')} at {self.place}"
+
+    def note_done(self, attempt: Attempt) -> None:
+        """Its task succeeds: another attempt is a clear then, unless this one dies in its last moment."""
+        self.is_taken = self.is_done = True
+        self.attempt = attempt
 
     def to_json(self) -> dict[str, Any]:
         body: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
@@ -79,7 +94,7 @@ class Acting:
     def execute(self) -> Program[dict[str, Any]]:
         """Send the request unless its effect shows already, then wait for the effect."""
         begun = self.now
-        record = self._own_record()
+        record = yield from self._own_record()
         if record:
             seen: Execution = yield Observe(record.ref)
         else:
@@ -91,27 +106,44 @@ class Acting:
             record.is_taken, record.ref = True, seen.ref
             yield Save(record)
         yield Publish(seen)
-        if not self.policy.wait_for_completion:
+        if record.is_done or not self.policy.wait_for_completion:
+            record.note_done(self.attempt)
+            yield Save(record)
             return seen.to_result()
         deadline = None if self.policy.timeout is None else begun + self.policy.timeout
         wait = Wait(seen.ref, self.policy.poll_interval, deadline, self.policy.fail_on_waiting, until=self.policy.until)
         outcome = yield from watch(self, wait, seen, has_log=self.policy.has_log, meanwhile=self._defer)
-        return result_of_act(outcome, self.policy.system)
+        result = result_of_act(outcome, self.policy.system)
+        record.note_done(self.attempt)
+        yield Save(record)
+        return result
 
-    def _own_record(self) -> ActRecord | None:
+    def _own_record(self) -> Program[ActRecord | None]:
+        """What this task was about before; ``None`` after a clear.
+
+        :raises ConflictError: it cannot be told from a clear, or was elsewhere.
+        """
         record = self.record
         if record is None:
             return None
-        if relation(record.attempt, self.attempt, had_succeeded=False) is Relation.CLEARED:
+        related = relation_since(record.told, record.attempt, self.attempt, had_succeeded=record.is_done)
+        if related is Relation.CLEARED:
             return None
+        if related is Relation.AMBIGUOUS:
+            record.told = self.attempt
+            # Not by the attempt that writes: the record stays the word of the one that acted.
+            yield Save(record)
+            what = f"acted on {record.name}" if record.is_taken else f"was about to act on {record.name}"
+            raise self._conflict(ambiguity(what, "sent", "act anew"))
         if record.place != self.policy.place:
-            raise ConflictError(
-                f"the connection now leads to {self.policy.place}, but an earlier attempt acted on "
-                f"{record.ref.get('kind')} {record.ref.get('id')} at {record.place}: nothing was sent. Clear this task "
-                "to act on the other system",
-                call=Call(system=self.policy.system),
+            raise self._conflict(
+                f"the connection now leads to {self.policy.place}, but an earlier attempt acted on {record.name}: "
+                "nothing was sent. Clear this task to act on the other system"
             )
         return record
+
+    def _conflict(self, summary: str) -> ConflictError:
+        return ConflictError(summary, call=Call(system=self.policy.system))
 
     def _act(self, record: ActRecord, target: Execution) -> Program[Execution]:
         """Send the request, again while it certainly or possibly had no effect and none shows."""

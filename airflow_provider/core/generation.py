@@ -58,3 +58,47 @@ def relation(last: Attempt, now: Attempt, *, had_succeeded: bool) -> Relation:
     if had_succeeded and would_look_alike:
         return Relation.CLEARED
     return Relation.AMBIGUOUS
+
+
+def was_answered(told: Attempt | None, now: Attempt) -> bool:
+    """Whether a person has cleared the task since one was told to resolve something and do so.
+
+    A clear of a task that is over sets ``max_tries`` anew. Only where that can be the same number, because ``retries``
+    were lowered, does the run's number tell: else it may have been any other task that was cleared.
+
+    :param told: the attempt that told it, if any has.
+    """
+    if told is None:
+        return False
+    if now.max_tries != told.max_tries:
+        return True
+    cleared_at = now.max_tries - now.retries
+    would_look_alike = told.try_number <= cleared_at < now.try_number
+    return would_look_alike and now.clear_number != told.clear_number
+
+
+def relation_since(told: Attempt | None, last: Attempt, now: Attempt, *, had_succeeded: bool) -> Relation:
+    """As :func:`relation`, where an attempt after ``last`` may have asked a person to clear the task.
+
+    :param told: that attempt.
+    """
+    related = relation(last, now, had_succeeded=had_succeeded)
+    if told and had_succeeded and not was_answered(told, now):
+        # A person was asked already; what makes numbers look alike may have changed since.
+        return Relation.AMBIGUOUS
+    if related is Relation.AMBIGUOUS and was_answered(told, now):
+        return Relation.CLEARED
+    return related
+
+
+def ambiguity(what: str, undone: str, anew: str) -> str:
+    """What a person is told of an ambiguous relation, and what to do about it.
+
+    :param what: an earlier attempt did, or may have done.
+    :param undone: what was not done now.
+    :param anew: what a clear does.
+    """
+    return (
+        f"ambiguous: an earlier attempt {what}, and something in this DAG run was cleared since. Airflow does not say "
+        f"whether it was this task, so nothing was {undone}. Resolve it manually: clear this task (again) to {anew}"
+    )

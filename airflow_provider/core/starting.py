@@ -25,7 +25,7 @@ from airflow_provider.core.commands import (
     Tell,
 )
 from airflow_provider.core.durations import DURATIONS, MOST_CRASHES, MOST_SENDS
-from airflow_provider.core.generation import Attempt, Relation, relation
+from airflow_provider.core.generation import Attempt, Relation, ambiguity, relation_since, was_answered
 from airflow_provider.core.record import End, Phase, StartRecord
 from airflow_provider.core.states import MOVES, State
 from airflow_provider.core.waiting import GUESS, Ending, News, Outcome, Wait, guessed, result_of
@@ -168,20 +168,10 @@ class Start:
         return (yield from self._start_anew(record))
 
     def _relation(self, record: StartRecord) -> Relation:
-        related = relation(record.attempt, self.attempt, had_succeeded=record.had_succeeded)
-        if record.told and record.had_succeeded and not self._was_answered(record):
-            # A person was asked already; what makes numbers look alike may have changed since.
-            return Relation.AMBIGUOUS
-        if related is Relation.AMBIGUOUS and self._was_answered(record):
-            return Relation.CLEARED
-        return related
+        return relation_since(record.told, record.attempt, self.attempt, had_succeeded=record.had_succeeded)
 
     def _was_answered(self, record: StartRecord) -> bool:
-        """Whether something was cleared since a person was told to resolve this and clear the task."""
-        told = record.told
-        return told is not None and (
-            self.attempt.clear_number != told.clear_number or self.attempt.max_tries != told.max_tries
-        )
+        return was_answered(record.told, self.attempt)
 
     def _go_on(self, record: StartRecord, related: Relation) -> Program[Execution | None]:
         """What an earlier attempt of this start has started; ``None`` if another one is to be started."""
@@ -228,12 +218,8 @@ class Start:
             raise self._error(ExecutionCanceled, f"somebody canceled {record.name}; no retry starts it again")
 
     def _refuse_to_guess(self, record: StartRecord) -> Program[None]:
-        yield from self._leave_to_a_person(
-            record,
-            f"ambiguous: an earlier attempt started {record.name}, and something in this DAG run was cleared since. "
-            "Airflow does not say whether it was this task, so nothing was adopted, canceled or started. Resolve it "
-            "manually: clear this task (again) to start anew",
-        )
+        summary = ambiguity(f"started {record.name}", "adopted, canceled or started", "start anew")
+        yield from self._leave_to_a_person(record, summary)
 
     def _leave_to_a_person(self, record: StartRecord, summary: str) -> Program[NoReturn]:
         record.told = self.attempt

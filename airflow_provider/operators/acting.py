@@ -10,7 +10,7 @@ from airflow_provider.core.acting import Acting, ActPolicy, read_act, result_of_
 from airflow_provider.core.commands import Act, Choose, Command
 from airflow_provider.core.waiting import Outcome
 from airflow_provider.operators.attempt import attempt_of, guard
-from airflow_provider.operators.carrying_out import Carrier, carry_out
+from airflow_provider.operators.carrying_out import Carrier, carry_out, save_record
 from airflow_provider.operators.connected import WaitingOperator
 
 if TYPE_CHECKING:
@@ -67,7 +67,11 @@ class ActOperator(WaitingOperator):
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Called when the trigger has fired."""
-        return result_of_act(Outcome.from_event(event), self.system)
+        result = result_of_act(Outcome.from_event(event), self.system)
+        if record := read_act(context["task_state_store"].get(KEY)):
+            record.note_done(attempt_of(context))
+            save_record(context, KEY, record)
+        return result
 
     def _policy(self, client: ReleaseClient) -> ActPolicy:
         return ActPolicy(

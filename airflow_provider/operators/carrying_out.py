@@ -17,6 +17,7 @@ from airflow_provider.core.commands import (
     Program,
     Publish,
     ReadLog,
+    Record,
     Save,
     Tell,
 )
@@ -62,6 +63,14 @@ def carry_out(program: Program[Any], timed: Timed, perform: Callable[[Command], 
         return stop.value
 
 
+def save_record(context: Context, key: str, record: Record) -> None:
+    """Write down what a task remembers."""
+    from airflow.sdk import NEVER_EXPIRE
+
+    # What is under way must be known for as long as it takes; Airflow forgets keys after 30 days otherwise.
+    context["task_state_store"].set(key, record.to_json(), retention=None if record.is_over else NEVER_EXPIRE)
+
+
 class Carrier:
     """What all programs ask for.
 
@@ -86,7 +95,7 @@ class Carrier:
     def perform(self, command: CommonCommand) -> Any:
         match command:
             case Save(record):
-                self._save(record)
+                save_record(self._context, self._key, record)
             case Observe(ref):
                 return self.client.look(ref)
             case Cancel(ref, reason):
@@ -110,14 +119,7 @@ class Carrier:
 
     def try_to_save(self, record: Any) -> None:
         with suppress(Exception):
-            self._save(record)
-
-    def _save(self, record: Any) -> None:
-        from airflow.sdk import NEVER_EXPIRE
-
-        # What is under way must be known for as long as it takes; Airflow forgets keys after 30 days otherwise.
-        retention = None if record.is_over else NEVER_EXPIRE
-        self._context["task_state_store"].set(self._key, record.to_json(), retention=retention)
+            save_record(self._context, self._key, record)
 
     def _defer(self, wait: Defer) -> None:
         """Ends the attempt here, unless the deadline comes before Airflow would let the task resume."""

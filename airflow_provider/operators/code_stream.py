@@ -195,20 +195,30 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
         self.check()
         with self.get_client() as client:
             guard(client, context)
-            memory = Memory(context, "release_trigger")
+            deed = f"triggered Gerrit change {self.change_id!r}"
+            memory = Memory(context, client, "release_trigger", deed)
             if notes := memory.recall():
                 self.log.warning("An earlier attempt may have triggered the change: looking for its events")
-                return self._triggered(client, notes["known"])
-            known = [each["id"] for each in client.triggered_by_hand(self.change_id, self.project, self.trigger)]
-            memory.note({"known": known})
-            try:
-                return client.trigger_gerrit(self.change_id, self.project, self.trigger)
-            except ReleasePipelineError as error:
-                if not error.effect.is_open:
-                    memory.forget()
-                    raise
-                self.log.warning("The answer to the trigger is not known, looking for its events: %s", error)
-                return self._triggered(client, known)
+                triggered = self._triggered(client, notes["known"])
+            else:
+                notes = {"known": [each["id"] for each in self._events(client)]}
+                memory.note(notes)
+                triggered = self._trigger(client, memory, notes["known"])
+            memory.note(notes, is_done=True)
+            return triggered
+
+    def _trigger(self, client: CodeStreamClient, memory: Memory, known: list[str]) -> dict[str, Any]:
+        try:
+            return client.trigger_gerrit(self.change_id, self.project, self.trigger)
+        except ReleasePipelineError as error:
+            if not error.effect.is_open:
+                memory.forget()
+                raise
+            self.log.warning("The answer to the trigger is not known, looking for its events: %s", error)
+            return self._triggered(client, known)
+
+    def _events(self, client: CodeStreamClient) -> list[dict[str, Any]]:
+        return client.triggered_by_hand(self.change_id, self.project, self.trigger)
 
     def _triggered(self, client: CodeStreamClient, known: list[str]) -> dict[str, Any]:
         """What a trigger whose answer is not known has led to, in the form of the answer; its events may show late.
@@ -219,7 +229,7 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
         end = time.time() + DURATIONS.settling
         while True:
             try:
-                events = client.triggered_by_hand(self.change_id, self.project, self.trigger)
+                events = self._events(client)
             except ReleasePipelineError as error:
                 if error.effect is Effect.REFUSED:
                     raise
@@ -333,15 +343,18 @@ class CodeStreamApprovalOperator(ReleaseOperator):
         self.check()
         with self.get_client() as client:
             guard(client, context)
-            operation_id = self.user_operation_id or self._asked(context, client)
+            deed = f"answered an approval of execution {self.execution_id}"
+            memory = Memory(context, client, "approval_answer", deed)
+            operation_id = self.user_operation_id or self._asked(memory, client)
             client.answer_user_operation(operation_id, self.decision == "approve", self.message)
             answered = client.look({"system": self.system, "kind": "approval", "id": operation_id}).to_result()
-        self.publish(context, answered)
+            self.publish(context, answered)
+            if self.execution_id:
+                memory.note({"execution_id": self.execution_id, "id": operation_id}, is_done=True)
         return answered
 
-    def _asked(self, context: Context, client: CodeStreamClient) -> str:
+    def _asked(self, memory: Memory, client: CodeStreamClient) -> str:
         """The approval that an earlier attempt was about to answer, or else the one that the execution waits for."""
-        memory = Memory(context, "approval_answer")
         asked = memory.recall()
         if asked and asked["execution_id"] == self.execution_id:
             # Answered already, it is not answered again.

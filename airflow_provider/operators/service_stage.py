@@ -158,12 +158,14 @@ class ServiceStageApprovalOperator(ReleaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         self.check()
-        memory = Memory(context, "approval_answer")
         with self.get_client() as client:
             guard(client, context)
+            deed = f"answered approval {self.task_name!r} of release task {self.pipeline!r}"
+            memory = Memory(context, client, "approval_answer", deed)
             notes = memory.recall()
             if notes and (answered := self._answered_before(notes, client)):
                 self.publish(context, answered.to_result())
+                memory.note(notes, is_done=True)
                 return answered.to_result()
             waiting = self._find_waiting(client)
             self.publish(context, waiting.to_result())
@@ -175,8 +177,11 @@ class ServiceStageApprovalOperator(ReleaseOperator):
                 if not error.effect.is_open:
                     memory.forget()
                 raise
-            memory.note({**notes, "is_taken": True}, is_done=True)
-            return self._wait_until_taken(memory, client, answered).to_result()
+            notes = {**notes, "is_taken": True}
+            memory.note(notes)
+            answered = self._wait_until_taken(memory, client, answered)
+            memory.note(notes, is_done=True)
+            return answered.to_result()
 
     def _find_waiting(self, client: ServiceStageClient) -> Execution:
         """The execution that waits for an approval now."""

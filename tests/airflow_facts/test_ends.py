@@ -14,14 +14,15 @@ from typing import Any
 import pytest
 from airflow.configuration import conf
 from airflow.executors.local_executor import _run_worker
+from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError, AirflowTaskTimeout, ErrorType
-from airflow.sdk.execution_time import supervisor
+from airflow.sdk.execution_time import supervisor, task_runner
 from airflow.sdk.execution_time.comms import ErrorResponse
 
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.task_instances import task_state
 from tests.airflow_facts.processes import Notes
-from tests.airflow_facts.real import RealTask, defer, until
+from tests.airflow_facts.real import RealTask, Scripted, defer, until
 from tests.simulation import airflow as simulated
 from tests.simulation.workers import SIGKILL_AFTER
 
@@ -135,6 +136,15 @@ def test_a_cleared_process_that_is_killed_before_it_hears_of_it_sets_max_tries_u
     until(notes.read)
     task.process_ended(is_clean=task.wait(worker, clear_and_kill))
     assert (task.state, task.max_tries) == (state, max_tries)
+
+
+def test_a_mapped_task_has_no_on_kill_before_its_templates_are_rendered() -> None:
+    with DAG("mapped", schedule=None):
+        mapped = Scripted.partial(task_id="mapped").expand(doc=["a", "b"])
+    # What a process that is told to end calls; rendering puts the unmapped operator there.
+    assert "ti.task.on_kill()" in inspect.getsource(task_runner._run_task_and_map_outcome)
+    assert not hasattr(mapped, "on_kill")
+    assert callable(mapped.unmap({"doc": "a"}).on_kill)
 
 
 def test_a_failure_of_a_queued_task_keeps_its_id_and_makes_a_resumed_one_begin_anew() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider.core.generation import Attempt, Relation, relation
+from airflow_provider.core.generation import Attempt, Relation, relation, was_answered
 
 SAME, CLEARED, AMBIGUOUS = Relation.SAME, Relation.CLEARED, Relation.AMBIGUOUS
 
@@ -33,3 +33,20 @@ SAME, CLEARED, AMBIGUOUS = Relation.SAME, Relation.CLEARED, Relation.AMBIGUOUS
 )
 def test_a_retry_is_told_from_a_clear(last, now, had_succeeded, expected):
     assert relation(last, now, had_succeeded=had_succeeded) is expected
+
+
+@pytest.mark.parametrize(
+    ("told", "now", "expected"),
+    [
+        pytest.param(Attempt(1, 2, 0, 2), Attempt(2, 2, 0, 2), False, id="an automatic retry"),
+        pytest.param(Attempt(1, 2, 0, 2), Attempt(2, 2, 1, 2), False, id="another task was cleared"),
+        pytest.param(Attempt(1, 2, 0, 2), Attempt(3, 2, 3, 2), False, id="others were, before each of two retries"),
+        pytest.param(Attempt(1, 2, 0, 2), Attempt(2, 3, 1, 2), True, id="cleared"),
+        pytest.param(Attempt(1, 2, 0, 2), Attempt(2, 3, 0, 2), True, id="cleared, leaving the run alone"),
+        pytest.param(Attempt(1, 2, 0, 2), Attempt(2, 2, 1, 1), True, id="cleared after retries were lowered"),
+        pytest.param(Attempt(1, 3, 0, 3), Attempt(3, 3, 1, 1), True, id="that, after a retry that was not told"),
+        pytest.param(Attempt(2, 2, 0, 2), Attempt(3, 2, 1, 1), False, id="lowered, but another task was cleared"),
+    ],
+)
+def test_only_a_clear_of_the_task_itself_answers_what_a_person_was_told(told, now, expected):
+    assert was_answered(told, now) is expected

@@ -122,6 +122,16 @@ def test_a_task_that_is_cleared_says_once_that_its_connection_was_changed_and_th
     assert [each["cancels"] for each in elsewhere.executions("quay")] == [[], []]
 
 
+def test_a_clear_of_another_task_is_no_answer_to_what_this_one_asked(systems, elsewhere, monkeypatch):
+    story = Story(systems, STARTERS["quay"], monkeypatch, deferrable=True)
+    story.attempt_and_die(remembered=True)
+    move(story, elsewhere)
+    assert names_both(story.attempt().error, story, elsewhere)
+    story.task.clear_beside()
+    assert names_both(story.attempt().error, story, elsewhere)
+    assert untouched(story, elsewhere)
+
+
 def another_project(systems: Systems, story: Story) -> str:
     project = list(seed.SERVICE_STAGE_PROJECTS.values())[1]
     fields = {**LOGINS["service_stage"], "extra": {**LOGINS["service_stage"]["extra"], "project_id": project}}

@@ -230,12 +230,12 @@ GUARDS = (
         "if related is Relation.AMBIGUOUS:",
         "if False:",
     ),
-    _start(
+    _core(
         "a clear after that is the answer",
         "6",
-        "_was_answered",
-        "return told is not None and (",
-        "return False and (",
+        "generation:was_answered",
+        "    if told is None:",
+        "    if True:",
     ),
     _start(
         "a record of a replaced operator is left alone",

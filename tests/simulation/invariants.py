@@ -263,6 +263,9 @@ class Judge:
             self._told_in[task] = record.told
         if record.phase is Phase.LEFT:
             self._left[task].add(worker.generation)
+            if ref and (made := self._made_of(ref)):
+                # One of before a clear that no number shows is left as well.
+                self._left[task].add(made.generation)
         if worker.carrier.start.state is State.SEARCHING and ref and GUESS in ref:
             self._judge_guess(worker, record)
         if record.phase is not Phase.STARTED or ref is None or GUESS in ref or ref["kind"] == "rerun":

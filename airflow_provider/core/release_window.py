@@ -1,0 +1,267 @@
+"""When releases may go out: weekly windows in a time zone, and freezes that close them. It is told the time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date, datetime, time, timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+import pendulum
+
+from airflow_provider.exceptions import BadRequestError, Call
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+HORIZON = timedelta(days=800)
+"""How far ahead an opening is looked for: a freeze of a whole year and every weekly window lie within it."""
+
+_LONGEST_WINDOW = timedelta(days=8)
+_CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|24:00")
+_DAY_OF_YEAR = re.compile(r"(\d\d)-(\d\d)")
+
+
+class Window(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A window of every week.
+
+    :param days: on which it opens: ``mon`` to ``sun``.
+    :param opens: local time, ``HH:MM``.
+    :param closes: local time, ``HH:MM`` or ``24:00``; not after ``opens``: on the next day.
+    """
+
+    days: tuple[str, ...]
+    opens: str = msgspec.field(name="from")
+    closes: str = msgspec.field(name="to")
+
+
+class Freeze(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A time in which every window is closed.
+
+    :param begins: a date, an ISO 8601 date-time (local unless it says otherwise), or ``MM-DD`` for every year.
+    :param ends: the same; the whole day or the very second belongs to the freeze.
+    :param environments: for which it holds; without: for all.
+    :param reason: told to who waits.
+    """
+
+    begins: str = msgspec.field(name="from")
+    ends: str = msgspec.field(name="to")
+    environments: tuple[str, ...] = ()
+    reason: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.begins} to {self.ends}" + (f" ({self.reason})" if self.reason else "")
+
+
+class Opening(NamedTuple):
+    """One time in which releases may go out; ``closes`` does not belong to it."""
+
+    opens: datetime
+    closes: datetime
+
+
+class ReleaseCalendar:
+    """The windows and freezes of one environment.
+
+    :param windows: ``[{"days": ["mon", ...], "from": "22:00", "to": "06:00"}, ...]``
+    :param timezone: IANA name in which the times are meant, for example ``Europe/Berlin``.
+    :param freezes: ``[{"from": "2026-12-20", "to": "2027-01-03", "environments": ["production"]}, ...]``
+    :param environment: which freezes count; without: those that name no environment.
+    :raises BadRequestError: a field is wrong; the error names it.
+
+    A window opens when the clock first shows ``from``, and closes when it then first shows ``to``; where a change to
+    daylight saving time skips a time, the moment of the change stands for it.
+    """
+
+    def __init__(
+        self, windows: Any, timezone: str = "UTC", freezes: Any = None, environment: str | None = None
+    ) -> None:
+        self.timezone = _zone(timezone)
+        self._windows = _converted("windows", windows, tuple[Window, ...])
+        if not self._windows:
+            raise _wrong("windows", "must hold at least one window")
+        self._times = [_times_of(window, f"windows[{number}]") for number, window in enumerate(self._windows)]
+        self._freezes: list[tuple[Freeze, Callable[[int], Opening]]] = [
+            (freeze, _span_of(freeze, f"freezes[{number}]", self.timezone))
+            for number, freeze in enumerate(_converted("freezes", freezes or (), tuple[Freeze, ...]))
+            if not freeze.environments or environment in freeze.environments
+        ]
+
+    def opening_at(self, moment: datetime) -> Opening | None:
+        """The opening that the moment lies in, if one is open then."""
+        opening = next(self._openings(moment), None)
+        return opening if opening and opening.opens <= moment else None
+
+    def opening_after(self, moment: datetime) -> Opening | None:
+        """The first opening that begins later; ``None``: there is none within :data:`HORIZON`."""
+        return next((opening for opening in self._openings(moment) if opening.opens > moment), None)
+
+    def freeze_at(self, moment: datetime) -> Freeze | None:
+        """The freeze that the moment lies in."""
+        years = _years_around(moment, moment)
+        for freeze, span in self._freezes:
+            if any(span(year).opens <= moment < span(year).closes for year in years):
+                return freeze
+        return None
+
+    def _openings(self, moment: datetime) -> Iterator[Opening]:
+        """In order, without those that are over."""
+        for window in self._weekly(moment):
+            for opening in self._thawed(window):
+                if opening.closes > moment:
+                    yield opening
+
+    def _weekly(self, moment: datetime) -> Iterator[Opening]:
+        """What the weekly windows open, those that touch each other as one."""
+        day = moment.astimezone(self.timezone).date() - _LONGEST_WINDOW
+        last = day + HORIZON
+        pending: Opening | None = None
+        while day < last:
+            for opening in sorted(self._of_day(day)):
+                if pending and opening.opens <= pending.closes:
+                    pending = Opening(pending.opens, max(pending.closes, opening.closes))
+                    continue
+                if pending:
+                    yield pending
+                pending = opening
+            day += timedelta(days=1)
+        if pending:
+            yield pending
+
+    def _of_day(self, day: date) -> Iterator[Opening]:
+        for days, opens, closes in self._times:
+            if day.weekday() in days:
+                opening = Opening(_moment(day, opens, self.timezone), _moment(day, closes, self.timezone))
+                if opening.opens < opening.closes:
+                    yield opening
+
+    def _thawed(self, opening: Opening) -> list[Opening]:
+        """What the freezes leave of it."""
+        left = [opening]
+        for year in _years_around(*opening):
+            for _, span in self._freezes:
+                left = [part for piece in left for part in _without(piece, span(year))]
+        return left
+
+
+def _years_around(begin: datetime, end: datetime) -> range:
+    """The years in which a freeze may begin that touches this time."""
+    return range(begin.year - 1, end.year + 2)
+
+
+def _without(piece: Opening, frozen: Opening) -> Iterator[Opening]:
+    before = Opening(piece.opens, min(piece.closes, frozen.opens))
+    after = Opening(max(piece.opens, frozen.closes), piece.closes)
+    for part in (before, after):
+        if part.opens < part.closes:
+            yield part
+
+
+def _moment(day: date, clock: timedelta, zone: Any) -> datetime:
+    """When the clock of the zone first shows this time on this day; a skipped time is the moment of the skip."""
+    wall = datetime.combine(day, time()) + clock
+    moment = wall.replace(tzinfo=zone).astimezone(pendulum.UTC)
+    if moment.astimezone(zone).replace(tzinfo=None) == wall:
+        return moment
+    before, after = wall.replace(tzinfo=zone, fold=1).astimezone(pendulum.UTC), moment
+    while after - before > timedelta(seconds=1):
+        middle = before + (after - before) // 2
+        if middle.astimezone(zone).replace(tzinfo=None) < wall:
+            before = middle
+        else:
+            after = middle
+    return after.replace(microsecond=0)
+
+
+def _zone(name: str) -> Any:
+    try:
+        return pendulum.timezone(name)
+    except (ValueError, KeyError, TypeError, OSError):
+        raise _wrong("timezone", f"must be an IANA name such as Europe/Berlin, got {name!r}") from None
+
+
+def _times_of(window: Window, field: str) -> tuple[frozenset[int], timedelta, timedelta]:
+    if not window.days:
+        raise _wrong(f"{field}.days", f"must name at least one of {', '.join(DAYS)}")
+    for day in window.days:
+        if day not in DAYS:
+            raise _wrong(f"{field}.days", f"must be of {', '.join(DAYS)}, got {day!r}")
+    opens = _clock_time(window.opens, f"{field}.from")
+    closes = _clock_time(window.closes, f"{field}.to")
+    if opens == timedelta(days=1):
+        raise _wrong(f"{field}.from", "must be before 24:00; open at 00:00 of the next day instead")
+    if closes <= opens:
+        closes += timedelta(days=1)
+    return frozenset(map(DAYS.index, window.days)), opens, closes
+
+
+def _clock_time(text: str, field: str) -> timedelta:
+    if not _CLOCK_TIME.fullmatch(text):
+        raise _wrong(field, f"must be a time such as 22:00, got {text!r}")
+    hours, minutes = map(int, text.split(":"))
+    return timedelta(hours=hours, minutes=minutes)
+
+
+def _span_of(freeze: Freeze, field: str, zone: Any) -> Callable[[int], Opening]:
+    """Tells when the freeze holds, of a year if it comes every year."""
+    if bool(_DAY_OF_YEAR.fullmatch(freeze.begins)) != bool(_DAY_OF_YEAR.fullmatch(freeze.ends)):
+        raise _wrong(field, f"must name a year in both from and to or in neither, got {freeze}")
+    if not _DAY_OF_YEAR.fullmatch(freeze.begins):
+        once = Opening(_bounds(freeze.begins, f"{field}.from", zone)[0], _bounds(freeze.ends, f"{field}.to", zone)[1])
+        if once.closes <= once.opens:
+            raise _wrong(f"{field}.to", f"must not be before from, got {freeze}")
+        return lambda year: once
+    # Of a leap year, so that 02-29 may be named.
+    first, _ = _bounds(f"2024-{freeze.begins}", f"{field}.from", zone)
+    last, _ = _bounds(f"2024-{freeze.ends}", f"{field}.to", zone)
+    over_new_year = 1 if last < first else 0
+
+    def of_year(year: int) -> Opening:
+        closes = _in_year(freeze.ends, year + over_new_year, zone, after=1)
+        return Opening(_in_year(freeze.begins, year, zone), closes)
+
+    return of_year
+
+
+def _in_year(text: str, year: int, zone: Any, after: int = 0) -> datetime:
+    """Midnight at the begin of a day of the year, or of so many days after it; 02-29 is 02-28 where there is none."""
+    month, day = map(int, text.split("-"))
+    if (month, day) == (2, 29) and not pendulum.datetime(year, 1, 1).is_leap_year():
+        day = 28
+    return _moment(date(year, month, day) + timedelta(days=after), timedelta(), zone)
+
+
+def _bounds(text: str, field: str, zone: Any) -> tuple[datetime, datetime]:
+    """Where it begins, and where it is over, both ends of it inclusive."""
+    try:
+        parsed = pendulum.parse(text, exact=True, tz=zone)
+    except ValueError:
+        parsed = None
+    if isinstance(parsed, pendulum.DateTime):
+        return parsed, parsed + timedelta(seconds=1)
+    if isinstance(parsed, pendulum.Date):
+        return _moment(parsed, timedelta(), zone), _moment(parsed + timedelta(days=1), timedelta(), zone)
+    raise _wrong(field, f"must be a date, a date-time (ISO 8601) or MM-DD, got {text!r}")
+
+
+def _converted(field: str, value: Any, kind: Any) -> Any:
+    try:
+        return msgspec.convert(_plain(value), kind)
+    except msgspec.ValidationError as error:
+        problem, _, where = str(error).partition(" - at `$")
+        raise _wrong(f"{field}{where.rstrip('`')}", f"is wrong: {problem}") from None
+
+
+def _plain(value: Any) -> Any:
+    """Dates as text: YAML and DAG authors write them as dates."""
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(part) for part in value]
+    return value
+
+
+def _wrong(field: str, problem: str) -> BadRequestError:
+    return BadRequestError(f"{field} {problem}", call=Call(system="release_window"))

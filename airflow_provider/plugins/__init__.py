@@ -1,0 +1,1 @@
+"""What shows inside Airflow's own processes."""

@@ -1,0 +1,87 @@
+"""Where release windows are kept: in the arguments, or in one place for many DAGs (an Airflow Variable or a file)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from airflow_provider.core.release_window import ReleaseCalendar
+from airflow_provider.exceptions import ConnectionConfigError
+
+
+class WindowSource:
+    """The arguments that a sensor, a trigger and a timetable share.
+
+    :param windows: the windows; or ``variable:<name>`` or ``file:<path>`` of a JSON or YAML object that holds
+        ``windows`` and, as it likes, ``timezone`` and ``freezes``. Read anew each time that it is asked.
+    :param timezone: IANA name; default: the one of the object, else UTC.
+    :param freezes: more freezes than those of the object.
+    :param environment: which freezes count, of those that name environments.
+    """
+
+    def __init__(
+        self,
+        windows: Sequence[Mapping[str, Any]] | str,
+        timezone: str | None = None,
+        freezes: Sequence[Mapping[str, Any]] | None = None,
+        environment: str | None = None,
+    ) -> None:
+        self.windows = windows
+        self.timezone = timezone
+        self.freezes = freezes
+        self.environment = environment
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the windows may change without a change of the DAG."""
+        return isinstance(self.windows, str)
+
+    def read(self) -> ReleaseCalendar:
+        """The windows as they are now.
+
+        :raises BadRequestError: a field is wrong.
+        :raises ConnectionConfigError: the object cannot be read.
+        """
+        kept = _read(self.windows) if isinstance(self.windows, str) else {"windows": self.windows}
+        timezone = self.timezone or kept.get("timezone") or "UTC"
+        freezes = [*(kept.get("freezes") or ()), *(self.freezes or ())]
+        return ReleaseCalendar(kept["windows"], timezone, freezes, self.environment)
+
+    def to_json(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+
+def _read(source: str) -> Mapping[str, Any]:
+    kind, _, name = source.partition(":")
+    if kind == "variable":
+        kept = _variable(name)
+    elif kind == "file":
+        kept = _file(name)
+    else:
+        raise ConnectionConfigError(f"windows must be a list, variable:<name> or file:<path>, got {source!r}")
+    if not isinstance(kept, Mapping) or "windows" not in kept:
+        raise ConnectionConfigError(f"{source} must hold an object with windows, timezone and freezes")
+    if unknown := sorted(map(str, kept.keys() - {"windows", "timezone", "freezes"})):
+        raise ConnectionConfigError(f"{source} must hold windows, timezone and freezes only, got {', '.join(unknown)}")
+    return kept
+
+
+def _variable(name: str) -> Any:
+    from airflow.sdk import Variable
+
+    try:
+        return Variable.get(name, deserialize_json=True)
+    except ValueError:
+        raise ConnectionConfigError(f"variable:{name} must hold JSON") from None
+
+
+def _file(path: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(Path(path).read_text())
+    except OSError as error:
+        raise ConnectionConfigError(f"could not read file:{path}: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise ConnectionConfigError(f"file:{path} must hold JSON or YAML: {error}") from None

@@ -1,0 +1,133 @@
+"""Waits until a release may go out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.sdk.bases.sensor import BaseSensorOperator, PokeReturnValue
+from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
+
+from airflow_provider.operators.connected import DEFERRAL_MARGIN
+from airflow_provider.release_windows import WindowSource
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider.core.release_window import Opening, ReleaseCalendar
+
+
+class ReleaseWindowSensor(BaseSensorOperator):
+    """Waits until now is inside a release window, and returns that window; sleeps in the triggerer until it opens.
+
+    :param windows: ``[{"days": ["mon", ...], "from": "22:00", "to": "06:00"}, ...]`` in local time; a window may pass
+        midnight. Or where they are kept for many DAGs: ``variable:<name>`` of an Airflow Variable, or ``file:<path>``,
+        a JSON or YAML object with ``windows``, ``timezone`` and ``freezes``. (templated)
+    :param timezone: IANA name; default: that of the object, else UTC. (templated)
+    :param freezes: ``[{"from": "2026-12-20", "to": "2027-01-03"}, ...]``: dates or ISO 8601 date-times, both inclusive,
+        or ``MM-DD`` for every year; with ``environments`` for these only, and a ``reason`` that the log tells.
+        (templated)
+    :param environment: which of the freezes that name environments count. (templated)
+    :param deferrable: sleep in the triggerer (default); otherwise look every ``poke_interval`` seconds.
+    :param timeout: seconds or timedelta (default 7 days), after which the task fails with ``AirflowSensorTimeout``, or
+        skips with ``soft_fail``.
+    """
+
+    template_fields: Sequence[str] = ("windows", "timezone", "freezes", "environment")
+    ui_color = "#e6f1ec"
+
+    def __init__(
+        self,
+        *,
+        windows: Sequence[Mapping[str, Any]] | str,
+        timezone: str | None = None,
+        freezes: Sequence[Mapping[str, Any]] | None = None,
+        environment: str | None = None,
+        deferrable: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.windows = windows
+        self.timezone = timezone
+        self.freezes = freezes
+        self.environment = environment
+        self.deferrable = deferrable
+        if not self._source.is_elsewhere and "{{" not in repr(self._source.to_json()):
+            self._source.read()
+
+    def execute(self, context: Context) -> Any:
+        if not self.deferrable:
+            return super().execute(context)
+        return self._open_or_defer(time.time() + self.timeout)
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        calendar, now = self._source.read(), datetime.now(UTC)
+        opening = calendar.opening_at(now)
+        if opening:
+            return PokeReturnValue(True, self._result(opening, calendar))
+        self.log.info("%s", _closed(calendar, now))
+        return PokeReturnValue(False)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        """Called when the trigger has fired: the windows may have been changed in that very moment."""
+        return self._open_or_defer(event["deadline"])
+
+    def _open_or_defer(self, deadline: float) -> Any:
+        calendar, now = self._source.read(), datetime.now(UTC)
+        opening = calendar.opening_at(now)
+        if opening:
+            return self._result(opening, calendar)
+        closed = _closed(calendar, now)
+        if now.timestamp() >= deadline:
+            self._time_out(closed)
+        self.log.info("%s", closed)
+        return self._defer(deadline)
+
+    def _defer(self, deadline: float) -> NoReturn:
+        from airflow_provider.triggers.release_window import ReleaseWindowTrigger
+
+        self.defer(
+            trigger=ReleaseWindowTrigger(source=self._source.to_json(), deadline=deadline),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=max(0.0, deadline - time.time()) + DEFERRAL_MARGIN),
+        )
+
+    def _time_out(self, closed: str) -> NoReturn:
+        problem = f"no release window opened within {self.timeout:g} s. {closed}"
+        if self.soft_fail:
+            raise AirflowSkipException(problem)
+        raise AirflowSensorTimeout(problem)
+
+    @property
+    def _source(self) -> WindowSource:
+        return WindowSource(self.windows, self.timezone, self.freezes, self.environment)
+
+    def _result(self, opening: Opening, calendar: ReleaseCalendar) -> dict[str, Any]:
+        opens, closes = (moment.astimezone(calendar.timezone).isoformat() for moment in opening)
+        self.log.info("The release window is open until %s", closes)
+        return {
+            "system": "release_window",
+            "id": opens,
+            "url": None,
+            "state": "succeeded",
+            "outputs": {"opens": opens, "closes": closes, "environment": self.environment},
+        }
+
+
+def _closed(calendar: ReleaseCalendar, now: datetime) -> str:
+    """Why no window is open, and when the next one opens."""
+    freeze, opening = calendar.freeze_at(now), calendar.opening_after(now)
+    reason = f"No release window is open: freeze {freeze}" if freeze else "No release window is open"
+    if opening is None:
+        return f"{reason}, and none opens within two years"
+    opens, closes = (f"{moment.astimezone(calendar.timezone):%a %Y-%m-%d %H:%M %Z}" for moment in opening)
+    return f"{reason}. The next one opens {opens} (in {_duration(opening.opens - now)}) and closes {closes}"
+
+
+def _duration(span: timedelta) -> str:
+    hours, rest = divmod(int(span.total_seconds()), 3600)
+    if hours >= 48:
+        return f"{hours // 24} days"
+    return f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min"

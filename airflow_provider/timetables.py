@@ -1,0 +1,91 @@
+"""A timetable that starts one run at the opening of each release window."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pendulum
+from airflow.exceptions import AirflowTimetableInvalid
+from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, Timetable
+
+from airflow_provider.core.release_window import Opening
+from airflow_provider.exceptions import ReleasePipelineError
+from airflow_provider.release_windows import WindowSource
+
+
+class ReleaseWindow(Timetable):
+    """One run at the opening of each release window; its data interval is the window.
+
+    Takes the arguments of :class:`~airflow_provider.sensors.release_window.ReleaseWindowSensor`. Without ``catchup`` a
+    run that was missed is made up for while its window is still open, and never afterwards.
+    """
+
+    def __init__(
+        self,
+        *,
+        windows: Sequence[Mapping[str, Any]] | str,
+        timezone: str | None = None,
+        freezes: Sequence[Mapping[str, Any]] | None = None,
+        environment: str | None = None,
+    ) -> None:
+        self._source = WindowSource(windows, timezone, freezes, environment)
+
+    @property
+    def summary(self) -> str:
+        """Shown in the UI."""
+        return f"Release windows of {self._source.windows}" if self._source.is_elsewhere else "Release windows"
+
+    def serialize(self) -> dict[str, Any]:
+        return self._source.to_json()
+
+    @classmethod
+    def deserialize(cls, data: dict[str, Any]) -> ReleaseWindow:
+        return cls(**data)
+
+    def validate(self) -> None:
+        """Windows that are kept elsewhere are checked when they are read."""
+        if self._source.is_elsewhere:
+            return
+        try:
+            self._source.read()
+        except ReleasePipelineError as error:
+            raise AirflowTimetableInvalid(str(error)) from None
+
+    def infer_manual_data_interval(self, *, run_after: pendulum.DateTime) -> DataInterval:
+        return DataInterval.exact(run_after)
+
+    def next_dagrun_info(
+        self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
+    ) -> DagRunInfo | None:
+        calendar = self._source.read()
+        last = last_automated_data_interval.start if last_automated_data_interval else None
+        now = pendulum.now("UTC")
+        if not restriction.catchup:
+            current = calendar.opening_at(now)
+            if current and _may_run(current, last, restriction):
+                return _run_in(current)
+        begins = [moment for moment in (last, restriction.earliest) if moment]
+        if not restriction.catchup:
+            begins.append(now)
+        if not begins:
+            return None
+        after = max(begins)
+        # The first window of a DAG may open at its very start_date.
+        opening = calendar.opening_after(after - pendulum.duration(microseconds=1) if after != last else after)
+        if opening is None or (restriction.latest and opening.opens > restriction.latest):
+            return None
+        return _run_in(opening)
+
+
+def _may_run(opening: Opening, last: pendulum.DateTime | None, restriction: TimeRestriction) -> bool:
+    return (
+        (last is None or last < opening.opens)
+        and (restriction.earliest is None or restriction.earliest <= opening.opens)
+        and (restriction.latest is None or opening.opens <= restriction.latest)
+    )
+
+
+def _run_in(opening: Opening) -> DagRunInfo:
+    opens, closes = pendulum.instance(opening.opens), pendulum.instance(opening.closes)
+    return DagRunInfo(run_after=opens, data_interval=DataInterval(opens, closes))
