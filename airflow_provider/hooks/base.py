@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from airflow_provider import settings
 from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.transport import ATTEMPTS, TransportOptions
 from airflow_provider.exceptions import Call, ConnectionConfigError, NotFoundError, ReleasePipelineError
@@ -29,7 +30,11 @@ _HOOKS = {
 
 
 def hook_class(system: str) -> type[ReleaseHook[Any]]:
-    """The hook of a system, imported only when it is needed: DAG files are parsed all the time."""
+    """The hook of a system, imported only when it is needed: DAG files are parsed all the time.
+
+    Workers and triggerers come by here before they ask a system anything: the core learns its settings here.
+    """
+    settings.apply()
     found: type[ReleaseHook[Any]] = getattr(importlib.import_module(f"airflow_provider.hooks.{system}"), _HOOKS[system])
     return found
 
@@ -54,8 +59,13 @@ class ReleaseHook(BaseHook, Generic[ClientT]):
     def get_conn(self) -> ClientT:
         """A new client for the connection; close it when done (it is a context manager).
 
-        :raises ConnectionConfigError: a field is missing or contradictory; names the field and the connection.
+        :raises ConnectionConfigError: a field is missing or contradictory; names the field and the connection. Or an
+            option of the section ``[release_pipelines]`` has a bad value.
         """
+        try:
+            settings.check()
+        except ValueError as error:
+            raise ConnectionConfigError(str(error), call=Call(system=self.system)) from None
         return self.client_from(self._read_connection())
 
     def _read_connection(self) -> Connection:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from airflow_provider.exceptions import Call, ConnectionConfigError
+from airflow_provider.settings import MAX_CONNECTIONS
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -77,7 +78,7 @@ class Extras(BaseModel):
 
     verify: bool | str = True
     request_timeout: float = Field(default=30.0, gt=0, allow_inf_nan=False)
-    max_connections: int = Field(default=8, ge=1, le=64)
+    max_connections: int = Field(default_factory=lambda: int(MAX_CONNECTIONS.value()), ge=1, le=64)
 
     @model_validator(mode="before")
     @classmethod

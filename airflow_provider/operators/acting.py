@@ -47,7 +47,7 @@ class ActOperator(WaitingOperator):
         return ()
 
     def execute(self, context: Context) -> dict[str, Any]:
-        self.check()
+        self.check_arguments()
         with self.get_client() as client:
             guard(client, context)
             record = read_act(context["task_state_store"].get(KEY))

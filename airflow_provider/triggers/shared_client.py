@@ -20,9 +20,12 @@ from airflow_provider.exceptions import (
     ReleasePipelineError,
     ServerUnavailableError,
 )
+from airflow_provider.settings import CONNECTION_LIFETIME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from airflow.sdk import Connection
 
     from airflow_provider.clients.base import ReleaseClient
 
@@ -30,8 +33,20 @@ log = structlog.get_logger(logger_name=__name__)
 
 _FIELDS = ("host", "port", "schema", "login", "password", "extra")
 
-CONNECTION_LIFETIME = 300.0
-"""Seconds after which the Airflow connection is read again; its client is built anew only if it has changed."""
+
+async def _connection(conn_id: str) -> Connection:
+    """What Airflow says of a connection.
+
+    ``dag.test()``, ``airflow dags test`` and ``airflow tasks test`` run a trigger in their own process. The supervisor
+    that Airflow 3.3.2 puts there takes no asynchronous calls, so that a connection in the database would seem to be
+    undefined: there, it is read synchronously, in a thread.
+    """
+    from airflow.sdk.execution_time import task_runner
+
+    supervisor = getattr(task_runner, "SUPERVISOR_COMMS", None)
+    if supervisor is None or hasattr(supervisor, "asend"):
+        return await BaseHook.aget_connection(conn_id)
+    return await asyncio.to_thread(BaseHook.get_connection, conn_id)
 
 
 class SharedClient:
@@ -48,6 +63,8 @@ class SharedClient:
         self._built: tuple[ReleaseClient, ThreadPoolExecutor] | None = None
         self._fields: tuple[Any, ...] | None = None
         self._read_at = float("-inf")
+        self.lifetime = CONNECTION_LIFETIME.value()
+        """Seconds after which the Airflow connection is read again; its client is built anew only if it has changed."""
 
     async def get(self) -> ReleaseClient:
         """The client itself, for what needs no request.
@@ -100,7 +117,7 @@ class SharedClient:
 
     async def _ready(self) -> tuple[ReleaseClient, ThreadPoolExecutor]:
         async with self._lock:
-            if self._built is None or time.monotonic() - self._read_at > CONNECTION_LIFETIME:
+            if self._built is None or time.monotonic() - self._read_at > self.lifetime:
                 try:
                     await self._read_connection()
                 except ReleasePipelineError as error:
@@ -119,7 +136,7 @@ class SharedClient:
 
         call = Call(system=self._system)
         try:
-            connection = await BaseHook.aget_connection(self._conn_id)
+            connection = await _connection(self._conn_id)
         except AirflowNotFoundException:
             raise ConnectionConfigError(f"connection {self._conn_id!r} is not defined", call=call) from None
         except Exception as error:

@@ -1,7 +1,4 @@
-"""A task that another one is expanded over ends in a worker: only that tells Airflow how many tasks come of it.
-
-Airflow 3.3.2 fails the other one (``upstream_failed``) where nobody has told.
-"""
+"""A task over whose result others are expanded ends in a worker: only there Airflow learns how long the result is."""
 
 from __future__ import annotations
 
@@ -9,94 +6,143 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from airflow.jobs.triggerer_job_runner import TriggerRunner
-from airflow.models.dagrun import DagRun
-from airflow.models.serialized_dag import SerializedDagModel
-from airflow.models.taskmap import TaskMap
-from airflow.models.trigger import Trigger
-from airflow.sdk import task
-from airflow.sdk._shared.module_loading import import_string
-from airflow.serialization.decoders import smart_decode_trigger_kwargs
-from airflow.utils.session import create_session
 
 from airflow_provider.operators import connected
-from airflow_provider.sensors.quay import QuayTagSensor
+from airflow_provider.operators.cocktail import CocktailRunBuildOperator
+from airflow_provider.sensors.cocktail import CocktailBuildSensor
 from tests.attempts import Task
-from tests.operators.story import SLOW, STARTERS, Story
-from tests.operators.test_resuming import FINISHED
+from tests.chaos.vendors import ENDED
+from tests.operators.story import SLOW
+from tests.sensors.test_waiting import start_build
+from tests.systems import Systems
 
-ENDS_THERE = {"deferrable": True, "finish_in_triggerer": True}
+IN_TRIGGERER = {"task_id": "build", "deferrable": True, "finish_in_triggerer": True}
+
+
+def operator(**arguments: Any) -> Any:
+    return CocktailRunBuildOperator(build_seq=12, tag_name="1.4.2", poll_interval=0.2, **IN_TRIGGERER, **arguments)
+
+
+def sensor(**arguments: Any) -> Any:
+    return CocktailBuildSensor(build_run_seq=start_build(), poke_interval=0.2, **IN_TRIGGERER, **arguments)
+
+
+EVERY_KIND = pytest.mark.parametrize("build", [operator, sensor])
+
+
+def task_over(result: Any) -> None:
+    from airflow.sdk import task
+
+    @task
+    def show(value: Any) -> None:
+        print(value)
+
+    show.expand(value=result)
+
+
+def group_over(result: Any) -> None:
+    from airflow.sdk import task, task_group
+
+    @task
+    def show(value: Any) -> None:
+        print(value)
+
+    @task_group
+    def shown(value: Any) -> None:
+        show(value)
+
+    shown.expand(value=result)
+
+
+def one_of_them_over(result: Any) -> None:
+    """The other one is mapped over something else, and only comes after it."""
+    from airflow.sdk import task
+
+    @task
+    def show(value: Any, number: int) -> None:
+        print(value)
+
+    show.partial(number=1).expand(value=result.map(lambda key: key))
+    show.override(task_id="numbers").partial(value="").expand(number=[1, 2])
+
+
+def task_after(result: Any) -> None:
+    from airflow.sdk import task
+
+    @task
+    def show(value: Any, number: int) -> None:
+        print(value)
+
+    show.partial(value=result).expand(number=[1, 2])
 
 
 @pytest.fixture(autouse=True)
-def outside_of_dag_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing ends in a triggerer at all."""
-    monkeypatch.setattr(connected, "in_dag_test", lambda: False)
-    monkeypatch.setattr(connected, "NOTICE_MARGIN", -5.0)
-
-
-@task
-def one_of(value: Any) -> None:
-    """Takes one part of what the task before it has returned."""
-
-
-def expanded_over(operator: Any) -> Any:
-    one_of.expand(value=operator.output)
-    return operator
-
-
-def as_it_is(operator: Any) -> Any:
-    return operator
-
-
-def lengths_told(waiting: Task) -> list[int]:
-    with create_session() as session:
-        rows = session.query(TaskMap).filter_by(dag_id=waiting._dag_id, task_id=waiting.operator.task_id).all()
-        return [row.length for row in rows]
-
-
-@pytest.mark.parametrize(
-    ("placed", "ends_there"), [(as_it_is, True), (expanded_over, False)], ids=["nothing after it", "expanded over it"]
-)
-def test_a_task_ends_in_the_triggerer_unless_another_one_is_expanded_over_it(
-    systems, placed: Callable[[Any], Any], ends_there, monkeypatch
-):
+def in_a_real_worker(systems: Systems, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As far as the provider can tell; what it runs in here has no triggerer."""
     systems.reset(SLOW)
-    quay = STARTERS["quay"]
-    starter = quay._replace(build=lambda systems, **arguments: placed(quay.build(systems, **arguments)))
-    story = Story(systems, starter, monkeypatch, **ENDS_THERE)
-    trigger = story.task.trigger(story.attempt())
-    systems.force("quay", story.executions()[0]["id"], FINISHED["quay"])
-    event = story.task.fire(trigger)
-    assert (type(event).__name__ == "TaskSuccessEvent") is ends_there
-    if not ends_there:
-        assert story.task.resume(event).state == "success"
-        assert lengths_told(story.task) == [11]
+    monkeypatch.setattr(connected, "in_dag_test", lambda: False)
+    monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "0")
 
 
-def begun_in_the_triggerer(waiting: Task) -> Any:
-    """The trigger of a task that has never had a worker, as a triggerer builds it."""
+def end(systems: Systems) -> None:
+    (build,) = [each for each in systems.executions("cocktail") if each["state"] not in ENDED]
+    systems.force("cocktail", build["id"], "DONE")
+
+
+def lengths(task: Task) -> list[int]:
+    """How long the task's result is, as far as Airflow was told."""
+    from airflow.models.taskmap import TaskMap
+    from airflow.utils.session import create_session
+
     with create_session() as session:
-        dag_data = SerializedDagModel.get(waiting._dag_id, session=session).data
-        run = session.query(DagRun).filter_by(**waiting._run_of).one().dag_run_data.model_dump(exclude_unset=True)
-    context = TriggerRunner.create_runtime_ti(waiting._identity(), dag_data, run).get_template_context()
-    how = context["task"].start_trigger_args
-    kept = Trigger(how.trigger_cls, how.trigger_kwargs)
-    arguments = Trigger._decrypt_kwargs(kept.encrypted_kwargs)
-    decoded = {name: smart_decode_trigger_kwargs(value) for name, value in arguments.items()}
-    trigger = import_string(how.trigger_cls)(**decoded)
-    trigger.task_instance = waiting._identity()
-    trigger.render_template_fields(context)
-    return trigger
+        return [row.length for row in session.query(TaskMap).filter_by(dag_id=task.operator.dag_id, task_id="build")]
 
 
-@pytest.mark.parametrize(
-    ("placed", "ends_there"), [(as_it_is, True), (expanded_over, False)], ids=["nothing after it", "expanded over it"]
-)
-def test_a_sensor_that_begins_in_the_triggerer_ends_there_unless_a_task_is_expanded_over_it(
-    systems, placed: Callable[[Any], Any], ends_there
-):
-    arguments = {"start_from_trigger": True, "poke_interval": 0.3, **ENDS_THERE}
-    waiting = Task(lambda: placed(QuayTagSensor(task_id="tag", repository="acme/shop", tag="stable", **arguments)))
-    event = waiting.fire(begun_in_the_triggerer(waiting))
-    assert (type(event).__name__ == "TaskSuccessEvent") is ends_there
+def followed_by(build: Callable[[], Any], after: Callable[[Any], None]) -> Any:
+    built = build()
+    after(built.output)
+    return built
+
+
+@EVERY_KIND
+@pytest.mark.parametrize("after", [task_over, group_over, one_of_them_over])
+def test_a_task_that_others_are_expanded_over_ends_in_a_worker_and_says_so(systems, build, after, capsys):
+    task = Task(lambda: followed_by(build, after))
+    deferred = task.attempt()
+    said = [line for line in capsys.readouterr().out.splitlines() if "Not finishing in the triggerer" in line]
+    assert len(said) == 1
+    assert "show" in said[0]
+    end(systems)
+    event = task.fire(task.trigger(deferred))
+    assert event.payload["ending"] == "finished"
+    assert task.resume(event).state == "success"
+    (length,) = lengths(task)
+    assert length > 1
+
+
+@EVERY_KIND
+def test_a_task_that_others_only_come_after_ends_in_the_triggerer(systems, build, capsys):
+    from airflow.triggers.base import TaskSuccessEvent
+
+    task = Task(lambda: followed_by(build, task_after))
+    trigger = task.trigger(task.attempt())
+    end(systems)
+    assert isinstance(task.fire(trigger), TaskSuccessEvent)
+    assert "Not finishing" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("after", "finish"), [(task_over, ""), (group_over, ""), (task_after, "task")])
+def test_a_sensor_that_starts_in_the_triggerer_knows_what_comes_after_it(systems, after, finish):
+    from airflow.sdk import DAG
+    from airflow.serialization.serialized_objects import BaseSerialization, DagSerialization
+
+    with DAG("starts_in_the_triggerer", schedule=None) as dag:
+        followed_by(lambda: sensor(start_from_trigger=True), after)
+    read = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
+    kwargs = BaseSerialization.deserialize(read.get_task("build").start_trigger_args.trigger_kwargs)
+    assert kwargs["finish"] == finish
+
+
+def test_multiple_outputs_of_a_sensor_are_pushed_by_a_worker(systems):
+    task = Task(lambda: sensor(multiple_outputs=True))
+    assert task.trigger(task.attempt()).finish == ""
