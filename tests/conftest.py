@@ -60,6 +60,15 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(_home, ignore_errors=True)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_secret_is_kept() -> Iterator[None]:
+    """After all tests, none of the secrets that they used stands in Airflow's database or logs."""
+    yield
+    from tests import secrets
+
+    assert secrets.found_in(secrets.kept_by_airflow()) == []
+
+
 @pytest.fixture(scope="session")
 def running() -> Iterator[Systems]:
     from tests.systems import running_systems

@@ -28,13 +28,14 @@ from airflow_provider.links import MARKER_XCOM
 from airflow_provider.operators.attempt import (
     AttemptOver,
     ExecutionCanceledForGood,
+    Told,
     attempt_of,
+    is_asking_airflow,
     require_standing,
-    state_told_in_time,
+    told_in_time,
 )
 from airflow_provider.operators.carrying_out import Carrier, Clock, carry_out
 from airflow_provider.operators.connected import WaitingOperator
-from airflow_provider.task_instances import identity_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -55,7 +56,8 @@ class StartOperator(WaitingOperator):
     :param on_canceled: what to do about an execution that somebody canceled in the system itself: ``fail`` (default)
         without another try, because a person has decided; or ``retry``, as for any failure.
     :param finish_in_triggerer: when deferrable, let the triggerer end the task: spares a second process. Its price: no
-        task listeners, no outlets. An execution that fails comes back to the worker all the same.
+        task listeners. An execution that fails comes back to the worker all the same, and so does a success of a task
+        with outlets or ``multiple_outputs``, or over whose result another task is expanded.
     """
 
     def __init__(
@@ -98,17 +100,14 @@ class StartOperator(WaitingOperator):
         """Whether the execution itself is known; if not, the worker looks for it for a while before it defers."""
         return True
 
-    def has_more_to_do(self) -> bool:
-        """Whether a success must come back to the worker: to be verified, or because Airflow does more there."""
-        return bool(self.outlets or self.multiple_outputs)
-
     def verify(self, result: Mapping[str, Any]) -> None:
         """Refuse a success that is none; raises ``ExecutionFailed``."""
 
     def execute(self, context: Context) -> dict[str, Any]:
-        self.check()
+        self.check_arguments()
         if self.deferrable and self.wait_for_completion:
             self.rehearse_deferral(**self.trigger_arguments("marker"))
+            self.tell_who_finishes()
         return self._carry_out(context, lambda start: start.execute())
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
@@ -140,7 +139,7 @@ class StartOperator(WaitingOperator):
     def trigger_arguments(self, marker: str | None) -> dict[str, Any]:
         """:param marker: of the start that is waited for; ``None`` for what is never canceled."""
         return {
-            "finish": self.how_to_finish() if self.finish_in_triggerer and not self.has_more_to_do() else "",
+            "finish": self.how_to_finish(),
             "marker": marker if self.cancel_on_kill else None,
         }
 
@@ -151,7 +150,7 @@ class StartOperator(WaitingOperator):
         if resumed and record:
             # From now on this process answers for the execution, whatever a triggerer believes that comes back late.
             context["ti"].xcom_push(MARKER_XCOM, RESUMED + record.marker)
-        with self.get_client() as client:
+        with self.get_client(context) as client:
             policy = self._policy(client, _place(client, record if resumed else None))
             start = Start(policy, record, attempt_of(context), time.time())
             self._attempt = _StartAttempt(self, context, client, start)
@@ -203,6 +202,8 @@ class _StartAttempt:
         self._carrier = Carrier(operator, context, client, KEY, self._trigger_arguments)
         self._told_to_end = threading.Event()
         self._is_canceling = threading.Event()
+        self._is_performing = False
+        self._is_undecided = False
         self._by_thread = threading.local()
         client.transport.guard = self._require_standing
 
@@ -217,19 +218,32 @@ class _StartAttempt:
         self._told_to_end.set()
         if not self._operator.cancel_on_kill:
             return
+        if self._is_performing and is_asking_airflow():
+            # In a signal handler: Airflow can be asked only once the interrupted code goes on.
+            self._is_undecided = True
+            return
+        self._decide()
+
+    def _decide(self) -> None:
+        self._is_undecided = False
         timed_out = isinstance(sys.exception(), AirflowTaskTimeout)
-        state = None if timed_out else state_told_in_time(identity_of(self._context["ti"]))
-        verdict, reason = judge_worker_kill(state, timed_out=timed_out, frozen_for=self.watch.frozen_for())
+        told = Told() if timed_out else told_in_time(self._context)
+        verdict, reason = judge_worker_kill(
+            told.state, timed_out=timed_out, frozen_for=self.watch.frozen_for(), is_stale=told.is_stale
+        )
         record = self._start.record
         name = record.name if record else f"what this task may have started in {self._operator.system}"
         if verdict is not Verdict.CANCEL:
             self._operator.log.info("Not canceling %s: %s", name, reason)
             return
         self._is_canceling.set()
-        if record is None or record.ref is None or record.is_over:
+        if record and record.is_over:
+            return
+        if record is None or record.ref is None:
+            self._operator.log.warning("The task is ended while %s may be on its way: %s", name, reason)
             return
         if timed_out:
-            # Airflow may retry this task: it must not take for a person's what was its own cancel.
+            # Airflow may retry this task: that must know of this before it begins.
             record.phase = Phase.ENDING
             self._carrier.try_to_save(record)
         # In a thread: the interrupted code may hold a lock that the request needs.
@@ -238,6 +252,17 @@ class _StartAttempt:
         thread.join(DURATIONS.worker_kill_limit)
 
     def _perform(self, command: Command) -> Any:
+        self._is_performing = True
+        try:
+            return self._do(command)
+        finally:
+            self._is_performing = False
+            if self._is_undecided:
+                self._decide()
+
+    def _do(self, command: Command) -> Any:
+        if self._is_canceling.is_set() and not self._is_by_canceler:
+            raise AttemptOver("the task was ended, and its execution is being canceled: nothing else is done")
         match command:
             case Prepare(going_on):
                 return self._prepare(going_on)
@@ -263,11 +288,18 @@ class _StartAttempt:
 
     def _require_standing(self) -> None:
         """:raises AttemptOver: Airflow has given this attempt up; only the cancel on its way out may be sent."""
-        if getattr(self._by_thread, "is_canceling", False):
+        if self._is_by_canceler:
             return
+        if not self._told_to_end.is_set():
+            require_standing(self._context)
+        # It may be told while Airflow answers.
         if self._told_to_end.is_set():
             raise AttemptOver("the task was told to end: nothing is sent any more")
-        require_standing(self._context)
+
+    @property
+    def _is_by_canceler(self) -> bool:
+        """Whether this thread carries out the cancel on the way out."""
+        return getattr(self._by_thread, "is_canceling", False)
 
     def _prepare(self, going_on: bool) -> dict[str, Any]:
         client, failed = self._carrier.client, self._start.record
@@ -280,6 +312,8 @@ class _StartAttempt:
 
     def _send(self, intent: dict[str, Any]) -> Execution:
         execution = self._operator.start(self._carrier.client, intent)
+        if self._is_undecided:
+            self._decide()
         if self._is_canceling.is_set():
             reason = "the task was ended while it started the execution"
             self._cancel(execution.ref, reason)
@@ -290,13 +324,26 @@ class _StartAttempt:
         log, name = self._operator.log, f"{ref['kind']} {ref['id']}"
         clock = Clock()
         self._by_thread.is_canceling = True
-        # Told first: the process may be killed before the answer comes.
-        log.warning("Canceling %s: %s", name, reason)
+        is_guess = GUESS in ref
+        if not is_guess:
+            # Told first: the process may be killed before the answer comes.
+            log.warning("Canceling %s: %s", name, reason)
         program = cancel(clock, ref, CANCEL_REASON, DURATIONS.worker_kill_limit)
         if problem := carry_out(program, clock, self._perform):
             log.error("Could not cancel %s: %s", name, problem)
-        else:
+        elif not is_guess:
             log.info("The cancel of %s was taken", name)
+        if not is_guess:
+            self._note_ending(ref)
+
+    def _note_ending(self, ref: ExecutionRef) -> None:
+        """Another attempt must not take for a person's what was this task's own cancel, nor adopt it.
+
+        After the cancel, because it may have to wait until the interrupted code has done speaking to Airflow.
+        """
+        if record := self._start.record:
+            record.phase, record.ref = Phase.ENDING, ref
+            self._carrier.try_to_save(record)
 
 
 def _place(client: ReleaseClient, resumed: StartRecord | None) -> str:

@@ -12,6 +12,8 @@ import pytest
 
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.waiting import Ending, Outcome
+from airflow_provider.exceptions import UnexpectedResponseError
+from airflow_provider.execution import Execution
 from airflow_provider.hooks.cocktail import CocktailHook
 from airflow_provider.hooks.code_stream import CodeStreamHook
 from airflow_provider.triggers import poller
@@ -246,16 +248,53 @@ def test_one_answer_that_trips_the_client_ends_no_other_wait(systems, monkeypatc
     assert outcome.is_success
 
 
+@pytest.mark.parametrize("name", ["shared_request", "has_log"])
+def test_one_wait_that_trips_the_poll_ends_no_other_one(systems, name, monkeypatch):
+    from airflow_provider.clients.cocktail import CocktailClient
+
+    broken, healthy = start_build(12), start_build(14)
+    whole = getattr(CocktailClient, name)
+
+    def trip_for_one(self: Any, ref: dict[str, str]) -> Any:
+        if ref["id"] == broken["id"]:
+            raise KeyError("build_seq")
+        return whole(self, ref)
+
+    monkeypatch.setattr(CocktailClient, name, trip_for_one)
+    ended = outcomes(trigger(broken, deadline=time.time() + 30), trigger(healthy))
+    assert [outcome.ending for outcome in ended] == [Ending.FINISHED] * 2
+
+
+def test_an_outcome_that_cannot_be_told_ends_that_wait_only(systems, monkeypatch):
+    broken, healthy = start_build(12), start_build(14)
+    whole = Execution.to_result
+
+    def trip_for_one(self: Execution) -> dict[str, Any]:
+        if self.id == broken["id"]:
+            raise OverflowError("a duration that no number holds")
+        return whole(self)
+
+    monkeypatch.setattr(Execution, "to_result", trip_for_one)
+
+    async def both() -> list[Any]:
+        waits = (outcome_of(trigger(ref)) for ref in (broken, healthy))
+        return await asyncio.gather(*waits, return_exceptions=True)
+
+    ended = asyncio.run(both())
+    assert isinstance(ended[0], UnexpectedResponseError)
+    assert "a duration" not in str(ended[0])
+    assert ended[1].execution["id"] == healthy["id"]
+
+
 def test_a_task_goes_back_to_a_worker_only_after_airflow_has_noticed_that_it_left_one(systems):
     ref = start_build()
-    not_before = time.time() + 2.0
-    waiting = trigger(ref, not_before=not_before)
+    waiting, begun = trigger(ref, hold_back=2.0), time.monotonic()
 
     async def first_event() -> Any:
         return await anext(waiting.run())
 
     asyncio.run(first_event())
-    assert time.time() >= not_before
+    assert time.monotonic() >= begun + 2.0
 
 
 def test_a_wait_that_comes_in_the_moment_in_which_the_poll_would_end_is_looked_at(systems, monkeypatch):
