@@ -37,43 +37,49 @@ _NAMES = (
     r"|(?:api|access|auth|session|client|refresh|id|security|csrf|responder)?[_-]?token|jwt|api[_-]?key|apikey"
     r"|access[_-]?key(?:[_-]?id)?|authorization|cookie|signature|sig|x-(?:amz|goog|oss|obs|cos)-credential"
 )
-_SECRET_WORD = re.compile(
+_TELLING_WORD = (
     r"auth|authorization|cookies?|credentials?|jwt|keys?|passphrase|passwd|password|pwd|secrets?|session|signature|tokens?"
 )
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
-_NAMED_VALUE = re.compile(
-    rf"""(?P<name>(?<![\w.-])[\w.-]{{0,40}}?(?:{_NAMES})\\*["']?\s{{0,20}}[:=]\s{{0,20}})"""
+_WORD = r"[A-Z]?[a-z]+|[A-Z]+"
+_NAMED_VALUE = (
+    rf"""(?is)(?P<name>(?<![\w.-])[\w.-]{{0,40}}?(?:{_NAMES})\\*["']?\s{{0,20}}[:=]\s{{0,20}})"""
     r"""(?P<value>\\+["'][^"'\\]*(?:\\+["'])?|"(?:[^"\\]|\\.)*(?:"|\Z)|'(?:[^'\\]|\\.)*(?:'|\Z)"""
-    r"""|(?:(?:bearer|basic)\s{1,20})?[^\s,;&|}]+)""",
-    re.IGNORECASE | re.DOTALL,
+    r"""|(?:(?:bearer|basic)\s{1,20})?[^\s,;&|}]+)"""
 )
-_SCHEME = re.compile(r"\b(bearer\s{1,20}|basic\s{1,20}(?=[\w+/=-]{8}))[\w.~+/=-]+", re.IGNORECASE)
-_ACCESS_KEY = re.compile(r"\b(Access=[^\s,]{4})[^\s,]*", re.IGNORECASE)
-_USER_IN_URL = re.compile(r"://[^/\s\"'<>]{1,512}@")
-_JWT = re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?")
-_PRIVATE_KEY = re.compile(
-    r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-]{0,8000}(?:-----END [A-Z ]{0,40}PRIVATE KEY-----)?"
+_SCHEME = r"(?i)\b(bearer\s{1,20}|basic\s{1,20}(?=[\w+/=-]{8}))[\w.~+/=-]+"
+_ACCESS_KEY = r"(?i)\b(Access=[^\s,]{4})[^\s,]*"
+_USER_IN_URL = r"://[^/\s\"'<>]{1,512}@"
+_JWT = r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"
+_PRIVATE_KEY = r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-]{0,8000}(?:-----END [A-Z ]{0,40}PRIVATE KEY-----)?"
+
+_RULES = (
+    (_PRIVATE_KEY, MASK),
+    (_USER_IN_URL, f"://{MASK}@"),
+    (_ACCESS_KEY, rf"\1{MASK}"),
+    (_NAMED_VALUE, rf"\g<name>{MASK}"),
+    (_SCHEME, rf"\1{MASK}"),
+    (_JWT, MASK),
 )
+"""What is recognised, in this order, and what stands in for it. ``re`` compiles them when they are needed first, which
+takes milliseconds: most processes show no error."""
 
 
 def is_secret_name(name: str) -> bool:
     """Whether what is called so is a secret, by the usual names: of a header, for one."""
-    words = (match[0].lower() for match in _WORD.finditer(name))
-    return any(_SECRET_WORD.fullmatch(word) for word in words)
+    words = (match[0].lower() for match in re.finditer(_WORD, name))
+    return any(re.fullmatch(_TELLING_WORD, word) for word in words)
 
 
 class Redactor:
     """Masks secrets by value (those it was told) and by name (those it recognises in a text). For several threads.
 
     :param on_secret: told every secret once, so that a log system can mask it too.
-    :param on_token: told those instead that are tokens of logins; default: ``on_secret``.
     :param on_forgotten: told a token that is not in use any more, so that the log system can forget it.
     """
 
     def __init__(
         self,
         on_secret: Callable[[str], None] | None = None,
-        on_token: Callable[[str], None] | None = None,
         on_forgotten: Callable[[str], None] | None = None,
     ) -> None:
         self._lock = threading.Lock()
@@ -83,7 +89,6 @@ class Redactor:
         self._forms: tuple[str, ...] = ()
         self._forms_in_answers: tuple[bytes, ...] = ()
         self._on_secret = on_secret
-        self._on_token = on_token or on_secret
         self._on_forgotten = on_forgotten
 
     def __repr__(self) -> str:
@@ -94,7 +99,7 @@ class Redactor:
 
         Texts shorter than four characters cannot be masked without masking half of a text.
         """
-        self._remember(self._credentials, secret, self._on_secret)
+        self._remember(self._credentials, secret)
 
     def add_token(self, token: str | None) -> None:
         """Remember what a login gave; only those few are that were used last."""
@@ -102,19 +107,13 @@ class Redactor:
             with self._lock:
                 self._tokens.pop(token, None)
                 self._tokens[token] = None
-        self._remember(self._tokens, token, self._on_token, KEPT_TOKENS)
+        self._remember(self._tokens, token, KEPT_TOKENS)
 
     def add_other(self, secret: str | None) -> None:
         """Remember a secret of an argument or of a vendor's document: masked in texts, while answers keep it."""
-        self._remember(self._others, secret, self._on_secret, KEPT_SECRETS)
+        self._remember(self._others, secret, KEPT_SECRETS)
 
-    def _remember(
-        self,
-        known: dict[str, None],
-        secret: str | None,
-        tell: Callable[[str], None] | None,
-        most: int | None = None,
-    ) -> None:
+    def _remember(self, known: dict[str, None], secret: str | None, most: int | None = None) -> None:
         if not secret or len(secret) < _SHORTEST or secret in known:
             return
         forgotten = []
@@ -127,8 +126,8 @@ class Redactor:
                 del known[oldest]
                 forgotten.append(oldest)
             self._note_forms()
-        if tell:
-            tell(secret)
+        if self._on_secret:
+            self._on_secret(secret)
         if self._on_forgotten and known is self._tokens:
             for each in forgotten:
                 self._on_forgotten(each)
@@ -152,12 +151,8 @@ class Redactor:
         for form in self._forms:
             if form in text:
                 text = text.replace(form, MASK)
-        text = _PRIVATE_KEY.sub(MASK, text)
-        text = _USER_IN_URL.sub(f"://{MASK}@", text)
-        text = _ACCESS_KEY.sub(rf"\1{MASK}", text)
-        text = _NAMED_VALUE.sub(lambda match: match["name"] + MASK, text)
-        text = _SCHEME.sub(lambda match: match[1] + MASK, text)
-        text = _JWT.sub(MASK, text)
+        for pattern, replacement in _RULES:
+            text = re.sub(pattern, replacement, text)
         return text if len(text) <= longest else text[: longest - len(CUT)] + CUT
 
     def answer(self, content: bytes) -> bytes:

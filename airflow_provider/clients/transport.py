@@ -149,7 +149,6 @@ class TransportOptions(TypedDict, total=False):
     max_retry_after: float
     max_answer_bytes: int
     on_secret: Callable[[str], None] | None
-    on_token: Callable[[str], None] | None
     on_forgotten: Callable[[str], None] | None
 
 
@@ -171,7 +170,6 @@ class Transport:
     :param headers: sent with every request.
     :param read_error: reads the system's own error bodies.
     :param on_secret: told every secret.
-    :param on_token: told those instead that logins gave; default: ``on_secret``.
     :param on_forgotten: told each of those tokens that is not in use any more.
     """
 
@@ -189,14 +187,13 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         read_error: ErrorReader = read_common_error,
         on_secret: Callable[[str], None] | None = None,
-        on_token: Callable[[str], None] | None = None,
         on_forgotten: Callable[[str], None] | None = None,
     ) -> None:
         self.system = system
         self.base_url = base_url.rstrip("/")
         self.auth: Auth = NoAuth()
         self.max_connections = max_connections
-        self.redact = Redactor(on_secret, on_token, on_forgotten)
+        self.redact = Redactor(on_secret, on_forgotten)
         self.timeout = timeout
         self._max_retry_after = max_retry_after
         self._max_answer_bytes = max_answer_bytes

@@ -1,39 +1,30 @@
-"""Tokens of logins in Airflow's masker: only those in use, because each one that it knows slows down every line.
+"""What Airflow's own masker is told, beside what the client masks itself.
 
-Airflow's masker forgets nothing by itself. It compiles one pattern of all secrets anew for each new one, which after a
-day of logins takes seconds, and it does so in the supervisor, too, for what ``mask_secret`` is told. Lines are masked
-in the process that writes them, so that tokens need be known there only.
+It compiles all that it knows into one pattern, anew for each secret, and never forgets: a day of logins, a token each,
+held up the event loop of a triggerer for seconds. So it is told to forget the tokens that are not in use any more. The
+process that supervises it cannot be told so: that of a triggerer, which lives for months, learns no tokens at all.
 """
 
 from __future__ import annotations
 
 import re
-import threading
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from airflow.sdk._shared.secrets_masker import SecretsMasker
-
-_LOCK = threading.Lock()
 
 
-def mask_token(token: str) -> None:
-    """Mask a token in the logs of this process."""
-    with _LOCK:
-        _masker().add_mask(token)
+def mask_here(secret: str) -> None:
+    """Mask a secret in this process, and not in the one that supervises it."""
+    from airflow.sdk._shared.secrets_masker import mask_secret
+
+    mask_secret(secret)
 
 
-def forget_token(token: str) -> None:
-    """Do not mask a token any longer that is not in use any more."""
-    with _LOCK:
-        masker = _masker()
-        known = masker.patterns - {re.escape(form) for form in masker._adaptations(token) if form}
-        # The other threads go on with the old pattern until the new one is there.
-        masker.replacer = re.compile("|".join(known)) if known else None
-        masker.patterns = known
-
-
-def _masker() -> SecretsMasker:
+def forget_here(secret: str) -> None:
+    """Mask a secret no longer, in this process."""
     from airflow.sdk._shared.secrets_masker import _secrets_masker
 
-    return _secrets_masker()
+    masker = _secrets_masker()
+    gone = {re.escape(form) for form in masker._adaptations(secret)}
+    known = masker.patterns
+    # Another thread may be joining the known ones, or add one meanwhile.
+    masker.patterns = kept = known - gone
+    kept |= known - gone
+    masker.replacer = re.compile("|".join(kept)) if kept else None
