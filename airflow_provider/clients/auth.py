@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from abc import abstractmethod
-from dataclasses import dataclass
 
+import msgspec
 from requests import PreparedRequest
 from requests.auth import AuthBase
 
@@ -43,12 +43,14 @@ class HeaderAuth(Auth):
         return request
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(msgspec.Struct, frozen=True):
     """:param expires_at: epoch seconds."""
 
     value: str
     expires_at: float
+
+    def __repr__(self) -> str:
+        return f"Token(expires_at={self.expires_at!r})"
 
 
 class TokenAuth(Auth):
@@ -89,7 +91,7 @@ class TokenAuth(Auth):
                     if error.effect.is_open:
                         error.effect = Effect.NONE
                     raise
-                self._redact.add(token.value)
+                self._redact.add_token(token.value)
                 self._token = token
                 lifetime = token.expires_at - time.time()
                 self._renew_at = token.expires_at - min(RENEW_BEFORE, lifetime / 2)

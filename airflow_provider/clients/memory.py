@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import msgspec
 from msgspec.structs import replace
 
 from airflow_provider.execution import Execution, ExecutionRef
@@ -71,8 +71,7 @@ class Recent(Generic[Key, Value]):
         self._turned = time.monotonic()
 
 
-@dataclass(slots=True)
-class _Receipt(Generic[Value]):
+class _Receipt(msgspec.Struct, Generic[Value]):
     """:param told: the last that was told, with the reference that is the receipt.
     :param is_owed: whether it is to be told again: an error was told since.
     """

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+from msgspec import Struct
 
 from airflow_provider.core.commands import Cancel, Pause, Program, Tell
 from airflow_provider.core.durations import DURATIONS
@@ -34,10 +36,14 @@ class Verdict(enum.StrEnum):
     ASK_AGAIN = "ask again"
 
 
-def judge_worker_kill(state: str | None, *, timed_out: bool, frozen_for: float) -> tuple[Verdict, str]:
+def judge_worker_kill(
+    state: str | None, *, timed_out: bool, frozen_for: float, is_stale: bool = False
+) -> tuple[Verdict, str]:
     """Why a worker's process was told to end: by a person, or by a machine.
 
     :param state: of the task instance now; ``None`` if Airflow does not answer.
+    :param is_stale: whether Airflow refuses this attempt, because it has given the task instance another id since: at
+        a clear, a retry, or a new scheduler's reset.
     :param timed_out: whether ``execution_timeout`` ended it.
     :param frozen_for: seconds for which the process did not run just before.
     :return: the verdict, and the reason for the log.
@@ -51,6 +57,9 @@ def judge_worker_kill(state: str | None, *, timed_out: bool, frozen_for: float) 
             Verdict.LEAVE,
             f"this worker did not run for {frozen_for:.0f} s, so Airflow may have given it up by itself",
         )
+    if is_stale and state in ENDED - {GONE}:
+        # A person who ends what has just been cleared leaves the same; whom the log tells.
+        return Verdict.LEAVE, f"the task is {state}, but Airflow gave this attempt up before: another may have ended so"
     if state in ENDED_FROM_OUTSIDE:
         return Verdict.CANCEL, f"the task is {state}: ended by a person, by fail_fast or by dagrun_timeout"
     if state is None:
@@ -58,7 +67,7 @@ def judge_worker_kill(state: str | None, *, timed_out: bool, frozen_for: float) 
     return Verdict.LEAVE, "no person ended this task; the next attempt goes on with the execution"
 
 
-class TaskSeen(NamedTuple):
+class TaskSeen(Struct, frozen=True):
     """What Airflow says of a task instance.
 
     :param state: ``None`` if Airflow does not answer.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(slots=True)
-class Durations:
+class Durations(msgspec.Struct):
     """Defaults fit the four systems and Airflow 3.3.2; tests shorten them."""
 
     error_budget: float = 15 * 60.0
@@ -70,8 +69,10 @@ class Durations:
     """How long a killed worker waits for Airflow to say who ended its task: SIGKILL follows five seconds later."""
     stalled: float = 20.0
     """A triggerer that did not run for this long may have lost its waits to another one: Airflow gives it 30 s."""
-    start_window: float = 300.0
-    """How long after an intent an execution without a marker may have begun to be taken for ours."""
+    start_window: float = 450.0
+    """How long after an intent an execution without a marker may have begun to be taken for ours. A worker that is
+    frozen between the two is given up after a heartbeat time-out of 300 s, which Airflow looks for every 10 s; and then
+    its request may take 30 s, and its effect ``settling_per_second`` times that."""
     same_clock: float = 2.0
     """By how much the vendor's times may be apart from its ``Date``, which is cut to seconds."""
     clock_tolerance: float = 300.0

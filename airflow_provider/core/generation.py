@@ -5,7 +5,10 @@ Airflow 3.3.2 counts ``max_tries``, ``try_number`` and the run's ``clear_number`
 - ``max_tries`` stays the same over automatic retries. A clear sets it to ``try_number + retries``, which is the same
   number where somebody has lowered ``retries``, and leaves it alone where the worker had died before Airflow noticed.
 - ``clear_number`` grows with each clear of any task of the run (unless the caller left the run alone).
-- ``try_number`` goes beyond ``max_tries + 1`` after a clear, and after a new scheduler has reset what a dead one ran.
+- ``try_number`` goes beyond ``max_tries + 1`` after a clear of a task whose worker had died, and where a new scheduler
+  resets what one before it ran (its executor cannot adopt, such as ``LocalExecutor``). Both give the task instance
+  another id and drop how it would have resumed, and nothing else that an attempt is told or may ask differs: the
+  history of tries, ``queued_by_job_id`` and the event log are for people and schedulers only.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ class Relation(enum.StrEnum):
     CLEARED = "cleared"
     """A person has cleared the task since."""
     AMBIGUOUS = "ambiguous"
-    """Either: something in the run was cleared since, perhaps this task."""
+    """Either: something in the run was cleared since, perhaps this task; or a new scheduler has reset it."""
 
 
 def relation(last: Attempt, now: Attempt, *, had_succeeded: bool) -> Relation:
@@ -49,8 +52,8 @@ def relation(last: Attempt, now: Attempt, *, had_succeeded: bool) -> Relation:
     if now.try_number == last.try_number:
         return Relation.SAME
     if now.try_number > now.max_tries + 1:
-        # A new scheduler, too, counts a try for what a dead one ran: only the run's number tells that from a clear.
-        return Relation.CLEARED if now.clear_number != last.clear_number else Relation.AMBIGUOUS
+        # Nor does the run's number tell: it may have grown by a clear of another task.
+        return Relation.AMBIGUOUS
     # A clear would have set max_tries to this very number.
     would_look_alike = last.try_number + now.retries == now.max_tries
     if last.clear_number in (now.clear_number, -1):
@@ -99,6 +102,7 @@ def ambiguity(what: str, undone: str, anew: str) -> str:
     :param anew: what a clear does.
     """
     return (
-        f"ambiguous: an earlier attempt {what}, and something in this DAG run was cleared since. Airflow does not say "
-        f"whether it was this task, so nothing was {undone}. Resolve it manually: clear this task (again) to {anew}"
+        f"ambiguous: an earlier attempt {what}. Airflow does not say whether this task was cleared since, or is tried "
+        f"again after a clear of another task or by a new scheduler, so nothing was {undone}. Resolve it manually: "
+        f"clear this task (again) to {anew}"
     )

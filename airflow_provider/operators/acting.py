@@ -47,7 +47,7 @@ class ActOperator(WaitingOperator):
         return ()
 
     def execute(self, context: Context) -> dict[str, Any]:
-        self.check()
+        self.check_arguments()
         with self.get_client(context) as client:
             record = read_act(context["task_state_store"].get(KEY))
             acting = Acting(self._policy(client), record, attempt_of(context), time.time())

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.configuration import conf
+from airflow.sdk.definitions.context import render_template_to_string
 
 from airflow_provider.core.waiting import News, Wait
 from airflow_provider.exceptions import BadRequestError, Call
-from airflow_provider.links import ExecutionLink, xcoms_of
+from airflow_provider.links import LINKS, xcoms_of
+from airflow_provider.operators.arguments import CHANGED, is_number, seconds_of, text_problem
 from airflow_provider.operators.attempt import require_standing
+from airflow_provider.storable import storable_text
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -56,7 +60,13 @@ class ReleaseOperator(BaseOperator):
 
     system: ClassVar[str]
     finish_in_triggerer = False
-    operator_extra_links = (ExecutionLink(),)
+    _text_problems: dict[str, str] = {}
+    _rendering = ""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "system" in vars(cls) and "operator_extra_links" not in vars(cls):
+            cls.operator_extra_links = (LINKS[cls.system],)
 
     @property
     def conn_id(self) -> str:
@@ -68,6 +78,9 @@ class ReleaseOperator(BaseOperator):
 
         client = hook_class(self.system)(self.conn_id).get_conn()
         client.transport.guard = partial(require_standing, context)
+        for secret in self.hidden():
+            # The system may repeat them in its errors and logs.
+            client.transport.redact.add_other(secret)
         return client
 
     def how_to_finish(self) -> str:
@@ -95,8 +108,51 @@ class ReleaseOperator(BaseOperator):
             names = ", ".join(expanded)
             self.log.warning("Not finishing in the triggerer, because %s is expanded over the result", names)
 
+    def check_arguments(self) -> None:
+        """Refuse bad arguments, after templating and before any request."""
+        for name, problem in self._text_problems.items():
+            raise self.bad_argument(name, problem)
+        self.check()
+
     def check(self) -> None:
-        """Refuse bad arguments, after templating and before any request; see :meth:`bad_argument`."""
+        """What a leaf refuses beyond that; see :meth:`bad_argument`."""
+
+    def _do_render_template_fields(
+        self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
+    ) -> None:
+        """Called for plain and for mapped tasks, and before Airflow stores what was rendered."""
+        if parent is not self:
+            super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+            return
+        self._text_problems = {}
+        self._hide()
+        for name in template_fields:
+            given, self._rendering = getattr(parent, name, None), name
+            super()._do_render_template_fields(parent, (name,), context, jinja_env, seen_oids)
+            if problem := text_problem(given, getattr(parent, name)):
+                self._text_problems.setdefault(name, problem)
+        self._hide()
+
+    def hidden(self) -> Iterable[str]:
+        """Arguments, or parts of them, that nobody may read."""
+        return ()
+
+    def _hide(self) -> None:
+        """Let Airflow mask them, before it stores rendered fields or logs a template that cannot be rendered."""
+        from airflow.sdk.log import mask_secret
+
+        for secret in self.hidden():
+            mask_secret(secret)
+
+    def _render(self, template: Any, context: Context, dag: Any = None) -> Any:
+        value = super()._render(template, context, dag)
+        if is_number(value):
+            # A template that yields a number, and no text that looks like one, cannot be joined to a text.
+            with suppress(TypeError):
+                text = render_template_to_string(template, context).strip()
+                if str(value) != text:
+                    self._text_problems.setdefault(self._rendering, CHANGED.format(text=text, value=value))
+        return value
 
     def bad_argument(self, name: str, problem: str) -> BadRequestError:
         return BadRequestError(f"task {self.task_id!r}: {name} {problem}", call=Call(system=self.system))
@@ -112,6 +168,13 @@ class ReleaseOperator(BaseOperator):
         if getattr(self, name) not in values:
             raise self.bad_argument(name, f"must be one of {', '.join(values)}, but is {getattr(self, name)!r}")
 
+    def require_seconds(self, name: str, value: object, *, may_be_zero: bool = False) -> float:
+        """The seconds of a duration; refuse one that bounds nothing."""
+        try:
+            return seconds_of(value, may_be_zero=may_be_zero)
+        except ValueError as error:
+            raise self.bad_argument(name, str(error)) from None
+
     def publish(self, context: Context, execution: Mapping[str, Any]) -> None:
         """Push id and URL of an execution where the UI and other tasks can see them at once."""
         for key, value in xcoms_of(execution).items():
@@ -125,7 +188,7 @@ class ReleaseOperator(BaseOperator):
 
     def log_lines(self, news: list[News]) -> None:
         for line in news:
-            (self.log.warning if line.is_warning else self.log.info)("%s", line.text)
+            (self.log.warning if line.is_warning else self.log.info)("%s", storable_text(line.text))
 
 
 class WaitingOperator(ReleaseOperator):
@@ -159,10 +222,9 @@ class WaitingOperator(ReleaseOperator):
         self.cancel_on_kill = cancel_on_kill
         self.on_waiting = on_waiting
         self.require_one_of("on_waiting", "wait", "fail")
-        if not poll_interval > 0:
-            raise self.bad_argument("poll_interval", f"must be more than 0 seconds, but is {poll_interval!r}")
-        if self.timeout_seconds is not None and self.timeout_seconds <= 0:
-            raise self.bad_argument("timeout", f"must be more than 0 seconds, but is {timeout!r}")
+        self.poll_interval = self.require_seconds("poll_interval", poll_interval)
+        if timeout is not None:
+            self.require_seconds("timeout", timeout)
 
     @property
     def timeout_seconds(self) -> float | None:

@@ -157,7 +157,7 @@ class ServiceStageApprovalOperator(ReleaseOperator):
         self.require_one_of("decision", "approve", "reject")
 
     def execute(self, context: Context) -> dict[str, Any]:
-        self.check()
+        self.check_arguments()
         with self.get_client(context) as client:
             deed = f"answered approval {self.task_name!r} of release task {self.pipeline!r}"
             memory = Memory(context, client, "approval_answer", deed)

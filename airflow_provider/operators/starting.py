@@ -28,13 +28,14 @@ from airflow_provider.links import MARKER_XCOM
 from airflow_provider.operators.attempt import (
     AttemptOver,
     ExecutionCanceledForGood,
+    Told,
     attempt_of,
+    is_asking_airflow,
     require_standing,
-    state_told_in_time,
+    told_in_time,
 )
 from airflow_provider.operators.carrying_out import Carrier, Clock, carry_out
 from airflow_provider.operators.connected import WaitingOperator
-from airflow_provider.task_instances import identity_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -103,7 +104,7 @@ class StartOperator(WaitingOperator):
         """Refuse a success that is none; raises ``ExecutionFailed``."""
 
     def execute(self, context: Context) -> dict[str, Any]:
-        self.check()
+        self.check_arguments()
         if self.deferrable and self.wait_for_completion:
             self.rehearse_deferral(**self.trigger_arguments("marker"))
             self.tell_who_finishes()
@@ -210,6 +211,8 @@ class _StartAttempt:
         self._carrier = Carrier(operator, context, client, KEY, self._trigger_arguments)
         self._told_to_end = threading.Event()
         self._is_canceling = threading.Event()
+        self._is_performing = False
+        self._is_undecided = False
         self._by_thread = threading.local()
         client.transport.guard = self._require_standing
 
@@ -224,19 +227,32 @@ class _StartAttempt:
         self._told_to_end.set()
         if not self._operator.cancel_on_kill:
             return
+        if self._is_performing and is_asking_airflow():
+            # In a signal handler: Airflow can be asked only once the interrupted code goes on.
+            self._is_undecided = True
+            return
+        self._decide()
+
+    def _decide(self) -> None:
+        self._is_undecided = False
         timed_out = isinstance(sys.exception(), AirflowTaskTimeout)
-        state = None if timed_out else state_told_in_time(identity_of(self._context["ti"]))
-        verdict, reason = judge_worker_kill(state, timed_out=timed_out, frozen_for=self.watch.frozen_for())
+        told = Told() if timed_out else told_in_time(self._context)
+        verdict, reason = judge_worker_kill(
+            told.state, timed_out=timed_out, frozen_for=self.watch.frozen_for(), is_stale=told.is_stale
+        )
         record = self._start.record
         name = record.name if record else f"what this task may have started in {self._operator.system}"
         if verdict is not Verdict.CANCEL:
             self._operator.log.info("Not canceling %s: %s", name, reason)
             return
         self._is_canceling.set()
-        if record is None or record.ref is None or record.is_over:
+        if record and record.is_over:
+            return
+        if record is None or record.ref is None:
+            self._operator.log.warning("The task is ended while %s may be on its way: %s", name, reason)
             return
         if timed_out:
-            # Airflow may retry this task: it must not take for a person's what was its own cancel.
+            # Airflow may retry this task: that must know of this before it begins.
             record.phase = Phase.ENDING
             self._carrier.try_to_save(record)
         # In a thread: the interrupted code may hold a lock that the request needs.
@@ -245,6 +261,17 @@ class _StartAttempt:
         thread.join(DURATIONS.worker_kill_limit)
 
     def _perform(self, command: Command) -> Any:
+        self._is_performing = True
+        try:
+            return self._do(command)
+        finally:
+            self._is_performing = False
+            if self._is_undecided:
+                self._decide()
+
+    def _do(self, command: Command) -> Any:
+        if self._is_canceling.is_set() and not self._is_by_canceler:
+            raise AttemptOver("the task was ended, and its execution is being canceled: nothing else is done")
         match command:
             case Prepare(going_on):
                 return self._prepare(going_on)
@@ -270,11 +297,18 @@ class _StartAttempt:
 
     def _require_standing(self) -> None:
         """:raises AttemptOver: Airflow has given this attempt up; only the cancel on its way out may be sent."""
-        if getattr(self._by_thread, "is_canceling", False):
+        if self._is_by_canceler:
             return
+        if not self._told_to_end.is_set():
+            require_standing(self._context)
+        # It may be told while Airflow answers.
         if self._told_to_end.is_set():
             raise AttemptOver("the task was told to end: nothing is sent any more")
-        require_standing(self._context)
+
+    @property
+    def _is_by_canceler(self) -> bool:
+        """Whether this thread carries out the cancel on the way out."""
+        return getattr(self._by_thread, "is_canceling", False)
 
     def _prepare(self, going_on: bool) -> dict[str, Any]:
         client, failed = self._carrier.client, self._start.record
@@ -287,6 +321,8 @@ class _StartAttempt:
 
     def _send(self, intent: dict[str, Any]) -> Execution:
         execution = self._operator.start(self._carrier.client, intent)
+        if self._is_undecided:
+            self._decide()
         if self._is_canceling.is_set():
             reason = "the task was ended while it started the execution"
             self._cancel(execution.ref, reason)
@@ -297,13 +333,26 @@ class _StartAttempt:
         log, name = self._operator.log, f"{ref['kind']} {ref['id']}"
         clock = Clock()
         self._by_thread.is_canceling = True
-        # Told first: the process may be killed before the answer comes.
-        log.warning("Canceling %s: %s", name, reason)
+        is_guess = GUESS in ref
+        if not is_guess:
+            # Told first: the process may be killed before the answer comes.
+            log.warning("Canceling %s: %s", name, reason)
         program = cancel(clock, ref, CANCEL_REASON, DURATIONS.worker_kill_limit)
         if problem := carry_out(program, clock, self._perform):
             log.error("Could not cancel %s: %s", name, problem)
-        else:
+        elif not is_guess:
             log.info("The cancel of %s was taken", name)
+        if not is_guess:
+            self._note_ending(ref)
+
+    def _note_ending(self, ref: ExecutionRef) -> None:
+        """Another attempt must not take for a person's what was this task's own cancel, nor adopt it.
+
+        After the cancel, because it may have to wait until the interrupted code has done speaking to Airflow.
+        """
+        if record := self._start.record:
+            record.phase, record.ref = Phase.ENDING, ref
+            self._carrier.try_to_save(record)
 
 
 def _place(client: ReleaseClient, resumed: StartRecord | None) -> str:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.execution_time.xcom import XCom
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from asgiref.sync import sync_to_async
@@ -18,19 +19,35 @@ from airflow_provider.core.canceling import CANCEL_REASON, TaskSeen, Verdict, ca
 from airflow_provider.core.commands import Cancel, Pause, Tell
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.waiting import Wait
-from airflow_provider.exceptions import ReleasePipelineError
+from airflow_provider.exceptions import BadRequestError, Call, ReleasePipelineError
 from airflow_provider.execution import ExecutionRef
 from airflow_provider.freeze_watch import FreezeWatch
 from airflow_provider.links import MARKER_XCOM, xcoms_of
+from airflow_provider.storable import storable
 from airflow_provider.task_instances import identity_of, task_state
 from airflow_provider.triggers.poller import shared_poller
 from airflow_provider.triggers.templates import pulling_one_xcom
+from airflow_provider.unforeseen import unforeseen
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 _cancellations: set[asyncio.Task[None]] = set()
 """Keeps running cancellations alive: the event loop itself holds only weak references."""
+
+
+async def _push_xcom(key: str, value: Any, where: dict[str, Any]) -> None:
+    """A backend of one's own may upload it, which Airflow 3.3.2 would do in the event loop."""
+    if XCom is BaseXCom:
+        await XCom.aset(key, value, **where)
+    else:
+        await asyncio.to_thread(XCom.set, key, value, **where)
+
+
+async def _pull_xcom(key: str, where: dict[str, Any]) -> Any:
+    if XCom is BaseXCom:
+        return await XCom.aget_one(key=key, **where)
+    return await asyncio.to_thread(XCom.get_one, key=key, **where)
 
 
 @functools.cache
@@ -91,7 +108,7 @@ class ExecutionTrigger(BaseTrigger):
             {
                 "system": self.system,
                 "conn_id": self.conn_id,
-                "ref": self.ref,
+                "ref": storable(self.ref),
                 "poll_interval": self.poll_interval,
                 "deadline": self.deadline,
                 "hold_back": self.hold_back,
@@ -105,8 +122,13 @@ class ExecutionTrigger(BaseTrigger):
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
         """Called where a sensor starts in the triggerer."""
+        given = self.ref
         super().render_template_fields(pulling_one_xcom(context), jinja_env)
         self.ref = {name: str(value) for name, value in self.ref.items()}
+        for name, value in self.ref.items():
+            if value == "None" != given[name]:
+                # The worker, which gets the task now, says so in the words of its argument.
+                raise BadRequestError(f"{name} came out as None", call=Call(system=self.system))
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         self._wait = Wait(
@@ -138,7 +160,7 @@ class ExecutionTrigger(BaseTrigger):
             return False
         try:
             for key, value in xcoms.items():
-                await XCom.aset(key, value, **where)
+                await _push_xcom(key, value, where)
         except Exception as error:
             self.log.warning("Cannot end the task here, a worker will: %s", error)
             return False
@@ -164,15 +186,21 @@ class ExecutionTrigger(BaseTrigger):
     async def _cancel_if_a_person_acted(self, marker: str) -> None:
         ref = self._wait.ref if self._wait else self.ref
         name = f"{self.system} {ref['kind']} {ref['id']}"
-        verdict, reason = await self._judge(marker)
-        if verdict is not Verdict.CANCEL:
-            self.log.info("Not canceling %s: %s", name, reason)
-            return
-        problem = await self._cancel(ref)
+        try:
+            verdict, reason = await self._judge(marker)
+            if verdict is not Verdict.CANCEL:
+                self.log.info("Not canceling %s: %s", name, reason)
+                return
+            # Told first: the triggerer may end before the answer comes.
+            self.log.warning("Canceling %s: %s", name, reason)
+            problem = await self._cancel(ref)
+        except Exception as error:
+            # Nobody awaits this task for what it raises.
+            problem = unforeseen(error, f"Canceling {name}", self.system)
         if problem:
             self.log.error("Could not cancel %s: %s", name, problem)
         else:
-            self.log.info("Canceled %s: %s", name, reason)
+            self.log.info("The cancel of %s was taken", name)
 
     async def _cancel(self, ref: ExecutionRef) -> ReleasePipelineError | None:
         """Cancel, trying again while the system does not answer; returns why it could not be done."""
@@ -189,6 +217,8 @@ class ExecutionTrigger(BaseTrigger):
                             await poller.call(lambda client: client.cancel(ref, CANCEL_REASON))
                         except ReleasePipelineError as error:
                             problem = error
+                        except Exception as error:
+                            problem = unforeseen(error, "A cancel", self.system)
                     case Pause(seconds):
                         await asyncio.sleep(seconds)
                     case Tell(news):
@@ -216,7 +246,7 @@ class ExecutionTrigger(BaseTrigger):
         """What Airflow says of the task instance; no state while its API server is away."""
         try:
             state = await sync_to_async(task_state)(**where)
-            waits_as = await XCom.aget_one(key=MARKER_XCOM, **where)
+            waits_as = await _pull_xcom(MARKER_XCOM, where)
             return TaskSeen(state, waits_as)
         except Exception as error:
             self.log.warning("Cannot ask who ended the task: %s", error)

@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from airflow.jobs.job import JobState
 from airflow.sdk.api.client import ServerResponseError
 
+from airflow_provider.operators.attempt import Told, told_in_time
 from tests.airflow_facts.processes import Notes, end_after
-from tests.airflow_facts.real import RealTask, client, defer, fail, succeed
+from tests.airflow_facts.real import RealTask, client, defer, fail, job_of_scheduler, scheduler, succeed
 
 # Requests of an attempt that Airflow has given up
 
@@ -54,3 +56,29 @@ def test_a_clear_sets_max_tries_when_its_attempt_ends_by_itself_unless_that_was_
     is_clean = end_after(task, RealTask.clear, script, notes)
     task.process_ended(is_clean=is_clean)
     assert (task.state, task.max_tries) == (state, max_tries)
+
+
+# Who has ended it?
+
+
+def fail_elsewhere(task: RealTask) -> None:
+    """A new scheduler resets the task, and its next attempt fails."""
+    task.enqueue(job_of_scheduler(JobState.FAILED))
+    scheduler().adopt_or_reset_orphaned_tasks()
+    task.queue().mark_failed()
+
+
+@pytest.mark.parametrize(
+    ("act", "told"),
+    [
+        (RealTask.mark_failed, Told("failed", is_stale=False)),
+        (RealTask.clear, Told("restarting", is_stale=True)),
+        (fail_elsewhere, Told("failed", is_stale=True)),
+    ],
+)
+def test_an_attempt_is_told_whether_airflow_has_given_it_up(
+    act: Callable[[RealTask], None], told: Told, notes: Notes
+) -> None:
+    task = RealTask(retries=0).queue()
+    end_after(task, act, lambda operator, context: notes.write(told_in_time(context)), notes)
+    assert notes.read() == ["go on", str(told)]

@@ -24,8 +24,8 @@ LOGIN = PASSWORD = "admin"
 TRIGGERERS = ("triggerer-1", "triggerer-2")
 TRIGGERER_THRESHOLD = 8.0
 """Seconds without a heartbeat after which another triggerer takes over."""
-HEARTBEAT_TIMEOUT = 10.0
-"""Seconds without a heartbeat after which a task's process is given up."""
+HEARTBEAT_TIMEOUT = 15.0
+"""Seconds without a heartbeat after which a task's process is given up; what a busy machine needs to start one."""
 COMMANDS = {
     "api-server": ["api-server"],
     "dag-processor": ["dag-processor"],
@@ -82,7 +82,7 @@ class Cluster(Server):
         for server in reversed(self._servers):
             server.stop()
 
-    def wait_until_ready(self, *dag_ids: str, timeout: float = 120) -> None:
+    def wait_until_ready(self, *dag_ids: str, timeout: float = 300) -> None:
         """:raises StartError: a component ended, a DAG cannot be imported, or the time (seconds) is over."""
         deadline = time.monotonic() + timeout
         while missing := self._missing(dag_ids):
@@ -156,10 +156,12 @@ class Cluster(Server):
             "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor" if self._redis else "LocalExecutor",
             "AIRFLOW__CORE__FERNET_KEY": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__PARALLELISM": "12",
+            "AIRFLOW__CORE__PARALLELISM": "6",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self.home / "passwords.json"),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{LOGIN}:admin",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{self._postgres.url}",
+            # The DAG files stay as they are.
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
             # Deaths are noticed within seconds.
             "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "1",
             "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "4",
@@ -167,7 +169,7 @@ class Cluster(Server):
             "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(int(HEARTBEAT_TIMEOUT)),
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
-            "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "20",
+            "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
             "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
             "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
             "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": str(int(TRIGGERER_THRESHOLD)),

@@ -23,7 +23,14 @@ SAME, CLEARED, AMBIGUOUS = Relation.SAME, Relation.CLEARED, Relation.AMBIGUOUS
         ),
         pytest.param(Attempt(1, 2, 0, 2), Attempt(2, 2, 1, 2), True, AMBIGUOUS, id="that, and something was cleared"),
         pytest.param(
-            Attempt(1, 0, 0, 0), Attempt(2, 0, 1, 0), False, CLEARED, id="cleared with its worker dead, last try"
+            Attempt(1, 0, 0, 0), Attempt(2, 0, 0, 0), False, AMBIGUOUS, id="beyond its last try, by a new scheduler"
+        ),
+        pytest.param(
+            Attempt(1, 0, 0, 0),
+            Attempt(2, 0, 1, 0),
+            False,
+            AMBIGUOUS,
+            id="cleared with its worker dead on its last try, or that and another task cleared",
         ),
         pytest.param(
             Attempt(1, 2, 0, 2), Attempt(2, 2, 1, 2), False, AMBIGUOUS, id="cleared with its worker dead, or not"

@@ -5,22 +5,27 @@ That each guard of the core is needed shows in tests/simulation.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
+from airflow.sdk.execution_time.supervisor import InProcessSupervisorComms
 
-from airflow_provider.core.commands import Command, Observe, Tell
+from airflow_provider.clients.cocktail import CocktailClient
+from airflow_provider.core.commands import Command, Observe, Publish, Save, Tell
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.record import StartRecord
 from airflow_provider.exceptions import ConflictError, ExecutionCanceled, ServerUnavailableError
+from airflow_provider.operators import starting
 from airflow_provider.operators.starting import StartOperator
 from airflow_provider.task_instances import task_state
 from airflow_provider.triggers import execution
 from tests.attempts import WorkerKilled
 from tests.chaos.vendors import ENDED
 from tests.conftest import SPEED
+from tests.meanwhile import until
 from tests.operators.story import EVERY_STARTER, SLOW, STARTERS, Story, terminate
 
 
@@ -164,6 +169,39 @@ def test_a_cancel_that_gets_no_answer_at_first_is_sent_again(systems, starter, d
     assert story.seen() == ONE_CANCEL
 
 
+def test_a_cancel_of_a_trigger_that_trips_the_client_is_sent_again(systems, monkeypatch):
+    systems.reset(speed=SLOW)
+    story = Story(systems, STARTERS["cocktail"], monkeypatch, deferrable=True)
+    trigger = story.task.trigger(story.attempt())
+    whole, tried = CocktailClient.cancel, []
+
+    def trip_at_first(*args: Any) -> Any:
+        tried.append(args)
+        if len(tried) < 3:
+            raise OverflowError("the year is out of range")
+        return whole(*args)
+
+    monkeypatch.setattr(CocktailClient, "cancel", trip_at_first)
+    story.task.mark("failed")
+    story.task.kill(trigger)
+    assert (len(tried), story.seen()) == (3, ONE_CANCEL)
+
+
+def test_why_a_trigger_could_not_cancel_is_never_lost(systems, monkeypatch, caplog):
+    systems.reset(speed=SLOW)
+    story = Story(systems, STARTERS["cocktail"], monkeypatch, deferrable=True)
+    trigger = story.task.trigger(story.attempt())
+
+    def trip(*_: Any, **__: Any) -> Any:
+        raise LookupError("no judge")
+
+    monkeypatch.setattr(execution, "judge_trigger_kill", trip)
+    story.task.mark("failed")
+    story.task.kill(trigger)
+    assert f"Could not cancel cocktail build_run {story.executions()[0]['id']}" in caplog.text
+    assert "LookupError" in caplog.text
+
+
 def test_a_person_who_ends_a_deferred_task_while_the_api_server_restarts_is_heard_afterwards(systems, monkeypatch):
     systems.reset(speed=SLOW)
     story = Story(systems, STARTERS["code_stream pipeline"], monkeypatch, deferrable=True)
@@ -205,6 +243,31 @@ def test_one_not_found_after_a_start_leads_to_no_second_one(systems, starter, mo
     assert story.seen() == ONE_START
 
 
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_person_is_heard_who_ends_a_task_while_it_asks_airflow_something(systems, deferrable, monkeypatch):
+    systems.reset(SLOW)
+    story = Story(systems, STARTERS["code_stream pipeline"], monkeypatch, deferrable=deferrable)
+    is_remembering = threading.Event()
+    channel, whole = threading.Lock(), InProcessSupervisorComms.send
+
+    def send(comms: InProcessSupervisorComms, msg: Any) -> Any:
+        # As a worker's channel to its supervisor does.
+        with channel:
+            if is_remembering.is_set():
+                is_remembering.clear()
+                story.task.mark("failed")
+                terminate()
+            return whole(comms, msg)
+
+    def has_started(command: Command) -> bool:
+        return isinstance(command, Save) and command.record.ref is not None and not story.seen()["cancels"]
+
+    monkeypatch.setattr(InProcessSupervisorComms, "send", send)
+    with story.when(has_started, lambda operator: is_remembering.set()):
+        story.attempt()
+    assert story.seen() == {"starts": 1, "cancels": 1}
+
+
 @EVERY_STARTER
 def test_a_task_that_was_told_to_end_starts_nothing_more(systems, starter, monkeypatch):
     story = Story(systems, starter, monkeypatch, deferrable=False)
@@ -215,6 +278,47 @@ def test_a_task_that_was_told_to_end_starts_nothing_more(systems, starter, monke
 
     with story.when(is_about_to_search, lambda operator: operator.on_kill()):
         assert isinstance(story.attempt().error, ExecutionCanceled)
+    assert story.executions() == []
+
+
+def test_a_task_that_is_told_to_end_while_airflow_is_asked_whether_it_stands_starts_nothing(systems, monkeypatch):
+    story = Story(systems, STARTERS["code_stream pipeline"], monkeypatch, deferrable=False)
+    whole = starting.require_standing
+
+    def ask_and_be_drained(context: Any) -> None:
+        whole(context)
+        context["task"].on_kill()
+
+    monkeypatch.setattr(starting, "require_standing", ask_and_be_drained)
+    assert isinstance(story.attempt().error, ExecutionCanceled)
+    assert story.executions() == []
+
+
+@EVERY_STARTER
+def test_a_task_that_was_ended_does_nothing_more_and_remembers_its_cancel(systems, starter, monkeypatch):
+    systems.reset(speed=SLOW)
+    story = Story(systems, starter, monkeypatch, deferrable=False)
+
+    def end_it(operator: StartOperator) -> None:
+        story.task.mark("failed")
+        operator.on_kill()
+
+    with story.when(lambda command: isinstance(command, Publish), end_it):
+        assert isinstance(story.attempt().error, ExecutionCanceled)
+    until(lambda: story.record["phase"] == "ending", seconds=60)
+    assert story.seen() == ONE_CANCEL
+
+
+def test_who_ends_a_task_whose_start_is_on_its_way_reads_what_may_begin(systems, monkeypatch, capsys):
+    story = Story(systems, STARTERS["cocktail"], monkeypatch, deferrable=False)
+
+    def end_it(operator: StartOperator) -> None:
+        story.task.mark("failed")
+        operator.on_kill()
+
+    with story.when(lambda command: isinstance(command, Save), end_it):
+        assert isinstance(story.attempt().error, ExecutionCanceled)
+    assert "The task is ended while a start of cocktail that got no answer" in capsys.readouterr().out
     assert story.executions() == []
 
 

@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_provider.core.generation import Relation
 from airflow_provider.core.states import MOVES
 from tests.simulation import story
 from tests.simulation.lives import live
@@ -27,12 +28,14 @@ class Tally:
 
     lives: int = 0
     moves: Counter[Any] = field(default_factory=Counter)
+    relations: Counter[Any] = field(default_factory=Counter)
     counted: Counter[str] = field(default_factory=Counter)
     failed: list[tuple[int, str]] = field(default_factory=list)
 
     def add(self, other: Tally) -> None:
         self.lives += other.lives
         self.moves.update(other.moves)
+        self.relations.update(other.relations)
         self.counted.update(other.counted)
         self.failed += other.failed
 
@@ -43,6 +46,7 @@ def live_many(seeds: range) -> Tally:
         world = live(draw(seed))
         tally.lives += 1
         tally.moves.update(world.moves)
+        tally.relations.update(world.relations)
         tally.counted.update(world.counted)
         tally.failed += [(seed, violation) for violation in world.violations[:1]]
     return tally
@@ -69,6 +73,9 @@ def report(tally: Tally, seconds: float) -> None:
     print("moves of the core (states.MOVES), and how often each was made:")
     for (before, after), reason in MOVES.items():
         print(f"  {tally.moves[before, after]:9,}  {before:>10} -> {after:<10}  {reason}")
+    print("what attempts were to the one that wrote the record (generation.Relation):")
+    for related in Relation:
+        print(f"  {tally.relations[related]:9,}  {related}")
     print("what else was decided, and what happened:")
     for name, count in sorted(tally.counted.items()):
         print(f"  {count:9,}  {name}")
@@ -77,9 +84,10 @@ def report(tally: Tally, seconds: float) -> None:
 
 def is_well(tally: Tally) -> bool:
     """Whether nothing went wrong; tells what did."""
-    never = [move for move in MOVES if not tally.moves[move]]
-    for before, after in never:
-        print(f"never made: {before} -> {after}", file=sys.stderr)
+    never = [f"never made: {before} -> {after}" for before, after in MOVES if not tally.moves[before, after]]
+    never += [f"no attempt was {related}" for related in Relation if not tally.relations[related]]
+    for missing in never:
+        print(missing, file=sys.stderr)
     for seed, violation in tally.failed[MOST_TOLD:]:
         print(f"life {seed} failed: {violation}", file=sys.stderr)
     for seed, violation in tally.failed[:MOST_TOLD]:

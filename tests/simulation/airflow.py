@@ -25,11 +25,18 @@ DETECTION = 10.0
 API_RETRIES = 15.0
 """Seconds for which a supervisor tries to reach the API server."""
 
+ORPHANS = ("queued", "running", "restarting")
+"""States in which a new scheduler resets what one before it has queued, where its executor cannot adopt."""
+
 SAY_SO = ("its process says so", "its trigger says so")
 
 
 class AirflowError(Exception):
     """Airflow did not do what an attempt asked of it: it is away, or refuses a stale attempt. Ends the attempt."""
+
+
+class StaleError(AirflowError):
+    """The API server does not know this attempt any more."""
 
 
 class Run:
@@ -64,6 +71,8 @@ class Task:
         self.workers: list[Worker] = []
         self.worker: Worker | None = None
         """The one that Airflow believes to run it."""
+        self.queued_by = 0
+        """Number of the scheduler that has queued it last."""
         self.warnings: list[str] = []
         """Warnings of its logs and its errors, as people can read them."""
         self.is_ended_by_machine = self.is_ended_by_itself = self.is_ended_by_trigger = False
@@ -101,6 +110,7 @@ class Airflow:
         self.ids = itertools.count(1)
         self.tasks: list[Task] = []
         self.is_away = self.store_is_away = False
+        self.scheduler = 1
         self.retry_delay = world.plan.retry_delay
         self.spawn: Callable[[Task], None]
         self.start_trigger: Callable[[Task, Trigger], None]
@@ -110,7 +120,10 @@ class Airflow:
     # What the scheduler does
 
     def schedule(self, task: Task) -> None:
-        """A task without a state, or one whose retry is due, gets its next try."""
+        """A task without a state, or one whose retry is due, gets its next try.
+
+        Only now do triggerers hear of a clear.
+        """
         number, state = task.id, task.state
 
         def schedule() -> None:
@@ -118,10 +131,12 @@ class Airflow:
                 task.try_number += 1
                 task.next = None
                 self._enqueue(task, "scheduled")
+                self.notify_triggers(task)
 
         self.world.after(self.world.between(0.3, 3.0), schedule)
 
     def _enqueue(self, task: Task, why: str) -> None:
+        task.queued_by = self.scheduler
         task.to("queued", why)
         number = task.id
 
@@ -159,6 +174,26 @@ class Airflow:
         if task.worker is worker and task.state in ("running", "restarting"):
             self.handle_failure(task, "no heartbeat")
 
+    def restart_scheduler(self, until_reset: float) -> None:
+        """Another one takes its place, with a LocalExecutor, which knows nothing of the processes of the one before.
+
+        :param until_reset: seconds until it resets what was queued by the one before.
+        """
+        self.world.tell("scheduler", "dies, and another one takes its place")
+        self.scheduler += 1
+        self.world.after(until_reset, self._reset_orphans)
+
+    def _reset_orphans(self) -> None:
+        """As ``adopt_or_reset_orphaned_tasks``."""
+        for task in self.tasks:
+            if task.state in ORPHANS and task.queued_by < self.scheduler:
+                task.id = next(self.ids)
+                task.next = task.worker = None
+                task.to(None, "its scheduler is gone")
+                for worker in task.workers:
+                    worker.notice()
+                self.schedule(task)
+
     def resume(self, task: Task, method: str, argument: Any, why: str) -> None:
         """After a deferral: another process goes on."""
         task.trigger, task.next = None, (method, argument)
@@ -185,21 +220,18 @@ class Airflow:
                 raise AirflowError("Airflow does not answer")
 
     def read(self, worker: Worker, key: str) -> Steps[Any]:
+        """A stale attempt finds nothing, and is not told why."""
         yield from self.call(needs_store=True)
-        self._require_live(worker)
-        return worker.task.store.get(key)
+        return worker.task.store.get(key) if worker.task.id == worker.id else None
 
     def write(self, worker: Worker, key: str, value: Any) -> Steps[None]:
         yield from self.call(needs_store=True)
-        self._require_live(worker)
+        if worker.task.id != worker.id:
+            raise StaleError("HTTP 404: this task instance is not there any more")
         if value is None:
             worker.task.store.pop(key, None)
         else:
             worker.task.store[key] = value
-
-    def _require_live(self, worker: Worker) -> None:
-        if worker.task.id != worker.id:
-            raise AirflowError("HTTP 404: this task instance is not there any more")
 
     def push(self, worker: Worker, key: str, value: str) -> Steps[None]:
         yield from self.call()
@@ -223,6 +255,7 @@ class Airflow:
         worker.may_retry = task.max_tries != 0 and task.try_number <= task.max_tries
         task.worker = worker
         task.workers.append(worker)
+        worker.scheduler = task.queued_by
         task.to("running", f"{worker} has it")
         return True
 
@@ -262,6 +295,9 @@ class Airflow:
         :param is_clean: whether its supervisor ended well: it does not if Airflow refuses the state of a process that
             was killed.
         """
+        if worker.is_orphan:
+            worker.will_be_missed()
+            return
 
         def handle() -> None:
             task = worker.task

@@ -25,13 +25,13 @@ from airflow_provider.core.commands import (
     Tell,
 )
 from airflow_provider.core.durations import DURATIONS
-from airflow_provider.core.generation import Attempt
+from airflow_provider.core.generation import Attempt, Relation
 from airflow_provider.core.record import Phase, StartRecord
 from airflow_provider.core.starting import Policy, Start
 from airflow_provider.core.waiting import GUESS
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef
-from tests.simulation.airflow import AirflowError
+from tests.simulation.airflow import AirflowError, StaleError
 from tests.simulation.world import Process, Steps
 
 if TYPE_CHECKING:
@@ -53,28 +53,36 @@ class Deferred(Exception):  # noqa: N818 - as Airflow's TaskDeferred
     """The attempt goes on in the triggerer."""
 
 
-class Carrier:
-    """Carries out what one attempt decides."""
+class CommonCarrier:
+    """Carries out what the programs of one attempt ask for.
 
-    def __init__(self, worker: Worker, record: StartRecord | None) -> None:
+    ``start`` is the attempt as the core knows it.
+    """
+
+    key = KEY
+    """Of what the task remembers in Airflow's state store."""
+    start: Any
+    policy: Any
+    is_final = False
+    """Whether its error is one that no retry mends."""
+    may_finish = False
+    """Whether the triggerer may end the task."""
+    marker = ""
+    """Of the start that a trigger may cancel."""
+    until: frozenset[str] = frozenset()
+    """States that end the wait although the execution goes on."""
+
+    def __init__(self, worker: Worker) -> None:
         self.worker = worker
         self.world = worker.world
         self.airflow = worker.airflow
         self.client = worker.client
         task = worker.task
-        attempt = Attempt(task.try_number, task.max_tries, task.run.clear_number, task.retries)
-        self.policy = policy_of(self.airflow.policy, self.client)
-        self.start = Start(self.policy, record, attempt, worker.machine.now, self._count_move)
+        self.attempt = Attempt(task.try_number, task.max_tries, task.run.clear_number, task.retries)
         self.is_canceling = self.has_judged = False
-        self.canceling_since = 0.0
         self._perform: dict[type, Callable[[Any], Steps[Any]]] = {
             Save: self._save,
-            Forget: self._forget,
-            Prepare: self._prepare,
-            Send: self._send,
-            Find: lambda command: self.client.find(worker, command.intent),
             Observe: lambda command: self.client.observe(worker, command.ref),
-            Cancel: self._cancel,
             Publish: self._publish,
             Pause: self._pause,
             Defer: self._defer,
@@ -86,56 +94,23 @@ class Carrier:
         return (yield from carry_out(program, self.start, self.perform, self.worker.machine))
 
     def perform(self, command: Command) -> Steps[Any]:
-        if self.is_canceling:
-            raise AttemptOver("the task was ended, and its execution is being canceled: nothing else is done")
         return (yield from self._perform[type(command)](command))
-
-    def answer_for_it(self, record: StartRecord) -> Steps[None]:
-        """From now on this process answers for the execution, whatever a triggerer believes that comes back late."""
-        self.world.point("resume", self.worker)
-        yield from self.airflow.push(self.worker, MARKER_XCOM, RESUMED + record.marker)
-
-    # The commands
 
     def _save(self, command: Save) -> Steps[None]:
         body = command.record.to_json()
         self.world.point("save", self.worker)
         yield 0.0
-        yield from self.airflow.write(self.worker, KEY, body)
+        yield from self.airflow.write(self.worker, self.key, body)
         if self.world.is_telling:
-            ref = command.record.ref
-            self.world.tell(str(self.worker), f"writes down: {command.record.phase}, {ref['id'] if ref else 'no id'}")
+            self.world.tell(str(self.worker), f"writes down: {self.in_words(command.record)}")
         self.world.judge.saved(self.worker, command.record)
 
-    def _forget(self, command: Forget) -> Steps[None]:
-        yield from self.airflow.write(self.worker, KEY, None)
-
-    def _prepare(self, command: Prepare) -> Steps[dict[str, Any]]:
-        record = self.start.record
-        failed = record.ref if command.going_on and record else None
-        return (yield from self.client.prepare(self.worker, failed))
-
-    def _send(self, command: Send) -> Steps[Execution]:
-        self.world.point("send before", self.worker)
-        yield 0.0
-        yield from self.require_standing()
-        self.world.judge.sends(self.worker, command.intent)
-        execution: Execution = yield from self.client.send(self.worker, command.intent)
-        if self.is_canceling:
-            # A person ended the task while its start was on the way.
-            yield from self._cancel_at_end(self.start.record, execution.ref)
-            raise AttemptOver("the task was ended while it started the execution")
-        return execution
-
-    def _cancel(self, command: Cancel) -> Steps[None]:
-        self.world.point("cancel before", self.worker)
-        yield 0.0
-        yield from self.require_standing()
-        self.world.judge.cancels(self.worker, command.ref, is_attempt=True)
-        yield from self.client.cancel(self.worker, command.ref, command.reason)
+    def in_words(self, record: Any) -> str:
+        raise NotImplementedError
 
     def _publish(self, command: Publish) -> Steps[None]:
         self.world.point("publish", self.worker)
+        self.world.judge.publishes(self.worker, command.execution.ref)
         yield from self.airflow.push(self.worker, "release_id", command.execution.id)
 
     def _pause(self, command: Pause) -> Steps[None]:
@@ -149,12 +124,11 @@ class Carrier:
         machine = self.worker.machine
         if command.deadline is not None and machine.now + NOTICED >= command.deadline:
             return
-        yield from self.require_standing()
-        marker = self.start.record.marker if self.start.record else ""
         self.worker.is_deferring = True
         self.world.point("defer", self.worker)
-        yield from self.airflow.push(self.worker, MARKER_XCOM, marker)
-        trigger = Trigger(self.worker, self.policy, command.ref, command.deadline, marker)
+        if self.marker:
+            yield from self.airflow.push(self.worker, MARKER_XCOM, self.marker)
+        trigger = Trigger(self.worker, self, command.ref, command.deadline)
         try:
             yield from self.airflow.defer(self.worker, trigger)
         except AirflowError as error:
@@ -176,19 +150,112 @@ class Carrier:
         return
         yield
 
+    def require_standing(self) -> Steps[None]:
+        """:raises AttemptOver: Airflow has given this attempt up."""
+        try:
+            yield from self._write_guard()
+            state = yield from self.airflow.state_of(self.worker.task)
+        except AirflowError as error:
+            raise AttemptOver(f"this attempt may not be Airflow's any more: {error}") from None
+        if state in OVER:
+            raise AttemptOver(f"the task is {state}: this attempt is over and sends nothing more")
+
+    def _write_guard(self) -> Steps[None]:
+        yield from self.airflow.write(self.worker, "release_attempt", 1)
+
+    def on_kill(self, *, timed_out: bool) -> Steps[None]:
+        """The process is told to end, or finds out by itself that it is over; its main program stands still."""
+        return
+        yield
+
+
+class Carrier(CommonCarrier):
+    """Carries out what one attempt of a start decides."""
+
+    def __init__(self, worker: Worker, record: StartRecord | None) -> None:
+        super().__init__(worker)
+        self.policy = policy_of(self.airflow.policy, self.client)
+        self.start = CountedStart(self.policy, record, self.attempt, worker.machine.now, self._count_move)
+        self.start.related_to = self._count_relation
+        self.has_noted_end = False
+        self._perform |= {
+            Forget: self._forget,
+            Prepare: self._prepare,
+            Send: self._send,
+            Find: lambda command: self.client.find(worker, command.intent),
+            Cancel: self._cancel,
+        }
+
+    @property
+    def is_final(self) -> bool:  # type: ignore[override]
+        return self.start.is_final  # type: ignore[no-any-return]
+
+    @property
+    def may_finish(self) -> bool:  # type: ignore[override]
+        record = self.start.record
+        # A worker must look for what came late of a start that got no answer.
+        is_open = bool(record and (record.is_late or record.unanswered))
+        return bool(self.airflow.policy["finish_in_triggerer"]) and not is_open
+
+    @property
+    def marker(self) -> str:  # type: ignore[override]
+        """Empty of what is only guessed to be its own, which is never canceled."""
+        record = self.start.record
+        return record.marker if record and GUESS not in (record.ref or {}) else ""
+
+    def in_words(self, record: StartRecord) -> str:
+        return f"{record.phase}, {record.ref['id'] if record.ref else 'no id'}"
+
+    def perform(self, command: Command) -> Steps[Any]:
+        if self.is_canceling:
+            raise AttemptOver("the task was ended, and its execution is being canceled: nothing else is done")
+        return (yield from super().perform(command))
+
+    def answer_for_it(self, record: StartRecord) -> Steps[None]:
+        """From now on this process answers for the execution, whatever a triggerer believes that comes back late."""
+        self.world.point("resume", self.worker)
+        yield from self.airflow.push(self.worker, MARKER_XCOM, RESUMED + record.marker)
+
+    # The commands
+
+    def _forget(self, command: Forget) -> Steps[None]:
+        yield from self.airflow.write(self.worker, KEY, None)
+
+    def _prepare(self, command: Prepare) -> Steps[dict[str, Any]]:
+        record = self.start.record
+        failed = record.ref if command.going_on and record else None
+        return (yield from self.client.prepare(self.worker, failed))
+
+    def _send(self, command: Send) -> Steps[Execution]:
+        self.world.point("send before", self.worker)
+        yield 0.0
+        yield from self.require_standing()
+        self.world.judge.sends(self.worker, command.intent)
+        execution: Execution = yield from self.client.send(self.worker, command.intent)
+        if self.is_canceling:
+            # A person ended the task while its start was on the way.
+            yield from self._cancel_at_end(execution.ref, "the task was ended while it started the execution")
+            raise AttemptOver("the task was ended while it started the execution")
+        return execution
+
+    def _cancel(self, command: Cancel) -> Steps[None]:
+        self.world.point("cancel before", self.worker)
+        yield 0.0
+        yield from self.require_standing()
+        self.world.judge.cancels(self.worker, command.ref, is_attempt=True)
+        yield from self.client.cancel(self.worker, command.ref, command.reason)
+
+    def _defer(self, command: Defer) -> Steps[None]:
+        yield from self.require_standing()
+        yield from CommonCarrier._defer(self, command)
+
     # The end
 
     def require_standing(self) -> Steps[None]:
         """:raises AttemptOver: Airflow has given this attempt up, or has told it to end."""
-        try:
-            yield from self.airflow.write(self.worker, "release_attempt", 1)
-            state = yield from self.airflow.state_of(self.worker.task)
-        except AirflowError as error:
-            raise AttemptOver(f"this attempt may not be Airflow's any more: {error}") from None
+        yield from CommonCarrier.require_standing(self)
         if self.worker.is_told_to_end:
             raise AttemptOver("the task was told to end: nothing is sent any more")
-        if state in OVER:
-            raise AttemptOver(f"the task is {state}: this attempt is over and sends nothing more")
 
     def on_kill(self, *, timed_out: bool) -> Steps[None]:
         """The process is told to end, or finds out by itself that it is over; its main program stands still."""
@@ -196,13 +263,14 @@ class Carrier:
         world.point("on_kill", worker)
         if not self.policy.cancel_on_kill:
             return
-        state = None
+        state, is_stale = None, False
         if self.airflow.is_away:
             yield ANSWER_LIMIT
         elif not timed_out:
-            with suppress(AirflowError):
-                state = yield from self.airflow.state_of(task)
-        verdict, reason = canceling.judge_worker_kill(state, timed_out=timed_out, frozen_for=worker.frozen_for())
+            state, is_stale = yield from self._told()
+        verdict, reason = canceling.judge_worker_kill(
+            state, timed_out=timed_out, frozen_for=worker.frozen_for(), is_stale=is_stale
+        )
         self.has_judged = True
         world.counted[f"worker kill: {verdict}"] += 1
         record = self.start.record
@@ -210,23 +278,39 @@ class Carrier:
         if verdict is not Verdict.CANCEL:
             task.warn(f"Not canceling {name}: {reason}")
             return
-        self.is_canceling, self.canceling_since = True, world.now
+        self.is_canceling = True
+        if record and record.is_over:
+            return
         if record and record.ref:
-            task.warn(f"Canceling {name}: {reason}")
-            cancellation = Process(worker.machine, self._cancel_at_end(record, record.ref))
+            if timed_out and GUESS not in record.ref:
+                yield from self._note_ending(record.ref)
+            cancellation = Process(worker.machine, self._cancel_at_end(record.ref, reason))
             end = world.now + DURATIONS.worker_kill_limit
             while not cancellation.is_over and world.now < end:
                 yield 0.25
         else:
             task.warn(f"The task is ended while {name} may be on its way: {reason}")
 
-    def _cancel_at_end(self, record: StartRecord | None, ref: ExecutionRef) -> Steps[None]:
-        if record and GUESS not in ref:
-            record.phase, record.ref = Phase.ENDING, ref
-            Process(self.worker.machine, self._try_to_save(record))
+    def _told(self) -> Steps[tuple[str | None, bool]]:
+        """The task's state, and whether Airflow refuses this attempt."""
+        state = None
+        try:
+            state = yield from self.airflow.state_of(self.worker.task)
+            yield from self._write_guard()
+        except StaleError:
+            return state, True
+        except AirflowError:
+            pass
+        return state, False
+
+    def _cancel_at_end(self, ref: ExecutionRef, reason: str) -> Steps[None]:
+        if GUESS not in ref:
+            self.worker.task.warn(f"Canceling {ref['kind']} {ref['id']}: {reason}")
         timed = Timed(self.worker.machine.now)
         program = canceling.cancel(timed, ref, CANCEL_REASON, DURATIONS.worker_kill_limit)
         yield from carry_out(program, timed, self._perform_at_end, self.worker.machine)
+        if GUESS not in ref:
+            yield from self._note_ending(ref)
 
     def _perform_at_end(self, command: Command) -> Steps[Any]:
         """Without the guard: it is a person's act that is carried out."""
@@ -237,14 +321,35 @@ class Carrier:
             return (yield from self.client.cancel(self.worker, command.ref, command.reason))
         return (yield from self._perform[type(command)](command))
 
+    def _note_ending(self, ref: ExecutionRef) -> Steps[None]:
+        if record := self.start.record:
+            record.phase, record.ref = Phase.ENDING, ref
+            yield from self._try_to_save(record)
+        self.has_noted_end = True
+
     def _try_to_save(self, record: StartRecord) -> Steps[None]:
         with suppress(AirflowError):
             yield from self._save(Save(record))
+
+    def _count_relation(self, related: Relation) -> None:
+        self.world.relations[related] += 1
+        self.world.tell(str(self.worker), f"is {related} to the attempt that wrote last")
 
     def _count_move(self, before: Any, after: Any) -> None:
         self.world.moves[before, after] += 1
         if self.world.is_telling:
             self.world.tell(str(self.worker), f"{before} -> {after}")
+
+
+class CountedStart(Start):
+    """Tells what its attempt was taken for."""
+
+    related_to: Callable[[Relation], None]
+
+    def _relation(self, record: StartRecord) -> Relation:
+        related = super()._relation(record)
+        self.related_to(related)
+        return related
 
 
 class Timed:

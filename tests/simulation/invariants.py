@@ -33,6 +33,9 @@ SAID_OF_ANY = (
 )
 """What a log says of an execution whose name nobody knows."""
 
+SAID_WHERE_UNKNOWN = ("did not run for", "does not answer", "only guessed", "gave this attempt up")
+"""Reasons for which nothing is canceled, because it is not known who ended the task."""
+
 CLOCKS_APART = 240.0
 """Seconds by which two machines' clocks differ at most in this world."""
 
@@ -52,7 +55,7 @@ WINDOWS = {
 
 def _is_left_to_others(text: str) -> bool:
     """Whether a line of the log says that the execution goes on in good hands."""
-    is_unknown = any(reason in text for reason in ("did not run for", "does not answer", "only guessed"))
+    is_unknown = any(reason in text for reason in SAID_WHERE_UNKNOWN)
     return text.startswith("Not canceling") and not is_unknown
 
 
@@ -70,8 +73,8 @@ class Judge:
         """By the generation that ended then; with the retries of that moment, if the task had succeeded."""
         self._unwritten: set[Task] = set()
         """Whose process died in the moment between its cancel and the note of it."""
-        self._told_in: dict[Task, Attempt] = {}
-        """The attempt in which a person was told last to resolve something and clear the task."""
+        self._told_in: dict[Task, tuple[Attempt, int]] = {}
+        """The attempt and generation in which a person was told last to resolve something and clear the task."""
         self._asked: dict[Task, tuple[Any, float, int]] = {}
         self._given_up: set[Made] = set()
         """Those that were to be canceled: what becomes of them does not count any more."""
@@ -105,7 +108,7 @@ class Judge:
             self._hidden_clears[task][task.generation - 1] = task.retries if was_success else None
 
     def _is_hidden(self, worker: Any, generation: int) -> bool:
-        hidden, attempt = self._hidden_clears[worker.task], worker.carrier.start.attempt
+        hidden, attempt = self._hidden_clears[worker.task], worker.carrier.attempt
         is_hidden = all(
             each in hidden and (hidden[each] is None or hidden[each] != attempt.retries)
             for each in range(generation, worker.generation)
@@ -142,16 +145,16 @@ class Judge:
         """A worker's process is killed; what it should have canceled, nobody cancels."""
         if not worker.stands and not (worker.carrier and worker.carrier.has_judged):
             self._open(worker.task, "its process died before it heard")
-        elif worker.carrier and worker.carrier.is_canceling and self.world.now < worker.carrier.canceling_since + RACE:
+        elif worker.carrier and worker.carrier.is_canceling and not worker.carrier.has_noted_end:
             self._unwritten.add(worker.task)
 
     def fails(self, worker: Any, error: ReleasePipelineError) -> None:
         """An attempt ends with an error. One that asks for a clear must not ask again after it."""
         if not isinstance(error, ConflictError) or "anew" not in str(error):
             return
-        task, record, attempt = worker.task, worker.carrier.start.record, worker.carrier.start.attempt
+        task, record, attempt = worker.task, worker.carrier.start.record, worker.carrier.attempt
         before, begun, generation = self._asked.get(task, (attempt, 0.0, worker.generation))
-        shows = before.clear_number != attempt.clear_number or before.max_tries != attempt.max_tries
+        shows = before.max_tries != attempt.max_tries or self._looks_cleared(before, attempt)
         if record and begun == record.started and generation < worker.generation and shows:
             self.world.violate(f"{worker} asks for a clear, although {task} was cleared for that")
         self._asked[task] = (attempt, record.started if record else 0.0, worker.generation)
@@ -176,6 +179,9 @@ class Judge:
 
     def times_out(self, task: Task, generation: int) -> None:
         self._may_end[task].add(generation)
+
+    def publishes(self, worker: Any, ref: ExecutionRef) -> None:
+        """An attempt shows people what it is about."""
 
     def sends(self, worker: Any, intent: dict[str, Any]) -> None:
         if worker.is_told_to_end:
@@ -218,17 +224,28 @@ class Judge:
         is_marked = bool(made.marker and other.marker)
         return is_marked and (made.was_late or (other.was_late and other.listed_from > self.world.now - UNSEEN))
 
-    def _is_answered(self, told: Attempt, attempt: Attempt) -> bool:
-        """Whether something was cleared since; that it was another task, Airflow does not show."""
-        return told.clear_number != attempt.clear_number or told.max_tries != attempt.max_tries
+    def _is_answered(self, sender: Any) -> bool:
+        """Whether a person was told to clear this task, and has, or seems to have because of another task's clear."""
+        if sender.task not in self._told_in:
+            return False
+        told, generation = self._told_in[sender.task]
+        is_cleared = generation < sender.generation
+        seems_cleared = not is_cleared and self._looks_cleared(told, sender.carrier.attempt)
+        self.world.counted["started beside, after a person was asked"] += is_cleared
+        self.world.counted["window: a clear of another task that looks like the answer"] += seems_cleared
+        return is_cleared or seems_cleared
+
+    def _looks_cleared(self, told: Attempt, attempt: Attempt) -> bool:
+        """Whether the number of retries was changed just so that a clear of this task would not show."""
+        would_look_alike = told.try_number <= attempt.max_tries - attempt.retries < attempt.try_number
+        return told.clear_number != attempt.clear_number and would_look_alike
 
     def _may_run_beside(self, other: Made, sender: Any) -> bool:
         """Whether one that a cleared task had started may go on beside a new one."""
         task = sender.task
         if other.generation in self._left[task] or not self.airflow.policy["cancel_on_kill"] or other.was_resumed:
             return True
-        if (told := self._told_in.get(task)) and self._is_answered(told, sender.carrier.start.attempt):
-            self.world.counted["started beside, after a person was asked"] += 1
+        if self._is_answered(sender):
             return True
         if other.was_late and self._is_named(other):
             return True
@@ -259,8 +276,8 @@ class Judge:
                 self._may_end[task].add(worker.generation)
             if ref and (made := self._made_of(ref)):
                 self._given_up.add(made)
-        if record.told == worker.carrier.start.attempt:
-            self._told_in[task] = record.told
+        if record.told == worker.carrier.attempt:
+            self._told_in[task] = record.told, worker.generation
         if record.phase is Phase.LEFT:
             self._left[task].add(worker.generation)
             if ref and (made := self._made_of(ref)):
@@ -270,7 +287,7 @@ class Judge:
             self._judge_guess(worker, record)
         if record.phase is not Phase.STARTED or ref is None or GUESS in ref or ref["kind"] == "rerun":
             return
-        if record.attempt != worker.carrier.start.attempt:
+        if record.attempt != worker.carrier.attempt:
             # It only notes that a person was told.
             return
         made = self._made_of(ref)
@@ -393,7 +410,7 @@ class Judge:
             self.world.counted["named"] += 1
             return True
         if window := self._windows.get((task, made.generation)):
-            self.world.counted[f"window: {window}"] += 1
+            self.world.counted[f"window: {WINDOWS[window]}"] += 1
             return True
         if task.is_ended_by_machine:
             self.world.counted["ended by a machine"] += 1

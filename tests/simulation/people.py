@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from airflow_provider.execution import ExecutionState
-from tests.simulation.airflow import Airflow, Task
+from tests.simulation.airflow import ORPHANS, Airflow, Task
 from tests.simulation.plan import Act
 from tests.simulation.triggerers import Triggerers, TriggerRun
 from tests.simulation.vendors import Server
@@ -35,6 +35,7 @@ class Fate:
             "drain": lambda act, subject: self._on_worker(act, subject, lambda w: self._drain(w, act.value)),
             "execution_timeout": lambda act, subject: self._on_worker(act, subject, Worker.time_out),
             "airflow away": lambda act, subject: self._airflow_away(act.value),
+            "scheduler restarts": self._restart_scheduler,
             "store away": lambda act, subject: self._store_away(act.value),
             "vendor down": lambda act, subject: self._servers_down(act.value),
             "move trigger": self._move_trigger,
@@ -111,6 +112,14 @@ class Fate:
 
         self.world.after(seconds, back)
 
+    def _restart_scheduler(self, act: Act, subject: Any) -> None:
+        """Where it runs tasks in processes of its own, these die with it, or go on."""
+        self.airflow.restart_scheduler(act.value)
+        if self.world.random.random() < 0.5:
+            for task in self.airflow.tasks:
+                if task.worker and task.state in ORPHANS:
+                    task.worker.die()
+
     def _servers_down(self, seconds: float) -> None:
         self.world.tell("vendor", f"is down for {seconds:.0f} s")
         for server in self.servers:
@@ -165,7 +174,8 @@ class Fate:
         is_hidden = numbers == (task.max_tries, task.run.clear_number)
         task.was_ended_in_triggerer = is_hidden and (by_trigger or task.was_ended_in_triggerer)
         self.world.judge.clears(task, numbers, was_success=was_success)
-        self._interrupt(task)
+        for worker in task.workers:
+            worker.notice()
 
     def _clear_another(self, act: Act, subject: Any) -> None:
         task = self._task(act, subject)

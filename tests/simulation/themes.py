@@ -66,6 +66,20 @@ def dead_and_cleared(plan: Plan, chance: random.Random) -> None:
         _add(plan, "clear", "state failed", after=chance.uniform(0, 5))
 
 
+def other_scheduler(plan: Plan, chance: random.Random) -> None:
+    """A scheduler dies, and the next one resets what it ran; perhaps something was cleared, too."""
+    if chance.random() < 0.6:
+        plan.retries = 0
+    value = chance.choice((chance.uniform(1, 40), chance.uniform(300, 330)))
+    _add(plan, "scheduler restarts", chance.choice(_ANYWHERE), after=chance.uniform(0, 10), value=value)
+    kind = chance.choice(("clear", "clear without run", "clear another", "mark failed", "deploy retries"))
+    if chance.random() < 0.5:
+        after = chance.choice((chance.uniform(0, 5), chance.uniform(0, 60)))
+        _add(plan, kind, f"act {len(plan.acts) - 1}", after=after)
+    if chance.random() < 0.4:
+        _add(plan, "clear", "state failed", after=chance.uniform(0, 5))
+
+
 def taken_for_ours(plan: Plan, chance: random.Random) -> None:
     """What bears no marker is somebody else's."""
     plan.character = chance.choice(("one at a time", "window", "rerun"))
@@ -148,6 +162,33 @@ def other_place(plan: Plan, chance: random.Random) -> None:
         _add(plan, "clear", "state failed", nth=nth, after=chance.uniform(0, 5))
 
 
+def acting(plan: Plan, chance: random.Random) -> None:
+    """Of a task that acts on what others have started, which they start, pause and end meanwhile."""
+    plan.retries = max(plan.retries, int(chance.random() < 0.7))
+    _add(plan, "colleague starts", "start", value=1.0)
+    if plan.policy["deed"] == "resume":
+        _add(plan, "colleague pauses", "start", after=0.1, value=chance.random())
+    elif chance.random() < 0.3:
+        # What it is to cancel is being canceled already, and somebody starts the next one before that is over.
+        _add(plan, "late cancel", "", value=chance.uniform(60, 300))
+        _add(plan, "colleague cancels", "start", after=0.1)
+        _add(plan, "colleague starts", "publish", after=chance.uniform(0, 10), value=1.0)
+        _add(plan, chance.choice(("kill process", "kill machine", "clear")), "publish", after=chance.uniform(0, 10))
+    if chance.random() < 0.6:
+        kind = chance.choice(("kill process", "kill machine", "freeze worker", "drain", "scheduler restarts"))
+        on = chance.choice(("deed before", "deed within", "deed after", "save", "publish", "pause", "choose after"))
+        _add(plan, kind, on, value=chance.uniform(1, 400))
+    for _ in range(chance.randrange(3)):
+        kind = chance.choice(("colleague cancels", "colleague resumes", "colleague pauses", "colleague starts"))
+        on = chance.choice(("choose after", "deed before", "deed after", "pause", f"act {len(plan.acts) - 1}"))
+        _add(plan, kind, on, after=chance.choice((0.0, chance.uniform(0, 20))), value=chance.random())
+    if chance.random() < 0.4:
+        _answer(plan, chance.choice(("lost after", "lost before", "time-out after effect")), "deed", 0.0)
+    if chance.random() < 0.4:
+        on = chance.choice(("state success", "state failed", "state up_for_retry", "deed after", "pause"))
+        _add(plan, chance.choice(("clear", "clear", "clear another", "clear without run")), on)
+
+
 _ANYWHERE = (
     "send before",
     "send within",
@@ -165,6 +206,7 @@ THEMES: tuple[tuple[Theme, int], ...] = (
     (lost_answer, 2),
     (look_alike, 3),
     (dead_and_cleared, 3),
+    (other_scheduler, 2),
     (taken_for_ours, 4),
     (frozen, 3),
     (triggerers, 4),

@@ -11,12 +11,11 @@ from airflow_provider.core import canceling
 from airflow_provider.core.canceling import CANCEL_REASON, TaskSeen, Verdict
 from airflow_provider.core.commands import Cancel, Command, Pause, Tell
 from airflow_provider.core.durations import DURATIONS
-from airflow_provider.core.starting import Policy
 from airflow_provider.core.waiting import Pace, Wait
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef
 from tests.simulation.airflow import Airflow, AirflowError, Task
-from tests.simulation.carrying_out import MARKER_XCOM, NOTICED, Timed, carry_out
+from tests.simulation.carrying_out import MARKER_XCOM, NOTICED, CommonCarrier, Timed, carry_out
 from tests.simulation.world import Machine, Process, Steps, World
 
 if TYPE_CHECKING:
@@ -30,23 +29,22 @@ ON_KILL_LIMIT = 20.0
 class Trigger:
     """A row of Airflow's table of triggers.
 
-    :param marker: of the start that the wait is of.
+    :param carrier: of the attempt that defers.
     """
 
-    def __init__(self, worker: Worker, policy: Policy, ref: ExecutionRef, deadline: float | None, marker: str) -> None:
+    def __init__(self, worker: Worker, carrier: CommonCarrier, ref: ExecutionRef, deadline: float | None) -> None:
         self.airflow = worker.airflow
         self.world = worker.world
         self.task = worker.task
         self.generation = worker.generation
-        self.policy = policy
+        self.policy = carrier.policy
         self.ref = dict(ref)
         self.deadline = deadline
-        self.marker = marker
+        self.marker = carrier.marker
+        """Empty for what is never canceled."""
         self.first_try = self.task.try_number
-        record = worker.carrier.start.record if worker.carrier else None
-        is_open = bool(record and (record.is_late or record.unanswered))
-        # A worker must look for what came late of a start that got no answer.
-        self.may_finish = self.airflow.policy["finish_in_triggerer"] and not is_open
+        self.may_finish = carrier.may_finish
+        self.until = carrier.until
         self.runs: list[TriggerRun] = []
         self.triggerer: Machine | None = None
         self.is_removed = False
@@ -96,7 +94,11 @@ class TriggerRun:
         self._is_ending = False
         self._begun = machine.now
         self._wait = Wait(
-            dict(trigger.ref), trigger.policy.poll_interval, trigger.deadline, trigger.policy.fail_on_waiting
+            dict(trigger.ref),
+            trigger.policy.poll_interval,
+            trigger.deadline,
+            trigger.policy.fail_on_waiting,
+            until=trigger.until,
         )
         self.main = Process(machine, self._run())
 
@@ -148,7 +150,7 @@ class TriggerRun:
     def _on_kill(self) -> Steps[None]:
         trigger, world = self.trigger, self.world
         world.point("on_kill", self)
-        if not trigger.policy.cancel_on_kill:
+        if not trigger.marker or not trigger.policy.cancel_on_kill:
             return
         begun = self.machine.now
         while True:

@@ -125,6 +125,7 @@ class World:
         self.is_telling = is_telling
         self.story: list[tuple[float, str, str]] = []
         self.moves: Counter[Any] = Counter()
+        self.relations: Counter[Any] = Counter()
         self.counted: Counter[str] = Counter()
         self.violations: list[str] = []
         self.perform: Callable[[Act, Any], None] = lambda act, subject: None

@@ -10,10 +10,10 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+import msgspec
 from msgspec.structs import replace
 
 from airflow_provider.clients.base import Found, Intent, Observation
@@ -49,8 +49,7 @@ _CANCEL_TAKES = timedelta(minutes=10)
 """Within which a cancel ends its run. One that a dying server left behind never will: another one may be asked for."""
 
 
-@dataclass(slots=True)
-class _Told:
+class _Told(msgspec.Struct):
     """What a wait was told, and what the list of runs showed then."""
 
     execution: Execution

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -55,16 +54,14 @@ Reader = Callable[[str, Glance, msgspec.Raw], Execution | None]
 thousand executions at once would be megabytes."""
 
 
-@dataclass(slots=True)
-class Row:
+class Row(msgspec.Struct):
     """One row of the feed, and what its reader made of it."""
 
     glance: Glance
     execution: Execution | None
 
 
-@dataclass(slots=True)
-class Reading:
+class Reading(msgspec.Struct):
     """What one reading of the feed showed. Times are epoch microseconds of the server.
 
     :param rows: by id; ``None`` for a row whose document was left out.
@@ -73,7 +70,7 @@ class Reading:
     :param known: up to which time all changes are known now, but for ``CLOCK_SKEW``.
     """
 
-    rows: dict[str, Row | None] = field(default_factory=dict)
+    rows: dict[str, Row | None] = msgspec.field(default_factory=dict)
     newest: int = 0
     read_to: int = -1
     known: int = 0

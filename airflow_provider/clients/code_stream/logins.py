@@ -90,7 +90,7 @@ class OnPremLogin(TokenAuth):
                 "or newer, or the extra `refresh_token`",
                 call=Call(system="code_stream", method="POST", path=LOCAL_LOGIN),
             )
-        self._transport.redact.add(token)
+        self._transport.redact.add_token(token)
         return token
 
     def _exchange(self, refresh_token: str) -> Token:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import msgspec
@@ -27,8 +26,7 @@ SOME_PAGES = 2
 """Pages of the feed that are worth reading however few are watched."""
 
 
-@dataclass(slots=True)
-class Told:
+class Told(msgspec.Struct):
     """What a wait was told of an execution.
 
     :param glance: of the row or document that told it.
@@ -42,8 +40,7 @@ class Told:
     due: float
 
 
-@dataclass(slots=True)
-class _Wait:
+class _Wait(msgspec.Struct):
     """One wait within one fetch; ``seen`` is what it is to be told."""
 
     ref: ExecutionRef

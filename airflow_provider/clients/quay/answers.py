@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+
+from msgspec.structs import replace
 
 from airflow_provider.clients.transport import Answer, VendorError, read_common_error
 from airflow_provider.exceptions import (

@@ -64,7 +64,7 @@ class QuayApi(QuayBase):
         path = self._repository_path("/notification/", repository)
         notifications.check(repository, event, method, config, event_config, title)
         for key in notifications.SECRET_KEYS:
-            self.transport.redact.add(str(config.get(key) or ""))
+            self.transport.redact.add_other(str(config.get(key) or ""))
         body = notifications.body_of(event, method, config, event_config, title)
         if equal := self._equal_notifications(repository, body):
             return equal[0]

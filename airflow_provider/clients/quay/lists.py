@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -18,8 +17,7 @@ CLOCK_SKEW = 60
 """Seconds that the clocks of Quay's own nodes may be apart: new tags may stand that far below the newest one."""
 
 
-@dataclass(slots=True)
-class Told:
+class Told(msgspec.Struct):
     """What a wait was told; for a tag also up to which time (epoch seconds, Quay's clock) it knows of all changes."""
 
     execution: Execution
@@ -60,8 +58,7 @@ def decode_builds(content: bytes) -> Any:
     return Builds(content, glances, lambda glance: str(glance.id), lambda whole: whole["builds"])
 
 
-@dataclass(slots=True)
-class Tags:
+class Tags(msgspec.Struct):
     """The newest living tags of a repository.
 
     :param complete: whether they are all.

@@ -9,11 +9,11 @@ import functools
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Unpack
 from urllib.parse import urlsplit
 
+import msgspec
 from msgspec.structs import replace
 
 from airflow_provider.clients.base import Found, Intent, Observation, concerns_one_execution
@@ -66,8 +66,7 @@ UNTIMED = 300.0
 """Seconds until the records are asked again where a list does not show that a release was triggered again."""
 
 
-@dataclass(slots=True)
-class _Told:
+class _Told(msgspec.Struct):
     """What a wait was told, what the list showed then, and when (monotonic) the list alone no longer will do."""
 
     execution: Execution

@@ -6,10 +6,10 @@ https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0248
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+import msgspec
 from msgspec.structs import replace
 
 from airflow_provider.core.durations import DURATIONS
@@ -103,8 +103,7 @@ def _number(record: Mapping[str, Any]) -> int:
     return int(text) if text.isdecimal() else -1
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(msgspec.Struct, frozen=True):
     """A status that was seen somewhere.
 
     :param about: the record, list item or reply that told it: the ``outputs`` of the execution.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from airflow_provider.clients.base import start_window
 from airflow_provider.clients.service_stage.states import (
@@ -19,8 +20,7 @@ from airflow_provider.clients.service_stage.states import (
 Json = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(msgspec.Struct, frozen=True):
     """:param begin: epoch seconds, like ``end``.
     :param now: by the clock of the intent; ``None`` where that clock cannot be asked.
     """
@@ -55,8 +55,7 @@ class Window:
         return True if self.is_open else None
 
 
-@dataclass(frozen=True, slots=True)
-class Traces:
+class Traces(msgspec.Struct, frozen=True):
     """What is seen of a release task, and what was seen just before the action.
 
     :param item: its list item.
