@@ -34,8 +34,8 @@ from airflow_provider.operators.attempt import (
     require_standing,
     told_in_time,
 )
+from airflow_provider.operators.base import WaitingOperator
 from airflow_provider.operators.carrying_out import Carrier, Clock, carry_out
-from airflow_provider.operators.connected import WaitingOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -50,7 +50,7 @@ KEY = "release_start"
 class StartOperator(WaitingOperator):
     """Starts an execution exactly once and waits for its end.
 
-    Takes the arguments of :class:`~airflow_provider.operators.connected.WaitingOperator`, where ``timeout`` counts over
+    Takes the arguments of :class:`~airflow_provider.operators.base.WaitingOperator`, where ``timeout`` counts over
     retries and deferrals: after it the execution is canceled and the task fails with ``ExecutionTimeout``.
 
     :param on_canceled: what to do about an execution that somebody canceled in the system itself: ``fail`` (default)
