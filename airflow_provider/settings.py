@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from airflow_provider.core.durations import DURATIONS, Durations
 
@@ -18,8 +19,7 @@ SECTION = "release_pipelines"
 _AS_SHIPPED = Durations()
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """One option.
 
     :param least: the smallest value, which it may have only if ``may_be_least``.

@@ -152,6 +152,15 @@ class Task:
             row = session.query(TaskStateStoreModel).filter_by(**self._where, key=key).one()
             return json.loads(row.value), row.expires_at
 
+    def store(self, key: str, value: Any) -> None:
+        """Put another value in the place of one that the task has stored."""
+        from airflow.models.task_state_store import TaskStateStoreModel
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            row = session.query(TaskStateStoreModel).filter_by(**self._where, key=key).one()
+            row.value = json.dumps(value)
+
     def mark(self, state: str | None) -> None:
         """What the UI's "mark as" does to a task instance; ``None`` is what a new scheduler does to orphans."""
         self._change(lambda ti: ti.set_state(state))

@@ -28,6 +28,7 @@ os.environ |= {
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__CORE__FERNET_KEY": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
     "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+    "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "airflow.task.operators.airflow_provider=INFO airflow_provider=INFO",
 }
 
 SPEED = 20.0
@@ -58,6 +59,15 @@ POLLING = {
 
 def pytest_unconfigure() -> None:
     shutil.rmtree(_home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_secret_is_kept() -> Iterator[None]:
+    """After all tests, none of the secrets that they used stands in Airflow's database or logs."""
+    yield
+    from tests import secrets
+
+    assert secrets.found_in(secrets.kept_by_airflow()) == []
 
 
 @pytest.fixture(scope="session")

@@ -267,7 +267,7 @@ class Transport:
             all_headers.setdefault("Content-Type", content_type)
         request = requests.Request(method, url, headers=all_headers, data=data, auth=auth or self.auth)
         repeatable = method in READS if safe_to_repeat is None else safe_to_repeat
-        guard = None if repeatable or isinstance(request.auth, NoAuth) else self.guard
+        guard = None if method in READS or isinstance(request.auth, NoAuth) else self.guard
         if (attempts or self.attempts) == 1:
             return self._attempt(request, json_expected, decode, guard)
         retrying = tenacity.Retrying(

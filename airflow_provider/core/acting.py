@@ -14,6 +14,7 @@ from airflow_provider.core.waiting import Ending, Outcome, Wait, result_of
 from airflow_provider.core.watching import watch
 from airflow_provider.exceptions import Call, ConflictError, Effect, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef
+from airflow_provider.storable import storable
 
 
 class ActRecord(msgspec.Struct, kw_only=True):
@@ -48,7 +49,7 @@ class ActRecord(msgspec.Struct, kw_only=True):
         self.attempt = attempt
 
     def to_json(self) -> dict[str, Any]:
-        body: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
+        body: dict[str, Any] = storable(msgspec.to_builtins(self))
         return body
 
 
@@ -98,9 +99,11 @@ class Acting:
         else:
             seen = yield Choose()
             record = ActRecord(place=self.policy.place, attempt=self.attempt, ref=seen.ref)
-        if not record.is_taken and not self.policy.shows_effect(seen):
-            yield Save(record)
-            seen = yield from self._act(record, seen)
+        if not record.is_taken:
+            if not self.policy.shows_effect(seen):
+                yield Save(record)
+                seen = yield from self._act(record, seen)
+            # Written down where its effect shows anyway, too: another attempt must not choose a younger execution.
             record.is_taken, record.ref = True, seen.ref
             yield Save(record)
         yield Publish(seen)

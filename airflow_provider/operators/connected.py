@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.configuration import conf
+from airflow.sdk.definitions.context import render_template_to_string
 
 from airflow_provider.core.waiting import News, Wait
 from airflow_provider.exceptions import BadRequestError, Call
-from airflow_provider.links import ExecutionLink, xcoms_of
+from airflow_provider.links import LINKS, xcoms_of
+from airflow_provider.operators.arguments import CHANGED, is_number, seconds_of, text_problem
+from airflow_provider.operators.attempt import require_standing
+from airflow_provider.storable import storable_text
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -38,15 +44,15 @@ def in_dag_test() -> bool:
     return supervisor is not None and isinstance(channel, supervisor.InProcessSupervisorComms)
 
 
-def worker_is_noticed_by() -> float | None:
-    """Epoch seconds at which Airflow will have noticed that the process ended that defers now.
+def noticed_within() -> float:
+    """Seconds in which Airflow will have noticed that the process ended that defers now.
 
     The scheduler of 3.3.2 fails a task that was deferred, resumed and queued again before it heard of the end of its
     first process, which a supervisor may tell one heartbeat late. A wait that ends sooner is held back until then.
     """
     if in_dag_test():
-        return None
-    return time.time() + conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0) + NOTICE_MARGIN
+        return 0.0
+    return conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0) + NOTICE_MARGIN
 
 
 class ReleaseOperator(BaseOperator):
@@ -54,17 +60,28 @@ class ReleaseOperator(BaseOperator):
 
     system: ClassVar[str]
     finish_in_triggerer = False
-    operator_extra_links = (ExecutionLink(),)
+    _text_problems: dict[str, str] = {}
+    _rendering = ""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "system" in vars(cls) and "operator_extra_links" not in vars(cls):
+            cls.operator_extra_links = (LINKS[cls.system],)
 
     @property
     def conn_id(self) -> str:
         return str(getattr(self, f"{self.system}_conn_id"))
 
-    def get_client(self) -> Any:
-        """A new client; a context manager."""
+    def get_client(self, context: Context) -> Any:
+        """A new client, which sends nothing with an effect once this attempt is over; a context manager."""
         from airflow_provider.hooks.base import hook_class
 
-        return hook_class(self.system)(self.conn_id).get_conn()
+        client = hook_class(self.system)(self.conn_id).get_conn()
+        client.transport.guard = partial(require_standing, context)
+        for secret in self.hidden():
+            # The system may repeat them in its errors and logs.
+            client.transport.redact.add_other(secret)
+        return client
 
     def how_to_finish(self) -> str:
         """What the trigger needs to know to end the task itself; nothing where it cannot, or is not to."""
@@ -91,8 +108,51 @@ class ReleaseOperator(BaseOperator):
             names = ", ".join(expanded)
             self.log.warning("Not finishing in the triggerer, because %s is expanded over the result", names)
 
+    def check_arguments(self) -> None:
+        """Refuse bad arguments, after templating and before any request."""
+        for name, problem in self._text_problems.items():
+            raise self.bad_argument(name, problem)
+        self.check()
+
     def check(self) -> None:
-        """Refuse bad arguments, after templating and before any request; see :meth:`bad_argument`."""
+        """What a leaf refuses beyond that; see :meth:`bad_argument`."""
+
+    def _do_render_template_fields(
+        self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
+    ) -> None:
+        """Called for plain and for mapped tasks, and before Airflow stores what was rendered."""
+        if parent is not self:
+            super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+            return
+        self._text_problems = {}
+        self._hide()
+        for name in template_fields:
+            given, self._rendering = getattr(parent, name, None), name
+            super()._do_render_template_fields(parent, (name,), context, jinja_env, seen_oids)
+            if problem := text_problem(given, getattr(parent, name)):
+                self._text_problems.setdefault(name, problem)
+        self._hide()
+
+    def hidden(self) -> Iterable[str]:
+        """Arguments, or parts of them, that nobody may read."""
+        return ()
+
+    def _hide(self) -> None:
+        """Let Airflow mask them, before it stores rendered fields or logs a template that cannot be rendered."""
+        from airflow.sdk.log import mask_secret
+
+        for secret in self.hidden():
+            mask_secret(secret)
+
+    def _render(self, template: Any, context: Context, dag: Any = None) -> Any:
+        value = super()._render(template, context, dag)
+        if is_number(value):
+            # A template that yields a number, and no text that looks like one, cannot be joined to a text.
+            with suppress(TypeError):
+                text = render_template_to_string(template, context).strip()
+                if str(value) != text:
+                    self._text_problems.setdefault(self._rendering, CHANGED.format(text=text, value=value))
+        return value
 
     def bad_argument(self, name: str, problem: str) -> BadRequestError:
         return BadRequestError(f"task {self.task_id!r}: {name} {problem}", call=Call(system=self.system))
@@ -108,6 +168,13 @@ class ReleaseOperator(BaseOperator):
         if getattr(self, name) not in values:
             raise self.bad_argument(name, f"must be one of {', '.join(values)}, but is {getattr(self, name)!r}")
 
+    def require_seconds(self, name: str, value: object, *, may_be_zero: bool = False) -> float:
+        """The seconds of a duration; refuse one that bounds nothing."""
+        try:
+            return seconds_of(value, may_be_zero=may_be_zero)
+        except ValueError as error:
+            raise self.bad_argument(name, str(error)) from None
+
     def publish(self, context: Context, execution: Mapping[str, Any]) -> None:
         """Push id and URL of an execution where the UI and other tasks can see them at once."""
         for key, value in xcoms_of(execution).items():
@@ -121,7 +188,7 @@ class ReleaseOperator(BaseOperator):
 
     def log_lines(self, news: list[News]) -> None:
         for line in news:
-            (self.log.warning if line.is_warning else self.log.info)("%s", line.text)
+            (self.log.warning if line.is_warning else self.log.info)("%s", storable_text(line.text))
 
 
 class WaitingOperator(ReleaseOperator):
@@ -155,10 +222,9 @@ class WaitingOperator(ReleaseOperator):
         self.cancel_on_kill = cancel_on_kill
         self.on_waiting = on_waiting
         self.require_one_of("on_waiting", "wait", "fail")
-        if not poll_interval > 0:
-            raise self.bad_argument("poll_interval", f"must be more than 0 seconds, but is {poll_interval!r}")
-        if self.timeout_seconds is not None and self.timeout_seconds <= 0:
-            raise self.bad_argument("timeout", f"must be more than 0 seconds, but is {timeout!r}")
+        self.poll_interval = self.require_seconds("poll_interval", poll_interval)
+        if timeout is not None:
+            self.require_seconds("timeout", timeout)
 
     @property
     def timeout_seconds(self) -> float | None:
@@ -180,7 +246,7 @@ class WaitingOperator(ReleaseOperator):
             ref=ref,
             poll_interval=self.poll_interval,
             deadline=deadline,
-            not_before=worker_is_noticed_by(),
+            hold_back=noticed_within(),
             fail_on_waiting=self.on_waiting == "fail",
             **trigger,
         )

@@ -17,21 +17,23 @@ from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 from airflow.sdk.bases.sensor import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 
-from airflow_provider.core.waiting import Ending, Outcome, Wait, result_of
-from airflow_provider.exceptions import ReleasePipelineError
+from airflow_provider.core.waiting import Ending, Outcome, Wait, is_refusal, result_of
+from airflow_provider.exceptions import BadRequestError, Call, ReleasePipelineError
+from airflow_provider.operators.arguments import bad_bound
 from airflow_provider.operators.connected import (
     DEFAULT_DEFERRABLE,
     DEFERRAL_MARGIN,
     ReleaseOperator,
-    worker_is_noticed_by,
+    noticed_within,
 )
+from airflow_provider.unforeseen import unforeseen
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.triggers.base import StartTriggerArgs
 
     from airflow_provider.clients.base import ReleaseClient
-    from airflow_provider.execution import ExecutionRef
+    from airflow_provider.execution import Execution, ExecutionRef
 
 
 class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
@@ -49,9 +51,19 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
     """
 
     def __init__(
-        self, *, deferrable: bool = DEFAULT_DEFERRABLE, finish_in_triggerer: bool = False, **kwargs: Any
+        self,
+        *,
+        deferrable: bool = DEFAULT_DEFERRABLE,
+        finish_in_triggerer: bool = False,
+        poke_interval: timedelta | float = 60.0,
+        timeout: timedelta | float | None = None,
+        max_wait: timedelta | float | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        bounds = {"poke_interval": poke_interval, "timeout": timeout, "max_wait": max_wait}
+        if bad := bad_bound(bounds):
+            raise BadRequestError(f"task {kwargs.get('task_id')!r}: {bad}", call=Call(system=self.system))
+        super().__init__(**bounds, **kwargs)
         self.deferrable = deferrable
         self.finish_in_triggerer = finish_in_triggerer
         self._client: ReleaseClient | None = None
@@ -64,15 +76,20 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         """What is waited for; names are turned into ids here, and what is not there is refused."""
 
     def execute(self, context: Context) -> Any:
-        self.check()
-        with self._never_failing(), self.get_client() as self._client:
-            if not self.deferrable:
+        self.check_arguments()
+        with self._never_failing(), self.get_client(context) as self._client:
+            # A deferral could not come back in time.
+            if not self.deferrable or self.timeout <= noticed_within():
                 try:
                     return super().execute(context)
                 except AirflowSensorTimeout:
                     self._time_out(self._last_seen, self._trouble)
             deadline = time.time() + self.timeout
-            result = self.poke(context)
+            while not (result := self.poke(context)).is_done and not self._wait.ref:
+                # A trigger must be told what to wait for, and an outage of the system ends no wait.
+                if time.time() >= deadline:
+                    self._time_out(None, self._trouble)
+                time.sleep(min(self.poke_interval, max(0.0, deadline - time.time())))
         if result.is_done:
             return result.xcom_value
         return self._defer(deadline)
@@ -84,16 +101,13 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         failures = _Failures(context)
         if self._wait is None:
             self._wait = Wait(
-                self.reference(client),
+                {},
                 self.poke_interval,
                 failing_since=failures.since,
                 proven=self.reschedule and context["ti"].get_first_reschedule_date(context) is not None,
             )
         wait = self._wait
-        try:
-            seen = client.look(wait.ref)
-        except ReleasePipelineError as error:
-            seen = error
+        seen = self._look(client, wait)
         self._trouble = str(seen) if isinstance(seen, ReleasePipelineError) else None
         outcome = wait.saw(seen, now)
         self.log_news(wait)
@@ -104,6 +118,19 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             self.publish(context, wait.last.to_result())
             self._is_published = True
         return PokeReturnValue(False)
+
+    def _look(self, client: Any, wait: Wait) -> Execution | ReleasePipelineError:
+        """Look once; what is waited for is looked up before that, until it is known."""
+        try:
+            wait.ref = wait.ref or self.reference(client)
+            seen: Execution = client.look(wait.ref)
+            return seen
+        except ReleasePipelineError as error:
+            if not wait.ref and not wait.proven and is_refusal(error):
+                raise
+            return error
+        except Exception as error:
+            return unforeseen(error, "A look", self.system)
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Called when the trigger has fired."""
@@ -119,8 +146,8 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             return getattr(self, next_method)(context, **(next_kwargs or {}))
         error = (next_kwargs or {}).get("error")
         self.log.warning("The wait ended without an event: %s", error)
-        self.check()
-        with self._never_failing(), self.get_client() as self._client:
+        self.check_arguments()
+        with self._never_failing(), self.get_client(context) as self._client:
             result = self.poke(context)
             if result.is_done:
                 return result.xcom_value
@@ -147,7 +174,7 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         self.tell_who_finishes()
         self.defer(
             trigger=ExecutionTrigger(
-                ref=self._wait.ref, deadline=deadline, not_before=worker_is_noticed_by(), **self.trigger_arguments()
+                ref=self._wait.ref, deadline=deadline, hold_back=noticed_within(), **self.trigger_arguments()
             ),
             method_name="execute_complete",
             timeout=timedelta(seconds=self.timeout + self.poke_interval + DEFERRAL_MARGIN),

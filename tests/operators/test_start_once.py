@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 from airflow.sdk.execution_time.supervisor import InProcessSupervisorComms
 
+from airflow_provider.clients.cocktail import CocktailClient
 from airflow_provider.core.commands import Command, Observe, Publish, Save, Tell
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.record import StartRecord
@@ -166,6 +167,39 @@ def test_a_cancel_that_gets_no_answer_at_first_is_sent_again(systems, starter, d
     else:
         story.attempt_while(lambda: (mark_failed_while_the_system_stumbles(), terminate()))
     assert story.seen() == ONE_CANCEL
+
+
+def test_a_cancel_of_a_trigger_that_trips_the_client_is_sent_again(systems, monkeypatch):
+    systems.reset(speed=SLOW)
+    story = Story(systems, STARTERS["cocktail"], monkeypatch, deferrable=True)
+    trigger = story.task.trigger(story.attempt())
+    whole, tried = CocktailClient.cancel, []
+
+    def trip_at_first(*args: Any) -> Any:
+        tried.append(args)
+        if len(tried) < 3:
+            raise OverflowError("the year is out of range")
+        return whole(*args)
+
+    monkeypatch.setattr(CocktailClient, "cancel", trip_at_first)
+    story.task.mark("failed")
+    story.task.kill(trigger)
+    assert (len(tried), story.seen()) == (3, ONE_CANCEL)
+
+
+def test_why_a_trigger_could_not_cancel_is_never_lost(systems, monkeypatch, caplog):
+    systems.reset(speed=SLOW)
+    story = Story(systems, STARTERS["cocktail"], monkeypatch, deferrable=True)
+    trigger = story.task.trigger(story.attempt())
+
+    def trip(*_: Any, **__: Any) -> Any:
+        raise LookupError("no judge")
+
+    monkeypatch.setattr(execution, "judge_trigger_kill", trip)
+    story.task.mark("failed")
+    story.task.kill(trigger)
+    assert f"Could not cancel cocktail build_run {story.executions()[0]['id']}" in caplog.text
+    assert "LookupError" in caplog.text
 
 
 def test_a_person_who_ends_a_deferred_task_while_the_api_server_restarts_is_heard_afterwards(systems, monkeypatch):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -114,6 +114,25 @@ def without_secrets(notification: Json) -> dict[str, Any]:
     config: Json = notification.get("config") or {}
     shown = {key: value if key in _NO_SECRETS.get(method, ()) else _masked(key, value) for key, value in config.items()}
     return {**notification, "config": shown}
+
+
+def secrets_of(method: object, config: object) -> list[tuple[str, str]]:
+    """The texts of a ``config`` that may not be shown, each with its key."""
+    if not isinstance(config, Mapping):
+        return [("", config)] if isinstance(config, str) else []
+    shown = _NO_SECRETS.get(str(method), ())
+    return [(key, text) for key, value in config.items() if key not in shown for text in _texts(value)]
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for each in value.values():
+            yield from _texts(each)
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _texts(each)
+    elif isinstance(value, str):
+        yield value
 
 
 def _masked(key: str, value: object) -> str:
