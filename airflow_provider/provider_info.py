@@ -154,6 +154,9 @@ def get_provider_info() -> dict[str, Any]:
         ]
         + [_window_module("triggers")],
         "connection-types": [_connection_type(system, name) for system, name in _SYSTEMS.items()],
-        "extra-links": ["airflow_provider.links.ExecutionLink"],
+        "extra-links": [
+            f"airflow_provider.links.{link}"
+            for link in ("CodeStreamLink", "ServiceStageLink", "CocktailLink", "QuayLink")
+        ],
         "config": _CONFIG,
     }

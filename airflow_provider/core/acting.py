@@ -99,9 +99,11 @@ class Acting:
         else:
             seen = yield Choose()
             record = ActRecord(place=self.policy.place, attempt=self.attempt, ref=seen.ref)
-        if not record.is_taken and not self.policy.shows_effect(seen):
-            yield Save(record)
-            seen = yield from self._act(record, seen)
+        if not record.is_taken:
+            if not self.policy.shows_effect(seen):
+                yield Save(record)
+                seen = yield from self._act(record, seen)
+            # Written down where its effect shows anyway, too: another attempt must not choose a younger execution.
             record.is_taken, record.ref = True, seen.ref
             yield Save(record)
         yield Publish(seen)

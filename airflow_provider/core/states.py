@@ -43,7 +43,7 @@ MOVES: dict[tuple[State, State], str] = {
     (State.READING, State.WAITING): "resumed after a deferral",
     (State.READING, State.CANCELING): "the triggerer says that time is up",
     (State.READING, State.SUCCEEDED): "the triggerer saw it end well",
-    (State.READING, State.FAILED): "the triggerer saw it end badly, another system, or whose start it is is ambiguous",
+    (State.READING, State.FAILED): "it ended badly in the triggerer, another system, or not certain whose start it is",
     (State.OBSERVING, State.WAITING): "it goes on, or ended well: adopted",
     (State.OBSERVING, State.PREPARING): "it failed or is gone: start another one",
     (State.OBSERVING, State.FAILED): "somebody canceled it, or a person may have cleared this task",

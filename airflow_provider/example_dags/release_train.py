@@ -56,8 +56,8 @@ Builds an image and takes it through four systems into production:
 4. **ServiceStage** starts the release task. If the release fails after it was started, it is rolled back; the run is
    failed all the same.
 
-While a task runs, its button **Open execution** leads to the execution in its own system. A retry never starts a second
-execution while the first one runs or has succeeded: it goes on with it.
+While a task runs, its button, such as **Open in Quay**, leads to the execution in its own system. A retry never starts
+a second execution while the first one runs or has succeeded: it goes on with it.
 
 Needs the connections `cocktail_default`, `quay_default`, `code_stream_default` and `service_stage_default`.
 """,

@@ -79,7 +79,8 @@ class Extras(BaseModel):
     Empty values mean "not given": the connection form stores what was left blank.
     """
 
-    model_config = ConfigDict(extra="ignore", str_strip_whitespace=True)
+    # Building a model takes milliseconds, and nobody reads this one: only those that hooks make of it.
+    model_config = ConfigDict(extra="ignore", str_strip_whitespace=True, defer_build=True)
 
     verify: bool | str = True
     request_timeout: float = Field(default=30.0, gt=0, allow_inf_nan=False)

@@ -31,7 +31,7 @@ from airflow_provider.core.commands import (
 from airflow_provider.exceptions import AuthenticationError, ReleasePipelineError
 from airflow_provider.links import MARKER_XCOM
 from airflow_provider.operators.attempt import AttemptOver
-from airflow_provider.operators.connected import WaitingOperator, worker_is_noticed_by
+from airflow_provider.operators.base import WaitingOperator, noticed_within
 from airflow_provider.progress import log_news
 from airflow_provider.unforeseen import unforeseen
 
@@ -150,8 +150,8 @@ class Carrier:
 
     def _defer(self, wait: Defer) -> None:
         """Ends the attempt here, unless the deadline comes before Airflow would let the task resume."""
-        noticed_by = worker_is_noticed_by()
-        if wait.deadline is not None and noticed_by is not None and noticed_by >= wait.deadline:
+        held_back = noticed_within()
+        if wait.deadline is not None and held_back and time.time() + held_back >= wait.deadline:
             return
         arguments = self._trigger_arguments()
         if marker := arguments.get("marker"):

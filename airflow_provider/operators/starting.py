@@ -30,11 +30,12 @@ from airflow_provider.operators.attempt import (
     ExecutionCanceledForGood,
     Told,
     attempt_of,
+    is_asking_airflow,
     require_standing,
     told_in_time,
 )
+from airflow_provider.operators.base import WaitingOperator
 from airflow_provider.operators.carrying_out import Carrier, Clock, carry_out
-from airflow_provider.operators.connected import WaitingOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -49,7 +50,7 @@ KEY = "release_start"
 class StartOperator(WaitingOperator):
     """Starts an execution exactly once and waits for its end.
 
-    Takes the arguments of :class:`~airflow_provider.operators.connected.WaitingOperator`, where ``timeout`` counts over
+    Takes the arguments of :class:`~airflow_provider.operators.base.WaitingOperator`, where ``timeout`` counts over
     retries and deferrals: after it the execution is canceled and the task fails with ``ExecutionTimeout``.
 
     :param on_canceled: what to do about an execution that somebody canceled in the system itself: ``fail`` (default)
@@ -107,24 +108,26 @@ class StartOperator(WaitingOperator):
         if self.deferrable and self.wait_for_completion:
             self.rehearse_deferral(**self.trigger_arguments("marker"))
             self.tell_who_finishes()
-        return self._carry_out(context, lambda start: start.execute())
+        return self._carry_out(context, self._read(context), lambda start: start.execute())
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Called when the trigger has fired."""
         outcome = Outcome.from_event(event)
         if outcome.execution:
             self.publish(context, outcome.execution)
-        return self._carry_out(context, lambda start: start.finish(outcome), resumed=True)
+        return self._carry_out(context, self._read(context), lambda start: start.finish(outcome), resumed=True)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Also handles a deferral that ended without an event: the trigger crashed, or Airflow timed it out."""
-        record = read_record(context["task_state_store"].get(KEY), self.system)
-        if next_method != TRIGGER_FAIL_REPR or record is None or record.ref is None:
+        if next_method != TRIGGER_FAIL_REPR:
+            return super().resume_execution(next_method, next_kwargs, context)
+        record = self._read(context)
+        if record is None or record.ref is None:
             return super().resume_execution(next_method, next_kwargs, context)
         for line in (next_kwargs or {}).get("traceback") or ():
             self.log.warning("%s", line.rstrip())
         cause = str((next_kwargs or {}).get("error", "unknown reason"))
-        return self._carry_out(context, lambda start: start.resume(cause), resumed=True)
+        return self._carry_out(context, record, lambda start: start.resume(cause), resumed=True)
 
     def on_kill(self) -> None:
         """Cancel our execution, once, if a person ended the task, or its ``execution_timeout`` did; else leave it be.
@@ -142,14 +145,21 @@ class StartOperator(WaitingOperator):
             "marker": marker if self.cancel_on_kill else None,
         }
 
+    def _read(self, context: Context) -> StartRecord | None:
+        return read_record(context["task_state_store"].get(KEY), self.system)
+
     def _carry_out(
-        self, context: Context, program: Callable[[Start], Program[dict[str, Any]]], *, resumed: bool = False
+        self,
+        context: Context,
+        record: StartRecord | None,
+        program: Callable[[Start], Program[dict[str, Any]]],
+        *,
+        resumed: bool = False,
     ) -> dict[str, Any]:
-        record = read_record(context["task_state_store"].get(KEY), self.system)
         if resumed and record:
             # From now on this process answers for the execution, whatever a triggerer believes that comes back late.
             context["ti"].xcom_push(MARKER_XCOM, RESUMED + record.marker)
-        with self.get_client() as client:
+        with self.get_client(context) as client:
             policy = self._policy(client, _place(client, record if resumed else None))
             start = Start(policy, record, attempt_of(context), time.time())
             self._attempt = _StartAttempt(self, context, client, start)
@@ -201,6 +211,8 @@ class _StartAttempt:
         self._carrier = Carrier(operator, context, client, KEY, self._trigger_arguments)
         self._told_to_end = threading.Event()
         self._is_canceling = threading.Event()
+        self._is_performing = False
+        self._is_undecided = False
         self._by_thread = threading.local()
         client.transport.guard = self._require_standing
 
@@ -215,6 +227,14 @@ class _StartAttempt:
         self._told_to_end.set()
         if not self._operator.cancel_on_kill:
             return
+        if self._is_performing and is_asking_airflow():
+            # In a signal handler: Airflow can be asked only once the interrupted code goes on.
+            self._is_undecided = True
+            return
+        self._decide()
+
+    def _decide(self) -> None:
+        self._is_undecided = False
         timed_out = isinstance(sys.exception(), AirflowTaskTimeout)
         told = Told() if timed_out else told_in_time(self._context)
         verdict, reason = judge_worker_kill(
@@ -241,6 +261,15 @@ class _StartAttempt:
         thread.join(DURATIONS.worker_kill_limit)
 
     def _perform(self, command: Command) -> Any:
+        self._is_performing = True
+        try:
+            return self._do(command)
+        finally:
+            self._is_performing = False
+            if self._is_undecided:
+                self._decide()
+
+    def _do(self, command: Command) -> Any:
         if self._is_canceling.is_set() and not self._is_by_canceler:
             raise AttemptOver("the task was ended, and its execution is being canceled: nothing else is done")
         match command:
@@ -292,6 +321,8 @@ class _StartAttempt:
 
     def _send(self, intent: dict[str, Any]) -> Execution:
         execution = self._operator.start(self._carrier.client, intent)
+        if self._is_undecided:
+            self._decide()
         if self._is_canceling.is_set():
             reason = "the task was ended while it started the execution"
             self._cancel(execution.ref, reason)

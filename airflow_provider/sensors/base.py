@@ -20,11 +20,11 @@ from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 from airflow_provider.core.waiting import MOST_DOUBLINGS, Ending, Outcome, Wait, is_refusal, result_of
 from airflow_provider.exceptions import AuthenticationError, BadRequestError, Call, ReleasePipelineError
 from airflow_provider.operators.arguments import bad_bound
-from airflow_provider.operators.connected import (
+from airflow_provider.operators.base import (
     DEFAULT_DEFERRABLE,
     DEFERRAL_MARGIN,
     ReleaseOperator,
-    worker_is_noticed_by,
+    noticed_within,
 )
 from airflow_provider.unforeseen import unforeseen
 
@@ -77,8 +77,9 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         self.check_arguments()
-        with self._never_failing(), self.get_client() as self._client:
-            if not self.deferrable:
+        with self._never_failing(), self.get_client(context) as self._client:
+            # A deferral could not come back in time.
+            if not self.deferrable or self.timeout <= noticed_within():
                 try:
                     return super().execute(context)
                 except AirflowSensorTimeout:
@@ -152,7 +153,7 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         error = (next_kwargs or {}).get("error")
         self.log.warning("The wait ended without an event: %s", error)
         self.check_arguments()
-        with self._never_failing(), self.get_client() as self._client:
+        with self._never_failing(), self.get_client(context) as self._client:
             result = self.poke(context)
             if result.is_done:
                 return result.xcom_value
@@ -179,7 +180,7 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         self.tell_who_finishes()
         self.defer(
             trigger=ExecutionTrigger(
-                ref=self._wait.ref, deadline=deadline, not_before=worker_is_noticed_by(), **self.trigger_arguments()
+                ref=self._wait.ref, deadline=deadline, hold_back=noticed_within(), **self.trigger_arguments()
             ),
             method_name="execute_complete",
             timeout=timedelta(seconds=self.timeout + self.poke_interval + DEFERRAL_MARGIN),

@@ -64,7 +64,8 @@ class ExecutionTrigger(BaseTrigger):
     :param ref: what is waited for.
     :param poll_interval: seconds between looks; below one second is raised to one.
     :param deadline: epoch seconds, ``None`` for no limit. Wall clock, because the wait may move between machines.
-    :param not_before: epoch seconds before which the task is not sent back to a worker.
+    :param hold_back: seconds from the beginning in which the task is not sent back to a worker. By the triggerer's own
+        clock: a worker's may be hours ahead.
     :param fail_on_waiting: whether waiting for a person ends the wait.
     :param until: states that end the wait although the execution goes on.
     :param slowest: seconds to which the interval may grow while nothing changes.
@@ -80,7 +81,7 @@ class ExecutionTrigger(BaseTrigger):
         ref: ExecutionRef,
         poll_interval: float,
         deadline: float | None = None,
-        not_before: float | None = None,
+        hold_back: float = 0.0,
         fail_on_waiting: bool = False,
         until: Collection[str] = (),
         slowest: float | None = None,
@@ -93,7 +94,7 @@ class ExecutionTrigger(BaseTrigger):
         self.ref = ref
         self.poll_interval = poll_interval
         self.deadline = deadline
-        self.not_before = not_before
+        self.hold_back = hold_back
         self.fail_on_waiting = fail_on_waiting
         self.until = until
         self.slowest = slowest
@@ -110,7 +111,7 @@ class ExecutionTrigger(BaseTrigger):
                 "ref": storable(self.ref),
                 "poll_interval": self.poll_interval,
                 "deadline": self.deadline,
-                "not_before": self.not_before,
+                "hold_back": self.hold_back,
                 "fail_on_waiting": self.fail_on_waiting,
                 "until": list(self.until),
                 "slowest": self.slowest,
@@ -139,13 +140,13 @@ class ExecutionTrigger(BaseTrigger):
             slowest=self.slowest,
         )
         _freeze_watch()
+        begun = time.monotonic()
         outcome = await shared_poller(self.system, self.conn_id).wait(self._wait)
         # A failure goes through the worker: only there it honours retries and tells its cause.
         if self.finish and outcome.is_success and await self._push(outcome.execution or {}):
             yield TaskSuccessEvent()
             return
-        if self.not_before:
-            await asyncio.sleep(self.not_before - time.time())
+        await asyncio.sleep(self.hold_back - (time.monotonic() - begun))
         yield TriggerEvent(outcome.to_event())
 
     async def _push(self, execution: dict[str, Any]) -> bool:

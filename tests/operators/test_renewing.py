@@ -75,7 +75,7 @@ def test_a_sensor_in_a_worker_goes_on_with_the_mended_connection(vendor):
 
 def test_an_operator_in_a_worker_goes_on_with_the_mended_connection(vendor):
     operator = CocktailRunBuildOperator(task_id="build", build_seq=12, tag_name="1")
-    with operator.get_client() as client:
+    with operator.get_client({}) as client:  # type: ignore[arg-type]
         client.transport.guard = guard = object()
         carrier = Carrier(operator, {}, client, "key")  # type: ignore[arg-type]
         assert carrier.perform(Observe(REF)).status == "RUNNING"

@@ -5,11 +5,13 @@ That each guard of the core is needed shows in tests/simulation.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
+from airflow.sdk.execution_time.supervisor import InProcessSupervisorComms
 
 from airflow_provider.clients.cocktail import CocktailClient
 from airflow_provider.core.commands import Command, Observe, Publish, Save, Tell
@@ -239,6 +241,31 @@ def test_one_not_found_after_a_start_leads_to_no_second_one(systems, starter, mo
     systems.fault(starter.system, "status", method="GET", path=starter.look, status=404)
     assert story.attempt().state == "deferred"
     assert story.seen() == ONE_START
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_person_is_heard_who_ends_a_task_while_it_asks_airflow_something(systems, deferrable, monkeypatch):
+    systems.reset(SLOW)
+    story = Story(systems, STARTERS["code_stream pipeline"], monkeypatch, deferrable=deferrable)
+    is_remembering = threading.Event()
+    channel, whole = threading.Lock(), InProcessSupervisorComms.send
+
+    def send(comms: InProcessSupervisorComms, msg: Any) -> Any:
+        # As a worker's channel to its supervisor does.
+        with channel:
+            if is_remembering.is_set():
+                is_remembering.clear()
+                story.task.mark("failed")
+                terminate()
+            return whole(comms, msg)
+
+    def has_started(command: Command) -> bool:
+        return isinstance(command, Save) and command.record.ref is not None and not story.seen()["cancels"]
+
+    monkeypatch.setattr(InProcessSupervisorComms, "send", send)
+    with story.when(has_started, lambda operator: is_remembering.set()):
+        story.attempt()
+    assert story.seen() == {"starts": 1, "cancels": 1}
 
 
 @EVERY_STARTER

@@ -53,28 +53,36 @@ class Deferred(Exception):  # noqa: N818 - as Airflow's TaskDeferred
     """The attempt goes on in the triggerer."""
 
 
-class Carrier:
-    """Carries out what one attempt decides."""
+class CommonCarrier:
+    """Carries out what the programs of one attempt ask for.
 
-    def __init__(self, worker: Worker, record: StartRecord | None) -> None:
+    ``start`` is the attempt as the core knows it.
+    """
+
+    key = KEY
+    """Of what the task remembers in Airflow's state store."""
+    start: Any
+    policy: Any
+    is_final = False
+    """Whether its error is one that no retry mends."""
+    may_finish = False
+    """Whether the triggerer may end the task."""
+    marker = ""
+    """Of the start that a trigger may cancel."""
+    until: frozenset[str] = frozenset()
+    """States that end the wait although the execution goes on."""
+
+    def __init__(self, worker: Worker) -> None:
         self.worker = worker
         self.world = worker.world
         self.airflow = worker.airflow
         self.client = worker.client
         task = worker.task
-        attempt = Attempt(task.try_number, task.max_tries, task.run.clear_number, task.retries)
-        self.policy = policy_of(self.airflow.policy, self.client)
-        self.start = CountedStart(self.policy, record, attempt, worker.machine.now, self._count_move)
-        self.start.related_to = self._count_relation
-        self.is_canceling = self.has_judged = self.has_noted_end = False
+        self.attempt = Attempt(task.try_number, task.max_tries, task.run.clear_number, task.retries)
+        self.is_canceling = self.has_judged = False
         self._perform: dict[type, Callable[[Any], Steps[Any]]] = {
             Save: self._save,
-            Forget: self._forget,
-            Prepare: self._prepare,
-            Send: self._send,
-            Find: lambda command: self.client.find(worker, command.intent),
             Observe: lambda command: self.client.observe(worker, command.ref),
-            Cancel: self._cancel,
             Publish: self._publish,
             Pause: self._pause,
             Defer: self._defer,
@@ -86,9 +94,122 @@ class Carrier:
         return (yield from carry_out(program, self.start, self.perform, self.worker.machine))
 
     def perform(self, command: Command) -> Steps[Any]:
+        return (yield from self._perform[type(command)](command))
+
+    def _save(self, command: Save) -> Steps[None]:
+        body = command.record.to_json()
+        self.world.point("save", self.worker)
+        yield 0.0
+        yield from self.airflow.write(self.worker, self.key, body)
+        if self.world.is_telling:
+            self.world.tell(str(self.worker), f"writes down: {self.in_words(command.record)}")
+        self.world.judge.saved(self.worker, command.record)
+
+    def in_words(self, record: Any) -> str:
+        raise NotImplementedError
+
+    def _publish(self, command: Publish) -> Steps[None]:
+        self.world.point("publish", self.worker)
+        self.world.judge.publishes(self.worker, command.execution.ref)
+        yield from self.airflow.push(self.worker, "release_id", command.execution.id)
+
+    def _pause(self, command: Pause) -> Steps[None]:
+        self.world.point("pause", self.worker)
+        self.world.judge.pauses(self.worker, command.seconds)
+        yield command.seconds
+
+    def _defer(self, command: Defer) -> Steps[None]:
+        from tests.simulation.triggerers import Trigger
+
+        machine = self.worker.machine
+        if command.deadline is not None and machine.now + NOTICED >= command.deadline:
+            return
+        self.worker.is_deferring = True
+        self.world.point("defer", self.worker)
+        if self.marker:
+            yield from self.airflow.push(self.worker, MARKER_XCOM, self.marker)
+        trigger = Trigger(self.worker, self, command.ref, command.deadline)
+        try:
+            yield from self.airflow.defer(self.worker, trigger)
+        except AirflowError as error:
+            # The task's code is left already when Airflow is told of the deferral: it cannot do anything about that.
+            self.world.tell(str(self.worker), f"cannot defer: {error}")
+            self.worker.will_be_missed()
+        raise Deferred
+
+    def _tell(self, command: Tell) -> Steps[None]:
+        for line in command.news:
+            if line.is_warning:
+                self.worker.task.warn(line.text)
+            else:
+                self.world.tell(str(self.worker), f"log: {line.text}")
+        return
+        yield
+
+    def _read_log(self, command: ReadLog) -> Steps[None]:
+        return
+        yield
+
+    def require_standing(self) -> Steps[None]:
+        """:raises AttemptOver: Airflow has given this attempt up."""
+        try:
+            yield from self._write_guard()
+            state = yield from self.airflow.state_of(self.worker.task)
+        except AirflowError as error:
+            raise AttemptOver(f"this attempt may not be Airflow's any more: {error}") from None
+        if state in OVER:
+            raise AttemptOver(f"the task is {state}: this attempt is over and sends nothing more")
+
+    def _write_guard(self) -> Steps[None]:
+        yield from self.airflow.write(self.worker, "release_attempt", 1)
+
+    def on_kill(self, *, timed_out: bool) -> Steps[None]:
+        """The process is told to end, or finds out by itself that it is over; its main program stands still."""
+        return
+        yield
+
+
+class Carrier(CommonCarrier):
+    """Carries out what one attempt of a start decides."""
+
+    def __init__(self, worker: Worker, record: StartRecord | None) -> None:
+        super().__init__(worker)
+        self.policy = policy_of(self.airflow.policy, self.client)
+        self.start = CountedStart(self.policy, record, self.attempt, worker.machine.now, self._count_move)
+        self.start.related_to = self._count_relation
+        self.has_noted_end = False
+        self._perform |= {
+            Forget: self._forget,
+            Prepare: self._prepare,
+            Send: self._send,
+            Find: lambda command: self.client.find(worker, command.intent),
+            Cancel: self._cancel,
+        }
+
+    @property
+    def is_final(self) -> bool:  # type: ignore[override]
+        return self.start.is_final  # type: ignore[no-any-return]
+
+    @property
+    def may_finish(self) -> bool:  # type: ignore[override]
+        record = self.start.record
+        # A worker must look for what came late of a start that got no answer.
+        is_open = bool(record and (record.is_late or record.unanswered))
+        return bool(self.airflow.policy["finish_in_triggerer"]) and not is_open
+
+    @property
+    def marker(self) -> str:  # type: ignore[override]
+        """Empty of what is only guessed to be its own, which is never canceled."""
+        record = self.start.record
+        return record.marker if record and GUESS not in (record.ref or {}) else ""
+
+    def in_words(self, record: StartRecord) -> str:
+        return f"{record.phase}, {record.ref['id'] if record.ref else 'no id'}"
+
+    def perform(self, command: Command) -> Steps[Any]:
         if self.is_canceling:
             raise AttemptOver("the task was ended, and its execution is being canceled: nothing else is done")
-        return (yield from self._perform[type(command)](command))
+        return (yield from super().perform(command))
 
     def answer_for_it(self, record: StartRecord) -> Steps[None]:
         """From now on this process answers for the execution, whatever a triggerer believes that comes back late."""
@@ -96,16 +217,6 @@ class Carrier:
         yield from self.airflow.push(self.worker, MARKER_XCOM, RESUMED + record.marker)
 
     # The commands
-
-    def _save(self, command: Save) -> Steps[None]:
-        body = command.record.to_json()
-        self.world.point("save", self.worker)
-        yield 0.0
-        yield from self.airflow.write(self.worker, KEY, body)
-        if self.world.is_telling:
-            ref = command.record.ref
-            self.world.tell(str(self.worker), f"writes down: {command.record.phase}, {ref['id'] if ref else 'no id'}")
-        self.world.judge.saved(self.worker, command.record)
 
     def _forget(self, command: Forget) -> Steps[None]:
         yield from self.airflow.write(self.worker, KEY, None)
@@ -134,64 +245,17 @@ class Carrier:
         self.world.judge.cancels(self.worker, command.ref, is_attempt=True)
         yield from self.client.cancel(self.worker, command.ref, command.reason)
 
-    def _publish(self, command: Publish) -> Steps[None]:
-        self.world.point("publish", self.worker)
-        yield from self.airflow.push(self.worker, "release_id", command.execution.id)
-
-    def _pause(self, command: Pause) -> Steps[None]:
-        self.world.point("pause", self.worker)
-        self.world.judge.pauses(self.worker, command.seconds)
-        yield command.seconds
-
     def _defer(self, command: Defer) -> Steps[None]:
-        from tests.simulation.triggerers import Trigger
-
-        machine = self.worker.machine
-        if command.deadline is not None and machine.now + NOTICED >= command.deadline:
-            return
         yield from self.require_standing()
-        record = self.start.record
-        # What is only guessed to be its own the trigger never cancels.
-        marker = record.marker if record and GUESS not in (record.ref or {}) else ""
-        self.worker.is_deferring = True
-        self.world.point("defer", self.worker)
-        if marker:
-            yield from self.airflow.push(self.worker, MARKER_XCOM, marker)
-        trigger = Trigger(self.worker, self.policy, command.ref, command.deadline, marker)
-        try:
-            yield from self.airflow.defer(self.worker, trigger)
-        except AirflowError as error:
-            # The task's code is left already when Airflow is told of the deferral: it cannot do anything about that.
-            self.world.tell(str(self.worker), f"cannot defer: {error}")
-            self.worker.will_be_missed()
-        raise Deferred
-
-    def _tell(self, command: Tell) -> Steps[None]:
-        for line in command.news:
-            if line.is_warning:
-                self.worker.task.warn(line.text)
-            else:
-                self.world.tell(str(self.worker), f"log: {line.text}")
-        return
-        yield
-
-    def _read_log(self, command: ReadLog) -> Steps[None]:
-        return
-        yield
+        yield from CommonCarrier._defer(self, command)
 
     # The end
 
     def require_standing(self) -> Steps[None]:
         """:raises AttemptOver: Airflow has given this attempt up, or has told it to end."""
-        try:
-            yield from self._write_guard()
-            state = yield from self.airflow.state_of(self.worker.task)
-        except AirflowError as error:
-            raise AttemptOver(f"this attempt may not be Airflow's any more: {error}") from None
+        yield from CommonCarrier.require_standing(self)
         if self.worker.is_told_to_end:
             raise AttemptOver("the task was told to end: nothing is sent any more")
-        if state in OVER:
-            raise AttemptOver(f"the task is {state}: this attempt is over and sends nothing more")
 
     def on_kill(self, *, timed_out: bool) -> Steps[None]:
         """The process is told to end, or finds out by itself that it is over; its main program stands still."""
@@ -238,9 +302,6 @@ class Carrier:
         except AirflowError:
             pass
         return state, False
-
-    def _write_guard(self) -> Steps[None]:
-        yield from self.airflow.write(self.worker, "release_attempt", 1)
 
     def _cancel_at_end(self, ref: ExecutionRef, reason: str) -> Steps[None]:
         if GUESS not in ref:

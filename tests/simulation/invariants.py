@@ -108,7 +108,7 @@ class Judge:
             self._hidden_clears[task][task.generation - 1] = task.retries if was_success else None
 
     def _is_hidden(self, worker: Any, generation: int) -> bool:
-        hidden, attempt = self._hidden_clears[worker.task], worker.carrier.start.attempt
+        hidden, attempt = self._hidden_clears[worker.task], worker.carrier.attempt
         is_hidden = all(
             each in hidden and (hidden[each] is None or hidden[each] != attempt.retries)
             for each in range(generation, worker.generation)
@@ -152,7 +152,7 @@ class Judge:
         """An attempt ends with an error. One that asks for a clear must not ask again after it."""
         if not isinstance(error, ConflictError) or "anew" not in str(error):
             return
-        task, record, attempt = worker.task, worker.carrier.start.record, worker.carrier.start.attempt
+        task, record, attempt = worker.task, worker.carrier.start.record, worker.carrier.attempt
         before, begun, generation = self._asked.get(task, (attempt, 0.0, worker.generation))
         shows = before.max_tries != attempt.max_tries or self._looks_cleared(before, attempt)
         if record and begun == record.started and generation < worker.generation and shows:
@@ -179,6 +179,9 @@ class Judge:
 
     def times_out(self, task: Task, generation: int) -> None:
         self._may_end[task].add(generation)
+
+    def publishes(self, worker: Any, ref: ExecutionRef) -> None:
+        """An attempt shows people what it is about."""
 
     def sends(self, worker: Any, intent: dict[str, Any]) -> None:
         if worker.is_told_to_end:
@@ -227,7 +230,7 @@ class Judge:
             return False
         told, generation = self._told_in[sender.task]
         is_cleared = generation < sender.generation
-        seems_cleared = not is_cleared and self._looks_cleared(told, sender.carrier.start.attempt)
+        seems_cleared = not is_cleared and self._looks_cleared(told, sender.carrier.attempt)
         self.world.counted["started beside, after a person was asked"] += is_cleared
         self.world.counted["window: a clear of another task that looks like the answer"] += seems_cleared
         return is_cleared or seems_cleared
@@ -273,7 +276,7 @@ class Judge:
                 self._may_end[task].add(worker.generation)
             if ref and (made := self._made_of(ref)):
                 self._given_up.add(made)
-        if record.told == worker.carrier.start.attempt:
+        if record.told == worker.carrier.attempt:
             self._told_in[task] = record.told, worker.generation
         if record.phase is Phase.LEFT:
             self._left[task].add(worker.generation)
@@ -284,7 +287,7 @@ class Judge:
             self._judge_guess(worker, record)
         if record.phase is not Phase.STARTED or ref is None or GUESS in ref or ref["kind"] == "rerun":
             return
-        if record.attempt != worker.carrier.start.attempt:
+        if record.attempt != worker.carrier.attempt:
             # It only notes that a person was told.
             return
         made = self._made_of(ref)

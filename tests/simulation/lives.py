@@ -6,6 +6,7 @@ import random
 import traceback
 from typing import Any
 
+from tests.simulation.acting import ActJudge, ActWorker
 from tests.simulation.airflow import Airflow, Run, Task
 from tests.simulation.invariants import Judge
 from tests.simulation.people import Fate
@@ -25,7 +26,7 @@ def live(plan: Plan, *, is_telling: bool = False) -> World:
     airflow = Airflow(world, {**plan.policy, "system": "vendor"})
     airflow.connection = servers[0]
     triggerers = Triggerers(world, airflow)
-    judge = world.judge = Judge(world, airflow, servers)
+    judge = world.judge = (ActJudge if "deed" in plan.policy else Judge)(world, airflow, servers)
     airflow.spawn = lambda task: _spawn(airflow, task)
     airflow.start_trigger = triggerers.start
     airflow.on_success = judge.succeeds
@@ -47,7 +48,7 @@ def live(plan: Plan, *, is_telling: bool = False) -> World:
 
 
 def _spawn(airflow: Airflow, task: Task) -> Any:
-    return Worker(airflow, task, airflow.connection)
+    return (ActWorker if "deed" in airflow.policy else Worker)(airflow, task, airflow.connection)
 
 
 def _tasks(airflow: Airflow, plan: Plan) -> None:

@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from tests.simulation.themes import THEMES
+from tests.simulation.themes import THEMES, acting
 
 CHARACTERS = ("marked", "busy", "one at a time", "window", "rerun")
 """Code Stream; Cocktail (marked, and one at a time); ServiceStage; Quay; a rerun event of Code Stream."""
@@ -74,6 +74,11 @@ class Plan:
 
 THEMED = 0.6
 """Part of the lives that are about something; see ``themes.py``."""
+
+OF_ACTS = 0.07
+"""Part of the lives in which a task acts on what others have started."""
+DEEDS = {"prepare": "choose", "find": "choose", "send": "deed", "cancel": "deed"}
+"""What stands in such a life for a request of a start."""
 
 REQUESTS = ("prepare", "send", "find", "observe", "cancel")
 _PHASES = ("before", "within", "after")
@@ -171,7 +176,26 @@ def draw(seed: int) -> Plan:
         how_many = (14, 10, 6, 4)
     for _ in range(chance.choices(range(len(how_many)), how_many)[0]):
         plan.acts.append(_act(plan, chance))
+    if chance.random() < OF_ACTS:
+        _make_act(plan, chance)
     return plan
+
+
+def _make_act(plan: Plan, chance: random.Random) -> None:
+    """A task that does something about what others have started."""
+    plan.policy |= {"deed": chance.choice(("cancel", "cancel", "pause", "resume")), "finish_in_triggerer": False}
+    if plan.character == "rerun":
+        plan.character = "marked"
+    kept = [act for act in plan.acts if act.kind != "replace operator"]
+    if len(kept) == len(plan.acts):
+        plan.acts = [_of_an_act(act) for act in kept]
+    acting(plan, chance)
+
+
+def _of_an_act(act: Act) -> Act:
+    """The same where the request that matters is an act's."""
+    request, _, phase = act.on.partition(" ")
+    return act._replace(on=f"{DEEDS.get(request, request)} {phase}".strip()) if act.on else act
 
 
 def _policy(chance: random.Random) -> dict[str, Any]:

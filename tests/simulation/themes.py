@@ -162,6 +162,33 @@ def other_place(plan: Plan, chance: random.Random) -> None:
         _add(plan, "clear", "state failed", nth=nth, after=chance.uniform(0, 5))
 
 
+def acting(plan: Plan, chance: random.Random) -> None:
+    """Of a task that acts on what others have started, which they start, pause and end meanwhile."""
+    plan.retries = max(plan.retries, int(chance.random() < 0.7))
+    _add(plan, "colleague starts", "start", value=1.0)
+    if plan.policy["deed"] == "resume":
+        _add(plan, "colleague pauses", "start", after=0.1, value=chance.random())
+    elif chance.random() < 0.3:
+        # What it is to cancel is being canceled already, and somebody starts the next one before that is over.
+        _add(plan, "late cancel", "", value=chance.uniform(60, 300))
+        _add(plan, "colleague cancels", "start", after=0.1)
+        _add(plan, "colleague starts", "publish", after=chance.uniform(0, 10), value=1.0)
+        _add(plan, chance.choice(("kill process", "kill machine", "clear")), "publish", after=chance.uniform(0, 10))
+    if chance.random() < 0.6:
+        kind = chance.choice(("kill process", "kill machine", "freeze worker", "drain", "scheduler restarts"))
+        on = chance.choice(("deed before", "deed within", "deed after", "save", "publish", "pause", "choose after"))
+        _add(plan, kind, on, value=chance.uniform(1, 400))
+    for _ in range(chance.randrange(3)):
+        kind = chance.choice(("colleague cancels", "colleague resumes", "colleague pauses", "colleague starts"))
+        on = chance.choice(("choose after", "deed before", "deed after", "pause", f"act {len(plan.acts) - 1}"))
+        _add(plan, kind, on, after=chance.choice((0.0, chance.uniform(0, 20))), value=chance.random())
+    if chance.random() < 0.4:
+        _answer(plan, chance.choice(("lost after", "lost before", "time-out after effect")), "deed", 0.0)
+    if chance.random() < 0.4:
+        on = chance.choice(("state success", "state failed", "state up_for_retry", "deed after", "pause"))
+        _add(plan, chance.choice(("clear", "clear", "clear another", "clear without run")), on)
+
+
 _ANYWHERE = (
     "send before",
     "send within",

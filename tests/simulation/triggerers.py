@@ -11,12 +11,11 @@ from airflow_provider.core import canceling
 from airflow_provider.core.canceling import CANCEL_REASON, TaskSeen, Verdict
 from airflow_provider.core.commands import Cancel, Command, Pause, Tell
 from airflow_provider.core.durations import DURATIONS
-from airflow_provider.core.starting import Policy
 from airflow_provider.core.waiting import Pace, Wait
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef
 from tests.simulation.airflow import Airflow, AirflowError, Task
-from tests.simulation.carrying_out import MARKER_XCOM, NOTICED, Timed, carry_out
+from tests.simulation.carrying_out import MARKER_XCOM, NOTICED, CommonCarrier, Timed, carry_out
 from tests.simulation.world import Machine, Process, Steps, World
 
 if TYPE_CHECKING:
@@ -30,24 +29,22 @@ ON_KILL_LIMIT = 20.0
 class Trigger:
     """A row of Airflow's table of triggers.
 
-    :param marker: of the start that the wait is of; empty for what is never canceled.
+    :param carrier: of the attempt that defers.
     """
 
-    def __init__(self, worker: Worker, policy: Policy, ref: ExecutionRef, deadline: float | None, marker: str) -> None:
+    def __init__(self, worker: Worker, carrier: CommonCarrier, ref: ExecutionRef, deadline: float | None) -> None:
         self.airflow = worker.airflow
         self.world = worker.world
         self.task = worker.task
         self.generation = worker.generation
-        self.policy = policy
+        self.policy = carrier.policy
         self.ref = dict(ref)
         self.deadline = deadline
-        self.marker = marker
-        self.not_before = worker.machine.now + NOTICED
+        self.marker = carrier.marker
+        """Empty for what is never canceled."""
         self.first_try = self.task.try_number
-        record = worker.carrier.start.record if worker.carrier else None
-        is_open = bool(record and (record.is_late or record.unanswered))
-        # A worker must look for what came late of a start that got no answer.
-        self.may_finish = self.airflow.policy["finish_in_triggerer"] and not is_open
+        self.may_finish = carrier.may_finish
+        self.until = carrier.until
         self.runs: list[TriggerRun] = []
         self.triggerer: Machine | None = None
         self.is_removed = False
@@ -95,8 +92,13 @@ class TriggerRun:
         self.machine = machine
         self.client = self.airflow.connection
         self._is_ending = False
+        self._begun = machine.now
         self._wait = Wait(
-            dict(trigger.ref), trigger.policy.poll_interval, trigger.deadline, trigger.policy.fail_on_waiting
+            dict(trigger.ref),
+            trigger.policy.poll_interval,
+            trigger.deadline,
+            trigger.policy.fail_on_waiting,
+            until=trigger.until,
         )
         self.main = Process(machine, self._run())
 
@@ -120,7 +122,7 @@ class TriggerRun:
                 break
             self.world.judge.waits(self, wait, pace)
             yield max(1.0, pace.pause(wait.interval_now, wait.until_deadline(machine.now)))
-        yield max(0.0, self.trigger.not_before - machine.now)
+        yield max(0.0, self._begun + NOTICED - machine.now)
         self.world.point("fire", self)
         yield self.world.between(0.05, 1.0)
         while self.airflow.is_away:
@@ -148,7 +150,7 @@ class TriggerRun:
     def _on_kill(self) -> Steps[None]:
         trigger, world = self.trigger, self.world
         world.point("on_kill", self)
-        if not trigger.policy.cancel_on_kill or not trigger.marker:
+        if not trigger.marker or not trigger.policy.cancel_on_kill:
             return
         begun = self.machine.now
         while True:

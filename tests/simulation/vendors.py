@@ -51,6 +51,8 @@ class Made:
         """Also whether the answer to its start has reached who sent it."""
         self.ended_by = ""
         """Who asked for its end: "us", "colleague" or nobody."""
+        self.acted_on_by: set[Any] = set()
+        """Tasks whose act has arrived."""
         self.was_resumed = False
         """Whether a colleague went on with it after its end was asked for."""
         self.listed_from = self.seen_from = world.now
@@ -197,6 +199,21 @@ class Server:
         self._check_place(ref)
         yield from self.network.request("cancel", sender, lambda: self._cancel(sender, ref), ref["id"])
 
+    def choose(self, sender: Any) -> Steps[Execution]:
+        """What an act is about: the newest, as for who names the thing and not its execution."""
+
+        def serve() -> Execution:
+            if not self._listed():
+                raise NotFoundError("nothing was ever started", call=CALL)
+            return self._told(self._listed()[-1])
+
+        return (yield from self.network.request("choose", sender, serve))
+
+    def act(self, sender: Any, deed: str, ref: ExecutionRef) -> Steps[Execution]:
+        """Cancel, pause or resume exactly this one."""
+        self._check_place(ref)
+        return (yield from self.network.request("deed", sender, lambda: self._act(sender, deed, ref), ref["id"]))
+
     def is_marked_start(self, intent: dict[str, Any]) -> bool:
         return self.is_marked
 
@@ -285,6 +302,26 @@ class Server:
         self.world.judge.canceled(sender, made)
         made.cancel(self._late_cancel * self.world.random.random(), self.stop_leaves, "us")
         self.world.tell(self.place, f"is asked to cancel {made}: it is {made.state}")
+
+    def _act(self, sender: Any, deed: str, ref: ExecutionRef) -> Execution:
+        made = self.made_of(ref)
+        if made is None:
+            raise NotFoundError(f"no execution {ref['id']}", call=CALL)
+        is_paused = made.state is ExecutionState.PAUSED
+        if made.is_over or made.is_being_canceled or is_paused != (deed == "resume"):
+            raise ConflictError(f"execution {made.id} is {made.state}", call=CALL)
+        if self._refuses_cancel:
+            raise PermissionDeniedError("HTTP 403", call=CALL)
+        made.acted_on_by.add(sender.task)
+        self.world.tell(self.place, f"is asked to {deed} {made}")
+        match deed:
+            case "cancel":
+                made.cancel(self._late_cancel * self.world.random.random(), self.stop_leaves, "act")
+            case "pause":
+                made.pause()
+            case _:
+                made.resume()
+        return self._told(made)
 
     def _told(self, made: Made) -> Execution:
         system = made.system or "vendor"

@@ -6,7 +6,6 @@ from typing import Any
 
 from airflow_provider.core.canceling import OVER
 from airflow_provider.core.record import read_record
-from airflow_provider.core.starting import Policy
 from airflow_provider.exceptions import ReleasePipelineError
 from tests.simulation.airflow import (
     DETECTION,
@@ -16,7 +15,7 @@ from tests.simulation.airflow import (
     AirflowError,
     Task,
 )
-from tests.simulation.carrying_out import KEY, AttemptOver, Carrier, Deferred
+from tests.simulation.carrying_out import KEY, AttemptOver, Carrier, CommonCarrier, Deferred
 from tests.simulation.world import Machine, Process, Steps
 
 SIGKILL_AFTER = 5.0
@@ -46,7 +45,7 @@ class Worker:
         self.is_deferring = False
         self.scheduler = airflow.scheduler
         """Number of the one whose executor hears of its end."""
-        self.carrier: Carrier | None = None
+        self.carrier: CommonCarrier | None = None
         self._is_server_terminated = False
         self._is_noticing = False
         self.main = Process(self.machine, self._run(), self._ended)
@@ -64,7 +63,7 @@ class Worker:
         return self.main.is_over
 
     @property
-    def policy(self) -> Policy | None:
+    def policy(self) -> Any:
         return self.carrier.policy if self.carrier else None
 
     @property
@@ -108,7 +107,7 @@ class Worker:
             task.warn(f"{type(error).__name__}: {error}")
             if self.carrier:
                 world.judge.fails(self, error)
-            is_final = self.carrier is not None and self.carrier.start.is_final
+            is_final = self.carrier is not None and self.carrier.is_final
             yield from self._report(None, is_final=is_final)
             return
         yield from self._report(result)
@@ -116,18 +115,18 @@ class Worker:
     def _attempt(self, way: tuple[str, Any] | None) -> Steps[dict[str, Any]]:
         stored = yield from self.airflow.read(self, KEY)
         record = read_record(stored, self.airflow.policy["system"])
-        self.carrier = Carrier(self, record)
-        start = self.carrier.start
+        self.carrier = carrier = Carrier(self, record)
+        start = carrier.start
         if way is None:
-            return (yield from self.carrier.run(start.execute()))
+            return (yield from carrier.run(start.execute()))
         method, argument = way
         if record:
-            yield from self.carrier.answer_for_it(record)
+            yield from carrier.answer_for_it(record)
         if method == "finish":
-            return (yield from self.carrier.run(start.finish(argument)))
+            return (yield from carrier.run(start.finish(argument)))
         if record is None or record.ref is None:
             raise AirflowError(f"TaskDeferralError: {argument}")
-        return (yield from self.carrier.run(start.resume(argument)))
+        return (yield from carrier.run(start.resume(argument)))
 
     def _report(self, result: dict[str, Any] | None, *, is_final: bool = False) -> Steps[None]:
         self.world.point("finish", self)
@@ -196,7 +195,7 @@ class Worker:
         self.main.is_over = True
         self.main = Process(self.machine, self._end_timed_out(self.carrier), self._ended)
 
-    def _end_timed_out(self, carrier: Carrier) -> Steps[None]:
+    def _end_timed_out(self, carrier: CommonCarrier) -> Steps[None]:
         yield from carrier.on_kill(timed_out=True)
         yield from self._report(None)
 
