@@ -260,14 +260,19 @@ def test_an_answer_may_take_a_while_to_show(systems):
     assert ended.result["status"] in ("2", "4")
 
 
-def test_a_release_that_waits_for_a_second_approval_is_no_failure_of_the_first(systems, monkeypatch):
-    monkeypatch.setattr(service_stage, "TAKEN_WITHIN", 0.4)
+def start_until_it_asks_for_the_first_of_two(systems) -> str:
     groups = [{"tasks": [{"name": name, "type": "approval"}]} for name in ("first0", "second")]
     with ServiceStageHook().get_conn() as client:
         stages = [{"name": "899tih", "groups": groups}]
         client.create_pipeline({"name": "two-approvals", "config_mode": "ui", "stages": stages})
     execution_id = start("two-approvals")
     until(lambda: state_of(systems, execution_id) == "5")
+    return execution_id
+
+
+def test_a_release_that_waits_for_a_second_approval_is_no_failure_of_the_first(systems, monkeypatch):
+    monkeypatch.setattr(service_stage, "TAKEN_WITHIN", 0.4)
+    execution_id = start_until_it_asks_for_the_first_of_two(systems)
     first, second = (answer("approve", pipeline="two-approvals", task_name=name) for name in ("first0", "second"))
     assert (first.error, first.result["state"]) == (None, "queued")
     assert second.error is None
@@ -307,6 +312,23 @@ def test_a_retry_after_the_answer_took_effect_tells_what_became_of_it(systems, m
     assert actions(systems) == ["start", "approval"]
     task.clear()
     assert isinstance(task.attempt().error, ConflictError)
+
+
+def test_a_retry_whose_answer_was_taken_is_no_failure_while_a_second_approval_is_pending(systems, monkeypatch):
+    execution_id = start_until_it_asks_for_the_first_of_two(systems)
+    arguments = {"pipeline": "two-approvals", "task_name": "first0", "decision": "approve"}
+    task = Task(lambda: ServiceStageApprovalOperator(task_id="answer", **arguments))
+
+    def dying(*_: Any) -> None:
+        raise WorkerKilled
+
+    with monkeypatch.context() as patch:
+        patch.setattr(task.operator, "_wait_until_taken", dying)
+        assert isinstance(task.attempt().error, WorkerKilled)
+    until(lambda: state_of(systems, execution_id) == "5", seconds=60)
+    assert task.attempt().error is None
+    assert actions(systems) == ["start", "approval"]
+    assert state_of(systems, execution_id) == "5"
 
 
 def test_a_retry_after_an_answer_that_was_refused_asks_anew(systems):
