@@ -29,7 +29,7 @@ BAD = ["soon", "", "0", "-1", "nan", "inf", "1h"]
 @pytest.fixture
 def choose(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
     """Set an option for this process; afterwards the core has its durations again."""
-    for name in Durations.__dataclass_fields__:
+    for name in Durations.__struct_fields__:
         monkeypatch.setattr(DURATIONS, name, getattr(DURATIONS, name))
 
     def set_variable(name: str, value: str) -> None:
@@ -52,7 +52,7 @@ def test_airflow_lists_every_option_with_its_default(capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=NAMES)
 def test_an_option_tells_its_unit_and_is_on_the_page(setting: Setting) -> None:
-    assert re.match(r"(Seconds|Requests a second|TCP connections)\b", setting.description)
+    assert re.match(r"(Seconds|Requests a second|TCP connections|Megabytes)\b", setting.description)
     assert f"| `{setting.name}` | {setting.default:g} | {setting.description} |" in PAGE
 
 
