@@ -28,6 +28,7 @@ os.environ |= {
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__CORE__FERNET_KEY": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
     "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+    "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "airflow.task.operators.airflow_provider=INFO airflow_provider=INFO",
 }
 
 SPEED = 20.0
@@ -58,6 +59,14 @@ POLLING = {
 
 def pytest_unconfigure() -> None:
     shutil.rmtree(_home, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _own_logins() -> None:
+    """A process keeps its logins, and the refusals among them, for all clients: each test begins without any."""
+    from airflow_provider.clients.login import forget_shared_logins
+
+    forget_shared_logins()
 
 
 @pytest.fixture(scope="session", autouse=True)

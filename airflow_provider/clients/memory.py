@@ -57,6 +57,10 @@ class Recent(Generic[Key, Value]):
             self._young.pop(key, None)
             self._old.pop(key, None)
 
+    def clear(self) -> None:
+        with self._lock:
+            self._young, self._old = {}, {}
+
     def __len__(self) -> int:
         with self._lock:
             self._turn()

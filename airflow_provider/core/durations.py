@@ -69,6 +69,10 @@ class Durations(msgspec.Struct):
     """How long a killed worker waits for Airflow to say who ended its task: SIGKILL follows five seconds later."""
     stalled: float = 20.0
     """A triggerer that did not run for this long may have lost its waits to another one: Airflow gives it 30 s."""
+    refused_login_pause: float = 30.0
+    longest_refused_login_pause: float = 900.0
+    """Pauses after refused logins grow between these: vendors lock accounts after a handful of wrong logins, for
+    fifteen minutes or until a person comes."""
     start_window: float = 450.0
     """How long after an intent an execution without a marker may have begun to be taken for ours. A worker that is
     frozen between the two is given up after a heartbeat time-out of 300 s, which Airflow looks for every 10 s; and then

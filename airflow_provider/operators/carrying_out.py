@@ -31,7 +31,7 @@ from airflow_provider.core.commands import (
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.links import MARKER_XCOM
 from airflow_provider.operators.attempt import AttemptOver
-from airflow_provider.operators.connected import WaitingOperator, noticed_within
+from airflow_provider.operators.base import WaitingOperator, noticed_within
 from airflow_provider.progress import log_news
 from airflow_provider.unforeseen import unforeseen
 

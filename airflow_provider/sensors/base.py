@@ -20,7 +20,7 @@ from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 from airflow_provider.core.waiting import Ending, Outcome, Wait, is_refusal, result_of
 from airflow_provider.exceptions import BadRequestError, Call, ReleasePipelineError
 from airflow_provider.operators.arguments import bad_bound
-from airflow_provider.operators.connected import (
+from airflow_provider.operators.base import (
     DEFAULT_DEFERRABLE,
     DEFERRAL_MARGIN,
     ReleaseOperator,

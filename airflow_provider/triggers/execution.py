@@ -10,6 +10,7 @@ from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.execution_time.xcom import XCom
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from asgiref.sync import sync_to_async
@@ -33,6 +34,20 @@ if TYPE_CHECKING:
 
 _cancellations: set[asyncio.Task[None]] = set()
 """Keeps running cancellations alive: the event loop itself holds only weak references."""
+
+
+async def _push_xcom(key: str, value: Any, where: dict[str, Any]) -> None:
+    """A backend of one's own may upload it, which Airflow 3.3.2 would do in the event loop."""
+    if XCom is BaseXCom:
+        await XCom.aset(key, value, **where)
+    else:
+        await asyncio.to_thread(XCom.set, key, value, **where)
+
+
+async def _pull_xcom(key: str, where: dict[str, Any]) -> Any:
+    if XCom is BaseXCom:
+        return await XCom.aget_one(key=key, **where)
+    return await asyncio.to_thread(XCom.get_one, key=key, **where)
 
 
 @functools.cache
@@ -145,7 +160,7 @@ class ExecutionTrigger(BaseTrigger):
             return False
         try:
             for key, value in xcoms.items():
-                await XCom.aset(key, value, **where)
+                await _push_xcom(key, value, where)
         except Exception as error:
             self.log.warning("Cannot end the task here, a worker will: %s", error)
             return False
@@ -231,7 +246,7 @@ class ExecutionTrigger(BaseTrigger):
         """What Airflow says of the task instance; no state while its API server is away."""
         try:
             state = await sync_to_async(task_state)(**where)
-            waits_as = await XCom.aget_one(key=MARKER_XCOM, **where)
+            waits_as = await _pull_xcom(MARKER_XCOM, where)
             return TaskSeen(state, waits_as)
         except Exception as error:
             self.log.warning("Cannot ask who ended the task: %s", error)

@@ -18,7 +18,8 @@ import msgspec
 import pytest
 
 from airflow_provider.clients import retries
-from airflow_provider.clients.auth import HeaderAuth, NoAuth, Token, TokenAuth
+from airflow_provider.clients.auth import HeaderAuth, NoAuth, TokenAuth
+from airflow_provider.clients.login import Token
 from airflow_provider.clients.redaction import Redactor
 from airflow_provider.clients.transport import Transport
 from airflow_provider.clients.urls import path, query

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -75,6 +76,15 @@ class Story:
     def seen(self) -> dict[str, int]:
         executions = self.executions()
         return {"starts": len(executions), "cancels": sum(len(each["cancels"]) for each in executions)}
+
+    def cancels(self) -> list[int]:
+        """How many cancels each execution has got, the oldest first."""
+        return [len(each["cancels"]) for each in self.executions()]
+
+    def starts_sent(self) -> int:
+        """Requests that start something, whatever came of them."""
+        posts = self.systems.requests(self.starter.system, "POST")
+        return sum(bool(re.search(self.starter.start, each["path"])) and "=stop" not in each["query"] for each in posts)
 
     def attempt(self) -> Any:
         return self.task.attempt()

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from airflow_provider.exceptions import BadRequestError
+from airflow_provider.operators.base import ReleaseOperator, WaitingOperator
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
 from airflow_provider.operators.code_stream import CodeStreamRerunEventOperator, CodeStreamRunPipelineOperator
-from airflow_provider.operators.connected import ReleaseOperator, WaitingOperator
 from airflow_provider.operators.quay import QuayRunBuildOperator
 from airflow_provider.sensors.base import ReleaseSensor
 from airflow_provider.sensors.cocktail import CocktailBuildSensor

@@ -13,12 +13,13 @@ import msgspec
 from airflow_provider.clients.base import Found, Intent
 from airflow_provider.clients.code_stream.api import NEWEST_EXECUTION_FIRST
 from airflow_provider.clients.code_stream.awaited import Awaited
-from airflow_provider.clients.code_stream.calls import PAGE, Page
+from airflow_provider.clients.code_stream.calls import PAGE, Decode, Page
 from airflow_provider.clients.code_stream.executions import request_time, state_of
 from airflow_provider.clients.code_stream.feed import Feed
 from airflow_provider.clients.code_stream.fields import Json
 from airflow_provider.clients.code_stream.lookup import Lookup
 from airflow_provider.clients.code_stream.watch import Watch
+from airflow_provider.clients.decoding import decoder
 from airflow_provider.clients.urls import path
 from airflow_provider.exceptions import (
     BadRequestError,
@@ -44,7 +45,7 @@ class _ListedExecution(msgspec.Struct, rename={"request_time": "_requestTimeInMi
     request_time: Any = None
 
 
-_EXECUTIONS = msgspec.json.Decoder(Page[_ListedExecution])
+_EXECUTIONS: Decode[_ListedExecution] = decoder(Page[_ListedExecution])
 
 
 class CodeStreamClient(Awaited):

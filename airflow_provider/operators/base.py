@@ -19,6 +19,7 @@ from airflow_provider.exceptions import BadRequestError, Call
 from airflow_provider.links import LINKS, xcoms_of
 from airflow_provider.operators.arguments import CHANGED, is_number, seconds_of, text_problem
 from airflow_provider.operators.attempt import require_standing
+from airflow_provider.settings import POLL_INTERVAL
 from airflow_provider.storable import storable_text
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from airflow_provider.execution import ExecutionRef
 
 DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
+DEFAULT_POLL_INTERVAL = POLL_INTERVAL.value()
 
 DEFERRAL_MARGIN = 120.0
 """Seconds that Airflow's own time-out of a deferral comes after our deadline."""
@@ -196,7 +198,7 @@ class WaitingOperator(ReleaseOperator):
 
     :param wait_for_completion: wait for the end (default), or return as soon as the request was accepted.
     :param deferrable: wait in the triggerer; default: ``[operators] default_deferrable``.
-    :param poll_interval: seconds between looks (default 10).
+    :param poll_interval: seconds between looks; default: ``[release_pipelines] poll_interval`` (10).
     :param timeout: seconds or timedelta for the whole execution. Default: none.
     :param cancel_on_kill: cancel what this task has started when a person marks it failed or success, or clears it. An
         operator that starts nothing cancels nothing.
@@ -208,7 +210,7 @@ class WaitingOperator(ReleaseOperator):
         *,
         wait_for_completion: bool = True,
         deferrable: bool = DEFAULT_DEFERRABLE,
-        poll_interval: float = 10.0,
+        poll_interval: float = DEFAULT_POLL_INTERVAL,
         timeout: float | timedelta | None = None,
         cancel_on_kill: bool = True,
         on_waiting: Literal["wait", "fail"] = "wait",
