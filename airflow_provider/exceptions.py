@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import enum
+import math
 from typing import Any, NamedTuple
+
+from airflow_provider.storable import storable, storable_text
 
 
 class Effect(enum.StrEnum):
@@ -65,11 +68,13 @@ class ReleasePipelineError(Exception):
         effect: Effect = Effect.REFUSED,
         retry_after: float | None = None,
     ) -> None:
+        # Airflow keeps what a trigger raises in its database.
+        summary = storable_text(summary)
         super().__init__(summary)
         self.summary = summary
-        self.call = call or Call()
+        self.call = Call(*map(storable, call or Call()))
         self.effect = effect
-        self.retry_after = retry_after
+        self.retry_after = max(0.0, retry_after) if retry_after is not None and math.isfinite(retry_after) else None
         for name, value in self.call._asdict().items():
             setattr(self, name, value)
 

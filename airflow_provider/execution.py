@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from airflow_provider.storable import storable
+
 ExecutionRef = dict[str, str]
 """What finds an execution again. Text only, so that it goes into XCom, a trigger and the state store as it is.
 
@@ -95,10 +97,14 @@ class Execution(Struct):
         return replace(self, state=ExecutionState.FAILED, message=message)
 
     def to_result(self) -> dict[str, Any]:
-        """The JSON object that operators and sensors return."""
+        """The JSON object that operators and sensors return; Airflow can keep it, whatever the system said."""
         duration = None
         if self.started_at and self.finished_at:
             duration = round((self.finished_at - self.started_at).total_seconds(), 3)
+        result: dict[str, Any] = storable(self._to_json(duration))
+        return result
+
+    def _to_json(self, duration: float | None) -> dict[str, Any]:
         return {
             "system": self.system,
             "id": self.id,

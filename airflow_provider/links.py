@@ -19,7 +19,8 @@ MARKER_XCOM = "release_start"
 
 
 class ExecutionLink(BaseOperatorLink):
-    """Shown while the task runs already: operators push it as soon as they know the URL."""
+    """Shown while the task runs already: operators push it as soon as they know the URL. Each system has its own, named
+    after where it leads."""
 
     name = "Open execution"
     xcom_key = "release_execution_link"
@@ -28,6 +29,31 @@ class ExecutionLink(BaseOperatorLink):
         from airflow.sdk.execution_time.xcom import XCom
 
         return XCom.get_value(key=URL_XCOM, ti_key=ti_key) or ""
+
+
+class CodeStreamLink(ExecutionLink):
+    name = "Open in Code Stream"
+
+
+class ServiceStageLink(ExecutionLink):
+    name = "Open in ServiceStage"
+
+
+class CocktailLink(ExecutionLink):
+    name = "Open in Cocktail"
+
+
+class QuayLink(ExecutionLink):
+    name = "Open in Quay"
+
+
+LINKS: dict[str, ExecutionLink] = {
+    "code_stream": CodeStreamLink(),
+    "service_stage": ServiceStageLink(),
+    "cocktail": CocktailLink(),
+    "quay": QuayLink(),
+}
+"""By system."""
 
 
 def xcoms_of(execution: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider.core.waiting import News, Wait
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import ExecutionState
+from airflow_provider.unforeseen import unforeseen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,8 @@ def log_news(client: ReleaseClient, wait: Wait) -> list[News]:
         lines, wait.log_offset = client.read_log(wait.ref, wait.log_offset)
     except Exception as error:
         # Whatever a log looks like, it ends no wait: the poll of a whole connection would end with it.
-        return [News(f"  the log of {wait.ref['id']} cannot be read: {error}")]
+        reason = error if isinstance(error, ReleasePipelineError) else unforeseen(error, "Reading a log")
+        return [News(f"  the log of {wait.ref.get('id')} cannot be read: {reason}")]
     left_out = len(lines) - MOST_LINES
     news = [News(f"  | ... {left_out} lines left out")] if left_out > 0 else []
     return news + [News(f"  | {line}") for line in lines[-MOST_LINES:]]
@@ -40,7 +42,8 @@ def with_reason(event: Any, get_client: Callable[[], Any]) -> Any:
     """
     execution = event.get("execution") if isinstance(event, dict) else None
     if execution and execution["state"] == ExecutionState.FAILED:
-        with suppress(ReleasePipelineError), get_client() as client:
+        # Nothing that goes wrong here may hide the failure itself.
+        with suppress(Exception), get_client() as client:
             seen = client.look(execution["ref"])
             if seen.state is ExecutionState.FAILED:
                 return {**event, "execution": seen.to_result()}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow_provider.settings import SECTION, SETTINGS
+
 _SYSTEMS = {
     "code_stream": "VMware Code Stream",
     "service_stage": "Huawei Cloud ServiceStage",
@@ -97,19 +99,9 @@ _UI: dict[str, dict[str, Any]] = {
 }
 
 _CONFIG = {
-    "release_pipelines": {
+    SECTION: {
         "description": "Waits for executions of Code Stream, ServiceStage, Cocktail Cloud and Quay.",
-        "options": {
-            "requests_per_second": {
-                "description": "Requests a second, on average, that one triggerer sends over one connection; what was "
-                "not needed for a moment may be made up for. Where waits need more, because no list covers them, their "
-                "looks come later than poll_interval, and the triggerer's log says so.",
-                "version_added": "0.1.0",
-                "type": "float",
-                "example": "50",
-                "default": "20",
-            },
-        },
+        "options": {setting.name: setting.as_option() for setting in SETTINGS},
     },
 }
 
@@ -143,7 +135,13 @@ def get_provider_info() -> dict[str, Any]:
         "name": "Release pipelines",
         "description": "Code Stream, ServiceStage, Cocktail Cloud builds and Quay: starts, waits, approves, stops.",
         "integrations": [
-            {"integration-name": name, "external-doc-url": _DOCUMENTATION[system], "tags": ["service"]}
+            {
+                "integration-name": name,
+                "external-doc-url": _DOCUMENTATION[system],
+                "how-to-guide": ["/docs/connections.md", "/docs/settings.md"],
+                "logo": f"/integration-logos/{system}.svg",
+                "tags": ["service"],
+            }
             for system, name in _SYSTEMS.items()
         ]
         + [{"integration-name": _WINDOWS, "tags": ["service"]}],
@@ -156,6 +154,9 @@ def get_provider_info() -> dict[str, Any]:
         ]
         + [_window_module("triggers")],
         "connection-types": [_connection_type(system, name) for system, name in _SYSTEMS.items()],
-        "extra-links": ["airflow_provider.links.ExecutionLink"],
+        "extra-links": [
+            f"airflow_provider.links.{link}"
+            for link in ("CodeStreamLink", "ServiceStageLink", "CocktailLink", "QuayLink")
+        ],
         "config": _CONFIG,
     }

@@ -20,7 +20,7 @@ from bench.loop import Load, LoopBench
 from bench.machine import describe_machine, versions
 from bench.postgres import Postgres, PostgresMissingError
 from bench.readme import rewrite
-from bench.results import FAST, SLOW, Results
+from bench.results import FAST, READ_WAITS, SLOW, Results
 from bench.stub.control import Stub
 from bench.table import show
 from bench.tasks import OPERATORS, measure_import, measure_tasks
@@ -39,6 +39,7 @@ def loads(*, quick: bool) -> Iterator[Load]:
         for name in (*(peer.name for peer in PEERS), HEADLINE):
             window = 20.0 if waits == 1000 or quick else 15.0
             yield Load(name, waits, SLOW, window, ending=ENDING if waits == 1000 else 0)
+    yield Load(NO_LIST.name, READ_WAITS, SLOW, 20.0)
     if not quick:
         yield from (Load(each.name, 1000, SLOW) for each in OURS if each.name != HEADLINE)
         yield Load(NO_LIST.name, 1000, SLOW, 15.0)

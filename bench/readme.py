@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.contenders import OURS, PEERS
-from bench.results import FAST, SLOW, WAITS
+from bench.contenders import HEADLINE, NO_LIST, OURS, PEERS
+from bench.results import FAST, READ_WAITS, SLOW, WAITS
 
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- make bench writes this -->\n", "<!-- until here -->\n"
@@ -49,6 +49,14 @@ def table(results: Mapping[str, Any]) -> str:
         return {each.name: runs[each.name] for each in contenders if each.name in runs}
 
     slow, fast = find(SLOW), find(FAST)
+    reads = {
+        run["load"]["contender"]: f"{1000 * run['cpu'] / 60 / run['requests']:.2f}"
+        for run in results["loop"]
+        if (run["load"]["waits"], run["load"]["interval"]) == (READ_WAITS, SLOW)
+    }
+    # The same system, with a build for each wait.
+    reads[NO_LIST.system] = reads.get(NO_LIST.name, "")
+    calls = {each["contender"]: each["first_call"] for each in results["tasks"]}
     best = min(slow[peer.name]["cpu"] for peer in PEERS)
     rows = {
         f"{WAITS} waits every {SLOW:g} s": [each.label.partition(",")[0] for each in contenders],
@@ -61,7 +69,11 @@ def table(results: Mapping[str, Any]) -> str:
         f"the same with looks every {FAST:g} s": [
             _latency(fast[each.name]) if each.name in fast else "" for each in contenders
         ],
+        "a look that no list covers, ms of CPU": [
+            reads.get(each.name, "") if each.name != HEADLINE else "" for each in contenders
+        ],
         "import of the operator module, ms of CPU": [f"{results['imports'][each.name]:.1f}" for each in contenders],
+        "its first call in a process": [f"{calls[each.name]:.0f}" if each.name in calls else "" for each in contenders],
     }
     return "".join(f"| {' | '.join([name or '---', *cells])} |\n" for name, cells in rows.items())
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from bench.contenders import HEADLINE, NO_LIST, OURS, PEERS
+from bench.contenders import HEADLINE, NO_LIST, OURS, PEERS, Contender
 from bench.loop import Figures, percentile
 from bench.tasks import TaskFigures
 from bench.triggerer import TriggererFigures
@@ -14,6 +14,8 @@ from bench.triggerer import TriggererFigures
 WAITS = 1000
 SLOW, FAST = 5.0, 1.0
 """Seconds between looks: at which cost is compared, at which latency is promised."""
+READ_WAITS = 100
+"""Waits at which reads are compared: no more looks a second than our budget allows, so that all read equally often."""
 LEAST_CPU = 0.01
 """Seconds a minute that can be told from nothing: a ratio is taken against no less."""
 
@@ -66,6 +68,19 @@ class Results:
         ours, peer = self.of(name, waits=waits), self.least_peer_cpu(waits)
         return peer / max(LEAST_CPU, ours.cpu) if ours and peer is not None else None
 
+    def read_cpu(self, name: str) -> float | None:
+        """Milliseconds for one look that shares its request with none; ``None`` where it was not measured."""
+        found = self.of(name, waits=READ_WAITS)
+        return 1000 * found.cpu / 60 / found.requests if found and found.requests else None
+
+    def task_cpu(self, name: str) -> float | None:
+        """Milliseconds that a new process spends on an operator: its import and its first call.
+
+        Only both together compare: some import their client with the operator, others when they call.
+        """
+        called = next((each.first_call for each in self.tasks if each.contender == name), None)
+        return None if called is None or name not in self.imports else self.imports[name] + called
+
     def bar(self) -> list[Mark]:
         """What issue and design ask for, and whether this run reached it, for the worst of our systems."""
         slow = [found for each in OURS if (found := self.of(each.name))]
@@ -90,7 +105,19 @@ class Results:
             _at_most("longest block of the loop, ms", 50, [1000 * block for block in blocks], "{:.0f}"),
             _at_most("10,000 waits: part of a core for the loop", 0.5, shares, "{:.2f}"),
             _at_most("CPU to import an operator module, ms", 5, imports, "{:.1f}"),
+            self._not_above_peers("CPU of a single read, ms", [NO_LIST], self.read_cpu, "{:.2f}"),
+            self._not_above_peers("CPU of an operator's import and first call, ms", OURS, self.task_cpu, "{:.0f}"),
         ]
+
+    def _not_above_peers(
+        self, what: str, ours: Sequence[Contender], cost: Callable[[str], float | None], form: str
+    ) -> Mark:
+        best = min((value for peer in PEERS if (value := cost(peer.name)) is not None), default=None)
+        worst = max((value for each in ours if (value := cost(each.name)) is not None), default=None)
+        target = "<= best peer" if best is None else f"<= {form.format(best)}, the best peer"
+        if best is None or worst is None:
+            return Mark(what, target, "not measured", None)
+        return Mark(what, target, form.format(worst), worst <= best)
 
     def to_json(self) -> dict[str, Any]:
         return {

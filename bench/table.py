@@ -7,9 +7,9 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.table import Table
 
-from bench.contenders import HEADLINE, OURS, PEERS
+from bench.contenders import HEADLINE, NO_LIST, PEERS
 from bench.loop import Figures, percentile
-from bench.results import FAST, SHOWN, SLOW, WAITS, Results
+from bench.results import FAST, READ_WAITS, SHOWN, SLOW, WAITS, Results
 
 Cell = Callable[[Figures], str]
 
@@ -98,9 +98,12 @@ def _triggerer(results: Results) -> Table:
 
 def _tasks(results: Results) -> Table:
     by_name = {each.contender: each for each in results.tasks}
-    shown = [each for each in (*PEERS, *OURS) if each.name in results.imports]
-    table = _table("CPU ms around a wait", *(each.label for each in shown))
-    table.add_row("import of the operator module", *(f"{results.imports[each.name]:.1f}" for each in shown))
+    shown = [each for each in SHOWN if each.name in results.imports or results.read_cpu(each.name) is not None]
+    table = _table("CPU ms of single steps", *(each.label for each in shown))
+    reads = [results.read_cpu(each.name) if each in (*PEERS, NO_LIST) else None for each in shown]
+    table.add_row(f"a look, {READ_WAITS} waits every {SLOW:g} s", *("" if r is None else f"{r:.2f}" for r in reads))
+    imports = [results.imports.get(each.name) for each in shown]
+    table.add_row("import of the operator module", *("" if ms is None else f"{ms:.1f}" for ms in imports))
     for name, field, form in (
         ("parsing a DAG of 20 tasks", "parsed", "{:.0f}"),
         ("first call of the operator", "first_call", "{:.0f}"),
@@ -109,6 +112,8 @@ def _tasks(results: Results) -> Table:
     ):
         cells = [form.format(getattr(by_name[each.name], field)) if each.name in by_name else "" for each in shown]
         table.add_row(name, *cells)
+    both = [results.task_cpu(each.name) for each in shown]
+    table.add_row("import and first call", *("" if ms is None else f"{ms:.0f}" for ms in both))
     return table
 
 

@@ -116,8 +116,11 @@ def only_demo() -> Iterator[None]:
         yield
 
 
-def run(console: Console, *, leave: bool) -> int:
-    """The whole demo; returns the exit status, 0 only if the release went through."""
+def run(console: Console, *, leave: bool, svg: Path | None = None) -> int:
+    """The whole demo; returns the exit status, 0 only if the release went through.
+
+    :param svg: where to draw what was shown of a run that went through; ``console`` must record.
+    """
     interruption = Interruption()
     adopt_orphans()
     succeeded = False
@@ -131,6 +134,8 @@ def run(console: Console, *, leave: bool) -> int:
             try:
                 demo.start()
                 succeeded = demo.run_train()
+                if svg and succeeded:
+                    console.save_svg(str(svg), title="make demo", unique_id="demo")
                 if not leave:
                     demo.keep_running()
             finally:
@@ -144,10 +149,22 @@ def run(console: Console, *, leave: bool) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m demo", description="The release train, live")
+    parser = argparse.ArgumentParser(
+        prog="python -m demo",
+        description="Starts Airflow and the sandbox on this machine and shows the release train live. What it keeps "
+        "is in .demo/.",
+    )
     parser.add_argument("--exit", action="store_true", help="leave when the run is done instead of waiting for Ctrl-C")
-    leave = parser.parse_args().exit
-    return run(Console(highlight=False, width=None if sys.stdout.isatty() else LOG_WIDTH), leave=leave)
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw what was shown, if the release went through")
+    arguments = parser.parse_args()
+    is_live = sys.stdout.isatty() and arguments.svg is None
+    console = Console(
+        highlight=False,
+        width=None if is_live else LOG_WIDTH,
+        force_terminal=None if is_live else False,
+        record=arguments.svg is not None,
+    )
+    return run(console, leave=arguments.exit, svg=arguments.svg)
 
 
 if __name__ == "__main__":

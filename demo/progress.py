@@ -56,10 +56,11 @@ def _line(task: TaskState, seconds: float) -> Text:
 
 def _table(run: RunState) -> Table:
     table = Table(title=f"{run.dag_id}: {run.state}", title_justify="left", expand=True)
-    table.add_column("Task", no_wrap=True)
-    table.add_column("Airflow", no_wrap=True)
+    # As wide as they can become, so that nothing moves while somebody reads.
+    table.add_column("Task", no_wrap=True, width=2 + max(map(len, run.tasks), default=0))
+    table.add_column("Airflow", no_wrap=True, width=max(map(len, STYLES)))
     table.add_column("Execution and its state", ratio=1, overflow="fold")
-    table.add_column("Time", justify="right", no_wrap=True)
+    table.add_column("Time", justify="right", no_wrap=True, width=len("9999.9 s"))
     for task in run.tasks.values():
         style = STYLES.get(task.state, "dim")
         what = Text()

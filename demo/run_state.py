@@ -63,10 +63,11 @@ class RunState:
     tasks: dict[str, TaskState] = field(init=False)
 
     def __post_init__(self) -> None:
-        tasks = self.api.tasks(self.dag_id)
+        # Airflow lists tasks and what follows them in no order that can be relied on.
+        tasks = sorted(self.api.tasks(self.dag_id), key=lambda task: str(task["task_id"]))
         order = TopologicalSorter({task["task_id"]: set() for task in tasks})
         for task in tasks:
-            for downstream in task["downstream_task_ids"]:
+            for downstream in sorted(task["downstream_task_ids"]):
                 order.add(downstream, task["task_id"])
         modules = {task["task_id"]: task["class_ref"]["module_path"].rpartition(".")[2] for task in tasks}
         self.tasks = {

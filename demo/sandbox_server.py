@@ -60,33 +60,14 @@ class SandboxServer(Server):
 
     def connections(self) -> list[dict[str, Any]]:
         """The connections that the example DAGs use, as Airflow's REST API takes them."""
-        access_key, (secret_key, _) = next(iter(seed.SERVICE_STAGE_KEYS.items()))
-        region, project_id = next(iter(seed.SERVICE_STAGE_PROJECTS.items()))
-        user, password = next(iter(seed.CODE_STREAM_USERS.items()))
         return [
-            self._connection("code_stream", login=user, password=password, extra=self._links("code_stream")),
-            self._connection(
-                "service_stage",
-                login=access_key,
-                password=secret_key,
-                extra={"region": region, "project_id": project_id, **self._links("service_stage")},
-            ),
-            self._connection("cocktail", password=seed.COCKTAIL_TOKEN, extra=self._links("cocktail")),
-            self._connection("quay", password=seed.QUAY_TOKEN),
+            {
+                "connection_id": f"{system}_default",
+                "description": "the sandbox of this demo",
+                # Airflow 3.3.2 tests no connection that has no port.
+                "port": self.port,
+                **fields,
+                **({"extra": json.dumps(fields["extra"])} if "extra" in fields else {}),
+            }
+            for system, fields in seed.connections(self.url).items()
         ]
-
-    def _links(self, system: str) -> dict[str, str]:
-        """Leads from an execution in Airflow to the sandbox's page about it."""
-        return {"ui_url": f"{self.url}/_sandbox/executions/{system}/{{id}}"}
-
-    def _connection(self, system: str, extra: dict[str, str] | None = None, **fields: str) -> dict[str, Any]:
-        return {
-            "connection_id": f"{system}_default",
-            "conn_type": system,
-            "description": "the sandbox of this demo",
-            "host": f"{self.url}/{system}",
-            # Airflow 3.3.2 tests no connection that has no port.
-            "port": self.port,
-            **fields,
-            **({"extra": json.dumps(extra)} if extra else {}),
-        }

@@ -45,8 +45,8 @@ class TaskRun:
     error: BaseException | None
 
 
-def run_dag(dag: Any) -> Any:
-    """Run a DAG to its end; returns the DAG run."""
+def make_known(dag: Any) -> None:
+    """Write a DAG into Airflow's database, as the DAG processor does."""
     from airflow.models.serialized_dag import SerializedDagModel
     from airflow.serialization.definitions.dag import SerializedDAG
     from airflow.serialization.serialized_objects import LazyDeserializedDAG
@@ -57,6 +57,11 @@ def run_dag(dag: Any) -> Any:
         lazy = LazyDeserializedDAG.from_dag(dag)
         SerializedDAG.bulk_write_to_db(BUNDLE, None, [lazy], session=session)
         SerializedDagModel.write_dag(lazy, bundle_name=BUNDLE, session=session)
+
+
+def run_dag(dag: Any) -> Any:
+    """Run a DAG to its end; returns the DAG run."""
+    make_known(dag)
     return dag.test()
 
 

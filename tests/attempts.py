@@ -152,6 +152,15 @@ class Task:
             row = session.query(TaskStateStoreModel).filter_by(**self._where, key=key).one()
             return json.loads(row.value), row.expires_at
 
+    def store(self, key: str, value: Any) -> None:
+        """Put another value in the place of one that the task has stored."""
+        from airflow.models.task_state_store import TaskStateStoreModel
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            row = session.query(TaskStateStoreModel).filter_by(**self._where, key=key).one()
+            row.value = json.dumps(value)
+
     def mark(self, state: str | None) -> None:
         """What the UI's "mark as" does to a task instance; ``None`` is what a new scheduler does to orphans."""
         self._change(lambda ti: ti.set_state(state))
@@ -174,7 +183,7 @@ class Task:
 
     def kill(self, trigger: Any) -> None:
         """What the triggerer does to a wait that is no longer its own."""
-        self._in_triggerer(trigger.on_kill)
+        self.in_triggerer(trigger.on_kill)
 
     def fire(self, trigger: Any) -> Any:
         """Wait in a triggerer for the trigger's event; returns it."""
@@ -184,9 +193,10 @@ class Task:
                 return event
             raise AssertionError("it has ended without an event")
 
-        return self._in_triggerer(first)
+        return self.in_triggerer(first)
 
-    def _in_triggerer(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    def in_triggerer(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """Run something in a triggerer's event loop, where Airflow can be asked."""
         from airflow.sdk.execution_time import supervisor
 
         class Comms(supervisor.InProcessSupervisorComms):

@@ -28,6 +28,7 @@ os.environ |= {
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__CORE__FERNET_KEY": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
     "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+    "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "airflow.task.operators.airflow_provider=INFO airflow_provider=INFO",
 }
 
 SPEED = 20.0
@@ -58,6 +59,31 @@ POLLING = {
 
 def pytest_unconfigure() -> None:
     shutil.rmtree(_home, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _ends_count_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow_provider.core.durations import DURATIONS
+
+    for name in ("failed_settling", "expired_settling"):
+        monkeypatch.setattr(DURATIONS, name, 0.0)
+
+
+@pytest.fixture(autouse=True)
+def _own_logins() -> None:
+    """A process keeps its logins, and the refusals among them, for all clients: each test begins without any."""
+    from airflow_provider.clients.login import forget_shared_logins
+
+    forget_shared_logins()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_secret_is_kept() -> Iterator[None]:
+    """After all tests, none of the secrets that they used stands in Airflow's database or logs."""
+    yield
+    from tests import secrets
+
+    assert secrets.found_in(secrets.kept_by_airflow()) == []
 
 
 @pytest.fixture(scope="session")

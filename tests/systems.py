@@ -43,6 +43,10 @@ class Systems:
     def reset(self, speed: float) -> None:
         self._control("POST", "reset", json={"speed": speed})
 
+    def let_pass(self, seconds: float) -> None:
+        """By the clock of the systems; that of Airflow does not move."""
+        self._control("POST", "clock", json={"advance": seconds})
+
     def fault(self, system: str, fault: str, **details: Any) -> None:
         self._control("POST", "faults", json={"system": system, "fault": fault, **details})
 

@@ -18,7 +18,7 @@ import pytest
 from airflow.providers_manager import ProvidersManager
 
 from airflow_provider.hooks.base import ReleaseHook, hook_class
-from airflow_provider.links import ExecutionLink
+from airflow_provider.links import LINKS
 from airflow_provider.provider_info import get_provider_info
 
 INFO = get_provider_info()
@@ -121,8 +121,10 @@ def test_the_form_changes_only_fields_that_airflow_has(system: str) -> None:
     assert not set(behaviour["hidden-fields"]) & {*behaviour["relabeling"], *behaviour["placeholders"]}
 
 
-def test_airflow_knows_the_link(providers: ProvidersManager) -> None:
-    assert f"{ExecutionLink.__module__}.{ExecutionLink.__qualname__}" in providers.extra_links_class_names
+def test_airflow_knows_the_links(providers: ProvidersManager) -> None:
+    links = {f"{type(link).__module__}.{type(link).__qualname__}" for link in LINKS.values()}
+    assert links <= set(providers.extra_links_class_names)
+    assert links == set(INFO["extra-links"])
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -163,15 +165,3 @@ def test_every_value_that_the_form_can_hold_has_a_form_that_the_hook_reads(syste
         for value in options:
             extras = hook_class(system).extras_class.model_validate({name: value})
             assert name in extras.model_fields_set
-
-
-def test_the_default_of_each_option_is_the_one_that_the_code_uses() -> None:
-    from airflow.configuration import conf
-
-    from airflow_provider.triggers.poller import DEFAULT_RATE
-
-    (section,) = INFO["config"]
-    (option,) = INFO["config"][section]["options"]
-    assert float(INFO["config"][section]["options"][option]["default"]) == DEFAULT_RATE
-    # As `airflow config list` shows it.
-    assert conf.as_dict(display_sensitive=True, include_env=False)[section][option] == "20"

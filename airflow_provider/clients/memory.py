@@ -5,15 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import msgspec
 from msgspec.structs import replace
 
 from airflow_provider.execution import Execution, ExecutionRef
 
 LIFETIME = 900.0
 """Seconds after which something that nobody asks for may be forgotten; after twice as many it is."""
+
+_LONGEST_DOUBT = 6 * 3600.0
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -57,6 +59,10 @@ class Recent(Generic[Key, Value]):
             self._young.pop(key, None)
             self._old.pop(key, None)
 
+    def clear(self) -> None:
+        with self._lock:
+            self._young, self._old = {}, {}
+
     def __len__(self) -> int:
         with self._lock:
             self._turn()
@@ -71,8 +77,32 @@ class Recent(Generic[Key, Value]):
         self._turned = time.monotonic()
 
 
-@dataclass(slots=True)
-class _Receipt(Generic[Value]):
+class Doubts:
+    """Ends that may not be one yet. They are believed at once of what this client has not seen going on."""
+
+    def __init__(self) -> None:
+        self._seen_going_on: Recent[str, bool] = Recent(_LONGEST_DOUBT)
+        self._since: Recent[str, float] = Recent(_LONGEST_DOUBT)
+
+    def note_going_on(self, execution_id: str) -> None:
+        self._seen_going_on.put(execution_id, True)
+        self._since.drop(execution_id)
+
+    def is_believed(self, execution_id: str, settling: float) -> bool:
+        """Whether an end that was seen now counts.
+
+        :param settling: seconds for which it must be seen until it does.
+        """
+        if not self._seen_going_on.get(execution_id):
+            return True
+        now = time.monotonic()
+        since = self._since.get(execution_id)
+        if since is None:
+            self._since.put(execution_id, since := now)
+        return now - since >= settling
+
+
+class _Receipt(msgspec.Struct, Generic[Value]):
     """:param told: the last that was told, with the reference that is the receipt.
     :param is_owed: whether it is to be told again: an error was told since.
     """

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import random
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from tenacity import RetryCallState
 
+from airflow_provider.clients.times import parse_http_date
 from airflow_provider.exceptions import (
     AuthenticationError,
     Effect,
@@ -47,24 +47,19 @@ def pause(state: RetryCallState) -> float:
     return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - spreads retries, protects nothing
 
 
-def parse_retry_after(value: str | None, now: datetime | None = None) -> float | None:
+def parse_retry_after(value: str | bytes | None, now: datetime | None = None) -> float | None:
     """Seconds that a ``Retry-After`` header asks for: a number or an HTTP date; ``None`` if absent or unreadable."""
     if not value:
         return None
+    if isinstance(value, bytes):
+        value = value.decode("latin-1")
     text = value.strip()
     try:
         seconds = float(text)
     except ValueError:
-        pass
-    else:
-        return None if math.isinf(seconds) else max(0.0, seconds)
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
+        moment = parse_http_date(text)
+        seconds = math.nan if moment is None else (moment - (now or datetime.now(UTC))).total_seconds()
+    return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
 def _waits_short_enough(error: ReleasePipelineError) -> bool:

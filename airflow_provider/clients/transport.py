@@ -6,28 +6,31 @@ What a path means, and what an answer means beyond its HTTP status, belongs to t
 from __future__ import annotations
 
 import json
+import logging
 import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from http import cookiejar
+from pathlib import Path
 from typing import Any, NoReturn, TypedDict
 from urllib.parse import urljoin, urlsplit
 
+import msgspec
 import requests
 import tenacity
 import urllib3
-from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
 from airflow_provider import __version__
 from airflow_provider.clients import retries
 from airflow_provider.clients.auth import Auth, NoAuth
+from airflow_provider.clients.decoding import check_depth, clean_bytes, clean_text, loads
+from airflow_provider.clients.reading import ENCODINGS, BoundedAdapter, TooLargeError, UnknownEncodingError, read_body
 from airflow_provider.clients.redaction import Redactor
 from airflow_provider.clients.short_way import ShortWay
+from airflow_provider.clients.times import parse_http_date
+from airflow_provider.clients.unforeseen import place_of_error
 from airflow_provider.clients.urls import Params, query
 from airflow_provider.exceptions import (
     AuthenticationError,
@@ -43,10 +46,21 @@ from airflow_provider.exceptions import (
     UnexpectedResponseError,
 )
 
+log = logging.getLogger(__name__)
+
 ATTEMPTS = 4
 CONNECT_TIMEOUT = 10.0
 LONGEST_MESSAGE = 500
+LONGEST_WORD = 200
+"""Characters of an error's code and request id."""
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
+"""A page of a thousand executions, or the security report of a big image, has up to 10 MB. Decoded it takes the memory
+many times over, and holds up all other threads of the process for a second."""
+MAX_RETRY_AFTER = 300.0
+"""Seconds: a vendor that asks for more is asked again all the same."""
 MOST_REDIRECTS = 3
+WILDEST_CLOCK = 10 * 366 * 86400.0
+"""Seconds by which the clock of a server may differ from ours for its time to be taken seriously."""
 READS = frozenset({"GET", "HEAD"})
 REQUEST_ID_HEADERS = ("X-Request-Id", "X-IAM-Trace-Id")
 USER_AGENT = f"airflow-provider-release-pipelines/{__version__}"
@@ -61,11 +75,19 @@ _BY_STATUS: dict[int, type[ReleasePipelineError]] = {
     409: ConflictError,
     429: ThrottledError,
 }
-_EFFECT_BY_STATUS = {401: Effect.NONE, 408: Effect.UNKNOWN, 429: Effect.NONE, 502: Effect.LATE, 504: Effect.LATE}
+_REDIRECTS = (301, 302, 303, 307, 308)
+_EFFECT_BY_STATUS = {
+    401: Effect.NONE,
+    408: Effect.UNKNOWN,
+    429: Effect.NONE,
+    499: Effect.UNKNOWN,
+    502: Effect.LATE,
+    504: Effect.LATE,
+    **dict.fromkeys(_REDIRECTS, Effect.REFUSED),
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """An HTTP answer whose body was read.
 
     :param data: the decoded JSON; ``None`` for an empty body; the text where the body is no JSON.
@@ -78,8 +100,7 @@ class Answer:
     is_json: bool
 
 
-@dataclass(frozen=True, slots=True)
-class VendorError:
+class VendorError(msgspec.Struct, frozen=True):
     """What a vendor's error body says.
 
     :param cause: the error class, where the body knows better than the HTTP status.
@@ -125,7 +146,10 @@ class TransportOptions(TypedDict, total=False):
     verify: bool | str
     max_connections: int
     attempts: int
+    max_retry_after: float
+    max_answer_bytes: int
     on_secret: Callable[[str], None] | None
+    on_forgotten: Callable[[str], None] | None
 
 
 class _Sent(threading.local):
@@ -141,9 +165,12 @@ class Transport:
     :param verify: ``True``, ``False`` or the path of a CA bundle.
     :param max_connections: connections kept and used at once.
     :param attempts: tries for one call; 1 leaves repeating to the caller.
+    :param max_retry_after: seconds, the most that a vendor's ``Retry-After`` counts for.
+    :param max_answer_bytes: of the unpacked body of an answer; a larger one is an error.
     :param headers: sent with every request.
     :param read_error: reads the system's own error bodies.
-    :param on_secret: told every secret that is obtained at run time.
+    :param on_secret: told every secret.
+    :param on_forgotten: told each of those tokens that is not in use any more.
     """
 
     def __init__(
@@ -155,16 +182,21 @@ class Transport:
         verify: bool | str = True,
         max_connections: int = 8,
         attempts: int = ATTEMPTS,
+        max_retry_after: float = MAX_RETRY_AFTER,
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
         headers: Mapping[str, str] | None = None,
         read_error: ErrorReader = read_common_error,
         on_secret: Callable[[str], None] | None = None,
+        on_forgotten: Callable[[str], None] | None = None,
     ) -> None:
         self.system = system
         self.base_url = base_url.rstrip("/")
         self.auth: Auth = NoAuth()
         self.max_connections = max_connections
-        self.redact = Redactor(on_secret)
+        self.redact = Redactor(on_secret, on_forgotten)
         self.timeout = timeout
+        self._max_retry_after = max_retry_after
+        self._max_answer_bytes = max_answer_bytes
         self._verify = verify
         self.attempts = attempts
         self.guard: Callable[[], None] | None = None
@@ -174,14 +206,17 @@ class Transport:
         self._sent = _Sent()
         self._environment: dict[tuple[str, ...], Mapping[str, Any]] = {}
         self._session = requests.Session()
-        self._session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json", **(headers or {})})
+        own_headers = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": ENCODINGS}
+        self._session.headers.update({**own_headers, **(headers or {})})
         # A cookie would make one thread's request depend on another's answer.
         self._session.cookies.set_policy(cookiejar.DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("http://", "https://"):
             self._session.mount(
-                scheme, HTTPAdapter(pool_connections=4, pool_maxsize=max_connections, max_retries=0, pool_block=True)
+                scheme, BoundedAdapter(pool_connections=4, pool_maxsize=max_connections, max_retries=0, pool_block=True)
             )
         self._short_way = ShortWay(self._session)
+        if verify is False:
+            log.warning("%s: certificates are not checked (the connection's extra `verify` is false)", system)
 
     @property
     def sent(self) -> int:
@@ -209,7 +244,7 @@ class Transport:
         safe_to_repeat: bool | None = None,
         attempts: int | None = None,
         json_expected: bool = True,
-        decode: Decoder = json.loads,
+        decode: Decoder = loads,
     ) -> Answer:
         """Send a request and return its good answer.
 
@@ -226,13 +261,13 @@ class Transport:
         url = path if "://" in path else self.base_url + path
         if text := query(params):
             url = f"{url}?{text}"
-        data, content_type = _encode(body, form)
+        data, content_type = self._encode(body, form)
         all_headers = dict(headers or {})
         if content_type:
             all_headers.setdefault("Content-Type", content_type)
         request = requests.Request(method, url, headers=all_headers, data=data, auth=auth or self.auth)
         repeatable = method in READS if safe_to_repeat is None else safe_to_repeat
-        guard = None if repeatable or isinstance(request.auth, NoAuth) else self.guard
+        guard = None if method in READS or isinstance(request.auth, NoAuth) else self.guard
         if (attempts or self.attempts) == 1:
             return self._attempt(request, json_expected, decode, guard)
         retrying = tenacity.Retrying(
@@ -251,59 +286,89 @@ class Transport:
         self, request: requests.Request, json_expected: bool, decode: Decoder, guard: Callable[[], None] | None
     ) -> Answer:
         may_renew, redirects_left = True, MOST_REDIRECTS
+        deadline: float | None = None
         while True:
             prepared = self._prepare(request)
             if guard:
                 guard()
-            answer = self._send(prepared, decode)
-            if answer.status == 401 and may_renew and isinstance(request.auth, Auth):
-                may_renew = False
-                if request.auth.renew(prepared):
+            deadline = deadline or time.monotonic() + self.timeout
+            try:
+                answer = self._send(prepared, decode, deadline, is_login=isinstance(request.auth, NoAuth))
+                if answer.status == 401 and may_renew and isinstance(request.auth, Auth):
+                    may_renew = False
+                    if request.auth.renew(prepared):
+                        deadline = None
+                        continue
+                elif answer.status in _REDIRECTS and redirects_left:
+                    redirects_left -= 1
+                    request = self._redirected(request, prepared, answer)
                     continue
-            elif answer.status in (301, 302, 303, 307, 308) and redirects_left:
-                redirects_left -= 1
-                request = self._redirected(request, prepared, answer)
-                continue
-            return self._judge(prepared, answer, json_expected)
+                return self._judge(prepared, answer, json_expected)
+            except ReleasePipelineError:
+                raise
+            except Exception as error:
+                # Whatever it is: the request is on its way, or has taken effect.
+                raise UnexpectedResponseError(
+                    f"the answer cannot be read ({place_of_error(error)})",
+                    call=self._call(prepared),
+                    effect=Effect.UNKNOWN,
+                ) from None
 
     def _prepare(self, request: requests.Request) -> requests.PreparedRequest:
         try:
             if request.method in READS and not request.data and isinstance(request.auth, Auth):
-                return self._short_way.prepare(request.method, request.url, request.headers, request.auth)
-            return self._session.prepare_request(request)
+                prepared = self._short_way.prepare(request.method, request.url, request.headers, request.auth)
+            else:
+                prepared = self._session.prepare_request(request)
         except requests.exceptions.InvalidHeader:
+            # The original text shows the header, which may be the credentials.
             raise self._unusable("a header of the connection holds characters that no header may hold") from None
-        except requests.exceptions.RequestException as error:
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
             raise self._unusable(f"the URL of the connection cannot be used: {error}") from None
+        if not all(_is_sendable(value) for value in prepared.headers.values()):
+            # It would fail while the request is being sent, and who knows how much of that was.
+            raise self._unusable("a header of the connection holds characters that no header may hold") from None
+        return prepared
 
-    def _send(self, prepared: requests.PreparedRequest, decode: Decoder) -> Answer:
+    def _send(self, prepared: requests.PreparedRequest, decode: Decoder, deadline: float, *, is_login: bool) -> Answer:
         settings = self._settings(prepared.url or "")
-        deadline = time.monotonic() + self.timeout
-        connect_timeout = min(CONNECT_TIMEOUT, self.timeout)
+        limit = max(0.001, deadline - time.monotonic())
+        connect_timeout = min(CONNECT_TIMEOUT, limit)
         self._sent.count += 1
         raw: urllib3.BaseHTTPResponse
         try:
             if prepared.method in READS and prepared.body is None and not settings["proxies"]:
-                raw = self._short_way.send(prepared, urllib3.Timeout(connect_timeout, self.timeout), settings)
+                raw = self._short_way.send(prepared, urllib3.Timeout(connect_timeout, limit), settings)
             else:
-                timeout = (connect_timeout, self.timeout)
-                raw = self._session.send(prepared, timeout=timeout, allow_redirects=False, **settings).raw
-            content = self._read(raw, deadline)
+                # Not by the session, which reads the whole body of a redirect, and its target.
+                adapter = self._session.get_adapter(prepared.url or "")
+                raw = adapter.send(prepared, timeout=(connect_timeout, limit), **settings).raw
+            content = read_body(raw, self._max_answer_bytes)
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
             raise self._unusable(f"the URL of the connection cannot be used: {error}") from None
+        except TooLargeError:
+            raise self._unreadable(prepared, raw, f"it has more than {self._max_answer_bytes} bytes") from None
+        except UnknownEncodingError:
+            raise self._unreadable(prepared, raw, "it is packed in a way that was not asked for") from None
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
             self._raise_for_lost_answer(prepared, error)
-        except ValueError:
-            # The original text shows the header, which may be the credentials.
-            raise self._unusable("a header of the connection holds characters that no header may hold") from None
         except OSError as error:
-            raise self._unusable(f"the CA bundle in the connection's extra `verify` cannot be used: {error}") from None
+            if isinstance(self._verify, str) and not Path(self._verify).exists():
+                summary = f"the CA bundle in the connection's extra `verify` cannot be used: {error}"
+                raise self._unusable(summary) from None
+            self._raise_for_lost_answer(prepared, error)
         self._note_clock(raw.headers.get("Date"))
+        content = clean_bytes(content)
+        if not is_login:
+            # A login may answer with what is a secret already.
+            content = self.redact.answer(content)
         return _decode(raw.status, CaseInsensitiveDict(raw.headers), content, decode)
 
     def _note_clock(self, date: str | None) -> None:
-        with suppress(TypeError, ValueError):
-            self._clock_ahead = parsedate_to_datetime(date or "").timestamp() - time.time()
+        if moment := parse_http_date(date):
+            ahead = moment.timestamp() - time.time()
+            if abs(ahead) < WILDEST_CLOCK:
+                self._clock_ahead = ahead
 
     def _settings(self, url: str) -> Mapping[str, Any]:
         """Proxies and trust as the environment has them, read once for each host: it takes as long as the request."""
@@ -313,23 +378,28 @@ class Transport:
             self._environment[host] = settings
         return self._environment[host]
 
-    def _read(self, response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
-        chunks = []
-        try:
-            while chunk := response.read1(65536, decode_content=True):
-                chunks.append(chunk)
-                # The read time limit of `requests` starts anew with each packet: a slow drip would never end.
-                if time.monotonic() > deadline:
-                    raise requests.exceptions.ReadTimeout
-        except BaseException:
-            response.close()
-            raise
-        finally:
-            response.release_conn()
-        return b"".join(chunks)
-
     def _unusable(self, summary: str) -> BadRequestError:
-        return BadRequestError(self.redact(summary), call=Call(system=self.system))
+        return BadRequestError(self.redact(summary, LONGEST_MESSAGE), call=Call(system=self.system))
+
+    def _unreadable(
+        self, prepared: requests.PreparedRequest, raw: urllib3.BaseHTTPResponse, why: str
+    ) -> UnexpectedResponseError:
+        answer = Answer(raw.status, CaseInsensitiveDict(raw.headers), None, is_json=False)
+        return UnexpectedResponseError(
+            f"the answer cannot be read: {why}", call=self._call(prepared, answer), effect=Effect.UNKNOWN
+        )
+
+    def _encode(self, body: object, form: Mapping[str, str] | None) -> tuple[Any, str | None]:
+        if isinstance(body, bytes):
+            return body, None
+        if body is None:
+            return (dict(form), "application/x-www-form-urlencoded") if form is not None else (None, None)
+        try:
+            text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+            return text.encode(), "application/json"
+        except (TypeError, ValueError, RecursionError) as error:
+            # The text of the error would show what it is about.
+            raise self._unusable(f"an argument holds what JSON cannot say ({type(error).__name__})") from None
 
     def _raise_for_lost_answer(self, prepared: requests.PreparedRequest, error: Exception) -> NoReturn:
         timeouts = (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError)
@@ -352,7 +422,8 @@ class Transport:
             summary = f"cannot connect to {host}: {_innermost(error)}"
         else:
             summary = f"the connection to {host} broke before the whole answer came: {_innermost(error)}"
-        raise ServerUnavailableError(self.redact(summary), call=self._call(prepared), effect=effect) from None
+        summary = self.redact(summary, LONGEST_MESSAGE)
+        raise ServerUnavailableError(summary, call=self._call(prepared), effect=effect) from None
 
     def _redirected(
         self, request: requests.Request, prepared: requests.PreparedRequest, answer: Answer
@@ -364,7 +435,8 @@ class Transport:
             raise UnexpectedResponseError(
                 self.redact(
                     f"refused to follow a redirect to {there.scheme}://{there.netloc.rpartition('@')[2]}{there.path}: "
-                    "give the URL of the API itself in the connection's host"
+                    "give the URL of the API itself in the connection's host",
+                    LONGEST_MESSAGE,
                 ),
                 call=self._call(prepared, answer),
                 # A write may be answered with a page to look at, after it took effect.
@@ -396,14 +468,15 @@ class Transport:
             )
         effect = vendor.effect or _EFFECT_BY_STATUS.get(answer.status)
         if effect is None:
-            effect = Effect.UNKNOWN if answer.status >= 500 else Effect.REFUSED
+            effect = Effect.REFUSED if 400 <= answer.status < 500 else Effect.UNKNOWN
         asked = retries.parse_retry_after(answer.headers.get("Retry-After"))
+        retry_after = vendor.retry_after if asked is None else asked
         summary = vendor.summary or _SUMMARIES.get(cause, "the call failed")
         raise cause(
-            self.redact(summary) + (" (the answer is an HTML page)" if is_html else ""),
+            self.redact(summary, LONGEST_MESSAGE) + (" (the answer is an HTML page)" if is_html else ""),
             call=self._call(prepared, answer, vendor),
             effect=effect,
-            retry_after=vendor.retry_after if asked is None else asked,
+            retry_after=None if retry_after is None else min(retry_after, self._max_retry_after),
         )
 
     def _call(
@@ -413,18 +486,18 @@ class Transport:
         request_id = vendor.request_id
         if answer and not request_id:
             request_id = next((answer.headers[name] for name in REQUEST_ID_HEADERS if name in answer.headers), None)
-        message = self.redact(vendor.message) if vendor.message else None
-        if message and len(message) > LONGEST_MESSAGE:
-            message = message[:LONGEST_MESSAGE] + "..."
         return Call(
             system=self.system,
             method=prepared.method,
-            path=self.redact(urlsplit(prepared.url or "").path),
+            path=self._shown(urlsplit(prepared.url or "").path, LONGEST_MESSAGE),
             status=answer.status if answer else None,
-            code=vendor.code,
-            message=message,
-            request_id=request_id,
+            code=self._shown(vendor.code, LONGEST_WORD),
+            message=self._shown(vendor.message, LONGEST_MESSAGE),
+            request_id=self._shown(request_id, LONGEST_WORD),
         )
+
+    def _shown(self, text: str | None, longest: int) -> str | None:
+        return None if text is None else self.redact(text, longest)
 
 
 _SUMMARIES: dict[type[ReleasePipelineError], str] = {
@@ -439,22 +512,20 @@ _SUMMARIES: dict[type[ReleasePipelineError], str] = {
 }
 
 
-def _encode(body: object, form: Mapping[str, str] | None) -> tuple[Any, str | None]:
-    if isinstance(body, bytes):
-        return body, None
-    if body is not None:
-        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(), "application/json"
-    return (dict(form), "application/x-www-form-urlencoded") if form is not None else (None, None)
-
-
 def _decode(status: int, headers: CaseInsensitiveDict[str], content: bytes, decode: Decoder) -> Answer:
     if not content.strip():
         return Answer(status, headers, None, is_json=False)
     try:
-        data = decode(content) if 200 <= status < 300 else json.loads(content)
+        check_depth(content)
+        data = decode(content) if 200 <= status < 300 else loads(content)
         return Answer(status, headers, data, is_json=True)
     except ValueError:
-        return Answer(status, headers, content.decode("utf-8", "replace"), is_json=False)
+        return Answer(status, headers, clean_text(content.decode("utf-8", "replace")), is_json=False)
+
+
+def _is_sendable(header: str | bytes) -> bool:
+    text = header if isinstance(header, str) else header.decode("latin-1")
+    return not any(char > "\xff" or (char < " " and char != "\t") or char == "\x7f" for char in text)
 
 
 def _looks_like_html(text: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -15,6 +14,7 @@ from airflow_provider.core.waiting import Ending, Outcome, Wait, result_of
 from airflow_provider.core.watching import watch
 from airflow_provider.exceptions import Call, ConflictError, Effect, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef
+from airflow_provider.storable import storable
 
 
 class ActRecord(msgspec.Struct, kw_only=True):
@@ -49,7 +49,7 @@ class ActRecord(msgspec.Struct, kw_only=True):
         self.attempt = attempt
 
     def to_json(self) -> dict[str, Any]:
-        body: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
+        body: dict[str, Any] = storable(msgspec.to_builtins(self))
         return body
 
 
@@ -61,8 +61,7 @@ def read_act(stored: object) -> ActRecord | None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class ActPolicy:
+class ActPolicy(msgspec.Struct, frozen=True):
     """What the author asked for.
 
     :param until: states that end the wait for the effect although the execution goes on.

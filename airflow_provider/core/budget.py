@@ -5,8 +5,9 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+import msgspec
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -49,8 +50,7 @@ class Budget:
         return max(0.0, (min(requests, self.most) - self.left(now)) / self.per_second)
 
 
-@dataclass(slots=True, eq=False)
-class _Turn(Generic[Key]):
+class _Turn(msgspec.Struct, Generic[Key], eq=False):
     key: Key
     due: float
     unseen_since: float

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+from msgspec import Struct
 
 from airflow_provider.core.commands import Cancel, Pause, Program, Tell
 from airflow_provider.core.durations import DURATIONS
@@ -65,7 +67,7 @@ def judge_worker_kill(
     return Verdict.LEAVE, "no person ended this task; the next attempt goes on with the execution"
 
 
-class TaskSeen(NamedTuple):
+class TaskSeen(Struct, frozen=True):
     """What Airflow says of a task instance.
 
     :param state: ``None`` if Airflow does not answer.

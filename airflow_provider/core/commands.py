@@ -7,7 +7,9 @@ goes on, whoever carries it out sets its ``now`` (epoch seconds), so that the co
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
+
+from msgspec import Struct
 
 from airflow_provider.core.waiting import News, Wait
 from airflow_provider.execution import Execution, ExecutionRef
@@ -25,17 +27,17 @@ class Record(Protocol):
     def to_json(self) -> dict[str, Any]: ...
 
 
-class Save(NamedTuple):
+class Save(Struct, frozen=True):
     """Write the record down. Airflow refuses that to an attempt whose task has gone on elsewhere."""
 
     record: Record
 
 
-class Forget(NamedTuple):
+class Forget(Struct, frozen=True):
     """Delete the record: certainly nothing was started."""
 
 
-class Prepare(NamedTuple):
+class Prepare(Struct, frozen=True):
     """Look up what must be known before a start; answered with an intent, a dict.
 
     It also holds ``marker`` (a text that no other start has), ``since`` (epoch seconds now) and ``clock`` (whose:
@@ -47,67 +49,67 @@ class Prepare(NamedTuple):
     going_on: bool = False
 
 
-class Send(NamedTuple):
+class Send(Struct, frozen=True):
     """Send the one request that starts it; answered with an :class:`Execution`. Refused to an attempt that is over."""
 
     intent: dict[str, Any]
 
 
-class Choose(NamedTuple):
+class Choose(Struct, frozen=True):
     """Find out which execution an act is about; answered with an :class:`Execution`."""
 
 
-class Act(NamedTuple):
+class Act(Struct, frozen=True):
     """Send the one request of an act about this execution; answered with it as it is then. Refused as ``Send`` is."""
 
     target: Execution
 
 
-class Find(NamedTuple):
+class Find(Struct, frozen=True):
     """Look for what a start with this intent led to; answered with a list of executions, oldest first."""
 
     intent: dict[str, Any]
 
 
-class Observe(NamedTuple):
+class Observe(Struct, frozen=True):
     """Look at one execution; answered with an :class:`Execution`."""
 
     ref: ExecutionRef
 
 
-class Cancel(NamedTuple):
+class Cancel(Struct, frozen=True):
     """Ask the system once to end exactly this execution."""
 
     ref: ExecutionRef
     reason: str
 
 
-class Publish(NamedTuple):
+class Publish(Struct, frozen=True):
     """Show people and other tasks what is known of the execution."""
 
     execution: Execution
 
 
-class Pause(NamedTuple):
+class Pause(Struct, frozen=True):
     """Wait; answered when the time has passed."""
 
     seconds: float
 
 
-class Defer(NamedTuple):
+class Defer(Struct, frozen=True):
     """End the attempt here and wait in the triggerer. Not answered: another attempt's process resumes."""
 
     ref: ExecutionRef
     deadline: float | None
 
 
-class Tell(NamedTuple):
+class Tell(Struct, frozen=True):
     """Lines for the task's log."""
 
     news: list[News]
 
 
-class ReadLog(NamedTuple):
+class ReadLog(Struct, frozen=True):
     """Pass the execution's own log on to the task's log, from where it was read last."""
 
     wait: Wait

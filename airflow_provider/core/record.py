@@ -11,6 +11,7 @@ import msgspec
 from airflow_provider.core.generation import Attempt
 from airflow_provider.exceptions import ConflictError
 from airflow_provider.execution import ExecutionRef
+from airflow_provider.storable import storable
 
 VERSION = 2
 
@@ -90,7 +91,7 @@ class StartRecord(msgspec.Struct, kw_only=True):
         return f"{what} at {self.place}" if self.place else what
 
     def to_json(self) -> dict[str, Any]:
-        body: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
+        body: dict[str, Any] = storable(msgspec.to_builtins(self))
         return body
 
 

@@ -6,8 +6,9 @@ Programs in the sense of ``commands.py``: pure, so that the simulator can try th
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
+
+import msgspec
 
 from airflow_provider.core.canceling import cancel
 from airflow_provider.core.commands import (
@@ -44,8 +45,7 @@ from airflow_provider.exceptions import (
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(msgspec.Struct, frozen=True):
     """What the author asked for, and what the system's client knows without a request.
 
     :param place: which installation the connection leads to now.

@@ -9,6 +9,7 @@ import enum
 import random
 from typing import Any, NamedTuple
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from airflow_provider import exceptions
@@ -29,12 +30,20 @@ from airflow_provider.exceptions import (
     ReleasePipelineError,
 )
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
+from airflow_provider.storable import storable
 
 SLOWING = 1.5
 """By how much an interval grows with each look that finds nothing new, where the author allows it."""
 
 GUESS = "guess"
 """Key of a reference that was only guessed to be what was started: such an execution is never canceled."""
+
+MOST_DOUBLINGS = 16
+"""Of the pause between failing looks: far more than reach its ceiling, far fewer than a float can hold."""
+
+REFUSALS = (BadRequestError, AuthenticationError, PermissionDeniedError)
+"""Errors that pass by themselves only where a look has succeeded before."""
+FINAL = (ConflictError, ConnectionConfigError)
 
 LOOKS_BEFORE_GONE = 2
 """One "not found" may be a replica that lags."""
@@ -43,6 +52,11 @@ LOOKS_BEFORE_GONE = 2
 def guessed(execution: Execution) -> Execution:
     """The same execution, as one that is followed but never canceled."""
     return replace(execution, ref={**execution.ref, GUESS: "yes"})
+
+
+def is_refusal(error: ReleasePipelineError) -> bool:
+    """Whether it says that what was asked for is wrong, and not that the system is in trouble."""
+    return isinstance(error, (*REFUSALS, *FINAL, NotFoundError))
 
 
 class Ending(enum.StrEnum):
@@ -79,7 +93,8 @@ class Outcome(NamedTuple):
         )
 
     def to_event(self) -> dict[str, Any]:
-        return {**self._asdict(), "ending": self.ending.value}
+        event: dict[str, Any] = storable({**self._asdict(), "ending": self.ending.value})
+        return event
 
     @classmethod
     def from_event(cls, event: Any) -> Outcome:
@@ -113,13 +128,13 @@ class Pace:
         """Seconds until the next look: spread around the interval, slower while looks fail, in time for a deadline."""
         seconds = interval * random.uniform(0.9, 1.1)  # noqa: S311 - spreads looks, protects nothing
         if self._failures:
-            seconds = max(seconds, min(DURATIONS.slowest_after_errors, interval * 2**self._failures))
-        if until_deadline is not None:
-            seconds = min(seconds, max(0.0, until_deadline))
-        return max(seconds, self._retry_after or 0.0)
+            slowed = interval * 2 ** min(self._failures, MOST_DOUBLINGS)
+            seconds = max(seconds, min(DURATIONS.slowest_after_errors, slowed))
+        seconds = max(seconds, self._retry_after or 0.0)
+        return seconds if until_deadline is None else min(seconds, max(0.0, until_deadline))
 
 
-class News(NamedTuple):
+class News(Struct, frozen=True):
     """A line for the task's log."""
 
     text: str
@@ -230,9 +245,9 @@ class Wait:
             self.failing_since = now
             self._news.append(News(f"A look failed, waiting on: {error}", is_warning=True))
         known = self.last.to_result() if self.last else None
-        refused = isinstance(error, (BadRequestError, AuthenticationError, PermissionDeniedError))
+        refused = isinstance(error, REFUSALS)
         # A conflict is about whose execution it is: another system, or one of several. No later look settles that.
-        is_final = isinstance(error, (ConflictError, ConnectionConfigError))
+        is_final = isinstance(error, FINAL)
         if gone or is_final or (refused and not self.proven):
             return Outcome(Ending.LOST, known, cause=type(error).__name__, error=str(error))
         if self._is_late(now):

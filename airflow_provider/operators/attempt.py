@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError
@@ -16,12 +16,15 @@ from airflow_provider.exceptions import ExecutionCanceled
 from airflow_provider.task_instances import identity_of, task_state
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from types import FrameType
 
-    from airflow_provider.clients.base import ReleaseClient
+    from airflow.sdk import Context
 
 GUARD_KEY = "release_attempt"
 """Key in the task state store that an attempt writes before it sends something: Airflow refuses that to a stale one."""
+
+_NOT_FOUND = 404
+"""What Airflow's API server answers to an attempt that is not the task's any more."""
 
 
 class AttemptOver(ExecutionCanceled):
@@ -72,12 +75,27 @@ def _is_stale(context: Context) -> bool:
     try:
         _write_guard(context)
     except AirflowRuntimeError as error:
-        return bool((error.error.detail or {}).get("status_code") == 404)
+        return bool((error.error.detail or {}).get("status_code") == _NOT_FOUND)
     return False
 
 
 def _write_guard(context: Context) -> None:
     context["task_state_store"].set(GUARD_KEY, context["ti"].try_number)
+
+
+def is_asking_airflow() -> bool:
+    """Whether this thread is in the middle of a question to Airflow, as code is that a signal has interrupted.
+
+    Until it goes on, no other thread gets an answer: Airflow's channel takes one question at a time.
+    """
+    runner = sys.modules.get("airflow.sdk.execution_time.task_runner")
+    send = getattr(type(getattr(runner, "SUPERVISOR_COMMS", None)), "send", None)
+    frame: FrameType | None = sys._getframe()
+    while frame and send:
+        if frame.f_code is send.__code__:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def require_standing(context: Context) -> None:
@@ -92,11 +110,6 @@ def require_standing(context: Context) -> None:
         raise AttemptOver(f"this attempt may not be Airflow's any more, so nothing is sent: {error}") from None
     if state in OVER:
         raise AttemptOver(f"the task is {state}: this attempt is over and sends nothing more")
-
-
-def guard(client: ReleaseClient, context: Context) -> None:
-    """Let this client send nothing with an effect once the attempt is over."""
-    client.transport.guard = partial(require_standing, context)
 
 
 class ExecutionCanceledForGood(ExecutionCanceled, AirflowFailException):

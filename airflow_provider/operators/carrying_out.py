@@ -7,31 +7,44 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
+
 from airflow_provider.core.commands import (
+    Act,
     Cancel,
+    Choose,
     Command,
     CommonCommand,
     Defer,
+    Find,
     Observe,
     Pause,
+    Prepare,
     Program,
     Publish,
     ReadLog,
     Record,
     Save,
+    Send,
     Tell,
 )
-from airflow_provider.exceptions import ReleasePipelineError
+from airflow_provider.exceptions import AuthenticationError, ReleasePipelineError
 from airflow_provider.links import MARKER_XCOM
 from airflow_provider.operators.attempt import AttemptOver
-from airflow_provider.operators.connected import WaitingOperator, worker_is_noticed_by
+from airflow_provider.operators.base import WaitingOperator, noticed_within
 from airflow_provider.progress import log_news
+from airflow_provider.unforeseen import unforeseen
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider.clients.base import ReleaseClient
     from airflow_provider.core.canceling import Timed
+    from airflow_provider.execution import Execution, ExecutionRef
+
+
+ASKS_THE_SYSTEM = (Prepare, Send, Find, Choose, Act, Observe, Cancel)
+"""Commands whose errors are the client's, foreseen or not; those of the others are Airflow's."""
 
 
 class Clock:
@@ -56,6 +69,12 @@ def carry_out(program: Program[Any], timed: Timed, perform: Callable[[Command], 
             except ReleasePipelineError as error:
                 timed.now = time.time()
                 command = program.throw(error)
+            except Exception as error:
+                is_airflows = isinstance(error, (AirflowException, AirflowRuntimeError))
+                if is_airflows or not isinstance(command, ASKS_THE_SYSTEM):
+                    raise
+                timed.now = time.time()
+                command = program.throw(unforeseen(error, type(command).__name__))
             else:
                 timed.now = time.time()
                 command = program.send(answer)
@@ -97,13 +116,14 @@ class Carrier:
             case Save(record):
                 save_record(self._context, self._key, record)
             case Observe(ref):
-                return self.client.look(ref)
+                return self._look(ref)
             case Cancel(ref, reason):
                 self.client.cancel(ref, reason)
             case Publish(execution):
-                self.operator.publish(self._context, execution.to_result())
-                where = execution.url or f"at {self.client.place}"
-                self.operator.log.info("%s %s %s", execution.ref["kind"], execution.id, where)
+                published = execution.to_result()
+                self.operator.publish(self._context, published)
+                where = published["url"] or f"at {self.client.place}"
+                self.operator.log.info("%s %s %s", published["ref"]["kind"], published["id"], where)
             case Pause(seconds):
                 time.sleep(seconds)
             case Defer():
@@ -114,6 +134,13 @@ class Carrier:
                 self.operator.log_lines(log_news(self.client, wait))
         return None
 
+    def _look(self, ref: ExecutionRef) -> Execution:
+        try:
+            return self.client.look(ref)
+        except AuthenticationError:
+            self.client = self.operator.renew(self.client)
+            raise
+
     def forget(self) -> None:
         self._context["task_state_store"].delete(self._key)
 
@@ -123,8 +150,8 @@ class Carrier:
 
     def _defer(self, wait: Defer) -> None:
         """Ends the attempt here, unless the deadline comes before Airflow would let the task resume."""
-        noticed_by = worker_is_noticed_by()
-        if wait.deadline is not None and noticed_by is not None and noticed_by >= wait.deadline:
+        held_back = noticed_within()
+        if wait.deadline is not None and held_back and time.time() + held_back >= wait.deadline:
             return
         arguments = self._trigger_arguments()
         if marker := arguments.get("marker"):

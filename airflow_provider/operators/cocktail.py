@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider.exceptions import Call, ExecutionFailed, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionState
 from airflow_provider.operators.acting import ActOperator
+from airflow_provider.operators.arguments import secrets_of_url
 from airflow_provider.operators.starting import StartOperator
 
 if TYPE_CHECKING:
@@ -63,6 +64,9 @@ class CocktailRunBuildOperator(StartOperator):
 
     def check(self) -> None:
         self.require("build_seq")
+
+    def hidden(self) -> Iterable[str]:
+        return secrets_of_url(self.callback_url, in_path=True)
 
     def intent(self, client: CocktailClient) -> dict[str, Any]:
         tag = _text(self.tag_name)

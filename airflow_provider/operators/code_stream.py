@@ -12,10 +12,10 @@ from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import Call, ConflictError, Effect, ReleasePipelineError
 from airflow_provider.execution import ExecutionState
 from airflow_provider.operators.acting import ActOperator
-from airflow_provider.operators.attempt import guard
-from airflow_provider.operators.connected import ReleaseOperator
+from airflow_provider.operators.base import ReleaseOperator
 from airflow_provider.operators.memory import Memory
 from airflow_provider.operators.starting import StartOperator
+from airflow_provider.storable import storable
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -122,8 +122,7 @@ class CodeStreamRerunEventOperator(StartOperator):
         self.on_retry = on_retry
         self.code_stream_conn_id = code_stream_conn_id
         self.require_one_of("on_retry", "restart", "resume")
-        if not self._start_timeout_seconds > 0:
-            raise self.bad_argument("start_timeout", f"must be more than 0 seconds, got {start_timeout!r}")
+        self.require_seconds("start_timeout", start_timeout)
 
     @property
     def _start_timeout_seconds(self) -> float:
@@ -192,9 +191,8 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
         self.require("change_id", "project", "trigger")
 
     def execute(self, context: Context) -> dict[str, Any]:
-        self.check()
-        with self.get_client() as client:
-            guard(client, context)
+        self.check_arguments()
+        with self.get_client(context) as client:
             deed = f"triggered Gerrit change {self.change_id!r}"
             memory = Memory(context, client, "release_trigger", deed)
             if notes := memory.recall():
@@ -209,7 +207,8 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
 
     def _trigger(self, client: CodeStreamClient, memory: Memory, known: list[str]) -> dict[str, Any]:
         try:
-            return client.trigger_gerrit(self.change_id, self.project, self.trigger)
+            triggered: dict[str, Any] = storable(client.trigger_gerrit(self.change_id, self.project, self.trigger))
+            return triggered
         except ReleasePipelineError as error:
             if not error.effect.is_open:
                 memory.forget()
@@ -237,7 +236,8 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
                 events = []
             if younger := [each for each in events if each["id"] not in known]:
                 names = sorted({str(each.get("pipeline")) for each in younger})
-                return {"message": str(younger[0].get("message") or ""), "pipelinesTriggered": names}
+                triggered = {"message": str(younger[0].get("message") or ""), "pipelinesTriggered": names}
+                return {name: storable(value) for name, value in triggered.items()}
             if time.time() + 1.0 > end:
                 raise ConflictError(
                     f"Gerrit change {self.change_id!r} may have been triggered, but no event of it shows: see in "
@@ -340,9 +340,8 @@ class CodeStreamApprovalOperator(ReleaseOperator):
             raise self.bad_argument("execution_id", "or user_operation_id must be given, and only one of them")
 
     def execute(self, context: Context) -> dict[str, Any]:
-        self.check()
-        with self.get_client() as client:
-            guard(client, context)
+        self.check_arguments()
+        with self.get_client(context) as client:
             deed = f"answered an approval of execution {self.execution_id}"
             memory = Memory(context, client, "approval_answer", deed)
             operation_id = self.user_operation_id or self._asked(memory, client)

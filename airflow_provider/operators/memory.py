@@ -10,6 +10,7 @@ from airflow_provider.core.generation import Attempt, Relation, ambiguity, relat
 from airflow_provider.exceptions import Call, ConflictError
 from airflow_provider.operators.attempt import attempt_of
 from airflow_provider.operators.carrying_out import save_record
+from airflow_provider.storable import storable
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -38,7 +39,7 @@ class Notes(msgspec.Struct, kw_only=True):
         return self.is_done
 
     def to_json(self) -> dict[str, Any]:
-        body: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
+        body: dict[str, Any] = storable(msgspec.to_builtins(self))
         return body
 
 

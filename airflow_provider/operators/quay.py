@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.operators.connected import ReleaseOperator
+from airflow_provider.operators.arguments import secrets_of_url
+from airflow_provider.operators.base import ReleaseOperator
 from airflow_provider.operators.starting import StartOperator
 from airflow_provider.progress import with_reason
+from airflow_provider.storable import storable
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -56,6 +58,9 @@ class QuayRunBuildOperator(StartOperator):
 
     def check(self) -> None:
         self.require("repository", "archive_url", "tags")
+
+    def hidden(self) -> Iterable[str]:
+        return secrets_of_url(self.archive_url, in_path=False)
 
     def intent(self, client: QuayClient) -> dict[str, Any]:
         client.check_build(**self._build())
@@ -123,8 +128,8 @@ class QuayPromoteTagOperator(ReleaseOperator):
             raise self.bad_argument("digest", "or source_tag must be given, and only one of them")
 
     def execute(self, context: Context) -> dict[str, Any]:
-        self.check()
-        with self.get_client() as client:
+        self.check_arguments()
+        with self.get_client(context) as client:
             promoted = client.promote_tag(self.repository, self.tag, digest=self.digest, source_tag=self.source_tag)
             digest = promoted["manifest_digest"]
             ref = {"system": self.system, "kind": "tag", "id": self.tag, "repository": self.repository}
@@ -151,7 +156,8 @@ class _NotificationOperator(ReleaseOperator):
         """What may go into XCom, which many can read who may not send messages with it."""
         from airflow_provider.clients.quay.notifications import is_disabled, without_secrets
 
-        return {**without_secrets(notification), "disabled": is_disabled(notification)}
+        result: dict[str, Any] = storable({**without_secrets(notification), "disabled": is_disabled(notification)})
+        return result
 
 
 class QuayCreateNotificationOperator(_NotificationOperator):
@@ -199,9 +205,15 @@ class QuayCreateNotificationOperator(_NotificationOperator):
             if value is not None and not isinstance(value, Mapping):
                 raise self.bad_argument(name, f"must be a mapping, but is a {type(value).__name__}")
 
+    def hidden(self) -> Iterable[str]:
+        from airflow_provider.clients.quay.notifications import secrets_of
+
+        for key, value in secrets_of(self.method, self.config):
+            yield from secrets_of_url(value, in_path=True) if key == "url" else [value]
+
     def execute(self, context: Context) -> dict[str, Any]:
-        self.check()
-        with self.get_client() as client:
+        self.check_arguments()
+        with self.get_client(context) as client:
             notification = client.create_notification(
                 self.repository,
                 event=self.event,
@@ -250,8 +262,8 @@ class QuayDeleteNotificationOperator(_OneNotificationOperator):
         self.missing_ok = missing_ok
 
     def execute(self, context: Context) -> None:
-        self.check()
-        with self.get_client() as client:
+        self.check_arguments()
+        with self.get_client(context) as client:
             client.delete_notification(self.repository, self.uuid, missing_ok=self.missing_ok)
 
 
@@ -267,8 +279,8 @@ class QuayTestNotificationOperator(_OneNotificationOperator):
     """
 
     def execute(self, context: Context) -> dict[str, Any]:
-        self.check()
-        with self.get_client() as client:
+        self.check_arguments()
+        with self.get_client(context) as client:
             return self.result(client.test_notification(self.repository, self.uuid))
 
 
@@ -284,6 +296,6 @@ class QuayResetNotificationOperator(_OneNotificationOperator):
     """
 
     def execute(self, context: Context) -> dict[str, Any]:
-        self.check()
-        with self.get_client() as client:
+        self.check_arguments()
+        with self.get_client(context) as client:
             return self.result(client.reset_notification(self.repository, self.uuid))

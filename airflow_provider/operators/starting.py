@@ -30,11 +30,12 @@ from airflow_provider.operators.attempt import (
     ExecutionCanceledForGood,
     Told,
     attempt_of,
+    is_asking_airflow,
     require_standing,
     told_in_time,
 )
+from airflow_provider.operators.base import WaitingOperator
 from airflow_provider.operators.carrying_out import Carrier, Clock, carry_out
-from airflow_provider.operators.connected import WaitingOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -49,13 +50,14 @@ KEY = "release_start"
 class StartOperator(WaitingOperator):
     """Starts an execution exactly once and waits for its end.
 
-    Takes the arguments of :class:`~airflow_provider.operators.connected.WaitingOperator`, where ``timeout`` counts over
+    Takes the arguments of :class:`~airflow_provider.operators.base.WaitingOperator`, where ``timeout`` counts over
     retries and deferrals: after it the execution is canceled and the task fails with ``ExecutionTimeout``.
 
     :param on_canceled: what to do about an execution that somebody canceled in the system itself: ``fail`` (default)
         without another try, because a person has decided; or ``retry``, as for any failure.
     :param finish_in_triggerer: when deferrable, let the triggerer end the task: spares a second process. Its price: no
-        task listeners, no outlets. An execution that fails comes back to the worker all the same.
+        task listeners. An execution that fails comes back to the worker all the same, and so does a success of a task
+        with outlets or ``multiple_outputs``, or over whose result another task is expanded.
     """
 
     def __init__(
@@ -98,35 +100,34 @@ class StartOperator(WaitingOperator):
         """Whether the execution itself is known; if not, the worker looks for it for a while before it defers."""
         return True
 
-    def has_more_to_do(self) -> bool:
-        """Whether a success must come back to the worker: to be verified, or because Airflow does more there."""
-        return bool(self.outlets or self.multiple_outputs)
-
     def verify(self, result: Mapping[str, Any]) -> None:
         """Refuse a success that is none; raises ``ExecutionFailed``."""
 
     def execute(self, context: Context) -> dict[str, Any]:
-        self.check()
+        self.check_arguments()
         if self.deferrable and self.wait_for_completion:
             self.rehearse_deferral(**self.trigger_arguments("marker"))
-        return self._carry_out(context, lambda start: start.execute())
+            self.tell_who_finishes()
+        return self._carry_out(context, self._read(context), lambda start: start.execute())
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Called when the trigger has fired."""
         outcome = Outcome.from_event(event)
         if outcome.execution:
             self.publish(context, outcome.execution)
-        return self._carry_out(context, lambda start: start.finish(outcome), resumed=True)
+        return self._carry_out(context, self._read(context), lambda start: start.finish(outcome), resumed=True)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Also handles a deferral that ended without an event: the trigger crashed, or Airflow timed it out."""
-        record = read_record(context["task_state_store"].get(KEY), self.system)
-        if next_method != TRIGGER_FAIL_REPR or record is None or record.ref is None:
+        if next_method != TRIGGER_FAIL_REPR:
+            return super().resume_execution(next_method, next_kwargs, context)
+        record = self._read(context)
+        if record is None or record.ref is None:
             return super().resume_execution(next_method, next_kwargs, context)
         for line in (next_kwargs or {}).get("traceback") or ():
             self.log.warning("%s", line.rstrip())
         cause = str((next_kwargs or {}).get("error", "unknown reason"))
-        return self._carry_out(context, lambda start: start.resume(cause), resumed=True)
+        return self._carry_out(context, record, lambda start: start.resume(cause), resumed=True)
 
     def on_kill(self) -> None:
         """Cancel our execution, once, if a person ended the task, or its ``execution_timeout`` did; else leave it be.
@@ -140,18 +141,25 @@ class StartOperator(WaitingOperator):
     def trigger_arguments(self, marker: str | None) -> dict[str, Any]:
         """:param marker: of the start that is waited for; ``None`` for what is never canceled."""
         return {
-            "finish": self.how_to_finish() if self.finish_in_triggerer and not self.has_more_to_do() else "",
+            "finish": self.how_to_finish(),
             "marker": marker if self.cancel_on_kill else None,
         }
 
+    def _read(self, context: Context) -> StartRecord | None:
+        return read_record(context["task_state_store"].get(KEY), self.system)
+
     def _carry_out(
-        self, context: Context, program: Callable[[Start], Program[dict[str, Any]]], *, resumed: bool = False
+        self,
+        context: Context,
+        record: StartRecord | None,
+        program: Callable[[Start], Program[dict[str, Any]]],
+        *,
+        resumed: bool = False,
     ) -> dict[str, Any]:
-        record = read_record(context["task_state_store"].get(KEY), self.system)
         if resumed and record:
             # From now on this process answers for the execution, whatever a triggerer believes that comes back late.
             context["ti"].xcom_push(MARKER_XCOM, RESUMED + record.marker)
-        with self.get_client() as client:
+        with self.get_client(context) as client:
             policy = self._policy(client, _place(client, record if resumed else None))
             start = Start(policy, record, attempt_of(context), time.time())
             self._attempt = _StartAttempt(self, context, client, start)
@@ -203,6 +211,8 @@ class _StartAttempt:
         self._carrier = Carrier(operator, context, client, KEY, self._trigger_arguments)
         self._told_to_end = threading.Event()
         self._is_canceling = threading.Event()
+        self._is_performing = False
+        self._is_undecided = False
         self._by_thread = threading.local()
         client.transport.guard = self._require_standing
 
@@ -217,6 +227,14 @@ class _StartAttempt:
         self._told_to_end.set()
         if not self._operator.cancel_on_kill:
             return
+        if self._is_performing and is_asking_airflow():
+            # In a signal handler: Airflow can be asked only once the interrupted code goes on.
+            self._is_undecided = True
+            return
+        self._decide()
+
+    def _decide(self) -> None:
+        self._is_undecided = False
         timed_out = isinstance(sys.exception(), AirflowTaskTimeout)
         told = Told() if timed_out else told_in_time(self._context)
         verdict, reason = judge_worker_kill(
@@ -243,6 +261,15 @@ class _StartAttempt:
         thread.join(DURATIONS.worker_kill_limit)
 
     def _perform(self, command: Command) -> Any:
+        self._is_performing = True
+        try:
+            return self._do(command)
+        finally:
+            self._is_performing = False
+            if self._is_undecided:
+                self._decide()
+
+    def _do(self, command: Command) -> Any:
         if self._is_canceling.is_set() and not self._is_by_canceler:
             raise AttemptOver("the task was ended, and its execution is being canceled: nothing else is done")
         match command:
@@ -294,6 +321,8 @@ class _StartAttempt:
 
     def _send(self, intent: dict[str, Any]) -> Execution:
         execution = self._operator.start(self._carrier.client, intent)
+        if self._is_undecided:
+            self._decide()
         if self._is_canceling.is_set():
             reason = "the task was ended while it started the execution"
             self._cancel(execution.ref, reason)

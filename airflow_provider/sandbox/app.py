@@ -58,7 +58,7 @@ async def _ticking(world: World) -> AsyncIterator[None]:
     world.outbox.close()
 
 
-def serve(app: Edge, **options: object) -> uvicorn.Server:
+def serve(app: Edge) -> uvicorn.Server:
     """A uvicorn server for the sandbox; its plain asyncio loop lets the edge reset connections."""
     config = uvicorn.Config(
         app,
@@ -70,9 +70,16 @@ def serve(app: Edge, **options: object) -> uvicorn.Server:
         date_header=False,
         timeout_graceful_shutdown=1,
         timeout_keep_alive=75,
-        **options,  # type: ignore[arg-type]
     )
     return uvicorn.Server(config)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """:raises OSError: the address is in use, or none of this machine's."""
+    listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    # asyncio leaves Nagle on for sockets made this way, which costs 40 ms an answer on a kept connection
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 class SandboxServer:
@@ -84,9 +91,7 @@ class SandboxServer:
     def __init__(self, speed: float = 1.0, port: int = 0) -> None:
         self._app = create_app(speed)
         self.world = self._app.world
-        self._socket = socket.create_server(("127.0.0.1", port))
-        # asyncio leaves Nagle on for sockets made this way, which costs 40 ms an answer on a kept connection
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = listen("127.0.0.1", port)
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._server = serve(self._app)

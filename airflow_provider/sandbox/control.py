@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from starlette.types import ASGIApp, Message
 
 from airflow_provider.sandbox.core.world import World
-from airflow_provider.sandbox.page import execution_page
+from airflow_provider.sandbox.page import execution_page, overview_page
 
 
 class _Body(BaseModel):
@@ -129,6 +129,12 @@ def add_control(app: FastAPI, world: World) -> None:
         with world.lock:
             world.tick()
             return [{"system": name} | each for name in names for each in world.systems[name].executions()]
+
+    @control.get("", response_class=HTMLResponse)
+    @control.get("/", response_class=HTMLResponse)
+    def overview() -> str:
+        """All executions, as a page for people."""
+        return overview_page(executions(), world.systems)
 
     @control.get("/executions/{system}/{execution_id:path}", response_class=HTMLResponse)
     def show(system: str, execution_id: str) -> str:

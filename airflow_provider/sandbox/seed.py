@@ -52,6 +52,29 @@ QUAY_IMAGES: tuple[dict[str, Any], ...] = (
 )
 
 
+def connections(url: str) -> dict[str, dict[str, Any]]:
+    """The Airflow connection to each system, with the links that lead to the sandbox's pages; ``url`` is that of the
+    server."""
+    user, password = next(iter(CODE_STREAM_USERS.items()))
+    access_key, (secret_key, _) = next(iter(SERVICE_STAGE_KEYS.items()))
+    region, project_id = next(iter(SERVICE_STAGE_PROJECTS.items()))
+    fields: dict[str, dict[str, Any]] = {
+        "code_stream": {"login": user, "password": password, "extra": {}},
+        "service_stage": {
+            "login": access_key,
+            "password": secret_key,
+            "extra": {"region": region, "project_id": project_id},
+        },
+        "cocktail": {"password": COCKTAIL_TOKEN, "extra": {}},
+        # Its links are known without being told.
+        "quay": {"password": QUAY_TOKEN},
+    }
+    for system, own in fields.items():
+        if "extra" in own:
+            own["extra"]["ui_url"] = f"{url}/_sandbox/executions/{system}/{{id}}"
+    return {system: {"conn_type": system, "host": f"{url}/{system}", **own} for system, own in fields.items()}
+
+
 def logins(url: str) -> dict[str, list[str]]:
     """What the sandbox prints at its start: the logins of each system; ``url`` is that of the server."""
     return {
@@ -69,10 +92,7 @@ def logins(url: str) -> dict[str, list[str]]:
             ),
             *(f"region {region}  project_id {project}" for region, project in SERVICE_STAGE_PROJECTS.items()),
         ],
-        "cocktail": [
-            f"url {url}/cocktail  API token {COCKTAIL_TOKEN}",
-            *(f"build {build['build_seq']}  {build['build_name']}" for build in COCKTAIL_BUILDS),
-        ],
+        "cocktail": [f"url {url}/cocktail  API token {COCKTAIL_TOKEN}"],
         "quay": [
             f"url {url}/quay",
             f"OAuth token {QUAY_TOKEN}",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -17,20 +17,23 @@ from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 from airflow.sdk.bases.sensor import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 
-from airflow_provider.core.waiting import Ending, Outcome, Wait, result_of
-from airflow_provider.exceptions import ReleasePipelineError
-from airflow_provider.operators.connected import (
+from airflow_provider.core.waiting import MOST_DOUBLINGS, Ending, Outcome, Wait, is_refusal, result_of
+from airflow_provider.exceptions import AuthenticationError, BadRequestError, Call, ReleasePipelineError
+from airflow_provider.operators.arguments import bad_bound
+from airflow_provider.operators.base import (
     DEFAULT_DEFERRABLE,
     DEFERRAL_MARGIN,
     ReleaseOperator,
-    worker_is_noticed_by,
+    noticed_within,
 )
+from airflow_provider.unforeseen import unforeseen
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.triggers.base import StartTriggerArgs
 
     from airflow_provider.clients.base import ReleaseClient
-    from airflow_provider.execution import ExecutionRef
+    from airflow_provider.execution import Execution, ExecutionRef
 
 
 class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
@@ -43,13 +46,24 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
     :param mode: ``poke`` or ``reschedule``, unless deferrable.
     :param exponential_backoff: look less often while nothing changes, at the slowest every ``max_wait``.
     :param finish_in_triggerer: when deferrable, let the triggerer end the task: spares a second process. Its price: no
-        task listeners, no outlets. A failure comes back to the worker all the same.
+        task listeners. A failure comes back to the worker all the same, and so does a success of a task with outlets or
+        ``multiple_outputs``, or over whose result another task is expanded.
     """
 
     def __init__(
-        self, *, deferrable: bool = DEFAULT_DEFERRABLE, finish_in_triggerer: bool = False, **kwargs: Any
+        self,
+        *,
+        deferrable: bool = DEFAULT_DEFERRABLE,
+        finish_in_triggerer: bool = False,
+        poke_interval: timedelta | float = 60.0,
+        timeout: timedelta | float | None = None,
+        max_wait: timedelta | float | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        bounds = {"poke_interval": poke_interval, "timeout": timeout, "max_wait": max_wait}
+        if bad := bad_bound(bounds):
+            raise BadRequestError(f"task {kwargs.get('task_id')!r}: {bad}", call=Call(system=self.system))
+        super().__init__(**bounds, **kwargs)
         self.deferrable = deferrable
         self.finish_in_triggerer = finish_in_triggerer
         self._client: ReleaseClient | None = None
@@ -62,15 +76,20 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         """What is waited for; names are turned into ids here, and what is not there is refused."""
 
     def execute(self, context: Context) -> Any:
-        self.check()
-        with self._never_failing(), self.get_client() as self._client:
-            if not self.deferrable:
+        self.check_arguments()
+        with self._never_failing(), self.get_client(context) as self._client:
+            # A deferral could not come back in time.
+            if not self.deferrable or self.timeout <= noticed_within():
                 try:
                     return super().execute(context)
                 except AirflowSensorTimeout:
                     self._time_out(self._last_seen, self._trouble)
             deadline = time.time() + self.timeout
-            result = self.poke(context)
+            while not (result := self.poke(context)).is_done and not self._wait.ref:
+                # A trigger must be told what to wait for, and an outage of the system ends no wait.
+                if time.time() >= deadline:
+                    self._time_out(None, self._trouble)
+                time.sleep(min(self.poke_interval, max(0.0, deadline - time.time())))
         if result.is_done:
             return result.xcom_value
         return self._defer(deadline)
@@ -82,16 +101,13 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         failures = _Failures(context)
         if self._wait is None:
             self._wait = Wait(
-                self.reference(client),
+                {},
                 self.poke_interval,
                 failing_since=failures.since,
                 proven=self.reschedule and context["ti"].get_first_reschedule_date(context) is not None,
             )
         wait = self._wait
-        try:
-            seen = client.look(wait.ref)
-        except ReleasePipelineError as error:
-            seen = error
+        seen = self._look(client, wait)
         self._trouble = str(seen) if isinstance(seen, ReleasePipelineError) else None
         outcome = wait.saw(seen, now)
         self.log_news(wait)
@@ -102,6 +118,25 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             self.publish(context, wait.last.to_result())
             self._is_published = True
         return PokeReturnValue(False)
+
+    def _get_next_poke_interval(self, started_at: Any, run_duration: Callable[[], float], poke_count: int) -> float:
+        # Airflow 3.3.2 doubles without end where `exponential_backoff` asks for it, and no float holds that.
+        return float(super()._get_next_poke_interval(started_at, run_duration, min(poke_count, MOST_DOUBLINGS)))
+
+    def _look(self, client: Any, wait: Wait) -> Execution | ReleasePipelineError:
+        """Look once; what is waited for is looked up before that, until it is known."""
+        try:
+            wait.ref = wait.ref or self.reference(client)
+            seen: Execution = client.look(wait.ref)
+            return seen
+        except ReleasePipelineError as error:
+            if isinstance(error, AuthenticationError):
+                self._client = self.renew(client)
+            if not wait.ref and not wait.proven and is_refusal(error):
+                raise
+            return error
+        except Exception as error:
+            return unforeseen(error, "A look", self.system)
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Called when the trigger has fired."""
@@ -117,8 +152,8 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             return getattr(self, next_method)(context, **(next_kwargs or {}))
         error = (next_kwargs or {}).get("error")
         self.log.warning("The wait ended without an event: %s", error)
-        self.check()
-        with self._never_failing(), self.get_client() as self._client:
+        self.check_arguments()
+        with self._never_failing(), self.get_client(context) as self._client:
             result = self.poke(context)
             if result.is_done:
                 return result.xcom_value
@@ -136,15 +171,16 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             "conn_id": self.conn_id,
             "poll_interval": self.poke_interval,
             "slowest": slowest,
-            "finish": self.how_to_finish() if self.finish_in_triggerer and not self.outlets else "",
+            "finish": self.how_to_finish(),
         }
 
     def _defer(self, deadline: float) -> NoReturn:
         from airflow_provider.triggers.execution import ExecutionTrigger
 
+        self.tell_who_finishes()
         self.defer(
             trigger=ExecutionTrigger(
-                ref=self._wait.ref, deadline=deadline, not_before=worker_is_noticed_by(), **self.trigger_arguments()
+                ref=self._wait.ref, deadline=deadline, hold_back=noticed_within(), **self.trigger_arguments()
             ),
             method_name="execute_complete",
             timeout=timedelta(seconds=self.timeout + self.poke_interval + DEFERRAL_MARGIN),
@@ -185,12 +221,21 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             raise
 
 
+class _HowToStart:
+    """Read when Airflow serialises the DAG, where all the tasks after the sensor are known; a class has none."""
+
+    def __get__(self, sensor: KnownSensor | None, owner: type[KnownSensor]) -> StartTriggerArgs | None:
+        return sensor.how_to_start() if sensor else None
+
+
 class KnownSensor(ReleaseSensor):
     """A sensor that knows what it waits for without asking anybody; a leaf tells it with :meth:`watch`.
 
     :param start_from_trigger: begin in the triggerer, without a process before. The connection id may not be templated
         then, and ``timeout`` is kept by Airflow's scheduler.
     """
+
+    start_trigger_args = _HowToStart()
 
     def __init__(self, *, start_from_trigger: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -201,15 +246,19 @@ class KnownSensor(ReleaseSensor):
     def watch(self, **ref: Any) -> None:
         """Say what is waited for; call it at the end of ``__init__``. ``ref`` is a template field."""
         self.ref = {"system": self.system, **ref}
-        if self.start_from_trigger:
-            from airflow.triggers.base import StartTriggerArgs
 
-            self.start_trigger_args = StartTriggerArgs(
-                trigger_cls="airflow_provider.triggers.execution.ExecutionTrigger",
-                trigger_kwargs={"ref": self.reference(None), **self.trigger_arguments()},
-                next_method="execute_complete",
-                timeout=timedelta(seconds=self.timeout),
-            )
+    def how_to_start(self) -> StartTriggerArgs | None:
+        """What the scheduler needs to begin in the triggerer."""
+        if not self.start_from_trigger or not self.ref:
+            return None
+        from airflow.triggers.base import StartTriggerArgs
+
+        return StartTriggerArgs(
+            trigger_cls="airflow_provider.triggers.execution.ExecutionTrigger",
+            trigger_kwargs={"ref": self.reference(None), **self.trigger_arguments()},
+            next_method="execute_complete",
+            timeout=timedelta(seconds=self.timeout),
+        )
 
     def reference(self, client: Any) -> ExecutionRef:
         return {name: "" if value is None else str(value) for name, value in self.ref.items()}

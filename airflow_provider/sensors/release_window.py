@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.sdk.bases.sensor import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 
-from airflow_provider.operators.connected import DEFERRAL_MARGIN
+from airflow_provider.exceptions import BadRequestError
+from airflow_provider.operators.arguments import bad_bound
+from airflow_provider.operators.base import DEFERRAL_MARGIN
 from airflow_provider.release_windows import WindowSource
 
 if TYPE_CHECKING:
@@ -46,9 +48,14 @@ class ReleaseWindowSensor(BaseSensorOperator):
         freezes: Sequence[Mapping[str, Any]] | None = None,
         environment: str | None = None,
         deferrable: bool = True,
+        poke_interval: timedelta | float = 60.0,
+        timeout: timedelta | float | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        bounds = {"poke_interval": poke_interval, "timeout": timeout}
+        if bad := bad_bound(bounds):
+            raise BadRequestError(f"task {kwargs.get('task_id')!r}: {bad}")
+        super().__init__(**bounds, **kwargs)
         self.windows = windows
         self.timezone = timezone
         self.freezes = freezes

@@ -7,21 +7,19 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from airflow_provider.exceptions import (
     AuthenticationError,
     ReleasePipelineError,
     ServerUnavailableError,
     ThrottledError,
-    UnexpectedResponseError,
 )
+from airflow_provider.unforeseen import unforeseen
 
 if TYPE_CHECKING:
     from airflow_provider.clients.base import Found, Look, ReleaseClient
     from airflow_provider.core.waiting import Wait
 
-log = structlog.get_logger(logger_name=__name__)
+LOOK = "A look"
 
 MOVED = 1000
 """As how many waits one counts whose execution is known to have moved, but not yet how."""
@@ -170,7 +168,7 @@ class Batch:
         """Make those that are left; after an error that concerns all, nothing more is asked. Runs in the thread."""
         error: ReleasePipelineError | None = None
         while (place := _next(self._left)) is not None:
-            answer = error or _answer(client, self._requests[place])
+            answer = error or _answer(client, self._requests[place], len(self.asked[place][1]))
             if isinstance(answer, ReleasePipelineError) and concerns_all(answer):
                 error = answer
             self._answers.append((place, answer))
@@ -204,13 +202,17 @@ def _next(queue: deque[Any]) -> Any:
         return None
 
 
-def _answer(client: ReleaseClient, request: Request) -> Answer:
+def _answer(client: ReleaseClient, request: Request, count: int) -> Answer:
+    """:param count: of the waits that must be answered."""
     try:
-        return request(client)
+        answer = request(client)
+        if len(answer) != count:
+            raise ValueError(f"{len(answer)} answers for {count} waits")
+        return answer
     except ReleasePipelineError as error:
         return error
     except Exception as error:
-        return unforeseen(error)
+        return unforeseen(error, LOOK)
 
 
 def concerns_all(error: ReleasePipelineError) -> bool:
@@ -218,9 +220,3 @@ def concerns_all(error: ReleasePipelineError) -> bool:
     is_out_of_reach = isinstance(error, ServerUnavailableError) and error.status is None
     asks_to_wait = isinstance(error, ThrottledError) or error.retry_after is not None
     return is_out_of_reach or asks_to_wait or isinstance(error, AuthenticationError)
-
-
-def unforeseen(error: Exception) -> UnexpectedResponseError:
-    """One answer that trips a client must not end the waits of the whole connection."""
-    log.exception("A look failed in an unforeseen way", exc_info=error)
-    return UnexpectedResponseError(f"the answer could not be read: {type(error).__name__}")

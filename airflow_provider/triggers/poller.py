@@ -11,19 +11,21 @@ import contextvars
 import math
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import structlog
-from airflow.sdk.configuration import conf
 
 from airflow_provider.core.waiting import News, Outcome, Wait
 from airflow_provider.exceptions import Call, ReleasePipelineError, ServerUnavailableError
-from airflow_provider.execution import Execution
+from airflow_provider.execution import Execution, ExecutionRef
+from airflow_provider.settings import REQUESTS_PER_SECOND
+from airflow_provider.storable import storable_text
 from airflow_provider.triggers.build_logs import BuildLogs
-from airflow_provider.triggers.errands import Batch, unforeseen
+from airflow_provider.triggers.errands import LOOK, Batch
 from airflow_provider.triggers.schedule import Schedule
-from airflow_provider.triggers.shared_client import SharedClient
+from airflow_provider.triggers.shared_client import shared_client
+from airflow_provider.unforeseen import unforeseen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(logger_name=__name__)
 
+Answer = TypeVar("Answer")
+
 FASTEST = 1.0
 """Seconds between two looks at the same execution, however short an interval was asked for."""
 
@@ -39,7 +43,7 @@ GATHER = 0.2
 """Seconds in which new waits are gathered: after a restart of the triggerer they arrive by the thousand."""
 
 LINGER = 5.0
-"""Seconds for which client and login outlive the last wait: the next task of a DAG often follows at once."""
+"""Seconds for which connections and threads outlive the last wait: the next task of a DAG often follows at once."""
 
 TOLD_AT_ONCE = 50
 """Waits that are told what was seen before the loop may do something else: each may write lines to its task's log."""
@@ -49,18 +53,6 @@ LONGEST_GO = 0.3
 
 LAST_LOOK = 5.0
 """Seconds after its deadline at which a wait ends without the answer to its last look."""
-
-DEFAULT_RATE = 20.0
-"""Requests a second, of one triggerer over one connection."""
-
-
-def requests_per_second() -> float:
-    """The budget of a connection, as the configuration has it."""
-    rate = conf.getfloat("release_pipelines", "requests_per_second", fallback=DEFAULT_RATE)
-    if rate > 0:
-        return float(rate)
-    log.error("[release_pipelines] requests_per_second must be more than 0, got %s: %g it is", rate, DEFAULT_RATE)
-    return DEFAULT_RATE
 
 
 class Poller:
@@ -73,13 +65,14 @@ class Poller:
         self._gathered_at = 0.0
         self._calls = 0
         self._woken = asyncio.Event()
-        self._schedule = Schedule(requests_per_second(), FASTEST)
+        self._schedule = Schedule(REQUESTS_PER_SECOND.value(), FASTEST)
         self._tasks: set[asyncio.Task[None]] = set()
         self._wakes_at = math.inf
         self._telling = asyncio.Lock()
         self._used: ReleaseClient | None = None
         self._crash: BaseException | None = None
-        self._client = SharedClient(system, conn_id, self._sent)
+        self._client = shared_client(system, conn_id)
+        self._client.on_sent = self._sent
         self._logs = BuildLogs(self._client.call, self._may_read_a_log)
         self._task = asyncio.create_task(self._run(), name=f"poll {system} {conn_id}", context=contextvars.Context())
 
@@ -133,15 +126,16 @@ class Poller:
                 await self._woken_within(self._wakes_at - now)
         except BaseException as error:
             if isinstance(error, Exception):
-                log.exception("The poll of connection %s ended", self._conn_id)
+                log.error("The poll of connection %s ended", self._conn_id)
+            told = unforeseen(error, "The poll", self._system) if isinstance(error, Exception) else error
             for waiter in self._waiters.values():
-                waiter.abandon(error)
+                waiter.abandon(told)
             raise
         finally:
             for task in self._tasks:
                 task.cancel()
             self._logs.close()
-            self._client.close()
+            self._client.rest()
 
     async def _is_needed(self) -> bool:
         if self._crash:
@@ -189,7 +183,7 @@ class Poller:
         if self._new and now >= self._gathered_at:
             new, self._new = self._new, {}
             for wait in new:
-                schedule.join(wait, client.shared_request(wait.ref), now, today)
+                schedule.join(wait, _ask(client.shared_request, wait.ref), now, today)
         for batch in schedule.take(now, today):
             self._do(self._make(batch))
         if schedule.is_late:
@@ -211,7 +205,7 @@ class Poller:
         try:
             await self._client.call(batch.make)
         except Exception as error:
-            batch.fail(error if isinstance(error, ReleasePipelineError) else unforeseen(error))
+            batch.fail(error if isinstance(error, ReleasePipelineError) else unforeseen(error, LOOK))
         finally:
             hurry.cancel()
         self._schedule.is_over(batch, time.monotonic())
@@ -273,9 +267,22 @@ class Poller:
                     if callable(found):
                         self._schedule.look_apart(wait, found, time.monotonic(), time.time())
                     else:
-                        self._tell(wait, found)
+                        self._tell_surely(wait, found)
                 # Whoever tells next does so in another turn of the loop.
                 await asyncio.sleep(0)
+
+    def _tell_surely(self, wait: Wait, seen: Observation | None) -> None:
+        """What one wait cannot take in concerns no other."""
+        try:
+            self._tell(wait, seen)
+        except Exception as error:
+            log.warning("What was seen of %s %s cannot be told", wait.ref.get("kind"), wait.ref.get("id"))
+            try:
+                self._tell(wait, unforeseen(error, "Telling it", self._system))
+            except Exception as again:
+                # Its text may be what nothing can store; Airflow would store it with the failure of the trigger.
+                if waiter := self._waiters.get(wait):
+                    waiter.abandon(unforeseen(again, "Telling it", self._system))
 
     def _tell(self, wait: Wait, seen: Observation | None) -> None:
         waiter = self._waiters.get(wait)
@@ -287,8 +294,8 @@ class Poller:
         waiter.log(news)
         client = self._used
         if client and isinstance(seen, Execution):
-            self._schedule.follow(wait, client.shared_request(wait.ref), time.monotonic(), now)
-            if news and client.has_log(wait.ref):
+            self._schedule.follow(wait, _ask(client.shared_request, wait.ref), time.monotonic(), now)
+            if news and _ask(client.has_log, wait.ref):
                 waiter.has_tail = outcome is not None
                 if outcome is None:
                     self._logs.want(wait, waiter.log)
@@ -335,7 +342,7 @@ class _Waiter:
 
     def log(self, news: list[News]) -> None:
         for line in news:
-            self._context.run(log.warning if line.is_warning else log.info, line.text)
+            self._context.run(log.warning if line.is_warning else log.info, storable_text(line.text))
 
     def end(self, outcome: Outcome) -> None:
         if not self.outcome.done():
@@ -348,6 +355,15 @@ class _Waiter:
             self.outcome.cancel()
         else:
             self.outcome.set_exception(error)
+
+
+def _ask(question: Callable[[ExecutionRef], Answer], ref: ExecutionRef) -> Answer | None:
+    """What a client says of a reference, without I/O; nothing where that makes no sense to it: the look will say so."""
+    try:
+        return question(ref)
+    except Exception as error:
+        unforeseen(error, "Reading a reference", ref.get("system"))
+        return None
 
 
 _pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], Poller]] = WeakKeyDictionary()

@@ -12,11 +12,12 @@ from rich.console import Console
 
 from bench.__main__ import RESULTS as FOLDER
 from bench.chart import draw
-from bench.contenders import HEADLINE, OURS, PEERS
+from bench.contenders import HEADLINE, NO_LIST, OURS, PEERS
 from bench.loop import Figures, Load, percentile
 from bench.readme import README, table
 from bench.results import FAST, SLOW, Results
 from bench.table import show
+from bench.tasks import TaskFigures
 
 MACHINE = {"processor": "Some CPU", "cores": 2, "memory_gb": 8, "system": "Linux", "python": "3.11.0", "load": 0.1}
 
@@ -41,11 +42,23 @@ def figures(name: str, cpu: float, *, interval: float = SLOW, waits: int = 1000)
     )
 
 
+def task(name: str, *, first_call: float) -> TaskFigures:
+    return TaskFigures(name, parsed=20.0, first_call=first_call, next_call=20.0, requests=1.0, connections=1.0)
+
+
 def good_results() -> Results:
     loop = [figures(peer.name, 6.0 + number) for number, peer in enumerate(PEERS)]
     loop += [figures(each.name, 0.1, interval=interval) for each in OURS for interval in (SLOW, FAST)]
     loop += [figures(HEADLINE, 0.5, waits=10_000), figures(HEADLINE, 0.05, waits=100)]
-    return Results(MACHINE, {"some-package": "1.0"}, loop=loop, imports=dict.fromkeys((e.name for e in OURS), 3.0))
+    loop += [figures(peer.name, 0.6 + number, waits=100) for number, peer in enumerate(PEERS)]
+    loop += [figures(NO_LIST.name, 0.5, waits=100)]
+    return Results(
+        MACHINE,
+        {"some-package": "1.0"},
+        loop=loop,
+        tasks=[task("dbt_cloud", first_call=34.0), task("cocktail", first_call=60.0)],
+        imports={**dict.fromkeys((each.name for each in OURS), 3.0), **{peer.name: 120.0 for peer in PEERS}},
+    )
 
 
 def test_a_good_run_reaches_every_mark() -> None:
@@ -73,6 +86,26 @@ def test_one_system_that_is_worse_misses_its_mark_only(worse: dict[str, float], 
     results.loop[place] = replace(results.loop[place], **worse)
     (missed,) = [each.what for each in results.bar() if not each.reached]
     assert missed.startswith(mark)
+
+
+def test_a_look_by_itself_that_costs_more_than_the_best_peers_misses_its_mark() -> None:
+    results = good_results()
+    place = next(number for number, each in enumerate(results.loop) if each.load.contender == NO_LIST.name)
+    results.loop[place] = replace(results.loop[place], cpu=0.7)
+    (missed,) = [mark for mark in results.bar() if not mark.reached]
+    assert (missed.what, missed.target, missed.measured) == (
+        "CPU of a single read, ms",
+        "<= 10.00, the best peer",
+        "11.67",
+    )
+
+
+def test_a_call_counts_with_the_import_before_it() -> None:
+    results = good_results()
+    assert results.task_cpu("dbt_cloud") == 154.0
+    results.tasks[1] = task("cocktail", first_call=152.0)
+    (missed,) = [mark for mark in results.bar() if not mark.reached]
+    assert (missed.what, missed.measured) == ("CPU of an operator's import and first call, ms", "155")
 
 
 def test_late_events_miss_the_marks_of_latency() -> None:

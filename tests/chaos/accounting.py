@@ -33,6 +33,7 @@ class History:
     :param result_id: of the execution that the task returned.
     :param guesses: ids of executions that were only guessed to be the task's: they are followed, and never canceled.
     :param named: ids of executions that the task's log or error names as not to be canceled, and why.
+    :param ended_in_triggerer: whether the triggerer ended an attempt of the task itself.
     """
 
     release: Release
@@ -42,6 +43,7 @@ class History:
     result_id: str | None = None
     guesses: frozenset[str] = frozenset()
     named: frozenset[str] = frozenset()
+    ended_in_triggerer: bool = False
 
     @property
     def was_marked(self) -> bool:
@@ -124,6 +126,19 @@ class Account:
     def is_clean(self) -> bool:
         is_others = any(each.cancels for each in self.others)
         return not is_others and not any(sum(history.faults().values()) for history in self.histories)
+
+    @property
+    def ended_in_triggerer(self) -> int:
+        return sum(each.ended_in_triggerer for each in self.histories)
+
+    @property
+    def lacking(self) -> list[str]:
+        """What must have happened to some release, or nothing is proven of it."""
+        resumed = any(each.resumed for history in self.histories for each in history.executions)
+        return [
+            *([] if resumed else ["an execution that failed and was resumed"]),
+            *([] if self.ended_in_triggerer else ["a task that the triggerer ended"]),
+        ]
 
     def table(self) -> str:
         head = ["kind", "tasks", "starts", "resumed", "cancels", "guessed", "went on, named", *FAULTS, OTHERS]

@@ -1,4 +1,4 @@
-"""Who does harm, to what and when: seeded, one deed at a time."""
+"""Who does harm, to what and when: seeded, one deed at a time, and each kind of harm at least once."""
 
 from __future__ import annotations
 
@@ -10,17 +10,22 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import psutil
 import requests
 
 from tests.chaos import people
 from tests.chaos.accounting import Act
-from tests.chaos.cluster import HEARTBEAT_TIMEOUT, TRIGGERER_THRESHOLD, TRIGGERERS, Cluster
+from tests.chaos.cluster import TRIGGERER_THRESHOLD, TRIGGERERS, Cluster
+from tests.chaos.connections import Connections
+from tests.chaos.freezer import Freezer
 from tests.chaos.people import TaskInstance
 from tests.chaos.plan import Release
 from tests.chaos.task_logs import ASKS_FOR_CLEAR, CANCELED_FOR_GOOD, OTHER_PLACE, TaskLogs
+from tests.chaos.vendors import Seen, Vendors
 
 SETTLED = 4.0
 """Seconds for which a task has waited before a person touches it: Airflow must have somebody whom it can tell."""
@@ -32,97 +37,137 @@ PATIENCE = 15.0
 
 BESIDE = 1.0
 """Seconds between a clear and a kill of the very worker, whichever comes first."""
-CHANGED_FOR = 40.0
-"""Seconds after which somebody puts a connection back that was changed, though its task has not failed."""
 
 FRESH = 4.0
 """Age in seconds of the heartbeat of a triggerer that is certainly up."""
 
-FREEZE, BESIDE_A_KILL, CHANGE = "worker frozen", "clear beside a kill", "connection changed"
-RARE = (FREEZE, BESIDE_A_KILL, CHANGE)
-"""Each must have happened at least once."""
+LACKING_FIRST = 0.6
+"""How often the next deed is one that has not been done yet, until there are enough kills; from then on always."""
+NOTHING_TO_DO = 0.5
+"""Seconds until the next look for something that can be done."""
+
+FREEZE, CHANGE = "a worker frozen until it was given up", "a connection changed, and its task failed and named both"
 
 Json = dict[str, Any]
 
 
+class Deed(NamedTuple):
+    """A kind of harm.
+
+    :param do: does it; returns the seconds until the next deed, or ``None`` if it cannot be done now.
+    """
+
+    name: str
+    weight: int
+    do: Callable[[], float | None]
+
+
 class Director:
-    """:param releases: by dag id, task id and map index.
-    :param connections: by id, those that somebody changes: as they are, and as they are then.
+    """:param releases: what is waited for, by dag id, task id and map index.
+    :param connections: those that somebody changes meanwhile.
+    :param kills: that are enough.
     :param seed: of all choices.
+    :param log: where each deed is written down.
     """
 
     def __init__(
         self,
         cluster: Cluster,
+        vendors: Vendors,
         releases: list[Release],
-        connections: dict[str, tuple[Json, Json]],
+        connections: Connections,
         logs: TaskLogs,
+        *,
+        kills: int,
         seed: int,
+        log: Path,
     ) -> None:
         self._cluster = cluster
+        self._vendors = vendors
         self._connections = connections
         self._logs = logs
+        self._enough = kills
+        self._log = log
         self._releases = {(each.dag_id, each.task_id, each.map_index): each for each in releases}
         self._random = random.Random(seed)
+        self._freezer = Freezer(cluster, longer=partial(self._random.uniform, 0, 6))
         self._waiting_since: dict[tuple[Any, ...], float] = {}
         self._away: dict[str, float] = {}
         self._stalled: dict[str, float] = {}
-        self._frozen: dict[str, tuple[float, list[psutil.Process]]] = {}
-        self._changed: dict[str, float] = {}
         self._answered: set[str] = set()
-        self.changed: set[str] = set()
-        """Ids of the connections that were changed for a while."""
+        self._done: set[str] = set()
         self.kills: Counter[str] = Counter()
         self.deeds: Counter[str] = Counter()
         self.acts: dict[str, list[Act]] = defaultdict(list)
-        self.log: list[str] = []
-        celery = "worker" in cluster.components
-        self._choices: list[tuple[int, Callable[[], float]]] = [
-            (12, self._kill_a_task),
-            (3, self._drain_a_task),
-            (3, self._kill_a_triggerer),
-            (2, self._stall_a_triggerer),
-            (2, lambda: self._kill("scheduler")),
-            (1, lambda: self._kill("api-server")),
-            (1, self._drain_the_host),
-            (8, self._person),
-            (3, self._freeze_a_task),
-            (4, self._clear_beside_a_kill),
-            (4, self._change_a_connection),
-            *([(2, lambda: self._kill("worker"))] if celery else []),
+        self._host = "worker" if "worker" in cluster.components else "scheduler"
+        self._deeds = [
+            Deed("a task killed", 12, self._kill_a_task),
+            Deed("a task drained", 3, self._drain_a_task),
+            Deed("a triggerer killed", 3, self._kill_a_triggerer),
+            Deed("a triggerer stalled", 2, self._stall_a_triggerer),
+            Deed("the API server killed", 1, partial(self._kill, "api-server")),
+            *(
+                Deed(f"the {name} killed", 2, partial(self._kill, name))
+                for name in dict.fromkeys(["scheduler", self._host])
+            ),
+            Deed(f"the {self._host} drained", 1, self._drain_the_host),
+            Deed("a task marked failed", 2, partial(self._person, "failed")),
+            Deed("a task marked success", 2, partial(self._person, "success")),
+            Deed("a task cleared", 4, partial(self._person, "clear")),
+            Deed("a clear beside a kill", 4, self._clear_beside_a_kill),
+            Deed(FREEZE, 6, self._freeze_a_task),
+            Deed(CHANGE, 8, self._change_a_connection),
         ]
 
     def act(self) -> float:
         """Do one deed; returns the seconds until the next."""
-        weights, deeds = zip(*self._choices, strict=True)
-        deed = self._random.choices(deeds, weights)[0]
+        deed = self._choose()
         self._bring_back()
         try:
             self.answer()
             self._look()
-            return deed()
+            pause = deed.do() if deed else None
         except requests.RequestException:
             return 1.0
+        if deed is None or pause is None:
+            return NOTHING_TO_DO
+        # What these two led to is seen later.
+        if deed.name not in (FREEZE, CHANGE):
+            self._done.add(deed.name)
+        return pause
+
+    def _choose(self) -> Deed | None:
+        """The next deed; ``None`` while what is still to be seen is under way."""
+        under_way = {FREEZE if self._freezer.ti_id else "", CHANGE if self._connections.away else ""}
+        lacking = [each for each in self._deeds if each.name not in self._done | under_way]
+        is_enough = self.kills.total() >= self._enough
+        is_chosen_of_them = is_enough or (lacking and self._random.random() < LACKING_FIRST)
+        chosen = lacking if is_chosen_of_them else self._deeds
+        return self._random.choices(chosen, [each.weight for each in chosen])[0] if chosen else None
 
     @property
-    def is_done(self) -> bool:
-        """Whether every rare deed was done."""
-        return all(self.deeds[what] for what in RARE)
+    def lacking(self) -> list[str]:
+        """What has not happened yet."""
+        names = [each.name for each in self._deeds if each.name not in self._done]
+        return [*names, *([f"{missing} more kills"] if (missing := self._enough - self.kills.total()) > 0 else [])]
 
     def answer(self) -> None:
         """Do what a person does about tasks that have failed with words on what to do: put a connection back, or clear.
 
         :raises requests.RequestException: the API server is away.
         """
+        for conn_id in self._connections.look():
+            self._note("connection put back", of=conn_id)
+        if self._connections.named:
+            self._done.add(CHANGE)
         for each in self._instances("failed", "up_for_retry"):
             ti, release = self._names(each)
             acts = self.acts[release.name]
             if each["id"] in self._answered or (acts and acts[-1].what != "clear"):
                 continue
             said = self._logs.newest(release)
-            if OTHER_PLACE in said and release.conn_id:
-                self._put_back(release.conn_id)
-                is_to_be_cleared = each["state"] == "failed"
+            if OTHER_PLACE in said:
+                is_to_be_cleared = each["state"] == "failed" and release.conn_id not in self._connections.away
             else:
                 # A clear whose cancel Airflow's own numbers do not tell from a colleague's.
                 is_to_be_cleared = bool(ASKS_FOR_CLEAR.search(said)) or (bool(acts) and CANCELED_FOR_GOOD in said)
@@ -130,15 +175,6 @@ class Director:
                 self._clear(ti, release)
                 self._answered.add(each["id"])
                 self._note("person: clear of what failed loudly", of=release.name)
-        for conn_id, until in list(self._changed.items()):
-            if time.monotonic() > until:
-                self._put_back(conn_id)
-
-    def _put_back(self, conn_id: str) -> None:
-        if conn_id in self._changed:
-            self._cluster.api.save_connection(self._connections[conn_id][0])
-            del self._changed[conn_id]
-            self._note("connection put back", of=conn_id)
 
     def _bring_back(self) -> None:
         """End stalls that are over; start anew what was drained, and what has ended without being asked to."""
@@ -146,10 +182,6 @@ class Director:
             if time.monotonic() > until:
                 del self._stalled[name]
                 self._cluster.signal(name, signal.SIGCONT)
-        for ti_id, (until, processes) in list(self._frozen.items()):
-            if time.monotonic() > until:
-                _thaw(processes)
-                del self._frozen[ti_id]
         for name, until in list(self._away.items()):
             if time.monotonic() > until or not self._cluster.components[name].is_running:
                 del self._away[name]
@@ -163,13 +195,16 @@ class Director:
                 self._cluster.restart(name)
 
     def _look(self) -> list[Json]:
-        """The tasks that run or wait, as far as the API server tells."""
-        try:
-            found = self._instances("running", "deferred")
-        except requests.RequestException:
-            return []
+        """The tasks that run or wait.
+
+        :raises requests.RequestException: the API server is away.
+        """
+        found = self._instances("running", "deferred")
         now = time.monotonic()
         self._waiting_since = {_keeper(each): self._waiting_since.get(_keeper(each), now) for each in found}
+        if self._freezer.look({each["id"] for each in found if each["state"] == "running"}):
+            self._done.add(FREEZE)
+            self._note("worker frozen until it was given up")
         return found
 
     def _instances(self, *states: str) -> list[Json]:
@@ -185,18 +220,16 @@ class Director:
         for name in self._stalled:
             self._cluster.signal(name, signal.SIGCONT)
         self._stalled.clear()
-        for _, processes in self._frozen.values():
-            _thaw(processes)
-        self._frozen.clear()
+        self._freezer.thaw()
         for name in list(self._away):
             self._cluster.kill(name)
             self._cluster.restart(name)
         self._away.clear()
 
-    def _kill_a_task(self) -> float:
+    def _kill_a_task(self) -> float | None:
         process = self._some_task_process()
         if process is None:
-            return 0.5
+            return None
         self._kill_process(process)
         return self._random.uniform(1, 3)
 
@@ -210,27 +243,26 @@ class Director:
                     found.kill()
                     self._note(victim, killed=True)
 
-    def _freeze_a_task(self) -> float:
+    def _freeze_a_task(self) -> float | None:
         """Stop a task's process and its supervisor until Airflow has given them up and the task has gone on."""
         running = self._cluster.task_processes()
-        if self._frozen or not running:
-            return 0.5
-        ti_id = self._random.choice(sorted(running))
-        with suppress(psutil.NoSuchProcess):
-            processes = [each for each in (self._cluster.supervisor_of(running[ti_id]), running[ti_id]) if each]
-            until = time.monotonic() + HEARTBEAT_TIMEOUT + self._random.uniform(4, 8)
-            self._frozen[ti_id] = (until, processes)
-            for process in processes:
-                process.suspend()
-            self._note(FREEZE)
+        settled = [each["id"] for each in self._look() if each["id"] in running and self._is_settled(each)]
+        if self._freezer.ti_id or self._away or not settled:
+            return None
+        ti_id = self._random.choice(sorted(settled))
+        try:
+            self._freezer.freeze(ti_id, running[ti_id])
+        except psutil.NoSuchProcess:
+            return None
+        self._note("worker frozen")
         return self._random.uniform(1, 3)
 
-    def _clear_beside_a_kill(self) -> float:
+    def _clear_beside_a_kill(self) -> float | None:
         """A person clears a task that runs, and its worker dies within a second before or after."""
         running = self._cluster.task_processes()
-        chosen = [each for each in self._look() if each["id"] in running and each["id"] not in self._frozen]
+        chosen = [each for each in self._look() if each["id"] in running and not self._is_taken(each)]
         if not chosen:
-            return 0.5
+            return None
         each = self._random.choice(chosen)
         ti, release = self._names(each)
         is_first = self._random.random() < 0.5
@@ -241,87 +273,88 @@ class Director:
         if is_first:
             time.sleep(self._random.uniform(0, BESIDE))
             self._kill_process(running[each["id"]])
-        self._note(BESIDE_A_KILL, of=f"{release.name} ({'before' if is_first else 'after'} it)")
+        self._note("clear beside a kill", of=f"{release.name} ({'before' if is_first else 'after'} it)")
         return self._random.uniform(1, 3)
 
-    def _change_a_connection(self) -> float:
+    def _change_a_connection(self) -> float | None:
         """Somebody changes a connection to another system, and who waits there must read it anew."""
-        chosen = [each for each in self._look() if self._is_to_be_moved(each)]
-        if not chosen:
-            return 0.5
-        each = self._random.choice(chosen)
+        chosen = [(each, build) for each in self._look() if (build := self._build_to_be_moved(each))]
+        if not chosen or self._stalled:
+            return None
+        each, build = self._random.choice(chosen)
         _, release = self._names(each)
+        # It must not end before somebody looks for it in vain.
+        self._vendors.begin_again(build)
         process = self._cluster.task_processes().get(each["id"])
-        is_between_attempts = process is not None and self._random.random() < 0.5
+        is_between_attempts = self._random.random() < 0.5
         if process and is_between_attempts:
             self._kill_process(process)
-        self._cluster.api.save_connection(self._connections[release.conn_id][1])
-        self.changed.add(release.conn_id)
-        self._changed[release.conn_id] = time.monotonic() + CHANGED_FOR
-        self._note(CHANGE, of=f"{release.name} ({each['state']})")
+        self._connections.change(release.conn_id)
+        self._note("connection changed", of=f"{release.name} ({each['state']})")
         if process and not is_between_attempts:
             self._kill_process(process)
-        if each["state"] == "deferred":
+        if release.is_deferrable:
             for name in TRIGGERERS:
                 self._kill(name)
         return self._random.uniform(1, 3)
 
-    def _is_to_be_moved(self, each: Json) -> bool:
-        _, release = self._names(each)
-        is_waiting = time.monotonic() - self._waiting_since[_keeper(each)] > SETTLED
-        return bool(release.conn_id) and release.conn_id not in self.changed and is_waiting
+    def _build_to_be_moved(self, each: Json) -> Seen | None:
+        """The build that goes on for a task, if its connection can be changed now."""
+        release = self._names(each)[1]
+        if not release.conn_id or release.conn_id in self._connections.changed or self._is_taken(each):
+            return None
+        return next((build for build in self._vendors.builds(release.name) if build.ended is None), None)
 
-    def _drain_a_task(self) -> float:
+    def _drain_a_task(self) -> float | None:
         process = self._some_task_process()
         if process is None:
-            return 0.5
+            return None
         with suppress(psutil.NoSuchProcess):
             victim = self._random.choice([process, self._cluster.supervisor_of(process)])
             (victim or process).send_signal(signal.SIGTERM)
             self._note("task drained")
         return self._random.uniform(1, 3)
 
-    def _kill_a_triggerer(self) -> float:
+    def _kill_a_triggerer(self) -> float | None:
         return self._kill(self._random.choice(TRIGGERERS))
 
-    def _kill(self, name: str) -> float:
-        if name in self._stalled or name in self._away:
-            return 0.5
+    def _kill(self, name: str) -> float | None:
+        if name in self._stalled or name in self._away or self._holds_the_frozen(name):
+            return None
         self._cluster.kill(name)
         self._note(name, killed=True)
         time.sleep(self._random.uniform(0, 3))
         self._cluster.restart(name)
         return self._random.uniform(2, 6)
 
-    def _stall_a_triggerer(self) -> float:
+    def _stall_a_triggerer(self) -> float | None:
         if self._stalled:
-            return 0.5
+            return None
         name = self._random.choice(TRIGGERERS)
         self._cluster.signal(name, signal.SIGSTOP)
         self._stalled[name] = time.monotonic() + TRIGGERER_THRESHOLD + self._random.uniform(1, 6)
         self._note(f"{name} stalled")
         return self._random.uniform(2, 4)
 
-    def _drain_the_host(self) -> float:
+    def _drain_the_host(self) -> float | None:
         """SIGTERM to the process that runs the tasks: Celery's worker, or the scheduler with its executor."""
-        name = "worker" if "worker" in self._cluster.components else "scheduler"
-        if name in self._away:
-            return 0.5
-        os.kill(self._cluster.components[name].pid, signal.SIGTERM)
-        self._away[name] = time.monotonic() + 10
-        self._note(f"{name} drained")
+        if self._host in self._away or self._holds_the_frozen(self._host):
+            return None
+        os.kill(self._cluster.components[self._host].pid, signal.SIGTERM)
+        self._away[self._host] = time.monotonic() + 10
+        self._note(f"{self._host} drained")
         return self._random.uniform(2, 4)
 
-    def _person(self) -> float:
+    def _person(self, what: str) -> float | None:
+        """Somebody marks a task or clears it."""
         deadline = time.monotonic() + PATIENCE
         while not (settled := [each for each in self._look() if self._is_settled(each)]):
             if time.monotonic() > deadline:
-                return 0.0
+                return None
             time.sleep(0.5)
             self._bring_back()
         chosen = self._random.choice(settled)
         ti, release = self._names(chosen)
-        what = self._random.choice(["failed", "success", "clear", "clear"])
         if what == "clear":
             self._clear(ti, release)
         else:
@@ -338,33 +371,33 @@ class Director:
         self.acts[release.name].append(act)
 
     def _is_settled(self, each: Json) -> bool:
-        if time.monotonic() - self._waiting_since[_keeper(each)] < SETTLED:
-            return False
-        if self._names(each)[1].conn_id in self._changed:
+        if time.monotonic() - self._waiting_since[_keeper(each)] < SETTLED or self._is_taken(each):
             return False
         if each["state"] == "running":
-            is_alive = each["id"] in self._cluster.task_processes() and each["id"] not in self._frozen
-            return not self._away and is_alive
+            return not self._away and each["id"] in self._cluster.task_processes()
         return not self._stalled and _is_alive(each["triggerer_job"])
+
+    def _is_taken(self, each: Json) -> bool:
+        """Whether more harm would hide what becomes of the harm that is done to it now."""
+        return each["id"] == self._freezer.ti_id or self._names(each)[1].conn_id in self._connections.away
+
+    def _holds_the_frozen(self, name: str) -> bool:
+        return name == self._host and self._freezer.ti_id is not None
 
     def _some_task_process(self) -> psutil.Process | None:
         running = self._cluster.task_processes()
-        return running[self._random.choice(sorted(running))] if running else None
+        chosen = sorted(set(running) - {self._freezer.ti_id})
+        return running[self._random.choice(chosen)] if chosen else None
 
     def _note(self, what: str, *, killed: bool = False, of: str = "") -> None:
         (self.kills if killed else self.deeds)[what] += 1
-        self.log.append(f"{time.time():.1f} {'killed ' if killed else ''}{what} {of}".rstrip())
+        with self._log.open("a") as log:
+            print(f"{time.time():.1f} {'killed ' if killed else ''}{what} {of}".rstrip(), file=log)
 
 
 def _keeper(each: Json) -> tuple[Any, ...]:
     """A task instance's attempt, and who looks after it."""
     return each["id"], each["state"], (each["triggerer_job"] or {}).get("id")
-
-
-def _thaw(processes: list[psutil.Process]) -> None:
-    for process in processes:
-        with suppress(psutil.NoSuchProcess):
-            process.resume()
 
 
 def _is_alive(job: Json | None) -> bool:

@@ -24,6 +24,10 @@ class Release:
     map_index: int
     conn_id: str = ""
 
+    @property
+    def is_deferrable(self) -> bool:
+        return self.task_id.endswith("_deferrable")
+
 
 def make_plan(vendors: Vendors, waves: int, of_each: int) -> tuple[list[Release], dict[str, list[dict[str, Any]]]]:
     """The releases, and the plan as the DAG file reads it.

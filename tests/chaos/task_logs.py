@@ -13,6 +13,7 @@ ASKS_FOR_CLEAR = re.compile(r"(clear|clearing) this task")
 """In the error of an attempt that a person must resolve."""
 OTHER_PLACE = "the connection now leads to"
 CANCELED_FOR_GOOD = "ExecutionCanceledForGood"
+_ENDED_IN_TRIGGERER = "TriggerEvent<'success'>"
 _GUESS = re.compile(r"Found (\S+), probably what this task has started")
 _NOT_CANCELED = (
     "only guessed to be this task's",
@@ -38,6 +39,14 @@ class TaskLogs:
     def lines(self, release: Release) -> list[str]:
         """Of all attempts, also in the triggerer."""
         return [line for text in self._attempts(release).values() for line in text.splitlines()]
+
+    def names_both(self, release: Release, here: str, there: str) -> bool:
+        """Whether it has failed because its connection leads to another system, and named both."""
+        return any(OTHER_PLACE in line and here in line and there in line for line in self.lines(release))
+
+    def ended_in_triggerer(self, release: Release) -> bool:
+        """Whether the triggerer has ended one of its attempts itself."""
+        return any(_ENDED_IN_TRIGGERER in line for line in self.lines(release))
 
     def guesses(self, release: Release) -> frozenset[str]:
         """Ids of the executions that were only guessed to be the task's."""

@@ -190,6 +190,13 @@ def test_the_pause_grows_while_looks_fail_and_recovers_at_once():
     assert pauses[-1] <= 5.5
 
 
+def test_a_pause_can_be_told_however_long_looks_have_failed():
+    pace = Pace()
+    for _ in range(5000):
+        pace.note(ServerUnavailableError("down"))
+    assert pace.pause(0.1) == DURATIONS.slowest_after_errors
+
+
 @pytest.mark.parametrize("until_deadline", [None, 1.0, 500.0])
 def test_nothing_is_asked_before_the_moment_that_the_vendor_named(until_deadline):
     pace = Pace()

@@ -107,7 +107,7 @@ def test_the_image_gets_what_the_package_is_built_from() -> None:
     built_from = tomllib.loads((ROOT / "pyproject.toml").read_text())
     needed = {
         "pyproject.toml",
-        built_from["project"]["readme"],
+        *(part["path"] for part in built_from["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]["fragments"]),
         *built_from["project"]["license-files"],
         *built_from["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"],
     }

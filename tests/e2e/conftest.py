@@ -16,7 +16,7 @@ from demo.sandbox_server import SandboxServer
 from tests.e2e.stage import SeenRun, Stage
 
 DAG_FILES = [
-    file for folder in (Path(__file__).parents[2], Path(__file__).parent) for file in (folder / "dags").glob("*.py")
+    file for folder in (Path(__file__).parents[2], Path(__file__).parent) for file in (folder / "dags").glob("[!_]*.py")
 ]
 TAG = "e2e-1.4.0"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow_provider.clients.code_stream import CodeStreamClient
 from airflow_provider.sandbox import seed
-from demo.airflow_api import FINISHED
+from demo.airflow_api import FINISHED, AirflowApi
 from demo.airflow_server import AirflowServer
 from demo.sandbox_server import SandboxServer
 
@@ -25,7 +25,7 @@ class SeenRun:
     """A finished run, from Airflow's side.
 
     :param results: what each task returned.
-    :param links: of the button "Open execution", by task.
+    :param links: of the button "Open in ...", by task.
     :param early_ids: what the tasks had pushed as ``id`` when they were seen the last time before they were over.
     :param early_links: where their button led at that time.
     :param errors: the last error in the log of each failed task, for the reader of a failed test.
@@ -83,14 +83,14 @@ class Stage:
             for task_id, task_state in self.states(dag_id, run_id).items():
                 if task_state == "deferred":
                     early_ids[task_id] = api.xcom(dag_id, run_id, task_id, "id")
-                    early_links[task_id] = api.extra_links(dag_id, run_id, task_id)["Open execution"]
+                    early_links[task_id] = link_of(api, dag_id, run_id, task_id)
             time.sleep(0.3)
         states = self.states(dag_id, run_id)
         return SeenRun(
             state=state,
             states=states,
             results={task_id: api.xcom(dag_id, run_id, task_id) for task_id in states},
-            links={task_id: api.extra_links(dag_id, run_id, task_id).get("Open execution") for task_id in states},
+            links={task_id: link_of(api, dag_id, run_id, task_id) for task_id in states},
             early_ids=early_ids,
             early_links=early_links,
             errors={
@@ -120,3 +120,9 @@ class Stage:
             for entry in requests
             if entry["method"] != "GET" and not re.search(r"/csp/|/iaas/api/login", entry["path"])
         ]
+
+
+def link_of(api: AirflowApi, dag_id: str, run_id: str, task_id: str) -> str | None:
+    """Where the button of a task leads that is named after a system."""
+    links = api.extra_links(dag_id, run_id, task_id)
+    return next((url for name, url in links.items() if name.startswith("Open in ")), None)

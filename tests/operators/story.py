@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from airflow_provider.core.commands import Command, Pause, Publish, Save
+from airflow_provider.hooks.base import hook_class
 from airflow_provider.operators.carrying_out import Carrier
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
 from airflow_provider.operators.starting import KEY, StartOperator
@@ -74,6 +76,15 @@ class Story:
     def seen(self) -> dict[str, int]:
         executions = self.executions()
         return {"starts": len(executions), "cancels": sum(len(each["cancels"]) for each in executions)}
+
+    def cancels(self) -> list[int]:
+        """How many cancels each execution has got, the oldest first."""
+        return [len(each["cancels"]) for each in self.executions()]
+
+    def starts_sent(self) -> int:
+        """Requests that start something, whatever came of them."""
+        posts = self.systems.requests(self.starter.system, "POST")
+        return sum(bool(re.search(self.starter.start, each["path"])) and "=stop" not in each["query"] for each in posts)
 
     def attempt(self) -> Any:
         return self.task.attempt()
@@ -142,11 +153,20 @@ class Story:
             yield
 
 
+def let_nothing_end_by_itself(systems: Systems) -> None:
+    """However busy this machine is; a cancel takes effect soon."""
+    systems.reset(speed=1.0)
+    systems.switch("code_stream", task_seconds=1e6)
+    systems.switch("service_stage", task_seconds=1e6)
+    systems.switch("cocktail", step_seconds={"CREATE_IMAGE": 1e6})
+    systems.switch("quay", build_support=False)
+
+
 def colleague_starts(systems: Systems, starter: Starter, tag: str = "0") -> str:
     """Somebody starts the same thing without Airflow, where the connection leads to now; returns the id of it."""
     operator = starter.build(systems, task_id="colleague")
     operator.render_template_fields({"ti": {"max_tries": tag, "try_number": tag}})
-    with operator.get_client() as client:
+    with hook_class(starter.system)(operator.conn_id).get_conn() as client:
         return str(operator.start(client, {**operator.intent(client), "marker": "a colleague"}).id)
 
 

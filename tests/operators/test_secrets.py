@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import logging
-import os
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk._shared.secrets_masker import redact
 
 from airflow_provider.core.durations import DURATIONS
+from airflow_provider.core.waiting import Outcome
 from airflow_provider.exceptions import AuthenticationError, ExecutionFailed, ReleasePipelineError
+from airflow_provider.operators.cocktail import CocktailRunBuildOperator
+from airflow_provider.operators.quay import QuayCreateNotificationOperator, QuayRunBuildOperator
 from airflow_provider.triggers.execution import ExecutionTrigger
+from tests import secrets
 from tests.airflow_runs import TaskRun, run_task
 from tests.operators.test_starting import STARTERS, first_execution_fails
 from tests.sensors.test_waiting import WATCHED
@@ -32,32 +36,37 @@ class Shown:
     :param secrets: everything that was told to Airflow as a secret, tokens obtained at run time too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, systems: Systems) -> None:
         self.secrets: set[str] = set()
         self.triggers: list[Any] = []
+        self.events: list[Any] = []
+        self._systems = systems
         self._read_logs: Callable[[], str] = str
 
     def run(self, build: Callable[[], Any], **options: Any) -> TaskRun:
         self.ended = run_task(build, **options)
         return self.ended
 
-    def check(self, password: str) -> None:
+    def check(self, *known: str) -> None:
+        """:param known: secrets that must be among those that this looks for."""
         error = self.ended.error
         chain = traceback.format_exception(error) if error else []
         logs = self._read_logs()
-        texts = [*chain, repr(error), str(vars(error) if error else ""), logs]
-        texts += [str(self.ended.xcoms), str(self.triggers), database()]
-        assert password in self.secrets
+        # Each request is a line at level debug, with its query: that of a callback is for Airflow to mask.
+        masked = str(redact(logs))
+        texts = [*chain, repr(error), str(vars(error) if error else ""), masked, *secrets.kept_by_airflow()]
+        texts += [str(self.ended.xcoms), str(self.triggers), str(self.events), *self._journal()]
+        # The template of a secret is none.
+        told = {secret for secret in self.secrets if "{{" not in secret}
+        assert set(known) <= told
         assert "urllib3.connectionpool" in logs
-        leaks = [secret for secret in self.secrets if any(secret in text for text in texts)]
-        assert leaks == []
-        assert [text for text in texts if "Bearer " in text] == []
+        assert secrets.found_in(texts, {*told, *secrets.WORDS}) == []
+        assert secrets.found_in([logs], secrets.IN_CONNECTIONS) == []
+        assert [text for text in [*texts, logs] if "Bearer " in text] == []
 
-
-def database() -> str:
-    """All that Airflow has stored: XComs, rendered fields, task state, serialised DAGs, logs of the database."""
-    home = Path(os.environ["AIRFLOW_HOME"])
-    return "".join(path.read_bytes().decode("latin-1") for path in home.glob("airflow.db*"))
+    def _journal(self) -> list[str]:
+        """What the sandbox tells of what arrived."""
+        return [json.dumps(self._systems.requests(system)) for system in SYSTEMS]
 
 
 @pytest.fixture
@@ -66,8 +75,8 @@ def shown(systems, monkeypatch, caplog, capfd) -> Shown:
     import airflow.sdk._shared.logging.structlog
     import airflow.sdk.log
 
-    shown = Shown()
-    mask, serialize = airflow.sdk.log.mask_secret, ExecutionTrigger.serialize
+    shown = Shown(systems)
+    mask, serialize, to_event = airflow.sdk.log.mask_secret, ExecutionTrigger.serialize, Outcome.to_event
 
     def tell(secret: Any, *args: Any) -> None:
         shown.secrets.add(str(secret))
@@ -77,6 +86,11 @@ def shown(systems, monkeypatch, caplog, capfd) -> Shown:
         shown.triggers.append(serialize(trigger))
         return shown.triggers[-1]
 
+    def told(outcome: Outcome) -> Any:
+        shown.events.append(to_event(outcome))
+        return shown.events[-1]
+
+    monkeypatch.setattr(Outcome, "to_event", told)
     monkeypatch.setattr(airflow.sdk.log, "mask_secret", tell)
     monkeypatch.setattr(ExecutionTrigger, "serialize", serialized)
     # Not debug: there Airflow itself logs each message between task and supervisor, and one tells it what to mask.
@@ -96,7 +110,30 @@ def connect(systems: Systems, system: str, **fields: Any) -> str:
 
 
 def starter(systems: Systems, system: str, **arguments: Any) -> Callable[[], Any]:
-    return lambda: STARTER[system].build(systems, task_id="release", poll_interval=0.1, **arguments)
+    arguments = {"task_id": "release", "poll_interval": 0.1, **arguments}
+    return lambda: BUILD[system](systems, **arguments)
+
+
+def cocktail_build(_: Systems, **arguments: Any) -> CocktailRunBuildOperator:
+    return CocktailRunBuildOperator(
+        build_seq=12, tag_name="1.4.2", callback_url="{{ var.value.callback_of_a_test }}", **arguments
+    )
+
+
+def quay_build(_: Systems, **arguments: Any) -> QuayRunBuildOperator:
+    return QuayRunBuildOperator(
+        repository="acme/shop", archive_url="{{ var.value.archive_of_a_test }}", tags=["1.4.2"], **arguments
+    )
+
+
+BUILD = {system: each.build for system, each in STARTER.items()} | {"cocktail": cocktail_build, "quay": quay_build}
+
+
+@pytest.fixture(autouse=True)
+def secrets_of_arguments(monkeypatch) -> None:
+    """They are in no DAG: whoever reads its code, or Airflow's copy of it, reads them there."""
+    for name, value in (("callback", secrets.CALLBACK), ("archive", secrets.ARCHIVE), ("webhook", secrets.WEBHOOK)):
+        monkeypatch.setenv(f"AIRFLOW_VAR_{name.upper()}_OF_A_TEST", value)
 
 
 @EVERY_SYSTEM
@@ -173,3 +210,74 @@ def test_a_trigger_knows_a_connection_by_its_name_and_the_system_it_leads_to(sys
         # Which system, but never who asks it; before the start, nothing.
         assert arguments["ref"].get("place", systems.url).startswith(systems.url)
     assert LOGINS["service_stage"]["login"] not in str(shown.ended)
+
+
+# --- secrets of arguments
+
+
+def rendered_fields(name: str) -> list[str]:
+    """What Airflow has stored of an argument, for all runs so far."""
+    from airflow.models.renderedtifields import RenderedTaskInstanceFields
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        rows = session.query(RenderedTaskInstanceFields).all()
+        return [json.dumps(row.rendered_fields[name]) for row in rows if name in row.rendered_fields]
+
+
+def test_a_callback_url_is_stored_and_shown_nowhere(systems, shown):
+    systems.fault(
+        "cocktail", "status", method="POST", path="/build/run/12$", status=400, body=repeats(secrets.CALLBACK)
+    )
+    connect(systems, "cocktail")
+    ended = shown.run(starter(systems, "cocktail"))
+    assert "cannot be used" in str(ended.error)
+    shown.check(secrets.CALLBACK)
+    assert rendered_fields("callback_url")[-1] == '"***"'
+
+
+def test_an_archive_url_is_stored_and_shown_nowhere(systems, shown):
+    systems.fault("quay", "status", method="POST", path="/build/$", status=400, body=repeats(secrets.ARCHIVE))
+    connect(systems, "quay")
+    ended = shown.run(starter(systems, "quay"))
+    assert "cannot be used" in str(ended.error)
+    shown.check(secrets.ARCHIVE)
+    assert rendered_fields("archive_url")[-1] == '"***"'
+
+
+def repeats(secret: str) -> dict[str, Any]:
+    said = f"{secret} cannot be used"
+    return {"message": said, "error_message": said, "status": 400, "error_code": "X.1"}
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["in a mapping", "as one template"])
+def test_the_config_of_a_notification_is_stored_and_shown_nowhere(systems, shown, whole, monkeypatch):
+    connect(systems, "quay")
+    monkeypatch.setenv("AIRFLOW_VAR_CONFIG_OF_A_TEST", json.dumps({"url": secrets.WEBHOOK}))
+    config = "{{ var.json.config_of_a_test }}" if whole else {"url": "{{ var.value.webhook_of_a_test }}"}
+    ended = shown.run(
+        lambda: QuayCreateNotificationOperator(
+            task_id="notify",
+            repository="acme/shop",
+            event="repo_push",
+            method="webhook",
+            config=config,
+            render_template_as_native_obj=True,
+        )
+    )
+    assert ended.error is None
+    assert ended.result["config"] == {"url": "https://hooks.example.com/***"}
+    shown.check(secrets.WEBHOOK)
+    assert rendered_fields("config")[-1] == '{"url": "***"}'
+
+
+def test_a_template_that_cannot_be_rendered_shows_no_secret_of_the_same_argument(systems, shown):
+    connect(systems, "quay")
+    config = {"url": "https://hooks.example.com/a-known-part-of-it", "template": "{{ 1 / 0 }}"}
+    ended = shown.run(
+        lambda: QuayCreateNotificationOperator(
+            task_id="notify", repository="acme/shop", event="repo_push", method="webhook", config=config
+        )
+    )
+    assert isinstance(ended.error, ZeroDivisionError)
+    assert "a-known-part-of-it" not in shown._read_logs()

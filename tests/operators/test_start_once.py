@@ -5,12 +5,15 @@ That each guard of the core is needed shows in tests/simulation.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
+from airflow.sdk.execution_time.supervisor import InProcessSupervisorComms
 
+from airflow_provider.clients.cocktail import CocktailClient
 from airflow_provider.core.commands import Command, Observe, Publish, Save, Tell
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.record import StartRecord
@@ -166,6 +169,39 @@ def test_a_cancel_that_gets_no_answer_at_first_is_sent_again(systems, starter, d
     assert story.seen() == ONE_CANCEL
 
 
+def test_a_cancel_of_a_trigger_that_trips_the_client_is_sent_again(systems, monkeypatch):
+    systems.reset(speed=SLOW)
+    story = Story(systems, STARTERS["cocktail"], monkeypatch, deferrable=True)
+    trigger = story.task.trigger(story.attempt())
+    whole, tried = CocktailClient.cancel, []
+
+    def trip_at_first(*args: Any) -> Any:
+        tried.append(args)
+        if len(tried) < 3:
+            raise OverflowError("the year is out of range")
+        return whole(*args)
+
+    monkeypatch.setattr(CocktailClient, "cancel", trip_at_first)
+    story.task.mark("failed")
+    story.task.kill(trigger)
+    assert (len(tried), story.seen()) == (3, ONE_CANCEL)
+
+
+def test_why_a_trigger_could_not_cancel_is_never_lost(systems, monkeypatch, caplog):
+    systems.reset(speed=SLOW)
+    story = Story(systems, STARTERS["cocktail"], monkeypatch, deferrable=True)
+    trigger = story.task.trigger(story.attempt())
+
+    def trip(*_: Any, **__: Any) -> Any:
+        raise LookupError("no judge")
+
+    monkeypatch.setattr(execution, "judge_trigger_kill", trip)
+    story.task.mark("failed")
+    story.task.kill(trigger)
+    assert f"Could not cancel cocktail build_run {story.executions()[0]['id']}" in caplog.text
+    assert "LookupError" in caplog.text
+
+
 def test_a_person_who_ends_a_deferred_task_while_the_api_server_restarts_is_heard_afterwards(systems, monkeypatch):
     systems.reset(speed=SLOW)
     story = Story(systems, STARTERS["code_stream pipeline"], monkeypatch, deferrable=True)
@@ -205,6 +241,31 @@ def test_one_not_found_after_a_start_leads_to_no_second_one(systems, starter, mo
     systems.fault(starter.system, "status", method="GET", path=starter.look, status=404)
     assert story.attempt().state == "deferred"
     assert story.seen() == ONE_START
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_person_is_heard_who_ends_a_task_while_it_asks_airflow_something(systems, deferrable, monkeypatch):
+    systems.reset(SLOW)
+    story = Story(systems, STARTERS["code_stream pipeline"], monkeypatch, deferrable=deferrable)
+    is_remembering = threading.Event()
+    channel, whole = threading.Lock(), InProcessSupervisorComms.send
+
+    def send(comms: InProcessSupervisorComms, msg: Any) -> Any:
+        # As a worker's channel to its supervisor does.
+        with channel:
+            if is_remembering.is_set():
+                is_remembering.clear()
+                story.task.mark("failed")
+                terminate()
+            return whole(comms, msg)
+
+    def has_started(command: Command) -> bool:
+        return isinstance(command, Save) and command.record.ref is not None and not story.seen()["cancels"]
+
+    monkeypatch.setattr(InProcessSupervisorComms, "send", send)
+    with story.when(has_started, lambda operator: is_remembering.set()):
+        story.attempt()
+    assert story.seen() == {"starts": 1, "cancels": 1}
 
 
 @EVERY_STARTER

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from airflow_provider.exceptions import ConflictError, ExecutionTimeout
+from airflow_provider.exceptions import ConflictError, ExecutionFailed, ExecutionTimeout
 from airflow_provider.hooks.cocktail import CocktailHook
 from airflow_provider.hooks.code_stream import CodeStreamHook
 from airflow_provider.operators.cocktail import CocktailCancelBuildOperator
@@ -20,6 +20,7 @@ from tests.conftest import FAST
 from tests.meanwhile import meanwhile, until
 from tests.operators.story import SLOW, STARTERS, Story, colleague_starts, terminate
 from tests.operators.test_code_stream import start_until_it_asks, state_of
+from tests.operators.test_starting import Starter
 from tests.systems import LOGINS, Systems, define_connection, running_systems
 
 ONE_OF_EACH_SYSTEM = pytest.mark.parametrize(
@@ -27,9 +28,8 @@ ONE_OF_EACH_SYSTEM = pytest.mark.parametrize(
     [STARTERS[name] for name in ("code_stream pipeline", "service_stage", "cocktail", "quay")],
     ids=lambda starter: starter.system,
 )
-UNMARKED = pytest.mark.parametrize(
-    "starter", [STARTERS[name] for name in ("service_stage", "quay")], ids=lambda starter: starter.system
-)
+UNMARKED = {name: STARTERS[name] for name in ("code_stream rerun", "service_stage", "quay")}
+EVERY_UNMARKED = pytest.mark.parametrize("starter", UNMARKED.values(), ids=UNMARKED)
 
 
 # --- the connection leads to another system
@@ -170,7 +170,7 @@ def adopts_what_a_colleague_started(story: Story) -> str:
     return colleague_starts(story.systems, story.starter)
 
 
-@UNMARKED
+@EVERY_UNMARKED
 def test_what_may_be_a_colleagues_is_followed_as_a_guess(systems, starter, monkeypatch, capsys):
     systems.reset(SLOW)
     story = Story(systems, starter, monkeypatch, deferrable=True)
@@ -222,7 +222,7 @@ def cleared_before_it_was_found(story: Story) -> None:
     assert "a guess is never canceled" in str(error)
 
 
-@UNMARKED
+@EVERY_UNMARKED
 @pytest.mark.parametrize(
     "happens", [ended_in_the_triggerer, ended_in_a_worker, past_its_deadline, cleared, cleared_before_it_was_found]
 )
@@ -232,6 +232,32 @@ def test_what_is_a_guess_is_never_canceled(systems, starter, happens, monkeypatc
     adopts_what_a_colleague_started(story)
     happens(story)
     assert story.seen() == {"starts": 1, "cancels": 0}
+
+
+def fails_in_the_triggerer(story: Story, starter: Starter) -> BaseException:
+    trigger = story.task.trigger(story.attempt())
+    story.systems.force(starter.system, story.record["ref"]["id"], starter.failed)
+    error: BaseException = story.task.resume(story.task.fire(trigger)).error
+    return error
+
+
+@EVERY_UNMARKED
+def test_a_guess_stays_one_until_it_ends(systems, starter, monkeypatch):
+    systems.reset(SLOW)
+    story = Story(systems, starter, monkeypatch, deferrable=True)
+    adopts_what_a_colleague_started(story)
+    assert isinstance(fails_in_the_triggerer(story, starter), ExecutionFailed)
+    assert (story.record["phase"], story.record["ref"]["guess"]) == ("ended", "yes")
+
+
+@pytest.mark.parametrize("name", ["code_stream rerun", "service_stage"])
+def test_a_guess_that_failed_is_not_made_to_go_on(systems, name, monkeypatch):
+    systems.reset(SLOW)
+    story = Story(systems, STARTERS[name], monkeypatch, deferrable=True, on_retry="resume")
+    adopts_what_a_colleague_started(story)
+    assert isinstance(fails_in_the_triggerer(story, STARTERS[name]), ExecutionFailed)
+    assert story.attempt().state == "deferred"
+    assert story.seen() == {"starts": 2, "cancels": 0}
 
 
 def test_two_that_may_be_ours_are_both_left_alone(systems, monkeypatch):

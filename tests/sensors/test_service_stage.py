@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowSensorTimeout
 
+from airflow_provider.clients import retries
 from airflow_provider.exceptions import ExecutionFailed, ExecutionRejected, NotFoundError
 from airflow_provider.hooks.service_stage import ServiceStageHook
 from airflow_provider.sensors.service_stage import ServiceStageReleaseSensor
@@ -90,6 +91,26 @@ def test_a_release_task_that_is_not_there_is_not_waited_for():
     ended = wait("shop-relaese")
     assert isinstance(ended.error, NotFoundError)
     assert SHOP in str(ended.error)
+
+
+@pytest.mark.parametrize(
+    "mode", [{}, {"mode": "reschedule"}, {"deferrable": True}], ids=["poke", "reschedule", "defer"]
+)
+def test_an_outage_while_a_release_task_is_looked_up_ends_no_wait(systems, mode, monkeypatch):
+    monkeypatch.setattr(retries, "FIRST_PAUSE", 0.01)
+    execution_id = start()
+    systems.fault("service_stage", "status", method="GET", path="/pipelines", status=503, times=8)
+    ended = wait(timeout=60, **mode)
+    assert ended.error is None
+    assert ended.result["id"] == execution_id
+
+
+def test_an_outage_that_outlasts_the_timeout_ends_the_wait_before_it_is_deferred(systems, monkeypatch):
+    monkeypatch.setattr(retries, "FIRST_PAUSE", 0.01)
+    systems.fault("service_stage", "status", method="GET", path="/pipelines", status=503, times=1000)
+    ended = wait(timeout=0.5, deferrable=True)
+    assert isinstance(ended.error, AirflowSensorTimeout)
+    assert "503" in str(ended.error)
 
 
 @BOTH_MODES

@@ -54,6 +54,7 @@ def made(batch: Batch, vendor: Vendor) -> list[Any]:
         PermissionDeniedError("not this one", call=Call(status=403)),
         UnexpectedResponseError("HTML", call=Call(status=200)),
         KeyError("a client that stumbles"),
+        [],
     ],
     ids=lambda error: type(error).__name__,
 )

@@ -169,15 +169,6 @@ def test_no_more_requests_than_the_budget_are_sent_and_every_wait_gets_its_turn(
     assert (said[0], said[2]) == ("warning", "")
 
 
-@pytest.mark.parametrize("rate", ["0", "-1"])
-def test_a_budget_that_makes_no_sense_is_named_and_not_used(
-    monkeypatch: pytest.MonkeyPatch, rate: str, lines: Lines
-) -> None:
-    monkeypatch.setenv("AIRFLOW__RELEASE_PIPELINES__REQUESTS_PER_SECOND", rate)
-    assert poller.requests_per_second() == poller.DEFAULT_RATE == 20.0
-    assert "requests_per_second must be more than 0" in str(lines.all)
-
-
 def test_a_wait_ends_at_its_deadline_although_the_vendor_does_not_answer(
     vendor: CocktailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,19 +5,18 @@ https://docs.cocktailcloud.io/
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Unpack
-from urllib.parse import quote
 
 from airflow_provider.clients.auth import HeaderAuth
 from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.cocktail import answers
 from airflow_provider.clients.cocktail.executions import SYSTEM, Json
 from airflow_provider.clients.cocktail.paths import Paths
+from airflow_provider.clients.decoding import loads
 from airflow_provider.clients.transport import Decoder, Transport, TransportOptions
 from airflow_provider.clients.urls import Params, host_of
 from airflow_provider.exceptions import (
@@ -81,7 +80,7 @@ class CocktailBase(ReleaseClient):
         params: Params | None = None,
         *,
         attempts: int | None = None,
-        decode: Decoder = json.loads,
+        decode: Decoder = loads,
         **values: str,
     ) -> Any:
         path = self._paths.fill(use, values)
@@ -143,9 +142,8 @@ class CocktailBase(ReleaseClient):
             raise self.bad_request("callback_url must be a whole http or https URL")
         if any(mark in callback_url.upper() for mark in ("?", "|", "%3A%2F%2F")):
             raise self.bad_request("callback_url must hold no '?', '|' or '%3A%2F%2F': Cocktail takes it apart there")
-        # Its path holds a secret; in the text of an error it may stand as it is or as the query has it.
-        self.transport.redact.add(callback_url)
-        self.transport.redact.add(quote(callback_url, safe="~"))
+        # Its path holds a secret.
+        self.transport.redact.add_other(callback_url)
 
     def _not_found(self, use: str, summary: str) -> NotFoundError:
         return NotFoundError(summary, call=self._call(use))

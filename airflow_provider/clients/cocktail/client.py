@@ -10,10 +10,10 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+import msgspec
 from msgspec.structs import replace
 
 from airflow_provider.clients.base import Found, Intent, Observation
@@ -49,8 +49,7 @@ _CANCEL_TAKES = timedelta(minutes=10)
 """Within which a cancel ends its run. One that a dying server left behind never will: another one may be asked for."""
 
 
-@dataclass(slots=True)
-class _Told:
+class _Told(msgspec.Struct):
     """What a wait was told, and what the list of runs showed then."""
 
     execution: Execution
@@ -250,7 +249,7 @@ class CocktailClient(CocktailCatalog):
     def has_log(self, ref: ExecutionRef) -> bool:
         return True
 
-    def read_log(self, ref: ExecutionRef, offset: int) -> tuple[list[str], int]:
+    def _read_log(self, ref: ExecutionRef, offset: int) -> tuple[list[str], int]:
         """The logs of the steps that ended; ``offset`` is a set of bits, one for each step that was told already."""
         try:
             return new_lines(self.get_build_run_log(ref["id"]), offset)
@@ -424,7 +423,7 @@ class CocktailClient(CocktailCatalog):
             except ReleasePipelineError as error:
                 if not isinstance(error, NotFoundError) and not is_path_missing(error):
                     raise
-        for step in cancel.get("buildStepRuns") or []:
+        for step in answers.objects_in(cancel.get("buildStepRuns")):
             if match := re.search(r"refBuildRunSeq\W+(\d+)", str(step.get("stepConfig"))):
                 return match[1]
         return ""

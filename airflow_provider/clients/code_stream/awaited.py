@@ -8,10 +8,11 @@ import math
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
+
+import msgspec
 
 from airflow_provider.clients.base import Found, Look, Observation, concerns_one_execution
 from airflow_provider.clients.code_stream.events import delivery_error, event_time, linked_execution, matches
@@ -36,15 +37,13 @@ WHOLE_EVERY = 600.0
 """Seconds after which all events are read again."""
 
 
-@dataclass(slots=True)
-class _Expected:
+class _Expected(msgspec.Struct):
     """:param known: when the newest event came of those that were looked through for a wait."""
 
     known: datetime | None
 
 
-@dataclass(slots=True)
-class _Asked:
+class _Asked(msgspec.Struct):
     """:param execution_ref: by which the execution is watched that may ask for an approval."""
 
     execution_ref: ExecutionRef | None

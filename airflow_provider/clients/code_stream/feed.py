@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -16,6 +15,7 @@ import msgspec
 from airflow_provider.clients.base import concerns_one_execution
 from airflow_provider.clients.code_stream.calls import PAGE, Calls
 from airflow_provider.clients.code_stream.fields import Json, id_from_link
+from airflow_provider.clients.decoding import decoder
 from airflow_provider.exceptions import BadRequestError, ReleasePipelineError, ServerUnavailableError
 from airflow_provider.execution import Execution
 
@@ -47,7 +47,7 @@ class _Page(msgspec.Struct):
 
 
 _PAGE = msgspec.json.Decoder(_Page)
-_GLANCE = msgspec.json.Decoder(Glance)
+_GLANCE: Callable[[bytes], Glance] = decoder(Glance)
 
 
 Reader = Callable[[str, Glance, msgspec.Raw], Execution | None]
@@ -55,16 +55,14 @@ Reader = Callable[[str, Glance, msgspec.Raw], Execution | None]
 thousand executions at once would be megabytes."""
 
 
-@dataclass(slots=True)
-class Row:
+class Row(msgspec.Struct):
     """One row of the feed, and what its reader made of it."""
 
     glance: Glance
     execution: Execution | None
 
 
-@dataclass(slots=True)
-class Reading:
+class Reading(msgspec.Struct):
     """What one reading of the feed showed. Times are epoch microseconds of the server.
 
     :param rows: by id; ``None`` for a row whose document was left out.
@@ -73,7 +71,7 @@ class Reading:
     :param known: up to which time all changes are known now, but for ``CLOCK_SKEW``.
     """
 
-    rows: dict[str, Row | None] = field(default_factory=dict)
+    rows: dict[str, Row | None] = msgspec.field(default_factory=dict)
     newest: int = 0
     read_to: int = -1
     known: int = 0
@@ -161,7 +159,9 @@ class Feed:
 
     def _page(self, skip: int, top: int, reader: Reader) -> _FeedPage:
         query = {"$orderby": "_updateTimeInMicros desc", "$top": top, "$skip": skip}
-        page: _Page = self._calls.answer("GET", "/executions", query, decode=_PAGE.decode).data
+        page: _Page | None = self._calls.answer("GET", "/executions", query, decode=_PAGE.decode).data
+        if page is None:
+            raise self._calls.unexpected("/executions", "the answer is no list")
         return _FeedPage(page, reader)
 
 
@@ -181,5 +181,5 @@ class _FeedPage:
 def _row(row_id: str, document: msgspec.Raw | None, reader: Reader) -> tuple[str, Row | None]:
     if not document or bytes(document) == b"null":
         return row_id, None
-    glance = _GLANCE.decode(document)
+    glance = _GLANCE(bytes(document))
     return row_id, Row(glance, reader(row_id, glance, document))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -105,15 +105,36 @@ def is_equal(notification: Json, body: Json) -> bool:
 
 def is_disabled(notification: Json) -> bool:
     """Whether Quay has stopped sending it; nothing but this number shows it, and a test is still accepted."""
-    return int(notification.get("number_of_failures") or 0) >= FAILURES_THAT_DISABLE
+    failures = notification.get("number_of_failures")
+    return isinstance(failures, (int, float)) and failures >= FAILURES_THAT_DISABLE
 
 
 def without_secrets(notification: Json) -> dict[str, Any]:
     """A notification as it may go where more people read than may send with it: into XCom, into a log."""
     method = str(notification.get("method"))
-    config: Json = notification.get("config") or {}
+    told = notification.get("config")
+    config: Json = told if isinstance(told, dict) else {}
     shown = {key: value if key in _NO_SECRETS.get(method, ()) else _masked(key, value) for key, value in config.items()}
     return {**notification, "config": shown}
+
+
+def secrets_of(method: object, config: object) -> list[tuple[str, str]]:
+    """The texts of a ``config`` that may not be shown, each with its key."""
+    if not isinstance(config, Mapping):
+        return [("", config)] if isinstance(config, str) else []
+    shown = _NO_SECRETS.get(str(method), ())
+    return [(key, text) for key, value in config.items() if key not in shown for text in _texts(value)]
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for each in value.values():
+            yield from _texts(each)
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _texts(each)
+    elif isinstance(value, str):
+        yield value
 
 
 def _masked(key: str, value: object) -> str:

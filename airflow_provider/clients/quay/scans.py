@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 SEVERITIES = ("Unknown", "Negligible", "Low", "Medium", "High", "Critical")
 """In rising order. A word that is not among them ranks above all: a scanner's new word must not pass unseen."""
@@ -22,8 +23,7 @@ ABSENT = "absent"
 """In the place of a scan status: a platform that a manifest list names, but that this registry does not hold."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """:param package: name and version.
     :param fixed_by: version of the package that is not affected, "" if there is none.
     """
@@ -38,8 +38,7 @@ class Finding:
         return f"{self.name} ({self.severity}, {self.package}, {fix})"
 
 
-@dataclass(frozen=True, slots=True)
-class Scan:
+class Scan(msgspec.Struct, frozen=True):
     """The scan of one manifest: its status in Quay's words and, once scanned, what was found."""
 
     digest: str

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import idna
 
 from airflow_provider.clients.base import Intent, start_window
-from airflow_provider.clients.quay.answers import parse_time
+from airflow_provider.clients.quay.answers import parse_time, texts_in
 from airflow_provider.clients.quay.executions import Json
 
 LONGEST_BUILD_TAG = 127
@@ -23,10 +24,15 @@ def kept_of(
     :raises ValueError: ``archive_url`` has a host that cannot be written in ASCII.
     """
     return {
-        "archive_url": in_ascii(archive_url),
+        "archive_hash": hash_of(in_ascii(archive_url)),
         "tags": list(tags),
         "dockerfile_path": dockerfile_path or f"{(subdirectory or '/').removesuffix('/')}/Dockerfile",
     }
+
+
+def hash_of(archive_url: str) -> str:
+    """Names a URL where it may not be shown: whoever has a signed one may read the sources."""
+    return hashlib.sha256(archive_url.encode()).hexdigest()
 
 
 def in_ascii(url: str) -> str:
@@ -49,8 +55,11 @@ def is_like(build: Json, intent: Intent) -> bool:
     """Whether this listed build, but for its time, may be what the start led to."""
     if build.get("id") in intent["builds_before"] or build.get("trigger"):
         return False
-    same_rest = all(build.get(name) == intent[name] for name in ("archive_url", "dockerfile_path") if name in intent)
-    return same_rest and sorted(build.get("tags") or []) == sorted(intent["tags"])
+    listed = {**build, "archive_hash": hash_of(str(build.get("archive_url") or ""))}
+    # What earlier versions of this provider have written down holds the URL itself, or neither.
+    kept = ("archive_hash", "archive_url", "dockerfile_path")
+    same_rest = all(listed.get(name) == intent[name] for name in kept if name in intent)
+    return same_rest and sorted(texts_in(build.get("tags"))) == sorted(intent["tags"])
 
 
 def began_in_time(build: Json, intent: Intent) -> bool:

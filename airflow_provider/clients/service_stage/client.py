@@ -9,11 +9,11 @@ import functools
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Unpack
 from urllib.parse import urlsplit
 
+import msgspec
 from msgspec.structs import replace
 
 from airflow_provider.clients.base import Found, Intent, Observation, concerns_one_execution
@@ -32,6 +32,7 @@ from airflow_provider.clients.service_stage.states import (
     Sighting,
     accepted,
     execution,
+    is_number,
     is_of_another,
     is_old,
     is_triggered_later,
@@ -66,8 +67,7 @@ UNTIMED = 300.0
 """Seconds until the records are asked again where a list does not show that a release was triggered again."""
 
 
-@dataclass(slots=True)
-class _Told:
+class _Told(msgspec.Struct):
     """What a wait was told, what the list showed then, and when (monotonic) the list alone no longer will do."""
 
     execution: Execution
@@ -330,12 +330,12 @@ class ServiceStageClient(ReleaseTaskCalls):
         if record and status_of(record):
             return self._execution(ref, Sighting(record, certain=True))
         is_told_by_nobody = record is None and not ref.get("since")
-        if is_told_by_nobody and (published is not None or not ref["id"].isdecimal()):
+        if is_told_by_nobody and (published is not None or not is_number(ref["id"])):
             # Only of our own action it is known that the list may tell of it before the records do.
             raise NotFoundError(
                 f"release task {ref['pipeline_id']!r} has no execution {ref['id']!r}", call=Call(system=self.system)
             )
-        if ref["id"].isdecimal() and (later := newer_than(records, ref["id"])):
+        if is_number(ref["id"]) and (later := newer_than(records, ref["id"])):
             return overtaken(ref, f"the execution {text_of(later[0], 'id')}")
         item = item or self._item(ref["pipeline_id"])
         return self._execution(ref, _sighting({**(record or {}), "id": ref["id"]}, item))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from airflow_provider.clients.base import start_window
 from airflow_provider.clients.service_stage.states import (
     ALLOWED_WHEN,
     IN_PROGRESS,
     WORDS,
+    is_number,
     status_of,
     text_of,
     triggered_at,
@@ -19,8 +21,7 @@ from airflow_provider.clients.service_stage.states import (
 Json = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(msgspec.Struct, frozen=True):
     """:param begin: epoch seconds, like ``end``.
     :param now: by the clock of the intent; ``None`` where that clock cannot be asked.
     """
@@ -50,13 +51,12 @@ class Window:
 
         :param milliseconds: its trigger time, "" if unknown: then it was, as long as the window is open.
         """
-        if milliseconds.isdecimal():
+        if is_number(milliseconds):
             return self.begin <= int(milliseconds) / 1000 <= self.end
         return True if self.is_open else None
 
 
-@dataclass(frozen=True, slots=True)
-class Traces:
+class Traces(msgspec.Struct, frozen=True):
     """What is seen of a release task, and what was seen just before the action.
 
     :param item: its list item.

@@ -99,6 +99,12 @@ class CocktailSystem(System):
         """Build runs only: a cancel or a removal is something done to one."""
         return [run.execution() for run in self.store.runs.values() if run.run_type == "BUILD"]
 
+    def offers(self) -> list[str]:
+        return [
+            f"build {build.build_seq}  {build.build_name}  image {build.image_name}"
+            for build in self.store.builds.values()
+        ]
+
     def force_state(self, execution_id: str, state: str) -> None:
         if state not in RUN_STATES:
             raise ValueError(f"a run is one of {', '.join(RUN_STATES)}")

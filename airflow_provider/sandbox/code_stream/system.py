@@ -390,6 +390,15 @@ class CodeStreamSystem(System):
             for execution in self.executions_by_id.values()
         ]
 
+    def offers(self) -> list[str]:
+        pipelines = [f"pipeline {each.name}  project {each.project}" for each in self.pipelines.objects.values()]
+        events = [
+            f"{each.kind} event {each.id}  {each.name}: "
+            + (f"led to an execution that is {each.execution.track.state}" if each.execution else "led to nothing")
+            for each in self.events.all.values()
+        ]
+        return [*pipelines, *events]
+
     def force_state(self, execution_id: str, state: str) -> None:
         self.machine.force(self.executions_by_id[execution_id], state.upper(), self.now)
 

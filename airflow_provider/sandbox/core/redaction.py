@@ -7,7 +7,10 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 MASK = "***"
-_SECRET_NAME = re.compile(r"pass(word)?|token|secret|credential|signature|authorization|api_?key", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"pass(word)?|token|secret|credential|signature|authorization|api_?key|callback_?url|archive_?url|^(email|url)$",
+    re.IGNORECASE,
+)
 
 
 def redact(value: Any) -> Any:

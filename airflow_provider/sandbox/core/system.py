@@ -43,6 +43,10 @@ class System(ABC):
         """Every execution in the form of ``Track.as_dict``."""
 
     @abstractmethod
+    def offers(self) -> list[str]:
+        """What there is to be started or waited for, in lines for the person who starts the sandbox."""
+
+    @abstractmethod
     def force_state(self, execution_id: str, state: str) -> None:
         """Puts an execution into a state of the system's own words; KeyError unknown id, ValueError unknown state."""
 

@@ -12,13 +12,13 @@ from typing import Any, ClassVar
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from airflow_provider.sandbox import seed
 from airflow_provider.sandbox.core.system import System
 from airflow_provider.sandbox.core.world import World
-from airflow_provider.sandbox.quay import payloads, replies, rules
+from airflow_provider.sandbox.quay import payloads, replies, rules, web
 from airflow_provider.sandbox.quay.auth import Directory
 from airflow_provider.sandbox.quay.builds import OUTCOMES, PHASES, BuildManager
 from airflow_provider.sandbox.quay.builds import logs as build_logs
@@ -94,6 +94,13 @@ class QuaySystem(System):
         return [
             build.track.as_dict() | {"repository": f"{build.namespace}/{build.name}", "tags": build.tags}
             for build in self.builds.all.values()
+        ]
+
+    def offers(self) -> list[str]:
+        now = self.world.clock.now()
+        return [
+            f"repository {each.path}  tags {', '.join(tag.name for tag in each.living_tags(now))}"
+            for each in self.repositories.values()
         ]
 
     def force_state(self, execution_id: str, state: str) -> None:
@@ -271,6 +278,8 @@ class QuaySystem(System):
             allowed = {"allow": ", ".join(found.allowed)}
             raise replies.Abort(405, "The method is not allowed for the requested URL.", allowed)
         if request.method in ("GET", "HEAD"):
+            if page := web.page(self, request.path_params["path"]):
+                return HTMLResponse(page)
             return replies.ui(200 if request.path_params["path"] == "" else 404)
         return replies.ui_refuses("OPTIONS, HEAD, GET")
 

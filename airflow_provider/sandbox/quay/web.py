@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
+from airflow_provider.sandbox.page import execution_page, repository_page
 from airflow_provider.sandbox.quay.auth import WebSession
 from airflow_provider.sandbox.quay.replies import ERROR_TYPES, Abort, not_found, result, root_url
 
 if TYPE_CHECKING:
     from airflow_provider.sandbox.quay.calls import Call
+    from airflow_provider.sandbox.quay.system import QuaySystem
 
 SIGN_IN_SCHEMA = {
     "type": "object",
@@ -49,3 +51,18 @@ def error_type(call: Call) -> Response:
 
 def discovery(call: Call) -> Response:
     return result({"swagger": "2.0", "host": call.request.headers.get("host", ""), "basePath": "/", "paths": {}})
+
+
+def page(system: QuaySystem, path: str) -> str | None:
+    """What the web UI shows of a repository or a build that is there: ``repository/acme/shop/build/<id>``."""
+    root, _, rest = path.partition("/")
+    name = "/".join(rest.split("/")[:2])
+    repository = system.repositories.get(name)
+    if root != "repository" or repository is None:
+        return None
+    builds = [{"system": "quay", **each} for each in system.executions() if each["repository"] == name]
+    kind, _, what = rest.removeprefix(name).strip("/").partition("/")
+    if kind == "build":
+        return next((execution_page(each) for each in builds if each["id"] == what), None)
+    tags = repository.living_tags(system.world.clock.now())
+    return repository_page(name, [(tag.name, tag.digest, tag.start) for tag in tags], builds)

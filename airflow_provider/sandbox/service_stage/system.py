@@ -377,6 +377,9 @@ class ServiceStageSystem(System):
             for run in self.runs.values()
         ]
 
+    def offers(self) -> list[str]:
+        return [f"release task {release.name}  id {release.id}" for release in self.releases.values()]
+
     def force_state(self, execution_id: str, state: str) -> None:
         run = self.runs[execution_id]
         if not state.isdigit() or int(state) not in STATUSES:

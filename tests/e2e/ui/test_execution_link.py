@@ -1,4 +1,4 @@
-"""The button "Open execution" is there while a task still waits, and leads to its execution."""
+"""The button "Open in Cocktail" is there while a task still waits, and leads to its execution."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_link_shows_while_the_task_is_deferred(stage: Stage, browser: Browse
     browser.until(is_deferred, "a task that waits in the triggerer", patience=60)
     browser.open(f"{stage.airflow.url}/dags/{DAG_ID}/runs/{waiting_run}/tasks/build_image")
     browser.find("//a[normalize-space()='Details']").click()
-    button = browser.find("//a[normalize-space()='Open execution']")
+    button = browser.find("//a[normalize-space()='Open in Cocktail']")
     execution_id = stage.airflow.api.xcom(DAG_ID, waiting_run, "build_image", "id")
     assert button.attribute("href") == f"{stage.sandbox.url}/cocktail/builds/12/runs/{execution_id}"
     assert button.attribute("target") == "_blank"

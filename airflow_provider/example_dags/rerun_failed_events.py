@@ -6,27 +6,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pendulum
-from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule, dag, task
+from airflow.sdk import dag, task
 
-from airflow_provider.exceptions import (
-    NotFoundError,
-    ReleasePipelineError,
-    ServerUnavailableError,
-    ThrottledError,
-    UnexpectedResponseError,
-)
+from airflow_provider.exceptions import NotFoundError
 from airflow_provider.operators.code_stream import CodeStreamRerunEventOperator
+from airflow_provider.retry_policy import RETRY_POLICY
 
 if TYPE_CHECKING:
     from airflow_provider.clients.code_stream import CodeStreamClient
-
-# Trouble on the way is tried again; what Code Stream said clearly, a failed execution too, is final.
-RETRY_POLICY = ExceptionRetryPolicy(
-    rules=[
-        RetryRule(exception=[ServerUnavailableError, ThrottledError, UnexpectedResponseError]),
-        RetryRule(exception=ReleasePipelineError, action=RetryAction.FAIL, reason="what Code Stream said is final"),
-    ]
-)
 
 
 def led_to_nothing(client: CodeStreamClient, event: dict[str, Any]) -> bool:

@@ -6,32 +6,19 @@ from datetime import timedelta
 from typing import Any
 
 import pendulum
-from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, chain, dag, task
+from airflow.sdk import Param, chain, dag, task
 
-from airflow_provider.exceptions import (
-    ReleasePipelineError,
-    ServerUnavailableError,
-    ThrottledError,
-    UnexpectedResponseError,
-)
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
 from airflow_provider.operators.code_stream import CodeStreamRerunEventOperator
 from airflow_provider.operators.quay import QuayPromoteTagOperator
 from airflow_provider.operators.service_stage import ServiceStageReleaseOperator
+from airflow_provider.retry_policy import RETRY_POLICY
 from airflow_provider.sensors.code_stream import CodeStreamEventSensor
 from airflow_provider.sensors.quay import QuaySecurityScanSensor, QuayTagSensor
 
 REPOSITORY = "{{ params.repository }}"
 TAG = "{{ params.tag or (dag_run.run_after | ts_nodash | lower) }}"
 DIGEST = "{{ ti.xcom_pull(task_ids='build_image')['outputs']['digest'] }}"
-
-# A retry goes on with the execution of the attempt before. What a system said clearly is final, a failed build too.
-RETRY_POLICY = ExceptionRetryPolicy(
-    rules=[
-        RetryRule(exception=[ServerUnavailableError, ThrottledError, UnexpectedResponseError]),
-        RetryRule(exception=ReleasePipelineError, action=RetryAction.FAIL, reason="what the system said is final"),
-    ]
-)
 
 
 @dag(
@@ -69,8 +56,8 @@ Builds an image and takes it through four systems into production:
 4. **ServiceStage** starts the release task. If the release fails after it was started, it is rolled back; the run is
    failed all the same.
 
-While a task runs, its button **Open execution** leads to the execution in its own system. A retry never starts a second
-execution while the first one runs or has succeeded: it goes on with it.
+While a task runs, its button, such as **Open in Quay**, leads to the execution in its own system. A retry never starts
+a second execution while the first one runs or has succeeded: it goes on with it.
 
 Needs the connections `cocktail_default`, `quay_default`, `code_stream_default` and `service_stage_default`.
 """,

@@ -1,0 +1,46 @@
+"""Moments as vendors and servers write them. What is none, however absurd, is ``None`` and never an error."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+_NANOS, _MICROS, _MILLIS = 1e17, 1e14, 1e11
+
+
+def from_epoch(value: float) -> datetime | None:
+    """Epoch seconds, milli-, micro- or nanoseconds, told apart by their size."""
+    if not math.isfinite(value) or value <= 0:
+        return None
+    unit = 1e9 if value >= _NANOS else 1e6 if value >= _MICROS else 1e3 if value >= _MILLIS else 1
+    try:
+        return datetime.fromtimestamp(value / unit, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def from_iso(text: object) -> datetime | None:
+    """An ISO 8601 text, with or without a zone."""
+    try:
+        return datetime.fromisoformat(str(text).strip())
+    except (ValueError, OverflowError):
+        return None
+
+
+def in_utc(moment: datetime) -> datetime | None:
+    """The same moment in UTC; one without a zone is in UTC. ``None`` at the ends of the calendar."""
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def parse_http_date(text: str | None) -> datetime | None:
+    """A date such as ``Sat, 21 Nov 2026 00:18:17 GMT``; in UTC where it tells no zone."""
+    if not text:
+        return None
+    try:
+        return in_utc(parsedate_to_datetime(text))
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None

@@ -1,0 +1,35 @@
+"""Errors that nobody foresaw while a vendor's answer was read: told as errors of this provider, without their text.
+
+The text of such an error shows what was read, secrets included; the place where it happened is enough to mend it.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from airflow_provider.exceptions import Call, Effect, ReleasePipelineError, UnexpectedResponseError
+
+
+def place_of_error(error: BaseException) -> str:
+    """Such as ``KeyError in quay/executions.py, line 83``."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return type(error).__name__
+    ours = [frame for frame in frames if "airflow_provider" in frame.filename] or frames
+    path = Path(ours[-1].filename)
+    return f"{type(error).__name__} in {path.parent.name}/{path.name}, line {ours[-1].lineno}"
+
+
+@contextmanager
+def answers_of(system: str) -> Iterator[None]:
+    """Whatever goes wrong inside, an answer that cannot be read is the reason."""
+    try:
+        yield
+    except ReleasePipelineError:
+        raise
+    except Exception as error:
+        summary = f"the answer cannot be read ({place_of_error(error)})"
+        raise UnexpectedResponseError(summary, call=Call(system=system), effect=Effect.UNKNOWN) from None

@@ -1,0 +1,1 @@
+"""DAGs to start from, which also are the system tests; ``dags/`` of the repository leads here."""

@@ -1,0 +1,281 @@
+"""An operator with a connection to one of the systems, and what all waiting operators do alike."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.configuration import conf
+from airflow.sdk.definitions.context import render_template_to_string
+
+from airflow_provider.core.waiting import News, Wait
+from airflow_provider.exceptions import BadRequestError, Call, ReleasePipelineError
+from airflow_provider.links import LINKS, xcoms_of
+from airflow_provider.operators.arguments import CHANGED, is_number, seconds_of, text_problem
+from airflow_provider.operators.attempt import require_standing
+from airflow_provider.settings import POLL_INTERVAL
+from airflow_provider.storable import storable_text
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider.execution import ExecutionRef
+
+DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
+DEFAULT_POLL_INTERVAL = POLL_INTERVAL.value()
+
+DEFERRAL_MARGIN = 120.0
+"""Seconds that Airflow's own time-out of a deferral comes after our deadline."""
+
+
+NOTICE_MARGIN = 2.0
+"""Seconds that the executor and the scheduler take to pass on that a process has ended."""
+
+
+def in_dag_test() -> bool:
+    """Whether ``dag.test()`` runs this, which has neither a worker's process nor a triggerer."""
+    runner = sys.modules.get("airflow.sdk.execution_time.task_runner")
+    supervisor = sys.modules.get("airflow.sdk.execution_time.supervisor")
+    channel = getattr(runner, "SUPERVISOR_COMMS", None)
+    return supervisor is not None and isinstance(channel, supervisor.InProcessSupervisorComms)
+
+
+def noticed_within() -> float:
+    """Seconds in which Airflow will have noticed that the process ended that defers now.
+
+    The scheduler of 3.3.2 fails a task that was deferred, resumed and queued again before it heard of the end of its
+    first process, which a supervisor may tell one heartbeat late. A wait that ends sooner is held back until then.
+    """
+    if in_dag_test():
+        return 0.0
+    return conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0) + NOTICE_MARGIN
+
+
+class ReleaseOperator(BaseOperator):
+    """An operator with a connection to one of the systems."""
+
+    system: ClassVar[str]
+    finish_in_triggerer = False
+    _text_problems: dict[str, str] = {}
+    _rendering = ""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "system" in vars(cls) and "operator_extra_links" not in vars(cls):
+            cls.operator_extra_links = (LINKS[cls.system],)
+
+    @property
+    def conn_id(self) -> str:
+        return str(getattr(self, f"{self.system}_conn_id"))
+
+    def get_client(self, context: Context) -> Any:
+        """A new client, which sends nothing with an effect once this attempt is over; a context manager."""
+        from airflow_provider.hooks.base import hook_class
+
+        self._hook = hook_class(self.system)(self.conn_id)
+        client = self._hook.get_conn()
+        client.transport.guard = partial(require_standing, context)
+        return self._knowing_secrets(client)
+
+    def renew(self, client: Any) -> Any:
+        """After the system has refused the credentials: the same client, or one of the connection as it is now.
+
+        Somebody may mend the connection while a worker waits.
+        """
+        try:
+            changed = self._hook.get_changed_conn()
+        except ReleasePipelineError as error:
+            self.log.warning("Going on with the connection as it was read before: %s", error)
+            return client
+        if changed is None:
+            return client
+        self.log.info("Connection %s was changed: going on with it as it is now", self.conn_id)
+        changed.transport.guard = client.transport.guard
+        client.close()
+        return self._knowing_secrets(changed)
+
+    def _knowing_secrets(self, client: Any) -> Any:
+        for secret in self.hidden():
+            # The system may repeat them in its errors and logs.
+            client.transport.redact.add_other(secret)
+        return client
+
+    def how_to_finish(self) -> str:
+        """What the trigger needs to know to end the task itself; nothing where it cannot, or is not to."""
+        if not self.finish_in_triggerer or in_dag_test() or self.has_more_to_do() or self.expanded_over_result():
+            return ""
+        return "task" if self.do_xcom_push else "task without result"
+
+    def has_more_to_do(self) -> bool:
+        """Whether a success must come back to the worker: to be verified, or because Airflow does more there."""
+        return bool(self.outlets or self.multiple_outputs)
+
+    def expanded_over_result(self) -> list[str]:
+        """The tasks and task groups that are expanded over this task's result.
+
+        Only a worker of 3.3.2 tells Airflow how long a result is; without that, they fail before they begin.
+        """
+        if not self.has_dag():
+            return []
+        return sorted(str(each.node_id) for each in self.iter_mapped_dependants())
+
+    def tell_who_finishes(self) -> None:
+        """Say in the log why a worker ends the task, although its author wants that done in the triggerer."""
+        if self.finish_in_triggerer and (expanded := self.expanded_over_result()):
+            names = ", ".join(expanded)
+            self.log.warning("Not finishing in the triggerer, because %s is expanded over the result", names)
+
+    def check_arguments(self) -> None:
+        """Refuse bad arguments, after templating and before any request."""
+        for name, problem in self._text_problems.items():
+            raise self.bad_argument(name, problem)
+        self.check()
+
+    def check(self) -> None:
+        """What a leaf refuses beyond that; see :meth:`bad_argument`."""
+
+    def _do_render_template_fields(
+        self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
+    ) -> None:
+        """Called for plain and for mapped tasks, and before Airflow stores what was rendered."""
+        if parent is not self:
+            super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+            return
+        self._text_problems = {}
+        self._hide()
+        for name in template_fields:
+            given, self._rendering = getattr(parent, name, None), name
+            super()._do_render_template_fields(parent, (name,), context, jinja_env, seen_oids)
+            if problem := text_problem(given, getattr(parent, name)):
+                self._text_problems.setdefault(name, problem)
+        self._hide()
+
+    def hidden(self) -> Iterable[str]:
+        """Arguments, or parts of them, that nobody may read."""
+        return ()
+
+    def _hide(self) -> None:
+        """Let Airflow mask them, before it stores rendered fields or logs a template that cannot be rendered."""
+        from airflow.sdk.log import mask_secret
+
+        for secret in self.hidden():
+            mask_secret(secret)
+
+    def _render(self, template: Any, context: Context, dag: Any = None) -> Any:
+        value = super()._render(template, context, dag)
+        if is_number(value):
+            # A template that yields a number, and no text that looks like one, cannot be joined to a text.
+            with suppress(TypeError):
+                text = render_template_to_string(template, context).strip()
+                if str(value) != text:
+                    self._text_problems.setdefault(self._rendering, CHANGED.format(text=text, value=value))
+        return value
+
+    def bad_argument(self, name: str, problem: str) -> BadRequestError:
+        return BadRequestError(f"task {self.task_id!r}: {name} {problem}", call=Call(system=self.system))
+
+    def require(self, *names: str) -> None:
+        """Refuse arguments that are empty after templating."""
+        for name in names:
+            if getattr(self, name) in (None, "", [], {}):
+                raise self.bad_argument(name, "must not be empty")
+
+    def require_one_of(self, name: str, *values: str) -> None:
+        """Refuse an argument that is none of the values."""
+        if getattr(self, name) not in values:
+            raise self.bad_argument(name, f"must be one of {', '.join(values)}, but is {getattr(self, name)!r}")
+
+    def require_seconds(self, name: str, value: object, *, may_be_zero: bool = False) -> float:
+        """The seconds of a duration; refuse one that bounds nothing."""
+        try:
+            return seconds_of(value, may_be_zero=may_be_zero)
+        except ValueError as error:
+            raise self.bad_argument(name, str(error)) from None
+
+    def publish(self, context: Context, execution: Mapping[str, Any]) -> None:
+        """Push id and URL of an execution where the UI and other tasks can see them at once."""
+        for key, value in xcoms_of(execution).items():
+            context["ti"].xcom_push(key, value)
+
+    def log_news(self, wait: Wait) -> bool:
+        """Tell the task's log what changed; returns whether anything did."""
+        news = wait.news()
+        self.log_lines(news)
+        return bool(news)
+
+    def log_lines(self, news: list[News]) -> None:
+        for line in news:
+            (self.log.warning if line.is_warning else self.log.info)("%s", storable_text(line.text))
+
+
+class WaitingOperator(ReleaseOperator):
+    """An operator that can wait for an execution, in the worker or in the triggerer.
+
+    :param wait_for_completion: wait for the end (default), or return as soon as the request was accepted.
+    :param deferrable: wait in the triggerer; default: ``[operators] default_deferrable``.
+    :param poll_interval: seconds between looks; default: ``[release_pipelines] poll_interval`` (10).
+    :param timeout: seconds or timedelta for the whole execution. Default: none.
+    :param cancel_on_kill: cancel what this task has started when a person marks it failed or success, or clears it. An
+        operator that starts nothing cancels nothing.
+    :param on_waiting: ``wait`` (default) while the execution waits for a person, or ``fail`` with ``ExecutionWaiting``.
+    """
+
+    def __init__(
+        self,
+        *,
+        wait_for_completion: bool = True,
+        deferrable: bool = DEFAULT_DEFERRABLE,
+        poll_interval: float = DEFAULT_POLL_INTERVAL,
+        timeout: float | timedelta | None = None,
+        cancel_on_kill: bool = True,
+        on_waiting: Literal["wait", "fail"] = "wait",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = deferrable
+        self.poll_interval = poll_interval
+        self.timeout = timeout
+        self.cancel_on_kill = cancel_on_kill
+        self.on_waiting = on_waiting
+        self.require_one_of("on_waiting", "wait", "fail")
+        self.poll_interval = self.require_seconds("poll_interval", poll_interval)
+        if timeout is not None:
+            self.require_seconds("timeout", timeout)
+
+    @property
+    def timeout_seconds(self) -> float | None:
+        return self.timeout.total_seconds() if isinstance(self.timeout, timedelta) else self.timeout
+
+    def defer_wait(self, ref: ExecutionRef, deadline: float | None, **trigger: Any) -> NoReturn:
+        """Go on waiting in the triggerer; it comes back to ``execute_complete``."""
+        safety_net = None
+        if deadline is not None:
+            safety_net = timedelta(seconds=max(0.0, deadline - time.time()) + self.poll_interval + DEFERRAL_MARGIN)
+        self.defer(trigger=self.trigger(ref, deadline, **trigger), method_name="execute_complete", timeout=safety_net)
+
+    def trigger(self, ref: ExecutionRef, deadline: float | None, **trigger: Any) -> Any:
+        from airflow_provider.triggers.execution import ExecutionTrigger
+
+        return ExecutionTrigger(
+            system=self.system,
+            conn_id=self.conn_id,
+            ref=ref,
+            poll_interval=self.poll_interval,
+            deadline=deadline,
+            hold_back=noticed_within(),
+            fail_on_waiting=self.on_waiting == "fail",
+            **trigger,
+        )
+
+    def rehearse_deferral(self, **trigger: Any) -> None:
+        """An argument that cannot travel to the triggerer must not be found out after the start."""
+        from airflow.sdk.serde import serialize
+
+        serialize(self.trigger({}, None, **trigger).serialize()[1])

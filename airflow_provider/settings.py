@@ -1,0 +1,179 @@
+"""The settings of ``[release_pipelines]``: what a platform team may choose, read and checked here and nowhere else.
+
+What a wait or a task of its own is told stands in its arguments; what a system needs, in its connection.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any
+
+from msgspec import Struct
+
+from airflow_provider.core.durations import DURATIONS, Durations
+
+log = logging.getLogger(__name__)
+
+SECTION = "release_pipelines"
+_AS_SHIPPED = Durations()
+
+
+class Setting(Struct, frozen=True):
+    """One option.
+
+    :param least: the smallest value, which it may have only if ``may_be_least``.
+    :param description: what it bounds, with its unit and why one would change it.
+    """
+
+    name: str
+    default: float
+    example: str
+    description: str
+    least: float = 0.0
+    most: float = math.inf
+    may_be_least: bool = False
+    is_integer: bool = False
+
+    def read(self) -> float:
+        """:raises ValueError: names the option, and what it must be."""
+        from airflow.sdk.configuration import conf
+
+        text = str(conf.get(SECTION, self.name, fallback=self.default)).strip()
+        try:
+            value: float = int(text) if self.is_integer else float(text)
+        except ValueError:
+            value = math.nan
+        # Neither comparison holds for what is no number.
+        is_least = self.may_be_least and value == self.least
+        if not (is_least or self.least < value) or not value <= self.most or math.isinf(value):
+            raise ValueError(f"[{SECTION}] {self.name} must be {self._wanted()}, got {text!r}")
+        return value
+
+    def value(self) -> float:
+        """The value; where it is a bad one, the default: a wait that goes on must not fail for it."""
+        try:
+            return self.read()
+        except ValueError as error:
+            log.error("%s: going on with the default, %g", error, self.default)
+            return self.default
+
+    def as_option(self) -> dict[str, Any]:
+        """As the provider's metadata has it."""
+        return {
+            "description": self.description,
+            "version_added": "0.1.0",
+            "type": "integer" if self.is_integer else "float",
+            "example": self.example,
+            "default": f"{self.default:g}",
+        }
+
+    def _wanted(self) -> str:
+        kind = "a whole number" if self.is_integer else "a number"
+        if self.most < math.inf:
+            return f"{kind} from {self.least:g} to {self.most:g}"
+        return f"{kind} {'from' if self.may_be_least else 'above'} {self.least:g}{' on' if self.may_be_least else ''}"
+
+
+REQUESTS_PER_SECOND = Setting(
+    "requests_per_second",
+    20.0,
+    "50",
+    "Requests a second, on average, that one triggerer sends over one connection; what was not needed for a moment may "
+    "be made up for. Where waits need more, because no list covers them, their looks come later than poll_interval, "
+    "and the triggerer's log says so.",
+)
+POLL_INTERVAL = Setting(
+    "poll_interval",
+    10.0,
+    "30",
+    "Seconds between two looks at an execution, for operators that are not told another poll_interval. In the "
+    "triggerer, waits of one connection share their requests: a shorter interval costs little there.",
+)
+MAX_CONNECTIONS = Setting(
+    "max_connections",
+    8,
+    "2",
+    "TCP connections that one process opens at once to a system, for Airflow connections without the extra "
+    "max_connections. Lower it where a gateway counts them.",
+    least=1,
+    most=64,
+    may_be_least=True,
+    is_integer=True,
+)
+MAX_RETRY_AFTER = Setting(
+    "max_retry_after",
+    300.0,
+    "600",
+    "Seconds that a system's Retry-After is taken for at most. One that asks for a day would hold up every wait of its "
+    "connection for a day; lower it where a gateway asks for more than it means.",
+)
+MAX_ANSWER_MB = Setting(
+    "max_answer_mb",
+    16.0,
+    "64",
+    "Megabytes that an answer may have after it was unpacked; a larger one is an error. A page of a thousand "
+    "executions and the security report of a big image have up to 10. Raise it for larger reports.",
+)
+CONNECTION_LIFETIME = Setting(
+    "connection_lifetime",
+    300.0,
+    "60",
+    "Seconds after which a triggerer reads an Airflow connection again; the client is built anew only if it has "
+    "changed. A refused login is followed by another reading at once. Lower it where credentials change often and a "
+    "secrets backend answers for little.",
+)
+ERROR_BUDGET = Setting(
+    "error_budget",
+    _AS_SHIPPED.error_budget,
+    "3600",
+    "Seconds for which looks at an execution may fail before the wait fails; the execution itself is left alone. Raise "
+    "it above the longest maintenance of a system.",
+)
+SETTLING = Setting(
+    "settling",
+    _AS_SHIPPED.settling,
+    "60",
+    "Seconds for which an execution may be missing from the lists of its system after it was started. Raise it for a "
+    "system whose lists lag more: a start whose answer was lost is searched for that long before another one is sent.",
+)
+CLEARED_LIMIT = Setting(
+    "cleared_limit",
+    _AS_SHIPPED.cleared_limit,
+    "300",
+    "Seconds for which a cleared task tries to end the execution that it had started before it starts anew. Then it "
+    "fails, and names that execution. Raise it for a system that takes long to cancel.",
+)
+BUSY_LIMIT = Setting(
+    "busy_limit",
+    _AS_SHIPPED.busy_limit,
+    "14400",
+    "Seconds for which a task without a timeout waits until a busy system takes its start.",
+)
+
+SETTINGS = (
+    POLL_INTERVAL,
+    REQUESTS_PER_SECOND,
+    MAX_CONNECTIONS,
+    MAX_RETRY_AFTER,
+    MAX_ANSWER_MB,
+    CONNECTION_LIFETIME,
+    ERROR_BUDGET,
+    SETTLING,
+    CLEARED_LIMIT,
+    BUSY_LIMIT,
+)
+_OF_THE_CORE = (ERROR_BUDGET, SETTLING, CLEARED_LIMIT, BUSY_LIMIT)
+
+
+def check() -> None:
+    """:raises ValueError: some option has a bad value; names it."""
+    for setting in SETTINGS:
+        setting.read()
+
+
+def apply() -> None:
+    """Tell the core, which reads no configuration, those of its durations that somebody has chosen."""
+    for setting in _OF_THE_CORE:
+        if (value := setting.value()) != setting.default:
+            setattr(DURATIONS, setting.name, value)

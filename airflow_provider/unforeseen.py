@@ -1,0 +1,22 @@
+"""What nobody foresaw becomes an error of ours: a client that trips over an answer fails that call, no more."""
+
+from __future__ import annotations
+
+import structlog
+
+from airflow_provider.clients.unforeseen import place_of_error
+from airflow_provider.exceptions import Call, Effect, UnexpectedResponseError
+
+log = structlog.get_logger(logger_name=__name__)
+
+
+def unforeseen(error: Exception, what: str, system: str | None = None) -> UnexpectedResponseError:
+    """The error to go on with. It tells where it happened, but not its text: that may quote the answer.
+
+    :param what: was being done.
+    """
+    where = place_of_error(error)
+    log.warning("%s failed in a way that this provider did not foresee: %s", what, where)
+    return UnexpectedResponseError(
+        f"the answer cannot be read ({where})", call=Call(system=system), effect=Effect.UNKNOWN
+    )

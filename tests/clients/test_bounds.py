@@ -1,0 +1,443 @@
+"""Whatever a server sends, a call ends in time, takes in no more than allowed, and knows what it may have done."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+import tracemalloc
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from airflow_provider.clients import retries
+from airflow_provider.clients.auth import HeaderAuth, NoAuth
+from airflow_provider.clients.code_stream import CodeStreamClient
+from airflow_provider.clients.quay import QuayClient
+from airflow_provider.clients.transport import Transport
+from airflow_provider.exceptions import (
+    BadRequestError,
+    Effect,
+    ReleasePipelineError,
+    ServerUnavailableError,
+    ThrottledError,
+    UnexpectedResponseError,
+)
+from tests.clients.conftest import Handler, Reply, Scripted
+
+OK: Reply = (200, {}, {"fine": True})
+MB = 1024 * 1024
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "FIRST_PAUSE", 0.01)
+
+
+def packed(content: bytes, encoding: str = "gzip") -> Reply:
+    body = gzip.compress(content) if "gzip" in encoding else zlib.compress(content)
+    return 200, {"Content-Encoding": encoding}, body
+
+
+# --- size
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "deflate", "GZIP"])
+def test_a_packed_answer_is_unpacked(scripted: Scripted, encoding: str) -> None:
+    scripted.always = packed(b'{"fine": true}', encoding.lower())
+    scripted.always[1]["Content-Encoding"] = encoding
+    assert Transport("quay", scripted.url, attempts=1).get("/x") == {"fine": True}
+    assert scripted.requests[0].headers["Accept-Encoding"] == "gzip"
+
+
+def test_an_answer_that_was_packed_in_two_parts_is_one(scripted: Scripted) -> None:
+    scripted.always = (200, {"Content-Encoding": "gzip"}, gzip.compress(b'{"fine":') + gzip.compress(b" true}"))
+    assert Transport("quay", scripted.url, attempts=1).get("/x") == {"fine": True}
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        packed(b" " * 300 * MB),
+        packed(b"[" * 300 * MB, "deflate"),
+        (200, {}, b" " * 2 * MB),
+        (500, {}, b"x" * 2 * MB),
+        packed(b" " * MB + b"1"),
+    ],
+    ids=["gzip bomb", "deflate bomb", "long", "long error", "one byte more"],
+)
+def test_an_answer_that_is_too_large_is_refused_and_never_held(scripted: Scripted, reply: Reply, method: str) -> None:
+    scripted.always = reply
+    transport = Transport("quay", scripted.url, attempts=1, max_answer_bytes=MB)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnexpectedResponseError, match="more than 1048576 bytes") as caught:
+            transport.request(method, "/x")
+        assert tracemalloc.get_traced_memory()[1] < 12 * MB
+    finally:
+        tracemalloc.stop()
+    assert (caught.value.effect, caught.value.status) == (Effect.UNKNOWN, reply[0])
+
+
+def test_an_answer_may_be_as_large_as_allowed(scripted: Scripted) -> None:
+    body = b'"' + b"x" * (MB - 2) + b'"'
+    scripted.script = [(200, {}, body), packed(body)]
+    transport = Transport("quay", scripted.url, attempts=1, max_answer_bytes=MB)
+    assert transport.get("/x") == transport.get("/x") == "x" * (MB - 2)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    ("reply", "cause"),
+    [
+        ((200, {"Content-Encoding": "gzip"}, gzip.compress(b"{}" * 999)[:-9]), ServerUnavailableError),
+        ((200, {"Content-Encoding": "gzip"}, b"{}"), ServerUnavailableError),
+        ((200, {"Content-Encoding": "br"}, b"{}"), UnexpectedResponseError),
+        ((200, {"Content-Encoding": "gzip, gzip"}, gzip.compress(gzip.compress(b"{}"))), UnexpectedResponseError),
+    ],
+    ids=["cut", "not packed", "not asked for", "packed twice"],
+)
+def test_an_answer_that_cannot_be_unpacked_is_an_error(
+    scripted: Scripted, reply: Reply, cause: type[ReleasePipelineError], method: str
+) -> None:
+    scripted.always = reply
+    with pytest.raises(cause) as caught:
+        Transport("quay", scripted.url, attempts=1).request(method, "/x")
+    assert caught.value.effect is Effect.UNKNOWN
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("status", [200, 400])
+def test_a_body_that_is_nested_without_end_is_an_error(scripted: Scripted, status: int, method: str) -> None:
+    scripted.always = (status, {}, b"[" * MB)
+    with pytest.raises((UnexpectedResponseError, BadRequestError)) as caught:
+        Transport("quay", scripted.url, attempts=1).request(method, "/x")
+    assert len(str(caught.value)) < 1000
+
+
+# --- time
+
+
+def drip_headers(handler: Handler) -> None:
+    handler.close_connection = True
+    with suppress(OSError):
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        for number in range(600):
+            handler.wfile.write(b"X-%d: y\r\n"[: 7 + number % 2] % number)
+            time.sleep(0.05)
+
+
+def drip_one_header(handler: Handler) -> None:
+    handler.close_connection = True
+    with suppress(OSError):
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+        for _ in range(600):
+            handler.wfile.write(b"y")
+            time.sleep(0.05)
+
+
+def continue_for_ever(handler: Handler) -> None:
+    handler.close_connection = True
+    with suppress(OSError):
+        for _ in range(600):
+            handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            time.sleep(0.05)
+
+
+def drip_the_body(status: int, headers: bytes = b"") -> Callable[[Handler], None]:
+    def drip(handler: Handler) -> None:
+        handler.close_connection = True
+        with suppress(OSError):
+            handler.wfile.write(b"HTTP/1.1 %d OK\r\n%bContent-Length: 9999\r\n\r\n" % (status, headers))
+            for _ in range(600):
+                handler.wfile.write(b" ")
+                time.sleep(0.05)
+
+    return drip
+
+
+def drip_a_packed_body(handler: Handler) -> None:
+    handler.close_connection = True
+    with suppress(OSError):
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 9999\r\n\r\n")
+        for byte in gzip.compress(json.dumps(list(range(2000))).encode()):
+            handler.wfile.write(bytes([byte]))
+            time.sleep(0.05)
+
+
+DRIPS = {
+    "headers": drip_headers,
+    "a header": drip_one_header,
+    "100 Continue": continue_for_ever,
+    "body": drip_the_body(200),
+    "packed body": drip_a_packed_body,
+    "error": drip_the_body(500),
+    "redirect": drip_the_body(307, b"Location: /y\r\n"),
+}
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("drip", DRIPS)
+def test_an_answer_that_drips_without_end_ends_at_the_time_limit(scripted: Scripted, drip: str, method: str) -> None:
+    scripted.always = DRIPS[drip]
+    began = time.monotonic()
+    with pytest.raises(ServerUnavailableError, match="no whole answer") as caught:
+        Transport("quay", scripted.url, attempts=1, timeout=0.5).request(method, "/x")
+    # The server goes on for 30 s.
+    assert time.monotonic() - began < 15
+    assert caught.value.effect is Effect.LATE
+
+
+def test_redirects_share_the_time_limit_of_their_request(scripted: Scripted) -> None:
+    def slow_redirect(handler: Handler) -> None:
+        time.sleep(0.6)
+        handler.send(307, {"Location": "/again"}, None)
+
+    scripted.always = slow_redirect
+    with pytest.raises(ServerUnavailableError, match="no whole answer"):
+        Transport("quay", scripted.url, attempts=1, timeout=1.0).get("/x")
+    assert len(scripted.requests) <= 2
+
+
+def test_the_time_limit_of_one_answer_is_not_that_of_the_next_one_over_the_same_connection(scripted: Scripted) -> None:
+    def slow(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "2")
+        handler.end_headers()
+        time.sleep(0.7)
+        handler.wfile.write(b"{}")
+
+    scripted.always = slow
+    transport = Transport("quay", scripted.url, attempts=1, timeout=3.0, max_connections=1)
+    assert [transport.request("POST", "/x", body={"a": "b" * 9}).data for _ in range(3)] == [{}] * 3
+    assert len({request.client for request in scripted.requests}) == 1
+
+
+# --- Retry-After
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("86400", 300.0),
+        ("1e300", 300.0),
+        ("Fri, 02 Jan 2099 03:04:15 GMT", 300.0),
+        ("Fri, 02 Jan 99999 03:04:15 GMT", None),
+        ("nan", None),
+        ("-5", 0.0),
+        ("inf", None),
+        ("\xff\xfe", None),
+    ],
+)
+def test_no_retry_after_is_longer_than_the_ceiling(scripted: Scripted, asked: str, told: float | None) -> None:
+    def throttle(handler: Handler) -> None:
+        handler.send_response(429)
+        handler.send_header("Retry-After", asked)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    scripted.always = throttle
+    with pytest.raises(ThrottledError) as caught:
+        Transport("quay", scripted.url, attempts=1).get("/x")
+    assert caught.value.retry_after == told
+
+
+def test_the_ceiling_of_retry_after_can_be_set(scripted: Scripted) -> None:
+    scripted.always = (503, {"Retry-After": "3600"}, None)
+    with pytest.raises(ServerUnavailableError) as caught:
+        Transport("quay", scripted.url, attempts=1, max_retry_after=1800.0).get("/x")
+    assert caught.value.retry_after == 1800.0
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), float("-inf"), -1.0])
+def test_no_error_asks_for_a_pause_that_nobody_can_make(wrong: float) -> None:
+    error = ThrottledError("too many", retry_after=wrong)
+    assert error.retry_after in (None, 0.0)
+
+
+# --- after sending
+
+
+@pytest.mark.parametrize("location", ["http://[", "http://[::1", "//[x]/"])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_that_cannot_be_read_leaves_open_what_a_write_has_done(
+    scripted: Scripted, status: int, location: str
+) -> None:
+    scripted.always = (status, {"Location": location.encode().decode("latin-1")}, None)
+    with pytest.raises(ReleasePipelineError) as caught:
+        Transport("quay", scripted.url, attempts=1).request("POST", "/start", body={})
+    assert caught.value.effect is Effect.UNKNOWN
+    assert len(scripted.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2, 3\r\n\r\n{}",
+        b"HTTP/1.1 99999 OK\r\n\r\n{}",
+        b"HTTP/1.1 abc OK\r\n\r\n{}",
+        b"HTTP/9.9 200 OK\r\n\r\n{}",
+        b"nonsense",
+        b"",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n{}",
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n{}",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000 + b"\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nno header at all\r\n\r\n{",
+        b"HTTP/1.1 200 \xff\xfe\r\nContent-Length: 1\r\n\r\n{",
+        b"HTTP/1.1 101 Switching\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 304 Not Modified\r\n\r\n",
+        b"HTTP/1.1 300 Choices\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 599 Odd\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 499 Gone\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Encoding: gzip\r\n\r\n\xff\xff\xff\xff",
+    ],
+)
+def test_a_write_whose_answer_makes_no_sense_may_have_taken_effect(scripted: Scripted, raw: bytes) -> None:
+    def answer(handler: Handler) -> None:
+        handler.wfile.write(raw)
+        handler.close_connection = True
+
+    scripted.always = answer
+    with pytest.raises(ReleasePipelineError) as caught:
+        Transport("quay", scripted.url, attempts=3, timeout=5.0).request("POST", "/start", body={})
+    assert caught.value.effect.is_open
+    assert len(scripted.requests) == 1
+
+
+def test_an_error_of_the_reading_itself_is_told_without_what_was_read(scripted: Scripted) -> None:
+    scripted.always = OK
+
+    def broken(content: bytes) -> Any:
+        raise KeyError(content.decode())
+
+    transport = Transport("quay", scripted.url, attempts=1)
+    with pytest.raises(UnexpectedResponseError, match="KeyError in ") as caught:
+        transport.request("POST", "/start", body={}, decode=broken)
+    assert caught.value.effect is Effect.UNKNOWN
+    assert "fine" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("body", [{"a": {1, 2}}, {"a": float("nan")}, {"a": "\ud800"}, {"a": b"x"}])
+def test_an_argument_that_json_cannot_say_is_refused_before_anything_is_sent(scripted: Scripted, body: Any) -> None:
+    with pytest.raises(BadRequestError, match="an argument holds") as caught:
+        Transport("quay", scripted.url).request("POST", "/start", body=body)
+    assert caught.value.effect is Effect.REFUSED
+    assert not scripted.requests
+
+
+# --- what comes in
+
+
+def test_what_airflow_cannot_store_is_cleaned_out_of_every_answer(scripted: Scripted) -> None:
+    scripted.always = (200, {}, rb'{"\u0000": "a\u0000b\ud800", "n": NaN, "big": 123456789012345678901, "inf": 1e999}')
+    cleaned = {"\ufffd": "a\ufffdb\ufffd", "n": None, "big": "123456789012345678901", "inf": None}
+    assert Transport("quay", scripted.url).get("/x") == cleaned
+
+
+def test_texts_of_errors_are_short_clean_and_without_secrets(scripted: Scripted) -> None:
+    long = "x" * 10_000
+    scripted.always = (
+        400,
+        {},
+        {"code": f"E\0{long}", "message": f"a\0 token=abc {long}", "requestId": f"hunter22-long {long}"},
+    )
+    transport = Transport("quay", scripted.url)
+    transport.redact.add("hunter22-long")
+    with pytest.raises(BadRequestError) as caught:
+        transport.get("/x")
+    error = caught.value
+    assert len(str(error)) < 1500
+    assert "\0" not in f"{error.code}{error.message}{error.request_id}"
+    assert "hunter22" not in str(error)
+    assert "abc" not in str(error)
+
+
+def test_a_request_id_in_a_header_is_masked_and_short(scripted: Scripted) -> None:
+    scripted.always = (400, {"X-Request-Id": "hunter22-long " + "x" * 9000}, None)
+    transport = Transport("quay", scripted.url)
+    transport.redact.add("hunter22-long")
+    with pytest.raises(BadRequestError) as caught:
+        transport.get("/x")
+    assert (caught.value.request_id or "").startswith("*** x")
+    assert len(caught.value.request_id or "") <= 200
+
+
+def test_an_answer_does_not_repeat_the_connections_credentials_but_a_login_may(scripted: Scripted) -> None:
+    scripted.always = (200, {}, {"echo": "got Bearer hunter22-long", "plain": "x"})
+    transport = Transport("quay", scripted.url)
+    transport.auth = HeaderAuth("Authorization", "Bearer hunter22-long")
+    transport.redact.add("hunter22-long")
+    assert transport.get("/x") == {"echo": "got Bearer ***", "plain": "x"}
+    assert transport.get("/login", auth=NoAuth())["echo"] == "got Bearer hunter22-long"
+
+
+# --- lists without end
+
+
+def code_stream(scripted: Scripted) -> CodeStreamClient:
+    return CodeStreamClient(scripted.url, refresh_token="refresh-token-1", attempts=1)
+
+
+def page_of(*ids: str, total: int | None) -> dict[str, Any]:
+    links = [f"/codestream/api/pipelines/{each}" for each in ids]
+    return {"links": links, "documents": {link: {"id": link[-1]} for link in links}, "totalCount": total}
+
+
+@pytest.mark.parametrize("total", [500, None])
+def test_a_server_that_repeats_a_page_is_recognised(scripted: Scripted, total: int | None) -> None:
+    ids = [f"p{number}" for number in range(100)]
+    scripted.script = [(200, {}, {"token": "bearer-1"})]
+    scripted.always = (200, {}, page_of(*ids, total=total))
+    with pytest.raises(UnexpectedResponseError, match="same page again"):
+        code_stream(scripted).list_pipelines()
+    assert len(scripted.requests) == 3
+
+
+def test_a_list_that_never_ends_is_given_up(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_provider.clients.code_stream.calls.MOST_PAGES", 5)
+    scripted.script = [(200, {}, {"token": "bearer-1"})]
+    scripted.always = lambda request: (200, {}, page_of(request.query["$skip"], total=10**9))
+    with pytest.raises(UnexpectedResponseError, match="did not end"):
+        code_stream(scripted).list_pipelines()
+    assert len(scripted.requests) == 6
+
+
+def test_the_texts_of_an_execution_are_short_and_show_no_secret(scripted: Scripted) -> None:
+    long = "x" * 50_000
+    scripted.script = [(200, {}, {"token": "bearer-1"})]
+    scripted.always = (
+        200,
+        {},
+        {
+            "id": "x-1",
+            "status": f"FAILED{long}",
+            "statusMessage": f"password=abcdef {long}",
+            "output": {"echo": "refresh-token-1"},
+            "stages": {
+                f"S{long}": {"tasks": {"T": {"status": "FAILED", "failureMessage": f"https://u:abcdef@h {long}"}}}
+            },
+        },
+    )
+    seen = code_stream(scripted).look({"system": "code_stream", "kind": "execution", "id": "x-1"})
+    assert len(repr(seen)) < 10_000
+    assert "abcdef" not in repr(seen)
+    assert seen.outputs == {"echo": "***"}
+
+
+def test_the_lines_of_a_log_are_short_and_show_no_secret(scripted: Scripted) -> None:
+    line = "git clone https://user:abcdef@host/x with the-quay-token " + "x" * 50_000
+    scripted.always = (200, {}, {"start": 0, "total": 1, "logs": [{"message": line}, {"message": "token=abcdef"}]})
+    client = QuayClient(scripted.url, token="the-quay-token", attempts=1)
+    ref = {"system": "quay", "kind": "build", "id": "b-1", "repository": "acme/shop"}
+    lines, offset = client.read_log(ref, 0)
+    assert (len(lines), offset) == (2, 1)
+    assert all(len(each) <= 4000 for each in lines)
+    assert "abcdef" not in "".join(lines)
+    assert "the-quay-token" not in "".join(lines)

@@ -1,0 +1,231 @@
+"""No secret shows in what people may read, however it is written there, and looking for it takes next to no time."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+import threading
+import time
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from airflow_provider.clients.login import Token
+from airflow_provider.clients.redaction import KEPT_TOKENS, LONGEST_TEXT, Redactor, is_secret_name
+
+SECRET = 'pä"ss/w\\o+r d&<7>\nx'
+
+WRITTEN = {
+    "plain": SECRET,
+    "JSON": json.dumps(SECRET),
+    "JSON with Unicode": json.dumps(SECRET, ensure_ascii=False),
+    "JSON with escaped slashes": json.dumps(SECRET).replace("/", "\\/"),
+    "URL": quote(SECRET, safe=""),
+    "URL in lower case": re.sub("%..", lambda match: match[0].lower(), quote(SECRET, safe="")),
+    "path": quote(SECRET),
+    "form": quote_plus(SECRET),
+    "page": html.escape(SECRET),
+    "base64": base64.b64encode(SECRET.encode()).decode(),
+    "base64 behind one": base64.b64encode(b"u" + SECRET.encode()).decode(),
+    "base64 behind two": base64.b64encode(b"u:" + SECRET.encode() + b"tail").decode(),
+    "base64 behind many": base64.b64encode(b"some user:" + SECRET.encode()).decode(),
+    "base64 for URLs": base64.urlsafe_b64encode(b"?>" + SECRET.encode() + b"?>").decode(),
+}
+
+
+@pytest.mark.parametrize("form", WRITTEN)
+def test_a_known_secret_is_masked_in_whichever_form(form: str) -> None:
+    redact = Redactor()
+    redact.add(SECRET)
+    masked = redact(f"before {WRITTEN[form]} after")
+    assert masked.startswith("before")
+    assert masked.endswith("after")
+    shown = masked.removeprefix("before ").removesuffix(" after").strip('"')
+    # Around base64, some characters belong to what stands beside the secret.
+    assert len(shown.replace("***", "")) <= 18 if "base64" in form else shown == "***"
+    for start in range(0, len(WRITTEN[form]) - 8, 4):
+        if "base64" not in form:
+            assert WRITTEN[form][start : start + 8] not in masked
+
+
+NAMED = {
+    "a quote in a value": ('{"password": "ab\\"cdef"}', "cdef"),
+    "a quote in a bare value": ('password=ab"cdef', "cdef"),
+    "JSON in JSON": (json.dumps({"x": json.dumps({"token": "abcdef"})}), "abcdef"),
+    "JSON in JSON in JSON": (json.dumps(json.dumps({"x": json.dumps({"token": "abcdef"})})), "abcdef"),
+    "a quote that is not closed": ('{"password": "abc def', "abc def"),
+    "credentials in a URL": ("see https://user:abcdef@host/x", "abcdef"),
+    "an at sign in a password": ("see https://user:abc@def@host/x", "def@"),
+    "a user in a URL": ("git clone ssh://abcdef@host", "abcdef"),
+    "AWS": ("https://s3/x?X-Amz-Signature=abcdef&X-Amz-Credential=ghijkl%2F1&X-Amz-Security-Token=mno", "abcdef"),
+    "AWS, credential": ("https://s3/x?X-Amz-Credential=ghijkl%2F1&b=1", "ghijkl"),
+    "AWS, token": ("https://s3/x?X-Amz-Security-Token=mnopq&b=1", "mnopq"),
+    "Google": ("https://storage/x?X-Goog-Signature=abcdef", "abcdef"),
+    "Azure": ("https://blob/x?sv=2020&sig=abcdef%3D", "abcdef"),
+    "Huawei OBS": ("https://obs/x?AccessKeyId=abcdef&Signature=ghijkl", "abcdef"),
+    "an environment": ("export DB_PASSWORD=abcdef", "abcdef"),
+    "camel case": ('{"clientSecret":"abcdef"}', "abcdef"),
+    "a header": ("X-Auth-Token: abcdef", "abcdef"),
+    "basic": ("Authorization: Basic dXNlcjpwYXNz", "dXNlcjpwYXNz"),
+    "basic alone": ("sent Basic dXNlcjpwYXNz", "dXNlcjpwYXNz"),
+    "a cookie": ("Set-Cookie: abcdef", "abcdef"),
+    "a JWT": ("got eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl back", "eyJzdWIiOiIxIn0"),
+    "a key": ("-----BEGIN RSA PRIVATE KEY-----\nMIIEabcdef\n-----END RSA PRIVATE KEY-----", "MIIEabcdef"),
+    "half a key": ("-----BEGIN PRIVATE KEY-----\nMIIEabcdef", "MIIEabcdef"),
+}
+
+
+@pytest.mark.parametrize("case", NAMED)
+def test_what_is_named_like_a_secret_is_masked(case: str) -> None:
+    text, secret = NAMED[case]
+    masked = Redactor()(text)
+    assert secret not in masked
+    assert "***" in masked
+    assert Redactor()(masked) == masked, "masking twice changes nothing"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "task Deploy.Check: HTTP 500 from https://host:8443/a?page=2&b=c",
+        "the design=simple, config: x, keys of the map: none",
+        "Invalid Oauth Refresh token. Verify",
+        "Basic checks passed; the bearer was late",
+    ],
+)
+def test_other_texts_stay_as_they_are(text: str) -> None:
+    assert Redactor()(text).replace("bearer ***", "bearer was") == text
+
+
+HOSTILE = {
+    "URLs": "://" * 16000,
+    "users": "://a" * 12000,
+    "names": "token=" * 8000,
+    "open quotes": 'token="' * 7000,
+    "quotes and backslashes": 'token \\"' * 6000,
+    "signatures": "Access=a, Signature" * 2500,
+    "blanks": "password" + " " * 48000,
+    "keys": "-----BEGIN PRIVATE KEY-----" * 1800,
+    "JWTs": "eyJ" * 16000,
+    "bearers": "bearer " * 7000,
+    "dashes": "x-" * 24000,
+    "backslashes": "\\" * 48000,
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_masking_takes_time_in_proportion_to_the_text(case: str) -> None:
+    redact = Redactor()
+    redact.add(SECRET)
+    text = HOSTILE[case]
+    began = time.process_time()
+    for _ in range(5):
+        redact(text, len(text))
+    # A quadratic expression takes seconds for one.
+    assert time.process_time() - began < 5
+
+
+def test_no_text_is_longer_than_asked_for() -> None:
+    assert len(Redactor()("x" * 10**6)) == LONGEST_TEXT
+    assert Redactor()("abc" * 9, 10) == "abcabca..."
+    assert Redactor()("a b", 3) == "a b"
+
+
+@pytest.mark.parametrize("place", range(180, 700, 13))
+def test_a_secret_that_is_cut_in_two_shows_no_half(place: int) -> None:
+    secret = "".join(chr(ord("A") + n % 26) + chr(ord("a") + n // 26) for n in range(200))
+    redact = Redactor()
+    redact.add(secret)
+    for before in ("x" * place, ("x " * place)[:place], f"{secret} " + "x" * place):
+        text = before + secret + " after" * 1000
+        masked = redact(text, 100)
+        assert len(masked) <= 100
+        assert not any(secret[n : n + 6] in masked for n in range(len(secret) - 6))
+
+
+def test_a_login_in_a_url_that_is_cut_in_two_shows_no_half() -> None:
+    for place in range(850, 930):
+        text = "x" * (place - 1) + " https://user:letmein-letmein-letmein@host/" + "y" * 3000
+        assert "letmein" not in Redactor()(text, 100)
+
+
+def test_only_the_newest_tokens_are_kept_and_the_log_system_is_told_to_forget_the_others() -> None:
+    masked: list[str] = []
+    redact = Redactor(masked.append, on_forgotten=masked.remove)
+    redact.add("the-password")
+    for number in range(1440):
+        redact.add_token(f"token-{number:04}")
+    assert masked == ["the-password", "token-1437", "token-1438", "token-1439"]
+    assert len(masked) == 1 + KEPT_TOKENS
+    assert redact("the-password token-1439") == "*** ***"
+
+
+def test_secrets_that_many_threads_add_at_once_are_all_masked() -> None:
+    redact = Redactor()
+    secrets = [f"secret-{number:03}" for number in range(64)]
+    barrier = threading.Barrier(16)
+
+    def add(some: list[str]) -> None:
+        barrier.wait()
+        for secret in some:
+            redact.add(secret)
+
+    threads = [threading.Thread(target=add, args=(secrets[n::16],)) for n in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert redact(" ".join(secrets)).replace("***", "").strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("secret", "content", "masked"),
+    [
+        ("hunter22-long", b'{"a": "hunter22-long"}', b'{"a": "***"}'),
+        ('b\xe4h"mulle', b'{"a": "b\\u00e4h\\"mulle"}', b'{"a": "***"}'),
+        ("user-password", b'{"a": "' + base64.b64encode(b"user-password") + b'"}', b'{"a": "***"}'),
+        ("building", b'{"phase": "building"}', b'{"phase": "***"}'),
+        ("build", b'{"phase": "building"}', b'{"phase": "building"}'),
+        ("12345678", b'{"id": 12345678}', b'{"id": 12345678}'),
+    ],
+)
+def test_an_answer_repeats_no_credential_of_the_connection(secret: str, content: bytes, masked: bytes) -> None:
+    redact = Redactor()
+    redact.add(secret)
+    assert redact.answer(content).replace(b"***A==", b"***") == masked
+
+
+def test_an_answer_keeps_what_only_a_text_may_not_show() -> None:
+    redact = Redactor()
+    redact.add_other("webhook-secret")
+    assert redact.answer(b'"webhook-secret"') == b'"webhook-secret"'
+    assert redact("webhook-secret") == "***"
+
+
+@pytest.mark.parametrize("held", [Token("abcdef", 1.0), Redactor()])
+def test_no_object_that_holds_a_secret_shows_it(held: Any) -> None:
+    if isinstance(held, Redactor):
+        held.add("abcdef")
+    assert "abcdef" not in f"{held!r} {held}"
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        ("Authorization", True),
+        ("X-Api-Key", True),
+        ("x-auth-token", True),
+        ("Cookie", True),
+        ("X-Cocktail-Auth", True),
+        ("clientSecret", True),
+        ("X-Team", False),
+        ("X-Tenant", False),
+        ("X-Author", False),
+        ("X-Monkey", False),
+    ],
+)
+def test_a_header_is_a_secret_by_its_name(name: str, secret: bool) -> None:
+    assert is_secret_name(name) is secret

@@ -1,0 +1,172 @@
+"""Arguments that bound nothing, or were changed by rendering, are refused by every operator and sensor."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from airflow_provider.exceptions import BadRequestError
+from airflow_provider.operators.base import ReleaseOperator, WaitingOperator
+from airflow_provider.operators.cocktail import CocktailRunBuildOperator
+from airflow_provider.operators.code_stream import CodeStreamRerunEventOperator, CodeStreamRunPipelineOperator
+from airflow_provider.operators.quay import QuayRunBuildOperator
+from airflow_provider.sensors.base import ReleaseSensor
+from airflow_provider.sensors.cocktail import CocktailBuildSensor
+from airflow_provider.sensors.release_window import ReleaseWindowSensor
+from tests.airflow_runs import run_task
+from tests.operators.classes import CLASSES, own_arguments
+from tests.systems import LOGINS
+
+WAITING = [cls for cls in CLASSES if issubclass(cls, WaitingOperator)]
+SENSORS = [cls for cls in CLASSES if issubclass(cls, ReleaseSensor)]
+NO_BOUNDS = [
+    math.inf, -math.inf, math.nan, -1, -0.5, 1e12, 10**400, True, False, "600", [5], timedelta.max, timedelta(days=-1)
+]  # fmt: skip
+EVERY_CLASS = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+SWITCHES = {"on_retry", "on_busy", "require_digest", "missing_ok", "start_timeout", "force"}
+"""Arguments that are no text."""
+
+
+def refused(cls: type, **arguments: Any) -> str:
+    with pytest.raises(BadRequestError) as error:
+        cls(task_id="task", **{**CLASSES[cls], **arguments})
+    return str(error.value)
+
+
+@pytest.mark.parametrize("cls", WAITING, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("name", ["timeout", "poll_interval"])
+def test_a_duration_that_bounds_nothing_is_refused_by_every_operator(cls, name):
+    for value in [*NO_BOUNDS, 0, 0.0, timedelta(0)]:
+        assert f"'task': {name} must be" in refused(cls, **{name: value})
+
+
+@pytest.mark.parametrize("cls", SENSORS, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("name", ["timeout", "poke_interval", "max_wait"])
+def test_a_duration_that_bounds_nothing_is_refused_by_every_sensor(cls, name):
+    for value in [*NO_BOUNDS, *([] if name == "timeout" else [0, timedelta(0)])]:
+        assert f"'task': {name} must be" in refused(cls, **{name: value})
+
+
+@pytest.mark.parametrize("name", ["timeout", "poke_interval"])
+def test_a_duration_that_bounds_nothing_is_refused_by_a_release_window(name):
+    for value in NO_BOUNDS:
+        with pytest.raises(BadRequestError, match=f"{name} must be"):
+            ReleaseWindowSensor(task_id="task", windows=[], **{name: value})
+
+
+def test_a_limit_of_a_start_that_bounds_nothing_is_refused():
+    for value in [*NO_BOUNDS, 0]:
+        assert "start_timeout must be" in refused(CodeStreamRerunEventOperator, start_timeout=value)
+
+
+@pytest.mark.parametrize("value", [0.5, 600, timedelta(minutes=5), timedelta(days=3650)])
+def test_durations_may_be_given_as_seconds_or_timedelta(value):
+    for cls, name in [(cls, "timeout") for cls in (*WAITING, *SENSORS)] + [(cls, "max_wait") for cls in SENSORS]:
+        cls(task_id="task", **CLASSES[cls], **{name: value})
+
+
+# --- text stays text
+
+
+def rendered(cls: type, values: dict[str, Any], *, native: bool = True, **arguments: Any) -> ReleaseOperator:
+    """The operator after Airflow has rendered its arguments."""
+    from airflow.sdk import DAG
+
+    with DAG("dag", schedule=None, render_template_as_native_obj=native) as dag:
+        task = cls(task_id="task", **{**CLASSES[cls], **arguments})
+    task.render_template_fields(values, dag.get_template_env())
+    return task
+
+
+def problem_of(task: ReleaseOperator) -> str:
+    with pytest.raises(BadRequestError) as error:
+        task.check_arguments()
+    return str(error.value)
+
+
+@EVERY_CLASS
+@pytest.mark.parametrize("text", ["1.10", "1_000", "None"])
+def test_a_text_that_rendering_would_change_is_refused_by_every_operator_and_sensor(cls, text):
+    for name in sorted(own_arguments(cls) - SWITCHES):
+        said = problem_of(rendered(cls, {"text": text}, **{name: "{{ text }}"}))
+        assert f"'task': {name} " in said
+        assert "{{ ... " in said
+
+
+@EVERY_CLASS
+def test_a_text_that_is_written_as_the_error_says_stays_what_it_is(cls):
+    for name in sorted(own_arguments(cls) - SWITCHES):
+        for text in ("1.10", "1e5", "0x10", "007"):
+            for template in ("{{ text | tojson }}", "'{{ text }}'"):
+                task = rendered(cls, {"text": text}, **{name: template})
+                assert (getattr(task, name), task._text_problems) == (text, {})
+
+
+@EVERY_CLASS
+@pytest.mark.parametrize("native", [True, False])
+def test_a_missing_xcom_is_refused_and_not_taken_for_a_text(cls, native):
+    for name in sorted(own_arguments(cls) - SWITCHES):
+        said = problem_of(rendered(cls, {"missing": None}, native=native, **{name: "{{ missing }}"}))
+        assert f"{name} came out as None" in said
+
+
+def test_what_is_inside_of_lists_and_mappings_is_refused_too():
+    texts = {"text": "1.10", "missing": None}
+    assert "tags was '1.10'" in problem_of(rendered(QuayRunBuildOperator, texts, tags=["{{ text }}"]))
+    assert "tags must be text" in problem_of(rendered(QuayRunBuildOperator, texts, tags=["a", 1.5]))
+    assert "tags came out as None" in problem_of(rendered(QuayRunBuildOperator, texts, tags=["a", "{{ missing }}"]))
+    for value, said in (("{{ text }}", "'1.10'"), ("{{ missing }}", "None"), (["{{ text }}"], "'1.10'")):
+        assert said in problem_of(rendered(CodeStreamRunPipelineOperator, texts, inputs={"tag": value}))
+
+
+def test_numbers_of_a_pipelines_inputs_may_be_numbers():
+    inputs = {"replicas": "{{ count }}", "share": "{{ share }}", "own": 0.25, "none": None, "given": "{{ given }}"}
+    task = rendered(
+        CodeStreamRunPipelineOperator, {"count": "3", "share": 0.5, "given": {"a": None, "b": 1.5}}, inputs=inputs
+    )
+    assert task._text_problems == {}
+    assert task.inputs == {"replicas": 3, "share": 0.5, "own": 0.25, "none": None, "given": {"a": None, "b": 1.5}}
+
+
+def test_a_number_where_a_number_belongs_is_no_text_that_was_changed():
+    assert rendered(CocktailBuildSensor, {"run": "12"}, build_run_seq="{{ run }}")._text_problems == {}
+    assert rendered(CocktailRunBuildOperator, {"run": " 12\n"}, build_seq="{{ run }}")._text_problems == {}
+
+
+def missing(**_: Any) -> None:
+    return None
+
+
+@pytest.mark.parametrize("mapped", [False, True], ids=["plain", "mapped"])
+def test_in_airflow_nothing_is_sent_for_a_text_that_was_changed(systems, mapped):
+    def build() -> Any:
+        from airflow.sdk import task
+
+        tag = task(task_id="before")(lambda: "1.10")()
+        arguments = {"build_seq": 12, "tag_name": "{{ ti.xcom_pull('before') }}", "task_id": "task"}
+        if mapped:
+            made = CocktailRunBuildOperator.partial(
+                task_id="task", tag_name=arguments["tag_name"], render_template_as_native_obj=True
+            ).expand(build_seq=[12])
+        else:
+            made = CocktailRunBuildOperator(**arguments, render_template_as_native_obj=True)
+        tag >> made
+        return made
+
+    ended = run_task(build, map_index=0 if mapped else -1)
+    assert "tag_name was '1.10', but render_template_as_native_obj made 1.1 of it" in str(ended.error)
+    assert [systems.requests(system) for system in LOGINS] == [[]] * len(LOGINS)
+
+
+def test_in_airflow_nothing_is_sent_for_an_xcom_that_is_missing(systems):
+    def build() -> Any:
+        from airflow.sdk import task
+
+        before = task(task_id="before")(missing)()
+        return CocktailRunBuildOperator(task_id="task", build_seq=12, tag_name=before)
+
+    assert "tag_name came out as None" in str(run_task(build).error)
+    assert [systems.requests(system) for system in LOGINS] == [[]] * len(LOGINS)

@@ -1,0 +1,54 @@
+"""The secrets that the tests use, as known words, and where they must not be found: in no way of writing them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+from tests.systems import LOGINS
+
+CALLBACK = "https://hooks.example.com/cocktail/known-word-of-the-callback"
+ARCHIVE = (
+    "https://reader:known-word-of-the-login@sources.example.com/shop-1.4.2.tar.gz"
+    "?X-Amz-Credential=AKIA&X-Amz-Signature=known%2Fword%2Bof-the-signature"
+)
+WEBHOOK = "https://hooks.example.com/quay/known-word-of-the-webhook?key=known-word-of-the-key"
+
+IN_ARGUMENTS = (
+    "known-word-of-the-callback",
+    "known-word-of-the-login",
+    "known%2Fword%2Bof-the-signature",
+    "known/word+of-the-signature",
+    "known-word-of-the-webhook",
+    "known-word-of-the-key",
+)
+IN_CONNECTIONS = (*(str(login["password"]) for login in LOGINS.values()), "sandbox-refresh-token")
+WORDS = (*IN_ARGUMENTS, *IN_CONNECTIONS)
+
+
+def forms(word: str) -> set[str]:
+    """In clear, in JSON, in a URL or a form, and inside of what is encoded with base64."""
+    written = {word, json.dumps(word)[1:-1], quote(word, safe=""), quote(word), quote_plus(word)}
+    for before in range(3):
+        encoded = base64.b64encode(b"\0" * before + word.encode()).decode().rstrip("=")
+        # The characters at its ends also depend on what stands beside the word.
+        written.add(encoded[4 if before else 0 : -4])
+    return written
+
+
+def found_in(texts: Iterable[str], words: Iterable[str] = WORDS) -> list[str]:
+    """Those of the words that one of the texts holds."""
+    whole = "\n".join(texts)
+    return sorted(word for word in words if any(form in whole for form in forms(word)))
+
+
+def kept_by_airflow() -> Iterator[str]:
+    """All that Airflow has stored: its database with XComs, rendered fields, task state, events, and its logs."""
+    home = Path(os.environ["AIRFLOW_HOME"])
+    for path in [*home.glob("airflow.db*"), *(home / "logs").rglob("*")]:
+        if path.is_file():
+            yield path.read_bytes().decode("latin-1")
