@@ -38,7 +38,8 @@ _NAMES = (
     r"|access[_-]?key(?:[_-]?id)?|authorization|cookie|signature|sig|x-(?:amz|goog|oss|obs|cos)-credential"
 )
 _TELLING_WORD = (
-    r"auth|authorization|cookies?|credentials?|jwt|keys?|passphrase|passwd|password|pwd|secrets?|session|signature|tokens?"
+    r"auth|authorization|cookies?|credentials?|jwt|keys?|passphrase|passwd|password|pwd|secrets?"
+    r"|session|signature|tokens?"
 )
 _WORD = r"[A-Z]?[a-z]+|[A-Z]+"
 _NAMED_VALUE = (
@@ -78,7 +79,9 @@ class Redactor:
     """
 
     def __init__(
-        self, on_secret: Callable[[str], None] | None = None, on_forgotten: Callable[[str], None] | None = None
+        self,
+        on_secret: Callable[[str], None] | None = None,
+        on_forgotten: Callable[[str], None] | None = None,
     ) -> None:
         self._lock = threading.Lock()
         self._credentials: dict[str, None] = {}
@@ -100,7 +103,11 @@ class Redactor:
         self._remember(self._credentials, secret)
 
     def add_token(self, token: str | None) -> None:
-        """Remember what a login gave; only the newest few are."""
+        """Remember what a login gave; only those few are that were used last."""
+        if token in self._tokens and token != next(reversed(self._tokens), None):
+            with self._lock:
+                self._tokens.pop(token, None)
+                self._tokens[token] = None
         self._remember(self._tokens, token, KEPT_TOKENS)
 
     def add_other(self, secret: str | None) -> None:
@@ -108,7 +115,7 @@ class Redactor:
         self._remember(self._others, secret, KEPT_SECRETS)
 
     def _remember(self, known: dict[str, None], secret: str | None, most: int | None = None) -> None:
-        if not secret or len(secret) < _SHORTEST:
+        if not secret or len(secret) < _SHORTEST or secret in known:
             return
         forgotten = []
         with self._lock:
@@ -122,7 +129,7 @@ class Redactor:
             self._note_forms()
         if self._on_secret:
             self._on_secret(secret)
-        if self._on_forgotten:
+        if self._on_forgotten and known is self._tokens:
             for each in forgotten:
                 self._on_forgotten(each)
 

@@ -169,7 +169,7 @@ class Transport:
     :param max_answer_bytes: of the unpacked body of an answer; a larger one is an error.
     :param headers: sent with every request.
     :param read_error: reads the system's own error bodies.
-    :param on_secret: told every secret that is obtained at run time.
+    :param on_secret: told every secret.
     :param on_forgotten: told each of those tokens that is not in use any more.
     """
 

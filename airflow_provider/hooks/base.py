@@ -122,6 +122,8 @@ class ReleaseHook(BaseHook, Generic[ClientT]):
                 "verify": fields.extras.verify,
                 "max_connections": fields.extras.max_connections,
                 "attempts": attempts,
+                "max_retry_after": settings.MAX_RETRY_AFTER.value(),
+                "max_answer_bytes": int(settings.MAX_ANSWER_MB.value() * 1024 * 1024),
                 "on_secret": mask,
                 "on_forgotten": forget or forget_here,
             }

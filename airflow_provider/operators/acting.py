@@ -10,8 +10,8 @@ from airflow_provider.core.acting import Acting, ActPolicy, read_act, result_of_
 from airflow_provider.core.commands import Act, Choose, Command
 from airflow_provider.core.waiting import Outcome
 from airflow_provider.operators.attempt import attempt_of
+from airflow_provider.operators.base import WaitingOperator
 from airflow_provider.operators.carrying_out import Carrier, carry_out, save_record
-from airflow_provider.operators.connected import WaitingOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -26,7 +26,7 @@ KEY = "release_act"
 class ActOperator(WaitingOperator):
     """Sends one request about an execution and waits until the system shows its effect.
 
-    Takes the arguments of :class:`~airflow_provider.operators.connected.WaitingOperator`. However the execution ends,
+    Takes the arguments of :class:`~airflow_provider.operators.base.WaitingOperator`. However the execution ends,
     it is the result: a run that finished before its cancel is no error. A retry acts on the same execution only.
     """
 

@@ -12,7 +12,7 @@ from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import Call, ConflictError, Effect, ReleasePipelineError
 from airflow_provider.execution import ExecutionState
 from airflow_provider.operators.acting import ActOperator
-from airflow_provider.operators.connected import ReleaseOperator
+from airflow_provider.operators.base import ReleaseOperator
 from airflow_provider.operators.memory import Memory
 from airflow_provider.operators.starting import StartOperator
 from airflow_provider.storable import storable

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.operators.arguments import secrets_of_url
-from airflow_provider.operators.connected import ReleaseOperator
+from airflow_provider.operators.base import ReleaseOperator
 from airflow_provider.operators.starting import StartOperator
 from airflow_provider.progress import with_reason
 from airflow_provider.storable import storable

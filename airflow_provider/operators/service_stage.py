@@ -14,7 +14,7 @@ from airflow_provider.exceptions import (
 )
 from airflow_provider.execution import ExecutionState
 from airflow_provider.operators.acting import ActOperator
-from airflow_provider.operators.connected import ReleaseOperator
+from airflow_provider.operators.base import ReleaseOperator
 from airflow_provider.operators.memory import Memory
 from airflow_provider.operators.starting import StartOperator
 

@@ -308,11 +308,19 @@ def test_a_secret_that_the_system_echoes_is_masked_in_the_error(
     build: Build, scripted: Scripted, secret_in: str
 ) -> None:
     scripted.always = (400, {}, {"message": f"bad value {SECRET}"})
-    change = {"password": SECRET} if secret_in == "password" else {"extra": {"headers": {"X-Team": SECRET}}}
+    change = {"password": SECRET} if secret_in == "password" else {"extra": {"headers": {"X-Team-Key": SECRET}}}
     with build("cocktail", host=scripted.url, **change) as client, pytest.raises(ReleasePipelineError) as caught:
         client.list_build_runs(7)  # type: ignore[attr-defined]
     assert "bad value ***" in str(caught.value)
     assert SECRET not in f"{caught.value!r} {caught.value}"
+
+
+def test_the_value_of_a_header_that_is_no_secret_is_shown(build: Build, scripted: Scripted) -> None:
+    scripted.always = (400, {}, {"message": "the team DEVOPS may not do this"})
+    extra = {"headers": {"X-Team": "DEVOPS"}}
+    with build("cocktail", host=scripted.url, extra=extra) as client, pytest.raises(ReleasePipelineError) as caught:
+        client.list_build_runs(7)  # type: ignore[attr-defined]
+    assert "the team DEVOPS may not" in str(caught.value)
 
 
 def test_defining_operators_looks_no_connection_up(tmp_path: Path) -> None:

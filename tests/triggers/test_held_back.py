@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.operators import connected
+from airflow_provider.operators import base
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
 from airflow_provider.sensors.cocktail import CocktailBuildSensor
 from tests.attempts import Task
@@ -28,7 +28,7 @@ def sensor(**arguments: Any) -> Any:
 def in_a_real_worker(systems: Systems, monkeypatch: pytest.MonkeyPatch) -> None:
     """As far as the provider can tell."""
     systems.reset(1e-4)  # whose clock is this process's, too
-    monkeypatch.setattr(connected, "in_dag_test", lambda: False)
+    monkeypatch.setattr(base, "in_dag_test", lambda: False)
 
 
 @pytest.mark.parametrize("build", [operator, sensor])

@@ -15,10 +15,11 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.definitions.context import render_template_to_string
 
 from airflow_provider.core.waiting import News, Wait
-from airflow_provider.exceptions import BadRequestError, Call
+from airflow_provider.exceptions import BadRequestError, Call, ReleasePipelineError
 from airflow_provider.links import LINKS, xcoms_of
 from airflow_provider.operators.arguments import CHANGED, is_number, seconds_of, text_problem
 from airflow_provider.operators.attempt import require_standing
+from airflow_provider.settings import POLL_INTERVAL
 from airflow_provider.storable import storable_text
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from airflow_provider.execution import ExecutionRef
 
 DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
+DEFAULT_POLL_INTERVAL = POLL_INTERVAL.value()
 
 DEFERRAL_MARGIN = 120.0
 """Seconds that Airflow's own time-out of a deferral comes after our deadline."""
@@ -76,8 +78,29 @@ class ReleaseOperator(BaseOperator):
         """A new client, which sends nothing with an effect once this attempt is over; a context manager."""
         from airflow_provider.hooks.base import hook_class
 
-        client = hook_class(self.system)(self.conn_id).get_conn()
+        self._hook = hook_class(self.system)(self.conn_id)
+        client = self._hook.get_conn()
         client.transport.guard = partial(require_standing, context)
+        return self._knowing_secrets(client)
+
+    def renew(self, client: Any) -> Any:
+        """After the system has refused the credentials: the same client, or one of the connection as it is now.
+
+        Somebody may mend the connection while a worker waits.
+        """
+        try:
+            changed = self._hook.get_changed_conn()
+        except ReleasePipelineError as error:
+            self.log.warning("Going on with the connection as it was read before: %s", error)
+            return client
+        if changed is None:
+            return client
+        self.log.info("Connection %s was changed: going on with it as it is now", self.conn_id)
+        changed.transport.guard = client.transport.guard
+        client.close()
+        return self._knowing_secrets(changed)
+
+    def _knowing_secrets(self, client: Any) -> Any:
         for secret in self.hidden():
             # The system may repeat them in its errors and logs.
             client.transport.redact.add_other(secret)
@@ -196,7 +219,7 @@ class WaitingOperator(ReleaseOperator):
 
     :param wait_for_completion: wait for the end (default), or return as soon as the request was accepted.
     :param deferrable: wait in the triggerer; default: ``[operators] default_deferrable``.
-    :param poll_interval: seconds between looks (default 10).
+    :param poll_interval: seconds between looks; default: ``[release_pipelines] poll_interval`` (10).
     :param timeout: seconds or timedelta for the whole execution. Default: none.
     :param cancel_on_kill: cancel what this task has started when a person marks it failed or success, or clears it. An
         operator that starts nothing cancels nothing.
@@ -208,7 +231,7 @@ class WaitingOperator(ReleaseOperator):
         *,
         wait_for_completion: bool = True,
         deferrable: bool = DEFAULT_DEFERRABLE,
-        poll_interval: float = 10.0,
+        poll_interval: float = DEFAULT_POLL_INTERVAL,
         timeout: float | timedelta | None = None,
         cancel_on_kill: bool = True,
         on_waiting: Literal["wait", "fail"] = "wait",
