@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from airflow_provider.core.durations import DURATIONS, Durations
 
@@ -18,8 +19,7 @@ SECTION = "release_pipelines"
 _AS_SHIPPED = Durations()
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """One option.
 
     :param least: the smallest value, which it may have only if ``may_be_least``.
@@ -101,6 +101,20 @@ MAX_CONNECTIONS = Setting(
     may_be_least=True,
     is_integer=True,
 )
+MAX_RETRY_AFTER = Setting(
+    "max_retry_after",
+    300.0,
+    "600",
+    "Seconds that a system's Retry-After is taken for at most. One that asks for a day would hold up every wait of its "
+    "connection for a day; lower it where a gateway asks for more than it means.",
+)
+MAX_ANSWER_MB = Setting(
+    "max_answer_mb",
+    16.0,
+    "64",
+    "Megabytes that an answer may have after it was unpacked; a larger one is an error. A page of a thousand "
+    "executions and the security report of a big image have up to 10. Raise it for larger reports.",
+)
 CONNECTION_LIFETIME = Setting(
     "connection_lifetime",
     300.0,
@@ -141,6 +155,8 @@ SETTINGS = (
     POLL_INTERVAL,
     REQUESTS_PER_SECOND,
     MAX_CONNECTIONS,
+    MAX_RETRY_AFTER,
+    MAX_ANSWER_MB,
     CONNECTION_LIFETIME,
     ERROR_BUDGET,
     SETTLING,

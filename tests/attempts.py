@@ -183,7 +183,7 @@ class Task:
 
     def kill(self, trigger: Any) -> None:
         """What the triggerer does to a wait that is no longer its own."""
-        self._in_triggerer(trigger.on_kill)
+        self.in_triggerer(trigger.on_kill)
 
     def fire(self, trigger: Any) -> Any:
         """Wait in a triggerer for the trigger's event; returns it."""
@@ -193,9 +193,10 @@ class Task:
                 return event
             raise AssertionError("it has ended without an event")
 
-        return self._in_triggerer(first)
+        return self.in_triggerer(first)
 
-    def _in_triggerer(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    def in_triggerer(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """Run something in a triggerer's event loop, where Airflow can be asked."""
         from airflow.sdk.execution_time import supervisor
 
         class Comms(supervisor.InProcessSupervisorComms):

@@ -61,6 +61,22 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(_home, ignore_errors=True)
 
 
+@pytest.fixture(autouse=True)
+def _ends_count_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow_provider.core.durations import DURATIONS
+
+    for name in ("failed_settling", "expired_settling"):
+        monkeypatch.setattr(DURATIONS, name, 0.0)
+
+
+@pytest.fixture(autouse=True)
+def _own_logins() -> None:
+    """A process keeps its logins, and the refusals among them, for all clients: each test begins without any."""
+    from airflow_provider.clients.login import forget_shared_logins
+
+    forget_shared_logins()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_secret_is_kept() -> Iterator[None]:
     """After all tests, none of the secrets that they used stands in Airflow's database or logs."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,7 +29,7 @@ BAD = ["soon", "", "0", "-1", "nan", "inf", "1h"]
 @pytest.fixture
 def choose(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
     """Set an option for this process; afterwards the core has its durations again."""
-    for name in Durations.__dataclass_fields__:
+    for name in Durations.__struct_fields__:
         monkeypatch.setattr(DURATIONS, name, getattr(DURATIONS, name))
 
     def set_variable(name: str, value: str) -> None:
@@ -49,7 +52,7 @@ def test_airflow_lists_every_option_with_its_default(capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=NAMES)
 def test_an_option_tells_its_unit_and_is_on_the_page(setting: Setting) -> None:
-    assert re.match(r"(Seconds|Requests a second|TCP connections)\b", setting.description)
+    assert re.match(r"(Seconds|Requests a second|TCP connections|Megabytes)\b", setting.description)
     assert f"| `{setting.name}` | {setting.default:g} | {setting.description} |" in PAGE
 
 
@@ -108,6 +111,19 @@ def test_a_connection_is_read_again_after_the_chosen_time(choose) -> None:
 
     choose("connection_lifetime", "60")
     assert SharedClient("quay", CONN_ID, lambda sent: None).lifetime == 60.0
+
+
+@pytest.mark.parametrize(("chosen", "interval"), [("30", 30.0), ("soon", 10.0)])
+def test_operators_that_are_told_no_interval_take_the_chosen_one(chosen: str, interval: float) -> None:
+    code = (
+        "from airflow_provider.operators.quay import QuayRunBuildOperator as it\n"
+        "print(it(task_id='t', repository='a/b', archive_url='https://a.example/b', tags=['c']).poll_interval)"
+    )
+    chosen_one = {"AIRFLOW__RELEASE_PIPELINES__POLL_INTERVAL": chosen}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **chosen_one}, capture_output=True, text=True, check=True
+    )
+    assert float(done.stdout.splitlines()[-1]) == interval
 
 
 def test_a_connection_can_be_made_with_every_default(build: Build) -> None:

@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any, ClassVar, Self
 
 from airflow_provider.clients.memory import Receipts, has_changed
-from airflow_provider.clients.transport import Transport
+from airflow_provider.clients.transport import LONGEST_WORD, Transport
+from airflow_provider.clients.unforeseen import answers_of
 from airflow_provider.clients.urls import place_of
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import (
@@ -19,7 +20,7 @@ from airflow_provider.exceptions import (
     PermissionDeniedError,
     ReleasePipelineError,
 )
-from airflow_provider.execution import Execution, ExecutionRef
+from airflow_provider.execution import Execution, ExecutionRef, Step
 
 Intent = Mapping[str, Any]
 """JSON written down before a start, by which the client recognises its own execution later.
@@ -28,6 +29,10 @@ Always holds ``kind`` (as in the reference), ``marker`` (a text that no other st
 before the start by the system's own clock, or by the worker's where ``clock`` is ``worker``); the rest belongs to the
 client. ``place``, as in a reference, tells which system it is of.
 """
+
+LONGEST_REASON = 2000
+"""Characters of the message of an execution or of a step."""
+MOST_STEPS = 1000
 
 Observation = Execution | ReleasePipelineError
 
@@ -93,7 +98,8 @@ class ReleaseClient(ABC):
         :raises ConflictError: ``ref`` is of another system than this client's connection.
         """
         self.check_place(ref)
-        return self._placed(self._observe(ref))
+        with answers_of(self.system):
+            return self._placed(self._observe(ref))
 
     def shared_request(self, ref: ExecutionRef) -> str | None:
         """Names the request whose answer tells of ``ref`` and of others too; ``None`` if it must be asked by itself.
@@ -127,7 +133,8 @@ class ReleaseClient(ABC):
             rest = iter(self.fetch_apart([ref for place, ref in enumerate(refs) if place not in strangers]))
             return [strangers[place] if place in strangers else next(rest) for place in range(len(refs))]
         try:
-            seen = self._fetch(refs)
+            with answers_of(self.system):
+                seen = self._fetch(refs)
         except Exception:
             self._receipts.owe(refs)
             raise
@@ -147,7 +154,8 @@ class ReleaseClient(ABC):
         :raises ConflictError: ``ref`` is of another system than this client's connection.
         """
         self.check_place(ref)
-        self._cancel(ref, reason)
+        with answers_of(self.system):
+            self._cancel(ref, reason)
 
     def needs_cancel(self, execution: Execution) -> bool:
         """Whether it would go on by itself, or could be made to go on, unless it is canceled."""
@@ -162,7 +170,8 @@ class ReleaseClient(ABC):
         :raises ConflictError: something happened, but not certainly by this start; or another system's intent.
         """
         self.check_place(intent)
-        return [self._placed(each) for each in self._find_started(intent)]
+        with answers_of(self.system):
+            return [self._placed(each) for each in self._find_started(intent)]
 
     def check_place(self, about: Mapping[str, Any]) -> None:
         """Refuse a reference or an intent of another system: a small number means something else there.
@@ -197,7 +206,16 @@ class ReleaseClient(ABC):
         return False
 
     def read_log(self, ref: ExecutionRef, offset: int) -> tuple[list[str], int]:
-        """The lines of the log from ``offset`` on, and the offset to go on from; none where there is no log."""
+        """The lines of the log from ``offset`` on, and the offset to go on from; none where there is no log.
+
+        No line is longer than :data:`~airflow_provider.clients.redaction.LONGEST_TEXT`, and none shows a secret.
+        """
+        with answers_of(self.system):
+            lines, offset = self._read_log(ref, offset)
+            return [self.transport.redact(line) for line in lines], offset
+
+    def _read_log(self, ref: ExecutionRef, offset: int) -> tuple[list[str], int]:
+        """What :meth:`read_log` returns."""
         return [], offset
 
     def bad_request(self, summary: str) -> BadRequestError:
@@ -222,7 +240,8 @@ class ReleaseClient(ABC):
 
     def _look_apart(self, ref: ExecutionRef, look: Look) -> Observation | None:
         try:
-            seen = look()
+            with answers_of(self.system):
+                seen = look()
         except Exception:
             self._receipts.owe([ref])
             raise
@@ -238,8 +257,22 @@ class ReleaseClient(ABC):
             self._placed(seen)
 
     def _placed(self, execution: Execution) -> Execution:
+        """The same execution as it may leave the client: with its place, its texts short and without secrets."""
         # Into the very dict, because receipts know references by their identity.
         execution.ref.setdefault("place", self.place)
+        redact = self.transport.redact
+        execution.status = redact(execution.status, LONGEST_WORD)
+        if execution.message is not None:
+            execution.message = redact(execution.message, LONGEST_REASON)
+        if execution.steps:
+            execution.steps = tuple(
+                Step(
+                    redact(step.name, LONGEST_WORD),
+                    redact(step.status, LONGEST_WORD),
+                    None if step.message is None else redact(step.message, LONGEST_REASON),
+                )
+                for step in execution.steps[:MOST_STEPS]
+            )
         return execution
 
     def _strangers(self, refs: Sequence[ExecutionRef]) -> dict[int, ConflictError]:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from airflow_provider.clients.decoding import loads
+
 Glance = TypeVar("Glance")
+
+MOST_PAGES = 1000
+"""Of one list. With a hundred rows on each, more than any vendor keeps."""
+LONGEST_LIST = 300.0
+"""Seconds for which the pages of one list are read: a thread is held meanwhile."""
 
 
 class Listing(Generic[Glance]):
@@ -42,7 +48,7 @@ class Listing(Generic[Glance]):
     @functools.cached_property
     def _items(self) -> list[Any] | None:
         try:
-            return self._read_items(json.loads(self._content))
+            return self._read_items(loads(self._content))
         except ValueError:
             # What tells that items moved was decoded without the rest of them.
             return None
@@ -57,6 +63,6 @@ def decode_glances(content: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
         return decoder.decode(content)
     except msgspec.ValidationError:
         raise
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         # Stricter than `json`, even about texts that it passes over.
-        return msgspec.convert(json.loads(content), decoder.type)
+        return msgspec.convert(loads(content), decoder.type)

@@ -37,29 +37,38 @@ _NAMES = (
     r"|(?:api|access|auth|session|client|refresh|id|security|csrf|responder)?[_-]?token|jwt|api[_-]?key|apikey"
     r"|access[_-]?key(?:[_-]?id)?|authorization|cookie|signature|sig|x-(?:amz|goog|oss|obs|cos)-credential"
 )
-_SECRET_WORD = re.compile(
-    r"auth|authorization|cookies?|credentials?|jwt|keys?|passphrase|passwd|password|pwd|secrets?|session|signature|tokens?"
+_TELLING_WORD = (
+    r"auth|authorization|cookies?|credentials?|jwt|keys?|passphrase|passwd|password|pwd|secrets?"
+    r"|session|signature|tokens?"
 )
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
-_NAMED_VALUE = re.compile(
-    rf"""(?P<name>(?<![\w.-])[\w.-]{{0,40}}?(?:{_NAMES})\\*["']?\s{{0,20}}[:=]\s{{0,20}})"""
+_WORD = r"[A-Z]?[a-z]+|[A-Z]+"
+_NAMED_VALUE = (
+    rf"""(?is)(?P<name>(?<![\w.-])[\w.-]{{0,40}}?(?:{_NAMES})\\*["']?\s{{0,20}}[:=]\s{{0,20}})"""
     r"""(?P<value>\\+["'][^"'\\]*(?:\\+["'])?|"(?:[^"\\]|\\.)*(?:"|\Z)|'(?:[^'\\]|\\.)*(?:'|\Z)"""
-    r"""|(?:(?:bearer|basic)\s{1,20})?[^\s,;&|}]+)""",
-    re.IGNORECASE | re.DOTALL,
+    r"""|(?:(?:bearer|basic)\s{1,20})?[^\s,;&|}]+)"""
 )
-_SCHEME = re.compile(r"\b(bearer\s{1,20}|basic\s{1,20}(?=[\w+/=-]{8}))[\w.~+/=-]+", re.IGNORECASE)
-_ACCESS_KEY = re.compile(r"\b(Access=[^\s,]{4})[^\s,]*", re.IGNORECASE)
-_USER_IN_URL = re.compile(r"://[^/\s\"'<>]{1,512}@")
-_JWT = re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?")
-_PRIVATE_KEY = re.compile(
-    r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-]{0,8000}(?:-----END [A-Z ]{0,40}PRIVATE KEY-----)?"
+_SCHEME = r"(?i)\b(bearer\s{1,20}|basic\s{1,20}(?=[\w+/=-]{8}))[\w.~+/=-]+"
+_ACCESS_KEY = r"(?i)\b(Access=[^\s,]{4})[^\s,]*"
+_USER_IN_URL = r"://[^/\s\"'<>]{1,512}@"
+_JWT = r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"
+_PRIVATE_KEY = r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-]{0,8000}(?:-----END [A-Z ]{0,40}PRIVATE KEY-----)?"
+
+_RULES = (
+    (_PRIVATE_KEY, MASK),
+    (_USER_IN_URL, f"://{MASK}@"),
+    (_ACCESS_KEY, rf"\1{MASK}"),
+    (_NAMED_VALUE, rf"\g<name>{MASK}"),
+    (_SCHEME, rf"\1{MASK}"),
+    (_JWT, MASK),
 )
+"""What is recognised, in this order, and what stands in for it. ``re`` compiles them when they are needed first, which
+takes milliseconds: most processes show no error."""
 
 
 def is_secret_name(name: str) -> bool:
     """Whether what is called so is a secret, by the usual names: of a header, for one."""
-    words = (match[0].lower() for match in _WORD.finditer(name))
-    return any(_SECRET_WORD.fullmatch(word) for word in words)
+    words = (match[0].lower() for match in re.finditer(_WORD, name))
+    return any(re.fullmatch(_TELLING_WORD, word) for word in words)
 
 
 class Redactor:
@@ -70,7 +79,9 @@ class Redactor:
     """
 
     def __init__(
-        self, on_secret: Callable[[str], None] | None = None, on_forgotten: Callable[[str], None] | None = None
+        self,
+        on_secret: Callable[[str], None] | None = None,
+        on_forgotten: Callable[[str], None] | None = None,
     ) -> None:
         self._lock = threading.Lock()
         self._credentials: dict[str, None] = {}
@@ -92,7 +103,11 @@ class Redactor:
         self._remember(self._credentials, secret)
 
     def add_token(self, token: str | None) -> None:
-        """Remember what a login gave; only the newest few are."""
+        """Remember what a login gave; only those few are that were used last."""
+        if token in self._tokens and token != next(reversed(self._tokens), None):
+            with self._lock:
+                self._tokens.pop(token, None)
+                self._tokens[token] = None
         self._remember(self._tokens, token, KEPT_TOKENS)
 
     def add_other(self, secret: str | None) -> None:
@@ -100,7 +115,7 @@ class Redactor:
         self._remember(self._others, secret, KEPT_SECRETS)
 
     def _remember(self, known: dict[str, None], secret: str | None, most: int | None = None) -> None:
-        if not secret or len(secret) < _SHORTEST:
+        if not secret or len(secret) < _SHORTEST or secret in known:
             return
         forgotten = []
         with self._lock:
@@ -114,7 +129,7 @@ class Redactor:
             self._note_forms()
         if self._on_secret:
             self._on_secret(secret)
-        if self._on_forgotten:
+        if self._on_forgotten and known is self._tokens:
             for each in forgotten:
                 self._on_forgotten(each)
 
@@ -137,12 +152,8 @@ class Redactor:
         for form in self._forms:
             if form in text:
                 text = text.replace(form, MASK)
-        text = _PRIVATE_KEY.sub(MASK, text)
-        text = _USER_IN_URL.sub(f"://{MASK}@", text)
-        text = _ACCESS_KEY.sub(rf"\1{MASK}", text)
-        text = _NAMED_VALUE.sub(lambda match: match["name"] + MASK, text)
-        text = _SCHEME.sub(lambda match: match[1] + MASK, text)
-        text = _JWT.sub(MASK, text)
+        for pattern, replacement in _RULES:
+            text = re.sub(pattern, replacement, text)
         return text if len(text) <= longest else text[: longest - len(CUT)] + CUT
 
     def answer(self, content: bytes) -> bytes:

@@ -28,13 +28,19 @@ def from_iso(text: object) -> datetime | None:
         return None
 
 
+def in_utc(moment: datetime) -> datetime | None:
+    """The same moment in UTC; one without a zone is in UTC. ``None`` at the ends of the calendar."""
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
 def parse_http_date(text: str | None) -> datetime | None:
     """A date such as ``Sat, 21 Nov 2026 00:18:17 GMT``; in UTC where it tells no zone."""
     if not text:
         return None
     try:
-        moment = parsedate_to_datetime(text)
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return moment.astimezone(UTC)
+        return in_utc(parsedate_to_datetime(text))
     except (ValueError, TypeError, IndexError, OverflowError):
         return None

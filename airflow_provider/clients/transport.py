@@ -169,7 +169,7 @@ class Transport:
     :param max_answer_bytes: of the unpacked body of an answer; a larger one is an error.
     :param headers: sent with every request.
     :param read_error: reads the system's own error bodies.
-    :param on_secret: told every secret that is obtained at run time.
+    :param on_secret: told every secret.
     :param on_forgotten: told each of those tokens that is not in use any more.
     """
 
@@ -267,7 +267,7 @@ class Transport:
             all_headers.setdefault("Content-Type", content_type)
         request = requests.Request(method, url, headers=all_headers, data=data, auth=auth or self.auth)
         repeatable = method in READS if safe_to_repeat is None else safe_to_repeat
-        guard = None if repeatable or isinstance(request.auth, NoAuth) else self.guard
+        guard = None if method in READS or isinstance(request.auth, NoAuth) else self.guard
         if (attempts or self.attempts) == 1:
             return self._attempt(request, json_expected, decode, guard)
         retrying = tenacity.Retrying(

@@ -24,6 +24,7 @@ def path(template: str, /, **values: object) -> str:
     def fill(match: re.Match[str]) -> str:
         spans, name = match.groups()
         text = "" if values[name] is None else str(values[name])
+        _check_text(name, text)
         for segment in text.split("/") if spans else [text]:
             if not segment.strip() or segment in (".", ".."):
                 raise BadRequestError(f"{name} must not be empty or hold an empty or dot segment, but is {text!r}")
@@ -37,8 +38,15 @@ def query(params: Params | None) -> str:
     pairs: list[str] = []
     for key, value in (params or {}).items():
         values = value if isinstance(value, (list, tuple)) else [value]
+        for item in values:
+            _check_text(key, str(item))
         pairs.extend(f"{quote(key, safe='~$')}={quote(_text(item), safe='~')}" for item in values if item is not None)
     return "&".join(pairs)
+
+
+def _check_text(name: str, text: str) -> None:
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise BadRequestError(f"{name} must be a text that can be written in UTF-8, got {text!a}")
 
 
 def page(template: str | None, base_url: str, ref: Mapping[str, str]) -> str | None:
@@ -51,7 +59,7 @@ def page(template: str | None, base_url: str, ref: Mapping[str, str]) -> str | N
         return None
     filled = template.replace("{base}", base_url)
     for _, name in needed:
-        filled = filled.replace(f"{{{name}}}", quote(ref[name], safe="~"))
+        filled = filled.replace(f"{{{name}}}", quote(ref[name], safe="~", errors="replace"))
     return filled
 
 

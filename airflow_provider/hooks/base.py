@@ -13,11 +13,16 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow_provider import settings
 from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.transport import ATTEMPTS, TransportOptions
+from airflow_provider.clients.unforeseen import place_of_error
 from airflow_provider.exceptions import Call, ConnectionConfigError, NotFoundError, ReleasePipelineError
 from airflow_provider.hooks.connection_fields import ConnectionFields, Extras
+from airflow_provider.hooks.masking import forget_here
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
+
+FIELDS = ("host", "port", "schema", "login", "password", "extra")
+"""Of a connection: what a client is built of."""
 
 ClientT = TypeVar("ClientT", bound=ReleaseClient)
 
@@ -39,6 +44,10 @@ def hook_class(system: str) -> type[ReleaseHook[Any]]:
     return found
 
 
+def fields_of(connection: Connection) -> tuple[Any, ...]:
+    return tuple(getattr(connection, name) for name in FIELDS)
+
+
 class ReleaseHook(BaseHook, Generic[ClientT]):
     """Base of the four hooks.
 
@@ -55,6 +64,7 @@ class ReleaseHook(BaseHook, Generic[ClientT]):
     def __init__(self, conn_id: str) -> None:
         super().__init__()
         self.conn_id = conn_id
+        self._fields: tuple[Any, ...] = ()
 
     def get_conn(self) -> ClientT:
         """A new client for the connection; close it when done (it is a context manager).
@@ -66,7 +76,19 @@ class ReleaseHook(BaseHook, Generic[ClientT]):
             settings.check()
         except ValueError as error:
             raise ConnectionConfigError(str(error), call=Call(system=self.system)) from None
-        return self.client_from(self._read_connection())
+        return self._client_of(self._read_connection())
+
+    def get_changed_conn(self) -> ClientT | None:
+        """A new client, if the connection has changed since this hook gave its last one; else nothing.
+
+        :raises ConnectionConfigError: as by :meth:`get_conn`.
+        """
+        connection = self._read_connection()
+        return None if fields_of(connection) == self._fields else self._client_of(connection)
+
+    def _client_of(self, connection: Connection) -> ClientT:
+        self._fields = fields_of(connection)
+        return self.client_from(connection)
 
     def _read_connection(self) -> Connection:
         try:
@@ -82,11 +104,13 @@ class ReleaseHook(BaseHook, Generic[ClientT]):
         *,
         attempts: int = ATTEMPTS,
         mask: Callable[[str], None] | None = None,
+        forget: Callable[[str], None] | None = None,
     ) -> ClientT:
         """A new client for a connection that was read already.
 
         :param attempts: tries for one call; 1 leaves repeating to the caller.
         :param mask: told every secret; default: Airflow's ``mask_secret``.
+        :param forget: told those that are not in use any more; default: this process forgets them.
         """
         if mask is None:
             from airflow.sdk.log import mask_secret as mask
@@ -98,12 +122,19 @@ class ReleaseHook(BaseHook, Generic[ClientT]):
                 "verify": fields.extras.verify,
                 "max_connections": fields.extras.max_connections,
                 "attempts": attempts,
+                "max_retry_after": settings.MAX_RETRY_AFTER.value(),
+                "max_answer_bytes": int(settings.MAX_ANSWER_MB.value() * 1024 * 1024),
                 "on_secret": mask,
+                "on_forgotten": forget or forget_here,
             }
             client = cls.build_client(fields, options)
         except ConnectionConfigError as error:
             summary = f"connection {connection.conn_id!r}: {error.summary}"
             raise ConnectionConfigError(summary, call=error.call) from None
+        except Exception as error:
+            # Its text may quote the connection.
+            summary = f"connection {connection.conn_id!r} cannot be used ({place_of_error(error)})"
+            raise ConnectionConfigError(summary, call=Call(system=cls.system)) from None
         for secret in fields.secrets():
             client.transport.redact.add(secret)
         return client

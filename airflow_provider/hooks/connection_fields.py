@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from airflow_provider.clients.redaction import is_secret_name
 from airflow_provider.exceptions import Call, ConnectionConfigError
 from airflow_provider.settings import MAX_CONNECTIONS
 
@@ -68,13 +69,18 @@ def header_problem(value: str) -> str | None:
     return None if value.isascii() and value.isprintable() else "holds characters that no HTTP header may hold"
 
 
+LIKE_A_SECRET = 12
+"""Characters of the value of a header that may be a secret, whatever its name: shorter ones are words like DEVOPS."""
+
+
 class Extras(BaseModel):
     """The extras that every connection takes; a hook adds its own.
 
     Empty values mean "not given": the connection form stores what was left blank.
     """
 
-    model_config = ConfigDict(extra="ignore", str_strip_whitespace=True)
+    # Building a model takes milliseconds, and nobody reads this one: only those that hooks make of it.
+    model_config = ConfigDict(extra="ignore", str_strip_whitespace=True, defer_build=True)
 
     verify: bool | str = True
     request_timeout: float = Field(default=30.0, gt=0, allow_inf_nan=False)
@@ -94,9 +100,22 @@ class Extras(BaseModel):
     @field_validator("verify")
     @classmethod
     def _find_bundle(cls, value: bool | str) -> bool | str:
-        if isinstance(value, str) and not Path(value).exists():
+        if isinstance(value, str) and not _exists(value):
             raise ValueError("is neither true nor false nor the path of a CA bundle that is there")
         return value
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):
+        # Longer than a path may be, or with a NUL in it.
+        return False
+
+
+def _kind(value: object) -> str:
+    """Of a value that may be a secret."""
+    return "a list" if isinstance(value, (list, tuple)) else f"a value of type {type(value).__name__}"
 
 
 def read_object(value: object) -> object:
@@ -115,8 +134,8 @@ class ConnectionFields:
     def __init__(self, connection: Connection, system: str, extras_class: type[Extras]) -> None:
         self._connection = connection
         self._system = system
-        self.login: str | None = connection.login or None
-        self.password: str | None = connection.password or None
+        self.login = self._text("login")
+        self.password = self._text("password")
         # Airflow's own reading of the extras takes broken JSON for none, and tells the supervisor each time.
         self.raw_extras: dict[str, Any] = self._read_extra()
         try:
@@ -131,11 +150,27 @@ class ConnectionFields:
     def _read_extra(self) -> dict[str, Any]:
         try:
             extra = json.loads(self._connection.extra or "{}")
-        except ValueError:
+        except (TypeError, ValueError, RecursionError):
             extra = None
         if not isinstance(extra, dict):
             raise self.error("extra", "is not a JSON object")
         return extra
+
+    def _text(self, name: str) -> str | None:
+        """A field; JSON may hold a number or an object where Airflow expects a text."""
+        value = getattr(self._connection, name)
+        if value is not None and not isinstance(value, str):
+            raise self.error(name, f"must be text, got {_kind(value)}")
+        return value or None
+
+    def _port(self) -> int | None:
+        port = self._connection.port
+        if port in (None, "", 0):
+            return None
+        is_number = isinstance(port, int) and not isinstance(port, bool)
+        if not is_number and not (isinstance(port, str) and port.isdecimal()):
+            raise self.error("port", f"must be a number from 1 to 65535, got {_kind(port)}")
+        return int(port)
 
     def error(self, field: str, problem: str) -> ConnectionConfigError:
         return ConnectionConfigError(f"{field} {problem}", call=Call(system=self._system))
@@ -157,21 +192,22 @@ class ConnectionFields:
         """Everything that no log and no error may show."""
         names = ("refresh_token", "security_token")
         found = [self.password, *(getattr(self.extras, name, None) for name in names)]
-        found += (getattr(self.extras, "headers", None) or {}).values()
+        headers: dict[str, str] = getattr(self.extras, "headers", None) or {}
+        found += [value for name, value in headers.items() if is_secret_name(name) or len(value) >= LIKE_A_SECRET]
         return [str(secret) for secret in found if secret]
 
     def base_url(self, *, required: bool = True) -> str | None:
         """The URL below which the API lives, from ``host`` (a name or a whole URL), ``port`` and ``schema``."""
-        host = (self._connection.host or "").strip()
+        host = (self._text("host") or "").strip()
         if not host:
             if required:
                 raise self.error("host", "is missing: give the host name or the URL of the system")
             return None
-        schema = (self._connection.schema or "").strip().rstrip(":/").lower()
+        schema = (self._text("schema") or "").strip().rstrip(":/").lower()
         if schema and schema not in ("http", "https"):
             hint = "; where a connection URI says it, escape the path of its host: %2F" if "://" in host else ""
             raise self.error("schema", f"must be http or https, but is {schema!r}{hint}")
-        port = self._connection.port or None
+        port = self._port()
         if port and not 0 < port < 65536:
             raise self.error("port", f"must be from 1 to 65535, but is {port}")
         try:

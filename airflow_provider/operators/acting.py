@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider.core.acting import Acting, ActPolicy, read_act, result_of_act
 from airflow_provider.core.commands import Act, Choose, Command
 from airflow_provider.core.waiting import Outcome
-from airflow_provider.operators.attempt import attempt_of, guard
+from airflow_provider.operators.attempt import attempt_of
+from airflow_provider.operators.base import WaitingOperator
 from airflow_provider.operators.carrying_out import Carrier, carry_out, save_record
-from airflow_provider.operators.connected import WaitingOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -26,7 +26,7 @@ KEY = "release_act"
 class ActOperator(WaitingOperator):
     """Sends one request about an execution and waits until the system shows its effect.
 
-    Takes the arguments of :class:`~airflow_provider.operators.connected.WaitingOperator`. However the execution ends,
+    Takes the arguments of :class:`~airflow_provider.operators.base.WaitingOperator`. However the execution ends,
     it is the result: a run that finished before its cancel is no error. A retry acts on the same execution only.
     """
 
@@ -48,8 +48,7 @@ class ActOperator(WaitingOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         self.check_arguments()
-        with self.get_client() as client:
-            guard(client, context)
+        with self.get_client(context) as client:
             record = read_act(context["task_state_store"].get(KEY))
             acting = Acting(self._policy(client), record, attempt_of(context), time.time())
             carrier = Carrier(self, context, client, KEY, lambda: {"until": list(self.until())})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import threading
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from airflow.sdk import Context
-
-    from airflow_provider.clients.base import ReleaseClient
 
 GUARD_KEY = "release_attempt"
 """Key in the task state store that an attempt writes before it sends something: Airflow refuses that to a stale one."""
@@ -113,11 +110,6 @@ def require_standing(context: Context) -> None:
         raise AttemptOver(f"this attempt may not be Airflow's any more, so nothing is sent: {error}") from None
     if state in OVER:
         raise AttemptOver(f"the task is {state}: this attempt is over and sends nothing more")
-
-
-def guard(client: ReleaseClient, context: Context) -> None:
-    """Let this client send nothing with an effect once the attempt is over."""
-    client.transport.guard = partial(require_standing, context)
 
 
 class ExecutionCanceledForGood(ExecutionCanceled, AirflowFailException):

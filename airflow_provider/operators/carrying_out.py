@@ -28,10 +28,10 @@ from airflow_provider.core.commands import (
     Send,
     Tell,
 )
-from airflow_provider.exceptions import ReleasePipelineError
+from airflow_provider.exceptions import AuthenticationError, ReleasePipelineError
 from airflow_provider.links import MARKER_XCOM
 from airflow_provider.operators.attempt import AttemptOver
-from airflow_provider.operators.connected import WaitingOperator, worker_is_noticed_by
+from airflow_provider.operators.base import WaitingOperator, noticed_within
 from airflow_provider.progress import log_news
 from airflow_provider.unforeseen import unforeseen
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from airflow_provider.clients.base import ReleaseClient
     from airflow_provider.core.canceling import Timed
+    from airflow_provider.execution import Execution, ExecutionRef
 
 
 ASKS_THE_SYSTEM = (Prepare, Send, Find, Choose, Act, Observe, Cancel)
@@ -115,7 +116,7 @@ class Carrier:
             case Save(record):
                 save_record(self._context, self._key, record)
             case Observe(ref):
-                return self.client.look(ref)
+                return self._look(ref)
             case Cancel(ref, reason):
                 self.client.cancel(ref, reason)
             case Publish(execution):
@@ -133,6 +134,13 @@ class Carrier:
                 self.operator.log_lines(log_news(self.client, wait))
         return None
 
+    def _look(self, ref: ExecutionRef) -> Execution:
+        try:
+            return self.client.look(ref)
+        except AuthenticationError:
+            self.client = self.operator.renew(self.client)
+            raise
+
     def forget(self) -> None:
         self._context["task_state_store"].delete(self._key)
 
@@ -142,8 +150,8 @@ class Carrier:
 
     def _defer(self, wait: Defer) -> None:
         """Ends the attempt here, unless the deadline comes before Airflow would let the task resume."""
-        noticed_by = worker_is_noticed_by()
-        if wait.deadline is not None and noticed_by is not None and noticed_by >= wait.deadline:
+        held_back = noticed_within()
+        if wait.deadline is not None and held_back and time.time() + held_back >= wait.deadline:
             return
         arguments = self._trigger_arguments()
         if marker := arguments.get("marker"):

@@ -12,8 +12,7 @@ from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import Call, ConflictError, Effect, ReleasePipelineError
 from airflow_provider.execution import ExecutionState
 from airflow_provider.operators.acting import ActOperator
-from airflow_provider.operators.attempt import guard
-from airflow_provider.operators.connected import ReleaseOperator
+from airflow_provider.operators.base import ReleaseOperator
 from airflow_provider.operators.memory import Memory
 from airflow_provider.operators.starting import StartOperator
 from airflow_provider.storable import storable
@@ -193,8 +192,7 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         self.check_arguments()
-        with self.get_client() as client:
-            guard(client, context)
+        with self.get_client(context) as client:
             deed = f"triggered Gerrit change {self.change_id!r}"
             memory = Memory(context, client, "release_trigger", deed)
             if notes := memory.recall():
@@ -343,8 +341,7 @@ class CodeStreamApprovalOperator(ReleaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         self.check_arguments()
-        with self.get_client() as client:
-            guard(client, context)
+        with self.get_client(context) as client:
             deed = f"answered an approval of execution {self.execution_id}"
             memory = Memory(context, client, "approval_answer", deed)
             operation_id = self.user_operation_id or self._asked(memory, client)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.operators.arguments import secrets_of_url
-from airflow_provider.operators.connected import ReleaseOperator
+from airflow_provider.operators.base import ReleaseOperator
 from airflow_provider.operators.starting import StartOperator
 from airflow_provider.progress import with_reason
 from airflow_provider.storable import storable
@@ -129,7 +129,7 @@ class QuayPromoteTagOperator(ReleaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         self.check_arguments()
-        with self.get_client() as client:
+        with self.get_client(context) as client:
             promoted = client.promote_tag(self.repository, self.tag, digest=self.digest, source_tag=self.source_tag)
             digest = promoted["manifest_digest"]
             ref = {"system": self.system, "kind": "tag", "id": self.tag, "repository": self.repository}
@@ -213,7 +213,7 @@ class QuayCreateNotificationOperator(_NotificationOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         self.check_arguments()
-        with self.get_client() as client:
+        with self.get_client(context) as client:
             notification = client.create_notification(
                 self.repository,
                 event=self.event,
@@ -263,7 +263,7 @@ class QuayDeleteNotificationOperator(_OneNotificationOperator):
 
     def execute(self, context: Context) -> None:
         self.check_arguments()
-        with self.get_client() as client:
+        with self.get_client(context) as client:
             client.delete_notification(self.repository, self.uuid, missing_ok=self.missing_ok)
 
 
@@ -280,7 +280,7 @@ class QuayTestNotificationOperator(_OneNotificationOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         self.check_arguments()
-        with self.get_client() as client:
+        with self.get_client(context) as client:
             return self.result(client.test_notification(self.repository, self.uuid))
 
 
@@ -297,5 +297,5 @@ class QuayResetNotificationOperator(_OneNotificationOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         self.check_arguments()
-        with self.get_client() as client:
+        with self.get_client(context) as client:
             return self.result(client.reset_notification(self.repository, self.uuid))

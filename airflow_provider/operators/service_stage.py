@@ -14,8 +14,7 @@ from airflow_provider.exceptions import (
 )
 from airflow_provider.execution import ExecutionState
 from airflow_provider.operators.acting import ActOperator
-from airflow_provider.operators.attempt import guard
-from airflow_provider.operators.connected import ReleaseOperator
+from airflow_provider.operators.base import ReleaseOperator
 from airflow_provider.operators.memory import Memory
 from airflow_provider.operators.starting import StartOperator
 
@@ -26,9 +25,10 @@ if TYPE_CHECKING:
     from airflow_provider.clients.service_stage import ServiceStageClient
     from airflow_provider.execution import Execution, ExecutionRef
 
-TO_BE_APPROVED = "5"
 TAKEN_WITHIN = 30.0
 """Seconds in which a release task must stop waiting for an approval after its answer was accepted."""
+LOOK_PAUSE = 1.0
+"""Seconds between two looks at whether it does."""
 
 
 class ServiceStageReleaseOperator(StartOperator):
@@ -158,28 +158,19 @@ class ServiceStageApprovalOperator(ReleaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         self.check_arguments()
-        with self.get_client() as client:
-            guard(client, context)
+        with self.get_client(context) as client:
             deed = f"answered approval {self.task_name!r} of release task {self.pipeline!r}"
             memory = Memory(context, client, "approval_answer", deed)
             notes = memory.recall()
-            if notes and (answered := self._answered_before(notes, client)):
-                self.publish(context, answered.to_result())
-                memory.note(notes, is_done=True)
-                return answered.to_result()
-            waiting = self._find_waiting(client)
-            self.publish(context, waiting.to_result())
-            notes = {"task_name": self.task_name, "ref": waiting.ref}
-            memory.note(notes)
-            try:
-                answered = self._answer(client, waiting)
-            except ReleasePipelineError as error:
-                if not error.effect.is_open:
-                    memory.forget()
-                raise
-            notes = {**notes, "is_taken": True}
-            memory.note(notes)
-            answered = self._wait_until_taken(memory, client, answered)
+            if notes and notes["task_name"] == self.task_name:
+                self._answer_once(client, memory, notes)
+            else:
+                waiting = self._find_waiting(client)
+                self.publish(context, waiting.to_result())
+                notes = {"task_name": self.task_name, "ref": waiting.ref}
+                self._answer(client, memory, notes)
+            answered = self._wait_until_taken(client, memory, notes["ref"])
+            self.publish(context, answered.to_result())
             memory.note(notes, is_done=True)
             return answered.to_result()
 
@@ -195,50 +186,66 @@ class ServiceStageApprovalOperator(ReleaseOperator):
             )
         return waiting
 
-    def _answered_before(self, notes: dict[str, Any], client: ServiceStageClient) -> Execution | None:
-        """The execution that an earlier attempt answered; it may wait for another approval by now."""
-        if notes["task_name"] != self.task_name:
-            return None
-        seen: Execution = client.look(notes["ref"])
-        if seen.state is ExecutionState.WAITING and not notes.get("is_taken"):
-            return None
-        self.log.info("An earlier attempt has answered: %s is %s now", seen.id, seen.state)
-        return seen
+    def _answer_once(self, client: ServiceStageClient, memory: Memory, notes: dict[str, Any]) -> None:
+        """Answer, unless an earlier attempt has: whatever the release waits for by now."""
+        if notes.get("is_taken"):
+            return
+        if client.is_waiting_for(notes["ref"], self.task_name) is not False:
+            try:
+                self._answer(client, memory, notes)
+                return
+            except (BadRequestError, ConflictError) as error:
+                if self.task_name not in client.list_approval_tasks(notes["ref"]["pipeline_id"]):
+                    raise
+                self.log.warning("Refused, as what was answered already is: %s", error)
+        self.log.warning("An earlier attempt's answer to %r was taken", self.task_name)
+        notes["is_taken"] = True
+        memory.note(notes)
 
-    def _answer(self, client: ServiceStageClient, waiting: Execution) -> Execution:
+    def _answer(self, client: ServiceStageClient, memory: Memory, notes: dict[str, Any]) -> None:
+        """Send the answer; notes what is known of it before and after."""
+        memory.note(notes)
         try:
-            return client.act(
-                waiting.ref["pipeline_id"],
+            self._send(client, notes["ref"])
+        except ReleasePipelineError as error:
+            if not error.effect.is_open:
+                memory.forget()
+            raise
+        notes["is_taken"] = True
+        memory.note(notes)
+
+    def _send(self, client: ServiceStageClient, ref: ExecutionRef) -> None:
+        try:
+            client.act(
+                ref["pipeline_id"],
                 "approval",
                 task_name=self.task_name,
                 approval_type="agree" if self.decision == "approve" else "refuse",
                 message=self.message,
             )
         except BadRequestError as error:
-            summary = f"the answer to task_name {self.task_name!r} was refused; the release is {waiting.message}"
+            waiting = ", ".join(client.list_waiting_approvals(ref))
+            summary = f"the answer to task_name {self.task_name!r} was refused; the release waits for: {waiting}"
             raise BadRequestError(summary, call=error.call) from error
         except ReleasePipelineError as error:
-            if not error.effect.is_open:
+            if not error.effect.is_open or client.is_waiting_for(ref, self.task_name) is not False:
                 raise
-            seen = client.look(waiting.ref)
-            if seen.state is ExecutionState.WAITING:
-                raise
-            return seen
 
-    def _wait_until_taken(self, memory: Memory, client: ServiceStageClient, answered: Execution) -> Execution:
+    def _wait_until_taken(self, client: ServiceStageClient, memory: Memory, ref: ExecutionRef) -> Execution:
+        """What the release does once it does not wait for this answer any more."""
         deadline = time.time() + TAKEN_WITHIN
-        while answered.status == TO_BE_APPROVED and time.time() < deadline:
-            time.sleep(0.5)
-            answered = client.look(answered.ref)
-        if answered.status != TO_BE_APPROVED:
-            return answered
-        others = [name for name in client.list_approval_tasks(answered.ref["pipeline_id"]) if name != self.task_name]
-        if not others:
+        while (is_waiting := client.is_waiting_for(ref, self.task_name)) is not False and time.time() < deadline:
+            time.sleep(LOOK_PAUSE)
+        if is_waiting:
             memory.forget()
             raise PermissionDeniedError(
                 f"the answer to {self.task_name!r} was ignored: release task {self.pipeline!r} still waits for it "
                 f"after {TAKEN_WITHIN:g} s; the connection's user is probably not one of its approvers",
                 call=Call(system=self.system),
             )
-        self.log.warning("Release task %r still waits, probably for another of %s", self.pipeline, ", ".join(others))
+        if is_waiting is None:
+            others = [name for name in client.list_waiting_approvals(ref) if name != self.task_name]
+            names = ", ".join(others)
+            self.log.warning("Release task %r still waits, probably for another of %s", self.pipeline, names)
+        answered: Execution = client.look(ref)
         return answered

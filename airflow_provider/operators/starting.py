@@ -34,8 +34,8 @@ from airflow_provider.operators.attempt import (
     require_standing,
     told_in_time,
 )
+from airflow_provider.operators.base import WaitingOperator
 from airflow_provider.operators.carrying_out import Carrier, Clock, carry_out
-from airflow_provider.operators.connected import WaitingOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -50,7 +50,7 @@ KEY = "release_start"
 class StartOperator(WaitingOperator):
     """Starts an execution exactly once and waits for its end.
 
-    Takes the arguments of :class:`~airflow_provider.operators.connected.WaitingOperator`, where ``timeout`` counts over
+    Takes the arguments of :class:`~airflow_provider.operators.base.WaitingOperator`, where ``timeout`` counts over
     retries and deferrals: after it the execution is canceled and the task fails with ``ExecutionTimeout``.
 
     :param on_canceled: what to do about an execution that somebody canceled in the system itself: ``fail`` (default)
@@ -108,24 +108,26 @@ class StartOperator(WaitingOperator):
         if self.deferrable and self.wait_for_completion:
             self.rehearse_deferral(**self.trigger_arguments("marker"))
             self.tell_who_finishes()
-        return self._carry_out(context, lambda start: start.execute())
+        return self._carry_out(context, self._read(context), lambda start: start.execute())
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Called when the trigger has fired."""
         outcome = Outcome.from_event(event)
         if outcome.execution:
             self.publish(context, outcome.execution)
-        return self._carry_out(context, lambda start: start.finish(outcome), resumed=True)
+        return self._carry_out(context, self._read(context), lambda start: start.finish(outcome), resumed=True)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Also handles a deferral that ended without an event: the trigger crashed, or Airflow timed it out."""
-        record = read_record(context["task_state_store"].get(KEY), self.system)
-        if next_method != TRIGGER_FAIL_REPR or record is None or record.ref is None:
+        if next_method != TRIGGER_FAIL_REPR:
+            return super().resume_execution(next_method, next_kwargs, context)
+        record = self._read(context)
+        if record is None or record.ref is None:
             return super().resume_execution(next_method, next_kwargs, context)
         for line in (next_kwargs or {}).get("traceback") or ():
             self.log.warning("%s", line.rstrip())
         cause = str((next_kwargs or {}).get("error", "unknown reason"))
-        return self._carry_out(context, lambda start: start.resume(cause), resumed=True)
+        return self._carry_out(context, record, lambda start: start.resume(cause), resumed=True)
 
     def on_kill(self) -> None:
         """Cancel our execution, once, if a person ended the task, or its ``execution_timeout`` did; else leave it be.
@@ -143,14 +145,21 @@ class StartOperator(WaitingOperator):
             "marker": marker if self.cancel_on_kill else None,
         }
 
+    def _read(self, context: Context) -> StartRecord | None:
+        return read_record(context["task_state_store"].get(KEY), self.system)
+
     def _carry_out(
-        self, context: Context, program: Callable[[Start], Program[dict[str, Any]]], *, resumed: bool = False
+        self,
+        context: Context,
+        record: StartRecord | None,
+        program: Callable[[Start], Program[dict[str, Any]]],
+        *,
+        resumed: bool = False,
     ) -> dict[str, Any]:
-        record = read_record(context["task_state_store"].get(KEY), self.system)
         if resumed and record:
             # From now on this process answers for the execution, whatever a triggerer believes that comes back late.
             context["ti"].xcom_push(MARKER_XCOM, RESUMED + record.marker)
-        with self.get_client() as client:
+        with self.get_client(context) as client:
             policy = self._policy(client, _place(client, record if resumed else None))
             start = Start(policy, record, attempt_of(context), time.time())
             self._attempt = _StartAttempt(self, context, client, start)

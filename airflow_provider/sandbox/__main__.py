@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import json
 import socket
@@ -30,7 +31,9 @@ def main() -> None:
         sys.exit(_refusal(arguments.host, arguments.port, error))
     app = create_app(arguments.speed)
     print(*_banner(app, _url(arguments.host, listener), arguments.speed), sep="\n", flush=True)
-    serve(app).run(sockets=[listener])
+    # Uvicorn has shut down when it passes an interruption on.
+    with contextlib.suppress(KeyboardInterrupt):
+        serve(app).run(sockets=[listener])
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -17,14 +17,14 @@ from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 from airflow.sdk.bases.sensor import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 
-from airflow_provider.core.waiting import Ending, Outcome, Wait, is_refusal, result_of
-from airflow_provider.exceptions import BadRequestError, Call, ReleasePipelineError
+from airflow_provider.core.waiting import MOST_DOUBLINGS, Ending, Outcome, Wait, is_refusal, result_of
+from airflow_provider.exceptions import AuthenticationError, BadRequestError, Call, ReleasePipelineError
 from airflow_provider.operators.arguments import bad_bound
-from airflow_provider.operators.connected import (
+from airflow_provider.operators.base import (
     DEFAULT_DEFERRABLE,
     DEFERRAL_MARGIN,
     ReleaseOperator,
-    worker_is_noticed_by,
+    noticed_within,
 )
 from airflow_provider.unforeseen import unforeseen
 
@@ -77,8 +77,9 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         self.check_arguments()
-        with self._never_failing(), self.get_client() as self._client:
-            if not self.deferrable:
+        with self._never_failing(), self.get_client(context) as self._client:
+            # A deferral could not come back in time.
+            if not self.deferrable or self.timeout <= noticed_within():
                 try:
                     return super().execute(context)
                 except AirflowSensorTimeout:
@@ -118,6 +119,10 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             self._is_published = True
         return PokeReturnValue(False)
 
+    def _get_next_poke_interval(self, started_at: Any, run_duration: Callable[[], float], poke_count: int) -> float:
+        # Airflow 3.3.2 doubles without end where `exponential_backoff` asks for it, and no float holds that.
+        return float(super()._get_next_poke_interval(started_at, run_duration, min(poke_count, MOST_DOUBLINGS)))
+
     def _look(self, client: Any, wait: Wait) -> Execution | ReleasePipelineError:
         """Look once; what is waited for is looked up before that, until it is known."""
         try:
@@ -125,6 +130,8 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             seen: Execution = client.look(wait.ref)
             return seen
         except ReleasePipelineError as error:
+            if isinstance(error, AuthenticationError):
+                self._client = self.renew(client)
             if not wait.ref and not wait.proven and is_refusal(error):
                 raise
             return error
@@ -146,7 +153,7 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         error = (next_kwargs or {}).get("error")
         self.log.warning("The wait ended without an event: %s", error)
         self.check_arguments()
-        with self._never_failing(), self.get_client() as self._client:
+        with self._never_failing(), self.get_client(context) as self._client:
             result = self.poke(context)
             if result.is_done:
                 return result.xcom_value
@@ -173,7 +180,7 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         self.tell_who_finishes()
         self.defer(
             trigger=ExecutionTrigger(
-                ref=self._wait.ref, deadline=deadline, not_before=worker_is_noticed_by(), **self.trigger_arguments()
+                ref=self._wait.ref, deadline=deadline, hold_back=noticed_within(), **self.trigger_arguments()
             ),
             method_name="execute_complete",
             timeout=timedelta(seconds=self.timeout + self.poke_interval + DEFERRAL_MARGIN),

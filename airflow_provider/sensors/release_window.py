@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 
 from airflow_provider.exceptions import BadRequestError
 from airflow_provider.operators.arguments import bad_bound
-from airflow_provider.operators.connected import DEFERRAL_MARGIN
+from airflow_provider.operators.base import DEFERRAL_MARGIN
 from airflow_provider.release_windows import WindowSource
 
 if TYPE_CHECKING:

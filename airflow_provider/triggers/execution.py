@@ -10,6 +10,7 @@ from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.execution_time.xcom import XCom
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from asgiref.sync import sync_to_async
@@ -35,6 +36,20 @@ _cancellations: set[asyncio.Task[None]] = set()
 """Keeps running cancellations alive: the event loop itself holds only weak references."""
 
 
+async def _push_xcom(key: str, value: Any, where: dict[str, Any]) -> None:
+    """A backend of one's own may upload it, which Airflow 3.3.2 would do in the event loop."""
+    if XCom is BaseXCom:
+        await XCom.aset(key, value, **where)
+    else:
+        await asyncio.to_thread(XCom.set, key, value, **where)
+
+
+async def _pull_xcom(key: str, where: dict[str, Any]) -> Any:
+    if XCom is BaseXCom:
+        return await XCom.aget_one(key=key, **where)
+    return await asyncio.to_thread(XCom.get_one, key=key, **where)
+
+
 @functools.cache
 def _freeze_watch() -> FreezeWatch:
     """One for the process of the triggerer, from its first wait on."""
@@ -49,7 +64,8 @@ class ExecutionTrigger(BaseTrigger):
     :param ref: what is waited for.
     :param poll_interval: seconds between looks; below one second is raised to one.
     :param deadline: epoch seconds, ``None`` for no limit. Wall clock, because the wait may move between machines.
-    :param not_before: epoch seconds before which the task is not sent back to a worker.
+    :param hold_back: seconds from the beginning in which the task is not sent back to a worker. By the triggerer's own
+        clock: a worker's may be hours ahead.
     :param fail_on_waiting: whether waiting for a person ends the wait.
     :param until: states that end the wait although the execution goes on.
     :param slowest: seconds to which the interval may grow while nothing changes.
@@ -65,7 +81,7 @@ class ExecutionTrigger(BaseTrigger):
         ref: ExecutionRef,
         poll_interval: float,
         deadline: float | None = None,
-        not_before: float | None = None,
+        hold_back: float = 0.0,
         fail_on_waiting: bool = False,
         until: Collection[str] = (),
         slowest: float | None = None,
@@ -78,7 +94,7 @@ class ExecutionTrigger(BaseTrigger):
         self.ref = ref
         self.poll_interval = poll_interval
         self.deadline = deadline
-        self.not_before = not_before
+        self.hold_back = hold_back
         self.fail_on_waiting = fail_on_waiting
         self.until = until
         self.slowest = slowest
@@ -95,7 +111,7 @@ class ExecutionTrigger(BaseTrigger):
                 "ref": storable(self.ref),
                 "poll_interval": self.poll_interval,
                 "deadline": self.deadline,
-                "not_before": self.not_before,
+                "hold_back": self.hold_back,
                 "fail_on_waiting": self.fail_on_waiting,
                 "until": list(self.until),
                 "slowest": self.slowest,
@@ -124,13 +140,13 @@ class ExecutionTrigger(BaseTrigger):
             slowest=self.slowest,
         )
         _freeze_watch()
+        begun = time.monotonic()
         outcome = await shared_poller(self.system, self.conn_id).wait(self._wait)
         # A failure goes through the worker: only there it honours retries and tells its cause.
         if self.finish and outcome.is_success and await self._push(outcome.execution or {}):
             yield TaskSuccessEvent()
             return
-        if self.not_before:
-            await asyncio.sleep(self.not_before - time.time())
+        await asyncio.sleep(self.hold_back - (time.monotonic() - begun))
         yield TriggerEvent(outcome.to_event())
 
     async def _push(self, execution: dict[str, Any]) -> bool:
@@ -144,7 +160,7 @@ class ExecutionTrigger(BaseTrigger):
             return False
         try:
             for key, value in xcoms.items():
-                await XCom.aset(key, value, **where)
+                await _push_xcom(key, value, where)
         except Exception as error:
             self.log.warning("Cannot end the task here, a worker will: %s", error)
             return False
@@ -230,7 +246,7 @@ class ExecutionTrigger(BaseTrigger):
         """What Airflow says of the task instance; no state while its API server is away."""
         try:
             state = await sync_to_async(task_state)(**where)
-            waits_as = await XCom.aget_one(key=MARKER_XCOM, **where)
+            waits_as = await _pull_xcom(MARKER_XCOM, where)
             return TaskSeen(state, waits_as)
         except Exception as error:
             self.log.warning("Cannot ask who ended the task: %s", error)

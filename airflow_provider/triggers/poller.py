@@ -24,7 +24,7 @@ from airflow_provider.storable import storable_text
 from airflow_provider.triggers.build_logs import BuildLogs
 from airflow_provider.triggers.errands import LOOK, Batch
 from airflow_provider.triggers.schedule import Schedule
-from airflow_provider.triggers.shared_client import SharedClient
+from airflow_provider.triggers.shared_client import shared_client
 from airflow_provider.unforeseen import unforeseen
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ GATHER = 0.2
 """Seconds in which new waits are gathered: after a restart of the triggerer they arrive by the thousand."""
 
 LINGER = 5.0
-"""Seconds for which client and login outlive the last wait: the next task of a DAG often follows at once."""
+"""Seconds for which connections and threads outlive the last wait: the next task of a DAG often follows at once."""
 
 TOLD_AT_ONCE = 50
 """Waits that are told what was seen before the loop may do something else: each may write lines to its task's log."""
@@ -71,7 +71,8 @@ class Poller:
         self._telling = asyncio.Lock()
         self._used: ReleaseClient | None = None
         self._crash: BaseException | None = None
-        self._client = SharedClient(system, conn_id, self._sent)
+        self._client = shared_client(system, conn_id)
+        self._client.on_sent = self._sent
         self._logs = BuildLogs(self._client.call, self._may_read_a_log)
         self._task = asyncio.create_task(self._run(), name=f"poll {system} {conn_id}", context=contextvars.Context())
 
@@ -134,7 +135,7 @@ class Poller:
             for task in self._tasks:
                 task.cancel()
             self._logs.close()
-            self._client.close()
+            self._client.rest()
 
     async def _is_needed(self) -> bool:
         if self._crash:

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from airflow_provider.core.waiting import Wait
 
 TICK = 0.05
-"""Seconds between two moments at which requests are made: what becomes due in between is made in one go."""
+LONGEST_TICK = 0.25
+"""Seconds between two moments at which requests are made: what becomes due in between is made in one go. Within these
+bounds a twentieth of the interval, or what the budget takes for as many as are made in one go."""
 
 IN_ONE_GO = 0.1
 """Seconds that the requests may take that one thread makes one after the other, before any of them is told. The second
@@ -92,6 +94,7 @@ class Schedule:
     def take(self, now: float, today: float) -> list[Batch]:
         """The requests to be made now, as far as budget and connections reach."""
         batches: list[Batch] = []
+        tick = min(LONGEST_TICK, self._most_in_one_go() / self.budget.per_second)
         while now >= max(self._next_start, self.trouble.until) and self.running < self._most_at_once():
             asked = self._take_some(now, today)
             if not asked:
@@ -100,8 +103,9 @@ class Schedule:
             self._looks += len(asked)
             self.running += 1
             batches.append(Batch(now, asked))
+            tick = min(tick, *(errand.interval / 20 for errand, _ in asked))
         if batches:
-            self._next_start = now + TICK
+            self._next_start = now + max(TICK, tick)
         return batches
 
     def next_moment(self, now: float) -> float:

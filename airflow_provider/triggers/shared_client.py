@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from threading import Thread
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import structlog
 from airflow.sdk import BaseHook
@@ -20,6 +22,7 @@ from airflow_provider.exceptions import (
     ReleasePipelineError,
     ServerUnavailableError,
 )
+from airflow_provider.hooks.masking import forget_here, mask_here
 from airflow_provider.settings import CONNECTION_LIFETIME
 
 if TYPE_CHECKING:
@@ -30,8 +33,6 @@ if TYPE_CHECKING:
     from airflow_provider.clients.base import ReleaseClient
 
 log = structlog.get_logger(logger_name=__name__)
-
-_FIELDS = ("host", "port", "schema", "login", "password", "extra")
 
 
 async def _connection(conn_id: str) -> Connection:
@@ -52,15 +53,17 @@ async def _connection(conn_id: str) -> Connection:
 class SharedClient:
     """:param system: which of the four systems.
     :param conn_id: the Airflow connection.
-    :param on_sent: told after each call how many requests it sent.
+
+    Attribute ``on_sent``: told after each call how many requests it sent.
     """
 
-    def __init__(self, system: str, conn_id: str, on_sent: Callable[[int], None]) -> None:
+    def __init__(self, system: str, conn_id: str) -> None:
         self._system = system
         self._conn_id = conn_id
-        self._on_sent = on_sent
+        self.on_sent: Callable[[int], None] = lambda requests: None
         self._lock = asyncio.Lock()
-        self._built: tuple[ReleaseClient, ThreadPoolExecutor] | None = None
+        self._client: ReleaseClient | None = None
+        self._threads: ThreadPoolExecutor | None = None
         self._fields: tuple[Any, ...] | None = None
         self._read_at = float("-inf")
         self.lifetime = CONNECTION_LIFETIME.value()
@@ -95,18 +98,17 @@ class SharedClient:
             self.doubt(error)
             raise
         finally:
-            self._on_sent(sent)
+            self.on_sent(sent)
 
     def doubt(self, error: ReleasePipelineError) -> None:
         """If credentials were refused, somebody may mend the connection: read it again before the next call."""
         if isinstance(error, AuthenticationError):
             self._read_at = float("-inf")
 
-    def close(self) -> None:
-        """Let go of connections and threads, after the calls that are under way."""
-        built, self._built, self._fields = self._built, None, None
-        if built:
-            client, threads = built
+    def rest(self) -> None:
+        """Let go of connections and threads, after the calls that are under way; the client keeps its login."""
+        client, threads, self._threads = self._client, self._threads, None
+        if client and threads:
 
             def close() -> None:
                 # A thread that makes several requests would open a connection anew for the next one.
@@ -117,22 +119,23 @@ class SharedClient:
 
     async def _ready(self) -> tuple[ReleaseClient, ThreadPoolExecutor]:
         async with self._lock:
-            if self._built is None or time.monotonic() - self._read_at > self.lifetime:
+            if self._client is None or time.monotonic() - self._read_at > self.lifetime:
                 try:
                     await self._read_connection()
                 except ReleasePipelineError as error:
-                    if self._built is None:
+                    if self._client is None:
                         raise
                     log.warning("Going on with the connection as it was read before: %s", error)
                 self._read_at = time.monotonic()
-            if self._built is None:
-                raise RuntimeError("the client was closed while it was being built")
-            return self._built
+            if self._client is None:
+                raise RuntimeError("a connection was read that has led to no client")
+            if self._threads is None:
+                most = self._client.transport.max_connections
+                self._threads = ThreadPoolExecutor(most, f"poll-{self._conn_id}")
+            return self._client, self._threads
 
     async def _read_connection(self) -> None:
-        from airflow.sdk.log import amask_secret
-
-        from airflow_provider.hooks.base import hook_class
+        from airflow_provider.hooks.base import fields_of, hook_class
 
         call = Call(system=self._system)
         try:
@@ -142,18 +145,52 @@ class SharedClient:
         except Exception as error:
             summary = f"Airflow does not tell the connection {self._conn_id!r}: {type(error).__name__}"
             raise ServerUnavailableError(summary, call=call, effect=Effect.NONE) from error
-        fields = tuple(getattr(connection, name) for name in _FIELDS)
+        fields = fields_of(connection)
         if fields == self._fields:
             return
-        loop = asyncio.get_running_loop()
-
-        def mask(secret: str) -> None:
-            # Telling the supervisor blocks, and a client learns new tokens in its threads: let the loop do it.
-            asyncio.run_coroutine_threadsafe(amask_secret(secret), loop)
-
         # Imports the client and `requests`, which takes longer than the loop may be blocked.
         hook = await asyncio.to_thread(hook_class, self._system)
-        client = hook.client_from(connection, attempts=1, mask=mask)
-        self.close()
-        self._built = client, ThreadPoolExecutor(client.transport.max_connections, f"poll-{self._conn_id}")
-        self._fields = fields
+        masks = _Masks()
+        client = hook.client_from(connection, attempts=1, mask=masks.add, forget=masks.forget)
+        masks.is_told_tokens = True
+        self.rest()
+        self._client, self._fields = client, fields
+
+
+class _Masks:
+    """Tells Airflow's masker in the event loop what a client learns in its threads.
+
+    Attribute ``is_told_tokens``: whether secrets are those of logins from now on, and not the connection's own.
+    """
+
+    def __init__(self) -> None:
+        self.is_told_tokens = False
+        self._loop = asyncio.get_running_loop()
+
+    def add(self, secret: str) -> None:
+        from airflow.sdk.log import amask_secret
+
+        if self.is_told_tokens:
+            self._in_loop(mask_here, secret)
+        else:
+            # Also tells the supervisor, which blocks.
+            asyncio.run_coroutine_threadsafe(amask_secret(secret), self._loop)
+
+    def forget(self, secret: str) -> None:
+        self._in_loop(forget_here, secret)
+
+    def _in_loop(self, act: Callable[[str], None], secret: str) -> None:
+        # A thread may outlive the loop.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(act, secret)
+
+
+_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], SharedClient]] = WeakKeyDictionary()
+
+
+def shared_client(system: str, conn_id: str) -> SharedClient:
+    """The client of a connection in the running event loop: its login outlives the waits that needed it."""
+    clients = _clients.setdefault(asyncio.get_running_loop(), {})
+    if (system, conn_id) not in clients:
+        clients[system, conn_id] = SharedClient(system, conn_id)
+    return clients[system, conn_id]

@@ -27,7 +27,7 @@ def told_of(task: RealTask, map_index: int = -1) -> str:
         where = {"dag_id": task._dag_id, "run_id": task._where["run_id"], "task_id": task._where["task_id"]}
         return await asyncio.to_thread(task_state, **where, map_index=map_index)
 
-    return str(task._in_triggerer(ask))
+    return str(task.in_triggerer(ask))
 
 
 WAYS: dict[str, Callable[[RealTask], Any]] = {

@@ -68,13 +68,13 @@ REQUEST_TIMEOUT = 8.0
 """Seconds; after a start whose answer was lost, the next attempt looks for it for a time that grows with this."""
 SPARE = 3
 """More waves, for a machine so fast that all is over before each kind of harm was done."""
-HARM_LIMIT = 900.0
+HARM_LIMIT = 1800.0
 """Seconds for which harm is done at most, be the machine as busy as it may."""
 CALM = 3
 """Looks, a second apart, that find all runs over."""
 STUCK_AFTER = 180.0
 """Seconds without any change after which tasks are taken for stuck."""
-END_LIMIT = 900.0
+END_LIMIT = 1800.0
 """Seconds that the last releases may take after the harm."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -24,8 +25,10 @@ LOGIN = PASSWORD = "admin"
 TRIGGERERS = ("triggerer-1", "triggerer-2")
 TRIGGERER_THRESHOLD = 8.0
 """Seconds without a heartbeat after which another triggerer takes over."""
-HEARTBEAT_TIMEOUT = 15.0
-"""Seconds without a heartbeat after which a task's process is given up; what a busy machine needs to start one."""
+HEARTBEAT_TIMEOUT = 10.0
+"""Seconds without a heartbeat after which a task's process is given up, on a machine that does nothing else."""
+SLOWEST = 8.0
+"""How many times longer things may take on a busy machine, at most."""
 COMMANDS = {
     "api-server": ["api-server"],
     "dag-processor": ["dag-processor"],
@@ -57,11 +60,7 @@ class Cluster(Server):
         self._postgres = Postgres()
         self._redis = Redis(self.home / "redis") if celery else None
         self._env = self._environment(dags.resolve()) | dict(variables or {})
-        names = [name for name in COMMANDS if celery or name != "worker"]
-        self.components = {
-            name: SessionProcess(name, ["airflow", *COMMANDS[name]], directory=self.home, env=self._env)
-            for name in names
-        }
+        self.components: dict[str, SessionProcess] = {}
         self._servers: list[SessionProcess] = []
         self._killed: set[str] = set()
 
@@ -71,9 +70,31 @@ class Cluster(Server):
         if self._redis:
             self._servers.append(self._redis.start())
         (self.home / "passwords.json").write_text(f'{{"{LOGIN}": "{PASSWORD}"}}')
+        env = self._env | self._timeouts(self._migrate())
+        for name, command in COMMANDS.items():
+            if name != "worker" or self._redis:
+                self.components[name] = SessionProcess(name, ["airflow", *command], directory=self.home, env=env)
+                self.components[name].start()
+
+    def _migrate(self) -> float:
+        """Make Airflow's tables; returns how many times longer that took than the processor worked on it."""
+        before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
         subprocess.run(["airflow", "db", "migrate"], env=self._env, cwd=self.home, capture_output=True, check=True)
-        for component in self.components.values():
-            component.start()
+        after, took = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic() - begun
+        worked = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return min(SLOWEST, max(1.0, took / worked))
+
+    @staticmethod
+    def _timeouts(slowness: float) -> dict[str, str]:
+        """Deaths are noticed within seconds, but on a busy machine who is slow is not dead.
+
+        :param slowness: how many times longer things take than on a machine that does nothing else.
+        """
+        return {
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": str(int(10 * slowness)),
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(int(HEARTBEAT_TIMEOUT * slowness)),
+            "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": str(int(20 * slowness)),
+        }
 
     def stop(self) -> None:
         for component in self.components.values():
@@ -162,14 +183,11 @@ class Cluster(Server):
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{self._postgres.url}",
             # The DAG files stay as they are.
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
-            # Deaths are noticed within seconds.
+            # See _timeouts, too.
             "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "1",
             "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "4",
-            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
             "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
-            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(int(HEARTBEAT_TIMEOUT)),
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
-            "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
             "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
             "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
             "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": str(int(TRIGGERER_THRESHOLD)),

@@ -15,6 +15,8 @@ import pytest
 
 from airflow_provider.clients import retries
 from airflow_provider.clients.auth import HeaderAuth, NoAuth
+from airflow_provider.clients.code_stream import CodeStreamClient
+from airflow_provider.clients.quay import QuayClient
 from airflow_provider.clients.transport import Transport
 from airflow_provider.exceptions import (
     BadRequestError,
@@ -374,3 +376,68 @@ def test_an_answer_does_not_repeat_the_connections_credentials_but_a_login_may(s
     transport.redact.add("hunter22-long")
     assert transport.get("/x") == {"echo": "got Bearer ***", "plain": "x"}
     assert transport.get("/login", auth=NoAuth())["echo"] == "got Bearer hunter22-long"
+
+
+# --- lists without end
+
+
+def code_stream(scripted: Scripted) -> CodeStreamClient:
+    return CodeStreamClient(scripted.url, refresh_token="refresh-token-1", attempts=1)
+
+
+def page_of(*ids: str, total: int | None) -> dict[str, Any]:
+    links = [f"/codestream/api/pipelines/{each}" for each in ids]
+    return {"links": links, "documents": {link: {"id": link[-1]} for link in links}, "totalCount": total}
+
+
+@pytest.mark.parametrize("total", [500, None])
+def test_a_server_that_repeats_a_page_is_recognised(scripted: Scripted, total: int | None) -> None:
+    ids = [f"p{number}" for number in range(100)]
+    scripted.script = [(200, {}, {"token": "bearer-1"})]
+    scripted.always = (200, {}, page_of(*ids, total=total))
+    with pytest.raises(UnexpectedResponseError, match="same page again"):
+        code_stream(scripted).list_pipelines()
+    assert len(scripted.requests) == 3
+
+
+def test_a_list_that_never_ends_is_given_up(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_provider.clients.code_stream.calls.MOST_PAGES", 5)
+    scripted.script = [(200, {}, {"token": "bearer-1"})]
+    scripted.always = lambda request: (200, {}, page_of(request.query["$skip"], total=10**9))
+    with pytest.raises(UnexpectedResponseError, match="did not end"):
+        code_stream(scripted).list_pipelines()
+    assert len(scripted.requests) == 6
+
+
+def test_the_texts_of_an_execution_are_short_and_show_no_secret(scripted: Scripted) -> None:
+    long = "x" * 50_000
+    scripted.script = [(200, {}, {"token": "bearer-1"})]
+    scripted.always = (
+        200,
+        {},
+        {
+            "id": "x-1",
+            "status": f"FAILED{long}",
+            "statusMessage": f"password=abcdef {long}",
+            "output": {"echo": "refresh-token-1"},
+            "stages": {
+                f"S{long}": {"tasks": {"T": {"status": "FAILED", "failureMessage": f"https://u:abcdef@h {long}"}}}
+            },
+        },
+    )
+    seen = code_stream(scripted).look({"system": "code_stream", "kind": "execution", "id": "x-1"})
+    assert len(repr(seen)) < 10_000
+    assert "abcdef" not in repr(seen)
+    assert seen.outputs == {"echo": "***"}
+
+
+def test_the_lines_of_a_log_are_short_and_show_no_secret(scripted: Scripted) -> None:
+    line = "git clone https://user:abcdef@host/x with the-quay-token " + "x" * 50_000
+    scripted.always = (200, {}, {"start": 0, "total": 1, "logs": [{"message": line}, {"message": "token=abcdef"}]})
+    client = QuayClient(scripted.url, token="the-quay-token", attempts=1)
+    ref = {"system": "quay", "kind": "build", "id": "b-1", "repository": "acme/shop"}
+    lines, offset = client.read_log(ref, 0)
+    assert (len(lines), offset) == (2, 1)
+    assert all(len(each) <= 4000 for each in lines)
+    assert "abcdef" not in "".join(lines)
+    assert "the-quay-token" not in "".join(lines)

@@ -13,7 +13,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from airflow_provider.clients.auth import Token
+from airflow_provider.clients.login import Token
 from airflow_provider.clients.redaction import KEPT_TOKENS, LONGEST_TEXT, Redactor, is_secret_name
 
 SECRET = 'pä"ss/w\\o+r d&<7>\nx'
@@ -154,7 +154,7 @@ def test_a_login_in_a_url_that_is_cut_in_two_shows_no_half() -> None:
 
 def test_only_the_newest_tokens_are_kept_and_the_log_system_is_told_to_forget_the_others() -> None:
     masked: list[str] = []
-    redact = Redactor(masked.append, masked.remove)
+    redact = Redactor(masked.append, on_forgotten=masked.remove)
     redact.add("the-password")
     for number in range(1440):
         redact.add_token(f"token-{number:04}")

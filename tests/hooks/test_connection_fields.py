@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -72,6 +73,8 @@ EVERYWHERE: list[tuple[str, dict[str, Any]]] = [
     ("password", {"password": ""}),
     ("extra `verify`", {"extra": {"verify": "/no/such/bundle.pem"}}),
     ("extra `verify`", {"extra": {"verify": "no"}}),
+    ("extra `verify`", {"extra": {"verify": "a" * 10_000}}),
+    ("extra `verify`", {"extra": {"verify": "/a\0b"}}),
     ("extra `verify`", {"extra": {"verify": [True]}}),
     ("extra `request_timeout`", {"extra": {"request_timeout": 0}}),
     ("extra `request_timeout`", {"extra": {"request_timeout": "-1"}}),
@@ -264,16 +267,60 @@ def test_code_stream_says_the_words_of_its_connection(build: Build, scripted: Sc
     ]
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("host", 5),
+        ("host", [SECRET]),
+        ("schema", {"https": 1}),
+        ("password", 12345),
+        ("login", {"name": SECRET}),
+        ("port", [SECRET]),
+        ("port", True),
+        ("port", "https"),
+    ],
+)
+def test_a_field_that_holds_no_text_is_named_whoever_made_the_connection(field: str, value: object) -> None:
+    """Airflow 3.3.2 refuses most of these itself, and says that the connection is not defined."""
+    good = {"host": "vra.example.com", "port": None, "schema": None, "login": "bot", "password": "good", "extra": None}
+    connection = SimpleNamespace(conn_id=CONN_ID, **{**good, field: value})
+    with pytest.raises(ConnectionConfigError, match=f"'{CONN_ID}': {field} must be ") as caught:
+        hook_class("code_stream").client_from(connection)  # type: ignore[arg-type]
+    assert SECRET not in str(caught.value)
+
+
+def test_a_connection_that_trips_a_client_is_named_without_its_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    def trip(*_: object) -> None:
+        raise KeyError(SECRET)
+
+    hook = hook_class("quay")
+    monkeypatch.setattr(hook, "build_client", trip)
+    connection = SimpleNamespace(
+        conn_id=CONN_ID, host="quay", port=None, schema=None, login=None, password="t", extra=None
+    )
+    with pytest.raises(ConnectionConfigError, match=f"'{CONN_ID}' cannot be used .KeyError") as caught:
+        hook.client_from(connection)  # type: ignore[arg-type]
+    assert SECRET not in str(caught.value)
+
+
 @pytest.mark.parametrize("secret_in", ["password", "headers"])
 def test_a_secret_that_the_system_echoes_is_masked_in_the_error(
     build: Build, scripted: Scripted, secret_in: str
 ) -> None:
     scripted.always = (400, {}, {"message": f"bad value {SECRET}"})
-    change = {"password": SECRET} if secret_in == "password" else {"extra": {"headers": {"X-Team": SECRET}}}
+    change = {"password": SECRET} if secret_in == "password" else {"extra": {"headers": {"X-Team-Key": SECRET}}}
     with build("cocktail", host=scripted.url, **change) as client, pytest.raises(ReleasePipelineError) as caught:
         client.list_build_runs(7)  # type: ignore[attr-defined]
     assert "bad value ***" in str(caught.value)
     assert SECRET not in f"{caught.value!r} {caught.value}"
+
+
+def test_the_value_of_a_header_that_is_no_secret_is_shown(build: Build, scripted: Scripted) -> None:
+    scripted.always = (400, {}, {"message": "the team DEVOPS may not do this"})
+    extra = {"headers": {"X-Team": "DEVOPS"}}
+    with build("cocktail", host=scripted.url, extra=extra) as client, pytest.raises(ReleasePipelineError) as caught:
+        client.list_build_runs(7)  # type: ignore[attr-defined]
+    assert "the team DEVOPS may not" in str(caught.value)
 
 
 def test_defining_operators_looks_no_connection_up(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from airflow_provider.core.commands import Command, Pause, Publish, Save
+from airflow_provider.hooks.base import hook_class
 from airflow_provider.operators.carrying_out import Carrier
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
 from airflow_provider.operators.starting import KEY, StartOperator
@@ -165,7 +166,7 @@ def colleague_starts(systems: Systems, starter: Starter, tag: str = "0") -> str:
     """Somebody starts the same thing without Airflow, where the connection leads to now; returns the id of it."""
     operator = starter.build(systems, task_id="colleague")
     operator.render_template_fields({"ti": {"max_tries": tag, "try_number": tag}})
-    with operator.get_client() as client:
+    with hook_class(starter.system)(operator.conn_id).get_conn() as client:
         return str(operator.start(client, {**operator.intent(client), "marker": "a colleague"}).id)
 
 

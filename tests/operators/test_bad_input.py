@@ -19,6 +19,7 @@ from airflow_provider.exceptions import (
     ReleasePipelineError,
     UnexpectedResponseError,
 )
+from airflow_provider.operators.base import WaitingOperator
 from airflow_provider.operators.cocktail import CocktailCancelBuildOperator, CocktailRunBuildOperator
 from airflow_provider.operators.code_stream import (
     CodeStreamApprovalOperator,
@@ -27,7 +28,6 @@ from airflow_provider.operators.code_stream import (
     CodeStreamRunPipelineOperator,
     CodeStreamTriggerGerritOperator,
 )
-from airflow_provider.operators.connected import WaitingOperator
 from airflow_provider.operators.quay import (
     QuayCreateNotificationOperator,
     QuayDeleteNotificationOperator,

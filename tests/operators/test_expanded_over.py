@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.operators import connected
+from airflow_provider.operators import base
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
 from airflow_provider.sensors.cocktail import CocktailBuildSensor
 from tests.attempts import Task
@@ -80,7 +80,7 @@ def task_after(result: Any) -> None:
 def in_a_real_worker(systems: Systems, monkeypatch: pytest.MonkeyPatch) -> None:
     """As far as the provider can tell; what it runs in here has no triggerer."""
     systems.reset(SLOW)
-    monkeypatch.setattr(connected, "in_dag_test", lambda: False)
+    monkeypatch.setattr(base, "in_dag_test", lambda: False)
     monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "0")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.clients.service_stage import ServiceStageClient
 from airflow_provider.exceptions import (
     BadRequestError,
     ConflictError,
@@ -260,7 +261,8 @@ def test_an_answer_may_take_a_while_to_show(systems):
     assert ended.result["status"] in ("2", "4")
 
 
-def start_until_it_asks_for_the_first_of_two(systems) -> str:
+def start_until_it_asks_twice(systems) -> str:
+    """ServiceStage tells that it waits, and not for which of the two."""
     groups = [{"tasks": [{"name": name, "type": "approval"}]} for name in ("first0", "second")]
     with ServiceStageHook().get_conn() as client:
         stages = [{"name": "899tih", "groups": groups}]
@@ -272,9 +274,9 @@ def start_until_it_asks_for_the_first_of_two(systems) -> str:
 
 def test_a_release_that_waits_for_a_second_approval_is_no_failure_of_the_first(systems, monkeypatch):
     monkeypatch.setattr(service_stage, "TAKEN_WITHIN", 0.4)
-    execution_id = start_until_it_asks_for_the_first_of_two(systems)
+    execution_id = start_until_it_asks_twice(systems)
     first, second = (answer("approve", pipeline="two-approvals", task_name=name) for name in ("first0", "second"))
-    assert (first.error, first.result["state"]) == (None, "queued")
+    assert (first.error, first.result["state"]) == (None, "waiting")
     assert second.error is None
     until(lambda: state_of(systems, execution_id) == "2")
 
@@ -314,21 +316,52 @@ def test_a_retry_after_the_answer_took_effect_tells_what_became_of_it(systems, m
     assert isinstance(task.attempt().error, ConflictError)
 
 
-def test_a_retry_whose_answer_was_taken_is_no_failure_while_a_second_approval_is_pending(systems, monkeypatch):
-    execution_id = start_until_it_asks_for_the_first_of_two(systems)
-    arguments = {"pipeline": "two-approvals", "task_name": "first0", "decision": "approve"}
+def answering(name: str) -> Task:
+    arguments = {"pipeline": "two-approvals", "task_name": name, "decision": "approve"}
+    return Task(lambda: ServiceStageApprovalOperator(task_id="answer", **arguments))
+
+
+@pytest.mark.parametrize("goes_wrong", ["the worker dies", "the answer is lost"])
+def test_a_retry_whose_answer_was_taken_succeeds_although_a_second_approval_is_pending(
+    systems, goes_wrong, monkeypatch
+):
+    monkeypatch.setattr(service_stage, "TAKEN_WITHIN", 0.4)
+    execution_id = start_until_it_asks_twice(systems)
+    first, second = answering("first0"), answering("second")
+    with monkeypatch.context() as patch:
+        if goes_wrong == "the worker dies":
+            whole = ServiceStageClient.act
+
+            def dying(*arguments: Any, **named: Any) -> None:
+                whole(*arguments, **named)
+                raise WorkerKilled
+
+            patch.setattr(ServiceStageClient, "act", dying)
+        else:
+            systems.fault("service_stage", "reset_after", method="POST", path="/action$")
+        assert first.attempt().error is not None
+    assert first.attempt().error is None
+    assert state_of(systems, execution_id) == "5"
+    assert second.attempt().error is None
+    until(lambda: state_of(systems, execution_id) == "2")
+    assert actions(systems).count("approval") == 3
+
+
+def test_a_retry_answers_no_release_that_was_started_since(systems, monkeypatch):
+    answered = start_until_it_asks(systems)
+    arguments = {"pipeline": APPROVED, "task_name": APPROVAL, "decision": "approve"}
     task = Task(lambda: ServiceStageApprovalOperator(task_id="answer", **arguments))
 
-    def dying(*_: Any) -> None:
+    def dying(*_: Any, **__: Any) -> None:
         raise WorkerKilled
 
     with monkeypatch.context() as patch:
-        patch.setattr(task.operator, "_wait_until_taken", dying)
+        patch.setattr(ServiceStageClient, "act", dying)
         assert isinstance(task.attempt().error, WorkerKilled)
-    until(lambda: state_of(systems, execution_id) == "5", seconds=60)
+    systems.force("service_stage", answered, "3")
+    newer = start_until_it_asks(systems)
     assert task.attempt().error is None
-    assert actions(systems) == ["start", "approval"]
-    assert state_of(systems, execution_id) == "5"
+    assert state_of(systems, newer) == "5"
 
 
 def test_a_retry_after_an_answer_that_was_refused_asks_anew(systems):

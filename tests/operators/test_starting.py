@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider.clients import retries
 from airflow_provider.exceptions import ExecutionFailed, ExecutionTimeout
-from airflow_provider.operators import connected
+from airflow_provider.operators import base
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
 from airflow_provider.operators.code_stream import CodeStreamRerunEventOperator, CodeStreamRunPipelineOperator
 from airflow_provider.operators.quay import QuayRunBuildOperator
@@ -160,8 +160,8 @@ def test_a_deadline_cancels_once_and_says_so(systems, starter, deferrable):
 def test_a_deadline_that_comes_before_a_deferred_task_could_resume_is_kept_by_the_worker(systems, monkeypatch):
     """Airflow must have noticed that the process of a task has ended before another one may begin."""
     systems.reset(speed=0.1)
-    monkeypatch.setattr(connected, "in_dag_test", lambda: False)
-    monkeypatch.setattr(connected, "NOTICE_MARGIN", 60.0)
+    monkeypatch.setattr(base, "in_dag_test", lambda: False)
+    monkeypatch.setattr(base, "NOTICE_MARGIN", 60.0)
     before = systems.executions("quay")
     task = Task(lambda: STARTERS["quay"].build(systems, **ARGUMENTS, deferrable=True, timeout=2.0))
     assert isinstance(task.attempt().error, ExecutionTimeout)

@@ -13,6 +13,7 @@ import requests
 
 from airflow_provider.execution import Execution, ExecutionState
 from airflow_provider.links import ExecutionLink
+from airflow_provider.operators.base import ReleaseOperator, WaitingOperator
 from airflow_provider.operators.cocktail import CocktailCancelBuildOperator, CocktailRunBuildOperator
 from airflow_provider.operators.code_stream import (
     CodeStreamApprovalOperator,
@@ -20,7 +21,6 @@ from airflow_provider.operators.code_stream import (
     CodeStreamRerunEventOperator,
     CodeStreamRunPipelineOperator,
 )
-from airflow_provider.operators.connected import ReleaseOperator, WaitingOperator
 from airflow_provider.operators.quay import QuayPromoteTagOperator, QuayRunBuildOperator
 from airflow_provider.operators.service_stage import (
     ServiceStageApprovalOperator,

@@ -27,8 +27,10 @@ PATIENCE = 120
 @pytest.fixture(scope="module")
 def said() -> Iterator[str]:
     """What it prints before it serves, without the buffering of a terminal."""
-    with subprocess.Popen([*COMMAND, "--port", "0"], stdout=subprocess.PIPE, text=True) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen([*COMMAND, "--port", "0"], stdout=pipe, stderr=pipe, text=True) as process:
         assert process.stdout is not None
+        assert process.stderr is not None
         lines = []
         for line in process.stdout:
             lines.append(line)
@@ -37,6 +39,8 @@ def said() -> Iterator[str]:
         yield "".join(lines)
         process.send_signal(signal.SIGINT)
         process.wait(PATIENCE)
+        # Ctrl-C is how it ends: no traceback.
+        assert process.stderr.read() == ""
 
 
 def exported(said: str) -> dict[str, str]:

@@ -42,7 +42,6 @@ class Trigger:
         self.deadline = deadline
         self.marker = carrier.marker
         """Empty for what is never canceled."""
-        self.not_before = worker.machine.now + NOTICED
         self.first_try = self.task.try_number
         self.may_finish = carrier.may_finish
         self.until = carrier.until
@@ -93,6 +92,7 @@ class TriggerRun:
         self.machine = machine
         self.client = self.airflow.connection
         self._is_ending = False
+        self._begun = machine.now
         self._wait = Wait(
             dict(trigger.ref),
             trigger.policy.poll_interval,
@@ -122,7 +122,7 @@ class TriggerRun:
                 break
             self.world.judge.waits(self, wait, pace)
             yield max(1.0, pace.pause(wait.interval_now, wait.until_deadline(machine.now)))
-        yield max(0.0, self.trigger.not_before - machine.now)
+        yield max(0.0, self._begun + NOTICED - machine.now)
         self.world.point("fire", self)
         yield self.world.between(0.05, 1.0)
         while self.airflow.is_away:

@@ -6,9 +6,12 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk.bases.xcom import BaseXCom
+from airflow.triggers.base import TaskSuccessEvent
 
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.waiting import Ending, Outcome
@@ -16,7 +19,7 @@ from airflow_provider.exceptions import UnexpectedResponseError
 from airflow_provider.execution import Execution
 from airflow_provider.hooks.cocktail import CocktailHook
 from airflow_provider.hooks.code_stream import CodeStreamHook
-from airflow_provider.triggers import poller
+from airflow_provider.triggers import execution, poller, shared_client
 from airflow_provider.triggers.execution import ExecutionTrigger
 from tests.systems import define_connection
 
@@ -190,6 +193,63 @@ def test_client_threads_and_poll_are_gone_when_the_last_wait_has_left(systems):
     until(lambda: not threads())
 
 
+def test_a_login_outlives_the_waits_that_needed_it(systems):
+    async def one_after_the_other() -> None:
+        for _ in range(3):
+            (ref,) = await asyncio.to_thread(start_pipelines, 1)
+            logins.append(len(systems.requests("code_stream", path="/login")))
+            assert (await outcome_of(trigger(ref))).is_success
+            logins.append(len(systems.requests("code_stream", path="/login")))
+            await asyncio.wait({poller.shared_poller("code_stream", "code_stream_default")._task})
+
+    logins: list[int] = []
+    asyncio.run(one_after_the_other())
+    spent = [after - before for before, after in zip(logins[::2], logins[1::2], strict=True)]
+    assert spent == [2, 0, 0]  # the two steps of one login
+
+
+def test_a_connection_that_changes_between_two_waits_is_used_as_it_is_then(systems):
+    async def one_after_the_other() -> None:
+        assert (await outcome_of(trigger(start_build(12)))).is_success
+        define_connection("cocktail_default", conn_type="cocktail", host=f"{systems.url}/cocktail", password="wrong")
+        await asyncio.wait({poller.shared_poller("cocktail", "cocktail_default")._task})
+        shared_client.shared_client("cocktail", "cocktail_default").lifetime = 0.0
+        ref = {"system": "cocktail", "kind": "build_run", "id": "1", "build_seq": "12", "tag": ""}
+        wrong = asyncio.create_task(outcome_of(trigger(ref, deadline=time.time() + 1.0)))
+        assert (await wrong).cause == "AuthenticationError"
+
+    asyncio.run(one_after_the_other())
+
+
+def test_a_connection_whose_field_is_of_the_wrong_type_ends_the_wait_with_the_name_of_the_field(systems):
+    ref = start_build()
+    extra = {"paths": {"run": ["a", "list"]}}
+    define_connection("cocktail_wrong", conn_type="cocktail", host=f"{systems.url}/cocktail", password="t", extra=extra)
+    (outcome,) = outcomes(trigger(ref, conn_id="cocktail_wrong"))
+    assert (outcome.ending, outcome.cause) == (Ending.LOST, "ConnectionConfigError")
+    assert "'cocktail_wrong': extra `paths`" in outcome.error
+
+
+def test_an_xcom_backend_that_uploads_does_not_hold_up_the_loop(systems, monkeypatch):
+    pushed: dict[str, tuple[Any, bool]] = {}
+
+    class Uploading(BaseXCom):
+        @classmethod
+        def set(cls, key: str, value: Any, **_: Any) -> None:
+            pushed[key] = (value, threading.current_thread() is threading.main_thread())
+
+    monkeypatch.setattr(execution, "XCom", Uploading)
+    waiting = trigger(start_build(), finish="task")
+    waiting.task_instance = SimpleNamespace(dag_id="dag", task_id="task", run_id="run", map_index=-1)
+
+    async def first() -> Any:
+        return await anext(waiting.run())
+
+    assert isinstance(asyncio.run(first()), TaskSuccessEvent)
+    assert {"return_value", "id"} <= set(pushed)
+    assert not any(in_loop for _, in_loop in pushed.values())
+
+
 def test_a_new_wait_is_looked_at_soon_although_the_others_look_rarely(systems):
     systems.reset(speed=0.1)
     slow_ref = start_build()
@@ -288,14 +348,13 @@ def test_an_outcome_that_cannot_be_told_ends_that_wait_only(systems, monkeypatch
 
 def test_a_task_goes_back_to_a_worker_only_after_airflow_has_noticed_that_it_left_one(systems):
     ref = start_build()
-    not_before = time.time() + 2.0
-    waiting = trigger(ref, not_before=not_before)
+    waiting, begun = trigger(ref, hold_back=2.0), time.monotonic()
 
     async def first_event() -> Any:
         return await anext(waiting.run())
 
     asyncio.run(first_event())
-    assert time.time() >= not_before
+    assert time.monotonic() >= begun + 2.0
 
 
 def test_a_wait_that_comes_in_the_moment_in_which_the_poll_would_end_is_looked_at(systems, monkeypatch):

@@ -11,6 +11,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
+from airflow_provider.clients.times import from_iso, in_utc
 from airflow_provider.clients.transport import Answer, VendorError, read_common_error
 from airflow_provider.exceptions import (
     AuthenticationError,
@@ -142,23 +143,31 @@ def number(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
-        return int(value)
+        found = int(value)
+        return found if -(2**63) <= found < 2**63 else None
     except (ValueError, OverflowError):
         return None
 
 
 def parse_time(text: object) -> datetime | None:
     """Both forms of dates; the one without a zone is in UTC."""
-    try:
-        moment = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    moment = from_iso(text)
+    return in_utc(moment) if moment else None
 
 
-def image_name(image_url: str | None) -> str | None:
+def objects_in(value: object) -> list[dict[str, Any]]:
+    """A list of objects; none where the server has something else in its place."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def in_order(steps: object) -> list[dict[str, Any]]:
+    """The steps of a run, or of its log, in the order in which they run."""
+    return sorted(objects_in(steps), key=lambda step: number(step.get("stepOrder")) or 0)
+
+
+def image_name(image_url: object) -> str | None:
     """The image URL without its tag: a colon before the last slash belongs to the registry's port."""
-    if not image_url:
+    if not isinstance(image_url, str) or not image_url:
         return None
     path, slash, name = image_url.partition("@")[0].rpartition("/")
     return path + slash + name.partition(":")[0]
@@ -172,5 +181,5 @@ def token_end(token: str) -> datetime | None:
     try:
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
         return datetime.fromtimestamp(claims["exp"], UTC)
-    except (ValueError, TypeError, KeyError, OverflowError, OSError):
+    except (ValueError, TypeError, KeyError, OverflowError, OSError, RecursionError):
         return None

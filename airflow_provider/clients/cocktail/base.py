@@ -5,7 +5,6 @@ https://docs.cocktailcloud.io/
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.cocktail import answers
 from airflow_provider.clients.cocktail.executions import SYSTEM, Json
 from airflow_provider.clients.cocktail.paths import Paths
+from airflow_provider.clients.decoding import loads
 from airflow_provider.clients.transport import Decoder, Transport, TransportOptions
 from airflow_provider.clients.urls import Params, host_of
 from airflow_provider.exceptions import (
@@ -80,7 +80,7 @@ class CocktailBase(ReleaseClient):
         params: Params | None = None,
         *,
         attempts: int | None = None,
-        decode: Decoder = json.loads,
+        decode: Decoder = loads,
         **values: str,
     ) -> Any:
         path = self._paths.fill(use, values)

@@ -249,7 +249,7 @@ class CocktailClient(CocktailCatalog):
     def has_log(self, ref: ExecutionRef) -> bool:
         return True
 
-    def read_log(self, ref: ExecutionRef, offset: int) -> tuple[list[str], int]:
+    def _read_log(self, ref: ExecutionRef, offset: int) -> tuple[list[str], int]:
         """The logs of the steps that ended; ``offset`` is a set of bits, one for each step that was told already."""
         try:
             return new_lines(self.get_build_run_log(ref["id"]), offset)
@@ -423,7 +423,7 @@ class CocktailClient(CocktailCatalog):
             except ReleasePipelineError as error:
                 if not isinstance(error, NotFoundError) and not is_path_missing(error):
                     raise
-        for step in cancel.get("buildStepRuns") or []:
+        for step in answers.objects_in(cancel.get("buildStepRuns")):
             if match := re.search(r"refBuildRunSeq\W+(\d+)", str(step.get("stepConfig"))):
                 return match[1]
         return ""

@@ -31,7 +31,7 @@ def type_of(run: Json) -> str:
     """``BUILD``, ``CANCEL`` or ``REMOVE``; "" where neither the run's type nor its steps, if it has any, tell."""
     if told := str(run.get("runType") or "").upper():
         return told
-    steps = {str(step.get("stepType")).upper() for step in run.get("buildStepRuns") or []}
+    steps = {str(step.get("stepType")).upper() for step in answers.objects_in(run.get("buildStepRuns"))}
     if not steps:
         return ""
     return "CANCEL" if "CANCEL" in steps else "REMOVE" if "DELETE" in steps else "BUILD"
@@ -57,14 +57,14 @@ def execution_of(run: Json, ref: ExecutionRef) -> Execution:
     if (run_type := type_of(run)) not in ("BUILD", ""):
         raise _bad_request(f"build_run_seq {run_seq} is not a build but a run of type {run_type}")
     state = state_of(run)
-    image, digest = answers.image_name(run.get("imageUrl")), run.get("imageDigest") or None
+    image, digest = answers.image_name(run.get("imageUrl")), _text(run.get("imageDigest"))
     execution = Execution(
         ref=reference(run_seq, build_seq or asked_build, ref.get("tag", "")),
         state=state,
         status=str(run.get("runState") or ""),
         outputs={
             "image": image,
-            "tag": run.get("tagName"),
+            "tag": _text(run.get("tagName")),
             "digest": digest,
             "image_ref": f"{image}@{digest}" if image and digest else None,
             "size": answers.number(run.get("imageSize")),
@@ -83,8 +83,12 @@ def has_autotag(build_or_run: Json) -> bool:
     return str(build_or_run.get("autotagUseYn")).upper() == "Y"
 
 
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
 def _steps(run: Json) -> tuple[Step, ...]:
-    found = sorted(run.get("buildStepRuns") or [], key=lambda step: answers.number(step.get("stepOrder")) or 0)
+    found = answers.in_order(run.get("buildStepRuns"))
     return tuple(Step(str(step.get("stepType") or ""), str(step.get("stepState") or "")) for step in found)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import msgspec
 
 from airflow_provider.clients.cocktail import answers
+from airflow_provider.clients.decoding import loads
 from airflow_provider.clients.listing import Listing, decode_glances
 
 
@@ -33,11 +33,11 @@ def decode_runs(content: bytes) -> Any:
     try:
         body = decode_glances(content, _DECODER)
     except msgspec.ValidationError:
-        return json.loads(content)
+        return loads(content)
     if not isinstance(body, _Envelope):
         return Listing(content, body, _run_seq_of, lambda whole: whole)
     if str(body.status).lower() == "error":
-        return json.loads(content)
+        return loads(content)
     return Listing(content, body.result, _run_seq_of, lambda whole: whole["result"])
 
 

@@ -17,7 +17,7 @@ def new_lines(log: dict[str, Any], told: int) -> tuple[list[str], int]:
     :return: the lines, each step's under its name, and ``told`` with the bits of these steps.
     """
     lines: list[str] = []
-    steps = sorted(log.get("buildRunLogs") or [], key=lambda step: answers.number(step.get("stepOrder")) or 0)
+    steps = answers.in_order(log.get("buildRunLogs"))
     for place, step in enumerate(steps):
         text = str(step.get("log") or "")
         if told >> place & 1 or not text.strip() or str(step.get("stepState")).upper() not in _ENDED:

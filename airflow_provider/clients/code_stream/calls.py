@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from airflow_provider.clients.base import concerns_one_execution
 from airflow_provider.clients.code_stream.fields import Json, id_from_link, secrets_in
+from airflow_provider.clients.decoding import decoder
+from airflow_provider.clients.listing import LONGEST_LIST, MOST_PAGES
 from airflow_provider.clients.transport import Answer, Transport, VendorError, read_common_error
 from airflow_provider.clients.urls import Params
 from airflow_provider.exceptions import Call, Effect, NotFoundError, ReleasePipelineError, UnexpectedResponseError
@@ -32,7 +35,13 @@ class Page(msgspec.Struct, Generic[Row]):
         return [(id_from_link(link), documents.get(link)) for link in self.links or documents]
 
 
-_OBJECTS = msgspec.json.Decoder(Page[dict[str, Any]])
+Decode = Callable[[bytes], Page[Row]]
+
+_OBJECTS: Decode[dict[str, Any]] = decoder(Page[dict[str, Any]])
+
+
+class RepeatedPageError(UnexpectedResponseError):
+    """A server answers a later page of a list with rows that it has told already: what else there is, it hides."""
 
 
 def read_error(answer: Answer) -> VendorError | None:
@@ -76,27 +85,52 @@ class Calls:
 
     def page(self, path: str, params: Params) -> Page[dict[str, Any]]:
         """One page of a list."""
-        page: Page[dict[str, Any]] = self.answer("GET", path, params, decode=_OBJECTS.decode).data
+        return self._decoded(path, params, _OBJECTS)
+
+    def _decoded(self, path: str, params: Params, decode: Decode[Row]) -> Page[Row]:
+        page: Page[Row] | None = self.answer("GET", path, params, decode=decode).data
+        if page is None:
+            raise self.unexpected(path, "the answer is no list")
         return page
 
+    def unexpected(
+        self, path: str, summary: str, kind: type[UnexpectedResponseError] = UnexpectedResponseError
+    ) -> UnexpectedResponseError:
+        call = Call(system=self._transport.system, method="GET", path=self._prefix + path)
+        return kind(summary, call=call, effect=Effect.UNKNOWN)
+
     def pages(
-        self, path: str, params: Params, decoder: msgspec.json.Decoder[Page[Row]], top: int = PAGE
+        self, path: str, params: Params, decode: Decode[Row], top: int = PAGE
     ) -> Iterator[list[tuple[str, Row | None]]]:
-        """The pages of a list, as they are: rows that shift while it is read stand on two of them."""
+        """The pages of a list, as they are: rows that shift while it is read stand on two of them.
+
+        :raises RepeatedPageError: the server does not go on from where it was asked to.
+        :raises UnexpectedResponseError: the list does not end.
+        """
         skip = 0
-        while True:
-            query = {**params, "$top": top, "$skip": skip}
-            page: Page[Row] = self.answer("GET", path, query, decode=decoder.decode).data
+        before: list[str] = []
+        began = time.monotonic()
+        for _ in range(MOST_PAGES):
+            page = self._decoded(path, {**params, "$top": top, "$skip": skip}, decode)
             rows = page.rows()
+            ids = [row_id for row_id, _ in rows]
+            if rows and ids == before:
+                raise self.unexpected(
+                    path, "the server tells the same page again instead of the next", RepeatedPageError
+                )
             if rows:
                 yield rows
             skip += len(rows)
+            before = ids
             is_last = len(rows) < top if page.totalCount is None else skip >= page.totalCount
             if is_last or not rows:
                 return
+            if time.monotonic() - began > LONGEST_LIST:
+                break
+        raise self.unexpected(path, f"the list did not end within {MOST_PAGES} pages and {LONGEST_LIST:g} s")
 
     def newest(
-        self, path: str, order: str, wanted: Iterable[str], decoder: msgspec.json.Decoder[Page[Row]], top: int = PAGE
+        self, path: str, order: str, wanted: Iterable[str], decode: Decode[Row], top: int = PAGE
     ) -> dict[str, Row]:
         """What the newest pages of a list tell of two or more wanted rows, read on while they tell anything.
 
@@ -106,12 +140,14 @@ class Calls:
         if len(missing) < 2:
             return found
         try:
-            for page in self.pages(path, {"$orderby": order}, decoder, top):
+            for page in self.pages(path, {"$orderby": order}, decode, top):
                 news = {row_id: row for row_id, row in page if row is not None and row_id in missing}
                 found |= news
                 missing -= news.keys()
                 if not news or len(missing) < 2:
                     break
+        except RepeatedPageError:
+            pass
         except ReleasePipelineError as error:
             if not concerns_one_execution(error):
                 raise

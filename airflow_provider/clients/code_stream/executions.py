@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 
-from airflow_provider.clients.code_stream.fields import Json, first_time, id_of
+from airflow_provider.clients.code_stream.fields import Json, as_text, fields_of, first_time, id_of, texts_of
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState, Step
 
 STATES = {
@@ -29,6 +30,9 @@ STATES = {
     "SKIPPED": ExecutionState.FAILED,
     "FAILED_CONTINUE": ExecutionState.FAILED,
 }
+
+MAY_BE_ROLLED_BACK = "FAILED"
+"""The end of an execution, unless a rollback begins a moment later."""
 
 _FROM_THE_EVENT = ("input", "comments", "_triggeredBy")
 
@@ -75,7 +79,7 @@ def to_execution(document: Json, url: str | None) -> Execution:
         started_at=started,
         finished_at=_finished(document, started) if state.is_terminal else None,
         steps=tuple(
-            Step(name, str(part.get("status") or ""), part.get("failureMessage") or part.get("statusMessage") or None)
+            Step(name, str(part.get("status") or ""), _first_text(part, "failureMessage", "statusMessage") or None)
             for name, part in parts
         ),
         rejected=_was_rejected(broken) if state is ExecutionState.FAILED else False,
@@ -90,27 +94,32 @@ def _was_rejected(broken: Json | None) -> bool | None:
 
 def _parts(document: Json) -> Iterator[tuple[str, Json]]:
     """Tasks in the order in which they run, as ``Stage.Task``; a stage of which no tasks are told as itself."""
-    stages = document.get("stages") or {}
-    for stage_name in document.get("stageOrder") or stages:
-        stage = stages.get(stage_name) or {}
-        tasks = stage.get("tasks") or {}
+    stages = fields_of(document.get("stages"))
+    for stage_name in texts_of(document.get("stageOrder"), stages):
+        stage = fields_of(stages.get(stage_name))
+        tasks = fields_of(stage.get("tasks"))
         if not tasks:
             yield stage_name, stage
-        for entry in stage.get("taskOrder") or tasks:
+        for entry in texts_of(stage.get("taskOrder"), tasks):
             # One entry may name tasks that run side by side: "Unit,Lint".
             for task_name in [entry] if entry in tasks else entry.split(","):
-                if task := tasks.get(task_name.strip()):
+                if task := fields_of(tasks.get(task_name.strip())):
                     yield f"{stage_name}.{task_name.strip()}", task
 
 
+def _first_text(part: Json, *names: str) -> str:
+    return next((as_text(part[name]) for name in names if part.get(name)), "")
+
+
 def _message(document: Json, broken: Json | None) -> str | None:
-    told = document.get("statusMessage") or ""
-    detail = (broken or {}).get("failureMessage") or (broken or {}).get("statusMessage") or ""
+    told = _first_text(document, "statusMessage")
+    detail = _first_text(broken or {}, "failureMessage", "statusMessage")
     return " ".join(text for text in (told, detail if detail not in told else "") if text) or None
 
 
 def _finished(document: Json, started: datetime | None) -> datetime | None:
     duration = document.get("_totalDurationInMicros") or document.get("_durationInMicros")
     if started and isinstance(duration, (int, float)):
-        return started + timedelta(microseconds=duration)
+        with suppress(OverflowError):
+            return started + timedelta(microseconds=duration)
     return first_time(document, "_updateTimeInMicros", "updatedAt")

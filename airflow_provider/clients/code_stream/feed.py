@@ -15,6 +15,7 @@ import msgspec
 from airflow_provider.clients.base import concerns_one_execution
 from airflow_provider.clients.code_stream.calls import PAGE, Calls
 from airflow_provider.clients.code_stream.fields import Json, id_from_link
+from airflow_provider.clients.decoding import decoder
 from airflow_provider.exceptions import BadRequestError, ReleasePipelineError, ServerUnavailableError
 from airflow_provider.execution import Execution
 
@@ -46,7 +47,7 @@ class _Page(msgspec.Struct):
 
 
 _PAGE = msgspec.json.Decoder(_Page)
-_GLANCE = msgspec.json.Decoder(Glance)
+_GLANCE: Callable[[bytes], Glance] = decoder(Glance)
 
 
 Reader = Callable[[str, Glance, msgspec.Raw], Execution | None]
@@ -158,7 +159,9 @@ class Feed:
 
     def _page(self, skip: int, top: int, reader: Reader) -> _FeedPage:
         query = {"$orderby": "_updateTimeInMicros desc", "$top": top, "$skip": skip}
-        page: _Page = self._calls.answer("GET", "/executions", query, decode=_PAGE.decode).data
+        page: _Page | None = self._calls.answer("GET", "/executions", query, decode=_PAGE.decode).data
+        if page is None:
+            raise self._calls.unexpected("/executions", "the answer is no list")
         return _FeedPage(page, reader)
 
 
@@ -178,5 +181,5 @@ class _FeedPage:
 def _row(row_id: str, document: msgspec.Raw | None, reader: Reader) -> tuple[str, Row | None]:
     if not document or bytes(document) == b"null":
         return row_id, None
-    glance = _GLANCE.decode(document)
+    glance = _GLANCE(bytes(document))
     return row_id, Row(glance, reader(row_id, glance, document))

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
+
+from airflow_provider.clients.times import from_epoch, from_iso, in_utc
 
 Json = dict[str, Any]
 
 SECRET_FIELDS = frozenset(
     {"password", "refreshToken", "refresh_token", "secretToken", "apiToken", "responderToken", "token", "cspAuthToken"}
 )
-_NUMBER = re.compile(r"-?\d+(\.\d+)?")
-_MICROS, _MILLIS = 1e14, 1e11
+_NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 
 
 def parse_time(value: object) -> datetime | None:
@@ -24,14 +25,10 @@ def parse_time(value: object) -> datetime | None:
     """
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         value = float(value)
-    try:
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            unit = 1e6 if value >= _MICROS else 1e3 if value >= _MILLIS else 1
-            return datetime.fromtimestamp(value / unit, UTC) if value > 0 else None
-        moment = datetime.fromisoformat(value.strip()) if isinstance(value, str) else None
-    except (ValueError, OverflowError, OSError):
-        return None
-    return moment.astimezone(UTC) if moment and moment.tzinfo else None
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return from_epoch(value)
+    moment = from_iso(value) if isinstance(value, str) else None
+    return in_utc(moment) if moment and moment.tzinfo else None
 
 
 def first_time(document: Json, *names: str) -> datetime | None:
@@ -41,7 +38,10 @@ def first_time(document: Json, *names: str) -> datetime | None:
 
 def id_from_link(link: object) -> str:
     """The id that a link ends with, whichever prefix it has; "" for no link."""
-    return urlsplit(link).path.rstrip("/").rpartition("/")[2] if isinstance(link, str) else ""
+    try:
+        return urlsplit(link).path.rstrip("/").rpartition("/")[2] if isinstance(link, str) else ""
+    except ValueError:
+        return ""
 
 
 def id_of(document: Json) -> str:
@@ -53,6 +53,16 @@ def as_text(value: object) -> str:
     if value is None:
         return ""
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def fields_of(value: object) -> Json:
+    """An object's fields; none where the server has something else in its place."""
+    return value if isinstance(value, dict) else {}
+
+
+def texts_of(value: object, otherwise: Mapping[str, object]) -> list[str]:
+    """A list of names; the keys of an object where the server tells no such list."""
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) and value else list(otherwise)
 
 
 def without_secrets(data: Any) -> Any:

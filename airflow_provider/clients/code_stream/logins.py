@@ -7,7 +7,8 @@ import json
 import time
 from typing import Any
 
-from airflow_provider.clients.auth import NoAuth, Token, TokenAuth
+from airflow_provider.clients.auth import NoAuth, TokenAuth
+from airflow_provider.clients.login import Token, shared_login
 from airflow_provider.clients.transport import Transport
 from airflow_provider.exceptions import (
     AuthenticationError,
@@ -25,6 +26,9 @@ TOKEN_EXCHANGE = "/iaas/api/login"  # noqa: S105 - a path
 
 OPAQUE_LIFETIME = 1200.0
 """Seconds for which a token that does not tell its end is used: the shortest known one lives 25 minutes."""
+
+LONGEST_LIFETIME = 90 * 86400.0
+"""Seconds; what claims to live longer is replaced all the same."""
 
 NO_SERVICE = (
     "no Pipelines service answers at this host. VMware Cloud Foundation (VCF) Automation 9 ships none: this needs "
@@ -51,7 +55,8 @@ class OnPremLogin(TokenAuth):
         domain: str | None = None,
         refresh_token: str | None = None,
     ) -> None:
-        super().__init__(transport.redact)
+        login = shared_login("on-prem", transport.base_url, username, password, domain, refresh_token)
+        super().__init__(transport.redact, login)
         self._transport = transport
         self._username, self._password, self._domain = username, password, domain
         self._refresh_token = refresh_token
@@ -90,10 +95,11 @@ class OnPremLogin(TokenAuth):
                 "or newer, or the extra `refresh_token`",
                 call=Call(system="code_stream", method="POST", path=LOCAL_LOGIN),
             )
-        self._transport.redact.add_token(token)
         return token
 
     def _exchange(self, refresh_token: str) -> Token:
+        # It is in use as long as the bearers are that it gives.
+        self._transport.redact.add_token(refresh_token)
         try:
             reply = self._transport.request(
                 "POST", TOKEN_EXCHANGE, body={"refreshToken": refresh_token}, auth=NoAuth(), attempts=1
@@ -120,7 +126,7 @@ class SaasLogin(TokenAuth):
     """
 
     def __init__(self, transport: Transport, *, token_url: str, refresh_token: str) -> None:
-        super().__init__(transport.redact)
+        super().__init__(transport.redact, shared_login("saas", token_url, refresh_token))
         self._transport, self._token_url, self._refresh_token = transport, token_url, refresh_token
         transport.redact.add(refresh_token)
 
@@ -145,7 +151,7 @@ def bearer(reply: object, field: str) -> Token:
         )
     told = reply.get("expires_in")
     lifetime = float(told) if isinstance(told, (int, float)) and told > 0 else _jwt_lifetime(value)
-    return Token(value, time.time() + (lifetime or OPAQUE_LIFETIME))
+    return Token(value, time.time() + min(lifetime or OPAQUE_LIFETIME, LONGEST_LIFETIME))
 
 
 def _jwt_lifetime(token: str) -> float | None:
@@ -154,7 +160,7 @@ def _jwt_lifetime(token: str) -> float | None:
         payload = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
         lifetime = float(claims["exp"]) - float(claims.get("iat", time.time()))
-    except (IndexError, KeyError, TypeError, ValueError, AttributeError):
+    except (IndexError, KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):
         return None
     return lifetime if lifetime > 0 else None
 

@@ -15,12 +15,11 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from airflow_provider.clients.base import Intent, Observation, concerns_one_execution, start_window
 from airflow_provider.clients.code_stream.api import NEWEST_FIRST, CodeStreamApi
-from airflow_provider.clients.code_stream.calls import Page
+from airflow_provider.clients.code_stream.calls import Decode, Page
 from airflow_provider.clients.code_stream.events import (
     EVENT_PATHS,
     came_from_rerun,
@@ -32,6 +31,7 @@ from airflow_provider.clients.code_stream.events import (
 )
 from airflow_provider.clients.code_stream.executions import execution_ref, is_alike, request_time, state_of
 from airflow_provider.clients.code_stream.fields import Json, as_text, id_from_link, id_of, parse_time
+from airflow_provider.clients.decoding import decoder
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import Call, ConflictError, Effect, NotFoundError, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
@@ -43,7 +43,7 @@ KNOWN_FOR = 2 * CLOCK_TOLERANCE
 MOST_KNOWN = 100
 """Events, and executions, that are noted before a rerun: the newest."""
 
-_EVENTS = msgspec.json.Decoder(Page[dict[str, Any]])
+_EVENTS: Decode[dict[str, Any]] = decoder(Page[dict[str, Any]])
 _OLDEST = datetime.min.replace(tzinfo=UTC)
 
 _PASSED_ON = (

@@ -10,10 +10,11 @@ from functools import partial
 import msgspec
 
 from airflow_provider.clients.base import Found, Observation
-from airflow_provider.clients.code_stream.executions import state_of
+from airflow_provider.clients.code_stream.executions import MAY_BE_ROLLED_BACK, state_of
 from airflow_provider.clients.code_stream.feed import CLOCK_SKEW, Feed, Glance, Reading, glance_of
-from airflow_provider.clients.code_stream.fields import Json
+from airflow_provider.clients.code_stream.fields import Json, fields_of
 from airflow_provider.clients.code_stream.lookup import Lookup
+from airflow_provider.clients.decoding import loads
 from airflow_provider.clients.memory import Receipts, has_changed
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef
@@ -87,7 +88,7 @@ class Watch:
         def read_if_it_moved(row_id: str, glance: Glance, row: msgspec.Raw) -> Execution | None:
             if all(each and each.glance == glance for each in told.get(row_id, ())):
                 return None
-            document = msgspec.json.decode(row)
+            document = fields_of(loads(bytes(row)))
             # A list tells too little of those that ended.
             return None if state_of(document).is_terminal else self._read(document)
 
@@ -175,6 +176,9 @@ class Watch:
     def _tell(self, wait: _Wait, seen: Execution, glance: Glance, known: int | None, due: float | None = None) -> None:
         """:param due: when it is to be looked at by its id, if it was now."""
         told = wait.told
+        if seen.status.upper() == MAY_BE_ROLLED_BACK and not seen.state.is_terminal:
+            # Whatever a list shows: it is to be looked at again.
+            glance, known = Glance(), None
         due = due or (told.due if told else _next_sweep())
         if told and not seen.state.is_terminal and not has_changed(told.execution, seen):
             told.glance, told.known, told.due = glance, known, due

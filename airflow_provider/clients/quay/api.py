@@ -5,11 +5,14 @@ What they mean for an execution is in client.py. https://docs.redhat.com/en/docu
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from airflow_provider.clients.listing import LONGEST_LIST, MOST_PAGES
 from airflow_provider.clients.quay import notifications
+from airflow_provider.clients.quay.answers import objects_in
 from airflow_provider.clients.quay.base import ADMIN, CREATE, NAME, WRITE, QuayBase
 from airflow_provider.clients.quay.executions import SYSTEM, Json
 from airflow_provider.exceptions import Call, ConflictError, NotFoundError, ReleasePipelineError
@@ -168,8 +171,8 @@ class QuayApi(QuayBase):
             for entry in page:
                 key = (str(entry.get("name")), str(entry.get("start_ts")), str(entry.get("manifest_digest")))
                 entries.setdefault(key, entry)
-            if len(entries) == known:
-                break
+            if page and len(entries) == known:
+                raise self._unexpected(self._repository_path("/tag/", repository), "Quay repeats a page of its tags")
         return list(entries.values())
 
     def find_tag(self, repository: str, tag: str) -> Json | None:
@@ -311,14 +314,15 @@ class QuayApi(QuayBase):
         path = f"{self._prefix}/repository"
         entries: dict[str, Json] = {}
         next_page: str | None = None
-        while True:
+        for _ in range(MOST_PAGES):
             answer = self._object(self._get(path, {"namespace": namespace, "next_page": next_page}), path)
             known = len(entries)
-            entries.update({str(entry.get("name")): entry for entry in answer.get("repositories") or []})
+            entries.update({str(entry.get("name")): entry for entry in objects_in(answer.get("repositories"))})
             next_page = answer.get("next_page")
             # An aged token silently leads back to the first page.
             if not next_page or len(entries) == known:
                 return list(entries.values())
+        raise self._unexpected(path, f"the list did not end within {MOST_PAGES} pages")
 
     # --- inside: notifications
 
@@ -350,8 +354,8 @@ class QuayApi(QuayBase):
         self, repository: str, *, only_active: bool, tag: str | None = None, name_filter: str | None = None
     ) -> Iterator[list[Json]]:
         path = self._repository_path("/tag/", repository)
-        page = 1
-        while True:
+        began = time.monotonic()
+        for page in range(1, MOST_PAGES + 1):
             params = {
                 "specificTag": tag,
                 "filter_tag_name": name_filter,
@@ -361,12 +365,14 @@ class QuayApi(QuayBase):
             }
             answer = self._object(self._get(path, params), path)
             found = self._objects(answer, "tags", path)
-            if not all(entry.get("name") and entry.get("manifest_digest") for entry in found):
+            if not all(_is_text(entry.get("name")) and _is_text(entry.get("manifest_digest")) for entry in found):
                 raise self._unexpected(path, "the answer has a tag without name or manifest_digest")
             yield found
             if not answer.get("has_additional"):
                 return
-            page += 1
+            if time.monotonic() - began > LONGEST_LIST:
+                break
+        raise self._unexpected(path, f"the list did not end within {MOST_PAGES} pages and {LONGEST_LIST:g} s")
 
     def _change_tag(self, repository: str, tag: str, change: Json, *, needs: str = WRITE) -> None:
         # One key a call: Quay applies several one after another, and keeps the first ones when a later one is refused.
@@ -386,3 +392,7 @@ class QuayApi(QuayBase):
                 call=Call(system=SYSTEM),
             )
         return found
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value)

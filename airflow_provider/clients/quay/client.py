@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections import Counter
@@ -13,8 +12,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from airflow_provider.clients.base import Found, Intent, Observation, concerns_one_execution, start_window
+from airflow_provider.clients.decoding import loads
 from airflow_provider.clients.memory import has_changed
 from airflow_provider.clients.quay import starts
+from airflow_provider.clients.quay.answers import objects_in, seconds_of
 from airflow_provider.clients.quay.api import QuayApi
 from airflow_provider.clients.quay.base import INSUFFICIENT_SCOPE, WRITE
 from airflow_provider.clients.quay.executions import (
@@ -33,6 +34,7 @@ from airflow_provider.clients.quay.executions import (
 from airflow_provider.clients.quay.lists import Builds, Tags, Told, decode_builds, read_tags
 from airflow_provider.clients.quay.scans import ABSENT, SEVERITIES, Scan, findings_of
 from airflow_provider.clients.urls import host_of
+from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import (
     BadRequestError,
     Call,
@@ -248,7 +250,7 @@ class QuayClient(QuayApi):
     def has_log(self, ref: ExecutionRef) -> bool:
         return ref.get("kind") == BUILD
 
-    def read_log(self, ref: ExecutionRef, offset: int) -> tuple[list[str], int]:
+    def _read_log(self, ref: ExecutionRef, offset: int) -> tuple[list[str], int]:
         """``offset`` counts Quay's log entries. An archived log, and one that the token may not read, has no lines."""
         if not self.has_log(ref):
             return [], offset
@@ -256,9 +258,11 @@ class QuayClient(QuayApi):
             answer = self.get_build_logs(ref["repository"], ref["id"], start=offset)
         except (BadRequestError, NotFoundError, PermissionDeniedError):
             return [], offset
-        lines = [line for entry in answer.get("logs") or [] for line in str(entry.get("message") or "").splitlines()]
+        entries = objects_in(answer.get("logs"))
+        lines = [line for entry in entries for line in str(entry.get("message") or "").splitlines()]
+        total = answer.get("total")
         # A total of 0 is that of a log store which is down.
-        return [line for line in lines if line.strip()], int(answer.get("total") or offset)
+        return [line for line in lines if line.strip()], total if isinstance(total, int) and total > 0 else offset
 
     def _cancel(self, ref: ExecutionRef, reason: str) -> None:
         if ref.get("kind") != BUILD:
@@ -299,13 +303,19 @@ class QuayClient(QuayApi):
     def _look_at_build(self, ref: ExecutionRef) -> Execution:
         build = self.get_build(ref["repository"], ref["id"])
         if build.get("phase") == "expired":
-            # A late heartbeat can bring it back: only a second answer is believed.
+            # A late heartbeat can bring it back.
             build = self.get_build_status(ref["repository"], ref["id"])
         execution = self._plain_execution(build, ref)
+        is_expired = build.get("phase") == "expired"
+        if is_expired and not self._doubts.is_believed(ref["id"], DURATIONS.expired_settling):
+            return replace(execution, state=ExecutionState.RUNNING, message="expired, unless a late heartbeat comes")
         return self._with_digest(execution) if execution.state is ExecutionState.SUCCEEDED else execution
 
     def _plain_execution(self, build: Json, ref: ExecutionRef) -> Execution:
-        return build_execution(build, ref, f"{self._page(ref['repository'])}/build/{ref['id']}")
+        seen = build_execution(build, ref, f"{self._page(ref['repository'])}/build/{ref['id']}")
+        if not seen.state.is_terminal:
+            self._doubts.note_going_on(ref["id"])
+        return seen
 
     def _with_digests(
         self, repository: str, builds: Mapping[int, Execution]
@@ -330,7 +340,7 @@ class QuayClient(QuayApi):
         for count, page in enumerate(self._tag_pages(repository, only_active=False), start=1):
             for entry in page:
                 pushes.setdefault(str(entry["name"]), []).append(entry)
-            if page and min(int(entry.get("start_ts") or 0) for entry in page) < since:
+            if page and min(seconds_of(entry) for entry in page) < since:
                 return pushes
             if count == len(builds):
                 return None
@@ -353,7 +363,7 @@ class QuayClient(QuayApi):
             pushed = {
                 str(entry["manifest_digest"])
                 for entry in history
-                if entry.get("name") == tag and int(entry.get("start_ts") or 0) >= _start_of(execution)
+                if entry.get("name") == tag and seconds_of(entry) >= _start_of(execution)
             }
             digests = pushed if digests is None else digests & pushed
             if len(digests) == 1:
@@ -368,7 +378,7 @@ class QuayClient(QuayApi):
     def _failure(self, ref: ExecutionRef) -> str | None:
         """The last error in the build's log, where the token may read it and it is not archived yet."""
         try:
-            entries = self.get_build_logs(ref["repository"], ref["id"]).get("logs") or []
+            entries = objects_in(self.get_build_logs(ref["repository"], ref["id"]).get("logs"))
         except (NotFoundError, PermissionDeniedError, ServerUnavailableError, UnexpectedResponseError):
             return None
         errors = [str(entry.get("message") or "") for entry in entries if entry.get("type") == "error"]
@@ -442,13 +452,13 @@ class QuayClient(QuayApi):
         if not manifest.get("is_manifest_list"):
             return []
         try:
-            entries: list[Mapping[str, Any]] = json.loads(manifest["manifest_data"])["manifests"]
+            entries: list[Mapping[str, Any]] = loads(manifest["manifest_data"])["manifests"]
             return [
                 str(entry["digest"])
                 for entry in entries
                 if "vnd.docker.reference.type" not in (entry.get("annotations") or {})
             ]
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, AttributeError):
             path = self._manifest_path(repository, digest)
             raise self._unexpected(path, "the manifest list cannot be read") from None
 

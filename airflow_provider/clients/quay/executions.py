@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider.clients.quay.answers import parse_time
+from airflow_provider.clients.quay.answers import parse_time, texts_in
 from airflow_provider.clients.quay.scans import (
     ABSENT,
     UNFINISHED,
@@ -67,7 +67,7 @@ def build_execution(build: Json, ref: ExecutionRef, url: str) -> Execution:
         message=message,
         outputs={
             "repository": ref["repository"],
-            "tags": list(build.get("tags") or []),
+            "tags": texts_in(build.get("tags")),
             "digest": None,
             "image_ref": None,
         },

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 
+from airflow_provider.clients.decoding import loads
 from airflow_provider.clients.listing import Listing, decode_glances
+from airflow_provider.clients.quay.answers import seconds_of
 from airflow_provider.clients.quay.executions import Json
 from airflow_provider.execution import Execution, ExecutionRef
 
@@ -54,7 +55,7 @@ def decode_builds(content: bytes) -> Any:
     try:
         glances = decode_glances(content, _DECODER).builds
     except msgspec.ValidationError:
-        return json.loads(content)
+        return loads(content)
     return Builds(content, glances, lambda glance: str(glance.id), lambda whole: whole["builds"])
 
 
@@ -90,7 +91,7 @@ def read_tags(pages: Iterable[Sequence[Json]], known: Sequence[int | None]) -> T
     read_to = math.inf
     is_ordered = True
     for count, page in enumerate(pages, start=1):
-        starts = [int(tag.get("start_ts") or 0) for tag in page]
+        starts = [seconds_of(tag) for tag in page]
         is_ordered &= all(starts) and starts == sorted(starts, reverse=True)
         if starts and newest is None:
             newest = starts[0]

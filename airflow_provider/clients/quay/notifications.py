@@ -105,13 +105,15 @@ def is_equal(notification: Json, body: Json) -> bool:
 
 def is_disabled(notification: Json) -> bool:
     """Whether Quay has stopped sending it; nothing but this number shows it, and a test is still accepted."""
-    return int(notification.get("number_of_failures") or 0) >= FAILURES_THAT_DISABLE
+    failures = notification.get("number_of_failures")
+    return isinstance(failures, (int, float)) and failures >= FAILURES_THAT_DISABLE
 
 
 def without_secrets(notification: Json) -> dict[str, Any]:
     """A notification as it may go where more people read than may send with it: into XCom, into a log."""
     method = str(notification.get("method"))
-    config: Json = notification.get("config") or {}
+    told = notification.get("config")
+    config: Json = told if isinstance(told, dict) else {}
     shown = {key: value if key in _NO_SECRETS.get(method, ()) else _masked(key, value) for key, value in config.items()}
     return {**notification, "config": shown}
 

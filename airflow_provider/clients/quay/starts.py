@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import idna
 
 from airflow_provider.clients.base import Intent, start_window
-from airflow_provider.clients.quay.answers import parse_time
+from airflow_provider.clients.quay.answers import parse_time, texts_in
 from airflow_provider.clients.quay.executions import Json
 
 LONGEST_BUILD_TAG = 127
@@ -59,7 +59,7 @@ def is_like(build: Json, intent: Intent) -> bool:
     # What earlier versions of this provider have written down holds the URL itself, or neither.
     kept = ("archive_hash", "archive_url", "dockerfile_path")
     same_rest = all(listed.get(name) == intent[name] for name in kept if name in intent)
-    return same_rest and sorted(build.get("tags") or []) == sorted(intent["tags"])
+    return same_rest and sorted(texts_in(build.get("tags"))) == sorted(intent["tags"])
 
 
 def began_in_time(build: Json, intent: Intent) -> bool:

@@ -32,6 +32,7 @@ from airflow_provider.clients.service_stage.states import (
     Sighting,
     accepted,
     execution,
+    is_number,
     is_of_another,
     is_old,
     is_triggered_later,
@@ -329,12 +330,12 @@ class ServiceStageClient(ReleaseTaskCalls):
         if record and status_of(record):
             return self._execution(ref, Sighting(record, certain=True))
         is_told_by_nobody = record is None and not ref.get("since")
-        if is_told_by_nobody and (published is not None or not ref["id"].isdecimal()):
+        if is_told_by_nobody and (published is not None or not is_number(ref["id"])):
             # Only of our own action it is known that the list may tell of it before the records do.
             raise NotFoundError(
                 f"release task {ref['pipeline_id']!r} has no execution {ref['id']!r}", call=Call(system=self.system)
             )
-        if ref["id"].isdecimal() and (later := newer_than(records, ref["id"])):
+        if is_number(ref["id"]) and (later := newer_than(records, ref["id"])):
             return overtaken(ref, f"the execution {text_of(later[0], 'id')}")
         item = item or self._item(ref["pipeline_id"])
         return self._execution(ref, _sighting({**(record or {}), "id": ref["id"]}, item))

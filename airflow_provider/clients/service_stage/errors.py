@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
+from airflow_provider.clients.times import parse_http_date
 from airflow_provider.clients.transport import Answer, VendorError
 from airflow_provider.exceptions import (
     AuthenticationError,
@@ -105,8 +105,4 @@ def _summary(answer: Answer, code: str | None, message: str, *, signed: bool) ->
 
 
 def _date(headers: Mapping[str, str]) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(headers.get("Date", ""))
-    except (ValueError, OverflowError):
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return parse_http_date(headers.get("Date"))

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import tenacity
 
 from airflow_provider.clients import retries
-from airflow_provider.clients.auth import NoAuth, Token, TokenAuth
+from airflow_provider.clients.auth import NoAuth, TokenAuth
+from airflow_provider.clients.login import Token, shared_login
+from airflow_provider.clients.times import from_iso, in_utc
 from airflow_provider.clients.transport import Transport
 from airflow_provider.exceptions import (
     BadRequestError,
@@ -63,7 +65,8 @@ class IamTokenAuth(TokenAuth):
         project_id: str | None,
         region: str | None,
     ) -> None:
-        super().__init__(transport.redact)
+        login = shared_login("iam", iam_url, username, password, domain_name, project_id, region)
+        super().__init__(transport.redact, login)
         self._transport = transport
         self._url = f"{iam_url}/v3/auth/tokens"
         user = {"name": username, "password": password, "domain": {"name": domain_name}}
@@ -94,9 +97,8 @@ class IamTokenAuth(TokenAuth):
                 call=Call(system=self._transport.system, method="POST", path="/v3/auth/tokens", status=answer.status),
             )
         project = token.get("project")
-        if isinstance(project, dict) and project.get("id"):
-            self._project_id = str(project["id"])
-        return Token(value, time.time() + _lifetime(token))
+        told = str(project["id"]) if isinstance(project, dict) and project.get("id") else None
+        return Token(value, time.time() + _lifetime(token), told)
 
     def project_id(self) -> str:
         """The project that the token is for, from the reply to a login."""
@@ -107,7 +109,7 @@ class IamTokenAuth(TokenAuth):
                 retry=tenacity.retry_if_exception(retries.may_repeat_read),
                 reraise=True,
             )
-            retrying(self._current)
+            self._project_id = retrying(self._current).project_id
         if self._project_id is None:
             raise ConnectionConfigError(
                 "IAM does not say which project its token is for: give the connection's extra `project_id`",
@@ -141,7 +143,8 @@ class ProjectLookup:
                     )
                     raise _explained(f"{summary} `project_id`, or correct its `iam_url`", error) from None
                 projects = body.get("projects") if isinstance(body, dict) else None
-                found = [str(project["id"]) for project in projects or [] if project.get("id")]
+                listed = projects if isinstance(projects, list) else []
+                found = [str(each["id"]) for each in listed if isinstance(each, dict) and each.get("id")]
                 if len(found) != 1:
                     names = ", ".join(found) or "none"
                     raise ConnectionConfigError(
@@ -161,8 +164,5 @@ def _lifetime(token: dict[str, Any]) -> float:
 
 
 def _moment(text: Any) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    moment = from_iso(text)
+    return in_utc(moment) if moment else None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import msgspec
 
+from airflow_provider.clients.decoding import loads
 from airflow_provider.clients.listing import Listing, decode_glances
 
 
@@ -39,7 +39,7 @@ def decode_tasks(content: bytes) -> Any:
     try:
         body = decode_glances(content, _DECODER)
     except msgspec.ValidationError:
-        return json.loads(content)
+        return loads(content)
     if isinstance(body, _Wrapped):
         return Listing(content, body.pipelines, _id_of, lambda whole: whole["pipelines"])
     return Listing(content, body, _id_of, lambda whole: whole)

@@ -6,12 +6,13 @@ https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0248
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
 from msgspec.structs import replace
 
+from airflow_provider.clients.times import from_epoch
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
@@ -50,6 +51,7 @@ ALLOWED_WHEN = {
 }
 """The statuses in which an action that goes on with an execution is taken; afterwards the status is another one."""
 IN_PROGRESS = frozenset({"4", TO_BE_APPROVED, "10", STOPPING, "14"})
+_LONGEST_NUMBER = 20
 _STATES = {
     "1": ExecutionState.QUEUED,
     "2": ExecutionState.SUCCEEDED,
@@ -74,7 +76,11 @@ _AFTER = {"rollback": _STATES | _STATES_OF_A_ROLLBACK, "stop": _STATES | _STATES
 
 def text_of(body: Mapping[str, Any], *names: str) -> str:
     """The first of these fields that is filled, as text: ids and numbers come as integers or as texts."""
-    return next((str(body[name]).strip() for name in names if body.get(name) not in (None, "")), "")
+    return next((str(body[name]).strip() for name in names if _is_scalar(body.get(name))), "")
+
+
+def _is_scalar(value: object) -> bool:
+    return value not in (None, "") and not isinstance(value, (dict, list))
 
 
 def status_of(body: Mapping[str, Any]) -> str:
@@ -100,7 +106,12 @@ def newer_than(records: Sequence[Mapping[str, Any]], execution_id: str) -> list[
 
 def _number(record: Mapping[str, Any]) -> int:
     text = text_of(record, "id")
-    return int(text) if text.isdecimal() else -1
+    return int(text) if is_number(text) else -1
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is an id or a time in milliseconds, and not longer than those are."""
+    return text.isdecimal() and len(text) < _LONGEST_NUMBER
 
 
 class Sighting(msgspec.Struct, frozen=True):
@@ -128,8 +139,11 @@ def is_old(ref: ExecutionRef, sighting: Sighting, now: float) -> bool:
         return False
     passed = now - _seconds(ref["since"])
     if sighting.certain:
-        # A start makes a new record; the other actions may go on with the old one.
-        return action != "start" and status in (before, *ALLOWED_WHEN.get(action, ())) and passed < GRACE
+        if action == "start":
+            # It makes a new record, which may begin with the status of the one before, as the answer did.
+            return status == ref.get("answered_with") and passed < GRACE
+        # The other actions may go on with the old record.
+        return status in (before, *ALLOWED_WHEN.get(action, ())) and passed < GRACE
     if action == "start" and _was_triggered_before(ref, sighting.about):
         return passed < UNTRIGGERED_GRACE
     # A list that lags may have shown an older status still just before the action, and shows the one in between now.
@@ -158,20 +172,20 @@ def _was_triggered_before(ref: ExecutionRef, item: Mapping[str, Any]) -> bool:
     triggered = triggered_at(item)
     if triggered and triggered == ref.get("triggered_before"):
         return True
-    is_comparable = triggered.isdecimal() and ref.get("clock") == "vendor"
+    is_comparable = is_number(triggered) and ref.get("clock") == "vendor"
     return is_comparable and int(triggered) / 1000 < _seconds(ref["since"]) - DURATIONS.same_clock
 
 
 def speaks_for(ref: ExecutionRef, item: Mapping[str, Any]) -> bool:
     """Whether a list item that is in progress is about this execution, and not about a later one of somebody else."""
-    is_told = status_of(item) in IN_PROGRESS and ref.get("since") and triggered_at(item).isdecimal()
+    is_told = status_of(item) in IN_PROGRESS and ref.get("since") and is_number(triggered_at(item))
     return bool(is_told) and not is_triggered_later(ref, item)
 
 
 def is_triggered_later(ref: ExecutionRef, item: Mapping[str, Any]) -> bool:
     """Whether a release task was triggered again so long after this action that it was by somebody else."""
     triggered = triggered_at(item)
-    if not ref.get("since") or not triggered.isdecimal():
+    if not ref.get("since") or not is_number(triggered):
         return False
     return int(triggered) / 1000 > _seconds(ref["since"]) + TRIGGERED_LATER
 
@@ -181,7 +195,7 @@ def is_of_another(record: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
     if status_of(item) not in IN_PROGRESS or status_of(record) in IN_PROGRESS:
         return False
     there, here = triggered_at(item), triggered_at(record)
-    if not there.isdecimal() or not here.isdecimal():
+    if not is_number(there) or not is_number(here):
         return True
     return int(there) / 1000 > int(here) / 1000 + DURATIONS.same_clock
 
@@ -197,6 +211,8 @@ def overtaken(ref: ExecutionRef, later: str) -> Execution:
 def accepted(ref: ExecutionRef, reply: Mapping[str, Any]) -> Execution:
     """What the answer to an action says: that it was accepted. An end that it shows is an earlier one."""
     seen = execution(ref, Sighting(reply, certain=True))
+    if ref.get("action") == "start" and seen.state.is_terminal:
+        seen = replace(seen, ref={**ref, "answered_with": seen.status})
     if seen.status in IN_PROGRESS and seen.status != ref.get("status_before"):
         return seen
     return replace(seen, state=ExecutionState.QUEUED, message="accepted")
@@ -240,8 +256,11 @@ def _message(ref: ExecutionRef, state: ExecutionState, status: str, approvals: S
 
 
 def _seconds(text: str) -> float:
-    return float(text) if text else 0.0
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
 
 
 def _moment(milliseconds: str) -> datetime | None:
-    return datetime.fromtimestamp(int(milliseconds) / 1000, UTC) if milliseconds.isdecimal() else None
+    return from_epoch(int(milliseconds)) if is_number(milliseconds) else None

@@ -51,7 +51,8 @@ def _stages(detail: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     declaration = detail.get("pipeline_declaration")
     holder = declaration if isinstance(declaration, dict) else detail
     stages = holder.get("stages")
-    return [stage for stage in stages if isinstance(stage, dict) and stage.get("name")] if stages else []
+    found = stages if isinstance(stages, list) else []
+    return [stage for stage in found if isinstance(stage, dict) and stage.get("name")]
 
 
 def _tasks(node: object) -> Iterator[Task]:

@@ -12,6 +12,7 @@ from airflow_provider.clients.service_stage.states import (
     ALLOWED_WHEN,
     IN_PROGRESS,
     WORDS,
+    is_number,
     status_of,
     text_of,
     triggered_at,
@@ -50,7 +51,7 @@ class Window(msgspec.Struct, frozen=True):
 
         :param milliseconds: its trigger time, "" if unknown: then it was, as long as the window is open.
         """
-        if milliseconds.isdecimal():
+        if is_number(milliseconds):
             return self.begin <= int(milliseconds) / 1000 <= self.end
         return True if self.is_open else None
 

@@ -23,7 +23,7 @@ OPERATORS = {
     "quay": QuayRunBuildOperator,
 }
 
-# As all in this Airflow: a heartbeat may be missing for 15 s here, not for 300 s, and the sandbox's lists do not lag.
+# As all in this Airflow: a heartbeat may be missing for 10 s here, not for 300 s, and the sandbox's lists do not lag.
 DURATIONS.frozen = 6.0
 DURATIONS.settling = 5.0
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow.sdk import BaseOperator
@@ -14,9 +15,11 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.definitions.context import render_template_to_string
 
 from airflow_provider.core.waiting import News, Wait
-from airflow_provider.exceptions import BadRequestError, Call
+from airflow_provider.exceptions import BadRequestError, Call, ReleasePipelineError
 from airflow_provider.links import LINKS, xcoms_of
 from airflow_provider.operators.arguments import CHANGED, is_number, seconds_of, text_problem
+from airflow_provider.operators.attempt import require_standing
+from airflow_provider.settings import POLL_INTERVAL
 from airflow_provider.storable import storable_text
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from airflow_provider.execution import ExecutionRef
 
 DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
+DEFAULT_POLL_INTERVAL = POLL_INTERVAL.value()
 
 DEFERRAL_MARGIN = 120.0
 """Seconds that Airflow's own time-out of a deferral comes after our deadline."""
@@ -42,15 +46,15 @@ def in_dag_test() -> bool:
     return supervisor is not None and isinstance(channel, supervisor.InProcessSupervisorComms)
 
 
-def worker_is_noticed_by() -> float | None:
-    """Epoch seconds at which Airflow will have noticed that the process ended that defers now.
+def noticed_within() -> float:
+    """Seconds in which Airflow will have noticed that the process ended that defers now.
 
     The scheduler of 3.3.2 fails a task that was deferred, resumed and queued again before it heard of the end of its
     first process, which a supervisor may tell one heartbeat late. A wait that ends sooner is held back until then.
     """
     if in_dag_test():
-        return None
-    return time.time() + conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0) + NOTICE_MARGIN
+        return 0.0
+    return conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0) + NOTICE_MARGIN
 
 
 class ReleaseOperator(BaseOperator):
@@ -70,11 +74,33 @@ class ReleaseOperator(BaseOperator):
     def conn_id(self) -> str:
         return str(getattr(self, f"{self.system}_conn_id"))
 
-    def get_client(self) -> Any:
-        """A new client; a context manager."""
+    def get_client(self, context: Context) -> Any:
+        """A new client, which sends nothing with an effect once this attempt is over; a context manager."""
         from airflow_provider.hooks.base import hook_class
 
-        client = hook_class(self.system)(self.conn_id).get_conn()
+        self._hook = hook_class(self.system)(self.conn_id)
+        client = self._hook.get_conn()
+        client.transport.guard = partial(require_standing, context)
+        return self._knowing_secrets(client)
+
+    def renew(self, client: Any) -> Any:
+        """After the system has refused the credentials: the same client, or one of the connection as it is now.
+
+        Somebody may mend the connection while a worker waits.
+        """
+        try:
+            changed = self._hook.get_changed_conn()
+        except ReleasePipelineError as error:
+            self.log.warning("Going on with the connection as it was read before: %s", error)
+            return client
+        if changed is None:
+            return client
+        self.log.info("Connection %s was changed: going on with it as it is now", self.conn_id)
+        changed.transport.guard = client.transport.guard
+        client.close()
+        return self._knowing_secrets(changed)
+
+    def _knowing_secrets(self, client: Any) -> Any:
         for secret in self.hidden():
             # The system may repeat them in its errors and logs.
             client.transport.redact.add_other(secret)
@@ -193,7 +219,7 @@ class WaitingOperator(ReleaseOperator):
 
     :param wait_for_completion: wait for the end (default), or return as soon as the request was accepted.
     :param deferrable: wait in the triggerer; default: ``[operators] default_deferrable``.
-    :param poll_interval: seconds between looks (default 10).
+    :param poll_interval: seconds between looks; default: ``[release_pipelines] poll_interval`` (10).
     :param timeout: seconds or timedelta for the whole execution. Default: none.
     :param cancel_on_kill: cancel what this task has started when a person marks it failed or success, or clears it. An
         operator that starts nothing cancels nothing.
@@ -205,7 +231,7 @@ class WaitingOperator(ReleaseOperator):
         *,
         wait_for_completion: bool = True,
         deferrable: bool = DEFAULT_DEFERRABLE,
-        poll_interval: float = 10.0,
+        poll_interval: float = DEFAULT_POLL_INTERVAL,
         timeout: float | timedelta | None = None,
         cancel_on_kill: bool = True,
         on_waiting: Literal["wait", "fail"] = "wait",
@@ -243,7 +269,7 @@ class WaitingOperator(ReleaseOperator):
             ref=ref,
             poll_interval=self.poll_interval,
             deadline=deadline,
-            not_before=worker_is_noticed_by(),
+            hold_back=noticed_within(),
             fail_on_waiting=self.on_waiting == "fail",
             **trigger,
         )

@@ -1,0 +1,1 @@
+"""What the Makefile calls for more than one line. Not shipped."""

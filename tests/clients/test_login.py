@@ -1,0 +1,209 @@
+"""Logins are made once for all, refused ones are not repeated, and none is made anew that is still good."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from airflow_provider.clients.base import ReleaseClient
+from airflow_provider.clients.code_stream import CodeStreamClient
+from airflow_provider.clients.login import Login, Token, shared_login
+from airflow_provider.clients.service_stage import ServiceStageClient
+from airflow_provider.core.durations import DURATIONS
+from airflow_provider.exceptions import AuthenticationError, Effect, ReleasePipelineError, ServerUnavailableError
+from tests.clients.conftest import Received, Reply, Scripted
+
+EXECUTION = {"id": "x-1", "status": "RUNNING"}
+LOOKS = 8
+
+
+def fails_with(error: ReleasePipelineError, counted: list[float], pause: float = 0.0) -> Callable[[], Token]:
+    def log_in() -> Token:
+        counted.append(time.monotonic())
+        time.sleep(pause)
+        raise error
+
+    return log_in
+
+
+def code_stream(url: str, **options: Any) -> CodeStreamClient:
+    credentials = {"username": "u", "password": "the-password"} | options
+    return CodeStreamClient(url, attempts=1, **credentials)
+
+
+def iam(url: str, password: str = "the-password") -> ServiceStageClient:
+    user = {"username": "u", "password": password, "domain_name": "d"}
+    return ServiceStageClient(url, iam_url=url, region="r", attempts=1, **user)
+
+
+def attempts_of(scripted: Scripted) -> int:
+    return sum(request.method == "POST" for request in scripted.requests)
+
+
+def look(client: ReleaseClient) -> Any:
+    try:
+        return client.check()
+    except ReleasePipelineError as error:
+        return error
+
+
+@pytest.mark.parametrize("connect", [code_stream, iam])
+def test_eight_threads_make_one_refused_login_and_it_is_not_tried_again(
+    scripted: Scripted, connect: Callable[..., ReleaseClient]
+) -> None:
+    def refuse(request: Received) -> Reply:
+        time.sleep(0.3)
+        return 401, {}, {"message": "wrong"}
+
+    scripted.always = refuse
+    with ThreadPoolExecutor(LOOKS) as threads:
+        clients = [connect(scripted.url) for _ in range(LOOKS)]
+        seen = list(threads.map(look, clients))
+        again = look(connect(scripted.url))
+    assert attempts_of(scripted) == 1
+    assert all(isinstance(each, AuthenticationError) for each in [*seen, again])
+    assert not any(each.effect.is_open for each in [*seen, again])
+    assert "accounts get locked" in str(again)
+    assert len({id(each) for each in seen}) == LOOKS, "errors are marked by whoever gets them"
+
+
+@pytest.mark.parametrize("connect", [code_stream, iam])
+def test_a_connection_that_changed_logs_in_at_once(scripted: Scripted, connect: Callable[..., ReleaseClient]) -> None:
+    scripted.always = (401, {}, {"message": "wrong"})
+    look(connect(scripted.url))
+    look(connect(scripted.url, password="another-password"))
+    assert attempts_of(scripted) == 2
+
+
+def test_the_pause_after_refused_logins_grows_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    login, counted = Login(), list[float]()
+    refused = fails_with(AuthenticationError("no"), counted)
+    for _ in range(20_000):
+        with pytest.raises(AuthenticationError):
+            login.token(refused)
+        now += 1.0
+    pauses = [later - earlier for earlier, later in itertools.pairwise(counted)]
+    assert pauses[:6] == [30, 60, 120, 240, 480, 900]
+    assert set(pauses[6:]) == {DURATIONS.longest_refused_login_pause}
+
+
+def test_a_login_that_works_again_starts_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DURATIONS, "refused_login_pause", 0.0)
+    login, counted = Login(), list[float]()
+    with pytest.raises(AuthenticationError):
+        login.token(fails_with(AuthenticationError("no"), counted))
+    assert login.token(lambda: Token("token-1", time.time() + 999)).value == "token-1"
+
+
+def test_a_login_that_merely_broke_is_tried_again_at_once() -> None:
+    login, counted = Login(), list[float]()
+    for _ in range(3):
+        with pytest.raises(ServerUnavailableError) as caught:
+            login.token(fails_with(ServerUnavailableError("away", effect=Effect.LATE), counted))
+        assert caught.value.effect is Effect.NONE
+    assert len(counted) == 3
+
+
+def test_whoever_waits_for_a_login_that_breaks_is_told_so_and_does_not_repeat_it() -> None:
+    login, counted = Login(), list[float]()
+    slow = fails_with(ServerUnavailableError("away"), counted, pause=0.5)
+    barrier = threading.Barrier(LOOKS)
+
+    def ask(_: int) -> Exception:
+        barrier.wait()
+        with pytest.raises(ServerUnavailableError) as caught:
+            login.token(slow)
+        return caught.value
+
+    with ThreadPoolExecutor(LOOKS) as threads:
+        assert len({id(each) for each in threads.map(ask, range(LOOKS))}) == LOOKS
+    assert len(counted) == 1
+
+
+def test_a_token_that_is_still_good_is_used_while_another_thread_replaces_it() -> None:
+    login, may_end = Login(), threading.Event()
+    login.token(lambda: Token("token-1", time.time() + 999))
+    login._renew_at = 0.0
+
+    def replace_it() -> Token:
+        assert may_end.wait(30)
+        return Token("token-2", time.time() + 999)
+
+    with ThreadPoolExecutor(1) as threads:
+        replaced = threads.submit(login.token, replace_it)
+        while not login._is_running:
+            time.sleep(0.01)
+        assert login.token(replace_it).value == "token-1"
+        may_end.set()
+        assert replaced.result().value == "token-2"
+    assert login.token(replace_it).value == "token-2"
+
+
+@pytest.mark.parametrize("error", [AuthenticationError("no"), ServerUnavailableError("away")])
+def test_a_token_that_is_still_good_outlives_a_login_that_fails(error: ReleasePipelineError) -> None:
+    login, counted = Login(), list[float]()
+    login.token(lambda: Token("token-1", time.time() + 999))
+    login._renew_at = 0.0
+    for _ in range(3):
+        assert login.token(fails_with(error, counted)).value == "token-1"
+    assert len(counted) == 1
+    login.drop("Bearer token-1")
+    with pytest.raises(type(error)):
+        login.token(fails_with(error, counted))
+
+
+def test_a_login_outlives_its_client(scripted: Scripted) -> None:
+    def answer(request: Received) -> Reply:
+        if request.method == "POST":
+            return 200, {}, {"token": f"bearer-{len(scripted.requests)}", "refresh_token": "refresh-1"}
+        return 200, {}, {"latestApiVersion": "1", "documents": {}, "links": []}
+
+    scripted.always = answer
+    for _ in range(5):
+        with code_stream(scripted.url) as client:
+            client.check()
+    # One for the refresh token, one for the bearer.
+    assert attempts_of(scripted) == 2
+
+
+def test_a_project_is_known_to_all_clients_of_a_login(scripted: Scripted) -> None:
+    def answer(request: Received) -> Reply:
+        if request.method == "POST":
+            return 201, {"X-Subject-Token": "token-1"}, {"token": {"project": {"id": "p-1"}}}
+        return 200, {}, {"pipelines": []}
+
+    scripted.always = answer
+    for _ in range(3):
+        with iam(scripted.url) as client:
+            assert client.project_id == "p-1"
+            client.check()
+    assert attempts_of(scripted) == 1
+
+
+def test_only_logins_with_the_same_credentials_are_shared() -> None:
+    assert shared_login("a", "b") is shared_login("a", "b")
+    assert shared_login("a", "b") is not shared_login("a", "c")
+    assert shared_login("a", None) is not shared_login("a", "x")
+
+
+def test_every_client_masks_the_token_that_another_one_fetched(scripted: Scripted) -> None:
+    masked: list[str] = []
+
+    def answer(request: Received) -> Reply:
+        if request.method == "POST":
+            return 200, {}, {"token": "bearer-of-all", "refresh_token": "refresh-1"}
+        return 400, {}, {"message": "bad bearer-of-all"}
+
+    scripted.always = answer
+    for _ in range(2):
+        with code_stream(scripted.url, on_secret=masked.append) as client:
+            assert "bearer-of-all" not in str(look(client))
+    assert masked.count("bearer-of-all") == 2

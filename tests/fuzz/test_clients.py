@@ -1,0 +1,277 @@
+"""Whatever a server answers and whatever is asked for, a client returns something sound or one of our errors, in time.
+
+The environment's ``FUZZ_EXAMPLES`` says how many examples all of these tests try together; ``make fuzz`` tries many.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import strategies as st
+
+from airflow_provider.clients import retries
+from airflow_provider.clients.base import ReleaseClient
+from airflow_provider.clients.decoding import DEEPEST
+from airflow_provider.clients.redaction import LONGEST_TEXT
+from airflow_provider.exceptions import Effect, ReleasePipelineError
+from airflow_provider.execution import Execution, ExecutionState
+from tests.fuzz.answers import Chance, texts
+from tests.fuzz.server import LOGINS, Raw, running_server
+from tests.fuzz.systems import PLAUSIBLE, SECRET, SYSTEMS, System, refs_of
+
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "2000"))
+IS_LONG = EXAMPLES > 2000
+LONGEST_CALL = 60.0
+"""Seconds: many times what a call takes whose every answer comes at once."""
+
+fuzzed = settings(
+    max_examples=max(1, EXAMPLES // (2 * len(SYSTEMS))),
+    deadline=None,
+    database=None,
+    derandomize=not IS_LONG,
+    print_blob=True,
+    phases=(Phase.explicit, Phase.generate, Phase.shrink) if IS_LONG else (Phase.explicit, Phase.generate),
+    suppress_health_check=list(HealthCheck),
+)
+
+NOT_CALLS = {"close", "bad_request", "look_apart"}
+STARTS = {"run_pipeline", "rerun_event", "start_rerun", "trigger_gerrit", "act", "run_build", "start_build"}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Any]:
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "LONGEST_PAUSE", 0.0)
+    monkeypatch.setattr(retries, "FIRST_PAUSE", 0.0)
+
+
+def calls_of(client: ReleaseClient) -> dict[str, Callable[..., Any]]:
+    """Every public method of a client and of its nouns, by name."""
+    found: dict[str, Callable[..., Any]] = {}
+    holders = {"": client} | {
+        f"{name}.": value for name, value in vars(client).items() if not name.startswith("_") and name != "transport"
+    }
+    for prefix, holder in holders.items():
+        for name in dir(type(holder)):
+            member = inspect.getattr_static(type(holder), name)
+            if name.startswith("_") or name in NOT_CALLS or not inspect.isfunction(member):
+                continue
+            found[prefix + name] = getattr(holder, name)
+    return found
+
+
+@st.composite
+def arguments(draw: st.DrawFn, system: System, call: Callable[..., Any]) -> dict[str, Any]:
+    drawn: dict[str, Any] = {}
+    for name, parameter in inspect.signature(call).parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            continue
+        if parameter.default is not parameter.empty and draw(st.integers(0, 2)):
+            continue
+        drawn[name] = draw(_argument(system, call.__name__, name, parameter.annotation))
+    return drawn
+
+
+def _argument(system: System, call: str, name: str, annotation: Any) -> st.SearchStrategy[Any]:
+    refs, kind = refs_of(system), str(annotation)
+    if name == "intent":
+        is_of_rerun = "rerun" in call or call == "awaited_by"
+        return st.sampled_from([each for each in system.intents if each["kind"] == "rerun" or not is_of_rerun])
+    if name == "refs":
+        return st.lists(refs, min_size=1, max_size=4)
+    if name in ("ref", "about"):
+        return refs
+    if name == "execution":
+        return refs.map(lambda ref: Execution(ref, ExecutionState.RUNNING, "RUNNING"))
+    plausible = PLAUSIBLE.get(name, ())
+    if name == "event" and "Json" in kind:
+        return st.sampled_from(system.documents[:3])
+    if name == "since" and "float" in kind:
+        plausible = (None, 0.0, 1795000000.0)
+    is_text = ("str" in kind and not any(word in kind for word in ("Mapping", "Sequence", "Json"))) or kind == "Key"
+    if not is_text:
+        assert plausible, f"an argument {name}: {kind} is to be given values"
+        return st.sampled_from(plausible)
+    return st.one_of(st.sampled_from(plausible), texts) if plausible else texts
+
+
+def answers_of(system: System, fewest: int, most: int) -> st.SearchStrategy[list[Raw]]:
+    names = sorted({name for document in system.documents for name in _names(document)})
+
+    def answers(seeds: list[int]) -> list[Raw]:
+        return [Chance(seed, names, system.words).answer(system.documents) for seed in seeds]
+
+    return st.lists(st.integers(0, 2**64), min_size=fewest, max_size=most).map(answers)
+
+
+def _names(document: Any) -> Iterator[str]:
+    if isinstance(document, dict):
+        for key, value in document.items():
+            yield key
+            yield from _names(value)
+    elif isinstance(document, list):
+        for item in document:
+            yield from _names(item)
+
+
+def check_sound(value: Any, depth: int = 0) -> None:
+    """Whether Airflow can store it, and the next task can read it."""
+    assert depth <= DEEPEST + 10
+    if isinstance(value, Execution):
+        assert len(value.status) <= LONGEST_TEXT
+        assert len(value.message or "") <= LONGEST_TEXT
+        check_sound(value.to_result(), depth + 1)
+        for step in value.steps:
+            assert all(len(text or "") <= LONGEST_TEXT for text in step)
+            check_sound(list(step), depth + 1)
+    elif isinstance(value, str):
+        assert "\0" not in value
+        value.encode()
+        assert SECRET not in value
+    elif isinstance(value, bool) or value is None:
+        pass
+    elif isinstance(value, int):
+        assert -(2**63) <= value < 2**64
+    elif isinstance(value, float):
+        assert math.isfinite(value)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            check_sound(key, depth + 1)
+            check_sound(item, depth + 1)
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for item in value:
+            check_sound(item, depth + 1)
+    elif isinstance(value, ReleasePipelineError):
+        check_error(value)
+    else:
+        assert callable(value) or isinstance(value, (datetime, timedelta))
+
+
+def check_error(error: ReleasePipelineError) -> None:
+    text = str(error)
+    assert len(text) <= 3 * LONGEST_TEXT
+    check_sound(text)
+    check_sound(error.call._asdict())
+    assert error.retry_after is None or 0 <= error.retry_after <= 300
+
+
+def check_effect(name: str, error: ReleasePipelineError, seen: list[Any]) -> None:
+    """What a start may have done is never taken for nothing."""
+    writes = [each for each in seen if each.method == "POST" and not any(part in each.target for part in LOGINS)]
+    if name not in STARTS or not writes:
+        return
+    last = writes[-1]
+    is_told = last.body.strip()[:1] in (b"{", b"[", b'"') or 400 <= last.status < 500 or last.status in (307, 308)
+    if not is_told or 500 <= last.status < 503 or last.status in (408, 499):
+        assert error.effect.is_open, (name, last, error.effect)
+
+
+def run(system: System, url: str, server: Any, draw: st.DrawFn) -> None:
+    client = system.connect(url)
+    try:
+        calls = calls_of(client)
+        name = draw(st.sampled_from(sorted(calls)))
+        given_arguments = draw(arguments(system, calls[name]))
+        answers = draw(answers_of(system, 1, 4))
+        is_logged_in = draw(st.integers(0, 9)) > 0
+        server.script.__init__(answers, system.login if is_logged_in else None)
+        event(name)
+        began = time.monotonic()
+        try:
+            found = calls[name](**given_arguments)
+            if inspect.isgenerator(found):
+                found = list(found)
+            if name in ("fetch_apart", "fetch"):
+                found = [_look(each) if callable(each) else each for each in found]
+        except ReleasePipelineError as error:
+            event("error")
+            check_error(error)
+            check_effect(name, error, server.script.seen)
+        else:
+            event("answer")
+            check_sound(found)
+            check_no_wrong_success(system, found, server.script.seen)
+        assert time.monotonic() - began < LONGEST_CALL
+    finally:
+        client.close()
+
+
+def _look(look: Callable[[], Any]) -> Any:
+    try:
+        return look()
+    except ReleasePipelineError as error:
+        return error
+
+
+def check_no_wrong_success(system: System, found: Any, seen: list[Any]) -> None:
+    if isinstance(found, (list, tuple)):
+        for each in found:
+            check_no_wrong_success(system, each, seen)
+    elif isinstance(found, Execution) and found.state is ExecutionState.SUCCEEDED:
+        good = [each.body.decode("utf-8", "replace") for each in seen if each.status // 100 == 2]
+        assert any(word in body for body in good for word in system.successes), (found, good)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_every_call_survives_every_answer(system: str, server: Any) -> None:
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+
+    @fuzzed
+    @given(st.data())
+    def fuzz(data: st.DataObject) -> None:
+        run(SYSTEMS[system], url, server, data.draw)
+
+    fuzz()
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_wait_survives_every_row_of_answers(system: str, server: Any) -> None:
+    """Many polls by one client, which remembers what it was told."""
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+    one = SYSTEMS[system]
+
+    @fuzzed
+    @given(
+        st.lists(refs_of(one), min_size=1, max_size=4),
+        answers_of(one, 4, 12),
+    )
+    def fuzz(refs: list[dict[str, str]], answers: list[Raw]) -> None:
+        server.script.__init__(answers, one.login)
+        with one.connect(url) as client:
+            for _ in range(4):
+                began = time.monotonic()
+                try:
+                    found = [_look(each) if callable(each) else each for each in client.fetch_apart(refs)]
+                except ReleasePipelineError as error:
+                    check_error(error)
+                    continue
+                finally:
+                    assert time.monotonic() - began < LONGEST_CALL
+                assert len(found) == len(refs)
+                check_sound(found)
+                check_no_wrong_success(one, found, server.script.seen)
+                refs = [each.ref if isinstance(each, Execution) else ref for ref, each in zip(refs, found, strict=True)]
+
+    fuzz()
+
+
+def test_a_call_without_answer_is_unknown_and_not_refused(server: Any) -> None:
+    server.script.__init__([Raw(b"", keeps=False)], None)
+    system = SYSTEMS["quay"]
+    client: Any = system.connect(f"http://127.0.0.1:{server.server_address[1]}")
+    with client, pytest.raises(ReleasePipelineError) as caught:
+        client.start_build("acme/shop", archive_url="https://host/a", tags=["1"])
+    assert caught.value.effect is Effect.UNKNOWN

@@ -1,0 +1,73 @@
+"""Airflow's masker, which lives as long as its process, knows the newest tokens of a connection only."""
+
+from __future__ import annotations
+
+import re
+import threading
+
+import pytest
+from airflow.sdk._shared.secrets_masker import _secrets_masker, redact, reset_secrets_masker
+
+from airflow_provider.clients.redaction import KEPT_TOKENS
+from airflow_provider.hooks.code_stream import CodeStreamHook
+from airflow_provider.hooks.masking import forget_here, mask_here
+from tests.hooks.conftest import Build, build, define
+
+__all__ = ["build", "define"]
+
+
+@pytest.fixture(autouse=True)
+def emptied() -> None:
+    reset_secrets_masker()
+
+
+def test_a_secret_that_is_forgotten_is_masked_no_longer_and_the_others_still_are() -> None:
+    for secret in ("first-(secret)", "second-[secret]"):
+        mask_here(secret)
+    forget_here("first-(secret)")
+    assert redact("first-(secret) second-[secret]") == "first-(secret) ***"
+    forget_here("second-[secret]")
+    assert redact("first-(secret) second-[secret]") == "first-(secret) second-[secret]"
+    forget_here("never-known")
+
+
+def test_a_day_of_logins_leaves_a_few_tokens_in_the_masker(build: Build) -> None:
+    client = build("code_stream")
+    own = set(_secrets_masker().patterns)
+    assert re.escape("good-password") in own
+    for number in range(1440):
+        client.transport.redact.add_token(f"token-number-{number:04}")
+    tokens = _secrets_masker().patterns - own
+    assert tokens == {re.escape(f"token-number-{number:04}") for number in range(1440 - KEPT_TOKENS, 1440)}
+    assert redact("token-number-1439 good-password") == "*** ***"
+
+
+def test_what_others_add_meanwhile_is_not_forgotten() -> None:
+    def add(first: int) -> None:
+        for number in range(first, first + 300):
+            mask_here(f"others-{number:05}")
+
+    threads = [threading.Thread(target=add, args=(first,)) for first in (0, 10_000)]
+    for thread in threads:
+        thread.start()
+    for number in range(300):
+        mask_here(f"token-{number}")
+        forget_here(f"token-{number}")
+    for thread in threads:
+        thread.join()
+    assert len(_secrets_masker().patterns) == 600
+
+
+def test_only_those_values_of_headers_are_secrets_whose_name_says_so(build: Build) -> None:
+    build("cocktail", extra={"headers": {"X-Team-Secret": "known-secret-value", "user-role": "DEVOPS"}})
+    assert redact("known-secret-value DEVOPS") == "*** DEVOPS"
+
+
+def test_a_connection_that_changes_gives_another_client_once(define: object, build: Build) -> None:
+    build("code_stream")
+    hook = CodeStreamHook("under_test")
+    hook.get_conn()
+    assert hook.get_changed_conn() is None
+    build("code_stream", password="another-password")
+    assert hook.get_changed_conn() is not None
+    assert hook.get_changed_conn() is None

@@ -1,0 +1,107 @@
+"""An attempt that Airflow has given up sends nothing more that has an effect, whichever operator it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airflow_provider.clients.transport import READS
+from airflow_provider.hooks.quay import QuayHook
+from airflow_provider.operators.attempt import AttemptOver
+from airflow_provider.operators.cocktail import CocktailCancelBuildOperator, CocktailRunBuildOperator
+from airflow_provider.operators.code_stream import (
+    CodeStreamApprovalOperator,
+    CodeStreamExecutionActionOperator,
+    CodeStreamRerunEventOperator,
+    CodeStreamRunPipelineOperator,
+    CodeStreamTriggerGerritOperator,
+)
+from airflow_provider.operators.quay import (
+    QuayCreateNotificationOperator,
+    QuayDeleteNotificationOperator,
+    QuayPromoteTagOperator,
+    QuayResetNotificationOperator,
+    QuayRunBuildOperator,
+    QuayTestNotificationOperator,
+)
+from airflow_provider.operators.service_stage import (
+    ServiceStageApprovalOperator,
+    ServiceStageReleaseOperator,
+    ServiceStageStopReleaseOperator,
+)
+from tests.attempts import Task
+from tests.operators import test_service_stage
+from tests.operators.classes import ARCHIVE, CLASSES, SHOP
+from tests.operators.story import SLOW
+from tests.operators.test_code_stream import GERRIT_CHANGE, start, start_until_it_asks
+from tests.operators.test_service_stage import APPROVAL, APPROVED
+from tests.operators.test_starting import failed_event
+from tests.sensors.test_waiting import start_build
+from tests.systems import Systems
+
+WEBHOOK = {"event": "repo_push", "method": "webhook", "config": {"url": "https://hooks.example.com/quay"}}
+
+
+def notification(systems: Systems) -> dict[str, Any]:
+    with QuayHook().get_conn() as client:
+        return {"repository": SHOP, "uuid": client.create_notification(SHOP, **WEBHOOK)["uuid"]}
+
+
+def approval(systems: Systems) -> dict[str, Any]:
+    systems.reset(60)
+    test_service_stage.start_until_it_asks(systems)
+    return {"pipeline": APPROVED, "task_name": APPROVAL, "decision": "approve"}
+
+
+def asked(systems: Systems) -> str:
+    systems.reset(60)
+    return start_until_it_asks(systems)
+
+
+def release(systems: Systems) -> dict[str, Any]:
+    test_service_stage.start()
+    return {"pipeline": test_service_stage.SHOP}
+
+
+WRITERS: dict[type, Callable[[Systems], dict[str, Any]]] = {
+    CodeStreamRunPipelineOperator: lambda _: CLASSES[CodeStreamRunPipelineOperator],
+    CodeStreamRerunEventOperator: lambda systems: {"event_type": "docker", "event_id": failed_event(systems)},
+    CodeStreamTriggerGerritOperator: lambda _: GERRIT_CHANGE,
+    CodeStreamExecutionActionOperator: lambda _: {"execution_id": start(), "action": "cancel"},
+    CodeStreamApprovalOperator: lambda systems: {"execution_id": asked(systems), "decision": "approve"},
+    ServiceStageReleaseOperator: lambda _: CLASSES[ServiceStageReleaseOperator],
+    ServiceStageStopReleaseOperator: release,
+    ServiceStageApprovalOperator: approval,
+    CocktailRunBuildOperator: lambda _: CLASSES[CocktailRunBuildOperator],
+    CocktailCancelBuildOperator: lambda _: {"build_run_seq": start_build()},
+    QuayRunBuildOperator: lambda _: {"repository": SHOP, "archive_url": ARCHIVE, "tags": ["1.4.2"]},
+    QuayPromoteTagOperator: lambda _: CLASSES[QuayPromoteTagOperator],
+    QuayCreateNotificationOperator: lambda _: {"repository": SHOP, **WEBHOOK},
+    QuayDeleteNotificationOperator: notification,
+    QuayTestNotificationOperator: notification,
+    QuayResetNotificationOperator: notification,
+}
+
+
+def writes(systems: Systems, system: str) -> list[str]:
+    arrived = [each for each in systems.requests(system) if each["method"] not in READS]
+    return [f"{each['method']} {each['path']}" for each in arrived if "login" not in each["path"]]
+
+
+def test_every_operator_is_tried():
+    assert set(WRITERS) == {cls for cls in CLASSES if not cls.__name__.endswith("Sensor")}
+
+
+@pytest.mark.parametrize("cls", WRITERS, ids=lambda cls: cls.__name__)
+def test_an_attempt_that_is_over_sends_nothing_more(systems, cls, monkeypatch):
+    systems.reset(SLOW)
+    arguments = WRITERS[cls](systems)
+    task = Task(lambda: cls(task_id="send", **arguments))
+    before = writes(systems, cls.system)
+    # Where nothing is awaited yet, somebody marks the task; its process does not hear of it for a while.
+    monkeypatch.setattr(task.operator, "check", lambda: task.mark("failed"))
+    error = task.attempt().error
+    assert isinstance(error, AttemptOver), error
+    assert writes(systems, cls.system) == before
