@@ -37,7 +37,10 @@ _NAMES = (
     r"|(?:api|access|auth|session|client|refresh|id|security|csrf|responder)?[_-]?token|jwt|api[_-]?key|apikey"
     r"|access[_-]?key(?:[_-]?id)?|authorization|cookie|signature|sig|x-(?:amz|goog|oss|obs|cos)-credential"
 )
-_TELLING_WORD = r"auth|authorization|cookies?|credentials?|jwt|keys?|passphrase|passwd|password|pwd|secrets?|session|signature|tokens?"
+_TELLING_WORD = (
+    r"auth|authorization|cookies?|credentials?|jwt|keys?|passphrase|passwd|password|pwd|secrets?|session|signature"
+    r"|tokens?"
+)
 _WORD = r"[A-Z]?[a-z]+|[A-Z]+"
 _NAMED_VALUE = (
     rf"""(?is)(?P<name>(?<![\w.-])[\w.-]{{0,40}}?(?:{_NAMES})\\*["']?\s{{0,20}}[:=]\s{{0,20}})"""
