@@ -105,13 +105,14 @@ def try_out(row: Row) -> Result:
 
 
 def table(results: list[Result]) -> Iterator[str]:
-    yield "| Python | Airflow | requests | pendulum | tenacity | tests |"
-    yield "|---|---|---|---|---|---|"
+    yield "| Python | Airflow | dependencies | requests | pendulum | tenacity | tests |"
+    yield "|---|---|---|---|---|---|---|"
     for each in results:
         told = each.versions
         cells = (
             told.get("python", each.row.python),
             told.get("apache-airflow", each.row.airflow or "newest"),
+            "lowest" if each.row.resolution == "lowest-direct" else "newest",
             *(told.get(name, "") for name in ("requests", "pendulum", "tenacity")),
             each.said,
         )

@@ -62,6 +62,14 @@ def pytest_unconfigure() -> None:
 
 
 @pytest.fixture(autouse=True)
+def _ends_count_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow_provider.core.durations import DURATIONS
+
+    for name in ("failed_settling", "expired_settling"):
+        monkeypatch.setattr(DURATIONS, name, 0.0)
+
+
+@pytest.fixture(autouse=True)
 def _own_logins() -> None:
     """A process keeps its logins, and the refusals among them, for all clients: each test begins without any."""
     from airflow_provider.clients.login import forget_shared_logins

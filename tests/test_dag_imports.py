@@ -42,7 +42,7 @@ print(json.dumps(found))
 def imported() -> dict[str, list[str]]:
     """What each module brought in that no module before it had, in a fresh process."""
     command = [sys.executable, "-c", IMPORT_EACH, json.dumps(["airflow.sdk.bases.sensor", *MODULES])]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     found: dict[str, list[str]] = json.loads(done.stdout.splitlines()[-1])
     return found

@@ -28,7 +28,7 @@ def test_the_tests_that_it_runs_are_there() -> None:
 def test_a_python_that_is_not_here_is_not_tried() -> None:
     result = try_out(Row("3.99"))
     assert result.said == "not tried: no such Python here"
-    assert list(table([result]))[-1] == "| 3.99 | newest |  |  |  | not tried: no such Python here |"
+    assert list(table([result]))[-1] == "| 3.99 | newest | newest |  |  |  | not tried: no such Python here |"
 
 
 def test_the_table_goes_between_its_marks(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_the_table_goes_between_its_marks(tmp_path: Path) -> None:
         text = file.read_text()
         assert text.startswith("above\n")
         assert text.endswith(f"{END}\nbelow\n")
-        assert text.count("| 3.11.7 | 3.3.2 | 2.32.2 |  |  | 12 passed |") == 1
+        assert text.count("| 3.11.7 | 3.3.2 | newest | 2.32.2 |  |  | 12 passed |") == 1
         assert "old" not in text
 
 

@@ -142,7 +142,7 @@ class Login:
             raise type(again)(
                 f"{again.summary} (not tried for {left:.0f} s, unless the connection changes: accounts get locked)",
                 call=again.call,
-                effect=Effect.NONE,
+                effect=again.effect,
             )
 
 

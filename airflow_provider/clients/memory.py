@@ -15,6 +15,8 @@ from airflow_provider.execution import Execution, ExecutionRef
 LIFETIME = 900.0
 """Seconds after which something that nobody asks for may be forgotten; after twice as many it is."""
 
+_LONGEST_DOUBT = 6 * 3600.0
+
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
@@ -73,6 +75,31 @@ class Recent(Generic[Key, Value]):
         self._old = self._young if passed < 2 * self._lifetime else {}
         self._young = {}
         self._turned = time.monotonic()
+
+
+class Doubts:
+    """Ends that may not be one yet. They are believed at once of what this client has not seen going on."""
+
+    def __init__(self) -> None:
+        self._seen_going_on: Recent[str, bool] = Recent(_LONGEST_DOUBT)
+        self._since: Recent[str, float] = Recent(_LONGEST_DOUBT)
+
+    def note_going_on(self, execution_id: str) -> None:
+        self._seen_going_on.put(execution_id, True)
+        self._since.drop(execution_id)
+
+    def is_believed(self, execution_id: str, settling: float) -> bool:
+        """Whether an end that was seen now counts.
+
+        :param settling: seconds for which it must be seen until it does.
+        """
+        if not self._seen_going_on.get(execution_id):
+            return True
+        now = time.monotonic()
+        since = self._since.get(execution_id)
+        if since is None:
+            self._since.put(execution_id, since := now)
+        return now - since >= settling
 
 
 class _Receipt(msgspec.Struct, Generic[Value]):

@@ -38,8 +38,8 @@ _NAMES = (
     r"|access[_-]?key(?:[_-]?id)?|authorization|cookie|signature|sig|x-(?:amz|goog|oss|obs|cos)-credential"
 )
 _TELLING_WORD = (
-    r"auth|authorization|cookies?|credentials?|jwt|keys?|passphrase|passwd|password|pwd|secrets?|session|signature"
-    r"|tokens?"
+    r"auth|authorization|cookies?|credentials?|jwt|keys?|passphrase|passwd|password|pwd|secrets?"
+    r"|session|signature|tokens?"
 )
 _WORD = r"[A-Z]?[a-z]+|[A-Z]+"
 _NAMED_VALUE = (

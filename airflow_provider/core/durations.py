@@ -69,6 +69,12 @@ class Durations(msgspec.Struct):
     """How long a killed worker waits for Airflow to say who ended its task: SIGKILL follows five seconds later."""
     stalled: float = 20.0
     """A triggerer that did not run for this long may have lost its waits to another one: Airflow gives it 30 s."""
+    failed_settling: float = 5.0
+    """How long an execution of Code Stream that was seen going on must be FAILED until that counts as its end: it may
+    be rolled back from there, which is its end only then."""
+    expired_settling: float = 60.0
+    """How long an image build that was seen going on must be expired until that counts as its end: a heartbeat that
+    comes late brings it back, and builders send one every half minute."""
     refused_login_pause: float = 30.0
     longest_refused_login_pause: float = 900.0
     """Pauses after refused logins grow between these: vendors lock accounts after a handful of wrong logins, for

@@ -40,7 +40,8 @@ class Trouble:
             self._since, self.until = now, now + self._pace.pause(interval, until_deadline)
             return True
         if error.retry_after is not None:
-            self.until = max(self.until, now + error.retry_after)
+            left = error.retry_after if until_deadline is None else max(0.0, until_deadline)
+            self.until = max(self.until, now + min(error.retry_after, left))
         return False
 
     def note_answer(self, started: float, now: float) -> bool:

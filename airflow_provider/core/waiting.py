@@ -130,9 +130,8 @@ class Pace:
         if self._failures:
             slowed = interval * 2 ** min(self._failures, MOST_DOUBLINGS)
             seconds = max(seconds, min(DURATIONS.slowest_after_errors, slowed))
-        if until_deadline is not None:
-            seconds = min(seconds, max(0.0, until_deadline))
-        return max(seconds, self._retry_after or 0.0)
+        seconds = max(seconds, self._retry_after or 0.0)
+        return seconds if until_deadline is None else min(seconds, max(0.0, until_deadline))
 
 
 class News(Struct, frozen=True):

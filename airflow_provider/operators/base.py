@@ -15,7 +15,7 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.definitions.context import render_template_to_string
 
 from airflow_provider.core.waiting import News, Wait
-from airflow_provider.exceptions import BadRequestError, Call
+from airflow_provider.exceptions import BadRequestError, Call, ReleasePipelineError
 from airflow_provider.links import LINKS, xcoms_of
 from airflow_provider.operators.arguments import CHANGED, is_number, seconds_of, text_problem
 from airflow_provider.operators.attempt import require_standing
@@ -78,8 +78,29 @@ class ReleaseOperator(BaseOperator):
         """A new client, which sends nothing with an effect once this attempt is over; a context manager."""
         from airflow_provider.hooks.base import hook_class
 
-        client = hook_class(self.system)(self.conn_id).get_conn()
+        self._hook = hook_class(self.system)(self.conn_id)
+        client = self._hook.get_conn()
         client.transport.guard = partial(require_standing, context)
+        return self._knowing_secrets(client)
+
+    def renew(self, client: Any) -> Any:
+        """After the system has refused the credentials: the same client, or one of the connection as it is now.
+
+        Somebody may mend the connection while a worker waits.
+        """
+        try:
+            changed = self._hook.get_changed_conn()
+        except ReleasePipelineError as error:
+            self.log.warning("Going on with the connection as it was read before: %s", error)
+            return client
+        if changed is None:
+            return client
+        self.log.info("Connection %s was changed: going on with it as it is now", self.conn_id)
+        changed.transport.guard = client.transport.guard
+        client.close()
+        return self._knowing_secrets(changed)
+
+    def _knowing_secrets(self, client: Any) -> Any:
         for secret in self.hidden():
             # The system may repeat them in its errors and logs.
             client.transport.redact.add_other(secret)

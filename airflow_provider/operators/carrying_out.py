@@ -28,7 +28,7 @@ from airflow_provider.core.commands import (
     Send,
     Tell,
 )
-from airflow_provider.exceptions import ReleasePipelineError
+from airflow_provider.exceptions import AuthenticationError, ReleasePipelineError
 from airflow_provider.links import MARKER_XCOM
 from airflow_provider.operators.attempt import AttemptOver
 from airflow_provider.operators.base import WaitingOperator, noticed_within
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from airflow_provider.clients.base import ReleaseClient
     from airflow_provider.core.canceling import Timed
+    from airflow_provider.execution import Execution, ExecutionRef
 
 
 ASKS_THE_SYSTEM = (Prepare, Send, Find, Choose, Act, Observe, Cancel)
@@ -115,7 +116,7 @@ class Carrier:
             case Save(record):
                 save_record(self._context, self._key, record)
             case Observe(ref):
-                return self.client.look(ref)
+                return self._look(ref)
             case Cancel(ref, reason):
                 self.client.cancel(ref, reason)
             case Publish(execution):
@@ -132,6 +133,13 @@ class Carrier:
             case ReadLog(wait):
                 self.operator.log_lines(log_news(self.client, wait))
         return None
+
+    def _look(self, ref: ExecutionRef) -> Execution:
+        try:
+            return self.client.look(ref)
+        except AuthenticationError:
+            self.client = self.operator.renew(self.client)
+            raise
 
     def forget(self) -> None:
         self._context["task_state_store"].delete(self._key)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -17,8 +17,8 @@ from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 from airflow.sdk.bases.sensor import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 
-from airflow_provider.core.waiting import Ending, Outcome, Wait, is_refusal, result_of
-from airflow_provider.exceptions import BadRequestError, Call, ReleasePipelineError
+from airflow_provider.core.waiting import MOST_DOUBLINGS, Ending, Outcome, Wait, is_refusal, result_of
+from airflow_provider.exceptions import AuthenticationError, BadRequestError, Call, ReleasePipelineError
 from airflow_provider.operators.arguments import bad_bound
 from airflow_provider.operators.base import (
     DEFAULT_DEFERRABLE,
@@ -119,6 +119,10 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             self._is_published = True
         return PokeReturnValue(False)
 
+    def _get_next_poke_interval(self, started_at: Any, run_duration: Callable[[], float], poke_count: int) -> float:
+        # Airflow 3.3.2 doubles without end where `exponential_backoff` asks for it, and no float holds that.
+        return float(super()._get_next_poke_interval(started_at, run_duration, min(poke_count, MOST_DOUBLINGS)))
+
     def _look(self, client: Any, wait: Wait) -> Execution | ReleasePipelineError:
         """Look once; what is waited for is looked up before that, until it is known."""
         try:
@@ -126,6 +130,8 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             seen: Execution = client.look(wait.ref)
             return seen
         except ReleasePipelineError as error:
+            if isinstance(error, AuthenticationError):
+                self._client = self.renew(client)
             if not wait.ref and not wait.proven and is_refusal(error):
                 raise
             return error

@@ -153,6 +153,15 @@ class Story:
             yield
 
 
+def let_nothing_end_by_itself(systems: Systems) -> None:
+    """However busy this machine is; a cancel takes effect soon."""
+    systems.reset(speed=1.0)
+    systems.switch("code_stream", task_seconds=1e6)
+    systems.switch("service_stage", task_seconds=1e6)
+    systems.switch("cocktail", step_seconds={"CREATE_IMAGE": 1e6})
+    systems.switch("quay", build_support=False)
+
+
 def colleague_starts(systems: Systems, starter: Starter, tag: str = "0") -> str:
     """Somebody starts the same thing without Airflow, where the connection leads to now; returns the id of it."""
     operator = starter.build(systems, task_id="colleague")

@@ -16,14 +16,12 @@ from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import ConflictError, ExecutionTimeout, ServerUnavailableError
 from airflow_provider.operators.attempt import AttemptOver
 from airflow_provider.operators.starting import KEY, StartOperator
-from tests.operators.story import EVERY_STARTER, SLOW, STARTERS, Story
+from tests.operators.story import EVERY_STARTER, SLOW, STARTERS, Story, let_nothing_end_by_itself
 from tests.operators.test_resuming import FINISHED
 
 PIPELINE = STARTERS["code_stream pipeline"]
 ONE_START = {"starts": 1, "cancels": 0}
 TWO_STARTS = {"starts": 2, "cancels": 0}
-STOPPABLE = 1.0
-"""Speed of the sandbox at which a cancel takes effect soon, and nothing ends by itself as soon."""
 PATIENT = 3.0
 """Seconds that a request may take; how long a start is looked for grows with that."""
 
@@ -56,7 +54,7 @@ def another_task_was_cleared(story: Story) -> None:
 def test_where_airflow_does_not_tell_a_clear_from_a_retry_a_person_is_asked_and_a_clear_is_the_answer(
     systems, starter, happens: Callable[[Story], None], monkeypatch
 ):
-    systems.reset(STOPPABLE)
+    let_nothing_end_by_itself(systems)
     story = Story(systems, starter, monkeypatch, deferrable=True)
     story.attempt_and_die(remembered=True)
     happens(story)
@@ -155,7 +153,7 @@ RETRIED_OR_CLEARED = pytest.mark.parametrize("becomes", [retried, cleared])
 
 @RETRIED_OR_CLEARED
 def test_a_start_that_comes_beside_the_one_sent_after_it_is_ended_and_named(systems, becomes, monkeypatch, capsys):
-    systems.reset(STOPPABLE)
+    let_nothing_end_by_itself(systems)
     story = Story(systems, PIPELINE, monkeypatch, deferrable=True)
     give_up_on(story)
     given_up = story.record["intent"]
@@ -169,7 +167,7 @@ def test_a_start_that_comes_beside_the_one_sent_after_it_is_ended_and_named(syst
 
 @RETRIED_OR_CLEARED
 def test_a_start_that_comes_beside_the_one_sent_after_it_is_ended_at_the_deadline_too(systems, becomes, monkeypatch):
-    systems.reset(STOPPABLE)
+    let_nothing_end_by_itself(systems)
     story = Story(systems, PIPELINE, monkeypatch, deferrable=True, timeout=5.0)
     give_up_on(story)
     given_up = story.record["intent"]
@@ -181,7 +179,7 @@ def test_a_start_that_comes_beside_the_one_sent_after_it_is_ended_at_the_deadlin
 
 
 def test_of_two_that_one_marker_shows_the_next_attempt_follows_one_and_ends_the_other(systems, monkeypatch, capsys):
-    systems.reset(STOPPABLE)
+    let_nothing_end_by_itself(systems)
     story = Story(systems, PIPELINE, monkeypatch, deferrable=True)
     give_up_on(story)
     story.attempt_and_die(remembered=False)
@@ -194,7 +192,7 @@ def test_of_two_that_one_marker_shows_the_next_attempt_follows_one_and_ends_the_
 
 
 def test_a_start_that_came_late_ends_before_a_cleared_task_starts_anew(systems, monkeypatch):
-    systems.reset(STOPPABLE)
+    let_nothing_end_by_itself(systems)
     story = Story(systems, PIPELINE, monkeypatch, deferrable=True)
     give_up_on(story)
     take_effect(story, story.record["intent"])

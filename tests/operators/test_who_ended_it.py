@@ -23,12 +23,10 @@ from airflow_provider.triggers import execution
 from tests.attempts import WorkerKilled
 from tests.chaos.vendors import ENDED
 from tests.meanwhile import meanwhile, until
-from tests.operators.story import EVERY_STARTER, SLOW, STARTERS, Story, terminate
+from tests.operators.story import EVERY_STARTER, SLOW, STARTERS, Story, let_nothing_end_by_itself, terminate
 
 ONE_START = {"starts": 1, "cancels": 0}
 ONE_CANCEL = {"starts": 1, "cancels": 1}
-STOPPABLE = 1.0
-"""Speed of the sandbox at which a cancel takes effect soon, and nothing ends by itself as soon."""
 FROZEN = 400.0
 """Seconds; Airflow gives a worker up after 300, and a triggerer after 30."""
 
@@ -50,7 +48,7 @@ def looks(command: Command) -> bool:
 def test_a_cleared_task_starts_nothing_beside_what_cannot_be_canceled_and_names_it(
     systems, starter, status, monkeypatch
 ):
-    systems.reset(STOPPABLE)
+    let_nothing_end_by_itself(systems)
     story = Story(systems, starter, monkeypatch, deferrable=True)
     story.attempt_and_die(remembered=True)
     story.task.clear()
@@ -71,7 +69,7 @@ def test_a_cleared_task_starts_nothing_beside_what_cannot_be_canceled_and_names_
 
 @pytest.mark.parametrize("name", ["code_stream pipeline", "code_stream rerun"])
 def test_what_is_paused_goes_on_one_day_and_is_canceled_after_a_clear(systems, name, monkeypatch):
-    systems.reset(STOPPABLE)
+    let_nothing_end_by_itself(systems)
     story = Story(systems, STARTERS[name], monkeypatch, deferrable=True)
     story.attempt_and_die(remembered=True)
     systems.force("code_stream", story.executions()[0]["id"], "PAUSED")
@@ -86,7 +84,7 @@ def test_what_is_paused_goes_on_one_day_and_is_canceled_after_a_clear(systems, n
 @EVERY_STARTER
 def test_what_its_execution_timeout_has_canceled_is_over_for_the_retry_too(systems, starter, monkeypatch):
     """A stop of ServiceStage leaves "paused", which a retry would otherwise go on waiting for."""
-    systems.reset(STOPPABLE)
+    let_nothing_end_by_itself(systems)
     story = Story(systems, starter, monkeypatch, deferrable=False, execution_timeout=timedelta(hours=1))
 
     def time_out(operator: StartOperator) -> None:
@@ -248,7 +246,7 @@ def test_what_a_task_leaves_behind_that_was_marked_while_up_for_retry_ends_when_
     systems, starter, monkeypatch
 ):
     """No process of the task is there to be told of the mark: nothing is canceled before that."""
-    systems.reset(STOPPABLE)
+    let_nothing_end_by_itself(systems)
     story = Story(systems, starter, monkeypatch, deferrable=True)
     story.attempt_and_die(remembered=True)
     story.task.mark("up_for_retry")
@@ -257,23 +255,6 @@ def test_what_a_task_leaves_behind_that_was_marked_while_up_for_retry_ends_when_
     story.task.clear()
     assert story.attempt().state == "deferred"
     assert story.cancels() == [1, 0]
-
-
-@EVERY_STARTER
-def test_a_cancel_that_the_vendor_does_not_take_is_told_in_the_log_of_the_task_at_once(
-    systems, starter, triggerer, monkeypatch, capsys
-):
-    systems.reset(SLOW)
-    story = Story(systems, starter, monkeypatch, deferrable=True)
-    waiting = triggerer(story)
-    for method in ("POST", "PUT", "DELETE"):
-        systems.fault(starter.system, "status", method=method, status=502)
-    story.task.mark("failed")
-    waiting.comes_back()
-    log = capsys.readouterr().out
-    could_not, canceled = (log.find(f"{words} ") for words in ("Could not cancel", "Canceled"))
-    assert -1 < could_not < canceled
-    assert story.seen() == ONE_CANCEL
 
 
 # --- a policy of the DAG
@@ -362,7 +343,7 @@ CANCELABLE = pytest.mark.parametrize(
 def test_what_somebody_canceled_at_the_vendor_is_not_started_again(
     systems, starter, see: Callable[..., Any], monkeypatch
 ):
-    systems.reset(STOPPABLE)
+    let_nothing_end_by_itself(systems)
     story = Story(systems, starter, monkeypatch, deferrable=True)
     ended = see(story)
     assert isinstance(ended.error, ExecutionCanceled)
@@ -379,7 +360,7 @@ def test_what_somebody_canceled_at_the_vendor_is_not_started_again(
 def test_what_somebody_canceled_at_the_vendor_is_started_again_by_who_wants_it(
     systems, starter, see: Callable[..., Any], monkeypatch
 ):
-    systems.reset(STOPPABLE)
+    let_nothing_end_by_itself(systems)
     story = Story(systems, starter, monkeypatch, deferrable=True, on_canceled="retry")
     ended = see(story)
     if see is not seen_by_the_next_attempt:

@@ -131,3 +131,9 @@ def test_a_timeout_fails_or_skips_and_cancels_nothing(systems, watched, mode, so
     assert soft_fail or isinstance(ended.error, AirflowSensorTimeout)
     (execution,) = [each for each in systems.executions(watched.system) if each["id"] == execution_id]
     assert execution["cancels"] == []
+
+
+def test_an_interval_that_grows_can_be_told_after_any_number_of_looks():
+    for max_wait in (None, 60.0):
+        sensor = CocktailBuildSensor(task_id="wait", build_run_seq=1, exponential_backoff=True, max_wait=max_wait)
+        assert 0 < sensor._get_next_poke_interval(0.0, lambda: 0.0, 5000) <= (max_wait or sensor.timeout)

@@ -25,6 +25,9 @@ RACE = 0.3
 UNSEEN = 60.0
 """Seconds within which what a list shows may not have been looked at yet."""
 
+LOOKED_BEFORE = 30.0
+"""Seconds that lie at most between a look and the start that is sent because of what it showed."""
+
 SAID_OF_ANY = (
     "got no answer",
     "Cannot tell whether the cleared",
@@ -202,6 +205,8 @@ class Judge:
             if other is made or other.system != made.system or self._is_late_double(made, other):
                 continue
             if other.generation == made.generation:
+                if self._was_shown(made, other, sender):
+                    self.world.violate(f"{made} is started, although {other} of the same marker could be seen")
                 self._judge_second(made, other)
             elif other.goes_on and other.generation < made.generation and not self._may_run_beside(other, sender):
                 self.world.violate(f"{made} is started beside {other}, which a cleared task had started")
@@ -218,6 +223,17 @@ class Judge:
             return
         elif other is self._last_before(made):
             self.world.violate(f"{made} is started, although a colleague canceled {other}")
+
+    def resumes(self, worker: Any, made: Made) -> None:
+        """A failed execution is about to go on."""
+        if made.generation != worker.generation and not self._is_hidden(worker, made.generation):
+            self.world.violate(f"{worker} goes on with {made}, which was started before a clear")
+
+    def _was_shown(self, made: Made, other: Made, sender: Any) -> bool:
+        """Whether the vendor's list had shown the other one, under the same marker, for a while."""
+        has_same_marker = bool(made.marker) and made.marker == other.marker
+        is_shown = other.goes_on and other.listed_from <= self.world.now - LOOKED_BEFORE
+        return has_same_marker and is_shown and sender.machine.frozen_for(2 * UNSEEN) == 0.0
 
     def _is_late_double(self, made: Made, other: Made) -> bool:
         """Whether nobody could know of one when the other was sent; only a marker tells them afterwards."""

@@ -51,6 +51,9 @@ def look_alike(plan: Plan, chance: random.Random) -> None:
     _add(plan, "deploy retries", "send after", value=float(lowered))
     plan.outcomes = [("succeeded", each[1] / 4) for each in plan.outcomes]
     state = chance.choice(("success", "success", "running", "deferred", "up_for_retry"))
+    if state == "up_for_retry":
+        plan.character, plan.policy["on_retry"] = "one at a time", "resume"
+        plan.outcomes = [("failed", each[1]) for each in plan.outcomes]
     _add(plan, chance.choice(("clear", "clear without run", "clear another")), f"state {state}", after=chance.random())
     if chance.random() < 0.5:
         _add(plan, "clear", chance.choice(("state failed", "state up_for_retry")), after=chance.uniform(0, 5))

@@ -373,6 +373,7 @@ class OneAtATime(Server):
             raise self._busy()
         outcome, seconds = self.world.plan.outcomes[self._starts % len(self.world.plan.outcomes)]
         self._starts += 1
+        self.world.judge.resumes(sender, failed)
         failed.run_again(outcome, seconds, sender.generation)
         self.world.tell(self.place, f"execution {failed} goes on")
         self.world.judge.started(sender, failed)

@@ -9,18 +9,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from airflow_provider.clients.base import Found, Intent
 from airflow_provider.clients.code_stream.api import NEWEST_EXECUTION_FIRST
 from airflow_provider.clients.code_stream.awaited import Awaited
 from airflow_provider.clients.code_stream.calls import PAGE, Decode, Page
-from airflow_provider.clients.code_stream.executions import request_time, state_of
+from airflow_provider.clients.code_stream.executions import MAY_BE_ROLLED_BACK, request_time, state_of
 from airflow_provider.clients.code_stream.feed import Feed
 from airflow_provider.clients.code_stream.fields import Json
 from airflow_provider.clients.code_stream.lookup import Lookup
 from airflow_provider.clients.code_stream.watch import Watch
 from airflow_provider.clients.decoding import decoder
+from airflow_provider.clients.memory import Doubts
 from airflow_provider.clients.urls import path
+from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import (
     BadRequestError,
     Call,
@@ -30,7 +33,7 @@ from airflow_provider.exceptions import (
     ServerUnavailableError,
     UnexpectedResponseError,
 )
-from airflow_provider.execution import Execution, ExecutionRef
+from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
 LONG_PAGE = 1000
 """Rows asked for at once where many executions are looked up; a server that gives fewer is read on."""
@@ -63,7 +66,7 @@ class CodeStreamClient(Awaited):
     def _observe(self, ref: ExecutionRef) -> Execution:
         kind = ref["kind"]
         if kind == "execution":
-            return self._execution(self.get_execution(ref["id"]))
+            return self._judged(self.get_execution(ref["id"]))
         if kind == "rerun":
             event = self.get_event(ref["event_type"], ref["id"])
             return self._look_at_rerun(ref, event, self._events_since([ref]))
@@ -160,7 +163,22 @@ class CodeStreamClient(Awaited):
     @functools.cached_property
     def _watch(self) -> Watch:
         lookup = Lookup(self._calls, self.get_execution)
-        return Watch(Feed(self._calls), lookup, self._receipts, self._execution, self._listed_executions)
+        return Watch(Feed(self._calls), lookup, self._receipts, self._judged, self._listed_executions)
+
+    @functools.cached_property
+    def _doubts(self) -> Doubts:
+        return Doubts()
+
+    def _judged(self, document: Json) -> Execution:
+        """As a wait is to see it: what has FAILED may be rolled back, and is over only then."""
+        seen = self._execution(document)
+        if not seen.state.is_terminal:
+            self._doubts.note_going_on(seen.id)
+        elif seen.status.upper() == MAY_BE_ROLLED_BACK and not self._doubts.is_believed(
+            seen.id, DURATIONS.failed_settling
+        ):
+            return replace(seen, state=ExecutionState.RUNNING, finished_at=None, rejected=None)
+        return seen
 
     def _listed_executions(self, wanted: Sequence[str]) -> dict[str, Json]:
         """Those that a list of the newest shows going on; of those that ended, a list tells too little."""

@@ -31,6 +31,9 @@ STATES = {
     "FAILED_CONTINUE": ExecutionState.FAILED,
 }
 
+MAY_BE_ROLLED_BACK = "FAILED"
+"""The end of an execution, unless a rollback begins a moment later."""
+
 _FROM_THE_EVENT = ("input", "comments", "_triggeredBy")
 
 

@@ -10,7 +10,7 @@ from functools import partial
 import msgspec
 
 from airflow_provider.clients.base import Found, Observation
-from airflow_provider.clients.code_stream.executions import state_of
+from airflow_provider.clients.code_stream.executions import MAY_BE_ROLLED_BACK, state_of
 from airflow_provider.clients.code_stream.feed import CLOCK_SKEW, Feed, Glance, Reading, glance_of
 from airflow_provider.clients.code_stream.fields import Json, fields_of
 from airflow_provider.clients.code_stream.lookup import Lookup
@@ -176,6 +176,9 @@ class Watch:
     def _tell(self, wait: _Wait, seen: Execution, glance: Glance, known: int | None, due: float | None = None) -> None:
         """:param due: when it is to be looked at by its id, if it was now."""
         told = wait.told
+        if seen.status.upper() == MAY_BE_ROLLED_BACK and not seen.state.is_terminal:
+            # Whatever a list shows: it is to be looked at again.
+            glance, known = Glance(), None
         due = due or (told.due if told else _next_sweep())
         if told and not seen.state.is_terminal and not has_changed(told.execution, seen):
             told.glance, told.known, told.due = glance, known, due

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from airflow_provider.clients import urls
 from airflow_provider.clients.auth import HeaderAuth
 from airflow_provider.clients.base import ReleaseClient
-from airflow_provider.clients.memory import Recent
+from airflow_provider.clients.memory import Doubts, Recent
 from airflow_provider.clients.quay.answers import read_error
 from airflow_provider.clients.quay.executions import SYSTEM, Json
 from airflow_provider.clients.transport import Answer, Transport, TransportOptions
@@ -72,6 +72,7 @@ class QuayBase(ReleaseClient):
         self.transport.redact.add(token)
         self.transport.auth = HeaderAuth("Authorization", f"Bearer {token}")
         self._prefix = "/" + api_prefix.strip("/") if api_prefix.strip("/") else ""
+        self._doubts = Doubts()
         self._read_whole: Recent[str, float] = Recent()
         self.registry = urlsplit(self.transport.base_url).netloc.rpartition("@")[2]
 

@@ -34,6 +34,7 @@ from airflow_provider.clients.quay.executions import (
 from airflow_provider.clients.quay.lists import Builds, Tags, Told, decode_builds, read_tags
 from airflow_provider.clients.quay.scans import ABSENT, SEVERITIES, Scan, findings_of
 from airflow_provider.clients.urls import host_of
+from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import (
     BadRequestError,
     Call,
@@ -302,13 +303,19 @@ class QuayClient(QuayApi):
     def _look_at_build(self, ref: ExecutionRef) -> Execution:
         build = self.get_build(ref["repository"], ref["id"])
         if build.get("phase") == "expired":
-            # A late heartbeat can bring it back: only a second answer is believed.
+            # A late heartbeat can bring it back.
             build = self.get_build_status(ref["repository"], ref["id"])
         execution = self._plain_execution(build, ref)
+        is_expired = build.get("phase") == "expired"
+        if is_expired and not self._doubts.is_believed(ref["id"], DURATIONS.expired_settling):
+            return replace(execution, state=ExecutionState.RUNNING, message="expired, unless a late heartbeat comes")
         return self._with_digest(execution) if execution.state is ExecutionState.SUCCEEDED else execution
 
     def _plain_execution(self, build: Json, ref: ExecutionRef) -> Execution:
-        return build_execution(build, ref, f"{self._page(ref['repository'])}/build/{ref['id']}")
+        seen = build_execution(build, ref, f"{self._page(ref['repository'])}/build/{ref['id']}")
+        if not seen.state.is_terminal:
+            self._doubts.note_going_on(ref["id"])
+        return seen
 
     def _with_digests(
         self, repository: str, builds: Mapping[int, Execution]

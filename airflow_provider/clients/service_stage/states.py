@@ -139,8 +139,11 @@ def is_old(ref: ExecutionRef, sighting: Sighting, now: float) -> bool:
         return False
     passed = now - _seconds(ref["since"])
     if sighting.certain:
-        # A start makes a new record; the other actions may go on with the old one.
-        return action != "start" and status in (before, *ALLOWED_WHEN.get(action, ())) and passed < GRACE
+        if action == "start":
+            # It makes a new record, which may begin with the status of the one before, as the answer did.
+            return status == ref.get("answered_with") and passed < GRACE
+        # The other actions may go on with the old record.
+        return status in (before, *ALLOWED_WHEN.get(action, ())) and passed < GRACE
     if action == "start" and _was_triggered_before(ref, sighting.about):
         return passed < UNTRIGGERED_GRACE
     # A list that lags may have shown an older status still just before the action, and shows the one in between now.
@@ -208,6 +211,8 @@ def overtaken(ref: ExecutionRef, later: str) -> Execution:
 def accepted(ref: ExecutionRef, reply: Mapping[str, Any]) -> Execution:
     """What the answer to an action says: that it was accepted. An end that it shows is an earlier one."""
     seen = execution(ref, Sighting(reply, certain=True))
+    if ref.get("action") == "start" and seen.state.is_terminal:
+        seen = replace(seen, ref={**ref, "answered_with": seen.status})
     if seen.status in IN_PROGRESS and seen.status != ref.get("status_before"):
         return seen
     return replace(seen, state=ExecutionState.QUEUED, message="accepted")

@@ -1,0 +1,93 @@
+"""A connection that somebody mends while a worker waits: after a 401 the worker reads it again, as a triggerer does."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from airflow_provider.core.commands import Observe
+from airflow_provider.exceptions import AuthenticationError
+from airflow_provider.operators.carrying_out import Carrier
+from airflow_provider.operators.cocktail import CocktailRunBuildOperator
+from airflow_provider.sensors.cocktail import CocktailBuildSensor
+from tests.airflow_runs import run_task
+from tests.systems import define_connection
+
+REF = {"system": "cocktail", "kind": "build_run", "id": "7", "build_seq": "", "tag": ""}
+
+
+class Vendor:
+    """Takes the first token for the first look, and the second one from then on."""
+
+    def __init__(self) -> None:
+        self.tokens: list[str | None] = []
+        self.url = ""
+
+    def answer(self, token: str | None) -> tuple[int, Any]:
+        self.tokens.append(token)
+        if token != ("Bearer second-token" if len(self.tokens) > 1 else "Bearer first-token"):
+            self.connect("second-token")
+            return 401, {"status": "error", "message": "who are you?"}
+        state = "RUNNING" if len(self.tokens) == 1 else "DONE"
+        run = {"buildRunSeq": 7, "buildSeq": 12, "runType": "BUILD", "runState": state}
+        return 200, {"status": "ok", "result": run}
+
+    def connect(self, token: str) -> None:
+        define_connection("cocktail_default", conn_type="cocktail", host=self.url, password=token)
+
+
+@pytest.fixture
+def vendor(systems: Any) -> Iterator[Vendor]:
+    vendor = Vendor()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = (404, None) if "/log/" in self.path else vendor.answer(self.headers.get("Authorization"))
+            content = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        vendor.url = f"http://127.0.0.1:{server.server_port}"
+        vendor.connect("first-token")
+        yield vendor
+        server.shutdown()
+
+
+def test_a_sensor_in_a_worker_goes_on_with_the_mended_connection(vendor):
+    ended = run_task(lambda: CocktailBuildSensor(task_id="wait", build_run_seq=7, poke_interval=0.1, timeout=60))
+    assert ended.error is None
+    assert vendor.tokens[:2] == ["Bearer first-token", "Bearer first-token"]
+    assert vendor.tokens[-1] == "Bearer second-token"
+
+
+def test_an_operator_in_a_worker_goes_on_with_the_mended_connection(vendor):
+    operator = CocktailRunBuildOperator(task_id="build", build_seq=12, tag_name="1")
+    with operator.get_client({}) as client:  # type: ignore[arg-type]
+        client.transport.guard = guard = object()
+        carrier = Carrier(operator, {}, client, "key")  # type: ignore[arg-type]
+        assert carrier.perform(Observe(REF)).status == "RUNNING"
+        with pytest.raises(AuthenticationError):
+            carrier.perform(Observe(REF))
+        assert carrier.perform(Observe(REF)).status == "DONE"
+        assert carrier.client is not client
+        assert carrier.client.transport.guard is guard
+        # Unchanged, it is not built anew.
+        vendor.tokens.clear()
+        vendor.tokens.append("first look")
+        vendor.connect("second-token")
+        same = carrier.client
+        assert carrier.perform(Observe(REF)).status == "DONE"
+        assert carrier.client is same
