@@ -257,23 +257,6 @@ def test_what_a_task_leaves_behind_that_was_marked_while_up_for_retry_ends_when_
     assert story.cancels() == [1, 0]
 
 
-@EVERY_STARTER
-def test_a_cancel_that_the_vendor_does_not_take_is_told_in_the_log_of_the_task_at_once(
-    systems, starter, triggerer, monkeypatch, capsys
-):
-    systems.reset(SLOW)
-    story = Story(systems, starter, monkeypatch, deferrable=True)
-    waiting = triggerer(story)
-    for method in ("POST", "PUT", "DELETE"):
-        systems.fault(starter.system, "status", method=method, status=502)
-    story.task.mark("failed")
-    waiting.comes_back()
-    log = capsys.readouterr().out
-    could_not, canceled = (log.find(f"{words} ") for words in ("Could not cancel", "Canceled"))
-    assert -1 < could_not < canceled
-    assert story.seen() == ONE_CANCEL
-
-
 # --- a policy of the DAG
 
 
