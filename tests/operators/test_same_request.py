@@ -163,7 +163,7 @@ def dying(monkeypatch: pytest.MonkeyPatch, request_: Request) -> Iterator[None]:
 def fails_loudly(task: Task) -> None:
     error = task.attempt().error
     assert isinstance(error, ConflictError)
-    assert "Airflow does not say whether it was this task" in str(error)
+    assert "Airflow does not say whether this task was cleared since" in str(error)
     assert "clear this task (again)" in str(error)
 
 
