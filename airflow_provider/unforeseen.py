@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import structlog
 
-from airflow_provider.clients.unforeseen import place_of_error
 from airflow_provider.exceptions import Call, Effect, UnexpectedResponseError
 
 log = structlog.get_logger(logger_name=__name__)
@@ -15,6 +14,9 @@ def unforeseen(error: Exception, what: str, system: str | None = None) -> Unexpe
 
     :param what: was being done.
     """
+    # Not at the top: a DAG file that is parsed imports this, and no part of a client.
+    from airflow_provider.clients.unforeseen import place_of_error
+
     where = place_of_error(error)
     log.warning("%s failed in a way that this provider did not foresee: %s", what, where)
     return UnexpectedResponseError(

@@ -104,3 +104,9 @@ def test_a_cancel_of_what_is_somebody_elses_is_a_fault():
 def test_the_table_adds_up():
     account = Account([History(RELEASE, [GOOD], [], "success", "1"), History(RELEASE, [], [], "failed", None)])
     assert account.table().splitlines()[-1].split() == ["all", "2", "1", *"0000", "0", "1", "0", "0", "0"]
+
+
+def test_nothing_is_proven_of_what_did_not_happen():
+    resumed = Seen("quay", "1", "complete", 100, 120, (), resumed=1)
+    assert len(Account([History(RELEASE, [GOOD])]).lacking) == 2
+    assert Account([History(RELEASE, [resumed], ended_in_triggerer=True)]).lacking == []

@@ -6,17 +6,16 @@ import time
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.core.acting import Acting, ActPolicy, read_act, result_of_act
-from airflow_provider.core.commands import Act, Choose, Command
 from airflow_provider.core.waiting import Outcome
 from airflow_provider.operators.attempt import attempt_of
 from airflow_provider.operators.base import WaitingOperator
-from airflow_provider.operators.carrying_out import Carrier, carry_out, save_record
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider.clients.base import ReleaseClient
+    from airflow_provider.core.acting import ActPolicy
+    from airflow_provider.core.commands import Command
     from airflow_provider.execution import Execution, ExecutionState
 
 KEY = "release_act"
@@ -47,6 +46,11 @@ class ActOperator(WaitingOperator):
         return ()
 
     def execute(self, context: Context) -> dict[str, Any]:
+        # Not at the top: no parsing of a DAG file needs these.
+        from airflow_provider.core.acting import Acting, read_act
+        from airflow_provider.core.commands import Act, Choose
+        from airflow_provider.operators.carrying_out import Carrier, carry_out
+
         self.check_arguments()
         with self.get_client(context) as client:
             record = read_act(context["task_state_store"].get(KEY))
@@ -66,6 +70,9 @@ class ActOperator(WaitingOperator):
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Called when the trigger has fired."""
+        from airflow_provider.core.acting import read_act, result_of_act
+        from airflow_provider.operators.carrying_out import save_record
+
         result = result_of_act(Outcome.from_event(event), self.system)
         if record := read_act(context["task_state_store"].get(KEY)):
             record.note_done(attempt_of(context))
@@ -73,6 +80,8 @@ class ActOperator(WaitingOperator):
         return result
 
     def _policy(self, client: ReleaseClient) -> ActPolicy:
+        from airflow_provider.core.acting import ActPolicy
+
         return ActPolicy(
             system=self.system,
             place=client.place,

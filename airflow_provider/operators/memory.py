@@ -9,7 +9,6 @@ import msgspec
 from airflow_provider.core.generation import Attempt, Relation, ambiguity, relation_since
 from airflow_provider.exceptions import Call, ConflictError
 from airflow_provider.operators.attempt import attempt_of
-from airflow_provider.operators.carrying_out import save_record
 from airflow_provider.storable import storable
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ class Memory:
         if related is Relation.AMBIGUOUS:
             # Not by the attempt that writes: the notes stay the word of the one that sent.
             stored.told = now
-            save_record(self._context, self._key, stored)
+            self._save(stored)
             raise self._conflict(ambiguity(what, "sent", "send it anew"))
         if stored.place not in ("", self._client.place):
             raise self._conflict(
@@ -88,7 +87,7 @@ class Memory:
         """
         attempt, place = attempt_of(self._context), self._client.place
         stored = Notes(attempt=attempt, notes=notes, place=place, is_done=is_done)
-        save_record(self._context, self._key, stored)
+        self._save(stored)
 
     def forget(self) -> None:
         """For a request that certainly had no effect."""
@@ -106,3 +105,9 @@ class Memory:
 
     def _conflict(self, summary: str) -> ConflictError:
         return ConflictError(summary, call=Call(system=self._client.system))
+
+    def _save(self, stored: Notes) -> None:
+        # Not at the top: no parsing of a DAG file needs it.
+        from airflow_provider.operators.carrying_out import save_record
+
+        save_record(self._context, self._key, stored)

@@ -141,7 +141,9 @@ class Director:
         under_way = {FREEZE if self._freezer.ti_id else "", CHANGE if self._connections.away else ""}
         lacking = [each for each in self._deeds if each.name not in self._done | under_way]
         is_enough = self.kills.total() >= self._enough
-        is_chosen_of_them = is_enough or (lacking and self._random.random() < LACKING_FIRST)
+        # While nothing runs yet, only components can be hit: once is enough.
+        is_idle = not self._waiting_since
+        is_chosen_of_them = is_enough or is_idle or (lacking and self._random.random() < LACKING_FIRST)
         chosen = lacking if is_chosen_of_them else self._deeds
         return self._random.choices(chosen, [each.weight for each in chosen])[0] if chosen else None
 

@@ -175,6 +175,23 @@ def test_a_retry_of_a_stop_leaves_the_version_alone_that_was_started_since(syste
     assert actions(systems) == ["start", "stop", "start"]
 
 
+def test_a_retry_of_a_stop_of_what_had_stopped_leaves_the_version_alone_that_was_started_since(systems, monkeypatch):
+    systems.switch("service_stage", task_seconds=1e6)
+    systems.force("service_stage", start(), "7")
+    task = Task(lambda: ServiceStageStopReleaseOperator(task_id="stop", pipeline=SHOP, poll_interval=0.1))
+
+    def die(*_: Any) -> None:
+        raise WorkerKilled
+
+    with monkeypatch.context() as patch:
+        patch.setattr(task.operator, "publish", die)
+        assert isinstance(task.attempt().error, WorkerKilled)
+    fixed = start()
+    assert task.attempt().error is None
+    assert state_of(systems, fixed) == "4"
+    assert actions(systems) == ["start", "start"]
+
+
 @pytest.mark.parametrize("fault", ["reset_after", "truncate"])
 def test_a_stop_whose_answer_was_lost_counts_once_it_shows(systems, fault):
     systems.reset(speed=2)

@@ -18,7 +18,7 @@ from airflow_provider.core.commands import Command, Observe, Publish, Save, Tell
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.record import StartRecord
 from airflow_provider.exceptions import ConflictError, ExecutionCanceled, ServerUnavailableError
-from airflow_provider.operators import starting
+from airflow_provider.operators import start_attempt
 from airflow_provider.operators.starting import StartOperator
 from airflow_provider.task_instances import task_state
 from airflow_provider.triggers import execution
@@ -283,13 +283,13 @@ def test_a_task_that_was_told_to_end_starts_nothing_more(systems, starter, monke
 
 def test_a_task_that_is_told_to_end_while_airflow_is_asked_whether_it_stands_starts_nothing(systems, monkeypatch):
     story = Story(systems, STARTERS["code_stream pipeline"], monkeypatch, deferrable=False)
-    whole = starting.require_standing
+    whole = start_attempt.require_standing
 
     def ask_and_be_drained(context: Any) -> None:
         whole(context)
         context["task"].on_kill()
 
-    monkeypatch.setattr(starting, "require_standing", ask_and_be_drained)
+    monkeypatch.setattr(start_attempt, "require_standing", ask_and_be_drained)
     assert isinstance(story.attempt().error, ExecutionCanceled)
     assert story.executions() == []
 

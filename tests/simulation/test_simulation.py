@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_provider.core.generation import Relation
 from airflow_provider.core.states import MOVES
 from tests.simulation import story
-from tests.simulation.__main__ import try_lives
+from tests.simulation.__main__ import Tally, try_lives
 from tests.simulation.guards import GUARDS, lives_until_missed, taken_out
 from tests.simulation.lives import live
 from tests.simulation.plan import draw
@@ -20,14 +21,18 @@ SOON = (
 )
 
 
-def test_nothing_goes_wrong_in_two_thousand_lives():
-    tally = try_lives(0, LIVES, processes=1)
+@pytest.fixture(scope="module")
+def tally() -> Tally:
+    return try_lives(0, LIVES, processes=1)
+
+
+def test_nothing_goes_wrong_in_two_thousand_lives(tally):
     assert tally.lives == LIVES
     assert not tally.failed, "\n".join(story.tell(story.shorten(draw(seed))) for seed, _ in tally.failed[:1])
 
 
-def test_the_lives_make_nearly_every_move():
-    tally = try_lives(0, LIVES, processes=1)
+def test_the_lives_make_nearly_every_move(tally):
+    assert set(tally.relations) == set(Relation)
     assert sum(tally.moves[move] > 0 for move in MOVES) >= len(MOVES) - 2
 
 

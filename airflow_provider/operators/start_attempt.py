@@ -1,0 +1,194 @@
+"""One attempt of a start while it runs: carries out what the core decides, and ends it when Airflow says so.
+
+Apart from starting.py, which each parsing of a DAG file imports: with what it needs this takes longer than all of that.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from airflow.sdk.exceptions import AirflowTaskTimeout
+
+from airflow_provider.core.canceling import CANCEL_REASON, Verdict, cancel, judge_worker_kill
+from airflow_provider.core.commands import Command, Defer, Find, Forget, Prepare, Program, Send
+from airflow_provider.core.durations import DURATIONS
+from airflow_provider.core.record import Phase
+from airflow_provider.core.starting import Start
+from airflow_provider.core.waiting import GUESS
+from airflow_provider.freeze_watch import FreezeWatch
+from airflow_provider.operators.attempt import (
+    AttemptOver,
+    Told,
+    is_asking_airflow,
+    require_standing,
+    told_in_time,
+)
+from airflow_provider.operators.carrying_out import Carrier, Clock, carry_out
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider.clients.base import ReleaseClient
+    from airflow_provider.execution import Execution, ExecutionRef
+    from airflow_provider.operators.starting import StartOperator
+
+
+class StartAttempt:
+    """One attempt while it runs: carries out its programs, and ends it when Airflow says so."""
+
+    def __init__(
+        self, operator: StartOperator, context: Context, client: ReleaseClient, start: Start, key: str
+    ) -> None:
+        self.watch = FreezeWatch()
+        self._operator = operator
+        self._context = context
+        self._start = start
+        self._carrier = Carrier(operator, context, client, key, self._trigger_arguments)
+        self._told_to_end = threading.Event()
+        self._is_canceling = threading.Event()
+        self._is_performing = False
+        self._is_undecided = False
+        self._by_thread = threading.local()
+        client.transport.guard = self._require_standing
+
+    def run(self, program: Program[dict[str, Any]]) -> dict[str, Any]:
+        result: dict[str, Any] = carry_out(program, self._start, self._perform)
+        return result
+
+    def end(self) -> None:
+        """Airflow ends this attempt; cancel what it started if a person meant it. The first call decides."""
+        if self._told_to_end.is_set():
+            return
+        self._told_to_end.set()
+        if not self._operator.cancel_on_kill:
+            return
+        if self._is_performing and is_asking_airflow():
+            # In a signal handler: Airflow can be asked only once the interrupted code goes on.
+            self._is_undecided = True
+            return
+        self._decide()
+
+    def _decide(self) -> None:
+        self._is_undecided = False
+        timed_out = isinstance(sys.exception(), AirflowTaskTimeout)
+        told = Told() if timed_out else told_in_time(self._context)
+        verdict, reason = judge_worker_kill(
+            told.state, timed_out=timed_out, frozen_for=self.watch.frozen_for(), is_stale=told.is_stale
+        )
+        record = self._start.record
+        name = record.name if record else f"what this task may have started in {self._operator.system}"
+        if verdict is not Verdict.CANCEL:
+            self._operator.log.info("Not canceling %s: %s", name, reason)
+            return
+        self._is_canceling.set()
+        if record and record.is_over:
+            return
+        if record is None or record.ref is None:
+            self._operator.log.warning("The task is ended while %s may be on its way: %s", name, reason)
+            return
+        if timed_out:
+            # Airflow may retry this task: that must know of this before it begins.
+            record.phase = Phase.ENDING
+            self._carrier.try_to_save(record)
+        # In a thread: the interrupted code may hold a lock that the request needs.
+        thread = threading.Thread(target=self._cancel, args=(record.ref, reason), daemon=True)
+        thread.start()
+        thread.join(DURATIONS.worker_kill_limit)
+
+    def _perform(self, command: Command) -> Any:
+        self._is_performing = True
+        try:
+            return self._do(command)
+        finally:
+            self._is_performing = False
+            if self._is_undecided:
+                self._decide()
+
+    def _do(self, command: Command) -> Any:
+        if self._is_canceling.is_set() and not self._is_by_canceler:
+            raise AttemptOver("the task was ended, and its execution is being canceled: nothing else is done")
+        match command:
+            case Prepare(going_on):
+                return self._prepare(going_on)
+            case Send(intent):
+                return self._send(intent)
+            case Find(intent):
+                return self._carrier.client.find_started(intent)
+            case Forget():
+                return self._carrier.forget()
+            case Defer():
+                # A person's act of the last seconds would be heard by nobody after this.
+                self._require_standing()
+        return self._carrier.perform(command)
+
+    def _trigger_arguments(self) -> dict[str, Any]:
+        record = self._start.record
+        is_guess = record is None or GUESS in (record.ref or {})
+        arguments = self._operator.trigger_arguments(None if is_guess or record is None else record.marker)
+        if record and (record.is_late or record.unanswered):
+            # What a start without an answer may have led to is looked for in a worker.
+            arguments["finish"] = ""
+        return arguments
+
+    def _require_standing(self) -> None:
+        """:raises AttemptOver: Airflow has given this attempt up; only the cancel on its way out may be sent."""
+        if self._is_by_canceler:
+            return
+        if not self._told_to_end.is_set():
+            require_standing(self._context)
+        # It may be told while Airflow answers.
+        if self._told_to_end.is_set():
+            raise AttemptOver("the task was told to end: nothing is sent any more")
+
+    @property
+    def _is_by_canceler(self) -> bool:
+        """Whether this thread carries out the cancel on the way out."""
+        return getattr(self._by_thread, "is_canceling", False)
+
+    def _prepare(self, going_on: bool) -> dict[str, Any]:
+        client, failed = self._carrier.client, self._start.record
+        intent = self._operator.continuation(client, failed.ref) if going_on and failed and failed.ref else None
+        intent = intent or self._operator.intent(client)
+        by_vendor = client.server_time()
+        clock = "worker" if by_vendor is None else "vendor"
+        marker = f"airflow-{uuid4().hex[:16]}"
+        return {**intent, "marker": marker, "since": by_vendor or time.time(), "clock": clock}
+
+    def _send(self, intent: dict[str, Any]) -> Execution:
+        execution = self._operator.start(self._carrier.client, intent)
+        if self._is_undecided:
+            self._decide()
+        if self._is_canceling.is_set():
+            reason = "the task was ended while it started the execution"
+            self._cancel(execution.ref, reason)
+            raise AttemptOver(reason)
+        return execution
+
+    def _cancel(self, ref: ExecutionRef, reason: str) -> None:
+        log, name = self._operator.log, f"{ref['kind']} {ref['id']}"
+        clock = Clock()
+        self._by_thread.is_canceling = True
+        is_guess = GUESS in ref
+        if not is_guess:
+            # Told first: the process may be killed before the answer comes.
+            log.warning("Canceling %s: %s", name, reason)
+        program = cancel(clock, ref, CANCEL_REASON, DURATIONS.worker_kill_limit)
+        if problem := carry_out(program, clock, self._perform):
+            log.error("Could not cancel %s: %s", name, problem)
+        elif not is_guess:
+            log.info("The cancel of %s was taken", name)
+        if not is_guess:
+            self._note_ending(ref)
+
+    def _note_ending(self, ref: ExecutionRef) -> None:
+        """Another attempt must not take for a person's what was this task's own cancel, nor adopt it.
+
+        After the cancel, because it may have to wait until the interrupted code has done speaking to Airflow.
+        """
+        if record := self._start.record:
+            record.phase, record.ref = Phase.ENDING, ref
+            self._carrier.try_to_save(record)
