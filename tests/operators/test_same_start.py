@@ -14,6 +14,7 @@ from airflow.sdk.api.client import ServerResponseError
 from airflow_provider.core.commands import Command, Pause
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import ConflictError, ExecutionTimeout, ServerUnavailableError
+from airflow_provider.hooks.base import hook_class
 from airflow_provider.operators.attempt import AttemptOver
 from airflow_provider.operators.starting import KEY, StartOperator
 from tests.operators.story import EVERY_STARTER, SLOW, STARTERS, Story, let_nothing_end_by_itself
@@ -85,7 +86,7 @@ def give_up_on(story: Story) -> None:
 
 def take_effect(story: Story, intent: dict[str, Any]) -> str:
     """The request of a start arrives at last; returns the id of what it starts."""
-    with story.task.operator.get_client() as client:
+    with hook_class(story.starter.system)(story.task.operator.conn_id).get_conn() as client:
         return str(story.task.operator.start(client, intent).id)
 
 

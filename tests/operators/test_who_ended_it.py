@@ -17,6 +17,7 @@ from airflow_provider import freeze_watch
 from airflow_provider.core.commands import Cancel, Command, Observe, Pause
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import ConflictError, ExecutionCanceled, ExecutionTimeout
+from airflow_provider.hooks.base import hook_class
 from airflow_provider.operators.starting import StartOperator
 from airflow_provider.task_instances import task_state
 from airflow_provider.triggers import execution
@@ -300,7 +301,7 @@ def test_a_policy_that_ends_a_deferred_task_cancels_and_the_log_says_who_it_may_
 
 def cancel_there(story: Story) -> None:
     """A colleague cancels it in the system itself, and it ends."""
-    with story.task.operator.get_client() as client:
+    with hook_class(story.starter.system)(story.task.operator.conn_id).get_conn() as client:
         client.cancel(story.record["ref"], "by hand")
     until(lambda: story.executions()[0]["state"] in ENDED, seconds=60)
 
