@@ -110,7 +110,7 @@ def test_a_connection_is_read_again_after_the_chosen_time(choose) -> None:
     from airflow_provider.triggers.shared_client import SharedClient
 
     choose("connection_lifetime", "60")
-    assert SharedClient("quay", CONN_ID, lambda sent: None).lifetime == 60.0
+    assert SharedClient("quay", CONN_ID).lifetime == 60.0
 
 
 @pytest.mark.parametrize(("chosen", "interval"), [("30", 30.0), ("soon", 10.0)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.operators.arguments import secrets_of_url
@@ -78,7 +79,7 @@ class QuayRunBuildOperator(StartOperator):
         return client.start_build(**self._build())
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
-        return super().execute_complete(context, with_reason(event, self.get_client))
+        return super().execute_complete(context, with_reason(event, partial(self.get_client, context)))
 
     def _build(self) -> dict[str, Any]:
         return {

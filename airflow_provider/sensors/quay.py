@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.progress import with_reason
@@ -47,7 +48,7 @@ class QuayBuildSensor(_RepositorySensor):
         self.require("repository", "build_id")
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
-        return super().execute_complete(context, with_reason(event, self.get_client))
+        return super().execute_complete(context, with_reason(event, partial(self.get_client, context)))
 
 
 class QuayTagSensor(_RepositorySensor):

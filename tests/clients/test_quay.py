@@ -685,12 +685,12 @@ def test_a_start_whose_answer_was_lost_is_found_again(stand: Stand, client: Quay
     [
         ("vendor", 0, True),
         ("vendor", +4, False),
-        ("vendor", -299, True),
-        ("vendor", -304, False),
+        ("vendor", -449, True),
+        ("vendor", -454, False),
         ("worker", +290, True),
         ("worker", +310, False),
-        ("worker", -590, True),
-        ("worker", -610, False),
+        ("worker", -740, True),
+        ("worker", -760, False),
     ],
 )
 def test_only_a_build_that_began_about_when_the_start_was_sent_may_be_ours(

@@ -196,7 +196,8 @@ def test_a_wait_ends_at_its_deadline_although_the_vendor_asked_for_a_longer_paus
     refs = vendor.start(1)
     outcome = asyncio.run(asyncio.wait_for(outcome_of(refs[0], deadline=time.time() + 0.5), PATIENCE))
     assert outcome.ending is Ending.DEADLINE
-    assert vendor.count("single") == 1
+    # The first look, and the last one at the deadline.
+    assert vendor.count("single") <= 2
 
 
 # --- logs
