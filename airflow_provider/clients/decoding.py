@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 
+from airflow_provider.storable import REPLACEMENT
+
 DEEPEST = 64
 """Objects and lists inside each other; the vendors' documents have ten. What reads them by recursion has a limit of
 its own, which ends more than one call."""
@@ -21,8 +23,6 @@ its own, which ends more than one call."""
 _MOST_DIGITS = 19
 """Of a number of 64 bits. One with more digits becomes text: nothing of it is lost."""
 
-_REPLACEMENT = "\ufffd"
-_UNFIT = re.compile("[\0\ud800-\udfff]")
 _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _UNFIT_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2})")
 _ANY_ESCAPE = re.compile(rb"\\.", re.DOTALL)
@@ -32,15 +32,10 @@ _AS_BRACES = bytes.maketrans(b"[]", b"{}")
 _AS_DIGITS = bytes(ord("0") if chr(byte).isdecimal() and byte < 128 else ord(" ") for byte in range(256))
 
 
-def clean_text(text: str) -> str:
-    """The text without NUL and halves of surrogate pairs."""
-    return _UNFIT.sub(_REPLACEMENT, text) if _UNFIT.search(text) else text
-
-
 def clean_bytes(content: bytes) -> bytes:
     """JSON without escapes of NUL and of halves of surrogate pairs, whoever decodes it; other text without NUL."""
     if b"\0" in content:
-        content = content.replace(b"\0", _REPLACEMENT.encode())
+        content = content.replace(b"\0", REPLACEMENT.encode())
     if b"\\u" in content and _UNFIT_ESCAPE.search(content):
         content = _ESCAPE.sub(lambda match: _clean_escape(match[0]), content)
     return content

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from urllib.parse import quote, quote_plus
 
-from airflow_provider.clients.decoding import clean_text
+from airflow_provider.storable import storable_text
 
 MASK = "***"
 CUT = "..."
@@ -148,7 +148,7 @@ class Redactor:
 
         Masking twice changes nothing.
         """
-        text = clean_text(self._opening(text, longest))
+        text = storable_text(self._opening(text, longest))
         for form in self._forms:
             if form in text:
                 text = text.replace(form, MASK)

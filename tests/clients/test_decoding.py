@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from airflow_provider.clients.decoding import DEEPEST, check_depth, clean_bytes, clean_text, decoder, loads
+from airflow_provider.clients.decoding import DEEPEST, check_depth, clean_bytes, decoder, loads
+from airflow_provider.storable import storable_text
 
 
 class Item(msgspec.Struct):
@@ -37,7 +38,7 @@ def test_no_nul_and_no_half_of_a_surrogate_pair_comes_in(content: bytes, clean: 
 
 
 def test_a_text_is_cleaned_like_a_document() -> None:
-    assert clean_text("a\0b\ud800c\U0001f600") == "a\ufffdb\ufffdc\U0001f600"
+    assert storable_text("a\0b\ud800c\U0001f600") == "a\ufffdb\ufffdc\U0001f600"
 
 
 @pytest.mark.parametrize(

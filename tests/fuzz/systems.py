@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.cocktail import CocktailClient
 from airflow_provider.clients.code_stream import CodeStreamClient
-from airflow_provider.clients.decoding import clean_text
 from airflow_provider.clients.quay import QuayClient
 from airflow_provider.clients.service_stage import ServiceStageClient
+from airflow_provider.storable import storable_text
 from tests.fuzz.answers import dump, raw, texts
 from tests.fuzz.server import Raw
 
@@ -375,7 +375,7 @@ def refs_of(system: System) -> st.SearchStrategy[dict[str, str]]:
         if draw(st.integers(0, 7)) == 0:
             name = draw(st.sampled_from(sorted(ref.keys() - {"system", "kind"})))
             # What the vendor told; it was cleaned then.
-            ref[name] = clean_text(draw(texts))
+            ref[name] = storable_text(draw(texts))
         return ref
 
     return refs()
