@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import structlog
 
-from airflow_provider.exceptions import Call, Effect, UnexpectedResponseError
+if TYPE_CHECKING:
+    from airflow_provider.exceptions import UnexpectedResponseError
 
 log = structlog.get_logger(logger_name=__name__)
 
@@ -15,10 +18,7 @@ def unforeseen(error: Exception, what: str, system: str | None = None) -> Unexpe
     :param what: was being done.
     """
     # Not at the top: a DAG file that is parsed imports this, and no part of a client.
-    from airflow_provider.clients.unforeseen import place_of_error
+    from airflow_provider.clients.unforeseen import place_of_error, unreadable
 
-    where = place_of_error(error)
-    log.warning("%s failed in a way that this provider did not foresee: %s", what, where)
-    return UnexpectedResponseError(
-        f"the answer cannot be read ({where})", call=Call(system=system), effect=Effect.UNKNOWN
-    )
+    log.warning("%s failed in a way that this provider did not foresee: %s", what, place_of_error(error))
+    return unreadable(error, system)

@@ -23,6 +23,12 @@ def place_of_error(error: BaseException) -> str:
     return f"{type(error).__name__} in {path.parent.name}/{path.name}, line {ours[-1].lineno}"
 
 
+def unreadable(error: Exception, system: str | None) -> UnexpectedResponseError:
+    """The error that stands in for one that nobody foresaw."""
+    summary = f"the answer cannot be read ({place_of_error(error)})"
+    return UnexpectedResponseError(summary, call=Call(system=system), effect=Effect.UNKNOWN)
+
+
 @contextmanager
 def answers_of(system: str) -> Iterator[None]:
     """Whatever goes wrong inside, an answer that cannot be read is the reason."""
@@ -31,5 +37,4 @@ def answers_of(system: str) -> Iterator[None]:
     except ReleasePipelineError:
         raise
     except Exception as error:
-        summary = f"the answer cannot be read ({place_of_error(error)})"
-        raise UnexpectedResponseError(summary, call=Call(system=system), effect=Effect.UNKNOWN) from None
+        raise unreadable(error, system) from None
