@@ -100,7 +100,7 @@ class ReleaseCalendar:
         """The freeze that the moment lies in."""
         years = _years_around(moment, moment)
         for freeze, span in self._freezes:
-            if any(span(year).opens <= moment < span(year).closes for year in years):
+            if any(opens <= moment < closes for opens, closes in map(span, years)):
                 return freeze
         return None
 
