@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -53,7 +54,7 @@ class Deferred(Exception):  # noqa: N818 - as Airflow's TaskDeferred
     """The attempt goes on in the triggerer."""
 
 
-class CommonCarrier:
+class CommonCarrier(ABC):
     """Carries out what the programs of one attempt ask for.
 
     ``start`` is the attempt as the core knows it.
@@ -105,8 +106,9 @@ class CommonCarrier:
             self.world.tell(str(self.worker), f"writes down: {self.in_words(command.record)}")
         self.world.judge.saved(self.worker, command.record)
 
+    @abstractmethod
     def in_words(self, record: Any) -> str:
-        raise NotImplementedError
+        """What it writes down, for the story of a life."""
 
     def _publish(self, command: Publish) -> Steps[None]:
         self.world.point("publish", self.worker)
