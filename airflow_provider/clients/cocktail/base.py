@@ -18,7 +18,7 @@ from airflow_provider.clients.cocktail.executions import SYSTEM, Json
 from airflow_provider.clients.cocktail.paths import Paths
 from airflow_provider.clients.decoding import loads
 from airflow_provider.clients.transport import Decoder, Transport, TransportOptions
-from airflow_provider.clients.urls import Params, host_of
+from airflow_provider.clients.urls import Params
 from airflow_provider.exceptions import (
     AuthenticationError,
     Call,
@@ -29,11 +29,11 @@ from airflow_provider.exceptions import (
     ReleasePipelineError,
     UnexpectedResponseError,
 )
+from airflow_provider.identifiers import callback_problem, number_problem, tag_problem
 
 log = logging.getLogger(__name__)
 
 _SECRET_FIELDS = ("buildServerCacrt", "buildServerClientCert", "buildServerClientKey")
-_ANY_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _COCKTAIL_TAG = re.compile(r"[a-z0-9](?:[a-z0-9_.-]*[a-z0-9])?")
 
 
@@ -118,14 +118,15 @@ class CocktailBase(ReleaseClient):
         return {key: value for key, value in data.items() if key not in _SECRET_FIELDS}
 
     def _number(self, name: str, value: object) -> str:
-        text = str(value).strip()
-        if not (text.isascii() and text.isdecimal()) or int(text) == 0:
-            raise self.bad_request(f"{name} must be a number of 1 or more, not {value!r}")
-        return str(int(text))
+        self._refuse(name, number_problem(value))
+        return str(int(str(value)))
 
     def _check_tag(self, tag_name: str) -> None:
-        if not isinstance(tag_name, str) or not _ANY_TAG.fullmatch(tag_name):
-            raise self.bad_request(f"tag_name {tag_name!r} is no image tag (letters, digits, '_', '.', '-', up to 128)")
+        self._refuse("tag_name", tag_problem(tag_name))
+
+    def _refuse(self, name: str, problem: str | None) -> None:
+        if problem:
+            raise self.bad_request(f"{name} {problem}")
 
     def _warn_of_tag(self, tag_name: str) -> None:
         if not _COCKTAIL_TAG.fullmatch(tag_name):
@@ -138,10 +139,7 @@ class CocktailBase(ReleaseClient):
     def _check_callback(self, callback_url: str | None) -> None:
         if not callback_url:
             return
-        if not host_of(callback_url):
-            raise self.bad_request("callback_url must be a whole http or https URL")
-        if any(mark in callback_url.upper() for mark in ("?", "|", "%3A%2F%2F")):
-            raise self.bad_request("callback_url must hold no '?', '|' or '%3A%2F%2F': Cocktail takes it apart there")
+        self._refuse("callback_url", callback_problem(callback_url))
         # Its path holds a secret.
         self.transport.redact.add_other(callback_url)
 
