@@ -10,7 +10,6 @@ from airflow_provider.operators.arguments import BuildTags, Digest, QuayId, Repo
 from airflow_provider.operators.base import ReleaseOperator
 from airflow_provider.operators.checking import rule_of
 from airflow_provider.operators.starting import StartOperator
-from airflow_provider.progress import with_reason
 from airflow_provider.storable import storable
 
 if TYPE_CHECKING:
@@ -99,6 +98,9 @@ class QuayRunBuildOperator(StartOperator):
         return client.start_build(**self._build())
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
+        # Not at the top: no parsing of a DAG file needs it.
+        from airflow_provider.progress import with_reason
+
         return super().execute_complete(context, with_reason(event, partial(self.get_client, context)))
 
     def _build(self) -> dict[str, Any]:
