@@ -108,6 +108,11 @@ def _windows_problem(value: object) -> str | None:
     return None if isinstance(value, (list, tuple, str)) else f"must be a list or a text, {got(value)}"
 
 
+def _tag_or_number_problem(value: object) -> str | None:
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return tag_problem(str(value) if is_number else value)
+
+
 Seconds = Annotated[float | timedelta, _duration_problem]
 SecondsOrZero = Annotated[float | timedelta, functools.partial(_duration_problem, may_be_zero=True)]
 """For a sensor, whose first look may be its last."""
@@ -121,6 +126,8 @@ Tag = Annotated[str, tag_problem]
 BuildTags = Annotated[list[str], build_tags_problem]
 Digest = Annotated[str, digest_problem]
 QuayId = Annotated[str, quay_id_problem]
+TagOrNumber = Annotated[int | str, _tag_or_number_problem]
+"""For a tag that is made text before it is sent: a template with native objects makes a number of 20."""
 Url = Annotated[str, url_problem]
 CallbackUrl = Annotated[str, callback_problem]
 
