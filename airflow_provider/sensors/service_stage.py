@@ -41,6 +41,6 @@ class ServiceStageReleaseSensor(ReleaseSensor):
         self.require("pipeline")
 
     def reference(self, client: ServiceStageClient) -> ExecutionRef:
-        pipeline_id = str(client.find_pipeline(self.pipeline)["id"])
+        pipeline_id = str(client.release_tasks.find(self.pipeline)["id"])
         ref = {"system": self.system, "kind": "release", "id": str(self.execution_id or "")}
         return {**ref, "pipeline_id": pipeline_id, "action": "start"}
