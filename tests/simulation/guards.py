@@ -370,8 +370,8 @@ GUARDS = (
         "if False:",
     ),
     _core(
-        "a trigger sees that the XCom of its start is gone",
-        "14",
+        "a trigger cancels what a person cleared: the XCom of its start is gone",
+        "14, 15",
         "canceling:judge_trigger_kill",
         "if not is_ours:",
         "if False:",
@@ -395,13 +395,6 @@ GUARDS = (
         "15",
         "canceling:judge_trigger_kill",
         "if seen.state in ENDED_FROM_OUTSIDE:",
-        "if False:",
-    ),
-    _core(
-        "a trigger cancels what a person cleared",
-        "15",
-        "canceling:judge_trigger_kill",
-        "if seen.state == NO_STATE:",
         "if False:",
     ),
     _start(

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from typing import Any
 
-from airflow_provider.core.canceling import NO_STATE, TaskSeen
+from airflow_provider.core.canceling import TaskSeen
 from airflow_provider.core.generation import Attempt
 from airflow_provider.core.record import Phase, StartRecord
 from airflow_provider.core.states import State
@@ -172,7 +172,7 @@ class Judge:
         has_begun = (
             task.try_number > trigger.first_try and seen.waits_as is None and seen.state in ("running", "queued")
         )
-        if is_cleared and GUESS not in trigger.ref and (has_begun or seen.state == NO_STATE):
+        if is_cleared and GUESS not in trigger.ref and has_begun:
             self.world.violate(f"{run} cancels nothing, although a person has cleared its task")
 
     def fires_unheard(self, task: Task) -> None:
