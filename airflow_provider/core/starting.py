@@ -530,8 +530,8 @@ class Start:
         if going_on and earlier and not self._was_answered(earlier):
             yield from self._leave_to_a_person(
                 earlier,
-                f"{', '.join(going_on)} came late of a start of this task and could not be canceled. Nothing was started "
-                "beside it: end it manually, then clear this task",
+                f"{', '.join(going_on)} came late of a start of this task and could not be canceled. Nothing was "
+                "started beside it: end it manually, then clear this task",
             )
 
     def _forget(self, record: StartRecord) -> Program[None]:
