@@ -15,6 +15,7 @@ from airflow_provider.exceptions import (
 from airflow_provider.execution import ExecutionState
 from airflow_provider.operators.acting import ActOperator
 from airflow_provider.operators.base import ReleaseOperator
+from airflow_provider.operators.checking import rule_of
 from airflow_provider.operators.starting import StartOperator
 
 if TYPE_CHECKING:
@@ -65,13 +66,11 @@ class ServiceStageReleaseOperator(StartOperator):
         self.selected_tasks = selected_tasks
         self.on_retry = on_retry
         self.service_stage_conn_id = service_stage_conn_id
-        self.require_one_of("on_retry", "restart", "resume")
 
-    def check(self) -> None:
-        self.require("pipeline")
-        self.require_one_of("action", "start", "retry", "continue", "rollback")
+    @rule_of("selected_tasks", "action")
+    def _check_selection(self) -> None:
         if self.selected_tasks and self.action != "start":
-            raise self.bad_argument("selected_tasks", f"goes with action 'start' only, not with {self.action!r}")
+            raise self.bad_argument("selected_tasks", f"must be left out unless action is 'start', got {self.action!r}")
 
     def intent(self, client: ServiceStageClient) -> dict[str, Any]:
         return {**client.releases.before_action(self.pipeline), "kind": "release", "action": self.action}
@@ -110,9 +109,6 @@ class ServiceStageStopReleaseOperator(ActOperator):
         self.pipeline = pipeline
         self.service_stage_conn_id = service_stage_conn_id
 
-    def check(self) -> None:
-        self.require("pipeline")
-
     def choose(self, client: ServiceStageClient) -> Execution:
         return client.releases.what_a_stop_ends(self.pipeline)
 
@@ -142,7 +138,7 @@ class ServiceStageApprovalOperator(ReleaseOperator):
         *,
         pipeline: str,
         task_name: str,
-        decision: Literal["approve", "reject"] | None = None,
+        decision: Literal["approve", "reject"],
         message: str | None = None,
         service_stage_conn_id: str = "service_stage_default",
         **kwargs: Any,
@@ -153,10 +149,6 @@ class ServiceStageApprovalOperator(ReleaseOperator):
         self.decision = decision
         self.message = message
         self.service_stage_conn_id = service_stage_conn_id
-
-    def check(self) -> None:
-        self.require("pipeline", "task_name")
-        self.require_one_of("decision", "approve", "reject")
 
     def execute(self, context: Context) -> dict[str, Any]:
         self.check_arguments()
