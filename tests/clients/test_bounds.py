@@ -119,6 +119,15 @@ def test_a_body_that_is_nested_without_end_is_an_error(scripted: Scripted, statu
     assert len(str(caught.value)) < 1000
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("status", [200, 400])
+def test_an_answer_of_very_many_parts_is_an_error_that_says_so(scripted: Scripted, status: int, method: str) -> None:
+    scripted.always = (status, {}, b"[" + b"[]," * MB + b"[]]")
+    with pytest.raises(UnexpectedResponseError, match="more than 200000 lists and objects") as caught:
+        Transport("quay", scripted.url, attempts=1).request(method, "/x")
+    assert (caught.value.effect, caught.value.status) == (Effect.UNKNOWN, status)
+
+
 # --- time
 
 

@@ -156,7 +156,7 @@ class Chance:
     def __init__(
         self, seed: int | None, names: Sequence[str] = (), words: Sequence[Any] = (), spared: Sequence[Any] = ()
     ) -> None:
-        self.random = random.Random(seed)  # noqa: S311 - must happen again, protects nothing
+        self.random = random.Random(seed)
         self._names, self._spared = names, spared
         self._words = [word for word in words if not self._is_spared(word)]
         self._numbers = [number for number in NASTY_NUMBERS if not self._is_spared(number)]
