@@ -6,8 +6,6 @@ import time
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.core.waiting import Outcome
-from airflow_provider.operators.attempt import attempt_of
 from airflow_provider.operators.base import WaitingOperator
 
 if TYPE_CHECKING:
@@ -49,6 +47,7 @@ class ActOperator(WaitingOperator):
         # Not at the top: no parsing of a DAG file needs these.
         from airflow_provider.core.acting import Acting, read_act
         from airflow_provider.core.commands import Act, Choose
+        from airflow_provider.operators.attempt import attempt_of
         from airflow_provider.operators.carrying_out import Carrier, carry_out
 
         self.check_arguments()
@@ -71,6 +70,8 @@ class ActOperator(WaitingOperator):
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Called when the trigger has fired."""
         from airflow_provider.core.acting import read_act, result_of_act
+        from airflow_provider.core.waiting import Outcome
+        from airflow_provider.operators.attempt import attempt_of
         from airflow_provider.operators.carrying_out import save_record
 
         result = result_of_act(Outcome.from_event(event), self.system)

@@ -14,18 +14,19 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.configuration import conf
 from airflow.sdk.definitions.context import render_template_to_string
 
-from airflow_provider.core.waiting import News, Wait
 from airflow_provider.exceptions import BadRequestError, Call, ReleasePipelineError
 from airflow_provider.links import LINKS, xcoms_of
 from airflow_provider.operators.arguments import CHANGED, is_number, seconds_of, text_problem
-from airflow_provider.operators.attempt import require_standing
 from airflow_provider.settings import POLL_INTERVAL
 from airflow_provider.storable import storable_text
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider.clients.base import ReleaseClient
+    from airflow_provider.core.waiting import News, Wait
     from airflow_provider.execution import ExecutionRef
+    from airflow_provider.operators.memory import Memory
 
 DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 DEFAULT_POLL_INTERVAL = POLL_INTERVAL.value()
@@ -77,6 +78,7 @@ class ReleaseOperator(BaseOperator):
     def get_client(self, context: Context) -> Any:
         """A new client, which sends nothing with an effect once this attempt is over; a context manager."""
         from airflow_provider.hooks.base import hook_class
+        from airflow_provider.operators.attempt import require_standing
 
         self._hook = hook_class(self.system)(self.conn_id)
         client = self._hook.get_conn()
@@ -105,6 +107,13 @@ class ReleaseOperator(BaseOperator):
             # The system may repeat them in its errors and logs.
             client.transport.redact.add_other(secret)
         return client
+
+    def memory(self, context: Context, client: ReleaseClient, key: str, deed: str) -> Memory:
+        """What earlier attempts have noted of a request; the arguments are those of ``Memory``."""
+        # Not at the top: no parsing of a DAG file needs it.
+        from airflow_provider.operators.memory import Memory
+
+        return Memory(context, client, key, deed)
 
     def how_to_finish(self) -> str:
         """What the trigger needs to know to end the task itself; nothing where it cannot, or is not to."""

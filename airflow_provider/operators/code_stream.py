@@ -13,7 +13,6 @@ from airflow_provider.exceptions import Call, ConflictError, Effect, ReleasePipe
 from airflow_provider.execution import ExecutionState
 from airflow_provider.operators.acting import ActOperator
 from airflow_provider.operators.base import ReleaseOperator
-from airflow_provider.operators.memory import Memory
 from airflow_provider.operators.starting import StartOperator
 from airflow_provider.storable import storable
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from airflow_provider.clients.base import Intent
     from airflow_provider.clients.code_stream import CodeStreamClient
     from airflow_provider.execution import Execution, ExecutionRef
+    from airflow_provider.operators.memory import Memory
 
 BEGINNING = {"cancel": "CANCELING", "pause": "PAUSING", "resume": "RESUMING"}
 """The status in which an action is taken, but not done."""
@@ -194,7 +194,7 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
         self.check_arguments()
         with self.get_client(context) as client:
             deed = f"triggered Gerrit change {self.change_id!r}"
-            memory = Memory(context, client, "release_trigger", deed)
+            memory = self.memory(context, client, "release_trigger", deed)
             if notes := memory.recall():
                 self.log.warning("An earlier attempt may have triggered the change: looking for its events")
                 triggered = self._triggered(client, notes["known"])
@@ -343,7 +343,7 @@ class CodeStreamApprovalOperator(ReleaseOperator):
         self.check_arguments()
         with self.get_client(context) as client:
             deed = f"answered an approval of execution {self.execution_id}"
-            memory = Memory(context, client, "approval_answer", deed)
+            memory = self.memory(context, client, "approval_answer", deed)
             operation_id = self.user_operation_id or self._asked(memory, client)
             client.answer_user_operation(operation_id, self.decision == "approve", self.message)
             answered = client.look({"system": self.system, "kind": "approval", "id": operation_id}).to_result()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider.operators.arguments import secrets_of_url
 from airflow_provider.operators.base import ReleaseOperator
 from airflow_provider.operators.starting import StartOperator
-from airflow_provider.progress import with_reason
 from airflow_provider.storable import storable
 
 if TYPE_CHECKING:
@@ -79,6 +78,9 @@ class QuayRunBuildOperator(StartOperator):
         return client.start_build(**self._build())
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
+        # Not at the top: no parsing of a DAG file needs it.
+        from airflow_provider.progress import with_reason
+
         return super().execute_complete(context, with_reason(event, partial(self.get_client, context)))
 
     def _build(self) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from airflow_provider.exceptions import (
 from airflow_provider.execution import ExecutionState
 from airflow_provider.operators.acting import ActOperator
 from airflow_provider.operators.base import ReleaseOperator
-from airflow_provider.operators.memory import Memory
 from airflow_provider.operators.starting import StartOperator
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider.clients.base import Intent
     from airflow_provider.clients.service_stage import ServiceStageClient
     from airflow_provider.execution import Execution, ExecutionRef
+    from airflow_provider.operators.memory import Memory
 
 TAKEN_WITHIN = 30.0
 """Seconds in which a release task must stop waiting for an approval after its answer was accepted."""
@@ -160,7 +160,7 @@ class ServiceStageApprovalOperator(ReleaseOperator):
         self.check_arguments()
         with self.get_client(context) as client:
             deed = f"answered approval {self.task_name!r} of release task {self.pipeline!r}"
-            memory = Memory(context, client, "approval_answer", deed)
+            memory = self.memory(context, client, "approval_answer", deed)
             notes = memory.recall()
             if notes and notes["task_name"] == self.task_name:
                 self._answer_once(client, memory, notes)

@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR
 from airflow.sdk.exceptions import AirflowRuntimeError
 
-from airflow_provider.core.waiting import Outcome
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.links import MARKER_XCOM
-from airflow_provider.operators.attempt import AttemptOver, ExecutionCanceledForGood, attempt_of
 from airflow_provider.operators.base import WaitingOperator
 
 if TYPE_CHECKING:
@@ -98,6 +96,8 @@ class StartOperator(WaitingOperator):
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Called when the trigger has fired."""
+        from airflow_provider.core.waiting import Outcome
+
         outcome = Outcome.from_event(event)
         if outcome.execution:
             self.publish(context, outcome.execution)
@@ -147,6 +147,7 @@ class StartOperator(WaitingOperator):
         # Not at the top: no parsing of a DAG file needs these.
         from airflow_provider.core.canceling import RESUMED
         from airflow_provider.core.starting import Start
+        from airflow_provider.operators.attempt import AttemptOver, ExecutionCanceledForGood, attempt_of
         from airflow_provider.operators.start_attempt import StartAttempt
 
         if resumed and record:
