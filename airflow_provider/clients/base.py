@@ -161,6 +161,13 @@ class ReleaseClient(ABC):
         """Whether it would go on by itself, or could be made to go on, unless it is canceled."""
         return not execution.state.is_terminal
 
+    def settling_of(self, execution: Execution) -> float:
+        """Seconds for which the end of an execution that was seen going on must be seen until it counts; 0 if at once.
+
+        A client that has seen it going on itself sees to that; who asks with a new one each time must.
+        """
+        return 0.0
+
     def find_started(self, intent: Intent) -> list[Execution]:
         """The executions that a start with this intent led to, oldest first.
 
