@@ -14,6 +14,7 @@ from airflow_provider.clients.urls import place_of
 from airflow_provider.clients.waitable import Found, Intent, Look, Observation, Waitable
 from airflow_provider.exceptions import BadRequestError, Call, ConflictError, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef, Step
+from airflow_provider.storable import bounded
 
 LONGEST_REASON = 2000
 """Characters of the message of an execution or of a step."""
@@ -242,6 +243,8 @@ class ReleaseClient(ABC):
         execution.ref.setdefault("place", self.place)
         redact = self.transport.redact
         execution.status = redact(execution.status, LONGEST_WORD)
+        if execution.outputs:
+            execution.outputs = bounded(execution.outputs)
         if execution.message is not None:
             execution.message = redact(execution.message, LONGEST_REASON)
         if execution.steps:

@@ -440,6 +440,14 @@ def test_the_texts_of_an_execution_are_short_and_show_no_secret(scripted: Script
     assert seen.outputs == {"echo": "***"}
 
 
+def test_the_outputs_of_an_execution_are_no_larger_than_airflow_can_hand_on(scripted: Scripted) -> None:
+    scripted.script = [(200, {}, {"token": "bearer-1"})]
+    output = {"image": "shop:1", "log": "x" * 2 * MB, "all": list(range(100_000))}
+    scripted.always = (200, {}, {"id": "x-1", "status": "COMPLETED", "output": output})
+    seen = code_stream(scripted).look({"system": "code_stream", "kind": "execution", "id": "x-1"})
+    assert seen.outputs == {"image": "shop:1", "log": "... (too large)", "all": "... (too large)"}
+
+
 def test_the_lines_of_a_log_are_short_and_show_no_secret(scripted: Scripted) -> None:
     line = "git clone https://user:abcdef@host/x with the-quay-token " + "x" * 50_000
     scripted.always = (200, {}, {"start": 0, "total": 1, "logs": [{"message": line}, {"message": "token=abcdef"}]})
