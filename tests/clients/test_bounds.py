@@ -448,6 +448,31 @@ def test_the_outputs_of_an_execution_are_no_larger_than_airflow_can_hand_on(scri
     assert seen.outputs == {"image": "shop:1", "log": "... (too large)", "all": "... (too large)"}
 
 
+def test_an_answer_about_another_execution_is_none(scripted: Scripted) -> None:
+    scripted.script = [(200, {}, {"token": "bearer-1"})]
+    scripted.always = (200, {}, {"id": "y-2", "status": "COMPLETED", "phase": "complete", "tags": ["1"]})
+    stream, quay = code_stream(scripted), QuayClient(scripted.url, token="the-quay-token", attempts=1)
+    for client, ref in (
+        (stream, {"system": "code_stream", "kind": "execution", "id": "x-1"}),
+        (quay, {"system": "quay", "kind": "build", "id": "x-1", "repository": "acme/shop"}),
+    ):
+        with pytest.raises(UnexpectedResponseError, match=r"asked for .* x-1, got y-2"):
+            client.look(ref)
+
+
+def test_an_execution_has_an_id_of_some_length(scripted: Scripted) -> None:
+    scripted.script = [(200, {}, {"token": "bearer-1"})]
+    scripted.always = (202, {}, {"executionId": "x" * MB, "id": "x" * MB, "phase": "waiting", "tags": ["1"]})
+    quay = QuayClient(scripted.url, token="the-quay-token", attempts=1)
+    for start in (
+        lambda: code_stream(scripted).run_pipeline("p-1"),
+        lambda: quay.start_build("acme/shop", archive_url="https://host/a.tgz", tags=["1"]),
+    ):
+        with pytest.raises(UnexpectedResponseError, match="that can be used") as caught:
+            start()
+        assert caught.value.effect is Effect.UNKNOWN
+
+
 def test_the_lines_of_a_log_are_short_and_show_no_secret(scripted: Scripted) -> None:
     line = "git clone https://user:abcdef@host/x with the-quay-token " + "x" * 50_000
     scripted.always = (200, {}, {"start": 0, "total": 1, "logs": [{"message": line}, {"message": "token=abcdef"}]})

@@ -32,6 +32,7 @@ from airflow_provider.clients.quay.executions import (
 )
 from airflow_provider.clients.quay.lists import Builds, Tags, Told, decode_builds, read_tags
 from airflow_provider.clients.quay.scans import ABSENT, SEVERITIES, Scan, findings_of
+from airflow_provider.clients.transport import LONGEST_WORD
 from airflow_provider.clients.urls import host_of
 from airflow_provider.clients.waitable import Found, Intent, Observation, concerns_one_execution, start_window
 from airflow_provider.core.durations import DURATIONS
@@ -98,8 +99,8 @@ class QuayClient(QuayApi):
         body |= {"subdirectory": subdirectory} if subdirectory else {}
         body |= {"dockerfile_path": dockerfile_path} if dockerfile_path else {}
         build = self._object(self._send("POST", path, body=body, attempts=1, needs=WRITE).data, path)
-        if not build.get("id"):
-            raise self._unexpected(path, "the answer to the start has no build id")
+        if not build.get("id") or len(str(build["id"])) > LONGEST_WORD:
+            raise self._unexpected(path, "the answer to the start has no build id that can be used")
         return self._plain_execution(build, build_reference(repository, str(build["id"])))
 
     def check_build(
