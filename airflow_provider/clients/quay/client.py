@@ -32,6 +32,7 @@ from airflow_provider.clients.quay.executions import (
 )
 from airflow_provider.clients.quay.lists import Builds, Tags, Told, decode_builds, read_tags
 from airflow_provider.clients.quay.scans import ABSENT, SEVERITIES, Scan, findings_of
+from airflow_provider.clients.redaction import LONGEST_LOG
 from airflow_provider.clients.transport import LONGEST_WORD
 from airflow_provider.clients.waitable import Found, Intent, Observation, concerns_one_execution, start_window
 from airflow_provider.core.durations import DURATIONS
@@ -252,7 +253,7 @@ class QuayClient(QuayApi):
         except (BadRequestError, NotFoundError, PermissionDeniedError):
             return [], offset
         entries = objects_in(answer.get("logs"))
-        lines = [line for entry in entries for line in str(entry.get("message") or "").splitlines()]
+        lines = [line for entry in entries for line in str(entry.get("message") or "")[-LONGEST_LOG:].splitlines()]
         total = answer.get("total")
         # A total of 0 is that of a log store which is down.
         return [line for line in lines if line.strip()], total if isinstance(total, int) and total > 0 else offset
