@@ -234,9 +234,10 @@ class ReleaseClient(ABC):
         return seen
 
     def _note(self, ref: ExecutionRef, seen: Observation) -> None:
-        if isinstance(seen, ReleasePipelineError):
+        if isinstance(seen, ReleasePipelineError) or seen.ref is not ref:
+            # Whoever was told something comes back with the reference of that. The one before is asked with no more.
             self._receipts.forget(ref)
-        else:
+        if not isinstance(seen, ReleasePipelineError):
             self._placed(seen)
 
     def _placed(self, execution: Execution) -> Execution:
