@@ -56,6 +56,7 @@ class Fate:
             "colleague cancels": self._colleague_cancels,
             "colleague pauses": self._colleague_pauses,
             "colleague resumes": self._colleague_resumes,
+            "colleague answers": self._colleague_answers,
             "crowd": self._crowd,
         }
 
@@ -252,3 +253,6 @@ class Fate:
         if made := self._server.newest():
             self.world.tell("a colleague", f"resumes {made}")
             made.resume()
+
+    def _colleague_answers(self, act: Act, subject: Any) -> None:
+        self._server.approvals.answer_by_colleague("approved" if act.value < 0.8 else "rejected")
