@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from airflow_provider.clients.code_stream import CodeStreamClient
-from airflow_provider.clients.service_stage import ServiceStageClient
+from airflow_provider.clients.service_stage.releases import Releases
 from airflow_provider.exceptions import ConflictError
 from airflow_provider.operators.code_stream import (
     CodeStreamApprovalOperator,
@@ -126,7 +126,7 @@ REQUESTS = {
         CodeStreamClient, "answer_user_operation", answers_to_code_stream, answer_code_stream, answer_code_stream_again
     ),
     "service_stage approval": Request(
-        ServiceStageClient, "act", answers_to_service_stage, answer_service_stage, answer_service_stage_again
+        Releases, "act", answers_to_service_stage, answer_service_stage, answer_service_stage_again
     ),
     "trigger": Request(CodeStreamClient, "trigger_gerrit", triggers, trigger, lambda _, build: build),
 }
