@@ -158,7 +158,9 @@ class Fate:
     def _clear(self, task: Task, *, leaves_run: bool = False) -> None:
         """As ``clear_task_instances``."""
         self.world.judge.person_acts(task, "clears")
-        numbers, was_success = (task.max_tries, task.run.clear_number), task.state == "success"
+        numbers = task.max_tries, task.run.clear_number
+        # Of a success by a person's mark no record tells.
+        was_success = task.state == "success" and task.is_ended_by_itself
         by_trigger = was_success and task.is_ended_by_trigger
         task.generation += 1
         task.id = next(self.airflow.ids)
