@@ -254,7 +254,8 @@ class Wait:
         known = self.last.to_result() if self.last else None
         refused = isinstance(error, REFUSALS)
         # A conflict is about whose execution it is: another system, or one of several. No later look settles that.
-        is_final = isinstance(error, FINAL)
+        # What a vendor answers to a look says nothing of that: a gateway may say 409, too.
+        is_final = isinstance(error, FINAL) and error.status is None
         if gone or is_final or (refused and not self.proven):
             return Outcome(Ending.LOST, known, cause=type(error).__name__, error=str(error))
         if self._is_late(now):

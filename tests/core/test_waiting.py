@@ -10,6 +10,8 @@ from airflow_provider.core.waiting import MOST_TOLD, Ending, Outcome, Pace, Wait
 from airflow_provider.exceptions import (
     AuthenticationError,
     BadRequestError,
+    Call,
+    ConflictError,
     NotFoundError,
     PermissionDeniedError,
     ReleasePipelineError,
@@ -237,3 +239,11 @@ def test_a_vendor_that_names_other_steps_with_each_look_fills_no_memory() -> Non
         wait.saw(Execution(wait.ref, ExecutionState.RUNNING, "building", steps=steps), 0.0)
         assert len(wait.news()) == 1000 + (number == 0)
     assert len(wait._told) == MOST_TOLD
+
+
+def test_a_conflict_that_the_vendor_tells_ends_no_wait_and_one_that_the_client_finds_does() -> None:
+    ref = {"system": "quay", "kind": "build", "id": "1"}
+    assert Wait(ref, 1.0).saw(ConflictError("busy", call=Call(system="quay", status=409)), 0.0) is None
+    found = Wait(ref, 1.0).saw(ConflictError("belongs elsewhere", call=Call(system="quay")), 0.0)
+    assert found is not None
+    assert found.ending is Ending.LOST
