@@ -117,7 +117,7 @@ class Vendors:
             tag = "{{ ti.max_tries }}-{{ ti.try_number }}"
             return {"build_seq": made["buildSeq"], "description": name, "tag_name": tag}
         repository = f"acme/{name}"
-        self._quay.create_repository(repository)
+        self._quay.repositories.create(repository)
         self._repositories[repository] = name
         return {"repository": repository, "archive_url": f"https://sources.example.com/{name}.tar.gz", "tags": ["t"]}
 

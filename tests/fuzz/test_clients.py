@@ -43,7 +43,7 @@ fuzzed = settings(
 )
 
 NOT_CALLS = {"close", "bad_request", "look_apart"}
-STARTS = {"run_pipeline", "rerun_event", "start_rerun", "trigger_gerrit", "act", "builds.run", "start_build"}
+STARTS = {"run_pipeline", "rerun_event", "start_rerun", "trigger_gerrit", "act", "builds.run", "builds.start"}
 
 
 @pytest.fixture(scope="module")
@@ -273,5 +273,5 @@ def test_a_call_without_answer_is_unknown_and_not_refused(server: Any) -> None:
     system = SYSTEMS["quay"]
     client: Any = system.connect(f"http://127.0.0.1:{server.server_address[1]}")
     with client, pytest.raises(ReleasePipelineError) as caught:
-        client.start_build("acme/shop", archive_url="https://host/a", tags=["1"])
+        client.builds.start("acme/shop", archive_url="https://host/a", tags=["1"])
     assert caught.value.effect is Effect.UNKNOWN

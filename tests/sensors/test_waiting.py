@@ -64,7 +64,7 @@ def start_build() -> str:
 
 def start_image_build() -> str:
     with QuayHook().get_conn() as client:
-        return client.start_build("acme/shop", archive_url=ARCHIVE, tags=["1.4.2"]).id
+        return client.builds.start("acme/shop", archive_url=ARCHIVE, tags=["1.4.2"]).id
 
 
 WATCHED = {
