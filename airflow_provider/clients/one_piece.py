@@ -22,6 +22,9 @@ class OnePieceClient(ReleaseClient):
     def needs_cancel(self, execution: Execution) -> bool:
         return not execution.state.is_terminal
 
+    def settling_of(self, execution: Execution) -> float:
+        return 0.0
+
     def is_marked(self, intent: Intent) -> bool:
         return False
 

@@ -130,14 +130,18 @@ class BuildWaits(Waitable):
             raise self._wire.unexpected(path, str(error)) from None
         return [self.observe(build_reference(repository, str(build["id"]))) for build in reversed(found)]
 
+    def settling_of(self, execution: Execution) -> float:
+        # A heartbeat that comes late brings a build back.
+        return DURATIONS.expired_settling if execution.status == "expired" else 0.0
+
     def _seen(self, ref: ExecutionRef) -> Execution:
         build = self._builds.get(ref["repository"], ref["id"])
         if build.get("phase") == "expired":
             # A late heartbeat can bring it back.
             build = self._builds.get_status(ref["repository"], ref["id"])
         execution = self._execution(build, ref)
-        is_expired = build.get("phase") == "expired"
-        if is_expired and not self._doubts.is_believed(ref["id"], DURATIONS.expired_settling):
+        settling = self.settling_of(execution)
+        if settling and not self._doubts.is_believed(ref["id"], settling):
             return replace(execution, state=ExecutionState.RUNNING, message="expired, unless a late heartbeat comes")
         return with_digest(self._wire, execution) if execution.state is ExecutionState.SUCCEEDED else execution
 

@@ -11,8 +11,8 @@ from airflow_provider.clients.quay.build_list import LISTED
 from airflow_provider.clients.quay.fields import Json, Objects
 from airflow_provider.clients.quay.references import BUILD, build_reference
 from airflow_provider.clients.quay.wire import ADMIN, WRITE, Wire
-from airflow_provider.clients.urls import host_of
 from airflow_provider.execution import Execution
+from airflow_provider.identifiers import build_tags_problem, url_problem
 
 
 class Builds:
@@ -68,20 +68,12 @@ class Builds:
     ) -> None:
         """Refuse what :meth:`start` would refuse, without any request."""
         self._wire.repository_path("/build/", repository)
-        if not host_of(archive_url):
-            # Not told: it may hold a token.
-            raise self._wire.bad_request("archive_url must be a whole http or https URL")
+        self._wire.refuse("archive_url", url_problem(archive_url))
         try:
             build_starts.in_ascii(archive_url)
         except ValueError:
             raise self._wire.bad_request("archive_url must name a host that can be written in ASCII (IDNA)") from None
-        if isinstance(tags, str) or not isinstance(tags, Sequence) or not tags:
-            raise self._wire.bad_request(f"tags must be a list of at least one tag, not {tags!r}")
-        for tag in tags:
-            # Quay would rewrite any other tag, and neither the build nor its image would be found by it.
-            self._wire.check_tag("each of tags", tag, build_starts.LONGEST_BUILD_TAG)
-        if len(set(tags)) != len(tags):
-            raise self._wire.bad_request("tags must hold each tag once")
+        self._wire.refuse("tags", build_tags_problem(tags))
         for name, place in (("subdirectory", subdirectory), ("dockerfile_path", dockerfile_path)):
             if place is not None and not isinstance(place, str):
                 raise self._wire.bad_request(f"{name} must be a text, not {place!r}")

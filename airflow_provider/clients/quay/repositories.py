@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from airflow_provider.clients.listing import MOST_PAGES
 from airflow_provider.clients.quay.fields import Json, Objects, objects_in
-from airflow_provider.clients.quay.wire import ADMIN, CREATE, NAME, WRITE, Wire
+from airflow_provider.clients.quay.wire import ADMIN, CREATE, WRITE, Wire
+from airflow_provider.identifiers import is_name
 
 
 class Repositories:
@@ -15,7 +16,7 @@ class Repositories:
 
     def list(self, namespace: str) -> Objects:
         """The repositories of a user or organisation, over all pages."""
-        if not NAME.fullmatch(namespace):
+        if not is_name(namespace):
             raise self._wire.bad_request(f"namespace {namespace!r} is no name of a user or organisation")
         path = f"{self._wire.prefix}/repository"
         entries: dict[str, Json] = {}

@@ -6,7 +6,6 @@ path whose parts were not checked. https://docs.redhat.com/en/documentation/red_
 
 from __future__ import annotations
 
-import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,14 +27,7 @@ from airflow_provider.exceptions import (
     UnexpectedResponseError,
 )
 from airflow_provider.execution import ExecutionRef
-
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-_ID = re.compile(r"[A-Za-z0-9_-]+")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-_DIGEST = re.compile(r"[a-z0-9_+.-]+:[0-9a-f]+")
-"""As Quay's own routes take it, in lower case."""
-
-LONGEST_TAG = 128
+from airflow_provider.identifiers import digest_problem, quay_id_problem, repository_problem, tag_problem
 
 READ, WRITE, ADMIN, CREATE = "repo:read", "repo:write", "repo:admin", "repo:create"
 """Scopes of an OAuth application token. Each but the last includes those before it."""
@@ -65,9 +57,7 @@ class Wire:
     # Paths
 
     def repository_path(self, below: str, repository: str, **values: str) -> str:
-        parts = repository.split("/") if isinstance(repository, str) else []
-        if len(parts) < 2 or not all(NAME.fullmatch(part) for part in parts):
-            raise self.bad_request(f"repository must be 'namespace/name', not {repository!r}")
+        self.refuse("repository", repository_problem(repository))
         return self.prefix + urls.path("/repository/{+repository}" + below, repository=repository, **values)
 
     def notification_path(self, repository: str, uuid: str) -> str:
@@ -91,22 +81,21 @@ class Wire:
     # What stands in them
 
     def check_id(self, name: str, value: str) -> str:
-        if not isinstance(value, str) or not _ID.fullmatch(value):
-            raise self.bad_request(f"{name} must be one id (letters, digits, '-'), not {value!r}")
+        self.refuse(name, quay_id_problem(value))
         return value
 
-    def check_tag(self, name: str, tag: str, longest: int = LONGEST_TAG) -> None:
-        if not isinstance(tag, str) or not _TAG.fullmatch(tag) or len(tag) > longest:
-            raise self.bad_request(
-                f"{name} must be letters, digits, '_', '.', '-', not begin with '.' or '-', and have at most {longest} "
-                f"characters, got {tag!r}"
-            )
+    def check_tag(self, name: str, tag: str) -> None:
+        self.refuse(name, tag_problem(tag))
 
     def check_digest(self, name: str, digest: str) -> str:
         """The digest in lower case, as Quay writes it."""
-        if not isinstance(digest, str) or not _DIGEST.fullmatch(digest.lower()):
-            raise self.bad_request(f"{name} must be 'sha256:' and hexadecimal digits, not {digest!r}")
+        self.refuse(name, digest_problem(digest))
         return digest.lower()
+
+    def refuse(self, name: str, problem: str | None) -> None:
+        """:param problem: of an argument, as :mod:`~airflow_provider.identifiers` says it; ``None`` if it has none."""
+        if problem:
+            raise self.bad_request(f"{name} {problem}")
 
     def with_exact_digest(self, ref: ExecutionRef) -> ExecutionRef:
         """A digest that Quay never writes so would be waited for to the end."""
