@@ -23,7 +23,7 @@ from airflow_provider.clients.code_stream.resources import (
 )
 from airflow_provider.clients.code_stream.words import Words
 from airflow_provider.clients.one_piece import OnePieceClient
-from airflow_provider.clients.transport import Transport, TransportOptions
+from airflow_provider.clients.transport import LONGEST_WORD, Transport, TransportOptions
 from airflow_provider.clients.urls import path
 from airflow_provider.clients.waitable import concerns_one_execution
 from airflow_provider.exceptions import (
@@ -197,9 +197,9 @@ class CodeStreamApi(OnePieceClient):
         reply = self._calls.send("POST", where, body=given, attempts=1)
         # Older servers answer with the link only.
         execution_id = str(reply.get("executionId") or "") or id_from_link(reply.get("executionLink"))
-        if not execution_id:
+        if not execution_id or len(execution_id) > LONGEST_WORD:
             raise UnexpectedResponseError(
-                "the start was answered without an executionId or executionLink",
+                "the start was answered without an executionId or executionLink that can be used",
                 call=Call(system=self.system, method="POST", path=where),
                 effect=Effect.UNKNOWN,
             )
@@ -233,10 +233,20 @@ class CodeStreamApi(OnePieceClient):
                 raise
 
     def get_execution(self, execution_id: str) -> Json:
-        """With its stages and tasks."""
-        return self._calls.get(
-            path("/executions/{execution_id}", execution_id=execution_id), {"expand": "PIPELINE_STAGE_TASK"}
-        )
+        """With its stages and tasks.
+
+        :raises UnexpectedResponseError: the answer is of another execution.
+        """
+        where = path("/executions/{execution_id}", execution_id=execution_id)
+        document = self._calls.get(where, {"expand": "PIPELINE_STAGE_TASK"})
+        told = id_of(document) or execution_id
+        if told.casefold() != execution_id.casefold():
+            raise UnexpectedResponseError(
+                f"asked for execution {execution_id}, got {self.transport.redact(told, LONGEST_WORD)}",
+                call=Call(system=self.system, method="GET", path=where),
+                effect=Effect.UNKNOWN,
+            )
+        return {**document, "id": execution_id}
 
     def act_on_execution(
         self, execution_id: str, action: Literal["cancel", "pause", "resume"], reason: str | None = None

@@ -11,6 +11,7 @@ from airflow_provider.clients.quay.build_list import LISTED
 from airflow_provider.clients.quay.fields import Json, Objects
 from airflow_provider.clients.quay.references import BUILD, build_reference
 from airflow_provider.clients.quay.wire import ADMIN, WRITE, Wire
+from airflow_provider.clients.transport import LONGEST_WORD
 from airflow_provider.execution import Execution
 from airflow_provider.identifiers import build_tags_problem, url_problem
 
@@ -50,8 +51,8 @@ class Builds:
         body |= {"dockerfile_path": dockerfile_path} if dockerfile_path else {}
         answer = self._wire.send("POST", path, body=body, attempts=1, needs=WRITE)
         build = self._wire.object_at(path, answer.data)
-        if not build.get("id"):
-            raise self._wire.unexpected(path, "the answer to the start has no build id")
+        if not build.get("id") or len(str(build["id"])) > LONGEST_WORD:
+            raise self._wire.unexpected(path, "the answer to the start has no build id that can be used")
         execution = execution_of(build, build_reference(repository, str(build["id"])), self._wire.page(repository))
         if not execution.state.is_terminal:
             self._doubts.note_going_on(execution.id)
@@ -105,11 +106,11 @@ class Builds:
 
     def get(self, repository: str, build_id: str) -> Json:
         """:raises NotFoundError: the repository has no such build."""
-        return self._wire.ask_for_object(self._wire.build_path(repository, build_id))
+        return self._ask(self._wire.build_path(repository, build_id), build_id)
 
     def get_status(self, repository: str, build_id: str) -> Json:
         """The same as :meth:`get`, from the call that Quay's own pages poll."""
-        return self._wire.ask_for_object(self._wire.build_path(repository, build_id) + "/status")
+        return self._ask(self._wire.build_path(repository, build_id) + "/status", build_id)
 
     def get_log(self, repository: str, build_id: str, *, start: int = 0) -> Json:
         """``{"start", "total", "logs"}``, or ``{"logs_url"}`` once they are archived. Needs ``repo:write``.
@@ -126,3 +127,10 @@ class Builds:
         :raises PermissionDeniedError: who may start builds (``repo:write``) may not cancel them (``repo:admin``).
         """
         self._wire.send("DELETE", self._wire.build_path(repository, build_id), needs=ADMIN)
+
+    def _ask(self, path: str, build_id: str) -> Json:
+        build = self._wire.ask_for_object(path)
+        if build.get("id") not in (None, build_id):
+            told = self._wire.transport.redact(str(build["id"]), LONGEST_WORD)
+            raise self._wire.unexpected(path, f"asked for build {build_id}, got {told}")
+        return build
