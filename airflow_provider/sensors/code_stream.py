@@ -75,14 +75,10 @@ class CodeStreamEventSensor(ReleaseSensor):
         self._since()
 
     def reference(self, client: CodeStreamClient) -> ExecutionRef:
-        return {
-            "system": self.system,
-            "kind": "event",
-            "id": "",
-            "event_type": self.event_type,
-            "filters": json.dumps({name: str(value) for name, value in (self.filters or {}).items()}),
-            "since": self._since(),
-        }
+        from airflow_provider.clients.code_stream.references import event_reference
+
+        filters = {name: str(value) for name, value in (self.filters or {}).items()}
+        return event_reference(self.event_type, json.dumps(filters), self._since())
 
     def _since(self) -> str:
         if not self.since:
@@ -129,14 +125,10 @@ class CodeStreamApprovalSensor(ReleaseSensor):
             raise self.bad_argument("execution_id", "or pipeline must be given, and only one of them")
 
     def reference(self, client: CodeStreamClient) -> ExecutionRef:
+        from airflow_provider.clients.code_stream.references import pending_approval_reference
+
         if self.pipeline:
             # Of the same name in several projects, or disabled: any of their executions may ask.
             with contextlib.suppress(ConflictError):
-                client.find_pipeline(self.pipeline)
-        return {
-            "system": self.system,
-            "kind": "approval",
-            "id": "",
-            "execution_id": self.execution_id or "",
-            "pipeline": self.pipeline or "",
-        }
+                client.pipelines.find(self.pipeline)
+        return pending_approval_reference(self.execution_id or "", self.pipeline or "")
