@@ -94,6 +94,10 @@ class Waitable(ABC):
         """Whether it would go on by itself, or could be made to go on, unless it is canceled."""
         return not execution.state.is_terminal
 
+    def settling_of(self, execution: Execution) -> float:
+        """Seconds for which its end must be seen until it counts, where it was seen going on before; 0 if at once."""
+        return 0.0
+
     def is_marked(self, intent: Intent) -> bool:
         """Whether what such a start leads to bears its marker: then :meth:`find_started` is right however late."""
         return False

@@ -68,6 +68,10 @@ class ExecutionWaits(Waitable):
                     return
             raise
 
+    def settling_of(self, execution: Execution) -> float:
+        """From there it may be rolled back, and is over only then."""
+        return DURATIONS.failed_settling if execution.status.upper() == MAY_BE_ROLLED_BACK else 0.0
+
     def is_marked(self, intent: Intent) -> bool:
         return True
 
@@ -88,8 +92,6 @@ class ExecutionWaits(Waitable):
         seen = read_execution(self._wire, document)
         if not seen.state.is_terminal:
             self._doubts.note_going_on(seen.id)
-        elif seen.status.upper() == MAY_BE_ROLLED_BACK and not self._doubts.is_believed(
-            seen.id, DURATIONS.failed_settling
-        ):
+        elif (settling := self.settling_of(seen)) and not self._doubts.is_believed(seen.id, settling):
             return replace(seen, state=ExecutionState.RUNNING, finished_at=None, rejected=None)
         return seen

@@ -102,8 +102,7 @@ class Wire:
 
     def keep_secret(self, document: Json) -> Json:
         """The same document, after its secrets were told to whoever masks logs and errors."""
-        for secret in secrets_in(document):
-            self.transport.redact.add_other(secret)
+        self.transport.redact.add_seen(secrets_in(document))
         return document
 
     # Lists
