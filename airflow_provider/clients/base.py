@@ -19,6 +19,7 @@ from airflow_provider.storable import bounded
 LONGEST_REASON = 2000
 """Characters of the message of an execution or of a step."""
 MOST_STEPS = 1000
+MOST_LOG_LINES = 10_000
 
 
 class ReleaseClient(ABC):
@@ -185,11 +186,12 @@ class ReleaseClient(ABC):
     def read_log(self, ref: ExecutionRef, offset: int) -> tuple[list[str], int]:
         """The lines of the log from ``offset`` on, and the offset to go on from; none where there is no log.
 
-        No line is longer than :data:`~airflow_provider.clients.redaction.LONGEST_TEXT`, and none shows a secret.
+        No line is longer than :data:`~airflow_provider.clients.redaction.LONGEST_TEXT`, and none shows a secret. Of
+        very many, the last :data:`MOST_LOG_LINES` come.
         """
         with answers_of(self.system):
             lines, offset = self._read_log(ref, offset)
-            return [self.transport.redact(line) for line in lines], offset
+            return [self.transport.redact(line) for line in lines[-MOST_LOG_LINES:]], offset
 
     def _observe(self, ref: ExecutionRef) -> Execution:
         return self._waitable(ref).observe(ref)
@@ -233,9 +235,10 @@ class ReleaseClient(ABC):
         return seen
 
     def _note(self, ref: ExecutionRef, seen: Observation) -> None:
-        if isinstance(seen, ReleasePipelineError):
+        if isinstance(seen, ReleasePipelineError) or seen.ref is not ref:
+            # Whoever was told something comes back with the reference of that. The one before is asked with no more.
             self._receipts.forget(ref)
-        else:
+        if not isinstance(seen, ReleasePipelineError):
             self._placed(seen)
 
     def _placed(self, execution: Execution) -> Execution:

@@ -113,9 +113,9 @@ class Vendor:
         return self._code_stream.run_pipeline(pipeline["id"], comments=f"wait {number}").ref
 
     def _release(self, number: int) -> ExecutionRef:
-        made = self._service_stage.create_pipeline({"name": f"w{number}", "config_mode": "ui", "stages": STAGES})
-        before = self._service_stage.before_action(made["id"])
-        return self._service_stage.act(made["id"], "start", before=before).ref
+        made = self._service_stage.release_tasks.create({"name": f"w{number}", "config_mode": "ui", "stages": STAGES})
+        before = self._service_stage.releases.before_action(made["id"])
+        return self._service_stage.releases.act(made["id"], "start", before=before).ref
 
     def _run(self, number: int) -> ExecutionRef:
         made = self._cocktail.builds.create({"editType": "N", "buildName": f"w{number}", "imageName": f"w{number}"})

@@ -192,6 +192,27 @@ def acting(plan: Plan, chance: random.Random) -> None:
         _add(plan, chance.choice(("clear", "clear", "clear another", "clear without run")), on)
 
 
+def answering(plan: Plan, chance: random.Random) -> None:
+    """Of a task that answers one approval of several, which colleagues answer, too."""
+    plan.retries = max(plan.retries, int(chance.random() < 0.7))
+    where = ("choose after", "deed before", "deed within", "deed after", "save", "observe after", "state running")
+    if chance.random() < 0.7:
+        kind = chance.choice(("kill process", "kill machine", "freeze worker", "drain", "scheduler restarts"))
+        _add(plan, kind, chance.choice(where), nth=chance.randrange(1, 3), value=chance.uniform(1, 400))
+    if chance.random() < 0.4:
+        _answer(plan, chance.choice(("lost after", "lost before", "time-out after effect")), "deed", 0.0)
+    if chance.random() < 0.3:
+        _add(plan, "colleague answers", chance.choice(where), after=chance.uniform(0, 5), value=chance.random())
+    if chance.random() < 0.3:
+        _add(plan, "deploy retries", chance.choice(where), value=float(max(0, plan.retries - 1)))
+    if chance.random() < 0.2:
+        _add(plan, "change connection", chance.choice(where), after=chance.uniform(0, 5))
+    for on in ("state success", "state failed"):
+        if chance.random() < 0.5:
+            kind = chance.choice(("clear", "clear", "clear another", "clear without run"))
+            _add(plan, kind, on, after=chance.choice((0.0, chance.uniform(0, 60))))
+
+
 _ANYWHERE = (
     "send before",
     "send within",

@@ -7,8 +7,9 @@ from typing import Literal
 
 from airflow_provider.clients.code_stream.execution_document import read_execution
 from airflow_provider.clients.code_stream.execution_list import NEWEST_EXECUTION_FIRST
-from airflow_provider.clients.code_stream.fields import Json, Objects
+from airflow_provider.clients.code_stream.fields import Json, Objects, id_of
 from airflow_provider.clients.code_stream.wire import Wire
+from airflow_provider.clients.transport import LONGEST_WORD
 from airflow_provider.clients.urls import path
 from airflow_provider.execution import Execution
 
@@ -24,8 +25,17 @@ class Executions:
         return [*self._wire.rows("/executions", where=where, order=NEWEST_EXECUTION_FIRST, limit=limit)]
 
     def get(self, execution_id: str) -> Json:
-        """With its stages and tasks."""
-        return self._wire.get(_path(execution_id), {"expand": "PIPELINE_STAGE_TASK"})
+        """With its stages and tasks.
+
+        :raises UnexpectedResponseError: the answer is of another execution.
+        """
+        where = _path(execution_id)
+        document = self._wire.get(where, {"expand": "PIPELINE_STAGE_TASK"})
+        told = id_of(document) or execution_id
+        if told.casefold() != execution_id.casefold():
+            shown = self._wire.transport.redact(told, LONGEST_WORD)
+            raise self._wire.unexpected(where, f"asked for execution {execution_id}, got {shown}")
+        return {**document, "id": execution_id}
 
     def url(self, execution_id: str) -> str:
         """The link to its page, for a person."""

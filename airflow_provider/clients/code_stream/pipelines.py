@@ -15,6 +15,7 @@ from airflow_provider.clients.code_stream.lists import equal
 from airflow_provider.clients.code_stream.references import SYSTEM
 from airflow_provider.clients.code_stream.resources import CloneableResource, Key
 from airflow_provider.clients.code_stream.wire import Wire
+from airflow_provider.clients.transport import LONGEST_WORD
 from airflow_provider.clients.urls import path
 from airflow_provider.exceptions import BadRequestError, Call, Effect, NotFoundError, UnexpectedResponseError
 from airflow_provider.execution import Execution
@@ -51,9 +52,9 @@ class Pipelines(CloneableResource):
         reply = self._wire.send("POST", where, body=given, attempts=1)
         # Older servers answer with the link only.
         execution_id = str(reply.get("executionId") or "") or id_from_link(reply.get("executionLink"))
-        if not execution_id:
+        if not execution_id or len(execution_id) > LONGEST_WORD:
             raise UnexpectedResponseError(
-                "the start was answered without an executionId or executionLink",
+                "the start was answered without an executionId or executionLink that can be used",
                 call=Call(system=SYSTEM, method="POST", path=where),
                 effect=Effect.UNKNOWN,
             )

@@ -15,6 +15,7 @@ from airflow_provider.clients.quay import notifications
 from airflow_provider.clients.quay.answers import objects_in
 from airflow_provider.clients.quay.base import ADMIN, CREATE, WRITE, QuayBase
 from airflow_provider.clients.quay.executions import SYSTEM, Json
+from airflow_provider.clients.transport import LONGEST_WORD
 from airflow_provider.exceptions import Call, ConflictError, NotFoundError, ReleasePipelineError
 from airflow_provider.identifiers import is_name
 
@@ -129,13 +130,18 @@ class QuayApi(QuayBase):
 
     def get_build(self, repository: str, build_id: str) -> Json:
         """:raises NotFoundError: the repository has no such build."""
-        path = self._build_path(repository, build_id)
-        return self._object(self._get(path), path)
+        return self._build(self._build_path(repository, build_id), build_id)
 
     def get_build_status(self, repository: str, build_id: str) -> Json:
         """The same as :meth:`get_build`, from the call that Quay's own pages poll."""
-        path = self._build_path(repository, build_id) + "/status"
-        return self._object(self._get(path), path)
+        return self._build(self._build_path(repository, build_id) + "/status", build_id)
+
+    def _build(self, path: str, build_id: str) -> Json:
+        build = self._object(self._get(path), path)
+        if build.get("id") not in (None, build_id):
+            told = self.transport.redact(str(build["id"]), LONGEST_WORD)
+            raise self._unexpected(path, f"asked for build {build_id}, got {told}")
+        return build
 
     def get_build_logs(self, repository: str, build_id: str, *, start: int = 0) -> Json:
         """``{"start", "total", "logs"}``, or ``{"logs_url"}`` once they are archived. Needs ``repo:write``.

@@ -32,6 +32,8 @@ from airflow_provider.clients.quay.executions import (
 )
 from airflow_provider.clients.quay.lists import Builds, Tags, Told, decode_builds, read_tags
 from airflow_provider.clients.quay.scans import ABSENT, SEVERITIES, Scan, findings_of
+from airflow_provider.clients.redaction import LONGEST_LOG
+from airflow_provider.clients.transport import LONGEST_WORD
 from airflow_provider.clients.waitable import Found, Intent, Observation, concerns_one_execution, start_window
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import (
@@ -98,8 +100,8 @@ class QuayClient(QuayApi):
         body |= {"subdirectory": subdirectory} if subdirectory else {}
         body |= {"dockerfile_path": dockerfile_path} if dockerfile_path else {}
         build = self._object(self._send("POST", path, body=body, attempts=1, needs=WRITE).data, path)
-        if not build.get("id"):
-            raise self._unexpected(path, "the answer to the start has no build id")
+        if not build.get("id") or len(str(build["id"])) > LONGEST_WORD:
+            raise self._unexpected(path, "the answer to the start has no build id that can be used")
         return self._plain_execution(build, build_reference(repository, str(build["id"])))
 
     def check_build(
@@ -251,7 +253,7 @@ class QuayClient(QuayApi):
         except (BadRequestError, NotFoundError, PermissionDeniedError):
             return [], offset
         entries = objects_in(answer.get("logs"))
-        lines = [line for entry in entries for line in str(entry.get("message") or "").splitlines()]
+        lines = [line for entry in entries for line in str(entry.get("message") or "")[-LONGEST_LOG:].splitlines()]
         total = answer.get("total")
         # A total of 0 is that of a log store which is down.
         return [line for line in lines if line.strip()], total if isinstance(total, int) and total > 0 else offset
