@@ -162,7 +162,7 @@ class Vendors:
     def executions(self) -> dict[str, list[Seen]]:
         """All executions by the name of their release, oldest first; under "" what is nobody's here."""
         owner: dict[tuple[str, str], str] = {}
-        events = {each["id"]: each["tag"] for each in self._code_stream.list_events("docker")}
+        events = {each["id"]: each["tag"] for each in self._code_stream.events.list("docker")}
         for pipeline_id, name in self._release_tasks.items():
             for record in self._service_stage.releases.list(pipeline_id):
                 owner["service_stage", str(record["id"])] = name

@@ -50,8 +50,8 @@ class Watched(NamedTuple):
 
 def start_pipeline(name: str = "Deploy shop") -> str:
     with CodeStreamHook().get_conn() as client:
-        pipeline = client.find_pipeline(name, "retail")
-        return client.run_pipeline(pipeline["id"], inputs={"tag": "1"}).id
+        pipeline = client.pipelines.find(name, "retail")
+        return client.pipelines.run(pipeline["id"], inputs={"tag": "1"}).id
 
 
 def start_release() -> str:
