@@ -50,11 +50,14 @@ bench: $(BENCH)/.installed ## measure what waiting costs beside other providers 
 matrix: $(INSTALLED) ## try every supported version that can be had here, and write the README's table
 	@exec $(BIN)/python -m scripts.matrix $(ARGS)
 
-lint: $(INSTALLED) ## ruff, mypy, the import rules and what a package index would find wrong with the package
+# deptry twice: beside the package, what a development group declares may be imported, and need not be.
+lint: $(INSTALLED) ## ruff, mypy, import rules, declared dependencies, and what a package index would find wrong with the package
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/deptry airflow_provider
+	@$(BIN)/deptry bench demo scripts tests --exclude '\.venv' --ignore DEP002,DEP004
 	@$(MAKE) package
 
 # The two points that pyroma would give for a home page and an address of e-mail are not ours to earn: there are none.
