@@ -11,13 +11,18 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 BENCH := .bench
 CHAOS := .chaos
+# Tests without processes and without long waits.
+UNIT := tests/core tests/clients
 
-.PHONY: help install test e2e first-hour chaos simulate fuzz hostile demo demo-svg bench matrix lint package clean
+.PHONY: help install unit test e2e first-hour chaos simulate fuzz hostile demo demo-svg bench matrix lint package clean
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1	/' | expand -t 18
 
 install: $(INSTALLED) ## create .venv with the package and its development tools
+
+unit: $(INSTALLED) ## run the quick tests, in under a minute on an idle machine, with coverage figures; ARGS=path
+	@$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report=term:skip-covered $(or $(ARGS),$(UNIT))
 
 test: $(INSTALLED) ## run all tests, the release train in a real Airflow among them
 	@$(BIN)/python -m pytest --numprocesses 6 --dist worksteal --ignore tests/e2e --ignore tests/first_hour $(ARGS)
@@ -72,7 +77,7 @@ package: $(INSTALLED) ## build wheel and sdist into dist/ and check them
 	@$(BIN)/pyroma --min 8 dist/*.tar.gz
 
 clean: ## remove .venv, the demo's state and caches
-	@rm -rf $(VENV) $(BENCH) $(CHAOS) .demo .matrix .pytest_cache .ruff_cache .mypy_cache .import_linter_cache dist
+	@rm -rf $(VENV) $(BENCH) $(CHAOS) .demo .matrix .pytest_cache .coverage .ruff_cache .mypy_cache .import_linter_cache dist
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@scripts/install $(VENV) dev $(PYTHON)
