@@ -42,6 +42,10 @@ def lost_answer(plan: Plan, chance: random.Random) -> None:
     else:
         kind = chance.choice(("kill process", "kill machine", "freeze worker", "drain"))
         _add(plan, kind, f"send {chance.choice(('before', 'within', 'after'))}", value=chance.uniform(1, 500))
+    if chance.random() < 0.2:
+        # A person ends the task while its start is on the way, and the answer comes before SIGKILL does.
+        _answer(plan, "slow", "send", chance.uniform(3.0, 9.0), nth=2)
+        _add(plan, "mark failed", "send before", nth=2, after=chance.random())
 
 
 def look_alike(plan: Plan, chance: random.Random) -> None:
