@@ -406,16 +406,16 @@ def test_a_server_that_repeats_a_page_is_recognised(scripted: Scripted, total: i
     scripted.script = [(200, {}, {"token": "bearer-1"})]
     scripted.always = (200, {}, page_of(*ids, total=total))
     with pytest.raises(UnexpectedResponseError, match="same page again"):
-        code_stream(scripted).list_pipelines()
+        code_stream(scripted).pipelines.list()
     assert len(scripted.requests) == 3
 
 
 def test_a_list_that_never_ends_is_given_up(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airflow_provider.clients.code_stream.calls.MOST_PAGES", 5)
+    monkeypatch.setattr("airflow_provider.clients.code_stream.wire.MOST_PAGES", 5)
     scripted.script = [(200, {}, {"token": "bearer-1"})]
     scripted.always = lambda request: (200, {}, page_of(request.query["$skip"], total=10**9))
     with pytest.raises(UnexpectedResponseError, match="did not end"):
-        code_stream(scripted).list_pipelines()
+        code_stream(scripted).pipelines.list()
     assert len(scripted.requests) == 6
 
 
@@ -475,7 +475,7 @@ def test_an_execution_has_an_id_of_some_length(scripted: Scripted) -> None:
     quay = QuayClient(scripted.url, token="the-quay-token", attempts=1)
     for start in (
         lambda: code_stream(scripted).run_pipeline("p-1"),
-        lambda: quay.start_build("acme/shop", archive_url="https://host/a.tgz", tags=["1"]),
+        lambda: quay.builds.start("acme/shop", archive_url="https://host/a.tgz", tags=["1"]),
     ):
         with pytest.raises(UnexpectedResponseError, match="that can be used") as caught:
             start()

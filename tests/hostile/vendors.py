@@ -122,4 +122,4 @@ class Vendor:
         return self._cocktail.builds.run(made["buildSeq"], tag_name="1").ref
 
     def _build(self, number: int) -> ExecutionRef:
-        return self._quay.start_build("acme/shop", archive_url="https://h/a.tgz", tags=[f"t{number}"]).ref
+        return self._quay.builds.start("acme/shop", archive_url="https://h/a.tgz", tags=[f"t{number}"]).ref

@@ -34,8 +34,8 @@ def short_lingering(monkeypatch):
 
 def start_pipelines(count: int) -> list[dict[str, str]]:
     with CodeStreamHook().get_conn() as client:
-        pipeline_id = client.find_pipeline("Deploy shop", "retail")["id"]
-        return [client.run_pipeline(pipeline_id, inputs={"tag": "1"}).ref for _ in range(count)]
+        pipeline_id = client.pipelines.find("Deploy shop", "retail")["id"]
+        return [client.pipelines.run(pipeline_id, inputs={"tag": "1"}).ref for _ in range(count)]
 
 
 def start_build(build_seq: int = 12) -> dict[str, str]:
