@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_provider.core import lines
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import Call, ConflictError, Effect, ReleasePipelineError
 from airflow_provider.execution import ExecutionState
@@ -45,6 +46,8 @@ class CodeStreamRunPipelineOperator(StartOperator):
     """
 
     system = "code_stream"
+    deed = "run pipeline {pipeline!r}"
+    told = ("project", "inputs", "tags")
     template_fields = ("pipeline", "project", "inputs", "comments", "tags", "code_stream_conn_id")
 
     def __init__(
@@ -99,6 +102,7 @@ class CodeStreamRerunEventOperator(StartOperator):
     """
 
     system = "code_stream"
+    deed = "{action} {event_type} event {event_id}"
     template_fields = ("event_type", "event_id", "action", "code_stream_conn_id")
 
     def __init__(
@@ -170,6 +174,8 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
 
     system = "code_stream"
     operator_extra_links = ()
+    deed = "trigger Gerrit change {change_id}"
+    told = ("project", "trigger")
     template_fields = ("change_id", "project", "trigger", "code_stream_conn_id")
 
     def __init__(
@@ -191,8 +197,7 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
         self.require("change_id", "project", "trigger")
 
     def execute(self, context: Context) -> dict[str, Any]:
-        self.check_arguments()
-        with self.get_client(context) as client:
+        with self.begin(context) as client:
             deed = f"triggered Gerrit change {self.change_id!r}"
             memory = Memory(context, client, "release_trigger", deed)
             if notes := memory.recall():
@@ -203,6 +208,7 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
                 memory.note(notes)
                 triggered = self._trigger(client, memory, notes["known"])
             memory.note(notes, is_done=True)
+            self.log_lines([lines.triggered(map(str, triggered.get("pipelinesTriggered") or ()))])
             return triggered
 
     def _trigger(self, client: CodeStreamClient, memory: Memory, known: list[str]) -> dict[str, Any]:
@@ -260,6 +266,7 @@ class CodeStreamExecutionActionOperator(ActOperator):
     """
 
     system = "code_stream"
+    deed = "{action} execution {execution_id}"
     template_fields = ("execution_id", "action", "reason", "code_stream_conn_id")
 
     def __init__(
@@ -315,6 +322,8 @@ class CodeStreamApprovalOperator(ReleaseOperator):
     """
 
     system = "code_stream"
+    deed = "answer an approval"
+    told = ("decision", "execution_id", "user_operation_id")
     template_fields = ("execution_id", "user_operation_id", "decision", "message", "code_stream_conn_id")
 
     def __init__(
@@ -340,14 +349,18 @@ class CodeStreamApprovalOperator(ReleaseOperator):
             raise self.bad_argument("execution_id", "or user_operation_id must be given, and only one of them")
 
     def execute(self, context: Context) -> dict[str, Any]:
-        self.check_arguments()
-        with self.get_client(context) as client:
+        with self.begin(context) as client:
             deed = f"answered an approval of execution {self.execution_id}"
             memory = Memory(context, client, "approval_answer", deed)
             operation_id = self.user_operation_id or self._asked(memory, client)
+            ref = {"system": self.system, "kind": "approval", "id": operation_id}
+            asked = client.look(ref)
+            self.log_lines([lines.asked(asked.ref, asked.message, asked.outputs.get("approvers"), asked.url)])
             client.answer_user_operation(operation_id, self.decision == "approve", self.message)
-            answered = client.look({"system": self.system, "kind": "approval", "id": operation_id}).to_result()
+            answered = client.look(ref).to_result()
             self.publish(context, answered)
+            by = answered["outputs"].get("respondedBy")
+            self.log_lines([lines.answered(ref, answered["status"], by, answered["url"])])
             if self.execution_id:
                 memory.note({"execution_id": self.execution_id, "id": operation_id}, is_done=True)
         return answered

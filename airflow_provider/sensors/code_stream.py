@@ -26,6 +26,7 @@ class CodeStreamExecutionSensor(KnownSensor):
     """
 
     system = "code_stream"
+    deed = "wait for execution {execution_id}"
     template_fields = ("execution_id", "ref", "code_stream_conn_id")
 
     def __init__(self, *, execution_id: str, code_stream_conn_id: str = "code_stream_default", **kwargs: Any) -> None:
@@ -51,6 +52,8 @@ class CodeStreamEventSensor(ReleaseSensor):
     """
 
     system = "code_stream"
+    deed = "wait for a {event_type} event"
+    told = ("matching", "since")
     template_fields = ("event_type", "filters", "since", "code_stream_conn_id")
 
     def __init__(
@@ -84,6 +87,11 @@ class CodeStreamEventSensor(ReleaseSensor):
             "since": self._since(),
         }
 
+    @property
+    def matching(self) -> str:
+        """The filters, for the log: what they ask for, anybody reads in the event."""
+        return ", ".join(f"{name}={value}" for name, value in (self.filters or {}).items())
+
     def _since(self) -> str:
         if not self.since:
             return ""
@@ -109,6 +117,8 @@ class CodeStreamApprovalSensor(ReleaseSensor):
     """
 
     system = "code_stream"
+    deed = "wait for an approval"
+    told = ("execution_id", "pipeline")
     template_fields = ("execution_id", "pipeline", "code_stream_conn_id")
 
     def __init__(
