@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import ssl
 import threading
 import time
@@ -76,6 +77,7 @@ _BY_STATUS: dict[int, type[ReleasePipelineError]] = {
     409: ConflictError,
     429: ThrottledError,
 }
+_UNSENDABLE = re.compile(r"[^\t -~\x80-\xff]")
 _REDIRECTS = (301, 302, 303, 307, 308)
 _EFFECT_BY_STATUS = {
     401: Effect.NONE,
@@ -525,8 +527,7 @@ def _decode(status: int, headers: CaseInsensitiveDict[str], content: bytes, deco
 
 
 def _is_sendable(header: str | bytes) -> bool:
-    text = header if isinstance(header, str) else header.decode("latin-1")
-    return not any(char > "\xff" or (char < " " and char != "\t") or char == "\x7f" for char in text)
+    return not _UNSENDABLE.search(header if isinstance(header, str) else header.decode("latin-1"))
 
 
 def _looks_like_html(text: str) -> bool:

@@ -6,9 +6,6 @@ import time
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.core import lines
-from airflow_provider.core.waiting import Outcome
-from airflow_provider.operators.attempt import attempt_of
 from airflow_provider.operators.base import WaitingOperator
 
 if TYPE_CHECKING:
@@ -50,6 +47,7 @@ class ActOperator(WaitingOperator):
         # Not at the top: no parsing of a DAG file needs these.
         from airflow_provider.core.acting import Acting, read_act
         from airflow_provider.core.commands import Act, Choose
+        from airflow_provider.operators.attempt import attempt_of
         from airflow_provider.operators.carrying_out import Carrier, carry_out
 
         begun = time.time()
@@ -67,18 +65,20 @@ class ActOperator(WaitingOperator):
                 return carrier.perform(command)
 
             result: dict[str, Any] = carry_out(acting.execute(), acting, perform)
-            self.log_lines([lines.acted(result, time.time() - begun)])
+            self.log_lines([self.lines.acted(result, time.time() - begun)])
             return result
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Called when the trigger has fired."""
         from airflow_provider.core.acting import read_act, result_of_act
+        from airflow_provider.core.waiting import Outcome
+        from airflow_provider.operators.attempt import attempt_of
         from airflow_provider.operators.carrying_out import save_record
 
         outcome = Outcome.from_event(event)
         with self.telling_failure(outcome.seconds):
             result = result_of_act(outcome, self.system)
-        self.log_lines([lines.acted(result, outcome.seconds)])
+        self.log_lines([self.lines.acted(result, outcome.seconds)])
         if record := read_act(context["task_state_store"].get(KEY)):
             record.note_done(attempt_of(context))
             save_record(context, KEY, record)

@@ -15,12 +15,9 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.configuration import conf
 from airflow.sdk.definitions.context import render_template_to_string
 
-from airflow_provider.core import lines
-from airflow_provider.core.lines import News, shortened
 from airflow_provider.exceptions import BadRequestError, Call, ReleasePipelineError
 from airflow_provider.links import LINKS, xcoms_of
 from airflow_provider.operators.arguments import CHANGED, is_number, seconds_of, text_problem
-from airflow_provider.operators.attempt import require_standing
 from airflow_provider.settings import POLL_INTERVAL
 from airflow_provider.storable import storable_text
 
@@ -28,7 +25,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider.clients.base import ReleaseClient
+    from airflow_provider.core.lines import News
     from airflow_provider.execution import ExecutionRef
+    from airflow_provider.operators.memory import Memory
 
 DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 DEFAULT_POLL_INTERVAL = POLL_INTERVAL.value()
@@ -85,6 +84,7 @@ class ReleaseOperator(BaseOperator):
     def get_client(self, context: Context) -> Any:
         """A new client, which sends nothing with an effect once this attempt is over; a context manager."""
         from airflow_provider.hooks.base import hook_class
+        from airflow_provider.operators.attempt import require_standing
 
         self._hook = hook_class(self.system)(self.conn_id)
         client = self._hook.get_conn()
@@ -113,6 +113,13 @@ class ReleaseOperator(BaseOperator):
             # The system may repeat them in its errors and logs.
             client.transport.redact.add_other(secret)
         return client
+
+    def memory(self, context: Context, client: ReleaseClient, key: str, deed: str) -> Memory:
+        """What earlier attempts have noted of a request; the arguments are those of ``Memory``."""
+        # Not at the top: no parsing of a DAG file needs it.
+        from airflow_provider.operators.memory import Memory
+
+        return Memory(context, client, key, deed)
 
     def how_to_finish(self) -> str:
         """What the trigger needs to know to end the task itself; nothing where it cannot, or is not to."""
@@ -234,7 +241,7 @@ class ReleaseOperator(BaseOperator):
             yield
         except ReleasePipelineError as error:
             took = seconds() if callable(seconds) else seconds
-            self.log_lines([lines.failed(error, took, self._link)])
+            self.log_lines([self.lines.failed(error, took, self._link)])
             raise
 
     def tell_beginning(self, client: ReleaseClient) -> None:
@@ -245,15 +252,22 @@ class ReleaseOperator(BaseOperator):
         values = {name: getattr(self, name) for name in self.told}
         arguments = {name.replace("_", " "): value for name, value in values.items()}
         place = place_of(client.transport.base_url)
-        line = lines.begins(self.deed_now, self.system, arguments, client.who, self.conn_id, place)
+        line = self.lines.begins(self.deed_now, self.system, arguments, client.who, self.conn_id, place)
         self.log.info("%s", storable_text(client.transport.redact(line.text)))
 
     @property
     def deed_now(self) -> str:
         """:attr:`deed` with the arguments that it names."""
         names = [name for _, name, _, _ in string.Formatter().parse(self.deed) if name]
-        named = {name: shortened(str(getattr(self, name))) for name in names if hasattr(self, name)}
+        named = {name: self.lines.shortened(str(getattr(self, name))) for name in names if hasattr(self, name)}
         return self.deed.format_map(named) or type(self).__name__
+
+    @property
+    def lines(self) -> Any:
+        """The wording of lines, for the leaves: no parsing of a DAG file needs it."""
+        from airflow_provider.core import lines
+
+        return lines
 
     def log_lines(self, news: Iterable[News]) -> None:
         for line in news:

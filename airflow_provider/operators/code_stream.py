@@ -8,22 +8,21 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider.core import lines
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import Call, ConflictError, Effect, ReleasePipelineError
 from airflow_provider.execution import ExecutionState
 from airflow_provider.operators.acting import ActOperator
 from airflow_provider.operators.base import ReleaseOperator
-from airflow_provider.operators.memory import Memory
 from airflow_provider.operators.starting import StartOperator
 from airflow_provider.storable import storable
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider.clients.base import Intent
     from airflow_provider.clients.code_stream import CodeStreamClient
+    from airflow_provider.clients.waitable import Intent
     from airflow_provider.execution import Execution, ExecutionRef
+    from airflow_provider.operators.memory import Memory
 
 BEGINNING = {"cancel": "CANCELING", "pause": "PAUSING", "resume": "RESUMING"}
 """The status in which an action is taken, but not done."""
@@ -199,7 +198,7 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         with self.begin(context) as client:
             deed = f"triggered Gerrit change {self.change_id!r}"
-            memory = Memory(context, client, "release_trigger", deed)
+            memory = self.memory(context, client, "release_trigger", deed)
             if notes := memory.recall():
                 self.log.warning("An earlier attempt may have triggered the change: looking for its events")
                 triggered = self._triggered(client, notes["known"])
@@ -208,7 +207,7 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
                 memory.note(notes)
                 triggered = self._trigger(client, memory, notes["known"])
             memory.note(notes, is_done=True)
-            self.log_lines([lines.triggered(map(str, triggered.get("pipelinesTriggered") or ()))])
+            self.log_lines([self.lines.triggered(map(str, triggered.get("pipelinesTriggered") or ()))])
             return triggered
 
     def _trigger(self, client: CodeStreamClient, memory: Memory, known: list[str]) -> dict[str, Any]:
@@ -351,16 +350,16 @@ class CodeStreamApprovalOperator(ReleaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         with self.begin(context) as client:
             deed = f"answered an approval of execution {self.execution_id}"
-            memory = Memory(context, client, "approval_answer", deed)
+            memory = self.memory(context, client, "approval_answer", deed)
             operation_id = self.user_operation_id or self._asked(memory, client)
             ref = {"system": self.system, "kind": "approval", "id": operation_id}
             asked = client.look(ref)
-            self.log_lines([lines.asked(asked.ref, asked.message, asked.outputs.get("approvers"), asked.url)])
+            self.log_lines([self.lines.asked(asked.ref, asked.message, asked.outputs.get("approvers"), asked.url)])
             client.answer_user_operation(operation_id, self.decision == "approve", self.message)
             answered = client.look(ref).to_result()
             self.publish(context, answered)
             by = answered["outputs"].get("respondedBy")
-            self.log_lines([lines.answered(ref, answered["status"], by, answered["url"])])
+            self.log_lines([self.lines.answered(ref, answered["status"], by, answered["url"])])
             if self.execution_id:
                 memory.note({"execution_id": self.execution_id, "id": operation_id}, is_done=True)
         return answered

@@ -6,18 +6,16 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.core import lines
 from airflow_provider.operators.arguments import secrets_of_url, without_signature
 from airflow_provider.operators.base import ReleaseOperator
 from airflow_provider.operators.starting import StartOperator
-from airflow_provider.progress import with_reason
 from airflow_provider.storable import storable
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider.clients.base import Intent
     from airflow_provider.clients.quay import QuayClient
+    from airflow_provider.clients.waitable import Intent
     from airflow_provider.execution import Execution
 
 
@@ -87,6 +85,9 @@ class QuayRunBuildOperator(StartOperator):
         return client.start_build(**self._build())
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
+        # Not at the top: no parsing of a DAG file needs it.
+        from airflow_provider.progress import with_reason
+
         return super().execute_complete(context, with_reason(event, partial(self.get_client, context)))
 
     def _build(self) -> dict[str, Any]:
@@ -145,7 +146,7 @@ class QuayPromoteTagOperator(ReleaseOperator):
             ref = {"system": self.system, "kind": "tag", "id": self.tag, "repository": self.repository}
             result = client.look({**ref, "tag": self.tag, "digest": digest}).to_result()
             self.publish(context, result)
-            self.log_lines([lines.pointed(result)])
+            self.log_lines([self.lines.pointed(result)])
         return result
 
 
@@ -235,7 +236,7 @@ class QuayCreateNotificationOperator(_NotificationOperator):
                 title=self.title,
             )
             result = self.result(notification)
-            self.log_lines([lines.notification(result["uuid"], "is there")])
+            self.log_lines([self.lines.notification(result["uuid"], "is there")])
         if result["disabled"]:
             self.log.warning(
                 "Notification %s does this already, but Quay has disabled it after %s failed deliveries: it sends "
@@ -279,7 +280,7 @@ class QuayDeleteNotificationOperator(_OneNotificationOperator):
     def execute(self, context: Context) -> None:
         with self.begin(context) as client:
             client.delete_notification(self.repository, self.uuid, missing_ok=self.missing_ok)
-            self.log_lines([lines.notification(self.uuid, "is gone")])
+            self.log_lines([self.lines.notification(self.uuid, "is gone")])
 
 
 class QuayTestNotificationOperator(_OneNotificationOperator):
@@ -298,7 +299,7 @@ class QuayTestNotificationOperator(_OneNotificationOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         with self.begin(context) as client:
             result = self.result(client.test_notification(self.repository, self.uuid))
-            self.log_lines([lines.notification(self.uuid, "has a test delivery queued")])
+            self.log_lines([self.lines.notification(self.uuid, "has a test delivery queued")])
         return result
 
 
@@ -318,5 +319,5 @@ class QuayResetNotificationOperator(_OneNotificationOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         with self.begin(context) as client:
             result = self.result(client.reset_notification(self.repository, self.uuid))
-            self.log_lines([lines.notification(self.uuid, "sends again: its failures count from zero")])
+            self.log_lines([self.lines.notification(self.uuid, "sends again: its failures count from zero")])
         return result

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider.core import lines
 from airflow_provider.exceptions import (
     BadRequestError,
     Call,
@@ -16,15 +15,15 @@ from airflow_provider.exceptions import (
 from airflow_provider.execution import ExecutionState
 from airflow_provider.operators.acting import ActOperator
 from airflow_provider.operators.base import ReleaseOperator
-from airflow_provider.operators.memory import Memory
 from airflow_provider.operators.starting import StartOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider.clients.base import Intent
     from airflow_provider.clients.service_stage import ServiceStageClient
+    from airflow_provider.clients.waitable import Intent
     from airflow_provider.execution import Execution, ExecutionRef
+    from airflow_provider.operators.memory import Memory
 
 TAKEN_WITHIN = 30.0
 """Seconds in which a release task must stop waiting for an approval after its answer was accepted."""
@@ -164,20 +163,20 @@ class ServiceStageApprovalOperator(ReleaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         with self.begin(context) as client:
             deed = f"answered approval {self.task_name!r} of release task {self.pipeline!r}"
-            memory = Memory(context, client, "approval_answer", deed)
+            memory = self.memory(context, client, "approval_answer", deed)
             notes = memory.recall()
             if notes and notes["task_name"] == self.task_name:
                 self._answer_once(client, memory, notes)
             else:
                 waiting = self._find_waiting(client)
                 self.publish(context, waiting.to_result())
-                self.log_lines([lines.asked(waiting.ref, waiting.message, None, waiting.url)])
+                self.log_lines([self.lines.asked(waiting.ref, waiting.message, None, waiting.url)])
                 notes = {"task_name": self.task_name, "ref": waiting.ref}
                 self._answer(client, memory, notes)
             answered = self._wait_until_taken(client, memory, notes["ref"])
             self.publish(context, answered.to_result())
             memory.note(notes, is_done=True)
-            self.log_lines([lines.answer_taken(self.task_name, self.decision, answered)])
+            self.log_lines([self.lines.answer_taken(self.task_name, self.decision, answered)])
             return answered.to_result()
 
     def _find_waiting(self, client: ServiceStageClient) -> Execution:

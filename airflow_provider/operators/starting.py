@@ -13,17 +13,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR
 from airflow.sdk.exceptions import AirflowRuntimeError
 
-from airflow_provider.core import lines
-from airflow_provider.core.waiting import Outcome
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.links import MARKER_XCOM
-from airflow_provider.operators.attempt import AttemptOver, ExecutionCanceledForGood, attempt_of
 from airflow_provider.operators.base import WaitingOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider.clients.base import Intent, ReleaseClient
+    from airflow_provider.clients.base import ReleaseClient
+    from airflow_provider.clients.waitable import Intent
     from airflow_provider.core.commands import Program
     from airflow_provider.core.record import StartRecord
     from airflow_provider.core.starting import Policy, Start
@@ -100,6 +98,8 @@ class StartOperator(WaitingOperator):
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Called when the trigger has fired."""
+        from airflow_provider.core.waiting import Outcome
+
         outcome = Outcome.from_event(event)
         if outcome.execution:
             self.publish(context, outcome.execution)
@@ -149,6 +149,7 @@ class StartOperator(WaitingOperator):
         # Not at the top: no parsing of a DAG file needs these.
         from airflow_provider.core.canceling import RESUMED
         from airflow_provider.core.starting import Start
+        from airflow_provider.operators.attempt import attempt_of
 
         if resumed and record:
             # From now on this process answers for the execution, whatever a triggerer believes that comes back late.
@@ -167,13 +168,14 @@ class StartOperator(WaitingOperator):
             start = Start(policy, record, attempt_of(context), time.time())
             result = self._run(context, client, start, program(start))
             self.verify(result)
-            is_left = not self.wait_for_completion
-            self.log_lines([lines.left(result) if is_left else lines.ended(result, took())])
+            waited = self.wait_for_completion
+            self.log_lines([self.lines.ended(result, took()) if waited else self.lines.left(result)])
         return result
 
     def _run(
         self, context: Context, client: ReleaseClient, start: Start, program: Program[dict[str, Any]]
     ) -> dict[str, Any]:
+        from airflow_provider.operators.attempt import AttemptOver, ExecutionCanceledForGood
         from airflow_provider.operators.start_attempt import StartAttempt
 
         self._attempt = StartAttempt(self, context, client, start, KEY)

@@ -17,7 +17,6 @@ from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 from airflow.sdk.bases.sensor import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 
-from airflow_provider.core import lines
 from airflow_provider.core.waiting import MOST_DOUBLINGS, Begun, Ending, Outcome, Wait, is_refusal, result_of
 from airflow_provider.exceptions import AuthenticationError, BadRequestError, Call, ReleasePipelineError
 from airflow_provider.operators.arguments import bad_bound
@@ -203,7 +202,7 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             self.publish(context, outcome.execution)
         with self.telling_failure(outcome.seconds):
             result = result_of(outcome, self.system)
-        self.log_lines([lines.ended(result, outcome.seconds)])
+        self.log_lines([self.lines.ended(result, outcome.seconds)])
         return result
 
     @property
@@ -221,7 +220,7 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             summary += f"; last seen: {_described(seen)}"
         if trouble:
             summary += f"; the last look failed: {trouble}"
-        self.log_lines([lines.timed_out(summary, is_skipped=self.soft_fail)])
+        self.log_lines([self.lines.timed_out(summary, is_skipped=self.soft_fail)])
         if self.soft_fail:
             raise AirflowSkipException(summary)
         raise AirflowSensorTimeout(summary)
