@@ -18,8 +18,8 @@ from airflow.sdk.bases.sensor import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 
 from airflow_provider.core.waiting import MOST_DOUBLINGS, Begun, Ending, Outcome, Wait, is_refusal, result_of
-from airflow_provider.exceptions import AuthenticationError, BadRequestError, Call, ReleasePipelineError
-from airflow_provider.operators.arguments import bad_bound
+from airflow_provider.exceptions import AuthenticationError, ReleasePipelineError
+from airflow_provider.operators.arguments import Seconds, SecondsOrZero
 from airflow_provider.operators.base import (
     DEFAULT_DEFERRABLE,
     DEFERRAL_MARGIN,
@@ -55,15 +55,12 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         *,
         deferrable: bool = DEFAULT_DEFERRABLE,
         finish_in_triggerer: bool = False,
-        poke_interval: timedelta | float = 60.0,
-        timeout: timedelta | float | None = None,
-        max_wait: timedelta | float | None = None,
+        poke_interval: Seconds = 60.0,
+        timeout: SecondsOrZero | None = None,
+        max_wait: Seconds | None = None,
         **kwargs: Any,
     ) -> None:
-        bounds = {"poke_interval": poke_interval, "timeout": timeout, "max_wait": max_wait}
-        if bad := bad_bound(bounds):
-            raise BadRequestError(f"task {kwargs.get('task_id')!r}: {bad}", call=Call(system=self.system))
-        super().__init__(**bounds, **kwargs)
+        super().__init__(poke_interval=poke_interval, timeout=timeout, max_wait=max_wait, **kwargs)
         self.deferrable = deferrable
         self.finish_in_triggerer = finish_in_triggerer
         self._client: ReleaseClient | None = None

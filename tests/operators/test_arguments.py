@@ -114,9 +114,9 @@ def test_a_missing_xcom_is_refused_and_not_taken_for_a_text(cls, native):
 
 
 def test_what_is_inside_of_lists_and_mappings_is_refused_too():
-    texts = {"text": "1.10", "missing": None}
+    texts = {"text": "1.10", "missing": None, "number": 1.5}
     assert "tags was '1.10'" in problem_of(rendered(QuayRunBuildOperator, texts, tags=["{{ text }}"]))
-    assert "tags must be text" in problem_of(rendered(QuayRunBuildOperator, texts, tags=["a", 1.5]))
+    assert "tags must be text" in problem_of(rendered(QuayRunBuildOperator, texts, tags=["a", "{{ number }}"]))
     assert "tags came out as None" in problem_of(rendered(QuayRunBuildOperator, texts, tags=["a", "{{ missing }}"]))
     for value, said in (("{{ text }}", "'1.10'"), ("{{ missing }}", "None"), (["{{ text }}"], "'1.10'")):
         assert said in problem_of(rendered(CodeStreamRunPipelineOperator, texts, inputs={"tag": value}))

@@ -270,7 +270,11 @@ def test_the_first_line_holds_no_secret_and_is_bounded(systems):
     with told() as lines:
         inputs = {"token": "s3cr3t-s3cr3t", **{f"input_{number}": "x" for number in range(100)}}
         run_task(lambda: CodeStreamRunPipelineOperator(task_id="run", pipeline="p" * 5000, inputs=inputs))
-        run_task(lambda: QuayRunBuildOperator(task_id="build", repository=SHOP, archive_url=signed, tags=["1"] * 900))
+        run_task(
+            lambda: QuayRunBuildOperator(
+                task_id="build", repository=SHOP, archive_url=signed, tags=[str(tag) for tag in range(900)]
+            )
+        )
     first, second = (line for line in lines if " over connection " in line)
     assert "token, input_0" in first
     assert "archive 'sources.example.com/shop.tar.gz'" in second

@@ -54,7 +54,7 @@ def start_pipeline(name: str = "Deploy shop") -> str:
 
 def start_release() -> str:
     with ServiceStageHook().get_conn() as client:
-        return client.act(str(client.find_pipeline("shop-release")["id"]), "start").id
+        return client.releases.act(str(client.release_tasks.find("shop-release")["id"]), "start").id
 
 
 def start_build() -> str:
