@@ -48,8 +48,10 @@ REFUSALS = (BadRequestError, AuthenticationError, PermissionDeniedError)
 """Errors that pass by themselves only where a look has succeeded before."""
 FINAL = (ConflictError, ConnectionConfigError)
 
-MOST_TOLD = 100
-"""Steps of which a wait takes along what was told, when it moves: they are kept in Airflow's database."""
+MOST_TOLD = 4000
+"""Steps whose status is remembered: a vendor may name others with each look."""
+MOST_TAKEN_ALONG = 100
+"""Steps whose status a wait takes along when it moves: they are kept in Airflow's database."""
 
 LOOKS_BEFORE_GONE = 2
 """One "not found" may be a replica that lags."""
@@ -147,13 +149,15 @@ class Begun(Struct):
 
     :param since: epoch seconds of its beginning; ``None`` where nobody has told what the task is about.
     :param remind_at: epoch seconds at which it says next that it goes on; default: follows from ``since``.
-    :param told: by name, the status of each step as the log tells it; of the execution itself, what it told last.
+    :param told: by name, the status of each step as the log tells it.
+    :param status: what the log tells of the execution itself.
     :param log_offset: up to where the execution's own log is told.
     """
 
     since: float | None = None
     remind_at: float | None = None
     told: dict[str, str] = {}
+    status: str = ""
     log_offset: int = 0
 
     def to_json(self) -> dict[str, Any]:
@@ -210,6 +214,7 @@ class Wait:
         self._not_found = 0
         self._missing_since = 0.0
         self._told: dict[str, str] = dict(begun.told)
+        self._told_status = begun.status
         self._news: list[News] = []
 
     def saw(self, seen: Execution | ReleasePipelineError, now: float) -> Outcome | None:
@@ -259,9 +264,8 @@ class Wait:
     @property
     def begun(self) -> Begun:
         """For the process in which the wait goes on."""
-        steps = [item for item in self._told.items() if item[0]]
-        told = {**dict(steps[:MOST_TOLD]), "": self._told.get("", "")}
-        return Begun(self.since, self._remind_at, told, self.log_offset)
+        told = dict(list(self._told.items())[-MOST_TAKEN_ALONG:])
+        return Begun(self.since, self._remind_at, told, self._told_status, self.log_offset)
 
     def _begin(self, now: float) -> None:
         if self.since is None:
@@ -280,14 +284,16 @@ class Wait:
         for step in seen.steps:
             # What has not begun says nothing.
             if step.state is not ExecutionState.QUEUED and self._told.get(step.name) != step.status:
+                self._told.pop(step.name, None)
                 self._told[step.name] = step.status
                 self._news.append(lines.step_changed(step))
+        while len(self._told) > MOST_TOLD:
+            del self._told[next(iter(self._told))]
         told = f"{name_of(seen.ref)} {seen.state} {seen.status}"
-        if self._told.get("") != told:
-            is_news = bool(seen.status) or seen.state is not ExecutionState.QUEUED
-            self._told[""] = told
+        if self._told_status != told:
+            self._told_status = told
             # That a start was taken is told already.
-            if is_news:
+            if seen.status or seen.state is not ExecutionState.QUEUED:
                 self._news.append(lines.changed(seen))
 
     def _remind(self, now: float, problem: ReleasePipelineError | None = None) -> None:

@@ -67,6 +67,7 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         self._wait: Wait | None = None
         self._looks: _Looks | None = None
         self._trouble: str | None = None
+        self._was_rescheduled = False
         self._is_published = False
 
     @abstractmethod
@@ -102,11 +103,12 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         now = time.time()
         looks = self._looks = self._looks or _Looks(context, is_rescheduled=False)
         if self._wait is None:
+            self._was_rescheduled = self.reschedule and context["ti"].get_first_reschedule_date(context) is not None
             self._wait = Wait(
                 {},
                 self.poke_interval,
                 failing_since=looks.failing_since,
-                proven=self.reschedule and context["ti"].get_first_reschedule_date(context) is not None,
+                proven=self._was_rescheduled,
                 begun=looks.begun,
             )
         wait = self._wait
@@ -114,14 +116,32 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         self._trouble = str(seen) if isinstance(seen, ReleasePipelineError) else None
         outcome = wait.saw(seen, now)
         self.log_lines(wait.news())
+        is_believed = self._is_believed(seen, wait, looks, now)
         looks.keep(wait)
-        if outcome:
+        if outcome and is_believed:
             waited = outcome._replace(seconds=now - (wait.since or now))
             return PokeReturnValue(True, self._finish(context, waited))
         if wait.last and wait.last.id and not self._is_published:
             self.publish(context, wait.last.to_result())
             self._is_published = True
         return PokeReturnValue(False)
+
+    def _is_believed(self, seen: Execution | ReleasePipelineError, wait: Wait, looks: _Looks, now: float) -> bool:
+        """Whether an end that the vendor may take back has been there for long enough.
+
+        In reschedule mode each look is made by a client of its own, which has not seen the execution going on.
+        """
+        if isinstance(seen, ReleasePipelineError) or not self._was_rescheduled:
+            return True
+        settling = self._client.settling_of(seen)
+        if not settling:
+            looks.ended = None
+            return True
+        looks.ended = looks.ended or now
+        if now - looks.ended >= settling:
+            return True
+        self.log.info("%s %s may still go on: looking once more", wait.ref.get("kind"), wait.ref.get("id"))
+        return False
 
     def _get_next_poke_interval(self, started_at: Any, run_duration: Callable[[], float], poke_count: int) -> float:
         # Airflow 3.3.2 doubles without end where `exponential_backoff` asks for it, and no float holds that.
@@ -285,6 +305,8 @@ def _described(execution: Mapping[str, Any]) -> str:
 class _Looks:
     """What the looks of this attempt have come to, in reschedule mode each in a process of its own.
 
+    Attribute ``ended``: epoch seconds since when the execution seems to be over; ``None`` while it does not.
+
     :param is_rescheduled: whether the next one is; then it must know what the log tells already.
     """
 
@@ -296,6 +318,7 @@ class _Looks:
         self._is_rescheduled = is_rescheduled
         stored = self._store.get(self.KEY)
         self._kept: dict[str, Any] = stored if stored and stored["attempt"] == self._attempt else {}
+        self.ended: float | None = self._kept.get("ended")
 
     @property
     def is_known(self) -> bool:
@@ -313,9 +336,10 @@ class _Looks:
 
     def keep(self, wait: Wait) -> None:
         """Write down what the next look must know, where it has changed."""
-        kept: dict[str, Any] = {"attempt": self._attempt, "failing_since": wait.failing_since}
+        kept: dict[str, Any] = {"attempt": self._attempt, "failing_since": wait.failing_since, "ended": self.ended}
         if self._is_rescheduled:
             kept["begun"] = wait.begun.to_json()
-        if kept != self._kept and (self._kept or self._is_rescheduled or wait.failing_since is not None):
+        has_news = self._is_rescheduled or wait.failing_since is not None or self.ended is not None
+        if kept != self._kept and (self._kept or has_news):
             self._kept = kept
             self._store.set(self.KEY, kept)

@@ -8,7 +8,7 @@ from airflow_provider import exceptions
 from airflow_provider.core import lines
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.lines import warning
-from airflow_provider.core.waiting import Begun, Ending, Outcome, Pace, Wait, result_of
+from airflow_provider.core.waiting import MOST_TOLD, Begun, Ending, Outcome, Pace, Wait, result_of
 from airflow_provider.exceptions import (
     AuthenticationError,
     BadRequestError,
@@ -305,3 +305,12 @@ def test_a_reference_that_becomes_more_exact_is_told_with_its_link():
 @pytest.mark.parametrize("body", [None, {}, {"since": "yesterday"}, [], "begun"])
 def test_what_another_version_has_told_of_a_wait_ends_none(body):
     assert Begun.from_json(body) == Begun()
+
+
+def test_a_vendor_that_names_other_steps_with_each_look_fills_no_memory() -> None:
+    wait = Wait({"system": "quay", "kind": "build", "id": "1"}, 1.0)
+    for number in range(3 * MOST_TOLD // 1000):
+        steps = tuple(Step(f"{number}-{step}", "RUNNING") for step in range(1000))
+        wait.saw(Execution(wait.ref, ExecutionState.RUNNING, "building", steps=steps), 0.0)
+        assert len(wait.news()) == 1000 + (number == 0)
+    assert len(wait._told) == MOST_TOLD

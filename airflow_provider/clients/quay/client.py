@@ -290,6 +290,11 @@ class QuayClient(QuayApi):
             raise self._unexpected(path, str(error)) from None
         return [self._observe(build_reference(repository, str(build["id"]))) for build in reversed(found)]
 
+    def settling_of(self, execution: Execution) -> float:
+        # A heartbeat that comes late brings a build back.
+        is_expired = execution.ref.get("kind") == BUILD and execution.status == "expired"
+        return DURATIONS.expired_settling if is_expired else 0.0
+
     # --- inside: builds
 
     def _look_at_build(self, ref: ExecutionRef) -> Execution:
@@ -298,8 +303,8 @@ class QuayClient(QuayApi):
             # A late heartbeat can bring it back.
             build = self.get_build_status(ref["repository"], ref["id"])
         execution = self._plain_execution(build, ref)
-        is_expired = build.get("phase") == "expired"
-        if is_expired and not self._doubts.is_believed(ref["id"], DURATIONS.expired_settling):
+        settling = self.settling_of(execution)
+        if settling and not self._doubts.is_believed(ref["id"], settling):
             return replace(execution, state=ExecutionState.RUNNING, message="expired, unless a late heartbeat comes")
         return self._with_digest(execution) if execution.state is ExecutionState.SUCCEEDED else execution
 
