@@ -1,0 +1,40 @@
+"""What waits for an answer at Code Stream, and whose it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from airflow_provider.clients.code_stream.fields import Json, Objects, id_from_link
+from airflow_provider.clients.code_stream.wire import Wire
+from airflow_provider.execution import Execution, ExecutionRef
+
+
+def status_of(operation: Json) -> str:
+    return str(operation.get("status") or "").upper()
+
+
+def execution_asking(operation: Json) -> str:
+    """The id of its execution. The link, where there is one: the vendor's own example has another id beside it."""
+    return id_from_link(operation.get("executionLink")) or str(operation.get("executionId") or "")
+
+
+def pending_operations(wire: Wire) -> Objects:
+    found = [wire.keep_secret(row) for row in wire.rows("/user-operations", where="status eq 'ACTIVE'")]
+    return [each for each in found if status_of(each) == "ACTIVE"]
+
+
+def operation_for(pending: Iterable[Json], ref: ExecutionRef) -> Json | None:
+    """The first one that an execution, or a pipeline, waits for."""
+    return next((each for each in pending if _is_for(each, ref)), None)
+
+
+def ended_unasked(execution: Execution) -> str:
+    """What to say of an execution that ended while its approval was waited for."""
+    return f"execution {execution.id} ended ({execution.status}) and waits for no approval"
+
+
+def _is_for(operation: Json, ref: ExecutionRef) -> bool:
+    if execution_id := ref.get("execution_id"):
+        return execution_asking(operation) == execution_id
+    pipeline = ref.get("pipeline")
+    return bool(pipeline) and pipeline in (operation.get("pipelineName"), operation.get("pipelineId"))
