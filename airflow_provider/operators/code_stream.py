@@ -42,6 +42,8 @@ class CodeStreamRunPipelineOperator(StartOperator):
     """
 
     system = "code_stream"
+    deed = "run pipeline {pipeline!r}"
+    told = ("project", "inputs", "tags")
     template_fields = ("pipeline", "project", "inputs", "comments", "tags", "code_stream_conn_id")
 
     def __init__(
@@ -89,6 +91,7 @@ class CodeStreamRerunEventOperator(StartOperator):
     """
 
     system = "code_stream"
+    deed = "{action} {event_type} event {event_id}"
     template_fields = ("event_type", "event_id", "action", "code_stream_conn_id")
 
     def __init__(
@@ -156,6 +159,8 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
 
     system = "code_stream"
     operator_extra_links = ()
+    deed = "trigger Gerrit change {change_id}"
+    told = ("project", "trigger")
     template_fields = ("change_id", "project", "trigger", "code_stream_conn_id")
 
     def __init__(
@@ -174,8 +179,7 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
         self.code_stream_conn_id = code_stream_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        self.check_arguments()
-        with self.get_client(context) as client:
+        with self.begin(context) as client:
             deed = f"triggered Gerrit change {self.change_id!r}"
             memory = self.memory(context, client, "release_trigger", deed)
             if notes := memory.recall():
@@ -186,6 +190,7 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
                 memory.note(notes)
                 triggered = self._trigger(client, memory, notes["known"])
             memory.note(notes, is_done=True)
+            self.log_lines([self.lines.triggered(map(str, triggered.get("pipelinesTriggered") or ()))])
             return triggered
 
     def _trigger(self, client: CodeStreamClient, memory: Memory, known: list[str]) -> dict[str, Any]:
@@ -245,6 +250,7 @@ class CodeStreamExecutionActionOperator(ActOperator):
     """
 
     system = "code_stream"
+    deed = "{action} execution {execution_id}"
     template_fields = ("execution_id", "action", "reason", "code_stream_conn_id")
 
     def __init__(
@@ -300,6 +306,8 @@ class CodeStreamApprovalOperator(ReleaseOperator):
     """
 
     system = "code_stream"
+    deed = "answer an approval"
+    told = ("decision", "execution_id", "user_operation_id")
     template_fields = ("execution_id", "user_operation_id", "decision", "message", "code_stream_conn_id")
 
     def __init__(
@@ -326,14 +334,18 @@ class CodeStreamApprovalOperator(ReleaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         from airflow_provider.clients.code_stream.references import approval_reference
 
-        self.check_arguments()
-        with self.get_client(context) as client:
+        with self.begin(context) as client:
             deed = f"answered an approval of execution {self.execution_id}"
             memory = self.memory(context, client, "approval_answer", deed)
             operation_id = self.user_operation_id or self._asked(memory, client)
+            ref = approval_reference(operation_id)
+            asked = client.look(ref)
+            self.log_lines([self.lines.asked(asked.ref, asked.message, asked.outputs.get("approvers"), asked.url)])
             client.approvals.answer(operation_id, self.decision == "approve", self.message)
-            answered = client.look(approval_reference(operation_id)).to_result()
+            answered = client.look(ref).to_result()
             self.publish(context, answered)
+            by = answered["outputs"].get("respondedBy")
+            self.log_lines([self.lines.answered(ref, answered["status"], by, answered["url"])])
             if self.execution_id:
                 memory.note({"execution_id": self.execution_id, "id": operation_id}, is_done=True)
         return answered

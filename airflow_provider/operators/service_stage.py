@@ -48,6 +48,8 @@ class ServiceStageReleaseOperator(StartOperator):
     """
 
     system = "service_stage"
+    deed = "{action} release task {pipeline!r}"
+    told = ("selected_tasks",)
     template_fields = ("pipeline", "action", "selected_tasks", "service_stage_conn_id")
 
     def __init__(
@@ -102,6 +104,7 @@ class ServiceStageStopReleaseOperator(ActOperator):
     """
 
     system = "service_stage"
+    deed = "stop release task {pipeline!r}"
     template_fields = ("pipeline", "service_stage_conn_id")
 
     def __init__(self, *, pipeline: str, service_stage_conn_id: str = "service_stage_default", **kwargs: Any) -> None:
@@ -131,6 +134,7 @@ class ServiceStageApprovalOperator(ReleaseOperator):
     """
 
     system = "service_stage"
+    deed = "{decision} approval {task_name!r} of release task {pipeline!r}"
     template_fields = ("pipeline", "task_name", "decision", "message", "service_stage_conn_id")
 
     def __init__(
@@ -151,8 +155,7 @@ class ServiceStageApprovalOperator(ReleaseOperator):
         self.service_stage_conn_id = service_stage_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        self.check_arguments()
-        with self.get_client(context) as client:
+        with self.begin(context) as client:
             deed = f"answered approval {self.task_name!r} of release task {self.pipeline!r}"
             memory = self.memory(context, client, "approval_answer", deed)
             notes = memory.recall()
@@ -161,11 +164,13 @@ class ServiceStageApprovalOperator(ReleaseOperator):
             else:
                 waiting = self._find_waiting(client)
                 self.publish(context, waiting.to_result())
+                self.log_lines([self.lines.asked(waiting.ref, waiting.message, None, waiting.url)])
                 notes = {"task_name": self.task_name, "ref": waiting.ref}
                 self._answer(client, memory, notes)
             answered = self._wait_until_taken(client, memory, notes["ref"])
             self.publish(context, answered.to_result())
             memory.note(notes, is_done=True)
+            self.log_lines([self.lines.answer_taken(self.task_name, self.decision, answered)])
             return answered.to_result()
 
     def _find_waiting(self, client: ServiceStageClient) -> Execution:
