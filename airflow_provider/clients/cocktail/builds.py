@@ -74,11 +74,11 @@ class Builds:
                 raise
             raise NotFoundError(f"the server could not read build_seq {build_seq}", call=error.call) from None
         execution = execution_of(run, run_reference("", build_seq, tag_name or ""))
-        execution = self._placed(replace(execution, url=self._wire.page(execution.ref)))
+        execution = replace(execution, url=self._wire.page(execution.ref))
         if execution.state is ExecutionState.SUCCEEDED:
             # The vendor's own example shows DONE here, for a build that takes a minute: only a later read is final.
-            return replace(execution, state=ExecutionState.RUNNING, finished_at=None)
-        return execution
+            execution = replace(execution, state=ExecutionState.RUNNING, finished_at=None)
+        return self._placed(execution)
 
     def check_run(self, build_seq: int | str, *, tag_name: str | None = None, callback_url: str | None = None) -> None:
         """Refuse the arguments that :meth:`run` would refuse, without any request."""

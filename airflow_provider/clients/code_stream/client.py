@@ -74,7 +74,7 @@ class CodeStreamClient(ReleaseClient):
         self.executions = Executions(wire)
         self.pipelines = Pipelines(wire)
         self.events = Events(wire)
-        execution_waits = ExecutionWaits(self._receipts, wire, self.executions)
+        execution_waits = ExecutionWaits(wire, self.executions)
         reruns = RerunSearch(wire, self.events, self.executions, execution_waits)
         self.reruns = Reruns(wire, self.events, self.executions, reruns)
         self.approvals = Approvals(wire, execution_waits, self._placed)
@@ -85,9 +85,9 @@ class CodeStreamClient(ReleaseClient):
         self.gerrit_triggers = CloneableResource(wire, "/gerrit-triggers")
         self._can_wait_for(
             execution_waits,
-            RerunWaits(self._receipts, wire, self.events, reruns, execution_waits),
-            EventWaits(self._receipts, wire),
-            ApprovalWaits(self._receipts, wire, self.approvals, execution_waits),
+            RerunWaits(wire, self.events, reruns, execution_waits),
+            EventWaits(wire),
+            ApprovalWaits(wire, self.approvals, execution_waits),
         )
 
     def about(self) -> Json:

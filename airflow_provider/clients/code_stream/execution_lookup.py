@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from airflow_provider.clients.code_stream.execution_document import state_of
 from airflow_provider.clients.code_stream.fields import Json
 from airflow_provider.clients.code_stream.wire import Wire
-from airflow_provider.clients.waitable import concerns_one_execution
+from airflow_provider.clients.waitable import concerns_one_execution, or_own_error
 from airflow_provider.exceptions import ReleasePipelineError, ServerUnavailableError
 
 MOST_IDS = 50
@@ -39,12 +40,7 @@ class Lookup:
 
     def one(self, execution_id: str) -> Json | ReleasePipelineError:
         """An execution with all its details, or its own error."""
-        try:
-            return self._read_one(execution_id)
-        except ReleasePipelineError as error:
-            if not concerns_one_execution(error):
-                raise
-            return error
+        return or_own_error(partial(self._read_one, execution_id))
 
     def _listed(self, ids: Sequence[str]) -> dict[str, Json]:
         """Those of some executions that a filtered list shows going on."""

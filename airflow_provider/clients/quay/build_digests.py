@@ -8,9 +8,9 @@ from functools import partial
 from msgspec.structs import replace
 
 from airflow_provider.clients.quay.fields import Json, image_ref, seconds_of
-from airflow_provider.clients.quay.looks import Seen
 from airflow_provider.clients.quay.tag_list import tag_pages
 from airflow_provider.clients.quay.wire import Wire
+from airflow_provider.clients.waitable import Found
 from airflow_provider.execution import Execution, ExecutionState
 
 
@@ -41,7 +41,7 @@ def with_digest(
     return replace(execution, outputs=outputs)
 
 
-def with_digests(wire: Wire, repository: str, builds: Mapping[int, Execution]) -> Mapping[int, Seen]:
+def with_digests(wire: Wire, repository: str, builds: Mapping[int, Execution]) -> dict[int, Found]:
     """Those that succeeded with their digests, or how to ask for it: of several, the tags are read in one piece."""
     good = {place: build for place, build in builds.items() if build.state is ExecutionState.SUCCEEDED}
     pushes = _pushes_since(wire, repository, list(good.values())) if len(good) > 1 else None

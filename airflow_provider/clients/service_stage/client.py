@@ -77,7 +77,7 @@ class ServiceStageClient(ReleaseClient):
         self.release_tasks = tasks = ReleaseTasks(wire)
         looks = ReleaseLooks(wire, tasks)
         self.releases = Releases(wire, tasks, looks, placed=self._placed, check_place=self.check_place)
-        self._can_wait_for(ReleaseWaits(self._receipts, wire, tasks, self.releases, looks))
+        self._can_wait_for(ReleaseWaits(wire, tasks, self.releases, looks))
 
     @property
     def project_id(self) -> str:
