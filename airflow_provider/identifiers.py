@@ -1,4 +1,4 @@
-"""What ids, tags, digests and URLs of the systems look like: said to authors of DAGs, and held to before sending.
+"""What ids, tags, digests and URLs of the systems look like, and words that authors give: held to before sending.
 
 Each function says what is wrong with a value, as the end of a sentence that begins with its name; ``None``: nothing is.
 """
@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Literal
 from urllib.parse import urlsplit
 
 LONGEST_TAG = 128
 LONGEST_BUILD_TAG = 127
 """Quay cuts the tags of a build there, although a tag itself may have one character more."""
+
+Severity = Literal["Unknown", "Negligible", "Low", "Medium", "High", "Critical"]
+"""Of a finding of Quay's scanner, in rising order."""
 
 _LONGEST_SHOWN = 200
 

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from airflow_provider.clients import retries
 from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.decoding import DEEPEST
+from airflow_provider.clients.quay.build_starts import BuildSource
 from airflow_provider.clients.redaction import LONGEST_TEXT
 from airflow_provider.exceptions import Effect, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionState
@@ -52,6 +53,8 @@ STARTS = {
     "releases.act",
     "builds.run",
     "builds.start",
+    "release_plans.execute",
+    "components.act",
 }
 
 
@@ -87,6 +90,8 @@ def arguments(draw: st.DrawFn, system: System, call: Callable[..., Any]) -> dict
     drawn: dict[str, Any] = {}
     for name, parameter in inspect.signature(call).parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
+            if "BuildSource" in str(parameter.annotation):
+                drawn |= {each: draw(_argument(system, "", each, "str")) for each in BuildSource.__annotations__}
             continue
         if parameter.default is not parameter.empty and draw(st.integers(0, 2)):
             continue
@@ -106,11 +111,13 @@ def _argument(system: System, call: str, name: str, annotation: Any) -> st.Searc
     if name == "execution":
         return refs.map(lambda ref: Execution(ref, ExecutionState.RUNNING, "RUNNING"))
     plausible = PLAUSIBLE.get(name, ())
-    if name == "event" and "Json" in kind:
+    if name == "event" and "Document" in kind:
         return st.sampled_from(system.documents[:3])
     if name == "since" and "float" in kind:
         plausible = (None, 0.0, 1795000000.0)
-    is_text = ("str" in kind and not any(word in kind for word in ("Mapping", "Sequence", "Json"))) or kind == "Key"
+    is_text = (
+        "str" in kind and not any(word in kind for word in ("Mapping", "Sequence", "Json", "Document"))
+    ) or kind == "Key"
     if not is_text:
         assert plausible, f"an argument {name}: {kind} is to be given values"
         return st.sampled_from(plausible)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from airflow_provider.clients.code_stream.execution_document import read_execution
@@ -15,10 +15,13 @@ from airflow_provider.execution import Execution
 
 
 class Executions:
-    """https://developer.broadcom.com/xapis/vrealize-automation-code-stream-api/latest/executions/"""
+    """https://developer.broadcom.com/xapis/vrealize-automation-code-stream-api/latest/executions/
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    :param placed: gives an execution its place, and takes secrets out of its texts.
+    """
+
+    def __init__(self, wire: Wire, placed: Callable[[Execution], Execution]) -> None:
+        self._wire, self._placed = wire, placed
 
     def list(self, where: str | None = None, *, limit: int | None = None) -> Objects:
         """Newest first. :param where: the ``$filter``, such as ``status eq 'FAILED' and _nested eq 'false'``."""
@@ -69,7 +72,8 @@ class Executions:
         return self._wire.send("DELETE", _path(execution_id))
 
     def _act(self, execution_id: str, action: str, body: Json) -> Execution:
-        return read_execution(self._wire, self._wire.send("POST", _path(execution_id), {"action": action}, body))
+        document = self._wire.send("POST", _path(execution_id), {"action": action}, body)
+        return self._placed(read_execution(self._wire, document))
 
 
 def _path(execution_id: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from airflow_provider.clients.code_stream.execution_document import just_started
@@ -24,10 +24,14 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 class Pipelines(CloneableResource):
-    """https://developer.broadcom.com/xapis/vrealize-automation-code-stream-api/latest/pipelines/"""
+    """https://developer.broadcom.com/xapis/vrealize-automation-code-stream-api/latest/pipelines/
 
-    def __init__(self, wire: Wire) -> None:
+    :param placed: gives an execution its place, and takes secrets out of its texts.
+    """
+
+    def __init__(self, wire: Wire, placed: Callable[[Execution], Execution]) -> None:
         super().__init__(wire, "/pipelines")
+        self._placed = placed
 
     def run(
         self,
@@ -58,7 +62,7 @@ class Pipelines(CloneableResource):
                 call=Call(system=SYSTEM, method="POST", path=where),
                 effect=Effect.UNKNOWN,
             )
-        return just_started(self._wire, execution_id)
+        return self._placed(just_started(self._wire, execution_id))
 
     def find(self, name_or_id: str, project: str | None = None) -> Json:
         """The one enabled pipeline of this name or id.

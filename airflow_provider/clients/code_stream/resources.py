@@ -23,10 +23,10 @@ class Resource:
 
     def list(self, where: str | None = None, *, limit: int | None = None) -> Objects:
         """:param where: the ``$filter``, such as ``project eq 'retail'``; ``limit``: most objects wanted."""
-        return [self._wire.keep_secret(row) for row in self._wire.rows(self._root, where=where, limit=limit)]
+        return [self._keep_secret(row) for row in self._wire.rows(self._root, where=where, limit=limit)]
 
     def get(self, key: Key) -> Json:
-        return self._wire.keep_secret(self._wire.get(self._path(key)))
+        return self._keep_secret(self._wire.get(self._path(key)))
 
     def create(self, spec: Json) -> Json:
         return self._send("POST", self._root, spec)
@@ -36,7 +36,7 @@ class Resource:
         return self._send("PUT", self._path(key), spec)
 
     def delete(self, key: Key) -> Json:
-        return self._wire.keep_secret(self._wire.send("DELETE", self._path(key)))
+        return self._keep_secret(self._wire.send("DELETE", self._path(key)))
 
     def _path(self, key: Key, suffix: str = "") -> str:
         if isinstance(key, str):
@@ -44,7 +44,11 @@ class Resource:
         return self._root + path("/{project}/{name}", project=key[0], name=key[1]) + suffix
 
     def _send(self, method: str, where: str, body: Json) -> Json:
-        return self._wire.keep_secret(self._wire.send(method, where, body=self._wire.keep_secret(body)))
+        return self._keep_secret(self._wire.send(method, where, body=self._keep_secret(body)))
+
+    def _keep_secret(self, document: Json) -> Json:
+        """The same document, after its secrets were told to whoever masks logs and errors."""
+        return self._wire.keep_secret(document)
 
 
 class PatchableResource(Resource):

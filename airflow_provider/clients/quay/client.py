@@ -44,7 +44,7 @@ class QuayClient(ReleaseClient):
         doubts = Doubts()
         self.repositories = Repositories(wire)
         self.notifications = Notifications(wire, self.repositories)
-        self.builds = Builds(wire, doubts)
+        self.builds = Builds(wire, doubts, self._placed)
         self.tags = Tags(wire)
         self.manifests = Manifests(wire)
         self.labels = Labels(wire)

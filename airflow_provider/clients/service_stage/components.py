@@ -1,0 +1,89 @@
+"""Components of ServiceStage's applications: read and changed, started, stopped, scaled; the jobs that do it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_provider.clients.service_stage.wire import Json, Objects, Wire
+
+_OF_APPLICATION = "/applications/{application_id}/components"
+_ONE = _OF_APPLICATION + "/{component_id}"
+
+
+class Components:
+    """What takes time answers with a ``job_id``; :meth:`get_job` tells how it goes."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire.below("/cas")
+
+    def list(self, application_id: str | None = None) -> Objects:
+        """The components of an application; default: of the whole project."""
+        if application_id is None:
+            answer = self._wire.get("/components")
+        else:
+            answer = self._wire.get(_OF_APPLICATION, application_id=application_id)
+        return self._wire.objects_in(answer, "components")
+
+    def get(self, application_id: str, component_id: str) -> Json:
+        answer = self._wire.get(_ONE, application_id=application_id, component_id=component_id)
+        return self._wire.object_in(answer)
+
+    def create(self, application_id: str, component: Mapping[str, Any]) -> Json:
+        """Create a component and deploy it; sent once.
+
+        :param component: the vendor's object: ``name``, ``environment_id``, ``runtime_stack``, ``source``,
+            ``refer_resources``, ``version``, ``replica``, ...
+        :return: ``component_id`` and ``job_id``.
+        """
+        body = dict(component)
+        answer = self._wire.write("POST", _OF_APPLICATION, body=body, attempts=1, application_id=application_id)
+        return self._wire.object_in(answer)
+
+    def update(self, application_id: str, component_id: str, component: Mapping[str, Any]) -> Json:
+        """Change a component, which deploys it anew; ``component`` and answer as for :meth:`create`, sent once."""
+        body = dict(component)
+        answer = self._wire.write(
+            "PUT", _ONE, body=body, attempts=1, application_id=application_id, component_id=component_id
+        )
+        return self._wire.object_in(answer)
+
+    def delete(self, application_id: str, component_id: str) -> Json | None:
+        """Delete a component; the vendor's page shows no answer, and the ``job_id`` is told by some servers.
+
+        https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0080.html
+        """
+        answer = self._wire.write("DELETE", _ONE, application_id=application_id, component_id=component_id)
+        return answer if isinstance(answer, dict) else None
+
+    def act(
+        self, application_id: str, component_id: str, action: str, parameters: Mapping[str, Any] | None = None
+    ) -> Json:
+        """Start, stop, restart, scale or roll back a component. Accepted is not done; sent once.
+
+        :param action: ``start``, ``stop``, ``restart``, ``scale``, ``rollback``, ``continue_deploy``,
+            ``check_gray_release``, ``modify_gray_rule`` or ``rollback_current``.
+        :param parameters: ``replica``, ``hosts`` or ``version``, as the action needs them.
+        :return: ``job_id``.
+
+        https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0082.html
+        """
+        self._wire.need(action, "action")
+        answer = self._wire.write(
+            "POST",
+            _ONE + "/action",
+            body={"action": action, "parameters": dict(parameters or {})},
+            attempts=1,
+            application_id=application_id,
+            component_id=component_id,
+        )
+        return self._wire.object_in(answer)
+
+    def list_records(self, application_id: str, component_id: str) -> Objects:
+        """What was done with a component, with its jobs."""
+        answer = self._wire.get(_ONE + "/records", application_id=application_id, component_id=component_id)
+        return self._wire.objects_in(answer, "records")
+
+    def get_job(self, job_id: str) -> Json:
+        """How a job goes: ``job`` with its ``execution_status``, such as ``RUNNING`` or ``SUCCEEDED``."""
+        return self._wire.object_in(self._wire.get("/jobs/{job_id}", job_id=job_id))
