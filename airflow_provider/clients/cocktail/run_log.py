@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider.clients.cocktail import fields
@@ -10,7 +11,7 @@ from airflow_provider.clients.redaction import LONGEST_LOG
 _ENDED = ("DONE", "ERROR")
 
 
-def new_lines(log: dict[str, Any], told: int) -> tuple[list[str], int]:
+def new_lines(log: Mapping[str, Any], told: int) -> tuple[list[str], int]:
     """The lines of the steps that ended and were not told before.
 
     :param log: as ``get_build_run_log`` fields.

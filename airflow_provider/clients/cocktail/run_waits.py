@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from airflow_provider.clients.cocktail import fields
 from airflow_provider.clients.cocktail.errors import is_path_missing
-from airflow_provider.clients.cocktail.fields import Json
+from airflow_provider.clients.cocktail.fields import Document
 from airflow_provider.clients.cocktail.references import BUILD_RUN, run_reference
 from airflow_provider.clients.cocktail.run_execution import execution_of, state_of, type_of
 from airflow_provider.clients.cocktail.run_list import Glance, decode_runs, glance_at_runs, shows
@@ -124,7 +124,7 @@ class BuildRunWaits(Waitable):
         tag = str(intent.get("tag") or "")
         return [self._execution(run, run_reference("", build_seq, tag)) for run in self._builds_among(marked)]
 
-    def _builds_among(self, marked: Sequence[Json]) -> Iterator[Json]:
+    def _builds_among(self, marked: Sequence[Document]) -> Iterator[Document]:
         """The builds among runs of one description: a cancel copies that of its build.
 
         :param marked: oldest first.
@@ -135,7 +135,7 @@ class BuildRunWaits(Waitable):
             if run_type == "BUILD" or (not run_type and place == 0):
                 yield run
 
-    def _type_of(self, listed: Json) -> str:
+    def _type_of(self, listed: Document) -> str:
         """The type of a listed run, asked for where the list leaves it out; "" where nothing tells it."""
         if told := type_of(listed):
             return told
@@ -146,11 +146,11 @@ class BuildRunWaits(Waitable):
                 return ""
             raise
 
-    def _execution(self, run: Json, ref: ExecutionRef) -> Execution:
+    def _execution(self, run: Document, ref: ExecutionRef) -> Execution:
         execution = execution_of(run, ref)
         return replace(execution, url=self._wire.page(execution.ref))
 
-    def _find_run(self, run_seq: str, build_seq: str) -> Json:
+    def _find_run(self, run_seq: str, build_seq: str) -> Document:
         """One run by its number; where that path is missing, out of the list of its build."""
         refused: list[ReleasePipelineError] = []
         if not self._status_is_missing or not build_seq:
@@ -175,7 +175,7 @@ class BuildRunWaits(Waitable):
                 return run
         raise self._wire.not_found("list", f"build {build_seq} has no build run {run_seq}, or no longer")
 
-    def _list_if_published(self, build_seq: str) -> list[Json]:
+    def _list_if_published(self, build_seq: str) -> Sequence[Document]:
         try:
             return self._runs.list(build_seq)
         except ReleasePipelineError as error:
@@ -229,7 +229,7 @@ class BuildRunWaits(Waitable):
                 return run_seq
         return None
 
-    def _run_canceled_by(self, cancel: Json, run_seq: str) -> str:
+    def _run_canceled_by(self, cancel: Document, run_seq: str) -> str:
         if not cancel.get("buildStepRuns"):
             try:
                 cancel = self._runs.get(run_seq)

@@ -14,7 +14,7 @@ from airflow_provider.clients.code_stream.approval_list import (
 )
 from airflow_provider.clients.code_stream.approvals import Approvals
 from airflow_provider.clients.code_stream.execution_waits import ExecutionWaits
-from airflow_provider.clients.code_stream.fields import Json, first_time, id_of, without_secrets
+from airflow_provider.clients.code_stream.fields import Document, first_time, id_of, without_secrets
 from airflow_provider.clients.code_stream.references import APPROVAL, execution_reference
 from airflow_provider.clients.code_stream.wire import Wire
 from airflow_provider.clients.waitable import Found, Intent, Look, Observation, Waitable
@@ -73,7 +73,7 @@ class ApprovalWaits(Waitable):
     def find_started(self, intent: Intent) -> list[Execution]:
         raise self._wire.bad_request("an approval that is to come is not started from here")
 
-    def _asked_for(self, ref: ExecutionRef, operation: Json) -> Execution:
+    def _asked_for(self, ref: ExecutionRef, operation: Document) -> Execution:
         execution_id = execution_asking(operation)
         return Execution(
             {**ref, "id": id_of(operation)},

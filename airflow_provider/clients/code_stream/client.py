@@ -9,6 +9,7 @@ from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.code_stream.approval_waits import ApprovalWaits
 from airflow_provider.clients.code_stream.approvals import Approvals
 from airflow_provider.clients.code_stream.custom_integrations import CustomIntegrations
+from airflow_provider.clients.code_stream.documents import GerritTrigger, Variable, Webhook
 from airflow_provider.clients.code_stream.endpoints import Endpoints
 from airflow_provider.clients.code_stream.event_waits import EventWaits
 from airflow_provider.clients.code_stream.events import Events
@@ -82,11 +83,11 @@ class CodeStreamClient(ReleaseClient):
         self.approvals = Approvals(wire, execution_waits, self._placed)
         self.endpoints = Endpoints(wire)
         self.custom_integrations = CustomIntegrations(wire)
-        self.variables = Resource(wire, "/variables")
-        self.git_webhooks = Resource(wire, "/git-webhooks")
-        self.registry_webhooks = PatchableResource(wire, "/registry-webhooks")
+        self.variables: Resource[Variable] = Resource(wire, "/variables")
+        self.git_webhooks: Resource[Webhook] = Resource(wire, "/git-webhooks")
+        self.registry_webhooks: PatchableResource[Webhook] = PatchableResource(wire, "/registry-webhooks")
         self.gerrit_listeners = GerritListeners(wire)
-        self.gerrit_triggers = CloneableResource(wire, "/gerrit-triggers")
+        self.gerrit_triggers: CloneableResource[GerritTrigger] = CloneableResource(wire, "/gerrit-triggers")
         self._can_wait_for(
             execution_waits,
             RerunWaits(wire, self.events, reruns, execution_waits),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
-from airflow_provider.clients.code_stream.fields import Json, Objects
+from airflow_provider.clients.code_stream.documents import CustomIntegration
+from airflow_provider.clients.code_stream.fields import Json
 from airflow_provider.clients.code_stream.wire import Wire
+from airflow_provider.clients.rows import Rows
 from airflow_provider.clients.urls import path
 
 _ROOT = "/custom-integrations"
@@ -17,65 +19,73 @@ class CustomIntegrations:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
-    def list(self, where: str | None = None, *, limit: int | None = None) -> Objects:
+    def list(self, where: str | None = None, *, limit: int | None = None) -> Rows[CustomIntegration]:
         """:param where: the ``$filter``, such as ``status eq 'RELEASED'``; ``limit``: most objects wanted."""
-        return list(self._wire.rows(_ROOT, where=where, limit=limit))
+        return cast("Rows[CustomIntegration]", list(self._wire.rows(_ROOT, where=where, limit=limit)))
 
-    def get(self, integration_id: str) -> Json:
+    def get(self, integration_id: str) -> CustomIntegration:
         """The draft."""
-        return self._wire.get(_path(integration_id))
+        return cast("CustomIntegration", self._wire.get(_path(integration_id)))
 
-    def create(self, spec: Json) -> Json:
+    def create(self, spec: Json) -> CustomIntegration:
         """:param spec: ``name``, ``description``, ``project``, and the code as ``yaml``."""
-        return self._wire.send("POST", _ROOT, body=spec)
+        return cast("CustomIntegration", self._wire.send("POST", _ROOT, body=spec))
 
-    def update(self, integration_id: str, spec: Json) -> Json:
+    def update(self, integration_id: str, spec: Json) -> CustomIntegration:
         """Replace the draft; :param spec: as for :meth:`create`."""
-        return self._wire.send("PUT", _path(integration_id), body=spec)
+        return cast("CustomIntegration", self._wire.send("PUT", _path(integration_id), body=spec))
 
-    def delete(self, integration_id: str, *, what: Literal["all", "draft"] = "all") -> Json:
+    def delete(self, integration_id: str, *, what: Literal["all", "draft"] = "all") -> CustomIntegration:
         """:param what: ``all`` deletes the versions, too."""
-        return self._wire.send("DELETE", _path(integration_id), {"type": what})
+        return cast("CustomIntegration", self._wire.send("DELETE", _path(integration_id), {"type": what}))
 
-    def list_versions(self, integration_id: str, where: str | None = None, *, limit: int | None = None) -> Objects:
-        return list(self._wire.rows(_path(integration_id, "/versions"), where=where, limit=limit))
+    def list_versions(
+        self, integration_id: str, where: str | None = None, *, limit: int | None = None
+    ) -> Rows[CustomIntegration]:
+        return cast(
+            "Rows[CustomIntegration]",
+            list(self._wire.rows(_path(integration_id, "/versions"), where=where, limit=limit)),
+        )
 
-    def get_version(self, integration_id: str, version: str) -> Json:
-        return self._wire.get(_version_path(integration_id, version))
+    def get_version(self, integration_id: str, version: str) -> CustomIntegration:
+        return cast("CustomIntegration", self._wire.get(_version_path(integration_id, version)))
 
     def create_version(
         self, integration_id: str, version: str, *, description: str | None = None, change_log: str | None = None
-    ) -> Json:
+    ) -> CustomIntegration:
         """Keep the draft, as it is now, under this name."""
         body = {"version": version, "description": description, "changeLog": change_log}
         given = {name: value for name, value in body.items() if value is not None}
-        return self._wire.send("POST", _path(integration_id, "/versions"), body=given)
+        return cast("CustomIntegration", self._wire.send("POST", _path(integration_id, "/versions"), body=given))
 
-    def patch_version(self, integration_id: str, version: str, *, latest: bool) -> Json:
+    def patch_version(self, integration_id: str, version: str, *, latest: bool) -> CustomIntegration:
         """Say whether a released version is the latest, which pipelines use that name none."""
-        return self._wire.send("PATCH", _version_path(integration_id, version), body={"setLatest": latest})
+        return cast(
+            "CustomIntegration",
+            self._wire.send("PATCH", _version_path(integration_id, version), body={"setLatest": latest}),
+        )
 
-    def delete_version(self, integration_id: str, version: str) -> Json:
-        return self._wire.send("DELETE", _version_path(integration_id, version))
+    def delete_version(self, integration_id: str, version: str) -> CustomIntegration:
+        return cast("CustomIntegration", self._wire.send("DELETE", _version_path(integration_id, version)))
 
-    def release_version(self, integration_id: str, version: str) -> Json:
+    def release_version(self, integration_id: str, version: str) -> CustomIntegration:
         """Let pipelines use a version."""
         return self._move(integration_id, version, "release")
 
-    def deprecate_version(self, integration_id: str, version: str) -> Json:
+    def deprecate_version(self, integration_id: str, version: str) -> CustomIntegration:
         """Let no new pipelines use a version."""
         return self._move(integration_id, version, "deprecate")
 
-    def withdraw_version(self, integration_id: str, version: str) -> Json:
+    def withdraw_version(self, integration_id: str, version: str) -> CustomIntegration:
         """Let no pipelines use a version that was released or deprecated."""
         return self._move(integration_id, version, "withdraw")
 
-    def restore_version(self, integration_id: str, version: str) -> Json:
+    def restore_version(self, integration_id: str, version: str) -> CustomIntegration:
         """Replace the draft with a version."""
         return self._move(integration_id, version, "restore")
 
-    def _move(self, integration_id: str, version: str, action: str) -> Json:
-        return self._wire.send("POST", _version_path(integration_id, version, f"/{action}"))
+    def _move(self, integration_id: str, version: str, action: str) -> CustomIntegration:
+        return cast("CustomIntegration", self._wire.send("POST", _version_path(integration_id, version, f"/{action}")))
 
 
 def _path(integration_id: str, suffix: str = "") -> str:

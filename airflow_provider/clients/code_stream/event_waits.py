@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from airflow_provider.clients.code_stream.event_document import delivery_error, event_time, linked_execution, matches
 from airflow_provider.clients.code_stream.event_list import newest_events
-from airflow_provider.clients.code_stream.fields import Json, id_of, parse_time, without_secrets
+from airflow_provider.clients.code_stream.fields import Document, id_of, parse_time, without_secrets
 from airflow_provider.clients.code_stream.references import EVENT
 from airflow_provider.clients.code_stream.wire import Wire
 from airflow_provider.clients.memory import Recent
@@ -67,7 +67,7 @@ class EventWaits(Waitable):
     def find_started(self, intent: Intent) -> list[Execution]:
         raise self._wire.bad_request("an event that is to come is not started from here")
 
-    def _unknown_events(self, refs: Sequence[ExecutionRef]) -> list[Json]:
+    def _unknown_events(self, refs: Sequence[ExecutionRef]) -> list[Document]:
         now = time.monotonic()
         event_type = refs[0]["event_type"]
         # An event can change after it came, and then match: all are read again at times.
@@ -85,7 +85,7 @@ class EventWaits(Waitable):
         return events
 
     def _found(
-        self, ref: ExecutionRef, last: Execution | None, events: Sequence[Json], newest: datetime | None
+        self, ref: ExecutionRef, last: Execution | None, events: Sequence[Document], newest: datetime | None
     ) -> Observation:
         found = or_own_error(lambda: self._match(ref, events))
         if isinstance(found, ReleasePipelineError):
@@ -97,7 +97,7 @@ class EventWaits(Waitable):
             self._known.put(_key(ref), newest)
         return last or found
 
-    def _match(self, ref: ExecutionRef, newest_first: Iterable[Json]) -> Execution:
+    def _match(self, ref: ExecutionRef, newest_first: Iterable[Document]) -> Execution:
         filters = self._filters(ref)
         since = self._since(ref)
         event = next((each for each in newest_first if matches(each, filters, since)), None)

@@ -15,7 +15,7 @@ from airflow_provider.clients.code_stream.execution_list import marked_runs, new
 from airflow_provider.clients.code_stream.execution_lookup import Lookup
 from airflow_provider.clients.code_stream.execution_watch import Watch
 from airflow_provider.clients.code_stream.executions import Executions
-from airflow_provider.clients.code_stream.fields import Json
+from airflow_provider.clients.code_stream.fields import Document
 from airflow_provider.clients.code_stream.references import EXECUTION
 from airflow_provider.clients.code_stream.wire import Wire
 from airflow_provider.clients.memory import Doubts
@@ -86,7 +86,7 @@ class ExecutionWaits(Waitable):
         document = self._wire.get(path("/executions/{execution_id}", execution_id=execution_id), attempts=1)
         return not self.needs_cancel(read_execution(self._wire, document))
 
-    def _judged(self, document: Json) -> Execution:
+    def _judged(self, document: Document) -> Execution:
         """As a wait is to see it: what has FAILED may be rolled back, and is over only then."""
         seen = read_execution(self._wire, document)
         if not seen.state.is_terminal:

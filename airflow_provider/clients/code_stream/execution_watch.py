@@ -13,7 +13,7 @@ import msgspec
 from airflow_provider.clients.code_stream.execution_document import MAY_BE_ROLLED_BACK, state_of
 from airflow_provider.clients.code_stream.execution_feed import CLOCK_SKEW, Feed, Glance, Reading, glance_of
 from airflow_provider.clients.code_stream.execution_lookup import Lookup
-from airflow_provider.clients.code_stream.fields import Json, fields_of
+from airflow_provider.clients.code_stream.fields import Document, fields_of
 from airflow_provider.clients.decoding import loads
 from airflow_provider.clients.memory import Recent
 from airflow_provider.clients.waitable import Found, Observation
@@ -51,8 +51,8 @@ class Watch:
         self,
         feed: Feed,
         lookup: Lookup,
-        read: Callable[[Json], Execution],
-        newest: Callable[[Sequence[str]], dict[str, Json]],
+        read: Callable[[Document], Execution],
+        newest: Callable[[Sequence[str]], dict[str, Document]],
     ) -> None:
         self._feed, self._lookup, self._read, self._newest = feed, lookup, read, newest
         self._known: Recent[str, Known] = Recent()
@@ -167,7 +167,7 @@ class Watch:
         return self._take(execution_id, before, document, up_to)
 
     def _take(
-        self, execution_id: str, before: Known | None, document: Json | ReleasePipelineError, up_to: int | None
+        self, execution_id: str, before: Known | None, document: Document | ReleasePipelineError, up_to: int | None
     ) -> Observation:
         """What was read of one execution by its id."""
         if isinstance(document, ReleasePipelineError):

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import idna
 
-from airflow_provider.clients.quay.fields import Json, parse_time, texts_in
+from airflow_provider.clients.quay.fields import Document, Json, parse_time, texts_in
 from airflow_provider.clients.waitable import Intent, start_window
 
 
@@ -72,7 +72,7 @@ def in_ascii(url: str) -> str:
     return "".join(char if char.isascii() else quote(char) for char in urlunsplit(written))
 
 
-def is_like(build: Json, intent: Intent) -> bool:
+def is_like(build: Document, intent: Intent) -> bool:
     """Whether this listed build, but for its time, may be what the start led to."""
     if build.get("id") in intent["builds_before"] or build.get("trigger"):
         return False
@@ -83,7 +83,7 @@ def is_like(build: Json, intent: Intent) -> bool:
     return same_rest and sorted(texts_in(build.get("tags"))) == sorted(intent["tags"])
 
 
-def began_in_time(build: Json, intent: Intent) -> bool:
+def began_in_time(build: Document, intent: Intent) -> bool:
     """Whether it began when the start was sent, and not before or long after.
 
     :raises ValueError: it does not tell.

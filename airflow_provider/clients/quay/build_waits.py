@@ -15,7 +15,7 @@ from airflow_provider.clients.quay.build_execution import execution_of, state_of
 from airflow_provider.clients.quay.build_list import BuildList, decode_builds, glance_at_builds
 from airflow_provider.clients.quay.build_starts import began_in_time, is_like
 from airflow_provider.clients.quay.builds import Builds
-from airflow_provider.clients.quay.fields import Json, objects_in
+from airflow_provider.clients.quay.fields import Document, objects_in
 from airflow_provider.clients.quay.references import BUILD, build_reference
 from airflow_provider.clients.quay.wire import Wire
 from airflow_provider.clients.redaction import LONGEST_LOG
@@ -152,7 +152,7 @@ class BuildWaits(Waitable):
             return replace(execution, state=ExecutionState.RUNNING, message="expired, unless a late heartbeat comes")
         return with_digest(self._wire, execution) if execution.state is ExecutionState.SUCCEEDED else execution
 
-    def _execution(self, build: Json, ref: ExecutionRef) -> Execution:
+    def _execution(self, build: Document, ref: ExecutionRef) -> Execution:
         execution = execution_of(build, ref, self._wire.page(ref["repository"]))
         if not execution.state.is_terminal:
             self._doubts.note_going_on(ref["id"])
@@ -185,7 +185,7 @@ class BuildWaits(Waitable):
         errors = [str(entry.get("message") or "") for entry in entries if entry.get("type") == "error"]
         return errors[-1] if errors else None
 
-    def _not_canceled(self, build: Json, what: str) -> ConflictError:
+    def _not_canceled(self, build: Document, what: str) -> ConflictError:
         return self._wire.conflict(
             f"image build {build.get('id')} cannot be canceled in phase {build.get('phase')}: {what}"
         )

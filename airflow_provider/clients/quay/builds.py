@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Unpack
+from typing import Unpack, cast
 
 from airflow_provider.clients.memory import Doubts
 from airflow_provider.clients.quay import build_starts
 from airflow_provider.clients.quay.build_execution import execution_of
 from airflow_provider.clients.quay.build_list import LISTED
 from airflow_provider.clients.quay.build_starts import BuildSource
-from airflow_provider.clients.quay.fields import Json, Objects
+from airflow_provider.clients.quay.documents import Build, BuildLog
+from airflow_provider.clients.quay.fields import Json
 from airflow_provider.clients.quay.references import BUILD, build_reference
 from airflow_provider.clients.quay.wire import ADMIN, WRITE, Wire
+from airflow_provider.clients.rows import Rows
 from airflow_provider.clients.transport import LONGEST_WORD
 from airflow_provider.execution import Execution
 from airflow_provider.identifiers import build_tags_problem, url_problem
@@ -67,26 +69,29 @@ class Builds:
         before = [str(build.get("id")) for build in self.list(repository, limit=LISTED)]
         return {"kind": BUILD, "repository": repository, **build_starts.kept_of(source), "builds_before": before}
 
-    def list(self, repository: str, *, limit: int = 5, since: float | None = None) -> Objects:
+    def list(self, repository: str, *, limit: int = 5, since: float | None = None) -> Rows[Build]:
         """The newest builds first; :param since: epoch seconds."""
         params = {"limit": limit, "since": None if since is None else int(since)}
-        return self._wire.ask_for_objects(self._wire.repository_path("/build/", repository), "builds", params)
+        return cast(
+            "Rows[Build]",
+            self._wire.ask_for_objects(self._wire.repository_path("/build/", repository), "builds", params),
+        )
 
-    def get(self, repository: str, build_id: str) -> Json:
+    def get(self, repository: str, build_id: str) -> Build:
         """:raises NotFoundError: the repository has no such build."""
         return self._ask(self._wire.build_path(repository, build_id), build_id)
 
-    def get_status(self, repository: str, build_id: str) -> Json:
+    def get_status(self, repository: str, build_id: str) -> Build:
         """The same as :meth:`get`, from the call that Quay's own pages poll."""
         return self._ask(self._wire.build_path(repository, build_id) + "/status", build_id)
 
-    def get_log(self, repository: str, build_id: str, *, start: int = 0) -> Json:
+    def get_log(self, repository: str, build_id: str, *, start: int = 0) -> BuildLog:
         """``{"start", "total", "logs"}``, or ``{"logs_url"}`` once they are archived. Needs ``repo:write``.
 
         :param start: the ``total`` of the answer before.
         """
         path = self._wire.build_path(repository, build_id) + "/logs"
-        return self._wire.ask_for_object(path, {"start": start}, needs=WRITE)
+        return cast("BuildLog", self._wire.ask_for_object(path, {"start": start}, needs=WRITE))
 
     def cancel(self, repository: str, build_id: str) -> None:
         """Cancel a build. Read its phase first: a refusal takes away the tries that the build had left.
@@ -96,9 +101,9 @@ class Builds:
         """
         self._wire.send("DELETE", self._wire.build_path(repository, build_id), needs=ADMIN)
 
-    def _ask(self, path: str, build_id: str) -> Json:
+    def _ask(self, path: str, build_id: str) -> Build:
         build = self._wire.ask_for_object(path)
         if build.get("id") not in (None, build_id):
             told = self._wire.transport.redact(str(build["id"]), LONGEST_WORD)
             raise self._wire.unexpected(path, f"asked for build {build_id}, got {told}")
-        return build
+        return cast("Build", build)

@@ -62,7 +62,7 @@ class ScanWaits(Watched):
         if status != "scanned":
             return Scan(digest, status)
         try:
-            return Scan(digest, status, findings_of(answer["data"]))
+            return Scan(digest, status, findings_of(answer["data"] or {}))
         except (KeyError, TypeError, AttributeError):
             path = self._wire.manifest_path(repository, digest) + "/security"
             raise self._wire.unexpected(path, "the scan is done, but its report cannot be read") from None

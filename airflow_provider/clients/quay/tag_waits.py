@@ -10,7 +10,7 @@ from typing import ClassVar
 import msgspec
 
 from airflow_provider.clients.memory import Recent
-from airflow_provider.clients.quay.fields import Json
+from airflow_provider.clients.quay.fields import Document
 from airflow_provider.clients.quay.references import TAG
 from airflow_provider.clients.quay.tag_execution import execution_of
 from airflow_provider.clients.quay.tag_list import TagList, read_tags, tag_pages
@@ -101,7 +101,7 @@ class TagWaits(Watched):
             self._known.put(_key(seen.ref), _Known(seen, known_to))
         return seen
 
-    def _execution(self, tag: Json | None, ref: ExecutionRef) -> Execution:
+    def _execution(self, tag: Document | None, ref: ExecutionRef) -> Execution:
         return execution_of(tag, ref, self._wire.registry, self._wire.page(ref["repository"]))
 
 

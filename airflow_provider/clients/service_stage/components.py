@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
-from airflow_provider.clients.service_stage.wire import Json, Objects, Wire
+from airflow_provider.clients.rows import Rows
+from airflow_provider.clients.service_stage.documents import Component, ComponentJob, Job
+from airflow_provider.clients.service_stage.wire import Objects, Wire
 
 _OF_APPLICATION = "/applications/{application_id}/components"
 _ONE = _OF_APPLICATION + "/{component_id}"
@@ -17,19 +19,19 @@ class Components:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire.below("/cas")
 
-    def list(self, application_id: str | None = None) -> Objects:
+    def list(self, application_id: str | None = None) -> Rows[Component]:
         """The components of an application; default: of the whole project."""
         if application_id is None:
             answer = self._wire.get("/components")
         else:
             answer = self._wire.get(_OF_APPLICATION, application_id=application_id)
-        return self._wire.objects_in(answer, "components")
+        return cast("Rows[Component]", self._wire.objects_in(answer, "components"))
 
-    def get(self, application_id: str, component_id: str) -> Json:
+    def get(self, application_id: str, component_id: str) -> Component:
         answer = self._wire.get(_ONE, application_id=application_id, component_id=component_id)
-        return self._wire.object_in(answer)
+        return cast("Component", self._wire.object_in(answer))
 
-    def create(self, application_id: str, component: Mapping[str, Any]) -> Json:
+    def create(self, application_id: str, component: Mapping[str, Any]) -> ComponentJob:
         """Create a component and deploy it; sent once.
 
         :param component: the vendor's object: ``name``, ``environment_id``, ``runtime_stack``, ``source``,
@@ -38,27 +40,27 @@ class Components:
         """
         body = dict(component)
         answer = self._wire.write("POST", _OF_APPLICATION, body=body, attempts=1, application_id=application_id)
-        return self._wire.object_in(answer)
+        return cast("ComponentJob", self._wire.object_in(answer))
 
-    def update(self, application_id: str, component_id: str, component: Mapping[str, Any]) -> Json:
+    def update(self, application_id: str, component_id: str, component: Mapping[str, Any]) -> ComponentJob:
         """Change a component, which deploys it anew; ``component`` and answer as for :meth:`create`, sent once."""
         body = dict(component)
         answer = self._wire.write(
             "PUT", _ONE, body=body, attempts=1, application_id=application_id, component_id=component_id
         )
-        return self._wire.object_in(answer)
+        return cast("ComponentJob", self._wire.object_in(answer))
 
-    def delete(self, application_id: str, component_id: str) -> Json | None:
+    def delete(self, application_id: str, component_id: str) -> ComponentJob | None:
         """Delete a component; the vendor's page shows no answer, and the ``job_id`` is told by some servers.
 
         https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0080.html
         """
         answer = self._wire.write("DELETE", _ONE, application_id=application_id, component_id=component_id)
-        return answer if isinstance(answer, dict) else None
+        return cast("ComponentJob", answer) if isinstance(answer, dict) else None
 
     def act(
         self, application_id: str, component_id: str, action: str, parameters: Mapping[str, Any] | None = None
-    ) -> Json:
+    ) -> ComponentJob:
         """Start, stop, restart, scale or roll back a component. Accepted is not done; sent once.
 
         :param action: ``start``, ``stop``, ``restart``, ``scale``, ``rollback``, ``continue_deploy``,
@@ -77,13 +79,13 @@ class Components:
             application_id=application_id,
             component_id=component_id,
         )
-        return self._wire.object_in(answer)
+        return cast("ComponentJob", self._wire.object_in(answer))
 
     def list_records(self, application_id: str, component_id: str) -> Objects:
         """What was done with a component, with its jobs."""
         answer = self._wire.get(_ONE + "/records", application_id=application_id, component_id=component_id)
         return self._wire.objects_in(answer, "records")
 
-    def get_job(self, job_id: str) -> Json:
+    def get_job(self, job_id: str) -> Job:
         """How a job goes: ``job`` with its ``execution_status``, such as ``RUNNING`` or ``SUCCEEDED``."""
-        return self._wire.object_in(self._wire.get("/jobs/{job_id}", job_id=job_id))
+        return cast("Job", self._wire.object_in(self._wire.get("/jobs/{job_id}", job_id=job_id)))
