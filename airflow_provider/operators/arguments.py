@@ -7,7 +7,7 @@ import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from types import NoneType, UnionType
+from types import NoneType, SimpleNamespace, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 from urllib.parse import quote, unquote, urlsplit
 
@@ -136,12 +136,15 @@ CallbackUrl = Annotated[str, callback_problem]
 def arguments_of(init: Callable[..., None]) -> dict[str, Any]:
     """The arguments of a constructor with their annotations; none where those cannot be told, as in a user's class."""
     init = inspect.unwrap(init)
+    named = [each.name for each in inspect.signature(init).parameters.values() if each.kind is each.KEYWORD_ONLY]
+    if not named:
+        return {}
+    # What `**kwargs` are is said for type checkers only.
+    told = SimpleNamespace(__annotations__={name: hint for name, hint in init.__annotations__.items() if name in named})
     try:
-        hints = get_type_hints(init, include_extras=True)
+        return get_type_hints(told, init.__globals__, include_extras=True)
     except NameError:
         return {}
-    named = [each.name for each in inspect.signature(init).parameters.values() if each.kind is each.KEYWORD_ONLY]
-    return {name: hints[name] for name in named if name in hints}
 
 
 def problem_of(hint: Any, value: object) -> str | None:
@@ -270,11 +273,11 @@ def text_problem(given: object, value: object) -> str | None:
 
 def _parts(given: object, value: object) -> Iterator[tuple[Any, Any]]:
     if isinstance(value, Mapping):
-        before = given if isinstance(given, Mapping) else {}
+        named = given if isinstance(given, Mapping) else {}
         for name, each in value.items():
             # A number of the author's own is one; what a template made of a text is told where that happens.
             if not isinstance(each, float):
-                yield before.get(name, each), each
+                yield named.get(name, each), each
     elif isinstance(value, (list, tuple)):
         before = given if isinstance(given, (list, tuple)) and len(given) == len(value) else value
         yield from zip(before, value, strict=True)

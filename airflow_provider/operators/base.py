@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NoReturn, TypeVar, cast
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.configuration import conf
@@ -24,12 +24,19 @@ from airflow_provider.settings import POLL_INTERVAL
 from airflow_provider.storable import storable_text
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context, RetryPolicy
 
     from airflow_provider.clients.base import ReleaseClient
     from airflow_provider.core.lines import News
     from airflow_provider.execution import ExecutionRef
     from airflow_provider.operators.memory import Memory
+    from airflow_provider.operators.shared_arguments import ReleaseArguments, TaskArguments
+    from airflow_provider.triggers.execution import ExecutionTrigger
+
+ClientT = TypeVar("ClientT", bound="ReleaseClient")
+"""The client of the system that an operator is of."""
 
 DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 DEFAULT_POLL_INTERVAL = POLL_INTERVAL.value()
@@ -58,7 +65,8 @@ def noticed_within() -> float:
     """
     if in_dag_test():
         return 0.0
-    return conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0) + NOTICE_MARGIN
+    heartbeat: float = conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0)
+    return heartbeat + NOTICE_MARGIN
 
 
 WAITED_FOR = "waited_for"
@@ -87,7 +95,7 @@ def event_or_stranger(next_kwargs: dict[str, Any] | None) -> tuple[dict[str, Any
     return arguments, ""
 
 
-class ReleaseOperator(CheckedArguments, BaseOperator):
+class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
     """An operator with a connection to one of the systems.
 
     :param retry_policy: which failures are worth another of the ``retries``. Default: not a wrong argument, connection,
@@ -104,7 +112,9 @@ class ReleaseOperator(CheckedArguments, BaseOperator):
     _rendering = ""
     _link: str | None = None
 
-    def __init__(self, *, retry_policy: RetryPolicy | None = DEFAULT_RETRY_POLICY, **kwargs: Any) -> None:
+    def __init__(
+        self, *, retry_policy: RetryPolicy | None = DEFAULT_RETRY_POLICY, **kwargs: Unpack[TaskArguments]
+    ) -> None:
         super().__init__(retry_policy=retry_policy, **kwargs)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -116,23 +126,24 @@ class ReleaseOperator(CheckedArguments, BaseOperator):
     def conn_id(self) -> str:
         return str(getattr(self, f"{self.system}_conn_id"))
 
-    def get_client(self, context: Context) -> Any:
+    def get_client(self, context: Context) -> ClientT:
         """A new client, which sends nothing with an effect once this attempt is over; a context manager."""
         from airflow_provider.hooks.base import hook_class
         from airflow_provider.operators.attempt import require_standing
 
         self._hook = hook_class(self.system)(self.conn_id)
-        client = self._hook.get_conn()
+        # Each leaf names its system twice: as a word for this, and as a type for its reader.
+        client = cast("ClientT", self._hook.get_conn())
         client.transport.guard = partial(require_standing, context)
         return self._knowing_secrets(client)
 
-    def renew(self, client: Any) -> Any:
+    def renew(self, client: ClientT) -> ClientT:
         """After the system has refused the credentials: the same client, or one of the connection as it is now.
 
         Somebody may mend the connection while a worker waits.
         """
         try:
-            changed = self._hook.get_changed_conn()
+            changed = cast("ClientT | None", self._hook.get_changed_conn())
         except ReleasePipelineError as error:
             self.log.warning("Going on with the connection as it was read before: %s", error)
             return client
@@ -143,7 +154,7 @@ class ReleaseOperator(CheckedArguments, BaseOperator):
         client.close()
         return self._knowing_secrets(changed)
 
-    def _knowing_secrets(self, client: Any) -> Any:
+    def _knowing_secrets(self, client: ClientT) -> ClientT:
         for secret in self.hidden():
             # The system may repeat them in its errors and logs.
             client.transport.redact.add_other(secret)
@@ -171,7 +182,7 @@ class ReleaseOperator(CheckedArguments, BaseOperator):
 
         Only a worker of 3.3.2 tells Airflow how long a result is; without that, they fail before they begin.
         """
-        if not self.has_dag():
+        if not self.has_dag():  # type: ignore[no-untyped-call]
             return []
         return sorted(str(each.node_id) for each in self.iter_mapped_dependants())
 
@@ -231,7 +242,7 @@ class ReleaseOperator(CheckedArguments, BaseOperator):
             context["ti"].xcom_push(key, value)
 
     @contextmanager
-    def begin(self, context: Context) -> Iterator[Any]:
+    def begin(self, context: Context) -> Iterator[ClientT]:
         """What every execution of a task begins with: its arguments are checked, and its log told what it is about.
 
         :return: a client, as of :meth:`get_client`.
@@ -285,7 +296,7 @@ class ReleaseOperator(CheckedArguments, BaseOperator):
             getattr(self.log, line.level)("%s", storable_text(line.text))
 
 
-class WaitingOperator(ReleaseOperator):
+class WaitingOperator(ReleaseOperator[ClientT]):
     """An operator that can wait for an execution, in the worker or in the triggerer.
 
     :param wait_for_completion: wait for the end (default), or return as soon as the request was accepted.
@@ -306,7 +317,7 @@ class WaitingOperator(ReleaseOperator):
         timeout: Seconds | None = None,
         cancel_on_kill: bool = True,
         on_waiting: Literal["wait", "fail"] = "wait",
-        **kwargs: Any,
+        **kwargs: Unpack[ReleaseArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.wait_for_completion = wait_for_completion
@@ -332,7 +343,7 @@ class WaitingOperator(ReleaseOperator):
             timeout=safety_net,
         )
 
-    def trigger(self, ref: ExecutionRef, deadline: float | None, **trigger: Any) -> Any:
+    def trigger(self, ref: ExecutionRef, deadline: float | None, **trigger: Any) -> ExecutionTrigger:
         from airflow_provider.triggers.execution import ExecutionTrigger
 
         return ExecutionTrigger(

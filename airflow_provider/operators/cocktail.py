@@ -12,14 +12,17 @@ from airflow_provider.operators.arguments import CallbackUrl, Number, TagOrNumbe
 from airflow_provider.operators.starting import StartOperator
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow_provider.clients.cocktail import CocktailClient
     from airflow_provider.clients.waitable import Intent
+    from airflow_provider.operators.shared_arguments import StartArguments, WaitingArguments
 
 UNSEEN = "cannot be read by its number"
 """Status of a run that the installation, or the token, does not let be read before its cancel names its build."""
 
 
-class CocktailRunBuildOperator(StartOperator):
+class CocktailRunBuildOperator(StartOperator["CocktailClient"]):
     """Run a Cocktail Cloud build and wait for its image.
 
     The result's ``outputs`` hold ``image``, ``tag`` (the one really used), ``digest``, ``image_ref`` (pinned by
@@ -52,7 +55,7 @@ class CocktailRunBuildOperator(StartOperator):
         require_digest: bool = False,
         on_busy: Literal["wait", "fail"] = "wait",
         cocktail_conn_id: str = "cocktail_default",
-        **kwargs: Any,
+        **kwargs: Unpack[StartArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.build_seq = build_seq
@@ -98,7 +101,7 @@ class CocktailRunBuildOperator(StartOperator):
             raise ExecutionFailed(summary, call=Call(system=self.system))
 
 
-class CocktailCancelBuildOperator(ActOperator):
+class CocktailCancelBuildOperator(ActOperator["CocktailClient"]):
     """Cancel a Cocktail Cloud build run and wait until it has ended; one that ended before is no error.
 
     :param build_run_seq: number of the run, as in the ``id`` of a build's result. (templated)
@@ -111,7 +114,9 @@ class CocktailCancelBuildOperator(ActOperator):
     deed = "cancel build run {build_run_seq}"
     template_fields = ("build_run_seq", "cocktail_conn_id")
 
-    def __init__(self, *, build_run_seq: Number, cocktail_conn_id: str = "cocktail_default", **kwargs: Any) -> None:
+    def __init__(
+        self, *, build_run_seq: Number, cocktail_conn_id: str = "cocktail_default", **kwargs: Unpack[WaitingArguments]
+    ) -> None:
         super().__init__(**kwargs)
         self.build_run_seq = build_run_seq
         self.cocktail_conn_id = cocktail_conn_id

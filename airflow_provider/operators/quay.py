@@ -22,11 +22,20 @@ from airflow_provider.operators.starting import StartOperator
 from airflow_provider.storable import storable
 
 if TYPE_CHECKING:
+    from typing import Required, Unpack
+
     from airflow.sdk import Context
 
     from airflow_provider.clients.quay import QuayClient
+    from airflow_provider.clients.quay.build_starts import BuildSource
     from airflow_provider.clients.waitable import Intent
     from airflow_provider.execution import Execution
+    from airflow_provider.operators.shared_arguments import ReleaseArguments, StartArguments
+
+    class _NotificationArguments(ReleaseArguments, total=False):
+        repository: Required[str]
+        quay_conn_id: str
+
 
 Event = Literal[
     "repo_push",
@@ -46,7 +55,7 @@ Event = Literal[
 Method = Literal["webhook", "slack", "email", "quay_notification", "flowdock", "hipchat"]
 
 
-class QuayRunBuildOperator(StartOperator):
+class QuayRunBuildOperator(StartOperator["QuayClient"]):
     """Build an image in Quay and wait for it.
 
     The result's ``outputs`` hold ``tags``, ``digest`` and ``image_ref`` (pinned by digest).
@@ -75,7 +84,7 @@ class QuayRunBuildOperator(StartOperator):
         subdirectory: str | None = None,
         dockerfile_path: str | None = None,
         quay_conn_id: str = "quay_default",
-        **kwargs: Any,
+        **kwargs: Unpack[StartArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.repository = repository
@@ -99,7 +108,7 @@ class QuayRunBuildOperator(StartOperator):
         return without_signature(self.archive_url)
 
     def intent(self, client: QuayClient) -> dict[str, Any]:
-        client.builds.check(**self._build())
+        client.builds.check(self.repository, **self._source())
         repository = client.repositories.get(self.repository)
         if self.cancel_on_kill and not repository.get("can_admin"):
             self.log.warning(
@@ -108,10 +117,10 @@ class QuayRunBuildOperator(StartOperator):
                 self.conn_id,
                 self.repository,
             )
-        return client.builds.intent(**self._build())
+        return client.builds.intent(self.repository, **self._source())
 
     def start(self, client: QuayClient, intent: Intent) -> Execution:
-        return client.builds.start(**self._build())
+        return client.builds.start(self.repository, **self._source())
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         # Not at the top: no parsing of a DAG file needs it.
@@ -119,9 +128,8 @@ class QuayRunBuildOperator(StartOperator):
 
         return super().execute_complete(context, with_reason(event, partial(self.get_client, context)))
 
-    def _build(self) -> dict[str, Any]:
+    def _source(self) -> BuildSource:
         return {
-            "repository": self.repository,
             "archive_url": self.archive_url,
             "tags": self.tags,
             "subdirectory": self.subdirectory,
@@ -129,7 +137,7 @@ class QuayRunBuildOperator(StartOperator):
         }
 
 
-class QuayPromoteTagOperator(ReleaseOperator):
+class QuayPromoteTagOperator(ReleaseOperator["QuayClient"]):
     """Point a tag to an image of the same repository; creates or moves the tag.
 
     :param repository: ``namespace/name``. (templated)
@@ -154,7 +162,7 @@ class QuayPromoteTagOperator(ReleaseOperator):
         digest: Digest | None = None,
         source_tag: Tag | None = None,
         quay_conn_id: str = "quay_default",
-        **kwargs: Any,
+        **kwargs: Unpack[ReleaseArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.repository = repository
@@ -178,7 +186,7 @@ class QuayPromoteTagOperator(ReleaseOperator):
         return result
 
 
-class _NotificationOperator(ReleaseOperator):
+class _NotificationOperator(ReleaseOperator["QuayClient"]):
     """:param repository: ``namespace/name``. (templated)
     :param quay_conn_id: the Airflow connection. (templated)
     """
@@ -187,7 +195,9 @@ class _NotificationOperator(ReleaseOperator):
     operator_extra_links = ()
     template_fields: tuple[str, ...] = ("repository", "quay_conn_id")
 
-    def __init__(self, *, repository: Repository, quay_conn_id: str = "quay_default", **kwargs: Any) -> None:
+    def __init__(
+        self, *, repository: Repository, quay_conn_id: str = "quay_default", **kwargs: Unpack[ReleaseArguments]
+    ) -> None:
         super().__init__(**kwargs)
         self.repository = repository
         self.quay_conn_id = quay_conn_id
@@ -231,7 +241,7 @@ class QuayCreateNotificationOperator(_NotificationOperator):
         config: Mapping[str, Any],
         event_config: Mapping[str, Any] | None = None,
         title: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[_NotificationArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.event = event
@@ -273,7 +283,7 @@ class _OneNotificationOperator(_NotificationOperator):
 
     template_fields = ("repository", "uuid", "quay_conn_id")
 
-    def __init__(self, *, uuid: QuayId, **kwargs: Any) -> None:
+    def __init__(self, *, uuid: QuayId, **kwargs: Unpack[_NotificationArguments]) -> None:
         super().__init__(**kwargs)
         self.uuid = uuid
 

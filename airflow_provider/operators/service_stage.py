@@ -19,12 +19,15 @@ from airflow_provider.operators.checking import rule_of
 from airflow_provider.operators.starting import StartOperator
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context
 
     from airflow_provider.clients.service_stage import ServiceStageClient
     from airflow_provider.clients.waitable import Intent
     from airflow_provider.execution import Execution, ExecutionRef
     from airflow_provider.operators.memory import Memory
+    from airflow_provider.operators.shared_arguments import ReleaseArguments, StartArguments, WaitingArguments
 
 TAKEN_WITHIN = 30.0
 """Seconds in which a release task must stop waiting for an approval after its answer was accepted."""
@@ -32,7 +35,7 @@ LOOK_PAUSE = 1.0
 """Seconds between two looks at whether it does."""
 
 
-class ServiceStageReleaseOperator(StartOperator):
+class ServiceStageReleaseOperator(StartOperator["ServiceStageClient"]):
     """Start, retry, continue or roll back a release task and wait for its end.
 
     The result's ``outputs`` hold the execution record.
@@ -60,7 +63,7 @@ class ServiceStageReleaseOperator(StartOperator):
         selected_tasks: dict[str, list[str]] | None = None,
         on_retry: Literal["restart", "resume"] = "restart",
         service_stage_conn_id: str = "service_stage_default",
-        **kwargs: Any,
+        **kwargs: Unpack[StartArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
@@ -94,7 +97,7 @@ class ServiceStageReleaseOperator(StartOperator):
         )
 
 
-class ServiceStageStopReleaseOperator(ActOperator):
+class ServiceStageStopReleaseOperator(ActOperator["ServiceStageClient"]):
     """Stop a release task and wait until it has stopped; one that ended before is no error.
 
     :param pipeline: name or id of the release task. (templated)
@@ -107,7 +110,9 @@ class ServiceStageStopReleaseOperator(ActOperator):
     deed = "stop release task {pipeline!r}"
     template_fields = ("pipeline", "service_stage_conn_id")
 
-    def __init__(self, *, pipeline: str, service_stage_conn_id: str = "service_stage_default", **kwargs: Any) -> None:
+    def __init__(
+        self, *, pipeline: str, service_stage_conn_id: str = "service_stage_default", **kwargs: Unpack[WaitingArguments]
+    ) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
         self.service_stage_conn_id = service_stage_conn_id
@@ -119,7 +124,7 @@ class ServiceStageStopReleaseOperator(ActOperator):
         return client.releases.stop(target.ref)
 
 
-class ServiceStageApprovalOperator(ReleaseOperator):
+class ServiceStageApprovalOperator(ReleaseOperator["ServiceStageClient"]):
     """Answer an approval that a release task waits for, and check that ServiceStage took the answer.
 
     A refusal that ServiceStage takes is a success of this task: the release itself fails.
@@ -145,7 +150,7 @@ class ServiceStageApprovalOperator(ReleaseOperator):
         decision: Literal["approve", "reject"],
         message: str | None = None,
         service_stage_conn_id: str = "service_stage_default",
-        **kwargs: Any,
+        **kwargs: Unpack[ReleaseArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline

@@ -17,9 +17,12 @@ from airflow_provider.operators.checking import CheckedArguments, rule_of
 from airflow_provider.release_windows import WindowSource
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context
 
     from airflow_provider.core.release_window import Opening, ReleaseCalendar
+    from airflow_provider.operators.shared_arguments import PokingArguments
 
 
 class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
@@ -51,7 +54,7 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
         deferrable: bool = True,
         poke_interval: Seconds = 60.0,
         timeout: SecondsOrZero | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[PokingArguments],
     ) -> None:
         super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
         self.windows = windows

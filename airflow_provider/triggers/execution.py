@@ -94,7 +94,7 @@ class ExecutionTrigger(BaseTrigger):
         marker: str | None = None,
         begun: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.system = system
         self.conn_id = conn_id
         self.ref = ref

@@ -306,7 +306,8 @@ class Poller:
         client = self._used
         if client and is_new and isinstance(seen, Execution):
             self._schedule.follow(wait, _ask(client.shared_request, wait.ref), time.monotonic(), now)
-            if news and _ask(client.has_log, wait.ref):
+            has_log = _ask(client.has_log, wait.ref) if news else None
+            if has_log:
                 waiter.has_tail = outcome is not None
                 if outcome is None:
                     self._logs.want(wait, waiter.log)
