@@ -34,6 +34,7 @@ _MOST_DIGITS = 19
 """Of a number of 64 bits. One with more digits becomes text: nothing of it is lost."""
 
 _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_ESCAPED_ASCII = re.compile(rb"\\u00[2-7][0-9a-fA-F]")
 _UNFIT_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2})")
 _ALL_BUT_STRUCTURE = bytes(byte for byte in range(256) if byte not in b'"[]{},')
 _AS_BRACES = bytes.maketrans(b"[]", b"{}")
@@ -58,6 +59,22 @@ def clean_bytes(content: bytes) -> bytes:
                 end = match.end()
         content = bytes(clean + content[end:])
     return content
+
+
+def without_escapes(content: bytes) -> bytes:
+    """The same JSON, with those characters of ASCII as they are that need no escape."""
+    # Too many escapes are refused: see ``check_size``.
+    if b"\\u00" not in content or not _ESCAPED_ASCII.search(content) or content.count(b"\\") > MOST_ESCAPES:
+        return content
+    return _ESCAPE.sub(_plain_ascii, content)
+
+
+def _plain_ascii(match: re.Match[bytes]) -> bytes:
+    escape = match[0]
+    if not _ESCAPED_ASCII.fullmatch(escape):
+        return escape
+    char = chr(int(escape[-2:], base=16)).encode()
+    return escape if char in b'"\\\x7f' else char
 
 
 def check_size(content: bytes) -> None:

@@ -5,14 +5,12 @@ Everything here takes time in proportion to the text, and no text is longer than
 
 from __future__ import annotations
 
-import base64
-import html
-import json
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from urllib.parse import quote, quote_plus
+from collections.abc import Callable, Iterable
 
+from airflow_provider.clients.decoding import without_escapes
+from airflow_provider.clients.spellings import forms_of, written
 from airflow_provider.storable import storable_text
 
 MASK = "***"
@@ -35,7 +33,6 @@ LONGEST_SEEN = 8192
 _SHORTEST = 4
 _SHORTEST_IN_ANSWERS = 8
 """A credential as short as a status or a name would, masked in answers, change what they say."""
-_SHORTEST_CORE = 8
 _TAIL = 512
 """Characters before the place where a text is cut that may be a part of what is recognised as a whole only."""
 
@@ -54,9 +51,18 @@ _NAMED_VALUE = (
     r"""(?P<value>\\+["'][^"'\\]*(?:\\+["'])?|"(?:[^"\\]|\\.)*(?:"|\Z)|'(?:[^'\\]|\\.)*(?:'|\Z)"""
     r"""|(?:(?:bearer|basic)\s{1,20})?[^\s,;&|}]+)"""
 )
+_AUTHORIZATION = (
+    r"""(?i)(?P<name>(?<![\w.-])[\w.-]{0,40}?authorization\\*["']?\s{0,20}[:=]\s{0,20}\\*["']?)"""
+    r"""(?P<value>[a-z][\w.+-]{0,40}[ \t]{1,20}[^\s,;"'\\]+)"""
+)
+_COOKIES = (
+    r"""(?i)(?P<name>(?<![\w.-])[\w.-]{0,40}?cookie\\*["']?\s{0,20}[:=]\s{0,20}\\*["']?)"""
+    r"""(?P<value>[^\r\n"'\\]+)"""
+)
+_OPTION = rf"""(?i)(?P<name>(?<![\w-])--?[\w-]{{0,40}}?(?:{_NAMES})[ \t]{{1,20}})(?P<value>[^\s-][^\s]*)"""
 _SCHEME = r"(?i)\b(bearer\s{1,20}|basic\s{1,20}(?=[\w+/=-]{8}))[\w.~+/=-]+"
 _ACCESS_KEY = r"(?i)\b(Access=[^\s,]{4})[^\s,]*"
-_USER_IN_URL = r"://[^/\s\"'<>]{1,512}@"
+_USER_IN_URL = r"""://(?:[^/\s"'<>]{1,512}|[^/\s"'<>:@]{0,128}:[^/\s<>@]{1,256})@"""
 _JWT = r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"
 _PRIVATE_KEY = r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-]{0,8000}(?:-----END [A-Z ]{0,40}PRIVATE KEY-----)?"
 
@@ -64,6 +70,9 @@ _RULES = (
     (("private key",), _PRIVATE_KEY, MASK),
     (("://",), _USER_IN_URL, f"://{MASK}@"),
     (("access=",), _ACCESS_KEY, rf"\1{MASK}"),
+    (("authorization",), _AUTHORIZATION, rf"\g<name>{MASK}"),
+    (("cookie",), _COOKIES, rf"\g<name>{MASK}"),
+    (("-",), _OPTION, rf"\g<name>{MASK}"),
     ((":", "="), _NAMED_VALUE, rf"\g<name>{MASK}"),
     (("bearer", "basic"), _SCHEME, rf"\1{MASK}"),
     (("eyj",), _JWT, MASK),
@@ -166,12 +175,12 @@ class Redactor:
 
     def _note_forms(self) -> None:
         all_known = (*self._credentials, *self._tokens, *self._others, *self._seen)
-        self._forms_of = {each: self._forms_of.get(each) or frozenset(_forms(each)) for each in all_known}
+        self._forms_of = {each: self._forms_of.get(each) or frozenset(forms_of(each)) for each in all_known}
         forms = {form for each in self._forms_of.values() for form in each}
         self._forms = tuple(sorted(forms, key=len, reverse=True))
-        in_answers = {form for each in self._credentials for form in _forms(each)}
+        in_answers = {form for each in self._credentials for form in forms_of(each)}
         # Nobody encodes a token of a login anew.
-        in_answers |= {form for each in self._tokens for form in _written(each)}
+        in_answers |= {form for each in self._tokens for form in written(each)}
         # In an answer, digits alone may as well be a number of its own.
         apt = [form for form in in_answers if len(form) >= _SHORTEST_IN_ANSWERS and not form.isdecimal()]
         self._forms_in_answers = tuple(form.encode() for form in sorted(apt, key=len, reverse=True))
@@ -193,6 +202,9 @@ class Redactor:
 
     def answer(self, content: bytes) -> bytes:
         """The body of an answer without the credentials of the connection: no vendor has to repeat them."""
+        if self._forms_in_answers:
+            # A text may be written with an escape for each of its characters.
+            content = without_escapes(content)
         for form in self._forms_in_answers:
             if form in content:
                 content = content.replace(form, MASK.encode())
@@ -211,32 +223,3 @@ class Redactor:
             part = next((n for n in range(longest_part, 0, -1) if text.endswith(form[:n])), 0)
             text = text[: len(text) - part]
         return text + CUT
-
-
-def _written(secret: str) -> Iterator[str]:
-    """The ways in which a text stands in JSON, URLs, forms and pages."""
-    yield secret
-    for escaped in (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
-        yield escaped
-        yield escaped.replace("/", "\\/")
-    for escaped in (quote(secret, safe=""), quote(secret), quote_plus(secret)):
-        yield escaped
-        yield re.sub("%..", lambda match: match[0].lower(), escaped)
-    yield html.escape(secret)
-
-
-def _forms(secret: str) -> Iterator[str]:
-    """The ways in which a secret may be written, inside of what is encoded with base64 among them."""
-    try:
-        content = secret.encode()
-    except UnicodeEncodeError:
-        return
-    yield from _written(secret)
-    for before in range(3):
-        # Of the characters at its ends, some bits are of what stands beside the secret.
-        encoded = base64.b64encode(b"\0" * before + content).decode().rstrip("=")
-        whole = (before + len(content)) * 8 // 6
-        core = encoded[-(-before * 8 // 6) : whole]
-        if len(core) >= _SHORTEST_CORE:
-            yield core
-            yield core.replace("+", "-").replace("/", "_")

@@ -102,6 +102,10 @@ class Answer(msgspec.Struct, frozen=True):
     data: Any
     is_json: bool
 
+    def __repr__(self) -> str:
+        # That of a login holds the token.
+        return f"<Answer {self.status}>"
+
 
 class VendorError(msgspec.Struct, frozen=True):
     """What a vendor's error body says.

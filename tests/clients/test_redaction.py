@@ -12,11 +12,20 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
+from requests.structures import CaseInsensitiveDict
 
 from airflow_provider.clients.login import Token
 from airflow_provider.clients.redaction import KEPT_SEEN, KEPT_TOKENS, LONGEST_TEXT, Redactor, is_secret_name
+from airflow_provider.clients.transport import Answer
 
-SECRET = 'pä"ss/w\\o+r d&<7>\nx'
+SECRET = "pä\"ss/w\\o+r d&<7>\nx~(y)!*='z:1"
+
+
+def _escaping(chars: str, text: str) -> str:
+    for char in chars:
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return text
+
 
 WRITTEN = {
     "plain": SECRET,
@@ -27,7 +36,23 @@ WRITTEN = {
     "URL in lower case": re.sub("%..", lambda match: match[0].lower(), quote(SECRET, safe="")),
     "path": quote(SECRET),
     "form": quote_plus(SECRET),
+    "URL by JavaScript, a part": quote(SECRET, safe="!'()*"),
+    "URL by JavaScript, whole": quote(SECRET, safe=";,/?:@&=+$-_.!~*'()#"),
+    "URL by Java": quote_plus(SECRET, safe="*").replace("~", "%7E"),
+    "path by Go": quote(SECRET, safe="$&+=:@"),
+    "URL in a URL": quote(quote(SECRET, safe=""), safe=""),
+    "JSON by Go": _escaping("<>&", json.dumps(SECRET, ensure_ascii=False)),
+    "JSON by Gson": _escaping("<>&='", json.dumps(SECRET)),
+    "JSON by Jackson": json.dumps(SECRET).replace("\\u00e4", "\\u00E4"),
+    "JSON in JSON": json.dumps(json.dumps(SECRET))[1:-1].strip('\\"'),
+    "Python": repr(SECRET),
+    "bytes of Python": repr(SECRET.encode())[1:],
     "page": html.escape(SECRET),
+    "page by Django": html.escape(SECRET).replace("&#x27;", "&#39;"),
+    "page by Go": html.escape(SECRET).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
+    "XML": html.escape(SECRET).replace("&#x27;", "&apos;"),
+    "text of XML": html.escape(SECRET, quote=False),
+    "page by Mustache": html.escape(SECRET).replace("/", "&#x2F;").replace("=", "&#x3D;"),
     "base64": base64.b64encode(SECRET.encode()).decode(),
     "base64 behind one": base64.b64encode(b"u" + SECRET.encode()).decode(),
     "base64 behind two": base64.b64encode(b"u:" + SECRET.encode() + b"tail").decode(),
@@ -43,7 +68,7 @@ def test_a_known_secret_is_masked_in_whichever_form(form: str) -> None:
     masked = redact(f"before {WRITTEN[form]} after")
     assert masked.startswith("before")
     assert masked.endswith("after")
-    shown = masked.removeprefix("before ").removesuffix(" after").strip('"')
+    shown = masked.removeprefix("before ").removesuffix(" after").strip("\"'")
     # Around base64, some characters belong to what stands beside the secret.
     assert len(shown.replace("***", "")) <= 18 if "base64" in form else shown == "***"
     for start in range(0, len(WRITTEN[form]) - 8, 4):
@@ -72,6 +97,12 @@ NAMED = {
     "basic": ("Authorization: Basic dXNlcjpwYXNz", "dXNlcjpwYXNz"),
     "basic alone": ("sent Basic dXNlcjpwYXNz", "dXNlcjpwYXNz"),
     "a cookie": ("Set-Cookie: abcdef", "abcdef"),
+    "another scheme": ("Authorization: Token abcdef", "abcdef"),
+    "a scheme in JSON": ('{"Authorization": "ApiKey abcdef", "x": 1}', "abcdef"),
+    "a scheme in JSON in JSON": (json.dumps('{"Authorization": "ApiKey abcdef", "x": 1}'), "abcdef"),
+    "the second of two cookies": ("Cookie: a=b; session=abcdef", "abcdef"),
+    "an option of a command": ("docker login --password abcdef host", "abcdef"),
+    "a quote in a password in a URL": ("see https://user:it's-abcdef@host/x", "abcdef"),
     "a JWT": ("got eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl back", "eyJzdWIiOiIxIn0"),
     "a key": ("-----BEGIN RSA PRIVATE KEY-----\nMIIEabcdef\n-----END RSA PRIVATE KEY-----", "MIIEabcdef"),
     "half a key": ("-----BEGIN PRIVATE KEY-----\nMIIEabcdef", "MIIEabcdef"),
@@ -108,6 +139,11 @@ HOSTILE = {
     "quotes and backslashes": 'token \\"' * 6000,
     "signatures": "Access=a, Signature" * 2500,
     "blanks": "password" + " " * 48000,
+    "users with quotes": "://a:'" * 10000,
+    "cookies": "cookie: a; " * 4000,
+    "authorizations": "authorization: a " * 3000,
+    "options": "--password " * 4000,
+    "hyphens": "-" * 48000,
     "keys": "-----BEGIN PRIVATE KEY-----" * 1800,
     "JWTs": "eyJ" * 16000,
     "bearers": "bearer " * 7000,
@@ -186,6 +222,8 @@ def test_secrets_that_many_threads_add_at_once_are_all_masked() -> None:
     [
         ("hunter22-long", b'{"a": "hunter22-long"}', b'{"a": "***"}'),
         ('b\xe4h"mulle', b'{"a": "b\\u00e4h\\"mulle"}', b'{"a": "***"}'),
+        ("hunter22-long", b'{"a": "\\u0068unter22\\u002Dlon\\u0067"}', b'{"a": "***"}'),
+        ("hunter22", b'{"a": "\\\\u0068unter22"}', b'{"a": "\\\\u0068unter22"}'),
         ("user-password", b'{"a": "' + base64.b64encode(b"user-password") + b'"}', b'{"a": "***"}'),
         ("building", b'{"phase": "building"}', b'{"phase": "***"}'),
         ("build", b'{"phase": "building"}', b'{"phase": "building"}'),
@@ -205,7 +243,10 @@ def test_an_answer_keeps_what_only_a_text_may_not_show() -> None:
     assert redact("webhook-secret") == "***"
 
 
-@pytest.mark.parametrize("held", [Token("abcdef", 1.0), Redactor()])
+LOGIN_ANSWER = Answer(200, CaseInsensitiveDict({"X-Subject-Token": "abcdef"}), {"token": "abcdef"}, is_json=True)
+
+
+@pytest.mark.parametrize("held", [Token("abcdef", 1.0), Redactor(), LOGIN_ANSWER])
 def test_no_object_that_holds_a_secret_shows_it(held: Any) -> None:
     if isinstance(held, Redactor):
         held.add("abcdef")
