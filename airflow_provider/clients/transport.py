@@ -208,6 +208,8 @@ class Transport:
         self.attempts = attempts
         self.guard: Callable[[], None] | None = None
         """Asked before each request that may have an effect; refuses it by raising."""
+        self.give_up_at: float | None = None
+        """Epoch seconds: a vendor that asks for a pause until then gets none, and the caller its error."""
         self._read_error = read_error
         self._clock_ahead: float | None = None
         self._sent = _Sent()
@@ -277,13 +279,18 @@ class Transport:
         guard = None if method in READS or isinstance(request.auth, NoAuth) else self.guard
         if (attempts or self.attempts) == 1:
             return self._attempt(request, json_expected, decode, guard)
+        may_repeat = retries.may_repeat_read if repeatable else retries.may_repeat_write
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(attempts or self.attempts),
             wait=retries.pause,
-            retry=tenacity.retry_if_exception(retries.may_repeat_read if repeatable else retries.may_repeat_write),
+            retry=tenacity.retry_if_exception(lambda error: may_repeat(error) and self._is_in_time(error)),
             reraise=True,
         )
         return retrying(self._attempt, request, json_expected, decode, guard)
+
+    def _is_in_time(self, error: BaseException) -> bool:
+        asked = getattr(error, "retry_after", None)
+        return asked is None or self.give_up_at is None or time.time() + asked < self.give_up_at
 
     def server_time(self) -> float | None:
         """Epoch seconds by the server's own clock, as the ``Date`` of its last answer told; ``None`` before one."""
