@@ -64,16 +64,16 @@ class Meanwhile(set[str]):
 
     def __sub__(self, others: Any) -> set[str]:
         left = set(self) - others
-        self.add("added-meanwhile")
+        self.add("added_meanwhile")
         return left
 
 
 def test_what_another_thread_adds_in_the_middle_is_not_forgotten() -> None:
     masker = _secrets_masker()
-    masker.patterns = Meanwhile({"gone-for-good", "known"})
-    forget_here("gone-for-good")
-    assert masker.patterns == {"known", "added-meanwhile"}
-    assert redact("gone-for-good known added-meanwhile") == "gone-for-good *** ***"
+    masker.patterns = Meanwhile({"gone_for_good", "known"})
+    forget_here("gone_for_good")
+    assert masker.patterns == {"known", "added_meanwhile"}
+    assert redact("gone_for_good known added_meanwhile") == "gone_for_good *** ***"
 
 
 def test_only_those_values_of_headers_are_secrets_whose_name_says_so(build: Build) -> None:
