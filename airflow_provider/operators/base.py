@@ -142,8 +142,14 @@ class ReleaseOperator(CheckedArguments, BaseOperator):
         """
         try:
             changed = self._hook.get_changed_conn()
-        except ReleasePipelineError as error:
-            self.log.warning("Going on with the connection as it was read before: %s", error)
+        except Exception as error:
+            # Airflow's own text may quote the connection.
+            why = (
+                error
+                if isinstance(error, ReleasePipelineError)
+                else f"Airflow does not tell it ({type(error).__name__})"
+            )
+            self.log.warning("Going on with the connection as it was read before: %s", why)
             return client
         if changed is None:
             return client
