@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from types import FunctionType
 from typing import Any, NamedTuple
 
+from tests.simulation import faults
 from tests.simulation.lives import live
 from tests.simulation.plan import Plan, draw
 
@@ -718,10 +719,14 @@ def try_guards(guards: tuple[Guard, ...], processes: int) -> bool:
     print(
         "| guard | faults of issue 9 | lives until it is missed | what goes wrong then |\n|---|---|---|---|", flush=True
     )
+    seen: list[tuple[str, str, int | None]] = []
     with ProcessPoolExecutor(processes) as pool:
         for guard, found in zip(guards, pool.map(lives_until_missed, guards), strict=True):
             lives, wrong = found or (None, "")
             is_well = is_well and found is not None
+            seen.append((guard.name, guard.faults, lives))
             print(f"| {guard.name} | {guard.faults} | {lives or '**none**'} | {wrong} |", flush=True)
+    if guards == GUARDS:
+        print("\n".join(("", *faults.table(seen), "")))
     print(f"{len(guards)} guards in {time.monotonic() - begun:.0f} s")
     return is_well
