@@ -1,4 +1,4 @@
-"""The faults of part 3 of issue 9: which guards keep each from coming back, and which tests where no life reaches it."""
+"""The faults of part 3 of issue 9: which guards keep each from coming back, and which tests where no life reaches."""
 
 from __future__ import annotations
 
