@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, ClassVar, Self
 
 from airflow_provider.clients.memory import Receipts
+from airflow_provider.clients.redaction import without_keys
 from airflow_provider.clients.transport import LONGEST_WORD, Transport
 from airflow_provider.clients.unforeseen import answers_of
 from airflow_provider.clients.urls import place_of
@@ -192,7 +193,7 @@ class ReleaseClient(ABC):
         """
         with answers_of(self.system):
             lines, offset = self._waitable(ref).read_log(ref, offset)
-            return [self.transport.redact(line) for line in lines[-MOST_LOG_LINES:]], offset
+            return [self.transport.redact(line) for line in without_keys(lines[-MOST_LOG_LINES:])], offset
 
     def _fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
         """What :meth:`fetch_apart` returns, which also sees to it that errors are followed by a full answer."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from airflow_provider.clients.decoding import without_escapes
 from airflow_provider.clients.spellings import forms_of, written
@@ -66,6 +66,9 @@ _USER_IN_URL = r"""://(?:[^/\s"'<>]{1,512}|[^/\s"'<>:@]{0,128}:[^/\s<>@]{1,256})
 _JWT = r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"
 _PRIVATE_KEY = r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-]{0,8000}(?:-----END [A-Z ]{0,40}PRIVATE KEY-----)?"
 
+_LINES_OF_A_KEY = 250
+"""More than a key of 16384 bits has; what is no key goes on after them."""
+
 _RULES = (
     (("private key",), _PRIVATE_KEY, MASK),
     (("://",), _USER_IN_URL, f"://{MASK}@"),
@@ -79,6 +82,25 @@ _RULES = (
 )
 """What is recognised, in this order, and what stands in for it; first what a text must hold one of, case folded, to be
 looked at. ``re`` compiles a pattern when it is needed first, which takes milliseconds: most texts are a word or two."""
+
+
+def lines_of(log: str) -> list[str]:
+    """The lines of a part of a log, or of its end; none of which the beginning is cut off, half of a secret with it."""
+    kept = log[-LONGEST_LOG:]
+    return kept.splitlines()[len(kept) < len(log) :]
+
+
+def without_keys(lines: Iterable[str]) -> Iterator[str]:
+    """The same lines, but for those between the first and the last one of a private key, which say nothing else."""
+    left = 0
+    for line in lines:
+        before, mark, _ = line.rpartition("PRIVATE KEY-----")
+        if mark:
+            left = _LINES_OF_A_KEY if before.rfind("-----BEGIN ") > before.rfind("-----END ") else 0
+        elif left:
+            left -= 1
+            line = MASK
+        yield line
 
 
 def is_secret_name(name: str) -> bool:

@@ -517,11 +517,13 @@ def test_an_error_that_names_what_there_is_is_short(scripted: Scripted) -> None:
 
 def test_the_lines_of_a_log_are_short_and_show_no_secret(scripted: Scripted) -> None:
     line = "git clone https://user:abcdef@host/x with the-quay-token " + "x" * 50_000
-    scripted.always = (200, {}, {"start": 0, "total": 1, "logs": [{"message": line}, {"message": "token=abcdef"}]})
+    key = "-----BEGIN RSA PRIVATE KEY-----\nMIIEabcdef\n-----END RSA PRIVATE KEY-----"
+    logs = [{"message": line}, {"message": "token=abcdef"}, {"message": key}]
+    scripted.always = (200, {}, {"start": 0, "total": 1, "logs": logs})
     client = QuayClient(scripted.url, token="the-quay-token", attempts=1)
     ref = {"system": "quay", "kind": "build", "id": "b-1", "repository": "acme/shop"}
     lines, offset = client.read_log(ref, 0)
-    assert (len(lines), offset) == (2, 1)
+    assert (len(lines), offset) == (5, 1)
     assert all(len(each) <= 4000 for each in lines)
     assert "abcdef" not in "".join(lines)
     assert "the-quay-token" not in "".join(lines)

@@ -15,7 +15,16 @@ import pytest
 from requests.structures import CaseInsensitiveDict
 
 from airflow_provider.clients.login import Token
-from airflow_provider.clients.redaction import KEPT_SEEN, KEPT_TOKENS, LONGEST_TEXT, Redactor, is_secret_name
+from airflow_provider.clients.redaction import (
+    KEPT_SEEN,
+    KEPT_TOKENS,
+    LONGEST_LOG,
+    LONGEST_TEXT,
+    Redactor,
+    is_secret_name,
+    lines_of,
+    without_keys,
+)
 from airflow_provider.clients.transport import Answer
 
 SECRET = "pä\"ss/w\\o+r d&<7>\nx~(y)!*='z:1"
@@ -162,6 +171,22 @@ def test_masking_takes_time_in_proportion_to_the_text(case: str) -> None:
         redact(text, len(text))
     # A quadratic expression takes seconds for one.
     assert time.process_time() - began < 5
+
+
+KEY = ["-----BEGIN RSA PRIVATE KEY-----", "MIIEabcdef", "ghijkl", "-----END RSA PRIVATE KEY-----"]
+
+
+def test_the_lines_of_a_private_key_are_masked_one_by_one() -> None:
+    lines = ["before", *KEY, "between", f"{KEY[0]} {KEY[1]} {KEY[3]}", "after", *KEY[:2]]
+    masked = [Redactor()(line) for line in without_keys(lines)]
+    assert not any(part in line for line in masked for part in KEY[1:3])
+    assert [line for line in masked if "***" not in line and "-----" not in line] == ["before", "between", "after"]
+    assert list(without_keys([KEY[0], *["x"] * 1000]))[-1] == "x", "a key ends"
+
+
+def test_the_end_of_a_log_begins_with_a_whole_line() -> None:
+    assert lines_of("one\ntwo") == ["one", "two"]
+    assert lines_of("secret-" * LONGEST_LOG + "half\nwhole") == ["whole"]
 
 
 def test_no_text_is_longer_than_asked_for() -> None:
