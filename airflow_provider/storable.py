@@ -49,6 +49,15 @@ def storable(value: Any, levels: int = DEEPEST) -> Any:
     return storable_text(str(value))
 
 
+class Kept(dict[str, Any]):
+    """Values that were bounded and cleaned when they came in, so that nobody does it again in an event loop."""
+
+
+def kept(values: Mapping[str, Any]) -> Kept:
+    """The values as they are handed on."""
+    return Kept(storable(bounded(values)))
+
+
 def bounded(values: Mapping[str, Any]) -> dict[str, Any]:
     """The same, but for those that would be too large together with those before them: a word stands in for each."""
     kept: dict[str, Any] = {}

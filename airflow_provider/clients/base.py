@@ -15,7 +15,7 @@ from airflow_provider.clients.urls import place_of
 from airflow_provider.clients.waitable import Found, Intent, Look, Observation, Waitable
 from airflow_provider.exceptions import BadRequestError, Call, ConflictError, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef, Step
-from airflow_provider.storable import bounded
+from airflow_provider.storable import kept
 
 LONGEST_REASON = 2000
 """Characters of the message of an execution or of a step."""
@@ -238,7 +238,7 @@ class ReleaseClient(ABC):
         redact = self.transport.redact
         execution.status = redact(execution.status, LONGEST_WORD)
         if execution.outputs:
-            execution.outputs = bounded(execution.outputs)
+            execution.outputs = kept(execution.outputs)
         if execution.message is not None:
             execution.message = redact(execution.message, LONGEST_REASON)
         if execution.steps:

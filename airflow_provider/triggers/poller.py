@@ -50,6 +50,9 @@ LINGER = 5.0
 TOLD_AT_ONCE = 50
 """Waits that are told what was seen before the loop may do something else: each may write lines to its task's log."""
 
+LONGEST_TURN = 0.01
+"""Seconds of telling after which the loop may do something else: the news of one wait may be many and long."""
+
 MOST_LINES = 100
 """Of one look, written to one task's log: each costs the loop as much as a wait without news."""
 
@@ -270,14 +273,16 @@ class Poller:
     async def _tell_all(self, told: list[tuple[Wait, Found]]) -> None:
         for start in range(0, len(told), TOLD_AT_ONCE):
             async with self._telling:
+                turn_ends = time.monotonic() + LONGEST_TURN
                 for wait, found in told[start : start + TOLD_AT_ONCE]:
                     if callable(found):
                         self._schedule.look_apart(wait, found, time.monotonic(), time.time())
                     else:
                         self._tell_surely(wait, found)
-                    if self._lines >= TOLD_AT_ONCE:
+                    if self._lines >= TOLD_AT_ONCE or time.monotonic() >= turn_ends:
                         self._lines = 0
                         await asyncio.sleep(0)
+                        turn_ends = time.monotonic() + LONGEST_TURN
                 # Whoever tells next does so in another turn of the loop.
                 await asyncio.sleep(0)
 

@@ -20,6 +20,7 @@ from airflow_provider.clients.code_stream import CodeStreamClient
 from airflow_provider.clients.quay import QuayClient
 from airflow_provider.clients.service_stage import ServiceStageClient
 from airflow_provider.clients.transport import Transport
+from airflow_provider.core.waiting import Wait
 from airflow_provider.exceptions import (
     BadRequestError,
     Effect,
@@ -471,6 +472,17 @@ def test_the_outputs_of_an_execution_are_no_larger_than_airflow_can_hand_on(scri
     scripted.always = (200, {}, {"id": "x-1", "status": "COMPLETED", "output": output})
     seen = code_stream(scripted).look({"system": "code_stream", "kind": "execution", "id": "x-1"})
     assert seen.outputs == {"image": "shop:1", "log": "... (too large)", "all": "... (too large)"}
+
+
+def test_the_outputs_of_an_execution_are_cleaned_once_and_not_in_an_event_loop(scripted: Scripted) -> None:
+    scripted.script = [(200, {}, {"token": "bearer-1"})]
+    scripted.always = (200, {}, {"id": "x-1", "status": "COMPLETED", "output": {"all": list(range(9000))}})
+    ref = {"system": "code_stream", "kind": "execution", "id": "x-1"}
+    seen = code_stream(scripted).look(ref)
+    outcome = Wait(ref, 10.0).saw(seen, 1.0)
+    assert outcome
+    assert outcome.to_event()["execution"]["outputs"]["all"] is seen.outputs["all"]
+    assert type(outcome.to_event()["execution"]["outputs"]) is dict
 
 
 def test_of_a_very_long_log_the_end_is_read(scripted: Scripted) -> None:

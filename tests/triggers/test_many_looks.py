@@ -148,7 +148,7 @@ def test_executions_that_end_at_once_are_looked_at_side_by_side_and_told_as_they
 def test_no_more_requests_than_the_budget_are_sent_and_every_wait_gets_its_turn(
     vendor: CocktailServer, monkeypatch: pytest.MonkeyPatch, lines: Lines
 ) -> None:
-    # So few that a machine with other things to do, too, sends many times more in that time where nothing holds it back.
+    # So few that a busy machine, too, sends many times more in that time where nothing holds it back.
     rate = 6
     monkeypatch.setenv("AIRFLOW__RELEASE_PIPELINES__REQUESTS_PER_SECOND", str(rate))
     vendor.answer = lambda kind, number: (404, {}) if kind == "log" else None
