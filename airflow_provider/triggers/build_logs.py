@@ -24,6 +24,9 @@ TAIL_READERS = 4
 TAIL_LIMIT = 2.0
 """Seconds for which the end of a wait is kept back, at most, for the last lines of its log."""
 
+TOLD_AT_ONCE = 8_000
+"""Characters of a log that are told before the loop may do something else: Airflow looks for secrets in each line."""
+
 Tell = Callable[[list[News]], None]
 Read = Callable[["ReleaseClient"], list[News]]
 
@@ -94,13 +97,22 @@ class BuildLogs:
         is_read = self._tails.get(wait)
         self._reading.add(wait)
         try:
-            news = await self._call(lambda client: log_news(client, wait))
+            await self._tell(wait, await self._call(lambda client: log_news(client, wait)))
         except ReleasePipelineError:
             # The connection cannot be read any more: the looks say so.
-            news = []
+            pass
         finally:
             self._reading.discard(wait)
-        if tell := self._tells.get(wait):
-            tell(news)
         if is_read:
             is_read.set()
+
+    async def _tell(self, wait: Wait, news: list[News]) -> None:
+        left = list(reversed(news))
+        while left:
+            piece, characters = [], 0
+            while left and characters < TOLD_AT_ONCE:
+                piece.append(left.pop())
+                characters += len(piece[-1].text)
+            if tell := self._tells.get(wait):
+                tell(piece)
+            await asyncio.sleep(0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import itertools
 import math
 import time
 from contextlib import suppress
@@ -55,6 +56,9 @@ LONGEST_TURN = 0.01
 
 MOST_LINES = 100
 """Of one look, written to one task's log: each costs the loop as much as a wait without news."""
+
+MOST_CHARACTERS = 50_000
+"""Of these lines: Airflow looks for secrets in each."""
 
 LONGEST_GO = 0.3
 """Seconds after which requests that stand behind another in one thread are made in other ones."""
@@ -375,8 +379,12 @@ class _Waiter:
 
 def _shortened(news: list[News]) -> list[News]:
     """The first lines and the last one, which tells of the whole execution."""
-    left_out = len(news) - MOST_LINES
-    return [*news[: MOST_LINES - 2], News(f"  ... {left_out + 1} lines left out"), news[-1]] if left_out > 0 else news
+    lengths = itertools.accumulate(len(line.text) for line in news)
+    kept = min(MOST_LINES, sum(length <= MOST_CHARACTERS for length in lengths))
+    if kept == len(news) or len(news) < 3:
+        return news
+    first = max(0, kept - 2)
+    return [*news[:first], News(f"  ... {len(news) - first - 1} lines left out"), news[-1]]
 
 
 def _ask(question: Callable[[ExecutionRef], Answer], ref: ExecutionRef) -> Answer | None:

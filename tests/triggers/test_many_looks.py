@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.core.waiting import Ending, Outcome
+from airflow_provider.core.lines import News
+from airflow_provider.core.waiting import Ending, Outcome, Wait
 from airflow_provider.triggers import build_logs, poller
 from airflow_provider.triggers.execution import ExecutionTrigger
 from tests.airflow_runs import define_connection
@@ -274,6 +275,39 @@ def test_lines_go_to_the_log_of_the_task_that_waits_for_them_once(vendor: Cockta
     asyncio.run(scenario())
     for task in ("1", "2", "3"):
         assert [line for line in lines.of(task) if "line of" in line] == [f"| line of {task}"]
+
+
+def test_a_log_of_long_lines_is_told_piece_by_piece() -> None:
+    """Airflow looks for secrets in each line, in the event loop."""
+    pieces: list[list[str]] = []
+    lines = [f"{number} {'x' * 4000}" for number in range(100)]
+
+    async def call(read: build_logs.Read) -> list[News]:
+        return [News(line) for line in lines]
+
+    async def may_ask(is_the_last: bool) -> None:
+        pass
+
+    async def scenario() -> None:
+        logs = build_logs.BuildLogs(call, may_ask)
+        wait = Wait({"system": "cocktail", "kind": "build_run", "id": "1"}, 10.0)
+        await logs.tail(wait, lambda news: pieces.append([line.text for line in news]))
+
+    asyncio.run(scenario())
+    assert [line for piece in pieces for line in piece] == lines
+    assert max(sum(map(len, piece)) for piece in pieces) < build_logs.TOLD_AT_ONCE + 5000
+
+
+def test_very_long_news_of_one_look_are_left_out_but_for_the_last() -> None:
+    many = [News(str(number)) for number in range(1000)]
+    long = [News("first"), *[News("x" * 3000)] * 50, News("last")]
+    for news in (many, long):
+        shown = [line.text for line in poller._shortened(news)]
+        assert len(shown) <= poller.MOST_LINES
+        assert sum(map(len, shown)) <= poller.MOST_CHARACTERS + 100
+        assert (shown[0], shown[-1]) == (news[0].text, news[-1].text)
+        assert shown[-2] == f"  ... {len(news) - len(shown) + 1} lines left out"
+    assert poller._shortened(long[:3]) == long[:3]
 
 
 @pytest.mark.parametrize("connections", [1, 2])
