@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from typing import AnyStr, Generic
 
 from airflow_provider.clients.decoding import without_escapes
 from airflow_provider.clients.spellings import forms_of, written
@@ -33,6 +34,7 @@ LONGEST_SEEN = 8192
 _SHORTEST = 4
 _SHORTEST_IN_ANSWERS = 8
 """A credential as short as a status or a name would, masked in answers, change what they say."""
+_SHORTEST_SIGN = 3
 _TAIL = 512
 """Characters before the place where a text is cut that may be a part of what is recognised as a whole only."""
 
@@ -109,6 +111,31 @@ def is_secret_name(name: str) -> bool:
     return any(re.fullmatch(_TELLING_WORD, word) for word in words)
 
 
+class _Forms(Generic[AnyStr]):
+    """What is masked, the longest first.
+
+    :param forms: each with a part of it that is looked for before: most texts hold no part of a secret's forty forms.
+    """
+
+    def __init__(self, forms: Iterable[tuple[AnyStr, AnyStr]]) -> None:
+        self.all = tuple(sorted(set(forms), key=lambda each: len(each[0]), reverse=True))
+        self._signs = tuple({sign for _, sign in self.all})
+
+    def masked(self, text: AnyStr, mask: AnyStr) -> AnyStr:
+        signs = {sign for sign in self._signs if sign in text}
+        if signs:
+            for form, sign in self.all:
+                if sign in signs and form in text:
+                    text = text.replace(form, mask)
+        return text
+
+
+def _sign_of(secret: str, form: str) -> str:
+    """A part of a form: of the secret, what nobody writes otherwise, if the form holds that."""
+    plain = max(re.findall("[A-Za-z0-9]+", secret), key=len, default="")
+    return plain if len(plain) >= _SHORTEST_SIGN and plain in form else form
+
+
 class Redactor:
     """Masks secrets by value (those it was told) and by name (those it recognises in a text). For several threads.
 
@@ -127,8 +154,8 @@ class Redactor:
         self._others: dict[str, None] = {}
         self._seen: dict[str, None] = {}
         self._forms_of: dict[str, frozenset[str]] = {}
-        self._forms: tuple[str, ...] = ()
-        self._forms_in_answers: tuple[bytes, ...] = ()
+        self._forms: _Forms[str] = _Forms(())
+        self._forms_in_answers: _Forms[bytes] = _Forms(())
         self._on_secret = on_secret
         self._on_forgotten = on_forgotten
 
@@ -198,14 +225,16 @@ class Redactor:
     def _note_forms(self) -> None:
         all_known = (*self._credentials, *self._tokens, *self._others, *self._seen)
         self._forms_of = {each: self._forms_of.get(each) or frozenset(forms_of(each)) for each in all_known}
-        forms = {form for each in self._forms_of.values() for form in each}
-        self._forms = tuple(sorted(forms, key=len, reverse=True))
-        in_answers = {form for each in self._credentials for form in forms_of(each)}
+        self._forms = _Forms((form, _sign_of(each, form)) for each, forms in self._forms_of.items() for form in forms)
+        in_answers = [(form, each) for each in self._credentials for form in self._forms_of[each]]
         # Nobody encodes a token of a login anew.
-        in_answers |= {form for each in self._tokens for form in written(each)}
-        # In an answer, digits alone may as well be a number of its own.
-        apt = [form for form in in_answers if len(form) >= _SHORTEST_IN_ANSWERS and not form.isdecimal()]
-        self._forms_in_answers = tuple(form.encode() for form in sorted(apt, key=len, reverse=True))
+        in_answers += [(form, each) for each in self._tokens for form in written(each)]
+        self._forms_in_answers = _Forms(
+            (form.encode(), _sign_of(each, form).encode())
+            for form, each in in_answers
+            # In an answer, digits alone may as well be a number of its own.
+            if len(form) >= _SHORTEST_IN_ANSWERS and not form.isdecimal()
+        )
 
     def __call__(self, text: str, longest: int = LONGEST_TEXT) -> str:
         """A text as people may see it, cut to ``longest`` characters.
@@ -213,9 +242,7 @@ class Redactor:
         Masking twice changes nothing.
         """
         text = storable_text(self._opening(text, longest))
-        for form in self._forms:
-            if form in text:
-                text = text.replace(form, MASK)
+        text = self._forms.masked(text, MASK)
         folded = text.casefold()
         for signs, pattern, replacement in _RULES:
             if any(sign in folded for sign in signs):
@@ -224,13 +251,9 @@ class Redactor:
 
     def answer(self, content: bytes) -> bytes:
         """The body of an answer without the credentials of the connection: no vendor has to repeat them."""
-        if self._forms_in_answers:
-            # A text may be written with an escape for each of its characters.
-            content = without_escapes(content)
-        for form in self._forms_in_answers:
-            if form in content:
-                content = content.replace(form, MASK.encode())
-        return content
+        forms = self._forms_in_answers
+        # A text may be written with an escape for each of its characters.
+        return forms.masked(without_escapes(content), MASK.encode()) if forms.all else content
 
     def _opening(self, text: str, longest: int) -> str:
         """So much of the beginning that masking and cutting it shows nothing of a secret of which half is cut off."""
@@ -240,7 +263,7 @@ class Redactor:
         text = text[:window]
         blank = max(text.rfind(blank, window - _TAIL) for blank in " \n\t")
         text = text[: blank if blank > 0 else window - _TAIL]
-        for form in self._forms:
+        for form, _ in self._forms.all:
             longest_part = min(len(form) - 1, len(text))
             part = next((n for n in range(longest_part, 0, -1) if text.endswith(form[:n])), 0)
             text = text[: len(text) - part]
