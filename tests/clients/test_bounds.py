@@ -474,6 +474,26 @@ def test_the_outputs_of_an_execution_are_no_larger_than_airflow_can_hand_on(scri
     assert seen.outputs == {"image": "shop:1", "log": "... (too large)", "all": "... (too large)"}
 
 
+def test_what_a_wait_keeps_of_an_execution_that_is_not_over_is_small(scripted: Scripted) -> None:
+    tasks = {f"T{number}": {"status": "FAILED", "failureMessage": "x" * 5000} for number in range(2000)}
+    document = {"id": "x-1", "status": "RUNNING", "output": {"image": "shop:1", "log": "x" * 200_000}}
+    scripted.script = [(200, {}, {"token": "bearer-1"})]
+    scripted.always = (200, {}, {**document, "stages": {"S": {"tasks": tasks}}})
+    seen = code_stream(scripted).look({"system": "code_stream", "kind": "execution", "id": "x-1"})
+    assert seen.outputs == {"image": "shop:1", "log": "... (too large)"}
+    assert 50 < len(seen.steps) <= 1000
+    assert len(repr(seen)) < 300_000
+
+
+def test_a_long_url_is_not_remembered(scripted: Scripted) -> None:
+    scripted.always = OK
+    transport = Transport("quay", scripted.url, attempts=1)
+    for length in (10, 5000):
+        transport.get("/" + "x" * length)
+        transport.get("/" + "x" * length)
+    assert transport._short_way._known.cache_info().currsize == 1
+
+
 def test_the_outputs_of_an_execution_are_cleaned_once_and_not_in_an_event_loop(scripted: Scripted) -> None:
     scripted.script = [(200, {}, {"token": "bearer-1"})]
     scripted.always = (200, {}, {"id": "x-1", "status": "COMPLETED", "output": {"all": list(range(9000))}})
