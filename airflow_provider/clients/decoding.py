@@ -6,6 +6,7 @@ surrogate pairs, NaN or numbers of more than 64 bits, and what they refuse ends 
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
@@ -14,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider.storable import REPLACEMENT
+from airflow_provider.storable import REPLACEMENT, storable_text
 
 DEEPEST = 64
 """Objects and lists inside each other; the vendors' documents have ten. What reads them by recursion has a limit of
@@ -75,6 +76,13 @@ def _plain_ascii(match: re.Match[bytes]) -> bytes:
         return escape
     char = chr(int(escape[-2:], base=16)).encode()
     return escape if char in b'"\\\x7f' else char
+
+
+def text_of(content: bytes) -> str:
+    """What is no JSON, as text that can be kept."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    pieces = (content[start : start + _PIECE] for start in range(0, len(content), _PIECE))
+    return "".join([storable_text(decoder.decode(piece)) for piece in pieces] + [decoder.decode(b"", final=True)])
 
 
 def check_size(content: bytes) -> None:

@@ -26,7 +26,7 @@ from requests.structures import CaseInsensitiveDict
 from airflow_provider import __version__
 from airflow_provider.clients import retries
 from airflow_provider.clients.auth import Auth, NoAuth
-from airflow_provider.clients.decoding import TooManyPartsError, check_size, clean_bytes, loads
+from airflow_provider.clients.decoding import TooManyPartsError, check_size, clean_bytes, loads, text_of
 from airflow_provider.clients.reading import ENCODINGS, BoundedAdapter, TooLargeError, UnknownEncodingError, read_body
 from airflow_provider.clients.redaction import Redactor
 from airflow_provider.clients.short_way import ShortWay
@@ -46,7 +46,6 @@ from airflow_provider.exceptions import (
     ThrottledError,
     UnexpectedResponseError,
 )
-from airflow_provider.storable import storable_text
 
 log = logging.getLogger(__name__)
 
@@ -537,7 +536,7 @@ def _decode(status: int, headers: CaseInsensitiveDict[str], content: bytes, deco
         data = decode(content) if 200 <= status < 300 else loads(content)
         return Answer(status, headers, data, is_json=True)
     except ValueError:
-        return Answer(status, headers, storable_text(content.decode("utf-8", "replace")), is_json=False)
+        return Answer(status, headers, text_of(content), is_json=False)
 
 
 def _is_sendable(header: str | bytes) -> bool:
