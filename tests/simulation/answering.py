@@ -104,6 +104,7 @@ class AnswerJudge(ActJudge):
         self._noted: dict[tuple[Task, int], Approval] = {}
 
     def saved(self, worker: Any, record: Notes) -> None:
+        self.goes_on(worker, record)
         if record.told == worker.carrier.attempt:
             # It only notes that a person was told.
             return

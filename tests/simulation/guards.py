@@ -603,6 +603,13 @@ GUARDS = (
         "if False:",
     ),
     _carrier(
+        "a look that fails after an answer does not say that it was refused",
+        "18",
+        "releasing:ReleaseCarrier._send",
+        "not (yield from self._was_taken(notes))",
+        "(yield from self._is_waiting_for(notes)) is not False",
+    ),
+    _carrier(
         "an answer to a release asks Airflow before it is sent",
         "8",
         "releasing:ReleaseCarrier._send",

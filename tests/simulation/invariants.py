@@ -37,6 +37,7 @@ SAID_OF_ANY = (
     "Cannot tell whether the cleared",
     "all look like what this task has started",
     "probably what this task has started",
+    "unless that begins yet",
 )
 """What a log says of an execution whose name nobody knows."""
 
@@ -89,6 +90,8 @@ class Judge:
         """Of a task and a generation: why nobody was there to cancel."""
         self._prepared: dict[str, float] = {}
         """By the marker of a start: when it was asked what is there before it."""
+        self._sent: dict[str, float] = {}
+        """By the marker of a start: when it was sent last."""
         self._heard_at_end: dict[Made, Any] = {}
         """Those of whose start a process has heard while it was told to end, and which process."""
 
@@ -210,6 +213,7 @@ class Judge:
         """An attempt shows people what it is about."""
 
     def sends(self, worker: Any, intent: dict[str, Any]) -> None:
+        self._sent[intent["marker"]] = self.world.now
         if worker.is_told_to_end:
             self.world.violate(f"{worker} sends a start, although it was told to end")
         self._requires_standing(worker, "a start")
@@ -218,6 +222,9 @@ class Judge:
         task = worker.task
         is_over = task.id != worker.id or task.state != "running"
         if is_over and self.world.now > task.changed_at + RACE:
+            if worker.machine.frozen_for(RACE):
+                self.world.counted["window: frozen between Airflow's answer that it stands and its request"] += 1
+                return
             self.world.violate(f"{worker} sends {what}, although its task is {task.state}")
 
     def hears(self, sender: Any, made: Made) -> None:
@@ -297,6 +304,7 @@ class Judge:
         if other.generation in self._left[task] or not self.airflow.policy["cancel_on_kill"] or other.was_resumed:
             return True
         if self._is_answered(sender):
+            self._left[task].add(other.generation)
             return True
         was_shown = bool(other.marker) and other.listed_from <= self.world.now - UNSEEN
         if other.was_late and not was_shown and self._is_named(other):
@@ -365,7 +373,7 @@ class Judge:
             latest = LATEST_OF_OURS + (0.0 if record.intent["clock"] == "vendor" else DURATIONS.clock_tolerance)
             if made.listed_from < prepared:
                 self.world.violate(f"{worker} takes {made} for its own, which was there before its start")
-            elif made.begun > prepared + latest:
+            elif made.begun > max(prepared, self._sent.get(record.marker, 0.0)) + latest:
                 self.world.violate(f"{worker} takes {made} for its own, which began long after its start")
         if (alike := worker.client.found_last.get(worker, 0)) > 1:
             self.world.violate(f"{worker} takes {(record.ref or {})['id']} for its own, one of {alike}")

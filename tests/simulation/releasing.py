@@ -78,8 +78,14 @@ class ReleaseCarrier(AnswerCarrier):
         try:
             yield from self._ask("deed", serve)
         except ReleasePipelineError as error:
-            if not error.effect.is_open or (yield from self._is_waiting_for(notes)) is not False:
+            if not error.effect.is_open or not (yield from self._was_taken(notes)):
                 raise
+
+    def _was_taken(self, notes: dict[str, Any]) -> Steps[bool]:
+        try:
+            return (yield from self._is_waiting_for(notes)) is False
+        except ReleasePipelineError:
+            return False
 
     def _wait_until_taken(self, notes: dict[str, Any]) -> Steps[None]:
         end = self.worker.machine.now + TAKEN_WITHIN
@@ -136,6 +142,7 @@ class ReleaseJudge(AnswerJudge):
         """Certainly nothing came of its answer: another attempt may be about another release."""
         for generation in range(worker.generation + 1):
             self._noted.pop((worker.task, generation), None)
+            self._taken[worker.task].discard(generation)
 
     def answers_release(self, worker: Any, release: int) -> None:
         """An answer is about to be sent."""

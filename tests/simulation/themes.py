@@ -213,6 +213,10 @@ def answering(plan: Plan, chance: random.Random) -> None:
         # Its answer was taken, and another attempt finds its release waiting for the next one.
         kind = chance.choice(("kill process", "kill machine", "drain"))
         _add(plan, kind, chance.choice(("pause", "observe after")), nth=chance.randrange(1, 4), value=20.0)
+    if chance.random() < 0.2:
+        # Its answer was taken, and nothing can be seen of that.
+        _answer(plan, "lost after", "deed", 0.0)
+        _answer(plan, chance.choice(("not found", "forbidden", "unauthorized")), "observe", 0.0)
     if chance.random() < 0.3:
         # Its answer is refused, and a colleague gives it before the retry.
         _answer(plan, chance.choice(("refused", "forbidden", "throttled")), "deed", 1.0)

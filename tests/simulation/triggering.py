@@ -88,6 +88,7 @@ class TriggerJudge(ActJudge):
         """How many events it knew when it began."""
 
     def saved(self, worker: Any, record: Notes) -> None:
+        self.goes_on(worker, record)
         if not record.is_done and record.told != worker.carrier.attempt:
             self._noted.setdefault((worker.task, worker.generation), len(record.notes["known"]))
 
