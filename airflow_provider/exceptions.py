@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 
 from airflow_provider.storable import storable, storable_text
 
+LONGEST_SUMMARY = 4000
+"""Characters. Names that a system lists may stand in it, and Airflow keeps the errors of triggers in its database."""
+
 
 class Effect(enum.StrEnum):
     """What a failed request can have done to the system it was sent to."""
@@ -69,7 +72,7 @@ class ReleasePipelineError(Exception):
         retry_after: float | None = None,
     ) -> None:
         # Airflow keeps what a trigger raises in its database.
-        summary = storable_text(summary)
+        summary = storable_text(summary if len(summary) <= LONGEST_SUMMARY else f"{summary[: LONGEST_SUMMARY - 3]}...")
         super().__init__(summary)
         self.summary = summary
         self.call = Call(*map(storable, call or Call()))

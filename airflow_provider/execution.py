@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from airflow_provider.storable import storable
+from airflow_provider.storable import Kept, storable
 
 ExecutionRef = dict[str, str]
 """What finds an execution again. Text only, so that it goes into XCom, a trigger and the state store as it is.
@@ -106,6 +106,8 @@ class Execution(Struct):
         if self.started_at and self.finished_at:
             duration = round((self.finished_at - self.started_at).total_seconds(), 3)
         result: dict[str, Any] = storable(self._to_json(duration))
+        # Those of a client were cleaned in a thread: they may be large, and this is done in event loops.
+        result["outputs"] = dict(self.outputs) if isinstance(self.outputs, Kept) else storable(self.outputs)
         return result
 
     def _to_json(self, duration: float | None) -> dict[str, Any]:
@@ -120,5 +122,4 @@ class Execution(Struct):
             "started_at": self.started_at.isoformat() if self.started_at else None,
             "finished_at": self.finished_at.isoformat() if self.finished_at else None,
             "duration": duration,
-            "outputs": dict(self.outputs),
         }

@@ -49,10 +49,18 @@ def storable(value: Any, levels: int = DEEPEST) -> Any:
     return storable_text(str(value))
 
 
-def bounded(values: Mapping[str, Any]) -> dict[str, Any]:
+class Kept(dict[str, Any]):
+    """Values that were bounded and cleaned when they came in, so that nobody does it again in an event loop."""
+
+
+def kept(values: Mapping[str, Any], parts: int = MOST_PARTS, characters: int = MOST_CHARACTERS) -> Kept:
+    """The values as they are handed on, :func:`bounded`."""
+    return Kept(storable(bounded(values, parts, characters)))
+
+
+def bounded(values: Mapping[str, Any], parts: int = MOST_PARTS, characters: int = MOST_CHARACTERS) -> dict[str, Any]:
     """The same, but for those that would be too large together with those before them: a word stands in for each."""
     kept: dict[str, Any] = {}
-    parts, characters = MOST_PARTS, MOST_CHARACTERS
     for name, value in values.items():
         if len(kept) >= MOST_NAMES or parts <= 0:
             break

@@ -52,6 +52,8 @@ class ActOperator(WaitingOperator):
 
         begun = time.time()
         with self.begin(context) as client:
+            if self.timeout_seconds is not None:
+                client.transport.give_up_at = begun + self.timeout_seconds
             record = read_act(context["task_state_store"].get(KEY))
             acting = Acting(self._policy(client), record, attempt_of(context), time.time())
             carrier = Carrier(self, context, client, KEY, lambda: {"until": list(self.until())})

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import inspect
+import io
 import json
+import tokenize
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import NoneType, UnionType
@@ -42,6 +45,8 @@ MISSING = (
     "came out as None: what its template reads is missing, such as the XCom of a task that was skipped. Where that is "
     "fine, write {{{{ ... or '' }}}}"
 )
+
+MISSING_PART = MISSING.replace("came out as None", "has a part that came out as None")
 
 
 def seconds_of(value: object, *, may_be_zero: bool = False) -> float:
@@ -251,6 +256,13 @@ def without_signature(url: object) -> str:
 
 def is_number(value: object) -> bool:
     return isinstance(value, (int, float, complex)) and not isinstance(value, bool)
+
+
+def changed_numbers(text: str) -> Iterator[tuple[str, object]]:
+    """Numbers outside of the texts of a Python literal that are not what they were written as, each with what it is."""
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.NUMBER and str(number := ast.literal_eval(token.string)) != token.string:
+            yield token.string, number
 
 
 def text_problem(given: object, value: object) -> str | None:

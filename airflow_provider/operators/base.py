@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 import sys
 import time
+import tokenize
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -17,7 +18,15 @@ from airflow.sdk.definitions.context import render_template_to_string
 
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.links import LINKS, xcoms_of
-from airflow_provider.operators.arguments import CHANGED, Seconds, is_number, seconds_of, text_problem
+from airflow_provider.operators.arguments import (
+    CHANGED,
+    MISSING_PART,
+    Seconds,
+    changed_numbers,
+    is_number,
+    seconds_of,
+    text_problem,
+)
 from airflow_provider.operators.checking import CheckedArguments
 from airflow_provider.operators.retrying import DEFAULT_RETRY_POLICY
 from airflow_provider.settings import POLL_INTERVAL
@@ -133,13 +142,20 @@ class ReleaseOperator(CheckedArguments, BaseOperator):
         """
         try:
             changed = self._hook.get_changed_conn()
-        except ReleasePipelineError as error:
-            self.log.warning("Going on with the connection as it was read before: %s", error)
+        except Exception as error:
+            # Airflow's own text may quote the connection.
+            why = (
+                error
+                if isinstance(error, ReleasePipelineError)
+                else f"Airflow does not tell it ({type(error).__name__})"
+            )
+            self.log.warning("Going on with the connection as it was read before: %s", why)
             return client
         if changed is None:
             return client
         self.log.info("Connection %s was changed: going on with it as it is now", self.conn_id)
         changed.transport.guard = client.transport.guard
+        changed.transport.give_up_at = client.transport.give_up_at
         client.close()
         return self._knowing_secrets(changed)
 
@@ -216,13 +232,41 @@ class ReleaseOperator(CheckedArguments, BaseOperator):
 
     def _render(self, template: Any, context: Context, dag: Any = None) -> Any:
         value = super()._render(template, context, dag)
-        if is_number(value):
-            # A template that yields a number, and no text that looks like one, cannot be joined to a text.
-            with suppress(TypeError):
+        # A template that yields a number, and no text that looks like one, cannot be joined to a text.
+        with suppress(TypeError):
+            if is_number(value):
                 text = render_template_to_string(template, context).strip()
                 if str(value) != text:
                     self._text_problems.setdefault(self._rendering, CHANGED.format(text=text, value=value))
+            elif isinstance(value, (Mapping, list, tuple, set)):
+                # A text that was read as a literal; what is no such thing holds numbers as Python writes them.
+                with suppress(SyntaxError, ValueError, tokenize.TokenError):
+                    for text, number in changed_numbers(render_template_to_string(template, context)):
+                        self._text_problems.setdefault(self._rendering, CHANGED.format(text=text, value=number))
         return value
+
+    def render_template(
+        self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
+    ) -> Any:
+        """As Airflow's own, for each text of an argument; of one that holds the word None it is asked where from."""
+        value = super().render_template(content, context, jinja_env, seen_oids)
+        may_hold_none = isinstance(value, str) and isinstance(content, str) and "None" in value
+        is_told = value in (content, "None") if may_hold_none else True
+        if self._rendering and not is_told and self._has_missing_part(content, context, jinja_env):
+            self._text_problems.setdefault(self._rendering, MISSING_PART.format())
+        return value
+
+    def _has_missing_part(self, content: str, context: Context, jinja_env: Any) -> bool:
+        """Whether a part of a template came out as None, which a longer text holds as a word like any other."""
+        parts: list[object] = []
+
+        def note(part: Any) -> Any:
+            parts.append(part)
+            return part
+
+        environment = (jinja_env or self.get_template_env()).overlay(finalize=note)
+        super()._render(environment.from_string(content), context)
+        return None in parts
 
     def publish(self, context: Context, execution: Mapping[str, Any]) -> None:
         """Push id and URL of an execution where the UI and other tasks can see them at once."""

@@ -223,12 +223,27 @@ class ServiceStageApprovalOperator(ReleaseOperator):
                 message=self.message,
             )
         except BadRequestError as error:
-            waiting = ", ".join(client.releases.list_waiting_approvals(ref))
+            waiting = ", ".join(self._waiting_for(client, ref))
             summary = f"the answer to task_name {self.task_name!r} was refused; the release waits for: {waiting}"
             raise BadRequestError(summary, call=error.call) from error
         except ReleasePipelineError as error:
-            if not error.effect.is_open or client.releases.is_waiting_for(ref, self.task_name) is not False:
+            if not error.effect.is_open or not self._was_taken(client, ref):
                 raise
+
+    def _was_taken(self, client: ServiceStageClient, ref: ExecutionRef) -> bool:
+        """Whether an answer that may have been taken certainly was; a look that fails says nothing of it."""
+        try:
+            return client.releases.is_waiting_for(ref, self.task_name) is False
+        except ReleasePipelineError as error:
+            self.log.warning("Cannot see whether the answer was taken: %s", error)
+            return False
+
+    def _waiting_for(self, client: ServiceStageClient, ref: ExecutionRef) -> list[str]:
+        """For an error, which a look that fails must not replace."""
+        try:
+            return list(client.releases.list_waiting_approvals(ref))
+        except ReleasePipelineError as error:
+            return [f"(not known: {error.summary})"]
 
     def _wait_until_taken(self, client: ServiceStageClient, memory: Memory, ref: ExecutionRef) -> Execution:
         """What the release does once it does not wait for this answer any more."""

@@ -113,6 +113,9 @@ class StartAttempt:
     def _do(self, command: Command) -> Any:
         if self._is_canceling.is_set() and not self._is_by_canceler:
             raise AttemptOver("the task was ended, and its execution is being canceled: nothing else is done")
+        record, timeout = self._start.record, self._start.policy.timeout
+        if record and timeout is not None:
+            self._carrier.client.transport.give_up_at = record.started + timeout
         match command:
             case Prepare(going_on):
                 return self._prepare(going_on)

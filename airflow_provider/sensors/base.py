@@ -80,6 +80,7 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         with self._never_failing(), self.telling_failure():
             self.check_arguments()
         with self._never_failing(), self.get_client(context) as self._client:
+            self._client.transport.give_up_at = time.time() + self.timeout
             self._looks = _Looks(context, is_rescheduled=self.reschedule and not self.deferrable)
             if not self._looks.is_known:
                 self.tell_beginning(self._client)

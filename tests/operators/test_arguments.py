@@ -113,6 +113,41 @@ def test_a_missing_xcom_is_refused_and_not_taken_for_a_text(cls, native):
         assert f"{name} came out as None" in said
 
 
+@pytest.mark.parametrize("native", [True, False])
+def test_a_missing_xcom_within_a_text_is_refused_too(native):
+    for value in ("shop-{{ missing }}", "{{ missing }}-rc", "{{ missing }}{{ given }}"):
+        values = {"missing": None, "given": "1"}
+        task = rendered(CocktailRunBuildOperator, values, native=native, tag_name=value)
+        assert "tag_name has a part that came out as None" in problem_of(task)
+        task = rendered(QuayRunBuildOperator, values, native=native, tags=["1", value])
+        assert "tags has a part that came out as None" in problem_of(task)
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_a_text_may_hold_the_word_none(native):
+    values = {"given": "None-1", "missing": None}
+    for template in ("{{ given }}", "{{ given }}-rc", "{{ missing or '' }}{{ given }}"):
+        task = rendered(CocktailRunBuildOperator, values, native=native, tag_name=template)
+        task.check_arguments()
+        assert "None-1" in task.tag_name
+
+
+def test_a_text_that_is_read_as_a_mapping_or_a_list_keeps_its_numbers():
+    for template, text in (
+        ('{"tag": {{ text }}}', "1.10"),
+        ('{"tag": {{ text }}}', "1e5"),
+        ('{"a": "1.10", "tag": [{{ text }}]}', "1_0"),
+    ):
+        task = rendered(CodeStreamRunPipelineOperator, {"text": text}, inputs=template)
+        assert f"inputs was '{text}'" in problem_of(task)
+    task = rendered(QuayRunBuildOperator, {"text": "1_0"}, tags="['a', {{ text }}]")
+    assert "tags was '1_0'" in problem_of(task)
+    for given in ({"a": "1.10", "b": 1.5, "c": [1e20, 3]}, '{"a": "1.10", "b": 1.5, "c": ["x 1.10"]}'):
+        task = rendered(CodeStreamRunPipelineOperator, {"given": given}, inputs="{{ given }}")
+        task.check_arguments()
+        assert task.inputs["a"] == "1.10"
+
+
 def test_what_is_inside_of_lists_and_mappings_is_refused_too():
     texts = {"text": "1.10", "missing": None, "number": 1.5}
     assert "tags was '1.10'" in problem_of(rendered(QuayRunBuildOperator, texts, tags=["{{ text }}"]))
