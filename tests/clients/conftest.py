@@ -16,6 +16,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from tests.support.serving import serving
+
 
 @dataclass
 class Received:
@@ -146,10 +148,7 @@ class Scripted:
 
 @pytest.fixture
 def scripted() -> Iterator[Scripted]:
-    with Server(("127.0.0.1", 0), Handler) as server:
-        server.scripted = Scripted(server)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
+    server = Server(("127.0.0.1", 0), Handler)
+    server.scripted = Scripted(server)
+    with serving(server):
         yield server.scripted
-        server.shutdown()
-        thread.join(5)

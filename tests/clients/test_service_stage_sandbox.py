@@ -31,10 +31,9 @@ KEYS = {"access_key": KEY, "secret_key": "sandbox-secret-key-0001"}
 Control = Callable[..., Any]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[SandboxServer]:
-    with SandboxServer(speed=SPEED) as server:
-        yield server
+@pytest.fixture
+def server(sandbox: SandboxServer) -> SandboxServer:
+    return sandbox
 
 
 @pytest.fixture

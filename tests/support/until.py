@@ -1,4 +1,4 @@
-"""Waiting for what comes about by itself: with a limit that a busy machine keeps too, since it costs nothing if kept."""
+"""Waiting for what comes about by itself, with a limit that a busy machine keeps too: it costs nothing if kept."""
 
 from __future__ import annotations
 
