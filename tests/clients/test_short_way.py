@@ -48,7 +48,7 @@ def test_the_server_sees_the_very_request_that_requests_would_send(scripted: Scr
     transport.request("GET", path, headers={"x-own": "2"})
     session = requests.Session()
     session.headers.update(
-        {"User-Agent": USER_AGENT, "Accept": "text/plain", "Accept-Encoding": ENCODINGS, "X-Own": "1"}
+        {"User-Agent": USER_AGENT, "accept": "text/plain", "Accept-Encoding": ENCODINGS, "X-Own": "1"}
     )
     session.get(scripted.url + path, headers={"x-own": "2"}, auth=transport.auth)
     short, long = scripted.requests
