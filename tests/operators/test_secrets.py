@@ -176,8 +176,11 @@ def test_a_refused_secret_is_not_shown(systems, shown, system):
     shown.check(password)
 
 
-@EVERY_SYSTEM
-@pytest.mark.parametrize("status", [400, 403, 409, 500])
+# Every status leads through the same redaction: all of them for one system, one for each of the others.
+@pytest.mark.parametrize(
+    ("system", "status"),
+    [*(("quay", status) for status in (400, 403, 409, 500)), *zip(SYSTEMS, (400, 500, 409), strict=False)],
+)
 def test_a_secret_that_the_vendor_repeats_is_not_shown(systems, shown, system, status, monkeypatch):
     monkeypatch.setattr(DURATIONS, "settling", 0.3)
     password = connect(systems, system)
