@@ -87,11 +87,10 @@ def no_secret_is_kept() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def running() -> Iterator[Systems]:
-    from tests.systems import running_systems
+def running(sandbox: SandboxServer) -> Systems:
+    from tests.systems import Systems
 
-    with running_systems(SPEED) as systems:
-        yield systems
+    return Systems(sandbox.url)
 
 
 @pytest.fixture
