@@ -4,6 +4,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+# Where it is set, each of the tests' processes compiles all of them again, which takes longer than running many.
+export PYTHONDONTWRITEBYTECODE :=
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,7 +16,7 @@ CHAOS := .chaos
 # Tests without processes and long waits, less those with very many waits or very large answers.
 UNIT := tests/core tests/clients $(patsubst %,--ignore=tests/clients/test_%.py,bounds code_stream_many many_waits)
 
-.PHONY: help install unit test e2e first-hour chaos simulate fuzz hostile demo demo-svg bench matrix lint package clean
+.PHONY: help install unit test coverage e2e first-hour chaos simulate fuzz hostile demo demo-svg bench matrix lint package clean
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1	/' | expand -t 18
@@ -27,6 +29,9 @@ unit: $(INSTALLED) ## run the quick tests, in under a minute on an idle machine,
 test: $(INSTALLED) ## run all tests, the release train in a real Airflow among them
 	@$(BIN)/python -m pytest --numprocesses 6 --dist worksteal --ignore tests/e2e --ignore tests/first_hour $(ARGS)
 	@$(MAKE) e2e
+
+coverage: $(INSTALLED) ## run all tests but those in a real Airflow, and tell which lines and branches none of them reached
+	@$(BIN)/python -m pytest --numprocesses 4 --dist worksteal --ignore tests/e2e --ignore tests/first_hour --cov --cov-report=term-missing:skip-covered $(ARGS)
 
 e2e: $(INSTALLED) ## run only the tests that need a real Airflow
 	@exec scripts/e2e $(ARGS)

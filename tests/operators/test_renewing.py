@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -17,6 +16,7 @@ from airflow_provider.operators.carrying_out import Carrier
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
 from airflow_provider.sensors.cocktail import CocktailBuildSensor
 from tests.airflow_runs import run_task
+from tests.support.serving import serving
 from tests.systems import define_connection
 
 REF = {"system": "cocktail", "kind": "build_run", "id": "7", "build_seq": "", "tag": ""}
@@ -59,12 +59,11 @@ def vendor(systems: Any) -> Iterator[Vendor]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        vendor.url = f"http://127.0.0.1:{server.server_port}"
-        vendor.connect("first-token")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    vendor.url = f"http://127.0.0.1:{server.server_port}"
+    vendor.connect("first-token")
+    with serving(server):
         yield vendor
-        server.shutdown()
 
 
 def test_a_sensor_in_a_worker_goes_on_with_the_mended_connection(vendor):

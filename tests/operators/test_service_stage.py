@@ -339,6 +339,18 @@ def answering(name: str) -> Task:
     return Task(lambda: ServiceStageApprovalOperator(task_id="answer", **arguments))
 
 
+def die_after_the_request(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Releases.act
+
+    def dying(*arguments: Any, **named: Any) -> None:
+        whole(*arguments, **named)
+        raise WorkerKilled
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Releases, "act", dying)
+        assert isinstance(task.attempt().error, WorkerKilled)
+
+
 @pytest.mark.parametrize("goes_wrong", ["the worker dies", "the answer is lost"])
 def test_a_retry_whose_answer_was_taken_succeeds_although_a_second_approval_is_pending(
     systems, goes_wrong, monkeypatch
@@ -346,17 +358,10 @@ def test_a_retry_whose_answer_was_taken_succeeds_although_a_second_approval_is_p
     monkeypatch.setattr(service_stage, "TAKEN_WITHIN", 0.4)
     execution_id = start_until_it_asks_twice(systems)
     first, second = answering("first0"), answering("second")
-    with monkeypatch.context() as patch:
-        if goes_wrong == "the worker dies":
-            whole = Releases.act
-
-            def dying(*arguments: Any, **named: Any) -> None:
-                whole(*arguments, **named)
-                raise WorkerKilled
-
-            patch.setattr(Releases, "act", dying)
-        else:
-            systems.fault("service_stage", "reset_after", method="POST", path="/action$")
+    if goes_wrong == "the worker dies":
+        die_after_the_request(first, monkeypatch)
+    else:
+        systems.fault("service_stage", "reset_after", method="POST", path="/action$")
         assert first.attempt().error is not None
     assert first.attempt().error is None
     assert state_of(systems, execution_id) == "5"

@@ -268,8 +268,15 @@ def link_to_pages(systems: Systems) -> None:
         define_connection(f"{system}_default", conn_type=system, **fields)
 
 
-@pytest.mark.parametrize("cls", PREPARED, ids=lambda cls: cls.__name__)
-@BOTH_MODES
+@pytest.mark.parametrize(
+    ("cls", "deferrable"),
+    [
+        (cls, deferrable)
+        for cls in PREPARED
+        for deferrable in ([False, True] if issubclass(cls, (WaitingOperator, ReleaseSensor)) else [False])
+    ],
+    ids=lambda it: getattr(it, "__name__", it),
+)
 def test_the_result_is_the_same_object_everywhere_and_its_id_and_url_are_pushed(systems, cls, deferrable):
     systems.reset(speed=60)
     link_to_pages(systems)
