@@ -16,7 +16,7 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.definitions.context import render_template_to_string
 
 from airflow_provider.exceptions import ReleasePipelineError
-from airflow_provider.links import LINKS, xcoms_of
+from airflow_provider.links import COLORS, LINKS, xcoms_of
 from airflow_provider.operators.arguments import CHANGED, Seconds, is_number, seconds_of, text_problem
 from airflow_provider.operators.checking import CheckedArguments
 from airflow_provider.operators.retrying import DEFAULT_RETRY_POLICY
@@ -109,7 +109,10 @@ class ReleaseOperator(CheckedArguments, BaseOperator):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "system" in vars(cls) and "operator_extra_links" not in vars(cls):
+        if "system" not in vars(cls):
+            return
+        cls.ui_color, cls.ui_fgcolor = COLORS[cls.system]
+        if "operator_extra_links" not in vars(cls):
             cls.operator_extra_links = (LINKS[cls.system],)
 
     @property
