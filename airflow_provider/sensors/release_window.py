@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from airflow_provider.core.release_window import Opening, ReleaseCalendar
 
+LOGGED_KEY = "release_window_logged"
+"""Of the task state store: why no window is open, as the log of this attempt says it."""
+
 
 class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
     """Waits until now is inside a release window, and returns that window; sleeps in the triggerer until it opens.
@@ -59,7 +62,7 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
         self.freezes = freezes
         self.environment = environment
         self.deferrable = deferrable
-        self._told: tuple[Any, ...] = ()
+        self._logged: list[Any] | None = None
 
     @rule_of("windows", "timezone", "freezes", "environment")
     def _check_windows(self) -> None:
@@ -80,15 +83,25 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
         opening = calendar.opening_at(now)
         if opening:
             return PokeReturnValue(True, self._result(opening, calendar))
-        self._tell_once(calendar, now)
+        self._log_news(context, calendar, now)
         return PokeReturnValue(False)
 
-    def _tell_once(self, calendar: ReleaseCalendar, now: datetime) -> None:
-        """A process that looks each minute for days says only what is new."""
-        told = (calendar.freeze_at(now), calendar.opening_after(now))
-        if told != self._told:
-            self._told = told
-            self.log.info("%s", _closed(calendar, now))
+    def _log_news(self, context: Context, calendar: ReleaseCalendar, now: datetime) -> None:
+        """Log why no window is open, once for each attempt, and again only when the reason changes.
+
+        In reschedule mode each poke is a process of its own: the store tells it what the log says already.
+        """
+        freeze, opening = calendar.freeze_at(now), calendar.opening_after(now)
+        reason = [context["ti"].try_number, str(freeze), opening.opens.isoformat() if opening else None]
+        store = context["task_state_store"] if self.reschedule else None
+        if self._logged is None and store:
+            self._logged = store.get(LOGGED_KEY)
+        if reason == self._logged:
+            return
+        self._logged = reason
+        self.log.info("%s", _closed(calendar, now))
+        if store:
+            store.set(LOGGED_KEY, reason)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Called when the trigger has fired: the windows may have been changed in that very moment."""
