@@ -33,10 +33,10 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
         a JSON or YAML object with ``windows``, ``timezone`` and ``freezes``. (templated)
     :param timezone: IANA name; default: that of the object, else UTC. (templated)
     :param freezes: ``[{"from": "2026-12-20", "to": "2027-01-03"}, ...]``: dates or ISO 8601 date-times, both inclusive,
-        or ``MM-DD`` for every year; with ``environments`` for these only, and a ``reason`` that the log tells.
+        or ``MM-DD`` for every year; with ``environments`` for these only, and a ``reason``, which is logged.
         (templated)
     :param environment: which of the freezes that name environments count. (templated)
-    :param deferrable: sleep in the triggerer (default); otherwise look every ``poke_interval`` seconds.
+    :param deferrable: sleep in the triggerer (default); otherwise check every ``poke_interval`` seconds.
     :param timeout: seconds or timedelta (default 7 days), after which the task fails with ``AirflowSensorTimeout``, or
         skips with ``soft_fail``.
     """
@@ -104,7 +104,7 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
             store.set(LOGGED_KEY, reason)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """Called when the trigger has fired: the windows may have been changed in that very moment."""
+        """Called when the trigger has fired; checks again, because the windows may have changed at that moment."""
         return self._open_or_defer(event["deadline"])
 
     def _open_or_defer(self, deadline: float) -> Any:

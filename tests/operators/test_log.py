@@ -230,11 +230,11 @@ def test_what_takes_no_time_says_what_it_does_and_what_came_of_it(systems):
     way = WAYS["quay"]
     assert lines == [
         f"info    Create a notification of acme/shop in Quay (event 'repo_push', method 'webhook'), {way}",
-        "info    Notification <id> is there",
+        "info    Notification <id> exists",
         f"info    Test notification <id> of acme/shop in Quay, {way}",
         "info    Notification <id> has a test delivery queued",
         f"info    Reset notification <id> of acme/shop in Quay, {way}",
-        "info    Notification <id> sends again: its failures count from zero",
+        "info    Notification <id> sends again, its failures counted from 0",
         f"info    Delete notification <id> of acme/shop in Quay, {way}",
         "info    Notification <id> is gone",
         f"info    Test notification <id> of acme/shop in Quay, {way}",
@@ -260,7 +260,7 @@ def test_a_sensor_tells_the_same_story_in_every_mode(systems, mode):
         f"info    Found tag stable after <time>: {TAGS}",
         f"info    Wait for tag 'none' of acme/shop in Quay, {WAYS['quay']}",
         "info    Waiting: there is no tag 'none' yet",
-        "error   Failed: not there within <time>; last seen: tag none is running (missing): there is no tag 'none' yet",
+        "error   Failed: timed out after <time>; last observed: tag none is running (missing): there is no tag 'none' yet",
     ]
 
 
