@@ -260,7 +260,8 @@ def test_a_sensor_tells_the_same_story_in_every_mode(systems, mode):
         f"info    Found tag stable after <time>: {TAGS}",
         f"info    Wait for tag 'none' of acme/shop in Quay, {WAYS['quay']}",
         "info    Waiting: there is no tag 'none' yet",
-        "error   Failed: timed out after <time>; last observed: tag none is running (missing): there is no tag 'none' yet",
+        "error   Failed: timed out after <time>; "
+        "last observed: tag none is running (missing): there is no tag 'none' yet",
     ]
 
 
