@@ -152,7 +152,7 @@ def test_windows_that_cannot_be_read_are_refused(windows, problem):
 
 def test_a_field_that_is_unknown_is_refused(tmp_path):
     ended = wait(windows=kept(tmp_path, freeze=[]))
-    assert "must hold windows, timezone and freezes only, got freeze" in str(ended.error)
+    assert "must have only windows, timezone and freezes, got freeze" in str(ended.error)
 
 
 def test_windows_in_the_dag_file_are_checked_when_it_is_parsed():
