@@ -76,7 +76,7 @@ COLORS: dict[str, Colors] = {
     "cocktail": Colors("#f0edf8", "#6b4fbb"),
     "quay": Colors("#eaf0f0", "#28666e"),
 }
-"""By system, the lines as in its logo. ``airflow dags show`` and the REST API tell them; the UI of 3.3.2 has none."""
+"""By system, the lines as in its logo. ``airflow dags show`` and the REST API have them, the UI of 3.3.2 does not."""
 
 
 def xcoms_of(execution: Mapping[str, Any]) -> dict[str, Any]:

@@ -63,9 +63,7 @@ def _read(source: str) -> Mapping[str, Any]:
     if not isinstance(kept, Mapping) or "windows" not in kept:
         raise ConnectionConfigError(f"{source} must contain an object with windows, timezone and freezes")
     if unknown := sorted(map(str, kept.keys() - {"windows", "timezone", "freezes"})):
-        raise ConnectionConfigError(
-            f"{source} must have only windows, timezone and freezes, got {', '.join(unknown)}"
-        )
+        raise ConnectionConfigError(f"{source} must have only windows, timezone and freezes, got {', '.join(unknown)}")
     return kept
 
 

@@ -135,10 +135,10 @@ def begins(deed: str, system: str, arguments: Mapping[str, object], who: str, co
     :param arguments: only those that cannot be secret.
     :param who: ``as user release-bot``, ``with an API token``.
     """
-    told = ", ".join(f"{name} {shown(value)}" for name, value in arguments.items() if value not in (None, "", [], {}))
+    listed = ", ".join(f"{name} {shown(value)}" for name, value in arguments.items() if value not in (None, "", [], {}))
     where = SYSTEM_NAMES.get(system, system)
     ways = " ".join(filter(None, (who, f"over connection {conn_id}", f"to {place}" if place else "")))
-    return News(f"{_capital(deed)} in {where}{f' ({told})' if told else ''}, {ways}")
+    return News(f"{_capital(deed)} in {where}{f' ({listed})' if listed else ''}, {ways}")
 
 
 def started(execution: Execution, place: str) -> News:

@@ -42,7 +42,7 @@ def attempt_of(context: Context) -> Attempt:
     )
 
 
-class Told(NamedTuple):
+class TaskAnswer(NamedTuple):
     """What Airflow says about the task instance of an attempt.
 
     :param state: ``None`` if Airflow does not answer.
@@ -53,22 +53,22 @@ class Told(NamedTuple):
     is_stale: bool = False
 
 
-def told_in_time(context: Context) -> Told:
+def ask_in_time(context: Context) -> TaskAnswer:
     """What Airflow says within a few seconds about an attempt that has been asked to end.
 
     Safe inside a signal handler: the question is asked in a thread, because the interrupted code may be asking as well.
     """
-    told = [Told()]
+    answers = [TaskAnswer()]
 
     def ask() -> None:
         with suppress(Exception):
-            told.append(Told(task_state(**identity_of(context["ti"]))))
-            told.append(told[-1]._replace(is_stale=_is_stale(context)))
+            answers.append(TaskAnswer(task_state(**identity_of(context["ti"]))))
+            answers.append(answers[-1]._replace(is_stale=_is_stale(context)))
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(DURATIONS.answer_limit)
-    return told[-1]
+    return answers[-1]
 
 
 def _is_stale(context: Context) -> bool:

@@ -81,9 +81,9 @@ def event_or_stranger(next_kwargs: dict[str, Any] | None) -> tuple[dict[str, Any
     """
     arguments = dict(next_kwargs or {})
     waited_for, event = arguments.pop(WAITED_FOR, None), arguments.get("event")
-    told = event.get(WAITED_FOR) if isinstance(event, dict) else None
-    if waited_for and told and told != waited_for:
-        return arguments, f"Airflow delivered the event of another wait ({told})"
+    event_of = event.get(WAITED_FOR) if isinstance(event, dict) else None
+    if waited_for and event_of and event_of != waited_for:
+        return arguments, f"Airflow delivered the event of another wait ({event_of})"
     return arguments, ""
 
 

@@ -24,10 +24,10 @@ from airflow_provider.core.waiting import GUESS
 from airflow_provider.freeze_watch import FreezeWatch
 from airflow_provider.operators.attempt import (
     AttemptOver,
-    Told,
+    TaskAnswer,
+    ask_in_time,
     is_asking_airflow,
     require_standing,
-    told_in_time,
 )
 from airflow_provider.operators.carrying_out import Carrier, Clock, carry_out
 
@@ -77,9 +77,9 @@ class StartAttempt:
     def _decide(self) -> None:
         self._is_undecided = False
         timed_out = isinstance(sys.exception(), AirflowTaskTimeout)
-        told = Told() if timed_out else told_in_time(self._context)
+        answer = TaskAnswer() if timed_out else ask_in_time(self._context)
         verdict, reason = judge_worker_kill(
-            told.state, timed_out=timed_out, frozen_for=self.watch.frozen_for(), is_stale=told.is_stale
+            answer.state, timed_out=timed_out, frozen_for=self.watch.frozen_for(), is_stale=answer.is_stale
         )
         record = self._start.record
         name = record.name if record else f"what this task may have started in {self._operator.system}"
@@ -171,18 +171,18 @@ class StartAttempt:
         return execution
 
     def _cancel(self, ref: ExecutionRef, reason: str) -> None:
-        tell, name = self._operator.log_lines, name_of(ref)
+        log_lines, name = self._operator.log_lines, name_of(ref)
         clock = Clock()
         self._by_thread.is_canceling = True
         is_guess = GUESS in ref
         if not is_guess:
             # Logged first: the process may be killed before the answer arrives.
-            tell([lines.canceling(name, reason)])
+            log_lines([lines.canceling(name, reason)])
         program = cancel(clock, ref, CANCEL_REASON, DURATIONS.worker_kill_limit)
         if problem := carry_out(program, clock, self._perform):
-            tell([lines.cancel_failed(name, problem)])
+            log_lines([lines.cancel_failed(name, problem)])
         elif not is_guess:
-            tell([lines.cancel_taken(name)])
+            log_lines([lines.cancel_taken(name)])
         if not is_guess:
             self._note_ending(ref)
 

@@ -89,7 +89,7 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
     def _log_news(self, context: Context, calendar: ReleaseCalendar, now: datetime) -> None:
         """Log why no window is open, once for each attempt, and again only when the reason changes.
 
-        In reschedule mode each poke is a process of its own: the store tells it what the log says already.
+        In reschedule mode each poke is a process of its own: the store remembers what has been logged.
         """
         freeze, opening = calendar.freeze_at(now), calendar.opening_after(now)
         reason = [context["ti"].try_number, str(freeze), opening.opens.isoformat() if opening else None]
