@@ -36,7 +36,7 @@ SAID_OF_ANY = (
     "got no answer",
     "Cannot tell whether the cleared",
     "all look like what this task has started",
-    "probably what this task has started",
+    "which this task probably started",
     "unless that begins yet",
 )
 """What a log says of an execution whose name nobody knows."""
@@ -314,7 +314,7 @@ class Judge:
 
     def _is_hidden_by_guess(self, made: Made) -> bool:
         """Whether another execution was taken for this one, as far as anybody could tell."""
-        is_hidden = not made.marker and any("probably what this task" in text for text in made.owner.warnings)
+        is_hidden = not made.marker and any("which this task probably" in text for text in made.owner.warnings)
         self.world.counted["hidden by a guess"] += is_hidden
         return is_hidden
 
