@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class CocktailBuildSensor(KnownSensor["CocktailClient"]):
-    """Wait until a build run has ended well; fails if it ends badly.
+    """Wait until a build run succeeds; fail if it does not.
 
     :param build_run_seq: number of the run, not of the build. (templated)
     :param cocktail_conn_id: the Airflow connection. (templated)

@@ -18,7 +18,7 @@ from airflow_provider.clients.quay.builds import Builds
 from airflow_provider.clients.quay.fields import Document, objects_in
 from airflow_provider.clients.quay.references import BUILD, build_reference
 from airflow_provider.clients.quay.wire import Wire
-from airflow_provider.clients.redaction import LONGEST_LOG
+from airflow_provider.clients.redaction import lines_of
 from airflow_provider.clients.waitable import (
     Found,
     Intent,
@@ -103,7 +103,7 @@ class BuildWaits(Waitable):
         except (BadRequestError, NotFoundError, PermissionDeniedError):
             return [], offset
         entries = objects_in(answer.get("logs"))
-        lines = [line for entry in entries for line in str(entry.get("message") or "")[-LONGEST_LOG:].splitlines()]
+        lines = [line for entry in entries for line in lines_of(str(entry.get("message") or ""))]
         total = answer.get("total")
         # A total of 0 is that of a log store which is down.
         return [line for line in lines if line.strip()], total if isinstance(total, int) and total > 0 else offset
