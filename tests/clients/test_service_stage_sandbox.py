@@ -21,6 +21,7 @@ from airflow_provider.exceptions import (
 )
 from airflow_provider.execution import Execution, ExecutionState
 from airflow_provider.sandbox.app import SandboxServer
+from tests.support.until import until
 
 SPEED = 40
 REGION, PROJECT_ID = "sandbox-1", "77b6a44cba5143ab91d13ab9a8ff44fd"
@@ -382,14 +383,6 @@ def test_wrong_keys_wrong_projects_and_a_wrong_clock_are_told_apart(
 
 # --- release plans and components
 
-
-def _until(look: Callable[[], Any], wanted: Any) -> None:
-    deadline = time.monotonic() + 30
-    while (seen := look()) != wanted:
-        assert time.monotonic() < deadline, f"still {seen}"
-        time.sleep(0.02)
-
-
 PLAN = {"name": "plan-1", "action": "create", "components": [{"seq": 1, "id": "c-1", "name": "web"}]}
 
 
@@ -403,9 +396,9 @@ def test_a_release_plan_is_executed_and_rolled_back(client: ServiceStageClient) 
     with pytest.raises(BadRequestError, match="only a plan that was executed"):
         client.release_plans.rollback(plan_id)
     client.release_plans.execute(plan_id)
-    _until(status, "SUCCESS")
+    until(status, "SUCCESS".__eq__)
     client.release_plans.rollback(plan_id)
-    _until(status, "ROLLBACK_SUCCEED")
+    until(status, "ROLLBACK_SUCCEED".__eq__)
     client.release_plans.abort(plan_id)
     assert client.release_plans.get(plan_id)["status"] == "ABORTED"
     client.release_plans.update(plan_id, PLAN | {"name": "plan-2"})
@@ -419,7 +412,7 @@ def test_a_release_plan_can_fail(client: ServiceStageClient, control: Control) -
     plan_id = client.release_plans.create(PLAN)["id"]
     control("actions", system="service_stage", action="script_job", name="plan-1", job="execute", fails=True)
     client.release_plans.execute(plan_id)
-    _until(lambda: client.release_plans.get(plan_id)["status"], "FAILED")
+    until(lambda: client.release_plans.get(plan_id)["status"], "FAILED".__eq__)
 
 
 def test_the_jobs_of_a_component_run_to_their_ends(client: ServiceStageClient, control: Control) -> None:
@@ -427,7 +420,7 @@ def test_the_jobs_of_a_component_run_to_their_ends(client: ServiceStageClient, c
     component_id = made["component_id"]
 
     def ends(job_id: str, status: str) -> None:
-        _until(lambda: client.components.get_job(job_id)["job"]["execution_status"], status)
+        until(lambda: client.components.get_job(job_id)["job"]["execution_status"], status.__eq__)
 
     ends(made["job_id"], "SUCCEEDED")
     assert client.components.get("shop", component_id)["version"] == "1"
