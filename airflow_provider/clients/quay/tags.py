@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from airflow_provider.clients.quay.fields import Json, Objects
+from airflow_provider.clients.quay.fields import Json, Objects, seconds_of
 from airflow_provider.clients.quay.tag_list import tag_pages
 from airflow_provider.clients.quay.wire import ADMIN, WRITE, Wire
 from airflow_provider.exceptions import NotFoundError
@@ -53,6 +53,13 @@ class Tags:
         self._wire.check_tag("tag", tag)
         page = next(tag_pages(self._wire, repository, only_active=True, tag=tag), [])
         return next((entry for entry in page if entry.get("name") == tag), None)
+
+    def history(self, repository: str, tag: str) -> Objects:
+        """The newest entries of a tag's history, at most a page of them: each push and each move is one."""
+        self._wire.check_tag("tag", tag)
+        page = next(tag_pages(self._wire, repository, only_active=False, tag=tag), [])
+        found = [entry for entry in page if entry.get("name") == tag]
+        return sorted(found, key=seconds_of, reverse=True)
 
     def promote(self, repository: str, tag: str, *, digest: str | None = None, source_tag: str | None = None) -> Json:
         """Let a tag point to a manifest of the same repository, creating or moving it; returns the tag, read back.
