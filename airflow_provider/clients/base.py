@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Self
 
 from airflow_provider.clients.memory import Receipts
+from airflow_provider.clients.redaction import without_keys
 from airflow_provider.clients.transport import LONGEST_WORD, Transport
 from airflow_provider.clients.unforeseen import answers_of
 from airflow_provider.clients.urls import place_of
 from airflow_provider.clients.waitable import Found, Intent, Look, Observation, Waitable
 from airflow_provider.exceptions import BadRequestError, Call, ConflictError, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef, Step
-from airflow_provider.storable import bounded
+from airflow_provider.storable import Kept, kept
 
 LONGEST_REASON = 2000
 """Characters of the message of an execution or of a step."""
-MOST_STEPS = 1000
+MOST_STEPS, LONGEST_STEPS = 1000, 200_000
+"""Steps of an execution, and their characters together: every wait keeps what it has seen last."""
+PARTS_ON_THE_WAY, CHARACTERS_ON_THE_WAY = 1000, 50_000
+"""Of the outputs of an execution that is not over: those of its end are handed on."""
 MOST_LOG_LINES = 10_000
 
 
@@ -192,7 +196,7 @@ class ReleaseClient(ABC):
         """
         with answers_of(self.system):
             lines, offset = self._waitable(ref).read_log(ref, offset)
-            return [self.transport.redact(line) for line in lines[-MOST_LOG_LINES:]], offset
+            return [self.transport.redact(line) for line in without_keys(lines[-MOST_LOG_LINES:])], offset
 
     def _fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
         """What :meth:`fetch_apart` returns, which also sees to it that errors are followed by a full answer."""
@@ -236,21 +240,24 @@ class ReleaseClient(ABC):
         execution.ref.setdefault("place", self.place)
         redact = self.transport.redact
         execution.status = redact(execution.status, LONGEST_WORD)
-        if execution.outputs:
-            execution.outputs = bounded(execution.outputs)
+        if execution.outputs and not isinstance(execution.outputs, Kept):
+            limits = () if execution.state.is_terminal else (PARTS_ON_THE_WAY, CHARACTERS_ON_THE_WAY)
+            execution.outputs = kept(execution.outputs, *limits)
         if execution.message is not None:
             execution.message = redact(execution.message, LONGEST_REASON)
         if execution.steps:
-            execution.steps = tuple(
-                Step(
-                    redact(step.name, LONGEST_WORD),
-                    redact(step.status, LONGEST_WORD),
-                    None if step.message is None else redact(step.message, LONGEST_REASON),
-                    step.state,
-                )
-                for step in execution.steps[:MOST_STEPS]
-            )
+            execution.steps = tuple(self._shown_steps(execution.steps[:MOST_STEPS]))
         return execution
+
+    def _shown_steps(self, steps: Iterable[Step]) -> Iterator[Step]:
+        redact, left = self.transport.redact, LONGEST_STEPS
+        for step in steps:
+            message = None if step.message is None else redact(step.message, LONGEST_REASON)
+            shown = Step(redact(step.name, LONGEST_WORD), redact(step.status, LONGEST_WORD), message, step.state)
+            left -= sum(len(text or "") for text in shown[:3])
+            if left < 0:
+                return
+            yield shown
 
     def _strangers(self, refs: Sequence[ExecutionRef]) -> dict[int, ConflictError]:
         """By place, the errors of references of other systems."""

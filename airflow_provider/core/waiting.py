@@ -105,8 +105,9 @@ class Outcome(NamedTuple):
         )
 
     def to_event(self) -> dict[str, Any]:
-        event: dict[str, Any] = storable({**self._asdict(), "ending": self.ending.value})
-        return event
+        event: dict[str, Any] = storable({**self._asdict(), "ending": self.ending.value, "execution": None})
+        # A result is clean already.
+        return event | {"execution": self.execution}
 
     @classmethod
     def from_event(cls, event: Any) -> Outcome:

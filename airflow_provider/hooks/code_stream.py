@@ -1,4 +1,4 @@
-"""A ``code_stream`` connection becomes a Code Stream client."""
+"""Builds a Code Stream client from a ``code_stream`` connection."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ class CodeStreamHook(ReleaseHook[CodeStreamClient]):
     def build_client(cls, fields: ConnectionFields, options: TransportOptions) -> CodeStreamClient:
         extras: CodeStreamExtras = fields.extras
         if extras.refresh_token and (fields.login or fields.password):
-            raise fields.error("extra `refresh_token`", "contradicts login and password: give one or the other")
+            raise fields.error("extra `refresh_token`", "is valid only without login and password")
         if extras.domain and extras.refresh_token:
-            raise fields.error("extra `domain`", "belongs to login and password, not to the extra `refresh_token`")
+            raise fields.error("extra `domain`", "is valid only with login and password, not a refresh token")
         if extras.token_url and not extras.refresh_token:
-            raise fields.error("extra `token_url`", "needs the extra `refresh_token`")
+            raise fields.error("extra `token_url`", "is valid only with the extra `refresh_token`")
         if not extras.refresh_token:
             fields.require("login", fields.login, "give login and password, or the extra `refresh_token`")
             fields.require("password", fields.password, "it belongs to the login")

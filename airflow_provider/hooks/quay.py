@@ -1,4 +1,4 @@
-"""A ``quay`` connection becomes a Quay client."""
+"""Builds a Quay client from a ``quay`` connection."""
 
 from __future__ import annotations
 

@@ -44,20 +44,20 @@ if TYPE_CHECKING:
 
 
 ASKS_THE_SYSTEM = (Prepare, Send, Find, Choose, Act, Observe, Cancel)
-"""Commands whose errors are the client's, foreseen or not; those of the others are Airflow's."""
+"""Commands that call the client, whose errors go to the program; errors of the others come from Airflow."""
 
 
 class Clock:
-    """The time that a program is told, for one that belongs to nothing else."""
+    """The time of a program that has no other owner."""
 
     def __init__(self) -> None:
         self.now = time.time()
 
 
 def carry_out(program: Program[Any], timed: Timed, perform: Callable[[Command], Any]) -> Any:
-    """Run a program to its end; it is told the time before each answer.
+    """Run a program to its end, setting its time before each answer.
 
-    :raises AttemptOver: not told to the program: nothing more is to be done.
+    :raises AttemptOver: passed on without reaching the program: nothing more must be done.
     """
     try:
         command = next(program)
@@ -83,18 +83,18 @@ def carry_out(program: Program[Any], timed: Timed, perform: Callable[[Command], 
 
 
 def save_record(context: Context, key: str, record: Record) -> None:
-    """Write down what a task remembers."""
+    """Save the record of a task."""
     from airflow.sdk import NEVER_EXPIRE
 
-    # What is under way must be known for as long as it takes; Airflow forgets keys after 30 days otherwise.
+    # What is running must be remembered however long it takes; by default Airflow deletes keys after 30 days.
     context["task_state_store"].set(key, record.to_json(), retention=None if record.is_over else NEVER_EXPIRE)
 
 
 class Carrier:
-    """What all programs ask for.
+    """Carries out the commands that all programs share.
 
     :param key: of the record in the task state store.
-    :param trigger_arguments: of a deferral, at the moment it happens.
+    :param trigger_arguments: returns the arguments of the trigger at the moment of a deferral.
     """
 
     def __init__(
@@ -146,12 +146,12 @@ class Carrier:
             save_record(self._context, self._key, record)
 
     def _defer(self, wait: Defer) -> None:
-        """Ends the attempt here, unless the deadline comes before Airflow would let the task resume."""
+        """Defer, unless the deadline comes before Airflow would let the task resume."""
         held_back = noticed_within()
         if wait.deadline is not None and held_back and time.time() + held_back >= wait.deadline:
             return
         arguments = self._trigger_arguments()
         if marker := arguments.get("marker"):
-            # A trigger that is told to end compares: does the task still wait for this start?
+            # A trigger that is killed compares it: is the task still waiting for this start?
             self._context["ti"].xcom_push(MARKER_XCOM, marker)
         self.operator.defer_wait(wait.ref, wait.deadline, begun=wait.begun.to_json(), **arguments)

@@ -66,7 +66,7 @@ STATE_TOLD_BY = {
 class QuayRunBuildOperator(StartOperator):
     """Build an image in Quay and wait for it.
 
-    The result's ``outputs`` hold ``tags``, ``digest`` and ``image_ref`` (pinned by digest).
+    The result's ``outputs`` have ``tags``, ``digest`` and ``image_ref`` (pinned by digest).
 
     :param repository: ``namespace/name``. (templated)
     :param archive_url: http(s) URL of the archive to build. (templated)
@@ -105,14 +105,14 @@ class QuayRunBuildOperator(StartOperator):
     @rule_of("subdirectory", "dockerfile_path")
     def _check_place(self) -> None:
         if self.subdirectory and self.dockerfile_path:
-            raise self.bad_argument("subdirectory", "or dockerfile_path must be given, not both: Quay reads one only")
+            raise self.bad_argument("subdirectory", "or dockerfile_path must be given, not both: Quay reads only one")
 
     def hidden(self) -> Iterable[str]:
         return secrets_of_url(self.archive_url, in_path=False)
 
     @property
     def archive(self) -> str:
-        """Where the archive is, for the log: its URL without what signs it."""
+        """Where the archive is, for the log: its URL without the signature."""
         return without_signature(self.archive_url)
 
     def intent(self, client: QuayClient) -> dict[str, Any]:
@@ -121,7 +121,7 @@ class QuayRunBuildOperator(StartOperator):
         if self.cancel_on_kill and not repository.get("can_admin"):
             self.log.warning(
                 "The token of connection %r may not cancel what it starts: that needs the scope repo:admin, of a user "
-                "who may administer %s. If a person ends this task, the build goes on",
+                "who may administer %s. If a person ends this task, the build continues",
                 self.conn_id,
                 self.repository,
             )
@@ -147,7 +147,7 @@ class QuayRunBuildOperator(StartOperator):
 
 
 class QuayPromoteTagOperator(ReleaseOperator):
-    """Point a tag to an image of the same repository; creates or moves the tag.
+    """Point a tag to an image of the same repository: create or move it.
 
     :param repository: ``namespace/name``. (templated)
     :param tag: the tag to create or move. (templated)
@@ -252,7 +252,7 @@ class _NotificationOperator(ReleaseOperator):
             yield from secrets_of_url(value, in_path=True) if key == "url" else [value]
 
     def result(self, notification: Mapping[str, Any]) -> dict[str, Any]:
-        """What may go into XCom, which many can read who may not send messages with it."""
+        """What may go into XCom, without the secrets: many can read it who must not be able to send with it."""
         from airflow_provider.clients.quay.notification_rules import is_disabled, without_secrets
 
         result: dict[str, Any] = storable({**without_secrets(notification), "disabled": is_disabled(notification)})
@@ -260,13 +260,13 @@ class _NotificationOperator(ReleaseOperator):
 
 
 class QuayCreateNotificationOperator(_NotificationOperator):
-    """Create a notification of a repository, for example a webhook; an equal one that is there already is returned.
+    """Create a notification of a repository, for example a webhook, or return an equal one that exists.
 
-    With ``asset``, it is a webhook that makes an event of that asset: its URL is that of the webhook which Airflow's
-    configuration declares for the asset. See docs/webhooks.md.
+    With ``asset``, it is a webhook whose deliveries become events of that asset; its URL is that of the webhook that
+    Airflow's configuration declares for the asset. See docs/webhooks.md.
 
-    One that Quay has disabled after failures is not reset: the task warns, and ``disabled`` is true in the result. See
-    :class:`QuayResetNotificationOperator`.
+    If Quay has disabled that one after failures, it is not reset: the task warns, and ``disabled`` is true in the
+    result. See :class:`QuayResetNotificationOperator`.
 
     :param repository: ``namespace/name``. (templated)
     :param event: for example ``repo_push`` or ``build_success``. (templated)
@@ -328,11 +328,11 @@ class QuayCreateNotificationOperator(_NotificationOperator):
         with self.begin(context) as client:
             notification = client.notifications.create(self.repository, **self.with_config(self._told()))
             result = self.result(notification)
-            self.log_lines([self.lines.notification(result["uuid"], "is there")])
+            self.log_lines([self.lines.notification(result["uuid"], "exists")])
         if result["disabled"]:
             self.log.warning(
-                "Notification %s does this already, but Quay has disabled it after %s failed deliveries: it sends "
-                "nothing until QuayResetNotificationOperator resets it",
+                "Notification %s exists, but Quay has disabled it after %s failed deliveries: it sends nothing until "
+                "QuayResetNotificationOperator resets it",
                 result["uuid"],
                 result["number_of_failures"],
             )
@@ -442,7 +442,7 @@ class QuayDeleteNotificationOperator(_OneNotificationOperator):
 
     :param repository: ``namespace/name``. (templated)
     :param uuid: of the notification. (templated)
-    :param missing_ok: whether one that is gone already is fine (default).
+    :param missing_ok: succeed if it does not exist (default).
     :param quay_conn_id: the Airflow connection. (templated)
 
     https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/repositorynotification
@@ -466,7 +466,7 @@ class QuayTestNotificationOperator(_OneNotificationOperator):
     :param repository: ``namespace/name``. (templated)
     :param uuid: of the notification. (templated)
     :param quay_conn_id: the Airflow connection. (templated)
-    :return: as of :class:`QuayCreateNotificationOperator`. Queued is not delivered: that takes up to 10 s, or fails.
+    :return: as of :class:`QuayCreateNotificationOperator`. Queued is not delivered: that takes up to 10 s.
 
     https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/repositorynotification
     """
@@ -481,7 +481,7 @@ class QuayTestNotificationOperator(_OneNotificationOperator):
 
 
 class QuayResetNotificationOperator(_OneNotificationOperator):
-    """Set the failure counter of a notification to 0, so that Quay sends again; events lost meanwhile stay lost.
+    """Set the failure counter of a notification to 0, so that Quay sends again; events missed meanwhile stay lost.
 
     :param repository: ``namespace/name``. (templated)
     :param uuid: of the notification. (templated)
@@ -496,5 +496,5 @@ class QuayResetNotificationOperator(_OneNotificationOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         with self.begin(context) as client:
             result = self.result(client.notifications.reset(self.repository, self.uuid))
-            self.log_lines([self.lines.notification(self.uuid, "sends again: its failures count from zero")])
+            self.log_lines([self.lines.notification(self.uuid, "sends again, its failures counted from 0")])
         return result

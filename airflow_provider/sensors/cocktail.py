@@ -9,7 +9,7 @@ from airflow_provider.sensors.base import KnownSensor
 
 
 class CocktailBuildSensor(KnownSensor):
-    """Wait until a build run has ended well; fails if it ends badly.
+    """Wait until a build run succeeds; fail if it does not.
 
     :param build_run_seq: number of the run, not of the build. (templated)
     :param cocktail_conn_id: the Airflow connection. (templated)

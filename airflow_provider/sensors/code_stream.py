@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class CodeStreamExecutionSensor(KnownSensor):
-    """Wait until an execution has ended well; fails if it ends badly.
+    """Wait until an execution succeeds; fail if it does not.
 
     :param execution_id: id of the execution. (templated)
     :param code_stream_conn_id: the Airflow connection. (templated)
@@ -38,10 +38,10 @@ class CodeStreamExecutionSensor(KnownSensor):
 
 
 class CodeStreamEventSensor(ReleaseSensor):
-    """Wait until a trigger event has arrived that matches; the result's ``outputs`` are the event.
+    """Wait until a matching trigger event arrives; the result's ``outputs`` are the event.
 
     :param event_type: ``docker``, ``git`` or ``gerrit``. (templated)
-    :param filters: fields of the event and the values that they must have, for example
+    :param filters: fields of the event and their required values, for example
         ``{"repo": "shop", "tag": "1.4"}``. (templated)
     :param since: only events after this moment: aware datetime or ISO 8601 text; default: any. (templated)
     :param code_stream_conn_id: the Airflow connection. (templated)
@@ -78,7 +78,7 @@ class CodeStreamEventSensor(ReleaseSensor):
 
     @property
     def matching(self) -> str:
-        """The filters, for the log: what they ask for, anybody reads in the event."""
+        """The filters, for the log; they are no secret, because the event shows the same."""
         return ", ".join(f"{name}={value}" for name, value in (self.filters or {}).items())
 
 
@@ -118,7 +118,7 @@ class CodeStreamApprovalSensor(ReleaseSensor):
         from airflow_provider.clients.code_stream.references import pending_approval_reference
 
         if self.pipeline:
-            # Of the same name in several projects, or disabled: any of their executions may ask.
+            # Several projects may have a pipeline of this name, or it is disabled: any of their executions may ask.
             with contextlib.suppress(ConflictError):
                 client.pipelines.find(self.pipeline)
         return pending_approval_reference(self.execution_id or "", self.pipeline or "")

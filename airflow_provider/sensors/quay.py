@@ -30,7 +30,7 @@ class _RepositorySensor(KnownSensor):
 
 
 class QuayBuildSensor(_RepositorySensor):
-    """Wait until an image build has ended well; fails if it ends badly.
+    """Wait until an image build succeeds; fail if it does not.
 
     :param repository: ``namespace/name``. (templated)
     :param build_id: id of the build. (templated)
@@ -54,7 +54,7 @@ class QuayBuildSensor(_RepositorySensor):
 class QuayTagSensor(_RepositorySensor):
     """Wait until a tag exists and, if a digest is given, points to it.
 
-    The result's ``outputs`` hold ``repository``, ``tag``, ``digest`` and ``image_ref``.
+    The result's ``outputs`` have ``repository``, ``tag``, ``digest`` and ``image_ref``.
 
     :param repository: ``namespace/name``. (templated)
     :param tag: the tag. (templated)
@@ -76,9 +76,9 @@ class QuayTagSensor(_RepositorySensor):
 
 
 class QuaySecurityScanSensor(_RepositorySensor):
-    """Wait until an image is scanned; fails if the scan holds a finding above the limit.
+    """Wait until an image is scanned; fail if the scan has a finding above the limit.
 
-    The result's ``outputs`` hold ``digest``, ``severities`` (a number each), ``highest`` and ``image_ref``.
+    The result's ``outputs`` have ``digest``, ``severities`` (a number each), ``highest`` and ``image_ref``.
 
     :param repository: ``namespace/name``. (templated)
     :param digest: ``sha256:...`` of the image; give this or ``tag``. (templated)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ServiceStageReleaseSensor(ReleaseSensor):
-    """Wait until an execution of a release task has ended well; fails if it ends badly.
+    """Wait until an execution of a release task succeeds; fail if it does not.
 
     :param pipeline: name or id of the release task. (templated)
     :param execution_id: which execution; default: the last one. (templated)

@@ -31,10 +31,9 @@ KEYS = {"access_key": KEY, "secret_key": "sandbox-secret-key-0001"}
 Control = Callable[..., Any]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[SandboxServer]:
-    with SandboxServer(speed=SPEED) as server:
-        yield server
+@pytest.fixture
+def server(sandbox: SandboxServer) -> SandboxServer:
+    return sandbox
 
 
 @pytest.fixture
@@ -228,15 +227,15 @@ def test_a_stop_of_what_has_stopped_or_ended_is_no_error(client: ServiceStageCli
 def test_a_stop_that_is_repeated_leaves_the_version_alone_that_was_started_since(
     server: SandboxServer, client: ServiceStageClient, control: Control, switches: dict[str, Any]
 ) -> None:
-    control("switches", system="service_stage", task_seconds=400, **switches)
+    control("switches", system="service_stage", task_seconds=40_000, **switches)
     pipeline_id = client.release_tasks.find("shop-release")["id"]
     run = client.releases.act(pipeline_id, "start")
-    time.sleep(0.25)
+    control("clock", advance=1)
     target = client.releases.what_a_stop_ends("shop-release")
     assert target.id == run.id
     _wait(client, client.releases.stop(target.ref), "succeeded")
     fixed = client.releases.act(pipeline_id, "start")
-    time.sleep(0.25)
+    control("clock", advance=1)
     again = client.releases.stop(target.ref)
     assert (again.id, again.state) == (run.id, ExecutionState.SUCCEEDED)
     assert client.look(target.ref).state is ExecutionState.SUCCEEDED
@@ -253,13 +252,13 @@ def test_a_stop_of_what_the_records_do_not_show_yet_stops_it_and_nothing_later(
     first = client.releases.act(pipeline_id, "start")
     _wait(client, first, "succeeded")
     # Trigger times are compared in seconds.
-    time.sleep(2.1)
-    control("switches", system="service_stage", task_seconds=400, record_lag=2)
+    control("clock", advance=3)
+    control("switches", system="service_stage", task_seconds=40_000, record_lag=60)
     second = client.releases.act(pipeline_id, "start")
     target = client.releases.what_a_stop_ends("shop-release")
     assert target.id == ""
     client.releases.stop(target.ref)
-    control("switches", system="service_stage", task_seconds=400, record_lag=0)
+    control("switches", system="service_stage", task_seconds=40_000, record_lag=0)
     _wait(client, second, "paused")
     third = client.releases.act(pipeline_id, "start")
     assert client.releases.stop(target.ref).state is ExecutionState.SUCCEEDED

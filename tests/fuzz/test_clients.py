@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import math
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -184,7 +185,10 @@ def check_effect(name: str, error: ReleasePipelineError, seen: list[Any]) -> Non
         return
     last = writes[-1]
     is_told = last.body.strip()[:1] in (b"{", b"[", b'"') or 400 <= last.status < 500 or last.status in (307, 308)
-    if not is_told or 500 <= last.status < 503 or last.status in (408, 499):
+    # Two systems tell errors with a good status, too.
+    body = re.sub(rb'"status"\s*:\s*"ok"', b"", last.body)
+    is_taken = 200 <= last.status < 300 and not re.search(rb"(?i)error|code|fail|status|message", body)
+    if is_taken or not is_told or 500 <= last.status < 503 or last.status in (408, 499):
         assert error.effect.is_open, (name, last, error.effect)
 
 

@@ -19,7 +19,14 @@ from airflow_provider.clients.cocktail.fields import Json, Objects
 from airflow_provider.clients.cocktail.references import has_autotag, run_reference
 from airflow_provider.clients.cocktail.run_execution import execution_of
 from airflow_provider.clients.cocktail.wire import Wire
-from airflow_provider.exceptions import NotFoundError, ReleasePipelineError, ServerUnavailableError
+from airflow_provider.exceptions import (
+    BadRequestError,
+    Effect,
+    NotFoundError,
+    ReleasePipelineError,
+    ServerUnavailableError,
+    UnexpectedResponseError,
+)
 from airflow_provider.execution import Execution, ExecutionState
 from airflow_provider.identifiers import tag_problem
 
@@ -73,7 +80,11 @@ class Builds:
             if build_error_number(error.code) != "006":
                 raise
             raise NotFoundError(f"the server could not read build_seq {build_seq}", call=error.call) from None
-        execution = execution_of(run, run_reference("", build_seq, tag_name or ""))
+        try:
+            execution = execution_of(run, run_reference("", build_seq, tag_name or ""))
+        except BadRequestError as error:
+            # It was taken, whatever the answer is about.
+            raise UnexpectedResponseError(error.summary, call=error.call, effect=Effect.UNKNOWN) from None
         execution = self._placed(replace(execution, url=self._wire.page(execution.ref)))
         if execution.state is ExecutionState.SUCCEEDED:
             # The vendor's own example shows DONE here, for a build that takes a minute: only a later read is final.

@@ -17,6 +17,8 @@ Objects = list[Json]
 SECRET_FIELDS = frozenset(
     {"password", "refreshToken", "refresh_token", "secretToken", "apiToken", "responderToken", "token", "cspAuthToken"}
 )
+LONGEST_ID, LONGEST_FIELD = 200, 1000
+"""Characters of an id, and of a field that is compared: both go into references, which Airflow keeps."""
 _NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 
 
@@ -41,20 +43,26 @@ def first_time(document: Json, *names: str) -> datetime | None:
 def id_from_link(link: object) -> str:
     """The id that a link ends with, whichever prefix it has; "" for no link."""
     try:
-        return urlsplit(link).path.rstrip("/").rpartition("/")[2] if isinstance(link, str) else ""
+        return _short(urlsplit(link).path.rstrip("/").rpartition("/")[2]) if isinstance(link, str) else ""
     except ValueError:
         return ""
 
 
 def id_of(document: Json) -> str:
-    return str(document.get("id") or id_from_link(document.get("_link")))
+    """The id of a document; "" where it tells none that can be used."""
+    return _short(str(document.get("id") or "")) or id_from_link(document.get("_link"))
+
+
+def _short(told: str) -> str:
+    return told if len(told) <= LONGEST_ID else ""
 
 
 def as_text(value: object) -> str:
     """A field as text that two of them can be compared by: "" for none, ``true`` and ``false`` in lower case."""
     if value is None:
         return ""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return text[:LONGEST_FIELD]
 
 
 def fields_of(value: object) -> Json:

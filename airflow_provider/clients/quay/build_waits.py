@@ -18,7 +18,7 @@ from airflow_provider.clients.quay.fields import Json, objects_in
 from airflow_provider.clients.quay.looks import Looks, Seen, differ, found_by, places_by_repository
 from airflow_provider.clients.quay.references import BUILD, build_reference
 from airflow_provider.clients.quay.wire import Wire
-from airflow_provider.clients.redaction import LONGEST_LOG
+from airflow_provider.clients.redaction import lines_of
 from airflow_provider.clients.waitable import Found, Intent, Waitable, concerns_one_execution, start_window
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import (
@@ -97,7 +97,7 @@ class BuildWaits(Waitable):
         except (BadRequestError, NotFoundError, PermissionDeniedError):
             return [], offset
         entries = objects_in(answer.get("logs"))
-        lines = [line for entry in entries for line in str(entry.get("message") or "")[-LONGEST_LOG:].splitlines()]
+        lines = [line for entry in entries for line in lines_of(str(entry.get("message") or ""))]
         total = answer.get("total")
         # A total of 0 is that of a log store which is down.
         return [line for line in lines if line.strip()], total if isinstance(total, int) and total > 0 else offset
