@@ -26,7 +26,7 @@ NO_BOUNDS = [
     math.inf, -math.inf, math.nan, -1, -0.5, 1e12, 10**400, True, False, "600", [5], timedelta.max, timedelta(days=-1)
 ]  # fmt: skip
 EVERY_CLASS = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
-SWITCHES = {"on_retry", "on_busy", "require_digest", "missing_ok", "start_timeout", "force"}
+SWITCHES = {"on_retry", "on_busy", "require_digest", "missing_ok", "start_timeout", "force", "callback", "asset"}
 """Arguments that are no text."""
 
 
