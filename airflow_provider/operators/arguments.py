@@ -41,12 +41,12 @@ CHANGED = (
     "{{{{ ... | tojson }}}}"
 )
 EMPTY = "must not be empty"
-MISSING = (
-    "must not be None, got None from a template: what it reads is missing, such as the XCom of a skipped task. If that "
-    "is fine, write {{{{ ... or '' }}}}"
+_FROM_A_TEMPLATE = (
+    "from a template: what it reads is missing, such as the XCom of a skipped task. If that is fine, write "
+    "{{{{ ... or '' }}}}"
 )
-
-MISSING_PART = MISSING.replace("came out as None", "has a part that came out as None")
+MISSING = f"must not be None, got None {_FROM_A_TEMPLATE}"
+MISSING_PART = f"must not contain None, got a part that is None {_FROM_A_TEMPLATE}"
 
 
 def seconds_of(value: object, *, may_be_zero: bool = False) -> float:
@@ -281,7 +281,7 @@ def is_number(value: object) -> bool:
 
 
 def changed_numbers(text: str) -> Iterator[tuple[str, object]]:
-    """Numbers outside of the texts of a Python literal that are not what they were written as, each with what it is."""
+    """Numbers in a Python literal, outside its strings, that differ from how they are written: each with its value."""
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.NUMBER and str(number := ast.literal_eval(token.string)) != token.string:
             yield token.string, number

@@ -127,9 +127,9 @@ def test_a_missing_xcom_within_a_text_is_refused_too(native):
     for value in ("shop-{{ missing }}", "{{ missing }}-rc", "{{ missing }}{{ given }}"):
         values = {"missing": None, "given": "1"}
         task = rendered(CocktailRunBuildOperator, values, native=native, tag_name=value)
-        assert "tag_name has a part that came out as None" in problem_of(task)
+        assert "tag_name must not contain None" in problem_of(task)
         task = rendered(QuayRunBuildOperator, values, native=native, tags=["1", value])
-        assert "tags has a part that came out as None" in problem_of(task)
+        assert "tags must not contain None" in problem_of(task)
 
 
 @pytest.mark.parametrize("native", [True, False])
