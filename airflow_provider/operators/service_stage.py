@@ -236,15 +236,15 @@ class ServiceStageApprovalOperator(ReleaseOperator["ServiceStageClient"]):
                 raise
 
     def _was_taken(self, client: ServiceStageClient, ref: ExecutionRef) -> bool:
-        """Whether an answer that may have been taken certainly was; a look that fails says nothing of it."""
+        """Whether an answer was certainly accepted; a failed poll does not tell."""
         try:
             return client.releases.is_waiting_for(ref, self.task_name) is False
         except ReleasePipelineError as error:
-            self.log.warning("Cannot see whether the answer was taken: %s", error)
+            self.log.warning("Could not check whether the answer was accepted: %s", error)
             return False
 
     def _waiting_for(self, client: ServiceStageClient, ref: ExecutionRef) -> list[str]:
-        """For an error, which a look that fails must not replace."""
+        """For the text of an error, which a failed poll must not replace."""
         try:
             return list(client.releases.list_waiting_approvals(ref))
         except ReleasePipelineError as error:
