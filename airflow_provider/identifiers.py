@@ -1,4 +1,4 @@
-"""What ids, tags, digests and URLs of the systems must look like, checked before anything is sent.
+"""What ids, tags, digests and URLs of the systems must look like, and words that authors give: checked before sending.
 
 Each function says what is wrong with a value, as the rest of a sentence that begins with its name; ``None`` if nothing.
 """
@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Literal
 from urllib.parse import urlsplit
 
 LONGEST_TAG = 128
 LONGEST_BUILD_TAG = 127
 """Quay truncates the tags of a build to this, although a tag itself may be one character longer."""
+
+Severity = Literal["Unknown", "Negligible", "Low", "Medium", "High", "Critical"]
+"""Of a finding of Quay's scanner, in rising order."""
 
 _LONGEST_SHOWN = 200
 

@@ -226,7 +226,12 @@ class Wait:
         self._news: list[News] = []
 
     def saw(self, seen: Execution | ReleasePipelineError, now: float) -> Outcome | None:
-        """Take in one look; returns how the wait ended, or ``None`` if it goes on."""
+        """Take in one look; returns how the wait ended, or ``None`` if it goes on.
+
+        :param seen: the very object that :attr:`last` is where nothing has changed.
+        """
+        if seen is self.last:
+            return self.saw_no_change(now)
         self._begin(now)
         if isinstance(seen, ReleasePipelineError):
             return self._saw_error(seen, now)

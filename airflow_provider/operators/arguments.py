@@ -10,7 +10,7 @@ import json
 import tokenize
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from types import NoneType, UnionType
+from types import NoneType, SimpleNamespace, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 from urllib.parse import quote, unquote, urlsplit
 
@@ -41,12 +41,12 @@ CHANGED = (
     "{{{{ ... | tojson }}}}"
 )
 EMPTY = "must not be empty"
-MISSING = (
-    "must not be None, got None from a template: what it reads is missing, such as the XCom of a skipped task. If that "
-    "is fine, write {{{{ ... or '' }}}}"
+_FROM_A_TEMPLATE = (
+    "from a template: what it reads is missing, such as the XCom of a skipped task. If that is fine, write "
+    "{{{{ ... or '' }}}}"
 )
-
-MISSING_PART = MISSING.replace("came out as None", "has a part that came out as None")
+MISSING = f"must not be None, got None {_FROM_A_TEMPLATE}"
+MISSING_PART = f"must not contain None, got a part that is None {_FROM_A_TEMPLATE}"
 
 
 def seconds_of(value: object, *, may_be_zero: bool = False) -> float:
@@ -108,6 +108,23 @@ def _moment_problem(value: object) -> str | None:
     return None
 
 
+def _asset_problem(value: object) -> str | None:
+    named = value if isinstance(value, str) else getattr(value, "uri", None)
+    return None if isinstance(named, str) and named else f"must be an Asset, or the name or URI of one, {got(value)}"
+
+
+def asset_names(value: Any) -> tuple[str, str]:
+    """Name and URI of an asset; both the same, where only one of them is given."""
+    return (value, value) if isinstance(value, str) else (value.name, value.uri)
+
+
+def _callback_problem(value: object) -> str | None:
+    """Of whether, and by which webhook, a system is to tell what becomes of an execution."""
+    if isinstance(value, bool) or (isinstance(value, str) and value):
+        return None
+    return f"must be True, False or the name of a webhook, {got(value)}"
+
+
 def _windows_problem(value: object) -> str | None:
     """For release windows; their contents are checked where they are read."""
     return None if isinstance(value, (list, tuple, str)) else f"must be a list or text, {got(value)}"
@@ -123,6 +140,8 @@ SecondsOrZero = Annotated[float | timedelta, functools.partial(_duration_problem
 """For a sensor, whose first poll may be its last."""
 Moment = Annotated[datetime | str, _moment_problem]
 JsonObject = Annotated[Mapping[str, Any], _json_problem]
+AssetArgument = Annotated[Any, _asset_problem]
+Callback = Annotated[bool | str, _callback_problem]
 Windows = Annotated[Sequence[Mapping[str, Any]] | str, _windows_problem]
 
 Number = Annotated[int | str, number_problem]
@@ -141,12 +160,15 @@ CallbackUrl = Annotated[str, callback_problem]
 def arguments_of(init: Callable[..., None]) -> dict[str, Any]:
     """The arguments of a constructor with their annotations; none if those cannot be resolved, as in a user's class."""
     init = inspect.unwrap(init)
+    named = [each.name for each in inspect.signature(init).parameters.values() if each.kind is each.KEYWORD_ONLY]
+    if not named:
+        return {}
+    # What `**kwargs` are is said for type checkers only.
+    told = SimpleNamespace(__annotations__={name: hint for name, hint in init.__annotations__.items() if name in named})
     try:
-        hints = get_type_hints(init, include_extras=True)
+        return get_type_hints(told, init.__globals__, include_extras=True)
     except NameError:
         return {}
-    named = [each.name for each in inspect.signature(init).parameters.values() if each.kind is each.KEYWORD_ONLY]
-    return {name: hints[name] for name in named if name in hints}
 
 
 def problem_of(hint: Any, value: object) -> str | None:
@@ -259,7 +281,7 @@ def is_number(value: object) -> bool:
 
 
 def changed_numbers(text: str) -> Iterator[tuple[str, object]]:
-    """Numbers outside of the texts of a Python literal that are not what they were written as, each with what it is."""
+    """Numbers in a Python literal, outside its strings, that differ from how they are written: each with its value."""
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.NUMBER and str(number := ast.literal_eval(token.string)) != token.string:
             yield token.string, number
@@ -282,11 +304,11 @@ def text_problem(given: object, value: object) -> str | None:
 
 def _parts(given: object, value: object) -> Iterator[tuple[Any, Any]]:
     if isinstance(value, Mapping):
-        before = given if isinstance(given, Mapping) else {}
+        named = given if isinstance(given, Mapping) else {}
         for name, each in value.items():
             # A number that the author wrote is fine; one that a template made of text is reported where that happens.
             if not isinstance(each, float):
-                yield before.get(name, each), each
+                yield named.get(name, each), each
     elif isinstance(value, (list, tuple)):
         before = given if isinstance(given, (list, tuple)) and len(given) == len(value) else value
         yield from zip(before, value, strict=True)

@@ -17,15 +17,19 @@ from airflow_provider.operators.starting import StartOperator
 from airflow_provider.storable import storable
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context
 
     from airflow_provider.clients.code_stream import CodeStreamClient
+    from airflow_provider.clients.code_stream.documents import Event
     from airflow_provider.clients.waitable import Intent
     from airflow_provider.execution import Execution, ExecutionRef
     from airflow_provider.operators.memory import Memory
+    from airflow_provider.operators.shared_arguments import ReleaseArguments, StartArguments, WaitingArguments
 
 
-class CodeStreamRunPipelineOperator(StartOperator):
+class CodeStreamRunPipelineOperator(StartOperator["CodeStreamClient"]):
     """Run a pipeline and wait for its execution.
 
     The result's ``outputs`` are the pipeline's ``output``.
@@ -55,7 +59,7 @@ class CodeStreamRunPipelineOperator(StartOperator):
         comments: str | None = None,
         tags: list[str] | None = None,
         code_stream_conn_id: str = "code_stream_default",
-        **kwargs: Any,
+        **kwargs: Unpack[StartArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
@@ -74,7 +78,7 @@ class CodeStreamRunPipelineOperator(StartOperator):
         return client.pipelines.run(intent["pipeline_id"], inputs=self.inputs, comments=comments, tags=self.tags)
 
 
-class CodeStreamRerunEventOperator(StartOperator):
+class CodeStreamRerunEventOperator(StartOperator["CodeStreamClient"]):
     """Rerun (or resume) a Docker, Git or Gerrit trigger event and wait for the execution that results.
 
     :param event_type: ``docker``, ``git`` or ``gerrit``. (templated)
@@ -104,7 +108,7 @@ class CodeStreamRerunEventOperator(StartOperator):
         force: bool = False,
         on_retry: Literal["restart", "resume"] = "restart",
         code_stream_conn_id: str = "code_stream_default",
-        **kwargs: Any,
+        **kwargs: Unpack[StartArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.event_type = event_type
@@ -145,7 +149,7 @@ class CodeStreamRerunEventOperator(StartOperator):
         return ref["kind"] == "execution"
 
 
-class CodeStreamTriggerGerritOperator(ReleaseOperator):
+class CodeStreamTriggerGerritOperator(ReleaseOperator["CodeStreamClient"]):
     """Trigger pipelines for a Gerrit change manually. Code Stream returns only their names, so this does not wait.
 
     :param change_id: of the Gerrit change. (templated)
@@ -170,7 +174,7 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
         project: str,
         trigger: str,
         code_stream_conn_id: str = "code_stream_default",
-        **kwargs: Any,
+        **kwargs: Unpack[ReleaseArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.change_id = change_id
@@ -206,7 +210,7 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
             self.log.warning("The trigger got no clear answer, searching for its events: %s", error)
             return self._triggered(client, known)
 
-    def _events(self, client: CodeStreamClient) -> list[dict[str, Any]]:
+    def _events(self, client: CodeStreamClient) -> list[Event]:
         return client.events.list_triggered_by_hand(self.change_id, self.project, self.trigger)
 
     def _triggered(self, client: CodeStreamClient, known: list[str]) -> dict[str, Any]:
@@ -238,7 +242,7 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
             time.sleep(1.0)
 
 
-class CodeStreamExecutionActionOperator(ActOperator):
+class CodeStreamExecutionActionOperator(ActOperator["CodeStreamClient"]):
     """Cancel, pause or resume an execution and wait for the effect; it is no error if it is in that state already.
 
     :param execution_id: as in the ``id`` of a result. (templated)
@@ -260,7 +264,7 @@ class CodeStreamExecutionActionOperator(ActOperator):
         action: Literal["cancel", "pause", "resume"],
         reason: str | None = None,
         code_stream_conn_id: str = "code_stream_default",
-        **kwargs: Any,
+        **kwargs: Unpack[WaitingArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.execution_id = execution_id
@@ -291,7 +295,7 @@ class CodeStreamExecutionActionOperator(ActOperator):
         }[self.action]
 
 
-class CodeStreamApprovalOperator(ReleaseOperator):
+class CodeStreamApprovalOperator(ReleaseOperator["CodeStreamClient"]):
     """Answer an approval (user operation) of an execution, and check that Code Stream accepted the answer.
 
     An accepted rejection is a success of this task; the execution itself fails.
@@ -318,7 +322,7 @@ class CodeStreamApprovalOperator(ReleaseOperator):
         decision: Literal["approve", "reject"],
         message: str | None = None,
         code_stream_conn_id: str = "code_stream_default",
-        **kwargs: Any,
+        **kwargs: Unpack[ReleaseArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.execution_id = execution_id

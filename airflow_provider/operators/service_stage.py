@@ -19,12 +19,15 @@ from airflow_provider.operators.checking import rule_of
 from airflow_provider.operators.starting import StartOperator
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context
 
     from airflow_provider.clients.service_stage import ServiceStageClient
     from airflow_provider.clients.waitable import Intent
     from airflow_provider.execution import Execution, ExecutionRef
     from airflow_provider.operators.memory import Memory
+    from airflow_provider.operators.shared_arguments import ReleaseArguments, StartArguments, WaitingArguments
 
 TAKEN_WITHIN = 30.0
 """Seconds within which a release task must stop waiting for an approval after its answer was accepted."""
@@ -32,7 +35,7 @@ LOOK_PAUSE = 1.0
 """Seconds between two checks of that."""
 
 
-class ServiceStageReleaseOperator(StartOperator):
+class ServiceStageReleaseOperator(StartOperator["ServiceStageClient"]):
     """Start, retry, continue or roll back a release task and wait for its end.
 
     The result's ``outputs`` hold the execution record.
@@ -60,7 +63,7 @@ class ServiceStageReleaseOperator(StartOperator):
         selected_tasks: dict[str, list[str]] | None = None,
         on_retry: Literal["restart", "resume"] = "restart",
         service_stage_conn_id: str = "service_stage_default",
-        **kwargs: Any,
+        **kwargs: Unpack[StartArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
@@ -94,7 +97,7 @@ class ServiceStageReleaseOperator(StartOperator):
         )
 
 
-class ServiceStageStopReleaseOperator(ActOperator):
+class ServiceStageStopReleaseOperator(ActOperator["ServiceStageClient"]):
     """Stop a release task and wait until it has stopped; it is no error if it has ended already.
 
     :param pipeline: name or id of the release task. (templated)
@@ -107,7 +110,9 @@ class ServiceStageStopReleaseOperator(ActOperator):
     deed = "stop release task {pipeline!r}"
     template_fields = ("pipeline", "service_stage_conn_id")
 
-    def __init__(self, *, pipeline: str, service_stage_conn_id: str = "service_stage_default", **kwargs: Any) -> None:
+    def __init__(
+        self, *, pipeline: str, service_stage_conn_id: str = "service_stage_default", **kwargs: Unpack[WaitingArguments]
+    ) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
         self.service_stage_conn_id = service_stage_conn_id
@@ -119,7 +124,7 @@ class ServiceStageStopReleaseOperator(ActOperator):
         return client.releases.stop(target.ref)
 
 
-class ServiceStageApprovalOperator(ReleaseOperator):
+class ServiceStageApprovalOperator(ReleaseOperator["ServiceStageClient"]):
     """Answer an approval of a release task, and check that ServiceStage accepted the answer.
 
     An accepted rejection is a success of this task; the release itself fails.
@@ -145,7 +150,7 @@ class ServiceStageApprovalOperator(ReleaseOperator):
         decision: Literal["approve", "reject"],
         message: str | None = None,
         service_stage_conn_id: str = "service_stage_default",
-        **kwargs: Any,
+        **kwargs: Unpack[ReleaseArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
@@ -231,15 +236,15 @@ class ServiceStageApprovalOperator(ReleaseOperator):
                 raise
 
     def _was_taken(self, client: ServiceStageClient, ref: ExecutionRef) -> bool:
-        """Whether an answer that may have been taken certainly was; a look that fails says nothing of it."""
+        """Whether an answer was certainly accepted; a failed poll does not tell."""
         try:
             return client.releases.is_waiting_for(ref, self.task_name) is False
         except ReleasePipelineError as error:
-            self.log.warning("Cannot see whether the answer was taken: %s", error)
+            self.log.warning("Could not check whether the answer was accepted: %s", error)
             return False
 
     def _waiting_for(self, client: ServiceStageClient, ref: ExecutionRef) -> list[str]:
-        """For an error, which a look that fails must not replace."""
+        """For the text of an error, which a failed poll must not replace."""
         try:
             return list(client.releases.list_waiting_approvals(ref))
         except ReleasePipelineError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 from uuid import uuid4
 
 from airflow.sdk.exceptions import AirflowTaskTimeout
@@ -29,21 +29,21 @@ from airflow_provider.operators.attempt import (
     is_asking_airflow,
     require_standing,
 )
+from airflow_provider.operators.base import ClientT
 from airflow_provider.operators.carrying_out import Carrier, Clock, carry_out
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider.clients.base import ReleaseClient
     from airflow_provider.execution import Execution, ExecutionRef
     from airflow_provider.operators.starting import StartOperator
 
 
-class StartAttempt:
+class StartAttempt(Generic[ClientT]):
     """A running attempt: carries out its programs, and ends when Airflow says so."""
 
     def __init__(
-        self, operator: StartOperator, context: Context, client: ReleaseClient, start: Start, key: str
+        self, operator: StartOperator[ClientT], context: Context, client: ClientT, start: Start, key: str
     ) -> None:
         self.watch = FreezeWatch()
         self._operator = operator

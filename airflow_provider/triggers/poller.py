@@ -292,7 +292,7 @@ class Poller:
                 # Whoever tells next does so in another turn of the loop.
                 await asyncio.sleep(0)
 
-    async def _tell_surely(self, wait: Wait, seen: Observation | None) -> None:
+    async def _tell_surely(self, wait: Wait, seen: Observation) -> None:
         """What one wait cannot take in concerns no other."""
         try:
             await self._tell(wait, seen)
@@ -305,20 +305,21 @@ class Poller:
                 if waiter := self._waiters.get(wait):
                     waiter.abandon(unforeseen(again, "Telling it", self._system))
 
-    async def _tell(self, wait: Wait, seen: Observation | None) -> None:
+    async def _tell(self, wait: Wait, seen: Observation) -> None:
         waiter = self._waiters.get(wait)
         if waiter is None or waiter.outcome.done():
             return
-        now = time.time()
-        outcome = wait.saw_no_change(now) if seen is None else wait.saw(seen, now)
+        now, is_new = time.time(), seen is not wait.last
+        outcome = wait.saw(seen, now)
         if news := wait.news():
             await self._log(waiter, _shortened(news))
             if waiter.is_closed:
                 return
         client = self._used
-        if client and isinstance(seen, Execution):
+        if client and is_new and isinstance(seen, Execution):
             self._schedule.follow(wait, _ask(client.shared_request, wait.ref), time.monotonic(), now)
-            if news and _ask(client.has_log, wait.ref):
+            has_log = _ask(client.has_log, wait.ref) if news else None
+            if has_log:
                 waiter.has_tail = outcome is not None
                 if outcome is None:
                     self._logs.want(wait, partial(self._log, waiter))

@@ -24,7 +24,7 @@ from airflow_provider.operators.code_stream import CodeStreamRerunEventOperator,
 from airflow_provider.operators.quay import Event, Method, QuayPromoteTagOperator, QuayRunBuildOperator
 from airflow_provider.operators.service_stage import ServiceStageReleaseOperator
 from airflow_provider.provider_info import get_provider_info
-from airflow_provider.sensors.quay import QuaySecurityScanSensor, QuayTagSensor, Severity
+from airflow_provider.sensors.quay import QuaySecurityScanSensor, QuayTagSensor
 from airflow_provider.sensors.release_window import ReleaseWindowSensor
 from tests.airflow_runs import run_task
 from tests.operators.classes import CLASSES
@@ -182,11 +182,10 @@ def test_whatever_an_argument_is_there_is_a_sentence_for_it_or_it_is_fine(value:
 
 
 def test_the_words_are_those_of_the_clients() -> None:
-    from airflow_provider.clients.quay import notification_rules, references
+    from airflow_provider.clients.quay import notification_rules
 
     assert set(get_args(Event)) == set(notification_rules.EVENTS)
     assert set(get_args(Method)) == set(notification_rules.METHODS)
-    assert set(get_args(Severity)) == set(references.SEVERITIES)
 
 
 # --- arguments that do not go together
