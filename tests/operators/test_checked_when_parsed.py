@@ -24,7 +24,7 @@ from airflow_provider.operators.code_stream import CodeStreamRerunEventOperator,
 from airflow_provider.operators.quay import Event, Method, QuayPromoteTagOperator, QuayRunBuildOperator
 from airflow_provider.operators.service_stage import ServiceStageReleaseOperator
 from airflow_provider.provider_info import get_provider_info
-from airflow_provider.sensors.quay import QuaySecurityScanSensor, QuayTagSensor, Severity
+from airflow_provider.sensors.quay import QuaySecurityScanSensor, QuayTagSensor
 from airflow_provider.sensors.release_window import ReleaseWindowSensor
 from tests.airflow_runs import run_task
 from tests.operators.classes import CLASSES
@@ -182,11 +182,10 @@ def test_whatever_an_argument_is_there_is_a_sentence_for_it_or_it_is_fine(value:
 
 
 def test_the_words_are_those_of_the_clients() -> None:
-    from airflow_provider.clients.quay import notification_rules, references
+    from airflow_provider.clients.quay import notification_rules
 
     assert set(get_args(Event)) == set(notification_rules.EVENTS)
     assert set(get_args(Method)) == set(notification_rules.METHODS)
-    assert set(get_args(Severity)) == set(references.SEVERITIES)
 
 
 # --- arguments that do not go together
@@ -195,13 +194,13 @@ def test_the_words_are_those_of_the_clients() -> None:
 def test_arguments_that_do_not_go_together_are_told_when_parsed() -> None:
     digest = f"sha256:{64 * 'a'}"
     said = refusal(CodeStreamRerunEventOperator, event_id="{{ x }}", action="resume", force=True)
-    assert said == "task 'task': force must be False for a resume, got True: it reruns beside what still runs"
+    assert said == "task 'task': force is valid only with action='rerun', got action='resume'"
     said = refusal(ServiceStageReleaseOperator, action="retry", selected_tasks={"stage": ["one"]})
-    assert said == "task 'task': selected_tasks must be left out unless action is 'start', got 'retry'"
+    assert said == "task 'task': selected_tasks is valid only with action='start', got action='retry'"
     for cls in (QuayPromoteTagOperator, QuaySecurityScanSensor):
         given = {"repository": "{{ x }}", "digest": digest}
-        assert "only one of them, got digest and" in refusal(cls, **given)
-    assert "only one of them, got none of them" in refusal(QuayPromoteTagOperator, source_tag=None)
+        assert "exactly one of them, got digest and" in refusal(cls, **given)
+    assert "exactly one of them, got neither" in refusal(QuayPromoteTagOperator, source_tag=None)
     assert "both: Quay reads one only" in refusal(QuayRunBuildOperator, subdirectory="a", dockerfile_path="b")
 
 
@@ -213,7 +212,7 @@ def test_of_arguments_of_which_one_is_given_a_template_may_come_out_empty() -> N
     with DAG("dag", schedule=None) as dag:
         task = made(QuayPromoteTagOperator, digest="{{ digest }}")
     task.render_template_fields({"digest": f"sha256:{64 * 'a'}"}, dag.get_template_env())
-    with pytest.raises(BadRequestError, match="only one of them, got digest and source_tag"):
+    with pytest.raises(BadRequestError, match="exactly one of them, got digest and source_tag"):
         task.check_arguments()
 
 

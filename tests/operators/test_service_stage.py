@@ -13,6 +13,7 @@ from airflow_provider.exceptions import (
     ExecutionFailed,
     ExecutionRejected,
     ExecutionWaiting,
+    NotFoundError,
     PermissionDeniedError,
     ServerUnavailableError,
 )
@@ -245,7 +246,7 @@ def test_an_answer_without_a_question_is_refused_before_it_is_sent(systems):
     for decision in ("approve", "reject"):
         ended = answer(decision)
         assert isinstance(ended.error, ConflictError)
-        assert "waits for no approval now" in str(ended.error)
+        assert "waits for no approval" in str(ended.error)
         assert repr(APPROVED) in str(ended.error)
     assert actions(systems) == ["start", "approval"]
 
@@ -381,6 +382,24 @@ def test_a_retry_answers_no_release_that_was_started_since(systems, monkeypatch)
         patch.setattr(Releases, "act", dying)
         assert isinstance(task.attempt().error, WorkerKilled)
     systems.force("service_stage", answered, "3")
+    newer = start_until_it_asks(systems)
+    assert task.attempt().error is None
+    assert state_of(systems, newer) == "5"
+
+
+def test_a_retry_of_an_answer_of_which_nothing_could_be_seen_answers_no_younger_release(systems, monkeypatch):
+    answered = start_until_it_asks(systems)
+    arguments = {"pipeline": APPROVED, "task_name": APPROVAL, "decision": "approve"}
+    task = Task(lambda: ServiceStageApprovalOperator(task_id="answer", **arguments))
+
+    def unseen(*_: Any) -> None:
+        raise NotFoundError("a gateway publishes nothing for a while")
+
+    systems.fault("service_stage", "reset_after", method="POST", path="/action$")
+    with monkeypatch.context() as patch:
+        patch.setattr(Releases, "is_waiting_for", unseen)
+        assert isinstance(task.attempt().error, ServerUnavailableError)
+    until(lambda: state_of(systems, answered) == "2")
     newer = start_until_it_asks(systems)
     assert task.attempt().error is None
     assert state_of(systems, newer) == "5"

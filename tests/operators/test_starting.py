@@ -250,6 +250,18 @@ def test_a_start_waits_as_long_as_the_system_tells_it_to(systems, starter, monke
     assert len(started(systems, starter, before)) == 1
 
 
+def test_no_pause_that_the_system_asks_for_outlasts_the_deadline(systems):
+    starter = STARTERS["code_stream pipeline"]
+    systems.reset(speed=0.1)
+    asks_for_a_pause = {"status": 429, "headers": {"Retry-After": "25"}}
+    systems.fault(starter.system, "status", method="GET", path=starter.look, after=1, **asks_for_a_pause)
+    begun = time.monotonic()
+    ended = run(systems, starter, deferrable=False, timeout=2.0)
+    assert isinstance(ended.error, ExecutionTimeout)
+    # Less than the pause.
+    assert time.monotonic() - begun < 20
+
+
 @BOTH_MODES
 def test_a_start_that_is_answered_as_failed_fails_the_task_that_does_not_wait_too(systems, deferrable):
     systems.switch("cocktail", refuse_build_server=True)

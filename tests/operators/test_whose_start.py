@@ -171,7 +171,7 @@ def test_what_may_be_a_colleagues_is_followed_as_a_guess(systems, starter, monke
     trigger = story.task.trigger(story.attempt())
     assert (story.record["ref"]["id"], story.record["ref"]["guess"]) == (theirs, "yes")
     assert (trigger.ref["guess"], trigger.marker) == ("yes", None)
-    assert f"Found {theirs}, probably what this task has started" in capsys.readouterr().out
+    assert f"Found {theirs}, which this task probably started" in capsys.readouterr().out
     assert story.seen() == {"starts": 1, "cancels": 0}
 
 

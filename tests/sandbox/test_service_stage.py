@@ -367,7 +367,6 @@ def test_temporary_keys_need_their_security_token_and_end(api: ServiceStage) -> 
 @pytest.mark.parametrize(
     "path",
     [
-        f"/v3/{PROJECT}/cas/release-plans",
         "/cpepipeline/v2/pipelines",
         f"/v5/{PROJECT}/api/pipelines/list",
         "/v3/pipelines/x/start",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -133,6 +134,19 @@ def test_a_timeout_fails_or_skips_and_cancels_nothing(systems, name, mode, soft_
     assert soft_fail or isinstance(ended.error, AirflowSensorTimeout)
     (execution,) = [each for each in systems.executions(watched.system) if each["id"] == execution_id]
     assert execution["cancels"] == []
+
+
+def test_no_pause_that_a_system_asks_for_outlasts_a_sensor(systems):
+    watched = WATCHED["code_stream"]
+    systems.reset(speed=0.1)
+    execution_id = watched.start()
+    asks_for_a_pause = {"status": 429, "headers": {"Retry-After": "25"}, "probability": 1.0}
+    systems.fault(watched.system, "status", method="GET", path="/executions/", **asks_for_a_pause)
+    begun = time.monotonic()
+    ended = watch(watched.build, execution_id, timeout=0.8, mode="poke")
+    assert isinstance(ended.error, AirflowSensorTimeout)
+    # Less than one of the pauses.
+    assert time.monotonic() - begun < 20
 
 
 MAY_BE_TAKEN_BACK = pytest.mark.parametrize(
