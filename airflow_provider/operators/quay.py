@@ -429,7 +429,7 @@ def _problems_of_wanted(told: object) -> Iterator[str]:
     if "event" not in told:
         yield "event is missing"
     if bool(told.get("config")) == bool(told.get("asset")):
-        yield "config or asset must be given, and only one of them"
+        yield "config or asset must be given, exactly one of them"
     for name, value in told.items():
         if problem := problem_of(hints[name], value):
             yield f"{name} {problem}"
