@@ -127,8 +127,12 @@ class Pipelines(CloneableResource[Pipeline]):
         :param action: ``create`` or ``apply`` (undocumented by the vendor).
         """
         headers = {"Accept": "application/x-yaml", "Content-Type": "application/x-yaml"}
+        try:
+            body = text.encode()
+        except UnicodeEncodeError:
+            raise self._wire.bad_request("text must be one that can be written in UTF-8") from None
         answer = self._wire.answer(
-            "POST", "/import", {"action": action}, body=text.encode(), headers=headers, json_expected=False
+            "POST", "/import", {"action": action}, body=body, headers=headers, json_expected=False
         )
         return str(answer.data)
 
