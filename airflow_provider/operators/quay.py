@@ -43,6 +43,9 @@ if TYPE_CHECKING:
         repository: Required[str]
         quay_conn_id: str
 
+    class _OneNotificationArguments(_NotificationArguments, total=False):
+        uuid: Required[str]
+
 
 Event = Literal[
     "repo_push",
@@ -372,7 +375,13 @@ class QuayNotificationsOperator(_NotificationOperator):
     deed = "keep the notifications of {repository}"
     template_fields = ("repository", "notifications", "kept_by", "quay_conn_id")
 
-    def __init__(self, *, notifications: list[Mapping[str, Any]], kept_by: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        notifications: list[Mapping[str, Any]],
+        kept_by: str | None = None,
+        **kwargs: Unpack[_NotificationArguments],
+    ) -> None:
         super().__init__(**kwargs)
         self.notifications = notifications
         self.kept_by = kept_by
@@ -460,7 +469,7 @@ class QuayDeleteNotificationOperator(_OneNotificationOperator):
 
     deed = "delete notification {uuid} of {repository}"
 
-    def __init__(self, *, missing_ok: bool = True, **kwargs: Any) -> None:
+    def __init__(self, *, missing_ok: bool = True, **kwargs: Unpack[_OneNotificationArguments]) -> None:
         super().__init__(**kwargs)
         self.missing_ok = missing_ok
 
