@@ -12,6 +12,7 @@ from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import Call, ConflictError, Effect, ReleasePipelineError
 from airflow_provider.execution import ExecutionState
 from airflow_provider.operators.acting import ActOperator
+from airflow_provider.operators.approving import ApprovalOperator
 from airflow_provider.operators.base import ReleaseOperator
 from airflow_provider.operators.starting import StartOperator
 from airflow_provider.storable import storable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from airflow_provider.clients.base import Intent
     from airflow_provider.clients.code_stream import CodeStreamClient
+    from airflow_provider.core.approving import Question
     from airflow_provider.execution import Execution, ExecutionRef
     from airflow_provider.operators.memory import Memory
 
@@ -300,57 +302,85 @@ class CodeStreamExecutionActionOperator(ActOperator):
         }[self.action]
 
 
-class CodeStreamApprovalOperator(ReleaseOperator):
+class CodeStreamApprovalOperator(ApprovalOperator):
     """Answer an approval (user operation) that an execution waits for, and check that Code Stream took the answer.
 
-    A rejection that Code Stream takes is a success of this task: the execution itself fails.
+    Takes the arguments of :class:`~airflow_provider.operators.approving.ApprovalOperator`: without ``decision``, people
+    are asked in Airflow. A rejection that Code Stream takes is a success of this task: the execution itself fails.
 
     :param execution_id: the execution that waits; give this or ``user_operation_id``. (templated)
     :param user_operation_id: the approval itself. (templated)
-    :param decision: ``approve`` or ``reject``. (templated)
+    :param decision: ``approve`` or ``reject``; ``None``: as people decide in Airflow. (templated)
     :param message: shown with the answer. (templated)
+    :param approvers: ids of the only Airflow users who may answer. (templated)
     :param code_stream_conn_id: the Airflow connection. (templated)
 
     https://developer.broadcom.com/xapis/vrealize-automation-code-stream-api/latest/user-operations/
     """
 
     system = "code_stream"
-    template_fields = ("execution_id", "user_operation_id", "decision", "message", "code_stream_conn_id")
+    template_fields = (
+        "execution_id",
+        "user_operation_id",
+        "decision",
+        "message",
+        "approvers",
+        "code_stream_conn_id",
+    )
 
     def __init__(
         self,
         *,
         execution_id: str | None = None,
         user_operation_id: str | None = None,
-        decision: Literal["approve", "reject"] | None = None,
-        message: str | None = None,
         code_stream_conn_id: str = "code_stream_default",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.execution_id = execution_id
         self.user_operation_id = user_operation_id
-        self.decision = decision
-        self.message = message
         self.code_stream_conn_id = code_stream_conn_id
 
     def check(self) -> None:
-        self.require_one_of("decision", "approve", "reject")
+        super().check()
         if bool(self.execution_id) == bool(self.user_operation_id):
             raise self.bad_argument("execution_id", "or user_operation_id must be given, and only one of them")
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        self.check_arguments()
-        with self.get_client(context) as client:
-            deed = f"answered an approval of execution {self.execution_id}"
-            memory = self.memory(context, client, "approval_answer", deed)
-            operation_id = self.user_operation_id or self._asked(memory, client)
-            client.answer_user_operation(operation_id, self.decision == "approve", self.message)
-            answered = client.look({"system": self.system, "kind": "approval", "id": operation_id}).to_result()
-            self.publish(context, answered)
-            if self.execution_id:
-                memory.note({"execution_id": self.execution_id, "id": operation_id}, is_done=True)
+    def find(self, client: CodeStreamClient) -> tuple[Execution, str]:
+        operation_id = self.user_operation_id or client.find_pending_approval(str(self.execution_id))
+        return client.watch_answer(operation_id), ""
+
+    def describe(self, client: CodeStreamClient, waiting: Execution, task_name: str) -> dict[str, Any]:
+        return client.describe_approval(waiting)
+
+    def title(self, waiting: Execution) -> str:
+        asked = waiting.outputs
+        pipeline, index = asked.get("pipelineName") or "a pipeline", asked.get("executionIndex", "")
+        return f"{pipeline}, execution {index}, {asked.get('name') or waiting.id}"
+
+    def answer(
+        self,
+        context: Context,
+        client: CodeStreamClient,
+        decision: str,
+        message: str | None,
+        asked: Question | None,
+    ) -> dict[str, Any]:
+        if asked:
+            client.answer_user_operation(asked.ref["id"], decision == "approve", message)
+            return self.result_now(client, asked.ref)
+        deed = f"answered an approval of execution {self.execution_id}"
+        memory = self.memory(context, client, "approval_answer", deed)
+        operation_id = self.user_operation_id or self._asked(memory, client)
+        client.answer_user_operation(operation_id, decision == "approve", message)
+        answered = self.result_now(client, {"id": operation_id})
+        self.publish(context, answered)
+        if self.execution_id:
+            memory.note({"execution_id": self.execution_id, "id": operation_id}, is_done=True)
         return answered
+
+    def result_now(self, client: CodeStreamClient, ref: ExecutionRef) -> dict[str, Any]:
+        return client.look({"system": self.system, "kind": "approval", "id": ref["id"]}).to_result()
 
     def _asked(self, memory: Memory, client: CodeStreamClient) -> str:
         """The approval that an earlier attempt was about to answer, or else the one that the execution waits for."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider.exceptions import (
@@ -14,7 +15,7 @@ from airflow_provider.exceptions import (
 )
 from airflow_provider.execution import ExecutionState
 from airflow_provider.operators.acting import ActOperator
-from airflow_provider.operators.base import ReleaseOperator
+from airflow_provider.operators.approving import ApprovalOperator
 from airflow_provider.operators.starting import StartOperator
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from airflow_provider.clients.base import Intent
     from airflow_provider.clients.service_stage import ServiceStageClient
+    from airflow_provider.core.approving import Question
     from airflow_provider.execution import Execution, ExecutionRef
     from airflow_provider.operators.memory import Memory
 
@@ -118,61 +120,95 @@ class ServiceStageStopReleaseOperator(ActOperator):
         return client.stop(target.ref)
 
 
-class ServiceStageApprovalOperator(ReleaseOperator):
+class ServiceStageApprovalOperator(ApprovalOperator):
     """Answer an approval that a release task waits for, and check that ServiceStage took the answer.
 
-    A refusal that ServiceStage takes is a success of this task: the release itself fails.
+    Takes the arguments of :class:`~airflow_provider.operators.approving.ApprovalOperator`: without ``decision``, people
+    are asked in Airflow. A refusal that ServiceStage takes is a success of this task: the release itself fails.
 
     :param pipeline: name or id of the release task. (templated)
-    :param task_name: name of the approval task, a short generated id. (templated)
-    :param decision: ``approve`` or ``reject``. (templated)
+    :param task_name: name of the approval task, a short generated id; default: the one that waits. (templated)
+    :param decision: ``approve`` or ``reject``; ``None``: as people decide in Airflow. (templated)
     :param message: comment shown with the answer. (templated)
+    :param approvers: ids of the only Airflow users who may answer. (templated)
     :param service_stage_conn_id: the Airflow connection. (templated)
 
     https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0248.html
     """
 
     system = "service_stage"
-    template_fields = ("pipeline", "task_name", "decision", "message", "service_stage_conn_id")
+    template_fields = ("pipeline", "task_name", "decision", "message", "approvers", "service_stage_conn_id")
 
     def __init__(
         self,
         *,
         pipeline: str,
-        task_name: str,
-        decision: Literal["approve", "reject"] | None = None,
-        message: str | None = None,
+        task_name: str | None = None,
         service_stage_conn_id: str = "service_stage_default",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
         self.task_name = task_name
-        self.decision = decision
-        self.message = message
         self.service_stage_conn_id = service_stage_conn_id
 
     def check(self) -> None:
-        self.require("pipeline", "task_name")
-        self.require_one_of("decision", "approve", "reject")
+        super().check()
+        self.require("pipeline")
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        self.check_arguments()
-        with self.get_client(context) as client:
-            deed = f"answered approval {self.task_name!r} of release task {self.pipeline!r}"
-            memory = self.memory(context, client, "approval_answer", deed)
-            notes = memory.recall()
-            if notes and notes["task_name"] == self.task_name:
-                self._answer_once(client, memory, notes)
-            else:
-                waiting = self._find_waiting(client)
-                self.publish(context, waiting.to_result())
-                notes = {"task_name": self.task_name, "ref": waiting.ref}
-                self._answer(client, memory, notes)
-            answered = self._wait_until_taken(client, memory, notes["ref"])
-            self.publish(context, answered.to_result())
-            memory.note(notes, is_done=True)
-            return answered.to_result()
+    def find(self, client: ServiceStageClient) -> tuple[Execution, str]:
+        waiting = self._find_waiting(client)
+        return waiting, self.task_name or self._only_one(client, waiting.ref)
+
+    def describe(self, client: ServiceStageClient, waiting: Execution, task_name: str) -> dict[str, Any]:
+        return client.describe_approval(waiting, task_name)
+
+    def title(self, waiting: Execution) -> str:
+        return f"release task {self.pipeline}, execution {waiting.id}"
+
+    def answer(
+        self,
+        context: Context,
+        client: ServiceStageClient,
+        decision: str,
+        message: str | None,
+        asked: Question | None,
+    ) -> dict[str, Any]:
+        named = repr(self.task_name) if self.task_name else "that waits"
+        deed = f"answered approval {named} of release task {self.pipeline!r}"
+        memory = self.memory(context, client, "approval_answer", deed)
+        notes = memory.recall()
+        if notes and self._is_about(notes, asked):
+            notes |= {"decision": decision, "message": message}
+            self._answer_once(client, memory, notes)
+        else:
+            notes = {**self._about(context, client, asked), "decision": decision, "message": message}
+            self._answer(client, memory, notes)
+        answered = self._wait_until_taken(client, memory, notes)
+        self.publish(context, answered.to_result())
+        memory.note(notes, is_done=True)
+        return answered.to_result()
+
+    def result_now(self, client: ServiceStageClient, ref: ExecutionRef) -> dict[str, Any]:
+        return client.look(ref).to_result()
+
+    def _is_about(self, notes: Mapping[str, Any], asked: Question | None) -> bool:
+        """Whether an earlier attempt was about to answer the same."""
+        if asked:
+            return bool(notes["task_name"] == asked.task_name and notes["ref"]["id"] == asked.ref["id"])
+        return not self.task_name or notes["task_name"] == self.task_name
+
+    def _about(self, context: Context, client: ServiceStageClient, asked: Question | None) -> dict[str, Any]:
+        """What is to be answered now."""
+        if asked is None:
+            waiting, task_name = self.find(client)
+            self.publish(context, waiting.to_result())
+            return {"task_name": task_name, "ref": waiting.ref}
+        if client.is_waiting_for(asked.ref, asked.task_name) is False:
+            # The answer would reach whatever waits now, such as the approval of a later execution.
+            now = client.look(asked.ref)
+            raise self._waits_for_none(now)
+        return {"task_name": asked.task_name, "ref": asked.ref}
 
     def _find_waiting(self, client: ServiceStageClient) -> Execution:
         """The execution that waits for an approval now."""
@@ -180,25 +216,35 @@ class ServiceStageApprovalOperator(ReleaseOperator):
         ref = {"system": self.system, "kind": "release", "id": before["newest_record"], "action": "approval"}
         waiting: Execution = client.look({**ref, "pipeline_id": before["pipeline_id"]})
         if waiting.state is not ExecutionState.WAITING:
-            raise ConflictError(
-                f"release task {self.pipeline!r} waits for no approval now: it is {waiting.state} ({waiting.status})",
-                call=Call(system=self.system),
-            )
+            raise self._waits_for_none(waiting)
         return waiting
+
+    def _waits_for_none(self, now: Execution) -> ConflictError:
+        return ConflictError(
+            f"release task {self.pipeline!r} waits for no approval now: it is {now.state} ({now.status})",
+            call=Call(system=self.system),
+        )
+
+    def _only_one(self, client: ServiceStageClient, ref: ExecutionRef) -> str:
+        """The name of the approval task that waits, where it can be no other."""
+        names = client.list_waiting_approvals(ref)
+        if len(names) != 1:
+            raise self.bad_argument("task_name", f"must be given: the release may wait for any of {', '.join(names)}")
+        return names[0]
 
     def _answer_once(self, client: ServiceStageClient, memory: Memory, notes: dict[str, Any]) -> None:
         """Answer, unless an earlier attempt has: whatever the release waits for by now."""
         if notes.get("is_taken"):
             return
-        if client.is_waiting_for(notes["ref"], self.task_name) is not False:
+        if client.is_waiting_for(notes["ref"], notes["task_name"]) is not False:
             try:
                 self._answer(client, memory, notes)
                 return
             except (BadRequestError, ConflictError) as error:
-                if self.task_name not in client.list_approval_tasks(notes["ref"]["pipeline_id"]):
+                if notes["task_name"] not in client.list_approval_tasks(notes["ref"]["pipeline_id"]):
                     raise
                 self.log.warning("Refused, as what was answered already is: %s", error)
-        self.log.warning("An earlier attempt's answer to %r was taken", self.task_name)
+        self.log.warning("An earlier attempt's answer to %r was taken", notes["task_name"])
         notes["is_taken"] = True
         memory.note(notes)
 
@@ -206,7 +252,7 @@ class ServiceStageApprovalOperator(ReleaseOperator):
         """Send the answer; notes what is known of it before and after."""
         memory.note(notes)
         try:
-            self._send(client, notes["ref"])
+            self._send(client, notes)
         except ReleasePipelineError as error:
             if not error.effect.is_open:
                 memory.forget()
@@ -214,37 +260,39 @@ class ServiceStageApprovalOperator(ReleaseOperator):
         notes["is_taken"] = True
         memory.note(notes)
 
-    def _send(self, client: ServiceStageClient, ref: ExecutionRef) -> None:
+    def _send(self, client: ServiceStageClient, notes: Mapping[str, Any]) -> None:
+        ref, task_name = notes["ref"], notes["task_name"]
         try:
             client.act(
                 ref["pipeline_id"],
                 "approval",
-                task_name=self.task_name,
-                approval_type="agree" if self.decision == "approve" else "refuse",
-                message=self.message,
+                task_name=task_name,
+                approval_type="agree" if notes["decision"] == "approve" else "refuse",
+                message=notes["message"],
             )
         except BadRequestError as error:
             waiting = ", ".join(client.list_waiting_approvals(ref))
-            summary = f"the answer to task_name {self.task_name!r} was refused; the release waits for: {waiting}"
+            summary = f"the answer to task_name {task_name!r} was refused; the release waits for: {waiting}"
             raise BadRequestError(summary, call=error.call) from error
         except ReleasePipelineError as error:
-            if not error.effect.is_open or client.is_waiting_for(ref, self.task_name) is not False:
+            if not error.effect.is_open or client.is_waiting_for(ref, task_name) is not False:
                 raise
 
-    def _wait_until_taken(self, client: ServiceStageClient, memory: Memory, ref: ExecutionRef) -> Execution:
+    def _wait_until_taken(self, client: ServiceStageClient, memory: Memory, notes: Mapping[str, Any]) -> Execution:
         """What the release does once it does not wait for this answer any more."""
+        ref, task_name = notes["ref"], notes["task_name"]
         deadline = time.time() + TAKEN_WITHIN
-        while (is_waiting := client.is_waiting_for(ref, self.task_name)) is not False and time.time() < deadline:
+        while (is_waiting := client.is_waiting_for(ref, task_name)) is not False and time.time() < deadline:
             time.sleep(LOOK_PAUSE)
         if is_waiting:
             memory.forget()
             raise PermissionDeniedError(
-                f"the answer to {self.task_name!r} was ignored: release task {self.pipeline!r} still waits for it "
+                f"the answer to {task_name!r} was ignored: release task {self.pipeline!r} still waits for it "
                 f"after {TAKEN_WITHIN:g} s; the connection's user is probably not one of its approvers",
                 call=Call(system=self.system),
             )
         if is_waiting is None:
-            others = [name for name in client.list_waiting_approvals(ref) if name != self.task_name]
+            others = [name for name in client.list_waiting_approvals(ref) if name != task_name]
             names = ", ".join(others)
             self.log.warning("Release task %r still waits, probably for another of %s", self.pipeline, names)
         answered: Execution = client.look(ref)

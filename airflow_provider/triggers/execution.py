@@ -6,7 +6,6 @@ import asyncio
 import functools
 import time
 from collections.abc import AsyncIterator, Collection
-from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -25,15 +24,13 @@ from airflow_provider.freeze_watch import FreezeWatch
 from airflow_provider.links import MARKER_XCOM, xcoms_of
 from airflow_provider.storable import storable
 from airflow_provider.task_instances import identity_of, task_state
+from airflow_provider.triggers.kills import though_canceled
 from airflow_provider.triggers.poller import shared_poller
 from airflow_provider.triggers.templates import pulling_one_xcom
 from airflow_provider.unforeseen import unforeseen
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-_cancellations: set[asyncio.Task[None]] = set()
-"""Keeps running cancellations alive: the event loop itself holds only weak references."""
 
 
 async def _push_xcom(key: str, value: Any, where: dict[str, Any]) -> None:
@@ -173,15 +170,7 @@ class ExecutionTrigger(BaseTrigger):
         """Cancel the execution, once, if a person ended the task that started it."""
         if not self.marker:
             return
-        cancellation = asyncio.create_task(self._cancel_if_a_person_acted(self.marker))
-        _cancellations.add(cancellation)
-        cancellation.add_done_callback(_cancellations.discard)
-        loop = asyncio.get_running_loop()
-        end = loop.time() + DURATIONS.trigger_kill_limit
-        # Airflow 3.3.2 cancels the call that it awaits about once a second: the work goes on in a task of its own.
-        while not cancellation.done() and loop.time() < end:
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait({cancellation}, timeout=end - loop.time())
+        await though_canceled(self._cancel_if_a_person_acted(self.marker), DURATIONS.trigger_kill_limit)
 
     async def _cancel_if_a_person_acted(self, marker: str) -> None:
         ref = self._wait.ref if self._wait else self.ref

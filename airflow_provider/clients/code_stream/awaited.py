@@ -13,12 +13,14 @@ from functools import partial
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from airflow_provider.clients.base import Found, Look, Observation, concerns_one_execution
 from airflow_provider.clients.code_stream.events import delivery_error, event_time, linked_execution, matches
 from airflow_provider.clients.code_stream.executions import execution_ref
 from airflow_provider.clients.code_stream.fields import (
     Json,
+    fields_of,
     first_time,
     id_from_link,
     id_of,
@@ -35,6 +37,10 @@ LATENESS = timedelta(minutes=1)
 """By how much an event may show in a list after a younger one did."""
 WHOLE_EVERY = 600.0
 """Seconds after which all events are read again."""
+
+
+UNTIL = "until"
+"""Key of the reference of an approval that is watched until it is answered; else one that is there is a success."""
 
 
 class _Expected(msgspec.Struct):
@@ -157,7 +163,13 @@ class Awaited(Reruns):
         pending = self._active_user_operations()
         silent: list[int] = []
         for place, ref in enumerate(refs):
-            if operation := _found(pending, ref):
+            if is_watched_for_its_answer(ref):
+                operation = next((each for each in pending if id_of(each) == ref["id"]), None)
+                if operation is None:
+                    seen[place] = partial(self._look_or_error, ref)
+                elif not told[place]:
+                    seen[place] = self._receipts.hand_out(self._answered_or_not(ref, operation), _Asked(None))
+            elif operation := _found(pending, ref):
                 seen[place] = self._asked_for(ref, operation)
             elif ref.get("execution_id"):
                 silent.append(place)
@@ -185,6 +197,8 @@ class Awaited(Reruns):
         return self._receipts.hand_out(_not_asked_yet(ref), _Asked(found.ref))
 
     def _look_for_approval(self, ref: ExecutionRef) -> Execution:
+        if is_watched_for_its_answer(ref):
+            return self._answered_or_not(ref, self.get_user_operation(ref["id"]))
         if ref["id"]:
             return self._asked_for(ref, self.get_user_operation(ref["id"]))
         if operation := _found(self._active_user_operations(), ref):
@@ -207,6 +221,51 @@ class Awaited(Reruns):
             started_at=first_time(operation, "_requestedOnInMicros", "_createTimeInMicros", "createdAt"),
         )
 
+    @abstractmethod
+    def _state_of_answer(self, status: str) -> ExecutionState:
+        """``WAITING`` for a user operation without an answer, ``CANCELED`` for one that nobody can answer any more."""
+
+    def _answered_or_not(self, ref: ExecutionRef, operation: Json) -> Execution:
+        asked = self._asked_for(ref, operation)
+        return replace(asked, state=self._state_of_answer(asked.status))
+
+    def watch_answer(self, user_operation_id: str) -> Execution:
+        """An approval, with the reference by which it is watched until it is answered."""
+        ref = {"system": self.system, "kind": "approval", "id": user_operation_id, UNTIL: "answered"}
+        return self.look(ref)
+
+    def describe_approval(self, approval: Execution) -> Json:
+        """What a person must know who is to answer it, by names for people.
+
+        :param approval: as of :meth:`watch_answer`.
+        """
+        operation = dict(approval.outputs)
+        expires = first_time(operation, "_expiresOnInMicros", "expiresOnInMicros")
+        execution_id = _execution_of(operation)
+        execution = fields_of(self._execution_document(execution_id))
+        index = operation.get("executionIndex")
+        return {
+            "Pipeline": operation.get("pipelineName") or execution.get("name"),
+            "Execution": f"{index} ({execution_id})" if index is not None else execution_id,
+            "Approval": operation.get("index") or approval.id,
+            "Stage": " / ".join(_waiting_tasks(execution)),
+            "Summary": operation.get("summary"),
+            "Description": operation.get("description"),
+            "Inputs": without_secrets(fields_of(execution.get("input"))),
+            "Comments": execution.get("comments"),
+            "Asked by": operation.get("requestedBy") or execution.get("_executedBy"),
+            "Expires in Code Stream": expires.strftime("%Y-%m-%d %H:%M UTC") if expires else None,
+            "Link": approval.url,
+        }
+
+    def _execution_document(self, execution_id: str) -> Json | None:
+        try:
+            return self.get_execution(execution_id) if execution_id else None
+        except ReleasePipelineError as error:
+            if not concerns_one_execution(error):
+                raise
+            return None
+
     def find_pending_approval(self, execution_id: str) -> str:
         """The id of the user operation that an execution waits for.
 
@@ -218,6 +277,19 @@ class Awaited(Reruns):
                 waiting.message or f"execution {execution_id} waits for no approval now", call=Call(system=self.system)
             )
         return waiting.id
+
+
+def is_watched_for_its_answer(ref: ExecutionRef) -> bool:
+    return UNTIL in ref
+
+
+def _waiting_tasks(execution: Json) -> list[str]:
+    return [
+        f"{stage}.{task}"
+        for stage, stage_fields in fields_of(execution.get("stages")).items()
+        for task, task_fields in fields_of(fields_of(stage_fields).get("tasks")).items()
+        if str(fields_of(task_fields).get("status")).upper() == "WAITING"
+    ]
 
 
 def _then(look: Look, judge: Callable[[Observation | None], Observation | None]) -> Observation | None:

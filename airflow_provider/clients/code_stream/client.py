@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from airflow_provider.clients.base import Found, Intent
 from airflow_provider.clients.code_stream.api import NEWEST_EXECUTION_FIRST
-from airflow_provider.clients.code_stream.awaited import Awaited
+from airflow_provider.clients.code_stream.awaited import Awaited, is_watched_for_its_answer
 from airflow_provider.clients.code_stream.calls import PAGE, Decode, Page
 from airflow_provider.clients.code_stream.executions import MAY_BE_ROLLED_BACK, request_time, state_of
 from airflow_provider.clients.code_stream.feed import Feed
@@ -38,6 +38,8 @@ from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 LONG_PAGE = 1000
 """Rows asked for at once where many executions are looked up; a server that gives fewer is read on."""
 CLOCK_SKEW = timedelta(minutes=10)
+NOBODY_ANSWERS = ("CANCELED", "EXPIRED")
+"""Statuses of a user operation that has ended without an answer."""
 
 
 class _ListedExecution(msgspec.Struct, rename={"request_time": "_requestTimeInMicros", "message": "statusMessage"}):
@@ -79,7 +81,7 @@ class CodeStreamClient(Awaited):
     def shared_request(self, ref: ExecutionRef) -> str | None:
         kind = ref["kind"]
         if kind == "approval":
-            return None if ref["id"] else "approvals"
+            return None if ref["id"] and not is_watched_for_its_answer(ref) else "approvals"
         return "executions" if kind == "execution" else f"{kind}: {ref.get('event_type')} events"
 
     def _fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
@@ -91,7 +93,7 @@ class CodeStreamClient(Awaited):
         }
         shares: dict[str, list[int]] = {}
         for place, ref in enumerate(refs):
-            is_known = ref["kind"] == "approval" and ref["id"]
+            is_known = ref["kind"] == "approval" and ref["id"] and not is_watched_for_its_answer(ref)
             shares.setdefault("" if is_known else ref["kind"], []).append(place)
         seen: list[Found] = [None] * len(refs)
         for kind, places in shares.items():
@@ -99,6 +101,15 @@ class CodeStreamClient(Awaited):
             for place, each in zip(places, fetch([refs[place] for place in places]), strict=True):
                 seen[place] = each
         return seen
+
+    def _state_of_answer(self, status: str) -> ExecutionState:
+        if status.upper() == "ACTIVE":
+            return ExecutionState.WAITING
+        if self._words.is_taken("approve", status):
+            return ExecutionState.SUCCEEDED
+        if self._words.is_taken("reject", status):
+            return ExecutionState.FAILED
+        return ExecutionState.CANCELED if status.upper() in NOBODY_ANSWERS else ExecutionState.UNKNOWN
 
     def _cancel(self, ref: ExecutionRef, reason: str) -> None:
         if ref["kind"] == "rerun":

@@ -45,7 +45,7 @@ from airflow_provider.clients.service_stage.states import (
     text_of,
     triggered_at,
 )
-from airflow_provider.clients.service_stage.tasks import asking_tasks
+from airflow_provider.clients.service_stage.tasks import asking_tasks, stage_tasks
 from airflow_provider.clients.service_stage.traces import Traces, Window
 from airflow_provider.clients.transport import Transport, TransportOptions
 from airflow_provider.clients.urls import page
@@ -250,6 +250,25 @@ class ServiceStageClient(ReleaseTaskCalls):
         if is_told:
             return task_name in asking
         return True if asking == [task_name] else None
+
+    def describe_approval(self, waiting: Execution, task_name: str) -> dict[str, Any]:
+        """What a person must know who is to answer it, by names for people.
+
+        :param waiting: a release that waits for the approval.
+        """
+        ref = waiting.ref
+        detail = self.get_pipeline(ref["pipeline_id"])
+        return {
+            "Release task": f"{text_of(detail, 'name')} ({ref['pipeline_id']})".strip(),
+            "Description": text_of(detail, "description"),
+            "Execution": waiting.id,
+            "Approval": task_name,
+            "Stage": ", ".join(stage for stage, tasks in stage_tasks(detail).items() if task_name in tasks),
+            "Stages": ", ".join(stage_tasks(detail)),
+            "Started": waiting.started_at.strftime("%Y-%m-%d %H:%M UTC") if waiting.started_at else None,
+            "Asked by": text_of(waiting.outputs, "trigger_user", "create_user", "creator"),
+            "Link": waiting.url,
+        }
 
     def _asking(self, ref: ExecutionRef) -> tuple[list[str], bool]:
         # By the status: an execution that still shows the one from before an answer waits, too.
