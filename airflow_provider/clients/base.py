@@ -3,53 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Self
 
-from airflow_provider.clients.memory import Receipts, has_changed
+from airflow_provider.clients.memory import Receipts
 from airflow_provider.clients.transport import LONGEST_WORD, Transport
 from airflow_provider.clients.unforeseen import answers_of
 from airflow_provider.clients.urls import place_of
-from airflow_provider.core.durations import DURATIONS
-from airflow_provider.exceptions import (
-    BadRequestError,
-    Call,
-    ConflictError,
-    NotFoundError,
-    PermissionDeniedError,
-    ReleasePipelineError,
-)
+from airflow_provider.clients.waitable import Found, Intent, Look, Observation, Waitable
+from airflow_provider.exceptions import BadRequestError, Call, ConflictError, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef, Step
-
-Intent = Mapping[str, Any]
-"""JSON written down before a start, by which the client recognises its own execution later.
-
-Always holds ``kind`` (as in the reference), ``marker`` (a text that no other start has) and ``since`` (epoch seconds
-before the start by the system's own clock, or by the worker's where ``clock`` is ``worker``); the rest belongs to the
-client. ``place``, as in a reference, tells which system it is of.
-"""
 
 LONGEST_REASON = 2000
 """Characters of the message of an execution or of a step."""
 MOST_STEPS = 1000
-
-Observation = Execution | ReleasePipelineError
-
-Look = Callable[[], Observation | None]
-"""A look at one execution that is still to be made, with a request of its own; returns as :meth:`fetch` does for it."""
-
-Found = Observation | Look | None
-
-
-def start_window(intent: Intent) -> tuple[float, float]:
-    """Epoch seconds by the system's clock: what began before the first or after the second is not of this start.
-
-    What began long after an intent was started by somebody else: the worker died between intent and request.
-    """
-    since = float(intent["since"])
-    tolerance = DURATIONS.same_clock if intent.get("clock") == "vendor" else DURATIONS.clock_tolerance
-    return since - tolerance, since + DURATIONS.start_window + tolerance
 
 
 class ReleaseClient(ABC):
@@ -60,6 +28,18 @@ class ReleaseClient(ABC):
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
         self._receipts: Receipts[Any] = Receipts()
+        self._waitables: dict[str, Waitable] = {}
+
+    def _can_wait_for(self, *waitables: Waitable) -> None:
+        self._waitables = {each.kind: each for each in waitables}
+
+    def _waitable(self, about: Mapping[str, Any]) -> Waitable:
+        """:param about: a reference or an intent."""
+        waitable = self._waitables.get(str(about.get("kind")))
+        if waitable is None:
+            known = " or ".join(map(repr, self._waitables))
+            raise self.bad_request(f"kind must be {known}, not {about.get('kind')!r}")
+        return waitable
 
     def __enter__(self) -> Self:
         return self
@@ -106,7 +86,7 @@ class ReleaseClient(ABC):
 
         No I/O. References of one name should come to :meth:`fetch` together.
         """
-        return None
+        return self._waitable(ref).group(ref)
 
     def fetch(self, refs: Sequence[ExecutionRef]) -> list[Observation | None]:
         """Look many up in as few requests as the API allows: for each, in order, the execution or its own error.
@@ -159,7 +139,7 @@ class ReleaseClient(ABC):
 
     def needs_cancel(self, execution: Execution) -> bool:
         """Whether it would go on by itself, or could be made to go on, unless it is canceled."""
-        return not execution.state.is_terminal
+        return self._waitable(execution.ref).needs_cancel(execution)
 
     def find_started(self, intent: Intent) -> list[Execution]:
         """The executions that a start with this intent led to, oldest first.
@@ -185,25 +165,13 @@ class ReleaseClient(ABC):
                 call=Call(system=self.system),
             )
 
-    @abstractmethod
-    def _observe(self, ref: ExecutionRef) -> Execution:
-        """What :meth:`look` returns."""
-
-    @abstractmethod
-    def _cancel(self, ref: ExecutionRef, reason: str) -> None:
-        """What :meth:`cancel` does."""
-
-    @abstractmethod
-    def _find_started(self, intent: Intent) -> list[Execution]:
-        """What :meth:`find_started` returns."""
-
     def is_marked(self, intent: Intent) -> bool:
         """Whether what such a start leads to bears its marker: then :meth:`find_started` is right however late."""
-        return False
+        return self._waitable(intent).is_marked(intent)
 
     def has_log(self, ref: ExecutionRef) -> bool:
         """Whether the API tells a log of what ``ref`` names."""
-        return False
+        return self._waitable(ref).has_log
 
     def read_log(self, ref: ExecutionRef, offset: int) -> tuple[list[str], int]:
         """The lines of the log from ``offset`` on, and the offset to go on from; none where there is no log.
@@ -214,29 +182,34 @@ class ReleaseClient(ABC):
             lines, offset = self._read_log(ref, offset)
             return [self.transport.redact(line) for line in lines], offset
 
+    def _observe(self, ref: ExecutionRef) -> Execution:
+        return self._waitable(ref).observe(ref)
+
+    def _cancel(self, ref: ExecutionRef, reason: str) -> None:
+        self._waitable(ref).cancel(ref, reason)
+
+    def _find_started(self, intent: Intent) -> list[Execution]:
+        return self._waitable(intent).find_started(intent)
+
     def _read_log(self, ref: ExecutionRef, offset: int) -> tuple[list[str], int]:
-        """What :meth:`read_log` returns."""
-        return [], offset
+        return self._waitable(ref).read_log(ref, offset)
+
+    def _fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
+        """What :meth:`fetch_apart` returns, which also sees to it that errors are followed by a full answer."""
+        found: dict[int, Found] = {}
+        by_kind: dict[str, list[int]] = {}
+        for place, ref in enumerate(refs):
+            try:
+                by_kind.setdefault(self._waitable(ref).kind, []).append(place)
+            except BadRequestError as error:
+                found[place] = error
+        for kind, places in by_kind.items():
+            found.update(zip(places, self._waitables[kind].fetch([refs[place] for place in places]), strict=True))
+        return [found[place] for place in range(len(refs))]
 
     def bad_request(self, summary: str) -> BadRequestError:
         """An error about an argument, found before anything was sent."""
         return BadRequestError(summary, call=Call(system=self.system))
-
-    def _fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
-        """What :meth:`fetch_apart` returns, which also sees to it that errors are followed by a full answer."""
-
-        def look(ref: ExecutionRef, told: Execution | None) -> Observation | None:
-            return self._news(told, self._look_or_error(ref))
-
-        return [partial(look, ref, told) for ref, told in zip(refs, self._receipts.values_of(refs), strict=True)]
-
-    def _news(self, told: Execution | None, seen: Observation) -> Observation | None:
-        """What a wait that was told ``told`` is to be told now, where the client remembers nothing else of it."""
-        if isinstance(seen, ReleasePipelineError):
-            return seen
-        if told and not seen.state.is_terminal and not has_changed(told, seen):
-            return None
-        return self._receipts.hand_out(seen, seen)
 
     def _look_apart(self, ref: ExecutionRef, look: Look) -> Observation | None:
         try:
@@ -287,17 +260,3 @@ class ReleaseClient(ABC):
             except ConflictError as error:
                 strangers[place] = error
         return strangers
-
-    def _look_or_error(self, ref: ExecutionRef, look: Callable[[ExecutionRef], Execution] | None = None) -> Observation:
-        """:param look: instead of :meth:`look`."""
-        try:
-            return (look or self.look)(ref)
-        except ReleasePipelineError as error:
-            if not concerns_one_execution(error):
-                raise
-            return error
-
-
-def concerns_one_execution(error: ReleasePipelineError) -> bool:
-    """Whether an error of a read says something about that execution only, and not about the whole connection."""
-    return isinstance(error, (NotFoundError, BadRequestError, ConflictError, PermissionDeniedError))

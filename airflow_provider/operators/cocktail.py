@@ -12,8 +12,8 @@ from airflow_provider.operators.arguments import secrets_of_url
 from airflow_provider.operators.starting import StartOperator
 
 if TYPE_CHECKING:
-    from airflow_provider.clients.base import Intent
     from airflow_provider.clients.cocktail import CocktailClient
+    from airflow_provider.clients.waitable import Intent
 
 UNSEEN = "cannot be read by its number"
 """Status of a run that the installation, or the token, does not let be read before its cancel names its build."""
@@ -70,8 +70,8 @@ class CocktailRunBuildOperator(StartOperator):
 
     def intent(self, client: CocktailClient) -> dict[str, Any]:
         tag = _text(self.tag_name)
-        client.check_run(self.build_seq, tag_name=tag, callback_url=self.callback_url)
-        build = client.get_build(self.build_seq) or {}
+        client.builds.check_run(self.build_seq, tag_name=tag, callback_url=self.callback_url)
+        build = client.builds.get(self.build_seq) or {}
         if tag and build.get("autotagUseYn") == "Y":
             self.log.warning("Build %s has autotag on: the server will not use tag %r", self.build_seq, tag)
         elif tag and build.get("tagName") == tag:
@@ -81,15 +81,15 @@ class CocktailRunBuildOperator(StartOperator):
     def start(self, client: CocktailClient, intent: Intent) -> Execution:
         # The marker first: Cocktail may cut the text.
         description = " ".join(part for part in (intent["marker"], _text(self.description)) if part)
-        return client.run_build(
+        return client.builds.run(
             self.build_seq, tag_name=intent["tag"], description=description, callback_url=self.callback_url
         )
 
     def is_busy(self, error: ReleasePipelineError) -> bool:
         """Whether to wait after this error and then start it, because nothing has been started yet."""
-        from airflow_provider.clients.cocktail import answers
+        from airflow_provider.clients.cocktail import errors
 
-        return self.on_busy == "wait" and answers.is_busy(error)
+        return self.on_busy == "wait" and errors.is_busy(error)
 
     def has_more_to_do(self) -> bool:
         return self.require_digest or super().has_more_to_do()
@@ -125,7 +125,7 @@ class CocktailCancelBuildOperator(ActOperator):
         try:
             return client.look(ref)
         except ReleasePipelineError:
-            if client.can_read_run(self.build_run_seq):
+            if client.runs.can_be_read(self.build_run_seq):
                 raise
             return Execution(ref, ExecutionState.UNKNOWN, UNSEEN)
 
@@ -134,7 +134,7 @@ class CocktailCancelBuildOperator(ActOperator):
             client.cancel(target.ref, "canceled by an Airflow task")
             return client.look(target.ref)
         # The answer to the cancel names the build, in whose list the run may be found.
-        cancel_run = client.cancel_run(self.build_run_seq)
+        cancel_run = client.runs.cancel(self.build_run_seq)
         ref = {**target.ref, "build_seq": _text(cancel_run.get("buildSeq"))}
         if not self.wait_for_completion:
             return Execution(ref, ExecutionState.UNKNOWN, "cancel accepted")

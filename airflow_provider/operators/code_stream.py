@@ -20,8 +20,8 @@ from airflow_provider.storable import storable
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider.clients.base import Intent
     from airflow_provider.clients.code_stream import CodeStreamClient
+    from airflow_provider.clients.waitable import Intent
     from airflow_provider.core.approving import Question
     from airflow_provider.execution import Execution, ExecutionRef
     from airflow_provider.operators.memory import Memory

@@ -14,8 +14,8 @@ from airflow_provider.storable import storable
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider.clients.base import Intent
     from airflow_provider.clients.quay import QuayClient
+    from airflow_provider.clients.waitable import Intent
     from airflow_provider.execution import Execution
 
 

@@ -21,8 +21,8 @@ from airflow_provider.operators.starting import StartOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider.clients.base import Intent
     from airflow_provider.clients.service_stage import ServiceStageClient
+    from airflow_provider.clients.waitable import Intent
     from airflow_provider.core.approving import Question
     from airflow_provider.execution import Execution, ExecutionRef
     from airflow_provider.operators.memory import Memory

@@ -20,7 +20,8 @@ from airflow_provider.operators.base import WaitingOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider.clients.base import Intent, ReleaseClient
+    from airflow_provider.clients.base import ReleaseClient
+    from airflow_provider.clients.waitable import Intent
     from airflow_provider.core.commands import Program
     from airflow_provider.core.record import StartRecord
     from airflow_provider.core.starting import Policy, Start

@@ -16,7 +16,8 @@ from airflow_provider.exceptions import (
 from airflow_provider.unforeseen import unforeseen
 
 if TYPE_CHECKING:
-    from airflow_provider.clients.base import Found, Look, ReleaseClient
+    from airflow_provider.clients.base import ReleaseClient
+    from airflow_provider.clients.waitable import Found, Look
     from airflow_provider.core.waiting import Wait
 
 LOOK = "A look"

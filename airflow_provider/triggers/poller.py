@@ -30,7 +30,8 @@ from airflow_provider.unforeseen import unforeseen
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from airflow_provider.clients.base import Found, Observation, ReleaseClient
+    from airflow_provider.clients.base import ReleaseClient
+    from airflow_provider.clients.waitable import Found, Observation
 
 log = structlog.get_logger(logger_name=__name__)
 

@@ -15,7 +15,7 @@ from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.triggers.errands import Answer, Batch, Errand, Errands, MovedErrand, concerns_all
 
 if TYPE_CHECKING:
-    from airflow_provider.clients.base import Look
+    from airflow_provider.clients.waitable import Look
     from airflow_provider.core.waiting import Wait
 
 TICK = 0.05

@@ -112,7 +112,7 @@ class Vendors:
                 self._fail_once("service_stage", made["id"], "d1")
             return {"pipeline": made["id"], **on_retry}
         if kind == "cocktail":
-            made = self._cocktail.create_build({"editType": "N", "buildName": name, "imageName": name})
+            made = self._cocktail.builds.create({"editType": "N", "buildName": name, "imageName": name})
             # A tag that was built is refused: every attempt that starts something names its own.
             tag = "{{ ti.max_tries }}-{{ ti.try_number }}"
             return {"build_seq": made["buildSeq"], "description": name, "tag_name": tag}
@@ -167,7 +167,7 @@ class Vendors:
             for record in self._service_stage.list_records(pipeline_id):
                 owner["service_stage", str(record["id"])] = name
         for repository, name in self._repositories.items():
-            for build in self._quay.list_builds(repository, limit=100):
+            for build in self._quay.builds.list(repository, limit=100):
                 owner["quay", str(build["id"])] = name
         found: dict[str, list[Seen]] = defaultdict(list)
         for each in self._sandbox.get("executions"):
@@ -197,8 +197,8 @@ class Elsewhere:
         with CocktailClient(f"{sandbox.url}/cocktail", token=seed.COCKTAIL_TOKEN) as client:
             for number in range(COLLEAGUES_BUILDS):
                 name = f"colleague-{number}"
-                made = client.create_build({"editType": "N", "buildName": name, "imageName": name})
-                client.run_build(made["buildSeq"], tag_name="1", description="colleague")
+                made = client.builds.create({"editType": "N", "buildName": name, "imageName": name})
+                client.builds.run(made["buildSeq"], tag_name="1", description="colleague")
 
     @property
     def url(self) -> str:

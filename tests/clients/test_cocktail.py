@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from airflow_provider.clients.cocktail import CocktailClient, answers
+from airflow_provider.clients.cocktail import CocktailClient, errors
 from airflow_provider.exceptions import (
     AuthenticationError,
     BadRequestError,
@@ -103,7 +103,7 @@ def scripted_client(scripted: Scripted, *script: Any, **options: Any) -> Cocktai
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_a_run_ends_with_an_image_pinned_by_digest(stand: Stand, client: CocktailClient, wrapped: bool) -> None:
     stand.switch(wrapped=wrapped)
-    started = client.run_build(SHOP, tag_name="1.4.2", description="release")
+    started = client.builds.run(SHOP, tag_name="1.4.2", description="release")
     assert started.state in (ExecutionState.QUEUED, ExecutionState.RUNNING)
     assert started.ref == ref(1, SHOP, "1.4.2", place=f"{stand.url}/cocktail")
     assert started.outputs["tag"] == "1.4.2"
@@ -122,19 +122,19 @@ def test_a_run_ends_with_an_image_pinned_by_digest(stand: Stand, client: Cocktai
 
 
 def test_a_failed_run_says_which_step_failed(client: CocktailClient) -> None:
-    failed = ended(client, client.run_build(BROKEN, tag_name="1"))
+    failed = ended(client, client.builds.run(BROKEN, tag_name="1"))
     assert failed.state is ExecutionState.FAILED
     assert failed.message == "step CREATE_IMAGE ended in ERROR"
 
 
 def test_a_run_whose_build_server_refuses_is_a_failure_at_once(stand: Stand, client: CocktailClient) -> None:
     stand.switch(refuse_build_server=True)
-    assert client.run_build(SHOP, tag_name="1").state is ExecutionState.FAILED
+    assert client.builds.run(SHOP, tag_name="1").state is ExecutionState.FAILED
 
 
 def test_a_canceled_run_is_canceled_and_not_failed(stand: Stand, client: CocktailClient) -> None:
     stand.post("reset", speed=5)
-    run = client.run_build(SHOP, tag_name="1")
+    run = client.builds.run(SHOP, tag_name="1")
     client.cancel(run.ref, "no longer wanted")
     seen = ended(client, run)
     assert seen.state is ExecutionState.CANCELED
@@ -145,14 +145,14 @@ def test_a_canceled_run_is_canceled_and_not_failed(stand: Stand, client: Cocktai
 
 def test_a_failure_after_an_earlier_canceled_run_is_still_a_failure(stand: Stand, client: CocktailClient) -> None:
     stand.post("reset", speed=20)
-    first = client.run_build(BROKEN, tag_name="1")
+    first = client.builds.run(BROKEN, tag_name="1")
     client.cancel(first.ref, "")
     assert ended(client, first).state is ExecutionState.CANCELED
-    assert ended(client, client.run_build(BROKEN, tag_name="2")).state is ExecutionState.FAILED
+    assert ended(client, client.builds.run(BROKEN, tag_name="2")).state is ExecutionState.FAILED
 
 
 def test_what_is_over_is_not_canceled(stand: Stand, client: CocktailClient) -> None:
-    run = ended(client, client.run_build(SHOP, tag_name="1"))
+    run = ended(client, client.builds.run(SHOP, tag_name="1"))
     client.cancel(run.ref, "")
     assert stand.requests("PUT") == []
 
@@ -163,7 +163,7 @@ def test_what_is_being_canceled_is_sent_no_second_cancel(
 ) -> None:
     stand.post("reset", speed=1)
     stand.switch(list_omits=omitted)
-    run = client.run_build(SHOP, tag_name="1")
+    run = client.builds.run(SHOP, tag_name="1")
     assert client.needs_cancel(run)
     for _ in range(2):
         with stand.client() as another:
@@ -216,7 +216,7 @@ def test_a_cancel_that_comes_just_too_late_is_fine(stand: Stand, client: Cocktai
     stand.post("reset", speed=20)
     stand.switch(korean_messages=korean)
     stand.post("faults", system="cocktail", fault="latency", seconds=1.0, method="PUT")
-    run = client.run_build(SHOP, tag_name="1")
+    run = client.builds.run(SHOP, tag_name="1")
     client.cancel(run.ref, "")
     assert client.look(run.ref).state is ExecutionState.SUCCEEDED
     assert len(stand.requests("PUT")) == 1
@@ -225,34 +225,34 @@ def test_a_cancel_that_comes_just_too_late_is_fine(stand: Stand, client: Cocktai
 def test_a_done_that_wins_against_the_cancel_is_a_success(stand: Stand, client: CocktailClient) -> None:
     stand.post("reset", speed=5)
     stand.switch(cancel_loses_race=True)
-    run = client.run_build(SHOP, tag_name="1")
+    run = client.builds.run(SHOP, tag_name="1")
     client.cancel(run.ref, "")
     assert ended(client, run).state is ExecutionState.SUCCEEDED
 
 
 def test_an_answer_of_done_to_the_start_is_not_believed(scripted: Scripted) -> None:
     client = scripted_client(scripted, run_json(runState="DONE", endTime="2026-01-02T03:05:00.000+00:00"))
-    run = client.run_build(12, tag_name="1.0")
+    run = client.builds.run(12, tag_name="1.0")
     assert (run.state, run.finished_at) == (ExecutionState.RUNNING, None)
 
 
 def test_the_log_comes_by_steps(client: CocktailClient) -> None:
-    run = ended(client, client.run_build(SHOP, tag_name="1"))
-    texts = [step["log"] for step in client.get_build_run_log(run.id)["buildRunLogs"]]
+    run = ended(client, client.builds.run(SHOP, tag_name="1"))
+    texts = [step["log"] for step in client.runs.get_log(run.id)["buildRunLogs"]]
     assert any("COMMIT image" in text for text in texts)
 
 
 def test_the_description_arrives_unharmed(stand: Stand, client: CocktailClient) -> None:
     text = "배포 & 50% + a=b?\nsecond #1"
-    run = client.run_build(SHOP, tag_name="1", description=text)
-    assert client.get_build_run(run.id)["runDesc"] == text
+    run = client.builds.run(SHOP, tag_name="1", description=text)
+    assert client.runs.get(run.id)["runDesc"] == text
 
 
 # --- the tag
 
 
 def test_a_tag_chosen_by_autotag_is_a_note_and_not_an_error(client: CocktailClient) -> None:
-    done = ended(client, client.run_build(AUTOTAG, tag_name="mine"))
+    done = ended(client, client.builds.run(AUTOTAG, tag_name="mine"))
     assert done.state is ExecutionState.SUCCEEDED
     assert done.outputs["tag"] != "mine"
     assert "autotag is on" in str(done.message)
@@ -266,17 +266,17 @@ def test_another_tag_without_autotag_is_a_failure(scripted: Scripted) -> None:
 
 
 def test_no_tag_is_accepted_only_where_autotag_is_on(stand: Stand, client: CocktailClient) -> None:
-    assert client.run_build(AUTOTAG).outputs["tag"].startswith("test-")
+    assert client.builds.run(AUTOTAG).outputs["tag"].startswith("test-")
     with pytest.raises(BadRequestError, match="tag_name is missing"):
-        client.run_build(SHOP)
+        client.builds.run(SHOP)
     stand.switch(routes={"build": "404"})
     with pytest.raises(BadRequestError, match="cannot read whether autotag is on"):
-        client.run_build(AUTOTAG)
+        client.builds.run(AUTOTAG)
     assert len(stand.requests("POST")) == 1
 
 
 def test_a_missing_digest_gives_no_pinned_reference(client: CocktailClient) -> None:
-    done = ended(client, client.run_build(NO_DIGEST, tag_name="1"))
+    done = ended(client, client.builds.run(NO_DIGEST, tag_name="1"))
     assert done.state is ExecutionState.SUCCEEDED
     assert done.outputs["digest"] is None
     assert done.outputs["image_ref"] is None
@@ -302,9 +302,9 @@ def test_only_a_tag_is_cut_from_the_image_url(scripted: Scripted, image_url: str
 
 
 def test_a_used_tag_is_a_conflict_that_names_the_tag(client: CocktailClient) -> None:
-    ended(client, client.run_build(SHOP, tag_name="1.4.2"))
+    ended(client, client.builds.run(SHOP, tag_name="1.4.2"))
     with pytest.raises(ConflictError, match=r"\[1\.4\.2\]") as caught:
-        client.run_build(SHOP, tag_name="1.4.2")
+        client.builds.run(SHOP, tag_name="1.4.2")
     assert caught.value.code == "CCBDW004000"
     assert caught.value.effect is Effect.REFUSED
 
@@ -312,9 +312,9 @@ def test_a_used_tag_is_a_conflict_that_names_the_tag(client: CocktailClient) -> 
 def test_a_running_build_refuses_a_second_run_which_may_be_asked_for_again(stand: Stand) -> None:
     stand.post("reset", speed=1)
     client = stand.client()
-    client.run_build(SHOP, tag_name="1")
+    client.builds.run(SHOP, tag_name="1")
     with pytest.raises(ConflictError, match="Build is running!") as caught:
-        client.run_build(SHOP, tag_name="2")
+        client.builds.run(SHOP, tag_name="2")
     assert caught.value.effect is Effect.NONE
 
 
@@ -336,7 +336,7 @@ def test_refusals_are_told_by_their_code_whatever_the_http_status(
 ) -> None:
     stand.switch(real_http_codes=real_codes, korean_messages=True, **switches)
     with pytest.raises(cause) as caught:
-        client.run_build(SHOP, tag_name="1")
+        client.builds.run(SHOP, tag_name="1")
     assert caught.value.effect is effect
     assert any("가" <= letter <= "힣" for letter in str(caught.value.message))
 
@@ -362,16 +362,16 @@ def test_an_error_under_http_200_is_an_error(
     scripted: Scripted, body: Any, cause: type[ReleasePipelineError], effect: Effect
 ) -> None:
     with pytest.raises(cause) as caught:
-        scripted_client(scripted, body).run_build(12, tag_name="1")
+        scripted_client(scripted, body).builds.run(12, tag_name="1")
     assert caught.value.effect is effect
     assert len(scripted.requests) == 1
 
 
 def test_a_build_that_is_not_there_is_not_found(client: CocktailClient) -> None:
     with pytest.raises(NotFoundError, match="build_seq 99"):
-        client.run_build(99, tag_name="1")
+        client.builds.run(99, tag_name="1")
     with pytest.raises(NotFoundError, match="no build 99"):
-        client.get_build(99)
+        client.builds.get(99)
     with pytest.raises(NotFoundError, match="no build run 99"):
         client.look(ref(99))
 
@@ -390,7 +390,7 @@ def test_a_build_that_is_not_there_is_not_found(client: CocktailClient) -> None:
 def test_a_start_is_sent_once_whatever_the_answer(scripted: Scripted, answer: Any, effect: Effect) -> None:
     client = scripted_client(scripted, answer, run_json(), attempts=2)
     with pytest.raises(ReleasePipelineError) as caught:
-        client.run_build(12, tag_name="1.0")
+        client.builds.run(12, tag_name="1.0")
     assert caught.value.effect is effect
     assert len(scripted.requests) == 1
 
@@ -414,8 +414,8 @@ def test_a_start_is_sent_once_whatever_the_answer(scripted: Scripted, answer: An
 )
 def test_a_build_is_busy_only_where_the_server_says_so(scripted: Scripted, answer: Any, is_busy: bool) -> None:
     with pytest.raises(ReleasePipelineError) as caught:
-        scripted_client(scripted, answer).run_build(12, tag_name="1.0")
-    assert answers.is_busy(caught.value) is is_busy
+        scripted_client(scripted, answer).builds.run(12, tag_name="1.0")
+    assert errors.is_busy(caught.value) is is_busy
     assert caught.value.retry_after == (5.0 if isinstance(answer, tuple) and answer[1] else None)
 
 
@@ -439,12 +439,12 @@ def test_a_wrong_argument_is_refused_before_anything_is_sent(
     scripted: Scripted, arguments: dict[str, Any], named: str
 ) -> None:
     with pytest.raises(BadRequestError, match=named):
-        scripted_client(scripted).run_build(**arguments)
+        scripted_client(scripted).builds.run(**arguments)
     assert scripted.requests == []
 
 
 def test_a_tag_against_cocktails_own_rule_is_warned_about(scripted: Scripted, caplog: pytest.LogCaptureFixture) -> None:
-    scripted_client(scripted, run_json(tagName="RC_1")).run_build(12, tag_name="RC_1")
+    scripted_client(scripted, run_json(tagName="RC_1")).builds.run(12, tag_name="RC_1")
     assert "'RC_1'" in caplog.text
 
 
@@ -487,7 +487,7 @@ def test_an_unknown_state_is_waited_for(scripted: Scripted) -> None:
 
 def test_tls_material_is_not_handed_on(scripted: Scripted) -> None:
     client = scripted_client(scripted, run_json(buildServerClientKey="-----KEY-----"))
-    assert "buildServerClientKey" not in client.get_build_run(7)
+    assert "buildServerClientKey" not in client.runs.get(7)
 
 
 # --- credentials
@@ -537,8 +537,8 @@ def test_the_secret_in_a_callback_url_is_in_no_error(scripted: Scripted) -> None
     script = [refusal("CCBDW001000", f"cannot call {text}") for text in (url, quote(url, safe=""))]
     client = scripted_client(scripted, *script, on_secret=secrets.append)
     for call in (
-        lambda: client.run_build(12, tag_name="1", callback_url=url),
-        lambda: client.cancel_run(7, callback_url=url),
+        lambda: client.builds.run(12, tag_name="1", callback_url=url),
+        lambda: client.runs.cancel(7, callback_url=url),
     ):
         with pytest.raises(ServerUnavailableError, match="cannot call") as caught:
             call()
@@ -552,7 +552,7 @@ def test_the_secret_in_a_callback_url_is_in_no_error(scripted: Scripted) -> None
 @pytest.mark.parametrize("mode", ["404", "403", "K8sApiStatus404"])
 def test_a_missing_status_path_is_replaced_by_the_list(stand: Stand, mode: str) -> None:
     client = stand.client()
-    run = ended(client, client.run_build(SHOP, tag_name="1"))
+    run = ended(client, client.builds.run(SHOP, tag_name="1"))
     stand.switch(routes={"status": mode})
     client = stand.client()
     assert client.look(run.ref).outputs == run.outputs
@@ -572,14 +572,14 @@ def test_a_missing_status_path_is_replaced_by_the_list(stand: Stand, mode: str) 
 def test_without_status_and_list_the_missing_permissions_are_named(
     stand: Stand, client: CocktailClient, routes: dict[str, str], cause: type[ReleasePipelineError], told: str
 ) -> None:
-    run = client.run_build(SHOP, tag_name="1")
+    run = client.builds.run(SHOP, tag_name="1")
     stand.switch(routes=routes)
     with pytest.raises(cause, match=told):
         client.look(run.ref)
 
 
 def test_a_run_whose_build_is_not_known_cannot_be_looked_up_in_a_list(stand: Stand, client: CocktailClient) -> None:
-    run = client.run_build(SHOP, tag_name="1")
+    run = client.builds.run(SHOP, tag_name="1")
     assert client.look(ref(1, "")).ref == run.ref | {"tag": "", "place": client.place}
     stand.switch(routes={"status": "403"})
     with pytest.raises(PermissionDeniedError, match="build_seq"):
@@ -590,7 +590,7 @@ def test_a_run_whose_build_is_not_known_cannot_be_looked_up_in_a_list(stand: Sta
 def test_a_missing_cancel_path_is_an_error_and_leaves_the_run_alone(
     stand: Stand, client: CocktailClient, mode: str
 ) -> None:
-    run = client.run_build(SHOP, tag_name="1")
+    run = client.builds.run(SHOP, tag_name="1")
     stand.switch(routes={"cancel": mode})
     with pytest.raises((NotFoundError, PermissionDeniedError)):
         client.cancel(run.ref, "")
@@ -598,21 +598,21 @@ def test_a_missing_cancel_path_is_an_error_and_leaves_the_run_alone(
 
 
 def test_a_build_that_cannot_be_read_is_none(stand: Stand, client: CocktailClient) -> None:
-    assert (client.get_build(AUTOTAG) or {})["autotagUseYn"] == "Y"
+    assert (client.builds.get(AUTOTAG) or {})["autotagUseYn"] == "Y"
     stand.switch(routes={"build": "403"})
-    assert client.get_build(AUTOTAG) is None
+    assert client.builds.get(AUTOTAG) is None
 
 
 def test_paths_of_the_connection_are_used_and_may_be_switched_off(scripted: Scripted) -> None:
     paths = {"status": "runs/{build_run_seq}", "list": "/builds/{build_seq}/runs", "cancel": None, "log": ""}
     client = scripted_client(scripted, run_json(), [run_json()], paths=paths, api_prefix="open/v2/")
-    client.get_build_run(7)
-    client.list_build_runs(12)
+    client.runs.get(7)
+    client.runs.list(12)
     assert [each.target for each in scripted.requests] == ["/open/v2/runs/7", "/open/v2/builds/12/runs"]
     with pytest.raises(ConnectionConfigError, match="'cancel' is not published"):
-        client.cancel_run(7)
+        client.runs.cancel(7)
     with pytest.raises(ConnectionConfigError, match="'log' is not published"):
-        client.get_build_run_log(7)
+        client.runs.get_log(7)
 
 
 def test_a_connection_that_publishes_no_reads_is_told_so(scripted: Scripted) -> None:
@@ -671,7 +671,7 @@ def test_a_start_whose_answer_was_lost_is_found_by_its_marker(stand: Stand, clie
     assert client.find_started(INTENT) == []
     stand.post("faults", system="cocktail", method="POST", path="/build/run/", fault="reset_after")
     with pytest.raises(ServerUnavailableError) as caught:
-        client.run_build(SHOP, tag_name="1.4.2", description="release 1.4.2 #af-9c1")
+        client.builds.run(SHOP, tag_name="1.4.2", description="release 1.4.2 #af-9c1")
     assert caught.value.effect is Effect.UNKNOWN
     (found,) = client.find_started(INTENT)
     assert found.ref == ref(1, SHOP, "1.4.2", place=client.place)
@@ -684,7 +684,7 @@ def test_a_cancel_run_with_the_same_description_is_not_taken_for_the_start(
     stand: Stand, client: CocktailClient, omitted: list[str], routes: dict[str, str]
 ) -> None:
     stand.post("reset", speed=5)
-    run = client.run_build(SHOP, tag_name="1.4.2", description="#af-9c1")
+    run = client.builds.run(SHOP, tag_name="1.4.2", description="#af-9c1")
     client.cancel(run.ref, "")
     stand.switch(list_omits=omitted, routes=routes)
     assert [found.id for found in client.find_started(INTENT)] == [run.id]
@@ -695,7 +695,7 @@ def test_all_runs_with_the_marker_are_told_oldest_first(
     stand: Stand, client: CocktailClient, omitted: list[str]
 ) -> None:
     for tag in ("1", "2"):
-        ended(client, client.run_build(SHOP, tag_name=tag, description="#af-9c1"))
+        ended(client, client.builds.run(SHOP, tag_name=tag, description="#af-9c1"))
     stand.switch(list_omits=omitted)
     assert [found.id for found in client.find_started(INTENT)] == ["1", "2"]
 
@@ -719,7 +719,7 @@ def test_without_a_list_nobody_can_say_whether_the_build_was_started(
 def test_an_empty_answer_says_neither_that_a_run_is_gone_nor_that_there_is_none(scripted: Scripted, body: Any) -> None:
     client = scripted_client(scripted)
     scripted.always = (200, {}, body)
-    for read in (lambda: client.find_started(INTENT), lambda: client.look(ref()), lambda: client.get_build(SHOP)):
+    for read in (lambda: client.find_started(INTENT), lambda: client.look(ref()), lambda: client.builds.get(SHOP)):
         with pytest.raises(UnexpectedResponseError) as caught:
             read()
         assert caught.value.effect is Effect.UNKNOWN
@@ -729,8 +729,8 @@ def test_an_empty_answer_says_neither_that_a_run_is_gone_nor_that_there_is_none(
 
 
 def test_many_runs_of_one_build_cost_one_request(stand: Stand, client: CocktailClient) -> None:
-    runs = [ended(client, client.run_build(SHOP, tag_name=tag)) for tag in ("1", "2", "3")]
-    other = ended(client, client.run_build(NO_DIGEST, tag_name="1"))
+    runs = [ended(client, client.builds.run(SHOP, tag_name=tag)) for tag in ("1", "2", "3")]
+    other = ended(client, client.builds.run(NO_DIGEST, tag_name="1"))
     before = len(stand.requests())
     seen = client.fetch([runs[2].ref, runs[0].ref, other.ref, runs[1].ref])
     assert [each.id for each in seen if isinstance(each, Execution)] == ["3", "1", other.id, "2"]
@@ -739,20 +739,20 @@ def test_many_runs_of_one_build_cost_one_request(stand: Stand, client: CocktailC
 
 
 def test_a_failure_seen_in_a_list_says_as_much_as_one_looked_up_alone(client: CocktailClient) -> None:
-    runs = [ended(client, client.run_build(BROKEN, tag_name=tag)) for tag in ("1", "2")]
+    runs = [ended(client, client.builds.run(BROKEN, tag_name=tag)) for tag in ("1", "2")]
     seen = client.fetch([run.ref for run in runs])
     assert [each.message for each in seen if isinstance(each, Execution)] == [run.message for run in runs]
 
 
 def test_a_run_that_is_gone_is_its_own_error_among_many(client: CocktailClient) -> None:
-    run = ended(client, client.run_build(SHOP, tag_name="1"))
+    run = ended(client, client.builds.run(SHOP, tag_name="1"))
     seen = client.fetch([run.ref, ref(99, SHOP)])
     assert isinstance(seen[0], Execution)
     assert isinstance(seen[1], NotFoundError)
 
 
 def test_many_runs_are_looked_up_one_by_one_where_there_is_no_list(stand: Stand, client: CocktailClient) -> None:
-    runs = [ended(client, client.run_build(SHOP, tag_name=tag)) for tag in ("1", "2")]
+    runs = [ended(client, client.builds.run(SHOP, tag_name=tag)) for tag in ("1", "2")]
     stand.switch(routes={"list": "403"})
     assert [each.state for each in client.fetch([run.ref for run in runs]) if isinstance(each, Execution)] == [
         ExecutionState.SUCCEEDED
@@ -760,7 +760,7 @@ def test_many_runs_are_looked_up_one_by_one_where_there_is_no_list(stand: Stand,
 
 
 def test_throttling_concerns_all_of_them(stand: Stand, client: CocktailClient) -> None:
-    run = client.run_build(SHOP, tag_name="1")
+    run = client.builds.run(SHOP, tag_name="1")
     stand.post("faults", system="cocktail", method="GET", fault="status", status=429, headers={"Retry-After": "7"})
     with pytest.raises(ThrottledError) as caught:
         client.fetch([run.ref, run.ref])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -24,69 +25,69 @@ def client() -> Iterator[CocktailClient]:
 
 
 def built(client: CocktailClient, tag: str) -> dict[str, Any]:
-    run = client.run_build(SHOP, tag_name=tag)
+    run = client.builds.run(SHOP, tag_name=tag)
     deadline = time.monotonic() + 5
-    while client.get_build_run(run.id)["runState"] != "DONE":
+    while client.runs.get(run.id)["runState"] != "DONE":
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    return client.get_build_run(run.id)
+    return client.runs.get(run.id)
 
 
 def test_runs_are_found_by_success_image_and_step(client: CocktailClient) -> None:
     first, second = built(client, "1"), built(client, "2")
-    latest = client.list_latest_build_runs(account_seq=1, limit=1)
+    latest = client.runs.list_latest(account_seq=1, limit=1)
     assert [run["buildRunSeq"] for run in latest] == [second["buildRunSeq"]]
-    assert (client.find_build_run(first["imageUrl"], build_seq=SHOP) or {})["buildRunSeq"] == first["buildRunSeq"]
-    assert client.find_build_run("registry.example.com/acme/nothing:1") is None
-    step = client.get_build_step_log(first["buildStepRuns"][0]["buildStepRunSeq"])
+    assert (client.runs.find(first["imageUrl"], build_seq=SHOP) or {})["buildRunSeq"] == first["buildRunSeq"]
+    assert client.runs.find("registry.example.com/acme/nothing:1") is None
+    step = client.runs.get_step_log(first["buildStepRuns"][0]["buildStepRunSeq"])
     assert [each["stepType"] for each in step["buildRunLogs"]] == ["INIT"]
 
 
 def test_removing_a_run_takes_along_what_shares_its_digest(client: CocktailClient) -> None:
     first, second = built(client, "1"), built(client, "2")
-    shared = client.list_runs_sharing_digest(first["buildRunSeq"])
+    shared = client.runs.list_sharing_digest(first["buildRunSeq"])
     assert [run["buildRunSeq"] for run in shared] == [second["buildRunSeq"]]
-    client.remove_build_run(first["buildRunSeq"])
-    assert client.list_build_runs(SHOP) == []
+    client.runs.remove(first["buildRunSeq"])
+    assert client.runs.list(SHOP) == []
     third = built(client, "3")
-    assert client.remove_tags(SHOP, [third["buildRunSeq"]]) == 1
+    assert client.runs.remove_tags(SHOP, [third["buildRunSeq"]]) == 1
     with pytest.raises(NotFoundError):
-        client.get_build_run(third["buildRunSeq"])
+        client.runs.get(third["buildRunSeq"])
 
 
 def test_a_build_is_created_changed_run_and_deleted(client: CocktailClient) -> None:
-    before = client.count_builds(1)
-    build = client.create_build({"editType": "N", "buildName": "cart", "imageName": "cart"})
-    assert client.count_builds(1) == before + 1
-    client.update_build(build["buildSeq"], {"editType": "U", "buildDesc": "a cart"})
-    assert "a cart" in [each["buildDesc"] for each in client.list_builds(account_seq=1)]
-    assert client.list_build_images(build["buildSeq"], order="ASC", order_column="TAG")["tags"] == []
-    assert client.delete_build(build["buildSeq"])["runType"] == "REMOVE"
+    before = client.builds.count(1)
+    build = client.builds.create({"editType": "N", "buildName": "cart", "imageName": "cart"})
+    assert client.builds.count(1) == before + 1
+    client.builds.update(build["buildSeq"], {"editType": "U", "buildDesc": "a cart"})
+    assert "a cart" in [each["buildDesc"] for each in client.builds.list(account_seq=1)]
+    assert client.builds.list_images(build["buildSeq"], order="ASC", order_column="TAG")["tags"] == []
+    assert client.builds.delete(build["buildSeq"])["runType"] == "REMOVE"
 
 
 def test_a_build_is_run_again_with_edits(client: CocktailClient) -> None:
     first = built(client, "1")
-    run = client.rerun_build(SHOP, first["buildRunSeq"], {"editType": "U", "buildDesc": "edited"}, tag_name="2")
+    run = client.builds.rerun(SHOP, first["buildRunSeq"], {"editType": "U", "buildDesc": "edited"}, tag_name="2")
     assert (run["tagName"], run["buildDesc"]) == ("2", "edited")
 
 
 @pytest.mark.parametrize(
     ("operation", "arguments", "named"),
     [
-        ("list_latest_build_runs", {}, "account_seq"),
-        ("list_builds", {}, "account_seq"),
-        ("find_build_run", {"image_url": ""}, "image_url"),
-        ("remove_build_run", {"build_run_seq": ""}, "build_run_seq"),
-        ("remove_build_run", {"build_run_seq": "7/tag"}, "build_run_seq"),
-        ("remove_tags", {"build_seq": SHOP, "build_run_seqs": []}, "build_run_seqs"),
-        ("delete_build", {"build_seq": SHOP, "callback_url": "https://a.example.com/?b"}, "callback_url"),
+        ("runs.list_latest", {}, "account_seq"),
+        ("builds.list", {}, "account_seq"),
+        ("runs.find", {"image_url": ""}, "image_url"),
+        ("runs.remove", {"build_run_seq": ""}, "build_run_seq"),
+        ("runs.remove", {"build_run_seq": "7/tag"}, "build_run_seq"),
+        ("runs.remove_tags", {"build_seq": SHOP, "build_run_seqs": []}, "build_run_seqs"),
+        ("builds.delete", {"build_seq": SHOP, "callback_url": "https://a.example.com/?b"}, "callback_url"),
     ],
 )
 def test_a_wrong_argument_is_named(operation: str, arguments: dict[str, Any], named: str) -> None:
     with pytest.raises(BadRequestError, match=named):
-        getattr(CocktailClient("http://127.0.0.1:9", token="t"), operation)(**arguments)
+        attrgetter(operation)(CocktailClient("http://127.0.0.1:9", token="t"))(**arguments)
 
 
 def test_what_does_not_exist_is_an_error(client: CocktailClient) -> None:
     with pytest.raises(ReleasePipelineError):
-        client.remove_build_run(99)
+        client.runs.remove(99)

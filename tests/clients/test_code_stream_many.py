@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from airflow_provider.clients import memory, retries
-from airflow_provider.clients.base import Observation
 from airflow_provider.clients.code_stream import CodeStreamClient, feed, watch
 from airflow_provider.clients.code_stream.executions import STATES
+from airflow_provider.clients.waitable import Observation
 from airflow_provider.exceptions import NotFoundError, ReleasePipelineError, ServerUnavailableError
 from airflow_provider.execution import Execution, ExecutionRef
 from airflow_provider.sandbox import seed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider.clients.cocktail.listing import decode_runs
+from airflow_provider.clients.cocktail.run_list import decode_runs
 from airflow_provider.clients.listing import Listing
 from airflow_provider.clients.quay.lists import decode_builds
 from airflow_provider.clients.service_stage.listing import decode_tasks

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.clients.base import Look, ReleaseClient
+from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.cocktail import CocktailClient
 from airflow_provider.clients.quay import QuayClient
 from airflow_provider.clients.service_stage import ServiceStageClient
 from airflow_provider.clients.service_stage import client as service_stage
+from airflow_provider.clients.waitable import Look
 from airflow_provider.exceptions import ServerUnavailableError
 from airflow_provider.execution import Execution, ExecutionRef
 from tests.clients.conftest import Received, Reply, Scripted

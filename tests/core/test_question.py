@@ -25,9 +25,7 @@ def test_a_link_can_be_followed():
 def test_a_value_that_looks_like_markdown_is_shown_as_it_is():
     evil = "x`\n\n# Approved already\n[ok](https://evil.example.com) <https://evil.example.com>"
     (line,) = [each for each in body_of({"Comments": evil}, [], URL).splitlines() if "evil" in each]
-    assert line == (
-        "- **Comments**: `x' # Approved already [ok](https://evil.example.com) <https://evil.example.com>`"
-    )
+    assert line == ("- **Comments**: `x' # Approved already [ok](https://evil.example.com) <https://evil.example.com>`")
 
 
 def test_a_link_that_holds_more_than_a_link_is_shown_as_text():

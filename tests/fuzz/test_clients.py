@@ -43,7 +43,7 @@ fuzzed = settings(
 )
 
 NOT_CALLS = {"close", "bad_request", "look_apart"}
-STARTS = {"run_pipeline", "rerun_event", "start_rerun", "trigger_gerrit", "act", "run_build", "start_build"}
+STARTS = {"run_pipeline", "rerun_event", "start_rerun", "trigger_gerrit", "act", "builds.run", "start_build"}
 
 
 @pytest.fixture(scope="module")

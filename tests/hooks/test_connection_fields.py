@@ -241,7 +241,7 @@ def test_cocktail_sends_what_its_connection_says(
     scripted.always = OK
     extras = {**extra, "paths": paths, "headers": headers, "api_prefix": "gateway/v2/"}
     with build("cocktail", host=scripted.url, extra=extras) as client:
-        assert client.list_build_runs(7) == []  # type: ignore[attr-defined]
+        assert client.runs.list(7) == []  # type: ignore[attr-defined]
     request = scripted.requests[0]
     assert request.target == "/gateway/v2/runs/7"
     assert request.headers[header] == sent
@@ -310,7 +310,7 @@ def test_a_secret_that_the_system_echoes_is_masked_in_the_error(
     scripted.always = (400, {}, {"message": f"bad value {SECRET}"})
     change = {"password": SECRET} if secret_in == "password" else {"extra": {"headers": {"X-Team-Key": SECRET}}}
     with build("cocktail", host=scripted.url, **change) as client, pytest.raises(ReleasePipelineError) as caught:
-        client.list_build_runs(7)  # type: ignore[attr-defined]
+        client.runs.list(7)  # type: ignore[attr-defined]
     assert "bad value ***" in str(caught.value)
     assert SECRET not in f"{caught.value!r} {caught.value}"
 
@@ -319,7 +319,7 @@ def test_the_value_of_a_header_that_is_no_secret_is_shown(build: Build, scripted
     scripted.always = (400, {}, {"message": "the team DEVOPS may not do this"})
     extra = {"headers": {"X-Team": "DEVOPS"}}
     with build("cocktail", host=scripted.url, extra=extra) as client, pytest.raises(ReleasePipelineError) as caught:
-        client.list_build_runs(7)  # type: ignore[attr-defined]
+        client.runs.list(7)  # type: ignore[attr-defined]
     assert "the team DEVOPS may not" in str(caught.value)
 
 

@@ -36,7 +36,7 @@ def fast(systems) -> None:
 def start() -> str:
     """A run that no task has started."""
     with CocktailHook().get_conn() as client:
-        return client.run_build(SHOP, tag_name="1.4.2").id
+        return client.builds.run(SHOP, tag_name="1.4.2").id
 
 
 def start_endless(systems) -> str:
@@ -78,7 +78,7 @@ def test_a_build_gets_what_the_task_says(systems):
     url = f"{systems.url}/_sandbox/nowhere"
     ended = build(description="release of the shop", callback_url=url)
     with CocktailHook().get_conn() as client:
-        run = client.get_build_run(ended.result["id"])
+        run = client.runs.get(ended.result["id"])
     assert run["tagName"] == "1.4.2"
     assert run["runDesc"].endswith(" release of the shop")
     assert run["callbackUrl"].startswith(url)
@@ -89,7 +89,7 @@ def test_a_tag_and_a_description_that_templates_made_numbers_are_taken_as_texts(
     assert ended.error is None
     assert ended.result["outputs"]["tag"] == ended.result["ref"]["tag"] == "20260101"
     with CocktailHook().get_conn() as client:
-        assert client.get_build_run(ended.result["id"])["runDesc"].endswith(" 7")
+        assert client.runs.get(ended.result["id"])["runDesc"].endswith(" 7")
 
 
 def test_an_autotagged_build_needs_no_tag_and_tells_the_one_that_was_used(systems):
@@ -151,7 +151,7 @@ def test_a_refusal_that_passes_by_itself_is_waited_for_if_the_task_says_so(syste
     make_busy(systems)
     systems.switch("cocktail", real_http_codes=real_codes, korean_messages=True)
     with CocktailHook().get_conn() as client, pytest.raises(ReleasePipelineError) as refused:
-        client.run_build(SHOP, tag_name="1.4.3")
+        client.builds.run(SHOP, tag_name="1.4.3")
     waits, fails = (
         CocktailRunBuildOperator(task_id="build", build_seq=SHOP, on_busy=on_busy) for on_busy in ("wait", "fail")
     )
@@ -197,7 +197,7 @@ def test_a_description_that_cocktail_cuts_still_tells_whose_build_it_is(systems)
     systems.switch("cocktail", description_limit=32)
     ended = build(description="release of the shop " * 20)
     with CocktailHook().get_conn() as client:
-        description = client.get_build_run(ended.result["id"])["runDesc"]
+        description = client.runs.get(ended.result["id"])["runDesc"]
     assert len(description) == 32
     assert description.startswith("airflow-")
 
@@ -209,7 +209,7 @@ def test_a_build_that_somebody_cancels_is_canceled_and_not_failed(systems, defer
     def cancel_it() -> bool:
         running = [each for each in systems.executions("cocktail") if each["state"] == "RUNNING"]
         with CocktailHook().get_conn() as client:
-            return bool(running) and bool(client.cancel_run(running[0]["id"]))
+            return bool(running) and bool(client.runs.cancel(running[0]["id"]))
 
     with meanwhile(cancel_it):
         ended = build(deferrable=deferrable)
@@ -302,7 +302,7 @@ def test_a_build_whose_cancel_is_not_published_fails_the_task(systems):
 def test_the_cancel_run_of_a_build_is_no_build_to_cancel(systems):
     systems.reset(speed=SLOW)
     with CocktailHook().get_conn() as client:
-        cancel_run = str(client.cancel_run(start())["buildRunSeq"])
+        cancel_run = str(client.runs.cancel(start())["buildRunSeq"])
     ended = cancel(cancel_run)
     assert isinstance(ended.error, BadRequestError)
     assert "CANCEL" in str(ended.error)

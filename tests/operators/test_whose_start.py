@@ -292,7 +292,7 @@ def two_pipelines(systems: Systems) -> tuple[str, str]:
 def two_builds(systems: Systems) -> tuple[str, str]:
     systems.switch("cocktail", step_seconds={"CREATE_IMAGE": 1e6})
     with CocktailHook().get_conn() as client:
-        return client.run_build(12, tag_name="1").id, client.run_build(15, tag_name="1").id
+        return client.builds.run(12, tag_name="1").id, client.builds.run(15, tag_name="1").id
 
 
 def pause(execution_id: str) -> Any:

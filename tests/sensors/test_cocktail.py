@@ -39,7 +39,7 @@ def test_a_canceled_build_is_no_failed_one(systems, deferrable):
     systems.reset(speed=5)
     run_seq = start()
     with CocktailHook().get_conn() as client:
-        client.cancel_run(run_seq)
+        client.runs.cancel(run_seq)
     ended = wait(run_seq, deferrable=deferrable)
     assert isinstance(ended.error, ExecutionCanceled)
 
@@ -61,7 +61,7 @@ def test_a_run_that_is_not_there_is_not_waited_for(deferrable):
 def test_the_cancel_run_of_a_build_is_no_build(systems):
     systems.reset(speed=5)
     with CocktailHook().get_conn() as client:
-        cancel_run = str(client.cancel_run(start())["buildRunSeq"])
+        cancel_run = str(client.runs.cancel(start())["buildRunSeq"])
     ended = wait(cancel_run)
     assert isinstance(ended.error, BadRequestError)
     assert "CANCEL" in str(ended.error)

@@ -59,7 +59,7 @@ def start_release() -> str:
 
 def start_build() -> str:
     with CocktailHook().get_conn() as client:
-        return client.run_build(12, tag_name="1.4.2").id
+        return client.builds.run(12, tag_name="1.4.2").id
 
 
 def start_image_build() -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from airflow_provider.clients.base import start_window
+from airflow_provider.clients.waitable import start_window
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import (
     Call,

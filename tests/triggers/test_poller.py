@@ -40,7 +40,7 @@ def start_pipelines(count: int) -> list[dict[str, str]]:
 
 def start_build(build_seq: int = 12) -> dict[str, str]:
     with CocktailHook().get_conn() as client:
-        return client.run_build(build_seq, tag_name="1.4.2").ref
+        return client.builds.run(build_seq, tag_name="1.4.2").ref
 
 
 def trigger(ref: dict[str, str], **arguments: Any) -> ExecutionTrigger:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, Unpack
 
-from airflow_provider.clients.base import ReleaseClient, concerns_one_execution
 from airflow_provider.clients.code_stream.calls import PAGE, Calls, equal, read_error
 from airflow_provider.clients.code_stream.events import EVENT_PATHS, event_time, was_triggered_by_hand
 from airflow_provider.clients.code_stream.executions import execution_ref, request_time, to_execution
@@ -23,8 +22,10 @@ from airflow_provider.clients.code_stream.resources import (
     Resource,
 )
 from airflow_provider.clients.code_stream.words import Words
+from airflow_provider.clients.one_piece import OnePieceClient
 from airflow_provider.clients.transport import Transport, TransportOptions
 from airflow_provider.clients.urls import path
+from airflow_provider.clients.waitable import concerns_one_execution
 from airflow_provider.exceptions import (
     BadRequestError,
     Call,
@@ -47,7 +48,7 @@ UI_URL = "{base}/automation/#/codestream/executions/{id}"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
-class CodeStreamApi(ReleaseClient):
+class CodeStreamApi(OnePieceClient):
     """VMware Code Stream / Aria Automation Pipelines 8.x, one method for every operation.
 
     :param base_url: of the appliance or the SaaS API, such as ``https://vra.example.com``.

@@ -15,7 +15,6 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from airflow_provider.clients.base import Found, Look, Observation, concerns_one_execution
 from airflow_provider.clients.code_stream.events import delivery_error, event_time, linked_execution, matches
 from airflow_provider.clients.code_stream.executions import execution_ref
 from airflow_provider.clients.code_stream.fields import (
@@ -30,6 +29,7 @@ from airflow_provider.clients.code_stream.fields import (
 from airflow_provider.clients.code_stream.reruns import Reruns
 from airflow_provider.clients.code_stream.watch import Watch
 from airflow_provider.clients.memory import Recent
+from airflow_provider.clients.waitable import Found, Look, Observation, concerns_one_execution
 from airflow_provider.exceptions import BadRequestError, Call, ConflictError, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 

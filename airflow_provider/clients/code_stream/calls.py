@@ -8,12 +8,12 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from airflow_provider.clients.base import concerns_one_execution
 from airflow_provider.clients.code_stream.fields import Json, id_from_link, secrets_in
 from airflow_provider.clients.decoding import decoder
 from airflow_provider.clients.listing import LONGEST_LIST, MOST_PAGES
 from airflow_provider.clients.transport import Answer, Transport, VendorError, read_common_error
 from airflow_provider.clients.urls import Params
+from airflow_provider.clients.waitable import concerns_one_execution
 from airflow_provider.exceptions import Call, Effect, NotFoundError, ReleasePipelineError, UnexpectedResponseError
 
 PAGE = 100

@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from airflow_provider.clients.base import Found, Intent
 from airflow_provider.clients.code_stream.api import NEWEST_EXECUTION_FIRST
 from airflow_provider.clients.code_stream.awaited import Awaited, is_watched_for_its_answer
 from airflow_provider.clients.code_stream.calls import PAGE, Decode, Page
@@ -23,6 +22,7 @@ from airflow_provider.clients.code_stream.watch import Watch
 from airflow_provider.clients.decoding import decoder
 from airflow_provider.clients.memory import Doubts
 from airflow_provider.clients.urls import path
+from airflow_provider.clients.waitable import Found, Intent
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import (
     BadRequestError,

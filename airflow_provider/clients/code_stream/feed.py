@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider.clients.base import concerns_one_execution
 from airflow_provider.clients.code_stream.calls import PAGE, Calls
 from airflow_provider.clients.code_stream.fields import Json, id_from_link
 from airflow_provider.clients.decoding import decoder
+from airflow_provider.clients.waitable import concerns_one_execution
 from airflow_provider.exceptions import BadRequestError, ReleasePipelineError, ServerUnavailableError
 from airflow_provider.execution import Execution
 

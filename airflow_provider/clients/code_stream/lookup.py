@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from airflow_provider.clients.base import concerns_one_execution
 from airflow_provider.clients.code_stream.calls import Calls
 from airflow_provider.clients.code_stream.executions import state_of
 from airflow_provider.clients.code_stream.fields import Json
+from airflow_provider.clients.waitable import concerns_one_execution
 from airflow_provider.exceptions import ReleasePipelineError, ServerUnavailableError
 
 MOST_IDS = 50

@@ -17,7 +17,6 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from airflow_provider.clients.base import Intent, Observation, concerns_one_execution, start_window
 from airflow_provider.clients.code_stream.api import NEWEST_FIRST, CodeStreamApi
 from airflow_provider.clients.code_stream.calls import Decode, Page
 from airflow_provider.clients.code_stream.events import (
@@ -32,6 +31,7 @@ from airflow_provider.clients.code_stream.events import (
 from airflow_provider.clients.code_stream.executions import execution_ref, is_alike, request_time, state_of
 from airflow_provider.clients.code_stream.fields import Json, as_text, id_from_link, id_of, parse_time
 from airflow_provider.clients.decoding import decoder
+from airflow_provider.clients.waitable import Intent, Observation, concerns_one_execution, start_window
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import Call, ConflictError, Effect, NotFoundError, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState

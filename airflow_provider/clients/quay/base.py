@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from airflow_provider.clients import urls
 from airflow_provider.clients.auth import HeaderAuth
-from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.memory import Doubts, Recent
+from airflow_provider.clients.one_piece import OnePieceClient
 from airflow_provider.clients.quay.answers import read_error
 from airflow_provider.clients.quay.executions import SYSTEM, Json
 from airflow_provider.clients.transport import Answer, Transport, TransportOptions
@@ -46,7 +46,7 @@ _RIGHTS = {
 INSUFFICIENT_SCOPE = "insufficient_scope"
 
 
-class QuayBase(ReleaseClient):
+class QuayBase(OnePieceClient):
     """See :class:`airflow_provider.clients.quay.QuayClient` for the arguments."""
 
     system = SYSTEM

@@ -11,7 +11,6 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from airflow_provider.clients.base import Found, Intent, Observation, concerns_one_execution, start_window
 from airflow_provider.clients.decoding import loads
 from airflow_provider.clients.memory import has_changed
 from airflow_provider.clients.quay import starts
@@ -34,6 +33,7 @@ from airflow_provider.clients.quay.executions import (
 from airflow_provider.clients.quay.lists import Builds, Tags, Told, decode_builds, read_tags
 from airflow_provider.clients.quay.scans import ABSENT, SEVERITIES, Scan, findings_of
 from airflow_provider.clients.urls import host_of
+from airflow_provider.clients.waitable import Found, Intent, Observation, concerns_one_execution, start_window
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import (
     BadRequestError,

@@ -8,9 +8,9 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import idna
 
-from airflow_provider.clients.base import Intent, start_window
 from airflow_provider.clients.quay.answers import parse_time, texts_in
 from airflow_provider.clients.quay.executions import Json
+from airflow_provider.clients.waitable import Intent, start_window
 
 LONGEST_BUILD_TAG = 127
 """Quay cuts the tags of a build there, although a tag itself may have one character more."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from airflow_provider.clients import urls
-from airflow_provider.clients.base import ReleaseClient
+from airflow_provider.clients.one_piece import OnePieceClient
 from airflow_provider.clients.service_stage.tasks import approval_tasks, stage_tasks
 from airflow_provider.exceptions import Call, ConflictError, Effect, NotFoundError, UnexpectedResponseError
 
@@ -18,7 +18,7 @@ HEADERS = {"Content-Type": "application/json;charset=utf8"}
 """Spelled as the vendor's pages do: the value is signed."""
 
 
-class ReleaseTaskCalls(ReleaseClient):
+class ReleaseTaskCalls(OnePieceClient):
     """The part of the client that knows release tasks, but nothing of executions."""
 
     system = "service_stage"

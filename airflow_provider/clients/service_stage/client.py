@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec.structs import replace
 
-from airflow_provider.clients.base import Found, Intent, Observation, concerns_one_execution
 from airflow_provider.clients.listing import Listing
 from airflow_provider.clients.memory import Recent, has_changed
 from airflow_provider.clients.service_stage.actions import action_body
@@ -49,6 +48,7 @@ from airflow_provider.clients.service_stage.tasks import asking_tasks, stage_tas
 from airflow_provider.clients.service_stage.traces import Traces, Window
 from airflow_provider.clients.transport import Transport, TransportOptions
 from airflow_provider.clients.urls import page
+from airflow_provider.clients.waitable import Found, Intent, Observation, concerns_one_execution
 from airflow_provider.exceptions import (
     Call,
     ConflictError,

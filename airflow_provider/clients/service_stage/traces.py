@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider.clients.base import start_window
 from airflow_provider.clients.service_stage.states import (
     ALLOWED_WHEN,
     IN_PROGRESS,
@@ -17,6 +16,7 @@ from airflow_provider.clients.service_stage.states import (
     text_of,
     triggered_at,
 )
+from airflow_provider.clients.waitable import start_window
 
 Json = Mapping[str, Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider.clients.cocktail import answers
+from airflow_provider.clients.cocktail import fields
 
 _ENDED = ("DONE", "ERROR")
 
@@ -12,12 +12,12 @@ _ENDED = ("DONE", "ERROR")
 def new_lines(log: dict[str, Any], told: int) -> tuple[list[str], int]:
     """The lines of the steps that ended and were not told before.
 
-    :param log: as ``get_build_run_log`` answers.
+    :param log: as ``get_build_run_log`` fields.
     :param told: one bit for each step, by its place.
     :return: the lines, each step's under its name, and ``told`` with the bits of these steps.
     """
     lines: list[str] = []
-    steps = answers.in_order(log.get("buildRunLogs"))
+    steps = fields.in_order(log.get("buildRunLogs"))
     for place, step in enumerate(steps):
         text = str(step.get("log") or "")
         if told >> place & 1 or not text.strip() or str(step.get("stepState")).upper() not in _ENDED:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from msgspec.structs import replace
 
-from airflow_provider.clients.cocktail import answers
+from airflow_provider.clients.cocktail import fields
+from airflow_provider.clients.cocktail.fields import Json
+from airflow_provider.clients.cocktail.references import SYSTEM, has_autotag, run_reference
 from airflow_provider.exceptions import BadRequestError, Call, Effect, UnexpectedResponseError
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState, Step
-
-Json = dict[str, Any]
-
-SYSTEM = "cocktail"
-KIND = "build_run"
 
 _STATES = {
     "CREATED": ExecutionState.QUEUED,
@@ -31,22 +26,17 @@ def type_of(run: Json) -> str:
     """``BUILD``, ``CANCEL`` or ``REMOVE``; "" where neither the run's type nor its steps, if it has any, tell."""
     if told := str(run.get("runType") or "").upper():
         return told
-    steps = {str(step.get("stepType")).upper() for step in answers.objects_in(run.get("buildStepRuns"))}
+    steps = {str(step.get("stepType")).upper() for step in fields.objects_in(run.get("buildStepRuns"))}
     if not steps:
         return ""
     return "CANCEL" if "CANCEL" in steps else "REMOVE" if "DELETE" in steps else "BUILD"
-
-
-def reference(run_seq: str, build_seq: str, tag: str) -> ExecutionRef:
-    """:param tag: the one asked for, "" if none."""
-    return {"system": SYSTEM, "kind": KIND, "id": run_seq, "build_seq": build_seq, "tag": tag}
 
 
 def execution_of(run: Json, ref: ExecutionRef) -> Execution:
     """:param ref: what was asked for; its id may be "" for a run that was just started.
     :raises BadRequestError: the run is not of that build, or a cancel or removal.
     """
-    run_seq, build_seq = (answers.number_text(run.get(key)) for key in ("buildRunSeq", "buildSeq"))
+    run_seq, build_seq = (fields.number_text(run.get(key)) for key in ("buildRunSeq", "buildSeq"))
     asked_build = ref.get("build_seq", "")
     if not run_seq:
         raise UnexpectedResponseError(
@@ -57,9 +47,9 @@ def execution_of(run: Json, ref: ExecutionRef) -> Execution:
     if (run_type := type_of(run)) not in ("BUILD", ""):
         raise _bad_request(f"build_run_seq {run_seq} is not a build but a run of type {run_type}")
     state = state_of(run)
-    image, digest = answers.image_name(run.get("imageUrl")), _text(run.get("imageDigest"))
+    image, digest = fields.image_name(run.get("imageUrl")), _text(run.get("imageDigest"))
     execution = Execution(
-        ref=reference(run_seq, build_seq or asked_build, ref.get("tag", "")),
+        ref=run_reference(run_seq, build_seq or asked_build, ref.get("tag", "")),
         state=state,
         status=str(run.get("runState") or ""),
         outputs={
@@ -67,11 +57,11 @@ def execution_of(run: Json, ref: ExecutionRef) -> Execution:
             "tag": _text(run.get("tagName")),
             "digest": digest,
             "image_ref": f"{image}@{digest}" if image and digest else None,
-            "size": answers.number(run.get("imageSize")),
-            "build_no": answers.number(run.get("buildNo")),
+            "size": fields.number(run.get("imageSize")),
+            "build_no": fields.number(run.get("buildNo")),
         },
-        started_at=answers.parse_time(run.get("beginTime")),
-        finished_at=answers.parse_time(run.get("endTime")) if state.is_terminal else None,
+        started_at=fields.parse_time(run.get("beginTime")),
+        finished_at=fields.parse_time(run.get("endTime")) if state.is_terminal else None,
         steps=_steps(run),
     )
     if state is ExecutionState.FAILED:
@@ -79,16 +69,12 @@ def execution_of(run: Json, ref: ExecutionRef) -> Execution:
     return _with_tag_compared(execution, is_autotag=has_autotag(run))
 
 
-def has_autotag(build_or_run: Json) -> bool:
-    return str(build_or_run.get("autotagUseYn")).upper() == "Y"
-
-
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
 def _steps(run: Json) -> tuple[Step, ...]:
-    found = answers.in_order(run.get("buildStepRuns"))
+    found = fields.in_order(run.get("buildStepRuns"))
     return tuple(Step(str(step.get("stepType") or ""), str(step.get("stepState") or "")) for step in found)
 
 

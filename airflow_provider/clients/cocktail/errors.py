@@ -1,22 +1,16 @@
-"""What Cocktail's answers mean: envelopes, the code table of its errors, dates, image references, the end of a token.
-
-No HTTP and no executions here.
-"""
+"""Cocktail's errors by cause and effect: the table of its codes, and texts that have no known code. No HTTP here."""
 
 from __future__ import annotations
 
-import base64
-import json
 import re
-from datetime import UTC, datetime
-from typing import Any
 
-from airflow_provider.clients.times import from_iso, in_utc
+from airflow_provider.clients.cocktail.fields import number
 from airflow_provider.clients.transport import Answer, VendorError, read_common_error
 from airflow_provider.exceptions import (
     AuthenticationError,
     BadRequestError,
     ConflictError,
+    ConnectionConfigError,
     Effect,
     NotFoundError,
     PermissionDeniedError,
@@ -120,66 +114,8 @@ def is_busy(error: ReleasePipelineError) -> bool:
 
 def is_path_missing(error: ReleasePipelineError) -> bool:
     """Whether an error says that this path is not published, or not for this token; not that its object is missing."""
-    if isinstance(error, PermissionDeniedError):
+    if isinstance(error, (PermissionDeniedError, ConnectionConfigError)):
         return True
     return isinstance(error, NotFoundError) and (
         error.status in (404, 405) or bool(_SERVER_CODE.fullmatch(error.code or ""))
     )
-
-
-def unwrap(data: Any) -> Any:
-    """The object itself, which some servers put into ``result`` of an envelope."""
-    return data["result"] if isinstance(data, dict) and "result" in data else data
-
-
-def number_text(value: object) -> str:
-    """A number, which may come as text, as text; "" if there is none."""
-    found = number(value)
-    return "" if found is None else str(found)
-
-
-def number(value: object) -> int | None:
-    """A number, which may come as text; ``None`` if there is none."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
-    try:
-        found = int(value)
-        return found if -(2**63) <= found < 2**63 else None
-    except (ValueError, OverflowError):
-        return None
-
-
-def parse_time(text: object) -> datetime | None:
-    """Both forms of dates; the one without a zone is in UTC."""
-    moment = from_iso(text)
-    return in_utc(moment) if moment else None
-
-
-def objects_in(value: object) -> list[dict[str, Any]]:
-    """A list of objects; none where the server has something else in its place."""
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
-
-
-def in_order(steps: object) -> list[dict[str, Any]]:
-    """The steps of a run, or of its log, in the order in which they run."""
-    return sorted(objects_in(steps), key=lambda step: number(step.get("stepOrder")) or 0)
-
-
-def image_name(image_url: object) -> str | None:
-    """The image URL without its tag: a colon before the last slash belongs to the registry's port."""
-    if not isinstance(image_url, str) or not image_url:
-        return None
-    path, slash, name = image_url.partition("@")[0].rpartition("/")
-    return path + slash + name.partition(":")[0]
-
-
-def token_end(token: str) -> datetime | None:
-    """When a JWT ends, read without verifying it; ``None`` for any other token."""
-    parts = token.split(".")
-    if len(parts) != 3:
-        return None
-    try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-        return datetime.fromtimestamp(claims["exp"], UTC)
-    except (ValueError, TypeError, KeyError, OverflowError, OSError, RecursionError):
-        return None

@@ -1,0 +1,179 @@
+"""Build definitions of Cocktail: start a run of one, read and change them.
+
+Only the start is documented. The other paths follow from it and may be missing: that is a ``NotFoundError`` or a
+``PermissionDeniedError``.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from msgspec.structs import replace
+
+from airflow_provider.clients.cocktail import fields
+from airflow_provider.clients.cocktail.errors import build_error_number, is_path_missing
+from airflow_provider.clients.cocktail.fields import Json, Objects
+from airflow_provider.clients.cocktail.references import has_autotag, run_reference
+from airflow_provider.clients.cocktail.run_execution import execution_of
+from airflow_provider.clients.cocktail.wire import Wire
+from airflow_provider.exceptions import NotFoundError, ReleasePipelineError, ServerUnavailableError
+from airflow_provider.execution import Execution, ExecutionState
+
+log = logging.getLogger(__name__)
+
+_ANY_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_COCKTAIL_TAG = re.compile(r"[a-z0-9](?:[a-z0-9_.-]*[a-z0-9])?")
+
+
+class Builds:
+    """:param placed: gives an execution its place, and takes secrets out of its texts."""
+
+    def __init__(self, wire: Wire, placed: Callable[[Execution], Execution]) -> None:
+        self._wire = wire
+        self._placed = placed
+
+    def run(
+        self,
+        build_seq: int | str,
+        *,
+        tag_name: str | None = None,
+        description: str | None = None,
+        callback_url: str | None = None,
+    ) -> Execution:
+        """Start a run of a build ("Run build" of the Open API reference); it goes on after the answer.
+
+        Sent once: repeating a refused start is the caller's.
+
+        :param build_seq: number of the build definition, not of a run.
+        :param tag_name: tag of the image; may be left out only where the build's autotag is on, and is not used there.
+        :param description: free text, kept as ``runDesc``.
+        :param callback_url: told each change of state; must have no query, because Cocktail would lose it.
+
+        :raises ConflictError: the build runs already (:func:`~.errors.is_busy`), or an earlier run used the tag.
+        :raises ThrottledError: the account's limit of parallel builds is reached (:func:`~.errors.is_busy`).
+        :raises ServerUnavailableError: the build server is not connected (:func:`~.errors.is_busy`), or another cause.
+        """
+        self.check_run(build_seq, tag_name=tag_name, callback_url=callback_url)
+        build_seq = self._wire.number("build_seq", build_seq)
+        if tag_name:
+            _warn_of_tag(tag_name)
+        else:
+            self._require_autotag(build_seq)
+        params = {
+            "tagName": tag_name or None,
+            "description": description,
+            "callbackUrl": self._wire.callback(callback_url),
+        }
+        try:
+            run = self._wire.object_of("run", self._wire.send("run", params, attempts=1, build_seq=build_seq))
+        except ServerUnavailableError as error:
+            if build_error_number(error.code) != "006":
+                raise
+            raise NotFoundError(f"the server could not read build_seq {build_seq}", call=error.call) from None
+        execution = execution_of(run, run_reference("", build_seq, tag_name or ""))
+        execution = self._placed(replace(execution, url=self._wire.page(execution.ref)))
+        if execution.state is ExecutionState.SUCCEEDED:
+            # The vendor's own example shows DONE here, for a build that takes a minute: only a later read is final.
+            return replace(execution, state=ExecutionState.RUNNING, finished_at=None)
+        return execution
+
+    def check_run(self, build_seq: int | str, *, tag_name: str | None = None, callback_url: str | None = None) -> None:
+        """Refuse the arguments that :meth:`run` would refuse, without any request."""
+        self._wire.number("build_seq", build_seq)
+        self._wire.callback(callback_url)
+        if tag_name:
+            self._check_tag(tag_name)
+
+    def rerun(
+        self,
+        build_seq: int | str,
+        build_run_seq: int | str,
+        edits: Mapping[str, Any],
+        *,
+        tag_name: str,
+        description: str | None = None,
+        callback_url: str | None = None,
+    ) -> Json:
+        """Change a build definition and run it; :param edits: a build with ``editType``."""
+        self._check_tag(tag_name)
+        _warn_of_tag(tag_name)
+        params = {"tagName": tag_name, "description": description, "callbackUrl": self._wire.callback(callback_url)}
+        path = "/build/run/{build_seq}/{build_run_seq}"
+        return self._wire.ask_for_object("POST", path, params, edits, build_seq=build_seq, build_run_seq=build_run_seq)
+
+    def get(self, build_seq: int | str) -> Json | None:
+        """A build definition; ``None`` where the installation does not publish it or the token may not read it.
+
+        :raises NotFoundError: there is no such build.
+        """
+        build_seq = self._wire.number("build_seq", build_seq)
+        try:
+            data = self._wire.send("build", build_seq=build_seq)
+        except ReleasePipelineError as error:
+            if is_path_missing(error):
+                return None
+            raise
+        if data is None:
+            raise self._wire.not_found("build", f"there is no build {build_seq}")
+        return self._wire.object_of("build", data)
+
+    def list(self, *, account_seq: int | None = None, service_seq: int | None = None) -> Objects:
+        """The build definitions of an account or of a service."""
+        if account_seq is None and service_seq is None:
+            raise self._wire.bad_request("account_seq or service_seq must be given")
+        return self._wire.ask_for_objects("/build", {"accountSeq": account_seq, "serviceSeq": service_seq})
+
+    def count(self, account_seq: int | str) -> int:
+        return fields.number(self._wire.ask("GET", "/build/count/{account_seq}", account_seq=account_seq)) or 0
+
+    def list_images(
+        self,
+        build_seq: int | str,
+        *,
+        order: Literal["DESC", "ASC"] = "DESC",
+        order_column: Literal["TAG", "IMAGE_SIZE", "END_TIME"] = "END_TIME",
+    ) -> Json:
+        """``{"registryName", "imageName", "tags"}``."""
+        params = {"order": order, "orderColumn": order_column}
+        return self._wire.ask_for_object("GET", "/build/{build_seq}/images", params, build_seq=build_seq)
+
+    def create(self, build: Mapping[str, Any], *, callback_url: str | None = None) -> Json:
+        """:param build: a build with ``editType`` N."""
+        params = {"callbackUrl": self._wire.callback(callback_url)}
+        return self._wire.ask_for_object("POST", "/build", params, build)
+
+    def update(self, build_seq: int | str, build: Mapping[str, Any]) -> Json:
+        """:param build: the whole build, with ``editType`` U."""
+        return self._wire.ask_for_object("PUT", "/build/{build_seq}", None, build, build_seq=build_seq)
+
+    def delete(self, build_seq: int | str, *, callback_url: str | None = None) -> Json:
+        """Delete a build; the answer is the new REMOVE run that does it."""
+        params = {"callbackUrl": self._wire.callback(callback_url)}
+        return self._wire.ask_for_object("DELETE", "/build/{build_seq}", params, build_seq=build_seq)
+
+    def _check_tag(self, tag_name: str) -> None:
+        if not isinstance(tag_name, str) or not _ANY_TAG.fullmatch(tag_name):
+            raise self._wire.bad_request(
+                f"tag_name {tag_name!r} is no image tag (letters, digits, '_', '.', '-', up to 128)"
+            )
+
+    def _require_autotag(self, build_seq: str) -> None:
+        build = self.get(build_seq)
+        if build is None:
+            raise self._wire.bad_request("tag_name is missing, and this connection cannot read whether autotag is on")
+        if not has_autotag(build):
+            raise self._wire.bad_request(
+                f"tag_name is missing, and build {build_seq} has autotag off: the image would be tagged 'null'"
+            )
+
+
+def _warn_of_tag(tag_name: str) -> None:
+    if not _COCKTAIL_TAG.fullmatch(tag_name):
+        log.warning(
+            "tag_name %r breaks Cocktail's rule for the tags of builds (lower-case letters, digits, '-', '.', '_'; "
+            "a letter or digit first and last)",
+            tag_name,
+        )

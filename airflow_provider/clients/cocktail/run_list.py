@@ -1,0 +1,69 @@
+"""The list of a build's runs: how it is asked for, and of each run what a wait reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from airflow_provider.clients.cocktail import fields
+from airflow_provider.clients.cocktail.errors import is_path_missing
+from airflow_provider.clients.cocktail.wire import Wire
+from airflow_provider.clients.decoding import loads
+from airflow_provider.clients.listing import Listing, decode_glances
+from airflow_provider.clients.transport import Decoder
+from airflow_provider.exceptions import ReleasePipelineError
+
+
+class Glance(msgspec.Struct, frozen=True, rename="camel"):
+    """What of a listed run changes when it moves on."""
+
+    build_run_seq: Any = None
+    run_state: Any = None
+    tag_name: Any = None
+    image_digest: Any = None
+
+
+class _Envelope(msgspec.Struct):
+    result: list[Glance]
+    status: Any = None
+
+
+_DECODER = msgspec.json.Decoder(_Envelope | list[Glance])
+
+
+def ask_for_runs(wire: Wire, build_seq: int | str, decode: Decoder = loads) -> Any:
+    """What the server has in the place of the list of a build's runs."""
+    build_seq = wire.number("build_seq", build_seq)
+    params = None if wire.paths.names_build("list") else {"buildSeq": build_seq}
+    return wire.send("list", params, decode=decode, build_seq=build_seq)
+
+
+def glance_at_runs(wire: Wire, build_seq: str) -> Listing[Glance] | None:
+    """The list as many waits read it; ``None`` for an empty one, and where it is not published."""
+    try:
+        data = ask_for_runs(wire, build_seq, decode_runs)
+    except ReleasePipelineError as error:
+        if is_path_missing(error):
+            return None
+        raise
+    if not isinstance(data, (Listing, type(None))):
+        raise wire.unexpected("list", "the answer is not a list of build runs")
+    return data
+
+
+def decode_runs(content: bytes) -> Any:
+    """A :class:`Listing` by the runs' numbers, or for an answer that is none (an error, for one) its JSON."""
+    try:
+        body = decode_glances(content, _DECODER)
+    except msgspec.ValidationError:
+        return loads(content)
+    if not isinstance(body, _Envelope):
+        return Listing(content, body, _run_seq_of, lambda whole: whole)
+    if str(body.status).lower() == "error":
+        return loads(content)
+    return Listing(content, body.result, _run_seq_of, lambda whole: whole["result"])
+
+
+def _run_seq_of(glance: Glance) -> str:
+    return fields.number_text(glance.build_run_seq)

@@ -1,0 +1,266 @@
+"""How a build run of Cocktail is waited for, canceled, and found again after a start whose answer was lost."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, ClassVar
+
+import msgspec
+from msgspec.structs import replace
+
+from airflow_provider.clients.cocktail import fields
+from airflow_provider.clients.cocktail.errors import is_path_missing
+from airflow_provider.clients.cocktail.fields import Json
+from airflow_provider.clients.cocktail.references import BUILD_RUN, run_reference
+from airflow_provider.clients.cocktail.run_execution import execution_of, state_of, type_of
+from airflow_provider.clients.cocktail.run_list import Glance, glance_at_runs
+from airflow_provider.clients.cocktail.run_log import new_lines
+from airflow_provider.clients.cocktail.runs import Runs
+from airflow_provider.clients.cocktail.wire import Wire, no_way
+from airflow_provider.clients.listing import Listing
+from airflow_provider.clients.memory import Receipts, has_changed
+from airflow_provider.clients.waitable import Found, Intent, Observation, Waitable
+from airflow_provider.exceptions import BadRequestError, Effect, NotFoundError, ReleasePipelineError
+from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
+
+_LATEST_CANCEL = timedelta(minutes=1)
+"""How far the clocks that wrote a run's end and its cancel's begin may be apart."""
+_CANCEL_TAKES = timedelta(minutes=10)
+"""Within which a cancel ends its run. One that a dying server left behind never will: another one may be asked for."""
+
+
+class _Told(msgspec.Struct):
+    """What a wait was told, and what the list of runs showed then."""
+
+    execution: Execution
+    glance: Glance | None
+
+
+class BuildRunWaits(Waitable):
+    """References hold the run's number as ``id``, the ``build_seq`` where it is known, and the ``tag`` asked for."""
+
+    kind: ClassVar[str] = BUILD_RUN
+
+    def __init__(self, receipts: Receipts[Any], wire: Wire, runs: Runs) -> None:
+        super().__init__(receipts)
+        self._wire, self._runs = wire, runs
+        self._status_is_missing = False
+        """Whether the list has answered in the place of a missing status path."""
+
+    def observe(self, ref: ExecutionRef) -> Execution:
+        run_seq = self._run_seq(ref)
+        run = self._find_run(run_seq, ref.get("build_seq", ""))
+        execution = self._execution(run, ref)
+        if state_of(run) is ExecutionState.FAILED and (canceling := self._canceling_run(execution)):
+            return replace(execution, state=ExecutionState.CANCELED, message=f"canceled by build run {canceling}")
+        return execution
+
+    def group(self, ref: ExecutionRef) -> str | None:
+        build_seq = ref.get("build_seq")
+        return f"runs of build {build_seq}" if build_seq else None
+
+    def fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
+        sharing = Counter(ref.get("build_seq", "") for ref in refs)
+        lists = {
+            build_seq: glance_at_runs(self._wire, build_seq)
+            for build_seq, count in sharing.items()
+            if build_seq and count > 1
+        }
+        seen: list[Found] = []
+        for ref, told in zip(refs, self.receipts.values_of(refs), strict=True):
+            runs = lists.get(ref.get("build_seq", ""))
+            glance = runs.glance(ref["id"]) if runs else None
+            if told and glance and glance == told.glance:
+                seen.append(None)
+            elif runs and glance and (known := self._from_list(ref, runs)):
+                seen.append(self._told_now(told, known, glance))
+            else:
+                seen.append(partial(self._look_now, ref, told, glance))
+        return seen
+
+    def _look_now(self, ref: ExecutionRef, told: _Told | None, glance: Glance | None) -> Observation | None:
+        return self._told_now(told, self.observe_or_error(ref), glance)
+
+    def _told_now(self, told: _Told | None, seen: Observation, glance: Glance | None) -> Observation | None:
+        if isinstance(seen, ReleasePipelineError):
+            return seen
+        if told and not seen.state.is_terminal and not has_changed(told.execution, seen):
+            told.glance = glance
+            return None
+        return self.receipts.hand_out(seen, _Told(seen, glance))
+
+    @property
+    def has_log(self) -> bool:
+        return True
+
+    def read_log(self, ref: ExecutionRef, offset: int) -> tuple[list[str], int]:
+        """The logs of the steps that ended; ``offset`` is a set of bits, one for each step that was told already."""
+        try:
+            return new_lines(self._runs.get_log(ref["id"]), offset)
+        except ReleasePipelineError as error:
+            if not isinstance(error, NotFoundError) and not is_path_missing(error):
+                raise
+            return [], offset
+
+    def needs_cancel(self, execution: Execution) -> bool:
+        """Not where it is over or where a CANCEL run for it is under way, as far as the list of its build tells."""
+        if execution.state.is_terminal:
+            return False
+        with suppress(ReleasePipelineError):
+            return self._running_cancel(execution) is None
+        return True
+
+    def cancel(self, ref: ExecutionRef, reason: str) -> None:
+        seen = self.observe(ref)
+        if seen.state.is_terminal or self._running_cancel(seen):
+            return
+        try:
+            self._runs.cancel(self._run_seq(ref))
+        except ReleasePipelineError as error:
+            if error.effect is not Effect.REFUSED or is_path_missing(error):
+                raise
+            # "Not running" has no known code, and its text may be Korean: only the run itself tells.
+            if not self.observe(ref).state.is_terminal:
+                raise
+
+    def is_marked(self, intent: Intent) -> bool:
+        return True
+
+    def find_started(self, intent: Intent) -> list[Execution]:
+        build_seq, marker = self._wire.number("build_seq", intent["build_seq"]), str(intent["marker"])
+        try:
+            runs = self._runs.list(build_seq)
+        except ReleasePipelineError as error:
+            if is_path_missing(error):
+                raise no_way("cannot tell whether an earlier attempt started the build", [error]) from None
+            raise
+        marked = [run for run in runs if marker in str(run.get("runDesc") or "")]
+        marked.sort(key=lambda run: fields.number(run.get("buildRunSeq")) or 0)
+        tag = str(intent.get("tag") or "")
+        return [self._execution(run, run_reference("", build_seq, tag)) for run in self._builds_among(marked)]
+
+    def _builds_among(self, marked: Sequence[Json]) -> Iterator[Json]:
+        """The builds among runs of one description: a cancel copies that of its build.
+
+        :param marked: oldest first.
+        """
+        for place, run in enumerate(marked):
+            run_type = self._type_of(run)
+            # Where nothing tells the types of runs, the first one is what was started; those after it may be cancels.
+            if run_type == "BUILD" or (not run_type and place == 0):
+                yield run
+
+    def _type_of(self, listed: Json) -> str:
+        """The type of a listed run, asked for where the list leaves it out; "" where nothing tells it."""
+        if told := type_of(listed):
+            return told
+        try:
+            return type_of(self._runs.get(fields.number_text(listed.get("buildRunSeq"))))
+        except ReleasePipelineError as error:
+            if isinstance(error, NotFoundError) or is_path_missing(error):
+                return ""
+            raise
+
+    def _execution(self, run: Json, ref: ExecutionRef) -> Execution:
+        execution = execution_of(run, ref)
+        return replace(execution, url=self._wire.page(execution.ref))
+
+    def _find_run(self, run_seq: str, build_seq: str) -> Json:
+        """One run by its number; where that path is missing, out of the list of its build."""
+        refused: list[ReleasePipelineError] = []
+        if not self._status_is_missing or not build_seq:
+            try:
+                return self._runs.get(run_seq)
+            except ReleasePipelineError as error:
+                if not is_path_missing(error):
+                    raise
+                refused.append(error)
+        if not build_seq:
+            raise no_way(f"cannot read build run {run_seq}, nor a list without its build_seq", refused)
+        try:
+            runs = self._runs.list(build_seq)
+        except ReleasePipelineError as error:
+            self._status_is_missing = False
+            if is_path_missing(error):
+                raise no_way(f"cannot read build run {run_seq}", [*refused, error]) from None
+            raise
+        self._status_is_missing = True
+        for run in runs:
+            if fields.number_text(run.get("buildRunSeq")) == run_seq:
+                return run
+        raise self._wire.not_found("list", f"build {build_seq} has no build run {run_seq}, or no longer")
+
+    def _list_if_published(self, build_seq: str) -> list[Json]:
+        try:
+            return self._runs.list(build_seq)
+        except ReleasePipelineError as error:
+            if is_path_missing(error):
+                return []
+            raise
+
+    def _from_list(self, ref: ExecutionRef, runs: Listing[Glance]) -> Observation | None:
+        item = runs.item(ref["id"])
+        if item is None:
+            return None
+        run = self._wire.object_of("list", item)
+        # A list tells no steps, and a failure is explained by them.
+        if state_of(run) is ExecutionState.FAILED:
+            return None
+        try:
+            return self._execution(run, ref)
+        except BadRequestError as error:
+            return error
+
+    def _canceling_run(self, execution: Execution) -> str | None:
+        """The CANCEL run that ended this one. There is no canceled state: such a run is in ERROR like a failed one."""
+        end = execution.finished_at
+        return self._cancel_of(execution, ("DONE",), latest=end + _LATEST_CANCEL if end else None)
+
+    def _running_cancel(self, execution: Execution) -> str | None:
+        """The CANCEL run that is about to end this one."""
+        now = datetime.fromtimestamp(self._wire.transport.server_time() or time.time(), UTC)
+        return self._cancel_of(execution, ("CREATED", "RUNNING", "DONE"), earliest=now - _CANCEL_TAKES)
+
+    def _cancel_of(
+        self,
+        execution: Execution,
+        states: Collection[str],
+        *,
+        earliest: datetime | None = None,
+        latest: datetime | None = None,
+    ) -> str | None:
+        """The newest CANCEL run for this run that is in one of these states and began within these times."""
+        begin, build_seq = execution.started_at, execution.ref["build_seq"]
+        if not build_seq or not begin:
+            return None
+        for run in self._list_if_published(build_seq):
+            run_seq, asked = fields.number_text(run.get("buildRunSeq")), fields.parse_time(run.get("beginTime"))
+            if run_seq == execution.id or str(run.get("runState")).upper() not in states or not asked:
+                continue
+            if asked < max(begin, earliest or begin) or (latest and asked > latest):
+                continue
+            # A build has one run at a time, so a cancel in its time is its cancel, unless it names another.
+            if self._type_of(run) == "CANCEL" and self._run_canceled_by(run, run_seq) in ("", execution.id):
+                return run_seq
+        return None
+
+    def _run_canceled_by(self, cancel: Json, run_seq: str) -> str:
+        if not cancel.get("buildStepRuns"):
+            try:
+                cancel = self._runs.get(run_seq)
+            except ReleasePipelineError as error:
+                if not isinstance(error, NotFoundError) and not is_path_missing(error):
+                    raise
+        for step in fields.objects_in(cancel.get("buildStepRuns")):
+            if match := re.search(r"refBuildRunSeq\W+(\d+)", str(step.get("stepConfig"))):
+                return match[1]
+        return ""
+
+    def _run_seq(self, ref: ExecutionRef) -> str:
+        return self._wire.number("build_run_seq", ref["id"])

@@ -1,0 +1,119 @@
+"""What can be waited for in a system: one kind of execution, the same for all clients."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+from airflow_provider.clients.memory import Receipts, has_changed
+from airflow_provider.core.durations import DURATIONS
+from airflow_provider.exceptions import (
+    BadRequestError,
+    ConflictError,
+    NotFoundError,
+    PermissionDeniedError,
+    ReleasePipelineError,
+)
+from airflow_provider.execution import Execution, ExecutionRef
+
+Intent = Mapping[str, Any]
+"""JSON written down before a start, by which the client recognises its own execution later.
+
+Always holds ``kind`` (as in the reference), ``marker`` (a text that no other start has) and ``since`` (epoch seconds
+before the start by the system's own clock, or by the worker's where ``clock`` is ``worker``); the rest belongs to the
+client. ``place``, as in a reference, tells which system it is of.
+"""
+
+Observation = Execution | ReleasePipelineError
+
+Look = Callable[[], Observation | None]
+"""A look at one execution that is still to be made, with a request of its own; returns as ``fetch`` does for it."""
+
+Found = Observation | Look | None
+
+
+def start_window(intent: Intent) -> tuple[float, float]:
+    """Epoch seconds by the system's clock: what began before the first or after the second is not of this start.
+
+    What began long after an intent was started by somebody else: the worker died between intent and request.
+    """
+    since = float(intent["since"])
+    tolerance = DURATIONS.same_clock if intent.get("clock") == "vendor" else DURATIONS.clock_tolerance
+    return since - tolerance, since + DURATIONS.start_window + tolerance
+
+
+class Waitable(ABC):
+    """One kind of execution. The client finds it by the ``kind`` of a reference or an intent, and of these alone.
+
+    :param receipts: of the client: which waits were told what.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self, receipts: Receipts[Any]) -> None:
+        self.receipts = receipts
+
+    @abstractmethod
+    def observe(self, ref: ExecutionRef) -> Execution:
+        """What it is doing now.
+
+        :raises NotFoundError: it is not there, or no longer.
+        """
+
+    @abstractmethod
+    def cancel(self, ref: ExecutionRef, reason: str) -> None:
+        """Ask the system, once, to end exactly this one; ask nothing where it is over or ending already."""
+
+    @abstractmethod
+    def find_started(self, intent: Intent) -> list[Execution]:
+        """Those that a start with this intent led to, oldest first."""
+
+    def group(self, ref: ExecutionRef) -> str | None:
+        """Names the request whose answer tells of this one and of others too; ``None`` if it is observed alone."""
+        return None
+
+    def fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
+        """Observe many in as few requests as the API allows; what needs a request of its own is a :data:`Look`."""
+
+        def look(ref: ExecutionRef, told: Execution | None) -> Observation | None:
+            seen = self.observe_or_error(ref)
+            if isinstance(seen, ReleasePipelineError):
+                return seen
+            if told and not seen.state.is_terminal and not has_changed(told, seen):
+                return None
+            return self.receipts.hand_out(seen, seen)
+
+        return [partial(look, ref, told) for ref, told in zip(refs, self.receipts.values_of(refs), strict=True)]
+
+    def needs_cancel(self, execution: Execution) -> bool:
+        """Whether it would go on by itself, or could be made to go on, unless it is canceled."""
+        return not execution.state.is_terminal
+
+    def is_marked(self, intent: Intent) -> bool:
+        """Whether what such a start leads to bears its marker: then :meth:`find_started` is right however late."""
+        return False
+
+    @property
+    def has_log(self) -> bool:
+        """Whether the API tells a log of it."""
+        return False
+
+    def read_log(self, ref: ExecutionRef, offset: int) -> tuple[list[str], int]:
+        """The lines of its log from ``offset`` on, and the offset to go on from."""
+        return [], offset
+
+    def observe_or_error(self, ref: ExecutionRef) -> Observation:
+        """An error that says something about this execution only is what was observed of it."""
+        try:
+            return self.observe(ref)
+        except ReleasePipelineError as error:
+            if not concerns_one_execution(error):
+                raise
+            return error
+
+
+def concerns_one_execution(error: ReleasePipelineError) -> bool:
+    """Whether an error of a read says something about that execution only, and not about the whole connection."""
+    return isinstance(error, (NotFoundError, BadRequestError, ConflictError, PermissionDeniedError))
