@@ -128,7 +128,7 @@ BAD: list[Bad] = [
     *empty(CodeStreamExecutionSensor, "execution_id"),
     *empty(ServiceStageReleaseOperator, "pipeline"),
     *empty(ServiceStageStopReleaseOperator, "pipeline"),
-    *empty(ServiceStageApprovalOperator, "pipeline", "task_name"),
+    *empty(ServiceStageApprovalOperator, "pipeline"),
     *empty(ServiceStageReleaseSensor, "pipeline"),
     *empty(CocktailRunBuildOperator, "build_seq"),
     *empty(CocktailCancelBuildOperator, "build_run_seq"),
