@@ -12,7 +12,7 @@ INSTALLED := $(VENV)/.installed
 BENCH := .bench
 CHAOS := .chaos
 
-.PHONY: help install test e2e first-hour chaos simulate fuzz demo demo-svg bench matrix lint package clean
+.PHONY: help install test e2e first-hour chaos simulate fuzz hostile demo demo-svg bench matrix lint package clean
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1	/' | expand -t 18
@@ -37,6 +37,9 @@ simulate: $(INSTALLED) ## try many lives of a task in virtual time; LIVES=n, SEE
 
 fuzz: $(INSTALLED) ## try every call of the clients against very many broken answers; EXAMPLES=n (100000: half an hour)
 	@FUZZ_EXAMPLES=$(or $(EXAMPLES),100000) $(BIN)/python -m pytest tests/fuzz --numprocesses 4 $(ARGS)
+
+hostile: $(INSTALLED) ## wait on vendors that answer anything but answers, in a real triggerer on PostgreSQL; MINUTES=n (15), SEED=n
+	@exec $(BIN)/python -m tests.hostile $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 demo: $(INSTALLED) ## run the release train in Airflow against the sandbox; EXIT=1 leaves when it is done
 	@exec $(BIN)/python -m demo $(if $(filter 1 true yes,$(EXIT)),--exit)

@@ -15,6 +15,11 @@ REPLACEMENT = "\ufffd"
 DEEPEST = 100
 """Levels of a value; a vendor's documents have ten."""
 TOO_DEEP = "... (too deep)"
+TOO_LARGE = "... (too large)"
+MOST_PARTS, MOST_CHARACTERS = 10_000, 1_000_000
+"""Values and characters of what an execution hands on. It goes through the event loop of a triggerer, through Airflow's
+messages and into its database, whole each time."""
+MOST_NAMES, LONGEST_NAME = 1000, 200
 
 _UNFIT = re.compile("[\0\ud800-\udfff]")
 _LARGEST, _SMALLEST = 2**64 - 1, -(2**63)
@@ -42,6 +47,40 @@ def storable(value: Any, levels: int = DEEPEST) -> Any:
     if isinstance(value, (list, tuple, set, frozenset)):
         return [storable(each, levels - 1) for each in value] if levels > 0 else TOO_DEEP
     return storable_text(str(value))
+
+
+def bounded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, but for those that would be too large together with those before them: a word stands in for each."""
+    kept: dict[str, Any] = {}
+    parts, characters = MOST_PARTS, MOST_CHARACTERS
+    for name, value in values.items():
+        if len(kept) >= MOST_NAMES or parts <= 0:
+            break
+        cost = _cost((name, value), parts, characters)
+        if cost is None:
+            kept[str(name)[:LONGEST_NAME]] = TOO_LARGE
+            continue
+        kept[name] = value
+        parts, characters = parts - cost[0], characters - cost[1]
+    return kept
+
+
+def _cost(value: Any, parts: int, characters: int) -> tuple[int, int] | None:
+    """How many values and characters it holds; ``None`` if more than these, and no longer looked at then."""
+    left, used, length = [value], 0, 0
+    while left:
+        each = left.pop()
+        used += 1
+        if isinstance(each, str):
+            length += len(each)
+        elif isinstance(each, Mapping):
+            left += each.keys()
+            left += each.values()
+        elif isinstance(each, (list, tuple, set, frozenset)):
+            left += each
+        if length > characters or used + len(left) > parts:
+            return None
+    return used, length
 
 
 def _digits(number: int) -> str:

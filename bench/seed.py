@@ -28,7 +28,7 @@ from sqlalchemy import select
 
 from bench.contenders import BY_NAME, Endpoint, connection_json
 
-BUNDLE = "bench"
+BUNDLE = RUN_ID = "bench"
 ADDED_AT_ONCE = 500
 
 
@@ -38,7 +38,8 @@ def add_waits(order: dict[str, Any]) -> None:
     dag_id = f"bench_{contender.name}"
     with DAG(dag_id, schedule=None) as dag:
         EmptyOperator(task_id="wait")
-    serialized = _add_run(dag, contender.conn_id(0), connection_json(contender, Endpoint(**order["endpoint"]), 0))
+    _add_connection(contender.conn_id(0), connection_json(contender, Endpoint(**order["endpoint"]), 0))
+    serialized = add_run(dag, RUN_ID)
     for first in range(order["start"], order["stop"], ADDED_AT_ONCE):
         with create_session() as session:
             version = session.scalar(select(DagVersion).where(DagVersion.dag_id == dag_id))
@@ -50,7 +51,7 @@ def add_waits(order: dict[str, Any]) -> None:
                 task = TaskInstance(
                     serialized.get_task("wait"),
                     dag_version_id=version.id,
-                    run_id="bench",
+                    run_id=RUN_ID,
                     state=TaskInstanceState.DEFERRED,
                     map_index=index,
                 )
@@ -59,20 +60,25 @@ def add_waits(order: dict[str, Any]) -> None:
                 session.add(task)
 
 
-def _add_run(dag: DAG, conn_id: str, connection: dict[str, Any]) -> SerializedDAG:
+def _add_connection(conn_id: str, connection: dict[str, Any]) -> None:
+    with create_session() as session:
+        if not session.scalar(select(Connection).where(Connection.conn_id == conn_id)):
+            session.add(Connection(conn_id=conn_id, **connection))
+
+
+def add_run(dag: DAG, run_id: str) -> SerializedDAG:
+    """Put a DAG and a run of it into the database, unless they are there; returns the DAG as the database has it."""
     lazy = LazyDeserializedDAG.from_dag(dag)
     with create_session() as session:
         session.merge(DagBundleModel(name=BUNDLE))
         session.flush()
-        if not session.scalar(select(Connection).where(Connection.conn_id == conn_id)):
-            session.add(Connection(conn_id=conn_id, **connection))
         SerializedDAG.bulk_write_to_db(BUNDLE, None, [lazy], session=session)
         SerializedDagModel.write_dag(lazy, bundle_name=BUNDLE, session=session)
         if not session.scalar(select(DagRun).where(DagRun.dag_id == dag.dag_id)):
             now = timezone.utcnow()
             run = DagRun(
                 dag_id=dag.dag_id,
-                run_id="bench",
+                run_id=run_id,
                 run_type=DagRunType.MANUAL,
                 triggered_by=DagRunTriggeredByType.CLI,
                 state=DagRunState.RUNNING,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from graphlib import TopologicalSorter
 from typing import Any
 
-from airflow_provider.clients.service_stage.states import WORDS
+from airflow_provider.clients.service_stage.release_states import WORDS
 from demo.airflow_api import FINISHED, AirflowApi
 from demo.sandbox_server import SandboxServer
 

@@ -53,6 +53,9 @@ class SandboxServer(Server):
         """Tell one of the ``/_sandbox`` routes something."""
         return self._call("POST", what, json=body)
 
+    def forget_faults(self) -> None:
+        self._call("DELETE", "faults")
+
     def _call(self, method: str, what: str, **options: Any) -> Any:
         answer = self._session.request(method, f"{self.url}/_sandbox/{what}", timeout=10, **options)
         answer.raise_for_status()

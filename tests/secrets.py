@@ -5,9 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import os
+import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Self
 from urllib.parse import quote, quote_plus
+
+import psutil
 
 from tests.systems import LOGINS
 
@@ -27,6 +32,9 @@ IN_ARGUMENTS = (
     "known-word-of-the-key",
 )
 IN_CONNECTIONS = (*(str(login["password"]) for login in LOGINS.values()), "sandbox-refresh-token")
+EVERY = 0.3
+"""Seconds after which processes are looked at again."""
+
 WORDS = (*IN_ARGUMENTS, *IN_CONNECTIONS)
 
 
@@ -46,9 +54,37 @@ def found_in(texts: Iterable[str], words: Iterable[str] = WORDS) -> list[str]:
     return sorted(word for word in words if any(form in whole for form in forms(word)))
 
 
-def kept_by_airflow() -> Iterator[str]:
+def kept_by_airflow(home: Path | None = None) -> Iterator[str]:
     """All that Airflow has stored: its database with XComs, rendered fields, task state, events, and its logs."""
-    home = Path(os.environ["AIRFLOW_HOME"])
-    for path in [*home.glob("airflow.db*"), *(home / "logs").rglob("*")]:
+    home = home or Path(os.environ["AIRFLOW_HOME"])
+    for path in [*home.glob("airflow.db*"), *home.glob("*.log"), *(home / "logs").rglob("*")]:
         if path.is_file():
             yield path.read_bytes().decode("latin-1")
+
+
+class ArgumentsSeen:
+    """Notes the arguments of all processes of some sessions, which everybody on a machine may read.
+
+    :param leaders: of the sessions.
+    """
+
+    def __init__(self, *leaders: int) -> None:
+        self.texts: set[str] = set()
+        self._leaders = leaders
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="arguments", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._is_over.wait(EVERY):
+            for process in psutil.process_iter():
+                with suppress(OSError, psutil.Error):
+                    if os.getsid(process.pid) in self._leaders:
+                        self.texts.add(" ".join(process.cmdline()))

@@ -25,7 +25,14 @@ from airflow_provider.links import xcoms_of
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
 from airflow_provider.operators.memory import Notes
 from airflow_provider.operators.quay import QuayTestNotificationOperator
-from airflow_provider.storable import storable
+from airflow_provider.storable import (
+    LONGEST_NAME,
+    MOST_CHARACTERS,
+    MOST_PARTS,
+    TOO_LARGE,
+    bounded,
+    storable,
+)
 from airflow_provider.triggers import poller
 from airflow_provider.triggers.execution import ExecutionTrigger
 from tests.operators.test_starting import STARTERS, run
@@ -205,3 +212,25 @@ def test_in_airflow_a_vendor_that_says_nul_fails_its_own_task_only(systems, defe
     assert isinstance(ended.error, ReleasePipelineError)
     assert_kept(str(ended.error))
     assert_kept(ended.xcoms)
+
+
+@pytest.mark.parametrize(
+    "large",
+    [
+        "x" * (MOST_CHARACTERS + 1),
+        ["x"] * (MOST_PARTS + 1),
+        {str(number): None for number in range(MOST_PARTS)},
+        [[]] * MOST_PARTS,
+        {"a": {"b": ["x" * MOST_CHARACTERS, "y"]}},
+    ],
+    ids=["text", "list", "object", "lists", "deep"],
+)
+def test_what_is_too_large_to_hand_on_is_left_out_and_the_rest_stays(large: Any) -> None:
+    assert bounded({"a": 1, "large": large, "z": ["x"]}) == {"a": 1, "large": TOO_LARGE, "z": ["x"]}
+
+
+def test_many_values_together_are_bounded_too() -> None:
+    names = bounded({f"name-{number}": "x" * 1000 for number in range(100_000)})
+    assert len(json.dumps(names)) < 2 * MOST_CHARACTERS
+    assert names["name-0"] == "x" * 1000
+    assert bounded({"n" * 10_000_000: 1}) == {"n" * LONGEST_NAME: TOO_LARGE}

@@ -14,6 +14,7 @@ from airflow_provider.clients.urls import place_of
 from airflow_provider.clients.waitable import Found, Intent, Look, Observation, Waitable
 from airflow_provider.exceptions import BadRequestError, Call, ConflictError, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef, Step
+from airflow_provider.storable import bounded
 
 LONGEST_REASON = 2000
 """Characters of the message of an execution or of a step."""
@@ -141,6 +142,13 @@ class ReleaseClient(ABC):
         """Whether it would go on by itself, or could be made to go on, unless it is canceled."""
         return self._waitable(execution.ref).needs_cancel(execution)
 
+    def settling_of(self, execution: Execution) -> float:
+        """Seconds for which the end of an execution that was seen going on must be seen until it counts; 0 if at once.
+
+        A client that has seen it going on itself sees to that; who asks with a new one each time must.
+        """
+        return 0.0
+
     def find_started(self, intent: Intent) -> list[Execution]:
         """The executions that a start with this intent led to, oldest first.
 
@@ -235,6 +243,8 @@ class ReleaseClient(ABC):
         execution.ref.setdefault("place", self.place)
         redact = self.transport.redact
         execution.status = redact(execution.status, LONGEST_WORD)
+        if execution.outputs:
+            execution.outputs = bounded(execution.outputs)
         if execution.message is not None:
             execution.message = redact(execution.message, LONGEST_REASON)
         if execution.steps:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -20,42 +20,63 @@ DEEPEST = 64
 """Objects and lists inside each other; the vendors' documents have ten. What reads them by recursion has a limit of
 its own, which ends more than one call."""
 
+MOST_LISTS = 200_000
+MOST_VALUES = 500_000
+MOST_ESCAPES = 1_000_000
+"""Lists and objects, all values, and escapes of one answer. The largest of the vendors' documents, of 16 MB, have half
+as many: theirs are of thirty bytes and more. What has no bytes but brackets held the event loop up for seconds, because
+one thread of Python runs at a time."""
+
+_PIECE = 262_144
+"""Bytes that are worked on before another thread may run."""
+
 _MOST_DIGITS = 19
 """Of a number of 64 bits. One with more digits becomes text: nothing of it is lost."""
 
 _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _UNFIT_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2})")
-_ANY_ESCAPE = re.compile(rb"\\.", re.DOTALL)
-_STRING = re.compile(rb'"[^"]*"')
-_ALL_BUT_STRUCTURE = bytes(byte for byte in range(256) if byte not in b'"[]{}')
+_ALL_BUT_STRUCTURE = bytes(byte for byte in range(256) if byte not in b'"[]{},')
 _AS_BRACES = bytes.maketrans(b"[]", b"{}")
 _AS_DIGITS = bytes(ord("0") if chr(byte).isdecimal() and byte < 128 else ord(" ") for byte in range(256))
+
+
+class TooManyPartsError(Exception):
+    """A document has more parts than can be decoded without holding others up."""
 
 
 def clean_bytes(content: bytes) -> bytes:
     """JSON without escapes of NUL and of halves of surrogate pairs, whoever decodes it; other text without NUL."""
     if b"\0" in content:
-        content = content.replace(b"\0", REPLACEMENT.encode())
-    if b"\\u" in content and _UNFIT_ESCAPE.search(content):
-        content = _ESCAPE.sub(lambda match: _clean_escape(match[0]), content)
+        content = b"".join(piece.replace(b"\0", REPLACEMENT.encode()) for piece in _pieces(content))
+    # Too many escapes are refused: see ``check_size``.
+    if b"\\u" in content and _UNFIT_ESCAPE.search(content) and content.count(b"\\") <= MOST_ESCAPES:
+        clean, end = bytearray(), 0
+        for match in _ESCAPE.finditer(content):
+            # A whole pair is longer than its halves.
+            if len(match[0]) == 6 and _UNFIT_ESCAPE.fullmatch(match[0]):
+                clean += content[end : match.start()] + b"\\ufffd"
+                end = match.end()
+        content = bytes(clean + content[end:])
     return content
 
 
-def _clean_escape(escape: bytes) -> bytes:
-    # A whole pair is longer than its halves.
-    return b"\\ufffd" if len(escape) == 6 and _UNFIT_ESCAPE.fullmatch(escape) else escape
-
-
-def check_depth(content: bytes) -> None:
+def check_size(content: bytes) -> None:
     """
-    :raises ValueError: the JSON is nested too deeply.
+    :raises TooManyPartsError: the JSON would hold others up while it is decoded.
+    :raises ValueError: it is nested too deeply.
     """
-    if content.count(b"[") + content.count(b"{") <= DEEPEST:
+    most_lists = content.count(b"[") + content.count(b"{")
+    most_values = most_lists + content.count(b",")
+    most_escapes = content.count(b"\\")
+    if most_escapes > MOST_ESCAPES:
+        raise TooManyPartsError(f"it has more than {MOST_ESCAPES} escapes")
+    if most_lists <= DEEPEST and most_values <= MOST_VALUES:
         return
-    if b"\\" in content:
-        content = _ANY_ESCAPE.sub(b"", content)
-    structure = content.translate(None, _ALL_BUT_STRUCTURE).replace(b'""', b"")
-    left = _STRING.sub(b"", structure).translate(_AS_BRACES)
+    structure = _structure(content)
+    lists = structure.count(b"[") + structure.count(b"{")
+    if lists > MOST_LISTS or lists + structure.count(b",") > MOST_VALUES:
+        raise TooManyPartsError(f"it has more than {MOST_LISTS} lists and objects, or {MOST_VALUES} values")
+    left = structure.replace(b",", b"").translate(_AS_BRACES)
     for _ in range(DEEPEST):
         before, left = left, left.replace(b"{}", b"")
         if not left:
@@ -65,13 +86,38 @@ def check_depth(content: bytes) -> None:
     raise ValueError(f"the JSON is no whole one of at most {DEEPEST} levels")
 
 
+def _structure(content: bytes) -> bytes:
+    """The brackets, braces and commas that are no part of a text."""
+    found, is_in_text = [], False
+    for piece in _pieces(content):
+        # A run of backslashes stands for half as many, and for the quote behind it if one is left over.
+        bare = piece.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _ALL_BUT_STRUCTURE)
+        parts = bare.split(b'"')
+        found.append(b"".join(parts[is_in_text::2]))
+        is_in_text ^= len(parts) % 2 == 0
+    return b"".join(found)
+
+
+def _pieces(content: bytes) -> Iterator[bytes]:
+    """Cut so that no escape of a quote is, so small that none of them is at work for long."""
+    start, size = 0, len(content)
+    while start < size:
+        end = min(start + _PIECE, size)
+        while end < size and content[end - 1 : end] == b"\\":
+            end += 1
+        yield content[start:end]
+        start = end
+
+
 def loads(content: bytes | str) -> Any:
     """Decoded JSON whose numbers are finite and have at most 64 bits: ``None`` and text stand in for others.
 
     :raises ValueError: it is no JSON, or nested too deeply.
     """
+    # Each function of ours that it calls lets other threads run; without one, the whole would be decoded before that.
+    hooks: dict[str, Any] = {"object_hook": _as_it_is} if len(content) > _PIECE else {}
     try:
-        return json.loads(content, parse_int=_integer, parse_float=_finite, parse_constant=_nothing)
+        return json.loads(content, parse_int=_integer, parse_float=_finite, parse_constant=_nothing, **hooks)
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
 
@@ -120,3 +166,7 @@ def _finite(text: str) -> float | None:
 
 def _nothing(_: str) -> None:
     return None
+
+
+def _as_it_is(found: dict[str, Any]) -> dict[str, Any]:
+    return found

@@ -10,7 +10,7 @@ import html
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
 from airflow_provider.storable import storable_text
@@ -23,7 +23,12 @@ LONGEST_TEXT = 4000
 KEPT_TOKENS = 3
 """Tokens of logins that are masked: the one in use, and those that requests on their way may still bear."""
 KEPT_SECRETS = 1000
-"""Secrets of the vendor's documents that are masked: the newest."""
+"""Secrets of arguments that are masked: the newest."""
+KEPT_SEEN = 100
+"""Secrets of the vendor's documents that are masked: the newest. A document may hold any number, and each costs time
+with each text, and more in Airflow's own masker."""
+LONGEST_SEEN = 8192
+"""Characters of such a secret: more than of any text that is shown."""
 
 _SHORTEST = 4
 _SHORTEST_IN_ANSWERS = 8
@@ -87,6 +92,8 @@ class Redactor:
         self._credentials: dict[str, None] = {}
         self._tokens: dict[str, None] = {}
         self._others: dict[str, None] = {}
+        self._seen: dict[str, None] = {}
+        self._forms_of: dict[str, frozenset[str]] = {}
         self._forms: tuple[str, ...] = ()
         self._forms_in_answers: tuple[bytes, ...] = ()
         self._on_secret = on_secret
@@ -111,15 +118,37 @@ class Redactor:
         self._remember(self._tokens, token, KEPT_TOKENS)
 
     def add_other(self, secret: str | None) -> None:
-        """Remember a secret of an argument or of a vendor's document: masked in texts, while answers keep it."""
+        """Remember a secret of an argument: masked in texts, while answers keep it."""
         self._remember(self._others, secret, KEPT_SECRETS)
+
+    def add_seen(self, secrets: Iterable[str]) -> None:
+        """Remember the secrets of a vendor's document: masked in texts, while answers keep them."""
+        apt = [secret for secret in dict.fromkeys(secrets) if _SHORTEST <= len(secret) <= LONGEST_SEEN]
+        with self._lock:
+            new = [secret for secret in apt[-KEPT_SEEN:] if not self._is_known(secret)]
+            if not new:
+                return
+            self._seen.update(dict.fromkeys(new))
+            forgotten = list(self._seen)[:-KEPT_SEEN]
+            for secret in forgotten:
+                del self._seen[secret]
+            self._note_forms()
+        if self._on_secret:
+            for secret in new:
+                self._on_secret(secret)
+        if self._on_forgotten:
+            for secret in forgotten:
+                self._on_forgotten(secret)
+
+    def _is_known(self, secret: str) -> bool:
+        return any(secret in known for known in (self._credentials, self._tokens, self._others, self._seen))
 
     def _remember(self, known: dict[str, None], secret: str | None, most: int | None = None) -> None:
         if not secret or len(secret) < _SHORTEST or secret in known:
             return
         forgotten = []
         with self._lock:
-            if secret in self._credentials or secret in self._tokens or secret in self._others:
+            if self._is_known(secret):
                 return
             known[secret] = None
             while most and len(known) > most:
@@ -134,7 +163,9 @@ class Redactor:
                 self._on_forgotten(each)
 
     def _note_forms(self) -> None:
-        forms = {form for each in (*self._credentials, *self._tokens, *self._others) for form in _forms(each)}
+        all_known = (*self._credentials, *self._tokens, *self._others, *self._seen)
+        self._forms_of = {each: self._forms_of.get(each) or frozenset(_forms(each)) for each in all_known}
+        forms = {form for each in self._forms_of.values() for form in each}
         self._forms = tuple(sorted(forms, key=len, reverse=True))
         in_answers = {form for each in self._credentials for form in _forms(each)}
         # Nobody encodes a token of a login anew.

@@ -26,7 +26,7 @@ from requests.structures import CaseInsensitiveDict
 from airflow_provider import __version__
 from airflow_provider.clients import retries
 from airflow_provider.clients.auth import Auth, NoAuth
-from airflow_provider.clients.decoding import check_depth, clean_bytes, loads
+from airflow_provider.clients.decoding import TooManyPartsError, check_size, clean_bytes, loads
 from airflow_provider.clients.reading import ENCODINGS, BoundedAdapter, TooLargeError, UnknownEncodingError, read_body
 from airflow_provider.clients.redaction import Redactor
 from airflow_provider.clients.short_way import ShortWay
@@ -365,7 +365,10 @@ class Transport:
         if not is_login:
             # A login may answer with what is a secret already.
             content = self.redact.answer(content)
-        return _decode(raw.status, CaseInsensitiveDict(raw.headers), content, decode)
+        try:
+            return _decode(raw.status, CaseInsensitiveDict(raw.headers), content, decode)
+        except TooManyPartsError as error:
+            raise self._unreadable(prepared, raw, str(error)) from None
 
     def _note_clock(self, date: str | None) -> None:
         if moment := parse_http_date(date):
@@ -519,7 +522,7 @@ def _decode(status: int, headers: CaseInsensitiveDict[str], content: bytes, deco
     if not content.strip():
         return Answer(status, headers, None, is_json=False)
     try:
-        check_depth(content)
+        check_size(content)
         data = decode(content) if 200 <= status < 300 else loads(content)
         return Answer(status, headers, data, is_json=True)
     except ValueError:

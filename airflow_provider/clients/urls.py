@@ -63,15 +63,6 @@ def page(template: str | None, base_url: str, ref: Mapping[str, str]) -> str | N
     return filled
 
 
-def host_of(url: object) -> str | None:
-    """The host of a whole http or https URL; ``None`` for anything else."""
-    try:
-        parts = urlsplit(url) if isinstance(url, str) else None
-    except ValueError:
-        return None
-    return parts.hostname if parts and parts.scheme in ("http", "https") else None
-
-
 @functools.lru_cache(64)
 def place_of(url: str) -> str:
     """A base URL as text to compare: without credentials, case of the host, or a port that goes without saying."""

@@ -104,8 +104,6 @@ def judge_trigger_kill(seen: TaskSeen, marker: str, waited: float, frozen_for: f
         )
     if seen.waits_as == RESUMED + marker:
         return Verdict.LEAVE, "a worker has resumed the task and answers for the execution"
-    if seen.state == NO_STATE:
-        return Verdict.CANCEL, "a person cleared the task"
     if seen.state in ENDED_FROM_OUTSIDE:
         return Verdict.CANCEL, f"the task is {seen.state}: ended by a person, by fail_fast or by dagrun_timeout"
     if seen.state == "deferred":

@@ -412,8 +412,12 @@ class Start:
         record.ref = chosen.ref
         return chosen
 
-    def _end_doubles(self, ours: str, found: list[Execution]) -> Program[None]:
-        """A start that took effect long after its time-out has doubled the one sent after it: end all but one."""
+    def _end_doubles(self, ours: str, found: list[Execution]) -> Program[list[str]]:
+        """A start that took effect long after its time-out has doubled the one sent after it: end all but one.
+
+        :return: the ids of those that go on because they cannot be canceled.
+        """
+        going_on = []
         for double in found:
             if double.id == ours or not self.policy.needs_cancel(double):
                 continue
@@ -422,19 +426,29 @@ class Start:
             try:
                 yield Cancel(double.ref, "canceled by Airflow: a second execution of the same start")
             except ReleasePipelineError as error:
+                going_on.append(double.id)
                 yield Tell([News(f"Could not cancel {double.id}, end it manually: {error}", is_warning=True)])
+        return going_on
 
-    def _end_late_doubles(self, record: StartRecord) -> Program[None]:
-        """End what has begun of starts that got no answer, beside the one that is known."""
+    def _end_late_doubles(self, record: StartRecord) -> Program[list[str]]:
+        """End what has begun of starts that got no answer, beside the one that is known.
+
+        :return: the ids of those that go on.
+        :raises ReleasePipelineError: they cannot be looked for now, and nothing else is started yet.
+        """
+        going_on = []
         is_open = record.is_late and self.policy.is_marked(record.intent) and record.ref
         for intent in [*record.unanswered, *([record.intent] if is_open else [])]:
             try:
                 found: list[Execution] = yield Find(intent)
             except ReleasePipelineError as error:
+                if record.ref is None and error.effect is not Effect.REFUSED:
+                    raise
                 text = f"Cannot look for what a start without an answer has led to: {error}"
                 yield Tell([News(text, is_warning=True)])
             else:
-                yield from self._end_doubles(record.ref["id"] if record.ref else "the next one", found)
+                going_on += yield from self._end_doubles(record.ref["id"] if record.ref else "the next one", found)
+        return going_on
 
     def _unanswered_of(self, earlier: StartRecord | None, marker: str) -> list[dict[str, Any]]:
         """Starts before this one that got no answer, as far as a marker tells what they lead to."""
@@ -471,7 +485,7 @@ class Start:
             is_late=may_be_there,
             unanswered=self._unanswered_of(before or cleared, marker),
         )
-        yield from self._end_late_doubles(record)
+        yield from self._make_way(record, before or cleared)
         holds, searches, begun_holding = 0, 0, self.now
         while True:
             record.sends += 1
@@ -509,6 +523,16 @@ class Start:
             elif found := (yield from self._look_after_pause(record)):
                 return (yield from self._remember(record, found))
         return (yield from self._remember(record, execution))
+
+    def _make_way(self, record: StartRecord, earlier: StartRecord | None) -> Program[None]:
+        """Nothing is started beside what starts before this one have led to since."""
+        going_on = yield from self._end_late_doubles(record)
+        if going_on and earlier and not self._was_answered(earlier):
+            yield from self._leave_to_a_person(
+                earlier,
+                f"{', '.join(going_on)} came late of a start of this task and could not be canceled. Nothing was "
+                "started beside it: end it manually, then clear this task",
+            )
 
     def _forget(self, record: StartRecord) -> Program[None]:
         """Certainly nothing came of this start; of those before it something may."""

@@ -45,6 +45,9 @@ REFUSALS = (BadRequestError, AuthenticationError, PermissionDeniedError)
 """Errors that pass by themselves only where a look has succeeded before."""
 FINAL = (ConflictError, ConnectionConfigError)
 
+MOST_TOLD = 4000
+"""Steps whose status is remembered: a vendor may name others with each look."""
+
 LOOKS_BEFORE_GONE = 2
 """One "not found" may be a replica that lags."""
 
@@ -178,6 +181,7 @@ class Wait:
         self._not_found = 0
         self._missing_since = 0.0
         self._told: dict[str, str] = {}
+        self._told_status: str | None = None
         self._news: list[News] = []
 
     def saw(self, seen: Execution | ReleasePipelineError, now: float) -> Outcome | None:
@@ -222,12 +226,15 @@ class Wait:
     def _tell_changes(self, seen: Execution) -> None:
         for step in seen.steps:
             if self._told.get(step.name) != step.status:
+                self._told.pop(step.name, None)
                 self._told[step.name] = step.status
                 self._news.append(
                     News(f"  {step.name}: {step.status}" + (f" - {step.message}" if step.message else ""))
                 )
-        if self._told.get("") != seen.status:
-            self._told[""] = seen.status
+        while len(self._told) > MOST_TOLD:
+            del self._told[next(iter(self._told))]
+        if self._told_status != seen.status:
+            self._told_status = seen.status
             self._news.append(
                 News(
                     f"{seen.system} {seen.ref['kind']} {seen.id} is {seen.state} ({seen.status}){_because(seen)}",

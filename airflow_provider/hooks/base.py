@@ -21,7 +21,7 @@ from airflow_provider.hooks.masking import forget_here
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
-FIELDS = ("host", "port", "schema", "login", "password", "extra")
+FIELDS = ("conn_type", "host", "port", "schema", "login", "password", "extra")
 """Of a connection: what a client is built of."""
 
 ClientT = TypeVar("ClientT", bound=ReleaseClient)

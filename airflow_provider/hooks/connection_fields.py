@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import json
+import logging
 import re
 from collections.abc import Collection
 from pathlib import Path
@@ -17,6 +19,12 @@ from airflow_provider.settings import MAX_CONNECTIONS
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
+
+
+log = logging.getLogger(__name__)
+
+LONGEST_NAME = 100
+"""Characters of the name of an extra in a warning."""
 
 
 def check_url(url: str) -> str:
@@ -68,6 +76,9 @@ def header_problem(value: str) -> str | None:
         return "begins or ends with a blank or a line break"
     return None if value.isascii() and value.isprintable() else "holds characters that no HTTP header may hold"
 
+
+NAMING_NO_SYSTEM = ("", "generic", "http", "https")
+"""Types of connections that may lead to any system: none at all, the form's own, and what a plain URL is read as."""
 
 LIKE_A_SECRET = 12
 """Characters of the value of a header that may be a secret, whatever its name: shorter ones are words like DEVOPS."""
@@ -128,12 +139,28 @@ def read_object(value: object) -> object:
         raise ValueError("is not a JSON object") from None
 
 
+_warned: set[tuple[str | None, str]] = set()
+
+
+def warn_of_unknown(conn_id: str | None, extras: Collection[str], known: Collection[str]) -> None:
+    """Warn of extras that nobody reads, once in this process: most are misspelt, and do not do what they should."""
+    for name in extras:
+        if name in known or (conn_id, name) in _warned:
+            continue
+        _warned.add((conn_id, name))
+        nearest = difflib.get_close_matches(name.lower(), known, n=1)
+        hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(sorted(known))}"
+        shown = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
+        log.warning("Connection %r has an unknown extra %r, which does nothing; %s", conn_id, shown, hint)
+
+
 class ConnectionFields:
     """The fields of one connection, checked; every error names the field."""
 
     def __init__(self, connection: Connection, system: str, extras_class: type[Extras]) -> None:
         self._connection = connection
         self._system = system
+        self._check_type()
         self.login = self._text("login")
         self.password = self._text("password")
         # Airflow's own reading of the extras takes broken JSON for none, and tells the supervisor each time.
@@ -146,6 +173,13 @@ class ConnectionFields:
             if own := first.get("ctx", {}).get("error"):
                 raise self.error(name, str(own)) from None
             raise self.error(f"{name}:", first["msg"][:1].lower() + first["msg"][1:]) from None
+        warn_of_unknown(connection.conn_id, self.raw_extras, list(extras_class.model_fields))
+
+    def _check_type(self) -> None:
+        """The secrets of another system must not be sent to this one, nor to that one as if it were this."""
+        told = self._text("conn_type") or ""
+        if told.lower().replace("-", "_") not in (self._system, *NAMING_NO_SYSTEM):
+            raise self.error("conn_type", f"must be {self._system}, got {told!r}")
 
     def _read_extra(self) -> dict[str, Any]:
         try:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 
 from airflow_provider.exceptions import Call, ConflictError, ExecutionTimeout
+from airflow_provider.operators.arguments import Seconds, seconds_of
 from airflow_provider.operators.base import (
     DEFAULT_POLL_INTERVAL,
     DEFERRAL_MARGIN,
@@ -18,6 +19,7 @@ from airflow_provider.operators.base import (
     in_dag_test,
     noticed_within,
 )
+from airflow_provider.operators.checking import rule_of
 from airflow_provider.storable import storable
 
 if TYPE_CHECKING:
@@ -56,9 +58,9 @@ class ApprovalOperator(ReleaseOperator):
         approvers: Sequence[str] | None = None,
         not_requester: bool = False,
         approvals: int = 1,
-        response_timeout: float | timedelta | None = None,
+        response_timeout: Seconds | None = None,
         on_no_response: Literal["reject", "approve", "fail"] = "reject",
-        poll_interval: float = DEFAULT_POLL_INTERVAL,
+        poll_interval: Seconds = DEFAULT_POLL_INTERVAL,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -69,12 +71,19 @@ class ApprovalOperator(ReleaseOperator):
         self.approvals = approvals
         self.response_timeout = response_timeout
         self.on_no_response = on_no_response
-        self.require_one_of("on_no_response", "reject", "approve", "fail")
-        self.poll_interval = self.require_seconds("poll_interval", poll_interval)
-        if response_timeout is not None:
-            self.require_seconds("response_timeout", response_timeout)
-        if not isinstance(approvals, int) or isinstance(approvals, bool) or approvals < 1:
-            raise self.bad_argument("approvals", f"must be a whole number from 1 on, got {approvals!r}")
+        self.poll_interval = seconds_of(poll_interval)
+
+    @rule_of("approvers", "approvals")
+    def _check_who_decides(self) -> None:
+        if not isinstance(self.approvals, int) or isinstance(self.approvals, bool) or self.approvals < 1:
+            raise self.bad_argument("approvals", f"must be a whole number from 1 on, got {self.approvals!r}")
+        if self.approvers is None:
+            return
+        names = {str(each).strip() for each in self.approvers}
+        if not names or "" in names:
+            raise self.bad_argument("approvers", f"must name users, got {self.approvers!r}")
+        if len(names) < self.approvals:
+            raise self.bad_argument("approvals", f"must be at most the number of approvers, {len(names)}")
 
     @abstractmethod
     def find(self, client: Any) -> tuple[Execution, str]:
@@ -106,18 +115,6 @@ class ApprovalOperator(ReleaseOperator):
     @abstractmethod
     def result_now(self, client: Any, ref: ExecutionRef) -> dict[str, Any]:
         """The result for an approval that was decided elsewhere."""
-
-    def check(self) -> None:
-        if self.decision is not None:
-            self.require_one_of("decision", "approve", "reject")
-        approvers = self.approvers
-        if approvers is None:
-            return
-        is_list = isinstance(approvers, Collection) and not isinstance(approvers, str)
-        if not is_list or not approvers or not all(isinstance(each, str) and each.strip() for each in approvers):
-            raise self.bad_argument("approvers", f"must be a list of user ids, got {approvers!r}")
-        if len(set(approvers)) < self.approvals:
-            raise self.bad_argument("approvals", f"must be at most the {len(set(approvers))} approvers")
 
     def execute(self, context: Context) -> dict[str, Any]:
         self.check_arguments()
@@ -153,7 +150,7 @@ class ApprovalOperator(ReleaseOperator):
 
         requester = getattr(context["dag_run"], "triggering_user_name", None) if self.not_requester else None
         return Rules(
-            approvers=tuple(self.approvers or ()),
+            approvers=tuple(str(each).strip() for each in self.approvers or ()),
             requester=requester,
             approvals=self.approvals,
             on_no_response=self.on_no_response,

@@ -14,14 +14,16 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.configuration import conf
 from airflow.sdk.definitions.context import render_template_to_string
 
-from airflow_provider.exceptions import BadRequestError, Call, ReleasePipelineError
+from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.links import LINKS, xcoms_of
-from airflow_provider.operators.arguments import CHANGED, is_number, seconds_of, text_problem
+from airflow_provider.operators.arguments import CHANGED, Seconds, is_number, seconds_of, text_problem
+from airflow_provider.operators.checking import CheckedArguments
+from airflow_provider.operators.retrying import DEFAULT_RETRY_POLICY
 from airflow_provider.settings import POLL_INTERVAL
 from airflow_provider.storable import storable_text
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, RetryPolicy
 
     from airflow_provider.clients.base import ReleaseClient
     from airflow_provider.core.waiting import News, Wait
@@ -58,13 +60,20 @@ def noticed_within() -> float:
     return conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0) + NOTICE_MARGIN
 
 
-class ReleaseOperator(BaseOperator):
-    """An operator with a connection to one of the systems."""
+class ReleaseOperator(CheckedArguments, BaseOperator):
+    """An operator with a connection to one of the systems.
+
+    :param retry_policy: which failures are worth another of the ``retries``. Default: not a wrong argument, connection,
+        login or permission, while nothing is started; ``None``: all, as Airflow's own operators.
+    """
 
     system: ClassVar[str]
     finish_in_triggerer = False
     _text_problems: dict[str, str] = {}
     _rendering = ""
+
+    def __init__(self, *, retry_policy: RetryPolicy | None = DEFAULT_RETRY_POLICY, **kwargs: Any) -> None:
+        super().__init__(retry_policy=retry_policy, **kwargs)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -144,10 +153,7 @@ class ReleaseOperator(BaseOperator):
         """Refuse bad arguments, after templating and before any request."""
         for name, problem in self._text_problems.items():
             raise self.bad_argument(name, problem)
-        self.check()
-
-    def check(self) -> None:
-        """What a leaf refuses beyond that; see :meth:`bad_argument`."""
+        super().check_arguments()
 
     def _do_render_template_fields(
         self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
@@ -186,27 +192,6 @@ class ReleaseOperator(BaseOperator):
                     self._text_problems.setdefault(self._rendering, CHANGED.format(text=text, value=value))
         return value
 
-    def bad_argument(self, name: str, problem: str) -> BadRequestError:
-        return BadRequestError(f"task {self.task_id!r}: {name} {problem}", call=Call(system=self.system))
-
-    def require(self, *names: str) -> None:
-        """Refuse arguments that are empty after templating."""
-        for name in names:
-            if getattr(self, name) in (None, "", [], {}):
-                raise self.bad_argument(name, "must not be empty")
-
-    def require_one_of(self, name: str, *values: str) -> None:
-        """Refuse an argument that is none of the values."""
-        if getattr(self, name) not in values:
-            raise self.bad_argument(name, f"must be one of {', '.join(values)}, but is {getattr(self, name)!r}")
-
-    def require_seconds(self, name: str, value: object, *, may_be_zero: bool = False) -> float:
-        """The seconds of a duration; refuse one that bounds nothing."""
-        try:
-            return seconds_of(value, may_be_zero=may_be_zero)
-        except ValueError as error:
-            raise self.bad_argument(name, str(error)) from None
-
     def publish(self, context: Context, execution: Mapping[str, Any]) -> None:
         """Push id and URL of an execution where the UI and other tasks can see them at once."""
         for key, value in xcoms_of(execution).items():
@@ -228,7 +213,7 @@ class WaitingOperator(ReleaseOperator):
 
     :param wait_for_completion: wait for the end (default), or return as soon as the request was accepted.
     :param deferrable: wait in the triggerer; default: ``[operators] default_deferrable``.
-    :param poll_interval: seconds between looks; default: ``[release_pipelines] poll_interval`` (10).
+    :param poll_interval: seconds or timedelta between looks; default: ``[release_pipelines] poll_interval`` (10).
     :param timeout: seconds or timedelta for the whole execution. Default: none.
     :param cancel_on_kill: cancel what this task has started when a person marks it failed or success, or clears it. An
         operator that starts nothing cancels nothing.
@@ -240,8 +225,8 @@ class WaitingOperator(ReleaseOperator):
         *,
         wait_for_completion: bool = True,
         deferrable: bool = DEFAULT_DEFERRABLE,
-        poll_interval: float = DEFAULT_POLL_INTERVAL,
-        timeout: float | timedelta | None = None,
+        poll_interval: Seconds = DEFAULT_POLL_INTERVAL,
+        timeout: Seconds | None = None,
         cancel_on_kill: bool = True,
         on_waiting: Literal["wait", "fail"] = "wait",
         **kwargs: Any,
@@ -249,14 +234,10 @@ class WaitingOperator(ReleaseOperator):
         super().__init__(**kwargs)
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
-        self.poll_interval = poll_interval
+        self.poll_interval = seconds_of(poll_interval)
         self.timeout = timeout
         self.cancel_on_kill = cancel_on_kill
         self.on_waiting = on_waiting
-        self.require_one_of("on_waiting", "wait", "fail")
-        self.poll_interval = self.require_seconds("poll_interval", poll_interval)
-        if timeout is not None:
-            self.require_seconds("timeout", timeout)
 
     @property
     def timeout_seconds(self) -> float | None:

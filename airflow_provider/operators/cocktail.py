@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_provider.exceptions import Call, ExecutionFailed, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionState
 from airflow_provider.operators.acting import ActOperator
-from airflow_provider.operators.arguments import secrets_of_url
+from airflow_provider.operators.arguments import CallbackUrl, Number, TagOrNumber, secrets_of_url
 from airflow_provider.operators.starting import StartOperator
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ class CocktailRunBuildOperator(StartOperator):
     def __init__(
         self,
         *,
-        build_seq: int | str,
-        tag_name: str | None = None,
+        build_seq: Number,
+        tag_name: TagOrNumber | None = None,
         description: str | None = None,
-        callback_url: str | None = None,
+        callback_url: CallbackUrl | None = None,
         require_digest: bool = False,
         on_busy: Literal["wait", "fail"] = "wait",
         cocktail_conn_id: str = "cocktail_default",
@@ -60,10 +60,6 @@ class CocktailRunBuildOperator(StartOperator):
         self.require_digest = require_digest
         self.on_busy = on_busy
         self.cocktail_conn_id = cocktail_conn_id
-        self.require_one_of("on_busy", "wait", "fail")
-
-    def check(self) -> None:
-        self.require("build_seq")
 
     def hidden(self) -> Iterable[str]:
         return secrets_of_url(self.callback_url, in_path=True)
@@ -112,13 +108,10 @@ class CocktailCancelBuildOperator(ActOperator):
     system = "cocktail"
     template_fields = ("build_run_seq", "cocktail_conn_id")
 
-    def __init__(self, *, build_run_seq: int | str, cocktail_conn_id: str = "cocktail_default", **kwargs: Any) -> None:
+    def __init__(self, *, build_run_seq: Number, cocktail_conn_id: str = "cocktail_default", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.build_run_seq = build_run_seq
         self.cocktail_conn_id = cocktail_conn_id
-
-    def check(self) -> None:
-        self.require("build_run_seq")
 
     def choose(self, client: CocktailClient) -> Execution:
         ref = {"system": self.system, "kind": "build_run", "id": str(self.build_run_seq), "build_seq": "", "tag": ""}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,7 +11,9 @@ from airflow_provider.exceptions import Call, ConflictError, Effect, ReleasePipe
 from airflow_provider.execution import ExecutionState
 from airflow_provider.operators.acting import ActOperator
 from airflow_provider.operators.approving import ApprovalOperator
+from airflow_provider.operators.arguments import JsonObject, Seconds
 from airflow_provider.operators.base import ReleaseOperator
+from airflow_provider.operators.checking import rule_of
 from airflow_provider.operators.starting import StartOperator
 from airflow_provider.storable import storable
 
@@ -54,7 +54,7 @@ class CodeStreamRunPipelineOperator(StartOperator):
         *,
         pipeline: str,
         project: str | None = None,
-        inputs: Mapping[str, Any] | None = None,
+        inputs: JsonObject | None = None,
         comments: str | None = None,
         tags: list[str] | None = None,
         code_stream_conn_id: str = "code_stream_default",
@@ -67,13 +67,6 @@ class CodeStreamRunPipelineOperator(StartOperator):
         self.comments = comments
         self.tags = tags
         self.code_stream_conn_id = code_stream_conn_id
-
-    def check(self) -> None:
-        self.require("pipeline")
-        try:
-            json.dumps(self.inputs)
-        except (TypeError, ValueError) as error:
-            raise self.bad_argument("inputs", f"must be what JSON can hold: {error}") from None
 
     def intent(self, client: CodeStreamClient) -> dict[str, Any]:
         pipeline = client.find_pipeline(self.pipeline, self.project)
@@ -109,7 +102,7 @@ class CodeStreamRerunEventOperator(StartOperator):
         event_type: Literal["docker", "git", "gerrit"],
         event_id: str,
         action: Literal["rerun", "resume"] = "rerun",
-        start_timeout: float | timedelta = 600.0,
+        start_timeout: Seconds = 600.0,
         force: bool = False,
         on_retry: Literal["restart", "resume"] = "restart",
         code_stream_conn_id: str = "code_stream_default",
@@ -123,20 +116,16 @@ class CodeStreamRerunEventOperator(StartOperator):
         self.force = force
         self.on_retry = on_retry
         self.code_stream_conn_id = code_stream_conn_id
-        self.require_one_of("on_retry", "restart", "resume")
-        self.require_seconds("start_timeout", start_timeout)
 
     @property
     def _start_timeout_seconds(self) -> float:
         limit = self.start_timeout
         return limit.total_seconds() if isinstance(limit, timedelta) else limit
 
-    def check(self) -> None:
-        self.require("event_id")
-        self.require_one_of("event_type", "docker", "git", "gerrit")
-        self.require_one_of("action", "rerun", "resume")
+    @rule_of("force", "action")
+    def _check_force(self) -> None:
         if self.force and self.action == "resume":
-            raise self.bad_argument("force", "must be false for a resume, got True: it reruns beside what still runs")
+            raise self.bad_argument("force", "must be False for a resume, got True: it reruns beside what still runs")
 
     def intent(self, client: CodeStreamClient) -> dict[str, Any]:
         return self._before(client, self.action)
@@ -188,9 +177,6 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
         self.project = project
         self.trigger = trigger
         self.code_stream_conn_id = code_stream_conn_id
-
-    def check(self) -> None:
-        self.require("change_id", "project", "trigger")
 
     def execute(self, context: Context) -> dict[str, Any]:
         self.check_arguments()
@@ -279,10 +265,6 @@ class CodeStreamExecutionActionOperator(ActOperator):
         self.reason = reason
         self.code_stream_conn_id = code_stream_conn_id
 
-    def check(self) -> None:
-        self.require("execution_id")
-        self.require_one_of("action", "cancel", "pause", "resume")
-
     def choose(self, client: CodeStreamClient) -> Execution:
         return client.look({"system": self.system, "kind": "execution", "id": self.execution_id})
 
@@ -341,10 +323,9 @@ class CodeStreamApprovalOperator(ApprovalOperator):
         self.user_operation_id = user_operation_id
         self.code_stream_conn_id = code_stream_conn_id
 
-    def check(self) -> None:
-        super().check()
-        if bool(self.execution_id) == bool(self.user_operation_id):
-            raise self.bad_argument("execution_id", "or user_operation_id must be given, and only one of them")
+    @rule_of("execution_id", "user_operation_id")
+    def _check_what(self) -> None:
+        self.require_exactly_one("execution_id", "user_operation_id")
 
     def find(self, client: CodeStreamClient) -> tuple[Execution, str]:
         operation_id = self.user_operation_id or client.find_pending_approval(str(self.execution_id))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider.operators.arguments import secrets_of_url
+from airflow_provider.operators.arguments import BuildTags, Digest, QuayId, Repository, Tag, Url, secrets_of_url
 from airflow_provider.operators.base import ReleaseOperator
+from airflow_provider.operators.checking import rule_of
 from airflow_provider.operators.starting import StartOperator
 from airflow_provider.storable import storable
 
@@ -17,6 +18,23 @@ if TYPE_CHECKING:
     from airflow_provider.clients.quay import QuayClient
     from airflow_provider.clients.waitable import Intent
     from airflow_provider.execution import Execution
+
+Event = Literal[
+    "repo_push",
+    "build_queued",
+    "build_start",
+    "build_success",
+    "build_failure",
+    "build_cancelled",
+    "vulnerability_found",
+    "repo_mirror_sync_started",
+    "repo_mirror_sync_success",
+    "repo_mirror_sync_failed",
+    "repo_image_expiry",
+    "quota_warning",
+    "quota_error",
+]
+Method = Literal["webhook", "slack", "email", "quay_notification", "flowdock", "hipchat"]
 
 
 class QuayRunBuildOperator(StartOperator):
@@ -40,9 +58,9 @@ class QuayRunBuildOperator(StartOperator):
     def __init__(
         self,
         *,
-        repository: str,
-        archive_url: str,
-        tags: list[str],
+        repository: Repository,
+        archive_url: Url,
+        tags: BuildTags,
         subdirectory: str | None = None,
         dockerfile_path: str | None = None,
         quay_conn_id: str = "quay_default",
@@ -56,8 +74,10 @@ class QuayRunBuildOperator(StartOperator):
         self.dockerfile_path = dockerfile_path
         self.quay_conn_id = quay_conn_id
 
-    def check(self) -> None:
-        self.require("repository", "archive_url", "tags")
+    @rule_of("subdirectory", "dockerfile_path")
+    def _check_place(self) -> None:
+        if self.subdirectory and self.dockerfile_path:
+            raise self.bad_argument("subdirectory", "or dockerfile_path must be given, not both: Quay reads one only")
 
     def hidden(self) -> Iterable[str]:
         return secrets_of_url(self.archive_url, in_path=False)
@@ -111,10 +131,10 @@ class QuayPromoteTagOperator(ReleaseOperator):
     def __init__(
         self,
         *,
-        repository: str,
-        tag: str,
-        digest: str | None = None,
-        source_tag: str | None = None,
+        repository: Repository,
+        tag: Tag,
+        digest: Digest | None = None,
+        source_tag: Tag | None = None,
         quay_conn_id: str = "quay_default",
         **kwargs: Any,
     ) -> None:
@@ -125,10 +145,9 @@ class QuayPromoteTagOperator(ReleaseOperator):
         self.source_tag = source_tag
         self.quay_conn_id = quay_conn_id
 
-    def check(self) -> None:
-        self.require("repository", "tag")
-        if bool(self.digest) == bool(self.source_tag):
-            raise self.bad_argument("digest", "or source_tag must be given, and only one of them")
+    @rule_of("digest", "source_tag")
+    def _check_image(self) -> None:
+        self.require_exactly_one("digest", "source_tag")
 
     def execute(self, context: Context) -> dict[str, Any]:
         self.check_arguments()
@@ -150,7 +169,7 @@ class _NotificationOperator(ReleaseOperator):
     operator_extra_links = ()
     template_fields: tuple[str, ...] = ("repository", "quay_conn_id")
 
-    def __init__(self, *, repository: str, quay_conn_id: str = "quay_default", **kwargs: Any) -> None:
+    def __init__(self, *, repository: Repository, quay_conn_id: str = "quay_default", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.repository = repository
         self.quay_conn_id = quay_conn_id
@@ -187,8 +206,8 @@ class QuayCreateNotificationOperator(_NotificationOperator):
     def __init__(
         self,
         *,
-        event: str,
-        method: str,
+        event: Event,
+        method: Method,
         config: Mapping[str, Any],
         event_config: Mapping[str, Any] | None = None,
         title: str | None = None,
@@ -200,13 +219,6 @@ class QuayCreateNotificationOperator(_NotificationOperator):
         self.config = config
         self.event_config = event_config
         self.title = title
-
-    def check(self) -> None:
-        self.require("repository", "event", "method", "config")
-        for name in ("config", "event_config"):
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, Mapping):
-                raise self.bad_argument(name, f"must be a mapping, but is a {type(value).__name__}")
 
     def hidden(self) -> Iterable[str]:
         from airflow_provider.clients.quay.notifications import secrets_of
@@ -241,12 +253,9 @@ class _OneNotificationOperator(_NotificationOperator):
 
     template_fields = ("repository", "uuid", "quay_conn_id")
 
-    def __init__(self, *, uuid: str, **kwargs: Any) -> None:
+    def __init__(self, *, uuid: QuayId, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.uuid = uuid
-
-    def check(self) -> None:
-        self.require("repository", "uuid")
 
 
 class QuayDeleteNotificationOperator(_OneNotificationOperator):

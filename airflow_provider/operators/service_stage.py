@@ -16,6 +16,7 @@ from airflow_provider.exceptions import (
 from airflow_provider.execution import ExecutionState
 from airflow_provider.operators.acting import ActOperator
 from airflow_provider.operators.approving import ApprovalOperator
+from airflow_provider.operators.checking import rule_of
 from airflow_provider.operators.starting import StartOperator
 
 if TYPE_CHECKING:
@@ -67,21 +68,19 @@ class ServiceStageReleaseOperator(StartOperator):
         self.selected_tasks = selected_tasks
         self.on_retry = on_retry
         self.service_stage_conn_id = service_stage_conn_id
-        self.require_one_of("on_retry", "restart", "resume")
 
-    def check(self) -> None:
-        self.require("pipeline")
-        self.require_one_of("action", "start", "retry", "continue", "rollback")
+    @rule_of("selected_tasks", "action")
+    def _check_selection(self) -> None:
         if self.selected_tasks and self.action != "start":
-            raise self.bad_argument("selected_tasks", f"goes with action 'start' only, not with {self.action!r}")
+            raise self.bad_argument("selected_tasks", f"must be left out unless action is 'start', got {self.action!r}")
 
     def intent(self, client: ServiceStageClient) -> dict[str, Any]:
-        return {**client.before_action(self.pipeline), "kind": "release", "action": self.action}
+        return {**client.releases.before_action(self.pipeline), "kind": "release", "action": self.action}
 
     def continuation(self, client: ServiceStageClient, failed: ExecutionRef) -> dict[str, Any] | None:
         if self.on_retry == "restart":
             return None
-        before = client.before_action(self.pipeline)
+        before = client.releases.before_action(self.pipeline)
         if before["newest_record"] != failed["id"]:
             self.log.warning("Not going on with release %s: a newer one was started since", failed["id"])
             return None
@@ -90,7 +89,9 @@ class ServiceStageReleaseOperator(StartOperator):
     def start(self, client: ServiceStageClient, intent: Intent) -> Execution:
         before = {"status": intent["status_before"], "last_trigger_at": intent["triggered_before"]}
         selected_tasks = self.selected_tasks if intent["action"] == "start" else None
-        return client.act(intent["pipeline_id"], intent["action"], selected_tasks=selected_tasks, before=before)
+        return client.releases.act(
+            intent["pipeline_id"], intent["action"], selected_tasks=selected_tasks, before=before
+        )
 
 
 class ServiceStageStopReleaseOperator(ActOperator):
@@ -110,14 +111,11 @@ class ServiceStageStopReleaseOperator(ActOperator):
         self.pipeline = pipeline
         self.service_stage_conn_id = service_stage_conn_id
 
-    def check(self) -> None:
-        self.require("pipeline")
-
     def choose(self, client: ServiceStageClient) -> Execution:
-        return client.what_a_stop_ends(self.pipeline)
+        return client.releases.what_a_stop_ends(self.pipeline)
 
     def act(self, client: ServiceStageClient, target: Execution) -> Execution:
-        return client.stop(target.ref)
+        return client.releases.stop(target.ref)
 
 
 class ServiceStageApprovalOperator(ApprovalOperator):
@@ -152,16 +150,12 @@ class ServiceStageApprovalOperator(ApprovalOperator):
         self.task_name = task_name
         self.service_stage_conn_id = service_stage_conn_id
 
-    def check(self) -> None:
-        super().check()
-        self.require("pipeline")
-
     def find(self, client: ServiceStageClient) -> tuple[Execution, str]:
         waiting = self._find_waiting(client)
         return waiting, self.task_name or self._only_one(client, waiting.ref)
 
     def describe(self, client: ServiceStageClient, waiting: Execution, task_name: str) -> dict[str, Any]:
-        return client.describe_approval(waiting, task_name)
+        return client.releases.describe_approval(waiting, task_name)
 
     def title(self, waiting: Execution) -> str:
         return f"release task {self.pipeline}, execution {waiting.id}"
@@ -204,7 +198,7 @@ class ServiceStageApprovalOperator(ApprovalOperator):
             waiting, task_name = self.find(client)
             self.publish(context, waiting.to_result())
             return {"task_name": task_name, "ref": waiting.ref}
-        if client.is_waiting_for(asked.ref, asked.task_name) is False:
+        if client.releases.is_waiting_for(asked.ref, asked.task_name) is False:
             # The answer would reach whatever waits now, such as the approval of a later execution.
             now = client.look(asked.ref)
             raise self._waits_for_none(now)
@@ -212,7 +206,7 @@ class ServiceStageApprovalOperator(ApprovalOperator):
 
     def _find_waiting(self, client: ServiceStageClient) -> Execution:
         """The execution that waits for an approval now."""
-        before = client.before_action(self.pipeline)
+        before = client.releases.before_action(self.pipeline)
         ref = {"system": self.system, "kind": "release", "id": before["newest_record"], "action": "approval"}
         waiting: Execution = client.look({**ref, "pipeline_id": before["pipeline_id"]})
         if waiting.state is not ExecutionState.WAITING:
@@ -227,7 +221,7 @@ class ServiceStageApprovalOperator(ApprovalOperator):
 
     def _only_one(self, client: ServiceStageClient, ref: ExecutionRef) -> str:
         """The name of the approval task that waits, where it can be no other."""
-        names = client.list_waiting_approvals(ref)
+        names = client.releases.list_waiting_approvals(ref)
         if len(names) != 1:
             raise self.bad_argument("task_name", f"must be given: the release may wait for any of {', '.join(names)}")
         return names[0]
@@ -236,12 +230,12 @@ class ServiceStageApprovalOperator(ApprovalOperator):
         """Answer, unless an earlier attempt has: whatever the release waits for by now."""
         if notes.get("is_taken"):
             return
-        if client.is_waiting_for(notes["ref"], notes["task_name"]) is not False:
+        if client.releases.is_waiting_for(notes["ref"], notes["task_name"]) is not False:
             try:
                 self._answer(client, memory, notes)
                 return
             except (BadRequestError, ConflictError) as error:
-                if notes["task_name"] not in client.list_approval_tasks(notes["ref"]["pipeline_id"]):
+                if notes["task_name"] not in client.release_tasks.list_approvals(notes["ref"]["pipeline_id"]):
                     raise
                 self.log.warning("Refused, as what was answered already is: %s", error)
         self.log.warning("An earlier attempt's answer to %r was taken", notes["task_name"])
@@ -263,7 +257,7 @@ class ServiceStageApprovalOperator(ApprovalOperator):
     def _send(self, client: ServiceStageClient, notes: Mapping[str, Any]) -> None:
         ref, task_name = notes["ref"], notes["task_name"]
         try:
-            client.act(
+            client.releases.act(
                 ref["pipeline_id"],
                 "approval",
                 task_name=task_name,
@@ -271,18 +265,18 @@ class ServiceStageApprovalOperator(ApprovalOperator):
                 message=notes["message"],
             )
         except BadRequestError as error:
-            waiting = ", ".join(client.list_waiting_approvals(ref))
+            waiting = ", ".join(client.releases.list_waiting_approvals(ref))
             summary = f"the answer to task_name {task_name!r} was refused; the release waits for: {waiting}"
             raise BadRequestError(summary, call=error.call) from error
         except ReleasePipelineError as error:
-            if not error.effect.is_open or client.is_waiting_for(ref, task_name) is not False:
+            if not error.effect.is_open or client.releases.is_waiting_for(ref, task_name) is not False:
                 raise
 
     def _wait_until_taken(self, client: ServiceStageClient, memory: Memory, notes: Mapping[str, Any]) -> Execution:
         """What the release does once it does not wait for this answer any more."""
         ref, task_name = notes["ref"], notes["task_name"]
         deadline = time.time() + TAKEN_WITHIN
-        while (is_waiting := client.is_waiting_for(ref, task_name)) is not False and time.time() < deadline:
+        while (is_waiting := client.releases.is_waiting_for(ref, task_name)) is not False and time.time() < deadline:
             time.sleep(LOOK_PAUSE)
         if is_waiting:
             memory.forget()
@@ -292,7 +286,7 @@ class ServiceStageApprovalOperator(ApprovalOperator):
                 call=Call(system=self.system),
             )
         if is_waiting is None:
-            others = [name for name in client.list_waiting_approvals(ref) if name != task_name]
+            others = [name for name in client.releases.list_waiting_approvals(ref) if name != task_name]
             names = ", ".join(others)
             self.log.warning("Release task %r still waits, probably for another of %s", self.pipeline, names)
         answered: Execution = client.look(ref)

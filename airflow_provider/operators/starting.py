@@ -55,7 +55,6 @@ class StartOperator(WaitingOperator):
         super().__init__(**kwargs)
         self.on_canceled = on_canceled
         self.finish_in_triggerer = finish_in_triggerer
-        self.require_one_of("on_canceled", "fail", "retry")
         self._attempt: StartAttempt | None = None
         self._was_told_to_end = False
 

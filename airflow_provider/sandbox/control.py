@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from starlette.types import ASGIApp, Message
 
+from airflow_provider.sandbox.core.faults import ALL
 from airflow_provider.sandbox.core.world import World
 from airflow_provider.sandbox.page import execution_page, overview_page
 
@@ -25,7 +26,15 @@ class ResetBody(_Body):
 class FaultBody(_Body):
     system: str
     fault: Literal[
-        "latency", "status", "status_after", "reset_before", "reset_after", "truncate", "html", "expire_token"
+        "latency",
+        "status",
+        "status_after",
+        "reset_before",
+        "reset_after",
+        "truncate",
+        "html",
+        "expire_token",
+        "hostile",
     ]
     method: str | None = None
     path: str | None = None
@@ -37,6 +46,7 @@ class FaultBody(_Body):
     status: int | None = Field(default=None, ge=200, le=599)
     headers: dict[str, str] = {}
     body: Any = None
+    spared: list[Any] = []
 
     @field_validator("path")
     @classmethod
@@ -55,8 +65,8 @@ class FaultBody(_Body):
             raise ValueError("fault latency needs the field seconds")
         if self.times is not None and self.probability is not None:
             raise ValueError("give times or probability, not both")
-        if self.seed is not None and self.probability is None:
-            raise ValueError("seed goes with probability only")
+        if self.seed is not None and self.probability is None and self.fault != "hostile":
+            raise ValueError("seed goes with probability or hostile only")
         return self
 
 
@@ -103,7 +113,8 @@ def add_control(app: FastAPI, world: World) -> None:
 
     @control.post("/faults", status_code=201)
     def add_fault(body: FaultBody) -> dict[str, Any]:
-        known(body.system)
+        if body.system != ALL:
+            known(body.system)
         return world.faults.add(**body.model_dump()).as_dict()
 
     @control.get("/faults")

@@ -18,8 +18,8 @@ from airflow.sdk.bases.sensor import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 
 from airflow_provider.core.waiting import MOST_DOUBLINGS, Ending, Outcome, Wait, is_refusal, result_of
-from airflow_provider.exceptions import AuthenticationError, BadRequestError, Call, ReleasePipelineError
-from airflow_provider.operators.arguments import bad_bound
+from airflow_provider.exceptions import AuthenticationError, ReleasePipelineError
+from airflow_provider.operators.arguments import Seconds, SecondsOrZero
 from airflow_provider.operators.base import (
     DEFAULT_DEFERRABLE,
     DEFERRAL_MARGIN,
@@ -55,20 +55,18 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         *,
         deferrable: bool = DEFAULT_DEFERRABLE,
         finish_in_triggerer: bool = False,
-        poke_interval: timedelta | float = 60.0,
-        timeout: timedelta | float | None = None,
-        max_wait: timedelta | float | None = None,
+        poke_interval: Seconds = 60.0,
+        timeout: SecondsOrZero | None = None,
+        max_wait: Seconds | None = None,
         **kwargs: Any,
     ) -> None:
-        bounds = {"poke_interval": poke_interval, "timeout": timeout, "max_wait": max_wait}
-        if bad := bad_bound(bounds):
-            raise BadRequestError(f"task {kwargs.get('task_id')!r}: {bad}", call=Call(system=self.system))
-        super().__init__(**bounds, **kwargs)
+        super().__init__(poke_interval=poke_interval, timeout=timeout, max_wait=max_wait, **kwargs)
         self.deferrable = deferrable
         self.finish_in_triggerer = finish_in_triggerer
         self._client: ReleaseClient | None = None
         self._wait: Wait | None = None
         self._trouble: str | None = None
+        self._was_rescheduled = False
         self._is_published = False
 
     @abstractmethod
@@ -100,11 +98,12 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         now = time.time()
         failures = _Failures(context)
         if self._wait is None:
+            self._was_rescheduled = self.reschedule and context["ti"].get_first_reschedule_date(context) is not None
             self._wait = Wait(
                 {},
                 self.poke_interval,
                 failing_since=failures.since,
-                proven=self.reschedule and context["ti"].get_first_reschedule_date(context) is not None,
+                proven=self._was_rescheduled,
             )
         wait = self._wait
         seen = self._look(client, wait)
@@ -112,12 +111,29 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         outcome = wait.saw(seen, now)
         self.log_news(wait)
         failures.since = wait.failing_since
-        if outcome:
+        if self._is_believed(seen, wait, failures, now) and outcome:
             return PokeReturnValue(True, self._finish(context, outcome))
         if wait.last and wait.last.id and not self._is_published:
             self.publish(context, wait.last.to_result())
             self._is_published = True
         return PokeReturnValue(False)
+
+    def _is_believed(self, seen: Execution | ReleasePipelineError, wait: Wait, failures: _Failures, now: float) -> bool:
+        """Whether an end that the vendor may take back has been there for long enough.
+
+        In reschedule mode each look is made by a client of its own, which has not seen the execution going on.
+        """
+        if isinstance(seen, ReleasePipelineError) or not self._was_rescheduled:
+            return True
+        settling = self._client.settling_of(seen)
+        if not settling:
+            failures.ended = None
+            return True
+        failures.ended = failures.ended or now
+        if now - failures.ended >= settling:
+            return True
+        self.log.info("%s %s may still go on: looking once more", wait.ref.get("kind"), wait.ref.get("id"))
+        return False
 
     def _get_next_poke_interval(self, started_at: Any, run_duration: Callable[[], float], poke_count: int) -> float:
         # Airflow 3.3.2 doubles without end where `exponential_backoff` asks for it, and no float holds that.
@@ -271,15 +287,20 @@ def _described(execution: Mapping[str, Any]) -> str:
 
 
 class _Failures:
-    """Since when looks fail, in this attempt. In reschedule mode every look is a process of its own."""
+    """Since when looks fail, and since when the execution seems to be over, in this attempt; ``None`` if they do not.
+
+    In reschedule mode every look is a process of its own.
+    """
 
     KEY = "looks_fail_since"
 
     def __init__(self, context: Context) -> None:
         self._store = context["task_state_store"]
         self._attempt = context["ti"].try_number
-        stored = self._store.get(self.KEY)
-        self._since = stored["since"] if stored and stored["attempt"] == self._attempt else None
+        stored = self._store.get(self.KEY) or {}
+        is_ours = stored.get("attempt") == self._attempt
+        self._since: float | None = stored["since"] if is_ours else None
+        self._ended: float | None = stored.get("ended") if is_ours else None
 
     @property
     def since(self) -> float | None:
@@ -287,7 +308,18 @@ class _Failures:
 
     @since.setter
     def since(self, since: float | None) -> None:
-        if since == self._since:
+        self._keep(since, self._ended)
+
+    @property
+    def ended(self) -> float | None:
+        return self._ended
+
+    @ended.setter
+    def ended(self, ended: float | None) -> None:
+        self._keep(self._since, ended)
+
+    def _keep(self, since: float | None, ended: float | None) -> None:
+        if (since, ended) == (self._since, self._ended):
             return
-        self._since = since
-        self._store.set(self.KEY, {"attempt": self._attempt, "since": since})
+        self._since, self._ended = since, ended
+        self._store.set(self.KEY, {"attempt": self._attempt, "since": since, "ended": ended})

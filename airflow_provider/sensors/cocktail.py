@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow_provider.operators.arguments import Number
 from airflow_provider.sensors.base import KnownSensor
 
 
@@ -19,11 +20,8 @@ class CocktailBuildSensor(KnownSensor):
     system = "cocktail"
     template_fields = ("build_run_seq", "ref", "cocktail_conn_id")
 
-    def __init__(self, *, build_run_seq: int | str, cocktail_conn_id: str = "cocktail_default", **kwargs: Any) -> None:
+    def __init__(self, *, build_run_seq: Number, cocktail_conn_id: str = "cocktail_default", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.build_run_seq = build_run_seq
         self.cocktail_conn_id = cocktail_conn_id
         self.watch(kind="build_run", id=build_run_seq, build_seq="", tag="")
-
-    def check(self) -> None:
-        self.require("build_run_seq")

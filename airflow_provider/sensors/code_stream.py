@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider.exceptions import ConflictError
+from airflow_provider.operators.arguments import Moment, moment_of
+from airflow_provider.operators.checking import rule_of
 from airflow_provider.sensors.base import KnownSensor, ReleaseSensor
 
 if TYPE_CHECKING:
@@ -34,9 +35,6 @@ class CodeStreamExecutionSensor(KnownSensor):
         self.code_stream_conn_id = code_stream_conn_id
         self.watch(kind="execution", id=execution_id)
 
-    def check(self) -> None:
-        self.require("execution_id")
-
 
 class CodeStreamEventSensor(ReleaseSensor):
     """Wait until a trigger event has arrived that matches; the result's ``outputs`` are the event.
@@ -58,7 +56,7 @@ class CodeStreamEventSensor(ReleaseSensor):
         *,
         event_type: Literal["docker", "git", "gerrit"],
         filters: Mapping[str, Any] | None = None,
-        since: datetime | str | None = None,
+        since: Moment | None = None,
         code_stream_conn_id: str = "code_stream_default",
         **kwargs: Any,
     ) -> None:
@@ -68,12 +66,6 @@ class CodeStreamEventSensor(ReleaseSensor):
         self.filters = filters
         self.since = since
 
-    def check(self) -> None:
-        self.require_one_of("event_type", "docker", "git", "gerrit")
-        if self.filters is not None and not isinstance(self.filters, Mapping):
-            raise self.bad_argument("filters", f"must be a mapping, but is {self.filters!r}")
-        self._since()
-
     def reference(self, client: CodeStreamClient) -> ExecutionRef:
         return {
             "system": self.system,
@@ -81,21 +73,8 @@ class CodeStreamEventSensor(ReleaseSensor):
             "id": "",
             "event_type": self.event_type,
             "filters": json.dumps({name: str(value) for name, value in (self.filters or {}).items()}),
-            "since": self._since(),
+            "since": moment_of(self.since).isoformat() if self.since else "",
         }
-
-    def _since(self) -> str:
-        if not self.since:
-            return ""
-        if not isinstance(self.since, (datetime, str)):
-            raise self.bad_argument("since", f"must be a datetime or ISO 8601 text, but is {self.since!r}")
-        try:
-            moment = self.since if isinstance(self.since, datetime) else datetime.fromisoformat(self.since)
-        except ValueError:
-            raise self.bad_argument("since", f"must be ISO 8601, but is {self.since!r}") from None
-        if moment.tzinfo is None:
-            raise self.bad_argument("since", f"must have a time zone, but is {self.since!r}")
-        return moment.isoformat()
 
 
 class CodeStreamApprovalSensor(ReleaseSensor):
@@ -124,9 +103,9 @@ class CodeStreamApprovalSensor(ReleaseSensor):
         self.execution_id = execution_id
         self.pipeline = pipeline
 
-    def check(self) -> None:
-        if bool(self.execution_id) == bool(self.pipeline):
-            raise self.bad_argument("execution_id", "or pipeline must be given, and only one of them")
+    @rule_of("execution_id", "pipeline")
+    def _check_what(self) -> None:
+        self.require_exactly_one("execution_id", "pipeline")
 
     def reference(self, client: CodeStreamClient) -> ExecutionRef:
         if self.pipeline:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_provider.operators.arguments import Digest, QuayId, Repository, Tag
+from airflow_provider.operators.checking import rule_of
 from airflow_provider.progress import with_reason
 from airflow_provider.sensors.base import KnownSensor
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-SEVERITIES = ("Unknown", "Negligible", "Low", "Medium", "High", "Critical")
+Severity = Literal["Unknown", "Negligible", "Low", "Medium", "High", "Critical"]
 
 
 class _RepositorySensor(KnownSensor):
@@ -21,7 +23,7 @@ class _RepositorySensor(KnownSensor):
 
     system = "quay"
 
-    def __init__(self, *, repository: str, quay_conn_id: str = "quay_default", **kwargs: Any) -> None:
+    def __init__(self, *, repository: Repository, quay_conn_id: str = "quay_default", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.repository = repository
         self.quay_conn_id = quay_conn_id
@@ -39,13 +41,10 @@ class QuayBuildSensor(_RepositorySensor):
 
     template_fields = ("repository", "build_id", "ref", "quay_conn_id")
 
-    def __init__(self, *, build_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, build_id: QuayId, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.build_id = build_id
         self.watch(kind="build", id=build_id, repository=self.repository)
-
-    def check(self) -> None:
-        self.require("repository", "build_id")
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         return super().execute_complete(context, with_reason(event, partial(self.get_client, context)))
@@ -66,14 +65,11 @@ class QuayTagSensor(_RepositorySensor):
 
     template_fields = ("repository", "tag", "digest", "ref", "quay_conn_id")
 
-    def __init__(self, *, tag: str, digest: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, tag: Tag, digest: Digest | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.tag = tag
         self.digest = digest
         self.watch(kind="tag", id=tag, repository=self.repository, tag=tag, digest=digest)
-
-    def check(self) -> None:
-        self.require("repository", "tag")
 
 
 class QuaySecurityScanSensor(_RepositorySensor):
@@ -94,7 +90,7 @@ class QuaySecurityScanSensor(_RepositorySensor):
     template_fields = ("repository", "digest", "tag", "max_severity", "ref", "quay_conn_id")
 
     def __init__(
-        self, *, digest: str | None = None, tag: str | None = None, max_severity: str = "High", **kwargs: Any
+        self, *, digest: Digest | None = None, tag: Tag | None = None, max_severity: Severity = "High", **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.digest = digest
@@ -103,8 +99,6 @@ class QuaySecurityScanSensor(_RepositorySensor):
         image = digest or tag
         self.watch(kind="scan", id=image, repository=self.repository, tag=tag, digest=digest, max_severity=max_severity)
 
-    def check(self) -> None:
-        self.require("repository")
-        self.require_one_of("max_severity", *SEVERITIES)
-        if bool(self.digest) == bool(self.tag):
-            raise self.bad_argument("digest", "or tag must be given, and only one of them")
+    @rule_of("digest", "tag")
+    def _check_image(self) -> None:
+        self.require_exactly_one("digest", "tag")

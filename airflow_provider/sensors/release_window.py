@@ -11,8 +11,9 @@ from airflow.sdk.bases.sensor import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 
 from airflow_provider.exceptions import BadRequestError
-from airflow_provider.operators.arguments import bad_bound
+from airflow_provider.operators.arguments import Seconds, SecondsOrZero, Windows
 from airflow_provider.operators.base import DEFERRAL_MARGIN
+from airflow_provider.operators.checking import CheckedArguments, rule_of
 from airflow_provider.release_windows import WindowSource
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_provider.core.release_window import Opening, ReleaseCalendar
 
 
-class ReleaseWindowSensor(BaseSensorOperator):
+class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
     """Waits until now is inside a release window, and returns that window; sleeps in the triggerer until it opens.
 
     :param windows: ``[{"days": ["mon", ...], "from": "22:00", "to": "06:00"}, ...]`` in local time; a window may pass
@@ -43,26 +44,30 @@ class ReleaseWindowSensor(BaseSensorOperator):
     def __init__(
         self,
         *,
-        windows: Sequence[Mapping[str, Any]] | str,
+        windows: Windows,
         timezone: str | None = None,
         freezes: Sequence[Mapping[str, Any]] | None = None,
         environment: str | None = None,
         deferrable: bool = True,
-        poke_interval: timedelta | float = 60.0,
-        timeout: timedelta | float | None = None,
+        poke_interval: Seconds = 60.0,
+        timeout: SecondsOrZero | None = None,
         **kwargs: Any,
     ) -> None:
-        bounds = {"poke_interval": poke_interval, "timeout": timeout}
-        if bad := bad_bound(bounds):
-            raise BadRequestError(f"task {kwargs.get('task_id')!r}: {bad}")
-        super().__init__(**bounds, **kwargs)
+        super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
         self.windows = windows
         self.timezone = timezone
         self.freezes = freezes
         self.environment = environment
         self.deferrable = deferrable
-        if not self._source.is_elsewhere and "{{" not in repr(self._source.to_json()):
+
+    @rule_of("windows", "timezone", "freezes", "environment")
+    def _check_windows(self) -> None:
+        if self._source.is_elsewhere:
+            return
+        try:
             self._source.read()
+        except BadRequestError as error:
+            raise BadRequestError(f"task {self.task_id!r}: {error.summary}") from None
 
     def execute(self, context: Context) -> Any:
         if not self.deferrable:

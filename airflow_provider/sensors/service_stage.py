@@ -37,10 +37,7 @@ class ServiceStageReleaseSensor(ReleaseSensor):
         self.execution_id = execution_id
         self.service_stage_conn_id = service_stage_conn_id
 
-    def check(self) -> None:
-        self.require("pipeline")
-
     def reference(self, client: ServiceStageClient) -> ExecutionRef:
-        pipeline_id = str(client.find_pipeline(self.pipeline)["id"])
+        pipeline_id = str(client.release_tasks.find(self.pipeline)["id"])
         ref = {"system": self.system, "kind": "release", "id": str(self.execution_id or "")}
         return {**ref, "pipeline_id": pipeline_id, "action": "start"}

@@ -6,6 +6,7 @@ import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -135,8 +136,8 @@ class SharedClient:
             return self._client, self._threads
 
     async def _read_connection(self) -> None:
-        from airflow_provider.hooks.base import fields_of, hook_class
-
+        # They take longer than the loop may be blocked: the hooks, the client, and `requests` that it needs.
+        hooks = await asyncio.to_thread(import_module, "airflow_provider.hooks.base")
         call = Call(system=self._system)
         try:
             connection = await _connection(self._conn_id)
@@ -145,13 +146,18 @@ class SharedClient:
         except Exception as error:
             summary = f"Airflow does not tell the connection {self._conn_id!r}: {type(error).__name__}"
             raise ServerUnavailableError(summary, call=call, effect=Effect.NONE) from error
-        fields = fields_of(connection)
+        fields = hooks.fields_of(connection)
         if fields == self._fields:
             return
-        # Imports the client and `requests`, which takes longer than the loop may be blocked.
-        hook = await asyncio.to_thread(hook_class, self._system)
         masks = _Masks()
-        client = hook.client_from(connection, attempts=1, mask=masks.add, forget=masks.forget)
+
+        def build() -> ReleaseClient:
+            client: ReleaseClient = hooks.hook_class(self._system).client_from(
+                connection, attempts=1, mask=masks.add, forget=masks.forget
+            )
+            return client
+
+        client = await asyncio.to_thread(build)
         masks.is_told_tokens = True
         self.rest()
         self._client, self._fields = client, fields

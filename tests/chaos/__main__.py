@@ -90,7 +90,7 @@ def main() -> int:
     # So that everything is stopped on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        install_missing()
+        install_missing("postgresql", "redis-server")
         clean = [run(SHORT if arguments.short else WHOLE, executor, seed) for executor in executors]
     except StartError as error:
         print(error)

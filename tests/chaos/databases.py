@@ -18,11 +18,12 @@ from demo.processes import SessionProcess, StartError
 PATIENCE = 30.0
 
 
-def install_missing() -> None:
-    """:raises StartError: a package is missing and cannot be installed."""
-    missing = [] if _postgres() else ["postgresql"]
-    if not shutil.which("redis-server"):
-        missing.append("redis-server")
+def install_missing(*packages: str) -> None:
+    """:param packages: of Debian, ``postgresql`` and ``redis-server`` among them.
+    :raises StartError: a package is missing and cannot be installed.
+    """
+    present = {"postgresql": bool(_postgres()), "redis-server": bool(shutil.which("redis-server"))}
+    missing = [package for package in packages if not present[package]]
     if not missing:
         return
     if os.geteuid() != 0 or not shutil.which("apt-get"):

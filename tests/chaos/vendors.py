@@ -106,7 +106,7 @@ class Vendors:
         if kind == "event_rerun":
             return {"event_type": "docker", "event_id": self._event(name, fails_at_first), **on_retry}
         if kind == "service_stage":
-            made = self._service_stage.create_pipeline({"name": name, "config_mode": "ui", "stages": STAGES})
+            made = self._service_stage.release_tasks.create({"name": name, "config_mode": "ui", "stages": STAGES})
             self._release_tasks[str(made["id"])] = name
             if fails_at_first:
                 self._fail_once("service_stage", made["id"], "d1")
@@ -164,7 +164,7 @@ class Vendors:
         owner: dict[tuple[str, str], str] = {}
         events = {each["id"]: each["tag"] for each in self._code_stream.list_events("docker")}
         for pipeline_id, name in self._release_tasks.items():
-            for record in self._service_stage.list_records(pipeline_id):
+            for record in self._service_stage.releases.list(pipeline_id):
                 owner["service_stage", str(record["id"])] = name
         for repository, name in self._repositories.items():
             for build in self._quay.builds.list(repository, limit=100):

@@ -119,6 +119,15 @@ def test_a_body_that_is_nested_without_end_is_an_error(scripted: Scripted, statu
     assert len(str(caught.value)) < 1000
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("status", [200, 400])
+def test_an_answer_of_very_many_parts_is_an_error_that_says_so(scripted: Scripted, status: int, method: str) -> None:
+    scripted.always = (status, {}, b"[" + b"[]," * MB + b"[]]")
+    with pytest.raises(UnexpectedResponseError, match="more than 200000 lists and objects") as caught:
+        Transport("quay", scripted.url, attempts=1).request(method, "/x")
+    assert (caught.value.effect, caught.value.status) == (Effect.UNKNOWN, status)
+
+
 # --- time
 
 
@@ -429,6 +438,14 @@ def test_the_texts_of_an_execution_are_short_and_show_no_secret(scripted: Script
     assert len(repr(seen)) < 10_000
     assert "abcdef" not in repr(seen)
     assert seen.outputs == {"echo": "***"}
+
+
+def test_the_outputs_of_an_execution_are_no_larger_than_airflow_can_hand_on(scripted: Scripted) -> None:
+    scripted.script = [(200, {}, {"token": "bearer-1"})]
+    output = {"image": "shop:1", "log": "x" * 2 * MB, "all": list(range(100_000))}
+    scripted.always = (200, {}, {"id": "x-1", "status": "COMPLETED", "output": output})
+    seen = code_stream(scripted).look({"system": "code_stream", "kind": "execution", "id": "x-1"})
+    assert seen.outputs == {"image": "shop:1", "log": "... (too large)", "all": "... (too large)"}
 
 
 def test_the_lines_of_a_log_are_short_and_show_no_secret(scripted: Scripted) -> None:

@@ -8,7 +8,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from airflow_provider.clients.decoding import DEEPEST, check_depth, clean_bytes, decoder, loads
+from airflow_provider.clients.decoding import (
+    DEEPEST,
+    MOST_ESCAPES,
+    MOST_LISTS,
+    MOST_VALUES,
+    TooManyPartsError,
+    check_size,
+    clean_bytes,
+    decoder,
+    loads,
+)
 from airflow_provider.storable import storable_text
 
 
@@ -67,8 +77,8 @@ def test_numbers_are_finite_and_have_64_bits(number: bytes, value: Any) -> None:
     [
         b"[" * (DEEPEST + 1) + b"]" * (DEEPEST + 1),
         b'{"a":' * 500 + b"1" + b"}" * 500,
-        b"[" * 10**6,
-        b"[" * 10**6 + b"]" * 10**6,
+        b"[" * 10**5,
+        b"[" * 10**5 + b"]" * 10**5,
         b'["]","]","]",' * 400 + b"1" + b"]" * 400,
         b'["\\"]",' * 400 + b"1" + b"]" * 400,
         b'["\\\\","]",' * 400 + b"1" + b"]" * 400,
@@ -76,7 +86,39 @@ def test_numbers_are_finite_and_have_64_bits(number: bytes, value: Any) -> None:
 )
 def test_what_is_nested_too_deeply_is_no_json(content: bytes) -> None:
     with pytest.raises(ValueError, match="levels"):
-        check_depth(content)
+        check_size(content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[" + b"[]," * MOST_LISTS + b"[]]",
+        b"[" * 10**6,
+        b'["' + b'","' * MOST_VALUES + b'"]',
+        b'["' + b"\\n" * (MOST_ESCAPES + 1) + b'"]',
+        b'["' + b"\\u0000" * (MOST_ESCAPES + 1) + b'"]',
+    ],
+    ids=["lists", "open lists", "texts", "escapes", "escapes of NUL"],
+)
+def test_what_would_take_long_to_decode_is_refused(content: bytes) -> None:
+    with pytest.raises(TooManyPartsError, match="more than"):
+        check_size(clean_bytes(content))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 2 * MOST_LISTS, "," * 2 * MOST_VALUES, '"[],' * (MOST_ESCAPES // 2), "\\" * (MOST_ESCAPES // 4)],
+    ids=["brackets", "commas", "all", "backslashes"],
+)
+def test_a_long_text_may_hold_whatever_it_likes(text: str) -> None:
+    content = json.dumps({"log": text, "other": [text[:50]] * 100}).encode()
+    check_size(content)
+    assert loads(content)["log"] == text
+
+
+def test_the_largest_documents_of_the_vendors_are_taken() -> None:
+    one = {"Name": "CVE-2026-1", "Description": "d" * 300, "Severity": "Low", "Metadata": {"NVD": {"v": 1.5}}}
+    check_size(json.dumps([one] * 40_000).encode())
 
 
 @pytest.mark.parametrize("content", [b"[" * 10**5, b'{"a":' * 10**5])
@@ -98,4 +140,4 @@ def test_no_decoder_ends_in_a_recursion(content: bytes) -> None:
 )
 def test_an_honest_document_is_taken_however_many_brackets_its_texts_hold(document: Any) -> None:
     for dump in (json.dumps(document), json.dumps(document, indent=1), json.dumps(document, separators=(",", ":"))):
-        check_depth(dump.encode())
+        check_size(dump.encode())

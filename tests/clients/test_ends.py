@@ -9,7 +9,7 @@ import pytest
 from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.code_stream import CodeStreamClient
 from airflow_provider.clients.quay import QuayClient
-from airflow_provider.clients.service_stage.states import GRACE, Sighting, accepted, is_old
+from airflow_provider.clients.service_stage.release_states import GRACE, Sighting, accepted, is_old
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.trouble import Trouble
 from airflow_provider.core.waiting import Pace

@@ -73,6 +73,31 @@ def test_eight_threads_make_one_refused_login_and_it_is_not_tried_again(
     assert len({id(each) for each in seen}) == LOOKS, "errors are marked by whoever gets them"
 
 
+@pytest.mark.parametrize(
+    ("projects", "asked"), [((200, {}, {"projects": [{"id": "p-1"}]}), None), ((403, {}, {}), ReleasePipelineError)]
+)
+def test_eight_threads_look_the_project_of_a_region_up_once_and_at_the_same_time(
+    scripted: Scripted, projects: Reply, asked: type[Exception] | None
+) -> None:
+    lookups: list[float] = []
+
+    def answer(request: Received) -> Reply:
+        if not request.path.endswith("/v3/projects"):
+            return 200, {}, {"pipelines": []}
+        lookups.append(time.monotonic())
+        time.sleep(0.3)
+        return projects
+
+    scripted.always = answer
+    client = ServiceStageClient(
+        scripted.url, iam_url=scripted.url, region="r", attempts=1, access_key="the-key", secret_key="the-secret-key"
+    )
+    with ThreadPoolExecutor(LOOKS) as threads:
+        seen = list(threads.map(look, [client] * LOOKS))
+    assert len(lookups) == 1
+    assert all(isinstance(each, asked or str) for each in seen)
+
+
 @pytest.mark.parametrize("connect", [code_stream, iam])
 def test_a_connection_that_changed_logs_in_at_once(scripted: Scripted, connect: Callable[..., ReleaseClient]) -> None:
     scripted.always = (401, {}, {"message": "wrong"})

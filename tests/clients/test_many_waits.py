@@ -13,8 +13,7 @@ import pytest
 from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.cocktail import CocktailClient
 from airflow_provider.clients.quay import QuayClient
-from airflow_provider.clients.service_stage import ServiceStageClient
-from airflow_provider.clients.service_stage import client as service_stage
+from airflow_provider.clients.service_stage import ServiceStageClient, release_waits
 from airflow_provider.clients.waitable import Look
 from airflow_provider.exceptions import ServerUnavailableError
 from airflow_provider.execution import Execution, ExecutionRef
@@ -243,7 +242,7 @@ def test_what_a_list_does_not_tell_is_looked_at_whenever_the_caller_likes(
 def test_a_release_that_the_list_still_shows_as_before_is_asked_for_again_soon(
     scripted: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service_stage, "UNCERTAIN", 0.05)
+    monkeypatch.setattr(release_waits, "UNCERTAIN", 0.05)
     stand = ReleasesWithoutRecords(scripted)
     waits = Waits(stand, 2)
     stand.move(1, "2")

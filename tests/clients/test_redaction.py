@@ -14,7 +14,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from airflow_provider.clients.login import Token
-from airflow_provider.clients.redaction import KEPT_TOKENS, LONGEST_TEXT, Redactor, is_secret_name
+from airflow_provider.clients.redaction import KEPT_SEEN, KEPT_TOKENS, LONGEST_TEXT, Redactor, is_secret_name
 
 SECRET = 'pä"ss/w\\o+r d&<7>\nx'
 
@@ -229,3 +229,23 @@ def test_no_object_that_holds_a_secret_shows_it(held: Any) -> None:
 )
 def test_a_header_is_a_secret_by_its_name(name: str, secret: bool) -> None:
     assert is_secret_name(name) is secret
+
+
+def test_of_a_document_with_very_many_secrets_the_newest_are_known_and_the_others_forgotten_everywhere() -> None:
+    told: list[str] = []
+    redact = Redactor(told.append, told.remove)
+    redact.add("the-credential")
+    redact.add_other("secret-of-an-argument")
+    for document in range(3):
+        redact.add_seen(f"secret-{document}-{number:06}" for number in range(100_000))
+    assert len(told) == 2 + KEPT_SEEN
+    newest = f"secret-2-{99_999:06}"
+    assert redact(f"{newest} the-credential secret-of-an-argument") == "*** *** ***"
+    assert "secret-0-000000" not in told
+
+
+def test_what_is_longer_than_any_text_that_is_shown_is_no_secret_of_a_document() -> None:
+    redact = Redactor()
+    redact.add_seen(["x" * 1_000_000, "short-secret"])
+    assert redact("short-secret xxx") == "*** xxx"
+    assert sum(map(len, redact._forms)) < 10_000

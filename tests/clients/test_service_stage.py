@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from airflow_provider.clients import login as logins
-from airflow_provider.clients.service_stage import ServiceStageClient
-from airflow_provider.clients.service_stage import client as service_stage_client
+from airflow_provider.clients.service_stage import ServiceStageClient, release_looks
 from airflow_provider.exceptions import (
     AuthenticationError,
     BadRequestError,
@@ -160,7 +159,7 @@ def test_each_action_is_one_post_with_its_body(
     client: ServiceStageClient, gateway: Gateway, action: str, arguments: dict[str, Any], body: dict[str, Any]
 ) -> None:
     gateway.reply = {"id": "286541", "pipeline_id": PIPELINE, "status": "4"}
-    started = client.act(PIPELINE, action, **arguments)
+    started = client.releases.act(PIPELINE, action, **arguments)
     request = gateway.scripted.requests[-1]
     assert (request.method, request.target) == ("POST", f"{PREFIX}/{PIPELINE}/action?action_id={action}")
     assert request.json == body
@@ -177,7 +176,7 @@ def test_each_action_is_one_post_with_its_body(
 
 
 def test_the_list_item_that_the_caller_has_read_is_not_read_again(client: ServiceStageClient, gateway: Gateway) -> None:
-    started = client.act(PIPELINE, "start", before=Gateway.item(3, last_trigger_at=5))
+    started = client.releases.act(PIPELINE, "start", before=Gateway.item(3, last_trigger_at=5))
     assert gateway.sent == ["start"]
     assert (started.ref["status_before"], started.ref["triggered_before"]) == ("3", "5")
 
@@ -207,7 +206,7 @@ def test_a_wrong_argument_is_refused_by_name_before_anything_is_sent(
     client: ServiceStageClient, gateway: Gateway, action: str, arguments: dict[str, Any], names: str
 ) -> None:
     with pytest.raises(BadRequestError, match=names):
-        client.act(PIPELINE, action, **arguments)
+        client.releases.act(PIPELINE, action, **arguments)
     assert gateway.sent == []
 
 
@@ -216,7 +215,7 @@ def test_an_id_that_would_reach_another_call_is_refused(
     client: ServiceStageClient, gateway: Gateway, pipeline_id: str
 ) -> None:
     with pytest.raises(BadRequestError, match="pipeline_id"):
-        client.act(pipeline_id, "start", before={})
+        client.releases.act(pipeline_id, "start", before={})
     assert gateway.sent == []
 
 
@@ -244,7 +243,7 @@ def test_only_a_start_is_sent_once_and_any_other_only_until_it_may_have_done_som
         gateway.refusals = [answer] * 10
         gateway.scripted.requests.clear()
         with _client(gateway.url, attempts=3) as client, pytest.raises(error) as caught:
-            client.act(PIPELINE, action, before=Gateway.item())
+            client.releases.act(PIPELINE, action, before=Gateway.item())
         assert caught.value.effect == effect
         assert gateway.sent == [action] * times
 
@@ -255,7 +254,7 @@ def test_an_end_in_the_answer_to_an_action_is_not_its_own(
     client: ServiceStageClient, gateway: Gateway, action: str, status: Any
 ) -> None:
     gateway.reply = {"id": 286541, "pipeline_id": PIPELINE, "status": status}
-    acted = client.act(PIPELINE, action, before=Gateway.item(4))
+    acted = client.releases.act(PIPELINE, action, before=Gateway.item(4))
     assert (acted.state, acted.status) == (ExecutionState.QUEUED, str(status))
 
 
@@ -267,8 +266,8 @@ def test_lists_come_wrapped_or_bare(client: ServiceStageClient, gateway: Gateway
     items, records = [Gateway.item()], [{"id": 1, "status": 2}]
     gateway.items = {"pipelines": items} if wrapped else items
     gateway.records = {"count": 1, "records": records} if wrapped else records
-    assert client.list_pipelines() == items
-    assert client.list_records(PIPELINE) == records
+    assert client.release_tasks.list() == items
+    assert client.releases.list(PIPELINE) == records
 
 
 @pytest.mark.parametrize("body", [None, {}, {"pipelines": None}, {"pipelines": [1]}, "text", 5])
@@ -277,21 +276,21 @@ def test_a_list_of_another_shape_is_an_error_and_not_an_empty_list(
 ) -> None:
     gateway.items = json.dumps(body) if body == "text" else body
     with pytest.raises(UnexpectedResponseError):
-        client.list_pipelines()
+        client.release_tasks.list()
 
 
 def test_a_release_task_is_found_by_its_id_or_exact_name(client: ServiceStageClient, gateway: Gateway) -> None:
     other = {**Gateway.item(), "id": "other", "name": PIPELINE}
     gateway.items = [Gateway.item(), other]
-    assert client.find_pipeline(PIPELINE)["name"] == "shop-release"
-    assert client.find_pipeline("shop-release")["id"] == PIPELINE
+    assert client.release_tasks.find(PIPELINE)["name"] == "shop-release"
+    assert client.release_tasks.find("shop-release")["id"] == PIPELINE
     with pytest.raises(NotFoundError, match=r"shop-releas'; there are shop-release"):
-        client.find_pipeline("shop-releas")
+        client.release_tasks.find("shop-releas")
     gateway.items = [{**Gateway.item(), "id": "a"}, {**Gateway.item(), "id": "b"}]
     with pytest.raises(ConflictError, match="a, b"):
-        client.find_pipeline("shop-release")
+        client.release_tasks.find("shop-release")
     with pytest.raises(BadRequestError, match="pipeline"):
-        client.find_pipeline("")
+        client.release_tasks.find("")
 
 
 def test_stage_and_task_names_are_found_however_deep_they_are(client: ServiceStageClient, gateway: Gateway) -> None:
@@ -299,17 +298,17 @@ def test_stage_and_task_names_are_found_however_deep_they_are(client: ServiceSta
         {"name": "899tih", "tasks": [{"name": "ujgdh4", "type": "update_component"}]},
         {"name": "uipfzw", "groups": [{"name": "g1", "tasks": [{"name": "ax8hus", "type": "approval"}]}]},
     ]
-    assert client.list_stage_tasks(PIPELINE) == {"899tih": ["ujgdh4"], "uipfzw": ["ax8hus"]}
-    assert client.list_approval_tasks(PIPELINE) == ["ax8hus"]
+    assert client.release_tasks.list_stages(PIPELINE) == {"899tih": ["ujgdh4"], "uipfzw": ["ax8hus"]}
+    assert client.release_tasks.list_approvals(PIPELINE) == ["ax8hus"]
 
 
 def test_release_tasks_are_created_replaced_and_deleted(client: ServiceStageClient, gateway: Gateway) -> None:
     gateway.reply = {"id": PIPELINE}
     task = {"name": "new", "config_mode": "ui", "stages": []}
-    assert client.create_pipeline(task) == {"id": PIPELINE}
-    client.update_pipeline(PIPELINE, task)
+    assert client.release_tasks.create(task) == {"id": PIPELINE}
+    client.release_tasks.update(PIPELINE, task)
     gateway.reply = None
-    client.delete_pipeline(PIPELINE)
+    client.release_tasks.delete(PIPELINE)
     assert [(request.method, request.path) for request in gateway.scripted.requests] == [
         ("POST", PREFIX),
         ("PUT", f"{PREFIX}/{PIPELINE}"),
@@ -419,9 +418,9 @@ def test_an_end_in_a_lagging_list_is_believed_once_the_new_execution_was_seen_th
 def test_a_status_is_as_old_on_a_machine_whose_clock_is_off(
     client: ServiceStageClient, gateway: Gateway, monkeypatch: pytest.MonkeyPatch, apart: float
 ) -> None:
-    started = client.act(PIPELINE, "start")
+    started = client.releases.act(PIPELINE, "start")
     off = SimpleNamespace(time=lambda: time.time() + apart, monotonic=time.monotonic)
-    monkeypatch.setattr(service_stage_client, "time", off)
+    monkeypatch.setattr(release_looks, "time", off)
     now = int(time.time() * 1000)
     gateway.items = [Gateway.item(2, last_trigger_at=now)]
     assert client.look(started.ref).state is ExecutionState.QUEUED
@@ -556,8 +555,8 @@ def test_which_approval_a_release_waits_for_is_told_as_far_as_the_api_does(
 ) -> None:
     gateway.recorded({"id": 286541, "status": status})
     gateway.detail["pipeline_declaration"]["stages"] = _stages(*tasks)
-    assert client.list_waiting_approvals(_ref()) == waiting
-    assert client.is_waiting_for(_ref(), "first0") is is_waiting
+    assert client.releases.list_waiting_approvals(_ref()) == waiting
+    assert client.releases.is_waiting_for(_ref(), "first0") is is_waiting
 
 
 def test_tasks_that_a_record_tells_of_are_believed_before_the_declaration(
@@ -565,14 +564,14 @@ def test_tasks_that_a_record_tells_of_are_believed_before_the_declaration(
 ) -> None:
     gateway.recorded({"id": 286541, "status": 5, "stages": _stages((*FIRST, 2), (*SECOND_ONE, 5))})
     gateway.detail["pipeline_declaration"]["stages"] = _stages((*FIRST, None), (*SECOND_ONE, None))
-    assert client.list_waiting_approvals(_ref()) == ["second"]
+    assert client.releases.list_waiting_approvals(_ref()) == ["second"]
 
 
 def test_an_answer_that_does_not_show_yet_is_not_called_taken(client: ServiceStageClient, gateway: Gateway) -> None:
     gateway.recorded({"id": 286541, "status": 5})
     gateway.detail["pipeline_declaration"]["stages"] = _stages((*FIRST, None))
     assert client.look(_ref(action="approval", status_before="5")).state is ExecutionState.QUEUED
-    assert client.is_waiting_for(_ref(action="approval", status_before="5"), "first0")
+    assert client.releases.is_waiting_for(_ref(action="approval", status_before="5"), "first0")
 
 
 @pytest.mark.parametrize("ref", [{"kind": "build"}, {"pipeline_id": ""}])
@@ -622,7 +621,7 @@ def test_each_wait_gets_its_own_error_but_a_broken_connection_concerns_all(
 
 
 def _stop(client: ServiceStageClient) -> Execution:
-    return client.stop(client.what_a_stop_ends("shop-release").ref)
+    return client.releases.stop(client.releases.what_a_stop_ends("shop-release").ref)
 
 
 @pytest.mark.parametrize(
@@ -644,7 +643,7 @@ def test_a_cancel_stops_this_very_execution_and_nobody_elses(
     client.cancel(_ref(status_before="1"), "timeout")
     assert gateway.sent == sent
     gateway.scripted.requests.clear()
-    client.stop(_ref(action="stop", since=""))
+    client.releases.stop(_ref(action="stop", since=""))
     assert gateway.sent == sent
 
 
@@ -764,7 +763,7 @@ def test_a_stop_says_beforehand_which_execution_it_is_for(
 ) -> None:
     gateway.items = [item]
     gateway.recorded(*records)
-    seen = client.what_a_stop_ends("shop-release")
+    seen = client.releases.what_a_stop_ends("shop-release")
     assert (seen.id, seen.ref["action"], seen.ref["place"]) == (target, "stop", client.place)
     assert seen.ref.get("triggered", "") == ("" if target else str(TRIGGERED + 60_000))
     assert gateway.sent == ["list", "records"]
@@ -775,7 +774,7 @@ def test_a_release_task_that_was_never_executed_has_nothing_to_stop(
 ) -> None:
     gateway.items = [Gateway.item(1, last_trigger_at=None)]
     with pytest.raises(ConflictError, match="never executed"):
-        client.what_a_stop_ends("shop-release")
+        client.releases.what_a_stop_ends("shop-release")
 
 
 @pytest.mark.parametrize(("item", "records", "target"), TARGETS.values(), ids=TARGETS)
@@ -784,10 +783,10 @@ def test_a_stop_is_never_sent_for_an_execution_that_came_later(
 ) -> None:
     gateway.items = [item]
     gateway.recorded(*records)
-    ref = client.what_a_stop_ends("shop-release").ref
+    ref = client.releases.what_a_stop_ends("shop-release").ref
     gateway.items = [Gateway.item(4, last_trigger_at=TRIGGERED + 90_000)]
     gateway.recorded(*records, {"id": 10, "status": 4, "trigger_at": TRIGGERED + 90_000})
-    stopped = client.stop(ref)
+    stopped = client.releases.stop(ref)
     assert stopped.state is ExecutionState.SUCCEEDED
     assert client.look(ref).state.is_terminal or target == "9"
     assert "stop" not in gateway.sent
@@ -797,9 +796,9 @@ def test_a_stop_is_refused_where_nothing_tells_whether_a_later_execution_came(
     client: ServiceStageClient, gateway: Gateway
 ) -> None:
     gateway.items = [Gateway.item(4, last_trigger_at=None)]
-    ref = client.what_a_stop_ends("shop-release").ref
+    ref = client.releases.what_a_stop_ends("shop-release").ref
     with pytest.raises(ConflictError, match="nothing was stopped"):
-        client.stop(ref)
+        client.releases.stop(ref)
     assert "stop" not in gateway.sent
 
 
@@ -807,7 +806,7 @@ def test_a_stop_of_another_place_is_refused_before_anything_is_asked(
     client: ServiceStageClient, gateway: Gateway
 ) -> None:
     with pytest.raises(ConflictError, match=r"https://elsewhere\.example\.com project p"):
-        client.stop(_ref(action="stop", place="https://elsewhere.example.com project p"))
+        client.releases.stop(_ref(action="stop", place="https://elsewhere.example.com project p"))
     assert gateway.sent == []
 
 
@@ -1020,7 +1019,7 @@ def test_without_records_nobody_can_tell_what_a_start_led_to(
 def test_what_an_intent_needs_tells_the_vendors_clock(iam: Iam, iam_user: bool) -> None:
     with (_user if iam_user else _client)(iam.gateway.url) as client:
         assert client.server_time() is None
-        before = client.before_action("shop-release")
+        before = client.releases.before_action("shop-release")
         now = client.server_time()
         assert now is not None
         assert abs(now - time.time()) < 2
@@ -1082,7 +1081,7 @@ def test_every_shape_of_an_error_body_is_read(
 ) -> None:
     gateway.refusals = [(404, {"X-Request-Id": "0f1e2d3c"}, body)]
     with pytest.raises(NotFoundError) as caught:
-        client.get_pipeline(PIPELINE)
+        client.release_tasks.get(PIPELINE)
     error = caught.value
     assert (error.code, error.message, error.request_id, error.status) == (code, message, "0f1e2d3c", 404)
     assert error.path == f"{PREFIX}/{PIPELINE}"
@@ -1117,7 +1116,7 @@ def test_a_clock_that_is_off_is_called_so_and_not_wrong_credentials(
 
     gateway.scripted.always = answer
     with pytest.raises(AuthenticationError) as caught:
-        client.list_pipelines()
+        client.release_tasks.list()
     assert "check the clock of this machine" in caught.value.summary
     assert "credentials" not in caught.value.summary
     times = re.findall(r"20\d\d-?\d\d-?\d\dT[\d:]+Z", str(caught.value))
@@ -1128,7 +1127,7 @@ def test_a_clock_that_is_off_is_called_so_and_not_wrong_credentials(
 def test_wrong_credentials_are_not_called_a_clock(client: ServiceStageClient, gateway: Gateway) -> None:
     gateway.refusals = [(401, {}, {"error_code": "APIGW.0301", "error_msg": f"ak {ACCESS_KEY} not exist"})]
     with pytest.raises(AuthenticationError, match="credentials") as caught:
-        client.list_pipelines()
+        client.release_tasks.list()
     assert "clock" not in str(caught.value)
     assert caught.value.message == "ak AKEX*** not exist"
 
@@ -1138,10 +1137,10 @@ def test_an_api_that_is_not_published_and_a_foreign_project_say_what_to_check(
 ) -> None:
     gateway.refusals = [(404, {}, {"error_code": "APIGW.0101", "error_msg": "The API does not exist"})]
     with pytest.raises(NotFoundError, match="region"):
-        client.list_pipelines()
+        client.release_tasks.list()
     gateway.refusals = [(403, {}, {"error_code": "SVCSTG.00100403", "error_msg": "no"})]
     with pytest.raises(PermissionDeniedError, match="project_id"):
-        client.list_pipelines()
+        client.release_tasks.list()
 
 
 @pytest.mark.parametrize("code", ["APIGW.0308", "APIG.0308"])
@@ -1150,11 +1149,11 @@ def test_throttling_without_retry_after_asks_for_two_seconds(
 ) -> None:
     gateway.refusals = [(429, {}, {"error_code": code, "error_msg": "throttling threshold has been reached"})]
     with pytest.raises(ThrottledError) as caught:
-        client.list_pipelines()
+        client.release_tasks.list()
     assert caught.value.retry_after == 2.0
     gateway.refusals = [(429, {"Retry-After": "17"}, {"error_code": code, "error_msg": "slow"})]
     with pytest.raises(ThrottledError) as caught:
-        client.list_pipelines()
+        client.release_tasks.list()
     assert caught.value.retry_after == 17.0
 
 
@@ -1175,7 +1174,7 @@ def test_an_echoed_canonical_request_shows_no_secret(gateway: Gateway) -> None:
         _client(gateway.url, security_token=security_token, on_secret=told.append) as client,
         pytest.raises(AuthenticationError) as caught,
     ):
-        client.list_pipelines()
+        client.release_tasks.list()
     shown = f"{caught.value} {caught.value!r} {vars(caught.value)} {pickle.dumps(caught.value)!r}"
     request = gateway.scripted.requests[0]
     assert request.headers["X-Security-Token"] == security_token
@@ -1249,8 +1248,8 @@ def test_an_iam_user_logs_in_once_for_the_project_of_the_path(
     iam: Iam, project_id: str | None, scope: dict[str, str]
 ) -> None:
     with _user(iam.gateway.url, project_id=project_id) as client:
-        client.list_pipelines()
-        client.list_pipelines()
+        client.release_tasks.list()
+        client.release_tasks.list()
         assert client.project_id == PROJECT
     user = {"name": "robot", "password": "robot-password", "domain": {"name": "account"}}
     assert iam.logins == [
@@ -1267,27 +1266,27 @@ def test_a_token_of_20000_characters_is_sent_whole_and_never_shown(iam: Iam) -> 
     iam.length = 20_000
     told: list[str] = []
     with _user(iam.gateway.url, on_secret=told.append) as client:
-        client.list_pipelines()
+        client.release_tasks.list()
         assert iam.gateway.scripted.requests[-1].headers["X-Auth-Token"] == iam.token
         iam.gateway.refusals = [(403, {}, {"error_code": "X", "error_msg": f"x-auth-token:{iam.token[:9000]} no"})]
         with pytest.raises(PermissionDeniedError) as caught:
-            client.list_pipelines()
+            client.release_tasks.list()
         iam.gateway.refusals = [(403, {}, {"error_code": "X", "error_msg": f"the token is '{iam.token}'"})]
         with pytest.raises(PermissionDeniedError) as again:
-            client.list_pipelines()
+            client.release_tasks.list()
     assert "AAAA" not in str(caught.value) + str(again.value)
     assert told == ["robot-password", iam.token]
 
 
 def test_a_token_that_is_refused_or_about_to_end_is_renewed_once(iam: Iam) -> None:
     with _user(iam.gateway.url) as client:
-        client.list_pipelines()
+        client.release_tasks.list()
         iam.token = "revoked"
-        assert len(client.list_pipelines()) == 1
+        assert len(client.release_tasks.list()) == 1
         assert len(iam.logins) == 2
         iam.gateway.refusals = [(401, {}, {"error_code": "APIGW.0301", "error_msg": "no"})] * 2
         with pytest.raises(AuthenticationError):
-            client.act(PIPELINE, "start", before={})
+            client.releases.act(PIPELINE, "start", before={})
         assert iam.gateway.sent.count("start") == 2
 
 
@@ -1310,20 +1309,20 @@ def test_a_token_lives_as_long_as_iam_says_whatever_its_clock_shows(
     )
     with _user(iam.gateway.url) as client:
         for _ in range(3):
-            client.list_pipelines()
+            client.release_tasks.list()
         assert len(iam.logins) == 1
         later = time.time() + 23.9 * 3600
         monkeypatch.setattr(logins.time, "time", lambda: later)
-        client.list_pipelines()
+        client.release_tasks.list()
         assert len(iam.logins) == 1
         monkeypatch.setattr(logins.time, "time", lambda: later + 0.1 * 3600)
-        client.list_pipelines()
+        client.release_tasks.list()
     assert len(iam.logins) == 2
 
 
 def test_many_threads_share_one_login(iam: Iam) -> None:
     with _user(iam.gateway.url) as client:
-        threads = [threading.Thread(target=client.list_pipelines) for _ in range(6)]
+        threads = [threading.Thread(target=client.release_tasks.list) for _ in range(6)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -1345,7 +1344,7 @@ def test_a_login_that_fails_starts_nothing_and_shows_no_password(
 ) -> None:
     iam.refusals = [answer] * 2
     with _user(iam.gateway.url, project_id=PROJECT) as client, pytest.raises(error) as caught:
-        client.act(PIPELINE, "start", before={})
+        client.releases.act(PIPELINE, "start", before={})
     assert caught.value.effect is not Effect.UNKNOWN
     assert "robot-password" not in str(caught.value)
     assert iam.gateway.sent.count("start") == 0
@@ -1359,8 +1358,8 @@ def test_a_passing_failure_of_iam_does_not_fail_the_first_call(iam: Iam) -> None
 
 def test_the_project_of_a_region_is_asked_for_once_with_a_signature(iam: Iam) -> None:
     with _client(iam.gateway.url, project_id=None, region="ap-southeast-3", iam_url=f"{iam.gateway.url}/iam") as client:
-        client.list_pipelines()
-        client.list_pipelines()
+        client.release_tasks.list()
+        client.release_tasks.list()
     lookup, *calls = iam.gateway.scripted.requests
     assert lookup.target == "/iam/v3/projects?name=ap-southeast-3"
     assert "Signature=" in lookup.headers["Authorization"]
@@ -1412,7 +1411,7 @@ def test_a_project_that_iam_does_not_tell_is_no_news_of_an_execution(
             lambda: client.fetch([ref, ref]),
             lambda: client.cancel(ref, "timeout"),
             lambda: client.find_started(_intent(place=ref["place"])),
-            lambda: client.before_action("shop-release"),
+            lambda: client.releases.before_action("shop-release"),
         ):
             with pytest.raises(error) as caught:
                 ask()
@@ -1441,7 +1440,7 @@ def test_a_region_without_exactly_one_project_is_an_error_that_asks_for_the_id(
         _client(url, project_id=None, region="r", iam_url=f"{url}/iam") as client,
         pytest.raises(ConnectionConfigError, match="project_id"),
     ):
-        client.list_pipelines()
+        client.release_tasks.list()
 
 
 @pytest.mark.parametrize(

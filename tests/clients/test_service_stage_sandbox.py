@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from airflow_provider.clients.service_stage import ServiceStageClient, states
+from airflow_provider.clients.service_stage import ServiceStageClient, release_states
 from airflow_provider.exceptions import (
     AuthenticationError,
     BadRequestError,
@@ -57,7 +57,7 @@ def _client(server: SandboxServer, **options: Any) -> ServiceStageClient:
 @pytest.fixture(autouse=True)
 def grace(monkeypatch: pytest.MonkeyPatch) -> None:
     """As much longer than the sandbox's lags as in reality; a busy machine may miss all that comes before an end."""
-    monkeypatch.setattr(states, "GRACE", 1.5)
+    monkeypatch.setattr(release_states, "GRACE", 1.5)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def _wait(client: ServiceStageClient, run: Execution, *states: str) -> Execution
 
 
 def _stop(client: ServiceStageClient, name: str = "shop-release") -> Execution:
-    return client.stop(client.what_a_stop_ends(name).ref)
+    return client.releases.stop(client.releases.what_a_stop_ends(name).ref)
 
 
 def _state(server: SandboxServer, run: Execution) -> str:
@@ -113,9 +113,9 @@ def test_a_release_is_followed_to_its_end_in_every_spelling(
     server: SandboxServer, client: ServiceStageClient, control: Control, switches: dict[str, Any], together: bool
 ) -> None:
     control("switches", system="service_stage", **switches)
-    first = client.act(client.find_pipeline("shop-release")["id"], "start")
+    first = client.releases.act(client.release_tasks.find("shop-release")["id"], "start")
     done = _wait(client, first, "succeeded")
-    again = client.act(first.ref["pipeline_id"], "start")
+    again = client.releases.act(first.ref["pipeline_id"], "start")
     assert again.id != first.id
     _follow(server, client, again, together=together)
     assert (done.status, done.id) == ("2", first.id)
@@ -146,10 +146,10 @@ def test_the_end_of_the_release_before_is_not_taken_for_that_of_a_new_one_whatev
     together: bool,
 ) -> None:
     control("switches", system="service_stage", task_seconds=10, **switches)
-    first = client.act(client.find_pipeline("shop-release")["id"], "start")
+    first = client.releases.act(client.release_tasks.find("shop-release")["id"], "start")
     # So late that lists still show the first one in progress when the second one is started.
     _until_over(server, first)
-    _follow(server, client, client.act(first.ref["pipeline_id"], "start"), together=together)
+    _follow(server, client, client.releases.act(first.ref["pipeline_id"], "start"), together=together)
 
 
 def _follow(server: SandboxServer, client: ServiceStageClient, run: Execution, *, together: bool) -> None:
@@ -164,20 +164,20 @@ def _follow(server: SandboxServer, client: ServiceStageClient, run: Execution, *
 
 
 def test_only_selected_tasks_run_and_names_come_from_the_detail(client: ServiceStageClient) -> None:
-    pipeline_id = client.find_pipeline("shop-release")["id"]
-    stages = client.list_stage_tasks(pipeline_id)
+    pipeline_id = client.release_tasks.find("shop-release")["id"]
+    stages = client.release_tasks.list_stages(pipeline_id)
     assert stages == {"899tih": ["ujgdh4"], "uipfzw": ["ax8hus"]}
-    _wait(client, client.act(pipeline_id, "start", selected_tasks={"899tih": ["ujgdh4"]}), "succeeded")
+    _wait(client, client.releases.act(pipeline_id, "start", selected_tasks={"899tih": ["ujgdh4"]}), "succeeded")
     with pytest.raises(BadRequestError, match="nothere"):
-        client.act(pipeline_id, "start", selected_tasks={"899tih": ["nothere"]})
+        client.releases.act(pipeline_id, "start", selected_tasks={"899tih": ["nothere"]})
 
 
 @pytest.mark.parametrize(("approval_type", "state"), [("agree", "succeeded"), ("refuse", "failed")])
 def test_an_approval_is_answered(client: ServiceStageClient, approval_type: str, state: str) -> None:
-    pipeline_id = client.find_pipeline("shop-release-approval")["id"]
-    run = client.act(pipeline_id, "start")
+    pipeline_id = client.release_tasks.find("shop-release-approval")["id"]
+    run = client.releases.act(pipeline_id, "start")
     assert _wait(client, run, "waiting").message == "to be approved: apr0v1"
-    answered = client.act(
+    answered = client.releases.act(
         pipeline_id, "approval", task_name="apr0v1", approval_type=approval_type, message="发布 + 100 % für später"
     )
     assert answered.id == run.id
@@ -189,22 +189,22 @@ def test_a_failed_release_is_retried_and_rolled_back(
     client: ServiceStageClient, control: Control, retry_keeps_id: bool
 ) -> None:
     control("switches", system="service_stage", retry_keeps_id=retry_keeps_id)
-    pipeline_id = client.find_pipeline("broken-release")["id"]
-    first = _wait(client, client.act(pipeline_id, "start"), "failed")
-    retried = client.act(pipeline_id, "retry")
+    pipeline_id = client.release_tasks.find("broken-release")["id"]
+    first = _wait(client, client.releases.act(pipeline_id, "start"), "failed")
+    retried = client.releases.act(pipeline_id, "retry")
     assert (retried.id == first.id) is retry_keeps_id
     assert retried.state in (ExecutionState.RUNNING, ExecutionState.QUEUED)
     assert _wait(client, retried, "failed").status == "3"
-    rolled = _wait(client, client.act(pipeline_id, "rollback"), "succeeded")
+    rolled = _wait(client, client.releases.act(pipeline_id, "rollback"), "succeeded")
     assert rolled.status == "11"
 
 
 def test_a_release_is_stopped_continued_and_canceled(server: SandboxServer, client: ServiceStageClient) -> None:
-    pipeline_id = client.find_pipeline("shop-release-approval")["id"]
-    run = client.act(pipeline_id, "start")
+    pipeline_id = client.release_tasks.find("shop-release-approval")["id"]
+    run = client.releases.act(pipeline_id, "start")
     assert _wait(client, _stop(client, "shop-release-approval"), "succeeded").status == "7"
     assert client.look(run.ref).state is ExecutionState.PAUSED
-    _wait(client, client.act(pipeline_id, "continue"), "waiting")
+    _wait(client, client.releases.act(pipeline_id, "continue"), "waiting")
     client.cancel(run.ref, "timeout")
     _wait(client, run, "paused")
     client.cancel(run.ref, "again")
@@ -214,14 +214,14 @@ def test_a_release_is_stopped_continued_and_canceled(server: SandboxServer, clie
 
 
 def test_a_stop_of_what_has_stopped_or_ended_is_no_error(client: ServiceStageClient) -> None:
-    run = client.act(client.find_pipeline("shop-release")["id"], "start")
+    run = client.releases.act(client.release_tasks.find("shop-release")["id"], "start")
     assert _wait(client, _stop(client), "succeeded").status == "7"
     assert (_stop(client).id, _stop(client).status) == (run.id, "7")
-    _wait(client, client.act(run.ref["pipeline_id"], "continue"), "succeeded")
+    _wait(client, client.releases.act(run.ref["pipeline_id"], "continue"), "succeeded")
     ended = _stop(client)
     assert (ended.state, ended.message) == (ExecutionState.SUCCEEDED, "released before it could be stopped")
     with pytest.raises(ConflictError, match="never executed"):
-        client.what_a_stop_ends("broken-release")
+        client.releases.what_a_stop_ends("broken-release")
 
 
 @pytest.mark.parametrize("switches", [{}, {"record_lag": 0.2}, {"record_status": False}])
@@ -229,15 +229,15 @@ def test_a_stop_that_is_repeated_leaves_the_version_alone_that_was_started_since
     server: SandboxServer, client: ServiceStageClient, control: Control, switches: dict[str, Any]
 ) -> None:
     control("switches", system="service_stage", task_seconds=400, **switches)
-    pipeline_id = client.find_pipeline("shop-release")["id"]
-    run = client.act(pipeline_id, "start")
+    pipeline_id = client.release_tasks.find("shop-release")["id"]
+    run = client.releases.act(pipeline_id, "start")
     time.sleep(0.25)
-    target = client.what_a_stop_ends("shop-release")
+    target = client.releases.what_a_stop_ends("shop-release")
     assert target.id == run.id
-    _wait(client, client.stop(target.ref), "succeeded")
-    fixed = client.act(pipeline_id, "start")
+    _wait(client, client.releases.stop(target.ref), "succeeded")
+    fixed = client.releases.act(pipeline_id, "start")
     time.sleep(0.25)
-    again = client.stop(target.ref)
+    again = client.releases.stop(target.ref)
     assert (again.id, again.state) == (run.id, ExecutionState.SUCCEEDED)
     assert client.look(target.ref).state is ExecutionState.SUCCEEDED
     assert client.look(fixed.ref).state is ExecutionState.RUNNING
@@ -249,20 +249,20 @@ def test_a_stop_that_is_repeated_leaves_the_version_alone_that_was_started_since
 def test_a_stop_of_what_the_records_do_not_show_yet_stops_it_and_nothing_later(
     client: ServiceStageClient, control: Control
 ) -> None:
-    pipeline_id = client.find_pipeline("shop-release")["id"]
-    first = client.act(pipeline_id, "start")
+    pipeline_id = client.release_tasks.find("shop-release")["id"]
+    first = client.releases.act(pipeline_id, "start")
     _wait(client, first, "succeeded")
     # Trigger times are compared in seconds.
     time.sleep(2.1)
     control("switches", system="service_stage", task_seconds=400, record_lag=2)
-    second = client.act(pipeline_id, "start")
-    target = client.what_a_stop_ends("shop-release")
+    second = client.releases.act(pipeline_id, "start")
+    target = client.releases.what_a_stop_ends("shop-release")
     assert target.id == ""
-    client.stop(target.ref)
+    client.releases.stop(target.ref)
     control("switches", system="service_stage", task_seconds=400, record_lag=0)
     _wait(client, second, "paused")
-    third = client.act(pipeline_id, "start")
-    assert client.stop(target.ref).state is ExecutionState.SUCCEEDED
+    third = client.releases.act(pipeline_id, "start")
+    assert client.releases.stop(target.ref).state is ExecutionState.SUCCEEDED
     assert client.look(third.ref).state is ExecutionState.RUNNING
 
 
@@ -271,12 +271,12 @@ def test_a_second_start_is_refused_and_starts_nothing(
     server: SandboxServer, client: ServiceStageClient, control: Control, wrong_state_status: int
 ) -> None:
     control("switches", system="service_stage", wrong_state_status=wrong_state_status)
-    pipeline_id = client.find_pipeline("shop-release-approval")["id"]
-    client.act(pipeline_id, "start")
+    pipeline_id = client.release_tasks.find("shop-release-approval")["id"]
+    client.releases.act(pipeline_id, "start")
     with pytest.raises((BadRequestError, ConflictError)) as caught:
-        client.act(pipeline_id, "start")
+        client.releases.act(pipeline_id, "start")
     assert caught.value.effect is Effect.REFUSED
-    assert len(client.list_records(pipeline_id)) == 1
+    assert len(client.releases.list(pipeline_id)) == 1
 
 
 @pytest.mark.parametrize(("fault", "starts"), [("reset_after", 1), ("reset_before", 0), ("truncate", 1)])
@@ -284,25 +284,25 @@ def test_a_second_start_is_refused_and_starts_nothing(
 def test_a_lost_answer_to_a_start_is_settled_by_the_records(
     client: ServiceStageClient, control: Control, fault: str, starts: int, earlier: int
 ) -> None:
-    item = client.find_pipeline("shop-release")
+    item = client.release_tasks.find("shop-release")
     for _ in range(earlier):
-        _wait(client, client.act(item["id"], "start"), "succeeded")
-    item = client.find_pipeline("shop-release")
+        _wait(client, client.releases.act(item["id"], "start"), "succeeded")
+    item = client.release_tasks.find("shop-release")
     intent = {
         "kind": "release",
         "marker": "m",
         "since": time.time(),
         "clock": "worker",
         "action": "start",
-        **client.before_action("shop-release"),
+        **client.releases.before_action("shop-release"),
     }
     assert bool(intent["newest_record"]) == bool(earlier)
     control("faults", system="service_stage", method="POST", path="/action", fault=fault)
     with pytest.raises(ReleasePipelineError) as caught:
-        client.act(item["id"], "start", before=item)
+        client.releases.act(item["id"], "start", before=item)
     assert caught.value.effect is Effect.UNKNOWN
     found = client.find_started(intent)
-    assert len(client.list_records(item["id"])) - earlier == starts
+    assert len(client.releases.list(item["id"])) - earlier == starts
     assert len(found) == starts
     for each in found:
         _wait(client, each, "succeeded")
@@ -314,23 +314,23 @@ def test_what_a_colleague_starts_long_after_an_intent_is_not_what_it_led_to(
     client: ServiceStageClient, control: Control, switches: dict[str, Any], age: int, colleagues: int, found: int
 ) -> None:
     control("switches", system="service_stage", **switches)
-    before = client.before_action("shop-release")
+    before = client.releases.before_action("shop-release")
     since = (client.server_time() or 0) - age
     intent = {"kind": "release", "marker": "m", "since": since, "clock": "vendor", "action": "start", **before}
     runs = []
     for _ in range(colleagues):
-        runs.append(client.act(before["pipeline_id"], "start"))
+        runs.append(client.releases.act(before["pipeline_id"], "start"))
         _wait(client, runs[-1], "succeeded")
     assert [each.id for each in client.find_started(intent)] == [run.id for run in runs[:found]]
 
 
 def test_names_are_exact_and_ambiguity_is_an_error(client: ServiceStageClient) -> None:
     with pytest.raises(ConflictError, match="twin-release"):
-        client.find_pipeline("twin-release")
+        client.release_tasks.find("twin-release")
     with pytest.raises(NotFoundError, match="broken-release"):
-        client.find_pipeline("broken")
+        client.release_tasks.find("broken")
     with pytest.raises(NotFoundError):
-        client.get_pipeline("no-such-id")
+        client.release_tasks.get("no-such-id")
 
 
 @pytest.mark.parametrize("credentials", [KEYS, {**USER, "access_key": None, "secret_key": None}])
@@ -345,7 +345,7 @@ def test_both_logins_work_with_and_without_a_project_id(
 def test_a_long_token_that_expires_between_polls_is_renewed_once(server: SandboxServer, control: Control) -> None:
     control("switches", system="service_stage", token_length=20_000)
     with _client(server, **USER, access_key=None, secret_key=None) as client:
-        run = client.act(client.find_pipeline("shop-release")["id"], "start")
+        run = client.releases.act(client.release_tasks.find("shop-release")["id"], "start")
         control("faults", system="service_stage", path="/records", fault="expire_token")
         _wait(client, run, "succeeded")
     assert sum(entry["path"].endswith("/v3/auth/tokens") for entry in _log(server)) == 2
@@ -362,20 +362,20 @@ def test_temporary_keys_are_sent_with_their_signed_security_token(
     ).data["credential"]
     keys = {"access_key": credential["access"], "secret_key": credential["secret"]}
     with _client(server, **keys, security_token=credential["securitytoken"]) as temporary:
-        assert len(temporary.list_pipelines()) == 5
+        assert len(temporary.release_tasks.list()) == 5
     with _client(server, **keys) as incomplete, pytest.raises(AuthenticationError, match="security token"):
-        incomplete.list_pipelines()
+        incomplete.release_tasks.list()
 
 
 def test_wrong_keys_wrong_projects_and_a_wrong_clock_are_told_apart(
     server: SandboxServer, client: ServiceStageClient
 ) -> None:
     with _client(server, secret_key="sandbox-secret-key-9999") as wrong, pytest.raises(AuthenticationError) as caught:
-        wrong.list_pipelines()
+        wrong.release_tasks.list()
     assert "credentials" in caught.value.summary
     with _client(server, project_id="0" * 32) as foreign, pytest.raises(PermissionDeniedError, match="project_id"):
-        foreign.list_pipelines()
-    client.list_pipelines()
+        foreign.release_tasks.list()
+    client.release_tasks.list()
     server.world.clock.advance(20 * 60)
     with pytest.raises(AuthenticationError, match="check the clock"):
-        client.list_pipelines()
+        client.release_tasks.list()

@@ -6,7 +6,7 @@ import pytest
 
 from airflow_provider import exceptions
 from airflow_provider.core.durations import DURATIONS
-from airflow_provider.core.waiting import Ending, Outcome, Pace, Wait, result_of
+from airflow_provider.core.waiting import MOST_TOLD, Ending, Outcome, Pace, Wait, result_of
 from airflow_provider.exceptions import (
     AuthenticationError,
     BadRequestError,
@@ -228,3 +228,12 @@ def test_every_error_survives_the_way_from_the_triggerer(error):
     outcome = Outcome(Ending.LOST, cause=error.__name__, error="why")
     with pytest.raises(error, match="why"):
         result_of(outcome, "quay")
+
+
+def test_a_vendor_that_names_other_steps_with_each_look_fills_no_memory() -> None:
+    wait = Wait({"system": "quay", "kind": "build", "id": "1"}, 1.0)
+    for number in range(3 * MOST_TOLD // 1000):
+        steps = tuple(Step(f"{number}-{step}", "RUNNING") for step in range(1000))
+        wait.saw(Execution(wait.ref, ExecutionState.RUNNING, "building", steps=steps), 0.0)
+        assert len(wait.news()) == 1000 + (number == 0)
+    assert len(wait._told) == MOST_TOLD

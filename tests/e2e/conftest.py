@@ -13,6 +13,7 @@ import pytest
 from demo.airflow_server import LOGIN, AirflowServer
 from demo.processes import adopt_orphans
 from demo.sandbox_server import SandboxServer
+from tests import secrets
 from tests.e2e.stage import SeenRun, Stage
 
 DAG_FILES = [
@@ -62,7 +63,11 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         airflow.wait_until_ready([file.stem for file in DAG_FILES])
         for connection in sandbox.connections():
             airflow.api.save_connection(connection)
-        yield Stage(airflow, sandbox)
+        with secrets.ArgumentsSeen(airflow.process.pid, sandbox.process.pid) as arguments:
+            yield Stage(airflow, sandbox)
+    assert any("airflow" in each for each in arguments.texts)
+    assert secrets.found_in(arguments.texts) == []
+    assert secrets.found_in(secrets.kept_by_airflow(home / "airflow")) == []
 
 
 @pytest.fixture(scope="session")

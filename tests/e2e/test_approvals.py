@@ -148,8 +148,8 @@ def test_a_reviewer_rejects_a_release(stage: Stage) -> None:
         secret_key=login["password"],
         **{name: value for name, value in login["extra"].items() if name in ("region", "project_id")},
     ) as client:
-        pipeline_id = str(client.find_pipeline("shop-release-approval")["id"])
-        release_id = client.act(pipeline_id, "start").id
+        pipeline_id = str(client.release_tasks.find("shop-release-approval")["id"])
+        release_id = client.releases.act(pipeline_id, "start").id
     until(lambda: state_of(stage, "service_stage", release_id) == "5", "the release asks")
     asking = Asking(stage, "approval_of_release", stage.start("approval_of_release")).until_it_asks()
     assert "apr0v1" in asking.action()["body"]

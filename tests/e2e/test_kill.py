@@ -169,7 +169,7 @@ class Teller:
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, bool], Story]:
     adopt_orphans()
-    install_missing()
+    install_missing("postgresql", "redis-server")
     home = tmp_path_factory.mktemp("kill")
     # PostgreSQL runs as a user of its own, who must be able to reach its directory.
     for path in (home, *list(home.parents)[:2]):

@@ -17,8 +17,9 @@ from airflow_provider.clients.cocktail import CocktailClient
 from airflow_provider.clients.code_stream import CodeStreamClient
 from airflow_provider.clients.quay import QuayClient
 from airflow_provider.clients.service_stage import ServiceStageClient
+from airflow_provider.sandbox.core.hostile import dump
 from airflow_provider.storable import storable_text
-from tests.fuzz.answers import dump, raw, texts
+from tests.fuzz.answers import raw, texts
 from tests.fuzz.server import Raw
 
 SECRET = "the-secret-of-this-connection"

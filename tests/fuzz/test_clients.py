@@ -23,7 +23,8 @@ from airflow_provider.clients.decoding import DEEPEST
 from airflow_provider.clients.redaction import LONGEST_TEXT
 from airflow_provider.exceptions import Effect, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionState
-from tests.fuzz.answers import Chance, texts
+from airflow_provider.sandbox.core.hostile import Chance
+from tests.fuzz.answers import answer, texts
 from tests.fuzz.server import LOGINS, Raw, running_server
 from tests.fuzz.systems import PLAUSIBLE, SECRET, SYSTEMS, System, refs_of
 
@@ -43,7 +44,7 @@ fuzzed = settings(
 )
 
 NOT_CALLS = {"close", "bad_request", "look_apart"}
-STARTS = {"run_pipeline", "rerun_event", "start_rerun", "trigger_gerrit", "act", "builds.run", "start_build"}
+STARTS = {"run_pipeline", "rerun_event", "start_rerun", "trigger_gerrit", "releases.act", "builds.run", "start_build"}
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +113,7 @@ def answers_of(system: System, fewest: int, most: int) -> st.SearchStrategy[list
     names = sorted({name for document in system.documents for name in _names(document)})
 
     def answers(seeds: list[int]) -> list[Raw]:
-        return [Chance(seed, names, system.words).answer(system.documents) for seed in seeds]
+        return [answer(Chance(seed, names, system.words), system.documents) for seed in seeds]
 
     return st.lists(st.integers(0, 2**64), min_size=fewest, max_size=most).map(answers)
 

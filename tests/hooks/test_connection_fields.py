@@ -283,6 +283,7 @@ def test_code_stream_says_the_words_of_its_connection(build: Build, scripted: Sc
 def test_a_field_that_holds_no_text_is_named_whoever_made_the_connection(field: str, value: object) -> None:
     """Airflow 3.3.2 refuses most of these itself, and says that the connection is not defined."""
     good = {"host": "vra.example.com", "port": None, "schema": None, "login": "bot", "password": "good", "extra": None}
+    good["conn_type"] = "code_stream"
     connection = SimpleNamespace(conn_id=CONN_ID, **{**good, field: value})
     with pytest.raises(ConnectionConfigError, match=f"'{CONN_ID}': {field} must be ") as caught:
         hook_class("code_stream").client_from(connection)  # type: ignore[arg-type]
@@ -296,7 +297,7 @@ def test_a_connection_that_trips_a_client_is_named_without_its_text(monkeypatch:
     hook = hook_class("quay")
     monkeypatch.setattr(hook, "build_client", trip)
     connection = SimpleNamespace(
-        conn_id=CONN_ID, host="quay", port=None, schema=None, login=None, password="t", extra=None
+        conn_id=CONN_ID, conn_type="quay", host="quay", port=None, schema=None, login=None, password="t", extra=None
     )
     with pytest.raises(ConnectionConfigError, match=f"'{CONN_ID}' cannot be used .KeyError") as caught:
         hook.client_from(connection)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from airflow_provider.sensors.base import ReleaseSensor
 from airflow_provider.sensors.cocktail import CocktailBuildSensor
 from airflow_provider.sensors.release_window import ReleaseWindowSensor
 from tests.airflow_runs import run_task
-from tests.operators.classes import CLASSES, own_arguments
+from tests.operators.classes import CLASSES, RULES_OF_APPROVALS, own_arguments
 from tests.systems import LOGINS
 
 WAITING = [cls for cls in CLASSES if issubclass(cls, WaitingOperator)]
@@ -26,7 +26,7 @@ NO_BOUNDS = [
     math.inf, -math.inf, math.nan, -1, -0.5, 1e12, 10**400, True, False, "600", [5], timedelta.max, timedelta(days=-1)
 ]  # fmt: skip
 EVERY_CLASS = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
-SWITCHES = {"on_retry", "on_busy", "require_digest", "missing_ok", "start_timeout", "force"}
+SWITCHES = {"on_retry", "on_busy", "require_digest", "missing_ok", "start_timeout", "force", *RULES_OF_APPROVALS}
 """Arguments that are no text."""
 
 
@@ -114,9 +114,9 @@ def test_a_missing_xcom_is_refused_and_not_taken_for_a_text(cls, native):
 
 
 def test_what_is_inside_of_lists_and_mappings_is_refused_too():
-    texts = {"text": "1.10", "missing": None}
+    texts = {"text": "1.10", "missing": None, "number": 1.5}
     assert "tags was '1.10'" in problem_of(rendered(QuayRunBuildOperator, texts, tags=["{{ text }}"]))
-    assert "tags must be text" in problem_of(rendered(QuayRunBuildOperator, texts, tags=["a", 1.5]))
+    assert "tags must be text" in problem_of(rendered(QuayRunBuildOperator, texts, tags=["a", "{{ number }}"]))
     assert "tags came out as None" in problem_of(rendered(QuayRunBuildOperator, texts, tags=["a", "{{ missing }}"]))
     for value, said in (("{{ text }}", "'1.10'"), ("{{ missing }}", "None"), (["{{ text }}"], "'1.10'")):
         assert said in problem_of(rendered(CodeStreamRunPipelineOperator, texts, inputs={"tag": value}))

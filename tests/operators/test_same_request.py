@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from airflow_provider.clients.code_stream import CodeStreamClient
-from airflow_provider.clients.service_stage import ServiceStageClient
+from airflow_provider.clients.service_stage.releases import Releases
 from airflow_provider.exceptions import ConflictError
 from airflow_provider.operators.code_stream import (
     CodeStreamApprovalOperator,
@@ -21,7 +21,6 @@ from tests.attempts import Task, WorkerKilled
 from tests.conftest import FAST
 from tests.meanwhile import until
 from tests.operators import test_service_stage
-from tests.operators.story import SLOW, STARTERS, Story
 from tests.operators.test_code_stream import GERRIT_CHANGE, approvals_in_a_row, start_until_it_asks, state_of
 from tests.operators.test_service_stage import APPROVAL, APPROVED
 from tests.systems import Systems, running_systems
@@ -127,7 +126,7 @@ REQUESTS = {
         CodeStreamClient, "answer_user_operation", answers_to_code_stream, answer_code_stream, answer_code_stream_again
     ),
     "service_stage approval": Request(
-        ServiceStageClient, "act", answers_to_service_stage, answer_service_stage, answer_service_stage_again
+        Releases, "act", answers_to_service_stage, answer_service_stage, answer_service_stage_again
     ),
     "trigger": Request(CodeStreamClient, "trigger_gerrit", triggers, trigger, lambda _, build: build),
 }
@@ -240,30 +239,3 @@ def test_a_retry_sends_nothing_to_another_system(systems, name, monkeypatch):
         assert systems.url in str(error)
         assert elsewhere.url in str(error)
         assert request_.arrived(elsewhere) == 0
-
-
-# --- and a start
-
-
-def test_a_start_that_succeeded_and_is_cleared_starts_anew_although_its_retries_were_lowered_by_one(
-    systems, monkeypatch
-):
-    story = Story(systems, STARTERS["quay"], monkeypatch, deferrable=False)
-    assert story.attempt().state == "success"
-    story.deploy(retries=2)
-    story.task.clear()
-    assert story.attempt().state == "success"
-    assert story.seen() == {"starts": 2, "cancels": 0}
-
-
-def test_a_start_that_may_have_been_cleared_fails_loudly_until_it_certainly_was(systems, monkeypatch):
-    systems.reset(SLOW)
-    story = Story(systems, STARTERS["quay"], monkeypatch, deferrable=True)
-    story.attempt_and_die(remembered=True)
-    story.task.clear_beside()
-    for _ in "an attempt", "its retry":
-        fails_loudly(story.task)
-    assert story.seen() == {"starts": 1, "cancels": 0}
-    story.task.clear()
-    assert story.attempt().state == "deferred"
-    assert story.seen() == {"starts": 2, "cancels": 1}

@@ -13,7 +13,7 @@ from airflow.sdk.api.client import ServerResponseError
 
 from airflow_provider.core.commands import Command, Pause
 from airflow_provider.core.durations import DURATIONS
-from airflow_provider.exceptions import ConflictError, ExecutionTimeout, ServerUnavailableError
+from airflow_provider.exceptions import ConflictError, ExecutionFailed, ExecutionTimeout, ServerUnavailableError
 from airflow_provider.hooks.base import hook_class
 from airflow_provider.operators.attempt import AttemptOver
 from airflow_provider.operators.starting import KEY, StartOperator
@@ -202,6 +202,62 @@ def test_a_start_that_came_late_ends_before_a_cleared_task_starts_anew(systems, 
     assert story.cancels() == [1, 0]
     first, second = story.executions()
     assert first["states"][-1]["at"] < second["states"][0]["at"]
+
+
+@RETRIED_OR_CLEARED
+def test_nothing_is_started_beside_a_late_start_that_cannot_be_canceled(systems, becomes, monkeypatch):
+    let_nothing_end_by_itself(systems)
+    story = Story(systems, PIPELINE, monkeypatch, deferrable=True)
+    give_up_on(story)
+    given_up = story.record["intent"]
+    becomes(story)
+    trigger = story.task.trigger(story.attempt())
+    late = take_effect(story, given_up)
+    systems.force("code_stream", story.record["ref"]["id"], "FAILED")
+    systems.fault("code_stream", "status", method="POST", path=late, status=403, times=1000)
+    assert isinstance(story.task.resume(story.task.fire(trigger)).error, ExecutionFailed)
+    # What was sent without an answer is the failed start's own; that of a cleared one is remembered over it.
+    for _ in "the next attempt", "its retry":
+        error = story.attempt().error
+        assert isinstance(error, ConflictError)
+        assert late in str(error)
+        assert "could not be canceled. Nothing was started beside it" in str(error)
+    assert len(story.executions()) == 2
+    systems.clear_faults()
+    assert story.attempt().state == "deferred"
+    assert story.cancels() == [0, 1, 0]
+
+
+def test_a_person_who_is_asked_about_a_late_start_answers_with_a_clear(systems, monkeypatch):
+    let_nothing_end_by_itself(systems)
+    story = Story(systems, PIPELINE, monkeypatch, deferrable=True)
+    give_up_on(story)
+    given_up = story.record["intent"]
+    story.task.clear()
+    trigger = story.task.trigger(story.attempt())
+    late = take_effect(story, given_up)
+    systems.force("code_stream", story.record["ref"]["id"], "FAILED")
+    systems.fault("code_stream", "status", method="POST", path=late, status=403, times=1000)
+    assert isinstance(story.task.resume(story.task.fire(trigger)).error, ExecutionFailed)
+    assert isinstance(story.attempt().error, ConflictError)
+    story.task.clear()
+    assert story.attempt().state == "deferred"
+    assert len(story.executions()) == 3
+
+
+def test_nothing_is_started_while_late_starts_cannot_be_looked_for(systems, monkeypatch):
+    let_nothing_end_by_itself(systems)
+    story = Story(systems, PIPELINE, monkeypatch, deferrable=True)
+    give_up_on(story)
+    story.task.clear()
+    trigger = story.task.trigger(story.attempt())
+    systems.force("code_stream", story.record["ref"]["id"], "FAILED")
+    assert isinstance(story.task.resume(story.task.fire(trigger)).error, ExecutionFailed)
+    systems.fault("code_stream", "status", method="GET", path="/executions", status=503, times=1000)
+    assert isinstance(story.attempt().error, ServerUnavailableError)
+    assert len(story.executions()) == 1
+    systems.clear_faults()
+    assert story.attempt().state == "deferred"
 
 
 @pytest.mark.parametrize("name", ["service_stage", "quay"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.clients.service_stage import ServiceStageClient
+from airflow_provider.clients.service_stage.releases import Releases
 from airflow_provider.exceptions import (
     BadRequestError,
     ConflictError,
@@ -41,7 +41,7 @@ def fast(systems) -> None:
 def start(pipeline: str = SHOP) -> str:
     """A release that no task has started."""
     with ServiceStageHook().get_conn() as client:
-        return client.act(str(client.find_pipeline(pipeline)["id"]), "start").id
+        return client.releases.act(str(client.release_tasks.find(pipeline)["id"]), "start").id
 
 
 def start_until_it_asks(systems) -> str:
@@ -86,7 +86,7 @@ def test_the_outputs_of_a_release_are_its_record():
 @pytest.mark.parametrize("by", ["name", "id"])
 def test_a_release_task_is_called_by_name_or_id(systems, by):
     with ServiceStageHook().get_conn() as client:
-        pipeline = client.find_pipeline(SHOP)
+        pipeline = client.release_tasks.find(SHOP)
     ended = release(pipeline=pipeline[by])
     assert ended.result["ref"]["pipeline_id"] == pipeline["id"]
 
@@ -161,7 +161,7 @@ def test_a_retry_of_a_stop_leaves_the_version_alone_that_was_started_since(syste
     task = Task(lambda: ServiceStageStopReleaseOperator(task_id="stop", pipeline=SHOP, poll_interval=0.1))
 
     def dying(client: Any, target: Any) -> None:
-        client.stop(target.ref)
+        client.releases.stop(target.ref)
         raise WorkerKilled
 
     with monkeypatch.context() as patch:
@@ -283,7 +283,7 @@ def start_until_it_asks_twice(systems) -> str:
     groups = [{"tasks": [{"name": name, "type": "approval"}]} for name in ("first0", "second")]
     with ServiceStageHook().get_conn() as client:
         stages = [{"name": "899tih", "groups": groups}]
-        client.create_pipeline({"name": "two-approvals", "config_mode": "ui", "stages": stages})
+        client.release_tasks.create({"name": "two-approvals", "config_mode": "ui", "stages": stages})
     execution_id = start("two-approvals")
     until(lambda: state_of(systems, execution_id) == "5")
     return execution_id
@@ -347,13 +347,13 @@ def test_a_retry_whose_answer_was_taken_succeeds_although_a_second_approval_is_p
     first, second = answering("first0"), answering("second")
     with monkeypatch.context() as patch:
         if goes_wrong == "the worker dies":
-            whole = ServiceStageClient.act
+            whole = Releases.act
 
             def dying(*arguments: Any, **named: Any) -> None:
                 whole(*arguments, **named)
                 raise WorkerKilled
 
-            patch.setattr(ServiceStageClient, "act", dying)
+            patch.setattr(Releases, "act", dying)
         else:
             systems.fault("service_stage", "reset_after", method="POST", path="/action$")
         assert first.attempt().error is not None
@@ -373,7 +373,7 @@ def test_a_retry_answers_no_release_that_was_started_since(systems, monkeypatch)
         raise WorkerKilled
 
     with monkeypatch.context() as patch:
-        patch.setattr(ServiceStageClient, "act", dying)
+        patch.setattr(Releases, "act", dying)
         assert isinstance(task.attempt().error, WorkerKilled)
     systems.force("service_stage", answered, "3")
     newer = start_until_it_asks(systems)
@@ -398,8 +398,8 @@ def refuse(systems) -> bool:
     if not looks or looks[-1] < looks[0] + 0.9:
         return False
     with ServiceStageHook().get_conn() as client:
-        pipeline_id = str(client.find_pipeline(APPROVED)["id"])
-        client.act(pipeline_id, "approval", task_name=APPROVAL, approval_type="refuse")
+        pipeline_id = str(client.release_tasks.find(APPROVED)["id"])
+        client.releases.act(pipeline_id, "approval", task_name=APPROVAL, approval_type="refuse")
     return True
 
 

@@ -162,6 +162,18 @@ def test_a_triggerer_that_comes_back_while_the_task_waits_in_a_queue_cancels_not
     assert story.seen() == ONE_START
 
 
+def test_a_triggerer_that_comes_back_when_a_new_scheduler_has_reset_the_task_cancels_nothing(
+    systems, triggerer, monkeypatch
+):
+    """As after a clear, the task has no state then; a clear shows in that its next attempt deletes the XComs."""
+    systems.reset(SLOW)
+    story = Story(systems, STARTERS["code_stream pipeline"], monkeypatch, deferrable=True)
+    waiting = triggerer(story)
+    story.task.mark(None)
+    waiting.comes_back()
+    assert story.seen() == ONE_START
+
+
 def test_a_triggerer_that_comes_back_while_a_worker_has_resumed_the_task_cancels_nothing(
     systems, triggerer, monkeypatch
 ):

@@ -39,7 +39,7 @@ from airflow_provider.sensors.service_stage import ServiceStageReleaseSensor
 from tests.airflow_runs import TaskRun, run_task
 from tests.meanwhile import meanwhile
 from tests.operators import test_cocktail, test_code_stream, test_service_stage
-from tests.operators.classes import CLASSES, own_arguments
+from tests.operators.classes import CLASSES, RULES_OF_APPROVALS, own_arguments
 from tests.operators.test_starting import failed_event
 from tests.sensors.test_waiting import start_image_build
 from tests.systems import LOGINS, Systems, define_connection
@@ -47,7 +47,7 @@ from tests.systems import LOGINS, Systems, define_connection
 EVERY_CLASS = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 BOTH_MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["waiting", "deferrable"])
 SLOW = 0.05
-SWITCHES = {"on_retry", "on_busy", "require_digest", "missing_ok", "start_timeout", "force"}
+SWITCHES = {"on_retry", "on_busy", "require_digest", "missing_ok", "start_timeout", "force", *RULES_OF_APPROVALS}
 """Arguments that are no text, id or mapping: they say how the task behaves."""
 
 UI_URLS = {

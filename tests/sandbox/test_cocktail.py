@@ -484,6 +484,17 @@ def test_callback_urls_are_mangled_as_the_server_does(
     assert "lost" not in receiver.received[0]["headers"]
 
 
+@pytest.mark.parametrize(
+    "template", ["{url}/known-word", "{url}/?x=known-word", "{user}/known-word", "http://[known-word"]
+)
+def test_the_list_of_deliveries_tells_hosts_and_no_paths(api: Api, receiver: Receiver, template: str) -> None:
+    user = receiver.url.replace("//", "//known-word:known-word@")
+    api.ended(api.start(callbackUrl=template.format(url=receiver.url, user=user))["buildRunSeq"])
+    until(api.deliveries, bool)
+    assert {each["url"] for each in api.deliveries()} <= {f"{receiver.url}/***", "***"}
+    assert "known-word" not in json.dumps(api.deliveries())
+
+
 def test_a_cancel_tells_its_own_url_and_then_the_original(api: Api, receiver: Receiver) -> None:
     api.switch(step_seconds={"INIT": 1000, "CANCEL": 1})
     run_seq = api.start(callbackUrl=f"{receiver.url}/original")["buildRunSeq"]
@@ -496,7 +507,7 @@ def test_a_cancel_tells_its_own_url_and_then_the_original(api: Api, receiver: Re
 def test_a_build_without_callback_url_fails_only_its_delivery(api: Api) -> None:
     run = api.start()
     assert run["callbackUrl"].startswith("null?")
-    assert {(each["url"], each["status"]) for each in api.deliveries()} == {("null", None)}
+    assert {(each["url"], each["status"]) for each in api.deliveries()} == {("***", None)}
 
 
 @pytest.mark.parametrize(

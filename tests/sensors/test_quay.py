@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from airflow.sdk.exceptions import AirflowSensorTimeout
 
 from airflow_provider.exceptions import ExecutionCanceled, ExecutionFailed, NotFoundError
-from airflow_provider.sensors.quay import SEVERITIES, QuayBuildSensor, QuaySecurityScanSensor, QuayTagSensor
+from airflow_provider.sensors.quay import QuayBuildSensor, QuaySecurityScanSensor, QuayTagSensor, Severity
 from tests.airflow_runs import TaskRun, run_task
 from tests.meanwhile import meanwhile
 from tests.operators.test_quay import SHOP, promote, tags
@@ -133,6 +133,9 @@ def test_a_finding_above_the_limit_fails_with_its_name(deferrable):
     assert isinstance(ended.error, ExecutionFailed)
     assert "above High" in str(ended.error)
     assert "CVE-2026-1000 (Critical" in str(ended.error)
+
+
+SEVERITIES = get_args(Severity)
 
 
 @pytest.mark.parametrize("limit", SEVERITIES)

@@ -32,7 +32,7 @@ def wait(pipeline: str = SHOP, **arguments: Any) -> TaskRun:
 def test_the_outputs_of_a_release_are_its_record(by):
     execution_id = start()
     with ServiceStageHook().get_conn() as client:
-        pipeline = client.find_pipeline(SHOP)
+        pipeline = client.release_tasks.find(SHOP)
     ended = wait(pipeline[by], execution_id=execution_id)
     outputs = ended.result["outputs"]
     assert (str(outputs["id"]), outputs["pipeline_id"], outputs["status"]) == (execution_id, pipeline["id"], 2)
@@ -74,8 +74,8 @@ def test_a_release_that_somebody_approves_ends_well(systems, deferrable):
 
     def approve() -> bool:
         with ServiceStageHook().get_conn() as client:
-            pipeline_id = str(client.find_pipeline(APPROVED)["id"])
-            client.act(pipeline_id, "approval", task_name="apr0v1", approval_type="agree")
+            pipeline_id = str(client.release_tasks.find(APPROVED)["id"])
+            client.releases.act(pipeline_id, "approval", task_name="apr0v1", approval_type="agree")
         return True
 
     with meanwhile(approve):

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 from airflow.sdk.exceptions import AirflowSensorTimeout
 
+from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import (
     ExecutionFailed,
 )
@@ -22,6 +23,7 @@ from airflow_provider.sensors.code_stream import (
 from airflow_provider.sensors.quay import QuayBuildSensor
 from airflow_provider.sensors.service_stage import ServiceStageReleaseSensor
 from tests.airflow_runs import TaskRun, run_task
+from tests.meanwhile import meanwhile
 
 ARCHIVE = "https://sources.example.com/shop-1.4.2.tar.gz"
 
@@ -54,7 +56,7 @@ def start_pipeline(name: str = "Deploy shop") -> str:
 
 def start_release() -> str:
     with ServiceStageHook().get_conn() as client:
-        return client.act(str(client.find_pipeline("shop-release")["id"]), "start").id
+        return client.releases.act(str(client.release_tasks.find("shop-release")["id"]), "start").id
 
 
 def start_build() -> str:
@@ -131,6 +133,60 @@ def test_a_timeout_fails_or_skips_and_cancels_nothing(systems, watched, mode, so
     assert soft_fail or isinstance(ended.error, AirflowSensorTimeout)
     (execution,) = [each for each in systems.executions(watched.system) if each["id"] == execution_id]
     assert execution["cancels"] == []
+
+
+MAY_BE_TAKEN_BACK = pytest.mark.parametrize(
+    ("name", "settling", "going_on", "end", "success"),
+    [
+        ("code_stream", "failed_settling", "RUNNING", "FAILED", "COMPLETED"),
+        ("quay", "expired_settling", "building", "expired", "complete"),
+    ],
+)
+
+
+def then(systems: Any, system: str, execution_id: str, *steps: tuple[int, str]) -> Callable[[], bool]:
+    """What forces a state after so many looks at an execution since the state before, one after the other."""
+    left = list(steps)
+    seen = 0
+
+    def act() -> bool:
+        nonlocal seen
+        looks = len(systems.requests(system, "GET", execution_id))
+        if left and looks >= seen + left[0][0]:
+            systems.force(system, execution_id, left.pop(0)[1])
+            seen = looks
+        return not left
+
+    return act
+
+
+@MAY_BE_TAKEN_BACK
+def test_an_end_that_is_taken_back_ends_no_sensor_that_looks_from_one_process_after_the_other(
+    systems, monkeypatch, name, settling, going_on, end, success
+):
+    monkeypatch.setattr(DURATIONS, settling, 3600.0)
+    systems.reset(speed=0.001)
+    watched = WATCHED[name]
+    execution_id = watched.start()
+    systems.force(name, execution_id, going_on)
+    with meanwhile(then(systems, name, execution_id, (1, end), (4, going_on), (1, success))):
+        ended = watch(watched.build, execution_id, mode="reschedule")
+    assert ended.error is None
+    assert ended.result["status"] == success
+
+
+@MAY_BE_TAKEN_BACK
+def test_an_end_that_may_be_taken_back_counts_after_a_while_in_reschedule_mode_too(
+    systems, monkeypatch, name, settling, going_on, end, success
+):
+    monkeypatch.setattr(DURATIONS, settling, 0.5)
+    systems.reset(speed=0.001)
+    watched = WATCHED[name]
+    execution_id = watched.start()
+    systems.force(name, execution_id, going_on)
+    with meanwhile(then(systems, name, execution_id, (1, end))):
+        ended = watch(watched.build, execution_id, mode="reschedule")
+    assert isinstance(ended.error, ExecutionFailed)
 
 
 def test_an_interval_that_grows_can_be_told_after_any_number_of_looks():

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from typing import Any
 
-from airflow_provider.core.canceling import NO_STATE, TaskSeen
+from airflow_provider.core.canceling import TaskSeen
 from airflow_provider.core.generation import Attempt
 from airflow_provider.core.record import Phase, StartRecord
 from airflow_provider.core.states import State
@@ -83,6 +83,8 @@ class Judge:
         """Those that were to be canceled: what becomes of them does not count any more."""
         self._windows: dict[tuple[Task, int], str] = {}
         """Of a task and a generation: why nobody was there to cancel."""
+        self._heard_at_end: dict[Made, Any] = {}
+        """Those of whose start a process has heard while it was told to end, and which process."""
 
     @property
     def _all_made(self) -> list[Made]:
@@ -150,6 +152,7 @@ class Judge:
             self._open(worker.task, "its process died before it heard")
         elif worker.carrier and worker.carrier.is_canceling and not worker.carrier.has_noted_end:
             self._unwritten.add(worker.task)
+        self._heard_at_end = {made: who for made, who in self._heard_at_end.items() if who is not worker}
 
     def fails(self, worker: Any, error: ReleasePipelineError) -> None:
         """An attempt ends with an error. One that asks for a clear must not ask again after it."""
@@ -169,7 +172,7 @@ class Judge:
         has_begun = (
             task.try_number > trigger.first_try and seen.waits_as is None and seen.state in ("running", "queued")
         )
-        if is_cleared and GUESS not in trigger.ref and (has_begun or seen.state == NO_STATE):
+        if is_cleared and GUESS not in trigger.ref and has_begun:
             self.world.violate(f"{run} cancels nothing, although a person has cleared its task")
 
     def fires_unheard(self, task: Task) -> None:
@@ -197,6 +200,11 @@ class Judge:
         if is_over and self.world.now > task.changed_at + RACE:
             self.world.violate(f"{worker} sends {what}, although its task is {task.state}")
 
+    def hears(self, sender: Any, made: Made) -> None:
+        """The answer to a start has reached who sent it."""
+        if sender.carrier.is_canceling:
+            self._heard_at_end[made] = sender
+
     def started(self, sender: Any, made: Made) -> None:
         """An execution has begun."""
         task = sender.task
@@ -205,8 +213,8 @@ class Judge:
             if other is made or other.system != made.system or self._is_late_double(made, other):
                 continue
             if other.generation == made.generation:
-                if self._was_shown(made, other, sender):
-                    self.world.violate(f"{made} is started, although {other} of the same marker could be seen")
+                if self._was_shown(made, other, sender) and not self._is_answered(sender):
+                    self.world.violate(f"{made} is started, although {other} of the same start could be seen")
                 self._judge_second(made, other)
             elif other.goes_on and other.generation < made.generation and not self._may_run_beside(other, sender):
                 self.world.violate(f"{made} is started beside {other}, which a cleared task had started")
@@ -230,10 +238,13 @@ class Judge:
             self.world.violate(f"{worker} goes on with {made}, which was started before a clear")
 
     def _was_shown(self, made: Made, other: Made, sender: Any) -> bool:
-        """Whether the vendor's list had shown the other one, under the same marker, for a while."""
-        has_same_marker = bool(made.marker) and made.marker == other.marker
-        is_shown = other.goes_on and other.listed_from <= self.world.now - LOOKED_BEFORE
-        return has_same_marker and is_shown and sender.machine.frozen_for(2 * UNSEEN) == 0.0
+        """Whether the vendor's list had shown the other one, under a marker, for a while."""
+        is_marked = bool(made.marker and other.marker)
+        # The one that was followed may have failed since: then its doubles do not count.
+        is_followed = any(each.is_heard or each in self._given_up for each in self._ours(made.owner))
+        counts = other.goes_on or (other.state is ExecutionState.SUCCEEDED and not is_followed)
+        is_shown = counts and other.listed_from <= self.world.now - LOOKED_BEFORE
+        return is_marked and is_shown and sender.machine.frozen_for(2 * UNSEEN) == 0.0
 
     def _is_late_double(self, made: Made, other: Made) -> bool:
         """Whether nobody could know of one when the other was sent; only a marker tells them afterwards."""
@@ -263,7 +274,8 @@ class Judge:
             return True
         if self._is_answered(sender):
             return True
-        if other.was_late and self._is_named(other):
+        was_shown = bool(other.marker) and other.listed_from <= self.world.now - UNSEEN
+        if other.was_late and not was_shown and self._is_named(other):
             return True
         is_unknown = any("Cannot tell whether the cleared" in text for text in task.warnings)
         return is_unknown or self._is_hidden_by_guess(other)
@@ -438,6 +450,7 @@ class Judge:
         task = made.owner
         names = [rf"\b{made.id}\b", *([made.event] if made.event else [])]
         is_told_last = any(text in (task.warnings or [""])[-1] for text in SAID_OF_ANY)
+        is_told_last = is_told_last and made not in self._heard_at_end
         is_end = task.state == "success" or (task.warnings or [""])[-1].startswith("Execution")
         was_seen = made.marker and task.is_ended_by_itself and is_end and made.listed_from < task.settled_at - UNSEEN
         is_elsewhere = made.place != self.airflow.connection.place

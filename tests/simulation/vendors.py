@@ -178,6 +178,7 @@ class Server:
         execution: Execution = yield from self.network.request("send", sender, serve)
         if made := self.made_of(execution.ref):
             made.is_heard = True
+            self.world.judge.hears(sender, made)
         return execution
 
     def find(self, sender: Any, intent: dict[str, Any]) -> Steps[list[Execution]]:

@@ -21,10 +21,10 @@ from airflow_provider.clients.cocktail.run_execution import execution_of
 from airflow_provider.clients.cocktail.wire import Wire
 from airflow_provider.exceptions import NotFoundError, ReleasePipelineError, ServerUnavailableError
 from airflow_provider.execution import Execution, ExecutionState
+from airflow_provider.identifiers import tag_problem
 
 log = logging.getLogger(__name__)
 
-_ANY_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _COCKTAIL_TAG = re.compile(r"[a-z0-9](?:[a-z0-9_.-]*[a-z0-9])?")
 
 
@@ -155,10 +155,8 @@ class Builds:
         return self._wire.ask_for_object("DELETE", "/build/{build_seq}", params, build_seq=build_seq)
 
     def _check_tag(self, tag_name: str) -> None:
-        if not isinstance(tag_name, str) or not _ANY_TAG.fullmatch(tag_name):
-            raise self._wire.bad_request(
-                f"tag_name {tag_name!r} is no image tag (letters, digits, '_', '.', '-', up to 128)"
-            )
+        if problem := tag_problem(tag_name):
+            raise self._wire.bad_request(f"tag_name {problem}")
 
     def _require_autotag(self, build_seq: str) -> None:
         build = self.get(build_seq)

@@ -20,7 +20,7 @@ from airflow_provider.clients.cocktail.paths import Paths
 from airflow_provider.clients.cocktail.references import SYSTEM
 from airflow_provider.clients.decoding import loads
 from airflow_provider.clients.transport import Decoder, Transport, TransportOptions
-from airflow_provider.clients.urls import Params, host_of
+from airflow_provider.clients.urls import Params
 from airflow_provider.exceptions import (
     AuthenticationError,
     BadRequestError,
@@ -33,6 +33,7 @@ from airflow_provider.exceptions import (
     UnexpectedResponseError,
 )
 from airflow_provider.execution import ExecutionRef
+from airflow_provider.identifiers import callback_problem, number_problem
 
 _SECRET_FIELDS = ("buildServerCacrt", "buildServerClientCert", "buildServerClientKey")
 
@@ -135,10 +136,9 @@ class Wire:
 
         :raises BadRequestError: it is none.
         """
-        text = str(value).strip()
-        if not (text.isascii() and text.isdecimal()) or int(text) == 0:
-            raise self.bad_request(f"{name} must be a number of 1 or more, not {value!r}")
-        return str(int(text))
+        if problem := number_problem(value):
+            raise self.bad_request(f"{name} {problem}")
+        return str(int(str(value)))
 
     def callback(self, url: str | None) -> str:
         """The callback to send: the server may refuse a call without one, although its document says otherwise.
@@ -147,10 +147,8 @@ class Wire:
         """
         if not url:
             return ""
-        if not host_of(url):
-            raise self.bad_request("callback_url must be a whole http or https URL")
-        if any(mark in url.upper() for mark in ("?", "|", "%3A%2F%2F")):
-            raise self.bad_request("callback_url must hold no '?', '|' or '%3A%2F%2F': Cocktail takes it apart there")
+        if problem := callback_problem(url):
+            raise self.bad_request(f"callback_url {problem}")
         # Its path holds a secret.
         self.transport.redact.add_other(url)
         return url

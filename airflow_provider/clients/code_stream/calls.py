@@ -79,8 +79,7 @@ class Calls:
 
     def keep_secret(self, document: Json) -> Json:
         """The same document, after its secrets were told to whoever masks logs and errors."""
-        for secret in secrets_in(document):
-            self._transport.redact.add_other(secret)
+        self._transport.redact.add_seen(secrets_in(document))
         return document
 
     def page(self, path: str, params: Params) -> Page[dict[str, Any]]:

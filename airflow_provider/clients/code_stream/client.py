@@ -171,6 +171,11 @@ class CodeStreamClient(Awaited):
         document = self._calls.get(path("/executions/{execution_id}", execution_id=execution_id), attempts=1)
         return not self.needs_cancel(self._execution(document))
 
+    def settling_of(self, execution: Execution) -> float:
+        # From there it may be rolled back, and is over only then.
+        may_go_on = execution.ref.get("kind") == "execution" and execution.status.upper() == MAY_BE_ROLLED_BACK
+        return DURATIONS.failed_settling if may_go_on else 0.0
+
     @functools.cached_property
     def _watch(self) -> Watch:
         lookup = Lookup(self._calls, self.get_execution)
@@ -185,9 +190,7 @@ class CodeStreamClient(Awaited):
         seen = self._execution(document)
         if not seen.state.is_terminal:
             self._doubts.note_going_on(seen.id)
-        elif seen.status.upper() == MAY_BE_ROLLED_BACK and not self._doubts.is_believed(
-            seen.id, DURATIONS.failed_settling
-        ):
+        elif (settling := self.settling_of(seen)) and not self._doubts.is_believed(seen.id, settling):
             return replace(seen, state=ExecutionState.RUNNING, finished_at=None, rejected=None)
         return seen
 

@@ -13,9 +13,10 @@ from typing import Any
 from airflow_provider.clients.listing import LONGEST_LIST, MOST_PAGES
 from airflow_provider.clients.quay import notifications
 from airflow_provider.clients.quay.answers import objects_in
-from airflow_provider.clients.quay.base import ADMIN, CREATE, NAME, WRITE, QuayBase
+from airflow_provider.clients.quay.base import ADMIN, CREATE, WRITE, QuayBase
 from airflow_provider.clients.quay.executions import SYSTEM, Json
 from airflow_provider.exceptions import Call, ConflictError, NotFoundError, ReleasePipelineError
+from airflow_provider.identifiers import is_name
 
 _PAGE = 100
 
@@ -309,7 +310,7 @@ class QuayApi(QuayBase):
 
     def list_repositories(self, namespace: str) -> list[Json]:
         """The repositories of a user or organisation, over all pages."""
-        if not NAME.fullmatch(namespace):
+        if not is_name(namespace):
             raise self.bad_request(f"namespace {namespace!r} is no name of a user or organisation")
         path = f"{self._prefix}/repository"
         entries: dict[str, Json] = {}

@@ -6,7 +6,6 @@ path whose parts were not checked.
 
 from __future__ import annotations
 
-import re
 from typing import Any, Unpack
 from urllib.parse import urlsplit
 
@@ -25,14 +24,7 @@ from airflow_provider.exceptions import (
     PermissionDeniedError,
     UnexpectedResponseError,
 )
-
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-_ID = re.compile(r"[A-Za-z0-9_-]+")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-_DIGEST = re.compile(r"[a-z0-9_+.-]+:[0-9a-f]+")
-"""As Quay's own routes take it, in lower case."""
-
-LONGEST_TAG = 128
+from airflow_provider.identifiers import digest_problem, quay_id_problem, repository_problem, tag_problem
 
 READ, WRITE, ADMIN, CREATE = "repo:read", "repo:write", "repo:admin", "repo:create"
 """Scopes of an OAuth application token. Each but the last includes those before it."""
@@ -79,9 +71,7 @@ class QuayBase(OnePieceClient):
     # --- paths
 
     def _repository_path(self, below: str, repository: str, **values: str) -> str:
-        parts = repository.split("/") if isinstance(repository, str) else []
-        if len(parts) < 2 or not all(NAME.fullmatch(part) for part in parts):
-            raise self.bad_request(f"repository must be 'namespace/name', not {repository!r}")
+        self._refuse("repository", repository_problem(repository))
         return self._prefix + urls.path("/repository/{+repository}" + below, repository=repository, **values)
 
     def _notification_path(self, repository: str, uuid: str) -> str:
@@ -102,22 +92,20 @@ class QuayBase(OnePieceClient):
         return f"{self._manifest_path(repository, digest)}/labels/{self._check_id('label_id', label_id)}"
 
     def _check_id(self, name: str, value: str) -> str:
-        if not isinstance(value, str) or not _ID.fullmatch(value):
-            raise self.bad_request(f"{name} must be one id (letters, digits, '-'), not {value!r}")
+        self._refuse(name, quay_id_problem(value))
         return value
 
-    def _check_tag(self, name: str, tag: str, longest: int = LONGEST_TAG) -> None:
-        if not isinstance(tag, str) or not _TAG.fullmatch(tag) or len(tag) > longest:
-            raise self.bad_request(
-                f"{name} must be letters, digits, '_', '.', '-', not begin with '.' or '-', and have at most {longest} "
-                f"characters, got {tag!r}"
-            )
+    def _check_tag(self, name: str, tag: str) -> None:
+        self._refuse(name, tag_problem(tag))
 
     def _check_digest(self, name: str, digest: str) -> str:
         """The digest in lower case, as Quay writes it."""
-        if not isinstance(digest, str) or not _DIGEST.fullmatch(digest.lower()):
-            raise self.bad_request(f"{name} must be 'sha256:' and hexadecimal digits, not {digest!r}")
+        self._refuse(name, digest_problem(digest))
         return digest.lower()
+
+    def _refuse(self, name: str, problem: str | None) -> None:
+        if problem:
+            raise self.bad_request(f"{name} {problem}")
 
     # --- answers
 

@@ -32,7 +32,6 @@ from airflow_provider.clients.quay.executions import (
 )
 from airflow_provider.clients.quay.lists import Builds, Tags, Told, decode_builds, read_tags
 from airflow_provider.clients.quay.scans import ABSENT, SEVERITIES, Scan, findings_of
-from airflow_provider.clients.urls import host_of
 from airflow_provider.clients.waitable import Found, Intent, Observation, concerns_one_execution, start_window
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import (
@@ -46,6 +45,7 @@ from airflow_provider.exceptions import (
     UnexpectedResponseError,
 )
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
+from airflow_provider.identifiers import build_tags_problem, url_problem
 
 _LISTED = 100
 _SEARCHED = 1000
@@ -113,20 +113,12 @@ class QuayClient(QuayApi):
     ) -> None:
         """Refuse what :meth:`start_build` would refuse, without any request."""
         self._repository_path("/build/", repository)
-        if not host_of(archive_url):
-            # Not told: it may hold a token.
-            raise self.bad_request("archive_url must be a whole http or https URL")
+        self._refuse("archive_url", url_problem(archive_url))
         try:
             starts.in_ascii(archive_url)
         except ValueError:
             raise self.bad_request("archive_url must name a host that can be written in ASCII (IDNA)") from None
-        if isinstance(tags, str) or not isinstance(tags, Sequence) or not tags:
-            raise self.bad_request(f"tags must be a list of at least one tag, not {tags!r}")
-        for tag in tags:
-            # Quay would rewrite any other tag, and neither the build nor its image would be found by it.
-            self._check_tag("each of tags", tag, starts.LONGEST_BUILD_TAG)
-        if len(set(tags)) != len(tags):
-            raise self.bad_request("tags must hold each tag once")
+        self._refuse("tags", build_tags_problem(tags))
         for name, place in (("subdirectory", subdirectory), ("dockerfile_path", dockerfile_path)):
             if place is not None and not isinstance(place, str):
                 raise self.bad_request(f"{name} must be a text, not {place!r}")
@@ -298,6 +290,11 @@ class QuayClient(QuayApi):
             raise self._unexpected(path, str(error)) from None
         return [self._observe(build_reference(repository, str(build["id"]))) for build in reversed(found)]
 
+    def settling_of(self, execution: Execution) -> float:
+        # A heartbeat that comes late brings a build back.
+        is_expired = execution.ref.get("kind") == BUILD and execution.status == "expired"
+        return DURATIONS.expired_settling if is_expired else 0.0
+
     # --- inside: builds
 
     def _look_at_build(self, ref: ExecutionRef) -> Execution:
@@ -306,8 +303,8 @@ class QuayClient(QuayApi):
             # A late heartbeat can bring it back.
             build = self.get_build_status(ref["repository"], ref["id"])
         execution = self._plain_execution(build, ref)
-        is_expired = build.get("phase") == "expired"
-        if is_expired and not self._doubts.is_believed(ref["id"], DURATIONS.expired_settling):
+        settling = self.settling_of(execution)
+        if settling and not self._doubts.is_believed(ref["id"], settling):
             return replace(execution, state=ExecutionState.RUNNING, message="expired, unless a late heartbeat comes")
         return self._with_digest(execution) if execution.state is ExecutionState.SUCCEEDED else execution
 

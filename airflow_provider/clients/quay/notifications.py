@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider.clients.quay.scans import SEVERITIES
-from airflow_provider.clients.urls import host_of
 from airflow_provider.exceptions import BadRequestError, Call
+from airflow_provider.identifiers import host_of
 
 Json = Mapping[str, Any]
 

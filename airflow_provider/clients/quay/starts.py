@@ -12,9 +12,6 @@ from airflow_provider.clients.quay.answers import parse_time, texts_in
 from airflow_provider.clients.quay.executions import Json
 from airflow_provider.clients.waitable import Intent, start_window
 
-LONGEST_BUILD_TAG = 127
-"""Quay cuts the tags of a build there, although a tag itself may have one character more."""
-
 
 def kept_of(
     archive_url: str, tags: Sequence[str], subdirectory: str | None = None, dockerfile_path: str | None = None

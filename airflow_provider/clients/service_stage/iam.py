@@ -5,7 +5,7 @@ Signatures, which need no login, are in ``signing``.
 
 from __future__ import annotations
 
-import threading
+import math
 import time
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ import tenacity
 
 from airflow_provider.clients import retries
 from airflow_provider.clients.auth import NoAuth, TokenAuth
-from airflow_provider.clients.login import Token, shared_login
+from airflow_provider.clients.login import Login, Token, shared_login
 from airflow_provider.clients.times import from_iso, in_utc
 from airflow_provider.clients.transport import Transport
 from airflow_provider.exceptions import (
@@ -119,41 +119,38 @@ class IamTokenAuth(TokenAuth):
 
 
 class ProjectLookup:
-    """The id of the project of a region, asked for once; the request is signed by the client's own ``auth``.
+    """The id of the project of a region, asked for once for all threads; the client's own ``auth`` signs the request.
 
     https://support.huaweicloud.com/intl/en-us/api-iam/iam_06_0001.html
     """
 
     def __init__(self, transport: Transport, iam_url: str, region: str) -> None:
         self._transport, self._url, self._region = transport, f"{iam_url}/v3/projects", region
-        self._lock = threading.Lock()
-        self._project_id: str | None = None
+        self._known = Login()
 
     def project_id(self) -> str:
         """
         :raises ConnectionConfigError: the region has no project, or several.
         """
-        with self._lock:
-            if self._project_id is None:
-                try:
-                    body = self._transport.get(self._url, {"name": self._region})
-                except _REFUSALS as error:
-                    summary = (
-                        f"IAM does not tell the project of the region {self._region!r}: give the connection's extra"
-                    )
-                    raise _explained(f"{summary} `project_id`, or correct its `iam_url`", error) from None
-                projects = body.get("projects") if isinstance(body, dict) else None
-                listed = projects if isinstance(projects, list) else []
-                found = [str(each["id"]) for each in listed if isinstance(each, dict) and each.get("id")]
-                if len(found) != 1:
-                    names = ", ".join(found) or "none"
-                    raise ConnectionConfigError(
-                        f"the region {self._region!r} must have one IAM project, but has {names}: "
-                        "give the connection's extra `project_id`",
-                        call=Call(system=self._transport.system),
-                    )
-                self._project_id = found[0]
-            return self._project_id
+        return str(self._known.token(self._look_up).project_id)
+
+    def _look_up(self) -> Token:
+        try:
+            body = self._transport.get(self._url, {"name": self._region})
+        except _REFUSALS as error:
+            summary = f"IAM does not tell the project of the region {self._region!r}: give the connection's extra"
+            raise _explained(f"{summary} `project_id`, or correct its `iam_url`", error) from None
+        projects = body.get("projects") if isinstance(body, dict) else None
+        listed = projects if isinstance(projects, list) else []
+        found = [str(each["id"]) for each in listed if isinstance(each, dict) and each.get("id")]
+        if len(found) != 1:
+            names = ", ".join(found) or "none"
+            raise ConnectionConfigError(
+                f"the region {self._region!r} must have one IAM project, but has {names}: "
+                "give the connection's extra `project_id`",
+                call=Call(system=self._transport.system),
+            )
+        return Token("", math.inf, found[0])
 
 
 def _lifetime(token: dict[str, Any]) -> float:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from airflow_provider.sandbox.core.faults import Fault
+from airflow_provider.sandbox.core.hostile import Hostile
 from airflow_provider.sandbox.core.journal import Entry
 from airflow_provider.sandbox.core.redaction import redact, redact_query
 from airflow_provider.sandbox.core.replies import decode_json, json_reply
@@ -105,6 +106,8 @@ class Edge:
                 system.expire_tokens()
             scope[EXPIRED] = True
             await self._reach(entry, scope, receive, send)
+        elif fault.fault == "hostile":
+            await self._be_hostile(fault.hostile, entry, scope, receive, send)
         elif fault.fault == "html":
             entry.status = fault.status or 200
             headers = {"content-type": "text/html;charset=utf-8", "date": self._date()} | fault.headers
@@ -116,6 +119,19 @@ class Edge:
             entry.status = fault.status or 500
             headers, body = _faulty_answer(fault)
             await _answer(entry.status, {"date": self._date()} | headers, body, send)
+
+    async def _be_hostile(self, hostile: Hostile, entry: Entry, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers the client itself: uvicorn would send nothing that is no HTTP."""
+        seed = hostile.next_seed()
+        start, body = await self._capture(entry, {**scope, "query_string": b""} if seed % 8 == 0 else scope, receive)
+        answer = hostile.answer(seed, start["status"], body)
+        entry.status = answer.status or None
+        transport = _transport(send)
+        for piece in answer.pieces:
+            await asyncio.sleep(answer.pauses)
+            transport.write(piece)
+        transport.close()
+        await _disconnected(receive)
 
     def _date(self) -> str:
         return formatdate(self.world.clock.now(), usegmt=True)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import re
 import threading
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-FAULTS = ("latency", "status", "status_after", "reset_before", "reset_after", "truncate", "html", "expire_token")
+from airflow_provider.sandbox.core.hostile import SLOWEST, Hostile
+
+ALL = "all"
+"""As the system of a fault: whichever."""
 
 
 @dataclass(slots=True)
 class Fault:
-    """One rule. ``times`` counts down, or ``probability`` decides each time; ``after`` requests pass unharmed first."""
+    """One rule. ``times`` counts down, or ``probability`` decides each time; ``after`` requests pass unharmed first.
+
+    ``hostile`` strikes each time, if neither is given, until it is taken away.
+    """
 
     id: int
     system: str
@@ -28,17 +35,28 @@ class Fault:
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
     body: Any = None
+    spared: list[Any] = field(default_factory=list)
     fired: int = 0
     _random: random.Random = field(default_factory=random.Random, repr=False)
     _seen: int = 0
+    _hostile: Hostile | None = None
 
     def __post_init__(self) -> None:
-        if self.times is None and self.probability is None:
+        if self.fault == "hostile":
+            self._hostile = Hostile(self.seed, self.spared, self.seconds or SLOWEST)
+        elif self.times is None and self.probability is None:
             self.times = 1
         self._random.seed(self.seed)
 
+    @property
+    def hostile(self) -> Hostile:
+        """Whoever answers, where the fault is ``hostile``."""
+        if self._hostile is None:
+            raise ValueError(f"{self.fault} is not hostile")
+        return self._hostile
+
     def matches(self, system: str, method: str, path: str, full_path: str) -> bool:
-        if system != self.system or (self.method and self.method.upper() != method):
+        if self.system not in (system, ALL) or (self.method and self.method.upper() != method):
             return False
         return not self.path or any(re.search(self.path, text) for text in (path, full_path))
 
@@ -53,7 +71,9 @@ class Fault:
         return True
 
     def as_dict(self) -> dict[str, Any]:
-        return {name: value for name, value in asdict(self).items() if not name.startswith("_")}
+        return {
+            each.name: copy.copy(getattr(self, each.name)) for each in fields(self) if not each.name.startswith("_")
+        }
 
 
 class Faults:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import requests
@@ -45,6 +43,8 @@ class Browser:
     """
 
     def __init__(self, url: str, profile: str, chromium: str) -> None:
+        self.pages: list[str] = []
+        """What was shown, of each page at the moment in which it was left."""
         self._http = requests.Session()
         self._http.trust_env = False
         self._session = url
@@ -56,6 +56,7 @@ class Browser:
         self._call("DELETE", "")
 
     def open(self, url: str) -> None:
+        self.note_page()
         self._call("POST", "/url", url=url)
 
     def url(self) -> str:
@@ -98,8 +99,12 @@ class Browser:
             assert time.monotonic() < deadline, f"not shown: {what}\n--- the page at {self.url()}:\n{self.text()}"
             time.sleep(0.1)
 
-    def screenshot(self, path: Path) -> None:
-        path.write_bytes(base64.b64decode(self._call("GET", "/screenshot")))
+    def note_page(self) -> None:
+        """Note what a screenshot would show, and what stands behind it; not what was typed here."""
+        script = """const page = document.documentElement.cloneNode(true)
+            page.querySelectorAll('input, textarea').forEach(each => each.removeAttribute('value'))
+            return page.outerHTML + document.body.innerText"""
+        self.pages.append(str(self._call("POST", "/execute/sync", script=script, args=[])))
 
     def _call(self, method: str, path: str, **body: Any) -> Any:
         answer = self._http.request(method, self._session + path, json=body if method == "POST" else None, timeout=60)

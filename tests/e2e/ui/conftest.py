@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from demo.airflow_server import LOGIN, PASSWORD
+from tests import secrets
 from tests.e2e.stage import Stage
 from tests.e2e.ui.browser import Browser, running_browser
 
@@ -20,3 +21,6 @@ def browser(stage: Stage) -> Iterator[Browser]:
         browser.find("//button[@type='submit']").click()
         browser.until(lambda: browser.url().endswith("/connections"), "the page after signing in")
         yield browser
+        browser.note_page()
+        assert len(browser.pages) > 1
+        assert secrets.found_in(browser.pages) == []

@@ -1,4 +1,4 @@
-"""The list of release tasks as a wait reads it."""
+"""The list of release tasks as waits read it: of each item what moves when its release does."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import msgspec
 
 from airflow_provider.clients.decoding import loads
 from airflow_provider.clients.listing import Listing, decode_glances
+from airflow_provider.clients.service_stage.wire import Wire, not_answered
+from airflow_provider.exceptions import NotFoundError
 
 
 class Glance(msgspec.Struct, frozen=True):
@@ -47,3 +49,14 @@ def decode_tasks(content: bytes) -> Any:
 
 def _id_of(glance: Glance) -> str:
     return str(glance.id)
+
+
+def glance_at_tasks(wire: Wire) -> Listing[Glance]:
+    """The list for many waits."""
+    try:
+        answer = wire.get("", decode=decode_tasks)
+    except NotFoundError as error:
+        raise not_answered(error) from None
+    if not isinstance(answer, Listing):
+        raise wire.unexpected("a list of pipelines", answer)
+    return answer

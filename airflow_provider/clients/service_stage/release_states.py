@@ -255,6 +255,11 @@ def _message(ref: ExecutionRef, state: ExecutionState, status: str, approvals: S
     return word if state in (ExecutionState.FAILED, ExecutionState.PAUSED) or status == "9" else None
 
 
+def is_stopped(seen: Execution) -> bool:
+    """Whether it is over, stopped or stopping: a stop would be refused, or stop a later one."""
+    return seen.state.is_terminal or seen.state is ExecutionState.PAUSED or seen.status == STOPPING
+
+
 def _seconds(text: str) -> float:
     try:
         return float(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from airflow_provider.clients.service_stage.states import TO_BE_APPROVED, status_of
+from airflow_provider.clients.service_stage.release_states import TO_BE_APPROVED, status_of
 
 CHECKPOINTS = ("approv", "trigger")
 """What the kinds of tasks that wait for an answer hold."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider.clients.service_stage.states import (
+from airflow_provider.clients.service_stage.release_states import (
     ALLOWED_WHEN,
     IN_PROGRESS,
     WORDS,

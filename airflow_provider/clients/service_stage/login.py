@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 
 from airflow_provider.clients.auth import Auth
 from airflow_provider.clients.service_stage.iam import IamTokenAuth, ProjectLookup
+from airflow_provider.clients.service_stage.references import SYSTEM
 from airflow_provider.clients.service_stage.signing import SigningAuth
 from airflow_provider.clients.transport import Transport
 from airflow_provider.exceptions import Call, ConnectionConfigError
-
-SYSTEM = "service_stage"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,164 @@
+"""How a release of ServiceStage is waited for, stopped, and found again after an action whose answer was lost."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+import msgspec
+
+from airflow_provider.clients.memory import Receipts, has_changed
+from airflow_provider.clients.service_stage.references import RELEASE, SYSTEM, release_reference
+from airflow_provider.clients.service_stage.release_list import Glance, glance_at_tasks
+from airflow_provider.clients.service_stage.release_looks import ReleaseLooks, sighting_of
+from airflow_provider.clients.service_stage.release_records import published_records
+from airflow_provider.clients.service_stage.release_states import (
+    IN_PROGRESS,
+    is_stopped,
+    newer_than,
+    speaks_for,
+    status_of,
+    text_of,
+)
+from airflow_provider.clients.service_stage.release_tasks import ReleaseTasks, item_of
+from airflow_provider.clients.service_stage.release_traces import Traces, Window
+from airflow_provider.clients.service_stage.releases import Releases
+from airflow_provider.clients.service_stage.wire import Wire
+from airflow_provider.clients.waitable import Found, Intent, Observation, Waitable, concerns_one_execution
+from airflow_provider.exceptions import Call, ConflictError, ReleasePipelineError
+from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
+
+UNCERTAIN = 10.0
+"""Seconds until the records are asked again where the list and they do not agree yet."""
+UNTIMED = 300.0
+"""Seconds until the records are asked again where a list does not show that a release was triggered again."""
+
+
+class _Told(msgspec.Struct):
+    """What a wait was told, what the list showed then, and when (monotonic) the list alone no longer will do."""
+
+    execution: Execution
+    glance: Glance | None
+    due: float
+
+
+class ReleaseWaits(Waitable):
+    """References hold the record's ``id``, the ``pipeline_id``, the ``action`` and how things stood before it."""
+
+    kind: ClassVar[str] = RELEASE
+
+    def __init__(
+        self, receipts: Receipts[Any], wire: Wire, tasks: ReleaseTasks, releases: Releases, looks: ReleaseLooks
+    ) -> None:
+        super().__init__(receipts)
+        self._wire, self._tasks, self._releases, self._looks = wire, tasks, releases, looks
+
+    def observe(self, ref: ExecutionRef) -> Execution:
+        self._check(ref)
+        return self._looks.look(ref)
+
+    def needs_cancel(self, execution: Execution) -> bool:
+        """Not where it is over, stopped or stopping; nobody goes on with it then but by an action of its own."""
+        return not is_stopped(execution)
+
+    def group(self, ref: ExecutionRef) -> str | None:
+        return "release tasks"
+
+    def fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
+        """One list for all release tasks; records only where it says that something has moved, or is not certain."""
+        listing = glance_at_tasks(self._wire) if len(refs) > 1 else None
+        now = time.monotonic()
+        observations: list[Found] = []
+        for ref, told in zip(refs, self.receipts.values_of(refs), strict=True):
+            glance = listing.glance(ref.get("pipeline_id", "")) if listing else None
+            if told and glance == told.glance and now < told.due:
+                observations.append(None)
+                continue
+            item = listing.item(ref["pipeline_id"]) if listing and glance else None
+            look = partial(self._look_now, ref, told, item, glance)
+            observations.append(look() if item and _tells_enough(ref, item) else look)
+        return observations
+
+    def _look_now(
+        self, ref: ExecutionRef, told: _Told | None, item: Mapping[str, Any] | None, glance: Glance | None
+    ) -> Observation | None:
+        try:
+            self._check(ref)
+            return self._told_now(told, self._looks.look(ref, item), glance)
+        except ReleasePipelineError as error:
+            if not concerns_one_execution(error):
+                raise
+            return error
+
+    def _told_now(self, told: _Told | None, seen: Execution, glance: Glance | None) -> Execution | None:
+        due = time.monotonic() + _seconds_until_next_look(seen, glance)
+        if told and not seen.state.is_terminal and not has_changed(told.execution, seen):
+            told.glance, told.due = glance, due
+            return None
+        return self.receipts.hand_out(seen, _Told(seen, glance, due))
+
+    def cancel(self, ref: ExecutionRef, reason: str) -> None:
+        """Stop the release task, but only while this very execution is its last one; ``reason`` has no place to go."""
+        self._check(ref)
+        if not ref["id"]:
+            raise self._wire.bad_request("only a release with an execution id can be canceled")
+        if ref.get("action") != "stop":
+            self._releases.stop(ref)
+
+    def find_started(self, intent: Intent) -> list[Execution]:
+        """The executions that an action may have led to whose answer was lost.
+
+        :param intent: also holds ``pipeline_id``, ``action``, and from just before the action ``newest_record`` (an id,
+            "" if there was none), ``status_before`` and ``triggered_before``.
+        :raises ConflictError: something happened, but not certainly by this action.
+        """
+        pipeline_id, action, before = str(intent["pipeline_id"]), str(intent["action"]), str(intent["newest_record"])
+        item, published = item_of(self._tasks, pipeline_id), published_records(self._wire, pipeline_id)
+        window = Window.of(intent, vendor_now=self._wire.transport.server_time(), worker_now=time.time())
+        records = published or []
+        traces = Traces(
+            action=action,
+            status_before=str(intent["status_before"]),
+            triggered_before=str(intent["triggered_before"]),
+            item=item,
+            same=next((record for record in records if before and text_of(record, "id") == before), {}),
+            later=newer_than(records, before),
+            are_complete=published is not None,
+        )
+        found = traces.candidates(window)
+        if found is None:
+            raise ConflictError(
+                f"cannot tell whether the action {action!r} took effect: release task {pipeline_id} was in status "
+                f"{traces.status_before or 'unknown'} with the last execution {before or 'none'}, {traces}",
+                call=Call(system=SYSTEM),
+            )
+        ref = {
+            **release_reference(pipeline_id, "", action),
+            "status_before": traces.status_before,
+            "triggered_before": traces.triggered_before,
+            "since": f"{float(intent['since']):.3f}",
+            "clock": str(intent.get("clock") or "worker"),
+        }
+        return [self._looks.execution({**ref, "id": text_of(each, "id")}, sighting_of(each, item)) for each in found]
+
+    def _check(self, ref: ExecutionRef) -> None:
+        self._wire.need(ref.get("pipeline_id"), "pipeline_id")
+
+
+def _tells_enough(ref: ExecutionRef, item: Mapping[str, Any]) -> bool:
+    """Whether the list item alone tells how the execution stands."""
+    is_any = not ref.get("id") and status_of(item) in (*IN_PROGRESS, "1")
+    return is_any or speaks_for(ref, item)
+
+
+def _seconds_until_next_look(seen: Execution, glance: Glance | None) -> float:
+    """How long an unchanged list item means an unchanged execution."""
+    if glance is None:
+        return 0.0
+    may_be_old = seen.state is ExecutionState.QUEUED and bool(seen.id)
+    if may_be_old or seen.status != status_of({"status": glance.status}):
+        return UNCERTAIN
+    return math.inf if glance.tells_time else UNTIMED

@@ -1,0 +1,252 @@
+"""Releases of ServiceStage: the executions of a release task, and the actions that make, stop and answer them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from airflow_provider.clients.service_stage.references import SYSTEM, release_reference
+from airflow_provider.clients.service_stage.release_action import action_body
+from airflow_provider.clients.service_stage.release_looks import ReleaseLooks, sighting_of
+from airflow_provider.clients.service_stage.release_records import list_records, published_records
+from airflow_provider.clients.service_stage.release_states import (
+    Sighting,
+    accepted,
+    is_of_another,
+    is_stopped,
+    is_triggered_later,
+    newer_than,
+    newest,
+    overtaken,
+    status_of,
+    text_of,
+    triggered_at,
+)
+from airflow_provider.clients.service_stage.release_task_stages import stage_tasks
+from airflow_provider.clients.service_stage.release_tasks import ReleaseTasks, item_of
+from airflow_provider.clients.service_stage.wire import Json, Names, Objects, Wire
+from airflow_provider.exceptions import (
+    Call,
+    ConflictError,
+    Effect,
+    ReleasePipelineError,
+    UnexpectedResponseError,
+)
+from airflow_provider.execution import Execution, ExecutionRef
+
+
+class Releases:
+    """:param placed: gives an execution its place, and takes secrets out of its texts.
+    :param check_place: refuses a reference of another system.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        tasks: ReleaseTasks,
+        looks: ReleaseLooks,
+        *,
+        placed: Callable[[Execution], Execution],
+        check_place: Callable[[ExecutionRef], None],
+    ) -> None:
+        self._wire, self._tasks, self._looks = wire, tasks, looks
+        self._placed, self._check_place = placed, check_place
+
+    def list(self, pipeline_id: str) -> Objects:
+        """The executions of a release task: ``id``, who triggered it, and where the API says it when and ``status``.
+
+        https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0290.html
+        """
+        return list_records(self._wire, pipeline_id)
+
+    def act(
+        self,
+        pipeline_id: str,
+        action: str,
+        *,
+        selected_tasks: Mapping[str, Sequence[str]] | None = None,
+        task_name: str | None = None,
+        approval_type: str | None = None,
+        message: str | None = None,
+        before: Mapping[str, Any] | None = None,
+    ) -> Execution:
+        """Start, stop, retry, continue or roll back a release task, or answer an approval. Accepted is not done.
+
+        :param action: ``start``, ``stop``, ``retry``, ``approval``, ``continue`` or ``rollback``.
+        :param selected_tasks: only for ``start``: ``{stage: [task, ...]}``; default: all tasks.
+        :param task_name: only for ``approval``, which needs it: name of the approval task.
+        :param approval_type: only for ``approval``, which needs it: ``agree`` or ``refuse``.
+        :param message: only for ``approval``: a comment.
+        :param before: the list item just before, as of :meth:`ReleaseTasks.find`; default: it is read here.
+        :raises BadRequestError: an argument is wrong, or the task's status does not allow the action.
+
+        https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0248.html
+        """
+        try:
+            body = action_body(action, selected_tasks, task_name, approval_type, message)
+        except ValueError as error:
+            raise self._wire.bad_request(str(error)) from None
+        self._wire.need(pipeline_id, "pipeline_id")
+        item = item_of(self._tasks, pipeline_id) if before is None else before
+        moment = self._moment()
+        reply = self._act(pipeline_id, action, body)
+        execution_id = text_of(reply, "id")
+        if not execution_id:
+            raise UnexpectedResponseError(
+                f"the answer to the action {action!r} names no execution",
+                call=Call(system=SYSTEM, method="POST", status=200),
+                effect=Effect.UNKNOWN,
+            )
+        ref = {
+            **release_reference(pipeline_id, execution_id, action),
+            "status_before": status_of(item),
+            "triggered_before": triggered_at(item),
+            **moment,
+        }
+        return self._placed(self._accepted(ref, reply))
+
+    def what_a_stop_ends(self, name_or_id: str) -> Execution:
+        """The execution that a stop of this release task would act on now, for :meth:`stop`.
+
+        Its reference holds the id of the record; "" where no record tells of what the list shows, and then the time at
+        which that was triggered (``triggered``).
+
+        :raises ConflictError: it was never executed.
+        """
+        item = self._tasks.find(name_or_id)
+        pipeline_id = str(item["id"])
+        record = newest(self._looks.records(pipeline_id)) or {}
+        if not record and status_of(item) == "1":
+            raise ConflictError(
+                f"nothing to stop: release task {name_or_id!r} was never executed", call=Call(system=SYSTEM)
+            )
+        if record and not is_of_another(record, item):
+            ref = release_reference(pipeline_id, text_of(record, "id"), "stop")
+            return self._placed(self._looks.execution(ref, sighting_of(record, item)))
+        ref = {**release_reference(pipeline_id, "", "stop"), "triggered": triggered_at(item)}
+        return self._placed(self._looks.execution(ref, Sighting(item, certain=False)))
+
+    def stop(self, ref: ExecutionRef) -> Execution:
+        """Stop this execution, unless it is stopping, stopped or over, or becomes so meanwhile; never a later one.
+
+        :param ref: as of :meth:`what_a_stop_ends`.
+        :raises ConflictError: nothing tells whether it is still the last one; or it is of another system.
+        """
+        self._check_place(ref)
+        return self._placed(self._stop(ref))
+
+    def before_action(self, name_or_id: str) -> dict[str, str]:
+        """What an intent must hold from just before an action, for ``find_started``.
+
+        :return: ``pipeline_id``, ``newest_record`` ("" if there is none), ``status_before``, ``triggered_before``.
+        :raises NotFoundError: as :meth:`ReleaseTasks.find`, like ``ConflictError``.
+        """
+        item = self._tasks.find(name_or_id)
+        pipeline_id = str(item["id"])
+        return {
+            "pipeline_id": pipeline_id,
+            "newest_record": text_of(newest(self._looks.records(pipeline_id)) or {}, "id"),
+            "status_before": status_of(item),
+            "triggered_before": triggered_at(item),
+        }
+
+    def list_waiting_approvals(self, ref: ExecutionRef) -> Names:
+        """The tasks whose answer this release waits for now; all that may be those, where nothing tells."""
+        return self._looks.asking(ref)[0]
+
+    def is_waiting_for(self, ref: ExecutionRef, task_name: str) -> bool | None:
+        """Whether this release waits for the answer to this task; ``None``: it waits, but maybe for another one.
+
+        The documented API tells that a release waits, and not for which task: that is known only where no other task
+        can ask. ``False`` after an answer says that it was taken.
+        """
+        asking, is_told = self._looks.asking(ref)
+        if is_told:
+            return task_name in asking
+        return True if asking == [task_name] else None
+
+    def describe_approval(self, waiting: Execution, task_name: str) -> Json:
+        """What a person must know who is to answer it, by names for people.
+
+        :param waiting: a release that waits for the approval.
+        """
+        pipeline_id = waiting.ref["pipeline_id"]
+        detail = self._tasks.get(pipeline_id)
+        stages = stage_tasks(detail)
+        return {
+            "Release task": f"{text_of(detail, 'name')} ({pipeline_id})".strip(),
+            "Description": text_of(detail, "description"),
+            "Execution": waiting.id,
+            "Approval": task_name,
+            "Stage": ", ".join(stage for stage, tasks in stages.items() if task_name in tasks),
+            "Stages": ", ".join(stages),
+            "Started": waiting.started_at.strftime("%Y-%m-%d %H:%M UTC") if waiting.started_at else None,
+            "Link": waiting.url,
+        }
+
+    def _moment(self) -> dict[str, str]:
+        """The present for a reference, and whose clock told it."""
+        told = self._wire.transport.server_time()
+        return {
+            "since": f"{time.time() if told is None else told:.3f}",
+            "clock": "worker" if told is None else "vendor",
+        }
+
+    def _stop(self, ref: ExecutionRef) -> Execution:
+        if settled := self._if_settled(ref):
+            return settled
+        try:
+            reply = self._act(ref["pipeline_id"], "stop", {})
+        except ReleasePipelineError as error:
+            # Refused because it is so already, or taken although the answer was lost.
+            if error.effect is Effect.NONE or not (settled := self._if_settled(ref)):
+                raise
+            return settled
+        return self._accepted(ref, reply)
+
+    def _if_settled(self, ref: ExecutionRef) -> Execution | None:
+        """How an execution stands for which no stop may be sent: it is over, stopped, stopping, or not the last one."""
+        if not ref["id"]:
+            seen = self._looks.look_at_the_last(ref, item_of(self._tasks, ref["pipeline_id"]))
+            if is_stopped(seen):
+                return seen
+            self._refuse_unless_last(ref, is_last=bool(ref.get("triggered")))
+            return None
+        published = published_records(self._wire, ref["pipeline_id"])
+        later = newer_than(published or [], ref["id"])
+        item = item_of(self._tasks, ref["pipeline_id"]) if published is None else None
+        if item:
+            self._refuse_unless_last(ref, is_last=not is_triggered_later(ref, item))
+        seen = self._looks.look_at_records(ref, item, published)
+        if is_stopped(seen):
+            return seen
+        return overtaken(ref, f"the execution {text_of(later[0], 'id')}") if later else None
+
+    def _refuse_unless_last(self, ref: ExecutionRef, *, is_last: bool) -> None:
+        if not is_last:
+            raise ConflictError(
+                f"cannot tell whether release {ref['id'] or 'without a record'} is still the last one of release task "
+                f"{ref['pipeline_id']}: nothing was stopped",
+                call=Call(system=SYSTEM),
+            )
+
+    def _accepted(self, ref: ExecutionRef, reply: Json) -> Execution:
+        seen = accepted(ref, reply)
+        return replace(seen, url=self._wire.page(seen.ref))
+
+    def _act(self, pipeline_id: str, action: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        # Pauses and repeats of what starts something are the caller's, who knows whether it may still be started.
+        attempts = None if action in ("stop", "approval") else 1
+        return self._wire.object_in(
+            self._wire.write(
+                "POST",
+                "/{pipeline_id}/action",
+                {"action_id": action},
+                body=body,
+                attempts=attempts,
+                pipeline_id=pipeline_id,
+            )
+        )

@@ -1,0 +1,101 @@
+"""How requests reach ServiceStage's release management, and what its answers are before a noun reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from airflow_provider.clients import urls
+from airflow_provider.clients.decoding import loads
+from airflow_provider.clients.service_stage.references import SYSTEM
+from airflow_provider.clients.transport import Decoder, Transport
+from airflow_provider.exceptions import BadRequestError, Call, Effect, NotFoundError, UnexpectedResponseError
+from airflow_provider.execution import ExecutionRef
+
+Json = dict[str, Any]
+Objects = list[Json]
+Names = list[str]
+"""Classes with a method ``list`` need other names for the types."""
+
+HEADERS = {"Content-Type": "application/json;charset=utf8"}
+"""Spelled as the vendor's pages do: the value is signed."""
+
+
+class Wire:
+    """:param learn_project_id: may ask IAM for it, once.
+    :param ui_url: see :class:`~airflow_provider.clients.service_stage.ServiceStageClient`.
+    """
+
+    def __init__(self, transport: Transport, learn_project_id: Callable[[], str], ui_url: str | None) -> None:
+        self.transport = transport
+        self._learn_project_id = learn_project_id
+        self._ui_url = ui_url
+
+    @property
+    def project_id(self) -> str:
+        return self._learn_project_id()
+
+    def get(self, below: str, *, decode: Decoder = loads, **values: str) -> Any:
+        """:param below: the path below that of all release tasks."""
+        answer = self.transport.request("GET", self._path(below, **values), headers=self._headers(), decode=decode)
+        return answer.data
+
+    def write(
+        self,
+        method: str,
+        below: str,
+        params: Mapping[str, str] | None = None,
+        *,
+        body: object = None,
+        attempts: int | None = None,
+        **values: str,
+    ) -> Any:
+        path = self._path(below, **values)
+        return self.transport.request(method, path, params, body=body, headers=self._headers(), attempts=attempts).data
+
+    def object_in(self, body: Any) -> Json:
+        if not isinstance(body, dict):
+            raise self.unexpected("an object", body)
+        return body
+
+    def objects_in(self, body: Any, name: str) -> Objects:
+        """A list that comes in an object under ``name``, or bare: the vendor's pages show both."""
+        items = body.get(name) if isinstance(body, dict) else body
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise self.unexpected(f"a list of {name}", body)
+        return items
+
+    def page(self, ref: ExecutionRef) -> str | None:
+        """The link to an execution; ``None`` where the connection does not say where its pages are."""
+        return urls.page(self._ui_url, self.transport.base_url, ref)
+
+    def need(self, value: str | None, name: str) -> None:
+        """
+        :raises BadRequestError: an argument is empty.
+        """
+        if not value or not value.strip():
+            raise self.bad_request(f"{name} must not be empty")
+
+    def bad_request(self, summary: str) -> BadRequestError:
+        """An error about an argument, found before anything was sent."""
+        return BadRequestError(summary, call=Call(system=SYSTEM))
+
+    def unexpected(self, wanted: str, body: Any) -> UnexpectedResponseError:
+        return UnexpectedResponseError(
+            f"the answer should be {wanted}, but is {'empty' if body is None else type(body).__name__}",
+            call=Call(system=SYSTEM),
+            effect=Effect.UNKNOWN,
+        )
+
+    def _path(self, below: str, **values: str) -> str:
+        for name, value in values.items():
+            self.need(value, name)
+        return urls.path("/v3/{project_id}/pipeline/pipelines" + below, project_id=self.project_id, **values)
+
+    def _headers(self) -> dict[str, str]:
+        return {**HEADERS, "X-Project-Id": self.project_id}
+
+
+def not_answered(error: NotFoundError) -> UnexpectedResponseError:
+    """Not ServiceStage itself says that something is not there: a gateway may publish nothing for a while."""
+    return UnexpectedResponseError(error.summary, call=error.call, effect=Effect.UNKNOWN)

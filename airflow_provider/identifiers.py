@@ -1,0 +1,100 @@
+"""What ids, tags, digests and URLs of the systems look like: said to authors of DAGs, and held to before sending.
+
+Each function says what is wrong with a value, as the end of a sentence that begins with its name; ``None``: nothing is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+LONGEST_TAG = 128
+LONGEST_BUILD_TAG = 127
+"""Quay cuts the tags of a build there, although a tag itself may have one character more."""
+
+_LONGEST_SHOWN = 200
+
+_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+
+
+def got(value: object) -> str:
+    """A value as an error shows it."""
+    shown = repr(value)
+    return f"got {shown if len(shown) <= _LONGEST_SHOWN else shown[:_LONGEST_SHOWN] + '...'}"
+
+
+def number_problem(value: object) -> str | None:
+    """Of an id that is a number."""
+    text = str(value).strip()
+    holds = isinstance(value, (int, str)) and text.isascii() and text.isdecimal() and len(text) < 20 and int(text) > 0
+    return None if holds else f"must be a number of 1 or more, {got(value)}"
+
+
+def is_name(value: object) -> bool:
+    """Whether it may be one part of the name of a repository."""
+    return isinstance(value, str) and bool(re.fullmatch(_NAME, value))
+
+
+def repository_problem(value: object) -> str | None:
+    parts = value.split("/") if isinstance(value, str) else []
+    holds = len(parts) >= 2 and all(map(is_name, parts))
+    return None if holds else f"must be 'namespace/name', {got(value)}"
+
+
+def tag_problem(value: object, longest: int = LONGEST_TAG) -> str | None:
+    """Of the tag of an image."""
+    if is_name(value) and len(str(value)) <= longest:
+        return None
+    return (
+        f"must be letters, digits, '_', '.', '-', not begin with '.' or '-', and have at most {longest} characters, "
+        f"{got(value)}"
+    )
+
+
+def build_tags_problem(value: object) -> str | None:
+    """Of the tags that a build in Quay shall have; it would rewrite others, and nothing be found by them."""
+    if isinstance(value, str) or not isinstance(value, Sequence) or not value:
+        return f"must be a list of at least one tag, {got(value)}"
+    problems = filter(None, (tag_problem(each, LONGEST_BUILD_TAG) for each in value))
+    if problem := next(problems, None):
+        return f"must be a list of tags, each of which {problem}"
+    return None if len(set(value)) == len(value) else f"must hold each tag once, {got(value)}"
+
+
+def digest_problem(value: object) -> str | None:
+    """As Quay's own routes take it, but for the case of its letters."""
+    holds = isinstance(value, str) and re.fullmatch(r"[a-z0-9_+.-]+:[0-9a-f]+", value.lower())
+    return None if holds else f"must be 'sha256:' and hexadecimal digits, {got(value)}"
+
+
+def quay_id_problem(value: object) -> str | None:
+    holds = isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_-]+", value)
+    return None if holds else f"must be one id (letters, digits, '-'), {got(value)}"
+
+
+def host_of(url: object) -> str | None:
+    """The host of a whole http or https URL; ``None`` for anything else."""
+    try:
+        parts = urlsplit(url) if isinstance(url, str) else None
+    except ValueError:
+        return None
+    return parts.hostname if parts and parts.scheme in ("http", "https") else None
+
+
+def url_problem(value: object) -> str | None:
+    """The value is not told: a URL may hold a secret."""
+    return None if host_of(value) else f"must be a whole http or https URL, got {_kind(value)}"
+
+
+def callback_problem(value: object) -> str | None:
+    """Of a URL that Cocktail calls."""
+    if problem := url_problem(value):
+        return problem
+    if any(mark in str(value).upper() for mark in ("?", "|", "%3A%2F%2F")):
+        return "must hold no '?', '|' or '%3A%2F%2F': Cocktail takes it apart there"
+    return None
+
+
+def _kind(value: object) -> str:
+    return "another text" if isinstance(value, str) else f"a {type(value).__name__}"

@@ -1,0 +1,344 @@
+"""What is wrong with an argument is said when the DAG is parsed, of every operator and sensor that there is."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import textwrap
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import pytest
+from airflow.sdk import DAG, BaseOperator, TaskGroup, XComArg
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider.exceptions import BadRequestError
+from airflow_provider.operators import arguments
+from airflow_provider.operators.arguments import Number, Seconds, SecondsOrZero, problem_of
+from airflow_provider.operators.checking import CheckedArguments, arguments_of
+from airflow_provider.operators.cocktail import CocktailRunBuildOperator
+from airflow_provider.operators.code_stream import CodeStreamRerunEventOperator, CodeStreamRunPipelineOperator
+from airflow_provider.operators.quay import Event, Method, QuayPromoteTagOperator, QuayRunBuildOperator
+from airflow_provider.operators.service_stage import ServiceStageReleaseOperator
+from airflow_provider.provider_info import get_provider_info
+from airflow_provider.sensors.quay import QuaySecurityScanSensor, QuayTagSensor, Severity
+from airflow_provider.sensors.release_window import ReleaseWindowSensor
+from tests.airflow_runs import run_task
+from tests.operators.classes import CLASSES
+from tests.systems import LOGINS
+
+EVERY: dict[type, dict[str, Any]] = {**CLASSES, ReleaseWindowSensor: {"windows": "variable:windows"}}
+OF_AIRFLOW = {"retry_policy"}
+"""Arguments of ours that only give one of Airflow's own another default."""
+
+
+def public_classes() -> Iterator[type]:
+    """Those of the modules that Airflow is told of."""
+    info = get_provider_info()
+    for kind in (*info["operators"], *info["sensors"]):
+        for name in kind["python-modules"]:
+            for cls in vars(importlib.import_module(name)).values():
+                is_here = inspect.isclass(cls) and cls.__module__ == name and not cls.__name__.startswith("_")
+                if is_here and issubclass(cls, BaseOperator):
+                    yield cls
+
+
+def annotations_of(cls: type) -> dict[str, Any]:
+    """All arguments that our own constructors take, each with its annotation; the innermost class first."""
+    inits = [base.__init__ for base in reversed(cls.__mro__) if base.__module__.startswith("airflow_provider.")]
+    taken = {name: hint for init in inits for name, hint in arguments_of(init).items()}
+    named = {name for init in inits for name in inspect.signature(init).parameters}
+    return {name: taken.get(name) for name in sorted(named - {"self", "args", "kwargs"} - OF_AIRFLOW)}
+
+
+ARGUMENTS = [(cls, name, hint) for cls in EVERY for name, hint in annotations_of(cls).items()]
+
+
+def without_none(hint: Any) -> Any:
+    parts = [part for part in get_args(hint) if part is not type(None)]
+    return parts[0] if type(None) in get_args(hint) else hint
+
+
+def of_kind(*kinds: Any) -> Any:
+    """The arguments whose annotation is one of these."""
+    rows = [(cls, name, hint) for cls, name, hint in ARGUMENTS if without_none(hint) in kinds]
+    return pytest.mark.parametrize(
+        ("cls", "name"), [row[:2] for row in rows], ids=lambda it: getattr(it, "__name__", it)
+    )
+
+
+WORDS = [(cls, name, without_none(hint)) for cls, name, hint in ARGUMENTS if get_origin(without_none(hint)) is Literal]
+EVERY_ARGUMENT = pytest.mark.parametrize(
+    ("cls", "name", "hint"), ARGUMENTS, ids=[f"{cls.__name__}-{name}" for cls, name, _ in ARGUMENTS]
+)
+
+
+def made(cls: type, **given: Any) -> Any:
+    """As a DAG file makes it."""
+    return cls(task_id="task", **{**EVERY[cls], **given})
+
+
+def refusal(cls: type, **given: Any) -> str:
+    with pytest.raises(BadRequestError) as error:
+        made(cls, **given)
+    return error.value.summary
+
+
+# --- every argument of every class
+
+
+def test_no_operator_or_sensor_is_left_out_here() -> None:
+    assert set(public_classes()) == set(EVERY)
+
+
+@EVERY_ARGUMENT
+def test_every_argument_says_what_it_must_be_and_is_held_to_it(cls: type, name: str, hint: Any) -> None:
+    assert hint is not None, "it has no annotation that can be read"
+    for odd in (object(), 1.5j, b"1"):
+        assert refusal(cls, **{name: odd}).startswith(f"task 'task': {name} must be ")
+
+
+@EVERY_ARGUMENT
+def test_every_argument_is_held_to_it_in_partial_too(cls: Any, name: str, hint: Any) -> None:
+    with pytest.raises(BadRequestError, match=f"^.*task 'task': {name} must be "):
+        cls.partial(task_id="task", **{name: object()})
+
+
+@EVERY_ARGUMENT
+def test_every_argument_that_is_templated_is_left_to_the_run_where_it_holds_a_template(
+    cls: Any, name: str, hint: Any
+) -> None:
+    with DAG("dag", schedule=None):
+        before = BaseOperator(task_id="before")
+        for number, later in enumerate(
+            ("{{ params.it }}", "a{% if x %}b{% endif %}", XComArg(before), lambda **_: "1")
+        ):
+            other = {"source_tag": None} if cls is QuayPromoteTagOperator and name == "digest" else {}
+            given = {**EVERY[cls], **other, name: later, "task_id": f"task_{number}"}
+            if name in cls.template_fields:
+                cls(**given)
+                cls.partial(task_id=f"mapped_{number}", **{name: later}).expand(doc=["one"])
+            else:
+                with pytest.raises(BadRequestError, match=f"'task_{number}': {name} must be "):
+                    cls(**given)
+
+
+def test_arguments_are_of_the_kind_that_their_names_promise() -> None:
+    """So that a new operator does not take any text for a word or a duration."""
+    for cls, name, hint in ARGUMENTS:
+        kind = without_none(hint)
+        if name.startswith("on_") or name in ("action", "decision", "event_type", "max_severity", "event", "method"):
+            assert get_origin(kind) is Literal, (cls, name)
+        if name.endswith(("timeout", "interval", "_wait")):
+            assert kind in (Seconds, SecondsOrZero), (cls, name)
+        if name.endswith("_seq"):
+            assert kind == Number, (cls, name)
+        if name.endswith("_url"):
+            assert kind in (arguments.Url, arguments.CallbackUrl), (cls, name)
+        if isinstance(inspect.signature(cls.__init__).parameters.get(name, inspect._empty), bool):
+            assert kind is bool, (cls, name)
+
+
+@pytest.mark.parametrize(("cls", "name", "kind"), WORDS, ids=[f"{cls.__name__}-{name}" for cls, name, _ in WORDS])
+def test_every_word_is_one_of_those_that_there_are(cls: type, name: str, kind: Any) -> None:
+    words = get_args(kind)
+    for wrong in ("", None, "something", words[0].swapcase(), f" {words[0]}", words[0] + "s", [words[0]], 0, True):
+        said = refusal(cls, **{name: wrong})
+        assert said == f"task 'task': {name} must be {', '.join(words[:-1])} or {words[-1]}, got {wrong!r}"
+    for word in words:
+        assert getattr(made(cls, **{name: word}), name) == word
+
+
+@of_kind(Seconds, SecondsOrZero)
+def test_every_duration_is_seconds_or_a_timedelta_and_no_text(cls: type, name: str) -> None:
+    for wrong in ("1h", "60", "", "{{ 60 }}", [60], True, {"minutes": 1}):
+        assert refusal(cls, **{name: wrong}) == f"task 'task': {name} must be seconds or a timedelta, got {wrong!r}"
+
+    def seconds(value: Any) -> float:
+        kept = getattr(made(cls, **{name: value}), name)
+        return kept.total_seconds() if isinstance(kept, timedelta) else kept
+
+    assert seconds(90) == seconds(90.0) == seconds(timedelta(seconds=90)) == 90
+
+
+@of_kind(bool)
+def test_every_switch_is_true_or_false(cls: type, name: str) -> None:
+    for wrong in ("no", "False", 1, 0, None, "{{ true }}"):
+        assert refusal(cls, **{name: wrong}) == f"task 'task': {name} must be True or False, got {wrong!r}"
+
+
+@given(
+    st.one_of(
+        st.text(), st.integers(), st.floats(), st.binary(), st.lists(st.text()), st.dictionaries(st.text(), st.text())
+    )
+)
+def test_whatever_an_argument_is_there_is_a_sentence_for_it_or_it_is_fine(value: Any) -> None:
+    for hint in {repr(hint): hint for _, _, hint in ARGUMENTS}.values():
+        problem = problem_of(hint, value)
+        assert problem is None or problem.startswith("must ")
+
+
+def test_the_words_are_those_of_the_clients() -> None:
+    from airflow_provider.clients.quay import notifications, scans
+
+    assert set(get_args(Event)) == set(notifications.EVENTS)
+    assert set(get_args(Method)) == set(notifications.METHODS)
+    assert set(get_args(Severity)) == set(scans.SEVERITIES)
+
+
+# --- arguments that do not go together
+
+
+def test_arguments_that_do_not_go_together_are_told_when_parsed() -> None:
+    digest = f"sha256:{64 * 'a'}"
+    said = refusal(CodeStreamRerunEventOperator, event_id="{{ x }}", action="resume", force=True)
+    assert said == "task 'task': force must be False for a resume, got True: it reruns beside what still runs"
+    said = refusal(ServiceStageReleaseOperator, action="retry", selected_tasks={"stage": ["one"]})
+    assert said == "task 'task': selected_tasks must be left out unless action is 'start', got 'retry'"
+    for cls in (QuayPromoteTagOperator, QuaySecurityScanSensor):
+        given = {"repository": "{{ x }}", "digest": digest}
+        assert "only one of them, got digest and" in refusal(cls, **given)
+    assert "only one of them, got none of them" in refusal(QuayPromoteTagOperator, source_tag=None)
+    assert "both: Quay reads one only" in refusal(QuayRunBuildOperator, subdirectory="a", dockerfile_path="b")
+
+
+def test_of_arguments_of_which_one_is_given_a_template_may_come_out_empty() -> None:
+    with DAG("dag", schedule=None) as dag:
+        task = made(QuayPromoteTagOperator, digest="{{ digest }}", source_tag="{{ tag }}")
+    task.render_template_fields({"digest": "", "tag": "stable"}, dag.get_template_env())
+    task.check_arguments()
+    with DAG("dag", schedule=None) as dag:
+        task = made(QuayPromoteTagOperator, digest="{{ digest }}")
+    task.render_template_fields({"digest": f"sha256:{64 * 'a'}"}, dag.get_template_env())
+    with pytest.raises(BadRequestError, match="only one of them, got digest and source_tag"):
+        task.check_arguments()
+
+
+# --- where arguments come from
+
+
+def test_what_default_args_say_is_held_to_it_and_the_task_is_named_with_its_group() -> None:
+    with (
+        DAG("dag", schedule=None, default_args={"timeout": "1h"}),
+        TaskGroup("group"),
+        pytest.raises(BadRequestError, match=r"task 'group\.task': timeout must be seconds or a timedelta, got '1h'"),
+    ):
+        made(CodeStreamRunPipelineOperator)
+    with (
+        DAG("dag", schedule=None),
+        TaskGroup("group"),
+        pytest.raises(BadRequestError, match=r"task 'group\.task': build_seq must be a number of 1 or more, got 'x'"),
+    ):
+        made(CocktailRunBuildOperator, build_seq="x")
+
+
+def test_what_a_dag_with_marks_of_its_own_takes_for_a_template_is_left_to_the_run() -> None:
+    marks = {"variable_start_string": "<<", "variable_end_string": ">>"}
+    with DAG("dag", schedule=None, jinja_environment_kwargs=marks):
+        made(CodeStreamRerunEventOperator, event_type="<< x >>")
+    assert "got '<< x >>'" in refusal(CodeStreamRerunEventOperator, event_type="<< x >>")
+
+
+def test_what_a_list_or_a_mapping_holds_besides_templates_is_fine() -> None:
+    made(QuayRunBuildOperator, tags=["{{ tag }}", "latest"])
+    made(ServiceStageReleaseOperator, selected_tasks={"stage": "{{ tasks }}"})
+    with DAG("dag", schedule=None):
+        made(CodeStreamRunPipelineOperator, inputs={"at": XComArg(BaseOperator(task_id="before"))})
+
+
+def test_a_secret_is_not_told() -> None:
+    for cls, name, wrong in (
+        (QuayRunBuildOperator, "archive_url", "ftp://u:s3cret@example.com/a?X-Amz-Signature=s3cret"),
+        (CocktailRunBuildOperator, "callback_url", "https://hooks.example.com/s3cret?x=1"),
+        (CocktailRunBuildOperator, "callback_url", ["https://hooks.example.com/s3cret"]),
+        *((cls, "config", "https://hooks.example.com/s3cret") for cls in EVERY if "config" in annotations_of(cls)),
+    ):
+        assert "s3cret" not in refusal(cls, **{name: wrong})
+
+
+def test_the_import_of_the_dag_fails_and_names_task_and_argument(tmp_path: Path) -> None:
+    from airflow.dag_processing.dagbag import DagBag
+
+    (tmp_path / "release.py").write_text(
+        textwrap.dedent("""
+        from airflow.sdk import DAG
+        from airflow_provider.operators.cocktail import CocktailRunBuildOperator
+
+        with DAG("release", schedule=None):
+            CocktailRunBuildOperator(task_id="build_image", build_seq=12, on_busy="retry")
+        """)
+    )
+    errors = DagBag(tmp_path).import_errors
+    assert len(errors) == 1
+    assert "cocktail: task 'build_image': on_busy must be wait or fail, got 'retry'" in next(iter(errors.values()))
+
+
+# --- mapped tasks
+
+
+def test_airflow_constructs_no_mapped_operator_when_it_parses() -> None:
+    """Why ``partial`` checks by itself."""
+    made_of: list[Any] = []
+
+    class Counted(CodeStreamRunPipelineOperator):
+        def __init__(self, **kwargs: Any) -> None:
+            made_of.append(kwargs)
+            super().__init__(**kwargs)
+
+    with DAG("dag", schedule=None):
+        Counted.partial(task_id="task", pipeline="Deploy shop").expand(inputs=[{}, {}])
+    assert made_of == []
+
+
+def test_what_a_task_is_expanded_over_is_checked_when_it_runs(systems: Any) -> None:
+    def build() -> Any:
+        tags = ["1.4.2", "1 4"]
+        return CocktailRunBuildOperator.partial(task_id="task", build_seq=12, wait_for_completion=False).expand(
+            tag_name=tags
+        )
+
+    ended = run_task(build, map_index=1)
+    assert (ended.state, type(ended.error)) == ("failed", BadRequestError)
+    assert "task 'task': tag_name must be letters" in str(ended.error)
+    # The other one has run.
+    assert [each["path"] for each in systems.requests("cocktail", "POST")] != []
+
+
+def test_what_a_task_is_expanded_over_may_be_no_template_field(systems: Any) -> None:
+    def build() -> Any:
+        partial = CocktailRunBuildOperator.partial(task_id="task", build_seq=12, tag_name="1.4.2")
+        return partial.expand_kwargs([{"on_busy": "retry"}])
+
+    assert "task 'task': on_busy must be wait or fail, got 'retry'" in str(run_task(build, map_index=0).error)
+    assert [systems.requests(system) for system in LOGINS] == [[]] * len(LOGINS)
+
+
+# --- classes of users
+
+
+def test_a_users_own_operator_is_held_to_what_it_says() -> None:
+    class Own(CocktailRunBuildOperator):
+        def __init__(self, *, color: Literal["green", "blue"] = "green", **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.color = color
+
+    with pytest.raises(BadRequestError, match="color must be green or blue, got 'red'"):
+        Own(task_id="task", build_seq=12, color="red")
+    with pytest.raises(BadRequestError, match="build_seq must be a number"):
+        Own(task_id="task", build_seq="x", color="blue")
+    assert Own(task_id="task", build_seq=12, color="blue").color == "blue"
+
+
+def test_a_users_own_operator_may_say_what_only_its_type_checker_understands() -> None:
+    class Own(QuayTagSensor):
+        def __init__(self, size: Unknown, other=1, **kwargs: Any) -> None:  # type: ignore[name-defined,no-untyped-def] # noqa: F821
+            super().__init__(**kwargs)
+            self.size, self.other = size, other
+
+    own = Own(task_id="task", size=object(), repository="acme/shop", tag="1")
+    assert isinstance(own, CheckedArguments)
+    with pytest.raises(BadRequestError, match="tag must be"):
+        Own(task_id="task", size=1, repository="acme/shop", tag="a b")
