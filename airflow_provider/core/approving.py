@@ -24,6 +24,9 @@ LONGEST_COMMENT = 1000
 LONGEST_MESSAGE = 2000
 """Characters of what the system is told with the answer."""
 
+ASKED_AS = "asked_as"
+"""Key in the event of a trigger: the question that it is of. What Airflow itself hands on of an answer has none."""
+
 CLOSED_WHEN = ("running", "paused")
 """States, beside those of an end, of an execution that waits for nobody's answer any more."""
 
@@ -149,6 +152,11 @@ class Question(msgspec.Struct, kw_only=True):
         """What the system is told with the answer: the author's message, and who has decided."""
         told = [each.to_text() for each in self.answers if not each.refused]
         return "; ".join(filter(None, (given, *told)))[:LONGEST_MESSAGE]
+
+
+def is_of_another(event: Any, asked_as: str) -> bool:
+    """Whether an event is of the trigger of another question."""
+    return isinstance(event, Mapping) and event.get(ASKED_AS, asked_as) != asked_as
 
 
 def read_answer(event: Any) -> Answer | None:

@@ -189,9 +189,12 @@ class _Asking:
 
     def go_on(self, event: Any) -> dict[str, Any]:
         """Take in an answer, or how the question ended without one."""
-        from airflow_provider.core.approving import Ended, read_answer
+        from airflow_provider.core.approving import Ended, is_of_another, read_answer
 
         question = self._recalled()
+        if is_of_another(event, self._asked_as(question)):
+            self._operator.log.warning("An event of another task's question came here, waiting on")
+            return self._ask(question, self._client.look(question.ref))
         match event.get("ended") if isinstance(event, dict) else None:
             case Ended.ELSEWHERE:
                 return self._ended_elsewhere(question, event)
@@ -326,6 +329,7 @@ class _Asking:
                 conn_id=self._operator.conn_id,
                 ref=question.ref,
                 poll_interval=self._operator.poll_interval,
+                asked_as=self._asked_as(question),
                 until=CLOSED_WHEN,
                 deadline=question.deadline,
                 on_no_response=self._operator.on_no_response,
@@ -334,6 +338,10 @@ class _Asking:
             method_name="execute_complete",
             timeout=safety_net,
         )
+
+    def _asked_as(self, question: Question) -> str:
+        """Names the answer that is awaited now, among those of all tasks."""
+        return f"{self._context['ti'].id} {question.asked}"
 
     # --- what comes of it
 

@@ -10,7 +10,7 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
-from airflow_provider.core.approving import REJECT, Ended, decided_at_the_vendor
+from airflow_provider.core.approving import ASKED_AS, REJECT, Ended, decided_at_the_vendor
 from airflow_provider.core.canceling import ENDED_FROM_OUTSIDE
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.waiting import Outcome, Wait
@@ -36,6 +36,8 @@ class ApprovalTrigger(BaseTrigger):
     :param conn_id: the Airflow connection.
     :param ref: what waits for the answer.
     :param poll_interval: seconds between looks.
+    :param asked_as: which question this is of; stands in every event. Where a database uses the number of a trigger
+        again, as SQLite does, the late event of an old one resumes another task.
     :param until: states, beside those of an end, in which no answer is waited for any more.
     :param deadline: epoch seconds until which people may answer; ``None``: no limit.
     :param on_no_response: the decision that the closed question then shows.
@@ -49,6 +51,7 @@ class ApprovalTrigger(BaseTrigger):
         conn_id: str,
         ref: ExecutionRef,
         poll_interval: float,
+        asked_as: str,
         until: Collection[str] = (),
         deadline: float | None = None,
         on_no_response: str = REJECT,
@@ -59,6 +62,7 @@ class ApprovalTrigger(BaseTrigger):
         self.conn_id = conn_id
         self.ref = ref
         self.poll_interval = poll_interval
+        self.asked_as = asked_as
         self.until = until
         self.deadline = deadline
         self.on_no_response = on_no_response
@@ -72,6 +76,7 @@ class ApprovalTrigger(BaseTrigger):
                 "conn_id": self.conn_id,
                 "ref": storable(self.ref),
                 "poll_interval": self.poll_interval,
+                "asked_as": self.asked_as,
                 "until": list(self.until),
                 "deadline": self.deadline,
                 "on_no_response": self.on_no_response,
@@ -83,7 +88,7 @@ class ApprovalTrigger(BaseTrigger):
         begun = time.monotonic()
         event = await self._first()
         await asyncio.sleep(self.hold_back - (time.monotonic() - begun))
-        yield TriggerEvent(event)
+        yield TriggerEvent({**event, ASKED_AS: self.asked_as})
 
     async def _first(self) -> dict[str, Any]:
         """The event of whatever happens first."""

@@ -155,6 +155,20 @@ def test_an_answer_that_came_before_the_deferral_is_found_by_the_trigger(asking)
     until(lambda: asking.is_decided() is True)
 
 
+def test_an_answer_of_another_tasks_question_is_not_taken_for_this_ones(asking):
+    """Where SQLite uses the number of a trigger again, the late event of the old one comes to the new task."""
+    task, other = asked(asking), asked(asking)
+    other.mark("running")
+    assert other.answer("Approve") is None
+    other.mark("deferred")
+    resumed = task.resumed(other.fire(trigger_of(other)))
+    assert (resumed.error, task.state) == (None, "deferred")
+    assert task.action().answer is None
+    assert asking.answers() == []
+    assert task.answer("Reject").error is None
+    until(lambda: asking.is_decided() is False)
+
+
 # --- decided at the vendor
 
 
