@@ -11,13 +11,18 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 BENCH := .bench
 CHAOS := .chaos
+# Tests without processes and without long waits.
+UNIT := tests/core tests/clients
 
-.PHONY: help install test e2e first-hour chaos simulate fuzz hostile demo demo-svg bench matrix lint package clean
+.PHONY: help install unit test e2e first-hour chaos simulate fuzz hostile demo demo-svg bench matrix lint package clean
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1	/' | expand -t 18
 
 install: $(INSTALLED) ## create .venv with the package and its development tools
+
+unit: $(INSTALLED) ## run the quick tests, in under a minute on an idle machine, with coverage figures; ARGS=path
+	@$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report=term:skip-covered $(or $(ARGS),$(UNIT))
 
 test: $(INSTALLED) ## run all tests, the release train in a real Airflow among them
 	@$(BIN)/python -m pytest --numprocesses 6 --dist worksteal --ignore tests/e2e --ignore tests/first_hour $(ARGS)
@@ -53,11 +58,14 @@ bench: $(BENCH)/.installed ## measure what waiting costs beside other providers 
 matrix: $(INSTALLED) ## try every supported version that can be had here, and write the README's table
 	@exec $(BIN)/python -m scripts.matrix $(ARGS)
 
-lint: $(INSTALLED) ## ruff, mypy, the import rules and what a package index would find wrong with the package
+# deptry twice: beside the package, what a development group declares may be imported, and need not be.
+lint: $(INSTALLED) ## ruff, mypy, import rules, declared dependencies, and what a package index would find wrong with the package
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/deptry airflow_provider
+	@$(BIN)/deptry bench demo scripts tests --exclude '\.venv' --ignore DEP002,DEP004
 	@$(MAKE) package
 
 # The two points that pyroma would give for a home page and an address of e-mail are not ours to earn: there are none.
@@ -69,7 +77,7 @@ package: $(INSTALLED) ## build wheel and sdist into dist/ and check them
 	@$(BIN)/pyroma --min 8 dist/*.tar.gz
 
 clean: ## remove .venv, the demo's state and caches
-	@rm -rf $(VENV) $(BENCH) $(CHAOS) .demo .matrix .pytest_cache .ruff_cache .mypy_cache .import_linter_cache dist
+	@rm -rf $(VENV) $(BENCH) $(CHAOS) .demo .matrix .pytest_cache .coverage .ruff_cache .mypy_cache .import_linter_cache dist
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@scripts/install $(VENV) dev $(PYTHON)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.metadata
 import re
 import tomllib
 from pathlib import Path
@@ -49,6 +49,19 @@ def test_every_python_that_installs_it_is_named() -> None:
     first, last = map(int, re.findall(r"3\.(\d+)", PROJECT["project"]["requires-python"]))
     named = {f"Programming Language :: Python :: 3.{minor}" for minor in range(first, last)}
     assert named <= set(PROJECT["project"]["classifiers"])
+
+
+def test_the_version_stands_once_in_the_package() -> None:
+    assert "version" in PROJECT["project"]["dynamic"]
+    assert importlib.metadata.version(PROJECT["project"]["name"]) == airflow_provider.__version__
+
+
+def test_what_the_sandbox_imports_has_an_extra_and_comes_with_airflow_too() -> None:
+    """So that the README's `pip install` without an extra is enough to try the sandbox."""
+    extra = {re.split(r"[>=<]", each)[0] for each in PROJECT["project"]["optional-dependencies"]["sandbox"]}
+    brought = {re.split(r"[^\w-]", each)[0] for each in importlib.metadata.requires("apache-airflow-core") or ()}
+    assert extra
+    assert extra <= brought
 
 
 def test_type_checkers_are_told_that_there_are_types() -> None:

@@ -19,6 +19,7 @@ from airflow_provider.storable import bounded
 LONGEST_REASON = 2000
 """Characters of the message of an execution or of a step."""
 MOST_STEPS = 1000
+MOST_LOG_LINES = 10_000
 
 
 class ReleaseClient(ABC):
@@ -80,7 +81,7 @@ class ReleaseClient(ABC):
         """
         self.check_place(ref)
         with answers_of(self.system):
-            return self._placed(self._observe(ref))
+            return self._placed(self._waitable(ref).observe(ref))
 
     def shared_request(self, ref: ExecutionRef) -> str | None:
         """Names the request whose answer tells of ``ref`` and of others too; ``None`` if it must be asked by itself.
@@ -136,7 +137,7 @@ class ReleaseClient(ABC):
         """
         self.check_place(ref)
         with answers_of(self.system):
-            self._cancel(ref, reason)
+            self._waitable(ref).cancel(ref, reason)
 
     def needs_cancel(self, execution: Execution) -> bool:
         """Whether it would go on by itself, or could be made to go on, unless it is canceled."""
@@ -147,7 +148,8 @@ class ReleaseClient(ABC):
 
         A client that has seen it going on itself sees to that; who asks with a new one each time must.
         """
-        return 0.0
+        waitable = self._waitables.get(execution.ref["kind"])
+        return waitable.settling_of(execution) if waitable else 0.0
 
     def find_started(self, intent: Intent) -> list[Execution]:
         """The executions that a start with this intent led to, oldest first.
@@ -159,7 +161,7 @@ class ReleaseClient(ABC):
         """
         self.check_place(intent)
         with answers_of(self.system):
-            return [self._placed(each) for each in self._find_started(intent)]
+            return [self._placed(each) for each in self._waitable(intent).find_started(intent)]
 
     def check_place(self, about: Mapping[str, Any]) -> None:
         """Refuse a reference or an intent of another system: a small number means something else there.
@@ -184,23 +186,12 @@ class ReleaseClient(ABC):
     def read_log(self, ref: ExecutionRef, offset: int) -> tuple[list[str], int]:
         """The lines of the log from ``offset`` on, and the offset to go on from; none where there is no log.
 
-        No line is longer than :data:`~airflow_provider.clients.redaction.LONGEST_TEXT`, and none shows a secret.
+        No line is longer than :data:`~airflow_provider.clients.redaction.LONGEST_TEXT`, and none shows a secret. Of
+        very many, the last :data:`MOST_LOG_LINES` come.
         """
         with answers_of(self.system):
-            lines, offset = self._read_log(ref, offset)
-            return [self.transport.redact(line) for line in lines], offset
-
-    def _observe(self, ref: ExecutionRef) -> Execution:
-        return self._waitable(ref).observe(ref)
-
-    def _cancel(self, ref: ExecutionRef, reason: str) -> None:
-        self._waitable(ref).cancel(ref, reason)
-
-    def _find_started(self, intent: Intent) -> list[Execution]:
-        return self._waitable(intent).find_started(intent)
-
-    def _read_log(self, ref: ExecutionRef, offset: int) -> tuple[list[str], int]:
-        return self._waitable(ref).read_log(ref, offset)
+            lines, offset = self._waitable(ref).read_log(ref, offset)
+            return [self.transport.redact(line) for line in lines[-MOST_LOG_LINES:]], offset
 
     def _fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
         """What :meth:`fetch_apart` returns, which also sees to it that errors are followed by a full answer."""
@@ -232,9 +223,10 @@ class ReleaseClient(ABC):
         return seen
 
     def _note(self, ref: ExecutionRef, seen: Observation) -> None:
-        if isinstance(seen, ReleasePipelineError):
+        if isinstance(seen, ReleasePipelineError) or seen.ref is not ref:
+            # Whoever was told something comes back with the reference of that. The one before is asked with no more.
             self._receipts.forget(ref)
-        else:
+        if not isinstance(seen, ReleasePipelineError):
             self._placed(seen)
 
     def _placed(self, execution: Execution) -> Execution:

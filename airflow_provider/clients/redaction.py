@@ -20,6 +20,8 @@ CUT = "..."
 
 LONGEST_TEXT = 4000
 """Characters of a text that nobody has set another limit for: some screens of it."""
+LONGEST_LOG = 1_000_000
+"""Characters of one part of a log that are looked at, its last ones: some ten thousand lines."""
 KEPT_TOKENS = 3
 """Tokens of logins that are masked: the one in use, and those that requests on their way may still bear."""
 KEPT_SECRETS = 1000

@@ -78,18 +78,25 @@ class Waitable(ABC):
         """Observe many in as few requests as the API allows; what needs a request of its own is a :data:`Look`."""
 
         def look(ref: ExecutionRef, told: Execution | None) -> Observation | None:
-            seen = self.observe_or_error(ref)
-            if isinstance(seen, ReleasePipelineError):
-                return seen
-            if told and not seen.state.is_terminal and not has_changed(told, seen):
-                return None
-            return self.receipts.hand_out(seen, seen)
+            return self.news(told, self.observe_or_error(ref))
 
         return [partial(look, ref, told) for ref, told in zip(refs, self.receipts.values_of(refs), strict=True)]
+
+    def news(self, told: Execution | None, seen: Observation) -> Observation | None:
+        """What a wait that was told ``told`` is to be told now, where nothing else is remembered of it."""
+        if isinstance(seen, ReleasePipelineError):
+            return seen
+        if told and not seen.state.is_terminal and not has_changed(told, seen):
+            return None
+        return self.receipts.hand_out(seen, seen)
 
     def needs_cancel(self, execution: Execution) -> bool:
         """Whether it would go on by itself, or could be made to go on, unless it is canceled."""
         return not execution.state.is_terminal
+
+    def settling_of(self, execution: Execution) -> float:
+        """Seconds for which its end must be seen, where it was seen going on, until it counts; 0 if at once."""
+        return 0.0
 
     def is_marked(self, intent: Intent) -> bool:
         """Whether what such a start leads to bears its marker: then :meth:`find_started` is right however late."""

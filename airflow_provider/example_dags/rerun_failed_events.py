@@ -63,7 +63,7 @@ def rerun_failed_events() -> None:
             return [
                 {"event_type": event_type, "event_id": event["id"]}
                 for event_type in ("docker", "git", "gerrit")
-                for event in reversed(client.list_events(event_type, since=yesterday))
+                for event in reversed(client.events.list(event_type, since=yesterday))
                 if led_to_nothing(client, event)
             ]
 

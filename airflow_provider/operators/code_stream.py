@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from airflow_provider.execution import Execution, ExecutionRef
     from airflow_provider.operators.memory import Memory
 
-BEGINNING = {"cancel": "CANCELING", "pause": "PAUSING", "resume": "RESUMING"}
-"""The status in which an action is taken, but not done."""
-
 
 class CodeStreamRunPipelineOperator(StartOperator):
     """Run a pipeline and wait for its execution.
@@ -69,12 +66,12 @@ class CodeStreamRunPipelineOperator(StartOperator):
         self.code_stream_conn_id = code_stream_conn_id
 
     def intent(self, client: CodeStreamClient) -> dict[str, Any]:
-        pipeline = client.find_pipeline(self.pipeline, self.project)
+        pipeline = client.pipelines.find(self.pipeline, self.project)
         return {"kind": "execution", "pipeline_id": pipeline["id"]}
 
     def start(self, client: CodeStreamClient, intent: Intent) -> Execution:
         comments = " ".join(part for part in (intent["marker"], self.comments) if part)
-        return client.run_pipeline(intent["pipeline_id"], inputs=self.inputs, comments=comments, tags=self.tags)
+        return client.pipelines.run(intent["pipeline_id"], inputs=self.inputs, comments=comments, tags=self.tags)
 
 
 class CodeStreamRerunEventOperator(StartOperator):
@@ -137,11 +134,11 @@ class CodeStreamRerunEventOperator(StartOperator):
 
     def _before(self, client: CodeStreamClient, action: Literal["rerun", "resume"]) -> dict[str, Any]:
         force = self.force and action == "rerun"
-        before = client.before_rerun(self.event_type, self.event_id, action, force=force)
+        before = client.reruns.prepare(self.event_type, self.event_id, action, force=force)
         return {**before, "start_timeout": self._start_timeout_seconds}
 
     def start(self, client: CodeStreamClient, intent: Intent) -> Execution:
-        return client.start_rerun(intent)
+        return client.reruns.start(intent)
 
     def is_known(self, ref: ExecutionRef) -> bool:
         return ref["kind"] == "execution"
@@ -195,7 +192,9 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
 
     def _trigger(self, client: CodeStreamClient, memory: Memory, known: list[str]) -> dict[str, Any]:
         try:
-            triggered: dict[str, Any] = storable(client.trigger_gerrit(self.change_id, self.project, self.trigger))
+            triggered: dict[str, Any] = storable(
+                client.events.trigger_gerrit(self.change_id, self.project, self.trigger)
+            )
             return triggered
         except ReleasePipelineError as error:
             if not error.effect.is_open:
@@ -205,7 +204,7 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
             return self._triggered(client, known)
 
     def _events(self, client: CodeStreamClient) -> list[dict[str, Any]]:
-        return client.triggered_by_hand(self.change_id, self.project, self.trigger)
+        return client.events.list_triggered_by_hand(self.change_id, self.project, self.trigger)
 
     def _triggered(self, client: CodeStreamClient, known: list[str]) -> dict[str, Any]:
         """What a trigger whose answer is not known has led to, in the form of the answer; its events may show late.
@@ -266,12 +265,16 @@ class CodeStreamExecutionActionOperator(ActOperator):
         self.code_stream_conn_id = code_stream_conn_id
 
     def choose(self, client: CodeStreamClient) -> Execution:
-        return client.look({"system": self.system, "kind": "execution", "id": self.execution_id})
+        from airflow_provider.clients.code_stream.references import execution_reference
+
+        return client.look(execution_reference(self.execution_id))
 
     def act(self, client: CodeStreamClient, target: Execution) -> Execution:
-        return client.act_on_execution(target.id, self.action, self.reason)
+        return client.executions.act(target.id, self.action, self.reason)
 
     def shows_effect(self, execution: Execution) -> bool:
+        from airflow_provider.clients.code_stream.references import BEGINNING
+
         if execution.status in BEGINNING.values():
             return execution.status == BEGINNING[self.action]
         return execution.state in self.until() or (self.action == "cancel" and execution.state.is_terminal)
@@ -328,11 +331,13 @@ class CodeStreamApprovalOperator(ApprovalOperator):
         self.require_exactly_one("execution_id", "user_operation_id")
 
     def find(self, client: CodeStreamClient) -> tuple[Execution, str]:
-        operation_id = self.user_operation_id or client.find_pending_approval(str(self.execution_id))
-        return client.watch_answer(operation_id), ""
+        from airflow_provider.clients.code_stream.references import answer_reference
+
+        operation_id = self.user_operation_id or client.approvals.find_pending(str(self.execution_id))
+        return client.look(answer_reference(operation_id)), ""
 
     def describe(self, client: CodeStreamClient, waiting: Execution, task_name: str) -> dict[str, Any]:
-        return client.describe_approval(waiting)
+        return client.approvals.describe(waiting)
 
     def title(self, waiting: Execution) -> str:
         asked = waiting.outputs
@@ -348,12 +353,12 @@ class CodeStreamApprovalOperator(ApprovalOperator):
         asked: Question | None,
     ) -> dict[str, Any]:
         if asked:
-            client.answer_user_operation(asked.ref["id"], decision == "approve", message)
+            client.approvals.answer(asked.ref["id"], decision == "approve", message)
             return self.result_now(client, asked.ref)
         deed = f"answered an approval of execution {self.execution_id}"
         memory = self.memory(context, client, "approval_answer", deed)
         operation_id = self.user_operation_id or self._asked(memory, client)
-        client.answer_user_operation(operation_id, decision == "approve", message)
+        client.approvals.answer(operation_id, decision == "approve", message)
         answered = self.result_now(client, {"id": operation_id})
         self.publish(context, answered)
         if self.execution_id:
@@ -361,7 +366,9 @@ class CodeStreamApprovalOperator(ApprovalOperator):
         return answered
 
     def result_now(self, client: CodeStreamClient, ref: ExecutionRef) -> dict[str, Any]:
-        return client.look({"system": self.system, "kind": "approval", "id": ref["id"]}).to_result()
+        from airflow_provider.clients.code_stream.references import approval_reference
+
+        return client.look(approval_reference(ref["id"])).to_result()
 
     def _asked(self, memory: Memory, client: CodeStreamClient) -> str:
         """The approval that an earlier attempt was about to answer, or else the one that the execution waits for."""
@@ -369,6 +376,6 @@ class CodeStreamApprovalOperator(ApprovalOperator):
         if asked and asked["execution_id"] == self.execution_id:
             # Answered already, it is not answered again.
             return str(asked["id"])
-        operation_id = client.find_pending_approval(str(self.execution_id))
+        operation_id = client.approvals.find_pending(str(self.execution_id))
         memory.note({"execution_id": self.execution_id, "id": operation_id})
         return operation_id

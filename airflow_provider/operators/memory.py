@@ -1,4 +1,4 @@
-"""What a task remembers of a request of its own that needs no more: an answer to an approval, a trigger by hand."""
+"""Notes of a request that starts nothing, in Airflow's task state store; ``core/notes.py`` says what they tell."""
 
 from __future__ import annotations
 
@@ -6,40 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from airflow_provider.core.generation import Attempt, Relation, ambiguity, relation_since
+from airflow_provider.core.commands import Record
+from airflow_provider.core.notes import Notes, recall
 from airflow_provider.exceptions import Call, ConflictError
 from airflow_provider.operators.attempt import attempt_of
-from airflow_provider.storable import storable
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider.clients.base import ReleaseClient
-
-
-class Notes(msgspec.Struct, kw_only=True):
-    """What is written down.
-
-    :param place: which installation of the system the request was for.
-    :param attempt: the attempt that wrote this last.
-    :param notes: of the operator.
-    :param is_done: whether what came of the request was told as the task's success.
-    :param told: the attempt that has failed with words on what a person must resolve; a clear after it is the answer.
-    """
-
-    attempt: Attempt
-    notes: dict[str, Any]
-    place: str = ""
-    is_done: bool = False
-    told: Attempt | None = None
-
-    @property
-    def is_over(self) -> bool:
-        return self.is_done
-
-    def to_json(self) -> dict[str, Any]:
-        body: dict[str, Any] = storable(msgspec.to_builtins(self))
-        return body
 
 
 class Memory:
@@ -56,29 +31,18 @@ class Memory:
         self._deed = deed
 
     def recall(self) -> dict[str, Any] | None:
-        """What an earlier attempt of this generation has noted.
-
-        :raises ConflictError: a retry cannot be told from a clear, or the connection led to another system then.
-        """
+        """What an earlier attempt of this generation has noted; see :func:`airflow_provider.core.notes.recall`."""
         stored = self._read()
         if stored is None:
             return None
-        now = attempt_of(self._context)
-        related = relation_since(stored.told, stored.attempt, now, had_succeeded=stored.is_done)
-        if related is Relation.CLEARED:
-            return None
-        what = f"{'has' if stored.is_done else 'may have'} {self._deed}"
-        if related is Relation.AMBIGUOUS:
-            # Not by the attempt that writes: the notes stay the word of the one that sent.
-            stored.told = now
-            self._save(stored)
-            raise self._conflict(ambiguity(what, "sent", "send it anew"))
-        if stored.place not in ("", self._client.place):
-            raise self._conflict(
-                f"the connection now leads to {self._client.place}, but an earlier attempt {what} at {stored.place}: "
-                "nothing was sent. Clear this task to send it to the other system"
-            )
-        return stored.notes
+        attempt, place = attempt_of(self._context), self._client.place
+        program = recall(stored, attempt, system=self._client.system, place=place, deed=self._deed)
+        try:
+            while True:
+                self._save(next(program).record)
+        except StopIteration as stop:
+            notes: dict[str, Any] | None = stop.value
+            return notes
 
     def note(self, notes: dict[str, Any], *, is_done: bool = False) -> None:
         """Write down what is about to be sent.
@@ -106,7 +70,7 @@ class Memory:
     def _conflict(self, summary: str) -> ConflictError:
         return ConflictError(summary, call=Call(system=self._client.system))
 
-    def _save(self, stored: Notes) -> None:
+    def _save(self, stored: Record) -> None:
         # Not at the top: no parsing of a DAG file needs it.
         from airflow_provider.operators.carrying_out import save_record
 

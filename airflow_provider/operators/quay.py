@@ -83,8 +83,8 @@ class QuayRunBuildOperator(StartOperator):
         return secrets_of_url(self.archive_url, in_path=False)
 
     def intent(self, client: QuayClient) -> dict[str, Any]:
-        client.check_build(**self._build())
-        repository = client.get_repository(self.repository)
+        client.builds.check(**self._build())
+        repository = client.repositories.get(self.repository)
         if self.cancel_on_kill and not repository.get("can_admin"):
             self.log.warning(
                 "The token of connection %r may not cancel what it starts: that needs the scope repo:admin, of a user "
@@ -92,10 +92,10 @@ class QuayRunBuildOperator(StartOperator):
                 self.conn_id,
                 self.repository,
             )
-        return client.build_intent(**self._build())
+        return client.builds.intent(**self._build())
 
     def start(self, client: QuayClient, intent: Intent) -> Execution:
-        return client.start_build(**self._build())
+        return client.builds.start(**self._build())
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         # Not at the top: no parsing of a DAG file needs it.
@@ -150,12 +150,12 @@ class QuayPromoteTagOperator(ReleaseOperator):
         self.require_exactly_one("digest", "source_tag")
 
     def execute(self, context: Context) -> dict[str, Any]:
+        from airflow_provider.clients.quay.references import tag_reference
+
         self.check_arguments()
         with self.get_client(context) as client:
-            promoted = client.promote_tag(self.repository, self.tag, digest=self.digest, source_tag=self.source_tag)
-            digest = promoted["manifest_digest"]
-            ref = {"system": self.system, "kind": "tag", "id": self.tag, "repository": self.repository}
-            result = client.look({**ref, "tag": self.tag, "digest": digest}).to_result()
+            promoted = client.tags.promote(self.repository, self.tag, digest=self.digest, source_tag=self.source_tag)
+            result = client.look(tag_reference(self.repository, self.tag, promoted["manifest_digest"])).to_result()
         self.publish(context, result)
         return result
 
@@ -176,7 +176,7 @@ class _NotificationOperator(ReleaseOperator):
 
     def result(self, notification: Mapping[str, Any]) -> dict[str, Any]:
         """What may go into XCom, which many can read who may not send messages with it."""
-        from airflow_provider.clients.quay.notifications import is_disabled, without_secrets
+        from airflow_provider.clients.quay.notification_rules import is_disabled, without_secrets
 
         result: dict[str, Any] = storable({**without_secrets(notification), "disabled": is_disabled(notification)})
         return result
@@ -221,7 +221,7 @@ class QuayCreateNotificationOperator(_NotificationOperator):
         self.title = title
 
     def hidden(self) -> Iterable[str]:
-        from airflow_provider.clients.quay.notifications import secrets_of
+        from airflow_provider.clients.quay.notification_rules import secrets_of
 
         for key, value in secrets_of(self.method, self.config):
             yield from secrets_of_url(value, in_path=True) if key == "url" else [value]
@@ -229,7 +229,7 @@ class QuayCreateNotificationOperator(_NotificationOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         self.check_arguments()
         with self.get_client(context) as client:
-            notification = client.create_notification(
+            notification = client.notifications.create(
                 self.repository,
                 event=self.event,
                 method=self.method,
@@ -276,7 +276,7 @@ class QuayDeleteNotificationOperator(_OneNotificationOperator):
     def execute(self, context: Context) -> None:
         self.check_arguments()
         with self.get_client(context) as client:
-            client.delete_notification(self.repository, self.uuid, missing_ok=self.missing_ok)
+            client.notifications.delete(self.repository, self.uuid, missing_ok=self.missing_ok)
 
 
 class QuayTestNotificationOperator(_OneNotificationOperator):
@@ -293,7 +293,7 @@ class QuayTestNotificationOperator(_OneNotificationOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         self.check_arguments()
         with self.get_client(context) as client:
-            return self.result(client.test_notification(self.repository, self.uuid))
+            return self.result(client.notifications.test(self.repository, self.uuid))
 
 
 class QuayResetNotificationOperator(_OneNotificationOperator):
@@ -310,4 +310,4 @@ class QuayResetNotificationOperator(_OneNotificationOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         self.check_arguments()
         with self.get_client(context) as client:
-            return self.result(client.reset_notification(self.repository, self.uuid))
+            return self.result(client.notifications.reset(self.repository, self.uuid))

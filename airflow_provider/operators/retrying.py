@@ -46,10 +46,11 @@ class DefaultRetryPolicy:
 
 
 def _is_under_way(context: Context | None) -> bool:
+    from airflow_provider.core.record import Phase
     from airflow_provider.operators.starting import KEY
 
     record = context["task_state_store"].get(KEY) if context else None
-    return isinstance(record, dict) and record.get("phase") not in ("ended", "left")
+    return isinstance(record, dict) and record.get("phase") not in (Phase.ENDED, Phase.LEFT)
 
 
 DEFAULT_RETRY_POLICY: Any = DefaultRetryPolicy()

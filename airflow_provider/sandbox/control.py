@@ -24,6 +24,14 @@ class ResetBody(_Body):
 
 
 class FaultBody(_Body):
+    """Which requests go wrong, and how; ``system`` is ``all`` for whichever.
+
+    ``hostile`` answers with anything but answers, at random but the same for the same ``seed``: broken, huge, endless
+    and deeply nested documents, gzip bombs, wrong types, every status and header, slow and cut ones. It does so until
+    it is taken away, for ``times`` requests or with a ``probability``, takes ``seconds`` (3) for an answer at most, and
+    never makes up the values in ``spared``: with the words of success there, each success that a client sees is wrong.
+    """
+
     system: str
     fault: Literal[
         "latency",

@@ -67,14 +67,11 @@ class CodeStreamEventSensor(ReleaseSensor):
         self.since = since
 
     def reference(self, client: CodeStreamClient) -> ExecutionRef:
-        return {
-            "system": self.system,
-            "kind": "event",
-            "id": "",
-            "event_type": self.event_type,
-            "filters": json.dumps({name: str(value) for name, value in (self.filters or {}).items()}),
-            "since": moment_of(self.since).isoformat() if self.since else "",
-        }
+        from airflow_provider.clients.code_stream.references import event_reference
+
+        filters = {name: str(value) for name, value in (self.filters or {}).items()}
+        since = moment_of(self.since).isoformat() if self.since else ""
+        return event_reference(self.event_type, json.dumps(filters), since)
 
 
 class CodeStreamApprovalSensor(ReleaseSensor):
@@ -108,14 +105,10 @@ class CodeStreamApprovalSensor(ReleaseSensor):
         self.require_exactly_one("execution_id", "pipeline")
 
     def reference(self, client: CodeStreamClient) -> ExecutionRef:
+        from airflow_provider.clients.code_stream.references import pending_approval_reference
+
         if self.pipeline:
             # Of the same name in several projects, or disabled: any of their executions may ask.
             with contextlib.suppress(ConflictError):
-                client.find_pipeline(self.pipeline)
-        return {
-            "system": self.system,
-            "kind": "approval",
-            "id": "",
-            "execution_id": self.execution_id or "",
-            "pipeline": self.pipeline or "",
-        }
+                client.pipelines.find(self.pipeline)
+        return pending_approval_reference(self.execution_id or "", self.pipeline or "")

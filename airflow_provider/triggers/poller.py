@@ -49,6 +49,9 @@ LINGER = 5.0
 TOLD_AT_ONCE = 50
 """Waits that are told what was seen before the loop may do something else: each may write lines to its task's log."""
 
+MOST_LINES = 100
+"""Of one look, written to one task's log: each costs the loop as much as a wait without news."""
+
 LONGEST_GO = 0.3
 """Seconds after which requests that stand behind another in one thread are made in other ones."""
 
@@ -70,6 +73,8 @@ class Poller:
         self._tasks: set[asyncio.Task[None]] = set()
         self._wakes_at = math.inf
         self._telling = asyncio.Lock()
+        self._lines = 0
+        """Written since the loop last did something else."""
         self._used: ReleaseClient | None = None
         self._crash: BaseException | None = None
         self._client = shared_client(system, conn_id)
@@ -269,6 +274,9 @@ class Poller:
                         self._schedule.look_apart(wait, found, time.monotonic(), time.time())
                     else:
                         self._tell_surely(wait, found)
+                    if self._lines >= TOLD_AT_ONCE:
+                        self._lines = 0
+                        await asyncio.sleep(0)
                 # Whoever tells next does so in another turn of the loop.
                 await asyncio.sleep(0)
 
@@ -292,7 +300,8 @@ class Poller:
         now = time.time()
         outcome = wait.saw_no_change(now) if seen is None else wait.saw(seen, now)
         news = wait.news()
-        waiter.log(news)
+        waiter.log(_shortened(news))
+        self._lines += min(len(news), MOST_LINES)
         client = self._used
         if client and isinstance(seen, Execution):
             self._schedule.follow(wait, _ask(client.shared_request, wait.ref), time.monotonic(), now)
@@ -356,6 +365,12 @@ class _Waiter:
             self.outcome.cancel()
         else:
             self.outcome.set_exception(error)
+
+
+def _shortened(news: list[News]) -> list[News]:
+    """The first lines and the last one, which tells of the whole execution."""
+    left_out = len(news) - MOST_LINES
+    return [*news[: MOST_LINES - 2], News(f"  ... {left_out + 1} lines left out"), news[-1]] if left_out > 0 else news
 
 
 def _ask(question: Callable[[ExecutionRef], Answer], ref: ExecutionRef) -> Answer | None:

@@ -18,22 +18,29 @@ from demo.processes import SessionProcess, StartError
 PATIENCE = 30.0
 
 
+def missing(*packages: str) -> list[str]:
+    """:param packages: of Debian, ``postgresql`` and ``redis-server`` among them."""
+    present = {"postgresql": bool(_postgres()), "redis-server": bool(shutil.which("redis-server"))}
+    return [package for package in packages if not present[package]]
+
+
 def install_missing(*packages: str) -> None:
-    """:param packages: of Debian, ``postgresql`` and ``redis-server`` among them.
+    """For commands that measure; a test is skipped instead.
+
+    :param packages: as in :func:`missing`.
     :raises StartError: a package is missing and cannot be installed.
     """
-    present = {"postgresql": bool(_postgres()), "redis-server": bool(shutil.which("redis-server"))}
-    missing = [package for package in packages if not present[package]]
-    if not missing:
+    absent = missing(*packages)
+    if not absent:
         return
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise StartError(f"install Debian's packages {' '.join(missing)} first")
+        raise StartError(f"install Debian's packages {' '.join(absent)} first")
     # In run level 1 the packages start no services of their own.
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-    for step in (["update"], ["install", "--yes", "--no-install-recommends", *missing]):
+    for step in (["update"], ["install", "--yes", "--no-install-recommends", *absent]):
         done = subprocess.run(["apt-get", "-qq", *step], env=env, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise StartError(f"{' '.join(missing)} cannot be installed: {done.stderr}")
+            raise StartError(f"{' '.join(absent)} cannot be installed: {done.stderr}")
 
 
 def _postgres() -> Path | None:

@@ -117,7 +117,7 @@ class Vendors:
             tag = "{{ ti.max_tries }}-{{ ti.try_number }}"
             return {"build_seq": made["buildSeq"], "description": name, "tag_name": tag}
         repository = f"acme/{name}"
-        self._quay.create_repository(repository)
+        self._quay.repositories.create(repository)
         self._repositories[repository] = name
         return {"repository": repository, "archive_url": f"https://sources.example.com/{name}.tar.gz", "tags": ["t"]}
 
@@ -162,7 +162,7 @@ class Vendors:
     def executions(self) -> dict[str, list[Seen]]:
         """All executions by the name of their release, oldest first; under "" what is nobody's here."""
         owner: dict[tuple[str, str], str] = {}
-        events = {each["id"]: each["tag"] for each in self._code_stream.list_events("docker")}
+        events = {each["id"]: each["tag"] for each in self._code_stream.events.list("docker")}
         for pipeline_id, name in self._release_tasks.items():
             for record in self._service_stage.releases.list(pipeline_id):
                 owner["service_stage", str(record["id"])] = name

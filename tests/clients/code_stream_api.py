@@ -44,7 +44,7 @@ def listing(rows: list[dict[str, Any]], total: int | None = None, prefix: str = 
 
 
 def run(client: CodeStreamClient, pipeline: str = "Deploy shop", **options: Any) -> Execution:
-    return client.run_pipeline(client.find_pipeline(pipeline, "retail")["id"], **options)
+    return client.pipelines.run(client.pipelines.find(pipeline, "retail")["id"], **options)
 
 
 def until(look: Callable[[], Execution], *states: ExecutionState, seconds: float = 5) -> Execution:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -132,10 +133,13 @@ class Scripted:
             return answer
         return step
 
-    def use_tls(self, certificate: str, key: str) -> None:
-        """Speak TLS from now on."""
+    def use_tls(self, certificate: Path) -> None:
+        """Speak TLS from now on.
+
+        :param certificate: with its key, in one file.
+        """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key)
+        context.load_cert_chain(certificate)
         self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         self.scheme = "https"
 

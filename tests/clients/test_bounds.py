@@ -15,6 +15,7 @@ import pytest
 
 from airflow_provider.clients import retries
 from airflow_provider.clients.auth import HeaderAuth, NoAuth
+from airflow_provider.clients.base import MOST_LOG_LINES
 from airflow_provider.clients.code_stream import CodeStreamClient
 from airflow_provider.clients.quay import QuayClient
 from airflow_provider.clients.transport import Transport
@@ -405,16 +406,16 @@ def test_a_server_that_repeats_a_page_is_recognised(scripted: Scripted, total: i
     scripted.script = [(200, {}, {"token": "bearer-1"})]
     scripted.always = (200, {}, page_of(*ids, total=total))
     with pytest.raises(UnexpectedResponseError, match="same page again"):
-        code_stream(scripted).list_pipelines()
+        code_stream(scripted).pipelines.list()
     assert len(scripted.requests) == 3
 
 
 def test_a_list_that_never_ends_is_given_up(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airflow_provider.clients.code_stream.calls.MOST_PAGES", 5)
+    monkeypatch.setattr("airflow_provider.clients.code_stream.wire.MOST_PAGES", 5)
     scripted.script = [(200, {}, {"token": "bearer-1"})]
     scripted.always = lambda request: (200, {}, page_of(request.query["$skip"], total=10**9))
     with pytest.raises(UnexpectedResponseError, match="did not end"):
-        code_stream(scripted).list_pipelines()
+        code_stream(scripted).pipelines.list()
     assert len(scripted.requests) == 6
 
 
@@ -446,6 +447,39 @@ def test_the_outputs_of_an_execution_are_no_larger_than_airflow_can_hand_on(scri
     scripted.always = (200, {}, {"id": "x-1", "status": "COMPLETED", "output": output})
     seen = code_stream(scripted).look({"system": "code_stream", "kind": "execution", "id": "x-1"})
     assert seen.outputs == {"image": "shop:1", "log": "... (too large)", "all": "... (too large)"}
+
+
+def test_of_a_very_long_log_the_end_is_read(scripted: Scripted) -> None:
+    one = "\n".join(f"line {number}" for number in range(50_000))
+    scripted.always = (200, {}, {"start": 0, "total": 2, "logs": [{"message": "x\n" * 200_000}, {"message": one}]})
+    client = QuayClient(scripted.url, token="the-quay-token", attempts=1)
+    lines, offset = client.read_log({"system": "quay", "kind": "build", "id": "b-1", "repository": "acme/shop"}, 0)
+    assert (len(lines), lines[-1], offset) == (MOST_LOG_LINES, "line 49999", 2)
+
+
+def test_an_answer_about_another_execution_is_none(scripted: Scripted) -> None:
+    scripted.script = [(200, {}, {"token": "bearer-1"})]
+    scripted.always = (200, {}, {"id": "y-2", "status": "COMPLETED", "phase": "complete", "tags": ["1"]})
+    stream, quay = code_stream(scripted), QuayClient(scripted.url, token="the-quay-token", attempts=1)
+    for client, ref in (
+        (stream, {"system": "code_stream", "kind": "execution", "id": "x-1"}),
+        (quay, {"system": "quay", "kind": "build", "id": "x-1", "repository": "acme/shop"}),
+    ):
+        with pytest.raises(UnexpectedResponseError, match=r"asked for .* x-1, got y-2"):
+            client.look(ref)
+
+
+def test_an_execution_has_an_id_of_some_length(scripted: Scripted) -> None:
+    scripted.script = [(200, {}, {"token": "bearer-1"})]
+    scripted.always = (202, {}, {"executionId": "x" * MB, "id": "x" * MB, "phase": "waiting", "tags": ["1"]})
+    quay = QuayClient(scripted.url, token="the-quay-token", attempts=1)
+    for start in (
+        lambda: code_stream(scripted).run_pipeline("p-1"),
+        lambda: quay.builds.start("acme/shop", archive_url="https://host/a.tgz", tags=["1"]),
+    ):
+        with pytest.raises(UnexpectedResponseError, match="that can be used") as caught:
+            start()
+        assert caught.value.effect is Effect.UNKNOWN
 
 
 def test_the_lines_of_a_log_are_short_and_show_no_secret(scripted: Scripted) -> None:

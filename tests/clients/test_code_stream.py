@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider.clients import retries
 from airflow_provider.clients.code_stream import CodeStreamClient
-from airflow_provider.clients.code_stream.executions import STATES, to_execution
+from airflow_provider.clients.code_stream.execution_document import STATES, execution_of
 from airflow_provider.clients.code_stream.fields import id_from_link, parse_time, secrets_in, without_secrets
 from airflow_provider.exceptions import (
     BadRequestError,
@@ -84,7 +84,7 @@ def test_a_start_is_followed_whatever_form_its_answer_has(
         "switches", system="code_stream", execution_links=links, legacy_start_reply=legacy, start_status=status
     )
     started = run(client, comments="marker-1")
-    assert client.get_execution(started.id)["comments"] == "marker-1"
+    assert client.executions.get(started.id)["comments"] == "marker-1"
 
 
 def test_a_failed_execution_says_which_task_broke_and_why(client: CodeStreamClient) -> None:
@@ -106,29 +106,29 @@ def test_an_index_of_zero_is_an_index(client: CodeStreamClient, control: Control
 def test_a_start_whose_answer_is_lost_happens_once_and_is_found_by_its_marker(
     client: CodeStreamClient, control: Control
 ) -> None:
-    pipeline = client.find_pipeline("Deploy shop", "retail")["id"]
+    pipeline = client.pipelines.find("Deploy shop", "retail")["id"]
     intent = {"kind": "execution", "marker": "dag=r task=t", "since": time.time(), "pipeline_id": pipeline}
     assert client.find_started(intent) == []
     fault = {"system": "code_stream", "method": "POST", "path": "/executions", "fault": "reset_after"}
     control.post("faults", **fault, times=1)
     with pytest.raises(ServerUnavailableError) as caught:
-        client.run_pipeline(pipeline, comments="dag=r task=t release 7")
+        client.pipelines.run(pipeline, comments="dag=r task=t release 7")
     assert caught.value.effect is Effect.UNKNOWN
     for _ in range(3):
-        client.run_pipeline(pipeline, comments="somebody else")
+        client.pipelines.run(pipeline, comments="somebody else")
     (found,) = client.find_started(intent)
-    assert client.get_execution(found.id)["comments"] == "dag=r task=t release 7"
+    assert client.executions.get(found.id)["comments"] == "dag=r task=t release 7"
     assert [each["started_by"] for each in control.get("executions", system="code_stream")].count(
         "dag=r task=t release 7"
     ) == 1
 
 
 def test_all_executions_of_a_marker_are_found_the_oldest_first(client: CodeStreamClient, control: Control) -> None:
-    pipeline = client.find_pipeline("Deploy shop", "retail")["id"]
+    pipeline = client.pipelines.find("Deploy shop", "retail")["id"]
     intent = {"kind": "execution", "marker": "marker-1", "since": time.time(), "pipeline_id": pipeline}
     # Wherever the marker stands: an earlier version of this provider put it last.
-    started = [client.run_pipeline(pipeline, comments=text).id for text in ("marker-1", "marker-1 x", "x marker-1")]
-    client.run_pipeline(pipeline, comments="marker-2")
+    started = [client.pipelines.run(pipeline, comments=text).id for text in ("marker-1", "marker-1 x", "x marker-1")]
+    client.pipelines.run(pipeline, comments="marker-2")
     found = client.find_started(intent)
     assert [each.id for each in found] == started
     assert {each.ref["place"] for each in found} == {f"{control.url}/code_stream"}
@@ -156,7 +156,7 @@ def test_a_marker_that_comes_first_outlives_a_server_that_cuts_comments(api: Api
 def test_a_start_is_sent_once_and_pauses_are_left_to_who_started_it(api: Api, refusal: Reply) -> None:
     api.routes["POST", "/pipelines/p1/executions"] = refusal
     api.routes["POST", "/git-events/ev"] = refusal
-    for send in (lambda: api.client.run_pipeline("p1"), lambda: api.client.rerun_event("git", "ev")):
+    for send in (lambda: api.client.pipelines.run("p1"), lambda: api.client.events.rerun("git", "ev")):
         with pytest.raises(ReleasePipelineError) as caught:
             send()
         assert caught.value.effect is Effect.NONE
@@ -203,15 +203,15 @@ def test_looking_for_a_start_does_not_read_years_of_history(api: Api) -> None:
 def test_a_start_answered_with_nothing_usable_may_have_happened(api: Api, reply: Reply) -> None:
     api.routes["POST", "/pipelines/p1/executions"] = reply
     with pytest.raises(UnexpectedResponseError) as caught:
-        api.client.run_pipeline("p1", inputs={"a": 1})
+        api.client.pipelines.run("p1", inputs={"a": 1})
     assert caught.value.effect is Effect.UNKNOWN
     assert len(api.called("POST", "/executions")) == 1
 
 
 def test_only_what_was_given_is_sent_with_a_start(api: Api) -> None:
     api.routes["POST", "/pipelines/p%2F1/executions"] = {"executionId": "e1"}
-    api.client.run_pipeline("p/1", inputs={"tag": "1", "deep": {"a": [1]}})
-    api.client.run_pipeline("p/1")
+    api.client.pipelines.run("p/1", inputs={"tag": "1", "deep": {"a": [1]}})
+    api.client.pipelines.run("p/1")
     assert [each.json for each in api.called("POST", "/executions")] == [
         {"input": {"tag": "1", "deep": {"a": [1]}}},
         {},
@@ -232,7 +232,7 @@ def test_only_what_was_given_is_sent_with_a_start(api: Api) -> None:
     ],
 )
 def test_every_status_has_its_state_and_an_unknown_word_is_never_the_end(status: Any, state: ExecutionState) -> None:
-    seen = to_execution({"id": "e1", "status": status}, None)
+    seen = execution_of({"id": "e1", "status": status}, None)
     assert seen.state is state
     assert (seen.state is S.SUCCEEDED) == (str(status).upper() == "COMPLETED")
     assert seen.status == (status or "")
@@ -270,7 +270,7 @@ FAILED = {
 
 
 def test_a_refused_approval_is_told_from_other_failures_and_steps_keep_their_order() -> None:
-    seen = to_execution(FAILED, "http://x")
+    seen = execution_of(FAILED, "http://x")
     assert seen.rejected is True
     assert seen.message == "Prod.Approve: refused rejected by ann"
     assert [step.name for step in seen.steps] == ["Build.Unit", "Build.Lint", "Build.Pack, ship", "Prod.Approve"]
@@ -283,7 +283,7 @@ def test_a_refused_approval_is_told_from_other_failures_and_steps_keep_their_ord
     [{"stages": None, "stageOrder": None}, {"stages": {"Prod": {"tasks": None}}, "stageOrder": ["Prod", "Gone"]}],
 )
 def test_a_document_without_stage_detail_is_read_too(changes: dict[str, Any]) -> None:
-    seen = to_execution(FAILED | changes | {"output": None, "statusMessage": None, "id": None, "_link": "/x/e9"}, None)
+    seen = execution_of(FAILED | changes | {"output": None, "statusMessage": None, "id": None, "_link": "/x/e9"}, None)
     assert (seen.state, seen.message, seen.outputs, seen.rejected, seen.id) == (S.FAILED, None, {}, None, "e9")
 
 
@@ -301,8 +301,8 @@ def test_whether_an_approval_was_refused_is_said_only_where_the_task_that_broke_
 ) -> None:
     stages = {"Prod": {"status": "FAILED" if task["status"] == "FAILED" else "COMPLETED", "tasks": {"Approve": task}}}
     document = {"id": "e1", "status": "FAILED", "stages": stages}
-    assert to_execution(document, None).rejected is rejected
-    assert to_execution({**document, "status": "COMPLETED"}, None).rejected is False
+    assert execution_of(document, None).rejected is rejected
+    assert execution_of({**document, "status": "COMPLETED"}, None).rejected is False
 
 
 @pytest.mark.parametrize(
@@ -352,8 +352,8 @@ def test_the_id_is_the_last_part_of_a_link_of_any_form(link: Any, found: str) ->
 
 
 def test_many_executions_are_looked_up_with_one_list(client: CodeStreamClient, control: Control) -> None:
-    pipeline = client.find_pipeline("Deploy shop", "retail")["id"]
-    ids = [client.run_pipeline(pipeline, comments=f"n{n}").id for n in range(60)]
+    pipeline = client.pipelines.find("Deploy shop", "retail")["id"]
+    ids = [client.pipelines.run(pipeline, comments=f"n{n}").id for n in range(60)]
     for execution_id in ids:
         control.post(f"executions/code_stream/{execution_id}", state="PAUSED")
     before = len(control.get("requests", system="code_stream"))
@@ -413,8 +413,8 @@ def test_a_list_that_is_refused_costs_requests_and_one_that_breaks_concerns_all(
 def test_all_kinds_of_waits_share_a_fetch(client: CodeStreamClient, control: Control) -> None:
     waiting = run(client, "Deploy shop with approval")
     until(lambda: client.look(waiting.ref), S.WAITING)
-    broken = client.list_events("docker", "message eq 'Invalid Oauth Refresh token. Verify webhook configuration.'")
-    reruns = [client.awaited_by(client.before_rerun("docker", each["id"])) for each in broken]
+    broken = client.events.list("docker", "message eq 'Invalid Oauth Refresh token. Verify webhook configuration.'")
+    reruns = [client.reruns.reference(client.reruns.prepare("docker", each["id"])) for each in broken]
     events = [{"system": "code_stream", "kind": "event", "id": "", "event_type": "docker", "since": ""} for _ in "ab"]
     events[0]["filters"] = '{"tag": "1.4.3"}'
     events[1]["filters"] = '{"tag": "9.9.9"}'
@@ -436,13 +436,13 @@ def test_pause_resume_tag_and_delete(client: CodeStreamClient, control: Control)
     )
     started = run(client)
     until(lambda: client.look(started.ref), S.RUNNING)
-    assert client.act_on_execution(started.id, "pause", "lunch").status == "PAUSING"
+    assert client.executions.act(started.id, "pause", "lunch").status == "PAUSING"
     control.post(f"executions/code_stream/{started.id}", state="PAUSED")
     assert client.look(started.ref).state is S.PAUSED
-    assert client.act_on_execution(started.id, "resume").status == "RESUMING"
-    client.tag_execution(started.id, ["blue"])
-    assert client.get_execution(started.id)["tags"] == ["blue"]
-    client.delete_execution(started.id)
+    assert client.executions.act(started.id, "resume").status == "RESUMING"
+    client.executions.tag(started.id, ["blue"])
+    assert client.executions.get(started.id)["tags"] == ["blue"]
+    client.executions.delete(started.id)
     with pytest.raises(NotFoundError):
         client.look(started.ref)
 
@@ -451,7 +451,7 @@ def test_cancel_is_one_request_with_its_reason(client: CodeStreamClient, control
     started = run(client)
     client.cancel(started.ref, "task was cleared")
     client.cancel(started.ref, "a second time")
-    assert client.get_execution(started.id)["reason"] == "task was cleared"
+    assert client.executions.get(started.id)["reason"] == "task was cleared"
     until(lambda: client.look(started.ref), S.CANCELED)
     journal = next(each for each in control.get("executions", system="code_stream") if each["id"] == started.id)
     assert len(journal["cancels"]) == 1
@@ -536,46 +536,46 @@ def test_a_cancel_that_is_really_refused_is_an_error(
 
 
 def test_a_pipeline_is_found_by_name_or_id_and_what_is_wrong_is_named(client: CodeStreamClient) -> None:
-    shop = client.find_pipeline("Deploy shop")
-    assert client.find_pipeline(shop["id"])["name"] == "Deploy shop"
-    assert client.find_pipeline("Smoke test", "wholesale")["project"] == "wholesale"
+    shop = client.pipelines.find("Deploy shop")
+    assert client.pipelines.find(shop["id"])["name"] == "Deploy shop"
+    assert client.pipelines.find("Smoke test", "wholesale")["project"] == "wholesale"
     with pytest.raises(ConflictError, match="'retail', 'wholesale'"):
-        client.find_pipeline("Smoke test")
+        client.pipelines.find("Smoke test")
     with pytest.raises(ConflictError, match=r"'Disabled pipeline' of project 'retail' is disabled"):
-        client.find_pipeline("Disabled pipeline")
+        client.pipelines.find("Disabled pipeline")
     with pytest.raises(NotFoundError, match="similar: 'Deploy shop'"):
-        client.find_pipeline("deploy shopp")
+        client.pipelines.find("deploy shopp")
     with pytest.raises(NotFoundError, match=r"in project 'wholesale'"):
-        client.find_pipeline("Deploy shop", "wholesale")
+        client.pipelines.find("Deploy shop", "wholesale")
     with pytest.raises(NotFoundError):
-        client.find_pipeline(shop["id"], "wholesale")
+        client.pipelines.find(shop["id"], "wholesale")
     with pytest.raises(BadRequestError, match="pipeline"):
-        client.find_pipeline(" ")
+        client.pipelines.find(" ")
 
 
 def test_an_id_that_is_no_uuid_is_an_id(api: Api) -> None:
     own = {"id": "pl-17", "name": "Deploy", "project": "retail"}
     api.routes["GET", "/pipelines"] = lambda request: listing([] if "$filter" in request.query else [own])
     api.routes["GET", "/pipelines/pl-17"] = own
-    assert api.client.find_pipeline("pl-17") == own
-    assert api.client.find_pipeline("pl-17", "retail") == own
+    assert api.client.pipelines.find("pl-17") == own
+    assert api.client.pipelines.find("pl-17", "retail") == own
     with pytest.raises(NotFoundError, match="no pipeline 'pl-17' in project 'wholesale'"):
-        api.client.find_pipeline("pl-17", "wholesale")
+        api.client.pipelines.find("pl-17", "wholesale")
     with pytest.raises(NotFoundError, match="no pipeline 'Deplyo'; similar: 'Deploy'"):
-        api.client.find_pipeline("Deplyo")
+        api.client.pipelines.find("Deplyo")
     api.routes["GET", "/pipelines/Deplyo"] = (400, {}, {"message": "no id"})
     with pytest.raises(NotFoundError, match="similar: 'Deploy'"):
-        api.client.find_pipeline("Deplyo")
+        api.client.pipelines.find("Deplyo")
     api.routes["GET", "/pipelines"] = listing([own])
     calls = len(api.called("GET", "/pipelines/Deploy"))
-    assert api.client.find_pipeline("Deploy") == own
+    assert api.client.pipelines.find("Deploy") == own
     assert len(api.called("GET", "/pipelines/Deploy")) == calls
 
 
 @pytest.mark.parametrize("name", ["it's done", "a / b", "Prüfung 100%", "a' or name eq 'Deploy shop"])
 def test_names_with_quotes_slashes_and_other_letters_are_found_exactly(client: CodeStreamClient, name: str) -> None:
     client.pipelines.create({"name": name, "project": "retail", "enabled": True})
-    assert client.find_pipeline(name, "retail")["name"] == name
+    assert client.pipelines.find(name, "retail")["name"] == name
     assert client.pipelines.get(("retail", name))["name"] == name
 
 
@@ -589,7 +589,7 @@ def test_a_list_of_251_rows_that_shift_while_it_is_read_is_complete_and_without_
     before = {each["id"] for each in control.get("executions", system="code_stream")}
     assert len(before) == 251
     control.post("switches", system="code_stream", insert_per_page=3)
-    rows = client.list_executions()
+    rows = client.executions.list()
     ids = [each["id"] for each in rows]
     assert before <= set(ids)
     assert len(ids) == len(set(ids))
@@ -603,9 +603,9 @@ def test_a_server_that_gives_fewer_rows_than_asked_for_is_read_on(
 ) -> None:
     control.post("actions", system="code_stream", action="insert_executions", pipeline="Smoke test", count=50)
     control.post("switches", system="code_stream", top_maximum=maximum)
-    assert len(client.list_executions()) == 52
-    assert len(client.list_executions(limit=10)) == 10
-    assert len(client.list_executions("status eq 'FAILED' and _nested eq 'false'")) == 1
+    assert len(client.executions.list()) == 52
+    assert len(client.executions.list(limit=10)) == 10
+    assert len(client.executions.list("status eq 'FAILED' and _nested eq 'false'")) == 1
 
 
 @pytest.mark.parametrize("total", [None, 150])
@@ -628,7 +628,7 @@ def test_links_give_the_order_and_a_document_that_a_list_leaves_out_is_fetched(a
 def test_a_list_of_another_form_is_an_error_and_no_empty_list(api: Api, reply: Any) -> None:
     api.routes["GET", "/executions"] = (200, {}, json.dumps(reply) if reply is not None else None)
     with pytest.raises(UnexpectedResponseError):
-        api.client.list_executions()
+        api.client.executions.list()
 
 
 # --- trigger events ---
@@ -701,20 +701,20 @@ def test_events_older_than_wanted_are_not_all_read(api: Api) -> None:
         return listing(rows, total=100_000)
 
     api.routes["GET", "/git-events"] = page
-    events = api.client.list_events("git", since=datetime.now(UTC) - timedelta(seconds=150))
+    events = api.client.events.list("git", since=datetime.now(UTC) - timedelta(seconds=150))
     assert 150 <= len(events) <= 152
     assert len(api.called("GET")) <= 3
     assert api.called("GET")[0].query["$orderby"] == "_createTimeInMicros desc"
 
 
 def test_a_gerrit_change_is_triggered_by_hand(client: CodeStreamClient) -> None:
-    reply = client.trigger_gerrit("I1234", "retail", "shop-changes")
+    reply = client.events.trigger_gerrit("I1234", "retail", "shop-changes")
     assert reply["pipelinesTriggered"] == ["Deploy shop"]
-    event = client.list_events("gerrit", limit=1)[0]
+    event = client.events.list("gerrit", limit=1)[0]
     assert event["properties"]["GERRIT_CHANGE_ID"] == "I1234"
-    assert client.delete_event("gerrit", event["id"])["id"] == event["id"]
+    assert client.events.delete("gerrit", event["id"])["id"] == event["id"]
     with pytest.raises(NotFoundError):
-        client.get_event("gerrit", event["id"])
+        client.events.get("gerrit", event["id"])
 
 
 @pytest.mark.parametrize(
@@ -743,7 +743,7 @@ def test_what_counts_as_an_event_of_a_manual_trigger(
         **fields,
     }
     api.routes["GET", "/gerrit-events"] = listing([event])
-    found = api.client.triggered_by_hand(change_id, "retail", "shop-changes")
+    found = api.client.events.list_triggered_by_hand(change_id, "retail", "shop-changes")
     assert found == ([event] if counts else [])
 
 
@@ -779,7 +779,7 @@ def test_a_pending_approval_is_found_by_execution_or_pipeline(
     assert by_execution.url == waiting.url
     assert client.look(by_execution.ref).status == "ACTIVE", "its own reference finds it again"
     assert client.look(approval(pipeline="Deploy shop")).state is S.RUNNING
-    assert client.find_pending_approval(waiting.id) == by_execution.id
+    assert client.approvals.find_pending(waiting.id) == by_execution.id
     with pytest.raises(BadRequestError, match="cannot be canceled"):
         client.cancel(by_execution.ref, "no")
 
@@ -789,29 +789,29 @@ def test_waiting_for_an_approval_of_an_execution_that_is_over_fails(client: Code
     assert client.look(approval(execution_id=started.id)).state is S.RUNNING
     until(lambda: client.look(started.ref), S.SUCCEEDED)
     with pytest.raises(ConflictError, match=f"{started.id} ended"):
-        client.find_pending_approval(started.id)
+        client.approvals.find_pending(started.id)
     seen = client.look(approval(execution_id=started.id))
     assert seen.state is S.FAILED
     assert "COMPLETED" in (seen.message or "")
 
 
 def test_an_approval_lets_the_execution_go_on_and_counts_once(client: CodeStreamClient, waiting: Execution) -> None:
-    operation = client.list_user_operations("status eq 'ACTIVE'")[0]
-    answered = client.answer_user_operation(operation["id"], approve=True, message="go")
+    operation = client.approvals.list("status eq 'ACTIVE'")[0]
+    answered = client.approvals.answer(operation["id"], approve=True, message="go")
     assert (answered["status"], answered["respondedBy"], answered["responseMessage"]) == (
         "APPROVED",
         "release-bot",
         "go",
     )
     assert until(lambda: client.look(waiting.ref), S.SUCCEEDED).outputs == {"deployed": "5"}
-    assert client.answer_user_operation(operation["id"], approve=True) == client.get_user_operation(operation["id"])
+    assert client.approvals.answer(operation["id"], approve=True) == client.approvals.get(operation["id"])
     with pytest.raises(ConflictError, match="already APPROVED by release-bot"):
-        client.answer_user_operation(operation["id"], approve=False)
+        client.approvals.answer(operation["id"], approve=False)
 
 
 def test_a_rejection_fails_the_execution_as_rejected(client: CodeStreamClient, waiting: Execution) -> None:
-    operation = client.list_user_operations("status eq 'ACTIVE'")[0]
-    assert client.answer_user_operation(operation["id"], approve=False)["status"] == "REJECTED"
+    operation = client.approvals.list("status eq 'ACTIVE'")[0]
+    assert client.approvals.answer(operation["id"], approve=False)["status"] == "REJECTED"
     ended = until(lambda: client.look(waiting.ref), S.FAILED)
     assert ended.rejected is True
     assert "rejected" in (ended.message or "")
@@ -831,20 +831,20 @@ def test_a_server_is_spoken_to_in_its_own_words(client: CodeStreamClient, spoken
     for approve, stored, state in ((True, "APPROVED", S.SUCCEEDED), (False, "REJECTED", S.FAILED)):
         asking = run(spoken, "Deploy shop with approval")
         until(lambda ref=asking.ref: spoken.look(ref), S.WAITING)  # type: ignore[misc]
-        operation_id = spoken.find_pending_approval(asking.id)
+        operation_id = spoken.approvals.find_pending(asking.id)
         with pytest.raises(BadRequestError, match="Yes or No"):
-            client.answer_user_operation(operation_id, approve)
+            client.approvals.answer(operation_id, approve)
         for _ in range(2):
-            assert spoken.answer_user_operation(operation_id, approve)["status"] == stored
+            assert spoken.approvals.answer(operation_id, approve)["status"] == stored
         with pytest.raises(ConflictError, match=f"already {stored}"):
-            spoken.answer_user_operation(operation_id, not approve)
+            spoken.approvals.answer(operation_id, not approve)
         until(lambda ref=asking.ref: spoken.look(ref), state)  # type: ignore[misc]
-    event = next(each for each in spoken.list_events("docker") if each["executionStatus"] == "FAILED")
+    event = next(each for each in spoken.events.list("docker") if each["executionStatus"] == "FAILED")
     for action in ("rerun", "resume"):
         with pytest.raises(BadRequestError, match="Continue or RERUN_EVENT"):
-            client.rerun_event("docker", event["id"], action)  # type: ignore[arg-type]
-    spoken.rerun_event("docker", event["id"], "resume")
-    spoken.rerun_event("docker", event["id"])
+            client.events.rerun("docker", event["id"], action)  # type: ignore[arg-type]
+    spoken.events.rerun("docker", event["id"], "resume")
+    spoken.events.rerun("docker", event["id"])
 
 
 @pytest.mark.parametrize("stored", ["Yes", "YES", "yes", "APPROVED", "Approved"])
@@ -854,7 +854,7 @@ def test_an_answer_counts_in_whatever_case_and_word_the_server_stores_it(scripte
         LOGIN if request.path.endswith("/login") else (200, {}, {"id": "op", "status": next(seen)})
     )
     client = CodeStreamClient(scripted.url, refresh_token="refresh-token-1", words={"approve": "yes"})
-    assert client.answer_user_operation("op", True)["status"] == stored
+    assert client.approvals.answer("op", True)["status"] == stored
     assert [each.json["status"] for each in scripted.requests if each.method == "PATCH"] == ["yes"]
 
 
@@ -869,9 +869,9 @@ def test_an_answer_of_somebody_who_may_not_is_never_reported_as_taken(
     client: CodeStreamClient, viewer: CodeStreamClient, control: Control, waiting: Execution, status: int
 ) -> None:
     control.post("switches", system="code_stream", unauthorised_answer=status)
-    operation = client.list_user_operations("status eq 'ACTIVE'")[0]
+    operation = client.approvals.list("status eq 'ACTIVE'")[0]
     with pytest.raises(PermissionDeniedError, match="release-bot" if status == 200 else "403"):
-        viewer.answer_user_operation(operation["id"], approve=True)
+        viewer.approvals.answer(operation["id"], approve=True)
     assert client.look(waiting.ref).state is S.WAITING
 
 
@@ -879,13 +879,13 @@ def test_an_answer_of_somebody_who_may_not_is_never_reported_as_taken(
 def test_an_answer_whose_reply_is_lost_is_read_back(
     client: CodeStreamClient, control: Control, waiting: Execution, fault: str, taken: bool
 ) -> None:
-    operation = client.list_user_operations("status eq 'ACTIVE'")[0]
+    operation = client.approvals.list("status eq 'ACTIVE'")[0]
     control.post("faults", system="code_stream", method="PATCH", fault=fault, times=1)
     if taken:
-        assert client.answer_user_operation(operation["id"], approve=True)["status"] == "APPROVED"
+        assert client.approvals.answer(operation["id"], approve=True)["status"] == "APPROVED"
     else:
         with pytest.raises(ServerUnavailableError):
-            client.answer_user_operation(operation["id"], approve=True)
+            client.approvals.answer(operation["id"], approve=True)
     patches = [each for each in control.get("requests", system="code_stream") if each["method"] == "PATCH"]
     assert len(patches) == 1
 
@@ -895,11 +895,11 @@ def test_many_are_answered_at_once_and_those_not_taken_are_told_in_one_form(
     client: CodeStreamClient, control: Control, waiting: Execution, errors: str
 ) -> None:
     control.post("switches", system="code_stream", batch_errors=errors)
-    operation = client.list_user_operations("status eq 'ACTIVE'")[0]
-    reply = client.batch_user_operations([operation["id"], "gone"], approve=True, message="ok")
+    operation = client.approvals.list("status eq 'ACTIVE'")[0]
+    reply = client.approvals.answer_many([operation["id"], "gone"], approve=True, message="ok")
     assert (reply["success"], reply["failure"], len(reply["errors"])) == (1, 1, 1)
     assert "gone" in reply["errors"][0]["error"]
-    assert client.delete_user_operation(operation["id"])["status"] == "APPROVED"
+    assert client.approvals.delete(operation["id"])["status"] == "APPROVED"
 
 
 # --- stored objects ---
@@ -998,19 +998,19 @@ def test_only_secret_values_are_masked(variable: dict[str, Any], found: list[str
 @pytest.mark.parametrize(
     ("call", "named"),
     [
-        (lambda client: client.run_pipeline(""), "pipeline_id"),
-        (lambda client: client.run_pipeline("p", inputs=["a"]), "inputs"),
-        (lambda client: client.run_pipeline("p", tags="blue"), "tags"),
-        (lambda client: client.get_execution(".."), "execution_id"),
-        (lambda client: client.act_on_execution("e", "restart"), "action"),
-        (lambda client: client.list_events("svn"), "event_type"),
-        (lambda client: client.rerun_event("git", "e", "retry"), "action"),
-        (lambda client: client.rerun_event("git", " "), "event_id"),
-        (lambda client: client.before_rerun("git", "e", "retry"), "action"),
-        (lambda client: client.trigger_gerrit("c", "", "t"), "project"),
-        (lambda client: client.answer_user_operation("", True), "user_operation_id"),
-        (lambda client: client.batch_user_operations([], True), "user_operation_ids"),
-        (lambda client: client.batch_user_operations("u1", True), "user_operation_ids"),
+        (lambda client: client.pipelines.run(""), "pipeline_id"),
+        (lambda client: client.pipelines.run("p", inputs=["a"]), "inputs"),
+        (lambda client: client.pipelines.run("p", tags="blue"), "tags"),
+        (lambda client: client.executions.get(".."), "execution_id"),
+        (lambda client: client.executions.act("e", "restart"), "action"),
+        (lambda client: client.events.list("svn"), "event_type"),
+        (lambda client: client.events.rerun("git", "e", "retry"), "action"),
+        (lambda client: client.events.rerun("git", " "), "event_id"),
+        (lambda client: client.reruns.prepare("git", "e", "retry"), "action"),
+        (lambda client: client.events.trigger_gerrit("c", "", "t"), "project"),
+        (lambda client: client.approvals.answer("", True), "user_operation_id"),
+        (lambda client: client.approvals.answer_many([], True), "user_operation_ids"),
+        (lambda client: client.approvals.answer_many("u1", True), "user_operation_ids"),
         (lambda client: client.look({"system": "code_stream", "kind": "build", "id": "1"}), "kind"),
         (
             lambda client: client.look(
@@ -1046,13 +1046,13 @@ def test_filters_that_are_no_object_are_refused(client: CodeStreamClient, filter
 
 def test_the_link_of_an_execution_follows_the_template_of_the_connection() -> None:
     client = CodeStreamClient("https://vra.example.com/", refresh_token="r", ui_url="{base}/ui?run={id}&x={y}")
-    assert client.execution_url("e1") == "https://vra.example.com/ui?run=e1&x={y}"
+    assert client.executions.url("e1") == "https://vra.example.com/ui?run=e1&x={y}"
 
 
 @pytest.mark.parametrize("prefix", ["/", "", "pipeline/api", "/pipeline/api/"])
 def test_a_path_has_one_slash_after_any_prefix(scripted: Scripted, prefix: str) -> None:
     scripted.always = lambda request: LOGIN if request.path.endswith("/login") else (200, {}, listing([]))
     with CodeStreamClient(scripted.url, refresh_token="r", api_prefix=prefix) as client:
-        assert client.list_pipelines() == []
+        assert client.pipelines.list() == []
     below = prefix.strip("/")
     assert scripted.requests[-1].path == (f"/{below}/pipelines" if below else "/pipelines")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider.clients import retries
-from airflow_provider.clients.code_stream import awaited, feed, watch
+from airflow_provider.clients.code_stream import event_waits, execution_feed, execution_watch
 from airflow_provider.execution import Execution, ExecutionRef
 from tests.clients.code_stream_server import SECOND, Clock, Server
 from tests.clients.conftest import Scripted
@@ -24,7 +24,7 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in (awaited, feed, watch):
+    for module in (event_waits, execution_feed, execution_watch):
         monkeypatch.setattr(module, "time", clock)
     return clock
 
@@ -94,7 +94,7 @@ def test_an_old_event_that_comes_to_match_is_found_when_all_are_read_again(scrip
     refs = [event("c7", filters='{"executionStatus": "COMPLETED"}'), event("never")]
     refs = [each.ref for each in told(server.client.fetch(refs))]
     events.rows[290]["executionStatus"] = "COMPLETED"
-    clock.now += awaited.WHOLE_EVERY + 1
+    clock.now += event_waits.WHOLE_EVERY + 1
     seen = server.client.fetch(refs)
     assert [each.id if each else None for each in seen] == ["id-c9", None]  # type: ignore[union-attr]
 
@@ -131,7 +131,7 @@ def asked(number: int, status: str = "ACTIVE") -> dict[str, Any]:
 
 
 def answer_to(number: int) -> ExecutionRef:
-    return {"system": "code_stream", "kind": "approval", "id": f"op{number}", "until": "answered"}
+    return {"system": "code_stream", "kind": "answer", "id": f"op{number}"}
 
 
 @pytest.mark.parametrize("count", [2, 100, 1000])

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from airflow_provider.clients import retries
-from airflow_provider.clients.code_stream import CodeStreamClient, logins
-from airflow_provider.clients.code_stream.logins import OPAQUE_LIFETIME, bearer
+from airflow_provider.clients.code_stream import CodeStreamClient, login
+from airflow_provider.clients.code_stream.login import OPAQUE_LIFETIME, bearer
 from airflow_provider.exceptions import (
     AuthenticationError,
     ConnectionConfigError,
@@ -83,10 +83,10 @@ def test_an_expired_bearer_is_renewed_once_for_all_threads_even_before_a_write(
     control: Control, url: str, way: str
 ) -> None:
     client = CodeStreamClient(url, **WAYS[way](url))
-    pipeline = client.find_pipeline("Deploy shop", "retail")
+    pipeline = client.pipelines.find("Deploy shop", "retail")
     before = len(logins_in(control))
     control.post("faults", system="code_stream", fault="expire_token", times=1)
-    client.run_pipeline(pipeline["id"], inputs={"tag": "1"}, comments="only-one")
+    client.pipelines.run(pipeline["id"], inputs={"tag": "1"}, comments="only-one")
     control.post("faults", system="code_stream", fault="expire_token", times=1)
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda _: client.about(), range(8)))
@@ -136,9 +136,9 @@ def test_a_wrong_password_or_domain_is_an_authentication_error(
 
 def test_a_good_login_that_may_not_do_something_is_told_apart(control: Control, url: str) -> None:
     client = CodeStreamClient(url, username="viewer", password="viewer-password")
-    pipeline = client.find_pipeline("Deploy shop")
+    pipeline = client.pipelines.find("Deploy shop")
     with pytest.raises(PermissionDeniedError):
-        client.run_pipeline(pipeline["id"], inputs={"tag": "1"})
+        client.pipelines.run(pipeline["id"], inputs={"tag": "1"})
 
 
 @pytest.mark.parametrize("service", ["all", "pipelines only"])
@@ -202,7 +202,7 @@ def test_a_login_that_is_unavailable_is_tried_again_as_often_as_a_call_and_no_of
     scripted.always = (503, {}, None)
     client = CodeStreamClient(scripted.url, refresh_token="refresh-token", attempts=3)
     with pytest.raises(ServerUnavailableError):
-        client.tag_execution("b80254a7", ["x"])
+        client.executions.tag("b80254a7", ["x"])
     assert len(scripted.requests) == 3
     assert {each.path for each in scripted.requests} == {"/iaas/api/login"}, "the call itself was never sent"
 
@@ -232,7 +232,7 @@ NOW = 1_767_323_045.0
 def test_the_end_of_a_bearer_is_read_where_it_is_told_whatever_our_clock(
     monkeypatch: pytest.MonkeyPatch, reply: dict[str, Any], lifetime: float
 ) -> None:
-    monkeypatch.setattr(logins, "time", SimpleNamespace(time=lambda: NOW))
+    monkeypatch.setattr(login, "time", SimpleNamespace(time=lambda: NOW))
     assert bearer(reply, "token").expires_at == NOW + lifetime
 
 

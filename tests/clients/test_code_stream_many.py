@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from airflow_provider.clients import memory, retries
-from airflow_provider.clients.code_stream import CodeStreamClient, feed, watch
-from airflow_provider.clients.code_stream.executions import STATES
+from airflow_provider.clients.code_stream import CodeStreamClient, execution_feed, execution_watch
+from airflow_provider.clients.code_stream.execution_document import STATES
 from airflow_provider.clients.waitable import Observation
 from airflow_provider.exceptions import NotFoundError, ReleasePipelineError, ServerUnavailableError
 from airflow_provider.execution import Execution, ExecutionRef
@@ -31,7 +31,7 @@ def _short_times(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in (feed, memory, watch):
+    for module in (execution_feed, memory, execution_watch):
         monkeypatch.setattr(module, "time", clock)
     return clock
 
@@ -89,12 +89,12 @@ def test_while_nothing_happens_any_number_of_waits_costs_one_request(scripted: S
 
 
 def test_the_sandbox_is_watched_at_the_same_price(control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed, "CLOCK_SKEW", SECOND // 10)
+    monkeypatch.setattr(execution_feed, "CLOCK_SKEW", SECOND // 10)
     control.post("reset", speed=0.001)
     client = CodeStreamClient(f"{control.url}/code_stream", refresh_token=seed.CODE_STREAM_REFRESH_TOKEN)
-    pipeline = client.find_pipeline("Deploy shop", "retail")["id"]
+    pipeline = client.pipelines.find("Deploy shop", "retail")["id"]
     with ThreadPoolExecutor(4) as threads:
-        refs = list(threads.map(lambda _: client.run_pipeline(pipeline).ref, range(120)))
+        refs = list(threads.map(lambda _: client.pipelines.run(pipeline).ref, range(120)))
     waits = Waits(client, refs)
     waits.fetch()
     deadline = time.monotonic() + 5
@@ -113,13 +113,13 @@ def test_every_end_of_living_executions_is_told_once_and_right(control: Control)
     control.post("reset", speed=60)
     client = CodeStreamClient(f"{control.url}/code_stream", refresh_token=seed.CODE_STREAM_REFRESH_TOKEN)
     dice = random.Random(7)
-    pipelines = [client.find_pipeline(name, "retail")["id"] for name in ("Deploy shop", "Always fails")]
+    pipelines = [client.pipelines.find(name, "retail")["id"] for name in ("Deploy shop", "Always fails")]
     waits = Waits(client, [])
     deadline = time.monotonic() + 20
     while len(waits.ended) < 60:
         assert time.monotonic() < deadline, waits.last
         if len(waits.ended) + len(waits.refs) < 60:
-            newcomers = [waits.add(client.run_pipeline(dice.choice(pipelines)).ref) for _ in range(5)]
+            newcomers = [waits.add(client.pipelines.run(dice.choice(pipelines)).ref) for _ in range(5)]
             waits.fetch(*newcomers)
             client.cancel(waits.refs[newcomers[0]], "not wanted")
         if waits.refs:
@@ -181,7 +181,7 @@ def test_that_a_filter_is_not_understood_is_learned_once(scripted: Scripted, fil
     waits = Waits(server.client, server.start_many(60))
     waits.fetch()
     first = server.asked()
-    assert (first.count("filter"), len(first)) == (1, 2 + 60 - feed.FIRST_PAGE)
+    assert (first.count("filter"), len(first)) == (1, 2 + 60 - execution_feed.FIRST_PAGE)
     newcomers = [waits.add(server.start(f"late{number}")) for number in range(5)]
     for stranger in strangers:
         server.move(stranger["id"], "PAUSED")
@@ -209,7 +209,7 @@ def test_every_wait_learns_every_state_whatever_the_server_understands(
     scripted: Scripted, order: str, filter_: str, seed_: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dice = random.Random(f"{order} {filter_} {seed_}")
-    monkeypatch.setattr(watch, "SWEEP", dice.choice([0.0, 540.0]))
+    monkeypatch.setattr(execution_watch, "SWEEP", dice.choice([0.0, 540.0]))
     server = Server(scripted, order=order, filter_=filter_)
     waits = Waits(server.client, server.start_many(dice.choice([2, 30, 60])))
     for step in range(25):
@@ -328,7 +328,7 @@ def test_a_server_that_was_set_back_is_asked_by_id(scripted: Scripted) -> None:
 def test_the_sweep_finds_what_the_feed_hides_and_the_feed_is_not_trusted_again(
     scripted: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "SWEEP", 0.0)
+    monkeypatch.setattr(execution_watch, "SWEEP", 0.0)
     server = Server(scripted)
     waits = Waits(server.client, server.start_many(60))
     server.idle()

@@ -60,7 +60,7 @@ def intent_of(
     client: CodeStreamClient, event: dict[str, Any], event_type: str = "docker", action: str = "rerun", **more: Any
 ) -> dict[str, Any]:
     """What is written down before a rerun, as the core does it."""
-    before = client.before_rerun(event_type, event["id"], action, force=more.pop("force", False))
+    before = client.reruns.prepare(event_type, event["id"], action, force=more.pop("force", False))
     clock = more.get("clock", "vendor")
     since = client.server_time() if clock == "vendor" else time.time()
     return {**before, "marker": "airflow-1", "since": since, "clock": clock, "place": client.place, **more}
@@ -68,7 +68,7 @@ def intent_of(
 
 def send(client: CodeStreamClient, intent: dict[str, Any]) -> Execution:
     """The rerun of an intent, whatever others did meanwhile."""
-    return client.follow_rerun(intent, client.rerun_event(intent["event_type"], intent["event_id"], intent["action"]))
+    return client.reruns.follow(intent, client.events.rerun(intent["event_type"], intent["event_id"], intent["action"]))
 
 
 def rerun_ref(event: dict[str, Any], action: str = "rerun", **more: str) -> ExecutionRef:
@@ -88,7 +88,7 @@ def rerun_ref(event: dict[str, Any], action: str = "rerun", **more: str) -> Exec
 
 def broken_event(client: CodeStreamClient, event_type: str = "docker") -> dict[str, Any]:
     """The newest event that led to nothing."""
-    return next(each for each in client.list_events(event_type) if not each["executionLink"])
+    return next(each for each in client.events.list(event_type) if not each["executionLink"])
 
 
 def switch(control: Control, **switches: Any) -> None:
@@ -117,12 +117,12 @@ def test_a_rerun_leads_to_its_execution_however_the_server_links_it(
     switch(control, rerun=mode, rerun_delay=0.2)
     event = broken_event(client, event_type)
     intent = intent_of(client, event, event_type)
-    ref = client.awaited_by(intent)
+    ref = client.reruns.reference(intent)
     assert client.find_started(intent) == []
     before = client.look(ref)
     assert (before.state, before.ref) == (S.QUEUED, ref | {"place": client.place})
     assert before.message == (None if event_type == "gerrit" else event["message"])
-    answered = client.start_rerun(intent)
+    answered = client.reruns.start(intent)
     assert answered.ref["kind"] == ("execution" if mode.endswith("in_reply") else "rerun")
     found = until(lambda: client.look(answered.ref), S.RUNNING, S.SUCCEEDED)
     (execution_id,) = started(control)
@@ -142,11 +142,11 @@ def test_a_rerun_is_followed_although_two_clocks_are_apart(
     switch(control, rerun=mode, rerun_delay=0.1)
     intent = intent_of(client, broken_event(client), clock=clock, start_timeout=60.0)
     assert client.find_started(intent) == []
-    answered = client.start_rerun(intent)
+    answered = client.reruns.start(intent)
     found = until(lambda: client.look(answered.ref), S.RUNNING, S.SUCCEEDED)
     assert started(control) == [found.id]
     assert [each.id for each in client.find_started(intent)] == [found.id]
-    unseen = client.awaited_by(intent)
+    unseen = client.reruns.reference(intent)
     (seen,) = client.fetch([unseen])
     assert isinstance(seen, Execution)
     assert seen.id == found.id
@@ -166,7 +166,7 @@ def test_what_was_there_before_a_rerun_is_never_taken_for_what_it_led_to(
     switch(control, rerun="message_only")
     intent = intent_of(client, event, clock=clock)
     assert len(intent["known_events"]) == 2
-    answered = client.start_rerun(intent)
+    answered = client.reruns.start(intent)
     assert client.look(answered.ref).state is S.QUEUED
     assert client.find_started(intent) == []
 
@@ -181,7 +181,7 @@ def test_reruns_of_one_event_after_each_other_lead_to_an_execution_each(
     event, found = broken_event(client), []
     for _ in range(3):
         intent = intent_of(client, event, clock=clock)
-        answered = client.start_rerun(intent)
+        answered = client.reruns.start(intent)
         execution = until(lambda ref=answered.ref: client.look(ref), S.RUNNING, S.SUCCEEDED)  # type: ignore[misc]
         assert [each.id for each in client.find_started(intent)] == [execution.id]
         until(lambda ref=execution.ref: client.look(ref), S.SUCCEEDED)  # type: ignore[misc]
@@ -205,7 +205,7 @@ def test_only_so_many_events_and_executions_are_noted_before_a_rerun(api: Api) -
     api.routes["GET", "/git-events/ev"] = event
     api.routes["GET", "/git-events"] = lambda request: page(request, **same)
     api.routes["GET", "/executions"] = lambda request: page(request, name="Deploy", project="retail")
-    intent = api.client.before_rerun("git", "ev")
+    intent = api.client.reruns.prepare("git", "ev")
     assert intent["known_events"] == intent["known_executions"] == [f"x{n}" for n in range(100)]
     assert len(api.called("GET")) == 3
 
@@ -221,7 +221,7 @@ def test_a_list_of_executions_that_is_refused_does_not_keep_a_rerun_from_being_f
     intent = intent_of(api.client, event, "git")
     assert intent["known_executions"] == []
     api.routes["POST", "/git-events/ev"] = event
-    answered = api.client.start_rerun(intent)
+    answered = api.client.reruns.start(intent)
     api.routes["GET", "/git-events/ev"] = event | {"executionLink": "/codestream/api/executions/new"}
     api.routes["GET", "/executions/new"] = {"id": "new", "status": "RUNNING"}
     assert api.client.look(answered.ref).id == "new"
@@ -234,7 +234,7 @@ def test_a_new_event_that_has_no_execution_yet_shows_that_the_rerun_was_taken(ap
     api.routes["GET", "/git-events/ev"] = api.routes["POST", "/git-events/ev"] = old
     api.routes["GET", "/git-events"] = listing([old])
     intent = intent_of(api.client, old, "git", start_timeout=600.0)
-    ref = api.client.start_rerun(intent).ref
+    ref = api.client.reruns.start(intent).ref
     api.routes["GET", "/git-events"] = listing([again, old])
     queued = api.client.look(ref)
     assert (queued.state, queued.message, queued.ref["kind"]) == (S.QUEUED, "new trouble", "rerun")
@@ -253,7 +253,7 @@ def test_an_answer_that_is_a_new_event_without_its_execution_is_followed_by_that
     api.routes["GET", "/git-events/ev"] = old
     api.routes["GET", "/git-events"] = listing([old])
     api.routes["POST", "/git-events/ev"] = others[0]
-    ref = api.client.start_rerun(intent_of(api.client, old, "git")).ref
+    ref = api.client.reruns.start(intent_of(api.client, old, "git")).ref
     api.routes["GET", "/git-events"] = listing([*others, old])
     api.routes["GET", "/git-events/ev2"] = others[0]
     assert api.client.look(ref).state is S.QUEUED
@@ -266,11 +266,11 @@ def test_an_answer_that_is_a_new_event_without_its_execution_is_followed_by_that
 def test_an_old_link_in_another_form_is_still_the_old_link(
     client: CodeStreamClient, control: Control, links: str
 ) -> None:
-    event = next(each for each in client.list_events("git") if each["executionLink"])
+    event = next(each for each in client.events.list("git") if each["executionLink"])
     ref = rerun_ref(event)
     switch(control, execution_links=links)
     assert client.look(ref).state is S.QUEUED
-    client.rerun_event("git", event["id"])
+    client.events.rerun("git", event["id"])
     found = client.look(ref)
     assert found.ref["kind"] == "execution"
     assert found.id not in event["executionLink"]
@@ -306,7 +306,7 @@ def test_what_counts_as_the_execution_of_a_rerun(
 
 def test_a_rerun_is_sent_as_the_vendor_declares_it(api: Api) -> None:
     api.routes["POST", "/registry-events/ev"] = {"id": "ev"}
-    assert api.client.rerun_event("docker", "ev") == {"id": "ev"}
+    assert api.client.events.rerun("docker", "ev") == {"id": "ev"}
     sent = api.called("POST", "/ev")[0]
     assert (sent.query["action"], sent.headers["Content-Type"], sent.body) == ("Rerun", "application/json", b"")
 
@@ -314,18 +314,18 @@ def test_a_rerun_is_sent_as_the_vendor_declares_it(api: Api) -> None:
 def test_a_rerun_that_is_refused_says_why(client: CodeStreamClient, viewer: CodeStreamClient, control: Control) -> None:
     event = broken_event(client)
     with pytest.raises(PermissionDeniedError):
-        viewer.rerun_event("docker", event["id"])
+        viewer.events.rerun("docker", event["id"])
     with pytest.raises(BadRequestError, match="no execution to resume"):
-        client.rerun_event("docker", event["id"], "resume")
+        client.events.rerun("docker", event["id"], "resume")
     with pytest.raises(NotFoundError):
-        client.rerun_event("git", event["id"])
+        client.events.rerun("git", event["id"])
     assert started(control) == []
 
 
 def test_a_rerun_is_canceled_once_its_execution_shows(client: CodeStreamClient, control: Control) -> None:
     control.post("reset", speed=1)
     switch(control, rerun="link_later", rerun_delay=0.6)
-    ref = client.start_rerun(intent_of(client, broken_event(client))).ref
+    ref = client.reruns.start(intent_of(client, broken_event(client))).ref
     with pytest.raises(ConflictError, match="has not led to an execution yet") as caught:
         client.cancel(ref, "too early")
     assert caught.value.effect is Effect.NONE
@@ -355,12 +355,12 @@ def test_an_event_whose_execution_still_runs_is_not_rerun(
     control.post(f"executions/code_stream/{linked}", state=state)
     if not allowed:
         with pytest.raises(ConflictError, match=f"{linked}, which is still {state}"):
-            client.before_rerun("git", event["id"], action)
+            client.reruns.prepare("git", event["id"], action)
         return
-    intent = client.before_rerun("git", event["id"], action)
+    intent = client.reruns.prepare("git", event["id"], action)
     assert (intent["link_before"], intent["index_before"]) == (event["executionLink"], str(event["executionIndex"]))
-    client.delete_execution(linked)
-    assert client.before_rerun("git", event["id"], "rerun")["link_before"] == event["executionLink"], "it is over"
+    client.executions.delete(linked)
+    assert client.reruns.prepare("git", event["id"], "rerun")["link_before"] == event["executionLink"], "it is over"
 
 
 @EVERY_MODE
@@ -372,7 +372,7 @@ def test_an_event_whose_execution_still_runs_is_rerun_by_force(
     event = control.post("actions", system="code_stream", action="deliver", kind="docker", inputs={"tag": "7"})
     first = id_from_link(event["executionLink"])
     intent = intent_of(client, event, force=True)
-    ref = client.start_rerun(intent).ref
+    ref = client.reruns.start(intent).ref
     found = until(lambda: client.look(ref), S.RUNNING)
     assert started(control) == [first, found.id]
     assert [each.id for each in client.find_started(intent)] == [found.id]
@@ -385,20 +385,20 @@ def test_a_resume_is_followed_once_the_old_execution_goes_on(
     client: CodeStreamClient, control: Control, clock: str, ahead: float
 ) -> None:
     control.post("clock", advance=ahead)
-    event = next(each for each in client.list_events("docker") if each["executionStatus"] == "FAILED")
-    before = client.list_executions()
+    event = next(each for each in client.events.list("docker") if each["executionStatus"] == "FAILED")
+    before = client.executions.list()
     for _ in range(2):
         intent = intent_of(client, event, "docker", "resume", clock=clock)
         assert client.find_started(intent) == []
-        ref = client.awaited_by(intent)
+        ref = client.reruns.reference(intent)
         assert client.look(ref).ref["kind"] == "rerun", "the old execution is still over"
-        client.start_rerun(intent)
+        client.reruns.start(intent)
         found = client.look(ref)
         assert found.id == id_from_link(event["executionLink"])
         until(lambda ref=found.ref: client.look(ref), S.FAILED)  # type: ignore[misc]
         assert client.look(ref).ref == found.ref, "also when it failed again between two looks"
         assert [each.id for each in client.find_started(intent)] == [found.id]
-    assert len(client.list_executions()) == len(before)
+    assert len(client.executions.list()) == len(before)
 
 
 def test_a_paused_execution_is_resumed_only_once_it_goes_on(client: CodeStreamClient, control: Control) -> None:
@@ -406,11 +406,11 @@ def test_a_paused_execution_is_resumed_only_once_it_goes_on(client: CodeStreamCl
     event = control.post("actions", system="code_stream", action="deliver", kind="docker")
     linked = id_from_link(event["executionLink"])
     until(lambda: client.look(of(linked)), S.RUNNING)
-    client.act_on_execution(linked, "pause")
+    client.executions.act(linked, "pause")
     until(lambda: client.look(of(linked)), S.PAUSED, seconds=10)
     intent = intent_of(client, event, "docker", "resume")
     assert client.find_started(intent) == [], "a worker that died before it sent the resume has resumed nothing"
-    client.start_rerun(intent)
+    client.reruns.start(intent)
     assert [each.id for each in client.find_started(intent)] == [linked]
 
 
@@ -440,7 +440,7 @@ def test_of_two_reruns_at_once_each_follows_its_own_or_none(
     # Who has not seen the answer cannot tell which is its own.
     for intent in intents:
         assert [each.id for each in client.find_started(intent)] == both
-        unseen = client.awaited_by(intent)
+        unseen = client.reruns.reference(intent)
         with pytest.raises(ConflictError, match="ambiguous"):
             client.cancel(unseen, "cleared")
         waiting = run(client).ref
@@ -458,15 +458,15 @@ def test_a_rerun_is_not_sent_after_somebody_elses_that_it_could_not_be_told_from
     switch(control, rerun=mode, rerun_delay=0.1)
     event = broken_event(client)
     mine, theirs = intent_of(client, event), intent_of(client, event)
-    client.start_rerun(theirs)
+    client.reruns.start(theirs)
     if mode == "link_later":
         control.post("clock", advance=1)
     (first,) = started(control)
     with pytest.raises(ConflictError, match=f"{first}.*somebody else has rerun it") as caught:
-        client.start_rerun(mine)
+        client.reruns.start(mine)
     assert caught.value.effect is Effect.REFUSED
     assert reruns_received(control) == 1
-    ref = client.start_rerun(intent_of(client, event, force=True)).ref
+    ref = client.reruns.start(intent_of(client, event, force=True)).ref
     if mode == "link_later":
         control.post("clock", advance=1)
     assert [first, client.look(ref).id] == started(control), "prepared anew, it may be sent"
@@ -480,7 +480,7 @@ def test_a_rerun_whose_checks_fail_has_done_nothing(api: Api) -> None:
     for broken in ((504, {}, None), (500, {}, None)):
         api.routes["GET", "/git-events"] = broken
         with pytest.raises(ServerUnavailableError) as caught:
-            api.client.start_rerun(intent)
+            api.client.reruns.start(intent)
         assert caught.value.effect is Effect.NONE
     assert api.called("POST", "/ev") == []
 
@@ -492,7 +492,7 @@ def test_other_executions_of_the_pipeline_do_not_make_a_rerun_ambiguous(
     switch(control, rerun=mode, rerun_delay=0.3)
     event = broken_event(client)
     intent = intent_of(client, event)
-    answered = client.start_rerun(intent)
+    answered = client.reruns.start(intent)
     ours = started(control)
     # A push of something else, a run by hand with the same input, one by another of our tasks.
     control.post("actions", system="code_stream", action="deliver", kind="docker", inputs={"tag": "2"})
@@ -514,7 +514,7 @@ def test_a_rerun_long_after_the_intent_is_somebody_elses(
     event = broken_event(client)
     intent = intent_of(client, event, clock=clock)
     control.post("clock", advance=3600)
-    client.rerun_event("docker", event["id"])
+    client.events.rerun("docker", event["id"])
     control.post("clock", advance=1)
     assert len(started(control)) == 1
     assert client.find_started(intent) == []
@@ -529,7 +529,7 @@ def test_of_two_reruns_long_after_each_other_the_one_is_found_that_can_be_ours(
     event = broken_event(client)
     intent = intent_of(client, event, clock=clock)
     for _ in range(2):
-        client.rerun_event("docker", event["id"])
+        client.events.rerun("docker", event["id"])
         control.post("clock", advance=1800)
     ours, _theirs = started(control)
     assert [each.id for each in client.find_started(intent)] == [ours]
@@ -543,7 +543,7 @@ def test_a_rerun_that_only_repeats_its_complaint_stays_queued_and_says_it(
 ) -> None:
     switch(control, rerun="message_only")
     intent = intent_of(client, broken_event(client, "git"), "git", start_timeout=600.0)
-    ref = client.start_rerun(intent).ref
+    ref = client.reruns.start(intent).ref
     seen = client.look(ref)
     assert seen.state is S.QUEUED
     assert "Invalid Oauth Refresh token" in (seen.message or "")
@@ -560,7 +560,7 @@ def test_a_rerun_that_has_led_to_nothing_in_time_has_failed(
     switch(control, rerun=mode, rerun_delay=60.0)
     event = broken_event(client, "git")
     intent = intent_of(client, event, "git", start_timeout=0.3)
-    ref = client.start_rerun(intent).ref
+    ref = client.reruns.start(intent).ref
     assert client.look(ref).state is S.QUEUED
     (told,) = client.fetch([ref])
     assert isinstance(told, Execution)
@@ -584,7 +584,7 @@ def test_a_resume_that_has_led_to_nothing_in_time_has_failed(api: Api) -> None:
     event = {"id": "ev", "executionLink": OLD_LINK, "executionIndex": 3, "message": None}
     api.routes["GET", "/git-events/ev"] = api.routes["POST", "/git-events/ev"] = event
     api.routes["GET", "/executions/old"] = {"id": "old", "status": "FAILED"}
-    ref = api.client.start_rerun(intent_of(api.client, event, "git", "resume", start_timeout=0.1)).ref
+    ref = api.client.reruns.start(intent_of(api.client, event, "git", "resume", start_timeout=0.1)).ref
     time.sleep(0.15)
     failed = api.client.look(ref)
     assert (failed.state, failed.message) == (S.FAILED, "the execution of event ev has not gone on within 0.1 s")
@@ -598,7 +598,7 @@ def test_the_limit_of_a_rerun_is_told_by_the_clock_of_the_worker(
     control.post("clock", advance=ahead)
     switch(control, rerun="message_only")
     intent = intent_of(client, broken_event(client), clock=clock, start_timeout=600.0)
-    unseen = client.awaited_by(intent)
+    unseen = client.reruns.reference(intent)
     assert float(unseen["start_by"]) == pytest.approx(time.time() + 600, abs=1.5)
     # Pauses between the intent and the request do not count.
     intent["since"] -= 300
@@ -610,7 +610,7 @@ def test_the_limit_of_a_rerun_is_told_by_the_clock_of_the_worker(
 
 def test_a_rerun_without_a_limit_waits(client: CodeStreamClient, control: Control) -> None:
     switch(control, rerun="message_only")
-    ref = client.start_rerun(intent_of(client, broken_event(client))).ref
+    ref = client.reruns.start(intent_of(client, broken_event(client))).ref
     assert "start_by" not in ref
     assert client.look(ref).state is S.QUEUED
 
@@ -636,8 +636,8 @@ def test_an_error_of_one_rerun_concerns_it_alone(client: CodeStreamClient, contr
     for intent in intents:
         send(client, intent)
     git = intent_of(client, broken_event(client, "git"), "git")
-    gone = client.awaited_by(git) | {"id": "gone"}
+    gone = client.reruns.reference(git) | {"id": "gone"}
     seen: list[Execution | ReleasePipelineError | None] = client.fetch(
-        [client.awaited_by(intents[0]), client.awaited_by(git), gone]
+        [client.reruns.reference(intents[0]), client.reruns.reference(git), gone]
     )
     assert [type(each) for each in seen] == [ConflictError, Execution, NotFoundError]

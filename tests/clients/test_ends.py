@@ -108,6 +108,18 @@ def test_an_old_end_is_believed_at_once(
     assert vendor.looks(together=False).state is FAILED
 
 
+@pytest.mark.parametrize(("system", "going_on", "end", "settling"), CASES)
+def test_what_changes_with_each_look_is_remembered_once_for_each_wait(
+    scripted: Scripted, system: str, going_on: str, end: str, settling: str
+) -> None:
+    vendor = Vendor(scripted, system)
+    for number in range(30):
+        vendor.status = f"UNHEARD-OF-{number}"
+        vendor.looks(together=True)
+        assert vendor.last.status == vendor.status
+    assert len(vendor.client._receipts) == len(vendor.refs)
+
+
 def test_a_start_that_is_answered_with_an_end_is_not_believed_at_once() -> None:
     ref = {"system": "service_stage", "kind": "release", "id": "12", "pipeline_id": "p", "action": "start"}
     ref |= {"status_before": "3", "triggered_before": "", "since": "1000.0", "clock": "vendor"}

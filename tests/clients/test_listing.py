@@ -6,7 +6,7 @@ import pytest
 
 from airflow_provider.clients.cocktail.run_list import decode_runs
 from airflow_provider.clients.listing import Listing
-from airflow_provider.clients.quay.lists import decode_builds
+from airflow_provider.clients.quay.build_list import decode_builds
 from airflow_provider.clients.service_stage.release_list import decode_tasks
 
 LISTS = pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -36,6 +35,7 @@ from airflow_provider.exceptions import (
     ThrottledError,
     UnexpectedResponseError,
 )
+from bench.certificates import Certificates
 from tests.clients.conftest import Handler, Received, Reply, Scripted
 
 OK: Reply = (200, {}, {"fine": True})
@@ -278,35 +278,24 @@ def test_a_silent_server_is_given_up_and_a_write_is_not_repeated(scripted: Scrip
     assert len(scripted.requests) == 1
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    folder: Path = tmp_path_factory.mktemp("tls")
-    cert, key = str(folder / "cert.pem"), str(folder / "key.pem")
-    command = (
-        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
-    )
-    subprocess.run([*command.split(), "-keyout", key, "-out", cert], check=True, capture_output=True)
-    return cert, key
-
-
-def test_certificates_are_checked_unless_told_otherwise(scripted: Scripted, certificate: tuple[str, str]) -> None:
-    scripted.use_tls(*certificate)
+def test_certificates_are_checked_unless_told_otherwise(scripted: Scripted, certificates: Certificates) -> None:
+    scripted.use_tls(certificates.server)
     scripted.always = OK
     with pytest.raises(ServerUnavailableError, match="extra `verify`") as caught:
         Transport("quay", scripted.url, attempts=1).request("POST", "/x", body={})
     assert caught.value.effect is Effect.NONE
-    assert "self" in str(caught.value)
-    assert Transport("quay", scripted.url, verify=certificate[0]).get("/x") == {"fine": True}
+    assert "unable to get local issuer certificate" in str(caught.value)
+    assert Transport("quay", scripted.url, verify=str(certificates.bundle)).get("/x") == {"fine": True}
     assert len(scripted.requests) == 1
 
 
 def test_a_connection_that_checks_no_certificate_says_so_once(
     scripted: Scripted,
-    certificate: tuple[str, str],
+    certificates: Certificates,
     caplog: pytest.LogCaptureFixture,
     recwarn: pytest.WarningsRecorder,
 ) -> None:
-    scripted.use_tls(*certificate)
+    scripted.use_tls(certificates.server)
     scripted.always = OK
     transport = Transport("quay", scripted.url, verify=False)
     assert [transport.get("/x"), transport.request("POST", "/x", body={}).data] == [{"fine": True}] * 2

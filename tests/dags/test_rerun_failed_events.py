@@ -35,11 +35,11 @@ def test_an_event_is_rerun_only_if_its_execution_is_missing_or_ended_badly(
     with CodeStreamHook().get_conn() as client:
         event: dict[str, Any] = {"executionLink": None}
         if execution != NO_EXECUTION:
-            started = client.run_pipeline(client.find_pipeline("Deploy shop")["id"], inputs={"tag": "1"})
+            started = client.pipelines.run(client.pipelines.find("Deploy shop")["id"], inputs={"tag": "1"})
             event["executionLink"] = f"/codestream/api/executions/{started.id}"
             if execution == DELETED:
                 systems.force("code_stream", started.id, "COMPLETED")
-                client.delete_execution(started.id)
+                client.executions.delete(started.id)
             else:
                 systems.force("code_stream", started.id, execution)
         assert led_to_nothing(client, event) is is_failed

@@ -110,7 +110,7 @@ class Stage:
         """Every trigger event that Code Stream holds."""
         login, password = next(iter(seed.CODE_STREAM_USERS.items()))
         with CodeStreamClient(f"{self.sandbox.url}/code_stream", username=login, password=password) as client:
-            return [event for kind in EVENT_TYPES for event in client.list_events(kind)]
+            return [event for kind in EVENT_TYPES for event in client.events.list(kind)]
 
     def changes(self, system: str | None = None) -> list[str]:
         """Every request since the last reset that changes something, in order: system, method, path and query."""

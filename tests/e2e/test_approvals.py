@@ -89,8 +89,8 @@ def code_stream(stage: Stage) -> CodeStreamClient:
 def execution(stage: Stage) -> str:
     """An execution of Code Stream that waits for an approval; returns its id."""
     with code_stream(stage) as client:
-        pipeline = client.find_pipeline(APPROVED, "retail")["id"]
-        execution_id = client.run_pipeline(pipeline, inputs={"tag": "1.4.2"}).id
+        pipeline = client.pipelines.find(APPROVED, "retail")["id"]
+        execution_id = client.pipelines.run(pipeline, inputs={"tag": "1.4.2"}).id
     until(lambda: state_of(stage, "code_stream", execution_id) == "WAITING", "the execution asks")
     return execution_id
 
@@ -169,7 +169,7 @@ def test_a_decision_at_the_vendor_closes_the_required_action_and_says_so(stage: 
     execution_id = execution(stage)
     asking = start(stage, "approvals", execution_id).until_it_asks()
     with code_stream(stage) as client:
-        client.answer_user_operation(client.find_pending_approval(execution_id), True, "by telephone")
+        client.approvals.answer(client.approvals.find_pending(execution_id), True, "by telephone")
     action = until(lambda: (seen := asking.action())["response_received"] and seen, "the required action closes")
     assert action["responded_by_user"] is None
     assert "decided at the vendor" in action["params_input"]["comment"]

@@ -44,7 +44,15 @@ fuzzed = settings(
 )
 
 NOT_CALLS = {"close", "bad_request", "look_apart"}
-STARTS = {"run_pipeline", "rerun_event", "start_rerun", "trigger_gerrit", "releases.act", "builds.run", "start_build"}
+STARTS = {
+    "pipelines.run",
+    "events.rerun",
+    "reruns.start",
+    "events.trigger_gerrit",
+    "releases.act",
+    "builds.run",
+    "builds.start",
+}
 
 
 @pytest.fixture(scope="module")
@@ -82,14 +90,14 @@ def arguments(draw: st.DrawFn, system: System, call: Callable[..., Any]) -> dict
             continue
         if parameter.default is not parameter.empty and draw(st.integers(0, 2)):
             continue
-        drawn[name] = draw(_argument(system, call.__name__, name, parameter.annotation))
+        drawn[name] = draw(_argument(system, call.__qualname__, name, parameter.annotation))
     return drawn
 
 
 def _argument(system: System, call: str, name: str, annotation: Any) -> st.SearchStrategy[Any]:
     refs, kind = refs_of(system), str(annotation)
     if name == "intent":
-        is_of_rerun = "rerun" in call or call == "awaited_by"
+        is_of_rerun = call.startswith("Reruns.")
         return st.sampled_from([each for each in system.intents if each["kind"] == "rerun" or not is_of_rerun])
     if name == "refs":
         return st.lists(refs, min_size=1, max_size=4)
@@ -274,5 +282,5 @@ def test_a_call_without_answer_is_unknown_and_not_refused(server: Any) -> None:
     system = SYSTEMS["quay"]
     client: Any = system.connect(f"http://127.0.0.1:{server.server_address[1]}")
     with client, pytest.raises(ReleasePipelineError) as caught:
-        client.start_build("acme/shop", archive_url="https://host/a", tags=["1"])
+        client.builds.start("acme/shop", archive_url="https://host/a", tags=["1"])
     assert caught.value.effect is Effect.UNKNOWN

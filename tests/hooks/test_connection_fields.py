@@ -254,10 +254,10 @@ def test_cocktail_sends_what_its_connection_says(
 def test_code_stream_says_the_words_of_its_connection(build: Build, scripted: Scripted, words: Any) -> None:
     scripted.always = (200, {}, {"id": "op", "token": "t", "refresh_token": "r", "success": 1})
     with build("code_stream", host=scripted.url, extra={"words": words}) as client:
-        client.rerun_event("git", "ev")  # type: ignore[attr-defined]
-        client.rerun_event("git", "ev", "resume")  # type: ignore[attr-defined]
+        client.events.rerun("git", "ev")  # type: ignore[attr-defined]
+        client.events.rerun("git", "ev", "resume")  # type: ignore[attr-defined]
         for approve in (True, False):
-            client.batch_user_operations(["op"], approve)  # type: ignore[attr-defined]
+            client.approvals.answer_many(["op"], approve)  # type: ignore[attr-defined]
     sent = [each for each in scripted.requests if each.path.startswith("/codestream")]
     assert [each.query.get("action") or each.json["status"] for each in sent] == [
         "RERUN" if words else "Rerun",

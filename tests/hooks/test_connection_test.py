@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +13,7 @@ import requests
 
 from airflow_provider.hooks.base import hook_class
 from airflow_provider.sandbox import seed
+from bench.certificates import Certificates
 from demo.ports import free_port
 from tests.clients.conftest import Scripted
 from tests.hooks.conftest import CONN_ID
@@ -40,15 +39,6 @@ def press_test(define: Callable[[dict[str, Any]], None], caplog: pytest.LogCaptu
         return worked, message
 
     return press
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    folder: Path = tmp_path_factory.mktemp("tls")
-    cert, key = str(folder / "cert.pem"), str(folder / "key.pem")
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
-    subprocess.run([*command.split(), "-keyout", key, "-out", cert], check=True, capture_output=True)
-    return cert, key
 
 
 @pytest.mark.parametrize(
@@ -103,13 +93,13 @@ def test_a_port_where_nothing_listens_is_told(press_test: Test, system: str) -> 
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_a_certificate_that_nobody_vouches_for_is_told_with_its_cure(
-    press_test: Test, scripted: Scripted, certificate: tuple[str, str], system: str
+    press_test: Test, scripted: Scripted, certificates: Certificates, system: str
 ) -> None:
-    scripted.use_tls(*certificate)
+    scripted.use_tls(certificates.server)
     worked, message = press_test(system, scripted.url)
     assert not worked
     assert f"TLS with 127.0.0.1:{scripted.server.server_address[1]} failed" in message
-    assert "self" in message
+    assert "unable to get local issuer certificate" in message
     assert "extra `verify`" in message
     assert scripted.requests == []
 
@@ -117,11 +107,12 @@ def test_a_certificate_that_nobody_vouches_for_is_told_with_its_cure(
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 @pytest.mark.parametrize("verify", [False, "False", " false ", "bundle"])
 def test_verify_takes_a_ca_bundle_or_trusts_anybody(
-    press_test: Test, scripted: Scripted, certificate: tuple[str, str], verify: object
+    press_test: Test, scripted: Scripted, certificates: Certificates, verify: object
 ) -> None:
-    scripted.use_tls(*certificate)
+    scripted.use_tls(certificates.server)
     scripted.always = (200, {}, {"notifications": []})
-    worked, message = press_test("quay", scripted.url, {"verify": certificate[0] if verify == "bundle" else verify})
+    told = str(certificates.bundle) if verify == "bundle" else verify
+    worked, message = press_test("quay", scripted.url, {"verify": told})
     assert worked, message
 
 

@@ -30,7 +30,7 @@ GOOD_WAITS = 40
 INTERVAL = 5.0
 END_EVERY = 1.0
 """Seconds after which another execution of the good vendor ends."""
-PART_ALONE, SHORTEST_ALONE = 0.2, 80.0
+PART_ALONE, SHORTEST_ALONE = 0.1, 80.0
 """For how long the good waits have no neighbours before: a part of the time after that, and seconds at least."""
 SETTLING = 20.0
 """Seconds in which waits start, not measured."""

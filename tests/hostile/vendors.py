@@ -113,13 +113,13 @@ class Vendor:
         return self._code_stream.run_pipeline(pipeline["id"], comments=f"wait {number}").ref
 
     def _release(self, number: int) -> ExecutionRef:
-        made = self._service_stage.create_pipeline({"name": f"w{number}", "config_mode": "ui", "stages": STAGES})
-        before = self._service_stage.before_action(made["id"])
-        return self._service_stage.act(made["id"], "start", before=before).ref
+        made = self._service_stage.release_tasks.create({"name": f"w{number}", "config_mode": "ui", "stages": STAGES})
+        before = self._service_stage.releases.before_action(made["id"])
+        return self._service_stage.releases.act(made["id"], "start", before=before).ref
 
     def _run(self, number: int) -> ExecutionRef:
         made = self._cocktail.builds.create({"editType": "N", "buildName": f"w{number}", "imageName": f"w{number}"})
         return self._cocktail.builds.run(made["buildSeq"], tag_name="1").ref
 
     def _build(self, number: int) -> ExecutionRef:
-        return self._quay.start_build("acme/shop", archive_url="https://h/a.tgz", tags=[f"t{number}"]).ref
+        return self._quay.builds.start("acme/shop", archive_url="https://h/a.tgz", tags=[f"t{number}"]).ref

@@ -381,12 +381,12 @@ def test_a_wait_that_crashed_goes_on_and_keeps_the_question(asking):
 def test_in_dag_test_nobody_is_asked_but_the_vendors_decision_counts(systems):
     asking = in_code_stream(systems)
     with CodeStreamHook().get_conn() as client:
-        (operation_id,) = (each["id"] for each in client.list_user_operations("status eq 'ACTIVE'"))
+        (operation_id,) = (each["id"] for each in client.approvals.list("status eq 'ACTIVE'"))
 
         def decide() -> bool:
             """As soon as the task has seen that it waits."""
             has_asked = systems.requests("code_stream", "GET", f"/user-operations/{operation_id}")
-            return bool(has_asked and client.answer_user_operation(operation_id, True))
+            return bool(has_asked and client.approvals.answer(operation_id, True))
 
         with meanwhile(decide):
             ended = run_task(lambda: asking.build(poll_interval=0.2))

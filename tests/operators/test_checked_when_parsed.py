@@ -342,3 +342,20 @@ def test_a_users_own_operator_may_say_what_only_its_type_checker_understands() -
     assert isinstance(own, CheckedArguments)
     with pytest.raises(BadRequestError, match="tag must be"):
         Own(task_id="task", size=1, repository="acme/shop", tag="a b")
+
+
+# --- what only the run tells
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "hint"),
+    [row for row in ARGUMENTS if row[1] in row[0].template_fields and row[0] is not ReleaseWindowSensor],
+    ids=lambda it: getattr(it, "__name__", it) if isinstance(it, (type, str)) else "",
+)
+def test_what_only_the_run_tells_is_held_to_it_before_anything_is_sent(cls: Any, name: str, hint: Any) -> None:
+    with DAG("dag", schedule=None, render_template_as_native_obj=True) as dag:
+        other = {"source_tag": None} if cls is QuayPromoteTagOperator and name == "digest" else {}
+        task = made(cls, **{**other, name: "{{ odd }}"})
+    task.render_template_fields({"odd": object()}, dag.get_template_env())
+    with pytest.raises(BadRequestError, match=f"'task': {name} must be "):
+        task.check_arguments()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.clients.code_stream import CodeStreamClient
+from airflow_provider.clients.code_stream.events import Events
 from airflow_provider.exceptions import (
     BadRequestError,
     ConflictError,
@@ -47,7 +47,7 @@ def fast(systems) -> None:
 def start(pipeline: str = SHOP) -> str:
     """An execution that no task has started."""
     with CodeStreamHook().get_conn() as client:
-        return client.run_pipeline(client.find_pipeline(pipeline, "retail")["id"], inputs={"tag": "1.4.2"}).id
+        return client.pipelines.run(client.pipelines.find(pipeline, "retail")["id"], inputs={"tag": "1.4.2"}).id
 
 
 def start_until_it_asks(systems) -> str:
@@ -66,7 +66,7 @@ def executions_of(systems, pipeline: str) -> list[dict[str, Any]]:
 
 def document(execution_id: str) -> dict[str, Any]:
     with CodeStreamHook().get_conn() as client:
-        return client.get_execution(execution_id)
+        return client.executions.get(execution_id)
 
 
 def pipeline(**arguments: Any) -> TaskRun:
@@ -96,13 +96,13 @@ def trigger(**arguments: Any) -> TaskRun:
 def event(event_type: str = "docker", pipeline: str = SHOP, *, linked: bool = False) -> dict[str, Any]:
     """The oldest event of the seed that is like this."""
     with CodeStreamHook().get_conn() as client:
-        found = [each for each in client.list_events(event_type) if each["pipeline"] == pipeline]
+        found = [each for each in client.events.list(event_type) if each["pipeline"] == pipeline]
     return [each for each in found if bool(each["executionLink"]) is linked][-1]
 
 
 def event_now(event_id: str, event_type: str = "docker") -> dict[str, Any]:
     with CodeStreamHook().get_conn() as client:
-        return client.get_event(event_type, event_id)
+        return client.events.get(event_type, event_id)
 
 
 # --- pipelines
@@ -127,7 +127,7 @@ def test_an_input_that_is_left_out_takes_the_pipelines_default():
 @pytest.mark.parametrize("by", ["name", "id"])
 def test_a_pipeline_is_called_by_name_or_id(by):
     with CodeStreamHook().get_conn() as client:
-        found = client.find_pipeline("Smoke test", "wholesale")
+        found = client.pipelines.find("Smoke test", "wholesale")
     ended = pipeline(pipeline=found[by], project="wholesale" if by == "name" else None, inputs=None)
     assert document(ended.result["id"])["project"] == "wholesale"
 
@@ -141,9 +141,9 @@ def test_a_failure_tells_the_stage_and_task_that_broke():
 def refuse() -> bool:
     """An approver says no as soon as he is asked."""
     with CodeStreamHook().get_conn() as client:
-        asked = client.list_user_operations("status eq 'ACTIVE'")
+        asked = client.approvals.list("status eq 'ACTIVE'")
         for operation in asked:
-            client.answer_user_operation(operation["id"], False)
+            client.approvals.answer(operation["id"], False)
     return bool(asked)
 
 
@@ -377,7 +377,7 @@ def test_an_action_that_the_status_does_not_allow_is_refused_in_the_vendors_word
 def test_an_answer_is_passed_on_and_is_a_success_either_way(systems, named_by, decision, status):
     execution_id = start_until_it_asks(systems)
     with CodeStreamHook().get_conn() as client:
-        operation_id = client.find_pending_approval(execution_id)
+        operation_id = client.approvals.find_pending(execution_id)
     name = {"execution_id": execution_id, "user_operation_id": operation_id}[named_by]
     ended = answer(decision, **{named_by: name}, message="checked by hand")
     assert ended.error is None
@@ -406,7 +406,7 @@ def test_a_second_answer_is_taken_only_if_it_is_the_same(systems, status):
     systems.switch("code_stream", answered_twice_status=status)
     execution_id = start_until_it_asks(systems)
     with CodeStreamHook().get_conn() as client:
-        operation_id = client.find_pending_approval(execution_id)
+        operation_id = client.approvals.find_pending(execution_id)
     assert answer("reject", user_operation_id=operation_id).error is None
     assert answer("reject", user_operation_id=operation_id).error is None
     other = answer("approve", user_operation_id=operation_id)
@@ -436,14 +436,14 @@ def test_an_unknown_approval_is_not_found():
 def approvals_in_a_row(count: int) -> str:
     """An execution of a pipeline that asks so often; returns its id."""
     with CodeStreamHook().get_conn() as client:
-        pattern = client.get_pipeline(client.find_pipeline(APPROVED, "retail")["id"])
+        pattern = client.pipelines.get(client.pipelines.find(APPROVED, "retail")["id"])
         known = [task for stage in pattern["stages"].values() for task in stage["tasks"].values()]
         question = next(task for task in known if task["type"] == "UserOperation")
         tasks = {f"Ask{number}": question for number in range(count)}
         stage = {"taskOrder": list(tasks), "tasks": tasks}
         body = {**pattern, "name": "Many approvals", "stageOrder": ["Ask"], "stages": {"Ask": stage}}
         created = client.pipelines.create({k: v for k, v in body.items() if not k.startswith("_") and k != "id"})
-        return client.run_pipeline(created["id"], inputs={"tag": "1.4.2"}).id
+        return client.pipelines.run(created["id"], inputs={"tag": "1.4.2"}).id
 
 
 def test_a_retry_after_the_answer_took_effect_answers_no_other_approval(systems, monkeypatch):
@@ -471,7 +471,7 @@ def asked(execution_id: str) -> list[str]:
     with CodeStreamHook().get_conn() as client:
         return sorted(
             each["status"]
-            for each in client.list_user_operations()
+            for each in client.approvals.list()
             if execution_id in (each.get("executionLink") or each.get("executionId"))
         )
 
@@ -512,14 +512,14 @@ def test_a_trigger_whose_answer_was_lost_is_told_by_its_event(systems, fault):
 
 def test_a_worker_that_dies_after_a_trigger_does_not_make_it_happen_twice(systems, monkeypatch):
     task = Task(lambda: CodeStreamTriggerGerritOperator(task_id="trigger", **GERRIT_CHANGE))
-    whole = CodeStreamClient.trigger_gerrit
+    whole = Events.trigger_gerrit
 
     def dying(*arguments: Any) -> None:
         whole(*arguments)
         raise WorkerKilled
 
     with monkeypatch.context() as patch:
-        patch.setattr(CodeStreamClient, "trigger_gerrit", dying)
+        patch.setattr(Events, "trigger_gerrit", dying)
         assert isinstance(task.attempt().error, WorkerKilled)
     assert task.attempt().error is None
     assert triggers(systems) == 1

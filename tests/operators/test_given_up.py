@@ -46,7 +46,7 @@ WEBHOOK = {"event": "repo_push", "method": "webhook", "config": {"url": "https:/
 
 def notification(systems: Systems) -> dict[str, Any]:
     with QuayHook().get_conn() as client:
-        return {"repository": SHOP, "uuid": client.create_notification(SHOP, **WEBHOOK)["uuid"]}
+        return {"repository": SHOP, "uuid": client.notifications.create(SHOP, **WEBHOOK)["uuid"]}
 
 
 def approval(systems: Systems) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def build(**arguments: Any) -> TaskRun:
 def built_from() -> str:
     """The archive of the newest build."""
     with QuayHook().get_conn() as client:
-        return client.list_builds(SHOP)[0]["archive_url"]
+        return client.builds.list(SHOP)[0]["archive_url"]
 
 
 def promote(**arguments: Any) -> TaskRun:
@@ -73,12 +73,12 @@ def on_one(operator: type, uuid: str, **arguments: Any) -> TaskRun:
 def tags() -> dict[str, str]:
     """Where the tags of the shop point to."""
     with QuayHook().get_conn() as client:
-        return {tag["name"]: tag["manifest_digest"] for tag in client.list_tags(SHOP)}
+        return {tag["name"]: tag["manifest_digest"] for tag in client.tags.list(SHOP)}
 
 
 def notifications() -> list[dict[str, Any]]:
     with QuayHook().get_conn() as client:
-        return client.list_notifications(SHOP)
+        return client.notifications.list(SHOP)
 
 
 # --- builds
@@ -194,7 +194,7 @@ def test_an_image_that_is_not_there_moves_no_tag(source):
 def test_an_immutable_tag_is_not_moved(systems):
     systems.switch("quay", immutable_tags=True)
     with QuayHook().get_conn() as client:
-        client.set_tag_immutable(SHOP, "stable", True)
+        client.tags.set_immutable(SHOP, "stable", True)
     ended = promote(source_tag="vulnerable", tag="stable")
     assert isinstance(ended.error, ConflictError)
     assert "immutable" in str(ended.error)
@@ -350,10 +350,10 @@ def with_scope(systems, cls: type, scope: str) -> TaskRun:
     arguments = {"repository": SHOP, "quay_conn_id": "quay_narrow", **ARGUMENTS[cls]}
     with QuayHook().get_conn() as client:
         if "uuid" in cls.template_fields:
-            created = client.create_notification(SHOP, event="repo_push", method="webhook", config=HOOK)
+            created = client.notifications.create(SHOP, event="repo_push", method="webhook", config=HOOK)
             arguments["uuid"] = created["uuid"]
         if cls is QuayBuildSensor:
-            arguments["build_id"] = client.start_build(SHOP, archive_url=ARCHIVE, tags=["1.4.2"]).id
+            arguments["build_id"] = client.builds.start(SHOP, archive_url=ARCHIVE, tags=["1.4.2"]).id
     if issubclass(cls, ReleaseSensor):
         arguments |= {"poke_interval": 0.1, "timeout": 10}
     token = systems.act("quay", "issue_token", user="admin", scopes=[scope])["token"]

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from airflow_provider.clients.code_stream import CodeStreamClient
+from airflow_provider.clients.code_stream.approvals import Approvals
+from airflow_provider.clients.code_stream.events import Events
+from airflow_provider.clients.code_stream.executions import Executions
 from airflow_provider.clients.service_stage.releases import Releases
 from airflow_provider.exceptions import ConflictError
 from airflow_provider.operators.code_stream import (
@@ -111,24 +113,24 @@ def trigger(systems: Systems) -> Build:
 
 
 REQUESTS = {
-    "act": Request(CodeStreamClient, "act_on_execution", cancels, cancel, lambda systems, _: cancel(systems)),
+    "act": Request(Executions, "act", cancels, cancel, lambda systems, _: cancel(systems)),
     "act, deferred": Request(
-        CodeStreamClient, "act_on_execution", cancels, cancel_deferrably, lambda systems, _: cancel_deferrably(systems)
+        Executions, "act", cancels, cancel_deferrably, lambda systems, _: cancel_deferrably(systems)
     ),
     "act without waiting": Request(
-        CodeStreamClient,
-        "act_on_execution",
+        Executions,
+        "act",
         cancels,
         cancel_without_waiting,
         lambda systems, _: cancel_without_waiting(systems),
     ),
     "code_stream approval": Request(
-        CodeStreamClient, "answer_user_operation", answers_to_code_stream, answer_code_stream, answer_code_stream_again
+        Approvals, "answer", answers_to_code_stream, answer_code_stream, answer_code_stream_again
     ),
     "service_stage approval": Request(
         Releases, "act", answers_to_service_stage, answer_service_stage, answer_service_stage_again
     ),
-    "trigger": Request(CodeStreamClient, "trigger_gerrit", triggers, trigger, lambda _, build: build),
+    "trigger": Request(Events, "trigger_gerrit", triggers, trigger, lambda _, build: build),
 }
 EVERY_REQUEST = pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
 

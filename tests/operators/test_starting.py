@@ -90,7 +90,7 @@ def failed_event(systems: Systems) -> str:
     from airflow_provider.hooks.code_stream import CodeStreamHook
 
     with CodeStreamHook().get_conn() as client:
-        return next(event["id"] for event in client.list_events("docker") if not event.get("executionLink"))
+        return next(event["id"] for event in client.events.list("docker") if not event.get("executionLink"))
 
 
 def run(systems: Systems, starter: Starter, retries: int = 0, **arguments: Any) -> TaskRun:

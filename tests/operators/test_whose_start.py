@@ -361,7 +361,7 @@ def test_what_somebody_resumed_after_our_pause_is_not_paused_again(systems, monk
         assert isinstance(task.attempt().error, WorkerKilled)
     until(lambda: state_of(systems, paused) == "PAUSED")
     with CodeStreamHook().get_conn() as client:
-        client.act_on_execution(paused, "resume")
+        client.executions.act(paused, "resume")
     until(lambda: state_of(systems, paused) == "WAITING")
     asked, looks = acts(systems, deed, paused), len(looks_at(systems, paused))
 

@@ -17,6 +17,7 @@ import requests
 
 from airflow_provider.hooks.base import hook_class
 from airflow_provider.sandbox import seed
+from airflow_provider.sandbox.page import execution_page, overview_page, repository_page
 from tests.systems import Systems
 
 COMMAND = [sys.executable, "-m", "airflow_provider.sandbox"]
@@ -143,8 +144,8 @@ def test_every_link_of_an_execution_leads_to_its_page(systems: Systems, system: 
 def test_a_page_is_dark_where_the_browser_is_and_refreshes_by_itself(systems: Systems, path: str) -> None:
     page = requests.get(f"{systems.url}/{path}", timeout=PATIENCE)
     assert page.status_code == 200
-    assert "prefers-color-scheme:dark" in page.text
-    assert "http-equiv=refresh" in page.text
+    assert "prefers-color-scheme: dark" in page.text
+    assert 'http-equiv="refresh"' in page.text
     assert "<svg " in page.text
 
 
@@ -160,3 +161,17 @@ def test_the_first_page_leads_to_every_execution(systems: Systems) -> None:
     assert seeded
     for each in seeded:
         assert f'href="/_sandbox/executions/code_stream/{each["id"]}"' in page
+
+
+def test_what_a_caller_named_is_shown_as_text() -> None:
+    mark = "<script>alert(1)</script>"
+    fields = dict.fromkeys(("id", "kind", "state", "tag"), mark)
+    execution = {"system": "quay", **fields, mark: [mark], "states": [{"at": 0, "state": mark}], "cancels": [1]}
+    for shown in (
+        execution_page(execution),
+        overview_page([execution], ["quay"]),
+        repository_page(mark, [(mark, mark, 0)], [execution]),
+    ):
+        assert "alert(1)" in shown
+        assert "<script" not in shown
+        assert '"<' not in shown

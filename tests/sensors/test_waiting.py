@@ -50,8 +50,8 @@ class Watched(NamedTuple):
 
 def start_pipeline(name: str = "Deploy shop") -> str:
     with CodeStreamHook().get_conn() as client:
-        pipeline = client.find_pipeline(name, "retail")
-        return client.run_pipeline(pipeline["id"], inputs={"tag": "1"}).id
+        pipeline = client.pipelines.find(name, "retail")
+        return client.pipelines.run(pipeline["id"], inputs={"tag": "1"}).id
 
 
 def start_release() -> str:
@@ -66,7 +66,7 @@ def start_build() -> str:
 
 def start_image_build() -> str:
     with QuayHook().get_conn() as client:
-        return client.start_build("acme/shop", archive_url=ARCHIVE, tags=["1.4.2"]).id
+        return client.builds.start("acme/shop", archive_url=ARCHIVE, tags=["1.4.2"]).id
 
 
 WATCHED = {

@@ -98,13 +98,16 @@ class CommonCarrier(ABC):
         return (yield from self._perform[type(command)](command))
 
     def _save(self, command: Save) -> Steps[None]:
-        body = command.record.to_json()
+        yield from self._write(command.record)
+
+    def _write(self, record: Any) -> Steps[None]:
+        body = record.to_json()
         self.world.point("save", self.worker)
         yield 0.0
         yield from self.airflow.write(self.worker, self.key, body)
         if self.world.is_telling:
-            self.world.tell(str(self.worker), f"writes down: {self.in_words(command.record)}")
-        self.world.judge.saved(self.worker, command.record)
+            self.world.tell(str(self.worker), f"writes down: {self.in_words(record)}")
+        self.world.judge.saved(self.worker, record)
 
     @abstractmethod
     def in_words(self, record: Any) -> str:

@@ -23,7 +23,9 @@ from tests.simulation.plan import Plan, draw
 MOST_LIVES = 20_000
 BATCH = 250
 OF_BOTH = ("Common", "generation", "waiting")
-"""Parts of the names of what starts and acts share."""
+"""Parts of the names of what all kinds of lives share."""
+KINDS = {"acting": "act", "notes": "answer", "answering": "answer"}
+"""Parts of the names of what one kind of lives has alone; anything else is of starts."""
 CORE, HERE = "airflow_provider.core", "tests.simulation"
 
 
@@ -47,9 +49,11 @@ class Guard(NamedTuple):
 
     def concerns(self, plan: Plan) -> bool:
         """Whether it could be missed in a life: one of an act does without the guards of starts, and the reverse."""
-        is_of_acts = any("acting" in change.where for change in self.changes)
-        is_of_both = any(part in change.where for change in self.changes for part in OF_BOTH)
-        return is_of_both or is_of_acts == ("deed" in plan.policy)
+        where = [change.where for change in self.changes]
+        if any(part in each for part in OF_BOTH for each in where):
+            return True
+        kind = next((kind for part, kind in KINDS.items() if any(part in each for each in where)), "start")
+        return plan.kind == kind
 
 
 def _start(name: str, faults: str, method: str, old: str, new: str) -> Guard:
@@ -62,6 +66,10 @@ def _core(name: str, faults: str, where: str, old: str, new: str) -> Guard:
 
 def _act(name: str, method: str, old: str, new: str) -> Guard:
     return Guard(name, "3", (Change(f"{CORE}.acting:Acting.{method}", old, new),))
+
+
+def _notes(name: str, old: str, new: str) -> Guard:
+    return Guard(name, "6", (Change(f"{CORE}.notes:recall", old, new),))
 
 
 def _carrier(name: str, faults: str, where: str, old: str, new: str) -> Guard:
@@ -196,9 +204,23 @@ GUARDS = (
     _start(
         "what a start without an answer has led to ends before another start",
         "7",
-        "_start_anew",
+        "_make_way",
         "yield from self._end_late_doubles(record)",
-        "pass",
+        "[]",
+    ),
+    _start(
+        "nothing is started beside a late start that cannot be canceled",
+        "7, 12",
+        "_make_way",
+        "if going_on and earlier and not self._was_answered(earlier):",
+        "if False:",
+    ),
+    _start(
+        "a busy system is waited for",
+        "22",
+        "_pause_before_another_send",
+        "if self.policy.is_busy(error):",
+        "if False:",
     ),
     _start(
         "the record is forgotten only where certainly nothing was started",
@@ -474,6 +496,30 @@ GUARDS = (
         "an act asks Airflow before it is sent",
         "3, 8",
         "acting:ActCarrier._act",
+        "yield from self.require_standing()",
+        "pass",
+    ),
+    # Answers to approvals
+    _notes("after a clear an answer is sent anew", "if related is Relation.CLEARED:", "if False:"),
+    _notes("a retry of an answer is about the same approval", "if related is Relation.CLEARED:", "if True:"),
+    _notes("an answer that may be of before a clear fails loudly", "if related is Relation.AMBIGUOUS:", "if False:"),
+    _notes(
+        "after a success of an answer, numbers that look alike are ambiguous",
+        "had_succeeded=stored.is_done",
+        "had_succeeded=False",
+    ),
+    _notes("an answer goes to the system that it was meant for", 'if stored.place not in ("", place):', "if False:"),
+    _carrier(
+        "an answer is noted before it is sent",
+        "6",
+        "answering:AnswerCarrier.answer",
+        "yield from self._note(notes)",
+        "pass",
+    ),
+    _carrier(
+        "an answer asks Airflow before it is sent",
+        "8",
+        "answering:AnswerCarrier._answer",
         "yield from self.require_standing()",
         "pass",
     ),

@@ -7,6 +7,7 @@ from collections import defaultdict
 from typing import Any
 
 from airflow_provider.core.canceling import TaskSeen
+from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.generation import Attempt
 from airflow_provider.core.record import Phase, StartRecord
 from airflow_provider.core.states import State
@@ -156,6 +157,8 @@ class Judge:
 
     def fails(self, worker: Any, error: ReleasePipelineError) -> None:
         """An attempt ends with an error. One that asks for a clear must not ask again after it."""
+        if error.code == "busy" and self._has_time(worker):
+            self.world.violate(f"{worker} gives up on a system that is only busy")
         if not isinstance(error, ConflictError) or "anew" not in str(error):
             return
         task, record, attempt = worker.task, worker.carrier.start.record, worker.carrier.attempt
@@ -164,6 +167,12 @@ class Judge:
         if record and begun == record.started and generation < worker.generation and shows:
             self.world.violate(f"{worker} asks for a clear, although {task} was cleared for that")
         self._asked[task] = (attempt, record.started if record else 0.0, worker.generation)
+
+    def _has_time(self, worker: Any) -> bool:
+        """Whether its start could be sent once more before its time is up."""
+        record, timeout = worker.carrier.start.record, self.airflow.policy["timeout"]
+        limit = DURATIONS.busy_limit if timeout is None else timeout
+        return bool(record) and worker.machine.now + DURATIONS.longest_busy_pause < record.started + limit
 
     def leaves(self, run: Any, seen: TaskSeen) -> None:
         """A trigger that was told to end cancels nothing, although Airflow has answered."""

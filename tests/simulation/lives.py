@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 import traceback
-from typing import Any
 
 from tests.simulation.acting import ActJudge, ActWorker
 from tests.simulation.airflow import Airflow, Run, Task
+from tests.simulation.answering import AnswerJudge, AnswerWorker
 from tests.simulation.invariants import Judge
 from tests.simulation.people import Fate
 from tests.simulation.plan import Plan
@@ -15,6 +15,13 @@ from tests.simulation.triggerers import Triggerers
 from tests.simulation.vendors import SERVERS
 from tests.simulation.workers import Worker
 from tests.simulation.world import World
+
+KINDS: dict[str, tuple[type[Worker], type[Judge]]] = {
+    "start": (Worker, Judge),
+    "act": (ActWorker, ActJudge),
+    "answer": (AnswerWorker, AnswerJudge),
+}
+"""Of lives: who runs a task's attempts, and who watches them."""
 
 
 def live(plan: Plan, *, is_telling: bool = False) -> World:
@@ -26,8 +33,9 @@ def live(plan: Plan, *, is_telling: bool = False) -> World:
     airflow = Airflow(world, {**plan.policy, "system": "vendor"})
     airflow.connection = servers[0]
     triggerers = Triggerers(world, airflow)
-    judge = world.judge = (ActJudge if "deed" in plan.policy else Judge)(world, airflow, servers)
-    airflow.spawn = lambda task: _spawn(airflow, task)
+    worker_class, judge_class = KINDS[plan.kind]
+    judge = world.judge = judge_class(world, airflow, servers)
+    airflow.spawn = lambda task: worker_class(airflow, task, airflow.connection)
     airflow.start_trigger = triggerers.start
     airflow.on_success = judge.succeeds
     world.perform = Fate(world, airflow, triggerers, servers).perform
@@ -45,10 +53,6 @@ def live(plan: Plan, *, is_telling: bool = False) -> World:
         if is_telling:
             world.tell("VIOLATION", traceback.format_exc())
     return world
-
-
-def _spawn(airflow: Airflow, task: Task) -> Any:
-    return (ActWorker if "deed" in airflow.policy else Worker)(airflow, task, airflow.connection)
 
 
 def _tasks(airflow: Airflow, plan: Plan) -> None:

@@ -56,6 +56,7 @@ class Fate:
             "colleague cancels": self._colleague_cancels,
             "colleague pauses": self._colleague_pauses,
             "colleague resumes": self._colleague_resumes,
+            "colleague answers": self._colleague_answers,
             "crowd": self._crowd,
         }
 
@@ -157,7 +158,9 @@ class Fate:
     def _clear(self, task: Task, *, leaves_run: bool = False) -> None:
         """As ``clear_task_instances``."""
         self.world.judge.person_acts(task, "clears")
-        numbers, was_success = (task.max_tries, task.run.clear_number), task.state == "success"
+        numbers = task.max_tries, task.run.clear_number
+        # Of a success by a person's mark no record tells.
+        was_success = task.state == "success" and task.is_ended_by_itself
         by_trigger = was_success and task.is_ended_by_trigger
         task.generation += 1
         task.id = next(self.airflow.ids)
@@ -252,3 +255,6 @@ class Fate:
         if made := self._server.newest():
             self.world.tell("a colleague", f"resumes {made}")
             made.resume()
+
+    def _colleague_answers(self, act: Act, subject: Any) -> None:
+        self._server.approvals.answer_by_colleague("approved" if act.value < 0.8 else "rejected")

@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from tests.simulation.themes import THEMES, acting
+from tests.simulation.themes import THEMES, acting, answering
 
 CHARACTERS = ("marked", "busy", "one at a time", "window", "rerun")
 """Code Stream; Cocktail (marked, and one at a time); ServiceStage; Quay; a rerun event of Code Stream."""
@@ -64,6 +64,11 @@ class Plan:
             kept.append(act)
         return replace(self, acts=kept)
 
+    @property
+    def kind(self) -> str:
+        """What its tasks do."""
+        return "act" if "deed" in self.policy else "answer" if "answers" in self.policy else "start"
+
     def conditions(self, kind: str) -> list[float]:
         return [act.value for act in self.acts if not act.on and act.kind == kind]
 
@@ -77,6 +82,8 @@ THEMED = 0.6
 
 OF_ACTS = 0.07
 """Part of the lives in which a task acts on what others have started."""
+OF_ANSWERS = 0.04
+"""Part of the others in which a task answers an approval."""
 DEEDS = {"prepare": "choose", "find": "choose", "send": "deed", "cancel": "deed"}
 """What stands in such a life for a request of a start."""
 
@@ -152,7 +159,6 @@ _CONDITIONS = {
     "no cancel": 1,
     "leads nowhere": 1,
     "disorder": 1,
-    "first version": 1,
 }
 
 
@@ -178,6 +184,8 @@ def draw(seed: int) -> Plan:
         plan.acts.append(_act(plan, chance))
     if chance.random() < OF_ACTS:
         _make_act(plan, chance)
+    elif chance.random() < OF_ANSWERS:
+        _make_answer(plan, chance)
     return plan
 
 
@@ -190,6 +198,13 @@ def _make_act(plan: Plan, chance: random.Random) -> None:
     if len(kept) == len(plan.acts):
         plan.acts = [_of_an_act(act) for act in kept]
     acting(plan, chance)
+
+
+def _make_answer(plan: Plan, chance: random.Random) -> None:
+    """A task that answers an approval, which waits for nothing."""
+    plan.policy |= {"answers": True, "deferrable": False, "finish_in_triggerer": False}
+    plan.acts = [_of_an_act(act) for act in plan.acts if act.kind != "replace operator"]
+    answering(plan, chance)
 
 
 def _of_an_act(act: Act) -> Act:

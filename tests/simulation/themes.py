@@ -42,6 +42,10 @@ def lost_answer(plan: Plan, chance: random.Random) -> None:
     else:
         kind = chance.choice(("kill process", "kill machine", "freeze worker", "drain"))
         _add(plan, kind, f"send {chance.choice(('before', 'within', 'after'))}", value=chance.uniform(1, 500))
+    if chance.random() < 0.2:
+        # A person ends the task while its start is on the way, and the answer comes before SIGKILL does.
+        _answer(plan, "slow", "send", chance.uniform(3.0, 9.0), nth=2)
+        _add(plan, "mark failed", "send before", nth=2, after=chance.random())
 
 
 def look_alike(plan: Plan, chance: random.Random) -> None:
@@ -190,6 +194,27 @@ def acting(plan: Plan, chance: random.Random) -> None:
     if chance.random() < 0.4:
         on = chance.choice(("state success", "state failed", "state up_for_retry", "deed after", "pause"))
         _add(plan, chance.choice(("clear", "clear", "clear another", "clear without run")), on)
+
+
+def answering(plan: Plan, chance: random.Random) -> None:
+    """Of a task that answers one approval of several, which colleagues answer, too."""
+    plan.retries = max(plan.retries, int(chance.random() < 0.7))
+    where = ("choose after", "deed before", "deed within", "deed after", "save", "observe after", "state running")
+    if chance.random() < 0.7:
+        kind = chance.choice(("kill process", "kill machine", "freeze worker", "drain", "scheduler restarts"))
+        _add(plan, kind, chance.choice(where), nth=chance.randrange(1, 3), value=chance.uniform(1, 400))
+    if chance.random() < 0.4:
+        _answer(plan, chance.choice(("lost after", "lost before", "time-out after effect")), "deed", 0.0)
+    if chance.random() < 0.3:
+        _add(plan, "colleague answers", chance.choice(where), after=chance.uniform(0, 5), value=chance.random())
+    if chance.random() < 0.3:
+        _add(plan, "deploy retries", chance.choice(where), value=float(max(0, plan.retries - 1)))
+    if chance.random() < 0.2:
+        _add(plan, "change connection", chance.choice(where), after=chance.uniform(0, 5))
+    for on in ("state success", "state failed"):
+        if chance.random() < 0.5:
+            kind = chance.choice(("clear", "clear", "clear another", "clear without run"))
+            _add(plan, kind, on, after=chance.choice((0.0, chance.uniform(0, 60))))
 
 
 _ANYWHERE = (

@@ -21,6 +21,7 @@ from airflow_provider.exceptions import (
     ReleasePipelineError,
 )
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
+from tests.simulation.approvals import Approvals
 from tests.simulation.network import CALL, Network
 from tests.simulation.world import Machine, Steps, World
 
@@ -141,6 +142,7 @@ class Server:
         self.place = place
         self.machine = Machine(world, place, world.plan.condition("vendor clock"))
         self.made: list[Made] = []
+        self.approvals = Approvals(world, place)
         plan = world.plan
         self.found_last: dict[Any, int] = {}
         """How many executions the last search of a sender has found."""

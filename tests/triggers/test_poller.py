@@ -15,7 +15,7 @@ from airflow.triggers.base import TaskSuccessEvent
 
 from airflow_provider.clients.login import forget_shared_logins
 from airflow_provider.core.durations import DURATIONS
-from airflow_provider.core.waiting import Ending, Outcome
+from airflow_provider.core.waiting import Ending, News, Outcome
 from airflow_provider.exceptions import UnexpectedResponseError
 from airflow_provider.execution import Execution
 from airflow_provider.hooks.cocktail import CocktailHook
@@ -34,8 +34,8 @@ def short_lingering(monkeypatch):
 
 def start_pipelines(count: int) -> list[dict[str, str]]:
     with CodeStreamHook().get_conn() as client:
-        pipeline_id = client.find_pipeline("Deploy shop", "retail")["id"]
-        return [client.run_pipeline(pipeline_id, inputs={"tag": "1"}).ref for _ in range(count)]
+        pipeline_id = client.pipelines.find("Deploy shop", "retail")["id"]
+        return [client.pipelines.run(pipeline_id, inputs={"tag": "1"}).ref for _ in range(count)]
 
 
 def start_build(build_seq: int = 12) -> dict[str, str]:
@@ -391,3 +391,11 @@ def test_a_log_that_trips_the_client_ends_no_wait(systems, monkeypatch):
     monkeypatch.setattr(CocktailClient, "read_log", trip)
     (outcome,) = outcomes(trigger(start_build()))
     assert outcome.is_success
+
+
+def test_a_look_that_tells_very_much_writes_few_lines_and_the_last_is_among_them():
+    news = [News(str(number)) for number in range(1000)]
+    shown = [line.text for line in poller._shortened(news)]
+    assert len(shown) == poller.MOST_LINES
+    assert shown[:2] + shown[-2:] == ["0", "1", "  ... 901 lines left out", "999"]
+    assert poller._shortened(news[: poller.MOST_LINES]) == news[: poller.MOST_LINES]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider.clients.cocktail import fields
+from airflow_provider.clients.redaction import LONGEST_LOG
 
 _ENDED = ("DONE", "ERROR")
 
@@ -22,6 +23,6 @@ def new_lines(log: dict[str, Any], told: int) -> tuple[list[str], int]:
         text = str(step.get("log") or "")
         if told >> place & 1 or not text.strip() or str(step.get("stepState")).upper() not in _ENDED:
             continue
-        lines += [f"{step.get('stepType')}:", *text.rstrip().splitlines()]
+        lines += [f"{step.get('stepType')}:", *text[-LONGEST_LOG:].rstrip().splitlines()]
         told |= 1 << place
     return lines, told

@@ -1,76 +1,81 @@
-"""Trigger events of Docker registries, Git and Gerrit: where they live, what they match, what they led to."""
+"""Trigger events of Docker registries, Git and Gerrit: read, list, rerun and delete them, trigger one by hand."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Literal
 
-from airflow_provider.clients.code_stream.fields import Json, as_text, first_time, id_from_link
-from airflow_provider.execution import ExecutionRef
-
-EVENT_PATHS = {"docker": "/registry-events", "git": "/git-events", "gerrit": "/gerrit-events"}
-
-_SAME_ORIGIN = {
-    "docker": ("pipeline", "project", "repo", "repoNamespace", "imageName", "tag"),
-    "git": ("pipeline", "project", "repo", "targetBranch", "commitId"),
-    "gerrit": ("pipeline", "project", "trigger", "changeNumber", "patchSetNumber"),
-}
+from airflow_provider.clients.code_stream.event_document import was_triggered_by_hand
+from airflow_provider.clients.code_stream.event_list import events_path, newest_events
+from airflow_provider.clients.code_stream.fields import Json, Objects
+from airflow_provider.clients.code_stream.lists import PAGE
+from airflow_provider.clients.code_stream.wire import Wire
+from airflow_provider.clients.urls import path
 
 
-def event_time(event: Json) -> datetime | None:
-    """When the event came in; the vendor's own micros of it drop the fraction of the second."""
-    return first_time(event, "createdAt", "_createTimeInMicros", "timeStampInMicros", "createdOn")
+class Events:
+    """The ``event_type`` is ``docker``, ``git`` or ``gerrit``.
 
+    https://developer.broadcom.com/xapis/vrealize-automation-code-stream-api/latest/triggers/
+    """
 
-def matches(event: Json, filters: Mapping[str, Any], since: datetime | None) -> bool:
-    """Whether every field that ``filters`` names is the same as text, and the event is not older than ``since``."""
-    if any(name not in event or not _is_same(event[name], value) for name, value in filters.items()):
-        return False
-    return since is None or is_since(event, since)
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
 
+    def list(
+        self,
+        event_type: str,
+        where: str | None = None,
+        *,
+        since: datetime | None = None,
+        limit: int | None = None,
+    ) -> Objects:
+        """Trigger events, newest first.
 
-def _is_same(field: Any, wanted: Any) -> bool:
-    text = as_text(wanted)
-    return as_text(field) == (text.lower() if isinstance(field, bool) else text)
+        :param where: the ``$filter``.
+        :param since: aware; older ones are left out, and not read where the server keeps to the order asked for.
+        """
+        return [*newest_events(self._wire, event_type, where, since, limit)]
 
+    def get(self, event_type: str, event_id: str) -> Json:
+        return self._wire.get(self._path(event_type, event_id))
 
-def is_since(event: Json, since: datetime) -> bool:
-    moment = event_time(event)
-    return moment is not None and moment >= since.replace(microsecond=0)
+    def delete(self, event_type: str, event_id: str) -> Json:
+        return self._wire.send("DELETE", self._path(event_type, event_id))
 
+    def rerun(self, event_type: str, event_id: str, action: Literal["rerun", "resume"] = "rerun") -> Json:
+        """Start the event's pipeline anew, or continue the execution that the event led to. Never repeated.
 
-def came_from_rerun(event_type: str, event: Json, original: Json) -> bool:
-    """Whether an event is another one of the same push or image: some servers answer a rerun with a new event."""
-    return event.get("id") != original.get("id") and all(
-        as_text(event.get(name)) == as_text(original.get(name)) for name in _SAME_ORIGIN[event_type]
-    )
+        Vendor pages: "Resume Or Rerun Event Using POST" (Docker), "... POST 1" (Gerrit), "... POST 2" (Git).
 
+        :returns: the event, which may still point to the old execution: ``reruns`` tells how that is seen.
+        """
+        self.check_action(action)
+        # The operation declares that it takes JSON, though it has no body.
+        headers = {"Content-Type": "application/json"}
+        params = {"action": self._wire.words[action]}
+        return self._wire.send("POST", self._path(event_type, event_id), params, headers=headers, attempts=1)
 
-def was_triggered_by_hand(event: Json, change_id: str, project: str, trigger: str) -> bool:
-    """Whether a Gerrit event may be what a manual trigger of this change has led to."""
-    if (event.get("project"), event.get("trigger")) != (project, trigger) or event.get("triggerType") == "AUTOMATIC":
-        return False
-    properties = event.get("properties") or {}
-    names = (properties.get("GERRIT_CHANGE_ID"), properties.get("GERRIT_CHANGE_NUMBER"), event.get("changeNumber"))
-    # Gerrit also takes "project~branch~id".
-    return change_id.rpartition("~")[2] in {as_text(name) for name in names}
+    def check_action(self, action: str) -> None:
+        """Refuse what :meth:`rerun` would refuse, without any request."""
+        if action not in ("rerun", "resume"):
+            raise self._wire.bad_request(f"action must be rerun or resume, but is {action!r}")
 
+    def trigger_gerrit(self, change_id: str, project: str, trigger: str) -> Json:
+        """Trigger by hand what a Gerrit change would.
 
-def linked_execution(event: Json) -> str:
-    """The id of the execution that an event points to, "" for none."""
-    return id_from_link(event.get("executionLink"))
+        :returns: ``message`` and ``pipelinesTriggered``, which holds names only.
+        """
+        body = {"changeId": change_id, "project": project, "trigger": trigger}
+        for name, value in {"change_id": change_id, "project": project, "trigger": trigger}.items():
+            if not value:
+                raise self._wire.bad_request(f"{name} must not be empty")
+        return self._wire.send("POST", "/gerrit-events", body=body)
 
+    def list_triggered_by_hand(self, change_id: str, project: str, trigger: str) -> Objects:
+        """The newest Gerrit events that manual triggers of this change may have led to, newest first."""
+        events = self.list("gerrit", limit=PAGE)
+        return [each for each in events if was_triggered_by_hand(each, change_id, project, trigger)]
 
-def has_moved(event: Json, ref: ExecutionRef) -> bool:
-    """Whether an event points to another execution than before its rerun."""
-    now = linked_execution(event)
-    if not now or now != id_from_link(ref.get("link_before")):
-        return bool(now)
-    index, index_before = as_text(event.get("executionIndex")), ref.get("index_before", "")
-    return bool(index and index_before) and index != index_before
-
-
-def delivery_error(event_type: str, event: Json) -> str | None:
-    """Why an event led to nothing. A Gerrit event's message is a general text, and no sign of an error."""
-    return None if event_type == "gerrit" else event.get("message") or None
+    def _path(self, event_type: str, event_id: str) -> str:
+        return events_path(self._wire, event_type) + path("/{event_id}", event_id=event_id)

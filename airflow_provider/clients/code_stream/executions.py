@@ -1,125 +1,76 @@
-"""A Code Stream execution document becomes an ``Execution``: its state, its steps, why it failed."""
+"""Executions of Code Stream: read, list, cancel, pause, resume, tag and delete them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import suppress
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from typing import Literal
 
-from airflow_provider.clients.code_stream.fields import Json, as_text, fields_of, first_time, id_of, texts_of
-from airflow_provider.execution import Execution, ExecutionRef, ExecutionState, Step
-
-STATES = {
-    "NOT_STARTED": ExecutionState.QUEUED,
-    "QUEUED": ExecutionState.QUEUED,
-    "STARTED": ExecutionState.RUNNING,
-    "PREPARING_WORKSPACE": ExecutionState.RUNNING,
-    "RUNNING": ExecutionState.RUNNING,
-    "RESUMING": ExecutionState.RUNNING,
-    "PAUSING": ExecutionState.RUNNING,
-    "CANCELING": ExecutionState.RUNNING,
-    "ROLLING_BACK": ExecutionState.RUNNING,
-    "WAITING": ExecutionState.WAITING,
-    "PAUSED": ExecutionState.PAUSED,
-    "COMPLETED": ExecutionState.SUCCEEDED,
-    "CANCELED": ExecutionState.CANCELED,
-    "FAILED": ExecutionState.FAILED,
-    "ROLLBACK_COMPLETED": ExecutionState.FAILED,
-    "ROLLBACK_FAILED": ExecutionState.FAILED,
-    # Outcomes of stages and tasks; of a whole execution they are its end, and no success.
-    "SKIPPED": ExecutionState.FAILED,
-    "FAILED_CONTINUE": ExecutionState.FAILED,
-}
-
-MAY_BE_ROLLED_BACK = "FAILED"
-"""The end of an execution, unless a rollback begins a moment later."""
-
-_FROM_THE_EVENT = ("input", "comments", "_triggeredBy")
+from airflow_provider.clients.code_stream.execution_document import read_execution
+from airflow_provider.clients.code_stream.execution_list import NEWEST_EXECUTION_FIRST
+from airflow_provider.clients.code_stream.fields import Json, Objects, id_of
+from airflow_provider.clients.code_stream.wire import Wire
+from airflow_provider.clients.transport import LONGEST_WORD
+from airflow_provider.clients.urls import path
+from airflow_provider.execution import Execution
 
 
-def execution_ref(execution_id: str) -> ExecutionRef:
-    return {"system": "code_stream", "kind": "execution", "id": execution_id}
+class Executions:
+    """https://developer.broadcom.com/xapis/vrealize-automation-code-stream-api/latest/executions/"""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def list(self, where: str | None = None, *, limit: int | None = None) -> Objects:
+        """Newest first. :param where: the ``$filter``, such as ``status eq 'FAILED' and _nested eq 'false'``."""
+        return [*self._wire.rows("/executions", where=where, order=NEWEST_EXECUTION_FIRST, limit=limit)]
+
+    def get(self, execution_id: str) -> Json:
+        """With its stages and tasks.
+
+        :raises UnexpectedResponseError: the answer is of another execution.
+        """
+        where = _path(execution_id)
+        document = self._wire.get(where, {"expand": "PIPELINE_STAGE_TASK"})
+        told = id_of(document) or execution_id
+        if told.casefold() != execution_id.casefold():
+            shown = self._wire.transport.redact(told, LONGEST_WORD)
+            raise self._wire.unexpected(where, f"asked for execution {execution_id}, got {shown}")
+        return {**document, "id": execution_id}
+
+    def url(self, execution_id: str) -> str:
+        """The link to its page, for a person."""
+        return self._wire.page_of(execution_id)
+
+    def cancel(self, execution_id: str, reason: str | None = None) -> Execution:
+        """:returns: the state right after acceptance (``CANCELING``), not the final one."""
+        return self.act(execution_id, "cancel", reason)
+
+    def pause(self, execution_id: str, reason: str | None = None) -> Execution:
+        """:returns: the state right after acceptance (``PAUSING``), not the final one."""
+        return self.act(execution_id, "pause", reason)
+
+    def resume(self, execution_id: str, reason: str | None = None) -> Execution:
+        """:returns: the state right after acceptance (``RESUMING``), not the final one."""
+        return self.act(execution_id, "resume", reason)
+
+    def act(
+        self, execution_id: str, action: Literal["cancel", "pause", "resume"], reason: str | None = None
+    ) -> Execution:
+        """One of the actions above, by its name."""
+        if action not in ("cancel", "pause", "resume"):
+            raise self._wire.bad_request(f"action must be cancel, pause or resume, but is {action!r}")
+        return self._act(execution_id, action, {"reason": reason} if reason else {})
+
+    def tag(self, execution_id: str, tags: Sequence[str]) -> Execution:
+        """Replace the tags of an execution."""
+        return self._act(execution_id, "tag", {"tags": [*tags]})
+
+    def delete(self, execution_id: str) -> Json:
+        return self._wire.send("DELETE", _path(execution_id))
+
+    def _act(self, execution_id: str, action: str, body: Json) -> Execution:
+        return read_execution(self._wire, self._wire.send("POST", _path(execution_id), {"action": action}, body))
 
 
-def state_of(document: Json) -> ExecutionState:
-    return STATES.get(str(document.get("status") or "").upper(), ExecutionState.UNKNOWN)
-
-
-def request_time(document: Json) -> datetime | None:
-    """When the execution was asked for."""
-    return first_time(document, "_requestTimeInMicros", "_createTimeInMicros", "createdAt")
-
-
-def is_alike(document: Json, other: Json) -> bool:
-    """Whether nothing that the same event gives to each of its executions tells these two apart.
-
-    A list may leave fields out.
-    """
-    return all(document.get(name, other.get(name)) == other.get(name) for name in _FROM_THE_EVENT)
-
-
-def to_execution(document: Json, url: str | None) -> Execution:
-    """Read an execution document, with or without its stages and tasks.
-
-    :param document: as of ``GET /executions/{id}``.
-    :param url: where a person can look at it.
-    """
-    state = state_of(document)
-    parts = list(_parts(document))
-    broken = next((part for _, part in parts if part.get("status") == "FAILED"), None)
-    started = request_time(document)
-    output = document.get("output")
-    return Execution(
-        ref=execution_ref(id_of(document)),
-        state=state,
-        status=str(document.get("status") or ""),
-        url=url,
-        message=_message(document, broken if state is ExecutionState.FAILED else None),
-        outputs=output if isinstance(output, dict) else {},
-        started_at=started,
-        finished_at=_finished(document, started) if state.is_terminal else None,
-        steps=tuple(
-            Step(name, str(part.get("status") or ""), _first_text(part, "failureMessage", "statusMessage") or None)
-            for name, part in parts
-        ),
-        rejected=_was_rejected(broken) if state is ExecutionState.FAILED else False,
-    )
-
-
-def _was_rejected(broken: Json | None) -> bool | None:
-    """Whether what broke was an approval; ``None`` where that is not told."""
-    kind = (broken or {}).get("type")
-    return str(kind).lower() == "useroperation" if kind else None
-
-
-def _parts(document: Json) -> Iterator[tuple[str, Json]]:
-    """Tasks in the order in which they run, as ``Stage.Task``; a stage of which no tasks are told as itself."""
-    stages = fields_of(document.get("stages"))
-    for stage_name in texts_of(document.get("stageOrder"), stages):
-        stage = fields_of(stages.get(stage_name))
-        tasks = fields_of(stage.get("tasks"))
-        if not tasks:
-            yield stage_name, stage
-        for entry in texts_of(stage.get("taskOrder"), tasks):
-            # One entry may name tasks that run side by side: "Unit,Lint".
-            for task_name in [entry] if entry in tasks else entry.split(","):
-                if task := fields_of(tasks.get(task_name.strip())):
-                    yield f"{stage_name}.{task_name.strip()}", task
-
-
-def _first_text(part: Json, *names: str) -> str:
-    return next((as_text(part[name]) for name in names if part.get(name)), "")
-
-
-def _message(document: Json, broken: Json | None) -> str | None:
-    told = _first_text(document, "statusMessage")
-    detail = _first_text(broken or {}, "failureMessage", "statusMessage")
-    return " ".join(text for text in (told, detail if detail not in told else "") if text) or None
-
-
-def _finished(document: Json, started: datetime | None) -> datetime | None:
-    duration = document.get("_totalDurationInMicros") or document.get("_durationInMicros")
-    if started and isinstance(duration, (int, float)):
-        with suppress(OverflowError):
-            return started + timedelta(microseconds=duration)
-    return first_time(document, "_updateTimeInMicros", "updatedAt")
+def _path(execution_id: str) -> str:
+    return path("/executions/{execution_id}", execution_id=execution_id)

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from airflow_provider.clients.times import from_epoch, from_iso, in_utc
 
 Json = dict[str, Any]
+Objects = list[Json]
+"""Classes with a method ``list`` need another name for the type."""
 
 SECRET_FIELDS = frozenset(
     {"password", "refreshToken", "refresh_token", "secretToken", "apiToken", "responderToken", "token", "cspAuthToken"}

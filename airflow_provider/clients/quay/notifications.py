@@ -1,208 +1,134 @@
-"""What Quay's repository notifications may hold, checked before one is sent: Quay takes most mistakes in silence.
-
-It answers an unknown event or method with a page of 500, and stores a wrong ``level``, ``ref-regex`` or ``days``.
-"""
+"""Notifications of a Quay repository: webhooks, mails and others, sent at its events."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
-from airflow_provider.clients.quay.scans import SEVERITIES
-from airflow_provider.exceptions import BadRequestError, Call
-from airflow_provider.identifiers import host_of
-
-Json = Mapping[str, Any]
-
-_BUILD_EVENTS = ("build_queued", "build_start", "build_success", "build_failure", "build_cancelled")
-EVENTS: dict[str, tuple[str, ...]] = {
-    "repo_push": (),
-    **dict.fromkeys(_BUILD_EVENTS, ("ref-regex",)),
-    "vulnerability_found": ("level", "vulnerability"),
-    "repo_mirror_sync_started": (),
-    "repo_mirror_sync_success": (),
-    "repo_mirror_sync_failed": (),
-    "repo_image_expiry": ("days",),
-    "quota_warning": (),
-    "quota_error": (),
-}
-"""Every event with the keys of its ``event_config``."""
-
-METHODS: dict[str, tuple[str, ...]] = {
-    "webhook": ("url",),
-    "slack": ("url",),
-    "email": ("email",),
-    "quay_notification": ("target",),
-    "flowdock": ("flow_api_token",),
-    "hipchat": ("notification_token", "room_id"),
-}
-"""Every method with the keys that its ``config`` must have."""
-
-SECRET_KEYS = ("url", "flow_api_token", "notification_token")
-"""Keys of a ``config`` that let whoever reads them send messages."""
-
-MASK = "***"
-
-_NO_SECRETS: dict[str, tuple[str, ...]] = {
-    "email": ("email",),
-    "quay_notification": ("target",),
-    "hipchat": ("room_id",),
-}
-"""By method, the keys of a ``config`` that may be shown as they are. Of a URL its host may be; nothing else."""
-
-FAILURES_THAT_DISABLE = 3
-LONGEST_TITLE = 255
+from airflow_provider.clients.quay import notification_rules as rules
+from airflow_provider.clients.quay.fields import Json, Objects
+from airflow_provider.clients.quay.repositories import Repositories
+from airflow_provider.clients.quay.wire import ADMIN, Wire
+from airflow_provider.exceptions import NotFoundError, ReleasePipelineError
 
 
-def check(repository: str, event: str, method: str, config: Json, event_config: Json, title: str | None) -> None:
-    """:raises BadRequestError: names the argument, and the key in it, that Quay would not serve."""
-    if not isinstance(event, str) or event not in EVENTS:
-        raise _wrong(f"event {event!r} is not known; there are {', '.join(EVENTS)}")
-    if not isinstance(method, str) or method not in METHODS:
-        raise _wrong(f"method {method!r} is not known; there are {', '.join(METHODS)}")
-    if title is not None and not isinstance(title, str):
-        raise _wrong(f"title must be a text, not {title!r}")
-    if title is not None and not 0 < len(title) <= LONGEST_TITLE:
-        raise _wrong(f"title must have 1 to {LONGEST_TITLE} characters")
-    for key in METHODS[method]:
-        if not config.get(key):
-            raise _wrong(f"config of method {method!r} needs {key!r}")
-    if method == "webhook":
-        _check_webhook(config)
-    elif method == "email":
-        _require("@" in str(config["email"]), "config.email must be an e-mail address")
-    elif method == "quay_notification":
-        _check_target(config["target"], repository)
-    elif method != "hipchat":
-        key = METHODS[method][0]
-        _require(isinstance(config[key], str), f"config.{key} must be a text")
-    for key, value in event_config.items():
-        allowed = EVENTS[event]
-        _require(
-            key in allowed, f"event_config of {event!r} has no {key!r}; it may hold {', '.join(allowed) or 'nothing'}"
+class Notifications:
+    """See :class:`~airflow_provider.clients.quay.QuayClient`."""
+
+    def __init__(self, wire: Wire, repositories: Repositories) -> None:
+        self._wire, self._repositories = wire, repositories
+
+    def list(self, repository: str) -> Objects:
+        """All notifications of a repository, in no order.
+
+        :raises NotFoundError: there is no such repository (Quay itself answers an empty list then).
+        """
+        path = self._wire.repository_path("/notification/", repository)
+        found = self._wire.ask_for_objects(path, "notifications", needs=ADMIN)
+        if not found:
+            self._repositories.get(repository)
+        return found
+
+    def get(self, repository: str, uuid: str) -> Json:
+        """:raises NotFoundError: this repository has no such notification (Quay itself finds those of others too)."""
+        found = self._wire.ask_for_object(self._wire.notification_path(repository, uuid), needs=ADMIN)
+        self._listed(repository, uuid)
+        return found
+
+    def create(
+        self,
+        repository: str,
+        *,
+        event: str,
+        method: str,
+        config: Mapping[str, Any],
+        event_config: Mapping[str, Any] | None = None,
+        title: str | None = None,
+    ) -> Json:
+        """Create a notification, or return the equal one that is there already: Quay would send everything twice.
+
+        One that Quay has disabled after failures is returned, too, and stays disabled: see its ``number_of_failures``.
+
+        :param event: one of ``notification_rules.EVENTS``.
+        :param method: one of ``notification_rules.METHODS``.
+        :param config: what the method needs, for a webhook ``url`` and optionally ``template``.
+        :param event_config: narrows the event down, for builds ``ref-regex``.
+        :param title: at most 255 characters.
+        :raises BadRequestError: names what Quay would refuse, or store although it never works.
+        """
+        event_config = event_config or {}
+        path = self._wire.repository_path("/notification/", repository)
+        rules.check(repository, event, method, config, event_config, title)
+        for key in rules.SECRET_KEYS:
+            self._wire.transport.redact.add_other(str(config.get(key) or ""))
+        body = rules.body_of(event, method, config, event_config, title)
+        if equal := self._equal(repository, body):
+            return equal[0]
+        try:
+            self._wire.send("POST", path, body=body, needs=ADMIN)
+        except ReleasePipelineError as error:
+            if not error.effect.is_open or not self._equal(repository, body):
+                raise
+        return self._only_one_left(repository, body, path)
+
+    def delete(self, repository: str, uuid: str, *, missing_ok: bool = True) -> bool:
+        """Delete a notification; returns whether it was there.
+
+        :raises NotFoundError: it was not, and ``missing_ok`` is false.
+        """
+        path = self._wire.notification_path(repository, uuid)
+        if not missing_ok:
+            self._listed(repository, uuid)
+        try:
+            self._wire.send("DELETE", path, safe_to_repeat=True, needs=ADMIN)
+        except NotFoundError:
+            # Also the answer to a repetition whose first answer was lost.
+            return not missing_ok
+        return True
+
+    def test(self, repository: str, uuid: str) -> Json:
+        """Queue a test of a notification; returns the notification. Queued is not delivered: that takes 0 to 10 s.
+
+        :raises NotFoundError: this repository has no such notification.
+        :raises ConflictError: it is disabled after 3 failures; Quay would accept the test and send nothing.
+        """
+        path = self._wire.notification_path(repository, uuid)
+        found = self._listed(repository, uuid)
+        if rules.is_disabled(found):
+            raise self._wire.conflict(
+                f"notification {uuid} is disabled after {found['number_of_failures']} failed deliveries, and what "
+                "happened since is lost: repair its receiver, then reset it"
+            )
+        self._wire.send("POST", f"{path}/test", needs=ADMIN)
+        return found
+
+    def reset(self, repository: str, uuid: str) -> Json:
+        """Set the failures of a notification to 0, which enables it again; returns it. Lost events do not come back.
+
+        :raises NotFoundError: this repository has no such notification.
+        """
+        path = self._wire.notification_path(repository, uuid)
+        self._wire.send("POST", path, safe_to_repeat=True, needs=ADMIN)
+        return self._wire.ask_for_object(path, needs=ADMIN)
+
+    def _listed(self, repository: str, uuid: str) -> Json:
+        for notification in self.list(repository):
+            if notification.get("uuid") == uuid:
+                return notification
+        raise self._wire.not_found(f"{repository} has no notification {uuid}")
+
+    def _equal(self, repository: str, body: Json) -> Objects:
+        """All that do the same, first those that Quay has not disabled."""
+        return sorted(
+            (each for each in self.list(repository) if rules.is_equal(each, body)),
+            key=lambda each: (rules.is_disabled(each), str(each["uuid"])),
         )
-        _EVENT_KEYS[key](value)
-    _require(event != "repo_image_expiry" or "days" in event_config, "event_config of 'repo_image_expiry' needs 'days'")
 
-
-def body_of(event: str, method: str, config: Json, event_config: Json, title: str | None) -> dict[str, Any]:
-    """The body of a create. Quay refuses it without ``eventConfig``, and with a ``title`` of null."""
-    body = {"event": event, "method": method, "config": dict(config), "eventConfig": dict(event_config)}
-    return body | ({"title": title} if title else {})
-
-
-def is_equal(notification: Json, body: Json) -> bool:
-    """Whether a stored notification does what this create body asks for; Quay itself never compares."""
-    return (
-        all(notification.get(key) == body[key] for key in ("event", "method", "config"))
-        and (notification.get("event_config") or {}) == body["eventConfig"]
-        and (notification.get("title") or None) == body.get("title")
-    )
-
-
-def is_disabled(notification: Json) -> bool:
-    """Whether Quay has stopped sending it; nothing but this number shows it, and a test is still accepted."""
-    failures = notification.get("number_of_failures")
-    return isinstance(failures, (int, float)) and failures >= FAILURES_THAT_DISABLE
-
-
-def without_secrets(notification: Json) -> dict[str, Any]:
-    """A notification as it may go where more people read than may send with it: into XCom, into a log."""
-    method = str(notification.get("method"))
-    told = notification.get("config")
-    config: Json = told if isinstance(told, dict) else {}
-    shown = {key: value if key in _NO_SECRETS.get(method, ()) else _masked(key, value) for key, value in config.items()}
-    return {**notification, "config": shown}
-
-
-def secrets_of(method: object, config: object) -> list[tuple[str, str]]:
-    """The texts of a ``config`` that may not be shown, each with its key."""
-    if not isinstance(config, Mapping):
-        return [("", config)] if isinstance(config, str) else []
-    shown = _NO_SECRETS.get(str(method), ())
-    return [(key, text) for key, value in config.items() if key not in shown for text in _texts(value)]
-
-
-def _texts(value: object) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        for each in value.values():
-            yield from _texts(each)
-    elif isinstance(value, (list, tuple)):
-        for each in value:
-            yield from _texts(each)
-    elif isinstance(value, str):
-        yield value
-
-
-def _masked(key: str, value: object) -> str:
-    host = host_of(value) if key == "url" else None
-    return f"{urlsplit(str(value)).scheme}://{host}/{MASK}" if host else MASK
-
-
-def _check_webhook(config: Json) -> None:
-    host = host_of(config["url"])
-    _require(bool(host), "config.url must be a whole http or https URL")
-    _require(host not in ("localhost", "127.0.0.1"), f"config.url must not name {host}: Quay refuses it")
-    if (template := config.get("template")) is None:
-        return
-    _require(isinstance(template, str), "config.template must be a text that holds JSON")
-    _require("${}" not in template, "config.template must not hold the empty expression ${}")
-    try:
-        json.loads(template)
-    except ValueError as error:
-        raise _wrong(f"config.template must hold JSON: {error}") from None
-
-
-def _check_target(target: object, repository: str) -> None:
-    known = isinstance(target, Mapping) and target.get("kind") in ("user", "org", "team") and bool(target.get("name"))
-    _require(known, "config.target must be {kind: user, org or team, name: ...}")
-    assert isinstance(target, Mapping)  # noqa: S101 - tells mypy what the line above made sure of
-    namespace = repository.partition("/")[0]
-    _require(
-        target["kind"] != "org" or target["name"] == namespace,
-        f"config.target of kind org must name {namespace!r}, the namespace of the repository",
-    )
-
-
-def _check_level(value: object) -> None:
-    _require(
-        not isinstance(value, bool) and str(value) in ("0", "1", "2", "3", "4", "5"),
-        "event_config.level must be a number from 0 (Critical) to 5 (Unknown)",
-    )
-
-
-def _check_priority(value: object) -> None:
-    known = isinstance(value, Mapping) and set(value) == {"priority"} and value["priority"] in SEVERITIES
-    _require(known, f"event_config.vulnerability must be {{priority: one of {', '.join(SEVERITIES)}}}")
-
-
-def _check_expression(value: object) -> None:
-    try:
-        re.compile(str(value))
-    except re.error as error:
-        raise _wrong(f"event_config.ref-regex is no regular expression: {error}") from None
-
-
-def _check_days(value: object) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    _require(number and float(str(value)) > 0, "event_config.days must be a number above 0")
-
-
-_EVENT_KEYS: dict[str, Callable[[object], None]] = {
-    "level": _check_level,
-    "vulnerability": _check_priority,
-    "ref-regex": _check_expression,
-    "days": _check_days,
-}
-
-
-def _require(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise _wrong(otherwise)
-
-
-def _wrong(summary: str) -> BadRequestError:
-    return BadRequestError(summary, call=Call(system="quay"))
+    def _only_one_left(self, repository: str, body: Json, path: str) -> Json:
+        """Of what several creators at once made, all keep the same one."""
+        equal = self._equal(repository, body)
+        if not equal:
+            raise self._wire.unexpected(path, "the notification was created but is not in the list")
+        for extra in equal[1:]:
+            self.delete(repository, str(extra["uuid"]))
+        return equal[0]

@@ -1,21 +1,23 @@
-"""Debian's Chromium without a screen, driven by the W3C WebDriver protocol: the few commands that the tests need."""
+"""Debian's Chromium without a screen, driven by Selenium: the few commands that the tests need."""
 
 from __future__ import annotations
 
-import subprocess
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
-import requests
+from selenium.common.exceptions import ElementNotInteractableException, StaleElementReferenceException
+from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
 
-from demo.ports import free_port
 from tests.debian import require
 
-ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
-"""The name under which the protocol hands out an element: https://www.w3.org/TR/webdriver2/#elements"""
 PATIENCE = 30.0
 """Seconds that a page may take to show something."""
 ARGUMENTS = (
@@ -32,50 +34,31 @@ ARGUMENTS = (
 )
 
 
-class BrowserError(RuntimeError):
-    """What the driver answered instead of doing it."""
-
-
 class Browser:
-    """One window.
+    """One window."""
 
-    :param url: of the driver.
-    """
-
-    def __init__(self, url: str, profile: str, chromium: str) -> None:
-        self.pages: list[str] = []
-        """What was shown, of each page at the moment in which it was left."""
-        self._http = requests.Session()
-        self._http.trust_env = False
-        self._session = url
-        options = {"binary": chromium, "args": [*ARGUMENTS, f"--user-data-dir={profile}"]}
-        answer = self._call("POST", "/session", capabilities={"alwaysMatch": {"goog:chromeOptions": options}})
-        self._session = f"{url}/session/{answer['sessionId']}"
-
-    def close(self) -> None:
-        self._call("DELETE", "")
+    def __init__(self, driver: Chrome) -> None:
+        self._driver = driver
 
     def open(self, url: str) -> None:
-        self.note_page()
-        self._call("POST", "/url", url=url)
+        self._driver.get(url)
 
     def url(self) -> str:
-        return str(self._call("GET", "/url"))
+        return self._driver.current_url
 
     def find(self, xpath: str) -> Element:
         """The first element that is shown, waited for."""
         return self.until(lambda: next((each for each in self.find_all(xpath) if each.is_shown()), None), xpath)
 
     def find_all(self, xpath: str) -> list[Element]:
-        found = self._call("POST", "/elements", using="xpath", value=xpath)
-        return [Element(self, each[ELEMENT]) for each in found]
+        return [Element(each) for each in self._driver.find_elements(By.XPATH, xpath)]
 
     def texts(self, selector: str) -> list[str]:
         """The texts of all shown elements of a CSS selector, in one request."""
         script = """return [...document.querySelectorAll(arguments[0])]
             .filter(each => each.offsetHeight && each.checkVisibility({visibilityProperty: true}))
             .map(each => each.innerText.trim())"""
-        shown: list[str] = self._call("POST", "/execute/sync", script=script, args=[selector])
+        shown: list[str] = self._driver.execute_script(script, selector)
         return shown
 
     def text(self) -> str:
@@ -92,84 +75,51 @@ class Browser:
             try:
                 if found := look():
                     return found
-            except BrowserError as error:
-                # Pages are drawn anew while one looks at them.
-                if "stale element" not in str(error) and "not interactable" not in str(error):
-                    raise
+            except (ElementNotInteractableException, StaleElementReferenceException):
+                pass  # pages are drawn anew while one looks at them
             assert time.monotonic() < deadline, f"not shown: {what}\n--- the page at {self.url()}:\n{self.text()}"
             time.sleep(0.1)
 
-    def note_page(self) -> None:
-        """Note what a screenshot would show, and what stands behind it; not what was typed here."""
-        script = """const page = document.documentElement.cloneNode(true)
-            page.querySelectorAll('input, textarea').forEach(each => each.removeAttribute('value'))
-            return page.outerHTML + document.body.innerText"""
-        self.pages.append(str(self._call("POST", "/execute/sync", script=script, args=[])))
-
-    def _call(self, method: str, path: str, **body: Any) -> Any:
-        answer = self._http.request(method, self._session + path, json=body if method == "POST" else None, timeout=60)
-        value = answer.json()["value"]
-        if not answer.ok:
-            raise BrowserError(f"{value['error']}: {value['message'].splitlines()[0]}")
-        return value
+    def screenshot(self, path: Path) -> None:
+        path.write_bytes(self._driver.get_screenshot_as_png())
 
 
 class Element:
     """Part of a page."""
 
-    def __init__(self, browser: Browser, name: str) -> None:
-        self._browser = browser
-        self._path = f"/element/{name}"
+    def __init__(self, element: WebElement) -> None:
+        self._element = element
 
     def is_shown(self) -> bool:
-        return bool(self._call("GET", "/displayed"))
+        return self._element.is_displayed()
 
     def text(self) -> str:
-        return str(self._call("GET", "/text"))
+        return self._element.text
 
     def attribute(self, name: str) -> str | None:
-        value: str | None = self._call("GET", f"/attribute/{name}")
-        return value
+        """As the page has it: a link may be relative."""
+        return self._element.get_dom_attribute(name)
 
     def click(self) -> None:
-        self._call("POST", "/click")
+        self._element.click()
 
     def type(self, text: str) -> None:
-        self._call("POST", "/value", text=text)
-
-    def _call(self, method: str, path: str, **body: Any) -> Any:
-        return self._browser._call(method, self._path + path, **body)
+        self._element.send_keys(text)
 
 
 @contextmanager
 def running_browser() -> Iterator[Browser]:
-    """Installs Chromium and its driver where they are missing, and ends both at the end."""
-    chromium = require("chromium", "chromium", "chromium-driver")
-    driver = require("chromedriver", "chromium-driver")
-    port = free_port()
+    """With both programs named, Selenium looks for none and downloads none."""
+    options = ChromeOptions()
+    options.binary_location = require("chromium", "chromium", "chromium-driver")
+    service = ChromeService(require("chromedriver", "chromium-driver"))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        process = subprocess.Popen(
-            [driver, f"--port={port}", "--log-level=WARNING"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        for argument in (*ARGUMENTS, f"--user-data-dir={profile}"):
+            options.add_argument(argument)
+        # Or it would ask the machine's proxy for the driver on this machine.
+        with patch.dict(os.environ, no_proxy="localhost"):
+            driver = Chrome(options, service)
         try:
-            _wait_until_ready(f"http://127.0.0.1:{port}")
-            browser = Browser(f"http://127.0.0.1:{port}", profile, chromium)
-            try:
-                yield browser
-            finally:
-                browser.close()
+            yield Browser(driver)
         finally:
-            process.terminate()
-            process.wait(10)
-
-
-def _wait_until_ready(url: str) -> None:
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            if requests.get(f"{url}/status", timeout=1).json()["value"]["ready"]:
-                return
-        except requests.ConnectionError:
-            pass
-        assert time.monotonic() < deadline, "the driver of the browser did not come up"
-        time.sleep(0.05)
+            driver.quit()

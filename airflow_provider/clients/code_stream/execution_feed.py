@@ -1,6 +1,6 @@
 """The executions that changed last, read from the newest change down to what is known already.
 
-Only the server's own times are compared with each other. What a change means for a wait stands in ``watch.py``.
+Only the server's own times are compared with each other. What a change means for a wait: ``execution_watch.py``.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider.clients.code_stream.calls import PAGE, Calls
 from airflow_provider.clients.code_stream.fields import Json, id_from_link
+from airflow_provider.clients.code_stream.lists import PAGE
+from airflow_provider.clients.code_stream.wire import Wire
 from airflow_provider.clients.decoding import decoder
 from airflow_provider.clients.waitable import concerns_one_execution
 from airflow_provider.exceptions import BadRequestError, ReleasePipelineError, ServerUnavailableError
@@ -85,8 +86,8 @@ class Reading(msgspec.Struct):
 class Feed:
     """The feed of one connection. A server that does not keep to its order is not asked for it again."""
 
-    def __init__(self, calls: Calls) -> None:
-        self._calls = calls
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
         self._is_proven = False
         self.is_usable = True
         self._stood_still: tuple[int, float] | None = None
@@ -159,9 +160,9 @@ class Feed:
 
     def _page(self, skip: int, top: int, reader: Reader) -> _FeedPage:
         query = {"$orderby": "_updateTimeInMicros desc", "$top": top, "$skip": skip}
-        page: _Page | None = self._calls.answer("GET", "/executions", query, decode=_PAGE.decode).data
+        page: _Page | None = self._wire.answer("GET", "/executions", query, decode=_PAGE.decode).data
         if page is None:
-            raise self._calls.unexpected("/executions", "the answer is no list")
+            raise self._wire.unexpected("/executions", "the answer is no list")
         return _FeedPage(page, reader)
 
 

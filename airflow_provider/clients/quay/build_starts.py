@@ -8,8 +8,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import idna
 
-from airflow_provider.clients.quay.answers import parse_time, texts_in
-from airflow_provider.clients.quay.executions import Json
+from airflow_provider.clients.quay.fields import Json, parse_time, texts_in
 from airflow_provider.clients.waitable import Intent, start_window
 
 

@@ -1,14 +1,9 @@
-"""What Quay's answers mean: its four shapes of errors, and its dates. No HTTP and no executions here."""
+"""Quay's errors by cause and effect: four shapes of them, and texts that tell more than a status. No HTTP here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
-
 from msgspec.structs import replace
 
-from airflow_provider.clients.times import parse_http_date
 from airflow_provider.clients.transport import Answer, VendorError, read_common_error
 from airflow_provider.exceptions import (
     AuthenticationError,
@@ -17,9 +12,6 @@ from airflow_provider.exceptions import (
     NotFoundError,
     ReleasePipelineError,
 )
-
-LATEST = 1e11
-"""Epoch seconds: what is later is no time."""
 
 _CAUSE_BY_TEXT: dict[str, type[ReleasePipelineError]] = {
     "No repository notification found": NotFoundError,
@@ -62,26 +54,3 @@ def _why_nothing_is_written(answer: Answer, message: str) -> str | None:
     if message.startswith("Repository is in read only"):
         return "the repository is read-only or a mirror: it takes no builds and no changes of tags or labels"
     return None
-
-
-def parse_time(text: object) -> datetime | None:
-    """Dates such as ``Sat, 21 Nov 2026 00:18:17 -0000``, which are in UTC."""
-    return parse_http_date(text) if isinstance(text, str) else None
-
-
-def seconds_of(tag: Mapping[str, Any]) -> int:
-    """Epoch seconds from which a listed tag has lived; 0 where that is not told."""
-    began = tag.get("start_ts")
-    if not isinstance(began, (int, float)) or isinstance(began, bool):
-        return 0
-    return int(began) if 0 < began < LATEST else 0
-
-
-def texts_in(value: object) -> list[str]:
-    """A list of texts; what else the server has in their place is left out."""
-    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
-
-
-def objects_in(value: object) -> list[dict[str, Any]]:
-    """A list of objects; what else the server has in their place is left out."""
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []

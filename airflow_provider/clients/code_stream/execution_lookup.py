@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from airflow_provider.clients.code_stream.calls import Calls
-from airflow_provider.clients.code_stream.executions import state_of
+from airflow_provider.clients.code_stream.execution_document import state_of
 from airflow_provider.clients.code_stream.fields import Json
+from airflow_provider.clients.code_stream.wire import Wire
 from airflow_provider.clients.waitable import concerns_one_execution
 from airflow_provider.exceptions import ReleasePipelineError, ServerUnavailableError
 
@@ -17,8 +17,8 @@ MOST_IDS = 50
 class Lookup:
     """:param read_one: reads one execution with its stages and tasks."""
 
-    def __init__(self, calls: Calls, read_one: Callable[[str], Json]) -> None:
-        self._calls, self._read_one = calls, read_one
+    def __init__(self, wire: Wire, read_one: Callable[[str], Json]) -> None:
+        self._wire, self._read_one = wire, read_one
         self._understands_filter: bool | None = None
 
     @property
@@ -53,7 +53,7 @@ class Lookup:
         where = " or ".join(f"id eq '{each}'" for each in ids)
         query = {"$filter": where, "$top": len(ids), "$skip": 0}
         try:
-            rows = {row_id: row for row_id, row in self._calls.page("/executions", query).rows() if row}
+            rows = {row_id: row for row_id, row in self._wire.page("/executions", query).rows() if row}
         except ReleasePipelineError as error:
             # Some servers answer a filter that they cannot read with 500.
             is_refused = isinstance(error, ServerUnavailableError) and error.status == 500

@@ -1,47 +1,39 @@
-"""One call of the Code Stream API and its lists: prefix, API version, paging. What a path means stands elsewhere."""
+"""How requests reach the Code Stream API and what its answers are before a noun reads them: prefix, lists, errors.
+
+https://developer.broadcom.com/xapis/vrealize-automation-code-stream-api/latest/
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
-import msgspec
-
-from airflow_provider.clients.code_stream.fields import Json, id_from_link, secrets_in
+from airflow_provider.clients.code_stream.fields import Json, secrets_in
+from airflow_provider.clients.code_stream.lists import PAGE, Decode, Page, RepeatedPageError
+from airflow_provider.clients.code_stream.login import Credentials
+from airflow_provider.clients.code_stream.references import SYSTEM
+from airflow_provider.clients.code_stream.words import Words
 from airflow_provider.clients.decoding import decoder
 from airflow_provider.clients.listing import LONGEST_LIST, MOST_PAGES
-from airflow_provider.clients.transport import Answer, Transport, VendorError, read_common_error
+from airflow_provider.clients.transport import Answer, Transport, TransportOptions, VendorError, read_common_error
 from airflow_provider.clients.urls import Params
 from airflow_provider.clients.waitable import concerns_one_execution
-from airflow_provider.exceptions import Call, Effect, NotFoundError, ReleasePipelineError, UnexpectedResponseError
+from airflow_provider.exceptions import (
+    BadRequestError,
+    Call,
+    ConflictError,
+    Effect,
+    NotFoundError,
+    ReleasePipelineError,
+    UnexpectedResponseError,
+)
 
-PAGE = 100
-"""Rows asked for at once: what public clients use. A server that gives fewer is read on."""
+UI_URL = "{base}/automation/#/codestream/executions/{id}"
 
 Row = TypeVar("Row")
 
-
-class Page(msgspec.Struct, Generic[Row]):
-    """A list reply: order stands in ``links`` only, and a link may lack its document."""
-
-    links: list[str] | None = None
-    documents: dict[str, Row | None] | None = None
-    totalCount: int | None = None  # noqa: N815 - the field's name
-
-    def rows(self) -> list[tuple[str, Row | None]]:
-        """The ids of this page in order, each with its document."""
-        documents = self.documents or {}
-        return [(id_from_link(link), documents.get(link)) for link in self.links or documents]
-
-
-Decode = Callable[[bytes], Page[Row]]
-
 _OBJECTS: Decode[dict[str, Any]] = decoder(Page[dict[str, Any]])
-
-
-class RepeatedPageError(UnexpectedResponseError):
-    """A server answers a later page of a list with rows that it has told already: what else there is, it hides."""
 
 
 def read_error(answer: Answer) -> VendorError | None:
@@ -51,14 +43,45 @@ def read_error(answer: Answer) -> VendorError | None:
     return read_common_error(answer)
 
 
-class Calls:
-    """Calls below the API's prefix; each answer is a JSON object."""
+class Wire:
+    """See :class:`~airflow_provider.clients.code_stream.CodeStreamClient` for the arguments.
 
-    def __init__(self, transport: Transport, api_prefix: str, api_version: str) -> None:
-        self._transport = transport
+    Paths are below the prefix.
+
+    :param credentials: checked already.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        credentials: Credentials,
+        api_prefix: str,
+        api_version: str,
+        ui_url: str | None,
+        words: Mapping[str, str] | None,
+        options: TransportOptions,
+    ) -> None:
+        self.words = Words(words)
+        self.transport = Transport(SYSTEM, base_url, read_error=read_error, **options)
+        self.transport.auth = credentials.login(self.transport)
         # An API at the root of its host has no prefix at all.
         self._prefix = ("/" + api_prefix.strip("/")).rstrip("/")
         self._version = {"apiVersion": api_version}
+        self._ui_url = (ui_url or UI_URL).replace("{base}", self.transport.base_url)
+
+    def page_of(self, execution_id: str) -> str:
+        """The link to an execution, for a person."""
+        return self._ui_url.replace("{id}", execution_id)
+
+    def bad_request(self, summary: str) -> BadRequestError:
+        """An error about an argument, found before anything was sent."""
+        return BadRequestError(summary, call=Call(system=SYSTEM))
+
+    def conflict(self, summary: str, effect: Effect = Effect.REFUSED) -> ConflictError:
+        return ConflictError(summary, call=Call(system=SYSTEM), effect=effect)
+
+    # Calls
 
     def get(self, path: str, params: Params | None = None, **options: Any) -> Json:
         return self.send("GET", path, params, **options)
@@ -68,19 +91,21 @@ class Calls:
         if not isinstance(data, dict):
             raise UnexpectedResponseError(
                 "the answer is no JSON object",
-                call=Call(system=self._transport.system, method=method, path=self._prefix + path),
+                call=Call(system=SYSTEM, method=method, path=self._prefix + path),
                 effect=Effect.UNKNOWN,
             )
         return data
 
     def answer(self, method: str, path: str, params: Params | None = None, **options: Any) -> Answer:
         """The answer as it is, for those few that are no JSON object."""
-        return self._transport.request(method, self._prefix + path, {**(params or {}), **self._version}, **options)
+        return self.transport.request(method, self._prefix + path, {**(params or {}), **self._version}, **options)
 
     def keep_secret(self, document: Json) -> Json:
         """The same document, after its secrets were told to whoever masks logs and errors."""
-        self._transport.redact.add_seen(secrets_in(document))
+        self.transport.redact.add_seen(secrets_in(document))
         return document
+
+    # Lists
 
     def page(self, path: str, params: Params) -> Page[dict[str, Any]]:
         """One page of a list."""
@@ -95,7 +120,7 @@ class Calls:
     def unexpected(
         self, path: str, summary: str, kind: type[UnexpectedResponseError] = UnexpectedResponseError
     ) -> UnexpectedResponseError:
-        call = Call(system=self._transport.system, method="GET", path=self._prefix + path)
+        call = Call(system=SYSTEM, method="GET", path=self._prefix + path)
         return kind(summary, call=call, effect=Effect.UNKNOWN)
 
     def pages(
@@ -185,9 +210,3 @@ class Calls:
             return self.get(path)
         except NotFoundError:
             return None
-
-
-def equal(fields: Mapping[str, str | None]) -> str | None:
-    """A ``$filter`` that asks for equal fields; ``None`` where nothing is asked for."""
-    terms = ["{} eq '{}'".format(name, value.replace("'", "''")) for name, value in fields.items() if value is not None]
-    return " and ".join(terms) or None

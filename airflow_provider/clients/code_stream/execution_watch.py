@@ -9,10 +9,10 @@ from functools import partial
 
 import msgspec
 
-from airflow_provider.clients.code_stream.executions import MAY_BE_ROLLED_BACK, state_of
-from airflow_provider.clients.code_stream.feed import CLOCK_SKEW, Feed, Glance, Reading, glance_of
+from airflow_provider.clients.code_stream.execution_document import MAY_BE_ROLLED_BACK, state_of
+from airflow_provider.clients.code_stream.execution_feed import CLOCK_SKEW, Feed, Glance, Reading, glance_of
+from airflow_provider.clients.code_stream.execution_lookup import Lookup
 from airflow_provider.clients.code_stream.fields import Json, fields_of
-from airflow_provider.clients.code_stream.lookup import Lookup
 from airflow_provider.clients.decoding import loads
 from airflow_provider.clients.memory import Receipts, has_changed
 from airflow_provider.clients.waitable import Found, Observation

@@ -1,19 +1,22 @@
-"""How a Code Stream bearer is fetched: the on-prem login in two steps, and the form of the SaaS token service."""
+"""Credentials of Code Stream and how they become a bearer: on-prem in two steps, SaaS by the form of its service."""
 
 from __future__ import annotations
 
 import base64
 import json
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider.clients.auth import NoAuth, TokenAuth
+from airflow_provider.clients.code_stream.references import SYSTEM
 from airflow_provider.clients.login import Token, shared_login
 from airflow_provider.clients.transport import Transport
 from airflow_provider.exceptions import (
     AuthenticationError,
     BadRequestError,
     Call,
+    ConnectionConfigError,
     NotFoundError,
     PermissionDeniedError,
     ReleasePipelineError,
@@ -36,6 +39,44 @@ NO_SERVICE = (
 )
 
 _REFUSALS = (AuthenticationError, BadRequestError, PermissionDeniedError)
+
+
+@dataclass(frozen=True, repr=False)
+class Credentials:
+    """What a bearer is fetched with, checked once.
+
+    :raises ConnectionConfigError: they are incomplete or contradict each other.
+    """
+
+    username: str | None = None
+    password: str | None = None
+    domain: str | None = None
+    refresh_token: str | None = None
+    token_url: str | None = None
+
+    def __post_init__(self) -> None:
+        wrong = None
+        if self.refresh_token and (self.username or self.password):
+            wrong = "give username and password, or refresh_token, not both"
+        elif self.token_url and not self.refresh_token:
+            wrong = "token_url needs refresh_token"
+        elif self.domain and not self.username:
+            wrong = "domain needs username and password"
+        elif not self.refresh_token and not (self.username and self.password):
+            wrong = "username and password are needed, or refresh_token"
+        if wrong:
+            raise ConnectionConfigError(wrong, call=Call(system=SYSTEM))
+
+    def login(self, transport: Transport) -> TokenAuth:
+        if self.token_url:
+            return SaasLogin(transport, token_url=self.token_url, refresh_token=str(self.refresh_token))
+        return OnPremLogin(
+            transport,
+            username=self.username,
+            password=self.password,
+            domain=self.domain,
+            refresh_token=self.refresh_token,
+        )
 
 
 class OnPremLogin(TokenAuth):
@@ -93,7 +134,7 @@ class OnPremLogin(TokenAuth):
             raise UnexpectedResponseError(
                 "the login was accepted, but answered without a refresh token: this needs vRealize Automation 8.0.1 "
                 "or newer, or the extra `refresh_token`",
-                call=Call(system="code_stream", method="POST", path=LOCAL_LOGIN),
+                call=Call(system=SYSTEM, method="POST", path=LOCAL_LOGIN),
             )
         return token
 
@@ -146,9 +187,7 @@ def bearer(reply: object, field: str) -> Token:
     """
     value = reply.get(field) if isinstance(reply, dict) else None
     if not isinstance(reply, dict) or not isinstance(value, str) or not value:
-        raise UnexpectedResponseError(
-            f"the login answered without the field `{field}`", call=Call(system="code_stream")
-        )
+        raise UnexpectedResponseError(f"the login answered without the field `{field}`", call=Call(system=SYSTEM))
     told = reply.get("expires_in")
     lifetime = float(told) if isinstance(told, (int, float)) and told > 0 else _jwt_lifetime(value)
     return Token(value, time.time() + min(lifetime or OPAQUE_LIFETIME, LONGEST_LIFETIME))

@@ -1,0 +1,74 @@
+"""What the document of a trigger event tells: when it came, what it matches, what it led to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from airflow_provider.clients.code_stream.fields import Json, as_text, first_time, id_from_link
+from airflow_provider.execution import ExecutionRef
+
+_SAME_ORIGIN = {
+    "docker": ("pipeline", "project", "repo", "repoNamespace", "imageName", "tag"),
+    "git": ("pipeline", "project", "repo", "targetBranch", "commitId"),
+    "gerrit": ("pipeline", "project", "trigger", "changeNumber", "patchSetNumber"),
+}
+
+
+def event_time(event: Json) -> datetime | None:
+    """When the event came in; the vendor's own micros of it drop the fraction of the second."""
+    return first_time(event, "createdAt", "_createTimeInMicros", "timeStampInMicros", "createdOn")
+
+
+def matches(event: Json, filters: Mapping[str, Any], since: datetime | None) -> bool:
+    """Whether every field that ``filters`` names is the same as text, and the event is not older than ``since``."""
+    if any(name not in event or not _is_same(event[name], value) for name, value in filters.items()):
+        return False
+    return since is None or is_since(event, since)
+
+
+def _is_same(field: Any, wanted: Any) -> bool:
+    text = as_text(wanted)
+    return as_text(field) == (text.lower() if isinstance(field, bool) else text)
+
+
+def is_since(event: Json, since: datetime) -> bool:
+    moment = event_time(event)
+    return moment is not None and moment >= since.replace(microsecond=0)
+
+
+def came_from_rerun(event_type: str, event: Json, original: Json) -> bool:
+    """Whether an event is another one of the same push or image: some servers answer a rerun with a new event."""
+    return event.get("id") != original.get("id") and all(
+        as_text(event.get(name)) == as_text(original.get(name)) for name in _SAME_ORIGIN[event_type]
+    )
+
+
+def was_triggered_by_hand(event: Json, change_id: str, project: str, trigger: str) -> bool:
+    """Whether a Gerrit event may be what a manual trigger of this change has led to."""
+    if (event.get("project"), event.get("trigger")) != (project, trigger) or event.get("triggerType") == "AUTOMATIC":
+        return False
+    properties = event.get("properties") or {}
+    names = (properties.get("GERRIT_CHANGE_ID"), properties.get("GERRIT_CHANGE_NUMBER"), event.get("changeNumber"))
+    # Gerrit also takes "project~branch~id".
+    return change_id.rpartition("~")[2] in {as_text(name) for name in names}
+
+
+def linked_execution(event: Json) -> str:
+    """The id of the execution that an event points to, "" for none."""
+    return id_from_link(event.get("executionLink"))
+
+
+def has_moved(event: Json, ref: ExecutionRef) -> bool:
+    """Whether an event points to another execution than before its rerun."""
+    now = linked_execution(event)
+    if not now or now != id_from_link(ref.get("link_before")):
+        return bool(now)
+    index, index_before = as_text(event.get("executionIndex")), ref.get("index_before", "")
+    return bool(index and index_before) and index != index_before
+
+
+def delivery_error(event_type: str, event: Json) -> str | None:
+    """Why an event led to nothing. A Gerrit event's message is a general text, and no sign of an error."""
+    return None if event_type == "gerrit" else event.get("message") or None

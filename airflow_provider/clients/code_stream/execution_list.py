@@ -1,0 +1,98 @@
+"""Lists of executions: what of them tells of one pipeline, of one start, or of many that are waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from airflow_provider.clients.code_stream.execution_document import request_time, state_of
+from airflow_provider.clients.code_stream.fields import Json
+from airflow_provider.clients.code_stream.lists import PAGE, Decode, Page, down_to, equal
+from airflow_provider.clients.code_stream.wire import Wire
+from airflow_provider.clients.decoding import decoder
+from airflow_provider.clients.urls import path
+from airflow_provider.clients.waitable import concerns_one_execution
+from airflow_provider.exceptions import ReleasePipelineError
+
+NEWEST_EXECUTION_FIRST = "_requestTimeInMicros desc"
+LONG_PAGE = 1000
+"""Rows asked for at once where many executions are looked up; a server that gives fewer is read on."""
+CLOCK_SKEW = timedelta(minutes=10)
+
+
+class _ListedExecution(msgspec.Struct, rename={"request_time": "_requestTimeInMicros", "message": "statusMessage"}):
+    """What a wait needs of a listed execution; the rest of a long list is not decoded."""
+
+    status: Any = None
+    message: Any = None
+    request_time: Any = None
+
+
+_EXECUTIONS: Decode[_ListedExecution] = decoder(Page[_ListedExecution])
+
+
+def runs_since(wire: Wire, name: str, project: str, since: datetime) -> Iterator[Json]:
+    """The executions of a pipeline that were requested since then, newest first, but for nested and rollback ones.
+
+    None where the server refuses to list them: that says nothing about them.
+    """
+    if not name:
+        return
+    # How a quote is escaped in a filter is not documented.
+    where = None if "'" in name + project else equal({"name": name, "project": project})
+    rows = wire.rows("/executions", where=where, order=NEWEST_EXECUTION_FIRST)
+    try:
+        for row in down_to(since, rows, request_time):
+            is_of_pipeline = (row.get("name"), row.get("project")) == (name, project)
+            if is_of_pipeline and _is_run(row):
+                yield row
+    except ReleasePipelineError as error:
+        if not concerns_one_execution(error):
+            raise
+
+
+def marked_runs(wire: Wire, pipeline_id: str, marker: str, since: float) -> list[Json]:
+    """The executions of a pipeline whose comments hold the marker of a start, oldest first.
+
+    :param since: epoch seconds, when it was started.
+    """
+    oldest = datetime.fromtimestamp(since, UTC) - CLOCK_SKEW
+    older = 0
+    found: list[Json] = []
+    for document in wire.rows(
+        path("/pipelines/{pipeline_id}/executions", pipeline_id=pipeline_id),
+        items="/executions",
+        order=NEWEST_EXECUTION_FIRST,
+    ):
+        requested = request_time(document)
+        if requested and requested < oldest:
+            older += 1
+            if older >= PAGE:
+                break
+        if _is_run(document) and marker in str(document.get("comments") or ""):
+            found.insert(0, document)
+    return sorted(found, key=lambda each: request_time(each) or oldest)
+
+
+def newest_going_on(wire: Wire, wanted: Sequence[str]) -> dict[str, Json]:
+    """Those that a list of the newest shows going on; of those that ended, a list tells too little."""
+    top = PAGE if len(wanted) <= PAGE // 2 else LONG_PAGE
+    found = wire.newest("/executions", NEWEST_EXECUTION_FIRST, wanted, _EXECUTIONS, top)
+    documents = {
+        execution_id: {
+            "id": execution_id,
+            "status": row.status,
+            "statusMessage": row.message,
+            "_requestTimeInMicros": row.request_time,
+        }
+        for execution_id, row in found.items()
+    }
+    return {each: document for each, document in documents.items() if not state_of(document).is_terminal}
+
+
+def _is_run(row: Json) -> bool:
+    """Whether it is an execution that somebody asked for, and not a part or the rollback of another one."""
+    return not row.get("_nested") and not row.get("_rollback")

@@ -1,0 +1,64 @@
+"""How Code Stream answers with a list, and what is asked of one. No HTTP here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Generic, TypeVar
+
+import msgspec
+
+from airflow_provider.clients.code_stream.fields import Json, id_from_link
+from airflow_provider.exceptions import UnexpectedResponseError
+
+PAGE = 100
+"""Rows asked for at once: what public clients use. A server that gives fewer is read on."""
+_FEW = 10
+"""Older documents in a row after which a list that has kept its order holds no younger ones."""
+
+Row = TypeVar("Row")
+
+
+class Page(msgspec.Struct, Generic[Row]):
+    """A list reply: order stands in ``links`` only, and a link may lack its document."""
+
+    links: list[str] | None = None
+    documents: dict[str, Row | None] | None = None
+    totalCount: int | None = None  # noqa: N815 - the field's name
+
+    def rows(self) -> list[tuple[str, Row | None]]:
+        """The ids of this page in order, each with its document."""
+        documents = self.documents or {}
+        return [(id_from_link(link), documents.get(link)) for link in self.links or documents]
+
+
+Decode = Callable[[bytes], Page[Row]]
+
+
+class RepeatedPageError(UnexpectedResponseError):
+    """A server answers a later page of a list with rows that it has told already: what else there is, it hides."""
+
+
+def equal(fields: Mapping[str, str | None]) -> str | None:
+    """A ``$filter`` that asks for equal fields; ``None`` where nothing is asked for."""
+    terms = ["{} eq '{}'".format(name, value.replace("'", "''")) for name, value in fields.items() if value is not None]
+    return " and ".join(terms) or None
+
+
+def down_to(
+    since: datetime | None, newest_first: Iterable[Json], time_of: Callable[[Json], datetime | None]
+) -> Iterator[Json]:
+    """The documents that are not older than ``since``, read on while a list may hold some.
+
+    Times may have lost the fraction of their second.
+    """
+    older = 0
+    is_ordered, last = True, None
+    for document in newest_first:
+        moment = time_of(document)
+        if since is None or (moment is not None and moment >= since.replace(microsecond=0)):
+            yield document
+        elif (older := older + 1) >= (_FEW if is_ordered else PAGE):
+            return
+        is_ordered &= moment is not None and (last is None or moment.replace(microsecond=0) <= last)
+        last = moment

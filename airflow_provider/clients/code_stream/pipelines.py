@@ -1,0 +1,149 @@
+"""Pipelines of Code Stream: run and find them, read and change them, their past executions, their export as YAML."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow_provider.clients.code_stream.execution_document import just_started
+from airflow_provider.clients.code_stream.execution_list import NEWEST_EXECUTION_FIRST
+from airflow_provider.clients.code_stream.fields import Json, Objects, id_from_link
+from airflow_provider.clients.code_stream.lists import equal
+from airflow_provider.clients.code_stream.references import SYSTEM
+from airflow_provider.clients.code_stream.resources import CloneableResource, Key
+from airflow_provider.clients.code_stream.wire import Wire
+from airflow_provider.clients.transport import LONGEST_WORD
+from airflow_provider.clients.urls import path
+from airflow_provider.exceptions import BadRequestError, Call, Effect, NotFoundError, UnexpectedResponseError
+from airflow_provider.execution import Execution
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+class Pipelines(CloneableResource):
+    """https://developer.broadcom.com/xapis/vrealize-automation-code-stream-api/latest/pipelines/"""
+
+    def __init__(self, wire: Wire) -> None:
+        super().__init__(wire, "/pipelines")
+
+    def run(
+        self,
+        pipeline_id: str,
+        *,
+        inputs: Mapping[str, Any] | None = None,
+        comments: str | None = None,
+        tags: Sequence[str] | None = None,
+    ) -> Execution:
+        """Start an execution. Never repeated: look for ``comments`` with ``find_started`` after a lost answer.
+
+        :param inputs: those left out take the pipeline's defaults.
+        :param comments: begins with the marker of the start, if there is one: the server may cut a long text.
+        """
+        if inputs is not None and not isinstance(inputs, Mapping):
+            raise self._wire.bad_request(f"inputs must be a mapping, but is a {type(inputs).__name__}")
+        if isinstance(tags, str):
+            raise self._wire.bad_request("tags must be a list of texts, but is one text")
+        body = {"input": inputs, "comments": comments, "tags": [*tags] if tags else None}
+        where = path("/pipelines/{pipeline_id}/executions", pipeline_id=pipeline_id)
+        given = {name: value for name, value in body.items() if value is not None}
+        reply = self._wire.send("POST", where, body=given, attempts=1)
+        # Older servers answer with the link only.
+        execution_id = str(reply.get("executionId") or "") or id_from_link(reply.get("executionLink"))
+        if not execution_id or len(execution_id) > LONGEST_WORD:
+            raise UnexpectedResponseError(
+                "the start was answered without an executionId or executionLink that can be used",
+                call=Call(system=SYSTEM, method="POST", path=where),
+                effect=Effect.UNKNOWN,
+            )
+        return just_started(self._wire, execution_id)
+
+    def find(self, name_or_id: str, project: str | None = None) -> Json:
+        """The one enabled pipeline of this name or id.
+
+        :raises NotFoundError: there is none; names similar ones.
+        :raises ConflictError: several projects have one of this name, or it is disabled.
+        """
+        if not name_or_id.strip():
+            raise self._wire.bad_request("pipeline must not be empty")
+        found = self._called(name_or_id, project)
+        if not found:
+            near = self._near_names(name_or_id, project)
+            raise NotFoundError(
+                f"there is no pipeline {name_or_id!r}" + (f" in project {project!r}" if project else "") + near,
+                call=Call(system=SYSTEM),
+            )
+        if len(found) > 1:
+            projects = ", ".join(sorted(repr(str(each.get("project"))) for each in found))
+            raise self._wire.conflict(
+                f"pipeline {name_or_id!r} is in the projects {projects}: say which with `project`"
+            )
+        if found[0].get("enabled") is False:
+            raise self._wire.conflict(
+                f"pipeline {found[0].get('name')!r} of project {found[0].get('project')!r} is disabled"
+            )
+        return found[0]
+
+    def share(self, key: Key, **fields: Any) -> Json:
+        """Share in the whole organisation (8.10.1 or newer), such as ``share(id, **{"global": True})``."""
+        return self._send("PATCH", self._path(key, "/global"), fields)
+
+    def list_executions(self, key: Key, where: str | None = None, *, limit: int | None = None) -> Objects:
+        """Newest first."""
+        order = NEWEST_EXECUTION_FIRST
+        found = self._wire.rows(
+            self._path(key, "/executions"), items="/executions", where=where, order=order, limit=limit
+        )
+        return [*found]
+
+    def get_execution(self, key: Key, index: int) -> Json:
+        """:param index: the number of the run."""
+        where = self._path(key, path("/executions/{index}", index=index))
+        return self._wire.get(where, {"expand": "PIPELINE_STAGE_TASK"})
+
+    def list_tiles(self) -> Json:
+        """What the UI shows of each kind of pipeline."""
+        return self._wire.get("/pipeline-tiles")
+
+    def export_yaml(self, **query: Any) -> str:
+        """:param query: ``pipelines``, ``project``, ``endpoints``, ... as the vendor names them."""
+        answer = self._wire.answer(
+            "GET", "/export", query, headers={"Accept": "application/x-yaml"}, json_expected=False
+        )
+        return str(answer.data)
+
+    def import_yaml(self, text: str, action: str | None = None) -> str:
+        """The answer names what was created or updated; errors stand inside it.
+
+        :param action: ``create`` or ``apply`` (undocumented by the vendor).
+        """
+        headers = {"Accept": "application/x-yaml", "Content-Type": "application/x-yaml"}
+        answer = self._wire.answer(
+            "POST", "/import", {"action": action}, body=text.encode(), headers=headers, json_expected=False
+        )
+        return str(answer.data)
+
+    def _called(self, name_or_id: str, project: str | None) -> Objects:
+        is_uuid = bool(_UUID.fullmatch(name_or_id))
+        found = self._of_id(name_or_id) if is_uuid else []
+        if not found:
+            # How a quote is escaped in a filter is not documented.
+            where = None if "'" in name_or_id + (project or "") else equal({"name": name_or_id, "project": project})
+            found = [each for each in self.list(where) if each.get("name") == name_or_id]
+        if not found and not is_uuid:
+            # Ids are texts of any form.
+            found = self._of_id(name_or_id)
+        return [each for each in found if project is None or each.get("project") == project]
+
+    def _of_id(self, pipeline_id: str) -> Objects:
+        with contextlib.suppress(NotFoundError, BadRequestError):
+            return [self.get(pipeline_id)]
+        return []
+
+    def _near_names(self, name: str, project: str | None) -> str:
+        names = {str(each.get("name")) for each in self.list() if project in (None, each.get("project"))}
+        by_lower = {each.lower(): each for each in sorted(names)}
+        near = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)
+        return f"; similar: {', '.join(repr(by_lower[each]) for each in near)}" if near else ""

@@ -1,0 +1,108 @@
+"""What names a rerun of an event, and what its reference tells of the time before it. No I/O."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import datetime, timedelta
+
+from airflow_provider.clients.code_stream.event_document import delivery_error
+from airflow_provider.clients.code_stream.execution_document import request_time, state_of
+from airflow_provider.clients.code_stream.fields import Json, as_text, id_from_link, id_of, parse_time
+from airflow_provider.clients.code_stream.references import RERUN, SYSTEM
+from airflow_provider.clients.waitable import Intent
+from airflow_provider.core.durations import DURATIONS
+from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
+
+CLOCK_TOLERANCE = timedelta(seconds=DURATIONS.clock_tolerance)
+"""By how much two machines' clocks may be apart, and so the time of a rerun and that of what it led to."""
+
+BEFORE_RESUME = {"status_before": "status", "resumed_before": "resumed_at"}
+"""The fields of an execution that tell whether it has gone on, by the names that an intent has for them."""
+
+_PASSED_ON = (
+    "event_type",
+    "action",
+    "link_before",
+    "index_before",
+    "status_before",
+    "resumed_before",
+    "since",
+    "start_timeout",
+)
+_PASSED_ON_AS_JSON = ("known_events", "known_executions")
+
+
+def rerun_reference(intent: Intent, server_time: float | None) -> ExecutionRef:
+    """:param server_time: epoch seconds by the server's clock, if it is known."""
+    texts = {name: as_text(intent[name]) for name in _PASSED_ON if name in intent}
+    lists = {name: json.dumps(intent[name]) for name in _PASSED_ON_AS_JSON if name in intent}
+    ref = {"system": SYSTEM, "kind": RERUN, "id": str(intent["event_id"]), **texts, **lists}
+    if "since" in intent:
+        ref |= time_limit(intent, _begun(intent, server_time))
+    return ref
+
+
+def time_limit(intent: Intent, begun: float) -> dict[str, str]:
+    """When a rerun that was sent at ``begun``, by this machine's clock, must have led to an execution."""
+    seconds = intent.get("start_timeout")
+    return {"start_by": f"{begun + float(seconds):.3f}"} if seconds else {}
+
+
+def _begun(intent: Intent, server_time: float | None) -> float:
+    """The time of the intent by this machine's clock."""
+    there = server_time if intent.get("clock") == "vendor" else None
+    ahead = 0.0 if there is None else there - time.time()
+    return float(intent["since"]) - ahead
+
+
+def floor_of(ref: ExecutionRef) -> datetime | None:
+    """What came before this was there before the rerun, however the clocks are set."""
+    since = parse_time(ref.get("since"))
+    return since - CLOCK_TOLERANCE if since else None
+
+
+def known_before(ref: ExecutionRef, name: str) -> frozenset[str]:
+    """:param name: ``known_events`` or ``known_executions``."""
+    return frozenset(json.loads(ref.get(name) or "[]"))
+
+
+def may_be_from(ref: ExecutionRef, document: Json) -> bool:
+    """Whether an execution may have come of a rerun: it was not there before."""
+    if id_of(document) in known_before(ref, "known_executions") | {id_from_link(ref["link_before"])}:
+        return False
+    floor, requested = floor_of(ref), request_time(document)
+    return floor is None or requested is None or requested >= floor.replace(microsecond=0)
+
+
+def was_resumed(document: Json, ref: ExecutionRef) -> bool:
+    """Whether an execution has gone on since it was as the intent says."""
+    if "resumed_before" in ref and as_text(document.get("resumed_at")) != ref["resumed_before"]:
+        return True
+    state = state_of(document)
+    is_over_in_vain = state.is_terminal and state is not ExecutionState.SUCCEEDED
+    return not is_over_in_vain and as_text(document.get("status")) != ref.get("status_before", "")
+
+
+def not_started(ref: ExecutionRef, event: Json) -> Execution:
+    """A rerun whose execution is to come; the event tells why it may not."""
+    return Execution(
+        dict(ref),
+        ExecutionState.QUEUED,
+        status=str(event.get("executionStatus") or ""),
+        message=delivery_error(ref["event_type"], event),
+    )
+
+
+def in_time(waiting: Execution) -> Execution:
+    """The same rerun, failed if it should have led to an execution by now."""
+    ref = waiting.ref
+    if not ref.get("start_by") or time.time() < float(ref["start_by"]):
+        return waiting
+    within = f"within {float(ref['start_timeout']):g} s"
+    failure = (
+        f"event {ref['id']} has led to no execution {within}"
+        if ref["action"] == "rerun"
+        else f"the execution of event {ref['id']} has not gone on {within}"
+    )
+    return waiting.failed(failure + (f": {waiting.message}" if waiting.message else ""))

@@ -1,0 +1,79 @@
+"""The digests of images that were built: a build does not tell its own, but the tags that it pushed do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from msgspec.structs import replace
+
+from airflow_provider.clients.quay.fields import Json, image_ref, seconds_of
+from airflow_provider.clients.quay.looks import Seen
+from airflow_provider.clients.quay.tag_list import tag_pages
+from airflow_provider.clients.quay.wire import Wire
+from airflow_provider.execution import Execution, ExecutionState
+
+
+def with_digest(
+    wire: Wire, execution: Execution, history_of: Callable[[str], Sequence[Json]] | None = None
+) -> Execution:
+    """A build that succeeded with its digest, unless somebody pushed to all of its tags since it started.
+
+    :param history_of: tells what a tag pointed to; default: Quay is asked.
+    """
+    repository = execution.ref["repository"]
+    history_of = history_of or partial(_ask_for_history, wire, repository)
+    digests: set[str] | None = None
+    for tag in execution.outputs["tags"]:
+        pushed = {
+            str(entry["manifest_digest"])
+            for entry in history_of(tag)
+            if entry.get("name") == tag and seconds_of(entry) >= _start_of(execution)
+        }
+        digests = pushed if digests is None else digests & pushed
+        if len(digests) == 1:
+            break
+    if not digests or len(digests) > 1:
+        why = "none of its tags was pushed since" if not digests else "its tags were pushed several times since"
+        return replace(execution, message=f"the digest of this build cannot be told: {why}")
+    digest = digests.pop()
+    outputs = {**execution.outputs, "digest": digest, "image_ref": image_ref(wire.registry, repository, digest)}
+    return replace(execution, outputs=outputs)
+
+
+def with_digests(wire: Wire, repository: str, builds: Mapping[int, Execution]) -> Mapping[int, Seen]:
+    """Those that succeeded with their digests, or how to ask for it: of several, the tags are read in one piece."""
+    good = {place: build for place, build in builds.items() if build.state is ExecutionState.SUCCEEDED}
+    pushes = _pushes_since(wire, repository, list(good.values())) if len(good) > 1 else None
+    if pushes is None:
+        return {**builds, **{place: partial(with_digest, wire, build) for place, build in good.items()}}
+    return {
+        **builds,
+        **{place: with_digest(wire, build, lambda tag: pushes.get(tag, [])) for place, build in good.items()},
+    }
+
+
+def _ask_for_history(wire: Wire, repository: str, tag: str) -> Sequence[Json]:
+    return next(tag_pages(wire, repository, only_active=False, tag=tag), [])
+
+
+def _pushes_since(wire: Wire, repository: str, builds: Sequence[Execution]) -> dict[str, list[Json]] | None:
+    """By name, what the tags of a repository pointed to since the first of the builds began.
+
+    ``None`` where to read on would be dearer than to ask for the tags of each build.
+    """
+    since = min(map(_start_of, builds))
+    pushes: dict[str, list[Json]] = {}
+    for count, page in enumerate(tag_pages(wire, repository, only_active=False), start=1):
+        for entry in page:
+            pushes.setdefault(str(entry["name"]), []).append(entry)
+        if page and min(seconds_of(entry) for entry in page) < since:
+            return pushes
+        if count == len(builds):
+            return None
+    return pushes
+
+
+def _start_of(build: Execution) -> int:
+    """Epoch seconds."""
+    return int(build.started_at.timestamp()) if build.started_at else 0

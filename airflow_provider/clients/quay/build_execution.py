@@ -1,0 +1,50 @@
+"""How an image build of Quay becomes an Execution. No HTTP here."""
+
+from __future__ import annotations
+
+from airflow_provider.clients.quay.fields import Json, parse_time, texts_in
+from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
+
+# `internalerror` is queued again by Quay; `cannot_load` says nothing about the build, only that its log store is away.
+_PHASES = {
+    "waiting": ExecutionState.QUEUED,
+    "build-scheduled": ExecutionState.QUEUED,
+    "unpacking": ExecutionState.RUNNING,
+    "pulling": ExecutionState.RUNNING,
+    "building": ExecutionState.RUNNING,
+    "pushing": ExecutionState.RUNNING,
+    "internalerror": ExecutionState.RUNNING,
+    "complete": ExecutionState.SUCCEEDED,
+    "error": ExecutionState.FAILED,
+    "expired": ExecutionState.FAILED,
+    "cancelled": ExecutionState.CANCELED,
+}
+
+
+def state_of(build: Json) -> ExecutionState:
+    return _PHASES.get(str(build.get("phase")), ExecutionState.UNKNOWN)
+
+
+def execution_of(build: Json, ref: ExecutionRef, page: str) -> Execution:
+    """The digest is not in a build: whoever has read the tag adds it.
+
+    :param page: where a person sees the repository.
+    """
+    state = state_of(build)
+    message = str(build.get("error") or "") or None
+    if state is ExecutionState.FAILED and not message:
+        message = f"the image build ended in phase {build.get('phase')}"
+    return Execution(
+        ref=ref,
+        state=state,
+        status=str(build.get("phase") or ""),
+        url=f"{page}/build/{ref['id']}",
+        message=message,
+        outputs={
+            "repository": ref["repository"],
+            "tags": texts_in(build.get("tags")),
+            "digest": None,
+            "image_ref": None,
+        },
+        started_at=parse_time(build.get("started")),
+    )

@@ -1,0 +1,57 @@
+"""The list of a repository's newest builds: how it is asked for, and of each build what a wait reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from airflow_provider.clients.decoding import loads
+from airflow_provider.clients.listing import Listing, decode_glances
+from airflow_provider.clients.quay.wire import READ, Wire
+from airflow_provider.execution import Execution, ExecutionRef
+
+LISTED = 100
+
+
+class Glance(msgspec.Struct):
+    """What of a listed build changes when it moves on."""
+
+    id: Any = None
+    phase: Any = None
+    error: Any = None
+
+
+class _Answer(msgspec.Struct):
+    builds: list[Glance]
+
+
+_DECODER = msgspec.json.Decoder(_Answer)
+
+
+class BuildList(Listing[Glance]):
+    """The newest builds of a repository."""
+
+    def is_unchanged(self, ref: ExecutionRef, told: Execution) -> bool:
+        glance = self.glance(ref["id"])
+        if glance is None or str(glance.phase or "") != told.status:
+            return False
+        return (glance.error or None) == told.message
+
+
+def glance_at_builds(wire: Wire, repository: str) -> BuildList:
+    """The list as many waits read it."""
+    path = wire.repository_path("/build/", repository)
+    answer = wire.send("GET", path, {"limit": LISTED}, needs=READ, decode=decode_builds).data
+    if not isinstance(answer, BuildList):
+        raise wire.unexpected(path, "the answer has no list 'builds' of objects")
+    return answer
+
+
+def decode_builds(content: bytes) -> Any:
+    """:class:`BuildList`, or for an answer that is none its JSON."""
+    try:
+        glances = decode_glances(content, _DECODER).builds
+    except msgspec.ValidationError:
+        return loads(content)
+    return BuildList(content, glances, lambda glance: str(glance.id), lambda whole: whole["builds"])

@@ -1,0 +1,182 @@
+"""How an image build of Quay is waited for, canceled, and found again after a start whose answer was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+from msgspec.structs import replace
+
+from airflow_provider.clients.memory import Doubts, Receipts
+from airflow_provider.clients.quay.build_digests import with_digest, with_digests
+from airflow_provider.clients.quay.build_execution import execution_of, state_of
+from airflow_provider.clients.quay.build_list import BuildList, glance_at_builds
+from airflow_provider.clients.quay.build_starts import began_in_time, is_like
+from airflow_provider.clients.quay.builds import Builds
+from airflow_provider.clients.quay.fields import Json, objects_in
+from airflow_provider.clients.quay.looks import Looks, Seen, differ, found_by, places_by_repository
+from airflow_provider.clients.quay.references import BUILD, build_reference
+from airflow_provider.clients.quay.wire import Wire
+from airflow_provider.clients.redaction import LONGEST_LOG
+from airflow_provider.clients.waitable import Found, Intent, Waitable, concerns_one_execution, start_window
+from airflow_provider.core.durations import DURATIONS
+from airflow_provider.exceptions import (
+    BadRequestError,
+    ConflictError,
+    NotFoundError,
+    PermissionDeniedError,
+    ReleasePipelineError,
+    ServerUnavailableError,
+    UnexpectedResponseError,
+)
+from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
+
+_SEARCHED = 1000
+"""Builds since a start, among which it is looked for."""
+
+_NO_LONGER_CANCELED = ("pushing", "cannot_load")
+"""Phases in which no Quay takes a cancel, or which hide the real one."""
+
+
+class BuildWaits(Waitable):
+    """References hold the build's ``id`` and its ``repository``.
+
+    :param doubts: about builds, shared with :class:`~airflow_provider.clients.quay.builds.Builds`.
+    """
+
+    kind: ClassVar[str] = BUILD
+
+    def __init__(self, receipts: Receipts[Any], wire: Wire, builds: Builds, doubts: Doubts) -> None:
+        super().__init__(receipts)
+        self._wire, self._builds, self._doubts = wire, builds, doubts
+
+    def observe(self, ref: ExecutionRef) -> Execution:
+        """Also tells why a build failed, which takes a request more."""
+        seen = self._seen(ref)
+        if seen.state is ExecutionState.FAILED and (reason := self._failure(ref)):
+            return replace(seen, message=f"{seen.message}: {reason}")
+        return seen
+
+    def group(self, ref: ExecutionRef) -> str | None:
+        return f"builds of {ref.get('repository')}"
+
+    def fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
+        """One list a repository for two builds and more; what is asked one by one is asked once for equals.
+
+        No build's log is read here: what ended is told first, and logs grow to megabytes.
+        """
+        told: list[Execution | None] = self.receipts.values_of(refs)
+        looks = Looks(refs, self._seen)
+        seen: dict[int, Seen] = {}
+        for repository, places in places_by_repository(refs).items():
+            builds = self._list_if_shared(repository, [refs[place] for place in places])
+            listed: dict[int, Execution] = {}
+            for place in places:
+                ref, before = refs[place], told[place]
+                if before and builds and builds.is_unchanged(ref, before):
+                    continue
+                if builds and (known := self._from_list(ref, builds)):
+                    listed[place] = known
+                else:
+                    seen[place] = looks.at(ref)
+            seen |= with_digests(self._wire, repository, listed)
+        return [
+            found_by(seen[place], partial(self.news, before)) if place in seen else None
+            for place, before in enumerate(told)
+        ]
+
+    @property
+    def has_log(self) -> bool:
+        return True
+
+    def read_log(self, ref: ExecutionRef, offset: int) -> tuple[list[str], int]:
+        """``offset`` counts Quay's log entries. An archived log, and one that the token may not read, has no lines."""
+        try:
+            answer = self._builds.get_log(ref["repository"], ref["id"], start=offset)
+        except (BadRequestError, NotFoundError, PermissionDeniedError):
+            return [], offset
+        entries = objects_in(answer.get("logs"))
+        lines = [line for entry in entries for line in str(entry.get("message") or "")[-LONGEST_LOG:].splitlines()]
+        total = answer.get("total")
+        # A total of 0 is that of a log store which is down.
+        return [line for line in lines if line.strip()], total if isinstance(total, int) and total > 0 else offset
+
+    def cancel(self, ref: ExecutionRef, reason: str) -> None:
+        repository, build_id = ref["repository"], ref["id"]
+        build = self._builds.get(repository, build_id)
+        if state_of(build).is_terminal:
+            return
+        if build.get("phase") in _NO_LONGER_CANCELED:
+            raise self._not_canceled(build, "nothing was sent, because a refused cancel takes away its other tries")
+        try:
+            self._builds.cancel(repository, build_id)
+        except ConflictError:
+            build = self._builds.get(repository, build_id)
+            if not state_of(build).is_terminal:
+                raise self._not_canceled(build, "Quay refused the cancel; the build will not be tried again") from None
+
+    def find_started(self, intent: Intent) -> list[Execution]:
+        repository = str(intent["repository"])
+        path = self._wire.repository_path("/build/", repository)
+        builds = self._builds.list(repository, limit=_SEARCHED, since=start_window(intent)[0])
+        if len(builds) >= _SEARCHED:
+            raise self._wire.conflict(
+                f"{repository} has {len(builds)} builds or more since this start: whether one of them is ours cannot "
+                "be told"
+            )
+        try:
+            found = [each for each in builds if is_like(each, intent) and began_in_time(each, intent)]
+        except ValueError as error:
+            raise self._wire.unexpected(path, str(error)) from None
+        return [self.observe(build_reference(repository, str(build["id"]))) for build in reversed(found)]
+
+    def settling_of(self, execution: Execution) -> float:
+        # A heartbeat that comes late brings a build back.
+        return DURATIONS.expired_settling if execution.status == "expired" else 0.0
+
+    def _seen(self, ref: ExecutionRef) -> Execution:
+        build = self._builds.get(ref["repository"], ref["id"])
+        if build.get("phase") == "expired":
+            # A late heartbeat can bring it back.
+            build = self._builds.get_status(ref["repository"], ref["id"])
+        execution = self._execution(build, ref)
+        settling = self.settling_of(execution)
+        if settling and not self._doubts.is_believed(ref["id"], settling):
+            return replace(execution, state=ExecutionState.RUNNING, message="expired, unless a late heartbeat comes")
+        return with_digest(self._wire, execution) if execution.state is ExecutionState.SUCCEEDED else execution
+
+    def _execution(self, build: Json, ref: ExecutionRef) -> Execution:
+        execution = execution_of(build, ref, self._wire.page(ref["repository"]))
+        if not execution.state.is_terminal:
+            self._doubts.note_going_on(ref["id"])
+        return execution
+
+    def _list_if_shared(self, repository: str, refs: Sequence[ExecutionRef]) -> BuildList | None:
+        """``None`` also where the list cannot be read: each build then has an error of its own."""
+        if not differ(refs):
+            return None
+        try:
+            return glance_at_builds(self._wire, repository)
+        except ReleasePipelineError as error:
+            if not concerns_one_execution(error):
+                raise
+            return None
+
+    def _from_list(self, ref: ExecutionRef, builds: BuildList) -> Execution | None:
+        build = builds.item(ref["id"])
+        return self._execution(build, ref) if build and build.get("phase") != "expired" else None
+
+    def _failure(self, ref: ExecutionRef) -> str | None:
+        """The last error in the build's log, where the token may read it and it is not archived yet."""
+        try:
+            entries = objects_in(self._builds.get_log(ref["repository"], ref["id"]).get("logs"))
+        except (NotFoundError, PermissionDeniedError, ServerUnavailableError, UnexpectedResponseError):
+            return None
+        errors = [str(entry.get("message") or "") for entry in entries if entry.get("type") == "error"]
+        return errors[-1] if errors else None
+
+    def _not_canceled(self, build: Json, what: str) -> ConflictError:
+        return self._wire.conflict(
+            f"image build {build.get('id')} cannot be canceled in phase {build.get('phase')}: {what}"
+        )

@@ -1,0 +1,48 @@
+"""How the fields of Quay's documents are read: dates, lists, image references."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from airflow_provider.clients.times import parse_http_date
+
+Json = dict[str, Any]
+Objects = list[Json]
+"""Classes with a method ``list`` need another name for the type."""
+
+LATEST = 1e11
+"""Epoch seconds: what is later is no time."""
+
+
+def parse_time(text: object) -> datetime | None:
+    """Dates such as ``Sat, 21 Nov 2026 00:18:17 -0000``, which are in UTC."""
+    return parse_http_date(text) if isinstance(text, str) else None
+
+
+def seconds_of(tag: Mapping[str, Any]) -> int:
+    """Epoch seconds from which a listed tag has lived; 0 where that is not told."""
+    began = tag.get("start_ts")
+    if not isinstance(began, (int, float)) or isinstance(began, bool):
+        return 0
+    return int(began) if 0 < began < LATEST else 0
+
+
+def texts_in(value: object) -> list[str]:
+    """A list of texts; what else the server has in their place is left out."""
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+
+
+def objects_in(value: object) -> list[dict[str, Any]]:
+    """A list of objects; what else the server has in their place is left out."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def image_ref(registry: str, repository: str, digest: str | None) -> str | None:
+    """The image pinned by its digest; :param registry: host and port."""
+    return f"{registry}/{repository}@{digest}" if digest else None

@@ -1,0 +1,40 @@
+"""Labels of Quay: words that people and programs put on a manifest."""
+
+from __future__ import annotations
+
+from airflow_provider.clients.quay.fields import Json, Objects
+from airflow_provider.clients.quay.wire import WRITE, Wire
+
+
+class Labels:
+    """See :class:`~airflow_provider.clients.quay.QuayClient`."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def list(self, repository: str, digest: str) -> Objects:
+        """The labels of a manifest."""
+        return self._wire.ask_for_objects(self._path(repository, digest), "labels")
+
+    def get(self, repository: str, digest: str, label_id: str) -> Json:
+        """:raises NotFoundError: the manifest has no such label."""
+        return self._wire.ask_for_object(self._label_path(repository, digest, label_id))
+
+    def create(self, repository: str, digest: str, *, key: str, value: str, media_type: str = "text/plain") -> Json:
+        """Label a manifest; equal labels are not merged. :param media_type: ``text/plain`` or ``application/json``."""
+        path = self._path(repository, digest)
+        if not key:
+            raise self._wire.bad_request("key must not be empty")
+        body = {"key": key, "value": value, "media_type": media_type}
+        answer = self._wire.object_at(path, self._wire.send("POST", path, body=body, needs=WRITE).data)
+        return self._wire.object_at(path, answer.get("label"))
+
+    def delete(self, repository: str, digest: str, label_id: str) -> None:
+        """:raises NotFoundError: the manifest has no such label."""
+        self._wire.send("DELETE", self._label_path(repository, digest, label_id), needs=WRITE)
+
+    def _path(self, repository: str, digest: str) -> str:
+        return self._wire.manifest_path(repository, digest) + "/labels"
+
+    def _label_path(self, repository: str, digest: str, label_id: str) -> str:
+        return f"{self._path(repository, digest)}/{self._wire.check_id('label_id', label_id)}"

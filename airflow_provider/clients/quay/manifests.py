@@ -1,0 +1,17 @@
+"""Manifests of Quay: what an image, or a list of images for several platforms, is made of."""
+
+from __future__ import annotations
+
+from airflow_provider.clients.quay.fields import Json
+from airflow_provider.clients.quay.wire import Wire
+
+
+class Manifests:
+    """See :class:`~airflow_provider.clients.quay.QuayClient`."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def get(self, repository: str, digest: str) -> Json:
+        """A manifest that a living tag holds; its JSON is in ``manifest_data`` as text."""
+        return self._wire.ask_for_object(self._wire.manifest_path(repository, digest))

@@ -1,0 +1,58 @@
+"""Repositories of Quay: the images of one name, each with tags."""
+
+from __future__ import annotations
+
+from airflow_provider.clients.listing import MOST_PAGES
+from airflow_provider.clients.quay.fields import Json, Objects, objects_in
+from airflow_provider.clients.quay.wire import ADMIN, CREATE, WRITE, Wire
+from airflow_provider.identifiers import is_name
+
+
+class Repositories:
+    """See :class:`~airflow_provider.clients.quay.QuayClient`."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def list(self, namespace: str) -> Objects:
+        """The repositories of a user or organisation, over all pages."""
+        if not is_name(namespace):
+            raise self._wire.bad_request(f"namespace {namespace!r} is no name of a user or organisation")
+        path = f"{self._wire.prefix}/repository"
+        entries: dict[str, Json] = {}
+        next_page: str | None = None
+        for _ in range(MOST_PAGES):
+            answer = self._wire.ask_for_object(path, {"namespace": namespace, "next_page": next_page})
+            known = len(entries)
+            entries.update({str(entry.get("name")): entry for entry in objects_in(answer.get("repositories"))})
+            next_page = answer.get("next_page")
+            # An aged token silently leads back to the first page.
+            if not next_page or len(entries) == known:
+                return [*entries.values()]
+        raise self._wire.unexpected(path, f"the list did not end within {MOST_PAGES} pages")
+
+    def get(self, repository: str) -> Json:
+        """A repository with at most 500 of its tags, as an object keyed by name."""
+        return self._wire.ask_for_object(self._wire.repository_path("", repository))
+
+    def create(self, repository: str, *, visibility: str = "private", description: str = "") -> Json:
+        """:param visibility: ``private`` or ``public``.
+        :raises ConflictError: it exists already.
+        """
+        if visibility not in ("private", "public"):
+            raise self._wire.bad_request(f"visibility must be 'private' or 'public', not {visibility!r}")
+        self._wire.repository_path("", repository)
+        namespace, _, name = repository.partition("/")
+        body = {"namespace": namespace, "repository": name, "visibility": visibility, "description": description}
+        path = f"{self._wire.prefix}/repository"
+        return self._wire.object_at(path, self._wire.send("POST", path, body=body, needs=CREATE).data)
+
+    def update(self, repository: str, description: str) -> None:
+        """Change the description, which is all that Quay lets be changed so."""
+        path = self._wire.repository_path("", repository)
+        self._wire.send("PUT", path, body={"description": description}, safe_to_repeat=True, needs=WRITE)
+
+    def delete(self, repository: str) -> None:
+        """Delete a repository with all its images; one that is missing in a namespace of one's own is no error."""
+        path = self._wire.repository_path("", repository)
+        self._wire.send("DELETE", path, safe_to_repeat=True, needs=ADMIN)

@@ -1,0 +1,104 @@
+"""How a security scan of Quay is waited for: of one manifest, or of each platform of a manifest list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+from airflow_provider.clients.decoding import loads
+from airflow_provider.clients.memory import Receipts
+from airflow_provider.clients.quay import tag_execution
+from airflow_provider.clients.quay.looks import Looks, found_by
+from airflow_provider.clients.quay.manifests import Manifests
+from airflow_provider.clients.quay.references import SCAN, SEVERITIES
+from airflow_provider.clients.quay.scan_execution import execution_of
+from airflow_provider.clients.quay.scan_report import ABSENT, Scan, findings_of
+from airflow_provider.clients.quay.scans import Scans
+from airflow_provider.clients.quay.tags import Tags
+from airflow_provider.clients.quay.watched import Watched
+from airflow_provider.clients.quay.wire import Wire
+from airflow_provider.clients.waitable import Found
+from airflow_provider.exceptions import NotFoundError
+from airflow_provider.execution import Execution, ExecutionRef
+
+
+class ScanWaits(Watched):
+    """References hold the ``repository``, the ``digest`` or else the ``tag``, and ``max_severity``."""
+
+    kind: ClassVar[str] = SCAN
+
+    def __init__(self, receipts: Receipts[Any], wire: Wire, *, scans: Scans, manifests: Manifests, tags: Tags) -> None:
+        super().__init__(receipts)
+        self._wire, self._scans, self._manifests, self._tags = wire, scans, manifests, tags
+
+    def observe(self, ref: ExecutionRef) -> Execution:
+        ref = self._wire.with_exact_digest(ref)
+        repository, tag, digest = ref["repository"], ref["tag"], ref["digest"]
+        if ref["max_severity"] not in SEVERITIES:
+            raise self._wire.bad_request(f"max_severity must be one of {', '.join(SEVERITIES)}")
+        page = self._wire.page(repository)
+        if not digest:
+            found = self._tags.find(repository, tag)
+            if found is None:
+                return tag_execution.execution_of(None, ref, self._wire.registry, page)
+            digest = str(found["manifest_digest"])
+        scans = self._scans_of(repository, digest)
+        return execution_of(scans, {**ref, "digest": digest}, self._wire.registry, page)
+
+    def group(self, ref: ExecutionRef) -> str | None:
+        return f"scans of {ref.get('repository')}: {ref.get('digest') or ref.get('tag')}"
+
+    def fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
+        """Equal ones are asked for once."""
+        looks = Looks(refs, self.observe)
+        told: list[Execution | None] = self.receipts.values_of(refs)
+        return [found_by(looks.at(ref), partial(self.news, before)) for ref, before in zip(refs, told, strict=True)]
+
+    def _scans_of(self, repository: str, digest: str) -> list[Scan]:
+        scan = self._scan(repository, digest)
+        if scan.status == "unsupported" and (platforms := self._platforms(repository, digest)):
+            return [self._scan_of_platform(repository, each) for each in platforms]
+        return [scan]
+
+    def _scan(self, repository: str, digest: str) -> Scan:
+        try:
+            answer = self._scans.get(repository, digest)
+        except NotFoundError as error:
+            self._manifests.get(repository, digest)
+            raise NotFoundError(
+                f"this Quay has manifest {digest} but no security scans: its scanner is switched off", call=error.call
+            ) from None
+        status = str(answer.get("status"))
+        if status != "scanned":
+            return Scan(digest, status)
+        try:
+            return Scan(digest, status, findings_of(answer["data"]))
+        except (KeyError, TypeError, AttributeError):
+            path = self._wire.manifest_path(repository, digest) + "/security"
+            raise self._wire.unexpected(path, "the scan is done, but its report cannot be read") from None
+
+    def _scan_of_platform(self, repository: str, digest: str) -> Scan:
+        try:
+            return self._scan(repository, digest)
+        except NotFoundError as error:
+            # Of the two reads only that of the manifest says that it is not there, as in a sparse list.
+            if error.path and error.path.endswith("/security"):
+                raise
+            return Scan(digest, ABSENT)
+
+    def _platforms(self, repository: str, digest: str) -> list[str]:
+        """The manifests that a manifest list holds, without those that only attest to others."""
+        manifest = self._manifests.get(repository, digest)
+        if not manifest.get("is_manifest_list"):
+            return []
+        try:
+            entries: list[Mapping[str, Any]] = loads(manifest["manifest_data"])["manifests"]
+            return [
+                str(entry["digest"])
+                for entry in entries
+                if "vnd.docker.reference.type" not in (entry.get("annotations") or {})
+            ]
+        except (KeyError, TypeError, ValueError, AttributeError):
+            path = self._wire.manifest_path(repository, digest)
+            raise self._wire.unexpected(path, "the manifest list cannot be read") from None

@@ -1,0 +1,104 @@
+"""The list of a repository's tags: how it is asked for, what it says to waits, and how far it must be read."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from airflow_provider.clients.listing import LONGEST_LIST, MOST_PAGES
+from airflow_provider.clients.quay.fields import Json, is_text, seconds_of
+from airflow_provider.clients.quay.wire import Wire
+from airflow_provider.execution import Execution, ExecutionRef
+
+CLOCK_SKEW = 60
+"""Seconds that the clocks of Quay's own nodes may be apart: new tags may stand that far below the newest one."""
+
+_PAGE = 100
+
+
+def tag_pages(
+    wire: Wire, repository: str, *, only_active: bool, tag: str | None = None, name_filter: str | None = None
+) -> Iterator[list[Json]]:
+    """:param only_active: leave out the entries of the history.
+    :param tag: only entries of this name.
+    :param name_filter: ``like:text`` or ``eq:name``.
+    """
+    path = wire.repository_path("/tag/", repository)
+    began = time.monotonic()
+    for page in range(1, MOST_PAGES + 1):
+        params = {
+            "specificTag": tag,
+            "filter_tag_name": name_filter,
+            "limit": _PAGE,
+            "page": page,
+            "onlyActiveTags": True if only_active else None,
+        }
+        answer = wire.ask_for_object(path, params)
+        found = wire.objects_at(path, "tags", answer)
+        if not all(is_text(entry.get("name")) and is_text(entry.get("manifest_digest")) for entry in found):
+            raise wire.unexpected(path, "the answer has a tag without name or manifest_digest")
+        yield found
+        if not answer.get("has_additional"):
+            return
+        if time.monotonic() - began > LONGEST_LIST:
+            break
+    raise wire.unexpected(path, f"the list did not end within {MOST_PAGES} pages and {LONGEST_LIST:g} s")
+
+
+class Told(msgspec.Struct):
+    """What a wait was told, and up to which time (epoch seconds, Quay's clock) it knows of all changes."""
+
+    execution: Execution
+    known: int | None
+
+
+class TagList(msgspec.Struct):
+    """The newest living tags of a repository.
+
+    :param complete: whether they are all.
+    :param newest: when (epoch seconds) the newest of them began to live.
+    :param read_to: every tag that began to live after this is among them.
+    """
+
+    tags: dict[str, Json]
+    complete: bool
+    newest: int | None
+    read_to: float
+
+    def is_unchanged(self, ref: ExecutionRef, told: Told) -> bool:
+        if ref["tag"] in self.tags:
+            return False
+        if told.execution.status != "missing" if self.complete else not _covers(self.read_to, told.known):
+            return False
+        told.known = self.newest
+        return True
+
+
+def read_tags(pages: Iterable[Sequence[Json]], known: Sequence[int | None]) -> TagList:
+    """Read a list of tags, the newest first, as far as it can tell anything new.
+
+    :param known: of each wait for a tag. More pages than waits would be dearer than asking for each tag.
+    """
+    tags: dict[str, Json] = {}
+    newest: int | None = None
+    read_to = math.inf
+    is_ordered = True
+    for count, page in enumerate(pages, start=1):
+        starts = [seconds_of(tag) for tag in page]
+        is_ordered &= all(starts) and starts == sorted(starts, reverse=True)
+        if starts and newest is None:
+            newest = starts[0]
+        for tag in page:
+            tags.setdefault(str(tag.get("name")), tag)
+        if is_ordered and starts:
+            read_to = starts[-1]
+        if count == len(known) or (is_ordered and all(_covers(read_to, each) for each in known)):
+            return TagList(tags, False, newest if is_ordered else None, read_to if is_ordered else math.inf)
+    return TagList(tags, True, newest if is_ordered else None, -math.inf)
+
+
+def _covers(read_to: float, known: int | None) -> bool:
+    return known is not None and read_to < known - CLOCK_SKEW

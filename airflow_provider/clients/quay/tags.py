@@ -1,0 +1,129 @@
+"""Tags of Quay: read, move, restore and delete them, let them end or make them immutable."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from airflow_provider.clients.quay.fields import Json, Objects
+from airflow_provider.clients.quay.tag_list import tag_pages
+from airflow_provider.clients.quay.wire import ADMIN, WRITE, Wire
+from airflow_provider.exceptions import NotFoundError
+
+
+class Tags:
+    """See :class:`~airflow_provider.clients.quay.QuayClient`."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def list(
+        self, repository: str, *, only_active: bool = True, tag: str | None = None, name_filter: str | None = None
+    ) -> Objects:
+        """Tags, the newest first, over all pages.
+
+        :param only_active: leave out the entries of the history.
+        :param tag: only entries of this name.
+        :param name_filter: ``like:text`` or ``eq:name``.
+        """
+        if name_filter is not None and name_filter.partition(":")[0] not in ("like", "eq"):
+            raise self._wire.bad_request(f"name_filter must begin with 'like:' or 'eq:', not {name_filter!r}")
+        entries: dict[tuple[str, str, str], Json] = {}
+        for page in tag_pages(self._wire, repository, only_active=only_active, tag=tag, name_filter=name_filter):
+            known = len(entries)
+            for entry in page:
+                key = (str(entry.get("name")), str(entry.get("start_ts")), str(entry.get("manifest_digest")))
+                entries.setdefault(key, entry)
+            if page and len(entries) == known:
+                path = self._wire.repository_path("/tag/", repository)
+                raise self._wire.unexpected(path, "Quay repeats a page of its tags")
+        return [*entries.values()]
+
+    def get(self, repository: str, tag: str) -> Json:
+        """The living tag of that name.
+
+        :raises NotFoundError: there is none.
+        """
+        found = self.find(repository, tag)
+        if found is None:
+            raise self._wire.not_found(f"{repository} has no tag {tag!r}")
+        return found
+
+    def find(self, repository: str, tag: str) -> Json | None:
+        """The living tag of that name, if there is one."""
+        self._wire.check_tag("tag", tag)
+        page = next(tag_pages(self._wire, repository, only_active=True, tag=tag), [])
+        return next((entry for entry in page if entry.get("name") == tag), None)
+
+    def promote(self, repository: str, tag: str, *, digest: str | None = None, source_tag: str | None = None) -> Json:
+        """Let a tag point to a manifest of the same repository, creating or moving it; returns the tag, read back.
+
+        :param digest: of the manifest, or
+        :param source_tag: a tag that points to it now.
+        :raises NotFoundError: no living tag holds that manifest.
+        :raises ConflictError: the tag is immutable, or somebody moved it at the same time.
+        """
+        if bool(digest) == bool(source_tag):
+            raise self._wire.bad_request("give either digest or source_tag")
+        self._wire.check_tag("tag", tag)
+        if source_tag:
+            source = self.find(repository, source_tag)
+            if source is None:
+                raise self._wire.not_found(f"{repository} has no source_tag {source_tag!r}")
+            digest = str(source["manifest_digest"])
+        digest = self._wire.check_digest("digest", digest or "")
+        there = self.find(repository, tag)
+        # A move to where it points already would only add to the history.
+        if there is not None and there["manifest_digest"] == digest:
+            return there
+        self._change(repository, tag, {"manifest_digest": digest})
+        return self._pointing_to(repository, tag, digest)
+
+    def set_expiration(self, repository: str, tag: str, expiration: datetime | None) -> Json:
+        """:param expiration: aware, ``None`` for never; Quay moves it to 1 hour to 104 weeks after the tag's start."""
+        if expiration is not None and expiration.tzinfo is None:
+            raise self._wire.bad_request("expiration must be an aware datetime")
+        self._change(repository, tag, {"expiration": None if expiration is None else int(expiration.timestamp())})
+        return self.get(repository, tag)
+
+    def set_immutable(self, repository: str, tag: str, immutable: bool) -> Json:
+        """:raises ConflictError: the tag expires, or this Quay has no immutable tags (it accepts and does nothing)."""
+        self._change(repository, tag, {"immutable": immutable}, needs=WRITE if immutable else ADMIN)
+        changed = self.get(repository, tag)
+        if bool(changed.get("immutable")) is not immutable:
+            raise self._wire.conflict("Quay accepted the call but left the tag as it was")
+        return changed
+
+    def restore(self, repository: str, tag: str, *, digest: str) -> Json:
+        """Let a tag point to a manifest of its past, which needs no living tag; returns the tag, read back."""
+        digest = self._wire.check_digest("digest", digest)
+        path = self._wire.tag_path(repository, tag) + "/restore"
+        self._wire.send("POST", path, body={"manifest_digest": digest}, needs=WRITE)
+        return self._pointing_to(repository, tag, digest)
+
+    def delete(self, repository: str, tag: str, *, missing_ok: bool = False) -> bool:
+        """Delete a tag; returns whether it was there.
+
+        :raises NotFoundError: it was not, and ``missing_ok`` is false.
+        :raises ConflictError: it is immutable.
+        """
+        path = self._wire.tag_path(repository, tag)
+        if not missing_ok:
+            self.get(repository, tag)
+        try:
+            self._wire.send("DELETE", path, safe_to_repeat=True, needs=WRITE)
+        except NotFoundError:
+            # Also the answer to a repetition whose first answer was lost.
+            return not missing_ok
+        return True
+
+    def _change(self, repository: str, tag: str, change: Json, *, needs: str = WRITE) -> None:
+        # One key a call: Quay applies several one after another, and keeps the first ones when a later one is refused.
+        self._wire.send("PUT", self._wire.tag_path(repository, tag), body=change, safe_to_repeat=True, needs=needs)
+
+    def _pointing_to(self, repository: str, tag: str, digest: str) -> Json:
+        found = self.get(repository, tag)
+        if found["manifest_digest"] != digest:
+            raise self._wire.conflict(
+                f"tag {tag!r} was moved to {digest}, and then by somebody else to {found['manifest_digest']}"
+            )
+        return found

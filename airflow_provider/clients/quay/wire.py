@@ -1,0 +1,154 @@
+"""How requests reach Quay's API v1, and what its answers are before a noun reads them: paths, scopes, objects.
+
+Quay reads a path that fits no call as the name of a repository, and answers 204 to deleting it: nothing is sent to a
+path whose parts were not checked. https://docs.redhat.com/en/documentation/red_hat_quay
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow_provider.clients import urls
+from airflow_provider.clients.auth import HeaderAuth
+from airflow_provider.clients.quay.errors import read_error
+from airflow_provider.clients.quay.fields import Json, Objects
+from airflow_provider.clients.quay.references import SYSTEM
+from airflow_provider.clients.transport import Answer, Transport, TransportOptions
+from airflow_provider.clients.urls import Params
+from airflow_provider.exceptions import (
+    BadRequestError,
+    Call,
+    ConflictError,
+    ConnectionConfigError,
+    Effect,
+    NotFoundError,
+    PermissionDeniedError,
+    UnexpectedResponseError,
+)
+from airflow_provider.execution import ExecutionRef
+from airflow_provider.identifiers import digest_problem, quay_id_problem, repository_problem, tag_problem
+
+READ, WRITE, ADMIN, CREATE = "repo:read", "repo:write", "repo:admin", "repo:create"
+"""Scopes of an OAuth application token. Each but the last includes those before it."""
+
+_RIGHTS = {
+    READ: "read the repository",
+    WRITE: "write to the repository",
+    ADMIN: "administer the repository",
+    CREATE: "create repositories in the namespace",
+}
+INSUFFICIENT_SCOPE = "insufficient_scope"
+
+
+class Wire:
+    """See :class:`~airflow_provider.clients.quay.QuayClient` for the arguments."""
+
+    def __init__(self, base_url: str, *, token: str, api_prefix: str, options: TransportOptions) -> None:
+        if not token:
+            raise ConnectionConfigError("the OAuth application token (password) is missing", call=Call(system=SYSTEM))
+        self.transport = Transport(SYSTEM, base_url, read_error=read_error, **options)
+        self.transport.redact.add(token)
+        self.transport.auth = HeaderAuth("Authorization", f"Bearer {token}")
+        self.prefix = "/" + api_prefix.strip("/") if api_prefix.strip("/") else ""
+        self.registry = urlsplit(self.transport.base_url).netloc.rpartition("@")[2]
+        """Host and port, as the names of images begin."""
+
+    # Paths
+
+    def repository_path(self, below: str, repository: str, **values: str) -> str:
+        self.refuse("repository", repository_problem(repository))
+        return self.prefix + urls.path("/repository/{+repository}" + below, repository=repository, **values)
+
+    def notification_path(self, repository: str, uuid: str) -> str:
+        return self.repository_path("/notification/{uuid}", repository, uuid=self.check_id("uuid", uuid))
+
+    def build_path(self, repository: str, build_id: str) -> str:
+        return self.repository_path("/build/{build_id}", repository, build_id=self.check_id("build_id", build_id))
+
+    def tag_path(self, repository: str, tag: str) -> str:
+        self.check_tag("tag", tag)
+        return self.repository_path("/tag/{tag}", repository, tag=tag)
+
+    def manifest_path(self, repository: str, digest: str) -> str:
+        # A tag name in this place would be read as part of a repository's name.
+        return self.repository_path("/manifest/{digest}", repository, digest=self.check_digest("digest", digest))
+
+    def page(self, repository: str) -> str:
+        """Where a person sees the repository."""
+        return f"{self.transport.base_url}/repository/{repository}"
+
+    # What stands in them
+
+    def check_id(self, name: str, value: str) -> str:
+        self.refuse(name, quay_id_problem(value))
+        return value
+
+    def check_tag(self, name: str, tag: str) -> None:
+        self.refuse(name, tag_problem(tag))
+
+    def check_digest(self, name: str, digest: str) -> str:
+        """The digest in lower case, as Quay writes it."""
+        self.refuse(name, digest_problem(digest))
+        return digest.lower()
+
+    def refuse(self, name: str, problem: str | None) -> None:
+        """:param problem: of an argument, as :mod:`~airflow_provider.identifiers` says it; ``None`` if it has none."""
+        if problem:
+            raise self.bad_request(f"{name} {problem}")
+
+    def with_exact_digest(self, ref: ExecutionRef) -> ExecutionRef:
+        """A digest that Quay never writes so would be waited for to the end."""
+        given = ref["digest"]
+        exact = self.check_digest("digest", given) if given else ""
+        return ref if exact == given else {**ref, "digest": exact}
+
+    # Requests
+
+    def send(self, method: str, path: str, params: Params | None = None, *, needs: str, **options: Any) -> Answer:
+        """Send a request; says what the token lacks where Quay only says that it lacks something.
+
+        :param needs: the scope that Quay asks for.
+        :param options: of :meth:`airflow_provider.clients.transport.Transport.request`.
+        """
+        try:
+            return self.transport.request(method, path, params, **options)
+        except PermissionDeniedError as error:
+            if error.code != INSUFFICIENT_SCOPE:
+                raise
+            raise PermissionDeniedError(
+                f"this needs a token with the scope {needs}, of a user who may {_RIGHTS[needs]}", call=error.call
+            ) from None
+
+    def ask_for_object(self, path: str, params: Params | None = None, *, needs: str = READ) -> Json:
+        return self.object_at(path, self.send("GET", path, params, needs=needs).data)
+
+    def ask_for_objects(self, path: str, key: str, params: Params | None = None, *, needs: str = READ) -> Objects:
+        return self.objects_at(path, key, self.ask_for_object(path, params, needs=needs))
+
+    # Answers
+
+    def object_at(self, path: str, data: Any) -> Json:
+        """An object that the call of this path has answered with."""
+        if not isinstance(data, dict):
+            raise self.unexpected(path, "the answer holds no JSON object")
+        return data
+
+    def objects_at(self, path: str, key: str, answer: Json) -> Objects:
+        found = answer.get(key)
+        if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+            raise self.unexpected(path, f"the answer has no list {key!r} of objects")
+        return found
+
+    def unexpected(self, path: str, summary: str) -> UnexpectedResponseError:
+        return UnexpectedResponseError(summary, call=Call(system=SYSTEM, path=path), effect=Effect.UNKNOWN)
+
+    def not_found(self, summary: str) -> NotFoundError:
+        return NotFoundError(summary, call=Call(system=SYSTEM))
+
+    def conflict(self, summary: str) -> ConflictError:
+        return ConflictError(summary, call=Call(system=SYSTEM))
+
+    def bad_request(self, summary: str) -> BadRequestError:
+        """An error about an argument, found before anything was sent."""
+        return BadRequestError(summary, call=Call(system=SYSTEM))

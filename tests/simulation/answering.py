@@ -1,0 +1,135 @@
+"""Lives of a task that answers an approval: the real notes of such a request, and who watches what they lead to.
+
+Step for step as ``CodeStreamApprovalOperator`` and its client do.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from airflow_provider.core.notes import Notes, recall
+from airflow_provider.exceptions import Call, ConflictError, ReleasePipelineError
+from tests.simulation.acting import ActJudge
+from tests.simulation.airflow import Task
+from tests.simulation.approvals import Approval
+from tests.simulation.carrying_out import CommonCarrier, Timed
+from tests.simulation.workers import Worker
+from tests.simulation.world import Steps
+
+KEY = "approval_answer"
+
+
+class AnswerCarrier(CommonCarrier):
+    """Carries out what one attempt of an answer does."""
+
+    key = KEY
+
+    def __init__(self, worker: Worker, stored: Notes | None) -> None:
+        super().__init__(worker)
+        self.stored = stored
+        self.start = Timed(worker.machine.now)
+        self.policy = None
+
+    def in_words(self, record: Notes) -> str:
+        return f"answer to approval {record.notes['id']}, {'done' if record.is_done else 'intended'}"
+
+    def answer(self) -> Steps[dict[str, Any]]:
+        notes = None
+        if self.stored is not None:
+            about = {"system": "vendor", "place": self.client.place, "deed": "answered an approval"}
+            notes = yield from self.run(recall(self.stored, self.attempt, **about))
+        if notes is None:
+            notes = {"id": (yield from self._find_pending())}
+            yield from self._note(notes)
+        yield from self._answer(notes["id"])
+        yield from self._note(notes, is_done=True)
+        return notes
+
+    def _note(self, notes: dict[str, Any], *, is_done: bool = False) -> Steps[None]:
+        record = Notes(attempt=self.attempt, notes=notes, place=self.client.place, is_done=is_done)
+        yield from self._write(record)
+
+    def _find_pending(self) -> Steps[int]:
+        approvals = self.client.approvals
+        return (yield from self.client.network.request("choose", self.worker, approvals.pending_id))
+
+    def _answer(self, number: int) -> Steps[None]:
+        """As ``answer_user_operation`` of the client: what is answered already is not answered again."""
+        if (yield from self._is_answered(number)):
+            return
+        self.world.point("deed before", self.worker)
+        yield 0.0
+        yield from self.require_standing()
+        approvals, worker = self.client.approvals, self.worker
+        self.world.judge.answers(worker, approvals.get(number))
+        try:
+            yield from self.client.network.request("deed", worker, lambda: approvals.answer(number, worker))
+        except ReleasePipelineError as error:
+            if not error.effect.is_open or not (yield from self._is_answered(number)):
+                raise
+        else:
+            yield from self._is_answered(number)
+
+    def _is_answered(self, number: int) -> Steps[bool]:
+        approvals = self.client.approvals
+        status = yield from self.client.network.request("observe", self.worker, lambda: approvals.get(number).status)
+        if status == "rejected":
+            raise ConflictError(f"approval {number} is already rejected", call=Call(system="vendor"))
+        return bool(status == "approved")
+
+
+class AnswerWorker(Worker):
+    """A process of an answer; it waits for nothing, so that it is never deferred."""
+
+    def _attempt(self, way: tuple[str, Any] | None) -> Steps[dict[str, Any]]:
+        stored = yield from self.airflow.read(self, KEY)
+        self.carrier = carrier = AnswerCarrier(self, stored and msgspec.convert(stored, Notes))
+        return (yield from carrier.answer())
+
+
+class AnswerJudge(ActJudge):
+    """What must hold in the life of an answer: one approval for each generation, and no success of another one's."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._noted: dict[tuple[Task, int], Approval] = {}
+
+    def saved(self, worker: Any, record: Notes) -> None:
+        if record.told == worker.carrier.attempt:
+            # It only notes that a person was told.
+            return
+        approval = worker.client.approvals.get(record.notes["id"])
+        if not record.is_done:
+            self._noted.setdefault((worker.task, worker.generation), approval)
+
+    def answers(self, worker: Any, approval: Approval) -> None:
+        """An answer is about to be sent."""
+        self._requires_standing(worker, "an answer")
+        about = self._noted_by(worker)
+        if about is not approval:
+            self.world.violate(f"{worker} answers {approval}, but its task is about {about}")
+
+    def succeeds(self, task: Task, worker: Any, result: dict[str, Any]) -> None:
+        approval, about = worker.client.approvals.get(result["id"]), self._noted_by(worker)
+        if about is not approval:
+            self.world.violate(f"{task} is green by {approval}, but it is about {about}")
+        elif approval.status != "approved":
+            self.world.violate(f"{task} is green, but {approval} is {approval.status}")
+
+    def ends(self) -> None:
+        super().ends()
+        for server in self.servers:
+            answered = [each.answered_by for each in server.approvals.row if each.answered_by]
+            for task, generation in set(answered):
+                if answered.count((task, generation)) > 1:
+                    self.world.violate(f"{task} has answered more than one approval since it was cleared last")
+
+    def _noted_by(self, worker: Any) -> Approval | None:
+        """What its generation is about: what it has noted, or what was noted before a clear that shows nowhere."""
+        for generation in range(worker.generation, -1, -1):
+            if about := self._noted.get((worker.task, generation)):
+                is_shown = generation == worker.generation or self._is_hidden(worker, generation)
+                return about if is_shown else None
+        return None
