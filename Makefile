@@ -11,8 +11,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 BENCH := .bench
 CHAOS := .chaos
-# Tests without processes and without long waits.
-UNIT := tests/core tests/clients
+# Tests without processes and long waits, less those with very many waits or very large answers.
+UNIT := tests/core tests/clients $(patsubst %,--ignore=tests/clients/test_%.py,bounds code_stream_many many_waits)
 
 .PHONY: help install unit test e2e first-hour chaos simulate fuzz hostile demo demo-svg bench matrix lint package clean
 

@@ -51,11 +51,15 @@ _TERMINAL = frozenset({ExecutionState.SUCCEEDED, ExecutionState.FAILED, Executio
 
 
 class Step(NamedTuple):
-    """One stage, task or build step of an execution, in the vendor's own words."""
+    """One stage, task or build step of an execution, in the vendor's own words.
+
+    :param state: what they mean, in the common words.
+    """
 
     name: str
     status: str
     message: str | None = None
+    state: ExecutionState = ExecutionState.UNKNOWN
 
 
 class Execution(Struct):

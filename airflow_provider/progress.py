@@ -8,7 +8,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.core.waiting import News, Wait
+from airflow_provider.core.lines import News
+from airflow_provider.core.waiting import Wait
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import ExecutionState
 from airflow_provider.unforeseen import unforeseen

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from airflow_provider import exceptions
 from airflow_provider.core.acting import ActRecord
 from airflow_provider.core.generation import Attempt
+from airflow_provider.core.lines import Level, News
 from airflow_provider.core.record import StartRecord, read_record
-from airflow_provider.core.waiting import Ending, News, Outcome, Wait, result_of
+from airflow_provider.core.waiting import Ending, Outcome, Wait, result_of
 from airflow_provider.exceptions import Call, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionState, Step
 from airflow_provider.links import xcoms_of
@@ -174,16 +175,14 @@ def test_lines_of_logs_can_be_kept_in_worker_and_triggerer(seen, line):
     wait = Wait({"system": "cocktail", "kind": "build_run", "id": "1"}, 1.0)
     for each in seen:
         wait.saw(each, 1e9)
-    news = [*wait.news(), News(line), News(line, is_warning=True)]
+    news = [*wait.news(), *(News(line, level) for level in Level)]
     told: list[str] = []
-    log = SimpleNamespace(
-        info=lambda *words: told.append(words[0] % words[1:]), warning=lambda *words: told.append(words[0] % words[1:])
-    )
+    log = SimpleNamespace(**{level: lambda *words: told.append(words[0] % words[1:]) for level in Level})
     operator = CocktailRunBuildOperator(task_id="task", build_seq=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(operator), "log", log)
         operator.log_lines(news)
-        patch.setattr(poller, "log", SimpleNamespace(info=told.append, warning=told.append))
+        patch.setattr(poller, "log", SimpleNamespace(**dict.fromkeys(Level, told.append)))
         waiter = poller._Waiter.__new__(poller._Waiter)
         waiter._context = SimpleNamespace(run=lambda tell, text: tell(text))  # type: ignore[assignment]
         waiter.log(news)

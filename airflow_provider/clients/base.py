@@ -29,6 +29,8 @@ class ReleaseClient(ABC):
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
+        self.who = ""
+        """As whom it acts, for people: ``as user release-bot``. Never a secret."""
         self._receipts: Receipts[Any] = Receipts()
         self._waitables: dict[str, Waitable] = {}
 
@@ -245,6 +247,7 @@ class ReleaseClient(ABC):
                     redact(step.name, LONGEST_WORD),
                     redact(step.status, LONGEST_WORD),
                     None if step.message is None else redact(step.message, LONGEST_REASON),
+                    step.state,
                 )
                 for step in execution.steps[:MOST_STEPS]
             )

@@ -7,9 +7,11 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider.core.commands import Act, Choose, Defer, Observe, Pause, Program, Publish, Save
+from airflow_provider.core import lines
+from airflow_provider.core.commands import Act, Choose, Defer, Observe, Pause, Program, Publish, Save, Tell
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.generation import Attempt, Relation, ambiguity, relation_since
+from airflow_provider.core.lines import name_of
 from airflow_provider.core.waiting import Ending, Outcome, Wait, result_of
 from airflow_provider.core.watching import watch
 from airflow_provider.exceptions import Call, ConflictError, Effect, ReleasePipelineError
@@ -41,7 +43,7 @@ class ActRecord(msgspec.Struct, kw_only=True):
     @property
     def name(self) -> str:
         """For people: what it acts on, and where."""
-        return f"{self.ref.get('kind')} {self.ref.get('id')} at {self.place}"
+        return f"{name_of(self.ref)} at {self.place}"
 
     def note_done(self, attempt: Attempt) -> None:
         """Its task succeeds: another attempt is a clear then, unless this one dies in its last moment."""
@@ -103,6 +105,9 @@ class Acting:
             if not self.policy.shows_effect(seen):
                 yield Save(record)
                 seen = yield from self._act(record, seen)
+                yield Tell([lines.act_taken(seen)])
+            else:
+                yield Tell([lines.nothing_to_act_on(seen)])
             # Written down where its effect shows anyway, too: another attempt must not choose a younger execution.
             record.is_taken, record.ref = True, seen.ref
             yield Save(record)
@@ -171,7 +176,7 @@ class Acting:
 
     def _defer(self, wait: Wait) -> Program[None]:
         if self._may_defer:
-            yield Defer(wait.ref, wait.deadline)
+            yield Defer(wait.ref, wait.deadline, wait.begun)
             self._may_defer = False
 
 

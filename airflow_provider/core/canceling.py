@@ -7,9 +7,11 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from airflow_provider.core import lines
 from airflow_provider.core.commands import Cancel, Pause, Program, Tell
 from airflow_provider.core.durations import DURATIONS
-from airflow_provider.core.waiting import GUESS, News
+from airflow_provider.core.lines import name_of
+from airflow_provider.core.waiting import GUESS
 from airflow_provider.exceptions import Effect, ReleasePipelineError
 from airflow_provider.execution import ExecutionRef
 
@@ -129,8 +131,7 @@ def cancel(timed: Timed, ref: ExecutionRef, reason: str, seconds: float) -> Prog
     What was only guessed to be the task's is never canceled.
     """
     if GUESS in ref:
-        text = f"Not canceling {ref.get('kind')} {ref.get('id')}: it was only guessed to be this task's"
-        yield Tell([News(text, is_warning=True)])
+        yield Tell([lines.guess_not_canceled(name_of(ref))])
         return None
     end = timed.now + seconds
     pause = DURATIONS.search_pause
@@ -143,7 +144,7 @@ def cancel(timed: Timed, ref: ExecutionRef, reason: str, seconds: float) -> Prog
             problem = error
         if not is_warned:
             is_warned = True
-            yield Tell([News(f"Could not cancel {ref.get('kind')} {ref.get('id')}: {problem}", is_warning=True)])
+            yield Tell([lines.cancel_fails(name_of(ref), problem)])
         pause_now = max(pause, problem.retry_after or 0.0)
         if problem.effect is Effect.REFUSED or timed.now + pause_now > end:
             return problem

@@ -11,7 +11,8 @@ from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
-from airflow_provider.core.waiting import News, Wait
+from airflow_provider.core.lines import News
+from airflow_provider.core.waiting import Begun, Wait
 from airflow_provider.execution import Execution, ExecutionRef
 
 Result = TypeVar("Result")
@@ -97,10 +98,14 @@ class Pause(Struct, frozen=True):
 
 
 class Defer(Struct, frozen=True):
-    """End the attempt here and wait in the triggerer. Not answered: another attempt's process resumes."""
+    """End the attempt here and wait in the triggerer. Not answered: another attempt's process resumes.
+
+    :param begun: what the wait takes along.
+    """
 
     ref: ExecutionRef
     deadline: float | None
+    begun: Begun
 
 
 class Tell(Struct, frozen=True):

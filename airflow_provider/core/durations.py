@@ -85,6 +85,10 @@ class Durations(msgspec.Struct):
     """How long after an intent an execution without a marker may have begun to be taken for ours. A worker that is
     frozen between the two is given up after a heartbeat time-out of 300 s, which Airflow looks for every 10 s; and then
     its request may take 30 s, and its effect ``settling_per_second`` times that."""
+    first_reminder: float = 300.0
+    longest_reminder: float = 3600.0
+    """A wait in which nothing happens says so after five minutes, in which most builds are over, and then at intervals
+    that double up to an hour: whoever looks sees that it lives, and a wait of a day adds thirty lines to its log."""
     same_clock: float = 2.0
     """By how much the vendor's times may be apart from its ``Date``, which is cut to seconds."""
     clock_tolerance: float = 300.0

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider.core.generation import Attempt
+from airflow_provider.core.lines import name_of
 from airflow_provider.exceptions import ConflictError
 from airflow_provider.execution import ExecutionRef
 from airflow_provider.storable import storable
@@ -87,7 +88,7 @@ class StartRecord(msgspec.Struct, kw_only=True):
     @property
     def name(self) -> str:
         """For people: what it started, and where."""
-        what = f"{self.ref['kind']} {self.ref['id']}" if self.ref else f"a start of {self.system} that got no answer"
+        what = name_of(self.ref) if self.ref else f"a start of {self.system} that got no answer"
         return f"{what} at {self.place}" if self.place else what
 
     def to_json(self) -> dict[str, Any]:

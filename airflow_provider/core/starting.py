@@ -10,6 +10,7 @@ from typing import Any, Literal, NoReturn
 
 import msgspec
 
+from airflow_provider.core import lines
 from airflow_provider.core.canceling import cancel
 from airflow_provider.core.commands import (
     Cancel,
@@ -27,9 +28,10 @@ from airflow_provider.core.commands import (
 )
 from airflow_provider.core.durations import DURATIONS, MOST_CRASHES, MOST_SENDS
 from airflow_provider.core.generation import Attempt, Relation, ambiguity, relation_since, was_answered
+from airflow_provider.core.lines import News, name_of, warning
 from airflow_provider.core.record import End, Phase, StartRecord
 from airflow_provider.core.states import MOVES, State
-from airflow_provider.core.waiting import GUESS, Ending, News, Outcome, Wait, guessed, result_of
+from airflow_provider.core.waiting import GUESS, Begun, Ending, Outcome, Wait, guessed, result_of
 from airflow_provider.core.watching import watch
 from airflow_provider.exceptions import (
     AuthenticationError,
@@ -125,7 +127,7 @@ class Start:
         """The deferral ended without an event: the trigger crashed, or Airflow timed it out."""
         with _Failing(self):
             record = self._own_record()
-            yield Tell([News(f"The wait ended without an event: {cause}", is_warning=True)])
+            yield Tell([warning(f"The wait ended without an event: {cause}")])
             record.crashes += 1
             yield from self._save(record)
             seen = yield from self._look_again(record.ref or {})
@@ -140,7 +142,7 @@ class Start:
         record = self.record
         if record and record.system != self.policy.system:
             text = f"This task's operator was replaced: {record.name} is left alone"
-            yield Tell([News(text, is_warning=not record.is_over)])
+            yield Tell([News(text) if record.is_over else warning(text)])
             record = None
         if record is None:
             self._to(State.PREPARING)
@@ -154,7 +156,7 @@ class Start:
                     "nothing was adopted, canceled or started. Resolve it manually; clearing this task again starts "
                     "anew",
                 )
-            yield Tell([News(f"Starting anew; {record.name} is left alone", is_warning=True)])
+            yield Tell([warning(f"Starting anew; {record.name} is left alone")])
             self._to(State.PREPARING)
             return (yield from self._start_anew(None))
         if related is Relation.CLEARED:
@@ -208,8 +210,7 @@ class Start:
             return None
         if related is Relation.AMBIGUOUS:
             yield from self._refuse_to_guess(record)
-        yield Tell([News(f"Going on with {seen.ref['kind']} {seen.id}, which an earlier attempt started")])
-        yield from self._remember(record, seen)
+        yield from self._remember(record, seen, lines.going_on)
         return seen
 
     def _respect_cancel(self, record: StartRecord) -> None:
@@ -252,7 +253,7 @@ class Start:
             if error.effect is not Effect.REFUSED or isinstance(error, ServerUnavailableError):
                 raise
             text = f"Cannot tell whether the cleared task had started anything: {error}"
-            yield Tell([News(text, is_warning=True)])
+            yield Tell([warning(text)])
             return
         if not found:
             yield _not_found(record)
@@ -298,7 +299,7 @@ class Start:
                     yield Tell([News(f"Canceled {record.name}, which the cleared task had started")])
                 except ReleasePipelineError as error:
                     trouble = str(error)
-                    yield Tell([News(f"Could not cancel {record.name}, trying again: {error}", is_warning=True)])
+                    yield Tell([lines.cancel_fails(record.name, error)])
                     yield Pause(min(error.retry_after or 0.0, DURATIONS.cleared_limit))
             yield Pause(DURATIONS.let_end_pause)
         yield from self._leave_to_a_person(
@@ -321,7 +322,7 @@ class Start:
         except ReleasePipelineError as error:
             if error.effect is Effect.REFUSED:
                 raise
-            yield Tell([News(f"Cannot look at what this task started, waiting on: {error}", is_warning=True)])
+            yield Tell([warning(f"Cannot look at what this task started, waiting on: {error}")])
             return Execution(ref, ExecutionState.UNKNOWN, "not seen yet")
 
     def _look_again_or_raise(self, ref: ExecutionRef) -> Program[Execution | None]:
@@ -333,7 +334,7 @@ class Start:
                 return guessed(seen) if GUESS in ref else seen
             except NotFoundError as error:
                 if asked >= end:
-                    yield Tell([News(f"What this task started is gone: {error}", is_warning=True)])
+                    yield Tell([warning(f"What this task started is gone: {error}")])
                     return None
             yield Pause(DURATIONS.not_found_pause)
 
@@ -407,8 +408,7 @@ class Start:
             )
         else:
             chosen = guessed(found[0])
-            text = f"Found {chosen.id}, probably what this task has started: if so, it is followed but never canceled"
-            yield Tell([News(text, is_warning=True)])
+            yield Tell([lines.guess(chosen)])
         record.ref = chosen.ref
         return chosen
 
@@ -421,13 +421,13 @@ class Start:
         for double in found:
             if double.id == ours or not self.policy.needs_cancel(double):
                 continue
-            text = f"{double.ref['kind']} {double.id} came late of a start of this task: canceling it beside {ours}"
-            yield Tell([News(text, is_warning=True)])
+            text = f"{name_of(double.ref)} came late of a start of this task: canceling it beside {ours}"
+            yield Tell([warning(text)])
             try:
                 yield Cancel(double.ref, "canceled by Airflow: a second execution of the same start")
             except ReleasePipelineError as error:
                 going_on.append(double.id)
-                yield Tell([News(f"Could not cancel {double.id}, end it manually: {error}", is_warning=True)])
+                yield Tell([warning(f"Could not cancel {double.id}, end it manually: {error}")])
         return going_on
 
     def _end_late_doubles(self, record: StartRecord) -> Program[list[str]]:
@@ -445,7 +445,7 @@ class Start:
                 if record.ref is None and error.effect is not Effect.REFUSED:
                     raise
                 text = f"Cannot look for what a start without an answer has led to: {error}"
-                yield Tell([News(text, is_warning=True)])
+                yield Tell([warning(text)])
             else:
                 going_on += yield from self._end_doubles(record.ref["id"] if record.ref else "the next one", found)
         return going_on
@@ -500,7 +500,7 @@ class Start:
             # A refusal after an answer that was lost may only say that the lost request took effect.
             if problem.effect.is_open or (may_be_there and searches == 0):
                 if found := (yield from self._search_sent(record, problem, self.now - begun)):
-                    return (yield from self._remember(record, found))
+                    return (yield from self._remember(record, found, lines.found))
                 searches += 1
                 may_be_there = may_be_there or problem.effect.is_open
                 if problem.effect is Effect.UNKNOWN and searches < MOST_SENDS:
@@ -515,14 +515,14 @@ class Start:
             holds += 1
             self._to(State.HOLDING)
             text = f"Nothing was started yet; sending it again in {pause:.0f} s: {problem}"
-            yield Tell([News(text, is_warning=True)])
+            yield Tell([warning(text)])
             yield Pause(pause)
             if not may_be_there:
                 # Nothing was started yet: what is looked for after the next request begins after it.
                 record.intent["since"] = intent["since"] + (self.now - begun_holding)
             elif found := (yield from self._look_after_pause(record)):
-                return (yield from self._remember(record, found))
-        return (yield from self._remember(record, execution))
+                return (yield from self._remember(record, found, lines.found))
+        return (yield from self._remember(record, execution, lines.started))
 
     def _make_way(self, record: StartRecord, earlier: StartRecord | None) -> Program[None]:
         """Nothing is started beside what starts before this one have led to since."""
@@ -561,7 +561,7 @@ class Start:
         """After an answer that does not tell whether the start took effect, or a refusal because it already had."""
         self._to(State.SEARCHING)
         record.is_late = record.is_late or error.effect is Effect.LATE
-        yield Tell([News(f"The answer to the start is not known, looking for the execution: {error}", is_warning=True)])
+        yield Tell([warning(f"The answer to the start is not known, looking for the execution: {error}")])
         patience = max(DURATIONS.settling, DURATIONS.settling_per_second * took)
         found = yield from self._search_for(record, self.now + patience)
         return (yield from self._choose(record, found))
@@ -579,7 +579,10 @@ class Start:
         is_in_time = self.policy.timeout is None or self.now + pause < begun + self.policy.timeout
         return pause if pause <= DURATIONS.longest_retry_after and is_in_time else None
 
-    def _remember(self, record: StartRecord, execution: Execution) -> Program[Execution]:
+    def _remember(
+        self, record: StartRecord, execution: Execution, tell: Callable[[Execution, str], News] | None = None
+    ) -> Program[Execution]:
+        """:param tell: the line about how it was come by."""
         execution.ref.setdefault("place", self.policy.place)
         record.ref = execution.ref
         record.phase = Phase.STARTED
@@ -587,6 +590,9 @@ class Start:
         if self.state is not State.WAITING:
             self._to(State.WAITING)
         yield Publish(execution)
+        # Of a guess it is told where it is made.
+        if tell and not (tell is lines.found and GUESS in execution.ref):
+            yield Tell([tell(execution, self.policy.place)])
         return execution
 
     # Waiting and the end
@@ -604,7 +610,13 @@ class Start:
     def _wait(self, seen: Execution) -> Program[dict[str, Any]]:
         record = self._own_record()
         self._may_defer = self.policy.deferrable and record.crashes <= MOST_CRASHES
-        wait = Wait(seen.ref, self.policy.poll_interval, self._deadline(record), self.policy.fail_on_waiting)
+        wait = Wait(
+            seen.ref,
+            self.policy.poll_interval,
+            self._deadline(record),
+            self.policy.fail_on_waiting,
+            begun=Begun(record.started),
+        )
         outcome = yield from watch(self, wait, seen, has_log=self.policy.has_log, meanwhile=self._remember_or_defer)
         yield from self._remember_what_shows(record, wait)
         return (yield from self._conclude(outcome))
@@ -618,7 +630,7 @@ class Start:
         record = self._own_record()
         yield from self._remember_what_shows(record, wait)
         if self._may_defer and (self.policy.is_known(wait.ref) or self.now > record.started + DURATIONS.settling):
-            yield Defer(wait.ref, wait.deadline)
+            yield Defer(wait.ref, wait.deadline, wait.begun)
             # Answered only where the time left is too short for a deferral.
             self._may_defer = False
 
@@ -644,13 +656,13 @@ class Start:
         self._to(State.CANCELING)
         ref = outcome.execution["ref"] if outcome.execution else record.ref or {}
         last = Wait(ref, self.policy.poll_interval)
-        summary = f"{ref.get('id')} is not finished within {self.policy.timeout or 0:g} s"
+        summary = f"{name_of(ref)} is not finished within {self.policy.timeout or 0:g} s"
         try:
             if ended := last.saw((yield Observe(ref)), self.now):
                 return ended
             ref = last.ref
         except ReleasePipelineError as error:
-            yield Tell([News(f"The last look failed: {error}", is_warning=True)])
+            yield Tell([warning(f"The last look failed: {error}")])
         if last.last and last.last.message:
             summary += f" ({last.last.message})"
         if GUESS in (record.ref or {}):
@@ -720,7 +732,7 @@ class _Failing:
 
 def _not_found(record: StartRecord) -> Tell:
     text = f"{record.name} was not found: starting another; end the first one manually should it begin yet"
-    return Tell([News(text, is_warning=True)])
+    return Tell([warning(text)])
 
 
 def _is_moving(execution: Execution) -> bool:

@@ -9,11 +9,14 @@ import enum
 import random
 from typing import Any, NamedTuple
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from airflow_provider import exceptions
+from airflow_provider.core import lines
 from airflow_provider.core.durations import DURATIONS
+from airflow_provider.core.lines import News, name_of
 from airflow_provider.exceptions import (
     AuthenticationError,
     BadRequestError,
@@ -47,6 +50,8 @@ FINAL = (ConflictError, ConnectionConfigError)
 
 MOST_TOLD = 4000
 """Steps whose status is remembered: a vendor may name others with each look."""
+MOST_TAKEN_ALONG = 100
+"""Steps whose status a wait takes along when it moves: they are kept in Airflow's database."""
 
 LOOKS_BEFORE_GONE = 2
 """One "not found" may be a replica that lags."""
@@ -81,6 +86,7 @@ class Outcome(NamedTuple):
     :param execution: as :meth:`Execution.to_result`, the last that was seen, if any was.
     :param cause: for ``LOST``, the name of the error class.
     :param error: for ``LOST``, its text.
+    :param seconds: how long it was waited for, where that is known.
     """
 
     ending: Ending
@@ -88,6 +94,7 @@ class Outcome(NamedTuple):
     rejected: bool = False
     cause: str | None = None
     error: str | None = None
+    seconds: float | None = None
 
     @property
     def is_success(self) -> bool:
@@ -137,11 +144,33 @@ class Pace:
         return seconds if until_deadline is None else min(seconds, max(0.0, until_deadline))
 
 
-class News(Struct, frozen=True):
-    """A line for the task's log."""
+class Begun(Struct):
+    """What a wait takes along to the process in which it goes on, so that the task's log tells nothing twice.
 
-    text: str
-    is_warning: bool = False
+    :param since: epoch seconds of its beginning; ``None`` where nobody has told what the task is about.
+    :param remind_at: epoch seconds at which it says next that it goes on; default: follows from ``since``.
+    :param told: by name, the status of each step as the log tells it.
+    :param status: what the log tells of the execution itself.
+    :param log_offset: up to where the execution's own log is told.
+    """
+
+    since: float | None = None
+    remind_at: float | None = None
+    told: dict[str, str] = {}
+    status: str = ""
+    log_offset: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        body: dict[str, Any] = storable(msgspec.to_builtins(self))
+        return body
+
+    @classmethod
+    def from_json(cls, body: object) -> Begun:
+        """What is no such thing says only that nothing was told."""
+        try:
+            return msgspec.convert(body, cls)
+        except msgspec.ValidationError:
+            return cls()
 
 
 class Wait:
@@ -155,6 +184,7 @@ class Wait:
     :param proven: whether a look has succeeded before. If not, missing rights are no passing trouble.
     :param slowest: seconds to which the interval may grow while nothing changes; ``None``: it stays as it is.
     :param failing_since: epoch seconds of the first of the looks that have failed up to now.
+    :param begun: what another process has told of it, as :attr:`begun` gave it there.
     """
 
     def __init__(
@@ -167,6 +197,7 @@ class Wait:
         slowest: float | None = None,
         proven: bool = True,
         failing_since: float | None = None,
+        begun: Begun | None = None,
     ) -> None:
         self.ref = ref
         self.interval = self.interval_now = interval
@@ -176,42 +207,49 @@ class Wait:
         self.slowest = slowest
         self.proven = proven
         self.failing_since = failing_since
+        begun = begun or Begun()
+        self.since, self._remind_at = begun.since, begun.remind_at
         self.last: Execution | None = None
-        self.log_offset = 0
+        self.log_offset = begun.log_offset
         self._not_found = 0
         self._missing_since = 0.0
-        self._told: dict[str, str] = {}
-        self._told_status: str | None = None
+        self._told: dict[str, str] = dict(begun.told)
+        self._told_status = begun.status
         self._news: list[News] = []
 
     def saw(self, seen: Execution | ReleasePipelineError, now: float) -> Outcome | None:
         """Take in one look; returns how the wait ended, or ``None`` if it goes on."""
+        self._begin(now)
         if isinstance(seen, ReleasePipelineError):
             return self._saw_error(seen, now)
         if GUESS in self.ref and GUESS not in seen.ref:
             # No client knows that; and what a client has seen may be told to other waits, too.
             seen = guessed(seen)
-        before, self.last, self.ref, self.proven = self.last, seen, seen.ref, True
+        known, before = self.ref, self.last
+        self.last, self.ref, self.proven = seen, seen.ref, True
         if before and before.status != seen.status:
             self.interval_now = self.interval
         elif before:
             self._slow_down()
-        self.failing_since, self._not_found = None, 0
-        self._tell_changes(seen)
+        self._note_answer(now)
+        self._tell_changes(known, seen)
         if seen.state.is_terminal or seen.state in self.until:
             return Outcome(Ending.FINISHED, seen.to_result(), rejected=_was_rejected(before, seen))
         if self._is_late(now):
             return Outcome(Ending.DEADLINE, seen.to_result())
         if self.fail_on_waiting and seen.state.needs_a_person:
             return Outcome(Ending.NEEDS_PERSON, seen.to_result())
+        self._remind(now)
         return None
 
     def saw_no_change(self, now: float) -> Outcome | None:
         """Take in a look that found everything as it was."""
-        self.failing_since, self._not_found = None, 0
+        self._begin(now)
+        self._note_answer(now)
         self._slow_down()
         if self._is_late(now):
             return Outcome(Ending.DEADLINE, self.last.to_result() if self.last else None)
+        self._remind(now)
         return None
 
     def until_deadline(self, now: float) -> float | None:
@@ -223,24 +261,52 @@ class Wait:
         self._news = []
         return news
 
-    def _tell_changes(self, seen: Execution) -> None:
+    @property
+    def begun(self) -> Begun:
+        """For the process in which the wait goes on."""
+        told = dict(list(self._told.items())[-MOST_TAKEN_ALONG:])
+        return Begun(self.since, self._remind_at, told, self._told_status, self.log_offset)
+
+    def _begin(self, now: float) -> None:
+        if self.since is None:
+            self.since = now
+        if self._remind_at is None:
+            self._remind_at = self.since + lines.next_reminder(now - self.since)
+
+    def _note_answer(self, now: float) -> None:
+        if self.failing_since is not None:
+            self._news.append(lines.answers_again(self.ref.get("system", ""), now - self.failing_since))
+        self.failing_since, self._not_found = None, 0
+
+    def _tell_changes(self, known: ExecutionRef, seen: Execution) -> None:
+        if known.get("id") and name_of(known) != name_of(seen.ref):
+            self._news.append(lines.led_to(seen))
         for step in seen.steps:
-            if self._told.get(step.name) != step.status:
+            # What has not begun says nothing.
+            if step.state is not ExecutionState.QUEUED and self._told.get(step.name) != step.status:
                 self._told.pop(step.name, None)
                 self._told[step.name] = step.status
-                self._news.append(
-                    News(f"  {step.name}: {step.status}" + (f" - {step.message}" if step.message else ""))
-                )
+                self._news.append(lines.step_changed(step))
         while len(self._told) > MOST_TOLD:
             del self._told[next(iter(self._told))]
-        if self._told_status != seen.status:
-            self._told_status = seen.status
-            self._news.append(
-                News(
-                    f"{seen.system} {seen.ref['kind']} {seen.id} is {seen.state} ({seen.status}){_because(seen)}",
-                    is_warning=seen.state is ExecutionState.UNKNOWN,
-                )
-            )
+        told = f"{name_of(seen.ref)} {seen.state} {seen.status}"
+        if self._told_status != told:
+            self._told_status = told
+            # That a start was taken is told already.
+            if seen.status or seen.state is not ExecutionState.QUEUED:
+                self._news.append(lines.changed(seen))
+
+    def _remind(self, now: float, problem: ReleasePipelineError | None = None) -> None:
+        """Say that the wait goes on, unless something new was to tell."""
+        if self.since is None or self._remind_at is None or now < self._remind_at:
+            return
+        self._remind_at = self.since + lines.next_reminder(now - self.since)
+        if self._news:
+            return
+        if problem and self.failing_since is not None:
+            self._news.append(lines.still_no_answer(problem, now - self.failing_since))
+        elif self.last:
+            self._news.append(lines.still(self.last, now - self.since))
 
     def _saw_error(self, error: ReleasePipelineError, now: float) -> Outcome | None:
         self._not_found = self._not_found + 1 if isinstance(error, NotFoundError) else 0
@@ -250,11 +316,12 @@ class Wait:
         gone = self._not_found >= LOOKS_BEFORE_GONE and (is_old or not self.proven)
         if self.failing_since is None:
             self.failing_since = now
-            self._news.append(News(f"A look failed, waiting on: {error}", is_warning=True))
+            self._news.append(lines.look_failed(error))
         known = self.last.to_result() if self.last else None
         refused = isinstance(error, REFUSALS)
         # A conflict is about whose execution it is: another system, or one of several. No later look settles that.
-        is_final = isinstance(error, FINAL)
+        # What a vendor answers to a look says nothing of that: a gateway may say 409, too.
+        is_final = isinstance(error, FINAL) and error.status is None
         if gone or is_final or (refused and not self.proven):
             return Outcome(Ending.LOST, known, cause=type(error).__name__, error=str(error))
         if self._is_late(now):
@@ -262,6 +329,7 @@ class Wait:
         if now - self.failing_since >= DURATIONS.error_budget:
             summary = f"no look succeeded for {DURATIONS.error_budget:.0f} s, the last one said: {error}"
             return Outcome(Ending.LOST, known, cause=type(error).__name__, error=summary)
+        self._remind(now, error)
         return None
 
     def _slow_down(self) -> None:
@@ -270,15 +338,6 @@ class Wait:
 
     def _is_late(self, now: float) -> bool:
         return self.deadline is not None and now >= self.deadline
-
-
-def _because(seen: Execution) -> str:
-    text = {
-        ExecutionState.WAITING: ": a person must approve it",
-        ExecutionState.PAUSED: ": it is paused",
-        ExecutionState.UNKNOWN: ": a status that this provider does not know; it is waited for",
-    }.get(seen.state, "")
-    return text + (f": {seen.message}" if seen.message else "")
 
 
 def _was_rejected(before: Execution | None, seen: Execution) -> bool:
@@ -302,8 +361,8 @@ def result_of(outcome: Outcome, system: str) -> dict[str, Any]:
         raise cause(f"the wait ended without an answer, nothing was canceled: {outcome.error}", call=call)
     if execution is None:
         raise ExecutionTimeout(f"time is up, and no look succeeded: {outcome.error}", call=call)
-    name = f"{execution['ref']['kind']} {execution['id']}"
-    details = f"{name} is {execution['state']} ({execution['status']})"
+    name = name_of(execution["ref"])
+    details = f"{name} {lines.doing(ExecutionState(execution['state']), execution['status'])}"
     details += "".join(f": {text}" for text in (execution["message"], execution["url"]) if text)
     if outcome.ending is Ending.DEADLINE:
         raise ExecutionTimeout(f"time is up: {details}", call=call)

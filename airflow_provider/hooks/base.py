@@ -137,6 +137,7 @@ class ReleaseHook(BaseHook, Generic[ClientT]):
             raise ConnectionConfigError(summary, call=Call(system=cls.system)) from None
         for secret in fields.secrets():
             client.transport.redact.add(secret)
+        client.who = cls.who(fields)
         return client
 
     @classmethod
@@ -146,6 +147,11 @@ class ReleaseHook(BaseHook, Generic[ClientT]):
 
         :param options: what every client passes on to its transport.
         """
+
+    @classmethod
+    @abstractmethod
+    def who(cls, fields: ConnectionFields) -> str:
+        """As whom the connection acts, for people: a name, or a kind of credentials. Never a secret."""
 
     def test_connection(self) -> tuple[bool, str]:
         """Call something harmless; tells DNS, TLS, a wrong URL, bad credentials and a missing permission apart."""

@@ -87,3 +87,7 @@ class CocktailHook(ReleaseHook[CocktailClient]):
             ui_url=extras.ui_url,
             **options,
         )
+
+    @classmethod
+    def who(cls, fields: ConnectionFields) -> str:
+        return "with an API token"

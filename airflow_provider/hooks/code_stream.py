@@ -77,3 +77,7 @@ class CodeStreamHook(ReleaseHook[CodeStreamClient]):
             words=extras.words,
             **options,
         )
+
+    @classmethod
+    def who(cls, fields: ConnectionFields) -> str:
+        return "with a refresh token" if fields.extras.refresh_token else f"as user {fields.login}"

@@ -39,3 +39,7 @@ class QuayHook(ReleaseHook[QuayClient]):
             api_prefix=extras.api_prefix,
             **options,
         )
+
+    @classmethod
+    def who(cls, fields: ConnectionFields) -> str:
+        return "with an OAuth application token"

@@ -80,3 +80,7 @@ class ServiceStageHook(ReleaseHook[ServiceStageClient]):
             **credentials,
             **options,
         )
+
+    @classmethod
+    def who(cls, fields: ConnectionFields) -> str:
+        return f"as IAM user {fields.login}" if fields.extras.auth == "token" else "with an access key"

@@ -50,8 +50,8 @@ class ActOperator(WaitingOperator):
         from airflow_provider.operators.attempt import attempt_of
         from airflow_provider.operators.carrying_out import Carrier, carry_out
 
-        self.check_arguments()
-        with self.get_client(context) as client:
+        begun = time.time()
+        with self.begin(context) as client:
             record = read_act(context["task_state_store"].get(KEY))
             acting = Acting(self._policy(client), record, attempt_of(context), time.time())
             carrier = Carrier(self, context, client, KEY, lambda: {"until": list(self.until())})
@@ -65,6 +65,7 @@ class ActOperator(WaitingOperator):
                 return carrier.perform(command)
 
             result: dict[str, Any] = carry_out(acting.execute(), acting, perform)
+            self.log_lines([self.lines.acted(result, time.time() - begun)])
             return result
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
@@ -74,7 +75,10 @@ class ActOperator(WaitingOperator):
         from airflow_provider.operators.attempt import attempt_of
         from airflow_provider.operators.carrying_out import save_record
 
-        result = result_of_act(Outcome.from_event(event), self.system)
+        outcome = Outcome.from_event(event)
+        with self.telling_failure(outcome.seconds):
+            result = result_of_act(outcome, self.system)
+        self.log_lines([self.lines.acted(result, outcome.seconds)])
         if record := read_act(context["task_state_store"].get(KEY)):
             record.note_done(attempt_of(context))
             save_record(context, KEY, record)

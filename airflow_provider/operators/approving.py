@@ -117,17 +117,17 @@ class ApprovalOperator(ReleaseOperator):
         """The result for an approval that was decided elsewhere."""
 
     def execute(self, context: Context) -> dict[str, Any]:
-        self.check_arguments()
-        with self.get_client(context) as client:
+        with self.begin(context) as client:
             if self.decision:
                 return self.answer(context, client, self.decision, self.message, None)
             return _Asking(self, context, client).begin()
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Called with the answer of a person, or when the trigger has fired."""
-        self.check_arguments()
-        with self.get_client(context) as client:
-            return _Asking(self, context, client).go_on(event)
+        with self.telling_failure():
+            self.check_arguments()
+            with self.get_client(context) as client:
+                return _Asking(self, context, client).go_on(event)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Also handles a deferral that ended without an event: the trigger crashed, or Airflow timed it out."""
@@ -144,6 +144,10 @@ class ApprovalOperator(ReleaseOperator):
             if result := _Asking(self, context, client).wait_again():
                 return result
         return super().resume_execution(next_method, next_kwargs, context)
+
+    @property
+    def deed_now(self) -> str:
+        return super().deed_now if self.decision else "ask people about an approval"
 
     def rules(self, context: Context) -> Rules:
         from airflow_provider.core.approving import Rules

@@ -240,6 +240,15 @@ def secrets_of_url(url: object, *, in_path: bool) -> Iterator[str]:
             yield unquote(piece)
 
 
+def without_signature(url: object) -> str:
+    """Host and path of a URL: what may be secret in it is its user and its query."""
+    try:
+        parts = urlsplit(str(url))
+    except ValueError:
+        return "of a URL that cannot be read"
+    return parts.netloc.rpartition("@")[2] + parts.path
+
+
 def is_number(value: object) -> bool:
     return isinstance(value, (int, float, complex)) and not isinstance(value, bool)
 

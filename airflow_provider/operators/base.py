@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import string
 import sys
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context, RetryPolicy
 
     from airflow_provider.clients.base import ReleaseClient
-    from airflow_provider.core.waiting import News, Wait
+    from airflow_provider.core.lines import News
     from airflow_provider.execution import ExecutionRef
     from airflow_provider.operators.memory import Memory
 
@@ -68,9 +69,14 @@ class ReleaseOperator(CheckedArguments, BaseOperator):
     """
 
     system: ClassVar[str]
+    deed: ClassVar[str] = ""
+    """What it does, for the first line of its log; ``{name}`` stands for an argument that cannot be secret."""
+    told: ClassVar[tuple[str, ...]] = ()
+    """Arguments that the first line tells, too: only such as cannot be secret. Of a mapping it tells the names."""
     finish_in_triggerer = False
     _text_problems: dict[str, str] = {}
     _rendering = ""
+    _link: str | None = None
 
     def __init__(self, *, retry_policy: RetryPolicy | None = DEFAULT_RETRY_POLICY, **kwargs: Any) -> None:
         super().__init__(retry_policy=retry_policy, **kwargs)
@@ -194,18 +200,63 @@ class ReleaseOperator(CheckedArguments, BaseOperator):
 
     def publish(self, context: Context, execution: Mapping[str, Any]) -> None:
         """Push id and URL of an execution where the UI and other tasks can see them at once."""
+        self._link = execution["url"]
         for key, value in xcoms_of(execution).items():
             context["ti"].xcom_push(key, value)
 
-    def log_news(self, wait: Wait) -> bool:
-        """Tell the task's log what changed; returns whether anything did."""
-        news = wait.news()
-        self.log_lines(news)
-        return bool(news)
+    @contextmanager
+    def begin(self, context: Context) -> Iterator[Any]:
+        """What every execution of a task begins with: its arguments are checked, and its log told what it is about.
 
-    def log_lines(self, news: list[News]) -> None:
+        :return: a client, as of :meth:`get_client`.
+        """
+        with self.telling_failure():
+            self.check_arguments()
+            with self.get_client(context) as client:
+                self.tell_beginning(client)
+                yield client
+
+    @contextmanager
+    def telling_failure(self, seconds: float | Callable[[], float] | None = None) -> Iterator[None]:
+        """The last line of a log whose task fails: how, after how long, and where to look.
+
+        :param seconds: for which it went on, or what tells them then; nothing where that says nothing.
+        """
+        try:
+            yield
+        except ReleasePipelineError as error:
+            took = seconds() if callable(seconds) else seconds
+            self.log_lines([self.lines.failed(error, took, self._link)])
+            raise
+
+    def tell_beginning(self, client: ReleaseClient) -> None:
+        """The first line of the log: what is done, with which arguments, as whom."""
+        # Not at the top: no parsing of a DAG file needs it.
+        from airflow_provider.clients.urls import place_of
+
+        values = {name: getattr(self, name) for name in self.told}
+        arguments = {name.replace("_", " "): value for name, value in values.items()}
+        place = place_of(client.transport.base_url)
+        line = self.lines.begins(self.deed_now, self.system, arguments, client.who, self.conn_id, place)
+        self.log.info("%s", storable_text(client.transport.redact(line.text)))
+
+    @property
+    def deed_now(self) -> str:
+        """:attr:`deed` with the arguments that it names."""
+        names = [name for _, name, _, _ in string.Formatter().parse(self.deed) if name]
+        named = {name: self.lines.shortened(str(getattr(self, name))) for name in names if hasattr(self, name)}
+        return self.deed.format_map(named) or type(self).__name__
+
+    @property
+    def lines(self) -> Any:
+        """The wording of lines, for the leaves: no parsing of a DAG file needs it."""
+        from airflow_provider.core import lines
+
+        return lines
+
+    def log_lines(self, news: Iterable[News]) -> None:
         for line in news:
-            (self.log.warning if line.is_warning else self.log.info)("%s", storable_text(line.text))
+            getattr(self.log, line.level)("%s", storable_text(line.text))
 
 
 class WaitingOperator(ReleaseOperator):

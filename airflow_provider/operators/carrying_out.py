@@ -120,10 +120,7 @@ class Carrier:
             case Cancel(ref, reason):
                 self.client.cancel(ref, reason)
             case Publish(execution):
-                published = execution.to_result()
-                self.operator.publish(self._context, published)
-                where = published["url"] or f"at {self.client.place}"
-                self.operator.log.info("%s %s %s", published["ref"]["kind"], published["id"], where)
+                self.operator.publish(self._context, execution.to_result())
             case Pause(seconds):
                 time.sleep(seconds)
             case Defer():
@@ -157,4 +154,4 @@ class Carrier:
         if marker := arguments.get("marker"):
             # A trigger that is told to end compares: does the task still wait for this start?
             self._context["ti"].xcom_push(MARKER_XCOM, marker)
-        self.operator.defer_wait(wait.ref, wait.deadline, **arguments)
+        self.operator.defer_wait(wait.ref, wait.deadline, begun=wait.begun.to_json(), **arguments)

@@ -38,6 +38,8 @@ class CocktailRunBuildOperator(StartOperator):
     """
 
     system = "cocktail"
+    deed = "run build {build_seq}"
+    told = ("tag_name",)
     template_fields = ("build_seq", "tag_name", "description", "callback_url", "cocktail_conn_id")
 
     def __init__(
@@ -106,6 +108,7 @@ class CocktailCancelBuildOperator(ActOperator):
     """
 
     system = "cocktail"
+    deed = "cancel build run {build_run_seq}"
     template_fields = ("build_run_seq", "cocktail_conn_id")
 
     def __init__(self, *, build_run_seq: Number, cocktail_conn_id: str = "cocktail_default", **kwargs: Any) -> None:

@@ -44,6 +44,8 @@ class CodeStreamRunPipelineOperator(StartOperator):
     """
 
     system = "code_stream"
+    deed = "run pipeline {pipeline!r}"
+    told = ("project", "inputs", "tags")
     template_fields = ("pipeline", "project", "inputs", "comments", "tags", "code_stream_conn_id")
 
     def __init__(
@@ -91,6 +93,7 @@ class CodeStreamRerunEventOperator(StartOperator):
     """
 
     system = "code_stream"
+    deed = "{action} {event_type} event {event_id}"
     template_fields = ("event_type", "event_id", "action", "code_stream_conn_id")
 
     def __init__(
@@ -158,6 +161,8 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
 
     system = "code_stream"
     operator_extra_links = ()
+    deed = "trigger Gerrit change {change_id}"
+    told = ("project", "trigger")
     template_fields = ("change_id", "project", "trigger", "code_stream_conn_id")
 
     def __init__(
@@ -176,8 +181,7 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
         self.code_stream_conn_id = code_stream_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        self.check_arguments()
-        with self.get_client(context) as client:
+        with self.begin(context) as client:
             deed = f"triggered Gerrit change {self.change_id!r}"
             memory = self.memory(context, client, "release_trigger", deed)
             if notes := memory.recall():
@@ -188,6 +192,7 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
                 memory.note(notes)
                 triggered = self._trigger(client, memory, notes["known"])
             memory.note(notes, is_done=True)
+            self.log_lines([self.lines.triggered(map(str, triggered.get("pipelinesTriggered") or ()))])
             return triggered
 
     def _trigger(self, client: CodeStreamClient, memory: Memory, known: list[str]) -> dict[str, Any]:
@@ -247,6 +252,7 @@ class CodeStreamExecutionActionOperator(ActOperator):
     """
 
     system = "code_stream"
+    deed = "{action} execution {execution_id}"
     template_fields = ("execution_id", "action", "reason", "code_stream_conn_id")
 
     def __init__(
@@ -304,6 +310,8 @@ class CodeStreamApprovalOperator(ApprovalOperator):
     """
 
     system = "code_stream"
+    deed = "answer an approval"
+    told = ("decision", "execution_id", "user_operation_id")
     template_fields = (
         "execution_id",
         "user_operation_id",
@@ -353,13 +361,14 @@ class CodeStreamApprovalOperator(ApprovalOperator):
         asked: Question | None,
     ) -> dict[str, Any]:
         if asked:
-            client.approvals.answer(asked.ref["id"], decision == "approve", message)
-            return self.result_now(client, asked.ref)
+            return self._answer(client, asked.ref["id"], decision, message)
         deed = f"answered an approval of execution {self.execution_id}"
         memory = self.memory(context, client, "approval_answer", deed)
         operation_id = self.user_operation_id or self._asked(memory, client)
-        client.approvals.answer(operation_id, decision == "approve", message)
-        answered = self.result_now(client, {"id": operation_id})
+        waiting = self.result_now(client, {"id": operation_id})
+        approvers = waiting["outputs"].get("approvers")
+        self.log_lines([self.lines.asked(waiting["ref"], waiting["message"], approvers, waiting["url"])])
+        answered = self._answer(client, operation_id, decision, message)
         self.publish(context, answered)
         if self.execution_id:
             memory.note({"execution_id": self.execution_id, "id": operation_id}, is_done=True)
@@ -369,6 +378,15 @@ class CodeStreamApprovalOperator(ApprovalOperator):
         from airflow_provider.clients.code_stream.references import approval_reference
 
         return client.look(approval_reference(ref["id"])).to_result()
+
+    def _answer(
+        self, client: CodeStreamClient, operation_id: str, decision: str, message: str | None
+    ) -> dict[str, Any]:
+        client.approvals.answer(operation_id, decision == "approve", message)
+        answered = self.result_now(client, {"id": operation_id})
+        by = answered["outputs"].get("respondedBy")
+        self.log_lines([self.lines.answered(answered["ref"], answered["status"], by, answered["url"])])
+        return answered
 
     def _asked(self, memory: Memory, client: CodeStreamClient) -> str:
         """The approval that an earlier attempt was about to answer, or else the one that the execution waits for."""

@@ -6,7 +6,16 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider.operators.arguments import BuildTags, Digest, QuayId, Repository, Tag, Url, secrets_of_url
+from airflow_provider.operators.arguments import (
+    BuildTags,
+    Digest,
+    QuayId,
+    Repository,
+    Tag,
+    Url,
+    secrets_of_url,
+    without_signature,
+)
 from airflow_provider.operators.base import ReleaseOperator
 from airflow_provider.operators.checking import rule_of
 from airflow_provider.operators.starting import StartOperator
@@ -53,6 +62,8 @@ class QuayRunBuildOperator(StartOperator):
     """
 
     system = "quay"
+    deed = "build an image of {repository}"
+    told = ("tags", "archive", "subdirectory", "dockerfile_path")
     template_fields = ("repository", "archive_url", "tags", "subdirectory", "dockerfile_path", "quay_conn_id")
 
     def __init__(
@@ -81,6 +92,11 @@ class QuayRunBuildOperator(StartOperator):
 
     def hidden(self) -> Iterable[str]:
         return secrets_of_url(self.archive_url, in_path=False)
+
+    @property
+    def archive(self) -> str:
+        """Where the archive is, for the log: its URL without what signs it."""
+        return without_signature(self.archive_url)
 
     def intent(self, client: QuayClient) -> dict[str, Any]:
         client.builds.check(**self._build())
@@ -126,6 +142,8 @@ class QuayPromoteTagOperator(ReleaseOperator):
     """
 
     system = "quay"
+    deed = "point tag {tag!r} of {repository}"
+    told = ("source_tag", "digest")
     template_fields = ("repository", "tag", "digest", "source_tag", "quay_conn_id")
 
     def __init__(
@@ -152,11 +170,11 @@ class QuayPromoteTagOperator(ReleaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         from airflow_provider.clients.quay.references import tag_reference
 
-        self.check_arguments()
-        with self.get_client(context) as client:
+        with self.begin(context) as client:
             promoted = client.tags.promote(self.repository, self.tag, digest=self.digest, source_tag=self.source_tag)
             result = client.look(tag_reference(self.repository, self.tag, promoted["manifest_digest"])).to_result()
-        self.publish(context, result)
+            self.publish(context, result)
+            self.log_lines([self.lines.pointed(result)])
         return result
 
 
@@ -201,6 +219,8 @@ class QuayCreateNotificationOperator(_NotificationOperator):
     https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/repositorynotification
     """
 
+    deed = "create a notification of {repository}"
+    told = ("event", "method")
     template_fields = ("repository", "event", "method", "config", "event_config", "title", "quay_conn_id")
 
     def __init__(
@@ -227,8 +247,7 @@ class QuayCreateNotificationOperator(_NotificationOperator):
             yield from secrets_of_url(value, in_path=True) if key == "url" else [value]
 
     def execute(self, context: Context) -> dict[str, Any]:
-        self.check_arguments()
-        with self.get_client(context) as client:
+        with self.begin(context) as client:
             notification = client.notifications.create(
                 self.repository,
                 event=self.event,
@@ -237,7 +256,8 @@ class QuayCreateNotificationOperator(_NotificationOperator):
                 event_config=self.event_config,
                 title=self.title,
             )
-        result = self.result(notification)
+            result = self.result(notification)
+            self.log_lines([self.lines.notification(result["uuid"], "is there")])
         if result["disabled"]:
             self.log.warning(
                 "Notification %s does this already, but Quay has disabled it after %s failed deliveries: it sends "
@@ -269,14 +289,16 @@ class QuayDeleteNotificationOperator(_OneNotificationOperator):
     https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/repositorynotification
     """
 
+    deed = "delete notification {uuid} of {repository}"
+
     def __init__(self, *, missing_ok: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.missing_ok = missing_ok
 
     def execute(self, context: Context) -> None:
-        self.check_arguments()
-        with self.get_client(context) as client:
+        with self.begin(context) as client:
             client.notifications.delete(self.repository, self.uuid, missing_ok=self.missing_ok)
+            self.log_lines([self.lines.notification(self.uuid, "is gone")])
 
 
 class QuayTestNotificationOperator(_OneNotificationOperator):
@@ -290,10 +312,13 @@ class QuayTestNotificationOperator(_OneNotificationOperator):
     https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/repositorynotification
     """
 
+    deed = "test notification {uuid} of {repository}"
+
     def execute(self, context: Context) -> dict[str, Any]:
-        self.check_arguments()
-        with self.get_client(context) as client:
-            return self.result(client.notifications.test(self.repository, self.uuid))
+        with self.begin(context) as client:
+            result = self.result(client.notifications.test(self.repository, self.uuid))
+            self.log_lines([self.lines.notification(self.uuid, "has a test delivery queued")])
+        return result
 
 
 class QuayResetNotificationOperator(_OneNotificationOperator):
@@ -307,7 +332,10 @@ class QuayResetNotificationOperator(_OneNotificationOperator):
     https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/repositorynotification
     """
 
+    deed = "reset notification {uuid} of {repository}"
+
     def execute(self, context: Context) -> dict[str, Any]:
-        self.check_arguments()
-        with self.get_client(context) as client:
-            return self.result(client.notifications.reset(self.repository, self.uuid))
+        with self.begin(context) as client:
+            result = self.result(client.notifications.reset(self.repository, self.uuid))
+            self.log_lines([self.lines.notification(self.uuid, "sends again: its failures count from zero")])
+        return result

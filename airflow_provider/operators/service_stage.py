@@ -50,6 +50,8 @@ class ServiceStageReleaseOperator(StartOperator):
     """
 
     system = "service_stage"
+    deed = "{action} release task {pipeline!r}"
+    told = ("selected_tasks",)
     template_fields = ("pipeline", "action", "selected_tasks", "service_stage_conn_id")
 
     def __init__(
@@ -104,6 +106,7 @@ class ServiceStageStopReleaseOperator(ActOperator):
     """
 
     system = "service_stage"
+    deed = "stop release task {pipeline!r}"
     template_fields = ("pipeline", "service_stage_conn_id")
 
     def __init__(self, *, pipeline: str, service_stage_conn_id: str = "service_stage_default", **kwargs: Any) -> None:
@@ -135,6 +138,7 @@ class ServiceStageApprovalOperator(ApprovalOperator):
     """
 
     system = "service_stage"
+    deed = "{decision} approval {task_name!r} of release task {pipeline!r}"
     template_fields = ("pipeline", "task_name", "decision", "message", "approvers", "service_stage_conn_id")
 
     def __init__(
@@ -181,6 +185,7 @@ class ServiceStageApprovalOperator(ApprovalOperator):
         answered = self._wait_until_taken(client, memory, notes)
         self.publish(context, answered.to_result())
         memory.note(notes, is_done=True)
+        self.log_lines([self.lines.answer_taken(notes["task_name"], decision, answered)])
         return answered.to_result()
 
     def result_now(self, client: ServiceStageClient, ref: ExecutionRef) -> dict[str, Any]:
@@ -197,6 +202,7 @@ class ServiceStageApprovalOperator(ApprovalOperator):
         if asked is None:
             waiting, task_name = self.find(client)
             self.publish(context, waiting.to_result())
+            self.log_lines([self.lines.asked(waiting.ref, waiting.message, None, waiting.url)])
             return {"task_name": task_name, "ref": waiting.ref}
         if client.releases.is_waiting_for(asked.ref, asked.task_name) is False:
             # The answer would reach whatever waits now, such as the approval of a later execution.

@@ -13,9 +13,11 @@ from uuid import uuid4
 
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
+from airflow_provider.core import lines
 from airflow_provider.core.canceling import CANCEL_REASON, Verdict, cancel, judge_worker_kill
 from airflow_provider.core.commands import Command, Defer, Find, Forget, Prepare, Program, Send
 from airflow_provider.core.durations import DURATIONS
+from airflow_provider.core.lines import name_of
 from airflow_provider.core.record import Phase
 from airflow_provider.core.starting import Start
 from airflow_provider.core.waiting import GUESS
@@ -82,7 +84,7 @@ class StartAttempt:
         record = self._start.record
         name = record.name if record else f"what this task may have started in {self._operator.system}"
         if verdict is not Verdict.CANCEL:
-            self._operator.log.info("Not canceling %s: %s", name, reason)
+            self._operator.log_lines([lines.not_canceling(name, reason)])
             return
         self._is_canceling.set()
         if record and record.is_over:
@@ -169,18 +171,18 @@ class StartAttempt:
         return execution
 
     def _cancel(self, ref: ExecutionRef, reason: str) -> None:
-        log, name = self._operator.log, f"{ref['kind']} {ref['id']}"
+        tell, name = self._operator.log_lines, name_of(ref)
         clock = Clock()
         self._by_thread.is_canceling = True
         is_guess = GUESS in ref
         if not is_guess:
             # Told first: the process may be killed before the answer comes.
-            log.warning("Canceling %s: %s", name, reason)
+            tell([lines.canceling(name, reason)])
         program = cancel(clock, ref, CANCEL_REASON, DURATIONS.worker_kill_limit)
         if problem := carry_out(program, clock, self._perform):
-            log.error("Could not cancel %s: %s", name, problem)
+            tell([lines.cancel_failed(name, problem)])
         elif not is_guess:
-            log.info("The cancel of %s was taken", name)
+            tell([lines.cancel_taken(name)])
         if not is_guess:
             self._note_ending(ref)
 

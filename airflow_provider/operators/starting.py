@@ -88,10 +88,11 @@ class StartOperator(WaitingOperator):
         """Refuse a success that is none; raises ``ExecutionFailed``."""
 
     def execute(self, context: Context) -> dict[str, Any]:
-        self.check_arguments()
-        if self.deferrable and self.wait_for_completion:
-            self.rehearse_deferral(**self.trigger_arguments("marker"))
-            self.tell_who_finishes()
+        with self.telling_failure():
+            self.check_arguments()
+            if self.deferrable and self.wait_for_completion:
+                self.rehearse_deferral(**self.trigger_arguments("marker"))
+                self.tell_who_finishes()
         return self._carry_out(context, self._read(context), lambda start: start.execute())
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
@@ -147,32 +148,50 @@ class StartOperator(WaitingOperator):
         # Not at the top: no parsing of a DAG file needs these.
         from airflow_provider.core.canceling import RESUMED
         from airflow_provider.core.starting import Start
-        from airflow_provider.operators.attempt import AttemptOver, ExecutionCanceledForGood, attempt_of
-        from airflow_provider.operators.start_attempt import StartAttempt
+        from airflow_provider.operators.attempt import attempt_of
 
         if resumed and record:
             # From now on this process answers for the execution, whatever a triggerer believes that comes back late.
             context["ti"].xcom_push(MARKER_XCOM, RESUMED + record.marker)
-        with self.get_client(context) as client:
+        start: Start | None = None
+        begun = time.time()
+
+        def took() -> float:
+            known = start.record if start else record
+            return max(0.0, time.time() - (known.started if known else begun))
+
+        with self.telling_failure(took), self.get_client(context) as client:
+            if not resumed:
+                self.tell_beginning(client)
             policy = self._policy(client, _place(client, record if resumed else None))
             start = Start(policy, record, attempt_of(context), time.time())
-            self._attempt = StartAttempt(self, context, client, start, KEY)
-            if self._was_told_to_end:
-                self._attempt.end()
-            try:
-                result = self._attempt.run(program(start))
-            except (AttemptOver, AirflowRuntimeError):
-                # Airflow ends this process in a moment; by then nobody else may be left to act.
-                self._attempt.end()
-                raise
-            except ReleasePipelineError as error:
-                if start.is_final:
-                    raise ExecutionCanceledForGood(error.summary, call=error.call) from error
-                raise
-            finally:
-                self._attempt.watch.stop()
-        self.verify(result)
+            result = self._run(context, client, start, program(start))
+            self.verify(result)
+            waited = self.wait_for_completion
+            self.log_lines([self.lines.ended(result, took()) if waited else self.lines.left(result)])
         return result
+
+    def _run(
+        self, context: Context, client: ReleaseClient, start: Start, program: Program[dict[str, Any]]
+    ) -> dict[str, Any]:
+        from airflow_provider.operators.attempt import AttemptOver, ExecutionCanceledForGood
+        from airflow_provider.operators.start_attempt import StartAttempt
+
+        self._attempt = StartAttempt(self, context, client, start, KEY)
+        if self._was_told_to_end:
+            self._attempt.end()
+        try:
+            return self._attempt.run(program)
+        except (AttemptOver, AirflowRuntimeError):
+            # Airflow ends this process in a moment; by then nobody else may be left to act.
+            self._attempt.end()
+            raise
+        except ReleasePipelineError as error:
+            if start.is_final:
+                raise ExecutionCanceledForGood(error.summary, call=error.call) from error
+            raise
+        finally:
+            self._attempt.watch.stop()
 
     def _policy(self, client: ReleaseClient, place: str) -> Policy:
         from airflow_provider.core.starting import Policy

@@ -17,7 +17,7 @@ from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 from airflow.sdk.bases.sensor import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 
-from airflow_provider.core.waiting import MOST_DOUBLINGS, Ending, Outcome, Wait, is_refusal, result_of
+from airflow_provider.core.waiting import MOST_DOUBLINGS, Begun, Ending, Outcome, Wait, is_refusal, result_of
 from airflow_provider.exceptions import AuthenticationError, ReleasePipelineError
 from airflow_provider.operators.arguments import Seconds, SecondsOrZero
 from airflow_provider.operators.base import (
@@ -65,6 +65,7 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         self.finish_in_triggerer = finish_in_triggerer
         self._client: ReleaseClient | None = None
         self._wait: Wait | None = None
+        self._looks: _Looks | None = None
         self._trouble: str | None = None
         self._was_rescheduled = False
         self._is_published = False
@@ -74,8 +75,12 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         """What is waited for; names are turned into ids here, and what is not there is refused."""
 
     def execute(self, context: Context) -> Any:
-        self.check_arguments()
+        with self._never_failing(), self.telling_failure():
+            self.check_arguments()
         with self._never_failing(), self.get_client(context) as self._client:
+            self._looks = _Looks(context, is_rescheduled=self.reschedule and not self.deferrable)
+            if not self._looks.is_known:
+                self.tell_beginning(self._client)
             # A deferral could not come back in time.
             if not self.deferrable or self.timeout <= noticed_within():
                 try:
@@ -96,29 +101,32 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         """Look once. A look that fails is no answer, until the error budget is spent."""
         client = self._client
         now = time.time()
-        failures = _Failures(context)
+        looks = self._looks = self._looks or _Looks(context, is_rescheduled=False)
         if self._wait is None:
             self._was_rescheduled = self.reschedule and context["ti"].get_first_reschedule_date(context) is not None
             self._wait = Wait(
                 {},
                 self.poke_interval,
-                failing_since=failures.since,
+                failing_since=looks.failing_since,
                 proven=self._was_rescheduled,
+                begun=looks.begun,
             )
         wait = self._wait
         seen = self._look(client, wait)
         self._trouble = str(seen) if isinstance(seen, ReleasePipelineError) else None
         outcome = wait.saw(seen, now)
-        self.log_news(wait)
-        failures.since = wait.failing_since
-        if self._is_believed(seen, wait, failures, now) and outcome:
-            return PokeReturnValue(True, self._finish(context, outcome))
+        self.log_lines(wait.news())
+        is_believed = self._is_believed(seen, wait, looks, now)
+        looks.keep(wait)
+        if outcome and is_believed:
+            waited = outcome._replace(seconds=now - (wait.since or now))
+            return PokeReturnValue(True, self._finish(context, waited))
         if wait.last and wait.last.id and not self._is_published:
             self.publish(context, wait.last.to_result())
             self._is_published = True
         return PokeReturnValue(False)
 
-    def _is_believed(self, seen: Execution | ReleasePipelineError, wait: Wait, failures: _Failures, now: float) -> bool:
+    def _is_believed(self, seen: Execution | ReleasePipelineError, wait: Wait, looks: _Looks, now: float) -> bool:
         """Whether an end that the vendor may take back has been there for long enough.
 
         In reschedule mode each look is made by a client of its own, which has not seen the execution going on.
@@ -127,10 +135,10 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             return True
         settling = self._client.settling_of(seen)
         if not settling:
-            failures.ended = None
+            looks.ended = None
             return True
-        failures.ended = failures.ended or now
-        if now - failures.ended >= settling:
+        looks.ended = looks.ended or now
+        if now - looks.ended >= settling:
             return True
         self.log.info("%s %s may still go on: looking once more", wait.ref.get("kind"), wait.ref.get("id"))
         return False
@@ -196,7 +204,11 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         self.tell_who_finishes()
         self.defer(
             trigger=ExecutionTrigger(
-                ref=self._wait.ref, deadline=deadline, hold_back=noticed_within(), **self.trigger_arguments()
+                ref=self._wait.ref,
+                deadline=deadline,
+                hold_back=noticed_within(),
+                begun=self._wait.begun.to_json(),
+                **self.trigger_arguments(),
             ),
             method_name="execute_complete",
             timeout=timedelta(seconds=self.timeout + self.poke_interval + DEFERRAL_MARGIN),
@@ -205,7 +217,10 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
     def _finish(self, context: Context, outcome: Outcome) -> dict[str, Any]:
         if outcome.execution:
             self.publish(context, outcome.execution)
-        return result_of(outcome, self.system)
+        with self.telling_failure(outcome.seconds):
+            result = result_of(outcome, self.system)
+        self.log_lines([self.lines.ended(result, outcome.seconds)])
+        return result
 
     @property
     def _last_seen(self) -> dict[str, Any] | None:
@@ -222,6 +237,7 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             summary += f"; last seen: {_described(seen)}"
         if trouble:
             summary += f"; the last look failed: {trouble}"
+        self.log_lines([self.lines.timed_out(summary, is_skipped=self.soft_fail)])
         if self.soft_fail:
             raise AirflowSkipException(summary)
         raise AirflowSensorTimeout(summary)
@@ -286,40 +302,44 @@ def _described(execution: Mapping[str, Any]) -> str:
     return f"{name} is {execution['state']} ({execution['status']}){reason}"
 
 
-class _Failures:
-    """Since when looks fail, and since when the execution seems to be over, in this attempt; ``None`` if they do not.
+class _Looks:
+    """What the looks of this attempt have come to, in reschedule mode each in a process of its own.
 
-    In reschedule mode every look is a process of its own.
+    Attribute ``ended``: epoch seconds since when the execution seems to be over; ``None`` while it does not.
+
+    :param is_rescheduled: whether the next one is; then it must know what the log tells already.
     """
 
-    KEY = "looks_fail_since"
+    KEY = "looks"
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, *, is_rescheduled: bool) -> None:
         self._store = context["task_state_store"]
         self._attempt = context["ti"].try_number
-        stored = self._store.get(self.KEY) or {}
-        is_ours = stored.get("attempt") == self._attempt
-        self._since: float | None = stored["since"] if is_ours else None
-        self._ended: float | None = stored.get("ended") if is_ours else None
+        self._is_rescheduled = is_rescheduled
+        stored = self._store.get(self.KEY)
+        self._kept: dict[str, Any] = stored if stored and stored["attempt"] == self._attempt else {}
+        self.ended: float | None = self._kept.get("ended")
 
     @property
-    def since(self) -> float | None:
-        return self._since
-
-    @since.setter
-    def since(self, since: float | None) -> None:
-        self._keep(since, self._ended)
+    def is_known(self) -> bool:
+        """Whether another process has begun this attempt."""
+        return self._is_rescheduled and self.begun.since is not None
 
     @property
-    def ended(self) -> float | None:
-        return self._ended
+    def failing_since(self) -> float | None:
+        """Epoch seconds of the first of the looks that have failed up to now."""
+        return self._kept.get("failing_since")
 
-    @ended.setter
-    def ended(self, ended: float | None) -> None:
-        self._keep(self._since, ended)
+    @property
+    def begun(self) -> Begun:
+        return Begun.from_json(self._kept.get("begun"))
 
-    def _keep(self, since: float | None, ended: float | None) -> None:
-        if (since, ended) == (self._since, self._ended):
-            return
-        self._since, self._ended = since, ended
-        self._store.set(self.KEY, {"attempt": self._attempt, "since": since, "ended": ended})
+    def keep(self, wait: Wait) -> None:
+        """Write down what the next look must know, where it has changed."""
+        kept: dict[str, Any] = {"attempt": self._attempt, "failing_since": wait.failing_since, "ended": self.ended}
+        if self._is_rescheduled:
+            kept["begun"] = wait.begun.to_json()
+        has_news = self._is_rescheduled or wait.failing_since is not None or self.ended is not None
+        if kept != self._kept and (self._kept or has_news):
+            self._kept = kept
+            self._store.set(self.KEY, kept)

@@ -18,6 +18,7 @@ class CocktailBuildSensor(KnownSensor):
     """
 
     system = "cocktail"
+    deed = "wait for build run {build_run_seq}"
     template_fields = ("build_run_seq", "ref", "cocktail_conn_id")
 
     def __init__(self, *, build_run_seq: Number, cocktail_conn_id: str = "cocktail_default", **kwargs: Any) -> None:

@@ -27,6 +27,7 @@ class CodeStreamExecutionSensor(KnownSensor):
     """
 
     system = "code_stream"
+    deed = "wait for execution {execution_id}"
     template_fields = ("execution_id", "ref", "code_stream_conn_id")
 
     def __init__(self, *, execution_id: str, code_stream_conn_id: str = "code_stream_default", **kwargs: Any) -> None:
@@ -49,6 +50,8 @@ class CodeStreamEventSensor(ReleaseSensor):
     """
 
     system = "code_stream"
+    deed = "wait for a {event_type} event"
+    told = ("matching", "since")
     template_fields = ("event_type", "filters", "since", "code_stream_conn_id")
 
     def __init__(
@@ -73,6 +76,11 @@ class CodeStreamEventSensor(ReleaseSensor):
         since = moment_of(self.since).isoformat() if self.since else ""
         return event_reference(self.event_type, json.dumps(filters), since)
 
+    @property
+    def matching(self) -> str:
+        """The filters, for the log: what they ask for, anybody reads in the event."""
+        return ", ".join(f"{name}={value}" for name, value in (self.filters or {}).items())
+
 
 class CodeStreamApprovalSensor(ReleaseSensor):
     """Wait until an approval (user operation) is pending; the result's ``id`` and ``outputs`` are the approval.
@@ -85,6 +93,8 @@ class CodeStreamApprovalSensor(ReleaseSensor):
     """
 
     system = "code_stream"
+    deed = "wait for an approval"
+    told = ("execution_id", "pipeline")
     template_fields = ("execution_id", "pipeline", "code_stream_conn_id")
 
     def __init__(

@@ -59,6 +59,7 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
         self.freezes = freezes
         self.environment = environment
         self.deferrable = deferrable
+        self._told: tuple[Any, ...] = ()
 
     @rule_of("windows", "timezone", "freezes", "environment")
     def _check_windows(self) -> None:
@@ -79,8 +80,15 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
         opening = calendar.opening_at(now)
         if opening:
             return PokeReturnValue(True, self._result(opening, calendar))
-        self.log.info("%s", _closed(calendar, now))
+        self._tell_once(calendar, now)
         return PokeReturnValue(False)
+
+    def _tell_once(self, calendar: ReleaseCalendar, now: datetime) -> None:
+        """A process that looks each minute for days says only what is new."""
+        told = (calendar.freeze_at(now), calendar.opening_after(now))
+        if told != self._told:
+            self._told = told
+            self.log.info("%s", _closed(calendar, now))
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Called when the trigger has fired: the windows may have been changed in that very moment."""

@@ -22,6 +22,8 @@ class ServiceStageReleaseSensor(ReleaseSensor):
     """
 
     system = "service_stage"
+    deed = "wait for a release of {pipeline!r}"
+    told = ("execution_id",)
     template_fields = ("pipeline", "execution_id", "service_stage_conn_id")
 
     def __init__(

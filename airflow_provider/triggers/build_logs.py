@@ -7,7 +7,7 @@ import contextvars
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from airflow_provider.core.waiting import News
+from airflow_provider.core.lines import News
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.progress import log_news
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -14,18 +15,22 @@ from airflow.sdk.execution_time.xcom import XCom
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from asgiref.sync import sync_to_async
 
+from airflow_provider.clients.urls import place_of
+from airflow_provider.core import lines
 from airflow_provider.core.canceling import CANCEL_REASON, TaskSeen, Verdict, cancel, judge_trigger_kill
 from airflow_provider.core.commands import Cancel, Pause, Tell
 from airflow_provider.core.durations import DURATIONS
-from airflow_provider.core.waiting import Wait
+from airflow_provider.core.lines import News, name_of
+from airflow_provider.core.waiting import Begun, Wait
 from airflow_provider.exceptions import BadRequestError, Call, ReleasePipelineError
 from airflow_provider.execution import ExecutionRef
 from airflow_provider.freeze_watch import FreezeWatch
 from airflow_provider.links import MARKER_XCOM, xcoms_of
-from airflow_provider.storable import storable
+from airflow_provider.storable import storable, storable_text
 from airflow_provider.task_instances import identity_of, task_state
 from airflow_provider.triggers.kills import though_canceled
 from airflow_provider.triggers.poller import shared_poller
+from airflow_provider.triggers.shared_client import shared_client
 from airflow_provider.triggers.templates import pulling_one_xcom
 from airflow_provider.unforeseen import unforeseen
 
@@ -68,6 +73,7 @@ class ExecutionTrigger(BaseTrigger):
     :param slowest: seconds to which the interval may grow while nothing changes.
     :param finish: end the task here when the execution ended well, with or without the XCom of its result.
     :param marker: of the start that the task made; ``None`` for what somebody else started, which is never canceled.
+    :param begun: a :class:`~airflow_provider.core.waiting.Begun` as JSON, if a worker has begun to wait.
     """
 
     def __init__(
@@ -84,6 +90,7 @@ class ExecutionTrigger(BaseTrigger):
         slowest: float | None = None,
         finish: Literal["", "task", "task without result"] = "",
         marker: str | None = None,
+        begun: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.system = system
@@ -97,6 +104,7 @@ class ExecutionTrigger(BaseTrigger):
         self.slowest = slowest
         self.finish = finish
         self.marker = marker
+        self.begun = dict(begun or {})
         self._wait: Wait | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -114,6 +122,7 @@ class ExecutionTrigger(BaseTrigger):
                 "slowest": self.slowest,
                 "finish": self.finish,
                 "marker": self.marker,
+                "begun": self.begun,
             },
         )
 
@@ -128,6 +137,7 @@ class ExecutionTrigger(BaseTrigger):
                 raise BadRequestError(f"{name} came out as None", call=Call(system=self.system))
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
+        begun = Begun.from_json(self.begun)
         self._wait = Wait(
             self.ref,
             self.poll_interval,
@@ -135,16 +145,32 @@ class ExecutionTrigger(BaseTrigger):
             self.fail_on_waiting,
             until=frozenset(self.until),
             slowest=self.slowest,
+            begun=begun,
         )
         _freeze_watch()
-        begun = time.monotonic()
+        running_since = time.monotonic()
+        if begun.since is None:
+            await self._tell_beginning()
         outcome = await shared_poller(self.system, self.conn_id).wait(self._wait)
         # A failure goes through the worker: only there it honours retries and tells its cause.
+        if self._wait.since is not None:
+            outcome = outcome._replace(seconds=max(0.0, time.time() - self._wait.since))
         if self.finish and outcome.is_success and await self._push(outcome.execution or {}):
+            self._tell(lines.ended(outcome.execution or {}, outcome.seconds))
             yield TaskSuccessEvent()
             return
-        await asyncio.sleep(self.hold_back - (time.monotonic() - begun))
+        await asyncio.sleep(self.hold_back - (time.monotonic() - running_since))
         yield TriggerEvent(outcome.to_event())
+
+    async def _tell_beginning(self) -> None:
+        """The first line of the task's log, where no worker came before."""
+        who, place = "", ""
+        with suppress(Exception):
+            # The looks say what is wrong with the connection.
+            client = await shared_client(self.system, self.conn_id).get()
+            who, place = client.who, place_of(client.transport.base_url)
+        deed = f"wait for {name_of(self.ref)}"
+        self._tell(lines.begins(deed, self.system, {}, who, self.conn_id, place))
 
     async def _push(self, execution: dict[str, Any]) -> bool:
         """Push what a worker would push; ``False`` if a worker must, because Airflow's API server is away.
@@ -174,22 +200,23 @@ class ExecutionTrigger(BaseTrigger):
 
     async def _cancel_if_a_person_acted(self, marker: str) -> None:
         ref = self._wait.ref if self._wait else self.ref
-        name = f"{self.system} {ref['kind']} {ref['id']}"
+        name = name_of(ref)
         try:
             verdict, reason = await self._judge(marker)
             if verdict is not Verdict.CANCEL:
-                self.log.info("Not canceling %s: %s", name, reason)
+                self._tell(lines.not_canceling(name, reason))
                 return
             # Told first: the triggerer may end before the answer comes.
-            self.log.warning("Canceling %s: %s", name, reason)
+            self._tell(lines.canceling(name, reason))
             problem = await self._cancel(ref)
         except Exception as error:
             # Nobody awaits this task for what it raises.
             problem = unforeseen(error, f"Canceling {name}", self.system)
-        if problem:
-            self.log.error("Could not cancel %s: %s", name, problem)
-        else:
-            self.log.info("The cancel of %s was taken", name)
+        self._tell(lines.cancel_failed(name, problem) if problem else lines.cancel_taken(name))
+
+    def _tell(self, *news: News) -> None:
+        for line in news:
+            getattr(self.log, line.level)("%s", storable_text(line.text))
 
     async def _cancel(self, ref: ExecutionRef) -> ReleasePipelineError | None:
         """Cancel, trying again while the system does not answer; returns why it could not be done."""
@@ -211,8 +238,7 @@ class ExecutionTrigger(BaseTrigger):
                     case Pause(seconds):
                         await asyncio.sleep(seconds)
                     case Tell(news):
-                        for line in news:
-                            self.log.warning(line.text)
+                        self._tell(*news)
                 clock.now = time.time()
                 command = program.throw(problem) if problem else program.send(None)
         except StopIteration as stop:

@@ -16,7 +16,8 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
-from airflow_provider.core.waiting import News, Outcome, Wait
+from airflow_provider.core.lines import News
+from airflow_provider.core.waiting import Outcome, Wait
 from airflow_provider.exceptions import Call, ReleasePipelineError, ServerUnavailableError
 from airflow_provider.execution import Execution, ExecutionRef
 from airflow_provider.settings import REQUESTS_PER_SECOND
@@ -352,7 +353,7 @@ class _Waiter:
 
     def log(self, news: list[News]) -> None:
         for line in news:
-            self._context.run(log.warning if line.is_warning else log.info, storable_text(line.text))
+            self._context.run(getattr(log, line.level), storable_text(line.text))
 
     def end(self, outcome: Outcome) -> None:
         if not self.outcome.done():

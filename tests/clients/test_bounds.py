@@ -474,7 +474,7 @@ def test_an_execution_has_an_id_of_some_length(scripted: Scripted) -> None:
     scripted.always = (202, {}, {"executionId": "x" * MB, "id": "x" * MB, "phase": "waiting", "tags": ["1"]})
     quay = QuayClient(scripted.url, token="the-quay-token", attempts=1)
     for start in (
-        lambda: code_stream(scripted).run_pipeline("p-1"),
+        lambda: code_stream(scripted).pipelines.run("p-1"),
         lambda: quay.builds.start("acme/shop", archive_url="https://host/a.tgz", tags=["1"]),
     ):
         with pytest.raises(UnexpectedResponseError, match="that can be used") as caught:

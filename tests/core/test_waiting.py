@@ -5,11 +5,15 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider import exceptions
+from airflow_provider.core import lines
 from airflow_provider.core.durations import DURATIONS
-from airflow_provider.core.waiting import MOST_TOLD, Ending, Outcome, Pace, Wait, result_of
+from airflow_provider.core.lines import warning
+from airflow_provider.core.waiting import MOST_TOLD, Begun, Ending, Outcome, Pace, Wait, result_of
 from airflow_provider.exceptions import (
     AuthenticationError,
     BadRequestError,
+    Call,
+    ConflictError,
     NotFoundError,
     PermissionDeniedError,
     ReleasePipelineError,
@@ -19,6 +23,7 @@ from airflow_provider.exceptions import (
 )
 from airflow_provider.execution import Execution, ExecutionState, Step
 
+QUEUED, RUNNING, SUCCEEDED = ExecutionState.QUEUED, ExecutionState.RUNNING, ExecutionState.SUCCEEDED
 REF = {"system": "cocktail", "kind": "build_run", "id": "7"}
 START = 1_000_000.0
 
@@ -158,7 +163,7 @@ def test_each_change_is_told_once():
         waiting.saw(seen("running", steps=tuple(Step(*step) for step in steps)), START)
         told.append([line.text.strip() for line in waiting.news()])
     assert told == [
-        ["INIT: RUNNING", "cocktail build_run 7 is running (RUNNING)"],
+        ["INIT: RUNNING", "Build run 7 is running"],
         [],
         ["INIT: DONE", "BUILD: RUNNING"],
     ]
@@ -168,7 +173,7 @@ def test_an_unknown_status_and_a_series_of_failing_looks_are_warned_of_once():
     waiting = wait()
     for look in [seen("unknown", "HIBERNATING")] * 3 + [ServerUnavailableError("down")] * 3 + [seen("running")]:
         waiting.saw(look, START)
-    assert [line.is_warning for line in waiting.news()] == [True, True, False]
+    assert [line.level for line in waiting.news()] == ["warning", "warning", "info", "info"]
 
 
 def test_the_pause_is_spread_around_the_interval():
@@ -230,6 +235,80 @@ def test_every_error_survives_the_way_from_the_triggerer(error):
         result_of(outcome, "quay")
 
 
+def told_over(waiting: Wait, moments: list[float], look: Execution | ReleasePipelineError | None) -> list[str]:
+    """Minutes after the start and the line of each look that tells something; ``None``: a look that found no change."""
+    told = []
+    for moment in moments:
+        if look is None:
+            waiting.saw_no_change(START + moment)
+        else:
+            waiting.saw(look, START + moment)
+        told += [f"{moment / 60:g}: {line.text}" for line in waiting.news()]
+    return told
+
+
+@pytest.mark.parametrize("is_told_of_no_change", [False, True])
+def test_a_wait_in_which_nothing_happens_says_so_at_growing_intervals(is_told_of_no_change):
+    waiting = wait()
+    look = seen("running", steps=(Step("Build", "DONE", None, SUCCEEDED), Step("Deploy", "RUNNING", None, RUNNING)))
+    told_over(waiting, [0], look)
+    told = told_over(waiting, [60.0 * minute for minute in range(1, 300)], None if is_told_of_no_change else look)
+    assert told == [
+        "5: Still running (5 min, stage Deploy)",
+        "10: Still running (10 min, stage Deploy)",
+        "20: Still running (20 min, stage Deploy)",
+        "40: Still running (40 min, stage Deploy)",
+        "80: Still running (80 min, stage Deploy)",
+        "140: Still running (2 h 20 min, stage Deploy)",
+        "200: Still running (3 h 20 min, stage Deploy)",
+        "260: Still running (4 h 20 min, stage Deploy)",
+    ]
+
+
+def test_a_wait_that_goes_on_elsewhere_says_nothing_again():
+    look = seen("running", "PAUSING", steps=(Step("Build", "DONE", None, SUCCEEDED),))
+    first = wait()
+    assert len(told_over(first, [0, 660], look)) == 3
+    second = wait(begun=Begun.from_json(first.begun.to_json()))
+    assert told_over(second, [661, 1199, 1200], look) == ["20: Still running (20 min, PAUSING)"]
+
+
+def test_a_person_who_is_needed_is_reminded():
+    waiting = wait()
+    told_over(waiting, [0], look := seen("waiting", message="may it go out?", url="https://ci/7"))
+    waiting.saw(look, START + 300)
+    (line,) = waiting.news()
+    assert line == warning("Still waiting for a person (5 min): may it go out?: https://ci/7")
+
+
+def test_an_outage_is_told_again_at_growing_intervals_and_so_is_its_end():
+    waiting = wait()
+    told_over(waiting, [0], seen("running"))
+    assert told_over(waiting, [60, 120, 180, 301, 320], ServerUnavailableError("down")) == [
+        "1: A look failed, waiting on: down",
+        "5.01667: Still no answer (4 min), waiting on: down",
+    ]
+    assert told_over(waiting, [360], seen("running")) == ["6: Cocktail answers again, after 5 min"]
+
+
+def test_what_has_not_begun_says_nothing_and_what_failed_is_an_error():
+    waiting = wait()
+    steps = (Step("Build", "FAILED", "no disk", ExecutionState.FAILED), Step("Deploy", "WAIT", None, QUEUED))
+    waiting.saw(seen("failed", steps=steps), START)
+    assert waiting.news() == [lines.error("  Build: FAILED - no disk"), lines.error("Build run 7 failed")]
+
+
+def test_a_reference_that_becomes_more_exact_is_told_with_its_link():
+    waiting = Wait({**REF, "kind": "event", "id": "e1"}, 10.0)
+    waiting.saw(seen("running", url="https://ci/7"), START)
+    assert waiting.news()[0].text == "It has led to build run 7: https://ci/7"
+
+
+@pytest.mark.parametrize("body", [None, {}, {"since": "yesterday"}, [], "begun"])
+def test_what_another_version_has_told_of_a_wait_ends_none(body):
+    assert Begun.from_json(body) == Begun()
+
+
 def test_a_vendor_that_names_other_steps_with_each_look_fills_no_memory() -> None:
     wait = Wait({"system": "quay", "kind": "build", "id": "1"}, 1.0)
     for number in range(3 * MOST_TOLD // 1000):
@@ -237,3 +316,11 @@ def test_a_vendor_that_names_other_steps_with_each_look_fills_no_memory() -> Non
         wait.saw(Execution(wait.ref, ExecutionState.RUNNING, "building", steps=steps), 0.0)
         assert len(wait.news()) == 1000 + (number == 0)
     assert len(wait._told) == MOST_TOLD
+
+
+def test_a_conflict_that_the_vendor_tells_ends_no_wait_and_one_that_the_client_finds_does() -> None:
+    ref = {"system": "quay", "kind": "build", "id": "1"}
+    assert Wait(ref, 1.0).saw(ConflictError("busy", call=Call(system="quay", status=409)), 0.0) is None
+    found = Wait(ref, 1.0).saw(ConflictError("belongs elsewhere", call=Call(system="quay")), 0.0)
+    assert found is not None
+    assert found.ending is Ending.LOST

@@ -109,8 +109,8 @@ class Vendor:
         return [{"system": system, **each} for each in found]
 
     def _pipeline(self, number: int) -> ExecutionRef:
-        pipeline = self._code_stream.find_pipeline("Deploy shop", project="retail")
-        return self._code_stream.run_pipeline(pipeline["id"], comments=f"wait {number}").ref
+        pipeline = self._code_stream.pipelines.find("Deploy shop", project="retail")
+        return self._code_stream.pipelines.run(pipeline["id"], comments=f"wait {number}").ref
 
     def _release(self, number: int) -> ExecutionRef:
         made = self._service_stage.release_tasks.create({"name": f"w{number}", "config_mode": "ui", "stages": STAGES})

@@ -202,7 +202,7 @@ def test_why_a_trigger_could_not_cancel_is_never_lost(systems, monkeypatch, caps
     story.task.mark("failed")
     story.task.kill(trigger)
     told = capsys.readouterr().out
-    assert f"Could not cancel cocktail build_run {story.executions()[0]['id']}" in told
+    assert f"Could not cancel build run {story.executions()[0]['id']}" in told
     assert "LookupError" in told
 
 

@@ -14,6 +14,7 @@ from airflow_provider.core.release_window import DAYS
 from airflow_provider.exceptions import BadRequestError, ConnectionConfigError
 from airflow_provider.sensors.release_window import ReleaseWindowSensor
 from tests.airflow_runs import TaskRun, run_task
+from tests.log_lines import told
 
 ALWAYS = [{"days": list(DAYS), "from": "00:00", "to": "24:00"}]
 BOTH_MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferrable"])
@@ -49,6 +50,13 @@ def test_a_closed_window_is_waited_for(deferrable):
     ended = wait(deferrable=deferrable, freezes=frozen_for(seconds=2))
     assert ended.state == "success"
     assert pendulum.parse(ended.result["outputs"]["opens"]) >= pendulum.now("UTC").subtract(minutes=1)
+
+
+@BOTH_MODES
+def test_why_it_waits_is_told_once(deferrable):
+    with told() as lines:
+        wait(deferrable=deferrable, freezes=frozen_for(days=3), timeout=1)
+    assert len([line for line in lines if "No release window is open" in line]) == 1
 
 
 @BOTH_MODES

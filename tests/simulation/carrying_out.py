@@ -27,6 +27,7 @@ from airflow_provider.core.commands import (
 )
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.generation import Attempt, Relation
+from airflow_provider.core.lines import Level
 from airflow_provider.core.record import Phase, StartRecord
 from airflow_provider.core.starting import Policy, Start
 from airflow_provider.core.waiting import GUESS
@@ -144,7 +145,7 @@ class CommonCarrier(ABC):
 
     def _tell(self, command: Tell) -> Steps[None]:
         for line in command.news:
-            if line.is_warning:
+            if line.level is not Level.INFO:
                 self.worker.task.warn(line.text)
             else:
                 self.world.tell(str(self.worker), f"log: {line.text}")

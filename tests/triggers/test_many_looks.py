@@ -233,7 +233,7 @@ def test_an_end_is_told_first_and_the_last_lines_of_its_log_before_the_task_log_
     vendor.states[1], vendor.logs[1] = "DONE", ["one", "two"]
     outcome = asyncio.run(asyncio.wait_for(outcome_of(ref), PATIENCE))
     assert outcome.is_success
-    assert lines.of("1") == ["cocktail build_run 1 is succeeded (DONE)", "| BUILD:", "| one", "| two"]
+    assert lines.of("1") == ["Build run 1 succeeded (DONE)", "| BUILD:", "| one", "| two"]
     assert vendor.asked == [("single", 1), ("log", 1)]
 
 
@@ -253,7 +253,7 @@ def test_where_the_last_lines_cannot_be_read_in_time_the_log_says_so(
 
     asyncio.run(scenario())
     assert lines.of("1") == [
-        "cocktail build_run 1 is succeeded (DONE)",
+        "Build run 1 succeeded (DONE)",
         "| the end of the log of 1 could not be read within 0.1 s",
     ]
 

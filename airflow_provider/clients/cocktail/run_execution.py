@@ -16,6 +16,7 @@ _STATES = {
     "DONE": ExecutionState.SUCCEEDED,
     "ERROR": ExecutionState.FAILED,
 }
+_STEP_STATES = {**_STATES, "WAIT": ExecutionState.QUEUED}
 
 
 def state_of(run: Json) -> ExecutionState:
@@ -75,7 +76,14 @@ def _text(value: object) -> str | None:
 
 def _steps(run: Json) -> tuple[Step, ...]:
     found = fields.in_order(run.get("buildStepRuns"))
-    return tuple(Step(str(step.get("stepType") or ""), str(step.get("stepState") or "")) for step in found)
+    return tuple(
+        Step(
+            str(step.get("stepType") or ""),
+            str(step.get("stepState") or ""),
+            state=_STEP_STATES.get(str(step.get("stepState")).upper(), ExecutionState.UNKNOWN),
+        )
+        for step in found
+    )
 
 
 def _explained(execution: Execution) -> Execution:

@@ -33,6 +33,8 @@ STATES = {
     "FAILED_CONTINUE": ExecutionState.FAILED,
 }
 
+_STEP_STATES = {**STATES, "SKIPPED": ExecutionState.SUCCEEDED}
+
 MAY_BE_ROLLED_BACK = "FAILED"
 """The end of an execution, unless a rollback begins a moment later."""
 
@@ -72,12 +74,19 @@ def execution_of(document: Json, url: str | None) -> Execution:
         state=state,
         status=str(document.get("status") or ""),
         url=url,
-        message=_message(document, broken if state is ExecutionState.FAILED else None),
+        message=_asked(parts)
+        if state is ExecutionState.WAITING
+        else _message(document, broken if state is ExecutionState.FAILED else None),
         outputs=output if isinstance(output, dict) else {},
         started_at=started,
         finished_at=_finished(document, started) if state.is_terminal else None,
         steps=tuple(
-            Step(name, str(part.get("status") or ""), _first_text(part, "failureMessage", "statusMessage") or None)
+            Step(
+                name,
+                str(part.get("status") or ""),
+                _first_text(part, "failureMessage", "statusMessage") or None,
+                _STEP_STATES.get(str(part.get("status") or "").upper(), ExecutionState.UNKNOWN),
+            )
             for name, part in parts
         ),
         rejected=_was_rejected(broken) if state is ExecutionState.FAILED else False,
@@ -107,6 +116,19 @@ def _parts(document: Json) -> Iterator[tuple[str, Json]]:
 
 def _first_text(part: Json, *names: str) -> str:
     return next((as_text(part[name]) for name in names if part.get(name)), "")
+
+
+def _asked(parts: list[tuple[str, Json]]) -> str | None:
+    """What a person is asked, and who may answer."""
+    asked = []
+    for name, task in parts:
+        if str(task.get("status")).upper() == "WAITING":
+            given = fields_of(task.get("input"))
+            question = f": {summary}" if (summary := as_text(given.get("summary") or "")) else ""
+            approvers = given.get("approvers")
+            names = ", ".join(map(str, approvers)) if isinstance(approvers, list) else as_text(approvers or "")
+            asked.append(f"{name} asks{question}" + (f" ({names} may answer)" if names else ""))
+    return "; ".join(asked) or None
 
 
 def _message(document: Json, broken: Json | None) -> str | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,16 @@ from demo.airflow_server import LOGIN, PASSWORD
 from tests import secrets
 from tests.e2e.stage import Stage
 from tests.e2e.ui.browser import Browser, running_browser
+
+PICTURES = Path(__file__).parents[3] / ".screenshots"
+"""Kept for people, who look whether a page reads well; tests ask what it says."""
+
+
+@pytest.fixture
+def picture(browser: Browser) -> Callable[[str], None]:
+    """Takes a picture of what the browser shows, under a name."""
+    PICTURES.mkdir(exist_ok=True)
+    return lambda name: browser.screenshot(PICTURES / f"{name}.png")
 
 
 @pytest.fixture(scope="package")

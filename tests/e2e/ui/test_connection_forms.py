@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -79,7 +79,7 @@ def nothing_left(stage: Stage) -> Iterator[None]:
 @pytest.mark.usefixtures("nothing_left")
 @pytest.mark.parametrize("system", TYPES)
 def test_a_form_has_its_fields_labels_and_hints_and_what_it_saves_works(
-    stage: Stage, browser: Browser, system: str
+    stage: Stage, browser: Browser, system: str, picture: Callable[[str], None]
 ) -> None:
     own = TYPES[system]["ui-field-behaviour"]
     fields: dict[str, dict[str, Any]] = TYPES[system]["conn-fields"]
@@ -98,6 +98,7 @@ def test_a_form_has_its_fields_labels_and_hints_and_what_it_saves_works(
     assert form.shows([field["label"] for field in fields.values()])
     assert [field["description"] for field in fields.values() if field["description"] not in form.text()] == []
     form.fill({f"element_{name}": value for name, value in extras.items()})
+    picture(f"form-{system}")
     form.save()
 
     saved = json.loads(stage.airflow.api.call("GET", f"connections/{CONN_ID}")["extra"])

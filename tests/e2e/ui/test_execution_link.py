@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -31,15 +31,22 @@ def waiting_run(stage: Stage) -> Iterator[str]:
         stage.reset()
 
 
-def test_the_link_shows_while_the_task_is_deferred(stage: Stage, browser: Browser, waiting_run: str) -> None:
+def test_the_link_and_the_story_show_while_the_task_is_deferred(
+    stage: Stage, browser: Browser, waiting_run: str, picture: Callable[[str], None]
+) -> None:
     def is_deferred() -> bool:
         return stage.states(DAG_ID, waiting_run).get("build_image") == "deferred"
 
     browser.until(is_deferred, "a task that waits in the triggerer", patience=60)
     browser.open(f"{stage.airflow.url}/dags/{DAG_ID}/runs/{waiting_run}/tasks/build_image")
+    # The last line that a worker and the triggerer have to tell for now.
+    browser.find("//*[contains(text(), 'Started build run')]")
+    browser.find("//*[contains(text(), 'Run build 12 in Cocktail')]")
+    picture("log")
     browser.find("//a[normalize-space()='Details']").click()
     button = browser.find("//a[normalize-space()='Open in Cocktail']")
     execution_id = stage.airflow.api.xcom(DAG_ID, waiting_run, "build_image", "id")
     assert button.attribute("href") == f"{stage.sandbox.url}/cocktail/builds/12/runs/{execution_id}"
     assert button.attribute("target") == "_blank"
+    picture("link")
     assert is_deferred()

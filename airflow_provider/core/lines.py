@@ -1,0 +1,363 @@
+"""The lines of a task's log: the wording and the level of each kind of line, once for operators, sensors and triggers.
+
+An error says what has failed, a warning what a person should see or do, all else is information: Airflow's UI filters
+by that. No I/O and no clock.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from airflow_provider.core.durations import DURATIONS
+from airflow_provider.exceptions import ReleasePipelineError
+from airflow_provider.execution import Execution, ExecutionRef, ExecutionState, Step
+
+SYSTEM_NAMES = {
+    "code_stream": "Code Stream",
+    "service_stage": "ServiceStage",
+    "cocktail": "Cocktail",
+    "quay": "Quay",
+}
+
+LONGEST_ARGUMENT = 80
+"""Characters of one argument in the first line of a log."""
+
+_CONDITIONS = frozenset({"event", "approval", "tag", "scan"})
+"""Kinds of references that name no execution, but something that is to be there."""
+
+_DOING = {
+    ExecutionState.QUEUED: "is queued",
+    ExecutionState.RUNNING: "is running",
+    ExecutionState.WAITING: "waits for a person",
+    ExecutionState.PAUSED: "is paused until a person resumes it",
+    ExecutionState.SUCCEEDED: "succeeded",
+    ExecutionState.FAILED: "failed",
+    ExecutionState.CANCELED: "was canceled",
+    ExecutionState.UNKNOWN: "is in a status that this provider does not know and waits on",
+}
+_STILL = {
+    ExecutionState.WAITING: "waiting for a person",
+    ExecutionState.UNKNOWN: "in a status that this provider does not know",
+}
+_AT_WORK = (ExecutionState.RUNNING, ExecutionState.WAITING, ExecutionState.PAUSED)
+
+
+class Level(enum.StrEnum):
+    """How loud a line is; the names of the methods of a logger."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class News(Struct, frozen=True):
+    """A line for the task's log."""
+
+    text: str
+    level: Level = Level.INFO
+
+
+def warning(text: str) -> News:
+    """What a person should see or do."""
+    return News(text, Level.WARNING)
+
+
+def error(text: str) -> News:
+    """What has failed."""
+    return News(text, Level.ERROR)
+
+
+# --- the parts of lines ---
+
+
+def name_of(ref: Mapping[str, Any]) -> str:
+    """What a reference names, for people: ``build run 7``."""
+    kind = str(ref.get("kind") or "execution").replace("_", " ")
+    return f"{kind} {ref['id']}" if ref.get("id") else kind
+
+
+def span(seconds: float) -> str:
+    """A time as people say it: ``45 s``, ``32 min``, ``2 h 5 min``, ``3 days``."""
+    minutes, hours, days = (int(seconds // unit) for unit in (60, 3600, 86400))
+    if minutes < 2:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    if hours < 2:
+        return f"{minutes} min"
+    return f"{hours} h {minutes % 60} min" if days < 3 else f"{days} days"
+
+
+def shortened(text: str, longest: int = LONGEST_ARGUMENT) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
+def shown(value: object) -> str:
+    """An argument as the first line of a log shows it. Of a mapping, its names only: a value may be a secret."""
+    if isinstance(value, Mapping):
+        return shortened(", ".join(map(str, value)))
+    return shortened(repr(value))
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _vendors_word(state: ExecutionState, status: str) -> str:
+    """The system's own word for the state, where it says more than ours."""
+    if status.lower() in ("", state.value):
+        return ""
+    return f"status {status}" if status.isdigit() else status
+
+
+def doing(state: ExecutionState, status: str) -> str:
+    """What an execution does, or did, in both vocabularies."""
+    word = _vendors_word(state, status)
+    return f"{_DOING[state]} ({word})" if word else _DOING[state]
+
+
+def _doing(seen: Execution) -> str:
+    return doing(seen.state, seen.status)
+
+
+def _with(text: str, *details: str | None) -> str:
+    return ": ".join(filter(None, (text, *details)))
+
+
+# --- how a task begins ---
+
+
+def begins(deed: str, system: str, arguments: Mapping[str, object], who: str, conn_id: str, place: str) -> News:
+    """The first line: what is done, with which arguments, as whom.
+
+    :param arguments: only such as cannot be secret.
+    :param who: ``as user release-bot``, ``with an API token``.
+    """
+    told = ", ".join(f"{name} {shown(value)}" for name, value in arguments.items() if value not in (None, "", [], {}))
+    where = SYSTEM_NAMES.get(system, system)
+    ways = " ".join(filter(None, (who, f"over connection {conn_id}", f"to {place}" if place else "")))
+    return News(f"{_capital(deed)} in {where}{f' ({told})' if told else ''}, {ways}")
+
+
+def started(execution: Execution, place: str) -> News:
+    return News(f"Started {name_of(execution.ref)}{_where(execution, place)}")
+
+
+def guess(execution: Execution) -> News:
+    text = f"Found {execution.id}, probably what this task has started: if so, it is followed but never canceled"
+    return warning(_with(text, execution.url))
+
+
+def found(execution: Execution, place: str) -> News:
+    return News(f"Found what this start has led to: {name_of(execution.ref)}{_where(execution, place)}")
+
+
+def going_on(execution: Execution, place: str) -> News:
+    return News(f"Going on with what an earlier attempt started: {name_of(execution.ref)}{_where(execution, place)}")
+
+
+def _where(execution: Execution, place: str) -> str:
+    return f": {execution.url}" if execution.url else f" at {place}"
+
+
+def act_taken(execution: Execution) -> News:
+    return News(_with(f"The request about {name_of(execution.ref)} was taken", execution.url))
+
+
+def nothing_to_act_on(execution: Execution) -> News:
+    return News(_with(f"Nothing to send: {name_of(execution.ref)} {_doing(execution)}", execution.url))
+
+
+# --- what a wait sees ---
+
+
+def led_to(execution: Execution) -> News:
+    """A reference has become more exact."""
+    return News(_with(f"It has led to {name_of(execution.ref)}", execution.url))
+
+
+def changed(seen: Execution) -> News:
+    """A new status."""
+    if seen.ref.get("kind") in _CONDITIONS:
+        return _changed_condition(seen)
+    text = f"{_capital(name_of(seen.ref))} {_doing(seen)}"
+    link = seen.url if seen.state.needs_a_person else None
+    return News(_with(text, seen.message, link), _level_of(seen.state))
+
+
+def _changed_condition(seen: Execution) -> News:
+    if seen.state is ExecutionState.SUCCEEDED:
+        return News(_with(f"{_capital(name_of(seen.ref))} is there", seen.message))
+    if seen.state.is_terminal or seen.state is ExecutionState.UNKNOWN:
+        text = f"{_capital(name_of(seen.ref))} {_doing(seen)}"
+        return News(_with(text, seen.message), _level_of(seen.state))
+    return News(f"Waiting: {seen.message or _not_yet(seen.ref)}")
+
+
+def _not_yet(ref: ExecutionRef) -> str:
+    return f"{name_of(ref)} is not ready yet" if ref.get("id") else f"no {name_of(ref)} yet"
+
+
+def _level_of(state: ExecutionState) -> Level:
+    if state is ExecutionState.FAILED:
+        return Level.ERROR
+    # A cancel is what some tasks are for; where it is a failure, the task's last line is an error.
+    is_loud = state.needs_a_person or state in (ExecutionState.UNKNOWN, ExecutionState.CANCELED)
+    return Level.WARNING if is_loud else Level.INFO
+
+
+def step_changed(step: Step) -> News:
+    level = Level.ERROR if step.state is ExecutionState.FAILED else Level.INFO
+    return News(f"  {step.name}: {step.status}" + (f" - {step.message}" if step.message else ""), level)
+
+
+def still(seen: Execution, seconds: float) -> News:
+    """Nothing has changed for long: the wait goes on."""
+    if seen.ref.get("kind") in _CONDITIONS and seen.state is not ExecutionState.UNKNOWN:
+        return News(f"Still waiting ({span(seconds)}): {seen.message or _not_yet(seen.ref)}")
+    at_work = ", ".join(step.name for step in seen.steps if step.state in _AT_WORK)
+    where = f"stage {shortened(at_work)}" if at_work else _vendors_word(seen.state, seen.status)
+    text = f"Still {_STILL.get(seen.state, seen.state.value)} ({', '.join(filter(None, (span(seconds), where)))})"
+    if seen.state.needs_a_person:
+        return warning(_with(text, seen.message, seen.url))
+    return News(text, _level_of(seen.state))
+
+
+def look_failed(problem: Exception) -> News:
+    return warning(f"A look failed, waiting on: {problem}")
+
+
+def still_no_answer(problem: Exception, seconds: float) -> News:
+    return warning(f"Still no answer ({span(seconds)}), waiting on: {problem}")
+
+
+def answers_again(system: str, seconds: float) -> News:
+    return News(f"{SYSTEM_NAMES.get(system, system)} answers again, after {span(seconds)}")
+
+
+def next_reminder(seconds: float) -> float:
+    """When a wait says next that it goes on, in seconds from its beginning: at growing intervals.
+
+    Follows from the time alone: a wait that moves to another process says nothing twice.
+
+    :param seconds: since its beginning, now.
+    """
+    moment = DURATIONS.first_reminder
+    while moment <= seconds:
+        moment += min(moment, DURATIONS.longest_reminder)
+    return moment
+
+
+# --- how a task ends ---
+
+
+def ended(result: Mapping[str, Any], seconds: float | None) -> News:
+    """The last line of a task that succeeded.
+
+    :param result: as of :meth:`~airflow_provider.execution.Execution.to_result`.
+    :param seconds: what it took as far as the task knows; the system's own word comes first.
+    """
+    name = name_of(result["ref"])
+    took = result["duration"] if result["duration"] is not None else seconds
+    after = "" if took is None else f" after {span(took)}"
+    if result["ref"].get("kind") in _CONDITIONS:
+        return News(_with(f"Found {name}{after}", result["url"]))
+    return News(_with(f"Succeeded{after}", name, result["url"]))
+
+
+def acted(result: Mapping[str, Any], seconds: float | None) -> News:
+    """The last line of an act that has taken effect, or came too late.
+
+    :param seconds: since it began, where that is known.
+    """
+    after = "" if seconds is None else f" after {span(seconds)}"
+    return News(
+        _with(f"Done{after}: {name_of(result['ref'])} {_DOING[ExecutionState(result['state'])]}", result["url"])
+    )
+
+
+def left(result: Mapping[str, Any]) -> News:
+    """The last line of a task that does not wait."""
+    state = ExecutionState(result["state"])
+    text = f"Not waiting for {name_of(result['ref'])} (wait_for_completion is false): it {_DOING[state]}"
+    return News(_with(text, result["url"]))
+
+
+def failed(problem: ReleasePipelineError, seconds: float | None, url: str | None = None) -> News:
+    """The last line of a task that failed."""
+    after = "" if seconds is None else f" after {span(seconds)}"
+    # Where no request failed, the system is all that the error's own text says more.
+    text = problem.summary if problem.path is None and problem.message is None else str(problem)
+    return error(_with(f"Failed{after}", text, url if url and url not in text else None))
+
+
+def timed_out(summary: str, *, is_skipped: bool) -> News:
+    """The last line of a sensor whose time is up."""
+    return warning(f"Skipped: {summary}") if is_skipped else error(f"Failed: {summary}")
+
+
+# --- cancels ---
+
+
+def canceling(name: str, reason: str) -> News:
+    return warning(f"Canceling {name}: {reason}")
+
+
+def not_canceling(name: str, reason: str) -> News:
+    return News(f"Not canceling {name}: {reason}")
+
+
+def guess_not_canceled(name: str) -> News:
+    return warning(f"Not canceling {name}: it was only guessed to be this task's")
+
+
+def cancel_taken(name: str) -> News:
+    return News(f"The cancel of {name} was taken")
+
+
+def cancel_fails(name: str, problem: object) -> News:
+    """It is tried again."""
+    return warning(f"Could not cancel {name}, trying again: {problem}")
+
+
+def cancel_failed(name: str, problem: object) -> News:
+    return error(f"Could not cancel {name}: {problem}")
+
+
+# --- approvals ---
+
+
+def asked(ref: Mapping[str, Any], asks: str | None, approvers: object, url: str | None) -> News:
+    """What a person is asked, and who may answer, as far as the system tells."""
+    names = ", ".join(map(str, approvers)) if isinstance(approvers, (list, tuple)) else str(approvers or "")
+    question = " ".join(filter(None, (asks, f"({shortened(names)} may answer)" if names else "")))
+    return News(_with(f"{_capital(name_of(ref))} asks", question, url))
+
+
+def answered(ref: Mapping[str, Any], status: str, by: str | None, url: str | None) -> News:
+    """The last line of an answer."""
+    return News(_with(f"{_capital(name_of(ref))} is {status}{f' by {by}' if by else ''}", url))
+
+
+def answer_taken(task: str, decision: object, execution: Execution) -> News:
+    """The last line of an answer, where the system tells only that it does not wait any more."""
+    text = f"The answer to {task} was taken ({decision}): {name_of(execution.ref)} {_doing(execution)}"
+    return News(_with(text, execution.url))
+
+
+# --- what takes no time ---
+
+
+def pointed(result: Mapping[str, Any]) -> News:
+    """The last line of a tag that was moved."""
+    return News(_with(f"{_capital(name_of(result['ref']))} points to {result['outputs']['digest']}", result["url"]))
+
+
+def notification(uuid: str, state: str) -> News:
+    return News(f"Notification {uuid} {state}")
+
+
+def triggered(pipelines: Iterable[str]) -> News:
+    return News(f"Triggered {', '.join(pipelines) or 'no pipeline'}")

@@ -1,0 +1,56 @@
+"""The wording of lines that more than one story needs."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from airflow_provider.core import lines
+from airflow_provider.core.durations import DURATIONS
+from airflow_provider.exceptions import Call, ServerUnavailableError
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.04, "0.0 s"),
+        (9.96, "10.0 s"),
+        (57.4, "57 s"),
+        (119, "119 s"),
+        (120, "2 min"),
+        (32 * 60 + 59, "32 min"),
+        (119 * 60, "119 min"),
+        (2 * 3600 + 300, "2 h 5 min"),
+        (71 * 3600, "71 h 0 min"),
+        (80 * 3600, "3 days"),
+    ],
+)
+def test_a_time_is_told_as_people_say_it(seconds, text):
+    assert lines.span(seconds) == text
+
+
+def test_reminders_come_at_intervals_that_double_up_to_an_hour():
+    moments = [0.0]
+    for _ in range(8):
+        moments.append(lines.next_reminder(moments[-1]))
+    gaps = [after - before for before, after in pairwise(moments)]
+    assert gaps == [300, 300, 600, 1200, 2400, 3600, 3600, 3600]
+    assert DURATIONS.longest_reminder == 3600
+
+
+def test_of_a_mapping_the_first_line_tells_the_names_only_and_no_argument_is_long():
+    line = lines.begins("run it", "quay", {"inputs": {"tag": "hunter2"}, "tags": ["x" * 500]}, "as x", "quay", "")
+    assert line.text.startswith("Run it in Quay (inputs tag, tags ['xxx")
+    assert line.text.endswith("...), as x over connection quay")
+    assert len(line.text) < 200
+
+
+def test_the_last_line_of_a_failure_tells_the_request_only_where_one_failed():
+    call = Call(system="quay", method="GET", path="/build", status=503)
+    assert lines.failed(ServerUnavailableError("down", call=call), 61.0).text == (
+        "Failed after 61 s: quay: down [GET /build; HTTP 503]"
+    )
+    assert lines.failed(ServerUnavailableError("down", call=Call(system="quay")), None, "https://q").text == (
+        "Failed: down: https://q"
+    )
