@@ -150,8 +150,7 @@ class ReleaseClient(ABC):
 
         A client that has seen it going on itself sees to that; who asks with a new one each time must.
         """
-        waitable = self._waitables.get(execution.ref["kind"])
-        return waitable.settling_of(execution) if waitable else 0.0
+        return self._waitable(execution.ref).settling_of(execution)
 
     def find_started(self, intent: Intent) -> list[Execution]:
         """The executions that a start with this intent led to, oldest first.

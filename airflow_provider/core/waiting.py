@@ -33,7 +33,7 @@ from airflow_provider.exceptions import (
     ReleasePipelineError,
 )
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
-from airflow_provider.storable import storable
+from airflow_provider.storable import storable, storable_text
 
 SLOWING = 1.5
 """By how much an interval grows with each look that finds nothing new, where the author allows it."""
@@ -87,6 +87,7 @@ class Outcome(NamedTuple):
     :param cause: for ``LOST``, the name of the error class.
     :param error: for ``LOST``, its text.
     :param seconds: how long it was waited for, where that is known.
+    :param waited_for: see :func:`named_exactly`: whose end this is.
     """
 
     ending: Ending
@@ -95,6 +96,7 @@ class Outcome(NamedTuple):
     cause: str | None = None
     error: str | None = None
     seconds: float | None = None
+    waited_for: str | None = None
 
     @property
     def is_success(self) -> bool:
@@ -116,6 +118,11 @@ class Outcome(NamedTuple):
         if outcome is None or (outcome.ending in (Ending.FINISHED, Ending.NEEDS_PERSON) and not outcome.execution):
             raise ValueError(f"not an event of this provider's trigger: {event!r:.200}")
         return outcome
+
+
+def named_exactly(ref: ExecutionRef) -> str:
+    """A text that no reference to another execution has."""
+    return storable_text(" ".join(str(ref.get(part) or "-") for part in ("kind", "id", "place")))
 
 
 class Pace:

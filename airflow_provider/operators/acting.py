@@ -6,7 +6,7 @@ import time
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.operators.base import WaitingOperator
+from airflow_provider.operators.base import WaitingOperator, event_or_stranger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -67,6 +67,14 @@ class ActOperator(WaitingOperator):
             result: dict[str, Any] = carry_out(acting.execute(), acting, perform)
             self.log_lines([self.lines.acted(result, time.time() - begun)])
             return result
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """After an event that is of another wait, it acts as a retry does: on the same execution, and not again."""
+        arguments, stranger = event_or_stranger(next_kwargs)
+        if not stranger:
+            return super().resume_execution(next_method, arguments, context)
+        self.log.warning("The wait ended without an event: %s", stranger)
+        return self.execute(context)
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Called when the trigger has fired."""

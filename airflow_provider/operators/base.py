@@ -61,6 +61,32 @@ def noticed_within() -> float:
     return conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0) + NOTICE_MARGIN
 
 
+WAITED_FOR = "waited_for"
+"""What a task that resumes has waited for: an argument of its deferral, and a part of the trigger's event."""
+
+
+def waiting_for(ref: ExecutionRef) -> dict[str, Any]:
+    """The argument of a deferral that waits for this."""
+    # Not at the top: no parsing of a DAG file needs it.
+    from airflow_provider.core.waiting import named_exactly
+
+    return {WAITED_FOR: named_exactly(ref)}
+
+
+def event_or_stranger(next_kwargs: dict[str, Any] | None) -> tuple[dict[str, Any], str]:
+    """What a task is resumed with, and what is wrong with it: the event may be that of another task's wait.
+
+    A database may use the number of a trigger again, as SQLite does: the late event of an old one resumes whoever has
+    the number now. ``dag.test()`` loses the argument.
+    """
+    arguments = dict(next_kwargs or {})
+    waited_for, event = arguments.pop(WAITED_FOR, None), arguments.get("event")
+    told = event.get(WAITED_FOR) if isinstance(event, dict) else None
+    if waited_for and told and told != waited_for:
+        return arguments, f"Airflow brought the event of another wait ({told})"
+    return arguments, ""
+
+
 class ReleaseOperator(CheckedArguments, BaseOperator):
     """An operator with a connection to one of the systems.
 
@@ -299,7 +325,12 @@ class WaitingOperator(ReleaseOperator):
         safety_net = None
         if deadline is not None:
             safety_net = timedelta(seconds=max(0.0, deadline - time.time()) + self.poll_interval + DEFERRAL_MARGIN)
-        self.defer(trigger=self.trigger(ref, deadline, **trigger), method_name="execute_complete", timeout=safety_net)
+        self.defer(
+            trigger=self.trigger(ref, deadline, **trigger),
+            method_name="execute_complete",
+            kwargs=waiting_for(ref),
+            timeout=safety_net,
+        )
 
     def trigger(self, ref: ExecutionRef, deadline: float | None, **trigger: Any) -> Any:
         from airflow_provider.triggers.execution import ExecutionTrigger

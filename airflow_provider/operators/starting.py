@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.links import MARKER_XCOM
-from airflow_provider.operators.base import WaitingOperator
+from airflow_provider.operators.base import WaitingOperator, event_or_stranger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -106,14 +106,15 @@ class StartOperator(WaitingOperator):
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Also handles a deferral that ended without an event: the trigger crashed, or Airflow timed it out."""
-        if next_method != TRIGGER_FAIL_REPR:
-            return super().resume_execution(next_method, next_kwargs, context)
+        arguments, stranger = event_or_stranger(next_kwargs)
+        if next_method != TRIGGER_FAIL_REPR and not stranger:
+            return super().resume_execution(next_method, arguments, context)
         record = self._read(context)
         if record is None or record.ref is None:
-            return super().resume_execution(next_method, next_kwargs, context)
-        for line in (next_kwargs or {}).get("traceback") or ():
+            return super().resume_execution(TRIGGER_FAIL_REPR, arguments, context)
+        for line in arguments.get("traceback") or ():
             self.log.warning("%s", line.rstrip())
-        cause = str((next_kwargs or {}).get("error", "unknown reason"))
+        cause = stranger or str(arguments.get("error", "unknown reason"))
         return self._carry_out(context, record, lambda start: start.resume(cause), resumed=True)
 
     def on_kill(self) -> None:

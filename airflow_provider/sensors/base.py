@@ -24,7 +24,9 @@ from airflow_provider.operators.base import (
     DEFAULT_DEFERRABLE,
     DEFERRAL_MARGIN,
     ReleaseOperator,
+    event_or_stranger,
     noticed_within,
+    waiting_for,
 )
 from airflow_provider.unforeseen import unforeseen
 
@@ -171,10 +173,17 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             return self._finish(context, outcome)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """A deferral that ended without an event gets one more look; only a timeout may skip."""
+        """A deferral that ended without an event gets one more look; only a timeout may skip.
+
+        After an event that is of another wait, it waits anew.
+        """
+        arguments, stranger = event_or_stranger(next_kwargs)
+        if stranger:
+            self.log.warning("The wait ended without an event: %s", stranger)
+            return self.execute(context)
         if next_method != TRIGGER_FAIL_REPR:
-            return getattr(self, next_method)(context, **(next_kwargs or {}))
-        error = (next_kwargs or {}).get("error")
+            return getattr(self, next_method)(context, **arguments)
+        error = arguments.get("error")
         self.log.warning("The wait ended without an event: %s", error)
         self.check_arguments()
         with self._never_failing(), self.get_client(context) as self._client:
@@ -211,6 +220,7 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
                 **self.trigger_arguments(),
             ),
             method_name="execute_complete",
+            kwargs=waiting_for(self._wait.ref),
             timeout=timedelta(seconds=self.timeout + self.poke_interval + DEFERRAL_MARGIN),
         )
 

@@ -21,7 +21,7 @@ from airflow_provider.core.canceling import CANCEL_REASON, TaskSeen, Verdict, ca
 from airflow_provider.core.commands import Cancel, Pause, Tell
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.lines import News, name_of
-from airflow_provider.core.waiting import Begun, Wait
+from airflow_provider.core.waiting import Begun, Wait, named_exactly
 from airflow_provider.exceptions import BadRequestError, Call, ReleasePipelineError
 from airflow_provider.execution import ExecutionRef
 from airflow_provider.freeze_watch import FreezeWatch
@@ -160,7 +160,7 @@ class ExecutionTrigger(BaseTrigger):
             yield TaskSuccessEvent()
             return
         await asyncio.sleep(self.hold_back - (time.monotonic() - running_since))
-        yield TriggerEvent(outcome.to_event())
+        yield TriggerEvent(outcome._replace(waited_for=named_exactly(self.ref)).to_event())
 
     async def _tell_beginning(self) -> None:
         """The first line of the task's log, where no worker came before."""

@@ -6,9 +6,14 @@ import time
 from typing import Any
 
 import pytest
+from airflow.triggers.base import TriggerEvent
 
 from airflow_provider.core.durations import MOST_CRASHES
+from airflow_provider.core.waiting import Ending, Outcome, named_exactly
 from airflow_provider.exceptions import ExecutionTimeout
+from airflow_provider.execution import Execution, ExecutionState
+from airflow_provider.operators.cocktail import CocktailCancelBuildOperator
+from airflow_provider.sensors.cocktail import CocktailBuildSensor
 from tests.attempts import Task
 from tests.operators.test_starting import ARGUMENTS, EVERY_STARTER, STARTERS, Starter, started
 from tests.systems import Systems
@@ -57,6 +62,36 @@ def test_what_still_runs_is_waited_for_again_and_after_some_crashes_in_the_worke
     deferred.finish()
     assert deferred.task.resume_without_event(CRASHED).state == "success"
     assert deferred.execution["cancels"] == []
+
+
+STRANGER = {"system": "quay", "kind": "build", "id": "of another task", "place": "https://quay.example.com"}
+
+
+def event_of_another_wait() -> TriggerEvent:
+    """Airflow's SQLite uses the number of a trigger again: the late event of an old one resumes the task of the new."""
+    ended = Execution(STRANGER, ExecutionState.SUCCEEDED, "complete").to_result()
+    return TriggerEvent(Outcome(Ending.FINISHED, ended, waited_for=named_exactly(STRANGER)).to_event())
+
+
+@EVERY_STARTER
+def test_an_event_of_another_wait_ends_none(systems, starter):
+    systems.reset(SLOW)
+    deferred = Deferred(systems, starter)
+    assert deferred.task.resume(event_of_another_wait()).state == "deferred"
+    deferred.finish()
+    assert deferred.task.resume_without_event(CRASHED).state == "success"
+    assert deferred.execution["cancels"] == []
+
+
+def test_an_event_of_another_wait_ends_no_act_and_no_sensor(systems):
+    systems.reset(SLOW)
+    starter = STARTERS["cocktail"]
+    run_seq = Deferred(systems, starter).execution["id"]
+    sensor = Task(lambda: CocktailBuildSensor(task_id="wait", build_run_seq=run_seq, deferrable=True))
+    assert sensor.attempt().state == sensor.resume(event_of_another_wait()).state == "deferred"
+    act = Task(lambda: CocktailCancelBuildOperator(task_id="cancel", build_run_seq=run_seq, deferrable=True))
+    assert act.attempt().state == act.resume(event_of_another_wait()).state == "deferred"
+    assert len(systems.requests("cocktail", "PUT")) == 1
 
 
 @EVERY_STARTER
