@@ -181,6 +181,13 @@ class Task:
         trigger.task_instance = self._identity()
         return trigger
 
+    def clear_while_deferred(self, trigger: Any) -> None:
+        """As Airflow does it: it tells the trigger once the task is scheduled again, without its XComs."""
+        self.clear()
+        self.begin_another_attempt()
+        self.forget_xcoms()
+        self.kill(trigger)
+
     def kill(self, trigger: Any) -> None:
         """What the triggerer does to a wait that is no longer its own."""
         self.in_triggerer(trigger.on_kill)

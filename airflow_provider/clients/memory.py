@@ -156,6 +156,11 @@ class Receipts(Generic[Value]):
         return {place: each.told for place, each in due.items()}
 
 
+def is_news(told: Execution | None, seen: Execution) -> bool:
+    """Whether a wait is to be told this, after what it was told before: an end is, whenever it is seen."""
+    return told is None or seen.state.is_terminal or has_changed(told, seen)
+
+
 def has_changed(before: Execution, now: Execution) -> bool:
     """Whether a wait that was told ``before`` must be told ``now``.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from airflow_provider.clients.memory import Receipts, has_changed
+from airflow_provider.clients.memory import Receipts, is_news
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import (
     BadRequestError,
@@ -86,9 +86,7 @@ class Waitable(ABC):
         """What a wait that was told ``told`` is to be told now, where nothing else is remembered of it."""
         if isinstance(seen, ReleasePipelineError):
             return seen
-        if told and not seen.state.is_terminal and not has_changed(told, seen):
-            return None
-        return self.receipts.hand_out(seen, seen)
+        return self.receipts.hand_out(seen, seen) if is_news(told, seen) else None
 
     def needs_cancel(self, execution: Execution) -> bool:
         """Whether it would go on by itself, or could be made to go on, unless it is canceled."""

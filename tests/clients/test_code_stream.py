@@ -92,7 +92,7 @@ def test_a_failed_execution_says_which_task_broke_and_why(client: CodeStreamClie
     ended = until(lambda: client.look(started.ref), S.FAILED)
     assert ended.message == "Prod.Deploy: Script execution failed."
     assert ended.rejected is False
-    assert Step("Prod.Deploy", "FAILED", "Script execution failed.") in ended.steps
+    assert Step("Prod.Deploy", "FAILED", "Script execution failed.", S.FAILED) in ended.steps
 
 
 def test_an_index_of_zero_is_an_index(client: CodeStreamClient, control: Control) -> None:

@@ -182,11 +182,11 @@ def test_whatever_an_argument_is_there_is_a_sentence_for_it_or_it_is_fine(value:
 
 
 def test_the_words_are_those_of_the_clients() -> None:
-    from airflow_provider.clients.quay import notifications, scans
+    from airflow_provider.clients.quay import notification_rules, references
 
-    assert set(get_args(Event)) == set(notifications.EVENTS)
-    assert set(get_args(Method)) == set(notifications.METHODS)
-    assert set(get_args(Severity)) == set(scans.SEVERITIES)
+    assert set(get_args(Event)) == set(notification_rules.EVENTS)
+    assert set(get_args(Method)) == set(notification_rules.METHODS)
+    assert set(get_args(Severity)) == set(references.SEVERITIES)
 
 
 # --- arguments that do not go together

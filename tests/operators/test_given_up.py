@@ -101,7 +101,7 @@ def test_an_attempt_that_is_over_sends_nothing_more(systems, cls, monkeypatch):
     task = Task(lambda: cls(task_id="send", **arguments))
     before = writes(systems, cls.system)
     # Where nothing is awaited yet, somebody marks the task; its process does not hear of it for a while.
-    monkeypatch.setattr(task.operator, "check", lambda: task.mark("failed"))
+    monkeypatch.setattr(task.operator, "check_arguments", lambda: task.mark("failed"))
     error = task.attempt().error
     assert isinstance(error, AttemptOver), error
     assert writes(systems, cls.system) == before

@@ -153,8 +153,7 @@ def test_a_clear_says_what_it_cancels_and_why(tell):
     story = tell("code_stream pipeline")
     with told() as lines:
         trigger = deferred(story)
-        story.task.clear()
-        story.task.kill(trigger)
+        story.task.clear_while_deferred(trigger)
     assert lines[2:] == [
         "warning Canceling execution <id>: a person cleared the task",
         "info    The cancel of execution <id> was taken",

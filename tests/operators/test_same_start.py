@@ -13,6 +13,7 @@ from airflow.sdk.api.client import ServerResponseError
 
 from airflow_provider.core.commands import Command, Pause
 from airflow_provider.core.durations import DURATIONS
+from airflow_provider.core.lines import name_of
 from airflow_provider.exceptions import ConflictError, ExecutionFailed, ExecutionTimeout, ServerUnavailableError
 from airflow_provider.hooks.base import hook_class
 from airflow_provider.operators.attempt import AttemptOver
@@ -62,10 +63,8 @@ def test_where_airflow_does_not_tell_a_clear_from_a_retry_a_person_is_asked_and_
     for _ in "the next attempt", "its retry":
         error = story.attempt().error
         assert isinstance(error, ConflictError)
-        assert (
-            f"ambiguous: an earlier attempt started {story.record['ref']['kind']} {story.executions()[0]['id']}"
-            in str(error)
-        )
+        started = name_of({**story.record["ref"], "id": story.executions()[0]["id"]})
+        assert f"ambiguous: an earlier attempt started {started}" in str(error)
     assert story.seen() == ONE_START
     story.task.clear()
     assert story.attempt().state == "deferred"

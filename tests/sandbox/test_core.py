@@ -258,7 +258,7 @@ def test_an_execution_has_a_page_that_shows_its_states_with_times_and_its_cancel
     start(sandbox, bearer, marker)
     (execution,) = started(control, marker)
     page = f"{sandbox.url}/_sandbox/executions/code_stream/{execution['id']}"
-    assert "<p>none</p>" in requests.get(page, timeout=5).text
+    assert "<td>none</td>" in requests.get(page, timeout=5).text
     cancel = f"{sandbox.url}/code_stream/codestream/api/executions/{execution['id']}?action=cancel"
     requests.post(cancel, headers=bearer, json={}, timeout=5).raise_for_status()
     (execution,) = until(lambda: started(control, marker), lambda found: found[0]["state"] == "CANCELED")

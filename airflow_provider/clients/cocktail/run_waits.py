@@ -24,7 +24,7 @@ from airflow_provider.clients.cocktail.run_log import new_lines
 from airflow_provider.clients.cocktail.runs import Runs
 from airflow_provider.clients.cocktail.wire import Wire, no_way
 from airflow_provider.clients.listing import Listing
-from airflow_provider.clients.memory import Receipts, has_changed
+from airflow_provider.clients.memory import Receipts, is_news
 from airflow_provider.clients.waitable import Found, Intent, Observation, Waitable
 from airflow_provider.exceptions import BadRequestError, Effect, NotFoundError, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
@@ -90,7 +90,7 @@ class BuildRunWaits(Waitable):
     def _told_now(self, told: _Told | None, seen: Observation, glance: Glance | None) -> Observation | None:
         if isinstance(seen, ReleasePipelineError):
             return seen
-        if told and not seen.state.is_terminal and not has_changed(told.execution, seen):
+        if told and not is_news(told.execution, seen):
             told.glance = glance
             return None
         return self.receipts.hand_out(seen, _Told(seen, glance))

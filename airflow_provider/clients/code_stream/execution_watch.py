@@ -14,7 +14,7 @@ from airflow_provider.clients.code_stream.execution_feed import CLOCK_SKEW, Feed
 from airflow_provider.clients.code_stream.execution_lookup import Lookup
 from airflow_provider.clients.code_stream.fields import Json, fields_of
 from airflow_provider.clients.decoding import loads
-from airflow_provider.clients.memory import Receipts, has_changed
+from airflow_provider.clients.memory import Receipts, is_news
 from airflow_provider.clients.waitable import Found, Observation
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef
@@ -180,7 +180,7 @@ class Watch:
             # Whatever a list shows: it is to be looked at again.
             glance, known = Glance(), None
         due = due or (told.due if told else _next_sweep())
-        if told and not seen.state.is_terminal and not has_changed(told.execution, seen):
+        if told and not is_news(told.execution, seen):
             told.glance, told.known, told.due = glance, known, due
         else:
             wait.seen = self._receipts.hand_out(seen, Told(seen, glance, known, due))

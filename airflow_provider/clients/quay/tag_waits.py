@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from airflow_provider.clients.memory import Receipts, Recent, has_changed
+from airflow_provider.clients.memory import Receipts, Recent, is_news
 from airflow_provider.clients.quay.fields import Json
 from airflow_provider.clients.quay.looks import Looks, Seen, differ, found_by, places_by_repository
 from airflow_provider.clients.quay.references import TAG
@@ -63,7 +63,7 @@ class TagWaits(Watched):
         if isinstance(seen, ReleasePipelineError):
             return seen
         known = tags.newest if tags else None
-        if told and not seen.state.is_terminal and not has_changed(told.execution, seen):
+        if told and not is_news(told.execution, seen):
             told.known = known
             return None
         return self.receipts.hand_out(seen, Told(seen, known))

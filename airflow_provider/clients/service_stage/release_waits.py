@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from airflow_provider.clients.memory import Receipts, has_changed
+from airflow_provider.clients.memory import Receipts, is_news
 from airflow_provider.clients.service_stage.references import RELEASE, SYSTEM, release_reference
 from airflow_provider.clients.service_stage.release_list import Glance, glance_at_tasks
 from airflow_provider.clients.service_stage.release_looks import ReleaseLooks, sighting_of
@@ -95,7 +95,7 @@ class ReleaseWaits(Waitable):
 
     def _told_now(self, told: _Told | None, seen: Execution, glance: Glance | None) -> Execution | None:
         due = time.monotonic() + _seconds_until_next_look(seen, glance)
-        if told and not seen.state.is_terminal and not has_changed(told.execution, seen):
+        if told and not is_news(told.execution, seen):
             told.glance, told.due = glance, due
             return None
         return self.receipts.hand_out(seen, _Told(seen, glance, due))

@@ -39,9 +39,19 @@ class Browser:
 
     def __init__(self, driver: Chrome) -> None:
         self._driver = driver
+        self.pages: list[str] = []
+        """What was shown, of each page at the moment in which it was left."""
 
     def open(self, url: str) -> None:
+        self.note_page()
         self._driver.get(url)
+
+    def note_page(self) -> None:
+        """Note what a screenshot would show, and what stands behind it; not what was typed here."""
+        script = """const page = document.documentElement.cloneNode(true)
+            page.querySelectorAll('input, textarea').forEach(each => each.removeAttribute('value'))
+            return page.outerHTML + document.body.innerText"""
+        self.pages.append(str(self._driver.execute_script(script)))
 
     def url(self) -> str:
         return self._driver.current_url
