@@ -115,5 +115,5 @@ class AskedTask(Task):
 
 @contextmanager
 def _not_in_dag_test() -> Any:
-    with mock.patch("airflow_provider.operators.approving.in_dag_test", return_value=False):
+    with mock.patch("airflow_provider.operators.asking.in_dag_test", return_value=False):
         yield

@@ -1,14 +1,18 @@
-"""Airflow's required action of a task, as a triggerer reads and closes it. Nothing here raises."""
+"""Airflow's required action of a task, as a triggerer reads and closes it. Nothing here raises.
+
+Each call waits for the triggerer's supervisor, so it is made in a thread of its own: what Airflow's own triggers do in
+the one thread of ``sync_to_async`` goes on meanwhile.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.execution_time.hitl import get_hitl_detail_content_detail, update_hitl_detail_response
-from asgiref.sync import sync_to_async
 from msgspec import Struct
 
 from airflow_provider.core.approving import COMMENT, OPTIONS
@@ -39,7 +43,7 @@ class Seen(Struct):
 async def read(ti_id: UUID) -> Seen:
     """Look at the required action of a task instance."""
     try:
-        told = await sync_to_async(get_hitl_detail_content_detail)(ti_id=ti_id)
+        told = await asyncio.to_thread(get_hitl_detail_content_detail, ti_id=ti_id)
     except Exception as error:
         if _status(error) == _NOT_FOUND:
             return Seen(is_missing=True)
@@ -67,7 +71,7 @@ async def close(ti_id: UUID, decision: str, why: str) -> None:
     update: Callable[..., Any] = update_hitl_detail_response
     try:
         # Only a real option: any other text shows as rejected.
-        await sync_to_async(update)(ti_id=ti_id, chosen_options=[OPTIONS[decision]], params_input={COMMENT: why})
+        await asyncio.to_thread(update, ti_id=ti_id, chosen_options=[OPTIONS[decision]], params_input={COMMENT: why})
     except Exception as error:
         if _status(error) not in (_NOT_FOUND, _CONFLICT):
             log.warning("The required action stays open, although it is over (%s): %s", why, error)

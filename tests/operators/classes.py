@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from airflow_provider.operators import approving
+from airflow_provider.operators import approving, people
 from airflow_provider.operators.cocktail import CocktailCancelBuildOperator, CocktailRunBuildOperator
 from airflow_provider.operators.code_stream import (
     CodeStreamApprovalOperator,
@@ -78,6 +78,6 @@ RULES_OF_APPROVALS = {"not_requester", "approvals", "response_timeout", "on_no_r
 
 def own_arguments(cls: type) -> set[str]:
     """The names of the arguments that a class adds to those of all operators and sensors."""
-    modules = (cls.__module__, approving.__name__)
+    modules = (cls.__module__, approving.__name__, people.__name__)
     bases = [base for base in cls.__mro__ if base.__module__ in modules and "__init__" in vars(base)]
     return {name for base in bases for name in inspect.signature(base.__init__).parameters} - {"self", "kwargs"}
