@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider.execution import ExecutionRef, ExecutionState
-from airflow_provider.storable import storable_text
+from airflow_provider.storable import storable, storable_text
 
 APPROVE, REJECT = "approve", "reject"
 OPTIONS = {APPROVE: "Approve", REJECT: "Reject"}
@@ -50,6 +50,7 @@ class Answer(msgspec.Struct, kw_only=True, omit_defaults=True):
     :param name: for people.
     :param at: ISO 8601.
     :param refused: why it does not count; "" where it does.
+    :param about: which approval, where a task asks about several.
     """
 
     decision: str
@@ -58,6 +59,7 @@ class Answer(msgspec.Struct, kw_only=True, omit_defaults=True):
     at: str = ""
     comment: str = ""
     refused: str = ""
+    about: str = ""
 
     @property
     def who(self) -> str:
@@ -135,23 +137,105 @@ class Question(msgspec.Struct, kw_only=True):
     decision: str | None = None
 
     @property
+    def told(self) -> list[Answer]:
+        """All answers that the task knows."""
+        return self.answers
+
+    @property
+    def label(self) -> str:
+        """Names the answer that is awaited now, among those of the task."""
+        return str(self.asked)
+
+    @property
     def is_asked(self) -> bool:
         """Whether people have been asked for the answer that is awaited now."""
         return self.asked > len(self.answers)
 
     def take(self, answer: Answer, rules: Rules) -> Answer | None:
         """Take an answer in; returns it as it counts, or ``None`` for one that is known already."""
-        if any(each.at == answer.at and each.by == answer.by for each in self.answers):
+        if any(each.at == answer.at and each.by == answer.by for each in self.told):
             return None
         judged = rules.judge(answer, self.answers)
         self.answers.append(judged)
         self.decision = rules.decision(self.answers)
         return judged
 
+    def refuse(self, reason: str) -> None:
+        """None of its answers counts."""
+        self.answers = [msgspec.structs.replace(each, refused=each.refused or reason) for each in self.answers]
+
     def message(self, given: str | None) -> str:
         """What the system is told with the answer: the author's message, and who has decided."""
         told = [each.to_text() for each in self.answers if not each.refused]
         return "; ".join(filter(None, (given, *told)))[:LONGEST_MESSAGE]
+
+
+class Gate(msgspec.Struct, frozen=True, kw_only=True):
+    """An approval that an execution of ours has come to.
+
+    :param ref: by which it is watched; the execution's own where the system has none for it.
+    :param name: for people.
+    :param task_name: which approval of the execution it is, where the answer must say so.
+    :param details: what a person must know to decide, by names for people.
+    """
+
+    ref: ExecutionRef
+    name: str
+    task_name: str = ""
+    details: dict[str, Any] = {}
+
+
+class GateQuestion(Question, kw_only=True):
+    """What a start remembers of the questions about its gates, one after another.
+
+    :param marker: of the start; what was asked and said of another one does not count.
+    :param name: of the gate.
+    :param gates: how many there were, the one that is asked about included.
+    :param before: the answers about the gates before this one.
+    :param is_over: whether the start has ended.
+    """
+
+    marker: str
+    name: str = ""
+    gates: int = 0
+    before: list[Answer] = []
+    is_over: bool = False
+
+    @classmethod
+    def from_json(cls, stored: object, marker: str) -> GateQuestion:
+        """What is no such thing, or of another start, says only that nothing was asked yet."""
+        try:
+            known = msgspec.convert(stored, cls)
+        except msgspec.ValidationError:
+            known = None
+        return known if known and known.marker == marker else cls(ref={}, marker=marker)
+
+    def to_json(self) -> dict[str, Any]:
+        body: dict[str, Any] = storable(msgspec.to_builtins(self))
+        return body
+
+    @property
+    def label(self) -> str:
+        return f"{self.gates}.{self.asked}"
+
+    @property
+    def told(self) -> list[Answer]:
+        return [*self.before, *(msgspec.structs.replace(each, about=self.name) for each in self.answers)]
+
+    def is_about(self, gate: Gate) -> bool:
+        return bool(self.ref) and self.ref.get("id") == gate.ref.get("id") and self.task_name == gate.task_name
+
+    def come_to(self, gate: Gate, deadline: float | None) -> None:
+        """The next question is about this gate."""
+        self.leave()
+        self.ref, self.name, self.task_name, self.deadline = dict(gate.ref), gate.name, gate.task_name, deadline
+        self.gates += 1
+
+    def leave(self) -> None:
+        """The gate is behind: should it come again, it is asked about anew."""
+        self.before = self.told
+        self.ref, self.name, self.task_name, self.deadline = {}, "", "", None
+        self.answers, self.asked, self.decision = [], 0, None
 
 
 def is_of_another(event: Any, asked_as: str) -> bool:

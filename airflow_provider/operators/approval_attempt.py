@@ -113,11 +113,11 @@ class ApprovalAttempt:
         self._operator.log.info("%s\n%s", subject, body)
         is_to_be_put = self._asking.is_to_be_put(question)
         if is_to_be_put:
+            self._asking.put(subject, body)
             question.asked = len(question.answers) + 1
-        # Noted first: what is asked again loses the answer that it may have got by then.
         self._note(question)
         if is_to_be_put:
-            self._asking.put(subject, body)
+            self._asking.notify(subject, body)
 
     def _text(self, question: Question, waiting: Execution) -> tuple[str, str]:
         operator, sentences = self._operator, []

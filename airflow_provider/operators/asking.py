@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from airflow_provider.operators.people import AsksPeople
 
 ANSWERS_XCOM = "approvals"
+NOTIFIED_WITHIN = 10.0
+"""Seconds for which notifiers are waited for before the task defers."""
 
 
 class Asking:
@@ -53,7 +56,11 @@ class Asking:
 
     def name_of(self, question: Question) -> str:
         """Names the answer that is awaited now, among those of all tasks."""
-        return f"{self._context['ti'].id} {question.asked}"
+        return f"{self._context['ti'].id} {question.label}"
+
+    @property
+    def _task_url(self) -> str:
+        return str(self._context["ti"].log_url.partition("?")[0])
 
     # --- putting
 
@@ -73,8 +80,7 @@ class Asking:
         # Inputs may hold what Airflow knows to be secret, by its value or by its name.
         shown: dict[str, Any] = storable(redact(told))
         redacted = self._client.transport.redact
-        log_url = context["ti"].log_url.partition("?")[0]
-        body = body_of(shown, [*self.rules.to_lines(), *sentences], log_url)
+        body = body_of(shown, [*self.rules.to_lines(), *sentences], self._task_url)
         return redacted(subject_of(title)), redacted(body)
 
     def is_to_be_put(self, question: Question) -> bool:
@@ -85,7 +91,10 @@ class Asking:
         return not question.is_asked
 
     def put(self, subject: str, body: str) -> None:
-        """Put the question under Airflow's required actions; an answer that stands there is lost."""
+        """Put the question under Airflow's required actions, where the answer to an earlier one is lost.
+
+        It is noted only afterwards: what is noted and not put would take that answer for its own.
+        """
         schema = {"type": ["null", "string"], "title": "Comment", "maxLength": LONGEST_COMMENT}
         upsert_hitl_detail(
             ti_id=self._context["ti"].id,
@@ -95,6 +104,26 @@ class Asking:
             params={COMMENT: {"value": None, "description": "Goes to the vendor with your answer.", "schema": schema}},
             assigned_users=[{"id": each, "name": each} for each in self.rules.approvers],
         )
+
+    def notify(self, subject: str, body: str) -> None:
+        """Tell those who want to know that somebody must decide; for some seconds, because the process is to end."""
+        approval = {"subject": subject, "body": body, "link": f"{self._task_url}/required_actions"}
+        context: dict[str, Any] = {**self._context, "approval": approval}
+        notifiers = self._operator.notifiers or ()
+        threads = [Thread(target=self._tell_one, args=(each, context), daemon=True) for each in notifiers]
+        end = time.monotonic() + NOTIFIED_WITHIN
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(max(0.0, end - time.monotonic()))
+            if thread.is_alive():
+                self._operator.log.warning("A notification takes longer than %g s: going on", NOTIFIED_WITHIN)
+
+    def _tell_one(self, notifier: Any, context: dict[str, Any]) -> None:
+        try:
+            notifier(context)
+        except Exception as error:
+            self._operator.log.warning("Nobody was notified by %s: %s", type(notifier).__name__, error)
 
     # --- taking in
 

@@ -61,14 +61,10 @@ def noticed_within() -> float:
     return conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0) + NOTICE_MARGIN
 
 
-WAITED_FOR = "waited_for"
-"""What a task that resumes has waited for: an argument of its deferral, and a part of the trigger's event."""
-
-
 def waiting_for(ref: ExecutionRef) -> dict[str, Any]:
     """The argument of a deferral that waits for this."""
     # Not at the top: no parsing of a DAG file needs it.
-    from airflow_provider.core.waiting import named_exactly
+    from airflow_provider.core.waiting import WAITED_FOR, named_exactly
 
     return {WAITED_FOR: named_exactly(ref)}
 
@@ -79,6 +75,9 @@ def event_or_stranger(next_kwargs: dict[str, Any] | None) -> tuple[dict[str, Any
     A database may use the number of a trigger again, as SQLite does: the late event of an old one resumes whoever has
     the number now. ``dag.test()`` loses the argument.
     """
+    # Not at the top: no parsing of a DAG file needs it.
+    from airflow_provider.core.waiting import WAITED_FOR
+
     arguments = dict(next_kwargs or {})
     waited_for, event = arguments.pop(WAITED_FOR, None), arguments.get("event")
     told = event.get(WAITED_FOR) if isinstance(event, dict) else None

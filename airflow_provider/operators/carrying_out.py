@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 
 from airflow_provider.core.commands import (
     Act,
+    Ask,
     Cancel,
     Choose,
     Command,
@@ -26,6 +27,7 @@ from airflow_provider.core.commands import (
     Record,
     Save,
     Send,
+    TakeAnswer,
     Tell,
 )
 from airflow_provider.exceptions import AuthenticationError, ReleasePipelineError
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     from airflow_provider.execution import Execution, ExecutionRef
 
 
-ASKS_THE_SYSTEM = (Prepare, Send, Find, Choose, Act, Observe, Cancel)
+ASKS_THE_SYSTEM = (Prepare, Send, Find, Choose, Act, Observe, Cancel, Ask, TakeAnswer)
 """Commands whose errors are the client's, foreseen or not; those of the others are Airflow's."""
 
 

@@ -14,7 +14,7 @@ from airflow_provider.operators.approving import ApprovalOperator
 from airflow_provider.operators.arguments import JsonObject, Seconds
 from airflow_provider.operators.base import ReleaseOperator
 from airflow_provider.operators.checking import rule_of
-from airflow_provider.operators.starting import StartOperator
+from airflow_provider.operators.gated import GatedStartOperator
 from airflow_provider.storable import storable
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from airflow_provider.operators.memory import Memory
 
 
-class CodeStreamRunPipelineOperator(StartOperator):
+class CodeStreamRunPipelineOperator(GatedStartOperator):
     """Run a pipeline and wait for its execution.
 
     The result's ``outputs`` are the pipeline's ``output``.
@@ -46,7 +46,7 @@ class CodeStreamRunPipelineOperator(StartOperator):
     system = "code_stream"
     deed = "run pipeline {pipeline!r}"
     told = ("project", "inputs", "tags")
-    template_fields = ("pipeline", "project", "inputs", "comments", "tags", "code_stream_conn_id")
+    template_fields = ("pipeline", "project", "inputs", "comments", "tags", "approvers", "code_stream_conn_id")
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class CodeStreamRunPipelineOperator(StartOperator):
         return client.pipelines.run(intent["pipeline_id"], inputs=self.inputs, comments=comments, tags=self.tags)
 
 
-class CodeStreamRerunEventOperator(StartOperator):
+class CodeStreamRerunEventOperator(GatedStartOperator):
     """Rerun (or resume) a Docker, Git or Gerrit trigger event and wait for the execution that results.
 
     :param event_type: ``docker``, ``git`` or ``gerrit``. (templated)
@@ -94,7 +94,7 @@ class CodeStreamRerunEventOperator(StartOperator):
 
     system = "code_stream"
     deed = "{action} {event_type} event {event_id}"
-    template_fields = ("event_type", "event_id", "action", "code_stream_conn_id")
+    template_fields = ("event_type", "event_id", "action", "approvers", "code_stream_conn_id")
 
     def __init__(
         self,

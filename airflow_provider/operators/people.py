@@ -24,6 +24,8 @@ class AsksPeople(ReleaseOperator):
     :param approvals: how many different people must approve. One rejection is enough.
     :param response_timeout: seconds or timedelta in which people must have decided; default: no limit.
     :param on_no_response: what follows then: ``reject`` (default), ``approve``, or ``fail`` of the task alone.
+    :param notifiers: told that somebody must decide, each time when somebody must; such as
+        :class:`~airflow_provider.notifications.ApprovalNotifier`. One that fails, or takes long, delays nothing.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class AsksPeople(ReleaseOperator):
         approvals: int = 1,
         response_timeout: Seconds | None = None,
         on_no_response: Literal["reject", "approve", "fail"] = "reject",
+        notifiers: Sequence[Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -42,6 +45,7 @@ class AsksPeople(ReleaseOperator):
         self.approvals = approvals
         self.response_timeout = response_timeout
         self.on_no_response = on_no_response
+        self.notifiers = notifiers
 
     @rule_of("approvers", "approvals")
     def _check_who_decides(self) -> None:

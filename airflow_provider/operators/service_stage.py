@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +16,7 @@ from airflow_provider.execution import ExecutionState
 from airflow_provider.operators.acting import ActOperator
 from airflow_provider.operators.approving import ApprovalOperator
 from airflow_provider.operators.checking import rule_of
-from airflow_provider.operators.starting import StartOperator
+from airflow_provider.operators.gated import GatedStartOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -28,13 +27,8 @@ if TYPE_CHECKING:
     from airflow_provider.execution import Execution, ExecutionRef
     from airflow_provider.operators.memory import Memory
 
-TAKEN_WITHIN = 30.0
-"""Seconds in which a release task must stop waiting for an approval after its answer was accepted."""
-LOOK_PAUSE = 1.0
-"""Seconds between two looks at whether it does."""
 
-
-class ServiceStageReleaseOperator(StartOperator):
+class ServiceStageReleaseOperator(GatedStartOperator):
     """Start, retry, continue or roll back a release task and wait for its end.
 
     The result's ``outputs`` hold the execution record.
@@ -52,7 +46,7 @@ class ServiceStageReleaseOperator(StartOperator):
     system = "service_stage"
     deed = "{action} release task {pipeline!r}"
     told = ("selected_tasks",)
-    template_fields = ("pipeline", "action", "selected_tasks", "service_stage_conn_id")
+    template_fields = ("pipeline", "action", "selected_tasks", "approvers", "service_stage_conn_id")
 
     def __init__(
         self,
@@ -250,9 +244,11 @@ class ServiceStageApprovalOperator(ApprovalOperator):
 
     def _answer(self, client: ServiceStageClient, memory: Memory, notes: dict[str, Any]) -> None:
         """Send the answer; notes what is known of it before and after."""
+        from airflow_provider.operators.release_answer import send
+
         memory.note(notes)
         try:
-            self._send(client, notes)
+            send(client, notes["ref"], notes["task_name"], notes["decision"], notes["message"])
         except ReleasePipelineError as error:
             if not error.effect.is_open:
                 memory.forget()
@@ -260,38 +256,17 @@ class ServiceStageApprovalOperator(ApprovalOperator):
         notes["is_taken"] = True
         memory.note(notes)
 
-    def _send(self, client: ServiceStageClient, notes: Mapping[str, Any]) -> None:
-        ref, task_name = notes["ref"], notes["task_name"]
-        try:
-            client.releases.act(
-                ref["pipeline_id"],
-                "approval",
-                task_name=task_name,
-                approval_type="agree" if notes["decision"] == "approve" else "refuse",
-                message=notes["message"],
-            )
-        except BadRequestError as error:
-            waiting = ", ".join(client.releases.list_waiting_approvals(ref))
-            summary = f"the answer to task_name {task_name!r} was refused; the release waits for: {waiting}"
-            raise BadRequestError(summary, call=error.call) from error
-        except ReleasePipelineError as error:
-            if not error.effect.is_open or client.releases.is_waiting_for(ref, task_name) is not False:
-                raise
-
     def _wait_until_taken(self, client: ServiceStageClient, memory: Memory, notes: Mapping[str, Any]) -> Execution:
         """What the release does once it does not wait for this answer any more."""
+        from airflow_provider.operators.release_answer import wait_until_taken
+
         ref, task_name = notes["ref"], notes["task_name"]
-        deadline = time.time() + TAKEN_WITHIN
-        while (is_waiting := client.releases.is_waiting_for(ref, task_name)) is not False and time.time() < deadline:
-            time.sleep(LOOK_PAUSE)
-        if is_waiting:
+        try:
+            is_taken = wait_until_taken(client, ref, task_name)
+        except PermissionDeniedError:
             memory.forget()
-            raise PermissionDeniedError(
-                f"the answer to {task_name!r} was ignored: release task {self.pipeline!r} still waits for it "
-                f"after {TAKEN_WITHIN:g} s; the connection's user is probably not one of its approvers",
-                call=Call(system=self.system),
-            )
-        if is_waiting is None:
+            raise
+        if not is_taken:
             others = [name for name in client.releases.list_waiting_approvals(ref) if name != task_name]
             names = ", ".join(others)
             self.log.warning("Release task %r still waits, probably for another of %s", self.pipeline, names)

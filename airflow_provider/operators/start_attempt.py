@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from airflow_provider.core import lines
 from airflow_provider.core.canceling import CANCEL_REASON, Verdict, cancel, judge_worker_kill
-from airflow_provider.core.commands import Command, Defer, Find, Forget, Prepare, Program, Send
+from airflow_provider.core.commands import Ask, Command, Defer, Find, Forget, Prepare, Program, Send, TakeAnswer
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.lines import name_of
 from airflow_provider.core.record import Phase
@@ -125,6 +125,10 @@ class StartAttempt:
             case Defer():
                 # A person's act of the last seconds would be heard by nobody after this.
                 self._require_standing()
+            case Ask() | TakeAnswer():
+                self._require_standing()
+                operator: Any = self._operator
+                return operator.perform(self._context, self._carrier.client, self._start, command)
         return self._carrier.perform(command)
 
     def _trigger_arguments(self) -> dict[str, Any]:

@@ -90,8 +90,11 @@ class AskedPeople(Struct):
         reads = 0
         while self._id is not None:
             seen = await required_actions.read(self._id)
-            if seen.answer or seen.is_missing:
-                return seen.answer or {"ended": Ended.UNASKED}
+            if seen.answer:
+                return seen.answer
+            if seen.is_known and not seen.is_open:
+                # There is none, or it was closed by a machine.
+                return {"ended": Ended.UNASKED}
             reads += seen.is_known
             if reads >= 2:
                 break
@@ -101,7 +104,9 @@ class AskedPeople(Struct):
     async def _decided(self, outcome: Outcome) -> dict[str, Any]:
         seen = outcome.execution or {}
         state, status = seen.get("state", ""), seen.get("status") or outcome.error
-        await self._close(decided_at_the_vendor(state) or REJECT, f"decided at the vendor: it is {status}")
+        decision = decided_at_the_vendor(state)
+        why = "decided at the vendor" if decision else "nobody's answer is waited for any more"
+        await self._close(decision or REJECT, f"{why}: it is {status}")
         return {"ended": Ended.ELSEWHERE, "outcome": outcome.to_event()}
 
     async def _expired(self) -> dict[str, Any]:

@@ -77,6 +77,12 @@ async def close(ti_id: UUID, decision: str, why: str) -> None:
             log.warning("The required action stays open, although it is over (%s): %s", why, error)
 
 
+async def close_if_open(ti_id: UUID, decision: str, why: str) -> None:
+    """Close it if somebody may still answer."""
+    if (await read(ti_id)).is_open:
+        await close(ti_id, decision, why)
+
+
 def _status(error: Exception) -> int | None:
     detail = error.error.detail if isinstance(error, AirflowRuntimeError) else None
     return (detail or {}).get("status_code")

@@ -12,6 +12,8 @@ from airflow_provider.core.approving import (
     LONGEST_COMMENT,
     LONGEST_MESSAGE,
     Answer,
+    Gate,
+    GateQuestion,
     Question,
     Rules,
     decided_at_the_vendor,
@@ -194,3 +196,68 @@ def test_what_was_decided_at_the_vendor_shows_by_the_state():
 def test_an_approval_is_open_until_its_execution_goes_on_or_ends():
     still_open = {state for state in ExecutionState if is_open(state)}
     assert still_open == {ExecutionState.QUEUED, ExecutionState.WAITING, ExecutionState.UNKNOWN}
+
+
+# --- several gates
+
+
+def gate(number: int, task_name: str = "") -> Gate:
+    return Gate(ref={"kind": "answer", "id": str(number)}, name=f"gate {number}", task_name=task_name)
+
+
+def test_each_gate_gets_a_question_of_its_own_and_its_answers_are_kept():
+    asked = GateQuestion(ref={}, marker="m")
+    asked.come_to(gate(1), 5.0)
+    assert asked.is_about(gate(1))
+    assert not asked.is_about(gate(2))
+    asked.take(answer("ada"), Rules())
+    asked.come_to(gate(2), None)
+    assert (asked.decision, asked.deadline, asked.answers) == (None, None, [])
+    asked.take(answer("bob"), Rules())
+    assert [(each.by, each.about) for each in asked.told] == [("ada", "gate 1"), ("bob", "gate 2")]
+
+
+def test_whoever_approved_one_gate_may_approve_the_next():
+    asked = GateQuestion(ref={}, marker="m")
+    for number in (1, 2):
+        asked.come_to(gate(number), None)
+        asked.take(answer("ada", at=str(number)), Rules(approvals=1))
+        assert asked.decision == "approve"
+
+
+def test_the_answer_to_one_gate_is_none_to_the_next():
+    asked = GateQuestion(ref={}, marker="m")
+    asked.come_to(gate(1), None)
+    asked.take(answer("ada"), Rules())
+    asked.come_to(gate(2), None)
+    assert asked.take(answer("ada"), Rules()) is None
+    assert asked.decision is None
+
+
+def test_no_two_questions_of_a_task_have_the_same_label():
+    asked, labels = GateQuestion(ref={}, marker="m"), []
+    for number in (1, 2):
+        asked.come_to(gate(number), None)
+        for person in ("ada", "bob"):
+            asked.asked = len(asked.answers) + 1
+            labels.append(asked.label)
+            asked.take(answer(person, at=f"{number} {person}"), Rules(approvals=2))
+    assert len(set(labels)) == len(labels) == 4
+
+
+def test_what_was_asked_for_another_start_does_not_count():
+    asked = GateQuestion(ref={}, marker="m")
+    asked.come_to(gate(1), None)
+    asked.take(answer("ada"), Rules())
+    assert GateQuestion.from_json(asked.to_json(), "m") == asked
+    for stored, marker in ((asked.to_json(), "other"), (None, "m"), ({"marker": "m"}, "m"), ("text", "m")):
+        assert GateQuestion.from_json(stored, marker) == GateQuestion(ref={}, marker=marker)
+
+
+def test_an_answer_that_came_too_late_decides_nothing():
+    asked = GateQuestion(ref={}, marker="m")
+    asked.come_to(gate(1), None)
+    asked.take(answer("ada"), Rules())
+    asked.refuse("too late")
+    assert [each.refused for each in asked.told] == ["too late"]
+    assert asked.message(None) == ""

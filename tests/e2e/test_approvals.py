@@ -277,3 +277,67 @@ def test_an_answer_counts_while_the_triggerer_is_down_and_nothing_is_sent_twice_
     assert asking.state == "success"
     assert asking.action()["responded_by_user"]["id"] == "admin"
     assert len(answers(stage)) == 1
+
+
+# --- approve=True
+
+
+def at_a_gate(stage: Stage) -> Asking:
+    """A task that asks about an approval of its own execution."""
+    asking = Asking(stage, "gates", stage.start("gates"))
+    until(asking.action, "it asks")
+    return asking.until_it_asks()
+
+
+def executions(stage: Stage) -> list[dict[str, Any]]:
+    return [each for each in stage.sandbox.get("executions", system="code_stream") if each["pipeline"] == APPROVED]
+
+
+def cancels(stage: Stage) -> list[int]:
+    return [len(each["cancels"]) for each in executions(stage)]
+
+
+def states(stage: Stage) -> list[str]:
+    return [str(each["state"]) for each in executions(stage)]
+
+
+def test_one_task_runs_a_pipeline_past_its_gate(stage: Stage) -> None:
+    asking = at_a_gate(stage)
+    asking.answer("Approve", "tests are green")
+    result = asking.result()
+    assert (result["state"], result["outputs"]) == ("succeeded", {"deployed": "1.4.2"})
+    (given,) = result["approvals"]
+    assert (given["by"], given["comment"]) == ("admin", "tests are green")
+    # As late as a triggerer hears of the answer.
+    time.sleep(5)
+    assert cancels(stage) == [0]
+    assert len(answers(stage)) == 1
+
+
+def test_a_pipeline_is_canceled_when_its_task_is_marked_failed_while_it_asks(stage: Stage) -> None:
+    asking = at_a_gate(stage)
+    people.mark(stage.airflow.api, asking.ti, "failed")
+    action = until(lambda: (seen := asking.action())["response_received"] and seen, "the required action closes")
+    assert "the task is failed" in action["params_input"]["comment"]
+    until(lambda: cancels(stage) == [1], "the execution is canceled")
+    assert asking.state == "failed"
+    assert answers(stage) == []
+
+
+def test_a_pipeline_whose_approval_is_rejected_fails_its_task_without_a_retry(stage: Stage) -> None:
+    asking = at_a_gate(stage)
+    asking.answer("Reject", "not on a Friday")
+    until(lambda: asking.state == "failed", "the task fails")
+    assert cancels(stage) == [0]
+    assert [each["responseMessage"] for each in answers(stage)] == ["rejected by admin: not on a Friday"]
+
+
+def test_a_cleared_task_cancels_its_pipeline_and_asks_about_a_new_one(stage: Stage) -> None:
+    asking = at_a_gate(stage)
+    people.clear(stage.airflow.api, asking.ti)
+    until(lambda: cancels(stage) == [1, 0], "the first is canceled, another one started")
+    until(lambda: states(stage)[-1] == "WAITING", "the other one asks, too")
+    asking.until_it_asks_again()
+    asking.answer("Approve", "the second time")
+    assert [each["comment"] for each in asking.result()["approvals"]] == ["the second time"]
+    assert len(answers(stage)) == 1

@@ -34,7 +34,7 @@ from airflow_provider.sensors.code_stream import (
     CodeStreamExecutionSensor,
 )
 from airflow_provider.sensors.quay import QuayBuildSensor, QuaySecurityScanSensor, QuayTagSensor
-from airflow_provider.sensors.service_stage import ServiceStageReleaseSensor
+from airflow_provider.sensors.service_stage import ServiceStageApprovalSensor, ServiceStageReleaseSensor
 
 SHOP = "acme/shop"
 ARCHIVE = "https://sources.example.com/shop-1.4.2.tar.gz"
@@ -53,6 +53,7 @@ CLASSES: dict[type, dict[str, Any]] = {
     ServiceStageStopReleaseOperator: {"pipeline": "shop-release"},
     ServiceStageApprovalOperator: {"pipeline": "shop-release", "task_name": "apr0v1", "decision": "approve"},
     ServiceStageReleaseSensor: {"pipeline": "shop-release"},
+    ServiceStageApprovalSensor: {"pipeline": "shop-release-approval"},
     CocktailRunBuildOperator: {"build_seq": 12, "tag_name": "1.4.2"},
     CocktailCancelBuildOperator: {"build_run_seq": 1},
     CocktailBuildSensor: {"build_run_seq": 1},
@@ -73,7 +74,7 @@ CLASSES: dict[type, dict[str, Any]] = {
 }
 
 
-RULES_OF_APPROVALS = {"not_requester", "approvals", "response_timeout", "on_no_response", "poll_interval"}
+RULES_OF_APPROVALS = {"not_requester", "approvals", "response_timeout", "on_no_response", "notifiers", "poll_interval"}
 
 
 def own_arguments(cls: type) -> set[str]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import pytest
+from airflow.sdk import BaseNotifier
 
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import BadRequestError, ConflictError, ExecutionTimeout, PermissionDeniedError
 from airflow_provider.hooks.code_stream import CodeStreamHook
+from airflow_provider.notifications import ApprovalNotifier
+from airflow_provider.operators import asking as asking_people
 from airflow_provider.operators.code_stream import CodeStreamApprovalOperator
 from airflow_provider.operators.service_stage import ServiceStageApprovalOperator
 from tests.airflow_runs import run_task
@@ -430,3 +433,56 @@ def test_a_task_name_is_found_where_only_one_can_wait_and_asked_for_where_severa
     two = run_task(lambda: ServiceStageApprovalOperator(task_id="ask", pipeline="two-approvals", decision="approve"))
     assert isinstance(two.error, BadRequestError)
     assert "first0, second" in str(two.error)
+
+
+# --- told to others
+
+
+class Told(BaseNotifier):
+    """Keeps what it is asked to tell."""
+
+    template_fields = ("text",)
+    heard: ClassVar[list[str]] = []
+
+    def __init__(self, text: str = "", subject: str = "") -> None:
+        super().__init__()
+        self.text, self.subject = text, subject
+
+    def notify(self, context: Any) -> None:
+        self.heard.append(f"{self.subject}|{self.text}")
+
+
+class Broken(Told):
+    def __init__(self) -> None:
+        super().__init__("{{ no_such_thing.at_all }}")
+
+
+class Slow(Told):
+    def notify(self, context: Any) -> None:
+        time.sleep(60)
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setattr(Told, "heard", [])
+    return Told.heard
+
+
+def test_those_who_want_to_know_are_told_each_time_when_somebody_must_decide(asking, heard):
+    notifiers = [ApprovalNotifier(Told), ApprovalNotifier(f"{Told.__module__}.Told", text="Look: {{ approval.link }}")]
+    task = asked(asking, approvals=2, notifiers=notifiers)
+    assert len(heard) == 2
+    for each in heard:
+        assert each.startswith("Approve or reject: ")
+        assert each.endswith("/tasks/ask/required_actions")
+    assert any("|Look: http" in each for each in heard)
+    task.answer("Approve", "ada")
+    assert len(heard) == 4
+
+
+def test_a_notification_that_fails_or_hangs_delays_nothing(asking, heard, monkeypatch):
+    monkeypatch.setattr(asking_people, "NOTIFIED_WITHIN", 0.5)
+    missing = ApprovalNotifier("airflow_provider.notifications.NoSuchNotifier")
+    task = asked(asking, notifiers=[Broken(), missing, ApprovalNotifier(Told, nonsense=1), Slow(), Told("heard")])
+    assert heard == ["|heard"]
+    assert task.answer("Approve", "ada").error is None

@@ -49,7 +49,7 @@ from airflow_provider.sensors.code_stream import (
     CodeStreamExecutionSensor,
 )
 from airflow_provider.sensors.quay import QuayBuildSensor, QuaySecurityScanSensor, QuayTagSensor
-from airflow_provider.sensors.service_stage import ServiceStageReleaseSensor
+from airflow_provider.sensors.service_stage import ServiceStageApprovalSensor, ServiceStageReleaseSensor
 from tests.airflow_runs import TaskRun, run_task
 from tests.operators.classes import CLASSES
 from tests.systems import LOGINS, Systems, define_connection
@@ -142,6 +142,7 @@ BAD: list[Bad] = [
     *empty(ServiceStageStopReleaseOperator, "pipeline"),
     *empty(ServiceStageApprovalOperator, "pipeline"),
     *empty(ServiceStageReleaseSensor, "pipeline"),
+    *empty(ServiceStageApprovalSensor, "pipeline"),
     *empty(CocktailRunBuildOperator, "build_seq"),
     *empty(CocktailCancelBuildOperator, "build_run_seq"),
     *empty(CocktailBuildSensor, "build_run_seq"),

@@ -35,7 +35,7 @@ from airflow_provider.sensors.code_stream import (
     CodeStreamExecutionSensor,
 )
 from airflow_provider.sensors.quay import QuayBuildSensor, QuaySecurityScanSensor, QuayTagSensor
-from airflow_provider.sensors.service_stage import ServiceStageReleaseSensor
+from airflow_provider.sensors.service_stage import ServiceStageApprovalSensor, ServiceStageReleaseSensor
 from tests.airflow_runs import TaskRun, run_task
 from tests.meanwhile import meanwhile
 from tests.operators import test_cocktail, test_code_stream, test_service_stage
@@ -242,6 +242,7 @@ PREPARED: dict[type, Callable[[Systems], dict[str, Any]]] = {
     ServiceStageStopReleaseOperator: lambda systems: {"pipeline": "shop-release-approval", **asked(systems)},
     ServiceStageApprovalOperator: lambda systems: {"pipeline": "shop-release-approval", **asked(systems)},
     ServiceStageReleaseSensor: lambda systems: {"execution_id": test_service_stage.start()},
+    ServiceStageApprovalSensor: lambda systems: {"pipeline": "shop-release-approval", **asked(systems)},
     CocktailRunBuildOperator: lambda systems: {},
     CocktailCancelBuildOperator: lambda systems: {"build_run_seq": test_cocktail.start()},
     CocktailBuildSensor: lambda systems: {"build_run_seq": test_cocktail.start()},

@@ -24,7 +24,7 @@ MOST_LIVES = 20_000
 BATCH = 250
 OF_BOTH = ("Common", "generation", "waiting")
 """Parts of the names of what all kinds of lives share."""
-KINDS = {"acting": "act", "notes": "answer", "answering": "answer"}
+KINDS = {"acting": "act", "notes": "answer", "answering": "answer", "while_asking": "gate", "gates": "gate"}
 """Parts of the names of what one kind of lives has alone; anything else is of starts."""
 CORE, HERE = "airflow_provider.core", "tests.simulation"
 
@@ -525,6 +525,24 @@ GUARDS = (
     ),
     # Waits
     _core("a wait ends at its deadline", "23", "waiting:Wait._is_late", "now >= self.deadline", "False"),
+    # People who answer
+    _core(
+        "an answer cancels nothing, however late the triggerer hears of it",
+        "",
+        "canceling:judge_kill_while_asking",
+        "if is_there and (is_moved or seen.waits_as is None):",
+        "if False:",
+    ),
+    _carrier(
+        "nobody is asked about what is only a guess", "", "gates:GateCarrier._find", "if GUESS in ref:", "if False:"
+    ),
+    _carrier(
+        "what is decided already is not answered again",
+        "",
+        "gates:GateCarrier._is_decided",
+        "return bool(status == decision)",
+        "return False",
+    ),
 )
 
 

@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from tests.simulation.themes import THEMES, acting, answering
+from tests.simulation.themes import THEMES, acting, answering, asking
 
 CHARACTERS = ("marked", "busy", "one at a time", "window", "rerun")
 """Code Stream; Cocktail (marked, and one at a time); ServiceStage; Quay; a rerun event of Code Stream."""
@@ -67,7 +67,10 @@ class Plan:
     @property
     def kind(self) -> str:
         """What its tasks do."""
-        return "act" if "deed" in self.policy else "answer" if "answers" in self.policy else "start"
+        for kind, name in (("act", "deed"), ("answer", "answers"), ("gate", "approve")):
+            if name in self.policy:
+                return kind
+        return "start"
 
     def conditions(self, kind: str) -> list[float]:
         return [act.value for act in self.acts if not act.on and act.kind == kind]
@@ -84,6 +87,8 @@ OF_ACTS = 0.07
 """Part of the lives in which a task acts on what others have started."""
 OF_ANSWERS = 0.04
 """Part of the others in which a task answers an approval."""
+WITH_GATES = 0.12
+"""Part of the others in which people are asked about what the execution comes to."""
 DEEDS = {"prepare": "choose", "find": "choose", "send": "deed", "cancel": "deed"}
 """What stands in such a life for a request of a start."""
 
@@ -186,6 +191,8 @@ def draw(seed: int) -> Plan:
         _make_act(plan, chance)
     elif chance.random() < OF_ANSWERS:
         _make_answer(plan, chance)
+    elif chance.random() < WITH_GATES:
+        _make_gates(plan, chance)
     return plan
 
 
@@ -205,6 +212,15 @@ def _make_answer(plan: Plan, chance: random.Random) -> None:
     plan.policy |= {"answers": True, "deferrable": False, "finish_in_triggerer": False}
     plan.acts = [_of_an_act(act) for act in plan.acts if act.kind != "replace operator"]
     answering(plan, chance)
+
+
+def _make_gates(plan: Plan, chance: random.Random) -> None:
+    """A task that starts something and asks people about its gates."""
+    plan.policy |= {"approve": True, "deferrable": True, "wait_for_completion": True}
+    plan.policy |= {"fail_on_waiting": False, "finish_in_triggerer": False}
+    if plan.character not in ("marked", "one at a time"):
+        plan.character = "marked"
+    asking(plan, chance)
 
 
 def _of_an_act(act: Act) -> Act:

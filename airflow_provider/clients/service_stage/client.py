@@ -7,6 +7,7 @@ from typing import ClassVar, Unpack
 from urllib.parse import urlsplit
 
 from airflow_provider.clients.base import ReleaseClient
+from airflow_provider.clients.service_stage.approval_waits import ApprovalWaits
 from airflow_provider.clients.service_stage.errors import read_huawei_error
 from airflow_provider.clients.service_stage.login import HuaweiCredentials
 from airflow_provider.clients.service_stage.references import SYSTEM
@@ -77,7 +78,10 @@ class ServiceStageClient(ReleaseClient):
         self.release_tasks = tasks = ReleaseTasks(wire)
         looks = ReleaseLooks(wire, tasks)
         self.releases = Releases(wire, tasks, looks, placed=self._placed, check_place=self.check_place)
-        self._can_wait_for(ReleaseWaits(self._receipts, wire, tasks, self.releases, looks))
+        self._can_wait_for(
+            ReleaseWaits(self._receipts, wire, tasks, self.releases, looks),
+            ApprovalWaits(self._receipts, wire, tasks, looks),
+        )
 
     @property
     def project_id(self) -> str:

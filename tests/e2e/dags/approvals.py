@@ -1,4 +1,4 @@
-"""Tasks that ask people about an approval; which one is in the run's configuration."""
+"""Tasks that ask people about approvals; of whose execution is in the run's configuration, or it is their own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from airflow.sdk import DAG
 
-from airflow_provider.operators.code_stream import CodeStreamApprovalOperator
+from airflow_provider.operators.code_stream import CodeStreamApprovalOperator, CodeStreamRunPipelineOperator
 from airflow_provider.operators.service_stage import ServiceStageApprovalOperator
 
 
@@ -39,3 +39,14 @@ with DAG("approval_in_time", **OF_EACH_RUN):
 
 with DAG("approval_of_release", schedule=None):
     ServiceStageApprovalOperator(task_id="ask", pipeline="shop-release-approval", poll_interval=1)
+
+with DAG("gates", schedule=None):
+    CodeStreamRunPipelineOperator(
+        task_id="ask",
+        pipeline="Deploy shop with approval",
+        project="retail",
+        inputs={"tag": "1.4.2"},
+        approve=True,
+        poll_interval=1,
+        retries=1,
+    )
