@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from typing import Any
 
 from airflow_provider.operators import approving, people
@@ -14,6 +15,7 @@ from airflow_provider.operators.code_stream import (
     CodeStreamRunPipelineOperator,
     CodeStreamTriggerGerritOperator,
 )
+from airflow_provider.operators.gated import GatedStartOperator
 from airflow_provider.operators.quay import (
     QuayCreateNotificationOperator,
     QuayDeleteNotificationOperator,
@@ -75,6 +77,12 @@ CLASSES: dict[type, dict[str, Any]] = {
 
 
 RULES_OF_APPROVALS = {"not_requester", "approvals", "response_timeout", "on_no_response", "notifiers", "poll_interval"}
+
+
+def needed_with(cls: type, given: Iterable[str]) -> dict[str, Any]:
+    """What else must be given: rules of approvals say nothing to a start that asks nobody."""
+    rules = {*RULES_OF_APPROVALS, "approvers"} - {"poll_interval", "on_no_response"}
+    return {"approve": True} if issubclass(cls, GatedStartOperator) and not rules.isdisjoint(given) else {}
 
 
 def own_arguments(cls: type) -> set[str]:

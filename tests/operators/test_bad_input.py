@@ -107,9 +107,14 @@ def empty(cls: type, *names: str) -> list[Bad]:
     ]
 
 
-def no_choice(cls: type, name: str, *choices: str) -> list[Bad]:
+def no_choice(cls: type, name: str, *choices: str, may_be_none: bool = False) -> list[Bad]:
     """The value is none of those that may be given; not by another spelling either."""
-    wrong = ("something", None, 5, choices[0].upper() if choices[0] != choices[0].upper() else choices[0].lower())
+    wrong = (
+        "something",
+        "" if may_be_none else None,
+        5,
+        choices[0].upper() if choices[0] != choices[0].upper() else choices[0].lower(),
+    )
     return [
         Bad(cls, {name: value}, BadRequestError, (f"task 'task': {name} must be", *choices, f"got {value!r}"))
         for value in wrong
@@ -159,10 +164,10 @@ BAD: list[Bad] = [
     *no_choice(CodeStreamRerunEventOperator, "event_type", "docker", "git", "gerrit"),
     *no_choice(CodeStreamRerunEventOperator, "action", "rerun", "resume"),
     *no_choice(CodeStreamExecutionActionOperator, "action", "cancel", "pause", "resume"),
-    *no_choice(CodeStreamApprovalOperator, "decision", "approve", "reject"),
+    *no_choice(CodeStreamApprovalOperator, "decision", "approve", "reject", may_be_none=True),
     *no_choice(CodeStreamEventSensor, "event_type", "docker", "git", "gerrit"),
     *no_choice(ServiceStageReleaseOperator, "action", "start", "retry", "continue", "rollback"),
-    *no_choice(ServiceStageApprovalOperator, "decision", "approve", "reject"),
+    *no_choice(ServiceStageApprovalOperator, "decision", "approve", "reject", may_be_none=True),
     *no_choice(QuayCreateNotificationOperator, "event", "repo_push", "build_success"),
     *no_choice(QuayCreateNotificationOperator, "method", "webhook", "slack"),
     *no_choice(CodeStreamRerunEventOperator, "on_retry", "restart", "resume"),

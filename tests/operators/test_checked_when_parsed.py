@@ -27,7 +27,7 @@ from airflow_provider.provider_info import get_provider_info
 from airflow_provider.sensors.quay import QuaySecurityScanSensor, QuayTagSensor, Severity
 from airflow_provider.sensors.release_window import ReleaseWindowSensor
 from tests.airflow_runs import run_task
-from tests.operators.classes import CLASSES
+from tests.operators.classes import CLASSES, needed_with
 from tests.systems import LOGINS
 
 EVERY: dict[type, dict[str, Any]] = {**CLASSES, ReleaseWindowSensor: {"windows": "variable:windows"}}
@@ -78,7 +78,7 @@ EVERY_ARGUMENT = pytest.mark.parametrize(
 
 def made(cls: type, **given: Any) -> Any:
     """As a DAG file makes it."""
-    return cls(task_id="task", **{**EVERY[cls], **given})
+    return cls(task_id="task", **{**EVERY[cls], **needed_with(cls, given), **given})
 
 
 def refusal(cls: type, **given: Any) -> str:
@@ -117,6 +117,7 @@ def test_every_argument_that_is_templated_is_left_to_the_run_where_it_holds_a_te
             ("{{ params.it }}", "a{% if x %}b{% endif %}", XComArg(before), lambda **_: "1")
         ):
             other = {"source_tag": None} if cls is QuayPromoteTagOperator and name == "digest" else {}
+            other |= needed_with(cls, [name])
             given = {**EVERY[cls], **other, name: later, "task_id": f"task_{number}"}
             if name in cls.template_fields:
                 cls(**given)
@@ -145,7 +146,18 @@ def test_arguments_are_of_the_kind_that_their_names_promise() -> None:
 @pytest.mark.parametrize(("cls", "name", "kind"), WORDS, ids=[f"{cls.__name__}-{name}" for cls, name, _ in WORDS])
 def test_every_word_is_one_of_those_that_there_are(cls: type, name: str, kind: Any) -> None:
     words = get_args(kind)
-    for wrong in ("", None, "something", words[0].swapcase(), f" {words[0]}", words[0] + "s", [words[0]], 0, True):
+    may_be_none = type(None) in get_args(annotations_of(cls)[name])
+    for wrong in (
+        "",
+        5 if may_be_none else None,
+        "something",
+        words[0].swapcase(),
+        f" {words[0]}",
+        words[0] + "s",
+        [words[0]],
+        0,
+        True,
+    ):
         said = refusal(cls, **{name: wrong})
         assert said == f"task 'task': {name} must be {', '.join(words[:-1])} or {words[-1]}, got {wrong!r}"
     for word in words:

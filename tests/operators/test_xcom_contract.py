@@ -39,7 +39,7 @@ from airflow_provider.sensors.service_stage import ServiceStageApprovalSensor, S
 from tests.airflow_runs import TaskRun, run_task
 from tests.meanwhile import meanwhile
 from tests.operators import test_cocktail, test_code_stream, test_service_stage
-from tests.operators.classes import CLASSES, RULES_OF_APPROVALS, own_arguments
+from tests.operators.classes import CLASSES, RULES_OF_APPROVALS, needed_with, own_arguments
 from tests.operators.test_starting import failed_event
 from tests.sensors.test_waiting import start_image_build
 from tests.systems import LOGINS, Systems, define_connection
@@ -60,7 +60,7 @@ UI_URLS = {
 def arguments_of(cls: type, **arguments: Any) -> dict[str, Any]:
     interval = {"poke_interval": 0.1, "timeout": 10} if issubclass(cls, ReleaseSensor) else {}
     interval = {"poll_interval": 0.1, "timeout": 10} if issubclass(cls, WaitingOperator) else interval
-    return {"task_id": "task", **interval, **CLASSES[cls], **arguments}
+    return {"task_id": "task", **interval, **CLASSES[cls], **needed_with(cls, arguments), **arguments}
 
 
 def run(cls: type, **arguments: Any) -> TaskRun:
