@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from typing import Any, NoReturn
 
 from airflow.sdk import DAG
@@ -49,4 +50,6 @@ with DAG("gates", schedule=None):
         approve=True,
         poll_interval=1,
         retries=1,
+        # Airflow 3.3.2 itself fails a task here and there while its API server is slow.
+        retry_delay=timedelta(seconds=1),
     )
