@@ -103,6 +103,11 @@ def _moment_problem(value: object) -> str | None:
     return None
 
 
+def _count_problem(value: object) -> str | None:
+    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    return None if is_count else f"must be a whole number from 1 on, {got(value)}"
+
+
 def _windows_problem(value: object) -> str | None:
     """Of release windows; what they hold is checked where they are read."""
     return None if isinstance(value, (list, tuple, str)) else f"must be a list or a text, {got(value)}"
@@ -118,6 +123,7 @@ SecondsOrZero = Annotated[float | timedelta, functools.partial(_duration_problem
 """For a sensor, whose first look may be its last."""
 Moment = Annotated[datetime | str, _moment_problem]
 JsonObject = Annotated[Mapping[str, Any], _json_problem]
+Count = Annotated[int, _count_problem]
 Windows = Annotated[Sequence[Mapping[str, Any]] | str, _windows_problem]
 
 Number = Annotated[int | str, number_problem]

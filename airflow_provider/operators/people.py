@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider.operators.arguments import Seconds
+from airflow_provider.operators.arguments import Count, Seconds
 from airflow_provider.operators.base import ReleaseOperator
 from airflow_provider.operators.checking import rule_of
 
@@ -33,7 +33,7 @@ class AsksPeople(ReleaseOperator):
         *,
         approvers: Sequence[str] | None = None,
         not_requester: bool = False,
-        approvals: int = 1,
+        approvals: Count = 1,
         response_timeout: Seconds | None = None,
         on_no_response: Literal["reject", "approve", "fail"] = "reject",
         notifiers: Sequence[Any] | None = None,
@@ -49,8 +49,6 @@ class AsksPeople(ReleaseOperator):
 
     @rule_of("approvers", "approvals")
     def _check_who_decides(self) -> None:
-        if not isinstance(self.approvals, int) or isinstance(self.approvals, bool) or self.approvals < 1:
-            raise self.bad_argument("approvals", f"must be a whole number from 1 on, got {self.approvals!r}")
         if self.approvers is None:
             return
         names = {str(each).strip() for each in self.approvers}
