@@ -27,7 +27,7 @@ from bench.tasks import OPERATORS, measure_import, measure_tasks
 from bench.triggerer import TriggererBench
 
 RESULTS = Path(__file__).parent / "results"
-ENDING = 200
+ENDING = 100
 IDLE_WINDOW = 30.0
 WIDTH = 150
 """Characters in a line where there is no terminal."""
@@ -98,7 +98,11 @@ def _measure_triggerer(results: Results, stub: Stub, bundle: Path, home: Path, c
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measures our waits beside those of other providers, prints tables, writes bench/results and the "
+        "README's table. Takes about half an hour.",
+    )
     parser.add_argument("--quick", action="store_true", help="100 and 1000 waits in one loop only; writes no files")
     quick = parser.parse_args().quick
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started ends, too

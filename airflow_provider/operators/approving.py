@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 
 from airflow_provider.operators.arguments import Seconds, seconds_of
-from airflow_provider.operators.base import DEFAULT_POLL_INTERVAL
+from airflow_provider.operators.base import DEFAULT_POLL_INTERVAL, ClientT
 from airflow_provider.operators.people import AsksPeople
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context
 
     from airflow_provider.core.approving import Question
     from airflow_provider.execution import Execution, ExecutionRef
     from airflow_provider.operators.approval_attempt import ApprovalAttempt
+    from airflow_provider.operators.shared_arguments import PeopleArguments
 
 
-class ApprovalOperator(AsksPeople):
+class ApprovalOperator(AsksPeople[ClientT]):
     """Answers an approval, and checks that the system took the answer.
 
     Without a ``decision``, people are asked in Airflow: the task is deferred, and the question stands under the
@@ -37,7 +40,7 @@ class ApprovalOperator(AsksPeople):
         decision: Literal["approve", "reject"] | None = None,
         message: str | None = None,
         poll_interval: Seconds = DEFAULT_POLL_INTERVAL,
-        **kwargs: Any,
+        **kwargs: Unpack[PeopleArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.decision = decision
@@ -45,7 +48,7 @@ class ApprovalOperator(AsksPeople):
         self.poll_interval = seconds_of(poll_interval)
 
     @abstractmethod
-    def find(self, client: Any) -> tuple[Execution, str]:
+    def find(self, client: ClientT) -> tuple[Execution, str]:
         """What waits for the answer, and the name of its approval task where the answer must hold one.
 
         Its state is ``WAITING``, unless it was decided already; its reference is what is watched.
@@ -54,7 +57,7 @@ class ApprovalOperator(AsksPeople):
         """
 
     @abstractmethod
-    def describe(self, client: Any, waiting: Execution, task_name: str) -> dict[str, Any]:
+    def describe(self, client: ClientT, waiting: Execution, task_name: str) -> dict[str, Any]:
         """What a person must know to decide, by names for people."""
 
     @abstractmethod
@@ -63,7 +66,7 @@ class ApprovalOperator(AsksPeople):
 
     @abstractmethod
     def answer(
-        self, context: Context, client: Any, decision: str, message: str | None, asked: Question | None
+        self, context: Context, client: ClientT, decision: str, message: str | None, asked: Question | None
     ) -> dict[str, Any]:
         """Send the answer once, and check that it was taken.
 
@@ -72,7 +75,7 @@ class ApprovalOperator(AsksPeople):
         """
 
     @abstractmethod
-    def result_now(self, client: Any, ref: ExecutionRef) -> dict[str, Any]:
+    def result_now(self, client: ClientT, ref: ExecutionRef) -> dict[str, Any]:
         """The result for an approval that was decided elsewhere."""
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -108,7 +111,7 @@ class ApprovalOperator(AsksPeople):
     def deed_now(self) -> str:
         return super().deed_now if self.decision else "ask people about an approval"
 
-    def _attempt(self, context: Context, client: Any) -> ApprovalAttempt:
+    def _attempt(self, context: Context, client: ClientT) -> ApprovalAttempt:
         # Not at the top: no parsing of a DAG file needs it.
         from airflow_provider.operators.approval_attempt import ApprovalAttempt
 

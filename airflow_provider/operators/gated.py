@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.exceptions import ExecutionFailed, ExecutionRejected
-from airflow_provider.operators.base import in_dag_test
+from airflow_provider.operators.base import ClientT, in_dag_test
 from airflow_provider.operators.checking import rule_of
 from airflow_provider.operators.people import AsksPeople
 from airflow_provider.operators.starting import StartOperator
@@ -27,7 +27,7 @@ DEFAULTS = {"approvers": None, "not_requester": False, "approvals": 1, "response
 """Of arguments that say nothing unless people are asked."""
 
 
-class GatedStartOperator(AsksPeople, StartOperator):
+class GatedStartOperator(AsksPeople[ClientT], StartOperator[ClientT]):
     """Starts an execution exactly once and waits for its end, past all its gates.
 
     Takes the arguments of :class:`~airflow_provider.operators.starting.StartOperator`, and, where people are asked,
@@ -66,9 +66,7 @@ class GatedStartOperator(AsksPeople, StartOperator):
             return super().execute_complete(context, event)
         return self._carry_out(context, self._read(context), lambda start: start.answered(event), resumed=True)
 
-    def perform(
-        self, context: Context, client: ReleaseClient, start: Start, command: Ask | TakeAnswer
-    ) -> Outcome | None:
+    def perform(self, context: Context, client: ClientT, start: Start, command: Ask | TakeAnswer) -> Outcome | None:
         """Carry out what concerns people."""
         # Not at the top: no parsing of a DAG file needs it.
         from airflow_provider.operators.gate_attempt import GateAttempt
@@ -92,9 +90,7 @@ class GatedStartOperator(AsksPeople, StartOperator):
 
         return {**result, "approvals": answers_for_good(context, self._read(context))}
 
-    def _run(
-        self, context: Context, client: ReleaseClient, start: Start, program: Program[dict[str, Any]]
-    ) -> dict[str, Any]:
+    def _run(self, context: Context, client: ClientT, start: Start, program: Program[dict[str, Any]]) -> dict[str, Any]:
         from airflow_provider.operators.attempt import ExecutionRejectedForGood
 
         try:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider.operators.arguments import Count, Seconds
-from airflow_provider.operators.base import ReleaseOperator
+from airflow_provider.operators.base import ClientT, ReleaseOperator
 from airflow_provider.operators.checking import rule_of
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow_provider.core.approving import Rules
 
 
-class AsksPeople(ReleaseOperator):
+class AsksPeople(ReleaseOperator[ClientT]):
     """An operator that asks people in Airflow about an approval.
 
     :param approvers: ids of the only Airflow users who may answer; default: all who may in Airflow.

@@ -22,11 +22,20 @@ from airflow_provider.operators.starting import StartOperator
 from airflow_provider.storable import storable
 
 if TYPE_CHECKING:
+    from typing import Required, Unpack
+
     from airflow.sdk import Context
 
     from airflow_provider.clients.quay import QuayClient
+    from airflow_provider.clients.quay.build_starts import BuildSource
     from airflow_provider.clients.waitable import Intent
     from airflow_provider.execution import Execution
+    from airflow_provider.operators.shared_arguments import ReleaseArguments, StartArguments
+
+    class _NotificationArguments(ReleaseArguments, total=False):
+        repository: Required[str]
+        quay_conn_id: str
+
 
 Event = Literal[
     "repo_push",
@@ -46,10 +55,10 @@ Event = Literal[
 Method = Literal["webhook", "slack", "email", "quay_notification", "flowdock", "hipchat"]
 
 
-class QuayRunBuildOperator(StartOperator):
+class QuayRunBuildOperator(StartOperator["QuayClient"]):
     """Build an image in Quay and wait for it.
 
-    The result's ``outputs`` hold ``tags``, ``digest`` and ``image_ref`` (pinned by digest).
+    The result's ``outputs`` have ``tags``, ``digest`` and ``image_ref`` (pinned by digest).
 
     :param repository: ``namespace/name``. (templated)
     :param archive_url: http(s) URL of the archive to build. (templated)
@@ -75,7 +84,7 @@ class QuayRunBuildOperator(StartOperator):
         subdirectory: str | None = None,
         dockerfile_path: str | None = None,
         quay_conn_id: str = "quay_default",
-        **kwargs: Any,
+        **kwargs: Unpack[StartArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.repository = repository
@@ -88,30 +97,30 @@ class QuayRunBuildOperator(StartOperator):
     @rule_of("subdirectory", "dockerfile_path")
     def _check_place(self) -> None:
         if self.subdirectory and self.dockerfile_path:
-            raise self.bad_argument("subdirectory", "or dockerfile_path must be given, not both: Quay reads one only")
+            raise self.bad_argument("subdirectory", "or dockerfile_path must be given, not both: Quay reads only one")
 
     def hidden(self) -> Iterable[str]:
         return secrets_of_url(self.archive_url, in_path=False)
 
     @property
     def archive(self) -> str:
-        """Where the archive is, for the log: its URL without what signs it."""
+        """Where the archive is, for the log: its URL without the signature."""
         return without_signature(self.archive_url)
 
     def intent(self, client: QuayClient) -> dict[str, Any]:
-        client.builds.check(**self._build())
+        client.builds.check(self.repository, **self._source())
         repository = client.repositories.get(self.repository)
         if self.cancel_on_kill and not repository.get("can_admin"):
             self.log.warning(
                 "The token of connection %r may not cancel what it starts: that needs the scope repo:admin, of a user "
-                "who may administer %s. If a person ends this task, the build goes on",
+                "who may administer %s. If a person ends this task, the build continues",
                 self.conn_id,
                 self.repository,
             )
-        return client.builds.intent(**self._build())
+        return client.builds.intent(self.repository, **self._source())
 
     def start(self, client: QuayClient, intent: Intent) -> Execution:
-        return client.builds.start(**self._build())
+        return client.builds.start(self.repository, **self._source())
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         # Not at the top: no parsing of a DAG file needs it.
@@ -119,9 +128,8 @@ class QuayRunBuildOperator(StartOperator):
 
         return super().execute_complete(context, with_reason(event, partial(self.get_client, context)))
 
-    def _build(self) -> dict[str, Any]:
+    def _source(self) -> BuildSource:
         return {
-            "repository": self.repository,
             "archive_url": self.archive_url,
             "tags": self.tags,
             "subdirectory": self.subdirectory,
@@ -129,8 +137,8 @@ class QuayRunBuildOperator(StartOperator):
         }
 
 
-class QuayPromoteTagOperator(ReleaseOperator):
-    """Point a tag to an image of the same repository; creates or moves the tag.
+class QuayPromoteTagOperator(ReleaseOperator["QuayClient"]):
+    """Point a tag to an image of the same repository: create or move it.
 
     :param repository: ``namespace/name``. (templated)
     :param tag: the tag to create or move. (templated)
@@ -154,7 +162,7 @@ class QuayPromoteTagOperator(ReleaseOperator):
         digest: Digest | None = None,
         source_tag: Tag | None = None,
         quay_conn_id: str = "quay_default",
-        **kwargs: Any,
+        **kwargs: Unpack[ReleaseArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.repository = repository
@@ -178,7 +186,7 @@ class QuayPromoteTagOperator(ReleaseOperator):
         return result
 
 
-class _NotificationOperator(ReleaseOperator):
+class _NotificationOperator(ReleaseOperator["QuayClient"]):
     """:param repository: ``namespace/name``. (templated)
     :param quay_conn_id: the Airflow connection. (templated)
     """
@@ -187,13 +195,15 @@ class _NotificationOperator(ReleaseOperator):
     operator_extra_links = ()
     template_fields: tuple[str, ...] = ("repository", "quay_conn_id")
 
-    def __init__(self, *, repository: Repository, quay_conn_id: str = "quay_default", **kwargs: Any) -> None:
+    def __init__(
+        self, *, repository: Repository, quay_conn_id: str = "quay_default", **kwargs: Unpack[ReleaseArguments]
+    ) -> None:
         super().__init__(**kwargs)
         self.repository = repository
         self.quay_conn_id = quay_conn_id
 
     def result(self, notification: Mapping[str, Any]) -> dict[str, Any]:
-        """What may go into XCom, which many can read who may not send messages with it."""
+        """What may go into XCom, without the secrets: many can read it who must not be able to send with it."""
         from airflow_provider.clients.quay.notification_rules import is_disabled, without_secrets
 
         result: dict[str, Any] = storable({**without_secrets(notification), "disabled": is_disabled(notification)})
@@ -201,10 +211,10 @@ class _NotificationOperator(ReleaseOperator):
 
 
 class QuayCreateNotificationOperator(_NotificationOperator):
-    """Create a notification of a repository, for example a webhook; an equal one that is there already is returned.
+    """Create a notification of a repository, for example a webhook, or return an equal one that exists.
 
-    One that Quay has disabled after failures is not reset: the task warns, and ``disabled`` is true in the result. See
-    :class:`QuayResetNotificationOperator`.
+    If Quay has disabled that one after failures, it is not reset: the task warns, and ``disabled`` is true in the
+    result. See :class:`QuayResetNotificationOperator`.
 
     :param repository: ``namespace/name``. (templated)
     :param event: for example ``repo_push`` or ``build_success``. (templated)
@@ -231,7 +241,7 @@ class QuayCreateNotificationOperator(_NotificationOperator):
         config: Mapping[str, Any],
         event_config: Mapping[str, Any] | None = None,
         title: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[_NotificationArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.event = event
@@ -257,11 +267,11 @@ class QuayCreateNotificationOperator(_NotificationOperator):
                 title=self.title,
             )
             result = self.result(notification)
-            self.log_lines([self.lines.notification(result["uuid"], "is there")])
+            self.log_lines([self.lines.notification(result["uuid"], "exists")])
         if result["disabled"]:
             self.log.warning(
-                "Notification %s does this already, but Quay has disabled it after %s failed deliveries: it sends "
-                "nothing until QuayResetNotificationOperator resets it",
+                "Notification %s exists, but Quay has disabled it after %s failed deliveries: it sends nothing until "
+                "QuayResetNotificationOperator resets it",
                 result["uuid"],
                 result["number_of_failures"],
             )
@@ -273,7 +283,7 @@ class _OneNotificationOperator(_NotificationOperator):
 
     template_fields = ("repository", "uuid", "quay_conn_id")
 
-    def __init__(self, *, uuid: QuayId, **kwargs: Any) -> None:
+    def __init__(self, *, uuid: QuayId, **kwargs: Unpack[_NotificationArguments]) -> None:
         super().__init__(**kwargs)
         self.uuid = uuid
 
@@ -283,7 +293,7 @@ class QuayDeleteNotificationOperator(_OneNotificationOperator):
 
     :param repository: ``namespace/name``. (templated)
     :param uuid: of the notification. (templated)
-    :param missing_ok: whether one that is gone already is fine (default).
+    :param missing_ok: succeed if it does not exist (default).
     :param quay_conn_id: the Airflow connection. (templated)
 
     https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/repositorynotification
@@ -307,7 +317,7 @@ class QuayTestNotificationOperator(_OneNotificationOperator):
     :param repository: ``namespace/name``. (templated)
     :param uuid: of the notification. (templated)
     :param quay_conn_id: the Airflow connection. (templated)
-    :return: as of :class:`QuayCreateNotificationOperator`. Queued is not delivered: that takes up to 10 s, or fails.
+    :return: as of :class:`QuayCreateNotificationOperator`. Queued is not delivered: that takes up to 10 s.
 
     https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/repositorynotification
     """
@@ -322,7 +332,7 @@ class QuayTestNotificationOperator(_OneNotificationOperator):
 
 
 class QuayResetNotificationOperator(_OneNotificationOperator):
-    """Set the failure counter of a notification to 0, so that Quay sends again; events lost meanwhile stay lost.
+    """Set the failure counter of a notification to 0, so that Quay sends again; events missed meanwhile stay lost.
 
     :param repository: ``namespace/name``. (templated)
     :param uuid: of the notification. (templated)
@@ -337,5 +347,5 @@ class QuayResetNotificationOperator(_OneNotificationOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         with self.begin(context) as client:
             result = self.result(client.notifications.reset(self.repository, self.uuid))
-            self.log_lines([self.lines.notification(self.uuid, "sends again: its failures count from zero")])
+            self.log_lines([self.lines.notification(self.uuid, "sends again, its failures counted from 0")])
         return result

@@ -5,12 +5,16 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import structlog
+
 from airflow_provider.core.approving import APPROVE
 from airflow_provider.exceptions import BadRequestError, Call, PermissionDeniedError, ReleasePipelineError
 
 if TYPE_CHECKING:
     from airflow_provider.clients.service_stage import ServiceStageClient
     from airflow_provider.execution import ExecutionRef
+
+log = structlog.get_logger(logger_name=__name__)
 
 TAKEN_WITHIN = 30.0
 """Seconds in which a release task must stop waiting for an approval after its answer was accepted."""
@@ -33,12 +37,29 @@ def send(client: ServiceStageClient, ref: ExecutionRef, task_name: str, decision
             message=message,
         )
     except BadRequestError as error:
-        waiting = ", ".join(client.releases.list_waiting_approvals(ref))
-        summary = f"the answer to task_name {task_name!r} was refused; the release waits for: {waiting}"
+        waiting = ", ".join(_waiting_for(client, ref))
+        summary = f"the answer to task_name {task_name!r} was refused; the release is waiting for: {waiting}"
         raise BadRequestError(summary, call=error.call) from error
     except ReleasePipelineError as error:
-        if not error.effect.is_open or client.releases.is_waiting_for(ref, task_name) is not False:
+        if not error.effect.is_open or not _was_taken(client, ref, task_name):
             raise
+
+
+def _was_taken(client: ServiceStageClient, ref: ExecutionRef, task_name: str) -> bool:
+    """Whether an answer that may have been taken certainly was; a look that fails says nothing of it."""
+    try:
+        return client.releases.is_waiting_for(ref, task_name) is False
+    except ReleasePipelineError as error:
+        log.warning("Cannot see whether the answer was taken: %s", error)
+        return False
+
+
+def _waiting_for(client: ServiceStageClient, ref: ExecutionRef) -> list[str]:
+    """For an error, which a look that fails must not replace."""
+    try:
+        return list(client.releases.list_waiting_approvals(ref))
+    except ReleasePipelineError as error:
+        return [f"(not known: {error.summary})"]
 
 
 def wait_until_taken(client: ServiceStageClient, ref: ExecutionRef, task_name: str) -> bool:
@@ -51,7 +72,7 @@ def wait_until_taken(client: ServiceStageClient, ref: ExecutionRef, task_name: s
         time.sleep(LOOK_PAUSE)
     if is_waiting:
         raise PermissionDeniedError(
-            f"the answer to {task_name!r} was ignored: release task {ref['pipeline_id']} still waits for it after "
+            f"the answer to {task_name!r} was ignored: release task {ref['pipeline_id']} is still waiting for it after "
             f"{TAKEN_WITHIN:g} s; the connection's user is probably not one of its approvers",
             call=Call(system=client.system),
         )

@@ -19,6 +19,8 @@ from airflow_provider.operators.checking import rule_of
 from airflow_provider.operators.gated import GatedStartOperator
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context
 
     from airflow_provider.clients.service_stage import ServiceStageClient
@@ -26,9 +28,10 @@ if TYPE_CHECKING:
     from airflow_provider.core.approving import Question
     from airflow_provider.execution import Execution, ExecutionRef
     from airflow_provider.operators.memory import Memory
+    from airflow_provider.operators.shared_arguments import ApprovalArguments, GatedStartArguments, WaitingArguments
 
 
-class ServiceStageReleaseOperator(GatedStartOperator):
+class ServiceStageReleaseOperator(GatedStartOperator["ServiceStageClient"]):
     """Start, retry, continue or roll back a release task and wait for its end.
 
     The result's ``outputs`` hold the execution record.
@@ -37,7 +40,7 @@ class ServiceStageReleaseOperator(GatedStartOperator):
     :param action: ``start`` (default), ``retry``, ``continue`` or ``rollback``. (templated)
     :param selected_tasks: only for ``start``: ``{stage: [task, ...]}``, default all tasks. (templated)
     :param on_retry: what an Airflow retry does after the release failed: ``restart`` (default) sends the action again,
-        ``resume`` lets ServiceStage go on at the failed task (its action ``retry``).
+        ``resume`` lets ServiceStage continue at the failed task (its action ``retry``).
     :param service_stage_conn_id: the Airflow connection. (templated)
 
     https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0248.html
@@ -56,7 +59,7 @@ class ServiceStageReleaseOperator(GatedStartOperator):
         selected_tasks: dict[str, list[str]] | None = None,
         on_retry: Literal["restart", "resume"] = "restart",
         service_stage_conn_id: str = "service_stage_default",
-        **kwargs: Any,
+        **kwargs: Unpack[GatedStartArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
@@ -68,7 +71,7 @@ class ServiceStageReleaseOperator(GatedStartOperator):
     @rule_of("selected_tasks", "action")
     def _check_selection(self) -> None:
         if self.selected_tasks and self.action != "start":
-            raise self.bad_argument("selected_tasks", f"must be left out unless action is 'start', got {self.action!r}")
+            raise self.bad_argument("selected_tasks", f"is valid only with action='start', got action={self.action!r}")
 
     def intent(self, client: ServiceStageClient) -> dict[str, Any]:
         return {**client.releases.before_action(self.pipeline), "kind": "release", "action": self.action}
@@ -78,7 +81,7 @@ class ServiceStageReleaseOperator(GatedStartOperator):
             return None
         before = client.releases.before_action(self.pipeline)
         if before["newest_record"] != failed["id"]:
-            self.log.warning("Not going on with release %s: a newer one was started since", failed["id"])
+            self.log.warning("Not continuing release %s, because a newer one was started since", failed["id"])
             return None
         return {**before, "kind": "release", "action": "retry"}
 
@@ -90,8 +93,8 @@ class ServiceStageReleaseOperator(GatedStartOperator):
         )
 
 
-class ServiceStageStopReleaseOperator(ActOperator):
-    """Stop a release task and wait until it has stopped; one that ended before is no error.
+class ServiceStageStopReleaseOperator(ActOperator["ServiceStageClient"]):
+    """Stop a release task and wait until it has stopped; it is no error if it has ended already.
 
     :param pipeline: name or id of the release task. (templated)
     :param service_stage_conn_id: the Airflow connection. (templated)
@@ -103,7 +106,9 @@ class ServiceStageStopReleaseOperator(ActOperator):
     deed = "stop release task {pipeline!r}"
     template_fields = ("pipeline", "service_stage_conn_id")
 
-    def __init__(self, *, pipeline: str, service_stage_conn_id: str = "service_stage_default", **kwargs: Any) -> None:
+    def __init__(
+        self, *, pipeline: str, service_stage_conn_id: str = "service_stage_default", **kwargs: Unpack[WaitingArguments]
+    ) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
         self.service_stage_conn_id = service_stage_conn_id
@@ -115,11 +120,11 @@ class ServiceStageStopReleaseOperator(ActOperator):
         return client.releases.stop(target.ref)
 
 
-class ServiceStageApprovalOperator(ApprovalOperator):
-    """Answer an approval that a release task waits for, and check that ServiceStage took the answer.
+class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
+    """Answer an approval of a release task, and check that ServiceStage accepted the answer.
 
     Takes the arguments of :class:`~airflow_provider.operators.approving.ApprovalOperator`: without ``decision``, people
-    are asked in Airflow. A refusal that ServiceStage takes is a success of this task: the release itself fails.
+    are asked in Airflow. An accepted rejection is a success of this task; the release itself fails.
 
     :param pipeline: name or id of the release task. (templated)
     :param task_name: name of the approval task, a short generated id; default: the one that waits. (templated)
@@ -141,7 +146,7 @@ class ServiceStageApprovalOperator(ApprovalOperator):
         pipeline: str,
         task_name: str | None = None,
         service_stage_conn_id: str = "service_stage_default",
-        **kwargs: Any,
+        **kwargs: Unpack[ApprovalArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
@@ -205,7 +210,7 @@ class ServiceStageApprovalOperator(ApprovalOperator):
         return {"task_name": asked.task_name, "ref": asked.ref}
 
     def _find_waiting(self, client: ServiceStageClient) -> Execution:
-        """The execution that waits for an approval now."""
+        """The execution that is waiting for an approval now."""
         before = client.releases.before_action(self.pipeline)
         ref = {"system": self.system, "kind": "release", "id": before["newest_record"], "action": "approval"}
         waiting: Execution = client.look({**ref, "pipeline_id": before["pipeline_id"]})
@@ -215,7 +220,7 @@ class ServiceStageApprovalOperator(ApprovalOperator):
 
     def _waits_for_none(self, now: Execution) -> ConflictError:
         return ConflictError(
-            f"release task {self.pipeline!r} waits for no approval now: it is {now.state} ({now.status})",
+            f"release task {self.pipeline!r} waits for no approval: it is {now.state} ({now.status})",
             call=Call(system=self.system),
         )
 
@@ -227,7 +232,7 @@ class ServiceStageApprovalOperator(ApprovalOperator):
         return names[0]
 
     def _answer_once(self, client: ServiceStageClient, memory: Memory, notes: dict[str, Any]) -> None:
-        """Answer, unless an earlier attempt has: whatever the release waits for by now."""
+        """Answer, unless an earlier attempt did, whatever the release is waiting for by now."""
         if notes.get("is_taken"):
             return
         if client.releases.is_waiting_for(notes["ref"], notes["task_name"]) is not False:
@@ -237,13 +242,13 @@ class ServiceStageApprovalOperator(ApprovalOperator):
             except (BadRequestError, ConflictError) as error:
                 if notes["task_name"] not in client.release_tasks.list_approvals(notes["ref"]["pipeline_id"]):
                     raise
-                self.log.warning("Refused, as what was answered already is: %s", error)
-        self.log.warning("An earlier attempt's answer to %r was taken", notes["task_name"])
+                self.log.warning("Refused, as an approval is that has been answered: %s", error)
+        self.log.warning("An earlier attempt's answer to %r was accepted", notes["task_name"])
         notes["is_taken"] = True
         memory.note(notes)
 
     def _answer(self, client: ServiceStageClient, memory: Memory, notes: dict[str, Any]) -> None:
-        """Send the answer; notes what is known of it before and after."""
+        """Send the answer, and note what is known about it before and after."""
         from airflow_provider.operators.release_answer import send
 
         memory.note(notes)
@@ -257,7 +262,7 @@ class ServiceStageApprovalOperator(ApprovalOperator):
         memory.note(notes)
 
     def _wait_until_taken(self, client: ServiceStageClient, memory: Memory, notes: Mapping[str, Any]) -> Execution:
-        """What the release does once it does not wait for this answer any more."""
+        """The release once it no longer waits for this answer."""
         from airflow_provider.operators.release_answer import wait_until_taken
 
         ref, task_name = notes["ref"], notes["task_name"]
@@ -269,6 +274,6 @@ class ServiceStageApprovalOperator(ApprovalOperator):
         if not is_taken:
             others = [name for name in client.releases.list_waiting_approvals(ref) if name != task_name]
             names = ", ".join(others)
-            self.log.warning("Release task %r still waits, probably for another of %s", self.pipeline, names)
+            self.log.warning("Release task %r is still waiting, probably for another of %s", self.pipeline, names)
         answered: Execution = client.look(ref)
         return answered

@@ -14,7 +14,7 @@ class ReleasePipelinesPlugin(AirflowPlugin):
     name = "release_pipelines"
 
     @property
-    def timetables(self) -> list[type[Timetable]]:
+    def timetables(self) -> list[type[Timetable]]:  # type: ignore[override]
         """Imported when asked for: every task's process loads plugins, and only schedulers and parsers need these."""
         from airflow_provider.timetables import ReleaseWindow
 

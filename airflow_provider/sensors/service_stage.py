@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider.sensors.base import ReleaseSensor
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow_provider.clients.service_stage import ServiceStageClient
     from airflow_provider.execution import ExecutionRef
+    from airflow_provider.operators.shared_arguments import SensorArguments
 
 
-class ServiceStageReleaseSensor(ReleaseSensor):
-    """Wait until an execution of a release task has ended well; fails if it ends badly.
+class ServiceStageReleaseSensor(ReleaseSensor["ServiceStageClient"]):
+    """Wait until an execution of a release task succeeds; fail if it does not.
 
     :param pipeline: name or id of the release task. (templated)
     :param execution_id: which execution; default: the last one. (templated)
@@ -32,7 +35,7 @@ class ServiceStageReleaseSensor(ReleaseSensor):
         pipeline: str,
         execution_id: str | None = None,
         service_stage_conn_id: str = "service_stage_default",
-        **kwargs: Any,
+        **kwargs: Unpack[SensorArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
@@ -45,7 +48,7 @@ class ServiceStageReleaseSensor(ReleaseSensor):
         return {**ref, "pipeline_id": pipeline_id, "action": "start"}
 
 
-class ServiceStageApprovalSensor(ReleaseSensor):
+class ServiceStageApprovalSensor(ReleaseSensor["ServiceStageClient"]):
     """Wait until a release task asks for an approval.
 
     The result's ``id`` is the execution that asks; its ``outputs`` tell the names that an answer needs: ``task_name``,
@@ -61,7 +64,13 @@ class ServiceStageApprovalSensor(ReleaseSensor):
     deed = "wait for an approval of release task {pipeline!r}"
     template_fields = ("pipeline", "service_stage_conn_id")
 
-    def __init__(self, *, pipeline: str, service_stage_conn_id: str = "service_stage_default", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        pipeline: str,
+        service_stage_conn_id: str = "service_stage_default",
+        **kwargs: Unpack[SensorArguments],
+    ) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
         self.service_stage_conn_id = service_stage_conn_id

@@ -24,7 +24,7 @@ TAIL_READERS = 4
 TAIL_LIMIT = 2.0
 """Seconds for which the end of a wait is kept back, at most, for the last lines of its log."""
 
-Tell = Callable[[list[News]], None]
+Tell = Callable[[list[News]], Awaitable[None]]
 Read = Callable[["ReleaseClient"], list[News]]
 
 
@@ -66,7 +66,7 @@ class BuildLogs:
             async with asyncio.timeout(TAIL_LIMIT):
                 await is_read.wait()
         except TimeoutError:
-            tell([News(f"  | the end of the log of {wait.ref['id']} could not be read within {TAIL_LIMIT:g} s")])
+            await tell([News(f"  | the end of the log of {wait.ref['id']} could not be read within {TAIL_LIMIT:g} s")])
         finally:
             del self._tails[wait]
 
@@ -95,12 +95,12 @@ class BuildLogs:
         self._reading.add(wait)
         try:
             news = await self._call(lambda client: log_news(client, wait))
+            if tell := self._tells.get(wait):
+                await tell(news)
         except ReleasePipelineError:
             # The connection cannot be read any more: the looks say so.
-            news = []
+            pass
         finally:
             self._reading.discard(wait)
-        if tell := self._tells.get(wait):
-            tell(news)
         if is_read:
             is_read.set()

@@ -96,7 +96,7 @@ class ExecutionTrigger(BaseTrigger):
         has_asked: bool = False,
         begun: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.system = system
         self.conn_id = conn_id
         self.ref = ref

@@ -104,15 +104,15 @@ class Run:
         for system in SYSTEMS:
             ref = vendor.begin(system)
             for path, body in answers_that_cannot_be_stored(ref):
-                vendor.sandbox.post(
-                    "faults", system=system, method="GET", path=path, fault="status", status=200, body=body, times=1000
+                vendor.sandbox.control.fault(
+                    system, "status", method="GET", path=path, status=200, body=body, times=1000
                 )
             self.hostile.begin([ref])
             deadline = time.monotonic() + FIRST_ANSWER
             while not (ended := self.triggerer.take_ended()) and time.monotonic() < deadline:
                 time.sleep(0.5)
             found[system] = _how(ended[0]) if ended else "nothing came"
-            vendor.sandbox.forget_faults()
+            vendor.sandbox.control.clear_faults()
         return found
 
     def _turn_hostile(self) -> None:
@@ -167,7 +167,7 @@ class Run:
         self.figures.samples = [json.loads(line) for line in self._samples.read_text().splitlines()]
         self.figures.hostile_requests = Counter(
             f"{each['status'] or 'none'}"
-            for each in self.hostile.vendor.sandbox.get("requests")
+            for each in self.hostile.vendor.sandbox.control.requests()
             if each["fault"] == "hostile"
         )
         self.figures.complaints = self.triggerer.complaints()
@@ -187,9 +187,13 @@ def _how(ended: Ended) -> str:
 
 
 def main() -> int:
-    arguments = argparse.ArgumentParser(prog="make hostile", description=__doc__)
-    arguments.add_argument("--minutes", type=float, default=15.0)
-    arguments.add_argument("--seed", type=int, default=1)
+    arguments = argparse.ArgumentParser(
+        prog="python -m tests.hostile",
+        description="Runs 200 waits on hostile vendors beside good ones, in Airflow's real triggerer on PostgreSQL. "
+        "Prints a table; the exit status is 1 if the good waits noticed anything.",
+    )
+    arguments.add_argument("--minutes", type=float, default=15.0, help="how long (default: %(default)g)")
+    arguments.add_argument("--seed", type=int, default=1, help="of the vendors' answers (default: %(default)s)")
     given = arguments.parse_args()
     adopt_orphans()
     try:

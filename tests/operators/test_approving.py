@@ -19,8 +19,9 @@ from airflow_provider.operators.service_stage import ServiceStageApprovalOperato
 from tests.airflow_runs import run_task
 from tests.asked_task import AskedTask
 from tests.attempts import WorkerKilled
-from tests.meanwhile import meanwhile, until
+from tests.meanwhile import meanwhile
 from tests.operators import test_code_stream, test_service_stage
+from tests.support.until import until
 from tests.systems import Systems, define_connection
 
 

@@ -28,9 +28,10 @@ from airflow_provider.triggers.gate import GateTrigger
 from tests.airflow_runs import run_task
 from tests.asked_task import AskedTask
 from tests.attempts import WorkerKilled
-from tests.meanwhile import meanwhile, until
+from tests.meanwhile import meanwhile
 from tests.operators import test_code_stream, test_service_stage
 from tests.operators.test_approving import result_of
+from tests.support.until import until
 from tests.systems import Systems
 
 TWO_GATES = "Deploy in two steps"

@@ -13,7 +13,7 @@ from airflow_provider.exceptions import ExecutionFailed, ExecutionRejected, NotF
 from airflow_provider.hooks.service_stage import ServiceStageHook
 from airflow_provider.sensors.service_stage import ServiceStageApprovalSensor, ServiceStageReleaseSensor
 from tests.airflow_runs import TaskRun, run_task
-from tests.meanwhile import meanwhile, until
+from tests.meanwhile import meanwhile
 from tests.operators.test_service_stage import (
     APPROVAL,
     APPROVED,
@@ -24,6 +24,7 @@ from tests.operators.test_service_stage import (
     start_until_it_asks_twice,
     state_of,
 )
+from tests.support.until import until
 
 BOTH_MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferrable"])
 
@@ -178,7 +179,7 @@ def test_many_waits_for_approvals_cost_one_list(systems):
         refs = [pending_approval_reference(each) for each in ids]
         seen = client.fetch(refs)
         assert sorted(str(each.state) for each in seen) == ["queued"] * (len(ids) - 1) + ["succeeded"]
-        quiet = [each.ref for each in seen if each.state == "queued"]
+        quiet = [each for each in seen if each.state == "queued"]
         before = len(systems.requests("service_stage"))
-        assert client.fetch(quiet) == [None] * len(quiet)
+        assert all(now is known for now, known in zip(client.fetch(quiet), quiet, strict=True))
         assert len(systems.requests("service_stage")) == before + 1

@@ -94,8 +94,8 @@ class GateCarrier(Carrier):
             yield from self._send_decision(question)
             return
         made, number = yield from self._find(command)
-        machine = self.worker.machine
-        has_time = command.deadline is None or machine.now + NOTICED < command.deadline
+        judged_at = self.worker.machine.now
+        has_time = command.deadline is None or judged_at + NOTICED < command.deadline
         if not has_time or (number is None and command.is_patient):
             return
         if number is not None:
@@ -112,7 +112,7 @@ class GateCarrier(Carrier):
         self.world.point("defer", self.worker)
         if self.marker:
             yield from self.airflow.push(self.worker, MARKER_XCOM, self.marker)
-        trigger = GateTrigger(self.worker, self, command.waiting.ref, command.deadline)
+        trigger = GateTrigger(self.worker, self, command.waiting.ref, command.deadline, judged_at)
         trigger.asks = number is not None
         try:
             yield from self.airflow.defer(self.worker, trigger)
@@ -242,8 +242,8 @@ class GateTrigger(Trigger):
 
     asks = True
 
-    def __init__(self, worker: Worker, carrier: Any, ref: Any, deadline: float | None) -> None:
-        super().__init__(worker, carrier, ref, deadline)
+    def __init__(self, worker: Worker, carrier: Any, ref: Any, deadline: float | None, judged_at: float) -> None:
+        super().__init__(worker, carrier, ref, deadline, judged_at)
         self.id = worker.id
         self.is_last_try = self.task.try_number > self.task.max_tries
         self.until = frozenset(CLOSED_WHEN)
@@ -341,7 +341,7 @@ class GateJudge(Judge):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._given: dict[tuple[Made, int], set[str]] = defaultdict(set)
-        self._sent: dict[tuple[Made, int], list[Sent]] = defaultdict(list)
+        self._arrived: dict[tuple[Made, int], list[Sent]] = defaultdict(list)
 
     def people_answer(self, task: Task, made: Made, number: int, decision: str) -> None:
         self.world.counted["answers of people"] += 1
@@ -354,13 +354,13 @@ class GateJudge(Judge):
             self.world.violate(f"{worker} answers gate {number} of {made}")
         if decision not in self._given[made, number]:
             self.world.violate(f"{worker} sends {decision} to gate {number} of {made}, which nobody has said")
-        if any(each.had_effect for each in self._sent[made, number]):
+        if any(each.had_effect for each in self._arrived[made, number]):
             self.world.violate(f"{worker} answers gate {number} of {made} once more")
 
     def answered(self, worker: Any, made: Made, number: int, decision: str, had_effect: bool) -> None:
         """An answer has arrived."""
         self.world.counted["answers that arrived"] += 1
-        self._sent[made, number].append(Sent(worker, decision, had_effect))
+        self._arrived[made, number].append(Sent(worker, decision, had_effect))
 
     def leaves(self, run: Any, seen: TaskSeen) -> None:
         """Where a task asks, what a person has cleared is left to the next attempt."""
@@ -369,7 +369,7 @@ class GateJudge(Judge):
 
     def ends(self) -> None:
         super().ends()
-        for (made, number), sent in self._sent.items():
+        for (made, number), sent in self._arrived.items():
             effects = Counter(each.had_effect for each in sent)
             if effects[True] > 1 or len({each.decision for each in sent}) > 1:
                 self.world.violate(f"gate {number} of {made} was answered more than once")

@@ -12,7 +12,9 @@ from tests.simulation.gates import GateJudge, GateWorker
 from tests.simulation.invariants import Judge
 from tests.simulation.people import Fate
 from tests.simulation.plan import Plan
+from tests.simulation.releasing import ReleaseJudge, ReleaseWorker
 from tests.simulation.triggerers import Triggerers
+from tests.simulation.triggering import TriggerJudge, TriggerWorker
 from tests.simulation.vendors import SERVERS
 from tests.simulation.workers import Worker
 from tests.simulation.world import World
@@ -22,6 +24,8 @@ KINDS: dict[str, tuple[type[Worker], type[Judge]]] = {
     "act": (ActWorker, ActJudge),
     "answer": (AnswerWorker, AnswerJudge),
     "gate": (GateWorker, GateJudge),
+    "release answer": (ReleaseWorker, ReleaseJudge),
+    "trigger": (TriggerWorker, TriggerJudge),
 }
 """Of lives: who runs a task's attempts, and who watches them."""
 

@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from tests.simulation.themes import THEMES, acting, answering, asking
+from tests.simulation.themes import THEMES, acting, answering, asking, triggering
 
 CHARACTERS = ("marked", "busy", "one at a time", "window", "rerun")
 """Code Stream; Cocktail (marked, and one at a time); ServiceStage; Quay; a rerun event of Code Stream."""
@@ -67,10 +67,7 @@ class Plan:
     @property
     def kind(self) -> str:
         """What its tasks do."""
-        for kind, name in (("act", "deed"), ("answer", "answers"), ("gate", "approve")):
-            if name in self.policy:
-                return kind
-        return "start"
+        return str(self.policy.get("kind", "start"))
 
     def conditions(self, kind: str) -> list[float]:
         return [act.value for act in self.acts if not act.on and act.kind == kind]
@@ -87,8 +84,12 @@ OF_ACTS = 0.07
 """Part of the lives in which a task acts on what others have started."""
 OF_ANSWERS = 0.04
 """Part of the others in which a task answers an approval."""
+OF_RELEASES = 0.04
+"""Part of those left in which it is an approval of a release."""
+OF_TRIGGERS = 0.03
+"""Part of those left in which a task triggers a change by hand."""
 WITH_GATES = 0.12
-"""Part of the others in which people are asked about what the execution comes to."""
+"""Part of those left in which people are asked about what the execution comes to."""
 DEEDS = {"prepare": "choose", "find": "choose", "send": "deed", "cancel": "deed"}
 """What stands in such a life for a request of a start."""
 
@@ -190,7 +191,11 @@ def draw(seed: int) -> Plan:
     if chance.random() < OF_ACTS:
         _make_act(plan, chance)
     elif chance.random() < OF_ANSWERS:
-        _make_answer(plan, chance)
+        _make_request(plan, chance, "answer")
+    elif chance.random() < OF_RELEASES:
+        _make_request(plan, chance, "release answer")
+    elif chance.random() < OF_TRIGGERS:
+        _make_request(plan, chance, "trigger")
     elif chance.random() < WITH_GATES:
         _make_gates(plan, chance)
     return plan
@@ -199,6 +204,7 @@ def draw(seed: int) -> Plan:
 def _make_act(plan: Plan, chance: random.Random) -> None:
     """A task that does something about what others have started."""
     plan.policy |= {"deed": chance.choice(("cancel", "cancel", "pause", "resume")), "finish_in_triggerer": False}
+    plan.policy["kind"] = "act"
     if plan.character == "rerun":
         plan.character = "marked"
     kept = [act for act in plan.acts if act.kind != "replace operator"]
@@ -207,16 +213,16 @@ def _make_act(plan: Plan, chance: random.Random) -> None:
     acting(plan, chance)
 
 
-def _make_answer(plan: Plan, chance: random.Random) -> None:
-    """A task that answers an approval, which waits for nothing."""
-    plan.policy |= {"answers": True, "deferrable": False, "finish_in_triggerer": False}
+def _make_request(plan: Plan, chance: random.Random, kind: str) -> None:
+    """A task that answers an approval or triggers something by hand, and waits for nothing."""
+    plan.policy |= {"kind": kind, "deferrable": False, "finish_in_triggerer": False}
     plan.acts = [_of_an_act(act) for act in plan.acts if act.kind != "replace operator"]
-    answering(plan, chance)
+    (triggering if kind == "trigger" else answering)(plan, chance)
 
 
 def _make_gates(plan: Plan, chance: random.Random) -> None:
     """A task that starts something and asks people about its gates."""
-    plan.policy |= {"approve": True, "deferrable": True, "wait_for_completion": True}
+    plan.policy |= {"kind": "gate", "approve": True, "deferrable": True, "wait_for_completion": True}
     plan.policy |= {"fail_on_waiting": False, "finish_in_triggerer": False}
     if plan.character not in ("marked", "one at a time"):
         plan.character = "marked"

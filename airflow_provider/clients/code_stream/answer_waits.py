@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from airflow_provider.clients.code_stream.approval_list import asked_for, pending_operations
 from airflow_provider.clients.code_stream.approvals import Approvals
-from airflow_provider.clients.code_stream.fields import Json, id_of
+from airflow_provider.clients.code_stream.fields import Document, id_of
 from airflow_provider.clients.code_stream.references import ANSWER
 from airflow_provider.clients.code_stream.wire import Wire
-from airflow_provider.clients.memory import Receipts
 from airflow_provider.clients.waitable import Found, Intent, Waitable
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
@@ -26,8 +25,7 @@ class AnswerWaits(Waitable):
 
     kind: ClassVar[str] = ANSWER
 
-    def __init__(self, receipts: Receipts[Any], wire: Wire, approvals: Approvals) -> None:
-        super().__init__(receipts)
+    def __init__(self, wire: Wire, approvals: Approvals) -> None:
         self._wire, self._approvals = wire, approvals
 
     def observe(self, ref: ExecutionRef) -> Execution:
@@ -36,20 +34,17 @@ class AnswerWaits(Waitable):
     def group(self, ref: ExecutionRef) -> str | None:
         return "answers"
 
-    def fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
+    def fetch(self, refs: Sequence[ExecutionRef], seen: Sequence[Execution | None]) -> list[Found]:
         """One list of what waits for an answer; what has left it is looked at by itself."""
         pending = {id_of(each): each for each in pending_operations(self._wire)}
-        seen: list[Found] = []
-        for ref, told in zip(refs, self.receipts.values_of(refs), strict=True):
+        found: list[Found] = []
+        for ref, last in zip(refs, seen, strict=True):
             operation = pending.get(ref["id"])
             if operation is None:
-                seen.append(partial(self.observe_or_error, ref))
-            elif told:
-                seen.append(None)
+                found.append(partial(self.observe_or_error, ref))
             else:
-                waiting = self._judged(ref, operation)
-                seen.append(self.receipts.hand_out(waiting, waiting))
-        return seen
+                found.append(last or self._judged(ref, operation))
+        return found
 
     def cancel(self, ref: ExecutionRef, reason: str) -> None:
         raise self._wire.bad_request("what waits for an answer cannot be canceled")
@@ -57,7 +52,7 @@ class AnswerWaits(Waitable):
     def find_started(self, intent: Intent) -> list[Execution]:
         raise self._wire.bad_request("an answer is not started from here")
 
-    def _judged(self, ref: ExecutionRef, operation: Json) -> Execution:
+    def _judged(self, ref: ExecutionRef, operation: Document) -> Execution:
         return asked_for(self._wire, ref, operation, self._state_of(str(operation.get("status") or "")))
 
     def _state_of(self, status: str) -> ExecutionState:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from airflow_provider.clients.code_stream.approval_list import (
     ended_unasked,
@@ -11,11 +12,13 @@ from airflow_provider.clients.code_stream.approval_list import (
     pending_operations,
     status_of,
 )
+from airflow_provider.clients.code_stream.documents import Answers, UserOperation
 from airflow_provider.clients.code_stream.execution_waits import ExecutionWaits
 from airflow_provider.clients.code_stream.executions import Executions
-from airflow_provider.clients.code_stream.fields import Json, Objects, fields_of, first_time, id_of, without_secrets
+from airflow_provider.clients.code_stream.fields import Document, Json, fields_of, first_time, id_of, without_secrets
 from airflow_provider.clients.code_stream.references import SYSTEM, execution_reference, pending_approval_reference
 from airflow_provider.clients.code_stream.wire import Wire
+from airflow_provider.clients.rows import Rows
 from airflow_provider.clients.urls import path
 from airflow_provider.clients.waitable import concerns_one_execution
 from airflow_provider.exceptions import Call, PermissionDeniedError, ReleasePipelineError
@@ -39,16 +42,16 @@ class Approvals:
     ) -> None:
         self._wire, self._documents, self._executions, self._placed = wire, documents, executions, placed
 
-    def list(self, where: str | None = None, *, limit: int | None = None) -> Objects:
+    def list(self, where: str | None = None, *, limit: int | None = None) -> Rows[UserOperation]:
         """:param where: the ``$filter``, such as ``status eq 'ACTIVE'``."""
         rows = self._wire.rows("/user-operations", where=where, limit=limit)
-        return [self._wire.keep_secret(row) for row in rows]
+        return cast("Rows[UserOperation]", [self._wire.keep_secret(row) for row in rows])
 
-    def get(self, user_operation_id: str) -> Json:
-        return self._wire.keep_secret(self._wire.get(_path(user_operation_id)))
+    def get(self, user_operation_id: str) -> UserOperation:
+        return cast("UserOperation", self._wire.keep_secret(self._wire.get(_path(user_operation_id))))
 
-    def delete(self, user_operation_id: str) -> Json:
-        return self._wire.keep_secret(self._wire.send("DELETE", _path(user_operation_id)))
+    def delete(self, user_operation_id: str) -> UserOperation:
+        return cast("UserOperation", self._wire.keep_secret(self._wire.send("DELETE", _path(user_operation_id))))
 
     def find_pending(self, execution_id: str) -> str:
         """The id of the user operation that an execution waits for.
@@ -63,7 +66,7 @@ class Approvals:
             raise self._wire.conflict(ended_unasked(execution))
         raise self._wire.conflict(f"execution {execution_id} waits for no approval now")
 
-    def answer(self, user_operation_id: str, approve: bool, message: str | None = None) -> Json:
+    def answer(self, user_operation_id: str, approve: bool, message: str | None = None) -> UserOperation:
         """Approve or reject, and check that it took. The same answer given twice is taken once.
 
         :returns: the user operation as it is afterwards.
@@ -111,7 +114,7 @@ class Approvals:
             "Link": approval.url,
         }
 
-    def _execution_document(self, execution_id: str) -> Json | None:
+    def _execution_document(self, execution_id: str) -> Document | None:
         try:
             return self._documents.get(execution_id) if execution_id else None
         except ReleasePipelineError as error:
@@ -119,7 +122,7 @@ class Approvals:
                 raise
             return None
 
-    def answer_many(self, user_operation_ids: Sequence[str], approve: bool, message: str | None = None) -> Json:
+    def answer_many(self, user_operation_ids: Sequence[str], approve: bool, message: str | None = None) -> Answers:
         """Answer many at once; an answer that was not taken is no error here.
 
         :returns: ``success`` and ``failure`` as counts, ``errors`` as objects with ``id`` (may be ``None``) and
@@ -132,9 +135,9 @@ class Approvals:
         reply = self._wire.send("POST", "/batch-user-operations", body=body)
         errors = reply.get("errors") or []
         reply["errors"] = [each if isinstance(each, dict) else {"id": None, "error": str(each)} for each in errors]
-        return reply
+        return cast("Answers", reply)
 
-    def _answered(self, operation: Json, answer: str) -> Json:
+    def _answered(self, operation: UserOperation, answer: str) -> UserOperation:
         if self._wire.words.is_taken(answer, status_of(operation)):
             return operation
         name = f"user operation {operation.get('index') or operation.get('id')}"
@@ -158,7 +161,7 @@ def _path(user_operation_id: str) -> str:
     return path("/user-operations/{user_operation_id}", user_operation_id=user_operation_id)
 
 
-def _waiting_tasks(execution: Json) -> list[str]:
+def _waiting_tasks(execution: Document) -> list[str]:
     return [
         f"{stage}.{task}"
         for stage, stage_fields in fields_of(execution.get("stages")).items()

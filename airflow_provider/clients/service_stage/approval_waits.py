@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from airflow_provider.clients.memory import Receipts
+from airflow_provider.clients.listing import Remembered
 from airflow_provider.clients.service_stage.references import APPROVAL, release_reference
-from airflow_provider.clients.service_stage.release_list import glance_at_tasks
+from airflow_provider.clients.service_stage.release_list import decode_tasks, glance_at_tasks
 from airflow_provider.clients.service_stage.release_looks import ReleaseLooks
 from airflow_provider.clients.service_stage.release_states import TO_BE_APPROVED, WORDS, newest, status_of, text_of
 from airflow_provider.clients.service_stage.release_tasks import ReleaseTasks, item_of
@@ -26,9 +26,9 @@ class ApprovalWaits(Waitable):
 
     kind: ClassVar[str] = APPROVAL
 
-    def __init__(self, receipts: Receipts[Any], wire: Wire, tasks: ReleaseTasks, looks: ReleaseLooks) -> None:
-        super().__init__(receipts)
+    def __init__(self, wire: Wire, tasks: ReleaseTasks, looks: ReleaseLooks) -> None:
         self._wire, self._tasks, self._looks = wire, tasks, looks
+        self._decode = Remembered(decode_tasks)
 
     def observe(self, ref: ExecutionRef) -> Execution:
         return self._judged(ref, item_of(self._tasks, ref["pipeline_id"]))
@@ -36,21 +36,18 @@ class ApprovalWaits(Waitable):
     def group(self, ref: ExecutionRef) -> str | None:
         return "approvals"
 
-    def fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
+    def fetch(self, refs: Sequence[ExecutionRef], seen: Sequence[Execution | None]) -> list[Found]:
         """One list for all release tasks; more only of those that ask, or are not in it."""
-        listing = glance_at_tasks(self._wire)
-        seen: list[Found] = []
-        for ref, told in zip(refs, self.receipts.values_of(refs), strict=True):
+        listing = glance_at_tasks(self._wire, self._decode)
+        found: list[Found] = []
+        for ref, last in zip(refs, seen, strict=True):
             glance = listing.glance(ref["pipeline_id"])
             status = text_of({"status": glance.status}, "status") if glance else TO_BE_APPROVED
             if status == TO_BE_APPROVED:
-                seen.append(partial(self.observe_or_error, ref))
-            elif told:
-                seen.append(None)
+                found.append(partial(self.observe_or_error, ref))
             else:
-                waiting = _not_asked_yet(ref, status)
-                seen.append(self.receipts.hand_out(waiting, waiting))
-        return seen
+                found.append(last or _not_asked_yet(ref, status))
+        return found
 
     def cancel(self, ref: ExecutionRef, reason: str) -> None:
         raise self._wire.bad_request("what waits for an approval cannot be canceled")
