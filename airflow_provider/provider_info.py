@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider.settings import SECTION, SETTINGS
+from airflow_provider.settings import SECTION, SETTINGS, TEXTS
 
 _SYSTEMS = {
     "code_stream": "VMware Code Stream",
@@ -101,7 +101,7 @@ _UI: dict[str, dict[str, Any]] = {
 _CONFIG = {
     SECTION: {
         "description": "Defaults and limits of waits for Code Stream, ServiceStage, Cocktail Cloud and Quay.",
-        "options": {setting.name: setting.as_option() for setting in SETTINGS},
+        "options": {setting.name: setting.as_option() for setting in (*SETTINGS, *TEXTS)},
     },
 }
 

@@ -75,6 +75,36 @@ class Setting(Struct, frozen=True):
         return f"{kind} {'from' if self.may_be_least else 'above'} {self.least:g}{' on' if self.may_be_least else ''}"
 
 
+class Text(Struct, frozen=True):
+    """One option that is a text; whoever uses it checks what it holds.
+
+    :param is_secret: shown by no page and no command of Airflow's; a command (``_CMD``) or a secrets backend
+        (``_SECRET``) may give it.
+    """
+
+    name: str
+    example: str
+    description: str
+    is_secret: bool = False
+
+    def read(self) -> str:
+        """The text; "" where nobody has chosen one."""
+        from airflow.sdk.configuration import conf
+
+        return str(conf.get(SECTION, self.name, fallback="") or "")
+
+    def as_option(self) -> dict[str, Any]:
+        """As the provider's metadata has it."""
+        return {
+            "description": self.description,
+            "version_added": "0.1.0",
+            "type": "string",
+            "example": self.example,
+            "default": "",
+            "sensitive": self.is_secret,
+        }
+
+
 REQUESTS_PER_SECOND = Setting(
     "requests_per_second",
     20.0,
@@ -163,6 +193,22 @@ SETTINGS = (
     CLEARED_LIMIT,
     BUSY_LIMIT,
 )
+
+WEBHOOKS = Text(
+    "webhooks",
+    '{"app-pushes": {"source": "quay", "asset": "app-image", "secrets": ["..."]}}',
+    "JSON object: the webhooks that Airflow's API server takes, by name. See docs/webhooks.md. API servers need it, "
+    "and the workers of tasks that set webhooks up.",
+    is_secret=True,
+)
+WEBHOOKS_URL = Text(
+    "webhooks_url",
+    "https://airflow.example.com",
+    "URL under which the systems reach Airflow's API server, for the webhooks that tasks set up. Default: that of "
+    "[api] base_url.",
+)
+TEXTS = (WEBHOOKS, WEBHOOKS_URL)
+
 _OF_THE_CORE = (ERROR_BUDGET, SETTLING, CLEARED_LIMIT, BUSY_LIMIT)
 
 

@@ -41,12 +41,12 @@ CHANGED = (
     "{{{{ ... | tojson }}}}"
 )
 EMPTY = "must not be empty"
-MISSING = (
-    "must not be None, got None from a template: what it reads is missing, such as the XCom of a skipped task. If that "
-    "is fine, write {{{{ ... or '' }}}}"
+_FROM_A_TEMPLATE = (
+    "from a template: what it reads is missing, such as the XCom of a skipped task. If that is fine, write "
+    "{{{{ ... or '' }}}}"
 )
-
-MISSING_PART = MISSING.replace("came out as None", "has a part that came out as None")
+MISSING = f"must not be None, got None {_FROM_A_TEMPLATE}"
+MISSING_PART = f"must not contain None, got a part that is None {_FROM_A_TEMPLATE}"
 
 
 def seconds_of(value: object, *, may_be_zero: bool = False) -> float:
@@ -113,6 +113,23 @@ def _count_problem(value: object) -> str | None:
     return None if is_count else f"must be a whole number from 1 on, {got(value)}"
 
 
+def _asset_problem(value: object) -> str | None:
+    named = value if isinstance(value, str) else getattr(value, "uri", None)
+    return None if isinstance(named, str) and named else f"must be an Asset, or the name or URI of one, {got(value)}"
+
+
+def asset_names(value: Any) -> tuple[str, str]:
+    """Name and URI of an asset; both the same, where only one of them is given."""
+    return (value, value) if isinstance(value, str) else (value.name, value.uri)
+
+
+def _callback_problem(value: object) -> str | None:
+    """Of whether, and by which webhook, a system is to tell what becomes of an execution."""
+    if isinstance(value, bool) or (isinstance(value, str) and value):
+        return None
+    return f"must be True, False or the name of a webhook, {got(value)}"
+
+
 def _windows_problem(value: object) -> str | None:
     """For release windows; their contents are checked where they are read."""
     return None if isinstance(value, (list, tuple, str)) else f"must be a list or text, {got(value)}"
@@ -129,6 +146,8 @@ SecondsOrZero = Annotated[float | timedelta, functools.partial(_duration_problem
 Moment = Annotated[datetime | str, _moment_problem]
 JsonObject = Annotated[Mapping[str, Any], _json_problem]
 Count = Annotated[int, _count_problem]
+AssetArgument = Annotated[Any, _asset_problem]
+Callback = Annotated[bool | str, _callback_problem]
 Windows = Annotated[Sequence[Mapping[str, Any]] | str, _windows_problem]
 
 Number = Annotated[int | str, number_problem]
@@ -268,7 +287,7 @@ def is_number(value: object) -> bool:
 
 
 def changed_numbers(text: str) -> Iterator[tuple[str, object]]:
-    """Numbers outside of the texts of a Python literal that are not what they were written as, each with what it is."""
+    """Numbers in a Python literal, outside its strings, that differ from how they are written: each with its value."""
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.NUMBER and str(number := ast.literal_eval(token.string)) != token.string:
             yield token.string, number

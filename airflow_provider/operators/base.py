@@ -252,7 +252,7 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
                 if str(value) != text:
                     self._text_problems.setdefault(self._rendering, CHANGED.format(text=text, value=value))
             elif isinstance(value, (Mapping, list, tuple, set)):
-                # A text that was read as a literal; what is no such thing holds numbers as Python writes them.
+                # Text that was read as a literal; anything else has numbers as Python writes them.
                 with suppress(SyntaxError, ValueError, tokenize.TokenError):
                     for text, number in changed_numbers(render_template_to_string(template, context)):
                         self._text_problems.setdefault(self._rendering, CHANGED.format(text=text, value=number))
@@ -261,16 +261,16 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
     def render_template(
         self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
     ) -> Any:
-        """As Airflow's own, for each text of an argument; of one that holds the word None it is asked where from."""
+        """As Airflow's own, for each string of an argument; also notes a ``None`` that a template has put into one."""
         value = super().render_template(content, context, jinja_env, seen_oids)
         may_hold_none = isinstance(value, str) and isinstance(content, str) and "None" in value
-        is_told = value in (content, "None") if may_hold_none else True
-        if self._rendering and not is_told and self._has_missing_part(content, context, jinja_env):
+        is_reported = value in (content, "None") if may_hold_none else True
+        if self._rendering and not is_reported and self._has_missing_part(content, context, jinja_env):
             self._text_problems.setdefault(self._rendering, MISSING_PART.format())
         return value
 
     def _has_missing_part(self, content: str, context: Context, jinja_env: Any) -> bool:
-        """Whether a part of a template came out as None, which a longer text holds as a word like any other."""
+        """Whether a part of a template renders to None, which a longer string contains like any other word."""
         parts: list[object] = []
 
         def note(part: Any) -> Any:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider.exceptions import Call, ExecutionFailed, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionState
 from airflow_provider.operators.acting import ActOperator
-from airflow_provider.operators.arguments import CallbackUrl, Number, TagOrNumber, secrets_of_url
+from airflow_provider.operators.arguments import Callback, CallbackUrl, Number, TagOrNumber, secrets_of_url
+from airflow_provider.operators.checking import rule_of
 from airflow_provider.operators.starting import StartOperator
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ class CocktailRunBuildOperator(StartOperator["CocktailClient"]):
     :param tag_name: tag of the image; may be left out only if the build's autotag is on. (templated)
     :param description: free text, sent after a marker by which the run can be found again. (templated)
     :param callback_url: called at each change of state; it must have no query, which Cocktail would lose. (templated)
+    :param callback: let Cocktail call the webhook that Airflow's configuration declares for it, so that the end of the
+        build becomes an asset event: ``True``, or the webhook's name if there are several. See docs/webhooks.md.
     :param require_digest: fail if the build ends without a digest.
     :param on_busy: what to do while the build is running already, the account has reached its limit of parallel builds,
         or the build server is not connected: ``wait`` (default), within ``timeout`` if there is one, or ``fail``.
@@ -52,6 +56,7 @@ class CocktailRunBuildOperator(StartOperator["CocktailClient"]):
         tag_name: TagOrNumber | None = None,
         description: str | None = None,
         callback_url: CallbackUrl | None = None,
+        callback: Callback = False,
         require_digest: bool = False,
         on_busy: Literal["wait", "fail"] = "wait",
         cocktail_conn_id: str = "cocktail_default",
@@ -62,16 +67,41 @@ class CocktailRunBuildOperator(StartOperator["CocktailClient"]):
         self.tag_name = tag_name
         self.description = description
         self.callback_url = callback_url
+        self.callback = callback
         self.require_digest = require_digest
         self.on_busy = on_busy
         self.cocktail_conn_id = cocktail_conn_id
 
+    @rule_of("callback_url", "callback")
+    def _check_callback(self) -> None:
+        if self.callback and self.callback_url:
+            raise self.bad_argument("callback", "or callback_url must be given, not both")
+
     def hidden(self) -> Iterable[str]:
-        return secrets_of_url(self.callback_url, in_path=True)
+        yield from secrets_of_url(self.callback_url, in_path=True)
+        if self.callback:
+            # Where no webhook can be told yet, nothing of it is secret yet.
+            with suppress(ReleasePipelineError):
+                yield from self._webhooks.secrets_of(self._endpoint())
+
+    def _called_back(self) -> str | None:
+        """Where Cocktail tells what becomes of the run. Kept nowhere: Airflow stores what a task is made of."""
+        return self._webhooks.url_of(self._endpoint()) if self.callback else self.callback_url
+
+    def _endpoint(self) -> Any:
+        name = self.callback if isinstance(self.callback, str) else ""
+        return self._webhooks.endpoint_for("cocktail", conn_id=self.conn_id, name=name)
+
+    @property
+    def _webhooks(self) -> Any:
+        """Not imported at the top: no parsing of a DAG file needs it."""
+        from airflow_provider.webhooks import endpoints
+
+        return endpoints
 
     def intent(self, client: CocktailClient) -> dict[str, Any]:
         tag = _text(self.tag_name)
-        client.builds.check_run(self.build_seq, tag_name=tag, callback_url=self.callback_url)
+        client.builds.check_run(self.build_seq, tag_name=tag, callback_url=self._called_back())
         build = client.builds.get(self.build_seq) or {}
         if tag and build.get("autotagUseYn") == "Y":
             self.log.warning("Build %s has autotag on, so the server will not use tag %r", self.build_seq, tag)
@@ -83,7 +113,7 @@ class CocktailRunBuildOperator(StartOperator["CocktailClient"]):
         # The marker first: Cocktail may truncate the text.
         description = " ".join(part for part in (intent["marker"], _text(self.description)) if part)
         return client.builds.run(
-            self.build_seq, tag_name=intent["tag"], description=description, callback_url=self.callback_url
+            self.build_seq, tag_name=intent["tag"], description=description, callback_url=self._called_back()
         )
 
     def is_busy(self, error: ReleasePipelineError) -> bool:

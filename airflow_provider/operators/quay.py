@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_provider.exceptions import ReleasePipelineError
+from airflow_provider.identifiers import got, host_of
 from airflow_provider.operators.arguments import (
+    AssetArgument,
     BuildTags,
     Digest,
     QuayId,
     Repository,
     Tag,
     Url,
+    arguments_of,
+    asset_names,
+    problem_of,
     secrets_of_url,
     without_signature,
 )
@@ -53,6 +60,16 @@ Event = Literal[
     "quota_error",
 ]
 Method = Literal["webhook", "slack", "email", "quay_notification", "flowdock", "hipchat"]
+
+
+STATE_TOLD_BY = {
+    "build_queued": "queued",
+    "build_start": "running",
+    "build_success": "succeeded",
+    "build_failure": "failed",
+    "build_cancelled": "canceled",
+}
+"""Of the events that tell of a build: the state that it has then."""
 
 
 class QuayRunBuildOperator(StartOperator["QuayClient"]):
@@ -202,6 +219,48 @@ class _NotificationOperator(ReleaseOperator["QuayClient"]):
         self.repository = repository
         self.quay_conn_id = quay_conn_id
 
+    def with_config(self, told: Mapping[str, Any]) -> dict[str, Any]:
+        """A notification as a client takes it: in place of an asset, the URL of the webhook that is declared for it.
+
+        Kept nowhere: Airflow stores what a task is made of.
+
+        :raises ConnectionConfigError: no webhook is declared for the asset and this connection.
+        """
+        wanted = {name: value for name, value in told.items() if name != "asset"}
+        if not told.get("asset"):
+            return wanted
+        endpoint, event = self._endpoint(told["asset"]), told.get("event")
+        state = STATE_TOLD_BY.get(str(event))
+        if state and state not in endpoint.states:
+            raise self.bad_argument(
+                "event",
+                f"{event!r} would be no event of the asset: webhook {endpoint.name!r} takes only states "
+                f"{', '.join(sorted(endpoint.states))}, and that tells of {state!r}",
+            )
+        return wanted | {"method": "webhook", "config": {"url": self._webhooks.url_of(endpoint)}}
+
+    def _endpoint(self, asset: Any) -> Any:
+        name, uri = asset_names(asset)
+        return self._webhooks.endpoint_for("quay", conn_id=self.conn_id, asset=name, uri=uri)
+
+    @property
+    def _webhooks(self) -> Any:
+        """Not imported at the top: no parsing of a DAG file needs it."""
+        from airflow_provider.webhooks import endpoints
+
+        return endpoints
+
+    def hidden_in(self, told: Mapping[str, Any]) -> Iterator[str]:
+        """What nobody may read of a notification."""
+        from airflow_provider.clients.quay.notification_rules import secrets_of
+
+        if told.get("asset"):
+            # Where no webhook can be told yet, nothing of it is secret yet.
+            with suppress(ReleasePipelineError):
+                yield from self._webhooks.secrets_of(self._endpoint(told["asset"]))
+        for key, value in secrets_of(told.get("method"), told.get("config")):
+            yield from secrets_of_url(value, in_path=True) if key == "url" else [value]
+
     def result(self, notification: Mapping[str, Any]) -> dict[str, Any]:
         """What may go into XCom, without the secrets: many can read it who must not be able to send with it."""
         from airflow_provider.clients.quay.notification_rules import is_disabled, without_secrets
@@ -213,13 +272,17 @@ class _NotificationOperator(ReleaseOperator["QuayClient"]):
 class QuayCreateNotificationOperator(_NotificationOperator):
     """Create a notification of a repository, for example a webhook, or return an equal one that exists.
 
+    With ``asset``, it is a webhook whose deliveries become events of that asset; its URL is that of the webhook that
+    Airflow's configuration declares for the asset. See docs/webhooks.md.
+
     If Quay has disabled that one after failures, it is not reset: the task warns, and ``disabled`` is true in the
     result. See :class:`QuayResetNotificationOperator`.
 
     :param repository: ``namespace/name``. (templated)
     :param event: for example ``repo_push`` or ``build_success``. (templated)
-    :param method: for example ``webhook`` or ``slack``. (templated)
-    :param config: of the method, for a webhook ``{"url": ...}``. (templated)
+    :param method: for example ``webhook`` (default) or ``slack``. (templated)
+    :param config: of the method, for a webhook ``{"url": ...}``; give this or ``asset``. (templated)
+    :param asset: the asset of which each delivery shall be an event, or its name or URI.
     :param event_config: of the event, for example ``{"ref-regex": ...}``. (templated)
     :param title: shown in Quay. (templated)
     :param quay_conn_id: the Airflow connection. (templated)
@@ -237,8 +300,9 @@ class QuayCreateNotificationOperator(_NotificationOperator):
         self,
         *,
         event: Event,
-        method: Method,
-        config: Mapping[str, Any],
+        method: Method = "webhook",
+        config: Mapping[str, Any] | None = None,
+        asset: AssetArgument | None = None,
         event_config: Mapping[str, Any] | None = None,
         title: str | None = None,
         **kwargs: Unpack[_NotificationArguments],
@@ -247,25 +311,32 @@ class QuayCreateNotificationOperator(_NotificationOperator):
         self.event = event
         self.method = method
         self.config = config
+        self.asset = asset
         self.event_config = event_config
         self.title = title
 
-    def hidden(self) -> Iterable[str]:
-        from airflow_provider.clients.quay.notification_rules import secrets_of
+    @rule_of("method", "config", "asset")
+    def _check_way(self) -> None:
+        self.require_exactly_one("config", "asset")
+        if self.asset and self.method != "webhook":
+            raise self.bad_argument("method", f"must be 'webhook' with an asset, {got(self.method)}")
 
-        for key, value in secrets_of(self.method, self.config):
-            yield from secrets_of_url(value, in_path=True) if key == "url" else [value]
+    def hidden(self) -> Iterable[str]:
+        return self.hidden_in(self._told())
+
+    def _told(self) -> dict[str, Any]:
+        return {
+            "event": self.event,
+            "method": self.method,
+            "config": self.config,
+            "asset": self.asset,
+            "event_config": self.event_config,
+            "title": self.title,
+        }
 
     def execute(self, context: Context) -> dict[str, Any]:
         with self.begin(context) as client:
-            notification = client.notifications.create(
-                self.repository,
-                event=self.event,
-                method=self.method,
-                config=self.config,
-                event_config=self.event_config,
-                title=self.title,
-            )
+            notification = client.notifications.create(self.repository, **self.with_config(self._told()))
             result = self.result(notification)
             self.log_lines([self.lines.notification(result["uuid"], "exists")])
         if result["disabled"]:
@@ -276,6 +347,94 @@ class QuayCreateNotificationOperator(_NotificationOperator):
                 result["number_of_failures"],
             )
         return result
+
+
+class QuayNotificationsOperator(_NotificationOperator):
+    """Keep the notifications of a repository as code: after it, the repository has exactly these, of all it has made.
+
+    Creates what is missing, deletes what it made and is no longer wanted (also one with an older URL, after a secret of
+    a webhook was rotated), and resets what Quay has disabled. What it makes says so at the end of its title;
+    nobody else's notification is changed or removed.
+
+    :param repository: ``namespace/name``. (templated)
+    :param notifications: mappings with the arguments of :class:`QuayCreateNotificationOperator`: ``event``, and
+        ``asset`` or ``method`` and ``config``, and if you like ``event_config`` and ``title``. An empty list removes
+        all that it made. (templated)
+    :param kept_by: who keeps them. Default: the host of this Airflow, the DAG and the task. Give one that stays the
+        same before you rename either: what is kept by another is left alone. (templated)
+    :param quay_conn_id: the Airflow connection. (templated)
+    :return: ``notifications`` (each as of :class:`QuayCreateNotificationOperator`), and the uuids of those ``created``,
+        ``reset`` and ``deleted``.
+
+    https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/repositorynotification
+    """
+
+    deed = "keep the notifications of {repository}"
+    template_fields = ("repository", "notifications", "kept_by", "quay_conn_id")
+
+    def __init__(self, *, notifications: list[Mapping[str, Any]], kept_by: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.notifications = notifications
+        self.kept_by = kept_by
+
+    @rule_of("notifications")
+    def _check_notifications(self) -> None:
+        for place, each in enumerate(self.notifications):
+            for problem in _problems_of_wanted(each):
+                raise self.bad_argument("notifications", f"[{place}]: {problem}")
+
+    def hidden(self) -> Iterable[str]:
+        for each in self.notifications if isinstance(self.notifications, (list, tuple)) else ():
+            if isinstance(each, Mapping):
+                yield from self.hidden_in(each)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        with self.begin(context) as client:
+            # Not at the top: no parsing of a DAG file needs it.
+            from airflow_provider.clients.quay.notifications import Wanted
+
+            wanted = [Wanted(**{"method": "webhook", **self.with_config(each)}) for each in self.notifications]
+            kept = client.notifications.keep(self.repository, wanted, self._owner())
+            for uuids, what in (
+                (kept.created, "was created"),
+                (kept.reset, "had been disabled by Quay, and sends again; what happened meanwhile is lost"),
+                (kept.deleted, "is not wanted any more, and was deleted"),
+            ):
+                self.log_lines([self.lines.notification(uuid, what) for uuid in uuids])
+        return {
+            "notifications": [self.result(each) for each in kept.notifications],
+            "created": kept.created,
+            "reset": kept.reset,
+            "deleted": kept.deleted,
+        }
+
+    def _owner(self) -> str:
+        if self.kept_by:
+            return self.kept_by
+        # The same DAG in two Airflows must not remove the notifications of the other.
+        host = None
+        with suppress(ReleasePipelineError):
+            host = host_of(self._webhooks.base_url())
+        return f"{host or ''}/{self.dag_id}.{self.task_id}"
+
+
+def _problems_of_wanted(told: object) -> Iterator[str]:
+    hints = arguments_of(QuayCreateNotificationOperator.__init__)
+    if not isinstance(told, Mapping):
+        yield f"must be a mapping, got a {type(told).__name__}"
+        return
+    for name in told:
+        if name not in hints:
+            yield f"has no argument {name!r}; there are {', '.join(sorted(hints))}"
+    if "event" not in told:
+        yield "event is missing"
+    if bool(told.get("config")) == bool(told.get("asset")):
+        yield "config or asset must be given, and only one of them"
+    for name, value in told.items():
+        if problem := problem_of(hints[name], value):
+            yield f"{name} {problem}"
+    if told.get("asset") and told.get("method", "webhook") != "webhook":
+        yield f"method must be 'webhook' with an asset, {got(told['method'])}"
 
 
 class _OneNotificationOperator(_NotificationOperator):

@@ -46,16 +46,16 @@ def send(client: ServiceStageClient, ref: ExecutionRef, task_name: str, decision
 
 
 def _was_taken(client: ServiceStageClient, ref: ExecutionRef, task_name: str) -> bool:
-    """Whether an answer that may have been taken certainly was; a look that fails says nothing of it."""
+    """Whether an answer was certainly accepted; a failed poll does not tell."""
     try:
         return client.releases.is_waiting_for(ref, task_name) is False
     except ReleasePipelineError as error:
-        log.warning("Cannot see whether the answer was taken: %s", error)
+        log.warning("Could not check whether the answer was accepted: %s", error)
         return False
 
 
 def _waiting_for(client: ServiceStageClient, ref: ExecutionRef) -> list[str]:
-    """For an error, which a look that fails must not replace."""
+    """For the text of an error, which a failed poll must not replace."""
     try:
         return list(client.releases.list_waiting_approvals(ref))
     except ReleasePipelineError as error:

@@ -1,8 +1,12 @@
-"""The entry point ``airflow.plugins``: without it Airflow refuses a DAG whose timetable is ours."""
+"""The entry point ``airflow.plugins``: what Airflow discovers of this package besides its provider's metadata.
+
+Without it Airflow refuses a DAG whose timetable is ours, and its API server takes no webhooks.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+from typing import TYPE_CHECKING, Any
 
 from airflow.plugins_manager import AirflowPlugin
 
@@ -19,3 +23,17 @@ class ReleasePipelinesPlugin(AirflowPlugin):
         from airflow_provider.timetables import ReleaseWindow
 
         return [ReleaseWindow]
+
+    @property
+    def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
+        """Parts of the API server, which asks for them."""
+        return _fastapi_apps()
+
+
+@functools.cache
+def _fastapi_apps() -> list[dict[str, Any]]:
+    """Always the same ones: Airflow asks for them to mount them, and to list them."""
+    from airflow_provider.webhooks.app import WebhookApp
+    from airflow_provider.webhooks.endpoints import PREFIX
+
+    return [{"app": WebhookApp(), "url_prefix": PREFIX, "name": "Release pipelines: webhooks"}]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from airflow.sdk import Context
+    from pydantic import JsonValue
 
     from airflow_provider.core.release_window import Opening, ReleaseCalendar
     from airflow_provider.operators.shared_arguments import PokingArguments
@@ -65,7 +66,7 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
         self.freezes = freezes
         self.environment = environment
         self.deferrable = deferrable
-        self._logged: list[Any] | None = None
+        self._logged: JsonValue = None
 
     @rule_of("windows", "timezone", "freezes", "environment")
     def _check_windows(self) -> None:
@@ -95,7 +96,11 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
         In reschedule mode each poke is a process of its own: the store remembers what has been logged.
         """
         freeze, opening = calendar.freeze_at(now), calendar.opening_after(now)
-        reason = [context["ti"].try_number, str(freeze), opening.opens.isoformat() if opening else None]
+        reason: list[JsonValue] = [
+            context["ti"].try_number,
+            str(freeze),
+            opening.opens.isoformat() if opening else None,
+        ]
         store = context["task_state_store"] if self.reschedule else None
         if self._logged is None and store:
             self._logged = store.get(LOGGED_KEY)

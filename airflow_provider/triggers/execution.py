@@ -140,7 +140,9 @@ class ExecutionTrigger(BaseTrigger):
         for name, value in self.ref.items():
             if value == "None" != given[name]:
                 # The worker, which gets the task now, says so in the words of its argument.
-                raise BadRequestError(f"{name} came out as None", call=Call(system=self.system))
+                raise BadRequestError(
+                    f"{name} must not be None, got None from a template", call=Call(system=self.system)
+                )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         begun = Begun.from_json(self.begun)

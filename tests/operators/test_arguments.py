@@ -26,7 +26,8 @@ NO_BOUNDS = [
     math.inf, -math.inf, math.nan, -1, -0.5, 1e12, 10**400, True, False, "600", [5], timedelta.max, timedelta(days=-1)
 ]  # fmt: skip
 EVERY_CLASS = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
-SWITCHES = {"on_retry", "on_busy", "require_digest", "missing_ok", "start_timeout", "force", *RULES_OF_APPROVALS}
+SWITCHES = {"on_retry", "on_busy", "require_digest", "missing_ok", "start_timeout", "force", "callback", "asset"}
+SWITCHES |= RULES_OF_APPROVALS
 """Arguments that are no text."""
 
 
@@ -127,9 +128,9 @@ def test_a_missing_xcom_within_a_text_is_refused_too(native):
     for value in ("shop-{{ missing }}", "{{ missing }}-rc", "{{ missing }}{{ given }}"):
         values = {"missing": None, "given": "1"}
         task = rendered(CocktailRunBuildOperator, values, native=native, tag_name=value)
-        assert "tag_name has a part that came out as None" in problem_of(task)
+        assert "tag_name must not contain None" in problem_of(task)
         task = rendered(QuayRunBuildOperator, values, native=native, tags=["1", value])
-        assert "tags has a part that came out as None" in problem_of(task)
+        assert "tags must not contain None" in problem_of(task)
 
 
 @pytest.mark.parametrize("native", [True, False])

@@ -21,6 +21,7 @@ from airflow_provider.operators import quay as operators
 from airflow_provider.operators.quay import (
     QuayCreateNotificationOperator,
     QuayDeleteNotificationOperator,
+    QuayNotificationsOperator,
     QuayPromoteTagOperator,
     QuayResetNotificationOperator,
     QuayRunBuildOperator,
@@ -337,6 +338,7 @@ ARGUMENTS: dict[type, dict[str, Any]] = {
     QuayRunBuildOperator: {"archive_url": ARCHIVE, "tags": ["1.4.2"], "poll_interval": 0.1},
     QuayPromoteTagOperator: {"tag": "production", "source_tag": "stable"},
     QuayCreateNotificationOperator: {"event": "repo_push", "method": "webhook", "config": HOOK},
+    QuayNotificationsOperator: {"notifications": [{"event": "repo_push", "config": HOOK}]},
     QuayDeleteNotificationOperator: {},
     QuayTestNotificationOperator: {},
     QuayResetNotificationOperator: {},

@@ -55,6 +55,11 @@ class QuayClient(ReleaseClient):
             ScanWaits(wire, scans=self.scans, manifests=self.manifests, tags=self.tags),
         )
 
+    @property
+    def registry(self) -> str:
+        """Host and port, as the names of images begin."""
+        return self._wire.registry
+
     def check(self) -> str:
         path = self._wire.repository_path("/notification/", _NOBODYS)
         registry = self._wire.registry

@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from airflow_provider.clients.quay import notification_rules as rules
 from airflow_provider.clients.quay.documents import Notification
 from airflow_provider.clients.quay.fields import Json
+from airflow_provider.clients.quay.notification_plan import marked_title, plan_of
 from airflow_provider.clients.quay.repositories import Repositories
 from airflow_provider.clients.quay.wire import ADMIN, Wire
 from airflow_provider.clients.rows import Rows
 from airflow_provider.exceptions import NotFoundError, ReleasePipelineError
+
+
+class Wanted(Struct, kw_only=True):
+    """A notification as :meth:`Notifications.create` takes it; a title is given to one that has none."""
+
+    event: str
+    method: str
+    config: Mapping[str, Any]
+    event_config: Mapping[str, Any] | None = None
+    title: str | None = None
+
+
+class Kept(Struct):
+    """What :meth:`Notifications.keep` has found and done.
+
+    :param notifications: those that are wanted, as they are now, in that order.
+    :param created: uuids, as of the next two.
+    """
+
+    notifications: Rows[Notification]
+    created: list[str]
+    reset: list[str]
+    deleted: list[str]
 
 
 class Notifications:
@@ -60,12 +87,22 @@ class Notifications:
         :param title: at most 255 characters.
         :raises BadRequestError: names what Quay would refuse, or store although it never works.
         """
-        event_config = event_config or {}
-        path = self._wire.repository_path("/notification/", repository)
-        rules.check(repository, event, method, config, event_config, title)
+        wanted = Wanted(event=event, method=method, config=config, event_config=event_config, title=title)
+        return self._created(repository, self._body(repository, wanted))
+
+    def _checked_body(self, repository: str, wanted: Wanted, owner: str) -> Json:
+        title = marked_title(wanted.title or wanted.event, owner)
+        return self._body(repository, replace(wanted, title=title))
+
+    def _body(self, repository: str, wanted: Wanted) -> Json:
+        event_config = wanted.event_config or {}
+        rules.check(repository, wanted.event, wanted.method, wanted.config, event_config, wanted.title)
         for key in rules.SECRET_KEYS:
-            self._wire.transport.redact.add_other(str(config.get(key) or ""))
-        body = rules.body_of(event, method, config, event_config, title)
+            self._wire.transport.redact.add_other(str(wanted.config.get(key) or ""))
+        return rules.body_of(wanted.event, wanted.method, wanted.config, event_config, wanted.title)
+
+    def _created(self, repository: str, body: Json) -> Notification:
+        path = self._wire.repository_path("/notification/", repository)
         if equal := self._equal(repository, body):
             return equal[0]
         try:
@@ -74,6 +111,35 @@ class Notifications:
             if not error.effect.is_open or not self._equal(repository, body):
                 raise
         return self._only_one_left(repository, body, path)
+
+    def keep(self, repository: str, wanted: Sequence[Wanted], owner: str) -> Kept:
+        """Let a repository have exactly these, of all that were made by the same owner.
+
+        Creates what is missing, deletes what this owner made and does not want any more, and resets what Quay has
+        disabled. Nobody else's is touched. May be repeated, from any point at which it was cut off.
+
+        :param owner: who keeps them, as their titles tell.
+        :raises BadRequestError: one of them would not work; nothing was changed.
+        """
+        if not owner:
+            raise self._wire.bad_request("owner must not be empty: all notifications would be taken for its own")
+        bodies = [self._checked_body(repository, each, owner) for each in wanted]
+        if any(bodies.count(body) > 1 for body in bodies):
+            raise self._wire.bad_request("each of the notifications must differ from the others: Quay sends twice")
+        plan = plan_of(self.list(repository), bodies, owner)
+        # First what is missing: of two that do the same for a moment, one too many is better than none.
+        created = [self._created(repository, body) for body in plan.create]
+        for each in plan.delete:
+            self.delete(repository, str(each["uuid"]))
+        for each in plan.reset:
+            self.reset(repository, str(each["uuid"]))
+        now = self.list(repository)
+        return Kept(
+            notifications=[each for body in bodies for each in now if rules.is_equal(each, body)],
+            created=[str(each["uuid"]) for each in created],
+            reset=[str(each["uuid"]) for each in plan.reset],
+            deleted=[str(each["uuid"]) for each in plan.delete],
+        )
 
     def delete(self, repository: str, uuid: str, *, missing_ok: bool = True) -> bool:
         """Delete a notification; returns whether it was there.

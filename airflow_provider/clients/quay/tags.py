@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import cast
 
 from airflow_provider.clients.quay.documents import Tag
-from airflow_provider.clients.quay.fields import Json
+from airflow_provider.clients.quay.fields import Json, seconds_of
 from airflow_provider.clients.quay.tag_list import tag_pages
 from airflow_provider.clients.quay.wire import ADMIN, WRITE, Wire
 from airflow_provider.clients.rows import Rows
@@ -56,6 +56,13 @@ class Tags:
         self._wire.check_tag("tag", tag)
         page = next(tag_pages(self._wire, repository, only_active=True, tag=tag), [])
         return next((cast("Tag", entry) for entry in page if entry.get("name") == tag), None)
+
+    def history(self, repository: str, tag: str) -> Rows[Tag]:
+        """The newest entries of a tag's history, at most a page of them: each push and each move is one."""
+        self._wire.check_tag("tag", tag)
+        page = next(tag_pages(self._wire, repository, only_active=False, tag=tag), [])
+        found = [cast("Tag", entry) for entry in page if entry.get("name") == tag]
+        return sorted(found, key=seconds_of, reverse=True)
 
     def promote(self, repository: str, tag: str, *, digest: str | None = None, source_tag: str | None = None) -> Tag:
         """Let a tag point to a manifest of the same repository, creating or moving it; returns the tag, read back.
