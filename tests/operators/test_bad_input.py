@@ -49,7 +49,7 @@ from airflow_provider.sensors.code_stream import (
     CodeStreamExecutionSensor,
 )
 from airflow_provider.sensors.quay import QuayBuildSensor, QuaySecurityScanSensor, QuayTagSensor
-from airflow_provider.sensors.service_stage import ServiceStageReleaseSensor
+from airflow_provider.sensors.service_stage import ServiceStageApprovalSensor, ServiceStageReleaseSensor
 from tests.airflow_runs import TaskRun, run_task
 from tests.operators.classes import CLASSES
 from tests.systems import LOGINS, Systems, define_connection
@@ -106,9 +106,14 @@ def empty(cls: type, *names: str) -> list[Bad]:
     ]
 
 
-def no_choice(cls: type, name: str, *choices: str) -> list[Bad]:
+def no_choice(cls: type, name: str, *choices: str, may_be_none: bool = False) -> list[Bad]:
     """The value is none of those that may be given; not by another spelling either."""
-    wrong = ("something", None, 5, choices[0].upper() if choices[0] != choices[0].upper() else choices[0].lower())
+    wrong = (
+        "something",
+        "" if may_be_none else None,
+        5,
+        choices[0].upper() if choices[0] != choices[0].upper() else choices[0].lower(),
+    )
     return [
         Bad(cls, {name: value}, BadRequestError, (f"task 'task': {name} must be", *choices, f"got {value!r}"))
         for value in wrong
@@ -139,8 +144,9 @@ BAD: list[Bad] = [
     *empty(CodeStreamExecutionSensor, "execution_id"),
     *empty(ServiceStageReleaseOperator, "pipeline"),
     *empty(ServiceStageStopReleaseOperator, "pipeline"),
-    *empty(ServiceStageApprovalOperator, "pipeline", "task_name"),
+    *empty(ServiceStageApprovalOperator, "pipeline"),
     *empty(ServiceStageReleaseSensor, "pipeline"),
+    *empty(ServiceStageApprovalSensor, "pipeline"),
     *empty(CocktailRunBuildOperator, "build_seq"),
     *empty(CocktailCancelBuildOperator, "build_run_seq"),
     *empty(CocktailBuildSensor, "build_run_seq"),
@@ -157,10 +163,10 @@ BAD: list[Bad] = [
     *no_choice(CodeStreamRerunEventOperator, "event_type", "docker", "git", "gerrit"),
     *no_choice(CodeStreamRerunEventOperator, "action", "rerun", "resume"),
     *no_choice(CodeStreamExecutionActionOperator, "action", "cancel", "pause", "resume"),
-    *no_choice(CodeStreamApprovalOperator, "decision", "approve", "reject"),
+    *no_choice(CodeStreamApprovalOperator, "decision", "approve", "reject", may_be_none=True),
     *no_choice(CodeStreamEventSensor, "event_type", "docker", "git", "gerrit"),
     *no_choice(ServiceStageReleaseOperator, "action", "start", "retry", "continue", "rollback"),
-    *no_choice(ServiceStageApprovalOperator, "decision", "approve", "reject"),
+    *no_choice(ServiceStageApprovalOperator, "decision", "approve", "reject", may_be_none=True),
     *no_choice(QuayCreateNotificationOperator, "event", "repo_push", "build_success"),
     *no_choice(QuayCreateNotificationOperator, "method", "webhook", "slack"),
     *no_choice(CodeStreamRerunEventOperator, "on_retry", "restart", "resume"),
