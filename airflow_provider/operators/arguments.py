@@ -19,12 +19,10 @@ from airflow_provider.identifiers import (
     number_problem,
     quay_id_problem,
     repository_problem,
+    seconds_of,
     tag_problem,
     url_problem,
 )
-
-LONGEST = 10 * 365 * 86400
-"""Seconds that a duration may have: ten years. Longer ones overflow the clocks that they are added to."""
 
 SHORTEST_PIECE = 10
 """Characters of a part of a URL that is masked by itself: shorter ones are words that other texts hold, too."""
@@ -42,23 +40,6 @@ MISSING = (
     "came out as None: what its template reads is missing, such as the XCom of a task that was skipped. Where that is "
     "fine, write {{{{ ... or '' }}}}"
 )
-
-
-def seconds_of(value: object, *, may_be_zero: bool = False) -> float:
-    """The seconds of a duration given as number or ``timedelta``.
-
-    :raises ValueError: it bounds nothing: not finite, negative, years long, or no duration at all.
-    """
-    if isinstance(value, timedelta):
-        seconds: float = value.total_seconds()
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        seconds = value
-    else:
-        raise ValueError(f"must be seconds or a timedelta, got {value!r}")
-    if not 0 <= seconds <= LONGEST or (seconds == 0 and not may_be_zero):
-        least = "0" if may_be_zero else "more than 0"
-        raise ValueError(f"must be {least} and at most {LONGEST} seconds (ten years), got {value!r}")
-    return float(seconds)
 
 
 def _duration_problem(value: object, *, may_be_zero: bool = False) -> str | None:

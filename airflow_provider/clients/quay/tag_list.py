@@ -10,13 +10,12 @@ import msgspec
 
 from airflow_provider.clients.listing import LONGEST_LIST, MOST_PAGES
 from airflow_provider.clients.quay.fields import Json, is_text, seconds_of
+from airflow_provider.clients.quay.tag_history import PAGE
 from airflow_provider.clients.quay.wire import Wire
 from airflow_provider.execution import Execution, ExecutionRef
 
 CLOCK_SKEW = 60
 """Seconds that the clocks of Quay's own nodes may be apart: new tags may stand that far below the newest one."""
-
-_PAGE = 100
 
 
 def tag_pages(
@@ -32,7 +31,7 @@ def tag_pages(
         params = {
             "specificTag": tag,
             "filter_tag_name": name_filter,
-            "limit": _PAGE,
+            "limit": PAGE,
             "page": page,
             "onlyActiveTags": True if only_active else None,
         }
