@@ -10,13 +10,13 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider.clients.listing import EndlessListError
 from airflow_provider.clients.quay.fields import Json, image_ref, seconds_of
 from airflow_provider.clients.quay.references import SYSTEM
 from airflow_provider.clients.quay.tag_history import History, end_of, successions
 from airflow_provider.clients.times import from_epoch
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.news import GONE, NEW, Change, Lane, Reading
-from airflow_provider.exceptions import UnexpectedResponseError
 
 if TYPE_CHECKING:
     from airflow_provider.clients.quay.client import QuayClient
@@ -53,8 +53,7 @@ class TagChanges:
         if whole and not self.is_too_long:
             try:
                 return client.tags.history(self._repository)
-            except UnexpectedResponseError:
-                # Or it is no Quay that answers: then the next look fails, too.
+            except EndlessListError:
                 self.is_too_long = True
         if since is None:
             since = (client.server_time() or time.time()) - DURATIONS.late_change

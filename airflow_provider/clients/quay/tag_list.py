@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from airflow_provider.clients.listing import LONGEST_LIST, MOST_PAGES
+from airflow_provider.clients.listing import LONGEST_LIST, MOST_PAGES, EndlessListError
 from airflow_provider.clients.quay.fields import Json, is_text, seconds_of
 from airflow_provider.clients.quay.tag_history import PAGE
 from airflow_provider.clients.quay.wire import Wire
@@ -44,7 +44,8 @@ def tag_pages(
             return
         if time.monotonic() - began > LONGEST_LIST:
             break
-    raise wire.unexpected(path, f"the list did not end within {MOST_PAGES} pages and {LONGEST_LIST:g} s")
+    endless = wire.unexpected(path, f"the list did not end within {MOST_PAGES} pages and {LONGEST_LIST:g} s")
+    raise EndlessListError(endless.summary, call=endless.call, effect=endless.effect)
 
 
 class Told(msgspec.Struct):
