@@ -27,7 +27,7 @@ from bench.tasks import OPERATORS, measure_import, measure_tasks
 from bench.triggerer import TriggererBench
 
 RESULTS = Path(__file__).parent / "results"
-ENDING = 200
+ENDING = 100
 IDLE_WINDOW = 30.0
 WIDTH = 150
 """Characters in a line where there is no terminal."""

@@ -34,6 +34,7 @@ class Contender:
     :param lists: over how many builds or repositories the waits of a connection are spread; 0: each has its own.
     :param connect: fields of the Airflow connection with this number.
     :param wait: the trigger for the execution of this index, over this connection, at this interval in seconds.
+    :param reads_logs: the log of each execution is read once when its wait begins, under the budget.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Contender:
     lists: int = 1
     operator_module: str = ""
     distribution: str = ""
+    reads_logs: bool = False
 
     def conn_id(self, connection: int) -> str:
         return f"bench_{self.system}_{connection}"
@@ -161,6 +163,7 @@ def _ours(
         lists=lists,
         operator_module=f"airflow_provider.operators.{system}",
         distribution="airflow-provider-release-pipelines",
+        reads_logs=system in ("cocktail", "quay"),
     )
 
 

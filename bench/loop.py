@@ -14,12 +14,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.contenders import BY_NAME
+from bench.contenders import BY_NAME, Contender
 from bench.stub.control import Counts, Stub
 
 BUSY_STUB = 0.8
-ENDING_RATE = 20
-"""Executions that finish in a second, at random moments."""
+ENDING_RATE = 5
+"""Executions that finish in a second, at random moments: their last log lines are read within our budget, too."""
+LOGS_PER_SECOND = 15
+"""Logs that our budget lets be read while few looks are made."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class LoopBench:
             self._stub.begin(contender.system, str(connection), each, contender.lists or each)
         order = {
             **asdict(load),
-            "settle": 1.2 * load.interval + 1,
+            "settle": 1.2 * load.interval + 1 + _seconds_for_logs(contender, load),
             "patience": 3 * load.interval + 15,
             "endpoint": {"port": self._stub.port, "bundle": str(self._bundle)},
         }
@@ -155,6 +157,11 @@ class LoopBench:
             stub_cpu=stub_cpu,
             problems=_problems(result, stub_cpu),
         )
+
+
+def _seconds_for_logs(contender: Contender, load: Load) -> float:
+    """Where looks alone take the whole budget there is no time without logs to wait for."""
+    return load.waits / LOGS_PER_SECOND if contender.reads_logs and contender.lists else 0.0
 
 
 def clear_when_idle(stub: Stub) -> None:

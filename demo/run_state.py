@@ -114,7 +114,7 @@ class RunState:
         """What each execution is doing now, from the sandbox: Airflow itself knows only when a task has ended."""
         return {
             (execution["system"], str(execution["id"])): _in_words(execution["system"], str(execution["state"]))
-            for execution in self.sandbox.get("executions")
+            for execution in self.sandbox.control.executions()
         }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import requests
 
-from airflow_provider.sandbox import seed
+from airflow_provider.sandbox.client import SandboxClient, SandboxError
 from demo.ports import free_port
 from demo.processes import Server, SessionProcess, StartError
 
@@ -28,38 +28,21 @@ class SandboxServer(Server):
         self.url = f"http://127.0.0.1:{self.port}"
         command = [sys.executable, "-m", "airflow_provider.sandbox", "--port", str(self.port), "--speed", str(speed)]
         self.process = SessionProcess("sandbox", command, directory=directory.resolve(), env=os.environ)
-        self._session = requests.Session()
-        self._session.trust_env = False
+        self.control = SandboxClient(self.url)
 
     def wait_until_ready(self, timeout: float = 120) -> None:
         """:raises StartError: it ended, or does not answer within ``timeout`` seconds."""
         deadline = time.monotonic() + timeout
         while True:
             try:
-                self.get("health")
-            except requests.RequestException:
+                self.control.health()
+            except (requests.RequestException, SandboxError):
                 self.process.check_running()
                 if time.monotonic() > deadline:
                     raise StartError(f"the sandbox did not come up\n{self.process.log_tail()}") from None
                 time.sleep(0.1)
             else:
                 return
-
-    def get(self, what: str, **query: str) -> Any:
-        """Ask one of the ``/_sandbox`` routes."""
-        return self._call("GET", what, params=query)
-
-    def post(self, what: str, **body: Any) -> Any:
-        """Tell one of the ``/_sandbox`` routes something."""
-        return self._call("POST", what, json=body)
-
-    def forget_faults(self) -> None:
-        self._call("DELETE", "faults")
-
-    def _call(self, method: str, what: str, **options: Any) -> Any:
-        answer = self._session.request(method, f"{self.url}/_sandbox/{what}", timeout=10, **options)
-        answer.raise_for_status()
-        return answer.json()
 
     def connections(self) -> list[dict[str, Any]]:
         """The connections that the example DAGs use, as Airflow's REST API takes them."""
@@ -72,5 +55,5 @@ class SandboxServer(Server):
                 **fields,
                 **({"extra": json.dumps(fields["extra"])} if "extra" in fields else {}),
             }
-            for system, fields in seed.connections(self.url).items()
+            for system, fields in self.control.connections.items()
         ]

@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+LEVELS = "The sandbox stands on its core, and no system knows another"
+NOUNS = "In each system of the sandbox, nouns stand over life and state"
+STATE = "The state of a system of the sandbox knows no routes"
+CORE = "In the core of the sandbox, arrows point down"
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -35,6 +39,13 @@ def test_the_import_rules_hold() -> None:
         ("triggers/poller.py", "import httpx", "Only clients do HTTP"),
         ("sandbox/app.py", "import airflow_provider.clients.urls", "The sandbox repeats no mistake of the clients"),
         ("hooks/quay.py", "import airflow_provider.sandbox.seed", "Nothing needs the sandbox"),
+        ("sandbox/quay/tags.py", "import airflow_provider.sandbox.cocktail.state", LEVELS),
+        ("sandbox/core/calls.py", "import airflow_provider.sandbox.quay.state", LEVELS),
+        ("sandbox/quay/tags.py", "import airflow_provider.sandbox.quay.system", NOUNS),
+        ("sandbox/quay/state.py", "import airflow_provider.sandbox.quay.tags", NOUNS),
+        ("sandbox/quay/new_noun.py", "", NOUNS),
+        ("sandbox/quay/state.py", "import airflow_provider.sandbox.core.routing", STATE),
+        ("sandbox/core/calls.py", "import airflow_provider.sandbox.core.world", CORE),
     ],
 )
 def test_each_rule_notices_when_it_is_broken(tmp_path: Path, module: str, line: str, rule: str) -> None:

@@ -1,1 +1,1 @@
-"""A runnable stand-in for the four release systems; it imports nothing from the rest of the provider."""
+"""A runnable stand-in for the four release systems. Only the fixtures in testing.py import from the provider."""

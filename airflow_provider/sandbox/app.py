@@ -14,14 +14,14 @@ from types import TracebackType
 import uvicorn
 from fastapi import FastAPI
 
-from airflow_provider.sandbox.cocktail import CocktailSystem
-from airflow_provider.sandbox.code_stream import CodeStreamSystem
+from airflow_provider.sandbox.cocktail.system import CocktailSystem
+from airflow_provider.sandbox.code_stream.system import CodeStreamSystem
 from airflow_provider.sandbox.control import add_control
 from airflow_provider.sandbox.core.edge import Edge
 from airflow_provider.sandbox.core.system import System
 from airflow_provider.sandbox.core.world import World
-from airflow_provider.sandbox.quay import QuaySystem
-from airflow_provider.sandbox.service_stage import ServiceStageSystem
+from airflow_provider.sandbox.quay.system import QuaySystem
+from airflow_provider.sandbox.service_stage.system import ServiceStageSystem
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ async def _ticking(world: World) -> AsyncIterator[None]:
             try:
                 world.tick()
             except Exception:
-                log.exception("A tick failed; the ticker goes on")
+                log.exception("Advancing the sandbox failed; trying again")
             await asyncio.sleep(TICK)
 
     ticker = asyncio.create_task(run())
@@ -59,14 +59,14 @@ async def _ticking(world: World) -> AsyncIterator[None]:
 
 
 def serve(app: Edge) -> uvicorn.Server:
-    """A uvicorn server for the sandbox; its plain asyncio loop lets the edge reset connections."""
+    """A uvicorn server for the sandbox; with the plain asyncio loop, the edge can reset connections."""
     config = uvicorn.Config(
         app,
         loop="asyncio",
         log_level="warning",
         access_log=False,
         proxy_headers=False,
-        # The edge dates answers by the sandbox's own clock.
+        # The edge sets Date, by the clock of the sandbox.
         date_header=False,
         timeout_graceful_shutdown=1,
         timeout_keep_alive=75,
@@ -75,7 +75,7 @@ def serve(app: Edge) -> uvicorn.Server:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """:raises OSError: the address is in use, or none of this machine's."""
+    """:raises OSError: the address is in use, or does not belong to this machine."""
     listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     # asyncio leaves Nagle on for sockets made this way, which costs 40 ms an answer on a kept connection
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

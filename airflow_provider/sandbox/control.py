@@ -1,99 +1,24 @@
-"""The /_sandbox routes: reset, faults, switches, clock, and what happened so far."""
+"""The /_sandbox routes: reset, faults, switches, clock, and what has happened so far."""
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, HTTPException, Query
 from fastapi.responses import HTMLResponse
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from starlette.types import ASGIApp, Message
 
+from airflow_provider.sandbox.control_bodies import (
+    ActionBody,
+    ClockBody,
+    FaultBody,
+    ResetBody,
+    StateBody,
+    SwitchesBody,
+)
 from airflow_provider.sandbox.core.faults import ALL
 from airflow_provider.sandbox.core.world import World
 from airflow_provider.sandbox.page import execution_page, overview_page
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class ResetBody(_Body):
-    speed: float | None = Field(default=None, gt=0)
-
-
-class FaultBody(_Body):
-    """Which requests go wrong, and how; ``system`` is ``all`` for whichever.
-
-    ``hostile`` answers with anything but answers, at random but the same for the same ``seed``: broken, huge, endless
-    and deeply nested documents, gzip bombs, wrong types, every status and header, slow and cut ones. It does so until
-    it is taken away, for ``times`` requests or with a ``probability``, takes ``seconds`` (3) for an answer at most, and
-    never makes up the values in ``spared``: with the words of success there, each success that a client sees is wrong.
-    """
-
-    system: str
-    fault: Literal[
-        "latency",
-        "status",
-        "status_after",
-        "reset_before",
-        "reset_after",
-        "truncate",
-        "html",
-        "expire_token",
-        "hostile",
-    ]
-    method: str | None = None
-    path: str | None = None
-    times: int | None = Field(default=None, ge=1)
-    probability: float | None = Field(default=None, ge=0, le=1)
-    seed: int | None = None
-    after: int = Field(default=0, ge=0)
-    seconds: float = Field(default=0.0, ge=0)
-    status: int | None = Field(default=None, ge=200, le=599)
-    headers: dict[str, str] = {}
-    body: Any = None
-    spared: list[Any] = []
-
-    @field_validator("path")
-    @classmethod
-    def _is_a_regular_expression(cls, value: str | None) -> str | None:
-        try:
-            re.compile(value or "")
-        except re.error as error:
-            raise ValueError(f"path is no regular expression: {error}") from None
-        return value
-
-    @model_validator(mode="after")
-    def _is_complete(self) -> FaultBody:
-        if self.fault in ("status", "status_after") and self.status is None:
-            raise ValueError(f"fault {self.fault} needs the field status")
-        if self.fault == "latency" and not self.seconds:
-            raise ValueError("fault latency needs the field seconds")
-        if self.times is not None and self.probability is not None:
-            raise ValueError("give times or probability, not both")
-        if self.seed is not None and self.probability is None and self.fault != "hostile":
-            raise ValueError("seed goes with probability or hostile only")
-        return self
-
-
-class StateBody(_Body):
-    state: str | int
-
-
-class SwitchesBody(BaseModel):
-    model_config = ConfigDict(extra="allow")
-    system: str
-
-
-class ActionBody(SwitchesBody):
-    action: str
-
-
-class ClockBody(_Body):
-    advance: float
-
 
 SystemQuery = Annotated[str | None, Query()]
 
@@ -104,7 +29,7 @@ def add_control(app: FastAPI, world: World) -> None:
 
     def known(system: str | None) -> str | None:
         if system is not None and system not in world.systems:
-            raise HTTPException(400, f"unknown system {system!r}; there are {', '.join(world.systems)}")
+            raise HTTPException(400, f"system must be one of {', '.join(world.systems)}, got {system!r}")
         return system
 
     @control.get("/health")
@@ -173,7 +98,7 @@ def add_control(app: FastAPI, world: World) -> None:
             except KeyError:
                 raise HTTPException(404, f"{system} has no execution {execution_id!r}") from None
             except ValueError as error:
-                raise HTTPException(400, f"{system} has no state {body.state!r}: {error}") from None
+                raise HTTPException(400, f"state of {system} {error}, got {body.state!r}") from None
             return next(each for each in world.systems[system].executions() if each["id"] == execution_id)
 
     @control.get("/switches")
@@ -183,18 +108,18 @@ def add_control(app: FastAPI, world: World) -> None:
 
     @control.post("/switches")
     def set_switches(body: SwitchesBody) -> dict[str, Any]:
-        """Changes how a system behaves where its contract leaves room; ``GET /switches`` shows names and values."""
+        """Changes how a system behaves where its documentation leaves room; ``GET /switches`` lists them all."""
         known(body.system)
         with world.lock:
             try:
-                world.systems[body.system].set_switches(body.model_extra or {})
+                world.systems[body.system].switches.change(body.model_extra or {})
             except ValueError as error:
                 raise HTTPException(400, str(error)) from None
             return world.systems[body.system].switches
 
     @control.post("/actions")
     def act(body: ActionBody) -> Any:
-        """What one system alone can be made to do; see ``act`` of that system for its actions and their fields."""
+        """An action of one system; its ``actions.py`` has the actions and their fields."""
         known(body.system)
         with world.lock:
             try:
@@ -204,8 +129,8 @@ def add_control(app: FastAPI, world: World) -> None:
 
     @control.post("/clock")
     def advance(body: ClockBody) -> dict[str, Any]:
-        """Moves the clock of the sandbox by seconds, which tests and servers need not share: what is due by then
-        happens, tokens and approvals expire, and each ``Date`` and time in an answer is told by it."""
+        """Moves the clock of the sandbox by seconds: what is due by then happens, tokens and approvals expire, and
+        every ``Date`` and time in an answer follows it."""
         world.clock.advance(body.advance)
         world.tick()
         return {"now": world.clock.now()}
@@ -214,7 +139,7 @@ def add_control(app: FastAPI, world: World) -> None:
 
 
 async def _answers(app: ASGIApp) -> bool:
-    """Whether the system answers at all; a refusal is an answer."""
+    """Whether the system answers; a refusal is an answer."""
     statuses: list[int] = []
 
     async def receive() -> Message:

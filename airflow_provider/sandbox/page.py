@@ -1,4 +1,4 @@
-"""Pages for people, where the links from Airflow lead to: what the sandbox holds. They refresh by themselves."""
+"""The HTML pages that links from Airflow lead to: what the sandbox holds. They refresh automatically."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 LOGOS = Path(__file__).parents[1] / "integration-logos"
 REFRESH = 2
-"""Seconds after which a browser asks again."""
+"""Seconds between two refreshes."""
 
 
 def execution_page(execution: Mapping[str, Any]) -> str:

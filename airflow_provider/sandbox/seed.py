@@ -1,7 +1,8 @@
-"""The logins and constants that the seed of each system is made of; the example DAGs and the tests use them."""
+"""The logins and the seed data of each system, as the example DAGs and the tests use them."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 # --- code_stream ---
@@ -53,7 +54,7 @@ QUAY_IMAGES: tuple[dict[str, Any], ...] = (
 
 
 def connections(url: str) -> dict[str, dict[str, Any]]:
-    """The Airflow connection to each system, with the links that lead to the sandbox's pages; ``url`` is that of the
+    """The fields of an Airflow connection to each system, with links to the sandbox's pages; ``url`` is that of the
     server."""
     user, password = next(iter(CODE_STREAM_USERS.items()))
     access_key, (secret_key, _) = next(iter(SERVICE_STAGE_KEYS.items()))
@@ -66,7 +67,7 @@ def connections(url: str) -> dict[str, dict[str, Any]]:
             "extra": {"region": region, "project_id": project_id},
         },
         "cocktail": {"password": COCKTAIL_TOKEN, "extra": {}},
-        # Its links are known without being told.
+        # Its client builds links without a ui_url.
         "quay": {"password": QUAY_TOKEN},
     }
     for system, own in fields.items():
@@ -75,8 +76,13 @@ def connections(url: str) -> dict[str, dict[str, Any]]:
     return {system: {"conn_type": system, "host": f"{url}/{system}", **own} for system, own in fields.items()}
 
 
+def environment(url: str) -> dict[str, str]:
+    """The same connections as environment variables for Airflow."""
+    return {f"AIRFLOW_CONN_{system.upper()}_DEFAULT": json.dumps(each) for system, each in connections(url).items()}
+
+
 def logins(url: str) -> dict[str, list[str]]:
-    """What the sandbox prints at its start: the logins of each system; ``url`` is that of the server."""
+    """The logins of each system, which the sandbox prints at its start; ``url`` is that of the server."""
     return {
         "code_stream": [
             f"url {url}/code_stream",

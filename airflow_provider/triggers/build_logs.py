@@ -24,7 +24,7 @@ TAIL_READERS = 4
 TAIL_LIMIT = 2.0
 """Seconds for which the end of a wait is kept back, at most, for the last lines of its log."""
 
-Tell = Callable[[list[News]], None]
+Tell = Callable[[list[News]], Awaitable[None]]
 Read = Callable[["ReleaseClient"], list[News]]
 
 
@@ -66,7 +66,7 @@ class BuildLogs:
             async with asyncio.timeout(TAIL_LIMIT):
                 await is_read.wait()
         except TimeoutError:
-            tell([News(f"  | the end of the log of {wait.ref['id']} could not be read within {TAIL_LIMIT:g} s")])
+            await tell([News(f"  | the end of the log of {wait.ref['id']} could not be read within {TAIL_LIMIT:g} s")])
         finally:
             del self._tails[wait]
 
@@ -101,6 +101,6 @@ class BuildLogs:
         finally:
             self._reading.discard(wait)
         if tell := self._tells.get(wait):
-            tell(news)
+            await tell(news)
         if is_read:
             is_read.set()

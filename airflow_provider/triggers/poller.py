@@ -11,6 +11,7 @@ import contextvars
 import math
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -48,7 +49,11 @@ LINGER = 5.0
 """Seconds for which connections and threads outlive the last wait: the next task of a DAG often follows at once."""
 
 TOLD_AT_ONCE = 50
-"""Waits that are told what was seen before the loop may do something else: each may write lines to its task's log."""
+"""Waits that are told what was seen before the loop may do something else."""
+
+LINES_AT_ONCE = 5
+"""The same for lines of the tasks' logs. Writing one lets go of the interpreter, and a thread that is decoding an
+answer gives it back after 5 ms only."""
 
 MOST_LINES = 100
 """Of one look, written to one task's log: each costs the loop as much as a wait without news."""
@@ -73,7 +78,7 @@ class Poller:
         self._schedule = Schedule(REQUESTS_PER_SECOND.value(), FASTEST)
         self._tasks: set[asyncio.Task[None]] = set()
         self._wakes_at = math.inf
-        self._telling = asyncio.Lock()
+        self._telling, self._writing = asyncio.Lock(), asyncio.Lock()
         self._lines = 0
         """Written since the loop last did something else."""
         self._used: ReleaseClient | None = None
@@ -99,7 +104,7 @@ class Poller:
         try:
             outcome = await waiter.outcome
             if waiter.has_tail:
-                await self._logs.tail(wait, waiter.log)
+                await self._logs.tail(wait, partial(self._log, waiter))
             return outcome
         finally:
             waiter.close()
@@ -301,45 +306,55 @@ class Poller:
                     if callable(found):
                         self._schedule.look_apart(wait, found, time.monotonic(), time.time())
                     else:
-                        self._tell_surely(wait, found)
-                    if self._lines >= TOLD_AT_ONCE:
-                        self._lines = 0
-                        await asyncio.sleep(0)
+                        await self._tell_surely(wait, found)
                 # Whoever tells next does so in another turn of the loop.
                 await asyncio.sleep(0)
 
-    def _tell_surely(self, wait: Wait, seen: Observation | None) -> None:
+    async def _tell_surely(self, wait: Wait, seen: Observation | None) -> None:
         """What one wait cannot take in concerns no other."""
         try:
-            self._tell(wait, seen)
+            await self._tell(wait, seen)
         except Exception as error:
             log.warning("What was seen of %s %s cannot be told", wait.ref.get("kind"), wait.ref.get("id"))
             try:
-                self._tell(wait, unforeseen(error, "Telling it", self._system))
+                await self._tell(wait, unforeseen(error, "Telling it", self._system))
             except Exception as again:
                 # Its text may be what nothing can store; Airflow would store it with the failure of the trigger.
                 if waiter := self._waiters.get(wait):
                     waiter.abandon(unforeseen(again, "Telling it", self._system))
 
-    def _tell(self, wait: Wait, seen: Observation | None) -> None:
+    async def _tell(self, wait: Wait, seen: Observation | None) -> None:
         waiter = self._waiters.get(wait)
         if waiter is None or waiter.outcome.done():
             return
         now = time.time()
         outcome = wait.saw_no_change(now) if seen is None else wait.saw(seen, now)
         news = wait.news()
-        waiter.log(_shortened(news))
-        self._lines += min(len(news), MOST_LINES)
+        await self._log(waiter, _shortened(news))
+        if waiter.is_closed:
+            return
         client = self._used
         if client and isinstance(seen, Execution):
             self._schedule.follow(wait, _ask(client.shared_request, wait.ref), time.monotonic(), now)
             if news and _ask(client.has_log, wait.ref):
                 waiter.has_tail = outcome is not None
                 if outcome is None:
-                    self._logs.want(wait, waiter.log)
+                    self._logs.want(wait, partial(self._log, waiter))
         if outcome:
             waiter.end(outcome)
             self._schedule.leave(wait)
+
+    async def _log(self, waiter: _Waiter, news: list[News]) -> None:
+        """Write lines to a task's log, and let the loop do something else after every few, of whichever wait."""
+        async with self._writing:
+            for line in news:
+                if waiter.is_closed:
+                    return
+                waiter.log(line)
+                self._lines += 1
+                if self._lines >= LINES_AT_ONCE:
+                    self._lines = 0
+                    await asyncio.sleep(0)
 
     def _give_up(self, wait: Wait) -> None:
         """No look is answered at its deadline: it ends all the same."""
@@ -358,14 +373,15 @@ class Poller:
 class _Waiter:
     """Who waits: where the outcome goes, and the context that leads log lines into the right task's log.
 
-    Attribute ``has_tail``: the execution's own log may hold lines that were not told yet.
+    Attributes ``has_tail``: the execution's own log may hold lines that were not told yet; ``is_closed``: nobody waits
+    any more, and the task's log takes no more lines.
     """
 
-    __slots__ = ("_context", "_limit", "has_tail", "outcome")
+    __slots__ = ("_context", "_limit", "has_tail", "is_closed", "outcome")
 
     def __init__(self) -> None:
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self.has_tail = False
+        self.has_tail = self.is_closed = False
         self._context = contextvars.copy_context()
         self._limit: asyncio.TimerHandle | None = None
 
@@ -375,12 +391,12 @@ class _Waiter:
         self._limit = asyncio.get_running_loop().call_later(seconds, give_up)
 
     def close(self) -> None:
+        self.is_closed = True
         if self._limit:
             self._limit.cancel()
 
-    def log(self, news: list[News]) -> None:
-        for line in news:
-            self._context.run(getattr(log, line.level), storable_text(line.text))
+    def log(self, line: News) -> None:
+        self._context.run(getattr(log, line.level), storable_text(line.text))
 
     def end(self, outcome: Outcome) -> None:
         if not self.outcome.done():

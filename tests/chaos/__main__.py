@@ -109,7 +109,7 @@ def run(form: Form, executor: str, seed: int) -> bool:
         SandboxServer(home / "sandbox", speed=form.speed) as sandbox,
         SandboxServer(home / "elsewhere", speed=0.001) as other,
     ):
-        sandbox.post("switches", system="cocktail", account_parallel_limit=1000)
+        sandbox.control.switch("cocktail", account_parallel_limit=1000)
         vendors, elsewhere = Vendors(sandbox), Elsewhere(other)
         releases, plan = make_plan(vendors, form.waves + SPARE, form.of_each)
         (home / "plan.json").write_text(json.dumps(plan))
@@ -131,13 +131,13 @@ def run(form: Form, executor: str, seed: int) -> bool:
             for connection in [*connections.values(), *(before for before, _ in changes.values())]:
                 cluster.api.save_connection(connection)
             for number, (system, fault) in enumerate(product(SYSTEMS, FAULTS)):
-                sandbox.post("faults", system=system, seed=seed + number, **fault)
+                sandbox.control.fault(system, seed=seed + number, **fault)
             moving = Connections(cluster.api, logs, changes, releases)
             director = Director(
                 cluster, vendors, releases, moving, logs, kills=form.kills, seed=seed, log=home / "director.log"
             )
             runs = direct(cluster, director, vendors, form, list(plan))
-            requests.delete(f"{sandbox.url}/_sandbox/faults", timeout=10).raise_for_status()
+            sandbox.control.clear_faults()
             begun = [each for each in releases if each.dag_id in runs]
             account = settle(cluster, vendors, elsewhere, director, begun, runs)
         vendors.close()

@@ -93,7 +93,7 @@ class Vendors:
 
     def answer_reruns(self, mode: str) -> None:
         """Let Code Stream answer reruns in this way from now on."""
-        self._sandbox.post("switches", system="code_stream", rerun=mode)
+        self._sandbox.control.switch("code_stream", rerun=mode)
 
     def prepare(self, kind: str, name: str, *, fails_at_first: bool = False) -> dict[str, Any]:
         """Make what a release of this name needs for itself; returns the arguments of its operator.
@@ -128,10 +128,9 @@ class Vendors:
             pipeline = f"Deploy {name}"
             self._code_stream.pipelines.create({"name": pipeline, **PIPELINE})
             self._fail_once("code_stream", pipeline, "Prod.Deploy")
-        event = self._sandbox.post(
-            "actions",
-            system="code_stream",
-            action="deliver",
+        event = self._sandbox.control.act(
+            "code_stream",
+            "deliver",
             kind="docker",
             pipeline=pipeline,
             fields={"tag": name},
@@ -141,23 +140,21 @@ class Vendors:
         return str(event["id"])
 
     def _fail_once(self, system: str, pipeline: str, task: str) -> None:
-        self._sandbox.post(
-            "actions", system=system, action="script", pipeline=pipeline, task=task, fails="No space left.", times=1
-        )
+        self._sandbox.control.act(system, "script", pipeline=pipeline, task=task, fails="No space left.", times=1)
 
     def builds(self, name: str) -> list[Seen]:
         """Cocktail's builds of a release; can be asked while the stand-ins answer with faults."""
-        builds = self._sandbox.get("executions", system="cocktail")
+        builds = self._sandbox.control.executions("cocktail")
         return [_seen(each) for each in builds if each["started_by"].endswith(f" {name}")]
 
     def begin_again(self, build: Seen) -> None:
         """Let a build of Cocktail that goes on take as long as if it began now."""
-        self._sandbox.post(f"executions/cocktail/{build.id}", state="RUNNING")
+        self._sandbox.control.force("cocktail", build.id, "RUNNING")
 
     def finish(self, execution: Seen) -> None:
         """Let an execution end well now."""
         word = {"code_stream": "COMPLETED", "service_stage": "2", "cocktail": "DONE", "quay": "complete"}
-        self._sandbox.post(f"executions/{execution.system}/{execution.id}", state=word[execution.system])
+        self._sandbox.control.force(execution.system, execution.id, word[execution.system])
 
     def executions(self) -> dict[str, list[Seen]]:
         """All executions by the name of their release, oldest first; under "" what is nobody's here."""
@@ -170,7 +167,7 @@ class Vendors:
             for build in self._quay.builds.list(repository, limit=100):
                 owner["quay", str(build["id"])] = name
         found: dict[str, list[Seen]] = defaultdict(list)
-        for each in self._sandbox.get("executions"):
+        for each in self._sandbox.control.executions():
             system = each["system"]
             if system in ("code_stream", "cocktail"):
                 # Behind the marker; or "Triggered by docker event" and its id.
@@ -193,7 +190,7 @@ class Elsewhere:
 
     def __init__(self, sandbox: SandboxServer) -> None:
         self._sandbox = sandbox
-        sandbox.post("switches", system="cocktail", account_parallel_limit=2 * COLLEAGUES_BUILDS)
+        sandbox.control.switch("cocktail", account_parallel_limit=2 * COLLEAGUES_BUILDS)
         with CocktailClient(f"{sandbox.url}/cocktail", token=seed.COCKTAIL_TOKEN) as client:
             for number in range(COLLEAGUES_BUILDS):
                 name = f"colleague-{number}"
@@ -211,7 +208,7 @@ class Elsewhere:
     def executions(self) -> list[Seen]:
         return [
             _seen(each)
-            for each in self._sandbox.get("executions", system="cocktail")
+            for each in self._sandbox.control.executions("cocktail")
             if each["kind"] not in ("CANCEL", "REMOVE")
         ]
 

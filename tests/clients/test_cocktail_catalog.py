@@ -20,7 +20,7 @@ SHOP = 12
 @pytest.fixture
 def client() -> Iterator[CocktailClient]:
     with SandboxServer(speed=100) as server, CocktailClient(f"{server.url}/cocktail", token=seed.COCKTAIL_TOKEN) as api:
-        server.world.systems["cocktail"].set_switches({"reproducible_builds": True})
+        server.world.systems["cocktail"].switches.change({"reproducible_builds": True})
         yield api
 
 

@@ -72,7 +72,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 def released(stage: Stage) -> Released:
     stage.reset()
     run = stage.watch("release_train", stage.start("release_train", {"tag": TAG}))
-    return Released(run, stage.changes(), stage.sandbox.get("executions"))
+    return Released(run, stage.changes(), stage.sandbox.control.executions())
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,7 @@ class Stage:
     sandbox: SandboxServer
 
     def reset(self) -> None:
-        self.sandbox.post("reset", speed=SPEED)
+        self.sandbox.control.reset(SPEED)
 
     def start(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
         return self.airflow.api.trigger(dag_id, conf)
@@ -114,7 +114,7 @@ class Stage:
 
     def changes(self, system: str | None = None) -> list[str]:
         """Every request since the last reset that changes something, in order: system, method, path and query."""
-        requests = self.sandbox.get("requests", **({"system": system} if system else {}))
+        requests = self.sandbox.control.requests(system)
         return [
             f"{entry['system']} {entry['method']} {entry['path']}?{entry['query']}".rstrip("?")
             for entry in requests

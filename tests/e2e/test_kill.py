@@ -181,7 +181,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, bool], Sto
         for number, (happens, deferrable) in enumerate(STORIES)
     ]
     with SandboxServer(home / "sandbox", speed=SLOW) as sandbox:
-        sandbox.post("switches", system="cocktail", account_parallel_limit=1000)
+        sandbox.control.switch("cocktail", account_parallel_limit=1000)
         vendors = Vendors(sandbox)
         plan_file.write_text(json.dumps({story.name: [_task(story, vendors)] for story in stories}))
         cluster = Cluster(

@@ -104,15 +104,15 @@ class Run:
         for system in SYSTEMS:
             ref = vendor.begin(system)
             for path, body in answers_that_cannot_be_stored(ref):
-                vendor.sandbox.post(
-                    "faults", system=system, method="GET", path=path, fault="status", status=200, body=body, times=1000
+                vendor.sandbox.control.fault(
+                    system, "status", method="GET", path=path, status=200, body=body, times=1000
                 )
             self.hostile.begin([ref])
             deadline = time.monotonic() + FIRST_ANSWER
             while not (ended := self.triggerer.take_ended()) and time.monotonic() < deadline:
                 time.sleep(0.5)
             found[system] = _how(ended[0]) if ended else "nothing came"
-            vendor.sandbox.forget_faults()
+            vendor.sandbox.control.clear_faults()
         return found
 
     def _turn_hostile(self) -> None:
@@ -167,7 +167,7 @@ class Run:
         self.figures.samples = [json.loads(line) for line in self._samples.read_text().splitlines()]
         self.figures.hostile_requests = Counter(
             f"{each['status'] or 'none'}"
-            for each in self.hostile.vendor.sandbox.get("requests")
+            for each in self.hostile.vendor.sandbox.control.requests()
             if each["fault"] == "hostile"
         )
         self.figures.complaints = self.triggerer.complaints()

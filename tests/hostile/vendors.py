@@ -50,14 +50,14 @@ class Vendor:
         )
         self._cocktail = CocktailClient(f"{url}/cocktail", token=seed.COCKTAIL_TOKEN)
         self._quay = QuayClient(f"{url}/quay", token=seed.QUAY_TOKEN)
-        self.sandbox.post("switches", system="cocktail", account_parallel_limit=1000)
+        self.sandbox.control.switch("cocktail", account_parallel_limit=1000)
 
     def stop(self) -> None:
         self.sandbox.stop()
 
     def connections(self) -> dict[str, dict[str, Any]]:
         """As Airflow's table has them, by id."""
-        fields = seed.connections(self.sandbox.url)
+        fields = self.sandbox.control.connections
         return {
             f"{self._name}_{system}_{number}": each
             for system, each in fields.items()
@@ -72,10 +72,9 @@ class Vendor:
         """From now on, most answers are anything but answers; logins are worth an attempt at times."""
         kinds: tuple[tuple[str, float], ...] = (("(login|auth/tokens|authorize)", 0.05), ("", 0.7))
         for path, probability in kinds:
-            self.sandbox.post(
-                "faults",
-                system="all",
-                fault="hostile",
+            self.sandbox.control.fault(
+                "all",
+                "hostile",
                 path=path or "^(?!.*(login|auth/tokens|authorize))",
                 probability=probability,
                 seed=seed_number,
@@ -84,7 +83,7 @@ class Vendor:
 
     def end(self, ref: ExecutionRef) -> None:
         """Let an execution end well now."""
-        self.sandbox.post(f"executions/{ref['system']}/{ref['id']}", state=WORDS[ref["system"]])
+        self.sandbox.control.force(ref["system"], ref["id"], WORDS[ref["system"]])
 
     def begin(self, system: str) -> ExecutionRef:
         """Start an execution of a system; it must answer properly."""

@@ -428,7 +428,7 @@ def test_the_success_of_the_release_before_that_a_list_still_shows_is_not_taken_
 ):
     story = Story(systems, STARTERS["service_stage"], monkeypatch, deferrable=False)
     assert story.attempt().state == "success"
-    systems.let_pass(300)
+    systems.advance(300)
     systems.switch("service_stage", task_seconds=1e6, **lags)
     story.task.clear()
     story.deploy(deferrable=deferrable, timeout=2.0)

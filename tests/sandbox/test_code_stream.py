@@ -687,7 +687,7 @@ def test_a_push_after_the_webhook_is_repaired_starts_the_pipeline(api: CodeStrea
     hook = api.rows("/registry-webhooks")[0]
     assert hook["refreshToken"] == "sandbox-expired-refresh-token"
     api.call("PUT", f"/registry-webhooks/{hook['id']}", hook | {"refreshToken": "sandbox-refresh-token"})
-    api.sandbox.world.image_pushed("acme/shop", "2.0.0", "sha256:" + "0" * 64, 1)
+    api.control.post("actions", system="quay", action="push_image", repository="acme/shop", tag="2.0.0")
     event = api.rows("/registry-events", filter="tag eq '2.0.0'")[0]
     execution = api.execution(event["executionLink"].rpartition("/")[2])
     assert (execution["name"], execution["input"]) == ("Deploy shop", {"tag": "2.0.0"})
@@ -696,7 +696,7 @@ def test_a_push_after_the_webhook_is_repaired_starts_the_pipeline(api: CodeStrea
 def test_a_disabled_webhook_hears_nothing(api: CodeStream) -> None:
     hook = api.rows("/registry-webhooks")[0]
     assert api.call("PATCH", f"/registry-webhooks/{hook['id']}", {"enabled": False}).json()["enabled"] is False
-    api.sandbox.world.image_pushed("acme/shop", "2.0.0", "sha256:" + "0" * 64, 1)
+    api.control.post("actions", system="quay", action="push_image", repository="acme/shop", tag="2.0.0")
     assert api.rows("/registry-events", filter="tag eq '2.0.0'") == []
 
 

@@ -317,7 +317,7 @@ def test_the_outbox_delivers_over_http_and_records_it_without_secrets(sandbox: S
 
 
 def test_a_pushed_image_reaches_code_stream_as_an_event(sandbox: SandboxServer, control: Control) -> None:
-    sandbox.world.image_pushed("acme/shop", "9.9.9", "sha256:" + "0" * 64, 123)
+    control.post("actions", system="quay", action="push_image", repository="acme/shop", tag="9.9.9")
     url = f"{sandbox.url}/code_stream/codestream/api/registry-events"
     query = {"$filter": "tag eq '9.9.9'"}
     page = requests.get(url, params=query, headers=headers(sandbox), timeout=5).json()

@@ -291,3 +291,24 @@ def test_few_connections_are_enough_for_looks_and_logs(vendor: CocktailServer, c
 
     asyncio.run(scenario())
     assert vendor.most_at_once <= connections
+
+
+def test_the_loop_gets_its_turn_after_every_few_lines_of_however_many_logs(
+    vendor: CocktailServer, lines: Lines
+) -> None:
+    refs = vendor.start(20)
+
+    async def scenario() -> int:
+        longest = told = 0
+        waits = Waits(refs)
+        for number in vendor.states:
+            vendor.logs[number] = [f"line {line} of {number}" for line in range(40)]
+            vendor.states[number] = "DONE"
+        while len(waits.told()) < len(refs):
+            await asyncio.sleep(0)
+            told, before = len(lines.all), told
+            longest = max(longest, told - before)
+        return longest
+
+    assert asyncio.run(scenario()) <= poller.LINES_AT_ONCE
+    assert all(len(lines.of(str(number))) == 42 for number in vendor.states)

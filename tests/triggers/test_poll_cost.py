@@ -78,7 +78,7 @@ def looks(counts: Counts, contender: Contender, connection: str = "0") -> float:
 
 def has_read_logs(counts: Counts, contender: Contender) -> bool:
     """Whether the log of each execution was read, where there are logs: once, because it runs."""
-    return counts.of("other") >= (WAITS if contender.system in ("cocktail", "quay") else 0)
+    return counts.of("other") >= (WAITS if contender.reads_logs else 0)
 
 
 @SYSTEMS
@@ -92,7 +92,7 @@ def test_waiting_asks_for_lists_only_over_connections_that_stay_open(
             last = await until(stub, lambda counts: looks(counts, contender) >= enough)
             assert not any(task.done() for task in tasks)
             assert last.of("single") == first.of("single")
-            assert last.of("other") == first.of("other") == (WAITS if contender.system in ("cocktail", "quay") else 0)
+            assert last.of("other") == first.of("other") == (WAITS if contender.reads_logs else 0)
             assert last.of("login") == (2 if contender.system == "code_stream" else 0)
             assert last.connections == last.open <= 8
 

@@ -1,6 +1,6 @@
 """Callbacks as the Cocktail server makes them: where they go, with which headers and body, in which order.
 
-Sending itself is the outbox's work; nothing here retries.
+When each leaves is in delivering.py; nothing here retries.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ USER_SUFFIX = "?user-id=3&user-role=DEVOPS&user-workspace=3"
 
 
 def stored_url(callback_url: str | None) -> str:
-    """The server appends its own query; without a URL it stores the word null in front of it."""
+    """The server appends its own query. Without a URL it stores the word null before that query."""
     return f"{callback_url or 'null'}{USER_SUFFIX}"
 
 
@@ -73,7 +73,7 @@ def _callback_date(at: float | None) -> str | None:
 
 
 class CallbackLine:
-    """One after another, as a server does that calls synchronously: the next leaves when the one before is answered."""
+    """Sends one message at a time, as a synchronous server does: the next one leaves once the previous is answered."""
 
     def __init__(self, send: Callable[[Message, Callable[[int | None], None]], None]) -> None:
         self._send = send
@@ -82,12 +82,12 @@ class CallbackLine:
         self._lock = threading.Lock()
 
     def hold(self) -> None:
-        """Nothing leaves by itself until ``release``."""
+        """Holds messages back until ``release``."""
         with self._lock:
             self._busy = True
 
     def deliver_first(self, send_now: Callable[[Message], None]) -> None:
-        """Delivers what waits at this moment, in the caller's thread."""
+        """Delivers the messages that are waiting now, in the caller's thread."""
         with self._lock:
             first = list(self._waiting)
             self._waiting.clear()

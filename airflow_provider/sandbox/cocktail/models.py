@@ -1,6 +1,6 @@
-"""What the Cocktail stand-in stores: build definitions, build runs and their steps, and their views on the wire.
+"""What Cocktail stores: build definitions, build runs and their steps, and how they appear in answers.
 
-No rules of progress (machine.py) and no refusals (rules.py) live here.
+What makes a run progress is in running.py and steps.py.
 """
 
 from __future__ import annotations
@@ -17,6 +17,14 @@ REGISTRY_HOST = "registry.example.com"
 TERMINAL_STATES = ("DONE", "ERROR")
 RUN_STATES = ("CREATED", "RUNNING", "DONE", "ERROR")
 BUILD_STEPS = ("INIT", "CODE_DOWN", "CREATE_IMAGE")
+
+EDITABLE = {
+    "buildName": "build_name",
+    "buildDesc": "build_desc",
+    "tagName": "tag_name",
+    "autotagPrefix": "autotag_prefix",
+    "autotagSeqType": "autotag_seq_type",
+}
 
 
 def record_date(at: float | None) -> str | None:
@@ -51,6 +59,14 @@ class Build:
     updated: float = 0.0
     removed: bool = False
 
+    def edit(self, fields: dict[str, Any]) -> None:
+        """:param fields: as the API names them; unknown ones change nothing"""
+        for name, attribute in EDITABLE.items():
+            if fields.get(name) is not None:
+                setattr(self, attribute, fields[name])
+        if "autotagUseYn" in fields:
+            self.autotag = fields["autotagUseYn"] == "Y"
+
     def view(self) -> dict[str, Any]:
         return {
             "useYn": "N" if self.removed else "Y",
@@ -63,7 +79,7 @@ class Build:
         }
 
     def shared_view(self) -> dict[str, Any]:
-        """The fields that a build and each of its runs have in common; the TLS material is always nulled."""
+        """The fields that a build and its runs have in common; TLS material is always null."""
         return {
             "buildName": self.build_name,
             "buildDesc": self.build_desc,
@@ -146,6 +162,11 @@ class BuildRun:
         return self.state in TERMINAL_STATES
 
     @property
+    def address(self) -> str:
+        """Where its image is, without the tag."""
+        return f"{REGISTRY_HOST}/{self.build.image_name}"
+
+    @property
     def possible_actions(self) -> list[str]:
         if self.state == "CREATED":
             return ["VIEW", "BUILD", "REMOVE"]
@@ -163,7 +184,7 @@ class BuildRun:
         self.digest = self.pushed_digest if self.build.yields_digest and not no_digest else None
 
     def view(self, *, tagged_url: bool, with_steps: bool = False) -> dict[str, Any]:
-        image_url = f"{REGISTRY_HOST}/{self.build.image_name}" + (f":{self.tag}" if tagged_url else "")
+        image_url = f"{self.address}:{self.tag}" if tagged_url else self.address
         body = {
             "useYn": "Y",
             "created": record_date(self.begin),

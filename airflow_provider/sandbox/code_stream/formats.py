@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,7 +48,7 @@ def base(
     created_by: str,
     updated_by: str | None = None,
     description: str = "",
-    switches: dict[str, Any],
+    switches: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The base fields that every stored object has."""
     updated_by = updated_by or created_by

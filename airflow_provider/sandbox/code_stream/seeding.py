@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow_provider.sandbox.code_stream.events import REFUSED_DELIVERY
-
-if TYPE_CHECKING:
-    from airflow_provider.sandbox.code_stream.system import CodeStreamSystem
+from airflow_provider.sandbox.code_stream.history import USER, History
+from airflow_provider.sandbox.code_stream.state import State
+from airflow_provider.sandbox.code_stream.triggering import REFUSED_DELIVERY, Triggering
 
 HOUR = 3600
-USER = "release-bot"
-MARKER = "seed"
 EXPIRED_WEBHOOK_TOKEN = "sandbox-expired-refresh-token"
 # High enough that waits by the thousand run side by side; a pipeline of its own shows the queue.
 CONCURRENCY = 1000
@@ -49,8 +46,15 @@ def _smoke() -> dict[str, Any]:
     }
 
 
-def load(system: CodeStreamSystem) -> None:
-    """Fills an empty system."""
+def load(state: State, history: History, triggering: Triggering) -> None:
+    """Fills an empty state."""
+    shop, failing = _load_pipelines(state)
+    _load_triggers(state)
+    _load_events(state, history, triggering, shop, failing)
+
+
+def _load_pipelines(state: State) -> tuple[str, str]:
+    """The ids of one that works and of one that fails."""
     deploy = ("Deploy", {"type": "REST", "input": {}, "endpoints": {}, "ignoreFailure": False})
     approve = (
         "Approve",
@@ -65,15 +69,19 @@ def load(system: CodeStreamSystem) -> None:
             },
         },
     )
-    pipelines = system.pipelines
+    pipelines = state.pipelines
     shop = pipelines.create("Deploy shop", "retail", _shop(deploy), USER)
     pipelines.create("Deploy shop with approval", "retail", _shop(approve, deploy), USER)
     pipelines.create("Disabled pipeline", "retail", _shop(deploy) | {"enabled": False}, USER)
     failing = pipelines.create("Always fails", "retail", _shop(deploy), USER)
-    system.scripts[("retail", "Always fails", "Prod.Deploy")] = {"fails": "Script execution failed."}
+    state.scripts[("retail", "Always fails", "Prod.Deploy")] = {"fails": "Script execution failed."}
     pipelines.create("Smoke test", "retail", _smoke(), USER)
     pipelines.create("Smoke test", "wholesale", _smoke(), USER)
-    system.registry_webhooks.create(
+    return shop.id, failing.id
+
+
+def _load_triggers(state: State) -> None:
+    state.registry_webhooks.create(
         "shop-images",
         "retail",
         {
@@ -91,7 +99,7 @@ def load(system: CodeStreamSystem) -> None:
         },
         USER,
     )
-    system.git_webhooks.create(
+    state.git_webhooks.create(
         "push-shop",
         "retail",
         {
@@ -109,8 +117,8 @@ def load(system: CodeStreamSystem) -> None:
         USER,
     )
     listener = {"apiToken": "sandbox-gerrit-token", "endpoint": "gerrit", "connected": True, "description": ""}
-    system.gerrit_listeners.create("gerrit", "retail", listener, USER)
-    system.gerrit_triggers.create(
+    state.gerrit_listeners.create("gerrit", "retail", listener, USER)
+    state.gerrit_triggers.create(
         "shop-changes",
         "retail",
         {
@@ -124,9 +132,12 @@ def load(system: CodeStreamSystem) -> None:
         },
         USER,
     )
-    now = system.now
-    completed = system.insert_finished(shop.id, at=now - 5 * HOUR, inputs={"tag": "1.4.1"})
-    failed = system.insert_finished(failing.id, at=now - 4 * HOUR, status="FAILED", inputs={"tag": "1.4.2"})
+
+
+def _load_events(state: State, history: History, triggering: Triggering, shop: str, failing: str) -> None:
+    now = state.now
+    completed = history.insert(shop, at=now - 5 * HOUR, inputs={"tag": "1.4.1"})
+    failed = history.insert(failing, at=now - 4 * HOUR, status="FAILED", inputs={"tag": "1.4.2"})
     for kind, fields in (
         ("docker", {"tag": "1.4.3"}),
         ("git", {"commitId": "4be2f10", "subject": "Fix checkout"}),
@@ -134,16 +145,16 @@ def load(system: CodeStreamSystem) -> None:
     ):
         tag = str(fields.get("tag", "latest"))
         names = {"name": f"{kind}-shop", "project": "retail"}
-        linked = system.events.deliver(
+        linked = triggering.deliver(
             kind, **names, pipeline="Deploy shop", inputs={"tag": tag}, refused="", at=now - 5 * HOUR
         )
         linked.execution, linked.execution_snapshot = completed, "STARTED"
-        broken = system.events.deliver(
+        broken = triggering.deliver(
             kind, **names, pipeline="Always fails", inputs={"tag": tag}, refused="", at=now - 4 * HOUR
         )
         broken.execution, broken.execution_snapshot = failed, "STARTED"
         for hours in (2, 30):
-            system.events.deliver(
+            triggering.deliver(
                 kind,
                 **names,
                 pipeline="Deploy shop",

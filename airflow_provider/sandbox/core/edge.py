@@ -1,4 +1,4 @@
-"""What stands in front of everything: journal, faults, real TCP resets and cut bodies, doubled slashes."""
+"""What every request passes first: journal, faults, real TCP resets and truncated bodies, doubled slashes."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import struct
 from email.utils import formatdate
 from typing import Any
 
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from airflow_provider.sandbox.core.calls import EXPIRED, Call
 from airflow_provider.sandbox.core.faults import Fault
 from airflow_provider.sandbox.core.hostile import Hostile
 from airflow_provider.sandbox.core.journal import Entry
 from airflow_provider.sandbox.core.redaction import redact, redact_query
 from airflow_provider.sandbox.core.replies import decode_json, json_reply
-from airflow_provider.sandbox.core.system import EXPIRED, System
+from airflow_provider.sandbox.core.system import System
 from airflow_provider.sandbox.core.world import World
 
 BODY_KEPT = 16_384
@@ -27,7 +27,7 @@ HTML = b"<!DOCTYPE html>\n<html><head><title>Service</title></head><body>The ser
 class Edge:
     """Pure ASGI around the mounted systems, so that it can reach the transport behind uvicorn's ``send``.
 
-    Each answer of a system has a ``Date`` by the clock of the sandbox, which need not be that of who asks.
+    Each answer of a system has a ``Date`` by the clock of the sandbox, which may differ from that of the client.
     """
 
     def __init__(self, app: ASGIApp, world: World) -> None:
@@ -53,7 +53,7 @@ class Edge:
         with self.world.lock:
             now = self.world.clock.now()
             system.tick(now)
-            who = system.who(Request(scope))
+            who = system.who(Call(scope, now=now, switches=system.switches))
         query = redact_query(scope["query_string"].decode("latin-1"))
         entry = Entry(now, system.name, scope["method"], sent_path, query, who)
         self.world.journal.add(entry)
@@ -114,14 +114,14 @@ class Edge:
             await _answer(entry.status, headers, HTML, send)
         else:
             if fault.fault == "status_after":
-                # As a gateway answers whose patience ends before the work behind it does.
+                # Like a gateway that times out before its backend is done.
                 await self._capture(entry, scope, receive)
             entry.status = fault.status or 500
             headers, body = _faulty_answer(fault)
             await _answer(entry.status, {"date": self._date()} | headers, body, send)
 
     async def _be_hostile(self, hostile: Hostile, entry: Entry, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers the client itself: uvicorn would send nothing that is no HTTP."""
+        """Writes to the connection directly: uvicorn sends only valid HTTP."""
         seed = hostile.next_seed()
         start, body = await self._capture(entry, {**scope, "query_string": b""} if seed % 8 == 0 else scope, receive)
         answer = hostile.answer(seed, start["status"], body)

@@ -1,4 +1,4 @@
-"""The fault registry: which requests go wrong and how. The edge carries the faults out."""
+"""The fault registry: which requests fail, and how. The edge executes the faults."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 from airflow_provider.sandbox.core.hostile import SLOWEST, Hostile
 
 ALL = "all"
-"""As the system of a fault: whichever."""
+"""As the system of a fault: every system."""
 
 
 @dataclass(slots=True)
 class Fault:
     """One rule. ``times`` counts down, or ``probability`` decides each time; ``after`` requests pass unharmed first.
 
-    ``hostile`` strikes each time, if neither is given, until it is taken away.
+    Without either, ``hostile`` strikes every time until it is removed.
     """
 
     id: int
@@ -50,9 +50,9 @@ class Fault:
 
     @property
     def hostile(self) -> Hostile:
-        """Whoever answers, where the fault is ``hostile``."""
+        """The source of answers for the fault ``hostile``."""
         if self._hostile is None:
-            raise ValueError(f"{self.fault} is not hostile")
+            raise ValueError(f"fault must be hostile, got {self.fault}")
         return self._hostile
 
     def matches(self, system: str, method: str, path: str, full_path: str) -> bool:

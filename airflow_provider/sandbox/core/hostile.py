@@ -1,6 +1,6 @@
-"""What a broken or hostile vendor, or whatever stands in its place, may answer: close to its own documents, and far.
+"""What a broken or hostile vendor, or a proxy in its place, may answer: from almost right to complete garbage.
 
-Drawn from a seed. Nothing here knows any of the systems.
+Drawn from a seed, and independent of the systems.
 """
 
 from __future__ import annotations
@@ -129,11 +129,11 @@ SLOWEST = 3.0
 """Seconds for an answer."""
 MANY = 10**9
 _LARGE = 20_000_000
-"""Bytes; no client should take so many."""
+"""Bytes; more than any client should accept."""
 _BOMB = 100_000_000
 """Bytes that a tenth of a megabyte unpacks to."""
 _LONG = 3_000_000
-"""Bytes that a client may well take, and should not be held up by."""
+"""Bytes that a client may accept, but must not be blocked by."""
 _PIECES = 6
 
 
@@ -146,7 +146,7 @@ class Sent(NamedTuple):
 
 
 class Chance:
-    """Draws from one seed: what happens once happens again.
+    """Draws from one seed, reproducibly.
 
     :param names: of the fields of the vendor's documents.
     :param words: scalars that stand in them.
@@ -192,7 +192,7 @@ class Chance:
         return {self.pick((*self._names, self.text())): self.any_value(depth + 1) for _ in range(self.below(6))}
 
     def mutant(self, document: Any) -> Any:
-        """A vendor's document of which a few parts are something else, or are missing."""
+        """A document of the vendor in which a few parts are replaced or missing."""
         if self.one_in(15):
             return self.any_value()
         if isinstance(document, dict):
@@ -209,7 +209,7 @@ class Chance:
         return document
 
     def endless(self, document: Any) -> Any:
-        """A page of a list that says that there are more, whichever it was asked for."""
+        """A page of a list that always claims to have a next one."""
         if isinstance(document, dict):
             more = {name: self.endless(value) for name, value in document.items()}
             for name, value in more.items():
@@ -245,7 +245,7 @@ class Chance:
 
 
 class Hostile:
-    """A vendor that answers whatever it likes, at random, but the same for the same seed.
+    """A vendor that answers at random, but the same for the same seed.
 
     :param spared: scalars that it never makes up; with the words of success here, each success that a client sees
         and the vendor did not mean is a fault of the client.

@@ -18,9 +18,9 @@ KEPT = 10_000
 
 
 class Outbox:
-    """``post`` answers at once and delivers in a thread; ``post_now`` delivers before it returns.
+    """``post`` returns at once and delivers in a thread; ``post_now`` delivers before it returns.
 
-    ``on_done`` gets the HTTP status, or None when no answer came. It runs in the delivering thread, without
+    ``on_done`` gets the HTTP status, or None if there was no answer. It runs in the delivering thread, without
     ``world.lock``. A reset forgets deliveries that are still under way: their ``on_done`` is not called.
     """
 
@@ -43,7 +43,7 @@ class Outbox:
         follow_redirects: bool = False,
         on_done: Callable[[int | None], None] | None = None,
     ) -> None:
-        """Queues one POST; ``about`` says what it tells, ``timeout`` is in seconds."""
+        """Queues one POST; ``about`` describes it in the list of deliveries, ``timeout`` is in seconds."""
         generation = self._generation
 
         def deliver() -> None:

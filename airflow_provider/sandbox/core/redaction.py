@@ -1,4 +1,4 @@
-"""Keeps secrets out of the journal and of the list of deliveries."""
+"""Keeps secrets out of the journal and the list of deliveries."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def redact_query(query: str) -> str:
 
 
 def redact_url(url: str) -> str:
-    """Where the URL leads, and no more: whoever knows the path of a webhook may call it."""
+    """Scheme and host only: the path of a webhook is a secret, too."""
     try:
         parts = urlsplit(url)
         host = parts.netloc.rpartition("@")[2]

@@ -1,78 +1,158 @@
-"""A small router that matches percent-encoded path segments, so that names may hold blanks and slashes."""
+"""The router of the stand-ins: paths with parameters, the lock around each call, refusals turned into answers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
-from starlette.datastructures import Headers
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from airflow_provider.sandbox.core.replies import decode_json
+from airflow_provider.sandbox.core.calls import Call, Match, Refused, Route, Unlocked
+from airflow_provider.sandbox.core.environment import Environment
 
+Handler = Callable[[Call], Response | Unlocked]
+Admit = Callable[[Call], Response | None]
 
-class Call:
-    """One request; ``user`` and ``login`` are empty until an ``around`` has checked who calls."""
-
-    def __init__(self, scope: Scope, body: bytes, params: dict[str, str]) -> None:
-        self.scope = scope
-        self.method: str = scope["method"]
-        self.path: str = scope["path"]
-        self.headers = Headers(scope=scope)
-        self.body = body
-        self.params = params
-        self.pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        self.user = ""
-        self.login = ""
-
-    def query(self, name: str) -> str | None:
-        """The last value of a query parameter."""
-        return dict(self.pairs).get(name)
-
-    def json(self) -> Any:
-        """The JSON body, None when empty; ValueError when malformed."""
-        return decode_json(self.body) if self.body else None
-
-
-Handler = Callable[[Call], Response]
+_PARAMETER = re.compile(r"{(\w+)(?::(\w+))?}")
+_KINDS = {
+    None: r"[^/]+",
+    # Two segments or more, as few as the rest of the pattern leaves.
+    "path": r"[^/]+(?:/[^/]+)+?",
+    "digest": r"[\w+.-]+:[0-9a-fA-F]+",
+}
 
 
 class Router:
-    """Patterns such as ``/executions/{id}``; a handler runs inside the event loop and must not block.
+    """Patterns such as ``/executions/{id}``. The first that fits wins.
 
-    :param around: gets the call and its handler (None: no such path) and answers; the place for authentication
+    ``{name}`` is one segment, ``{name:path}`` two or more, ``{name:digest}`` the digest of an image. A pattern that
+    ends in a slash redirects the path without it. Handlers run in the event loop, with the lock of the sandbox held.
+
+    :param admit: called before each call, also if it has no route: raises ``Refused``, returns an answer, or returns
+        None to let the handler answer
+    :param complete: called with each answer, to add headers
+    :param encoded: segments are split before they are decoded, so that names may hold slashes
+    :param prefix: returns what all paths currently begin with
+    :param also_allowed: methods to list as allowed for every path
     """
 
-    def __init__(self, around: Callable[[Call, Handler | None], Response]) -> None:
-        self._around = around
-        self._routes: dict[tuple[str, int], list[tuple[list[str], Handler]]] = {}
+    def __init__(
+        self,
+        environment: Environment,
+        switches: Mapping[str, Any],
+        admit: Admit,
+        *,
+        complete: Callable[[Call, Response], None] | None = None,
+        encoded: bool = False,
+        prefix: Callable[[], str] = str,
+        also_allowed: tuple[str, ...] = (),
+    ) -> None:
+        self._environment = environment
+        self._switches = switches
+        self._admit = admit
+        self._complete = complete
+        self._encoded = encoded
+        self._prefix = prefix
+        self._also_allowed = also_allowed
+        self._patterns: dict[str, _Pattern] = {}
+        self._fitting: dict[int, list[_Pattern]] = {}
 
-    def add(self, methods: str, pattern: str, handler: Handler) -> None:
-        """``methods`` separated by blanks; the first pattern that matches wins."""
-        segments = [segment for segment in pattern.split("/") if segment]
+    def add(self, methods: str, pattern: str, handler: Handler, rule: Any = None) -> None:
+        """Adds a route, unless the pattern has one for the method already.
+
+        :param methods: separated by blanks
+        :param rule: what the gate needs to know about this route
+        """
+        self._fitting.clear()
+        known = self._patterns.setdefault(pattern, _Pattern(pattern))
         for method in methods.split():
-            self._routes.setdefault((method, len(segments)), []).append((segments, handler))
+            known.routes.setdefault(method, Route(handler, rule))
+
+    @property
+    def rules(self) -> set[Any]:
+        """The rules of all routes."""
+        return {route.rule for pattern in self._patterns.values() for route in pattern.routes.values()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        raw: bytes = scope.get("raw_path") or scope["path"].encode()
-        segments = [unquote(segment) for segment in raw.decode("latin-1").split("/") if segment]
-        mounted = len([segment for segment in scope.get("root_path", "").split("/") if segment])
-        handler, params = self._find(scope["method"], segments[mounted:])
         body = await Request(scope, receive).body()
-        response = self._around(Call(scope, body, params), handler)
+        with self._environment.lock:
+            now = self._environment.clock.now()
+            reply = self._answer(Call(scope, body, now=now, switches=self._switches, match=self._match(scope)))
+        response = await run_in_threadpool(reply.finish) if isinstance(reply, Unlocked) else reply
         await response(scope, receive, send)
 
-    def _find(self, method: str, segments: list[str]) -> tuple[Handler | None, dict[str, str]]:
-        for pattern, handler in self._routes.get((method, len(segments)), ()):
-            params: dict[str, str] = {}
-            for expected, actual in zip(pattern, segments, strict=True):
-                if expected.startswith("{"):
-                    params[expected[1:-1]] = actual
-                elif expected != actual:
-                    break
-            else:
-                return handler, params
-        return None, {}
+    def _answer(self, call: Call) -> Response | Unlocked:
+        try:
+            reply: Response | Unlocked | None = self._admit(call)
+            if reply is None:
+                if call.match.route is None:
+                    raise LookupError(f"the gate admits {call.method} {call.path}, which has no route")
+                reply = call.match.route.handler(call)
+        except Refused as refused:
+            reply = refused.reply(call)
+        if self._complete and isinstance(reply, Response):
+            self._complete(call, reply)
+        return reply
+
+    def _match(self, scope: Scope) -> Match:
+        path, root, prefix = scope["path"], scope.get("root_path", ""), self._prefix()
+        if self._encoded:
+            raw: bytes = scope.get("raw_path") or path.encode()
+            segments = _segments(raw.decode("latin-1"))[len(_segments(root)) :]
+            path = "/" + "/".join(segments)
+        else:
+            path = path.removeprefix(root)
+        return self._find(scope["method"], path.removeprefix(prefix)) if path.startswith(f"{prefix}/") else Match()
+
+    def _find(self, method: str, path: str) -> Match:
+        allowed: list[str] = []
+        for pattern in self._of_length(len(_segments(path))):
+            found = pattern.expression.fullmatch(path)
+            if found is None:
+                if pattern.slashed and method in pattern.routes and pattern.expression.fullmatch(f"{path}/"):
+                    return Match(redirect=f"{path}/")
+                continue
+            if method in pattern.routes:
+                params = found.groupdict()
+                if self._encoded:
+                    params = {name: unquote(value) for name, value in params.items()}
+                return Match(pattern.routes[method], params)
+            allowed += [each for each in (*pattern.routes, *self._also_allowed) if each not in allowed]
+        return Match(allowed=tuple(allowed))
+
+    def _of_length(self, count: int) -> list[_Pattern]:
+        if count not in self._fitting:
+            self._fitting[count] = [each for each in self._patterns.values() if each.may_have(count)]
+        return self._fitting[count]
+
+
+class _Pattern:
+    """One path, with the routes of its methods."""
+
+    def __init__(self, text: str) -> None:
+        self.routes: dict[str, Route] = {}
+        self.slashed = text.endswith("/")
+        self.expression = re.compile(_expression(text))
+        self._segments = len(_segments(text))
+        self._longer_too = ":path}" in text
+
+    def may_have(self, count: int) -> bool:
+        """Whether a path of ``count`` segments can match."""
+        return count == self._segments or (self._longer_too and count > self._segments)
+
+
+def _expression(text: str) -> str:
+    parts, end = [], 0
+    for each in _PARAMETER.finditer(text):
+        parts += [re.escape(text[end : each.start()]), f"(?P<{each[1]}>{_KINDS[each[2]]})"]
+        end = each.end()
+    return "".join([*parts, re.escape(text[end:])])
+
+
+def _segments(path: str) -> list[str]:
+    return [segment for segment in path.split("/") if segment]

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable
 
 from airflow_provider.sandbox.core.clock import Clock
+from airflow_provider.sandbox.core.environment import Environment, Image
 from airflow_provider.sandbox.core.faults import Faults
 from airflow_provider.sandbox.core.journal import Journal
 from airflow_provider.sandbox.core.outbox import Outbox
@@ -26,7 +27,8 @@ class World:
         self.faults = Faults()
         self.outbox = Outbox(self.clock)
         self._initial_speed = speed
-        self.systems: dict[str, System] = {kind.name: kind(self) for kind in kinds}
+        environment = Environment(self.clock, self.lock, self.outbox, self.push)
+        self.systems: dict[str, System] = {kind.name: kind(environment) for kind in kinds}
         self.reset()
 
     def reset(self, speed: float | None = None) -> None:
@@ -37,7 +39,7 @@ class World:
             self.faults.clear()
             self.outbox.reset()
             for system in self.systems.values():
-                system.reset_switches()
+                system.switches.reset()
                 system.reset()
 
     def tick(self) -> None:
@@ -47,8 +49,8 @@ class World:
             for system in self.systems.values():
                 system.tick(now)
 
-    def image_pushed(self, repository: str, tag: str, digest: str, size: int) -> None:
+    def push(self, image: Image) -> None:
         """An image arrived in the registry: Quay stores it, Code Stream gets a Docker registry webhook for it."""
         with self.lock:
             for system in self.systems.values():
-                system.image_pushed(repository, tag, digest, size)
+                system.image_pushed(image)

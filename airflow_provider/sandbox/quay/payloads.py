@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from airflow_provider.sandbox.quay.store import SEVERITIES, Finding, Repository
+from airflow_provider.sandbox.quay.images import SEVERITIES, Finding
+from airflow_provider.sandbox.quay.models import Repository
 
 EVENTS = (
     "repo_push",
@@ -62,7 +63,7 @@ def finding_body(server: str, repository: Repository, tags: list[str], finding: 
 
 
 def test_body(event: str, server: str, namespace: str, name: str, config: dict[str, Any], now: float) -> dict[str, Any]:
-    """The body of a test delivery; nothing in it says that it is one."""
+    """The body of a test delivery. Nothing in it marks it as a test."""
     if event in ("quota_warning", "quota_error"):
         return _quota_body(event, server, namespace)
     if event.startswith("build_"):
@@ -141,7 +142,7 @@ def _level_name(level: Any) -> str:
 def lets_through(event: str, config: dict[str, Any], body: dict[str, Any]) -> bool:
     """Whether the notification's ``eventConfig`` passes this event.
 
-    :raises ValueError: for a ``level`` that is no number, which breaks the real worker too
+    :raises ValueError: for a ``level`` that is not a number, which also breaks the real worker
     """
     if event == "vulnerability_found" and config.get("level") is not None:
         priority = body["vulnerability"]["priority"]

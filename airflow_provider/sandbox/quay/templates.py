@@ -1,4 +1,4 @@
-"""The body templates of Quay's webhooks: JSON whose texts may hold ``${jsonpath}``.
+"""The body templates of Quay's webhooks: JSON whose strings may contain ``${jsonpath}``.
 
 Only plain paths (``$.a.b[0]`` or ``a.b``) are evaluated.
 """
@@ -14,7 +14,7 @@ _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 
 class TemplateError(Exception):
-    """The template cannot be read or filled."""
+    """The template cannot be parsed or filled."""
 
 
 def check(template: Any) -> None:
@@ -23,7 +23,7 @@ def check(template: Any) -> None:
 
 
 def fill(template: Any, payload: dict[str, Any], joining: bool = True) -> Any:
-    """The body that replaces the whole payload. :raises TemplateError: also when items to join are no texts"""
+    """The body that replaces the whole payload. :raises TemplateError: also when list items to join are not strings"""
     try:
         parsed = json.loads(template)
     except (TypeError, ValueError) as error:
@@ -66,5 +66,5 @@ def _as_text(value: Any, joining: bool) -> str:
     if len(value) == 1:
         return str(value)
     if joining and not all(isinstance(each, str) for each in value):
-        raise TemplateError("items to join are no texts")
+        raise TemplateError("list items to join must be strings")
     return ",".join(map(str, value))

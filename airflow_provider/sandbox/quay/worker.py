@@ -1,18 +1,18 @@
-"""Quay's delivery worker: a queue that is polled, emptied in random order, retried, and that disables silently.
+"""Quay's delivery worker: polls its queue, delivers in random order, retries, and silently disables notifications.
 
-What is queued and which bodies it has is decided elsewhere.
+notifying.py decides what is queued, payloads.py how it looks.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider.sandbox.core.world import World
+from airflow_provider.sandbox.core.environment import Environment
 from airflow_provider.sandbox.quay import payloads, templates
-from airflow_provider.sandbox.quay.notifications import Notification
+from airflow_provider.sandbox.quay.models import Notification
 
 POLL_EVERY = 10.0
 RETRY_AFTER = 30.0
@@ -31,25 +31,33 @@ class Item:
 
 
 class Worker:
-    """:param find: the notification of a uuid, None when it is gone"""
+    """:param find: returns the notification with a uuid, None if it was deleted"""
 
-    def __init__(self, world: World, switches: dict[str, Any], find: Callable[[str], Notification | None]) -> None:
-        self._world = world
+    def __init__(
+        self,
+        environment: Environment,
+        switches: Mapping[str, Any],
+        find: Callable[[str], Notification | None],
+    ) -> None:
+        self._environment = environment
         self._switches = switches
         self._find = find
-        self._queue: list[Item] = []
         self._random = random.Random()
+        self.clear()
+
+    def clear(self) -> None:
+        self._queue: list[Item] = []
         self._next_poll = 0.0
         self._awake = False
         self._sending = False
 
     def add(self, notification: Notification, event: str, body: dict[str, Any]) -> None:
-        self._queue.append(Item(notification.uuid, event, body, self._world.clock.now()))
+        self._queue.append(Item(notification.uuid, event, body, self._environment.clock.now()))
 
     def tick(self, now: float) -> None:
-        """Polls every 10 s of nominal time; once awake, one item after another until none is available."""
+        """Polls every 10 s of nominal time, and then delivers item by item until none is available."""
         if now >= self._next_poll:
-            self._next_poll = now + self._world.clock.pace(POLL_EVERY)
+            self._next_poll = now + self._environment.clock.pace(POLL_EVERY)
             self._awake = True
         while self._awake and not self._sending:
             available = [item for item in self._queue if item.available <= now][:CHOSEN_FROM]
@@ -89,12 +97,14 @@ class Worker:
             }
 
         def done(status: int | None) -> None:
-            with self._world.lock:
+            with self._environment.lock:
+                if item not in self._queue:
+                    return  # a reset came first
                 self._sending = False
                 self._settle(notification, item, delivered=status is not None and 200 <= status < 300)
-                self.tick(self._world.clock.now())
+                self.tick(self._environment.clock.now())
 
-        self._world.outbox.post(
+        self._environment.outbox.post(
             notification.config["url"],
             body,
             HEADERS,
@@ -111,9 +121,9 @@ class Worker:
             self._queue.remove(item)
         else:
             notification.failures += 1
-            self._again(item, self._world.clock.now())
+            self._again(item, self._environment.clock.now())
 
     def _again(self, item: Item, now: float) -> None:
-        item.available = now + self._world.clock.pace(RETRY_AFTER)
+        item.available = now + self._environment.clock.pace(RETRY_AFTER)
         if item.tries <= 0:
             self._queue.remove(item)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_provider.sandbox import seed
-
-if TYPE_CHECKING:
-    from airflow_provider.sandbox.service_stage.system import ServiceStageSystem
+from airflow_provider.sandbox.service_stage.state import State
 
 SHOP_ID = "caf409b1-10df-483a-b14d-7b05f7e12c88"
 
@@ -25,14 +23,14 @@ def _spec(name: str, *stages: tuple[str, str, str]) -> dict[str, Any]:
     }
 
 
-def load(system: ServiceStageSystem) -> None:
-    """Fills an empty system."""
+def load(state: State) -> None:
+    """Fills an empty state."""
     project_id = next(iter(seed.SERVICE_STAGE_PROJECTS.values()))
     build, deploy = ("899tih", "ujgdh4", "build"), ("uipfzw", "ax8hus", "update_component")
-    system.create(_spec("shop-release", build, deploy), project_id, "release-bot", release_id=SHOP_ID)
+    state.create(_spec("shop-release", build, deploy), project_id, "release-bot", release_task_id=SHOP_ID)
     approval = _spec("shop-release-approval", build, ("uipfzw", "apr0v1", "approval"))
-    system.create(approval, project_id, "release-bot")
+    state.create(approval, project_id, "release-bot")
     for _ in range(2):
-        system.create(_spec("twin-release", build, deploy), project_id, "release-bot")
-    broken = system.create(_spec("broken-release", build, deploy), project_id, "release-bot")
-    system.scripts[(broken.id, "ax8hus")] = {"fails": True}
+        state.create(_spec("twin-release", build, deploy), project_id, "release-bot")
+    broken = state.create(_spec("broken-release", build, deploy), project_id, "release-bot")
+    state.scripts[(broken.id, "ax8hus")] = {"fails": True}

@@ -49,7 +49,7 @@ class SignedRequest:
 
 
 def access_key(authorization: str) -> str:
-    """The access key that a header claims, "" when it is no signature."""
+    """The access key in a header, "" if it is not a signature."""
     match = _AUTHORIZATION.fullmatch(authorization.strip())
     return match["ak"] if match else ""
 

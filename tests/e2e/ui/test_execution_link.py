@@ -20,7 +20,7 @@ def waiting_run(stage: Stage) -> Iterator[str]:
     """A run whose first task waits in the triggerer; over when the test is."""
     api = stage.airflow.api
     usual = next(each for each in stage.sandbox.connections() if each["conn_type"] == "cocktail")
-    stage.sandbox.post("reset", speed=HARDLY)
+    stage.sandbox.control.reset(HARDLY)
     api.save_connection({**usual, "extra": json.dumps({"ui_url": "{base}/builds/{build_seq}/runs/{id}"})})
     run_id = stage.start(DAG_ID, {"tag": "waiting"})
     try:
