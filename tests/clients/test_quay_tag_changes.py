@@ -17,7 +17,7 @@ from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.news import GONE, NEW, Change
 from airflow_provider.sandbox import seed
 from airflow_provider.sandbox.app import SandboxServer
-from tests.control import SystemControl
+from tests.support.control import SystemControl
 
 SHOP = "acme/shop"
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.sandbox import seed
 from demo.processes import adopt_orphans
 from demo.sandbox_server import SandboxServer
 from tests.chaos.cluster import TRIGGERERS, Cluster
@@ -31,7 +30,7 @@ class Pushed:
         self.cluster, self.sandbox = cluster, sandbox
 
     def push(self, tag: str) -> None:
-        self.sandbox.post("actions", system="quay", action="push_image", repository="acme/shop", tag=tag)
+        self.sandbox.control.act("quay", "push_image", repository="acme/shop", tag=tag)
 
     def released(self) -> list[str]:
         """The tags that finished runs were told of, in no order."""
@@ -41,8 +40,7 @@ class Pushed:
 
     def looks(self) -> int:
         """How often a triggerer has seen the tags."""
-        seen = self.sandbox.get("requests", system="quay")
-        return sum("/tag/" in each["path"] and each["status"] == 200 for each in seen)
+        return sum(each["status"] == 200 for each in self.sandbox.control.requests("quay", "GET", "/tag/"))
 
     def looks_pass(self) -> None:
         before = self.looks()
@@ -65,7 +63,7 @@ def pushed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pushed]:
     for path in (home, *list(home.parents)[:2]):
         path.chmod(0o755)
     with SandboxServer(home / "sandbox") as sandbox:
-        connection = json.dumps(seed.connections(sandbox.url)["quay"])
+        connection = json.dumps(sandbox.control.connections["quay"])
         with Cluster(home / "airflow", dags=DAGS, variables={"AIRFLOW_CONN_QUAY_DEFAULT": connection}) as cluster:
             cluster.wait_until_ready(DAG_ID)
             yield Pushed(cluster, sandbox)
