@@ -1,4 +1,4 @@
-"""One tree of errors, by cause. Each says which system, call and answer it comes from, and never holds a secret."""
+"""One tree of errors, by cause. Each names the system, call and answer that it comes from, and never has a secret."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from typing import Any, NamedTuple
 
 from airflow_provider.storable import storable, storable_text
 
+LONGEST_SUMMARY = 4000
+"""Most characters of it: it may list names of a system, and Airflow stores the errors of triggers in its database."""
+
 
 class Effect(enum.StrEnum):
-    """What a failed request can have done to the system it was sent to."""
+    """What effect a failed request may have had."""
 
     NONE = "none"
-    """Certainly nothing, and the same request may be sent again: it never arrived, or 401 or 429 refused it."""
+    """Certainly none, and the request may be sent again: it never arrived, or was refused with 401 or 429."""
     REFUSED = "refused"
-    """Certainly nothing, and the same request would be refused again."""
+    """Certainly none, and the same request would be refused again."""
     UNKNOWN = "unknown"
-    """It may have taken effect: the answer was lost, broken or a 5xx. The server is done with it."""
+    """It may have taken effect: the answer was lost, broken or a 5xx. The server has finished with it."""
     LATE = "late"
-    """It may have taken effect, or may yet: the server may still be at work (a time-out, 502, 504)."""
+    """It may have taken effect, or still may: the server may be working on it (a timeout, 502, 504)."""
 
     @property
     def is_open(self) -> bool:
@@ -28,10 +31,10 @@ class Effect(enum.StrEnum):
 
 
 class Call(NamedTuple):
-    """The request behind an error, and the vendor's answer to it.
+    """The request behind an error, and the vendor's answer.
 
-    :param path: below the host, without the query (which may hold secrets).
-    :param status: HTTP status, ``None`` when no answer came.
+    :param path: without the host and the query (which may contain secrets).
+    :param status: HTTP status, ``None`` if there was no answer.
     :param code: the vendor's own error code.
     :param message: the vendor's own words.
     """
@@ -46,7 +49,7 @@ class Call(NamedTuple):
 
 
 class ReleasePipelineError(Exception):
-    """Above all errors of this provider.
+    """Base class of all errors of this provider.
 
     Attributes: ``system``, ``method``, ``path``, ``status``, ``code``, ``message`` (the vendor's), ``request_id``;
     each is ``None`` where it does not apply.
@@ -68,8 +71,8 @@ class ReleasePipelineError(Exception):
         effect: Effect = Effect.REFUSED,
         retry_after: float | None = None,
     ) -> None:
-        # Airflow keeps what a trigger raises in its database.
-        summary = storable_text(summary)
+        # Airflow stores what a trigger raises in its database.
+        summary = storable_text(summary if len(summary) <= LONGEST_SUMMARY else f"{summary[: LONGEST_SUMMARY - 3]}...")
         super().__init__(summary)
         self.summary = summary
         self.call = Call(*map(storable, call or Call()))
@@ -106,56 +109,56 @@ def _rebuild(
 
 
 class ConnectionConfigError(ReleasePipelineError):
-    """A field of the Airflow connection is missing, contradictory or of the wrong form."""
+    """A field of the Airflow connection is missing, contradictory or malformed."""
 
 
 class AuthenticationError(ReleasePipelineError):
-    """The system does not accept the credentials, or no longer."""
+    """The system does not accept the credentials, or no longer does."""
 
 
 class PermissionDeniedError(ReleasePipelineError):
-    """The credentials are good, but do not allow this call."""
+    """The credentials are valid, but do not permit this call."""
 
 
 class NotFoundError(ReleasePipelineError):
-    """What the call names is not there."""
+    """What the call refers to does not exist."""
 
 
 class BadRequestError(ReleasePipelineError):
-    """An argument is wrong, said by us before sending anything or by the system."""
+    """An argument is wrong, found by us before anything is sent or by the system."""
 
 
 class ConflictError(ReleasePipelineError):
-    """The system is not in a state that allows the call: it runs already, the tag is used, the name is ambiguous."""
+    """The state of the system does not allow the call: a build is running, a tag is in use, a name is ambiguous."""
 
 
 class ThrottledError(ReleasePipelineError):
-    """Too many requests. ``retry_after`` holds the seconds that the system asked for, if it did."""
+    """Too many requests. ``retry_after`` is the number of seconds that the system asked for, if it did."""
 
 
 class ServerUnavailableError(ReleasePipelineError):
-    """No usable answer came: no connection, a time limit, a reset, 5xx."""
+    """There was no usable answer: no connection, a timeout, a reset, 5xx."""
 
 
 class UnexpectedResponseError(ReleasePipelineError):
-    """An answer came, but not one of this API: HTML, broken JSON, a redirect elsewhere, a missing field."""
+    """The answer is not one of this API: HTML, broken JSON, a redirect elsewhere, a missing field."""
 
 
 class ExecutionFailed(ReleasePipelineError):  # noqa: N818
-    """The execution ended badly."""
+    """The execution failed."""
 
 
 class ExecutionCanceled(ReleasePipelineError):  # noqa: N818
-    """The execution was canceled by somebody."""
+    """Somebody canceled the execution."""
 
 
 class ExecutionRejected(ReleasePipelineError):  # noqa: N818
-    """An approval that the execution waited for was refused or expired."""
+    """An approval of the execution was rejected, or expired."""
 
 
 class ExecutionTimeout(ReleasePipelineError):  # noqa: N818
-    """The execution did not end in time; it was canceled if the operator had started it."""
+    """The execution did not end in time; it was canceled if the operator started it."""
 
 
 class ExecutionWaiting(ReleasePipelineError):  # noqa: N818
-    """The execution waits for a person, and ``on_waiting="fail"`` asked not to wait for that."""
+    """The execution is waiting for a person, and ``on_waiting`` is ``fail``."""

@@ -1,26 +1,28 @@
-"""The words that every floor above speaks: an execution, its state, its steps and the reference to it.
+"""The vocabulary of all layers: an execution, its state, its steps and the reference to it.
 
-No I/O and nothing of any one system lives here; each client turns its system's words into these.
+No I/O and nothing of any one system is here; each client translates its system's words into these.
 """
 
 from __future__ import annotations
 
 import enum
+import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from msgspec import Struct, field
+from msgspec.json import Encoder
 from msgspec.structs import replace
 
-from airflow_provider.storable import storable
+from airflow_provider.storable import Kept, storable
 
 ExecutionRef = dict[str, str]
-"""What finds an execution again. Text only, so that it goes into XCom, a trigger and the state store as it is.
+"""Identifies an execution. Text only, so that it goes into XCom, a trigger and the state store unchanged.
 
-Always holds ``system``, ``kind`` (what sort of thing the client looks up) and ``id``; ``place`` (which installation and
-project of the system) once the client has seen it; ``guess`` where it was only guessed to be what was started; the rest
-belongs to the client of ``system``.
+Always has ``system``, ``kind`` (what the client looks up) and ``id``; ``place`` (which installation and project of the
+system) once the client has observed it; ``guess`` if it was only guessed to be what was started; the rest is up to the
+client of ``system``.
 """
 
 
@@ -30,13 +32,13 @@ class ExecutionState(enum.StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
     WAITING = "waiting"
-    """A person must act before it goes on."""
+    """A person must act before it continues."""
     PAUSED = "paused"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELED = "canceled"
     UNKNOWN = "unknown"
-    """The vendor used a word that the client does not know. Never terminal: it is waited for."""
+    """The vendor used a word that the client does not know. Never terminal: waits continue."""
 
     @property
     def is_terminal(self) -> bool:
@@ -47,13 +49,15 @@ class ExecutionState(enum.StrEnum):
         return self in (ExecutionState.WAITING, ExecutionState.PAUSED)
 
 
+_REVISION_BYTES = 12
+_JSON = Encoder(enc_hook=repr)
 _TERMINAL = frozenset({ExecutionState.SUCCEEDED, ExecutionState.FAILED, ExecutionState.CANCELED})
 
 
 class Step(NamedTuple):
     """One stage, task or build step of an execution, in the vendor's own words.
 
-    :param state: what they mean, in the common words.
+    :param state: its meaning, in the common words.
     """
 
     name: str
@@ -63,18 +67,19 @@ class Step(NamedTuple):
 
 
 class Execution(Struct):
-    """What a system said of one execution at one moment.
+    """What a system said about one execution at one moment.
 
-    :param ref: finds it again; may say more than the one asked for (a rerun event that now has its execution).
+    :param ref: identifies it; may say more than the one polled (a rerun event that now has its execution).
     :param state: one of the common words.
     :param status: the vendor's own word or number, as text.
-    :param url: where a person can look at it, if the system has such a page.
-    :param message: the vendor's words about it, for a failure the reason.
+    :param url: its page for people, if the system has one.
+    :param message: the vendor's message about it, such as the reason of a failure.
     :param outputs: what the next task needs.
     :param started_at: aware; ``None`` while unknown.
     :param finished_at: aware; ``None`` until it ended.
-    :param steps: its parts, in order, where the API tells them.
-    :param rejected: whether an approval was refused or expired; ``None`` where the system does not say.
+    :param steps: its parts, in order, if the API lists them.
+    :param rejected: whether an approval was rejected or expired; ``None`` if the system does not say.
+    :param revision: differs whenever anything else that is said of it differs; "" until a client has let it out.
     """
 
     ref: ExecutionRef
@@ -87,6 +92,7 @@ class Execution(Struct):
     finished_at: datetime | None = None
     steps: tuple[Step, ...] = ()
     rejected: bool | None = None
+    revision: str = ""
 
     @property
     def id(self) -> str:
@@ -97,15 +103,28 @@ class Execution(Struct):
         return self.ref["system"]
 
     def failed(self, message: str) -> Execution:
-        """The same execution, judged a failure for a reason that the vendor does not see."""
+        """The same execution as a failure, for a reason that the vendor does not know."""
         return replace(self, state=ExecutionState.FAILED, message=message)
 
+    def revised(self) -> Execution:
+        """The same execution, after its ``revision`` was set to what it says now."""
+        self.revision = ""
+        try:
+            told = _JSON.encode(self)
+        except (ValueError, TypeError, OverflowError, RecursionError):
+            # Halves of surrogate pairs, for one. Ten times dearer.
+            told = repr(self).encode()
+        self.revision = hashlib.blake2b(told, digest_size=_REVISION_BYTES).hexdigest()
+        return self
+
     def to_result(self) -> dict[str, Any]:
-        """The JSON object that operators and sensors return; Airflow can keep it, whatever the system said."""
+        """The JSON object that operators and sensors return; Airflow can store it, whatever the system said."""
         duration = None
         if self.started_at and self.finished_at:
             duration = round((self.finished_at - self.started_at).total_seconds(), 3)
         result: dict[str, Any] = storable(self._to_json(duration))
+        # Those of a client were cleaned in a thread: they may be large, and this is done in event loops.
+        result["outputs"] = dict(self.outputs) if isinstance(self.outputs, Kept) else storable(self.outputs)
         return result
 
     def _to_json(self, duration: float | None) -> dict[str, Any]:
@@ -120,5 +139,4 @@ class Execution(Struct):
             "started_at": self.started_at.isoformat() if self.started_at else None,
             "finished_at": self.finished_at.isoformat() if self.finished_at else None,
             "duration": duration,
-            "outputs": dict(self.outputs),
         }

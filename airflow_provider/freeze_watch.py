@@ -1,4 +1,4 @@
-"""Notices that a process was frozen: Airflow may have given up meanwhile what it was doing."""
+"""Detects that a process was frozen: meanwhile Airflow may have given up what it was doing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from airflow_provider.core.durations import DURATIONS
 
 
 class FreezeWatch:
-    """Notices that this process did not run for a while: stopped, suspended or starved with its machine."""
+    """Detects that this process did not run for a while: stopped, suspended, or starved with its machine."""
 
     def __init__(self) -> None:
         self._gaps: list[tuple[float, float]] = []
@@ -21,7 +21,7 @@ class FreezeWatch:
         self._ended.set()
 
     def frozen_for(self) -> float:
-        """Seconds of the longest time within the last minute for which nothing ran."""
+        """Seconds of the longest pause within the last minute."""
         now = _now()
         recent = [gap for end, gap in self._gaps if end >= now - DURATIONS.frozen_lately]
         return max([*recent, now - self._last - DURATIONS.freeze_tick], default=0.0)
@@ -35,6 +35,6 @@ class FreezeWatch:
 
 
 def _now() -> float:
-    """Seconds of a clock that also goes on while the machine sleeps, where the system has one."""
+    """Seconds of a clock that also runs while the machine sleeps, if the system has one."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if clock is None else time.clock_gettime(clock)

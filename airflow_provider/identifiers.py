@@ -1,6 +1,6 @@
-"""What ids, tags, digests, URLs and durations look like: said to authors of DAGs, and held to before sending.
+"""What ids, tags, digests, URLs and durations must look like, and words that authors give: checked before sending.
 
-Each function says what is wrong with a value, as the end of a sentence that begins with its name; ``None``: nothing is.
+Each function says what is wrong with a value, as the rest of a sentence that begins with its name; ``None`` if nothing.
 """
 
 from __future__ import annotations
@@ -8,11 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Literal
 from urllib.parse import urlsplit
 
 LONGEST_TAG = 128
 LONGEST_BUILD_TAG = 127
-"""Quay cuts the tags of a build there, although a tag itself may have one character more."""
+"""Quay truncates the tags of a build to this, although a tag itself may be one character longer."""
+
+Severity = Literal["Unknown", "Negligible", "Low", "Medium", "High", "Critical"]
+"""Of a finding of Quay's scanner, in rising order."""
 
 LONGEST = 10 * 365 * 86400
 """Seconds that a duration may have: ten years. Longer ones overflow the clocks that they are added to."""
@@ -46,14 +50,14 @@ def seconds_of(value: object, *, may_be_zero: bool = False) -> float:
 
 
 def number_problem(value: object) -> str | None:
-    """Of an id that is a number."""
+    """For an id that is a number."""
     text = str(value).strip()
     holds = isinstance(value, (int, str)) and text.isascii() and text.isdecimal() and len(text) < 20 and int(text) > 0
     return None if holds else f"must be a number of 1 or more, {got(value)}"
 
 
 def is_name(value: object) -> bool:
-    """Whether it may be one part of the name of a repository."""
+    """Whether it can be one part of the name of a repository."""
     return isinstance(value, str) and bool(re.fullmatch(_NAME, value))
 
 
@@ -64,7 +68,7 @@ def repository_problem(value: object) -> str | None:
 
 
 def tag_problem(value: object, longest: int = LONGEST_TAG) -> str | None:
-    """Of the tag of an image."""
+    """For the tag of an image."""
     if is_name(value) and len(str(value)) <= longest:
         return None
     return (
@@ -74,7 +78,7 @@ def tag_problem(value: object, longest: int = LONGEST_TAG) -> str | None:
 
 
 def build_tags_problem(value: object) -> str | None:
-    """Of the tags that a build in Quay shall have; it would rewrite others, and nothing be found by them."""
+    """For the tags of a build in Quay, which would change other ones, so that nothing could be found by them."""
     if isinstance(value, str) or not isinstance(value, Sequence) or not value:
         return f"must be a list of at least one tag, {got(value)}"
     problems = filter(None, (tag_problem(each, LONGEST_BUILD_TAG) for each in value))
@@ -91,7 +95,7 @@ def tag_pattern_problem(value: object) -> str | None:
 
 
 def digest_problem(value: object) -> str | None:
-    """As Quay's own routes take it, but for the case of its letters."""
+    """As Quay's own routes accept it, except for upper and lower case."""
     holds = isinstance(value, str) and re.fullmatch(r"[a-z0-9_+.-]+:[0-9a-f]+", value.lower())
     return None if holds else f"must be 'sha256:' and hexadecimal digits, {got(value)}"
 
@@ -111,18 +115,18 @@ def host_of(url: object) -> str | None:
 
 
 def url_problem(value: object) -> str | None:
-    """The value is not told: a URL may hold a secret."""
+    """The value is not shown, because a URL may hold a secret."""
     return None if host_of(value) else f"must be a whole http or https URL, got {_kind(value)}"
 
 
 def callback_problem(value: object) -> str | None:
-    """Of a URL that Cocktail calls."""
+    """For a URL that Cocktail calls."""
     if problem := url_problem(value):
         return problem
     if any(mark in str(value).upper() for mark in ("?", "|", "%3A%2F%2F")):
-        return "must hold no '?', '|' or '%3A%2F%2F': Cocktail takes it apart there"
+        return "must not contain '?', '|' or '%3A%2F%2F', where Cocktail would split it"
     return None
 
 
 def _kind(value: object) -> str:
-    return "another text" if isinstance(value, str) else f"a {type(value).__name__}"
+    return "other text" if isinstance(value, str) else f"a {type(value).__name__}"

@@ -1,8 +1,8 @@
-"""The button in Airflow's UI that opens an execution in its own system."""
+"""What Airflow shows of a system: the button that opens an execution there, its XComs, and the colors of its tasks."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.sdk import BaseOperatorLink
 
@@ -14,20 +14,27 @@ if TYPE_CHECKING:
 
 ID_XCOM = "id"
 URL_XCOM = "url"
-MARKER_XCOM = "release_start"
-"""Tells which start a deferred task waits for, where the state store cannot be read."""
+MARKER_XCOM = "_release_start"
+"""Tells the trigger, which cannot read the state store, which start a deferred task waits for.
+
+The underscore marks it as internal, as Airflow's own ``_link_...``: its UI lists every XCom and can hide none.
+"""
 
 
 class ExecutionLink(BaseOperatorLink):
-    """Shown while the task runs already: operators push it as soon as they know the URL. Each system has its own, named
-    after where it leads."""
+    """Each system has its own, named after where it leads.
+
+    Airflow reads it from the XCom ``url``, which operators push as soon as they know it: the button works while the
+    task still waits, and no second XCom repeats the URL.
+    """
 
     name = "Open execution"
-    xcom_key = "release_execution_link"
+    xcom_key = URL_XCOM
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         from airflow.sdk.execution_time.xcom import XCom
 
+        # Airflow pushes this under the same key when the process ends; of None it would make the text "None".
         return XCom.get_value(key=URL_XCOM, ti_key=ti_key) or ""
 
 
@@ -56,7 +63,22 @@ LINKS: dict[str, ExecutionLink] = {
 """By system."""
 
 
+class Colors(NamedTuple):
+    """The colors of a task: of its box, and of its border or text."""
+
+    fill: str
+    line: str
+
+
+COLORS: dict[str, Colors] = {
+    "code_stream": Colors("#e8f1f6", "#1d6fa5"),
+    "service_stage": Colors("#f7e9e8", "#b3261e"),
+    "cocktail": Colors("#f0edf8", "#6b4fbb"),
+    "quay": Colors("#eaf0f0", "#28666e"),
+}
+"""By system, the lines as in its logo. ``airflow dags show`` and the REST API have them, the UI of 3.3.2 does not."""
+
+
 def xcoms_of(execution: Mapping[str, Any]) -> dict[str, Any]:
     """What a task pushes of an execution, given as its result, where the UI and other tasks can see it at once."""
-    xcoms = {ID_XCOM: execution["id"], URL_XCOM: execution["url"]}
-    return {**xcoms, ExecutionLink.xcom_key: execution["url"]} if execution["url"] else xcoms
+    return {ID_XCOM: execution["id"], URL_XCOM: execution["url"] or ""}

@@ -1,6 +1,6 @@
-"""The execution's own log, in the task's log: new lines when something has changed, the tail of it at the end.
+"""Copies the execution's own log into the task's log: new lines when something has changed, the tail at the end.
 
-Also what only such a log tells: why an execution failed.
+Also finds what only such a log says: why an execution failed.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from airflow_provider.clients.base import ReleaseClient
 
 MOST_LINES = 100
-"""Lines passed on at once, the last ones: a build log has thousands, and each costs Airflow a database write."""
+"""Most lines copied at once, the last ones: a build log has thousands, and each costs Airflow a database write."""
 
 
 def log_news(client: ReleaseClient, wait: Wait) -> list[News]:
-    """The lines that the execution's log got since this was last asked."""
+    """The lines added to the execution's log since the last call."""
     try:
         lines, wait.log_offset = client.read_log(wait.ref, wait.log_offset)
     except Exception as error:
-        # Whatever a log looks like, it ends no wait: the poll of a whole connection would end with it.
+        # Whatever a log contains must not end a wait, or even the poll of a whole connection.
         reason = error if isinstance(error, ReleasePipelineError) else unforeseen(error, "Reading a log")
         return [News(f"  the log of {wait.ref.get('id')} cannot be read: {reason}")]
     left_out = len(lines) - MOST_LINES
@@ -37,13 +37,13 @@ def log_news(client: ReleaseClient, wait: Wait) -> list[News]:
 
 
 def with_reason(event: Any, get_client: Callable[[], Any]) -> Any:
-    """The trigger's event, with the reason of a failure that one look more may tell.
+    """The trigger's event, with the reason of a failure that one more poll may reveal.
 
-    A poll of many reads no logs; a worker that tells of a failure has the time.
+    A poll of many executions reads no logs; a worker that reports a failure has the time.
     """
     execution = event.get("execution") if isinstance(event, dict) else None
     if execution and execution["state"] == ExecutionState.FAILED:
-        # Nothing that goes wrong here may hide the failure itself.
+        # Nothing that goes wrong here must hide the failure itself.
         with suppress(Exception), get_client() as client:
             seen = client.look(execution["ref"])
             if seen.state is ExecutionState.FAILED:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider.settings import SECTION, SETTINGS
+from airflow_provider.settings import SECTION, SETTINGS, TEXTS
 
 _SYSTEMS = {
     "code_stream": "VMware Code Stream",
@@ -33,12 +33,12 @@ def _number(label: str, description: str, *, type_: str, minimum: float) -> dict
 _COMMON_FIELDS = {
     "verify": _text("Verify TLS", "true (default), false, or the path of a CA bundle"),
     "request_timeout": _number("Request timeout", "seconds, default 30", type_="number", minimum=0),
-    "max_connections": _number("Most connections at once", "default 8", type_="integer", minimum=1),
+    "max_connections": _number("Maximum connections", "default 8", type_="integer", minimum=1),
 }
 
 _FIELDS: dict[str, dict[str, Any]] = {
     "code_stream": {
-        "domain": _text("Domain", "of the login, for a user of Active Directory"),
+        "domain": _text("Domain", "of the login, for an Active Directory user"),
         "refresh_token": _text("Refresh token", "instead of login and password", format="password"),
         "api_prefix": _text("API prefix", "default /codestream/api; older appliances: /pipeline/api"),
         "api_version": _text("API version", "default 2019-10-17"),
@@ -48,8 +48,8 @@ _FIELDS: dict[str, dict[str, Any]] = {
     },
     "service_stage": {
         "auth": _text("Authentication", "aksk (default) or token", enum=["aksk", "token"]),
-        "region": _text("Region", "for example ap-southeast-3; names the endpoint, unless Host does"),
-        "project_id": _text("Project id", "IAM project of the region; asked from IAM when left out"),
+        "region": _text("Region", "for example ap-southeast-3; determines the endpoint, unless Host is given"),
+        "project_id": _text("Project id", "IAM project of the region; looked up in IAM if left out"),
         "iam_url": _text("IAM URL", "default: that of the region", format="url"),
         "domain_name": _text("Account", "of the IAM user, with token authentication"),
         "security_token": _text("Security token", "of a temporary access key", format="password"),
@@ -84,7 +84,7 @@ _UI: dict[str, dict[str, Any]] = {
     "service_stage": {
         "hidden-fields": [],
         "relabeling": {**_LABELS, "login": "Access key, or IAM user", "password": "Secret key, or password"},
-        "placeholders": {**_PLACEHOLDERS, "host": "left out: the endpoint of the region"},
+        "placeholders": {**_PLACEHOLDERS, "host": "leave empty for the endpoint of the region"},
     },
     "cocktail": {
         "hidden-fields": ["login"],
@@ -100,8 +100,8 @@ _UI: dict[str, dict[str, Any]] = {
 
 _CONFIG = {
     SECTION: {
-        "description": "Waits for executions of Code Stream, ServiceStage, Cocktail Cloud and Quay.",
-        "options": {setting.name: setting.as_option() for setting in SETTINGS},
+        "description": "Defaults and limits of waits for Code Stream, ServiceStage, Cocktail Cloud and Quay.",
+        "options": {setting.name: setting.as_option() for setting in (*SETTINGS, *TEXTS)},
     },
 }
 

@@ -1,4 +1,4 @@
-"""Where release windows are kept: in the arguments, or in one place for many DAGs (an Airflow Variable or a file)."""
+"""Reads release windows: from the arguments, or from one place for many DAGs (an Airflow Variable or a file)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class WindowSource:
     """The arguments that a sensor, a trigger and a timetable share.
 
     :param windows: the windows; or ``variable:<name>`` or ``file:<path>`` of a JSON or YAML object that holds
-        ``windows`` and, as it likes, ``timezone`` and ``freezes``. Read anew each time that it is asked.
-    :param timezone: IANA name; default: the one of the object, else UTC.
-    :param freezes: more freezes than those of the object.
-    :param environment: which freezes count, of those that name environments.
+        ``windows`` and optionally ``timezone`` and ``freezes``. Read again at each call.
+    :param timezone: IANA name; default: the one of the object, or else UTC.
+    :param freezes: additional to those of the object.
+    :param environment: freezes that name environments count only if they name this one.
     """
 
     def __init__(
@@ -38,12 +38,14 @@ class WindowSource:
         return isinstance(self.windows, str)
 
     def read(self) -> ReleaseCalendar:
-        """The windows as they are now.
+        """The current windows.
 
         :raises BadRequestError: a field is wrong.
         :raises ConnectionConfigError: the object cannot be read.
         """
-        kept = _read(self.windows) if isinstance(self.windows, str) else {"windows": self.windows}
+        kept: Mapping[str, Any] = {"windows": self.windows}
+        if isinstance(self.windows, str):
+            kept = _read(self.windows)
         timezone = self.timezone or kept.get("timezone") or "UTC"
         freezes = [*(kept.get("freezes") or ()), *(self.freezes or ())]
         return ReleaseCalendar(kept["windows"], timezone, freezes, self.environment)
@@ -61,9 +63,9 @@ def _read(source: str) -> Mapping[str, Any]:
     else:
         raise ConnectionConfigError(f"windows must be a list, variable:<name> or file:<path>, got {source!r}")
     if not isinstance(kept, Mapping) or "windows" not in kept:
-        raise ConnectionConfigError(f"{source} must hold an object with windows, timezone and freezes")
+        raise ConnectionConfigError(f"{source} must contain an object with windows, timezone and freezes")
     if unknown := sorted(map(str, kept.keys() - {"windows", "timezone", "freezes"})):
-        raise ConnectionConfigError(f"{source} must hold windows, timezone and freezes only, got {', '.join(unknown)}")
+        raise ConnectionConfigError(f"{source} must have only windows, timezone and freezes, got {', '.join(unknown)}")
     return kept
 
 
@@ -73,7 +75,7 @@ def _variable(name: str) -> Any:
     try:
         return Variable.get(name, deserialize_json=True)
     except ValueError:
-        raise ConnectionConfigError(f"variable:{name} must hold JSON") from None
+        raise ConnectionConfigError(f"variable:{name} must contain JSON") from None
 
 
 def _file(path: str) -> Any:
@@ -84,4 +86,4 @@ def _file(path: str) -> Any:
     except OSError as error:
         raise ConnectionConfigError(f"could not read file:{path}: {error.strerror}") from None
     except yaml.YAMLError as error:
-        raise ConnectionConfigError(f"file:{path} must hold JSON or YAML: {error}") from None
+        raise ConnectionConfigError(f"file:{path} must contain JSON or YAML: {error}") from None

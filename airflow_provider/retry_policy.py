@@ -1,4 +1,4 @@
-"""Which errors are worth another try, for the argument ``retry_policy`` of tasks and ``default_args``."""
+"""Which errors are worth a retry, for the argument ``retry_policy`` of tasks and ``default_args``."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from airflow_provider.exceptions import (
 RETRY_POLICY = ExceptionRetryPolicy(
     rules=[
         RetryRule(exception=[ServerUnavailableError, ThrottledError, UnexpectedResponseError]),
-        RetryRule(exception=ReleasePipelineError, action=RetryAction.FAIL, reason="what the system said is final"),
+        RetryRule(exception=ReleasePipelineError, action=RetryAction.FAIL, reason="the answer of the system is final"),
     ]
 )
-"""Trouble on the way is tried again, and the retry goes on with the execution of the attempt before. What a system said
-clearly is final: a wrong argument, a missing permission, a failed build. What is not ours is left to ``retries``."""
+"""Transport problems are retried, and the retry continues with the execution of the previous attempt. A clear answer is
+final: a wrong argument, a missing permission, a failed build. Errors that are not ours are left to ``retries``."""

@@ -1,6 +1,6 @@
-"""The settings of ``[release_pipelines]``: what a platform team may choose, read and checked here and nowhere else.
+"""The settings of ``[release_pipelines]``: what a platform team may choose, read and checked only here.
 
-What a wait or a task of its own is told stands in its arguments; what a system needs, in its connection.
+What concerns one task is in its arguments; what concerns one system, in its connection.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _AS_SHIPPED = Durations()
 class Setting(Struct, frozen=True):
     """One option.
 
-    :param least: the smallest value, which it may have only if ``may_be_least``.
-    :param description: what it bounds, with its unit and why one would change it.
+    :param least: the lower bound, which is itself allowed only if ``may_be_least``.
+    :param description: what it limits, its unit, and why one would change it.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Setting(Struct, frozen=True):
     is_integer: bool = False
 
     def read(self) -> float:
-        """:raises ValueError: names the option, and what it must be."""
+        """:raises ValueError: the value is bad; the error names the option and what it must be."""
         from airflow.sdk.configuration import conf
 
         text = str(conf.get(SECTION, self.name, fallback=self.default)).strip()
@@ -44,22 +44,22 @@ class Setting(Struct, frozen=True):
             value: float = int(text) if self.is_integer else float(text)
         except ValueError:
             value = math.nan
-        # Neither comparison holds for what is no number.
+        # Both comparisons are false for NaN.
         is_least = self.may_be_least and value == self.least
         if not (is_least or self.least < value) or not value <= self.most or math.isinf(value):
             raise ValueError(f"[{SECTION}] {self.name} must be {self._wanted()}, got {text!r}")
         return value
 
     def value(self) -> float:
-        """The value; where it is a bad one, the default: a wait that goes on must not fail for it."""
+        """The value, or the default if it is bad: a wait in progress must not fail because of it."""
         try:
             return self.read()
         except ValueError as error:
-            log.error("%s: going on with the default, %g", error, self.default)
+            log.error("%s: using the default, %g", error, self.default)
             return self.default
 
     def as_option(self) -> dict[str, Any]:
-        """As the provider's metadata has it."""
+        """The option as the provider's metadata describes it."""
         return {
             "description": self.description,
             "version_added": "0.1.0",
@@ -75,27 +75,57 @@ class Setting(Struct, frozen=True):
         return f"{kind} {'from' if self.may_be_least else 'above'} {self.least:g}{' on' if self.may_be_least else ''}"
 
 
+class Text(Struct, frozen=True):
+    """One option that is a text; whoever uses it checks what it holds.
+
+    :param is_secret: shown by no page and no command of Airflow's; a command (``_CMD``) or a secrets backend
+        (``_SECRET``) may give it.
+    """
+
+    name: str
+    example: str
+    description: str
+    is_secret: bool = False
+
+    def read(self) -> str:
+        """The text; "" where nobody has chosen one."""
+        from airflow.sdk.configuration import conf
+
+        return str(conf.get(SECTION, self.name, fallback="") or "")
+
+    def as_option(self) -> dict[str, Any]:
+        """As the provider's metadata has it."""
+        return {
+            "description": self.description,
+            "version_added": "0.1.0",
+            "type": "string",
+            "example": self.example,
+            "default": "",
+            "sensitive": self.is_secret,
+        }
+
+
 REQUESTS_PER_SECOND = Setting(
     "requests_per_second",
     20.0,
     "50",
-    "Requests a second, on average, that one triggerer sends over one connection; what was not needed for a moment may "
-    "be made up for. Where waits need more, because no list covers them, their looks come later than poll_interval, "
-    "and the triggerer's log says so.",
+    "Requests per second, on average, that one triggerer sends over one connection; unused ones may be made up for "
+    "shortly after. If waits need more, because no list request covers them, they are polled less often than their "
+    "poll_interval, and the triggerer's log says so.",
 )
 POLL_INTERVAL = Setting(
     "poll_interval",
     10.0,
     "30",
-    "Seconds between two looks at an execution, for operators that are not told another poll_interval. In the "
-    "triggerer, waits of one connection share their requests: a shorter interval costs little there.",
+    "Seconds between two polls of an execution, for operators without the argument poll_interval. In the triggerer, "
+    "the waits of one connection share their requests, so a shorter interval costs little there.",
 )
 MAX_CONNECTIONS = Setting(
     "max_connections",
     8,
     "2",
-    "TCP connections that one process opens at once to a system, for Airflow connections without the extra "
-    "max_connections. Lower it where a gateway counts them.",
+    "Most TCP connections that one process opens to a system at the same time, for Airflow connections without the "
+    "extra max_connections. Lower it if a gateway limits them.",
     least=1,
     most=64,
     may_be_least=True,
@@ -105,50 +135,50 @@ MAX_RETRY_AFTER = Setting(
     "max_retry_after",
     300.0,
     "600",
-    "Seconds that a system's Retry-After is taken for at most. One that asks for a day would hold up every wait of its "
-    "connection for a day; lower it where a gateway asks for more than it means.",
+    "Most seconds for which a system's Retry-After is honored. One that asks for a day would stop every wait of its "
+    "connection for a day. Lower it if a gateway asks for longer than it needs.",
 )
 MAX_ANSWER_MB = Setting(
     "max_answer_mb",
     16.0,
     "64",
-    "Megabytes that an answer may have after it was unpacked; a larger one is an error. A page of a thousand "
-    "executions and the security report of a big image have up to 10. Raise it for larger reports.",
+    "Most megabytes of an answer after decompression; a larger one is an error. A page of a thousand executions and "
+    "the security report of a big image have up to 10. Raise it for larger reports.",
 )
 CONNECTION_LIFETIME = Setting(
     "connection_lifetime",
     300.0,
     "60",
-    "Seconds after which a triggerer reads an Airflow connection again; the client is built anew only if it has "
-    "changed. A refused login is followed by another reading at once. Lower it where credentials change often and a "
-    "secrets backend answers for little.",
+    "Seconds after which a triggerer reads an Airflow connection again; it builds a new client only if the connection "
+    "has changed. After a refused login it reads the connection at once. Lower it if credentials change often and "
+    "requests to the secrets backend are cheap.",
 )
 ERROR_BUDGET = Setting(
     "error_budget",
     _AS_SHIPPED.error_budget,
     "3600",
-    "Seconds for which looks at an execution may fail before the wait fails; the execution itself is left alone. Raise "
+    "Seconds for which polls of an execution may fail before the wait fails; the execution itself is left alone. Raise "
     "it above the longest maintenance of a system.",
 )
 SETTLING = Setting(
     "settling",
     _AS_SHIPPED.settling,
     "60",
-    "Seconds for which an execution may be missing from the lists of its system after it was started. Raise it for a "
-    "system whose lists lag more: a start whose answer was lost is searched for that long before another one is sent.",
+    "Seconds for which an execution may be missing from the lists of its system after its start. A start whose answer "
+    "was lost is searched for that long before another one is sent. Raise it for a system whose lists lag more.",
 )
 CLEARED_LIMIT = Setting(
     "cleared_limit",
     _AS_SHIPPED.cleared_limit,
     "300",
-    "Seconds for which a cleared task tries to end the execution that it had started before it starts anew. Then it "
+    "Seconds for which a cleared task tries to end its earlier execution before it starts a new one. After that it "
     "fails, and names that execution. Raise it for a system that takes long to cancel.",
 )
 BUSY_LIMIT = Setting(
     "busy_limit",
     _AS_SHIPPED.busy_limit,
     "14400",
-    "Seconds for which a task without a timeout waits until a busy system takes its start.",
+    "Seconds for which a task without a timeout waits for a busy system to accept its start.",
 )
 
 SETTINGS = (
@@ -163,17 +193,33 @@ SETTINGS = (
     CLEARED_LIMIT,
     BUSY_LIMIT,
 )
+
+WEBHOOKS = Text(
+    "webhooks",
+    '{"app-pushes": {"source": "quay", "asset": "app-image", "secrets": ["..."]}}',
+    "JSON object: the webhooks that Airflow's API server takes, by name. See docs/webhooks.md. API servers need it, "
+    "and the workers of tasks that set webhooks up.",
+    is_secret=True,
+)
+WEBHOOKS_URL = Text(
+    "webhooks_url",
+    "https://airflow.example.com",
+    "URL under which the systems reach Airflow's API server, for the webhooks that tasks set up. Default: that of "
+    "[api] base_url.",
+)
+TEXTS = (WEBHOOKS, WEBHOOKS_URL)
+
 _OF_THE_CORE = (ERROR_BUDGET, SETTLING, CLEARED_LIMIT, BUSY_LIMIT)
 
 
 def check() -> None:
-    """:raises ValueError: some option has a bad value; names it."""
+    """:raises ValueError: an option has a bad value; the error names it."""
     for setting in SETTINGS:
         setting.read()
 
 
 def apply() -> None:
-    """Tell the core, which reads no configuration, those of its durations that somebody has chosen."""
+    """Set the durations of the core, which reads no configuration, that somebody has configured."""
     for setting in _OF_THE_CORE:
         if (value := setting.value()) != setting.default:
             setattr(DURATIONS, setting.name, value)

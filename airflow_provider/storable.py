@@ -1,7 +1,7 @@
-"""What Airflow can keep of a value: PostgreSQL's JSONB and msgpack refuse more than JSON does, and nobody catches it.
+"""Makes values storable for Airflow: PostgreSQL's JSONB and msgpack refuse more than JSON does, and nobody catches it.
 
-A NUL in an event ends the triggerer of a whole deployment, again after each restart. So whatever leaves for an event,
-an XCom, the task state store, a trigger or an error passes here, and so does each line of a log.
+A NUL in an event ends the triggerer of a whole deployment, again after each restart. So whatever goes into an event,
+an XCom, the task state store, a trigger or an error passes through here, and so does each line of a log.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 
 REPLACEMENT = "\ufffd"
 DEEPEST = 100
-"""Levels of a value; a vendor's documents have ten."""
+"""Most levels of a value; a vendor's documents have ten."""
 TOO_DEEP = "... (too deep)"
 TOO_LARGE = "... (too large)"
 MOST_PARTS, MOST_CHARACTERS = 10_000, 1_000_000
-"""Values and characters of what an execution hands on. It goes through the event loop of a triggerer, through Airflow's
-messages and into its database, whole each time."""
+"""Most values and characters of an execution's outputs, which pass whole through the event loop of a triggerer, through
+Airflow's messages and into its database."""
 MOST_NAMES, LONGEST_NAME = 1000, 200
 
 _UNFIT = re.compile("[\0\ud800-\udfff]")
@@ -26,12 +26,12 @@ _LARGEST, _SMALLEST = 2**64 - 1, -(2**63)
 
 
 def storable_text(text: str) -> str:
-    """The text without NUL and halves of surrogate pairs."""
+    """The text without NUL and lone surrogates."""
     return _UNFIT.sub(REPLACEMENT, text)
 
 
 def storable(value: Any, levels: int = DEEPEST) -> Any:
-    """A copy of a JSON value that can be kept: ``None`` for NaN and infinity, text for integers of over 64 bits."""
+    """A copy of a JSON value that can be stored: ``None`` for NaN and infinity, text for integers of over 64 bits."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -49,10 +49,18 @@ def storable(value: Any, levels: int = DEEPEST) -> Any:
     return storable_text(str(value))
 
 
-def bounded(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The same, but for those that would be too large together with those before them: a word stands in for each."""
+class Kept(dict[str, Any]):
+    """Values that were bounded and cleaned when they came in, so that nobody does it again in an event loop."""
+
+
+def kept(values: Mapping[str, Any], parts: int = MOST_PARTS, characters: int = MOST_CHARACTERS) -> Kept:
+    """The values as they are handed on, :func:`bounded`."""
+    return Kept(storable(bounded(values, parts, characters)))
+
+
+def bounded(values: Mapping[str, Any], parts: int = MOST_PARTS, characters: int = MOST_CHARACTERS) -> dict[str, Any]:
+    """The same, except that a placeholder replaces each value that would make the whole too large."""
     kept: dict[str, Any] = {}
-    parts, characters = MOST_PARTS, MOST_CHARACTERS
     for name, value in values.items():
         if len(kept) >= MOST_NAMES or parts <= 0:
             break
@@ -66,7 +74,7 @@ def bounded(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _cost(value: Any, parts: int, characters: int) -> tuple[int, int] | None:
-    """How many values and characters it holds; ``None`` if more than these, and no longer looked at then."""
+    """How many values and characters it has; ``None``, without counting on, if more than these."""
     left, used, length = [value], 0, 0
     while left:
         each = left.pop()
@@ -87,5 +95,5 @@ def _digits(number: int) -> str:
     try:
         return str(number)
     except ValueError:
-        # Python writes no more than some thousand digits.
+        # Python formats no more than a few thousand digits.
         return hex(number)

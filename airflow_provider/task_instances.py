@@ -1,4 +1,4 @@
-"""What Airflow's database says of a task instance, asked from a worker or a triggerer."""
+"""Reads the state of a task instance from Airflow, in a worker or a triggerer."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from airflow_provider.core.canceling import GONE, NO_STATE
 
 
 def identity_of(ti: Any) -> dict[str, Any]:
-    """Names a task instance, a worker's or a triggerer's, to :func:`task_state` and to XCom."""
+    """Identifies a task instance, a worker's or a triggerer's, for :func:`task_state` and XCom."""
     map_index = ti.map_index if ti.map_index is not None else -1
     return {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": map_index}
 
 
 def task_state(dag_id: str, task_id: str, run_id: str, map_index: int) -> str:
-    """What Airflow's database says of a task instance: ``NO_STATE`` for one without, ``GONE`` where there is none.
+    """The state of a task instance in Airflow's database: ``NO_STATE`` if it has none, ``GONE`` if it does not exist.
 
-    Raises whatever Airflow raises while its API server is away.
+    Raises whatever Airflow raises while its API server is unreachable.
     """
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 

@@ -18,7 +18,7 @@ class ReleaseWindow(Timetable):
     """One run at the opening of each release window; its data interval is the window.
 
     Takes the arguments of :class:`~airflow_provider.sensors.release_window.ReleaseWindowSensor`. Without ``catchup`` a
-    run that was missed is made up for while its window is still open, and never afterwards.
+    missed run is made up for while its window is open, and never afterwards.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class ReleaseWindow(Timetable):
         return cls(**data)
 
     def validate(self) -> None:
-        """Windows that are kept elsewhere are checked when they are read."""
+        """Windows in a variable or a file are checked when they are read."""
         if self._source.is_elsewhere:
             return
         try:

@@ -1,4 +1,4 @@
-"""What nobody foresaw becomes an error of ours: a client that trips over an answer fails that call, no more."""
+"""Turns unexpected exceptions into our errors: a client that fails on an answer fails only that call."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ log = structlog.get_logger(logger_name=__name__)
 
 
 def unforeseen(error: Exception, what: str, system: str | None = None) -> UnexpectedResponseError:
-    """The error to go on with. It tells where it happened, but not its text: that may quote the answer.
+    """The error to continue with. It says where the exception happened, but not its text, which may quote the answer.
 
-    :param what: was being done.
+    :param what: what was being done.
     """
     # Not at the top: a DAG file that is parsed imports this, and no part of a client.
     from airflow_provider.clients.unforeseen import place_of_error, unreadable
 
-    log.warning("%s failed in a way that this provider did not foresee: %s", what, place_of_error(error))
+    log.warning("%s failed unexpectedly: %s", what, place_of_error(error))
     return unreadable(error, system)

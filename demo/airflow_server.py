@@ -45,7 +45,7 @@ class AirflowServer(Server):
         self.url = f"http://127.0.0.1:{self.port}"
         self.api = AirflowApi(self.url, LOGIN, PASSWORD)
         self._commands = self.home / "bin"
-        env = self._environment(dags.resolve()) | dict(config or {})
+        env = self.environment(dags.resolve()) | dict(config or {})
         self.process = SessionProcess("airflow", ["airflow", "standalone"], directory=self.home, env=env)
 
     def start(self) -> None:
@@ -84,7 +84,7 @@ class AirflowServer(Server):
             raise StartError(f"Airflow cannot import a DAG:\n{errors[0]}")
         return missing
 
-    def _environment(self, dags: Path) -> dict[str, str]:
+    def environment(self, dags: Path) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if "AIRFLOW" not in name}
         return inherited | {
             "PATH": os.pathsep.join(

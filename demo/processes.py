@@ -51,7 +51,7 @@ class SessionProcess:
     def __init__(self, name: str, command: Sequence[str], *, directory: Path, env: Mapping[str, str]) -> None:
         self.name = name
         self.log = directory / f"{name}.log"
-        self._command = list(command)
+        self.command = list(command)
         self._directory = directory
         self._env = dict(env)
         self._popen: subprocess.Popen[bytes] | None = None
@@ -70,7 +70,7 @@ class SessionProcess:
         self._directory.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._popen = subprocess.Popen(
-                self._command,
+                self.command,
                 cwd=self._directory,
                 env=self._env,
                 stdin=subprocess.DEVNULL,
@@ -78,7 +78,7 @@ class SessionProcess:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        record = {"pid": self.pid, "started": _started(self.pid), "command": self._command}
+        record = {"pid": self.pid, "started": _started(self.pid), "command": self.command}
         (self._directory / f"{self.name}.process.json").write_text(json.dumps(record))
 
     def check_running(self) -> None:

@@ -6,6 +6,7 @@ not tried.
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import shutil
@@ -141,6 +142,11 @@ def _output(command: list[str | Path]) -> str | None:
 
 
 def main() -> int:
+    argparse.ArgumentParser(
+        prog="python -m scripts.matrix",
+        description="Installs the package beside each supported version of Python, Airflow and its dependencies, runs "
+        "the quick tests there, and writes the README's table. It uses the Pythons of this machine.",
+    ).parse_args()
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir()
     results = []

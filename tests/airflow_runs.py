@@ -15,13 +15,24 @@ BUNDLE = "testing"
 
 @functools.cache
 def prepare_database() -> None:
+    from airflow import settings
     from airflow.models.dagbundle import DagBundleModel
     from airflow.utils.db import initdb
     from airflow.utils.session import create_session
+    from sqlalchemy import event
 
+    for engine in (settings.engine, settings.async_engine.sync_engine):
+        event.listen(engine, "connect", _do_not_wait_for_the_disk)
     initdb()
     with create_session() as session:
         session.merge(DagBundleModel(name=BUNDLE))
+
+
+def _do_not_wait_for_the_disk(connection: Any, _: object) -> None:
+    """What is lost with the machine is of no use to a test, and a DAG run commits dozens of times."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA synchronous=OFF")
+    cursor.close()
 
 
 def define_connection(conn_id: str, **fields: Any) -> None:

@@ -87,11 +87,10 @@ def no_secret_is_kept() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def running() -> Iterator[Systems]:
-    from tests.systems import running_systems
+def running(sandbox: SandboxServer) -> Systems:
+    from tests.systems import Systems
 
-    with running_systems(SPEED) as systems:
-        yield systems
+    return Systems(sandbox.url)
 
 
 @pytest.fixture
@@ -111,7 +110,23 @@ def systems(running: Systems, monkeypatch: pytest.MonkeyPatch) -> Systems:
     return running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
+def running_elsewhere() -> Iterator[Systems]:
+    from tests.systems import running_systems
+
+    with running_systems(SPEED) as systems:
+        yield systems
+
+
+@pytest.fixture
+def elsewhere(systems: Systems, running_elsewhere: Systems) -> Systems:
+    """Another installation of each system, to which no connection leads yet."""
+    running_elsewhere.reset(SPEED)
+    systems.connect()
+    return running_elsewhere
+
+
+@pytest.fixture(scope="session")
 def sandbox() -> Iterator[SandboxServer]:
     from airflow_provider.sandbox.app import SandboxServer
 

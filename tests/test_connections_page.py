@@ -19,6 +19,7 @@ URLS = {
     "quay": "https://quay.example.com",
 }
 EXPORTED = re.findall(r"^export AIRFLOW_CONN_(\w+)='(.*)'$", PAGE, re.MULTILINE)
+STORED = re.findall(r"^(?:aws|vault) .*$", PAGE, re.MULTILINE)
 ADDED = re.findall(r"^airflow connections add .*$", PAGE, re.MULTILINE)
 
 
@@ -38,6 +39,19 @@ def test_a_connection_of_the_environment_leads_to_its_system(name: str, text: st
 def test_both_forms_of_the_environment_are_shown_for_each_system() -> None:
     assert len(EXPORTED) == 8
     assert {name.removesuffix("_DEFAULT").lower() for name, _ in EXPORTED} == set(URLS)
+
+
+@pytest.mark.parametrize("line", STORED)
+def test_what_a_secrets_backend_holds_leads_to_its_system(line: str) -> None:
+    command, *words = shlex.split(line)
+    pairs = [each.split("=", 1) for each in words if re.match(r"\w+=", each)]
+    connection = made_of(words[-1]) if command == "aws" else Connection(conn_id="it", **dict(pairs))
+    with hook_class("quay").client_from(connection) as client:
+        assert client.transport.base_url == URLS["quay"]
+
+
+def test_two_secrets_backends_are_shown() -> None:
+    assert [line.split()[0] for line in STORED] == ["aws", "vault"]
 
 
 @pytest.mark.parametrize("line", ADDED)

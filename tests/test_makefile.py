@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 MAKEFILE = (ROOT / "Makefile").read_text()
+README = (ROOT / "README.md").read_text()
 SINCE_3_82 = (
     r"^\.ONESHELL|^\.SHELLFLAGS|^\.RECIPEPREFIX|^define \w+ *[:?+]?=|^undefine|^private |!=|::=|\$\(file |\$\(guile "
 )
+MODULES = sorted(set(re.findall(r"python -m ((?!pytest)[a-z._]+)", MAKEFILE + README)) - {"build", "venv"})
 TARGETS = re.findall(r"^([a-z0-9-]+):.*## ", MAKEFILE, re.MULTILINE)
 
 
@@ -33,6 +36,17 @@ def test_each_line_of_a_recipe_is_a_whole_command(target: str) -> None:
     assert listed
     for line in listed.splitlines():
         subprocess.run(["bash", "-n", "-c", line], check=True)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_command_says_what_it_does_and_does_nothing_else_when_asked_for_help(module: str) -> None:
+    command = [sys.executable, "-m", module, "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
+    usage, _, options = done.stdout.partition("options:")
+    assert usage.startswith(f"usage: python -m {module} ")
+    assert "``" not in usage
+    undescribed = re.findall(r"^  (--?[a-z]+(?:,? [\w-]+)*)\n(?!    )", options, re.MULTILINE)
+    assert undescribed == []
 
 
 @pytest.mark.parametrize("script", sorted(ROOT.glob("scripts/*[!y]")), ids=lambda path: path.name)

@@ -7,7 +7,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from airflow.sdk import RetryAction
+from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_provider import exceptions
+from airflow_provider.operators.attempt import ExecutionCanceledForGood
+from airflow_provider.operators.retrying import DEFAULT_RETRY_POLICY
+from airflow_provider.retry_policy import RETRY_POLICY
 from tests.airflow_runs import run_dag
 
 ROOT = Path(__file__).parent.parent
@@ -60,3 +66,32 @@ def test_every_operator_and_sensor_is_in_a_table():
     }
     bases = {"ReleaseOperator", "WaitingOperator", "StartOperator", "ActOperator", "ReleaseSensor", "KnownSensor"}
     assert [name for name in sorted(public - bases) if f"`{name}`" not in README] == []
+
+
+RETRIES = re.findall(r"^\| (`\w+Error`|`Execution\w+`)(.*?) \|.*? \| (.*?) \| (\w+) \|$", README, re.MULTILINE)
+"""Of the table: the first error, those beside it, what the default policy does, what RETRY_POLICY does."""
+
+
+def errors_in(cells: tuple[str, ...]) -> list[type[exceptions.ReleasePipelineError]]:
+    return [getattr(exceptions, name) for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+
+
+def test_every_error_is_in_the_table_of_retries() -> None:
+    listed = [error for first, others, *_ in RETRIES for error in errors_in((first, others))]
+    known = {value for value in vars(exceptions).values() if isinstance(value, type) and issubclass(value, Exception)}
+    assert len(listed) == len(set(listed))
+    assert set(listed) == known - {exceptions.ReleasePipelineError}
+
+
+@pytest.mark.parametrize(("first", "others", "default", "strict"), RETRIES, ids=[row[0].strip("`") for row in RETRIES])
+def test_the_table_of_retries_says_what_the_policies_do(first, others, default, strict):
+    for error in errors_in((first, others)):
+        kept, stricter = (
+            policy.evaluate(error("told"), 1, 3).action is not RetryAction.FAIL
+            for policy in (DEFAULT_RETRY_POLICY, RETRY_POLICY)
+        )
+        assert stricter == (strict == "retried")
+        # What a person canceled at the vendor fails without a retry by its class, whatever the policy.
+        assert kept == (default.startswith("retried") or error is exceptions.ExecutionCanceled)
+        assert default.startswith(("retried", "final"))
+    assert issubclass(ExecutionCanceledForGood, AirflowFailException)

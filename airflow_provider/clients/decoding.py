@@ -6,6 +6,7 @@ surrogate pairs, NaN or numbers of more than 64 bits, and what they refuse ends 
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
@@ -14,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider.storable import REPLACEMENT
+from airflow_provider.storable import REPLACEMENT, storable_text
 
 DEEPEST = 64
 """Objects and lists inside each other; the vendors' documents have ten. What reads them by recursion has a limit of
@@ -34,6 +35,7 @@ _MOST_DIGITS = 19
 """Of a number of 64 bits. One with more digits becomes text: nothing of it is lost."""
 
 _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_ESCAPED_ASCII = re.compile(rb"\\u00[2-7][0-9a-fA-F]")
 _UNFIT_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2})")
 _ALL_BUT_STRUCTURE = bytes(byte for byte in range(256) if byte not in b'"[]{},')
 _AS_BRACES = bytes.maketrans(b"[]", b"{}")
@@ -58,6 +60,29 @@ def clean_bytes(content: bytes) -> bytes:
                 end = match.end()
         content = bytes(clean + content[end:])
     return content
+
+
+def without_escapes(content: bytes) -> bytes:
+    """The same JSON, with those characters of ASCII as they are that need no escape."""
+    # Too many escapes are refused: see ``check_size``.
+    if b"\\u00" not in content or not _ESCAPED_ASCII.search(content) or content.count(b"\\") > MOST_ESCAPES:
+        return content
+    return _ESCAPE.sub(_plain_ascii, content)
+
+
+def _plain_ascii(match: re.Match[bytes]) -> bytes:
+    escape = match[0]
+    if not _ESCAPED_ASCII.fullmatch(escape):
+        return escape
+    char = chr(int(escape[-2:], base=16)).encode()
+    return escape if char in b'"\\\x7f' else char
+
+
+def text_of(content: bytes) -> str:
+    """What is no JSON, as text that can be kept."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    pieces = (content[start : start + _PIECE] for start in range(0, len(content), _PIECE))
+    return "".join([storable_text(decoder.decode(piece)) for piece in pieces] + [decoder.decode(b"", final=True)])
 
 
 def check_size(content: bytes) -> None:

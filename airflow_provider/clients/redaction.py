@@ -5,14 +5,13 @@ Everything here takes time in proportion to the text, and no text is longer than
 
 from __future__ import annotations
 
-import base64
-import html
-import json
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from urllib.parse import quote, quote_plus
+from typing import AnyStr, Generic
 
+from airflow_provider.clients.decoding import without_escapes
+from airflow_provider.clients.spellings import forms_of, written
 from airflow_provider.storable import storable_text
 
 MASK = "***"
@@ -35,7 +34,7 @@ LONGEST_SEEN = 8192
 _SHORTEST = 4
 _SHORTEST_IN_ANSWERS = 8
 """A credential as short as a status or a name would, masked in answers, change what they say."""
-_SHORTEST_CORE = 8
+_SHORTEST_SIGN = 3
 _TAIL = 512
 """Characters before the place where a text is cut that may be a part of what is recognised as a whole only."""
 
@@ -54,16 +53,31 @@ _NAMED_VALUE = (
     r"""(?P<value>\\+["'][^"'\\]*(?:\\+["'])?|"(?:[^"\\]|\\.)*(?:"|\Z)|'(?:[^'\\]|\\.)*(?:'|\Z)"""
     r"""|(?:(?:bearer|basic)\s{1,20})?[^\s,;&|}]+)"""
 )
+_AUTHORIZATION = (
+    r"""(?i)(?P<name>(?<![\w.-])[\w.-]{0,40}?authorization\\*["']?\s{0,20}[:=]\s{0,20}\\*["']?)"""
+    r"""(?P<value>[a-z][\w.+-]{0,40}[ \t]{1,20}[^\s,;"'\\]+)"""
+)
+_COOKIES = (
+    r"""(?i)(?P<name>(?<![\w.-])[\w.-]{0,40}?cookie\\*["']?\s{0,20}[:=]\s{0,20}\\*["']?)"""
+    r"""(?P<value>[^\r\n"'\\]+)"""
+)
+_OPTION = rf"""(?i)(?P<name>(?<![\w-])--?[\w-]{{0,40}}?(?:{_NAMES})[ \t]{{1,20}})(?P<value>[^\s-][^\s]*)"""
 _SCHEME = r"(?i)\b(bearer\s{1,20}|basic\s{1,20}(?=[\w+/=-]{8}))[\w.~+/=-]+"
 _ACCESS_KEY = r"(?i)\b(Access=[^\s,]{4})[^\s,]*"
-_USER_IN_URL = r"://[^/\s\"'<>]{1,512}@"
+_USER_IN_URL = r"""://(?:[^/\s"'<>]{1,512}|[^/\s"'<>:@]{0,128}:[^/\s<>@]{1,256})@"""
 _JWT = r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"
 _PRIVATE_KEY = r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-]{0,8000}(?:-----END [A-Z ]{0,40}PRIVATE KEY-----)?"
+
+_LINES_OF_A_KEY = 250
+"""More than a key of 16384 bits has; what is no key goes on after them."""
 
 _RULES = (
     (("private key",), _PRIVATE_KEY, MASK),
     (("://",), _USER_IN_URL, f"://{MASK}@"),
     (("access=",), _ACCESS_KEY, rf"\1{MASK}"),
+    (("authorization",), _AUTHORIZATION, rf"\g<name>{MASK}"),
+    (("cookie",), _COOKIES, rf"\g<name>{MASK}"),
+    (("-",), _OPTION, rf"\g<name>{MASK}"),
     ((":", "="), _NAMED_VALUE, rf"\g<name>{MASK}"),
     (("bearer", "basic"), _SCHEME, rf"\1{MASK}"),
     (("eyj",), _JWT, MASK),
@@ -72,10 +86,56 @@ _RULES = (
 looked at. ``re`` compiles a pattern when it is needed first, which takes milliseconds: most texts are a word or two."""
 
 
+def lines_of(log: str) -> list[str]:
+    """The lines of a part of a log, or of its end; none of which the beginning is cut off, half of a secret with it."""
+    kept = log[-LONGEST_LOG:]
+    return kept.splitlines()[len(kept) < len(log) :]
+
+
+def without_keys(lines: Iterable[str]) -> Iterator[str]:
+    """The same lines, but for those between the first and the last one of a private key, which say nothing else."""
+    left = 0
+    for line in lines:
+        before, mark, _ = line.rpartition("PRIVATE KEY-----")
+        if mark:
+            left = _LINES_OF_A_KEY if before.rfind("-----BEGIN ") > before.rfind("-----END ") else 0
+        elif left:
+            left -= 1
+            line = MASK
+        yield line
+
+
 def is_secret_name(name: str) -> bool:
     """Whether what is called so is a secret, by the usual names: of a header, for one."""
     words = (match[0].lower() for match in re.finditer(_WORD, name))
     return any(re.fullmatch(_TELLING_WORD, word) for word in words)
+
+
+class _Forms(Generic[AnyStr]):
+    """What is masked, the longest first.
+
+    :param forms: each with a part of it that is looked for before: most texts hold no part of a secret's forty forms.
+    """
+
+    def __init__(self, forms: Iterable[tuple[AnyStr, AnyStr]]) -> None:
+        self.all: tuple[tuple[AnyStr, AnyStr], ...] = tuple(
+            sorted(set(forms), key=lambda each: len(each[0]), reverse=True)
+        )
+        self._signs: tuple[AnyStr, ...] = tuple({sign for _, sign in self.all})
+
+    def masked(self, text: AnyStr, mask: AnyStr) -> AnyStr:
+        signs = {sign for sign in self._signs if sign in text}
+        if signs:
+            for form, sign in self.all:
+                if sign in signs and form in text:
+                    text = text.replace(form, mask)
+        return text
+
+
+def _sign_of(secret: str, form: str) -> str:
+    """A part of a form: of the secret, what nobody writes otherwise, if the form holds that."""
+    plain = max(re.findall("[A-Za-z0-9]+", secret), key=len, default="")
+    return plain if len(plain) >= _SHORTEST_SIGN and plain in form else form
 
 
 class Redactor:
@@ -96,8 +156,8 @@ class Redactor:
         self._others: dict[str, None] = {}
         self._seen: dict[str, None] = {}
         self._forms_of: dict[str, frozenset[str]] = {}
-        self._forms: tuple[str, ...] = ()
-        self._forms_in_answers: tuple[bytes, ...] = ()
+        self._forms: _Forms[str] = _Forms(())
+        self._forms_in_answers: _Forms[bytes] = _Forms(())
         self._on_secret = on_secret
         self._on_forgotten = on_forgotten
 
@@ -166,15 +226,17 @@ class Redactor:
 
     def _note_forms(self) -> None:
         all_known = (*self._credentials, *self._tokens, *self._others, *self._seen)
-        self._forms_of = {each: self._forms_of.get(each) or frozenset(_forms(each)) for each in all_known}
-        forms = {form for each in self._forms_of.values() for form in each}
-        self._forms = tuple(sorted(forms, key=len, reverse=True))
-        in_answers = {form for each in self._credentials for form in _forms(each)}
+        self._forms_of = {each: self._forms_of.get(each) or frozenset(forms_of(each)) for each in all_known}
+        self._forms = _Forms((form, _sign_of(each, form)) for each, forms in self._forms_of.items() for form in forms)
+        in_answers = [(form, each) for each in self._credentials for form in self._forms_of[each]]
         # Nobody encodes a token of a login anew.
-        in_answers |= {form for each in self._tokens for form in _written(each)}
-        # In an answer, digits alone may as well be a number of its own.
-        apt = [form for form in in_answers if len(form) >= _SHORTEST_IN_ANSWERS and not form.isdecimal()]
-        self._forms_in_answers = tuple(form.encode() for form in sorted(apt, key=len, reverse=True))
+        in_answers += [(form, each) for each in self._tokens for form in written(each)]
+        self._forms_in_answers = _Forms(
+            (form.encode(), _sign_of(each, form).encode())
+            for form, each in in_answers
+            # In an answer, digits alone may as well be a number of its own.
+            if len(form) >= _SHORTEST_IN_ANSWERS and not form.isdecimal()
+        )
 
     def __call__(self, text: str, longest: int = LONGEST_TEXT) -> str:
         """A text as people may see it, cut to ``longest`` characters.
@@ -182,9 +244,7 @@ class Redactor:
         Masking twice changes nothing.
         """
         text = storable_text(self._opening(text, longest))
-        for form in self._forms:
-            if form in text:
-                text = text.replace(form, MASK)
+        text = self._forms.masked(text, MASK)
         folded = text.casefold()
         for signs, pattern, replacement in _RULES:
             if any(sign in folded for sign in signs):
@@ -193,10 +253,9 @@ class Redactor:
 
     def answer(self, content: bytes) -> bytes:
         """The body of an answer without the credentials of the connection: no vendor has to repeat them."""
-        for form in self._forms_in_answers:
-            if form in content:
-                content = content.replace(form, MASK.encode())
-        return content
+        forms = self._forms_in_answers
+        # A text may be written with an escape for each of its characters.
+        return forms.masked(without_escapes(content), MASK.encode()) if forms.all else content
 
     def _opening(self, text: str, longest: int) -> str:
         """So much of the beginning that masking and cutting it shows nothing of a secret of which half is cut off."""
@@ -206,37 +265,8 @@ class Redactor:
         text = text[:window]
         blank = max(text.rfind(blank, window - _TAIL) for blank in " \n\t")
         text = text[: blank if blank > 0 else window - _TAIL]
-        for form in self._forms:
+        for form, _ in self._forms.all:
             longest_part = min(len(form) - 1, len(text))
             part = next((n for n in range(longest_part, 0, -1) if text.endswith(form[:n])), 0)
             text = text[: len(text) - part]
         return text + CUT
-
-
-def _written(secret: str) -> Iterator[str]:
-    """The ways in which a text stands in JSON, URLs, forms and pages."""
-    yield secret
-    for escaped in (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
-        yield escaped
-        yield escaped.replace("/", "\\/")
-    for escaped in (quote(secret, safe=""), quote(secret), quote_plus(secret)):
-        yield escaped
-        yield re.sub("%..", lambda match: match[0].lower(), escaped)
-    yield html.escape(secret)
-
-
-def _forms(secret: str) -> Iterator[str]:
-    """The ways in which a secret may be written, inside of what is encoded with base64 among them."""
-    try:
-        content = secret.encode()
-    except UnicodeEncodeError:
-        return
-    yield from _written(secret)
-    for before in range(3):
-        # Of the characters at its ends, some bits are of what stands beside the secret.
-        encoded = base64.b64encode(b"\0" * before + content).decode().rstrip("=")
-        whole = (before + len(content)) * 8 // 6
-        core = encoded[-(-before * 8 // 6) : whole]
-        if len(core) >= _SHORTEST_CORE:
-            yield core
-            yield core.replace("+", "-").replace("/", "_")

@@ -21,8 +21,9 @@ from requests.utils import check_header_validity
 
 from airflow_provider.clients.auth import Auth
 
-KNOWN_URLS = 4096
-"""URLs whose prepared form is remembered: those of executions are asked for again and again."""
+KNOWN_URLS, LONGEST_KNOWN = 4096, 2000
+"""URLs of at most so many characters whose prepared form is remembered: those of executions are asked for again and
+again."""
 
 _NO_RETRIES = urllib3.Retry(False, redirect=False)
 
@@ -36,7 +37,7 @@ class ShortWay:
     def __init__(self, session: requests.Session) -> None:
         self._session = session
         self._pools: dict[tuple[str, str], urllib3.HTTPConnectionPool] = {}
-        self._prepared_url = functools.lru_cache(KNOWN_URLS)(_prepared_url)
+        self._known = functools.lru_cache(KNOWN_URLS)(_prepared_url)
 
     def prepare(self, method: str, url: str, headers: Mapping[str, str], auth: Auth) -> requests.PreparedRequest:
         """What ``Session.prepare_request`` would make of it.
@@ -44,7 +45,8 @@ class ShortWay:
         :raises requests.RequestException: the URL or a header cannot be used.
         """
         prepared = requests.PreparedRequest()
-        prepared.method, prepared.url, prepared.hooks = method, self._prepared_url(url), default_hooks()
+        prepare = self._known if len(url) <= LONGEST_KNOWN else _prepared_url
+        prepared.method, prepared.url, prepared.hooks = method, prepare(url), default_hooks()
         merged: dict[str, Any] = {**self._session.headers, **headers}
         prepared.headers = CaseInsensitiveDict(merged)
         for header in prepared.headers.items():

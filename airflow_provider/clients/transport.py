@@ -26,7 +26,7 @@ from requests.structures import CaseInsensitiveDict
 from airflow_provider import __version__
 from airflow_provider.clients import retries
 from airflow_provider.clients.auth import Auth, NoAuth
-from airflow_provider.clients.decoding import TooManyPartsError, check_size, clean_bytes, loads
+from airflow_provider.clients.decoding import TooManyPartsError, check_size, clean_bytes, loads, text_of
 from airflow_provider.clients.reading import ENCODINGS, BoundedAdapter, TooLargeError, UnknownEncodingError, read_body
 from airflow_provider.clients.redaction import Redactor
 from airflow_provider.clients.short_way import ShortWay
@@ -46,7 +46,6 @@ from airflow_provider.exceptions import (
     ThrottledError,
     UnexpectedResponseError,
 )
-from airflow_provider.storable import storable_text
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +100,10 @@ class Answer(msgspec.Struct, frozen=True):
     headers: CaseInsensitiveDict[str]
     data: Any
     is_json: bool
+
+    def __repr__(self) -> str:
+        # That of a login holds the token.
+        return f"<Answer {self.status}>"
 
 
 class VendorError(msgspec.Struct, frozen=True):
@@ -204,6 +207,8 @@ class Transport:
         self.attempts = attempts
         self.guard: Callable[[], None] | None = None
         """Asked before each request that may have an effect; refuses it by raising."""
+        self.give_up_at: float | None = None
+        """Epoch seconds: a vendor that asks for a pause until then gets none, and the caller its error."""
         self._read_error = read_error
         self._clock_ahead: float | None = None
         self._sent = _Sent()
@@ -273,13 +278,18 @@ class Transport:
         guard = None if method in READS or isinstance(request.auth, NoAuth) else self.guard
         if (attempts or self.attempts) == 1:
             return self._attempt(request, json_expected, decode, guard)
+        may_repeat = retries.may_repeat_read if repeatable else retries.may_repeat_write
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(attempts or self.attempts),
             wait=retries.pause,
-            retry=tenacity.retry_if_exception(retries.may_repeat_read if repeatable else retries.may_repeat_write),
+            retry=tenacity.retry_if_exception(lambda error: may_repeat(error) and self._is_in_time(error)),
             reraise=True,
         )
         return retrying(self._attempt, request, json_expected, decode, guard)
+
+    def _is_in_time(self, error: BaseException) -> bool:
+        asked = getattr(error, "retry_after", None)
+        return asked is None or self.give_up_at is None or time.time() + asked < self.give_up_at
 
     def server_time(self) -> float | None:
         """Epoch seconds by the server's own clock, as the ``Date`` of its last answer told; ``None`` before one."""
@@ -526,7 +536,7 @@ def _decode(status: int, headers: CaseInsensitiveDict[str], content: bytes, deco
         data = decode(content) if 200 <= status < 300 else loads(content)
         return Answer(status, headers, data, is_json=True)
     except ValueError:
-        return Answer(status, headers, storable_text(content.decode("utf-8", "replace")), is_json=False)
+        return Answer(status, headers, text_of(content), is_json=False)
 
 
 def _is_sendable(header: str | bytes) -> bool:

@@ -1,7 +1,7 @@
-"""The lines of a task's log: the wording and the level of each kind of line, once for operators, sensors and triggers.
+"""The lines of a task's log: the wording and level of each kind of line, in one place for operators, sensors, triggers.
 
-An error says what has failed, a warning what a person should see or do, all else is information: Airflow's UI filters
-by that. No I/O and no clock.
+An error says what failed, a warning what a person should see or do, everything else is information: Airflow's UI
+filters by level. No I/O and no clock.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ LONGEST_ARGUMENT = 80
 """Characters of one argument in the first line of a log."""
 
 _CONDITIONS = frozenset({"event", "approval", "tag", "scan"})
-"""Kinds of references that name no execution, but something that is to be there."""
+"""Kinds of references that name something which must exist, not an execution."""
 
 _DOING = {
     ExecutionState.QUEUED: "is queued",
     ExecutionState.RUNNING: "is running",
-    ExecutionState.WAITING: "waits for a person",
+    ExecutionState.WAITING: "is waiting for a person",
     ExecutionState.PAUSED: "is paused until a person resumes it",
     ExecutionState.SUCCEEDED: "succeeded",
     ExecutionState.FAILED: "failed",
     ExecutionState.CANCELED: "was canceled",
-    ExecutionState.UNKNOWN: "is in a status that this provider does not know and waits on",
+    ExecutionState.UNKNOWN: "is in a status unknown to this provider",
 }
 _STILL = {
     ExecutionState.WAITING: "waiting for a person",
-    ExecutionState.UNKNOWN: "in a status that this provider does not know",
+    ExecutionState.UNKNOWN: "in a status unknown to this provider",
 }
 _AT_WORK = (ExecutionState.RUNNING, ExecutionState.WAITING, ExecutionState.PAUSED)
 
 
 class Level(enum.StrEnum):
-    """How loud a line is; the names of the methods of a logger."""
+    """The level of a line: the name of a logger's method."""
 
     INFO = "info"
     WARNING = "warning"
@@ -62,12 +62,12 @@ class News(Struct, frozen=True):
 
 
 def warning(text: str) -> News:
-    """What a person should see or do."""
+    """Something that a person should see or do."""
     return News(text, Level.WARNING)
 
 
 def error(text: str) -> News:
-    """What has failed."""
+    """Something that failed."""
     return News(text, Level.ERROR)
 
 
@@ -81,7 +81,7 @@ def name_of(ref: Mapping[str, Any]) -> str:
 
 
 def span(seconds: float) -> str:
-    """A time as people say it: ``45 s``, ``32 min``, ``2 h 5 min``, ``3 days``."""
+    """A duration as people say it: ``45 s``, ``32 min``, ``2 h 5 min``, ``3 days``."""
     minutes, hours, days = (int(seconds // unit) for unit in (60, 3600, 86400))
     if minutes < 2:
         return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
@@ -95,7 +95,7 @@ def shortened(text: str, longest: int = LONGEST_ARGUMENT) -> str:
 
 
 def shown(value: object) -> str:
-    """An argument as the first line of a log shows it. Of a mapping, its names only: a value may be a secret."""
+    """An argument as the first line of a log shows it. Of a mapping only the keys, because a value may be a secret."""
     if isinstance(value, Mapping):
         return shortened(", ".join(map(str, value)))
     return shortened(repr(value))
@@ -106,14 +106,14 @@ def _capital(text: str) -> str:
 
 
 def _vendors_word(state: ExecutionState, status: str) -> str:
-    """The system's own word for the state, where it says more than ours."""
+    """The vendor's own word for the state, if it adds to ours."""
     if status.lower() in ("", state.value):
         return ""
     return f"status {status}" if status.isdigit() else status
 
 
 def doing(state: ExecutionState, status: str) -> str:
-    """What an execution does, or did, in both vocabularies."""
+    """What an execution is doing, or did, in our words and the vendor's."""
     word = _vendors_word(state, status)
     return f"{_DOING[state]} ({word})" if word else _DOING[state]
 
@@ -130,15 +130,15 @@ def _with(text: str, *details: str | None) -> str:
 
 
 def begins(deed: str, system: str, arguments: Mapping[str, object], who: str, conn_id: str, place: str) -> News:
-    """The first line: what is done, with which arguments, as whom.
+    """The first line: what the task does, with which arguments and as whom.
 
-    :param arguments: only such as cannot be secret.
+    :param arguments: only those that cannot be secret.
     :param who: ``as user release-bot``, ``with an API token``.
     """
-    told = ", ".join(f"{name} {shown(value)}" for name, value in arguments.items() if value not in (None, "", [], {}))
+    listed = ", ".join(f"{name} {shown(value)}" for name, value in arguments.items() if value not in (None, "", [], {}))
     where = SYSTEM_NAMES.get(system, system)
     ways = " ".join(filter(None, (who, f"over connection {conn_id}", f"to {place}" if place else "")))
-    return News(f"{_capital(deed)} in {where}{f' ({told})' if told else ''}, {ways}")
+    return News(f"{_capital(deed)} in {where}{f' ({listed})' if listed else ''}, {ways}")
 
 
 def started(execution: Execution, place: str) -> News:
@@ -146,16 +146,16 @@ def started(execution: Execution, place: str) -> News:
 
 
 def guess(execution: Execution) -> News:
-    text = f"Found {execution.id}, probably what this task has started: if so, it is followed but never canceled"
+    text = f"Found {execution.id}, which this task probably started: waiting for it, but it will never be canceled"
     return warning(_with(text, execution.url))
 
 
 def found(execution: Execution, place: str) -> News:
-    return News(f"Found what this start has led to: {name_of(execution.ref)}{_where(execution, place)}")
+    return News(f"Found what this task started: {name_of(execution.ref)}{_where(execution, place)}")
 
 
 def going_on(execution: Execution, place: str) -> News:
-    return News(f"Going on with what an earlier attempt started: {name_of(execution.ref)}{_where(execution, place)}")
+    return News(f"Continuing with what an earlier attempt started: {name_of(execution.ref)}{_where(execution, place)}")
 
 
 def _where(execution: Execution, place: str) -> str:
@@ -163,23 +163,23 @@ def _where(execution: Execution, place: str) -> str:
 
 
 def act_taken(execution: Execution) -> News:
-    return News(_with(f"The request about {name_of(execution.ref)} was taken", execution.url))
+    return News(_with(f"Request accepted: {name_of(execution.ref)}", execution.url))
 
 
 def nothing_to_act_on(execution: Execution) -> News:
-    return News(_with(f"Nothing to send: {name_of(execution.ref)} {_doing(execution)}", execution.url))
+    return News(_with(f"Nothing to do: {name_of(execution.ref)} {_doing(execution)}", execution.url))
 
 
-# --- what a wait sees ---
+# --- during a wait ---
 
 
 def led_to(execution: Execution) -> News:
-    """A reference has become more exact."""
-    return News(_with(f"It has led to {name_of(execution.ref)}", execution.url))
+    """A reference names its execution now, such as that of a rerun event."""
+    return News(_with(f"It resulted in {name_of(execution.ref)}", execution.url))
 
 
 def changed(seen: Execution) -> News:
-    """A new status."""
+    """The status changed."""
     if seen.ref.get("kind") in _CONDITIONS:
         return _changed_condition(seen)
     text = f"{_capital(name_of(seen.ref))} {_doing(seen)}"
@@ -203,7 +203,7 @@ def _not_yet(ref: ExecutionRef) -> str:
 def _level_of(state: ExecutionState) -> Level:
     if state is ExecutionState.FAILED:
         return Level.ERROR
-    # A cancel is what some tasks are for; where it is a failure, the task's last line is an error.
+    # Some tasks exist to cancel; where a cancel is a failure, the task's last line is an error.
     is_loud = state.needs_a_person or state in (ExecutionState.UNKNOWN, ExecutionState.CANCELED)
     return Level.WARNING if is_loud else Level.INFO
 
@@ -214,7 +214,7 @@ def step_changed(step: Step) -> News:
 
 
 def still(seen: Execution, seconds: float) -> News:
-    """Nothing has changed for long: the wait goes on."""
+    """Nothing has changed for a while."""
     if seen.ref.get("kind") in _CONDITIONS and seen.state is not ExecutionState.UNKNOWN:
         return News(f"Still waiting ({span(seconds)}): {seen.message or _not_yet(seen.ref)}")
     at_work = ", ".join(step.name for step in seen.steps if step.state in _AT_WORK)
@@ -226,23 +226,23 @@ def still(seen: Execution, seconds: float) -> News:
 
 
 def look_failed(problem: Exception) -> News:
-    return warning(f"A look failed, waiting on: {problem}")
+    return warning(f"Poll failed, will retry: {problem}")
 
 
 def still_no_answer(problem: Exception, seconds: float) -> News:
-    return warning(f"Still no answer ({span(seconds)}), waiting on: {problem}")
+    return warning(f"Polls have been failing for {span(seconds)}, will retry: {problem}")
 
 
 def answers_again(system: str, seconds: float) -> News:
-    return News(f"{SYSTEM_NAMES.get(system, system)} answers again, after {span(seconds)}")
+    return News(f"{SYSTEM_NAMES.get(system, system)} responds again after {span(seconds)}")
 
 
 def next_reminder(seconds: float) -> float:
-    """When a wait says next that it goes on, in seconds from its beginning: at growing intervals.
+    """When a wait next logs that it is still waiting, in seconds since it began; the intervals grow.
 
-    Follows from the time alone: a wait that moves to another process says nothing twice.
+    Depends on the time alone, so a wait that moves to another process logs nothing twice.
 
-    :param seconds: since its beginning, now.
+    :param seconds: since it began.
     """
     moment = DURATIONS.first_reminder
     while moment <= seconds:
@@ -257,7 +257,7 @@ def ended(result: Mapping[str, Any], seconds: float | None) -> News:
     """The last line of a task that succeeded.
 
     :param result: as of :meth:`~airflow_provider.execution.Execution.to_result`.
-    :param seconds: what it took as far as the task knows; the system's own word comes first.
+    :param seconds: how long it took as far as the task knows; the vendor's own duration takes precedence.
     """
     name = name_of(result["ref"])
     took = result["duration"] if result["duration"] is not None else seconds
@@ -268,9 +268,9 @@ def ended(result: Mapping[str, Any], seconds: float | None) -> News:
 
 
 def acted(result: Mapping[str, Any], seconds: float | None) -> News:
-    """The last line of an act that has taken effect, or came too late.
+    """The last line of a cancel, pause, resume or stop that took effect, or came too late.
 
-    :param seconds: since it began, where that is known.
+    :param seconds: since it began, if known.
     """
     after = "" if seconds is None else f" after {span(seconds)}"
     return News(
@@ -279,7 +279,7 @@ def acted(result: Mapping[str, Any], seconds: float | None) -> News:
 
 
 def left(result: Mapping[str, Any]) -> News:
-    """The last line of a task that does not wait."""
+    """The last line of a task that does not wait for the end."""
     state = ExecutionState(result["state"])
     text = f"Not waiting for {name_of(result['ref'])} (wait_for_completion is false): it {_DOING[state]}"
     return News(_with(text, result["url"]))
@@ -288,13 +288,13 @@ def left(result: Mapping[str, Any]) -> News:
 def failed(problem: ReleasePipelineError, seconds: float | None, url: str | None = None) -> News:
     """The last line of a task that failed."""
     after = "" if seconds is None else f" after {span(seconds)}"
-    # Where no request failed, the system is all that the error's own text says more.
+    # If no request failed, str(problem) adds only the name of the system.
     text = problem.summary if problem.path is None and problem.message is None else str(problem)
     return error(_with(f"Failed{after}", text, url if url and url not in text else None))
 
 
 def timed_out(summary: str, *, is_skipped: bool) -> News:
-    """The last line of a sensor whose time is up."""
+    """The last line of a sensor that timed out."""
     return warning(f"Skipped: {summary}") if is_skipped else error(f"Failed: {summary}")
 
 
@@ -314,12 +314,12 @@ def guess_not_canceled(name: str) -> News:
 
 
 def cancel_taken(name: str) -> News:
-    return News(f"The cancel of {name} was taken")
+    return News(f"Cancel accepted: {name}")
 
 
 def cancel_fails(name: str, problem: object) -> News:
-    """It is tried again."""
-    return warning(f"Could not cancel {name}, trying again: {problem}")
+    """It will be retried."""
+    return warning(f"Could not cancel {name}, will retry: {problem}")
 
 
 def cancel_failed(name: str, problem: object) -> News:
@@ -330,7 +330,7 @@ def cancel_failed(name: str, problem: object) -> News:
 
 
 def asked(ref: Mapping[str, Any], asks: str | None, approvers: object, url: str | None) -> News:
-    """What a person is asked, and who may answer, as far as the system tells."""
+    """What a person is asked, and who may answer, as far as the vendor says."""
     names = ", ".join(map(str, approvers)) if isinstance(approvers, (list, tuple)) else str(approvers or "")
     question = " ".join(filter(None, (asks, f"({shortened(names)} may answer)" if names else "")))
     return News(_with(f"{_capital(name_of(ref))} asks", question, url))
@@ -342,16 +342,16 @@ def answered(ref: Mapping[str, Any], status: str, by: str | None, url: str | Non
 
 
 def answer_taken(task: str, decision: object, execution: Execution) -> News:
-    """The last line of an answer, where the system tells only that it does not wait any more."""
-    text = f"The answer to {task} was taken ({decision}): {name_of(execution.ref)} {_doing(execution)}"
+    """The last line of an answer, if the vendor says only that it no longer waits."""
+    text = f"The answer to {task} was accepted ({decision}): {name_of(execution.ref)} {_doing(execution)}"
     return News(_with(text, execution.url))
 
 
-# --- what takes no time ---
+# --- requests that finish at once ---
 
 
 def pointed(result: Mapping[str, Any]) -> News:
-    """The last line of a tag that was moved."""
+    """The last line of a promoted tag."""
     return News(_with(f"{_capital(name_of(result['ref']))} points to {result['outputs']['digest']}", result["url"]))
 
 

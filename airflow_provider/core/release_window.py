@@ -1,4 +1,4 @@
-"""When releases may go out: weekly windows in a time zone, and freezes that close them. It is told the time."""
+"""When releases may go out: weekly windows in a time zone, and freezes that close them. The caller passes the time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider.exceptions import BadRequestError, Call
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 HORIZON = timedelta(days=800)
-"""How far ahead an opening is looked for: a freeze of a whole year and every weekly window lie within it."""
+"""How far ahead to search for an opening: it spans a freeze of a whole year and every weekly window."""
 
 _LONGEST_WINDOW = timedelta(days=8)
 _CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|24:00")
@@ -41,7 +41,7 @@ class Freeze(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     :param begins: a date, an ISO 8601 date-time (local unless it says otherwise), or ``MM-DD`` for every year.
     :param ends: the same; the whole day or the very second belongs to the freeze.
     :param environments: for which it holds; without: for all.
-    :param reason: told to who waits.
+    :param reason: shown to those who wait.
     """
 
     begins: str = msgspec.field(name="from")
@@ -54,7 +54,7 @@ class Freeze(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Opening(NamedTuple):
-    """One time in which releases may go out; ``closes`` does not belong to it."""
+    """A period in which releases may go out, from ``opens`` to just before ``closes``."""
 
     opens: datetime
     closes: datetime
@@ -88,7 +88,7 @@ class ReleaseCalendar:
         ]
 
     def opening_at(self, moment: datetime) -> Opening | None:
-        """The opening that the moment lies in, if one is open then."""
+        """The opening that contains the moment, if there is one."""
         opening = next(self._openings(moment), None)
         return opening if opening and opening.opens <= moment else None
 
@@ -97,7 +97,7 @@ class ReleaseCalendar:
         return next((opening for opening in self._openings(moment) if opening.opens > moment), None)
 
     def freeze_at(self, moment: datetime) -> Freeze | None:
-        """The freeze that the moment lies in."""
+        """The freeze that contains the moment."""
         years = _years_around(moment, moment)
         for freeze, span in self._freezes:
             if any(opens <= moment < closes for opens, closes in map(span, years)):

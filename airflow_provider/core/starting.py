@@ -264,9 +264,9 @@ class Start:
         if found and not self._was_answered(record):
             yield from self._leave_to_a_person(
                 record,
-                f"{', '.join(each.id for each in found)} may be what this task had started before it was cleared; "
-                "what is a guess is never canceled. Nothing was started beside it: if it is, end it manually, then "
-                "clear this task",
+                f"{', '.join(each.id for each in found)} may be what this task had started before it was cleared, "
+                "unless that begins yet; what is a guess is never canceled. Nothing was started beside it: if it is, "
+                "end it manually, then clear this task",
             )
 
     def _let_end(self, record: StartRecord) -> Program[None]:

@@ -105,8 +105,9 @@ class Outcome(NamedTuple):
         )
 
     def to_event(self) -> dict[str, Any]:
-        event: dict[str, Any] = storable({**self._asdict(), "ending": self.ending.value})
-        return event
+        event: dict[str, Any] = storable({**self._asdict(), "ending": self.ending.value, "execution": None})
+        # A result is clean already.
+        return event | {"execution": self.execution}
 
     @classmethod
     def from_event(cls, event: Any) -> Outcome:
@@ -225,7 +226,12 @@ class Wait:
         self._news: list[News] = []
 
     def saw(self, seen: Execution | ReleasePipelineError, now: float) -> Outcome | None:
-        """Take in one look; returns how the wait ended, or ``None`` if it goes on."""
+        """Take in one look; returns how the wait ended, or ``None`` if it goes on.
+
+        :param seen: the very object that :attr:`last` is where nothing has changed.
+        """
+        if seen is self.last:
+            return self.saw_no_change(now)
         self._begin(now)
         if isinstance(seen, ReleasePipelineError):
             return self._saw_error(seen, now)

@@ -35,7 +35,7 @@ DIGEST = "{{ ti.xcom_pull(task_ids='build_image')['outputs']['digest'] }}"
         "release_task": Param("shop-release", type="string", description="name or id in ServiceStage"),
     },
     default_args={
-        # While they wait, tasks take no worker: the triggerer looks after all of them with one poll a system.
+        # Waiting tasks need no worker: the triggerer waits for all of them, with one poll per system.
         "deferrable": True,
         "poll_interval": 2,
         "poke_interval": 2,
@@ -50,14 +50,14 @@ DIGEST = "{{ ti.xcom_pull(task_ids='build_image')['outputs']['digest'] }}"
 
 Builds an image and takes it through four systems into production:
 
-1. **Cocktail** builds the image under a tag and tells its digest; every later step names the image by that digest.
-2. **Quay** shows the tag, scans the image (a finding above *Medium* stops the train) and gets the tag `release`.
+1. **Cocktail** builds and tags the image, and returns its digest, by which every later step refers to the image.
+2. **Quay** shows the tag and scans the image (a finding above *Medium* stops the train), then tags it `release`.
 3. **Code Stream** reruns the trigger event of this push, which deploys the image.
-4. **ServiceStage** starts the release task. If the release fails after it was started, it is rolled back; the run is
-   failed all the same.
+4. **ServiceStage** runs the release task. If the release fails after its start, it is rolled back, and the run still
+   fails.
 
-While a task runs, its button, such as **Open in Quay**, leads to the execution in its own system. A retry never starts
-a second execution while the first one runs or has succeeded: it goes on with it.
+While a task runs, its button, such as **Open in Quay**, leads to the execution in its own system. While the
+execution of an earlier attempt is running or has succeeded, a retry continues with it and starts no second one.
 
 Needs the connections `cocktail_default`, `quay_default`, `code_stream_default` and `service_stage_default`.
 """,
@@ -84,7 +84,7 @@ def release_train() -> None:
 
     @task.short_circuit(trigger_rule="one_failed")
     def needs_rollback(ti: Any = None) -> bool:
-        """Whether the release that failed had begun: it pushes its id as soon as it is started."""
+        """Whether the failed release had started: its task pushes the id as soon as it has."""
         return ti.xcom_pull(task_ids="release", key="id") is not None
 
     roll_back = ServiceStageReleaseOperator(
@@ -93,7 +93,7 @@ def release_train() -> None:
 
     @task
     def release_notes(built: dict[str, Any], deployed: dict[str, Any], released: dict[str, Any]) -> dict[str, Any]:
-        """What went out. Runs only if everything succeeded, so that a run which was rolled back ends as failed."""
+        """What was released. Runs only if everything succeeded, so a run that was rolled back ends as failed."""
         return {
             "image": built["outputs"]["image_ref"],
             "tag": built["outputs"]["tag"],

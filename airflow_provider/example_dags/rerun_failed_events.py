@@ -1,4 +1,4 @@
-"""Every day: give the trigger events that led to nothing, or to a failure, another try."""
+"""Every day: rerun the trigger events that led to no execution, or to one that failed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def led_to_nothing(client: CodeStreamClient, event: dict[str, Any]) -> bool:
-    """Whether an event has no execution, or one that failed or was canceled; what somebody deleted stays deleted."""
+    """Whether an event has no execution, or one that failed or was canceled. If it was deleted, it is not rerun."""
     link = event.get("executionLink")
     if not link:
         return True
@@ -46,10 +46,14 @@ def led_to_nothing(client: CodeStreamClient, event: dict[str, Any]) -> bool:
 ### Rerun failed events
 
 A webhook whose token has expired still delivers events to Code Stream, but they start nothing. Once a day this DAG
-looks at the Docker, Git and Gerrit events of the last 24 hours and reruns each one that led to no execution, or to one
-that failed or was canceled. Executions that still run are left alone.
+checks the Docker, Git and Gerrit events of the last 24 hours and reruns each one that led to no execution, or to one
+that failed or was canceled. Executions that are still running are left alone.
 
 Each rerun is a mapped task of its own, with its own link, log and retry. Needs the connection `code_stream_default`.
+
+It can be run at any time and as often as you like: `airflow dags test rerun_failed_events`. In the sandbox, half of the
+events belong to a pipeline that always fails. Their reruns fail, and so does the run; the others succeed, and are not
+rerun by the next run.
 """,
 )
 def rerun_failed_events() -> None:

@@ -1,11 +1,11 @@
-"""An Airflow connection becomes a client. What the fields of one system mean stands in that system's hook."""
+"""Builds a client from an Airflow connection. What the fields of a system mean is in that system's hook."""
 
 from __future__ import annotations
 
 import importlib
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
@@ -15,14 +15,14 @@ from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.transport import ATTEMPTS, TransportOptions
 from airflow_provider.clients.unforeseen import place_of_error
 from airflow_provider.exceptions import Call, ConnectionConfigError, NotFoundError, ReleasePipelineError
-from airflow_provider.hooks.connection_fields import ConnectionFields, Extras
+from airflow_provider.hooks.connection_fields import ConnectionFields, Extras, ExtrasT
 from airflow_provider.hooks.masking import forget_here
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
 FIELDS = ("conn_type", "host", "port", "schema", "login", "password", "extra")
-"""Of a connection: what a client is built of."""
+"""The fields of a connection from which a client is built."""
 
 ClientT = TypeVar("ClientT", bound=ReleaseClient)
 
@@ -34,13 +34,14 @@ _HOOKS = {
 }
 
 
-def hook_class(system: str) -> type[ReleaseHook[Any]]:
-    """The hook of a system, imported only when it is needed: DAG files are parsed all the time.
+def hook_class(system: str) -> type[ReleaseHook[ReleaseClient, Extras]]:
+    """The hook of a system, imported only when it is needed, because DAG files are parsed all the time.
 
-    Workers and triggerers come by here before they ask a system anything: the core learns its settings here.
+    Workers and triggerers call this before their first request, so the settings of the core are applied here.
     """
     settings.apply()
-    found: type[ReleaseHook[Any]] = getattr(importlib.import_module(f"airflow_provider.hooks.{system}"), _HOOKS[system])
+    module = importlib.import_module(f"airflow_provider.hooks.{system}")
+    found: type[ReleaseHook[ReleaseClient, Extras]] = getattr(module, _HOOKS[system])
     return found
 
 
@@ -48,7 +49,7 @@ def fields_of(connection: Connection) -> tuple[Any, ...]:
     return tuple(getattr(connection, name) for name in FIELDS)
 
 
-class ReleaseHook(BaseHook, Generic[ClientT]):
+class ReleaseHook(BaseHook, Generic[ClientT, ExtrasT]):
     """Base of the four hooks.
 
     :param conn_id: the Airflow connection.
@@ -59,7 +60,8 @@ class ReleaseHook(BaseHook, Generic[ClientT]):
     conn_name_attr: ClassVar[str]
     default_conn_name: ClassVar[str]
     hook_name: ClassVar[str]
-    extras_class: ClassVar[type[Extras]] = Extras
+    extras_class: ClassVar[type[Extras]]
+    """The same as the type's second parameter."""
 
     def __init__(self, conn_id: str) -> None:
         super().__init__()
@@ -69,8 +71,8 @@ class ReleaseHook(BaseHook, Generic[ClientT]):
     def get_conn(self) -> ClientT:
         """A new client for the connection; close it when done (it is a context manager).
 
-        :raises ConnectionConfigError: a field is missing or contradictory; names the field and the connection. Or an
-            option of the section ``[release_pipelines]`` has a bad value.
+        :raises ConnectionConfigError: a field is missing or contradictory (the error names the field and the
+            connection), or an option of the section ``[release_pipelines]`` has a bad value.
         """
         try:
             settings.check()
@@ -79,9 +81,9 @@ class ReleaseHook(BaseHook, Generic[ClientT]):
         return self._client_of(self._read_connection())
 
     def get_changed_conn(self) -> ClientT | None:
-        """A new client, if the connection has changed since this hook gave its last one; else nothing.
+        """A new client if the connection has changed since this hook built the last one; otherwise ``None``.
 
-        :raises ConnectionConfigError: as by :meth:`get_conn`.
+        :raises ConnectionConfigError: as for :meth:`get_conn`.
         """
         connection = self._read_connection()
         return None if fields_of(connection) == self._fields else self._client_of(connection)
@@ -94,7 +96,7 @@ class ReleaseHook(BaseHook, Generic[ClientT]):
         try:
             return self.get_connection(self.conn_id)
         except AirflowNotFoundException:
-            summary = f"connection {self.conn_id!r} is not defined, or Airflow cannot read what defines it"
+            summary = f"connection {self.conn_id!r} is not defined, or could not be read from Airflow"
             raise ConnectionConfigError(summary, call=Call(system=self.system)) from None
 
     @classmethod
@@ -106,17 +108,18 @@ class ReleaseHook(BaseHook, Generic[ClientT]):
         mask: Callable[[str], None] | None = None,
         forget: Callable[[str], None] | None = None,
     ) -> ClientT:
-        """A new client for a connection that was read already.
+        """A new client for a connection that has been read already.
 
-        :param attempts: tries for one call; 1 leaves repeating to the caller.
-        :param mask: told every secret; default: Airflow's ``mask_secret``.
-        :param forget: told those that are not in use any more; default: this process forgets them.
+        :param attempts: tries for each call; 1 leaves retries to the caller.
+        :param mask: called with every secret; default: Airflow's ``mask_secret``.
+        :param forget: called with secrets that are no longer in use; default: stop masking them in this process.
         """
         if mask is None:
             from airflow.sdk.log import mask_secret as mask
 
         try:
-            fields = ConnectionFields(connection, cls.system, cls.extras_class)
+            checked = ConnectionFields(connection, cls.system, cls.extras_class)
+            fields = cast("ConnectionFields[ExtrasT]", checked)
             options: TransportOptions = {
                 "timeout": fields.extras.request_timeout,
                 "verify": fields.extras.verify,
@@ -132,7 +135,7 @@ class ReleaseHook(BaseHook, Generic[ClientT]):
             summary = f"connection {connection.conn_id!r}: {error.summary}"
             raise ConnectionConfigError(summary, call=error.call) from None
         except Exception as error:
-            # Its text may quote the connection.
+            # Its text may contain secrets of the connection.
             summary = f"connection {connection.conn_id!r} cannot be used ({place_of_error(error)})"
             raise ConnectionConfigError(summary, call=Call(system=cls.system)) from None
         for secret in fields.secrets():
@@ -142,25 +145,25 @@ class ReleaseHook(BaseHook, Generic[ClientT]):
 
     @classmethod
     @abstractmethod
-    def build_client(cls, fields: ConnectionFields, options: TransportOptions) -> ClientT:
-        """Say what the fields mean.
+    def build_client(cls, fields: ConnectionFields[ExtrasT], options: TransportOptions) -> ClientT:
+        """Build the client that the fields describe.
 
-        :param options: what every client passes on to its transport.
+        :param options: passed on by every client to its transport.
         """
 
     @classmethod
     @abstractmethod
-    def who(cls, fields: ConnectionFields) -> str:
-        """As whom the connection acts, for people: a name, or a kind of credentials. Never a secret."""
+    def who(cls, fields: ConnectionFields[ExtrasT]) -> str:
+        """The identity of the connection, for people: a name, or a kind of credentials. Never a secret."""
 
     def test_connection(self) -> tuple[bool, str]:
-        """Call something harmless; tells DNS, TLS, a wrong URL, bad credentials and a missing permission apart."""
+        """Make a harmless call; distinguishes DNS, TLS, a wrong URL, bad credentials and a missing permission."""
         try:
-            # A person waits for the answer, and can ask again.
+            # A person is waiting for the answer, and can try again.
             with self.client_from(self._read_connection(), attempts=1) as client:
                 return True, client.check()
         except NotFoundError as error:
-            advice = "" if "host" in error.summary else ". Does the connection's host name the API?"
+            advice = "" if "host" in error.summary else ". Is the connection's host that of the API?"
             return False, f"{error}{advice}"
         except ReleasePipelineError as error:
             return False, str(error)

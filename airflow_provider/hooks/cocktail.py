@@ -1,4 +1,4 @@
-"""A ``cocktail`` connection becomes a Cocktail client."""
+"""Builds a Cocktail client from a ``cocktail`` connection."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from airflow_provider.hooks.connection_fields import (
 
 def _check_header_name(name: str) -> str:
     if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
-        raise ValueError(f"{name!r} is no name of an HTTP header")
+        raise ValueError(f"must be the name of an HTTP header, got {name!r}")
     return name
 
 
@@ -53,7 +53,7 @@ class CocktailExtras(Extras):
         return headers
 
 
-class CocktailHook(ReleaseHook[CocktailClient]):
+class CocktailHook(ReleaseHook[CocktailClient, CocktailExtras]):
     """Cocktail Cloud builds.
 
     :param cocktail_conn_id: the Airflow connection: ``host``, and ``password`` = API token.
@@ -70,11 +70,11 @@ class CocktailHook(ReleaseHook[CocktailClient]):
         super().__init__(cocktail_conn_id)
 
     @classmethod
-    def build_client(cls, fields: ConnectionFields, options: TransportOptions) -> CocktailClient:
-        extras: CocktailExtras = fields.extras
+    def build_client(cls, fields: ConnectionFields[CocktailExtras], options: TransportOptions) -> CocktailClient:
+        extras = fields.extras
         if extras.auth_header.lower() in (name.lower() for name in extras.headers):
-            raise fields.error("extra `headers`", f"holds {extras.auth_header}, which carries the token already")
-        # An empty scheme is a choice (the bare token), although empty extras usually mean "not given".
+            raise fields.error("extra `headers`", f"must not contain {extras.auth_header}, which carries the token")
+        # An empty scheme means the bare token, although other empty extras mean "not given".
         scheme = "" if fields.raw_extras.get("auth_scheme") == "" else extras.auth_scheme
         return CocktailClient(
             str(fields.base_url()),
@@ -89,5 +89,5 @@ class CocktailHook(ReleaseHook[CocktailClient]):
         )
 
     @classmethod
-    def who(cls, fields: ConnectionFields) -> str:
+    def who(cls, fields: ConnectionFields[CocktailExtras]) -> str:
         return "with an API token"

@@ -1,4 +1,4 @@
-"""A ``code_stream`` connection becomes a Code Stream client."""
+"""Builds a Code Stream client from a ``code_stream`` connection."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class CodeStreamExtras(Extras):
     words: ServerWords = Field(default_factory=dict)
 
 
-class CodeStreamHook(ReleaseHook[CodeStreamClient]):
+class CodeStreamHook(ReleaseHook[CodeStreamClient, CodeStreamExtras]):
     """VMware Code Stream / Aria Automation Pipelines.
 
     :param code_stream_conn_id: the Airflow connection: ``host``, and either ``login`` with ``password`` (and extra
@@ -53,14 +53,14 @@ class CodeStreamHook(ReleaseHook[CodeStreamClient]):
         super().__init__(code_stream_conn_id)
 
     @classmethod
-    def build_client(cls, fields: ConnectionFields, options: TransportOptions) -> CodeStreamClient:
-        extras: CodeStreamExtras = fields.extras
+    def build_client(cls, fields: ConnectionFields[CodeStreamExtras], options: TransportOptions) -> CodeStreamClient:
+        extras = fields.extras
         if extras.refresh_token and (fields.login or fields.password):
-            raise fields.error("extra `refresh_token`", "contradicts login and password: give one or the other")
+            raise fields.error("extra `refresh_token`", "is valid only without login and password")
         if extras.domain and extras.refresh_token:
-            raise fields.error("extra `domain`", "belongs to login and password, not to the extra `refresh_token`")
+            raise fields.error("extra `domain`", "is valid only with login and password, not a refresh token")
         if extras.token_url and not extras.refresh_token:
-            raise fields.error("extra `token_url`", "needs the extra `refresh_token`")
+            raise fields.error("extra `token_url`", "is valid only with the extra `refresh_token`")
         if not extras.refresh_token:
             fields.require("login", fields.login, "give login and password, or the extra `refresh_token`")
             fields.require("password", fields.password, "it belongs to the login")
@@ -79,5 +79,5 @@ class CodeStreamHook(ReleaseHook[CodeStreamClient]):
         )
 
     @classmethod
-    def who(cls, fields: ConnectionFields) -> str:
+    def who(cls, fields: ConnectionFields[CodeStreamExtras]) -> str:
         return "with a refresh token" if fields.extras.refresh_token else f"as user {fields.login}"

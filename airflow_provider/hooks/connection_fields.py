@@ -1,4 +1,4 @@
-"""The fields of a connection, checked before anything is sent. Which of them a system takes stands in its hook."""
+"""Checks the fields of a connection before anything is sent. Which fields a system has is in its hook."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import logging
 import re
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -24,45 +24,45 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LONGEST_NAME = 100
-"""Characters of the name of an extra in a warning."""
+"""Most characters of the name of an extra that a warning shows."""
 
 
 def check_url(url: str) -> str:
-    """Refuse what is no plain ``http(s)`` URL; a query or credentials in it would reach logs and links."""
-    problem = "must be a host name or an http(s) URL without blanks"
+    """Refuse anything but a plain ``http(s)`` URL; a query or credentials in it would reach logs and links."""
+    problem = "must be a host name or an http(s) URL without whitespace"
     if url != "".join(url.split()):
         raise ValueError(problem)
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise ValueError("holds a port that is no number from 1 to 65535") from None
+        raise ValueError("must have a port from 1 to 65535, if it has one") from None
     if port == 0:
-        raise ValueError("holds a port that is no number from 1 to 65535")
+        raise ValueError("must have a port from 1 to 65535, if it has one")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(problem)
     if parts.username or parts.password or parts.query or parts.fragment:
-        raise ValueError("must hold no credentials, query or fragment")
+        raise ValueError("must not contain credentials, a query or a fragment")
     return url
 
 
 def check_path(path: str) -> str:
     """Refuse a prefix that would change more of a URL than its path."""
     if "://" in path or re.search(r"[?#\s]", path):
-        raise ValueError("must be a path, without host, query and blanks")
+        raise ValueError("must be a path, without host, query or whitespace")
     return path
 
 
 def check_template(names: Collection[str], template: str) -> str:
-    """Refuse a template of links that would not lead to an execution.
+    """Refuse a link template that would not lead to an execution.
 
-    :param names: of the texts that it may hold beside ``{base}``; it needs one of them.
+    :param names: the placeholders that it may contain besides ``{base}``; it needs one of them.
     """
     if not template.startswith(("http://", "https://", "{base}")):
         raise ValueError("must begin with http://, https:// or {base}")
     held = set(re.findall(r"\{(\w*)\}", template)) - {"base"}
     if not held or not held <= set(names):
-        raise ValueError(f"must hold {' or '.join(f'{{{name}}}' for name in names)}, and nothing else in braces")
+        raise ValueError(f"must contain {' or '.join(f'{{{name}}}' for name in names)}, and nothing else in braces")
     return template
 
 
@@ -71,26 +71,26 @@ UrlPath = Annotated[str, AfterValidator(check_path)]
 
 
 def header_problem(value: str) -> str | None:
-    """Why a value cannot be sent in an HTTP header, if so: mostly a line break that was copied along."""
+    """What is wrong with a value that is sent in an HTTP header: mostly a line break that was copied with it."""
     if value != value.strip():
-        return "begins or ends with a blank or a line break"
-    return None if value.isascii() and value.isprintable() else "holds characters that no HTTP header may hold"
+        return "must not begin or end with whitespace"
+    return None if value.isascii() and value.isprintable() else "must be printable ASCII, to be sent in an HTTP header"
 
 
 NAMING_NO_SYSTEM = ("", "generic", "http", "https")
-"""Types of connections that may lead to any system: none at all, the form's own, and what a plain URL is read as."""
+"""Connection types that fit any system: none, the form's default, and those that Airflow derives from a plain URL."""
 
 LIKE_A_SECRET = 12
-"""Characters of the value of a header that may be a secret, whatever its name: shorter ones are words like DEVOPS."""
+"""Length from which the value of any header may be a secret: shorter ones are words like DEVOPS."""
 
 
 class Extras(BaseModel):
-    """The extras that every connection takes; a hook adds its own.
+    """The extras of every connection; a hook adds its own.
 
-    Empty values mean "not given": the connection form stores what was left blank.
+    Empty values mean "not given", because the connection form stores blank fields.
     """
 
-    # Building a model takes milliseconds, and nobody reads this one: only those that hooks make of it.
+    # Building a model takes milliseconds, and this one is never used itself: only its subclasses in hooks are.
     model_config = ConfigDict(extra="ignore", str_strip_whitespace=True, defer_build=True)
 
     verify: bool | str = True
@@ -105,14 +105,14 @@ class Extras(BaseModel):
     @field_validator("verify", mode="before")
     @classmethod
     def _read_switch(cls, value: object) -> object:
-        """A connection written as a URI holds text only."""
+        """A connection defined as a URI contains only text."""
         return {"true": True, "false": False}.get(value.strip().lower(), value) if isinstance(value, str) else value
 
     @field_validator("verify")
     @classmethod
     def _find_bundle(cls, value: bool | str) -> bool | str:
         if isinstance(value, str) and not _exists(value):
-            raise ValueError("is neither true nor false nor the path of a CA bundle that is there")
+            raise ValueError("must be true, false or the path of an existing CA bundle")
         return value
 
 
@@ -120,30 +120,30 @@ def _exists(path: str) -> bool:
     try:
         return Path(path).exists()
     except (OSError, ValueError):
-        # Longer than a path may be, or with a NUL in it.
+        # Too long for a path, or with a NUL in it.
         return False
 
 
 def _kind(value: object) -> str:
-    """Of a value that may be a secret."""
+    """Describes a value that may be a secret."""
     return "a list" if isinstance(value, (list, tuple)) else f"a value of type {type(value).__name__}"
 
 
 def read_object(value: object) -> object:
-    """An object-valued extra may come as JSON text, from the form or from a URI."""
+    """An extra that is an object may come as JSON text, from the form or from a URI."""
     if not isinstance(value, str):
         return value
     try:
         return json.loads(value)
     except ValueError:
-        raise ValueError("is not a JSON object") from None
+        raise ValueError("must be a JSON object") from None
 
 
 _warned: set[tuple[str | None, str]] = set()
 
 
 def warn_of_unknown(conn_id: str | None, extras: Collection[str], known: Collection[str]) -> None:
-    """Warn of extras that nobody reads, once in this process: most are misspelt, and do not do what they should."""
+    """Warn once in this process about extras that have no effect: most of them are misspelled."""
     for name in extras:
         if name in known or (conn_id, name) in _warned:
             continue
@@ -154,19 +154,22 @@ def warn_of_unknown(conn_id: str | None, extras: Collection[str], known: Collect
         log.warning("Connection %r has an unknown extra %r, which does nothing; %s", conn_id, shown, hint)
 
 
-class ConnectionFields:
-    """The fields of one connection, checked; every error names the field."""
+ExtrasT = TypeVar("ExtrasT", bound=Extras)
 
-    def __init__(self, connection: Connection, system: str, extras_class: type[Extras]) -> None:
+
+class ConnectionFields(Generic[ExtrasT]):
+    """The checked fields of one connection; every error names the field."""
+
+    def __init__(self, connection: Connection, system: str, extras_class: type[ExtrasT]) -> None:
         self._connection = connection
         self._system = system
         self._check_type()
         self.login = self._text("login")
         self.password = self._text("password")
-        # Airflow's own reading of the extras takes broken JSON for none, and tells the supervisor each time.
+        # Airflow's own parser treats broken JSON as no extras, and messages the supervisor each time.
         self.raw_extras: dict[str, Any] = self._read_extra()
         try:
-            self.extras: Any = extras_class.model_validate(self.raw_extras)
+            self.extras = extras_class.model_validate(self.raw_extras)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             name = f"extra `{first['loc'][0]}`"
@@ -176,10 +179,10 @@ class ConnectionFields:
         warn_of_unknown(connection.conn_id, self.raw_extras, list(extras_class.model_fields))
 
     def _check_type(self) -> None:
-        """The secrets of another system must not be sent to this one, nor to that one as if it were this."""
-        told = self._text("conn_type") or ""
-        if told.lower().replace("-", "_") not in (self._system, *NAMING_NO_SYSTEM):
-            raise self.error("conn_type", f"must be {self._system}, got {told!r}")
+        """A secret must not be sent to the wrong system, nor requests for this system to another one."""
+        conn_type = self._text("conn_type") or ""
+        if conn_type.lower().replace("-", "_") not in (self._system, *NAMING_NO_SYSTEM):
+            raise self.error("conn_type", f"must be {self._system}, got {conn_type!r}")
 
     def _read_extra(self) -> dict[str, Any]:
         try:
@@ -187,11 +190,11 @@ class ConnectionFields:
         except (TypeError, ValueError, RecursionError):
             extra = None
         if not isinstance(extra, dict):
-            raise self.error("extra", "is not a JSON object")
+            raise self.error("extra", "must be a JSON object")
         return extra
 
     def _text(self, name: str) -> str | None:
-        """A field; JSON may hold a number or an object where Airflow expects a text."""
+        """A field as text; JSON may contain a number or an object where Airflow expects text."""
         value = getattr(self._connection, name)
         if value is not None and not isinstance(value, str):
             raise self.error(name, f"must be text, got {_kind(value)}")
@@ -210,20 +213,20 @@ class ConnectionFields:
         return ConnectionConfigError(f"{field} {problem}", call=Call(system=self._system))
 
     def require(self, field: str, value: str | None, what: str) -> str:
-        """The value of a field that must be there."""
+        """The value of a required field."""
         if not value:
             raise self.error(field, f"is missing: {what}")
         return value
 
     def require_for_header(self, field: str, value: str | None, what: str) -> str:
-        """The value of a field that must be there and is sent in a header."""
+        """The value of a required field that is sent in a header."""
         value = self.require(field, value, what)
         if problem := header_problem(value):
             raise self.error(field, problem)
         return value
 
     def secrets(self) -> list[str]:
-        """Everything that no log and no error may show."""
+        """Everything that logs and errors must not show."""
         names = ("refresh_token", "security_token")
         found = [self.password, *(getattr(self.extras, name, None) for name in names)]
         headers: dict[str, str] = getattr(self.extras, "headers", None) or {}
@@ -231,7 +234,7 @@ class ConnectionFields:
         return [str(secret) for secret in found if secret]
 
     def base_url(self, *, required: bool = True) -> str | None:
-        """The URL below which the API lives, from ``host`` (a name or a whole URL), ``port`` and ``schema``."""
+        """The base URL of the API, from ``host`` (a name or a whole URL), ``port`` and ``schema``."""
         host = (self._text("host") or "").strip()
         if not host:
             if required:
@@ -239,20 +242,20 @@ class ConnectionFields:
             return None
         schema = (self._text("schema") or "").strip().rstrip(":/").lower()
         if schema and schema not in ("http", "https"):
-            hint = "; where a connection URI says it, escape the path of its host: %2F" if "://" in host else ""
-            raise self.error("schema", f"must be http or https, but is {schema!r}{hint}")
+            hint = "; in a connection URI, escape the slashes of the host as %2F" if "://" in host else ""
+            raise self.error("schema", f"must be http or https, got {schema!r}{hint}")
         port = self._port()
         if port and not 0 < port < 65536:
-            raise self.error("port", f"must be from 1 to 65535, but is {port}")
+            raise self.error("port", f"must be from 1 to 65535, got {port}")
         try:
             url = check_url(host if "://" in host else f"{schema or 'https'}://{host}")
         except ValueError as error:
             raise self.error("host", str(error)) from None
         parts = urlsplit(url)
         if schema and schema != parts.scheme:
-            raise self.error("schema", f"is {schema!r}, but host says {parts.scheme!r}")
+            raise self.error("schema", f"must be {parts.scheme!r} as in host, got {schema!r}")
         if port and parts.port and port != parts.port:
-            raise self.error("port", f"is {port}, but host says {parts.port}")
+            raise self.error("port", f"must be {parts.port} as in host, got {port}")
         netloc = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
         if port := parts.port or port:
             netloc = f"{netloc}:{port}"

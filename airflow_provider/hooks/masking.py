@@ -1,8 +1,8 @@
-"""What Airflow's own masker is told, beside what the client masks itself.
+"""Adds secrets to Airflow's own masker, and removes them; the client also masks by itself.
 
-It compiles all that it knows into one pattern, anew for each secret, and never forgets: a day of logins, a token each,
-held up the event loop of a triggerer for seconds. So it is told to forget the tokens that are not in use any more. The
-process that supervises it cannot be told so: that of a triggerer, which lives for months, learns no tokens at all.
+Airflow's masker recompiles one pattern of all secrets for each new one, and never forgets any: after a day of logins,
+a token each, that blocked the event loop of a triggerer for seconds. So tokens that are no longer in use are removed.
+That is impossible in the supervisor, so the supervisor of a triggerer, which runs for months, gets no tokens at all.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ import re
 
 
 def mask_here(secret: str) -> None:
-    """Mask a secret in this process, and not in the one that supervises it."""
+    """Mask a secret in this process, but not in its supervisor."""
     from airflow.sdk._shared.secrets_masker import mask_secret
 
     mask_secret(secret)
 
 
 def forget_here(secret: str) -> None:
-    """Mask a secret no longer, in this process."""
+    """Stop masking a secret in this process."""
     from airflow.sdk._shared.secrets_masker import _secrets_masker
 
     masker = _secrets_masker()
     gone = {re.escape(form) for form in masker._adaptations(secret)}
     known = masker.patterns
-    # Another thread may be joining the known ones, or add one meanwhile.
+    # Another thread may be reading the known ones, or adding one, at the same time.
     masker.patterns = kept = known - gone
     kept |= known - gone
     masker.replacer = re.compile("|".join(kept)) if kept else None

@@ -1,4 +1,4 @@
-"""A ``service_stage`` connection becomes a ServiceStage client."""
+"""Builds a ServiceStage client from a ``service_stage`` connection."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ServiceStageExtras(Extras):
     ui_url: LinkTemplate | None = None
 
 
-class ServiceStageHook(ReleaseHook[ServiceStageClient]):
+class ServiceStageHook(ReleaseHook[ServiceStageClient, ServiceStageExtras]):
     """Huawei Cloud ServiceStage, release management.
 
     :param service_stage_conn_id: the Airflow connection: ``login`` = access key and ``password`` = secret key; or, with
@@ -45,8 +45,10 @@ class ServiceStageHook(ReleaseHook[ServiceStageClient]):
         super().__init__(service_stage_conn_id)
 
     @classmethod
-    def build_client(cls, fields: ConnectionFields, options: TransportOptions) -> ServiceStageClient:
-        extras: ServiceStageExtras = fields.extras
+    def build_client(
+        cls, fields: ConnectionFields[ServiceStageExtras], options: TransportOptions
+    ) -> ServiceStageClient:
+        extras = fields.extras
         base_url = fields.base_url(required=False)
         uses_token = extras.auth == "token"
         if uses_token:
@@ -55,21 +57,21 @@ class ServiceStageHook(ReleaseHook[ServiceStageClient]):
             login = fields.require_for_header("login", fields.login, "the access key")
         password = fields.require("password", fields.password, "of the IAM user" if uses_token else "the secret key")
         if not base_url:
-            fields.require("extra `region`", extras.region, "it names the endpoint, unless host does")
+            fields.require("extra `region`", extras.region, "it determines the endpoint, unless host does")
         if not extras.region and not extras.project_id:
-            raise fields.error("extra `project_id`", "is missing: give it or the extra `region`, which tells it")
+            raise fields.error("extra `project_id`", "is missing: give it or the extra `region`")
         if not extras.region and not extras.iam_url and uses_token:
             raise fields.error(
-                "extra `region`", "is missing: it names the IAM endpoint, unless the extra `iam_url` does"
+                "extra `region`", "is missing: it determines the IAM endpoint, unless the extra `iam_url` does"
             )
         if uses_token:
             fields.require("extra `domain_name`", extras.domain_name, "the account of the IAM user")
             if extras.security_token:
-                raise fields.error("extra `security_token`", "belongs to access keys, not to `auth` = `token`")
+                raise fields.error("extra `security_token`", "is valid only with an access key, not a token")
             credentials: dict[str, Any] = {"username": login, "password": password, "domain_name": extras.domain_name}
         else:
             if extras.domain_name:
-                raise fields.error("extra `domain_name`", "needs the extra `auth` = `token`")
+                raise fields.error("extra `domain_name`", "is valid only with the extra `auth` = `token`")
             credentials = {"access_key": login, "secret_key": password, "security_token": extras.security_token}
         return ServiceStageClient(
             base_url,
@@ -82,5 +84,5 @@ class ServiceStageHook(ReleaseHook[ServiceStageClient]):
         )
 
     @classmethod
-    def who(cls, fields: ConnectionFields) -> str:
+    def who(cls, fields: ConnectionFields[ServiceStageExtras]) -> str:
         return f"as IAM user {fields.login}" if fields.extras.auth == "token" else "with an access key"

@@ -1,4 +1,4 @@
-"""One request about what is there already, then waiting until it has taken effect: cancel, pause, stop."""
+"""One request about an existing execution, then a wait until it takes effect: cancel, pause, stop."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.operators.base import WaitingOperator, event_or_stranger
+from airflow_provider.operators.base import ClientT, WaitingOperator, event_or_stranger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -17,30 +17,30 @@ if TYPE_CHECKING:
     from airflow_provider.execution import Execution, ExecutionState
 
 KEY = "release_act"
-"""Key of what an act remembers in the task state store."""
+"""Key of the record in the task state store."""
 
 
-class ActOperator(WaitingOperator):
+class ActOperator(WaitingOperator[ClientT]):
     """Sends one request about an execution and waits until the system shows its effect.
 
-    Takes the arguments of :class:`~airflow_provider.operators.base.WaitingOperator`. However the execution ends,
-    it is the result: a run that finished before its cancel is no error. A retry acts on the same execution only.
+    Takes the arguments of :class:`~airflow_provider.operators.base.WaitingOperator`. However the execution ends is the
+    result: a run that finished before its cancel is not an error. A retry acts on the same execution only.
     """
 
     @abstractmethod
-    def choose(self, client: Any) -> Execution:
+    def choose(self, client: ClientT) -> Execution:
         """The execution that the request is about, as it is now."""
 
     @abstractmethod
-    def act(self, client: Any, target: Execution) -> Execution:
+    def act(self, client: ClientT, target: Execution) -> Execution:
         """Send the request; returns the execution as it is then."""
 
     def shows_effect(self, execution: Execution) -> bool:
-        """Whether it is as the request wants it, or on its way there: then nothing is sent."""
+        """Whether the execution is in the requested state, or on its way there: then nothing is sent."""
         return execution.state.is_terminal
 
     def until(self) -> tuple[ExecutionState, ...]:
-        """States that end the wait for the effect; an execution that is over always does."""
+        """States that end the wait for the effect; the end of the execution always does."""
         return ()
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -52,6 +52,8 @@ class ActOperator(WaitingOperator):
 
         begun = time.time()
         with self.begin(context) as client:
+            if self.timeout_seconds is not None:
+                client.transport.give_up_at = begun + self.timeout_seconds
             record = read_act(context["task_state_store"].get(KEY))
             acting = Acting(self._policy(client), record, attempt_of(context), time.time())
             carrier = Carrier(self, context, client, KEY, lambda: {"until": list(self.until())})
@@ -69,7 +71,7 @@ class ActOperator(WaitingOperator):
             return result
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """After an event that is of another wait, it acts as a retry does: on the same execution, and not again."""
+        """After the event of another wait, act as a retry does: on the same execution, and never twice."""
         arguments, stranger = event_or_stranger(next_kwargs)
         if not stranger:
             return super().resume_execution(next_method, arguments, context)

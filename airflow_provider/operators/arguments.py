@@ -1,13 +1,16 @@
-"""What the arguments of every operator and sensor must be, by their annotations: words, durations, ids, texts."""
+"""What the arguments of every operator and sensor must be, by annotation: words, durations, ids, text."""
 
 from __future__ import annotations
 
+import ast
 import functools
 import inspect
+import io
 import json
+import tokenize
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from types import NoneType, UnionType
+from types import NoneType, SimpleNamespace, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 from urllib.parse import quote, unquote, urlsplit
 
@@ -25,21 +28,23 @@ from airflow_provider.identifiers import (
 )
 
 SHORTEST_PIECE = 10
-"""Characters of a part of a URL that is masked by itself: shorter ones are words that other texts hold, too."""
+"""Characters from which a part of a URL is masked by itself: shorter ones are words that other text contains too."""
 
 NUMBER = (
-    "must be text, got the number {value!r}, which may have been written in another way: 1.10 becomes 1.1. Quote it, "
-    "and in a template with render_template_as_native_obj write {{{{ ... | tojson }}}}"
+    "must be text, got the number {value!r}, which may have been written differently: 1.10 becomes 1.1. Quote it, "
+    "or in a template with render_template_as_native_obj write {{{{ ... | tojson }}}}"
 )
 CHANGED = (
-    "was {text!r}, but render_template_as_native_obj made {value!r} of it: to keep the text, write "
+    "must be text, got {value!r}, which render_template_as_native_obj made of {text!r}: to keep the text, write "
     "{{{{ ... | tojson }}}}"
 )
 EMPTY = "must not be empty"
-MISSING = (
-    "came out as None: what its template reads is missing, such as the XCom of a task that was skipped. Where that is "
-    "fine, write {{{{ ... or '' }}}}"
+_FROM_A_TEMPLATE = (
+    "from a template: what it reads is missing, such as the XCom of a skipped task. If that is fine, write "
+    "{{{{ ... or '' }}}}"
 )
+MISSING = f"must not be None, got None {_FROM_A_TEMPLATE}"
+MISSING_PART = f"must not contain None, got a part that is None {_FROM_A_TEMPLATE}"
 
 
 def _duration_problem(value: object, *, may_be_zero: bool = False) -> str | None:
@@ -56,14 +61,14 @@ def _json_problem(value: object) -> str | None:
     try:
         json.dumps(value)
     except (TypeError, ValueError) as error:
-        return f"must be what JSON can hold: {error}"
+        return f"must be JSON-serializable: {error}"
     return None
 
 
 def moment_of(value: object) -> datetime:
     """A moment given as ``datetime`` or text.
 
-    :raises ValueError: it is none, or nobody can tell when it is.
+    :raises ValueError: it is not a moment, or has no time zone.
     """
     if not isinstance(value, (datetime, str)):
         raise ValueError(f"must be a datetime or ISO 8601 text, {got(value)}")
@@ -84,9 +89,26 @@ def _moment_problem(value: object) -> str | None:
     return None
 
 
+def _asset_problem(value: object) -> str | None:
+    named = value if isinstance(value, str) else getattr(value, "uri", None)
+    return None if isinstance(named, str) and named else f"must be an Asset, or the name or URI of one, {got(value)}"
+
+
+def asset_names(value: Any) -> tuple[str, str]:
+    """Name and URI of an asset; both the same, where only one of them is given."""
+    return (value, value) if isinstance(value, str) else (value.name, value.uri)
+
+
+def _callback_problem(value: object) -> str | None:
+    """Of whether, and by which webhook, a system is to tell what becomes of an execution."""
+    if isinstance(value, bool) or (isinstance(value, str) and value):
+        return None
+    return f"must be True, False or the name of a webhook, {got(value)}"
+
+
 def _windows_problem(value: object) -> str | None:
-    """Of release windows; what they hold is checked where they are read."""
-    return None if isinstance(value, (list, tuple, str)) else f"must be a list or a text, {got(value)}"
+    """For release windows; their contents are checked where they are read."""
+    return None if isinstance(value, (list, tuple, str)) else f"must be a list or text, {got(value)}"
 
 
 def _tag_or_number_problem(value: object) -> str | None:
@@ -96,9 +118,11 @@ def _tag_or_number_problem(value: object) -> str | None:
 
 Seconds = Annotated[float | timedelta, _duration_problem]
 SecondsOrZero = Annotated[float | timedelta, functools.partial(_duration_problem, may_be_zero=True)]
-"""For a sensor, whose first look may be its last."""
+"""For a sensor, whose first poll may be its last."""
 Moment = Annotated[datetime | str, _moment_problem]
 JsonObject = Annotated[Mapping[str, Any], _json_problem]
+AssetArgument = Annotated[Any, _asset_problem]
+Callback = Annotated[bool | str, _callback_problem]
 Windows = Annotated[Sequence[Mapping[str, Any]] | str, _windows_problem]
 
 Number = Annotated[int | str, number_problem]
@@ -108,27 +132,30 @@ BuildTags = Annotated[list[str], build_tags_problem]
 Digest = Annotated[str, digest_problem]
 QuayId = Annotated[str, quay_id_problem]
 TagOrNumber = Annotated[int | str, _tag_or_number_problem]
-"""For a tag that is made text before it is sent: a template with native objects makes a number of 20."""
+"""For a tag, which is sent as text: a template with native objects turns 20 into a number."""
 Url = Annotated[str, url_problem]
 CallbackUrl = Annotated[str, callback_problem]
 
 
 @functools.cache
 def arguments_of(init: Callable[..., None]) -> dict[str, Any]:
-    """The arguments of a constructor with their annotations; none where those cannot be told, as in a user's class."""
+    """The arguments of a constructor with their annotations; none if those cannot be resolved, as in a user's class."""
     init = inspect.unwrap(init)
+    named = [each.name for each in inspect.signature(init).parameters.values() if each.kind is each.KEYWORD_ONLY]
+    if not named:
+        return {}
+    # What `**kwargs` are is said for type checkers only.
+    told = SimpleNamespace(__annotations__={name: hint for name, hint in init.__annotations__.items() if name in named})
     try:
-        hints = get_type_hints(init, include_extras=True)
+        return get_type_hints(told, init.__globals__, include_extras=True)
     except NameError:
         return {}
-    named = [each.name for each in inspect.signature(init).parameters.values() if each.kind is each.KEYWORD_ONLY]
-    return {name: hints[name] for name in named if name in hints}
 
 
 def problem_of(hint: Any, value: object) -> str | None:
-    """What is wrong with an argument, by its annotation: the end of a sentence that begins with its name.
+    """What is wrong with an argument, by its annotation: the rest of a sentence that begins with its name.
 
-    A text that says ``str | None`` may be empty, which means that it was not given; other texts may not.
+    An argument of type ``str | None`` may be empty, which means that it was not given; other text may not.
     """
     origin, parts = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType) and NoneType in parts:
@@ -163,16 +190,16 @@ def _is_text(hint: Any) -> bool:
 
 
 def _may_be_text(value: object) -> bool:
-    """Whole numbers may be, because rendering with native objects makes them of a text without a loss."""
+    """Integers are accepted, because rendering with native objects turns text into them without loss."""
     return isinstance(value, (str, int)) and not isinstance(value, bool)
 
 
 def _no_text(value: object) -> str:
-    return f"must be a text, {got(value)}"
+    return f"must be text, {got(value)}"
 
 
 def _no_mapping(value: object) -> str:
-    # The value is not told: it may hold a secret.
+    # The value is not shown: it may hold a secret.
     return f"must be a mapping, got {'None' if value is None else f'a {type(value).__name__}'}"
 
 
@@ -181,7 +208,7 @@ def _mapping_problem(hint: Any, value: object) -> str | None:
         return _no_mapping(value)
     for name, each in value.items():
         if hint is not Any and (problem := problem_of(hint, each)):
-            return f"must be right for {name!r}, which {problem}"
+            return f"must be a mapping in which {name!r} {problem}"
     return None
 
 
@@ -190,7 +217,7 @@ def _list_problem(hint: Any, value: object) -> str | None:
         return f"must be a list, {got(value)}"
     if hint is not str:
         return next(filter(None, (problem_of(hint, each) for each in value)), None)
-    return None if all(map(_may_be_text, value)) else f"must be a list of texts, {got(value)}"
+    return None if all(map(_may_be_text, value)) else f"must be a list of strings, {got(value)}"
 
 
 def _words(words: Sequence[str]) -> str:
@@ -199,9 +226,9 @@ def _words(words: Sequence[str]) -> str:
 
 
 def secrets_of_url(url: object, *, in_path: bool) -> Iterator[str]:
-    """What nobody may read of a URL that was signed, or that lets whoever knows it call: itself, and its parts.
+    """The secrets of a URL that is signed, or that anybody who knows it may call: the URL and its parts.
 
-    :param in_path: whether its path may hold a secret, as that of a webhook does.
+    :param in_path: whether its path may be secret, as that of a webhook is.
     """
     if not isinstance(url, str) or not url:
         return
@@ -222,11 +249,11 @@ def secrets_of_url(url: object, *, in_path: bool) -> Iterator[str]:
 
 
 def without_signature(url: object) -> str:
-    """Host and path of a URL: what may be secret in it is its user and its query."""
+    """Host and path of a URL, without its credentials and query, which may be secret."""
     try:
         parts = urlsplit(str(url))
     except ValueError:
-        return "of a URL that cannot be read"
+        return "an unreadable URL"
     return parts.netloc.rpartition("@")[2] + parts.path
 
 
@@ -234,12 +261,19 @@ def is_number(value: object) -> bool:
     return isinstance(value, (int, float, complex)) and not isinstance(value, bool)
 
 
+def changed_numbers(text: str) -> Iterator[tuple[str, object]]:
+    """Numbers in a Python literal, outside its strings, that differ from how they are written: each with its value."""
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.NUMBER and str(number := ast.literal_eval(token.string)) != token.string:
+            yield token.string, number
+
+
 def text_problem(given: object, value: object) -> str | None:
-    """What is wrong with an argument that holds text, ids or a mapping, after its templates were rendered.
+    """What is wrong with an argument that holds text, ids or a mapping, once its templates are rendered.
 
-    The values of a mapping may be numbers: a pipeline may have inputs that are.
+    The values of a mapping may be numbers, because a pipeline may have numeric inputs.
 
-    :param given: as it was before.
+    :param given: the argument before rendering.
     """
     if value is None or value == "None":
         return None if given in (None, "", "None") else MISSING.format()
@@ -251,11 +285,11 @@ def text_problem(given: object, value: object) -> str | None:
 
 def _parts(given: object, value: object) -> Iterator[tuple[Any, Any]]:
     if isinstance(value, Mapping):
-        before = given if isinstance(given, Mapping) else {}
+        named = given if isinstance(given, Mapping) else {}
         for name, each in value.items():
-            # A number of the author's own is one; what a template made of a text is told where that happens.
+            # A number that the author wrote is fine; one that a template made of text is reported where that happens.
             if not isinstance(each, float):
-                yield before.get(name, each), each
+                yield named.get(name, each), each
     elif isinstance(value, (list, tuple)):
         before = given if isinstance(given, (list, tuple)) and len(given) == len(value) else value
         yield from zip(before, value, strict=True)

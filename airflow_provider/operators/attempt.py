@@ -1,4 +1,4 @@
-"""What Airflow says of the attempt that runs, and whether it is still Airflow's: one that is over sends nothing."""
+"""What Airflow says about the running attempt, and whether it is still current: one that is over sends nothing."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 GUARD_KEY = "release_attempt"
-"""Key in the task state store that an attempt writes before it sends something: Airflow refuses that to a stale one."""
+"""Key in the task state store that an attempt writes before it sends anything: Airflow refuses it to a stale one."""
 
 _NOT_FOUND = 404
-"""What Airflow's API server answers to an attempt that is not the task's any more."""
+"""The status with which Airflow's API server answers an attempt that is no longer the task's."""
 
 
 class AttemptOver(ExecutionCanceled):
-    """Airflow has given this attempt up: nothing is sent any more."""
+    """Airflow has given up this attempt, so it sends nothing more."""
 
 
 def attempt_of(context: Context) -> Attempt:
-    """What Airflow counts of the attempt that runs."""
+    """Airflow's counters of the running attempt."""
     ti = context["ti"]
     return Attempt(
         try_number=int(ti.try_number),
@@ -42,33 +42,33 @@ def attempt_of(context: Context) -> Attempt:
     )
 
 
-class Told(NamedTuple):
-    """What Airflow says of the task instance of an attempt.
+class TaskAnswer(NamedTuple):
+    """What Airflow says about the task instance of an attempt.
 
-    :param state: ``None`` if it does not answer.
-    :param is_stale: whether it refuses this attempt, because the task instance has another id by now.
+    :param state: ``None`` if Airflow does not answer.
+    :param is_stale: whether Airflow refuses this attempt, because the task instance has a new id.
     """
 
     state: str | None = None
     is_stale: bool = False
 
 
-def told_in_time(context: Context) -> Told:
-    """What Airflow says of an attempt that is told to end, within some seconds.
+def ask_in_time(context: Context) -> TaskAnswer:
+    """What Airflow says within a few seconds about an attempt that has been asked to end.
 
-    Safe inside a signal handler: it is asked in a thread, because the interrupted code may be asking something, too.
+    Safe inside a signal handler: the question is asked in a thread, because the interrupted code may be asking as well.
     """
-    told = [Told()]
+    answers = [TaskAnswer()]
 
     def ask() -> None:
         with suppress(Exception):
-            told.append(Told(task_state(**identity_of(context["ti"]))))
-            told.append(told[-1]._replace(is_stale=_is_stale(context)))
+            answers.append(TaskAnswer(task_state(**identity_of(context["ti"]))))
+            answers.append(answers[-1]._replace(is_stale=_is_stale(context)))
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(DURATIONS.answer_limit)
-    return told[-1]
+    return answers[-1]
 
 
 def _is_stale(context: Context) -> bool:
@@ -84,9 +84,9 @@ def _write_guard(context: Context) -> None:
 
 
 def is_asking_airflow() -> bool:
-    """Whether this thread is in the middle of a question to Airflow, as code is that a signal has interrupted.
+    """Whether this thread is waiting for an answer from Airflow, as code interrupted by a signal may be.
 
-    Until it goes on, no other thread gets an answer: Airflow's channel takes one question at a time.
+    Until it continues, no other thread gets an answer: Airflow's channel takes one question at a time.
     """
     runner = sys.modules.get("airflow.sdk.execution_time.task_runner")
     send = getattr(type(getattr(runner, "SUPERVISOR_COMMS", None)), "send", None)
@@ -99,18 +99,18 @@ def is_asking_airflow() -> bool:
 
 
 def require_standing(context: Context) -> None:
-    """Refuse to go on with an attempt that is not Airflow's any more.
+    """Refuse to continue an attempt that Airflow has given up.
 
-    :raises AttemptOver: its task was ended, cleared or is run by another attempt.
+    :raises AttemptOver: its task was ended or cleared, or another attempt runs it.
     """
     try:
         _write_guard(context)
         state = task_state(**identity_of(context["ti"]))
     except AirflowRuntimeError as error:
-        raise AttemptOver(f"this attempt may not be Airflow's any more, so nothing is sent: {error}") from None
+        raise AttemptOver(f"Airflow may have given this attempt up, so nothing is sent: {error}") from None
     if state in OVER:
         raise AttemptOver(f"the task is {state}: this attempt is over and sends nothing more")
 
 
 class ExecutionCanceledForGood(ExecutionCanceled, AirflowFailException):
-    """Somebody canceled the execution in its own system, and no automatic retry starts it again."""
+    """Somebody canceled the execution in its own system, so no automatic retry starts it again."""

@@ -5,45 +5,61 @@ from __future__ import annotations
 import string
 import sys
 import time
+import tokenize
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NoReturn, TypeVar, cast
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.configuration import conf
 from airflow.sdk.definitions.context import render_template_to_string
 
 from airflow_provider.exceptions import ReleasePipelineError
-from airflow_provider.links import LINKS, xcoms_of
-from airflow_provider.operators.arguments import CHANGED, Seconds, is_number, seconds_of, text_problem
+from airflow_provider.links import COLORS, LINKS, xcoms_of
+from airflow_provider.operators.arguments import (
+    CHANGED,
+    MISSING_PART,
+    Seconds,
+    changed_numbers,
+    is_number,
+    seconds_of,
+    text_problem,
+)
 from airflow_provider.operators.checking import CheckedArguments
 from airflow_provider.operators.retrying import DEFAULT_RETRY_POLICY
 from airflow_provider.settings import POLL_INTERVAL
 from airflow_provider.storable import storable_text
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context, RetryPolicy
 
     from airflow_provider.clients.base import ReleaseClient
     from airflow_provider.core.lines import News
     from airflow_provider.execution import ExecutionRef
     from airflow_provider.operators.memory import Memory
+    from airflow_provider.operators.shared_arguments import ReleaseArguments, TaskArguments
+    from airflow_provider.triggers.execution import ExecutionTrigger
+
+ClientT = TypeVar("ClientT", bound="ReleaseClient")
+"""The client of the system that an operator is of."""
 
 DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 DEFAULT_POLL_INTERVAL = POLL_INTERVAL.value()
 
 DEFERRAL_MARGIN = 120.0
-"""Seconds that Airflow's own time-out of a deferral comes after our deadline."""
+"""Seconds by which Airflow's own timeout of a deferral exceeds our deadline."""
 
 
 NOTICE_MARGIN = 2.0
-"""Seconds that the executor and the scheduler take to pass on that a process has ended."""
+"""Seconds that the executor and the scheduler may take to report that a process has ended."""
 
 
 def in_dag_test() -> bool:
-    """Whether ``dag.test()`` runs this, which has neither a worker's process nor a triggerer."""
+    """Whether this runs in ``dag.test()``, which has neither a worker process nor a triggerer."""
     runner = sys.modules.get("airflow.sdk.execution_time.task_runner")
     supervisor = sys.modules.get("airflow.sdk.execution_time.supervisor")
     channel = getattr(runner, "SUPERVISOR_COMMS", None)
@@ -51,22 +67,23 @@ def in_dag_test() -> bool:
 
 
 def noticed_within() -> float:
-    """Seconds in which Airflow will have noticed that the process ended that defers now.
+    """Seconds after which Airflow knows that the process which defers now has ended.
 
-    The scheduler of 3.3.2 fails a task that was deferred, resumed and queued again before it heard of the end of its
-    first process, which a supervisor may tell one heartbeat late. A wait that ends sooner is held back until then.
+    The scheduler of 3.3.2 fails a task that is deferred, resumed and queued again before it learns that the first
+    process has ended, which a supervisor may report one heartbeat late. A wait that ends sooner is delayed until then.
     """
     if in_dag_test():
         return 0.0
-    return conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0) + NOTICE_MARGIN
+    heartbeat: float = conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0)
+    return heartbeat + NOTICE_MARGIN
 
 
 WAITED_FOR = "waited_for"
-"""What a task that resumes has waited for: an argument of its deferral, and a part of the trigger's event."""
+"""What a resumed task waited for: an argument of its deferral, and part of the trigger's event."""
 
 
 def waiting_for(ref: ExecutionRef) -> dict[str, Any]:
-    """The argument of a deferral that waits for this."""
+    """The argument of a deferral that waits for this reference."""
     # Not at the top: no parsing of a DAG file needs it.
     from airflow_provider.core.waiting import named_exactly
 
@@ -74,112 +91,125 @@ def waiting_for(ref: ExecutionRef) -> dict[str, Any]:
 
 
 def event_or_stranger(next_kwargs: dict[str, Any] | None) -> tuple[dict[str, Any], str]:
-    """What a task is resumed with, and what is wrong with it: the event may be that of another task's wait.
+    """The arguments that a task is resumed with, and what is wrong with them: the event may be another task's.
 
-    A database may use the number of a trigger again, as SQLite does: the late event of an old one resumes whoever has
-    the number now. ``dag.test()`` loses the argument.
+    A database may reuse the id of a trigger, as SQLite does: a late event of the old trigger then resumes the task that
+    has the id now. ``dag.test()`` loses the argument.
     """
     arguments = dict(next_kwargs or {})
     waited_for, event = arguments.pop(WAITED_FOR, None), arguments.get("event")
-    told = event.get(WAITED_FOR) if isinstance(event, dict) else None
-    if waited_for and told and told != waited_for:
-        return arguments, f"Airflow brought the event of another wait ({told})"
+    event_of = event.get(WAITED_FOR) if isinstance(event, dict) else None
+    if waited_for and event_of and event_of != waited_for:
+        return arguments, f"Airflow delivered the event of another wait ({event_of})"
     return arguments, ""
 
 
-class ReleaseOperator(CheckedArguments, BaseOperator):
+class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
     """An operator with a connection to one of the systems.
 
-    :param retry_policy: which failures are worth another of the ``retries``. Default: not a wrong argument, connection,
-        login or permission, while nothing is started; ``None``: all, as Airflow's own operators.
+    :param retry_policy: which failures use another of the ``retries``. Default: all but a wrong argument, connection,
+        login or permission while nothing has been started; ``None``: all, as for Airflow's own operators.
     """
 
     system: ClassVar[str]
     deed: ClassVar[str] = ""
-    """What it does, for the first line of its log; ``{name}`` stands for an argument that cannot be secret."""
+    """What it does, for the first line of its log; ``{name}`` is replaced by an argument that cannot be secret."""
     told: ClassVar[tuple[str, ...]] = ()
-    """Arguments that the first line tells, too: only such as cannot be secret. Of a mapping it tells the names."""
+    """Arguments that the first line shows as well: only those that cannot be secret. Of a mapping it shows the keys."""
     finish_in_triggerer = False
     _text_problems: dict[str, str] = {}
     _rendering = ""
     _link: str | None = None
 
-    def __init__(self, *, retry_policy: RetryPolicy | None = DEFAULT_RETRY_POLICY, **kwargs: Any) -> None:
+    def __init__(
+        self, *, retry_policy: RetryPolicy | None = DEFAULT_RETRY_POLICY, **kwargs: Unpack[TaskArguments]
+    ) -> None:
         super().__init__(retry_policy=retry_policy, **kwargs)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "system" in vars(cls) and "operator_extra_links" not in vars(cls):
+        if "system" not in vars(cls):
+            return
+        cls.ui_color, cls.ui_fgcolor = COLORS[cls.system]
+        if "operator_extra_links" not in vars(cls):
             cls.operator_extra_links = (LINKS[cls.system],)
 
     @property
     def conn_id(self) -> str:
         return str(getattr(self, f"{self.system}_conn_id"))
 
-    def get_client(self, context: Context) -> Any:
-        """A new client, which sends nothing with an effect once this attempt is over; a context manager."""
+    def get_client(self, context: Context) -> ClientT:
+        """A new client, a context manager. Once this attempt is over it sends nothing that has an effect."""
         from airflow_provider.hooks.base import hook_class
         from airflow_provider.operators.attempt import require_standing
 
         self._hook = hook_class(self.system)(self.conn_id)
-        client = self._hook.get_conn()
+        # Each leaf names its system twice: as a word for this, and as a type for its reader.
+        client = cast("ClientT", self._hook.get_conn())
         client.transport.guard = partial(require_standing, context)
         return self._knowing_secrets(client)
 
-    def renew(self, client: Any) -> Any:
-        """After the system has refused the credentials: the same client, or one of the connection as it is now.
+    def renew(self, client: ClientT) -> ClientT:
+        """After the system has refused the credentials: the same client, or one for the connection as it is now.
 
-        Somebody may mend the connection while a worker waits.
+        Somebody may fix the connection while a worker waits.
         """
         try:
-            changed = self._hook.get_changed_conn()
-        except ReleasePipelineError as error:
-            self.log.warning("Going on with the connection as it was read before: %s", error)
+            changed = cast("ClientT | None", self._hook.get_changed_conn())
+        except Exception as error:
+            # Airflow's own text may quote the connection.
+            why = (
+                error
+                if isinstance(error, ReleasePipelineError)
+                else f"could not read it from Airflow ({type(error).__name__})"
+            )
+            self.log.warning("Could not read the connection again, continuing with the one read earlier: %s", why)
             return client
         if changed is None:
             return client
-        self.log.info("Connection %s was changed: going on with it as it is now", self.conn_id)
+        self.log.info("Connection %s has changed, using it as it is now", self.conn_id)
         changed.transport.guard = client.transport.guard
+        changed.transport.give_up_at = client.transport.give_up_at
         client.close()
         return self._knowing_secrets(changed)
 
-    def _knowing_secrets(self, client: Any) -> Any:
+    def _knowing_secrets(self, client: ClientT) -> ClientT:
         for secret in self.hidden():
             # The system may repeat them in its errors and logs.
             client.transport.redact.add_other(secret)
         return client
 
     def memory(self, context: Context, client: ReleaseClient, key: str, deed: str) -> Memory:
-        """What earlier attempts have noted of a request; the arguments are those of ``Memory``."""
+        """What earlier attempts noted about a request; the arguments are those of ``Memory``."""
         # Not at the top: no parsing of a DAG file needs it.
         from airflow_provider.operators.memory import Memory
 
         return Memory(context, client, key, deed)
 
     def how_to_finish(self) -> str:
-        """What the trigger needs to know to end the task itself; nothing where it cannot, or is not to."""
+        """What the trigger needs to end the task itself; empty if it cannot, or should not."""
         if not self.finish_in_triggerer or in_dag_test() or self.has_more_to_do() or self.expanded_over_result():
             return ""
         return "task" if self.do_xcom_push else "task without result"
 
     def has_more_to_do(self) -> bool:
-        """Whether a success must come back to the worker: to be verified, or because Airflow does more there."""
+        """Whether a success must return to the worker, to be verified or because Airflow does more there."""
         return bool(self.outlets or self.multiple_outputs)
 
     def expanded_over_result(self) -> list[str]:
         """The tasks and task groups that are expanded over this task's result.
 
-        Only a worker of 3.3.2 tells Airflow how long a result is; without that, they fail before they begin.
+        In 3.3.2 only a worker records the length of a result; without it, they fail before they begin.
         """
-        if not self.has_dag():
+        if not self.has_dag():  # type: ignore[no-untyped-call]
             return []
         return sorted(str(each.node_id) for each in self.iter_mapped_dependants())
 
     def tell_who_finishes(self) -> None:
-        """Say in the log why a worker ends the task, although its author wants that done in the triggerer."""
+        """Log why a worker ends the task, although ``finish_in_triggerer`` asks the triggerer to."""
         if self.finish_in_triggerer and (expanded := self.expanded_over_result()):
             names = ", ".join(expanded)
-            self.log.warning("Not finishing in the triggerer, because %s is expanded over the result", names)
+            self.log.warning("Not finishing in the triggerer, because %s is expanded over this task's result", names)
 
     def check_arguments(self) -> None:
         """Refuse bad arguments, after templating and before any request."""
@@ -190,7 +220,7 @@ class ReleaseOperator(CheckedArguments, BaseOperator):
     def _do_render_template_fields(
         self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
     ) -> None:
-        """Called for plain and for mapped tasks, and before Airflow stores what was rendered."""
+        """Called for plain and mapped tasks, before Airflow stores the rendered fields."""
         if parent is not self:
             super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
             return
@@ -204,11 +234,11 @@ class ReleaseOperator(CheckedArguments, BaseOperator):
         self._hide()
 
     def hidden(self) -> Iterable[str]:
-        """Arguments, or parts of them, that nobody may read."""
+        """Secrets: arguments, or parts of them."""
         return ()
 
     def _hide(self) -> None:
-        """Let Airflow mask them, before it stores rendered fields or logs a template that cannot be rendered."""
+        """Have Airflow mask them before it stores rendered fields, or logs a template that fails to render."""
         from airflow.sdk.log import mask_secret
 
         for secret in self.hidden():
@@ -216,25 +246,53 @@ class ReleaseOperator(CheckedArguments, BaseOperator):
 
     def _render(self, template: Any, context: Context, dag: Any = None) -> Any:
         value = super()._render(template, context, dag)
-        if is_number(value):
-            # A template that yields a number, and no text that looks like one, cannot be joined to a text.
-            with suppress(TypeError):
+        # A template that yields a real number, not text that looks like one, cannot be rendered as text.
+        with suppress(TypeError):
+            if is_number(value):
                 text = render_template_to_string(template, context).strip()
                 if str(value) != text:
                     self._text_problems.setdefault(self._rendering, CHANGED.format(text=text, value=value))
+            elif isinstance(value, (Mapping, list, tuple, set)):
+                # Text that was read as a literal; anything else has numbers as Python writes them.
+                with suppress(SyntaxError, ValueError, tokenize.TokenError):
+                    for text, number in changed_numbers(render_template_to_string(template, context)):
+                        self._text_problems.setdefault(self._rendering, CHANGED.format(text=text, value=number))
         return value
 
+    def render_template(
+        self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
+    ) -> Any:
+        """As Airflow's own, for each string of an argument; also notes a ``None`` that a template has put into one."""
+        value = super().render_template(content, context, jinja_env, seen_oids)
+        may_hold_none = isinstance(value, str) and isinstance(content, str) and "None" in value
+        is_reported = value in (content, "None") if may_hold_none else True
+        if self._rendering and not is_reported and self._has_missing_part(content, context, jinja_env):
+            self._text_problems.setdefault(self._rendering, MISSING_PART.format())
+        return value
+
+    def _has_missing_part(self, content: str, context: Context, jinja_env: Any) -> bool:
+        """Whether a part of a template renders to None, which a longer string contains like any other word."""
+        parts: list[object] = []
+
+        def note(part: Any) -> Any:
+            parts.append(part)
+            return part
+
+        environment = (jinja_env or self.get_template_env()).overlay(finalize=note)
+        super()._render(environment.from_string(content), context)
+        return None in parts
+
     def publish(self, context: Context, execution: Mapping[str, Any]) -> None:
-        """Push id and URL of an execution where the UI and other tasks can see them at once."""
+        """Push the id and URL of an execution as XComs, where the UI and other tasks can see them at once."""
         self._link = execution["url"]
         for key, value in xcoms_of(execution).items():
             context["ti"].xcom_push(key, value)
 
     @contextmanager
-    def begin(self, context: Context) -> Iterator[Any]:
-        """What every execution of a task begins with: its arguments are checked, and its log told what it is about.
+    def begin(self, context: Context) -> Iterator[ClientT]:
+        """How every run of a task begins: check the arguments, open a client, log the first line.
 
-        :return: a client, as of :meth:`get_client`.
+        :return: a client, as from :meth:`get_client`.
         """
         with self.telling_failure():
             self.check_arguments()
@@ -244,9 +302,9 @@ class ReleaseOperator(CheckedArguments, BaseOperator):
 
     @contextmanager
     def telling_failure(self, seconds: float | Callable[[], float] | None = None) -> Iterator[None]:
-        """The last line of a log whose task fails: how, after how long, and where to look.
+        """Log the last line of a task that fails: why, after how long, and the link.
 
-        :param seconds: for which it went on, or what tells them then; nothing where that says nothing.
+        :param seconds: how long it took, or a function that returns it at that moment; ``None`` if it is unknown.
         """
         try:
             yield
@@ -256,7 +314,7 @@ class ReleaseOperator(CheckedArguments, BaseOperator):
             raise
 
     def tell_beginning(self, client: ReleaseClient) -> None:
-        """The first line of the log: what is done, with which arguments, as whom."""
+        """Log the first line: what the task does, with which arguments and as whom."""
         # Not at the top: no parsing of a DAG file needs it.
         from airflow_provider.clients.urls import place_of
 
@@ -275,7 +333,7 @@ class ReleaseOperator(CheckedArguments, BaseOperator):
 
     @property
     def lines(self) -> Any:
-        """The wording of lines, for the leaves: no parsing of a DAG file needs it."""
+        """The wording of lines, for subclasses; imported late because no parsing of a DAG file needs it."""
         from airflow_provider.core import lines
 
         return lines
@@ -285,16 +343,17 @@ class ReleaseOperator(CheckedArguments, BaseOperator):
             getattr(self.log, line.level)("%s", storable_text(line.text))
 
 
-class WaitingOperator(ReleaseOperator):
+class WaitingOperator(ReleaseOperator[ClientT]):
     """An operator that can wait for an execution, in the worker or in the triggerer.
 
-    :param wait_for_completion: wait for the end (default), or return as soon as the request was accepted.
+    :param wait_for_completion: wait for the end (default), or return as soon as the request is accepted.
     :param deferrable: wait in the triggerer; default: ``[operators] default_deferrable``.
-    :param poll_interval: seconds or timedelta between looks; default: ``[release_pipelines] poll_interval`` (10).
+    :param poll_interval: seconds or timedelta between polls; default: ``[release_pipelines] poll_interval`` (10).
     :param timeout: seconds or timedelta for the whole execution. Default: none.
-    :param cancel_on_kill: cancel what this task has started when a person marks it failed or success, or clears it. An
+    :param cancel_on_kill: cancel what this task started when a person marks it failed or success, or clears it. An
         operator that starts nothing cancels nothing.
-    :param on_waiting: ``wait`` (default) while the execution waits for a person, or ``fail`` with ``ExecutionWaiting``.
+    :param on_waiting: what to do while the execution is waiting for a person: ``wait`` (default), or ``fail`` with
+        ``ExecutionWaiting``.
     """
 
     def __init__(
@@ -306,7 +365,7 @@ class WaitingOperator(ReleaseOperator):
         timeout: Seconds | None = None,
         cancel_on_kill: bool = True,
         on_waiting: Literal["wait", "fail"] = "wait",
-        **kwargs: Any,
+        **kwargs: Unpack[ReleaseArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.wait_for_completion = wait_for_completion
@@ -321,7 +380,7 @@ class WaitingOperator(ReleaseOperator):
         return self.timeout.total_seconds() if isinstance(self.timeout, timedelta) else self.timeout
 
     def defer_wait(self, ref: ExecutionRef, deadline: float | None, **trigger: Any) -> NoReturn:
-        """Go on waiting in the triggerer; it comes back to ``execute_complete``."""
+        """Continue the wait in the triggerer, which resumes the task in ``execute_complete``."""
         safety_net = None
         if deadline is not None:
             safety_net = timedelta(seconds=max(0.0, deadline - time.time()) + self.poll_interval + DEFERRAL_MARGIN)
@@ -332,7 +391,7 @@ class WaitingOperator(ReleaseOperator):
             timeout=safety_net,
         )
 
-    def trigger(self, ref: ExecutionRef, deadline: float | None, **trigger: Any) -> Any:
+    def trigger(self, ref: ExecutionRef, deadline: float | None, **trigger: Any) -> ExecutionTrigger:
         from airflow_provider.triggers.execution import ExecutionTrigger
 
         return ExecutionTrigger(
@@ -347,7 +406,7 @@ class WaitingOperator(ReleaseOperator):
         )
 
     def rehearse_deferral(self, **trigger: Any) -> None:
-        """An argument that cannot travel to the triggerer must not be found out after the start."""
+        """Find an argument that cannot be serialized for the triggerer before anything is started."""
         from airflow.sdk.serde import serialize
 
         serialize(self.trigger({}, None, **trigger).serialize()[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 
@@ -14,7 +14,6 @@ from airflow_provider.core.commands import (
     Cancel,
     Choose,
     Command,
-    CommonCommand,
     Defer,
     Find,
     Observe,
@@ -31,33 +30,35 @@ from airflow_provider.core.commands import (
 from airflow_provider.exceptions import AuthenticationError, ReleasePipelineError
 from airflow_provider.links import MARKER_XCOM
 from airflow_provider.operators.attempt import AttemptOver
-from airflow_provider.operators.base import WaitingOperator, noticed_within
+from airflow_provider.operators.base import ClientT, WaitingOperator, noticed_within
 from airflow_provider.progress import log_news
 from airflow_provider.unforeseen import unforeseen
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider.clients.base import ReleaseClient
     from airflow_provider.core.canceling import Timed
     from airflow_provider.execution import Execution, ExecutionRef
 
 
 ASKS_THE_SYSTEM = (Prepare, Send, Find, Choose, Act, Observe, Cancel)
-"""Commands whose errors are the client's, foreseen or not; those of the others are Airflow's."""
+"""Commands that call the client, whose errors go to the program; errors of the others come from Airflow."""
+
+
+Result = TypeVar("Result")
 
 
 class Clock:
-    """The time that a program is told, for one that belongs to nothing else."""
+    """The time of a program that has no other owner."""
 
     def __init__(self) -> None:
         self.now = time.time()
 
 
-def carry_out(program: Program[Any], timed: Timed, perform: Callable[[Command], Any]) -> Any:
-    """Run a program to its end; it is told the time before each answer.
+def carry_out(program: Program[Result], timed: Timed, perform: Callable[[Command], Any]) -> Result:
+    """Run a program to its end, setting its time before each answer.
 
-    :raises AttemptOver: not told to the program: nothing more is to be done.
+    :raises AttemptOver: passed on without reaching the program: nothing more must be done.
     """
     try:
         command = next(program)
@@ -79,29 +80,30 @@ def carry_out(program: Program[Any], timed: Timed, perform: Callable[[Command], 
                 timed.now = time.time()
                 command = program.send(answer)
     except StopIteration as stop:
-        return stop.value
+        result: Result = stop.value
+        return result
 
 
 def save_record(context: Context, key: str, record: Record) -> None:
-    """Write down what a task remembers."""
-    from airflow.sdk import NEVER_EXPIRE
+    """Save the record of a task."""
+    from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]
 
-    # What is under way must be known for as long as it takes; Airflow forgets keys after 30 days otherwise.
+    # What is running must be remembered however long it takes; by default Airflow deletes keys after 30 days.
     context["task_state_store"].set(key, record.to_json(), retention=None if record.is_over else NEVER_EXPIRE)
 
 
-class Carrier:
-    """What all programs ask for.
+class Carrier(Generic[ClientT]):
+    """Carries out the commands that all programs share.
 
     :param key: of the record in the task state store.
-    :param trigger_arguments: of a deferral, at the moment it happens.
+    :param trigger_arguments: returns the arguments of the trigger at the moment of a deferral.
     """
 
     def __init__(
         self,
-        operator: WaitingOperator,
+        operator: WaitingOperator[ClientT],
         context: Context,
-        client: ReleaseClient,
+        client: ClientT,
         key: str,
         trigger_arguments: Callable[[], dict[str, Any]] = dict,
     ) -> None:
@@ -111,7 +113,7 @@ class Carrier:
         self._key = key
         self._trigger_arguments = trigger_arguments
 
-    def perform(self, command: CommonCommand) -> Any:
+    def perform(self, command: Command) -> Any:
         match command:
             case Save(record):
                 save_record(self._context, self._key, record)
@@ -129,6 +131,8 @@ class Carrier:
                 self.operator.log_lines(news)
             case ReadLog(wait):
                 self.operator.log_lines(log_news(self.client, wait))
+            case _:
+                raise ValueError(f"no operator of this kind carries out {type(command).__name__}")
         return None
 
     def _look(self, ref: ExecutionRef) -> Execution:
@@ -141,17 +145,17 @@ class Carrier:
     def forget(self) -> None:
         self._context["task_state_store"].delete(self._key)
 
-    def try_to_save(self, record: Any) -> None:
+    def try_to_save(self, record: Record) -> None:
         with suppress(Exception):
             save_record(self._context, self._key, record)
 
     def _defer(self, wait: Defer) -> None:
-        """Ends the attempt here, unless the deadline comes before Airflow would let the task resume."""
+        """Defer, unless the deadline comes before Airflow would let the task resume."""
         held_back = noticed_within()
         if wait.deadline is not None and held_back and time.time() + held_back >= wait.deadline:
             return
         arguments = self._trigger_arguments()
         if marker := arguments.get("marker"):
-            # A trigger that is told to end compares: does the task still wait for this start?
+            # A trigger that is killed compares it: is the task still waiting for this start?
             self._context["ti"].xcom_push(MARKER_XCOM, marker)
         self.operator.defer_wait(wait.ref, wait.deadline, begun=wait.begun.to_json(), **arguments)

@@ -1,4 +1,4 @@
-"""Arguments are checked by their annotations: as the DAG is parsed, unless they hold a template; else when it runs."""
+"""Checks arguments by their annotations: when the DAG is parsed or, if they hold a template, when the task runs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _OWN_MARKS = ("variable_start_string", "block_start_string", "comment_start_stri
 
 
 def rule_of(*names: str) -> Callable[[RuleT], RuleT]:
-    """Mark a method that refuses arguments which do not go together, with ``bad_argument``.
+    """Mark a method that refuses combinations of arguments, with ``bad_argument``.
 
-    :param names: the arguments that it looks at: it is asked as soon as none of them is left to be rendered.
+    :param names: the arguments that it compares. It is called once none of them has a template left to render.
     """
 
     def mark(rule: RuleT) -> RuleT:
@@ -32,8 +32,8 @@ def rule_of(*names: str) -> Callable[[RuleT], RuleT]:
 class CheckedArguments:
     """Refuses wrong arguments in the constructor, so that the import of the DAG fails and names task and argument.
 
-    What an argument must be is its annotation in ``__init__``, for subclasses as well. What a template or a task will
-    tell, and what a mapped task is expanded over, is checked before the task sends anything.
+    The annotations of ``__init__`` say what an argument must be, also in subclasses. Templates, results of other tasks
+    and what a mapped task is expanded over are checked when the task runs, before it sends anything.
     """
 
     _rules: ClassVar[tuple[str, ...]] = ()
@@ -42,12 +42,12 @@ class CheckedArguments:
         super().__init_subclass__(**kwargs)
         cls._rules = (*cls._rules, *(name for name, each in vars(cls).items() if hasattr(each, "looks_at")))
         if init := vars(cls).get("__init__"):
-            # Airflow wraps it once more, and hands in what `default_args` say.
+            # Airflow wraps it again, and passes the values of `default_args`.
             cls.__init__ = _checked(init)  # type: ignore[method-assign]
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
-        """As Airflow's own, which constructs no operator before the task runs."""
+        """As Airflow's own ``partial``, which constructs no operator before the task runs."""
         cls._refuse_wrong(_hints_of(cls), kwargs)
         return super().partial(**kwargs)  # type: ignore[misc]
 
@@ -64,10 +64,10 @@ class CheckedArguments:
         return _bad_argument(type(self), getattr(self, "task_id", None), name, problem)
 
     def require_exactly_one(self, *names: str) -> None:
-        """Refuse arguments of which not exactly one is given."""
+        """Refuse anything but exactly one of these arguments."""
         if len(given := [name for name in names if getattr(self, name)]) != 1:
-            told = " and ".join(given) or "none of them"
-            raise self.bad_argument(names[0], f"or {names[1]} must be given, and only one of them, got {told}")
+            got = " and ".join(given) or "neither"
+            raise self.bad_argument(names[0], f"or {names[1]} must be given, exactly one of them, got {got}")
 
     @classmethod
     def _refuse_wrong(cls, hints: Mapping[str, Any], given: Mapping[str, Any]) -> None:
@@ -98,7 +98,7 @@ def _checked(init: Callable[..., None]) -> Callable[..., None]:
 
 
 def _hints_of(cls: type) -> dict[str, Any]:
-    inits = [base.__init__ for base in reversed(cls.__mro__) if issubclass(base, CheckedArguments)]  # type: ignore[misc]
+    inits = [base.__init__ for base in reversed(cls.__mro__) if issubclass(base, CheckedArguments)]
     return {name: hint for init in dict.fromkeys(inits) for name, hint in arguments_of(init).items()}
 
 
@@ -107,20 +107,20 @@ def _templated(cls: type) -> tuple[str, ...]:
 
 
 def _is_left(value: object, cls: type, marks: tuple[str, ...]) -> bool:
-    """Whether what it will be is known when the task runs: a template, a template file, the result of a task."""
+    """Whether the value is known only when the task runs: a template, a template file, the result of a task."""
     if isinstance(value, str):
         return any(mark in value for mark in marks) or value.endswith(tuple(getattr(cls, "template_ext", ())))
     if isinstance(value, Mapping):
         return any(_is_left(each, cls, marks) for each in value.values())
     if isinstance(value, (list, tuple, set)):
         return any(_is_left(each, cls, marks) for each in value)
-    # As Airflow tells them apart: an XComArg and its like, a callable, an object with template fields of its own.
-    is_told_later = callable(value) or hasattr(value, "resolve") or hasattr(value, "template_fields")
-    return is_told_later and not isinstance(value, os.PathLike)
+    # By the same criteria as Airflow: an XComArg and the like, a callable, an object with template fields of its own.
+    is_known_later = callable(value) or hasattr(value, "resolve") or hasattr(value, "template_fields")
+    return is_known_later and not isinstance(value, os.PathLike)
 
 
 def _marks_of(dag: Any) -> tuple[str, ...]:
-    """What a template holds in this DAG."""
+    """The delimiters of templates in this DAG."""
     own = getattr(dag, "jinja_environment_kwargs", None) or {}
     return (*_MARKS, *(own[name] for name in _OWN_MARKS if name in own))
 

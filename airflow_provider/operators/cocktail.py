@@ -3,35 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider.exceptions import Call, ExecutionFailed, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionState
 from airflow_provider.operators.acting import ActOperator
-from airflow_provider.operators.arguments import CallbackUrl, Number, TagOrNumber, secrets_of_url
+from airflow_provider.operators.arguments import Callback, CallbackUrl, Number, TagOrNumber, secrets_of_url
+from airflow_provider.operators.checking import rule_of
 from airflow_provider.operators.starting import StartOperator
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow_provider.clients.cocktail import CocktailClient
     from airflow_provider.clients.waitable import Intent
+    from airflow_provider.operators.shared_arguments import StartArguments, WaitingArguments
 
 UNSEEN = "cannot be read by its number"
-"""Status of a run that the installation, or the token, does not let be read before its cancel names its build."""
+"""Status of a run that the installation, or the token, does not allow to be read until its cancel names its build."""
 
 
-class CocktailRunBuildOperator(StartOperator):
+class CocktailRunBuildOperator(StartOperator["CocktailClient"]):
     """Run a Cocktail Cloud build and wait for its image.
 
-    The result's ``outputs`` hold ``image``, ``tag`` (the one really used), ``digest``, ``image_ref`` (pinned by
+    The result's ``outputs`` have ``image``, ``tag`` (the one really used), ``digest``, ``image_ref`` (pinned by
     digest), ``size`` (bytes) and ``build_no``.
 
     :param build_seq: number of the build definition. (templated)
-    :param tag_name: tag of the image; may be left out only where the build's autotag is on. (templated)
-    :param description: free text; a marker is put before it, by which the run is found again. (templated)
-    :param callback_url: told each change of state; no query in it, because Cocktail would lose it. (templated)
-    :param require_digest: fail when the build is done without telling a digest.
-    :param on_busy: while the build runs already, the account has its limit of parallel builds, or the build server is
-        not connected: ``wait`` (default), within ``timeout`` where there is one, or ``fail``.
+    :param tag_name: tag of the image; may be left out only if the build's autotag is on. (templated)
+    :param description: free text, sent after a marker by which the run can be found again. (templated)
+    :param callback_url: called at each change of state; it must have no query, which Cocktail would lose. (templated)
+    :param callback: let Cocktail call the webhook that Airflow's configuration declares for it, so that the end of the
+        build becomes an asset event: ``True``, or the webhook's name if there are several. See docs/webhooks.md.
+    :param require_digest: fail if the build ends without a digest.
+    :param on_busy: what to do while the build is running already, the account has reached its limit of parallel builds,
+        or the build server is not connected: ``wait`` (default), within ``timeout`` if there is one, or ``fail``.
     :param cocktail_conn_id: the Airflow connection. (templated)
 
     "Run build" in Cocktail Cloud's Open API reference: https://docs.cocktailcloud.io/
@@ -49,42 +56,68 @@ class CocktailRunBuildOperator(StartOperator):
         tag_name: TagOrNumber | None = None,
         description: str | None = None,
         callback_url: CallbackUrl | None = None,
+        callback: Callback = False,
         require_digest: bool = False,
         on_busy: Literal["wait", "fail"] = "wait",
         cocktail_conn_id: str = "cocktail_default",
-        **kwargs: Any,
+        **kwargs: Unpack[StartArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.build_seq = build_seq
         self.tag_name = tag_name
         self.description = description
         self.callback_url = callback_url
+        self.callback = callback
         self.require_digest = require_digest
         self.on_busy = on_busy
         self.cocktail_conn_id = cocktail_conn_id
 
+    @rule_of("callback_url", "callback")
+    def _check_callback(self) -> None:
+        if self.callback and self.callback_url:
+            raise self.bad_argument("callback", "or callback_url must be given, not both")
+
     def hidden(self) -> Iterable[str]:
-        return secrets_of_url(self.callback_url, in_path=True)
+        yield from secrets_of_url(self.callback_url, in_path=True)
+        if self.callback:
+            # Where no webhook can be told yet, nothing of it is secret yet.
+            with suppress(ReleasePipelineError):
+                yield from self._webhooks.secrets_of(self._endpoint())
+
+    def _called_back(self) -> str | None:
+        """Where Cocktail tells what becomes of the run. Kept nowhere: Airflow stores what a task is made of."""
+        return self._webhooks.url_of(self._endpoint()) if self.callback else self.callback_url
+
+    def _endpoint(self) -> Any:
+        name = self.callback if isinstance(self.callback, str) else ""
+        return self._webhooks.endpoint_for("cocktail", conn_id=self.conn_id, name=name)
+
+    @property
+    def _webhooks(self) -> Any:
+        """Not imported at the top: no parsing of a DAG file needs it."""
+        from airflow_provider.webhooks import endpoints
+
+        return endpoints
 
     def intent(self, client: CocktailClient) -> dict[str, Any]:
         tag = _text(self.tag_name)
-        client.builds.check_run(self.build_seq, tag_name=tag, callback_url=self.callback_url)
+        client.builds.check_run(self.build_seq, tag_name=tag, callback_url=self._called_back())
         build = client.builds.get(self.build_seq) or {}
         if tag and build.get("autotagUseYn") == "Y":
-            self.log.warning("Build %s has autotag on: the server will not use tag %r", self.build_seq, tag)
+            self.log.warning("Build %s has autotag on, so the server will not use tag %r", self.build_seq, tag)
         elif tag and build.get("tagName") == tag:
-            self.log.warning("Tag %r is the build's default tag: its present image is overwritten", tag)
+            self.log.warning("Tag %r is the build's default tag, so its current image will be overwritten", tag)
         return {"kind": "build_run", "build_seq": str(self.build_seq), "tag": tag}
 
     def start(self, client: CocktailClient, intent: Intent) -> Execution:
-        # The marker first: Cocktail may cut the text.
+        # The marker first: Cocktail may truncate the text.
         description = " ".join(part for part in (intent["marker"], _text(self.description)) if part)
         return client.builds.run(
-            self.build_seq, tag_name=intent["tag"], description=description, callback_url=self.callback_url
+            self.build_seq, tag_name=intent["tag"], description=description, callback_url=self._called_back()
         )
 
     def is_busy(self, error: ReleasePipelineError) -> bool:
-        """Whether to wait after this error and then start it, because nothing has been started yet."""
+        """Whether to wait after this error and then start, because nothing was started."""
         from airflow_provider.clients.cocktail import errors
 
         return self.on_busy == "wait" and errors.is_busy(error)
@@ -94,12 +127,12 @@ class CocktailRunBuildOperator(StartOperator):
 
     def verify(self, result: Mapping[str, Any]) -> None:
         if self.require_digest and not result["outputs"].get("digest"):
-            summary = f"build run {result['id']} is done, but Cocktail tells no digest of its image"
+            summary = f"build run {result['id']} is done, but Cocktail reports no digest of its image"
             raise ExecutionFailed(summary, call=Call(system=self.system))
 
 
-class CocktailCancelBuildOperator(ActOperator):
-    """Cancel a Cocktail Cloud build run and wait until it has ended; one that ended before is no error.
+class CocktailCancelBuildOperator(ActOperator["CocktailClient"]):
+    """Cancel a Cocktail Cloud build run and wait until it has ended; it is no error if it has ended already.
 
     :param build_run_seq: number of the run, as in the ``id`` of a build's result. (templated)
     :param cocktail_conn_id: the Airflow connection. (templated)
@@ -111,7 +144,9 @@ class CocktailCancelBuildOperator(ActOperator):
     deed = "cancel build run {build_run_seq}"
     template_fields = ("build_run_seq", "cocktail_conn_id")
 
-    def __init__(self, *, build_run_seq: Number, cocktail_conn_id: str = "cocktail_default", **kwargs: Any) -> None:
+    def __init__(
+        self, *, build_run_seq: Number, cocktail_conn_id: str = "cocktail_default", **kwargs: Unpack[WaitingArguments]
+    ) -> None:
         super().__init__(**kwargs)
         self.build_run_seq = build_run_seq
         self.cocktail_conn_id = cocktail_conn_id
@@ -129,7 +164,7 @@ class CocktailCancelBuildOperator(ActOperator):
         if target.status != UNSEEN:
             client.cancel(target.ref, "canceled by an Airflow task")
             return client.look(target.ref)
-        # The answer to the cancel names the build, in whose list the run may be found.
+        # The answer to the cancel names the build, whose list may contain the run.
         cancel_run = client.runs.cancel(self.build_run_seq)
         ref = {**target.ref, "build_seq": _text(cancel_run.get("buildSeq"))}
         if not self.wait_for_completion:
@@ -138,5 +173,5 @@ class CocktailCancelBuildOperator(ActOperator):
 
 
 def _text(value: object) -> str:
-    """What a template with native objects made of a text, such as a number, as text again."""
+    """The text of a value that a template with native objects may have turned into a number."""
     return "" if value is None else str(value)

@@ -17,15 +17,19 @@ from airflow_provider.operators.starting import StartOperator
 from airflow_provider.storable import storable
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context
 
     from airflow_provider.clients.code_stream import CodeStreamClient
+    from airflow_provider.clients.code_stream.documents import Event
     from airflow_provider.clients.waitable import Intent
     from airflow_provider.execution import Execution, ExecutionRef
     from airflow_provider.operators.memory import Memory
+    from airflow_provider.operators.shared_arguments import ReleaseArguments, StartArguments, WaitingArguments
 
 
-class CodeStreamRunPipelineOperator(StartOperator):
+class CodeStreamRunPipelineOperator(StartOperator["CodeStreamClient"]):
     """Run a pipeline and wait for its execution.
 
     The result's ``outputs`` are the pipeline's ``output``.
@@ -33,8 +37,8 @@ class CodeStreamRunPipelineOperator(StartOperator):
     :param pipeline: name or id. (templated)
     :param project: needed where several projects have a pipeline of that name. (templated)
     :param inputs: input parameters; those left out take the pipeline's defaults. (templated)
-    :param comments: free text; Code Stream gets it behind a marker, by which the execution is found again: first,
-        because a server may cut a long text. (templated)
+    :param comments: free text, sent after a marker by which the execution can be found again; a server may truncate
+        long text. (templated)
     :param tags: tags of the execution. (templated)
     :param code_stream_conn_id: the Airflow connection. (templated)
 
@@ -55,7 +59,7 @@ class CodeStreamRunPipelineOperator(StartOperator):
         comments: str | None = None,
         tags: list[str] | None = None,
         code_stream_conn_id: str = "code_stream_default",
-        **kwargs: Any,
+        **kwargs: Unpack[StartArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
@@ -74,15 +78,15 @@ class CodeStreamRunPipelineOperator(StartOperator):
         return client.pipelines.run(intent["pipeline_id"], inputs=self.inputs, comments=comments, tags=self.tags)
 
 
-class CodeStreamRerunEventOperator(StartOperator):
+class CodeStreamRerunEventOperator(StartOperator["CodeStreamClient"]):
     """Rerun (or resume) a Docker, Git or Gerrit trigger event and wait for the execution that results.
 
     :param event_type: ``docker``, ``git`` or ``gerrit``. (templated)
     :param event_id: id of the event. (templated)
     :param action: ``rerun`` (default: a new execution of the stored event) or ``resume``. (templated)
-    :param start_timeout: seconds or timedelta until the event must have led to an execution, default 10 minutes. After
-        it the task fails, and a retry sends the action again. ``timeout``, if given, covers this time, too.
-    :param force: rerun the event although the execution that it led to last is still running. Default: fail then.
+    :param start_timeout: seconds or timedelta within which the event must lead to an execution (default 10 minutes). If
+        it does not, the task fails, and a retry sends the action again. ``timeout``, if given, includes this time.
+    :param force: rerun the event even if its last execution is still running. By default the task fails then.
     :param on_retry: what an Airflow retry does after the execution failed: ``restart`` (default) sends the action
         again, ``resume`` continues the failed execution.
     :param code_stream_conn_id: the Airflow connection. (templated)
@@ -104,7 +108,7 @@ class CodeStreamRerunEventOperator(StartOperator):
         force: bool = False,
         on_retry: Literal["restart", "resume"] = "restart",
         code_stream_conn_id: str = "code_stream_default",
-        **kwargs: Any,
+        **kwargs: Unpack[StartArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.event_type = event_type
@@ -123,14 +127,14 @@ class CodeStreamRerunEventOperator(StartOperator):
     @rule_of("force", "action")
     def _check_force(self) -> None:
         if self.force and self.action == "resume":
-            raise self.bad_argument("force", "must be False for a resume, got True: it reruns beside what still runs")
+            raise self.bad_argument("force", "is valid only with action='rerun', got action='resume'")
 
     def intent(self, client: CodeStreamClient) -> dict[str, Any]:
         return self._before(client, self.action)
 
     def continuation(self, client: CodeStreamClient, failed: ExecutionRef) -> dict[str, Any] | None:
         intent = self._before(client, "resume") if self.on_retry == "resume" else None
-        # An event that has led to no execution, or to somebody else's since, has nothing of ours to resume.
+        # If the event led to no execution, or to somebody else's since, nothing of ours can be resumed.
         return intent if intent and intent["link_before"].rstrip("/").endswith(f"/{failed['id']}") else None
 
     def _before(self, client: CodeStreamClient, action: Literal["rerun", "resume"]) -> dict[str, Any]:
@@ -145,8 +149,8 @@ class CodeStreamRerunEventOperator(StartOperator):
         return ref["kind"] == "execution"
 
 
-class CodeStreamTriggerGerritOperator(ReleaseOperator):
-    """Trigger pipelines for a Gerrit change by hand. Code Stream tells their names only, so nothing is waited for.
+class CodeStreamTriggerGerritOperator(ReleaseOperator["CodeStreamClient"]):
+    """Trigger pipelines for a Gerrit change manually. Code Stream returns only their names, so this does not wait.
 
     :param change_id: of the Gerrit change. (templated)
     :param project: of the change. (templated)
@@ -170,7 +174,7 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
         project: str,
         trigger: str,
         code_stream_conn_id: str = "code_stream_default",
-        **kwargs: Any,
+        **kwargs: Unpack[ReleaseArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.change_id = change_id
@@ -183,7 +187,7 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
             deed = f"triggered Gerrit change {self.change_id!r}"
             memory = self.memory(context, client, "release_trigger", deed)
             if notes := memory.recall():
-                self.log.warning("An earlier attempt may have triggered the change: looking for its events")
+                self.log.warning("An earlier attempt may have triggered the change, searching for its events")
                 triggered = self._triggered(client, notes["known"])
             else:
                 notes = {"known": [each["id"] for each in self._events(client)]}
@@ -203,17 +207,17 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
             if not error.effect.is_open:
                 memory.forget()
                 raise
-            self.log.warning("The answer to the trigger is not known, looking for its events: %s", error)
+            self.log.warning("The trigger got no clear answer, searching for its events: %s", error)
             return self._triggered(client, known)
 
-    def _events(self, client: CodeStreamClient) -> list[dict[str, Any]]:
+    def _events(self, client: CodeStreamClient) -> list[Event]:
         return client.events.list_triggered_by_hand(self.change_id, self.project, self.trigger)
 
     def _triggered(self, client: CodeStreamClient, known: list[str]) -> dict[str, Any]:
-        """What a trigger whose answer is not known has led to, in the form of the answer; its events may show late.
+        """What a trigger without a clear answer led to, in the form of the answer; its events may appear late.
 
-        :param known: ids of the events from before.
-        :raises ConflictError: no event shows.
+        :param known: ids of the earlier events.
+        :raises ConflictError: no event appears.
         """
         end = time.time() + DURATIONS.settling
         while True:
@@ -222,7 +226,7 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
             except ReleasePipelineError as error:
                 if error.effect is Effect.REFUSED:
                     raise
-                self.log.warning("Cannot list the Gerrit events: %s", error)
+                self.log.warning("Could not list the Gerrit events: %s", error)
                 events = []
             if younger := [each for each in events if each["id"] not in known]:
                 names = sorted({str(each.get("pipeline")) for each in younger})
@@ -230,16 +234,16 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
                 return {name: storable(value) for name, value in triggered.items()}
             if time.time() + 1.0 > end:
                 raise ConflictError(
-                    f"Gerrit change {self.change_id!r} may have been triggered, but no event of it shows: see in "
-                    "Code Stream whether it was; clearing this task triggers it anew",
+                    f"Gerrit change {self.change_id!r} may have been triggered, but none of its events appears: check "
+                    "in Code Stream whether it was; clearing this task triggers it again",
                     call=Call(system=self.system),
                     effect=Effect.UNKNOWN,
                 )
             time.sleep(1.0)
 
 
-class CodeStreamExecutionActionOperator(ActOperator):
-    """Cancel, pause or resume an execution and wait until that shows; one that is so already is no error.
+class CodeStreamExecutionActionOperator(ActOperator["CodeStreamClient"]):
+    """Cancel, pause or resume an execution and wait for the effect; it is no error if it is in that state already.
 
     :param execution_id: as in the ``id`` of a result. (templated)
     :param action: ``cancel``, ``pause`` or ``resume``. (templated)
@@ -260,7 +264,7 @@ class CodeStreamExecutionActionOperator(ActOperator):
         action: Literal["cancel", "pause", "resume"],
         reason: str | None = None,
         code_stream_conn_id: str = "code_stream_default",
-        **kwargs: Any,
+        **kwargs: Unpack[WaitingArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.execution_id = execution_id
@@ -291,10 +295,10 @@ class CodeStreamExecutionActionOperator(ActOperator):
         }[self.action]
 
 
-class CodeStreamApprovalOperator(ReleaseOperator):
-    """Answer an approval (user operation) that an execution waits for, and check that Code Stream took the answer.
+class CodeStreamApprovalOperator(ReleaseOperator["CodeStreamClient"]):
+    """Answer an approval (user operation) of an execution, and check that Code Stream accepted the answer.
 
-    A rejection that Code Stream takes is a success of this task: the execution itself fails.
+    An accepted rejection is a success of this task; the execution itself fails.
 
     :param execution_id: the execution that waits; give this or ``user_operation_id``. (templated)
     :param user_operation_id: the approval itself. (templated)
@@ -318,7 +322,7 @@ class CodeStreamApprovalOperator(ReleaseOperator):
         decision: Literal["approve", "reject"],
         message: str | None = None,
         code_stream_conn_id: str = "code_stream_default",
-        **kwargs: Any,
+        **kwargs: Unpack[ReleaseArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.execution_id = execution_id
@@ -351,10 +355,10 @@ class CodeStreamApprovalOperator(ReleaseOperator):
         return answered
 
     def _asked(self, memory: Memory, client: CodeStreamClient) -> str:
-        """The approval that an earlier attempt was about to answer, or else the one that the execution waits for."""
+        """The approval that an earlier attempt was about to answer, or else the one that is pending."""
         asked = memory.recall()
         if asked and asked["execution_id"] == self.execution_id:
-            # Answered already, it is not answered again.
+            # If it has been answered, it is not answered again.
             return str(asked["id"])
         operation_id = client.approvals.find_pending(str(self.execution_id))
         memory.note({"execution_id": self.execution_id, "id": operation_id})

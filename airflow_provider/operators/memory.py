@@ -1,4 +1,4 @@
-"""Notes of a request that starts nothing, in Airflow's task state store; ``core/notes.py`` says what they tell."""
+"""Notes about a request that starts nothing, in Airflow's task state store; ``core/notes.py`` interprets them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Memory:
     """Notes in the task state store, which automatic retries see and a cleared task does not.
 
     :param key: of the notes.
-    :param deed: what it is about, for people, such as ``answered an approval of release task 'shop'``.
+    :param deed: what the request did, for people, such as ``answered an approval of release task 'shop'``.
     """
 
     def __init__(self, context: Context, client: ReleaseClient, key: str, deed: str) -> None:
@@ -31,7 +31,7 @@ class Memory:
         self._deed = deed
 
     def recall(self) -> dict[str, Any] | None:
-        """What an earlier attempt of this generation has noted; see :func:`airflow_provider.core.notes.recall`."""
+        """What an earlier attempt of this generation noted; see :func:`airflow_provider.core.notes.recall`."""
         stored = self._read()
         if stored is None:
             return None
@@ -45,9 +45,9 @@ class Memory:
             return notes
 
     def note(self, notes: dict[str, Any], *, is_done: bool = False) -> None:
-        """Write down what is about to be sent.
+        """Save what is about to be sent.
 
-        :param is_done: what came of it is about to be the task's success.
+        :param is_done: whether the request is complete and the task is about to succeed.
         """
         attempt, place = attempt_of(self._context), self._client.place
         stored = Notes(attempt=attempt, notes=notes, place=place, is_done=is_done)
@@ -63,7 +63,7 @@ class Memory:
             return None if stored is None else msgspec.convert(stored, Notes)
         except msgspec.ValidationError as error:
             raise self._conflict(
-                f"cannot read what an earlier attempt has noted; it may have {self._deed}: {error}. Resolve it "
+                f"could not read the notes of an earlier attempt, which may have {self._deed}: {error}. Resolve it "
                 "manually and run the task in a new DAG run"
             ) from None
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_provider.exceptions import ReleasePipelineError
+from airflow_provider.identifiers import got, host_of
 from airflow_provider.operators.arguments import (
+    AssetArgument,
     BuildTags,
     Digest,
     QuayId,
     Repository,
     Tag,
     Url,
+    arguments_of,
+    asset_names,
+    problem_of,
     secrets_of_url,
     without_signature,
 )
@@ -22,11 +29,20 @@ from airflow_provider.operators.starting import StartOperator
 from airflow_provider.storable import storable
 
 if TYPE_CHECKING:
+    from typing import Required, Unpack
+
     from airflow.sdk import Context
 
     from airflow_provider.clients.quay import QuayClient
+    from airflow_provider.clients.quay.build_starts import BuildSource
     from airflow_provider.clients.waitable import Intent
     from airflow_provider.execution import Execution
+    from airflow_provider.operators.shared_arguments import ReleaseArguments, StartArguments
+
+    class _NotificationArguments(ReleaseArguments, total=False):
+        repository: Required[str]
+        quay_conn_id: str
+
 
 Event = Literal[
     "repo_push",
@@ -46,10 +62,20 @@ Event = Literal[
 Method = Literal["webhook", "slack", "email", "quay_notification", "flowdock", "hipchat"]
 
 
-class QuayRunBuildOperator(StartOperator):
+STATE_TOLD_BY = {
+    "build_queued": "queued",
+    "build_start": "running",
+    "build_success": "succeeded",
+    "build_failure": "failed",
+    "build_cancelled": "canceled",
+}
+"""Of the events that tell of a build: the state that it has then."""
+
+
+class QuayRunBuildOperator(StartOperator["QuayClient"]):
     """Build an image in Quay and wait for it.
 
-    The result's ``outputs`` hold ``tags``, ``digest`` and ``image_ref`` (pinned by digest).
+    The result's ``outputs`` have ``tags``, ``digest`` and ``image_ref`` (pinned by digest).
 
     :param repository: ``namespace/name``. (templated)
     :param archive_url: http(s) URL of the archive to build. (templated)
@@ -75,7 +101,7 @@ class QuayRunBuildOperator(StartOperator):
         subdirectory: str | None = None,
         dockerfile_path: str | None = None,
         quay_conn_id: str = "quay_default",
-        **kwargs: Any,
+        **kwargs: Unpack[StartArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.repository = repository
@@ -88,30 +114,30 @@ class QuayRunBuildOperator(StartOperator):
     @rule_of("subdirectory", "dockerfile_path")
     def _check_place(self) -> None:
         if self.subdirectory and self.dockerfile_path:
-            raise self.bad_argument("subdirectory", "or dockerfile_path must be given, not both: Quay reads one only")
+            raise self.bad_argument("subdirectory", "or dockerfile_path must be given, not both: Quay reads only one")
 
     def hidden(self) -> Iterable[str]:
         return secrets_of_url(self.archive_url, in_path=False)
 
     @property
     def archive(self) -> str:
-        """Where the archive is, for the log: its URL without what signs it."""
+        """Where the archive is, for the log: its URL without the signature."""
         return without_signature(self.archive_url)
 
     def intent(self, client: QuayClient) -> dict[str, Any]:
-        client.builds.check(**self._build())
+        client.builds.check(self.repository, **self._source())
         repository = client.repositories.get(self.repository)
         if self.cancel_on_kill and not repository.get("can_admin"):
             self.log.warning(
                 "The token of connection %r may not cancel what it starts: that needs the scope repo:admin, of a user "
-                "who may administer %s. If a person ends this task, the build goes on",
+                "who may administer %s. If a person ends this task, the build continues",
                 self.conn_id,
                 self.repository,
             )
-        return client.builds.intent(**self._build())
+        return client.builds.intent(self.repository, **self._source())
 
     def start(self, client: QuayClient, intent: Intent) -> Execution:
-        return client.builds.start(**self._build())
+        return client.builds.start(self.repository, **self._source())
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         # Not at the top: no parsing of a DAG file needs it.
@@ -119,9 +145,8 @@ class QuayRunBuildOperator(StartOperator):
 
         return super().execute_complete(context, with_reason(event, partial(self.get_client, context)))
 
-    def _build(self) -> dict[str, Any]:
+    def _source(self) -> BuildSource:
         return {
-            "repository": self.repository,
             "archive_url": self.archive_url,
             "tags": self.tags,
             "subdirectory": self.subdirectory,
@@ -129,8 +154,8 @@ class QuayRunBuildOperator(StartOperator):
         }
 
 
-class QuayPromoteTagOperator(ReleaseOperator):
-    """Point a tag to an image of the same repository; creates or moves the tag.
+class QuayPromoteTagOperator(ReleaseOperator["QuayClient"]):
+    """Point a tag to an image of the same repository: create or move it.
 
     :param repository: ``namespace/name``. (templated)
     :param tag: the tag to create or move. (templated)
@@ -154,7 +179,7 @@ class QuayPromoteTagOperator(ReleaseOperator):
         digest: Digest | None = None,
         source_tag: Tag | None = None,
         quay_conn_id: str = "quay_default",
-        **kwargs: Any,
+        **kwargs: Unpack[ReleaseArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.repository = repository
@@ -178,7 +203,7 @@ class QuayPromoteTagOperator(ReleaseOperator):
         return result
 
 
-class _NotificationOperator(ReleaseOperator):
+class _NotificationOperator(ReleaseOperator["QuayClient"]):
     """:param repository: ``namespace/name``. (templated)
     :param quay_conn_id: the Airflow connection. (templated)
     """
@@ -187,13 +212,57 @@ class _NotificationOperator(ReleaseOperator):
     operator_extra_links = ()
     template_fields: tuple[str, ...] = ("repository", "quay_conn_id")
 
-    def __init__(self, *, repository: Repository, quay_conn_id: str = "quay_default", **kwargs: Any) -> None:
+    def __init__(
+        self, *, repository: Repository, quay_conn_id: str = "quay_default", **kwargs: Unpack[ReleaseArguments]
+    ) -> None:
         super().__init__(**kwargs)
         self.repository = repository
         self.quay_conn_id = quay_conn_id
 
+    def with_config(self, told: Mapping[str, Any]) -> dict[str, Any]:
+        """A notification as a client takes it: in place of an asset, the URL of the webhook that is declared for it.
+
+        Kept nowhere: Airflow stores what a task is made of.
+
+        :raises ConnectionConfigError: no webhook is declared for the asset and this connection.
+        """
+        wanted = {name: value for name, value in told.items() if name != "asset"}
+        if not told.get("asset"):
+            return wanted
+        endpoint, event = self._endpoint(told["asset"]), told.get("event")
+        state = STATE_TOLD_BY.get(str(event))
+        if state and state not in endpoint.states:
+            raise self.bad_argument(
+                "event",
+                f"{event!r} would be no event of the asset: webhook {endpoint.name!r} takes only states "
+                f"{', '.join(sorted(endpoint.states))}, and that tells of {state!r}",
+            )
+        return wanted | {"method": "webhook", "config": {"url": self._webhooks.url_of(endpoint)}}
+
+    def _endpoint(self, asset: Any) -> Any:
+        name, uri = asset_names(asset)
+        return self._webhooks.endpoint_for("quay", conn_id=self.conn_id, asset=name, uri=uri)
+
+    @property
+    def _webhooks(self) -> Any:
+        """Not imported at the top: no parsing of a DAG file needs it."""
+        from airflow_provider.webhooks import endpoints
+
+        return endpoints
+
+    def hidden_in(self, told: Mapping[str, Any]) -> Iterator[str]:
+        """What nobody may read of a notification."""
+        from airflow_provider.clients.quay.notification_rules import secrets_of
+
+        if told.get("asset"):
+            # Where no webhook can be told yet, nothing of it is secret yet.
+            with suppress(ReleasePipelineError):
+                yield from self._webhooks.secrets_of(self._endpoint(told["asset"]))
+        for key, value in secrets_of(told.get("method"), told.get("config")):
+            yield from secrets_of_url(value, in_path=True) if key == "url" else [value]
+
     def result(self, notification: Mapping[str, Any]) -> dict[str, Any]:
-        """What may go into XCom, which many can read who may not send messages with it."""
+        """What may go into XCom, without the secrets: many can read it who must not be able to send with it."""
         from airflow_provider.clients.quay.notification_rules import is_disabled, without_secrets
 
         result: dict[str, Any] = storable({**without_secrets(notification), "disabled": is_disabled(notification)})
@@ -201,15 +270,19 @@ class _NotificationOperator(ReleaseOperator):
 
 
 class QuayCreateNotificationOperator(_NotificationOperator):
-    """Create a notification of a repository, for example a webhook; an equal one that is there already is returned.
+    """Create a notification of a repository, for example a webhook, or return an equal one that exists.
 
-    One that Quay has disabled after failures is not reset: the task warns, and ``disabled`` is true in the result. See
-    :class:`QuayResetNotificationOperator`.
+    With ``asset``, it is a webhook whose deliveries become events of that asset; its URL is that of the webhook that
+    Airflow's configuration declares for the asset. See docs/webhooks.md.
+
+    If Quay has disabled that one after failures, it is not reset: the task warns, and ``disabled`` is true in the
+    result. See :class:`QuayResetNotificationOperator`.
 
     :param repository: ``namespace/name``. (templated)
     :param event: for example ``repo_push`` or ``build_success``. (templated)
-    :param method: for example ``webhook`` or ``slack``. (templated)
-    :param config: of the method, for a webhook ``{"url": ...}``. (templated)
+    :param method: for example ``webhook`` (default) or ``slack``. (templated)
+    :param config: of the method, for a webhook ``{"url": ...}``; give this or ``asset``. (templated)
+    :param asset: the asset of which each delivery shall be an event, or its name or URI.
     :param event_config: of the event, for example ``{"ref-regex": ...}``. (templated)
     :param title: shown in Quay. (templated)
     :param quay_conn_id: the Airflow connection. (templated)
@@ -227,45 +300,141 @@ class QuayCreateNotificationOperator(_NotificationOperator):
         self,
         *,
         event: Event,
-        method: Method,
-        config: Mapping[str, Any],
+        method: Method = "webhook",
+        config: Mapping[str, Any] | None = None,
+        asset: AssetArgument | None = None,
         event_config: Mapping[str, Any] | None = None,
         title: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[_NotificationArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.event = event
         self.method = method
         self.config = config
+        self.asset = asset
         self.event_config = event_config
         self.title = title
 
-    def hidden(self) -> Iterable[str]:
-        from airflow_provider.clients.quay.notification_rules import secrets_of
+    @rule_of("method", "config", "asset")
+    def _check_way(self) -> None:
+        self.require_exactly_one("config", "asset")
+        if self.asset and self.method != "webhook":
+            raise self.bad_argument("method", f"must be 'webhook' with an asset, {got(self.method)}")
 
-        for key, value in secrets_of(self.method, self.config):
-            yield from secrets_of_url(value, in_path=True) if key == "url" else [value]
+    def hidden(self) -> Iterable[str]:
+        return self.hidden_in(self._told())
+
+    def _told(self) -> dict[str, Any]:
+        return {
+            "event": self.event,
+            "method": self.method,
+            "config": self.config,
+            "asset": self.asset,
+            "event_config": self.event_config,
+            "title": self.title,
+        }
 
     def execute(self, context: Context) -> dict[str, Any]:
         with self.begin(context) as client:
-            notification = client.notifications.create(
-                self.repository,
-                event=self.event,
-                method=self.method,
-                config=self.config,
-                event_config=self.event_config,
-                title=self.title,
-            )
+            notification = client.notifications.create(self.repository, **self.with_config(self._told()))
             result = self.result(notification)
-            self.log_lines([self.lines.notification(result["uuid"], "is there")])
+            self.log_lines([self.lines.notification(result["uuid"], "exists")])
         if result["disabled"]:
             self.log.warning(
-                "Notification %s does this already, but Quay has disabled it after %s failed deliveries: it sends "
-                "nothing until QuayResetNotificationOperator resets it",
+                "Notification %s exists, but Quay has disabled it after %s failed deliveries: it sends nothing until "
+                "QuayResetNotificationOperator resets it",
                 result["uuid"],
                 result["number_of_failures"],
             )
         return result
+
+
+class QuayNotificationsOperator(_NotificationOperator):
+    """Keep the notifications of a repository as code: after it, the repository has exactly these, of all it has made.
+
+    Creates what is missing, deletes what it made and is no longer wanted (also one with an older URL, after a secret of
+    a webhook was rotated), and resets what Quay has disabled. What it makes says so at the end of its title;
+    nobody else's notification is changed or removed.
+
+    :param repository: ``namespace/name``. (templated)
+    :param notifications: mappings with the arguments of :class:`QuayCreateNotificationOperator`: ``event``, and
+        ``asset`` or ``method`` and ``config``, and if you like ``event_config`` and ``title``. An empty list removes
+        all that it made. (templated)
+    :param kept_by: who keeps them. Default: the host of this Airflow, the DAG and the task. Give one that stays the
+        same before you rename either: what is kept by another is left alone. (templated)
+    :param quay_conn_id: the Airflow connection. (templated)
+    :return: ``notifications`` (each as of :class:`QuayCreateNotificationOperator`), and the uuids of those ``created``,
+        ``reset`` and ``deleted``.
+
+    https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/repositorynotification
+    """
+
+    deed = "keep the notifications of {repository}"
+    template_fields = ("repository", "notifications", "kept_by", "quay_conn_id")
+
+    def __init__(self, *, notifications: list[Mapping[str, Any]], kept_by: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.notifications = notifications
+        self.kept_by = kept_by
+
+    @rule_of("notifications")
+    def _check_notifications(self) -> None:
+        for place, each in enumerate(self.notifications):
+            for problem in _problems_of_wanted(each):
+                raise self.bad_argument("notifications", f"[{place}]: {problem}")
+
+    def hidden(self) -> Iterable[str]:
+        for each in self.notifications if isinstance(self.notifications, (list, tuple)) else ():
+            if isinstance(each, Mapping):
+                yield from self.hidden_in(each)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        with self.begin(context) as client:
+            # Not at the top: no parsing of a DAG file needs it.
+            from airflow_provider.clients.quay.notifications import Wanted
+
+            wanted = [Wanted(**{"method": "webhook", **self.with_config(each)}) for each in self.notifications]
+            kept = client.notifications.keep(self.repository, wanted, self._owner())
+            for uuids, what in (
+                (kept.created, "was created"),
+                (kept.reset, "had been disabled by Quay, and sends again; what happened meanwhile is lost"),
+                (kept.deleted, "is not wanted any more, and was deleted"),
+            ):
+                self.log_lines([self.lines.notification(uuid, what) for uuid in uuids])
+        return {
+            "notifications": [self.result(each) for each in kept.notifications],
+            "created": kept.created,
+            "reset": kept.reset,
+            "deleted": kept.deleted,
+        }
+
+    def _owner(self) -> str:
+        if self.kept_by:
+            return self.kept_by
+        # The same DAG in two Airflows must not remove the notifications of the other.
+        host = None
+        with suppress(ReleasePipelineError):
+            host = host_of(self._webhooks.base_url())
+        return f"{host or ''}/{self.dag_id}.{self.task_id}"
+
+
+def _problems_of_wanted(told: object) -> Iterator[str]:
+    hints = arguments_of(QuayCreateNotificationOperator.__init__)
+    if not isinstance(told, Mapping):
+        yield f"must be a mapping, got a {type(told).__name__}"
+        return
+    for name in told:
+        if name not in hints:
+            yield f"has no argument {name!r}; there are {', '.join(sorted(hints))}"
+    if "event" not in told:
+        yield "event is missing"
+    if bool(told.get("config")) == bool(told.get("asset")):
+        yield "config or asset must be given, and only one of them"
+    for name, value in told.items():
+        if problem := problem_of(hints[name], value):
+            yield f"{name} {problem}"
+    if told.get("asset") and told.get("method", "webhook") != "webhook":
+        yield f"method must be 'webhook' with an asset, {got(told['method'])}"
 
 
 class _OneNotificationOperator(_NotificationOperator):
@@ -273,7 +442,7 @@ class _OneNotificationOperator(_NotificationOperator):
 
     template_fields = ("repository", "uuid", "quay_conn_id")
 
-    def __init__(self, *, uuid: QuayId, **kwargs: Any) -> None:
+    def __init__(self, *, uuid: QuayId, **kwargs: Unpack[_NotificationArguments]) -> None:
         super().__init__(**kwargs)
         self.uuid = uuid
 
@@ -283,7 +452,7 @@ class QuayDeleteNotificationOperator(_OneNotificationOperator):
 
     :param repository: ``namespace/name``. (templated)
     :param uuid: of the notification. (templated)
-    :param missing_ok: whether one that is gone already is fine (default).
+    :param missing_ok: succeed if it does not exist (default).
     :param quay_conn_id: the Airflow connection. (templated)
 
     https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/repositorynotification
@@ -307,7 +476,7 @@ class QuayTestNotificationOperator(_OneNotificationOperator):
     :param repository: ``namespace/name``. (templated)
     :param uuid: of the notification. (templated)
     :param quay_conn_id: the Airflow connection. (templated)
-    :return: as of :class:`QuayCreateNotificationOperator`. Queued is not delivered: that takes up to 10 s, or fails.
+    :return: as of :class:`QuayCreateNotificationOperator`. Queued is not delivered: that takes up to 10 s.
 
     https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/repositorynotification
     """
@@ -322,7 +491,7 @@ class QuayTestNotificationOperator(_OneNotificationOperator):
 
 
 class QuayResetNotificationOperator(_OneNotificationOperator):
-    """Set the failure counter of a notification to 0, so that Quay sends again; events lost meanwhile stay lost.
+    """Set the failure counter of a notification to 0, so that Quay sends again; events missed meanwhile stay lost.
 
     :param repository: ``namespace/name``. (templated)
     :param uuid: of the notification. (templated)
@@ -337,5 +506,5 @@ class QuayResetNotificationOperator(_OneNotificationOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         with self.begin(context) as client:
             result = self.result(client.notifications.reset(self.repository, self.uuid))
-            self.log_lines([self.lines.notification(self.uuid, "sends again: its failures count from zero")])
+            self.log_lines([self.lines.notification(self.uuid, "sends again, its failures counted from 0")])
         return result

@@ -1,4 +1,4 @@
-"""The retry policy that operators and sensors have unless an author gives another one."""
+"""The default retry policy of operators and sensors."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ if TYPE_CHECKING:
     from airflow.sdk import Context, RetryDecision
 
 SAME_AGAIN = (BadRequestError, ConnectionConfigError, AuthenticationError, PermissionDeniedError)
-"""What another try is told, too, until a person has changed the DAG, the connection or the rights."""
+"""Errors that every retry gets too, until a person changes the DAG, the connection or the permissions."""
 
 
 class DefaultRetryPolicy:
-    """Fails at once where another try would be told the same; all else is left to ``retries``.
+    """Fails at once if a retry would get the same error; leaves everything else to ``retries``.
 
-    But for what has started something that is not over: there the next attempt may find all well again, and go on.
+    Unless something that the task started is still running: then the next attempt may find the problem solved, and
+    continue with it.
 
-    It is what :class:`airflow.sdk.RetryPolicy` asks for without being one: importing that takes a good part of what
-    the parsing of a DAG file may take in all.
+    It has the methods of :class:`airflow.sdk.RetryPolicy` without inheriting from it: that import takes a good part of
+    the time that parsing a DAG file may take.
     """
 
     def evaluate(
@@ -33,7 +34,7 @@ class DefaultRetryPolicy:
         from airflow.sdk import RetryAction, RetryDecision
 
         if isinstance(exception, SAME_AGAIN) and not _is_under_way(context):
-            reason = f"not tried again: until somebody has mended it, every try ends in {type(exception).__name__}"
+            reason = f"not retried: every retry would end in {type(exception).__name__} until somebody fixes the cause"
             return RetryDecision(action=RetryAction.FAIL, reason=reason)
         return RetryDecision(action=RetryAction.DEFAULT)
 

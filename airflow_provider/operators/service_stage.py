@@ -19,20 +19,23 @@ from airflow_provider.operators.checking import rule_of
 from airflow_provider.operators.starting import StartOperator
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context
 
     from airflow_provider.clients.service_stage import ServiceStageClient
     from airflow_provider.clients.waitable import Intent
     from airflow_provider.execution import Execution, ExecutionRef
     from airflow_provider.operators.memory import Memory
+    from airflow_provider.operators.shared_arguments import ReleaseArguments, StartArguments, WaitingArguments
 
 TAKEN_WITHIN = 30.0
-"""Seconds in which a release task must stop waiting for an approval after its answer was accepted."""
+"""Seconds within which a release task must stop waiting for an approval after its answer was accepted."""
 LOOK_PAUSE = 1.0
-"""Seconds between two looks at whether it does."""
+"""Seconds between two checks of that."""
 
 
-class ServiceStageReleaseOperator(StartOperator):
+class ServiceStageReleaseOperator(StartOperator["ServiceStageClient"]):
     """Start, retry, continue or roll back a release task and wait for its end.
 
     The result's ``outputs`` hold the execution record.
@@ -41,7 +44,7 @@ class ServiceStageReleaseOperator(StartOperator):
     :param action: ``start`` (default), ``retry``, ``continue`` or ``rollback``. (templated)
     :param selected_tasks: only for ``start``: ``{stage: [task, ...]}``, default all tasks. (templated)
     :param on_retry: what an Airflow retry does after the release failed: ``restart`` (default) sends the action again,
-        ``resume`` lets ServiceStage go on at the failed task (its action ``retry``).
+        ``resume`` lets ServiceStage continue at the failed task (its action ``retry``).
     :param service_stage_conn_id: the Airflow connection. (templated)
 
     https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0248.html
@@ -60,7 +63,7 @@ class ServiceStageReleaseOperator(StartOperator):
         selected_tasks: dict[str, list[str]] | None = None,
         on_retry: Literal["restart", "resume"] = "restart",
         service_stage_conn_id: str = "service_stage_default",
-        **kwargs: Any,
+        **kwargs: Unpack[StartArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
@@ -72,7 +75,7 @@ class ServiceStageReleaseOperator(StartOperator):
     @rule_of("selected_tasks", "action")
     def _check_selection(self) -> None:
         if self.selected_tasks and self.action != "start":
-            raise self.bad_argument("selected_tasks", f"must be left out unless action is 'start', got {self.action!r}")
+            raise self.bad_argument("selected_tasks", f"is valid only with action='start', got action={self.action!r}")
 
     def intent(self, client: ServiceStageClient) -> dict[str, Any]:
         return {**client.releases.before_action(self.pipeline), "kind": "release", "action": self.action}
@@ -82,7 +85,7 @@ class ServiceStageReleaseOperator(StartOperator):
             return None
         before = client.releases.before_action(self.pipeline)
         if before["newest_record"] != failed["id"]:
-            self.log.warning("Not going on with release %s: a newer one was started since", failed["id"])
+            self.log.warning("Not continuing release %s, because a newer one was started since", failed["id"])
             return None
         return {**before, "kind": "release", "action": "retry"}
 
@@ -94,8 +97,8 @@ class ServiceStageReleaseOperator(StartOperator):
         )
 
 
-class ServiceStageStopReleaseOperator(ActOperator):
-    """Stop a release task and wait until it has stopped; one that ended before is no error.
+class ServiceStageStopReleaseOperator(ActOperator["ServiceStageClient"]):
+    """Stop a release task and wait until it has stopped; it is no error if it has ended already.
 
     :param pipeline: name or id of the release task. (templated)
     :param service_stage_conn_id: the Airflow connection. (templated)
@@ -107,7 +110,9 @@ class ServiceStageStopReleaseOperator(ActOperator):
     deed = "stop release task {pipeline!r}"
     template_fields = ("pipeline", "service_stage_conn_id")
 
-    def __init__(self, *, pipeline: str, service_stage_conn_id: str = "service_stage_default", **kwargs: Any) -> None:
+    def __init__(
+        self, *, pipeline: str, service_stage_conn_id: str = "service_stage_default", **kwargs: Unpack[WaitingArguments]
+    ) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
         self.service_stage_conn_id = service_stage_conn_id
@@ -119,10 +124,10 @@ class ServiceStageStopReleaseOperator(ActOperator):
         return client.releases.stop(target.ref)
 
 
-class ServiceStageApprovalOperator(ReleaseOperator):
-    """Answer an approval that a release task waits for, and check that ServiceStage took the answer.
+class ServiceStageApprovalOperator(ReleaseOperator["ServiceStageClient"]):
+    """Answer an approval of a release task, and check that ServiceStage accepted the answer.
 
-    A refusal that ServiceStage takes is a success of this task: the release itself fails.
+    An accepted rejection is a success of this task; the release itself fails.
 
     :param pipeline: name or id of the release task. (templated)
     :param task_name: name of the approval task, a short generated id. (templated)
@@ -145,7 +150,7 @@ class ServiceStageApprovalOperator(ReleaseOperator):
         decision: Literal["approve", "reject"],
         message: str | None = None,
         service_stage_conn_id: str = "service_stage_default",
-        **kwargs: Any,
+        **kwargs: Unpack[ReleaseArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
@@ -174,19 +179,19 @@ class ServiceStageApprovalOperator(ReleaseOperator):
             return answered.to_result()
 
     def _find_waiting(self, client: ServiceStageClient) -> Execution:
-        """The execution that waits for an approval now."""
+        """The execution that is waiting for an approval now."""
         before = client.releases.before_action(self.pipeline)
         ref = {"system": self.system, "kind": "release", "id": before["newest_record"], "action": "approval"}
         waiting: Execution = client.look({**ref, "pipeline_id": before["pipeline_id"]})
         if waiting.state is not ExecutionState.WAITING:
             raise ConflictError(
-                f"release task {self.pipeline!r} waits for no approval now: it is {waiting.state} ({waiting.status})",
+                f"release task {self.pipeline!r} waits for no approval: it is {waiting.state} ({waiting.status})",
                 call=Call(system=self.system),
             )
         return waiting
 
     def _answer_once(self, client: ServiceStageClient, memory: Memory, notes: dict[str, Any]) -> None:
-        """Answer, unless an earlier attempt has: whatever the release waits for by now."""
+        """Answer, unless an earlier attempt did, whatever the release is waiting for by now."""
         if notes.get("is_taken"):
             return
         if client.releases.is_waiting_for(notes["ref"], self.task_name) is not False:
@@ -196,13 +201,13 @@ class ServiceStageApprovalOperator(ReleaseOperator):
             except (BadRequestError, ConflictError) as error:
                 if self.task_name not in client.release_tasks.list_approvals(notes["ref"]["pipeline_id"]):
                     raise
-                self.log.warning("Refused, as what was answered already is: %s", error)
-        self.log.warning("An earlier attempt's answer to %r was taken", self.task_name)
+                self.log.warning("Refused, as an approval is that has been answered: %s", error)
+        self.log.warning("An earlier attempt's answer to %r was accepted", self.task_name)
         notes["is_taken"] = True
         memory.note(notes)
 
     def _answer(self, client: ServiceStageClient, memory: Memory, notes: dict[str, Any]) -> None:
-        """Send the answer; notes what is known of it before and after."""
+        """Send the answer, and note what is known about it before and after."""
         memory.note(notes)
         try:
             self._send(client, notes["ref"])
@@ -223,15 +228,30 @@ class ServiceStageApprovalOperator(ReleaseOperator):
                 message=self.message,
             )
         except BadRequestError as error:
-            waiting = ", ".join(client.releases.list_waiting_approvals(ref))
-            summary = f"the answer to task_name {self.task_name!r} was refused; the release waits for: {waiting}"
+            waiting = ", ".join(self._waiting_for(client, ref))
+            summary = f"the answer to task_name {self.task_name!r} was refused; the release is waiting for: {waiting}"
             raise BadRequestError(summary, call=error.call) from error
         except ReleasePipelineError as error:
-            if not error.effect.is_open or client.releases.is_waiting_for(ref, self.task_name) is not False:
+            if not error.effect.is_open or not self._was_taken(client, ref):
                 raise
 
+    def _was_taken(self, client: ServiceStageClient, ref: ExecutionRef) -> bool:
+        """Whether an answer was certainly accepted; a failed poll does not tell."""
+        try:
+            return client.releases.is_waiting_for(ref, self.task_name) is False
+        except ReleasePipelineError as error:
+            self.log.warning("Could not check whether the answer was accepted: %s", error)
+            return False
+
+    def _waiting_for(self, client: ServiceStageClient, ref: ExecutionRef) -> list[str]:
+        """For the text of an error, which a failed poll must not replace."""
+        try:
+            return list(client.releases.list_waiting_approvals(ref))
+        except ReleasePipelineError as error:
+            return [f"(not known: {error.summary})"]
+
     def _wait_until_taken(self, client: ServiceStageClient, memory: Memory, ref: ExecutionRef) -> Execution:
-        """What the release does once it does not wait for this answer any more."""
+        """The release once it no longer waits for this answer."""
         deadline = time.time() + TAKEN_WITHIN
         while (
             is_waiting := client.releases.is_waiting_for(ref, self.task_name)
@@ -240,13 +260,13 @@ class ServiceStageApprovalOperator(ReleaseOperator):
         if is_waiting:
             memory.forget()
             raise PermissionDeniedError(
-                f"the answer to {self.task_name!r} was ignored: release task {self.pipeline!r} still waits for it "
+                f"the answer to {self.task_name!r} was ignored: release task {self.pipeline!r} is still waiting for it "
                 f"after {TAKEN_WITHIN:g} s; the connection's user is probably not one of its approvers",
                 call=Call(system=self.system),
             )
         if is_waiting is None:
             others = [name for name in client.releases.list_waiting_approvals(ref) if name != self.task_name]
             names = ", ".join(others)
-            self.log.warning("Release task %r still waits, probably for another of %s", self.pipeline, names)
+            self.log.warning("Release task %r is still waiting, probably for another of %s", self.pipeline, names)
         answered: Execution = client.look(ref)
         return answered

@@ -1,6 +1,6 @@
-"""One attempt of a start while it runs: carries out what the core decides, and ends it when Airflow says so.
+"""A running attempt of a start: carries out what the core decides, and ends when Airflow says so.
 
-Apart from starting.py, which each parsing of a DAG file imports: with what it needs this takes longer than all of that.
+Separate from starting.py, which every parsing of a DAG file imports: what this module needs takes longer to import.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 from uuid import uuid4
 
 from airflow.sdk.exceptions import AirflowTaskTimeout
@@ -24,26 +24,26 @@ from airflow_provider.core.waiting import GUESS
 from airflow_provider.freeze_watch import FreezeWatch
 from airflow_provider.operators.attempt import (
     AttemptOver,
-    Told,
+    TaskAnswer,
+    ask_in_time,
     is_asking_airflow,
     require_standing,
-    told_in_time,
 )
+from airflow_provider.operators.base import ClientT
 from airflow_provider.operators.carrying_out import Carrier, Clock, carry_out
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider.clients.base import ReleaseClient
     from airflow_provider.execution import Execution, ExecutionRef
     from airflow_provider.operators.starting import StartOperator
 
 
-class StartAttempt:
-    """One attempt while it runs: carries out its programs, and ends it when Airflow says so."""
+class StartAttempt(Generic[ClientT]):
+    """A running attempt: carries out its programs, and ends when Airflow says so."""
 
     def __init__(
-        self, operator: StartOperator, context: Context, client: ReleaseClient, start: Start, key: str
+        self, operator: StartOperator[ClientT], context: Context, client: ClientT, start: Start, key: str
     ) -> None:
         self.watch = FreezeWatch()
         self._operator = operator
@@ -62,14 +62,14 @@ class StartAttempt:
         return result
 
     def end(self) -> None:
-        """Airflow ends this attempt; cancel what it started if a person meant it. The first call decides."""
+        """Airflow is ending this attempt: cancel what it started if a person wants that. The first call decides."""
         if self._told_to_end.is_set():
             return
         self._told_to_end.set()
         if not self._operator.cancel_on_kill:
             return
         if self._is_performing and is_asking_airflow():
-            # In a signal handler: Airflow can be asked only once the interrupted code goes on.
+            # In a signal handler: Airflow can be asked only after the interrupted code continues.
             self._is_undecided = True
             return
         self._decide()
@@ -77,9 +77,9 @@ class StartAttempt:
     def _decide(self) -> None:
         self._is_undecided = False
         timed_out = isinstance(sys.exception(), AirflowTaskTimeout)
-        told = Told() if timed_out else told_in_time(self._context)
+        answer = TaskAnswer() if timed_out else ask_in_time(self._context)
         verdict, reason = judge_worker_kill(
-            told.state, timed_out=timed_out, frozen_for=self.watch.frozen_for(), is_stale=told.is_stale
+            answer.state, timed_out=timed_out, frozen_for=self.watch.frozen_for(), is_stale=answer.is_stale
         )
         record = self._start.record
         name = record.name if record else f"what this task may have started in {self._operator.system}"
@@ -90,10 +90,10 @@ class StartAttempt:
         if record and record.is_over:
             return
         if record is None or record.ref is None:
-            self._operator.log.warning("The task is ended while %s may be on its way: %s", name, reason)
+            self._operator.log.warning("The task was ended while %s may be starting: %s", name, reason)
             return
         if timed_out:
-            # Airflow may retry this task: that must know of this before it begins.
+            # Airflow may retry this task, and the retry must know about this before it begins.
             record.phase = Phase.ENDING
             self._carrier.try_to_save(record)
         # In a thread: the interrupted code may hold a lock that the request needs.
@@ -112,7 +112,10 @@ class StartAttempt:
 
     def _do(self, command: Command) -> Any:
         if self._is_canceling.is_set() and not self._is_by_canceler:
-            raise AttemptOver("the task was ended, and its execution is being canceled: nothing else is done")
+            raise AttemptOver("the task was ended and its execution is being canceled, so nothing else is done")
+        record, timeout = self._start.record, self._start.policy.timeout
+        if record and timeout is not None:
+            self._carrier.client.transport.give_up_at = record.started + timeout
         match command:
             case Prepare(going_on):
                 return self._prepare(going_on)
@@ -123,7 +126,7 @@ class StartAttempt:
             case Forget():
                 return self._carrier.forget()
             case Defer():
-                # A person's act of the last seconds would be heard by nobody after this.
+                # After this, nobody would notice what a person did in the last seconds.
                 self._require_standing()
         return self._carrier.perform(command)
 
@@ -132,23 +135,23 @@ class StartAttempt:
         is_guess = record is None or GUESS in (record.ref or {})
         arguments = self._operator.trigger_arguments(None if is_guess or record is None else record.marker)
         if record and (record.is_late or record.unanswered):
-            # What a start without an answer may have led to is looked for in a worker.
+            # Only a worker searches for what an unanswered start may have led to.
             arguments["finish"] = ""
         return arguments
 
     def _require_standing(self) -> None:
-        """:raises AttemptOver: Airflow has given this attempt up; only the cancel on its way out may be sent."""
+        """:raises AttemptOver: Airflow has given this attempt up; only its final cancel may be sent."""
         if self._is_by_canceler:
             return
         if not self._told_to_end.is_set():
             require_standing(self._context)
-        # It may be told while Airflow answers.
+        # It may be asked to end while Airflow answers.
         if self._told_to_end.is_set():
-            raise AttemptOver("the task was told to end: nothing is sent any more")
+            raise AttemptOver("Airflow is ending the task, so nothing more is sent")
 
     @property
     def _is_by_canceler(self) -> bool:
-        """Whether this thread carries out the cancel on the way out."""
+        """Whether this thread carries out the final cancel."""
         return getattr(self._by_thread, "is_canceling", False)
 
     def _prepare(self, going_on: bool) -> dict[str, Any]:
@@ -165,31 +168,31 @@ class StartAttempt:
         if self._is_undecided:
             self._decide()
         if self._is_canceling.is_set():
-            reason = "the task was ended while it started the execution"
+            reason = "the task was ended while it was starting the execution"
             self._cancel(execution.ref, reason)
             raise AttemptOver(reason)
         return execution
 
     def _cancel(self, ref: ExecutionRef, reason: str) -> None:
-        tell, name = self._operator.log_lines, name_of(ref)
+        log_lines, name = self._operator.log_lines, name_of(ref)
         clock = Clock()
         self._by_thread.is_canceling = True
         is_guess = GUESS in ref
         if not is_guess:
-            # Told first: the process may be killed before the answer comes.
-            tell([lines.canceling(name, reason)])
+            # Logged first: the process may be killed before the answer arrives.
+            log_lines([lines.canceling(name, reason)])
         program = cancel(clock, ref, CANCEL_REASON, DURATIONS.worker_kill_limit)
         if problem := carry_out(program, clock, self._perform):
-            tell([lines.cancel_failed(name, problem)])
+            log_lines([lines.cancel_failed(name, problem)])
         elif not is_guess:
-            tell([lines.cancel_taken(name)])
+            log_lines([lines.cancel_taken(name)])
         if not is_guess:
             self._note_ending(ref)
 
     def _note_ending(self, ref: ExecutionRef) -> None:
-        """Another attempt must not take for a person's what was this task's own cancel, nor adopt it.
+        """Record it, so that another attempt does not take this task's own cancel for a person's, nor adopts it.
 
-        After the cancel, because it may have to wait until the interrupted code has done speaking to Airflow.
+        Done after the cancel, because it may have to wait for the interrupted code's exchange with Airflow.
         """
         if record := self._start.record:
             record.phase, record.ref = Phase.ENDING, ref

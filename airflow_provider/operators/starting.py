@@ -1,6 +1,6 @@
-"""Start -> remember -> wait -> result for real: carries out what the core decides, synchronous and deferrable.
+"""Start, record, wait, return the result: carries out what the core decides, synchronously or deferred.
 
-A leaf operator says what is particular to its system: its arguments, ``intent``, ``start``.
+A subclass adds what is particular to its system: its arguments, ``intent``, ``start``.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.links import MARKER_XCOM
-from airflow_provider.operators.base import WaitingOperator, event_or_stranger
+from airflow_provider.operators.base import ClientT, WaitingOperator, event_or_stranger
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context
 
     from airflow_provider.clients.base import ReleaseClient
@@ -26,23 +28,24 @@ if TYPE_CHECKING:
     from airflow_provider.core.record import StartRecord
     from airflow_provider.core.starting import Policy, Start
     from airflow_provider.execution import Execution, ExecutionRef
+    from airflow_provider.operators.shared_arguments import WaitingArguments
     from airflow_provider.operators.start_attempt import StartAttempt
 
 KEY = "release_start"
 """Key of the record in the task state store."""
 
 
-class StartOperator(WaitingOperator):
+class StartOperator(WaitingOperator[ClientT]):
     """Starts an execution exactly once and waits for its end.
 
-    Takes the arguments of :class:`~airflow_provider.operators.base.WaitingOperator`, where ``timeout`` counts over
-    retries and deferrals: after it the execution is canceled and the task fails with ``ExecutionTimeout``.
+    Takes the arguments of :class:`~airflow_provider.operators.base.WaitingOperator`; its ``timeout`` spans retries and
+    deferrals. When it passes, the execution is canceled and the task fails with ``ExecutionTimeout``.
 
-    :param on_canceled: what to do about an execution that somebody canceled in the system itself: ``fail`` (default)
-        without another try, because a person has decided; or ``retry``, as for any failure.
-    :param finish_in_triggerer: when deferrable, let the triggerer end the task: spares a second process. Its price: no
-        task listeners. An execution that fails comes back to the worker all the same, and so does a success of a task
-        with outlets or ``multiple_outputs``, or over whose result another task is expanded.
+    :param on_canceled: what to do if somebody cancels the execution in its own system: ``fail`` (default) without
+        another try, because a person has decided; or ``retry``, as for any failure.
+    :param finish_in_triggerer: when deferrable, let the triggerer end the task, which saves a second process but calls
+        no task listeners. A failure still returns to the worker, and so does the success of a task with outlets or
+        ``multiple_outputs``, or one over whose result another task is expanded.
     """
 
     def __init__(
@@ -50,42 +53,42 @@ class StartOperator(WaitingOperator):
         *,
         on_canceled: Literal["fail", "retry"] = "fail",
         finish_in_triggerer: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[WaitingArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.on_canceled = on_canceled
         self.finish_in_triggerer = finish_in_triggerer
-        self._attempt: StartAttempt | None = None
+        self._attempt: StartAttempt[ClientT] | None = None
         self._was_told_to_end = False
 
     @abstractmethod
-    def intent(self, client: Any) -> dict[str, Any]:
-        """Look up what must be known before the start; refuse what cannot work.
+    def intent(self, client: ClientT) -> dict[str, Any]:
+        """Look up what must be known before the start, and refuse what cannot work.
 
-        :return: JSON by which ``client.find_started`` recognises the execution later; holds ``kind``.
+        :return: JSON by which ``client.find_started`` recognizes the execution later; it has ``kind``.
         """
 
     @abstractmethod
-    def start(self, client: Any, intent: Intent) -> Execution:
-        """Send the request that starts it, with ``intent["marker"]`` first in a free-text field, if there is one."""
+    def start(self, client: ClientT, intent: Intent) -> Execution:
+        """Send the request that starts it, with ``intent["marker"]`` first in a free-text field if there is one."""
 
-    def continuation(self, client: Any, failed: ExecutionRef) -> dict[str, Any] | None:
-        """The intent of going on with an execution that failed in an earlier attempt; ``None``: start another one.
+    def continuation(self, client: ClientT, failed: ExecutionRef) -> dict[str, Any] | None:
+        """The intent to continue an execution that failed in an earlier attempt; ``None`` to start a new one.
 
-        :param failed: that execution; whatever else has failed is not this task's.
+        :param failed: that execution, the only one that is this task's.
         """
         return None
 
     def is_busy(self, error: ReleasePipelineError) -> bool:
-        """Whether a refused start is to be sent again later, because the system only takes none now."""
+        """Whether to retry a refused start later, because the system is only busy."""
         return False
 
     def is_known(self, ref: ExecutionRef) -> bool:
-        """Whether the execution itself is known; if not, the worker looks for it for a while before it defers."""
+        """Whether the execution itself is known; if not, the worker polls for it for a while before it defers."""
         return True
 
     def verify(self, result: Mapping[str, Any]) -> None:
-        """Refuse a success that is none; raises ``ExecutionFailed``."""
+        """Refuse a success that is incomplete; raises ``ExecutionFailed``."""
 
     def execute(self, context: Context) -> dict[str, Any]:
         with self.telling_failure():
@@ -105,7 +108,7 @@ class StartOperator(WaitingOperator):
         return self._carry_out(context, self._read(context), lambda start: start.finish(outcome), resumed=True)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Also handles a deferral that ended without an event: the trigger crashed, or Airflow timed it out."""
+        """Also handle a deferral that ended without an event: the trigger crashed, or Airflow timed it out."""
         arguments, stranger = event_or_stranger(next_kwargs)
         if next_method != TRIGGER_FAIL_REPR and not stranger:
             return super().resume_execution(next_method, arguments, context)
@@ -118,16 +121,16 @@ class StartOperator(WaitingOperator):
         return self._carry_out(context, record, lambda start: start.resume(cause), resumed=True)
 
     def on_kill(self) -> None:
-        """Cancel our execution, once, if a person ended the task, or its ``execution_timeout`` did; else leave it be.
+        """Cancel our execution, once, if a person or ``execution_timeout`` ended the task; otherwise leave it alone.
 
-        A drained worker, a lost heartbeat or an unreachable API server end tasks too: then the next attempt adopts.
+        A drained worker, a lost heartbeat or an unreachable API server end tasks too; then the next attempt adopts it.
         """
         self._was_told_to_end = True
         if self._attempt:
             self._attempt.end()
 
     def trigger_arguments(self, marker: str | None) -> dict[str, Any]:
-        """:param marker: of the start that is waited for; ``None`` for what is never canceled."""
+        """:param marker: of the start that the trigger waits for; ``None`` if it must never be canceled."""
         return {
             "finish": self.how_to_finish(),
             "marker": marker if self.cancel_on_kill else None,
@@ -152,7 +155,7 @@ class StartOperator(WaitingOperator):
         from airflow_provider.operators.attempt import attempt_of
 
         if resumed and record:
-            # From now on this process answers for the execution, whatever a triggerer believes that comes back late.
+            # From now on this process is responsible for the execution, not a triggerer that comes back late.
             context["ti"].xcom_push(MARKER_XCOM, RESUMED + record.marker)
         start: Start | None = None
         begun = time.time()
@@ -172,9 +175,7 @@ class StartOperator(WaitingOperator):
             self.log_lines([self.lines.ended(result, took()) if waited else self.lines.left(result)])
         return result
 
-    def _run(
-        self, context: Context, client: ReleaseClient, start: Start, program: Program[dict[str, Any]]
-    ) -> dict[str, Any]:
+    def _run(self, context: Context, client: ClientT, start: Start, program: Program[dict[str, Any]]) -> dict[str, Any]:
         from airflow_provider.operators.attempt import AttemptOver, ExecutionCanceledForGood
         from airflow_provider.operators.start_attempt import StartAttempt
 
@@ -184,7 +185,7 @@ class StartOperator(WaitingOperator):
         try:
             return self._attempt.run(program)
         except (AttemptOver, AirflowRuntimeError):
-            # Airflow ends this process in a moment; by then nobody else may be left to act.
+            # Airflow is about to end this process, and nobody else may be left to cancel.
             self._attempt.end()
             raise
         except ReleasePipelineError as error:
@@ -217,7 +218,7 @@ class StartOperator(WaitingOperator):
 
 
 def _place(client: ReleaseClient, resumed: StartRecord | None) -> str:
-    """Which installation the connection leads to; a system that cannot say so now does not fail a wait that goes on."""
+    """Which installation the connection leads to; a system that cannot say so now does not fail a wait in progress."""
     try:
         return client.place
     except ReleasePipelineError:

@@ -1,6 +1,6 @@
-"""Waiting for what somebody else started, once for all sensors: poke, reschedule and deferrable.
+"""Waiting for what somebody else started, in one place for all sensors: poke, reschedule and deferrable.
 
-A leaf sensor says what is particular to its system: its arguments and ``ref``.
+A subclass adds what is particular to its system: its arguments and ``ref``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
@@ -23,6 +23,7 @@ from airflow_provider.operators.arguments import Seconds, SecondsOrZero
 from airflow_provider.operators.base import (
     DEFAULT_DEFERRABLE,
     DEFERRAL_MARGIN,
+    ClientT,
     ReleaseOperator,
     event_or_stranger,
     noticed_within,
@@ -31,25 +32,27 @@ from airflow_provider.operators.base import (
 from airflow_provider.unforeseen import unforeseen
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context
     from airflow.triggers.base import StartTriggerArgs
 
-    from airflow_provider.clients.base import ReleaseClient
     from airflow_provider.execution import Execution, ExecutionRef
+    from airflow_provider.operators.shared_arguments import PokingArguments, SensorArguments
 
 
-class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
-    """Waits until something is there or has ended well; never cancels it.
+class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
+    """Waits until something exists or has succeeded; never cancels it.
 
     :param deferrable: wait in the triggerer; default: ``[operators] default_deferrable``.
-    :param poke_interval: seconds between looks (default 60).
+    :param poke_interval: seconds or timedelta between polls (default 60 seconds).
     :param timeout: seconds or timedelta, after which the task fails with ``AirflowSensorTimeout``.
-    :param soft_fail: skip on a timeout. A failed execution fails the task all the same, in every mode.
+    :param soft_fail: skip on a timeout. A failed execution still fails the task, in every mode.
     :param mode: ``poke`` or ``reschedule``, unless deferrable.
-    :param exponential_backoff: look less often while nothing changes, at the slowest every ``max_wait``.
-    :param finish_in_triggerer: when deferrable, let the triggerer end the task: spares a second process. Its price: no
-        task listeners. A failure comes back to the worker all the same, and so does a success of a task with outlets or
-        ``multiple_outputs``, or over whose result another task is expanded.
+    :param exponential_backoff: poll less often while nothing changes, at least every ``max_wait``.
+    :param finish_in_triggerer: when deferrable, let the triggerer end the task, which saves a second process but calls
+        no task listeners. A failure still returns to the worker, and so does the success of a task with outlets or
+        ``multiple_outputs``, or one over whose result another task is expanded.
     """
 
     def __init__(
@@ -60,66 +63,59 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         poke_interval: Seconds = 60.0,
         timeout: SecondsOrZero | None = None,
         max_wait: Seconds | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[PokingArguments],
     ) -> None:
-        super().__init__(poke_interval=poke_interval, timeout=timeout, max_wait=max_wait, **kwargs)
+        # What the one base class does not know of the other's arguments.
+        shared: dict[str, Any] = {"poke_interval": poke_interval, "timeout": timeout, "max_wait": max_wait, **kwargs}
+        super().__init__(**shared)
         self.deferrable = deferrable
         self.finish_in_triggerer = finish_in_triggerer
-        self._client: ReleaseClient | None = None
+        self._client: ClientT | None = None
         self._wait: Wait | None = None
-        self._looks: _Looks | None = None
+        self._polls: _Polls | None = None
         self._trouble: str | None = None
         self._was_rescheduled = False
         self._is_published = False
 
     @abstractmethod
-    def reference(self, client: Any) -> ExecutionRef:
-        """What is waited for; names are turned into ids here, and what is not there is refused."""
+    def reference(self, client: ClientT) -> ExecutionRef:
+        """What the sensor waits for. Resolves names to ids, and refuses what does not exist."""
 
     def execute(self, context: Context) -> Any:
         with self._never_failing(), self.telling_failure():
             self.check_arguments()
         with self._never_failing(), self.get_client(context) as self._client:
-            self._looks = _Looks(context, is_rescheduled=self.reschedule and not self.deferrable)
-            if not self._looks.is_known:
+            self._client.transport.give_up_at = time.time() + self.timeout
+            self._polls = _Polls(context, is_rescheduled=self.reschedule and not self.deferrable)
+            if not self._polls.is_known:
                 self.tell_beginning(self._client)
-            # A deferral could not come back in time.
+            # A deferral could not return in time.
             if not self.deferrable or self.timeout <= noticed_within():
                 try:
                     return super().execute(context)
                 except AirflowSensorTimeout:
                     self._time_out(self._last_seen, self._trouble)
             deadline = time.time() + self.timeout
-            while not (result := self.poke(context)).is_done and not self._wait.ref:
-                # A trigger must be told what to wait for, and an outage of the system ends no wait.
+            wait = self._wait_of(context)
+            while not (result := self.poke(context)).is_done and not wait.ref:
+                # A trigger must know what to wait for, and an outage of the system must not end the wait.
                 if time.time() >= deadline:
                     self._time_out(None, self._trouble)
                 time.sleep(min(self.poke_interval, max(0.0, deadline - time.time())))
         if result.is_done:
             return result.xcom_value
-        return self._defer(deadline)
+        return self._defer(wait, deadline)
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Look once. A look that fails is no answer, until the error budget is spent."""
-        client = self._client
-        now = time.time()
-        looks = self._looks = self._looks or _Looks(context, is_rescheduled=False)
-        if self._wait is None:
-            self._was_rescheduled = self.reschedule and context["ti"].get_first_reschedule_date(context) is not None
-            self._wait = Wait(
-                {},
-                self.poke_interval,
-                failing_since=looks.failing_since,
-                proven=self._was_rescheduled,
-                begun=looks.begun,
-            )
-        wait = self._wait
+        """Poll once. A failed poll is ignored until the error budget is spent."""
+        client, now = self._connected(), time.time()
+        wait, polls = self._wait_of(context), self._polls_of(context)
         seen = self._look(client, wait)
         self._trouble = str(seen) if isinstance(seen, ReleasePipelineError) else None
         outcome = wait.saw(seen, now)
         self.log_lines(wait.news())
-        is_believed = self._is_believed(seen, wait, looks, now)
-        looks.keep(wait)
+        is_believed = self._is_believed(seen, wait, polls, now)
+        polls.keep(wait)
         if outcome and is_believed:
             waited = outcome._replace(seconds=now - (wait.since or now))
             return PokeReturnValue(True, self._finish(context, waited))
@@ -128,29 +124,51 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             self._is_published = True
         return PokeReturnValue(False)
 
-    def _is_believed(self, seen: Execution | ReleasePipelineError, wait: Wait, looks: _Looks, now: float) -> bool:
-        """Whether an end that the vendor may take back has been there for long enough.
+    def _connected(self) -> ClientT:
+        if self._client is None:
+            raise RuntimeError("a sensor polls only while it is executed")
+        return self._client
 
-        In reschedule mode each look is made by a client of its own, which has not seen the execution going on.
+    def _polls_of(self, context: Context) -> _Polls:
+        self._polls = self._polls or _Polls(context, is_rescheduled=False)
+        return self._polls
+
+    def _wait_of(self, context: Context) -> Wait:
+        if self._wait is None:
+            polls = self._polls_of(context)
+            self._was_rescheduled = self.reschedule and context["ti"].get_first_reschedule_date(context) is not None
+            self._wait = Wait(
+                {},
+                self.poke_interval,
+                failing_since=polls.failing_since,
+                proven=self._was_rescheduled,
+                begun=polls.begun,
+            )
+        return self._wait
+
+    def _is_believed(self, seen: Execution | ReleasePipelineError, wait: Wait, polls: _Polls, now: float) -> bool:
+        """Whether an end that the vendor may revoke has lasted long enough.
+
+        In reschedule mode every poll has a new client, which has not observed the execution running.
         """
         if isinstance(seen, ReleasePipelineError) or not self._was_rescheduled:
             return True
-        settling = self._client.settling_of(seen)
+        settling = self._connected().settling_of(seen)
         if not settling:
-            looks.ended = None
+            polls.ended = None
             return True
-        looks.ended = looks.ended or now
-        if now - looks.ended >= settling:
+        polls.ended = polls.ended or now
+        if now - polls.ended >= settling:
             return True
-        self.log.info("%s %s may still go on: looking once more", wait.ref.get("kind"), wait.ref.get("id"))
+        self.log.info("%s %s may still continue, polling once more", wait.ref.get("kind"), wait.ref.get("id"))
         return False
 
     def _get_next_poke_interval(self, started_at: Any, run_duration: Callable[[], float], poke_count: int) -> float:
-        # Airflow 3.3.2 doubles without end where `exponential_backoff` asks for it, and no float holds that.
+        # With `exponential_backoff` Airflow 3.3.2 doubles it without limit, until a float overflows.
         return float(super()._get_next_poke_interval(started_at, run_duration, min(poke_count, MOST_DOUBLINGS)))
 
-    def _look(self, client: Any, wait: Wait) -> Execution | ReleasePipelineError:
-        """Look once; what is waited for is looked up before that, until it is known."""
+    def _look(self, client: ClientT, wait: Wait) -> Execution | ReleasePipelineError:
+        """Poll once, after resolving what to wait for if that is not known yet."""
         try:
             wait.ref = wait.ref or self.reference(client)
             seen: Execution = client.look(wait.ref)
@@ -162,7 +180,7 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
                 raise
             return error
         except Exception as error:
-            return unforeseen(error, "A look", self.system)
+            return unforeseen(error, "A poll", self.system)
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Called when the trigger has fired."""
@@ -173,9 +191,9 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             return self._finish(context, outcome)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """A deferral that ended without an event gets one more look; only a timeout may skip.
+        """Poll once more after a deferral that ended without an event; only a timeout may skip.
 
-        After an event that is of another wait, it waits anew.
+        After the event of another wait, wait again.
         """
         arguments, stranger = event_or_stranger(next_kwargs)
         if stranger:
@@ -195,7 +213,7 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
 
     def trigger_arguments(self) -> dict[str, Any]:
-        """Of the trigger, but for what is waited for."""
+        """The arguments of the trigger, except for the reference."""
         slowest = None
         if self.exponential_backoff:
             slowest = self.max_wait.total_seconds() if self.max_wait else self.timeout
@@ -207,20 +225,20 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             "finish": self.how_to_finish(),
         }
 
-    def _defer(self, deadline: float) -> NoReturn:
+    def _defer(self, wait: Wait, deadline: float) -> NoReturn:
         from airflow_provider.triggers.execution import ExecutionTrigger
 
         self.tell_who_finishes()
         self.defer(
             trigger=ExecutionTrigger(
-                ref=self._wait.ref,
+                ref=wait.ref,
                 deadline=deadline,
                 hold_back=noticed_within(),
-                begun=self._wait.begun.to_json(),
+                begun=wait.begun.to_json(),
                 **self.trigger_arguments(),
             ),
             method_name="execute_complete",
-            kwargs=waiting_for(self._wait.ref),
+            kwargs=waiting_for(wait.ref),
             timeout=timedelta(seconds=self.timeout + self.poke_interval + DEFERRAL_MARGIN),
         )
 
@@ -237,16 +255,16 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         return self._wait.last.to_result() if self._wait and self._wait.last else None
 
     def _time_out(self, seen: Mapping[str, Any] | None, trouble: str | None) -> NoReturn:
-        """Say how things stood: what is missing may be on its way, at another place, or never come.
+        """Fail or skip, and say what was observed last.
 
-        :param seen: what the last look that succeeded saw.
-        :param trouble: what the last look said, if it failed.
+        :param seen: the result of the last successful poll.
+        :param trouble: the error of the last poll, if it failed.
         """
-        summary = f"not there within {self.timeout:g} s"
+        summary = f"timed out after {self.timeout:g} s"
         if seen:
-            summary += f"; last seen: {_described(seen)}"
+            summary += f"; last observed: {_described(seen)}"
         if trouble:
-            summary += f"; the last look failed: {trouble}"
+            summary += f"; the last poll failed: {trouble}"
         self.log_lines([self.lines.timed_out(summary, is_skipped=self.soft_fail)])
         if self.soft_fail:
             raise AirflowSkipException(summary)
@@ -254,7 +272,7 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
 
     @contextmanager
     def _never_failing(self) -> Iterator[None]:
-        """What Airflow's own sensors do with ``never_fail``, in all modes."""
+        """Skip instead of failing if ``never_fail`` is set, as Airflow's own sensors do, in all modes."""
         try:
             yield
         except (ReleasePipelineError, AirflowSensorTimeout) as error:
@@ -264,33 +282,33 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
 
 
 class _HowToStart:
-    """Read when Airflow serialises the DAG, where all the tasks after the sensor are known; a class has none."""
+    """Evaluated when Airflow serializes the DAG, once all tasks downstream are known; ``None`` on the class."""
 
-    def __get__(self, sensor: KnownSensor | None, owner: type[KnownSensor]) -> StartTriggerArgs | None:
+    def __get__(self, sensor: KnownSensor[Any] | None, owner: type[KnownSensor[Any]]) -> StartTriggerArgs | None:
         return sensor.how_to_start() if sensor else None
 
 
-class KnownSensor(ReleaseSensor):
-    """A sensor that knows what it waits for without asking anybody; a leaf tells it with :meth:`watch`.
+class KnownSensor(ReleaseSensor[ClientT]):
+    """A sensor that knows what it waits for without a request; a subclass sets it with :meth:`watch`.
 
-    :param start_from_trigger: begin in the triggerer, without a process before. The connection id may not be templated
-        then, and ``timeout`` is kept by Airflow's scheduler.
+    :param start_from_trigger: start in the triggerer, without a process before. Then the connection id must not be
+        templated, and Airflow's scheduler enforces ``timeout``.
     """
 
     start_trigger_args = _HowToStart()
 
-    def __init__(self, *, start_from_trigger: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *, start_from_trigger: bool = False, **kwargs: Unpack[SensorArguments]) -> None:
         super().__init__(**kwargs)
         self.start_from_trigger = start_from_trigger
         self.deferrable = self.deferrable or start_from_trigger
         self.ref: dict[str, Any] = {}
 
     def watch(self, **ref: Any) -> None:
-        """Say what is waited for; call it at the end of ``__init__``. ``ref`` is a template field."""
+        """Set what the sensor waits for; call it at the end of ``__init__``. ``ref`` is a template field."""
         self.ref = {"system": self.system, **ref}
 
     def how_to_start(self) -> StartTriggerArgs | None:
-        """What the scheduler needs to begin in the triggerer."""
+        """What the scheduler needs to start in the triggerer."""
         if not self.start_from_trigger or not self.ref:
             return None
         from airflow.triggers.base import StartTriggerArgs
@@ -312,12 +330,12 @@ def _described(execution: Mapping[str, Any]) -> str:
     return f"{name} is {execution['state']} ({execution['status']}){reason}"
 
 
-class _Looks:
-    """What the looks of this attempt have come to, in reschedule mode each in a process of its own.
+class _Polls:
+    """State that the polls of this attempt share; in reschedule mode each poll is a process of its own.
 
-    Attribute ``ended``: epoch seconds since when the execution seems to be over; ``None`` while it does not.
+    Attribute ``ended``: epoch seconds since when the execution has seemed to be over; ``None`` if it does not.
 
-    :param is_rescheduled: whether the next one is; then it must know what the log tells already.
+    :param is_rescheduled: whether this is reschedule mode; then the next poll must know what has been logged.
     """
 
     KEY = "looks"
@@ -327,17 +345,18 @@ class _Looks:
         self._attempt = context["ti"].try_number
         self._is_rescheduled = is_rescheduled
         stored = self._store.get(self.KEY)
-        self._kept: dict[str, Any] = stored if stored and stored["attempt"] == self._attempt else {}
+        is_of_this = isinstance(stored, dict) and stored.get("attempt") == self._attempt
+        self._kept = cast("dict[str, Any]", stored) if is_of_this else {}
         self.ended: float | None = self._kept.get("ended")
 
     @property
     def is_known(self) -> bool:
-        """Whether another process has begun this attempt."""
+        """Whether an earlier process of this attempt has polled."""
         return self._is_rescheduled and self.begun.since is not None
 
     @property
     def failing_since(self) -> float | None:
-        """Epoch seconds of the first of the looks that have failed up to now."""
+        """Epoch seconds of the first of the polls that have been failing; ``None`` if the last one succeeded."""
         return self._kept.get("failing_since")
 
     @property
@@ -345,7 +364,7 @@ class _Looks:
         return Begun.from_json(self._kept.get("begun"))
 
     def keep(self, wait: Wait) -> None:
-        """Write down what the next look must know, where it has changed."""
+        """Save what the next poll must know, if it has changed."""
         kept: dict[str, Any] = {"attempt": self._attempt, "failing_since": wait.failing_since, "ended": self.ended}
         if self._is_rescheduled:
             kept["begun"] = wait.begun.to_json()

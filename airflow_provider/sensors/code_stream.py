@@ -13,12 +13,15 @@ from airflow_provider.operators.checking import rule_of
 from airflow_provider.sensors.base import KnownSensor, ReleaseSensor
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow_provider.clients.code_stream import CodeStreamClient
     from airflow_provider.execution import ExecutionRef
+    from airflow_provider.operators.shared_arguments import KnownSensorArguments, SensorArguments
 
 
-class CodeStreamExecutionSensor(KnownSensor):
-    """Wait until an execution has ended well; fails if it ends badly.
+class CodeStreamExecutionSensor(KnownSensor["CodeStreamClient"]):
+    """Wait until an execution succeeds; fail if it does not.
 
     :param execution_id: id of the execution. (templated)
     :param code_stream_conn_id: the Airflow connection. (templated)
@@ -30,18 +33,24 @@ class CodeStreamExecutionSensor(KnownSensor):
     deed = "wait for execution {execution_id}"
     template_fields = ("execution_id", "ref", "code_stream_conn_id")
 
-    def __init__(self, *, execution_id: str, code_stream_conn_id: str = "code_stream_default", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        execution_id: str,
+        code_stream_conn_id: str = "code_stream_default",
+        **kwargs: Unpack[KnownSensorArguments],
+    ) -> None:
         super().__init__(**kwargs)
         self.execution_id = execution_id
         self.code_stream_conn_id = code_stream_conn_id
         self.watch(kind="execution", id=execution_id)
 
 
-class CodeStreamEventSensor(ReleaseSensor):
-    """Wait until a trigger event has arrived that matches; the result's ``outputs`` are the event.
+class CodeStreamEventSensor(ReleaseSensor["CodeStreamClient"]):
+    """Wait until a matching trigger event arrives; the result's ``outputs`` are the event.
 
     :param event_type: ``docker``, ``git`` or ``gerrit``. (templated)
-    :param filters: fields of the event and the values that they must have, for example
+    :param filters: fields of the event and their required values, for example
         ``{"repo": "shop", "tag": "1.4"}``. (templated)
     :param since: only events after this moment: aware datetime or ISO 8601 text; default: any. (templated)
     :param code_stream_conn_id: the Airflow connection. (templated)
@@ -61,7 +70,7 @@ class CodeStreamEventSensor(ReleaseSensor):
         filters: Mapping[str, Any] | None = None,
         since: Moment | None = None,
         code_stream_conn_id: str = "code_stream_default",
-        **kwargs: Any,
+        **kwargs: Unpack[SensorArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.code_stream_conn_id = code_stream_conn_id
@@ -78,11 +87,11 @@ class CodeStreamEventSensor(ReleaseSensor):
 
     @property
     def matching(self) -> str:
-        """The filters, for the log: what they ask for, anybody reads in the event."""
+        """The filters, for the log; they are no secret, because the event shows the same."""
         return ", ".join(f"{name}={value}" for name, value in (self.filters or {}).items())
 
 
-class CodeStreamApprovalSensor(ReleaseSensor):
+class CodeStreamApprovalSensor(ReleaseSensor["CodeStreamClient"]):
     """Wait until an approval (user operation) is pending; the result's ``id`` and ``outputs`` are the approval.
 
     :param execution_id: of this execution; give this or ``pipeline``. (templated)
@@ -103,7 +112,7 @@ class CodeStreamApprovalSensor(ReleaseSensor):
         execution_id: str | None = None,
         pipeline: str | None = None,
         code_stream_conn_id: str = "code_stream_default",
-        **kwargs: Any,
+        **kwargs: Unpack[SensorArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.code_stream_conn_id = code_stream_conn_id
@@ -118,7 +127,7 @@ class CodeStreamApprovalSensor(ReleaseSensor):
         from airflow_provider.clients.code_stream.references import pending_approval_reference
 
         if self.pipeline:
-            # Of the same name in several projects, or disabled: any of their executions may ask.
+            # Several projects may have a pipeline of this name, or it is disabled: any of their executions may ask.
             with contextlib.suppress(ConflictError):
                 client.pipelines.find(self.pipeline)
         return pending_approval_reference(self.execution_id or "", self.pipeline or "")

@@ -3,34 +3,44 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from airflow_provider.identifiers import Severity
 from airflow_provider.operators.arguments import Digest, QuayId, Repository, Tag
 from airflow_provider.operators.checking import rule_of
 from airflow_provider.progress import with_reason
 from airflow_provider.sensors.base import KnownSensor
 
 if TYPE_CHECKING:
+    from typing import Required, Unpack
+
     from airflow.sdk import Context
 
-Severity = Literal["Unknown", "Negligible", "Low", "Medium", "High", "Critical"]
+    from airflow_provider.clients.quay import QuayClient  # noqa: F401 - named in the base class
+    from airflow_provider.operators.shared_arguments import KnownSensorArguments
+
+    class _RepositoryArguments(KnownSensorArguments, total=False):
+        repository: Required[str]
+        quay_conn_id: str
 
 
-class _RepositorySensor(KnownSensor):
+class _RepositorySensor(KnownSensor["QuayClient"]):
     """:param repository: ``namespace/name``. (templated)
     :param quay_conn_id: the Airflow connection. (templated)
     """
 
     system = "quay"
 
-    def __init__(self, *, repository: Repository, quay_conn_id: str = "quay_default", **kwargs: Any) -> None:
+    def __init__(
+        self, *, repository: Repository, quay_conn_id: str = "quay_default", **kwargs: Unpack[KnownSensorArguments]
+    ) -> None:
         super().__init__(**kwargs)
         self.repository = repository
         self.quay_conn_id = quay_conn_id
 
 
 class QuayBuildSensor(_RepositorySensor):
-    """Wait until an image build has ended well; fails if it ends badly.
+    """Wait until an image build succeeds; fail if it does not.
 
     :param repository: ``namespace/name``. (templated)
     :param build_id: id of the build. (templated)
@@ -42,7 +52,7 @@ class QuayBuildSensor(_RepositorySensor):
     deed = "wait for build {build_id} of {repository}"
     template_fields = ("repository", "build_id", "ref", "quay_conn_id")
 
-    def __init__(self, *, build_id: QuayId, **kwargs: Any) -> None:
+    def __init__(self, *, build_id: QuayId, **kwargs: Unpack[_RepositoryArguments]) -> None:
         super().__init__(**kwargs)
         self.build_id = build_id
         self.watch(kind="build", id=build_id, repository=self.repository)
@@ -54,7 +64,7 @@ class QuayBuildSensor(_RepositorySensor):
 class QuayTagSensor(_RepositorySensor):
     """Wait until a tag exists and, if a digest is given, points to it.
 
-    The result's ``outputs`` hold ``repository``, ``tag``, ``digest`` and ``image_ref``.
+    The result's ``outputs`` have ``repository``, ``tag``, ``digest`` and ``image_ref``.
 
     :param repository: ``namespace/name``. (templated)
     :param tag: the tag. (templated)
@@ -68,7 +78,7 @@ class QuayTagSensor(_RepositorySensor):
     told = ("digest",)
     template_fields = ("repository", "tag", "digest", "ref", "quay_conn_id")
 
-    def __init__(self, *, tag: Tag, digest: Digest | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, tag: Tag, digest: Digest | None = None, **kwargs: Unpack[_RepositoryArguments]) -> None:
         super().__init__(**kwargs)
         self.tag = tag
         self.digest = digest
@@ -76,9 +86,9 @@ class QuayTagSensor(_RepositorySensor):
 
 
 class QuaySecurityScanSensor(_RepositorySensor):
-    """Wait until an image is scanned; fails if the scan holds a finding above the limit.
+    """Wait until an image is scanned; fail if the scan has a finding above the limit.
 
-    The result's ``outputs`` hold ``digest``, ``severities`` (a number each), ``highest`` and ``image_ref``.
+    The result's ``outputs`` have ``digest``, ``severities`` (a number each), ``highest`` and ``image_ref``.
 
     :param repository: ``namespace/name``. (templated)
     :param digest: ``sha256:...`` of the image; give this or ``tag``. (templated)
@@ -95,7 +105,12 @@ class QuaySecurityScanSensor(_RepositorySensor):
     template_fields = ("repository", "digest", "tag", "max_severity", "ref", "quay_conn_id")
 
     def __init__(
-        self, *, digest: Digest | None = None, tag: Tag | None = None, max_severity: Severity = "High", **kwargs: Any
+        self,
+        *,
+        digest: Digest | None = None,
+        tag: Tag | None = None,
+        max_severity: Severity = "High",
+        **kwargs: Unpack[_RepositoryArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.digest = digest

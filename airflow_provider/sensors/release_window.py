@@ -17,9 +17,16 @@ from airflow_provider.operators.checking import CheckedArguments, rule_of
 from airflow_provider.release_windows import WindowSource
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context
+    from pydantic import JsonValue
 
     from airflow_provider.core.release_window import Opening, ReleaseCalendar
+    from airflow_provider.operators.shared_arguments import PokingArguments
+
+LOGGED_KEY = "release_window_logged"
+"""Of the task state store: why no window is open, as the log of this attempt says it."""
 
 
 class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
@@ -30,10 +37,10 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
         a JSON or YAML object with ``windows``, ``timezone`` and ``freezes``. (templated)
     :param timezone: IANA name; default: that of the object, else UTC. (templated)
     :param freezes: ``[{"from": "2026-12-20", "to": "2027-01-03"}, ...]``: dates or ISO 8601 date-times, both inclusive,
-        or ``MM-DD`` for every year; with ``environments`` for these only, and a ``reason`` that the log tells.
+        or ``MM-DD`` for every year; with ``environments`` for these only, and a ``reason``, which is logged.
         (templated)
     :param environment: which of the freezes that name environments count. (templated)
-    :param deferrable: sleep in the triggerer (default); otherwise look every ``poke_interval`` seconds.
+    :param deferrable: sleep in the triggerer (default); otherwise check every ``poke_interval`` seconds.
     :param timeout: seconds or timedelta (default 7 days), after which the task fails with ``AirflowSensorTimeout``, or
         skips with ``soft_fail``.
     """
@@ -51,7 +58,7 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
         deferrable: bool = True,
         poke_interval: Seconds = 60.0,
         timeout: SecondsOrZero | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[PokingArguments],
     ) -> None:
         super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
         self.windows = windows
@@ -59,7 +66,7 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
         self.freezes = freezes
         self.environment = environment
         self.deferrable = deferrable
-        self._told: tuple[Any, ...] = ()
+        self._logged: JsonValue = None
 
     @rule_of("windows", "timezone", "freezes", "environment")
     def _check_windows(self) -> None:
@@ -80,18 +87,32 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
         opening = calendar.opening_at(now)
         if opening:
             return PokeReturnValue(True, self._result(opening, calendar))
-        self._tell_once(calendar, now)
+        self._log_news(context, calendar, now)
         return PokeReturnValue(False)
 
-    def _tell_once(self, calendar: ReleaseCalendar, now: datetime) -> None:
-        """A process that looks each minute for days says only what is new."""
-        told = (calendar.freeze_at(now), calendar.opening_after(now))
-        if told != self._told:
-            self._told = told
-            self.log.info("%s", _closed(calendar, now))
+    def _log_news(self, context: Context, calendar: ReleaseCalendar, now: datetime) -> None:
+        """Log why no window is open, once for each attempt, and again only when the reason changes.
+
+        In reschedule mode each poke is a process of its own: the store remembers what has been logged.
+        """
+        freeze, opening = calendar.freeze_at(now), calendar.opening_after(now)
+        reason: list[JsonValue] = [
+            context["ti"].try_number,
+            str(freeze),
+            opening.opens.isoformat() if opening else None,
+        ]
+        store = context["task_state_store"] if self.reschedule else None
+        if self._logged is None and store:
+            self._logged = store.get(LOGGED_KEY)
+        if reason == self._logged:
+            return
+        self._logged = reason
+        self.log.info("%s", _closed(calendar, now))
+        if store:
+            store.set(LOGGED_KEY, reason)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """Called when the trigger has fired: the windows may have been changed in that very moment."""
+        """Called when the trigger has fired; checks again, because the windows may have changed at that moment."""
         return self._open_or_defer(event["deadline"])
 
     def _open_or_defer(self, deadline: float) -> Any:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider.sensors.base import ReleaseSensor
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow_provider.clients.service_stage import ServiceStageClient
     from airflow_provider.execution import ExecutionRef
+    from airflow_provider.operators.shared_arguments import SensorArguments
 
 
-class ServiceStageReleaseSensor(ReleaseSensor):
-    """Wait until an execution of a release task has ended well; fails if it ends badly.
+class ServiceStageReleaseSensor(ReleaseSensor["ServiceStageClient"]):
+    """Wait until an execution of a release task succeeds; fail if it does not.
 
     :param pipeline: name or id of the release task. (templated)
     :param execution_id: which execution; default: the last one. (templated)
@@ -32,7 +35,7 @@ class ServiceStageReleaseSensor(ReleaseSensor):
         pipeline: str,
         execution_id: str | None = None,
         service_stage_conn_id: str = "service_stage_default",
-        **kwargs: Any,
+        **kwargs: Unpack[SensorArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline

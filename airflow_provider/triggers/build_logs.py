@@ -95,12 +95,12 @@ class BuildLogs:
         self._reading.add(wait)
         try:
             news = await self._call(lambda client: log_news(client, wait))
+            if tell := self._tells.get(wait):
+                await tell(news)
         except ReleasePipelineError:
             # The connection cannot be read any more: the looks say so.
-            news = []
+            pass
         finally:
             self._reading.discard(wait)
-        if tell := self._tells.get(wait):
-            await tell(news)
         if is_read:
             is_read.set()

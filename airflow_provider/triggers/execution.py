@@ -94,7 +94,7 @@ class ExecutionTrigger(BaseTrigger):
         marker: str | None = None,
         begun: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.system = system
         self.conn_id = conn_id
         self.ref = ref
@@ -136,7 +136,9 @@ class ExecutionTrigger(BaseTrigger):
         for name, value in self.ref.items():
             if value == "None" != given[name]:
                 # The worker, which gets the task now, says so in the words of its argument.
-                raise BadRequestError(f"{name} came out as None", call=Call(system=self.system))
+                raise BadRequestError(
+                    f"{name} must not be None, got None from a template", call=Call(system=self.system)
+                )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         begun = Begun.from_json(self.begun)

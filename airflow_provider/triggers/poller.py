@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import itertools
 import math
 import time
 from contextlib import suppress
@@ -55,8 +56,14 @@ LINES_AT_ONCE = 5
 """The same for lines of the tasks' logs. Writing one lets go of the interpreter, and a thread that is decoding an
 answer gives it back after 5 ms only."""
 
+LONGEST_TURN = 0.01
+"""Seconds of telling after which the loop may do something else: the news of one wait may be many and long."""
+
 MOST_LINES = 100
 """Of one look, written to one task's log: each costs the loop as much as a wait without news."""
+
+MOST_CHARACTERS = 50_000
+"""Of these lines: Airflow looks for secrets in each."""
 
 LONGEST_GO = 0.3
 """Seconds after which requests that stand behind another in one thread are made in other ones."""
@@ -79,8 +86,8 @@ class Poller:
         self._tasks: set[asyncio.Task[None]] = set()
         self._wakes_at = math.inf
         self._telling, self._writing = asyncio.Lock(), asyncio.Lock()
-        self._lines = 0
-        """Written since the loop last did something else."""
+        self._lines, self._turn_ends = 0, 0.0
+        """Lines written since the loop last did something else, and when it is to do so again."""
         self._used: ReleaseClient | None = None
         self._crash: BaseException | None = None
         self._client = shared_client(system, conn_id)
@@ -302,15 +309,17 @@ class Poller:
     async def _tell_all(self, told: list[tuple[Wait, Found]]) -> None:
         for start in range(0, len(told), TOLD_AT_ONCE):
             async with self._telling:
+                self._turn_ends = time.monotonic() + LONGEST_TURN
                 for wait, found in told[start : start + TOLD_AT_ONCE]:
                     if callable(found):
                         self._schedule.look_apart(wait, found, time.monotonic(), time.time())
                     else:
                         await self._tell_surely(wait, found)
+                    await self._give_way()
                 # Whoever tells next does so in another turn of the loop.
                 await asyncio.sleep(0)
 
-    async def _tell_surely(self, wait: Wait, seen: Observation | None) -> None:
+    async def _tell_surely(self, wait: Wait, seen: Observation) -> None:
         """What one wait cannot take in concerns no other."""
         try:
             await self._tell(wait, seen)
@@ -323,20 +332,21 @@ class Poller:
                 if waiter := self._waiters.get(wait):
                     waiter.abandon(unforeseen(again, "Telling it", self._system))
 
-    async def _tell(self, wait: Wait, seen: Observation | None) -> None:
+    async def _tell(self, wait: Wait, seen: Observation) -> None:
         waiter = self._waiters.get(wait)
         if waiter is None or waiter.outcome.done():
             return
-        now = time.time()
-        outcome = wait.saw_no_change(now) if seen is None else wait.saw(seen, now)
-        news = wait.news()
-        await self._log(waiter, _shortened(news))
-        if waiter.is_closed:
-            return
+        now, is_new = time.time(), seen is not wait.last
+        outcome = wait.saw(seen, now)
+        if news := wait.news():
+            await self._log(waiter, _shortened(news))
+            if waiter.is_closed:
+                return
         client = self._used
-        if client and isinstance(seen, Execution):
+        if client and is_new and isinstance(seen, Execution):
             self._schedule.follow(wait, _ask(client.shared_request, wait.ref), time.monotonic(), now)
-            if news and _ask(client.has_log, wait.ref):
+            has_log = _ask(client.has_log, wait.ref) if news else None
+            if has_log:
                 waiter.has_tail = outcome is not None
                 if outcome is None:
                     self._logs.want(wait, partial(self._log, waiter))
@@ -352,9 +362,14 @@ class Poller:
                     return
                 waiter.log(line)
                 self._lines += 1
-                if self._lines >= LINES_AT_ONCE:
-                    self._lines = 0
-                    await asyncio.sleep(0)
+                await self._give_way()
+
+    async def _give_way(self) -> None:
+        """Let the loop do something else, where enough was told."""
+        if self._lines >= LINES_AT_ONCE or time.monotonic() >= self._turn_ends:
+            self._lines = 0
+            await asyncio.sleep(0)
+            self._turn_ends = time.monotonic() + LONGEST_TURN
 
     def _give_up(self, wait: Wait) -> None:
         """No look is answered at its deadline: it ends all the same."""
@@ -413,8 +428,12 @@ class _Waiter:
 
 def _shortened(news: list[News]) -> list[News]:
     """The first lines and the last one, which tells of the whole execution."""
-    left_out = len(news) - MOST_LINES
-    return [*news[: MOST_LINES - 2], News(f"  ... {left_out + 1} lines left out"), news[-1]] if left_out > 0 else news
+    lengths = itertools.accumulate(len(line.text) for line in news)
+    kept = min(MOST_LINES, sum(length <= MOST_CHARACTERS for length in lengths))
+    if kept == len(news) or len(news) < 3:
+        return news
+    first = max(0, kept - 2)
+    return [*news[:first], News(f"  ... {len(news) - first - 1} lines left out"), news[-1]]
 
 
 def _ask(question: Callable[[ExecutionRef], Answer], ref: ExecutionRef) -> Answer | None:

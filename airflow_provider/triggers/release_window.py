@@ -14,21 +14,21 @@ from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.release_windows import WindowSource
 
 READ_AGAIN = 60.0
-"""Seconds between two reads of windows that are kept outside of the DAG: somebody may change them meanwhile."""
+"""Seconds between two reads of windows that are kept outside the DAG: somebody may change them meanwhile."""
 
 LONGEST_SLEEP = 3600.0
 """Seconds after which the wall clock is read again: it may have been set, or the machine suspended."""
 
 
 class ReleaseWindowTrigger(BaseTrigger):
-    """Ends with ``{"deadline": ...}`` when a window is open or the deadline has passed; the task decides anew.
+    """Fires ``{"deadline": ...}`` when a window is open or the deadline has passed; the task checks again.
 
     :param source: arguments of :class:`~airflow_provider.release_windows.WindowSource`.
     :param deadline: epoch seconds.
     """
 
     def __init__(self, *, source: dict[str, Any], deadline: float) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.source = source
         self.deadline = deadline
 
@@ -45,7 +45,7 @@ class ReleaseWindowTrigger(BaseTrigger):
                 calendar = await asyncio.to_thread(source.read)
             except ReleasePipelineError as error:
                 if not warned:
-                    self.log.warning("Could not read the release windows, trying again: %s", error)
+                    self.log.warning("Could not read the release windows, will retry: %s", error)
                 warned = True
             else:
                 moment = datetime.fromtimestamp(now, UTC)

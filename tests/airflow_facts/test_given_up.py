@@ -11,7 +11,7 @@ import pytest
 from airflow.jobs.job import JobState
 from airflow.sdk.api.client import ServerResponseError
 
-from airflow_provider.operators.attempt import Told, told_in_time
+from airflow_provider.operators.attempt import TaskAnswer, ask_in_time
 from tests.airflow_facts.processes import Notes, end_after
 from tests.airflow_facts.real import RealTask, client, defer, fail, job_of_scheduler, scheduler, succeed
 
@@ -71,14 +71,14 @@ def fail_elsewhere(task: RealTask) -> None:
 @pytest.mark.parametrize(
     ("act", "told"),
     [
-        (RealTask.mark_failed, Told("failed", is_stale=False)),
-        (RealTask.clear, Told("restarting", is_stale=True)),
-        (fail_elsewhere, Told("failed", is_stale=True)),
+        (RealTask.mark_failed, TaskAnswer("failed", is_stale=False)),
+        (RealTask.clear, TaskAnswer("restarting", is_stale=True)),
+        (fail_elsewhere, TaskAnswer("failed", is_stale=True)),
     ],
 )
 def test_an_attempt_is_told_whether_airflow_has_given_it_up(
-    act: Callable[[RealTask], None], told: Told, notes: Notes
+    act: Callable[[RealTask], None], told: TaskAnswer, notes: Notes
 ) -> None:
     task = RealTask(retries=0).queue()
-    end_after(task, act, lambda operator, context: notes.write(told_in_time(context)), notes)
+    end_after(task, act, lambda operator, context: notes.write(ask_in_time(context)), notes)
     assert notes.read() == ["go on", str(told)]

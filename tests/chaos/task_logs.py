@@ -14,7 +14,7 @@ ASKS_FOR_CLEAR = re.compile(r"(clear|clearing) this task")
 OTHER_PLACE = "the connection now leads to"
 CANCELED_FOR_GOOD = "ExecutionCanceledForGood"
 _ENDED_IN_TRIGGERER = "TriggerEvent<'success'>"
-_GUESS = re.compile(r"Found (\S+), probably what this task has started")
+_GUESS = re.compile(r"Found (\S+), which this task probably started")
 _NOT_CANCELED = (
     "only guessed to be this task's",
     "nothing was adopted, canceled or started",

@@ -18,10 +18,13 @@ from airflow_provider.clients.auth import HeaderAuth, NoAuth
 from airflow_provider.clients.base import MOST_LOG_LINES
 from airflow_provider.clients.code_stream import CodeStreamClient
 from airflow_provider.clients.quay import QuayClient
+from airflow_provider.clients.service_stage import ServiceStageClient
 from airflow_provider.clients.transport import Transport
+from airflow_provider.core.waiting import Wait
 from airflow_provider.exceptions import (
     BadRequestError,
     Effect,
+    NotFoundError,
     ReleasePipelineError,
     ServerUnavailableError,
     ThrottledError,
@@ -59,20 +62,20 @@ def test_an_answer_that_was_packed_in_two_parts_is_one(scripted: Scripted) -> No
     assert Transport("quay", scripted.url, attempts=1).get("/x") == {"fine": True}
 
 
+TOO_LARGE: dict[str, Callable[[], Reply]] = {
+    "gzip bomb": lambda: packed(b" " * 64 * MB),
+    "deflate bomb": lambda: packed(b"[" * 64 * MB, "deflate"),
+    "long": lambda: (200, {}, b" " * 2 * MB),
+    "long error": lambda: (500, {}, b"x" * 2 * MB),
+    "one byte more": lambda: packed(b" " * MB + b"1"),
+}
+"""Made when they are needed: this file is read by all who run tests."""
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize(
-    "reply",
-    [
-        packed(b" " * 300 * MB),
-        packed(b"[" * 300 * MB, "deflate"),
-        (200, {}, b" " * 2 * MB),
-        (500, {}, b"x" * 2 * MB),
-        packed(b" " * MB + b"1"),
-    ],
-    ids=["gzip bomb", "deflate bomb", "long", "long error", "one byte more"],
-)
-def test_an_answer_that_is_too_large_is_refused_and_never_held(scripted: Scripted, reply: Reply, method: str) -> None:
-    scripted.always = reply
+@pytest.mark.parametrize("name", TOO_LARGE)
+def test_an_answer_that_is_too_large_is_refused_and_never_held(scripted: Scripted, name: str, method: str) -> None:
+    scripted.always = reply = TOO_LARGE[name]()
     transport = Transport("quay", scripted.url, attempts=1, max_answer_bytes=MB)
     tracemalloc.start()
     try:
@@ -263,6 +266,24 @@ def test_the_ceiling_of_retry_after_can_be_set(scripted: Scripted) -> None:
     assert caught.value.retry_after == 1800.0
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_vendor_that_asks_for_a_pause_over_the_deadline_gets_none(scripted: Scripted, method: str) -> None:
+    scripted.always = (429, {"Retry-After": "25"}, None)
+    transport = Transport("quay", scripted.url)
+    transport.give_up_at = time.time() + 20.0
+    with pytest.raises(ThrottledError):
+        transport.request(method, "/x")
+    assert len(scripted.requests) == 1
+
+
+def test_a_vendor_that_asks_for_a_pause_before_the_deadline_gets_it(scripted: Scripted) -> None:
+    scripted.script = [(429, {"Retry-After": "1"}, None)]
+    scripted.always = OK
+    transport = Transport("quay", scripted.url)
+    transport.give_up_at = time.time() + 600.0
+    assert transport.get("/x") == {"fine": True}
+
+
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf"), float("-inf"), -1.0])
 def test_no_error_asks_for_a_pause_that_nobody_can_make(wrong: float) -> None:
     error = ThrottledError("too many", retry_after=wrong)
@@ -395,6 +416,10 @@ def code_stream(scripted: Scripted) -> CodeStreamClient:
     return CodeStreamClient(scripted.url, refresh_token="refresh-token-1", attempts=1)
 
 
+def service_stage(scripted: Scripted) -> ServiceStageClient:
+    return ServiceStageClient(scripted.url, access_key="AK", secret_key="the-secret-key", project_id="project-1")
+
+
 def page_of(*ids: str, total: int | None) -> dict[str, Any]:
     links = [f"/codestream/api/pipelines/{each}" for each in ids]
     return {"links": links, "documents": {link: {"id": link[-1]} for link in links}, "totalCount": total}
@@ -449,6 +474,37 @@ def test_the_outputs_of_an_execution_are_no_larger_than_airflow_can_hand_on(scri
     assert seen.outputs == {"image": "shop:1", "log": "... (too large)", "all": "... (too large)"}
 
 
+def test_what_a_wait_keeps_of_an_execution_that_is_not_over_is_small(scripted: Scripted) -> None:
+    tasks = {f"T{number}": {"status": "FAILED", "failureMessage": "x" * 5000} for number in range(2000)}
+    document = {"id": "x-1", "status": "RUNNING", "output": {"image": "shop:1", "log": "x" * 200_000}}
+    scripted.script = [(200, {}, {"token": "bearer-1"})]
+    scripted.always = (200, {}, {**document, "stages": {"S": {"tasks": tasks}}})
+    seen = code_stream(scripted).look({"system": "code_stream", "kind": "execution", "id": "x-1"})
+    assert seen.outputs == {"image": "shop:1", "log": "... (too large)"}
+    assert 50 < len(seen.steps) <= 1000
+    assert len(repr(seen)) < 300_000
+
+
+def test_a_long_url_is_not_remembered(scripted: Scripted) -> None:
+    scripted.always = OK
+    transport = Transport("quay", scripted.url, attempts=1)
+    for length in (10, 5000):
+        transport.get("/" + "x" * length)
+        transport.get("/" + "x" * length)
+    assert transport._short_way._known.cache_info().currsize == 1
+
+
+def test_the_outputs_of_an_execution_are_cleaned_once_and_not_in_an_event_loop(scripted: Scripted) -> None:
+    scripted.script = [(200, {}, {"token": "bearer-1"})]
+    scripted.always = (200, {}, {"id": "x-1", "status": "COMPLETED", "output": {"all": list(range(9000))}})
+    ref = {"system": "code_stream", "kind": "execution", "id": "x-1"}
+    seen = code_stream(scripted).look(ref)
+    outcome = Wait(ref, 10.0).saw(seen, 1.0)
+    assert outcome
+    assert outcome.to_event()["execution"]["outputs"]["all"] is seen.outputs["all"]
+    assert type(outcome.to_event()["execution"]["outputs"]) is dict
+
+
 def test_of_a_very_long_log_the_end_is_read(scripted: Scripted) -> None:
     one = "\n".join(f"line {number}" for number in range(50_000))
     scripted.always = (200, {}, {"start": 0, "total": 2, "logs": [{"message": "x\n" * 200_000}, {"message": one}]})
@@ -473,7 +529,9 @@ def test_an_execution_has_an_id_of_some_length(scripted: Scripted) -> None:
     scripted.script = [(200, {}, {"token": "bearer-1"})]
     scripted.always = (202, {}, {"executionId": "x" * MB, "id": "x" * MB, "phase": "waiting", "tags": ["1"]})
     quay = QuayClient(scripted.url, token="the-quay-token", attempts=1)
+    stage = service_stage(scripted)
     for start in (
+        lambda: stage.releases.act("p-1", "start", before={"status": "2"}),
         lambda: code_stream(scripted).pipelines.run("p-1"),
         lambda: quay.builds.start("acme/shop", archive_url="https://host/a.tgz", tags=["1"]),
     ):
@@ -482,13 +540,22 @@ def test_an_execution_has_an_id_of_some_length(scripted: Scripted) -> None:
         assert caught.value.effect is Effect.UNKNOWN
 
 
+def test_an_error_that_names_what_there_is_is_short(scripted: Scripted) -> None:
+    scripted.always = (200, {}, {"pipelines": [{"id": str(n), "name": f"{n}{'x' * MB}"} for n in range(4)]})
+    with pytest.raises(NotFoundError, match="there are 0x") as caught:
+        service_stage(scripted).release_tasks.find("shop")
+    assert len(str(caught.value)) < 5000
+
+
 def test_the_lines_of_a_log_are_short_and_show_no_secret(scripted: Scripted) -> None:
     line = "git clone https://user:abcdef@host/x with the-quay-token " + "x" * 50_000
-    scripted.always = (200, {}, {"start": 0, "total": 1, "logs": [{"message": line}, {"message": "token=abcdef"}]})
+    key = "-----BEGIN RSA PRIVATE KEY-----\nMIIEabcdef\n-----END RSA PRIVATE KEY-----"
+    logs = [{"message": line}, {"message": "token=abcdef"}, {"message": key}]
+    scripted.always = (200, {}, {"start": 0, "total": 1, "logs": logs})
     client = QuayClient(scripted.url, token="the-quay-token", attempts=1)
     ref = {"system": "quay", "kind": "build", "id": "b-1", "repository": "acme/shop"}
     lines, offset = client.read_log(ref, 0)
-    assert (len(lines), offset) == (2, 1)
+    assert (len(lines), offset) == (5, 1)
     assert all(len(each) <= 4000 for each in lines)
     assert "abcdef" not in "".join(lines)
     assert "the-quay-token" not in "".join(lines)

@@ -236,6 +236,17 @@ def test_an_answer_of_done_to_the_start_is_not_believed(scripted: Scripted) -> N
     assert (run.state, run.finished_at) == (ExecutionState.RUNNING, None)
 
 
+@pytest.mark.parametrize(
+    "told", [{"buildSeq": 99}, {"runType": "CANCEL"}, {"runType": "REMOVE"}, {"buildRunSeq": None}]
+)
+def test_a_start_that_is_answered_with_another_run_may_have_taken_effect(
+    scripted: Scripted, told: dict[str, Any]
+) -> None:
+    with pytest.raises(UnexpectedResponseError) as caught:
+        scripted_client(scripted, run_json(**told)).builds.run(12, tag_name="1.0")
+    assert caught.value.effect is Effect.UNKNOWN
+
+
 def test_the_log_comes_by_steps(client: CocktailClient) -> None:
     run = ended(client, client.builds.run(SHOP, tag_name="1"))
     texts = [step["log"] for step in client.runs.get_log(run.id)["buildRunLogs"]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from operator import attrgetter
 from typing import Any
@@ -12,25 +11,23 @@ import pytest
 from airflow_provider.clients.cocktail import CocktailClient
 from airflow_provider.exceptions import BadRequestError, NotFoundError, ReleasePipelineError
 from airflow_provider.sandbox import seed
-from airflow_provider.sandbox.app import SandboxServer
+from tests.control import Control
+from tests.support.until import until
 
 SHOP = 12
 
 
 @pytest.fixture
-def client() -> Iterator[CocktailClient]:
-    with SandboxServer(speed=100) as server, CocktailClient(f"{server.url}/cocktail", token=seed.COCKTAIL_TOKEN) as api:
-        server.world.systems["cocktail"].switches.change({"reproducible_builds": True})
+def client(control: Control) -> Iterator[CocktailClient]:
+    control.post("reset", speed=100)
+    control.post("switches", system="cocktail", reproducible_builds=True)
+    with CocktailClient(f"{control.url}/cocktail", token=seed.COCKTAIL_TOKEN) as api:
         yield api
 
 
 def built(client: CocktailClient, tag: str) -> dict[str, Any]:
     run = client.builds.run(SHOP, tag_name=tag)
-    deadline = time.monotonic() + 5
-    while client.runs.get(run.id)["runState"] != "DONE":
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return client.runs.get(run.id)
+    return until(lambda: client.runs.get(run.id), lambda seen: seen["runState"] == "DONE")
 
 
 def test_runs_are_found_by_success_image_and_step(client: CocktailClient) -> None:

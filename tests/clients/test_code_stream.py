@@ -917,7 +917,15 @@ SPECS: dict[str, dict[str, Any]] = {
         "project": "retail",
     },
     "gerrit_triggers": {"name": "t", "branch": "b", "gerritProject": "p", "listener": "l", "project": "retail"},
+    "endpoints": {
+        "name": "ci",
+        "description": "",
+        "project": "retail",
+        "type": "jenkins",
+        "properties": {"url": "https://jenkins.example.com", "username": "bot", "password": "endpoint-secret-4"},
+    },
 }
+INTEGRATION = {"name": "Timer", "description": "waits", "project": "retail", "yaml": "runtime: python3"}
 
 
 @pytest.mark.parametrize("kind", SPECS)
@@ -936,6 +944,51 @@ def test_stored_objects_are_created_read_changed_and_deleted_alike(client: CodeS
     assert resource.delete(made["id"])["id"] == made["id"]
     with pytest.raises(NotFoundError):
         resource.get(made["id"])
+
+
+def test_endpoints_are_tried_and_say_which_types_there_are(client: CodeStreamClient) -> None:
+    spec = SPECS["endpoints"]
+    assert client.endpoints.validate(spec)["status"] == "COMPLETED"
+    assert client.endpoints.validate({**spec, "type": "abacus"})["status"] == "FAILED"
+    types = [each["tileId"] for each in client.endpoints.list_types()["tiles"]]
+    assert "password" in client.endpoints.get_type("jenkins")
+    assert "jenkins" in types
+    with pytest.raises(NotFoundError):
+        client.endpoints.get_type("abacus")
+    (certificate,) = client.endpoints.get_certificate(url="https://server.example.com")["certificates"]
+    assert certificate["issuedTo"]["commonName"] == "server.example.com"
+
+
+def test_secrets_of_an_endpoint_are_masked_by_their_names_and_its_other_properties_are_not(api: Api) -> None:
+    properties = {"url": "https://jenkins.example.com", "privateToken": "endpoint-secret-5", "password": "*****"}
+    api.routes["GET", "/endpoints/e"] = {"id": "e", "properties": properties}
+    api.client.endpoints.get("e")
+    told = api.client.transport.redact("https://jenkins.example.com endpoint-secret-5 *****")
+    assert told == "https://jenkins.example.com *** *****"
+
+
+def test_a_custom_integration_is_a_draft_and_its_versions(client: CodeStreamClient) -> None:
+    integrations = client.custom_integrations
+    draft = integrations.create(INTEGRATION)["id"]
+    assert integrations.get(draft)["yaml"] == INTEGRATION["yaml"]
+    assert draft in [each["id"] for each in integrations.list("project eq 'retail'")]
+    first = integrations.create_version(draft, "1.0 a/b", change_log="the first one")
+    assert (first["version"], first["status"], first["changeLog"]) == ("1.0 a/b", "NONE", "the first one")
+    integrations.update(draft, {**INTEGRATION, "yaml": "runtime: nodejs"})
+    integrations.create_version(draft, "2", description="faster")
+    assert integrations.get_version(draft, "1.0 a/b")["yaml"] == "runtime: python3"
+    assert {each["version"] for each in integrations.list_versions(draft)} == {"1.0 a/b", "2"}
+    assert integrations.release_version(draft, "2")["status"] == "RELEASED"
+    assert integrations.patch_version(draft, "2", latest=True)["sourceVersion"] == "2"
+    assert integrations.deprecate_version(draft, "2")["status"] == "DEPRECATED"
+    assert integrations.withdraw_version(draft, "2")["status"] == "NONE"
+    assert integrations.restore_version(draft, "1.0 a/b")["yaml"] == "runtime: python3"
+    assert integrations.delete_version(draft, "2")["version"] == "2"
+    with pytest.raises(NotFoundError):
+        integrations.get_version(draft, "2")
+    assert integrations.delete(draft)["id"] == draft
+    with pytest.raises(NotFoundError):
+        integrations.get(draft)
 
 
 def test_listeners_are_tried_and_list_their_projects(client: CodeStreamClient) -> None:

@@ -236,13 +236,16 @@ def test_the_end_of_a_bearer_is_read_where_it_is_told_whatever_our_clock(
     assert bearer(reply, "token").expires_at == NOW + lifetime
 
 
-def test_a_bearer_is_renewed_before_its_end_without_a_refused_call(control: Control, url: str) -> None:
-    control.post("switches", system="code_stream", bearer_lifetime=1)
+def test_a_bearer_is_renewed_before_its_end_without_a_refused_call(
+    control: Control, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control.post("switches", system="code_stream", bearer_lifetime=100)
     client = CodeStreamClient(url, refresh_token=REFRESH_TOKEN)
     client.about()
     client.about()
     assert len(logins_in(control)) == 1, "a short life is used up to its half"
-    time.sleep(0.5)
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + 51.0)
     client.about()
     assert len(logins_in(control)) == 2
     assert 401 not in [each["status"] for each in control.get("requests", system="code_stream")]

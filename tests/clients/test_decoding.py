@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from airflow_provider.clients import decoding
 from airflow_provider.clients.decoding import (
     DEEPEST,
     MOST_ESCAPES,
@@ -141,3 +142,16 @@ def test_no_decoder_ends_in_a_recursion(content: bytes) -> None:
 def test_an_honest_document_is_taken_however_many_brackets_its_texts_hold(document: Any) -> None:
     for dump in (json.dumps(document), json.dumps(document, indent=1), json.dumps(document, separators=(",", ":"))):
         check_size(dump.encode())
+
+
+def test_a_body_that_is_no_json_is_cleaned_in_pieces_so_that_other_threads_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths: list[int] = []
+
+    def noting(text: str) -> str:
+        lengths.append(len(text))
+        return storable_text(text)
+
+    monkeypatch.setattr(decoding, "storable_text", noting)
+    content = ("x\0\u00e9" * 300_000).encode() + b"\xff\xc3"
+    assert decoding.text_of(content) == storable_text(content.decode("utf-8", "replace"))
+    assert max(lengths) <= decoding._PIECE

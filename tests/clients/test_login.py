@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.code_stream import CodeStreamClient
-from airflow_provider.clients.login import Login, Token, shared_login
+from airflow_provider.clients.login import RENEW_BEFORE, Login, Token, shared_login
 from airflow_provider.clients.service_stage import ServiceStageClient
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import AuthenticationError, Effect, ReleasePipelineError, ServerUnavailableError
@@ -153,19 +153,27 @@ def test_whoever_waits_for_a_login_that_breaks_is_told_so_and_does_not_repeat_it
     assert len(counted) == 1
 
 
-def test_a_token_that_is_still_good_is_used_while_another_thread_replaces_it() -> None:
-    login, may_end = Login(), threading.Event()
-    login.token(lambda: Token("token-1", time.time() + 999))
-    login._renew_at = 0.0
+def let_pass(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + seconds)
+
+
+SHORTLY_BEFORE_ITS_END = 1000.0 - RENEW_BEFORE + 1.0
+
+
+def test_a_token_that_is_still_good_is_used_while_another_thread_replaces_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    login, has_begun, may_end = Login(), threading.Event(), threading.Event()
+    login.token(lambda: Token("token-1", time.time() + 1000.0))
+    let_pass(SHORTLY_BEFORE_ITS_END, monkeypatch)
 
     def replace_it() -> Token:
+        has_begun.set()
         assert may_end.wait(30)
         return Token("token-2", time.time() + 999)
 
     with ThreadPoolExecutor(1) as threads:
         replaced = threads.submit(login.token, replace_it)
-        while not login._is_running:
-            time.sleep(0.01)
+        assert has_begun.wait(30)
         assert login.token(replace_it).value == "token-1"
         may_end.set()
         assert replaced.result().value == "token-2"
@@ -173,10 +181,12 @@ def test_a_token_that_is_still_good_is_used_while_another_thread_replaces_it() -
 
 
 @pytest.mark.parametrize("error", [AuthenticationError("no"), ServerUnavailableError("away")])
-def test_a_token_that_is_still_good_outlives_a_login_that_fails(error: ReleasePipelineError) -> None:
+def test_a_token_that_is_still_good_outlives_a_login_that_fails(
+    error: ReleasePipelineError, monkeypatch: pytest.MonkeyPatch
+) -> None:
     login, counted = Login(), list[float]()
-    login.token(lambda: Token("token-1", time.time() + 999))
-    login._renew_at = 0.0
+    login.token(lambda: Token("token-1", time.time() + 1000.0))
+    let_pass(SHORTLY_BEFORE_ITS_END, monkeypatch)
     for _ in range(3):
         assert login.token(fails_with(error, counted)).value == "token-1"
     assert len(counted) == 1

@@ -628,6 +628,15 @@ def test_an_archive_url_beyond_ascii_is_sent_as_a_browser_does(
     assert [each.id for each in client.find_started(wanted)] == [build.id]
 
 
+def test_a_started_build_has_its_place_and_shows_no_secret(scripted: Scripted) -> None:
+    scripted.always = (201, {}, {"id": "b1", "phase": "error", "error": f"cannot log in with {TOKEN}", "tags": ["1"]})
+    client = scripted_client(scripted)
+    started = client.builds.start(SHOP, archive_url=ARCHIVE, tags=["1"])
+    assert started.ref["place"] == client.place
+    assert started.message == "cannot log in with ***"
+    assert started.revision
+
+
 def test_a_start_is_sent_once_whatever_the_answer(scripted: Scripted) -> None:
     scripted.always = (429, {"Retry-After": "0"}, {"message": "Maximum queued build rate exceeded."})
     with pytest.raises(ThrottledError):

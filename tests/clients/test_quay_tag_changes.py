@@ -188,7 +188,7 @@ class Registry:
         elif living:
             self.done.append(("deleted", tag, before, None, self.now))
 
-    def history(self, repository: str, *, since: float | None = None) -> History:
+    def whole_history(self, repository: str, *, since: float | None = None) -> History:
         newest_first = sorted(self.rows, key=lambda each: -each["start_ts"])
         if since is None:
             return History(newest_first)

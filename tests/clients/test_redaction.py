@@ -12,11 +12,29 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
+from requests.structures import CaseInsensitiveDict
 
 from airflow_provider.clients.login import Token
-from airflow_provider.clients.redaction import KEPT_SEEN, KEPT_TOKENS, LONGEST_TEXT, Redactor, is_secret_name
+from airflow_provider.clients.redaction import (
+    KEPT_SEEN,
+    KEPT_TOKENS,
+    LONGEST_LOG,
+    LONGEST_TEXT,
+    Redactor,
+    is_secret_name,
+    lines_of,
+    without_keys,
+)
+from airflow_provider.clients.transport import Answer
 
-SECRET = 'pä"ss/w\\o+r d&<7>\nx'
+SECRET = "pä\"ss/w\\o+r d&<7>\nx~(y)!*='z:1"
+
+
+def _escaping(chars: str, text: str) -> str:
+    for char in chars:
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return text
+
 
 WRITTEN = {
     "plain": SECRET,
@@ -27,7 +45,23 @@ WRITTEN = {
     "URL in lower case": re.sub("%..", lambda match: match[0].lower(), quote(SECRET, safe="")),
     "path": quote(SECRET),
     "form": quote_plus(SECRET),
+    "URL by JavaScript, a part": quote(SECRET, safe="!'()*"),
+    "URL by JavaScript, whole": quote(SECRET, safe=";,/?:@&=+$-_.!~*'()#"),
+    "URL by Java": quote_plus(SECRET, safe="*").replace("~", "%7E"),
+    "path by Go": quote(SECRET, safe="$&+=:@"),
+    "URL in a URL": quote(quote(SECRET, safe=""), safe=""),
+    "JSON by Go": _escaping("<>&", json.dumps(SECRET, ensure_ascii=False)),
+    "JSON by Gson": _escaping("<>&='", json.dumps(SECRET)),
+    "JSON by Jackson": json.dumps(SECRET).replace("\\u00e4", "\\u00E4"),
+    "JSON in JSON": json.dumps(json.dumps(SECRET))[1:-1].strip('\\"'),
+    "Python": repr(SECRET),
+    "bytes of Python": repr(SECRET.encode())[1:],
     "page": html.escape(SECRET),
+    "page by Django": html.escape(SECRET).replace("&#x27;", "&#39;"),
+    "page by Go": html.escape(SECRET).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
+    "XML": html.escape(SECRET).replace("&#x27;", "&apos;"),
+    "text of XML": html.escape(SECRET, quote=False),
+    "page by Mustache": html.escape(SECRET).replace("/", "&#x2F;").replace("=", "&#x3D;"),
     "base64": base64.b64encode(SECRET.encode()).decode(),
     "base64 behind one": base64.b64encode(b"u" + SECRET.encode()).decode(),
     "base64 behind two": base64.b64encode(b"u:" + SECRET.encode() + b"tail").decode(),
@@ -43,7 +77,7 @@ def test_a_known_secret_is_masked_in_whichever_form(form: str) -> None:
     masked = redact(f"before {WRITTEN[form]} after")
     assert masked.startswith("before")
     assert masked.endswith("after")
-    shown = masked.removeprefix("before ").removesuffix(" after").strip('"')
+    shown = masked.removeprefix("before ").removesuffix(" after").strip("\"'")
     # Around base64, some characters belong to what stands beside the secret.
     assert len(shown.replace("***", "")) <= 18 if "base64" in form else shown == "***"
     for start in range(0, len(WRITTEN[form]) - 8, 4):
@@ -72,6 +106,12 @@ NAMED = {
     "basic": ("Authorization: Basic dXNlcjpwYXNz", "dXNlcjpwYXNz"),
     "basic alone": ("sent Basic dXNlcjpwYXNz", "dXNlcjpwYXNz"),
     "a cookie": ("Set-Cookie: abcdef", "abcdef"),
+    "another scheme": ("Authorization: Token abcdef", "abcdef"),
+    "a scheme in JSON": ('{"Authorization": "ApiKey abcdef", "x": 1}', "abcdef"),
+    "a scheme in JSON in JSON": (json.dumps('{"Authorization": "ApiKey abcdef", "x": 1}'), "abcdef"),
+    "the second of two cookies": ("Cookie: a=b; session=abcdef", "abcdef"),
+    "an option of a command": ("docker login --password abcdef host", "abcdef"),
+    "a quote in a password in a URL": ("see https://user:it's-abcdef@host/x", "abcdef"),
     "a JWT": ("got eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl back", "eyJzdWIiOiIxIn0"),
     "a key": ("-----BEGIN RSA PRIVATE KEY-----\nMIIEabcdef\n-----END RSA PRIVATE KEY-----", "MIIEabcdef"),
     "half a key": ("-----BEGIN PRIVATE KEY-----\nMIIEabcdef", "MIIEabcdef"),
@@ -108,6 +148,11 @@ HOSTILE = {
     "quotes and backslashes": 'token \\"' * 6000,
     "signatures": "Access=a, Signature" * 2500,
     "blanks": "password" + " " * 48000,
+    "users with quotes": "://a:'" * 10000,
+    "cookies": "cookie: a; " * 4000,
+    "authorizations": "authorization: a " * 3000,
+    "options": "--password " * 4000,
+    "hyphens": "-" * 48000,
     "keys": "-----BEGIN PRIVATE KEY-----" * 1800,
     "JWTs": "eyJ" * 16000,
     "bearers": "bearer " * 7000,
@@ -126,6 +171,22 @@ def test_masking_takes_time_in_proportion_to_the_text(case: str) -> None:
         redact(text, len(text))
     # A quadratic expression takes seconds for one.
     assert time.process_time() - began < 5
+
+
+KEY = ["-----BEGIN RSA PRIVATE KEY-----", "MIIEabcdef", "ghijkl", "-----END RSA PRIVATE KEY-----"]
+
+
+def test_the_lines_of_a_private_key_are_masked_one_by_one() -> None:
+    lines = ["before", *KEY, "between", f"{KEY[0]} {KEY[1]} {KEY[3]}", "after", *KEY[:2]]
+    masked = [Redactor()(line) for line in without_keys(lines)]
+    assert not any(part in line for line in masked for part in KEY[1:3])
+    assert [line for line in masked if "***" not in line and "-----" not in line] == ["before", "between", "after"]
+    assert list(without_keys([KEY[0], *["x"] * 1000]))[-1] == "x", "a key ends"
+
+
+def test_the_end_of_a_log_begins_with_a_whole_line() -> None:
+    assert lines_of("one\ntwo") == ["one", "two"]
+    assert lines_of("secret-" * LONGEST_LOG + "half\nwhole") == ["whole"]
 
 
 def test_no_text_is_longer_than_asked_for() -> None:
@@ -186,6 +247,8 @@ def test_secrets_that_many_threads_add_at_once_are_all_masked() -> None:
     [
         ("hunter22-long", b'{"a": "hunter22-long"}', b'{"a": "***"}'),
         ('b\xe4h"mulle', b'{"a": "b\\u00e4h\\"mulle"}', b'{"a": "***"}'),
+        ("hunter22-long", b'{"a": "\\u0068unter22\\u002Dlon\\u0067"}', b'{"a": "***"}'),
+        ("hunter22", b'{"a": "\\\\u0068unter22"}', b'{"a": "\\\\u0068unter22"}'),
         ("user-password", b'{"a": "' + base64.b64encode(b"user-password") + b'"}', b'{"a": "***"}'),
         ("building", b'{"phase": "building"}', b'{"phase": "***"}'),
         ("build", b'{"phase": "building"}', b'{"phase": "building"}'),
@@ -205,7 +268,10 @@ def test_an_answer_keeps_what_only_a_text_may_not_show() -> None:
     assert redact("webhook-secret") == "***"
 
 
-@pytest.mark.parametrize("held", [Token("abcdef", 1.0), Redactor()])
+LOGIN_ANSWER = Answer(200, CaseInsensitiveDict({"X-Subject-Token": "abcdef"}), {"token": "abcdef"}, is_json=True)
+
+
+@pytest.mark.parametrize("held", [Token("abcdef", 1.0), Redactor(), LOGIN_ANSWER])
 def test_no_object_that_holds_a_secret_shows_it(held: Any) -> None:
     if isinstance(held, Redactor):
         held.add("abcdef")
@@ -248,4 +314,4 @@ def test_what_is_longer_than_any_text_that_is_shown_is_no_secret_of_a_document()
     redact = Redactor()
     redact.add_seen(["x" * 1_000_000, "short-secret"])
     assert redact("short-secret xxx") == "*** xxx"
-    assert sum(map(len, redact._forms)) < 10_000
+    assert sum(len(form) for form, _ in redact._forms.all) < 10_000

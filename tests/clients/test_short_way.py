@@ -12,7 +12,7 @@ import requests
 
 from airflow_provider.clients import retries
 from airflow_provider.clients.auth import HeaderAuth
-from airflow_provider.clients.transport import Transport
+from airflow_provider.clients.transport import ENCODINGS, USER_AGENT, Transport
 from airflow_provider.exceptions import ServerUnavailableError
 from tests.clients.conftest import Handler, Reply, Scripted
 
@@ -47,7 +47,9 @@ def test_the_server_sees_the_very_request_that_requests_would_send(scripted: Scr
     transport.auth = HeaderAuth("Authorization", "Bearer token")
     transport.request("GET", path, headers={"x-own": "2"})
     session = requests.Session()
-    session.headers.update(transport._session.headers)
+    session.headers.update(
+        {"User-Agent": USER_AGENT, "accept": "text/plain", "Accept-Encoding": ENCODINGS, "X-Own": "1"}
+    )
     session.get(scripted.url + path, headers={"x-own": "2"}, auth=transport.auth)
     short, long = scripted.requests
     assert (short.method, short.target, short.headers) == (long.method, long.target, long.headers)

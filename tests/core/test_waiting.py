@@ -285,10 +285,10 @@ def test_an_outage_is_told_again_at_growing_intervals_and_so_is_its_end():
     waiting = wait()
     told_over(waiting, [0], seen("running"))
     assert told_over(waiting, [60, 120, 180, 301, 320], ServerUnavailableError("down")) == [
-        "1: A look failed, waiting on: down",
-        "5.01667: Still no answer (4 min), waiting on: down",
+        "1: Poll failed, will retry: down",
+        "5.01667: Polls have been failing for 4 min, will retry: down",
     ]
-    assert told_over(waiting, [360], seen("running")) == ["6: Cocktail answers again, after 5 min"]
+    assert told_over(waiting, [360], seen("running")) == ["6: Cocktail responds again after 5 min"]
 
 
 def test_what_has_not_begun_says_nothing_and_what_failed_is_an_error():
@@ -301,7 +301,7 @@ def test_what_has_not_begun_says_nothing_and_what_failed_is_an_error():
 def test_a_reference_that_becomes_more_exact_is_told_with_its_link():
     waiting = Wait({**REF, "kind": "event", "id": "e1"}, 10.0)
     waiting.saw(seen("running", url="https://ci/7"), START)
-    assert waiting.news()[0].text == "It has led to build run 7: https://ci/7"
+    assert waiting.news()[0].text == "It resulted in build run 7: https://ci/7"
 
 
 @pytest.mark.parametrize("body", [None, {}, {"since": "yesterday"}, [], "begun"])

@@ -153,7 +153,7 @@ def test_the_settings_are_those_of_make_demo(
     airflow, _ = demo
     of_demo = {
         name: value
-        for name, value in airflow._environment(ROOT / "dags").items()
+        for name, value in airflow.environment(ROOT / "dags").items()
         if name.startswith("AIRFLOW__") and is_setting(name) and name not in ON_PURPOSE
     }
     assert len(of_demo) >= 5
@@ -168,7 +168,7 @@ def test_the_sandbox_runs_as_in_make_demo(
     words = command_of(services["sandbox"])
     here = words.index("--host")
     assert words[here : here + 2] == inside_a_container
-    assert words[1:here] + words[here + 2 :] == sandbox.process._command[1:]
+    assert words[1:here] + words[here + 2 :] == sandbox.process.command[1:]
     assert services["sandbox"]["networks"]["default"]["aliases"] == ["sandbox.localhost"]
 
 

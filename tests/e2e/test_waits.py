@@ -53,5 +53,5 @@ def test_a_failure_comes_back_to_a_worker_and_tells_its_cause(waited: SeenRun) -
 
 def test_a_timeout_fails_or_skips(waited: SeenRun) -> None:
     assert waited.states["no_tag"] == "failed"
-    assert "not there within 3 s" in str(waited.errors["no_tag"])
+    assert "timed out after 3 s" in str(waited.errors["no_tag"])
     assert waited.states["no_tag_but_no_matter"] == "skipped"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import socketserver
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+
+from tests.support.serving import serving
 
 LOGINS = ("/login", "/auth/tokens", "/authorize")
 
@@ -85,8 +86,7 @@ class _Server(socketserver.ThreadingTCPServer):
 
 @contextmanager
 def running_server() -> Iterator[_Server]:
-    with _Server(("127.0.0.1", 0), _Handler) as server:
-        server.script = Script()
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    server = _Server(("127.0.0.1", 0), _Handler)
+    server.script = Script()
+    with serving(server):
         yield server
-        server.shutdown()

@@ -216,7 +216,7 @@ def test_a_path_in_a_connection_uri_that_airflow_takes_for_the_schema_is_explain
     define: Callable[[str], None],
 ) -> None:
     define("quay://http://:good-token@127.0.0.1:8900/quay")
-    with pytest.raises(ConnectionConfigError, match=r"schema must be http or https.*escape the path of its host"):
+    with pytest.raises(ConnectionConfigError, match=r"schema must be http or https.*escape the slashes of the host"):
         hook_class("quay")(CONN_ID).get_conn()
 
 

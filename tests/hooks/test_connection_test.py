@@ -204,10 +204,10 @@ def test_vcf_automation_9_is_told_which_has_no_pipelines_service(systems: System
 def test_a_server_that_does_not_answer_is_told_after_the_time_limit_of_the_connection(
     systems: Systems, press_test: Test, timeout: float | str
 ) -> None:
-    systems.fault("quay", fault="latency", seconds=3, times=99)
+    systems.fault("quay", fault="latency", seconds=30, times=99)
     began = time.monotonic()
     worked, message = press_test("quay", f"{systems.url}/quay", {"request_timeout": timeout})
     assert not worked
     assert "no whole answer" in message
     assert "within 0.3 s" in message
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 15

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from typing import Any
 
 import pytest
 from airflow.sdk._shared.secrets_masker import _secrets_masker, redact, reset_secrets_masker
@@ -56,6 +57,23 @@ def test_what_others_add_meanwhile_is_not_forgotten() -> None:
     for thread in threads:
         thread.join()
     assert len(_secrets_masker().patterns) == 600
+
+
+class Meanwhile(set[str]):
+    """Patterns of which another thread adds one in the middle of a subtraction."""
+
+    def __sub__(self, others: Any) -> set[str]:
+        left = set(self) - others
+        self.add("added_meanwhile")
+        return left
+
+
+def test_what_another_thread_adds_in_the_middle_is_not_forgotten() -> None:
+    masker = _secrets_masker()
+    masker.patterns = Meanwhile({"gone_for_good", "known"})
+    forget_here("gone_for_good")
+    assert masker.patterns == {"known", "added_meanwhile"}
+    assert redact("gone_for_good known added_meanwhile") == "gone_for_good *** ***"
 
 
 def test_only_those_values_of_headers_are_secrets_whose_name_says_so(build: Build) -> None:

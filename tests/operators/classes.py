@@ -16,6 +16,7 @@ from airflow_provider.operators.code_stream import (
 from airflow_provider.operators.quay import (
     QuayCreateNotificationOperator,
     QuayDeleteNotificationOperator,
+    QuayNotificationsOperator,
     QuayPromoteTagOperator,
     QuayResetNotificationOperator,
     QuayRunBuildOperator,
@@ -62,6 +63,10 @@ CLASSES: dict[type, dict[str, Any]] = {
         "event": "repo_push",
         "method": "webhook",
         "config": {"url": "https://hooks.example.com/quay"},
+    },
+    QuayNotificationsOperator: {
+        "repository": SHOP,
+        "notifications": [{"event": "repo_push", "config": {"url": "https://hooks.example.com/quay"}}],
     },
     QuayDeleteNotificationOperator: {"repository": SHOP, "uuid": SOME_ID, "missing_ok": False},
     QuayTestNotificationOperator: {"repository": SHOP, "uuid": SOME_ID},

@@ -30,6 +30,7 @@ from airflow_provider.operators.code_stream import (
 from tests.airflow_runs import TaskRun, run_task
 from tests.attempts import Task, WorkerKilled
 from tests.meanwhile import meanwhile, until
+from tests.support.turns import in_turns
 from tests.systems import define_connection
 
 SHOP, APPROVED = "Deploy shop", "Deploy shop with approval"
@@ -168,9 +169,11 @@ def test_an_execution_need_not_be_waited_for_while_it_waits_for_a_person(systems
 # --- reruns of events
 
 
-@EVENT_TYPES
-@BOTH_MODES
-@pytest.mark.parametrize("mode", ["link_in_reply", "link_later", "new_event"])
+# How a server links what results is the client's part: tests/clients tries every type in every way.
+@pytest.mark.parametrize(
+    ("event_type", "mode", "deferrable"),
+    in_turns(["docker", "git", "gerrit"], ["link_in_reply", "link_later", "new_event"]),
+)
 def test_a_rerun_follows_the_execution_that_results(systems, event_type, deferrable, mode):
     systems.switch("code_stream", rerun=mode)
     before = executions_of(systems, SHOP)

@@ -132,7 +132,7 @@ def test_a_retry_says_what_it_goes_on_with(tell):
         story.attempt()
     assert lines == [
         f"info    Start release task 'shop-release' in ServiceStage, {WAYS['service_stage']}",
-        f"info    Going on with what an earlier attempt started: release <n> at {PROJECT}",
+        f"info    Continuing with what an earlier attempt started: release <n> at {PROJECT}",
         "info    Release <n> is running (status 4)",
     ]
 
@@ -144,7 +144,7 @@ def test_a_start_that_got_no_answer_is_a_warning_until_it_is_found(tell):
         story.attempt()
     assert [line[:63] for line in lines[1:]] == [
         "warning The answer to the start is not known, looking for the e",
-        "info    Found what this start has led to: build run 1 at <sandb",
+        "info    Found what this task started: build run 1 at <sandb",
         "info    Build run 1 is running",
     ]
 
@@ -156,7 +156,7 @@ def test_a_clear_says_what_it_cancels_and_why(tell):
         story.task.clear_while_deferred(trigger)
     assert lines[2:] == [
         "warning Canceling execution <id>: a person cleared the task",
-        "info    The cancel of execution <id> was taken",
+        "info    Cancel accepted: execution <id>",
     ]
 
 
@@ -168,8 +168,8 @@ def test_an_outage_is_a_warning_and_its_end_is_told(tell):
         story.systems.fault("service_stage", "status", method="GET", path=".", status=503, times=3)
         story.task.fire(trigger)
     assert [line[:67] for line in lines[3:]] == [
-        "warning A look failed, waiting on: service_stage: the system cannot",
-        "info    ServiceStage answers again, after <time>",
+        "warning Poll failed, will retry: service_stage: the system cannot",
+        "info    ServiceStage responds again after <time>",
         "info    Release <n> succeeded (status 2)",
     ]
 
@@ -181,8 +181,8 @@ def test_a_person_who_is_needed_is_a_warning_with_what_is_asked_who_may_answer_a
         run_task(lambda: CodeStreamRunPipelineOperator(task_id="run", pipeline=pipeline, on_waiting="fail"))
     asks = "Prod.Approve asks: Deploy the shop to production? (release-bot may answer)"
     assert lines[-2:] == [
-        f"warning Execution <id> waits for a person: {asks}: {EXECUTION}",
-        f"error   Failed after <time>: execution <id> waits for a person: {asks}: {EXECUTION}",
+        f"warning Execution <id> is waiting for a person: {asks}: {EXECUTION}",
+        f"error   Failed after <time>: execution <id> is waiting for a person: {asks}: {EXECUTION}",
     ]
 
 
@@ -201,7 +201,7 @@ def test_approvals_say_what_was_asked_and_answered(systems):
         "info    Reject approval 'apr0v1' of release task 'shop-release-approval' in ServiceStage, "
         + WAYS["service_stage"],
         "info    Release <n> asks: to be approved: apr0v1",
-        "info    The answer to apr0v1 was taken (reject): release <n> failed (status 3)",
+        "info    The answer to apr0v1 was accepted (reject): release <n> failed (status 3)",
     ]
 
 
@@ -213,7 +213,7 @@ def test_acts_say_whether_they_sent_something_and_how_it_stands_then(systems):
         act(execution_id, "pause")
     assert lines == [
         f"info    Pause execution <id> in Code Stream, {WAYS['code_stream']}",
-        f"info    Nothing to send: execution <id> is paused until a person resumes it: {EXECUTION}",
+        f"info    Nothing to do: execution <id> is paused until a person resumes it: {EXECUTION}",
         f"warning Execution <id> is paused until a person resumes it: {EXECUTION}",
         f"info    Done after <time>: execution <id> is paused until a person resumes it: {EXECUTION}",
     ]
@@ -230,11 +230,11 @@ def test_what_takes_no_time_says_what_it_does_and_what_came_of_it(systems):
     way = WAYS["quay"]
     assert lines == [
         f"info    Create a notification of acme/shop in Quay (event 'repo_push', method 'webhook'), {way}",
-        "info    Notification <id> is there",
+        "info    Notification <id> exists",
         f"info    Test notification <id> of acme/shop in Quay, {way}",
         "info    Notification <id> has a test delivery queued",
         f"info    Reset notification <id> of acme/shop in Quay, {way}",
-        "info    Notification <id> sends again: its failures count from zero",
+        "info    Notification <id> sends again, its failures counted from 0",
         f"info    Delete notification <id> of acme/shop in Quay, {way}",
         "info    Notification <id> is gone",
         f"info    Test notification <id> of acme/shop in Quay, {way}",
@@ -260,7 +260,8 @@ def test_a_sensor_tells_the_same_story_in_every_mode(systems, mode):
         f"info    Found tag stable after <time>: {TAGS}",
         f"info    Wait for tag 'none' of acme/shop in Quay, {WAYS['quay']}",
         "info    Waiting: there is no tag 'none' yet",
-        "error   Failed: not there within <time>; last seen: tag none is running (missing): there is no tag 'none' yet",
+        "error   Failed: timed out after <time>; "
+        "last observed: tag none is running (missing): there is no tag 'none' yet",
     ]
 
 

@@ -21,6 +21,7 @@ from airflow_provider.operators import quay as operators
 from airflow_provider.operators.quay import (
     QuayCreateNotificationOperator,
     QuayDeleteNotificationOperator,
+    QuayNotificationsOperator,
     QuayPromoteTagOperator,
     QuayResetNotificationOperator,
     QuayRunBuildOperator,
@@ -297,7 +298,7 @@ def test_an_equal_notification_that_quay_has_disabled_is_told_so_and_not_reset_u
     config = notifications()[0]["config"]
     again = create(config=config)
     assert (again.result["uuid"], again.result["disabled"]) == (uuid, True)
-    assert f"Notification {uuid} does this already, but Quay has disabled it after" in capsys.readouterr().out
+    assert f"Notification {uuid} exists, but Quay has disabled it after" in capsys.readouterr().out
     assert notifications()[0]["number_of_failures"] >= 3
     assert on_one(QuayResetNotificationOperator, uuid).result["disabled"] is False
     assert create(config=config).result["disabled"] is False
@@ -337,6 +338,7 @@ ARGUMENTS: dict[type, dict[str, Any]] = {
     QuayRunBuildOperator: {"archive_url": ARCHIVE, "tags": ["1.4.2"], "poll_interval": 0.1},
     QuayPromoteTagOperator: {"tag": "production", "source_tag": "stable"},
     QuayCreateNotificationOperator: {"event": "repo_push", "method": "webhook", "config": HOOK},
+    QuayNotificationsOperator: {"notifications": [{"event": "repo_push", "config": HOOK}]},
     QuayDeleteNotificationOperator: {},
     QuayTestNotificationOperator: {},
     QuayResetNotificationOperator: {},

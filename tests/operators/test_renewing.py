@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -12,10 +11,12 @@ import pytest
 
 from airflow_provider.core.commands import Observe
 from airflow_provider.exceptions import AuthenticationError
+from airflow_provider.hooks.cocktail import CocktailHook
 from airflow_provider.operators.carrying_out import Carrier
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
 from airflow_provider.sensors.cocktail import CocktailBuildSensor
 from tests.airflow_runs import run_task
+from tests.support.serving import serving
 from tests.systems import define_connection
 
 REF = {"system": "cocktail", "kind": "build_run", "id": "7", "build_seq": "", "tag": ""}
@@ -58,18 +59,32 @@ def vendor(systems: Any) -> Iterator[Vendor]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        vendor.url = f"http://127.0.0.1:{server.server_port}"
-        vendor.connect("first-token")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    vendor.url = f"http://127.0.0.1:{server.server_port}"
+    vendor.connect("first-token")
+    with serving(server):
         yield vendor
-        server.shutdown()
 
 
 def test_a_sensor_in_a_worker_goes_on_with_the_mended_connection(vendor):
     ended = run_task(lambda: CocktailBuildSensor(task_id="wait", build_run_seq=7, poke_interval=0.1, timeout=60))
     assert ended.error is None
     assert vendor.tokens[:2] == ["Bearer first-token", "Bearer first-token"]
+    assert vendor.tokens[-1] == "Bearer second-token"
+
+
+def test_a_connection_that_airflow_does_not_tell_then_ends_no_wait(vendor, monkeypatch):
+    read = CocktailHook.get_connection
+
+    def away_at_the_second_look(conn_id: str) -> Any:
+        if len(vendor.tokens) == 2:
+            raise RuntimeError("the API server is away")
+        return read(conn_id)
+
+    monkeypatch.setattr(CocktailHook, "get_connection", away_at_the_second_look)
+    ended = run_task(lambda: CocktailBuildSensor(task_id="wait", build_run_seq=7, poke_interval=0.1, timeout=60))
+    assert ended.error is None
+    assert vendor.tokens[1:3] == ["Bearer first-token"] * 2
     assert vendor.tokens[-1] == "Bearer second-token"
 
 

@@ -16,6 +16,7 @@ from airflow_provider.operators.cocktail import CocktailCancelBuildOperator
 from airflow_provider.sensors.cocktail import CocktailBuildSensor
 from tests.attempts import Task
 from tests.operators.test_starting import ARGUMENTS, EVERY_STARTER, STARTERS, Starter, started
+from tests.support.turns import in_turns
 from tests.systems import Systems
 
 SLOW = 0.1
@@ -42,10 +43,10 @@ class Deferred:
         self._systems.force(self._starter.system, self.execution["id"], FINISHED[self._starter.system])
 
 
-@EVERY_STARTER
-@pytest.mark.parametrize("error", [CRASHED, TIMED_OUT])
-def test_a_deferral_that_ended_without_an_event_finds_its_execution_again(systems, starter, error):
+@pytest.mark.parametrize(("name", "has_timed_out"), in_turns(STARTERS))
+def test_a_deferral_that_ended_without_an_event_finds_its_execution_again(systems, name, has_timed_out):
     """It has ended meanwhile: the task ends with its result."""
+    starter, error = STARTERS[name], TIMED_OUT if has_timed_out else CRASHED
     systems.reset(SLOW)
     deferred = Deferred(systems, starter)
     deferred.finish()

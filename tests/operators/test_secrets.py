@@ -41,7 +41,7 @@ class Shown:
         self.triggers: list[Any] = []
         self.events: list[Any] = []
         self._systems = systems
-        self._read_logs: Callable[[], str] = str
+        self.read_logs: Callable[[], str] = str
 
     def run(self, build: Callable[[], Any], **options: Any) -> TaskRun:
         self.ended = run_task(build, **options)
@@ -51,7 +51,7 @@ class Shown:
         """:param known: secrets that must be among those that this looks for."""
         error = self.ended.error
         chain = traceback.format_exception(error) if error else []
-        logs = self._read_logs()
+        logs = self.read_logs()
         # Each request is a line at level debug, with its query: that of a callback is for Airflow to mask.
         masked = str(redact(logs))
         texts = [*chain, repr(error), str(vars(error) if error else ""), masked, *secrets.kept_by_airflow()]
@@ -97,7 +97,7 @@ def shown(systems, monkeypatch, caplog, capfd) -> Shown:
     for module in (airflow._shared.logging.structlog, airflow.sdk._shared.logging.structlog):
         monkeypatch.setitem(module.PER_LOGGER_LEVELS, "", logging.INFO)
     caplog.set_level(logging.DEBUG)
-    shown._read_logs = lambda: caplog.text + "".join(capfd.readouterr())
+    shown.read_logs = lambda: caplog.text + "".join(capfd.readouterr())
     systems.reset(speed=60)
     return shown
 
@@ -176,8 +176,11 @@ def test_a_refused_secret_is_not_shown(systems, shown, system):
     shown.check(password)
 
 
-@EVERY_SYSTEM
-@pytest.mark.parametrize("status", [400, 403, 409, 500])
+# Every status leads through the same redaction: all of them for one system, one for each of the others.
+@pytest.mark.parametrize(
+    ("system", "status"),
+    [*(("quay", status) for status in (400, 403, 409, 500)), *zip(SYSTEMS, (400, 500, 409), strict=False)],
+)
 def test_a_secret_that_the_vendor_repeats_is_not_shown(systems, shown, system, status, monkeypatch):
     monkeypatch.setattr(DURATIONS, "settling", 0.3)
     password = connect(systems, system)
@@ -280,4 +283,4 @@ def test_a_template_that_cannot_be_rendered_shows_no_secret_of_the_same_argument
         )
     )
     assert isinstance(ended.error, ZeroDivisionError)
-    assert "a-known-part-of-it" not in shown._read_logs()
+    assert "a-known-part-of-it" not in shown.read_logs()

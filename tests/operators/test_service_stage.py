@@ -13,6 +13,7 @@ from airflow_provider.exceptions import (
     ExecutionFailed,
     ExecutionRejected,
     ExecutionWaiting,
+    NotFoundError,
     PermissionDeniedError,
     ServerUnavailableError,
 )
@@ -245,7 +246,7 @@ def test_an_answer_without_a_question_is_refused_before_it_is_sent(systems):
     for decision in ("approve", "reject"):
         ended = answer(decision)
         assert isinstance(ended.error, ConflictError)
-        assert "waits for no approval now" in str(ended.error)
+        assert "waits for no approval" in str(ended.error)
         assert repr(APPROVED) in str(ended.error)
     assert actions(systems) == ["start", "approval"]
 
@@ -338,6 +339,18 @@ def answering(name: str) -> Task:
     return Task(lambda: ServiceStageApprovalOperator(task_id="answer", **arguments))
 
 
+def die_after_the_request(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Releases.act
+
+    def dying(*arguments: Any, **named: Any) -> None:
+        whole(*arguments, **named)
+        raise WorkerKilled
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Releases, "act", dying)
+        assert isinstance(task.attempt().error, WorkerKilled)
+
+
 @pytest.mark.parametrize("goes_wrong", ["the worker dies", "the answer is lost"])
 def test_a_retry_whose_answer_was_taken_succeeds_although_a_second_approval_is_pending(
     systems, goes_wrong, monkeypatch
@@ -345,17 +358,10 @@ def test_a_retry_whose_answer_was_taken_succeeds_although_a_second_approval_is_p
     monkeypatch.setattr(service_stage, "TAKEN_WITHIN", 0.4)
     execution_id = start_until_it_asks_twice(systems)
     first, second = answering("first0"), answering("second")
-    with monkeypatch.context() as patch:
-        if goes_wrong == "the worker dies":
-            whole = Releases.act
-
-            def dying(*arguments: Any, **named: Any) -> None:
-                whole(*arguments, **named)
-                raise WorkerKilled
-
-            patch.setattr(Releases, "act", dying)
-        else:
-            systems.fault("service_stage", "reset_after", method="POST", path="/action$")
+    if goes_wrong == "the worker dies":
+        die_after_the_request(first, monkeypatch)
+    else:
+        systems.fault("service_stage", "reset_after", method="POST", path="/action$")
         assert first.attempt().error is not None
     assert first.attempt().error is None
     assert state_of(systems, execution_id) == "5"
@@ -376,6 +382,24 @@ def test_a_retry_answers_no_release_that_was_started_since(systems, monkeypatch)
         patch.setattr(Releases, "act", dying)
         assert isinstance(task.attempt().error, WorkerKilled)
     systems.force("service_stage", answered, "3")
+    newer = start_until_it_asks(systems)
+    assert task.attempt().error is None
+    assert state_of(systems, newer) == "5"
+
+
+def test_a_retry_of_an_answer_of_which_nothing_could_be_seen_answers_no_younger_release(systems, monkeypatch):
+    answered = start_until_it_asks(systems)
+    arguments = {"pipeline": APPROVED, "task_name": APPROVAL, "decision": "approve"}
+    task = Task(lambda: ServiceStageApprovalOperator(task_id="answer", **arguments))
+
+    def unseen(*_: Any) -> None:
+        raise NotFoundError("a gateway publishes nothing for a while")
+
+    systems.fault("service_stage", "reset_after", method="POST", path="/action$")
+    with monkeypatch.context() as patch:
+        patch.setattr(Releases, "is_waiting_for", unseen)
+        assert isinstance(task.attempt().error, ServerUnavailableError)
+    until(lambda: state_of(systems, answered) == "2")
     newer = start_until_it_asks(systems)
     assert task.attempt().error is None
     assert state_of(systems, newer) == "5"

@@ -19,6 +19,7 @@ from airflow_provider.operators.quay import QuayRunBuildOperator
 from airflow_provider.operators.service_stage import ServiceStageReleaseOperator
 from tests.airflow_runs import TaskRun, run_task
 from tests.attempts import Task
+from tests.support.turns import in_turns
 from tests.systems import Systems
 
 ARCHIVE = "https://sources.example.com/shop-1.4.2.tar.gz"
@@ -120,10 +121,10 @@ def test_it_starts_once_and_returns_the_result(systems, starter, deferrable):
     assert execution["cancels"] == []
 
 
-@EVERY_STARTER
-@BOTH_MODES
-@pytest.mark.parametrize("fault", ["reset_after", "truncate", "status"])
-def test_an_answer_that_is_lost_leads_to_one_start_only(systems, starter, deferrable, fault):
+# A start is sent and found again before a mode makes a difference: each starter and each fault comes in both of them.
+@pytest.mark.parametrize(("name", "fault", "deferrable"), in_turns(STARTERS, ["reset_after", "truncate", "status"]))
+def test_an_answer_that_is_lost_leads_to_one_start_only(systems, name, fault, deferrable):
+    starter = STARTERS[name]
     before = systems.executions(starter.system)
     details = {"status": 500} if fault == "status" else {}
     systems.fault(starter.system, fault, method="POST", path=starter.start, **details)
@@ -226,9 +227,9 @@ def test_a_retry_can_continue_the_failed_execution(systems, name, deferrable):
     assert ended.result["id"] == execution["id"]
 
 
-@EVERY_STARTER
-@BOTH_MODES
-def test_a_retry_after_the_deadline_starts_anew_and_the_first_one_is_canceled_once(systems, starter, deferrable):
+@pytest.mark.parametrize(("name", "deferrable"), in_turns(STARTERS))
+def test_a_retry_after_the_deadline_starts_anew_and_the_first_one_is_canceled_once(systems, name, deferrable):
+    starter = STARTERS[name]
     systems.reset(speed=0.5)
     before = systems.executions(starter.system)
     ended = run(systems, starter, deferrable=deferrable, timeout=1.0, retries=1, retry_delay=0)
@@ -247,6 +248,18 @@ def test_a_start_waits_as_long_as_the_system_tells_it_to(systems, starter, monke
     assert ended.error is None
     assert time.monotonic() - begun > 1.0
     assert len(started(systems, starter, before)) == 1
+
+
+def test_no_pause_that_the_system_asks_for_outlasts_the_deadline(systems):
+    starter = STARTERS["code_stream pipeline"]
+    systems.reset(speed=0.1)
+    asks_for_a_pause = {"status": 429, "headers": {"Retry-After": "25"}}
+    systems.fault(starter.system, "status", method="GET", path=starter.look, after=1, **asks_for_a_pause)
+    begun = time.monotonic()
+    ended = run(systems, starter, deferrable=False, timeout=2.0)
+    assert isinstance(ended.error, ExecutionTimeout)
+    # Less than the pause.
+    assert time.monotonic() - begun < 20
 
 
 @BOTH_MODES

@@ -21,7 +21,7 @@ from tests.meanwhile import meanwhile, until
 from tests.operators.story import SLOW, STARTERS, Story, colleague_starts, terminate
 from tests.operators.test_code_stream import start_until_it_asks, state_of
 from tests.operators.test_starting import Starter
-from tests.systems import LOGINS, Systems, define_connection, running_systems
+from tests.systems import LOGINS, Systems, define_connection
 
 ONE_OF_EACH_SYSTEM = pytest.mark.parametrize(
     "starter",
@@ -35,19 +35,12 @@ EVERY_UNMARKED = pytest.mark.parametrize("starter", UNMARKED.values(), ids=UNMAR
 # --- the connection leads to another system
 
 
-@pytest.fixture(scope="module")
-def other() -> Iterator[Systems]:
-    with running_systems(SLOW) as systems:
-        yield systems
-
-
 @pytest.fixture
-def elsewhere(systems: Systems, other: Systems) -> Systems:
-    """Another installation of each system, where a colleague may start things whose numbers are the same as ours."""
+def elsewhere(systems: Systems, elsewhere: Systems) -> Systems:
+    """Where a colleague may start things whose numbers are the same as ours."""
     systems.reset(SLOW)
-    other.reset(SLOW)
-    systems.connect()
-    return other
+    elsewhere.reset(SLOW)
+    return elsewhere
 
 
 def move(story: Story, elsewhere: Systems) -> None:
@@ -178,7 +171,7 @@ def test_what_may_be_a_colleagues_is_followed_as_a_guess(systems, starter, monke
     trigger = story.task.trigger(story.attempt())
     assert (story.record["ref"]["id"], story.record["ref"]["guess"]) == (theirs, "yes")
     assert (trigger.ref["guess"], trigger.marker) == ("yes", None)
-    assert f"Found {theirs}, probably what this task has started" in capsys.readouterr().out
+    assert f"Found {theirs}, which this task probably started" in capsys.readouterr().out
     assert story.seen() == {"starts": 1, "cancels": 0}
 
 

@@ -268,8 +268,15 @@ def link_to_pages(systems: Systems) -> None:
         define_connection(f"{system}_default", conn_type=system, **fields)
 
 
-@pytest.mark.parametrize("cls", PREPARED, ids=lambda cls: cls.__name__)
-@BOTH_MODES
+@pytest.mark.parametrize(
+    ("cls", "deferrable"),
+    [
+        (cls, deferrable)
+        for cls in PREPARED
+        for deferrable in ([False, True] if issubclass(cls, (WaitingOperator, ReleaseSensor)) else [False])
+    ],
+    ids=lambda it: getattr(it, "__name__", it),
+)
 def test_the_result_is_the_same_object_everywhere_and_its_id_and_url_are_pushed(systems, cls, deferrable):
     systems.reset(speed=60)
     link_to_pages(systems)
@@ -282,11 +289,21 @@ def test_the_result_is_the_same_object_everywhere_and_its_id_and_url_are_pushed(
     assert ended.xcoms["id"] == ended.result["id"] != ""
     assert ended.xcoms["url"] == ended.result["url"]
     assert ended.result["url"].startswith(systems.url)
-    assert ended.xcoms[ExecutionLink.xcom_key] == ended.result["url"]
     if "/_sandbox/" in ended.result["url"]:
         page = requests.get(ended.result["url"], timeout=5)
         assert page.ok
         assert "{" not in ended.result["url"]
+
+
+@pytest.mark.parametrize("cls", PREPARED, ids=lambda cls: cls.__name__)
+@BOTH_MODES
+def test_no_xcom_repeats_another_and_what_is_internal_is_named_so(systems, cls, deferrable):
+    systems.reset(speed=60)
+    mode = {"deferrable": deferrable} if issubclass(cls, (WaitingOperator, ReleaseSensor)) else {}
+    ended = run(cls, **PREPARED[cls](systems), **mode)
+    assert ended.error is None
+    assert {key for key in ended.xcoms if not key.startswith("_")} == {"return_value", "id", "url"}
+    assert not any(key.startswith("_link") for key in ended.xcoms)
 
 
 @pytest.mark.parametrize("system", ["service_stage", "cocktail"])
@@ -294,8 +311,7 @@ def test_a_system_without_a_known_page_has_no_link(systems, system):
     systems.reset(speed=60)
     cls = {"service_stage": ServiceStageReleaseOperator, "cocktail": CocktailRunBuildOperator}[system]
     ended = run(cls)
-    assert (ended.result["url"], ended.xcoms["url"]) == (None, None)
-    assert not ended.xcoms[ExecutionLink.xcom_key]
+    assert (ended.result["url"], ended.xcoms["url"]) == (None, "")
 
 
 # --- what is pushed before the wait
@@ -337,7 +353,7 @@ def test_id_url_and_link_are_there_while_the_task_still_waits(systems, cls, defe
     def end_it_once_it_is_shown() -> bool:
         for execution in systems.executions(cls.system):
             found = pushed(execution["id"], began) if execution["id"] not in before else {}
-            if ExecutionLink.xcom_key in found:
+            if "url" in found:
                 seen.update(found)
                 systems.force(cls.system, execution["id"], DONE[cls.system])
                 return True
@@ -347,4 +363,5 @@ def test_id_url_and_link_are_there_while_the_task_still_waits(systems, cls, defe
         ended = run(cls, **arguments, deferrable=deferrable)
     assert ended.error is None
     assert seen["id"] == ended.result["id"]
-    assert seen["url"] == seen[ExecutionLink.xcom_key] == ended.result["url"]
+    assert ExecutionLink.xcom_key == "url"
+    assert seen["url"] == ended.result["url"]

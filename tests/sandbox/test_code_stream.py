@@ -6,7 +6,6 @@ import json
 import time
 from email.utils import parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ import yaml
 
 from airflow_provider.sandbox.app import SandboxServer
 from tests.control import Control, until
+from tests.support.serving import serving
 
 API = "/codestream/api"
 TERMINAL = {"COMPLETED", "FAILED", "CANCELED", "ROLLBACK_COMPLETED", "ROLLBACK_FAILED"}
@@ -803,15 +803,13 @@ class Receiver(BaseHTTPRequestHandler):
 
 def test_notifications_of_a_pipeline_are_delivered(api: CodeStream) -> None:
     server = HTTPServer(("127.0.0.1", 0), Receiver)
-    Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}"
     events = ("STARTED", "SUCCESS", "FAILURE")
     hooks = [{"event": event, "action": "POST", "url": f"{url}/{event}"} for event in events]
     api.create_pipeline("Loud", {"Work": {"type": "CI"}}, notifications={"webhook": hooks})
-    execution_id = api.start("Loud")
-    until(lambda: [path for path, _ in Receiver.received], lambda paths: {*paths} == {"/STARTED", "/SUCCESS"})
-    server.shutdown()
-    server.server_close()
+    with serving(server):
+        execution_id = api.start("Loud")
+        until(lambda: [path for path, _ in Receiver.received], lambda paths: {*paths} == {"/STARTED", "/SUCCESS"})
     assert {body["executionId"] for _, body in Receiver.received} == {execution_id}
 
 

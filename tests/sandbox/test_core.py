@@ -9,7 +9,6 @@ import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ import requests
 from airflow_provider.sandbox.app import SandboxServer
 from airflow_provider.sandbox.core.outbox import Outbox
 from tests.control import Control, until
+from tests.support.serving import serving
 
 SYSTEMS = ["code_stream", "service_stage", "cocktail", "quay"]
 LOGIN = "/code_stream/csp/gateway/am/api/login"
@@ -300,14 +300,12 @@ class Receiver(BaseHTTPRequestHandler):
 
 def test_the_outbox_delivers_over_http_and_records_it_without_secrets(sandbox: SandboxServer, control: Control) -> None:
     server = HTTPServer(("127.0.0.1", 0), Receiver)
-    Thread(target=server.serve_forever, daemon=True).start()
     outbox: Outbox = sandbox.world.outbox
     statuses: list[int | None] = []
     url = f"http://me:hush@127.0.0.1:{server.server_port}/hook?token=hush"
-    outbox.post(url, {"hello": 1}, system="quay", about="a test", timeout=2, on_done=statuses.append)
-    until(lambda: statuses, bool)
-    server.shutdown()
-    server.server_close()
+    with serving(server):
+        outbox.post(url, {"hello": 1}, system="quay", about="a test", timeout=60, on_done=statuses.append)
+        until(lambda: statuses, bool)
     assert statuses == [202]
     assert Receiver.received == [{"hello": 1}]
     assert outbox.post_now(url, {}, system="quay", about="nobody listens", timeout=1) is None

@@ -291,13 +291,14 @@ def _masked(text: str) -> str:
     return re.sub(r'"size": \d+', '"size": 0', re.sub(r"sha256:[0-9a-f]{64}", "sha256:0", text))
 
 
-def test_every_recorded_request_is_answered_as_by_the_real_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    with SandboxServer() as server:
-        replay = Replay(server, monkeypatch)
-        wrong: dict[str, list[str]] = {}
-        for recorded in RECORDED:
-            replay.before(recorded["name"])
-            wrong[recorded["name"]] = list(differences(replay, recorded, replay.send(recorded)))
+def test_every_recorded_request_is_answered_as_by_the_real_server(
+    sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replay = Replay(sandbox, monkeypatch)
+    wrong: dict[str, list[str]] = {}
+    for recorded in RECORDED:
+        replay.before(recorded["name"])
+        wrong[recorded["name"]] = list(differences(replay, recorded, replay.send(recorded)))
     assert len(wrong) == 295
     report = "\n".join(f"{name} {each}" for name, found in wrong.items() for each in found)
     assert not report, report

@@ -367,7 +367,6 @@ def test_temporary_keys_need_their_security_token_and_end(api: ServiceStage) -> 
 @pytest.mark.parametrize(
     "path",
     [
-        f"/v3/{PROJECT}/cas/release-plans",
         "/cpepipeline/v2/pipelines",
         f"/v5/{PROJECT}/api/pipelines/list",
         "/v3/pipelines/x/start",
@@ -539,11 +538,11 @@ def test_other_groups_finish_after_a_failure_when_told_so(api: ServiceStage, fai
     created = api.signed("POST", api.pipelines, body)
     pipeline = created.json()["id"]
     api.script("a", "wide", fails=True)
-    begun = time.monotonic()
     api.do("start", pipeline=pipeline)
     api.reaches(3, pipeline)
+    states = api.control.get("executions", system="service_stage")[-1]["states"]
     group = 3.9 / 40
-    assert (time.monotonic() - begun > 2 * group) == (fail_mode == "continue")
+    assert (states[-1]["at"] - states[0]["at"] > 2 * group) == (fail_mode == "continue")
 
 
 def test_release_tasks_can_be_created_edited_and_deleted(api: ServiceStage) -> None:

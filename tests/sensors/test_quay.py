@@ -100,8 +100,9 @@ def test_a_tag_that_points_elsewhere_is_waited_for_until_it_moves(systems, defer
     digest = tags()["vulnerable"]
     elsewhere = wait(QuayTagSensor, tag="stable", digest=digest, timeout=0.2)
     assert isinstance(elsewhere.error, AirflowSensorTimeout)
-    assert f"last seen: tag stable is running (other_digest): tag 'stable' still points to {tags()['stable']}" in str(
-        elsewhere.error
+    assert (
+        f"last observed: tag stable is running (other_digest): tag 'stable' still points to {tags()['stable']}"
+        in str(elsewhere.error)
     )
     before = looks(systems)
     with meanwhile(lambda: looks(systems) > before and push(systems, "stable", digest=digest)):
@@ -177,7 +178,7 @@ def test_a_scan_that_fails_for_good_is_waited_for_until_the_timeout(systems, def
     systems.act("quay", "set_scan", repository=SHOP, digest=digest, status="failed")
     ended = scan(digest=digest, timeout=0.3, deferrable=deferrable)
     assert isinstance(ended.error, AirflowSensorTimeout)
-    assert f"last seen: scan {digest} is running (failed): {digest} is failed (Quay repeats" in str(ended.error)
+    assert f"last observed: scan {digest} is running (failed): {digest} is failed (Quay repeats" in str(ended.error)
 
 
 MODES = {
@@ -192,7 +193,7 @@ EVERY_MODE = pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
 @EVERY_MODE
 def test_a_timeout_tells_how_things_stood(systems, mode):
     missing = wait(QuayTagSensor, tag="1.4.2", timeout=0.3, **mode)
-    assert "last seen: tag 1.4.2 is running (missing): there is no tag '1.4.2' yet" in str(missing.error)
+    assert "last observed: tag 1.4.2 is running (missing): there is no tag '1.4.2' yet" in str(missing.error)
     other = wait(QuayTagSensor, tag="stable", digest=tags()["vulnerable"], timeout=0.3, **mode)
     assert f"(other_digest): tag 'stable' still points to {tags()['stable']}" in str(other.error)
     systems.act("quay", "set_scan", repository=SHOP, digest=tags()["stable"], status="queued")
@@ -212,8 +213,8 @@ def test_a_timeout_while_looks_fail_tells_the_last_that_was_seen_and_why(systems
     with meanwhile(go_down):
         ended = wait(QuayTagSensor, tag="1.4.2", timeout=1.5, deferrable=deferrable)
     assert isinstance(ended.error, AirflowSensorTimeout)
-    assert "last seen: tag 1.4.2 is running (missing)" in str(ended.error)
-    assert "the last look failed: quay: the system cannot answer now" in str(ended.error)
+    assert "last observed: tag 1.4.2 is running (missing)" in str(ended.error)
+    assert "the last poll failed: quay: the system cannot answer now" in str(ended.error)
 
 
 @BOTH_MODES

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import pendulum
@@ -52,11 +54,49 @@ def test_a_closed_window_is_waited_for(deferrable):
     assert pendulum.parse(ended.result["outputs"]["opens"]) >= pendulum.now("UTC").subtract(minutes=1)
 
 
+def reasons(lines: list[str]) -> list[str]:
+    return [line for line in lines if "No release window is open" in line]
+
+
 @BOTH_MODES
 def test_why_it_waits_is_told_once(deferrable):
     with told() as lines:
         wait(deferrable=deferrable, freezes=frozen_for(days=3), timeout=1)
-    assert len([line for line in lines if "No release window is open" in line]) == 1
+    assert len(reasons(lines)) == 1
+
+
+@pytest.fixture
+def at_poke(monkeypatch) -> dict[int, Callable[[], Any]]:
+    """What happens during which poke, counted from 1."""
+    happens: dict[int, Callable[[], Any]] = {}
+    number = count(1)
+    poke = ReleaseWindowSensor.poke
+
+    def counted(sensor: ReleaseWindowSensor, context: Any) -> Any:
+        happens.get(next(number), lambda: None)()
+        return poke(sensor, context)
+
+    monkeypatch.setattr(ReleaseWindowSensor, "poke", counted)
+    return happens
+
+
+def test_why_it_waits_is_told_once_although_each_poke_is_a_process_of_its_own(at_poke, tmp_path):
+    source = kept(tmp_path, freezes=frozen_for(days=3))
+    at_poke[4] = lambda: kept(tmp_path)
+    with told() as lines:
+        ended = wait(mode="reschedule", deferrable=False, windows=source)
+    assert ended.state == "success"
+    assert len(reasons(lines)) == 1
+
+
+def test_a_reason_that_changes_is_told_again(at_poke, tmp_path):
+    source = kept(tmp_path, freezes=frozen_for(days=3))
+    at_poke[2] = lambda: kept(tmp_path, freezes=frozen_for(days=2))
+    at_poke[4] = lambda: kept(tmp_path)
+    with told() as lines:
+        ended = wait(mode="reschedule", deferrable=False, windows=source)
+    assert ended.state == "success"
+    assert len(reasons(lines)) == 2
 
 
 @BOTH_MODES
@@ -112,7 +152,7 @@ def test_windows_that_cannot_be_read_are_refused(windows, problem):
 
 def test_a_field_that_is_unknown_is_refused(tmp_path):
     ended = wait(windows=kept(tmp_path, freeze=[]))
-    assert "must hold windows, timezone and freezes only, got freeze" in str(ended.error)
+    assert "must have only windows, timezone and freezes, got freeze" in str(ended.error)
 
 
 def test_windows_in_the_dag_file_are_checked_when_it_is_parsed():

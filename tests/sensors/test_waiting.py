@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from airflow_provider.sensors.quay import QuayBuildSensor
 from airflow_provider.sensors.service_stage import ServiceStageReleaseSensor
 from tests.airflow_runs import TaskRun, run_task
 from tests.meanwhile import meanwhile
+from tests.support.turns import in_turns
 
 ARCHIVE = "https://sources.example.com/shop-1.4.2.tar.gz"
 
@@ -122,17 +124,29 @@ def test_a_failed_execution_fails_it_even_with_soft_fail(systems, watched, mode)
     assert execution_id in str(ended.error)
 
 
-@EVERY_EXECUTION
-@EVERY_MODE
-@pytest.mark.parametrize(("soft_fail", "state"), [(False, "failed"), (True, "skipped")])
-def test_a_timeout_fails_or_skips_and_cancels_nothing(systems, watched, mode, soft_fail, state):
+@pytest.mark.parametrize(("name", "mode", "soft_fail"), in_turns(WATCHED, MODES))
+def test_a_timeout_fails_or_skips_and_cancels_nothing(systems, name, mode, soft_fail):
+    watched = WATCHED[name]
     systems.reset(speed=0.1)
     execution_id = watched.start()
-    ended = watch(watched.build, execution_id, timeout=0.8, soft_fail=soft_fail, **mode)
-    assert ended.state == state
+    ended = watch(watched.build, execution_id, timeout=0.8, soft_fail=soft_fail, **MODES[mode])
+    assert ended.state == ("skipped" if soft_fail else "failed")
     assert soft_fail or isinstance(ended.error, AirflowSensorTimeout)
     (execution,) = [each for each in systems.executions(watched.system) if each["id"] == execution_id]
     assert execution["cancels"] == []
+
+
+def test_no_pause_that_a_system_asks_for_outlasts_a_sensor(systems):
+    watched = WATCHED["code_stream"]
+    systems.reset(speed=0.1)
+    execution_id = watched.start()
+    asks_for_a_pause = {"status": 429, "headers": {"Retry-After": "25"}, "probability": 1.0}
+    systems.fault(watched.system, "status", method="GET", path="/executions/", **asks_for_a_pause)
+    begun = time.monotonic()
+    ended = watch(watched.build, execution_id, timeout=0.8, mode="poke")
+    assert isinstance(ended.error, AirflowSensorTimeout)
+    # Less than one of the pauses.
+    assert time.monotonic() - begun < 20
 
 
 MAY_BE_TAKEN_BACK = pytest.mark.parametrize(

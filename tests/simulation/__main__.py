@@ -99,18 +99,22 @@ def is_well(tally: Tally) -> bool:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("--lives", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=0, help="of the first life")
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--story", type=int, metavar="SEED", help="tell one life in full instead")
-    parser.add_argument("--short", action="store_true", help="with --story: shorten it first, if it fails")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.simulation",
+        description="Simulates many lives of a task in virtual time, prints what they did, and the story of each in "
+        "which a promise broke. The exit status is 1 if one did.",
+    )
+    parser.add_argument("--lives", type=int, default=100_000, help="how many (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the first life (default: %(default)s)")
+    parser.add_argument("--processes", type=int, default=2, help="how many at once (default: %(default)s)")
+    parser.add_argument("--story", type=int, metavar="SEED", help="print the story of one life instead")
+    parser.add_argument("--short", action="store_true", help="with --story: shorten a life that fails first")
     parser.add_argument(
         "--guards",
         nargs="?",
         const="",
         metavar="PART",
-        help="take out each guard whose name holds it, and see it missed",
+        help="take each guard out whose name contains PART (default: all), and count the lives that miss it",
     )
     options = parser.parse_args()
     if options.story is not None:

@@ -98,9 +98,15 @@ class ActJudge(Judge):
         self._binds(worker)
 
     def saved(self, worker: Any, record: Any) -> None:
+        self.goes_on(worker, record)
         self._binds(worker)
         if record.is_taken:
             self._taken[worker.task].add(worker.generation)
+
+    def goes_on(self, worker: Any, record: Any) -> None:
+        """An attempt writes down something of its own: what a person was asked about before is settled."""
+        if record.told != worker.carrier.attempt:
+            self._told_in.pop(worker.task, None)
 
     def _binds(self, worker: Any) -> None:
         """From now on its generation is about what it has chosen."""

@@ -24,6 +24,8 @@ DETECTION = 10.0
 """Seconds between two looks of the scheduler for workers without a heartbeat."""
 API_RETRIES = 15.0
 """Seconds for which a supervisor tries to reach the API server."""
+NOTICED = 7.0
+"""Seconds after a deferral within which the end of its process is noticed; nothing may fire before."""
 
 ORPHANS = ("queued", "running", "restarting")
 """States in which a new scheduler resets what one before it has queued, where its executor cannot adopt."""

@@ -33,7 +33,7 @@ from airflow_provider.core.starting import Policy, Start
 from airflow_provider.core.waiting import GUESS
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef
-from tests.simulation.airflow import AirflowError, StaleError
+from tests.simulation.airflow import NOTICED, AirflowError, StaleError
 from tests.simulation.world import Process, Steps
 
 if TYPE_CHECKING:
@@ -43,8 +43,6 @@ KEY = "release_start"
 MARKER_XCOM = "release_start"
 ANSWER_LIMIT = 3.0
 """Seconds within which Airflow must say what the task is, while its process is told to end."""
-NOTICED = 7.0
-"""Seconds after a deferral within which the end of its process is noticed; nothing may fire before."""
 
 
 class AttemptOver(Exception):  # noqa: N818 - as in operators/attempt.py
@@ -127,14 +125,14 @@ class CommonCarrier(ABC):
     def _defer(self, command: Defer) -> Steps[None]:
         from tests.simulation.triggerers import Trigger
 
-        machine = self.worker.machine
-        if command.deadline is not None and machine.now + NOTICED >= command.deadline:
+        judged_at = self.worker.machine.now
+        if command.deadline is not None and judged_at + NOTICED >= command.deadline:
             return
         self.worker.is_deferring = True
         self.world.point("defer", self.worker)
         if self.marker:
             yield from self.airflow.push(self.worker, MARKER_XCOM, self.marker)
-        trigger = Trigger(self.worker, self, command.ref, command.deadline)
+        trigger = Trigger(self.worker, self, command.ref, command.deadline, judged_at)
         try:
             yield from self.airflow.defer(self.worker, trigger)
         except AirflowError as error:

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from types import FunctionType
 from typing import Any, NamedTuple
 
+from tests.simulation import faults
 from tests.simulation.lives import live
 from tests.simulation.plan import Plan, draw
 
@@ -24,8 +25,14 @@ MOST_LIVES = 20_000
 BATCH = 250
 OF_BOTH = ("Common", "generation", "waiting")
 """Parts of the names of what all kinds of lives share."""
-KINDS = {"acting": "act", "notes": "answer", "answering": "answer"}
-"""Parts of the names of what one kind of lives has alone; anything else is of starts."""
+KINDS = {
+    "acting": ("act",),
+    "notes": ("answer", "release answer", "trigger"),
+    "answering": ("answer",),
+    "releasing": ("release answer",),
+    "triggering": ("trigger",),
+}
+"""Parts of the names of what some kinds of lives have alone; anything else is of starts."""
 CORE, HERE = "airflow_provider.core", "tests.simulation"
 
 
@@ -52,8 +59,8 @@ class Guard(NamedTuple):
         where = [change.where for change in self.changes]
         if any(part in each for part in OF_BOTH for each in where):
             return True
-        kind = next((kind for part, kind in KINDS.items() if any(part in each for each in where)), "start")
-        return plan.kind == kind
+        kinds = next((kinds for part, kinds in KINDS.items() if any(part in each for each in where)), ("start",))
+        return plan.kind in kinds
 
 
 def _start(name: str, faults: str, method: str, old: str, new: str) -> Guard:
@@ -108,6 +115,49 @@ GUARDS = (
         "vendors:OneAtATime._before",
         'is_own = bool(failed and newest and failed["id"] == newest[0].id)',
         "is_own = failed is not None",
+    ),
+    Guard(
+        "a start is looked for with minutes of tolerance where a worker's clock told its beginning",
+        "4",
+        (
+            Change(
+                "airflow_provider.clients.waitable:start_window",
+                'DURATIONS.same_clock if intent.get("clock") == "vendor" else DURATIONS.clock_tolerance',
+                "DURATIONS.same_clock",
+            ),
+        ),
+    ),
+    Guard(
+        "what began long after a start was written down is not its own",
+        "2",
+        (
+            Change(
+                "airflow_provider.clients.waitable:start_window",
+                "since + DURATIONS.start_window + tolerance",
+                "since + 86400.0",
+            ),
+        ),
+    ),
+    _carrier(
+        "what was known before a build is not its own",
+        "2",
+        "vendors:Window._find",
+        'each.id not in intent["known"] and ',
+        "",
+    ),
+    _carrier(
+        "what was known before a release is not its own",
+        "2",
+        "vendors:OneAtATime._find",
+        'int(each.id) > int(intent["newest"]) and ',
+        "",
+    ),
+    _carrier(
+        "what was known before a rerun is not its own",
+        "4",
+        "vendors:Rerun._find",
+        'if each.id not in intent["known"]',
+        "if True",
     ),
     # Is it the same start?
     _start(
@@ -523,7 +573,86 @@ GUARDS = (
         "yield from self.require_standing()",
         "pass",
     ),
+    # Answers to approvals of a release
+    _carrier(
+        "an answer to a release is noted before it is sent",
+        "18",
+        "releasing:ReleaseCarrier._answer_now",
+        "yield from self._note(notes)\n    try",
+        "try",
+    ),
+    _carrier(
+        "an answer that a release has taken is not sent again",
+        "18",
+        "releasing:ReleaseCarrier._answer_once",
+        'if notes.get("is_taken"):',
+        "if False:",
+    ),
+    _carrier(
+        "an answer is not sent to a younger release",
+        "18",
+        "releasing:ReleaseCarrier._answer_once",
+        "if (yield from self._is_waiting_for(notes)) is not False:",
+        "if True:",
+    ),
+    _carrier(
+        "an answer that was certainly not taken is forgotten",
+        "18",
+        "releasing:ReleaseCarrier._answer_now",
+        "if not error.effect.is_open:",
+        "if False:",
+    ),
+    _carrier(
+        "a look that fails after an answer does not say that it was refused",
+        "18",
+        "releasing:ReleaseCarrier._send",
+        "not (yield from self._was_taken(notes))",
+        "(yield from self._is_waiting_for(notes)) is not False",
+    ),
+    _carrier(
+        "an answer to a release asks Airflow before it is sent",
+        "8",
+        "releasing:ReleaseCarrier._send",
+        "yield from self.require_standing()",
+        "pass",
+    ),
+    # Triggers by hand
+    _carrier(
+        "a trigger is noted before it is sent",
+        "6",
+        "triggering:TriggerCarrier.answer",
+        "yield from self._note(notes)",
+        "pass",
+    ),
+    _carrier(
+        "a retry of a trigger looks for what came of it, and sends nothing",
+        "6",
+        "triggering:TriggerCarrier.answer",
+        "if notes:",
+        "if False:",
+    ),
+    _carrier(
+        "what a trigger without an answer has led to is looked for",
+        "6",
+        "triggering:TriggerCarrier._trigger",
+        "if not error.effect.is_open:",
+        "if True:",
+    ),
+    _carrier(
+        "a trigger asks Airflow before it is sent",
+        "8",
+        "triggering:TriggerCarrier._trigger",
+        "yield from self.require_standing()",
+        "pass",
+    ),
     # Waits
+    _carrier(
+        "nothing is deferred that could not resume before its deadline",
+        "23",
+        "carrying_out:CommonCarrier._defer",
+        "if command.deadline is not None and judged_at + NOTICED >= command.deadline:",
+        "if False:",
+    ),
     _core("a wait ends at its deadline", "23", "waiting:Wait._is_late", "now >= self.deadline", "False"),
 )
 
@@ -597,10 +726,14 @@ def try_guards(guards: tuple[Guard, ...], processes: int) -> bool:
     print(
         "| guard | faults of issue 9 | lives until it is missed | what goes wrong then |\n|---|---|---|---|", flush=True
     )
+    seen: list[tuple[str, str, int | None]] = []
     with ProcessPoolExecutor(processes) as pool:
         for guard, found in zip(guards, pool.map(lives_until_missed, guards), strict=True):
             lives, wrong = found or (None, "")
             is_well = is_well and found is not None
+            seen.append((guard.name, guard.faults, lives))
             print(f"| {guard.name} | {guard.faults} | {lives or '**none**'} | {wrong} |", flush=True)
+    if guards == GUARDS:
+        print("\n".join(("", *faults.table(seen), "")))
     print(f"{len(guards)} guards in {time.monotonic() - begun:.0f} s")
     return is_well

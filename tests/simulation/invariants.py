@@ -11,10 +11,10 @@ from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.generation import Attempt
 from airflow_provider.core.record import Phase, StartRecord
 from airflow_provider.core.states import State
-from airflow_provider.core.waiting import GUESS, Pace, Wait
+from airflow_provider.core.waiting import GUESS, Ending, Outcome, Pace, Wait
 from airflow_provider.exceptions import ConflictError, ReleasePipelineError
 from airflow_provider.execution import ExecutionRef, ExecutionState
-from tests.simulation.airflow import Airflow, Task
+from tests.simulation.airflow import NOTICED, Airflow, Task
 from tests.simulation.vendors import Made, Server
 from tests.simulation.world import World
 
@@ -29,11 +29,15 @@ UNSEEN = 60.0
 LOOKED_BEFORE = 30.0
 """Seconds that lie at most between a look and the start that is sent because of what it showed."""
 
+LATEST_OF_OURS = 480.0
+"""Seconds after its start was written down within which an execution without a marker may be taken for its own."""
+
 SAID_OF_ANY = (
     "got no answer",
     "Cannot tell whether the cleared",
     "all look like what this task has started",
-    "probably what this task has started",
+    "which this task probably started",
+    "unless that begins yet",
 )
 """What a log says of an execution whose name nobody knows."""
 
@@ -84,6 +88,10 @@ class Judge:
         """Those that were to be canceled: what becomes of them does not count any more."""
         self._windows: dict[tuple[Task, int], str] = {}
         """Of a task and a generation: why nobody was there to cancel."""
+        self._prepared: dict[str, float] = {}
+        """By the marker of a start: when it was asked what is there before it."""
+        self._sent: dict[str, float] = {}
+        """By the marker of a start: when it was sent last."""
         self._heard_at_end: dict[Made, Any] = {}
         """Those of whose start a process has heard while it was told to end, and which process."""
 
@@ -184,6 +192,12 @@ class Judge:
         if is_cleared and GUESS not in trigger.ref and has_begun:
             self.world.violate(f"{run} cancels nothing, although a person has cleared its task")
 
+    def holds_back(self, run: Any, outcome: Outcome) -> None:
+        """A wait is over; its task goes on once Airflow has noticed the end of the process that has deferred."""
+        trigger = run.trigger
+        if outcome.ending is Ending.DEADLINE and trigger.judged_at + NOTICED > trigger.deadline:
+            self.world.violate(f"{run} is held back past its deadline")
+
     def fires_unheard(self, task: Task) -> None:
         """A trigger has ended by itself, and its event is dropped because a person was faster."""
         self._open(task, "its trigger was just firing")
@@ -199,6 +213,7 @@ class Judge:
         """An attempt shows people what it is about."""
 
     def sends(self, worker: Any, intent: dict[str, Any]) -> None:
+        self._sent[intent["marker"]] = self.world.now
         if worker.is_told_to_end:
             self.world.violate(f"{worker} sends a start, although it was told to end")
         self._requires_standing(worker, "a start")
@@ -207,6 +222,9 @@ class Judge:
         task = worker.task
         is_over = task.id != worker.id or task.state != "running"
         if is_over and self.world.now > task.changed_at + RACE:
+            if worker.machine.frozen_for(RACE):
+                self.world.counted["window: frozen between Airflow's answer that it stands and its request"] += 1
+                return
             self.world.violate(f"{worker} sends {what}, although its task is {task.state}")
 
     def hears(self, sender: Any, made: Made) -> None:
@@ -240,6 +258,10 @@ class Judge:
             return
         elif other is self._last_before(made):
             self.world.violate(f"{made} is started, although a colleague canceled {other}")
+
+    def prepares(self, marker: str) -> None:
+        """A start is about to be written down; what is listed now was there before."""
+        self._prepared[marker] = self.world.now
 
     def resumes(self, worker: Any, made: Made) -> None:
         """A failed execution is about to go on."""
@@ -282,6 +304,7 @@ class Judge:
         if other.generation in self._left[task] or not self.airflow.policy["cancel_on_kill"] or other.was_resumed:
             return True
         if self._is_answered(sender):
+            self._left[task].add(other.generation)
             return True
         was_shown = bool(other.marker) and other.listed_from <= self.world.now - UNSEEN
         if other.was_late and not was_shown and self._is_named(other):
@@ -291,7 +314,7 @@ class Judge:
 
     def _is_hidden_by_guess(self, made: Made) -> bool:
         """Whether another execution was taken for this one, as far as anybody could tell."""
-        is_hidden = not made.marker and any("probably what this task" in text for text in made.owner.warnings)
+        is_hidden = not made.marker and any("which this task probably" in text for text in made.owner.warnings)
         self.world.counted["hidden by a guess"] += is_hidden
         return is_hidden
 
@@ -344,7 +367,14 @@ class Judge:
             self.world.violate(f"{worker} adopts {made}, which was started before a clear")
 
     def _judge_guess(self, worker: Any, record: StartRecord) -> None:
-        """Of several that may be its own an attempt takes none."""
+        """Of several that may be its own an attempt takes none, and none that began before its start or long after."""
+        made, prepared = self._made_of(record.ref or {}), self._prepared.get(record.marker)
+        if made and prepared is not None and record.intent.get("action") != "retry":
+            latest = LATEST_OF_OURS + (0.0 if record.intent["clock"] == "vendor" else DURATIONS.clock_tolerance)
+            if made.listed_from < prepared:
+                self.world.violate(f"{worker} takes {made} for its own, which was there before its start")
+            elif made.begun > max(prepared, self._sent.get(record.marker, 0.0)) + latest:
+                self.world.violate(f"{worker} takes {made} for its own, which began long after its start")
         if (alike := worker.client.found_last.get(worker, 0)) > 1:
             self.world.violate(f"{worker} takes {(record.ref or {})['id']} for its own, one of {alike}")
 
@@ -364,7 +394,7 @@ class Judge:
         if made.owner is not task:
             self.world.violate(f"{sender} cancels {made}")
         elif made.goes_on and made.generation not in self._may_end[task] and not self._is_double(made):
-            if task.is_ended_by_machine and sender.is_trigger:
+            if task.is_ended_by_machine and sender.is_trigger and not sender.was_frozen:
                 self.world.counted["window: failed by a machine, which looks like a person's act"] += 1
                 return
             self.world.violate(f"{sender} cancels {made}, although nobody ended its task")

@@ -11,7 +11,9 @@ from tests.simulation.answering import AnswerJudge, AnswerWorker
 from tests.simulation.invariants import Judge
 from tests.simulation.people import Fate
 from tests.simulation.plan import Plan
+from tests.simulation.releasing import ReleaseJudge, ReleaseWorker
 from tests.simulation.triggerers import Triggerers
+from tests.simulation.triggering import TriggerJudge, TriggerWorker
 from tests.simulation.vendors import SERVERS
 from tests.simulation.workers import Worker
 from tests.simulation.world import World
@@ -20,6 +22,8 @@ KINDS: dict[str, tuple[type[Worker], type[Judge]]] = {
     "start": (Worker, Judge),
     "act": (ActWorker, ActJudge),
     "answer": (AnswerWorker, AnswerJudge),
+    "release answer": (ReleaseWorker, ReleaseJudge),
+    "trigger": (TriggerWorker, TriggerJudge),
 }
 """Of lives: who runs a task's attempts, and who watches them."""
 

@@ -57,6 +57,7 @@ class Fate:
             "colleague pauses": self._colleague_pauses,
             "colleague resumes": self._colleague_resumes,
             "colleague answers": self._colleague_answers,
+            "colleague triggers": lambda act, subject: self._server.events.trigger(),
             "crowd": self._crowd,
         }
 

@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from tests.simulation.themes import THEMES, acting, answering
+from tests.simulation.themes import THEMES, acting, answering, triggering
 
 CHARACTERS = ("marked", "busy", "one at a time", "window", "rerun")
 """Code Stream; Cocktail (marked, and one at a time); ServiceStage; Quay; a rerun event of Code Stream."""
@@ -67,7 +67,7 @@ class Plan:
     @property
     def kind(self) -> str:
         """What its tasks do."""
-        return "act" if "deed" in self.policy else "answer" if "answers" in self.policy else "start"
+        return str(self.policy.get("kind", "start"))
 
     def conditions(self, kind: str) -> list[float]:
         return [act.value for act in self.acts if not act.on and act.kind == kind]
@@ -84,6 +84,10 @@ OF_ACTS = 0.07
 """Part of the lives in which a task acts on what others have started."""
 OF_ANSWERS = 0.04
 """Part of the others in which a task answers an approval."""
+OF_RELEASES = 0.04
+"""Part of those left in which it is an approval of a release."""
+OF_TRIGGERS = 0.03
+"""Part of those left in which a task triggers a change by hand."""
 DEEDS = {"prepare": "choose", "find": "choose", "send": "deed", "cancel": "deed"}
 """What stands in such a life for a request of a start."""
 
@@ -185,13 +189,18 @@ def draw(seed: int) -> Plan:
     if chance.random() < OF_ACTS:
         _make_act(plan, chance)
     elif chance.random() < OF_ANSWERS:
-        _make_answer(plan, chance)
+        _make_request(plan, chance, "answer")
+    elif chance.random() < OF_RELEASES:
+        _make_request(plan, chance, "release answer")
+    elif chance.random() < OF_TRIGGERS:
+        _make_request(plan, chance, "trigger")
     return plan
 
 
 def _make_act(plan: Plan, chance: random.Random) -> None:
     """A task that does something about what others have started."""
     plan.policy |= {"deed": chance.choice(("cancel", "cancel", "pause", "resume")), "finish_in_triggerer": False}
+    plan.policy["kind"] = "act"
     if plan.character == "rerun":
         plan.character = "marked"
     kept = [act for act in plan.acts if act.kind != "replace operator"]
@@ -200,11 +209,11 @@ def _make_act(plan: Plan, chance: random.Random) -> None:
     acting(plan, chance)
 
 
-def _make_answer(plan: Plan, chance: random.Random) -> None:
-    """A task that answers an approval, which waits for nothing."""
-    plan.policy |= {"answers": True, "deferrable": False, "finish_in_triggerer": False}
+def _make_request(plan: Plan, chance: random.Random, kind: str) -> None:
+    """A task that answers an approval or triggers something by hand, and waits for nothing."""
+    plan.policy |= {"kind": kind, "deferrable": False, "finish_in_triggerer": False}
     plan.acts = [_of_an_act(act) for act in plan.acts if act.kind != "replace operator"]
-    answering(plan, chance)
+    (triggering if kind == "trigger" else answering)(plan, chance)
 
 
 def _of_an_act(act: Act) -> Act:

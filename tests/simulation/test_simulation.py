@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from airflow_provider.core.generation import Relation
 from airflow_provider.core.states import MOVES
-from tests.simulation import story
+from tests.simulation import faults, story
 from tests.simulation.__main__ import Tally, try_lives
 from tests.simulation.guards import GUARDS, lives_until_missed, taken_out
 from tests.simulation.lives import live
 from tests.simulation.plan import draw
 
+TESTS = Path(__file__).parents[1]
 LIVES = 2_000
 SOON = (
     "no way of canceling cancels a guess",
@@ -63,3 +67,16 @@ def test_a_story_is_shortened_to_what_it_fails_of():
         assert len(shorter.acts) <= len(plan.acts)
         assert "VIOLATION" in story.tell(shorter)
     assert not live(shorter).violations
+
+
+def test_every_fault_of_issue_9_has_a_guard_or_a_test_that_is_there():
+    defined = {name for path in TESTS.rglob("test_*.py") for name in re.findall(r"def (test_\w+)", path.read_text())}
+    guarded = {int(fault) for guard in GUARDS for fault in filter(None, guard.faults.split(", "))}
+    assert guarded | set(faults.TESTS) == set(faults.ALL)
+    assert {name for names in faults.TESTS.values() for name in names} <= defined
+
+
+def test_the_table_tells_every_guard():
+    rows = (TESTS / "simulation" / "GUARDS.md").read_text().splitlines()
+    told = [match[1] for row in rows if (match := re.match(r"\| (.*?) \| [\d, ]*\| [\d,]+ \|", row))]
+    assert sorted(told) == sorted(guard.name for guard in GUARDS)

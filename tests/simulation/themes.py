@@ -98,7 +98,12 @@ def taken_for_ours(plan: Plan, chance: random.Random) -> None:
     if chance.random() < 0.5:
         _add(plan, chance.choice(("clear", "mark failed")), chance.choice(_ANYWHERE), after=chance.uniform(0, 20))
     if chance.random() < 0.5:
-        _add(plan, "colleague starts", "send before", nth=chance.randrange(1, 3), value=chance.random())
+        on = chance.choice(("send before", "send before", "start"))
+        _add(plan, "colleague starts", on, nth=chance.randrange(1, 3) if on != "start" else 1, value=chance.random())
+    if chance.random() < 0.3:
+        # Only a worker's clock says when it began.
+        _add(plan, "no vendor clock", "")
+        _add(plan, "worker clocks", "", value=chance.choice((-1, 1)) * chance.uniform(5, 120))
 
 
 def frozen(plan: Plan, chance: random.Random) -> None:
@@ -198,6 +203,34 @@ def acting(plan: Plan, chance: random.Random) -> None:
 
 def answering(plan: Plan, chance: random.Random) -> None:
     """Of a task that answers one approval of several, which colleagues answer, too."""
+    _requesting(plan, chance, "colleague answers")
+    if plan.kind != "release answer":
+        return
+    for kind in ("two approvals", "asks without a name"):
+        if chance.random() < 0.7:
+            _add(plan, kind, "")
+    if chance.random() < 0.3:
+        # Its answer was taken, and another attempt finds its release waiting for the next one.
+        kind = chance.choice(("kill process", "kill machine", "drain"))
+        _add(plan, kind, chance.choice(("pause", "observe after")), nth=chance.randrange(1, 4), value=20.0)
+    if chance.random() < 0.2:
+        # Its answer was taken, and nothing can be seen of that.
+        _answer(plan, "lost after", "deed", 0.0)
+        _answer(plan, chance.choice(("not found", "forbidden", "unauthorized")), "observe", 0.0)
+    if chance.random() < 0.3:
+        # Its answer is refused, and a colleague gives it before the retry.
+        _answer(plan, chance.choice(("refused", "forbidden", "throttled")), "deed", 1.0)
+        _add(plan, "colleague answers", "state up_for_retry", value=chance.random())
+
+
+def triggering(plan: Plan, chance: random.Random) -> None:
+    """Of a task that triggers a change by hand, which colleagues do, too."""
+    _requesting(plan, chance, "colleague triggers")
+    if chance.random() < 0.5:
+        _add(plan, "lists lag", "", value=chance.uniform(1, 12))
+
+
+def _requesting(plan: Plan, chance: random.Random, by_colleague: str) -> None:
     plan.retries = max(plan.retries, int(chance.random() < 0.7))
     where = ("choose after", "deed before", "deed within", "deed after", "save", "observe after", "state running")
     if chance.random() < 0.7:
@@ -206,7 +239,7 @@ def answering(plan: Plan, chance: random.Random) -> None:
     if chance.random() < 0.4:
         _answer(plan, chance.choice(("lost after", "lost before", "time-out after effect")), "deed", 0.0)
     if chance.random() < 0.3:
-        _add(plan, "colleague answers", chance.choice(where), after=chance.uniform(0, 5), value=chance.random())
+        _add(plan, by_colleague, chance.choice(where), after=chance.uniform(0, 5), value=chance.random())
     if chance.random() < 0.3:
         _add(plan, "deploy retries", chance.choice(where), value=float(max(0, plan.retries - 1)))
     if chance.random() < 0.2:
@@ -215,6 +248,54 @@ def answering(plan: Plan, chance: random.Random) -> None:
         if chance.random() < 0.5:
             kind = chance.choice(("clear", "clear", "clear another", "clear without run"))
             _add(plan, kind, on, after=chance.choice((0.0, chance.uniform(0, 60))))
+
+
+def long_late(plan: Plan, chance: random.Random) -> None:
+    """Who has sent a start dies at once, and the next attempt looks for what begins minutes later."""
+    plan.retries, plan.retry_delay = chance.randrange(1, 4), 0.0
+    plan.character = chance.choice(("one at a time", "window", "rerun"))
+    _answer(plan, "time-out before effect", "send", chance.uniform(0.0, 1.0))
+    _add(plan, "kill process", "send before", after=chance.uniform(0.1, 2.0))
+
+
+def never_sent(plan: Plan, chance: random.Random) -> None:
+    """Who was about to start dies, and a colleague starts one long after that."""
+    plan.retries, plan.retry_delay = max(1, plan.retries), 300.0
+    plan.character = chance.choice(("one at a time", "window", "rerun"))
+    _add(plan, "kill machine", "send before")
+    _add(plan, "colleague starts", f"act {len(plan.acts) - 1}", after=chance.uniform(470, 600), value=1.0)
+
+
+def replaced(plan: Plan, chance: random.Random) -> None:
+    """A worker stands still while a new scheduler gives its task to another one, which ends it."""
+    plan.retries = 0
+    plan.outcomes = [(each[0], each[1] + 60.0) for each in plan.outcomes]
+    on, after = chance.choice(("send after", "publish", "observe after")), chance.uniform(0, 10)
+    _add(plan, "scheduler restarts", on, after=after, value=chance.uniform(0, 10))
+    _add(plan, "freeze worker", on, after=after, value=chance.uniform(10, 59))
+
+
+def given_up(plan: Plan, chance: random.Random) -> None:
+    """The worker of a last attempt stands still until Airflow gives it up, and its execution goes on."""
+    plan.retries = 0
+    plan.policy |= {"deferrable": False, "wait_for_completion": True, "timeout": None}
+    plan.outcomes = [(each[0], each[1] + 600.0) for each in plan.outcomes]
+    _add(plan, "freeze worker", "observe after", value=chance.uniform(320, 600))
+
+
+def came_back(plan: Plan, chance: random.Random) -> None:
+    """A triggerer stands still; before it goes on, its task resumes and fails by itself."""
+    plan.retries = 0
+    plan.policy |= {"deferrable": True, "wait_for_completion": True, "timeout": None}
+    plan.outcomes = [(each[0], each[1] + 300.0) for each in plan.outcomes]
+    stalls = chance.uniform(2, 20)
+    _add(plan, "stall triggerer", "state deferred", after=stalls, value=chance.uniform(60, 200))
+    kind = chance.choice(("trigger crashes", "deferral times out"))
+    _add(plan, kind, "state deferred", after=stalls + chance.uniform(1, 60))
+    if chance.random() < 0.5:
+        _add(plan, "kill process", "resume", after=chance.choice((0.0, 5.0)))
+    else:
+        _add(plan, "kill process", "state running", nth=2, after=chance.choice((0.0, 5.0)))
 
 
 _ANYWHERE = (
@@ -242,6 +323,11 @@ THEMES: tuple[tuple[Theme, int], ...] = (
     (ended_by_time, 2),
     (canceled_by_colleague, 2),
     (other_place, 2),
+    (long_late, 1),
+    (never_sent, 1),
+    (replaced, 1),
+    (given_up, 1),
+    (came_back, 1),
 )
 """With how often they are drawn."""
 

@@ -14,8 +14,8 @@ from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.waiting import Pace, Wait
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef
-from tests.simulation.airflow import Airflow, AirflowError, Task
-from tests.simulation.carrying_out import MARKER_XCOM, NOTICED, CommonCarrier, Timed, carry_out
+from tests.simulation.airflow import NOTICED, Airflow, AirflowError, Task
+from tests.simulation.carrying_out import MARKER_XCOM, CommonCarrier, Timed, carry_out
 from tests.simulation.world import Machine, Process, Steps, World
 
 if TYPE_CHECKING:
@@ -30,9 +30,12 @@ class Trigger:
     """A row of Airflow's table of triggers.
 
     :param carrier: of the attempt that defers.
+    :param judged_at: when the attempt found that there is time enough for a deferral, by its own clock.
     """
 
-    def __init__(self, worker: Worker, carrier: CommonCarrier, ref: ExecutionRef, deadline: float | None) -> None:
+    def __init__(
+        self, worker: Worker, carrier: CommonCarrier, ref: ExecutionRef, deadline: float | None, judged_at: float
+    ) -> None:
         self.airflow = worker.airflow
         self.world = worker.world
         self.task = worker.task
@@ -40,6 +43,7 @@ class Trigger:
         self.policy = carrier.policy
         self.ref = dict(ref)
         self.deadline = deadline
+        self.judged_at = judged_at
         self.marker = carrier.marker
         """Empty for what is never canceled."""
         self.first_try = self.task.try_number
@@ -92,6 +96,8 @@ class TriggerRun:
         self.machine = machine
         self.client = self.airflow.connection
         self._is_ending = False
+        self.was_frozen = False
+        """Whether it stood still just before it was asked who ended its task."""
         self._begun = machine.now
         self._wait = Wait(
             dict(trigger.ref),
@@ -122,6 +128,7 @@ class TriggerRun:
                 break
             self.world.judge.waits(self, wait, pace)
             yield max(1.0, pace.pause(wait.interval_now, wait.until_deadline(machine.now)))
+        self.world.judge.holds_back(self, outcome)
         yield max(0.0, self._begun + NOTICED - machine.now)
         self.world.point("fire", self)
         yield self.world.between(0.05, 1.0)
@@ -157,6 +164,7 @@ class TriggerRun:
             seen = yield from self._seen()
             waited = self.machine.now - begun
             frozen_for = self.machine.frozen_for(60.0)
+            self.was_frozen = frozen_for >= DURATIONS.stalled
             verdict, reason = canceling.judge_trigger_kill(seen, trigger.marker, waited, frozen_for)
             if verdict is not Verdict.ASK_AGAIN or waited > ON_KILL_LIMIT:
                 break
@@ -164,7 +172,7 @@ class TriggerRun:
         world.counted[f"trigger kill: {verdict}"] += 1
         ref = self._wait.ref
         if verdict is not Verdict.CANCEL:
-            if seen.state is not None and self.machine.frozen_for(60.0) < DURATIONS.stalled:
+            if seen.state is not None and not self.was_frozen:
                 world.judge.leaves(self, seen)
             self.task.warn(f"Not canceling {ref['id']}: {reason}")
             return

@@ -21,7 +21,7 @@ from airflow_provider.exceptions import (
     ReleasePipelineError,
 )
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
-from tests.simulation.approvals import Approvals
+from tests.simulation.approvals import Approvals, Events, Releases
 from tests.simulation.network import CALL, Network
 from tests.simulation.world import Machine, Steps, World
 
@@ -142,8 +142,9 @@ class Server:
         self.place = place
         self.machine = Machine(world, place, world.plan.condition("vendor clock"))
         self.made: list[Made] = []
-        self.approvals = Approvals(world, place)
         plan = world.plan
+        self.approvals = (Releases if plan.kind == "release answer" else Approvals)(world, place)
+        self.events = Events(world, place)
         self.found_last: dict[Any, int] = {}
         """How many executions the last search of a sender has found."""
         self._numbers = itertools.count(4001)
@@ -165,9 +166,14 @@ class Server:
 
     def prepare(self, sender: Any, failed: ExecutionRef | None) -> Steps[dict[str, Any]]:
         """:param failed: the execution of this start that has failed, if one has."""
-        intent: dict[str, Any] = yield from self.network.request("prepare", sender, lambda: self._before(failed))
-        by_vendor = self.machine.now if self._knows_time else None
         marker = f"airflow-{self.world.random.getrandbits(64):016x}"
+
+        def serve() -> dict[str, Any]:
+            self.world.judge.prepares(marker)
+            return self._before(failed)
+
+        intent: dict[str, Any] = yield from self.network.request("prepare", sender, serve)
+        by_vendor = self.machine.now if self._knows_time else None
         clock = "vendor" if by_vendor else "worker"
         return {**intent, "marker": marker, "since": by_vendor or sender.machine.now, "clock": clock}
 

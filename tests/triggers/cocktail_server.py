@@ -10,6 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.support.serving import serving
+
 LONGEST = 60.0
 """Seconds for which an answer may be held back, so that a test that fails also ends."""
 
@@ -109,10 +111,7 @@ def running_cocktail() -> Iterator[CocktailServer]:
         def handle_error(self, *_: object) -> None:
             """A client that left."""
 
-    with Server(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        cocktail.url = f"http://127.0.0.1:{server.server_address[1]}"
+    server = Server(("127.0.0.1", 0), Handler)
+    cocktail.url = f"http://127.0.0.1:{server.server_address[1]}"
+    with serving(server):
         yield cocktail
-        server.shutdown()
-        thread.join(5)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.lines import News
 from airflow_provider.core.waiting import Ending, Outcome
 from airflow_provider.triggers import build_logs, poller
 from airflow_provider.triggers.execution import ExecutionTrigger
@@ -148,10 +149,11 @@ def test_executions_that_end_at_once_are_looked_at_side_by_side_and_told_as_they
 def test_no_more_requests_than_the_budget_are_sent_and_every_wait_gets_its_turn(
     vendor: CocktailServer, monkeypatch: pytest.MonkeyPatch, lines: Lines
 ) -> None:
-    rate = 40
+    # So few that a busy machine, too, sends many times more in that time where nothing holds it back.
+    rate = 6
     monkeypatch.setenv("AIRFLOW__RELEASE_PIPELINES__REQUESTS_PER_SECOND", str(rate))
     vendor.answer = lambda kind, number: (404, {}) if kind == "log" else None
-    refs = vendor.start(100)
+    refs = vendor.start(20)
 
     async def scenario() -> float:
         begun = time.monotonic()
@@ -275,6 +277,18 @@ def test_lines_go_to_the_log_of_the_task_that_waits_for_them_once(vendor: Cockta
         assert [line for line in lines.of(task) if "line of" in line] == [f"| line of {task}"]
 
 
+def test_very_long_news_of_one_look_are_left_out_but_for_the_last() -> None:
+    many = [News(str(number)) for number in range(1000)]
+    long = [News("first"), *[News("x" * 3000)] * 50, News("last")]
+    for news in (many, long):
+        shown = [line.text for line in poller._shortened(news)]
+        assert len(shown) <= poller.MOST_LINES
+        assert sum(map(len, shown)) <= poller.MOST_CHARACTERS + 100
+        assert (shown[0], shown[-1]) == (news[0].text, news[-1].text)
+        assert shown[-2] == f"  ... {len(news) - len(shown) + 1} lines left out"
+    assert poller._shortened(long[:3]) == long[:3]
+
+
 @pytest.mark.parametrize("connections", [1, 2])
 def test_few_connections_are_enough_for_looks_and_logs(vendor: CocktailServer, connections: int, lines: Lines) -> None:
     define_connection(
@@ -293,9 +307,12 @@ def test_few_connections_are_enough_for_looks_and_logs(vendor: CocktailServer, c
     assert vendor.most_at_once <= connections
 
 
+@pytest.mark.parametrize("takes_long", [False, True])
 def test_the_loop_gets_its_turn_after_every_few_lines_of_however_many_logs(
-    vendor: CocktailServer, lines: Lines
+    vendor: CocktailServer, lines: Lines, takes_long: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if takes_long:
+        monkeypatch.setattr(poller, "LONGEST_TURN", 0.0)
     refs = vendor.start(20)
 
     async def scenario() -> int:
@@ -310,5 +327,5 @@ def test_the_loop_gets_its_turn_after_every_few_lines_of_however_many_logs(
             longest = max(longest, told - before)
         return longest
 
-    assert asyncio.run(scenario()) <= poller.LINES_AT_ONCE
+    assert asyncio.run(scenario()) <= (1 if takes_long else poller.LINES_AT_ONCE)
     assert all(len(lines.of(str(number))) == 42 for number in vendor.states)

@@ -122,10 +122,13 @@ def test_the_end_of_an_execution_costs_a_few_requests_and_reaches_its_own_wait_o
 
 
 @SYSTEMS
+@pytest.mark.parametrize("takes_long", [False, True])
 def test_the_loop_gets_its_turns_while_many_waits_are_told(
-    stub: Stub, certificates: Certificates, contender: Contender, monkeypatch: pytest.MonkeyPatch
+    stub: Stub, certificates: Certificates, contender: Contender, takes_long: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told, saw = 0, Wait.saw
+    if takes_long:
+        monkeypatch.setattr(poller, "LONGEST_TURN", 0.0)
 
     def count_and_see(wait: Wait, *seen: Any) -> Any:
         nonlocal told
@@ -142,7 +145,7 @@ def test_the_loop_gets_its_turns_while_many_waits_are_told(
         return longest
 
     monkeypatch.setattr(Wait, "saw", count_and_see)
-    assert asyncio.run(scenario()) <= poller.TOLD_AT_ONCE
+    assert asyncio.run(scenario()) <= (1 if takes_long else poller.TOLD_AT_ONCE)
 
 
 def test_the_first_look_at_many_keeps_few_documents_at_a_time(stub: Stub, certificates: Certificates) -> None:

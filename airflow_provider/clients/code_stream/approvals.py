@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from airflow_provider.clients.code_stream.approval_list import (
     ended_unasked,
@@ -10,10 +11,12 @@ from airflow_provider.clients.code_stream.approval_list import (
     pending_operations,
     status_of,
 )
+from airflow_provider.clients.code_stream.documents import Answers, UserOperation
 from airflow_provider.clients.code_stream.execution_waits import ExecutionWaits
-from airflow_provider.clients.code_stream.fields import Json, Objects, id_of
+from airflow_provider.clients.code_stream.fields import id_of
 from airflow_provider.clients.code_stream.references import SYSTEM, execution_reference, pending_approval_reference
 from airflow_provider.clients.code_stream.wire import Wire
+from airflow_provider.clients.rows import Rows
 from airflow_provider.clients.urls import path
 from airflow_provider.exceptions import Call, PermissionDeniedError, ReleasePipelineError
 from airflow_provider.execution import Execution
@@ -29,16 +32,16 @@ class Approvals:
     def __init__(self, wire: Wire, executions: ExecutionWaits, placed: Callable[[Execution], Execution]) -> None:
         self._wire, self._executions, self._placed = wire, executions, placed
 
-    def list(self, where: str | None = None, *, limit: int | None = None) -> Objects:
+    def list(self, where: str | None = None, *, limit: int | None = None) -> Rows[UserOperation]:
         """:param where: the ``$filter``, such as ``status eq 'ACTIVE'``."""
         rows = self._wire.rows("/user-operations", where=where, limit=limit)
-        return [self._wire.keep_secret(row) for row in rows]
+        return cast("Rows[UserOperation]", [self._wire.keep_secret(row) for row in rows])
 
-    def get(self, user_operation_id: str) -> Json:
-        return self._wire.keep_secret(self._wire.get(_path(user_operation_id)))
+    def get(self, user_operation_id: str) -> UserOperation:
+        return cast("UserOperation", self._wire.keep_secret(self._wire.get(_path(user_operation_id))))
 
-    def delete(self, user_operation_id: str) -> Json:
-        return self._wire.keep_secret(self._wire.send("DELETE", _path(user_operation_id)))
+    def delete(self, user_operation_id: str) -> UserOperation:
+        return cast("UserOperation", self._wire.keep_secret(self._wire.send("DELETE", _path(user_operation_id))))
 
     def find_pending(self, execution_id: str) -> str:
         """The id of the user operation that an execution waits for.
@@ -53,7 +56,7 @@ class Approvals:
             raise self._wire.conflict(ended_unasked(execution))
         raise self._wire.conflict(f"execution {execution_id} waits for no approval now")
 
-    def answer(self, user_operation_id: str, approve: bool, message: str | None = None) -> Json:
+    def answer(self, user_operation_id: str, approve: bool, message: str | None = None) -> UserOperation:
         """Approve or reject, and check that it took. The same answer given twice is taken once.
 
         :returns: the user operation as it is afterwards.
@@ -77,7 +80,7 @@ class Approvals:
             after = self.get(user_operation_id)
         return self._answered(after, answer)
 
-    def answer_many(self, user_operation_ids: Sequence[str], approve: bool, message: str | None = None) -> Json:
+    def answer_many(self, user_operation_ids: Sequence[str], approve: bool, message: str | None = None) -> Answers:
         """Answer many at once; an answer that was not taken is no error here.
 
         :returns: ``success`` and ``failure`` as counts, ``errors`` as objects with ``id`` (may be ``None``) and
@@ -90,9 +93,9 @@ class Approvals:
         reply = self._wire.send("POST", "/batch-user-operations", body=body)
         errors = reply.get("errors") or []
         reply["errors"] = [each if isinstance(each, dict) else {"id": None, "error": str(each)} for each in errors]
-        return reply
+        return cast("Answers", reply)
 
-    def _answered(self, operation: Json, answer: str) -> Json:
+    def _answered(self, operation: UserOperation, answer: str) -> UserOperation:
         if self._wire.words.is_taken(answer, status_of(operation)):
             return operation
         name = f"user operation {operation.get('index') or operation.get('id')}"

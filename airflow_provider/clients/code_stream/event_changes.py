@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from airflow_provider.clients.code_stream.event_document import delivery_error, event_time, linked_execution
 from airflow_provider.clients.code_stream.fields import Json, id_of, without_secrets
@@ -15,6 +15,8 @@ from airflow_provider.storable import bounded, storable
 
 if TYPE_CHECKING:
     from airflow_provider.clients.code_stream.client import CodeStreamClient
+    from airflow_provider.clients.code_stream.documents import Event
+    from airflow_provider.clients.rows import Rows
 
 
 class EventChanges:
@@ -31,10 +33,10 @@ class EventChanges:
         :param whole: makes no difference: events only come.
         """
         if since is None:
-            newest = map(_moment_of, client.events.list(self._event_type, limit=1))
+            newest = map(_moment_of, _documents(client.events.list(self._event_type, limit=1)))
             since = max((at - DURATIONS.late_change for at in newest if at is not None), default=-math.inf)
         events = client.events.list(self._event_type, since=None if since == -math.inf else from_epoch(since))
-        changes = [change for event in events if (change := self._change(client, event))]
+        changes = [change for event in _documents(events) if (change := self._change(client, event))]
         return {NEW: Lane(changes, since, client.server_time() or math.inf)}
 
     def _change(self, client: CodeStreamClient, event: Json) -> Change | None:
@@ -53,6 +55,10 @@ class EventChanges:
             "event": bounded(storable(without_secrets(event))),
         }
         return Change(name, at, storable(told))
+
+
+def _documents(events: Rows[Event]) -> list[Json]:
+    return cast("list[Json]", events)
 
 
 def _moment_of(event: Json) -> float | None:

@@ -11,12 +11,17 @@ from urllib.parse import urlsplit
 from airflow_provider.clients.times import from_epoch, from_iso, in_utc
 
 Json = dict[str, Any]
+Document = Mapping[str, Any]
+"""A vendor's object that is only read."""
+Documents = list[Document]
 Objects = list[Json]
 """Classes with a method ``list`` need another name for the type."""
 
 SECRET_FIELDS = frozenset(
     {"password", "refreshToken", "refresh_token", "secretToken", "apiToken", "responderToken", "token", "cspAuthToken"}
 )
+LONGEST_ID, LONGEST_FIELD = 200, 1000
+"""Characters of an id, and of a field that is compared: both go into references, which Airflow keeps."""
 _NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 
 
@@ -33,7 +38,7 @@ def parse_time(value: object) -> datetime | None:
     return in_utc(moment) if moment and moment.tzinfo else None
 
 
-def first_time(document: Json, *names: str) -> datetime | None:
+def first_time(document: Document, *names: str) -> datetime | None:
     """The first of these fields that holds a moment."""
     return next((moment for name in names if (moment := parse_time(document.get(name)))), None)
 
@@ -41,20 +46,26 @@ def first_time(document: Json, *names: str) -> datetime | None:
 def id_from_link(link: object) -> str:
     """The id that a link ends with, whichever prefix it has; "" for no link."""
     try:
-        return urlsplit(link).path.rstrip("/").rpartition("/")[2] if isinstance(link, str) else ""
+        return _short(urlsplit(link).path.rstrip("/").rpartition("/")[2]) if isinstance(link, str) else ""
     except ValueError:
         return ""
 
 
-def id_of(document: Json) -> str:
-    return str(document.get("id") or id_from_link(document.get("_link")))
+def id_of(document: Document) -> str:
+    """The id of a document; "" where it tells none that can be used."""
+    return _short(str(document.get("id") or "")) or id_from_link(document.get("_link"))
+
+
+def _short(told: str) -> str:
+    return told if len(told) <= LONGEST_ID else ""
 
 
 def as_text(value: object) -> str:
     """A field as text that two of them can be compared by: "" for none, ``true`` and ``false`` in lower case."""
     if value is None:
         return ""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return text[:LONGEST_FIELD]
 
 
 def fields_of(value: object) -> Json:

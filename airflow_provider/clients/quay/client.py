@@ -46,16 +46,21 @@ class QuayClient(ReleaseClient):
         doubts = Doubts()
         self.repositories = Repositories(wire)
         self.notifications = Notifications(wire, self.repositories)
-        self.builds = Builds(wire, doubts)
+        self.builds = Builds(wire, doubts, self._placed)
         self.tags = Tags(wire)
         self.manifests = Manifests(wire)
         self.labels = Labels(wire)
         self.scans = Scans(wire)
         self._can_wait_for(
-            BuildWaits(self._receipts, wire, self.builds, doubts),
-            TagWaits(self._receipts, wire, self.tags),
-            ScanWaits(self._receipts, wire, scans=self.scans, manifests=self.manifests, tags=self.tags),
+            BuildWaits(wire, self.builds, doubts),
+            TagWaits(wire, self.tags),
+            ScanWaits(wire, scans=self.scans, manifests=self.manifests, tags=self.tags),
         )
+
+    @property
+    def registry(self) -> str:
+        """Host and port, as the names of images begin."""
+        return self._wire.registry
 
     def check(self) -> str:
         path = self._wire.repository_path("/notification/", _NOBODYS)

@@ -52,12 +52,12 @@ class TagChanges:
     def _history(self, client: QuayClient, since: float | None, whole: bool) -> History:
         if whole and not self.is_too_long:
             try:
-                return client.tags.history(self._repository)
+                return client.tags.whole_history(self._repository)
             except EndlessListError:
                 self.is_too_long = True
         if since is None:
             since = (client.server_time() or time.time()) - DURATIONS.late_change
-        return client.tags.history(self._repository, since=since)
+        return client.tags.whole_history(self._repository, since=since)
 
     def _begun(self, client: QuayClient, history: History) -> list[Change]:
         changes, followed = [], {}

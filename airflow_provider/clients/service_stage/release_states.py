@@ -23,6 +23,9 @@ UNTRIGGERED_GRACE = 300.0
 TRIGGERED_LATER = 120.0
 """Seconds after an action from which on a trigger time is of somebody else's action; leaves room for two clocks."""
 
+LONGEST_ID = 200
+"""Characters of an id, a status or a time."""
+
 TO_BE_APPROVED, STOPPING = "5", "13"
 
 Progress = Literal["left", "begun"]
@@ -75,8 +78,12 @@ _AFTER = {"rollback": _STATES | _STATES_OF_A_ROLLBACK, "stop": _STATES | _STATES
 
 
 def text_of(body: Mapping[str, Any], *names: str) -> str:
-    """The first of these fields that is filled, as text: ids and numbers come as integers or as texts."""
-    return next((str(body[name]).strip() for name in names if _is_scalar(body.get(name))), "")
+    """The first of these fields that is filled, as text: ids and numbers come as integers or as texts.
+
+    A text longer than any id counts as none: it goes into references, which Airflow keeps.
+    """
+    texts = (str(body[name]).strip() for name in names if _is_scalar(body.get(name)))
+    return next((text for text in texts if len(text) <= LONGEST_ID), "")
 
 
 def _is_scalar(value: object) -> bool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from msgspec.structs import replace
 
+from airflow_provider.clients.rows import Rows
+from airflow_provider.clients.service_stage.documents import ReleaseRecord
 from airflow_provider.clients.service_stage.references import SYSTEM, release_reference
 from airflow_provider.clients.service_stage.release_action import action_body
 from airflow_provider.clients.service_stage.release_looks import ReleaseLooks, sighting_of
@@ -26,7 +28,7 @@ from airflow_provider.clients.service_stage.release_states import (
     triggered_at,
 )
 from airflow_provider.clients.service_stage.release_tasks import ReleaseTasks, item_of
-from airflow_provider.clients.service_stage.wire import Json, Names, Objects, Wire
+from airflow_provider.clients.service_stage.wire import Json, Names, Wire
 from airflow_provider.exceptions import (
     Call,
     ConflictError,
@@ -54,12 +56,12 @@ class Releases:
         self._wire, self._tasks, self._looks = wire, tasks, looks
         self._placed, self._check_place = placed, check_place
 
-    def list(self, pipeline_id: str) -> Objects:
+    def list(self, pipeline_id: str) -> Rows[ReleaseRecord]:
         """The executions of a release task: ``id``, who triggered it, and where the API says it when and ``status``.
 
         https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0290.html
         """
-        return list_records(self._wire, pipeline_id)
+        return cast("Rows[ReleaseRecord]", list_records(self._wire, pipeline_id))
 
     def act(
         self,

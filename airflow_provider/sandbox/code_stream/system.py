@@ -9,6 +9,8 @@ from airflow_provider.sandbox.code_stream.about import About
 from airflow_provider.sandbox.code_stream.actions import Actions
 from airflow_provider.sandbox.code_stream.approvals import Approvals
 from airflow_provider.sandbox.code_stream.approving import Approving
+from airflow_provider.sandbox.code_stream.custom_integrations import CustomIntegrations
+from airflow_provider.sandbox.code_stream.endpoints import Endpoints
 from airflow_provider.sandbox.code_stream.events import Events
 from airflow_provider.sandbox.code_stream.exchange import Exchange
 from airflow_provider.sandbox.code_stream.execution_documents import ExecutionDocuments
@@ -55,6 +57,8 @@ class CodeStreamSystem(System):
             Approvals(self._state, approving),
             Events(self._state, self._triggering, self._steering),
             Exchange(self._state),
+            Endpoints(),
+            CustomIntegrations(self._state),
             Pipelines(self._state, runner, documents),
             *resources_of(self._state),
         )

@@ -1,0 +1,141 @@
+"""The route ``POST /release-pipelines/webhooks/<endpoint>/<secret>``, mounted into Airflow's API server.
+
+Written against ASGI itself: a framework would keep the path, the secret in it, in places that logs and errors show.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from airflow_provider.webhooks import handling
+from airflow_provider.webhooks.bodies import Receive, RefusedError, SenderGoneError, read_body
+from airflow_provider.webhooks.endpoints import PREFIX, Endpoint, Endpoints, declared, matching
+
+log = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+NOT_FOUND, TOO_LATE, COME_AGAIN = 404, 408, handling.COME_AGAIN
+MASK = "***"
+
+ANSWERED_WITHIN = 8.0
+"""Seconds, of which reading the body is a part. Quay waits for ten and calls that a failure; what is counted after the
+answer is known when it comes again."""
+READ_EVERY = 30.0
+"""Seconds after which the declarations are read again: a rotated secret of a secrets backend needs no restart."""
+THREADS = 4
+"""For each endpoint, so that a system that hangs holds up its own webhooks only."""
+MOST_AT_ONCE = 32
+"""Messages of one endpoint that are taken in at once. Quay sends one after another, Cocktail one a build."""
+
+
+class WebhookApp:
+    """An ASGI application."""
+
+    def __init__(self) -> None:
+        self._endpoints: Endpoints | None = None
+        self._read_at = float("-inf")
+        self._reading = asyncio.Lock()
+        self._pools: dict[str, ThreadPoolExecutor] = {}
+        self._under_way: dict[str, int] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        if scope["type"] != "http":
+            return
+        name, secret = _take_path(scope)
+        try:
+            status = await self._answer(scope, name, secret, receive)
+        except SenderGoneError:
+            return
+        except Exception as error:
+            # Its text may hold what was sent.
+            log.error("a webhook failed: %s", _place_of(error))
+            status = COME_AGAIN
+        await _respond(send, status)
+
+    async def _answer(self, scope: Scope, name: str, secret: str, receive: Receive) -> int:
+        endpoints = await self._declared()
+        endpoint = matching(endpoints, name, secret)
+        if endpoint is None or scope["method"] != "POST":
+            return NOT_FOUND
+        _show_path(scope, endpoint.name)
+        if self._under_way.get(endpoint.name, 0) >= MOST_AT_ONCE:
+            return COME_AGAIN
+        self._under_way[endpoint.name] = self._under_way.get(endpoint.name, 0) + 1
+        try:
+            return await self._take_in(scope, endpoint, receive)
+        finally:
+            self._under_way[endpoint.name] -= 1
+
+    async def _take_in(self, scope: Scope, endpoint: Endpoint, receive: Receive) -> int:
+        until = time.monotonic() + ANSWERED_WITHIN
+        try:
+            async with asyncio.timeout(ANSWERED_WITHIN):
+                body = await read_body(receive, dict(scope["headers"]))
+        except RefusedError as refused:
+            log.warning("Webhook %s refused: %s", endpoint.name, refused.reason)
+            return refused.status
+        except TimeoutError:
+            return TOO_LATE
+        if endpoint.name not in self._pools:
+            self._pools[endpoint.name] = ThreadPoolExecutor(THREADS, f"webhook-{endpoint.name}")
+        pool = self._pools[endpoint.name]
+        handled = asyncio.get_running_loop().run_in_executor(pool, handling.handle, endpoint, body)
+        try:
+            # What has begun goes on after this, and what it counts is not counted again.
+            return await asyncio.wait_for(handled, max(0.0, until - time.monotonic()))
+        except TimeoutError:
+            log.warning("Webhook %s took longer than %g s: the system shall come again", endpoint.name, ANSWERED_WITHIN)
+            return COME_AGAIN
+
+    async def _declared(self) -> Endpoints:
+        """Read in a thread: the option may come from a command or a secrets backend."""
+        async with self._reading:
+            if self._endpoints is None or time.monotonic() - self._read_at > READ_EVERY:
+                try:
+                    self._endpoints = await asyncio.to_thread(declared)
+                except Exception as error:
+                    if self._endpoints is None:
+                        raise
+                    log.error("going on with the webhooks as they were declared before: %s", _place_of(error))
+                self._read_at = time.monotonic()
+            return self._endpoints
+
+
+def _take_path(scope: Scope) -> tuple[str, str]:
+    """The two parts of the path behind the mount, which from now on is masked for whoever logs the request.
+
+    All that handles a request, Airflow's access log too, shares this scope and reads it when the answer is there.
+    """
+    parts = str(scope["path"]).partition(f"{PREFIX}/")[2].split("/")
+    _show_path(scope, MASK)
+    return (parts[0], parts[1]) if len(parts) == 2 else ("", "")
+
+
+def _show_path(scope: Scope, name: str) -> None:
+    scope["path"] = f"{PREFIX}/{name}/{MASK}"
+    scope["raw_path"] = scope["path"].encode()
+    scope["query_string"] = b""
+
+
+def _place_of(error: Exception) -> str:
+    from airflow_provider.clients.unforeseen import place_of_error
+    from airflow_provider.exceptions import ReleasePipelineError
+
+    return str(error) if isinstance(error, ReleasePipelineError) else place_of_error(error)
+
+
+async def _respond(send: Send, status: int) -> None:
+    body = b"{}"
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

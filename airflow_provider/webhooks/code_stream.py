@@ -1,0 +1,55 @@
+"""Webhooks that a pipeline of Code Stream sends at its own events (its notifications), with a payload that its author
+writes: ``docs/webhooks.md`` says what it must hold."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from airflow_provider.clients.code_stream import CodeStreamClient
+from airflow_provider.clients.code_stream.references import execution_reference
+from airflow_provider.execution import ExecutionState
+from airflow_provider.webhooks.bodies import RefusedError, decode
+from airflow_provider.webhooks.endpoints import Endpoint
+from airflow_provider.webhooks.occurrences import Alternatives, of_execution
+
+_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
+
+_EVENTS = {
+    "SUCCESS": ExecutionState.SUCCEEDED,
+    "FAILURE": ExecutionState.FAILED,
+    "CANCELED": ExecutionState.CANCELED,
+}
+
+
+class Message(msgspec.Struct, rename="camel"):
+    """:param execution_id: the id, or a link that ends in it.
+    :param event: the notification's own: SUCCESS, FAILURE, CANCELED, WAITING or STARTED.
+    """
+
+    execution_id: str
+    event: str = ""
+
+
+def read(body: bytes) -> Message:
+    """:raises RefusedError: it has not the payload that was asked for."""
+    message = decode(body, Message)
+    if not _ID.fullmatch(_id_of(message)):
+        raise RefusedError(400, "executionId is no id of an execution")
+    return message
+
+
+def is_test(message: Message) -> bool:
+    """Code Stream sends none."""
+    return False
+
+
+def occurrences(message: Message, endpoint: Endpoint, client: CodeStreamClient) -> list[Alternatives]:
+    """The execution, as Code Stream tells it now."""
+    told = _EVENTS.get(message.event.upper())
+    return [of_execution(client, endpoint, execution_reference(_id_of(message)), told)]
+
+
+def _id_of(message: Message) -> str:
+    return message.execution_id.rstrip("/").rpartition("/")[2]

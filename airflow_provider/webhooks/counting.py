@@ -1,0 +1,143 @@
+"""Writes what has happened as an event of an asset into Airflow's database, once, whoever else does the same.
+
+What was counted stands in the asset's state store, one row each, written together with the event.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.assets.manager import asset_manager
+from airflow.models.asset import AssetActive, AssetDagRunQueue, AssetModel
+from airflow.models.asset_state_store import AssetStateStoreModel
+from airflow.utils.session import create_session
+from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from airflow_provider.storable import bounded, storable
+from airflow_provider.webhooks.occurrences import COUNTED_FOR, Alternatives, Occurrence
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+log = logging.getLogger(__name__)
+
+KEY_PREFIX = "release_pipelines.webhook."
+"""Of the keys in the state store of an asset."""
+SWEEP_EVERY = 3600.0
+"""Seconds between two removals, by one process, of what was counted long ago."""
+
+_swept: dict[int, float] = {}
+
+
+class UnknownAssetError(Exception):
+    """No DAG that Airflow knows names the asset."""
+
+
+def count(asset: str, alternatives: Alternatives, endpoint: str) -> Occurrence | None:
+    """Write the event of the first of these that was not counted yet; returns it, or nothing if all were.
+
+    :param asset: its name or URI.
+    :param endpoint: the name of the webhook, which the event tells.
+    :raises UnknownAssetError: there is no such asset, or it is not active.
+    :raises Exception: the database's. Nothing was written, or all of it; asking again is right.
+    """
+    after: list[Callable[[], None]] = []
+    try:
+        with create_session() as session:
+            counted = _count(asset, alternatives, endpoint, after, session)
+    except IntegrityError:
+        # Another process has counted the same in this moment, unseen by our transaction.
+        after.clear()
+        with create_session() as session:
+            counted = _count(asset, alternatives, endpoint, after, session)
+    for tell in after:
+        try:
+            tell()
+        except Exception as error:
+            log.warning("a listener failed on an asset event: %s", type(error).__name__)
+    return counted
+
+
+def _count(
+    asset: str, alternatives: Alternatives, endpoint: str, after: list[Callable[[], None]], session: Session
+) -> Occurrence | None:
+    model = _locked(asset, session)
+    now = datetime.now(UTC)
+    _sweep(model.id, now, session)
+    for each in alternatives:
+        key = KEY_PREFIX + hashlib.sha256(each.id.encode("utf-8", "replace")).hexdigest()
+        row = session.get(AssetStateStoreModel, (model.id, key))
+        if row is not None and row.updated_at > now - timedelta(seconds=each.known_for):
+            continue
+        if row is None:
+            session.add(AssetStateStoreModel(asset_id=model.id, key=key, value=json.dumps(each.about), updated_at=now))
+        else:
+            row.updated_at = now
+        session.flush()
+        _register(model, each, endpoint, after, session)
+        return each
+    return None
+
+
+def _locked(asset: str, session: Session) -> AssetModel:
+    """The asset, which no other webhook writes to until this transaction has ended.
+
+    So the events of an asset have their times in the order in which they are seen, which Airflow's scheduler builds on.
+    """
+    named = or_(AssetModel.name == asset, AssetModel.uri == asset)
+    # Changes nothing, and comes first: SQLite, which knows no lock of a row, lets nobody write who has read before.
+    session.execute(
+        update(AssetModel).where(named).values(updated_at=AssetModel.updated_at),
+        execution_options={"synchronize_session": False},
+    )
+    active = and_(AssetActive.name == AssetModel.name, AssetActive.uri == AssetModel.uri)
+    found = session.scalars(select(AssetModel).join(AssetActive, active).where(named)).all()
+    if len(found) != 1:
+        raise UnknownAssetError(asset)
+    (model,) = found
+    return model
+
+
+def _register(
+    model: AssetModel, occurrence: Occurrence, endpoint: str, after: list[Callable[[], None]], session: Session
+) -> None:
+    extra: dict[str, Any] = storable(bounded({**occurrence.extra, "webhook": endpoint, "event_id": occurrence.id}))
+    # The scheduler of 3.3.2 gives a run the events up to the time of the entry in its queue, and removes the entry. One
+    # that is there already keeps its time: an event after it would wait for the next one to come. So the entries are
+    # held first, which waits for a scheduler that is removing them, and get a later time than the event after it.
+    waiting = AssetDagRunQueue.asset_id == model.id
+    session.execute(
+        update(AssetDagRunQueue).where(waiting).values(created_at=AssetDagRunQueue.created_at),
+        execution_options={"synchronize_session": False},
+    )
+    event = asset_manager.register_asset_change(
+        asset=model, extra=extra, source_is_api=True, session=session, callback_sink=after
+    )
+    if event is None:
+        raise UnknownAssetError(model.name)
+    session.flush()
+    session.execute(
+        update(AssetDagRunQueue).where(waiting).values(created_at=datetime.now(UTC)),
+        execution_options={"synchronize_session": False},
+    )
+
+
+def _sweep(asset_id: int, now: datetime, session: Session) -> None:
+    if time.monotonic() - _swept.get(asset_id, float("-inf")) < SWEEP_EVERY:
+        return
+    _swept[asset_id] = time.monotonic()
+    session.execute(
+        delete(AssetStateStoreModel).where(
+            AssetStateStoreModel.asset_id == asset_id,
+            AssetStateStoreModel.key.startswith(KEY_PREFIX, autoescape=True),
+            AssetStateStoreModel.updated_at < now - timedelta(seconds=COUNTED_FOR),
+        ),
+        execution_options={"synchronize_session": False},
+    )

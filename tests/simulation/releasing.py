@@ -1,0 +1,185 @@
+"""Lives of a task that answers an approval of a release which waits by name: step for step as its operator does.
+
+``ServiceStageApprovalOperator``: an answer names the approval and not the release, which may ask again the next day.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider.core.notes import Notes
+from airflow_provider.exceptions import (
+    BadRequestError,
+    Call,
+    ConflictError,
+    PermissionDeniedError,
+    ReleasePipelineError,
+)
+from tests.simulation.airflow import Task
+from tests.simulation.answering import AnswerCarrier, AnswerJudge, AnswerWorker
+from tests.simulation.approvals import NEXT_RELEASE, OURS, Approval
+from tests.simulation.world import Steps
+
+TAKEN_WITHIN = 30.0
+LOOK_PAUSE = 1.0
+
+
+class ReleaseCarrier(AnswerCarrier):
+    """Carries out what one attempt of such an answer does."""
+
+    def in_words(self, record: Notes) -> str:
+        done = "done" if record.is_done else "taken" if record.notes.get("is_taken") else "intended"
+        return f"answer to release {record.notes['release']}, {done}"
+
+    def answer(self) -> Steps[dict[str, Any]]:
+        notes = yield from self.recalled()
+        if notes is not None:
+            yield from self._answer_once(notes)
+        else:
+            notes = {"release": (yield from self._ask("choose", self._waiting))}
+            yield from self._answer_now(notes)
+        yield from self._wait_until_taken(notes)
+        yield from self._note(notes, is_done=True)
+        return notes
+
+    def _answer_once(self, notes: dict[str, Any]) -> Steps[None]:
+        if notes.get("is_taken"):
+            return
+        if (yield from self._is_waiting_for(notes)) is not False:
+            try:
+                yield from self._answer_now(notes)
+                return
+            except (BadRequestError, ConflictError) as error:
+                self.worker.task.warn(f"Refused, as what was answered already is: {error}")
+        notes["is_taken"] = True
+        yield from self._note(notes)
+
+    def _answer_now(self, notes: dict[str, Any]) -> Steps[None]:
+        yield from self._note(notes)
+        try:
+            yield from self._send(notes)
+        except ReleasePipelineError as error:
+            if not error.effect.is_open:
+                yield from self._forget()
+            raise
+        notes["is_taken"] = True
+        yield from self._note(notes)
+
+    def _send(self, notes: dict[str, Any]) -> Steps[None]:
+        self.world.point("deed before", self.worker)
+        yield 0.0
+        yield from self.require_standing()
+        worker, approvals, judge = self.worker, self.client.approvals, self.world.judge
+        judge.answers_release(worker, notes["release"])
+
+        def serve() -> None:
+            judge.arrives(worker, approvals.answer_named(OURS, worker))
+
+        try:
+            yield from self._ask("deed", serve)
+        except ReleasePipelineError as error:
+            if not error.effect.is_open or not (yield from self._was_taken(notes)):
+                raise
+
+    def _was_taken(self, notes: dict[str, Any]) -> Steps[bool]:
+        try:
+            return (yield from self._is_waiting_for(notes)) is False
+        except ReleasePipelineError:
+            return False
+
+    def _wait_until_taken(self, notes: dict[str, Any]) -> Steps[None]:
+        end = self.worker.machine.now + TAKEN_WITHIN
+        while (is_waiting := (yield from self._is_waiting_for(notes))) is not False and self.worker.machine.now < end:
+            self.world.point("pause", self.worker)
+            yield LOOK_PAUSE
+        if is_waiting:
+            yield from self._forget()
+            raise PermissionDeniedError("the answer was ignored", call=Call(system="vendor"))
+
+    def _is_waiting_for(self, notes: dict[str, Any]) -> Steps[bool | None]:
+        def serve() -> bool | None:
+            is_waiting: bool | None = self.client.approvals.is_waiting_for(notes["release"], OURS)
+            if is_waiting is not False:
+                self.world.judge.looks(self.worker)
+            return is_waiting
+
+        return (yield from self._ask("observe", serve))
+
+    def _waiting(self) -> int:
+        release: int = self.client.approvals.waiting()
+        self.world.judge.looks(self.worker)
+        return release
+
+    def _forget(self) -> Steps[None]:
+        yield from self.airflow.write(self.worker, self.key, None)
+        self.world.judge.forgets(self.worker)
+
+
+class ReleaseWorker(AnswerWorker):
+    """A process of such an answer."""
+
+    carrier_class = ReleaseCarrier
+
+
+class ReleaseJudge(AnswerJudge):
+    """What must hold: the answer goes to the release that was noted, once, and the task is green by that."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._looked: dict[Any, float] = {}
+        """When the vendor said last that its release may wait for the answer."""
+        self._went_astray: set[tuple[Task, int]] = set()
+
+    def looks(self, worker: Any) -> None:
+        self._looked[worker] = self.world.now
+
+    def saved(self, worker: Any, record: Notes) -> None:
+        super().saved(worker, record)
+        if record.notes.get("is_taken") and record.told != worker.carrier.attempt:
+            self._taken[worker.task].add(worker.generation)
+
+    def forgets(self, worker: Any) -> None:
+        """Certainly nothing came of its answer: another attempt may be about another release."""
+        for generation in range(worker.generation + 1):
+            self._noted.pop((worker.task, generation), None)
+            self._taken[worker.task].discard(generation)
+
+    def answers_release(self, worker: Any, release: int) -> None:
+        """An answer is about to be sent."""
+        self._requires_standing(worker, "an answer")
+        about = self._noted_by(worker)
+        if about is None or about.release != release:
+            self.world.violate(f"{worker} answers release {release}, but its task is about {about}")
+        if worker.generation in self._taken[worker.task]:
+            self.world.violate(f"{worker} answers release {release} again, although that was taken")
+
+    def arrives(self, worker: Any, approval: Approval) -> None:
+        """An answer was taken by the release that asks now."""
+        about = self._noted_by(worker)
+        if about is not None and about.release == approval.release:
+            return
+        if self.world.now >= self._looked.get(worker, 0.0) + NEXT_RELEASE:
+            self.world.counted["window: an answer arrives so late that the next release takes it"] += 1
+            self._went_astray.add((worker.task, worker.generation))
+            return
+        self.world.violate(f"{worker} answers {approval}, but its task is about {about}")
+
+    def succeeds(self, task: Task, worker: Any, result: dict[str, Any]) -> None:
+        about = self._noted_by(worker)
+        if about is None or about.release != result["release"]:
+            self.world.violate(f"{task} is green by release {result['release']}, but it is about {about}")
+        elif about.status == "active" and not self._tells_nothing(worker):
+            self.world.violate(f"{task} is green, but {about} is {about.status}")
+
+    def _tells_nothing(self, worker: Any) -> bool:
+        """Whether a refused answer looks like one that was answered already, because nothing tells which is asked."""
+        approvals = worker.client.approvals
+        is_unknown = approvals.is_waiting_for(approvals.row[-1].release, OURS) is None
+        self.world.counted["window: a refusal where nothing tells which approval is waited for"] += is_unknown
+        return is_unknown
+
+    def _may_be_two(self, task: Task, generation: int) -> bool:
+        return (task, generation) in self._went_astray
+
+    def _approval_of(self, worker: Any, record: Notes) -> Approval:
+        return worker.client.approvals.of_release(record.notes["release"])  # type: ignore[no-any-return]

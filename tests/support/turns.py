@@ -1,0 +1,17 @@
+"""Cases in which two ways take turns, where all of them times both would prove the same twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import product
+from typing import Any
+
+
+def in_turns(*values: Iterable[Any]) -> list[tuple[Any, ...]]:
+    """All combinations of the values, each with ``False`` or ``True`` in turns.
+
+    Every value of two lists or more comes with both of them.
+    """
+    lists = [list(each) for each in values]
+    combined = product(*(enumerate(each) for each in lists))
+    return [(*(value for _, value in row), bool(sum(number for number, _ in row) % 2)) for row in combined]

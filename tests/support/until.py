@@ -1,0 +1,35 @@
+"""Waiting for what comes about by itself, with a limit that a busy machine keeps too: it costs nothing if kept."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+Seen = TypeVar("Seen")
+PATIENCE = 60.0
+PAUSE = 0.01
+
+
+def until(look: Callable[[], Seen], holds: Callable[[Seen], object] = bool, seconds: float = PATIENCE) -> Seen:
+    """Call ``look`` until what it returns ``holds``; returns that.
+
+    :raises AssertionError: it did not come about; tells what was seen last.
+    """
+    deadline = time.monotonic() + seconds
+    while not holds(seen := look()):
+        assert time.monotonic() < deadline, f"still {seen!r} after {seconds:g} s"
+        time.sleep(PAUSE)
+    return seen
+
+
+async def until_in_loop(
+    look: Callable[[], Seen], holds: Callable[[Seen], object] = bool, seconds: float = PATIENCE
+) -> Seen:
+    """The same for what comes about in the running event loop."""
+    deadline = time.monotonic() + seconds
+    while not holds(seen := look()):
+        assert time.monotonic() < deadline, f"still {seen!r} after {seconds:g} s"
+        await asyncio.sleep(PAUSE)
+    return seen

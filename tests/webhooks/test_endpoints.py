@@ -1,0 +1,146 @@
+"""How webhooks are declared, which URL opens which of them, and that nothing shows a secret."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from airflow_provider.exceptions import ConnectionConfigError
+from airflow_provider.webhooks.endpoints import declared, endpoint_for, matching, url_of
+from tests.webhooks.conftest import SECOND, SECRET, Declare
+
+OPTION = "AIRFLOW__RELEASE_PIPELINES__WEBHOOKS"
+GOOD: dict[str, Any] = {"source": "quay", "asset": "image", "secrets": [SECRET]}
+
+
+@pytest.mark.parametrize(
+    ("differs", "problem"),
+    [
+        ({"source": "github"}, r"\$\[...\].source"),
+        ({"asset": ""}, "asset must not be empty"),
+        ({"asset": None}, r"Expected `str`, got `null` - at `\$\[...\].asset`"),
+        ({"secrets": []}, "secrets must be 1 or 2"),
+        ({"secrets": [SECRET, SECRET]}, "1 or 2 different texts"),
+        ({"secrets": [SECRET, SECOND, SECRET + "x"]}, "secrets must be 1 or 2"),
+        ({"secrets": [SECRET[:31]]}, "32 to 128 letters"),
+        ({"secrets": [SECRET + "/x"]}, "32 to 128 letters"),
+        ({"secrets": SECRET}, r"Expected `array`, got `str` - at `\$\[...\].secrets`"),
+        ({"states": ["done"]}, "states"),
+        ({"states": []}, "states must not be empty"),
+        ({"aset": "x"}, "unknown field `aset`"),
+    ],
+)
+def test_a_bad_declaration_is_told_with_its_field_and_without_its_secret(
+    declare: Declare, differs: dict[str, Any], problem: str
+) -> None:
+    declare(hook=GOOD | differs)
+    with pytest.raises(ConnectionConfigError, match=problem) as caught:
+        declared()
+    assert "[release_pipelines] webhooks" in str(caught.value)
+    assert SECRET[:31] not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "3", '{"a": 1}', '{"Hook!": ' + json.dumps(GOOD) + "}", "[" * 5000])
+def test_an_option_that_declares_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv(OPTION, text)
+    with pytest.raises(ConnectionConfigError, match=r"\[release_pipelines\] webhooks"):
+        declared()
+
+
+def test_without_the_option_there_is_no_webhook() -> None:
+    assert declared() == {}
+
+
+def test_either_of_two_secrets_opens_an_endpoint_and_no_other_text_does(declare: Declare) -> None:
+    declare(hook={"secrets": [SECOND, SECRET]}, other={"secrets": [SECRET + "-other"]})
+    endpoints = declared()
+    for secret in (SECRET, SECOND):
+        assert matching(endpoints, "hook", secret) is endpoints["hook"]
+    for name, secret in (
+        ("hook", ""),
+        ("hook", SECRET[:-1]),
+        ("hook", SECRET + "x"),
+        ("hook", SECRET + "-other"),
+        ("hook", "\ud800" + SECRET),
+        ("nobodys", SECRET),
+        ("", ""),
+    ):
+        assert matching(endpoints, name, secret) is None
+
+
+@pytest.mark.parametrize("name", ["hook", "two", "nobodys"])
+@pytest.mark.parametrize("secret", [SECRET, "x", "x" * 100_000], ids=["right", "short", "long"])
+def test_a_wrong_secret_and_an_unknown_endpoint_cost_the_same_comparisons(
+    declare: Declare, monkeypatch: pytest.MonkeyPatch, name: str, secret: str
+) -> None:
+    import hmac
+
+    compared: list[tuple[int, int]] = []
+    compare = hmac.compare_digest
+
+    def noted(one: bytes, other: bytes) -> bool:
+        compared.append((len(one), len(other)))
+        return compare(one, other)
+
+    declare(hook={}, two={"secrets": [SECRET, SECOND]})
+    endpoints = declared()
+    monkeypatch.setattr(hmac, "compare_digest", noted)
+    matching(endpoints, name, secret)
+    assert compared == [(32, 32), (32, 32)]
+
+
+def test_an_endpoint_shows_no_secret(declare: Declare) -> None:
+    declare(hook={})
+    assert SECRET not in f"{declared()!r} {declared()['hook']}"
+
+
+def test_airflow_shows_the_option_to_nobody(declare: Declare) -> None:
+    from airflow.configuration import conf
+
+    declare(hook={})
+    shown = conf.as_dict(display_source=True, display_sensitive=False)
+    assert SECRET not in str(shown)
+
+
+def test_new_urls_have_the_first_secret_and_the_chosen_base(declare: Declare, monkeypatch: pytest.MonkeyPatch) -> None:
+    declare(hook={"secrets": [SECOND, SECRET]})
+    monkeypatch.setenv("AIRFLOW__RELEASE_PIPELINES__WEBHOOKS_URL", "https://airflow.example.com/prod/")
+    assert url_of(declared()["hook"]) == f"https://airflow.example.com/prod/release-pipelines/webhooks/hook/{SECOND}"
+
+
+def test_without_a_chosen_base_that_of_the_api_counts(declare: Declare, monkeypatch: pytest.MonkeyPatch) -> None:
+    declare(hook={})
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.com")
+    assert url_of(declared()["hook"]).startswith("https://airflow.example.com/release-pipelines/")
+
+
+@pytest.mark.parametrize("base", ["", "airflow.example.com", "ftp://airflow.example.com", "https://a.example.com/?x=1"])
+def test_a_base_that_no_system_could_call_is_named(
+    declare: Declare, monkeypatch: pytest.MonkeyPatch, base: str
+) -> None:
+    declare(hook={})
+    monkeypatch.setenv("AIRFLOW__RELEASE_PIPELINES__WEBHOOKS_URL", base)
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "")
+    with pytest.raises(ConnectionConfigError, match=r"\[release_pipelines\] webhooks_url must be"):
+        url_of(declared()["hook"])
+
+
+def test_an_operator_finds_the_one_endpoint_of_its_asset_and_connection(declare: Declare) -> None:
+    declare(
+        app={"asset": "app"},
+        app_elsewhere={"asset": "app", "conn_id": "quay_elsewhere"},
+        by_uri={"asset": "x-image://shop"},
+        builds={"source": "cocktail", "asset": "app"},
+    )
+    assert endpoint_for("quay", conn_id="quay_default", asset="app").name == "app"
+    assert endpoint_for("quay", conn_id="quay_elsewhere", asset="app").name == "app-elsewhere"
+    assert endpoint_for("quay", conn_id="quay_default", asset="shop", uri="x-image://shop").name == "by-uri"
+    assert endpoint_for("cocktail", conn_id="cocktail_default").name == "builds"
+    with pytest.raises(
+        ConnectionConfigError, match="asset 'other', and declares none; endpoints of this source: 'app'"
+    ):
+        endpoint_for("quay", conn_id="quay_default", asset="other")
+    with pytest.raises(ConnectionConfigError, match="declares several: 'app', 'by-uri'"):
+        endpoint_for("quay", conn_id="quay_default")

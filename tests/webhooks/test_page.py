@@ -1,0 +1,58 @@
+"""docs/webhooks.md: what it tells to declare can be declared, and its DAGs are DAGs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+from airflow.sdk import DAG
+
+from airflow_provider.execution import ExecutionState
+from airflow_provider.settings import TEXTS
+from airflow_provider.webhooks import code_stream, endpoints
+from airflow_provider.webhooks.endpoints import declared, endpoint_for, url_of
+from tests.webhooks.conftest import SECRET
+
+PAGE = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text()
+
+
+def block(language: str) -> str:
+    (found,) = re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    return str(found)
+
+
+def test_what_the_page_declares_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    pattern = r"^export (\w+)='?(.*?)'?(?:   #.*)?$(?=\n(?:export|python))"
+    exported = re.findall(pattern, block("bash"), re.MULTILINE | re.DOTALL)
+    for name, value in exported:
+        monkeypatch.setenv(name, value.replace("<secret>", SECRET))
+    assert set(declared()) == {"shop-pushes", "shop-builds"}
+    url = url_of(endpoint_for("quay", conn_id="quay_default", asset="shop-image"))
+    assert url == f"https://airflow.example.com/release-pipelines/webhooks/shop-pushes/{SECRET}"
+
+
+def test_the_page_tells_every_field_and_option() -> None:
+    fields = msgspec.structs.fields(endpoints._Declared)
+    assert re.findall(r"^\| `(\w+)` \| ", PAGE, re.MULTILINE) == [field.name for field in fields]
+    (states,) = re.findall(r"^\| `states` .*?: (`.*`); default", PAGE, re.MULTILINE)
+    assert states.replace("`", "").split() == [state for state in ExecutionState if state != "unknown"]
+    for option in TEXTS:
+        assert f"AIRFLOW__RELEASE_PIPELINES__{option.name.upper()}" in PAGE
+        assert f"`{option.name}`" in (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
+
+
+def test_its_dags_are_dags() -> None:
+    namespace: dict[str, object] = {}
+    made: list[DAG] = []
+    with pytest.MonkeyPatch.context() as patch:
+        enter = DAG.__enter__
+        patch.setattr(DAG, "__enter__", lambda dag: (made.append(dag), enter(dag))[1])
+        exec(compile(block("python"), "webhooks.md", "exec"), namespace)
+    assert [dag.dag_id for dag in made] == ["registry_webhooks", "release"]
+
+
+def test_the_payload_that_code_stream_shall_send_is_understood() -> None:
+    message = code_stream.read(block("json").replace("${executionId}", "b80254a7").encode())
+    assert (message.execution_id, message.event) == ("b80254a7", "SUCCESS")

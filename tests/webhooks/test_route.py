@@ -1,0 +1,255 @@
+"""The route answers strangers nothing, takes in no more than it can hold, and leaves no secret behind."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+
+from airflow_provider.webhooks import app as webhook_app
+from airflow_provider.webhooks import handling
+from airflow_provider.webhooks.bodies import MOST_BYTES
+from airflow_provider.webhooks.endpoints import PREFIX
+from tests.webhooks.conftest import SECRET, Declare, Route, recorded
+
+PUSH = recorded("repo_push")
+JSON = {"content-type": "application/json"}
+
+
+@pytest.fixture(autouse=True)
+def handled(declare: Declare, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The bodies that were let in."""
+    declare(hook={})
+    seen: list[bytes] = []
+
+    def handle(endpoint: Any, body: bytes) -> int:
+        seen.append(body)
+        return handling.DONE
+
+    monkeypatch.setattr(handling, "handle", handle)
+    return seen
+
+
+def test_a_webhook_is_taken_and_answered_exactly_200(route: Route, handled: list[bytes]) -> None:
+    answer = route.request("POST", f"hook/{SECRET}", json=PUSH)
+    assert (answer.status_code, answer.content) == (200, b"{}")
+    assert [json.loads(body) for body in handled] == [PUSH]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", f"hook/{SECRET}x"),
+        ("POST", f"hook/{SECRET[:-1]}"),
+        ("POST", "hook/"),
+        ("POST", "hook"),
+        ("POST", ""),
+        ("POST", f"nobodys/{SECRET}"),
+        ("POST", f"hook/{SECRET}/"),
+        ("POST", f"hook/{SECRET}/more"),
+        ("POST", f"/hook/{SECRET}"),
+        ("POST", f"{SECRET}/hook"),
+        ("POST", "hook/%F0%9F%90%B3%00"),
+        ("GET", f"hook/{SECRET}"),
+        ("PUT", f"hook/{SECRET}"),
+        ("OPTIONS", f"hook/{SECRET}"),
+    ],
+)
+def test_whatever_is_wrong_about_a_url_the_answer_is_the_same(
+    route: Route, handled: list[bytes], method: str, path: str
+) -> None:
+    unknown = route.request("POST", "nobodys/nothing", json=PUSH)
+    answer = route.request(method, path, json=PUSH)
+    assert answer.status_code == unknown.status_code == 404
+    assert answer.content == unknown.content
+    assert {**answer.headers, "date": ""} == {**unknown.headers, "date": ""}
+    assert handled == []
+
+
+def test_a_stranger_is_answered_before_a_byte_of_the_body_is_read(route: Route) -> None:
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        raise AssertionError("it was read")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    import asyncio
+
+    scope = {"type": "http", "method": "POST", "path": f"{PREFIX}/hook/wrong", "headers": [], "query_string": b""}
+    asyncio.run(webhook_app.WebhookApp()(scope, receive, send))
+    assert sent[0]["status"] == 404
+
+
+# --- what is let in
+
+
+def chunks(*, of: bytes, times: int) -> Iterator[bytes]:
+    for _ in range(times):
+        yield of
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        ({"data": b"{}", "headers": {}}, 415),
+        ({"data": b"{}", "headers": {"content-type": "text/plain"}}, 415),
+        ({"data": b"{}", "headers": {"content-type": "application/json; charset=utf-8"}}, 200),
+        ({"data": b"{}", "headers": {**JSON, "content-encoding": "br"}}, 415),
+        ({"data": gzip.compress(b"{}"), "headers": {**JSON, "content-encoding": "gzip"}}, 200),
+        ({"data": gzip.compress(b"{}")[:-4], "headers": {**JSON, "content-encoding": "gzip"}}, 400),
+        ({"data": gzip.compress(b"{}") * 2, "headers": {**JSON, "content-encoding": "gzip"}}, 400),
+        ({"data": b"{}", "headers": {**JSON, "content-encoding": "gzip"}}, 400),
+        ({"data": b" " * (MOST_BYTES + 1), "headers": JSON}, 413),
+        ({"data": b" " * MOST_BYTES, "headers": JSON}, 200),
+        ({"data": gzip.compress(b" " * (MOST_BYTES + 1)), "headers": {**JSON, "content-encoding": "gzip"}}, 413),
+        ({"data": gzip.compress(b" " * MOST_BYTES), "headers": {**JSON, "content-encoding": "gzip"}}, 200),
+    ],
+    ids=[
+        "no type",
+        "another type",
+        "a charset",
+        "another packing",
+        "packed",
+        "packed and cut off",
+        "packed twice",
+        "not packed",
+        "too large",
+        "just not too large",
+        "too large when unpacked",
+        "just not too large when unpacked",
+    ],
+)
+def test_a_body_is_bounded_and_json(route: Route, handled: list[bytes], options: Any, status: int) -> None:
+    assert route.post(**options) == status
+    assert len(handled) == (status == 200)
+
+
+def test_a_body_without_a_length_is_read_no_further_than_it_may_go(route: Route, handled: list[bytes]) -> None:
+    piece = b" " * 65_536
+    assert route.post(data=chunks(of=piece, times=MOST_BYTES // len(piece) + 1), headers=JSON) == 413
+    assert route.post(data=chunks(of=piece, times=MOST_BYTES // len(piece)), headers=JSON) == 200
+    assert [len(body) for body in handled] == [MOST_BYTES]
+
+
+def test_a_bomb_is_not_unpacked(route: Route) -> None:
+    import tracemalloc
+
+    bomb = gzip.compress(b"\0" * (256 * 1024 * 1024), 1)
+    tracemalloc.start()
+    try:
+        assert route.post(data=bomb, headers={**JSON, "content-encoding": "gzip"}) == 413
+        assert tracemalloc.get_traced_memory()[1] < 64 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_sender_that_stops_in_the_middle_is_not_waited_for(route: Route, monkeypatch: pytest.MonkeyPatch) -> None:
+    import asyncio
+
+    monkeypatch.setattr(webhook_app, "ANSWERED_WITHIN", 0.2)
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": f"{PREFIX}/hook/{SECRET}", "headers": headers}
+    asyncio.run(webhook_app.WebhookApp()(scope, receive, send))
+    assert sent[0]["status"] == 408
+
+
+def test_a_handling_that_hangs_lets_the_sender_come_again(route: Route, monkeypatch: pytest.MonkeyPatch) -> None:
+    import threading
+
+    go_on = threading.Event()
+    monkeypatch.setattr(webhook_app, "ANSWERED_WITHIN", 0.3)
+    monkeypatch.setattr(handling, "handle", lambda endpoint, body: go_on.wait(20) and handling.DONE)
+    try:
+        assert route.post(PUSH) == 503
+    finally:
+        go_on.set()
+
+
+def test_an_error_that_nobody_foresaw_lets_the_sender_come_again_and_tells_no_text(
+    route: Route, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def handle(endpoint: Any, body: bytes) -> int:
+        raise RuntimeError(f"cannot handle {body!r} of {SECRET}")
+
+    monkeypatch.setattr(handling, "handle", handle)
+    assert route.post(PUSH) == 503
+    assert "RuntimeError" in caplog.text
+    assert SECRET not in caplog.text
+    assert "cannot handle" not in caplog.text
+
+
+def test_declarations_that_cannot_be_read_are_no_404(route: Route, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__RELEASE_PIPELINES__WEBHOOKS", "{")
+    assert route.post(PUSH) == 503
+    assert route.post(PUSH, endpoint="nobodys") == 503
+
+
+def test_declarations_that_break_later_leave_those_that_were_read(
+    route: Route, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert route.post(PUSH) == 200
+    monkeypatch.setenv("AIRFLOW__RELEASE_PIPELINES__WEBHOOKS", "{")
+    assert route.post(PUSH) == 200
+
+
+def test_a_rotated_secret_counts_without_a_restart(route: Route, declare: Declare) -> None:
+    new = SECRET[::-1]
+    assert [route.post(PUSH), route.post(PUSH, secret=new)] == [200, 404]
+    declare(hook={"secrets": [new, SECRET]})
+    assert [route.post(PUSH), route.post(PUSH, secret=new)] == [200, 200]
+    declare(hook={"secrets": [new]})
+    assert [route.post(PUSH), route.post(PUSH, secret=new)] == [404, 200]
+
+
+# --- what is left behind
+
+
+@pytest.mark.parametrize("root", ["", "/airflow"])
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        (f"hook/{SECRET}?also={SECRET}", "hook/***"),
+        (f"hook/{SECRET}x", "***/***"),
+        (f"nobodys/{SECRET}", "***/***"),
+        (f"{SECRET}/hook", "***/***"),
+        (f"hook/{SECRET}/more", "***/***"),
+        (f"{SECRET}", "***/***"),
+    ],
+)
+def test_who_logs_a_request_sees_no_secret_in_it(
+    root: str, path: str, shown: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with Route(root) as route:
+        route.request("POST", path, json=PUSH)
+    (scope,) = route.seen
+    assert scope["path"] == f"{PREFIX}/{shown}"
+    assert SECRET not in str(scope)
+    logged = [record.getMessage() for record in caplog.records if not record.name.startswith("urllib3")]
+    assert any(f"{PREFIX}/{shown}" in unquote(line) for line in logged), "uvicorn's own access log was not on"
+    assert SECRET not in "".join(logged)
+
+
+def test_airflow_mounts_the_route_and_lists_it() -> None:
+    from airflow import plugins_manager
+
+    apps, _ = plugins_manager.get_fastapi_plugins()
+    (ours,) = [each for each in apps if each["url_prefix"] == PREFIX]
+    assert isinstance(ours["app"], webhook_app.WebhookApp)
+    listed = plugins_manager.get_plugin_info(["fastapi_apps"])
+    assert PREFIX in [app["url_prefix"] for each in listed for app in each["fastapi_apps"]]
