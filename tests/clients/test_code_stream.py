@@ -1028,6 +1028,12 @@ def test_pipelines_travel_as_yaml(api: Api) -> None:
     assert sent.query["action"] == "apply"
 
 
+def test_a_pipeline_whose_text_cannot_be_sent_is_refused_before_anything_is_sent(api: Api) -> None:
+    with pytest.raises(BadRequestError, match="text must be Unicode text"):
+        api.client.pipelines.import_yaml("name: \ud800")
+    assert api.called("POST", "/import") == []
+
+
 def test_sharing_and_tiles_reach_their_paths(api: Api) -> None:
     api.routes["PATCH", "/pipelines/retail/a%2Fb/global"] = {"global": True}
     api.routes["GET", "/pipeline-tiles"] = {"tiles": []}

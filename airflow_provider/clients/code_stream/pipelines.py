@@ -125,7 +125,12 @@ class Pipelines(CloneableResource[Pipeline]):
         """The answer names what was created or updated; errors stand inside it.
 
         :param action: ``create`` or ``apply`` (undocumented by the vendor).
+        :raises BadRequestError: the text holds half of a surrogate pair; nothing was sent.
         """
+        try:
+            body = text.encode()
+        except UnicodeEncodeError as error:
+            raise self._wire.bad_request(f"text must be Unicode text: {error}") from None
         headers = {"Accept": "application/x-yaml", "Content-Type": "application/x-yaml"}
         try:
             body = text.encode()
