@@ -167,5 +167,6 @@ def get_provider_info() -> dict[str, Any]:
             f"airflow_provider.links.{link}"
             for link in ("CodeStreamLink", "ServiceStageLink", "CocktailLink", "QuayLink")
         ],
+        "notifications": ["airflow_provider.notifications.ApprovalNotifier"],
         "config": _CONFIG,
     }

@@ -89,6 +89,11 @@ def _moment_problem(value: object) -> str | None:
     return None
 
 
+def _count_problem(value: object) -> str | None:
+    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    return None if is_count else f"must be a whole number from 1 on, {got(value)}"
+
+
 def _asset_problem(value: object) -> str | None:
     named = value if isinstance(value, str) else getattr(value, "uri", None)
     return None if isinstance(named, str) and named else f"must be an Asset, or the name or URI of one, {got(value)}"
@@ -121,6 +126,7 @@ SecondsOrZero = Annotated[float | timedelta, functools.partial(_duration_problem
 """For a sensor, whose first poll may be its last."""
 Moment = Annotated[datetime | str, _moment_problem]
 JsonObject = Annotated[Mapping[str, Any], _json_problem]
+Count = Annotated[int, _count_problem]
 AssetArgument = Annotated[Any, _asset_problem]
 Callback = Annotated[bool | str, _callback_problem]
 Windows = Annotated[Sequence[Mapping[str, Any]] | str, _windows_problem]
