@@ -79,7 +79,7 @@ class Execution(Struct):
     :param finished_at: aware; ``None`` until it ended.
     :param steps: its parts, in order, if the API lists them.
     :param rejected: whether an approval was rejected or expired; ``None`` if the system does not say.
-    :param revision: differs whenever anything else that is said of it differs; "" until a client has let it out.
+    :param revision: changes whenever anything else in the execution changes; "" until a client returns it.
     """
 
     ref: ExecutionRef
@@ -107,7 +107,7 @@ class Execution(Struct):
         return replace(self, state=ExecutionState.FAILED, message=message)
 
     def revised(self) -> Execution:
-        """The same execution, after its ``revision`` was set to what it says now."""
+        """This execution, with the ``revision`` of its current content."""
         self.revision = ""
         try:
             told = _JSON.encode(self)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.control import Control
+from tests.support.control import Control
 
 if TYPE_CHECKING:
     from airflow_provider.sandbox.app import SandboxServer
@@ -30,6 +30,9 @@ os.environ |= {
     "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
     "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "airflow.task.operators.airflow_provider=INFO airflow_provider=INFO",
 }
+
+# What users name in theirs; imported after the lines above.
+pytest_plugins = ["airflow_provider.sandbox.testing"]
 
 SPEED = 20.0
 FAST = 40.0
@@ -128,11 +131,8 @@ def elsewhere(systems: Systems, running_elsewhere: Systems) -> Systems:
 
 
 @pytest.fixture(scope="session")
-def sandbox() -> Iterator[SandboxServer]:
-    from airflow_provider.sandbox.app import SandboxServer
-
-    with SandboxServer(FAST) as server:
-        yield server
+def sandbox(release_sandbox_server: SandboxServer) -> SandboxServer:
+    return release_sandbox_server
 
 
 @pytest.fixture

@@ -218,7 +218,7 @@ class ReleaseClient(ABC):
         return self._compared(found, seen)
 
     def _compared(self, found: Observation, seen: Execution | None) -> Observation:
-        """What a wait is to get that has seen this: that very object, if there is nothing new."""
+        """The answer to a wait that has seen this: the very same object if nothing has changed."""
         if found is seen or isinstance(found, ReleasePipelineError):
             return found
         placed = self._placed(found)

@@ -38,6 +38,9 @@ from airflow_provider.storable import storable, storable_text
 SLOWING = 1.5
 """By how much an interval grows with each look that finds nothing new, where the author allows it."""
 
+WAITED_FOR = "waited_for"
+"""What a task that resumes has waited for: an argument of its deferral, and a part of the trigger's event."""
+
 GUESS = "guess"
 """Key of a reference that was only guessed to be what was started: such an execution is never canceled."""
 

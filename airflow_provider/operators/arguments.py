@@ -22,12 +22,10 @@ from airflow_provider.identifiers import (
     number_problem,
     quay_id_problem,
     repository_problem,
+    seconds_of,
     tag_problem,
     url_problem,
 )
-
-LONGEST = 10 * 365 * 86400
-"""Longest duration in seconds: ten years. Longer ones overflow when they are added to a time."""
 
 SHORTEST_PIECE = 10
 """Characters from which a part of a URL is masked by itself: shorter ones are words that other text contains too."""
@@ -47,23 +45,6 @@ _FROM_A_TEMPLATE = (
 )
 MISSING = f"must not be None, got None {_FROM_A_TEMPLATE}"
 MISSING_PART = f"must not contain None, got a part that is None {_FROM_A_TEMPLATE}"
-
-
-def seconds_of(value: object, *, may_be_zero: bool = False) -> float:
-    """The seconds of a duration given as number or ``timedelta``.
-
-    :raises ValueError: it is not a duration, or not finite, negative, or longer than ten years.
-    """
-    if isinstance(value, timedelta):
-        seconds: float = value.total_seconds()
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        seconds = value
-    else:
-        raise ValueError(f"must be seconds or a timedelta, got {value!r}")
-    if not 0 <= seconds <= LONGEST or (seconds == 0 and not may_be_zero):
-        least = "0" if may_be_zero else "more than 0"
-        raise ValueError(f"must be {least} and at most {LONGEST} seconds (ten years), got {value!r}")
-    return float(seconds)
 
 
 def _duration_problem(value: object, *, may_be_zero: bool = False) -> str | None:
@@ -108,6 +89,11 @@ def _moment_problem(value: object) -> str | None:
     return None
 
 
+def _count_problem(value: object) -> str | None:
+    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    return None if is_count else f"must be a whole number from 1 on, {got(value)}"
+
+
 def _asset_problem(value: object) -> str | None:
     named = value if isinstance(value, str) else getattr(value, "uri", None)
     return None if isinstance(named, str) and named else f"must be an Asset, or the name or URI of one, {got(value)}"
@@ -140,6 +126,7 @@ SecondsOrZero = Annotated[float | timedelta, functools.partial(_duration_problem
 """For a sensor, whose first poll may be its last."""
 Moment = Annotated[datetime | str, _moment_problem]
 JsonObject = Annotated[Mapping[str, Any], _json_problem]
+Count = Annotated[int, _count_problem]
 AssetArgument = Annotated[Any, _asset_problem]
 Callback = Annotated[bool | str, _callback_problem]
 Windows = Annotated[Sequence[Mapping[str, Any]] | str, _windows_problem]

@@ -78,14 +78,10 @@ def noticed_within() -> float:
     return heartbeat + NOTICE_MARGIN
 
 
-WAITED_FOR = "waited_for"
-"""What a resumed task waited for: an argument of its deferral, and part of the trigger's event."""
-
-
 def waiting_for(ref: ExecutionRef) -> dict[str, Any]:
     """The argument of a deferral that waits for this reference."""
     # Not at the top: no parsing of a DAG file needs it.
-    from airflow_provider.core.waiting import named_exactly
+    from airflow_provider.core.waiting import WAITED_FOR, named_exactly
 
     return {WAITED_FOR: named_exactly(ref)}
 
@@ -96,6 +92,9 @@ def event_or_stranger(next_kwargs: dict[str, Any] | None) -> tuple[dict[str, Any
     A database may reuse the id of a trigger, as SQLite does: a late event of the old trigger then resumes the task that
     has the id now. ``dag.test()`` loses the argument.
     """
+    # Not at the top: no parsing of a DAG file needs it.
+    from airflow_provider.core.waiting import WAITED_FOR
+
     arguments = dict(next_kwargs or {})
     waited_for, event = arguments.pop(WAITED_FOR, None), arguments.get("event")
     event_of = event.get(WAITED_FOR) if isinstance(event, dict) else None

@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 
 from airflow_provider.core.commands import (
     Act,
+    Ask,
     Cancel,
     Choose,
     Command,
@@ -25,6 +26,7 @@ from airflow_provider.core.commands import (
     Record,
     Save,
     Send,
+    TakeAnswer,
     Tell,
 )
 from airflow_provider.exceptions import AuthenticationError, ReleasePipelineError
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from airflow_provider.execution import Execution, ExecutionRef
 
 
-ASKS_THE_SYSTEM = (Prepare, Send, Find, Choose, Act, Observe, Cancel)
+ASKS_THE_SYSTEM = (Prepare, Send, Find, Choose, Act, Observe, Cancel, Ask, TakeAnswer)
 """Commands that call the client, whose errors go to the program; errors of the others come from Airflow."""
 
 

@@ -98,6 +98,35 @@ class StartArguments(WaitingArguments, total=False):
     finish_in_triggerer: bool
 
 
+class RulesOfApprovals(TypedDict, total=False):
+    """Of :class:`~airflow_provider.operators.people.AsksPeople`."""
+
+    approvers: Sequence[str] | None
+    not_requester: bool
+    approvals: int
+    response_timeout: Duration | None
+    on_no_response: Literal["reject", "approve", "fail"]
+    notifiers: Sequence[Any] | None
+
+
+class PeopleArguments(ReleaseArguments, RulesOfApprovals, total=False):
+    """Of an operator that asks people and starts nothing."""
+
+
+class ApprovalArguments(PeopleArguments, total=False):
+    """Of :class:`~airflow_provider.operators.approving.ApprovalOperator`."""
+
+    decision: Literal["approve", "reject"] | None
+    message: str | None
+    poll_interval: Duration
+
+
+class GatedStartArguments(StartArguments, RulesOfApprovals, total=False):
+    """Of :class:`~airflow_provider.operators.gated.GatedStartOperator`."""
+
+    approve: bool
+
+
 class PokingArguments(ReleaseArguments, total=False):
     """Of every Airflow sensor, but for those that ours explain."""
 

@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from airflow_provider.core import lines
 from airflow_provider.core.canceling import CANCEL_REASON, Verdict, cancel, judge_worker_kill
-from airflow_provider.core.commands import Command, Defer, Find, Forget, Prepare, Program, Send
+from airflow_provider.core.commands import Ask, Command, Defer, Find, Forget, Prepare, Program, Send, TakeAnswer
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.lines import name_of
 from airflow_provider.core.record import Phase
@@ -128,6 +128,10 @@ class StartAttempt(Generic[ClientT]):
             case Defer():
                 # After this, nobody would notice what a person did in the last seconds.
                 self._require_standing()
+            case Ask() | TakeAnswer():
+                self._require_standing()
+                operator: Any = self._operator
+                return operator.perform(self._context, self._carrier.client, self._start, command)
         return self._carrier.perform(command)
 
     def _trigger_arguments(self) -> dict[str, Any]:

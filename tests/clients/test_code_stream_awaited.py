@@ -130,3 +130,48 @@ def test_waits_for_approvals_cost_one_list_and_the_feed(scripted: Scripted, cloc
     server.move("e1", "COMPLETED")
     seen = [each for each in fetch(server, known) if each is not None]
     assert [(each.id, each.state) for each in told(seen)] == [("op", "succeeded"), ("", "failed")]
+
+
+def asked(number: int, status: str = "ACTIVE") -> dict[str, Any]:
+    return {"id": f"op{number}", "status": status, "executionLink": f"/codestream/api/executions/e{number}"}
+
+
+def answer_to(number: int) -> ExecutionRef:
+    return {"system": "code_stream", "kind": "answer", "id": f"op{number}"}
+
+
+@pytest.mark.parametrize("count", [2, 100, 1000])
+def test_waits_for_answers_cost_one_list(scripted: Scripted, clock: Clock, count: int) -> None:
+    server = Server(scripted)
+    server.lists[OPERATIONS] = [asked(number) for number in range(count)]
+    seen = told(server.client.fetch([answer_to(number) for number in range(count)]))
+    assert {each.state for each in seen} == {"waiting"}
+    assert len({server.client.shared_request(each.ref) for each in seen}) == 1
+    known: list[ExecutionRef | Execution] = [*seen]
+    for _ in range(3):
+        server.asked()
+        assert fetch(server, known) == [None] * count
+        assert set(server.asked()) == {OPERATIONS}
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ("APPROVED", "succeeded"),
+        ("Approved", "succeeded"),
+        ("REJECTED", "failed"),
+        ("EXPIRED", "canceled"),
+        ("CANCELED", "canceled"),
+        ("ESCALATED", "unknown"),
+    ],
+)
+def test_an_answer_at_the_vendor_shows_by_the_state(scripted: Scripted, clock: Clock, status: str, state: str) -> None:
+    server = Server(scripted)
+    server.lists[OPERATIONS] = [asked(0), asked(1)]
+    known: list[ExecutionRef | Execution] = [*told(server.client.fetch([answer_to(0), answer_to(1)]))]
+    server.lists[OPERATIONS] = [asked(1)]
+    server.rows["op0"] = asked(0, status)
+    answered, waiting = fetch(server, known)
+    assert isinstance(answered, Execution)
+    assert (answered.state, answered.status) == (state, status)
+    assert waiting is None

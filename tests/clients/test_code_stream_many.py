@@ -17,7 +17,7 @@ from airflow_provider.execution import Execution, ExecutionRef
 from airflow_provider.sandbox import seed
 from tests.clients.code_stream_server import SECOND, Clock, Server, of
 from tests.clients.conftest import Scripted
-from tests.control import Control
+from tests.support.control import Control
 
 GOING_ON = ["NOT_STARTED", "RUNNING", "WAITING", "PAUSED", "CANCELING"]
 ENDED = ["COMPLETED", "FAILED", "CANCELED"]

@@ -24,7 +24,7 @@ from airflow_provider.sandbox import seed
 from tests.canceling import cancel_surely
 from tests.clients.code_stream_api import Api, listing, of, run, until
 from tests.clients.conftest import Received, Reply, Scripted
-from tests.control import Control
+from tests.support.control import Control
 
 S = ExecutionState
 EVENT_TYPES = pytest.mark.parametrize("event_type", ["docker", "git", "gerrit"])

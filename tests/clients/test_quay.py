@@ -31,7 +31,7 @@ from airflow_provider.execution import Execution, ExecutionState
 from airflow_provider.sandbox import seed
 from airflow_provider.sandbox.app import SandboxServer
 from tests.clients.conftest import Scripted
-from tests.control import SystemControl
+from tests.support.control import SystemControl
 
 SHOP = "acme/shop"
 ARCHIVE = "https://git.example.com/shop/1.4.2.tar.gz"

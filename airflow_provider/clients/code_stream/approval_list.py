@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from airflow_provider.clients.code_stream.fields import Document, Documents, id_from_link
+from airflow_provider.clients.code_stream.fields import (
+    Document,
+    Documents,
+    first_time,
+    id_from_link,
+    id_of,
+    without_secrets,
+)
 from airflow_provider.clients.code_stream.wire import Wire
-from airflow_provider.execution import Execution, ExecutionRef
+from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
 
 def status_of(operation: Document) -> str:
@@ -26,6 +33,22 @@ def pending_operations(wire: Wire) -> Documents:
 def operation_for(pending: Iterable[Document], ref: ExecutionRef) -> Document | None:
     """The first one that an execution, or a pipeline, waits for."""
     return next((each for each in pending if _is_for(each, ref)), None)
+
+
+def asked_for(
+    wire: Wire, ref: ExecutionRef, operation: Document, state: ExecutionState = ExecutionState.SUCCEEDED
+) -> Execution:
+    """A user operation as an execution; that it is there is a success of whoever waited for it to come."""
+    execution_id = execution_asking(operation)
+    return Execution(
+        {**ref, "id": id_of(operation)},
+        state,
+        status=str(operation.get("status") or ""),
+        url=wire.page_of(execution_id) if execution_id else None,
+        message=operation.get("summary") or None,
+        outputs=without_secrets(operation),
+        started_at=first_time(operation, "_requestedOnInMicros", "_createTimeInMicros", "createdAt"),
+    )
 
 
 def ended_unasked(execution: Execution) -> str:

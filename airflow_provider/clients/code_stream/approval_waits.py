@@ -7,14 +7,13 @@ from functools import partial
 from typing import ClassVar
 
 from airflow_provider.clients.code_stream.approval_list import (
+    asked_for,
     ended_unasked,
-    execution_asking,
     operation_for,
     pending_operations,
 )
 from airflow_provider.clients.code_stream.approvals import Approvals
 from airflow_provider.clients.code_stream.execution_waits import ExecutionWaits
-from airflow_provider.clients.code_stream.fields import Document, first_time, id_of, without_secrets
 from airflow_provider.clients.code_stream.references import APPROVAL, execution_reference
 from airflow_provider.clients.code_stream.wire import Wire
 from airflow_provider.clients.waitable import Found, Intent, Look, Observation, Waitable
@@ -35,9 +34,9 @@ class ApprovalWaits(Waitable):
 
     def observe(self, ref: ExecutionRef) -> Execution:
         if ref["id"]:
-            return self._asked_for(ref, self._approvals.get(ref["id"]))
+            return asked_for(self._wire, ref, self._approvals.get(ref["id"]))
         if operation := operation_for(pending_operations(self._wire), ref):
-            return self._asked_for(ref, operation)
+            return asked_for(self._wire, ref, operation)
         if awaited := ref.get("execution_id"):
             execution = self._executions.observe(execution_reference(awaited))
             if execution.state.is_terminal:
@@ -54,7 +53,7 @@ class ApprovalWaits(Waitable):
         silent: dict[int, Execution] = {}
         for place, (ref, last) in enumerate(zip(refs, seen, strict=True)):
             if operation := operation_for(pending, ref):
-                found[place] = self._asked_for(ref, operation)
+                found[place] = asked_for(self._wire, ref, operation)
             elif ref.get("execution_id"):
                 silent[place] = last or _not_asked_yet(ref)
             else:
@@ -72,18 +71,6 @@ class ApprovalWaits(Waitable):
 
     def find_started(self, intent: Intent) -> list[Execution]:
         raise self._wire.bad_request("an approval that is to come is not started from here")
-
-    def _asked_for(self, ref: ExecutionRef, operation: Document) -> Execution:
-        execution_id = execution_asking(operation)
-        return Execution(
-            {**ref, "id": id_of(operation)},
-            ExecutionState.SUCCEEDED,
-            status=str(operation.get("status") or ""),
-            url=self._wire.page_of(execution_id) if execution_id else None,
-            message=operation.get("summary") or None,
-            outputs=without_secrets(operation),
-            started_at=first_time(operation, "_requestedOnInMicros", "_createTimeInMicros", "createdAt"),
-        )
 
 
 def _then(look: Look, judge: Callable[[Observation], Observation]) -> Observation:

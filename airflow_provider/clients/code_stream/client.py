@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Unpack
 
 from airflow_provider.clients.base import ReleaseClient
+from airflow_provider.clients.code_stream.answer_waits import AnswerWaits
 from airflow_provider.clients.code_stream.approval_waits import ApprovalWaits
 from airflow_provider.clients.code_stream.approvals import Approvals
 from airflow_provider.clients.code_stream.custom_integrations import CustomIntegrations
@@ -80,7 +81,7 @@ class CodeStreamClient(ReleaseClient):
         execution_waits = ExecutionWaits(wire, self.executions)
         reruns = RerunSearch(wire, self.events, self.executions, execution_waits)
         self.reruns = Reruns(wire, self.events, self.executions, reruns)
-        self.approvals = Approvals(wire, execution_waits, self._placed)
+        self.approvals = Approvals(wire, self.executions, execution_waits, self._placed)
         self.endpoints = Endpoints(wire)
         self.custom_integrations = CustomIntegrations(wire)
         self.variables: Resource[Variable] = Resource(wire, "/variables")
@@ -93,6 +94,7 @@ class CodeStreamClient(ReleaseClient):
             RerunWaits(wire, self.events, reruns, execution_waits),
             EventWaits(wire),
             ApprovalWaits(wire, self.approvals, execution_waits),
+            AnswerWaits(wire, self.approvals),
         )
 
     def about(self) -> Json:

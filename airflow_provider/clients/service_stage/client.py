@@ -7,6 +7,7 @@ from typing import ClassVar, Unpack
 from urllib.parse import urlsplit
 
 from airflow_provider.clients.base import ReleaseClient
+from airflow_provider.clients.service_stage.approval_waits import ApprovalWaits
 from airflow_provider.clients.service_stage.components import Components
 from airflow_provider.clients.service_stage.errors import read_huawei_error
 from airflow_provider.clients.service_stage.login import HuaweiCredentials
@@ -81,7 +82,7 @@ class ServiceStageClient(ReleaseClient):
         self.releases = Releases(wire, tasks, looks, placed=self._placed, check_place=self.check_place)
         self.release_plans = ReleasePlans(wire)
         self.components = Components(wire)
-        self._can_wait_for(ReleaseWaits(wire, tasks, self.releases, looks))
+        self._can_wait_for(ReleaseWaits(wire, tasks, self.releases, looks), ApprovalWaits(wire, tasks, looks))
 
     @property
     def project_id(self) -> str:

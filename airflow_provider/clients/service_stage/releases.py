@@ -27,6 +27,7 @@ from airflow_provider.clients.service_stage.release_states import (
     text_of,
     triggered_at,
 )
+from airflow_provider.clients.service_stage.release_task_stages import stage_tasks
 from airflow_provider.clients.service_stage.release_tasks import ReleaseTasks, item_of
 from airflow_provider.clients.service_stage.wire import Json, Names, Wire
 from airflow_provider.exceptions import (
@@ -168,6 +169,25 @@ class Releases:
         if is_told:
             return task_name in asking
         return True if asking == [task_name] else None
+
+    def describe_approval(self, waiting: Execution, task_name: str) -> Json:
+        """What a person must know who is to answer it, by names for people.
+
+        :param waiting: a release that waits for the approval.
+        """
+        pipeline_id = waiting.ref["pipeline_id"]
+        detail = self._tasks.get(pipeline_id)
+        stages = stage_tasks(detail)
+        return {
+            "Release task": f"{text_of(detail, 'name')} ({pipeline_id})".strip(),
+            "Description": text_of(detail, "description"),
+            "Execution": waiting.id,
+            "Approval": task_name,
+            "Stage": ", ".join(stage for stage, tasks in stages.items() if task_name in tasks),
+            "Stages": ", ".join(stages),
+            "Started": waiting.started_at.strftime("%Y-%m-%d %H:%M UTC") if waiting.started_at else None,
+            "Link": waiting.url,
+        }
 
     def _moment(self) -> dict[str, str]:
         """The present for a reference, and whose clock told it."""

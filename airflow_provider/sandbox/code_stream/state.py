@@ -107,7 +107,8 @@ class State:
         self._timeline.at(at + self.clock.pace(seconds), action)
 
     def next_index(self, pipeline: Stored) -> int:
-        index = self.indexes.get(pipeline.id, self.switches["first_index"] - 1) + 1
+        first: int = self.switches["first_index"]
+        index = self.indexes.get(pipeline.id, first - 1) + 1
         self.indexes[pipeline.id] = index
         return index
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from airflow_provider.sandbox.code_stream import seeding, switches
 from airflow_provider.sandbox.code_stream.about import About
@@ -34,6 +34,10 @@ from airflow_provider.sandbox.core.switches import Switches
 from airflow_provider.sandbox.core.system import System
 
 
+class _Noun(Protocol):
+    def add_routes(self, router: Router, api: str) -> None: ...
+
+
 class CodeStreamSystem(System):
     """VMware Code Stream / Aria Automation Pipelines, on-prem and SaaS login."""
 
@@ -50,7 +54,7 @@ class CodeStreamSystem(System):
         self._history = History(self._state, runner)
         self.actions = Actions(self._state, self._tokens, self._triggering, self._history).by_name()
         documents = ExecutionDocuments(self._state, self._history)
-        nouns = (
+        nouns: tuple[_Noun, ...] = (
             About(self._state),
             Gerrit(self._state, self._triggering),
             Executions(self._state, runner, self._steering, documents),
