@@ -38,7 +38,7 @@ class ReleaseEventTrigger(BaseEventTrigger):
     system: ClassVar[str]
 
     def __init__(self, conn_id: str, poll_interval: float | timedelta) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._refuse(f"{self.system}_conn_id", None if _is_text(conn_id) else f"must be a text, {got(conn_id)}")
         self._conn_id = conn_id
         try:

@@ -41,8 +41,6 @@ class QuayClient(ReleaseClient):
     ) -> None:
         self._wire = wire = Wire(base_url, token=token, api_prefix=api_prefix, options=options)
         super().__init__(wire.transport)
-        self.registry = wire.registry
-        """Host and port, as the names of images begin."""
         doubts = Doubts()
         self.repositories = Repositories(wire)
         self.notifications = Notifications(wire, self.repositories)
