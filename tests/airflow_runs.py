@@ -23,7 +23,6 @@ def prepare_database() -> None:
 
     for engine in (settings.engine, settings.async_engine.sync_engine):
         event.listen(engine, "connect", _do_not_wait_for_the_disk)
-    _speak_the_newest_version_only()
     initdb()
     with create_session() as session:
         session.merge(DagBundleModel(name=BUNDLE))
@@ -34,14 +33,6 @@ def _do_not_wait_for_the_disk(connection: Any, _: object) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA synchronous=OFF")
     cursor.close()
-
-
-def _speak_the_newest_version_only() -> None:
-    """Airflow's API builds its routes once for each version of its protocol; no worker here speaks an older one."""
-    from airflow.api_fastapi.execution_api import versions
-    from cadwyn import HeadVersion, Version, VersionBundle
-
-    versions.bundle = VersionBundle(HeadVersion(), Version(versions.bundle.versions[0].value))
 
 
 def define_connection(conn_id: str, **fields: Any) -> None:
