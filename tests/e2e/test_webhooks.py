@@ -139,7 +139,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         quay = seed.connections(sandbox.url)["quay"]
         variables = {
             "AIRFLOW__RELEASE_PIPELINES__WEBHOOKS": json.dumps({"pushes": endpoint}),
-            "AIRFLOW__LOGGING__UVICORN_LOGGING_LEVEL": "debug",
+            "AIRFLOW__LOGGING__UVICORN_LOGGING_LEVEL": "DEBUG",
             "AIRFLOW_CONN_QUAY_DEFAULT": json.dumps(quay),
         }
         airflow = Airflow(home / "airflow", dags=DAGS, variables=variables)
