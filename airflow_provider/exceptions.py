@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from airflow_provider.storable import storable, storable_text
 
 LONGEST_SUMMARY = 4000
-"""Characters. Names that a system lists may stand in it, and Airflow keeps the errors of triggers in its database."""
+"""Most characters of it: it may list names of a system, and Airflow stores the errors of triggers in its database."""
 
 
 class Effect(enum.StrEnum):

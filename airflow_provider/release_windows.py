@@ -43,7 +43,9 @@ class WindowSource:
         :raises BadRequestError: a field is wrong.
         :raises ConnectionConfigError: the object cannot be read.
         """
-        kept = _read(self.windows) if isinstance(self.windows, str) else {"windows": self.windows}
+        kept: Mapping[str, Any] = {"windows": self.windows}
+        if isinstance(self.windows, str):
+            kept = _read(self.windows)
         timezone = self.timezone or kept.get("timezone") or "UTC"
         freezes = [*(kept.get("freezes") or ()), *(self.freezes or ())]
         return ReleaseCalendar(kept["windows"], timezone, freezes, self.environment)

@@ -35,7 +35,7 @@ class Task:
         from airflow.utils.types import DagRunTriggeredByType
 
         prepare_database()
-        self._dag_id = f"test_{uuid4().hex[:8]}"
+        self.dag_id = f"test_{uuid4().hex[:8]}"
         self._dag = dag
         self.deploy(build, retries=retries)
         now = timezone.utcnow()
@@ -52,8 +52,8 @@ class Task:
                 start_date=now,
                 session=session,
             )
-            self._run_of = {"dag_id": self._dag_id, "run_id": run.run_id}
-        self._where = {**self._run_of, "task_id": self.operator.task_id}
+            self._run_of = {"dag_id": self.dag_id, "run_id": run.run_id}
+        self.where = {**self._run_of, "task_id": self.operator.task_id}
 
     def deploy(self, build: Callable[[], Any], *, retries: int = 3) -> None:
         """Put the DAG file, or a new version of it, where Airflow reads it."""
@@ -63,7 +63,7 @@ class Task:
         from airflow.serialization.serialized_objects import LazyDeserializedDAG
         from airflow.utils.session import create_session
 
-        with DAG(self._dag_id, schedule=None, default_args={"retries": retries}, **self._dag) as dag:
+        with DAG(self.dag_id, schedule=None, default_args={"retries": retries}, **self._dag) as dag:
             self.operator = build()
             BaseOperator(task_id=BESIDE)
         with create_session() as session:
@@ -78,7 +78,7 @@ class Task:
             ti.try_number += 1
             ti.state = "queued"
 
-        self._change(prepare)
+        self.change(prepare)
         return self._run()
 
     def resume(self, event: Any) -> Any:
@@ -88,7 +88,7 @@ class Task:
 
         with create_session() as session:
             handle_event_submit(event, task_instance=self._row(session), session=session)
-        self._change(lambda ti: setattr(ti, "state", "queued"))
+        self.change(lambda ti: setattr(ti, "state", "queued"))
         return self._run()
 
     def resume_without_event(self, error: str) -> Any:
@@ -98,7 +98,7 @@ class Task:
             ti.next_method, ti.next_kwargs = "__fail__", {"error": error, "traceback": ["it crashed"]}
             ti.state = "queued"
 
-        self._change(prepare)
+        self.change(prepare)
         return self._run()
 
     def clear(self, *, leaving_the_run: bool = False) -> None:
@@ -126,7 +126,7 @@ class Task:
             ti.try_number += 1
             ti.state = "running"
 
-        self._change(begin)
+        self.change(begin)
 
     def delete_run(self) -> None:
         from airflow.models.dagrun import DagRun
@@ -141,7 +141,7 @@ class Task:
         from airflow.utils.session import create_session
 
         with create_session() as session:
-            session.query(XComModel).filter_by(**self._where).delete()
+            session.query(XComModel).filter_by(**self.where).delete()
 
     def stored(self, key: str) -> tuple[Any, datetime | None]:
         """What the task has in its state store, and when Airflow may delete that; ``None``: never."""
@@ -149,7 +149,7 @@ class Task:
         from airflow.utils.session import create_session
 
         with create_session() as session:
-            row = session.query(TaskStateStoreModel).filter_by(**self._where, key=key).one()
+            row = session.query(TaskStateStoreModel).filter_by(**self.where, key=key).one()
             return json.loads(row.value), row.expires_at
 
     def store(self, key: str, value: Any) -> None:
@@ -158,12 +158,12 @@ class Task:
         from airflow.utils.session import create_session
 
         with create_session() as session:
-            row = session.query(TaskStateStoreModel).filter_by(**self._where, key=key).one()
+            row = session.query(TaskStateStoreModel).filter_by(**self.where, key=key).one()
             row.value = json.dumps(value)
 
     def mark(self, state: str | None) -> None:
         """What the UI's "mark as" does to a task instance; ``None`` is what a new scheduler does to orphans."""
-        self._change(lambda ti: ti.set_state(state))
+        self.change(lambda ti: ti.set_state(state))
 
     @property
     def state(self) -> str:
@@ -178,7 +178,7 @@ class Task:
         from airflow.sdk.serde import deserialize
 
         trigger = import_string(result.msg.classpath)(**deserialize(result.msg.trigger_kwargs))
-        trigger.task_instance = self._identity()
+        trigger.task_instance = self.identity()
         return trigger
 
     def clear_while_deferred(self, trigger: Any) -> None:
@@ -221,7 +221,8 @@ class Task:
         with supervisor.set_supervisor_comms(running.comms):
             return asyncio.run(work())
 
-    def _identity(self) -> Any:
+    def identity(self) -> Any:
+        """The task instance as its worker is told of it."""
         from airflow.sdk.api.datamodels._generated import TaskInstance
         from airflow.utils.session import create_session
 
@@ -232,15 +233,16 @@ class Task:
                 try_number=ti.try_number,
                 map_index=ti.map_index,
                 dag_version_id=UUID(str(ti.dag_version_id)),
-                **self._where,
+                **self.where,
             )
 
     def _run(self) -> Any:
         from airflow.sdk.execution_time.supervisor import run_task_in_process
 
-        return run_task_in_process(ti=self._identity(), task=self.operator)
+        return run_task_in_process(ti=self.identity(), task=self.operator)
 
-    def _change(self, change: Callable[[Any], None]) -> None:
+    def change(self, change: Callable[[Any], None]) -> None:
+        """Do something to the task instance's row in Airflow's database."""
         from airflow.utils.session import create_session
 
         with create_session() as session:
@@ -249,5 +251,5 @@ class Task:
     def _row(self, session: Any, task_id: str | None = None) -> Any:
         from airflow.models.taskinstance import TaskInstance
 
-        where = {**self._where, "task_id": task_id or self.operator.task_id}
+        where = {**self.where, "task_id": task_id or self.operator.task_id}
         return session.query(TaskInstance).filter_by(**where).one()

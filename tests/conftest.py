@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.control import Control
+from tests.support.control import Control
 
 if TYPE_CHECKING:
     from airflow_provider.sandbox.app import SandboxServer
@@ -31,6 +31,9 @@ os.environ |= {
     "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "airflow.task.operators.airflow_provider=INFO airflow_provider=INFO",
 }
 
+# What users name in theirs; imported after the lines above.
+pytest_plugins = ["airflow_provider.sandbox.testing"]
+
 SPEED = 20.0
 FAST = 40.0
 
@@ -46,6 +49,7 @@ PATIENCE = {
     "not_found_pause": 0.2,
     "search_pause": 0.1,
     "settling": 1.0,
+    "settling_per_second": 0.5,
     "undecided_limit": 2.0,
 }
 """Durations of the core, in seconds: a tenth of what production waits, or less, so that a suite can be run often."""
@@ -127,11 +131,8 @@ def elsewhere(systems: Systems, running_elsewhere: Systems) -> Systems:
 
 
 @pytest.fixture(scope="session")
-def sandbox() -> Iterator[SandboxServer]:
-    from airflow_provider.sandbox.app import SandboxServer
-
-    with SandboxServer(FAST) as server:
-        yield server
+def sandbox(release_sandbox_server: SandboxServer) -> SandboxServer:
+    return release_sandbox_server
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG
+from structlog.testing import capture_logs
 
 import airflow_provider
 from airflow_provider.exceptions import AuthenticationError, ExecutionFailed, ServerUnavailableError, ThrottledError
@@ -79,6 +80,19 @@ def test_an_example_dag_can_be_imported_without_a_checkout(name: str) -> None:
     assert module.__doc__
     (dag,) = [value for value in vars(module).values() if isinstance(value, DAG)] or [getattr(module, name)()]
     assert dag.dag_id == name
+
+
+def test_airflow_finds_the_example_dags_and_logs_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    """As it looks for them at each start while ``[core] load_examples`` is on."""
+    from airflow.dag_processing.bundles.manager import _add_provider_example_dags_to_bundle
+
+    found: list[Any] = []
+    with caplog.at_level("ERROR"), capture_logs() as events:
+        _add_provider_example_dags_to_bundle(found)
+    folders = {each.name: Path(each.kwargs["path"]) for each in found}
+    assert folders[f"{PROJECT['project']['name']}-example-dags"].resolve() == (PACKAGE / "example_dags").resolve()
+    assert [each for each in events if "release_pipelines" in str(each)] == []
+    assert "release_pipelines" not in caplog.text
 
 
 def test_the_example_dags_stand_once() -> None:

@@ -65,6 +65,7 @@ def test_every_operator_and_sensor_is_in_a_table():
         for name in re.findall(r"^class ([A-Z]\w+(?:Operator|Sensor))\(", module.read_text(), re.MULTILINE)
     }
     bases = {"ReleaseOperator", "WaitingOperator", "StartOperator", "ActOperator", "ReleaseSensor", "KnownSensor"}
+    bases |= {"ApprovalOperator", "GatedStartOperator"}
     assert [name for name in sorted(public - bases) if f"`{name}`" not in README] == []
 
 

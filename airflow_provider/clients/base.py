@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Self
 
-from airflow_provider.clients.memory import Receipts
 from airflow_provider.clients.redaction import without_keys
 from airflow_provider.clients.transport import LONGEST_WORD, Transport
 from airflow_provider.clients.unforeseen import answers_of
 from airflow_provider.clients.urls import place_of
-from airflow_provider.clients.waitable import Found, Intent, Look, Observation, Waitable
+from airflow_provider.clients.waitable import Found, Intent, Look, Observation, Waitable, looks_at
 from airflow_provider.exceptions import BadRequestError, Call, ConflictError, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef, Step
 from airflow_provider.storable import Kept, kept
@@ -35,7 +35,6 @@ class ReleaseClient(ABC):
         self.transport = transport
         self.who = ""
         """As whom it acts, for people: ``as user release-bot``. Never a secret."""
-        self._receipts: Receipts[Any] = Receipts()
         self._waitables: dict[str, Waitable] = {}
 
     def _can_wait_for(self, *waitables: Waitable) -> None:
@@ -96,45 +95,34 @@ class ReleaseClient(ABC):
         """
         return self._waitable(ref).group(ref)
 
-    def fetch(self, refs: Sequence[ExecutionRef]) -> list[Observation | None]:
+    def fetch(self, known: Sequence[ExecutionRef | Execution]) -> list[Observation]:
         """Look many up in as few requests as the API allows: for each, in order, the execution or its own error.
 
-        ``None`` says that nothing has changed since this client last told of it: to whoever comes with the reference of
-        the execution that it was told. Any other reference, an equal one too, is answered in full.
+        :param known: what was seen last of each, or the reference of what was not seen yet. The very object that was
+            handed in comes back where its ``revision`` is still the same; an execution that is over never does.
 
         :raises ReleasePipelineError: an error that concerns all of them (credentials, network, throttling).
         """
-        try:
-            return [each() if callable(each) else each for each in self.fetch_apart(refs)]
-        except Exception:
-            self._receipts.owe(refs)
-            raise
+        return [each() if callable(each) else each for each in self.fetch_apart(known)]
 
-    def fetch_apart(self, refs: Sequence[ExecutionRef]) -> list[Found]:
+    def fetch_apart(self, known: Sequence[ExecutionRef | Execution]) -> list[Found]:
         """As :meth:`fetch`, but makes only the requests that answer for several.
 
         What needs a request of its own comes back as a :data:`Look`: the caller makes it, whenever and in whichever
         thread it likes.
         """
-        strangers = self._strangers(refs)
-        if strangers:
-            rest = iter(self.fetch_apart([ref for place, ref in enumerate(refs) if place not in strangers]))
-            return [strangers[place] if place in strangers else next(rest) for place in range(len(refs))]
-        try:
-            with answers_of(self.system):
-                seen = self._fetch(refs)
-        except Exception:
-            self._receipts.owe(refs)
-            raise
-        unchanged = [place for place, each in enumerate(seen) if each is None]
-        for index, told in self._receipts.owed([refs[place] for place in unchanged]).items():
-            seen[unchanged[index]] = told
-        for place, each in enumerate(seen):
-            if callable(each):
-                seen[place] = partial(self._look_apart, refs[place], each)
-            elif each is not None:
-                self._note(refs[place], each)
-        return seen
+        refs = [each.ref if isinstance(each, Execution) else each for each in known]
+        seen = [each if isinstance(each, Execution) and not each.state.is_terminal else None for each in known]
+        found: dict[int, Found] = {**self._strangers(refs)}
+        with answers_of(self.system):
+            for (waitable, group), places in self._grouped(refs, found).items():
+                some, last = [refs[place] for place in places], [seen[place] for place in places]
+                is_shared = group is not None
+                answers = waitable.fetch(some, last) if is_shared else looks_at(some, waitable.observe_or_error)
+                found.update(zip(places, answers, strict=True))
+        # Most are as they were: they are handed back without another call.
+        in_order = ((found[place], last) for place, last in enumerate(seen))
+        return [now if now is last else self._compared_or_look(now, last) for now, last in in_order]
 
     def cancel(self, ref: ExecutionRef, reason: str) -> None:
         """Ask the system, once, to end exactly this execution; asks nothing where it is over or ending already.
@@ -198,46 +186,51 @@ class ReleaseClient(ABC):
             lines, offset = self._waitable(ref).read_log(ref, offset)
             return [self.transport.redact(line) for line in without_keys(lines[-MOST_LOG_LINES:])], offset
 
-    def _fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
-        """What :meth:`fetch_apart` returns, which also sees to it that errors are followed by a full answer."""
-        found: dict[int, Found] = {}
-        by_kind: dict[str, list[int]] = {}
+    def _grouped(
+        self, refs: Sequence[ExecutionRef], found: dict[int, Found]
+    ) -> dict[tuple[Waitable, str | None], list[int]]:
+        """The places of references that one request may answer for.
+
+        :param found: by place, what is known already; the errors of references that make no sense are put there.
+        """
+        groups: defaultdict[tuple[Waitable, str | None], list[int]] = defaultdict(list)
         for place, ref in enumerate(refs):
+            if found and place in found:
+                continue
             try:
-                by_kind.setdefault(self._waitable(ref).kind, []).append(place)
+                waitable = self._waitable(ref)
             except BadRequestError as error:
                 found[place] = error
-        for kind, places in by_kind.items():
-            found.update(zip(places, self._waitables[kind].fetch([refs[place] for place in places]), strict=True))
-        return [found[place] for place in range(len(refs))]
+            else:
+                groups[waitable, waitable.group(ref)].append(place)
+        return groups
 
     def bad_request(self, summary: str) -> BadRequestError:
         """An error about an argument, found before anything was sent."""
         return BadRequestError(summary, call=Call(system=self.system))
 
-    def _look_apart(self, ref: ExecutionRef, look: Look) -> Observation | None:
-        try:
-            with answers_of(self.system):
-                seen = look()
-        except Exception:
-            self._receipts.owe([ref])
-            raise
-        if seen is None:
-            return self._receipts.owed([ref]).get(0)
-        self._note(ref, seen)
-        return seen
+    def _compared_or_look(self, found: Found, seen: Execution | None) -> Found:
+        return partial(self._look_apart, found, seen) if callable(found) else self._compared(found, seen)
 
-    def _note(self, ref: ExecutionRef, seen: Observation) -> None:
-        if isinstance(seen, ReleasePipelineError) or seen.ref is not ref:
-            # Whoever was told something comes back with the reference of that. The one before is asked with no more.
-            self._receipts.forget(ref)
-        if not isinstance(seen, ReleasePipelineError):
-            self._placed(seen)
+    def _look_apart(self, look: Look, seen: Execution | None) -> Observation:
+        with answers_of(self.system):
+            found = look()
+        return self._compared(found, seen)
+
+    def _compared(self, found: Observation, seen: Execution | None) -> Observation:
+        """The answer to a wait that has seen this: the very same object if nothing has changed."""
+        if found is seen or isinstance(found, ReleasePipelineError):
+            return found
+        placed = self._placed(found)
+        return seen if seen and seen.revision == placed.revision else placed
 
     def _placed(self, execution: Execution) -> Execution:
         """The same execution as it may leave the client: with its place, its texts short and without secrets."""
-        # Into the very dict, because receipts know references by their identity.
-        execution.ref.setdefault("place", self.place)
+        if execution.revision:
+            # It has left already.
+            return execution
+        if "place" not in execution.ref:
+            execution.ref = {**execution.ref, "place": self.place}
         redact = self.transport.redact
         execution.status = redact(execution.status, LONGEST_WORD)
         if execution.outputs and not isinstance(execution.outputs, Kept):
@@ -247,7 +240,7 @@ class ReleaseClient(ABC):
             execution.message = redact(execution.message, LONGEST_REASON)
         if execution.steps:
             execution.steps = tuple(self._shown_steps(execution.steps[:MOST_STEPS]))
-        return execution
+        return execution.revised()
 
     def _shown_steps(self, steps: Iterable[Step]) -> Iterator[Step]:
         redact, left = self.transport.redact, LONGEST_STEPS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
@@ -9,13 +10,21 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from airflow_provider.clients.decoding import loads
+from airflow_provider.exceptions import UnexpectedResponseError
 
 Glance = TypeVar("Glance")
+
+LARGEST_REMEMBERED = 4_000_000
+"""Bytes of a list that are kept to be compared with the next ones: as many as some thousand items have."""
 
 MOST_PAGES = 1000
 """Of one list. With a hundred rows on each, more than any vendor keeps."""
 LONGEST_LIST = 300.0
 """Seconds for which the pages of one list are read: a thread is held meanwhile."""
+
+
+class EndlessListError(UnexpectedResponseError):
+    """A list does not end within the pages and the time that it may take."""
 
 
 class Listing(Generic[Glance]):
@@ -35,6 +44,10 @@ class Listing(Generic[Glance]):
         self._content, self._glances, self._read_items = content, glances, items
         self._places = {id_of(glance): place for place, glance in enumerate(glances)}
 
+    def is_of(self, content: bytes) -> bool:
+        """Whether it was made of a body like this."""
+        return self._content == content
+
     def glance(self, item_id: str) -> Glance | None:
         """``None`` for one that is not in the list."""
         place = self._places.get(item_id)
@@ -52,6 +65,27 @@ class Listing(Generic[Glance]):
         except ValueError:
             # What tells that items moved was decoded without the rest of them.
             return None
+
+
+class Remembered:
+    """Decodes the bodies of one list: one with the very bytes of the one before is not decoded again.
+
+    :param decode: makes a :class:`Listing` of a body, or whatever else it is of one that is none.
+    """
+
+    def __init__(self, decode: Callable[[bytes], Any]) -> None:
+        self._decode = decode
+        self._last: Listing[Any] | None = None
+
+    def __call__(self, content: bytes) -> Any:
+        last = self._last
+        if last and last.is_of(content):
+            # Without the whole items that somebody has read of it.
+            return copy.copy(last)
+        found = self._decode(content)
+        is_kept = isinstance(found, Listing) and len(content) <= LARGEST_REMEMBERED
+        self._last = copy.copy(found) if is_kept else None
+        return found
 
 
 def decode_glances(content: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:

@@ -118,8 +118,10 @@ class _Forms(Generic[AnyStr]):
     """
 
     def __init__(self, forms: Iterable[tuple[AnyStr, AnyStr]]) -> None:
-        self.all = tuple(sorted(set(forms), key=lambda each: len(each[0]), reverse=True))
-        self._signs = tuple({sign for _, sign in self.all})
+        self.all: tuple[tuple[AnyStr, AnyStr], ...] = tuple(
+            sorted(set(forms), key=lambda each: len(each[0]), reverse=True)
+        )
+        self._signs: tuple[AnyStr, ...] = tuple({sign for _, sign in self.all})
 
     def masked(self, text: AnyStr, mask: AnyStr) -> AnyStr:
         signs = {sign for sign in self._signs if sign in text}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
-from airflow_provider.clients.memory import Receipts, is_news
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import (
     BadRequestError,
@@ -17,6 +17,8 @@ from airflow_provider.exceptions import (
     ReleasePipelineError,
 )
 from airflow_provider.execution import Execution, ExecutionRef
+
+Seen = TypeVar("Seen")
 
 Intent = Mapping[str, Any]
 """JSON written down before a start, by which the client recognises its own execution later.
@@ -28,10 +30,10 @@ client. ``place``, as in a reference, tells which system it is of.
 
 Observation = Execution | ReleasePipelineError
 
-Look = Callable[[], Observation | None]
+Look = Callable[[], Observation]
 """A look at one execution that is still to be made, with a request of its own; returns as ``fetch`` does for it."""
 
-Found = Observation | Look | None
+Found = Observation | Look
 
 
 def start_window(intent: Intent) -> tuple[float, float]:
@@ -45,15 +47,9 @@ def start_window(intent: Intent) -> tuple[float, float]:
 
 
 class Waitable(ABC):
-    """One kind of execution. The client finds it by the ``kind`` of a reference or an intent, and of these alone.
-
-    :param receipts: of the client: which waits were told what.
-    """
+    """One kind of execution. The client finds it by the ``kind`` of a reference or an intent, and of these alone."""
 
     kind: ClassVar[str]
-
-    def __init__(self, receipts: Receipts[Any]) -> None:
-        self.receipts = receipts
 
     @abstractmethod
     def observe(self, ref: ExecutionRef) -> Execution:
@@ -74,19 +70,16 @@ class Waitable(ABC):
         """Names the request whose answer tells of this one and of others too; ``None`` if it is observed alone."""
         return None
 
-    def fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
-        """Observe many in as few requests as the API allows; what needs a request of its own is a :data:`Look`."""
+    def fetch(self, refs: Sequence[ExecutionRef], seen: Sequence[Execution | None]) -> list[Found]:
+        """Observe many of one group in as few requests as the API allows.
 
-        def look(ref: ExecutionRef, told: Execution | None) -> Observation | None:
-            return self.news(told, self.observe_or_error(ref))
+        What needs a request of its own is a :data:`Look`.
 
-        return [partial(look, ref, told) for ref, told in zip(refs, self.receipts.values_of(refs), strict=True)]
-
-    def news(self, told: Execution | None, seen: Observation) -> Observation | None:
-        """What a wait that was told ``told`` is to be told now, where nothing else is remembered of it."""
-        if isinstance(seen, ReleasePipelineError):
-            return seen
-        return self.receipts.hand_out(seen, seen) if is_news(told, seen) else None
+        :param refs: at least one; all of them have the same :meth:`group`.
+        :param seen: for each what its wait saw last and is not over, which is returned itself where nothing can have
+            changed; ``None`` where it has seen nothing yet.
+        """
+        return looks_at(refs, self.observe_or_error)
 
     def needs_cancel(self, execution: Execution) -> bool:
         """Whether it would go on by itself, or could be made to go on, unless it is canceled."""
@@ -110,13 +103,31 @@ class Waitable(ABC):
         return [], offset
 
     def observe_or_error(self, ref: ExecutionRef) -> Observation:
-        """An error that says something about this execution only is what was observed of it."""
-        try:
-            return self.observe(ref)
-        except ReleasePipelineError as error:
-            if not concerns_one_execution(error):
-                raise
-            return error
+        """As :meth:`observe`, within a poll of many."""
+        return or_own_error(partial(self.observe, ref))
+
+
+def or_own_error(observe: Callable[[], Seen]) -> Seen | ReleasePipelineError:
+    """What was observed of one execution: an error, too, if it says something about this execution only."""
+    try:
+        return observe()
+    except ReleasePipelineError as error:
+        if not concerns_one_execution(error):
+            raise
+        return error
+
+
+def looks_at(refs: Sequence[ExecutionRef], observe: Callable[[ExecutionRef], Observation]) -> list[Found]:
+    """A look at each; what several of them name is observed once, and at once."""
+    keys = [tuple(ref.items()) for ref in refs]
+    counts = Counter(keys)
+    shared = {key: observe(ref) for key, ref in dict(zip(keys, refs, strict=True)).items() if counts[key] > 1}
+    return [shared.get(key) or partial(observe, ref) for key, ref in zip(keys, refs, strict=True)]
+
+
+def differ(refs: Sequence[ExecutionRef]) -> bool:
+    """Whether a list could answer for several of these, and not for one and its equals only."""
+    return any(ref != refs[0] for ref in refs)
 
 
 def concerns_one_execution(error: ReleasePipelineError) -> bool:

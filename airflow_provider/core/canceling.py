@@ -119,6 +119,35 @@ def judge_trigger_kill(seen: TaskSeen, marker: str, waited: float, frozen_for: f
     return Verdict.LEAVE, f"the task is {seen.state}: its next attempt sees to the execution"
 
 
+def judge_kill_while_asking(
+    seen: TaskSeen,
+    marker: str,
+    waited: float,
+    frozen_for: float = 0.0,
+    *,
+    is_answered: bool,
+    is_moved: bool,
+    is_last_try: bool,
+) -> tuple[Verdict, str]:
+    """Why a trigger was told to end whose task asks people: as :func:`judge_trigger_kill`, or by an answer.
+
+    An answer resumes the task without the trigger, which is told to end a second or two later, or long after, and by
+    then the task may have come to anything: an answer cancels nothing.
+
+    :param is_answered: whether the question has a person's answer.
+    :param is_moved: whether the question is another attempt's by now.
+    :param is_last_try: whether the attempt that asks is the last one.
+    """
+    is_there = seen.state not in (None, GONE, "deferred")
+    if is_there and (is_moved or seen.waits_as is None):
+        # It cancels what was started before a clear, and goes on with it otherwise.
+        return Verdict.LEAVE, "another attempt sees to the execution"
+    if is_answered and is_last_try and seen.waits_as == marker and seen.state in ENDED:
+        # Airflow 3.3.2 itself fails a task that is answered before it has heard of the end of its process.
+        return Verdict.LEAVE, f"the task was answered before it was {seen.state}, and maybe no person has ended it"
+    return judge_trigger_kill(seen, marker, waited, frozen_for)
+
+
 class Timed(Protocol):
     """Whoever runs a program; its ``now`` (epoch seconds) is set before each answer."""
 

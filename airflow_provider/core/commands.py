@@ -108,6 +108,31 @@ class Defer(Struct, frozen=True):
     begun: Begun
 
 
+class Ask(Struct, frozen=True):
+    """Ask people in Airflow for the approval that an execution waits for, and end the attempt as ``Defer`` does.
+
+    Answered only where nobody was asked: its approval does not show yet, an earlier attempt was told the decision,
+    which is sent now, or the time left is too short.
+
+    :param begun: what the wait takes along.
+    :param is_patient: whether its approval may show later. If not, it is waited for a decision at the vendor.
+    """
+
+    waiting: Execution
+    deadline: float | None
+    begun: Begun
+    is_patient: bool
+
+
+class TakeAnswer(Struct, frozen=True):
+    """Take in a person's answer, or how the question ended without one, and send what is decided by it.
+
+    Answered with the :class:`Outcome` of the wait for the execution, if that has ended the question.
+    """
+
+    event: Any
+
+
 class Tell(Struct, frozen=True):
     """Lines for the task's log."""
 
@@ -120,7 +145,7 @@ class ReadLog(Struct, frozen=True):
     wait: Wait
 
 
-StartCommand = Prepare | Send | Find | Forget
+StartCommand = Prepare | Send | Find | Forget | Ask | TakeAnswer
 ActCommand = Choose | Act
 CommonCommand = Save | Observe | Cancel | Publish | Pause | Defer | Tell | ReadLog
 Command = StartCommand | ActCommand | CommonCommand

@@ -79,6 +79,8 @@ class Durations(msgspec.Struct):
     longest_refused_login_pause: float = 900.0
     """Pauses after refused logins grow between these: vendors lock accounts after a handful of wrong logins, for
     fifteen minutes or until a person comes."""
+    early_answer: float = 10.0
+    """After how long a trigger looks once more for an answer that came while its task was about to defer."""
     start_window: float = 450.0
     """How long after an intent an execution without a marker may have begun to be taken for ours. A worker that is
     frozen between the two is given up after a heartbeat time-out of 300 s, which Airflow looks for every 10 s; and then
@@ -89,6 +91,9 @@ class Durations(msgspec.Struct):
     that double up to an hour: whoever looks sees that it lives, and a wait of a day adds thirty lines to its log."""
     same_clock: float = 2.0
     """By how much the vendor's times may be apart from its ``Date``, which is cut to seconds."""
+    late_change: float = 600.0
+    """By how much a change may show in a vendor's list after a younger one did: the clocks of its nodes differ,
+    replicas lag, a long transaction begins before it is seen."""
     clock_tolerance: float = 300.0
     """By how much the clocks of two machines may differ."""
 

@@ -13,6 +13,7 @@ import msgspec
 from airflow_provider.core import lines
 from airflow_provider.core.canceling import cancel
 from airflow_provider.core.commands import (
+    Ask,
     Cancel,
     Defer,
     Find,
@@ -24,6 +25,7 @@ from airflow_provider.core.commands import (
     Publish,
     Save,
     Send,
+    TakeAnswer,
     Tell,
 )
 from airflow_provider.core.durations import DURATIONS, MOST_CRASHES, MOST_SENDS
@@ -31,7 +33,7 @@ from airflow_provider.core.generation import Attempt, Relation, ambiguity, relat
 from airflow_provider.core.lines import News, name_of, warning
 from airflow_provider.core.record import End, Phase, StartRecord
 from airflow_provider.core.states import MOVES, State
-from airflow_provider.core.waiting import GUESS, Begun, Ending, Outcome, Wait, guessed, result_of
+from airflow_provider.core.waiting import GUESS, Begun, Ending, Outcome, Pace, Wait, guessed, result_of
 from airflow_provider.core.watching import watch
 from airflow_provider.exceptions import (
     AuthenticationError,
@@ -43,6 +45,7 @@ from airflow_provider.exceptions import (
     NotFoundError,
     ReleasePipelineError,
     ServerUnavailableError,
+    ThrottledError,
 )
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
@@ -52,6 +55,7 @@ class Policy(msgspec.Struct, frozen=True):
 
     :param place: which installation the connection leads to now.
     :param timeout: seconds for the whole execution, over retries and deferrals.
+    :param approve: whether people are asked in Airflow for the approvals that the execution comes to.
     :param request_timeout: seconds that one request may take.
     :param is_marked: whether what a start with this intent leads to bears its marker.
     :param needs_cancel: whether an execution would go on, or could be made to, unless it is canceled.
@@ -69,6 +73,7 @@ class Policy(msgspec.Struct, frozen=True):
     cancel_on_kill: bool = True
     fail_on_waiting: bool = False
     on_canceled: Literal["fail", "retry"] = "fail"
+    approve: bool = False
     request_timeout: float = 30.0
     is_marked: Callable[[dict[str, Any]], bool] = lambda intent: False
     needs_cancel: Callable[[Execution], bool] = lambda execution: not execution.state.is_terminal
@@ -103,6 +108,7 @@ class Start:
         """Whether its error is one that no automatic retry mends: a person has decided."""
         self._on_move = on_move
         self._may_defer = False
+        self._asks_by: float | None = None
 
     # What an attempt does
 
@@ -121,7 +127,17 @@ class Start:
     def finish(self, outcome: Outcome) -> Program[dict[str, Any]]:
         """The triggerer has seen the end of the wait."""
         with _Failing(self):
+            if _is_under_way(outcome):
+                return (yield from self._wait_on())
             return (yield from self._conclude(outcome))
+
+    def answered(self, event: Any) -> Program[dict[str, Any]]:
+        """A person has answered, or nobody's answer is waited for any more."""
+        with _Failing(self):
+            outcome = yield from self._take_answer(self._own_record(), event)
+            if outcome and not _is_under_way(outcome):
+                return (yield from self._conclude(outcome))
+            return (yield from self._wait_on())
 
     def resume(self, cause: str) -> Program[dict[str, Any]]:
         """The deferral ended without an event: the trigger crashed, or Airflow timed it out."""
@@ -130,11 +146,7 @@ class Start:
             yield Tell([warning(f"The wait ended without an event: {cause}")])
             record.crashes += 1
             yield from self._save(record)
-            seen = yield from self._look_again(record.ref or {})
-            if seen is None:
-                raise self._error(NotFoundError, f"{record.name} is gone")
-            self._to(State.WAITING)
-            return (yield from self._wait(seen))
+            return (yield from self._wait_on())
 
     # Whose start is it?
 
@@ -607,6 +619,15 @@ class Start:
         self._to(State.LEFT)
         return execution.to_result()
 
+    def _wait_on(self) -> Program[dict[str, Any]]:
+        """After a deferral that has not ended with the execution's end."""
+        record = self._own_record()
+        seen = yield from self._look_again(record.ref or {})
+        if seen is None:
+            raise self._error(NotFoundError, f"{record.name} is gone")
+        self._to(State.WAITING)
+        return (yield from self._wait(seen))
+
     def _wait(self, seen: Execution) -> Program[dict[str, Any]]:
         record = self._own_record()
         self._may_defer = self.policy.deferrable and record.crashes <= MOST_CRASHES
@@ -629,10 +650,40 @@ class Start:
     def _remember_or_defer(self, wait: Wait) -> Program[None]:
         record = self._own_record()
         yield from self._remember_what_shows(record, wait)
-        if self._may_defer and (self.policy.is_known(wait.ref) or self.now > record.started + DURATIONS.settling):
+        if self._may_defer and self.policy.approve and wait.last and wait.last.state is ExecutionState.WAITING:
+            yield from self._ask(wait, wait.last)
+        elif self._may_defer and (self.policy.is_known(wait.ref) or self.now > record.started + DURATIONS.settling):
             yield Defer(wait.ref, wait.deadline, wait.begun)
             # Answered only where the time left is too short for a deferral.
             self._may_defer = False
+
+    def _ask(self, wait: Wait, waiting: Execution) -> Program[None]:
+        """Its approval may show a moment later than that it waits for one."""
+        if self._asks_by is None:
+            self._asks_by = self.now + DURATIONS.settling
+        is_patient = self.now < self._asks_by and GUESS not in waiting.ref
+        try:
+            yield Ask(waiting, wait.deadline, wait.begun, is_patient=is_patient)
+        except ReleasePipelineError as error:
+            yield Tell([warning(f"Cannot ask about the approval that {name_of(waiting.ref)} waits for: {error}")])
+
+    def _take_answer(self, record: StartRecord, event: Any) -> Program[Outcome | None]:
+        """A system that cannot take the decision now is waited for, as a look that fails is."""
+        pace, end, deadline = Pace(), self.now + DURATIONS.error_budget, self._deadline(record)
+        while True:
+            try:
+                outcome: Outcome | None = yield TakeAnswer(event)
+                return outcome
+            except (ServerUnavailableError, ThrottledError) as error:
+                pace.note(error)
+                pause = pace.pause(self.policy.poll_interval)
+                if deadline is not None and self.now + pause >= deadline:
+                    # What has no time left is canceled, whatever people have decided.
+                    return None
+                if self.now + pause >= end:
+                    raise
+                yield Tell([warning(f"The decision is not sent yet, trying again in {pause:.0f} s: {error}")])
+            yield Pause(pause)
 
     def _conclude(self, outcome: Outcome) -> Program[dict[str, Any]]:
         record = self._own_record()
@@ -733,6 +784,12 @@ class _Failing:
 def _not_found(record: StartRecord) -> Tell:
     text = f"{record.name} was not found: starting another; end the first one manually should it begin yet"
     return Tell([warning(text)])
+
+
+def _is_under_way(outcome: Outcome) -> bool:
+    """Whether a wait has ended although the execution goes on: it waits for an approval now, or does so no longer."""
+    state = outcome.execution["state"] if outcome.execution else ExecutionState.UNKNOWN
+    return outcome.ending is Ending.FINISHED and not ExecutionState(state).is_terminal
 
 
 def _is_moving(execution: Execution) -> bool:

@@ -38,6 +38,9 @@ from airflow_provider.storable import storable, storable_text
 SLOWING = 1.5
 """By how much an interval grows with each look that finds nothing new, where the author allows it."""
 
+WAITED_FOR = "waited_for"
+"""What a task that resumes has waited for: an argument of its deferral, and a part of the trigger's event."""
+
 GUESS = "guess"
 """Key of a reference that was only guessed to be what was started: such an execution is never canceled."""
 
@@ -226,7 +229,12 @@ class Wait:
         self._news: list[News] = []
 
     def saw(self, seen: Execution | ReleasePipelineError, now: float) -> Outcome | None:
-        """Take in one look; returns how the wait ended, or ``None`` if it goes on."""
+        """Take in one look; returns how the wait ended, or ``None`` if it goes on.
+
+        :param seen: the very object that :attr:`last` is where nothing has changed.
+        """
+        if seen is self.last:
+            return self.saw_no_change(now)
         self._begin(now)
         if isinstance(seen, ReleasePipelineError):
             return self._saw_error(seen, now)

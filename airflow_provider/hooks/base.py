@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
@@ -15,7 +15,7 @@ from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.transport import ATTEMPTS, TransportOptions
 from airflow_provider.clients.unforeseen import place_of_error
 from airflow_provider.exceptions import Call, ConnectionConfigError, NotFoundError, ReleasePipelineError
-from airflow_provider.hooks.connection_fields import ConnectionFields, Extras
+from airflow_provider.hooks.connection_fields import ConnectionFields, Extras, ExtrasT
 from airflow_provider.hooks.masking import forget_here
 
 if TYPE_CHECKING:
@@ -34,13 +34,14 @@ _HOOKS = {
 }
 
 
-def hook_class(system: str) -> type[ReleaseHook[Any]]:
+def hook_class(system: str) -> type[ReleaseHook[ReleaseClient, Extras]]:
     """The hook of a system, imported only when it is needed, because DAG files are parsed all the time.
 
     Workers and triggerers call this before their first request, so the settings of the core are applied here.
     """
     settings.apply()
-    found: type[ReleaseHook[Any]] = getattr(importlib.import_module(f"airflow_provider.hooks.{system}"), _HOOKS[system])
+    module = importlib.import_module(f"airflow_provider.hooks.{system}")
+    found: type[ReleaseHook[ReleaseClient, Extras]] = getattr(module, _HOOKS[system])
     return found
 
 
@@ -48,7 +49,7 @@ def fields_of(connection: Connection) -> tuple[Any, ...]:
     return tuple(getattr(connection, name) for name in FIELDS)
 
 
-class ReleaseHook(BaseHook, Generic[ClientT]):
+class ReleaseHook(BaseHook, Generic[ClientT, ExtrasT]):
     """Base of the four hooks.
 
     :param conn_id: the Airflow connection.
@@ -59,7 +60,8 @@ class ReleaseHook(BaseHook, Generic[ClientT]):
     conn_name_attr: ClassVar[str]
     default_conn_name: ClassVar[str]
     hook_name: ClassVar[str]
-    extras_class: ClassVar[type[Extras]] = Extras
+    extras_class: ClassVar[type[Extras]]
+    """The same as the type's second parameter."""
 
     def __init__(self, conn_id: str) -> None:
         super().__init__()
@@ -116,7 +118,8 @@ class ReleaseHook(BaseHook, Generic[ClientT]):
             from airflow.sdk.log import mask_secret as mask
 
         try:
-            fields = ConnectionFields(connection, cls.system, cls.extras_class)
+            checked = ConnectionFields(connection, cls.system, cls.extras_class)
+            fields = cast("ConnectionFields[ExtrasT]", checked)
             options: TransportOptions = {
                 "timeout": fields.extras.request_timeout,
                 "verify": fields.extras.verify,
@@ -142,7 +145,7 @@ class ReleaseHook(BaseHook, Generic[ClientT]):
 
     @classmethod
     @abstractmethod
-    def build_client(cls, fields: ConnectionFields, options: TransportOptions) -> ClientT:
+    def build_client(cls, fields: ConnectionFields[ExtrasT], options: TransportOptions) -> ClientT:
         """Build the client that the fields describe.
 
         :param options: passed on by every client to its transport.
@@ -150,7 +153,7 @@ class ReleaseHook(BaseHook, Generic[ClientT]):
 
     @classmethod
     @abstractmethod
-    def who(cls, fields: ConnectionFields) -> str:
+    def who(cls, fields: ConnectionFields[ExtrasT]) -> str:
         """The identity of the connection, for people: a name, or a kind of credentials. Never a secret."""
 
     def test_connection(self) -> tuple[bool, str]:

@@ -53,7 +53,7 @@ class CocktailExtras(Extras):
         return headers
 
 
-class CocktailHook(ReleaseHook[CocktailClient]):
+class CocktailHook(ReleaseHook[CocktailClient, CocktailExtras]):
     """Cocktail Cloud builds.
 
     :param cocktail_conn_id: the Airflow connection: ``host``, and ``password`` = API token.
@@ -70,8 +70,8 @@ class CocktailHook(ReleaseHook[CocktailClient]):
         super().__init__(cocktail_conn_id)
 
     @classmethod
-    def build_client(cls, fields: ConnectionFields, options: TransportOptions) -> CocktailClient:
-        extras: CocktailExtras = fields.extras
+    def build_client(cls, fields: ConnectionFields[CocktailExtras], options: TransportOptions) -> CocktailClient:
+        extras = fields.extras
         if extras.auth_header.lower() in (name.lower() for name in extras.headers):
             raise fields.error("extra `headers`", f"must not contain {extras.auth_header}, which carries the token")
         # An empty scheme means the bare token, although other empty extras mean "not given".
@@ -89,5 +89,5 @@ class CocktailHook(ReleaseHook[CocktailClient]):
         )
 
     @classmethod
-    def who(cls, fields: ConnectionFields) -> str:
+    def who(cls, fields: ConnectionFields[CocktailExtras]) -> str:
         return "with an API token"

@@ -35,7 +35,7 @@ class CodeStreamExtras(Extras):
     words: ServerWords = Field(default_factory=dict)
 
 
-class CodeStreamHook(ReleaseHook[CodeStreamClient]):
+class CodeStreamHook(ReleaseHook[CodeStreamClient, CodeStreamExtras]):
     """VMware Code Stream / Aria Automation Pipelines.
 
     :param code_stream_conn_id: the Airflow connection: ``host``, and either ``login`` with ``password`` (and extra
@@ -53,8 +53,8 @@ class CodeStreamHook(ReleaseHook[CodeStreamClient]):
         super().__init__(code_stream_conn_id)
 
     @classmethod
-    def build_client(cls, fields: ConnectionFields, options: TransportOptions) -> CodeStreamClient:
-        extras: CodeStreamExtras = fields.extras
+    def build_client(cls, fields: ConnectionFields[CodeStreamExtras], options: TransportOptions) -> CodeStreamClient:
+        extras = fields.extras
         if extras.refresh_token and (fields.login or fields.password):
             raise fields.error("extra `refresh_token`", "is valid only without login and password")
         if extras.domain and extras.refresh_token:
@@ -79,5 +79,5 @@ class CodeStreamHook(ReleaseHook[CodeStreamClient]):
         )
 
     @classmethod
-    def who(cls, fields: ConnectionFields) -> str:
+    def who(cls, fields: ConnectionFields[CodeStreamExtras]) -> str:
         return "with a refresh token" if fields.extras.refresh_token else f"as user {fields.login}"

@@ -8,7 +8,7 @@ import logging
 import re
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -154,10 +154,13 @@ def warn_of_unknown(conn_id: str | None, extras: Collection[str], known: Collect
         log.warning("Connection %r has an unknown extra %r, which does nothing; %s", conn_id, shown, hint)
 
 
-class ConnectionFields:
+ExtrasT = TypeVar("ExtrasT", bound=Extras)
+
+
+class ConnectionFields(Generic[ExtrasT]):
     """The checked fields of one connection; every error names the field."""
 
-    def __init__(self, connection: Connection, system: str, extras_class: type[Extras]) -> None:
+    def __init__(self, connection: Connection, system: str, extras_class: type[ExtrasT]) -> None:
         self._connection = connection
         self._system = system
         self._check_type()
@@ -166,7 +169,7 @@ class ConnectionFields:
         # Airflow's own parser treats broken JSON as no extras, and messages the supervisor each time.
         self.raw_extras: dict[str, Any] = self._read_extra()
         try:
-            self.extras: Any = extras_class.model_validate(self.raw_extras)
+            self.extras = extras_class.model_validate(self.raw_extras)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             name = f"extra `{first['loc'][0]}`"

@@ -14,7 +14,7 @@ class QuayExtras(Extras):
     api_prefix: UrlPath = "/api/v1"
 
 
-class QuayHook(ReleaseHook[QuayClient]):
+class QuayHook(ReleaseHook[QuayClient, QuayExtras]):
     """Red Hat Quay.
 
     :param quay_conn_id: the Airflow connection: ``host``, and ``password`` = OAuth application token.
@@ -31,8 +31,8 @@ class QuayHook(ReleaseHook[QuayClient]):
         super().__init__(quay_conn_id)
 
     @classmethod
-    def build_client(cls, fields: ConnectionFields, options: TransportOptions) -> QuayClient:
-        extras: QuayExtras = fields.extras
+    def build_client(cls, fields: ConnectionFields[QuayExtras], options: TransportOptions) -> QuayClient:
+        extras = fields.extras
         return QuayClient(
             str(fields.base_url()),
             token=fields.require_for_header("password", fields.password, "the OAuth application token"),
@@ -41,5 +41,5 @@ class QuayHook(ReleaseHook[QuayClient]):
         )
 
     @classmethod
-    def who(cls, fields: ConnectionFields) -> str:
+    def who(cls, fields: ConnectionFields[QuayExtras]) -> str:
         return "with an OAuth application token"

@@ -27,7 +27,7 @@ class ServiceStageExtras(Extras):
     ui_url: LinkTemplate | None = None
 
 
-class ServiceStageHook(ReleaseHook[ServiceStageClient]):
+class ServiceStageHook(ReleaseHook[ServiceStageClient, ServiceStageExtras]):
     """Huawei Cloud ServiceStage, release management.
 
     :param service_stage_conn_id: the Airflow connection: ``login`` = access key and ``password`` = secret key; or, with
@@ -45,8 +45,10 @@ class ServiceStageHook(ReleaseHook[ServiceStageClient]):
         super().__init__(service_stage_conn_id)
 
     @classmethod
-    def build_client(cls, fields: ConnectionFields, options: TransportOptions) -> ServiceStageClient:
-        extras: ServiceStageExtras = fields.extras
+    def build_client(
+        cls, fields: ConnectionFields[ServiceStageExtras], options: TransportOptions
+    ) -> ServiceStageClient:
+        extras = fields.extras
         base_url = fields.base_url(required=False)
         uses_token = extras.auth == "token"
         if uses_token:
@@ -82,5 +84,5 @@ class ServiceStageHook(ReleaseHook[ServiceStageClient]):
         )
 
     @classmethod
-    def who(cls, fields: ConnectionFields) -> str:
+    def who(cls, fields: ConnectionFields[ServiceStageExtras]) -> str:
         return f"as IAM user {fields.login}" if fields.extras.auth == "token" else "with an access key"

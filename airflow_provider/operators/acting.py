@@ -6,7 +6,7 @@ import time
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.operators.base import WaitingOperator, event_or_stranger
+from airflow_provider.operators.base import ClientT, WaitingOperator, event_or_stranger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -20,7 +20,7 @@ KEY = "release_act"
 """Key of the record in the task state store."""
 
 
-class ActOperator(WaitingOperator):
+class ActOperator(WaitingOperator[ClientT]):
     """Sends one request about an execution and waits until the system shows its effect.
 
     Takes the arguments of :class:`~airflow_provider.operators.base.WaitingOperator`. However the execution ends is the
@@ -28,11 +28,11 @@ class ActOperator(WaitingOperator):
     """
 
     @abstractmethod
-    def choose(self, client: Any) -> Execution:
+    def choose(self, client: ClientT) -> Execution:
         """The execution that the request is about, as it is now."""
 
     @abstractmethod
-    def act(self, client: Any, target: Execution) -> Execution:
+    def act(self, client: ClientT, target: Execution) -> Execution:
         """Send the request; returns the execution as it is then."""
 
     def shows_effect(self, execution: Execution) -> bool:

@@ -10,7 +10,7 @@ import json
 import tokenize
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from types import NoneType, UnionType
+from types import NoneType, SimpleNamespace, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 from urllib.parse import quote, unquote, urlsplit
 
@@ -22,12 +22,10 @@ from airflow_provider.identifiers import (
     number_problem,
     quay_id_problem,
     repository_problem,
+    seconds_of,
     tag_problem,
     url_problem,
 )
-
-LONGEST = 10 * 365 * 86400
-"""Longest duration in seconds: ten years. Longer ones overflow when they are added to a time."""
 
 SHORTEST_PIECE = 10
 """Characters from which a part of a URL is masked by itself: shorter ones are words that other text contains too."""
@@ -41,29 +39,12 @@ CHANGED = (
     "{{{{ ... | tojson }}}}"
 )
 EMPTY = "must not be empty"
-MISSING = (
-    "must not be None, got None from a template: what it reads is missing, such as the XCom of a skipped task. If that "
-    "is fine, write {{{{ ... or '' }}}}"
+_FROM_A_TEMPLATE = (
+    "from a template: what it reads is missing, such as the XCom of a skipped task. If that is fine, write "
+    "{{{{ ... or '' }}}}"
 )
-
-MISSING_PART = MISSING.replace("came out as None", "has a part that came out as None")
-
-
-def seconds_of(value: object, *, may_be_zero: bool = False) -> float:
-    """The seconds of a duration given as number or ``timedelta``.
-
-    :raises ValueError: it is not a duration, or not finite, negative, or longer than ten years.
-    """
-    if isinstance(value, timedelta):
-        seconds: float = value.total_seconds()
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        seconds = value
-    else:
-        raise ValueError(f"must be seconds or a timedelta, got {value!r}")
-    if not 0 <= seconds <= LONGEST or (seconds == 0 and not may_be_zero):
-        least = "0" if may_be_zero else "more than 0"
-        raise ValueError(f"must be {least} and at most {LONGEST} seconds (ten years), got {value!r}")
-    return float(seconds)
+MISSING = f"must not be None, got None {_FROM_A_TEMPLATE}"
+MISSING_PART = f"must not contain None, got a part that is None {_FROM_A_TEMPLATE}"
 
 
 def _duration_problem(value: object, *, may_be_zero: bool = False) -> str | None:
@@ -108,6 +89,11 @@ def _moment_problem(value: object) -> str | None:
     return None
 
 
+def _count_problem(value: object) -> str | None:
+    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    return None if is_count else f"must be a whole number from 1 on, {got(value)}"
+
+
 def _asset_problem(value: object) -> str | None:
     named = value if isinstance(value, str) else getattr(value, "uri", None)
     return None if isinstance(named, str) and named else f"must be an Asset, or the name or URI of one, {got(value)}"
@@ -140,6 +126,7 @@ SecondsOrZero = Annotated[float | timedelta, functools.partial(_duration_problem
 """For a sensor, whose first poll may be its last."""
 Moment = Annotated[datetime | str, _moment_problem]
 JsonObject = Annotated[Mapping[str, Any], _json_problem]
+Count = Annotated[int, _count_problem]
 AssetArgument = Annotated[Any, _asset_problem]
 Callback = Annotated[bool | str, _callback_problem]
 Windows = Annotated[Sequence[Mapping[str, Any]] | str, _windows_problem]
@@ -160,12 +147,15 @@ CallbackUrl = Annotated[str, callback_problem]
 def arguments_of(init: Callable[..., None]) -> dict[str, Any]:
     """The arguments of a constructor with their annotations; none if those cannot be resolved, as in a user's class."""
     init = inspect.unwrap(init)
+    named = [each.name for each in inspect.signature(init).parameters.values() if each.kind is each.KEYWORD_ONLY]
+    if not named:
+        return {}
+    # What `**kwargs` are is said for type checkers only.
+    told = SimpleNamespace(__annotations__={name: hint for name, hint in init.__annotations__.items() if name in named})
     try:
-        hints = get_type_hints(init, include_extras=True)
+        return get_type_hints(told, init.__globals__, include_extras=True)
     except NameError:
         return {}
-    named = [each.name for each in inspect.signature(init).parameters.values() if each.kind is each.KEYWORD_ONLY]
-    return {name: hints[name] for name in named if name in hints}
 
 
 def problem_of(hint: Any, value: object) -> str | None:
@@ -278,7 +268,7 @@ def is_number(value: object) -> bool:
 
 
 def changed_numbers(text: str) -> Iterator[tuple[str, object]]:
-    """Numbers outside of the texts of a Python literal that are not what they were written as, each with what it is."""
+    """Numbers in a Python literal, outside its strings, that differ from how they are written: each with its value."""
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.NUMBER and str(number := ast.literal_eval(token.string)) != token.string:
             yield token.string, number
@@ -301,11 +291,11 @@ def text_problem(given: object, value: object) -> str | None:
 
 def _parts(given: object, value: object) -> Iterator[tuple[Any, Any]]:
     if isinstance(value, Mapping):
-        before = given if isinstance(given, Mapping) else {}
+        named = given if isinstance(given, Mapping) else {}
         for name, each in value.items():
             # A number that the author wrote is fine; one that a template made of text is reported where that happens.
             if not isinstance(each, float):
-                yield before.get(name, each), each
+                yield named.get(name, each), each
     elif isinstance(value, (list, tuple)):
         before = given if isinstance(given, (list, tuple)) and len(given) == len(value) else value
         yield from zip(before, value, strict=True)

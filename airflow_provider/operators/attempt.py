@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError
 from airflow_provider.core.canceling import OVER
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.generation import Attempt
-from airflow_provider.exceptions import ExecutionCanceled
+from airflow_provider.exceptions import ExecutionCanceled, ExecutionRejected
 from airflow_provider.task_instances import identity_of, task_state
 
 if TYPE_CHECKING:
@@ -114,3 +114,7 @@ def require_standing(context: Context) -> None:
 
 class ExecutionCanceledForGood(ExecutionCanceled, AirflowFailException):
     """Somebody canceled the execution in its own system, so no automatic retry starts it again."""
+
+
+class ExecutionRejectedForGood(ExecutionRejected, AirflowFailException):
+    """People have rejected it in Airflow, so no automatic retry starts it again to ask them again."""

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NoReturn, TypeVar, cast
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.configuration import conf
 from airflow.sdk.definitions.context import render_template_to_string
 
 from airflow_provider.exceptions import ReleasePipelineError
+from airflow_provider.identifiers import seconds_of
 from airflow_provider.links import COLORS, LINKS, xcoms_of
 from airflow_provider.operators.arguments import (
     CHANGED,
@@ -24,7 +25,6 @@ from airflow_provider.operators.arguments import (
     Seconds,
     changed_numbers,
     is_number,
-    seconds_of,
     text_problem,
 )
 from airflow_provider.operators.checking import CheckedArguments
@@ -33,12 +33,19 @@ from airflow_provider.settings import POLL_INTERVAL
 from airflow_provider.storable import storable_text
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context, RetryPolicy
 
     from airflow_provider.clients.base import ReleaseClient
     from airflow_provider.core.lines import News
     from airflow_provider.execution import ExecutionRef
     from airflow_provider.operators.memory import Memory
+    from airflow_provider.operators.shared_arguments import ReleaseArguments, TaskArguments
+    from airflow_provider.triggers.execution import ExecutionTrigger
+
+ClientT = TypeVar("ClientT", bound="ReleaseClient")
+"""The client of the system that an operator is of."""
 
 DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 DEFAULT_POLL_INTERVAL = POLL_INTERVAL.value()
@@ -67,17 +74,14 @@ def noticed_within() -> float:
     """
     if in_dag_test():
         return 0.0
-    return conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0) + NOTICE_MARGIN
-
-
-WAITED_FOR = "waited_for"
-"""What a resumed task waited for: an argument of its deferral, and part of the trigger's event."""
+    heartbeat: float = conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0)
+    return heartbeat + NOTICE_MARGIN
 
 
 def waiting_for(ref: ExecutionRef) -> dict[str, Any]:
     """The argument of a deferral that waits for this reference."""
     # Not at the top: no parsing of a DAG file needs it.
-    from airflow_provider.core.waiting import named_exactly
+    from airflow_provider.core.waiting import WAITED_FOR, named_exactly
 
     return {WAITED_FOR: named_exactly(ref)}
 
@@ -88,6 +92,9 @@ def event_or_stranger(next_kwargs: dict[str, Any] | None) -> tuple[dict[str, Any
     A database may reuse the id of a trigger, as SQLite does: a late event of the old trigger then resumes the task that
     has the id now. ``dag.test()`` loses the argument.
     """
+    # Not at the top: no parsing of a DAG file needs it.
+    from airflow_provider.core.waiting import WAITED_FOR
+
     arguments = dict(next_kwargs or {})
     waited_for, event = arguments.pop(WAITED_FOR, None), arguments.get("event")
     event_of = event.get(WAITED_FOR) if isinstance(event, dict) else None
@@ -96,7 +103,7 @@ def event_or_stranger(next_kwargs: dict[str, Any] | None) -> tuple[dict[str, Any
     return arguments, ""
 
 
-class ReleaseOperator(CheckedArguments, BaseOperator):
+class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
     """An operator with a connection to one of the systems.
 
     :param retry_policy: which failures use another of the ``retries``. Default: all but a wrong argument, connection,
@@ -113,7 +120,9 @@ class ReleaseOperator(CheckedArguments, BaseOperator):
     _rendering = ""
     _link: str | None = None
 
-    def __init__(self, *, retry_policy: RetryPolicy | None = DEFAULT_RETRY_POLICY, **kwargs: Any) -> None:
+    def __init__(
+        self, *, retry_policy: RetryPolicy | None = DEFAULT_RETRY_POLICY, **kwargs: Unpack[TaskArguments]
+    ) -> None:
         super().__init__(retry_policy=retry_policy, **kwargs)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -128,23 +137,24 @@ class ReleaseOperator(CheckedArguments, BaseOperator):
     def conn_id(self) -> str:
         return str(getattr(self, f"{self.system}_conn_id"))
 
-    def get_client(self, context: Context) -> Any:
+    def get_client(self, context: Context) -> ClientT:
         """A new client, a context manager. Once this attempt is over it sends nothing that has an effect."""
         from airflow_provider.hooks.base import hook_class
         from airflow_provider.operators.attempt import require_standing
 
         self._hook = hook_class(self.system)(self.conn_id)
-        client = self._hook.get_conn()
+        # Each leaf names its system twice: as a word for this, and as a type for its reader.
+        client = cast("ClientT", self._hook.get_conn())
         client.transport.guard = partial(require_standing, context)
         return self._knowing_secrets(client)
 
-    def renew(self, client: Any) -> Any:
+    def renew(self, client: ClientT) -> ClientT:
         """After the system has refused the credentials: the same client, or one for the connection as it is now.
 
         Somebody may fix the connection while a worker waits.
         """
         try:
-            changed = self._hook.get_changed_conn()
+            changed = cast("ClientT | None", self._hook.get_changed_conn())
         except Exception as error:
             # Airflow's own text may quote the connection.
             why = (
@@ -162,7 +172,7 @@ class ReleaseOperator(CheckedArguments, BaseOperator):
         client.close()
         return self._knowing_secrets(changed)
 
-    def _knowing_secrets(self, client: Any) -> Any:
+    def _knowing_secrets(self, client: ClientT) -> ClientT:
         for secret in self.hidden():
             # The system may repeat them in its errors and logs.
             client.transport.redact.add_other(secret)
@@ -190,7 +200,7 @@ class ReleaseOperator(CheckedArguments, BaseOperator):
 
         In 3.3.2 only a worker records the length of a result; without it, they fail before they begin.
         """
-        if not self.has_dag():
+        if not self.has_dag():  # type: ignore[no-untyped-call]
             return []
         return sorted(str(each.node_id) for each in self.iter_mapped_dependants())
 
@@ -242,7 +252,7 @@ class ReleaseOperator(CheckedArguments, BaseOperator):
                 if str(value) != text:
                     self._text_problems.setdefault(self._rendering, CHANGED.format(text=text, value=value))
             elif isinstance(value, (Mapping, list, tuple, set)):
-                # A text that was read as a literal; what is no such thing holds numbers as Python writes them.
+                # Text that was read as a literal; anything else has numbers as Python writes them.
                 with suppress(SyntaxError, ValueError, tokenize.TokenError):
                     for text, number in changed_numbers(render_template_to_string(template, context)):
                         self._text_problems.setdefault(self._rendering, CHANGED.format(text=text, value=number))
@@ -251,16 +261,16 @@ class ReleaseOperator(CheckedArguments, BaseOperator):
     def render_template(
         self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
     ) -> Any:
-        """As Airflow's own, for each text of an argument; of one that holds the word None it is asked where from."""
+        """As Airflow's own, for each string of an argument; also notes a ``None`` that a template has put into one."""
         value = super().render_template(content, context, jinja_env, seen_oids)
         may_hold_none = isinstance(value, str) and isinstance(content, str) and "None" in value
-        is_told = value in (content, "None") if may_hold_none else True
-        if self._rendering and not is_told and self._has_missing_part(content, context, jinja_env):
+        is_reported = value in (content, "None") if may_hold_none else True
+        if self._rendering and not is_reported and self._has_missing_part(content, context, jinja_env):
             self._text_problems.setdefault(self._rendering, MISSING_PART.format())
         return value
 
     def _has_missing_part(self, content: str, context: Context, jinja_env: Any) -> bool:
-        """Whether a part of a template came out as None, which a longer text holds as a word like any other."""
+        """Whether a part of a template renders to None, which a longer string contains like any other word."""
         parts: list[object] = []
 
         def note(part: Any) -> Any:
@@ -278,7 +288,7 @@ class ReleaseOperator(CheckedArguments, BaseOperator):
             context["ti"].xcom_push(key, value)
 
     @contextmanager
-    def begin(self, context: Context) -> Iterator[Any]:
+    def begin(self, context: Context) -> Iterator[ClientT]:
         """How every run of a task begins: check the arguments, open a client, log the first line.
 
         :return: a client, as from :meth:`get_client`.
@@ -332,7 +342,7 @@ class ReleaseOperator(CheckedArguments, BaseOperator):
             getattr(self.log, line.level)("%s", storable_text(line.text))
 
 
-class WaitingOperator(ReleaseOperator):
+class WaitingOperator(ReleaseOperator[ClientT]):
     """An operator that can wait for an execution, in the worker or in the triggerer.
 
     :param wait_for_completion: wait for the end (default), or return as soon as the request is accepted.
@@ -354,7 +364,7 @@ class WaitingOperator(ReleaseOperator):
         timeout: Seconds | None = None,
         cancel_on_kill: bool = True,
         on_waiting: Literal["wait", "fail"] = "wait",
-        **kwargs: Any,
+        **kwargs: Unpack[ReleaseArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.wait_for_completion = wait_for_completion
@@ -380,7 +390,7 @@ class WaitingOperator(ReleaseOperator):
             timeout=safety_net,
         )
 
-    def trigger(self, ref: ExecutionRef, deadline: float | None, **trigger: Any) -> Any:
+    def trigger(self, ref: ExecutionRef, deadline: float | None, **trigger: Any) -> ExecutionTrigger:
         from airflow_provider.triggers.execution import ExecutionTrigger
 
         return ExecutionTrigger(

@@ -5,16 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 
 from airflow_provider.core.commands import (
     Act,
+    Ask,
     Cancel,
     Choose,
     Command,
-    CommonCommand,
     Defer,
     Find,
     Observe,
@@ -26,25 +26,28 @@ from airflow_provider.core.commands import (
     Record,
     Save,
     Send,
+    TakeAnswer,
     Tell,
 )
 from airflow_provider.exceptions import AuthenticationError, ReleasePipelineError
 from airflow_provider.links import MARKER_XCOM
 from airflow_provider.operators.attempt import AttemptOver
-from airflow_provider.operators.base import WaitingOperator, noticed_within
+from airflow_provider.operators.base import ClientT, WaitingOperator, noticed_within
 from airflow_provider.progress import log_news
 from airflow_provider.unforeseen import unforeseen
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider.clients.base import ReleaseClient
     from airflow_provider.core.canceling import Timed
     from airflow_provider.execution import Execution, ExecutionRef
 
 
-ASKS_THE_SYSTEM = (Prepare, Send, Find, Choose, Act, Observe, Cancel)
+ASKS_THE_SYSTEM = (Prepare, Send, Find, Choose, Act, Observe, Cancel, Ask, TakeAnswer)
 """Commands that call the client, whose errors go to the program; errors of the others come from Airflow."""
+
+
+Result = TypeVar("Result")
 
 
 class Clock:
@@ -54,7 +57,7 @@ class Clock:
         self.now = time.time()
 
 
-def carry_out(program: Program[Any], timed: Timed, perform: Callable[[Command], Any]) -> Any:
+def carry_out(program: Program[Result], timed: Timed, perform: Callable[[Command], Any]) -> Result:
     """Run a program to its end, setting its time before each answer.
 
     :raises AttemptOver: passed on without reaching the program: nothing more must be done.
@@ -79,18 +82,19 @@ def carry_out(program: Program[Any], timed: Timed, perform: Callable[[Command], 
                 timed.now = time.time()
                 command = program.send(answer)
     except StopIteration as stop:
-        return stop.value
+        result: Result = stop.value
+        return result
 
 
 def save_record(context: Context, key: str, record: Record) -> None:
     """Save the record of a task."""
-    from airflow.sdk import NEVER_EXPIRE
+    from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]
 
     # What is running must be remembered however long it takes; by default Airflow deletes keys after 30 days.
     context["task_state_store"].set(key, record.to_json(), retention=None if record.is_over else NEVER_EXPIRE)
 
 
-class Carrier:
+class Carrier(Generic[ClientT]):
     """Carries out the commands that all programs share.
 
     :param key: of the record in the task state store.
@@ -99,9 +103,9 @@ class Carrier:
 
     def __init__(
         self,
-        operator: WaitingOperator,
+        operator: WaitingOperator[ClientT],
         context: Context,
-        client: ReleaseClient,
+        client: ClientT,
         key: str,
         trigger_arguments: Callable[[], dict[str, Any]] = dict,
     ) -> None:
@@ -111,7 +115,7 @@ class Carrier:
         self._key = key
         self._trigger_arguments = trigger_arguments
 
-    def perform(self, command: CommonCommand) -> Any:
+    def perform(self, command: Command) -> Any:
         match command:
             case Save(record):
                 save_record(self._context, self._key, record)
@@ -129,6 +133,8 @@ class Carrier:
                 self.operator.log_lines(news)
             case ReadLog(wait):
                 self.operator.log_lines(log_news(self.client, wait))
+            case _:
+                raise ValueError(f"no operator of this kind carries out {type(command).__name__}")
         return None
 
     def _look(self, ref: ExecutionRef) -> Execution:
@@ -141,7 +147,7 @@ class Carrier:
     def forget(self) -> None:
         self._context["task_state_store"].delete(self._key)
 
-    def try_to_save(self, record: Any) -> None:
+    def try_to_save(self, record: Record) -> None:
         with suppress(Exception):
             save_record(self._context, self._key, record)
 

@@ -98,7 +98,7 @@ def _checked(init: Callable[..., None]) -> Callable[..., None]:
 
 
 def _hints_of(cls: type) -> dict[str, Any]:
-    inits = [base.__init__ for base in reversed(cls.__mro__) if issubclass(base, CheckedArguments)]  # type: ignore[misc]
+    inits = [base.__init__ for base in reversed(cls.__mro__) if issubclass(base, CheckedArguments)]
     return {name: hint for init in dict.fromkeys(inits) for name, hint in arguments_of(init).items()}
 
 

@@ -14,14 +14,17 @@ from airflow_provider.operators.checking import rule_of
 from airflow_provider.operators.starting import StartOperator
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow_provider.clients.cocktail import CocktailClient
     from airflow_provider.clients.waitable import Intent
+    from airflow_provider.operators.shared_arguments import StartArguments, WaitingArguments
 
 UNSEEN = "cannot be read by its number"
 """Status of a run that the installation, or the token, does not allow to be read until its cancel names its build."""
 
 
-class CocktailRunBuildOperator(StartOperator):
+class CocktailRunBuildOperator(StartOperator["CocktailClient"]):
     """Run a Cocktail Cloud build and wait for its image.
 
     The result's ``outputs`` have ``image``, ``tag`` (the one really used), ``digest``, ``image_ref`` (pinned by
@@ -31,8 +34,8 @@ class CocktailRunBuildOperator(StartOperator):
     :param tag_name: tag of the image; may be left out only if the build's autotag is on. (templated)
     :param description: free text, sent after a marker by which the run can be found again. (templated)
     :param callback_url: called at each change of state; it must have no query, which Cocktail would lose. (templated)
-    :param callback: let Cocktail call the webhook that Airflow's configuration declares for it, so that the end of the
-        build becomes an asset event: ``True``, or the webhook's name if there are several. See docs/webhooks.md.
+    :param callback: have Cocktail call the webhook that is declared in Airflow's configuration, so that the end of the
+        build becomes an asset event: ``True``, or the name of the webhook if there are several. See docs/webhooks.md.
     :param require_digest: fail if the build ends without a digest.
     :param on_busy: what to do while the build is running already, the account has reached its limit of parallel builds,
         or the build server is not connected: ``wait`` (default), within ``timeout`` if there is one, or ``fail``.
@@ -57,7 +60,7 @@ class CocktailRunBuildOperator(StartOperator):
         require_digest: bool = False,
         on_busy: Literal["wait", "fail"] = "wait",
         cocktail_conn_id: str = "cocktail_default",
-        **kwargs: Any,
+        **kwargs: Unpack[StartArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.build_seq = build_seq
@@ -128,7 +131,7 @@ class CocktailRunBuildOperator(StartOperator):
             raise ExecutionFailed(summary, call=Call(system=self.system))
 
 
-class CocktailCancelBuildOperator(ActOperator):
+class CocktailCancelBuildOperator(ActOperator["CocktailClient"]):
     """Cancel a Cocktail Cloud build run and wait until it has ended; it is no error if it has ended already.
 
     :param build_run_seq: number of the run, as in the ``id`` of a build's result. (templated)
@@ -141,7 +144,9 @@ class CocktailCancelBuildOperator(ActOperator):
     deed = "cancel build run {build_run_seq}"
     template_fields = ("build_run_seq", "cocktail_conn_id")
 
-    def __init__(self, *, build_run_seq: Number, cocktail_conn_id: str = "cocktail_default", **kwargs: Any) -> None:
+    def __init__(
+        self, *, build_run_seq: Number, cocktail_conn_id: str = "cocktail_default", **kwargs: Unpack[WaitingArguments]
+    ) -> None:
         super().__init__(**kwargs)
         self.build_run_seq = build_run_seq
         self.cocktail_conn_id = cocktail_conn_id

@@ -10,22 +10,33 @@ from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import Call, ConflictError, Effect, ReleasePipelineError
 from airflow_provider.execution import ExecutionState
 from airflow_provider.operators.acting import ActOperator
+from airflow_provider.operators.approving import ApprovalOperator
 from airflow_provider.operators.arguments import JsonObject, Seconds
 from airflow_provider.operators.base import ReleaseOperator
 from airflow_provider.operators.checking import rule_of
-from airflow_provider.operators.starting import StartOperator
+from airflow_provider.operators.gated import GatedStartOperator
 from airflow_provider.storable import storable
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context
 
     from airflow_provider.clients.code_stream import CodeStreamClient
+    from airflow_provider.clients.code_stream.documents import Event
     from airflow_provider.clients.waitable import Intent
+    from airflow_provider.core.approving import Question
     from airflow_provider.execution import Execution, ExecutionRef
     from airflow_provider.operators.memory import Memory
+    from airflow_provider.operators.shared_arguments import (
+        ApprovalArguments,
+        GatedStartArguments,
+        ReleaseArguments,
+        WaitingArguments,
+    )
 
 
-class CodeStreamRunPipelineOperator(StartOperator):
+class CodeStreamRunPipelineOperator(GatedStartOperator["CodeStreamClient"]):
     """Run a pipeline and wait for its execution.
 
     The result's ``outputs`` are the pipeline's ``output``.
@@ -44,7 +55,7 @@ class CodeStreamRunPipelineOperator(StartOperator):
     system = "code_stream"
     deed = "run pipeline {pipeline!r}"
     told = ("project", "inputs", "tags")
-    template_fields = ("pipeline", "project", "inputs", "comments", "tags", "code_stream_conn_id")
+    template_fields = ("pipeline", "project", "inputs", "comments", "tags", "approvers", "code_stream_conn_id")
 
     def __init__(
         self,
@@ -55,7 +66,7 @@ class CodeStreamRunPipelineOperator(StartOperator):
         comments: str | None = None,
         tags: list[str] | None = None,
         code_stream_conn_id: str = "code_stream_default",
-        **kwargs: Any,
+        **kwargs: Unpack[GatedStartArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
@@ -74,7 +85,7 @@ class CodeStreamRunPipelineOperator(StartOperator):
         return client.pipelines.run(intent["pipeline_id"], inputs=self.inputs, comments=comments, tags=self.tags)
 
 
-class CodeStreamRerunEventOperator(StartOperator):
+class CodeStreamRerunEventOperator(GatedStartOperator["CodeStreamClient"]):
     """Rerun (or resume) a Docker, Git or Gerrit trigger event and wait for the execution that results.
 
     :param event_type: ``docker``, ``git`` or ``gerrit``. (templated)
@@ -92,7 +103,7 @@ class CodeStreamRerunEventOperator(StartOperator):
 
     system = "code_stream"
     deed = "{action} {event_type} event {event_id}"
-    template_fields = ("event_type", "event_id", "action", "code_stream_conn_id")
+    template_fields = ("event_type", "event_id", "action", "approvers", "code_stream_conn_id")
 
     def __init__(
         self,
@@ -104,7 +115,7 @@ class CodeStreamRerunEventOperator(StartOperator):
         force: bool = False,
         on_retry: Literal["restart", "resume"] = "restart",
         code_stream_conn_id: str = "code_stream_default",
-        **kwargs: Any,
+        **kwargs: Unpack[GatedStartArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.event_type = event_type
@@ -145,7 +156,7 @@ class CodeStreamRerunEventOperator(StartOperator):
         return ref["kind"] == "execution"
 
 
-class CodeStreamTriggerGerritOperator(ReleaseOperator):
+class CodeStreamTriggerGerritOperator(ReleaseOperator["CodeStreamClient"]):
     """Trigger pipelines for a Gerrit change manually. Code Stream returns only their names, so this does not wait.
 
     :param change_id: of the Gerrit change. (templated)
@@ -170,7 +181,7 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
         project: str,
         trigger: str,
         code_stream_conn_id: str = "code_stream_default",
-        **kwargs: Any,
+        **kwargs: Unpack[ReleaseArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.change_id = change_id
@@ -206,7 +217,7 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
             self.log.warning("The trigger got no clear answer, searching for its events: %s", error)
             return self._triggered(client, known)
 
-    def _events(self, client: CodeStreamClient) -> list[dict[str, Any]]:
+    def _events(self, client: CodeStreamClient) -> list[Event]:
         return client.events.list_triggered_by_hand(self.change_id, self.project, self.trigger)
 
     def _triggered(self, client: CodeStreamClient, known: list[str]) -> dict[str, Any]:
@@ -238,7 +249,7 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator):
             time.sleep(1.0)
 
 
-class CodeStreamExecutionActionOperator(ActOperator):
+class CodeStreamExecutionActionOperator(ActOperator["CodeStreamClient"]):
     """Cancel, pause or resume an execution and wait for the effect; it is no error if it is in that state already.
 
     :param execution_id: as in the ``id`` of a result. (templated)
@@ -260,7 +271,7 @@ class CodeStreamExecutionActionOperator(ActOperator):
         action: Literal["cancel", "pause", "resume"],
         reason: str | None = None,
         code_stream_conn_id: str = "code_stream_default",
-        **kwargs: Any,
+        **kwargs: Unpack[WaitingArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.execution_id = execution_id
@@ -291,15 +302,17 @@ class CodeStreamExecutionActionOperator(ActOperator):
         }[self.action]
 
 
-class CodeStreamApprovalOperator(ReleaseOperator):
+class CodeStreamApprovalOperator(ApprovalOperator["CodeStreamClient"]):
     """Answer an approval (user operation) of an execution, and check that Code Stream accepted the answer.
 
-    An accepted rejection is a success of this task; the execution itself fails.
+    Takes the arguments of :class:`~airflow_provider.operators.approving.ApprovalOperator`: without ``decision``, people
+    are asked in Airflow. An accepted rejection is a success of this task; the execution itself fails.
 
     :param execution_id: the execution that waits; give this or ``user_operation_id``. (templated)
     :param user_operation_id: the approval itself. (templated)
-    :param decision: ``approve`` or ``reject``. (templated)
+    :param decision: ``approve`` or ``reject``; ``None``: as people decide in Airflow. (templated)
     :param message: shown with the answer. (templated)
+    :param approvers: ids of the only Airflow users who may answer. (templated)
     :param code_stream_conn_id: the Airflow connection. (templated)
 
     https://developer.broadcom.com/xapis/vrealize-automation-code-stream-api/latest/user-operations/
@@ -308,46 +321,80 @@ class CodeStreamApprovalOperator(ReleaseOperator):
     system = "code_stream"
     deed = "answer an approval"
     told = ("decision", "execution_id", "user_operation_id")
-    template_fields = ("execution_id", "user_operation_id", "decision", "message", "code_stream_conn_id")
+    template_fields = (
+        "execution_id",
+        "user_operation_id",
+        "decision",
+        "message",
+        "approvers",
+        "code_stream_conn_id",
+    )
 
     def __init__(
         self,
         *,
         execution_id: str | None = None,
         user_operation_id: str | None = None,
-        decision: Literal["approve", "reject"],
-        message: str | None = None,
         code_stream_conn_id: str = "code_stream_default",
-        **kwargs: Any,
+        **kwargs: Unpack[ApprovalArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.execution_id = execution_id
         self.user_operation_id = user_operation_id
-        self.decision = decision
-        self.message = message
         self.code_stream_conn_id = code_stream_conn_id
 
     @rule_of("execution_id", "user_operation_id")
     def _check_what(self) -> None:
         self.require_exactly_one("execution_id", "user_operation_id")
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def find(self, client: CodeStreamClient) -> tuple[Execution, str]:
+        from airflow_provider.clients.code_stream.references import answer_reference
+
+        operation_id = self.user_operation_id or client.approvals.find_pending(str(self.execution_id))
+        return client.look(answer_reference(operation_id)), ""
+
+    def describe(self, client: CodeStreamClient, waiting: Execution, task_name: str) -> dict[str, Any]:
+        return client.approvals.describe(waiting)
+
+    def title(self, waiting: Execution) -> str:
+        asked = waiting.outputs
+        pipeline, index = asked.get("pipelineName") or "a pipeline", asked.get("executionIndex", "")
+        return f"{pipeline}, execution {index}, {asked.get('name') or waiting.id}"
+
+    def answer(
+        self,
+        context: Context,
+        client: CodeStreamClient,
+        decision: str,
+        message: str | None,
+        asked: Question | None,
+    ) -> dict[str, Any]:
+        if asked:
+            return self._answer(client, asked.ref["id"], decision, message)
+        deed = f"answered an approval of execution {self.execution_id}"
+        memory = self.memory(context, client, "approval_answer", deed)
+        operation_id = self.user_operation_id or self._asked(memory, client)
+        waiting = self.result_now(client, {"id": operation_id})
+        approvers = waiting["outputs"].get("approvers")
+        self.log_lines([self.lines.asked(waiting["ref"], waiting["message"], approvers, waiting["url"])])
+        answered = self._answer(client, operation_id, decision, message)
+        self.publish(context, answered)
+        if self.execution_id:
+            memory.note({"execution_id": self.execution_id, "id": operation_id}, is_done=True)
+        return answered
+
+    def result_now(self, client: CodeStreamClient, ref: ExecutionRef) -> dict[str, Any]:
         from airflow_provider.clients.code_stream.references import approval_reference
 
-        with self.begin(context) as client:
-            deed = f"answered an approval of execution {self.execution_id}"
-            memory = self.memory(context, client, "approval_answer", deed)
-            operation_id = self.user_operation_id or self._asked(memory, client)
-            ref = approval_reference(operation_id)
-            asked = client.look(ref)
-            self.log_lines([self.lines.asked(asked.ref, asked.message, asked.outputs.get("approvers"), asked.url)])
-            client.approvals.answer(operation_id, self.decision == "approve", self.message)
-            answered = client.look(ref).to_result()
-            self.publish(context, answered)
-            by = answered["outputs"].get("respondedBy")
-            self.log_lines([self.lines.answered(ref, answered["status"], by, answered["url"])])
-            if self.execution_id:
-                memory.note({"execution_id": self.execution_id, "id": operation_id}, is_done=True)
+        return client.look(approval_reference(ref["id"])).to_result()
+
+    def _answer(
+        self, client: CodeStreamClient, operation_id: str, decision: str, message: str | None
+    ) -> dict[str, Any]:
+        client.approvals.answer(operation_id, decision == "approve", message)
+        answered = self.result_now(client, {"id": operation_id})
+        by = answered["outputs"].get("respondedBy")
+        self.log_lines([self.lines.answered(answered["ref"], answered["status"], by, answered["url"])])
         return answered
 
     def _asked(self, memory: Memory, client: CodeStreamClient) -> str:

@@ -29,11 +29,23 @@ from airflow_provider.operators.starting import StartOperator
 from airflow_provider.storable import storable
 
 if TYPE_CHECKING:
+    from typing import Required, Unpack
+
     from airflow.sdk import Context
 
     from airflow_provider.clients.quay import QuayClient
+    from airflow_provider.clients.quay.build_starts import BuildSource
     from airflow_provider.clients.waitable import Intent
     from airflow_provider.execution import Execution
+    from airflow_provider.operators.shared_arguments import ReleaseArguments, StartArguments
+
+    class _NotificationArguments(ReleaseArguments, total=False):
+        repository: Required[str]
+        quay_conn_id: str
+
+    class _OneNotificationArguments(_NotificationArguments, total=False):
+        uuid: Required[str]
+
 
 Event = Literal[
     "repo_push",
@@ -63,7 +75,7 @@ STATE_TOLD_BY = {
 """Of the events that tell of a build: the state that it has then."""
 
 
-class QuayRunBuildOperator(StartOperator):
+class QuayRunBuildOperator(StartOperator["QuayClient"]):
     """Build an image in Quay and wait for it.
 
     The result's ``outputs`` have ``tags``, ``digest`` and ``image_ref`` (pinned by digest).
@@ -92,7 +104,7 @@ class QuayRunBuildOperator(StartOperator):
         subdirectory: str | None = None,
         dockerfile_path: str | None = None,
         quay_conn_id: str = "quay_default",
-        **kwargs: Any,
+        **kwargs: Unpack[StartArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.repository = repository
@@ -116,7 +128,7 @@ class QuayRunBuildOperator(StartOperator):
         return without_signature(self.archive_url)
 
     def intent(self, client: QuayClient) -> dict[str, Any]:
-        client.builds.check(**self._build())
+        client.builds.check(self.repository, **self._source())
         repository = client.repositories.get(self.repository)
         if self.cancel_on_kill and not repository.get("can_admin"):
             self.log.warning(
@@ -125,10 +137,10 @@ class QuayRunBuildOperator(StartOperator):
                 self.conn_id,
                 self.repository,
             )
-        return client.builds.intent(**self._build())
+        return client.builds.intent(self.repository, **self._source())
 
     def start(self, client: QuayClient, intent: Intent) -> Execution:
-        return client.builds.start(**self._build())
+        return client.builds.start(self.repository, **self._source())
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         # Not at the top: no parsing of a DAG file needs it.
@@ -136,9 +148,8 @@ class QuayRunBuildOperator(StartOperator):
 
         return super().execute_complete(context, with_reason(event, partial(self.get_client, context)))
 
-    def _build(self) -> dict[str, Any]:
+    def _source(self) -> BuildSource:
         return {
-            "repository": self.repository,
             "archive_url": self.archive_url,
             "tags": self.tags,
             "subdirectory": self.subdirectory,
@@ -146,7 +157,7 @@ class QuayRunBuildOperator(StartOperator):
         }
 
 
-class QuayPromoteTagOperator(ReleaseOperator):
+class QuayPromoteTagOperator(ReleaseOperator["QuayClient"]):
     """Point a tag to an image of the same repository: create or move it.
 
     :param repository: ``namespace/name``. (templated)
@@ -171,7 +182,7 @@ class QuayPromoteTagOperator(ReleaseOperator):
         digest: Digest | None = None,
         source_tag: Tag | None = None,
         quay_conn_id: str = "quay_default",
-        **kwargs: Any,
+        **kwargs: Unpack[ReleaseArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.repository = repository
@@ -195,7 +206,7 @@ class QuayPromoteTagOperator(ReleaseOperator):
         return result
 
 
-class _NotificationOperator(ReleaseOperator):
+class _NotificationOperator(ReleaseOperator["QuayClient"]):
     """:param repository: ``namespace/name``. (templated)
     :param quay_conn_id: the Airflow connection. (templated)
     """
@@ -204,7 +215,9 @@ class _NotificationOperator(ReleaseOperator):
     operator_extra_links = ()
     template_fields: tuple[str, ...] = ("repository", "quay_conn_id")
 
-    def __init__(self, *, repository: Repository, quay_conn_id: str = "quay_default", **kwargs: Any) -> None:
+    def __init__(
+        self, *, repository: Repository, quay_conn_id: str = "quay_default", **kwargs: Unpack[ReleaseArguments]
+    ) -> None:
         super().__init__(**kwargs)
         self.repository = repository
         self.quay_conn_id = quay_conn_id
@@ -272,7 +285,7 @@ class QuayCreateNotificationOperator(_NotificationOperator):
     :param event: for example ``repo_push`` or ``build_success``. (templated)
     :param method: for example ``webhook`` (default) or ``slack``. (templated)
     :param config: of the method, for a webhook ``{"url": ...}``; give this or ``asset``. (templated)
-    :param asset: the asset of which each delivery shall be an event, or its name or URI.
+    :param asset: the asset that gets an event for each delivery, or its name or URI.
     :param event_config: of the event, for example ``{"ref-regex": ...}``. (templated)
     :param title: shown in Quay. (templated)
     :param quay_conn_id: the Airflow connection. (templated)
@@ -295,7 +308,7 @@ class QuayCreateNotificationOperator(_NotificationOperator):
         asset: AssetArgument | None = None,
         event_config: Mapping[str, Any] | None = None,
         title: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[_NotificationArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.event = event
@@ -340,18 +353,18 @@ class QuayCreateNotificationOperator(_NotificationOperator):
 
 
 class QuayNotificationsOperator(_NotificationOperator):
-    """Keep the notifications of a repository as code: after it, the repository has exactly these, of all it has made.
+    """Keep the notifications of a repository as code: of those that it manages, exactly these exist afterwards.
 
-    Creates what is missing, deletes what it made and is no longer wanted (also one with an older URL, after a secret of
-    a webhook was rotated), and resets what Quay has disabled. What it makes says so at the end of its title;
-    nobody else's notification is changed or removed.
+    Creates what is missing, deletes what it created and is no longer wanted (including one with an older URL, after the
+    secret of a webhook was rotated), and resets what Quay has disabled. It marks its notifications at the end of their
+    titles, and never changes or removes other ones.
 
     :param repository: ``namespace/name``. (templated)
     :param notifications: mappings with the arguments of :class:`QuayCreateNotificationOperator`: ``event``, and
-        ``asset`` or ``method`` and ``config``, and if you like ``event_config`` and ``title``. An empty list removes
-        all that it made. (templated)
-    :param kept_by: who keeps them. Default: the host of this Airflow, the DAG and the task. Give one that stays the
-        same before you rename either: what is kept by another is left alone. (templated)
+        ``asset`` or ``method`` and ``config``, and optionally ``event_config`` and ``title``. An empty list removes all
+        that it created. (templated)
+    :param kept_by: who manages them; others' are left alone. Default: the host of this Airflow, the DAG and the task.
+        Set it before you rename one of them. (templated)
     :param quay_conn_id: the Airflow connection. (templated)
     :return: ``notifications`` (each as of :class:`QuayCreateNotificationOperator`), and the uuids of those ``created``,
         ``reset`` and ``deleted``.
@@ -362,7 +375,13 @@ class QuayNotificationsOperator(_NotificationOperator):
     deed = "keep the notifications of {repository}"
     template_fields = ("repository", "notifications", "kept_by", "quay_conn_id")
 
-    def __init__(self, *, notifications: list[Mapping[str, Any]], kept_by: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        notifications: list[Mapping[str, Any]],
+        kept_by: str | None = None,
+        **kwargs: Unpack[_NotificationArguments],
+    ) -> None:
         super().__init__(**kwargs)
         self.notifications = notifications
         self.kept_by = kept_by
@@ -419,7 +438,7 @@ def _problems_of_wanted(told: object) -> Iterator[str]:
     if "event" not in told:
         yield "event is missing"
     if bool(told.get("config")) == bool(told.get("asset")):
-        yield "config or asset must be given, and only one of them"
+        yield "config or asset must be given, exactly one of them"
     for name, value in told.items():
         if problem := problem_of(hints[name], value):
             yield f"{name} {problem}"
@@ -432,7 +451,7 @@ class _OneNotificationOperator(_NotificationOperator):
 
     template_fields = ("repository", "uuid", "quay_conn_id")
 
-    def __init__(self, *, uuid: QuayId, **kwargs: Any) -> None:
+    def __init__(self, *, uuid: QuayId, **kwargs: Unpack[_NotificationArguments]) -> None:
         super().__init__(**kwargs)
         self.uuid = uuid
 
@@ -450,7 +469,7 @@ class QuayDeleteNotificationOperator(_OneNotificationOperator):
 
     deed = "delete notification {uuid} of {repository}"
 
-    def __init__(self, *, missing_ok: bool = True, **kwargs: Any) -> None:
+    def __init__(self, *, missing_ok: bool = True, **kwargs: Unpack[_OneNotificationArguments]) -> None:
         super().__init__(**kwargs)
         self.missing_ok = missing_ok
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider.exceptions import (
@@ -14,25 +14,24 @@ from airflow_provider.exceptions import (
 )
 from airflow_provider.execution import ExecutionState
 from airflow_provider.operators.acting import ActOperator
-from airflow_provider.operators.base import ReleaseOperator
+from airflow_provider.operators.approving import ApprovalOperator
 from airflow_provider.operators.checking import rule_of
-from airflow_provider.operators.starting import StartOperator
+from airflow_provider.operators.gated import GatedStartOperator
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context
 
     from airflow_provider.clients.service_stage import ServiceStageClient
     from airflow_provider.clients.waitable import Intent
+    from airflow_provider.core.approving import Question
     from airflow_provider.execution import Execution, ExecutionRef
     from airflow_provider.operators.memory import Memory
-
-TAKEN_WITHIN = 30.0
-"""Seconds within which a release task must stop waiting for an approval after its answer was accepted."""
-LOOK_PAUSE = 1.0
-"""Seconds between two checks of that."""
+    from airflow_provider.operators.shared_arguments import ApprovalArguments, GatedStartArguments, WaitingArguments
 
 
-class ServiceStageReleaseOperator(StartOperator):
+class ServiceStageReleaseOperator(GatedStartOperator["ServiceStageClient"]):
     """Start, retry, continue or roll back a release task and wait for its end.
 
     The result's ``outputs`` hold the execution record.
@@ -50,7 +49,7 @@ class ServiceStageReleaseOperator(StartOperator):
     system = "service_stage"
     deed = "{action} release task {pipeline!r}"
     told = ("selected_tasks",)
-    template_fields = ("pipeline", "action", "selected_tasks", "service_stage_conn_id")
+    template_fields = ("pipeline", "action", "selected_tasks", "approvers", "service_stage_conn_id")
 
     def __init__(
         self,
@@ -60,7 +59,7 @@ class ServiceStageReleaseOperator(StartOperator):
         selected_tasks: dict[str, list[str]] | None = None,
         on_retry: Literal["restart", "resume"] = "restart",
         service_stage_conn_id: str = "service_stage_default",
-        **kwargs: Any,
+        **kwargs: Unpack[GatedStartArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
@@ -94,7 +93,7 @@ class ServiceStageReleaseOperator(StartOperator):
         )
 
 
-class ServiceStageStopReleaseOperator(ActOperator):
+class ServiceStageStopReleaseOperator(ActOperator["ServiceStageClient"]):
     """Stop a release task and wait until it has stopped; it is no error if it has ended already.
 
     :param pipeline: name or id of the release task. (templated)
@@ -107,7 +106,9 @@ class ServiceStageStopReleaseOperator(ActOperator):
     deed = "stop release task {pipeline!r}"
     template_fields = ("pipeline", "service_stage_conn_id")
 
-    def __init__(self, *, pipeline: str, service_stage_conn_id: str = "service_stage_default", **kwargs: Any) -> None:
+    def __init__(
+        self, *, pipeline: str, service_stage_conn_id: str = "service_stage_default", **kwargs: Unpack[WaitingArguments]
+    ) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
         self.service_stage_conn_id = service_stage_conn_id
@@ -119,15 +120,17 @@ class ServiceStageStopReleaseOperator(ActOperator):
         return client.releases.stop(target.ref)
 
 
-class ServiceStageApprovalOperator(ReleaseOperator):
+class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
     """Answer an approval of a release task, and check that ServiceStage accepted the answer.
 
-    An accepted rejection is a success of this task; the release itself fails.
+    Takes the arguments of :class:`~airflow_provider.operators.approving.ApprovalOperator`: without ``decision``, people
+    are asked in Airflow. An accepted rejection is a success of this task; the release itself fails.
 
     :param pipeline: name or id of the release task. (templated)
-    :param task_name: name of the approval task, a short generated id. (templated)
-    :param decision: ``approve`` or ``reject``. (templated)
+    :param task_name: name of the approval task, a short generated id; default: the one that waits. (templated)
+    :param decision: ``approve`` or ``reject``; ``None``: as people decide in Airflow. (templated)
     :param message: comment shown with the answer. (templated)
+    :param approvers: ids of the only Airflow users who may answer. (templated)
     :param service_stage_conn_id: the Airflow connection. (templated)
 
     https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0248.html
@@ -135,43 +138,76 @@ class ServiceStageApprovalOperator(ReleaseOperator):
 
     system = "service_stage"
     deed = "{decision} approval {task_name!r} of release task {pipeline!r}"
-    template_fields = ("pipeline", "task_name", "decision", "message", "service_stage_conn_id")
+    template_fields = ("pipeline", "task_name", "decision", "message", "approvers", "service_stage_conn_id")
 
     def __init__(
         self,
         *,
         pipeline: str,
-        task_name: str,
-        decision: Literal["approve", "reject"],
-        message: str | None = None,
+        task_name: str | None = None,
         service_stage_conn_id: str = "service_stage_default",
-        **kwargs: Any,
+        **kwargs: Unpack[ApprovalArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
         self.task_name = task_name
-        self.decision = decision
-        self.message = message
         self.service_stage_conn_id = service_stage_conn_id
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        with self.begin(context) as client:
-            deed = f"answered approval {self.task_name!r} of release task {self.pipeline!r}"
-            memory = self.memory(context, client, "approval_answer", deed)
-            notes = memory.recall()
-            if notes and notes["task_name"] == self.task_name:
-                self._answer_once(client, memory, notes)
-            else:
-                waiting = self._find_waiting(client)
-                self.publish(context, waiting.to_result())
-                self.log_lines([self.lines.asked(waiting.ref, waiting.message, None, waiting.url)])
-                notes = {"task_name": self.task_name, "ref": waiting.ref}
-                self._answer(client, memory, notes)
-            answered = self._wait_until_taken(client, memory, notes["ref"])
-            self.publish(context, answered.to_result())
-            memory.note(notes, is_done=True)
-            self.log_lines([self.lines.answer_taken(self.task_name, self.decision, answered)])
-            return answered.to_result()
+    def find(self, client: ServiceStageClient) -> tuple[Execution, str]:
+        waiting = self._find_waiting(client)
+        return waiting, self.task_name or self._only_one(client, waiting.ref)
+
+    def describe(self, client: ServiceStageClient, waiting: Execution, task_name: str) -> dict[str, Any]:
+        return client.releases.describe_approval(waiting, task_name)
+
+    def title(self, waiting: Execution) -> str:
+        return f"release task {self.pipeline}, execution {waiting.id}"
+
+    def answer(
+        self,
+        context: Context,
+        client: ServiceStageClient,
+        decision: str,
+        message: str | None,
+        asked: Question | None,
+    ) -> dict[str, Any]:
+        named = repr(self.task_name) if self.task_name else "that waits"
+        deed = f"answered approval {named} of release task {self.pipeline!r}"
+        memory = self.memory(context, client, "approval_answer", deed)
+        notes = memory.recall()
+        if notes and self._is_about(notes, asked):
+            notes |= {"decision": decision, "message": message}
+            self._answer_once(client, memory, notes)
+        else:
+            notes = {**self._about(context, client, asked), "decision": decision, "message": message}
+            self._answer(client, memory, notes)
+        answered = self._wait_until_taken(client, memory, notes)
+        self.publish(context, answered.to_result())
+        memory.note(notes, is_done=True)
+        self.log_lines([self.lines.answer_taken(notes["task_name"], decision, answered)])
+        return answered.to_result()
+
+    def result_now(self, client: ServiceStageClient, ref: ExecutionRef) -> dict[str, Any]:
+        return client.look(ref).to_result()
+
+    def _is_about(self, notes: Mapping[str, Any], asked: Question | None) -> bool:
+        """Whether an earlier attempt was about to answer the same."""
+        if asked:
+            return bool(notes["task_name"] == asked.task_name and notes["ref"]["id"] == asked.ref["id"])
+        return not self.task_name or notes["task_name"] == self.task_name
+
+    def _about(self, context: Context, client: ServiceStageClient, asked: Question | None) -> dict[str, Any]:
+        """What is to be answered now."""
+        if asked is None:
+            waiting, task_name = self.find(client)
+            self.publish(context, waiting.to_result())
+            self.log_lines([self.lines.asked(waiting.ref, waiting.message, None, waiting.url)])
+            return {"task_name": task_name, "ref": waiting.ref}
+        if client.releases.is_waiting_for(asked.ref, asked.task_name) is False:
+            # The answer would reach whatever waits now, such as the approval of a later execution.
+            now = client.look(asked.ref)
+            raise self._waits_for_none(now)
+        return {"task_name": asked.task_name, "ref": asked.ref}
 
     def _find_waiting(self, client: ServiceStageClient) -> Execution:
         """The execution that is waiting for an approval now."""
@@ -179,33 +215,45 @@ class ServiceStageApprovalOperator(ReleaseOperator):
         ref = {"system": self.system, "kind": "release", "id": before["newest_record"], "action": "approval"}
         waiting: Execution = client.look({**ref, "pipeline_id": before["pipeline_id"]})
         if waiting.state is not ExecutionState.WAITING:
-            raise ConflictError(
-                f"release task {self.pipeline!r} waits for no approval: it is {waiting.state} ({waiting.status})",
-                call=Call(system=self.system),
-            )
+            raise self._waits_for_none(waiting)
         return waiting
+
+    def _waits_for_none(self, now: Execution) -> ConflictError:
+        return ConflictError(
+            f"release task {self.pipeline!r} waits for no approval: it is {now.state} ({now.status})",
+            call=Call(system=self.system),
+        )
+
+    def _only_one(self, client: ServiceStageClient, ref: ExecutionRef) -> str:
+        """The name of the approval task that waits, where it can be no other."""
+        names = client.releases.list_waiting_approvals(ref)
+        if len(names) != 1:
+            raise self.bad_argument("task_name", f"must be given: the release may wait for any of {', '.join(names)}")
+        return names[0]
 
     def _answer_once(self, client: ServiceStageClient, memory: Memory, notes: dict[str, Any]) -> None:
         """Answer, unless an earlier attempt did, whatever the release is waiting for by now."""
         if notes.get("is_taken"):
             return
-        if client.releases.is_waiting_for(notes["ref"], self.task_name) is not False:
+        if client.releases.is_waiting_for(notes["ref"], notes["task_name"]) is not False:
             try:
                 self._answer(client, memory, notes)
                 return
             except (BadRequestError, ConflictError) as error:
-                if self.task_name not in client.release_tasks.list_approvals(notes["ref"]["pipeline_id"]):
+                if notes["task_name"] not in client.release_tasks.list_approvals(notes["ref"]["pipeline_id"]):
                     raise
                 self.log.warning("Refused, as an approval is that has been answered: %s", error)
-        self.log.warning("An earlier attempt's answer to %r was accepted", self.task_name)
+        self.log.warning("An earlier attempt's answer to %r was accepted", notes["task_name"])
         notes["is_taken"] = True
         memory.note(notes)
 
     def _answer(self, client: ServiceStageClient, memory: Memory, notes: dict[str, Any]) -> None:
         """Send the answer, and note what is known about it before and after."""
+        from airflow_provider.operators.release_answer import send
+
         memory.note(notes)
         try:
-            self._send(client, notes["ref"])
+            send(client, notes["ref"], notes["task_name"], notes["decision"], notes["message"])
         except ReleasePipelineError as error:
             if not error.effect.is_open:
                 memory.forget()
@@ -213,54 +261,18 @@ class ServiceStageApprovalOperator(ReleaseOperator):
         notes["is_taken"] = True
         memory.note(notes)
 
-    def _send(self, client: ServiceStageClient, ref: ExecutionRef) -> None:
-        try:
-            client.releases.act(
-                ref["pipeline_id"],
-                "approval",
-                task_name=self.task_name,
-                approval_type="agree" if self.decision == "approve" else "refuse",
-                message=self.message,
-            )
-        except BadRequestError as error:
-            waiting = ", ".join(self._waiting_for(client, ref))
-            summary = f"the answer to task_name {self.task_name!r} was refused; the release is waiting for: {waiting}"
-            raise BadRequestError(summary, call=error.call) from error
-        except ReleasePipelineError as error:
-            if not error.effect.is_open or not self._was_taken(client, ref):
-                raise
-
-    def _was_taken(self, client: ServiceStageClient, ref: ExecutionRef) -> bool:
-        """Whether an answer that may have been taken certainly was; a look that fails says nothing of it."""
-        try:
-            return client.releases.is_waiting_for(ref, self.task_name) is False
-        except ReleasePipelineError as error:
-            self.log.warning("Cannot see whether the answer was taken: %s", error)
-            return False
-
-    def _waiting_for(self, client: ServiceStageClient, ref: ExecutionRef) -> list[str]:
-        """For an error, which a look that fails must not replace."""
-        try:
-            return list(client.releases.list_waiting_approvals(ref))
-        except ReleasePipelineError as error:
-            return [f"(not known: {error.summary})"]
-
-    def _wait_until_taken(self, client: ServiceStageClient, memory: Memory, ref: ExecutionRef) -> Execution:
+    def _wait_until_taken(self, client: ServiceStageClient, memory: Memory, notes: Mapping[str, Any]) -> Execution:
         """The release once it no longer waits for this answer."""
-        deadline = time.time() + TAKEN_WITHIN
-        while (
-            is_waiting := client.releases.is_waiting_for(ref, self.task_name)
-        ) is not False and time.time() < deadline:
-            time.sleep(LOOK_PAUSE)
-        if is_waiting:
+        from airflow_provider.operators.release_answer import wait_until_taken
+
+        ref, task_name = notes["ref"], notes["task_name"]
+        try:
+            is_taken = wait_until_taken(client, ref, task_name)
+        except PermissionDeniedError:
             memory.forget()
-            raise PermissionDeniedError(
-                f"the answer to {self.task_name!r} was ignored: release task {self.pipeline!r} is still waiting for it "
-                f"after {TAKEN_WITHIN:g} s; the connection's user is probably not one of its approvers",
-                call=Call(system=self.system),
-            )
-        if is_waiting is None:
-            others = [name for name in client.releases.list_waiting_approvals(ref) if name != self.task_name]
+            raise
+        if not is_taken:
+            others = [name for name in client.releases.list_waiting_approvals(ref) if name != task_name]
             names = ", ".join(others)
             self.log.warning("Release task %r is still waiting, probably for another of %s", self.pipeline, names)
         answered: Execution = client.look(ref)

@@ -8,14 +8,14 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 from uuid import uuid4
 
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from airflow_provider.core import lines
 from airflow_provider.core.canceling import CANCEL_REASON, Verdict, cancel, judge_worker_kill
-from airflow_provider.core.commands import Command, Defer, Find, Forget, Prepare, Program, Send
+from airflow_provider.core.commands import Ask, Command, Defer, Find, Forget, Prepare, Program, Send, TakeAnswer
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.lines import name_of
 from airflow_provider.core.record import Phase
@@ -29,21 +29,21 @@ from airflow_provider.operators.attempt import (
     is_asking_airflow,
     require_standing,
 )
+from airflow_provider.operators.base import ClientT
 from airflow_provider.operators.carrying_out import Carrier, Clock, carry_out
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider.clients.base import ReleaseClient
     from airflow_provider.execution import Execution, ExecutionRef
     from airflow_provider.operators.starting import StartOperator
 
 
-class StartAttempt:
+class StartAttempt(Generic[ClientT]):
     """A running attempt: carries out its programs, and ends when Airflow says so."""
 
     def __init__(
-        self, operator: StartOperator, context: Context, client: ReleaseClient, start: Start, key: str
+        self, operator: StartOperator[ClientT], context: Context, client: ClientT, start: Start, key: str
     ) -> None:
         self.watch = FreezeWatch()
         self._operator = operator
@@ -128,6 +128,10 @@ class StartAttempt:
             case Defer():
                 # After this, nobody would notice what a person did in the last seconds.
                 self._require_standing()
+            case Ask() | TakeAnswer():
+                self._require_standing()
+                operator: Any = self._operator
+                return operator.perform(self._context, self._carrier.client, self._start, command)
         return self._carrier.perform(command)
 
     def _trigger_arguments(self) -> dict[str, Any]:

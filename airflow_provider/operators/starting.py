@@ -15,9 +15,11 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.links import MARKER_XCOM
-from airflow_provider.operators.base import WaitingOperator, event_or_stranger
+from airflow_provider.operators.base import ClientT, WaitingOperator, event_or_stranger
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context
 
     from airflow_provider.clients.base import ReleaseClient
@@ -26,13 +28,14 @@ if TYPE_CHECKING:
     from airflow_provider.core.record import StartRecord
     from airflow_provider.core.starting import Policy, Start
     from airflow_provider.execution import Execution, ExecutionRef
+    from airflow_provider.operators.shared_arguments import WaitingArguments
     from airflow_provider.operators.start_attempt import StartAttempt
 
 KEY = "release_start"
 """Key of the record in the task state store."""
 
 
-class StartOperator(WaitingOperator):
+class StartOperator(WaitingOperator[ClientT]):
     """Starts an execution exactly once and waits for its end.
 
     Takes the arguments of :class:`~airflow_provider.operators.base.WaitingOperator`; its ``timeout`` spans retries and
@@ -50,26 +53,26 @@ class StartOperator(WaitingOperator):
         *,
         on_canceled: Literal["fail", "retry"] = "fail",
         finish_in_triggerer: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[WaitingArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.on_canceled = on_canceled
         self.finish_in_triggerer = finish_in_triggerer
-        self._attempt: StartAttempt | None = None
+        self._attempt: StartAttempt[ClientT] | None = None
         self._was_told_to_end = False
 
     @abstractmethod
-    def intent(self, client: Any) -> dict[str, Any]:
+    def intent(self, client: ClientT) -> dict[str, Any]:
         """Look up what must be known before the start, and refuse what cannot work.
 
         :return: JSON by which ``client.find_started`` recognizes the execution later; it has ``kind``.
         """
 
     @abstractmethod
-    def start(self, client: Any, intent: Intent) -> Execution:
+    def start(self, client: ClientT, intent: Intent) -> Execution:
         """Send the request that starts it, with ``intent["marker"]`` first in a free-text field if there is one."""
 
-    def continuation(self, client: Any, failed: ExecutionRef) -> dict[str, Any] | None:
+    def continuation(self, client: ClientT, failed: ExecutionRef) -> dict[str, Any] | None:
         """The intent to continue an execution that failed in an earlier attempt; ``None`` to start a new one.
 
         :param failed: that execution, the only one that is this task's.
@@ -172,9 +175,7 @@ class StartOperator(WaitingOperator):
             self.log_lines([self.lines.ended(result, took()) if waited else self.lines.left(result)])
         return result
 
-    def _run(
-        self, context: Context, client: ReleaseClient, start: Start, program: Program[dict[str, Any]]
-    ) -> dict[str, Any]:
+    def _run(self, context: Context, client: ClientT, start: Start, program: Program[dict[str, Any]]) -> dict[str, Any]:
         from airflow_provider.operators.attempt import AttemptOver, ExecutionCanceledForGood
         from airflow_provider.operators.start_attempt import StartAttempt
 

@@ -18,14 +18,14 @@ class ReleasePipelinesPlugin(AirflowPlugin):
     name = "release_pipelines"
 
     @property
-    def timetables(self) -> list[type[Timetable]]:
+    def timetables(self) -> list[type[Timetable]]:  # type: ignore[override]
         """Imported when asked for: every task's process loads plugins, and only schedulers and parsers need these."""
         from airflow_provider.timetables import ReleaseWindow
 
         return [ReleaseWindow]
 
     @property
-    def fastapi_apps(self) -> list[dict[str, Any]]:
+    def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
         """Parts of the API server, which asks for them."""
         return _fastapi_apps()
 

@@ -69,7 +69,8 @@ def add_control(app: FastAPI, world: World) -> None:
 
     @control.get("/executions")
     def executions(system: SystemQuery = None) -> list[dict[str, Any]]:
-        names = [known(system)] if system is not None else list(world.systems)
+        known(system)
+        names = [system] if system is not None else list(world.systems)
         with world.lock:
             world.tick()
             return [{"system": name} | each for name in names for each in world.systems[name].executions()]

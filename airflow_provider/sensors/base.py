@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
@@ -23,6 +23,7 @@ from airflow_provider.operators.arguments import Seconds, SecondsOrZero
 from airflow_provider.operators.base import (
     DEFAULT_DEFERRABLE,
     DEFERRAL_MARGIN,
+    ClientT,
     ReleaseOperator,
     event_or_stranger,
     noticed_within,
@@ -31,14 +32,16 @@ from airflow_provider.operators.base import (
 from airflow_provider.unforeseen import unforeseen
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context
     from airflow.triggers.base import StartTriggerArgs
 
-    from airflow_provider.clients.base import ReleaseClient
     from airflow_provider.execution import Execution, ExecutionRef
+    from airflow_provider.operators.shared_arguments import PokingArguments, SensorArguments
 
 
-class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
+class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
     """Waits until something exists or has succeeded; never cancels it.
 
     :param deferrable: wait in the triggerer; default: ``[operators] default_deferrable``.
@@ -60,12 +63,14 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         poke_interval: Seconds = 60.0,
         timeout: SecondsOrZero | None = None,
         max_wait: Seconds | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[PokingArguments],
     ) -> None:
-        super().__init__(poke_interval=poke_interval, timeout=timeout, max_wait=max_wait, **kwargs)
+        # What the one base class does not know of the other's arguments.
+        shared: dict[str, Any] = {"poke_interval": poke_interval, "timeout": timeout, "max_wait": max_wait, **kwargs}
+        super().__init__(**shared)
         self.deferrable = deferrable
         self.finish_in_triggerer = finish_in_triggerer
-        self._client: ReleaseClient | None = None
+        self._client: ClientT | None = None
         self._wait: Wait | None = None
         self._polls: _Polls | None = None
         self._trouble: str | None = None
@@ -73,7 +78,7 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         self._is_published = False
 
     @abstractmethod
-    def reference(self, client: Any) -> ExecutionRef:
+    def reference(self, client: ClientT) -> ExecutionRef:
         """What the sensor waits for. Resolves names to ids, and refuses what does not exist."""
 
     def execute(self, context: Context) -> Any:
@@ -91,30 +96,20 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
                 except AirflowSensorTimeout:
                     self._time_out(self._last_seen, self._trouble)
             deadline = time.time() + self.timeout
-            while not (result := self.poke(context)).is_done and not self._wait.ref:
+            wait = self._wait_of(context)
+            while not (result := self.poke(context)).is_done and not wait.ref:
                 # A trigger must know what to wait for, and an outage of the system must not end the wait.
                 if time.time() >= deadline:
                     self._time_out(None, self._trouble)
                 time.sleep(min(self.poke_interval, max(0.0, deadline - time.time())))
         if result.is_done:
             return result.xcom_value
-        return self._defer(deadline)
+        return self._defer(wait, deadline)
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Poll once. A failed poll is ignored until the error budget is spent."""
-        client = self._client
-        now = time.time()
-        polls = self._polls = self._polls or _Polls(context, is_rescheduled=False)
-        if self._wait is None:
-            self._was_rescheduled = self.reschedule and context["ti"].get_first_reschedule_date(context) is not None
-            self._wait = Wait(
-                {},
-                self.poke_interval,
-                failing_since=polls.failing_since,
-                proven=self._was_rescheduled,
-                begun=polls.begun,
-            )
-        wait = self._wait
+        client, now = self._connected(), time.time()
+        wait, polls = self._wait_of(context), self._polls_of(context)
         seen = self._look(client, wait)
         self._trouble = str(seen) if isinstance(seen, ReleasePipelineError) else None
         outcome = wait.saw(seen, now)
@@ -129,6 +124,28 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             self._is_published = True
         return PokeReturnValue(False)
 
+    def _connected(self) -> ClientT:
+        if self._client is None:
+            raise RuntimeError("a sensor polls only while it is executed")
+        return self._client
+
+    def _polls_of(self, context: Context) -> _Polls:
+        self._polls = self._polls or _Polls(context, is_rescheduled=False)
+        return self._polls
+
+    def _wait_of(self, context: Context) -> Wait:
+        if self._wait is None:
+            polls = self._polls_of(context)
+            self._was_rescheduled = self.reschedule and context["ti"].get_first_reschedule_date(context) is not None
+            self._wait = Wait(
+                {},
+                self.poke_interval,
+                failing_since=polls.failing_since,
+                proven=self._was_rescheduled,
+                begun=polls.begun,
+            )
+        return self._wait
+
     def _is_believed(self, seen: Execution | ReleasePipelineError, wait: Wait, polls: _Polls, now: float) -> bool:
         """Whether an end that the vendor may revoke has lasted long enough.
 
@@ -136,7 +153,7 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         """
         if isinstance(seen, ReleasePipelineError) or not self._was_rescheduled:
             return True
-        settling = self._client.settling_of(seen)
+        settling = self._connected().settling_of(seen)
         if not settling:
             polls.ended = None
             return True
@@ -150,7 +167,7 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
         # With `exponential_backoff` Airflow 3.3.2 doubles it without limit, until a float overflows.
         return float(super()._get_next_poke_interval(started_at, run_duration, min(poke_count, MOST_DOUBLINGS)))
 
-    def _look(self, client: Any, wait: Wait) -> Execution | ReleasePipelineError:
+    def _look(self, client: ClientT, wait: Wait) -> Execution | ReleasePipelineError:
         """Poll once, after resolving what to wait for if that is not known yet."""
         try:
             wait.ref = wait.ref or self.reference(client)
@@ -208,20 +225,20 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
             "finish": self.how_to_finish(),
         }
 
-    def _defer(self, deadline: float) -> NoReturn:
+    def _defer(self, wait: Wait, deadline: float) -> NoReturn:
         from airflow_provider.triggers.execution import ExecutionTrigger
 
         self.tell_who_finishes()
         self.defer(
             trigger=ExecutionTrigger(
-                ref=self._wait.ref,
+                ref=wait.ref,
                 deadline=deadline,
                 hold_back=noticed_within(),
-                begun=self._wait.begun.to_json(),
+                begun=wait.begun.to_json(),
                 **self.trigger_arguments(),
             ),
             method_name="execute_complete",
-            kwargs=waiting_for(self._wait.ref),
+            kwargs=waiting_for(wait.ref),
             timeout=timedelta(seconds=self.timeout + self.poke_interval + DEFERRAL_MARGIN),
         )
 
@@ -267,11 +284,11 @@ class ReleaseSensor(ReleaseOperator, BaseSensorOperator):
 class _HowToStart:
     """Evaluated when Airflow serializes the DAG, once all tasks downstream are known; ``None`` on the class."""
 
-    def __get__(self, sensor: KnownSensor | None, owner: type[KnownSensor]) -> StartTriggerArgs | None:
+    def __get__(self, sensor: KnownSensor[Any] | None, owner: type[KnownSensor[Any]]) -> StartTriggerArgs | None:
         return sensor.how_to_start() if sensor else None
 
 
-class KnownSensor(ReleaseSensor):
+class KnownSensor(ReleaseSensor[ClientT]):
     """A sensor that knows what it waits for without a request; a subclass sets it with :meth:`watch`.
 
     :param start_from_trigger: start in the triggerer, without a process before. Then the connection id must not be
@@ -280,7 +297,7 @@ class KnownSensor(ReleaseSensor):
 
     start_trigger_args = _HowToStart()
 
-    def __init__(self, *, start_from_trigger: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *, start_from_trigger: bool = False, **kwargs: Unpack[SensorArguments]) -> None:
         super().__init__(**kwargs)
         self.start_from_trigger = start_from_trigger
         self.deferrable = self.deferrable or start_from_trigger
@@ -328,7 +345,8 @@ class _Polls:
         self._attempt = context["ti"].try_number
         self._is_rescheduled = is_rescheduled
         stored = self._store.get(self.KEY)
-        self._kept: dict[str, Any] = stored if stored and stored["attempt"] == self._attempt else {}
+        is_of_this = isinstance(stored, dict) and stored.get("attempt") == self._attempt
+        self._kept = cast("dict[str, Any]", stored) if is_of_this else {}
         self.ended: float | None = self._kept.get("ended")
 
     @property

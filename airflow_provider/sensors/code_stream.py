@@ -13,11 +13,14 @@ from airflow_provider.operators.checking import rule_of
 from airflow_provider.sensors.base import KnownSensor, ReleaseSensor
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow_provider.clients.code_stream import CodeStreamClient
     from airflow_provider.execution import ExecutionRef
+    from airflow_provider.operators.shared_arguments import KnownSensorArguments, SensorArguments
 
 
-class CodeStreamExecutionSensor(KnownSensor):
+class CodeStreamExecutionSensor(KnownSensor["CodeStreamClient"]):
     """Wait until an execution succeeds; fail if it does not.
 
     :param execution_id: id of the execution. (templated)
@@ -30,14 +33,20 @@ class CodeStreamExecutionSensor(KnownSensor):
     deed = "wait for execution {execution_id}"
     template_fields = ("execution_id", "ref", "code_stream_conn_id")
 
-    def __init__(self, *, execution_id: str, code_stream_conn_id: str = "code_stream_default", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        execution_id: str,
+        code_stream_conn_id: str = "code_stream_default",
+        **kwargs: Unpack[KnownSensorArguments],
+    ) -> None:
         super().__init__(**kwargs)
         self.execution_id = execution_id
         self.code_stream_conn_id = code_stream_conn_id
         self.watch(kind="execution", id=execution_id)
 
 
-class CodeStreamEventSensor(ReleaseSensor):
+class CodeStreamEventSensor(ReleaseSensor["CodeStreamClient"]):
     """Wait until a matching trigger event arrives; the result's ``outputs`` are the event.
 
     :param event_type: ``docker``, ``git`` or ``gerrit``. (templated)
@@ -61,7 +70,7 @@ class CodeStreamEventSensor(ReleaseSensor):
         filters: Mapping[str, Any] | None = None,
         since: Moment | None = None,
         code_stream_conn_id: str = "code_stream_default",
-        **kwargs: Any,
+        **kwargs: Unpack[SensorArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.code_stream_conn_id = code_stream_conn_id
@@ -82,7 +91,7 @@ class CodeStreamEventSensor(ReleaseSensor):
         return ", ".join(f"{name}={value}" for name, value in (self.filters or {}).items())
 
 
-class CodeStreamApprovalSensor(ReleaseSensor):
+class CodeStreamApprovalSensor(ReleaseSensor["CodeStreamClient"]):
     """Wait until an approval (user operation) is pending; the result's ``id`` and ``outputs`` are the approval.
 
     :param execution_id: of this execution; give this or ``pipeline``. (templated)
@@ -103,7 +112,7 @@ class CodeStreamApprovalSensor(ReleaseSensor):
         execution_id: str | None = None,
         pipeline: str | None = None,
         code_stream_conn_id: str = "code_stream_default",
-        **kwargs: Any,
+        **kwargs: Unpack[SensorArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.code_stream_conn_id = code_stream_conn_id

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from airflow_provider.identifiers import Severity
 from airflow_provider.operators.arguments import Digest, QuayId, Repository, Tag
 from airflow_provider.operators.checking import rule_of
 from airflow_provider.progress import with_reason
 from airflow_provider.sensors.base import KnownSensor
 
 if TYPE_CHECKING:
+    from typing import Required, Unpack
+
     from airflow.sdk import Context
 
-Severity = Literal["Unknown", "Negligible", "Low", "Medium", "High", "Critical"]
+    from airflow_provider.clients.quay import QuayClient  # noqa: F401 - named in the base class
+    from airflow_provider.operators.shared_arguments import KnownSensorArguments
+
+    class _RepositoryArguments(KnownSensorArguments, total=False):
+        repository: Required[str]
+        quay_conn_id: str
 
 
-class _RepositorySensor(KnownSensor):
+class _RepositorySensor(KnownSensor["QuayClient"]):
     """:param repository: ``namespace/name``. (templated)
     :param quay_conn_id: the Airflow connection. (templated)
     """
 
     system = "quay"
 
-    def __init__(self, *, repository: Repository, quay_conn_id: str = "quay_default", **kwargs: Any) -> None:
+    def __init__(
+        self, *, repository: Repository, quay_conn_id: str = "quay_default", **kwargs: Unpack[KnownSensorArguments]
+    ) -> None:
         super().__init__(**kwargs)
         self.repository = repository
         self.quay_conn_id = quay_conn_id
@@ -42,7 +52,7 @@ class QuayBuildSensor(_RepositorySensor):
     deed = "wait for build {build_id} of {repository}"
     template_fields = ("repository", "build_id", "ref", "quay_conn_id")
 
-    def __init__(self, *, build_id: QuayId, **kwargs: Any) -> None:
+    def __init__(self, *, build_id: QuayId, **kwargs: Unpack[_RepositoryArguments]) -> None:
         super().__init__(**kwargs)
         self.build_id = build_id
         self.watch(kind="build", id=build_id, repository=self.repository)
@@ -68,7 +78,7 @@ class QuayTagSensor(_RepositorySensor):
     told = ("digest",)
     template_fields = ("repository", "tag", "digest", "ref", "quay_conn_id")
 
-    def __init__(self, *, tag: Tag, digest: Digest | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, tag: Tag, digest: Digest | None = None, **kwargs: Unpack[_RepositoryArguments]) -> None:
         super().__init__(**kwargs)
         self.tag = tag
         self.digest = digest
@@ -95,7 +105,12 @@ class QuaySecurityScanSensor(_RepositorySensor):
     template_fields = ("repository", "digest", "tag", "max_severity", "ref", "quay_conn_id")
 
     def __init__(
-        self, *, digest: Digest | None = None, tag: Tag | None = None, max_severity: Severity = "High", **kwargs: Any
+        self,
+        *,
+        digest: Digest | None = None,
+        tag: Tag | None = None,
+        max_severity: Severity = "High",
+        **kwargs: Unpack[_RepositoryArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.digest = digest

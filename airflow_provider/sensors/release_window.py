@@ -17,9 +17,13 @@ from airflow_provider.operators.checking import CheckedArguments, rule_of
 from airflow_provider.release_windows import WindowSource
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context
+    from pydantic import JsonValue
 
     from airflow_provider.core.release_window import Opening, ReleaseCalendar
+    from airflow_provider.operators.shared_arguments import PokingArguments
 
 LOGGED_KEY = "release_window_logged"
 """Of the task state store: why no window is open, as the log of this attempt says it."""
@@ -54,7 +58,7 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
         deferrable: bool = True,
         poke_interval: Seconds = 60.0,
         timeout: SecondsOrZero | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[PokingArguments],
     ) -> None:
         super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
         self.windows = windows
@@ -62,7 +66,7 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
         self.freezes = freezes
         self.environment = environment
         self.deferrable = deferrable
-        self._logged: list[Any] | None = None
+        self._logged: JsonValue = None
 
     @rule_of("windows", "timezone", "freezes", "environment")
     def _check_windows(self) -> None:
@@ -92,7 +96,11 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
         In reschedule mode each poke is a process of its own: the store remembers what has been logged.
         """
         freeze, opening = calendar.freeze_at(now), calendar.opening_after(now)
-        reason = [context["ti"].try_number, str(freeze), opening.opens.isoformat() if opening else None]
+        reason: list[JsonValue] = [
+            context["ti"].try_number,
+            str(freeze),
+            opening.opens.isoformat() if opening else None,
+        ]
         store = context["task_state_store"] if self.reschedule else None
         if self._logged is None and store:
             self._logged = store.get(LOGGED_KEY)

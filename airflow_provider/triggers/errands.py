@@ -82,8 +82,8 @@ class Errand:
 
     def request(self, waits: list[Wait]) -> Request:
         """The request for these waits, to be made in a thread."""
-        refs = [wait.ref for wait in waits]
-        return lambda client: client.fetch_apart(refs) if len(refs) > 1 else [*client.fetch(refs)]
+        known = [wait.last or wait.ref for wait in waits]
+        return lambda client: client.fetch_apart(known) if len(known) > 1 else [*client.fetch(known)]
 
 
 class MovedErrand(Errand):

@@ -17,6 +17,7 @@ from asgiref.sync import sync_to_async
 
 from airflow_provider.clients.urls import place_of
 from airflow_provider.core import lines
+from airflow_provider.core.approving import REJECT
 from airflow_provider.core.canceling import CANCEL_REASON, TaskSeen, Verdict, cancel, judge_trigger_kill
 from airflow_provider.core.commands import Cancel, Pause, Tell
 from airflow_provider.core.durations import DURATIONS
@@ -28,6 +29,8 @@ from airflow_provider.freeze_watch import FreezeWatch
 from airflow_provider.links import MARKER_XCOM, xcoms_of
 from airflow_provider.storable import storable, storable_text
 from airflow_provider.task_instances import identity_of, task_state
+from airflow_provider.triggers import required_actions
+from airflow_provider.triggers.kills import though_canceled
 from airflow_provider.triggers.poller import shared_poller
 from airflow_provider.triggers.shared_client import shared_client
 from airflow_provider.triggers.templates import pulling_one_xcom
@@ -35,9 +38,6 @@ from airflow_provider.unforeseen import unforeseen
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-_cancellations: set[asyncio.Task[None]] = set()
-"""Keeps running cancellations alive: the event loop itself holds only weak references."""
 
 
 async def _push_xcom(key: str, value: Any, where: dict[str, Any]) -> None:
@@ -55,7 +55,7 @@ async def _pull_xcom(key: str, where: dict[str, Any]) -> Any:
 
 
 @functools.cache
-def _freeze_watch() -> FreezeWatch:
+def freeze_watch() -> FreezeWatch:
     """One for the process of the triggerer, from its first wait on."""
     return FreezeWatch()
 
@@ -75,6 +75,7 @@ class ExecutionTrigger(BaseTrigger):
     :param slowest: seconds to which the interval may grow while nothing changes.
     :param finish: end the task here when the execution ended well, with or without the XCom of its result.
     :param marker: of the start that the task made; ``None`` for what somebody else started, which is never canceled.
+    :param has_asked: whether an earlier attempt of the task may have asked people: what it has left open is closed.
     :param begun: a :class:`~airflow_provider.core.waiting.Begun` as JSON, if a worker has begun to wait.
     """
 
@@ -92,9 +93,10 @@ class ExecutionTrigger(BaseTrigger):
         slowest: float | None = None,
         finish: Literal["", "task", "task without result"] = "",
         marker: str | None = None,
+        has_asked: bool = False,
         begun: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.system = system
         self.conn_id = conn_id
         self.ref = ref
@@ -106,6 +108,7 @@ class ExecutionTrigger(BaseTrigger):
         self.slowest = slowest
         self.finish = finish
         self.marker = marker
+        self.has_asked = has_asked
         self.begun = dict(begun or {})
         self._wait: Wait | None = None
 
@@ -124,6 +127,7 @@ class ExecutionTrigger(BaseTrigger):
                 "slowest": self.slowest,
                 "finish": self.finish,
                 "marker": self.marker,
+                "has_asked": self.has_asked,
                 "begun": self.begun,
             },
         )
@@ -136,7 +140,9 @@ class ExecutionTrigger(BaseTrigger):
         for name, value in self.ref.items():
             if value == "None" != given[name]:
                 # The worker, which gets the task now, says so in the words of its argument.
-                raise BadRequestError(f"{name} came out as None", call=Call(system=self.system))
+                raise BadRequestError(
+                    f"{name} must not be None, got None from a template", call=Call(system=self.system)
+                )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         begun = Begun.from_json(self.begun)
@@ -149,8 +155,10 @@ class ExecutionTrigger(BaseTrigger):
             slowest=self.slowest,
             begun=begun,
         )
-        _freeze_watch()
+        freeze_watch()
         running_since = time.monotonic()
+        if self.has_asked and self.task_instance:
+            await required_actions.close_if_open(self.task_instance.id, REJECT, "nothing is asked now")
         if begun.since is None:
             await self._tell_beginning()
         outcome = await shared_poller(self.system, self.conn_id).wait(self._wait)
@@ -198,15 +206,7 @@ class ExecutionTrigger(BaseTrigger):
         """Cancel the execution, once, if a person ended the task that started it."""
         if not self.marker:
             return
-        cancellation = asyncio.create_task(self._cancel_if_a_person_acted(self.marker))
-        _cancellations.add(cancellation)
-        cancellation.add_done_callback(_cancellations.discard)
-        loop = asyncio.get_running_loop()
-        end = loop.time() + DURATIONS.trigger_kill_limit
-        # Airflow 3.3.2 cancels the call that it awaits about once a second: the work goes on in a task of its own.
-        while not cancellation.done() and loop.time() < end:
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait({cancellation}, timeout=end - loop.time())
+        await though_canceled(self._cancel_if_a_person_acted(self.marker), DURATIONS.trigger_kill_limit)
 
     async def _cancel_if_a_person_acted(self, marker: str) -> None:
         ref = self._wait.ref if self._wait else self.ref
@@ -262,10 +262,14 @@ class ExecutionTrigger(BaseTrigger):
         begun = time.monotonic()
         while True:
             seen = await self._told(where)
-            verdict, reason = judge_trigger_kill(seen, marker, time.monotonic() - begun, _freeze_watch().frozen_for())
+            waited, frozen_for = time.monotonic() - begun, freeze_watch().frozen_for()
+            verdict, reason = await self._judge_seen(seen, marker, waited, frozen_for)
             if verdict is not Verdict.ASK_AGAIN:
                 return verdict, reason
             await asyncio.sleep(DURATIONS.undecided_pause)
+
+    async def _judge_seen(self, seen: TaskSeen, marker: str, waited: float, frozen_for: float) -> tuple[Verdict, str]:
+        return judge_trigger_kill(seen, marker, waited, frozen_for)
 
     async def _told(self, where: dict[str, Any]) -> TaskSeen:
         """What Airflow says of the task instance; no state while its API server is away."""

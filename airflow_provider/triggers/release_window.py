@@ -28,7 +28,7 @@ class ReleaseWindowTrigger(BaseTrigger):
     """
 
     def __init__(self, *, source: dict[str, Any], deadline: float) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.source = source
         self.deadline = deadline
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider.clients.quay import QuayClient
+from airflow_provider.clients.quay.documents import Tag
 from airflow_provider.clients.quay.fields import image_ref, seconds_of
 from airflow_provider.clients.quay.references import build_reference
 from airflow_provider.exceptions import NotFoundError
@@ -102,12 +103,11 @@ def _pushes(client: QuayClient, repository: str, tag: str) -> Alternatives:
     except NotFoundError:
         return []
     now = client.server_time() or time.time()
-    newest, *older = history or [None]
-    recent = [each for each in older if each is not None and seconds_of(each) > now - TOLD_WITHIN]
-    return [_push(client, repository, each) for each in (newest, *recent) if each is not None]
+    recent = [each for each in history[1:] if seconds_of(each) > now - TOLD_WITHIN]
+    return [_push(client, repository, each) for each in (*history[:1], *recent)]
 
 
-def _push(client: QuayClient, repository: str, entry: dict[str, Any]) -> Occurrence:
+def _push(client: QuayClient, repository: str, entry: Tag) -> Occurrence:
     tag, digest, began = str(entry["name"]), str(entry["manifest_digest"]), seconds_of(entry)
     extra = {
         "system": client.system,

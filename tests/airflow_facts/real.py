@@ -91,7 +91,7 @@ class RealTask(attempts.Task):
     def __init__(self, *, retries: int = 3, execution_timeout: timedelta | None = None, **options: Any) -> None:
         super().__init__(lambda: self._build(execution_timeout), retries=retries, **options)
         with create_session() as session:
-            session.get(DagModel, self._dag_id).relative_fileloc = "dag.py"
+            session.get(DagModel, self.dag_id).relative_fileloc = "dag.py"
 
     def _build(self, execution_timeout: timedelta | None = None) -> Scripted:
         return Scripted(task_id="release", retry_delay=timedelta(0), execution_timeout=execution_timeout)
@@ -133,7 +133,7 @@ class RealTask(attempts.Task):
 
     def xcoms(self) -> dict[str, Any]:
         with create_session() as session:
-            rows = session.query(XComModel).filter_by(**self._where).all()
+            rows = session.query(XComModel).filter_by(**self.where).all()
             return {row.key: XComModel.deserialize_value(row) for row in rows}
 
     # The scheduler
@@ -154,7 +154,7 @@ class RealTask(attempts.Task):
                 ti.state = TaskInstanceState.QUEUED
             ti.queued_by_job_id = (job or scheduler().job).id
 
-        self._change(put)
+        self.change(put)
 
     def process_ended(self, *, is_clean: bool) -> None:
         """The executor tells the scheduler of the end of the process: with success, unless its supervisor raised."""
@@ -164,7 +164,7 @@ class RealTask(attempts.Task):
 
     def miss_heartbeats(self) -> None:
         """The scheduler finds that its worker was not heard of for long."""
-        self._change(lambda ti: setattr(ti, "last_heartbeat_at", datetime.now(UTC) - timedelta(hours=1)))
+        self.change(lambda ti: setattr(ti, "last_heartbeat_at", datetime.now(UTC) - timedelta(hours=1)))
         scheduler()._find_and_purge_task_instances_without_heartbeats()
         heed_executor()
 
@@ -176,7 +176,7 @@ class RealTask(attempts.Task):
 
     def time_deferral_out(self) -> None:
         """The scheduler finds that the deferral has lasted too long."""
-        self._change(lambda ti: setattr(ti, "trigger_timeout", datetime.now(UTC) - timedelta(seconds=1)))
+        self.change(lambda ti: setattr(ti, "trigger_timeout", datetime.now(UTC) - timedelta(seconds=1)))
         scheduler().check_trigger_timeouts()
 
     def crash_trigger(self) -> None:
@@ -195,7 +195,7 @@ class RealTask(attempts.Task):
         """What the UI does."""
         with create_session() as session:
             self._deployed(session).set_task_instance_state(
-                task_id=self.operator.task_id, run_id=self._where["run_id"], state=state, session=session
+                task_id=self.operator.task_id, run_id=self.where["run_id"], state=state, session=session
             )
 
     def mark_failed(self) -> None:
@@ -207,7 +207,7 @@ class RealTask(attempts.Task):
     def fail_run(self) -> None:
         """A person marks the whole run failed."""
         with create_session() as session:
-            dag, run_id = self._deployed(session), self._where["run_id"]
+            dag, run_id = self._deployed(session), self.where["run_id"]
             mark_tasks.set_dag_run_state_to_failed(dag=dag, run_id=run_id, commit=True, session=session)
 
     def put_beside(self, state: str | None) -> None:
@@ -216,7 +216,7 @@ class RealTask(attempts.Task):
             self._row(session, attempts.BESIDE).state = state
 
     def _deployed(self, session: Any) -> Any:
-        return DBDagBag().get_latest_version_of_dag(self._dag_id, session=session)
+        return DBDagBag().get_latest_version_of_dag(self.dag_id, session=session)
 
     # Workers
 
@@ -233,7 +233,7 @@ class RealTask(attempts.Task):
 
     def begin(self) -> Any:
         """A supervisor tells Airflow that it runs what is queued, and nothing more; returns what it is told."""
-        ti = self._identity()
+        ti = self.identity()
         return client().task_instances.start(ti.id, os.getpid(), datetime.now(UTC))
 
     def supervise(self, script: Work) -> supervisor.ActivitySubprocess:
@@ -258,7 +258,7 @@ class RealTask(attempts.Task):
             task_runner.main()
 
         return supervisor.ActivitySubprocess.start(
-            what=self._identity(),
+            what=self.identity(),
             dag_rel_path="dag.py",
             bundle_info=BundleInfo(name=BUNDLE, version=None),
             client=client(),

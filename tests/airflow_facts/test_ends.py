@@ -33,7 +33,7 @@ def fast_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def where(task: RealTask) -> dict[str, Any]:
-    ti = task._identity()
+    ti = task.identity()
     return {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
 
 

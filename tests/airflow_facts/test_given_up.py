@@ -28,7 +28,7 @@ def test_a_queued_task_that_was_marked_cannot_begin() -> None:
 
 def test_a_queued_task_that_was_cleared_cannot_begin() -> None:
     task = RealTask().queue()
-    stale = task._identity()
+    stale = task.identity()
     task.clear()
     with pytest.raises(ServerResponseError) as refused:
         client().task_instances.start(stale.id, os.getpid(), datetime.now(UTC))

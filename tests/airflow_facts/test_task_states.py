@@ -24,7 +24,7 @@ def told_of(task: RealTask, map_index: int = -1) -> str:
     """What our own code learns, in a triggerer."""
 
     async def ask() -> str:
-        where = {"dag_id": task._dag_id, "run_id": task._where["run_id"], "task_id": task._where["task_id"]}
+        where = {"dag_id": task.dag_id, "run_id": task.where["run_id"], "task_id": task.where["task_id"]}
         return await asyncio.to_thread(task_state, **where, map_index=map_index)
 
     return str(task.in_triggerer(ask))
@@ -52,8 +52,8 @@ def test_the_state_of_a_task_is_told_as_a_word(state: str) -> None:
 
 def test_a_task_of_a_deleted_dag_is_told_to_be_gone(deferred: RealTask) -> None:
     with create_session() as session:
-        session.query(DagRun).filter_by(dag_id=deferred._dag_id).delete()
-        session.query(DagModel).filter_by(dag_id=deferred._dag_id).delete()
+        session.query(DagRun).filter_by(dag_id=deferred.dag_id).delete()
+        session.query(DagModel).filter_by(dag_id=deferred.dag_id).delete()
     assert told_of(deferred) == GONE
 
 
@@ -61,7 +61,7 @@ def test_each_instance_of_a_mapped_task_is_told_by_itself(deferred: RealTask) ->
     def become(map_index: int) -> Callable[[Any], None]:
         return lambda ti: setattr(ti, "map_index", map_index)
 
-    deferred._change(become(1))
+    deferred.change(become(1))
     assert [told_of(deferred, map_index) for map_index in (0, 1)] == [GONE, "deferred"]
 
 

@@ -190,5 +190,5 @@ def test_a_trigger_is_told_whose_it_is(deferred: RealTask) -> None:
     )
     (workload,) = running.build_trigger_workloads({deferred.trigger_id})
     ti = workload.ti or SimpleNamespace()
-    assert {name: getattr(ti, name, None) for name in deferred._where} == deferred._where
+    assert {name: getattr(ti, name, None) for name in deferred.where} == deferred.where
     assert ti.map_index == -1

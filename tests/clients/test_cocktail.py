@@ -30,7 +30,7 @@ from airflow_provider.execution import Execution, ExecutionState
 from airflow_provider.sandbox import seed
 from airflow_provider.sandbox.app import SandboxServer
 from tests.clients.conftest import Scripted
-from tests.control import SystemControl
+from tests.support.control import SystemControl
 
 SHOP, AUTOTAG, BROKEN, NO_DIGEST = 12, 13, 14, 15
 TOKEN = "scripted-token"

@@ -11,7 +11,7 @@ import pytest
 from airflow_provider.clients.cocktail import CocktailClient
 from airflow_provider.exceptions import BadRequestError, NotFoundError, ReleasePipelineError
 from airflow_provider.sandbox import seed
-from tests.control import Control
+from tests.support.control import Control
 from tests.support.until import until
 
 SHOP = 12

@@ -29,7 +29,7 @@ from airflow_provider.sandbox import seed
 from tests.canceling import cancel_surely
 from tests.clients.code_stream_api import LOGIN, Api, listing, of, run, until
 from tests.clients.conftest import Received, Reply, Scripted
-from tests.control import Control
+from tests.support.control import Control
 
 S = ExecutionState
 
@@ -917,7 +917,15 @@ SPECS: dict[str, dict[str, Any]] = {
         "project": "retail",
     },
     "gerrit_triggers": {"name": "t", "branch": "b", "gerritProject": "p", "listener": "l", "project": "retail"},
+    "endpoints": {
+        "name": "ci",
+        "description": "",
+        "project": "retail",
+        "type": "jenkins",
+        "properties": {"url": "https://jenkins.example.com", "username": "bot", "password": "endpoint-secret-4"},
+    },
 }
+INTEGRATION = {"name": "Timer", "description": "waits", "project": "retail", "yaml": "runtime: python3"}
 
 
 @pytest.mark.parametrize("kind", SPECS)
@@ -938,9 +946,75 @@ def test_stored_objects_are_created_read_changed_and_deleted_alike(client: CodeS
         resource.get(made["id"])
 
 
+def test_endpoints_are_tried_and_say_which_types_there_are(client: CodeStreamClient) -> None:
+    spec = SPECS["endpoints"]
+    assert client.endpoints.validate(spec)["status"] == "COMPLETED"
+    assert client.endpoints.validate({**spec, "type": "abacus"})["status"] == "FAILED"
+    types = [each["tileId"] for each in client.endpoints.list_types()["tiles"]]
+    assert "password" in client.endpoints.get_type("jenkins")
+    assert "jenkins" in types
+    with pytest.raises(NotFoundError):
+        client.endpoints.get_type("abacus")
+    (certificate,) = client.endpoints.get_certificate(url="https://server.example.com")["certificates"]
+    assert certificate["issuedTo"]["commonName"] == "server.example.com"
+
+
+def test_secrets_of_an_endpoint_are_masked_by_their_names_and_its_other_properties_are_not(api: Api) -> None:
+    properties = {"url": "https://jenkins.example.com", "privateToken": "endpoint-secret-5", "password": "*****"}
+    api.routes["GET", "/endpoints/e"] = {"id": "e", "properties": properties}
+    api.client.endpoints.get("e")
+    told = api.client.transport.redact("https://jenkins.example.com endpoint-secret-5 *****")
+    assert told == "https://jenkins.example.com *** *****"
+
+
+def test_a_custom_integration_is_a_draft_and_its_versions(client: CodeStreamClient) -> None:
+    integrations = client.custom_integrations
+    draft = integrations.create(INTEGRATION)["id"]
+    assert integrations.get(draft)["yaml"] == INTEGRATION["yaml"]
+    assert draft in [each["id"] for each in integrations.list("project eq 'retail'")]
+    first = integrations.create_version(draft, "1.0 a/b", change_log="the first one")
+    assert (first["version"], first["status"], first["changeLog"]) == ("1.0 a/b", "NONE", "the first one")
+    integrations.update(draft, {**INTEGRATION, "yaml": "runtime: nodejs"})
+    integrations.create_version(draft, "2", description="faster")
+    assert integrations.get_version(draft, "1.0 a/b")["yaml"] == "runtime: python3"
+    assert {each["version"] for each in integrations.list_versions(draft)} == {"1.0 a/b", "2"}
+    assert integrations.release_version(draft, "2")["status"] == "RELEASED"
+    assert integrations.patch_version(draft, "2", latest=True)["sourceVersion"] == "2"
+    assert integrations.deprecate_version(draft, "2")["status"] == "DEPRECATED"
+    assert integrations.withdraw_version(draft, "2")["status"] == "NONE"
+    assert integrations.restore_version(draft, "1.0 a/b")["yaml"] == "runtime: python3"
+    assert integrations.delete_version(draft, "2")["version"] == "2"
+    with pytest.raises(NotFoundError):
+        integrations.get_version(draft, "2")
+    assert integrations.delete(draft)["id"] == draft
+    with pytest.raises(NotFoundError):
+        integrations.get(draft)
+
+
 def test_listeners_are_tried_and_list_their_projects(client: CodeStreamClient) -> None:
     assert client.gerrit_listeners.validate(SPECS["gerrit_listeners"])["_reason"] == ""
     assert client.gerrit_listeners.list_projects(("retail", "gerrit")) == ["shop"]
+
+
+def test_a_text_that_no_bytes_can_hold_is_not_imported(client: CodeStreamClient) -> None:
+    with pytest.raises(BadRequestError, match="written in UTF-8"):
+        client.pipelines.import_yaml("\ud800")
+
+
+def test_an_approval_is_told_to_be_ignored_whatever_its_approvers_are(scripted: Scripted) -> None:
+    scripted.script = [(200, {}, {"token": "bearer-1"})]
+    scripted.always = (200, {}, {"id": "o-1", "status": "ACTIVE", "approvers": [1, None, "a" * 9999]})
+    stream = CodeStreamClient(scripted.url, refresh_token="refresh-token-1", attempts=1)
+    with pytest.raises(PermissionDeniedError, match="1, None, aaa") as caught:
+        stream.approvals.answer("o-1", approve=True)
+    assert len(str(caught.value)) < 1000
+
+
+def test_errors_of_many_answers_are_a_list_whatever_the_server_tells(scripted: Scripted) -> None:
+    scripted.script = [(200, {}, {"token": "bearer-1"})]
+    scripted.always = (200, {}, {"errors": 5})
+    stream = CodeStreamClient(scripted.url, refresh_token="refresh-token-1", attempts=1)
+    assert stream.approvals.answer_many(["o-1"], approve=True)["errors"] == []
 
 
 def test_pipelines_travel_as_yaml(api: Api) -> None:
@@ -952,6 +1026,12 @@ def test_pipelines_travel_as_yaml(api: Api) -> None:
     sent = api.called("POST", "/import")[0]
     assert (sent.body.decode(), sent.headers["Content-Type"]) == (text, "application/x-yaml")
     assert sent.query["action"] == "apply"
+
+
+def test_a_pipeline_whose_text_cannot_be_sent_is_refused_before_anything_is_sent(api: Api) -> None:
+    with pytest.raises(BadRequestError, match="text must be Unicode text"):
+        api.client.pipelines.import_yaml("name: \ud800")
+    assert api.called("POST", "/import") == []
 
 
 def test_sharing_and_tiles_reach_their_paths(api: Api) -> None:

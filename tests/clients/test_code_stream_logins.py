@@ -25,7 +25,7 @@ from airflow_provider.exceptions import (
 )
 from airflow_provider.sandbox import seed
 from tests.clients.conftest import Received, Reply, Scripted
-from tests.control import Control
+from tests.support.control import Control
 
 USER, PASSWORD = "release-bot", "release-bot-password"
 REFRESH_TOKEN = seed.CODE_STREAM_REFRESH_TOKEN

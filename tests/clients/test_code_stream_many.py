@@ -17,7 +17,7 @@ from airflow_provider.execution import Execution, ExecutionRef
 from airflow_provider.sandbox import seed
 from tests.clients.code_stream_server import SECOND, Clock, Server, of
 from tests.clients.conftest import Scripted
-from tests.control import Control
+from tests.support.control import Control
 
 GOING_ON = ["NOT_STARTED", "RUNNING", "WAITING", "PAUSED", "CANCELING"]
 ENDED = ["COMPLETED", "FAILED", "CANCELED"]
@@ -37,33 +37,33 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 class Waits:
-    """Waits as the poller keeps them: each goes on with the reference that it was told last."""
+    """Waits as the poller keeps them: each hands in what it saw last, or its reference while it has seen nothing."""
 
     def __init__(self, client: CodeStreamClient, refs: list[ExecutionRef]) -> None:
         self.client = client
-        self.refs: dict[int, ExecutionRef] = dict(enumerate(refs))
+        self.known: dict[int, ExecutionRef | Execution] = dict(enumerate(refs))
         self.last: dict[int, Observation] = {}
         self.ended: dict[int, str] = {}
 
     def add(self, ref: ExecutionRef) -> int:
-        number = max(self.refs.keys() | self.ended.keys(), default=-1) + 1
-        self.refs[number] = ref
+        number = max(self.known.keys() | self.ended.keys(), default=-1) + 1
+        self.known[number] = ref
         return number
 
     def fetch(self, *some: int) -> dict[int, Observation]:
-        """Fetch for all, or for some; returns what was told."""
-        numbers = list(some) or list(self.refs)
-        seen = self.client.fetch([self.refs[number] for number in numbers])
-        told = {number: each for number, each in zip(numbers, seen, strict=True) if each is not None}
-        for number, each in told.items():
+        """Fetch for all, or for some; returns what is new."""
+        numbers = list(some) or list(self.known)
+        seen = self.client.fetch([self.known[number] for number in numbers])
+        news = {number: each for number, each in zip(numbers, seen, strict=True) if each is not self.known[number]}
+        for number, each in news.items():
             self.last[number] = each
             if isinstance(each, Execution):
-                self.refs[number] = each.ref
+                self.known[number] = each
                 if each.state.is_terminal:
                     assert number not in self.ended
                     self.ended[number] = each.status
-                    del self.refs[number]
-        return told
+                    del self.known[number]
+        return news
 
     def statuses(self) -> dict[str, str]:
         return {each.id: each.status for each in self.last.values() if isinstance(each, Execution)}
@@ -118,11 +118,11 @@ def test_every_end_of_living_executions_is_told_once_and_right(control: Control)
     deadline = time.monotonic() + 20
     while len(waits.ended) < 60:
         assert time.monotonic() < deadline, waits.last
-        if len(waits.ended) + len(waits.refs) < 60:
-            newcomers = [waits.add(client.pipelines.run(dice.choice(pipelines)).ref) for _ in range(5)]
-            waits.fetch(*newcomers)
-            client.cancel(waits.refs[newcomers[0]], "not wanted")
-        if waits.refs:
+        if len(waits.ended) + len(waits.known) < 60:
+            started = [client.pipelines.run(dice.choice(pipelines)).ref for _ in range(5)]
+            waits.fetch(*map(waits.add, started))
+            client.cancel(started[0], "not wanted")
+        if waits.known:
             waits.fetch()
     told = {each.id: (each.status, each.outputs) for each in waits.last.values() if isinstance(each, Execution)}
     truth = {each: client.look(of(each)) for each in told}
@@ -216,28 +216,29 @@ def test_every_wait_learns_every_state_whatever_the_server_understands(
         if dice.random() < 0.2:
             waits.add(server.start(f"late{step}"))
         if dice.random() < 0.1:
-            waits.add(dict(dice.choice([*waits.refs.values(), of("e0")])))
+            known = dice.choice([*waits.known.values(), of("e0")])
+            waits.add(dict(known.ref if isinstance(known, Execution) else known))
         going_on = [each for each, row in server.rows.items() if row["status"] not in ENDED]
         for execution_id in dice.sample(going_on, min(len(going_on), dice.choice([0, 0, 1, 3, 20]))):
             server.move(execution_id, dice.choice(GOING_ON * 2 + ENDED), later=dice.choice([0, 0, 1, SECOND]))
-        if waits.refs and dice.random() < 0.15:
+        if waits.known and dice.random() < 0.15:
             server.refuse = (dice.choice([429, 502, 503]), {}, None)
             with pytest.raises(ReleasePipelineError):
                 waits.fetch()
             server.refuse = None
-        newcomers = [number for number in waits.refs if number not in waits.last]
+        newcomers = [number for number in waits.known if number not in waits.last]
         if newcomers and dice.random() < 0.5:
             waits.fetch(*newcomers)
         if dice.random() < 0.3:
             server.idle(dice.choice([1, 30]))
-        told = waits.fetch() if waits.refs else {}
+        told = waits.fetch() if waits.known else {}
         for number, each in told.items():
             assert isinstance(each, Execution), each
             assert each.state is STATES[each.status], number
         assert {number: each.status for number, each in waits.last.items() if isinstance(each, Execution)} == {
             number: server.rows[each.id]["status"] for number, each in waits.last.items() if isinstance(each, Execution)
         }
-        assert waits.last.keys() >= waits.refs.keys()
+        assert waits.last.keys() >= waits.known.keys()
     assert {each.outputs["id"] for each in waits.last.values() if isinstance(each, Execution) and each.finished_at} <= (
         server.rows.keys()
     )
@@ -369,7 +370,7 @@ def test_less_detail_in_a_list_is_no_news(scripted: Scripted) -> None:
     assert waits.fetch() == {}
 
 
-# --- who is told
+# --- what is new
 
 
 def test_a_second_wait_for_the_same_execution_is_told_in_full(scripted: Scripted) -> None:
@@ -378,12 +379,25 @@ def test_a_second_wait_for_the_same_execution_is_told_in_full(scripted: Scripted
     waits.fetch()
     late = waits.add(of("e1"))
     assert list(waits.fetch(late)) == [late]
-    later = waits.add(dict(waits.refs[late]))
+    later = waits.add(of("e1"))
     assert list(waits.fetch()) == [later]
     assert waits.fetch() == {}
 
 
-def test_after_an_error_of_the_connection_all_are_told_again_without_more_requests(scripted: Scripted) -> None:
+def test_what_was_seen_before_others_saw_more_is_not_taken_for_the_latest(scripted: Scripted) -> None:
+    server = Server(scripted)
+    waits = Waits(server.client, server.start_many(3))
+    server.idle()
+    waits.fetch()
+    server.move("e1", "PAUSED")
+    other = waits.add(of("e1"))
+    assert [each.status for each in waits.fetch(other, 0).values()] == ["PAUSED"]  # type: ignore[union-attr]
+    server.idle()
+    assert [(number, each.status) for number, each in waits.fetch().items()] == [(1, "PAUSED")]  # type: ignore[union-attr]
+    assert waits.fetch() == {}
+
+
+def test_an_error_of_the_connection_costs_no_more_requests_and_loses_nothing(scripted: Scripted) -> None:
     server = Server(scripted)
     waits = Waits(server.client, server.start_many(60))
     server.idle()
@@ -392,8 +406,9 @@ def test_after_an_error_of_the_connection_all_are_told_again_without_more_reques
     with pytest.raises(ServerUnavailableError):
         waits.fetch()
     server.refuse = None
+    server.move("e7", "PAUSED")
     server.asked()
-    assert len(waits.fetch()) == 60
+    assert list(waits.fetch()) == [7]
     assert server.asked() == ["feed"]
     assert waits.fetch() == {}
 
@@ -407,7 +422,9 @@ def test_one_that_is_gone_and_comes_back_is_told_anew(scripted: Scripted, clock:
     clock.now += 601
     assert [type(each) for each in waits.fetch().values()] == [NotFoundError], "the sweep sees what a feed cannot show"
     server.rows["e1"] = row
-    assert [each.id for each in waits.fetch().values()] == ["e1"]  # type: ignore[union-attr]
+    server.asked()
+    assert [each.id for each in waits.fetch().values()] == ["e1"], "a single look tells more than a list"  # type: ignore[union-attr]
+    assert server.asked() == ["feed", "e1"]
     assert waits.fetch() == {}
 
 
@@ -422,14 +439,16 @@ def test_one_that_was_deleted_is_missed_in_a_list_that_was_read_whole(scripted: 
     assert server.asked() == ["feed", "e1"]
 
 
-def test_waits_that_end_are_forgotten(scripted: Scripted, clock: Clock) -> None:
+def test_executions_that_nobody_waits_for_are_forgotten(scripted: Scripted, clock: Clock) -> None:
     server = Server(scripted)
     waits = Waits(server.client, server.start_many(50))
     waits.fetch()
     for _ in range(4):
         clock.now += memory.LIFETIME / 2 + 1
         assert waits.fetch(*range(20)) == {}
-    assert len(server.client._receipts) == 20
+    server.asked()
+    waits.fetch()
+    assert server.asked() == ["feed", "filter"], "those that were forgotten are looked at anew"
 
 
 def test_threads_may_fetch_at_once(scripted: Scripted) -> None:

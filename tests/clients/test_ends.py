@@ -31,7 +31,7 @@ class Vendor:
             if system == "quay"
             else CodeStreamClient(scripted.url, refresh_token="the-token", attempts=1)
         )
-        self.refs: list[dict[str, str]] = [
+        self.known: list[dict[str, str] | Execution] = [
             {"system": "quay", "kind": "build", "id": f"b-{number}", "repository": "acme/shop"}
             if system == "quay"
             else {"system": "code_stream", "kind": "execution", "id": f"b-{number}"}
@@ -41,13 +41,12 @@ class Vendor:
     def looks(self, together: bool) -> Execution:
         """The first one as a wait sees it, by itself or beside another one."""
         if not together:
-            return self.client.look(self.refs[0])
-        for place, seen in enumerate(self.client.fetch(self.refs)):
-            assert seen is None or isinstance(seen, Execution)
-            if seen:
-                self.refs[place] = seen.ref
-                self.last = seen if place == 0 else getattr(self, "last", seen)
-        return self.last
+            first = self.known[0]
+            return self.client.look(first.ref if isinstance(first, Execution) else first)
+        seen = self.client.fetch(self.known)
+        self.known = [each for each in seen if isinstance(each, Execution)]
+        assert len(self.known) == len(seen)
+        return self.known[0]
 
     def _quay(self, request: Received) -> Reply:
         builds = [{"id": f"b-{number}", "phase": self.status, "tags": ["1"]} for number in range(2)]
@@ -106,18 +105,6 @@ def test_an_old_end_is_believed_at_once(
     vendor = Vendor(scripted, system)
     vendor.status = end
     assert vendor.looks(together=False).state is FAILED
-
-
-@pytest.mark.parametrize(("system", "going_on", "end", "settling"), CASES)
-def test_what_changes_with_each_look_is_remembered_once_for_each_wait(
-    scripted: Scripted, system: str, going_on: str, end: str, settling: str
-) -> None:
-    vendor = Vendor(scripted, system)
-    for number in range(30):
-        vendor.status = f"UNHEARD-OF-{number}"
-        vendor.looks(together=True)
-        assert vendor.last.status == vendor.status
-    assert len(vendor.client._receipts) == len(vendor.refs)
 
 
 def test_a_start_that_is_answered_with_an_end_is_not_believed_at_once() -> None:

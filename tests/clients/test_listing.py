@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_provider.clients import listing as listings
 from airflow_provider.clients.cocktail.run_list import decode_runs
-from airflow_provider.clients.listing import Listing
+from airflow_provider.clients.listing import Listing, Remembered
 from airflow_provider.clients.quay.build_list import decode_builds
 from airflow_provider.clients.service_stage.release_list import decode_tasks
 
@@ -49,3 +50,32 @@ def test_what_is_no_list_is_given_as_it_is(decode, body):
 def test_what_is_no_json_is_refused(decode):
     with pytest.raises(ValueError, match=r"malformed|Expecting"):
         decode(b"<html>")
+
+
+@LISTS
+def test_the_bytes_of_the_list_before_are_not_decoded_again(decode, body):
+    decoded: list[bytes] = []
+
+    def count(content: bytes):
+        decoded.append(content)
+        return decode(content)
+
+    remembered = Remembered(count)
+    first, same, other = body % b'"x"', body % b'"x"', body % b'"y"'
+    seen = remembered(first)
+    assert seen.item("7")["text"] == "x"
+    again = remembered(same)
+    assert decoded == [first]
+    assert again.glance("7") is seen.glance("7")
+    assert "_items" not in vars(again), "the whole items that were read are not kept from poll to poll"
+    assert remembered(other).item("7")["text"] == "y"
+    assert remembered(first).item("7")["text"] == "x"
+    assert decoded == [first, other, first]
+
+
+@LISTS
+def test_what_is_no_list_or_very_long_is_not_remembered(decode, body, monkeypatch):
+    remembered = Remembered(decode)
+    assert remembered(b'{"error_code": "1"}') == remembered(b'{"error_code": "1"}') == {"error_code": "1"}
+    monkeypatch.setattr(listings, "LARGEST_REMEMBERED", 10)
+    assert remembered(body % b'"x"').glance("7") is not remembered(body % b'"x"').glance("7")

@@ -31,7 +31,7 @@ from airflow_provider.execution import Execution, ExecutionState
 from airflow_provider.sandbox import seed
 from airflow_provider.sandbox.app import SandboxServer
 from tests.clients.conftest import Scripted
-from tests.control import SystemControl
+from tests.support.control import SystemControl
 
 SHOP = "acme/shop"
 ARCHIVE = "https://git.example.com/shop/1.4.2.tar.gz"
@@ -55,7 +55,7 @@ class Stand(SystemControl):
     def force(self, build_id: str, phase: str) -> None:
         self.post(f"executions/quay/{build_id}", state=phase)
 
-    def requests(self, method: str = "") -> list[str]:
+    def requests(self, method: str | None = None) -> list[str]:
         """Without what all paths begin with."""
         return [each.replace("/quay/api/v1/repository/acme/shop", "", 1) for each in super().requests(method)]
 
@@ -626,6 +626,15 @@ def test_an_archive_url_beyond_ascii_is_sent_as_a_browser_does(
     build = client.builds.start(SHOP, archive_url=given, tags=["1.4.2", "latest"])
     assert client.builds.get(SHOP, build.id)["archive_url"] == sent
     assert [each.id for each in client.find_started(wanted)] == [build.id]
+
+
+def test_a_started_build_has_its_place_and_shows_no_secret(scripted: Scripted) -> None:
+    scripted.always = (201, {}, {"id": "b1", "phase": "error", "error": f"cannot log in with {TOKEN}", "tags": ["1"]})
+    client = scripted_client(scripted)
+    started = client.builds.start(SHOP, archive_url=ARCHIVE, tags=["1"])
+    assert started.ref["place"] == client.place
+    assert started.message == "cannot log in with ***"
+    assert started.revision
 
 
 def test_a_start_is_sent_once_whatever_the_answer(scripted: Scripted) -> None:

@@ -21,6 +21,7 @@ from airflow_provider.exceptions import (
 )
 from airflow_provider.execution import Execution, ExecutionState
 from airflow_provider.sandbox.app import SandboxServer
+from tests.support.until import until
 
 SPEED = 40
 REGION, PROJECT_ID = "sandbox-1", "77b6a44cba5143ab91d13ab9a8ff44fd"
@@ -378,3 +379,60 @@ def test_wrong_keys_wrong_projects_and_a_wrong_clock_are_told_apart(
     server.world.clock.advance(20 * 60)
     with pytest.raises(AuthenticationError, match="check the clock"):
         client.release_tasks.list()
+
+
+# --- release plans and components
+
+PLAN = {"name": "plan-1", "action": "create", "components": [{"seq": 1, "id": "c-1", "name": "web"}]}
+
+
+def test_a_release_plan_is_executed_and_rolled_back(client: ServiceStageClient) -> None:
+    plan_id = client.release_plans.create(PLAN)["id"]
+
+    def status() -> str:
+        return client.release_plans.get_deployment(plan_id)["components"][0]["status"]
+
+    assert [each["id"] for each in client.release_plans.list()] == [plan_id]
+    with pytest.raises(BadRequestError, match="only a plan that was executed"):
+        client.release_plans.rollback(plan_id)
+    client.release_plans.execute(plan_id)
+    until(status, "SUCCESS".__eq__)
+    client.release_plans.rollback(plan_id)
+    until(status, "ROLLBACK_SUCCEED".__eq__)
+    client.release_plans.abort(plan_id)
+    assert client.release_plans.get(plan_id)["status"] == "ABORTED"
+    client.release_plans.update(plan_id, PLAN | {"name": "plan-2"})
+    assert client.release_plans.get(plan_id)["name"] == "plan-2"
+    client.release_plans.delete(plan_id)
+    with pytest.raises(NotFoundError):
+        client.release_plans.get(plan_id)
+
+
+def test_a_release_plan_can_fail(client: ServiceStageClient, control: Control) -> None:
+    plan_id = client.release_plans.create(PLAN)["id"]
+    control("actions", system="service_stage", action="script_job", name="plan-1", job="execute", fails=True)
+    client.release_plans.execute(plan_id)
+    until(lambda: client.release_plans.get(plan_id)["status"], "FAILED".__eq__)
+
+
+def test_the_jobs_of_a_component_run_to_their_ends(client: ServiceStageClient, control: Control) -> None:
+    made = client.components.create("shop", {"name": "web", "version": "1", "replica": 1})
+    component_id = made["component_id"]
+
+    def ends(job_id: str, status: str) -> None:
+        until(lambda: client.components.get_job(job_id)["job"]["execution_status"], status.__eq__)
+
+    ends(made["job_id"], "SUCCEEDED")
+    assert client.components.get("shop", component_id)["version"] == "1"
+    assert [each["id"] for each in client.components.list()] == [component_id]
+    assert client.components.list("another application") == []
+    ends(client.components.update("shop", component_id, {"version": "2"})["job_id"], "SUCCEEDED")
+    control("actions", system="service_stage", action="script_job", name="web", job="restart", fails=True)
+    ends(client.components.act("shop", component_id, "restart")["job_id"], "FAILED")
+    with pytest.raises(BadRequestError, match="action must be one of"):
+        client.components.act("shop", component_id, "explode")
+    done = [each["type"] for each in client.components.list_records("shop", component_id)]
+    assert done == ["create", "update", "restart"]
+    client.components.delete("shop", component_id)
+    with pytest.raises(NotFoundError):
+        client.components.get("shop", component_id)

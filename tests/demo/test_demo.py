@@ -30,10 +30,10 @@ class RunningDemo:
     def send(self, signal_number: int) -> int:
         """Signal the whole group, as a terminal does; returns the exit status."""
         os.killpg(self._process.pid, signal_number)
-        return self._process.wait(120)
+        return self._process.wait(300)
 
     def wait(self) -> int:
-        return self._process.wait(120)
+        return self._process.wait(300)
 
     def kill(self) -> None:
         self._process.kill()
@@ -46,7 +46,7 @@ class RunningDemo:
 
         :param besides: servers of an earlier demo.
         """
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while len(pids := self.servers() - besides) < 4:
             assert self._process.poll() is None, "the demo has ended"
             assert time.monotonic() < deadline, "Airflow does not start"

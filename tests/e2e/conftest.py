@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from demo.airflow_server import AirflowServer
+from demo.airflow_server import LOGIN, AirflowServer
 from demo.processes import adopt_orphans
 from demo.sandbox_server import SandboxServer
 from tests import secrets
@@ -20,6 +20,7 @@ DAG_FILES = [
     file for folder in (Path(__file__).parents[2], Path(__file__).parent) for file in (folder / "dags").glob("[!_]*.py")
 ]
 TAG = "e2e-1.4.0"
+USERS = "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"
 
 
 @dataclass
@@ -57,7 +58,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     (home / "dags").mkdir()
     for file in DAG_FILES:
         shutil.copy(file, home / "dags")
-    with SandboxServer(home / "sandbox") as sandbox, AirflowServer(home / "airflow", dags=home / "dags") as airflow:
+    airflow = AirflowServer(home / "airflow", dags=home / "dags", config={USERS: f"{LOGIN}:admin,ada:admin,bob:admin"})
+    with SandboxServer(home / "sandbox") as sandbox, airflow:
         airflow.wait_until_ready([file.stem for file in DAG_FILES])
         for connection in sandbox.connections():
             airflow.api.save_connection(connection)

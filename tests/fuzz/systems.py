@@ -437,4 +437,9 @@ PLAUSIBLE: dict[str, tuple[Any, ...]] = {
     "name": ("a",),
     "text": ("a: b",),
     "value": ("v",),
+    "what": ("all", "draft"),
+    "latest": (True, False),
+    "plan": ({"name": "a"},),
+    "component": ({"name": "a"},),
+    "parameters": (None, {"replica": 2}),
 }

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from airflow_provider.clients import retries
 from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.decoding import DEEPEST
+from airflow_provider.clients.quay.build_starts import BuildSource
 from airflow_provider.clients.redaction import LONGEST_TEXT
 from airflow_provider.exceptions import Effect, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionState
@@ -53,6 +54,8 @@ STARTS = {
     "releases.act",
     "builds.run",
     "builds.start",
+    "release_plans.execute",
+    "components.act",
 }
 
 
@@ -88,6 +91,8 @@ def arguments(draw: st.DrawFn, system: System, call: Callable[..., Any]) -> dict
     drawn: dict[str, Any] = {}
     for name, parameter in inspect.signature(call).parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
+            if "BuildSource" in str(parameter.annotation):
+                drawn |= {each: draw(_argument(system, "", each, "str")) for each in BuildSource.__annotations__}
             continue
         if parameter.default is not parameter.empty and draw(st.integers(0, 2)):
             continue
@@ -100,18 +105,20 @@ def _argument(system: System, call: str, name: str, annotation: Any) -> st.Searc
     if name == "intent":
         is_of_rerun = call.startswith("Reruns.")
         return st.sampled_from([each for each in system.intents if each["kind"] == "rerun" or not is_of_rerun])
-    if name == "refs":
+    if name in ("refs", "known"):
         return st.lists(refs, min_size=1, max_size=4)
     if name in ("ref", "about"):
         return refs
     if name == "execution":
         return refs.map(lambda ref: Execution(ref, ExecutionState.RUNNING, "RUNNING"))
     plausible = PLAUSIBLE.get(name, ())
-    if name == "event" and "Json" in kind:
+    if name == "event" and "Document" in kind:
         return st.sampled_from(system.documents[:3])
     if name == "since" and "float" in kind:
         plausible = (None, 0.0, 1795000000.0)
-    is_text = ("str" in kind and not any(word in kind for word in ("Mapping", "Sequence", "Json"))) or kind == "Key"
+    is_text = (
+        "str" in kind and not any(word in kind for word in ("Mapping", "Sequence", "Json", "Document"))
+    ) or kind == "Key"
     if not is_text:
         assert plausible, f"an argument {name}: {kind} is to be given values"
         return st.sampled_from(plausible)
@@ -263,20 +270,23 @@ def test_a_wait_survives_every_row_of_answers(system: str, server: Any) -> None:
     )
     def fuzz(refs: list[dict[str, str]], answers: list[Raw]) -> None:
         server.script.__init__(answers, one.login)
+        known: list[Any] = list(refs)
         with one.connect(url) as client:
             for _ in range(4):
                 began = time.monotonic()
                 try:
-                    found = [_look(each) if callable(each) else each for each in client.fetch_apart(refs)]
+                    found = [_look(each) if callable(each) else each for each in client.fetch_apart(known)]
                 except ReleasePipelineError as error:
                     check_error(error)
                     continue
                 finally:
                     assert time.monotonic() - began < LONGEST_CALL
-                assert len(found) == len(refs)
+                assert len(found) == len(known)
                 check_sound(found)
                 check_no_wrong_success(one, found, server.script.seen)
-                refs = [each.ref if isinstance(each, Execution) else ref for ref, each in zip(refs, found, strict=True)]
+                known = [
+                    each if isinstance(each, Execution) else before for before, each in zip(known, found, strict=True)
+                ]
 
     fuzz()
 

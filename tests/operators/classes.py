@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from typing import Any
 
+from airflow_provider.operators import approving, people
 from airflow_provider.operators.cocktail import CocktailCancelBuildOperator, CocktailRunBuildOperator
 from airflow_provider.operators.code_stream import (
     CodeStreamApprovalOperator,
@@ -13,6 +15,7 @@ from airflow_provider.operators.code_stream import (
     CodeStreamRunPipelineOperator,
     CodeStreamTriggerGerritOperator,
 )
+from airflow_provider.operators.gated import GatedStartOperator
 from airflow_provider.operators.quay import (
     QuayCreateNotificationOperator,
     QuayDeleteNotificationOperator,
@@ -34,7 +37,7 @@ from airflow_provider.sensors.code_stream import (
     CodeStreamExecutionSensor,
 )
 from airflow_provider.sensors.quay import QuayBuildSensor, QuaySecurityScanSensor, QuayTagSensor
-from airflow_provider.sensors.service_stage import ServiceStageReleaseSensor
+from airflow_provider.sensors.service_stage import ServiceStageApprovalSensor, ServiceStageReleaseSensor
 
 SHOP = "acme/shop"
 ARCHIVE = "https://sources.example.com/shop-1.4.2.tar.gz"
@@ -53,6 +56,7 @@ CLASSES: dict[type, dict[str, Any]] = {
     ServiceStageStopReleaseOperator: {"pipeline": "shop-release"},
     ServiceStageApprovalOperator: {"pipeline": "shop-release", "task_name": "apr0v1", "decision": "approve"},
     ServiceStageReleaseSensor: {"pipeline": "shop-release"},
+    ServiceStageApprovalSensor: {"pipeline": "shop-release-approval"},
     CocktailRunBuildOperator: {"build_seq": 12, "tag_name": "1.4.2"},
     CocktailCancelBuildOperator: {"build_run_seq": 1},
     CocktailBuildSensor: {"build_run_seq": 1},
@@ -77,7 +81,17 @@ CLASSES: dict[type, dict[str, Any]] = {
 }
 
 
+RULES_OF_APPROVALS = {"not_requester", "approvals", "response_timeout", "on_no_response", "notifiers", "poll_interval"}
+
+
+def needed_with(cls: type, given: Iterable[str]) -> dict[str, Any]:
+    """What else must be given: rules of approvals say nothing to a start that asks nobody."""
+    rules = {*RULES_OF_APPROVALS, "approvers"} - {"poll_interval", "on_no_response"}
+    return {"approve": True} if issubclass(cls, GatedStartOperator) and not rules.isdisjoint(given) else {}
+
+
 def own_arguments(cls: type) -> set[str]:
     """The names of the arguments that a class adds to those of all operators and sensors."""
-    bases = [base for base in cls.__mro__ if base.__module__ == cls.__module__ and "__init__" in vars(base)]
+    modules = (cls.__module__, approving.__name__, people.__name__)
+    bases = [base for base in cls.__mro__ if base.__module__ in modules and "__init__" in vars(base)]
     return {name for base in bases for name in inspect.signature(base.__init__).parameters} - {"self", "kwargs"}

@@ -17,7 +17,7 @@ from airflow_provider.sensors.base import ReleaseSensor
 from airflow_provider.sensors.cocktail import CocktailBuildSensor
 from airflow_provider.sensors.release_window import ReleaseWindowSensor
 from tests.airflow_runs import run_task
-from tests.operators.classes import CLASSES, own_arguments
+from tests.operators.classes import CLASSES, RULES_OF_APPROVALS, needed_with, own_arguments
 from tests.systems import LOGINS
 
 WAITING = [cls for cls in CLASSES if issubclass(cls, WaitingOperator)]
@@ -27,12 +27,13 @@ NO_BOUNDS = [
 ]  # fmt: skip
 EVERY_CLASS = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 SWITCHES = {"on_retry", "on_busy", "require_digest", "missing_ok", "start_timeout", "force", "callback", "asset"}
+SWITCHES |= RULES_OF_APPROVALS
 """Arguments that are no text."""
 
 
 def refused(cls: type, **arguments: Any) -> str:
     with pytest.raises(BadRequestError) as error:
-        cls(task_id="task", **{**CLASSES[cls], **arguments})
+        cls(task_id="task", **{**CLASSES[cls], **needed_with(cls, arguments), **arguments})
     return str(error.value)
 
 
@@ -65,7 +66,7 @@ def test_a_limit_of_a_start_that_bounds_nothing_is_refused():
 @pytest.mark.parametrize("value", [0.5, 600, timedelta(minutes=5), timedelta(days=3650)])
 def test_durations_may_be_given_as_seconds_or_timedelta(value):
     for cls, name in [(cls, "timeout") for cls in (*WAITING, *SENSORS)] + [(cls, "max_wait") for cls in SENSORS]:
-        cls(task_id="task", **CLASSES[cls], **{name: value})
+        cls(task_id="task", **CLASSES[cls], **needed_with(cls, [name]), **{name: value})
 
 
 # --- text stays text
@@ -76,7 +77,7 @@ def rendered(cls: type, values: dict[str, Any], *, native: bool = True, **argume
     from airflow.sdk import DAG
 
     with DAG("dag", schedule=None, render_template_as_native_obj=native) as dag:
-        task = cls(task_id="task", **{**CLASSES[cls], **arguments})
+        task = cls(task_id="task", **{**CLASSES[cls], **needed_with(cls, arguments), **arguments})
     task.render_template_fields(values, dag.get_template_env())
     return task
 
@@ -127,9 +128,9 @@ def test_a_missing_xcom_within_a_text_is_refused_too(native):
     for value in ("shop-{{ missing }}", "{{ missing }}-rc", "{{ missing }}{{ given }}"):
         values = {"missing": None, "given": "1"}
         task = rendered(CocktailRunBuildOperator, values, native=native, tag_name=value)
-        assert "tag_name has a part that came out as None" in problem_of(task)
+        assert "tag_name must not contain None" in problem_of(task)
         task = rendered(QuayRunBuildOperator, values, native=native, tags=["1", value])
-        assert "tags has a part that came out as None" in problem_of(task)
+        assert "tags must not contain None" in problem_of(task)
 
 
 @pytest.mark.parametrize("native", [True, False])

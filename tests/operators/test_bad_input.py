@@ -49,7 +49,7 @@ from airflow_provider.sensors.code_stream import (
     CodeStreamExecutionSensor,
 )
 from airflow_provider.sensors.quay import QuayBuildSensor, QuaySecurityScanSensor, QuayTagSensor
-from airflow_provider.sensors.service_stage import ServiceStageReleaseSensor
+from airflow_provider.sensors.service_stage import ServiceStageApprovalSensor, ServiceStageReleaseSensor
 from tests.airflow_runs import TaskRun, run_task
 from tests.operators.classes import CLASSES
 from tests.systems import LOGINS, Systems, define_connection
@@ -106,9 +106,14 @@ def empty(cls: type, *names: str) -> list[Bad]:
     ]
 
 
-def no_choice(cls: type, name: str, *choices: str) -> list[Bad]:
+def no_choice(cls: type, name: str, *choices: str, may_be_none: bool = False) -> list[Bad]:
     """The value is none of those that may be given; not by another spelling either."""
-    wrong = ("something", None, 5, choices[0].upper() if choices[0] != choices[0].upper() else choices[0].lower())
+    wrong = (
+        "something",
+        "" if may_be_none else None,
+        5,
+        choices[0].upper() if choices[0] != choices[0].upper() else choices[0].lower(),
+    )
     return [
         Bad(cls, {name: value}, BadRequestError, (f"task 'task': {name} must be", *choices, f"got {value!r}"))
         for value in wrong
@@ -116,7 +121,7 @@ def no_choice(cls: type, name: str, *choices: str) -> list[Bad]:
 
 
 def one_of_two(cls: type, first: str, second: str) -> list[Bad]:
-    texts = (first, second, "only one of them")
+    texts = (first, second, "exactly one of them")
     return [
         Bad(cls, {first: "", second: None}, BadRequestError, texts),
         Bad(cls, {first: DIGEST, second: "other"}, BadRequestError, texts),
@@ -139,8 +144,9 @@ BAD: list[Bad] = [
     *empty(CodeStreamExecutionSensor, "execution_id"),
     *empty(ServiceStageReleaseOperator, "pipeline"),
     *empty(ServiceStageStopReleaseOperator, "pipeline"),
-    *empty(ServiceStageApprovalOperator, "pipeline", "task_name"),
+    *empty(ServiceStageApprovalOperator, "pipeline"),
     *empty(ServiceStageReleaseSensor, "pipeline"),
+    *empty(ServiceStageApprovalSensor, "pipeline"),
     *empty(CocktailRunBuildOperator, "build_seq"),
     *empty(CocktailCancelBuildOperator, "build_run_seq"),
     *empty(CocktailBuildSensor, "build_run_seq"),
@@ -157,10 +163,10 @@ BAD: list[Bad] = [
     *no_choice(CodeStreamRerunEventOperator, "event_type", "docker", "git", "gerrit"),
     *no_choice(CodeStreamRerunEventOperator, "action", "rerun", "resume"),
     *no_choice(CodeStreamExecutionActionOperator, "action", "cancel", "pause", "resume"),
-    *no_choice(CodeStreamApprovalOperator, "decision", "approve", "reject"),
+    *no_choice(CodeStreamApprovalOperator, "decision", "approve", "reject", may_be_none=True),
     *no_choice(CodeStreamEventSensor, "event_type", "docker", "git", "gerrit"),
     *no_choice(ServiceStageReleaseOperator, "action", "start", "retry", "continue", "rollback"),
-    *no_choice(ServiceStageApprovalOperator, "decision", "approve", "reject"),
+    *no_choice(ServiceStageApprovalOperator, "decision", "approve", "reject", may_be_none=True),
     *no_choice(QuayCreateNotificationOperator, "event", "repo_push", "build_success"),
     *no_choice(QuayCreateNotificationOperator, "method", "webhook", "slack"),
     *no_choice(CodeStreamRerunEventOperator, "on_retry", "restart", "resume"),
@@ -270,13 +276,13 @@ BAD: list[Bad] = [
     ),
     Bad(QuayCreateNotificationOperator, {"event": ["repo_push"]}, BadRequestError, ("event", "['repo_push']")),
     Bad(QuayCreateNotificationOperator, {"method": {"webhook": 1}}, BadRequestError, ("method", "{'webhook': 1}")),
+    Bad(QuayCreateNotificationOperator, {"config": {}}, BadRequestError, ("config or asset must be given",)),
     Bad(QuayCreateNotificationOperator, {"config": "https://x"}, BadRequestError, ("config", "mapping")),
     Bad(QuayCreateNotificationOperator, {"event_config": "x"}, BadRequestError, ("event_config", "mapping")),
     *(
         Bad(QuayCreateNotificationOperator, arguments, BadRequestError, named, is_late=True)
         for arguments, named in (
             ({"title": 5}, ("title", "5")),
-            ({"config": {}}, ("config", "'url'")),
             ({"config": {"url": "http://["}}, ("config.url", "http")),
             ({"config": {"uri": "https://x"}}, ("config", "'url'")),
             ({"config": {"url": "hooks"}}, ("config.url", "http")),

@@ -24,10 +24,10 @@ from airflow_provider.operators.code_stream import CodeStreamRerunEventOperator,
 from airflow_provider.operators.quay import Event, Method, QuayPromoteTagOperator, QuayRunBuildOperator
 from airflow_provider.operators.service_stage import ServiceStageReleaseOperator
 from airflow_provider.provider_info import get_provider_info
-from airflow_provider.sensors.quay import QuaySecurityScanSensor, QuayTagSensor, Severity
+from airflow_provider.sensors.quay import QuaySecurityScanSensor, QuayTagSensor
 from airflow_provider.sensors.release_window import ReleaseWindowSensor
 from tests.airflow_runs import run_task
-from tests.operators.classes import CLASSES
+from tests.operators.classes import CLASSES, needed_with
 from tests.systems import LOGINS
 
 EVERY: dict[type, dict[str, Any]] = {**CLASSES, ReleaseWindowSensor: {"windows": "variable:windows"}}
@@ -73,7 +73,7 @@ EVERY_CLASS = pytest.mark.parametrize("cls", EVERY, ids=lambda cls: cls.__name__
 
 def made(cls: type, **given: Any) -> Any:
     """As a DAG file makes it."""
-    return cls(task_id="task", **{**EVERY[cls], **given})
+    return cls(task_id="task", **{**EVERY[cls], **needed_with(cls, given), **given})
 
 
 def refusal(cls: type, **given: Any) -> str:
@@ -108,6 +108,7 @@ def test_every_argument_is_held_to_it_in_partial_too(cls: Any) -> None:
 def test_every_argument_that_is_templated_is_left_to_the_run_where_it_holds_a_template(cls: Any) -> None:
     for name in annotations_of(cls):
         other = {"source_tag": None} if cls is QuayPromoteTagOperator and name == "digest" else {}
+        other |= needed_with(cls, [name])
         with DAG("dag", schedule=None):
             before = BaseOperator(task_id="before")
             for number, later in enumerate(
@@ -142,7 +143,9 @@ def test_every_word_is_one_of_those_that_there_are() -> None:
     assert len(WORDS) > 20
     for cls, name, kind in WORDS:
         words = get_args(kind)
-        for wrong in ("", None, "something", words[0].swapcase(), f" {words[0]}", words[0] + "s", [words[0]], 0, True):
+        no_word = () if type(None) in get_args(annotations_of(cls)[name]) else (None,)
+        spelled = (words[0].swapcase(), f" {words[0]}", words[0] + "s", [words[0]])
+        for wrong in ("", *no_word, "something", *spelled, 0, True):
             said = refusal(cls, **{name: wrong})
             assert said == f"task 'task': {name} must be {', '.join(words[:-1])} or {words[-1]}, got {wrong!r}", cls
         for word in words:
@@ -182,11 +185,10 @@ def test_whatever_an_argument_is_there_is_a_sentence_for_it_or_it_is_fine(value:
 
 
 def test_the_words_are_those_of_the_clients() -> None:
-    from airflow_provider.clients.quay import notification_rules, references
+    from airflow_provider.clients.quay import notification_rules
 
     assert set(get_args(Event)) == set(notification_rules.EVENTS)
     assert set(get_args(Method)) == set(notification_rules.METHODS)
-    assert set(get_args(Severity)) == set(references.SEVERITIES)
 
 
 # --- arguments that do not go together

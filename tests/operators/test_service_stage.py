@@ -18,7 +18,7 @@ from airflow_provider.exceptions import (
     ServerUnavailableError,
 )
 from airflow_provider.hooks.service_stage import ServiceStageHook
-from airflow_provider.operators import service_stage
+from airflow_provider.operators import release_answer
 from airflow_provider.operators.service_stage import (
     ServiceStageApprovalOperator,
     ServiceStageReleaseOperator,
@@ -261,7 +261,7 @@ def test_a_task_name_that_waits_for_nothing_is_refused_with_those_that_do(system
 
 
 def test_an_answer_that_changes_nothing_fails(systems, monkeypatch):
-    monkeypatch.setattr(service_stage, "TAKEN_WITHIN", 0.4)
+    monkeypatch.setattr(release_answer, "TAKEN_WITHIN", 0.4)
     start_until_it_asks(systems)
     systems.switch("service_stage", shown_status={"2": 5, "4": 5})
     ended = answer("approve")
@@ -291,7 +291,7 @@ def start_until_it_asks_twice(systems) -> str:
 
 
 def test_a_release_that_waits_for_a_second_approval_is_no_failure_of_the_first(systems, monkeypatch):
-    monkeypatch.setattr(service_stage, "TAKEN_WITHIN", 0.4)
+    monkeypatch.setattr(release_answer, "TAKEN_WITHIN", 0.4)
     execution_id = start_until_it_asks_twice(systems)
     first, second = (answer("approve", pipeline="two-approvals", task_name=name) for name in ("first0", "second"))
     assert (first.error, first.result["state"]) == (None, "waiting")
@@ -355,7 +355,7 @@ def die_after_the_request(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_retry_whose_answer_was_taken_succeeds_although_a_second_approval_is_pending(
     systems, goes_wrong, monkeypatch
 ):
-    monkeypatch.setattr(service_stage, "TAKEN_WITHIN", 0.4)
+    monkeypatch.setattr(release_answer, "TAKEN_WITHIN", 0.4)
     execution_id = start_until_it_asks_twice(systems)
     first, second = answering("first0"), answering("second")
     if goes_wrong == "the worker dies":

@@ -133,7 +133,7 @@ class Triggerer:
 
     def __init__(self, story: Story) -> None:
         self._story = story
-        execution._freeze_watch()
+        execution.freeze_watch()
         self._trigger = story.task.trigger(story.attempt())
 
     def comes_back(self) -> None:
@@ -143,10 +143,10 @@ class Triggerer:
 
 @pytest.fixture
 def triggerer() -> Iterator[type[Triggerer]]:
-    execution._freeze_watch.cache_clear()
+    execution.freeze_watch.cache_clear()
     yield Triggerer
-    execution._freeze_watch().stop()
-    execution._freeze_watch.cache_clear()
+    execution.freeze_watch().stop()
+    execution.freeze_watch.cache_clear()
 
 
 @EVERY_STARTER

@@ -35,11 +35,11 @@ from airflow_provider.sensors.code_stream import (
     CodeStreamExecutionSensor,
 )
 from airflow_provider.sensors.quay import QuayBuildSensor, QuaySecurityScanSensor, QuayTagSensor
-from airflow_provider.sensors.service_stage import ServiceStageReleaseSensor
+from airflow_provider.sensors.service_stage import ServiceStageApprovalSensor, ServiceStageReleaseSensor
 from tests.airflow_runs import TaskRun, run_task
 from tests.meanwhile import meanwhile
 from tests.operators import test_cocktail, test_code_stream, test_service_stage
-from tests.operators.classes import CLASSES, own_arguments
+from tests.operators.classes import CLASSES, RULES_OF_APPROVALS, needed_with, own_arguments
 from tests.operators.test_starting import failed_event
 from tests.sensors.test_waiting import start_image_build
 from tests.systems import LOGINS, Systems, define_connection
@@ -47,7 +47,7 @@ from tests.systems import LOGINS, Systems, define_connection
 EVERY_CLASS = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 BOTH_MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["waiting", "deferrable"])
 SLOW = 0.05
-SWITCHES = {"on_retry", "on_busy", "require_digest", "missing_ok", "start_timeout", "force"}
+SWITCHES = {"on_retry", "on_busy", "require_digest", "missing_ok", "start_timeout", "force", *RULES_OF_APPROVALS}
 """Arguments that are no text, id or mapping: they say how the task behaves."""
 
 UI_URLS = {
@@ -60,7 +60,7 @@ UI_URLS = {
 def arguments_of(cls: type, **arguments: Any) -> dict[str, Any]:
     interval = {"poke_interval": 0.1, "timeout": 10} if issubclass(cls, ReleaseSensor) else {}
     interval = {"poll_interval": 0.1, "timeout": 10} if issubclass(cls, WaitingOperator) else interval
-    return {"task_id": "task", **interval, **CLASSES[cls], **arguments}
+    return {"task_id": "task", **interval, **CLASSES[cls], **needed_with(cls, arguments), **arguments}
 
 
 def run(cls: type, **arguments: Any) -> TaskRun:
@@ -88,7 +88,7 @@ def test_every_argument_that_holds_text_ids_or_mappings_is_templated(cls):
 @EVERY_CLASS
 def test_every_template_is_rendered(cls):
     names = own_arguments(cls) - SWITCHES
-    task = cls(task_id="task", **dict.fromkeys(names, "{{ ds }}"))
+    task = cls(task_id="task", **needed_with(cls, names), **dict.fromkeys(names, "{{ ds }}"))
     task.render_template_fields({"ds": "2026-11-21"})
     assert {name: getattr(task, name) for name in names} == dict.fromkeys(names, "2026-11-21")
     if "ref" in cls.template_fields:
@@ -242,6 +242,7 @@ PREPARED: dict[type, Callable[[Systems], dict[str, Any]]] = {
     ServiceStageStopReleaseOperator: lambda systems: {"pipeline": "shop-release-approval", **asked(systems)},
     ServiceStageApprovalOperator: lambda systems: {"pipeline": "shop-release-approval", **asked(systems)},
     ServiceStageReleaseSensor: lambda systems: {"execution_id": test_service_stage.start()},
+    ServiceStageApprovalSensor: lambda systems: {"pipeline": "shop-release-approval", **asked(systems)},
     CocktailRunBuildOperator: lambda systems: {},
     CocktailCancelBuildOperator: lambda systems: {"build_run_seq": test_cocktail.start()},
     CocktailBuildSensor: lambda systems: {"build_run_seq": test_cocktail.start()},

@@ -14,7 +14,8 @@ import pytest
 import requests
 
 from airflow_provider.sandbox.app import SandboxServer
-from tests.control import SystemControl, until
+from tests.support.control import SystemControl
+from tests.support.until import until
 
 TOKEN = {"Authorization": "Bearer sandbox-cocktail-token"}
 SHOP, AUTOTAG, BROKEN, NO_DIGEST = 12, 13, 14, 15

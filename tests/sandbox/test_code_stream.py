@@ -13,8 +13,9 @@ import requests
 import yaml
 
 from airflow_provider.sandbox.app import SandboxServer
-from tests.control import Control, until
+from tests.support.control import Control
 from tests.support.serving import serving
+from tests.support.until import until
 
 API = "/codestream/api"
 TERMINAL = {"COMPLETED", "FAILED", "CANCELED", "ROLLBACK_COMPLETED", "ROLLBACK_FAILED"}

@@ -16,8 +16,9 @@ import requests
 
 from airflow_provider.sandbox.app import SandboxServer
 from airflow_provider.sandbox.core.outbox import Outbox
-from tests.control import Control, until
+from tests.support.control import Control
 from tests.support.serving import serving
+from tests.support.until import until
 
 SYSTEMS = ["code_stream", "service_stage", "cocktail", "quay"]
 LOGIN = "/code_stream/csp/gateway/am/api/login"

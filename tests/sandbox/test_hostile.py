@@ -11,7 +11,7 @@ import requests
 
 from airflow_provider.sandbox.app import SandboxServer
 from airflow_provider.sandbox.core.hostile import Hostile
-from tests.control import Control
+from tests.support.control import Control
 
 REAL = json.dumps({"builds": [{"id": "b-1", "phase": "building"}], "totalCount": 1, "has_additional": False}).encode()
 

@@ -14,7 +14,8 @@ import pytest
 import requests
 
 from airflow_provider.sandbox.app import SandboxServer
-from tests.control import SystemControl, until
+from tests.support.control import SystemControl
+from tests.support.until import until
 
 TOKEN = "sandbox-quay-oauth-token-0000000000000000"
 READ_TOKEN = "sandbox-quay-read-token-00000000000000000"

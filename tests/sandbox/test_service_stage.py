@@ -17,7 +17,8 @@ import requests
 
 from airflow_provider.sandbox.app import SandboxServer
 from airflow_provider.sandbox.service_stage.signing import Key, SignatureError, SignedRequest, canonical_request, verify
-from tests.control import Control, until
+from tests.support.control import Control
+from tests.support.until import until
 
 VECTORS = json.loads((Path(__file__).parents[1] / "fixtures" / "huawei_signing_vectors.json").read_text())["vectors"]
 PROJECT = "77b6a44cba5143ab91d13ab9a8ff44fd"
@@ -367,7 +368,6 @@ def test_temporary_keys_need_their_security_token_and_end(api: ServiceStage) -> 
 @pytest.mark.parametrize(
     "path",
     [
-        f"/v3/{PROJECT}/cas/release-plans",
         "/cpepipeline/v2/pipelines",
         f"/v5/{PROJECT}/api/pipelines/list",
         "/v3/pipelines/x/start",

@@ -8,12 +8,23 @@ import pytest
 from airflow.sdk.exceptions import AirflowSensorTimeout
 
 from airflow_provider.clients import retries
+from airflow_provider.clients.service_stage.references import pending_approval_reference
 from airflow_provider.exceptions import ExecutionFailed, ExecutionRejected, NotFoundError
 from airflow_provider.hooks.service_stage import ServiceStageHook
-from airflow_provider.sensors.service_stage import ServiceStageReleaseSensor
+from airflow_provider.sensors.service_stage import ServiceStageApprovalSensor, ServiceStageReleaseSensor
 from tests.airflow_runs import TaskRun, run_task
-from tests.meanwhile import meanwhile, until
-from tests.operators.test_service_stage import APPROVED, SHOP, refuse, start, state_of
+from tests.meanwhile import meanwhile
+from tests.operators.test_service_stage import (
+    APPROVAL,
+    APPROVED,
+    SHOP,
+    refuse,
+    start,
+    start_until_it_asks,
+    start_until_it_asks_twice,
+    state_of,
+)
+from tests.support.until import until
 
 BOTH_MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferrable"])
 
@@ -120,3 +131,55 @@ def test_an_execution_that_is_not_there_does_not_pass_for_the_last_one(systems, 
     ended = wait(execution_id=execution_id, deferrable=deferrable, timeout=30)
     assert isinstance(ended.error, NotFoundError)
     assert f"no execution '{execution_id}'" in str(ended.error)
+
+
+# --- approvals
+
+
+def wait_for_approval(pipeline: str = APPROVED, **arguments: Any) -> TaskRun:
+    arguments = {"poke_interval": 0.1, "timeout": 10, **arguments}
+    return run_task(lambda: ServiceStageApprovalSensor(task_id="wait", pipeline=pipeline, **arguments))
+
+
+@BOTH_MODES
+@pytest.mark.parametrize("is_asked_before", [True, False], ids=["before", "meanwhile"])
+def test_a_pending_approval_is_found_with_the_name_that_an_answer_needs(systems, deferrable, is_asked_before):
+    execution_id = start_until_it_asks(systems) if is_asked_before else start(APPROVED)
+    ended = wait_for_approval(deferrable=deferrable)
+    assert ended.error is None
+    assert ended.result["outputs"] == {"execution_id": execution_id, "task_name": APPROVAL, "task_names": [APPROVAL]}
+    assert (ended.result["state"], ended.result["id"]) == ("succeeded", execution_id)
+
+
+def test_all_names_are_told_where_the_system_does_not_tell_which_one_waits(systems):
+    start_until_it_asks_twice(systems)
+    outputs = wait_for_approval("two-approvals").result["outputs"]
+    assert (outputs["task_name"], outputs["task_names"]) == (None, ["first0", "second"])
+
+
+@BOTH_MODES
+def test_an_approval_that_was_answered_is_not_pending(systems, deferrable):
+    execution_id = start_until_it_asks(systems)
+    with ServiceStageHook().get_conn() as client:
+        pipeline_id = str(client.release_tasks.find(APPROVED)["id"])
+        client.releases.act(pipeline_id, "approval", task_name=APPROVAL, approval_type="refuse")
+    until(lambda: state_of(systems, execution_id) == "3")
+    ended = wait_for_approval(timeout=1, deferrable=deferrable)
+    assert isinstance(ended.error, AirflowSensorTimeout)
+
+
+def test_a_release_task_that_does_not_exist_asks_for_nothing(systems):
+    assert isinstance(wait_for_approval("shop-release-aproval").error, NotFoundError)
+
+
+def test_many_waits_for_approvals_cost_one_list(systems):
+    start_until_it_asks(systems)
+    with ServiceStageHook().get_conn() as client:
+        ids = [str(each["id"]) for each in client.release_tasks.list()]
+        refs = [pending_approval_reference(each) for each in ids]
+        seen = client.fetch(refs)
+        assert sorted(str(each.state) for each in seen) == ["queued"] * (len(ids) - 1) + ["succeeded"]
+        quiet = [each for each in seen if each.state == "queued"]
+        before = len(systems.requests("service_stage"))
+        assert all(now is known for now, known in zip(client.fetch(quiet), quiet, strict=True))
+        assert len(systems.requests("service_stage")) == before + 1

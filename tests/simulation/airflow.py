@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.core.canceling import NO_STATE
-from airflow_provider.core.waiting import Outcome
 from tests.simulation.world import Steps, World
 
 if TYPE_CHECKING:
@@ -315,15 +314,18 @@ class Airflow:
 
         self.world.after(self.world.between(0.1, 2.0), handle)
 
-    def fire(self, trigger: Trigger, outcome: Outcome) -> None:
-        """A trigger's event reaches Airflow."""
+    def fire(self, trigger: Trigger, event: Any, method: str = "finish") -> None:
+        """A trigger's event reaches Airflow.
+
+        :param method: by which the task goes on.
+        """
         task = trigger.task
         if task.trigger is not trigger or task.state != "deferred":
             return
-        if trigger.may_finish and outcome.is_success:
-            self.on_success(task, None, outcome.execution or {})
+        if trigger.may_finish and event.is_success:
+            self.on_success(task, None, event.execution or {})
             task.trigger = None
             task.to("success", "its trigger says so")
             self.notify_triggers(task)
         else:
-            self.resume(task, "finish", outcome, "its trigger has fired")
+            self.resume(task, method, event, "its trigger has fired")

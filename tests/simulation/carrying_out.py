@@ -390,6 +390,7 @@ def policy_of(settings: dict[str, Any], client: Any) -> Policy:
         cancel_on_kill=settings["cancel_on_kill"],
         fail_on_waiting=settings["fail_on_waiting"],
         on_canceled=settings["on_canceled"],
+        approve=bool(settings.get("approve")),
         request_timeout=settings["request_timeout"],
         is_marked=client.is_marked_start,
         needs_cancel=client.needs_cancel,

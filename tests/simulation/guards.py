@@ -31,6 +31,8 @@ KINDS = {
     "answering": ("answer",),
     "releasing": ("release answer",),
     "triggering": ("trigger",),
+    "while_asking": ("gate",),
+    "gates": ("gate",),
 }
 """Parts of the names of what some kinds of lives have alone; anything else is of starts."""
 CORE, HERE = "airflow_provider.core", "tests.simulation"
@@ -654,6 +656,24 @@ GUARDS = (
         "if False:",
     ),
     _core("a wait ends at its deadline", "23", "waiting:Wait._is_late", "now >= self.deadline", "False"),
+    # People who answer
+    _core(
+        "an answer cancels nothing, however late the triggerer hears of it",
+        "",
+        "canceling:judge_kill_while_asking",
+        "if is_there and (is_moved or seen.waits_as is None):",
+        "if False:",
+    ),
+    _carrier(
+        "nobody is asked about what is only a guess", "", "gates:GateCarrier._find", "if GUESS in ref:", "if False:"
+    ),
+    _carrier(
+        "what is decided already is not answered again",
+        "",
+        "gates:GateCarrier._is_decided",
+        "return bool(status == decision)",
+        "return False",
+    ),
 )
 
 

@@ -8,6 +8,7 @@ import traceback
 from tests.simulation.acting import ActJudge, ActWorker
 from tests.simulation.airflow import Airflow, Run, Task
 from tests.simulation.answering import AnswerJudge, AnswerWorker
+from tests.simulation.gates import GateJudge, GateWorker
 from tests.simulation.invariants import Judge
 from tests.simulation.people import Fate
 from tests.simulation.plan import Plan
@@ -22,6 +23,7 @@ KINDS: dict[str, tuple[type[Worker], type[Judge]]] = {
     "start": (Worker, Judge),
     "act": (ActWorker, ActJudge),
     "answer": (AnswerWorker, AnswerJudge),
+    "gate": (GateWorker, GateJudge),
     "release answer": (ReleaseWorker, ReleaseJudge),
     "trigger": (TriggerWorker, TriggerJudge),
 }

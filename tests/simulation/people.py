@@ -258,4 +258,11 @@ class Fate:
             made.resume()
 
     def _colleague_answers(self, act: Act, subject: Any) -> None:
+        for made in self._server.made:
+            if made.state is ExecutionState.WAITING and (number := made.open_gate) is not None:
+                self.world.tell("a colleague", f"answers gate {number} of {made}")
+                made.answer_gate(number, "approve" if act.value < 0.8 else "reject")
+                return
+        if self.world.plan.policy.get("approve"):
+            return
         self._server.approvals.answer_by_colleague("approved" if act.value < 0.8 else "rejected")

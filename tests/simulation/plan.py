@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from tests.simulation.themes import THEMES, acting, answering, triggering
+from tests.simulation.themes import THEMES, acting, answering, asking, triggering
 
 CHARACTERS = ("marked", "busy", "one at a time", "window", "rerun")
 """Code Stream; Cocktail (marked, and one at a time); ServiceStage; Quay; a rerun event of Code Stream."""
@@ -88,6 +88,8 @@ OF_RELEASES = 0.04
 """Part of those left in which it is an approval of a release."""
 OF_TRIGGERS = 0.03
 """Part of those left in which a task triggers a change by hand."""
+WITH_GATES = 0.12
+"""Part of those left in which people are asked about what the execution comes to."""
 DEEDS = {"prepare": "choose", "find": "choose", "send": "deed", "cancel": "deed"}
 """What stands in such a life for a request of a start."""
 
@@ -194,6 +196,8 @@ def draw(seed: int) -> Plan:
         _make_request(plan, chance, "release answer")
     elif chance.random() < OF_TRIGGERS:
         _make_request(plan, chance, "trigger")
+    elif chance.random() < WITH_GATES:
+        _make_gates(plan, chance)
     return plan
 
 
@@ -214,6 +218,15 @@ def _make_request(plan: Plan, chance: random.Random, kind: str) -> None:
     plan.policy |= {"kind": kind, "deferrable": False, "finish_in_triggerer": False}
     plan.acts = [_of_an_act(act) for act in plan.acts if act.kind != "replace operator"]
     (triggering if kind == "trigger" else answering)(plan, chance)
+
+
+def _make_gates(plan: Plan, chance: random.Random) -> None:
+    """A task that starts something and asks people about its gates."""
+    plan.policy |= {"kind": "gate", "approve": True, "deferrable": True, "wait_for_completion": True}
+    plan.policy |= {"fail_on_waiting": False, "finish_in_triggerer": False}
+    if plan.character not in ("marked", "one at a time"):
+        plan.character = "marked"
+    asking(plan, chance)
 
 
 def _of_an_act(act: Act) -> Act:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from airflow_provider.core.notes import Notes
@@ -15,7 +16,7 @@ from airflow_provider.exceptions import (
     PermissionDeniedError,
     ReleasePipelineError,
 )
-from tests.simulation.airflow import Task
+from tests.simulation.airflow import AirflowError, Task
 from tests.simulation.answering import AnswerCarrier, AnswerJudge, AnswerWorker
 from tests.simulation.approvals import NEXT_RELEASE, OURS, Approval
 from tests.simulation.world import Steps
@@ -78,6 +79,7 @@ class ReleaseCarrier(AnswerCarrier):
         try:
             yield from self._ask("deed", serve)
         except ReleasePipelineError as error:
+            judge.is_told(worker, error)
             if not error.effect.is_open or not (yield from self._was_taken(notes)):
                 raise
 
@@ -111,7 +113,11 @@ class ReleaseCarrier(AnswerCarrier):
         return release
 
     def _forget(self) -> Steps[None]:
-        yield from self.airflow.write(self.worker, self.key, None)
+        try:
+            yield from self.airflow.write(self.worker, self.key, None)
+        except AirflowError:
+            self.world.judge.keeps(self.worker)
+            raise
         self.world.judge.forgets(self.worker)
 
 
@@ -129,14 +135,30 @@ class ReleaseJudge(AnswerJudge):
         self._looked: dict[Any, float] = {}
         """When the vendor said last that its release may wait for the answer."""
         self._went_astray: set[tuple[Task, int]] = set()
+        self._refused: set[tuple[Task, int]] = set()
+        """Generations whose answers were certainly not taken."""
+        self._pending: Counter[tuple[Task, int]] = Counter()
+        """Of a generation: answers that may have been taken."""
 
     def looks(self, worker: Any) -> None:
         self._looked[worker] = self.world.now
 
     def saved(self, worker: Any, record: Notes) -> None:
         super().saved(worker, record)
-        if record.notes.get("is_taken") and record.told != worker.carrier.attempt:
+        if record.told == worker.carrier.attempt:
+            return
+        if record.notes.get("is_taken"):
             self._taken[worker.task].add(worker.generation)
+        else:
+            self._refused.discard((worker.task, worker.generation))
+
+    def is_told(self, worker: Any, error: ReleasePipelineError) -> None:
+        """An answer came back with an error."""
+        who = worker.task, worker.generation
+        if not error.effect.is_open:
+            self._pending[who] -= 1
+            if not self._pending[who]:
+                self._refused.add(who)
 
     def forgets(self, worker: Any) -> None:
         """Certainly nothing came of its answer: another attempt may be about another release."""
@@ -144,12 +166,21 @@ class ReleaseJudge(AnswerJudge):
             self._noted.pop((worker.task, generation), None)
             self._taken[worker.task].discard(generation)
 
+    def keeps(self, worker: Any) -> None:
+        """Its notes stay, although its answer was refused: nobody can know that it was."""
+        self._refused.discard((worker.task, worker.generation))
+
+    def dies(self, worker: Any) -> None:
+        super().dies(worker)
+        self.keeps(worker)
+
     def answers_release(self, worker: Any, release: int) -> None:
         """An answer is about to be sent."""
         self._requires_standing(worker, "an answer")
         about = self._noted_by(worker)
         if about is None or about.release != release:
             self.world.violate(f"{worker} answers release {release}, but its task is about {about}")
+        self._pending[worker.task, worker.generation] += 1
         if worker.generation in self._taken[worker.task]:
             self.world.violate(f"{worker} answers release {release} again, although that was taken")
 
@@ -168,6 +199,8 @@ class ReleaseJudge(AnswerJudge):
         about = self._noted_by(worker)
         if about is None or about.release != result["release"]:
             self.world.violate(f"{task} is green by release {result['release']}, but it is about {about}")
+        elif (task, worker.generation) in self._refused and not self._tells_nothing(worker):
+            self.world.violate(f"{task} is green by {about}, although its answer was refused")
         elif about.status == "active" and not self._tells_nothing(worker):
             self.world.violate(f"{task} is green, but {about} is {about.status}")
 

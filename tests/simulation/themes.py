@@ -250,6 +250,24 @@ def _requesting(plan: Plan, chance: random.Random, by_colleague: str) -> None:
             _add(plan, kind, on, after=chance.choice((0.0, chance.uniform(0, 60))))
 
 
+def asking(plan: Plan, chance: random.Random) -> None:
+    """Of a task that asks people, who answer while everything else happens."""
+    where = ("ask", "defer", "state deferred", "state queued", "resume", "deed before", "deed within", "deed after")
+    if chance.random() < 0.5:
+        kind = chance.choice(("kill process", "kill machine", "freeze worker", "drain", "scheduler restarts"))
+        _add(plan, kind, chance.choice(where), nth=chance.randrange(1, 4), value=chance.uniform(1, 400))
+    if chance.random() < 0.4:
+        _add(plan, "stall triggerer", chance.choice(where), nth=chance.randrange(1, 4), value=chance.uniform(1, 400))
+    if chance.random() < 0.4:
+        kind = chance.choice(("lost after", "lost before", "time-out after effect", "unreachable", "refused"))
+        _answer(plan, kind, "deed", 0.0)
+    if chance.random() < 0.4:
+        _add(plan, "colleague answers", chance.choice(where), after=chance.uniform(0, 60), value=chance.random())
+    if chance.random() < 0.4:
+        kind = chance.choice(("clear", "mark failed", "mark success", "clear without run"))
+        _add(plan, kind, chance.choice(where), nth=chance.randrange(1, 4), after=chance.uniform(0, 30))
+
+
 def long_late(plan: Plan, chance: random.Random) -> None:
     """Who has sent a start dies at once, and the next attempt looks for what begins minutes later."""
     plan.retries, plan.retry_delay = chance.randrange(1, 4), 0.0

@@ -64,7 +64,10 @@ class Trigger:
 
     def _run(self) -> None:
         if not self.is_removed and self.triggerer and not self.triggerer.is_dead:
-            self.runs.append(TriggerRun(self, self.triggerer))
+            self.runs.append(self.begin(self.triggerer))
+
+    def begin(self, triggerer: Machine) -> TriggerRun:
+        return TriggerRun(self, triggerer)
 
     def remove(self) -> None:
         """No task instance waits for it any more."""
@@ -165,7 +168,7 @@ class TriggerRun:
             waited = self.machine.now - begun
             frozen_for = self.machine.frozen_for(60.0)
             self.was_frozen = frozen_for >= DURATIONS.stalled
-            verdict, reason = canceling.judge_trigger_kill(seen, trigger.marker, waited, frozen_for)
+            verdict, reason = yield from self._judge_seen(seen, waited, frozen_for)
             if verdict is not Verdict.ASK_AGAIN or waited > ON_KILL_LIMIT:
                 break
             yield DURATIONS.undecided_pause
@@ -180,6 +183,10 @@ class TriggerRun:
         timed = Timed(self.machine.now)
         program = canceling.cancel(timed, ref, CANCEL_REASON, DURATIONS.trigger_kill_limit)
         yield from carry_out(program, timed, self._perform, self.machine)
+
+    def _judge_seen(self, seen: TaskSeen, waited: float, frozen_for: float) -> Steps[tuple[Verdict, str]]:
+        return canceling.judge_trigger_kill(seen, self.trigger.marker, waited, frozen_for)
+        yield
 
     def _seen(self) -> Steps[TaskSeen]:
         """What Airflow says, in two questions: the task may change between them."""

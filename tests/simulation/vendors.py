@@ -8,6 +8,7 @@ be up to ten minutes.
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 from airflow_provider.clients.waitable import start_window
@@ -31,6 +32,17 @@ START_LIMIT = 600.0
 """Seconds after which a rerun that has led nowhere counts as failed."""
 MANY = 25
 """Executions after which a list is cut."""
+
+
+class Gate:
+    """An approval that an execution comes to.
+
+    :param asked_at: when it is waited for.
+    """
+
+    def __init__(self, asked_at: float) -> None:
+        self.asked_at = asked_at
+        self.status = "active"
 
 
 class Made:
@@ -63,6 +75,7 @@ class Made:
         self._cancel_at: float | None = None
         self._stop_leaves = ExecutionState.CANCELED
         self._end: ExecutionState | None = None
+        self.gates: list[Gate] = []
 
     def __str__(self) -> str:
         return f"{self.id} of {self.owner or 'a colleague'}"
@@ -70,14 +83,45 @@ class Made:
     @property
     def state(self) -> ExecutionState:
         now = self.world.now
+        gate = self.open_gate
+        stands = self._paused_since is not None or gate is not None
         is_canceled = self._end is None and self._cancel_at is not None and now >= self._cancel_at
-        if is_canceled and (self._paused_since is not None or (self._cancel_at or 0.0) < self._ends):
+        if is_canceled and (stands or (self._cancel_at or 0.0) < self._ends):
             self._end, self._cancel_at = self._stop_leaves, None
-        if self._end is None and self._paused_since is None and now >= self._ends:
+        if self._end is None and not stands and now >= self._ends:
             self._end, self._cancel_at = ExecutionState(self._outcome), None
         if self._end is not None:
             return self._end
-        return ExecutionState.RUNNING if self._paused_since is None else ExecutionState.PAUSED
+        if self._paused_since is not None:
+            return ExecutionState.PAUSED
+        return ExecutionState.RUNNING if gate is None else ExecutionState.WAITING
+
+    @property
+    def open_gate(self) -> int | None:
+        """The number of the gate that it waits at."""
+        if self._end is not None:
+            return None
+        places = enumerate(self.gates)
+        return next((n for n, each in places if each.status == "active" and self.world.now >= each.asked_at), None)
+
+    def answer_gate(self, number: int, decision: str) -> bool:
+        """Takes an answer; whether it had an effect.
+
+        :raises ConflictError: it was decided before, or is not waited for any more.
+        """
+        gate = self.gates[number]
+        if self.state is not ExecutionState.WAITING or self.open_gate != number:
+            if gate.status == decision:
+                return False
+            raise ConflictError(f"gate {number} is {gate.status}, and {self} is {self.state}", call=CALL)
+        waited = self.world.now - gate.asked_at
+        gate.status = decision
+        self._ends += waited
+        for later in self.gates[number + 1 :]:
+            later.asked_at += waited
+        if decision == "reject":
+            self._end, self._cancel_at, self.ended_by = ExecutionState.FAILED, None, "people"
+        return True
 
     @property
     def is_over(self) -> bool:
@@ -117,6 +161,8 @@ class Made:
         self._end = self._paused_since = None
 
     def end_paused(self) -> None:
+        for gate in self.gates:
+            gate.asked_at = math.inf if gate.status == "active" else gate.asked_at
         if self.state is ExecutionState.PAUSED:
             self._end, self.ended_by = ExecutionState.CANCELED, self.ended_by or "colleague"
 
@@ -223,6 +269,17 @@ class Server:
         self._check_place(ref)
         return (yield from self.network.request("deed", sender, lambda: self._act(sender, deed, ref), ref["id"]))
 
+    def find_gate(self, sender: Any, ref: ExecutionRef) -> Steps[int | None]:
+        """The number of the gate that an execution waits at."""
+        self._check_place(ref)
+        made = self.made_of(ref)
+
+        def serve() -> int | None:
+            return made.open_gate if made and made.state is ExecutionState.WAITING else None
+
+        number: int | None = yield from self.network.request("observe", sender, serve, ref["id"])
+        return number
+
     def is_marked_start(self, intent: dict[str, Any]) -> bool:
         return self.is_marked
 
@@ -269,6 +326,10 @@ class Server:
         self._starts += 1
         made = self._make(sender.task, sender.generation, outcome, seconds)
         made.marker = str(intent["marker"]) if self.is_marked else ""
+        # What begins later would find nobody who opens a gate that nobody has answered.
+        if self.world.plan.policy.get("approve") and self.world.at_evening:
+            count = self.world.random.choice((0, 1, 1, 2, 3))
+            made.gates = [Gate(made.begun + seconds * each / (count + 1)) for each in range(1, count + 1)]
         made.was_late = took > DURATIONS.settling
         self.world.judge.started(sender, made)
         return made

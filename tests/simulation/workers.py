@@ -29,6 +29,7 @@ class Worker:
     """
 
     is_trigger = False
+    carrier_class: type[Carrier] = Carrier
 
     def __init__(self, airflow: Airflow, task: Task, client: Any) -> None:
         self.airflow = airflow
@@ -115,7 +116,7 @@ class Worker:
     def _attempt(self, way: tuple[str, Any] | None) -> Steps[dict[str, Any]]:
         stored = yield from self.airflow.read(self, KEY)
         record = read_record(stored, self.airflow.policy["system"])
-        self.carrier = carrier = Carrier(self, record)
+        self.carrier = carrier = self.carrier_class(self, record)
         start = carrier.start
         if way is None:
             return (yield from carrier.run(start.execute()))
@@ -124,6 +125,8 @@ class Worker:
             yield from carrier.answer_for_it(record)
         if method == "finish":
             return (yield from carrier.run(start.finish(argument)))
+        if method == "answered":
+            return (yield from carrier.run(start.answered(argument)))
         if record is None or record.ref is None:
             raise AirflowError(f"TaskDeferralError: {argument}")
         return (yield from carrier.run(start.resume(argument)))

@@ -9,16 +9,17 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from msgspec.structs import replace
 
 from airflow_provider.clients.cocktail import fields
+from airflow_provider.clients.cocktail.documents import Build, BuildImages, BuildRun
 from airflow_provider.clients.cocktail.errors import build_error_number, is_path_missing
-from airflow_provider.clients.cocktail.fields import Json, Objects
 from airflow_provider.clients.cocktail.references import has_autotag, run_reference
 from airflow_provider.clients.cocktail.run_execution import execution_of
 from airflow_provider.clients.cocktail.wire import Wire
+from airflow_provider.clients.rows import Rows
 from airflow_provider.exceptions import (
     BadRequestError,
     Effect,
@@ -85,11 +86,11 @@ class Builds:
         except BadRequestError as error:
             # It was taken, whatever the answer is about.
             raise UnexpectedResponseError(error.summary, call=error.call, effect=Effect.UNKNOWN) from None
-        execution = self._placed(replace(execution, url=self._wire.page(execution.ref)))
+        execution = replace(execution, url=self._wire.page(execution.ref))
         if execution.state is ExecutionState.SUCCEEDED:
             # The vendor's own example shows DONE here, for a build that takes a minute: only a later read is final.
-            return replace(execution, state=ExecutionState.RUNNING, finished_at=None)
-        return execution
+            execution = replace(execution, state=ExecutionState.RUNNING, finished_at=None)
+        return self._placed(execution)
 
     def check_run(self, build_seq: int | str, *, tag_name: str | None = None, callback_url: str | None = None) -> None:
         """Refuse the arguments that :meth:`run` would refuse, without any request."""
@@ -107,15 +108,18 @@ class Builds:
         tag_name: str,
         description: str | None = None,
         callback_url: str | None = None,
-    ) -> Json:
+    ) -> BuildRun:
         """Change a build definition and run it; :param edits: a build with ``editType``."""
         self._check_tag(tag_name)
         _warn_of_tag(tag_name)
         params = {"tagName": tag_name, "description": description, "callbackUrl": self._wire.callback(callback_url)}
         path = "/build/run/{build_seq}/{build_run_seq}"
-        return self._wire.ask_for_object("POST", path, params, edits, build_seq=build_seq, build_run_seq=build_run_seq)
+        return cast(
+            "BuildRun",
+            self._wire.ask_for_object("POST", path, params, edits, build_seq=build_seq, build_run_seq=build_run_seq),
+        )
 
-    def get(self, build_seq: int | str) -> Json | None:
+    def get(self, build_seq: int | str) -> Build | None:
         """A build definition; ``None`` where the installation does not publish it or the token may not read it.
 
         :raises NotFoundError: there is no such build.
@@ -129,13 +133,15 @@ class Builds:
             raise
         if data is None:
             raise self._wire.not_found("build", f"there is no build {build_seq}")
-        return self._wire.object_of("build", data)
+        return cast("Build", self._wire.object_of("build", data))
 
-    def list(self, *, account_seq: int | None = None, service_seq: int | None = None) -> Objects:
+    def list(self, *, account_seq: int | None = None, service_seq: int | None = None) -> Rows[Build]:
         """The build definitions of an account or of a service."""
         if account_seq is None and service_seq is None:
             raise self._wire.bad_request("account_seq or service_seq must be given")
-        return self._wire.ask_for_objects("/build", {"accountSeq": account_seq, "serviceSeq": service_seq})
+        return cast(
+            "Rows[Build]", self._wire.ask_for_objects("/build", {"accountSeq": account_seq, "serviceSeq": service_seq})
+        )
 
     def count(self, account_seq: int | str) -> int:
         return fields.number(self._wire.ask("GET", "/build/count/{account_seq}", account_seq=account_seq)) or 0
@@ -146,24 +152,26 @@ class Builds:
         *,
         order: Literal["DESC", "ASC"] = "DESC",
         order_column: Literal["TAG", "IMAGE_SIZE", "END_TIME"] = "END_TIME",
-    ) -> Json:
+    ) -> BuildImages:
         """``{"registryName", "imageName", "tags"}``."""
         params = {"order": order, "orderColumn": order_column}
-        return self._wire.ask_for_object("GET", "/build/{build_seq}/images", params, build_seq=build_seq)
+        return cast(
+            "BuildImages", self._wire.ask_for_object("GET", "/build/{build_seq}/images", params, build_seq=build_seq)
+        )
 
-    def create(self, build: Mapping[str, Any], *, callback_url: str | None = None) -> Json:
+    def create(self, build: Mapping[str, Any], *, callback_url: str | None = None) -> Build:
         """:param build: a build with ``editType`` N."""
         params = {"callbackUrl": self._wire.callback(callback_url)}
-        return self._wire.ask_for_object("POST", "/build", params, build)
+        return cast("Build", self._wire.ask_for_object("POST", "/build", params, build))
 
-    def update(self, build_seq: int | str, build: Mapping[str, Any]) -> Json:
+    def update(self, build_seq: int | str, build: Mapping[str, Any]) -> Build:
         """:param build: the whole build, with ``editType`` U."""
-        return self._wire.ask_for_object("PUT", "/build/{build_seq}", None, build, build_seq=build_seq)
+        return cast("Build", self._wire.ask_for_object("PUT", "/build/{build_seq}", None, build, build_seq=build_seq))
 
-    def delete(self, build_seq: int | str, *, callback_url: str | None = None) -> Json:
+    def delete(self, build_seq: int | str, *, callback_url: str | None = None) -> BuildRun:
         """Delete a build; the answer is the new REMOVE run that does it."""
         params = {"callbackUrl": self._wire.callback(callback_url)}
-        return self._wire.ask_for_object("DELETE", "/build/{build_seq}", params, build_seq=build_seq)
+        return cast("BuildRun", self._wire.ask_for_object("DELETE", "/build/{build_seq}", params, build_seq=build_seq))
 
     def _check_tag(self, tag_name: str) -> None:
         if problem := tag_problem(tag_name):

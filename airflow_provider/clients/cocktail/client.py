@@ -60,7 +60,7 @@ class CocktailClient(ReleaseClient):
         super().__init__(wire.transport)
         self.builds = Builds(wire, self._placed)
         self.runs = Runs(wire)
-        self._can_wait_for(BuildRunWaits(self._receipts, wire, self.runs))
+        self._can_wait_for(BuildRunWaits(wire, self.runs))
 
     def check(self) -> str:
         refused: list[ReleasePipelineError] = []

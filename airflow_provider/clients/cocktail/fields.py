@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from airflow_provider.clients.times import from_iso, in_utc
 
 Json = dict[str, Any]
+Document = Mapping[str, Any]
+"""An object of Cocktail that is only read."""
 Objects = list[Json]
 """Classes with a method ``list`` need another name for the type."""
 

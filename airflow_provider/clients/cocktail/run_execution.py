@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from airflow_provider.clients.cocktail import fields
-from airflow_provider.clients.cocktail.fields import Json
+from airflow_provider.clients.cocktail.fields import Document
 from airflow_provider.clients.cocktail.references import SYSTEM, has_autotag, run_reference
 from airflow_provider.exceptions import BadRequestError, Call, Effect, UnexpectedResponseError
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState, Step
@@ -19,11 +19,11 @@ _STATES = {
 _STEP_STATES = {**_STATES, "WAIT": ExecutionState.QUEUED}
 
 
-def state_of(run: Json) -> ExecutionState:
+def state_of(run: Document) -> ExecutionState:
     return _STATES.get(str(run.get("runState")).upper(), ExecutionState.UNKNOWN)
 
 
-def type_of(run: Json) -> str:
+def type_of(run: Document) -> str:
     """``BUILD``, ``CANCEL`` or ``REMOVE``; "" where neither the run's type nor its steps, if it has any, tell."""
     if told := str(run.get("runType") or "").upper():
         return told
@@ -33,7 +33,7 @@ def type_of(run: Json) -> str:
     return "CANCEL" if "CANCEL" in steps else "REMOVE" if "DELETE" in steps else "BUILD"
 
 
-def execution_of(run: Json, ref: ExecutionRef) -> Execution:
+def execution_of(run: Document, ref: ExecutionRef) -> Execution:
     """:param ref: what was asked for; its id may be "" for a run that was just started.
     :raises BadRequestError: the run is not of that build, or a cancel or removal.
     """
@@ -74,7 +74,7 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _steps(run: Json) -> tuple[Step, ...]:
+def _steps(run: Document) -> tuple[Step, ...]:
     found = fields.in_order(run.get("buildStepRuns"))
     return tuple(
         Step(

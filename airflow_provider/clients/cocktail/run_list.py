@@ -13,6 +13,7 @@ from airflow_provider.clients.decoding import loads
 from airflow_provider.clients.listing import Listing, decode_glances
 from airflow_provider.clients.transport import Decoder
 from airflow_provider.exceptions import ReleasePipelineError
+from airflow_provider.execution import Execution
 
 
 class Glance(msgspec.Struct, frozen=True, rename="camel"):
@@ -32,6 +33,15 @@ class _Envelope(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_Envelope | list[Glance])
 
 
+def shows(glance: Glance, seen: Execution) -> bool:
+    """Whether a list shows a run as it was seen."""
+    return (
+        seen.status == (glance.run_state or "")
+        and seen.outputs.get("tag") == (glance.tag_name or None)
+        and seen.outputs.get("digest") == (glance.image_digest or None)
+    )
+
+
 def ask_for_runs(wire: Wire, build_seq: int | str, decode: Decoder = loads) -> Any:
     """What the server has in the place of the list of a build's runs."""
     build_seq = wire.number("build_seq", build_seq)
@@ -39,10 +49,13 @@ def ask_for_runs(wire: Wire, build_seq: int | str, decode: Decoder = loads) -> A
     return wire.send("list", params, decode=decode, build_seq=build_seq)
 
 
-def glance_at_runs(wire: Wire, build_seq: str) -> Listing[Glance] | None:
-    """The list as many waits read it; ``None`` for an empty one, and where it is not published."""
+def glance_at_runs(wire: Wire, build_seq: str, decode: Decoder) -> Listing[Glance] | None:
+    """The list as many waits read it; ``None`` for an empty one, and where it is not published.
+
+    :param decode: :func:`decode_runs`, or something that remembers what that made of an answer.
+    """
     try:
-        data = ask_for_runs(wire, build_seq, decode_runs)
+        data = ask_for_runs(wire, build_seq, decode)
     except ReleasePipelineError as error:
         if is_path_missing(error):
             return None

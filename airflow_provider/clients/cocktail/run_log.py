@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider.clients.cocktail import fields
@@ -12,7 +13,7 @@ MOST_STEPS = 1000
 _ENDED = ("DONE", "ERROR")
 
 
-def new_lines(log: dict[str, Any], told: int) -> tuple[list[str], int]:
+def new_lines(log: Mapping[str, Any], told: int) -> tuple[list[str], int]:
     """The lines of the steps that ended and were not told before.
 
     :param log: as ``get_build_run_log`` fields.

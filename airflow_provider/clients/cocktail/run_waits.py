@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import re
 import time
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import msgspec
 from msgspec.structs import replace
 
 from airflow_provider.clients.cocktail import fields
 from airflow_provider.clients.cocktail.errors import is_path_missing
-from airflow_provider.clients.cocktail.fields import Json
+from airflow_provider.clients.cocktail.fields import Document
 from airflow_provider.clients.cocktail.references import BUILD_RUN, run_reference
 from airflow_provider.clients.cocktail.run_execution import execution_of, state_of, type_of
-from airflow_provider.clients.cocktail.run_list import Glance, glance_at_runs
+from airflow_provider.clients.cocktail.run_list import Glance, decode_runs, glance_at_runs, shows
 from airflow_provider.clients.cocktail.run_log import new_lines
 from airflow_provider.clients.cocktail.runs import Runs
 from airflow_provider.clients.cocktail.wire import Wire, no_way
-from airflow_provider.clients.listing import Listing
-from airflow_provider.clients.memory import Receipts, is_news
+from airflow_provider.clients.listing import Listing, Remembered
+from airflow_provider.clients.memory import Recent
 from airflow_provider.clients.waitable import Found, Intent, Observation, Waitable
 from airflow_provider.exceptions import BadRequestError, Effect, NotFoundError, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
@@ -35,21 +33,15 @@ _CANCEL_TAKES = timedelta(minutes=10)
 """Within which a cancel ends its run. One that a dying server left behind never will: another one may be asked for."""
 
 
-class _Told(msgspec.Struct):
-    """What a wait was told, and what the list of runs showed then."""
-
-    execution: Execution
-    glance: Glance | None
-
-
 class BuildRunWaits(Waitable):
     """References hold the run's number as ``id``, the ``build_seq`` where it is known, and the ``tag`` asked for."""
 
     kind: ClassVar[str] = BUILD_RUN
 
-    def __init__(self, receipts: Receipts[Any], wire: Wire, runs: Runs) -> None:
-        super().__init__(receipts)
+    def __init__(self, wire: Wire, runs: Runs) -> None:
         self._wire, self._runs = wire, runs
+        self._lists: Recent[str, Remembered] = Recent()
+        """By build, its list as it was read last."""
         self._status_is_missing = False
         """Whether the list has answered in the place of a missing status path."""
 
@@ -65,35 +57,22 @@ class BuildRunWaits(Waitable):
         build_seq = ref.get("build_seq")
         return f"runs of build {build_seq}" if build_seq else None
 
-    def fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
-        sharing = Counter(ref.get("build_seq", "") for ref in refs)
-        lists = {
-            build_seq: glance_at_runs(self._wire, build_seq)
-            for build_seq, count in sharing.items()
-            if build_seq and count > 1
-        }
-        seen: list[Found] = []
-        for ref, told in zip(refs, self.receipts.values_of(refs), strict=True):
-            runs = lists.get(ref.get("build_seq", ""))
-            glance = runs.glance(ref["id"]) if runs else None
-            if told and glance and glance == told.glance:
-                seen.append(None)
-            elif runs and glance and (known := self._from_list(ref, runs)):
-                seen.append(self._told_now(told, known, glance))
-            else:
-                seen.append(partial(self._look_now, ref, told, glance))
-        return seen
+    def fetch(self, refs: Sequence[ExecutionRef], seen: Sequence[Execution | None]) -> list[Found]:
+        """One list of a build's runs for two and more; what it shows as it was seen is not read any further."""
+        runs = self._list(refs[0]["build_seq"]) if len(refs) > 1 else None
+        return [self._found(ref, last, runs) for ref, last in zip(refs, seen, strict=True)]
 
-    def _look_now(self, ref: ExecutionRef, told: _Told | None, glance: Glance | None) -> Observation | None:
-        return self._told_now(told, self.observe_or_error(ref), glance)
+    def _list(self, build_seq: str) -> Listing[Glance] | None:
+        decode = self._lists.get(build_seq) or Remembered(decode_runs)
+        self._lists.put(build_seq, decode)
+        return glance_at_runs(self._wire, build_seq, decode)
 
-    def _told_now(self, told: _Told | None, seen: Observation, glance: Glance | None) -> Observation | None:
-        if isinstance(seen, ReleasePipelineError):
-            return seen
-        if told and not is_news(told.execution, seen):
-            told.glance = glance
-            return None
-        return self.receipts.hand_out(seen, _Told(seen, glance))
+    def _found(self, ref: ExecutionRef, last: Execution | None, runs: Listing[Glance] | None) -> Found:
+        glance = runs.glance(ref["id"]) if runs else None
+        if last and glance and shows(glance, last):
+            return last
+        known = self._from_list(ref, runs) if runs and glance else None
+        return known or partial(self.observe_or_error, ref)
 
     @property
     def has_log(self) -> bool:
@@ -145,7 +124,7 @@ class BuildRunWaits(Waitable):
         tag = str(intent.get("tag") or "")
         return [self._execution(run, run_reference("", build_seq, tag)) for run in self._builds_among(marked)]
 
-    def _builds_among(self, marked: Sequence[Json]) -> Iterator[Json]:
+    def _builds_among(self, marked: Sequence[Document]) -> Iterator[Document]:
         """The builds among runs of one description: a cancel copies that of its build.
 
         :param marked: oldest first.
@@ -156,7 +135,7 @@ class BuildRunWaits(Waitable):
             if run_type == "BUILD" or (not run_type and place == 0):
                 yield run
 
-    def _type_of(self, listed: Json) -> str:
+    def _type_of(self, listed: Document) -> str:
         """The type of a listed run, asked for where the list leaves it out; "" where nothing tells it."""
         if told := type_of(listed):
             return told
@@ -167,11 +146,11 @@ class BuildRunWaits(Waitable):
                 return ""
             raise
 
-    def _execution(self, run: Json, ref: ExecutionRef) -> Execution:
+    def _execution(self, run: Document, ref: ExecutionRef) -> Execution:
         execution = execution_of(run, ref)
         return replace(execution, url=self._wire.page(execution.ref))
 
-    def _find_run(self, run_seq: str, build_seq: str) -> Json:
+    def _find_run(self, run_seq: str, build_seq: str) -> Document:
         """One run by its number; where that path is missing, out of the list of its build."""
         refused: list[ReleasePipelineError] = []
         if not self._status_is_missing or not build_seq:
@@ -196,7 +175,7 @@ class BuildRunWaits(Waitable):
                 return run
         raise self._wire.not_found("list", f"build {build_seq} has no build run {run_seq}, or no longer")
 
-    def _list_if_published(self, build_seq: str) -> list[Json]:
+    def _list_if_published(self, build_seq: str) -> Sequence[Document]:
         try:
             return self._runs.list(build_seq)
         except ReleasePipelineError as error:
@@ -250,7 +229,7 @@ class BuildRunWaits(Waitable):
                 return run_seq
         return None
 
-    def _run_canceled_by(self, cancel: Json, run_seq: str) -> str:
+    def _run_canceled_by(self, cancel: Document, run_seq: str) -> str:
         if not cancel.get("buildStepRuns"):
             try:
                 cancel = self._runs.get(run_seq)

@@ -4,28 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from airflow_provider.clients.code_stream.fields import Json, Objects, id_from_link
+from airflow_provider.clients.code_stream.fields import (
+    Document,
+    Documents,
+    first_time,
+    id_from_link,
+    id_of,
+    without_secrets,
+)
 from airflow_provider.clients.code_stream.wire import Wire
-from airflow_provider.execution import Execution, ExecutionRef
+from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
 
-def status_of(operation: Json) -> str:
+def status_of(operation: Document) -> str:
     return str(operation.get("status") or "").upper()
 
 
-def execution_asking(operation: Json) -> str:
+def execution_asking(operation: Document) -> str:
     """The id of its execution. The link, where there is one: the vendor's own example has another id beside it."""
     return id_from_link(operation.get("executionLink")) or str(operation.get("executionId") or "")
 
 
-def pending_operations(wire: Wire) -> Objects:
+def pending_operations(wire: Wire) -> Documents:
     found = [wire.keep_secret(row) for row in wire.rows("/user-operations", where="status eq 'ACTIVE'")]
     return [each for each in found if status_of(each) == "ACTIVE"]
 
 
-def operation_for(pending: Iterable[Json], ref: ExecutionRef) -> Json | None:
+def operation_for(pending: Iterable[Document], ref: ExecutionRef) -> Document | None:
     """The first one that an execution, or a pipeline, waits for."""
     return next((each for each in pending if _is_for(each, ref)), None)
+
+
+def asked_for(
+    wire: Wire, ref: ExecutionRef, operation: Document, state: ExecutionState = ExecutionState.SUCCEEDED
+) -> Execution:
+    """A user operation as an execution; that it is there is a success of whoever waited for it to come."""
+    execution_id = execution_asking(operation)
+    return Execution(
+        {**ref, "id": id_of(operation)},
+        state,
+        status=str(operation.get("status") or ""),
+        url=wire.page_of(execution_id) if execution_id else None,
+        message=operation.get("summary") or None,
+        outputs=without_secrets(operation),
+        started_at=first_time(operation, "_requestedOnInMicros", "_createTimeInMicros", "createdAt"),
+    )
 
 
 def ended_unasked(execution: Execution) -> str:
@@ -33,7 +56,7 @@ def ended_unasked(execution: Execution) -> str:
     return f"execution {execution.id} ended ({execution.status}) and waits for no approval"
 
 
-def _is_for(operation: Json, ref: ExecutionRef) -> bool:
+def _is_for(operation: Document, ref: ExecutionRef) -> bool:
     if execution_id := ref.get("execution_id"):
         return execution_asking(operation) == execution_id
     pipeline = ref.get("pipeline")

@@ -4,31 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, ClassVar
-
-import msgspec
+from typing import ClassVar
 
 from airflow_provider.clients.code_stream.approval_list import (
+    asked_for,
     ended_unasked,
-    execution_asking,
     operation_for,
     pending_operations,
 )
 from airflow_provider.clients.code_stream.approvals import Approvals
 from airflow_provider.clients.code_stream.execution_waits import ExecutionWaits
-from airflow_provider.clients.code_stream.fields import Json, first_time, id_of, without_secrets
 from airflow_provider.clients.code_stream.references import APPROVAL, execution_reference
 from airflow_provider.clients.code_stream.wire import Wire
-from airflow_provider.clients.memory import Receipts
 from airflow_provider.clients.waitable import Found, Intent, Look, Observation, Waitable
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
-
-
-class _Asked(msgspec.Struct):
-    """:param execution_ref: by which the execution is watched that may ask for an approval."""
-
-    execution_ref: ExecutionRef | None
 
 
 class ApprovalWaits(Waitable):
@@ -39,15 +29,14 @@ class ApprovalWaits(Waitable):
 
     kind: ClassVar[str] = APPROVAL
 
-    def __init__(self, receipts: Receipts[Any], wire: Wire, approvals: Approvals, executions: ExecutionWaits) -> None:
-        super().__init__(receipts)
+    def __init__(self, wire: Wire, approvals: Approvals, executions: ExecutionWaits) -> None:
         self._wire, self._approvals, self._executions = wire, approvals, executions
 
     def observe(self, ref: ExecutionRef) -> Execution:
         if ref["id"]:
-            return self._asked_for(ref, self._approvals.get(ref["id"]))
+            return asked_for(self._wire, ref, self._approvals.get(ref["id"]))
         if operation := operation_for(pending_operations(self._wire), ref):
-            return self._asked_for(ref, operation)
+            return asked_for(self._wire, ref, operation)
         if awaited := ref.get("execution_id"):
             execution = self._executions.observe(execution_reference(awaited))
             if execution.state.is_terminal:
@@ -55,14 +44,26 @@ class ApprovalWaits(Waitable):
         return _not_asked_yet(ref)
 
     def group(self, ref: ExecutionRef) -> str | None:
-        return None if ref["id"] else "approvals"
+        return None if ref.get("id") else "approvals"
 
-    def fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
+    def fetch(self, refs: Sequence[ExecutionRef], seen: Sequence[Execution | None]) -> list[Found]:
+        """One list of what waits for an answer; of executions that do not wait, only whether they ended."""
+        pending = pending_operations(self._wire)
         found: dict[int, Found] = {}
-        for fetch, is_known in ((super().fetch, True), (self._fetch_pending, False)):
-            places = [place for place, ref in enumerate(refs) if bool(ref["id"]) is is_known]
-            if places:
-                found.update(zip(places, fetch([refs[place] for place in places]), strict=True))
+        silent: dict[int, Execution] = {}
+        for place, (ref, last) in enumerate(zip(refs, seen, strict=True)):
+            if operation := operation_for(pending, ref):
+                found[place] = asked_for(self._wire, ref, operation)
+            elif ref.get("execution_id"):
+                silent[place] = last or _not_asked_yet(ref)
+            else:
+                found[place] = last or _not_asked_yet(ref)
+        if silent:
+            asking = [execution_reference(refs[place]["execution_id"]) for place in silent]
+            watched = self._executions.fetch(asking, [None] * len(asking))
+            for (place, waiting), execution in zip(silent.items(), watched, strict=True):
+                judge = partial(_not_asked, waiting)
+                found[place] = partial(_then, execution, judge) if callable(execution) else judge(execution)
         return [found[place] for place in range(len(refs))]
 
     def cancel(self, ref: ExecutionRef, reason: str) -> None:
@@ -71,55 +72,16 @@ class ApprovalWaits(Waitable):
     def find_started(self, intent: Intent) -> list[Execution]:
         raise self._wire.bad_request("an approval that is to come is not started from here")
 
-    def _fetch_pending(self, refs: Sequence[ExecutionRef]) -> list[Found]:
-        """One list of what waits for an answer; of executions that do not wait, only whether they ended."""
-        told: list[_Asked | None] = self.receipts.values_of(refs)
-        seen: list[Found] = [None] * len(refs)
-        pending = pending_operations(self._wire)
-        silent: list[int] = []
-        for place, ref in enumerate(refs):
-            if operation := operation_for(pending, ref):
-                seen[place] = self._asked_for(ref, operation)
-            elif ref.get("execution_id"):
-                silent.append(place)
-            elif not told[place]:
-                seen[place] = self.receipts.hand_out(_not_asked_yet(ref), _Asked(None))
-        watched = [
-            before.execution_ref
-            if (before := told[place]) and before.execution_ref
-            else execution_reference(refs[place]["execution_id"])
-            for place in silent
-        ]
-        for place, found in zip(silent, self._executions.fetch(watched), strict=True):
-            now = partial(self._not_asked, refs[place], told[place])
-            seen[place] = partial(_then, found, now) if callable(found) else now(found)
-        return seen
 
-    def _not_asked(self, ref: ExecutionRef, told: _Asked | None, found: Observation | None) -> Observation | None:
-        if found is None or isinstance(found, ReleasePipelineError):
-            return found
-        if found.state.is_terminal:
-            return _ended_unasked(ref, found)
-        if told:
-            told.execution_ref = found.ref
-            return None
-        return self.receipts.hand_out(_not_asked_yet(ref), _Asked(found.ref))
-
-    def _asked_for(self, ref: ExecutionRef, operation: Json) -> Execution:
-        execution_id = execution_asking(operation)
-        return Execution(
-            {**ref, "id": id_of(operation)},
-            ExecutionState.SUCCEEDED,
-            status=str(operation.get("status") or ""),
-            url=self._wire.page_of(execution_id) if execution_id else None,
-            message=operation.get("summary") or None,
-            outputs=without_secrets(operation),
-            started_at=first_time(operation, "_requestedOnInMicros", "_createTimeInMicros", "createdAt"),
-        )
-
-
-def _then(look: Look, judge: Callable[[Observation | None], Observation | None]) -> Observation | None:
+def _then(look: Look, judge: Callable[[Observation], Observation]) -> Observation:
     return judge(look())
+
+
+def _not_asked(waiting: Execution, execution: Observation) -> Observation:
+    """What is told of an approval that is to come while its execution is like this."""
+    if isinstance(execution, ReleasePipelineError):
+        return execution
+    return _ended_unasked(waiting.ref, execution) if execution.state.is_terminal else waiting
 
 
 def _not_asked_yet(ref: ExecutionRef) -> Execution:

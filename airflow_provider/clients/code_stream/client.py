@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from typing import ClassVar, Unpack
 
 from airflow_provider.clients.base import ReleaseClient
+from airflow_provider.clients.code_stream.answer_waits import AnswerWaits
 from airflow_provider.clients.code_stream.approval_waits import ApprovalWaits
 from airflow_provider.clients.code_stream.approvals import Approvals
+from airflow_provider.clients.code_stream.custom_integrations import CustomIntegrations
+from airflow_provider.clients.code_stream.documents import GerritTrigger, Variable, Webhook
+from airflow_provider.clients.code_stream.endpoints import Endpoints
 from airflow_provider.clients.code_stream.event_waits import EventWaits
 from airflow_provider.clients.code_stream.events import Events
 from airflow_provider.clients.code_stream.execution_waits import ExecutionWaits
@@ -71,23 +75,26 @@ class CodeStreamClient(ReleaseClient):
             options=options,
         )
         super().__init__(wire.transport)
-        self.executions = Executions(wire)
-        self.pipelines = Pipelines(wire)
+        self.executions = Executions(wire, self._placed)
+        self.pipelines = Pipelines(wire, self._placed)
         self.events = Events(wire)
-        execution_waits = ExecutionWaits(self._receipts, wire, self.executions)
+        execution_waits = ExecutionWaits(wire, self.executions)
         reruns = RerunSearch(wire, self.events, self.executions, execution_waits)
         self.reruns = Reruns(wire, self.events, self.executions, reruns)
-        self.approvals = Approvals(wire, execution_waits, self._placed)
-        self.variables = Resource(wire, "/variables")
-        self.git_webhooks = Resource(wire, "/git-webhooks")
-        self.registry_webhooks = PatchableResource(wire, "/registry-webhooks")
+        self.approvals = Approvals(wire, self.executions, execution_waits, self._placed)
+        self.endpoints = Endpoints(wire)
+        self.custom_integrations = CustomIntegrations(wire)
+        self.variables: Resource[Variable] = Resource(wire, "/variables")
+        self.git_webhooks: Resource[Webhook] = Resource(wire, "/git-webhooks")
+        self.registry_webhooks: PatchableResource[Webhook] = PatchableResource(wire, "/registry-webhooks")
         self.gerrit_listeners = GerritListeners(wire)
-        self.gerrit_triggers = CloneableResource(wire, "/gerrit-triggers")
+        self.gerrit_triggers: CloneableResource[GerritTrigger] = CloneableResource(wire, "/gerrit-triggers")
         self._can_wait_for(
             execution_waits,
-            RerunWaits(self._receipts, wire, self.events, reruns, execution_waits),
-            EventWaits(self._receipts, wire),
-            ApprovalWaits(self._receipts, wire, self.approvals, execution_waits),
+            RerunWaits(wire, self.events, reruns, execution_waits),
+            EventWaits(wire),
+            ApprovalWaits(wire, self.approvals, execution_waits),
+            AnswerWaits(wire, self.approvals),
         )
 
     def about(self) -> Json:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from airflow_provider.clients.code_stream.fields import Json, as_text, first_time, id_from_link
+from airflow_provider.clients.code_stream.fields import Document, as_text, first_time, id_from_link
 from airflow_provider.execution import ExecutionRef
 
 _SAME_ORIGIN = {
@@ -16,12 +16,12 @@ _SAME_ORIGIN = {
 }
 
 
-def event_time(event: Json) -> datetime | None:
+def event_time(event: Document) -> datetime | None:
     """When the event came in; the vendor's own micros of it drop the fraction of the second."""
     return first_time(event, "createdAt", "_createTimeInMicros", "timeStampInMicros", "createdOn")
 
 
-def matches(event: Json, filters: Mapping[str, Any], since: datetime | None) -> bool:
+def matches(event: Document, filters: Mapping[str, Any], since: datetime | None) -> bool:
     """Whether every field that ``filters`` names is the same as text, and the event is not older than ``since``."""
     if any(name not in event or not _is_same(event[name], value) for name, value in filters.items()):
         return False
@@ -33,19 +33,19 @@ def _is_same(field: Any, wanted: Any) -> bool:
     return as_text(field) == (text.lower() if isinstance(field, bool) else text)
 
 
-def is_since(event: Json, since: datetime) -> bool:
+def is_since(event: Document, since: datetime) -> bool:
     moment = event_time(event)
     return moment is not None and moment >= since.replace(microsecond=0)
 
 
-def came_from_rerun(event_type: str, event: Json, original: Json) -> bool:
+def came_from_rerun(event_type: str, event: Document, original: Document) -> bool:
     """Whether an event is another one of the same push or image: some servers answer a rerun with a new event."""
     return event.get("id") != original.get("id") and all(
         as_text(event.get(name)) == as_text(original.get(name)) for name in _SAME_ORIGIN[event_type]
     )
 
 
-def was_triggered_by_hand(event: Json, change_id: str, project: str, trigger: str) -> bool:
+def was_triggered_by_hand(event: Document, change_id: str, project: str, trigger: str) -> bool:
     """Whether a Gerrit event may be what a manual trigger of this change has led to."""
     if (event.get("project"), event.get("trigger")) != (project, trigger) or event.get("triggerType") == "AUTOMATIC":
         return False
@@ -55,12 +55,12 @@ def was_triggered_by_hand(event: Json, change_id: str, project: str, trigger: st
     return change_id.rpartition("~")[2] in {as_text(name) for name in names}
 
 
-def linked_execution(event: Json) -> str:
+def linked_execution(event: Document) -> str:
     """The id of the execution that an event points to, "" for none."""
     return id_from_link(event.get("executionLink"))
 
 
-def has_moved(event: Json, ref: ExecutionRef) -> bool:
+def has_moved(event: Document, ref: ExecutionRef) -> bool:
     """Whether an event points to another execution than before its rerun."""
     now = linked_execution(event)
     if not now or now != id_from_link(ref.get("link_before")):
@@ -69,6 +69,6 @@ def has_moved(event: Json, ref: ExecutionRef) -> bool:
     return bool(index and index_before) and index != index_before
 
 
-def delivery_error(event_type: str, event: Json) -> str | None:
+def delivery_error(event_type: str, event: Document) -> str | None:
     """Why an event led to nothing. A Gerrit event's message is a general text, and no sign of an error."""
     return None if event_type == "gerrit" else event.get("message") or None

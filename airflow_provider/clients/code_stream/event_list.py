@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from airflow_provider.clients.code_stream.event_document import event_time
-from airflow_provider.clients.code_stream.fields import Json
+from airflow_provider.clients.code_stream.fields import Document
 from airflow_provider.clients.code_stream.lists import down_to
 from airflow_provider.clients.code_stream.wire import Wire
 
@@ -23,7 +23,7 @@ def events_path(wire: Wire, event_type: str) -> str:
 
 def newest_events(
     wire: Wire, event_type: str, where: str | None = None, since: datetime | None = None, limit: int | None = None
-) -> Iterator[Json]:
+) -> Iterator[Document]:
     """Read while they are asked for, newest first; see :meth:`~.events.Events.list`."""
     rows = wire.rows(events_path(wire, event_type), where=where, order=NEWEST_EVENT_FIRST, limit=limit)
     return down_to(since, rows, event_time)

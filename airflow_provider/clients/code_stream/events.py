@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, cast
 
+from airflow_provider.clients.code_stream.documents import Event, GerritTriggered
 from airflow_provider.clients.code_stream.event_document import was_triggered_by_hand
 from airflow_provider.clients.code_stream.event_list import events_path, newest_events
-from airflow_provider.clients.code_stream.fields import Json, Objects
 from airflow_provider.clients.code_stream.lists import PAGE
 from airflow_provider.clients.code_stream.wire import Wire
+from airflow_provider.clients.rows import Rows
 from airflow_provider.clients.urls import path
 
 
@@ -29,21 +30,21 @@ class Events:
         *,
         since: datetime | None = None,
         limit: int | None = None,
-    ) -> Objects:
+    ) -> Rows[Event]:
         """Trigger events, newest first.
 
         :param where: the ``$filter``.
         :param since: aware; older ones are left out, and not read where the server keeps to the order asked for.
         """
-        return [*newest_events(self._wire, event_type, where, since, limit)]
+        return cast("Rows[Event]", [*newest_events(self._wire, event_type, where, since, limit)])
 
-    def get(self, event_type: str, event_id: str) -> Json:
-        return self._wire.get(self._path(event_type, event_id))
+    def get(self, event_type: str, event_id: str) -> Event:
+        return cast("Event", self._wire.get(self._path(event_type, event_id)))
 
-    def delete(self, event_type: str, event_id: str) -> Json:
-        return self._wire.send("DELETE", self._path(event_type, event_id))
+    def delete(self, event_type: str, event_id: str) -> Event:
+        return cast("Event", self._wire.send("DELETE", self._path(event_type, event_id)))
 
-    def rerun(self, event_type: str, event_id: str, action: Literal["rerun", "resume"] = "rerun") -> Json:
+    def rerun(self, event_type: str, event_id: str, action: Literal["rerun", "resume"] = "rerun") -> Event:
         """Start the event's pipeline anew, or continue the execution that the event led to. Never repeated.
 
         Vendor pages: "Resume Or Rerun Event Using POST" (Docker), "... POST 1" (Gerrit), "... POST 2" (Git).
@@ -54,14 +55,16 @@ class Events:
         # The operation declares that it takes JSON, though it has no body.
         headers = {"Content-Type": "application/json"}
         params = {"action": self._wire.words[action]}
-        return self._wire.send("POST", self._path(event_type, event_id), params, headers=headers, attempts=1)
+        return cast(
+            "Event", self._wire.send("POST", self._path(event_type, event_id), params, headers=headers, attempts=1)
+        )
 
     def check_action(self, action: str) -> None:
         """Refuse what :meth:`rerun` would refuse, without any request."""
         if action not in ("rerun", "resume"):
             raise self._wire.bad_request(f"action must be rerun or resume, but is {action!r}")
 
-    def trigger_gerrit(self, change_id: str, project: str, trigger: str) -> Json:
+    def trigger_gerrit(self, change_id: str, project: str, trigger: str) -> GerritTriggered:
         """Trigger by hand what a Gerrit change would.
 
         :returns: ``message`` and ``pipelinesTriggered``, which holds names only.
@@ -70,9 +73,9 @@ class Events:
         for name, value in {"change_id": change_id, "project": project, "trigger": trigger}.items():
             if not value:
                 raise self._wire.bad_request(f"{name} must not be empty")
-        return self._wire.send("POST", "/gerrit-events", body=body)
+        return cast("GerritTriggered", self._wire.send("POST", "/gerrit-events", body=body))
 
-    def list_triggered_by_hand(self, change_id: str, project: str, trigger: str) -> Objects:
+    def list_triggered_by_hand(self, change_id: str, project: str, trigger: str) -> Rows[Event]:
         """The newest Gerrit events that manual triggers of this change may have led to, newest first."""
         events = self.list("gerrit", limit=PAGE)
         return [each for each in events if was_triggered_by_hand(each, change_id, project, trigger)]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from airflow_provider.clients.code_stream.fields import Json, as_text, fields_of, first_time, id_of, texts_of
+from airflow_provider.clients.code_stream.fields import Document, as_text, fields_of, first_time, id_of, texts_of
 from airflow_provider.clients.code_stream.references import execution_reference
 from airflow_provider.clients.code_stream.wire import Wire
 from airflow_provider.execution import Execution, ExecutionState, Step
@@ -41,16 +41,16 @@ MAY_BE_ROLLED_BACK = "FAILED"
 _FROM_THE_EVENT = ("input", "comments", "_triggeredBy")
 
 
-def state_of(document: Json) -> ExecutionState:
+def state_of(document: Document) -> ExecutionState:
     return STATES.get(str(document.get("status") or "").upper(), ExecutionState.UNKNOWN)
 
 
-def request_time(document: Json) -> datetime | None:
+def request_time(document: Document) -> datetime | None:
     """When the execution was asked for."""
     return first_time(document, "_requestTimeInMicros", "_createTimeInMicros", "createdAt")
 
 
-def is_alike(document: Json, other: Json) -> bool:
+def is_alike(document: Document, other: Document) -> bool:
     """Whether nothing that the same event gives to each of its executions tells these two apart.
 
     A list may leave fields out.
@@ -58,7 +58,7 @@ def is_alike(document: Json, other: Json) -> bool:
     return all(document.get(name, other.get(name)) == other.get(name) for name in _FROM_THE_EVENT)
 
 
-def execution_of(document: Json, url: str | None) -> Execution:
+def execution_of(document: Document, url: str | None) -> Execution:
     """Read an execution document, with or without its stages and tasks.
 
     :param document: as of ``GET /executions/{id}``.
@@ -93,13 +93,13 @@ def execution_of(document: Json, url: str | None) -> Execution:
     )
 
 
-def _was_rejected(broken: Json | None) -> bool | None:
+def _was_rejected(broken: Document | None) -> bool | None:
     """Whether what broke was an approval; ``None`` where that is not told."""
     kind = (broken or {}).get("type")
     return str(kind).lower() == "useroperation" if kind else None
 
 
-def _parts(document: Json) -> Iterator[tuple[str, Json]]:
+def _parts(document: Document) -> Iterator[tuple[str, Document]]:
     """Tasks in the order in which they run, as ``Stage.Task``; a stage of which no tasks are told as itself."""
     stages = fields_of(document.get("stages"))
     for stage_name in texts_of(document.get("stageOrder"), stages):
@@ -114,11 +114,11 @@ def _parts(document: Json) -> Iterator[tuple[str, Json]]:
                     yield f"{stage_name}.{task_name.strip()}", task
 
 
-def _first_text(part: Json, *names: str) -> str:
+def _first_text(part: Document, *names: str) -> str:
     return next((as_text(part[name]) for name in names if part.get(name)), "")
 
 
-def _asked(parts: list[tuple[str, Json]]) -> str | None:
+def _asked(parts: list[tuple[str, Document]]) -> str | None:
     """What a person is asked, and who may answer."""
     asked = []
     for name, task in parts:
@@ -131,13 +131,13 @@ def _asked(parts: list[tuple[str, Json]]) -> str | None:
     return "; ".join(asked) or None
 
 
-def _message(document: Json, broken: Json | None) -> str | None:
+def _message(document: Document, broken: Document | None) -> str | None:
     told = _first_text(document, "statusMessage")
     detail = _first_text(broken or {}, "failureMessage", "statusMessage")
     return " ".join(text for text in (told, detail if detail not in told else "") if text) or None
 
 
-def _finished(document: Json, started: datetime | None) -> datetime | None:
+def _finished(document: Document, started: datetime | None) -> datetime | None:
     duration = document.get("_totalDurationInMicros") or document.get("_durationInMicros")
     if started and isinstance(duration, (int, float)):
         with suppress(OverflowError):
@@ -145,7 +145,7 @@ def _finished(document: Json, started: datetime | None) -> datetime | None:
     return first_time(document, "_updateTimeInMicros", "updatedAt")
 
 
-def read_execution(wire: Wire, document: Json) -> Execution:
+def read_execution(wire: Wire, document: Document) -> Execution:
     """The same with the link to the execution's page."""
     return execution_of(document, wire.page_of(id_of(document)))
 

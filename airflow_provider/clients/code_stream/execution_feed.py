@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider.clients.code_stream.fields import Json, id_from_link
+from airflow_provider.clients.code_stream.fields import Document, id_from_link
 from airflow_provider.clients.code_stream.lists import PAGE
 from airflow_provider.clients.code_stream.wire import Wire
 from airflow_provider.clients.decoding import decoder
@@ -36,7 +36,7 @@ class Glance(msgspec.Struct, rename={"updated": "_updateTimeInMicros", "message"
     message: Any = None
 
 
-def glance_of(document: Json) -> Glance:
+def glance_of(document: Document) -> Glance:
     """The same of a whole document."""
     return Glance(document.get("_updateTimeInMicros"), document.get("status"), document.get("statusMessage"))
 

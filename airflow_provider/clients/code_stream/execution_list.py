@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider.clients.code_stream.execution_document import request_time, state_of
-from airflow_provider.clients.code_stream.fields import Json
+from airflow_provider.clients.code_stream.fields import Document
 from airflow_provider.clients.code_stream.lists import PAGE, Decode, Page, down_to, equal
 from airflow_provider.clients.code_stream.wire import Wire
 from airflow_provider.clients.decoding import decoder
@@ -34,7 +34,7 @@ class _ListedExecution(msgspec.Struct, rename={"request_time": "_requestTimeInMi
 _EXECUTIONS: Decode[_ListedExecution] = decoder(Page[_ListedExecution])
 
 
-def runs_since(wire: Wire, name: str, project: str, since: datetime) -> Iterator[Json]:
+def runs_since(wire: Wire, name: str, project: str, since: datetime) -> Iterator[Document]:
     """The executions of a pipeline that were requested since then, newest first, but for nested and rollback ones.
 
     None where the server refuses to list them: that says nothing about them.
@@ -54,14 +54,14 @@ def runs_since(wire: Wire, name: str, project: str, since: datetime) -> Iterator
             raise
 
 
-def marked_runs(wire: Wire, pipeline_id: str, marker: str, since: float) -> list[Json]:
+def marked_runs(wire: Wire, pipeline_id: str, marker: str, since: float) -> list[Document]:
     """The executions of a pipeline whose comments hold the marker of a start, oldest first.
 
     :param since: epoch seconds, when it was started.
     """
     oldest = datetime.fromtimestamp(since, UTC) - CLOCK_SKEW
     older = 0
-    found: list[Json] = []
+    found: list[Document] = []
     for document in wire.rows(
         path("/pipelines/{pipeline_id}/executions", pipeline_id=pipeline_id),
         items="/executions",
@@ -77,7 +77,7 @@ def marked_runs(wire: Wire, pipeline_id: str, marker: str, since: float) -> list
     return sorted(found, key=lambda each: request_time(each) or oldest)
 
 
-def newest_going_on(wire: Wire, wanted: Sequence[str]) -> dict[str, Json]:
+def newest_going_on(wire: Wire, wanted: Sequence[str]) -> dict[str, Document]:
     """Those that a list of the newest shows going on; of those that ended, a list tells too little."""
     top = PAGE if len(wanted) <= PAGE // 2 else LONG_PAGE
     found = wire.newest("/executions", NEWEST_EXECUTION_FIRST, wanted, _EXECUTIONS, top)
@@ -93,6 +93,6 @@ def newest_going_on(wire: Wire, wanted: Sequence[str]) -> dict[str, Json]:
     return {each: document for each, document in documents.items() if not state_of(document).is_terminal}
 
 
-def _is_run(row: Json) -> bool:
+def _is_run(row: Document) -> bool:
     """Whether it is an execution that somebody asked for, and not a part or the rollback of another one."""
     return not row.get("_nested") and not row.get("_rollback")

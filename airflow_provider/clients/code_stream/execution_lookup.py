@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from airflow_provider.clients.code_stream.execution_document import state_of
-from airflow_provider.clients.code_stream.fields import Json
+from airflow_provider.clients.code_stream.fields import Document
 from airflow_provider.clients.code_stream.wire import Wire
-from airflow_provider.clients.waitable import concerns_one_execution
+from airflow_provider.clients.waitable import concerns_one_execution, or_own_error
 from airflow_provider.exceptions import ReleasePipelineError, ServerUnavailableError
 
 MOST_IDS = 50
@@ -17,7 +18,7 @@ MOST_IDS = 50
 class Lookup:
     """:param read_one: reads one execution with its stages and tasks."""
 
-    def __init__(self, wire: Wire, read_one: Callable[[str], Json]) -> None:
+    def __init__(self, wire: Wire, read_one: Callable[[str], Document]) -> None:
         self._wire, self._read_one = wire, read_one
         self._understands_filter: bool | None = None
 
@@ -26,7 +27,7 @@ class Lookup:
         """How many executions one request answers for."""
         return 1 if self._understands_filter is False else MOST_IDS
 
-    def documents(self, ids: Sequence[str]) -> Iterator[tuple[str, Json | None]]:
+    def documents(self, ids: Sequence[str]) -> Iterator[tuple[str, Document | None]]:
         """Each id with its execution if a list shows that it goes on; ``None`` for one that must be asked for alone.
 
         Asks while it is iterated over: the documents of a thousand executions at once would be many megabytes.
@@ -37,16 +38,11 @@ class Lookup:
             for execution_id in some:
                 yield execution_id, listed.get(execution_id)
 
-    def one(self, execution_id: str) -> Json | ReleasePipelineError:
+    def one(self, execution_id: str) -> Document | ReleasePipelineError:
         """An execution with all its details, or its own error."""
-        try:
-            return self._read_one(execution_id)
-        except ReleasePipelineError as error:
-            if not concerns_one_execution(error):
-                raise
-            return error
+        return or_own_error(partial(self._read_one, execution_id))
 
-    def _listed(self, ids: Sequence[str]) -> dict[str, Json]:
+    def _listed(self, ids: Sequence[str]) -> dict[str, Document]:
         """Those of some executions that a filtered list shows going on."""
         if len(ids) < 2 or self._understands_filter is False or any("'" in each for each in ids):
             return {}

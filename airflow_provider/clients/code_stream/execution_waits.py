@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from msgspec.structs import replace
 
@@ -15,10 +15,10 @@ from airflow_provider.clients.code_stream.execution_list import marked_runs, new
 from airflow_provider.clients.code_stream.execution_lookup import Lookup
 from airflow_provider.clients.code_stream.execution_watch import Watch
 from airflow_provider.clients.code_stream.executions import Executions
-from airflow_provider.clients.code_stream.fields import Json
+from airflow_provider.clients.code_stream.fields import Document
 from airflow_provider.clients.code_stream.references import EXECUTION
 from airflow_provider.clients.code_stream.wire import Wire
-from airflow_provider.clients.memory import Doubts, Receipts
+from airflow_provider.clients.memory import Doubts
 from airflow_provider.clients.urls import path
 from airflow_provider.clients.waitable import Found, Intent, Waitable
 from airflow_provider.core.durations import DURATIONS
@@ -37,12 +37,11 @@ class ExecutionWaits(Waitable):
 
     kind: ClassVar[str] = EXECUTION
 
-    def __init__(self, receipts: Receipts[Any], wire: Wire, executions: Executions) -> None:
-        super().__init__(receipts)
+    def __init__(self, wire: Wire, executions: Executions) -> None:
         self._wire, self._executions = wire, executions
         self._doubts = Doubts()
         lookup = Lookup(wire, executions.get)
-        self._watch = Watch(Feed(wire), lookup, receipts, self._judged, partial(newest_going_on, wire))
+        self._watch = Watch(Feed(wire), lookup, self._judged, partial(newest_going_on, wire))
 
     def observe(self, ref: ExecutionRef) -> Execution:
         return self._judged(self._executions.get(ref["id"]))
@@ -50,7 +49,7 @@ class ExecutionWaits(Waitable):
     def group(self, ref: ExecutionRef) -> str | None:
         return "executions"
 
-    def fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
+    def fetch(self, refs: Sequence[ExecutionRef], seen: Sequence[Execution | None]) -> list[Found]:
         return self._watch.fetch(refs)
 
     def needs_cancel(self, execution: Execution) -> bool:
@@ -87,7 +86,7 @@ class ExecutionWaits(Waitable):
         document = self._wire.get(path("/executions/{execution_id}", execution_id=execution_id), attempts=1)
         return not self.needs_cancel(read_execution(self._wire, document))
 
-    def _judged(self, document: Json) -> Execution:
+    def _judged(self, document: Document) -> Execution:
         """As a wait is to see it: what has FAILED may be rolled back, and is over only then."""
         seen = read_execution(self._wire, document)
         if not seen.state.is_terminal:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -12,9 +13,9 @@ import msgspec
 from airflow_provider.clients.code_stream.execution_document import MAY_BE_ROLLED_BACK, state_of
 from airflow_provider.clients.code_stream.execution_feed import CLOCK_SKEW, Feed, Glance, Reading, glance_of
 from airflow_provider.clients.code_stream.execution_lookup import Lookup
-from airflow_provider.clients.code_stream.fields import Json, fields_of
+from airflow_provider.clients.code_stream.fields import Document, fields_of
 from airflow_provider.clients.decoding import loads
-from airflow_provider.clients.memory import Receipts, is_news
+from airflow_provider.clients.memory import Recent
 from airflow_provider.clients.waitable import Found, Observation
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef
@@ -27,10 +28,10 @@ SOME_PAGES = 2
 """Pages of the feed that are worth reading however few are watched."""
 
 
-class Told(msgspec.Struct):
-    """What a wait was told of an execution.
+class Known(msgspec.Struct):
+    """How an execution that goes on stood when it was seen last.
 
-    :param glance: of the row or document that told it.
+    :param glance: of the row or document that showed it.
     :param known: up to which time (the server's) all changes of it are known.
     :param due: when (monotonic) it is to be looked at by its id.
     """
@@ -39,14 +40,6 @@ class Told(msgspec.Struct):
     glance: Glance
     known: int | None
     due: float
-
-
-class _Wait(msgspec.Struct):
-    """One wait within one fetch; ``seen`` is what it is to be told."""
-
-    ref: ExecutionRef
-    told: Told | None
-    seen: Found = None
 
 
 class Watch:
@@ -58,132 +51,151 @@ class Watch:
         self,
         feed: Feed,
         lookup: Lookup,
-        receipts: Receipts[Told],
-        read: Callable[[Json], Execution],
-        newest: Callable[[Sequence[str]], dict[str, Json]],
+        read: Callable[[Document], Execution],
+        newest: Callable[[Sequence[str]], dict[str, Document]],
     ) -> None:
-        self._feed, self._lookup, self._receipts = feed, lookup, receipts
-        self._read, self._newest = read, newest
+        self._feed, self._lookup, self._read, self._newest = feed, lookup, read, newest
+        self._known: Recent[str, Known] = Recent()
+
+    def __len__(self) -> int:
+        """How many executions are remembered."""
+        return len(self._known)
 
     def fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
-        """For each the execution, its own error, ``None`` for one that is as it was told, or a look to be made."""
-        waits = [_Wait(*pair) for pair in zip(refs, self._receipts.values_of(refs), strict=True)]
-        if len(waits) < 2:
+        """For each the execution, its own error, or a look that is to be made."""
+        asked = Counter(ref["id"] for ref in refs)
+        known = dict(zip(asked, self._known.get_all(asked), strict=True))
+        # What several ask for is looked at once, and at once.
+        alone = {execution_id for execution_id, count in asked.items() if count == 1}
+        if len(known) < 2:
             # The feed would cost as much as the look, and tell less.
-            self._ask(waits, self._feed.known)
-        elif reading := self._read_feed(waits):
-            unsettled, settled = self._take_from_feed(waits, reading)
-            self._ask(unsettled, reading.known, apart=True)
-            self._sweep(settled, reading)
+            found = self._ask(known, (), self._feed.known, but_for=())
+        elif reading := self._read_feed(known):
+            found = self._take_from_feed(known, reading)
+            found |= self._sweep(known, found, reading)
+            found |= self._ask(known, alone, reading.known, but_for=found)
         else:
-            self._ask(self._take_newest(waits), None, apart=True)
-        return [wait.seen for wait in waits]
+            found = self._take_newest(known)
+            found |= self._ask(known, alone, None, but_for=found)
+        return [found[ref["id"]] for ref in refs]
 
-    def _read_feed(self, waits: Sequence[_Wait]) -> Reading | None:
-        known = [wait.told.known for wait in waits if wait.told and wait.told.known is not None]
-        told: dict[str, list[Told | None]] = {}
-        for wait in waits:
-            told.setdefault(wait.ref["id"], []).append(wait.told)
-
+    def _read_feed(self, known: Mapping[str, Known | None]) -> Reading | None:
         def read_if_it_moved(row_id: str, glance: Glance, row: msgspec.Raw) -> Execution | None:
-            if all(each and each.glance == glance for each in told.get(row_id, ())):
+            if row_id not in known or ((before := known[row_id]) and before.glance == glance):
                 return None
             document = fields_of(loads(bytes(row)))
             # A list tells too little of those that ended.
             return None if state_of(document).is_terminal else self._read(document)
 
-        most_pages = SOME_PAGES + len(waits) // self._lookup.at_once
-        return self._feed.read(min(known, default=None), most_pages, read_if_it_moved)
+        times = [each.known for each in known.values() if each and each.known is not None]
+        most_pages = SOME_PAGES + len(known) // self._lookup.at_once
+        return self._feed.read(min(times, default=None), most_pages, read_if_it_moved)
 
-    def _take_from_feed(self, waits: Sequence[_Wait], reading: Reading) -> tuple[list[_Wait], list[_Wait]]:
-        """Those of which the feed does not tell enough, and those that are as they were told."""
-        unsettled, settled = [], []
-        for wait in waits:
-            told = wait.told
-            row = reading.rows.get(wait.ref["id"])
+    def _take_from_feed(self, known: Mapping[str, Known | None], reading: Reading) -> dict[str, Found]:
+        """Those of which the feed tells enough: that they are as they were, or how they go on."""
+        found: dict[str, Found] = {}
+        for execution_id, before in known.items():
+            row = reading.rows.get(execution_id)
             if row is None:
-                is_left_out = wait.ref["id"] in reading.rows
+                is_left_out = execution_id in reading.rows
                 # One that a list read to its end does not hold is gone.
                 is_doubtful = is_left_out or reading.read_to == -1
-                is_as_told = told is not None and not is_doubtful and reading.covers(told.known)
+                is_as_before = before is not None and not is_doubtful and reading.covers(before.known)
             else:
-                is_as_told = told is not None and told.glance == row.glance
-            if told and is_as_told:
-                told.known = reading.known
-                settled.append(wait)
+                is_as_before = before is not None and before.glance == row.glance
+            if before and is_as_before:
+                before.known = reading.known
+                found[execution_id] = before.execution
             elif row and row.execution:
-                self._tell(wait, row.execution, row.glance, reading.known)
-            else:
-                unsettled.append(wait)
-        return unsettled, settled
+                due = before.due if before else _next_sweep()
+                now = Known(row.execution, row.glance, reading.known, due)
+                found[execution_id] = self._note(execution_id, before, now)
+        return found
 
-    def _take_newest(self, waits: Sequence[_Wait]) -> list[_Wait]:
-        found = self._newest([wait.ref["id"] for wait in waits])
-        for wait in waits:
-            if document := found.get(wait.ref["id"]):
-                self._tell(wait, self._read(document), glance_of(document), None)
-        return [wait for wait in waits if wait.ref["id"] not in found]
+    def _take_newest(self, known: Mapping[str, Known | None]) -> dict[str, Found]:
+        found: dict[str, Found] = {}
+        for execution_id, document in self._newest(list(known)).items():
+            now = Known(self._read(document), glance_of(document), None, _next_sweep())
+            found[execution_id] = self._note(execution_id, known[execution_id], now)
+        return found
 
-    def _sweep(self, settled: Sequence[_Wait], reading: Reading) -> None:
+    def _sweep(
+        self, known: Mapping[str, Known | None], found: Mapping[str, Found], reading: Reading
+    ) -> dict[str, Found]:
         """Look at some by their ids although the feed shows no change, a few at a time but never too late."""
         now = time.monotonic()
-        due = [wait for wait in settled if wait.told and wait.told.due <= now]
-        is_overdue = any(wait.told and wait.told.due + OVERDUE <= now for wait in due)
+        due = {
+            execution_id: before
+            for execution_id, before in known.items()
+            if before and before.due <= now and found.get(execution_id) is before.execution
+        }
+        is_overdue = any(before.due + OVERDUE <= now for before in due.values())
         if len(due) < self._lookup.at_once and not is_overdue:
-            return
-        before = [wait.told.execution.status for wait in due if wait.told]
-        found = self._ask(due, reading.known)
-        for wait, status in zip(due, before, strict=True):
-            updated = found[wait.ref["id"]].updated if wait.ref["id"] in found else None
-            has_moved = isinstance(wait.seen, Execution) and wait.seen.status != status
-            if has_moved and not (isinstance(updated, int) and updated > reading.newest - CLOCK_SKEW):
-                self._feed.distrust(f"the list of last changes did not show that execution {wait.ref['id']} moved")
+            return {}
+        swept: dict[str, Found] = {}
+        for execution_id, listed in self._lookup.documents(list(due)):
+            document = listed or self._lookup.one(execution_id)
+            seen = swept[execution_id] = self._take(execution_id, due[execution_id], document, reading.known)
+            if isinstance(seen, Execution) and seen.status != due[execution_id].execution.status:
+                self._doubt_feed(execution_id, glance_of(fields_of(document)), reading)
+        return swept
 
-    def _ask(self, waits: Sequence[_Wait], known: int | None, *, apart: bool = False) -> dict[str, Glance]:
-        """Look at some by their ids; returns what a row would have shown of those that are there.
+    def _doubt_feed(self, execution_id: str, glance: Glance, reading: Reading) -> None:
+        """An execution has moved, and the feed did not show it: because that was a moment ago?"""
+        if not (isinstance(glance.updated, int) and glance.updated > reading.newest - CLOCK_SKEW):
+            self._feed.distrust(f"the list of last changes did not show that execution {execution_id} moved")
 
-        :param apart: leave it to the caller of :meth:`fetch` to look at those that need a request of their own.
+    def _ask(
+        self, known: Mapping[str, Known | None], apart: Collection[str], up_to: int | None, *, but_for: Collection[str]
+    ) -> dict[str, Found]:
+        """Look at some by their ids.
+
+        :param apart: if these need a request of their own, it is left to the caller of :meth:`fetch`.
+        :param up_to: what Known has as ``known`` for what is seen now.
         """
-        by_id: dict[str, list[_Wait]] = {}
-        for wait in waits:
-            by_id.setdefault(wait.ref["id"], []).append(wait)
-        glances: dict[str, Glance] = {}
-        for execution_id, document in self._lookup.documents(list(by_id)):
-            sharing = by_id[execution_id]
-            if document is None and apart and len(sharing) == 1:
-                sharing[0].seen = partial(self._look_now, sharing[0], known)
-                continue
-            if glance := self._take(sharing, document or self._lookup.one(execution_id), known):
-                glances[execution_id] = glance
-        return glances
+        found: dict[str, Found] = {}
+        for execution_id, listed in self._lookup.documents([each for each in known if each not in but_for]):
+            if listed is None and execution_id in apart:
+                found[execution_id] = partial(self._look_now, execution_id, up_to)
+            else:
+                document = listed or self._lookup.one(execution_id)
+                found[execution_id] = self._take(execution_id, known[execution_id], document, up_to)
+        return found
 
-    def _look_now(self, wait: _Wait, known: int | None) -> Observation | None:
-        wait.seen = None
-        self._take([wait], self._lookup.one(wait.ref["id"]), known)
-        return wait.seen
+    def _look_now(self, execution_id: str, up_to: int | None) -> Observation:
+        before, document = self._known.get(execution_id), self._lookup.one(execution_id)
+        return self._take(execution_id, before, document, up_to)
 
-    def _take(self, waits: Sequence[_Wait], document: Json | ReleasePipelineError, known: int | None) -> Glance | None:
-        """Tell these waits of the execution that all of them wait for; returns what a row would have shown of it."""
+    def _take(
+        self, execution_id: str, before: Known | None, document: Document | ReleasePipelineError, up_to: int | None
+    ) -> Observation:
+        """What was read of one execution by its id."""
         if isinstance(document, ReleasePipelineError):
-            for wait in waits:
-                wait.seen = document
-            return None
-        glance, execution = glance_of(document), self._read(document)
-        for wait in waits:
-            self._tell(wait, execution, glance, known, due=_next_sweep())
-        return glance
+            self._known.drop(execution_id)
+            return document
+        now = Known(self._read(document), glance_of(document), up_to, _next_sweep())
+        return self._note(execution_id, before, now)
 
-    def _tell(self, wait: _Wait, seen: Execution, glance: Glance, known: int | None, due: float | None = None) -> None:
-        """:param due: when it is to be looked at by its id, if it was now."""
-        told = wait.told
-        if seen.status.upper() == MAY_BE_ROLLED_BACK and not seen.state.is_terminal:
+    def _note(self, execution_id: str, before: Known | None, now: Known) -> Execution:
+        if now.execution.state.is_terminal:
+            self._known.drop(execution_id)
+            return now.execution
+        if now.execution.status.upper() == MAY_BE_ROLLED_BACK:
             # Whatever a list shows: it is to be looked at again.
-            glance, known = Glance(), None
-        due = due or (told.due if told else _next_sweep())
-        if told and not is_news(told.execution, seen):
-            told.glance, told.known, told.due = glance, known, due
-        else:
-            wait.seen = self._receipts.hand_out(seen, Told(seen, glance, known, due))
+            now.glance, now.known = Glance(), None
+        if before and not _has_changed(before.execution, now.execution):
+            now.execution = before.execution
+        self._known.put(execution_id, now)
+        return now.execution
+
+
+def _has_changed(before: Execution, now: Execution) -> bool:
+    """A list may tell of stages where a single look tells of their tasks: less detail is no change."""
+    if (before.state, before.status, before.message) != (now.state, now.status, now.message):
+        return True
+    steps_before = {step.name: step for step in before.steps}
+    steps_now = {step.name: step for step in now.steps}
+    return steps_before.keys() <= steps_now.keys() and steps_before != steps_now
 
 
 def _next_sweep() -> float:

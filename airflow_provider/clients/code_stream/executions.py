@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Literal, cast
 
+from airflow_provider.clients.code_stream.documents import ExecutionDocument
 from airflow_provider.clients.code_stream.execution_document import read_execution
 from airflow_provider.clients.code_stream.execution_list import NEWEST_EXECUTION_FIRST
-from airflow_provider.clients.code_stream.fields import Json, Objects, id_of
+from airflow_provider.clients.code_stream.fields import Json, id_of
 from airflow_provider.clients.code_stream.wire import Wire
+from airflow_provider.clients.rows import Rows
 from airflow_provider.clients.transport import LONGEST_WORD
 from airflow_provider.clients.urls import path
 from airflow_provider.execution import Execution
 
 
 class Executions:
-    """https://developer.broadcom.com/xapis/vrealize-automation-code-stream-api/latest/executions/"""
+    """https://developer.broadcom.com/xapis/vrealize-automation-code-stream-api/latest/executions/
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    :param placed: gives an execution its place, and takes secrets out of its texts.
+    """
 
-    def list(self, where: str | None = None, *, limit: int | None = None) -> Objects:
+    def __init__(self, wire: Wire, placed: Callable[[Execution], Execution]) -> None:
+        self._wire, self._placed = wire, placed
+
+    def list(self, where: str | None = None, *, limit: int | None = None) -> Rows[ExecutionDocument]:
         """Newest first. :param where: the ``$filter``, such as ``status eq 'FAILED' and _nested eq 'false'``."""
-        return [*self._wire.rows("/executions", where=where, order=NEWEST_EXECUTION_FIRST, limit=limit)]
+        return cast(
+            "Rows[ExecutionDocument]",
+            [*self._wire.rows("/executions", where=where, order=NEWEST_EXECUTION_FIRST, limit=limit)],
+        )
 
-    def get(self, execution_id: str) -> Json:
+    def get(self, execution_id: str) -> ExecutionDocument:
         """With its stages and tasks.
 
         :raises UnexpectedResponseError: the answer is of another execution.
@@ -35,7 +43,7 @@ class Executions:
         if told.casefold() != execution_id.casefold():
             shown = self._wire.transport.redact(told, LONGEST_WORD)
             raise self._wire.unexpected(where, f"asked for execution {execution_id}, got {shown}")
-        return {**document, "id": execution_id}
+        return cast("ExecutionDocument", {**document, "id": execution_id})
 
     def url(self, execution_id: str) -> str:
         """The link to its page, for a person."""
@@ -65,11 +73,12 @@ class Executions:
         """Replace the tags of an execution."""
         return self._act(execution_id, "tag", {"tags": [*tags]})
 
-    def delete(self, execution_id: str) -> Json:
-        return self._wire.send("DELETE", _path(execution_id))
+    def delete(self, execution_id: str) -> ExecutionDocument:
+        return cast("ExecutionDocument", self._wire.send("DELETE", _path(execution_id)))
 
     def _act(self, execution_id: str, action: str, body: Json) -> Execution:
-        return read_execution(self._wire, self._wire.send("POST", _path(execution_id), {"action": action}, body))
+        document = self._wire.send("POST", _path(execution_id), {"action": action}, body)
+        return self._placed(read_execution(self._wire, document))
 
 
 def _path(execution_id: str) -> str:

@@ -11,6 +11,9 @@ from urllib.parse import urlsplit
 from airflow_provider.clients.times import from_epoch, from_iso, in_utc
 
 Json = dict[str, Any]
+Document = Mapping[str, Any]
+"""A vendor's object that is only read."""
+Documents = list[Document]
 Objects = list[Json]
 """Classes with a method ``list`` need another name for the type."""
 
@@ -35,7 +38,7 @@ def parse_time(value: object) -> datetime | None:
     return in_utc(moment) if moment and moment.tzinfo else None
 
 
-def first_time(document: Json, *names: str) -> datetime | None:
+def first_time(document: Document, *names: str) -> datetime | None:
     """The first of these fields that holds a moment."""
     return next((moment for name in names if (moment := parse_time(document.get(name)))), None)
 
@@ -48,7 +51,7 @@ def id_from_link(link: object) -> str:
         return ""
 
 
-def id_of(document: Json) -> str:
+def id_of(document: Document) -> str:
     """The id of a document; "" where it tells none that can be used."""
     return _short(str(document.get("id") or "")) or id_from_link(document.get("_link"))
 

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from airflow_provider.clients.code_stream.fields import Json, id_from_link
+from airflow_provider.clients.code_stream.fields import Document, id_from_link
 from airflow_provider.exceptions import UnexpectedResponseError
 
 PAGE = 100
@@ -46,8 +46,8 @@ def equal(fields: Mapping[str, str | None]) -> str | None:
 
 
 def down_to(
-    since: datetime | None, newest_first: Iterable[Json], time_of: Callable[[Json], datetime | None]
-) -> Iterator[Json]:
+    since: datetime | None, newest_first: Iterable[Document], time_of: Callable[[Document], datetime | None]
+) -> Iterator[Document]:
     """The documents that are not older than ``since``, read on while a list may hold some.
 
     Times may have lost the fraction of their second.

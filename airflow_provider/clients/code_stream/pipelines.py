@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import difflib
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
+from airflow_provider.clients.code_stream.documents import ExecutionDocument, Pipeline, Tiles
 from airflow_provider.clients.code_stream.execution_document import just_started
 from airflow_provider.clients.code_stream.execution_list import NEWEST_EXECUTION_FIRST
-from airflow_provider.clients.code_stream.fields import Json, Objects, id_from_link
+from airflow_provider.clients.code_stream.fields import id_from_link
 from airflow_provider.clients.code_stream.lists import equal
 from airflow_provider.clients.code_stream.references import SYSTEM
 from airflow_provider.clients.code_stream.resources import CloneableResource, Key
@@ -23,11 +24,15 @@ from airflow_provider.execution import Execution
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
-class Pipelines(CloneableResource):
-    """https://developer.broadcom.com/xapis/vrealize-automation-code-stream-api/latest/pipelines/"""
+class Pipelines(CloneableResource[Pipeline]):
+    """https://developer.broadcom.com/xapis/vrealize-automation-code-stream-api/latest/pipelines/
 
-    def __init__(self, wire: Wire) -> None:
+    :param placed: gives an execution its place, and takes secrets out of its texts.
+    """
+
+    def __init__(self, wire: Wire, placed: Callable[[Execution], Execution]) -> None:
         super().__init__(wire, "/pipelines")
+        self._placed = placed
 
     def run(
         self,
@@ -58,9 +63,9 @@ class Pipelines(CloneableResource):
                 call=Call(system=SYSTEM, method="POST", path=where),
                 effect=Effect.UNKNOWN,
             )
-        return just_started(self._wire, execution_id)
+        return self._placed(just_started(self._wire, execution_id))
 
-    def find(self, name_or_id: str, project: str | None = None) -> Json:
+    def find(self, name_or_id: str, project: str | None = None) -> Pipeline:
         """The one enabled pipeline of this name or id.
 
         :raises NotFoundError: there is none; names similar ones.
@@ -86,26 +91,28 @@ class Pipelines(CloneableResource):
             )
         return found[0]
 
-    def share(self, key: Key, **fields: Any) -> Json:
+    def share(self, key: Key, **fields: Any) -> Pipeline:
         """Share in the whole organisation (8.10.1 or newer), such as ``share(id, **{"global": True})``."""
-        return self._send("PATCH", self._path(key, "/global"), fields)
+        return cast("Pipeline", self._send("PATCH", self._path(key, "/global"), fields))
 
-    def list_executions(self, key: Key, where: str | None = None, *, limit: int | None = None) -> Objects:
+    def list_executions(
+        self, key: Key, where: str | None = None, *, limit: int | None = None
+    ) -> list[ExecutionDocument]:
         """Newest first."""
         order = NEWEST_EXECUTION_FIRST
         found = self._wire.rows(
             self._path(key, "/executions"), items="/executions", where=where, order=order, limit=limit
         )
-        return [*found]
+        return cast("list[ExecutionDocument]", [*found])
 
-    def get_execution(self, key: Key, index: int) -> Json:
+    def get_execution(self, key: Key, index: int) -> ExecutionDocument:
         """:param index: the number of the run."""
         where = self._path(key, path("/executions/{index}", index=index))
-        return self._wire.get(where, {"expand": "PIPELINE_STAGE_TASK"})
+        return cast("ExecutionDocument", self._wire.get(where, {"expand": "PIPELINE_STAGE_TASK"}))
 
-    def list_tiles(self) -> Json:
+    def list_tiles(self) -> Tiles:
         """What the UI shows of each kind of pipeline."""
-        return self._wire.get("/pipeline-tiles")
+        return cast("Tiles", self._wire.get("/pipeline-tiles"))
 
     def export_yaml(self, **query: Any) -> str:
         """:param query: ``pipelines``, ``project``, ``endpoints``, ... as the vendor names them."""
@@ -118,14 +125,23 @@ class Pipelines(CloneableResource):
         """The answer names what was created or updated; errors stand inside it.
 
         :param action: ``create`` or ``apply`` (undocumented by the vendor).
+        :raises BadRequestError: the text holds half of a surrogate pair; nothing was sent.
         """
+        try:
+            body = text.encode()
+        except UnicodeEncodeError as error:
+            raise self._wire.bad_request(f"text must be Unicode text: {error}") from None
         headers = {"Accept": "application/x-yaml", "Content-Type": "application/x-yaml"}
+        try:
+            body = text.encode()
+        except UnicodeEncodeError:
+            raise self._wire.bad_request("text must be one that can be written in UTF-8") from None
         answer = self._wire.answer(
-            "POST", "/import", {"action": action}, body=text.encode(), headers=headers, json_expected=False
+            "POST", "/import", {"action": action}, body=body, headers=headers, json_expected=False
         )
         return str(answer.data)
 
-    def _called(self, name_or_id: str, project: str | None) -> Objects:
+    def _called(self, name_or_id: str, project: str | None) -> list[Pipeline]:
         is_uuid = bool(_UUID.fullmatch(name_or_id))
         found = self._of_id(name_or_id) if is_uuid else []
         if not found:
@@ -137,7 +153,7 @@ class Pipelines(CloneableResource):
             found = self._of_id(name_or_id)
         return [each for each in found if project is None or each.get("project") == project]
 
-    def _of_id(self, pipeline_id: str) -> Objects:
+    def _of_id(self, pipeline_id: str) -> list[Pipeline]:
         with contextlib.suppress(NotFoundError, BadRequestError):
             return [self.get(pipeline_id)]
         return []

@@ -14,6 +14,9 @@ EVENT = "event"
 APPROVAL = "approval"
 """A user operation, or one that is to come."""
 
+ANSWER = "answer"
+"""The answer to a user operation that is there."""
+
 BEGINNING = {"cancel": "CANCELING", "pause": "PAUSING", "resume": "RESUMING"}
 """The status in which an action on an execution is taken, but not done."""
 
@@ -33,6 +36,10 @@ def event_reference(event_type: str, filters: str, since: str) -> ExecutionRef:
 
 def approval_reference(user_operation_id: str) -> ExecutionRef:
     return {"system": SYSTEM, "kind": APPROVAL, "id": user_operation_id}
+
+
+def answer_reference(user_operation_id: str) -> ExecutionRef:
+    return {"system": SYSTEM, "kind": ANSWER, "id": user_operation_id}
 
 
 def pending_approval_reference(execution_id: str, pipeline: str) -> ExecutionRef:

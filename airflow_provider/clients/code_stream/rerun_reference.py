@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from airflow_provider.clients.code_stream.event_document import delivery_error
 from airflow_provider.clients.code_stream.execution_document import request_time, state_of
-from airflow_provider.clients.code_stream.fields import Json, as_text, id_from_link, id_of, parse_time
+from airflow_provider.clients.code_stream.fields import Document, as_text, id_from_link, id_of, parse_time
 from airflow_provider.clients.code_stream.references import RERUN, SYSTEM
 from airflow_provider.clients.waitable import Intent
 from airflow_provider.core.durations import DURATIONS
@@ -67,7 +67,7 @@ def known_before(ref: ExecutionRef, name: str) -> frozenset[str]:
     return frozenset(json.loads(ref.get(name) or "[]"))
 
 
-def may_be_from(ref: ExecutionRef, document: Json) -> bool:
+def may_be_from(ref: ExecutionRef, document: Document) -> bool:
     """Whether an execution may have come of a rerun: it was not there before."""
     if id_of(document) in known_before(ref, "known_executions") | {id_from_link(ref["link_before"])}:
         return False
@@ -75,7 +75,7 @@ def may_be_from(ref: ExecutionRef, document: Json) -> bool:
     return floor is None or requested is None or requested >= floor.replace(microsecond=0)
 
 
-def was_resumed(document: Json, ref: ExecutionRef) -> bool:
+def was_resumed(document: Document, ref: ExecutionRef) -> bool:
     """Whether an execution has gone on since it was as the intent says."""
     if "resumed_before" in ref and as_text(document.get("resumed_at")) != ref["resumed_before"]:
         return True
@@ -84,7 +84,7 @@ def was_resumed(document: Json, ref: ExecutionRef) -> bool:
     return not is_over_in_vain and as_text(document.get("status")) != ref.get("status_before", "")
 
 
-def not_started(ref: ExecutionRef, event: Json) -> Execution:
+def not_started(ref: ExecutionRef, event: Document) -> Execution:
     """A rerun whose execution is to come; the event tells why it may not."""
     return Execution(
         dict(ref),

@@ -28,7 +28,7 @@ from airflow_provider.clients.code_stream.execution_document import (
 from airflow_provider.clients.code_stream.execution_list import runs_since
 from airflow_provider.clients.code_stream.execution_waits import ExecutionWaits
 from airflow_provider.clients.code_stream.executions import Executions
-from airflow_provider.clients.code_stream.fields import Json, as_text, id_from_link, id_of, parse_time
+from airflow_provider.clients.code_stream.fields import Document, as_text, id_from_link, id_of, parse_time
 from airflow_provider.clients.code_stream.references import EVENT, RERUN, SYSTEM, execution_reference
 from airflow_provider.clients.code_stream.rerun_reference import (
     floor_of,
@@ -45,7 +45,7 @@ from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
 _OLDEST = datetime.min.replace(tzinfo=UTC)
 
-EventsSince = Callable[[str], Sequence[Json]]
+EventsSince = Callable[[str], Sequence[Document]]
 """The events of a type that came since a rerun, or since earlier."""
 
 
@@ -65,7 +65,7 @@ class RerunSearch:
         latest = datetime.fromtimestamp(start_window(intent)[1], UTC)
         return [each for each in found if (each.started_at or latest) <= latest]
 
-    def observe(self, ref: ExecutionRef, event: Json, events: EventsSince) -> Execution:
+    def observe(self, ref: ExecutionRef, event: Document, events: EventsSince) -> Execution:
         """What a rerun has led to, or the rerun itself.
 
         :raises ConflictError: it may have led to any of several executions.
@@ -83,13 +83,13 @@ class RerunSearch:
     def events_since(self, refs: Sequence[ExecutionRef]) -> EventsSince:
         """The events of a type that may have come since the first of these reruns."""
 
-        def events(event_type: str) -> Sequence[Json]:
+        def events(event_type: str) -> Sequence[Document]:
             floors = [floor_of(ref) for ref in refs if ref["event_type"] == event_type]
             return self._events.list(event_type, since=min(floor for floor in floors if floor))
 
         return events
 
-    def _led_to(self, ref: ExecutionRef, event: Json, events: EventsSince) -> list[Execution]:
+    def _led_to(self, ref: ExecutionRef, event: Document, events: EventsSince) -> list[Execution]:
         """What a rerun may have led to, oldest first; a new event that has no execution yet as what is queued."""
         if ref["action"] == "resume":
             return self._resumed(ref, event)
@@ -107,7 +107,7 @@ class RerunSearch:
         ]
         return self._of_new_events(ref, sorted(younger, key=lambda each: event_time(each) or _OLDEST))
 
-    def _resumed(self, ref: ExecutionRef, event: Json) -> list[Execution]:
+    def _resumed(self, ref: ExecutionRef, event: Document) -> list[Execution]:
         if has_moved(event, ref):
             return [self._observed(linked_execution(event))]
         if before := id_from_link(ref["link_before"]):
@@ -116,20 +116,20 @@ class RerunSearch:
                 return [read_execution(self._wire, document)]
         return []
 
-    def _of_new_events(self, ref: ExecutionRef, new_events: Sequence[Json]) -> list[Execution]:
+    def _of_new_events(self, ref: ExecutionRef, new_events: Sequence[Document]) -> list[Execution]:
         if len(new_events) == 1:
             execution_id = linked_execution(new_events[0])
             return [self._observed(execution_id) if execution_id else not_started(ref, new_events[0])]
         # Which of them is whose may not be told: they are named, and not looked at.
         return [replace(self._named(ref, each), started_at=event_time(each)) for each in new_events]
 
-    def _named(self, ref: ExecutionRef, event: Json) -> Execution:
+    def _named(self, ref: ExecutionRef, event: Document) -> Execution:
         if execution_id := linked_execution(event):
             return just_started(self._wire, execution_id)
         event_ref = {"system": SYSTEM, "kind": EVENT, "id": id_of(event), "event_type": ref["event_type"]}
         return Execution(event_ref, ExecutionState.QUEUED, status="")
 
-    def _of_moved_event(self, ref: ExecutionRef, event: Json) -> list[Execution]:
+    def _of_moved_event(self, ref: ExecutionRef, event: Document) -> list[Execution]:
         """Its execution, and others that its reruns may have led to before it came to point to this one."""
         execution_id = linked_execution(event)
         document = self._executions.get(execution_id)
@@ -148,7 +148,7 @@ class RerunSearch:
         return self._started.observe(execution_reference(execution_id))
 
 
-def _others_like(document: Json, ref: ExecutionRef, runs: Iterator[Json]) -> Iterator[Json]:
+def _others_like(document: Document, ref: ExecutionRef, runs: Iterator[Document]) -> Iterator[Document]:
     for each in runs:
         if id_of(each) != id_of(document) and is_alike(each, document) and may_be_from(ref, each):
             yield each

@@ -18,7 +18,7 @@ from airflow_provider.clients.code_stream.events import Events
 from airflow_provider.clients.code_stream.execution_document import just_started, read_execution
 from airflow_provider.clients.code_stream.execution_list import runs_since
 from airflow_provider.clients.code_stream.executions import Executions
-from airflow_provider.clients.code_stream.fields import Json, as_text, id_of
+from airflow_provider.clients.code_stream.fields import Document, as_text, id_of
 from airflow_provider.clients.code_stream.references import RERUN
 from airflow_provider.clients.code_stream.rerun_reference import (
     BEFORE_RESUME,
@@ -52,7 +52,7 @@ class Reruns:
         """
         self._events.check_action(action)
         event = self._events.get(event_type, event_id)
-        linked: Json = {}
+        linked: Document = {}
         if execution_id := linked_execution(event):
             with contextlib.suppress(NotFoundError):
                 linked = self._executions.get(execution_id)
@@ -85,7 +85,7 @@ class Reruns:
             )
         return self.follow(intent, self._events.rerun(event_type, event_id, intent["action"]))
 
-    def follow(self, intent: Intent, event: Json) -> Execution:
+    def follow(self, intent: Intent, event: Document) -> Execution:
         """What a rerun led to, as far as the answer to it tells: asks for nothing more, so that nothing can fail.
 
         :param event: the answer: the event, which may still point to the old execution, or the new one that it led to.
@@ -107,7 +107,7 @@ class Reruns:
         """
         return rerun_reference(intent, self._wire.transport.server_time())
 
-    def _known_before(self, event_type: str, event: Json) -> dict[str, list[str]]:
+    def _known_before(self, event_type: str, event: Document) -> dict[str, list[str]]:
         """The ids of the newest events and executions that might be taken for what a rerun leads to."""
         now = self._wire.transport.server_time()
         since = datetime.fromtimestamp(time.time() if now is None else now, UTC) - KNOWN_FOR

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 
-from airflow_provider.clients.code_stream.fields import Json, Objects
+from airflow_provider.clients.code_stream.fields import Json
 from airflow_provider.clients.code_stream.wire import Wire
+from airflow_provider.clients.rows import Rows
 from airflow_provider.clients.urls import path
 
 Key = str | tuple[str, str]
 """The id of an object, or its project and name."""
 
 
-class Resource:
+DocumentT = TypeVar("DocumentT")
+
+
+class Resource(Generic[DocumentT]):
     """One kind of object. Specifications and answers are the vendor's JSON objects; their secrets are masked in logs.
 
     :param root: below the API's prefix.
@@ -21,22 +25,23 @@ class Resource:
     def __init__(self, wire: Wire, root: str) -> None:
         self._wire, self._root = wire, root
 
-    def list(self, where: str | None = None, *, limit: int | None = None) -> Objects:
+    def list(self, where: str | None = None, *, limit: int | None = None) -> Rows[DocumentT]:
         """:param where: the ``$filter``, such as ``project eq 'retail'``; ``limit``: most objects wanted."""
-        return [self._wire.keep_secret(row) for row in self._wire.rows(self._root, where=where, limit=limit)]
+        rows = self._wire.rows(self._root, where=where, limit=limit)
+        return cast("Rows[DocumentT]", [self._keep_secret(row) for row in rows])
 
-    def get(self, key: Key) -> Json:
-        return self._wire.keep_secret(self._wire.get(self._path(key)))
+    def get(self, key: Key) -> DocumentT:
+        return cast("DocumentT", self._keep_secret(self._wire.get(self._path(key))))
 
-    def create(self, spec: Json) -> Json:
-        return self._send("POST", self._root, spec)
+    def create(self, spec: Json) -> DocumentT:
+        return cast("DocumentT", self._send("POST", self._root, spec))
 
-    def update(self, key: Key, spec: Json) -> Json:
+    def update(self, key: Key, spec: Json) -> DocumentT:
         """Replace the whole object. Never send back a value that the server masked."""
-        return self._send("PUT", self._path(key), spec)
+        return cast("DocumentT", self._send("PUT", self._path(key), spec))
 
-    def delete(self, key: Key) -> Json:
-        return self._wire.keep_secret(self._wire.send("DELETE", self._path(key)))
+    def delete(self, key: Key) -> DocumentT:
+        return cast("DocumentT", self._keep_secret(self._wire.send("DELETE", self._path(key))))
 
     def _path(self, key: Key, suffix: str = "") -> str:
         if isinstance(key, str):
@@ -44,20 +49,24 @@ class Resource:
         return self._root + path("/{project}/{name}", project=key[0], name=key[1]) + suffix
 
     def _send(self, method: str, where: str, body: Json) -> Json:
-        return self._wire.keep_secret(self._wire.send(method, where, body=self._wire.keep_secret(body)))
+        return self._keep_secret(self._wire.send(method, where, body=self._keep_secret(body)))
+
+    def _keep_secret(self, document: Json) -> Json:
+        """The same document, after its secrets were told to whoever masks logs and errors."""
+        return self._wire.keep_secret(document)
 
 
-class PatchableResource(Resource):
+class PatchableResource(Resource[DocumentT]):
     """An object of which some fields can be changed alone."""
 
-    def patch(self, key: Key, **fields: Any) -> Json:
+    def patch(self, key: Key, **fields: Any) -> DocumentT:
         """Change these fields, such as ``enabled=False`` (a Gerrit listener: ``connected``)."""
-        return self._send("PATCH", self._path(key), fields)
+        return cast("DocumentT", self._send("PATCH", self._path(key), fields))
 
 
-class CloneableResource(PatchableResource):
+class CloneableResource(PatchableResource[DocumentT]):
     """An object that can be copied under a new name."""
 
-    def clone(self, key: Key, name: str, description: str = "") -> Json:
+    def clone(self, key: Key, name: str, description: str = "") -> DocumentT:
         body = {"requestType": "CLONE", "name": name, "description": description}
-        return self._send("POST", self._path(key), body)
+        return cast("DocumentT", self._send("POST", self._path(key), body))

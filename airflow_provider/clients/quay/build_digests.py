@@ -7,15 +7,15 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from airflow_provider.clients.quay.fields import Json, image_ref, seconds_of
-from airflow_provider.clients.quay.looks import Seen
+from airflow_provider.clients.quay.fields import Document, image_ref, seconds_of
 from airflow_provider.clients.quay.tag_list import tag_pages
 from airflow_provider.clients.quay.wire import Wire
+from airflow_provider.clients.waitable import Found
 from airflow_provider.execution import Execution, ExecutionState
 
 
 def with_digest(
-    wire: Wire, execution: Execution, history_of: Callable[[str], Sequence[Json]] | None = None
+    wire: Wire, execution: Execution, history_of: Callable[[str], Sequence[Document]] | None = None
 ) -> Execution:
     """A build that succeeded with its digest, unless somebody pushed to all of its tags since it started.
 
@@ -41,7 +41,7 @@ def with_digest(
     return replace(execution, outputs=outputs)
 
 
-def with_digests(wire: Wire, repository: str, builds: Mapping[int, Execution]) -> Mapping[int, Seen]:
+def with_digests(wire: Wire, repository: str, builds: Mapping[int, Execution]) -> dict[int, Found]:
     """Those that succeeded with their digests, or how to ask for it: of several, the tags are read in one piece."""
     good = {place: build for place, build in builds.items() if build.state is ExecutionState.SUCCEEDED}
     pushes = _pushes_since(wire, repository, list(good.values())) if len(good) > 1 else None
@@ -53,17 +53,17 @@ def with_digests(wire: Wire, repository: str, builds: Mapping[int, Execution]) -
     }
 
 
-def _ask_for_history(wire: Wire, repository: str, tag: str) -> Sequence[Json]:
+def _ask_for_history(wire: Wire, repository: str, tag: str) -> Sequence[Document]:
     return next(tag_pages(wire, repository, only_active=False, tag=tag), [])
 
 
-def _pushes_since(wire: Wire, repository: str, builds: Sequence[Execution]) -> dict[str, list[Json]] | None:
+def _pushes_since(wire: Wire, repository: str, builds: Sequence[Execution]) -> dict[str, list[Document]] | None:
     """By name, what the tags of a repository pointed to since the first of the builds began.
 
     ``None`` where to read on would be dearer than to ask for the tags of each build.
     """
     since = min(map(_start_of, builds))
-    pushes: dict[str, list[Json]] = {}
+    pushes: dict[str, list[Document]] = {}
     for count, page in enumerate(tag_pages(wire, repository, only_active=False), start=1):
         for entry in page:
             pushes.setdefault(str(entry["name"]), []).append(entry)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider.clients.quay.fields import Json, parse_time, texts_in
+from airflow_provider.clients.quay.fields import Document, parse_time, texts_in
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
 # `internalerror` is queued again by Quay; `cannot_load` says nothing about the build, only that its log store is away.
@@ -21,11 +21,11 @@ _PHASES = {
 }
 
 
-def state_of(build: Json) -> ExecutionState:
+def state_of(build: Document) -> ExecutionState:
     return _PHASES.get(str(build.get("phase")), ExecutionState.UNKNOWN)
 
 
-def execution_of(build: Json, ref: ExecutionRef, page: str) -> Execution:
+def execution_of(build: Document, ref: ExecutionRef, page: str) -> Execution:
     """The digest is not in a build: whoever has read the tag adds it.
 
     :param page: where a person sees the repository.

@@ -9,6 +9,7 @@ import msgspec
 from airflow_provider.clients.decoding import loads
 from airflow_provider.clients.listing import Listing, decode_glances
 from airflow_provider.clients.quay.wire import READ, Wire
+from airflow_provider.clients.transport import Decoder
 from airflow_provider.execution import Execution, ExecutionRef
 
 LISTED = 100
@@ -32,17 +33,21 @@ _DECODER = msgspec.json.Decoder(_Answer)
 class BuildList(Listing[Glance]):
     """The newest builds of a repository."""
 
-    def is_unchanged(self, ref: ExecutionRef, told: Execution) -> bool:
+    def shows(self, ref: ExecutionRef, seen: Execution) -> bool:
+        """Whether a build is listed as it was seen."""
         glance = self.glance(ref["id"])
-        if glance is None or str(glance.phase or "") != told.status:
+        if glance is None or str(glance.phase or "") != seen.status:
             return False
-        return (glance.error or None) == told.message
+        return (glance.error or None) == seen.message
 
 
-def glance_at_builds(wire: Wire, repository: str) -> BuildList:
-    """The list as many waits read it."""
+def glance_at_builds(wire: Wire, repository: str, decode: Decoder) -> BuildList:
+    """The list as many waits read it.
+
+    :param decode: :func:`decode_builds`, or something that remembers what that made of an answer.
+    """
     path = wire.repository_path("/build/", repository)
-    answer = wire.send("GET", path, {"limit": LISTED}, needs=READ, decode=decode_builds).data
+    answer = wire.send("GET", path, {"limit": LISTED}, needs=READ, decode=decode).data
     if not isinstance(answer, BuildList):
         raise wire.unexpected(path, "the answer has no list 'builds' of objects")
     return answer

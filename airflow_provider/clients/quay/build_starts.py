@@ -4,25 +4,50 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import NotRequired, TypedDict
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import idna
 
-from airflow_provider.clients.quay.fields import Json, parse_time, texts_in
+from airflow_provider.clients.quay.fields import Document, Json, parse_time, texts_in
 from airflow_provider.clients.waitable import Intent, start_window
 
 
-def kept_of(
-    archive_url: str, tags: Sequence[str], subdirectory: str | None = None, dockerfile_path: str | None = None
-) -> Json:
+class BuildSource(TypedDict):
+    """What an image is built from.
+
+    :param archive_url: http or https URL of the sources; sent in ASCII, as a browser does.
+    :param tags: at least one, each once, of at most 127 characters.
+    :param subdirectory: where the Dockerfile is, or
+    :param dockerfile_path: its path.
+    """
+
+    archive_url: str
+    tags: Sequence[str]
+    subdirectory: NotRequired[str | None]
+    dockerfile_path: NotRequired[str | None]
+
+
+def body_of(source: BuildSource) -> Json:
+    """What Quay is sent."""
+    body: Json = {"archive_url": in_ascii(source["archive_url"]), "docker_tags": list(source["tags"])}
+    if subdirectory := source.get("subdirectory"):
+        body["subdirectory"] = subdirectory
+    if dockerfile_path := source.get("dockerfile_path"):
+        body["dockerfile_path"] = dockerfile_path
+    return body
+
+
+def kept_of(source: BuildSource) -> Json:
     """What tells the build of this start from others; has no place for a text of our own.
 
     :raises ValueError: ``archive_url`` has a host that cannot be written in ASCII.
     """
+    folder = (source.get("subdirectory") or "/").removesuffix("/")
     return {
-        "archive_hash": hash_of(in_ascii(archive_url)),
-        "tags": list(tags),
-        "dockerfile_path": dockerfile_path or f"{(subdirectory or '/').removesuffix('/')}/Dockerfile",
+        "archive_hash": hash_of(in_ascii(source["archive_url"])),
+        "tags": list(source["tags"]),
+        "dockerfile_path": source.get("dockerfile_path") or f"{folder}/Dockerfile",
     }
 
 
@@ -47,7 +72,7 @@ def in_ascii(url: str) -> str:
     return "".join(char if char.isascii() else quote(char) for char in urlunsplit(written))
 
 
-def is_like(build: Json, intent: Intent) -> bool:
+def is_like(build: Document, intent: Intent) -> bool:
     """Whether this listed build, but for its time, may be what the start led to."""
     if build.get("id") in intent["builds_before"] or build.get("trigger"):
         return False
@@ -58,7 +83,7 @@ def is_like(build: Json, intent: Intent) -> bool:
     return same_rest and sorted(texts_in(build.get("tags"))) == sorted(intent["tags"])
 
 
-def began_in_time(build: Json, intent: Intent) -> bool:
+def began_in_time(build: Document, intent: Intent) -> bool:
     """Whether it began when the start was sent, and not before or long after.
 
     :raises ValueError: it does not tell.

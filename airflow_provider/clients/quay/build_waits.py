@@ -4,22 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from msgspec.structs import replace
 
-from airflow_provider.clients.memory import Doubts, Receipts
+from airflow_provider.clients.listing import Remembered
+from airflow_provider.clients.memory import Doubts, Recent
 from airflow_provider.clients.quay.build_digests import with_digest, with_digests
 from airflow_provider.clients.quay.build_execution import execution_of, state_of
-from airflow_provider.clients.quay.build_list import BuildList, glance_at_builds
+from airflow_provider.clients.quay.build_list import BuildList, decode_builds, glance_at_builds
 from airflow_provider.clients.quay.build_starts import began_in_time, is_like
 from airflow_provider.clients.quay.builds import Builds
-from airflow_provider.clients.quay.fields import Json, objects_in
-from airflow_provider.clients.quay.looks import Looks, Seen, differ, found_by, places_by_repository
+from airflow_provider.clients.quay.fields import Document, objects_in
 from airflow_provider.clients.quay.references import BUILD, build_reference
 from airflow_provider.clients.quay.wire import Wire
 from airflow_provider.clients.redaction import lines_of
-from airflow_provider.clients.waitable import Found, Intent, Waitable, concerns_one_execution, start_window
+from airflow_provider.clients.waitable import (
+    Found,
+    Intent,
+    Observation,
+    Waitable,
+    concerns_one_execution,
+    differ,
+    looks_at,
+    or_own_error,
+    start_window,
+)
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import (
     BadRequestError,
@@ -47,9 +57,10 @@ class BuildWaits(Waitable):
 
     kind: ClassVar[str] = BUILD
 
-    def __init__(self, receipts: Receipts[Any], wire: Wire, builds: Builds, doubts: Doubts) -> None:
-        super().__init__(receipts)
+    def __init__(self, wire: Wire, builds: Builds, doubts: Doubts) -> None:
         self._wire, self._builds, self._doubts = wire, builds, doubts
+        self._lists: Recent[str, Remembered] = Recent()
+        """By repository, its list as it was read last."""
 
     def observe(self, ref: ExecutionRef) -> Execution:
         """Also tells why a build failed, which takes a request more."""
@@ -61,30 +72,25 @@ class BuildWaits(Waitable):
     def group(self, ref: ExecutionRef) -> str | None:
         return f"builds of {ref.get('repository')}"
 
-    def fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
-        """One list a repository for two builds and more; what is asked one by one is asked once for equals.
+    def fetch(self, refs: Sequence[ExecutionRef], seen: Sequence[Execution | None]) -> list[Found]:
+        """One list of a repository's builds for two and more; what it shows as it was seen is not read any further."""
+        builds = self._list_if_shared(refs)
+        found: dict[int, Found] = {}
+        listed: dict[int, Execution] = {}
+        for place, (ref, last) in enumerate(zip(refs, seen, strict=True)):
+            if last and builds and builds.shows(ref, last):
+                found[place] = last
+            elif builds and (known := self._from_list(ref, builds)):
+                listed[place] = known
+        found |= with_digests(self._wire, refs[0]["repository"], listed) if listed else {}
+        others = [place for place in range(len(refs)) if place not in found]
+        looks = looks_at([refs[place] for place in others], self.observe_or_error)
+        found |= zip(others, looks, strict=True)
+        return [found[place] for place in range(len(refs))]
 
-        No build's log is read here: what ended is told first, and logs grow to megabytes.
-        """
-        told: list[Execution | None] = self.receipts.values_of(refs)
-        looks = Looks(refs, self._seen)
-        seen: dict[int, Seen] = {}
-        for repository, places in places_by_repository(refs).items():
-            builds = self._list_if_shared(repository, [refs[place] for place in places])
-            listed: dict[int, Execution] = {}
-            for place in places:
-                ref, before = refs[place], told[place]
-                if before and builds and builds.is_unchanged(ref, before):
-                    continue
-                if builds and (known := self._from_list(ref, builds)):
-                    listed[place] = known
-                else:
-                    seen[place] = looks.at(ref)
-            seen |= with_digests(self._wire, repository, listed)
-        return [
-            found_by(seen[place], partial(self.news, before)) if place in seen else None
-            for place, before in enumerate(told)
-        ]
+    def observe_or_error(self, ref: ExecutionRef) -> Observation:
+        """Reads no build's log: what ended is told first, and logs grow to megabytes."""
+        return or_own_error(partial(self._seen, ref))
 
     @property
     def has_log(self) -> bool:
@@ -146,18 +152,21 @@ class BuildWaits(Waitable):
             return replace(execution, state=ExecutionState.RUNNING, message="expired, unless a late heartbeat comes")
         return with_digest(self._wire, execution) if execution.state is ExecutionState.SUCCEEDED else execution
 
-    def _execution(self, build: Json, ref: ExecutionRef) -> Execution:
+    def _execution(self, build: Document, ref: ExecutionRef) -> Execution:
         execution = execution_of(build, ref, self._wire.page(ref["repository"]))
         if not execution.state.is_terminal:
             self._doubts.note_going_on(ref["id"])
         return execution
 
-    def _list_if_shared(self, repository: str, refs: Sequence[ExecutionRef]) -> BuildList | None:
+    def _list_if_shared(self, refs: Sequence[ExecutionRef]) -> BuildList | None:
         """``None`` also where the list cannot be read: each build then has an error of its own."""
         if not differ(refs):
             return None
+        repository = refs[0]["repository"]
+        decode = self._lists.get(repository) or Remembered(decode_builds)
+        self._lists.put(repository, decode)
         try:
-            return glance_at_builds(self._wire, repository)
+            return glance_at_builds(self._wire, repository, decode)
         except ReleasePipelineError as error:
             if not concerns_one_execution(error):
                 raise
@@ -176,7 +185,7 @@ class BuildWaits(Waitable):
         errors = [str(entry.get("message") or "") for entry in entries if entry.get("type") == "error"]
         return errors[-1] if errors else None
 
-    def _not_canceled(self, build: Json, what: str) -> ConflictError:
+    def _not_canceled(self, build: Document, what: str) -> ConflictError:
         return self._wire.conflict(
             f"image build {build.get('id')} cannot be canceled in phase {build.get('phase')}: {what}"
         )

@@ -2,123 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from typing import Unpack, cast
 
 from airflow_provider.clients.memory import Doubts
 from airflow_provider.clients.quay import build_starts
 from airflow_provider.clients.quay.build_execution import execution_of
 from airflow_provider.clients.quay.build_list import LISTED
-from airflow_provider.clients.quay.fields import Json, Objects
+from airflow_provider.clients.quay.build_starts import BuildSource
+from airflow_provider.clients.quay.documents import Build, BuildLog
+from airflow_provider.clients.quay.fields import Json
 from airflow_provider.clients.quay.references import BUILD, build_reference
 from airflow_provider.clients.quay.wire import ADMIN, WRITE, Wire
+from airflow_provider.clients.rows import Rows
 from airflow_provider.clients.transport import LONGEST_WORD
 from airflow_provider.execution import Execution
 from airflow_provider.identifiers import build_tags_problem, url_problem
 
 
 class Builds:
-    """:param doubts: about builds, shared with those who wait for them."""
+    """:param doubts: about builds, shared with those who wait for them.
+    :param placed: gives an execution its place, and takes secrets out of its texts.
+    """
 
-    def __init__(self, wire: Wire, doubts: Doubts) -> None:
-        self._wire, self._doubts = wire, doubts
+    def __init__(self, wire: Wire, doubts: Doubts, placed: Callable[[Execution], Execution]) -> None:
+        self._wire, self._doubts, self._placed = wire, doubts, placed
 
-    def start(
-        self,
-        repository: str,
-        *,
-        archive_url: str,
-        tags: Sequence[str],
-        subdirectory: str | None = None,
-        dockerfile_path: str | None = None,
-    ) -> Execution:
+    def start(self, repository: str, **source: Unpack[BuildSource]) -> Execution:
         """Build an image from an archive; two equal starts make two builds. Sent once, whatever comes back.
 
-        :param archive_url: http or https URL of the sources; sent in ASCII, as a browser does.
-        :param tags: at least one, each once, of at most 127 characters.
-        :param subdirectory: where the Dockerfile is, or
-        :param dockerfile_path: its path.
+        :param source: see :class:`~airflow_provider.clients.quay.build_starts.BuildSource`.
         """
-        self.check(
-            repository,
-            archive_url=archive_url,
-            tags=tags,
-            subdirectory=subdirectory,
-            dockerfile_path=dockerfile_path,
-        )
+        self.check(repository, **source)
         path = self._wire.repository_path("/build/", repository)
-        body: Json = {"archive_url": build_starts.in_ascii(archive_url), "docker_tags": list(tags)}
-        body |= {"subdirectory": subdirectory} if subdirectory else {}
-        body |= {"dockerfile_path": dockerfile_path} if dockerfile_path else {}
-        answer = self._wire.send("POST", path, body=body, attempts=1, needs=WRITE)
+        answer = self._wire.send("POST", path, body=build_starts.body_of(source), attempts=1, needs=WRITE)
         build = self._wire.object_at(path, answer.data)
         if not build.get("id") or len(str(build["id"])) > LONGEST_WORD:
             raise self._wire.unexpected(path, "the answer to the start has no build id that can be used")
         execution = execution_of(build, build_reference(repository, str(build["id"])), self._wire.page(repository))
         if not execution.state.is_terminal:
             self._doubts.note_going_on(execution.id)
-        return execution
+        return self._placed(execution)
 
-    def check(
-        self,
-        repository: str,
-        *,
-        archive_url: str,
-        tags: Sequence[str],
-        subdirectory: str | None = None,
-        dockerfile_path: str | None = None,
-    ) -> None:
+    def check(self, repository: str, **source: Unpack[BuildSource]) -> None:
         """Refuse what :meth:`start` would refuse, without any request."""
         self._wire.repository_path("/build/", repository)
-        self._wire.refuse("archive_url", url_problem(archive_url))
+        self._wire.refuse("archive_url", url_problem(source.get("archive_url")))
         try:
-            build_starts.in_ascii(archive_url)
+            build_starts.in_ascii(source["archive_url"])
         except ValueError:
             raise self._wire.bad_request("archive_url must name a host that can be written in ASCII (IDNA)") from None
-        self._wire.refuse("tags", build_tags_problem(tags))
+        self._wire.refuse("tags", build_tags_problem(source.get("tags")))
+        subdirectory, dockerfile_path = source.get("subdirectory"), source.get("dockerfile_path")
         for name, place in (("subdirectory", subdirectory), ("dockerfile_path", dockerfile_path)):
             if place is not None and not isinstance(place, str):
                 raise self._wire.bad_request(f"{name} must be a text, not {place!r}")
         if subdirectory and dockerfile_path:
             raise self._wire.bad_request("give subdirectory or dockerfile_path, not both: Quay reads one only")
 
-    def intent(
-        self,
-        repository: str,
-        *,
-        archive_url: str,
-        tags: Sequence[str],
-        subdirectory: str | None = None,
-        dockerfile_path: str | None = None,
-    ) -> Json:
+    def intent(self, repository: str, **source: Unpack[BuildSource]) -> Json:
         """What the client's ``find_started`` must know of a start with these arguments, which :meth:`check` has passed.
 
         Quay has no free text in which a start could be marked. The newest builds are noted, too: they are not ours,
         whatever the clocks say.
         """
-        kept = build_starts.kept_of(archive_url, tags, subdirectory, dockerfile_path)
         before = [str(build.get("id")) for build in self.list(repository, limit=LISTED)]
-        return {"kind": BUILD, "repository": repository, **kept, "builds_before": before}
+        return {"kind": BUILD, "repository": repository, **build_starts.kept_of(source), "builds_before": before}
 
-    def list(self, repository: str, *, limit: int = 5, since: float | None = None) -> Objects:
+    def list(self, repository: str, *, limit: int = 5, since: float | None = None) -> Rows[Build]:
         """The newest builds first; :param since: epoch seconds."""
         params = {"limit": limit, "since": None if since is None else int(since)}
-        return self._wire.ask_for_objects(self._wire.repository_path("/build/", repository), "builds", params)
+        return cast(
+            "Rows[Build]",
+            self._wire.ask_for_objects(self._wire.repository_path("/build/", repository), "builds", params),
+        )
 
-    def get(self, repository: str, build_id: str) -> Json:
+    def get(self, repository: str, build_id: str) -> Build:
         """:raises NotFoundError: the repository has no such build."""
         return self._ask(self._wire.build_path(repository, build_id), build_id)
 
-    def get_status(self, repository: str, build_id: str) -> Json:
+    def get_status(self, repository: str, build_id: str) -> Build:
         """The same as :meth:`get`, from the call that Quay's own pages poll."""
         return self._ask(self._wire.build_path(repository, build_id) + "/status", build_id)
 
-    def get_log(self, repository: str, build_id: str, *, start: int = 0) -> Json:
+    def get_log(self, repository: str, build_id: str, *, start: int = 0) -> BuildLog:
         """``{"start", "total", "logs"}``, or ``{"logs_url"}`` once they are archived. Needs ``repo:write``.
 
         :param start: the ``total`` of the answer before.
         """
         path = self._wire.build_path(repository, build_id) + "/logs"
-        return self._wire.ask_for_object(path, {"start": start}, needs=WRITE)
+        return cast("BuildLog", self._wire.ask_for_object(path, {"start": start}, needs=WRITE))
 
     def cancel(self, repository: str, build_id: str) -> None:
         """Cancel a build. Read its phase first: a refusal takes away the tries that the build had left.
@@ -128,9 +101,9 @@ class Builds:
         """
         self._wire.send("DELETE", self._wire.build_path(repository, build_id), needs=ADMIN)
 
-    def _ask(self, path: str, build_id: str) -> Json:
+    def _ask(self, path: str, build_id: str) -> Build:
         build = self._wire.ask_for_object(path)
         if build.get("id") not in (None, build_id):
             told = self._wire.transport.redact(str(build["id"]), LONGEST_WORD)
             raise self._wire.unexpected(path, f"asked for build {build_id}, got {told}")
-        return build
+        return cast("Build", build)

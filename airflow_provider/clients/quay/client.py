@@ -44,15 +44,15 @@ class QuayClient(ReleaseClient):
         doubts = Doubts()
         self.repositories = Repositories(wire)
         self.notifications = Notifications(wire, self.repositories)
-        self.builds = Builds(wire, doubts)
+        self.builds = Builds(wire, doubts, self._placed)
         self.tags = Tags(wire)
         self.manifests = Manifests(wire)
         self.labels = Labels(wire)
         self.scans = Scans(wire)
         self._can_wait_for(
-            BuildWaits(self._receipts, wire, self.builds, doubts),
-            TagWaits(self._receipts, wire, self.tags),
-            ScanWaits(self._receipts, wire, scans=self.scans, manifests=self.manifests, tags=self.tags),
+            BuildWaits(wire, self.builds, doubts),
+            TagWaits(wire, self.tags),
+            ScanWaits(wire, scans=self.scans, manifests=self.manifests, tags=self.tags),
         )
 
     @property

@@ -9,6 +9,8 @@ from typing import Any
 from airflow_provider.clients.times import parse_http_date
 
 Json = dict[str, Any]
+Document = Mapping[str, Any]
+"""An object of Quay that is only read."""
 Objects = list[Json]
 """Classes with a method ``list`` need another name for the type."""
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from airflow_provider.clients.quay.fields import Json, Objects
+from typing import cast
+
+from airflow_provider.clients.quay.documents import Label
 from airflow_provider.clients.quay.wire import WRITE, Wire
+from airflow_provider.clients.rows import Rows
 
 
 class Labels:
@@ -12,22 +15,22 @@ class Labels:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
-    def list(self, repository: str, digest: str) -> Objects:
+    def list(self, repository: str, digest: str) -> Rows[Label]:
         """The labels of a manifest."""
-        return self._wire.ask_for_objects(self._path(repository, digest), "labels")
+        return cast("Rows[Label]", self._wire.ask_for_objects(self._path(repository, digest), "labels"))
 
-    def get(self, repository: str, digest: str, label_id: str) -> Json:
+    def get(self, repository: str, digest: str, label_id: str) -> Label:
         """:raises NotFoundError: the manifest has no such label."""
-        return self._wire.ask_for_object(self._label_path(repository, digest, label_id))
+        return cast("Label", self._wire.ask_for_object(self._label_path(repository, digest, label_id)))
 
-    def create(self, repository: str, digest: str, *, key: str, value: str, media_type: str = "text/plain") -> Json:
+    def create(self, repository: str, digest: str, *, key: str, value: str, media_type: str = "text/plain") -> Label:
         """Label a manifest; equal labels are not merged. :param media_type: ``text/plain`` or ``application/json``."""
         path = self._path(repository, digest)
         if not key:
             raise self._wire.bad_request("key must not be empty")
         body = {"key": key, "value": value, "media_type": media_type}
         answer = self._wire.object_at(path, self._wire.send("POST", path, body=body, needs=WRITE).data)
-        return self._wire.object_at(path, answer.get("label"))
+        return cast("Label", self._wire.object_at(path, answer.get("label")))
 
     def delete(self, repository: str, digest: str, label_id: str) -> None:
         """:raises NotFoundError: the manifest has no such label."""

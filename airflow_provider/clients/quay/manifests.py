@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from airflow_provider.clients.quay.fields import Json
+from typing import cast
+
+from airflow_provider.clients.quay.documents import Manifest
 from airflow_provider.clients.quay.wire import Wire
 
 
@@ -12,6 +14,6 @@ class Manifests:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
-    def get(self, repository: str, digest: str) -> Json:
+    def get(self, repository: str, digest: str) -> Manifest:
         """A manifest that a living tag holds; its JSON is in ``manifest_data`` as text."""
-        return self._wire.ask_for_object(self._wire.manifest_path(repository, digest))
+        return cast("Manifest", self._wire.ask_for_object(self._wire.manifest_path(repository, digest)))

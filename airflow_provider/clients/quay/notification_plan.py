@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 from airflow_provider.clients.quay import notification_rules as rules
+from airflow_provider.clients.quay.documents import Notification
 from airflow_provider.clients.quay.fields import Json, Objects
 
 
@@ -23,9 +24,9 @@ class Plan(Struct):
     """
 
     create: Objects
-    keep: Objects
-    reset: Objects
-    delete: Objects
+    keep: list[Notification]
+    reset: list[Notification]
+    delete: list[Notification]
 
 
 def mark_of(owner: str) -> str:
@@ -36,7 +37,7 @@ def marked_title(title: str, owner: str) -> str:
     return f"{title} {mark_of(owner)}"
 
 
-def plan_of(existing: Sequence[Json], wanted: Sequence[Json], owner: str) -> Plan:
+def plan_of(existing: Sequence[Notification], wanted: Sequence[Json], owner: str) -> Plan:
     """:param existing: all notifications of the repository.
     :param wanted: bodies of creates, their titles marked.
     """

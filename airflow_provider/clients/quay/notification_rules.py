@@ -15,7 +15,7 @@ from airflow_provider.clients.quay.references import SEVERITIES, SYSTEM
 from airflow_provider.exceptions import BadRequestError, Call
 from airflow_provider.identifiers import host_of
 
-Json = Mapping[str, Any]
+Document = Mapping[str, Any]
 
 _BUILD_EVENTS = ("build_queued", "build_start", "build_success", "build_failure", "build_cancelled")
 EVENTS: dict[str, tuple[str, ...]] = {
@@ -57,7 +57,9 @@ FAILURES_THAT_DISABLE = 3
 LONGEST_TITLE = 255
 
 
-def check(repository: str, event: str, method: str, config: Json, event_config: Json, title: str | None) -> None:
+def check(
+    repository: str, event: str, method: str, config: Document, event_config: Document, title: str | None
+) -> None:
     """:raises BadRequestError: names the argument, and the key in it, that Quay would not serve."""
     if not isinstance(event, str) or event not in EVENTS:
         raise _wrong(f"event {event!r} is not known; there are {', '.join(EVENTS)}")
@@ -88,13 +90,13 @@ def check(repository: str, event: str, method: str, config: Json, event_config: 
     _require(event != "repo_image_expiry" or "days" in event_config, "event_config of 'repo_image_expiry' needs 'days'")
 
 
-def body_of(event: str, method: str, config: Json, event_config: Json, title: str | None) -> dict[str, Any]:
+def body_of(event: str, method: str, config: Document, event_config: Document, title: str | None) -> dict[str, Any]:
     """The body of a create. Quay refuses it without ``eventConfig``, and with a ``title`` of null."""
     body = {"event": event, "method": method, "config": dict(config), "eventConfig": dict(event_config)}
     return body | ({"title": title} if title else {})
 
 
-def is_equal(notification: Json, body: Json) -> bool:
+def is_equal(notification: Document, body: Document) -> bool:
     """Whether a stored notification does what this create body asks for; Quay itself never compares."""
     return (
         all(notification.get(key) == body[key] for key in ("event", "method", "config"))
@@ -103,17 +105,17 @@ def is_equal(notification: Json, body: Json) -> bool:
     )
 
 
-def is_disabled(notification: Json) -> bool:
+def is_disabled(notification: Document) -> bool:
     """Whether Quay has stopped sending it; nothing but this number shows it, and a test is still accepted."""
     failures = notification.get("number_of_failures")
     return isinstance(failures, (int, float)) and failures >= FAILURES_THAT_DISABLE
 
 
-def without_secrets(notification: Json) -> dict[str, Any]:
+def without_secrets(notification: Document) -> dict[str, Any]:
     """A notification as it may go where more people read than may send with it: into XCom, into a log."""
     method = str(notification.get("method"))
     told = notification.get("config")
-    config: Json = told if isinstance(told, dict) else {}
+    config: Document = told if isinstance(told, dict) else {}
     shown = {key: value if key in _NO_SECRETS.get(method, ()) else _masked(key, value) for key, value in config.items()}
     return {**notification, "config": shown}
 
@@ -142,7 +144,7 @@ def _masked(key: str, value: object) -> str:
     return f"{urlsplit(str(value)).scheme}://{host}/{MASK}" if host else MASK
 
 
-def _check_webhook(config: Json) -> None:
+def _check_webhook(config: Document) -> None:
     host = host_of(config["url"])
     _require(bool(host), "config.url must be a whole http or https URL")
     _require(host not in ("localhost", "127.0.0.1"), f"config.url must not name {host}: Quay refuses it")

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from airflow_provider.clients.quay import notification_rules as rules
-from airflow_provider.clients.quay.fields import Json, Objects
+from airflow_provider.clients.quay.documents import Notification
+from airflow_provider.clients.quay.fields import Json
 from airflow_provider.clients.quay.notification_plan import marked_title, plan_of
 from airflow_provider.clients.quay.repositories import Repositories
 from airflow_provider.clients.quay.wire import ADMIN, Wire
+from airflow_provider.clients.rows import Rows
 from airflow_provider.exceptions import NotFoundError, ReleasePipelineError
 
 
@@ -33,7 +35,7 @@ class Kept(Struct):
     :param created: uuids, as of the next two.
     """
 
-    notifications: Objects
+    notifications: Rows[Notification]
     created: list[str]
     reset: list[str]
     deleted: list[str]
@@ -45,20 +47,22 @@ class Notifications:
     def __init__(self, wire: Wire, repositories: Repositories) -> None:
         self._wire, self._repositories = wire, repositories
 
-    def list(self, repository: str) -> Objects:
+    def list(self, repository: str) -> Rows[Notification]:
         """All notifications of a repository, in no order.
 
         :raises NotFoundError: there is no such repository (Quay itself answers an empty list then).
         """
         path = self._wire.repository_path("/notification/", repository)
-        found = self._wire.ask_for_objects(path, "notifications", needs=ADMIN)
+        found = cast("Rows[Notification]", self._wire.ask_for_objects(path, "notifications", needs=ADMIN))
         if not found:
             self._repositories.get(repository)
         return found
 
-    def get(self, repository: str, uuid: str) -> Json:
+    def get(self, repository: str, uuid: str) -> Notification:
         """:raises NotFoundError: this repository has no such notification (Quay itself finds those of others too)."""
-        found = self._wire.ask_for_object(self._wire.notification_path(repository, uuid), needs=ADMIN)
+        found = cast(
+            "Notification", self._wire.ask_for_object(self._wire.notification_path(repository, uuid), needs=ADMIN)
+        )
         self._listed(repository, uuid)
         return found
 
@@ -71,7 +75,7 @@ class Notifications:
         config: Mapping[str, Any],
         event_config: Mapping[str, Any] | None = None,
         title: str | None = None,
-    ) -> Json:
+    ) -> Notification:
         """Create a notification, or return the equal one that is there already: Quay would send everything twice.
 
         One that Quay has disabled after failures is returned, too, and stays disabled: see its ``number_of_failures``.
@@ -97,7 +101,7 @@ class Notifications:
             self._wire.transport.redact.add_other(str(wanted.config.get(key) or ""))
         return rules.body_of(wanted.event, wanted.method, wanted.config, event_config, wanted.title)
 
-    def _created(self, repository: str, body: Json) -> Json:
+    def _created(self, repository: str, body: Json) -> Notification:
         path = self._wire.repository_path("/notification/", repository)
         if equal := self._equal(repository, body):
             return equal[0]
@@ -152,7 +156,7 @@ class Notifications:
             return not missing_ok
         return True
 
-    def test(self, repository: str, uuid: str) -> Json:
+    def test(self, repository: str, uuid: str) -> Notification:
         """Queue a test of a notification; returns the notification. Queued is not delivered: that takes 0 to 10 s.
 
         :raises NotFoundError: this repository has no such notification.
@@ -168,29 +172,29 @@ class Notifications:
         self._wire.send("POST", f"{path}/test", needs=ADMIN)
         return found
 
-    def reset(self, repository: str, uuid: str) -> Json:
+    def reset(self, repository: str, uuid: str) -> Notification:
         """Set the failures of a notification to 0, which enables it again; returns it. Lost events do not come back.
 
         :raises NotFoundError: this repository has no such notification.
         """
         path = self._wire.notification_path(repository, uuid)
         self._wire.send("POST", path, safe_to_repeat=True, needs=ADMIN)
-        return self._wire.ask_for_object(path, needs=ADMIN)
+        return cast("Notification", self._wire.ask_for_object(path, needs=ADMIN))
 
-    def _listed(self, repository: str, uuid: str) -> Json:
+    def _listed(self, repository: str, uuid: str) -> Notification:
         for notification in self.list(repository):
             if notification.get("uuid") == uuid:
                 return notification
         raise self._wire.not_found(f"{repository} has no notification {uuid}")
 
-    def _equal(self, repository: str, body: Json) -> Objects:
+    def _equal(self, repository: str, body: Json) -> Rows[Notification]:
         """All that do the same, first those that Quay has not disabled."""
         return sorted(
             (each for each in self.list(repository) if rules.is_equal(each, body)),
             key=lambda each: (rules.is_disabled(each), str(each["uuid"])),
         )
 
-    def _only_one_left(self, repository: str, body: Json, path: str) -> Json:
+    def _only_one_left(self, repository: str, body: Json, path: str) -> Notification:
         """Of what several creators at once made, all keep the same one."""
         equal = self._equal(repository, body)
         if not equal:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from airflow_provider.execution import ExecutionRef
+from airflow_provider.identifiers import Severity
 
 SYSTEM = "quay"
 BUILD, TAG, SCAN = "build", "tag", "scan"
 
-SEVERITIES = ("Unknown", "Negligible", "Low", "Medium", "High", "Critical")
-"""In rising order. A word that is not among them ranks above all: a scanner's new word must not pass unseen."""
+SEVERITIES: tuple[str, ...] = get_args(Severity)
+"""A word that is not among them ranks above all: a scanner's new word must not pass unseen."""
 
 
 def build_reference(repository: str, build_id: str) -> ExecutionRef:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from airflow_provider.clients.listing import MOST_PAGES
-from airflow_provider.clients.quay.fields import Json, Objects, objects_in
+from airflow_provider.clients.quay.documents import Repository
+from airflow_provider.clients.quay.fields import Json, objects_in
 from airflow_provider.clients.quay.wire import ADMIN, CREATE, WRITE, Wire
+from airflow_provider.clients.rows import Rows
 from airflow_provider.identifiers import is_name
 
 
@@ -14,7 +18,7 @@ class Repositories:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
-    def list(self, namespace: str) -> Objects:
+    def list(self, namespace: str) -> Rows[Repository]:
         """The repositories of a user or organisation, over all pages."""
         if not is_name(namespace):
             raise self._wire.bad_request(f"namespace {namespace!r} is no name of a user or organisation")
@@ -28,14 +32,14 @@ class Repositories:
             next_page = answer.get("next_page")
             # An aged token silently leads back to the first page.
             if not next_page or len(entries) == known:
-                return [*entries.values()]
+                return cast("Rows[Repository]", [*entries.values()])
         raise self._wire.unexpected(path, f"the list did not end within {MOST_PAGES} pages")
 
-    def get(self, repository: str) -> Json:
+    def get(self, repository: str) -> Repository:
         """A repository with at most 500 of its tags, as an object keyed by name."""
-        return self._wire.ask_for_object(self._wire.repository_path("", repository))
+        return cast("Repository", self._wire.ask_for_object(self._wire.repository_path("", repository)))
 
-    def create(self, repository: str, *, visibility: str = "private", description: str = "") -> Json:
+    def create(self, repository: str, *, visibility: str = "private", description: str = "") -> Repository:
         """:param visibility: ``private`` or ``public``.
         :raises ConflictError: it exists already.
         """
@@ -45,7 +49,9 @@ class Repositories:
         namespace, _, name = repository.partition("/")
         body = {"namespace": namespace, "repository": name, "visibility": visibility, "description": description}
         path = f"{self._wire.prefix}/repository"
-        return self._wire.object_at(path, self._wire.send("POST", path, body=body, needs=CREATE).data)
+        return cast(
+            "Repository", self._wire.object_at(path, self._wire.send("POST", path, body=body, needs=CREATE).data)
+        )
 
     def update(self, repository: str, description: str) -> None:
         """Change the description, which is all that Quay lets be changed so."""

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from airflow_provider.clients.decoding import loads
-from airflow_provider.clients.memory import Receipts
 from airflow_provider.clients.quay import tag_execution
-from airflow_provider.clients.quay.looks import Looks, found_by
 from airflow_provider.clients.quay.manifests import Manifests
 from airflow_provider.clients.quay.references import SCAN, SEVERITIES
 from airflow_provider.clients.quay.scan_execution import execution_of
@@ -18,7 +15,6 @@ from airflow_provider.clients.quay.scans import Scans
 from airflow_provider.clients.quay.tags import Tags
 from airflow_provider.clients.quay.watched import Watched
 from airflow_provider.clients.quay.wire import Wire
-from airflow_provider.clients.waitable import Found
 from airflow_provider.exceptions import NotFoundError
 from airflow_provider.execution import Execution, ExecutionRef
 
@@ -28,8 +24,7 @@ class ScanWaits(Watched):
 
     kind: ClassVar[str] = SCAN
 
-    def __init__(self, receipts: Receipts[Any], wire: Wire, *, scans: Scans, manifests: Manifests, tags: Tags) -> None:
-        super().__init__(receipts)
+    def __init__(self, wire: Wire, *, scans: Scans, manifests: Manifests, tags: Tags) -> None:
         self._wire, self._scans, self._manifests, self._tags = wire, scans, manifests, tags
 
     def observe(self, ref: ExecutionRef) -> Execution:
@@ -49,12 +44,6 @@ class ScanWaits(Watched):
     def group(self, ref: ExecutionRef) -> str | None:
         return f"scans of {ref.get('repository')}: {ref.get('digest') or ref.get('tag')}"
 
-    def fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
-        """Equal ones are asked for once."""
-        looks = Looks(refs, self.observe)
-        told: list[Execution | None] = self.receipts.values_of(refs)
-        return [found_by(looks.at(ref), partial(self.news, before)) for ref, before in zip(refs, told, strict=True)]
-
     def _scans_of(self, repository: str, digest: str) -> list[Scan]:
         scan = self._scan(repository, digest)
         if scan.status == "unsupported" and (platforms := self._platforms(repository, digest)):
@@ -73,7 +62,7 @@ class ScanWaits(Watched):
         if status != "scanned":
             return Scan(digest, status)
         try:
-            return Scan(digest, status, findings_of(answer["data"]))
+            return Scan(digest, status, findings_of(answer["data"] or {}))
         except (KeyError, TypeError, AttributeError):
             path = self._wire.manifest_path(repository, digest) + "/security"
             raise self._wire.unexpected(path, "the scan is done, but its report cannot be read") from None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from airflow_provider.clients.quay.fields import Json
+from typing import cast
+
+from airflow_provider.clients.quay.documents import SecurityScan
 from airflow_provider.clients.quay.wire import Wire
 
 
@@ -12,10 +14,10 @@ class Scans:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
-    def get(self, repository: str, digest: str) -> Json:
+    def get(self, repository: str, digest: str) -> SecurityScan:
         """``{"status", "data"}``; ``data`` is filled once ``status`` is ``scanned``.
 
         :raises NotFoundError: there is no such manifest, or this Quay has no scanner.
         """
         path = self._wire.manifest_path(repository, digest) + "/security"
-        return self._wire.ask_for_object(path, {"vulnerabilities": True})
+        return cast("SecurityScan", self._wire.ask_for_object(path, {"vulnerabilities": True}))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from airflow_provider.clients.quay.fields import Json, image_ref, parse_time
+from airflow_provider.clients.quay.fields import Document, image_ref, parse_time
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
 
-def execution_of(tag: Json | None, ref: ExecutionRef, registry: str, page: str) -> Execution:
+def execution_of(tag: Document | None, ref: ExecutionRef, registry: str, page: str) -> Execution:
     """:param tag: as listed, ``None`` while there is none of that name.
     :param page: where a person sees the repository.
     """

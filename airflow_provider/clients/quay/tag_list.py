@@ -8,15 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from airflow_provider.clients.listing import LONGEST_LIST, MOST_PAGES
+from airflow_provider.clients.listing import LONGEST_LIST, MOST_PAGES, EndlessListError
 from airflow_provider.clients.quay.fields import Json, is_text, seconds_of
+from airflow_provider.clients.quay.tag_history import PAGE
 from airflow_provider.clients.quay.wire import Wire
-from airflow_provider.execution import Execution, ExecutionRef
 
 CLOCK_SKEW = 60
 """Seconds that the clocks of Quay's own nodes may be apart: new tags may stand that far below the newest one."""
-
-_PAGE = 100
 
 
 def tag_pages(
@@ -32,7 +30,7 @@ def tag_pages(
         params = {
             "specificTag": tag,
             "filter_tag_name": name_filter,
-            "limit": _PAGE,
+            "limit": PAGE,
             "page": page,
             "onlyActiveTags": True if only_active else None,
         }
@@ -45,14 +43,8 @@ def tag_pages(
             return
         if time.monotonic() - began > LONGEST_LIST:
             break
-    raise wire.unexpected(path, f"the list did not end within {MOST_PAGES} pages and {LONGEST_LIST:g} s")
-
-
-class Told(msgspec.Struct):
-    """What a wait was told, and up to which time (epoch seconds, Quay's clock) it knows of all changes."""
-
-    execution: Execution
-    known: int | None
+    endless = wire.unexpected(path, f"the list did not end within {MOST_PAGES} pages and {LONGEST_LIST:g} s")
+    raise EndlessListError(endless.summary, call=endless.call, effect=endless.effect)
 
 
 class TagList(msgspec.Struct):
@@ -68,13 +60,9 @@ class TagList(msgspec.Struct):
     newest: int | None
     read_to: float
 
-    def is_unchanged(self, ref: ExecutionRef, told: Told) -> bool:
-        if ref["tag"] in self.tags:
-            return False
-        if told.execution.status != "missing" if self.complete else not _covers(self.read_to, told.known):
-            return False
-        told.known = self.newest
-        return True
+    def leaves(self, status: str, known: int | None) -> bool:
+        """Whether a tag that is not among these is as it was. :param known: up to which time its changes are known."""
+        return status == "missing" if self.complete else _covers(self.read_to, known)
 
 
 def read_tags(pages: Iterable[Sequence[Json]], known: Sequence[int | None]) -> TagList:

@@ -5,24 +5,31 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from airflow_provider.clients.memory import Receipts, Recent, is_news
-from airflow_provider.clients.quay.fields import Json
-from airflow_provider.clients.quay.looks import Looks, Seen, differ, found_by, places_by_repository
+import msgspec
+
+from airflow_provider.clients.memory import Recent
+from airflow_provider.clients.quay.fields import Document
 from airflow_provider.clients.quay.references import TAG
 from airflow_provider.clients.quay.tag_execution import execution_of
-from airflow_provider.clients.quay.tag_list import TagList, Told, read_tags, tag_pages
+from airflow_provider.clients.quay.tag_list import TagList, read_tags, tag_pages
 from airflow_provider.clients.quay.tags import Tags
 from airflow_provider.clients.quay.watched import Watched
 from airflow_provider.clients.quay.wire import Wire
-from airflow_provider.clients.waitable import Found, Observation, concerns_one_execution
-from airflow_provider.exceptions import BadRequestError, ReleasePipelineError
+from airflow_provider.clients.waitable import Found, Observation, concerns_one_execution, differ, looks_at, or_own_error
+from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef
 
 _WHOLE_EVERY = 600.0
 """Seconds after which a list of tags is read from its newest to its oldest again: rows shift while pages are read."""
+
+
+class _Known(msgspec.Struct):
+    """How a tag stood, and up to which time (epoch seconds, Quay's clock) all changes of it are known."""
+
+    execution: Execution
+    known_to: int | None
 
 
 class TagWaits(Watched):
@@ -30,9 +37,9 @@ class TagWaits(Watched):
 
     kind: ClassVar[str] = TAG
 
-    def __init__(self, receipts: Receipts[Any], wire: Wire, tags: Tags) -> None:
-        super().__init__(receipts)
+    def __init__(self, wire: Wire, tags: Tags) -> None:
         self._wire, self._tags = wire, tags
+        self._known: Recent[tuple[str, str, str], _Known] = Recent()
         self._read_whole: Recent[str, float] = Recent()
         """By repository, when the list of its tags was last read to its end."""
 
@@ -43,38 +50,29 @@ class TagWaits(Watched):
     def group(self, ref: ExecutionRef) -> str | None:
         return f"tags of {ref.get('repository')}"
 
-    def fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
-        """One list a repository for two tags and more; what is asked one by one is asked once for equals."""
-        told: list[Told | None] = self.receipts.values_of(refs)
-        looks = Looks(refs, self.observe)
-        found: list[Found] = [None] * len(refs)
-        for repository, places in places_by_repository(refs).items():
-            shares_list = differ([refs[place] for place in places])
-            tags = self._listed(repository, [told[place] for place in places]) if shares_list else None
-            for place in places:
-                ref, before = refs[place], told[place]
-                if before and tags and tags.is_unchanged(ref, before):
-                    continue
-                seen: Seen = (self._from_list(ref, tags) if tags else None) or looks.at(ref)
-                found[place] = found_by(seen, partial(self._news_now, before, tags))
-        return found
+    def fetch(self, refs: Sequence[ExecutionRef], seen: Sequence[Execution | None]) -> list[Found]:
+        """One list of a repository's tags for two and more, read as far as it can tell anything new."""
+        known = self._known.get_all(map(_key, refs))
+        tags = self._listed(refs[0]["repository"], known) if differ(refs) else None
+        newest = tags.newest if tags else None
+        found: dict[int, Found] = {}
+        for place, (ref, before) in enumerate(zip(refs, known, strict=True)):
+            if told := self._from_list(ref, before, tags):
+                found[place] = told
+        others = [place for place in range(len(refs)) if place not in found]
+        looks = looks_at(
+            [refs[place] for place in others], lambda ref: self._noted(self.observe_or_error(ref), ref, newest)
+        )
+        found |= zip(others, looks, strict=True)
+        return [found[place] for place in range(len(refs))]
 
-    def _news_now(self, told: Told | None, tags: TagList | None, seen: Observation) -> Observation | None:
-        if isinstance(seen, ReleasePipelineError):
-            return seen
-        known = tags.newest if tags else None
-        if told and not is_news(told.execution, seen):
-            told.known = known
-            return None
-        return self.receipts.hand_out(seen, Told(seen, known))
-
-    def _listed(self, repository: str, told: Sequence[Told | None]) -> TagList | None:
+    def _listed(self, repository: str, known: Sequence[_Known | None]) -> TagList | None:
         """``None`` where the list cannot be read: each wait then has an error of its own."""
         now = time.monotonic()
         is_due = now - (self._read_whole.get(repository) or -math.inf) > _WHOLE_EVERY
         pages = tag_pages(self._wire, repository, only_active=True)
         try:
-            tags = read_tags(pages, [before.known if before and not is_due else None for before in told])
+            tags = read_tags(pages, [before.known_to if before and not is_due else None for before in known])
         except ReleasePipelineError as error:
             if not concerns_one_execution(error):
                 raise
@@ -83,14 +81,29 @@ class TagWaits(Watched):
             self._read_whole.put(repository, now)
         return tags
 
-    def _from_list(self, ref: ExecutionRef, tags: TagList) -> Observation | None:
+    def _from_list(self, ref: ExecutionRef, before: _Known | None, tags: TagList | None) -> Observation | None:
+        """``None`` where the list does not tell."""
+        if tags is None:
+            return None
         tag = tags.tags.get(ref["tag"])
+        if before and tag is None and tags.leaves(before.execution.status, before.known_to):
+            before.known_to = tags.newest
+            return before.execution
         if tag is None and not tags.complete:
             return None
-        try:
-            return self._execution(tag, self._wire.with_exact_digest(ref))
-        except BadRequestError as error:
-            return error
+        seen = or_own_error(lambda: self._execution(tag, self._wire.with_exact_digest(ref)))
+        return self._noted(seen, ref, tags.newest)
 
-    def _execution(self, tag: Json | None, ref: ExecutionRef) -> Execution:
+    def _noted(self, seen: Observation, ref: ExecutionRef, known_to: int | None) -> Observation:
+        if isinstance(seen, ReleasePipelineError) or seen.state.is_terminal:
+            self._known.drop(_key(ref))
+        else:
+            self._known.put(_key(seen.ref), _Known(seen, known_to))
+        return seen
+
+    def _execution(self, tag: Document | None, ref: ExecutionRef) -> Execution:
         return execution_of(tag, ref, self._wire.registry, self._wire.page(ref["repository"]))
+
+
+def _key(ref: ExecutionRef) -> tuple[str, str, str]:
+    return ref["repository"], ref["tag"], ref["digest"]

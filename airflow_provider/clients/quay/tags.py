@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import cast
 
-from airflow_provider.clients.quay.fields import Json, Objects, seconds_of
+from airflow_provider.clients.quay.documents import Tag
+from airflow_provider.clients.quay.fields import Json, seconds_of
+from airflow_provider.clients.quay.tag_history import History, read_history
 from airflow_provider.clients.quay.tag_list import tag_pages
 from airflow_provider.clients.quay.wire import ADMIN, WRITE, Wire
+from airflow_provider.clients.rows import Rows
 from airflow_provider.exceptions import NotFoundError
 
 
@@ -18,7 +22,7 @@ class Tags:
 
     def list(
         self, repository: str, *, only_active: bool = True, tag: str | None = None, name_filter: str | None = None
-    ) -> Objects:
+    ) -> Rows[Tag]:
         """Tags, the newest first, over all pages.
 
         :param only_active: leave out the entries of the history.
@@ -36,9 +40,25 @@ class Tags:
             if page and len(entries) == known:
                 path = self._wire.repository_path("/tag/", repository)
                 raise self._wire.unexpected(path, "Quay repeats a page of its tags")
-        return [*entries.values()]
+        return cast("Rows[Tag]", [*entries.values()])
 
-    def get(self, repository: str, tag: str) -> Json:
+    def whole_history(self, repository: str, *, since: float | None = None) -> History:
+        """What the tags have pointed to, living or not. Quay drops what ended longer ago than its namespace keeps it.
+
+        :param since: epoch seconds; entries that began earlier are not read where Quay keeps its order.
+        """
+        return read_history(lambda: tag_pages(self._wire, repository, only_active=False), since)
+
+    def find_before(self, repository: str, tag: str, moment: int) -> Json | None:
+        """The entry of the history of a tag that began last before a moment (epoch seconds)."""
+        self._wire.check_tag("tag", tag)
+        for page in tag_pages(self._wire, repository, only_active=False, tag=tag):
+            for entry in page:
+                if entry.get("name") == tag and seconds_of(entry) < moment:
+                    return entry
+        return None
+
+    def get(self, repository: str, tag: str) -> Tag:
         """The living tag of that name.
 
         :raises NotFoundError: there is none.
@@ -48,20 +68,20 @@ class Tags:
             raise self._wire.not_found(f"{repository} has no tag {tag!r}")
         return found
 
-    def find(self, repository: str, tag: str) -> Json | None:
+    def find(self, repository: str, tag: str) -> Tag | None:
         """The living tag of that name, if there is one."""
         self._wire.check_tag("tag", tag)
         page = next(tag_pages(self._wire, repository, only_active=True, tag=tag), [])
-        return next((entry for entry in page if entry.get("name") == tag), None)
+        return next((cast("Tag", entry) for entry in page if entry.get("name") == tag), None)
 
-    def history(self, repository: str, tag: str) -> Objects:
+    def history(self, repository: str, tag: str) -> Rows[Tag]:
         """The newest entries of a tag's history, at most a page of them: each push and each move is one."""
         self._wire.check_tag("tag", tag)
         page = next(tag_pages(self._wire, repository, only_active=False, tag=tag), [])
-        found = [entry for entry in page if entry.get("name") == tag]
+        found = [cast("Tag", entry) for entry in page if entry.get("name") == tag]
         return sorted(found, key=seconds_of, reverse=True)
 
-    def promote(self, repository: str, tag: str, *, digest: str | None = None, source_tag: str | None = None) -> Json:
+    def promote(self, repository: str, tag: str, *, digest: str | None = None, source_tag: str | None = None) -> Tag:
         """Let a tag point to a manifest of the same repository, creating or moving it; returns the tag, read back.
 
         :param digest: of the manifest, or
@@ -85,14 +105,14 @@ class Tags:
         self._change(repository, tag, {"manifest_digest": digest})
         return self._pointing_to(repository, tag, digest)
 
-    def set_expiration(self, repository: str, tag: str, expiration: datetime | None) -> Json:
+    def set_expiration(self, repository: str, tag: str, expiration: datetime | None) -> Tag:
         """:param expiration: aware, ``None`` for never; Quay moves it to 1 hour to 104 weeks after the tag's start."""
         if expiration is not None and expiration.tzinfo is None:
             raise self._wire.bad_request("expiration must be an aware datetime")
         self._change(repository, tag, {"expiration": None if expiration is None else int(expiration.timestamp())})
         return self.get(repository, tag)
 
-    def set_immutable(self, repository: str, tag: str, immutable: bool) -> Json:
+    def set_immutable(self, repository: str, tag: str, immutable: bool) -> Tag:
         """:raises ConflictError: the tag expires, or this Quay has no immutable tags (it accepts and does nothing)."""
         self._change(repository, tag, {"immutable": immutable}, needs=WRITE if immutable else ADMIN)
         changed = self.get(repository, tag)
@@ -100,7 +120,7 @@ class Tags:
             raise self._wire.conflict("Quay accepted the call but left the tag as it was")
         return changed
 
-    def restore(self, repository: str, tag: str, *, digest: str) -> Json:
+    def restore(self, repository: str, tag: str, *, digest: str) -> Tag:
         """Let a tag point to a manifest of its past, which needs no living tag; returns the tag, read back."""
         digest = self._wire.check_digest("digest", digest)
         path = self._wire.tag_path(repository, tag) + "/restore"
@@ -127,7 +147,7 @@ class Tags:
         # One key a call: Quay applies several one after another, and keeps the first ones when a later one is refused.
         self._wire.send("PUT", self._wire.tag_path(repository, tag), body=change, safe_to_repeat=True, needs=needs)
 
-    def _pointing_to(self, repository: str, tag: str, digest: str) -> Json:
+    def _pointing_to(self, repository: str, tag: str, digest: str) -> Tag:
         found = self.get(repository, tag)
         if found["manifest_digest"] != digest:
             raise self._wire.conflict(

@@ -7,10 +7,13 @@ from typing import ClassVar, Unpack
 from urllib.parse import urlsplit
 
 from airflow_provider.clients.base import ReleaseClient
+from airflow_provider.clients.service_stage.approval_waits import ApprovalWaits
+from airflow_provider.clients.service_stage.components import Components
 from airflow_provider.clients.service_stage.errors import read_huawei_error
 from airflow_provider.clients.service_stage.login import HuaweiCredentials
 from airflow_provider.clients.service_stage.references import SYSTEM
 from airflow_provider.clients.service_stage.release_looks import ReleaseLooks
+from airflow_provider.clients.service_stage.release_plans import ReleasePlans
 from airflow_provider.clients.service_stage.release_tasks import ReleaseTasks
 from airflow_provider.clients.service_stage.release_waits import ReleaseWaits
 from airflow_provider.clients.service_stage.releases import Releases
@@ -77,7 +80,9 @@ class ServiceStageClient(ReleaseClient):
         self.release_tasks = tasks = ReleaseTasks(wire)
         looks = ReleaseLooks(wire, tasks)
         self.releases = Releases(wire, tasks, looks, placed=self._placed, check_place=self.check_place)
-        self._can_wait_for(ReleaseWaits(self._receipts, wire, tasks, self.releases, looks))
+        self.release_plans = ReleasePlans(wire)
+        self.components = Components(wire)
+        self._can_wait_for(ReleaseWaits(wire, tasks, self.releases, looks), ApprovalWaits(wire, tasks, looks))
 
     @property
     def project_id(self) -> str:

@@ -6,8 +6,14 @@ from airflow_provider.execution import ExecutionRef
 
 SYSTEM = "service_stage"
 RELEASE = "release"
+APPROVAL = "approval"
+"""One that a release task is to ask for."""
 
 
 def release_reference(pipeline_id: str, execution_id: str, action: str) -> ExecutionRef:
     """:param execution_id: of the record; "" where none is known."""
     return {"system": SYSTEM, "kind": RELEASE, "id": execution_id, "pipeline_id": pipeline_id, "action": action}
+
+
+def pending_approval_reference(pipeline_id: str) -> ExecutionRef:
+    return {"system": SYSTEM, "kind": APPROVAL, "id": "", "pipeline_id": pipeline_id}

@@ -9,6 +9,7 @@ import msgspec
 from airflow_provider.clients.decoding import loads
 from airflow_provider.clients.listing import Listing, decode_glances
 from airflow_provider.clients.service_stage.wire import Wire, not_answered
+from airflow_provider.clients.transport import Decoder
 from airflow_provider.exceptions import NotFoundError
 
 
@@ -51,10 +52,13 @@ def _id_of(glance: Glance) -> str:
     return str(glance.id)
 
 
-def glance_at_tasks(wire: Wire) -> Listing[Glance]:
-    """The list for many waits."""
+def glance_at_tasks(wire: Wire, decode: Decoder) -> Listing[Glance]:
+    """The list for many waits.
+
+    :param decode: :func:`decode_tasks`, or something that remembers what that made of an answer.
+    """
     try:
-        answer = wire.get("", decode=decode_tasks)
+        answer = wire.get("", decode=decode)
     except NotFoundError as error:
         raise not_answered(error) from None
     if not isinstance(answer, Listing):

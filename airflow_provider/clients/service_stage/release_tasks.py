@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
+from airflow_provider.clients.rows import Rows
+from airflow_provider.clients.service_stage.documents import ReleaseTask, ReleaseTaskDetail
 from airflow_provider.clients.service_stage.references import SYSTEM
 from airflow_provider.clients.service_stage.release_task_stages import approval_tasks, stage_tasks
-from airflow_provider.clients.service_stage.wire import Json, Names, Objects, Wire, not_answered
+from airflow_provider.clients.service_stage.wire import Names, Wire, not_answered
 from airflow_provider.exceptions import Call, ConflictError, NotFoundError
 
 
@@ -16,19 +18,21 @@ class ReleaseTasks:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
-    def list(self) -> Objects:
+    def list(self) -> Rows[ReleaseTask]:
         """All release tasks of the project, with ``id``, ``name``, ``status`` and ``last_trigger_at`` (milliseconds).
 
         https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0246.html
         """
-        return self._wire.objects_in(self._wire.get(""), "pipelines")
+        return cast("Rows[ReleaseTask]", self._wire.objects_in(self._wire.get(""), "pipelines"))
 
-    def get(self, pipeline_id: str) -> Json:
+    def get(self, pipeline_id: str) -> ReleaseTaskDetail:
         """The detail of a release task: its stages and tasks, but not its status.
 
         https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0249.html
         """
-        return self._wire.object_in(self._wire.get("/{pipeline_id}", pipeline_id=pipeline_id))
+        return cast(
+            "ReleaseTaskDetail", self._wire.object_in(self._wire.get("/{pipeline_id}", pipeline_id=pipeline_id))
+        )
 
     def list_stages(self, pipeline_id: str) -> dict[str, Names]:
         """The names that ``selected_tasks`` takes: ``{stage: [task, ...]}``."""
@@ -38,7 +42,7 @@ class ReleaseTasks:
         """The names that ``task_name`` takes; of all tasks, where none is marked as an approval."""
         return approval_tasks(self.get(pipeline_id))
 
-    def create(self, pipeline: Mapping[str, Any]) -> Json:
+    def create(self, pipeline: Mapping[str, Any]) -> ReleaseTask:
         """Create a release task.
 
         :param pipeline: the vendor's object: ``name``, ``config_mode`` (``ui`` with ``stages``, ``template`` with
@@ -46,21 +50,26 @@ class ReleaseTasks:
 
         https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0245.html
         """
-        return self._wire.object_in(self._wire.write("POST", "", body={"model_version": 2, **pipeline}))
+        return cast(
+            "ReleaseTask", self._wire.object_in(self._wire.write("POST", "", body={"model_version": 2, **pipeline}))
+        )
 
-    def update(self, pipeline_id: str, pipeline: Mapping[str, Any]) -> Json:
+    def update(self, pipeline_id: str, pipeline: Mapping[str, Any]) -> ReleaseTask:
         """Replace a release task; ``pipeline`` as for :meth:`create`.
 
         https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0247.html
         """
         body = {"model_version": 2, **pipeline}
-        return self._wire.object_in(self._wire.write("PUT", "/{pipeline_id}", body=body, pipeline_id=pipeline_id))
+        return cast(
+            "ReleaseTask",
+            self._wire.object_in(self._wire.write("PUT", "/{pipeline_id}", body=body, pipeline_id=pipeline_id)),
+        )
 
     def delete(self, pipeline_id: str) -> None:
         """Delete a release task."""
         self._wire.write("DELETE", "/{pipeline_id}", pipeline_id=pipeline_id)
 
-    def find(self, name_or_id: str) -> Json:
+    def find(self, name_or_id: str) -> ReleaseTask:
         """The list item of a release task.
 
         :raises NotFoundError: none has this id or name; says which names are near.
@@ -87,7 +96,7 @@ class ReleaseTasks:
         )
 
 
-def item_of(tasks: ReleaseTasks, pipeline_id: str) -> Json:
+def item_of(tasks: ReleaseTasks, pipeline_id: str) -> ReleaseTask:
     """The list item of a release task, which tells its status.
 
     :raises NotFoundError: the project has no such release task.

@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from airflow_provider.clients.memory import Receipts, is_news
+from airflow_provider.clients.listing import Remembered
+from airflow_provider.clients.memory import Recent
 from airflow_provider.clients.service_stage.references import RELEASE, SYSTEM, release_reference
-from airflow_provider.clients.service_stage.release_list import Glance, glance_at_tasks
+from airflow_provider.clients.service_stage.release_list import Glance, decode_tasks, glance_at_tasks
 from airflow_provider.clients.service_stage.release_looks import ReleaseLooks, sighting_of
 from airflow_provider.clients.service_stage.release_records import published_records
 from airflow_provider.clients.service_stage.release_states import (
@@ -27,7 +28,7 @@ from airflow_provider.clients.service_stage.release_tasks import ReleaseTasks, i
 from airflow_provider.clients.service_stage.release_traces import Traces, Window
 from airflow_provider.clients.service_stage.releases import Releases
 from airflow_provider.clients.service_stage.wire import Wire
-from airflow_provider.clients.waitable import Found, Intent, Observation, Waitable, concerns_one_execution
+from airflow_provider.clients.waitable import Found, Intent, Observation, Waitable, or_own_error
 from airflow_provider.exceptions import Call, ConflictError, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
@@ -37,8 +38,8 @@ UNTIMED = 300.0
 """Seconds until the records are asked again where a list does not show that a release was triggered again."""
 
 
-class _Told(msgspec.Struct):
-    """What a wait was told, what the list showed then, and when (monotonic) the list alone no longer will do."""
+class _Known(msgspec.Struct):
+    """How a release stood, what the list showed then, and when (monotonic) the list alone no longer will do."""
 
     execution: Execution
     glance: Glance | None
@@ -50,15 +51,15 @@ class ReleaseWaits(Waitable):
 
     kind: ClassVar[str] = RELEASE
 
-    def __init__(
-        self, receipts: Receipts[Any], wire: Wire, tasks: ReleaseTasks, releases: Releases, looks: ReleaseLooks
-    ) -> None:
-        super().__init__(receipts)
+    def __init__(self, wire: Wire, tasks: ReleaseTasks, releases: Releases, looks: ReleaseLooks) -> None:
         self._wire, self._tasks, self._releases, self._looks = wire, tasks, releases, looks
+        self._known: Recent[tuple[str | None, ...], _Known] = Recent()
+        self._decode = Remembered(decode_tasks)
 
-    def observe(self, ref: ExecutionRef) -> Execution:
+    def observe(self, ref: ExecutionRef, item: Mapping[str, Any] | None = None) -> Execution:
+        """:param item: the list item, if it was read just now."""
         self._check(ref)
-        return self._looks.look(ref)
+        return self._looks.look(ref, item)
 
     def needs_cancel(self, execution: Execution) -> bool:
         """Not where it is over, stopped or stopping; nobody goes on with it then but by an action of its own."""
@@ -67,38 +68,29 @@ class ReleaseWaits(Waitable):
     def group(self, ref: ExecutionRef) -> str | None:
         return "release tasks"
 
-    def fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
+    def fetch(self, refs: Sequence[ExecutionRef], seen: Sequence[Execution | None]) -> list[Found]:
         """One list for all release tasks; records only where it says that something has moved, or is not certain."""
-        listing = glance_at_tasks(self._wire) if len(refs) > 1 else None
+        listing = glance_at_tasks(self._wire, self._decode) if len(refs) > 1 else None
         now = time.monotonic()
-        observations: list[Found] = []
-        for ref, told in zip(refs, self.receipts.values_of(refs), strict=True):
+        found: list[Found] = []
+        for ref, known in zip(refs, self._known.get_all(map(_key, refs)), strict=True):
             glance = listing.glance(ref.get("pipeline_id", "")) if listing else None
-            if told and glance == told.glance and now < told.due:
-                observations.append(None)
+            if known and glance == known.glance and now < known.due:
+                found.append(known.execution)
                 continue
             item = listing.item(ref["pipeline_id"]) if listing and glance else None
-            look = partial(self._look_now, ref, told, item, glance)
-            observations.append(look() if item and _tells_enough(ref, item) else look)
-        return observations
+            look = partial(self._look_now, ref, item, glance)
+            found.append(look() if item and _tells_enough(ref, item) else look)
+        return found
 
-    def _look_now(
-        self, ref: ExecutionRef, told: _Told | None, item: Mapping[str, Any] | None, glance: Glance | None
-    ) -> Observation | None:
-        try:
-            self._check(ref)
-            return self._told_now(told, self._looks.look(ref, item), glance)
-        except ReleasePipelineError as error:
-            if not concerns_one_execution(error):
-                raise
-            return error
-
-    def _told_now(self, told: _Told | None, seen: Execution, glance: Glance | None) -> Execution | None:
-        due = time.monotonic() + _seconds_until_next_look(seen, glance)
-        if told and not is_news(told.execution, seen):
-            told.glance, told.due = glance, due
-            return None
-        return self.receipts.hand_out(seen, _Told(seen, glance, due))
+    def _look_now(self, ref: ExecutionRef, item: Mapping[str, Any] | None, glance: Glance | None) -> Observation:
+        seen = or_own_error(partial(self.observe, ref, item))
+        if isinstance(seen, ReleasePipelineError) or seen.state.is_terminal:
+            self._known.drop(_key(ref))
+        else:
+            due = time.monotonic() + _seconds_until_next_look(seen, glance)
+            self._known.put(_key(seen.ref), _Known(seen, glance, due))
+        return seen
 
     def cancel(self, ref: ExecutionRef, reason: str) -> None:
         """Stop the release task, but only while this very execution is its last one; ``reason`` has no place to go."""
@@ -146,6 +138,12 @@ class ReleaseWaits(Waitable):
 
     def _check(self, ref: ExecutionRef) -> None:
         self._wire.need(ref.get("pipeline_id"), "pipeline_id")
+
+
+def _key(ref: ExecutionRef) -> tuple[str | None, ...]:
+    """Two actions on one release are waited for in two ways."""
+    named = ref.get
+    return named("pipeline_id"), named("id"), named("action"), named("since") or named("triggered")
 
 
 def _tells_enough(ref: ExecutionRef, item: Mapping[str, Any]) -> bool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from msgspec.structs import replace
 
+from airflow_provider.clients.rows import Rows
+from airflow_provider.clients.service_stage.documents import ReleaseRecord
 from airflow_provider.clients.service_stage.references import SYSTEM, release_reference
 from airflow_provider.clients.service_stage.release_action import action_body
 from airflow_provider.clients.service_stage.release_looks import ReleaseLooks, sighting_of
@@ -25,8 +27,9 @@ from airflow_provider.clients.service_stage.release_states import (
     text_of,
     triggered_at,
 )
+from airflow_provider.clients.service_stage.release_task_stages import stage_tasks
 from airflow_provider.clients.service_stage.release_tasks import ReleaseTasks, item_of
-from airflow_provider.clients.service_stage.wire import Json, Names, Objects, Wire
+from airflow_provider.clients.service_stage.wire import Json, Names, Wire
 from airflow_provider.exceptions import (
     Call,
     ConflictError,
@@ -54,12 +57,12 @@ class Releases:
         self._wire, self._tasks, self._looks = wire, tasks, looks
         self._placed, self._check_place = placed, check_place
 
-    def list(self, pipeline_id: str) -> Objects:
+    def list(self, pipeline_id: str) -> Rows[ReleaseRecord]:
         """The executions of a release task: ``id``, who triggered it, and where the API says it when and ``status``.
 
         https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0290.html
         """
-        return list_records(self._wire, pipeline_id)
+        return cast("Rows[ReleaseRecord]", list_records(self._wire, pipeline_id))
 
     def act(
         self,
@@ -95,7 +98,7 @@ class Releases:
         execution_id = text_of(reply, "id")
         if not execution_id:
             raise UnexpectedResponseError(
-                f"the answer to the action {action!r} names no execution",
+                f"the answer to the action {action!r} names no execution that can be used",
                 call=Call(system=SYSTEM, method="POST", status=200),
                 effect=Effect.UNKNOWN,
             )
@@ -166,6 +169,25 @@ class Releases:
         if is_told:
             return task_name in asking
         return True if asking == [task_name] else None
+
+    def describe_approval(self, waiting: Execution, task_name: str) -> Json:
+        """What a person must know who is to answer it, by names for people.
+
+        :param waiting: a release that waits for the approval.
+        """
+        pipeline_id = waiting.ref["pipeline_id"]
+        detail = self._tasks.get(pipeline_id)
+        stages = stage_tasks(detail)
+        return {
+            "Release task": f"{text_of(detail, 'name')} ({pipeline_id})".strip(),
+            "Description": text_of(detail, "description"),
+            "Execution": waiting.id,
+            "Approval": task_name,
+            "Stage": ", ".join(stage for stage, tasks in stages.items() if task_name in tasks),
+            "Stages": ", ".join(stages),
+            "Started": waiting.started_at.strftime("%Y-%m-%d %H:%M UTC") if waiting.started_at else None,
+            "Link": waiting.url,
+        }
 
     def _moment(self) -> dict[str, str]:
         """The present for a reference, and whose clock told it."""

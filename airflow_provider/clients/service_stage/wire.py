@@ -21,22 +21,37 @@ HEADERS = {"Content-Type": "application/json;charset=utf8"}
 """Spelled as the vendor's pages do: the value is signed."""
 
 
+RELEASE_TASKS = "/pipeline/pipelines"
+
+
 class Wire:
     """:param learn_project_id: may ask IAM for it, once.
     :param ui_url: see :class:`~airflow_provider.clients.service_stage.ServiceStageClient`.
+    :param root: of the paths, below the project.
     """
 
-    def __init__(self, transport: Transport, learn_project_id: Callable[[], str], ui_url: str | None) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        learn_project_id: Callable[[], str],
+        ui_url: str | None,
+        root: str = RELEASE_TASKS,
+    ) -> None:
         self.transport = transport
         self._learn_project_id = learn_project_id
         self._ui_url = ui_url
+        self._root = root
+
+    def below(self, root: str) -> Wire:
+        """The same for another family of calls."""
+        return Wire(self.transport, self._learn_project_id, self._ui_url, root)
 
     @property
     def project_id(self) -> str:
         return self._learn_project_id()
 
     def get(self, below: str, *, decode: Decoder = loads, **values: str) -> Any:
-        """:param below: the path below that of all release tasks."""
+        """:param below: the path below the root."""
         answer = self.transport.request("GET", self._path(below, **values), headers=self._headers(), decode=decode)
         return answer.data
 
@@ -90,7 +105,7 @@ class Wire:
     def _path(self, below: str, **values: str) -> str:
         for name, value in values.items():
             self.need(value, name)
-        return urls.path("/v3/{project_id}/pipeline/pipelines" + below, project_id=self.project_id, **values)
+        return urls.path(f"/v3/{{project_id}}{self._root}{below}", project_id=self.project_id, **values)
 
     def _headers(self) -> dict[str, str]:
         return {**HEADERS, "X-Project-Id": self.project_id}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider.sandbox.code_stream.models import Execution
+from airflow_provider.sandbox.code_stream.models import Execution, Stage, Task
 from airflow_provider.sandbox.code_stream.running import Runner, fill_output
 from airflow_provider.sandbox.code_stream.state import State
 
@@ -34,7 +34,8 @@ class History:
         # Voids its first step.
         execution.wake += 1
         execution.track.started_by = STARTED_BY
-        for each in [*execution.stages, *execution.tasks]:
+        parts: list[Stage | Task] = [*execution.stages, *execution.tasks]
+        for each in parts:
             each.status, each.started_at, each.ended_at = "COMPLETED", at, at
         if status == "COMPLETED":
             execution.message = "Execution Completed."

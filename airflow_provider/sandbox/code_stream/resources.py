@@ -1,4 +1,4 @@
-"""Stored documents and their routes: variables, webhooks, Gerrit listeners and triggers. Pipelines share them."""
+"""Stored documents and their routes: variables, endpoints, webhooks, ... Pipelines share them."""
 
 from __future__ import annotations
 
@@ -54,6 +54,8 @@ GERRIT_LISTENER = Kind(
 GERRIT_TRIGGER = Kind(
     "gerrit-triggers", ("name", "branch", "gerritProject", "listener"), patchable=("enabled",), clonable=True
 )
+ENDPOINT = Kind("endpoints", ("name", "description", "type", "properties"))
+CUSTOM_INTEGRATION = Kind("custom-integrations", ("name", "description"))
 VARIABLE = Kind("variables", ("name", "description", "type", "value"), render=_mask_secret)
 
 
@@ -105,10 +107,26 @@ class Resources:
         """The body of a call that makes a document; Refusal(400) when a required field is missing."""
         return fields_of(call, self._kind.required)
 
+    def document(self, stored: Stored, switches: Mapping[str, Any]) -> dict[str, Any]:
+        """The document as it is shown."""
+        document = formats.base(
+            id=stored.id,
+            name=stored.name,
+            project=stored.project,
+            prefix=self._kind.prefix,
+            created_at=stored.created_at,
+            updated_at=stored.updated_at,
+            created_by=stored.created_by,
+            updated_by=stored.updated_by,
+            switches=switches,
+        )
+        document |= stored.fields
+        return self._kind.render(document, switches) if self._kind.render else document
+
     # --- routes
 
     def _list(self, call: Call) -> Response:
-        return listed(call, [self._document(each, call.switches) for each in self._collection.objects.values()])
+        return listed(call, [self.document(each, call.switches) for each in self._collection.objects.values()])
 
     def _get(self, call: Call) -> Response:
         return self._shown(self.find(call), call)
@@ -151,22 +169,7 @@ class Resources:
         return self._collection.create(name, project, fields, user)
 
     def _shown(self, stored: Stored, call: Call) -> Response:
-        return json_reply(self._document(stored, call.switches))
-
-    def _document(self, stored: Stored, switches: Mapping[str, Any]) -> dict[str, Any]:
-        document = formats.base(
-            id=stored.id,
-            name=stored.name,
-            project=stored.project,
-            prefix=self._kind.prefix,
-            created_at=stored.created_at,
-            updated_at=stored.updated_at,
-            created_by=stored.created_by,
-            updated_by=stored.updated_by,
-            switches=switches,
-        )
-        document |= stored.fields
-        return self._kind.render(document, switches) if self._kind.render else document
+        return json_reply(self.document(stored, call.switches))
 
 
 def fields_of(call: Call, required: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -186,4 +189,6 @@ def resources_of(state: State) -> list[Resources]:
         Resources(state.gerrit_listeners, GERRIT_LISTENER),
         Resources(state.gerrit_triggers, GERRIT_TRIGGER),
         Resources(state.variables, VARIABLE),
+        Resources(state.endpoints, ENDPOINT),
+        Resources(state.custom_integrations, CUSTOM_INTEGRATION),
     ]

@@ -157,7 +157,7 @@ class Runner:
         self.after_change(execution, at)
 
     def _start_nested(self, execution: Execution, task: Task, at: float) -> None:
-        name = (task.spec.get("input") or {}).get("pipeline")
+        name = str((task.spec.get("input") or {}).get("pipeline"))
         pipeline = self._state.pipelines.named(name, execution.project)
         if pipeline is None:
             self._end_task(execution, task, f"Pipeline {name} not found.", at)

@@ -144,7 +144,7 @@ def _load_events(state: State, history: History, triggering: Triggering, shop: s
         ("gerrit", {"changeNumber": 18824}),
     ):
         tag = str(fields.get("tag", "latest"))
-        names = {"name": f"{kind}-shop", "project": "retail"}
+        names: dict[str, Any] = {"name": f"{kind}-shop", "project": "retail"}
         linked = triggering.deliver(
             kind, **names, pipeline="Deploy shop", inputs={"tag": tag}, refused="", at=now - 5 * HOUR
         )

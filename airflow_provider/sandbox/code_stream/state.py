@@ -58,6 +58,7 @@ class State:
     """:ivar indexes: the newest execution index of each pipeline
     :ivar running: how many executions of a pipeline count against its concurrency
     :ivar queues: executions waiting for a slot, by pipeline
+    :ivar integration_versions: by the id of the custom integration, and by name
     :ivar scripts: by project, pipeline and ``stage.task``: ``seconds``, ``fails``, ``output``, ``times``
     """
 
@@ -71,6 +72,9 @@ class State:
         self.gerrit_listeners = Collection(clock)
         self.gerrit_triggers = Collection(clock, {"enabled": True})
         self.variables = Collection(clock)
+        self.endpoints = Collection(clock, {"isRestricted": False})
+        self.custom_integrations = Collection(clock, {"status": "NONE", "yaml": ""})
+        self.integration_versions: defaultdict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
         self.clear()
 
     def clear(self) -> None:
@@ -85,6 +89,7 @@ class State:
         self.running: Counter[str] = Counter()
         self.queues: defaultdict[str, deque[Execution]] = defaultdict(deque)
         self.scripts = Scripts()
+        self.integration_versions.clear()
 
     @property
     def now(self) -> float:
@@ -102,7 +107,8 @@ class State:
         self._timeline.at(at + self.clock.pace(seconds), action)
 
     def next_index(self, pipeline: Stored) -> int:
-        index = self.indexes.get(pipeline.id, self.switches["first_index"] - 1) + 1
+        first: int = self.switches["first_index"]
+        index = self.indexes.get(pipeline.id, first - 1) + 1
         self.indexes[pipeline.id] = index
         return index
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from airflow_provider.sandbox.code_stream import seeding, switches
 from airflow_provider.sandbox.code_stream.about import About
 from airflow_provider.sandbox.code_stream.actions import Actions
 from airflow_provider.sandbox.code_stream.approvals import Approvals
 from airflow_provider.sandbox.code_stream.approving import Approving
+from airflow_provider.sandbox.code_stream.custom_integrations import CustomIntegrations
+from airflow_provider.sandbox.code_stream.endpoints import Endpoints
 from airflow_provider.sandbox.code_stream.events import Events
 from airflow_provider.sandbox.code_stream.exchange import Exchange
 from airflow_provider.sandbox.code_stream.execution_documents import ExecutionDocuments
@@ -32,6 +34,10 @@ from airflow_provider.sandbox.core.switches import Switches
 from airflow_provider.sandbox.core.system import System
 
 
+class _Noun(Protocol):
+    def add_routes(self, router: Router, api: str) -> None: ...
+
+
 class CodeStreamSystem(System):
     """VMware Code Stream / Aria Automation Pipelines, on-prem and SaaS login."""
 
@@ -48,13 +54,15 @@ class CodeStreamSystem(System):
         self._history = History(self._state, runner)
         self.actions = Actions(self._state, self._tokens, self._triggering, self._history).by_name()
         documents = ExecutionDocuments(self._state, self._history)
-        nouns = (
+        nouns: tuple[_Noun, ...] = (
             About(self._state),
             Gerrit(self._state, self._triggering),
             Executions(self._state, runner, self._steering, documents),
             Approvals(self._state, approving),
             Events(self._state, self._triggering, self._steering),
             Exchange(self._state),
+            Endpoints(),
+            CustomIntegrations(self._state),
             Pipelines(self._state, runner, documents),
             *resources_of(self._state),
         )

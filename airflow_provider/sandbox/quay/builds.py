@@ -84,7 +84,7 @@ class Builds:
 
     def _start(self, call: Call) -> Response:
         body, switches = body_of(call, START_SCHEMA), call.switches
-        archive_url = body.get("archive_url")
+        archive_url: str = body.get("archive_url") or ""
         if not archive_url and not body.get("file_id"):
             raise invalid("file_id or archive_url required")
         if archive_url and not archive_url.startswith(("http://", "https://")):

@@ -1,4 +1,4 @@
-"""Control actions: script a task of a release task, revoke the tokens of a user."""
+"""Control actions: script a task of a release task, or what is done with a component or plan; revoke tokens."""
 
 from __future__ import annotations
 
@@ -22,4 +22,9 @@ def actions_of(state: State, credentials: Credentials) -> dict[str, Callable[...
         state.scripts[(release_task.id, task)] = chosen
         return chosen
 
-    return {"script": script, "revoke_tokens": credentials.revoke_tokens}
+    def script_job(*, name: str = "", job: str = "", **wanted: Any) -> dict[str, Any]:
+        chosen = {each: wanted[each] for each in SCRIPTED if each in wanted}
+        state.scripts[(name, job)] = chosen
+        return chosen
+
+    return {"script": script, "script_job": script_job, "revoke_tokens": credentials.revoke_tokens}

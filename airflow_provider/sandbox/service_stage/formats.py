@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 ROOT = "/v3/{project_id}/pipeline/pipelines"
+CAS = "/v3/{project_id}/cas"
 
 
 def millis(at: float) -> int:

@@ -35,10 +35,10 @@ class Iam:
     def _create_token(self, call: Call) -> Response:
         identity, scope = _password_request(call)
         user = _dig(identity, "password", "user")
-        name = user.get("name")
+        name, domain_name = user.get("name"), _dig(user, "domain").get("name")
         known = seed.SERVICE_STAGE_USERS.get(name) if isinstance(name, str) else None
-        domain_name = _dig(user, "domain").get("name")
-        if known is None or known != user.get("password") or domain_name != seed.SERVICE_STAGE_DOMAIN:
+        right = known is not None and known == user.get("password") and domain_name == seed.SERVICE_STAGE_DOMAIN
+        if not isinstance(name, str) or not right:
             raise KeystoneRefusal(401, "Unauthorized", "The username or password is wrong.")
         project = self._scoped_project(scope)
         expires_at = call.now + call.switches["token_lifetime"]

@@ -1,4 +1,4 @@
-"""What ServiceStage stores: release tasks, and their releases. Both remember their history."""
+"""What ServiceStage stores: release tasks and their releases, which remember their history; components and plans."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ INITIAL, SUCCEEDED, FAILED, RELEASING, TO_APPROVE, PAUSED, SKIPPED = 1, 2, 3, 4,
 ROLLING_BACK, ROLLED_BACK, ROLLBACK_FAILED, STOPPING, RESTARTING = 10, 11, 12, 13, 14
 STATUSES = frozenset({1, 2, 3, 4, 5, 7, 9, 10, 11, 12, 13, 14})
 TERMINAL = frozenset({SUCCEEDED, FAILED, SKIPPED, ROLLED_BACK, ROLLBACK_FAILED})
+JOB_RUNNING, JOB_SUCCEEDED, JOB_FAILED = "RUNNING", "SUCCEEDED", "FAILED"
 BUSY = frozenset({RELEASING, TO_APPROVE, ROLLING_BACK, STOPPING, RESTARTING})
 
 
@@ -111,3 +112,43 @@ class Release:
         self.track.enter(str(status), at)
         if self is self.release_task.releases[-1] and self.release_task.status != status:
             self.release_task.history.append((status, at))
+
+
+@dataclass(slots=True)
+class Component:
+    """A component of an application."""
+
+    id: str
+    project_id: str
+    application_id: str
+    spec: dict[str, Any]
+    creator: str
+    created_at: float
+
+
+@dataclass(slots=True)
+class Job:
+    """What is being done with a component."""
+
+    id: str
+    component: Component
+    action: str
+    at: float
+    status: str = JOB_RUNNING
+    ended_at: float | None = None
+
+
+@dataclass(slots=True)
+class ReleasePlan:
+    """A plan of the older release management, and what was done with it last: ``execute``, ``rollback``, ``abort``."""
+
+    id: str
+    project_id: str
+    spec: dict[str, Any]
+    creator: str
+    created_at: float
+    updated_at: float
+    executed_at: float | None = None
+    action: str = ""
+    job_id: str = ""
+    job_status: str = "CREATED"

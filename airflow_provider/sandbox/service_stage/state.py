@@ -1,4 +1,4 @@
-"""The state of ServiceStage: release tasks, their releases, and scripts for tasks. No routes, no logins."""
+"""The state of ServiceStage: release tasks, releases, components, plans and scripts. No routes, no logins."""
 
 from __future__ import annotations
 
@@ -10,14 +10,27 @@ from airflow_provider.sandbox.core.clock import Clock
 from airflow_provider.sandbox.core.execution import Track
 from airflow_provider.sandbox.core.scripts import Scripts
 from airflow_provider.sandbox.core.timeline import Timeline
-from airflow_provider.sandbox.service_stage.models import RELEASING, Release, ReleaseTask, Task, phases
+from airflow_provider.sandbox.service_stage.models import (
+    JOB_FAILED,
+    JOB_RUNNING,
+    JOB_SUCCEEDED,
+    RELEASING,
+    Component,
+    Job,
+    Release,
+    ReleasePlan,
+    ReleaseTask,
+    Task,
+    phases,
+)
 
 FIRST_ID = 286541
 
 
 class State:
     """:ivar releases: by their ids as text
-    :ivar scripts: by the id of the release task and the name of a task: ``seconds``, ``fails``, ``times``
+    :ivar scripts: by the id of the release task and the name of a task: ``seconds``, ``fails``, ``times``; by the name
+        of a component or a release plan and what is done with it
     """
 
     def __init__(self, clock: Clock, switches: Mapping[str, Any]) -> None:
@@ -30,6 +43,9 @@ class State:
         self._timeline.clear()
         self.release_tasks: dict[str, ReleaseTask] = {}
         self.releases: dict[str, Release] = {}
+        self.components: dict[str, Component] = {}
+        self.jobs: dict[str, Job] = {}
+        self.release_plans: dict[str, ReleasePlan] = {}
         self.scripts = Scripts()
         self._next_id = FIRST_ID
 
@@ -70,3 +86,39 @@ class State:
     def script(self, release: Release, task: Task) -> dict[str, Any]:
         """How a test has scripted a task: ``seconds``, ``fails``; ``times`` limits how often."""
         return self.scripts.take(release.release_task.id, task.name)
+
+    # --- components and release plans
+
+    def add_component(self, project_id: str, application_id: str, spec: dict[str, Any], user: str) -> Component:
+        made = Component(str(uuid.uuid4()), project_id, application_id, spec, user, self.now)
+        self.components[made.id] = made
+        return made
+
+    def start_job(self, component: Component, action: str, at: float) -> Job:
+        """A new job, which ends by itself."""
+        job = Job(f"JOB{uuid.uuid4()}", component, action, at)
+        self.jobs[job.id] = job
+        script = self.scripts.take(str(component.spec["name"]), action)
+
+        def end(now: float) -> None:
+            job.status, job.ended_at = JOB_FAILED if script.get("fails") else JOB_SUCCEEDED, now
+
+        self.after(at, script.get("seconds", self.switches["task_seconds"]), end)
+        return job
+
+    def add_plan(self, project_id: str, spec: dict[str, Any], user: str) -> ReleasePlan:
+        made = ReleasePlan(str(uuid.uuid4()), project_id, spec, user, self.now, self.now)
+        self.release_plans[made.id] = made
+        return made
+
+    def deploy(self, plan: ReleasePlan, action: str, at: float) -> None:
+        """Execute a plan, or roll it back; ends by itself, unless it is aborted."""
+        job_id = f"JOB{uuid.uuid4()}"
+        plan.action, plan.job_id, plan.job_status, plan.executed_at = action, job_id, JOB_RUNNING, at
+        script = self.scripts.take(str(plan.spec["name"]), action)
+
+        def end(_now: float) -> None:
+            if plan.job_id == job_id:
+                plan.job_status = JOB_FAILED if script.get("fails") else JOB_SUCCEEDED
+
+        self.after(at, script.get("seconds", self.switches["task_seconds"]), end)

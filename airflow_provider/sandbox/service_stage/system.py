@@ -11,9 +11,11 @@ from airflow_provider.sandbox.core.switches import Switches
 from airflow_provider.sandbox.core.system import System
 from airflow_provider.sandbox.service_stage import seeding, switches
 from airflow_provider.sandbox.service_stage.actions import actions_of
+from airflow_provider.sandbox.service_stage.components import Components
 from airflow_provider.sandbox.service_stage.credentials import Credentials
 from airflow_provider.sandbox.service_stage.gate import Gate
 from airflow_provider.sandbox.service_stage.iam import Iam
+from airflow_provider.sandbox.service_stage.release_plans import ReleasePlans
 from airflow_provider.sandbox.service_stage.release_tasks import ReleaseTasks
 from airflow_provider.sandbox.service_stage.releases import Releases
 from airflow_provider.sandbox.service_stage.running import Runner
@@ -33,7 +35,14 @@ class ServiceStageSystem(System):
         self.actions = actions_of(self._state, self._credentials)
         gate = Gate(self._credentials)
         router = Router(environment, self.switches, gate.admit, complete=gate.complete, encoded=True)
-        for noun in (Iam(self._credentials), ReleaseTasks(self._state), Releases(self._state, self._runner)):
+        nouns = (
+            Iam(self._credentials),
+            ReleaseTasks(self._state),
+            Releases(self._state, self._runner),
+            ReleasePlans(self._state),
+            Components(self._state),
+        )
+        for noun in nouns:
             noun.add_routes(router)
         self.app = router
 

@@ -1,0 +1,81 @@
+"""Release plans of ServiceStage: its older release management, whose data is apart from that of release tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from airflow_provider.clients.rows import Rows
+from airflow_provider.clients.service_stage.documents import PlanDeployment, ReleasePlan
+from airflow_provider.clients.service_stage.wire import Wire
+
+
+class ReleasePlans:
+    """What is executed, rolled back or aborted has no id of its own: the deployment of a plan tells how it goes."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire.below("/cas/release-plans")
+
+    def list(self) -> Rows[ReleasePlan]:
+        """The plans of the project: ``id``, ``name``, ``action``, ``status``, and times in milliseconds.
+
+        https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0232.html
+        """
+        return cast("Rows[ReleasePlan]", self._wire.objects_in(self._wire.get(""), "release_plans"))
+
+    def get(self, release_plan_id: str) -> ReleasePlan:
+        """A plan with its components.
+
+        https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0233.html
+        """
+        return cast(
+            "ReleasePlan", self._wire.object_in(self._wire.get("/{release_plan_id}", release_plan_id=release_plan_id))
+        )
+
+    def get_deployment(self, release_plan_id: str) -> PlanDeployment:
+        """How far the components of a plan are (``components``: ``status``, ``job_id``, ``fail_message``, ...).
+
+        https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0234.html
+        """
+        answer = self._wire.get("/{release_plan_id}/deploy-info", release_plan_id=release_plan_id)
+        return cast("PlanDeployment", self._wire.object_in(answer))
+
+    def create(self, plan: Mapping[str, Any]) -> ReleasePlan:
+        """:param plan: the vendor's object: ``name``, ``action`` (``create``, ``upgrade`` or ``clone``),
+        ``components``, ``desc``, ``fail_strategy`` (``stop`` or ``continue``), ``swimlane_id``.
+        """
+        return cast("ReleasePlan", self._wire.object_in(self._wire.write("POST", "", body=dict(plan))))
+
+    def update(self, release_plan_id: str, plan: Mapping[str, Any]) -> ReleasePlan | None:
+        """Replace a plan; ``plan`` as for :meth:`create`. The vendor's page shows no answer.
+
+        https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0230.html
+        """
+        answer = self._wire.write("PUT", "/{release_plan_id}", body=dict(plan), release_plan_id=release_plan_id)
+        return cast("ReleasePlan", answer) if isinstance(answer, dict) else None
+
+    def delete(self, release_plan_id: str) -> None:
+        self._wire.write("DELETE", "/{release_plan_id}", release_plan_id=release_plan_id)
+
+    def execute(self, release_plan_id: str) -> None:
+        """Deploy the components of a plan. Accepted is not done; sent once.
+
+        https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0235.html
+        """
+        self._act(release_plan_id, "execute")
+
+    def rollback(self, release_plan_id: str) -> None:
+        """Take the components back to what they were before. Accepted is not done; sent once.
+
+        https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0236.html
+        """
+        self._act(release_plan_id, "rollback")
+
+    def abort(self, release_plan_id: str) -> None:
+        """Go on with no more components of a plan. Accepted is not done; sent once."""
+        self._act(release_plan_id, "abort")
+
+    def _act(self, release_plan_id: str, action: str) -> None:
+        # Whether it may be repeated only the caller knows.
+        below = f"/{{release_plan_id}}/{action}"
+        self._wire.write("POST", below, body={}, attempts=1, release_plan_id=release_plan_id)

@@ -1,0 +1,53 @@
+"""The text of a required action: what a reviewer needs, as Markdown that vendors' words cannot break. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+LONGEST_VALUE = 500
+LONGEST_SUBJECT = 200
+
+
+def subject_of(title: str) -> str:
+    return _one_line(f"Approve or reject: {title}", LONGEST_SUBJECT)
+
+
+def body_of(details: Mapping[str, object], rules: Sequence[str], task_url: str) -> str:
+    """What the reviewer reads. Airflow keeps it over retries and clears, so that it says when it may be old.
+
+    :param details: by the name under which a person knows each.
+    :param rules: who may answer, and until when, as sentences.
+    :param task_url: where the log of the task is.
+    """
+    lines = [f"- **{name}**: {_quoted(value)}" for name, value in details.items() if value not in (None, "", {}, [])]
+    sentences = " ".join(_escaped(rule) for rule in rules)
+    return "\n\n".join(
+        filter(
+            None,
+            (
+                "\n".join(lines),
+                sentences,
+                "Airflow keeps this text when the task is cleared or tried again. What the answer is for now stands in "
+                f"the [log of the task]({task_url}), with the answers so far.",
+            ),
+        )
+    )
+
+
+def _quoted(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{_quoted(name)} = {_quoted(each)}" for name, each in value.items()) or "none"
+    text = _one_line(str(value), LONGEST_VALUE)
+    if text.startswith(("http://", "https://")) and not set(text) & set(" <>`"):
+        return f"<{text}>"
+    # Nothing inside is read as Markdown; a backtick would end it.
+    return f"`{text.replace('`', chr(39))}`"
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"\\{char}" if char in "\\`*_[]<>#!|" else char for char in " ".join(text.split()))
+
+
+def _one_line(text: str, longest: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= longest else f"{line[: longest - 3]}..."

@@ -1,0 +1,48 @@
+"""Tells people that somebody must decide, by e-mail, chat or webhook, through any of Airflow's own notifiers."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.sdk import BaseNotifier
+from airflow.sdk._shared.module_loading import import_string
+
+SUBJECTS = ("subject", "title")
+TEXTS = ("text", "message", "body", "content", "html_content")
+"""What notifiers call the texts that are filled in where the author gives none; the first that one has is its text."""
+
+
+class ApprovalNotifier(BaseNotifier):
+    """Sends one of Airflow's notifications when a task asks people about an approval; for ``notifiers`` of those tasks.
+
+    ``ApprovalNotifier("airflow.providers.smtp.notifications.smtp.SmtpNotifier", to="releases@example.com")``
+
+    :param through: class of a notifier, or where it is; built only when something is to be told.
+    :param arguments: of that class. In templates, ``approval`` holds ``subject``, ``link`` and ``body`` (Markdown). A
+        text that is not given tells subject and link.
+    """
+
+    def __init__(self, through: type[BaseNotifier] | str, **arguments: Any) -> None:
+        super().__init__()
+        self.through = through
+        self.arguments = arguments
+
+    def notify(self, context: Any) -> None:
+        """Raises whatever the other notifier raises as it is built; what it raises later, Airflow logs."""
+        cls = import_string(self.through) if isinstance(self.through, str) else self.through
+        cls(**self.arguments | _texts(cls, self.arguments, context["approval"]))(context)
+
+
+def _texts(cls: type, given: Mapping[str, Any], approval: Mapping[str, str]) -> dict[str, str]:
+    takes = inspect.signature(cls).parameters
+    filled: dict[str, str] = {}
+    for names, text in (
+        (SUBJECTS, approval["subject"]),
+        (TEXTS, f"{approval['subject']}\n{approval['link']}"),
+    ):
+        name = next((name for name in names if name in takes), None)
+        if name and not any(each in given for each in names):
+            filled[name] = text
+    return filled

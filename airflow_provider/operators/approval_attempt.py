@@ -1,0 +1,180 @@
+"""One process of a task that asks people about one approval: before the question, or after an answer.
+
+Apart from approving.py, which each parsing of a DAG file imports.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import msgspec
+
+from airflow_provider.core.approving import CLOSED_WHEN, Ended, Question, decided_at_the_vendor, is_open
+from airflow_provider.core.durations import MOST_CRASHES
+from airflow_provider.core.waiting import Ending, Outcome, result_of
+from airflow_provider.exceptions import Call, ConflictError
+from airflow_provider.operators.asking import ANSWERS_XCOM, Asking, as_json
+from airflow_provider.operators.base import DEFERRAL_MARGIN, noticed_within
+from airflow_provider.triggers.approval import ApprovalTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider.execution import Execution
+    from airflow_provider.operators.approving import ApprovalOperator
+
+KEY = "approval_question"
+"""Key of what the task remembers of its question, in the task state store."""
+
+
+class ApprovalAttempt:
+    """Asks, takes answers in, and passes the decision on."""
+
+    def __init__(self, operator: ApprovalOperator[Any], context: Context, client: Any) -> None:
+        self._operator = operator
+        self._context = context
+        self._client = client
+        self._asking = Asking(operator, context, client)
+        self._memory = operator.memory(context, client, KEY, "asked people about an approval")
+
+    def begin(self) -> dict[str, Any]:
+        """Ask, or go on with what an earlier attempt has asked or been told."""
+        question = self._recall()
+        if question is None:
+            waiting, task_name = self._operator.find(self._client)
+            question = Question(ref=dict(waiting.ref), task_name=task_name, deadline=self._asking.deadline())
+        elif question.decision:
+            self._operator.log.info("An earlier attempt was told the decision: %s", question.decision)
+            return self._pass_on(question)
+        else:
+            waiting = self._client.look(question.ref)
+        self._operator.publish(self._context, waiting.to_result())
+        self._asking.push(question.answers)
+        return self._ask(question, waiting)
+
+    def go_on(self, event: Any) -> dict[str, Any]:
+        """Take in an answer, or how the question ended without one."""
+        question = self._recalled()
+        if self._asking.is_of_another(question, event):
+            return self._ask(question, self._client.look(question.ref))
+        match event.get("ended") if isinstance(event, dict) else None:
+            case Ended.ELSEWHERE:
+                return self._ended_elsewhere(question, event)
+            case Ended.NO_RESPONSE:
+                self._asking.take_silence(question)
+                self._note(question)
+            case Ended.UNASKED:
+                question.asked = len(question.answers)
+            case _:
+                if self._asking.take(question, event):
+                    self._note(question)
+        self._asking.push(question.answers)
+        if question.decision:
+            return self._pass_on(question)
+        # Airflow has closed the question with the answer that does not decide: it is asked again.
+        question.asked = min(question.asked, len(question.answers))
+        return self._ask(question, self._client.look(question.ref))
+
+    def wait_again(self) -> dict[str, Any] | None:
+        """Wait on after a wait that has crashed; returns nothing once that has happened too often."""
+        question = self._recalled()
+        question.crashes += 1
+        if question.crashes > MOST_CRASHES:
+            return None
+        return self._ask(question, self._client.look(question.ref))
+
+    # --- what is remembered
+
+    def _recall(self) -> Question | None:
+        notes = self._memory.recall()
+        return None if notes is None else msgspec.convert(notes, Question)
+
+    def _recalled(self) -> Question:
+        question = self._recall()
+        if question is None:
+            raise self._conflict("nothing is known of what this task has asked; clear it to ask anew")
+        return question
+
+    def _note(self, question: Question, *, is_done: bool = False) -> None:
+        self._memory.note(msgspec.to_builtins(question), is_done=is_done)
+
+    # --- asking
+
+    def _ask(self, question: Question, waiting: Execution) -> dict[str, Any]:
+        """Ask unless that is done, and defer; returns what was decided elsewhere, if it was."""
+        if is_open(waiting.state):
+            self._put(question, *self._text(question, waiting))
+            self._defer(question)
+        return self._decided_elsewhere(question, waiting)
+
+    def _put(self, question: Question, subject: str, body: str) -> None:
+        self._operator.log.info("%s\n%s", subject, body)
+        is_to_be_put = self._asking.is_to_be_put(question)
+        if is_to_be_put:
+            self._asking.put(subject, body)
+            question.asked = len(question.answers) + 1
+        self._note(question)
+        if is_to_be_put:
+            self._asking.notify(subject, body)
+
+    def _text(self, question: Question, waiting: Execution) -> tuple[str, str]:
+        operator, sentences = self._operator, []
+        details = operator.describe(self._client, waiting, question.task_name)
+        if question.deadline is not None:
+            until = datetime.fromtimestamp(question.deadline, UTC)
+            then = {"fail": "this task fails"}.get(
+                operator.on_no_response, f"the answer is to {operator.on_no_response}"
+            )
+            sentences.append(f"If nobody has decided by {until:%Y-%m-%d %H:%M} UTC, {then}.")
+        return self._asking.text(operator.title(waiting), details, sentences)
+
+    def _defer(self, question: Question) -> NoReturn:
+        safety_net = None
+        if question.deadline is not None:
+            safety_net = timedelta(seconds=max(0.0, question.deadline - time.time()) + DEFERRAL_MARGIN)
+        self._operator.defer(
+            trigger=ApprovalTrigger(
+                system=self._operator.system,
+                conn_id=self._operator.conn_id,
+                ref=question.ref,
+                poll_interval=self._operator.poll_interval,
+                asked_as=self._asking.name_of(question),
+                until=CLOSED_WHEN,
+                deadline=question.deadline,
+                on_no_response=self._operator.on_no_response,
+                hold_back=noticed_within(),
+            ),
+            method_name="execute_complete",
+            timeout=safety_net,
+        )
+
+    # --- what comes of it
+
+    def _pass_on(self, question: Question) -> dict[str, Any]:
+        message = question.message(self._operator.message)
+        result = self._operator.answer(self._context, self._client, str(question.decision), message, question)
+        return self._result(question, result)
+
+    def _ended_elsewhere(self, question: Question, event: dict[str, Any]) -> dict[str, Any]:
+        outcome = Outcome.from_event(event.get("outcome"))
+        if outcome.ending is not Ending.FINISHED:
+            result_of(outcome, self._client.system)
+        return self._decided_elsewhere(question, self._client.look(question.ref))
+
+    def _decided_elsewhere(self, question: Question, seen: Execution) -> dict[str, Any]:
+        decision = decided_at_the_vendor(seen.state)
+        if decision is None:
+            raise self._conflict(f"nobody can decide it any more: {self._operator.title(seen)} is {seen.status}")
+        self._asking.take_decision_elsewhere(question, decision, str(seen.outputs.get("respondedBy") or ""))
+        return self._result(question, self._operator.result_now(self._client, question.ref))
+
+    def _result(self, question: Question, result: dict[str, Any]) -> dict[str, Any]:
+        self._operator.publish(self._context, result)
+        self._asking.push(question.answers)
+        self._note(question, is_done=True)
+        return {**result, ANSWERS_XCOM: as_json(question.answers)}
+
+    def _conflict(self, summary: str) -> ConflictError:
+        return ConflictError(summary, call=Call(system=self._client.system))

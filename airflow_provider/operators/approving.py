@@ -1,0 +1,119 @@
+"""Answer an approval: at once with a decision that the author gives, or as people decide in Airflow."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
+
+from airflow_provider.identifiers import seconds_of
+from airflow_provider.operators.arguments import Seconds
+from airflow_provider.operators.base import DEFAULT_POLL_INTERVAL, ClientT
+from airflow_provider.operators.people import AsksPeople
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from airflow.sdk import Context
+
+    from airflow_provider.core.approving import Question
+    from airflow_provider.execution import Execution, ExecutionRef
+    from airflow_provider.operators.approval_attempt import ApprovalAttempt
+    from airflow_provider.operators.shared_arguments import PeopleArguments
+
+
+class ApprovalOperator(AsksPeople[ClientT]):
+    """Answers an approval, and checks that the system took the answer.
+
+    Without a ``decision``, people are asked in Airflow: the task is deferred, and the question stands under the
+    required actions until somebody answers it, decides at the vendor, or the time is over. Then it also takes the
+    arguments of :class:`~airflow_provider.operators.people.AsksPeople`.
+
+    :param decision: ``approve`` or ``reject``; ``None``: people decide in Airflow.
+    :param message: sent with the answer; who has decided in Airflow, and their comment, is added.
+    :param poll_interval: seconds between looks at whether it was decided at the vendor.
+    """
+
+    def __init__(
+        self,
+        *,
+        decision: Literal["approve", "reject"] | None = None,
+        message: str | None = None,
+        poll_interval: Seconds = DEFAULT_POLL_INTERVAL,
+        **kwargs: Unpack[PeopleArguments],
+    ) -> None:
+        super().__init__(**kwargs)
+        self.decision = decision
+        self.message = message
+        self.poll_interval = seconds_of(poll_interval)
+
+    @abstractmethod
+    def find(self, client: ClientT) -> tuple[Execution, str]:
+        """What waits for the answer, and the name of its approval task where the answer must hold one.
+
+        Its state is ``WAITING``, unless it was decided already; its reference is what is watched.
+
+        :raises ConflictError: nothing waits for an answer.
+        """
+
+    @abstractmethod
+    def describe(self, client: ClientT, waiting: Execution, task_name: str) -> dict[str, Any]:
+        """What a person must know to decide, by names for people."""
+
+    @abstractmethod
+    def title(self, waiting: Execution) -> str:
+        """What is asked about, in a few words."""
+
+    @abstractmethod
+    def answer(
+        self, context: Context, client: ClientT, decision: str, message: str | None, asked: Question | None
+    ) -> dict[str, Any]:
+        """Send the answer once, and check that it was taken.
+
+        :param asked: in Airflow about this; ``None``: about what waits now.
+        :return: the result.
+        """
+
+    @abstractmethod
+    def result_now(self, client: ClientT, ref: ExecutionRef) -> dict[str, Any]:
+        """The result for an approval that was decided elsewhere."""
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        with self.begin(context) as client:
+            if self.decision:
+                return self.answer(context, client, self.decision, self.message, None)
+            return self._attempt(context, client).begin()
+
+    def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
+        """Called with the answer of a person, or when the trigger has fired."""
+        with self.telling_failure():
+            self.check_arguments()
+            with self.get_client(context) as client:
+                return self._attempt(context, client).go_on(event)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Also handles a deferral that ended without an event: the trigger crashed, or Airflow timed it out."""
+        from airflow_provider.core.approving import Ended
+
+        if next_method != TRIGGER_FAIL_REPR:
+            return super().resume_execution(next_method, next_kwargs, context)
+        error = (next_kwargs or {}).get("error")
+        self.log.warning("The wait for an answer ended without an event: %s", error)
+        if error == TriggerFailureReason.TRIGGER_TIMEOUT:
+            return self.execute_complete(context, {"ended": Ended.NO_RESPONSE})
+        self.check_arguments()
+        with self.get_client(context) as client:
+            if result := self._attempt(context, client).wait_again():
+                return result
+        return super().resume_execution(next_method, next_kwargs, context)
+
+    @property
+    def deed_now(self) -> str:
+        return super().deed_now if self.decision else "ask people about an approval"
+
+    def _attempt(self, context: Context, client: ClientT) -> ApprovalAttempt:
+        # Not at the top: no parsing of a DAG file needs it.
+        from airflow_provider.operators.approval_attempt import ApprovalAttempt
+
+        return ApprovalAttempt(self, context, client)

@@ -1,0 +1,181 @@
+"""A question to people: its text, how it is put under Airflow's required actions, and how its answers are taken in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from airflow.sdk._shared.secrets_masker import redact
+from airflow.sdk.execution_time.hitl import upsert_hitl_detail
+
+from airflow_provider.core.approving import (
+    COMMENT,
+    LONGEST_COMMENT,
+    OPTIONS,
+    Answer,
+    Question,
+    is_of_another,
+    read_answer,
+)
+from airflow_provider.core.question import body_of, subject_of
+from airflow_provider.exceptions import Call, ExecutionTimeout
+from airflow_provider.operators.base import in_dag_test
+from airflow_provider.storable import storable
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider.clients.base import ReleaseClient
+    from airflow_provider.operators.people import AsksPeople
+
+ANSWERS_XCOM = "approvals"
+NOTIFIED_WITHIN = 10.0
+"""Seconds for which notifiers are waited for before the task defers."""
+
+
+class Asking:
+    """What one process of a task does about its question; what is remembered of it is its caller's.
+
+    :param operator: whose rules hold.
+    """
+
+    def __init__(self, operator: AsksPeople[Any], context: Context, client: ReleaseClient) -> None:
+        self._operator = operator
+        self._context = context
+        self._client = client
+        self.rules = operator.rules(context)
+
+    def deadline(self) -> float | None:
+        """Epoch seconds until which people may answer who are asked now."""
+        seconds = self._operator.response_seconds
+        return None if seconds is None else time.time() + seconds
+
+    def name_of(self, question: Question) -> str:
+        """Names the answer that is awaited now, among those of all tasks."""
+        return f"{self._context['ti'].id} {question.label}"
+
+    @property
+    def _task_url(self) -> str:
+        return str(self._context["ti"].log_url.partition("?")[0])
+
+    # --- putting
+
+    def text(self, title: str, details: Mapping[str, Any], sentences: Sequence[str]) -> tuple[str, str]:
+        """Subject and body.
+
+        :param details: by names for people.
+        :param sentences: what holds beside the rules.
+        """
+        context = self._context
+        told = {
+            "System": self._client.place,
+            **details,
+            "Run": f"{context['ti'].dag_id}, {context['ti'].run_id}",
+            "Triggered by": getattr(context["dag_run"], "triggering_user_name", None),
+        }
+        # Inputs may hold what Airflow knows to be secret, by its value or by its name.
+        shown: dict[str, Any] = storable(redact(told))
+        redacted = self._client.transport.redact
+        body = body_of(shown, [*self.rules.to_lines(), *sentences], self._task_url)
+        return redacted(subject_of(title)), redacted(body)
+
+    def is_to_be_put(self, question: Question) -> bool:
+        """Whether it does not stand under the required actions yet, and somebody can be asked."""
+        if in_dag_test():
+            self._operator.log.warning("dag.test() has nobody to ask: waiting for a decision at the vendor")
+            return False
+        return not question.is_asked
+
+    def put(self, subject: str, body: str) -> None:
+        """Put the question under Airflow's required actions, where the answer to an earlier one is lost.
+
+        It is noted only afterwards: what is noted and not put would take that answer for its own.
+        """
+        schema = {"type": ["null", "string"], "title": "Comment", "maxLength": LONGEST_COMMENT}
+        upsert_hitl_detail(
+            ti_id=self._context["ti"].id,
+            options=list(OPTIONS.values()),
+            subject=subject,
+            body=body,
+            params={COMMENT: {"value": None, "description": "Goes to the vendor with your answer.", "schema": schema}},
+            assigned_users=[{"id": each, "name": each} for each in self.rules.approvers],
+        )
+
+    def notify(self, subject: str, body: str) -> None:
+        """Tell those who want to know that somebody must decide; for some seconds, because the process is to end."""
+        approval = {"subject": subject, "body": body, "link": f"{self._task_url}/required_actions"}
+        context: dict[str, Any] = {**self._context, "approval": approval}
+        notifiers = self._operator.notifiers or ()
+        threads = [Thread(target=self._tell_one, args=(each, context), daemon=True) for each in notifiers]
+        end = time.monotonic() + NOTIFIED_WITHIN
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(max(0.0, end - time.monotonic()))
+            if thread.is_alive():
+                self._operator.log.warning("A notification takes longer than %g s: going on", NOTIFIED_WITHIN)
+
+    def _tell_one(self, notifier: Any, context: dict[str, Any]) -> None:
+        try:
+            notifier(context)
+        except Exception as error:
+            self._operator.log.warning("Nobody was notified by %s: %s", type(notifier).__name__, error)
+
+    # --- taking in
+
+    def is_of_another(self, question: Question, event: Any) -> bool:
+        """Whether an event is of the trigger of another question."""
+        if not is_of_another(event, self.name_of(question)):
+            return False
+        self._operator.log.warning("An event of another question came here, waiting on")
+        return True
+
+    def take(self, question: Question, event: Any) -> bool:
+        """Take in what Airflow hands on of an answer; returns whether it was news."""
+        answer = read_answer(event)
+        taken = question.take(answer, self.rules) if answer else None
+        if taken:
+            self.tell(taken)
+        return taken is not None
+
+    def take_silence(self, question: Question) -> None:
+        """Nobody has decided in time.
+
+        :raises ExecutionTimeout: the author wants the task to fail then.
+        """
+        then = self._operator.on_no_response
+        if then == "fail":
+            raise ExecutionTimeout(
+                "nobody has decided in time: the approval still waits at the vendor",
+                call=Call(system=self._client.system),
+            )
+        now = datetime.now(UTC).isoformat()
+        question.answers.append(Answer(decision=then, name="nobody in time (on_no_response)", at=now))
+        question.decision = then
+        self.tell(question.answers[-1])
+
+    def take_decision_elsewhere(self, question: Question, decision: str, by: str) -> None:
+        """It was decided at the vendor. :param by: "" where that is not known."""
+        answer = Answer(decision=decision, name=by or "somebody", comment="decided at the vendor")
+        question.answers.append(answer)
+        self.tell(answer)
+
+    def tell(self, answer: Answer) -> None:
+        if answer.refused:
+            self._operator.log.warning("An answer that does not count (%s): %s", answer.refused, answer.to_text())
+        else:
+            self._operator.log.info("It was %s", answer.to_text())
+
+    def push(self, answers: Sequence[Answer]) -> None:
+        """Show the answers so far to other tasks."""
+        if answers:
+            self._context["ti"].xcom_push(ANSWERS_XCOM, as_json(answers))
+
+
+def as_json(answers: Sequence[Answer]) -> list[dict[str, Any]]:
+    told: list[dict[str, Any]] = [storable(msgspec.structs.asdict(each)) for each in answers]
+    return told

@@ -1,0 +1,115 @@
+"""An operator that starts an execution, and may ask people in Airflow for each approval that this comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider.exceptions import ExecutionFailed, ExecutionRejected
+from airflow_provider.operators.base import ClientT, in_dag_test
+from airflow_provider.operators.checking import rule_of
+from airflow_provider.operators.people import AsksPeople
+from airflow_provider.operators.starting import StartOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider.clients.base import ReleaseClient
+    from airflow_provider.core.commands import Ask, Program, TakeAnswer
+    from airflow_provider.core.record import StartRecord
+    from airflow_provider.core.starting import Policy, Start
+    from airflow_provider.core.waiting import Outcome
+
+KEY = "release_gates"
+"""Key of what was asked and answered, in the task state store."""
+
+DEFAULTS = {"approvers": None, "not_requester": False, "approvals": 1, "response_timeout": None, "notifiers": None}
+"""Of arguments that say nothing unless people are asked."""
+
+
+class GatedStartOperator(AsksPeople[ClientT], StartOperator[ClientT]):
+    """Starts an execution exactly once and waits for its end, past all its gates.
+
+    Takes the arguments of :class:`~airflow_provider.operators.starting.StartOperator`, and, where people are asked,
+    those of :class:`~airflow_provider.operators.people.AsksPeople`, which then hold for each approval by itself.
+
+    :param approve: ask people in Airflow for each approval that the execution comes to, one after another, while it is
+        watched in the triggerer, whatever ``deferrable`` says. Who answered what is in the result's ``approvals``.
+        Ending the task while it asks cancels the execution; an answer cancels nothing.
+    """
+
+    def __init__(self, *, approve: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.approve = approve
+        self.deferrable = self.deferrable or approve
+
+    @rule_of("approve")
+    def _check_approve(self) -> None:
+        if not self.approve:
+            if given := [name for name, default in DEFAULTS.items() if getattr(self, name) != default]:
+                raise self.bad_argument(given[0], "needs approve=True: nobody is asked otherwise")
+        elif not self.wait_for_completion:
+            raise self.bad_argument("approve", "needs wait_for_completion=True")
+        elif self.on_waiting == "fail":
+            raise self.bad_argument("approve", "must be left out with on_waiting='fail', which asks nobody")
+
+    def has_more_to_do(self) -> bool:
+        return self.approve or super().has_more_to_do()
+
+    def trigger_arguments(self, marker: str | None) -> dict[str, Any]:
+        arguments = super().trigger_arguments(marker)
+        return {**arguments, "until": ["waiting"], "has_asked": True} if self._asks else arguments
+
+    def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
+        """Called with the answer of a person, or when a trigger has fired."""
+        if not isinstance(event, dict) or "ending" in event:
+            return super().execute_complete(context, event)
+        return self._carry_out(context, self._read(context), lambda start: start.answered(event), resumed=True)
+
+    def perform(self, context: Context, client: ClientT, start: Start, command: Ask | TakeAnswer) -> Outcome | None:
+        """Carry out what concerns people."""
+        # Not at the top: no parsing of a DAG file needs it.
+        from airflow_provider.operators.gate_attempt import GateAttempt
+
+        return GateAttempt(self, context, client, start).perform(command)
+
+    def _carry_out(
+        self,
+        context: Context,
+        record: StartRecord | None,
+        program: Callable[[Start], Program[dict[str, Any]]],
+        *,
+        resumed: bool = False,
+    ) -> dict[str, Any]:
+        if self.approve and not self._asks:
+            self.log.warning("dag.test() has nobody to ask: approvals wait for a decision at the vendor")
+        result = super()._carry_out(context, record, program, resumed=resumed)
+        if not self.approve:
+            return result
+        from airflow_provider.operators.gate_attempt import answers_for_good
+
+        return {**result, "approvals": answers_for_good(context, self._read(context))}
+
+    def _run(self, context: Context, client: ClientT, start: Start, program: Program[dict[str, Any]]) -> dict[str, Any]:
+        from airflow_provider.operators.attempt import ExecutionRejectedForGood
+
+        try:
+            return super()._run(context, client, start, program)
+        except (ExecutionFailed, ExecutionRejected) as error:
+            if not self.approve:
+                raise
+            from airflow_provider.operators.gate_attempt import is_rejected_here
+
+            if is_rejected_here(context, start.record):
+                raise ExecutionRejectedForGood(error.summary, call=error.call) from error
+            raise
+
+    def _policy(self, client: ReleaseClient, place: str) -> Policy:
+        # Not at the top: no parsing of a DAG file needs it.
+        from msgspec.structs import replace
+
+        return replace(super()._policy(client, place), approve=self._asks)
+
+    @property
+    def _asks(self) -> bool:
+        return self.approve and not in_dag_test()

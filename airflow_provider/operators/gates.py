@@ -1,0 +1,101 @@
+"""The gates of each system: which approval an execution has come to, and how its answer is sent.
+
+Where the answer is read, and by whom, is in gate_attempt.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Protocol
+
+from airflow_provider.clients.code_stream.references import answer_reference
+from airflow_provider.core.approving import APPROVE, Gate, GateQuestion
+from airflow_provider.exceptions import BadRequestError, ConflictError
+from airflow_provider.execution import Execution, ExecutionState
+from airflow_provider.operators.release_answer import send, wait_until_taken
+
+if TYPE_CHECKING:
+    from airflow_provider.clients.code_stream import CodeStreamClient
+    from airflow_provider.clients.service_stage import ServiceStageClient
+
+
+class Gates(Protocol):
+    """What a system offers."""
+
+    def find(self, waiting: Execution, passed: Collection[str]) -> Gate | None:
+        """The approval that an execution waits for; ``None``: none shows.
+
+        :param passed: names of the gates that are behind.
+        """
+
+    def answer(self, question: GateQuestion, message: str) -> None:
+        """Send the decision, unless it was taken already, and check that the system took it.
+
+        :raises ConflictError: it was decided otherwise, or nobody can decide it any more.
+        """
+
+
+class CodeStreamGates:
+    def __init__(self, client: CodeStreamClient) -> None:
+        self._client = client
+
+    def find(self, waiting: Execution, passed: Collection[str]) -> Gate | None:
+        try:
+            operation_id = self._client.approvals.find_pending(waiting.id)
+        except ConflictError:
+            return None
+        approval = self._client.look(answer_reference(operation_id))
+        if approval.state is not ExecutionState.WAITING:
+            # A list may show for a while what is answered.
+            return None
+        details = self._client.approvals.describe(approval)
+        stage = f" ({details['Stage']})" if details["Stage"] else ""
+        return Gate(ref=dict(approval.ref), name=f"{details['Approval']}{stage}", details=details)
+
+    def answer(self, question: GateQuestion, message: str) -> None:
+        self._client.approvals.answer(question.ref["id"], question.decision == APPROVE, message)
+
+
+class ServiceStageGates:
+    def __init__(self, client: ServiceStageClient) -> None:
+        self._client = client
+
+    def find(self, waiting: Execution, passed: Collection[str]) -> Gate | None:
+        releases = self._client.releases
+        asking = releases.list_waiting_approvals(waiting.ref)
+        if asking and not releases.is_waiting_for(waiting.ref, asking[0]):
+            # The documented API does not tell which one; they come in this order.
+            asking = [name for name in asking if name not in passed]
+        if not asking:
+            return None
+        name, *others = asking
+        details = releases.describe_approval(waiting, name)
+        if others:
+            details["Or else for"] = ", ".join(others)
+        return Gate(ref=dict(waiting.ref), name=name, task_name=name, details=details)
+
+    def answer(self, question: GateQuestion, message: str) -> None:
+        ref, client = question.ref, self._client
+        if client.releases.is_waiting_for(ref, question.task_name) is False:
+            # An earlier attempt's answer was taken.
+            return
+        taken = self._send(question, message)
+        wait_until_taken(client, ref, taken)
+
+    def _send(self, question: GateQuestion, message: str) -> str:
+        """Send it to the approval that was asked about, or, should that be behind, to the one after it."""
+        asking = self._client.releases.list_waiting_approvals(question.ref)
+        later = asking[asking.index(question.task_name) + 1 :] if question.task_name in asking else []
+        for name in (question.task_name, *later):
+            try:
+                send(self._client, question.ref, name, str(question.decision), message)
+                return name
+            except BadRequestError as error:
+                problem = error
+        raise problem
+
+
+GATES: dict[str, type[CodeStreamGates] | type[ServiceStageGates]] = {
+    "code_stream": CodeStreamGates,
+    "service_stage": ServiceStageGates,
+}

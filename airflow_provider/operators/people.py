@@ -1,0 +1,74 @@
+"""An operator that asks people in Airflow: who may answer, how many must, and what nobody's silence means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_provider.operators.arguments import Count, Seconds
+from airflow_provider.operators.base import ClientT, ReleaseOperator
+from airflow_provider.operators.checking import rule_of
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider.core.approving import Rules
+
+
+class AsksPeople(ReleaseOperator[ClientT]):
+    """An operator that asks people in Airflow about an approval.
+
+    :param approvers: ids of the only Airflow users who may answer; default: all who may in Airflow.
+    :param not_requester: do not take the answer of whoever triggered the run.
+    :param approvals: how many different people must approve. One rejection is enough.
+    :param response_timeout: seconds or timedelta in which people must have decided; default: no limit.
+    :param on_no_response: what follows then: ``reject`` (default), ``approve``, or ``fail`` of the task alone.
+    :param notifiers: told that somebody must decide, each time when somebody must; such as
+        :class:`~airflow_provider.notifications.ApprovalNotifier`. One that fails, or takes long, delays nothing.
+    """
+
+    def __init__(
+        self,
+        *,
+        approvers: Sequence[str] | None = None,
+        not_requester: bool = False,
+        approvals: Count = 1,
+        response_timeout: Seconds | None = None,
+        on_no_response: Literal["reject", "approve", "fail"] = "reject",
+        notifiers: Sequence[Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.approvers = approvers
+        self.not_requester = not_requester
+        self.approvals = approvals
+        self.response_timeout = response_timeout
+        self.on_no_response = on_no_response
+        self.notifiers = notifiers
+
+    @rule_of("approvers", "approvals")
+    def _check_who_decides(self) -> None:
+        if self.approvers is None:
+            return
+        names = {str(each).strip() for each in self.approvers}
+        if not names or "" in names:
+            raise self.bad_argument("approvers", f"must name users, got {self.approvers!r}")
+        if len(names) < self.approvals:
+            raise self.bad_argument("approvals", f"must be at most the number of approvers, {len(names)}")
+
+    def rules(self, context: Context) -> Rules:
+        from airflow_provider.core.approving import Rules
+
+        requester = getattr(context["dag_run"], "triggering_user_name", None) if self.not_requester else None
+        return Rules(
+            approvers=tuple(str(each).strip() for each in self.approvers or ()),
+            requester=requester,
+            approvals=self.approvals,
+            on_no_response=self.on_no_response,
+        )
+
+    @property
+    def response_seconds(self) -> float | None:
+        limit = self.response_timeout
+        return limit.total_seconds() if isinstance(limit, timedelta) else limit

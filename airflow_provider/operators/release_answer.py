@@ -1,0 +1,79 @@
+"""The answer to an approval of a ServiceStage release: sent once, and checked to be taken."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from airflow_provider.core.approving import APPROVE
+from airflow_provider.exceptions import BadRequestError, Call, PermissionDeniedError, ReleasePipelineError
+
+if TYPE_CHECKING:
+    from airflow_provider.clients.service_stage import ServiceStageClient
+    from airflow_provider.execution import ExecutionRef
+
+log = structlog.get_logger(logger_name=__name__)
+
+TAKEN_WITHIN = 30.0
+"""Seconds in which a release task must stop waiting for an approval after its answer was accepted."""
+LOOK_PAUSE = 1.0
+"""Seconds between two looks at whether it does."""
+
+
+def send(client: ServiceStageClient, ref: ExecutionRef, task_name: str, decision: str, message: str | None) -> None:
+    """Send the answer.
+
+    :raises BadRequestError: refused; the error tells what the release waits for.
+    :raises ReleasePipelineError: whether it was taken is not known.
+    """
+    try:
+        client.releases.act(
+            ref["pipeline_id"],
+            "approval",
+            task_name=task_name,
+            approval_type="agree" if decision == APPROVE else "refuse",
+            message=message,
+        )
+    except BadRequestError as error:
+        waiting = ", ".join(_waiting_for(client, ref))
+        summary = f"the answer to task_name {task_name!r} was refused; the release is waiting for: {waiting}"
+        raise BadRequestError(summary, call=error.call) from error
+    except ReleasePipelineError as error:
+        if not error.effect.is_open or not _was_taken(client, ref, task_name):
+            raise
+
+
+def _was_taken(client: ServiceStageClient, ref: ExecutionRef, task_name: str) -> bool:
+    """Whether an answer was certainly accepted; a failed poll does not tell."""
+    try:
+        return client.releases.is_waiting_for(ref, task_name) is False
+    except ReleasePipelineError as error:
+        log.warning("Could not check whether the answer was accepted: %s", error)
+        return False
+
+
+def _waiting_for(client: ServiceStageClient, ref: ExecutionRef) -> list[str]:
+    """For the text of an error, which a failed poll must not replace."""
+    try:
+        return list(client.releases.list_waiting_approvals(ref))
+    except ReleasePipelineError as error:
+        return [f"(not known: {error.summary})"]
+
+
+def wait_until_taken(client: ServiceStageClient, ref: ExecutionRef, task_name: str) -> bool:
+    """Wait until the release does not wait for this answer any more; whether it certainly does not.
+
+    :raises PermissionDeniedError: it still does, so the answer was ignored.
+    """
+    deadline = time.time() + TAKEN_WITHIN
+    while (is_waiting := client.releases.is_waiting_for(ref, task_name)) is not False and time.time() < deadline:
+        time.sleep(LOOK_PAUSE)
+    if is_waiting:
+        raise PermissionDeniedError(
+            f"the answer to {task_name!r} was ignored: release task {ref['pipeline_id']} is still waiting for it after "
+            f"{TAKEN_WITHIN:g} s; the connection's user is probably not one of its approvers",
+            call=Call(system=client.system),
+        )
+    return is_waiting is False

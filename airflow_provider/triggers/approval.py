@@ -1,0 +1,94 @@
+"""Waits in the triggerer while people are asked about an approval of somebody else's execution."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Collection
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider.core.approving import ASKED_AS, REJECT
+from airflow_provider.core.durations import DURATIONS
+from airflow_provider.core.waiting import Wait
+from airflow_provider.execution import ExecutionRef
+from airflow_provider.storable import storable
+from airflow_provider.triggers.asked import AskedPeople
+from airflow_provider.triggers.kills import though_canceled
+from airflow_provider.triggers.poller import shared_poller
+
+
+class ApprovalTrigger(BaseTrigger):
+    """Watches an approval that people are asked for in Airflow; cancels nothing, because it is of no start of ours.
+
+    Airflow itself resumes the task with the answer. This ends with an event where Airflow does not: for an answer that
+    came before the deferral, at the deadline, and once nobody's answer is waited for any more. What can still be
+    answered then is closed.
+
+    :param system: which of the systems.
+    :param conn_id: the Airflow connection.
+    :param ref: what waits for the answer.
+    :param poll_interval: seconds between looks.
+    :param asked_as: which question this is of; stands in every event. Where a database uses the number of a trigger
+        again, as SQLite does, the late event of an old one resumes another task.
+    :param until: states, beside those of an end, in which no answer is waited for any more.
+    :param deadline: epoch seconds until which people may answer; ``None``: no limit.
+    :param on_no_response: the decision that the closed question then shows.
+    :param hold_back: seconds from the beginning in which the task is not sent back to a worker.
+    """
+
+    def __init__(
+        self,
+        *,
+        system: str,
+        conn_id: str,
+        ref: ExecutionRef,
+        poll_interval: float,
+        asked_as: str,
+        until: Collection[str] = (),
+        deadline: float | None = None,
+        on_no_response: str = REJECT,
+        hold_back: float = 0.0,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.system = system
+        self.conn_id = conn_id
+        self.ref = ref
+        self.poll_interval = poll_interval
+        self.asked_as = asked_as
+        self.until = until
+        self.deadline = deadline
+        self.on_no_response = on_no_response
+        self.hold_back = hold_back
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return (
+            "airflow_provider.triggers.approval.ApprovalTrigger",
+            {
+                "system": self.system,
+                "conn_id": self.conn_id,
+                "ref": storable(self.ref),
+                "poll_interval": self.poll_interval,
+                "asked_as": self.asked_as,
+                "until": list(self.until),
+                "deadline": self.deadline,
+                "on_no_response": self.on_no_response,
+                "hold_back": self.hold_back,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        begun = time.monotonic()
+        wait = Wait(self.ref, self.poll_interval, until=frozenset(self.until))
+        event = await self._asked.until_over([shared_poller(self.system, self.conn_id).wait(wait)])
+        await asyncio.sleep(self.hold_back - (time.monotonic() - begun))
+        yield TriggerEvent({**event, ASKED_AS: self.asked_as})
+
+    async def on_kill(self) -> None:
+        """Close the question, if a person ended the task."""
+        await though_canceled(self._asked.close_if_ended(), DURATIONS.trigger_kill_limit)
+
+    @property
+    def _asked(self) -> AskedPeople:
+        return AskedPeople(self.task_instance, self.deadline, self.on_no_response)

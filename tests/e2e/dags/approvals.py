@@ -1,0 +1,55 @@
+"""Tasks that ask people about approvals; of whose execution is in the run's configuration, or it is their own."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import Any, NoReturn
+
+from airflow.sdk import DAG
+
+from airflow_provider.operators.code_stream import CodeStreamApprovalOperator, CodeStreamRunPipelineOperator
+from airflow_provider.operators.service_stage import ServiceStageApprovalOperator
+
+
+class SlowlyDeferring(CodeStreamApprovalOperator):
+    """Leaves people time to answer before its deferral lands."""
+
+    def defer(self, **deferral: Any) -> NoReturn:
+        time.sleep(6)
+        super().defer(**deferral)
+
+
+ASKING = {"task_id": "ask", "execution_id": "{{ params.execution_id }}", "poll_interval": 1}
+OF_EACH_RUN = {"schedule": None, "params": {"execution_id": ""}}
+
+with DAG("approvals", **OF_EACH_RUN):
+    CodeStreamApprovalOperator(**ASKING, message="from the pipeline")
+
+with DAG("approval_slowly", **OF_EACH_RUN):
+    SlowlyDeferring(**ASKING)
+
+with DAG("approval_by_two", **OF_EACH_RUN):
+    CodeStreamApprovalOperator(**ASKING, approvers=["ada", "bob"], approvals=2)
+
+with DAG("approval_by_others", **OF_EACH_RUN):
+    CodeStreamApprovalOperator(**ASKING, not_requester=True)
+
+with DAG("approval_in_time", **OF_EACH_RUN):
+    CodeStreamApprovalOperator(**ASKING, response_timeout=15)
+
+with DAG("approval_of_release", schedule=None):
+    ServiceStageApprovalOperator(task_id="ask", pipeline="shop-release-approval", poll_interval=1)
+
+with DAG("gates", schedule=None):
+    CodeStreamRunPipelineOperator(
+        task_id="ask",
+        pipeline="Deploy shop with approval",
+        project="retail",
+        inputs={"tag": "1.4.2"},
+        approve=True,
+        poll_interval=1,
+        retries=1,
+        # Airflow 3.3.2 itself fails a task here and there while its API server is slow.
+        retry_delay=timedelta(seconds=1),
+    )

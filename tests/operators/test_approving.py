@@ -1,0 +1,489 @@
+"""Approvals that people are asked for: real Airflow's required actions, and what the systems then get to know."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
+
+import pytest
+from airflow.sdk import BaseNotifier
+
+from airflow_provider.core.durations import DURATIONS
+from airflow_provider.exceptions import BadRequestError, ConflictError, ExecutionTimeout, PermissionDeniedError
+from airflow_provider.hooks.code_stream import CodeStreamHook
+from airflow_provider.notifications import ApprovalNotifier
+from airflow_provider.operators import asking as asking_people
+from airflow_provider.operators.code_stream import CodeStreamApprovalOperator
+from airflow_provider.operators.service_stage import ServiceStageApprovalOperator
+from tests.airflow_runs import run_task
+from tests.asked_task import AskedTask
+from tests.attempts import WorkerKilled
+from tests.meanwhile import meanwhile
+from tests.operators import test_code_stream, test_service_stage
+from tests.support.until import until
+from tests.systems import Systems, define_connection
+
+
+class Asking(NamedTuple):
+    """An approval that waits in one of the systems.
+
+    :param build: the operator that asks about it.
+    :param is_decided: whether the execution that asked has gone on (``True``), has failed (``False``) or still waits.
+    """
+
+    system: str
+    build: Callable[..., Any]
+    is_decided: Callable[[], bool | None]
+    answers: Callable[[], list[dict[str, Any]]]
+
+
+def in_code_stream(systems: Systems) -> Asking:
+    execution_id = test_code_stream.start_until_it_asks(systems)
+
+    def is_decided() -> bool | None:
+        state = test_code_stream.state_of(systems, execution_id)
+        return None if state == "WAITING" else state != "FAILED"
+
+    return Asking(
+        "code_stream",
+        lambda **given: CodeStreamApprovalOperator(task_id="ask", execution_id=execution_id, **given),
+        is_decided,
+        lambda: [each["body"] for each in systems.requests("code_stream", "PATCH", "/user-operations/")],
+    )
+
+
+def in_service_stage(systems: Systems) -> Asking:
+    execution_id = test_service_stage.start_until_it_asks(systems)
+
+    def is_decided() -> bool | None:
+        state = test_service_stage.state_of(systems, execution_id)
+        return None if state == "5" else state != "3"
+
+    def answers() -> list[dict[str, Any]]:
+        sent = systems.requests("service_stage", "POST", "/action")
+        return [each["body"] for each in sent if "approval_type" in (each["body"] or {})]
+
+    return Asking(
+        "service_stage",
+        lambda **given: ServiceStageApprovalOperator(task_id="ask", pipeline="shop-release-approval", **given),
+        is_decided,
+        answers,
+    )
+
+
+ASKING = {"code_stream": in_code_stream, "service_stage": in_service_stage}
+
+
+@pytest.fixture(autouse=True)
+def fast(systems: Systems, monkeypatch: pytest.MonkeyPatch) -> None:
+    systems.reset(speed=60)
+    monkeypatch.setattr(DURATIONS, "early_answer", 0.1)
+
+
+@pytest.fixture(params=ASKING)
+def asking(request: pytest.FixtureRequest, systems: Systems) -> Asking:
+    return ASKING[request.param](systems)
+
+
+def asked(asking: Asking, **given: Any) -> AskedTask:
+    """A task that has asked and is deferred."""
+    task = AskedTask(lambda: asking.build(poll_interval=0.2, **given))
+    task.first = task.attempt()  # type: ignore[attr-defined]
+    assert task.first.error is None  # type: ignore[attr-defined]
+    assert task.state == "deferred"
+    return task
+
+
+def trigger_of(task: Any) -> Any:
+    return task.trigger(task.first)
+
+
+def result_of(ended: Any) -> dict[str, Any]:
+    """What a task has returned, which Airflow keeps as an XCom."""
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    assert ended.error is None
+    ti = ended.ti
+    with create_session() as session:
+        where = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "key": "return_value"}
+        value: dict[str, Any] = session.query(XComModel).filter_by(**where).one().value
+        return value
+
+
+# --- asked and answered
+
+
+def test_people_are_told_what_they_need_to_decide(asking):
+    task = asked(asking, approvers=["ada", "bob"], response_timeout=3600)
+    action = task.action()
+    assert action.options == ["Approve", "Reject"]
+    assert action.approvers == ["ada", "bob"]
+    assert action.answer is None
+    told = {
+        "code_stream": ("Deploy shop with approval", "execution", "1.4.2", "release-bot", "Stage", "Expires in"),
+        "service_stage": ("shop-release-approval", "apr0v1", "uipfzw", "http"),
+    }[asking.system]
+    for text in (*told, "Only ada, bob", "If nobody has decided by", "the answer is to reject", "/tasks/ask)"):
+        assert text in action.body
+    assert "Approve or reject" in action.subject
+    assert asking.is_decided() is None
+
+
+@pytest.mark.parametrize(("option", "goes_on"), [("Approve", True), ("Reject", False)])
+def test_an_answer_goes_to_the_system_with_who_gave_it_and_what_they_said(asking, option, goes_on):
+    task = asked(asking, message="release 1.4.2")
+    ended = task.answer(option, "ada", "tests are green")
+    assert (ended.error, task.state) == (None, "success")
+    until(lambda: asking.is_decided() is goes_on)
+    (sent,) = asking.answers()
+    word = "approved" if goes_on else "rejected"
+    assert (
+        sent.get("responseMessage") or sent.get("message")
+    ) == f"release 1.4.2; {word} by Ada (ada): tests are green"
+    (given,) = result_of(ended)["approvals"]
+    assert (given["decision"], given["by"], given["comment"]) == (option.lower(), "ada", "tests are green")
+    assert given["at"]
+
+
+def test_an_answer_that_came_before_the_deferral_is_found_by_the_trigger(asking):
+    task = asked(asking)
+    task.mark("running")
+    assert task.answer("Approve") is None
+    task.mark("deferred")
+    event = task.fire(trigger_of(task))
+    assert asking.answers() == []
+    ended = task.resumed(event)
+    assert result_of(ended)["approvals"][0]["by"] == "ada"
+    until(lambda: asking.is_decided() is True)
+
+
+def test_an_answer_of_another_tasks_question_is_not_taken_for_this_ones(asking):
+    """Where SQLite uses the number of a trigger again, the late event of the old one comes to the new task."""
+    task, other = asked(asking), asked(asking)
+    other.mark("running")
+    assert other.answer("Approve") is None
+    other.mark("deferred")
+    resumed = task.resumed(other.fire(trigger_of(other)))
+    assert (resumed.error, task.state) == (None, "deferred")
+    assert task.action().answer is None
+    assert asking.answers() == []
+    assert task.answer("Reject").error is None
+    until(lambda: asking.is_decided() is False)
+
+
+# --- decided at the vendor
+
+
+@pytest.mark.parametrize(("decision", "option"), [("approve", "Approve"), ("reject", "Reject")])
+def test_a_decision_at_the_vendor_closes_the_question_and_is_the_result(asking, decision, option):
+    task = asked(asking)
+    assert run_task(lambda: asking.build(decision=decision)).error is None
+    until(lambda: asking.is_decided() is not None)
+    event = task.fire(trigger_of(task))
+    action = task.action()
+    assert (action.answer, action.by) == (option, None)
+    assert "decided at the vendor" in action.comment
+    ended = task.resumed(event)
+    (given,) = result_of(ended)["approvals"]
+    assert (given["decision"], given["by"]) == (decision, "")
+    assert "at the vendor" in given["comment"]
+    assert len(asking.answers()) == 1
+
+
+def test_an_approval_that_nobody_can_decide_any_more_fails(systems):
+    execution_id = test_code_stream.start_until_it_asks(systems)
+    asking = Asking(
+        "code_stream",
+        lambda **given: CodeStreamApprovalOperator(task_id="ask", execution_id=execution_id, retries=0, **given),
+        lambda: None,
+        list,
+    )
+    task = asked(asking)
+    assert test_code_stream.act(execution_id, "cancel").error is None
+    event = task.fire(trigger_of(task))
+    assert task.action().answer == "Reject"
+    error = task.resumed(event).error
+    assert isinstance(error, ConflictError)
+    assert "CANCELED" in str(error)
+
+
+def test_an_answer_that_comes_after_a_decision_at_the_vendor_fails_and_says_so(asking):
+    task = asked(asking)
+    assert run_task(lambda: asking.build(decision="reject")).error is None
+    until(lambda: asking.is_decided() is False)
+    error = task.answer("Approve").error
+    assert isinstance(error, ConflictError)
+    assert len(asking.answers()) == 1
+
+
+def test_an_answer_reaches_no_later_execution(systems):
+    asking = in_service_stage(systems)
+    task = asked(asking)
+    assert run_task(lambda: asking.build(decision="reject")).error is None
+    until(lambda: asking.is_decided() is False)
+    test_service_stage.start_until_it_asks(systems)
+    assert isinstance(task.answer("Approve").error, ConflictError)
+    assert len(asking.answers()) == 1
+
+
+def test_a_system_that_ignores_the_answer_is_an_error_that_names_its_approvers(systems):
+    asking = in_code_stream(systems)
+    viewer = {"login": "viewer", "password": "viewer-password"}
+    define_connection("code_stream_viewer", conn_type="code_stream", host=f"{systems.url}/code_stream", **viewer)
+    task = asked(asking, code_stream_conn_id="code_stream_viewer")
+    error = task.answer("Approve").error
+    assert isinstance(error, PermissionDeniedError)
+    assert "ignored" in str(error)
+    assert "release-bot" in str(error)
+    assert asking.is_decided() is None
+
+
+# --- who may answer, and how many must
+
+
+def test_two_different_people_are_asked_one_after_another(asking):
+    task = asked(asking, approvals=2)
+    task.answer("Approve", "ada")
+    assert task.state == "deferred"
+    assert task.action().answer is None
+    task.answer("Approve", "ada")
+    assert task.state == "deferred"
+    assert asking.answers() == []
+    ended = task.answer("Approve", "bob", "fine")
+    assert [(each["by"], bool(each["refused"])) for each in result_of(ended)["approvals"]] == [
+        ("ada", False),
+        ("ada", True),
+        ("bob", False),
+    ]
+    (sent,) = asking.answers()
+    assert (sent.get("responseMessage") or sent.get("message")) == "approved by Ada (ada); approved by Bob (bob): fine"
+
+
+def test_whoever_triggered_the_run_is_not_taken_for_an_approver(asking):
+    task = asked(asking, not_requester=True)
+    assert "test has triggered the run and may not answer" in task.action().body
+    task.answer("Approve", "test")
+    assert task.state == "deferred"
+    assert asking.answers() == []
+    assert task.action().answer is None
+    assert task.answer("Approve", "ada").error is None
+    until(lambda: asking.is_decided() is True)
+
+
+def test_an_answer_of_nobody_who_may_is_not_taken_even_if_airflow_takes_it(asking):
+    task = asked(asking, approvers=["ada"])
+    task.answer("Reject", "eve")
+    assert task.state == "deferred"
+    assert asking.answers() == []
+    assert task.answer("Approve", "ada").error is None
+
+
+# --- nobody answers
+
+
+@pytest.mark.parametrize(("then", "goes_on"), [("approve", True), ("reject", False)])
+def test_silence_means_what_its_author_says(asking, then, goes_on):
+    task = asked(asking, response_timeout=0.5, on_no_response=then)
+    time.sleep(0.5)
+    ended = task.resumed(task.fire(trigger_of(task)))
+    (given,) = result_of(ended)["approvals"]
+    assert (given["decision"], given["by"]) == (then, "")
+    action = task.action()
+    assert (action.answer, action.by) == (then.title(), None)
+    assert "nobody" in action.comment
+    until(lambda: asking.is_decided() is goes_on)
+
+
+def test_silence_may_fail_the_task_alone(asking):
+    task = asked(asking, response_timeout=0.5, on_no_response="fail")
+    time.sleep(0.5)
+    error = task.resumed(task.fire(trigger_of(task))).error
+    assert isinstance(error, ExecutionTimeout)
+    assert asking.is_decided() is None
+    assert asking.answers() == []
+
+
+# --- ended, retried and cleared
+
+
+@pytest.mark.parametrize("state", ["failed", "success"])
+def test_a_person_who_ends_the_task_closes_the_question_and_cancels_nothing(asking, state):
+    task = asked(asking)
+    trigger = trigger_of(task)
+    task.mark(state)
+    task.kill(trigger)
+    action = task.action()
+    assert (action.answer, action.by) == ("Reject", None)
+    assert f"the task is {state}" in action.comment
+    assert asking.is_decided() is None
+    assert asking.answers() == []
+
+
+def test_a_trigger_that_only_moved_closes_nothing(asking):
+    task = asked(asking)
+    task.kill(trigger_of(task))
+    assert task.action().answer is None
+
+
+def test_a_kill_after_an_answer_changes_nothing(asking):
+    task = asked(asking)
+    trigger = trigger_of(task)
+    task.answer("Approve", "ada")
+    task.kill(trigger)
+    assert (task.action().answer, task.action().by) == ("Approve", "ada")
+
+
+def test_a_retry_goes_on_with_an_answer_that_no_worker_has_seen(asking):
+    task = asked(asking)
+    task.mark("running")
+    assert task.answer("Approve", "ada") is None
+    task.lose_worker()
+    task.first = task.attempt()
+    assert task.state == "deferred"
+    assert task.action().by == "ada"
+    ended = task.resumed(task.fire(trigger_of(task)))
+    assert result_of(ended)["approvals"][0]["by"] == "ada"
+    assert len(asking.answers()) == 1
+
+
+def test_a_retry_sends_the_decision_that_an_earlier_attempt_was_told(asking, monkeypatch):
+    task = asked(asking)
+
+    def dying(*_: Any) -> None:
+        raise WorkerKilled
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(task.operator), "answer", dying)
+        assert isinstance(task.answer("Reject", "ada").error, WorkerKilled)
+    retried = task.attempt()
+    assert result_of(retried)["approvals"][0]["by"] == "ada"
+    until(lambda: asking.is_decided() is False)
+    assert len(asking.answers()) == 1
+
+
+def test_a_task_that_was_cleared_asks_anew(asking):
+    task = asked(asking)
+    task.mark("running")
+    task.answer("Approve", "ada")
+    task.mark("failed")
+    task.clear()
+    task.first = task.attempt()
+    assert task.state == "deferred"
+    assert task.action().answer is None
+    assert asking.answers() == []
+
+
+def test_a_wait_that_crashed_goes_on_and_keeps_the_question(asking):
+    task = asked(asking)
+    again = task.resume_without_event("Trigger failure")
+    assert (again.error, task.state) == (None, "deferred")
+    assert task.answer("Approve").error is None
+
+
+def test_in_dag_test_nobody_is_asked_but_the_vendors_decision_counts(systems):
+    asking = in_code_stream(systems)
+    with CodeStreamHook().get_conn() as client:
+        (operation_id,) = (each["id"] for each in client.approvals.list("status eq 'ACTIVE'"))
+
+        def decide() -> bool:
+            """As soon as the task has seen that it waits."""
+            has_asked = systems.requests("code_stream", "GET", f"/user-operations/{operation_id}")
+            return bool(has_asked and client.approvals.answer(operation_id, True))
+
+        with meanwhile(decide):
+            ended = run_task(lambda: asking.build(poll_interval=0.2))
+    assert ended.error is None
+    assert ended.result["approvals"][0]["comment"] == "decided at the vendor"
+
+
+# --- arguments
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"approvals": 0}, "approvals"),
+        ({"approvals": True}, "approvals"),
+        ({"approvals": 1.5}, "approvals"),
+        ({"response_timeout": 0}, "response_timeout"),
+        ({"response_timeout": float("inf")}, "response_timeout"),
+        ({"on_no_response": "ignore"}, "on_no_response"),
+        ({"poll_interval": -1}, "poll_interval"),
+        ({"approvers": "ada"}, "approvers"),
+        ({"approvers": []}, "approvers"),
+        ({"approvers": [" "]}, "approvers"),
+        ({"approvers": ["ada", "ada"], "approvals": 2}, "approvals"),
+    ],
+)
+@pytest.mark.parametrize("cls", [CodeStreamApprovalOperator, ServiceStageApprovalOperator])
+def test_a_bad_rule_is_named_when_the_dag_is_parsed(cls, given, named):
+    needed = {"execution_id": "1"} if cls is CodeStreamApprovalOperator else {"pipeline": "shop"}
+    with pytest.raises(BadRequestError, match=named):
+        cls(task_id="ask", **needed, **given)
+
+
+def test_a_task_name_is_found_where_only_one_can_wait_and_asked_for_where_several_can(systems):
+    test_service_stage.start_until_it_asks(systems)
+    one = run_task(
+        lambda: ServiceStageApprovalOperator(task_id="ask", pipeline="shop-release-approval", decision="approve")
+    )
+    assert one.error is None
+    test_service_stage.start_until_it_asks_twice(systems)
+    two = run_task(lambda: ServiceStageApprovalOperator(task_id="ask", pipeline="two-approvals", decision="approve"))
+    assert isinstance(two.error, BadRequestError)
+    assert "first0, second" in str(two.error)
+
+
+# --- told to others
+
+
+class Told(BaseNotifier):
+    """Keeps what it is asked to tell."""
+
+    template_fields = ("text",)
+    heard: ClassVar[list[str]] = []
+
+    def __init__(self, text: str = "", subject: str = "") -> None:
+        super().__init__()
+        self.text, self.subject = text, subject
+
+    def notify(self, context: Any) -> None:
+        self.heard.append(f"{self.subject}|{self.text}")
+
+
+class Broken(Told):
+    def __init__(self) -> None:
+        super().__init__("{{ no_such_thing.at_all }}")
+
+
+class Slow(Told):
+    def notify(self, context: Any) -> None:
+        time.sleep(60)
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setattr(Told, "heard", [])
+    return Told.heard
+
+
+def test_those_who_want_to_know_are_told_each_time_when_somebody_must_decide(asking, heard):
+    notifiers = [ApprovalNotifier(Told), ApprovalNotifier(f"{Told.__module__}.Told", text="Look: {{ approval.link }}")]
+    task = asked(asking, approvals=2, notifiers=notifiers)
+    assert len(heard) == 2
+    for each in heard:
+        assert each.startswith("Approve or reject: ")
+        assert each.endswith("/tasks/ask/required_actions")
+    assert any("|Look: http" in each for each in heard)
+    task.answer("Approve", "ada")
+    assert len(heard) == 4
+
+
+def test_a_notification_that_fails_or_hangs_delays_nothing(asking, heard, monkeypatch):
+    monkeypatch.setattr(asking_people, "NOTIFIED_WITHIN", 0.5)
+    missing = ApprovalNotifier("airflow_provider.notifications.NoSuchNotifier")
+    task = asked(asking, notifiers=[Broken(), missing, ApprovalNotifier(Told, nonsense=1), Slow(), Told("heard")])
+    assert heard == ["|heard"]
+    assert task.answer("Approve", "ada").error is None

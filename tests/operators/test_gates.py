@@ -1,0 +1,551 @@
+"""``approve=True``: people are asked in Airflow for each approval that the task's own execution comes to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from unittest import mock
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_provider.clients.code_stream.approvals import Approvals
+from airflow_provider.core.durations import DURATIONS
+from airflow_provider.exceptions import (
+    BadRequestError,
+    ExecutionCanceled,
+    ExecutionRejected,
+    ExecutionTimeout,
+    PermissionDeniedError,
+)
+from airflow_provider.hooks.code_stream import CodeStreamHook
+from airflow_provider.hooks.service_stage import ServiceStageHook
+from airflow_provider.operators import release_answer
+from airflow_provider.operators.code_stream import CodeStreamRerunEventOperator, CodeStreamRunPipelineOperator
+from airflow_provider.operators.service_stage import ServiceStageReleaseOperator
+from airflow_provider.triggers.gate import GateTrigger
+from tests.airflow_runs import run_task
+from tests.asked_task import AskedTask
+from tests.attempts import WorkerKilled
+from tests.meanwhile import meanwhile
+from tests.operators import test_code_stream, test_service_stage
+from tests.operators.test_approving import result_of
+from tests.support.until import until
+from tests.systems import Systems
+
+TWO_GATES = "Deploy in two steps"
+
+
+class Gated(NamedTuple):
+    """A start whose execution comes to a gate.
+
+    :param build: the operator.
+    :param waiting: the state of an execution that waits at a gate.
+    :param decide: at the vendor.
+    :param before: ids of executions that nobody here has started.
+    """
+
+    system: str
+    build: Callable[..., Any]
+    waiting: str
+    answers: Callable[[], list[dict[str, Any]]]
+    decide: Callable[[bool], Any]
+    systems: Systems
+    before: list[str]
+
+    def executions(self) -> list[dict[str, Any]]:
+        """Those of this test."""
+        return [each for each in self.systems.executions(self.system) if each["id"] not in self.before]
+
+    def cancels(self) -> list[int]:
+        return [len(each["cancels"]) for each in self.executions()]
+
+
+def in_code_stream(systems: Systems, pipeline: str = test_code_stream.APPROVED) -> Gated:
+    given = {"pipeline": pipeline, "project": "retail", "inputs": {"tag": "1.4.2"}}
+
+    def decide(approve: bool) -> None:
+        with CodeStreamHook().get_conn() as client:
+            (operation,) = client.approvals.list("status eq 'ACTIVE'")
+            client.approvals.answer(operation["id"], approve)
+
+    return Gated(
+        "code_stream",
+        lambda **more: CodeStreamRunPipelineOperator(task_id="ask", **given, approve=True, **more),
+        "WAITING",
+        lambda: [each["body"] for each in systems.requests("code_stream", "PATCH", "/user-operations/")],
+        decide,
+        systems,
+        [each["id"] for each in systems.executions("code_stream")],
+    )
+
+
+def in_service_stage(systems: Systems, pipeline: str = "shop-release-approval") -> Gated:
+    def decide(approve: bool) -> None:
+        with ServiceStageHook().get_conn() as client:
+            task = str(client.release_tasks.find(pipeline)["id"])
+            word = "agree" if approve else "refuse"
+            client.releases.act(task, "approval", task_name=test_service_stage.APPROVAL, approval_type=word)
+
+    def answers() -> list[dict[str, Any]]:
+        sent = systems.requests("service_stage", "POST", "/action")
+        return [each["body"] for each in sent if "approval_type" in (each["body"] or {})]
+
+    return Gated(
+        "service_stage",
+        lambda **more: ServiceStageReleaseOperator(task_id="ask", pipeline=pipeline, approve=True, **more),
+        "5",
+        answers,
+        decide,
+        systems,
+        [each["id"] for each in systems.executions("service_stage")],
+    )
+
+
+GATED = {"code_stream": in_code_stream, "service_stage": in_service_stage}
+
+
+@pytest.fixture(autouse=True)
+def fast(systems: Systems, monkeypatch: pytest.MonkeyPatch) -> None:
+    systems.reset(speed=60)
+    monkeypatch.setattr(DURATIONS, "early_answer", 0.1)
+    monkeypatch.setattr(DURATIONS, "undecided_limit", 0.5)
+
+
+@pytest.fixture(params=GATED)
+def gated(request: pytest.FixtureRequest, systems: Systems) -> Gated:
+    return GATED[request.param](systems)
+
+
+class GatedTask(AskedTask):
+    """Attribute ``last``: how the last process of the task has ended."""
+
+    last: Any
+
+    def attempt(self) -> Any:
+        with not_in_dag_test():
+            self.last = super().attempt()
+        return self.last
+
+    def resumed(self, event: Any) -> Any:
+        with not_in_dag_test():
+            self.last = super().resumed(event)
+        return self.last
+
+    @property
+    def left_trigger(self) -> Any:
+        return self.trigger(self.last)
+
+    def until_it_asks(self) -> GatedTask:
+        """Let it wait in the triggerer until it asks."""
+        while not isinstance(trigger := self.left_trigger, GateTrigger):
+            self.resumed(self.fire(trigger))
+            assert self.state == "deferred", self.last.error
+        assert trigger.gate
+        assert self.action() is not None
+        return self
+
+    def to_the_end(self) -> Any:
+        """Let it wait in the triggerer until its execution is over."""
+        while self.state == "deferred":
+            self.resumed(self.fire(self.left_trigger))
+        return self.last
+
+
+def not_in_dag_test() -> Any:
+    return mock.patch("airflow_provider.operators.gated.in_dag_test", return_value=False)
+
+
+def asking(gated: Gated, *, retries: int = 3, **given: Any) -> GatedTask:
+    """A task that has started its execution and asks about the gate that this has come to."""
+    task = GatedTask(lambda: gated.build(poll_interval=0.2, **given), retries=retries)
+    task.attempt()
+    return task.until_it_asks()
+
+
+def create_pipeline(*stages: str, **gate: Any) -> None:
+    """A pipeline of Code Stream with an approval in each of these stages.
+
+    :param gate: what is other than usual about them.
+    """
+    with CodeStreamHook().get_conn() as client:
+        body = client.pipelines.get(client.pipelines.find(test_code_stream.APPROVED, "retail")["id"])
+        usual = body["stages"]["Prod"]["tasks"]["Approve"]
+        kept = {name: body[name] for name in ("project", "input", "enabled", "state", "concurrency")}
+        tasks = {name: {"Approve": usual | {"input": usual["input"] | {"summary": name} | gate}} for name in stages}
+        specs = {name: {"taskOrder": ["Approve"], "tasks": each} for name, each in tasks.items()}
+        client.pipelines.create({**kept, "name": TWO_GATES, "stages": specs, "stageOrder": [*stages]})
+
+
+@pytest.fixture
+def two_gates(systems: Systems) -> Gated:
+    create_pipeline("Test", "Prod")
+    return in_code_stream(systems, TWO_GATES)
+
+
+# --- asked and answered
+
+
+def test_one_task_asks_about_each_gate_and_waits_for_the_end(two_gates):
+    task = asking(two_gates)
+    task.answer("Approve", "ada", "tests are green")
+    assert task.state == "deferred"
+    task.until_it_asks()
+    assert task.action().answer is None
+    task.answer("Approve", "bob")
+    ended = task.to_the_end()
+    told = [(each["by"], each["comment"], each["about"][-14:]) for each in result_of(ended)["approvals"]]
+    assert told == [("ada", "tests are green", "(Test.Approve)"), ("bob", "", "(Prod.Approve)")]
+    assert [each["responseMessage"] for each in two_gates.answers()] == [
+        "approved by Ada (ada): tests are green",
+        "approved by Bob (bob)",
+    ]
+    assert two_gates.cancels() == [0]
+
+
+def test_what_people_read_is_true_of_each_gate(gated):
+    """Airflow keeps the text of a task's first question for all that follow."""
+    task = asking(gated, approvers=["ada", "bob"], response_timeout=3600)
+    action = task.action()
+    pipeline = {"code_stream": test_code_stream.APPROVED, "service_stage": "shop-release-approval"}[gated.system]
+    for told in (pipeline, "each approval that comes up", "Only ada, bob", "within 1:00:00", "/tasks/ask)"):
+        assert told in action.body
+    assert pipeline in action.subject
+    assert gated.executions()[0]["id"] not in action.body
+    assert action.approvers == ["ada", "bob"]
+
+
+def test_a_rejection_ends_the_execution_and_no_retry_asks_again(gated):
+    task = asking(gated)
+    task.answer("Reject", "ada", "not on a Friday")
+    error = task.to_the_end().error
+    assert isinstance(error, ExecutionRejected)
+    assert isinstance(error, AirflowFailException)
+    (sent,) = gated.answers()
+    assert "rejected by Ada (ada): not on a Friday" in (sent.get("responseMessage") or sent.get("message"))
+    assert gated.cancels() == [0]
+
+
+def test_two_different_people_must_approve_each_gate(gated):
+    task = asking(gated, approvals=2)
+    task.answer("Approve", "ada")
+    task.until_it_asks()
+    assert task.action().answer is None
+    assert gated.answers() == []
+    task.answer("Approve", "bob")
+    assert [each["by"] for each in result_of(task.to_the_end())["approvals"]] == ["ada", "bob"]
+    assert len(gated.answers()) == 1
+
+
+def test_an_answer_that_came_before_the_deferral_is_found_by_the_trigger(gated):
+    task = asking(gated)
+    task.mark("running")
+    assert task.answer("Approve") is None
+    task.mark("deferred")
+    assert result_of(task.to_the_end())["approvals"][0]["by"] == "ada"
+
+
+@pytest.mark.parametrize(("then", "is_good"), [("approve", True), ("reject", False)])
+def test_silence_means_what_its_author_says(gated, then, is_good):
+    task = asking(gated, response_timeout=0.5, on_no_response=then)
+    time.sleep(0.5)
+    ended = task.to_the_end()
+    assert (ended.error is None) is is_good
+    assert "nobody" in task.action().comment
+    assert len(gated.answers()) == 1
+
+
+def test_silence_may_fail_the_task_alone(gated):
+    task = asking(gated, response_timeout=0.5, on_no_response="fail")
+    time.sleep(0.5)
+    assert isinstance(task.to_the_end().error, ExecutionTimeout)
+    assert gated.executions()[0]["state"] == gated.waiting
+    assert gated.cancels() == [0]
+
+
+# --- at the vendor
+
+
+def test_a_decision_at_the_vendor_closes_the_question_and_the_wait_goes_on(gated):
+    task = asking(gated)
+    gated.decide(True)
+    ended = task.to_the_end()
+    (given,) = result_of(ended)["approvals"]
+    assert (given["decision"], given["by"], given["comment"]) == ("approve", "", "decided at the vendor")
+    assert (task.action().answer, task.action().by) == ("Approve", None)
+    assert len(gated.answers()) == 1
+
+
+def test_an_answer_that_comes_too_late_changes_nothing(two_gates):
+    task = asking(two_gates)
+    two_gates.decide(True)
+    until(lambda: two_gates.executions()[0]["state"] == two_gates.waiting)
+    task.answer("Reject", "ada")
+    assert task.state == "deferred"
+    task.until_it_asks()
+    task.answer("Approve", "bob")
+    told = [(each["by"], bool(each["refused"])) for each in result_of(task.to_the_end())["approvals"]]
+    assert told == [("ada", True), ("bob", False)]
+
+
+def test_an_execution_that_is_canceled_at_the_vendor_ends_the_question(systems):
+    gated = in_code_stream(systems)
+    task = asking(gated)
+    assert test_code_stream.act(gated.executions()[0]["id"], "cancel").error is None
+    assert isinstance(task.to_the_end().error, ExecutionCanceled)
+    assert task.action().answer == "Reject"
+
+
+def test_a_system_that_ignores_the_answer_is_an_error_that_names_its_approvers(systems):
+    create_pipeline("Prod", approvers=["somebody"])
+    task = asking(in_code_stream(systems, TWO_GATES))
+    error = task.answer("Approve").error
+    assert isinstance(error, PermissionDeniedError)
+    assert "somebody" in str(error)
+
+
+def test_a_system_that_is_down_gets_the_decision_later_and_once(systems):
+    gated = in_code_stream(systems)
+    task = asking(gated)
+    systems.fault("code_stream", "status", method="PATCH", path="/user-operations/", status=503, times=2)
+    assert task.answer("Approve").error is None
+    assert result_of(task.to_the_end())["approvals"][0]["by"] == "ada"
+    assert len([each for each in systems.requests("code_stream", "PATCH") if each["status"] == 200]) == 1
+
+
+def test_a_release_that_does_not_tell_which_of_its_approvals_waits_is_asked_about_in_order(systems, monkeypatch):
+    monkeypatch.setattr(release_answer, "TAKEN_WITHIN", 0.4)
+    gated = in_service_stage(systems, "two-approvals")
+    groups = [{"tasks": [{"name": name, "type": "approval"}]} for name in ("first0", "second")]
+    with ServiceStageHook().get_conn() as client:
+        stages = [{"name": "899tih", "groups": groups}]
+        client.release_tasks.create({"name": "two-approvals", "config_mode": "ui", "stages": stages})
+    task = asking(gated)
+    task.answer("Approve", "ada")
+    task.until_it_asks()
+    task.answer("Approve", "bob")
+    told = [(each["by"], each["about"]) for each in result_of(task.to_the_end())["approvals"]]
+    assert told == [("ada", "first0"), ("bob", "second")]
+    assert [each["task_name"] for each in gated.answers()] == ["first0", "second"]
+
+
+# --- ended by a person, or answered
+
+
+@pytest.mark.parametrize("state", ["failed", "success"])
+def test_a_person_who_ends_the_task_while_it_asks_cancels_the_execution_and_closes_the_question(gated, state):
+    task = asking(gated)
+    task.mark(state)
+    task.kill(task.left_trigger)
+    assert gated.cancels() == [1]
+    assert (task.action().answer, task.action().by) == ("Reject", None)
+    assert gated.answers() == []
+
+
+def test_a_trigger_that_only_moved_cancels_and_closes_nothing(gated):
+    task = asking(gated)
+    task.kill(task.left_trigger)
+    assert gated.cancels() == [0]
+    assert task.action().answer is None
+
+
+def answered_and_resumed(task: GatedTask) -> Any:
+    trigger = task.left_trigger
+    task.answer("Approve")
+    return trigger
+
+
+def answered_and_done(task: GatedTask) -> Any:
+    trigger = answered_and_resumed(task)
+    task.to_the_end()
+    assert task.state == "success"
+    return trigger
+
+
+def answered_and_scheduled(task: GatedTask) -> Any:
+    trigger = task.left_trigger
+    task.mark("scheduled")
+    assert task.answer("Approve") is None
+    return trigger
+
+
+def answered_and_failed_by_airflow(task: GatedTask) -> Any:
+    """Which had not heard of the end of the process that has asked; a retry is left."""
+    trigger = answered_and_scheduled(task)
+    task.lose_worker()
+    return trigger
+
+
+def answered_and_tried_again(task: GatedTask) -> Any:
+    trigger = answered_and_failed_by_airflow(task)
+    task.begin_another_attempt()
+    task.forget_xcoms()
+    return trigger
+
+
+@pytest.mark.parametrize(
+    "answered",
+    [
+        answered_and_resumed,
+        answered_and_done,
+        answered_and_scheduled,
+        answered_and_failed_by_airflow,
+        answered_and_tried_again,
+    ],
+)
+def test_an_answer_cancels_nothing_however_late_the_triggerer_hears_of_it(gated, answered):
+    task = asking(gated)
+    task.kill(answered(task))
+    assert gated.cancels() == [0]
+
+
+def test_a_person_who_ends_the_task_after_an_answer_and_before_its_worker_cancels(gated):
+    task = asking(gated)
+    trigger = answered_and_scheduled(task)
+    task.mark("failed")
+    task.kill(trigger)
+    assert gated.cancels() == [1]
+
+
+def test_what_airflow_may_have_failed_by_itself_after_an_answer_is_not_canceled(gated):
+    task = asking(gated, retries=0)
+    trigger = answered_and_scheduled(task)
+    task.mark("failed")
+    task.kill(trigger)
+    assert gated.cancels() == [0]
+
+
+# --- retried and cleared
+
+
+def test_a_task_that_is_cleared_while_it_asks_starts_and_asks_anew(gated):
+    task = asking(gated)
+    task.clear_while_deferred(task.left_trigger)
+    task.mark("queued")
+    task.attempt()
+    task.until_it_asks()
+    assert gated.cancels() == [1, 0]
+    assert task.action().answer is None
+    task.answer("Approve", "bob")
+    assert [each["by"] for each in result_of(task.to_the_end())["approvals"]] == ["bob"]
+
+
+def test_a_retry_goes_on_with_an_answer_that_no_worker_has_seen(gated):
+    task = asking(gated)
+    task.mark("running")
+    assert task.answer("Approve", "ada") is None
+    task.lose_worker()
+    task.attempt()
+    assert result_of(task.to_the_end())["approvals"][0]["by"] == "ada"
+    assert len(gated.executions()) == len(gated.answers()) == 1
+
+
+def test_a_retry_sends_the_decision_that_an_earlier_attempt_was_told(systems, monkeypatch):
+    gated = in_code_stream(systems)
+    task = asking(gated)
+
+    def dying(*_: Any) -> None:
+        raise WorkerKilled
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Approvals, "answer", dying)
+        assert isinstance(task.answer("Approve", "ada").error, WorkerKilled)
+    task.attempt()
+    assert result_of(task.to_the_end())["approvals"][0]["by"] == "ada"
+    assert len(gated.executions()) == len(gated.answers()) == 1
+
+
+def test_an_answer_to_one_gate_is_not_taken_for_one_to_the_next(two_gates):
+    """The row of the first answer stands there until the second question is put."""
+    task = asking(two_gates)
+    with mock.patch("airflow_provider.operators.asking.Asking.put", side_effect=WorkerKilled):
+        task.answer("Approve", "ada")
+        while task.state == "deferred":
+            task.resumed(task.fire(task.left_trigger))
+    assert isinstance(task.last.error, WorkerKilled)
+    task.attempt()
+    task.until_it_asks()
+    assert task.action().answer is None
+    assert len(two_gates.answers()) == 1
+
+
+def test_a_question_that_an_earlier_attempt_left_open_is_closed(systems, gated):
+    task = asking(gated)
+    task.mark("running")
+    task.lose_worker()
+    (execution,) = gated.executions()
+    going_on, ended = {"code_stream": ("RUNNING", "COMPLETED"), "service_stage": ("4", "2")}[gated.system]
+    systems.force(gated.system, execution["id"], going_on)
+    task.attempt()
+    assert task.state == "deferred"
+    systems.force(gated.system, execution["id"], ended)
+    task.to_the_end()
+    assert (task.action().answer, task.action().by) == ("Reject", None)
+
+
+def test_a_wait_that_crashed_goes_on_and_keeps_the_question(gated):
+    task = asking(gated)
+    with not_in_dag_test(), mock.patch("airflow_provider.operators.asking.in_dag_test", return_value=False):
+        task.last = task.resume_without_event("Trigger failure")
+    assert (task.last.error, task.state) == (None, "deferred")
+    task.answer("Approve")
+    assert result_of(task.to_the_end())["approvals"][0]["by"] == "ada"
+
+
+def test_a_deadline_that_passes_while_it_asks_cancels_and_closes_the_question(gated):
+    task = asking(gated, timeout=3)
+    error = task.to_the_end().error
+    assert isinstance(error, ExecutionTimeout)
+    assert gated.cancels() == [1]
+    assert task.action().answer == "Reject"
+
+
+# --- elsewhere
+
+
+def test_in_dag_test_nobody_is_asked_but_the_vendors_decision_counts(gated):
+    def decide() -> bool:
+        waits = any(each["state"] == gated.waiting for each in gated.executions())
+        if waits:
+            gated.decide(True)
+        return waits
+
+    with meanwhile(decide):
+        ended = run_task(lambda: gated.build(poll_interval=0.2))
+    assert ended.error is None
+    assert ended.result["approvals"] == []
+
+
+def test_an_execution_without_gates_asks_nobody(systems):
+    gated = in_code_stream(systems, test_code_stream.SHOP)
+    task = GatedTask(lambda: gated.build(poll_interval=0.2))
+    task.attempt()
+    assert result_of(task.to_the_end())["approvals"] == []
+    assert task.action() is None
+
+
+OPERATORS: list[tuple[type, dict[str, Any]]] = [
+    (CodeStreamRunPipelineOperator, {"pipeline": "shop"}),
+    (CodeStreamRerunEventOperator, {"event_type": "docker", "event_id": "1"}),
+    (ServiceStageReleaseOperator, {"pipeline": "shop"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"approve": True, "approvals": 0}, "approvals"),
+        ({"approve": True, "wait_for_completion": False}, "approve"),
+        ({"approve": True, "on_waiting": "fail"}, "approve"),
+        ({"approve": "yes"}, "approve"),
+        ({"approvers": ["ada"]}, "approvers"),
+        ({"not_requester": True}, "not_requester"),
+        ({"approvals": 2}, "approvals"),
+        ({"response_timeout": 60}, "response_timeout"),
+    ],
+)
+@pytest.mark.parametrize(("cls", "needed"), OPERATORS)
+def test_a_rule_that_makes_no_sense_is_named_when_the_dag_is_parsed(cls, needed, given, named):
+    with pytest.raises(BadRequestError, match=named):
+        cls(task_id="ask", **needed, **given)
