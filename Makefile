@@ -14,7 +14,7 @@ INSTALLED := $(VENV)/.installed
 BENCH := .bench
 CHAOS := .chaos
 # Tests without processes or long waits, except those with very many waits or very large answers.
-UNIT := tests/core tests/clients $(patsubst %,--ignore=tests/clients/test_%.py,bounds code_stream_many many_waits)
+UNIT := tests/core tests/clients $(patsubst %,--ignore=tests/clients/%.py,test_bounds test_many_waits code_stream/test_execution_watch)
 
 .PHONY: help install unit test coverage e2e first-hour chaos simulate fuzz hostile demo demo-svg bench matrix lint package clean
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from pytest_mock import MockerFixture
 
 from tests.support.control import Control
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider.sandbox.app import SandboxServer
     from bench.certificates import Certificates
     from bench.stub.control import Stub
-    from tests.systems import Systems
+    from tests.support.systems import Systems
 
 _home = Path(tempfile.mkdtemp(prefix="airflow-tests-"))
 (_home / "dags").mkdir()
@@ -66,11 +67,11 @@ def pytest_unconfigure() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _ends_count_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def _ends_count_at_once(mocker: MockerFixture) -> None:
     from airflow_provider.core.durations import DURATIONS
 
     for name in ("failed_settling", "expired_settling"):
-        monkeypatch.setattr(DURATIONS, name, 0.0)
+        mocker.patch.object(DURATIONS, name, 0.0)
 
 
 @pytest.fixture(autouse=True)
@@ -85,28 +86,28 @@ def _own_logins() -> None:
 def no_secret_is_kept() -> Iterator[None]:
     """After all tests, none of the secrets that they used stands in Airflow's database or logs."""
     yield
-    from tests import secrets
+    from tests.support import secrets
 
     assert secrets.found_in(secrets.kept_by_airflow()) == []
 
 
 @pytest.fixture(scope="session")
 def running(sandbox: SandboxServer) -> Systems:
-    from tests.systems import Systems
+    from tests.support.systems import Systems
 
     return Systems(sandbox.url)
 
 
 @pytest.fixture
-def systems(running: Systems, monkeypatch: pytest.MonkeyPatch) -> Systems:
+def systems(running: Systems, mocker: MockerFixture) -> Systems:
     from airflow.sdk._shared.secrets_masker import reset_secrets_masker
 
     from airflow_provider.core.durations import DURATIONS
 
     for name, seconds in PATIENCE.items():
-        monkeypatch.setattr(DURATIONS, name, seconds)
+        mocker.patch.object(DURATIONS, name, seconds)
     for constant, seconds in POLLING.items():
-        monkeypatch.setattr(f"airflow_provider.{constant}", seconds)
+        mocker.patch(f"airflow_provider.{constant}", seconds)
     # Each login adds a token to one long pattern, which Airflow compiles anew each time.
     reset_secrets_masker()
     running.connect()
@@ -116,7 +117,7 @@ def systems(running: Systems, monkeypatch: pytest.MonkeyPatch) -> Systems:
 
 @pytest.fixture(scope="session")
 def running_elsewhere() -> Iterator[Systems]:
-    from tests.systems import running_systems
+    from tests.support.systems import running_systems
 
     with running_systems(SPEED) as systems:
         yield systems

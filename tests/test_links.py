@@ -10,7 +10,7 @@ from airflow.sdk import DAG
 
 import airflow_provider
 from airflow_provider.links import COLORS, ExecutionLink
-from tests.operators.classes import CLASSES
+from tests.support.classes import CLASSES
 
 NAMES = {
     "code_stream": "Open in Code Stream",

@@ -11,13 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pytest_mock import MockerFixture
 
 from airflow_provider import settings
 from airflow_provider.core.durations import DURATIONS, Durations
 from airflow_provider.exceptions import ConnectionConfigError
 from airflow_provider.hooks.base import hook_class
 from airflow_provider.settings import SETTINGS, Setting
-from tests.hooks.conftest import CONN_ID, GOOD, Build, build, define
+from tests.support.connections import CONN_ID, GOOD, Build, build, define
 
 __all__ = ["build", "define"]
 
@@ -27,13 +28,13 @@ BAD = ["soon", "", "0", "-1", "nan", "inf", "1h"]
 
 
 @pytest.fixture
-def choose(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+def choose(mocker: MockerFixture) -> Callable[[str, str], None]:
     """Set an option for this process; afterwards the core has its durations again."""
     for name in Durations.__struct_fields__:
-        monkeypatch.setattr(DURATIONS, name, getattr(DURATIONS, name))
+        mocker.patch.object(DURATIONS, name, getattr(DURATIONS, name))
 
     def set_variable(name: str, value: str) -> None:
-        monkeypatch.setenv(f"AIRFLOW__RELEASE_PIPELINES__{name.upper()}", value)
+        mocker.patch.dict(os.environ, {f"AIRFLOW__RELEASE_PIPELINES__{name.upper()}": value})
 
     return set_variable
 

@@ -36,7 +36,7 @@ from airflow_provider.storable import (
 )
 from airflow_provider.triggers import poller
 from airflow_provider.triggers.execution import ExecutionTrigger
-from tests.operators.test_starting import STARTERS, run
+from tests.support.starters import STARTERS, run
 
 EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -199,12 +199,12 @@ def test_every_error_of_ours_comes_back_from_an_event_as_itself():
 
 
 @pytest.mark.parametrize("deferrable", [False, True], ids=["synchronous", "deferrable"])
-def test_in_airflow_a_vendor_that_says_nul_fails_its_own_task_only(systems, deferrable, monkeypatch):
+def test_in_airflow_a_vendor_that_says_nul_fails_its_own_task_only(systems, deferrable, mocker):
     """The answer to each look is an error with a text that PostgreSQL would refuse."""
     from airflow_provider.core.durations import DURATIONS
 
     systems.reset(speed=0.1)
-    monkeypatch.setattr(DURATIONS, "error_budget", 0.3)
+    mocker.patch.object(DURATIONS, "error_budget", 0.3)
     body = {"status": "error", "code": "X\0", "message": "no \0 more"}
     systems.fault("cocktail", "status", method="GET", path="/build/run/", status=500, body=body, after=2, times=1000)
     ended = run(systems, STARTERS["cocktail"], deferrable=deferrable)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk.execution_time import supervisor
+from pytest_mock import MockerFixture
 
 from tests.airflow_facts.processes import Notes
 from tests.airflow_facts.real import RealTask, defer
@@ -16,14 +17,14 @@ def notes(tmp_path: Path) -> Notes:
 
 
 @pytest.fixture(autouse=True)
-def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
+def look_often(mocker: MockerFixture) -> None:
     """Let a supervisor see at once that its process has ended, and not only when its next heartbeat is due."""
     whole = supervisor.WatchedSubprocess._service_subprocess
 
     def service(self: Any, max_wait_time: float, **options: Any) -> Any:
         return whole(self, min(max_wait_time, 0.05), **options)
 
-    monkeypatch.setattr(supervisor.WatchedSubprocess, "_service_subprocess", service)
+    mocker.patch.object(supervisor.WatchedSubprocess, "_service_subprocess", service)
 
 
 @pytest.fixture

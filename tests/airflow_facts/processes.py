@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.airflow_facts.real import RealTask, until
+from tests.airflow_facts.real import RealTask
+from tests.support.until import until
 
 
 class Notes:

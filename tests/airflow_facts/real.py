@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import os
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -33,8 +32,9 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, TaskInstanceState
 
-from tests import attempts
-from tests.airflow_runs import BUNDLE, prepare_database
+from tests.support import attempts
+from tests.support.airflow_runs import BUNDLE, prepare_database
+from tests.support.until import until
 
 Work = Callable[[BaseOperator, Any], Any]
 """What a task does: called with its operator and the context."""
@@ -318,10 +318,3 @@ def heed_executor() -> None:
 class _NoCallbacks:
     def send(self, callback: Any) -> None:
         pass
-
-
-def until(condition: Callable[[], Any], seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not happen"
-        time.sleep(0.02)

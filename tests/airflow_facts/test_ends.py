@@ -18,18 +18,20 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError, AirflowTaskTimeout, ErrorType
 from airflow.sdk.execution_time import supervisor, task_runner
 from airflow.sdk.execution_time.comms import ErrorResponse
+from pytest_mock import MockerFixture
 
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.task_instances import task_state
 from tests.airflow_facts.processes import Notes
-from tests.airflow_facts.real import RealTask, Scripted, defer, until
+from tests.airflow_facts.real import RealTask, Scripted, defer
 from tests.simulation import airflow as simulated
 from tests.simulation.workers import SIGKILL_AFTER
+from tests.support.until import until
 
 
 @pytest.fixture
-def fast_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "MIN_HEARTBEAT_INTERVAL", 0.1)
+def fast_heartbeats(mocker: MockerFixture) -> None:
+    mocker.patch.object(supervisor, "MIN_HEARTBEAT_INTERVAL", 0.1)
 
 
 def where(task: RealTask) -> dict[str, Any]:
@@ -156,7 +158,7 @@ def test_a_failure_of_a_queued_task_keeps_its_id_and_makes_a_resumed_one_begin_a
     assert (task.state, task.id, task.next_method) == ("up_for_retry", before, None)
 
 
-def test_an_executor_tells_of_a_success_unless_the_supervisor_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_executor_tells_of_a_success_unless_the_supervisor_raises(mocker: MockerFixture) -> None:
     class Workload:
         key, running_state, success_state, failure_state, display_name = "key", None, "success", "failed", "task"
 
@@ -167,9 +169,7 @@ def test_an_executor_tells_of_a_success_unless_the_supervisor_raises(monkeypatch
         queue = type("Queue", (), {"get": lambda self: next(workloads), "put": lambda self, it: told.append(it[1])})()
         unread = type("Unread", (), {"value": 9, "__enter__": lambda self: 0, "__exit__": lambda *_: None})()
         team = type("Conf", (), {"team_name": None, "get": lambda *_, **__: "http://127.0.0.1"})()
-        monkeypatch.setattr(
-            "airflow.executors.base_executor.BaseExecutor.run_workload", lambda *_, **__: next(answers)()
-        )
+        mocker.patch("airflow.executors.base_executor.BaseExecutor.run_workload", lambda *_, **__: next(answers)())
         before = signal.getsignal(signal.SIGINT)
         try:
             _run_worker("test", queue, queue, unread, team)
@@ -247,7 +247,7 @@ def test_a_supervisor_that_is_told_to_end_passes_it_on_and_the_task_is_still_run
 
 
 @pytest.mark.usefixtures("fast_heartbeats")
-def test_three_heartbeats_that_fail_tell_a_worker_to_end(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_three_heartbeats_that_fail_tell_a_worker_to_end(notes: Notes, mocker: MockerFixture) -> None:
     def killed() -> None:
         notes.write("killed")
         raise SystemExit(1)
@@ -262,7 +262,7 @@ def test_three_heartbeats_that_fail_tell_a_worker_to_end(notes: Notes, monkeypat
     task.operator.killed = killed  # type: ignore[method-assign]
     worker = task.supervise(work_on(notes))
     until(notes.read)
-    monkeypatch.setattr("airflow.sdk.api.client.TaskInstanceOperations.heartbeat", unreachable)
+    mocker.patch("airflow.sdk.api.client.TaskInstanceOperations.heartbeat", unreachable)
     task.wait(worker)
     assert notes.read() == ["working", "killed"]
     assert len(beats) == 3

@@ -21,7 +21,7 @@ from airflow_provider.exceptions import (
 from airflow_provider.operators.retrying import DEFAULT_RETRY_POLICY, DefaultRetryPolicy
 from airflow_provider.operators.starting import KEY
 from tests.airflow_facts.real import RealTask, Scripted, fail
-from tests.operators.classes import CLASSES
+from tests.support.classes import CLASSES
 
 FINAL = ExceptionRetryPolicy([RetryRule(exception=RuntimeError, action=RetryAction.FAIL)])
 OWN = ExceptionRetryPolicy([])

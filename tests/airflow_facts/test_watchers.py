@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.execution_time.context import AssetStateStoreAccessors
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from airflow.utils.session import create_session
+from pytest_mock import MockerFixture
 
 from tests.triggers.watching import Triggerer, Watched, forget_watchers, parse, until
 
@@ -215,10 +216,10 @@ def broken(script: str) -> Watched:
     return watched
 
 
-def test_a_constructor_that_raises_a_type_error_fails_its_watcher_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_constructor_that_raises_a_type_error_fails_its_watcher_alone(mocker: MockerFixture) -> None:
     broken("refuses by a TypeError")
     failures: list[int] = []
-    monkeypatch.setattr(Trigger, "submit_failure", lambda trigger_id, exc=None: failures.append(trigger_id))
+    mocker.patch.object(Trigger, "submit_failure", lambda trigger_id, exc=None: failures.append(trigger_id))
     with Triggerer() as triggerer:
         until(lambda: failures)
         assert triggerer.error is None

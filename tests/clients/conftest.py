@@ -1,5 +1,5 @@
 from __future__ import annotations
 
-from tests.support.scripted import Handler, Received, Reply, Scripted, Server, scripted
+from tests.support.scripted import scripted
 
-__all__ = ["Handler", "Received", "Reply", "Scripted", "Server", "scripted"]
+__all__ = ["scripted"]

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from pytest_mock import MockerFixture
 
 from airflow_provider.clients import retries
 from airflow_provider.clients.auth import HeaderAuth, NoAuth
@@ -30,15 +31,15 @@ from airflow_provider.exceptions import (
     ThrottledError,
     UnexpectedResponseError,
 )
-from tests.clients.conftest import Handler, Reply, Scripted
+from tests.support.scripted import Handler, Reply, Scripted
 
 OK: Reply = (200, {}, {"fine": True})
 MB = 1024 * 1024
 
 
 @pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "FIRST_PAUSE", 0.01)
+def _short_pauses(mocker: MockerFixture) -> None:
+    mocker.patch.object(retries, "FIRST_PAUSE", 0.01)
 
 
 def packed(content: bytes, encoding: str = "gzip") -> Reply:
@@ -435,8 +436,8 @@ def test_a_server_that_repeats_a_page_is_recognised(scripted: Scripted, total: i
     assert len(scripted.requests) == 3
 
 
-def test_a_list_that_never_ends_is_given_up(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airflow_provider.clients.code_stream.wire.MOST_PAGES", 5)
+def test_a_list_that_never_ends_is_given_up(scripted: Scripted, mocker: MockerFixture) -> None:
+    mocker.patch("airflow_provider.clients.code_stream.wire.MOST_PAGES", 5)
     scripted.script = [(200, {}, {"token": "bearer-1"})]
     scripted.always = lambda request: (200, {}, page_of(request.query["$skip"], total=10**9))
     with pytest.raises(UnexpectedResponseError, match="did not end"):

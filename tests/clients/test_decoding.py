@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from pytest_mock import MockerFixture
 
 from airflow_provider.clients import decoding
 from airflow_provider.clients.decoding import (
@@ -144,14 +145,14 @@ def test_an_honest_document_is_taken_however_many_brackets_its_texts_hold(docume
         check_size(dump.encode())
 
 
-def test_a_body_that_is_no_json_is_cleaned_in_pieces_so_that_other_threads_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_is_no_json_is_cleaned_in_pieces_so_that_other_threads_run(mocker: MockerFixture) -> None:
     lengths: list[int] = []
 
     def noting(text: str) -> str:
         lengths.append(len(text))
         return storable_text(text)
 
-    monkeypatch.setattr(decoding, "storable_text", noting)
+    mocker.patch.object(decoding, "storable_text", noting)
     content = ("x\0\u00e9" * 300_000).encode() + b"\xff\xc3"
     assert decoding.text_of(content) == storable_text(content.decode("utf-8", "replace"))
     assert max(lengths) <= decoding._PIECE

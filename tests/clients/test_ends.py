@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pytest_mock import MockerFixture
 
 from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.code_stream import CodeStreamClient
@@ -15,7 +16,7 @@ from airflow_provider.core.trouble import Trouble
 from airflow_provider.core.waiting import Pace
 from airflow_provider.exceptions import ThrottledError
 from airflow_provider.execution import Execution, ExecutionState
-from tests.clients.conftest import Received, Reply, Scripted
+from tests.support.scripted import Received, Reply, Scripted
 
 RUNNING, FAILED = ExecutionState.RUNNING, ExecutionState.FAILED
 
@@ -75,14 +76,14 @@ CASES = [("quay", "building", "expired", "expired_settling"), ("code_stream", "R
 @pytest.mark.parametrize(("system", "going_on", "end", "settling"), CASES)
 def test_an_end_that_may_be_taken_back_counts_after_a_while(
     scripted: Scripted,
-    monkeypatch: pytest.MonkeyPatch,
+    mocker: MockerFixture,
     system: str,
     going_on: str,
     end: str,
     settling: str,
     together: bool,
 ) -> None:
-    monkeypatch.setattr(DURATIONS, settling, 60.0)
+    mocker.patch.object(DURATIONS, settling, 60.0)
     vendor = Vendor(scripted, system)
     vendor.status = going_on
     assert vendor.looks(together).state is RUNNING
@@ -93,15 +94,15 @@ def test_an_end_that_may_be_taken_back_counts_after_a_while(
     assert vendor.looks(together).state is RUNNING
     vendor.status = end
     assert vendor.looks(together).state is RUNNING
-    monkeypatch.setattr(DURATIONS, settling, 0.0)
+    mocker.patch.object(DURATIONS, settling, 0.0)
     assert vendor.looks(together).state is FAILED
 
 
 @pytest.mark.parametrize(("system", "going_on", "end", "settling"), CASES)
 def test_an_old_end_is_believed_at_once(
-    scripted: Scripted, monkeypatch: pytest.MonkeyPatch, system: str, going_on: str, end: str, settling: str
+    scripted: Scripted, mocker: MockerFixture, system: str, going_on: str, end: str, settling: str
 ) -> None:
-    monkeypatch.setattr(DURATIONS, settling, 60.0)
+    mocker.patch.object(DURATIONS, settling, 60.0)
     vendor = Vendor(scripted, system)
     vendor.status = end
     assert vendor.looks(together=False).state is FAILED

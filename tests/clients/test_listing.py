@@ -74,8 +74,8 @@ def test_the_bytes_of_the_list_before_are_not_decoded_again(decode, body):
 
 
 @LISTS
-def test_what_is_no_list_or_very_long_is_not_remembered(decode, body, monkeypatch):
+def test_what_is_no_list_or_very_long_is_not_remembered(decode, body, mocker):
     remembered = Remembered(decode)
     assert remembered(b'{"error_code": "1"}') == remembered(b'{"error_code": "1"}') == {"error_code": "1"}
-    monkeypatch.setattr(listings, "LARGEST_REMEMBERED", 10)
+    mocker.patch.object(listings, "LARGEST_REMEMBERED", 10)
     assert remembered(body % b'"x"').glance("7") is not remembered(body % b'"x"').glance("7")

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from pytest_mock import MockerFixture
 
 from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.code_stream import CodeStreamClient
@@ -17,7 +18,7 @@ from airflow_provider.clients.login import RENEW_BEFORE, Login, Token, shared_lo
 from airflow_provider.clients.service_stage import ServiceStageClient
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import AuthenticationError, Effect, ReleasePipelineError, ServerUnavailableError
-from tests.clients.conftest import Received, Reply, Scripted
+from tests.support.scripted import Received, Reply, Scripted
 
 EXECUTION = {"id": "x-1", "status": "RUNNING"}
 LOOKS = 8
@@ -106,9 +107,9 @@ def test_a_connection_that_changed_logs_in_at_once(scripted: Scripted, connect: 
     assert attempts_of(scripted) == 2
 
 
-def test_the_pause_after_refused_logins_grows_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pause_after_refused_logins_grows_up_to_a_limit(mocker: MockerFixture) -> None:
     now = 1000.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
+    mocker.patch.object(time, "monotonic", lambda: now)
     login, counted = Login(), list[float]()
     refused = fails_with(AuthenticationError("no"), counted)
     for _ in range(20_000):
@@ -120,8 +121,8 @@ def test_the_pause_after_refused_logins_grows_up_to_a_limit(monkeypatch: pytest.
     assert set(pauses[6:]) == {DURATIONS.longest_refused_login_pause}
 
 
-def test_a_login_that_works_again_starts_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(DURATIONS, "refused_login_pause", 0.0)
+def test_a_login_that_works_again_starts_afresh(mocker: MockerFixture) -> None:
+    mocker.patch.object(DURATIONS, "refused_login_pause", 0.0)
     login, counted = Login(), list[float]()
     with pytest.raises(AuthenticationError):
         login.token(fails_with(AuthenticationError("no"), counted))
@@ -153,18 +154,18 @@ def test_whoever_waits_for_a_login_that_breaks_is_told_so_and_does_not_repeat_it
     assert len(counted) == 1
 
 
-def let_pass(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def let_pass(seconds: float, mocker: MockerFixture) -> None:
     now = time.time
-    monkeypatch.setattr(time, "time", lambda: now() + seconds)
+    mocker.patch.object(time, "time", lambda: now() + seconds)
 
 
 SHORTLY_BEFORE_ITS_END = 1000.0 - RENEW_BEFORE + 1.0
 
 
-def test_a_token_that_is_still_good_is_used_while_another_thread_replaces_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_that_is_still_good_is_used_while_another_thread_replaces_it(mocker: MockerFixture) -> None:
     login, has_begun, may_end = Login(), threading.Event(), threading.Event()
     login.token(lambda: Token("token-1", time.time() + 1000.0))
-    let_pass(SHORTLY_BEFORE_ITS_END, monkeypatch)
+    let_pass(SHORTLY_BEFORE_ITS_END, mocker)
 
     def replace_it() -> Token:
         has_begun.set()
@@ -182,11 +183,11 @@ def test_a_token_that_is_still_good_is_used_while_another_thread_replaces_it(mon
 
 @pytest.mark.parametrize("error", [AuthenticationError("no"), ServerUnavailableError("away")])
 def test_a_token_that_is_still_good_outlives_a_login_that_fails(
-    error: ReleasePipelineError, monkeypatch: pytest.MonkeyPatch
+    error: ReleasePipelineError, mocker: MockerFixture
 ) -> None:
     login, counted = Login(), list[float]()
     login.token(lambda: Token("token-1", time.time() + 1000.0))
-    let_pass(SHORTLY_BEFORE_ITS_END, monkeypatch)
+    let_pass(SHORTLY_BEFORE_ITS_END, mocker)
     for _ in range(3):
         assert login.token(fails_with(error, counted)).value == "token-1"
     assert len(counted) == 1

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from pytest_mock import MockerFixture
 
 from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.cocktail import CocktailClient
@@ -17,7 +18,7 @@ from airflow_provider.clients.service_stage import ServiceStageClient, release_w
 from airflow_provider.clients.waitable import Look
 from airflow_provider.exceptions import ServerUnavailableError
 from airflow_provider.execution import Execution, ExecutionRef
-from tests.clients.conftest import Received, Reply, Scripted
+from tests.support.scripted import Received, Reply, Scripted
 
 SHOP = "acme/shop"
 STARTED = "Sat, 21 Nov 2026 00:18:17 -0000"
@@ -245,9 +246,9 @@ def test_what_a_list_does_not_tell_is_looked_at_whenever_the_caller_likes(
 
 
 def test_a_release_that_the_list_still_shows_as_before_is_asked_for_again_soon(
-    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+    scripted: Scripted, mocker: MockerFixture
 ) -> None:
-    monkeypatch.setattr(release_waits, "UNCERTAIN", 0.05)
+    mocker.patch.object(release_waits, "UNCERTAIN", 0.05)
     stand = ReleasesWithoutRecords(scripted)
     waits = Waits(stand, 2)
     stand.move(1, "2")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pytest_mock import MockerFixture
 
 from airflow_provider.clients.quay import QuayClient, tag_list
 from airflow_provider.clients.quay.tag_changes import TagChanges
@@ -97,12 +98,12 @@ def test_only_what_happened_of_late_is_read_of_a_long_history(stand: Stand, clie
 
 
 def test_a_history_that_is_too_long_is_read_as_far_as_needed_and_tried_once(
-    stand: Stand, client: QuayClient, monkeypatch: pytest.MonkeyPatch
+    stand: Stand, client: QuayClient, mocker: MockerFixture
 ) -> None:
     stand.fill_a_page()
     stand.let_pass(2 * DURATIONS.late_change)
     stand.push("t7")
-    monkeypatch.setattr(tag_list, "MOST_PAGES", 1)
+    mocker.patch.object(tag_list, "MOST_PAGES", 1)
     changes = TagChanges(SHOP)
     assert GONE not in changes.read(client, None, True)
     assert changes.is_too_long

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider.clients.service_stage import ServiceStageClient
 from airflow_provider.exceptions import BadRequestError, NotFoundError, ServerUnavailableError, UnexpectedResponseError
-from tests.clients.conftest import Scripted
+from tests.support.scripted import Scripted
 
 PROJECT = "77b6a44cba5143ab91d13ab9a8ff44fd"
 CAS = f"/v3/{PROJECT}/cas"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -9,12 +10,13 @@ from contextlib import suppress
 
 import pytest
 import requests
+from pytest_mock import MockerFixture
 
 from airflow_provider.clients import retries
 from airflow_provider.clients.auth import HeaderAuth
 from airflow_provider.clients.transport import ENCODINGS, USER_AGENT, Transport
 from airflow_provider.exceptions import ServerUnavailableError
-from tests.clients.conftest import Handler, Reply, Scripted
+from tests.support.scripted import Handler, Reply, Scripted
 
 OK: Reply = (200, {"X-Told": "yes"}, {"fine": True})
 
@@ -61,11 +63,13 @@ def test_answer_and_headers_are_told_as_ever(scripted: Scripted) -> None:
     assert (answer.data, answer.headers["x-told"], answer.headers["X-Told"]) == ({"fine": True}, "yes", "yes")
 
 
-def test_a_read_through_a_proxy_goes_through_the_proxy(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_through_a_proxy_goes_through_the_proxy(scripted: Scripted, mocker: MockerFixture) -> None:
     scripted.always = OK
-    monkeypatch.setenv("http_proxy", scripted.url)
-    monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.delenv("NO_PROXY", raising=False)
+    mocker.patch.dict(os.environ, {"http_proxy": scripted.url})
+    mocker.patch.dict(os.environ)
+    os.environ.pop("no_proxy", None)
+    mocker.patch.dict(os.environ)
+    os.environ.pop("NO_PROXY", None)
     assert Transport("quay", "http://quay.invalid").get("/x") == {"fine": True}
     assert [request.target for request in scripted.requests] == ["http://quay.invalid/x"]
 
@@ -100,10 +104,8 @@ def test_a_closed_transport_keeps_no_connection(scripted: Scripted) -> None:
     assert transport.get("/x") == {"fine": True}
 
 
-def test_what_the_thread_has_sent_is_counted_repetitions_and_all(
-    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(retries, "FIRST_PAUSE", 0.01)
+def test_what_the_thread_has_sent_is_counted_repetitions_and_all(scripted: Scripted, mocker: MockerFixture) -> None:
+    mocker.patch.object(retries, "FIRST_PAUSE", 0.01)
     transport = Transport("quay", scripted.url)
     scripted.script = [(503, {}, None), (503, {}, None), OK, OK]
     transport.get("/x")

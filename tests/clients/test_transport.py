@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import socket
 import threading
@@ -16,6 +17,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from pytest_mock import MockerFixture
 
 from airflow_provider.clients import retries
 from airflow_provider.clients.auth import HeaderAuth, NoAuth, TokenAuth
@@ -37,15 +39,15 @@ from airflow_provider.exceptions import (
     UnexpectedResponseError,
 )
 from bench.certificates import Certificates
-from tests.clients.conftest import Handler, Received, Reply, Scripted
+from tests.support.scripted import Handler, Received, Reply, Scripted
 
 OK: Reply = (200, {}, {"fine": True})
 HTML = "<!DOCTYPE html><html><body>Sign in</body></html>"
 
 
 @pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "FIRST_PAUSE", 0.01)
+def _short_pauses(mocker: MockerFixture) -> None:
+    mocker.patch.object(retries, "FIRST_PAUSE", 0.01)
 
 
 def reset_before(handler: Handler) -> None:
@@ -120,10 +122,12 @@ def test_a_refused_connection_is_tried_again_even_for_a_write() -> None:
     assert (caught.value.system, caught.value.method, caught.value.path) == ("quay", "POST", "/x")
 
 
-def test_a_write_that_a_proxy_took_is_not_sent_again(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", scripted.url)
-    monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.delenv("NO_PROXY", raising=False)
+def test_a_write_that_a_proxy_took_is_not_sent_again(scripted: Scripted, mocker: MockerFixture) -> None:
+    mocker.patch.dict(os.environ, {"http_proxy": scripted.url})
+    mocker.patch.dict(os.environ)
+    os.environ.pop("no_proxy", None)
+    mocker.patch.dict(os.environ)
+    os.environ.pop("NO_PROXY", None)
     scripted.always = reset_before
     with pytest.raises(ServerUnavailableError) as caught:
         Transport("quay", "http://api.invalid", attempts=3).request("POST", "/start", body={})
@@ -131,12 +135,14 @@ def test_a_write_that_a_proxy_took_is_not_sent_again(scripted: Scripted, monkeyp
     assert [request.target for request in scripted.requests] == ["http://api.invalid/start"]
 
 
-def test_a_proxy_that_is_not_there_is_tried_again_even_for_a_write(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_is_not_there_is_tried_again_even_for_a_write(mocker: MockerFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
-    monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.delenv("NO_PROXY", raising=False)
+    mocker.patch.dict(os.environ, {"http_proxy": f"http://127.0.0.1:{port}"})
+    mocker.patch.dict(os.environ)
+    os.environ.pop("no_proxy", None)
+    mocker.patch.dict(os.environ)
+    os.environ.pop("NO_PROXY", None)
     with pytest.raises(ServerUnavailableError) as caught:
         Transport("quay", "http://api.invalid", attempts=2).request("POST", "/start", body={})
     assert caught.value.effect is Effect.NONE
@@ -752,12 +758,10 @@ def test_a_connection_is_kept_after_answers_of_every_size(
     assert len({request.client for request in scripted.requests}) == 1
 
 
-def test_cookies_and_netrc_do_not_change_requests(
-    scripted: Scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cookies_and_netrc_do_not_change_requests(scripted: Scripted, tmp_path: Path, mocker: MockerFixture) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
-    monkeypatch.setenv("NETRC", str(netrc))
+    mocker.patch.dict(os.environ, {"NETRC": str(netrc)})
     scripted.always = (200, {"Set-Cookie": "session=1; Path=/"}, {})
     transport = Transport("quay", scripted.url)
     transport.get("/x")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pytest_mock import MockerFixture
 
 from airflow_provider.core import news
 from airflow_provider.core.durations import DURATIONS
@@ -122,8 +123,8 @@ def test_a_cursor_of_another_system_is_none() -> None:
     assert (told(taken), taken.cursor.place) == ([], "another.example.com")
 
 
-def test_a_cursor_names_no_more_than_it_may_and_tells_nothing_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(news, "MOST_RECENT", 5)
+def test_a_cursor_names_no_more_than_it_may_and_tells_nothing_twice(mocker: MockerFixture) -> None:
+    mocker.patch.object(news, "MOST_RECENT", 5)
     changes = [change(number, 1000.0 + number) for number in range(20)]
     taken = take(begun([]), PLACE, read(changes), is_wanted, 100)
     assert len(taken.cursor.marks[NEW].recent) == 5

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider.hooks.code_stream import CodeStreamHook
-from tests.systems import Systems
+from tests.support.systems import Systems
 
 DAG_FILE = Path(__file__).parents[2] / "dags" / "rerun_failed_events.py"
 NO_EXECUTION, DELETED = "", "deleted"

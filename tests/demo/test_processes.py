@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from pytest_mock import MockerFixture
 
 from demo import processes
 from demo.ports import free_port
@@ -32,8 +33,8 @@ FAMILY = [
 
 
 @pytest.fixture(autouse=True)
-def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "GRACE", 1.0)
+def short_grace(mocker: MockerFixture) -> None:
+    mocker.patch.object(processes, "GRACE", 1.0)
 
 
 @pytest.fixture

@@ -20,13 +20,14 @@ import yaml
 from airflow.cli import cli_parser
 from airflow.configuration import conf
 from cryptography.fernet import Fernet
+from pytest_mock import MockerFixture
 
 from airflow_provider.hooks.base import hook_class
 from demo.__main__ import AIRFLOW_PORT, DAG_ID, SANDBOX_PORT, SPEED
 from demo.airflow_server import AirflowServer
 from demo.sandbox_server import SandboxServer
-from tests.debian import require
-from tests.systems import Systems
+from tests.support.debian import require
+from tests.support.systems import Systems
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
@@ -184,11 +185,11 @@ def test_the_connections_are_those_of_make_demo(demo: tuple[AirflowServer, Sandb
     assert json.loads((DOCKER / "connections.json").read_text()) == json.loads(written)
 
 
-def test_the_connections_work(systems: Systems, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_connections_work(systems: Systems, mocker: MockerFixture) -> None:
     text = (DOCKER / "connections.json").read_text().replace(SANDBOX_URL, systems.url)
     for conn_id, fields in json.loads(text).items():
         fields["port"] = urlsplit(systems.url).port
-        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(fields))
+        mocker.patch.dict(os.environ, {f"AIRFLOW_CONN_{conn_id.upper()}": json.dumps(fields)})
         worked, message = hook_class(fields["conn_type"])(conn_id).test_connection()
         assert worked, message
 

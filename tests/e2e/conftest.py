@@ -13,8 +13,8 @@ import pytest
 from demo.airflow_server import LOGIN, AirflowServer
 from demo.processes import adopt_orphans
 from demo.sandbox_server import SandboxServer
-from tests import secrets
 from tests.e2e.stage import SeenRun, Stage
+from tests.support import secrets
 
 DAG_FILES = [
     file for folder in (Path(__file__).parents[2], Path(__file__).parent) for file in (folder / "dags").glob("[!_]*.py")

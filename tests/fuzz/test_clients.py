@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
+from pytest_mock import MockerFixture
 
 from airflow_provider.clients import retries
 from airflow_provider.clients.base import ReleaseClient
@@ -66,9 +67,9 @@ def server() -> Iterator[Any]:
 
 
 @pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "LONGEST_PAUSE", 0.0)
-    monkeypatch.setattr(retries, "FIRST_PAUSE", 0.0)
+def _short_pauses(mocker: MockerFixture) -> None:
+    mocker.patch.object(retries, "LONGEST_PAUSE", 0.0)
+    mocker.patch.object(retries, "FIRST_PAUSE", 0.0)
 
 
 def calls_of(client: ReleaseClient) -> dict[str, Callable[..., Any]]:

@@ -11,12 +11,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pytest_mock import MockerFixture
 
 from airflow_provider.exceptions import ConnectionConfigError, ReleasePipelineError
 from airflow_provider.hooks.base import hook_class
 from airflow_provider.provider_info import get_provider_info
-from tests.clients.conftest import Scripted
-from tests.hooks.conftest import CONN_ID, GOOD, Build
+from tests.support.connections import CONN_ID, GOOD, Build
+from tests.support.scripted import Scripted
 
 SYSTEMS = sorted(GOOD)
 SECRET = "s3cret-that-nobody-may-see"
@@ -290,12 +291,12 @@ def test_a_field_that_holds_no_text_is_named_whoever_made_the_connection(field: 
     assert SECRET not in str(caught.value)
 
 
-def test_a_connection_that_trips_a_client_is_named_without_its_text(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_that_trips_a_client_is_named_without_its_text(mocker: MockerFixture) -> None:
     def trip(*_: object) -> None:
         raise KeyError(SECRET)
 
     hook = hook_class("quay")
-    monkeypatch.setattr(hook, "build_client", trip)
+    mocker.patch.object(hook, "build_client", trip)
     connection = SimpleNamespace(
         conn_id=CONN_ID, conn_type="quay", host="quay", port=None, schema=None, login=None, password="t", extra=None
     )

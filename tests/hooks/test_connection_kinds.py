@@ -7,15 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pytest_mock import MockerFixture
 
 from airflow_provider.exceptions import ConnectionConfigError
 from airflow_provider.hooks import connection_fields
 from airflow_provider.hooks.base import hook_class
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
 from airflow_provider.sensors.quay import QuayTagSensor
-from tests.airflow_runs import define_connection, run_task
-from tests.hooks.conftest import CONN_ID, GOOD, Build
-from tests.systems import LOGINS
+from tests.support.airflow_runs import define_connection, run_task
+from tests.support.connections import CONN_ID, GOOD, Build
+from tests.support.systems import LOGINS
 
 SYSTEMS = sorted(GOOD)
 SECRET = "s3cret-that-nobody-may-see"
@@ -60,8 +61,8 @@ def test_the_token_of_another_system_is_sent_nowhere(systems: Any) -> None:
 
 
 @pytest.fixture
-def warnings(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
-    monkeypatch.setattr(connection_fields, "_warned", set())
+def warnings(caplog: pytest.LogCaptureFixture, mocker: MockerFixture) -> pytest.LogCaptureFixture:
+    mocker.patch.object(connection_fields, "_warned", set())
     caplog.set_level(logging.WARNING, connection_fields.__name__)
     return caplog
 

@@ -15,9 +15,9 @@ from airflow_provider.hooks.base import hook_class
 from airflow_provider.sandbox import seed
 from bench.certificates import Certificates
 from demo.ports import free_port
-from tests.clients.conftest import Scripted
-from tests.hooks.conftest import CONN_ID
-from tests.systems import LOGINS, Systems
+from tests.support.connections import CONN_ID
+from tests.support.scripted import Scripted
+from tests.support.systems import LOGINS, Systems
 
 SYSTEMS = sorted(LOGINS)
 HTML = (200, {"Content-Type": "text/html"}, "<!DOCTYPE html><title>Welcome</title>")
@@ -185,7 +185,7 @@ def test_a_missing_permission_is_told(systems: Systems, press_test: Test, system
 
 def test_a_cocktail_token_without_the_scope_to_read_is_told(systems: Systems, press_test: Test) -> None:
     body = {"system": "cocktail", "action": "issue_token", "scopes": []}
-    token = requests.post(f"{systems.url}/_sandbox/actions", json=body, timeout=10).json()["token"]
+    token = requests.post(f"{systems.url}/_sandbox/actions", json=body, timeout=60).json()["token"]
     worked, message = press_test("cocktail", f"{systems.url}/cocktail", password=token)
     assert not worked
     assert "Extend the token's permissions" in message

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+from pytest_mock import MockerFixture
 
 from airflow_provider import settings
 from airflow_provider.clients.transport import MAX_ANSWER_BYTES, MAX_RETRY_AFTER
 from airflow_provider.exceptions import ThrottledError, UnexpectedResponseError
-from tests.clients.conftest import Scripted, scripted  # noqa: F401 - a fixture
-from tests.hooks.conftest import Build
+from tests.support.connections import Build
+from tests.support.scripted import Scripted, scripted  # noqa: F401 - a fixture
 
 
 def test_the_defaults_are_those_of_the_clients() -> None:
@@ -16,9 +19,9 @@ def test_the_defaults_are_those_of_the_clients() -> None:
     assert settings.MAX_ANSWER_MB.default * 1024 * 1024 == MAX_ANSWER_BYTES
 
 
-def test_the_limits_reach_the_client(build: Build, scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    monkeypatch.setenv("AIRFLOW__RELEASE_PIPELINES__MAX_RETRY_AFTER", "100")
-    monkeypatch.setenv("AIRFLOW__RELEASE_PIPELINES__MAX_ANSWER_MB", "0.001")
+def test_the_limits_reach_the_client(build: Build, scripted: Scripted, mocker: MockerFixture) -> None:  # noqa: F811
+    mocker.patch.dict(os.environ, {"AIRFLOW__RELEASE_PIPELINES__MAX_RETRY_AFTER": "100"})
+    mocker.patch.dict(os.environ, {"AIRFLOW__RELEASE_PIPELINES__MAX_ANSWER_MB": "0.001"})
     scripted.script = [(429, {"Retry-After": "86400"}, None)]
     scripted.always = (200, {}, b" " * 2000)
     with build("quay", host=scripted.url) as client:

@@ -12,7 +12,7 @@ from airflow.sdk._shared.secrets_masker import _secrets_masker, redact, reset_se
 from airflow_provider.clients.redaction import KEPT_TOKENS
 from airflow_provider.hooks.code_stream import CodeStreamHook
 from airflow_provider.hooks.masking import forget_here, mask_here
-from tests.hooks.conftest import Build, build, define
+from tests.support.connections import Build, build, define
 
 __all__ = ["build", "define"]
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import pytest
 from airflow.sdk import BaseNotifier
+from pytest_mock import MockerFixture
 
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import BadRequestError, ConflictError, ExecutionTimeout, PermissionDeniedError
@@ -16,13 +17,13 @@ from airflow_provider.notifications import ApprovalNotifier
 from airflow_provider.operators import asking as asking_people
 from airflow_provider.operators.code_stream import CodeStreamApprovalOperator
 from airflow_provider.operators.service_stage import ServiceStageApprovalOperator
-from tests.airflow_runs import run_task
-from tests.asked_task import AskedTask
-from tests.attempts import WorkerKilled
-from tests.meanwhile import meanwhile
-from tests.operators import test_code_stream, test_service_stage
+from tests.support import code_stream_tasks, service_stage_tasks
+from tests.support.airflow_runs import run_task
+from tests.support.asked_task import AskedTask
+from tests.support.attempts import WorkerKilled
+from tests.support.meanwhile import meanwhile
+from tests.support.systems import Systems, define_connection
 from tests.support.until import until
-from tests.systems import Systems, define_connection
 
 
 class Asking(NamedTuple):
@@ -39,10 +40,10 @@ class Asking(NamedTuple):
 
 
 def in_code_stream(systems: Systems) -> Asking:
-    execution_id = test_code_stream.start_until_it_asks(systems)
+    execution_id = code_stream_tasks.start_until_it_asks(systems)
 
     def is_decided() -> bool | None:
-        state = test_code_stream.state_of(systems, execution_id)
+        state = code_stream_tasks.state_of(systems, execution_id)
         return None if state == "WAITING" else state != "FAILED"
 
     return Asking(
@@ -54,10 +55,10 @@ def in_code_stream(systems: Systems) -> Asking:
 
 
 def in_service_stage(systems: Systems) -> Asking:
-    execution_id = test_service_stage.start_until_it_asks(systems)
+    execution_id = service_stage_tasks.start_until_it_asks(systems)
 
     def is_decided() -> bool | None:
-        state = test_service_stage.state_of(systems, execution_id)
+        state = service_stage_tasks.state_of(systems, execution_id)
         return None if state == "5" else state != "3"
 
     def answers() -> list[dict[str, Any]]:
@@ -76,9 +77,9 @@ ASKING = {"code_stream": in_code_stream, "service_stage": in_service_stage}
 
 
 @pytest.fixture(autouse=True)
-def fast(systems: Systems, monkeypatch: pytest.MonkeyPatch) -> None:
+def fast(systems: Systems, mocker: MockerFixture) -> None:
     systems.reset(speed=60)
-    monkeypatch.setattr(DURATIONS, "early_answer", 0.1)
+    mocker.patch.object(DURATIONS, "early_answer", 0.1)
 
 
 @pytest.fixture(params=ASKING)
@@ -193,7 +194,7 @@ def test_a_decision_at_the_vendor_closes_the_question_and_is_the_result(asking, 
 
 
 def test_an_approval_that_nobody_can_decide_any_more_fails(systems):
-    execution_id = test_code_stream.start_until_it_asks(systems)
+    execution_id = code_stream_tasks.start_until_it_asks(systems)
     asking = Asking(
         "code_stream",
         lambda **given: CodeStreamApprovalOperator(task_id="ask", execution_id=execution_id, retries=0, **given),
@@ -201,7 +202,7 @@ def test_an_approval_that_nobody_can_decide_any_more_fails(systems):
         list,
     )
     task = asked(asking)
-    assert test_code_stream.act(execution_id, "cancel").error is None
+    assert code_stream_tasks.act(execution_id, "cancel").error is None
     event = task.fire(trigger_of(task))
     assert task.action().answer == "Reject"
     error = task.resumed(event).error
@@ -223,7 +224,7 @@ def test_an_answer_reaches_no_later_execution(systems):
     task = asked(asking)
     assert run_task(lambda: asking.build(decision="reject")).error is None
     until(lambda: asking.is_decided() is False)
-    test_service_stage.start_until_it_asks(systems)
+    service_stage_tasks.start_until_it_asks(systems)
     assert isinstance(task.answer("Approve").error, ConflictError)
     assert len(asking.answers()) == 1
 
@@ -348,14 +349,13 @@ def test_a_retry_goes_on_with_an_answer_that_no_worker_has_seen(asking):
     assert len(asking.answers()) == 1
 
 
-def test_a_retry_sends_the_decision_that_an_earlier_attempt_was_told(asking, monkeypatch):
+def test_a_retry_sends_the_decision_that_an_earlier_attempt_was_told(asking, mocker):
     task = asked(asking)
 
     def dying(*_: Any) -> None:
         raise WorkerKilled
 
-    with monkeypatch.context() as patch:
-        patch.setattr(type(task.operator), "answer", dying)
+    with mocker.patch.context_manager(type(task.operator), "answer", dying):
         assert isinstance(task.answer("Reject", "ada").error, WorkerKilled)
     retried = task.attempt()
     assert result_of(retried)["approvals"][0]["by"] == "ada"
@@ -425,12 +425,12 @@ def test_a_bad_rule_is_named_when_the_dag_is_parsed(cls, given, named):
 
 
 def test_a_task_name_is_found_where_only_one_can_wait_and_asked_for_where_several_can(systems):
-    test_service_stage.start_until_it_asks(systems)
+    service_stage_tasks.start_until_it_asks(systems)
     one = run_task(
         lambda: ServiceStageApprovalOperator(task_id="ask", pipeline="shop-release-approval", decision="approve")
     )
     assert one.error is None
-    test_service_stage.start_until_it_asks_twice(systems)
+    service_stage_tasks.start_until_it_asks_twice(systems)
     two = run_task(lambda: ServiceStageApprovalOperator(task_id="ask", pipeline="two-approvals", decision="approve"))
     assert isinstance(two.error, BadRequestError)
     assert "first0, second" in str(two.error)
@@ -464,8 +464,8 @@ class Slow(Told):
 
 
 @pytest.fixture
-def heard(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    monkeypatch.setattr(Told, "heard", [])
+def heard(mocker: MockerFixture) -> list[str]:
+    mocker.patch.object(Told, "heard", [])
     return Told.heard
 
 
@@ -481,8 +481,8 @@ def test_those_who_want_to_know_are_told_each_time_when_somebody_must_decide(ask
     assert len(heard) == 4
 
 
-def test_a_notification_that_fails_or_hangs_delays_nothing(asking, heard, monkeypatch):
-    monkeypatch.setattr(asking_people, "NOTIFIED_WITHIN", 0.5)
+def test_a_notification_that_fails_or_hangs_delays_nothing(asking, heard, mocker):
+    mocker.patch.object(asking_people, "NOTIFIED_WITHIN", 0.5)
     missing = ApprovalNotifier("airflow_provider.notifications.NoSuchNotifier")
     task = asked(asking, notifiers=[Broken(), missing, ApprovalNotifier(Told, nonsense=1), Slow(), Told("heard")])
     assert heard == ["|heard"]

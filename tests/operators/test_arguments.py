@@ -16,9 +16,9 @@ from airflow_provider.operators.quay import QuayRunBuildOperator
 from airflow_provider.sensors.base import ReleaseSensor
 from airflow_provider.sensors.cocktail import CocktailBuildSensor
 from airflow_provider.sensors.release_window import ReleaseWindowSensor
-from tests.airflow_runs import run_task
-from tests.operators.classes import CLASSES, RULES_OF_APPROVALS, needed_with, own_arguments
-from tests.systems import LOGINS
+from tests.support.airflow_runs import run_task
+from tests.support.classes import CLASSES, RULES_OF_APPROVALS, needed_with, own_arguments
+from tests.support.systems import LOGINS
 
 WAITING = [cls for cls in CLASSES if issubclass(cls, WaitingOperator)]
 SENSORS = [cls for cls in CLASSES if issubclass(cls, ReleaseSensor)]

@@ -50,9 +50,9 @@ from airflow_provider.sensors.code_stream import (
 )
 from airflow_provider.sensors.quay import QuayBuildSensor, QuaySecurityScanSensor, QuayTagSensor
 from airflow_provider.sensors.service_stage import ServiceStageApprovalSensor, ServiceStageReleaseSensor
-from tests.airflow_runs import TaskRun, run_task
-from tests.operators.classes import CLASSES
-from tests.systems import LOGINS, Systems, define_connection
+from tests.support.airflow_runs import TaskRun, run_task
+from tests.support.classes import CLASSES
+from tests.support.systems import LOGINS, Systems, define_connection
 
 DIGEST = f"sha256:{64 * 'a'}"
 NOT_PARSED = "the import of the DAG fails"
@@ -479,8 +479,8 @@ def started(systems: Systems, system: str) -> list[dict[str, Any]]:
 
 @EVERY_SYSTEM
 @BOTH_MODES
-def test_a_url_that_leads_to_a_web_page_is_told_from_an_api(systems, system, cls, deferrable, monkeypatch):
-    monkeypatch.setattr(retries, "FIRST_PAUSE", 0.02)
+def test_a_url_that_leads_to_a_web_page_is_told_from_an_api(systems, system, cls, deferrable, mocker):
+    mocker.patch.object(retries, "FIRST_PAUSE", 0.02)
     systems.fault(system, "html", times=1000)
     ended = run(cls, deferrable=deferrable, timeout=0.5)
     # A sensor gives it time: the system may be starting.

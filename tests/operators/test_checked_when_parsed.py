@@ -26,9 +26,9 @@ from airflow_provider.operators.service_stage import ServiceStageReleaseOperator
 from airflow_provider.provider_info import get_provider_info
 from airflow_provider.sensors.quay import QuaySecurityScanSensor, QuayTagSensor
 from airflow_provider.sensors.release_window import ReleaseWindowSensor
-from tests.airflow_runs import run_task
-from tests.operators.classes import CLASSES, needed_with
-from tests.systems import LOGINS
+from tests.support.airflow_runs import run_task
+from tests.support.classes import CLASSES, needed_with
+from tests.support.systems import LOGINS
 
 EVERY: dict[type, dict[str, Any]] = {**CLASSES, ReleaseWindowSensor: {"windows": "variable:windows"}}
 OF_AIRFLOW = {"retry_policy"}

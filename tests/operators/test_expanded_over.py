@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pytest_mock import MockerFixture
 
 from airflow_provider.operators import base
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
 from airflow_provider.sensors.cocktail import CocktailBuildSensor
-from tests.attempts import Task
 from tests.chaos.vendors import ENDED
-from tests.operators.story import SLOW
-from tests.sensors.test_waiting import start_build
-from tests.systems import Systems
+from tests.support.attempts import Task
+from tests.support.story import SLOW
+from tests.support.systems import Systems
+from tests.support.watched import start_build
 
 IN_TRIGGERER = {"task_id": "build", "deferrable": True, "finish_in_triggerer": True}
 
@@ -77,11 +79,11 @@ def task_after(result: Any) -> None:
 
 
 @pytest.fixture(autouse=True)
-def in_a_real_worker(systems: Systems, monkeypatch: pytest.MonkeyPatch) -> None:
+def in_a_real_worker(systems: Systems, mocker: MockerFixture) -> None:
     """As far as the provider can tell; what it runs in here has no triggerer."""
     systems.reset(SLOW)
-    monkeypatch.setattr(base, "in_dag_test", lambda: False)
-    monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "0")
+    mocker.patch.object(base, "in_dag_test", lambda: False)
+    mocker.patch.dict(os.environ, {"AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "0"})
 
 
 def end(systems: Systems) -> None:

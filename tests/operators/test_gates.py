@@ -9,6 +9,7 @@ from unittest import mock
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
+from pytest_mock import MockerFixture
 
 from airflow_provider.clients.code_stream.approvals import Approvals
 from airflow_provider.core.durations import DURATIONS
@@ -25,14 +26,14 @@ from airflow_provider.operators import release_answer
 from airflow_provider.operators.code_stream import CodeStreamRerunEventOperator, CodeStreamRunPipelineOperator
 from airflow_provider.operators.service_stage import ServiceStageReleaseOperator
 from airflow_provider.triggers.gate import GateTrigger
-from tests.airflow_runs import run_task
-from tests.asked_task import AskedTask
-from tests.attempts import WorkerKilled
-from tests.meanwhile import meanwhile
-from tests.operators import test_code_stream, test_service_stage
 from tests.operators.test_approving import result_of
+from tests.support import code_stream_tasks, service_stage_tasks
+from tests.support.airflow_runs import run_task
+from tests.support.asked_task import AskedTask
+from tests.support.attempts import WorkerKilled
+from tests.support.meanwhile import meanwhile
+from tests.support.systems import Systems
 from tests.support.until import until
-from tests.systems import Systems
 
 TWO_GATES = "Deploy in two steps"
 
@@ -62,7 +63,7 @@ class Gated(NamedTuple):
         return [len(each["cancels"]) for each in self.executions()]
 
 
-def in_code_stream(systems: Systems, pipeline: str = test_code_stream.APPROVED) -> Gated:
+def in_code_stream(systems: Systems, pipeline: str = code_stream_tasks.APPROVED) -> Gated:
     given = {"pipeline": pipeline, "project": "retail", "inputs": {"tag": "1.4.2"}}
 
     def decide(approve: bool) -> None:
@@ -86,7 +87,7 @@ def in_service_stage(systems: Systems, pipeline: str = "shop-release-approval") 
         with ServiceStageHook().get_conn() as client:
             task = str(client.release_tasks.find(pipeline)["id"])
             word = "agree" if approve else "refuse"
-            client.releases.act(task, "approval", task_name=test_service_stage.APPROVAL, approval_type=word)
+            client.releases.act(task, "approval", task_name=service_stage_tasks.APPROVAL, approval_type=word)
 
     def answers() -> list[dict[str, Any]]:
         sent = systems.requests("service_stage", "POST", "/action")
@@ -107,10 +108,10 @@ GATED = {"code_stream": in_code_stream, "service_stage": in_service_stage}
 
 
 @pytest.fixture(autouse=True)
-def fast(systems: Systems, monkeypatch: pytest.MonkeyPatch) -> None:
+def fast(systems: Systems, mocker: MockerFixture) -> None:
     systems.reset(speed=60)
-    monkeypatch.setattr(DURATIONS, "early_answer", 0.1)
-    monkeypatch.setattr(DURATIONS, "undecided_limit", 0.5)
+    mocker.patch.object(DURATIONS, "early_answer", 0.1)
+    mocker.patch.object(DURATIONS, "undecided_limit", 0.5)
 
 
 @pytest.fixture(params=GATED)
@@ -170,7 +171,7 @@ def create_pipeline(*stages: str, **gate: Any) -> None:
     :param gate: what is other than usual about them.
     """
     with CodeStreamHook().get_conn() as client:
-        body = client.pipelines.get(client.pipelines.find(test_code_stream.APPROVED, "retail")["id"])
+        body = client.pipelines.get(client.pipelines.find(code_stream_tasks.APPROVED, "retail")["id"])
         usual = body["stages"]["Prod"]["tasks"]["Approve"]
         kept = {name: body[name] for name in ("project", "input", "enabled", "state", "concurrency")}
         tasks = {name: {"Approve": usual | {"input": usual["input"] | {"summary": name} | gate}} for name in stages}
@@ -208,7 +209,7 @@ def test_what_people_read_is_true_of_each_gate(gated):
     """Airflow keeps the text of a task's first question for all that follow."""
     task = asking(gated, approvers=["ada", "bob"], response_timeout=3600)
     action = task.action()
-    pipeline = {"code_stream": test_code_stream.APPROVED, "service_stage": "shop-release-approval"}[gated.system]
+    pipeline = {"code_stream": code_stream_tasks.APPROVED, "service_stage": "shop-release-approval"}[gated.system]
     for told in (pipeline, "each approval that comes up", "Only ada, bob", "within 1:00:00", "/tasks/ask)"):
         assert told in action.body
     assert pipeline in action.subject
@@ -292,7 +293,7 @@ def test_an_answer_that_comes_too_late_changes_nothing(two_gates):
 def test_an_execution_that_is_canceled_at_the_vendor_ends_the_question(systems):
     gated = in_code_stream(systems)
     task = asking(gated)
-    assert test_code_stream.act(gated.executions()[0]["id"], "cancel").error is None
+    assert code_stream_tasks.act(gated.executions()[0]["id"], "cancel").error is None
     assert isinstance(task.to_the_end().error, ExecutionCanceled)
     assert task.action().answer == "Reject"
 
@@ -314,8 +315,8 @@ def test_a_system_that_is_down_gets_the_decision_later_and_once(systems):
     assert len([each for each in systems.requests("code_stream", "PATCH") if each["status"] == 200]) == 1
 
 
-def test_a_release_that_does_not_tell_which_of_its_approvals_waits_is_asked_about_in_order(systems, monkeypatch):
-    monkeypatch.setattr(release_answer, "TAKEN_WITHIN", 0.4)
+def test_a_release_that_does_not_tell_which_of_its_approvals_waits_is_asked_about_in_order(systems, mocker):
+    mocker.patch.object(release_answer, "TAKEN_WITHIN", 0.4)
     gated = in_service_stage(systems, "two-approvals")
     groups = [{"tasks": [{"name": name, "type": "approval"}]} for name in ("first0", "second")]
     with ServiceStageHook().get_conn() as client:
@@ -441,15 +442,14 @@ def test_a_retry_goes_on_with_an_answer_that_no_worker_has_seen(gated):
     assert len(gated.executions()) == len(gated.answers()) == 1
 
 
-def test_a_retry_sends_the_decision_that_an_earlier_attempt_was_told(systems, monkeypatch):
+def test_a_retry_sends_the_decision_that_an_earlier_attempt_was_told(systems, mocker):
     gated = in_code_stream(systems)
     task = asking(gated)
 
     def dying(*_: Any) -> None:
         raise WorkerKilled
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Approvals, "answer", dying)
+    with mocker.patch.context_manager(Approvals, "answer", dying):
         assert isinstance(task.answer("Approve", "ada").error, WorkerKilled)
     task.attempt()
     assert result_of(task.to_the_end())["approvals"][0]["by"] == "ada"
@@ -518,7 +518,7 @@ def test_in_dag_test_nobody_is_asked_but_the_vendors_decision_counts(gated):
 
 
 def test_an_execution_without_gates_asks_nobody(systems):
-    gated = in_code_stream(systems, test_code_stream.SHOP)
+    gated = in_code_stream(systems, code_stream_tasks.SHOP)
     task = GatedTask(lambda: gated.build(poll_interval=0.2))
     task.attempt()
     assert result_of(task.to_the_end())["approvals"] == []

@@ -31,15 +31,15 @@ from airflow_provider.operators.service_stage import (
     ServiceStageReleaseOperator,
     ServiceStageStopReleaseOperator,
 )
-from tests.attempts import Task
-from tests.operators import test_service_stage
-from tests.operators.classes import ARCHIVE, CLASSES, SHOP
-from tests.operators.story import SLOW
-from tests.operators.test_code_stream import GERRIT_CHANGE, start, start_until_it_asks
-from tests.operators.test_service_stage import APPROVAL, APPROVED
-from tests.operators.test_starting import failed_event
-from tests.sensors.test_waiting import start_build
-from tests.systems import Systems
+from tests.support import service_stage_tasks
+from tests.support.attempts import Task
+from tests.support.classes import ARCHIVE, CLASSES, SHOP
+from tests.support.code_stream_tasks import GERRIT_CHANGE, start, start_until_it_asks
+from tests.support.service_stage_tasks import APPROVAL, APPROVED
+from tests.support.starters import failed_event
+from tests.support.story import SLOW
+from tests.support.systems import Systems
+from tests.support.watched import start_build
 
 WEBHOOK = {"event": "repo_push", "method": "webhook", "config": {"url": "https://hooks.example.com/quay"}}
 
@@ -51,7 +51,7 @@ def notification(systems: Systems) -> dict[str, Any]:
 
 def approval(systems: Systems) -> dict[str, Any]:
     systems.reset(60)
-    test_service_stage.start_until_it_asks(systems)
+    service_stage_tasks.start_until_it_asks(systems)
     return {"pipeline": APPROVED, "task_name": APPROVAL, "decision": "approve"}
 
 
@@ -61,8 +61,8 @@ def asked(systems: Systems) -> str:
 
 
 def release(systems: Systems) -> dict[str, Any]:
-    test_service_stage.start()
-    return {"pipeline": test_service_stage.SHOP}
+    service_stage_tasks.start()
+    return {"pipeline": service_stage_tasks.SHOP}
 
 
 WRITERS: dict[type, Callable[[Systems], dict[str, Any]]] = {
@@ -95,13 +95,13 @@ def test_every_operator_is_tried():
 
 
 @pytest.mark.parametrize("cls", WRITERS, ids=lambda cls: cls.__name__)
-def test_an_attempt_that_is_over_sends_nothing_more(systems, cls, monkeypatch):
+def test_an_attempt_that_is_over_sends_nothing_more(systems, cls, mocker):
     systems.reset(SLOW)
     arguments = WRITERS[cls](systems)
     task = Task(lambda: cls(task_id="send", **arguments))
     before = writes(systems, cls.system)
     # Where nothing is awaited yet, somebody marks the task; its process does not hear of it for a while.
-    monkeypatch.setattr(task.operator, "check_arguments", lambda: task.mark("failed"))
+    mocker.patch.object(task.operator, "check_arguments", lambda: task.mark("failed"))
     error = task.attempt().error
     assert isinstance(error, AttemptOver), error
     assert writes(systems, cls.system) == before

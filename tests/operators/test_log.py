@@ -17,13 +17,13 @@ from airflow_provider.operators.quay import (
 )
 from airflow_provider.operators.service_stage import ServiceStageApprovalOperator
 from airflow_provider.sensors.quay import QuayTagSensor
-from tests.airflow_runs import run_task
-from tests.log_lines import told
-from tests.operators import test_service_stage
-from tests.operators.classes import CLASSES, SHOP
-from tests.operators.story import SLOW, STARTERS, Story
-from tests.operators.test_code_stream import act, answer, start, start_until_it_asks
-from tests.operators.test_resuming import FINISHED
+from tests.support import service_stage_tasks
+from tests.support.airflow_runs import run_task
+from tests.support.classes import CLASSES, SHOP
+from tests.support.code_stream_tasks import act, answer, start, start_until_it_asks
+from tests.support.endings import FINISHED
+from tests.support.log_lines import told
+from tests.support.story import SLOW, STARTERS, Story
 
 EXECUTION = "<sandbox>/code_stream/automation/#/codestream/executions/<id>"
 BUILD = "<sandbox>/quay/repository/acme/shop/build/<id>"
@@ -88,10 +88,10 @@ def come_to(story: Story, state: str) -> None:
 
 
 @pytest.fixture
-def tell(systems, monkeypatch):
+def tell(systems, mocker):
     """Begins the story of a starter in whose system nothing ends by itself."""
     systems.reset(SLOW)
-    return lambda name, **arguments: Story(systems, STARTERS[name], monkeypatch, deferrable=True, **arguments)
+    return lambda name, **arguments: Story(systems, STARTERS[name], mocker, deferrable=True, **arguments)
 
 
 @pytest.mark.parametrize("name", SUCCESSES)
@@ -189,7 +189,7 @@ def test_a_person_who_is_needed_is_a_warning_with_what_is_asked_who_may_answer_a
 def test_approvals_say_what_was_asked_and_answered(systems):
     systems.reset(speed=60)
     execution_id = start_until_it_asks(systems)
-    test_service_stage.start_until_it_asks(systems)
+    service_stage_tasks.start_until_it_asks(systems)
     with told() as lines:
         answer("approve", execution_id=execution_id)
         where = {"pipeline": "shop-release-approval", "task_name": "apr0v1"}

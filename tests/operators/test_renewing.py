@@ -15,9 +15,9 @@ from airflow_provider.hooks.cocktail import CocktailHook
 from airflow_provider.operators.carrying_out import Carrier
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
 from airflow_provider.sensors.cocktail import CocktailBuildSensor
-from tests.airflow_runs import run_task
+from tests.support.airflow_runs import run_task
 from tests.support.serving import serving
-from tests.systems import define_connection
+from tests.support.systems import define_connection
 
 REF = {"system": "cocktail", "kind": "build_run", "id": "7", "build_seq": "", "tag": ""}
 
@@ -73,7 +73,7 @@ def test_a_sensor_in_a_worker_goes_on_with_the_mended_connection(vendor):
     assert vendor.tokens[-1] == "Bearer second-token"
 
 
-def test_a_connection_that_airflow_does_not_tell_then_ends_no_wait(vendor, monkeypatch):
+def test_a_connection_that_airflow_does_not_tell_then_ends_no_wait(vendor, mocker):
     read = CocktailHook.get_connection
 
     def away_at_the_second_look(conn_id: str) -> Any:
@@ -81,7 +81,7 @@ def test_a_connection_that_airflow_does_not_tell_then_ends_no_wait(vendor, monke
             raise RuntimeError("the API server is away")
         return read(conn_id)
 
-    monkeypatch.setattr(CocktailHook, "get_connection", away_at_the_second_look)
+    mocker.patch.object(CocktailHook, "get_connection", away_at_the_second_look)
     ended = run_task(lambda: CocktailBuildSensor(task_id="wait", build_run_seq=7, poke_interval=0.1, timeout=60))
     assert ended.error is None
     assert vendor.tokens[1:3] == ["Bearer first-token"] * 2

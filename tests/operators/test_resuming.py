@@ -14,14 +14,14 @@ from airflow_provider.exceptions import ExecutionTimeout
 from airflow_provider.execution import Execution, ExecutionState
 from airflow_provider.operators.cocktail import CocktailCancelBuildOperator
 from airflow_provider.sensors.cocktail import CocktailBuildSensor
-from tests.attempts import Task
-from tests.operators.test_starting import ARGUMENTS, EVERY_STARTER, STARTERS, Starter, started
+from tests.support.attempts import Task
+from tests.support.endings import FINISHED
+from tests.support.starters import ARGUMENTS, EVERY_STARTER, STARTERS, Starter, started
+from tests.support.systems import Systems
 from tests.support.turns import in_turns
-from tests.systems import Systems
 
 SLOW = 0.1
 """Speed of the sandbox at which nothing ends by itself."""
-FINISHED = {"code_stream": "COMPLETED", "service_stage": "2", "cocktail": "DONE", "quay": "complete"}
 CRASHED, TIMED_OUT = "Trigger failure", "Trigger timeout"
 
 

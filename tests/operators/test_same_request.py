@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import pytest
+from pytest_mock import MockerFixture
 
 from airflow_provider.clients.code_stream.approvals import Approvals
 from airflow_provider.clients.code_stream.events import Events
@@ -19,13 +20,13 @@ from airflow_provider.operators.code_stream import (
     CodeStreamTriggerGerritOperator,
 )
 from airflow_provider.operators.service_stage import ServiceStageApprovalOperator
-from tests.attempts import Task, WorkerKilled
 from tests.conftest import FAST
-from tests.meanwhile import until
-from tests.operators import test_service_stage
-from tests.operators.test_code_stream import GERRIT_CHANGE, approvals_in_a_row, start_until_it_asks, state_of
-from tests.operators.test_service_stage import APPROVAL, APPROVED
-from tests.systems import Systems
+from tests.support import service_stage_tasks
+from tests.support.attempts import Task, WorkerKilled
+from tests.support.code_stream_tasks import GERRIT_CHANGE, approvals_in_a_row, start_until_it_asks, state_of
+from tests.support.service_stage_tasks import APPROVAL, APPROVED
+from tests.support.systems import Systems
+from tests.support.until import until
 
 Build = Callable[[], Any]
 
@@ -89,18 +90,18 @@ def answer_code_stream_again(systems: Systems, build: Build) -> Build:
 
 
 def answers_to_service_stage(systems: Systems) -> int:
-    return test_service_stage.actions(systems).count("approval")
+    return service_stage_tasks.actions(systems).count("approval")
 
 
 def answer_service_stage(systems: Systems) -> Build:
-    test_service_stage.start_until_it_asks(systems)
+    service_stage_tasks.start_until_it_asks(systems)
     arguments = {"pipeline": APPROVED, "task_name": APPROVAL, "decision": "approve"}
     return lambda: ServiceStageApprovalOperator(task_id="act", **arguments)
 
 
 def answer_service_stage_again(systems: Systems, build: Build) -> Build:
     until(lambda: all(each["state"] == "2" for each in systems.executions("service_stage")))
-    test_service_stage.start_until_it_asks(systems)
+    service_stage_tasks.start_until_it_asks(systems)
     return build
 
 
@@ -148,7 +149,7 @@ def succeed(task: Task) -> None:
 
 
 @contextmanager
-def dying(monkeypatch: pytest.MonkeyPatch, request_: Request) -> Iterator[None]:
+def dying(mocker: MockerFixture, request_: Request) -> Iterator[None]:
     """The worker dies when the request has been sent."""
     whole = getattr(request_.client, request_.send)
 
@@ -156,8 +157,7 @@ def dying(monkeypatch: pytest.MonkeyPatch, request_: Request) -> Iterator[None]:
         whole(*arguments, **named)
         raise WorkerKilled
 
-    with monkeypatch.context() as patch:
-        patch.setattr(request_.client, request_.send, send)
+    with mocker.patch.context_manager(request_.client, request_.send, send):
         yield
 
 
@@ -197,10 +197,10 @@ def test_a_success_that_may_have_been_cleared_fails_loudly_until_it_certainly_wa
 
 
 @EVERY_REQUEST
-def test_a_retry_that_may_be_a_clear_fails_loudly_until_it_certainly_is_one(systems, request_, monkeypatch):
+def test_a_retry_that_may_be_a_clear_fails_loudly_until_it_certainly_is_one(systems, request_, mocker):
     build = request_.first(systems)
     task = Task(build)
-    with dying(monkeypatch, request_):
+    with dying(mocker, request_):
         assert isinstance(task.attempt().error, WorkerKilled)
     task.clear_beside()
     for _ in "an attempt", "its retry":
@@ -213,14 +213,13 @@ def test_a_retry_that_may_be_a_clear_fails_loudly_until_it_certainly_is_one(syst
 
 
 @EVERY_REQUEST
-def test_a_worker_that_dies_in_the_last_moment_of_a_success_sends_nothing_twice(systems, request_, monkeypatch):
+def test_a_worker_that_dies_in_the_last_moment_of_a_success_sends_nothing_twice(systems, request_, mocker):
     task = Task(request_.first(systems))
 
     def die(*_: Any) -> None:
         raise WorkerKilled
 
-    with monkeypatch.context() as patch:
-        patch.setattr(task.operator, "post_execute", die)
+    with mocker.patch.context_manager(task.operator, "post_execute", die):
         ended = task.attempt()
         if ended.state == "deferred":
             ended = task.resume(task.fire(task.trigger(ended)))
@@ -230,10 +229,10 @@ def test_a_worker_that_dies_in_the_last_moment_of_a_success_sends_nothing_twice(
 
 
 @pytest.mark.parametrize("name", ["act", "service_stage approval", "trigger"])
-def test_a_retry_sends_nothing_to_another_system(systems, elsewhere, name, monkeypatch):
+def test_a_retry_sends_nothing_to_another_system(systems, elsewhere, name, mocker):
     request_ = REQUESTS[name]
     task = Task(request_.first(systems))
-    with dying(monkeypatch, request_):
+    with dying(mocker, request_):
         assert isinstance(task.attempt().error, WorkerKilled)
     elsewhere.connect()
     error = task.attempt().error

@@ -18,8 +18,8 @@ from airflow_provider.exceptions import ConflictError, ExecutionFailed, Executio
 from airflow_provider.hooks.base import hook_class
 from airflow_provider.operators.attempt import AttemptOver
 from airflow_provider.operators.starting import KEY, StartOperator
-from tests.operators.story import EVERY_STARTER, SLOW, STARTERS, Story, let_nothing_end_by_itself
-from tests.operators.test_resuming import FINISHED
+from tests.support.endings import FINISHED
+from tests.support.story import EVERY_STARTER, SLOW, STARTERS, Story, let_nothing_end_by_itself
 from tests.support.turns import in_turns
 
 PIPELINE = STARTERS["code_stream pipeline"]
@@ -33,9 +33,9 @@ PATIENT = 3.0
 
 
 @EVERY_STARTER
-def test_a_success_that_is_cleared_starts_anew_although_retries_were_lowered_by_one(systems, starter, monkeypatch):
+def test_a_success_that_is_cleared_starts_anew_although_retries_were_lowered_by_one(systems, starter, mocker):
     """Airflow then counts as many tries as before."""
-    story = Story(systems, starter, monkeypatch, deferrable=False)
+    story = Story(systems, starter, mocker, deferrable=False)
     assert story.attempt().state == "success"
     story.deploy(retries=2)
     story.task.clear()
@@ -55,12 +55,12 @@ def another_task_was_cleared(story: Story) -> None:
 # What happened is for the core to judge; what a system is asked for is the same.
 @pytest.mark.parametrize(("name", "is_cleared"), in_turns(STARTERS))
 def test_where_airflow_does_not_tell_a_clear_from_a_retry_a_person_is_asked_and_a_clear_is_the_answer(
-    systems, name, is_cleared, monkeypatch
+    systems, name, is_cleared, mocker
 ):
     starter = STARTERS[name]
     happens = cleared_before_airflow_noticed_that_its_worker_had_died if is_cleared else another_task_was_cleared
     let_nothing_end_by_itself(systems)
-    story = Story(systems, starter, monkeypatch, deferrable=True)
+    story = Story(systems, starter, mocker, deferrable=True)
     story.attempt_and_die(remembered=True)
     happens(story)
     for _ in "the next attempt", "its retry":
@@ -94,10 +94,10 @@ def take_effect(story: Story, intent: dict[str, Any]) -> str:
 
 @EVERY_STARTER
 def test_a_start_that_timed_out_is_sent_once_by_an_attempt_and_adopted_by_the_next_when_it_comes_late(
-    systems, starter, monkeypatch
+    systems, starter, mocker
 ):
     systems.reset(SLOW)
-    story = Story(systems, starter, monkeypatch, deferrable=True)
+    story = Story(systems, starter, mocker, deferrable=True)
     give_up_on(story)
     assert story.starts_sent() == 1
     late = take_effect(story, story.record["intent"])
@@ -123,12 +123,10 @@ def once(act: Callable[[], Any]) -> Callable[[StartOperator], None]:
 
 
 @EVERY_STARTER
-def test_the_next_attempt_looks_for_as_long_as_a_request_may_take_before_it_sends_another(
-    systems, starter, monkeypatch
-):
+def test_the_next_attempt_looks_for_as_long_as_a_request_may_take_before_it_sends_another(systems, starter, mocker):
     systems.reset(SLOW)
-    monkeypatch.setattr(DURATIONS, "settling", 0.0)
-    story = Story(systems, starter, monkeypatch, deferrable=True)
+    mocker.patch.object(DURATIONS, "settling", 0.0)
+    story = Story(systems, starter, mocker, deferrable=True)
     give_up_on(story)
     late: list[str] = []
     with story.when(waits, once(lambda: late.append(take_effect(story, story.record["intent"])))):
@@ -155,9 +153,9 @@ RETRIED_OR_CLEARED = pytest.mark.parametrize("becomes", [retried, cleared])
 
 
 @RETRIED_OR_CLEARED
-def test_a_start_that_comes_beside_the_one_sent_after_it_is_ended_and_named(systems, becomes, monkeypatch, capsys):
+def test_a_start_that_comes_beside_the_one_sent_after_it_is_ended_and_named(systems, becomes, mocker, capsys):
     let_nothing_end_by_itself(systems)
-    story = Story(systems, PIPELINE, monkeypatch, deferrable=True)
+    story = Story(systems, PIPELINE, mocker, deferrable=True)
     give_up_on(story)
     given_up = story.record["intent"]
     becomes(story)
@@ -169,9 +167,9 @@ def test_a_start_that_comes_beside_the_one_sent_after_it_is_ended_and_named(syst
 
 
 @RETRIED_OR_CLEARED
-def test_a_start_that_comes_beside_the_one_sent_after_it_is_ended_at_the_deadline_too(systems, becomes, monkeypatch):
+def test_a_start_that_comes_beside_the_one_sent_after_it_is_ended_at_the_deadline_too(systems, becomes, mocker):
     let_nothing_end_by_itself(systems)
-    story = Story(systems, PIPELINE, monkeypatch, deferrable=True, timeout=5.0)
+    story = Story(systems, PIPELINE, mocker, deferrable=True, timeout=5.0)
     give_up_on(story)
     given_up = story.record["intent"]
     becomes(story)
@@ -181,9 +179,9 @@ def test_a_start_that_comes_beside_the_one_sent_after_it_is_ended_at_the_deadlin
     assert story.cancels() == [1, 1]
 
 
-def test_of_two_that_one_marker_shows_the_next_attempt_follows_one_and_ends_the_other(systems, monkeypatch, capsys):
+def test_of_two_that_one_marker_shows_the_next_attempt_follows_one_and_ends_the_other(systems, mocker, capsys):
     let_nothing_end_by_itself(systems)
-    story = Story(systems, PIPELINE, monkeypatch, deferrable=True)
+    story = Story(systems, PIPELINE, mocker, deferrable=True)
     give_up_on(story)
     story.attempt_and_die(remembered=False)
     take_effect(story, story.record["intent"])
@@ -194,9 +192,9 @@ def test_of_two_that_one_marker_shows_the_next_attempt_follows_one_and_ends_the_
     assert f"{other} came late of a start of this task: canceling it beside {followed}" in capsys.readouterr().out
 
 
-def test_a_start_that_came_late_ends_before_a_cleared_task_starts_anew(systems, monkeypatch):
+def test_a_start_that_came_late_ends_before_a_cleared_task_starts_anew(systems, mocker):
     let_nothing_end_by_itself(systems)
-    story = Story(systems, PIPELINE, monkeypatch, deferrable=True)
+    story = Story(systems, PIPELINE, mocker, deferrable=True)
     give_up_on(story)
     take_effect(story, story.record["intent"])
     story.task.clear()
@@ -207,9 +205,9 @@ def test_a_start_that_came_late_ends_before_a_cleared_task_starts_anew(systems, 
 
 
 @RETRIED_OR_CLEARED
-def test_nothing_is_started_beside_a_late_start_that_cannot_be_canceled(systems, becomes, monkeypatch):
+def test_nothing_is_started_beside_a_late_start_that_cannot_be_canceled(systems, becomes, mocker):
     let_nothing_end_by_itself(systems)
-    story = Story(systems, PIPELINE, monkeypatch, deferrable=True)
+    story = Story(systems, PIPELINE, mocker, deferrable=True)
     give_up_on(story)
     given_up = story.record["intent"]
     becomes(story)
@@ -230,9 +228,9 @@ def test_nothing_is_started_beside_a_late_start_that_cannot_be_canceled(systems,
     assert story.cancels() == [0, 1, 0]
 
 
-def test_a_person_who_is_asked_about_a_late_start_answers_with_a_clear(systems, monkeypatch):
+def test_a_person_who_is_asked_about_a_late_start_answers_with_a_clear(systems, mocker):
     let_nothing_end_by_itself(systems)
-    story = Story(systems, PIPELINE, monkeypatch, deferrable=True)
+    story = Story(systems, PIPELINE, mocker, deferrable=True)
     give_up_on(story)
     given_up = story.record["intent"]
     story.task.clear()
@@ -247,9 +245,9 @@ def test_a_person_who_is_asked_about_a_late_start_answers_with_a_clear(systems, 
     assert len(story.executions()) == 3
 
 
-def test_nothing_is_started_while_late_starts_cannot_be_looked_for(systems, monkeypatch):
+def test_nothing_is_started_while_late_starts_cannot_be_looked_for(systems, mocker):
     let_nothing_end_by_itself(systems)
-    story = Story(systems, PIPELINE, monkeypatch, deferrable=True)
+    story = Story(systems, PIPELINE, mocker, deferrable=True)
     give_up_on(story)
     story.task.clear()
     trigger = story.task.trigger(story.attempt())
@@ -265,10 +263,10 @@ def test_nothing_is_started_while_late_starts_cannot_be_looked_for(systems, monk
 @pytest.mark.parametrize("name", ["service_stage", "quay"])
 @RETRIED_OR_CLEARED
 def test_where_no_marker_could_tell_a_late_start_the_log_asks_a_person_to_look_for_it(
-    systems, name, becomes, monkeypatch, capsys
+    systems, name, becomes, mocker, capsys
 ):
     systems.reset(SLOW)
-    story = Story(systems, STARTERS[name], monkeypatch, deferrable=True)
+    story = Story(systems, STARTERS[name], mocker, deferrable=True)
     give_up_on(story)
     becomes(story)
     capsys.readouterr()
@@ -297,11 +295,11 @@ OVER: list[tuple[str, Callable[[Story], None]]] = [
 
 @pytest.mark.parametrize(("name", "ends"), OVER)
 def test_a_start_that_is_held_back_is_not_sent_once_its_attempt_is_over(
-    systems, name, ends: Callable[[Story], None], monkeypatch
+    systems, name, ends: Callable[[Story], None], mocker
 ):
     starter = STARTERS[name]
     systems.reset(SLOW)
-    story = Story(systems, starter, monkeypatch, deferrable=True)
+    story = Story(systems, starter, mocker, deferrable=True)
     busy = {"status": 429, "headers": {"Retry-After": "1"}}
     systems.fault(starter.system, "status", method="POST", path=starter.start, **busy)
     with story.when(waits, once(lambda: ends(story))):
@@ -324,10 +322,10 @@ def with_a_field_more(record: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("name", "is_newer"), in_turns(STARTERS))
-def test_a_start_of_another_version_of_the_provider_is_adopted(systems, name, is_newer, monkeypatch):
+def test_a_start_of_another_version_of_the_provider_is_adopted(systems, name, is_newer, mocker):
     starter, written = STARTERS[name], with_a_field_more if is_newer else as_the_first_version
     systems.reset(SLOW)
-    story = Story(systems, starter, monkeypatch, deferrable=True)
+    story = Story(systems, starter, mocker, deferrable=True)
     story.attempt_and_die(remembered=True)
     story.task.store(KEY, written(story.record))
     assert story.attempt().state == "deferred"
@@ -335,9 +333,9 @@ def test_a_start_of_another_version_of_the_provider_is_adopted(systems, name, is
 
 
 @RETRIED_OR_CLEARED
-def test_what_a_newer_version_has_written_otherwise_is_left_alone_and_starts_nothing(systems, becomes, monkeypatch):
+def test_what_a_newer_version_has_written_otherwise_is_left_alone_and_starts_nothing(systems, becomes, mocker):
     systems.reset(SLOW)
-    story = Story(systems, PIPELINE, monkeypatch, deferrable=True)
+    story = Story(systems, PIPELINE, mocker, deferrable=True)
     story.attempt_and_die(remembered=True)
     story.task.store(KEY, {**story.record, "version": 3, "phase": "resting"})
     becomes(story)
@@ -348,10 +346,10 @@ def test_what_a_newer_version_has_written_otherwise_is_left_alone_and_starts_not
 
 
 @EVERY_STARTER
-def test_a_start_is_remembered_for_as_long_as_it_takes(systems, starter, monkeypatch):
+def test_a_start_is_remembered_for_as_long_as_it_takes(systems, starter, mocker):
     """Airflow may forget what has another retention after 30 days."""
     systems.reset(SLOW)
-    story = Story(systems, starter, monkeypatch, deferrable=True)
+    story = Story(systems, starter, mocker, deferrable=True)
     deferred = story.attempt()
     assert story.task.stored(KEY)[1] is None
     assert finish(story, deferred).state == "success"

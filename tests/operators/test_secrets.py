@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -17,11 +18,11 @@ from airflow_provider.exceptions import AuthenticationError, ExecutionFailed, Re
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
 from airflow_provider.operators.quay import QuayCreateNotificationOperator, QuayRunBuildOperator
 from airflow_provider.triggers.execution import ExecutionTrigger
-from tests import secrets
-from tests.airflow_runs import TaskRun, run_task
-from tests.operators.test_starting import STARTERS, first_execution_fails
-from tests.sensors.test_waiting import WATCHED
-from tests.systems import LOGINS, Systems, define_connection
+from tests.support import secrets
+from tests.support.airflow_runs import TaskRun, run_task
+from tests.support.starters import STARTERS, first_execution_fails
+from tests.support.systems import LOGINS, Systems, define_connection
+from tests.support.watched import WATCHED
 
 SYSTEMS = ("code_stream", "service_stage", "cocktail", "quay")
 EVERY_SYSTEM = pytest.mark.parametrize("system", SYSTEMS)
@@ -70,7 +71,7 @@ class Shown:
 
 
 @pytest.fixture
-def shown(systems, monkeypatch, caplog, capfd) -> Shown:
+def shown(systems, mocker, caplog, capfd) -> Shown:
     import airflow._shared.logging.structlog
     import airflow.sdk._shared.logging.structlog
     import airflow.sdk.log
@@ -90,12 +91,12 @@ def shown(systems, monkeypatch, caplog, capfd) -> Shown:
         shown.events.append(to_event(outcome))
         return shown.events[-1]
 
-    monkeypatch.setattr(Outcome, "to_event", told)
-    monkeypatch.setattr(airflow.sdk.log, "mask_secret", tell)
-    monkeypatch.setattr(ExecutionTrigger, "serialize", serialized)
+    mocker.patch.object(Outcome, "to_event", told)
+    mocker.patch.object(airflow.sdk.log, "mask_secret", tell)
+    mocker.patch.object(ExecutionTrigger, "serialize", serialized)
     # Not debug: there Airflow itself logs each message between task and supervisor, and one tells it what to mask.
     for module in (airflow._shared.logging.structlog, airflow.sdk._shared.logging.structlog):
-        monkeypatch.setitem(module.PER_LOGGER_LEVELS, "", logging.INFO)
+        mocker.patch.dict(module.PER_LOGGER_LEVELS, {"": logging.INFO})
     caplog.set_level(logging.DEBUG)
     shown.read_logs = lambda: caplog.text + "".join(capfd.readouterr())
     systems.reset(speed=60)
@@ -130,10 +131,10 @@ BUILD = {system: each.build for system, each in STARTER.items()} | {"cocktail": 
 
 
 @pytest.fixture(autouse=True)
-def secrets_of_arguments(monkeypatch) -> None:
+def secrets_of_arguments(mocker) -> None:
     """They are in no DAG: whoever reads its code, or Airflow's copy of it, reads them there."""
     for name, value in (("callback", secrets.CALLBACK), ("archive", secrets.ARCHIVE), ("webhook", secrets.WEBHOOK)):
-        monkeypatch.setenv(f"AIRFLOW_VAR_{name.upper()}_OF_A_TEST", value)
+        mocker.patch.dict(os.environ, {f"AIRFLOW_VAR_{name.upper()}_OF_A_TEST": value})
 
 
 @EVERY_SYSTEM
@@ -181,8 +182,8 @@ def test_a_refused_secret_is_not_shown(systems, shown, system):
     ("system", "status"),
     [*(("quay", status) for status in (400, 403, 409, 500)), *zip(SYSTEMS, (400, 500, 409), strict=False)],
 )
-def test_a_secret_that_the_vendor_repeats_is_not_shown(systems, shown, system, status, monkeypatch):
-    monkeypatch.setattr(DURATIONS, "settling", 0.3)
+def test_a_secret_that_the_vendor_repeats_is_not_shown(systems, shown, system, status, mocker):
+    mocker.patch.object(DURATIONS, "settling", 0.3)
     password = connect(systems, system)
     said = f"credentials {password} cannot be used"
     body = {"message": said, "error_msg": said, "error_code": "X.1", "error_message": said, "status": status}
@@ -254,9 +255,9 @@ def repeats(secret: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["in a mapping", "as one template"])
-def test_the_config_of_a_notification_is_stored_and_shown_nowhere(systems, shown, whole, monkeypatch):
+def test_the_config_of_a_notification_is_stored_and_shown_nowhere(systems, shown, whole, mocker):
     connect(systems, "quay")
-    monkeypatch.setenv("AIRFLOW_VAR_CONFIG_OF_A_TEST", json.dumps({"url": secrets.WEBHOOK}))
+    mocker.patch.dict(os.environ, {"AIRFLOW_VAR_CONFIG_OF_A_TEST": json.dumps({"url": secrets.WEBHOOK})})
     config = "{{ var.json.config_of_a_test }}" if whole else {"url": "{{ var.value.webhook_of_a_test }}"}
     ended = shown.run(
         lambda: QuayCreateNotificationOperator(

@@ -22,11 +22,11 @@ from airflow_provider.operators import start_attempt
 from airflow_provider.operators.starting import StartOperator
 from airflow_provider.task_instances import task_state
 from airflow_provider.triggers import execution
-from tests.attempts import WorkerKilled
 from tests.chaos.vendors import ENDED
 from tests.conftest import SPEED
-from tests.meanwhile import until
-from tests.operators.story import EVERY_STARTER, SLOW, STARTERS, Story, terminate
+from tests.support.attempts import WorkerKilled
+from tests.support.story import EVERY_STARTER, SLOW, STARTERS, Story, terminate
+from tests.support.until import until
 
 
 def killed_after_the_start(story: Story) -> None:
@@ -150,19 +150,19 @@ ONCE = {
 @pytest.mark.parametrize(
     ("name", "promised"), [(name, each) for each in PROMISES for name in STARTERS if each not in ONCE or name == "quay"]
 )
-def test_a_promise_about_starts_and_cancels_holds(systems, name, promised, monkeypatch):
+def test_a_promise_about_starts_and_cancels_holds(systems, name, promised, mocker):
     starter, promise = STARTERS[name], PROMISES[promised]
     systems.reset(SLOW if promise.seen == ONE_CANCEL else SPEED)
-    story = Story(systems, starter, monkeypatch, deferrable=promise.deferrable)
+    story = Story(systems, starter, mocker, deferrable=promise.deferrable)
     promise.happens(story)
     assert story.seen() == promise.seen
 
 
 @EVERY_STARTER
 @pytest.mark.parametrize("deferrable", [SYNCHRONOUS, DEFERRABLE], ids=["running", "deferred"])
-def test_a_cancel_that_gets_no_answer_at_first_is_sent_again(systems, starter, deferrable, monkeypatch):
+def test_a_cancel_that_gets_no_answer_at_first_is_sent_again(systems, starter, deferrable, mocker):
     systems.reset(speed=SLOW)
-    story = Story(systems, starter, monkeypatch, deferrable=deferrable)
+    story = Story(systems, starter, mocker, deferrable=deferrable)
 
     def mark_failed_while_the_system_stumbles() -> None:
         for method in ("POST", "PUT", "DELETE"):
@@ -178,9 +178,9 @@ def test_a_cancel_that_gets_no_answer_at_first_is_sent_again(systems, starter, d
     assert story.seen() == ONE_CANCEL
 
 
-def test_a_cancel_of_a_trigger_that_trips_the_client_is_sent_again(systems, monkeypatch):
+def test_a_cancel_of_a_trigger_that_trips_the_client_is_sent_again(systems, mocker):
     systems.reset(speed=SLOW)
-    story = Story(systems, STARTERS["cocktail"], monkeypatch, deferrable=True)
+    story = Story(systems, STARTERS["cocktail"], mocker, deferrable=True)
     trigger = story.task.trigger(story.attempt())
     whole, tried = CocktailClient.cancel, []
 
@@ -190,21 +190,21 @@ def test_a_cancel_of_a_trigger_that_trips_the_client_is_sent_again(systems, monk
             raise OverflowError("the year is out of range")
         return whole(*args)
 
-    monkeypatch.setattr(CocktailClient, "cancel", trip_at_first)
+    mocker.patch.object(CocktailClient, "cancel", trip_at_first)
     story.task.mark("failed")
     story.task.kill(trigger)
     assert (len(tried), story.seen()) == (3, ONE_CANCEL)
 
 
-def test_why_a_trigger_could_not_cancel_is_never_lost(systems, monkeypatch, capsys):
+def test_why_a_trigger_could_not_cancel_is_never_lost(systems, mocker, capsys):
     systems.reset(speed=SLOW)
-    story = Story(systems, STARTERS["cocktail"], monkeypatch, deferrable=True)
+    story = Story(systems, STARTERS["cocktail"], mocker, deferrable=True)
     trigger = story.task.trigger(story.attempt())
 
     def trip(*_: Any, **__: Any) -> Any:
         raise LookupError("no judge")
 
-    monkeypatch.setattr(execution, "judge_trigger_kill", trip)
+    mocker.patch.object(execution, "judge_trigger_kill", trip)
     story.task.mark("failed")
     story.task.kill(trigger)
     told = capsys.readouterr().out
@@ -212,9 +212,9 @@ def test_why_a_trigger_could_not_cancel_is_never_lost(systems, monkeypatch, caps
     assert "LookupError" in told
 
 
-def test_a_person_who_ends_a_deferred_task_while_the_api_server_restarts_is_heard_afterwards(systems, monkeypatch):
+def test_a_person_who_ends_a_deferred_task_while_the_api_server_restarts_is_heard_afterwards(systems, mocker):
     systems.reset(speed=SLOW)
-    story = Story(systems, STARTERS["code_stream pipeline"], monkeypatch, deferrable=True)
+    story = Story(systems, STARTERS["code_stream pipeline"], mocker, deferrable=True)
     asked = []
 
     def away_at_first(**where: Any) -> Any:
@@ -223,19 +223,18 @@ def test_a_person_who_ends_a_deferred_task_while_the_api_server_restarts_is_hear
             raise ConnectionError("the API server is away")
         return task_state(**where)
 
-    monkeypatch.setattr(execution, "task_state", away_at_first)
+    mocker.patch.object(execution, "task_state", away_at_first)
     marked_while_deferred("failed")(story)
     assert story.seen() == ONE_CANCEL
 
 
 @EVERY_STARTER
-def test_a_late_kill_of_a_cleared_wait_cancels_what_it_waited_for_and_nothing_newer(systems, starter, monkeypatch):
+def test_a_late_kill_of_a_cleared_wait_cancels_what_it_waited_for_and_nothing_newer(systems, starter, mocker):
     systems.reset(speed=SLOW)
-    story = Story(systems, starter, monkeypatch, deferrable=True)
+    story = Story(systems, starter, mocker, deferrable=True)
     trigger = story.task.trigger(story.attempt())
     story.task.clear()
-    with monkeypatch.context() as patch:
-        patch.setattr(DURATIONS, "cleared_limit", 0.0)
+    with mocker.patch.context_manager(DURATIONS, "cleared_limit", 0.0):
         story.attempt()
     story.task.kill(trigger)
     first, *newer = sorted(story.executions(), key=lambda each: each["states"][0]["at"])
@@ -244,9 +243,9 @@ def test_a_late_kill_of_a_cleared_wait_cancels_what_it_waited_for_and_nothing_ne
 
 
 @EVERY_STARTER
-def test_one_not_found_after_a_start_leads_to_no_second_one(systems, starter, monkeypatch):
+def test_one_not_found_after_a_start_leads_to_no_second_one(systems, starter, mocker):
     systems.reset(speed=SLOW)
-    story = Story(systems, starter, monkeypatch, deferrable=True)
+    story = Story(systems, starter, mocker, deferrable=True)
     story.attempt_and_die(remembered=True)
     systems.fault(starter.system, "status", method="GET", path=starter.look, status=404)
     assert story.attempt().state == "deferred"
@@ -254,9 +253,9 @@ def test_one_not_found_after_a_start_leads_to_no_second_one(systems, starter, mo
 
 
 @pytest.mark.parametrize("deferrable", [False, True])
-def test_a_person_is_heard_who_ends_a_task_while_it_asks_airflow_something(systems, deferrable, monkeypatch):
+def test_a_person_is_heard_who_ends_a_task_while_it_asks_airflow_something(systems, deferrable, mocker):
     systems.reset(SLOW)
-    story = Story(systems, STARTERS["code_stream pipeline"], monkeypatch, deferrable=deferrable)
+    story = Story(systems, STARTERS["code_stream pipeline"], mocker, deferrable=deferrable)
     is_remembering = threading.Event()
     channel, whole = threading.Lock(), InProcessSupervisorComms.send
 
@@ -272,15 +271,15 @@ def test_a_person_is_heard_who_ends_a_task_while_it_asks_airflow_something(syste
     def has_started(command: Command) -> bool:
         return isinstance(command, Save) and command.record.ref is not None and not story.seen()["cancels"]
 
-    monkeypatch.setattr(InProcessSupervisorComms, "send", send)
+    mocker.patch.object(InProcessSupervisorComms, "send", send)
     with story.when(has_started, lambda operator: is_remembering.set()):
         story.attempt()
     assert story.seen() == {"starts": 1, "cancels": 1}
 
 
 @EVERY_STARTER
-def test_a_task_that_was_told_to_end_starts_nothing_more(systems, starter, monkeypatch):
-    story = Story(systems, starter, monkeypatch, deferrable=False)
+def test_a_task_that_was_told_to_end_starts_nothing_more(systems, starter, mocker):
+    story = Story(systems, starter, mocker, deferrable=False)
     systems.fault(starter.system, "status", method="POST", path=starter.start, status=503)
 
     def is_about_to_search(command: Command) -> bool:
@@ -291,23 +290,23 @@ def test_a_task_that_was_told_to_end_starts_nothing_more(systems, starter, monke
     assert story.executions() == []
 
 
-def test_a_task_that_is_told_to_end_while_airflow_is_asked_whether_it_stands_starts_nothing(systems, monkeypatch):
-    story = Story(systems, STARTERS["code_stream pipeline"], monkeypatch, deferrable=False)
+def test_a_task_that_is_told_to_end_while_airflow_is_asked_whether_it_stands_starts_nothing(systems, mocker):
+    story = Story(systems, STARTERS["code_stream pipeline"], mocker, deferrable=False)
     whole = start_attempt.require_standing
 
     def ask_and_be_drained(context: Any) -> None:
         whole(context)
         context["task"].on_kill()
 
-    monkeypatch.setattr(start_attempt, "require_standing", ask_and_be_drained)
+    mocker.patch.object(start_attempt, "require_standing", ask_and_be_drained)
     assert isinstance(story.attempt().error, ExecutionCanceled)
     assert story.executions() == []
 
 
 @EVERY_STARTER
-def test_a_task_that_was_ended_does_nothing_more_and_remembers_its_cancel(systems, starter, monkeypatch):
+def test_a_task_that_was_ended_does_nothing_more_and_remembers_its_cancel(systems, starter, mocker):
     systems.reset(speed=SLOW)
-    story = Story(systems, starter, monkeypatch, deferrable=False)
+    story = Story(systems, starter, mocker, deferrable=False)
 
     def end_it(operator: StartOperator) -> None:
         story.task.mark("failed")
@@ -319,8 +318,8 @@ def test_a_task_that_was_ended_does_nothing_more_and_remembers_its_cancel(system
     assert story.seen() == ONE_CANCEL
 
 
-def test_who_ends_a_task_whose_start_is_on_its_way_reads_what_may_begin(systems, monkeypatch, capsys):
-    story = Story(systems, STARTERS["cocktail"], monkeypatch, deferrable=False)
+def test_who_ends_a_task_whose_start_is_on_its_way_reads_what_may_begin(systems, mocker, capsys):
+    story = Story(systems, STARTERS["cocktail"], mocker, deferrable=False)
 
     def end_it(operator: StartOperator) -> None:
         story.task.mark("failed")
@@ -341,9 +340,9 @@ MARKED = ("code_stream pipeline", "cocktail")
 
 
 @EVERY_STARTER
-def test_a_cleared_task_cancels_what_nobody_else_canceled_before_it_starts_anew(systems, starter, monkeypatch):
+def test_a_cleared_task_cancels_what_nobody_else_canceled_before_it_starts_anew(systems, starter, mocker):
     systems.reset(speed=1.0)
-    story = Story(systems, starter, monkeypatch, deferrable=True)
+    story = Story(systems, starter, mocker, deferrable=True)
     story.attempt_and_die(remembered=True)
     story.task.clear()
     assert story.attempt().state == "deferred"
@@ -354,16 +353,15 @@ def test_a_cleared_task_cancels_what_nobody_else_canceled_before_it_starts_anew(
 
 @pytest.mark.parametrize("hours", [0, 1])
 @pytest.mark.parametrize("name", MARKED)
-def test_what_bears_a_marker_is_found_and_canceled_however_late_its_task_is_cleared(systems, name, hours, monkeypatch):
+def test_what_bears_a_marker_is_found_and_canceled_however_late_its_task_is_cleared(systems, name, hours, mocker):
     systems.reset(speed=1.0)
-    story = Story(systems, STARTERS[name], monkeypatch, deferrable=True)
+    story = Story(systems, STARTERS[name], mocker, deferrable=True)
     to_json = StartRecord.to_json
 
     def written_long_ago(record: StartRecord) -> dict[str, Any]:
         return {**to_json(record), "started": record.started - hours * 3600}
 
-    with monkeypatch.context() as patch:
-        patch.setattr(StartRecord, "to_json", written_long_ago)
+    with mocker.patch.context_manager(StartRecord, "to_json", written_long_ago):
         story.attempt_and_die(remembered=False)
     story.task.clear()
     assert story.attempt().state == "deferred"
@@ -372,9 +370,9 @@ def test_what_bears_a_marker_is_found_and_canceled_however_late_its_task_is_clea
 
 
 @pytest.mark.parametrize("starter", [each for name, each in STARTERS.items() if name not in MARKED])
-def test_what_bears_no_marker_is_left_to_a_person_after_a_clear(systems, starter, monkeypatch):
+def test_what_bears_no_marker_is_left_to_a_person_after_a_clear(systems, starter, mocker):
     systems.reset(speed=SLOW)
-    story = Story(systems, starter, monkeypatch, deferrable=True)
+    story = Story(systems, starter, mocker, deferrable=True)
     story.attempt_and_die(remembered=False)
     story.task.clear()
     ended = story.attempt()
@@ -397,10 +395,10 @@ def test_what_bears_no_marker_is_left_to_a_person_after_a_clear(systems, starter
     ],
 )
 def test_a_cleared_task_starts_nothing_while_what_it_had_started_cannot_be_looked_for(
-    systems, name, list_path, answer, monkeypatch
+    systems, name, list_path, answer, mocker
 ):
     systems.reset(speed=SLOW)
-    story = Story(systems, STARTERS[name], monkeypatch, deferrable=True)
+    story = Story(systems, STARTERS[name], mocker, deferrable=True)
     story.attempt_and_die(remembered=False)
     story.task.clear()
     systems.fault(STARTERS[name].system, "status", method="GET", path=list_path, times=100, **answer)
@@ -409,9 +407,9 @@ def test_a_cleared_task_starts_nothing_while_what_it_had_started_cannot_be_looke
 
 
 @EVERY_STARTER
-def test_what_a_task_started_without_waiting_goes_on_when_the_task_is_cleared(systems, starter, monkeypatch):
+def test_what_a_task_started_without_waiting_goes_on_when_the_task_is_cleared(systems, starter, mocker):
     systems.reset(speed=SLOW)
-    story = Story(systems, starter, monkeypatch, deferrable=False, wait_for_completion=False)
+    story = Story(systems, starter, mocker, deferrable=False, wait_for_completion=False)
     assert story.attempt().state == "success"
     story.task.clear()
     story.attempt()  # a system that runs one at a time refuses a second one
@@ -419,9 +417,9 @@ def test_what_a_task_started_without_waiting_goes_on_when_the_task_is_cleared(sy
 
 
 @EVERY_STARTER
-def test_a_person_who_ends_a_task_that_is_about_to_adopt_cancels_what_it_adopts(systems, starter, monkeypatch):
+def test_a_person_who_ends_a_task_that_is_about_to_adopt_cancels_what_it_adopts(systems, starter, mocker):
     systems.reset(speed=SLOW)
-    story = Story(systems, starter, monkeypatch, deferrable=False)
+    story = Story(systems, starter, mocker, deferrable=False)
     story.attempt_and_die(remembered=True)
 
     def kill_it(operator: StartOperator) -> None:
@@ -434,8 +432,8 @@ def test_a_person_who_ends_a_task_that_is_about_to_adopt_cancels_what_it_adopts(
     assert story.seen() == ONE_CANCEL
 
 
-def test_a_task_that_failed_after_its_wait_had_moved_is_no_persons_doing(systems, monkeypatch):
+def test_a_task_that_failed_after_its_wait_had_moved_is_no_persons_doing(systems, mocker):
     systems.reset(speed=SLOW)
-    story = Story(systems, STARTERS["code_stream pipeline"], monkeypatch, deferrable=True)
+    story = Story(systems, STARTERS["code_stream pipeline"], mocker, deferrable=True)
     marked_while_deferred("up_for_retry")(story)
     assert story.seen() == ONE_START

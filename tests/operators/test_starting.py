@@ -2,105 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple
 
 import pytest
 
 from airflow_provider.clients import retries
 from airflow_provider.exceptions import ExecutionFailed, ExecutionTimeout
 from airflow_provider.operators import base
-from airflow_provider.operators.cocktail import CocktailRunBuildOperator
-from airflow_provider.operators.code_stream import CodeStreamRerunEventOperator, CodeStreamRunPipelineOperator
-from airflow_provider.operators.quay import QuayRunBuildOperator
-from airflow_provider.operators.service_stage import ServiceStageReleaseOperator
-from tests.airflow_runs import TaskRun, run_task
-from tests.attempts import Task
+from tests.support.attempts import Task
+from tests.support.starters import ARGUMENTS, EVERY_STARTER, STARTERS, first_execution_fails, run, started
 from tests.support.turns import in_turns
-from tests.systems import Systems
 
-ARCHIVE = "https://sources.example.com/shop-1.4.2.tar.gz"
-ARGUMENTS = {"task_id": "release", "poll_interval": 0.2}
-
-
-class Starter(NamedTuple):
-    """One operator that starts something.
-
-    :param start: regular expression of the path of its start request.
-    :param look: of the path of the requests that wait for it.
-    :param failed: the system's own word for a failure.
-    :param build: makes the operator.
-    """
-
-    system: str
-    start: str
-    look: str
-    failed: str
-    build: Callable[..., Any]
-
-
-STARTERS = {
-    "code_stream pipeline": Starter(
-        "code_stream",
-        "/pipelines/[^/]+/executions$",
-        "/executions/",
-        "FAILED",
-        lambda systems, **kw: CodeStreamRunPipelineOperator(
-            pipeline="Deploy shop", project="retail", inputs={"tag": "1.4.2"}, **kw
-        ),
-    ),
-    "code_stream rerun": Starter(
-        "code_stream",
-        "/registry-events/[^/]+$",
-        "/executions/",
-        "FAILED",
-        lambda systems, **kw: CodeStreamRerunEventOperator(event_type="docker", event_id=failed_event(systems), **kw),
-    ),
-    "service_stage": Starter(
-        "service_stage",
-        "/action$",
-        "/pipelines",
-        "3",
-        lambda systems, **kw: ServiceStageReleaseOperator(pipeline="shop-release", **kw),
-    ),
-    "cocktail": Starter(
-        "cocktail",
-        "/build/run/12$",
-        "/build/run/",
-        "ERROR",
-        lambda systems, **kw: CocktailRunBuildOperator(build_seq=12, tag_name="1.4.2", **kw),
-    ),
-    "quay": Starter(
-        "quay",
-        "/build/$",
-        "/build/",
-        "error",
-        lambda systems, **kw: QuayRunBuildOperator(repository="acme/shop", archive_url=ARCHIVE, tags=["1.4.2"], **kw),
-    ),
-}
-
-EVERY_STARTER = pytest.mark.parametrize("starter", STARTERS.values(), ids=STARTERS)
 BOTH_MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["synchronous", "deferrable"])
-
-
-def failed_event(systems: Systems) -> str:
-    """A Docker event of the seed whose delivery failed."""
-    from airflow_provider.hooks.code_stream import CodeStreamHook
-
-    with CodeStreamHook().get_conn() as client:
-        return next(event["id"] for event in client.events.list("docker") if not event.get("executionLink"))
-
-
-def run(systems: Systems, starter: Starter, retries: int = 0, **arguments: Any) -> TaskRun:
-    return run_task(lambda: starter.build(systems, **ARGUMENTS, **arguments), retries=retries)
-
-
-def started(systems: Systems, starter: Starter, before: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    known = {each["id"] for each in before}
-    return [each for each in systems.executions(starter.system) if each["id"] not in known]
 
 
 @EVERY_STARTER
@@ -158,37 +71,16 @@ def test_a_deadline_cancels_once_and_says_so(systems, starter, deferrable):
     assert len(execution["cancels"]) == 1
 
 
-def test_a_deadline_that_comes_before_a_deferred_task_could_resume_is_kept_by_the_worker(systems, monkeypatch):
+def test_a_deadline_that_comes_before_a_deferred_task_could_resume_is_kept_by_the_worker(systems, mocker):
     """Airflow must have noticed that the process of a task has ended before another one may begin."""
     systems.reset(speed=0.1)
-    monkeypatch.setattr(base, "in_dag_test", lambda: False)
-    monkeypatch.setattr(base, "NOTICE_MARGIN", 60.0)
+    mocker.patch.object(base, "in_dag_test", lambda: False)
+    mocker.patch.object(base, "NOTICE_MARGIN", 60.0)
     before = systems.executions("quay")
     task = Task(lambda: STARTERS["quay"].build(systems, **ARGUMENTS, deferrable=True, timeout=2.0))
     assert isinstance(task.attempt().error, ExecutionTimeout)
     (execution,) = started(systems, STARTERS["quay"], before)
     assert len(execution["cancels"]) == 1
-
-
-@contextmanager
-def first_execution_fails(systems: Systems, starter: Starter, before: list[dict[str, Any]]) -> Iterator[None]:
-    """Forces the first execution that is started inside to fail."""
-    is_over = threading.Event()
-
-    def watch() -> None:
-        while not is_over.is_set():
-            if new := started(systems, starter, before):
-                systems.force(starter.system, new[0]["id"], starter.failed)
-                return
-            time.sleep(0.02)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        watcher.join()
 
 
 @EVERY_STARTER
@@ -239,8 +131,8 @@ def test_a_retry_after_the_deadline_starts_anew_and_the_first_one_is_canceled_on
 
 
 @EVERY_STARTER
-def test_a_start_waits_as_long_as_the_system_tells_it_to(systems, starter, monkeypatch):
-    monkeypatch.setattr(retries, "LONGEST_PAUSE", 0.5)
+def test_a_start_waits_as_long_as_the_system_tells_it_to(systems, starter, mocker):
+    mocker.patch.object(retries, "LONGEST_PAUSE", 0.5)
     before = systems.executions(starter.system)
     systems.fault(starter.system, "status", method="POST", path=starter.start, status=429, headers={"Retry-After": "1"})
     begun = time.monotonic()

@@ -12,7 +12,7 @@ from airflow_provider.clients.cocktail import CocktailClient
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import ExecutionTimeout, UnexpectedResponseError
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
-from tests.operators.test_starting import STARTERS, run, started
+from tests.support.starters import STARTERS, run, started
 
 BOTH_MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["synchronous", "deferrable"])
 UNFORESEEN = [RecursionError("too deep"), OverflowError("year is out of range")]
@@ -33,11 +33,11 @@ def tripping(whole: Callable[..., Any], error: Exception, times: int) -> Callabl
 
 @BOTH_MODES
 @EVERY_ERROR
-def test_a_wait_goes_on_after_looks_that_trip_the_client(systems, deferrable, error, monkeypatch):
+def test_a_wait_goes_on_after_looks_that_trip_the_client(systems, deferrable, error, mocker):
     starter = STARTERS["cocktail"]
     before = systems.executions(starter.system)
     for name in ("look", "fetch", "fetch_apart"):
-        monkeypatch.setattr(ReleaseClient, name, tripping(getattr(ReleaseClient, name), error, 2))
+        mocker.patch.object(ReleaseClient, name, tripping(getattr(ReleaseClient, name), error, 2))
     ended = run(systems, starter, deferrable=deferrable)
     assert ended.error is None
     (execution,) = started(systems, starter, before)
@@ -45,10 +45,10 @@ def test_a_wait_goes_on_after_looks_that_trip_the_client(systems, deferrable, er
 
 
 @BOTH_MODES
-def test_looks_that_always_trip_the_client_end_the_wait_after_the_error_budget(systems, deferrable, monkeypatch):
-    monkeypatch.setattr(DURATIONS, "error_budget", 0.5)
+def test_looks_that_always_trip_the_client_end_the_wait_after_the_error_budget(systems, deferrable, mocker):
+    mocker.patch.object(DURATIONS, "error_budget", 0.5)
     for name in ("look", "fetch", "fetch_apart"):
-        monkeypatch.setattr(ReleaseClient, name, tripping(getattr(ReleaseClient, name), OverflowError("secret"), 10**6))
+        mocker.patch.object(ReleaseClient, name, tripping(getattr(ReleaseClient, name), OverflowError("secret"), 10**6))
     ended = run(systems, STARTERS["cocktail"], deferrable=deferrable)
     assert isinstance(ended.error, UnexpectedResponseError)
     assert "OverflowError" in str(ended.error)
@@ -56,7 +56,7 @@ def test_looks_that_always_trip_the_client_end_the_wait_after_the_error_budget(s
 
 
 @pytest.mark.parametrize("name", ["cocktail", "quay"])
-def test_a_start_whose_answer_trips_the_client_is_found_again(systems, name, monkeypatch):
+def test_a_start_whose_answer_trips_the_client_is_found_again(systems, name, mocker):
     starter = STARTERS[name]
     before = systems.executions(starter.system)
     cls = type(starter.build(systems, task_id="some"))
@@ -66,27 +66,27 @@ def test_a_start_whose_answer_trips_the_client_is_found_again(systems, name, mon
         whole(*args)
         raise RecursionError("the answer is too deep")
 
-    monkeypatch.setattr(cls, "start", start_and_trip)
+    mocker.patch.object(cls, "start", start_and_trip)
     ended = run(systems, starter)
     assert ended.error is None
     (execution,) = started(systems, starter, before)
     assert execution["id"] == ended.result["id"]
 
 
-def test_a_cancel_that_trips_the_client_is_sent_again(systems, monkeypatch):
+def test_a_cancel_that_trips_the_client_is_sent_again(systems, mocker):
     systems.reset(speed=0.1)
     starter = STARTERS["cocktail"]
     before = systems.executions(starter.system)
-    monkeypatch.setattr(CocktailClient, "cancel", tripping(CocktailClient.cancel, KeyError("status"), 2))
+    mocker.patch.object(CocktailClient, "cancel", tripping(CocktailClient.cancel, KeyError("status"), 2))
     ended = run(systems, starter, timeout=1.0)
     assert isinstance(ended.error, ExecutionTimeout)
     (execution,) = started(systems, starter, before)
     assert len(execution["cancels"]) == 1
 
 
-def test_what_an_author_does_wrong_stays_a_traceback_of_his_own(systems, monkeypatch):
+def test_what_an_author_does_wrong_stays_a_traceback_of_his_own(systems, mocker):
     def trip(*_: Any) -> Any:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(CocktailRunBuildOperator, "verify", trip)
+    mocker.patch.object(CocktailRunBuildOperator, "verify", trip)
     assert isinstance(run(systems, STARTERS["cocktail"]).error, ZeroDivisionError)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import pytest
@@ -12,8 +13,8 @@ from airflow_provider.exceptions import BadRequestError, ConnectionConfigError, 
 from airflow_provider.hooks.quay import QuayHook
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
 from airflow_provider.operators.quay import QuayCreateNotificationOperator, QuayNotificationsOperator
-from tests.airflow_runs import TaskRun, run_task
-from tests.meanwhile import until
+from tests.support.airflow_runs import TaskRun, run_task
+from tests.support.until import until
 
 SHOP = "acme/shop"
 SECRET, NEW = "known-secret-of-a-webhook-0000000001", "known-secret-of-a-webhook-0000000002"
@@ -23,7 +24,7 @@ HOOK = {"event": "repo_push", "config": {"url": "https://hooks.example.com/quay"
 
 
 @pytest.fixture(autouse=True)
-def declared(systems, monkeypatch) -> Any:
+def declared(systems, mocker) -> Any:
     """Declare a webhook of Quay's and one of Cocktail's, with these secrets."""
 
     def declare(*secrets: str) -> None:
@@ -31,10 +32,10 @@ def declared(systems, monkeypatch) -> Any:
             "shop": {"source": "quay", "asset": "shop-image", "secrets": secrets},
             "builds": {"source": "cocktail", "asset": "shop-build", "secrets": secrets},
         }
-        monkeypatch.setenv("AIRFLOW__RELEASE_PIPELINES__WEBHOOKS", json.dumps(told))
+        mocker.patch.dict(os.environ, {"AIRFLOW__RELEASE_PIPELINES__WEBHOOKS": json.dumps(told)})
 
     systems.reset(speed=100)
-    monkeypatch.setenv("AIRFLOW__RELEASE_PIPELINES__WEBHOOKS_URL", "https://airflow.example.com")
+    mocker.patch.dict(os.environ, {"AIRFLOW__RELEASE_PIPELINES__WEBHOOKS_URL": "https://airflow.example.com"})
     declare(SECRET)
     return declare
 
@@ -263,7 +264,7 @@ def test_who_keeps_them_is_the_task_of_this_airflow_unless_said_otherwise():
 )
 @pytest.mark.parametrize("refused", [False, True], ids=["taken", "refused"])
 def test_the_url_of_a_webhook_is_stored_and_shown_nowhere(systems, task, refused, capfd, caplog):
-    from tests import secrets
+    from tests.support import secrets
 
     if refused:
         body = {"message": f"cannot use {URL}/shop/{SECRET}", "error_message": f"cannot use {URL}/builds/{SECRET}"}

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
+from pytest_mock import MockerFixture
 
 from airflow_provider import freeze_watch
 from airflow_provider.core.commands import Cancel, Command, Observe, Pause
@@ -21,10 +22,11 @@ from airflow_provider.hooks.base import hook_class
 from airflow_provider.operators.starting import StartOperator
 from airflow_provider.task_instances import task_state
 from airflow_provider.triggers import execution
-from tests.attempts import WorkerKilled
 from tests.chaos.vendors import ENDED
-from tests.meanwhile import meanwhile, until
-from tests.operators.story import EVERY_STARTER, SLOW, STARTERS, Story, let_nothing_end_by_itself, terminate
+from tests.support.attempts import WorkerKilled
+from tests.support.meanwhile import meanwhile
+from tests.support.story import EVERY_STARTER, SLOW, STARTERS, Story, let_nothing_end_by_itself, terminate
+from tests.support.until import until
 
 ONE_START = {"starts": 1, "cancels": 0}
 ONE_CANCEL = {"starts": 1, "cancels": 1}
@@ -46,17 +48,14 @@ def looks(command: Command) -> bool:
 
 @pytest.mark.parametrize("status", [503, 403])
 @EVERY_STARTER
-def test_a_cleared_task_starts_nothing_beside_what_cannot_be_canceled_and_names_it(
-    systems, starter, status, monkeypatch
-):
+def test_a_cleared_task_starts_nothing_beside_what_cannot_be_canceled_and_names_it(systems, starter, status, mocker):
     let_nothing_end_by_itself(systems)
-    story = Story(systems, starter, monkeypatch, deferrable=True)
+    story = Story(systems, starter, mocker, deferrable=True)
     story.attempt_and_die(remembered=True)
     story.task.clear()
     for method in ("POST", "PUT", "DELETE"):
         systems.fault(starter.system, "status", method=method, status=status, times=1000)
-    with monkeypatch.context() as patch:
-        patch.setattr(DURATIONS, "cleared_limit", 1.0)
+    with mocker.patch.context_manager(DURATIONS, "cleared_limit", 1.0):
         for _ in "the next attempt", "its retry":
             error = story.attempt().error
             assert isinstance(error, ConflictError)
@@ -69,9 +68,9 @@ def test_a_cleared_task_starts_nothing_beside_what_cannot_be_canceled_and_names_
 
 
 @pytest.mark.parametrize("name", ["code_stream pipeline", "code_stream rerun"])
-def test_what_is_paused_goes_on_one_day_and_is_canceled_after_a_clear(systems, name, monkeypatch):
+def test_what_is_paused_goes_on_one_day_and_is_canceled_after_a_clear(systems, name, mocker):
     let_nothing_end_by_itself(systems)
-    story = Story(systems, STARTERS[name], monkeypatch, deferrable=True)
+    story = Story(systems, STARTERS[name], mocker, deferrable=True)
     story.attempt_and_die(remembered=True)
     systems.force("code_stream", story.executions()[0]["id"], "PAUSED")
     story.task.clear()
@@ -83,10 +82,10 @@ def test_what_is_paused_goes_on_one_day_and_is_canceled_after_a_clear(systems, n
 
 
 @EVERY_STARTER
-def test_what_its_execution_timeout_has_canceled_is_over_for_the_retry_too(systems, starter, monkeypatch):
+def test_what_its_execution_timeout_has_canceled_is_over_for_the_retry_too(systems, starter, mocker):
     """A stop of ServiceStage leaves "paused", which a retry would otherwise go on waiting for."""
     let_nothing_end_by_itself(systems)
-    story = Story(systems, starter, monkeypatch, deferrable=False, execution_timeout=timedelta(hours=1))
+    story = Story(systems, starter, mocker, deferrable=False, execution_timeout=timedelta(hours=1))
 
     def time_out(operator: StartOperator) -> None:
         raise AirflowTaskTimeout
@@ -104,21 +103,21 @@ def test_what_its_execution_timeout_has_canceled_is_over_for_the_retry_too(syste
 # --- a machine
 
 
-def freeze(monkeypatch: pytest.MonkeyPatch) -> None:
+def freeze(mocker: MockerFixture) -> None:
     """From now on it looks as if this process had not run for long: only the clock went on."""
     now = freeze_watch._now
-    monkeypatch.setattr(freeze_watch, "_now", lambda: now() + FROZEN)
+    mocker.patch.object(freeze_watch, "_now", lambda: now() + FROZEN)
 
 
 @pytest.mark.parametrize("state", ["failed", "success", "skipped"])
-def test_a_worker_that_was_frozen_takes_no_state_for_a_persons_act(systems, state, monkeypatch, capsys):
+def test_a_worker_that_was_frozen_takes_no_state_for_a_persons_act(systems, state, mocker, capsys):
     """A heartbeat time-out leaves "failed" on the last attempt, and the attempts after it leave anything."""
     systems.reset(SLOW)
-    story = Story(systems, STARTERS["code_stream pipeline"], monkeypatch, deferrable=False)
+    story = Story(systems, STARTERS["code_stream pipeline"], mocker, deferrable=False)
 
     def act() -> None:
         story.task.mark(state)
-        freeze(monkeypatch)
+        freeze(mocker)
         terminate()
 
     story.attempt_while(act)
@@ -151,10 +150,10 @@ def triggerer() -> Iterator[type[Triggerer]]:
 
 @EVERY_STARTER
 def test_a_triggerer_that_comes_back_while_the_task_waits_in_a_queue_cancels_nothing(
-    systems, starter, triggerer, monkeypatch
+    systems, starter, triggerer, mocker
 ):
     systems.reset(SLOW)
-    story = Story(systems, starter, monkeypatch, deferrable=True)
+    story = Story(systems, starter, mocker, deferrable=True)
     waiting = triggerer(story)
     story.task.mark("queued")
     waiting.comes_back()
@@ -163,22 +162,20 @@ def test_a_triggerer_that_comes_back_while_the_task_waits_in_a_queue_cancels_not
 
 
 def test_a_triggerer_that_comes_back_when_a_new_scheduler_has_reset_the_task_cancels_nothing(
-    systems, triggerer, monkeypatch
+    systems, triggerer, mocker
 ):
     """As after a clear, the task has no state then; a clear shows in that its next attempt deletes the XComs."""
     systems.reset(SLOW)
-    story = Story(systems, STARTERS["code_stream pipeline"], monkeypatch, deferrable=True)
+    story = Story(systems, STARTERS["code_stream pipeline"], mocker, deferrable=True)
     waiting = triggerer(story)
     story.task.mark(None)
     waiting.comes_back()
     assert story.seen() == ONE_START
 
 
-def test_a_triggerer_that_comes_back_while_a_worker_has_resumed_the_task_cancels_nothing(
-    systems, triggerer, monkeypatch
-):
+def test_a_triggerer_that_comes_back_while_a_worker_has_resumed_the_task_cancels_nothing(systems, triggerer, mocker):
     systems.reset(SLOW)
-    story = Story(systems, STARTERS["code_stream pipeline"], monkeypatch, deferrable=True)
+    story = Story(systems, STARTERS["code_stream pipeline"], mocker, deferrable=True)
     waiting = triggerer(story)
     with story.when(looks, lambda operator: waiting.comes_back()):
         assert story.task.resume_without_event("Trigger timeout").state == "deferred"
@@ -186,11 +183,9 @@ def test_a_triggerer_that_comes_back_while_a_worker_has_resumed_the_task_cancels
 
 
 @pytest.mark.parametrize("state", ["failed", "up_for_retry"])
-def test_a_triggerer_that_comes_back_when_a_resumed_worker_has_died_cancels_nothing(
-    systems, state, triggerer, monkeypatch
-):
+def test_a_triggerer_that_comes_back_when_a_resumed_worker_has_died_cancels_nothing(systems, state, triggerer, mocker):
     systems.reset(SLOW)
-    story = Story(systems, STARTERS["code_stream pipeline"], monkeypatch, deferrable=True)
+    story = Story(systems, STARTERS["code_stream pipeline"], mocker, deferrable=True)
     waiting = triggerer(story)
 
     def die(operator: StartOperator) -> None:
@@ -205,12 +200,12 @@ def test_a_triggerer_that_comes_back_when_a_resumed_worker_has_died_cancels_noth
 
 
 @pytest.mark.parametrize("state", ["failed", "skipped", "success"])
-def test_a_triggerer_that_stalled_takes_no_state_for_a_persons_act(systems, state, triggerer, monkeypatch, capsys):
+def test_a_triggerer_that_stalled_takes_no_state_for_a_persons_act(systems, state, triggerer, mocker, capsys):
     systems.reset(SLOW)
-    story = Story(systems, STARTERS["code_stream pipeline"], monkeypatch, deferrable=True)
+    story = Story(systems, STARTERS["code_stream pipeline"], mocker, deferrable=True)
     waiting = triggerer(story)
     story.task.mark(state)
-    freeze(monkeypatch)
+    freeze(mocker)
     waiting.comes_back()
     assert story.seen() == ONE_START
     assert "this triggerer did not run for" in capsys.readouterr().out
@@ -221,11 +216,11 @@ def test_a_triggerer_that_stalled_takes_no_state_for_a_persons_act(systems, stat
 
 @EVERY_STARTER
 def test_a_clear_is_a_persons_act_although_the_next_attempt_runs_before_it_has_deleted_the_xcoms(
-    systems, starter, triggerer, monkeypatch
+    systems, starter, triggerer, mocker
 ):
     systems.reset(SLOW)
-    monkeypatch.setattr(DURATIONS, "undecided_limit", 60.0)
-    story = Story(systems, starter, monkeypatch, deferrable=True)
+    mocker.patch.object(DURATIONS, "undecided_limit", 60.0)
+    story = Story(systems, starter, mocker, deferrable=True)
     waiting = triggerer(story)
     story.task.clear()
     story.task.begin_another_attempt()
@@ -237,16 +232,14 @@ def test_a_clear_is_a_persons_act_although_the_next_attempt_runs_before_it_has_d
             story.task.forget_xcoms()
         return task_state(**where)
 
-    monkeypatch.setattr(execution, "task_state", asked_twice_before_they_are_gone)
+    mocker.patch.object(execution, "task_state", asked_twice_before_they_are_gone)
     waiting.comes_back()
     assert story.seen() == ONE_CANCEL
 
 
-def test_a_run_that_is_deleted_while_its_task_is_deferred_takes_its_execution_along(
-    systems, triggerer, monkeypatch, capsys
-):
+def test_a_run_that_is_deleted_while_its_task_is_deferred_takes_its_execution_along(systems, triggerer, mocker, capsys):
     systems.reset(SLOW)
-    story = Story(systems, STARTERS["code_stream pipeline"], monkeypatch, deferrable=True)
+    story = Story(systems, STARTERS["code_stream pipeline"], mocker, deferrable=True)
     waiting = triggerer(story)
     story.task.delete_run()
     waiting.comes_back()
@@ -255,12 +248,10 @@ def test_a_run_that_is_deleted_while_its_task_is_deferred_takes_its_execution_al
 
 
 @EVERY_STARTER
-def test_what_a_task_leaves_behind_that_was_marked_while_up_for_retry_ends_when_it_is_cleared(
-    systems, starter, monkeypatch
-):
+def test_what_a_task_leaves_behind_that_was_marked_while_up_for_retry_ends_when_it_is_cleared(systems, starter, mocker):
     """No process of the task is there to be told of the mark: nothing is canceled before that."""
     let_nothing_end_by_itself(systems)
-    story = Story(systems, starter, monkeypatch, deferrable=True)
+    story = Story(systems, starter, mocker, deferrable=True)
     story.attempt_and_die(remembered=True)
     story.task.mark("up_for_retry")
     story.task.mark("failed")
@@ -279,10 +270,10 @@ POLICIES = {"fail_fast": ("failed", "skipped"), "dagrun_timeout": ("skipped", "s
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_policy_that_ends_a_running_task_cancels_and_the_log_says_who_it_may_have_been(
-    systems, policy, monkeypatch, capsys
+    systems, policy, mocker, capsys
 ):
     systems.reset(SLOW)
-    story = Story(systems, STARTERS["code_stream pipeline"], monkeypatch, deferrable=False)
+    story = Story(systems, STARTERS["code_stream pipeline"], mocker, deferrable=False)
     state, _ = POLICIES[policy]
 
     def act() -> None:
@@ -296,10 +287,10 @@ def test_a_policy_that_ends_a_running_task_cancels_and_the_log_says_who_it_may_h
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_policy_that_ends_a_deferred_task_cancels_and_the_log_says_who_it_may_have_been(
-    systems, policy, triggerer, monkeypatch, capsys
+    systems, policy, triggerer, mocker, capsys
 ):
     systems.reset(SLOW)
-    story = Story(systems, STARTERS["code_stream pipeline"], monkeypatch, deferrable=True)
+    story = Story(systems, STARTERS["code_stream pipeline"], mocker, deferrable=True)
     waiting = triggerer(story)
     _, state = POLICIES[policy]
     story.task.mark(state)
@@ -353,11 +344,9 @@ CANCELABLE = pytest.mark.parametrize(
 
 @CANCELABLE
 @SEEN
-def test_what_somebody_canceled_at_the_vendor_is_not_started_again(
-    systems, starter, see: Callable[..., Any], monkeypatch
-):
+def test_what_somebody_canceled_at_the_vendor_is_not_started_again(systems, starter, see: Callable[..., Any], mocker):
     let_nothing_end_by_itself(systems)
-    story = Story(systems, starter, monkeypatch, deferrable=True)
+    story = Story(systems, starter, mocker, deferrable=True)
     ended = see(story)
     assert isinstance(ended.error, ExecutionCanceled)
     assert isinstance(ended.error, AirflowFailException), "Airflow would try again"
@@ -371,10 +360,10 @@ def test_what_somebody_canceled_at_the_vendor_is_not_started_again(
 @CANCELABLE
 @SEEN
 def test_what_somebody_canceled_at_the_vendor_is_started_again_by_who_wants_it(
-    systems, starter, see: Callable[..., Any], monkeypatch
+    systems, starter, see: Callable[..., Any], mocker
 ):
     let_nothing_end_by_itself(systems)
-    story = Story(systems, starter, monkeypatch, deferrable=True, on_canceled="retry")
+    story = Story(systems, starter, mocker, deferrable=True, on_canceled="retry")
     ended = see(story)
     if see is not seen_by_the_next_attempt:
         assert (ended.state, story.starts_sent()) == ("up_for_retry", 1)
@@ -387,10 +376,10 @@ def test_what_somebody_canceled_at_the_vendor_is_started_again_by_who_wants_it(
 # --- nobody: there is nothing to end
 
 
-def test_a_rerun_that_leads_nowhere_is_over_at_its_deadline_at_once(systems, monkeypatch):
-    monkeypatch.setattr(DURATIONS, "deadline_cancel_limit", 30.0)
+def test_a_rerun_that_leads_nowhere_is_over_at_its_deadline_at_once(systems, mocker):
+    mocker.patch.object(DURATIONS, "deadline_cancel_limit", 30.0)
     systems.switch("code_stream", rerun="message_only")
-    story = Story(systems, STARTERS["code_stream rerun"], monkeypatch, deferrable=False, timeout=1.0)
+    story = Story(systems, STARTERS["code_stream rerun"], mocker, deferrable=False, timeout=1.0)
     tried: list[StartOperator] = []
     with story.when(lambda command: isinstance(command, Cancel), tried.append):
         error = story.attempt().error
@@ -399,13 +388,13 @@ def test_a_rerun_that_leads_nowhere_is_over_at_its_deadline_at_once(systems, mon
     assert story.executions() == []
 
 
-def test_a_rerun_without_a_timeout_waits_ten_minutes_for_its_execution_to_show_up(systems, monkeypatch):
+def test_a_rerun_without_a_timeout_waits_ten_minutes_for_its_execution_to_show_up(systems, mocker):
     systems.switch("code_stream", rerun="message_only")
-    story = Story(systems, STARTERS["code_stream rerun"], monkeypatch, deferrable=True)
+    story = Story(systems, STARTERS["code_stream rerun"], mocker, deferrable=True)
     trigger = story.task.trigger(story.attempt())
     assert trigger.deadline is None
     now = time.time
-    monkeypatch.setattr(time, "time", lambda: now() + 601.0)
+    mocker.patch.object(time, "time", lambda: now() + 601.0)
     event = story.task.fire(trigger)
     assert event.payload["execution"]["state"] == "failed"
     assert "led to no execution within 600 s" in event.payload["execution"]["message"]
@@ -424,9 +413,9 @@ LAGS = {
 @pytest.mark.parametrize("deferrable", [False, True], ids=["synchronous", "deferrable"])
 @pytest.mark.parametrize("lags", LAGS.values(), ids=LAGS)
 def test_the_success_of_the_release_before_that_a_list_still_shows_is_not_taken_for_the_new_one(
-    systems, lags, deferrable, monkeypatch
+    systems, lags, deferrable, mocker
 ):
-    story = Story(systems, STARTERS["service_stage"], monkeypatch, deferrable=False)
+    story = Story(systems, STARTERS["service_stage"], mocker, deferrable=False)
     assert story.attempt().state == "success"
     systems.advance(300)
     systems.switch("service_stage", task_seconds=1e6, **lags)

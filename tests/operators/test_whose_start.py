@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import pytest
+from pytest_mock import MockerFixture
 
 from airflow_provider.exceptions import ConflictError, ExecutionFailed, ExecutionTimeout
 from airflow_provider.hooks.cocktail import CocktailHook
@@ -14,14 +15,15 @@ from airflow_provider.hooks.code_stream import CodeStreamHook
 from airflow_provider.operators.cocktail import CocktailCancelBuildOperator
 from airflow_provider.operators.code_stream import CodeStreamExecutionActionOperator
 from airflow_provider.sandbox import seed
-from tests.attempts import Task, WorkerKilled
 from tests.chaos.vendors import ENDED
 from tests.conftest import FAST
-from tests.meanwhile import meanwhile, until
-from tests.operators.story import SLOW, STARTERS, Story, colleague_starts, terminate
-from tests.operators.test_code_stream import start_until_it_asks, state_of
-from tests.operators.test_starting import Starter
-from tests.systems import LOGINS, Systems, define_connection
+from tests.support.attempts import Task, WorkerKilled
+from tests.support.code_stream_tasks import start_until_it_asks, state_of
+from tests.support.meanwhile import meanwhile
+from tests.support.starters import Starter
+from tests.support.story import SLOW, STARTERS, Story, colleague_starts, terminate
+from tests.support.systems import LOGINS, Systems, define_connection
+from tests.support.until import until
 
 ONE_OF_EACH_SYSTEM = pytest.mark.parametrize(
     "starter",
@@ -62,9 +64,9 @@ def names_both(error: BaseException | None, story: Story, elsewhere: Systems) ->
 @ONE_OF_EACH_SYSTEM
 @pytest.mark.parametrize("remembered", [True, False])
 def test_a_retry_leaves_both_systems_alone_if_its_connection_was_changed(
-    systems, elsewhere, starter, remembered, monkeypatch
+    systems, elsewhere, starter, remembered, mocker
 ):
-    story = Story(systems, starter, monkeypatch, deferrable=True)
+    story = Story(systems, starter, mocker, deferrable=True)
     story.attempt_and_die(remembered=remembered)
     move(story, elsewhere)
     assert names_both(story.attempt().error, story, elsewhere)
@@ -75,8 +77,8 @@ def test_a_retry_leaves_both_systems_alone_if_its_connection_was_changed(
 
 
 @ONE_OF_EACH_SYSTEM
-def test_a_wait_ends_if_its_connection_was_changed_meanwhile(systems, elsewhere, starter, monkeypatch):
-    story = Story(systems, starter, monkeypatch, deferrable=True)
+def test_a_wait_ends_if_its_connection_was_changed_meanwhile(systems, elsewhere, starter, mocker):
+    story = Story(systems, starter, mocker, deferrable=True)
     trigger = story.task.trigger(story.attempt())
     move(story, elsewhere)
     event = story.task.fire(trigger)
@@ -87,9 +89,9 @@ def test_a_wait_ends_if_its_connection_was_changed_meanwhile(systems, elsewhere,
 
 @ONE_OF_EACH_SYSTEM
 def test_a_person_who_ends_a_wait_whose_connection_was_changed_cancels_nothing_over_there(
-    systems, elsewhere, starter, monkeypatch, capsys
+    systems, elsewhere, starter, mocker, capsys
 ):
-    story = Story(systems, starter, monkeypatch, deferrable=True)
+    story = Story(systems, starter, mocker, deferrable=True)
     trigger = story.task.trigger(story.attempt())
     move(story, elsewhere)
     story.task.mark("failed")
@@ -100,9 +102,9 @@ def test_a_person_who_ends_a_wait_whose_connection_was_changed_cancels_nothing_o
 
 @pytest.mark.parametrize("remembered", [True, False])
 def test_a_task_that_is_cleared_says_once_that_its_connection_was_changed_and_then_starts_anew(
-    systems, elsewhere, remembered, monkeypatch
+    systems, elsewhere, remembered, mocker
 ):
-    story = Story(systems, STARTERS["quay"], monkeypatch, deferrable=True)
+    story = Story(systems, STARTERS["quay"], mocker, deferrable=True)
     story.attempt_and_die(remembered=remembered)
     move(story, elsewhere)
     story.task.clear()
@@ -115,8 +117,8 @@ def test_a_task_that_is_cleared_says_once_that_its_connection_was_changed_and_th
     assert [each["cancels"] for each in elsewhere.executions("quay")] == [[], []]
 
 
-def test_a_clear_of_another_task_is_no_answer_to_what_this_one_asked(systems, elsewhere, monkeypatch):
-    story = Story(systems, STARTERS["quay"], monkeypatch, deferrable=True)
+def test_a_clear_of_another_task_is_no_answer_to_what_this_one_asked(systems, elsewhere, mocker):
+    story = Story(systems, STARTERS["quay"], mocker, deferrable=True)
     story.attempt_and_die(remembered=True)
     move(story, elsewhere)
     assert names_both(story.attempt().error, story, elsewhere)
@@ -141,10 +143,10 @@ def another_connection(systems: Systems, story: Story) -> str:
 
 @pytest.mark.parametrize("change", [another_project, another_connection])
 def test_another_project_and_another_conn_id_are_another_system_too(
-    systems, monkeypatch, change: Callable[[Systems, Story], str]
+    systems, mocker, change: Callable[[Systems, Story], str]
 ):
     systems.reset(SLOW)
-    story = Story(systems, STARTERS["service_stage"], monkeypatch, deferrable=True)
+    story = Story(systems, STARTERS["service_stage"], mocker, deferrable=True)
     story.attempt_and_die(remembered=True)
     there = change(systems, story)
     error = story.attempt().error
@@ -164,9 +166,9 @@ def adopts_what_a_colleague_started(story: Story) -> str:
 
 
 @EVERY_UNMARKED
-def test_what_may_be_a_colleagues_is_followed_as_a_guess(systems, starter, monkeypatch, capsys):
+def test_what_may_be_a_colleagues_is_followed_as_a_guess(systems, starter, mocker, capsys):
     systems.reset(SLOW)
-    story = Story(systems, starter, monkeypatch, deferrable=True)
+    story = Story(systems, starter, mocker, deferrable=True)
     theirs = adopts_what_a_colleague_started(story)
     trigger = story.task.trigger(story.attempt())
     assert (story.record["ref"]["id"], story.record["ref"]["guess"]) == (theirs, "yes")
@@ -219,9 +221,9 @@ def cleared_before_it_was_found(story: Story) -> None:
 @pytest.mark.parametrize(
     "happens", [ended_in_the_triggerer, ended_in_a_worker, past_its_deadline, cleared, cleared_before_it_was_found]
 )
-def test_what_is_a_guess_is_never_canceled(systems, starter, happens, monkeypatch):
+def test_what_is_a_guess_is_never_canceled(systems, starter, happens, mocker):
     systems.reset(SLOW)
-    story = Story(systems, starter, monkeypatch, deferrable=True)
+    story = Story(systems, starter, mocker, deferrable=True)
     adopts_what_a_colleague_started(story)
     happens(story)
     assert story.seen() == {"starts": 1, "cancels": 0}
@@ -235,27 +237,27 @@ def fails_in_the_triggerer(story: Story, starter: Starter) -> BaseException:
 
 
 @EVERY_UNMARKED
-def test_a_guess_stays_one_until_it_ends(systems, starter, monkeypatch):
+def test_a_guess_stays_one_until_it_ends(systems, starter, mocker):
     systems.reset(SLOW)
-    story = Story(systems, starter, monkeypatch, deferrable=True)
+    story = Story(systems, starter, mocker, deferrable=True)
     adopts_what_a_colleague_started(story)
     assert isinstance(fails_in_the_triggerer(story, starter), ExecutionFailed)
     assert (story.record["phase"], story.record["ref"]["guess"]) == ("ended", "yes")
 
 
 @pytest.mark.parametrize("name", ["code_stream rerun", "service_stage"])
-def test_a_guess_that_failed_is_not_made_to_go_on(systems, name, monkeypatch):
+def test_a_guess_that_failed_is_not_made_to_go_on(systems, name, mocker):
     systems.reset(SLOW)
-    story = Story(systems, STARTERS[name], monkeypatch, deferrable=True, on_retry="resume")
+    story = Story(systems, STARTERS[name], mocker, deferrable=True, on_retry="resume")
     adopts_what_a_colleague_started(story)
     assert isinstance(fails_in_the_triggerer(story, STARTERS[name]), ExecutionFailed)
     assert story.attempt().state == "deferred"
     assert story.seen() == {"starts": 2, "cancels": 0}
 
 
-def test_two_that_may_be_ours_are_both_left_alone(systems, monkeypatch):
+def test_two_that_may_be_ours_are_both_left_alone(systems, mocker):
     systems.reset(SLOW)
-    story = Story(systems, STARTERS["quay"], monkeypatch, deferrable=True)
+    story = Story(systems, STARTERS["quay"], mocker, deferrable=True)
     names = {adopts_what_a_colleague_started(story), colleague_starts(systems, STARTERS["quay"])}
     error = story.attempt().error
     assert isinstance(error, ConflictError)
@@ -319,7 +321,7 @@ def looks_at(systems: Systems, execution_id: str) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def dying(task: Task, monkeypatch: pytest.MonkeyPatch, where: str) -> Iterator[None]:
+def dying(task: Task, mocker: MockerFixture, where: str) -> Iterator[None]:
     """The worker dies as soon as this method of the operator has done its work."""
     whole = getattr(task.operator, where)
 
@@ -327,30 +329,29 @@ def dying(task: Task, monkeypatch: pytest.MonkeyPatch, where: str) -> Iterator[N
         whole(*arguments)
         raise WorkerKilled
 
-    with monkeypatch.context() as patch:
-        patch.setattr(task.operator, where, die)
+    with mocker.patch.context_manager(task.operator, where, die):
         yield
 
 
 @pytest.mark.parametrize("deed", DEEDS.values(), ids=DEEDS)
-def test_a_retry_acts_on_what_the_attempt_before_acted_on(systems, deed, monkeypatch):
+def test_a_retry_acts_on_what_the_attempt_before_acted_on(systems, deed, mocker):
     """Although its argument names another one by now, such as what the task before it has started since."""
     systems.reset(FAST)
     first, second = deed.start(systems)
     task = Task(lambda: deed.do(first))
-    with dying(task, monkeypatch, "act"):
+    with dying(task, mocker, "act"):
         assert isinstance(task.attempt().error, WorkerKilled)
     task.deploy(lambda: deed.do(second))
     assert task.attempt().error is None
     assert (acts(systems, deed, first), acts(systems, deed, second)) == (1, 0)
 
 
-def test_what_somebody_resumed_after_our_pause_is_not_paused_again(systems, monkeypatch):
+def test_what_somebody_resumed_after_our_pause_is_not_paused_again(systems, mocker):
     systems.reset(FAST)
     deed = DEEDS["pause"]
     paused = start_until_it_asks(systems)
     task = Task(lambda: deed.do(paused))
-    with dying(task, monkeypatch, "publish"):
+    with dying(task, mocker, "publish"):
         assert isinstance(task.attempt().error, WorkerKilled)
     until(lambda: state_of(systems, paused) == "PAUSED")
     with CodeStreamHook().get_conn() as client:
@@ -375,10 +376,10 @@ def test_what_somebody_resumed_after_our_pause_is_not_paused_again(systems, monk
 
 @pytest.mark.parametrize("is_cleared", [False, True], ids=["retried", "cleared"])
 def test_a_task_whose_operator_was_replaced_starts_anew_and_names_what_it_leaves_alone(
-    systems, is_cleared, monkeypatch, capsys
+    systems, is_cleared, mocker, capsys
 ):
     systems.reset(SLOW)
-    story = Story(systems, STARTERS["quay"], monkeypatch, deferrable=True)
+    story = Story(systems, STARTERS["quay"], mocker, deferrable=True)
     story.attempt_and_die(remembered=True)
     story.deploy(starter=STARTERS["service_stage"])
     if is_cleared:

@@ -36,13 +36,13 @@ from airflow_provider.sensors.code_stream import (
 )
 from airflow_provider.sensors.quay import QuayBuildSensor, QuaySecurityScanSensor, QuayTagSensor
 from airflow_provider.sensors.service_stage import ServiceStageApprovalSensor, ServiceStageReleaseSensor
-from tests.airflow_runs import TaskRun, run_task
-from tests.meanwhile import meanwhile
-from tests.operators import test_cocktail, test_code_stream, test_service_stage
-from tests.operators.classes import CLASSES, RULES_OF_APPROVALS, needed_with, own_arguments
-from tests.operators.test_starting import failed_event
-from tests.sensors.test_waiting import start_image_build
-from tests.systems import LOGINS, Systems, define_connection
+from tests.support import cocktail_tasks, code_stream_tasks, service_stage_tasks
+from tests.support.airflow_runs import TaskRun, run_task
+from tests.support.classes import CLASSES, RULES_OF_APPROVALS, needed_with, own_arguments
+from tests.support.meanwhile import meanwhile
+from tests.support.starters import failed_event
+from tests.support.systems import LOGINS, Systems, define_connection
+from tests.support.watched import start_image_build
 
 EVERY_CLASS = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 BOTH_MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["waiting", "deferrable"])
@@ -119,7 +119,7 @@ def test_templates_reach_the_systems(systems):
         )
     )
     assert ended.result["outputs"] == {"deployed": "1.4.2"}
-    assert f"on {date.today().year}" in test_code_stream.document(ended.result["id"])["comments"]
+    assert f"on {date.today().year}" in code_stream_tasks.document(ended.result["id"])["comments"]
 
 
 # --- XComArgs and mapped tasks
@@ -233,19 +233,19 @@ KEYS = set(Execution({"system": "", "kind": "", "id": ""}, ExecutionState.QUEUED
 PREPARED: dict[type, Callable[[Systems], dict[str, Any]]] = {
     CodeStreamRunPipelineOperator: lambda systems: {},
     CodeStreamRerunEventOperator: lambda systems: {"event_id": failed_event(systems)},
-    CodeStreamExecutionActionOperator: lambda systems: {"execution_id": test_code_stream.start_until_it_asks(systems)},
-    CodeStreamApprovalOperator: lambda systems: {"execution_id": test_code_stream.start_until_it_asks(systems)},
-    CodeStreamExecutionSensor: lambda systems: {"execution_id": test_code_stream.start()},
+    CodeStreamExecutionActionOperator: lambda systems: {"execution_id": code_stream_tasks.start_until_it_asks(systems)},
+    CodeStreamApprovalOperator: lambda systems: {"execution_id": code_stream_tasks.start_until_it_asks(systems)},
+    CodeStreamExecutionSensor: lambda systems: {"execution_id": code_stream_tasks.start()},
     CodeStreamEventSensor: lambda systems: {"filters": {"pipeline": "Always fails"}},
-    CodeStreamApprovalSensor: lambda systems: {"execution_id": test_code_stream.start_until_it_asks(systems)},
+    CodeStreamApprovalSensor: lambda systems: {"execution_id": code_stream_tasks.start_until_it_asks(systems)},
     ServiceStageReleaseOperator: lambda systems: {},
     ServiceStageStopReleaseOperator: lambda systems: {"pipeline": "shop-release-approval", **asked(systems)},
     ServiceStageApprovalOperator: lambda systems: {"pipeline": "shop-release-approval", **asked(systems)},
-    ServiceStageReleaseSensor: lambda systems: {"execution_id": test_service_stage.start()},
+    ServiceStageReleaseSensor: lambda systems: {"execution_id": service_stage_tasks.start()},
     ServiceStageApprovalSensor: lambda systems: {"pipeline": "shop-release-approval", **asked(systems)},
     CocktailRunBuildOperator: lambda systems: {},
-    CocktailCancelBuildOperator: lambda systems: {"build_run_seq": test_cocktail.start()},
-    CocktailBuildSensor: lambda systems: {"build_run_seq": test_cocktail.start()},
+    CocktailCancelBuildOperator: lambda systems: {"build_run_seq": cocktail_tasks.start()},
+    CocktailBuildSensor: lambda systems: {"build_run_seq": cocktail_tasks.start()},
     QuayRunBuildOperator: lambda systems: {},
     QuayPromoteTagOperator: lambda systems: {},
     QuayBuildSensor: lambda systems: {"build_id": start_image_build()},
@@ -256,7 +256,7 @@ PREPARED: dict[type, Callable[[Systems], dict[str, Any]]] = {
 
 
 def asked(systems: Systems) -> dict[str, Any]:
-    test_service_stage.start_until_it_asks(systems)
+    service_stage_tasks.start_until_it_asks(systems)
     return {}
 
 
@@ -291,7 +291,7 @@ def test_the_result_is_the_same_object_everywhere_and_its_id_and_url_are_pushed(
     assert ended.xcoms["url"] == ended.result["url"]
     assert ended.result["url"].startswith(systems.url)
     if "/_sandbox/" in ended.result["url"]:
-        page = requests.get(ended.result["url"], timeout=5)
+        page = requests.get(ended.result["url"], timeout=60)
         assert page.ok
         assert "{" not in ended.result["url"]
 
@@ -323,9 +323,9 @@ WAITERS: dict[type, Callable[[], dict[str, Any]]] = {
     ServiceStageReleaseOperator: dict,
     CocktailRunBuildOperator: dict,
     QuayRunBuildOperator: dict,
-    CodeStreamExecutionSensor: lambda: {"execution_id": test_code_stream.start()},
-    ServiceStageReleaseSensor: lambda: {"execution_id": test_service_stage.start()},
-    CocktailBuildSensor: lambda: {"build_run_seq": test_cocktail.start()},
+    CodeStreamExecutionSensor: lambda: {"execution_id": code_stream_tasks.start()},
+    ServiceStageReleaseSensor: lambda: {"execution_id": service_stage_tasks.start()},
+    CocktailBuildSensor: lambda: {"build_run_seq": cocktail_tasks.start()},
     QuayBuildSensor: lambda: {"build_id": start_image_build()},
 }
 

@@ -26,18 +26,18 @@ CREDENTIALS = {"username": "release-bot", "password": "release-bot-password"}
 
 
 def login(sandbox: SandboxServer, **options: Any) -> requests.Response:
-    return requests.post(f"{sandbox.url}{LOGIN}?access_token", json=CREDENTIALS, timeout=5, **options)
+    return requests.post(f"{sandbox.url}{LOGIN}?access_token", json=CREDENTIALS, timeout=60, **options)
 
 
 def headers(sandbox: SandboxServer) -> dict[str, str]:
     refresh = login(sandbox).json()["refresh_token"]
-    reply = requests.post(f"{sandbox.url}/code_stream/iaas/api/login", json={"refreshToken": refresh}, timeout=5)
+    reply = requests.post(f"{sandbox.url}/code_stream/iaas/api/login", json={"refreshToken": refresh}, timeout=60)
     return {"Authorization": f"Bearer {reply.json()['token']}"}
 
 
 def start(sandbox: SandboxServer, bearer: dict[str, str], marker: str) -> requests.Response:
     url = f"{sandbox.url}/code_stream/codestream/api/pipelines/retail/Deploy%20shop/executions"
-    return requests.post(url, json={"comments": marker}, headers=bearer, timeout=5)
+    return requests.post(url, json={"comments": marker}, headers=bearer, timeout=60)
 
 
 def started(control: Control, marker: str) -> list[dict[str, Any]]:
@@ -84,19 +84,19 @@ def test_a_status_that_a_gateway_answers_with_may_come_after_the_effect(
 def test_a_reset_is_a_tcp_reset_not_a_close(sandbox: SandboxServer, control: Control) -> None:
     control.post("faults", system="quay", fault="reset_before")
     with pytest.raises(requests.ConnectionError, match="reset"):
-        requests.get(f"{sandbox.url}/quay/api/v1/repository/acme/shop", timeout=5)
+        requests.get(f"{sandbox.url}/quay/api/v1/repository/acme/shop", timeout=60)
 
 
 def test_a_status_fault_answers_with_its_status_headers_and_body(sandbox: SandboxServer, control: Control) -> None:
     control.post("faults", system="quay", fault="status", status=429, headers={"Retry-After": "7"}, body={"slow": True})
-    reply = requests.get(f"{sandbox.url}/quay/api/v1/anything", timeout=5)
+    reply = requests.get(f"{sandbox.url}/quay/api/v1/anything", timeout=60)
     assert (reply.status_code, reply.headers["Retry-After"], reply.json()) == (429, "7", {"slow": True})
 
 
 @pytest.mark.parametrize("body", [None, "", "<html>"])
 def test_a_status_fault_may_have_no_json(sandbox: SandboxServer, control: Control, body: str | None) -> None:
     control.post("faults", system="quay", fault="status", status=503, body=body)
-    reply = requests.get(f"{sandbox.url}/quay/api/v1/anything", timeout=5)
+    reply = requests.get(f"{sandbox.url}/quay/api/v1/anything", timeout=60)
     assert (reply.status_code, reply.text) == (503, body or "")
 
 
@@ -120,7 +120,7 @@ def test_times_counts_down_and_after_lets_requests_pass(sandbox: SandboxServer, 
 
 def test_probability_with_a_seed_repeats_itself(sandbox: SandboxServer, control: Control) -> None:
     def outcome() -> list[int]:
-        requests.delete(f"{sandbox.url}/_sandbox/faults", timeout=5)
+        requests.delete(f"{sandbox.url}/_sandbox/faults", timeout=60)
         control.post("faults", system="code_stream", fault="status", status=503, probability=0.5, seed=4)
         return [login(sandbox).status_code for _ in range(12)]
 
@@ -132,8 +132,8 @@ def test_probability_with_a_seed_repeats_itself(sandbox: SandboxServer, control:
 def test_a_fault_strikes_only_its_system_method_and_path(sandbox: SandboxServer, control: Control) -> None:
     control.post("faults", system="code_stream", method="GET", path="^/iaas/", fault="status", status=503)
     assert login(sandbox).status_code == 200
-    assert requests.get(f"{sandbox.url}/quay/iaas/api", timeout=5).status_code != 503
-    assert requests.get(f"{sandbox.url}/code_stream/iaas/api/projects", timeout=5).status_code == 503
+    assert requests.get(f"{sandbox.url}/quay/iaas/api", timeout=60).status_code != 503
+    assert requests.get(f"{sandbox.url}/code_stream/iaas/api/projects", timeout=60).status_code == 503
 
 
 def test_the_path_of_a_fault_also_matches_the_whole_path(sandbox: SandboxServer, control: Control) -> None:
@@ -143,7 +143,7 @@ def test_the_path_of_a_fault_also_matches_the_whole_path(sandbox: SandboxServer,
 
 def test_deleted_faults_strike_no_more(sandbox: SandboxServer, control: Control) -> None:
     control.post("faults", system="code_stream", fault="status", status=503, times=5)
-    requests.delete(f"{sandbox.url}/_sandbox/faults", timeout=5)
+    requests.delete(f"{sandbox.url}/_sandbox/faults", timeout=60)
     assert login(sandbox).status_code == 200
     assert control.get("faults") == []
 
@@ -152,8 +152,8 @@ def test_expire_token_ends_every_token_handed_out_so_far(sandbox: SandboxServer,
     bearer, other = headers(sandbox), headers(sandbox)
     about = f"{sandbox.url}/code_stream/codestream/api/about"
     control.post("faults", system="code_stream", path="/about", fault="expire_token")
-    assert [requests.get(about, headers=each, timeout=5).status_code for each in (bearer, other)] == [401, 401]
-    assert requests.get(about, headers=headers(sandbox), timeout=5).status_code == 200
+    assert [requests.get(about, headers=each, timeout=60).status_code for each in (bearer, other)] == [401, 401]
+    assert requests.get(about, headers=headers(sandbox), timeout=60).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_expire_token_ends_every_token_handed_out_so_far(sandbox: SandboxServer,
     ],
 )
 def test_a_wrong_control_body_is_refused_by_name(sandbox: SandboxServer, what: str, body: Any, named: str) -> None:
-    reply = requests.post(f"{sandbox.url}/_sandbox/{what}", json=body, timeout=5)
+    reply = requests.post(f"{sandbox.url}/_sandbox/{what}", json=body, timeout=60)
     assert reply.status_code in (400, 422)
     assert named in reply.text
 
@@ -185,7 +185,7 @@ def test_a_wrong_control_body_is_refused_by_name(sandbox: SandboxServer, what: s
 def test_the_journal_names_what_arrived_and_no_secret(sandbox: SandboxServer, control: Control) -> None:
     bearer = headers(sandbox)
     start(sandbox, bearer, "a marker")
-    requests.get(f"{sandbox.url}/code_stream/codestream/api/about?apiVersion=x&token=hush", headers=bearer, timeout=5)
+    requests.get(f"{sandbox.url}/code_stream/codestream/api/about?apiVersion=x&token=hush", headers=bearer, timeout=60)
     entries = control.get("requests", system="code_stream")
     assert [(each["method"], each["status"], each["who"]) for each in entries] == [
         ("POST", 200, ""),
@@ -203,7 +203,7 @@ def test_the_journal_names_what_arrived_and_no_secret(sandbox: SandboxServer, co
 
 
 def test_doubled_slashes_are_tolerated(sandbox: SandboxServer, control: Control) -> None:
-    assert requests.get(f"{sandbox.url}/code_stream//codestream/api//about", timeout=5).status_code == 401
+    assert requests.get(f"{sandbox.url}/code_stream//codestream/api//about", timeout=60).status_code == 401
 
 
 def test_a_reset_forgets_everything_and_takes_the_speed(sandbox: SandboxServer, control: Control) -> None:
@@ -235,7 +235,7 @@ def test_answers_are_dated_by_a_clock_that_need_not_be_that_of_who_asks(
     control.post("clock", advance=seconds)
     if fault:
         control.post("faults", system=system, fault=fault, status=503 if fault == "status" else None)
-    with requests.get(f"{sandbox.url}/{system}/about", timeout=5, stream=True) as reply:
+    with requests.get(f"{sandbox.url}/{system}/about", timeout=60, stream=True) as reply:
         (date,) = reply.raw.headers.getlist("Date")
     assert parsedate_to_datetime(date).timestamp() == pytest.approx(time.time() + seconds, abs=1.5)
 
@@ -247,7 +247,7 @@ def test_answers_are_dated_by_a_clock_that_need_not_be_that_of_who_asks(
 def test_an_unknown_execution_cannot_be_forced(
     sandbox: SandboxServer, control: Control, path: str, state: str, status: int
 ) -> None:
-    reply = requests.post(f"{sandbox.url}/_sandbox/executions/{path}", json={"state": state}, timeout=5)
+    reply = requests.post(f"{sandbox.url}/_sandbox/executions/{path}", json={"state": state}, timeout=60)
     assert reply.status_code == status
 
 
@@ -259,11 +259,11 @@ def test_an_execution_has_a_page_that_shows_its_states_with_times_and_its_cancel
     start(sandbox, bearer, marker)
     (execution,) = started(control, marker)
     page = f"{sandbox.url}/_sandbox/executions/code_stream/{execution['id']}"
-    assert "<td>none</td>" in requests.get(page, timeout=5).text
+    assert "<td>none</td>" in requests.get(page, timeout=60).text
     cancel = f"{sandbox.url}/code_stream/codestream/api/executions/{execution['id']}?action=cancel"
-    requests.post(cancel, headers=bearer, json={}, timeout=5).raise_for_status()
+    requests.post(cancel, headers=bearer, json={}, timeout=60).raise_for_status()
     (execution,) = until(lambda: started(control, marker), lambda found: found[0]["state"] == "CANCELED")
-    reply = requests.get(page, timeout=5)
+    reply = requests.get(page, timeout=60)
     assert reply.headers["content-type"] == "text/html; charset=utf-8"
     assert f"code_stream pipeline execution {execution['id']}: {execution['state']}" in reply.text
     for entry in execution["states"]:
@@ -276,13 +276,13 @@ def test_an_execution_has_a_page_that_shows_its_states_with_times_and_its_cancel
 
 @pytest.mark.parametrize(("where", "status"), [("code_stream/nobody", 404), ("nosystem/1", 400)])
 def test_a_page_of_nothing_is_refused(sandbox: SandboxServer, where: str, status: int) -> None:
-    assert requests.get(f"{sandbox.url}/_sandbox/executions/{where}", timeout=5).status_code == status
+    assert requests.get(f"{sandbox.url}/_sandbox/executions/{where}", timeout=60).status_code == status
 
 
 def test_an_unknown_state_cannot_be_forced(sandbox: SandboxServer, control: Control) -> None:
     execution_id = start(sandbox, headers(sandbox), "x").json()["executionId"]
     url = f"{sandbox.url}/_sandbox/executions/code_stream/{execution_id}"
-    reply = requests.post(url, json={"state": "SLEEPY"}, timeout=5)
+    reply = requests.post(url, json={"state": "SLEEPY"}, timeout=60)
     assert reply.status_code == 400
     assert "SLEEPY" in reply.text
 
@@ -319,7 +319,7 @@ def test_a_pushed_image_reaches_code_stream_as_an_event(sandbox: SandboxServer, 
     control.post("actions", system="quay", action="push_image", repository="acme/shop", tag="9.9.9")
     url = f"{sandbox.url}/code_stream/codestream/api/registry-events"
     query = {"$filter": "tag eq '9.9.9'"}
-    page = requests.get(url, params=query, headers=headers(sandbox), timeout=5).json()
+    page = requests.get(url, params=query, headers=headers(sandbox), timeout=60).json()
     event = page["documents"][page["links"][0]]
     assert (event["repoNamespace"], event["repo"], event["executionLink"]) == ("acme", "shop", None)
     assert event["message"] == "Invalid Oauth Refresh token. Verify webhook configuration."

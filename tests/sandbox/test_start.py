@@ -14,11 +14,12 @@ from collections.abc import Iterator
 
 import pytest
 import requests
+from pytest_mock import MockerFixture
 
 from airflow_provider.hooks.base import hook_class
 from airflow_provider.sandbox import seed
 from airflow_provider.sandbox.page import execution_page, overview_page, repository_page
-from tests.systems import Systems
+from tests.support.systems import Systems
 
 COMMAND = [sys.executable, "-m", "airflow_provider.sandbox"]
 SYSTEMS = ["code_stream", "service_stage", "cocktail", "quay"]
@@ -50,9 +51,9 @@ def exported(said: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_its_lines_make_connections_that_work(said: str, system: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_lines_make_connections_that_work(said: str, system: str, mocker: MockerFixture) -> None:
     for name, value in exported(said).items():
-        monkeypatch.setenv(name, value)
+        mocker.patch.dict(os.environ, {name: value})
     worked, message = hook_class(system)(f"{system}_default").test_connection()
     assert worked, message
 
@@ -120,7 +121,7 @@ def test_help_explains_each_option() -> None:
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_every_link_of_an_execution_leads_to_its_page(systems: Systems, system: str) -> None:
-    from tests.triggers.test_dag_test import ARGUMENTS, OPERATORS, run_task
+    from tests.support.dag_tests import ARGUMENTS, OPERATORS, run_task
 
     for name, fields in seed.connections(systems.url).items():
         os.environ[f"AIRFLOW_CONN_{name.upper()}_DEFAULT"] = json.dumps(fields)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import count
@@ -15,8 +16,8 @@ from airflow.sdk.exceptions import AirflowSensorTimeout
 from airflow_provider.core.release_window import DAYS
 from airflow_provider.exceptions import BadRequestError, ConnectionConfigError
 from airflow_provider.sensors.release_window import ReleaseWindowSensor
-from tests.airflow_runs import TaskRun, run_task
-from tests.log_lines import told
+from tests.support.airflow_runs import TaskRun, run_task
+from tests.support.log_lines import told
 
 ALWAYS = [{"days": list(DAYS), "from": "00:00", "to": "24:00"}]
 BOTH_MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferrable"])
@@ -66,7 +67,7 @@ def test_why_it_waits_is_told_once(deferrable):
 
 
 @pytest.fixture
-def at_poke(monkeypatch) -> dict[int, Callable[[], Any]]:
+def at_poke(mocker) -> dict[int, Callable[[], Any]]:
     """What happens during which poke, counted from 1."""
     happens: dict[int, Callable[[], Any]] = {}
     number = count(1)
@@ -76,7 +77,7 @@ def at_poke(monkeypatch) -> dict[int, Callable[[], Any]]:
         happens.get(next(number), lambda: None)()
         return poke(sensor, context)
 
-    monkeypatch.setattr(ReleaseWindowSensor, "poke", counted)
+    mocker.patch.object(ReleaseWindowSensor, "poke", counted)
     return happens
 
 
@@ -113,14 +114,16 @@ def test_soft_fail_skips(deferrable):
     assert wait(deferrable=deferrable, freezes=frozen_for(days=3), timeout=1, soft_fail=True).state == "skipped"
 
 
-def test_windows_are_kept_in_a_variable_for_many_dags(monkeypatch):
-    monkeypatch.setenv("AIRFLOW_VAR_RELEASE_WINDOWS", json.dumps({"windows": ALWAYS, "timezone": "Asia/Tokyo"}))
+def test_windows_are_kept_in_a_variable_for_many_dags(mocker):
+    mocker.patch.dict(
+        os.environ, {"AIRFLOW_VAR_RELEASE_WINDOWS": json.dumps({"windows": ALWAYS, "timezone": "Asia/Tokyo"})}
+    )
     ended = wait(windows="variable:release_windows")
     assert ended.result["outputs"]["opens"].endswith("+09:00")
 
 
-def test_windows_that_are_kept_in_a_file_are_read_again_while_the_sensor_sleeps(tmp_path, monkeypatch):
-    monkeypatch.setattr("airflow_provider.triggers.release_window.READ_AGAIN", 0.1)
+def test_windows_that_are_kept_in_a_file_are_read_again_while_the_sensor_sleeps(tmp_path, mocker):
+    mocker.patch("airflow_provider.triggers.release_window.READ_AGAIN", 0.1)
     source = kept(tmp_path, freezes=frozen_for(days=3))
     reads = []
 
@@ -133,7 +136,7 @@ def test_windows_that_are_kept_in_a_file_are_read_again_while_the_sensor_sleeps(
     import yaml
 
     load = yaml.safe_load
-    monkeypatch.setattr(yaml, "safe_load", lift_the_freeze)
+    mocker.patch.object(yaml, "safe_load", lift_the_freeze)
     assert wait(windows=source).state == "success"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowSensorTimeout
@@ -13,21 +13,11 @@ from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import (
     ExecutionFailed,
 )
-from airflow_provider.hooks.cocktail import CocktailHook
-from airflow_provider.hooks.code_stream import CodeStreamHook
-from airflow_provider.hooks.quay import QuayHook
-from airflow_provider.hooks.service_stage import ServiceStageHook
 from airflow_provider.sensors.cocktail import CocktailBuildSensor
-from airflow_provider.sensors.code_stream import (
-    CodeStreamExecutionSensor,
-)
-from airflow_provider.sensors.quay import QuayBuildSensor
-from airflow_provider.sensors.service_stage import ServiceStageReleaseSensor
-from tests.airflow_runs import TaskRun, run_task
-from tests.meanwhile import meanwhile
+from tests.support.airflow_runs import TaskRun, run_task
+from tests.support.meanwhile import meanwhile
 from tests.support.turns import in_turns
-
-ARCHIVE = "https://sources.example.com/shop-1.4.2.tar.gz"
+from tests.support.watched import WATCHED
 
 MODES = {
     "poke": {"mode": "poke"},
@@ -35,65 +25,6 @@ MODES = {
     "ended in the triggerer": {"deferrable": True, "finish_in_triggerer": True},
 }
 EVERY_MODE = pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
-
-
-class Watched(NamedTuple):
-    """One sensor of an execution.
-
-    :param start: starts what it watches, not through an operator; returns its id.
-    :param build: makes the sensor.
-    """
-
-    system: str
-    failed: str
-    start: Callable[[], str]
-    build: Callable[..., Any]
-
-
-def start_pipeline(name: str = "Deploy shop") -> str:
-    with CodeStreamHook().get_conn() as client:
-        pipeline = client.pipelines.find(name, "retail")
-        return client.pipelines.run(pipeline["id"], inputs={"tag": "1"}).id
-
-
-def start_release() -> str:
-    with ServiceStageHook().get_conn() as client:
-        return client.releases.act(str(client.release_tasks.find("shop-release")["id"]), "start").id
-
-
-def start_build() -> str:
-    with CocktailHook().get_conn() as client:
-        return client.builds.run(12, tag_name="1.4.2").id
-
-
-def start_image_build() -> str:
-    with QuayHook().get_conn() as client:
-        return client.builds.start("acme/shop", archive_url=ARCHIVE, tags=["1.4.2"]).id
-
-
-WATCHED = {
-    "code_stream": Watched(
-        "code_stream", "FAILED", start_pipeline, lambda id_, **kw: CodeStreamExecutionSensor(execution_id=id_, **kw)
-    ),
-    "service_stage": Watched(
-        "service_stage",
-        "3",
-        start_release,
-        lambda id_, **kw: ServiceStageReleaseSensor(pipeline="shop-release", execution_id=id_, **kw),
-    ),
-    "service_stage last": Watched(
-        "service_stage", "3", start_release, lambda id_, **kw: ServiceStageReleaseSensor(pipeline="shop-release", **kw)
-    ),
-    "cocktail": Watched(
-        "cocktail", "ERROR", start_build, lambda id_, **kw: CocktailBuildSensor(build_run_seq=id_, **kw)
-    ),
-    "quay": Watched(
-        "quay",
-        "error",
-        start_image_build,
-        lambda id_, **kw: QuayBuildSensor(repository="acme/shop", build_id=id_, **kw),
-    ),
-}
 EVERY_EXECUTION = pytest.mark.parametrize("watched", WATCHED.values(), ids=WATCHED)
 
 
@@ -176,9 +107,9 @@ def then(systems: Any, system: str, execution_id: str, *steps: tuple[int, str]) 
 
 @MAY_BE_TAKEN_BACK
 def test_an_end_that_is_taken_back_ends_no_sensor_that_looks_from_one_process_after_the_other(
-    systems, monkeypatch, name, settling, going_on, end, success
+    systems, mocker, name, settling, going_on, end, success
 ):
-    monkeypatch.setattr(DURATIONS, settling, 3600.0)
+    mocker.patch.object(DURATIONS, settling, 3600.0)
     systems.reset(speed=0.001)
     watched = WATCHED[name]
     execution_id = watched.start()
@@ -191,9 +122,9 @@ def test_an_end_that_is_taken_back_ends_no_sensor_that_looks_from_one_process_af
 
 @MAY_BE_TAKEN_BACK
 def test_an_end_that_may_be_taken_back_counts_after_a_while_in_reschedule_mode_too(
-    systems, monkeypatch, name, settling, going_on, end, success
+    systems, mocker, name, settling, going_on, end, success
 ):
-    monkeypatch.setattr(DURATIONS, settling, 0.5)
+    mocker.patch.object(DURATIONS, settling, 0.5)
     systems.reset(speed=0.001)
     watched = WATCHED[name]
     execution_id = watched.start()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pytest_mock import MockerFixture
 
 from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.hooks.base import hook_class
@@ -27,12 +29,12 @@ GOOD: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture
-def define(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | dict[str, Any]], None]:
+def define(mocker: MockerFixture) -> Callable[[str | dict[str, Any]], None]:
     """Define the connection: a URI, or its fields."""
 
     def set_variable(connection: str | dict[str, Any]) -> None:
         text = connection if isinstance(connection, str) else json.dumps(connection)
-        monkeypatch.setenv(f"AIRFLOW_CONN_{CONN_ID.upper()}", text)
+        mocker.patch.dict(os.environ, {f"AIRFLOW_CONN_{CONN_ID.upper()}": text})
 
     return set_variable
 

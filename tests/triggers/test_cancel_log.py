@@ -9,7 +9,7 @@ import pytest
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from tests.operators.story import SLOW, STARTERS, Story
+from tests.support.story import SLOW, STARTERS, Story
 
 TRIGGER_ID = 7
 
@@ -40,9 +40,9 @@ def said(lines: list[dict[str, Any]], text: str) -> list[int]:
 
 
 @pytest.mark.parametrize("status", [502, 403])
-def test_that_a_cancel_fails_is_in_the_tasks_log_from_the_first_try_on(systems, status, monkeypatch):
+def test_that_a_cancel_fails_is_in_the_tasks_log_from_the_first_try_on(systems, status, mocker):
     systems.reset(SLOW)
-    story = Story(systems, STARTERS["code_stream pipeline"], monkeypatch, deferrable=True)
+    story = Story(systems, STARTERS["code_stream pipeline"], mocker, deferrable=True)
     trigger = story.task.trigger(story.attempt())
     story.task.mark("failed")
     systems.fault("code_stream", "status", method="POST", path="/executions/", status=status)

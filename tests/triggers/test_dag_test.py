@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+import os
+from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
 from airflow.sdk import DAG
+from pytest_mock import MockerFixture
 
-from airflow_provider.operators.cocktail import CocktailRunBuildOperator
-from airflow_provider.operators.code_stream import CodeStreamRunPipelineOperator
-from airflow_provider.operators.quay import QuayRunBuildOperator
-from airflow_provider.operators.service_stage import ServiceStageReleaseOperator
-from tests.airflow_runs import make_known, prepare_database, run_task
-from tests.systems import LOGINS, Systems
+from tests.support.airflow_runs import make_known, prepare_database, run_task
+from tests.support.dag_tests import ARGUMENTS, OPERATORS
+from tests.support.systems import LOGINS, Systems
 
-OPERATORS: dict[str, Callable[..., Any]] = {
-    "code_stream": lambda **kw: CodeStreamRunPipelineOperator(pipeline="Deploy shop", inputs={"tag": "1.4.2"}, **kw),
-    "service_stage": lambda **kw: ServiceStageReleaseOperator(pipeline="shop-release", **kw),
-    "cocktail": lambda **kw: CocktailRunBuildOperator(build_seq=12, tag_name="1.4.2", **kw),
-    "quay": lambda **kw: QuayRunBuildOperator(
-        repository="acme/shop", archive_url="https://sources.example.com/shop-1.4.2.tar.gz", tags=["1.4.2"], **kw
-    ),
-}
 DONE = {"code_stream": "COMPLETED", "service_stage": "2", "cocktail": "DONE", "quay": "complete"}
-ARGUMENTS = {"task_id": "release", "deferrable": True, "poll_interval": 0.2}
 
 
 @pytest.fixture
-def stored(systems: Systems, monkeypatch: pytest.MonkeyPatch) -> Iterator[Systems]:
+def stored(systems: Systems, mocker: MockerFixture) -> Iterator[Systems]:
     """The connections stand in Airflow's database, and nowhere else."""
     from airflow.models import Connection
     from airflow.utils.session import create_session
@@ -37,7 +26,8 @@ def stored(systems: Systems, monkeypatch: pytest.MonkeyPatch) -> Iterator[System
     prepare_database()
     ids = {system: f"{system}_default" for system in LOGINS}
     for conn_id in ids.values():
-        monkeypatch.delenv(f"AIRFLOW_CONN_{conn_id.upper()}")
+        mocker.patch.dict(os.environ)
+        os.environ.pop(f"AIRFLOW_CONN_{conn_id.upper()}", None)
     with create_session() as session:
         for system, login in LOGINS.items():
             host = f"{systems.url}/{system}"

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from airflow.serialization.encoders import encode_trigger
 from airflow.triggers.base import BaseEventTrigger
+from pytest_mock import MockerFixture
 
 from airflow_provider.exceptions import BadRequestError
 from airflow_provider.triggers import event_stream, watcher
 from airflow_provider.triggers.code_stream import CodeStreamEventTrigger
 from airflow_provider.triggers.quay import QuayTagEventTrigger
-from tests.systems import Systems
+from tests.support.systems import Systems
 from tests.triggers.watching import Triggerer, Watched, forget_watchers, parse, until
 
 SHOP = "acme/shop"
@@ -25,8 +26,8 @@ ROUNDS = 3
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(event_stream, "FASTEST", 0.1)
+def _quick(mocker: MockerFixture) -> Iterator[None]:
+    mocker.patch.object(event_stream, "FASTEST", 0.1)
     yield
     forget_watchers()
 
@@ -129,8 +130,8 @@ def test_what_no_database_can_store_is_told_all_the_same(systems: Systems) -> No
     assert event["event"]["owner"] == "some\ufffdbody"
 
 
-def test_very_many_at_once_are_told_round_by_round(systems: Systems, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watcher, "MOST_AT_ONCE", 2)
+def test_very_many_at_once_are_told_round_by_round(systems: Systems, mocker: MockerFixture) -> None:
+    mocker.patch.object(watcher, "MOST_AT_ONCE", 2)
     watched = Watched(of_tags("v*"))
     parse(watched)
     with Triggerer() as triggerer:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pytest_mock import MockerFixture
 
 from airflow_provider.operators import base
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
 from airflow_provider.sensors.cocktail import CocktailBuildSensor
-from tests.attempts import Task
-from tests.sensors.test_waiting import start_build
-from tests.systems import Systems
+from tests.support.attempts import Task
+from tests.support.systems import Systems
+from tests.support.watched import start_build
 
 
 def operator(**arguments: Any) -> Any:
@@ -25,19 +27,18 @@ def sensor(**arguments: Any) -> Any:
 
 
 @pytest.fixture(autouse=True)
-def in_a_real_worker(systems: Systems, monkeypatch: pytest.MonkeyPatch) -> None:
+def in_a_real_worker(systems: Systems, mocker: MockerFixture) -> None:
     """As far as the provider can tell."""
     systems.reset(1e-4)  # whose clock is this process's, too
-    monkeypatch.setattr(base, "in_dag_test", lambda: False)
+    mocker.patch.object(base, "in_dag_test", lambda: False)
 
 
 @pytest.mark.parametrize("build", [operator, sensor])
-def test_a_worker_whose_clock_is_ahead_holds_no_end_back(systems, build: Callable[..., Any], monkeypatch):
-    monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "0")
+def test_a_worker_whose_clock_is_ahead_holds_no_end_back(systems, build: Callable[..., Any], mocker):
+    mocker.patch.dict(os.environ, {"AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "0"})
     task = Task(lambda: build(task_id="build", deferrable=True))
     real = time.time
-    with monkeypatch.context() as patch:
-        patch.setattr(time, "time", lambda: real() + 3600)
+    with mocker.patch.context_manager(time, "time", lambda: real() + 3600):
         trigger = task.trigger(task.attempt())
     systems.force("cocktail", systems.executions("cocktail")[0]["id"], "DONE")
     begun = time.monotonic()

@@ -6,6 +6,7 @@ Nothing here is measured in seconds: a stand-in holds answers back until what mu
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,24 +14,26 @@ from contextvars import ContextVar
 from typing import Any
 
 import pytest
+from pytest_mock import MockerFixture
 
 from airflow_provider.core.lines import News
 from airflow_provider.core.waiting import Ending, Outcome
 from airflow_provider.triggers import build_logs, poller
 from airflow_provider.triggers.execution import ExecutionTrigger
-from tests.airflow_runs import define_connection
-from tests.triggers.cocktail_server import LONGEST, CocktailServer, running_cocktail
+from tests.support.airflow_runs import define_connection
+from tests.support.cocktail_server import LONGEST, CocktailServer, running_cocktail
+from tests.support.until import until_in_loop
 
 CONN_ID = "cocktail_many"
 PATIENCE = 30.0
 
 
 @pytest.fixture
-def vendor(monkeypatch: pytest.MonkeyPatch) -> Iterator[CocktailServer]:
-    monkeypatch.setattr(poller, "FASTEST", 0.1)
-    monkeypatch.setattr(poller, "GATHER", 0.02)
-    monkeypatch.setattr(poller, "LINGER", 0.1)
-    monkeypatch.setenv("AIRFLOW__RELEASE_PIPELINES__REQUESTS_PER_SECOND", "1000")
+def vendor(mocker: MockerFixture) -> Iterator[CocktailServer]:
+    mocker.patch.object(poller, "FASTEST", 0.1)
+    mocker.patch.object(poller, "GATHER", 0.02)
+    mocker.patch.object(poller, "LINGER", 0.1)
+    mocker.patch.dict(os.environ, {"AIRFLOW__RELEASE_PIPELINES__REQUESTS_PER_SECOND": "1000"})
     with running_cocktail() as cocktail:
         define_connection(CONN_ID, conn_type="cocktail", host=cocktail.url, password="token")
         yield cocktail
@@ -53,9 +56,9 @@ TASK: ContextVar[str] = ContextVar("task", default="")
 
 
 @pytest.fixture
-def lines(monkeypatch: pytest.MonkeyPatch) -> Lines:
+def lines(mocker: MockerFixture) -> Lines:
     lines = Lines()
-    monkeypatch.setattr(poller, "log", lines)
+    mocker.patch.object(poller, "log", lines)
     return lines
 
 
@@ -79,19 +82,12 @@ class Waits:
         return {number for number, task in self.tasks.items() if task.done()}
 
     async def until_told(self, *numbers: int) -> None:
-        await until(lambda: self.told() >= set(numbers))
+        await until_in_loop(lambda: self.told() >= set(numbers))
 
     async def leave(self) -> None:
         for task in self.tasks.values():
             task.cancel()
         await asyncio.gather(*self.tasks.values(), return_exceptions=True)
-
-
-async def until(look: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not look():
-        assert time.monotonic() < deadline, "it did not come true"
-        await asyncio.sleep(0.01)
 
 
 # --- looks
@@ -105,7 +101,7 @@ def test_a_look_that_takes_long_holds_up_no_other(vendor: CocktailServer) -> Non
     async def scenario() -> None:
         waits = Waits(refs)
         others = [number for number in vendor.states if number != 3]
-        await until(lambda: vendor.count("single", 3))
+        await until_in_loop(lambda: vendor.count("single", 3))
         for number in others:
             vendor.states[number] = "DONE"
         await waits.until_told(*others)
@@ -132,7 +128,7 @@ def test_executions_that_end_at_once_are_looked_at_side_by_side_and_told_as_they
 
     async def scenario() -> None:
         waits = Waits(refs)
-        await until(lambda: vendor.count("list") >= 2)
+        await until_in_loop(lambda: vendor.count("list") >= 2)
         vendor.hold = hold
         for number in vendor.states:
             vendor.states[number] = "ERROR"
@@ -147,18 +143,18 @@ def test_executions_that_end_at_once_are_looked_at_side_by_side_and_told_as_they
 
 
 def test_no_more_requests_than_the_budget_are_sent_and_every_wait_gets_its_turn(
-    vendor: CocktailServer, monkeypatch: pytest.MonkeyPatch, lines: Lines
+    vendor: CocktailServer, mocker: MockerFixture, lines: Lines
 ) -> None:
     # So few that a busy machine, too, sends many times more in that time where nothing holds it back.
     rate = 6
-    monkeypatch.setenv("AIRFLOW__RELEASE_PIPELINES__REQUESTS_PER_SECOND", str(rate))
+    mocker.patch.dict(os.environ, {"AIRFLOW__RELEASE_PIPELINES__REQUESTS_PER_SECOND": str(rate)})
     vendor.answer = lambda kind, number: (404, {}) if kind == "log" else None
     refs = vendor.start(20)
 
     async def scenario() -> float:
         begun = time.monotonic()
         waits = Waits(refs)
-        await until(lambda: all(vendor.count("single", number) >= 3 for number in vendor.states))
+        await until_in_loop(lambda: all(vendor.count("single", number) >= 3 for number in vendor.states))
         took = time.monotonic() - begun
         await waits.leave()
         return took
@@ -172,9 +168,9 @@ def test_no_more_requests_than_the_budget_are_sent_and_every_wait_gets_its_turn(
 
 
 def test_a_wait_ends_at_its_deadline_although_the_vendor_does_not_answer(
-    vendor: CocktailServer, monkeypatch: pytest.MonkeyPatch
+    vendor: CocktailServer, mocker: MockerFixture
 ) -> None:
-    monkeypatch.setattr(poller, "LAST_LOOK", 0.2)
+    mocker.patch.object(poller, "LAST_LOOK", 0.2)
     may_go_on = threading.Event()
     vendor.hold = lambda kind, number: may_go_on.wait(LONGEST)
     refs = vendor.start(20)
@@ -191,9 +187,9 @@ def test_a_wait_ends_at_its_deadline_although_the_vendor_does_not_answer(
 
 
 def test_a_wait_ends_at_its_deadline_although_the_vendor_asked_for_a_longer_pause(
-    vendor: CocktailServer, monkeypatch: pytest.MonkeyPatch
+    vendor: CocktailServer, mocker: MockerFixture
 ) -> None:
-    monkeypatch.setattr(poller, "LAST_LOOK", 0.2)
+    mocker.patch.object(poller, "LAST_LOOK", 0.2)
     vendor.answer = lambda kind, number: (429, {"Retry-After": "3600"})
     refs = vendor.start(1)
     outcome = asyncio.run(asyncio.wait_for(outcome_of(refs[0], deadline=time.time() + 0.5), PATIENCE))
@@ -205,22 +201,20 @@ def test_a_wait_ends_at_its_deadline_although_the_vendor_asked_for_a_longer_paus
 # --- logs
 
 
-def test_logs_that_take_long_hold_up_no_look_and_no_end_for_long(
-    vendor: CocktailServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(build_logs, "TAIL_LIMIT", 0.2)
+def test_logs_that_take_long_hold_up_no_look_and_no_end_for_long(vendor: CocktailServer, mocker: MockerFixture) -> None:
+    mocker.patch.object(build_logs, "TAIL_LIMIT", 0.2)
     may_go_on = threading.Event()
     vendor.hold = lambda kind, number: kind == "log" and may_go_on.wait(LONGEST)
     refs = vendor.start(20, builds=2)
 
     async def scenario() -> None:
         waits = Waits(refs)
-        await until(lambda: vendor.count("log") >= 2)
+        await until_in_loop(lambda: vendor.count("log") >= 2)
         looks = vendor.count("list")
         for number in range(1, 11):
             vendor.states[number] = "DONE"
         await waits.until_told(*range(1, 11))
-        await until(lambda: vendor.count("list") >= looks + 6)
+        await until_in_loop(lambda: vendor.count("list") >= looks + 6)
         assert vendor.count("log") <= build_logs.TAIL_READERS, "few at a time"
         may_go_on.set()
         await waits.leave()
@@ -240,9 +234,9 @@ def test_an_end_is_told_first_and_the_last_lines_of_its_log_before_the_task_log_
 
 
 def test_where_the_last_lines_cannot_be_read_in_time_the_log_says_so(
-    vendor: CocktailServer, monkeypatch: pytest.MonkeyPatch, lines: Lines
+    vendor: CocktailServer, mocker: MockerFixture, lines: Lines
 ) -> None:
-    monkeypatch.setattr(build_logs, "TAIL_LIMIT", 0.1)
+    mocker.patch.object(build_logs, "TAIL_LIMIT", 0.1)
     may_go_on = threading.Event()
     vendor.hold = lambda kind, number: kind == "log" and may_go_on.wait(LONGEST)
     (ref,) = vendor.start(1)
@@ -267,7 +261,7 @@ def test_lines_go_to_the_log_of_the_task_that_waits_for_them_once(vendor: Cockta
         waits = Waits(refs)
         for number in vendor.states:
             vendor.logs[number] = [f"line of {number}"]
-        await until(lambda: vendor.count("log") >= 3)
+        await until_in_loop(lambda: vendor.count("log") >= 3)
         for number in vendor.states:
             vendor.states[number] = "DONE"
         await waits.until_told(1, 2, 3)
@@ -298,7 +292,7 @@ def test_few_connections_are_enough_for_looks_and_logs(vendor: CocktailServer, c
 
     async def scenario() -> None:
         waits = Waits(refs)
-        await until(lambda: vendor.count("log") >= 12)
+        await until_in_loop(lambda: vendor.count("log") >= 12)
         for number in vendor.states:
             vendor.states[number] = "DONE"
         await waits.until_told(*vendor.states)
@@ -309,10 +303,10 @@ def test_few_connections_are_enough_for_looks_and_logs(vendor: CocktailServer, c
 
 @pytest.mark.parametrize("takes_long", [False, True])
 def test_the_loop_gets_its_turn_after_every_few_lines_of_however_many_logs(
-    vendor: CocktailServer, lines: Lines, takes_long: bool, monkeypatch: pytest.MonkeyPatch
+    vendor: CocktailServer, lines: Lines, takes_long: bool, mocker: MockerFixture
 ) -> None:
     if takes_long:
-        monkeypatch.setattr(poller, "LONGEST_TURN", 0.0)
+        mocker.patch.object(poller, "LONGEST_TURN", 0.0)
     refs = vendor.start(20)
 
     async def scenario() -> int:

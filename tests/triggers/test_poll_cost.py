@@ -8,12 +8,13 @@ import json
 import os
 import time
 import tracemalloc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_mock import MockerFixture
 
 from airflow_provider.core.waiting import Wait
 from airflow_provider.hooks.code_stream import CodeStreamHook
@@ -21,6 +22,7 @@ from airflow_provider.triggers import poller
 from bench.certificates import Certificates
 from bench.contenders import OURS, Contender, Endpoint, connection_json
 from bench.stub.control import Counts, Stub
+from tests.support.until import until_in_loop
 
 WAITS = 200
 CONNECTIONS = 3
@@ -31,9 +33,9 @@ SYSTEMS = pytest.mark.parametrize("contender", OURS, ids=[each.name for each in 
 
 
 @pytest.fixture(autouse=True)
-def plenty(monkeypatch: pytest.MonkeyPatch) -> None:
+def plenty(mocker: MockerFixture) -> None:
     """What is counted here is not what a budget holds back."""
-    monkeypatch.setenv("AIRFLOW__RELEASE_PIPELINES__REQUESTS_PER_SECOND", "1000")
+    mocker.patch.dict(os.environ, {"AIRFLOW__RELEASE_PIPELINES__REQUESTS_PER_SECOND": "1000"})
 
 
 def define(stub: Stub, bundle: Path, contender: Contender, connection: int) -> None:
@@ -64,14 +66,6 @@ async def waits(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def until(stub: Stub, is_enough: Callable[[Counts], bool]) -> Counts:
-    deadline = time.monotonic() + PATIENCE
-    while not is_enough(counts := stub.counts()):
-        assert time.monotonic() < deadline, f"still not enough: {counts}"
-        await asyncio.sleep(0.05)
-    return counts
-
-
 def looks(counts: Counts, contender: Contender, connection: str = "0") -> float:
     return counts.of("list", connection) / contender.lists
 
@@ -87,9 +81,11 @@ def test_waiting_asks_for_lists_only_over_connections_that_stay_open(
 ) -> None:
     async def scenario() -> None:
         async with waits(stub, certificates.bundle, contender) as tasks:
-            first = await until(stub, lambda counts: has_read_logs(counts, contender) and looks(counts, contender) >= 2)
+            first = await until_in_loop(
+                stub.counts, lambda counts: has_read_logs(counts, contender) and looks(counts, contender) >= 2
+            )
             enough = looks(first, contender) + 2
-            last = await until(stub, lambda counts: looks(counts, contender) >= enough)
+            last = await until_in_loop(stub.counts, lambda counts: looks(counts, contender) >= enough)
             assert not any(task.done() for task in tasks)
             assert last.of("single") == first.of("single")
             assert last.of("other") == first.of("other") == (WAITS if contender.reads_logs else 0)
@@ -107,7 +103,7 @@ def test_the_end_of_an_execution_costs_a_few_requests_and_reaches_its_own_wait_o
 
     async def scenario() -> None:
         async with waits(stub, certificates.bundle, contender) as tasks:
-            before = await until(
+            before = await until_in_loop(
                 stub, lambda counts: has_read_logs(counts, contender) and looks(counts, contender) >= 2
             )
             stub.plan(contender.system, "0", dict.fromkeys(ending, time.time()))
@@ -124,11 +120,11 @@ def test_the_end_of_an_execution_costs_a_few_requests_and_reaches_its_own_wait_o
 @SYSTEMS
 @pytest.mark.parametrize("takes_long", [False, True])
 def test_the_loop_gets_its_turns_while_many_waits_are_told(
-    stub: Stub, certificates: Certificates, contender: Contender, takes_long: bool, monkeypatch: pytest.MonkeyPatch
+    stub: Stub, certificates: Certificates, contender: Contender, takes_long: bool, mocker: MockerFixture
 ) -> None:
     told, saw = 0, Wait.saw
     if takes_long:
-        monkeypatch.setattr(poller, "LONGEST_TURN", 0.0)
+        mocker.patch.object(poller, "LONGEST_TURN", 0.0)
 
     def count_and_see(wait: Wait, *seen: Any) -> Any:
         nonlocal told
@@ -144,7 +140,7 @@ def test_the_loop_gets_its_turns_while_many_waits_are_told(
                 longest = max(longest, told - before)
         return longest
 
-    monkeypatch.setattr(Wait, "saw", count_and_see)
+    mocker.patch.object(Wait, "saw", count_and_see)
     assert asyncio.run(scenario()) <= (1 if takes_long else poller.TOLD_AT_ONCE)
 
 
@@ -173,7 +169,9 @@ def test_each_connection_has_lists_and_a_login_of_its_own(stub: Stub, certificat
 
     async def scenario() -> None:
         async with waits(stub, certificates.bundle, contender, connections=CONNECTIONS):
-            counts = await until(stub, lambda counts: all(looks(counts, contender, name) >= 2 for name in names))
+            counts = await until_in_loop(
+                stub.counts, lambda counts: all(looks(counts, contender, name) >= 2 for name in names)
+            )
             assert [counts.of("login", name) for name in names] == [2] * CONNECTIONS
             assert counts.open <= 8 * CONNECTIONS
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,14 +21,15 @@ from airflow_provider.hooks.cocktail import CocktailHook
 from airflow_provider.hooks.code_stream import CodeStreamHook
 from airflow_provider.triggers import execution, poller, shared_client
 from airflow_provider.triggers.execution import ExecutionTrigger
-from tests.systems import define_connection
+from tests.support.systems import define_connection
+from tests.support.until import until
 
 PIPELINES = 12
 
 
 @pytest.fixture(autouse=True)
-def short_lingering(monkeypatch):
-    monkeypatch.setattr(poller, "LINGER", 0.3)
+def short_lingering(mocker):
+    mocker.patch.object(poller, "LINGER", 0.3)
 
 
 def start_pipelines(count: int) -> list[dict[str, str]]:
@@ -67,13 +67,6 @@ def outcomes(*waits: ExecutionTrigger) -> list[Outcome]:
 
 def threads() -> set[str]:
     return {thread.name for thread in threading.enumerate() if thread.name.startswith("poll-")}
-
-
-def until(look: Callable[[], bool], seconds: float = 5.0) -> None:
-    end = time.monotonic() + seconds
-    while not look():
-        assert time.monotonic() < end, "it did not come true"
-        time.sleep(0.02)
 
 
 def test_many_waits_share_one_login_and_each_gets_its_own_answer(systems):
@@ -161,8 +154,8 @@ def test_a_look_that_fails_by_itself_holds_up_no_other_wait(systems, fault, brok
     assert still_waits
 
 
-def test_failing_looks_end_the_wait_when_the_error_budget_is_spent_and_cancel_nothing(systems, monkeypatch):
-    monkeypatch.setattr(DURATIONS, "error_budget", 0.5)
+def test_failing_looks_end_the_wait_when_the_error_budget_is_spent_and_cancel_nothing(systems, mocker):
+    mocker.patch.object(DURATIONS, "error_budget", 0.5)
     ref = start_build()
     systems.fault("cocktail", "status", method="GET", status=503, probability=1.0)
     (outcome,) = outcomes(trigger(ref))
@@ -232,7 +225,7 @@ def test_a_connection_whose_field_is_of_the_wrong_type_ends_the_wait_with_the_na
     assert "'cocktail_wrong': extra `paths`" in outcome.error
 
 
-def test_an_xcom_backend_that_uploads_does_not_hold_up_the_loop(systems, monkeypatch):
+def test_an_xcom_backend_that_uploads_does_not_hold_up_the_loop(systems, mocker):
     pushed: dict[str, tuple[Any, bool]] = {}
 
     class Uploading(BaseXCom):
@@ -240,7 +233,7 @@ def test_an_xcom_backend_that_uploads_does_not_hold_up_the_loop(systems, monkeyp
         def set(cls, key: str, value: Any, **_: Any) -> None:
             pushed[key] = (value, threading.current_thread() is threading.main_thread())
 
-    monkeypatch.setattr(execution, "XCom", Uploading)
+    mocker.patch.object(execution, "XCom", Uploading)
     waiting = trigger(start_build(), finish="task")
     waiting.task_instance = SimpleNamespace(dag_id="dag", task_id="task", run_id="run", map_index=-1)
 
@@ -293,7 +286,7 @@ def test_credentials_never_enter_the_arguments_of_a_trigger(systems):
     assert "sandbox-cocktail-token" not in repr(kwargs)
 
 
-def test_one_answer_that_trips_the_client_ends_no_other_wait(systems, monkeypatch):
+def test_one_answer_that_trips_the_client_ends_no_other_wait(systems, mocker):
     ref = start_build()
     from airflow_provider.clients.cocktail import CocktailClient
 
@@ -305,13 +298,13 @@ def test_one_answer_that_trips_the_client_ends_no_other_wait(systems, monkeypatc
             raise KeyError("unforeseen")
         return real(self, refs)
 
-    monkeypatch.setattr(CocktailClient, "fetch", trip_once)
+    mocker.patch.object(CocktailClient, "fetch", trip_once)
     (outcome,) = outcomes(trigger(ref))
     assert outcome.is_success
 
 
 @pytest.mark.parametrize("name", ["shared_request", "has_log"])
-def test_one_wait_that_trips_the_poll_ends_no_other_one(systems, name, monkeypatch):
+def test_one_wait_that_trips_the_poll_ends_no_other_one(systems, name, mocker):
     from airflow_provider.clients.cocktail import CocktailClient
 
     broken, healthy = start_build(12), start_build(14)
@@ -322,12 +315,12 @@ def test_one_wait_that_trips_the_poll_ends_no_other_one(systems, name, monkeypat
             raise KeyError("build_seq")
         return whole(self, ref)
 
-    monkeypatch.setattr(CocktailClient, name, trip_for_one)
+    mocker.patch.object(CocktailClient, name, trip_for_one)
     ended = outcomes(trigger(broken, deadline=time.time() + 30), trigger(healthy))
     assert [outcome.ending for outcome in ended] == [Ending.FINISHED] * 2
 
 
-def test_an_outcome_that_cannot_be_told_ends_that_wait_only(systems, monkeypatch):
+def test_an_outcome_that_cannot_be_told_ends_that_wait_only(systems, mocker):
     broken, healthy = start_build(12), start_build(14)
     whole = Execution.to_result
 
@@ -336,7 +329,7 @@ def test_an_outcome_that_cannot_be_told_ends_that_wait_only(systems, monkeypatch
             raise OverflowError("a duration that no number holds")
         return whole(self)
 
-    monkeypatch.setattr(Execution, "to_result", trip_for_one)
+    mocker.patch.object(Execution, "to_result", trip_for_one)
 
     async def both() -> list[Any]:
         waits = (outcome_of(trigger(ref)) for ref in (broken, healthy))
@@ -359,8 +352,8 @@ def test_a_task_goes_back_to_a_worker_only_after_airflow_has_noticed_that_it_lef
     assert time.monotonic() >= begun + 2.0
 
 
-def test_a_wait_that_comes_in_the_moment_in_which_the_poll_would_end_is_looked_at(systems, monkeypatch):
-    monkeypatch.setattr(poller, "LINGER", 0.3)
+def test_a_wait_that_comes_in_the_moment_in_which_the_poll_would_end_is_looked_at(systems, mocker):
+    mocker.patch.object(poller, "LINGER", 0.3)
     late: list[asyncio.Task[Any]] = []
     woken_within = poller.Poller._woken_within
 
@@ -371,7 +364,7 @@ def test_a_wait_that_comes_in_the_moment_in_which_the_poll_would_end_is_looked_a
         await asyncio.sleep(0.1)
         return False
 
-    monkeypatch.setattr(poller.Poller, "_woken_within", woken_too_late)
+    mocker.patch.object(poller.Poller, "_woken_within", woken_too_late)
     ref = start_build()
 
     async def both() -> Any:
@@ -382,13 +375,13 @@ def test_a_wait_that_comes_in_the_moment_in_which_the_poll_would_end_is_looked_a
     assert Outcome.from_event(asyncio.run(both()).payload).is_success
 
 
-def test_a_log_that_trips_the_client_ends_no_wait(systems, monkeypatch):
+def test_a_log_that_trips_the_client_ends_no_wait(systems, mocker):
     from airflow_provider.clients.cocktail import CocktailClient
 
     def trip(*_: Any) -> Any:
         raise ValueError("unforeseen")
 
-    monkeypatch.setattr(CocktailClient, "read_log", trip)
+    mocker.patch.object(CocktailClient, "read_log", trip)
     (outcome,) = outcomes(trigger(start_build()))
     assert outcome.is_success
 

@@ -32,8 +32,8 @@ class Supervisor:
 
 
 @pytest.fixture
-def supervisor(monkeypatch):
-    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(), raising=False)
+def supervisor(mocker):
+    mocker.patch.object(task_runner, "SUPERVISOR_COMMS", Supervisor(), create=True)
 
 
 def test_a_triggerer_is_told_how_its_task_stands(supervisor):

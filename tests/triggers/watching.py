@@ -31,7 +31,7 @@ from airflow.serialization.serialized_objects import LazyDeserializedDAG
 from airflow.triggers.base import BaseEventTrigger
 from airflow.utils.session import create_session
 
-from tests.airflow_runs import BUNDLE, prepare_database
+from tests.support.airflow_runs import BUNDLE, prepare_database
 
 _numbers = itertools.count(1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -14,13 +15,14 @@ import pytest
 import requests
 import uvicorn
 from fastapi import FastAPI
+from pytest_mock import MockerFixture
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from airflow_provider.webhooks import app as webhook_app
 from airflow_provider.webhooks import clients, counting
 from airflow_provider.webhooks.endpoints import PREFIX
-from tests.airflow_runs import make_known, prepare_database
-from tests.meanwhile import until
+from tests.support.airflow_runs import make_known, prepare_database
+from tests.support.until import until
 
 SECRET = "known-secret-of-a-webhook-0000000001"
 SECOND = "known-secret-of-a-webhook-0000000002"
@@ -38,7 +40,7 @@ def recorded(event: str, kind: str = "real") -> dict[str, Any]:
 
 
 @pytest.fixture
-def declare(monkeypatch: pytest.MonkeyPatch) -> Declare:
+def declare(mocker: MockerFixture) -> Declare:
     """Declare endpoints; each is told what differs from a webhook of Quay's."""
 
     def set_option(**endpoints: dict[str, Any]) -> None:
@@ -46,7 +48,7 @@ def declare(monkeypatch: pytest.MonkeyPatch) -> Declare:
             name.replace("_", "-"): {"source": "quay", "asset": "nobodys", "secrets": [SECRET]} | differs
             for name, differs in endpoints.items()
         }
-        monkeypatch.setenv("AIRFLOW__RELEASE_PIPELINES__WEBHOOKS", json.dumps(told))
+        mocker.patch.dict(os.environ, {"AIRFLOW__RELEASE_PIPELINES__WEBHOOKS": json.dumps(told)})
 
     return set_option
 
@@ -118,11 +120,11 @@ class Route:
 
 
 @pytest.fixture
-def route(monkeypatch: pytest.MonkeyPatch) -> Iterator[Route]:
+def route(mocker: MockerFixture) -> Iterator[Route]:
     prepare_database()
-    monkeypatch.setattr(clients, "_kept", {})
-    monkeypatch.setattr(counting, "_swept", {})
-    monkeypatch.setattr(webhook_app, "READ_EVERY", 0.0)
+    mocker.patch.object(clients, "_kept", {})
+    mocker.patch.object(counting, "_swept", {})
+    mocker.patch.object(webhook_app, "READ_EVERY", 0.0)
     with Route() as route:
         yield route
 

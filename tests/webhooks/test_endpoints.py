@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import pytest
+from pytest_mock import MockerFixture
 
 from airflow_provider.exceptions import ConnectionConfigError
 from airflow_provider.webhooks.endpoints import declared, endpoint_for, matching, url_of
@@ -43,8 +45,8 @@ def test_a_bad_declaration_is_told_with_its_field_and_without_its_secret(
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "3", '{"a": 1}', '{"Hook!": ' + json.dumps(GOOD) + "}", "[" * 5000])
-def test_an_option_that_declares_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    monkeypatch.setenv(OPTION, text)
+def test_an_option_that_declares_nothing_is_refused(mocker: MockerFixture, text: str) -> None:
+    mocker.patch.dict(os.environ, {OPTION: text})
     with pytest.raises(ConnectionConfigError, match=r"\[release_pipelines\] webhooks"):
         declared()
 
@@ -73,7 +75,7 @@ def test_either_of_two_secrets_opens_an_endpoint_and_no_other_text_does(declare:
 @pytest.mark.parametrize("name", ["hook", "two", "nobodys"])
 @pytest.mark.parametrize("secret", [SECRET, "x", "x" * 100_000], ids=["right", "short", "long"])
 def test_a_wrong_secret_and_an_unknown_endpoint_cost_the_same_comparisons(
-    declare: Declare, monkeypatch: pytest.MonkeyPatch, name: str, secret: str
+    declare: Declare, mocker: MockerFixture, name: str, secret: str
 ) -> None:
     import hmac
 
@@ -86,7 +88,7 @@ def test_a_wrong_secret_and_an_unknown_endpoint_cost_the_same_comparisons(
 
     declare(hook={}, two={"secrets": [SECRET, SECOND]})
     endpoints = declared()
-    monkeypatch.setattr(hmac, "compare_digest", noted)
+    mocker.patch.object(hmac, "compare_digest", noted)
     matching(endpoints, name, secret)
     assert compared == [(32, 32), (32, 32)]
 
@@ -104,25 +106,23 @@ def test_airflow_shows_the_option_to_nobody(declare: Declare) -> None:
     assert SECRET not in str(shown)
 
 
-def test_new_urls_have_the_first_secret_and_the_chosen_base(declare: Declare, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_urls_have_the_first_secret_and_the_chosen_base(declare: Declare, mocker: MockerFixture) -> None:
     declare(hook={"secrets": [SECOND, SECRET]})
-    monkeypatch.setenv("AIRFLOW__RELEASE_PIPELINES__WEBHOOKS_URL", "https://airflow.example.com/prod/")
+    mocker.patch.dict(os.environ, {"AIRFLOW__RELEASE_PIPELINES__WEBHOOKS_URL": "https://airflow.example.com/prod/"})
     assert url_of(declared()["hook"]) == f"https://airflow.example.com/prod/release-pipelines/webhooks/hook/{SECOND}"
 
 
-def test_without_a_chosen_base_that_of_the_api_counts(declare: Declare, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_chosen_base_that_of_the_api_counts(declare: Declare, mocker: MockerFixture) -> None:
     declare(hook={})
-    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.com")
+    mocker.patch.dict(os.environ, {"AIRFLOW__API__BASE_URL": "https://airflow.example.com"})
     assert url_of(declared()["hook"]).startswith("https://airflow.example.com/release-pipelines/")
 
 
 @pytest.mark.parametrize("base", ["", "airflow.example.com", "ftp://airflow.example.com", "https://a.example.com/?x=1"])
-def test_a_base_that_no_system_could_call_is_named(
-    declare: Declare, monkeypatch: pytest.MonkeyPatch, base: str
-) -> None:
+def test_a_base_that_no_system_could_call_is_named(declare: Declare, mocker: MockerFixture, base: str) -> None:
     declare(hook={})
-    monkeypatch.setenv("AIRFLOW__RELEASE_PIPELINES__WEBHOOKS_URL", base)
-    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "")
+    mocker.patch.dict(os.environ, {"AIRFLOW__RELEASE_PIPELINES__WEBHOOKS_URL": base})
+    mocker.patch.dict(os.environ, {"AIRFLOW__API__BASE_URL": ""})
     with pytest.raises(ConnectionConfigError, match=r"\[release_pipelines\] webhooks_url must be"):
         url_of(declared()["hook"])
 

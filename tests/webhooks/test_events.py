@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from pytest_mock import MockerFixture
 
 from airflow_provider.hooks.cocktail import CocktailHook
 from airflow_provider.hooks.code_stream import CodeStreamHook
@@ -14,7 +15,7 @@ from airflow_provider.hooks.quay import QuayHook
 from airflow_provider.webhooks import counting, occurrences
 from airflow_provider.webhooks.counting import count
 from airflow_provider.webhooks.occurrences import Occurrence
-from tests.meanwhile import until
+from tests.support.until import until
 from tests.webhooks.conftest import RECORDED, SECOND, Declare, Route, events, recorded
 
 EVENTS = "acme/events"
@@ -130,13 +131,13 @@ def test_states_say_what_is_an_event(systems, route: Route, asset: str, declare:
 
 
 def test_a_finding_that_is_sent_once_for_each_notification_is_one_event(
-    systems, route: Route, asset: str, monkeypatch: pytest.MonkeyPatch
+    systems, route: Route, asset: str, mocker: MockerFixture
 ) -> None:
     found = recorded("vulnerability_found")
     other = found | {"vulnerability": found["vulnerability"] | {"id": "CVE-2026-H3"}}
     assert [route.post(each) for each in (found, found, other)] == [200, 200, 200]
     assert [event["vulnerability"]["id"] for event in events(asset)] == ["CVE-2026-H2", "CVE-2026-H3"]
-    monkeypatch.setattr(occurrences, "REPEATED_WITHIN", 0.0)
+    mocker.patch.object(occurrences, "REPEATED_WITHIN", 0.0)
     assert route.post(found) == 200
     assert len(events(asset)) == 3
 
@@ -185,7 +186,7 @@ def test_while_quay_cannot_be_asked_it_shall_come_again_and_nothing_is_lost(
 
 
 def test_credentials_that_were_mended_count_at_once(systems, route: Route, asset: str) -> None:
-    from tests.systems import LOGINS, define_connection
+    from tests.support.systems import LOGINS, define_connection
 
     push(systems)
     define_connection("quay_default", conn_type="quay", host=f"{systems.url}/quay", password="x" * 40)
@@ -229,9 +230,9 @@ def test_a_step_that_nobody_wants_to_hear_of_asks_cocktail_nothing(systems, rout
 
 
 def test_an_end_that_cocktail_does_not_show_yet_is_an_event_that_says_so(
-    systems, route: Route, asset: str, declare: Declare, monkeypatch: pytest.MonkeyPatch
+    systems, route: Route, asset: str, declare: Declare, mocker: MockerFixture
 ) -> None:
-    monkeypatch.setattr(occurrences, "PAUSE", 0.01)
+    mocker.patch.object(occurrences, "PAUSE", 0.01)
     declare(hook={"asset": asset, "source": "cocktail"})
     systems.reset(speed=0.01)
     with CocktailHook().get_conn() as client:
@@ -366,7 +367,7 @@ def test_an_asset_that_no_dag_names_lets_the_system_come_again_and_is_told(
 
 
 def test_a_database_that_breaks_after_the_event_was_written_leaves_all_or_nothing(
-    systems, route: Route, asset: str, monkeypatch: pytest.MonkeyPatch
+    systems, route: Route, asset: str, mocker: MockerFixture
 ) -> None:
     from sqlalchemy.exc import OperationalError
 
@@ -375,16 +376,17 @@ def test_a_database_that_breaks_after_the_event_was_written_leaves_all_or_nothin
     def breaks(*args: Any, **options: Any) -> None:
         raise OperationalError("INSERT", {}, Exception("the database is away"))
 
-    with monkeypatch.context() as patch:
-        patch.setattr(counting.asset_manager, "_queue_dagruns", breaks, raising=False)
-        patch.setattr(type(counting.asset_manager), "_queue_dagruns", breaks)
+    with (
+        mocker.patch.context_manager(counting.asset_manager, "_queue_dagruns", breaks, create=True),
+        mocker.patch.context_manager(type(counting.asset_manager), "_queue_dagruns", breaks),
+    ):
         assert route.post(PUSH) == 503
         assert events(asset) == []
     assert route.post(PUSH) == 200
     assert len(events(asset)) == 1
 
 
-def test_what_was_counted_long_ago_is_not_kept(asset: str, monkeypatch: pytest.MonkeyPatch, systems) -> None:
+def test_what_was_counted_long_ago_is_not_kept(asset: str, mocker: MockerFixture, systems) -> None:
     from airflow.models.asset_state_store import AssetStateStoreModel
     from airflow.utils.session import create_session
 
@@ -393,11 +395,11 @@ def test_what_was_counted_long_ago_is_not_kept(asset: str, monkeypatch: pytest.M
             return session.query(AssetStateStoreModel).filter(AssetStateStoreModel.value == '"it"').count()
 
     before = kept()
-    monkeypatch.setattr(counting, "SWEEP_EVERY", 0.0)
+    mocker.patch.object(counting, "SWEEP_EVERY", 0.0)
     count(asset, [some(1)], "hook")
     count(asset, [some(2)], "hook")
     assert kept() == before + 2
-    monkeypatch.setattr(counting, "COUNTED_FOR", 0.0)
+    mocker.patch.object(counting, "COUNTED_FOR", 0.0)
     count(asset, [some(3)], "hook")
     assert kept() == before + 1
 

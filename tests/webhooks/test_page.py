@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 import msgspec
 import pytest
 from airflow.sdk import DAG
+from pytest_mock import MockerFixture
 
 from airflow_provider.execution import ExecutionState
 from airflow_provider.settings import TEXTS
@@ -23,11 +25,11 @@ def block(language: str) -> str:
     return str(found)
 
 
-def test_what_the_page_declares_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_page_declares_is_taken(mocker: MockerFixture) -> None:
     pattern = r"^export (\w+)='?(.*?)'?(?:   #.*)?$(?=\n(?:export|python))"
     exported = re.findall(pattern, block("bash"), re.MULTILINE | re.DOTALL)
     for name, value in exported:
-        monkeypatch.setenv(name, value.replace("<secret>", SECRET))
+        mocker.patch.dict(os.environ, {name: value.replace("<secret>", SECRET)})
     assert set(declared()) == {"shop-pushes", "shop-builds"}
     url = url_of(endpoint_for("quay", conn_id="quay_default", asset="shop-image"))
     assert url == f"https://airflow.example.com/release-pipelines/webhooks/shop-pushes/{SECRET}"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import os
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from pytest_mock import MockerFixture
 
 from airflow_provider.webhooks import app as webhook_app
 from airflow_provider.webhooks import handling
@@ -22,7 +24,7 @@ JSON = {"content-type": "application/json"}
 
 
 @pytest.fixture(autouse=True)
-def handled(declare: Declare, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+def handled(declare: Declare, mocker: MockerFixture) -> list[bytes]:
     """The bodies that were let in."""
     declare(hook={})
     seen: list[bytes] = []
@@ -31,7 +33,7 @@ def handled(declare: Declare, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
         seen.append(body)
         return handling.DONE
 
-    monkeypatch.setattr(handling, "handle", handle)
+    mocker.patch.object(handling, "handle", handle)
     return seen
 
 
@@ -150,10 +152,10 @@ def test_a_bomb_is_not_unpacked(route: Route) -> None:
         tracemalloc.stop()
 
 
-def test_a_sender_that_stops_in_the_middle_is_not_waited_for(route: Route, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sender_that_stops_in_the_middle_is_not_waited_for(route: Route, mocker: MockerFixture) -> None:
     import asyncio
 
-    monkeypatch.setattr(webhook_app, "ANSWERED_WITHIN", 0.2)
+    mocker.patch.object(webhook_app, "ANSWERED_WITHIN", 0.2)
     sent: list[Any] = []
 
     async def receive() -> Any:
@@ -168,12 +170,12 @@ def test_a_sender_that_stops_in_the_middle_is_not_waited_for(route: Route, monke
     assert sent[0]["status"] == 408
 
 
-def test_a_handling_that_hangs_lets_the_sender_come_again(route: Route, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_handling_that_hangs_lets_the_sender_come_again(route: Route, mocker: MockerFixture) -> None:
     import threading
 
     go_on = threading.Event()
-    monkeypatch.setattr(webhook_app, "ANSWERED_WITHIN", 0.3)
-    monkeypatch.setattr(handling, "handle", lambda endpoint, body: go_on.wait(20) and handling.DONE)
+    mocker.patch.object(webhook_app, "ANSWERED_WITHIN", 0.3)
+    mocker.patch.object(handling, "handle", lambda endpoint, body: go_on.wait(20) and handling.DONE)
     try:
         assert route.post(PUSH) == 503
     finally:
@@ -181,29 +183,27 @@ def test_a_handling_that_hangs_lets_the_sender_come_again(route: Route, monkeypa
 
 
 def test_an_error_that_nobody_foresaw_lets_the_sender_come_again_and_tells_no_text(
-    route: Route, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    route: Route, mocker: MockerFixture, caplog: pytest.LogCaptureFixture
 ) -> None:
     def handle(endpoint: Any, body: bytes) -> int:
         raise RuntimeError(f"cannot handle {body!r} of {SECRET}")
 
-    monkeypatch.setattr(handling, "handle", handle)
+    mocker.patch.object(handling, "handle", handle)
     assert route.post(PUSH) == 503
     assert "RuntimeError" in caplog.text
     assert SECRET not in caplog.text
     assert "cannot handle" not in caplog.text
 
 
-def test_declarations_that_cannot_be_read_are_no_404(route: Route, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AIRFLOW__RELEASE_PIPELINES__WEBHOOKS", "{")
+def test_declarations_that_cannot_be_read_are_no_404(route: Route, mocker: MockerFixture) -> None:
+    mocker.patch.dict(os.environ, {"AIRFLOW__RELEASE_PIPELINES__WEBHOOKS": "{"})
     assert route.post(PUSH) == 503
     assert route.post(PUSH, endpoint="nobodys") == 503
 
 
-def test_declarations_that_break_later_leave_those_that_were_read(
-    route: Route, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_declarations_that_break_later_leave_those_that_were_read(route: Route, mocker: MockerFixture) -> None:
     assert route.post(PUSH) == 200
-    monkeypatch.setenv("AIRFLOW__RELEASE_PIPELINES__WEBHOOKS", "{")
+    mocker.patch.dict(os.environ, {"AIRFLOW__RELEASE_PIPELINES__WEBHOOKS": "{"})
     assert route.post(PUSH) == 200
 
 

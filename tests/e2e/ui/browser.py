@@ -16,7 +16,7 @@ from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
-from tests.debian import require
+from tests.support.debian import require
 
 PATIENCE = 30.0
 """Seconds that a page may take to show something."""

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from demo.airflow_server import LOGIN, PASSWORD
-from tests import secrets
 from tests.e2e.stage import Stage
 from tests.e2e.ui.browser import Browser, running_browser
+from tests.support import secrets
 
 PICTURES = Path(__file__).parents[3] / ".screenshots"
 """Kept for people, who look whether a page reads well; tests ask what it says."""

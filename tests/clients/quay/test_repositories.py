@@ -1,0 +1,44 @@
+"""Repositories."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider.clients.quay import QuayClient
+from airflow_provider.exceptions import (
+    BadRequestError,
+    ConflictError,
+    NotFoundError,
+)
+from tests.support.quay_client import SHOP, Stand, scripted_client
+from tests.support.scripted import Scripted
+
+
+def test_a_repository_is_created_described_and_deleted(client: QuayClient) -> None:
+    client.repositories.create("acme/new", description="a")
+    with pytest.raises(ConflictError):
+        client.repositories.create("acme/new")
+    client.repositories.update("acme/new", "b")
+    assert client.repositories.get("acme/new")["description"] == "b"
+    client.repositories.delete("acme/new")
+    with pytest.raises(NotFoundError):
+        client.repositories.get("acme/new")
+    for wrong in ("acme", "acme/", "", "acme/new/"):
+        with pytest.raises(BadRequestError, match="repository"):
+            client.repositories.delete(wrong)
+    with pytest.raises(BadRequestError, match="visibility"):
+        client.repositories.create("acme/new", visibility="secret")
+
+
+def test_repositories_are_listed_over_all_pages(stand: Stand, client: QuayClient) -> None:
+    for number in range(101):
+        stand.act("push_image", repository=f"acme/app{number}", tag="1")
+    names = {each["name"] for each in client.repositories.list("acme")}
+    assert {"shop", "app0", "app100"} <= names
+    assert set(client.repositories.get(SHOP)["tags"]) == {"stable", "vulnerable"}
+
+
+def test_an_aged_page_token_does_not_lead_round_and_round(scripted: Scripted) -> None:
+    scripted.always = (200, {}, {"repositories": [{"name": "shop"}], "next_page": "aged"})
+    assert scripted_client(scripted).repositories.list("acme") == [{"name": "shop"}]
+    assert len(scripted.requests) == 2

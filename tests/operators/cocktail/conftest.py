@@ -1,0 +1,10 @@
+"""What the tests in tests/operators/cocktail begin with."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def fast(systems) -> None:
+    systems.reset(speed=100)

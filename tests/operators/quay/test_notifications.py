@@ -1,0 +1,143 @@
+"""The operators on notifications."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider.exceptions import (
+    BadRequestError,
+    ConflictError,
+    NotFoundError,
+)
+from airflow_provider.operators.quay import (
+    QuayCreateNotificationOperator,
+    QuayDeleteNotificationOperator,
+    QuayResetNotificationOperator,
+    QuayTestNotificationOperator,
+)
+from tests.support.airflow_runs import TaskRun, run_task
+from tests.support.quay_tasks import HOOK, SHOP, notifications
+from tests.support.until import until
+
+
+def create(**arguments: Any) -> TaskRun:
+    arguments = {"repository": SHOP, "event": "repo_push", "method": "webhook", "config": HOOK, **arguments}
+    return run_task(lambda: QuayCreateNotificationOperator(task_id="create", **arguments))
+
+
+def on_one(operator: type, uuid: str, **arguments: Any) -> TaskRun:
+    return run_task(lambda: operator(task_id="notification", repository=SHOP, uuid=uuid, **arguments))
+
+
+def test_an_equal_notification_is_returned_and_not_doubled():
+    first, second = create(title="to the shop"), create(title="to the shop")
+    (stored,) = notifications()
+    assert first.result == second.result
+    assert stored | {"config": first.result["config"], "disabled": False} == first.result
+    assert set(stored) == {"uuid", "title", "event", "method", "config", "event_config", "number_of_failures"}
+
+
+@pytest.mark.parametrize(
+    ("method", "config", "shown"),
+    [
+        (
+            "webhook",
+            {"url": "https://user:pw@hooks.example.com:8443/s3cret?key=1"},
+            {"url": "https://hooks.example.com/***"},
+        ),
+        (
+            "webhook",
+            {"url": "http://hooks.example.com", "template": '{"token": "s3cret"}', "later": ["s3cret"]},
+            {"url": "http://hooks.example.com/***", "template": "***", "later": "***"},
+        ),
+        ("slack", {"url": "https://hooks.slack.com/services/s3cret"}, {"url": "https://hooks.slack.com/***"}),
+        ("slack", {"url": "s3cret"}, {"url": "***"}),
+        ("flowdock", {"flow_api_token": "s3cret"}, {"flow_api_token": "***"}),
+        ("hipchat", {"notification_token": "s3cret", "room_id": "5"}, {"notification_token": "***", "room_id": "5"}),
+        ("email", {"email": "ops@example.com"}, {"email": "ops@example.com"}),
+        ("quay_notification", {"target": {"kind": "org", "name": "acme"}}, {"target": {"kind": "org", "name": "acme"}}),
+    ],
+)
+def test_no_xcom_holds_what_lets_its_reader_send_messages(systems, method, config, shown):
+    systems.switch("quay", authorized_emails=["ops@example.com"])
+    created = create(method=method, config=config)
+    (stored,) = notifications()
+    others = [on_one(each, stored["uuid"]) for each in (QuayTestNotificationOperator, QuayResetNotificationOperator)]
+    assert stored["config"] == config
+    for ended in (created, *others):
+        assert ended.error is None
+        assert ended.result["config"] == shown
+        assert "s3cret" not in str(ended.xcoms)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"title": "another"},
+        {"event": "build_success"},
+        {"config": {"url": "https://hooks.example.com/other"}},
+        {"event": "build_success", "event_config": {"ref-regex": "refs/tags/.*"}},
+        {"method": "slack"},
+    ],
+)
+def test_a_notification_that_differs_is_another_one(other):
+    first, second = create(), create(**other)
+    assert first.result["uuid"] != second.result["uuid"]
+    assert len(notifications()) == 2
+
+
+@pytest.mark.parametrize("fault", ["reset_after", "truncate"])
+def test_a_notification_whose_creation_was_not_answered_is_not_created_twice(systems, fault):
+    systems.fault("quay", fault, method="POST", path="/notification/$")
+    assert create().error is None
+    assert len(notifications()) == 1
+
+
+def test_a_notification_is_deleted_and_may_be_missing():
+    uuid = create().result["uuid"]
+    first, second = on_one(QuayDeleteNotificationOperator, uuid), on_one(QuayDeleteNotificationOperator, uuid)
+    assert (first.error, second.error, notifications()) == (None, None, [])
+    strict = on_one(QuayDeleteNotificationOperator, uuid, missing_ok=False)
+    assert isinstance(strict.error, NotFoundError)
+    assert uuid in str(strict.error)
+
+
+def disabled(systems) -> str:
+    """A notification that Quay has given up, because its receiver refuses."""
+    uuid = create(config={"url": f"{systems.url.replace('127.0.0.1', '127.0.0.2')}/nobody"}).result["uuid"]
+    systems.act("quay", "raise_event", repository=SHOP, event="repo_push")
+    until(lambda: notifications()[0]["number_of_failures"] >= 3)
+    return uuid
+
+
+def test_an_equal_notification_that_quay_has_disabled_is_told_so_and_not_reset_unasked(systems, capsys):
+    uuid = disabled(systems)
+    config = notifications()[0]["config"]
+    again = create(config=config)
+    assert (again.result["uuid"], again.result["disabled"]) == (uuid, True)
+    assert f"Notification {uuid} exists, but Quay has disabled it after" in capsys.readouterr().out
+    assert notifications()[0]["number_of_failures"] >= 3
+    assert on_one(QuayResetNotificationOperator, uuid).result["disabled"] is False
+    assert create(config=config).result["disabled"] is False
+
+
+def test_a_disabled_notification_is_not_tested_until_it_was_reset(systems):
+    uuid = disabled(systems)
+    refused = on_one(QuayTestNotificationOperator, uuid)
+    assert isinstance(refused.error, ConflictError)
+    assert "disabled after 3 failed deliveries" in str(refused.error)
+    assert systems.requests("quay", "POST", "/test") == []
+    assert on_one(QuayResetNotificationOperator, uuid).result["number_of_failures"] == 0
+    assert on_one(QuayTestNotificationOperator, uuid).result["uuid"] == uuid
+    assert len(systems.requests("quay", "POST", f"/notification/{uuid}/test")) == 1
+
+
+@pytest.mark.parametrize("operator", [QuayTestNotificationOperator, QuayResetNotificationOperator])
+def test_a_notification_of_another_repository_is_not_touched(systems, operator):
+    systems.act("quay", "push_image", repository="acme/other", tag="latest")
+    uuid = create(repository="acme/other").result["uuid"]
+    ended = on_one(operator, uuid)
+    assert isinstance(ended.error, (NotFoundError, BadRequestError))
+    assert uuid in str(ended.error)

@@ -1,0 +1,210 @@
+"""The operator that answers an approval."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pytest_mock import MockerFixture
+
+from airflow_provider.clients.service_stage.releases import Releases
+from airflow_provider.exceptions import (
+    BadRequestError,
+    ConflictError,
+    NotFoundError,
+    PermissionDeniedError,
+    ServerUnavailableError,
+)
+from airflow_provider.operators import release_answer
+from airflow_provider.operators.service_stage import (
+    ServiceStageApprovalOperator,
+)
+from tests.support.airflow_runs import TaskRun, run_task
+from tests.support.attempts import Task, WorkerKilled
+from tests.support.meanwhile import meanwhile
+from tests.support.service_stage_tasks import (
+    APPROVAL,
+    APPROVED,
+    actions,
+    start_until_it_asks,
+    start_until_it_asks_twice,
+    state_of,
+)
+from tests.support.until import until
+
+
+def answer(decision: str, **arguments: Any) -> TaskRun:
+    arguments = {"pipeline": APPROVED, "task_name": APPROVAL, **arguments}
+    return run_task(lambda: ServiceStageApprovalOperator(task_id="answer", decision=decision, **arguments))
+
+
+@pytest.mark.parametrize(("decision", "state"), [("approve", "2"), ("reject", "3")])
+def test_an_answer_is_passed_on_and_is_a_success_either_way(systems, decision, state):
+    execution_id = start_until_it_asks(systems)
+    ended = answer(decision, message="checked by hand")
+    assert ended.error is None
+    assert (ended.state, ended.result["id"], ended.xcoms["id"]) == ("success", execution_id, execution_id)
+    assert ended.result["status"] != "5"
+    assert until(lambda: state_of(systems, execution_id) == state)
+    sent = systems.requests("service_stage", "POST", "/action")[-1]["body"]
+    expected = {"task_name": APPROVAL, "approval_type": "agree" if decision == "approve" else "refuse"}
+    assert sent == {**expected, "message": "checked by hand"}
+
+
+def test_an_answer_without_a_question_is_refused_before_it_is_sent(systems):
+    execution_id = start_until_it_asks(systems)
+    assert answer("approve").state == "success"
+    until(lambda: state_of(systems, execution_id) == "2")
+    for decision in ("approve", "reject"):
+        ended = answer(decision)
+        assert isinstance(ended.error, ConflictError)
+        assert "waits for no approval" in str(ended.error)
+        assert repr(APPROVED) in str(ended.error)
+    assert actions(systems) == ["start", "approval"]
+
+
+def test_a_task_name_that_waits_for_nothing_is_refused_with_those_that_do(systems):
+    execution_id = start_until_it_asks(systems)
+    ended = answer("approve", task_name="ujgdh4")
+    assert isinstance(ended.error, BadRequestError)
+    assert "task_name 'ujgdh4'" in str(ended.error)
+    assert APPROVAL in str(ended.error)
+    assert state_of(systems, execution_id) == "5"
+
+
+def test_an_answer_that_changes_nothing_fails(systems, mocker):
+    mocker.patch.object(release_answer, "TAKEN_WITHIN", 0.4)
+    start_until_it_asks(systems)
+    systems.switch("service_stage", shown_status={"2": 5, "4": 5})
+    ended = answer("approve")
+    assert isinstance(ended.error, PermissionDeniedError)
+    assert "ignored" in str(ended.error)
+    assert APPROVAL in str(ended.error)
+
+
+def test_an_answer_may_take_a_while_to_show(systems):
+    start_until_it_asks(systems)
+    systems.switch("service_stage", shown_status={"2": 5, "4": 5})
+    with meanwhile(lambda: "approval" in actions(systems) and systems.switch("service_stage", shown_status={}) is None):
+        ended = answer("approve")
+    assert ended.state == "success"
+    assert ended.result["status"] in ("2", "4")
+
+
+def test_a_release_that_waits_for_a_second_approval_is_no_failure_of_the_first(systems, mocker):
+    mocker.patch.object(release_answer, "TAKEN_WITHIN", 0.4)
+    execution_id = start_until_it_asks_twice(systems)
+    first, second = (answer("approve", pipeline="two-approvals", task_name=name) for name in ("first0", "second"))
+    assert (first.error, first.result["state"]) == (None, "waiting")
+    assert second.error is None
+    until(lambda: state_of(systems, execution_id) == "2")
+
+
+@pytest.mark.parametrize("fault", ["reset_after", "truncate"])
+def test_an_answer_whose_reply_was_lost_counts_once_it_shows(systems, fault):
+    execution_id = start_until_it_asks(systems)
+    systems.fault("service_stage", fault, method="POST", path="/action$")
+    ended = answer("approve")
+    assert (ended.error, ended.result["id"]) == (None, execution_id)
+    assert actions(systems) == ["start", "approval"]
+
+
+def test_an_answer_that_never_arrived_fails_and_is_not_sent_twice(systems):
+    start_until_it_asks(systems)
+    systems.fault("service_stage", "reset_before", method="POST", path="/action$")
+    ended = answer("approve")
+    assert isinstance(ended.error, ServerUnavailableError)
+    assert actions(systems) == ["start", "approval"]
+
+
+def test_a_retry_after_the_answer_took_effect_tells_what_became_of_it(systems, mocker):
+    execution_id = start_until_it_asks(systems)
+    arguments = {"pipeline": APPROVED, "task_name": APPROVAL, "decision": "approve"}
+    task = Task(lambda: ServiceStageApprovalOperator(task_id="answer", **arguments))
+
+    def dying(*_: Any) -> None:
+        raise WorkerKilled
+
+    with mocker.patch.context_manager(task.operator, "_wait_until_taken", dying):
+        assert isinstance(task.attempt().error, WorkerKilled)
+    until(lambda: state_of(systems, execution_id) == "2")
+    assert task.attempt().error is None
+    assert actions(systems) == ["start", "approval"]
+    task.clear()
+    assert isinstance(task.attempt().error, ConflictError)
+
+
+def answering(name: str) -> Task:
+    arguments = {"pipeline": "two-approvals", "task_name": name, "decision": "approve"}
+    return Task(lambda: ServiceStageApprovalOperator(task_id="answer", **arguments))
+
+
+def die_after_the_request(task: Task, mocker: MockerFixture) -> None:
+    whole = Releases.act
+
+    def dying(*arguments: Any, **named: Any) -> None:
+        whole(*arguments, **named)
+        raise WorkerKilled
+
+    with mocker.patch.context_manager(Releases, "act", dying):
+        assert isinstance(task.attempt().error, WorkerKilled)
+
+
+@pytest.mark.parametrize("goes_wrong", ["the worker dies", "the answer is lost"])
+def test_a_retry_whose_answer_was_taken_succeeds_although_a_second_approval_is_pending(systems, goes_wrong, mocker):
+    mocker.patch.object(release_answer, "TAKEN_WITHIN", 0.4)
+    execution_id = start_until_it_asks_twice(systems)
+    first, second = answering("first0"), answering("second")
+    if goes_wrong == "the worker dies":
+        die_after_the_request(first, mocker)
+    else:
+        systems.fault("service_stage", "reset_after", method="POST", path="/action$")
+        assert first.attempt().error is not None
+    assert first.attempt().error is None
+    assert state_of(systems, execution_id) == "5"
+    assert second.attempt().error is None
+    until(lambda: state_of(systems, execution_id) == "2")
+    assert actions(systems).count("approval") == 3
+
+
+def test_a_retry_answers_no_release_that_was_started_since(systems, mocker):
+    answered = start_until_it_asks(systems)
+    arguments = {"pipeline": APPROVED, "task_name": APPROVAL, "decision": "approve"}
+    task = Task(lambda: ServiceStageApprovalOperator(task_id="answer", **arguments))
+
+    def dying(*_: Any, **__: Any) -> None:
+        raise WorkerKilled
+
+    with mocker.patch.context_manager(Releases, "act", dying):
+        assert isinstance(task.attempt().error, WorkerKilled)
+    systems.force("service_stage", answered, "3")
+    newer = start_until_it_asks(systems)
+    assert task.attempt().error is None
+    assert state_of(systems, newer) == "5"
+
+
+def test_a_retry_of_an_answer_of_which_nothing_could_be_seen_answers_no_younger_release(systems, mocker):
+    answered = start_until_it_asks(systems)
+    arguments = {"pipeline": APPROVED, "task_name": APPROVAL, "decision": "approve"}
+    task = Task(lambda: ServiceStageApprovalOperator(task_id="answer", **arguments))
+
+    def unseen(*_: Any) -> None:
+        raise NotFoundError("a gateway publishes nothing for a while")
+
+    systems.fault("service_stage", "reset_after", method="POST", path="/action$")
+    with mocker.patch.context_manager(Releases, "is_waiting_for", unseen):
+        assert isinstance(task.attempt().error, ServerUnavailableError)
+    until(lambda: state_of(systems, answered) == "2")
+    newer = start_until_it_asks(systems)
+    assert task.attempt().error is None
+    assert state_of(systems, newer) == "5"
+
+
+def test_a_retry_after_an_answer_that_was_refused_asks_anew(systems):
+    execution_id = start_until_it_asks(systems)
+    arguments = {"pipeline": APPROVED, "task_name": APPROVAL, "decision": "approve"}
+    task = Task(lambda: ServiceStageApprovalOperator(task_id="answer", **arguments))
+    systems.fault("service_stage", "status", method="POST", path="/action$", status=403)
+    assert isinstance(task.attempt().error, PermissionDeniedError)
+    systems.force("service_stage", execution_id, "3")
+    assert isinstance(task.attempt().error, ConflictError)

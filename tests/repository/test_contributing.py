@@ -1,0 +1,39 @@
+"""CONTRIBUTING.md leads to what is there: every path, command and class that it names."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "CONTRIBUTING.md").read_text()
+CODE = set(re.findall(r"`([^`\n]+)`", PAGE))
+PATHS = sorted(name for name in CODE if re.fullmatch(r"[\w./-]+(/|\.(py|md|txt|toml))|\.ci/run", name))
+TARGETS = sorted({target for code in CODE for target in re.findall(r"^make ([a-z0-9-]+)", code)})
+FOLDERS = ["bench", "demo", "docker", "docs", "scripts", "tests"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_path_that_it_names_is_there(path: str) -> None:
+    named = [ROOT / path] if "/" in path else [ROOT / path, *(ROOT / "airflow_provider/clients/cocktail").glob(path)]
+    assert any(each.exists() for each in named)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_command_that_it_names_is_in_the_makefile(target: str) -> None:
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_every_folder_of_the_package_and_of_the_repository_has_its_line() -> None:
+    package = ROOT / "airflow_provider"
+    code = {folder.parent.name for folder in package.glob("*/__init__.py")}
+    assert [name for name in sorted(code) if f"`airflow_provider/{name}/`" not in PAGE] == []
+    assert [name for name in FOLDERS if f"`{name}/`" not in PAGE] == []
+
+
+def test_nothing_is_said_twice_in_the_glossary() -> None:
+    words = re.findall(r"^\| ([^|]+) \|", PAGE.partition("## Glossary")[2], re.MULTILINE)[2:]
+    assert len(words) > 20
+    assert len(words) == len(set(words))

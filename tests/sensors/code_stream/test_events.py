@@ -1,0 +1,98 @@
+"""The sensor of events."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowSensorTimeout
+
+from airflow_provider.sensors.code_stream import (
+    CodeStreamEventSensor,
+)
+from tests.support.airflow_runs import TaskRun
+from tests.support.code_stream_sensors import BOTH_MODES, wait
+from tests.support.meanwhile import meanwhile
+
+
+def event(**arguments: Any) -> TaskRun:
+    return wait(CodeStreamEventSensor, **arguments)
+
+
+def deliver(systems, kind: str, **fields: Any) -> dict[str, Any]:
+    return systems.act("code_stream", "deliver", kind=kind, fields=fields, inputs={"tag": "1"})
+
+
+# event type, filters, the field and value by which the event is known
+FOUND = {
+    "docker by tag": ("docker", {"tag": "1.4.3"}, ("tag", "1.4.3")),
+    "docker by several": ("docker", {"repo": "shop", "repoNamespace": "acme", "tag": "1.4.3"}, ("tag", "1.4.3")),
+    "git by commit": ("git", {"commitId": "4be2f10"}, ("subject", "Fix checkout")),
+    "gerrit by number": ("gerrit", {"changeNumber": 18824}, ("changeNumber", 18824)),
+    "gerrit by number as text": ("gerrit", {"changeNumber": "18824"}, ("changeNumber", 18824)),
+    "any": ("docker", None, ("repo", "shop")),
+}
+
+
+@BOTH_MODES
+@pytest.mark.parametrize(("event_type", "filters", "known_by"), FOUND.values(), ids=FOUND)
+def test_an_event_that_matches_every_filter_is_found(event_type, filters, known_by, deferrable):
+    ended = event(event_type=event_type, filters=filters, deferrable=deferrable)
+    assert ended.error is None
+    outputs = ended.result["outputs"]
+    assert outputs[known_by[0]] == known_by[1]
+    assert ended.result["id"] == ended.xcoms["id"] == outputs["id"]
+    assert (ended.result["state"], ended.result["system"]) == ("succeeded", "code_stream")
+
+
+NOT_FOUND = {
+    "another value": ("docker", {"tag": "1.4.4"}),
+    "one of two": ("docker", {"tag": "1.4.3", "repo": "cart"}),
+    "part of a value": ("docker", {"tag": "1.4"}),
+    "another kind": ("git", {"tag": "1.4.3"}),
+    "no such field": ("docker", {"digest": "1"}),
+}
+
+
+@pytest.mark.parametrize(("event_type", "filters"), NOT_FOUND.values(), ids=NOT_FOUND)
+def test_an_event_that_does_not_match_is_not_taken(event_type, filters):
+    ended = event(event_type=event_type, filters=filters, timeout=0.2)
+    assert isinstance(ended.error, AirflowSensorTimeout)
+
+
+@BOTH_MODES
+def test_an_event_that_comes_meanwhile_is_found_with_its_execution(systems, deferrable):
+    delivered: list[dict[str, Any]] = []
+
+    def come() -> bool:
+        asked = systems.requests("code_stream", "GET", "/registry-events")
+        if asked:
+            delivered.append(deliver(systems, "docker", tag="2.0.0"))
+        return bool(asked)
+
+    with meanwhile(come):
+        ended = event(event_type="docker", filters={"tag": "2.0.0"}, deferrable=deferrable)
+    assert ended.result["id"] == delivered[0]["id"]
+    assert ended.result["url"].endswith(delivered[0]["executionLink"].rpartition("/")[2])
+    assert ended.xcoms["url"] == ended.result["url"]
+
+
+@BOTH_MODES
+@pytest.mark.parametrize("form", [lambda moment: moment, lambda moment: moment.isoformat()], ids=["datetime", "text"])
+@pytest.mark.parametrize(("hours", "is_found"), [(3, True), (1, False)])
+def test_only_events_after_a_moment_count(deferrable, form, hours, is_found):
+    # The seed holds one that is two hours old.
+    since = form(datetime.now(UTC) - timedelta(hours=hours))
+    ended = event(event_type="docker", since=since, timeout=10 if is_found else 0.2, deferrable=deferrable)
+    if is_found:
+        assert ended.error is None
+    else:
+        assert isinstance(ended.error, AirflowSensorTimeout)
+
+
+def test_of_several_events_the_newest_is_taken():
+    # The seed holds two of them, two and thirty hours old.
+    ended = event(event_type="docker", filters={"tag": "1.4.3"})
+    age = datetime.now(UTC) - datetime.fromisoformat(ended.result["started_at"])
+    assert timedelta(hours=1) < age < timedelta(hours=3)
