@@ -106,7 +106,8 @@ def test_every_argument_is_held_to_it_in_partial_too(cls: Any) -> None:
 
 @EVERY_CLASS
 def test_every_argument_that_is_templated_is_left_to_the_run_where_it_holds_a_template(cls: Any) -> None:
-    for name in annotations_of(cls):
+    # An asset's name and a webhook's endpoint may be any text.
+    for name in annotations_of(cls).keys() - {"asset", "callback"}:
         other = {"source_tag": None} if cls is QuayPromoteTagOperator and name == "digest" else {}
         other |= needed_with(cls, [name])
         with DAG("dag", schedule=None):

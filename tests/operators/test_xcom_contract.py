@@ -47,7 +47,10 @@ from tests.support.watched import start_image_build
 EVERY_CLASS = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 BOTH_MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["waiting", "deferrable"])
 SLOW = 0.05
-SWITCHES = {"on_retry", "on_busy", "require_digest", "missing_ok", "start_timeout", "force", *RULES_OF_APPROVALS}
+SWITCHES = {
+    *("on_retry", "on_busy", "require_digest", "missing_ok", "start_timeout", "force", "asset", "callback"),
+    *RULES_OF_APPROVALS,
+}
 """Arguments that are no text, id or mapping: they say how the task behaves."""
 
 UI_URLS = {

@@ -43,8 +43,8 @@ class ApprovalWaits(Waitable):
                 shown = self._wire.transport.redact(answered, LONGEST_WORD) or "none"
                 raise self._wire.unexpected("/user-operations", f"asked for approval {ref['id']}, got {shown}")
             return asked_for(self._wire, ref, operation)
-        if operation := operation_for(pending_operations(self._wire), ref):
-            return asked_for(self._wire, ref, operation)
+        if pending := operation_for(pending_operations(self._wire), ref):
+            return asked_for(self._wire, ref, pending)
         if awaited := ref.get("execution_id"):
             execution = self._executions.observe(execution_reference(awaited))
             if execution.state.is_terminal:
