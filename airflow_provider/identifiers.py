@@ -1,4 +1,4 @@
-"""What ids, tags, digests and URLs of the systems must look like, and words that authors give: checked before sending.
+"""What ids, tags, digests, URLs and durations must look like, and words that authors give: checked before sending.
 
 Each function says what is wrong with a value, as the rest of a sentence that begins with its name; ``None`` if nothing.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -17,6 +18,9 @@ LONGEST_BUILD_TAG = 127
 Severity = Literal["Unknown", "Negligible", "Low", "Medium", "High", "Critical"]
 """Of a finding of Quay's scanner, in rising order."""
 
+LONGEST = 10 * 365 * 86400
+"""Seconds that a duration may have: ten years. Longer ones overflow the clocks that they are added to."""
+
 _LONGEST_SHOWN = 200
 
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
@@ -26,6 +30,23 @@ def got(value: object) -> str:
     """A value as an error shows it."""
     shown = repr(value)
     return f"got {shown if len(shown) <= _LONGEST_SHOWN else shown[:_LONGEST_SHOWN] + '...'}"
+
+
+def seconds_of(value: object, *, may_be_zero: bool = False) -> float:
+    """The seconds of a duration given as number or ``timedelta``.
+
+    :raises ValueError: it bounds nothing: not finite, negative, years long, or no duration at all.
+    """
+    if isinstance(value, timedelta):
+        seconds: float = value.total_seconds()
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        seconds = value
+    else:
+        raise ValueError(f"must be seconds or a timedelta, got {value!r}")
+    if not 0 <= seconds <= LONGEST or (seconds == 0 and not may_be_zero):
+        least = "0" if may_be_zero else "more than 0"
+        raise ValueError(f"must be {least} and at most {LONGEST} seconds (ten years), got {value!r}")
+    return float(seconds)
 
 
 def number_problem(value: object) -> str | None:
@@ -64,6 +85,13 @@ def build_tags_problem(value: object) -> str | None:
     if problem := next(problems, None):
         return f"must be a list of tags, each of which {problem}"
     return None if len(set(value)) == len(value) else f"must hold each tag once, {got(value)}"
+
+
+def tag_pattern_problem(value: object) -> str | None:
+    """Of a pattern that names of tags are held against."""
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.*?!\[\]-]{1,200}", value):
+        return None
+    return f"must be what a tag may hold, with '*', '?' and '[...]' as in names of files, {got(value)}"
 
 
 def digest_problem(value: object) -> str | None:

@@ -106,6 +106,9 @@ _CONFIG = {
 }
 
 
+_WITH_ASSET_EVENTS = ("code_stream", "quay")
+
+
 def _modules(kind: str) -> list[dict[str, Any]]:
     return [
         {"integration-name": name, "python-modules": [f"airflow_provider.{kind}.{system}"]}
@@ -149,8 +152,14 @@ def get_provider_info() -> dict[str, Any]:
         "sensors": [*_modules("sensors"), _window_module("sensors")],
         "hooks": _modules("hooks"),
         "triggers": [
-            {"integration-name": name, "python-modules": ["airflow_provider.triggers.execution"]}
-            for name in _SYSTEMS.values()
+            {
+                "integration-name": name,
+                "python-modules": [
+                    "airflow_provider.triggers.execution",
+                    *([f"airflow_provider.triggers.{system}"] if system in _WITH_ASSET_EVENTS else []),
+                ],
+            }
+            for system, name in _SYSTEMS.items()
         ]
         + [_window_module("triggers")],
         "connection-types": [_connection_type(system, name) for system, name in _SYSTEMS.items()],

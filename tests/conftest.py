@@ -49,6 +49,7 @@ PATIENCE = {
     "not_found_pause": 0.2,
     "search_pause": 0.1,
     "settling": 1.0,
+    "settling_per_second": 0.5,
     "undecided_limit": 2.0,
 }
 """Durations of the core, in seconds: a tenth of what production waits, or less, so that a suite can be run often."""

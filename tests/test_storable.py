@@ -185,7 +185,8 @@ def test_lines_of_logs_can_be_kept_in_worker_and_triggerer(seen, line):
         patch.setattr(poller, "log", SimpleNamespace(**dict.fromkeys(Level, told.append)))
         waiter = poller._Waiter.__new__(poller._Waiter)
         waiter._context = SimpleNamespace(run=lambda tell, text: tell(text))  # type: ignore[assignment]
-        waiter.log(news)
+        for each_line in news:
+            waiter.log(each_line)
     assert len(told) == 2 * len(news)
     assert_kept(told)
 

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from airflow_provider.clients.decoding import loads
+from airflow_provider.exceptions import UnexpectedResponseError
 
 Glance = TypeVar("Glance")
 
@@ -20,6 +21,10 @@ MOST_PAGES = 1000
 """Of one list. With a hundred rows on each, more than any vendor keeps."""
 LONGEST_LIST = 300.0
 """Seconds for which the pages of one list are read: a thread is held meanwhile."""
+
+
+class EndlessListError(UnexpectedResponseError):
+    """A list does not end within the pages and the time that it may take."""
 
 
 class Listing(Generic[Glance]):

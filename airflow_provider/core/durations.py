@@ -91,6 +91,9 @@ class Durations(msgspec.Struct):
     that double up to an hour: whoever looks sees that it lives, and a wait of a day adds thirty lines to its log."""
     same_clock: float = 2.0
     """By how much the vendor's times may be apart from its ``Date``, which is cut to seconds."""
+    late_change: float = 600.0
+    """By how much a change may show in a vendor's list after a younger one did: the clocks of its nodes differ,
+    replicas lag, a long transaction begins before it is seen."""
     clock_tolerance: float = 300.0
     """By how much the clocks of two machines may differ."""
 

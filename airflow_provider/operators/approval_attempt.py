@@ -32,7 +32,7 @@ KEY = "approval_question"
 class ApprovalAttempt:
     """Asks, takes answers in, and passes the decision on."""
 
-    def __init__(self, operator: ApprovalOperator, context: Context, client: Any) -> None:
+    def __init__(self, operator: ApprovalOperator[Any], context: Context, client: Any) -> None:
         self._operator = operator
         self._context = context
         self._client = client

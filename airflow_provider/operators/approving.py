@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 
-from airflow_provider.operators.arguments import Seconds, seconds_of
+from airflow_provider.identifiers import seconds_of
+from airflow_provider.operators.arguments import Seconds
 from airflow_provider.operators.base import DEFAULT_POLL_INTERVAL, ClientT
 from airflow_provider.operators.people import AsksPeople
 

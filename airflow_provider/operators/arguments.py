@@ -22,12 +22,10 @@ from airflow_provider.identifiers import (
     number_problem,
     quay_id_problem,
     repository_problem,
+    seconds_of,
     tag_problem,
     url_problem,
 )
-
-LONGEST = 10 * 365 * 86400
-"""Longest duration in seconds: ten years. Longer ones overflow when they are added to a time."""
 
 SHORTEST_PIECE = 10
 """Characters from which a part of a URL is masked by itself: shorter ones are words that other text contains too."""
@@ -47,23 +45,6 @@ _FROM_A_TEMPLATE = (
 )
 MISSING = f"must not be None, got None {_FROM_A_TEMPLATE}"
 MISSING_PART = f"must not contain None, got a part that is None {_FROM_A_TEMPLATE}"
-
-
-def seconds_of(value: object, *, may_be_zero: bool = False) -> float:
-    """The seconds of a duration given as number or ``timedelta``.
-
-    :raises ValueError: it is not a duration, or not finite, negative, or longer than ten years.
-    """
-    if isinstance(value, timedelta):
-        seconds: float = value.total_seconds()
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        seconds = value
-    else:
-        raise ValueError(f"must be seconds or a timedelta, got {value!r}")
-    if not 0 <= seconds <= LONGEST or (seconds == 0 and not may_be_zero):
-        least = "0" if may_be_zero else "more than 0"
-        raise ValueError(f"must be {least} and at most {LONGEST} seconds (ten years), got {value!r}")
-    return float(seconds)
 
 
 def _duration_problem(value: object, *, may_be_zero: bool = False) -> str | None:

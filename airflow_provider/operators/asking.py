@@ -43,7 +43,7 @@ class Asking:
     :param operator: whose rules hold.
     """
 
-    def __init__(self, operator: AsksPeople, context: Context, client: ReleaseClient) -> None:
+    def __init__(self, operator: AsksPeople[Any], context: Context, client: ReleaseClient) -> None:
         self._operator = operator
         self._context = context
         self._client = client

@@ -17,6 +17,7 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.definitions.context import render_template_to_string
 
 from airflow_provider.exceptions import ReleasePipelineError
+from airflow_provider.identifiers import seconds_of
 from airflow_provider.links import COLORS, LINKS, xcoms_of
 from airflow_provider.operators.arguments import (
     CHANGED,
@@ -24,7 +25,6 @@ from airflow_provider.operators.arguments import (
     Seconds,
     changed_numbers,
     is_number,
-    seconds_of,
     text_problem,
 )
 from airflow_provider.operators.checking import CheckedArguments

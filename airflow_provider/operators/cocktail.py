@@ -34,8 +34,8 @@ class CocktailRunBuildOperator(StartOperator["CocktailClient"]):
     :param tag_name: tag of the image; may be left out only if the build's autotag is on. (templated)
     :param description: free text, sent after a marker by which the run can be found again. (templated)
     :param callback_url: called at each change of state; it must have no query, which Cocktail would lose. (templated)
-    :param callback: let Cocktail call the webhook that Airflow's configuration declares for it, so that the end of the
-        build becomes an asset event: ``True``, or the webhook's name if there are several. See docs/webhooks.md.
+    :param callback: have Cocktail call the webhook that is declared in Airflow's configuration, so that the end of the
+        build becomes an asset event: ``True``, or the name of the webhook if there are several. See docs/webhooks.md.
     :param require_digest: fail if the build ends without a digest.
     :param on_busy: what to do while the build is running already, the account has reached its limit of parallel builds,
         or the build server is not connected: ``wait`` (default), within ``timeout`` if there is one, or ``fail``.

@@ -48,7 +48,7 @@ def is_rejected_here(context: Context, record: StartRecord | None) -> bool:
 class GateAttempt:
     """:param start: whose record is that of the execution."""
 
-    def __init__(self, operator: GatedStartOperator, context: Context, client: Any, start: Start) -> None:
+    def __init__(self, operator: GatedStartOperator[Any], context: Context, client: Any, start: Start) -> None:
         self._operator = operator
         self._context = context
         self._start = start

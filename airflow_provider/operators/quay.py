@@ -43,6 +43,9 @@ if TYPE_CHECKING:
         repository: Required[str]
         quay_conn_id: str
 
+    class _OneNotificationArguments(_NotificationArguments, total=False):
+        uuid: Required[str]
+
 
 Event = Literal[
     "repo_push",
@@ -282,7 +285,7 @@ class QuayCreateNotificationOperator(_NotificationOperator):
     :param event: for example ``repo_push`` or ``build_success``. (templated)
     :param method: for example ``webhook`` (default) or ``slack``. (templated)
     :param config: of the method, for a webhook ``{"url": ...}``; give this or ``asset``. (templated)
-    :param asset: the asset of which each delivery shall be an event, or its name or URI.
+    :param asset: the asset that gets an event for each delivery, or its name or URI.
     :param event_config: of the event, for example ``{"ref-regex": ...}``. (templated)
     :param title: shown in Quay. (templated)
     :param quay_conn_id: the Airflow connection. (templated)
@@ -350,18 +353,18 @@ class QuayCreateNotificationOperator(_NotificationOperator):
 
 
 class QuayNotificationsOperator(_NotificationOperator):
-    """Keep the notifications of a repository as code: after it, the repository has exactly these, of all it has made.
+    """Keep the notifications of a repository as code: of those that it manages, exactly these exist afterwards.
 
-    Creates what is missing, deletes what it made and is no longer wanted (also one with an older URL, after a secret of
-    a webhook was rotated), and resets what Quay has disabled. What it makes says so at the end of its title;
-    nobody else's notification is changed or removed.
+    Creates what is missing, deletes what it created and is no longer wanted (including one with an older URL, after the
+    secret of a webhook was rotated), and resets what Quay has disabled. It marks its notifications at the end of their
+    titles, and never changes or removes other ones.
 
     :param repository: ``namespace/name``. (templated)
     :param notifications: mappings with the arguments of :class:`QuayCreateNotificationOperator`: ``event``, and
-        ``asset`` or ``method`` and ``config``, and if you like ``event_config`` and ``title``. An empty list removes
-        all that it made. (templated)
-    :param kept_by: who keeps them. Default: the host of this Airflow, the DAG and the task. Give one that stays the
-        same before you rename either: what is kept by another is left alone. (templated)
+        ``asset`` or ``method`` and ``config``, and optionally ``event_config`` and ``title``. An empty list removes all
+        that it created. (templated)
+    :param kept_by: who manages them; others' are left alone. Default: the host of this Airflow, the DAG and the task.
+        Set it before you rename one of them. (templated)
     :param quay_conn_id: the Airflow connection. (templated)
     :return: ``notifications`` (each as of :class:`QuayCreateNotificationOperator`), and the uuids of those ``created``,
         ``reset`` and ``deleted``.
@@ -372,7 +375,13 @@ class QuayNotificationsOperator(_NotificationOperator):
     deed = "keep the notifications of {repository}"
     template_fields = ("repository", "notifications", "kept_by", "quay_conn_id")
 
-    def __init__(self, *, notifications: list[Mapping[str, Any]], kept_by: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        notifications: list[Mapping[str, Any]],
+        kept_by: str | None = None,
+        **kwargs: Unpack[_NotificationArguments],
+    ) -> None:
         super().__init__(**kwargs)
         self.notifications = notifications
         self.kept_by = kept_by
@@ -429,7 +438,7 @@ def _problems_of_wanted(told: object) -> Iterator[str]:
     if "event" not in told:
         yield "event is missing"
     if bool(told.get("config")) == bool(told.get("asset")):
-        yield "config or asset must be given, and only one of them"
+        yield "config or asset must be given, exactly one of them"
     for name, value in told.items():
         if problem := problem_of(hints[name], value):
             yield f"{name} {problem}"
@@ -460,7 +469,7 @@ class QuayDeleteNotificationOperator(_OneNotificationOperator):
 
     deed = "delete notification {uuid} of {repository}"
 
-    def __init__(self, *, missing_ok: bool = True, **kwargs: Any) -> None:
+    def __init__(self, *, missing_ok: bool = True, **kwargs: Unpack[_OneNotificationArguments]) -> None:
         super().__init__(**kwargs)
         self.missing_ok = missing_ok
 

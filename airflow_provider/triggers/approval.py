@@ -51,7 +51,7 @@ class ApprovalTrigger(BaseTrigger):
         on_no_response: str = REJECT,
         hold_back: float = 0.0,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.system = system
         self.conn_id = conn_id
         self.ref = ref

@@ -91,7 +91,7 @@ class GateTrigger(ExecutionTrigger):
         await self._asked.close_if_ended()
 
     async def _judge_seen(self, seen: TaskSeen, marker: str, waited: float, frozen_for: float) -> tuple[Verdict, str]:
-        if self.gate is None:
+        if self.gate is None or self.task_instance is None:
             return judge_trigger_kill(seen, marker, waited, frozen_for)
         action = await required_actions.read(self.task_instance.id)
         return judge_kill_while_asking(

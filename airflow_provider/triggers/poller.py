@@ -25,7 +25,7 @@ from airflow_provider.execution import Execution, ExecutionRef
 from airflow_provider.settings import REQUESTS_PER_SECOND
 from airflow_provider.storable import storable_text
 from airflow_provider.triggers.build_logs import BuildLogs
-from airflow_provider.triggers.errands import LOOK, Batch
+from airflow_provider.triggers.errands import LOOK, Batch, concerns_all
 from airflow_provider.triggers.schedule import Schedule
 from airflow_provider.triggers.shared_client import shared_client
 from airflow_provider.unforeseen import unforeseen
@@ -134,6 +134,31 @@ class Poller:
         finally:
             self._calls -= 1
 
+    async def ask(self, action: Callable[[ReleaseClient], Any]) -> Any:
+        """As :meth:`call`, but in its turn: within the budget, and not while the connection is held back.
+
+        What comes of it counts for the waits, too.
+
+        :raises ReleasePipelineError: the action's errors.
+        """
+        self._calls += 1
+        try:
+            # No event tells of it: it comes with the time.
+            while (pause := self._schedule.until_asked(time.monotonic())) > 0:  # noqa: ASYNC110
+                await asyncio.sleep(pause)
+            started = time.monotonic()
+            try:
+                answer = await self.call(action)
+            except ReleasePipelineError as error:
+                if concerns_all(error):
+                    self._schedule.note_trouble(error, started, time.monotonic(), time.time(), self._waiters)
+                raise
+            self._schedule.trouble.note_answer(started, time.monotonic())
+            return answer
+        finally:
+            self._calls -= 1
+            self._woken.set()
+
     async def _run(self) -> None:
         try:
             while await self._is_needed():
@@ -161,8 +186,10 @@ class Poller:
             raise self._crash
         while not self._waiters:
             self._woken.clear()
+            # Who is held back must not be forgotten: the next one would not know.
+            linger = max(LINGER, self._schedule.trouble.until - time.monotonic())
             # A wait may have come in the very moment in which the time was over.
-            if not await self._woken_within(LINGER) and not self._calls and not self._waiters:
+            if not await self._woken_within(linger) and not self._calls and not self._waiters:
                 return False
         return True
 

@@ -131,6 +131,13 @@ class Schedule:
             return 0.0 if self._looks >= self._looks_before_log else TICK
         return self.budget.pause(now, 1.0 if is_the_last else self.budget.most / 2)
 
+    def until_asked(self, now: float) -> float:
+        """Seconds until a request may be made that no wait needs."""
+        # Where looks are late, they would take every request that the budget gives: they pay for this one.
+        due = self._turns.next_due()
+        needed = 1.0 - self.budget.most if due is not None and due <= now else 1.0
+        return max(self.trouble.until - now, self.budget.pause(now, needed), 0.0)
+
     def note_log(self) -> None:
         """A log is read."""
         self._looks_before_log = self._looks + LOOKS_FOR_A_LOG

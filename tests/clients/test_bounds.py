@@ -519,6 +519,7 @@ def test_an_answer_about_another_execution_is_none(scripted: Scripted) -> None:
     stream, quay = code_stream(scripted), QuayClient(scripted.url, token="the-quay-token", attempts=1)
     for client, ref in (
         (stream, {"system": "code_stream", "kind": "execution", "id": "x-1"}),
+        (stream, {"system": "code_stream", "kind": "approval", "id": "x-1"}),
         (quay, {"system": "quay", "kind": "build", "id": "x-1", "repository": "acme/shop"}),
     ):
         with pytest.raises(UnexpectedResponseError, match=r"asked for .* x-1, got y-2"):

@@ -996,6 +996,27 @@ def test_listeners_are_tried_and_list_their_projects(client: CodeStreamClient) -
     assert client.gerrit_listeners.list_projects(("retail", "gerrit")) == ["shop"]
 
 
+def test_a_text_that_no_bytes_can_hold_is_not_imported(client: CodeStreamClient) -> None:
+    with pytest.raises(BadRequestError, match="written in UTF-8"):
+        client.pipelines.import_yaml("\ud800")
+
+
+def test_an_approval_is_told_to_be_ignored_whatever_its_approvers_are(scripted: Scripted) -> None:
+    scripted.script = [(200, {}, {"token": "bearer-1"})]
+    scripted.always = (200, {}, {"id": "o-1", "status": "ACTIVE", "approvers": [1, None, "a" * 9999]})
+    stream = CodeStreamClient(scripted.url, refresh_token="refresh-token-1", attempts=1)
+    with pytest.raises(PermissionDeniedError, match="1, None, aaa") as caught:
+        stream.approvals.answer("o-1", approve=True)
+    assert len(str(caught.value)) < 1000
+
+
+def test_errors_of_many_answers_are_a_list_whatever_the_server_tells(scripted: Scripted) -> None:
+    scripted.script = [(200, {}, {"token": "bearer-1"})]
+    scripted.always = (200, {}, {"errors": 5})
+    stream = CodeStreamClient(scripted.url, refresh_token="refresh-token-1", attempts=1)
+    assert stream.approvals.answer_many(["o-1"], approve=True)["errors"] == []
+
+
 def test_pipelines_travel_as_yaml(api: Api) -> None:
     text = "---\nname: Deploy shop\nkind: PIPELINE\n"
     api.routes["GET", "/export"] = (200, {"Content-Type": "application/x-yaml"}, text)
@@ -1005,6 +1026,12 @@ def test_pipelines_travel_as_yaml(api: Api) -> None:
     sent = api.called("POST", "/import")[0]
     assert (sent.body.decode(), sent.headers["Content-Type"]) == (text, "application/x-yaml")
     assert sent.query["action"] == "apply"
+
+
+def test_a_pipeline_whose_text_cannot_be_sent_is_refused_before_anything_is_sent(api: Api) -> None:
+    with pytest.raises(BadRequestError, match="text must be Unicode text"):
+        api.client.pipelines.import_yaml("name: \ud800")
+    assert api.called("POST", "/import") == []
 
 
 def test_sharing_and_tiles_reach_their_paths(api: Api) -> None:

@@ -55,7 +55,7 @@ class Stand(SystemControl):
     def force(self, build_id: str, phase: str) -> None:
         self.post(f"executions/quay/{build_id}", state=phase)
 
-    def requests(self, method: str = "") -> list[str]:
+    def requests(self, method: str | None = None) -> list[str]:
         """Without what all paths begin with."""
         return [each.replace("/quay/api/v1/repository/acme/shop", "", 1) for each in super().requests(method)]
 

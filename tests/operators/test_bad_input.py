@@ -121,7 +121,7 @@ def no_choice(cls: type, name: str, *choices: str, may_be_none: bool = False) ->
 
 
 def one_of_two(cls: type, first: str, second: str) -> list[Bad]:
-    texts = (first, second, "only one of them")
+    texts = (first, second, "exactly one of them")
     return [
         Bad(cls, {first: "", second: None}, BadRequestError, texts),
         Bad(cls, {first: DIGEST, second: "other"}, BadRequestError, texts),
@@ -276,13 +276,13 @@ BAD: list[Bad] = [
     ),
     Bad(QuayCreateNotificationOperator, {"event": ["repo_push"]}, BadRequestError, ("event", "['repo_push']")),
     Bad(QuayCreateNotificationOperator, {"method": {"webhook": 1}}, BadRequestError, ("method", "{'webhook': 1}")),
+    Bad(QuayCreateNotificationOperator, {"config": {}}, BadRequestError, ("config or asset must be given",)),
     Bad(QuayCreateNotificationOperator, {"config": "https://x"}, BadRequestError, ("config", "mapping")),
     Bad(QuayCreateNotificationOperator, {"event_config": "x"}, BadRequestError, ("event_config", "mapping")),
     *(
         Bad(QuayCreateNotificationOperator, arguments, BadRequestError, named, is_late=True)
         for arguments, named in (
             ({"title": 5}, ("title", "5")),
-            ({"config": {}}, ("config", "'url'")),
             ({"config": {"url": "http://["}}, ("config.url", "http")),
             ({"config": {"uri": "https://x"}}, ("config", "'url'")),
             ({"config": {"url": "hooks"}}, ("config.url", "http")),

@@ -144,7 +144,7 @@ def test_a_start_that_got_no_answer_is_a_warning_until_it_is_found(tell):
         story.attempt()
     assert [line[:63] for line in lines[1:]] == [
         "warning The answer to the start is not known, looking for the e",
-        "info    Found what this task started: build run 1 at <sandb",
+        "info    Found what this task started: build run 1 at <sandbox>/",
         "info    Build run 1 is running",
     ]
 
@@ -167,7 +167,7 @@ def test_an_outage_is_a_warning_and_its_end_is_told(tell):
         come_to(story, "2")
         story.systems.fault("service_stage", "status", method="GET", path=".", status=503, times=3)
         story.task.fire(trigger)
-    assert [line[:67] for line in lines[3:]] == [
+    assert [line[:65] for line in lines[3:]] == [
         "warning Poll failed, will retry: service_stage: the system cannot",
         "info    ServiceStage responds again after <time>",
         "info    Release <n> succeeded (status 2)",

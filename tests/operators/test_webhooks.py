@@ -93,7 +93,7 @@ def test_an_event_that_the_webhook_would_pass_over_is_refused(systems):
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        ({}, "config or asset must be given, and only one of them, got none of them"),
+        ({}, "config or asset must be given, exactly one of them, got neither"),
         ({"asset": "a", "config": {"url": "https://x.example"}}, "config or asset must be given"),
         ({"asset": "a", "method": "slack"}, "method must be 'webhook' with an asset, got 'slack'"),
         ({"asset": 3}, "asset must be an Asset, or the name or URI of one, got 3"),
@@ -224,7 +224,7 @@ def test_one_that_quay_would_not_serve_is_named_and_nothing_is_changed(systems):
     [
         (["repo_push"], "must be a mapping, got a str"),
         ([PUSHES, {"asset": "a"}], r"\[1\]: event is missing"),
-        ([{"event": "repo_push"}], r"\[0\]: config or asset must be given, and only one of them"),
+        ([{"event": "repo_push"}], r"\[0\]: config or asset must be given, exactly one of them"),
         ([PUSHES | {"url": "x"}], r"\[0\]: has no argument 'url'; there are "),
         ([PUSHES | {"event": "push"}], r"\[0\]: event must be "),
         ([PUSHES | {"method": "email"}], r"\[0\]: method must be 'webhook' with an asset"),

@@ -270,3 +270,21 @@ def test_whatever_comes_and_goes_each_wait_is_looked_at_and_none_twice_at_a_time
     poll.run(begun + 200.0, took)
     for wait in poll.waits:
         assert any(moment > begun for moment in poll.times_of(wait)), "forgotten"
+
+
+def test_a_request_that_no_wait_needs_comes_within_the_budget_and_not_during_trouble() -> None:
+    schedule = Schedule(20.0, 1.0)
+    assert schedule.until_asked(0.0) == 0.0
+    schedule.budget.spend(100, 0.0)
+    assert schedule.until_asked(0.0) == pytest.approx(0.05)
+    schedule.note_trouble(ThrottledError("slowly", retry_after=30.0), 0.0, 1.0, TODAY, [])
+    assert schedule.until_asked(1.0) == pytest.approx(30.0)
+
+
+def test_a_request_that_no_wait_needs_is_not_starved_by_looks_that_are_late() -> None:
+    schedule = Schedule(20.0, 1.0)
+    schedule.join(Wait({}, 1.0), None, 0.0, TODAY)
+    schedule.budget.spend(100, 0.0)
+    assert schedule.until_asked(0.0) == 0.0
+    schedule.budget.spend(100, 0.0)
+    assert schedule.until_asked(0.0) == pytest.approx(0.05)

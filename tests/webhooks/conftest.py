@@ -81,16 +81,19 @@ class Route:
     """The route, mounted as Airflow mounts it, on a free port of 127.0.0.1.
 
     :param root: the path below which Airflow is reached.
+    :param app: the whole of Airflow's API server, which has mounted it.
     """
 
-    def __init__(self, root: str = "") -> None:
+    def __init__(self, root: str = "", *, app: FastAPI | None = None) -> None:
         self.seen: list[Scope] = []
-        airflow = FastAPI(root_path=root)
-        airflow.mount(PREFIX, webhook_app.WebhookApp())
-        airflow.add_middleware(Around, seen=self.seen)
+        airflow = app or FastAPI(root_path=root)
+        if app is None:
+            airflow.mount(PREFIX, webhook_app.WebhookApp())
+            airflow.add_middleware(Around, seen=self.seen)
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}{PREFIX}"
-        self._server = uvicorn.Server(uvicorn.Config(airflow, log_config=None, access_log=True, log_level="debug"))
+        config = uvicorn.Config(airflow, lifespan="off", log_config=None, access_log=True, log_level="debug")
+        self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
         self.session = requests.Session()
         self.session.trust_env = False

@@ -14,8 +14,10 @@ from airflow_provider.clients.code_stream.approval_list import (
 )
 from airflow_provider.clients.code_stream.approvals import Approvals
 from airflow_provider.clients.code_stream.execution_waits import ExecutionWaits
+from airflow_provider.clients.code_stream.fields import id_of
 from airflow_provider.clients.code_stream.references import APPROVAL, execution_reference
 from airflow_provider.clients.code_stream.wire import Wire
+from airflow_provider.clients.transport import LONGEST_WORD
 from airflow_provider.clients.waitable import Found, Intent, Look, Observation, Waitable
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
@@ -34,7 +36,13 @@ class ApprovalWaits(Waitable):
 
     def observe(self, ref: ExecutionRef) -> Execution:
         if ref["id"]:
-            return asked_for(self._wire, ref, self._approvals.get(ref["id"]))
+            operation = self._approvals.get(ref["id"])
+            answered = id_of(operation)
+            if answered.casefold() != ref["id"].casefold():
+                # That it exists is a success: an answer about another one, or about none, must not count.
+                shown = self._wire.transport.redact(answered, LONGEST_WORD) or "none"
+                raise self._wire.unexpected("/user-operations", f"asked for approval {ref['id']}, got {shown}")
+            return asked_for(self._wire, ref, operation)
         if operation := operation_for(pending_operations(self._wire), ref):
             return asked_for(self._wire, ref, operation)
         if awaited := ref.get("execution_id"):

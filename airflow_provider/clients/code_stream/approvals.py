@@ -19,6 +19,7 @@ from airflow_provider.clients.code_stream.fields import Document, Json, fields_o
 from airflow_provider.clients.code_stream.references import SYSTEM, execution_reference, pending_approval_reference
 from airflow_provider.clients.code_stream.wire import Wire
 from airflow_provider.clients.rows import Rows
+from airflow_provider.clients.transport import LONGEST_WORD
 from airflow_provider.clients.urls import path
 from airflow_provider.clients.waitable import concerns_one_execution
 from airflow_provider.exceptions import Call, PermissionDeniedError, ReleasePipelineError
@@ -133,24 +134,28 @@ class Approvals:
         word = self._wire.words[_answer(approve)]
         body = {"ids": [*user_operation_ids], "status": word, "responseMessage": message or ""}
         reply = self._wire.send("POST", "/batch-user-operations", body=body)
-        errors = reply.get("errors") or []
+        told = reply.get("errors")
+        errors = told if isinstance(told, list) else []
         reply["errors"] = [each if isinstance(each, dict) else {"id": None, "error": str(each)} for each in errors]
         return cast("Answers", reply)
 
     def _answered(self, operation: UserOperation, answer: str) -> UserOperation:
         if self._wire.words.is_taken(answer, status_of(operation)):
             return operation
-        name = f"user operation {operation.get('index') or operation.get('id')}"
+        name = f"user operation {self._shown(operation.get('index') or operation.get('id'))}"
         if status_of(operation) == "ACTIVE":
             approvers = operation.get("approvers")
-            names = ", ".join(approvers) if isinstance(approvers, list) else approvers
+            names = self._shown(", ".join(map(str, approvers)) if isinstance(approvers, list) else approvers)
             raise PermissionDeniedError(
                 f"the answer to {name} was ignored: the connection's login is probably not one of its approvers "
                 f"({names})",
                 call=Call(system=SYSTEM),
             )
-        by = f" by {operation['respondedBy']}" if operation.get("respondedBy") else ""
-        raise self._wire.conflict(f"{name} is already {status_of(operation)}{by}")
+        by = f" by {self._shown(operation['respondedBy'])}" if operation.get("respondedBy") else ""
+        raise self._wire.conflict(f"{name} is already {self._shown(status_of(operation))}{by}")
+
+    def _shown(self, told: object) -> str:
+        return self._wire.transport.redact(str(told), LONGEST_WORD)
 
 
 def _answer(approve: bool) -> str:

@@ -125,10 +125,19 @@ class Pipelines(CloneableResource[Pipeline]):
         """The answer names what was created or updated; errors stand inside it.
 
         :param action: ``create`` or ``apply`` (undocumented by the vendor).
+        :raises BadRequestError: the text holds half of a surrogate pair; nothing was sent.
         """
+        try:
+            body = text.encode()
+        except UnicodeEncodeError as error:
+            raise self._wire.bad_request(f"text must be Unicode text: {error}") from None
         headers = {"Accept": "application/x-yaml", "Content-Type": "application/x-yaml"}
+        try:
+            body = text.encode()
+        except UnicodeEncodeError:
+            raise self._wire.bad_request("text must be one that can be written in UTF-8") from None
         answer = self._wire.answer(
-            "POST", "/import", {"action": action}, body=text.encode(), headers=headers, json_expected=False
+            "POST", "/import", {"action": action}, body=body, headers=headers, json_expected=False
         )
         return str(answer.data)
 

@@ -8,14 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from airflow_provider.clients.listing import LONGEST_LIST, MOST_PAGES
+from airflow_provider.clients.listing import LONGEST_LIST, MOST_PAGES, EndlessListError
 from airflow_provider.clients.quay.fields import Json, is_text, seconds_of
+from airflow_provider.clients.quay.tag_history import PAGE
 from airflow_provider.clients.quay.wire import Wire
 
 CLOCK_SKEW = 60
 """Seconds that the clocks of Quay's own nodes may be apart: new tags may stand that far below the newest one."""
-
-_PAGE = 100
 
 
 def tag_pages(
@@ -31,7 +30,7 @@ def tag_pages(
         params = {
             "specificTag": tag,
             "filter_tag_name": name_filter,
-            "limit": _PAGE,
+            "limit": PAGE,
             "page": page,
             "onlyActiveTags": True if only_active else None,
         }
@@ -44,7 +43,8 @@ def tag_pages(
             return
         if time.monotonic() - began > LONGEST_LIST:
             break
-    raise wire.unexpected(path, f"the list did not end within {MOST_PAGES} pages and {LONGEST_LIST:g} s")
+    endless = wire.unexpected(path, f"the list did not end within {MOST_PAGES} pages and {LONGEST_LIST:g} s")
+    raise EndlessListError(endless.summary, call=endless.call, effect=endless.effect)
 
 
 class TagList(msgspec.Struct):

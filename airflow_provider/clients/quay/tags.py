@@ -7,6 +7,7 @@ from typing import cast
 
 from airflow_provider.clients.quay.documents import Tag
 from airflow_provider.clients.quay.fields import Json, seconds_of
+from airflow_provider.clients.quay.tag_history import History, read_history
 from airflow_provider.clients.quay.tag_list import tag_pages
 from airflow_provider.clients.quay.wire import ADMIN, WRITE, Wire
 from airflow_provider.clients.rows import Rows
@@ -40,6 +41,22 @@ class Tags:
                 path = self._wire.repository_path("/tag/", repository)
                 raise self._wire.unexpected(path, "Quay repeats a page of its tags")
         return cast("Rows[Tag]", [*entries.values()])
+
+    def whole_history(self, repository: str, *, since: float | None = None) -> History:
+        """What the tags have pointed to, living or not. Quay drops what ended longer ago than its namespace keeps it.
+
+        :param since: epoch seconds; entries that began earlier are not read where Quay keeps its order.
+        """
+        return read_history(lambda: tag_pages(self._wire, repository, only_active=False), since)
+
+    def find_before(self, repository: str, tag: str, moment: int) -> Json | None:
+        """The entry of the history of a tag that began last before a moment (epoch seconds)."""
+        self._wire.check_tag("tag", tag)
+        for page in tag_pages(self._wire, repository, only_active=False, tag=tag):
+            for entry in page:
+                if entry.get("name") == tag and seconds_of(entry) < moment:
+                    return entry
+        return None
 
     def get(self, repository: str, tag: str) -> Tag:
         """The living tag of that name.

@@ -98,7 +98,7 @@ class Releases:
         execution_id = text_of(reply, "id")
         if not execution_id:
             raise UnexpectedResponseError(
-                f"the answer to the action {action!r} names no execution",
+                f"the answer to the action {action!r} names no execution that can be used",
                 call=Call(system=SYSTEM, method="POST", status=200),
                 effect=Effect.UNKNOWN,
             )

@@ -1,0 +1,132 @@
+"""What happens to the tags of a repository, as its history tells: they are created, moved and deleted.
+
+Quay sends no webhook for a tag that is moved, restored or deleted, and a list of living tags passes over what happens
+between two looks at it: https://docs.redhat.com/en/documentation/red_hat_quay
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider.clients.listing import EndlessListError
+from airflow_provider.clients.quay.fields import Json, image_ref, seconds_of
+from airflow_provider.clients.quay.references import SYSTEM
+from airflow_provider.clients.quay.tag_history import History, end_of, successions
+from airflow_provider.clients.times import from_epoch
+from airflow_provider.core.durations import DURATIONS
+from airflow_provider.core.news import GONE, NEW, Change, Lane, Reading
+
+if TYPE_CHECKING:
+    from airflow_provider.clients.quay.client import QuayClient
+
+CREATED, MOVED, DELETED = "created", "moved", "deleted"
+
+
+class TagChanges:
+    """Reads what happens to the tags of one repository, again and again. Not for several threads at once.
+
+    :param repository: ``namespace/name``.
+    """
+
+    def __init__(self, repository: str) -> None:
+        self._repository = repository
+        self._earlier: dict[str, Json | None] = {}
+        """By the id of a change, the entry that was followed: each is asked for once."""
+        self.is_too_long = False
+        """Whether the history cannot be read to its end: deletions are not told then."""
+
+    def read(self, client: QuayClient, since: float | None, whole: bool) -> Reading:
+        """:param since: epoch seconds from which on nothing may be missing; ``None``: of late.
+        :param whole: to the end. Only that tells of tags that were deleted, whose entries may be old.
+        """
+        history = self._history(client, since, whole)
+        now = client.server_time() or time.time()
+        begun = self._begun(client, history)
+        reading = {NEW: Lane(begun, history.since, now)}
+        if history.is_whole:
+            reading[GONE] = Lane(deletions_of(self._repository, history, client.registry, now), read_at=now)
+        return reading
+
+    def _history(self, client: QuayClient, since: float | None, whole: bool) -> History:
+        if whole and not self.is_too_long:
+            try:
+                return client.tags.whole_history(self._repository)
+            except EndlessListError:
+                self.is_too_long = True
+        if since is None:
+            since = (client.server_time() or time.time()) - DURATIONS.late_change
+        return client.tags.whole_history(self._repository, since=since)
+
+    def _begun(self, client: QuayClient, history: History) -> list[Change]:
+        changes, followed = [], {}
+        for earlier, entry in successions(history):
+            if entry is None or seconds_of(entry) < history.since:
+                continue
+            name = change_id(self._repository, entry)
+            if earlier is None and not history.is_whole:
+                earlier = self._earlier[name] if name in self._earlier else self._ask(client, entry)
+            followed[name] = earlier
+            changes.append(beginning(self._repository, entry, earlier, client.registry))
+        newest = max((change.at for change in changes), default=0)
+        recent = newest - 2 * DURATIONS.late_change
+        self._earlier = {each.id: followed[each.id] for each in changes if each.at >= recent}
+        return changes
+
+    def _ask(self, client: QuayClient, entry: Json) -> Json | None:
+        return client.tags.find_before(self._repository, str(entry["name"]), seconds_of(entry))
+
+
+def beginning(repository: str, entry: Json, earlier: Json | None, registry: str) -> Change:
+    """The tag was created, or moved.
+
+    :param earlier: the entry of the same tag that this one has followed.
+    """
+    end = end_of(earlier) if earlier else None
+    is_gap = end is not None and end < seconds_of(entry)
+    previous = None if earlier is None or is_gap else str(earlier["manifest_digest"])
+    digest = str(entry["manifest_digest"])
+    told = {
+        "digest": digest,
+        "previous_digest": previous,
+        "image_ref": image_ref(registry, repository, digest),
+    }
+    kind = CREATED if previous is None else MOVED
+    return _change(change_id(repository, entry), kind, seconds_of(entry), repository, entry, told)
+
+
+def deletions_of(repository: str, history: History, registry: str, now: float) -> list[Change]:
+    """The ends of entries that no other one has followed: tags were deleted, or have expired.
+
+    :param history: a whole one.
+    :param now: epoch seconds by Quay's clock.
+    """
+    changes = []
+    for entry, later in successions(history):
+        end = end_of(entry) if entry else None
+        if entry is None or end is None or end > now or (later and seconds_of(later) <= end):
+            continue
+        told = {"digest": None, "previous_digest": str(entry["manifest_digest"]), "image_ref": None}
+        name = f"{change_id(repository, entry)}#{DELETED}"
+        changes.append(_change(name, DELETED, end, repository, entry, told))
+    return changes
+
+
+def change_id(repository: str, entry: Mapping[str, Any]) -> str:
+    """The same for an entry, whenever it is read."""
+    return f"{repository}:{entry['name']}@{entry['manifest_digest']}#{seconds_of(entry)}"
+
+
+def _change(name: str, kind: str, at: int, repository: str, entry: Json, told: Json) -> Change:
+    moment = from_epoch(at)
+    event = {
+        "system": SYSTEM,
+        "id": name,
+        "kind": kind,
+        "repository": repository,
+        "tag": str(entry["name"]),
+        **told,
+        "time": moment.isoformat() if moment else None,
+    }
+    return Change(name, at, event)

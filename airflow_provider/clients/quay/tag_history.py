@@ -1,0 +1,76 @@
+"""The history of a repository's tags: how far it is read, and which entry has followed which. No HTTP here."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from airflow_provider.clients.quay.fields import LATEST, Json, seconds_of
+
+PAGE = 100
+_MOST_READS = 3
+
+
+class History(msgspec.Struct):
+    """Entries of the history, the newest first.
+
+    :param since: every entry that began at this moment (epoch seconds) or later is among them; minus infinity: all are.
+    """
+
+    entries: list[Json]
+    since: float = -math.inf
+
+    @property
+    def is_whole(self) -> bool:
+        return self.since == -math.inf
+
+
+def read_history(pages: Callable[[], Iterable[list[Json]]], since: float | None) -> History:
+    """Read down to a moment. Rows move up when Quay drops old entries, so that one may be passed over between two
+    pages: what takes several is read until that finds nothing more.
+
+    :param pages: begins to read, the newest first.
+    :param since: epoch seconds; ``None``: to the end.
+    """
+    found: dict[tuple[str, int, str], Json] = {}
+    is_whole = True
+    for _ in range(_MOST_READS):
+        known, count, is_whole = len(found), 0, True
+        for page in pages():
+            count += 1
+            found.update((_key(entry), entry) for entry in page)
+            if since is not None and len(page) == PAGE and _is_past(page, since):
+                is_whole = False
+                break
+        if count <= 1 or len(found) == known:
+            break
+    entries = sorted(found.values(), key=seconds_of, reverse=True)
+    return History(entries, -math.inf if is_whole or since is None else since)
+
+
+def end_of(entry: Mapping[str, Any]) -> int | None:
+    """Epoch seconds at which an entry ended, or will; ``None`` for one that lives on."""
+    end = entry.get("end_ts")
+    return int(end) if isinstance(end, (int, float)) and not isinstance(end, bool) and 0 < end < LATEST else None
+
+
+def successions(history: History) -> Iterator[tuple[Json | None, Json | None]]:
+    """Each entry with the one that it has followed, and each tag's last one with none that follows it."""
+    tags: dict[str, list[Json]] = {}
+    for entry in reversed(history.entries):
+        tags.setdefault(str(entry["name"]), []).append(entry)
+    for entries in tags.values():
+        yield from itertools.pairwise([None, *entries, None])
+
+
+def _is_past(page: Sequence[Json], since: float) -> bool:
+    starts = [seconds_of(entry) for entry in page]
+    return all(starts) and starts == sorted(starts, reverse=True) and starts[-1] < since
+
+
+def _key(entry: Mapping[str, Any]) -> tuple[str, int, str]:
+    return str(entry["name"]), seconds_of(entry), str(entry["manifest_digest"])

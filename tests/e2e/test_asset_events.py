@@ -1,0 +1,98 @@
+"""A tag that is pushed to Quay starts a DAG run once, whatever happens to triggerers: in real Airflow processes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.processes import adopt_orphans
+from demo.sandbox_server import SandboxServer
+from tests.chaos.cluster import TRIGGERERS, Cluster
+from tests.chaos.databases import missing
+
+DAGS = Path(__file__).parent / "watcher_dags"
+DAG_ID = "on_image_push"
+LIMIT = 240.0
+LOOKS = 6
+"""After which nothing more is expected."""
+
+
+class Pushed:
+    """What pushes to the sandbox lead to in Airflow."""
+
+    def __init__(self, cluster: Cluster, sandbox: SandboxServer) -> None:
+        self.cluster, self.sandbox = cluster, sandbox
+
+    def push(self, tag: str) -> None:
+        self.sandbox.control.act("quay", "push_image", repository="acme/shop", tag=tag)
+
+    def released(self) -> list[str]:
+        """The tags that finished runs were told of, in no order."""
+        api = self.cluster.api
+        runs = [run_id for run_id in api.run_ids(DAG_ID) if api.dag_run(DAG_ID, run_id)["state"] == "success"]
+        return [tag for run_id in runs for tag in api.xcom(DAG_ID, run_id, "release") or []]
+
+    def looks(self) -> int:
+        """How often a triggerer has seen the tags."""
+        return sum(each["status"] == 200 for each in self.sandbox.control.requests("quay", "GET", "/tag/"))
+
+    def looks_pass(self) -> None:
+        before = self.looks()
+        self.until(lambda: self.looks() >= before + LOOKS)
+
+    def until(self, holds: Callable[[], Any]) -> None:
+        deadline = time.monotonic() + LIMIT
+        while not holds():
+            assert time.monotonic() < deadline, f"not so after {LIMIT:.0f} s; released {self.released()}"
+            time.sleep(0.5)
+
+
+@pytest.fixture(scope="module")
+def pushed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pushed]:
+    if absent := missing("postgresql"):
+        pytest.skip(f"needs Debian's packages {' '.join(absent)}")
+    adopt_orphans()
+    home = tmp_path_factory.mktemp("asset-events")
+    # PostgreSQL runs as a user of its own, who must be able to reach its directory.
+    for path in (home, *list(home.parents)[:2]):
+        path.chmod(0o755)
+    with SandboxServer(home / "sandbox") as sandbox:
+        connection = json.dumps(sandbox.control.connections["quay"])
+        with Cluster(home / "airflow", dags=DAGS, variables={"AIRFLOW_CONN_QUAY_DEFAULT": connection}) as cluster:
+            cluster.wait_until_ready(DAG_ID)
+            yield Pushed(cluster, sandbox)
+
+
+def test_a_push_starts_a_run_once_also_when_triggerers_are_killed_and_restarted(pushed: Pushed) -> None:
+    pushed.looks_pass()
+    pushed.push("v1")
+    pushed.push("nightly")
+    pushed.until(lambda: pushed.released() == ["v1"])
+    pushed.looks_pass()
+
+    for name in TRIGGERERS:
+        pushed.cluster.kill(name)
+    pushed.push("v2")
+    pushed.push("v3")
+    for name in TRIGGERERS:
+        pushed.cluster.restart(name)
+    pushed.until(lambda: sorted(pushed.released()) == ["v1", "v2", "v3"])
+    pushed.looks_pass()
+
+    for name in TRIGGERERS:
+        pushed.cluster.signal(name, signal.SIGTERM)
+    time.sleep(5)
+    for name in TRIGGERERS:
+        pushed.cluster.kill(name)
+        pushed.cluster.restart(name)
+    pushed.looks_pass()
+    pushed.push("v4")
+    pushed.until(lambda: "v4" in pushed.released())
+    pushed.looks_pass()
+    assert sorted(pushed.released()) == ["v1", "v2", "v3", "v4"]
