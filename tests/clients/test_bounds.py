@@ -533,8 +533,8 @@ def test_an_execution_has_an_id_of_some_length(scripted: Scripted) -> None:
     quay = QuayClient(scripted.url, token="the-quay-token", attempts=1)
     stage = service_stage(scripted)
     for start in (
-        lambda: stage.releases.act("p-1", "start", before={"status": "2"}),
         lambda: code_stream(scripted).pipelines.run("p-1"),
+        lambda: stage.releases.act("p-1", "start", before={"status": "2"}),
         lambda: quay.builds.start("acme/shop", archive_url="https://host/a.tgz", tags=["1"]),
     ):
         with pytest.raises(UnexpectedResponseError, match="that can be used") as caught:

@@ -16,6 +16,7 @@ from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.cocktail import CocktailClient
 from airflow_provider.clients.code_stream import CodeStreamClient
 from airflow_provider.clients.quay import QuayClient
+from airflow_provider.clients.quay.notifications import Wanted
 from airflow_provider.clients.service_stage import ServiceStageClient
 from airflow_provider.sandbox.core.hostile import dump
 from airflow_provider.storable import storable_text
@@ -392,6 +393,8 @@ PLAUSIBLE: dict[str, tuple[Any, ...]] = {
     "config": ({"url": "https://host/hook"}, {}),
     "event_config": (None, {}, {"ref-regex": "("}),
     "event_type": ("docker", "git", "gerrit"),
+    "wanted": ([], [Wanted(event="repo_push", method="webhook", config={"url": "https://host/hook"})]),
+    "owner": ("release",),
     "action": ("start", "stop", "rerun", "resume", "cancel", "approval"),
     "archive_url": ("https://host/a.tgz", "https://b\u00fccher.example/\u00e4.tgz"),
     "tags": (["1.0"], [], ["a", "a"]),

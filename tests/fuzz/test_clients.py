@@ -110,7 +110,7 @@ def _argument(system: System, call: str, name: str, annotation: Any) -> st.Searc
         return st.lists(refs, min_size=1, max_size=4)
     if name in ("ref", "about"):
         return refs
-    if name == "execution":
+    if name in ("execution", "waiting"):
         return refs.map(lambda ref: Execution(ref, ExecutionState.RUNNING, "RUNNING"))
     plausible = PLAUSIBLE.get(name, ())
     if name == "event" and "Document" in kind:

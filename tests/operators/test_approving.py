@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
+from unittest import mock
 
 import pytest
 from airflow.sdk import BaseNotifier
@@ -349,13 +350,13 @@ def test_a_retry_goes_on_with_an_answer_that_no_worker_has_seen(asking):
     assert len(asking.answers()) == 1
 
 
-def test_a_retry_sends_the_decision_that_an_earlier_attempt_was_told(asking, mocker):
+def test_a_retry_sends_the_decision_that_an_earlier_attempt_was_told(asking):
     task = asked(asking)
 
     def dying(*_: Any) -> None:
         raise WorkerKilled
 
-    with mocker.patch.context_manager(type(task.operator), "answer", dying):
+    with mock.patch.object(type(task.operator), "answer", dying):
         assert isinstance(task.answer("Reject", "ada").error, WorkerKilled)
     retried = task.attempt()
     assert result_of(retried)["approvals"][0]["by"] == "ada"

@@ -149,9 +149,9 @@ def test_a_text_that_is_read_as_a_mapping_or_a_list_keeps_its_numbers():
         ('{"a": "1.10", "tag": [{{ text }}]}', "1_0"),
     ):
         task = rendered(CodeStreamRunPipelineOperator, {"text": text}, inputs=template)
-        assert f"inputs was '{text}'" in problem_of(task)
+        assert f"made of '{text}'" in problem_of(task)
     task = rendered(QuayRunBuildOperator, {"text": "1_0"}, tags="['a', {{ text }}]")
-    assert "tags was '1_0'" in problem_of(task)
+    assert "made of '1_0'" in problem_of(task)
     for given in ({"a": "1.10", "b": 1.5, "c": [1e20, 3]}, '{"a": "1.10", "b": 1.5, "c": ["x 1.10"]}'):
         task = rendered(CodeStreamRunPipelineOperator, {"given": given}, inputs="{{ given }}")
         task.check_arguments()

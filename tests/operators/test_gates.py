@@ -442,14 +442,14 @@ def test_a_retry_goes_on_with_an_answer_that_no_worker_has_seen(gated):
     assert len(gated.executions()) == len(gated.answers()) == 1
 
 
-def test_a_retry_sends_the_decision_that_an_earlier_attempt_was_told(systems, mocker):
+def test_a_retry_sends_the_decision_that_an_earlier_attempt_was_told(systems):
     gated = in_code_stream(systems)
     task = asking(gated)
 
     def dying(*_: Any) -> None:
         raise WorkerKilled
 
-    with mocker.patch.context_manager(Approvals, "answer", dying):
+    with mock.patch.object(Approvals, "answer", dying):
         assert isinstance(task.answer("Approve", "ada").error, WorkerKilled)
     task.attempt()
     assert result_of(task.to_the_end())["approvals"][0]["by"] == "ada"

@@ -21,6 +21,7 @@ from airflow_provider.operators.code_stream import (
 from airflow_provider.operators.quay import (
     QuayCreateNotificationOperator,
     QuayDeleteNotificationOperator,
+    QuayNotificationsOperator,
     QuayPromoteTagOperator,
     QuayResetNotificationOperator,
     QuayRunBuildOperator,
@@ -78,6 +79,7 @@ WRITERS: dict[type, Callable[[Systems], dict[str, Any]]] = {
     CocktailCancelBuildOperator: lambda _: {"build_run_seq": start_build()},
     QuayRunBuildOperator: lambda _: {"repository": SHOP, "archive_url": ARCHIVE, "tags": ["1.4.2"]},
     QuayPromoteTagOperator: lambda _: CLASSES[QuayPromoteTagOperator],
+    QuayNotificationsOperator: lambda _: CLASSES[QuayNotificationsOperator],
     QuayCreateNotificationOperator: lambda _: {"repository": SHOP, **WEBHOOK},
     QuayDeleteNotificationOperator: notification,
     QuayTestNotificationOperator: notification,

@@ -88,10 +88,10 @@ def come_to(story: Story, state: str) -> None:
 
 
 @pytest.fixture
-def tell(systems, mocker):
+def tell(systems):
     """Begins the story of a starter in whose system nothing ends by itself."""
     systems.reset(SLOW)
-    return lambda name, **arguments: Story(systems, STARTERS[name], mocker, deferrable=True, **arguments)
+    return lambda name, **arguments: Story(systems, STARTERS[name], deferrable=True, **arguments)
 
 
 @pytest.mark.parametrize("name", SUCCESSES)

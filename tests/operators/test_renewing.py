@@ -81,7 +81,7 @@ def test_a_connection_that_airflow_does_not_tell_then_ends_no_wait(vendor, mocke
             raise RuntimeError("the API server is away")
         return read(conn_id)
 
-    mocker.patch.object(CocktailHook, "get_connection", away_at_the_second_look)
+    mocker.patch.object(CocktailHook, "get_connection", staticmethod(away_at_the_second_look))
     ended = run_task(lambda: CocktailBuildSensor(task_id="wait", build_run_seq=7, poke_interval=0.1, timeout=60))
     assert ended.error is None
     assert vendor.tokens[1:3] == ["Bearer first-token"] * 2

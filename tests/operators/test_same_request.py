@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
+from unittest import mock
 
 import pytest
-from pytest_mock import MockerFixture
 
 from airflow_provider.clients.code_stream.approvals import Approvals
 from airflow_provider.clients.code_stream.events import Events
@@ -149,7 +149,7 @@ def succeed(task: Task) -> None:
 
 
 @contextmanager
-def dying(mocker: MockerFixture, request_: Request) -> Iterator[None]:
+def dying(request_: Request) -> Iterator[None]:
     """The worker dies when the request has been sent."""
     whole = getattr(request_.client, request_.send)
 
@@ -157,7 +157,7 @@ def dying(mocker: MockerFixture, request_: Request) -> Iterator[None]:
         whole(*arguments, **named)
         raise WorkerKilled
 
-    with mocker.patch.context_manager(request_.client, request_.send, send):
+    with mock.patch.object(request_.client, request_.send, send):
         yield
 
 
@@ -197,10 +197,10 @@ def test_a_success_that_may_have_been_cleared_fails_loudly_until_it_certainly_wa
 
 
 @EVERY_REQUEST
-def test_a_retry_that_may_be_a_clear_fails_loudly_until_it_certainly_is_one(systems, request_, mocker):
+def test_a_retry_that_may_be_a_clear_fails_loudly_until_it_certainly_is_one(systems, request_):
     build = request_.first(systems)
     task = Task(build)
-    with dying(mocker, request_):
+    with dying(request_):
         assert isinstance(task.attempt().error, WorkerKilled)
     task.clear_beside()
     for _ in "an attempt", "its retry":
@@ -213,13 +213,13 @@ def test_a_retry_that_may_be_a_clear_fails_loudly_until_it_certainly_is_one(syst
 
 
 @EVERY_REQUEST
-def test_a_worker_that_dies_in_the_last_moment_of_a_success_sends_nothing_twice(systems, request_, mocker):
+def test_a_worker_that_dies_in_the_last_moment_of_a_success_sends_nothing_twice(systems, request_):
     task = Task(request_.first(systems))
 
     def die(*_: Any) -> None:
         raise WorkerKilled
 
-    with mocker.patch.context_manager(task.operator, "post_execute", die):
+    with mock.patch.object(task.operator, "post_execute", die):
         ended = task.attempt()
         if ended.state == "deferred":
             ended = task.resume(task.fire(task.trigger(ended)))
@@ -229,10 +229,10 @@ def test_a_worker_that_dies_in_the_last_moment_of_a_success_sends_nothing_twice(
 
 
 @pytest.mark.parametrize("name", ["act", "service_stage approval", "trigger"])
-def test_a_retry_sends_nothing_to_another_system(systems, elsewhere, name, mocker):
+def test_a_retry_sends_nothing_to_another_system(systems, elsewhere, name):
     request_ = REQUESTS[name]
     task = Task(request_.first(systems))
-    with dying(mocker, request_):
+    with dying(request_):
         assert isinstance(task.attempt().error, WorkerKilled)
     elsewhere.connect()
     error = task.attempt().error

@@ -33,9 +33,9 @@ PATIENT = 3.0
 
 
 @EVERY_STARTER
-def test_a_success_that_is_cleared_starts_anew_although_retries_were_lowered_by_one(systems, starter, mocker):
+def test_a_success_that_is_cleared_starts_anew_although_retries_were_lowered_by_one(systems, starter):
     """Airflow then counts as many tries as before."""
-    story = Story(systems, starter, mocker, deferrable=False)
+    story = Story(systems, starter, deferrable=False)
     assert story.attempt().state == "success"
     story.deploy(retries=2)
     story.task.clear()
@@ -55,12 +55,12 @@ def another_task_was_cleared(story: Story) -> None:
 # What happened is for the core to judge; what a system is asked for is the same.
 @pytest.mark.parametrize(("name", "is_cleared"), in_turns(STARTERS))
 def test_where_airflow_does_not_tell_a_clear_from_a_retry_a_person_is_asked_and_a_clear_is_the_answer(
-    systems, name, is_cleared, mocker
+    systems, name, is_cleared
 ):
     starter = STARTERS[name]
     happens = cleared_before_airflow_noticed_that_its_worker_had_died if is_cleared else another_task_was_cleared
     let_nothing_end_by_itself(systems)
-    story = Story(systems, starter, mocker, deferrable=True)
+    story = Story(systems, starter, deferrable=True)
     story.attempt_and_die(remembered=True)
     happens(story)
     for _ in "the next attempt", "its retry":
@@ -93,11 +93,9 @@ def take_effect(story: Story, intent: dict[str, Any]) -> str:
 
 
 @EVERY_STARTER
-def test_a_start_that_timed_out_is_sent_once_by_an_attempt_and_adopted_by_the_next_when_it_comes_late(
-    systems, starter, mocker
-):
+def test_a_start_that_timed_out_is_sent_once_by_an_attempt_and_adopted_by_the_next_when_it_comes_late(systems, starter):
     systems.reset(SLOW)
-    story = Story(systems, starter, mocker, deferrable=True)
+    story = Story(systems, starter, deferrable=True)
     give_up_on(story)
     assert story.starts_sent() == 1
     late = take_effect(story, story.record["intent"])
@@ -126,7 +124,7 @@ def once(act: Callable[[], Any]) -> Callable[[StartOperator], None]:
 def test_the_next_attempt_looks_for_as_long_as_a_request_may_take_before_it_sends_another(systems, starter, mocker):
     systems.reset(SLOW)
     mocker.patch.object(DURATIONS, "settling", 0.0)
-    story = Story(systems, starter, mocker, deferrable=True)
+    story = Story(systems, starter, deferrable=True)
     give_up_on(story)
     late: list[str] = []
     with story.when(waits, once(lambda: late.append(take_effect(story, story.record["intent"])))):
@@ -153,9 +151,9 @@ RETRIED_OR_CLEARED = pytest.mark.parametrize("becomes", [retried, cleared])
 
 
 @RETRIED_OR_CLEARED
-def test_a_start_that_comes_beside_the_one_sent_after_it_is_ended_and_named(systems, becomes, mocker, capsys):
+def test_a_start_that_comes_beside_the_one_sent_after_it_is_ended_and_named(systems, becomes, capsys):
     let_nothing_end_by_itself(systems)
-    story = Story(systems, PIPELINE, mocker, deferrable=True)
+    story = Story(systems, PIPELINE, deferrable=True)
     give_up_on(story)
     given_up = story.record["intent"]
     becomes(story)
@@ -167,9 +165,9 @@ def test_a_start_that_comes_beside_the_one_sent_after_it_is_ended_and_named(syst
 
 
 @RETRIED_OR_CLEARED
-def test_a_start_that_comes_beside_the_one_sent_after_it_is_ended_at_the_deadline_too(systems, becomes, mocker):
+def test_a_start_that_comes_beside_the_one_sent_after_it_is_ended_at_the_deadline_too(systems, becomes):
     let_nothing_end_by_itself(systems)
-    story = Story(systems, PIPELINE, mocker, deferrable=True, timeout=5.0)
+    story = Story(systems, PIPELINE, deferrable=True, timeout=5.0)
     give_up_on(story)
     given_up = story.record["intent"]
     becomes(story)
@@ -179,9 +177,9 @@ def test_a_start_that_comes_beside_the_one_sent_after_it_is_ended_at_the_deadlin
     assert story.cancels() == [1, 1]
 
 
-def test_of_two_that_one_marker_shows_the_next_attempt_follows_one_and_ends_the_other(systems, mocker, capsys):
+def test_of_two_that_one_marker_shows_the_next_attempt_follows_one_and_ends_the_other(systems, capsys):
     let_nothing_end_by_itself(systems)
-    story = Story(systems, PIPELINE, mocker, deferrable=True)
+    story = Story(systems, PIPELINE, deferrable=True)
     give_up_on(story)
     story.attempt_and_die(remembered=False)
     take_effect(story, story.record["intent"])
@@ -192,9 +190,9 @@ def test_of_two_that_one_marker_shows_the_next_attempt_follows_one_and_ends_the_
     assert f"{other} came late of a start of this task: canceling it beside {followed}" in capsys.readouterr().out
 
 
-def test_a_start_that_came_late_ends_before_a_cleared_task_starts_anew(systems, mocker):
+def test_a_start_that_came_late_ends_before_a_cleared_task_starts_anew(systems):
     let_nothing_end_by_itself(systems)
-    story = Story(systems, PIPELINE, mocker, deferrable=True)
+    story = Story(systems, PIPELINE, deferrable=True)
     give_up_on(story)
     take_effect(story, story.record["intent"])
     story.task.clear()
@@ -205,9 +203,9 @@ def test_a_start_that_came_late_ends_before_a_cleared_task_starts_anew(systems, 
 
 
 @RETRIED_OR_CLEARED
-def test_nothing_is_started_beside_a_late_start_that_cannot_be_canceled(systems, becomes, mocker):
+def test_nothing_is_started_beside_a_late_start_that_cannot_be_canceled(systems, becomes):
     let_nothing_end_by_itself(systems)
-    story = Story(systems, PIPELINE, mocker, deferrable=True)
+    story = Story(systems, PIPELINE, deferrable=True)
     give_up_on(story)
     given_up = story.record["intent"]
     becomes(story)
@@ -228,9 +226,9 @@ def test_nothing_is_started_beside_a_late_start_that_cannot_be_canceled(systems,
     assert story.cancels() == [0, 1, 0]
 
 
-def test_a_person_who_is_asked_about_a_late_start_answers_with_a_clear(systems, mocker):
+def test_a_person_who_is_asked_about_a_late_start_answers_with_a_clear(systems):
     let_nothing_end_by_itself(systems)
-    story = Story(systems, PIPELINE, mocker, deferrable=True)
+    story = Story(systems, PIPELINE, deferrable=True)
     give_up_on(story)
     given_up = story.record["intent"]
     story.task.clear()
@@ -245,9 +243,9 @@ def test_a_person_who_is_asked_about_a_late_start_answers_with_a_clear(systems, 
     assert len(story.executions()) == 3
 
 
-def test_nothing_is_started_while_late_starts_cannot_be_looked_for(systems, mocker):
+def test_nothing_is_started_while_late_starts_cannot_be_looked_for(systems):
     let_nothing_end_by_itself(systems)
-    story = Story(systems, PIPELINE, mocker, deferrable=True)
+    story = Story(systems, PIPELINE, deferrable=True)
     give_up_on(story)
     story.task.clear()
     trigger = story.task.trigger(story.attempt())
@@ -262,11 +260,9 @@ def test_nothing_is_started_while_late_starts_cannot_be_looked_for(systems, mock
 
 @pytest.mark.parametrize("name", ["service_stage", "quay"])
 @RETRIED_OR_CLEARED
-def test_where_no_marker_could_tell_a_late_start_the_log_asks_a_person_to_look_for_it(
-    systems, name, becomes, mocker, capsys
-):
+def test_where_no_marker_could_tell_a_late_start_the_log_asks_a_person_to_look_for_it(systems, name, becomes, capsys):
     systems.reset(SLOW)
-    story = Story(systems, STARTERS[name], mocker, deferrable=True)
+    story = Story(systems, STARTERS[name], deferrable=True)
     give_up_on(story)
     becomes(story)
     capsys.readouterr()
@@ -294,12 +290,10 @@ OVER: list[tuple[str, Callable[[Story], None]]] = [
 
 
 @pytest.mark.parametrize(("name", "ends"), OVER)
-def test_a_start_that_is_held_back_is_not_sent_once_its_attempt_is_over(
-    systems, name, ends: Callable[[Story], None], mocker
-):
+def test_a_start_that_is_held_back_is_not_sent_once_its_attempt_is_over(systems, name, ends: Callable[[Story], None]):
     starter = STARTERS[name]
     systems.reset(SLOW)
-    story = Story(systems, starter, mocker, deferrable=True)
+    story = Story(systems, starter, deferrable=True)
     busy = {"status": 429, "headers": {"Retry-After": "1"}}
     systems.fault(starter.system, "status", method="POST", path=starter.start, **busy)
     with story.when(waits, once(lambda: ends(story))):
@@ -322,10 +316,10 @@ def with_a_field_more(record: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("name", "is_newer"), in_turns(STARTERS))
-def test_a_start_of_another_version_of_the_provider_is_adopted(systems, name, is_newer, mocker):
+def test_a_start_of_another_version_of_the_provider_is_adopted(systems, name, is_newer):
     starter, written = STARTERS[name], with_a_field_more if is_newer else as_the_first_version
     systems.reset(SLOW)
-    story = Story(systems, starter, mocker, deferrable=True)
+    story = Story(systems, starter, deferrable=True)
     story.attempt_and_die(remembered=True)
     story.task.store(KEY, written(story.record))
     assert story.attempt().state == "deferred"
@@ -333,9 +327,9 @@ def test_a_start_of_another_version_of_the_provider_is_adopted(systems, name, is
 
 
 @RETRIED_OR_CLEARED
-def test_what_a_newer_version_has_written_otherwise_is_left_alone_and_starts_nothing(systems, becomes, mocker):
+def test_what_a_newer_version_has_written_otherwise_is_left_alone_and_starts_nothing(systems, becomes):
     systems.reset(SLOW)
-    story = Story(systems, PIPELINE, mocker, deferrable=True)
+    story = Story(systems, PIPELINE, deferrable=True)
     story.attempt_and_die(remembered=True)
     story.task.store(KEY, {**story.record, "version": 3, "phase": "resting"})
     becomes(story)
@@ -346,10 +340,10 @@ def test_what_a_newer_version_has_written_otherwise_is_left_alone_and_starts_not
 
 
 @EVERY_STARTER
-def test_a_start_is_remembered_for_as_long_as_it_takes(systems, starter, mocker):
+def test_a_start_is_remembered_for_as_long_as_it_takes(systems, starter):
     """Airflow may forget what has another retention after 30 days."""
     systems.reset(SLOW)
-    story = Story(systems, starter, mocker, deferrable=True)
+    story = Story(systems, starter, deferrable=True)
     deferred = story.attempt()
     assert story.task.stored(KEY)[1] is None
     assert finish(story, deferred).state == "success"

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
+from unittest import mock
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
@@ -48,14 +49,14 @@ def looks(command: Command) -> bool:
 
 @pytest.mark.parametrize("status", [503, 403])
 @EVERY_STARTER
-def test_a_cleared_task_starts_nothing_beside_what_cannot_be_canceled_and_names_it(systems, starter, status, mocker):
+def test_a_cleared_task_starts_nothing_beside_what_cannot_be_canceled_and_names_it(systems, starter, status):
     let_nothing_end_by_itself(systems)
-    story = Story(systems, starter, mocker, deferrable=True)
+    story = Story(systems, starter, deferrable=True)
     story.attempt_and_die(remembered=True)
     story.task.clear()
     for method in ("POST", "PUT", "DELETE"):
         systems.fault(starter.system, "status", method=method, status=status, times=1000)
-    with mocker.patch.context_manager(DURATIONS, "cleared_limit", 1.0):
+    with mock.patch.object(DURATIONS, "cleared_limit", 1.0):
         for _ in "the next attempt", "its retry":
             error = story.attempt().error
             assert isinstance(error, ConflictError)
@@ -68,9 +69,9 @@ def test_a_cleared_task_starts_nothing_beside_what_cannot_be_canceled_and_names_
 
 
 @pytest.mark.parametrize("name", ["code_stream pipeline", "code_stream rerun"])
-def test_what_is_paused_goes_on_one_day_and_is_canceled_after_a_clear(systems, name, mocker):
+def test_what_is_paused_goes_on_one_day_and_is_canceled_after_a_clear(systems, name):
     let_nothing_end_by_itself(systems)
-    story = Story(systems, STARTERS[name], mocker, deferrable=True)
+    story = Story(systems, STARTERS[name], deferrable=True)
     story.attempt_and_die(remembered=True)
     systems.force("code_stream", story.executions()[0]["id"], "PAUSED")
     story.task.clear()
@@ -82,10 +83,10 @@ def test_what_is_paused_goes_on_one_day_and_is_canceled_after_a_clear(systems, n
 
 
 @EVERY_STARTER
-def test_what_its_execution_timeout_has_canceled_is_over_for_the_retry_too(systems, starter, mocker):
+def test_what_its_execution_timeout_has_canceled_is_over_for_the_retry_too(systems, starter):
     """A stop of ServiceStage leaves "paused", which a retry would otherwise go on waiting for."""
     let_nothing_end_by_itself(systems)
-    story = Story(systems, starter, mocker, deferrable=False, execution_timeout=timedelta(hours=1))
+    story = Story(systems, starter, deferrable=False, execution_timeout=timedelta(hours=1))
 
     def time_out(operator: StartOperator) -> None:
         raise AirflowTaskTimeout
@@ -113,7 +114,7 @@ def freeze(mocker: MockerFixture) -> None:
 def test_a_worker_that_was_frozen_takes_no_state_for_a_persons_act(systems, state, mocker, capsys):
     """A heartbeat time-out leaves "failed" on the last attempt, and the attempts after it leave anything."""
     systems.reset(SLOW)
-    story = Story(systems, STARTERS["code_stream pipeline"], mocker, deferrable=False)
+    story = Story(systems, STARTERS["code_stream pipeline"], deferrable=False)
 
     def act() -> None:
         story.task.mark(state)
@@ -149,11 +150,9 @@ def triggerer() -> Iterator[type[Triggerer]]:
 
 
 @EVERY_STARTER
-def test_a_triggerer_that_comes_back_while_the_task_waits_in_a_queue_cancels_nothing(
-    systems, starter, triggerer, mocker
-):
+def test_a_triggerer_that_comes_back_while_the_task_waits_in_a_queue_cancels_nothing(systems, starter, triggerer):
     systems.reset(SLOW)
-    story = Story(systems, starter, mocker, deferrable=True)
+    story = Story(systems, starter, deferrable=True)
     waiting = triggerer(story)
     story.task.mark("queued")
     waiting.comes_back()
@@ -161,21 +160,19 @@ def test_a_triggerer_that_comes_back_while_the_task_waits_in_a_queue_cancels_not
     assert story.seen() == ONE_START
 
 
-def test_a_triggerer_that_comes_back_when_a_new_scheduler_has_reset_the_task_cancels_nothing(
-    systems, triggerer, mocker
-):
+def test_a_triggerer_that_comes_back_when_a_new_scheduler_has_reset_the_task_cancels_nothing(systems, triggerer):
     """As after a clear, the task has no state then; a clear shows in that its next attempt deletes the XComs."""
     systems.reset(SLOW)
-    story = Story(systems, STARTERS["code_stream pipeline"], mocker, deferrable=True)
+    story = Story(systems, STARTERS["code_stream pipeline"], deferrable=True)
     waiting = triggerer(story)
     story.task.mark(None)
     waiting.comes_back()
     assert story.seen() == ONE_START
 
 
-def test_a_triggerer_that_comes_back_while_a_worker_has_resumed_the_task_cancels_nothing(systems, triggerer, mocker):
+def test_a_triggerer_that_comes_back_while_a_worker_has_resumed_the_task_cancels_nothing(systems, triggerer):
     systems.reset(SLOW)
-    story = Story(systems, STARTERS["code_stream pipeline"], mocker, deferrable=True)
+    story = Story(systems, STARTERS["code_stream pipeline"], deferrable=True)
     waiting = triggerer(story)
     with story.when(looks, lambda operator: waiting.comes_back()):
         assert story.task.resume_without_event("Trigger timeout").state == "deferred"
@@ -183,9 +180,9 @@ def test_a_triggerer_that_comes_back_while_a_worker_has_resumed_the_task_cancels
 
 
 @pytest.mark.parametrize("state", ["failed", "up_for_retry"])
-def test_a_triggerer_that_comes_back_when_a_resumed_worker_has_died_cancels_nothing(systems, state, triggerer, mocker):
+def test_a_triggerer_that_comes_back_when_a_resumed_worker_has_died_cancels_nothing(systems, state, triggerer):
     systems.reset(SLOW)
-    story = Story(systems, STARTERS["code_stream pipeline"], mocker, deferrable=True)
+    story = Story(systems, STARTERS["code_stream pipeline"], deferrable=True)
     waiting = triggerer(story)
 
     def die(operator: StartOperator) -> None:
@@ -202,7 +199,7 @@ def test_a_triggerer_that_comes_back_when_a_resumed_worker_has_died_cancels_noth
 @pytest.mark.parametrize("state", ["failed", "skipped", "success"])
 def test_a_triggerer_that_stalled_takes_no_state_for_a_persons_act(systems, state, triggerer, mocker, capsys):
     systems.reset(SLOW)
-    story = Story(systems, STARTERS["code_stream pipeline"], mocker, deferrable=True)
+    story = Story(systems, STARTERS["code_stream pipeline"], deferrable=True)
     waiting = triggerer(story)
     story.task.mark(state)
     freeze(mocker)
@@ -220,7 +217,7 @@ def test_a_clear_is_a_persons_act_although_the_next_attempt_runs_before_it_has_d
 ):
     systems.reset(SLOW)
     mocker.patch.object(DURATIONS, "undecided_limit", 60.0)
-    story = Story(systems, starter, mocker, deferrable=True)
+    story = Story(systems, starter, deferrable=True)
     waiting = triggerer(story)
     story.task.clear()
     story.task.begin_another_attempt()
@@ -237,9 +234,9 @@ def test_a_clear_is_a_persons_act_although_the_next_attempt_runs_before_it_has_d
     assert story.seen() == ONE_CANCEL
 
 
-def test_a_run_that_is_deleted_while_its_task_is_deferred_takes_its_execution_along(systems, triggerer, mocker, capsys):
+def test_a_run_that_is_deleted_while_its_task_is_deferred_takes_its_execution_along(systems, triggerer, capsys):
     systems.reset(SLOW)
-    story = Story(systems, STARTERS["code_stream pipeline"], mocker, deferrable=True)
+    story = Story(systems, STARTERS["code_stream pipeline"], deferrable=True)
     waiting = triggerer(story)
     story.task.delete_run()
     waiting.comes_back()
@@ -248,10 +245,10 @@ def test_a_run_that_is_deleted_while_its_task_is_deferred_takes_its_execution_al
 
 
 @EVERY_STARTER
-def test_what_a_task_leaves_behind_that_was_marked_while_up_for_retry_ends_when_it_is_cleared(systems, starter, mocker):
+def test_what_a_task_leaves_behind_that_was_marked_while_up_for_retry_ends_when_it_is_cleared(systems, starter):
     """No process of the task is there to be told of the mark: nothing is canceled before that."""
     let_nothing_end_by_itself(systems)
-    story = Story(systems, starter, mocker, deferrable=True)
+    story = Story(systems, starter, deferrable=True)
     story.attempt_and_die(remembered=True)
     story.task.mark("up_for_retry")
     story.task.mark("failed")
@@ -269,11 +266,9 @@ POLICIES = {"fail_fast": ("failed", "skipped"), "dagrun_timeout": ("skipped", "s
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_a_policy_that_ends_a_running_task_cancels_and_the_log_says_who_it_may_have_been(
-    systems, policy, mocker, capsys
-):
+def test_a_policy_that_ends_a_running_task_cancels_and_the_log_says_who_it_may_have_been(systems, policy, capsys):
     systems.reset(SLOW)
-    story = Story(systems, STARTERS["code_stream pipeline"], mocker, deferrable=False)
+    story = Story(systems, STARTERS["code_stream pipeline"], deferrable=False)
     state, _ = POLICIES[policy]
 
     def act() -> None:
@@ -287,10 +282,10 @@ def test_a_policy_that_ends_a_running_task_cancels_and_the_log_says_who_it_may_h
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_policy_that_ends_a_deferred_task_cancels_and_the_log_says_who_it_may_have_been(
-    systems, policy, triggerer, mocker, capsys
+    systems, policy, triggerer, capsys
 ):
     systems.reset(SLOW)
-    story = Story(systems, STARTERS["code_stream pipeline"], mocker, deferrable=True)
+    story = Story(systems, STARTERS["code_stream pipeline"], deferrable=True)
     waiting = triggerer(story)
     _, state = POLICIES[policy]
     story.task.mark(state)
@@ -344,9 +339,9 @@ CANCELABLE = pytest.mark.parametrize(
 
 @CANCELABLE
 @SEEN
-def test_what_somebody_canceled_at_the_vendor_is_not_started_again(systems, starter, see: Callable[..., Any], mocker):
+def test_what_somebody_canceled_at_the_vendor_is_not_started_again(systems, starter, see: Callable[..., Any]):
     let_nothing_end_by_itself(systems)
-    story = Story(systems, starter, mocker, deferrable=True)
+    story = Story(systems, starter, deferrable=True)
     ended = see(story)
     assert isinstance(ended.error, ExecutionCanceled)
     assert isinstance(ended.error, AirflowFailException), "Airflow would try again"
@@ -360,10 +355,10 @@ def test_what_somebody_canceled_at_the_vendor_is_not_started_again(systems, star
 @CANCELABLE
 @SEEN
 def test_what_somebody_canceled_at_the_vendor_is_started_again_by_who_wants_it(
-    systems, starter, see: Callable[..., Any], mocker
+    systems, starter, see: Callable[..., Any]
 ):
     let_nothing_end_by_itself(systems)
-    story = Story(systems, starter, mocker, deferrable=True, on_canceled="retry")
+    story = Story(systems, starter, deferrable=True, on_canceled="retry")
     ended = see(story)
     if see is not seen_by_the_next_attempt:
         assert (ended.state, story.starts_sent()) == ("up_for_retry", 1)
@@ -379,7 +374,7 @@ def test_what_somebody_canceled_at_the_vendor_is_started_again_by_who_wants_it(
 def test_a_rerun_that_leads_nowhere_is_over_at_its_deadline_at_once(systems, mocker):
     mocker.patch.object(DURATIONS, "deadline_cancel_limit", 30.0)
     systems.switch("code_stream", rerun="message_only")
-    story = Story(systems, STARTERS["code_stream rerun"], mocker, deferrable=False, timeout=1.0)
+    story = Story(systems, STARTERS["code_stream rerun"], deferrable=False, timeout=1.0)
     tried: list[StartOperator] = []
     with story.when(lambda command: isinstance(command, Cancel), tried.append):
         error = story.attempt().error
@@ -390,7 +385,7 @@ def test_a_rerun_that_leads_nowhere_is_over_at_its_deadline_at_once(systems, moc
 
 def test_a_rerun_without_a_timeout_waits_ten_minutes_for_its_execution_to_show_up(systems, mocker):
     systems.switch("code_stream", rerun="message_only")
-    story = Story(systems, STARTERS["code_stream rerun"], mocker, deferrable=True)
+    story = Story(systems, STARTERS["code_stream rerun"], deferrable=True)
     trigger = story.task.trigger(story.attempt())
     assert trigger.deadline is None
     now = time.time
@@ -413,9 +408,9 @@ LAGS = {
 @pytest.mark.parametrize("deferrable", [False, True], ids=["synchronous", "deferrable"])
 @pytest.mark.parametrize("lags", LAGS.values(), ids=LAGS)
 def test_the_success_of_the_release_before_that_a_list_still_shows_is_not_taken_for_the_new_one(
-    systems, lags, deferrable, mocker
+    systems, lags, deferrable
 ):
-    story = Story(systems, STARTERS["service_stage"], mocker, deferrable=False)
+    story = Story(systems, STARTERS["service_stage"], deferrable=False)
     assert story.attempt().state == "success"
     systems.advance(300)
     systems.switch("service_stage", task_seconds=1e6, **lags)

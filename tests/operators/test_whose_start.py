@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
+from unittest import mock
 
 import pytest
-from pytest_mock import MockerFixture
 
 from airflow_provider.exceptions import ConflictError, ExecutionFailed, ExecutionTimeout
 from airflow_provider.hooks.cocktail import CocktailHook
@@ -63,10 +63,8 @@ def names_both(error: BaseException | None, story: Story, elsewhere: Systems) ->
 
 @ONE_OF_EACH_SYSTEM
 @pytest.mark.parametrize("remembered", [True, False])
-def test_a_retry_leaves_both_systems_alone_if_its_connection_was_changed(
-    systems, elsewhere, starter, remembered, mocker
-):
-    story = Story(systems, starter, mocker, deferrable=True)
+def test_a_retry_leaves_both_systems_alone_if_its_connection_was_changed(systems, elsewhere, starter, remembered):
+    story = Story(systems, starter, deferrable=True)
     story.attempt_and_die(remembered=remembered)
     move(story, elsewhere)
     assert names_both(story.attempt().error, story, elsewhere)
@@ -77,8 +75,8 @@ def test_a_retry_leaves_both_systems_alone_if_its_connection_was_changed(
 
 
 @ONE_OF_EACH_SYSTEM
-def test_a_wait_ends_if_its_connection_was_changed_meanwhile(systems, elsewhere, starter, mocker):
-    story = Story(systems, starter, mocker, deferrable=True)
+def test_a_wait_ends_if_its_connection_was_changed_meanwhile(systems, elsewhere, starter):
+    story = Story(systems, starter, deferrable=True)
     trigger = story.task.trigger(story.attempt())
     move(story, elsewhere)
     event = story.task.fire(trigger)
@@ -89,9 +87,9 @@ def test_a_wait_ends_if_its_connection_was_changed_meanwhile(systems, elsewhere,
 
 @ONE_OF_EACH_SYSTEM
 def test_a_person_who_ends_a_wait_whose_connection_was_changed_cancels_nothing_over_there(
-    systems, elsewhere, starter, mocker, capsys
+    systems, elsewhere, starter, capsys
 ):
-    story = Story(systems, starter, mocker, deferrable=True)
+    story = Story(systems, starter, deferrable=True)
     trigger = story.task.trigger(story.attempt())
     move(story, elsewhere)
     story.task.mark("failed")
@@ -102,9 +100,9 @@ def test_a_person_who_ends_a_wait_whose_connection_was_changed_cancels_nothing_o
 
 @pytest.mark.parametrize("remembered", [True, False])
 def test_a_task_that_is_cleared_says_once_that_its_connection_was_changed_and_then_starts_anew(
-    systems, elsewhere, remembered, mocker
+    systems, elsewhere, remembered
 ):
-    story = Story(systems, STARTERS["quay"], mocker, deferrable=True)
+    story = Story(systems, STARTERS["quay"], deferrable=True)
     story.attempt_and_die(remembered=remembered)
     move(story, elsewhere)
     story.task.clear()
@@ -117,8 +115,8 @@ def test_a_task_that_is_cleared_says_once_that_its_connection_was_changed_and_th
     assert [each["cancels"] for each in elsewhere.executions("quay")] == [[], []]
 
 
-def test_a_clear_of_another_task_is_no_answer_to_what_this_one_asked(systems, elsewhere, mocker):
-    story = Story(systems, STARTERS["quay"], mocker, deferrable=True)
+def test_a_clear_of_another_task_is_no_answer_to_what_this_one_asked(systems, elsewhere):
+    story = Story(systems, STARTERS["quay"], deferrable=True)
     story.attempt_and_die(remembered=True)
     move(story, elsewhere)
     assert names_both(story.attempt().error, story, elsewhere)
@@ -142,11 +140,9 @@ def another_connection(systems: Systems, story: Story) -> str:
 
 
 @pytest.mark.parametrize("change", [another_project, another_connection])
-def test_another_project_and_another_conn_id_are_another_system_too(
-    systems, mocker, change: Callable[[Systems, Story], str]
-):
+def test_another_project_and_another_conn_id_are_another_system_too(systems, change: Callable[[Systems, Story], str]):
     systems.reset(SLOW)
-    story = Story(systems, STARTERS["service_stage"], mocker, deferrable=True)
+    story = Story(systems, STARTERS["service_stage"], deferrable=True)
     story.attempt_and_die(remembered=True)
     there = change(systems, story)
     error = story.attempt().error
@@ -166,9 +162,9 @@ def adopts_what_a_colleague_started(story: Story) -> str:
 
 
 @EVERY_UNMARKED
-def test_what_may_be_a_colleagues_is_followed_as_a_guess(systems, starter, mocker, capsys):
+def test_what_may_be_a_colleagues_is_followed_as_a_guess(systems, starter, capsys):
     systems.reset(SLOW)
-    story = Story(systems, starter, mocker, deferrable=True)
+    story = Story(systems, starter, deferrable=True)
     theirs = adopts_what_a_colleague_started(story)
     trigger = story.task.trigger(story.attempt())
     assert (story.record["ref"]["id"], story.record["ref"]["guess"]) == (theirs, "yes")
@@ -221,9 +217,9 @@ def cleared_before_it_was_found(story: Story) -> None:
 @pytest.mark.parametrize(
     "happens", [ended_in_the_triggerer, ended_in_a_worker, past_its_deadline, cleared, cleared_before_it_was_found]
 )
-def test_what_is_a_guess_is_never_canceled(systems, starter, happens, mocker):
+def test_what_is_a_guess_is_never_canceled(systems, starter, happens):
     systems.reset(SLOW)
-    story = Story(systems, starter, mocker, deferrable=True)
+    story = Story(systems, starter, deferrable=True)
     adopts_what_a_colleague_started(story)
     happens(story)
     assert story.seen() == {"starts": 1, "cancels": 0}
@@ -237,27 +233,27 @@ def fails_in_the_triggerer(story: Story, starter: Starter) -> BaseException:
 
 
 @EVERY_UNMARKED
-def test_a_guess_stays_one_until_it_ends(systems, starter, mocker):
+def test_a_guess_stays_one_until_it_ends(systems, starter):
     systems.reset(SLOW)
-    story = Story(systems, starter, mocker, deferrable=True)
+    story = Story(systems, starter, deferrable=True)
     adopts_what_a_colleague_started(story)
     assert isinstance(fails_in_the_triggerer(story, starter), ExecutionFailed)
     assert (story.record["phase"], story.record["ref"]["guess"]) == ("ended", "yes")
 
 
 @pytest.mark.parametrize("name", ["code_stream rerun", "service_stage"])
-def test_a_guess_that_failed_is_not_made_to_go_on(systems, name, mocker):
+def test_a_guess_that_failed_is_not_made_to_go_on(systems, name):
     systems.reset(SLOW)
-    story = Story(systems, STARTERS[name], mocker, deferrable=True, on_retry="resume")
+    story = Story(systems, STARTERS[name], deferrable=True, on_retry="resume")
     adopts_what_a_colleague_started(story)
     assert isinstance(fails_in_the_triggerer(story, STARTERS[name]), ExecutionFailed)
     assert story.attempt().state == "deferred"
     assert story.seen() == {"starts": 2, "cancels": 0}
 
 
-def test_two_that_may_be_ours_are_both_left_alone(systems, mocker):
+def test_two_that_may_be_ours_are_both_left_alone(systems):
     systems.reset(SLOW)
-    story = Story(systems, STARTERS["quay"], mocker, deferrable=True)
+    story = Story(systems, STARTERS["quay"], deferrable=True)
     names = {adopts_what_a_colleague_started(story), colleague_starts(systems, STARTERS["quay"])}
     error = story.attempt().error
     assert isinstance(error, ConflictError)
@@ -321,7 +317,7 @@ def looks_at(systems: Systems, execution_id: str) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def dying(task: Task, mocker: MockerFixture, where: str) -> Iterator[None]:
+def dying(task: Task, where: str) -> Iterator[None]:
     """The worker dies as soon as this method of the operator has done its work."""
     whole = getattr(task.operator, where)
 
@@ -329,29 +325,29 @@ def dying(task: Task, mocker: MockerFixture, where: str) -> Iterator[None]:
         whole(*arguments)
         raise WorkerKilled
 
-    with mocker.patch.context_manager(task.operator, where, die):
+    with mock.patch.object(task.operator, where, die):
         yield
 
 
 @pytest.mark.parametrize("deed", DEEDS.values(), ids=DEEDS)
-def test_a_retry_acts_on_what_the_attempt_before_acted_on(systems, deed, mocker):
+def test_a_retry_acts_on_what_the_attempt_before_acted_on(systems, deed):
     """Although its argument names another one by now, such as what the task before it has started since."""
     systems.reset(FAST)
     first, second = deed.start(systems)
     task = Task(lambda: deed.do(first))
-    with dying(task, mocker, "act"):
+    with dying(task, "act"):
         assert isinstance(task.attempt().error, WorkerKilled)
     task.deploy(lambda: deed.do(second))
     assert task.attempt().error is None
     assert (acts(systems, deed, first), acts(systems, deed, second)) == (1, 0)
 
 
-def test_what_somebody_resumed_after_our_pause_is_not_paused_again(systems, mocker):
+def test_what_somebody_resumed_after_our_pause_is_not_paused_again(systems):
     systems.reset(FAST)
     deed = DEEDS["pause"]
     paused = start_until_it_asks(systems)
     task = Task(lambda: deed.do(paused))
-    with dying(task, mocker, "publish"):
+    with dying(task, "publish"):
         assert isinstance(task.attempt().error, WorkerKilled)
     until(lambda: state_of(systems, paused) == "PAUSED")
     with CodeStreamHook().get_conn() as client:
@@ -375,11 +371,9 @@ def test_what_somebody_resumed_after_our_pause_is_not_paused_again(systems, mock
 
 
 @pytest.mark.parametrize("is_cleared", [False, True], ids=["retried", "cleared"])
-def test_a_task_whose_operator_was_replaced_starts_anew_and_names_what_it_leaves_alone(
-    systems, is_cleared, mocker, capsys
-):
+def test_a_task_whose_operator_was_replaced_starts_anew_and_names_what_it_leaves_alone(systems, is_cleared, capsys):
     systems.reset(SLOW)
-    story = Story(systems, STARTERS["quay"], mocker, deferrable=True)
+    story = Story(systems, STARTERS["quay"], deferrable=True)
     story.attempt_and_die(remembered=True)
     story.deploy(starter=STARTERS["service_stage"])
     if is_cleared:

@@ -121,7 +121,8 @@ def test_help_explains_each_option() -> None:
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_every_link_of_an_execution_leads_to_its_page(systems: Systems, system: str) -> None:
-    from tests.support.dag_tests import ARGUMENTS, OPERATORS, run_task
+    from tests.support.airflow_runs import run_task
+    from tests.support.dag_tests import ARGUMENTS, OPERATORS
 
     for name, fields in seed.connections(systems.url).items():
         os.environ[f"AIRFLOW_CONN_{name.upper()}_DEFAULT"] = json.dumps(fields)

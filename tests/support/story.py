@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import pytest
-from pytest_mock import MockerFixture
 
 from airflow_provider.core.commands import Command, Pause, Publish, Save
 from airflow_provider.hooks.base import hook_class
@@ -45,7 +45,6 @@ class Story:
         self,
         systems: Systems,
         starter: Starter,
-        mocker: MockerFixture,
         *,
         deferrable: bool,
         is_dated: bool = True,
@@ -53,7 +52,6 @@ class Story:
     ) -> None:
         self.systems = systems
         self.starter = starter
-        self._mocker = mocker
         self._arguments = {**ARGUMENTS, "deferrable": deferrable, **arguments}
         self._before = systems.executions(starter.system)
         self.task = Task(lambda: starter.build(systems, **self._arguments), is_dated=is_dated)
@@ -109,7 +107,7 @@ class Story:
         def die(*_: Any) -> None:
             raise WorkerKilled
 
-        with self._mocker.patch.context_manager(self.task.operator, "start", die):
+        with mock.patch.object(self.task.operator, "start", die):
             assert isinstance(self.attempt().error, WorkerKilled)
 
     def attempt_while(self, act: Callable[[], None]) -> None:
@@ -135,7 +133,7 @@ class Story:
         watcher.start()
         with (
             self.when(lambda command: isinstance(command, Pause), begin),
-            self._mocker.patch.context_manager(self.task.operator, "on_kill", stop),
+            mock.patch.object(self.task.operator, "on_kill", stop),
         ):
             self.attempt()
         watcher.join()
@@ -150,7 +148,7 @@ class Story:
                 act(carrier.operator)
             return whole(carrier, command)
 
-        with self._mocker.patch.context_manager(Carrier, "perform", perform):
+        with mock.patch.object(Carrier, "perform", perform):
             yield
 
 

@@ -40,9 +40,9 @@ def said(lines: list[dict[str, Any]], text: str) -> list[int]:
 
 
 @pytest.mark.parametrize("status", [502, 403])
-def test_that_a_cancel_fails_is_in_the_tasks_log_from_the_first_try_on(systems, status, mocker):
+def test_that_a_cancel_fails_is_in_the_tasks_log_from_the_first_try_on(systems, status):
     systems.reset(SLOW)
-    story = Story(systems, STARTERS["code_stream pipeline"], mocker, deferrable=True)
+    story = Story(systems, STARTERS["code_stream pipeline"], deferrable=True)
     trigger = story.task.trigger(story.attempt())
     story.task.mark("failed")
     systems.fault("code_stream", "status", method="POST", path="/executions/", status=status)

@@ -229,9 +229,12 @@ def test_what_happens_while_no_triggerer_runs_is_told_and_nothing_else(systems: 
     push(systems, "v2")
     second = deliver(systems)
     with Triggerer():
-        until(lambda: len(tags.events()) == 2 and len(events.events()) == 2)
+        until(lambda: len(tags.events()) == 2 and second in events.ids())
         rounds_pass(systems)
-    assert (tags.tags(), events.ids()) == (["v1", "v2"], [first, second])
+    assert tags.tags() == ["v1", "v2"]
+    # The sandbox's Quay tells its Code Stream of each push, too.
+    assert [each for each in events.ids() if each in (first, second)] == [first, second]
+    assert len(set(events.ids())) == len(events.ids())
 
 
 def test_what_was_told_but_not_stored_when_a_triggerer_dies_is_told_by_the_next_one(systems: Systems) -> None:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import pytest
 from pytest_mock import MockerFixture
@@ -38,7 +39,7 @@ def test_a_worker_whose_clock_is_ahead_holds_no_end_back(systems, build: Callabl
     mocker.patch.dict(os.environ, {"AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "0"})
     task = Task(lambda: build(task_id="build", deferrable=True))
     real = time.time
-    with mocker.patch.context_manager(time, "time", lambda: real() + 3600):
+    with mock.patch.object(time, "time", lambda: real() + 3600):
         trigger = task.trigger(task.attempt())
     systems.force("cocktail", systems.executions("cocktail")[0]["id"], "DONE")
     begun = time.monotonic()

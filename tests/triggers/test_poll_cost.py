@@ -104,7 +104,7 @@ def test_the_end_of_an_execution_costs_a_few_requests_and_reaches_its_own_wait_o
     async def scenario() -> None:
         async with waits(stub, certificates.bundle, contender) as tasks:
             before = await until_in_loop(
-                stub, lambda counts: has_read_logs(counts, contender) and looks(counts, contender) >= 2
+                stub.counts, lambda counts: has_read_logs(counts, contender) and looks(counts, contender) >= 2
             )
             stub.plan(contender.system, "0", dict.fromkeys(ending, time.time()))
             events = await asyncio.wait_for(asyncio.gather(*(tasks[index] for index in ending)), PATIENCE)

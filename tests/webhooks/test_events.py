@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unittest import mock
 
 import pytest
 from pytest_mock import MockerFixture
@@ -56,7 +57,7 @@ def test_a_push_that_is_told_again_is_counted_once(systems, route: Route, asset:
 def test_two_pushes_of_one_tag_are_told_in_the_same_words_and_counted_as_two(systems, route: Route, asset: str) -> None:
     digests = [push(systems)]
     route.post(PUSH)
-    systems.let_pass(2)
+    systems.advance(2)
     digests.append(push(systems))
     route.post(PUSH)
     assert [event["digest"] for event in events(asset)] == digests
@@ -64,7 +65,7 @@ def test_two_pushes_of_one_tag_are_told_in_the_same_words_and_counted_as_two(sys
 
 def test_pushes_that_are_told_when_both_have_happened_are_counted_as_two(systems, route: Route, asset: str) -> None:
     first = push(systems)
-    systems.let_pass(2)
+    systems.advance(2)
     second = push(systems)
     assert [route.post(PUSH) for _ in range(3)] == [200, 200, 200]
     assert [event["digest"] for event in events(asset)] == [second, first]
@@ -72,7 +73,7 @@ def test_pushes_that_are_told_when_both_have_happened_are_counted_as_two(systems
 
 def test_what_a_tag_was_before_anybody_told_of_it_is_no_event(systems, route: Route, asset: str) -> None:
     push(systems)
-    systems.let_pass(1000)
+    systems.advance(1000)
     digest = push(systems)
     assert [route.post(PUSH) for _ in range(3)] == [200, 200, 200]
     assert [event["digest"] for event in events(asset)] == [digest]
@@ -367,7 +368,7 @@ def test_an_asset_that_no_dag_names_lets_the_system_come_again_and_is_told(
 
 
 def test_a_database_that_breaks_after_the_event_was_written_leaves_all_or_nothing(
-    systems, route: Route, asset: str, mocker: MockerFixture
+    systems, route: Route, asset: str
 ) -> None:
     from sqlalchemy.exc import OperationalError
 
@@ -377,8 +378,8 @@ def test_a_database_that_breaks_after_the_event_was_written_leaves_all_or_nothin
         raise OperationalError("INSERT", {}, Exception("the database is away"))
 
     with (
-        mocker.patch.context_manager(counting.asset_manager, "_queue_dagruns", breaks, create=True),
-        mocker.patch.context_manager(type(counting.asset_manager), "_queue_dagruns", breaks),
+        mock.patch.object(counting.asset_manager, "_queue_dagruns", breaks, create=True),
+        mock.patch.object(type(counting.asset_manager), "_queue_dagruns", breaks),
     ):
         assert route.post(PUSH) == 503
         assert events(asset) == []

@@ -132,10 +132,6 @@ class Pipelines(CloneableResource[Pipeline]):
         except UnicodeEncodeError as error:
             raise self._wire.bad_request(f"text must be Unicode text: {error}") from None
         headers = {"Accept": "application/x-yaml", "Content-Type": "application/x-yaml"}
-        try:
-            body = text.encode()
-        except UnicodeEncodeError:
-            raise self._wire.bad_request("text must be one that can be written in UTF-8") from None
         answer = self._wire.answer(
             "POST", "/import", {"action": action}, body=body, headers=headers, json_expected=False
         )

@@ -108,11 +108,6 @@ def test_listeners_are_tried_and_list_their_projects(client: CodeStreamClient) -
     assert client.gerrit_listeners.list_projects(("retail", "gerrit")) == ["shop"]
 
 
-def test_a_text_that_no_bytes_can_hold_is_not_imported(client: CodeStreamClient) -> None:
-    with pytest.raises(BadRequestError, match="written in UTF-8"):
-        client.pipelines.import_yaml("\ud800")
-
-
 def test_an_approval_is_told_to_be_ignored_whatever_its_approvers_are(scripted: Scripted) -> None:
     scripted.script = [(200, {}, {"token": "bearer-1"})]
     scripted.always = (200, {}, {"id": "o-1", "status": "ACTIVE", "approvers": [1, None, "a" * 9999]})

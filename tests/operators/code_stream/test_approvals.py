@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -90,7 +91,7 @@ def test_an_unknown_approval_is_not_found():
     assert "no-such-operation" in str(ended.error)
 
 
-def test_a_retry_after_the_answer_took_effect_answers_no_other_approval(systems, mocker):
+def test_a_retry_after_the_answer_took_effect_answers_no_other_approval(systems):
     execution_id = approvals_in_a_row(2)
     until(lambda: state_of(systems, execution_id) == "WAITING")
     task = Task(lambda: CodeStreamApprovalOperator(task_id="answer", decision="approve", execution_id=execution_id))
@@ -98,7 +99,7 @@ def test_a_retry_after_the_answer_took_effect_answers_no_other_approval(systems,
     def dying(*_: Any) -> None:
         raise WorkerKilled
 
-    with mocker.patch.context_manager(task.operator, "publish", dying):
+    with mock.patch.object(task.operator, "publish", dying):
         assert isinstance(task.attempt().error, WorkerKilled)
     until(lambda: asked(execution_id) == ["ACTIVE", "APPROVED"])
     retried = task.attempt()

@@ -140,7 +140,7 @@ def test_an_event_whose_execution_still_runs_is_rerun_by_force(systems, deferrab
 def test_a_resume_cannot_be_forced():
     ended = rerun("some-event", action="{{ 'resume' }}", force=True)
     assert isinstance(ended.error, BadRequestError)
-    assert "force must be False" in str(ended.error)
+    assert "force is valid only with action='rerun'" in str(ended.error)
 
 
 @pytest.mark.parametrize("action", ["rerun", "resume"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_a_trigger_whose_answer_was_lost_is_told_by_its_event(systems, fault):
     assert triggers(systems) == 2
 
 
-def test_a_worker_that_dies_after_a_trigger_does_not_make_it_happen_twice(systems, mocker):
+def test_a_worker_that_dies_after_a_trigger_does_not_make_it_happen_twice(systems):
     task = Task(lambda: CodeStreamTriggerGerritOperator(task_id="trigger", **GERRIT_CHANGE))
     whole = Events.trigger_gerrit
 
@@ -55,7 +56,7 @@ def test_a_worker_that_dies_after_a_trigger_does_not_make_it_happen_twice(system
         whole(*arguments)
         raise WorkerKilled
 
-    with mocker.patch.context_manager(Events, "trigger_gerrit", dying):
+    with mock.patch.object(Events, "trigger_gerrit", dying):
         assert isinstance(task.attempt().error, WorkerKilled)
     assert task.attempt().error is None
     assert triggers(systems) == 1

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import pytest
-from pytest_mock import MockerFixture
 
 from airflow_provider.clients.service_stage.releases import Releases
 from airflow_provider.exceptions import (
@@ -117,7 +117,7 @@ def test_an_answer_that_never_arrived_fails_and_is_not_sent_twice(systems):
     assert actions(systems) == ["start", "approval"]
 
 
-def test_a_retry_after_the_answer_took_effect_tells_what_became_of_it(systems, mocker):
+def test_a_retry_after_the_answer_took_effect_tells_what_became_of_it(systems):
     execution_id = start_until_it_asks(systems)
     arguments = {"pipeline": APPROVED, "task_name": APPROVAL, "decision": "approve"}
     task = Task(lambda: ServiceStageApprovalOperator(task_id="answer", **arguments))
@@ -125,7 +125,7 @@ def test_a_retry_after_the_answer_took_effect_tells_what_became_of_it(systems, m
     def dying(*_: Any) -> None:
         raise WorkerKilled
 
-    with mocker.patch.context_manager(task.operator, "_wait_until_taken", dying):
+    with mock.patch.object(task.operator, "_wait_until_taken", dying):
         assert isinstance(task.attempt().error, WorkerKilled)
     until(lambda: state_of(systems, execution_id) == "2")
     assert task.attempt().error is None
@@ -139,14 +139,14 @@ def answering(name: str) -> Task:
     return Task(lambda: ServiceStageApprovalOperator(task_id="answer", **arguments))
 
 
-def die_after_the_request(task: Task, mocker: MockerFixture) -> None:
+def die_after_the_request(task: Task) -> None:
     whole = Releases.act
 
     def dying(*arguments: Any, **named: Any) -> None:
         whole(*arguments, **named)
         raise WorkerKilled
 
-    with mocker.patch.context_manager(Releases, "act", dying):
+    with mock.patch.object(Releases, "act", dying):
         assert isinstance(task.attempt().error, WorkerKilled)
 
 
@@ -156,7 +156,7 @@ def test_a_retry_whose_answer_was_taken_succeeds_although_a_second_approval_is_p
     execution_id = start_until_it_asks_twice(systems)
     first, second = answering("first0"), answering("second")
     if goes_wrong == "the worker dies":
-        die_after_the_request(first, mocker)
+        die_after_the_request(first)
     else:
         systems.fault("service_stage", "reset_after", method="POST", path="/action$")
         assert first.attempt().error is not None
@@ -167,7 +167,7 @@ def test_a_retry_whose_answer_was_taken_succeeds_although_a_second_approval_is_p
     assert actions(systems).count("approval") == 3
 
 
-def test_a_retry_answers_no_release_that_was_started_since(systems, mocker):
+def test_a_retry_answers_no_release_that_was_started_since(systems):
     answered = start_until_it_asks(systems)
     arguments = {"pipeline": APPROVED, "task_name": APPROVAL, "decision": "approve"}
     task = Task(lambda: ServiceStageApprovalOperator(task_id="answer", **arguments))
@@ -175,7 +175,7 @@ def test_a_retry_answers_no_release_that_was_started_since(systems, mocker):
     def dying(*_: Any, **__: Any) -> None:
         raise WorkerKilled
 
-    with mocker.patch.context_manager(Releases, "act", dying):
+    with mock.patch.object(Releases, "act", dying):
         assert isinstance(task.attempt().error, WorkerKilled)
     systems.force("service_stage", answered, "3")
     newer = start_until_it_asks(systems)
@@ -183,7 +183,7 @@ def test_a_retry_answers_no_release_that_was_started_since(systems, mocker):
     assert state_of(systems, newer) == "5"
 
 
-def test_a_retry_of_an_answer_of_which_nothing_could_be_seen_answers_no_younger_release(systems, mocker):
+def test_a_retry_of_an_answer_of_which_nothing_could_be_seen_answers_no_younger_release(systems):
     answered = start_until_it_asks(systems)
     arguments = {"pipeline": APPROVED, "task_name": APPROVAL, "decision": "approve"}
     task = Task(lambda: ServiceStageApprovalOperator(task_id="answer", **arguments))
@@ -192,7 +192,7 @@ def test_a_retry_of_an_answer_of_which_nothing_could_be_seen_answers_no_younger_
         raise NotFoundError("a gateway publishes nothing for a while")
 
     systems.fault("service_stage", "reset_after", method="POST", path="/action$")
-    with mocker.patch.context_manager(Releases, "is_waiting_for", unseen):
+    with mock.patch.object(Releases, "is_waiting_for", unseen):
         assert isinstance(task.attempt().error, ServerUnavailableError)
     until(lambda: state_of(systems, answered) == "2")
     newer = start_until_it_asks(systems)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -41,7 +42,7 @@ def test_a_release_that_is_stopping_is_not_stopped_again(systems):
     assert actions(systems) == ["start"]
 
 
-def test_a_retry_of_a_stop_leaves_the_version_alone_that_was_started_since(systems, mocker):
+def test_a_retry_of_a_stop_leaves_the_version_alone_that_was_started_since(systems):
     systems.switch("service_stage", task_seconds=1e6)
     stopped = start()
     task = Task(lambda: ServiceStageStopReleaseOperator(task_id="stop", pipeline=SHOP, poll_interval=0.1))
@@ -50,7 +51,7 @@ def test_a_retry_of_a_stop_leaves_the_version_alone_that_was_started_since(syste
         client.releases.stop(target.ref)
         raise WorkerKilled
 
-    with mocker.patch.context_manager(task.operator, "act", dying):
+    with mock.patch.object(task.operator, "act", dying):
         assert isinstance(task.attempt().error, WorkerKilled)
     until(lambda: state_of(systems, stopped) == "7")
     fixed = start()
@@ -60,7 +61,7 @@ def test_a_retry_of_a_stop_leaves_the_version_alone_that_was_started_since(syste
     assert actions(systems) == ["start", "stop", "start"]
 
 
-def test_a_retry_of_a_stop_of_what_had_stopped_leaves_the_version_alone_that_was_started_since(systems, mocker):
+def test_a_retry_of_a_stop_of_what_had_stopped_leaves_the_version_alone_that_was_started_since(systems):
     systems.switch("service_stage", task_seconds=1e6)
     systems.force("service_stage", start(), "7")
     task = Task(lambda: ServiceStageStopReleaseOperator(task_id="stop", pipeline=SHOP, poll_interval=0.1))
@@ -68,7 +69,7 @@ def test_a_retry_of_a_stop_of_what_had_stopped_leaves_the_version_alone_that_was
     def die(*_: Any) -> None:
         raise WorkerKilled
 
-    with mocker.patch.context_manager(task.operator, "publish", die):
+    with mock.patch.object(task.operator, "publish", die):
         assert isinstance(task.attempt().error, WorkerKilled)
     fixed = start()
     assert task.attempt().error is None
