@@ -90,7 +90,7 @@ class StartAttempt(Generic[ClientT]):
         if record and record.is_over:
             return
         if record is None or record.ref is None:
-            self._operator.log.warning("The task was ended while %s may be starting: %s", name, reason)
+            self._operator.log.warning("The task was ended, and %s may still take effect: %s", name, reason)
             return
         if timed_out:
             # Airflow may retry this task, and the retry must know about this before it begins.
