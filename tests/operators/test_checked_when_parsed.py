@@ -205,7 +205,7 @@ def test_arguments_that_do_not_go_together_are_told_when_parsed() -> None:
         given = {"repository": "{{ x }}", "digest": digest}
         assert "exactly one of them, got digest and" in refusal(cls, **given)
     assert "exactly one of them, got neither" in refusal(QuayPromoteTagOperator, source_tag=None)
-    assert "both: Quay reads one only" in refusal(QuayRunBuildOperator, subdirectory="a", dockerfile_path="b")
+    assert "both: Quay reads only one" in refusal(QuayRunBuildOperator, subdirectory="a", dockerfile_path="b")
 
 
 def test_of_arguments_of_which_one_is_given_a_template_may_come_out_empty() -> None:
