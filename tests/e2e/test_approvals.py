@@ -75,8 +75,7 @@ class Asking:
 
     def result(self) -> dict[str, Any]:
         until(lambda: self.state in ("success", "failed"), "it ends")
-        log = self.stage.airflow.api.log_lines(self.dag_id, self.run_id, "ask", 1)
-        assert self.state == "success", log[-5:]
+        assert self.state == "success"
         returned: dict[str, Any] = self.stage.airflow.api.xcom(self.dag_id, self.run_id, "ask")
         return returned
 
@@ -96,13 +95,13 @@ def execution(stage: Stage) -> str:
 
 
 def state_of(stage: Stage, system: str, execution_id: str) -> str:
-    found = stage.sandbox.get("executions", system=system)
+    found = stage.sandbox.control.executions(system)
     return next(str(each["state"]) for each in found if each["id"] == execution_id)
 
 
 def answers(stage: Stage) -> list[dict[str, Any]]:
     """What Code Stream was answered since the last reset."""
-    sent = stage.sandbox.get("requests", system="code_stream")
+    sent = stage.sandbox.control.requests("code_stream")
     return [each["body"] for each in sent if each["method"] == "PATCH" and "/user-operations/" in each["path"]]
 
 
@@ -157,7 +156,7 @@ def test_a_reviewer_rejects_a_release(stage: Stage) -> None:
     result = asking.result()
     assert [(each["decision"], each["by"]) for each in result["approvals"]] == [("reject", "admin")]
     until(lambda: state_of(stage, "service_stage", release_id) == "3", "the release fails")
-    sent = [each["body"] for each in stage.sandbox.get("requests", system="service_stage") if each["method"] == "POST"]
+    sent = [each["body"] for each in stage.sandbox.control.requests("service_stage") if each["method"] == "POST"]
     assert {
         "task_name": "apr0v1",
         "approval_type": "refuse",
@@ -290,7 +289,7 @@ def at_a_gate(stage: Stage) -> Asking:
 
 
 def executions(stage: Stage) -> list[dict[str, Any]]:
-    return [each for each in stage.sandbox.get("executions", system="code_stream") if each["pipeline"] == APPROVED]
+    return [each for each in stage.sandbox.control.executions("code_stream") if each["pipeline"] == APPROVED]
 
 
 def cancels(stage: Stage) -> list[int]:
