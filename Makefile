@@ -23,7 +23,7 @@ help: ## this list
 
 install: $(INSTALLED) ## create .venv with the package and its development tools
 
-unit: $(INSTALLED) ## run the quick tests, in under a minute on an idle machine, with coverage figures; ARGS=path
+unit: $(INSTALLED) ## run the quick tests, in three minutes on two cores, with coverage figures; ARGS=path
 	@$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report=term:skip-covered $(or $(ARGS),$(UNIT))
 
 test: $(INSTALLED) ## run all tests, including the release train in a real Airflow
