@@ -13,7 +13,7 @@ import msgspec
 
 from airflow_provider.clients.quay import QuayClient
 from airflow_provider.clients.quay.documents import Tag
-from airflow_provider.clients.quay.fields import image_ref, seconds_of
+from airflow_provider.clients.quay.fields import began_at, image_ref
 from airflow_provider.clients.quay.references import build_reference
 from airflow_provider.exceptions import NotFoundError
 from airflow_provider.identifiers import quay_id_problem, repository_problem, tag_problem
@@ -103,12 +103,12 @@ def _pushes(client: QuayClient, repository: str, tag: str) -> Alternatives:
     except NotFoundError:
         return []
     now = client.server_time() or time.time()
-    recent = [each for each in history[1:] if seconds_of(each) > now - TOLD_WITHIN]
+    recent = [each for each in history[1:] if began_at(each) > now - TOLD_WITHIN]
     return [_push(client, repository, each) for each in (*history[:1], *recent)]
 
 
 def _push(client: QuayClient, repository: str, entry: Tag) -> Occurrence:
-    tag, digest, began = str(entry["name"]), str(entry["manifest_digest"]), seconds_of(entry)
+    tag, digest, began = str(entry["name"]), str(entry["manifest_digest"]), began_at(entry)
     extra = {
         "system": client.system,
         "event": "repo_push",

@@ -7,7 +7,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from airflow_provider.clients.quay.fields import Document, image_ref, seconds_of
+from airflow_provider.clients.quay.fields import Document, began_at, image_ref
 from airflow_provider.clients.quay.tag_list import tag_pages
 from airflow_provider.clients.quay.wire import Wire
 from airflow_provider.clients.waitable import Found
@@ -28,7 +28,7 @@ def with_digest(
         pushed = {
             str(entry["manifest_digest"])
             for entry in history_of(tag)
-            if entry.get("name") == tag and seconds_of(entry) >= _start_of(execution)
+            if entry.get("name") == tag and began_at(entry) >= _start_of(execution)
         }
         digests = pushed if digests is None else digests & pushed
         if len(digests) == 1:
@@ -67,7 +67,7 @@ def _pushes_since(wire: Wire, repository: str, builds: Sequence[Execution]) -> d
     for count, page in enumerate(tag_pages(wire, repository, only_active=False), start=1):
         for entry in page:
             pushes.setdefault(str(entry["name"]), []).append(entry)
-        if page and min(seconds_of(entry) for entry in page) < since:
+        if page and min(began_at(entry) for entry in page) < since:
             return pushes
         if count == len(builds):
             return None

@@ -23,7 +23,7 @@ def parse_time(text: object) -> datetime | None:
     return parse_http_date(text) if isinstance(text, str) else None
 
 
-def seconds_of(tag: Mapping[str, Any]) -> int:
+def began_at(tag: Mapping[str, Any]) -> int:
     """Epoch seconds from which a listed tag has lived; 0 where that is not told."""
     began = tag.get("start_ts")
     if not isinstance(began, (int, float)) or isinstance(began, bool):

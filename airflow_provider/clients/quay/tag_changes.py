@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.clients.listing import EndlessListError
-from airflow_provider.clients.quay.fields import Json, image_ref, seconds_of
+from airflow_provider.clients.quay.fields import Json, began_at, image_ref
 from airflow_provider.clients.quay.references import SYSTEM
 from airflow_provider.clients.quay.tag_history import History, end_of, successions
 from airflow_provider.clients.times import from_epoch
@@ -62,7 +62,7 @@ class TagChanges:
     def _begun(self, client: QuayClient, history: History) -> list[Change]:
         changes, followed = [], {}
         for earlier, entry in successions(history):
-            if entry is None or seconds_of(entry) < history.since:
+            if entry is None or began_at(entry) < history.since:
                 continue
             name = change_id(self._repository, entry)
             if earlier is None and not history.is_whole:
@@ -75,7 +75,7 @@ class TagChanges:
         return changes
 
     def _ask(self, client: QuayClient, entry: Json) -> Json | None:
-        return client.tags.find_before(self._repository, str(entry["name"]), seconds_of(entry))
+        return client.tags.find_before(self._repository, str(entry["name"]), began_at(entry))
 
 
 def beginning(repository: str, entry: Json, earlier: Json | None, registry: str) -> Change:
@@ -84,7 +84,7 @@ def beginning(repository: str, entry: Json, earlier: Json | None, registry: str)
     :param earlier: the entry of the same tag that this one has followed.
     """
     end = end_of(earlier) if earlier else None
-    is_gap = end is not None and end < seconds_of(entry)
+    is_gap = end is not None and end < began_at(entry)
     previous = None if earlier is None or is_gap else str(earlier["manifest_digest"])
     digest = str(entry["manifest_digest"])
     told = {
@@ -93,7 +93,7 @@ def beginning(repository: str, entry: Json, earlier: Json | None, registry: str)
         "image_ref": image_ref(registry, repository, digest),
     }
     kind = CREATED if previous is None else MOVED
-    return _change(change_id(repository, entry), kind, seconds_of(entry), repository, entry, told)
+    return _change(change_id(repository, entry), kind, began_at(entry), repository, entry, told)
 
 
 def deletions_of(repository: str, history: History, registry: str, now: float) -> list[Change]:
@@ -105,7 +105,7 @@ def deletions_of(repository: str, history: History, registry: str, now: float) -
     changes = []
     for entry, later in successions(history):
         end = end_of(entry) if entry else None
-        if entry is None or end is None or end > now or (later and seconds_of(later) <= end):
+        if entry is None or end is None or end > now or (later and began_at(later) <= end):
             continue
         told = {"digest": None, "previous_digest": str(entry["manifest_digest"]), "image_ref": None}
         name = f"{change_id(repository, entry)}#{DELETED}"
@@ -115,7 +115,7 @@ def deletions_of(repository: str, history: History, registry: str, now: float) -
 
 def change_id(repository: str, entry: Mapping[str, Any]) -> str:
     """The same for an entry, whenever it is read."""
-    return f"{repository}:{entry['name']}@{entry['manifest_digest']}#{seconds_of(entry)}"
+    return f"{repository}:{entry['name']}@{entry['manifest_digest']}#{began_at(entry)}"
 
 
 def _change(name: str, kind: str, at: int, repository: str, entry: Json, told: Json) -> Change:

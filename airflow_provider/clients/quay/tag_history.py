@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider.clients.quay.fields import LATEST, Json, seconds_of
+from airflow_provider.clients.quay.fields import LATEST, Json, began_at
 
 PAGE = 100
 _MOST_READS = 3
@@ -48,7 +48,7 @@ def read_history(pages: Callable[[], Iterable[list[Json]]], since: float | None)
                 break
         if count <= 1 or len(found) == known:
             break
-    entries = sorted(found.values(), key=seconds_of, reverse=True)
+    entries = sorted(found.values(), key=began_at, reverse=True)
     return History(entries, -math.inf if is_whole or since is None else since)
 
 
@@ -68,9 +68,9 @@ def successions(history: History) -> Iterator[tuple[Json | None, Json | None]]:
 
 
 def _is_past(page: Sequence[Json], since: float) -> bool:
-    starts = [seconds_of(entry) for entry in page]
+    starts = [began_at(entry) for entry in page]
     return all(starts) and starts == sorted(starts, reverse=True) and starts[-1] < since
 
 
 def _key(entry: Mapping[str, Any]) -> tuple[str, int, str]:
-    return str(entry["name"]), seconds_of(entry), str(entry["manifest_digest"])
+    return str(entry["name"]), began_at(entry), str(entry["manifest_digest"])

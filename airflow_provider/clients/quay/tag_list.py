@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from airflow_provider.clients.listing import LONGEST_LIST, MOST_PAGES, EndlessListError
-from airflow_provider.clients.quay.fields import Json, is_text, seconds_of
+from airflow_provider.clients.quay.fields import Json, began_at, is_text
 from airflow_provider.clients.quay.tag_history import PAGE
 from airflow_provider.clients.quay.wire import Wire
 
@@ -75,7 +75,7 @@ def read_tags(pages: Iterable[Sequence[Json]], known: Sequence[int | None]) -> T
     read_to = math.inf
     is_ordered = True
     for count, page in enumerate(pages, start=1):
-        starts = [seconds_of(tag) for tag in page]
+        starts = [began_at(tag) for tag in page]
         is_ordered &= all(starts) and starts == sorted(starts, reverse=True)
         if starts and newest is None:
             newest = starts[0]

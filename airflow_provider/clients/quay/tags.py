@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import cast
 
 from airflow_provider.clients.quay.documents import Tag
-from airflow_provider.clients.quay.fields import Json, seconds_of
+from airflow_provider.clients.quay.fields import Json, began_at
 from airflow_provider.clients.quay.tag_history import History, read_history
 from airflow_provider.clients.quay.tag_list import tag_pages
 from airflow_provider.clients.quay.wire import ADMIN, WRITE, Wire
@@ -54,7 +54,7 @@ class Tags:
         self._wire.check_tag("tag", tag)
         for page in tag_pages(self._wire, repository, only_active=False, tag=tag):
             for entry in page:
-                if entry.get("name") == tag and seconds_of(entry) < moment:
+                if entry.get("name") == tag and began_at(entry) < moment:
                     return entry
         return None
 
@@ -79,7 +79,7 @@ class Tags:
         self._wire.check_tag("tag", tag)
         page = next(tag_pages(self._wire, repository, only_active=False, tag=tag), [])
         found = [cast("Tag", entry) for entry in page if entry.get("name") == tag]
-        return sorted(found, key=seconds_of, reverse=True)
+        return sorted(found, key=began_at, reverse=True)
 
     def promote(self, repository: str, tag: str, *, digest: str | None = None, source_tag: str | None = None) -> Tag:
         """Let a tag point to a manifest of the same repository, creating or moving it; returns the tag, read back.
