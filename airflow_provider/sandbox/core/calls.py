@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -65,11 +66,12 @@ class Unlocked:
     finish: Callable[[], Response]
 
 
-class Refused(Exception):  # noqa: N818 - a vendor's answer, not a fault of the sandbox
+class Refused(Exception, ABC):  # noqa: N818 - a vendor's answer, not a fault of the sandbox
     """The vendor refuses a call. Each system derives its error formats from this."""
 
+    @abstractmethod
     def reply(self, call: Call) -> Response:
-        raise NotImplementedError
+        """The answer that the vendor gives."""
 
 
 class Call:

@@ -22,6 +22,14 @@ def body_of(call: Call) -> dict[str, Any]:
     return body or {}
 
 
+def named_body_of(call: Call) -> dict[str, Any]:
+    """The body of a call that makes or changes something with a name."""
+    body = body_of(call)
+    if not isinstance(body.get("name"), str) or not body["name"]:
+        raise bad_parameter("name is required")
+    return body
+
+
 def release_task_of(call: Call, state: State) -> ReleaseTask:
     found = state.release_tasks.get(call.params["id"])
     if found is None or found.project_id != call.params["project_id"]:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from airflow_provider.sandbox.core.calls import Call
 from airflow_provider.sandbox.core.replies import json_reply
 from airflow_provider.sandbox.core.routing import Router
-from airflow_provider.sandbox.service_stage.arguments import body_of
+from airflow_provider.sandbox.service_stage.arguments import body_of, named_body_of
 from airflow_provider.sandbox.service_stage.formats import CAS, millis
 from airflow_provider.sandbox.service_stage.models import Component, Job
 from airflow_provider.sandbox.service_stage.refusals import UNKNOWN_TASK, Refusal, bad_parameter
@@ -55,7 +55,7 @@ class Components:
         return json_reply({"count": len(shown), "components": shown})
 
     def _create(self, call: Call) -> Response:
-        spec = _spec(call)
+        spec = named_body_of(call)
         made = self._state.add_component(call.params["project_id"], call.params["application_id"], spec, call.user)
         return self._started(made, "create", call)
 
@@ -103,13 +103,6 @@ class Components:
         if found is None or (found.project_id, found.application_id) != place:
             raise Refusal(404, UNKNOWN_TASK, "component not found")
         return found
-
-
-def _spec(call: Call) -> dict[str, Any]:
-    body = body_of(call)
-    if not isinstance(body.get("name"), str) or not body["name"]:
-        raise bad_parameter("name is required")
-    return body
 
 
 def _item(found: Component) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from airflow_provider.sandbox.core.calls import Call
 from airflow_provider.sandbox.core.replies import empty_reply, json_reply
 from airflow_provider.sandbox.core.routing import Router
-from airflow_provider.sandbox.service_stage.arguments import body_of
+from airflow_provider.sandbox.service_stage.arguments import named_body_of
 from airflow_provider.sandbox.service_stage.formats import CAS, millis
 from airflow_provider.sandbox.service_stage.models import JOB_SUCCEEDED, ReleasePlan
 from airflow_provider.sandbox.service_stage.refusals import UNKNOWN_TASK, Refusal, bad_parameter
@@ -101,9 +101,7 @@ def _status(plan: ReleasePlan) -> str:
 
 
 def _spec(call: Call) -> dict[str, Any]:
-    body = body_of(call)
-    if not isinstance(body.get("name"), str) or not body["name"]:
-        raise bad_parameter("name is required")
+    body = named_body_of(call)
     if body.get("action") not in KINDS:
         raise bad_parameter(f"action must be one of {', '.join(KINDS)}")
     components = body.get("components")
