@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
-from airflow_provider.clients import retries
 from airflow_provider.clients.code_stream import CodeStreamClient
 from airflow_provider.clients.code_stream.fields import id_from_link
 from airflow_provider.exceptions import (
@@ -20,40 +19,19 @@ from airflow_provider.exceptions import (
     PermissionDeniedError,
     ServerUnavailableError,
 )
-from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
-from airflow_provider.sandbox import seed
+from airflow_provider.execution import Execution, ExecutionRef
 from tests.support.canceling import cancel_surely
 from tests.support.code_stream_api import Api, listing, of, run, until_it_is
+from tests.support.code_stream_client import S
 from tests.support.control import Control
-from tests.support.scripted import Received, Reply, Scripted
+from tests.support.scripted import Received, Reply
 
-S = ExecutionState
 EVENT_TYPES = pytest.mark.parametrize("event_type", ["docker", "git", "gerrit"])
 MODES = ("link_in_reply", "link_later", "new_event", "new_event_in_reply")
 EVERY_MODE = pytest.mark.parametrize("mode", MODES)
 BY_BOTH_CLOCKS = pytest.mark.parametrize("clock", ["vendor", "worker"])
 AHEAD = pytest.mark.parametrize("ahead", [-200, -3, 0, 3, 200])
 """Seconds by which the clock of the vendor is ahead of that of the worker."""
-
-
-@pytest.fixture(autouse=True)
-def _short_pauses(mocker: MockerFixture) -> None:
-    mocker.patch.object(retries, "FIRST_PAUSE", 0.01)
-
-
-@pytest.fixture
-def client(control: Control) -> CodeStreamClient:
-    return CodeStreamClient(f"{control.url}/code_stream", refresh_token=seed.CODE_STREAM_REFRESH_TOKEN)
-
-
-@pytest.fixture
-def viewer(control: Control) -> CodeStreamClient:
-    return CodeStreamClient(f"{control.url}/code_stream", username="viewer", password="viewer-password")
-
-
-@pytest.fixture
-def api(scripted: Scripted) -> Api:
-    return Api(scripted)
 
 
 def intent_of(
