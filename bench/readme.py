@@ -30,7 +30,7 @@ _ROWS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
     ("memory per wait, kB", lambda f: f"{f['memory']:.0f}"),
     (
         "longest block of the loop, ms",
-        lambda f: f"{1000 * max(f['block'], f['block_at_start'], f['block_at_end']):.0f}",
+        _block,
     ),
     ("from the finish to the event, p50 / p99 s", _latency),
 )
