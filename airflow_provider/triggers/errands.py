@@ -43,6 +43,9 @@ class Errand:
         self.asked = self.due = now
         self.is_running = False
         self._is_new = True
+        self._soonest: float | None = None
+        self._is_soonest_known = True
+        """Thousands of waits join one after the other: none of them goes through all that are there already."""
 
     @property
     def weight(self) -> int:
@@ -51,9 +54,33 @@ class Errand:
 
     @property
     def deadline(self) -> float | None:
-        """The soonest of its waits' deadlines, in epoch seconds."""
-        waits = (wait for wait in self.waits if wait not in self.apart)
-        return min((wait.deadline for wait in waits if wait.deadline is not None), default=None)
+        """The soonest of its waits' deadlines, in epoch seconds, but for those that are looked at by themselves."""
+        if not self._is_soonest_known:
+            waits = (wait for wait in self.waits if wait not in self.apart)
+            self._soonest = min((wait.deadline for wait in waits if wait.deadline is not None), default=None)
+            self._is_soonest_known = True
+        return self._soonest
+
+    def add(self, wait: Wait) -> None:
+        self.waits[wait] = None
+        if wait.deadline is not None and (self._soonest is None or wait.deadline < self._soonest):
+            self._soonest = wait.deadline
+
+    def remove(self, wait: Wait) -> MovedErrand | None:
+        """Returns the look at this one by itself, if there is one."""
+        self._is_soonest_known = False
+        del self.waits[wait]
+        self.fresh.pop(wait, None)
+        return self.apart.pop(wait, None)
+
+    def set_apart(self, wait: Wait, moved: MovedErrand) -> None:
+        """Do not make it for this one until it is :meth:`back` from a look by itself."""
+        self._is_soonest_known = False
+        self.apart[wait] = moved
+
+    def back(self, wait: Wait) -> None:
+        self._is_soonest_known = False
+        self.apart.pop(wait, None)
 
     @property
     def interval(self) -> float:
@@ -91,7 +118,7 @@ class MovedErrand(Errand):
 
     def __init__(self, wait: Wait, look: Look, now: float) -> None:
         super().__init__(None, now)
-        self.waits[wait] = None
+        self.add(wait)
         self._look = look
 
     @property
@@ -128,7 +155,7 @@ class Errands:
             if name:
                 self._named[name] = errand
         self._of[wait] = errand
-        errand.waits[wait] = None
+        errand.add(wait)
         return errand
 
     def leave(self, wait: Wait) -> list[Errand]:
@@ -136,9 +163,7 @@ class Errands:
         errand = self._of.pop(wait, None)
         if errand is None:
             return []
-        errand.waits.pop(wait)
-        errand.fresh.pop(wait, None)
-        moved = errand.apart.pop(wait, None)
+        moved = errand.remove(wait)
         gone: list[Errand] = [moved] if moved else []
         if not errand.waits:
             gone.append(errand)

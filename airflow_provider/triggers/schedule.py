@@ -86,7 +86,8 @@ class Schedule:
     def look_apart(self, wait: Wait, look: Look, now: float, today: float) -> None:
         """Look at one by itself; until that is done, the request for many is not made for it."""
         if home := self._errands.of(wait):
-            moved = home.apart[wait] = MovedErrand(wait, look, now)
+            moved = MovedErrand(wait, look, now)
+            home.set_apart(wait, moved)
             self._line_up(moved, now, today)
 
     # --- whose turn it is ---
@@ -202,7 +203,7 @@ class Schedule:
         if isinstance(errand, MovedErrand):
             for wait in errand.waits:
                 if home := self._errands.of(wait):
-                    home.apart.pop(wait, None)
+                    home.back(wait)
         else:
             self._line_up(errand, now, today)
 
@@ -211,7 +212,8 @@ class Schedule:
     def _line_up(self, errand: Errand, now: float, today: float) -> None:
         if errand.is_running or not errand.waits:
             return
-        deadline = None if errand.deadline is None else now + errand.deadline - today
+        soonest = errand.deadline
+        deadline = None if soonest is None else now + soonest - today
         due = errand.next_at(now, deadline)
         self._turns.put(errand, due, unseen_since=errand.asked, weight=errand.weight, deadline=deadline)
 

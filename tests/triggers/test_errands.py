@@ -133,9 +133,14 @@ def test_what_is_looked_at_by_itself_is_left_out_meanwhile_and_gone_with_its_wai
     errand = errands.join(moved, "a", 0.0)
     errands.join(other, "a", 0.0)
     assert (errand.deadline, errand.weight) == (50.0, 2)
-    look = errand.apart[moved] = MovedErrand(moved, lambda: None, 0.0)
+    look = MovedErrand(moved, lambda: None, 0.0)
+    errand.set_apart(moved, look)
     assert errand.deadline == 90.0
+    errand.back(moved)
+    assert errand.deadline == 50.0
+    errand.set_apart(moved, look)
     assert errand.take(0.0, 1.0) == [other]
     assert look.weight > 2
     assert errands.leave(moved) == [look]
+    assert errand.deadline == 90.0
     assert errands.leave(other) == [errand]
