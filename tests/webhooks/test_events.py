@@ -367,6 +367,17 @@ def test_an_asset_that_no_dag_names_lets_the_system_come_again_and_is_told(
     assert "no DAG that Airflow knows names the asset 'nobodys'" in caplog.text
 
 
+def test_an_asset_that_no_dag_names_any_more_lets_the_system_come_again(systems, route: Route, asset: str) -> None:
+    from airflow.models.asset import AssetActive
+    from airflow.utils.session import create_session
+
+    push(systems)
+    with create_session() as session:
+        session.query(AssetActive).filter(AssetActive.name == asset).delete()
+    assert route.post(PUSH) == 503
+    assert events(asset) == []
+
+
 def test_a_database_that_breaks_after_the_event_was_written_leaves_all_or_nothing(
     systems, route: Route, asset: str
 ) -> None:
@@ -388,6 +399,7 @@ def test_a_database_that_breaks_after_the_event_was_written_leaves_all_or_nothin
 
 
 def test_what_was_counted_long_ago_is_not_kept(asset: str, mocker: MockerFixture, systems) -> None:
+    from airflow.models.asset import AssetModel
     from airflow.models.asset_state_store import AssetStateStoreModel
     from airflow.utils.session import create_session
 
@@ -400,9 +412,15 @@ def test_what_was_counted_long_ago_is_not_kept(asset: str, mocker: MockerFixture
     count(asset, [some(1)], "hook")
     count(asset, [some(2)], "hook")
     assert kept() == before + 2
+    # Of an author's own, of the same asset.
+    with create_session() as session:
+        asset_id = session.query(AssetModel.id).filter(AssetModel.name == asset).scalar()
+        session.add(AssetStateStoreModel(asset_id=asset_id, key="own", value='"own"'))
     mocker.patch.object(counting, "COUNTED_FOR", 0.0)
     count(asset, [some(3)], "hook")
     assert kept() == before + 1
+    with create_session() as session:
+        assert session.get(AssetStateStoreModel, (asset_id, "own"))
 
 
 def test_an_event_can_be_kept_whatever_the_system_says(asset: str, systems) -> None:
