@@ -158,6 +158,13 @@ def going_on(execution: Execution, place: str) -> News:
     return News(f"Continuing with what an earlier attempt started: {name_of(execution.ref)}{_where(execution, place)}")
 
 
+def asked_otherwise(execution: Execution) -> News:
+    return warning(
+        f"The arguments of this task have changed since it started {name_of(execution.ref)}, which has the earlier "
+        "ones. Clear the task to start anew with those of now"
+    )
+
+
 def _where(execution: Execution, place: str) -> str:
     return f": {execution.url}" if execution.url else f" at {place}"
 
@@ -185,6 +192,10 @@ def changed(seen: Execution) -> News:
     text = f"{_capital(name_of(seen.ref))} {_doing(seen)}"
     link = seen.url if seen.state.needs_a_person else None
     return News(_with(text, seen.message, link), _level_of(seen.state))
+
+
+def changes_too_often(ref: Mapping[str, Any]) -> News:
+    return warning(f"{_capital(name_of(ref))} changes very often: from now on, only its end is told")
 
 
 def _changed_condition(seen: Execution) -> News:

@@ -53,6 +53,10 @@ FINAL = (ConflictError, ConnectionConfigError)
 
 MOST_TOLD = 4000
 """Steps whose status is remembered: a vendor may name others with each look."""
+MOST_UNKNOWN = 10
+"""Unknown words for a status that are warned of."""
+MOST_CHANGES = 2000
+"""Changes of an execution and its steps that are told, of a vendor that goes back and forth; its end always is."""
 MOST_TAKEN_ALONG = 100
 """Steps whose status a wait takes along when it moves: they are kept in Airflow's database."""
 
@@ -226,6 +230,8 @@ class Wait:
         self._missing_since = 0.0
         self._told: dict[str, str] = dict(begun.told)
         self._told_status = begun.status
+        self._unknown: tuple[str, ...] = ()
+        self._changes = 0
         self._news: list[News] = []
 
     def saw(self, seen: Execution | ReleasePipelineError, now: float) -> Outcome | None:
@@ -302,15 +308,33 @@ class Wait:
             if step.state is not ExecutionState.QUEUED and self._told.get(step.name) != step.status:
                 self._told.pop(step.name, None)
                 self._told[step.name] = step.status
-                self._news.append(lines.step_changed(step))
+                self._tell_change(lines.step_changed(step))
         while len(self._told) > MOST_TOLD:
             del self._told[next(iter(self._told))]
         told = f"{name_of(seen.ref)} {seen.state} {seen.status}"
         if self._told_status != told:
             self._told_status = told
             # That a start was taken is told already.
-            if seen.status or seen.state is not ExecutionState.QUEUED:
+            if seen.state.is_terminal:
                 self._news.append(lines.changed(seen))
+            elif (seen.status or seen.state is not ExecutionState.QUEUED) and not self._was_warned_of(seen):
+                self._tell_change(lines.changed(seen))
+
+    def _tell_change(self, line: News) -> None:
+        self._changes += 1
+        if self._changes < MOST_CHANGES:
+            self._news.append(line)
+        elif self._changes == MOST_CHANGES:
+            self._news.append(lines.changes_too_often(self.ref))
+
+    def _was_warned_of(self, seen: Execution) -> bool:
+        """Whether it is in a state that nobody knows, by a word that was told already."""
+        if seen.state is not ExecutionState.UNKNOWN:
+            return False
+        is_told = seen.status in self._unknown or len(self._unknown) >= MOST_UNKNOWN
+        if not is_told:
+            self._unknown += (seen.status,)
+        return is_told
 
     def _remind(self, now: float, problem: ReleasePipelineError | None = None) -> None:
         """Say that the wait goes on, unless something new was to tell."""

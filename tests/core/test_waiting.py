@@ -8,7 +8,17 @@ from airflow_provider import exceptions
 from airflow_provider.core import lines
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.lines import warning
-from airflow_provider.core.waiting import MOST_TOLD, Begun, Ending, Outcome, Pace, Wait, result_of
+from airflow_provider.core.waiting import (
+    MOST_CHANGES,
+    MOST_TOLD,
+    MOST_UNKNOWN,
+    Begun,
+    Ending,
+    Outcome,
+    Pace,
+    Wait,
+    result_of,
+)
 from airflow_provider.exceptions import (
     AuthenticationError,
     BadRequestError,
@@ -174,6 +184,27 @@ def test_an_unknown_status_and_a_series_of_failing_looks_are_warned_of_once():
     for look in [seen("unknown", "HIBERNATING")] * 3 + [ServerUnavailableError("down")] * 3 + [seen("running")]:
         waiting.saw(look, START)
     assert [line.level for line in waiting.news()] == ["warning", "warning", "info", "info"]
+
+
+def test_unknown_statuses_that_take_turns_are_warned_of_once_each_and_very_many_not_at_all():
+    waiting = wait()
+    for number in range(1000):
+        waiting.saw(seen("unknown", f"WORD-{number % 2}"), START)
+    assert [line.level for line in waiting.news()] == ["warning"] * 2
+    for number in range(1000):
+        waiting.saw(seen("unknown", f"WORD-{number}"), START)
+    assert len(waiting.news()) == MOST_UNKNOWN - 2
+
+
+def test_an_execution_that_goes_back_and_forth_fills_no_log_and_its_end_is_told():
+    waiting = wait()
+    for number in range(3 * MOST_CHANGES):
+        waiting.saw(seen(("running", "paused")[number % 2]), START)
+    *changes, last = waiting.news()
+    assert len(changes) == MOST_CHANGES - 1
+    assert "changes very often: from now on, only its end is told" in last.text
+    assert waiting.saw(seen("failed"), START)
+    assert [line.level for line in waiting.news()] == ["error"]
 
 
 def test_the_pause_is_spread_around_the_interval():
