@@ -47,6 +47,7 @@ class StartRecord(msgspec.Struct, kw_only=True):
     :param place: which installation of it, see ``ReleaseClient.place``.
     :param attempt: the attempt that wrote this last.
     :param intent: what recognises the execution of this start; written before the start.
+    :param asked: as ``Policy.asked``, of the attempt that started it; "" where that was not written down.
     :param started: epoch seconds; deadlines count from here, over retries and deferrals.
     :param ref: the execution, once it is known.
     :param sends: start requests that were about to be sent; none, if they certainly had no effect.
@@ -65,6 +66,7 @@ class StartRecord(msgspec.Struct, kw_only=True):
     phase: Phase = Phase.INTENDED
     end: End | None = None
     ref: ExecutionRef | None = None
+    asked: str = ""
     sends: int = 0
     is_late: bool = False
     unanswered: list[dict[str, Any]] = []

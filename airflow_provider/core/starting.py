@@ -54,6 +54,7 @@ class Policy(msgspec.Struct, frozen=True):
     """What the author asked for, and what the system's client knows without a request.
 
     :param place: which installation the connection leads to now.
+    :param asked: a text that differs where the arguments of the task do.
     :param timeout: seconds for the whole execution, over retries and deferrals.
     :param approve: whether people are asked in Airflow for the approvals that the execution comes to.
     :param request_timeout: seconds that one request may take.
@@ -66,6 +67,7 @@ class Policy(msgspec.Struct, frozen=True):
 
     system: str
     place: str
+    asked: str = ""
     poll_interval: float = 10.0
     timeout: float | None = None
     wait_for_completion: bool = True
@@ -223,6 +225,9 @@ class Start:
         if related is Relation.AMBIGUOUS:
             yield from self._refuse_to_guess(record)
         yield from self._remember(record, seen, lines.going_on)
+        if record.asked and record.asked != self.policy.asked:
+            # One start for a retry, whatever was deployed meanwhile, or a template renders to now.
+            yield Tell([lines.asked_otherwise(seen)])
         return seen
 
     def _respect_cancel(self, record: StartRecord) -> None:
@@ -493,6 +498,7 @@ class Start:
             place=self.policy.place,
             attempt=self.attempt,
             intent={**intent, "marker": marker, "place": self.policy.place},
+            asked=self.policy.asked,
             started=self.now,
             is_late=may_be_there,
             unanswered=self._unanswered_of(before or cleared, marker),

@@ -170,6 +170,13 @@ GUARDS = (
         "self.record = record\n",
     ),
     _start(
+        "a retry with other arguments says that it goes on with the earlier ones",
+        "",
+        "_go_on",
+        "if record.asked and record.asked != self.policy.asked:",
+        "if False:",
+    ),
+    _start(
         "a start without an answer is looked for by the next attempt",
         "",
         "_go_on",
