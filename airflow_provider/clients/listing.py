@@ -31,17 +31,13 @@ class Listing(Generic[Glance]):
     """:param content: the body of the answer.
     :param glances: what tells of each item that it has moved, in the body's order.
     :param id_of: the id that a glance shows.
-    :param items: the items in a decoded body.
+    :param field: of the body, which holds the list; ``None`` where the body is the list.
     """
 
     def __init__(
-        self,
-        content: bytes,
-        glances: Sequence[Glance],
-        id_of: Callable[[Glance], str],
-        items: Callable[[Any], list[Any]],
+        self, content: bytes, glances: Sequence[Glance], id_of: Callable[[Glance], str], field: str | None
     ) -> None:
-        self._content, self._glances, self._read_items = content, glances, items
+        self._content, self._glances, self._field = content, glances, field
         self._places = {id_of(glance): place for place, glance in enumerate(glances)}
 
     def is_of(self, content: bytes) -> bool:
@@ -54,17 +50,36 @@ class Listing(Generic[Glance]):
         return None if place is None else self._glances[place]
 
     def item(self, item_id: str) -> Any:
-        """The whole item; ``None`` for one that is not in the list, or if something in the list cannot be read."""
+        """The whole item; ``None`` for one that is not in the list, or cannot be read."""
         place = self._places.get(item_id)
-        return None if place is None or self._items is None else self._items[place]
+        if place is None or self._items is None:
+            return None
+        item = self._items[place]
+        try:
+            return loads(bytes(item)) if isinstance(item, msgspec.Raw) else item
+        except ValueError:
+            # What tells that it moved was decoded without the rest of it.
+            return None
 
     @functools.cached_property
-    def _items(self) -> list[Any] | None:
+    def _items(self) -> Sequence[Any] | None:
+        """The items, each to be decoded by itself: of thousands, few have moved."""
         try:
-            return self._read_items(loads(self._content))
+            listed: Any = self._content
+            if self._field is not None:
+                listed = msgspec.json.decode(self._content, type=dict[str, msgspec.Raw])[self._field]
+            return msgspec.json.decode(listed, type=list[msgspec.Raw])
+        except (msgspec.DecodeError, RecursionError):
+            # Stricter than `json`: the glances were decoded with that, too.
+            return self._decoded_items()
+
+    def _decoded_items(self) -> Sequence[Any] | None:
+        try:
+            whole = loads(self._content)
         except ValueError:
-            # What tells that items moved was decoded without the rest of them.
             return None
+        found: Sequence[Any] = whole if self._field is None else whole[self._field]
+        return found
 
 
 class Remembered:

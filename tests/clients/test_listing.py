@@ -33,6 +33,14 @@ def test_an_item_is_there_in_part_and_as_a_whole(decode, body, text):
     assert (listing.glance("8"), listing.item("8")) == (None, None)
 
 
+def test_of_many_items_only_the_one_that_is_asked_for_is_decoded(mocker):
+    body = b'{"pipelines": [%s]}' % b", ".join(b'{"id": "%d", "text": "%d"}' % (each, each) for each in range(1000))
+    listing = decode_tasks(body)
+    decoded = mocker.spy(listings, "loads")
+    assert listing.item("7") == {"id": "7", "text": "7"}
+    assert [len(call.args[0]) < 100 for call in decoded.call_args_list] == [True]
+
+
 @LISTS
 def test_a_text_that_is_no_utf8_leaves_the_part_that_can_be_read(decode, body):
     listing = decode(body % b'"\xff"')

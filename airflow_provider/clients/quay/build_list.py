@@ -59,4 +59,4 @@ def decode_builds(content: bytes) -> Any:
         glances = decode_glances(content, _DECODER).builds
     except msgspec.ValidationError:
         return loads(content)
-    return BuildList(content, glances, lambda glance: str(glance.id), lambda whole: whole["builds"])
+    return BuildList(content, glances, lambda glance: str(glance.id), "builds")
