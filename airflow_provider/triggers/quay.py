@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 
 
 class QuayTagEventTrigger(ReleaseEventTrigger):
-    """Tell an asset of each tag that is created, moved or deleted; see docs/events.md.
+    """Fires an asset event for each tag that is created, moved or deleted; see docs/events.md.
 
     ``AssetWatcher(name="shop images", trigger=QuayTagEventTrigger("acme/shop", tag_pattern="v*"))``
 
     :param repository: ``namespace/name``.
-    :param tag_pattern: which tags, with ``*``, ``?`` and ``[...]`` as in names of files.
+    :param tag_pattern: which tags, with ``*``, ``?`` and ``[...]`` as in file names.
     :param quay_conn_id: the Airflow connection.
-    :param poll_interval: seconds or ``timedelta`` between two looks. Those who watch one repository share them.
+    :param poll_interval: seconds or ``timedelta`` between two polls. Triggers that watch the same repository share
+        them.
     """
 
     system = "quay"
