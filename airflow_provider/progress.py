@@ -1,6 +1,6 @@
 """Copies the execution's own log into the task's log: new lines when something has changed, the tail at the end.
 
-Also finds what only such a log says: why an execution failed.
+Also finds the reason of a failure that only such a log contains.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def log_news(client: ReleaseClient, wait: Wait) -> list[News]:
     try:
         lines, wait.log_offset = client.read_log(wait.ref, wait.log_offset)
     except Exception as error:
-        # Whatever a log contains must not end a wait, or even the poll of a whole connection.
+        # Whatever a log contains must not end a wait, or even the polls of a whole connection.
         reason = error if isinstance(error, ReleasePipelineError) else unforeseen(error, "Reading a log")
-        return [News(f"  the log of {wait.ref.get('id')} cannot be read: {reason}")]
+        return [News(f"  could not read the log of {wait.ref.get('id')}: {reason}")]
     left_out = len(lines) - MOST_LINES
     news = [News(f"  | ... {left_out} lines left out")] if left_out > 0 else []
     return news + [News(f"  | {line}") for line in lines[-MOST_LINES:]]
