@@ -7,7 +7,7 @@ import contextvars
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from airflow_provider.core.lines import News
+from airflow_provider.core.lines import LogLine
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.progress import log_news
 
@@ -24,8 +24,8 @@ TAIL_READERS = 4
 TAIL_LIMIT = 2.0
 """Longest time, in seconds, by which the last lines of its log delay the end of a wait."""
 
-Write = Callable[[list[News]], Awaitable[None]]
-Read = Callable[["ReleaseClient"], list[News]]
+Write = Callable[[list[LogLine]], Awaitable[None]]
+Read = Callable[["ReleaseClient"], list[LogLine]]
 
 
 class BuildLogs:
@@ -36,7 +36,7 @@ class BuildLogs:
     """
 
     def __init__(
-        self, call: Callable[[Read], Awaitable[list[News]]], until_allowed: Callable[[bool], Awaitable[None]]
+        self, call: Callable[[Read], Awaitable[list[LogLine]]], until_allowed: Callable[[bool], Awaitable[None]]
     ) -> None:
         self._call, self._until_allowed = call, until_allowed
         self.connections = 8
@@ -66,7 +66,8 @@ class BuildLogs:
             async with asyncio.timeout(TAIL_LIMIT):
                 await is_read.wait()
         except TimeoutError:
-            await write([News(f"  | the end of the log of {wait.ref['id']} could not be read within {TAIL_LIMIT:g} s")])
+            text = f"  | the end of the log of {wait.ref['id']} could not be read within {TAIL_LIMIT:g} s"
+            await write([LogLine(text)])
         finally:
             del self._tails[wait]
 

@@ -11,7 +11,7 @@ from airflow_provider.triggers.events import POLL_INTERVAL, ReleaseEventTrigger
 
 if TYPE_CHECKING:
     from airflow_provider.clients.code_stream.event_changes import EventChanges
-    from airflow_provider.core.news import Change
+    from airflow_provider.core.changes import Change
 
 EVENT_TYPES = ("docker", "git", "gerrit")
 
@@ -86,7 +86,7 @@ class CodeStreamEventTrigger(ReleaseEventTrigger):
     def is_wanted(self, change: Change) -> bool:
         from airflow_provider.clients.code_stream.event_document import matches
 
-        return matches(change.told["event"], self.filters, None)
+        return matches(change.payload["event"], self.filters, None)
 
 
 def _filters_problem(filters: object) -> str | None:

@@ -1,7 +1,7 @@
 """One poll for all watchers of one thing: each gets what the vendor's list holds, and works out what is new to it.
 
 Airflow's shared streams carry it to them, and report when the events that they made of it are in Airflow's database
-(``airflow.triggers.shared_stream``). What is new is decided in ``core/news.py``.
+(``airflow.triggers.shared_stream``). What is new is decided in ``core/changes.py``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from airflow_provider.triggers.polls import POLL
 from airflow_provider.unforeseen import unforeseen
 
 if TYPE_CHECKING:
-    from airflow_provider.core.news import Reading
+    from airflow_provider.core.changes import Reading
 
 log = structlog.get_logger(logger_name=__name__)
 

@@ -16,7 +16,7 @@ from airflow_provider.exceptions import BadRequestError, Call
 from airflow_provider.identifiers import got, seconds_of
 
 if TYPE_CHECKING:
-    from airflow_provider.core.news import Change
+    from airflow_provider.core.changes import Change
     from airflow_provider.triggers.event_stream import Producer, Reader, Round, Stream
 
 POLL_INTERVAL = 60.0

@@ -19,9 +19,9 @@ from airflow_provider.clients.urls import place_of
 from airflow_provider.core import lines
 from airflow_provider.core.approving import REJECT
 from airflow_provider.core.canceling import CANCEL_REASON, TaskSeen, Verdict, cancel, judge_trigger_kill
-from airflow_provider.core.commands import Cancel, Pause, Tell
+from airflow_provider.core.commands import Cancel, Log, Pause
 from airflow_provider.core.durations import DURATIONS
-from airflow_provider.core.lines import News, name_of
+from airflow_provider.core.lines import LogLine, name_of
 from airflow_provider.core.waiting import Begun, Wait, named_exactly
 from airflow_provider.exceptions import BadRequestError, Call, ReleasePipelineError
 from airflow_provider.execution import ExecutionRef
@@ -226,7 +226,7 @@ class ExecutionTrigger(BaseTrigger):
             problem = unforeseen(error, f"Canceling {name}", self.system)
         self._log_lines(lines.cancel_failed(name, problem) if problem else lines.cancel_taken(name))
 
-    def _log_lines(self, *news: News) -> None:
+    def _log_lines(self, *news: LogLine) -> None:
         for line in news:
             getattr(self.log, line.level)("%s", storable_text(line.text))
 
@@ -249,7 +249,7 @@ class ExecutionTrigger(BaseTrigger):
                             problem = unforeseen(error, "A cancel", self.system)
                     case Pause(seconds):
                         await asyncio.sleep(seconds)
-                    case Tell(news):
+                    case Log(news):
                         self._log_lines(*news)
                 clock.now = time.time()
                 command = program.throw(problem) if problem else program.send(None)

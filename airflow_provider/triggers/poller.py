@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
-from airflow_provider.core.lines import News
+from airflow_provider.core.lines import LogLine
 from airflow_provider.core.waiting import Outcome, Wait
 from airflow_provider.exceptions import Call, ReleasePipelineError, ServerUnavailableError
 from airflow_provider.execution import Execution, ExecutionRef
@@ -337,8 +337,8 @@ class Poller:
         if waiter is None or waiter.outcome.done():
             return
         now, is_new = time.time(), seen is not wait.last
-        outcome = wait.saw(seen, now)
-        if news := wait.news():
+        outcome = wait.update(seen, now)
+        if news := wait.new_lines():
             await self._log(waiter, _shortened(news))
             if waiter.is_closed:
                 return
@@ -354,7 +354,7 @@ class Poller:
             waiter.end(outcome)
             self._schedule.leave(wait)
 
-    async def _log(self, waiter: _Waiter, news: list[News]) -> None:
+    async def _log(self, waiter: _Waiter, news: list[LogLine]) -> None:
         """Write lines to a task's log; after every few, of all waits together, let the event loop do something else."""
         async with self._writing:
             for line in news:
@@ -377,7 +377,7 @@ class Poller:
         if waiter is None or waiter.outcome.done():
             return
         error = ServerUnavailableError("no poll was answered by the deadline", call=Call(system=self._system))
-        if outcome := wait.saw(error, time.time()):
+        if outcome := wait.update(error, time.time()):
             waiter.end(outcome)
             self._schedule.leave(wait)
         elif wait.deadline is not None:
@@ -410,7 +410,7 @@ class _Waiter:
         if self._limit:
             self._limit.cancel()
 
-    def log(self, line: News) -> None:
+    def log(self, line: LogLine) -> None:
         self._context.run(getattr(log, line.level), storable_text(line.text))
 
     def end(self, outcome: Outcome) -> None:
@@ -426,14 +426,14 @@ class _Waiter:
             self.outcome.set_exception(error)
 
 
-def _shortened(news: list[News]) -> list[News]:
+def _shortened(news: list[LogLine]) -> list[LogLine]:
     """The first lines and the last one, which describes the whole execution."""
     lengths = itertools.accumulate(len(line.text) for line in news)
     kept = min(MOST_LINES, sum(length <= MOST_CHARACTERS for length in lengths))
     if kept == len(news) or len(news) < 3:
         return news
     first = max(0, kept - 2)
-    return [*news[:first], News(f"  ... {len(news) - first - 1} lines left out"), news[-1]]
+    return [*news[:first], LogLine(f"  ... {len(news) - first - 1} lines left out"), news[-1]]
 
 
 def _ask_client(question: Callable[[ExecutionRef], Answer], ref: ExecutionRef) -> Answer | None:

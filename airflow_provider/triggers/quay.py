@@ -11,7 +11,7 @@ from airflow_provider.triggers.events import POLL_INTERVAL, ReleaseEventTrigger
 
 if TYPE_CHECKING:
     from airflow_provider.clients.quay.tag_changes import TagChanges
-    from airflow_provider.core.news import Change
+    from airflow_provider.core.changes import Change
 
 
 class QuayTagEventTrigger(ReleaseEventTrigger):
@@ -67,4 +67,4 @@ class QuayTagEventTrigger(ReleaseEventTrigger):
         return TagChanges(self.repository)
 
     def is_wanted(self, change: Change) -> bool:
-        return fnmatch.fnmatchcase(change.told["tag"], self.tag_pattern)
+        return fnmatch.fnmatchcase(change.payload["tag"], self.tag_pattern)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from airflow_provider.core.news import NEW, Change, Cursor, Taken, known_to_all, known_to_either, take
+from airflow_provider.core.changes import NEW, Change, Cursor, Taken, known_to_all, known_to_either, take
 from airflow_provider.storable import storable_text
 
 if TYPE_CHECKING:
@@ -103,11 +103,11 @@ class Watcher:
             return []
         if taken is None:
             return []
-        self._cursor, self._is_sending = taken.cursor, bool(taken.news)
+        self._cursor, self._is_sending = taken.cursor, bool(taken.changes)
         self._seat.since = taken.cursor.since(NEW) if taken.since is None else taken.since
         if taken.is_more or taken.since is not None:
             self._stream.wake()
-        return [change.told for change in taken.news]
+        return [change.payload for change in taken.changes]
 
     def has_sent(self, seen: Round) -> None:
         """Note that all events of this round have been sent."""
@@ -136,10 +136,10 @@ class Watcher:
     async def _take(self, seen: Round) -> Taken | None:
         if self._cursor is None or self._cursor.place != seen.place:
             self._cursor = await self._begin(seen)
-        taken = self._news(self._cursor, seen)
-        if taken.news and self._store:
+        taken = self._new_in(self._cursor, seen)
+        if taken.changes and self._store:
             # Another triggerer may have sent them already: this one may have stalled, and lost its watchers to it.
-            taken = self._news(known_to_either(self._cursor, await self._store.read()), seen)
+            taken = self._new_in(known_to_either(self._cursor, await self._store.read()), seen)
         return taken
 
     async def _begin(self, seen: Round) -> Cursor:
@@ -149,13 +149,13 @@ class Watcher:
                 return saved
             log.warning("%s moved from %s to %s: starting over", self._about, saved.place, seen.place)
         if self._first is None or self._first.place != seen.place:
-            self._first = self._news(None, seen).cursor
+            self._first = self._new_in(None, seen).cursor
         # For an asset that is not active yet, Airflow reads no cursor and refuses to write one.
         await self._store.write(self._first)
         self._saved, self._saved_at = self._first, time.monotonic()
         return self._first
 
-    def _news(self, cursor: Cursor | None, seen: Round) -> Taken:
+    def _new_in(self, cursor: Cursor | None, seen: Round) -> Taken:
         return take(cursor, seen.place, seen.reading, self._is_wanted, MOST_AT_ONCE)
 
 

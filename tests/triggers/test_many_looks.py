@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
-from airflow_provider.core.lines import News
+from airflow_provider.core.lines import LogLine
 from airflow_provider.core.waiting import Ending, Outcome
 from airflow_provider.triggers import build_logs, poller
 from airflow_provider.triggers.execution import ExecutionTrigger
@@ -272,8 +272,8 @@ def test_lines_go_to_the_log_of_the_task_that_waits_for_them_once(vendor: Cockta
 
 
 def test_very_long_news_of_one_look_are_left_out_but_for_the_last() -> None:
-    many = [News(str(number)) for number in range(1000)]
-    long = [News("first"), *[News("x" * 3000)] * 50, News("last")]
+    many = [LogLine(str(number)) for number in range(1000)]
+    long = [LogLine("first"), *[LogLine("x" * 3000)] * 50, LogLine("last")]
     for news in (many, long):
         shown = [line.text for line in poller._shortened(news)]
         assert len(shown) <= poller.MOST_LINES
