@@ -45,8 +45,8 @@ class CocktailRunBuildOperator(StartOperator["CocktailClient"]):
     """
 
     system = "cocktail"
-    deed = "run build {build_seq}"
-    told = ("tag_name",)
+    purpose = "run build {build_seq}"
+    logged_arguments = ("tag_name",)
     template_fields = ("build_seq", "tag_name", "description", "callback_url", "cocktail_conn_id")
 
     def __init__(
@@ -141,7 +141,7 @@ class CocktailCancelBuildOperator(ActOperator["CocktailClient"]):
     """
 
     system = "cocktail"
-    deed = "cancel build run {build_run_seq}"
+    purpose = "cancel build run {build_run_seq}"
     template_fields = ("build_run_seq", "cocktail_conn_id")
 
     def __init__(

@@ -47,8 +47,8 @@ class ServiceStageReleaseOperator(GatedStartOperator["ServiceStageClient"]):
     """
 
     system = "service_stage"
-    deed = "{action} release task {pipeline!r}"
-    told = ("selected_tasks",)
+    purpose = "{action} release task {pipeline!r}"
+    logged_arguments = ("selected_tasks",)
     template_fields = ("pipeline", "action", "selected_tasks", "approvers", "service_stage_conn_id")
 
     def __init__(
@@ -103,7 +103,7 @@ class ServiceStageStopReleaseOperator(ActOperator["ServiceStageClient"]):
     """
 
     system = "service_stage"
-    deed = "stop release task {pipeline!r}"
+    purpose = "stop release task {pipeline!r}"
     template_fields = ("pipeline", "service_stage_conn_id")
 
     def __init__(
@@ -137,7 +137,7 @@ class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
     """
 
     system = "service_stage"
-    deed = "{decision} approval {task_name!r} of release task {pipeline!r}"
+    purpose = "{decision} approval {task_name!r} of release task {pipeline!r}"
     template_fields = ("pipeline", "task_name", "decision", "message", "approvers", "service_stage_conn_id")
 
     def __init__(
@@ -172,8 +172,8 @@ class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
         asked: Question | None,
     ) -> dict[str, Any]:
         named = repr(self.task_name) if self.task_name else "that waits"
-        deed = f"answered approval {named} of release task {self.pipeline!r}"
-        memory = self.memory(context, client, "approval_answer", deed)
+        action = f"answered approval {named} of release task {self.pipeline!r}"
+        memory = self.memory(context, client, "approval_answer", action)
         notes = memory.recall()
         if notes and self._is_about(notes, asked):
             notes |= {"decision": decision, "message": message}

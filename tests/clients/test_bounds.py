@@ -500,7 +500,7 @@ def test_the_outputs_of_an_execution_are_cleaned_once_and_not_in_an_event_loop(s
     scripted.always = (200, {}, {"id": "x-1", "status": "COMPLETED", "output": {"all": list(range(9000))}})
     ref = {"system": "code_stream", "kind": "execution", "id": "x-1"}
     seen = code_stream(scripted).look(ref)
-    outcome = Wait(ref, 10.0).saw(seen, 1.0)
+    outcome = Wait(ref, 10.0).update(seen, 1.0)
     assert outcome
     assert outcome.to_event()["execution"]["outputs"]["all"] is seen.outputs["all"]
     assert type(outcome.to_event()["execution"]["outputs"]) is dict

@@ -15,6 +15,7 @@ from airflow_provider.core.commands import (
     Defer,
     Find,
     Forget,
+    Log,
     Observe,
     Pause,
     Prepare,
@@ -23,13 +24,13 @@ from airflow_provider.core.commands import (
     ReadLog,
     Save,
     Send,
-    Tell,
 )
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.generation import Attempt, Relation
 from airflow_provider.core.lines import Level
+from airflow_provider.core.policy import Policy
 from airflow_provider.core.record import Phase, StartRecord
-from airflow_provider.core.starting import Policy, Start
+from airflow_provider.core.starting import Start
 from airflow_provider.core.states import State
 from airflow_provider.core.waiting import GUESS
 from airflow_provider.exceptions import ReleasePipelineError
@@ -87,7 +88,7 @@ class CommonCarrier(ABC):
             Publish: self._publish,
             Pause: self._pause,
             Defer: self._defer,
-            Tell: self._tell,
+            Log: self._log,
             ReadLog: self._read_log,
         }
 
@@ -142,8 +143,8 @@ class CommonCarrier(ABC):
             self.worker.will_be_missed()
         raise Deferred
 
-    def _tell(self, command: Tell) -> Steps[None]:
-        for line in command.news:
+    def _log(self, command: Log) -> Steps[None]:
+        for line in command.lines:
             if line.level is not Level.INFO:
                 self.worker.task.warn(line.text)
             else:
@@ -179,13 +180,13 @@ class Carrier(CommonCarrier):
 
     def __init__(self, worker: Worker, record: StartRecord | None) -> None:
         super().__init__(worker)
-        # Who deploys other retries changes an argument as well.
+        # Whoever deploys other retries changes an argument as well.
         self.policy = policy_of(self.airflow.policy, self.client, asked=f"{worker.task.retries} retries")
         self.start = CountedStart(self.policy, record, self.attempt, worker.machine.now, self._count_move)
         self.start.related_to = self._count_relation
         self.has_noted_end = False
         self.has_adopted = False
-        """Whether it goes on with what it has found of an earlier attempt."""
+        """Whether it continues with what it has found of an earlier attempt."""
         self._perform |= {
             Forget: self._forget,
             Prepare: self._prepare,

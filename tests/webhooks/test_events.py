@@ -364,7 +364,7 @@ def test_an_asset_that_no_dag_names_lets_the_system_come_again_and_is_told(
     declare(hook={"asset": "nobodys"})
     push(systems)
     assert route.post(PUSH) == 503
-    assert "no DAG that Airflow knows names the asset 'nobodys'" in caplog.text
+    assert "no DAG in Airflow names the asset 'nobodys'" in caplog.text
 
 
 def test_an_asset_that_no_dag_names_any_more_lets_the_system_come_again(systems, route: Route, asset: str) -> None:
