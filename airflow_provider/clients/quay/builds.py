@@ -56,7 +56,7 @@ class Builds:
         subdirectory, dockerfile_path = source.get("subdirectory"), source.get("dockerfile_path")
         for name, place in (("subdirectory", subdirectory), ("dockerfile_path", dockerfile_path)):
             if place is not None and not isinstance(place, str):
-                raise self._wire.bad_request(f"{name} must be a text, not {place!r}")
+                raise self._wire.bad_request(f"{name} must be a text, got {place!r}")
         if subdirectory and dockerfile_path:
             raise self._wire.bad_request("give subdirectory or dockerfile_path, not both: Quay reads one only")
 
