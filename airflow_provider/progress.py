@@ -45,7 +45,7 @@ def with_reason(event: Any, get_client: Callable[[], Any]) -> Any:
     if execution and execution["state"] == ExecutionState.FAILED:
         # Nothing that goes wrong here must hide the failure itself.
         with suppress(Exception), get_client() as client:
-            seen = client.look(execution["ref"])
+            seen = client.observe(execution["ref"])
             if seen.state is ExecutionState.FAILED:
                 return {**event, "execution": seen.to_result()}
     return event

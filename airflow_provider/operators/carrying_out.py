@@ -139,7 +139,7 @@ class Carrier(Generic[ClientT]):
 
     def _look(self, ref: ExecutionRef) -> Execution:
         try:
-            return self.client.look(ref)
+            return self.client.observe(ref)
         except AuthenticationError:
             self.client = self.operator.renew(self.client)
             raise

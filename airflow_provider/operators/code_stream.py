@@ -282,7 +282,7 @@ class CodeStreamExecutionActionOperator(ActOperator["CodeStreamClient"]):
     def choose(self, client: CodeStreamClient) -> Execution:
         from airflow_provider.clients.code_stream.references import execution_reference
 
-        return client.look(execution_reference(self.execution_id))
+        return client.observe(execution_reference(self.execution_id))
 
     def act(self, client: CodeStreamClient, target: Execution) -> Execution:
         return client.executions.act(target.id, self.action, self.reason)
@@ -351,7 +351,7 @@ class CodeStreamApprovalOperator(ApprovalOperator["CodeStreamClient"]):
         from airflow_provider.clients.code_stream.references import answer_reference
 
         operation_id = self.user_operation_id or client.approvals.find_pending(str(self.execution_id))
-        return client.look(answer_reference(operation_id)), ""
+        return client.observe(answer_reference(operation_id)), ""
 
     def describe(self, client: CodeStreamClient, waiting: Execution, task_name: str) -> dict[str, Any]:
         return client.approvals.describe(waiting)
@@ -386,7 +386,7 @@ class CodeStreamApprovalOperator(ApprovalOperator["CodeStreamClient"]):
     def result_now(self, client: CodeStreamClient, ref: ExecutionRef) -> dict[str, Any]:
         from airflow_provider.clients.code_stream.references import approval_reference
 
-        return client.look(approval_reference(ref["id"])).to_result()
+        return client.observe(approval_reference(ref["id"])).to_result()
 
     def _answer(
         self, client: CodeStreamClient, operation_id: str, decision: str, message: str | None

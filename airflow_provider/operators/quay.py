@@ -200,7 +200,7 @@ class QuayPromoteTagOperator(ReleaseOperator["QuayClient"]):
 
         with self.begin(context) as client:
             promoted = client.tags.promote(self.repository, self.tag, digest=self.digest, source_tag=self.source_tag)
-            result = client.look(tag_reference(self.repository, self.tag, promoted["manifest_digest"])).to_result()
+            result = client.observe(tag_reference(self.repository, self.tag, promoted["manifest_digest"])).to_result()
             self.publish(context, result)
             self.log_lines([self.lines.pointed(result)])
         return result

@@ -188,7 +188,7 @@ class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
         return answered.to_result()
 
     def result_now(self, client: ServiceStageClient, ref: ExecutionRef) -> dict[str, Any]:
-        return client.look(ref).to_result()
+        return client.observe(ref).to_result()
 
     def _is_about(self, notes: Mapping[str, Any], asked: Question | None) -> bool:
         """Whether an earlier attempt was about to answer the same."""
@@ -205,7 +205,7 @@ class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
             return {"task_name": task_name, "ref": waiting.ref}
         if client.releases.is_waiting_for(asked.ref, asked.task_name) is False:
             # The answer would reach whatever waits now, such as the approval of a later execution.
-            now = client.look(asked.ref)
+            now = client.observe(asked.ref)
             raise self._waits_for_none(now)
         return {"task_name": asked.task_name, "ref": asked.ref}
 
@@ -213,7 +213,7 @@ class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
         """The execution that is waiting for an approval now."""
         before = client.releases.before_action(self.pipeline)
         ref = {"system": self.system, "kind": "release", "id": before["newest_record"], "action": "approval"}
-        waiting: Execution = client.look({**ref, "pipeline_id": before["pipeline_id"]})
+        waiting: Execution = client.observe({**ref, "pipeline_id": before["pipeline_id"]})
         if waiting.state is not ExecutionState.WAITING:
             raise self._waits_for_none(waiting)
         return waiting
@@ -275,5 +275,5 @@ class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
             others = [name for name in client.releases.list_waiting_approvals(ref) if name != task_name]
             names = ", ".join(others)
             self.log.warning("Release task %r is still waiting, probably for another of %s", self.pipeline, names)
-        answered: Execution = client.look(ref)
+        answered: Execution = client.observe(ref)
         return answered

@@ -171,7 +171,7 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
         """Poll once, after resolving what to wait for if that is not known yet."""
         try:
             wait.ref = wait.ref or self.reference(client)
-            seen: Execution = client.look(wait.ref)
+            seen: Execution = client.observe(wait.ref)
             return seen
         except ReleasePipelineError as error:
             if isinstance(error, AuthenticationError):

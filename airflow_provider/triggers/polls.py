@@ -17,7 +17,7 @@ from airflow_provider.unforeseen import unforeseen
 
 if TYPE_CHECKING:
     from airflow_provider.clients.base import ReleaseClient
-    from airflow_provider.clients.waitable import Found, Look
+    from airflow_provider.clients.waitable import Found, PendingObservation
     from airflow_provider.core.waiting import Wait
 
 POLL = "A poll"
@@ -110,13 +110,13 @@ class Poll:
     def request(self, waits: list[Wait]) -> Request:
         """The request for these waits, for a thread to make."""
         known = [wait.last or wait.ref for wait in waits]
-        return lambda client: client.fetch_apart(known) if len(known) > 1 else [*client.fetch(known)]
+        return lambda client: client.fetch_shared(known) if len(known) > 1 else [*client.fetch(known)]
 
 
 class SinglePoll(Poll):
     """One poll of a single execution, about which the shared request says too little."""
 
-    def __init__(self, wait: Wait, look: Look, now: float) -> None:
+    def __init__(self, wait: Wait, look: PendingObservation, now: float) -> None:
         super().__init__(None, now)
         self.add(wait)
         self._look = look

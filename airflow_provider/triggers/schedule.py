@@ -15,7 +15,7 @@ from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.triggers.polls import Answer, Batch, Poll, Polls, SinglePoll, concerns_all
 
 if TYPE_CHECKING:
-    from airflow_provider.clients.waitable import Look
+    from airflow_provider.clients.waitable import PendingObservation
     from airflow_provider.core.waiting import Wait
 
 TICK = 0.05
@@ -83,7 +83,7 @@ class Schedule:
             due = now + max(self._fastest, wait.interval_now)
             self._line_up(self._polls.join(wait, name, due), now, today)
 
-    def poll_alone(self, wait: Wait, look: Look, now: float, today: float) -> None:
+    def poll_alone(self, wait: Wait, look: PendingObservation, now: float, today: float) -> None:
         """Poll one execution on its own; until that is done, the shared poll leaves it out."""
         if home := self._polls.of(wait):
             single = SinglePoll(wait, look, now)

@@ -70,11 +70,11 @@ def of_execution(
 
 def _poll(client: ReleaseClient, ref: ExecutionRef, claimed: ExecutionState | None) -> Execution:
     for _ in range(POLLS - 1):
-        seen = client.look(dict(ref))
+        seen = client.observe(dict(ref))
         if claimed is None or not claimed.is_terminal or seen.state.is_terminal:
             return seen
         time.sleep(PAUSE)
-    return client.look(dict(ref))
+    return client.observe(dict(ref))
 
 
 def _if_wanted(

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from airflow_provider.core.canceling import cancel
-from airflow_provider.core.commands import Cancel, Pause, Tell
+from airflow_provider.core.commands import Cancel, Log, Pause
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.waiting import GUESS
 from airflow_provider.exceptions import (
@@ -37,8 +37,8 @@ class Run:
                     case Cancel():
                         self.cancels += 1
                         answer = left.pop(0) if len(left) > 1 else left[0]
-                    case Tell(news):
-                        self.warnings += len(news)
+                    case Log(lines):
+                        self.warnings += len(lines)
                     case Pause(seconds):
                         self.pauses.append(seconds)
                         clock.now += seconds

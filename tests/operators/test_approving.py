@@ -471,7 +471,10 @@ def heard(mocker: MockerFixture) -> list[str]:
 
 
 def test_those_who_want_to_know_are_told_each_time_when_somebody_must_decide(asking, heard):
-    notifiers = [ApprovalNotifier(Told), ApprovalNotifier(f"{Told.__module__}.Told", text="Look: {{ approval.link }}")]
+    notifiers = [
+        ApprovalNotifier(Told),
+        ApprovalNotifier(f"{Told.__module__}.Told", text="Look: {{ approval.link }}"),
+    ]
     task = asked(asking, approvals=2, notifiers=notifiers)
     assert len(heard) == 2
     for each in heard:

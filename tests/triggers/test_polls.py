@@ -31,7 +31,7 @@ class Vendor:
             raise answer
         return answer
 
-    fetch_apart = fetch
+    fetch_shared = fetch
 
 
 def batch_of(*sizes: int) -> Batch:

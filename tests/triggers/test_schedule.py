@@ -233,12 +233,12 @@ class Counted(Wait):
 
 
 def test_thousands_that_begin_one_after_the_other_are_not_gone_through_for_each_of_them() -> None:
-    poll, waits = Poll(), [Counted({}, 5.0, deadline=TODAY + 900.0 - number) for number in range(1000)]
+    polling, waits = Polling(), [Counted({}, 5.0, deadline=TODAY + 900.0 - number) for number in range(1000)]
     Counted.reads = 0
     for wait in waits:
-        poll.schedule.join(wait, "a", 0.0, TODAY)
+        polling.schedule.join(wait, "a", 0.0, TODAY)
     for wait in waits:
-        poll.schedule.follow(wait, "b", 0.0, TODAY)
+        polling.schedule.follow(wait, "b", 0.0, TODAY)
     assert Counted.reads <= 20 * len(waits)
 
 

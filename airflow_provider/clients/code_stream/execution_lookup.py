@@ -1,4 +1,4 @@
-"""Executions looked up by their ids, many with one request where the server understands a filter over ids."""
+"""Reads executions by their ids, many with one request if the server understands a filter over ids."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Lookup:
 
     @property
     def at_once(self) -> int:
-        """How many executions one request answers for."""
+        """How many executions one request can read."""
         return 1 if self._understands_filter is False else MOST_IDS
 
     def documents(self, ids: Sequence[str]) -> Iterator[tuple[str, Document | None]]:
-        """Each id with its execution if a list shows that it goes on; ``None`` for one that must be asked for alone.
+        """Each id with its execution if a list shows it unfinished; ``None`` for one that needs a request of its own.
 
-        Asks while it is iterated over: the documents of a thousand executions at once would be many megabytes.
+        Requests are sent during iteration: the documents of a thousand executions at once would take many megabytes.
         """
         for start in range(0, len(ids), MOST_IDS):
             some = ids[start : start + MOST_IDS]
@@ -43,7 +43,7 @@ class Lookup:
         return or_own_error(partial(self._read_one, execution_id))
 
     def _listed(self, ids: Sequence[str]) -> dict[str, Document]:
-        """Those of some executions that a filtered list shows going on."""
+        """Those executions that a filtered list shows unfinished."""
         if len(ids) < 2 or self._understands_filter is False or any("'" in each for each in ids):
             return {}
         where = " or ".join(f"id eq '{each}'" for each in ids)
@@ -51,7 +51,7 @@ class Lookup:
         try:
             rows = {row_id: row for row_id, row in self._wire.page("/executions", query).rows() if row}
         except ReleasePipelineError as error:
-            # Some servers answer a filter that they cannot read with 500.
+            # Some servers answer 500 to a filter that they do not understand.
             is_refused = isinstance(error, ServerUnavailableError) and error.status == 500
             if not concerns_one_execution(error) and not (is_refused and self._understands_filter is None):
                 raise
@@ -59,7 +59,7 @@ class Lookup:
             return {}
         if not rows:
             return {}
-        # Who ignores the filter lists others; who reads its first or last term only lists one.
+        # A server that ignores the filter lists others; one that reads only its first or last term lists one.
         is_answer = rows.keys() <= set(ids) and (len(rows) > 1 or self._understands_filter is True)
         self._understands_filter = is_answer
         if not is_answer:

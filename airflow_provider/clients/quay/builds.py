@@ -41,7 +41,7 @@ class Builds:
             raise self._wire.unexpected(path, "the answer to the start has no build id that can be used")
         execution = execution_of(build, build_reference(repository, str(build["id"])), self._wire.page(repository))
         if not execution.state.is_terminal:
-            self._doubts.note_going_on(execution.id)
+            self._doubts.note_unfinished(execution.id)
         return self._placed(execution)
 
     def check(self, repository: str, **source: Unpack[BuildSource]) -> None:
@@ -56,7 +56,7 @@ class Builds:
         subdirectory, dockerfile_path = source.get("subdirectory"), source.get("dockerfile_path")
         for name, place in (("subdirectory", subdirectory), ("dockerfile_path", dockerfile_path)):
             if place is not None and not isinstance(place, str):
-                raise self._wire.bad_request(f"{name} must be a text, not {place!r}")
+                raise self._wire.bad_request(f"{name} must be a text, got {place!r}")
         if subdirectory and dockerfile_path:
             raise self._wire.bad_request("give subdirectory or dockerfile_path, not both: Quay reads one only")
 

@@ -66,7 +66,7 @@ def check(
     if not isinstance(method, str) or method not in METHODS:
         raise _wrong(f"method {method!r} is not known; there are {', '.join(METHODS)}")
     if title is not None and not isinstance(title, str):
-        raise _wrong(f"title must be a text, not {title!r}")
+        raise _wrong(f"title must be a text, got {title!r}")
     if title is not None and not 0 < len(title) <= LONGEST_TITLE:
         raise _wrong(f"title must have 1 to {LONGEST_TITLE} characters")
     for key in METHODS[method]:

@@ -44,7 +44,7 @@ class Repositories:
         :raises ConflictError: it exists already.
         """
         if visibility not in ("private", "public"):
-            raise self._wire.bad_request(f"visibility must be 'private' or 'public', not {visibility!r}")
+            raise self._wire.bad_request(f"visibility must be 'private' or 'public', got {visibility!r}")
         self._wire.repository_path("", repository)
         namespace, _, name = repository.partition("/")
         body = {"namespace": namespace, "repository": name, "visibility": visibility, "description": description}

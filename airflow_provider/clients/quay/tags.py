@@ -30,7 +30,7 @@ class Tags:
         :param name_filter: ``like:text`` or ``eq:name``.
         """
         if name_filter is not None and name_filter.partition(":")[0] not in ("like", "eq"):
-            raise self._wire.bad_request(f"name_filter must begin with 'like:' or 'eq:', not {name_filter!r}")
+            raise self._wire.bad_request(f"name_filter must begin with 'like:' or 'eq:', got {name_filter!r}")
         entries: dict[tuple[str, str, str], Json] = {}
         for page in tag_pages(self._wire, repository, only_active=only_active, tag=tag, name_filter=name_filter):
             known = len(entries)

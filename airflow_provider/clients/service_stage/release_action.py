@@ -20,7 +20,7 @@ def action_body(
     :raises ValueError: names the argument that is wrong or does not belong to the action.
     """
     if action not in ACTIONS:
-        raise ValueError(f"action must be one of {', '.join(ACTIONS)}, but is {action!r}")
+        raise ValueError(f"action must be one of {', '.join(ACTIONS)}, got {action!r}")
     if selected_tasks is not None and action != "start":
         raise ValueError(f"selected_tasks is only for the action start, not for {action}")
     if action != "approval":
@@ -32,7 +32,7 @@ def action_body(
     if not task_name or not task_name.strip():
         raise ValueError("task_name must not be empty for the action approval")
     if approval_type not in APPROVAL_TYPES:
-        raise ValueError(f"approval_type must be agree or refuse, but is {approval_type!r}")
+        raise ValueError(f"approval_type must be agree or refuse, got {approval_type!r}")
     answer = {"task_name": task_name, "approval_type": approval_type}
     return answer if message is None else {**answer, "message": message}
 
@@ -47,7 +47,7 @@ def _selection(selected_tasks: Mapping[str, Sequence[str]]) -> list[dict[str, An
             raise ValueError("selected_tasks: the name of a stage must not be empty")
         is_list = isinstance(tasks, Collection) and not isinstance(tasks, str)
         if not is_list or not tasks or not all(_is_name(task) for task in tasks):
-            raise ValueError(f"selected_tasks[{stage!r}] must be a list of task names, but is {tasks!r}")
+            raise ValueError(f"selected_tasks[{stage!r}] must be a list of task names, got {tasks!r}")
     return [{"stage_name": stage, "tasks": list(tasks)} for stage, tasks in selected_tasks.items()]
 
 

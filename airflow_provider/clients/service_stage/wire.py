@@ -97,7 +97,7 @@ class Wire:
 
     def unexpected(self, wanted: str, body: Any) -> UnexpectedResponseError:
         return UnexpectedResponseError(
-            f"the answer should be {wanted}, but is {'empty' if body is None else type(body).__name__}",
+            f"the answer must be {wanted}, got {'empty' if body is None else type(body).__name__}",
             call=Call(system=SYSTEM),
             effect=Effect.UNKNOWN,
         )
