@@ -48,7 +48,7 @@ class Lookup:
         return or_own_error(partial(self._read_one, execution_id))
 
     def _listed(self, ids: Sequence[str]) -> dict[str, bytes]:
-        """Those of some executions that a filtered list shows, as JSON."""
+        """Those executions that a filtered list contains, as JSON."""
         if len(ids) < 2 or self._understands_filter is False or any("'" in each for each in ids):
             return {}
         where = " or ".join(f"id eq '{each}'" for each in ids)

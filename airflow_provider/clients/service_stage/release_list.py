@@ -52,7 +52,7 @@ def _id_of(excerpt: Excerpt) -> str:
     return str(excerpt.id)
 
 
-def excerpt_at_tasks(wire: Wire, decode: Decoder) -> Listing[Excerpt]:
+def excerpts_of_tasks(wire: Wire, decode: Decoder) -> Listing[Excerpt]:
     """The list for many waits.
 
     :param decode: :func:`decode_tasks`, or something that remembers what that made of an answer.

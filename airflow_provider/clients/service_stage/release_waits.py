@@ -13,7 +13,7 @@ import msgspec
 from airflow_provider.clients.listing import Remembered
 from airflow_provider.clients.memory import Recent
 from airflow_provider.clients.service_stage.references import RELEASE, SYSTEM, release_reference
-from airflow_provider.clients.service_stage.release_list import Excerpt, decode_tasks, excerpt_at_tasks
+from airflow_provider.clients.service_stage.release_list import Excerpt, decode_tasks, excerpts_of_tasks
 from airflow_provider.clients.service_stage.release_looks import ReleaseLooks, sighting_of
 from airflow_provider.clients.service_stage.release_records import published_records
 from airflow_provider.clients.service_stage.release_states import (
@@ -70,7 +70,7 @@ class ReleaseWaits(Waitable):
 
     def fetch(self, refs: Sequence[ExecutionRef], seen: Sequence[Execution | None]) -> list[Found]:
         """One list for all release tasks; records only where it says that something has moved, or is not certain."""
-        listing = excerpt_at_tasks(self._wire, self._decode) if len(refs) > 1 else None
+        listing = excerpts_of_tasks(self._wire, self._decode) if len(refs) > 1 else None
         now = time.monotonic()
         found: list[Found] = []
         for ref, known in zip(refs, self._known.get_all(map(_key, refs)), strict=True):
