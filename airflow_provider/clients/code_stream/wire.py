@@ -33,7 +33,6 @@ UI_URL = "{base}/automation/#/codestream/executions/{id}"
 Row = TypeVar("Row")
 
 
-
 def read_error(answer: Answer) -> VendorError | None:
     """Read an error; an empty answer is one, too, because all successful answers of this API have a body."""
     if answer.status in (200, 201, 202) and answer.data is None:
