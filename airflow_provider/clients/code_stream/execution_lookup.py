@@ -41,7 +41,7 @@ class Lookup:
             some = ids[start : start + MOST_IDS]
             listed = self._listed(some)
             for execution_id in some:
-                yield execution_id, _going_on(listed.get(execution_id))
+                yield execution_id, _unfinished(listed.get(execution_id))
 
     def one(self, execution_id: str) -> Document | ReleasePipelineError:
         """An execution with all its details, or its own error."""
@@ -72,8 +72,8 @@ class Lookup:
         return rows
 
 
-def _going_on(listed: bytes | None) -> Document | None:
-    """Of those that ended, and of what is no execution, a list tells too little."""
+def _unfinished(listed: bytes | None) -> Document | None:
+    """A listed execution unless it has ended: about ended ones, a list says too little."""
     try:
         document = _DOCUMENT(listed) if listed else None
     except ValueError:
