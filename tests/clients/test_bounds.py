@@ -420,7 +420,7 @@ def test_texts_of_errors_are_short_clean_and_without_secrets(scripted: Scripted)
     scripted.always = (
         400,
         {},
-        {"code": f"E\0{long}", "message": f"a\0 token=abc {long}", "requestId": f"hunter22-long {long}"},
+        {"code": f"E\0 hunter22-long {long}", "message": f"a\0 token=abc {long}", "requestId": f"hunter22-long {long}"},
     )
     transport = Transport("quay", scripted.url)
     transport.redact.add("hunter22-long")
