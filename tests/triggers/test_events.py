@@ -307,6 +307,19 @@ def test_nothing_is_told_before_its_beginning_is_kept(systems: Systems) -> None:
     assert watched.tags() == ["v1"]
 
 
+def test_a_cursor_is_kept_as_soon_as_its_event_is_stored_and_not_with_the_next_look(systems: Systems) -> None:
+    watched = Watched(of_tags(poll_interval=5.0))
+    parse(watched)
+    with Triggerer():
+        until(watched.has_begun)
+        before = watched.cursors()
+        push(systems, "v1")
+        until(watched.events)
+        seen = looks(systems)
+        until(lambda: has_kept(watched, before))
+        assert looks(systems) == seen
+
+
 def test_what_only_passed_by_is_kept_now_and_then_and_not_each_time(systems: Systems, mocker: MockerFixture) -> None:
     watched = Watched(of_tags("v*"))
     parse(watched)

@@ -71,6 +71,35 @@ def test_pushes_that_are_told_when_both_have_happened_are_counted_as_two(systems
     assert [event["digest"] for event in events(asset)] == [second, first]
 
 
+def test_a_tag_that_is_moved_back_is_pushed_again(systems, route: Route, asset: str) -> None:
+    first = push(systems)
+    route.post(PUSH)
+    systems.advance(2)
+    push(systems)
+    route.post(PUSH)
+    systems.advance(2)
+    with QuayHook().get_conn() as client:
+        client.tags.restore(EVENTS, "ok", digest=first)
+    assert [route.post(PUSH) for _ in range(2)] == [200, 200]
+    assert len(events(asset)) == 3
+    assert events(asset)[-1]["digest"] == first
+
+
+def test_two_pushes_within_a_second_are_two(systems, route: Route, asset: str) -> None:
+    systems.reset(speed=1e-6)
+    digests = {push(systems), push(systems)}
+    assert [route.post(PUSH) for _ in range(3)] == [200] * 3
+    assert {event["digest"] for event in events(asset)} == digests
+
+
+def test_a_push_that_names_its_tag_twice_is_one(systems, route: Route, asset: str) -> None:
+    push(systems)
+    systems.advance(2)
+    push(systems)
+    assert route.post(PUSH | {"updated_tags": ["ok", "ok"]}) == 200
+    assert len(events(asset)) == 1
+
+
 def test_what_a_tag_was_before_anybody_told_of_it_is_no_event(systems, route: Route, asset: str) -> None:
     push(systems)
     systems.advance(1000)
@@ -91,6 +120,7 @@ def test_a_test_of_a_real_quay_is_answered_and_counted_never(systems, route: Rou
     for tag in ("latest", "foo"):
         push(systems, tag)
     assert route.post(recorded(event, "test")) == 200
+    assert systems.requests("quay") == []
     # Quay's two events of quotas are sent in tests only, and nothing tells them from real ones.
     assert len(events(asset)) == event.startswith("quota")
 

@@ -143,6 +143,17 @@ def test_a_body_without_a_length_is_read_no_further_than_it_may_go(route: Route,
     assert [len(body) for body in handled] == [MOST_BYTES]
 
 
+def test_a_body_that_unpacks_to_nothing_is_read_no_further_than_it_may_go(route: Route, handled: list[bytes]) -> None:
+    empty_blocks = b"\x00\x00\x00\xff\xff" * 13_107
+
+    def endless() -> Iterator[bytes]:
+        yield b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"
+        yield from chunks(of=empty_blocks, times=MOST_BYTES // len(empty_blocks) + 1)
+
+    assert route.post(data=endless(), headers={**JSON, "content-encoding": "gzip"}) == 413
+    assert handled == []
+
+
 def test_a_bomb_is_not_unpacked(route: Route) -> None:
     import tracemalloc
 
