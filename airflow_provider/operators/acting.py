@@ -44,7 +44,7 @@ class ActOperator(WaitingOperator[ClientT]):
         return ()
 
     def execute(self, context: Context) -> dict[str, Any]:
-        # Not at the top: no parsing of a DAG file needs these.
+        # Not at the top: parsing a DAG file does not need these.
         from airflow_provider.core.acting import Acting, read_act
         from airflow_provider.core.commands import Act, Choose
         from airflow_provider.operators.attempt import attempt_of

@@ -107,7 +107,7 @@ def require_standing(context: Context) -> None:
         _write_guard(context)
         state = task_state(**identity_of(context["ti"]))
     except AirflowRuntimeError as error:
-        raise AttemptOver(f"Airflow may have given this attempt up, so nothing is sent: {error}") from None
+        raise AttemptOver(f"Airflow may have given up this attempt, so nothing is sent: {error}") from None
     if state in OVER:
         raise AttemptOver(f"the task is {state}: this attempt is over and sends nothing more")
 

@@ -80,7 +80,7 @@ def noticed_within() -> float:
 
 def waiting_for(ref: ExecutionRef) -> dict[str, Any]:
     """The argument of a deferral that waits for this reference."""
-    # Not at the top: no parsing of a DAG file needs it.
+    # Not at the top: parsing a DAG file does not need it.
     from airflow_provider.core.waiting import WAITED_FOR, named_exactly
 
     return {WAITED_FOR: named_exactly(ref)}
@@ -92,7 +92,7 @@ def event_or_stranger(next_kwargs: dict[str, Any] | None) -> tuple[dict[str, Any
     A database may reuse the id of a trigger, as SQLite does: a late event of the old trigger then resumes the task that
     has the id now. ``dag.test()`` loses the argument.
     """
-    # Not at the top: no parsing of a DAG file needs it.
+    # Not at the top: parsing a DAG file does not need it.
     from airflow_provider.core.waiting import WAITED_FOR
 
     arguments = dict(next_kwargs or {})
@@ -180,7 +180,7 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
 
     def memory(self, context: Context, client: ReleaseClient, key: str, action: str) -> Memory:
         """What earlier attempts noted about a request; the arguments are those of ``Memory``."""
-        # Not at the top: no parsing of a DAG file needs it.
+        # Not at the top: parsing a DAG file does not need it.
         from airflow_provider.operators.memory import Memory
 
         return Memory(context, client, key, action)
@@ -314,7 +314,7 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
 
     def tell_beginning(self, client: ReleaseClient) -> None:
         """Log the first line: what the task does, with which arguments and as whom."""
-        # Not at the top: no parsing of a DAG file needs it.
+        # Not at the top: parsing a DAG file does not need it.
         from airflow_provider.clients.urls import place_of
 
         values = {name: getattr(self, name) for name in self.logged_arguments}

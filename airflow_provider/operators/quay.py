@@ -143,7 +143,7 @@ class QuayRunBuildOperator(StartOperator["QuayClient"]):
         return client.builds.start(self.repository, **self._source())
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
-        # Not at the top: no parsing of a DAG file needs it.
+        # Not at the top: parsing a DAG file does not need it.
         from airflow_provider.progress import with_reason
 
         return super().execute_complete(context, with_reason(event, partial(self.get_client, context)))
@@ -399,7 +399,7 @@ class QuayNotificationsOperator(_NotificationOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         with self.begin(context) as client:
-            # Not at the top: no parsing of a DAG file needs it.
+            # Not at the top: parsing a DAG file does not need it.
             from airflow_provider.clients.quay.notifications import Wanted
 
             wanted = [Wanted(**{"method": "webhook", **self.with_config(each)}) for each in self.notifications]

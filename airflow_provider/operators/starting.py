@@ -150,7 +150,7 @@ class StartOperator(WaitingOperator[ClientT]):
         *,
         resumed: bool = False,
     ) -> dict[str, Any]:
-        # Not at the top: no parsing of a DAG file needs these.
+        # Not at the top: parsing a DAG file does not need these.
         from airflow_provider.core.canceling import RESUMED
         from airflow_provider.core.starting import Start
         from airflow_provider.operators.attempt import attempt_of

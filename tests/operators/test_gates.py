@@ -210,7 +210,8 @@ def test_what_people_read_is_true_of_each_gate(gated):
     task = asking(gated, approvers=["ada", "bob"], response_timeout=3600)
     action = task.action()
     pipeline = {"code_stream": code_stream_tasks.APPROVED, "service_stage": "shop-release-approval"}[gated.system]
-    for told in (pipeline, "each approval that comes up", "Only ada, bob", "within 1:00:00", "/tasks/ask)"):
+    parts = (pipeline, "each approval that its execution reaches", "Only ada, bob", "within 1:00:00", "/tasks/ask)")
+    for told in parts:
         assert told in action.body
     assert pipeline in action.subject
     assert gated.executions()[0]["id"] not in action.body
