@@ -44,11 +44,10 @@ class Prepare(Struct, frozen=True):
     It also holds ``marker`` (a text that no other start has), ``since`` (epoch seconds now) and ``clock`` (whose:
     ``vendor`` or ``worker``).
 
-    :param going_on: an execution of this start has failed; the author may want to continue it rather than start
-        another.
+    :param after_failure: whether an execution of this start has failed; the author may prefer to continue it.
     """
 
-    going_on: bool = False
+    after_failure: bool = False
 
 
 class Send(Struct, frozen=True):

@@ -155,7 +155,7 @@ def found(execution: Execution, place: str) -> LogLine:
     return LogLine(f"Found what this task started: {name_of(execution.ref)}{_where(execution, place)}")
 
 
-def going_on(execution: Execution, place: str) -> LogLine:
+def still_running(execution: Execution, place: str) -> LogLine:
     where = _where(execution, place)
     return LogLine(f"Continuing with what an earlier attempt started: {name_of(execution.ref)}{where}")
 

@@ -29,7 +29,7 @@ def start_anew(
     went_wrong = before is not None and (before.end is End.FAILED or before.phase is Phase.ENDING)
     # An execution that was only guessed to be ours is not continued either.
     has_failed = before is not None and before.end is End.FAILED and GUESS not in (before.ref or {})
-    intent: dict[str, Any] = yield Prepare(going_on=has_failed)
+    intent: dict[str, Any] = yield Prepare(after_failure=has_failed)
     may_be_there = before is not None and before.ref is None and before.sends > 0 and not went_wrong
     # What an earlier request of this start may still lead to is recognised by the same marker.
     marker = before.marker if may_be_there and before and before.marker else intent["marker"]

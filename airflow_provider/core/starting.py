@@ -149,7 +149,7 @@ class Start(Progress):
             return None
         if related is Relation.AMBIGUOUS:
             yield from self._refuse_to_guess(record)
-        yield from self.remember(record, seen, lines.going_on)
+        yield from self.remember(record, seen, lines.still_running)
         return seen
 
     def _respect_cancel(self, record: StartRecord) -> None:

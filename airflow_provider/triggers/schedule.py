@@ -83,10 +83,10 @@ class Schedule:
             due = now + max(self._fastest, wait.interval_now)
             self._line_up(self._polls.join(wait, name, due), now, today)
 
-    def poll_alone(self, wait: Wait, look: PendingObservation, now: float, today: float) -> None:
+    def poll_alone(self, wait: Wait, pending: PendingObservation, now: float, today: float) -> None:
         """Poll one execution on its own; until that is done, the shared poll leaves it out."""
         if home := self._polls.of(wait):
-            single = home.alone[wait] = SinglePoll(wait, look, now)
+            single = home.alone[wait] = SinglePoll(wait, pending, now)
             self._line_up(single, now, today)
 
     # --- turns ---

@@ -121,7 +121,7 @@ def no_choice(cls: type, name: str, *choices: str, may_be_none: bool = False) ->
 
 
 def one_of_two(cls: type, first: str, second: str) -> list[Bad]:
-    texts = (first, second, "exactly one of them")
+    texts = (first, second, "but not both")
     return [
         Bad(cls, {first: "", second: None}, BadRequestError, texts),
         Bad(cls, {first: DIGEST, second: "other"}, BadRequestError, texts),
