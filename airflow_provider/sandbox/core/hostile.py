@@ -91,5 +91,5 @@ def _parts(document: Any) -> tuple[list[str], list[Any]]:
 
 
 def dump(document: Any) -> bytes:
-    """JSON as Python writes it: with NaN, infinity and halves of surrogate pairs."""
+    """JSON as Python writes it: with NaN, infinity and lone surrogates."""
     return json.dumps(document).encode("utf-8", "surrogatepass")

@@ -48,7 +48,7 @@ class Chance:
     def text(self) -> str:
         if self.one_in(2):
             return str(self.pick(NASTY_TEXTS))
-        # Including halves of surrogate pairs and all control characters.
+        # Including lone surrogates and all control characters.
         return "".join(chr(self.below(self.pick((0x80, 0xFFFF, 0x10FFFF)))) for _ in range(self.below(12)))
 
     def any_value(self, depth: int = 0) -> Any:
