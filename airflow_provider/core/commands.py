@@ -23,7 +23,7 @@ class Record(Protocol):
 
     @property
     def is_over(self) -> bool:
-        """Whether it may be deleted some day."""
+        """Whether it may be deleted at some point."""
 
     def to_json(self) -> dict[str, Any]: ...
 
@@ -67,7 +67,7 @@ class Act(Struct, frozen=True):
 
 
 class Find(Struct, frozen=True):
-    """Search for what a start with this intent led to; answered with a list of executions, oldest first."""
+    """Search for what a start with this intent has started; answered with a list of executions, oldest first."""
 
     intent: dict[str, Any]
 
@@ -86,7 +86,7 @@ class Cancel(Struct, frozen=True):
 
 
 class Publish(Struct, frozen=True):
-    """Publish what is known about the execution, for people and other tasks."""
+    """Publish the id and URL of the execution, for people and other tasks."""
 
     execution: Execution
 

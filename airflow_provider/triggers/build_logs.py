@@ -72,7 +72,7 @@ class BuildLogs:
             del self._tails[wait]
 
     def forget(self, wait: Wait) -> None:
-        """Copy no more of it: its task's log is closed."""
+        """Stop copying it: its task's log is closed."""
         self._writes.pop(wait, None)
         self._wanted.pop(wait, None)
 

@@ -18,7 +18,7 @@ _GUESS = re.compile(r"Found (\S+), which this task probably started")
 _NOT_CANCELED = (
     "only guessed to be this task's",
     "nothing was adopted, canceled or started",
-    "Nothing was started beside it",
+    "Nothing else was started",
     "Could not cancel",
     "could not be canceled",
 )

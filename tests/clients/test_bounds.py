@@ -427,7 +427,7 @@ def page_of(*ids: str, total: int | None) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("total", [500, None])
-def test_a_server_that_repeats_a_page_is_recognised(scripted: Scripted, total: int | None) -> None:
+def test_a_server_that_repeats_a_page_is_recognized(scripted: Scripted, total: int | None) -> None:
     ids = [f"p{number}" for number in range(100)]
     scripted.script = [(200, {}, {"token": "bearer-1"})]
     scripted.always = (200, {}, page_of(*ids, total=total))

@@ -224,7 +224,7 @@ def test_nothing_is_started_beside_a_late_start_that_cannot_be_canceled(systems,
         error = story.attempt().error
         assert isinstance(error, ConflictError)
         assert late in str(error)
-        assert "could not be canceled. Nothing was started beside it" in str(error)
+        assert "could not be canceled. Nothing else was started" in str(error)
     assert len(story.executions()) == 2
     systems.clear_faults()
     assert story.attempt().state == "deferred"

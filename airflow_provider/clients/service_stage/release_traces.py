@@ -74,7 +74,7 @@ class Traces(msgspec.Struct, frozen=True):
     are_complete: bool
 
     def candidates(self, window: Window) -> list[Json] | None:
-        """The records of what this action may have led to; ``None`` if it is not known whether there are any."""
+        """The records that this action may have caused; ``None`` if it is not known whether there are any."""
         if self.later:
             return self._of_later(window)
         return self._of_start(window) if self.action == "start" else self._of_continuation(window)

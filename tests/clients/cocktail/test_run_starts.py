@@ -1,4 +1,4 @@
-"""Which run a start led to whose answer was lost."""
+"""Which run belongs to a start whose answer was lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which execution a start led to whose answer was lost."""
+"""Which execution belongs to a start whose answer was lost."""
 
 from __future__ import annotations
 
