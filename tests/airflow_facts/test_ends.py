@@ -149,7 +149,7 @@ def test_a_mapped_task_has_no_on_kill_before_its_templates_are_rendered() -> Non
     assert callable(mapped.unmap({"doc": "a"}).on_kill)
 
 
-def test_a_failure_of_a_queued_task_keeps_its_id_and_makes_a_resumed_one_begin_anew() -> None:
+def test_a_failure_of_a_queued_task_keeps_its_id_and_makes_a_resumed_one_begin_again() -> None:
     task = RealTask().queue()
     task.run(defer)
     task.resume_by_event()
@@ -212,7 +212,7 @@ def test_a_heartbeat_tells_a_worker_that_a_person_has_acted_and_its_end_counts_a
 
 
 @pytest.mark.usefixtures("fast_heartbeats")
-def test_after_on_kill_the_interrupted_code_goes_on_until_sigkill(notes: Notes) -> None:
+def test_after_on_kill_the_interrupted_code_continues_until_sigkill(notes: Notes) -> None:
     def go_on(operator: Any, context: Any) -> None:
         for _ in range(600):
             notes.write("working")

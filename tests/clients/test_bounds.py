@@ -342,7 +342,7 @@ def test_a_write_whose_answer_makes_no_sense_may_have_taken_effect(scripted: Scr
     assert len(scripted.requests) == 1
 
 
-def test_an_error_of_the_reading_itself_is_told_without_what_was_read(scripted: Scripted) -> None:
+def test_an_error_of_the_reading_itself_is_reported_without_what_was_read(scripted: Scripted) -> None:
     scripted.always = OK
 
     def broken(content: bytes) -> Any:

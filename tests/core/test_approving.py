@@ -133,7 +133,7 @@ def test_an_answer_of_the_requester_does_not_count(requester):
     assert asked.decision == "approve"
 
 
-def test_an_answer_that_is_told_twice_counts_once():
+def test_an_answer_that_is_delivered_twice_counts_once():
     rules, asked = Rules(approvals=2), question()
     assert asked.take(answer("ada"), rules) is not None
     assert asked.take(answer("ada"), rules) is None
@@ -193,7 +193,7 @@ def test_what_was_decided_at_the_vendor_shows_by_the_state():
     }
 
 
-def test_an_approval_is_open_until_its_execution_goes_on_or_ends():
+def test_an_approval_is_open_until_its_execution_continues_or_ends():
     still_open = {state for state in ExecutionState if is_open(state)}
     assert still_open == {ExecutionState.QUEUED, ExecutionState.WAITING, ExecutionState.UNKNOWN}
 

@@ -66,7 +66,7 @@ def vendor(systems: Any) -> Iterator[Vendor]:
         yield vendor
 
 
-def test_a_sensor_in_a_worker_goes_on_with_the_mended_connection(vendor):
+def test_a_sensor_in_a_worker_continues_with_the_mended_connection(vendor):
     ended = run_task(lambda: CocktailBuildSensor(task_id="wait", build_run_seq=7, poke_interval=0.1, timeout=60))
     assert ended.error is None
     assert vendor.tokens[:2] == ["Bearer first-token", "Bearer first-token"]
@@ -88,7 +88,7 @@ def test_a_connection_that_airflow_does_not_tell_then_ends_no_wait(vendor, mocke
     assert vendor.tokens[-1] == "Bearer second-token"
 
 
-def test_an_operator_in_a_worker_goes_on_with_the_mended_connection(vendor):
+def test_an_operator_in_a_worker_continues_with_the_mended_connection(vendor):
     operator = CocktailRunBuildOperator(task_id="build", build_seq=12, tag_name="1")
     with operator.get_client({}) as client:  # type: ignore[arg-type]
         client.transport.guard = guard = object()

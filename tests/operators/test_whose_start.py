@@ -99,7 +99,7 @@ def test_a_person_who_ends_a_wait_whose_connection_was_changed_cancels_nothing_o
 
 
 @pytest.mark.parametrize("remembered", [True, False])
-def test_a_task_that_is_cleared_says_once_that_its_connection_was_changed_and_then_starts_anew(
+def test_a_task_that_is_cleared_says_once_that_its_connection_was_changed_and_then_starts_again(
     systems, elsewhere, remembered
 ):
     story = Story(systems, STARTERS["quay"], deferrable=True)
@@ -242,7 +242,7 @@ def test_a_guess_stays_one_until_it_ends(systems, starter):
 
 
 @pytest.mark.parametrize("name", ["code_stream rerun", "service_stage"])
-def test_a_guess_that_failed_is_not_made_to_go_on(systems, name):
+def test_a_guess_that_failed_is_not_made_to_continue(systems, name):
     systems.reset(SLOW)
     story = Story(systems, STARTERS[name], deferrable=True, on_retry="resume")
     adopts_what_a_colleague_started(story)
@@ -371,7 +371,7 @@ def test_what_somebody_resumed_after_our_pause_is_not_paused_again(systems):
 
 
 @pytest.mark.parametrize("is_cleared", [False, True], ids=["retried", "cleared"])
-def test_a_task_whose_operator_was_replaced_starts_anew_and_names_what_it_leaves_alone(systems, is_cleared, capsys):
+def test_a_task_whose_operator_was_replaced_starts_again_and_names_what_it_leaves_alone(systems, is_cleared, capsys):
     systems.reset(SLOW)
     story = Story(systems, STARTERS["quay"], deferrable=True)
     story.attempt_and_die(remembered=True)

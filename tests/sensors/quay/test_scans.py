@@ -104,7 +104,7 @@ def test_a_timeout_tells_how_things_stood(systems, mode):
 
 
 @BOTH_MODES
-def test_a_timeout_while_looks_fail_tells_the_last_that_was_seen_and_why(systems, deferrable):
+def test_a_timeout_while_polls_fail_tells_the_last_that_was_seen_and_why(systems, deferrable):
     def go_down() -> bool:
         was_asked = looks(systems) > 2
         if was_asked:
