@@ -1,4 +1,4 @@
-"""The text of a required action: what was told stands in it, and cannot change how the rest is read."""
+"""The text of a required action: it contains every detail, and none of them can change how the rest is read."""
 
 from __future__ import annotations
 

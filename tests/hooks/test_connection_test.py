@@ -1,4 +1,4 @@
-"""The Test button: each thing that can be wrong with a connection is told apart from the others, in all systems."""
+"""The Test button: it distinguishes everything that can be wrong with a connection, in all systems."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log of a task tells its story: what is done, with which arguments, as whom; what came of it; how loud each is."""
+"""The log of a task: what is done, with which arguments and as whom, what comes of it, and the level of each line."""
 
 from __future__ import annotations
 

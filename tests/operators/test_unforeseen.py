@@ -1,4 +1,4 @@
-"""An error that nobody foresaw is one look, search or cancel that failed: it ends no wait and loses no execution."""
+"""An unforeseen error is one failed poll, search or cancel: it ends no wait and loses no execution."""
 
 from __future__ import annotations
 
