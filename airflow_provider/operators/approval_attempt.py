@@ -94,7 +94,7 @@ class ApprovalAttempt:
     def _recalled(self) -> Question:
         question = self._recall()
         if question is None:
-            raise self._conflict("the question of this task is not known any more; clear the task to ask again")
+            raise self._conflict("the question of this task is no longer known; clear the task to ask again")
         return question
 
     def _note(self, question: Question, *, is_done: bool = False) -> None:

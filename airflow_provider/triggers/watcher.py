@@ -99,7 +99,7 @@ class Watcher:
             await self.save()
             taken = await self._take(seen)
         except Exception as error:
-            log.warning("Could not work out what is new in %s, will retry: %s", self._about, _brief(error))
+            log.warning("Could not determine what is new in %s, will retry: %s", self._about, _brief(error))
             return []
         if taken is None:
             return []

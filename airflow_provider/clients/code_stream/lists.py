@@ -52,6 +52,7 @@ def undecoded(content: bytes) -> Page[bytes]:
     Decoding fifty executions at once creates so many objects that Python collects garbage, including all modules of
     Airflow: no other thread runs for 0.2 s.
     """
+    page: _UndecodedPage | Page[dict[str, Any]]
     try:
         page = _UNDECODED.decode(content)
         rows = {link: bytes(row) for link, row in (page.documents or {}).items()}
