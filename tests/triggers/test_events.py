@@ -402,7 +402,7 @@ def later(systems: Systems, throttled: dict[str, Any], at_least: int) -> list[di
     ("make", "text"),
     [
         (lambda: QuayTagEventTrigger("shop"), "repository must be 'namespace/name', got 'shop'"),
-        (lambda: QuayTagEventTrigger(SHOP, "v 1"), "tag_pattern must be what a tag may hold"),
+        (lambda: QuayTagEventTrigger(SHOP, "v 1"), "tag_pattern must be the characters of a tag"),
         (lambda: QuayTagEventTrigger(SHOP, None), "tag_pattern must be"),  # type: ignore[arg-type]
         (lambda: QuayTagEventTrigger(SHOP, quay_conn_id=""), "quay_conn_id must be a text"),
         (lambda: QuayTagEventTrigger(SHOP, poll_interval=0), "poll_interval must be more than 0"),
