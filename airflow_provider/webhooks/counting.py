@@ -77,7 +77,7 @@ def _count(
 def _locked(asset: str, session: Session) -> AssetModel:
     """The asset, locked against all other webhooks until this transaction ends.
 
-    Airflow's scheduler relies on it that an asset's events become visible in the order of their times.
+    Airflow's scheduler expects an asset's events to become visible in the order of their times.
     """
     named = or_(AssetModel.name == asset, AssetModel.uri == asset)
     # Changes nothing, and comes first: SQLite has no row locks, and refuses to write in a transaction that began

@@ -26,7 +26,7 @@ from airflow_provider.exceptions import Call, ServerUnavailableError
         (80 * 3600, "3 days"),
     ],
 )
-def test_a_time_is_told_as_people_say_it(seconds, text):
+def test_a_time_is_written_as_people_say_it(seconds, text):
     assert lines.span(seconds) == text
 
 

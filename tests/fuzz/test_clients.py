@@ -110,7 +110,7 @@ def _argument(system: System, call: str, name: str, annotation: Any) -> st.Searc
         return st.lists(refs, min_size=1, max_size=4)
     if name in ("ref", "about"):
         return refs
-    if name in ("execution", "waiting"):
+    if name in ("execution", "approval", "waiting"):
         return refs.map(lambda ref: Execution(ref, ExecutionState.RUNNING, "RUNNING"))
     plausible = PLAUSIBLE.get(name, ())
     if name == "event" and "Document" in kind:
@@ -216,7 +216,7 @@ def run(system: System, url: str, server: Any, draw: st.DrawFn) -> None:
             if inspect.isgenerator(found):
                 found = list(found)
             if name in ("fetch_shared", "fetch"):
-                found = [_look(each) if callable(each) else each for each in found]
+                found = [_observe(each) if callable(each) else each for each in found]
         except ReleasePipelineError as error:
             event("error")
             check_error(error)
@@ -230,9 +230,9 @@ def run(system: System, url: str, server: Any, draw: st.DrawFn) -> None:
         client.close()
 
 
-def _look(look: Callable[[], Any]) -> Any:
+def _observe(pending: Callable[[], Any]) -> Any:
     try:
-        return look()
+        return pending()
     except ReleasePipelineError as error:
         return error
 
@@ -276,7 +276,7 @@ def test_a_wait_survives_every_row_of_answers(system: str, server: Any) -> None:
             for _ in range(4):
                 began = time.monotonic()
                 try:
-                    found = [_look(each) if callable(each) else each for each in client.fetch_shared(known)]
+                    found = [_observe(each) if callable(each) else each for each in client.fetch_shared(known)]
                 except ReleasePipelineError as error:
                     check_error(error)
                     continue

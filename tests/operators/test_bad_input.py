@@ -121,7 +121,7 @@ def no_choice(cls: type, name: str, *choices: str, may_be_none: bool = False) ->
 
 
 def one_of_two(cls: type, first: str, second: str) -> list[Bad]:
-    texts = (first, second, "exactly one of them")
+    texts = (first, second, "but not both")
     return [
         Bad(cls, {first: "", second: None}, BadRequestError, texts),
         Bad(cls, {first: DIGEST, second: "other"}, BadRequestError, texts),
@@ -464,7 +464,7 @@ def test_a_connection_that_lacks_a_field_says_which(systems, system, fields, nam
 
 @EVERY_SYSTEM
 @BOTH_MODES
-def test_wrong_credentials_are_told_at_once_and_start_nothing(systems, system, cls, deferrable):
+def test_wrong_credentials_are_reported_at_once_and_start_nothing(systems, system, cls, deferrable):
     conn_id = connection(systems, system, password="not-the-right-secret")
     ended = with_connection(cls, conn_id, deferrable=deferrable)
     assert type(ended.error) is AuthenticationError
@@ -479,7 +479,7 @@ def started(systems: Systems, system: str) -> list[dict[str, Any]]:
 
 @EVERY_SYSTEM
 @BOTH_MODES
-def test_a_url_that_leads_to_a_web_page_is_told_from_an_api(systems, system, cls, deferrable, mocker):
+def test_a_url_that_leads_to_a_web_page_is_distinguished_from_an_api(systems, system, cls, deferrable, mocker):
     mocker.patch.object(retries, "FIRST_PAUSE", 0.02)
     systems.fault(system, "html", times=1000)
     ended = run(cls, deferrable=deferrable, timeout=0.5)
@@ -491,7 +491,7 @@ def test_a_url_that_leads_to_a_web_page_is_told_from_an_api(systems, system, cls
 
 
 @EVERY_SYSTEM
-def test_a_url_that_leads_nowhere_is_told(systems, system, cls):
+def test_a_url_that_leads_nowhere_is_reported(systems, system, cls):
     conn_id = connection(systems, system, host=f"{systems.url}/nowhere")
     ended = with_connection(cls, conn_id, timeout=0.5)
     assert isinstance(ended.error, (NotFoundError, UnexpectedResponseError, AirflowSensorTimeout))

@@ -92,7 +92,7 @@ def end(systems: Systems) -> None:
 
 
 def lengths(task: Task) -> list[int]:
-    """How long the task's result is, as far as Airflow was told."""
+    """The length of the task's result, if it was reported to Airflow."""
     from airflow.models.taskmap import TaskMap
     from airflow.utils.session import create_session
 

@@ -169,7 +169,7 @@ def fails_loudly(task: Task) -> None:
 
 
 @EVERY_REQUEST
-def test_a_success_that_is_cleared_is_sent_anew_although_its_retries_were_lowered_by_one(systems, request_):
+def test_a_success_that_is_cleared_is_sent_again_although_its_retries_were_lowered_by_one(systems, request_):
     """Airflow's ``max_tries`` is the same then as before."""
     build = request_.first(systems)
     task = Task(build)

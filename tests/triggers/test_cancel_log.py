@@ -1,4 +1,4 @@
-"""What a trigger says while it cancels is in the log of its task, where people look; Airflow routes it by trigger."""
+"""What a trigger logs while it cancels is in the log of its task, where people look; Airflow routes it by trigger."""
 
 from __future__ import annotations
 

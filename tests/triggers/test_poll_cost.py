@@ -119,7 +119,7 @@ def test_the_end_of_an_execution_costs_a_few_requests_and_reaches_its_own_wait_o
 
 @SYSTEMS
 @pytest.mark.parametrize("takes_long", [False, True])
-def test_the_loop_gets_its_turns_while_many_waits_are_told(
+def test_the_loop_gets_its_turns_while_many_waits_are_reported(
     stub: Stub, certificates: Certificates, contender: Contender, takes_long: bool, mocker: MockerFixture
 ) -> None:
     told, saw = 0, Wait.update
@@ -144,7 +144,7 @@ def test_the_loop_gets_its_turns_while_many_waits_are_told(
     assert asyncio.run(scenario()) <= (1 if takes_long else poller.DELIVERED_AT_ONCE)
 
 
-def test_the_first_look_at_many_keeps_few_documents_at_a_time(stub: Stub, certificates: Certificates) -> None:
+def test_the_first_poll_of_many_keeps_few_documents_at_a_time(stub: Stub, certificates: Certificates) -> None:
     count = 1000
     contender = next(each for each in OURS if each.name == "code_stream")
     stub.begin(contender.system, "0", count, contender.lists)

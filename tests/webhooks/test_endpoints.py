@@ -34,7 +34,7 @@ GOOD: dict[str, Any] = {"source": "quay", "asset": "image", "secrets": [SECRET]}
         ({"aset": "x"}, "unknown field `aset`"),
     ],
 )
-def test_a_bad_declaration_is_told_with_its_field_and_without_its_secret(
+def test_a_bad_declaration_is_reported_with_its_field_and_without_its_secret(
     declare: Declare, differs: dict[str, Any], problem: str
 ) -> None:
     declare(hook=GOOD | differs)
