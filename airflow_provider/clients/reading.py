@@ -59,45 +59,47 @@ def read_body(response: urllib3.BaseHTTPResponse, most: int) -> bytes:
     :raises UnknownEncodingError: it has an encoding that was not asked for.
     :raises urllib3.exceptions.HTTPError: it is incomplete, or did not arrive within the read time limit.
     """
-    chunks: list[bytes] = []
-    size = 0
+    body = io.BytesIO()
     try:
-        for chunk in _unpacked(response, most):
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > most:
+        for chunk in _unpacked(response):
+            if body.tell() + len(chunk) > most:
                 raise TooLargeError
+            body.write(chunk)
     except BaseException:
         response.close()
         raise
     finally:
         response.release_conn()
-    return b"".join(chunks)
+    # Not a copy, so that a large body is never held twice.
+    return body.getvalue()
 
 
-def _unpacked(response: urllib3.BaseHTTPResponse, most: int) -> Iterator[bytes]:
+def _unpacked(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
     if encoding in ("", "identity"):
         yield from _packets(response)
     elif encoding in ("gzip", "x-gzip", "deflate"):
         try:
-            yield from _unzipped(response, most)
+            yield from _unzipped(response)
         except zlib.error as error:
             raise urllib3.exceptions.DecodeError(f"the body is not {encoding}") from error
     else:
         raise UnknownEncodingError
 
 
-def _unzipped(response: urllib3.BaseHTTPResponse, most: int) -> Iterator[bytes]:
+def _unzipped(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
     unpacking = zlib.decompressobj(_GZIP_OR_ZLIB)
     for packet in _packets(response):
-        packed = packet
-        while packed:
+        packed, is_more_inside = packet, False
+        while packed or is_more_inside:
             if unpacking.eof:
                 # Several gzip members in a row are one body.
                 unpacking = zlib.decompressobj(_GZIP_OR_ZLIB)
-            yield unpacking.decompress(packed, most + 1)
+            # In one piece, the megabytes of a small packet would be copied without letting other threads run.
+            piece = unpacking.decompress(packed, _CHUNK)
+            yield piece
             packed = unpacking.unconsumed_tail or unpacking.unused_data
+            is_more_inside = len(piece) == _CHUNK and not unpacking.eof
     if not unpacking.eof:
         raise urllib3.exceptions.DecodeError("the packed body is truncated")
 
