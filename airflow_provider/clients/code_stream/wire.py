@@ -10,11 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from airflow_provider.clients.code_stream.fields import Json, secrets_in
-from airflow_provider.clients.code_stream.lists import PAGE, Decode, Page, RepeatedPageError
+from airflow_provider.clients.code_stream.lists import OBJECTS, PAGE, Decode, Page, RepeatedPageError
 from airflow_provider.clients.code_stream.login import Credentials
 from airflow_provider.clients.code_stream.references import SYSTEM
 from airflow_provider.clients.code_stream.words import Words
-from airflow_provider.clients.decoding import decoder
 from airflow_provider.clients.listing import LONGEST_LIST, MOST_PAGES
 from airflow_provider.clients.transport import Answer, Transport, TransportOptions, VendorError, read_common_error
 from airflow_provider.clients.urls import Params
@@ -32,8 +31,6 @@ from airflow_provider.exceptions import (
 UI_URL = "{base}/automation/#/codestream/executions/{id}"
 
 Row = TypeVar("Row")
-
-_OBJECTS: Decode[dict[str, Any]] = decoder(Page[dict[str, Any]])
 
 
 def read_error(answer: Answer) -> VendorError | None:
@@ -107,11 +104,8 @@ class Wire:
 
     # Lists
 
-    def page(self, path: str, params: Params) -> Page[dict[str, Any]]:
+    def page(self, path: str, params: Params, decode: Decode[Row]) -> Page[Row]:
         """One page of a list."""
-        return self._decoded(path, params, _OBJECTS)
-
-    def _decoded(self, path: str, params: Params, decode: Decode[Row]) -> Page[Row]:
         page: Page[Row] | None = self.answer("GET", path, params, decode=decode).data
         if page is None:
             raise self.unexpected(path, "the answer is not a list")
@@ -135,7 +129,7 @@ class Wire:
         before: list[str] = []
         began = time.monotonic()
         for _ in range(MOST_PAGES):
-            page = self._decoded(path, {**params, "$top": top, "$skip": skip}, decode)
+            page = self.page(path, {**params, "$top": top, "$skip": skip}, decode)
             rows = page.rows()
             ids = [row_id for row_id, _ in rows]
             if rows and ids == before:
@@ -194,7 +188,7 @@ class Wire:
         """
         seen: set[str] = set()
         top = PAGE if limit is None else max(1, min(PAGE, limit))
-        for page in self.pages(path, {"$filter": where, "$orderby": order}, _OBJECTS, top):
+        for page in self.pages(path, {"$filter": where, "$orderby": order}, OBJECTS, top):
             for row_id, listed in page:
                 if row_id in seen:
                     continue

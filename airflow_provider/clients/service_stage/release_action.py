@@ -22,11 +22,11 @@ def action_body(
     if action not in ACTIONS:
         raise ValueError(f"action must be one of {', '.join(ACTIONS)}, got {action!r}")
     if selected_tasks is not None and action != "start":
-        raise ValueError(f"selected_tasks is only for the action start, not for {action}")
+        raise ValueError(f"selected_tasks is valid only with the action start, got {action}")
     if action != "approval":
         for name, value in (("task_name", task_name), ("approval_type", approval_type), ("message", message)):
             if value is not None:
-                raise ValueError(f"{name} is only for the action approval, not for {action}")
+                raise ValueError(f"{name} is valid only with the action approval, got {action}")
         # Never without a body: a sister service refuses such requests.
         return {} if selected_tasks is None else {"selected_tasks": _selection(selected_tasks)}
     if not task_name or not task_name.strip():
