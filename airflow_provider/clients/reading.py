@@ -6,6 +6,7 @@ The time limits of ``requests`` start anew with each packet, and it has no limit
 from __future__ import annotations
 
 import io
+import mmap
 import socket
 import time
 import zlib
@@ -20,6 +21,9 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 ENCODINGS = "gzip"
 """What requests ask for: its size can be limited while it is unpacked."""
+
+LARGE = 500_000
+"""Bytes of a body from which on it is large; most lists have a tenth of that."""
 
 _CHUNK = 65536
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
@@ -50,7 +54,49 @@ class BoundedAdapter(HTTPAdapter):
         return manager
 
 
-def read_body(response: urllib3.BaseHTTPResponse, most: int) -> bytes:
+class Body:
+    """The body of an answer. A large one is read into memory of its own, which goes back to the system at once.
+
+    In that of the thread that reads it, it would leave a hole: glibc gives threads heaps of their own, and keeps in
+    each what the largest answer has ever needed.
+    """
+
+    def __init__(self, most: int) -> None:
+        """:param most: bytes."""
+        self._most = most
+        self._small = io.BytesIO()
+        self._large: mmap.mmap | None = None
+        self.size = 0
+
+    @property
+    def is_large(self) -> bool:
+        return self._large is not None
+
+    def add(self, piece: bytes) -> None:
+        """:raises TooLargeError: the body is larger than allowed."""
+        self.size += len(piece)
+        if self.size > self._most:
+            raise TooLargeError
+        if self._large is None and self.size > LARGE:
+            self._large = mmap.mmap(-1, self._most, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            self._large.write(self._small.getbuffer())
+            self._small = io.BytesIO()
+        (self._large or self._small).write(piece)
+
+    def take(self) -> bytes:
+        """The whole body, once."""
+        content = self._large[: self.size] if self._large else self._small.getvalue()
+        self.close()
+        return content
+
+    def close(self) -> None:
+        self._small = io.BytesIO()
+        if self._large:
+            self._large.close()
+            self._large = None
+
+
+def read_body(response: urllib3.BaseHTTPResponse, most: int) -> Body:
     """The unpacked body; returns the connection to its pool.
 
     :param response: an unread response from :class:`BoundedAdapter`.
@@ -59,19 +105,17 @@ def read_body(response: urllib3.BaseHTTPResponse, most: int) -> bytes:
     :raises UnknownEncodingError: it has an encoding that was not asked for.
     :raises urllib3.exceptions.HTTPError: it is incomplete, or did not arrive within the read time limit.
     """
-    body = io.BytesIO()
+    body = Body(most)
     try:
-        for chunk in _unpacked(response):
-            if body.tell() + len(chunk) > most:
-                raise TooLargeError
-            body.write(chunk)
+        for piece in _unpacked(response):
+            body.add(piece)
     except BaseException:
+        body.close()
         response.close()
         raise
     finally:
         response.release_conn()
-    # Not a copy, so that a large body is never held twice.
-    return body.getvalue()
+    return body
 
 
 def _unpacked(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
