@@ -352,7 +352,7 @@ class Transport:
             raise self._unusable(f"the URL of the connection cannot be used: {error}") from None
         if not all(_is_sendable(value) for value in prepared.headers.values()):
             # It would fail while the request is being sent, after an unknown part of it.
-            raise self._unusable(_BAD_HEADER)
+            raise self._unusable(_BAD_HEADER) from None
         return prepared
 
     def _send(
