@@ -134,16 +134,14 @@ def _unpacked(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
 def _unzipped(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
     unpacking = zlib.decompressobj(_GZIP_OR_ZLIB)
     for packet in _packets(response):
-        packed, is_more_inside = packet, False
-        while packed or is_more_inside:
+        packed = packet
+        while packed:
             if unpacking.eof:
                 # Several gzip members in a row are one body.
                 unpacking = zlib.decompressobj(_GZIP_OR_ZLIB)
             # In one piece, the megabytes of a small packet would be copied without letting other threads run.
-            piece = unpacking.decompress(packed, _CHUNK)
-            yield piece
+            yield unpacking.decompress(packed, _CHUNK)
             packed = unpacking.unconsumed_tail or unpacking.unused_data
-            is_more_inside = len(piece) == _CHUNK and not unpacking.eof
     if not unpacking.eof:
         raise urllib3.exceptions.DecodeError("the packed body is truncated")
 
