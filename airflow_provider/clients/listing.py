@@ -10,6 +10,8 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from airflow_provider.clients.decoding import loads
+from airflow_provider.clients.one_at_a_time import one_at_a_time
+from airflow_provider.clients.reading import LARGE
 from airflow_provider.exceptions import UnexpectedResponseError
 
 Excerpt = TypeVar("Excerpt")
@@ -25,8 +27,6 @@ MOST_PAGES = 1000
 """Of one list. With a hundred rows per page, more than any vendor keeps."""
 LONGEST_LIST = 300.0
 """Seconds for which the pages of one list are read, which occupies a thread."""
-
-
 LONGEST_EXCERPT = 10_000
 """Characters of one field of an excerpt that is kept from one poll to the next."""
 
@@ -82,7 +82,10 @@ class Listing(Generic[Excerpt]):
     @functools.cached_property
     def _items(self) -> list[Any] | None:
         try:
-            return self._read_items(loads(self._content))
+            is_large = len(self._content) > LARGE
+            return self._read_items(
+                one_at_a_time(functools.partial(loads, self._content)) if is_large else loads(self._content)
+            )
         except ValueError:
             # The excerpts were decoded without the rest of the items.
             return None

@@ -7,6 +7,7 @@ import pytest
 from airflow_provider.clients.cocktail.run_list import decode_runs
 from airflow_provider.clients.listing import Listing, Remembered
 from airflow_provider.clients.quay.build_list import decode_builds
+from airflow_provider.clients.reading import LARGE
 from airflow_provider.clients.service_stage.release_list import decode_tasks
 
 LISTS = pytest.mark.parametrize(
@@ -89,3 +90,9 @@ def test_a_list_of_very_many_empty_items_is_not_remembered(decode, body, nameles
     few, many = (body % b",".join([b"{}"] * count) for count in (4, 40))
     assert remembered(few).excerpt(nameless) is remembered(few).excerpt(nameless)
     assert remembered(many).excerpt(nameless) is not remembered(many).excerpt(nameless)
+
+
+@LISTS
+def test_the_items_of_a_large_list_are_there(decode, body):
+    listing = decode(body % (b'"' + b"x" * LARGE + b'"'))
+    assert listing.item("7")["text"] == "x" * LARGE
