@@ -1,7 +1,7 @@
 """Cleans a vendor's bytes before they are decoded, and decodes them within limits. No I/O.
 
 Airflow stores results, events and XComs in PostgreSQL's JSONB and passes them on as msgpack. Neither accepts NUL,
-halves of surrogate pairs, NaN or numbers of more than 64 bits, and a refused value can end more than the task it came
+lone surrogates, NaN or numbers of more than 64 bits, and a refused value can end more than the task it came
 from.
 """
 
@@ -49,7 +49,7 @@ class TooManyPartsError(Exception):
 
 
 def clean_bytes(content: bytes) -> bytes:
-    """JSON without escapes of NUL and of halves of surrogate pairs, for any decoder; other text without NUL.
+    """JSON without escapes of NUL and of lone surrogates, for any decoder; other text without NUL.
 
     :raises TooManyPartsError: it has so many NULs that their replacements would be a multiple of what it may have.
     """

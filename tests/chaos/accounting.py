@@ -19,7 +19,7 @@ OTHERS = "others' cancelled"
 
 @dataclass(frozen=True)
 class Act:
-    """A person's deed: a mark (``failed``, ``success``) or a ``clear``; ``at`` is epoch seconds."""
+    """A person's action: a mark (``failed``, ``success``) or a ``clear``; ``at`` is epoch seconds."""
 
     at: float
     what: str
@@ -163,7 +163,7 @@ class Account:
 
     def complaints(self) -> str:
         """What is known of each release with a fault, and of what is somebody else's."""
-        lines = [f"somebody else's: {_told(each)}" for each in self.others if each.cancels]
+        lines = [f"somebody else's: {_described(each)}" for each in self.others if each.cancels]
         for history in self.histories:
             faults = [name for name, count in history.faults().items() if count]
             if not faults:
@@ -173,11 +173,11 @@ class Account:
             )
             lines += [f"    {act.at:.1f} person: {act.what}" for act in history.acts]
             for each in history.executions:
-                lines.append(f"    {_told(each)}{' (a guess)' if each.id in history.guesses else ''}")
+                lines.append(f"    {_described(each)}{' (a guess)' if each.id in history.guesses else ''}")
         return "\n".join(lines)
 
 
-def _told(each: Seen) -> str:
+def _described(each: Seen) -> str:
     end = "goes on" if each.ended is None else f"{each.ended:.1f}"
     cancels = "".join(f", cancel {at:.1f}" for at in each.cancels)
     return f"{each.started:.1f} to {end}: {each.system} {each.id} {each.state}{cancels}"

@@ -1,4 +1,4 @@
-"""Who does harm, to what and when: seeded, one deed at a time, and each kind of harm at least once."""
+"""Decides which harm is done, to what and when: seeded, one action at a time, and each kind of harm at least once."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from tests.chaos.task_logs import ASKS_FOR_CLEAR, CANCELED_FOR_GOOD, OTHER_PLACE
 from tests.chaos.vendors import Seen, Vendors
 
 SETTLED = 4.0
-"""Seconds for which a task has waited before a person touches it: Airflow must have somebody whom it can tell."""
+"""Seconds for which a task has waited before a person touches it: Airflow must have somebody whom it can notify."""
 HOLD = 6.0
-"""Seconds without a kill after a person's deed: Airflow tells it once, and who is killed just then never hears it."""
+"""Seconds without a kill after a person's action: Airflow reports it once, and not to who is killed just then."""
 
 PATIENCE = 15.0
-"""Seconds for which a person looks for such a task."""
+"""Seconds for which a person searches for such a task."""
 
 BESIDE = 1.0
 """Seconds between a clear and a kill of the very worker, whichever comes first."""
@@ -42,9 +42,9 @@ FRESH = 4.0
 """Age in seconds of the heartbeat of a triggerer that is certainly up."""
 
 LACKING_FIRST = 0.6
-"""How often the next deed is one that has not been done yet, until there are enough kills; from then on always."""
+"""How often the next action is one that has not been done yet, until there are enough kills; from then on always."""
 NOTHING_TO_DO = 0.5
-"""Seconds until the next look for something that can be done."""
+"""Seconds until the next search for something that can be done."""
 
 FREEZE, CHANGE = "a worker frozen until it was given up", "a connection changed, and its task failed and named both"
 
@@ -120,7 +120,7 @@ class Director:
         ]
 
     def act(self) -> float:
-        """Do one deed; returns the seconds until the next."""
+        """Do one action; returns the seconds until the next."""
         deed = self._choose()
         self._bring_back()
         try:
@@ -131,13 +131,13 @@ class Director:
             return 1.0
         if deed is None or pause is None:
             return NOTHING_TO_DO
-        # What these two led to is seen later.
+        # The effect of these two shows later.
         if deed.name not in (FREEZE, CHANGE):
             self._done.add(deed.name)
         return pause
 
     def _choose(self) -> Deed | None:
-        """The next deed; ``None`` while what is still to be seen is under way."""
+        """The next action; ``None`` while the effect of an earlier one is still awaited."""
         under_way = {FREEZE if self._freezer.ti_id else "", CHANGE if self._connections.away else ""}
         lacking = [each for each in self._deeds if each.name not in self._done | under_way]
         is_enough = self.kills.total() >= self._enough
@@ -171,7 +171,7 @@ class Director:
             if OTHER_PLACE in said:
                 is_to_be_cleared = each["state"] == "failed" and release.conn_id not in self._connections.away
             else:
-                # A clear whose cancel Airflow's own numbers do not tell from a colleague's.
+                # A clear whose cancel Airflow's own numbers do not distinguish from a colleague's.
                 is_to_be_cleared = bool(ASKS_FOR_CLEAR.search(said)) or (bool(acts) and CANCELED_FOR_GOOD in said)
             if is_to_be_cleared:
                 self._clear(ti, release)
@@ -285,7 +285,7 @@ class Director:
             return None
         each, build = self._random.choice(chosen)
         _, release = self._names(each)
-        # It must not end before somebody looks for it in vain.
+        # It must not end before somebody has searched for it in vain.
         self._vendors.begin_again(build)
         process = self._cluster.task_processes().get(each["id"])
         is_between_attempts = self._random.random() < 0.5

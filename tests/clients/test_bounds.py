@@ -436,7 +436,7 @@ def test_a_write_whose_answer_makes_no_sense_may_have_taken_effect(scripted: Scr
     assert len(scripted.requests) == 1
 
 
-def test_an_error_of_the_reading_itself_is_told_without_what_was_read(scripted: Scripted) -> None:
+def test_an_error_of_the_reading_itself_is_reported_without_what_was_read(scripted: Scripted) -> None:
     scripted.always = OK
 
     def broken(content: bytes) -> Any:
@@ -521,7 +521,7 @@ def page_of(*ids: str, total: int | None) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("total", [500, None])
-def test_a_server_that_repeats_a_page_is_recognised(scripted: Scripted, total: int | None) -> None:
+def test_a_server_that_repeats_a_page_is_recognized(scripted: Scripted, total: int | None) -> None:
     ids = [f"p{number}" for number in range(100)]
     scripted.script = [(200, {}, {"token": "bearer-1"})]
     scripted.always = (200, {}, page_of(*ids, total=total))

@@ -99,7 +99,7 @@ class Releases(Approvals):
         return last.release
 
     def is_waiting_for(self, release: int, name: str) -> bool | None:
-        """As the client's: ``None`` where nothing tells which of several it waits for."""
+        """As the client's: ``None`` if nothing shows which of several it waits for."""
         last = self.row[-1]
         if last.release != release or self.world.now < last.asked_at:
             return False

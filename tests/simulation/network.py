@@ -26,7 +26,7 @@ from tests.simulation.world import Steps, World
 CALL = Call(system="vendor")
 
 CHECKED = ("send", "cancel", "action")
-"""Leave in one step with the look whether they may: their senders come to the point before them."""
+"""Sent in one step with the check whether they may be: their senders reach the point before them."""
 
 _NOT_SENT: dict[str, Callable[[Act, Call], ReleasePipelineError]] = {
     "lost before": lambda act, call: ServerUnavailableError("connection reset", call=call, effect=Effect.UNKNOWN),
@@ -110,7 +110,7 @@ class Network:
         self.world.point(f"{name} within", sender)
 
     def _fate(self, kind: str, fault: Act | None, took: float, call: Call) -> tuple[ReleasePipelineError | None, float]:
-        """The error that is told instead of the answer, and the seconds until the request takes effect."""
+        """The error that replaces the answer, and the seconds until the request takes effect."""
         value = fault.value if fault else 0.0
         match kind:
             case "lost after" | "ignored":

@@ -271,7 +271,7 @@ def asking(plan: Plan, chance: random.Random) -> None:
 
 
 def long_late(plan: Plan, chance: random.Random) -> None:
-    """Who has sent a start dies at once, and the next attempt looks for what begins minutes later."""
+    """The sender of a start dies at once, and the next attempt searches for what begins minutes later."""
     plan.retries, plan.retry_delay = chance.randrange(1, 4), 0.0
     plan.character = chance.choice(("one at a time", "window", "rerun"))
     _answer(plan, "time-out before effect", "send", chance.uniform(0.0, 1.0))

@@ -54,7 +54,7 @@ class Trigger:
         self.is_removed = False
 
     def assign(self, triggerer: Machine) -> None:
-        """A triggerer takes it within a second or so; whoever ran it before hears of that at its next look."""
+        """A triggerer takes it within a second or so; whoever ran it before learns of that at its next check."""
         if self.is_removed or self.triggerer is triggerer:
             return
         for run in self.runs:

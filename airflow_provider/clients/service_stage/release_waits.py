@@ -102,7 +102,7 @@ class ReleaseWaits(Waitable):
             self._releases.stop(ref)
 
     def find_started(self, intent: Intent) -> list[Execution]:
-        """The executions that an action may have led to whose answer was lost.
+        """The executions that may belong to an action whose answer was lost.
 
         :param intent: holds ``pipeline_id``, ``action``, and from just before the action ``newest_record`` (an id, ""
             if there was none), ``status_before`` and ``triggered_before``.

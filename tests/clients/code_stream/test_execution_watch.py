@@ -111,7 +111,7 @@ def test_the_sandbox_is_watched_at_the_same_price(control: Control, mocker: Mock
     assert waits.fetch() == {}
 
 
-def test_every_end_of_living_executions_is_told_once_and_right(control: Control) -> None:
+def test_every_end_of_living_executions_is_reported_once_and_right(control: Control) -> None:
     control.post("reset", speed=60)
     client = CodeStreamClient(f"{control.url}/code_stream", refresh_token=seed.CODE_STREAM_REFRESH_TOKEN)
     dice = random.Random(7)
@@ -394,7 +394,7 @@ def test_less_detail_in_a_list_is_no_news(scripted: Scripted) -> None:
 # --- what is new
 
 
-def test_a_second_wait_for_the_same_execution_is_told_in_full(scripted: Scripted) -> None:
+def test_a_second_wait_for_the_same_execution_is_reported_in_full(scripted: Scripted) -> None:
     server = Server(scripted)
     waits = Waits(server.client, server.start_many(3))
     waits.fetch()
@@ -434,7 +434,7 @@ def test_an_error_of_the_connection_costs_no_more_requests_and_loses_nothing(scr
     assert waits.fetch() == {}
 
 
-def test_one_that_is_gone_and_comes_back_is_told_anew(scripted: Scripted, clock: Clock) -> None:
+def test_one_that_is_gone_and_comes_back_is_reported_again(scripted: Scripted, clock: Clock) -> None:
     server = Server(scripted)
     waits = Waits(server.client, server.start_many(60))
     server.idle()
