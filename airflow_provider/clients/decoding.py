@@ -91,6 +91,7 @@ def _plain_ascii(match: re.Match[bytes]) -> bytes:
 
 
 def is_blank(content: bytes) -> bool:
+    """Whether it is empty, or white space."""
     return not content or all(piece.isspace() for piece in _pieces(content))
 
 
