@@ -43,7 +43,7 @@ def start_anew(
         is_late=may_be_there,
         unanswered=unanswered_starts(progress, before or cleared, marker),
     )
-    yield from make_way(progress, record, before or cleared)
+    yield from end_late_starts(progress, record, before or cleared)
     holds, searches, begun_holding = 0, 0, progress.now
     while True:
         record.sends += 1
@@ -82,7 +82,7 @@ def start_anew(
     return (yield from progress.remember(record, execution, lines.started))
 
 
-def make_way(progress: Progress, record: StartRecord, earlier: StartRecord | None) -> Program[None]:
+def end_late_starts(progress: Progress, record: StartRecord, earlier: StartRecord | None) -> Program[None]:
     """End what earlier starts have started since then: nothing else is started before."""
     left = yield from end_late_doubles(progress, record)
     if left and earlier and not progress.was_resolved(earlier):

@@ -1,4 +1,4 @@
-"""What answers mean: who may give them, how many it takes, what they are when Airflow hands them on."""
+"""What answers mean: who may give them, how many it takes, and how they are read from what Airflow passes on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ AT = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
 
 
 def event(chosen: Any = ("Approve",), **other: Any) -> dict[str, Any]:
-    """What Airflow 3.3.2 hands on of an answer."""
+    """What Airflow 3.3.2 passes on of an answer."""
     given = {
         "chosen_options": list(chosen),
         "params_input": {"comment": "looks good"},

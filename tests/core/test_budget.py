@@ -1,4 +1,4 @@
-"""Whose turn it is under a budget of requests: promises, held over many random lives of a poll."""
+"""Which request is next under a budget: properties that hold over many random lives of a poller."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_what_waits_for_years_costs_no_memory_for_each_poll():
 
 @pytest.mark.parametrize("seed", range(40))
 def test_whatever_happens_the_budget_is_kept_and_nobody_is_starved(seed: int):
-    """A poll in virtual time: requests of all weights, intervals and deadlines that come, are made and go."""
+    """A poller in virtual time: requests of all weights, intervals and deadlines are added, made and removed."""
     chance = random.Random(seed)
     rate, threads = chance.choice([0.5, 3.0, 20.0, 200.0]), chance.randint(1, 8)
     budget, turns = Budget(rate), Turns[int]()

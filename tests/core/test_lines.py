@@ -1,4 +1,4 @@
-"""The wording of lines that more than one story needs."""
+"""The wording of lines that several kinds of tasks log."""
 
 from __future__ import annotations
 

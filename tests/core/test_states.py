@@ -1,4 +1,4 @@
-"""The drawing of a start in docs/start.md is that of the code."""
+"""The state machine in docs/start.md is that of the code."""
 
 from __future__ import annotations
 

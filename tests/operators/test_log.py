@@ -79,7 +79,7 @@ SUCCESSES = {
 
 
 def deferred(story: Story) -> Any:
-    """Attempt; returns the trigger that waits in the triggerer."""
+    """Run an attempt; returns the trigger that waits in the triggerer."""
     return story.task.trigger(story.attempt())
 
 

@@ -1,4 +1,4 @@
-"""A connection that somebody mends while a worker waits: after a 401 the worker reads it again, as a triggerer does."""
+"""A connection that somebody corrects while a worker waits: after a 401 the worker reads it again, like a triggerer."""
 
 from __future__ import annotations
 

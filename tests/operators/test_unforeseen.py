@@ -20,7 +20,7 @@ EVERY_ERROR = pytest.mark.parametrize("error", UNFORESEEN, ids=lambda error: typ
 
 
 def tripping(whole: Callable[..., Any], error: Exception, times: int) -> Callable[..., Any]:
-    """The method, but for its first calls, which fail."""
+    """The method, except that its first calls fail."""
     left = [error] * times
 
     def call(*args: Any, **kwargs: Any) -> Any:

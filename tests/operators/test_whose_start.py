@@ -39,14 +39,14 @@ EVERY_UNMARKED = pytest.mark.parametrize("starter", UNMARKED.values(), ids=UNMAR
 
 @pytest.fixture
 def elsewhere(systems: Systems, elsewhere: Systems) -> Systems:
-    """Where a colleague may start things whose numbers are the same as ours."""
+    """Another installation, on which a colleague may start things with the same numbers as ours."""
     systems.reset(SLOW)
     elsewhere.reset(SLOW)
     return elsewhere
 
 
 def move(story: Story, elsewhere: Systems) -> None:
-    """Somebody changes the connection; over there a colleague's execution goes on."""
+    """Somebody changes the connection; on the other system a colleague's execution continues."""
     elsewhere.connect()
     colleague_starts(elsewhere, story.starter)
 
@@ -265,7 +265,7 @@ def test_two_that_may_be_ours_are_both_left_alone(systems):
 
 
 class Action(NamedTuple):
-    """Something that is done to an execution.
+    """An action on an execution.
 
     :param do: the operator that does it to this one.
     :param start: colleagues start two executions; returns their ids.
@@ -318,7 +318,7 @@ def polls_of(systems: Systems, execution_id: str) -> list[dict[str, Any]]:
 
 @contextmanager
 def dying(task: Task, where: str) -> Iterator[None]:
-    """The worker dies as soon as this method of the operator has done its work."""
+    """The worker dies as soon as this method of the operator has returned."""
     whole = getattr(task.operator, where)
 
     def die(*arguments: Any) -> None:
@@ -356,7 +356,7 @@ def test_what_somebody_resumed_after_our_pause_is_not_paused_again(systems):
     asked, polls = acts(systems, action, paused), len(polls_of(systems, paused))
 
     def ends() -> bool:
-        """Once the retry has seen that it goes on."""
+        """Once the retry has observed that it continues."""
         if len(polls_of(systems, paused)) < polls + 3:
             return False
         systems.force("code_stream", paused, "COMPLETED")

@@ -1,4 +1,4 @@
-"""How webhooks are declared, which URL opens which of them, and that nothing shows a secret."""
+"""How webhooks are declared, which URL belongs to which, and that nothing shows a secret."""
 
 from __future__ import annotations
 
