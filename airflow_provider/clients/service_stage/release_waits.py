@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from airflow_provider.clients.listing import Remembered
+from airflow_provider.clients.listing import Remembered, may_be_kept
 from airflow_provider.clients.memory import Recent
 from airflow_provider.clients.service_stage.references import RELEASE, SYSTEM, release_reference
 from airflow_provider.clients.service_stage.release_list import Excerpt, decode_tasks, excerpts_of_tasks
@@ -88,6 +88,7 @@ class ReleaseWaits(Waitable):
         if isinstance(seen, ReleasePipelineError) or seen.state.is_terminal:
             self._known.drop(_key(ref))
         else:
+            excerpt = excerpt if excerpt and may_be_kept(excerpt) else None
             due = time.monotonic() + _seconds_until_outdated(seen, excerpt)
             self._known.put(_key(seen.ref), _Known(seen, excerpt, due))
         return seen

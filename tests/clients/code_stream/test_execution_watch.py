@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -129,6 +130,25 @@ def test_every_end_of_living_executions_is_reported_once_and_right(control: Cont
     truth = {each: client.observe(of(each)) for each in told}
     assert told == {each: (execution.status, execution.outputs) for each, execution in truth.items()}
     assert {status for status, _ in told.values()} == {"COMPLETED", "FAILED", "CANCELED"}
+
+
+def test_what_is_remembered_of_executions_is_small_whatever_they_say(scripted: Scripted) -> None:
+    server = Server(scripted)
+    waits = Waits(server.client, server.start_many(3))
+    server.idle()
+    for row in server.rows.values():
+        row["statusMessage"] = "x" * 2_000_000
+    tracemalloc.start()
+    try:
+        assert len(waits.fetch()) == 3
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
+    assert waits.fetch() == {}
+    server.move("e1", "WAITING")
+    server.move("e2", "COMPLETED")
+    waits.fetch()
+    assert waits.statuses() == {"e0": "RUNNING", "e1": "WAITING", "e2": "COMPLETED"}
 
 
 def test_a_page_full_of_changes_is_read_on(scripted: Scripted) -> None:
