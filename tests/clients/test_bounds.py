@@ -313,12 +313,15 @@ def test_an_answer_that_drips_through_a_proxy_ends_at_the_time_limit(scripted: S
 def test_after_an_answer_that_has_no_end_the_next_one_comes_over_a_connection_of_its_own(scripted: Scripted) -> None:
     is_over = threading.Event()
 
-    def half(handler: Handler) -> None:
-        handler.close_connection = True
-        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n{")
-        is_over.wait(60)
+    def unfinished(content: bytes) -> Callable[[Handler], None]:
+        def answer(handler: Handler) -> None:
+            handler.close_connection = True
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + content)
+            is_over.wait(60)
 
-    scripted.script = [half, (200, {}, b" " * 2 * MB), half]
+        return answer
+
+    scripted.script = [unfinished(b"{"), unfinished(b" " * (MB + 1)), unfinished(b"{")]
     scripted.always = OK
     transport = Transport("quay", scripted.url, attempts=1, timeout=0.5, max_connections=1, max_answer_bytes=MB)
     answers: list[Any] = []
