@@ -17,7 +17,7 @@ from asgiref.sync import sync_to_async
 
 from airflow_provider.clients.urls import place_of
 from airflow_provider.core import lines
-from airflow_provider.core.approving import REJECT
+from airflow_provider.core.approving import OPTIONS, REJECT
 from airflow_provider.core.canceling import CANCEL_REASON, TaskSeen, Verdict, cancel, judge_trigger_kill
 from airflow_provider.core.commands import Cancel, Pause, Tell
 from airflow_provider.core.durations import DURATIONS
@@ -158,7 +158,7 @@ class ExecutionTrigger(BaseTrigger):
         freeze_watch()
         running_since = time.monotonic()
         if self.has_asked and self.task_instance:
-            await required_actions.close_if_open(self.task_instance.id, REJECT, "nothing is asked now")
+            await required_actions.close_if_open(self.task_instance.id, OPTIONS[REJECT], "nothing is asked now")
         if begun.since is None:
             await self._tell_beginning()
         outcome = await shared_poller(self.system, self.conn_id).wait(self._wait)

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from airflow.jobs import triggerer_job_runner as airflow_triggerer
+from airflow.models.dag import DagModel
+from airflow.models.dagrun import DagRun
 from airflow.models.trigger import Trigger
 from airflow.sdk.definitions.asset import Asset
 from airflow.sdk.exceptions import AirflowRuntimeError
@@ -16,6 +18,8 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from airflow.utils.session import create_session
 from pytest_mock import MockerFixture
 
+from tests.airflow_facts.real import scheduler
+from tests.support.airflow_runs import make_known
 from tests.triggers.watching import Triggerer, Watched, forget_watchers, parse, until
 
 KEY = "cursor"
@@ -257,3 +261,44 @@ def test_an_event_that_is_told_twice_is_stored_twice() -> None:
     submit(watched, "1")
     submit(watched, "1")
     assert watched.ids() == ["1", "1"]
+
+
+# What starts a run
+
+
+def begun(*ids: str) -> Watched:
+    """An asset on which a DAG is scheduled, and of which these events are told before the scheduler looks."""
+    watched = Watched(Scripted)
+    parse(watched)
+    make_known(watched.dag())
+    for each in ids:
+        submit(watched, each)
+    return watched
+
+
+def runs(watched: Watched) -> list[list[str]]:
+    """The scheduler looks whether to make a run; returns the events that each run so far was made for."""
+    with create_session() as session:
+        dag = session.get(DagModel, watched.name)
+        scheduler()._create_dag_runs_asset_triggered(dag_models=[dag], session=session)
+    with create_session() as session:
+        made = session.query(DagRun).filter_by(dag_id=watched.name).order_by(DagRun.run_after)
+        return [sorted(each.extra["payload"]["id"] for each in run.consumed_asset_events) for run in made]
+
+
+def test_an_event_that_comes_before_the_run_of_the_one_before_it_is_made_starts_none_but_goes_with_the_next() -> None:
+    """The entry in the scheduler's queue keeps the time of the first event, up to which the run gets events."""
+    watched = begun("1", "2")
+    assert runs(watched) == [["1"]]
+    assert watched.ids() == ["1", "2"]
+    assert not watched.is_queued()
+    assert runs(watched) == [["1"]]
+    submit(watched, "3")
+    assert runs(watched) == [["1"], ["2", "3"]]
+
+
+def test_an_event_that_comes_after_the_run_of_the_one_before_it_is_made_starts_one() -> None:
+    watched = begun("1")
+    assert runs(watched) == [["1"]]
+    submit(watched, "2")
+    assert runs(watched) == [["1"], ["2"]]

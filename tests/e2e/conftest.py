@@ -58,7 +58,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     (home / "dags").mkdir()
     for file in DAG_FILES:
         shutil.copy(file, home / "dags")
-    airflow = AirflowServer(home / "airflow", dags=home / "dags", config={USERS: f"{LOGIN}:admin,ada:admin,bob:admin"})
+    airflow = AirflowServer(
+        home / "airflow", dags=home / "dags", config={USERS: f"{LOGIN}:admin,ada:admin,bob:admin,eve:viewer"}
+    )
     with SandboxServer(home / "sandbox") as sandbox, airflow:
         airflow.wait_until_ready([file.stem for file in DAG_FILES])
         for connection in sandbox.connections():
