@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 from airflow.jobs import triggerer_job_runner as airflow_triggerer
-from airflow.models.dag import DagModel
-from airflow.models.dagrun import DagRun
 from airflow.models.trigger import Trigger
 from airflow.sdk.definitions.asset import Asset
 from airflow.sdk.exceptions import AirflowRuntimeError
@@ -18,8 +16,6 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from airflow.utils.session import create_session
 from pytest_mock import MockerFixture
 
-from tests.airflow_facts.real import scheduler
-from tests.support.airflow_runs import make_known
 from tests.triggers.watching import Triggerer, Watched, forget_watchers, parse, until
 
 KEY = "cursor"
@@ -270,20 +266,14 @@ def begun(*ids: str) -> Watched:
     """An asset on which a DAG is scheduled, and of which these events are told before the scheduler looks."""
     watched = Watched(Scripted)
     parse(watched)
-    make_known(watched.dag())
     for each in ids:
         submit(watched, each)
     return watched
 
 
 def runs(watched: Watched) -> list[list[str]]:
-    """The scheduler looks whether to make a run; returns the events that each run so far was made for."""
-    with create_session() as session:
-        dag = session.get(DagModel, watched.name)
-        scheduler()._create_dag_runs_asset_triggered(dag_models=[dag], session=session)
-    with create_session() as session:
-        made = session.query(DagRun).filter_by(dag_id=watched.name).order_by(DagRun.run_after)
-        return [sorted(each.extra["payload"]["id"] for each in run.consumed_asset_events) for run in made]
+    """The scheduler looks; returns the ids of the events that each run so far was made for."""
+    return [sorted(each["id"] for each in told) for told in watched.runs()]
 
 
 def test_an_event_that_comes_before_the_run_of_the_one_before_it_is_made_starts_none_but_goes_with_the_next() -> None:

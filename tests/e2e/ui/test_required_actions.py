@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.asking import Asking, answers, execution, start, state_of, until
 from tests.e2e.stage import Stage
-from tests.e2e.ui.browser import Browser
+from tests.e2e.ui.browser import Browser, Element
 
 Picture = Callable[[str], None]
 
@@ -24,7 +24,16 @@ def open_question(browser: Browser, asking: Asking) -> None:
 
 
 def press(browser: Browser, option: str) -> None:
-    browser.find(f"//button[@data-testid='hitl-option-{option}']").click()
+    browser.until(lambda: can_be_pressed(browser, option), f"{option}, ready to be pressed")
+    button(browser, option).click()
+
+
+def can_be_pressed(browser: Browser, option: str) -> bool:
+    return button(browser, option).attribute("disabled") is None
+
+
+def button(browser: Browser, option: str) -> Element:
+    return browser.find(f"//button[@data-testid='hitl-option-{option}']")
 
 
 def test_a_reviewer_reads_what_is_asked_and_approves_with_a_comment(
@@ -61,6 +70,7 @@ def test_a_named_person_releases_outside_of_the_window_once_they_give_a_reason(
     asking = Asking(stage, "release_window", stage.start("release_window"), field="reason").until_it_asks()
     open_question(browser, asking)
     browser.find("//*[contains(., 'Release now, outside of the release window')]")
+    browser.until(lambda: not can_be_pressed(browser, "Release now"), "that a reason is missing")
     browser.find("//*[@name='element_reason']").type("an outage")
     picture("release-now")
     press(browser, "Release now")
