@@ -129,7 +129,7 @@ class Asking:
         require_action(self._context, [*OPTIONS.values()], subject, body, {COMMENT: comment}, self.rules.approvers)
 
     def notify(self, subject: str, body: str) -> None:
-        """Tell those who want to know that somebody must decide; for some seconds, because the process is to end."""
+        """Notify people that a decision is needed; for a few seconds at most, because this process must end."""
         approval = {"subject": subject, "body": body, "link": f"{task_url(self._context)}/required_actions"}
         context: dict[str, Any] = {**self._context, "approval": approval}
         notifiers = self._operator.notifiers or ()

@@ -1,4 +1,4 @@
-"""What a trigger does about the question that its task asks: early answers, its deadline, decisions at the vendor."""
+"""How a trigger follows the question that its task asks: early answers, the deadline, decisions at the vendor."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 log = structlog.get_logger(logger_name=__name__)
 
 LONGEST_SLEEP = 60.0
-"""Seconds after which the clock on the wall is asked again whether the deadline has passed."""
+"""Seconds after which the deadline is compared with the wall clock again."""
 
 
 class Asked(Struct):
     """The question of a task, as its trigger sees it.
 
     :param task_instance: ``None`` in ``dag.test()``, where nobody can be asked.
-    :param closed_as: what it shows as its answer once nobody needs to answer it any more. Where the options are Approve
-        and Reject, Airflow shows any other text as a rejection.
-    :param field: of the form; it then shows why.
+    :param closed_as: the answer that it shows once nobody needs to answer it. If the options are Approve and Reject,
+        Airflow shows any other text as a rejection.
+    :param field: the form field that then shows why.
     """
 
     task_instance: Any
@@ -40,9 +40,9 @@ class Asked(Struct):
     field: str = COMMENT
 
     async def early_answer(self) -> dict[str, Any] | None:
-        """An answer that came before the deferral did, of which Airflow tells nobody.
+        """An answer that came before the deferral, for which Airflow does not resume the task.
 
-        Looked for twice and no more: a trigger that reads for ever and ends by itself hears of no kill.
+        Read twice and no more: a trigger that keeps reading and ends by itself does not learn of a kill.
         """
         reads = 0
         while self._id is not None:
@@ -50,7 +50,7 @@ class Asked(Struct):
             if seen.answer:
                 return seen.answer
             if seen.is_known and not seen.is_open:
-                # There is none, or it was closed by a machine.
+                # There is no question, or a machine closed it.
                 return {"ended": Ended.UNASKED}
             reads += seen.is_known
             if reads >= 2:
@@ -59,7 +59,7 @@ class Asked(Struct):
         return None
 
     async def last_answer(self) -> dict[str, Any] | None:
-        """An answer that may have come in this moment."""
+        """An answer that may have come at this very moment."""
         return (await required_actions.read(self._id)).answer if self._id is not None else None
 
     async def close(self, why: str, option: str | None = None) -> None:
@@ -67,17 +67,17 @@ class Asked(Struct):
             await required_actions.close(self._id, option or self.closed_as, why, self.field)
 
     async def close_if_ended(self) -> None:
-        """Close what nobody needs to answer any more, if a person has ended the task."""
-        # A trigger is told to end a second or two after an answer, too: then there is nothing to close.
+        """Close the question if a person has ended the task, so that nobody answers it for nothing."""
+        # A trigger is also ended a second or two after an answer: then there is nothing to close.
         if self._id is None or not (await required_actions.read(self._id)).is_open:
             return
         try:
             state = await asyncio.to_thread(task_state, **identity_of(self.task_instance))
         except Exception as error:
-            log.warning("Cannot ask who ended the task, so that its required action stays open: %s", error)
+            log.warning("Could not read who ended the task, so its required action stays open: %s", error)
             return
         if state in ENDED_FROM_OUTSIDE:
-            await self.close(f"nobody waits for an answer any more: the task is {state}")
+            await self.close(f"an answer is no longer needed: the task is {state}")
             log.info("The required action was closed: the task is %s", state)
 
     @property
@@ -125,7 +125,7 @@ class AskedPeople(Asked, kw_only=True):
         seen = outcome.execution or {}
         state, status = seen.get("state", ""), seen.get("status") or outcome.error
         decision = decided_at_the_vendor(state)
-        why = "decided at the vendor" if decision else "nobody's answer is waited for any more"
+        why = "decided at the vendor" if decision else "an answer is no longer needed"
         await self.close(f"{why}: it is {status}", OPTIONS[decision or REJECT])
         return {"ended": Ended.ELSEWHERE, "outcome": outcome.to_event()}
 

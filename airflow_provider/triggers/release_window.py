@@ -16,10 +16,10 @@ from airflow_provider.core.overriding import REASON, WAITED
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.release_windows import WindowSource
 from airflow_provider.triggers.asked import Asked
-from airflow_provider.triggers.kills import though_canceled
+from airflow_provider.triggers.kills import shielded
 
 READ_AGAIN = 60.0
-"""Seconds between two reads of windows that are kept outside the DAG: somebody may change them meanwhile."""
+"""Seconds between two reads of windows that are kept outside the DAG, where somebody may change them."""
 
 LONGEST_SLEEP = 3600.0
 """Seconds after which the wall clock is read again: it may have been set, or the machine suspended."""
@@ -63,7 +63,7 @@ class ReleaseWindowTrigger(BaseTrigger):
     async def on_kill(self) -> None:
         """Close the question, if a person ended the task."""
         if self.asked_as:
-            await though_canceled(self._question.close_if_ended(), DURATIONS.trigger_kill_limit)
+            await shielded(self._question.close_if_ended(), DURATIONS.trigger_kill_limit)
 
     @property
     def _question(self) -> Asked:
