@@ -322,17 +322,22 @@ def test_the_vendors_decision_counts_where_an_answer_comes_too_late_and_the_rele
 @contextmanager
 def no_worker(stage: Stage) -> Iterator[None]:
     """No task of the pool gets a worker: what is scheduled stays so."""
+
+    def resize(slots: int) -> None:
+        body = {"pool": POOL, "slots": slots, "include_deferred": False}
+        stage.airflow.api.call("PATCH", f"pools/{POOL}", json=body)
+
+    resize(0)
     try:
-        stage.airflow.api.call("PATCH", f"pools/{POOL}", params={"update_mask": "slots"}, json={"slots": 0})
         yield
     finally:
-        stage.airflow.api.call("PATCH", f"pools/{POOL}", params={"update_mask": "slots"}, json={"slots": 8})
+        resize(8)
 
 
 @pytest.fixture
 def _pool(stage: Stage) -> None:
     if stage.airflow.api.call("GET", f"pools/{POOL}", missing_ok=True) is None:
-        stage.airflow.api.call("POST", "pools", json={"name": POOL, "slots": 8})
+        stage.airflow.api.call("POST", "pools", json={"name": POOL, "slots": 8, "include_deferred": False})
 
 
 @pytest.mark.usefixtures("_pool")
