@@ -13,7 +13,7 @@ from demo.sandbox_server import SandboxServer
 from tests.chaos.cluster import Cluster
 from tests.chaos.databases import missing
 from tests.e2e import test_approvals as under_local_executor
-from tests.e2e.conftest import USERS
+from tests.e2e.conftest import ROLES, USERS
 from tests.e2e.stage import Stage
 
 DAGS = Path(__file__).parent / "dags"
@@ -32,8 +32,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     # PostgreSQL runs as a user of its own, who must be able to reach its directory.
     for path in (home, *list(home.parents)[:2]):
         path.chmod(0o755)
-    variables = {USERS: "admin:admin,ada:admin,bob:admin,eve:viewer"}
-    cluster = Cluster(home / "airflow", dags=DAGS, celery=True, installed=CELERY, variables=variables)
+    cluster = Cluster(home / "airflow", dags=DAGS, celery=True, installed=CELERY, variables={USERS: ROLES})
     with SandboxServer(home / "sandbox") as sandbox, cluster:
         cluster.kill("triggerer-2")
         cluster.wait_until_ready("approvals", "approval_by_two", "approval_slowly", "gates")
