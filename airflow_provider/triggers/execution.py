@@ -17,7 +17,7 @@ from asgiref.sync import sync_to_async
 
 from airflow_provider.clients.urls import place_of
 from airflow_provider.core import lines
-from airflow_provider.core.approving import REJECT
+from airflow_provider.core.approving import OPTIONS, REJECT
 from airflow_provider.core.canceling import CANCEL_REASON, TaskSeen, Verdict, cancel, judge_trigger_kill
 from airflow_provider.core.commands import Cancel, Log, Pause
 from airflow_provider.core.durations import DURATIONS
@@ -159,7 +159,8 @@ class ExecutionTrigger(BaseTrigger):
         freeze_watch()
         running_since = time.monotonic()
         if self.has_asked and self.task_instance:
-            await required_actions.close_if_open(self.task_instance.id, REJECT, "the question is no longer asked")
+            closed_as, why = OPTIONS[REJECT], "the question is no longer asked"
+            await required_actions.close_if_open(self.task_instance.id, closed_as, why)
         if begun.since is None:
             await self._log_beginning()
         outcome = await shared_poller(self.system, self.conn_id).wait(self._wait)
