@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
 from collections.abc import Callable, Iterator
@@ -328,6 +329,83 @@ def test_nothing_is_reported_before_its_beginning_is_kept(systems: Systems) -> N
     assert watched.tags() == ["v1"]
 
 
+def test_a_cursor_is_kept_as_soon_as_its_event_is_stored_and_not_with_the_next_look(systems: Systems) -> None:
+    watched = Watched(of_tags(poll_interval=5.0))
+    parse(watched)
+    with Triggerer():
+        until(watched.has_begun)
+        before = watched.cursors()
+        push(systems, "v1")
+        until(watched.events)
+        seen = looks(systems)
+        until(lambda: has_kept(watched, before))
+        assert looks(systems) == seen
+
+
+def test_what_only_passed_by_is_kept_now_and_then_and_not_each_time(systems: Systems, mocker: MockerFixture) -> None:
+    watched = Watched(of_tags("v*"))
+    parse(watched)
+    with Triggerer():
+        until(watched.has_begun)
+        before = watched.cursors()
+        systems.advance(3600)
+        push(systems, "nightly")
+        rounds_pass(systems)
+        assert watched.cursors() == before
+        mocker.patch.object(watcher, "SAVE_EVERY", 0.0)
+        until(lambda: has_kept(watched, before))
+    assert watched.events() == []
+
+
+def test_a_cursor_that_nobody_can_read_is_begun_anew(systems: Systems) -> None:
+    watched = Watched(of_tags())
+    parse(watched)
+    with Triggerer():
+        until(watched.has_begun)
+    watched.spoil_cursors()
+    spoilt = watched.cursors()
+    with Triggerer():
+        until(lambda: has_kept(watched, spoilt))
+        push(systems, "v1")
+        until(watched.events)
+    assert watched.tags() == ["v1"]
+
+
+def test_a_connection_that_leads_to_another_quay_begins_there_and_keeps_that(
+    systems: Systems, elsewhere: Systems
+) -> None:
+    push(elsewhere, "theirs")
+    watched = Watched(of_tags())
+    parse(watched)
+    with Triggerer():
+        until(watched.has_begun)
+        assert systems.url in str(watched.cursors())
+        push(systems, "v1")
+        until(watched.events)
+    elsewhere.connect()
+    with Triggerer():
+        until(lambda: elsewhere.url in str(watched.cursors()))
+        push(elsewhere, "v2")
+        until(lambda: len(watched.events()) == 2)
+    assert watched.tags() == ["v1", "v2"]
+
+
+def test_an_airflow_that_does_not_keep_a_cursor_for_long_holds_up_no_event(
+    systems: Systems, mocker: MockerFixture
+) -> None:
+    mocker.patch.object(watcher, "LONGEST_SAVE", 0.2)
+    watched = Watched(of_tags())
+    parse(watched)
+    with Triggerer() as triggerer:
+        until(watched.has_begun)
+        triggerer.supervisor.answers_about_cursors = False
+        push(systems, "v1")
+        until(watched.events)
+        push(systems, "v2")
+        until(lambda: len(watched.events()) == 2)
+    assert watched.tags() == ["v1", "v2"]
+
+
 def test_two_triggerers_share_out_the_watchers_and_each_is_reported_once(systems: Systems) -> None:
     watched = [Watched(of_tags(pattern)) for pattern in ("v*", "*")]
     for each in watched:
@@ -360,6 +438,61 @@ def test_a_triggerer_that_has_lost_its_watchers_while_it_stood_still_reports_not
             rounds_pass(systems)
             rounds_pass(systems)
     assert watched.tags() == ["v1"]
+
+
+# What is looked at
+
+
+class Reader:
+    """Sees nothing, and notes what it is asked for: how far back, and whether for the whole."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[float | None, bool]] = []
+
+    def read(self, client: Any, since: float | None, whole: bool) -> dict[str, Any]:
+        self.asked.append((since, whole))
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("whole_every", "whole"),
+    [(600.0, [True, False, False, True, False]), (0.0, [True] * 5)],
+    ids=["seldom", "each time"],
+)
+def test_a_list_is_read_to_its_end_for_who_joins_and_now_and_then(
+    systems: Systems, mocker: MockerFixture, whole_every: float, whole: list[bool]
+) -> None:
+    mocker.patch.object(event_stream, "WHOLE_EVERY", whole_every)
+    reader = Reader()
+
+    async def scenario() -> None:
+        stream = event_stream.Stream("quay", "quay_default", "tags", reader)
+        rounds = stream.rounds()
+        with stream.seat(0.1):
+            for _ in range(3):
+                await anext(rounds)
+            with stream.seat(0.1):
+                for _ in range(2):
+                    await anext(rounds)
+        await rounds.aclose()
+
+    asyncio.run(scenario())
+    assert [each for _, each in reader.asked] == whole
+
+
+def test_a_look_reaches_back_as_far_as_the_one_who_knows_least_needs(systems: Systems) -> None:
+    reader = Reader()
+
+    async def scenario() -> None:
+        stream = event_stream.Stream("quay", "quay_default", "tags", reader)
+        rounds = stream.rounds()
+        with stream.seat(0.1) as one, stream.seat(0.1) as other, stream.seat(0.1):
+            one.since, other.since = 100.0, 50.0
+            await anext(rounds)
+        await rounds.aclose()
+
+    asyncio.run(scenario())
+    assert [since for since, _ in reader.asked] == [50.0]
 
 
 # Trouble

@@ -221,6 +221,27 @@ def test_logs_come_after_polls_but_are_not_starved() -> None:
     assert 60 <= logs <= len(polling.asked) / (POLLS_PER_LOG - 1)
 
 
+class Counted(Wait):
+    """Counts how often the deadlines of all waits were read."""
+
+    reads = 0
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "deadline":
+            Counted.reads += 1
+        return super().__getattribute__(name)
+
+
+def test_thousands_that_begin_one_after_the_other_are_not_gone_through_for_each_of_them() -> None:
+    polling, waits = Polling(), [Counted({}, 5.0, deadline=TODAY + 900.0 - number) for number in range(1000)]
+    Counted.reads = 0
+    for wait in waits:
+        polling.schedule.join(wait, "a", 0.0, TODAY)
+    for wait in waits:
+        polling.schedule.follow(wait, "b", 0.0, TODAY)
+    assert Counted.reads <= 20 * len(waits)
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_whatever_comes_and_goes_each_wait_is_polled_and_none_twice_at_a_time(seed: int) -> None:
     random.seed(seed)  # requests are spread by chance

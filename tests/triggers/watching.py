@@ -79,6 +79,13 @@ class Watched:
             query = session.query(AssetStateStoreModel).join(AssetModel, AssetModel.id == AssetStateStoreModel.asset_id)
             return {row.key: row.value for row in query.filter(AssetModel.name == self.name)}
 
+    def spoil_cursors(self) -> None:
+        """Somebody writes something else in their places."""
+        with create_session() as session:
+            query = session.query(AssetStateStoreModel).join(AssetModel, AssetModel.id == AssetStateStoreModel.asset_id)
+            for row in query.filter(AssetModel.name == self.name):
+                row.value = '"spoilt"'
+
     def trigger_ids(self) -> set[int]:
         with create_session() as session:
             query = session.query(AssetWatcherModel).join(AssetModel, AssetModel.id == AssetWatcherModel.asset_id)
@@ -124,10 +131,12 @@ class Supervisor(airflow_triggerer.TriggerRunnerSupervisor):
 
     Attribute ``stores_events``: whether what triggers tell goes to the database.
     Attribute ``keeps_cursors``: whether what triggers want to keep does.
+    Attribute ``answers_about_cursors``: whether they are told so.
     """
 
     stores_events = True
     keeps_cursors = True
+    answers_about_cursors = True
     answer: Any = None
 
     def make_client(self) -> Any:
@@ -171,6 +180,8 @@ class Comms:
     async def asend(self, message: Any) -> Any:
         triggerer = self.by_loop[asyncio.get_running_loop()]
         await asyncio.sleep(0)
+        if isinstance(message, SetAssetStateStoreByName) and not triggerer.supervisor.answers_about_cursors:
+            await asyncio.Event().wait()
         with self._lock:
             return self._decoder._from_frame(triggerer.supervisor.is_asked(message))
 
