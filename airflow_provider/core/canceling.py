@@ -81,7 +81,8 @@ class TaskSeen(Struct, frozen=True):
 
 
 RESUMED = "resumed "
-"""In front of the marker once the task has resumed in a worker, which answers for the execution from then on."""
+"""In front of the marker once the task goes on without its trigger: a worker answers for the execution from then on, or
+a webhook has ended the wait for one that is over."""
 
 
 def judge_trigger_kill(seen: TaskSeen, marker: str, waited: float, frozen_for: float = 0.0) -> tuple[Verdict, str]:
@@ -105,7 +106,7 @@ def judge_trigger_kill(seen: TaskSeen, marker: str, waited: float, frozen_for: f
             f"this triggerer did not run for {frozen_for:.0f} s, so another one may have taken the wait over",
         )
     if seen.waits_as == RESUMED + marker:
-        return Verdict.LEAVE, "a worker has resumed the task and answers for the execution"
+        return Verdict.LEAVE, "the task goes on without this wait, after a push or in a worker"
     if seen.state in ENDED_FROM_OUTSIDE:
         return Verdict.CANCEL, f"the task is {seen.state}: ended by a person, by fail_fast or by dagrun_timeout"
     if seen.state == "deferred":

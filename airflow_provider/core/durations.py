@@ -44,6 +44,8 @@ class Durations(msgspec.Struct):
     clear within a heartbeat."""
     cleared_limit: float = 60.0
     """How long a new attempt tries to end what a cleared one had started; then it fails and names it."""
+    pushed_interval: float = 600.0
+    """Between two looks at an execution whose system tells its end by itself: a net for what is lost on its way."""
     let_end_pause: float = 1.0
     """Between two looks at what is to end."""
     deadline_cancel_limit: float = 60.0

@@ -194,6 +194,8 @@ class Wait:
     :param until: states that end the wait although the execution goes on.
     :param proven: whether a look has succeeded before. If not, missing rights are no passing trouble.
     :param slowest: seconds to which the interval may grow while nothing changes; ``None``: it stays as it is.
+    :param net: seconds between looks from ``net_from`` (epoch seconds) on, while none fails, because the system tells
+        the end by itself; ``None``: it does not.
     :param failing_since: epoch seconds of the first of the looks that have failed up to now.
     :param begun: what another process has told of it, as :attr:`begun` gave it there.
     """
@@ -209,6 +211,8 @@ class Wait:
         proven: bool = True,
         failing_since: float | None = None,
         begun: Begun | None = None,
+        net: float | None = None,
+        net_from: float = 0.0,
     ) -> None:
         self.ref = ref
         self.interval = self.interval_now = interval
@@ -216,6 +220,7 @@ class Wait:
         self.fail_on_waiting = fail_on_waiting
         self.until = until
         self.slowest = slowest
+        self.net, self.net_from = net, net_from
         self.proven = proven
         self.failing_since = failing_since
         begun = begun or Begun()
@@ -247,6 +252,7 @@ class Wait:
             self.interval_now = self.interval
         elif before:
             self._slow_down()
+        self._rely_on_push(now)
         self._note_answer(now)
         self._tell_changes(known, seen)
         if seen.state.is_terminal or seen.state in self.until:
@@ -263,10 +269,16 @@ class Wait:
         self._begin(now)
         self._note_answer(now)
         self._slow_down()
+        self._rely_on_push(now)
         if self._is_late(now):
             return Outcome(Ending.DEADLINE, self.last.to_result() if self.last else None)
         self._remind(now)
         return None
+
+    @property
+    def interval_in_trouble(self) -> float:
+        """Seconds between looks while they fail: two in twenty minutes must not spend the error budget."""
+        return self.interval_now if self.net is None else self.interval
 
     def until_deadline(self, now: float) -> float | None:
         return None if self.deadline is None else self.deadline - now
@@ -333,6 +345,7 @@ class Wait:
         if self.failing_since is None:
             self.failing_since = now
             self._news.append(lines.look_failed(error))
+        self.interval_now = self.interval_in_trouble
         known = self.last.to_result() if self.last else None
         refused = isinstance(error, REFUSALS)
         # A conflict is about whose execution it is: another system, or one of several. No later look settles that.
@@ -351,6 +364,10 @@ class Wait:
     def _slow_down(self) -> None:
         if self.slowest is not None:
             self.interval_now = min(self.interval_now * SLOWING, max(self.slowest, self.interval))
+
+    def _rely_on_push(self, now: float) -> None:
+        if self.net is not None and now >= self.net_from:
+            self.interval_now = max(self.net, self.interval)
 
     def _is_late(self, now: float) -> bool:
         return self.deadline is not None and now >= self.deadline

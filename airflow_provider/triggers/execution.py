@@ -18,7 +18,7 @@ from asgiref.sync import sync_to_async
 from airflow_provider.clients.urls import place_of
 from airflow_provider.core import lines
 from airflow_provider.core.approving import REJECT
-from airflow_provider.core.canceling import CANCEL_REASON, TaskSeen, Verdict, cancel, judge_trigger_kill
+from airflow_provider.core.canceling import CANCEL_REASON, RESUMED, TaskSeen, Verdict, cancel, judge_trigger_kill
 from airflow_provider.core.commands import Cancel, Pause, Tell
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.lines import News, name_of
@@ -73,6 +73,8 @@ class ExecutionTrigger(BaseTrigger):
     :param fail_on_waiting: whether waiting for a person ends the wait.
     :param until: states that end the wait although the execution goes on.
     :param slowest: seconds to which the interval may grow while nothing changes.
+    :param net: seconds between looks once ``hold_back`` is over, where the system tells the end by itself, so that
+        ``webhooks/waking.py`` ends the wait; ``None``: it does not.
     :param finish: end the task here when the execution ended well, with or without the XCom of its result.
     :param marker: of the start that the task made; ``None`` for what somebody else started, which is never canceled.
     :param has_asked: whether an earlier attempt of the task may have asked people: what it has left open is closed.
@@ -91,6 +93,7 @@ class ExecutionTrigger(BaseTrigger):
         fail_on_waiting: bool = False,
         until: Collection[str] = (),
         slowest: float | None = None,
+        net: float | None = None,
         finish: Literal["", "task", "task without result"] = "",
         marker: str | None = None,
         has_asked: bool = False,
@@ -106,11 +109,14 @@ class ExecutionTrigger(BaseTrigger):
         self.fail_on_waiting = fail_on_waiting
         self.until = until
         self.slowest = slowest
+        self.net = net
         self.finish = finish
         self.marker = marker
         self.has_asked = has_asked
         self.begun = dict(begun or {})
         self._wait: Wait | None = None
+        self._goes_on = False
+        """Whether the task was seen to go on without this wait."""
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return (
@@ -125,6 +131,7 @@ class ExecutionTrigger(BaseTrigger):
                 "fail_on_waiting": self.fail_on_waiting,
                 "until": list(self.until),
                 "slowest": self.slowest,
+                "net": self.net,
                 "finish": self.finish,
                 "marker": self.marker,
                 "has_asked": self.has_asked,
@@ -154,6 +161,9 @@ class ExecutionTrigger(BaseTrigger):
             until=frozenset(self.until),
             slowest=self.slowest,
             begun=begun,
+            net=self.net,
+            # Before, a push could not end the wait.
+            net_from=time.time() + self.hold_back,
         )
         freeze_watch()
         running_since = time.monotonic()
@@ -215,6 +225,7 @@ class ExecutionTrigger(BaseTrigger):
             verdict, reason = await self._judge(marker)
             if verdict is not Verdict.CANCEL:
                 self._tell(lines.not_canceling(name, reason))
+                await self._tell_end()
                 return
             # Told first: the triggerer may end before the answer comes.
             self._tell(lines.canceling(name, reason))
@@ -223,6 +234,16 @@ class ExecutionTrigger(BaseTrigger):
             # Nobody awaits this task for what it raises.
             problem = unforeseen(error, f"Canceling {name}", self.system)
         self._tell(lines.cancel_failed(name, problem) if problem else lines.cancel_taken(name))
+
+    async def _tell_end(self) -> None:
+        """What nobody has told yet of an execution whose wait a push has ended; the last lines of its own log, too."""
+        if self.net is None or self._wait is None or not self._goes_on:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DURATIONS.trigger_kill_limit):
+                outcome = await shared_poller(self.system, self.conn_id).wait(self._wait)
+                if self.finish and outcome.is_success:
+                    self._tell(lines.ended(outcome.execution or {}, outcome.seconds))
 
     def _tell(self, *news: News) -> None:
         for line in news:
@@ -262,6 +283,7 @@ class ExecutionTrigger(BaseTrigger):
         begun = time.monotonic()
         while True:
             seen = await self._told(where)
+            self._goes_on = seen.waits_as == RESUMED + marker
             waited, frozen_for = time.monotonic() - begun, freeze_watch().frozen_for()
             verdict, reason = await self._judge_seen(seen, marker, waited, frozen_for)
             if verdict is not Verdict.ASK_AGAIN:

@@ -10,7 +10,7 @@ from airflow_provider.clients.cocktail.run_execution import state_of, type_of
 from airflow_provider.execution import ExecutionState
 from airflow_provider.webhooks.bodies import RefusedError, decode
 from airflow_provider.webhooks.endpoints import Endpoint
-from airflow_provider.webhooks.occurrences import Alternatives, of_execution
+from airflow_provider.webhooks.occurrences import Told, of_execution
 
 RUN_STATE = "BUILD_RUN_STATE"
 _UNDER_WAY = frozenset({ExecutionState.QUEUED, ExecutionState.RUNNING})
@@ -49,17 +49,17 @@ def is_test(message: Message) -> bool:
     return False
 
 
-def occurrences(message: Message, endpoint: Endpoint, client: CocktailClient) -> list[Alternatives]:
+def occurrences(message: Message, endpoint: Endpoint, client: CocktailClient) -> Told:
     """The build run, as Cocktail tells it now. Runs that cancel or remove another are none of their own."""
     claimed = {"runState": message.data.run_state, "runType": message.data.run_type}
     if message.event != RUN_STATE or type_of(claimed) not in ("BUILD", ""):
-        return []
+        return Told()
     told = state_of(claimed)
     if told in _UNDER_WAY and _UNDER_WAY.isdisjoint(endpoint.states):
         # Each step of a build is told; nobody wants to hear of it, so nobody is asked.
-        return []
+        return Told()
     ref = run_reference(_number(message.target.build_run_seq), _number(message.target.build_seq), "")
-    return [of_execution(client, endpoint, ref, told)]
+    return of_execution(client, endpoint, ref, told)
 
 
 def _number(value: Number) -> str:

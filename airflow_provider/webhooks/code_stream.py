@@ -12,7 +12,7 @@ from airflow_provider.clients.code_stream.references import execution_reference
 from airflow_provider.execution import ExecutionState
 from airflow_provider.webhooks.bodies import RefusedError, decode
 from airflow_provider.webhooks.endpoints import Endpoint
-from airflow_provider.webhooks.occurrences import Alternatives, of_execution
+from airflow_provider.webhooks.occurrences import Told, of_execution
 
 _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
@@ -45,10 +45,14 @@ def is_test(message: Message) -> bool:
     return False
 
 
-def occurrences(message: Message, endpoint: Endpoint, client: CodeStreamClient) -> list[Alternatives]:
+def occurrences(message: Message, endpoint: Endpoint, client: CodeStreamClient) -> Told:
     """The execution, as Code Stream tells it now."""
-    told = _EVENTS.get(message.event.upper())
-    return [of_execution(client, endpoint, execution_reference(_id_of(message)), told)]
+    state = _EVENTS.get(message.event.upper())
+    told = of_execution(client, endpoint, execution_reference(_id_of(message)), state)
+    if told.over and told.over.state is not ExecutionState.SUCCEEDED:
+        # It may be rolled back, or continued under its id by the next attempt of its task: the polls see to it.
+        return told._replace(over=None)
+    return told
 
 
 def _id_of(message: Message) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -44,9 +44,20 @@ Alternatives = Sequence[Occurrence]
 """What one telling may be of: the first that was not counted yet is. None: nothing is to be counted."""
 
 
+class Told(NamedTuple):
+    """What a message tells.
+
+    :param counts: each is to be counted.
+    :param over: an execution that is over for good, as the system shows it: nobody needs to wait for it any more.
+    """
+
+    counts: Sequence[Alternatives] = ()
+    over: Execution | None = None
+
+
 def of_execution(
     client: ReleaseClient, endpoint: Endpoint, ref: ExecutionRef, told: ExecutionState | None = None
-) -> Alternatives:
+) -> Told:
     """An execution that a message is about. What is true is read from the system, the message is only a hint.
 
     :param told: the state of which the message tells, if it tells one that the system might not tell yet.
@@ -55,17 +66,19 @@ def of_execution(
     try:
         seen = _look(client, ref, told)
     except NotFoundError:
-        return []
+        return Told()
     except ReleasePipelineError:
         if told is None or not told.is_terminal:
             raise
         seen = None
     if seen is not None and (told is None or not told.is_terminal or seen.state.is_terminal):
-        return _if_wanted(client, endpoint, seen.state, seen.to_result() | {"confirmed": True}, ref)
+        counts = _if_wanted(client, endpoint, seen.state, seen.to_result() | {"confirmed": True}, ref)
+        is_over = seen.state.is_terminal and not client.settling_of(seen)
+        return Told([counts], seen if is_over else None)
     # It is not told again, and whoever told it knows the secret: better one event to be looked into than none.
     state = told or ExecutionState.UNKNOWN
     told_only = {"system": client.system, "id": ref["id"], "ref": dict(ref), "state": state.value, "confirmed": False}
-    return _if_wanted(client, endpoint, state, told_only, ref)
+    return Told([_if_wanted(client, endpoint, state, told_only, ref)])
 
 
 def _look(client: ReleaseClient, ref: ExecutionRef, told: ExecutionState | None) -> Execution:

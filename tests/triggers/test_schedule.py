@@ -288,3 +288,13 @@ def test_a_request_that_no_wait_needs_is_not_starved_by_looks_that_are_late() ->
     assert schedule.until_asked(0.0) == 0.0
     schedule.budget.spend(100, 0.0)
     assert schedule.until_asked(0.0) == pytest.approx(0.05)
+
+
+def test_an_outage_of_waits_that_rely_on_a_push_holds_nobody_back_for_long() -> None:
+    poll = Poll()
+    (wait,) = poll.join(1, interval=10.0, net=600.0)
+    wait.saw_no_change(TODAY)
+    poll.answers[wait] = DOWN
+    poll.run(0.0)
+    assert poll.schedule.trouble.is_on
+    assert poll.schedule.trouble.until <= 60.0
