@@ -1,5 +1,5 @@
-"""Webhooks that a pipeline of Code Stream sends at its own events (its notifications), with a payload that its author
-writes: ``docs/webhooks.md`` says what it must hold."""
+"""Webhooks that a Code Stream pipeline sends on its own events (its notifications). Its author writes the payload:
+``docs/webhooks.md`` says what it must contain."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_provider.clients.code_stream.references import execution_reference
 from airflow_provider.execution import ExecutionState
 from airflow_provider.webhooks.bodies import RefusedError, decode
 from airflow_provider.webhooks.endpoints import Endpoint
-from airflow_provider.webhooks.occurrences import Told, of_execution
+from airflow_provider.webhooks.occurrences import Report, of_execution
 
 _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
@@ -33,10 +33,10 @@ class Message(msgspec.Struct, rename="camel"):
 
 
 def read(body: bytes) -> Message:
-    """:raises RefusedError: it has not the payload that was asked for."""
+    """:raises RefusedError: it does not have the documented payload."""
     message = decode(body, Message)
     if not _ID.fullmatch(_id_of(message)):
-        raise RefusedError(400, "executionId is no id of an execution")
+        raise RefusedError(400, "executionId must be the id of an execution")
     return message
 
 
@@ -45,14 +45,14 @@ def is_test(message: Message) -> bool:
     return False
 
 
-def occurrences(message: Message, endpoint: Endpoint, client: CodeStreamClient) -> Told:
-    """The execution, as Code Stream tells it now."""
-    state = _EVENTS.get(message.event.upper())
-    told = of_execution(client, endpoint, execution_reference(_id_of(message)), state)
-    if told.over and told.over.state is not ExecutionState.SUCCEEDED:
-        # It may be rolled back, or continued under its id by the next attempt of its task: the polls see to it.
-        return told._replace(over=None)
-    return told
+def occurrences(message: Message, endpoint: Endpoint, client: CodeStreamClient) -> Report:
+    """The execution in its current state."""
+    claimed = _EVENTS.get(message.event.upper())
+    report = of_execution(client, endpoint, execution_reference(_id_of(message)), claimed)
+    if report.finished and report.finished.state is not ExecutionState.SUCCEEDED:
+        # It may be rolled back, or the task's next attempt may continue it under the same id: this is left to polls.
+        return report._replace(finished=None)
+    return report
 
 
 def _id_of(message: Message) -> str:

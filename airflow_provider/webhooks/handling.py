@@ -1,4 +1,4 @@
-"""From a message that may be trusted to its events: in threads, because databases and systems are asked there."""
+"""Turns an authenticated message into events. Runs in threads, because it queries databases and systems."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from airflow_provider.exceptions import AuthenticationError, ReleasePipelineErro
 from airflow_provider.execution import Execution
 from airflow_provider.webhooks.bodies import RefusedError
 from airflow_provider.webhooks.endpoints import Endpoint
-from airflow_provider.webhooks.occurrences import Told
+from airflow_provider.webhooks.occurrences import Report
 
 log = logging.getLogger(__name__)
 
-DONE, COME_AGAIN = 200, 503
-"""What is answered. Cocktail takes anything but 200 for a failure, Quay what is not 2xx."""
+DONE, TRY_AGAIN = 200, 503
+"""HTTP statuses of answers. Cocktail takes anything but 200 as a failure, Quay anything but 2xx."""
 
 
 def handle(endpoint: Endpoint, body: bytes) -> int:
-    """Count what a webhook tells; returns the status to answer with.
+    """Count what a webhook reports; returns the status to answer with.
 
-    Done means: it is in the database, or there is nothing that could ever be counted. Whatever else goes wrong, the
-    system shall come again.
+    ``DONE`` means that it is in the database, or that it can never become an event. If anything else goes wrong, the
+    system must send it again.
     """
     try:
         return _handle(endpoint, body)
@@ -38,55 +38,54 @@ def _handle(endpoint: Endpoint, body: bytes) -> int:
     source = source_of(endpoint)
     message = source.read(body)
     if source.is_test(message):
-        log.info("Webhook %s: a test has arrived", endpoint.name)
+        log.info("Webhook %s: received a test message", endpoint.name)
         return DONE
     try:
-        told = _ask(source, message, endpoint)
+        report = _ask(source, message, endpoint)
     except ReleasePipelineError as error:
-        log.warning("Webhook %s: %s cannot be asked what has happened: %s", endpoint.name, endpoint.source, error)
-        return COME_AGAIN
-    if told.over:
-        _wake(told.over, endpoint)
-    # Not at the top: these bring Airflow's models, and operators come by here.
+        log.warning("Webhook %s: could not verify the message with %s: %s", endpoint.name, endpoint.source, error)
+        return TRY_AGAIN
+    if report.finished:
+        _end_waits(report.finished, endpoint)
+    # Not at the top: this imports Airflow's models, and operators import this module.
     from airflow_provider.webhooks.counting import UnknownAssetError, count
 
     try:
-        for alternatives in told.counts:
+        for alternatives in report.occurrences:
             counted = count(endpoint.asset, alternatives, endpoint.name) if alternatives else None
             what = f"an event for {counted.about}" if counted else "nothing new"
             log.info("Webhook %s: %s", endpoint.name, what)
     except UnknownAssetError:
         log.error(
-            "Webhook %s: no DAG that Airflow knows names the asset %r, so its event cannot be counted",
+            "Webhook %s: no DAG in Airflow names the asset %r, so that it cannot get events",
             endpoint.name,
             endpoint.asset,
         )
-        return COME_AGAIN
+        return TRY_AGAIN
     return DONE
 
 
-def _wake(over: Execution, endpoint: Endpoint) -> None:
-    """What goes wrong here costs only time: a wait polls by itself."""
+def _end_waits(finished: Execution, endpoint: Endpoint) -> None:
+    """End the waits for an execution. A failure costs only time, because they also poll."""
     from airflow_provider.webhooks.clients import kept_client
-    from airflow_provider.webhooks.waking import wake
+    from airflow_provider.webhooks.waking import end_waits
 
     try:
-        ended = wake(kept_client(endpoint.source, endpoint.conn_id).get(), over)
+        ended = end_waits(kept_client(endpoint.source, endpoint.conn_id).get(), finished)
     except Exception as error:
-        log.error("Webhook %s: no wait can be ended before its next poll: %s", endpoint.name, place_of_error(error))
+        log.error("Webhook %s: could not end waits, they will poll: %s", endpoint.name, place_of_error(error))
         return
     if ended:
-        name = name_of(over.ref)
-        log.info("Webhook %s: ended %d %s for %s", endpoint.name, ended, "wait" if ended == 1 else "waits", name)
+        log.info("Webhook %s: ended the wait of %d task(s) for %s", endpoint.name, ended, name_of(finished.ref))
 
 
-def _ask(source: ModuleType, message: Any, endpoint: Endpoint) -> Told:
+def _ask(source: ModuleType, message: Any, endpoint: Endpoint) -> Report:
     from airflow_provider.webhooks.clients import kept_client
 
     kept = kept_client(endpoint.source, endpoint.conn_id)
     try:
-        told: Told = source.occurrences(message, endpoint, kept.get())
-        return told
+        report: Report = source.occurrences(message, endpoint, kept.get())
+        return report
     except AuthenticationError:
         kept.doubt()
         raise

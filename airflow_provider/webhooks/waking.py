@@ -1,7 +1,7 @@
-"""Ends the waits for an execution that a webhook has told to be over: in Airflow's database, as a triggerer would.
+"""Ends the waits for an execution that has finished: in Airflow's database, as a triggerer would.
 
-Nothing else is quick enough: what a triggerer of 3.3.2 is told takes seconds to get there and back, and a read of the
-database in its place costs more than the polls that it would save. ``docs/webhooks.md`` has what was measured.
+Nothing else is fast enough: a triggerer of 3.3.2 exchanges messages once a second in each direction, and a read of
+Airflow's database once a second costs more than the polls that it would save. See ``docs/webhooks.md`` for the figures.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CLASSPATH = f"{ExecutionTrigger.__module__}.{ExecutionTrigger.__qualname__}"
-"""Of the triggers that wait for an execution and nothing else. Where people are asked meanwhile, polls see its end."""
+"""Of triggers that only wait for an execution. A trigger that also asks people polls."""
 
 
 class Deferred(NamedTuple):
@@ -46,20 +46,19 @@ class Deferred(NamedTuple):
     trigger_id: int
 
 
-def wake(client: ReleaseClient, over: Execution) -> int:
-    """End the waits for an execution that is over; returns how many there were.
+def end_waits(client: ReleaseClient, finished: Execution) -> int:
+    """End the waits for an execution; returns how many.
 
-    What a wait ends with is what the system shows now: of a message, nothing gets that far.
+    Each result is read from the system now, nothing of it comes from a message.
 
-    :param over: as the system shows it.
-    :raises Exception: the database's. The triggerer looks by itself, sooner or later.
+    :raises Exception: the database's.
     """
     ended = 0
-    for each in _waiting_for(over):
+    for each in _waiting_for(finished):
         try:
-            ended += _wake(client, each)
+            ended += _end_wait(client, each)
         except Exception as error:
-            log.warning("A wait cannot be ended before its next poll: %s", place_of_error(error))
+            log.warning("Could not end a wait, it will poll: %s", place_of_error(error))
     return ended
 
 
@@ -77,32 +76,32 @@ def _waiting_for(execution: Execution) -> list[Deferred]:
     return [Deferred(key, trigger_id) for key, trigger_id in rows]
 
 
-def _wake(client: ReleaseClient, waiting: Deferred) -> bool:
+def _end_wait(client: ReleaseClient, waiting: Deferred) -> bool:
     with create_session() as session:
         row = session.get(Trigger, waiting.trigger_id)
         if row is None:
             return False
         trigger, since = ExecutionTrigger(**row.kwargs), row.created_date
-    # Each wait has its own reference, which says more than a message can.
-    outcome = _outcome(trigger, client.look(trigger.ref), client)
+    # The reference of a wait may hold more than that of a message.
+    outcome = _outcome(trigger, client.observe(trigger.ref), client)
     if outcome is None:
         return False
     is_finished = bool(trigger.finish) and outcome.is_success and XCom is BaseXCom
     waited = (datetime.now(UTC) - since).total_seconds()
     if not is_finished and waited < trigger.hold_back:
-        # Airflow may not know yet that the process has ended which has deferred. The trigger looks when it does.
+        # Airflow may not know yet that the process that deferred has ended. The trigger polls when it does.
         return False
     with create_session() as session:
         return _end(waiting, trigger, outcome, is_finished, session)
 
 
 def _outcome(trigger: ExecutionTrigger, seen: Execution, client: ReleaseClient) -> Outcome | None:
-    """The end of a wait, as its trigger would tell it; ``None`` if it goes on."""
+    """The outcome of a wait, as its trigger would return it; ``None`` if it continues."""
     if not seen.state.is_terminal or client.settling_of(seen):
         return None
     now = time.time()
     begun = Begun.from_json(trigger.begun)
-    outcome = Wait(trigger.ref, trigger.poll_interval, begun=begun).saw(seen, now)
+    outcome = Wait(trigger.ref, trigger.poll_interval, begun=begun).update(seen, now)
     if outcome is None:
         return None
     seconds = None if begun.since is None else max(0.0, now - begun.since)
@@ -110,11 +109,11 @@ def _outcome(trigger: ExecutionTrigger, seen: Execution, client: ReleaseClient) 
 
 
 def _end(waiting: Deferred, trigger: ExecutionTrigger, outcome: Outcome, is_finished: bool, session: Session) -> bool:
-    """Let the task go on, if nobody has ended its wait meanwhile.
+    """Let the task continue, unless something else has ended its wait since.
 
-    :param is_finished: whether nothing is left to do for a worker.
+    :param is_finished: whether nothing is left to do in a worker.
     """
-    # Changes nothing, and comes first: SQLite, which knows no lock of a row, lets nobody write who has read before.
+    # Changes nothing but locks the row, first of all: SQLite has no row locks, and no transaction may read, then write.
     mine = (
         update(TaskInstance)
         .where(
@@ -128,7 +127,7 @@ def _end(waiting: Deferred, trigger: ExecutionTrigger, outcome: Outcome, is_fini
         return False
     ti = session.scalars(select(TaskInstance).where(TaskInstance.id == waiting.key)).one()
     if trigger.marker:
-        # A triggerer takes the trigger away now, which asks who has ended the task.
+        # The triggerer now ends the trigger, which asks who ended the task.
         _push(ti, MARKER_XCOM, RESUMED + trigger.marker, session)
     if is_finished:
         execution = outcome.execution or {}

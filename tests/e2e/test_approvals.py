@@ -123,7 +123,7 @@ def test_a_reviewer_answers_over_the_rest_api(stage: Stage) -> None:
     execution_id = execution(stage)
     asking = start(stage, "approvals", execution_id).until_it_asks()
     action = asking.action()
-    for told in (APPROVED, execution_id, "`tag` = `1.4.2`", "Expires in Code Stream", "Asked by", "Link"):
+    for told in (APPROVED, execution_id, "`tag` = `1.4.2`", "Expires in Code Stream", "Requested by", "Link"):
         assert told in action["body"]
     asking.answer("Approve", "tests are green")
     result = asking.result()
@@ -222,7 +222,7 @@ def test_two_people_must_approve_and_nobody_else_may(stage: Stage) -> None:
 def test_whoever_triggered_the_run_is_asked_again_for_somebody_else(stage: Stage) -> None:
     execution_id = execution(stage)
     asking = start(stage, "approval_by_others", execution_id).until_it_asks()
-    assert "admin has triggered the run and may not answer" in asking.action()["body"]
+    assert "admin triggered the run and may not answer" in asking.action()["body"]
     asking.answer("Approve")
     asking.until_it_asks_again()
     assert answers(stage) == []

@@ -80,7 +80,7 @@ def test_a_notification_of_an_asset_has_the_url_of_its_webhook(asset):
 def test_an_asset_without_a_webhook_is_named_and_nothing_is_sent(systems):
     ended = create(asset="another")
     assert isinstance(ended.error, ConnectionConfigError)
-    assert "asset 'another', and declares none; endpoints of this source: 'shop'" in str(ended.error)
+    assert "asset 'another', got none; endpoints of this source: 'shop'" in str(ended.error)
     assert systems.requests("quay", "POST") == []
 
 
@@ -240,7 +240,7 @@ def test_a_wrong_list_is_refused_when_the_dag_is_parsed(wanted, problem):
 def test_the_same_one_twice_is_refused(systems):
     ended = keep(PUSHES, dict(PUSHES))
     assert isinstance(ended.error, BadRequestError)
-    assert "must differ from the others" in str(ended.error)
+    assert "must all be different" in str(ended.error)
 
 
 def test_who_keeps_them_is_the_task_of_this_airflow_unless_said_otherwise():

@@ -97,7 +97,14 @@ def test_airflow_finds_the_example_dags_and_logs_no_error(caplog: pytest.LogCapt
 
 def test_the_example_dags_stand_once() -> None:
     assert (ROOT / "dags").resolve() == PACKAGE / "example_dags"
-    assert EXAMPLES == ["release_train", "rerun_failed_events"]
+    assert EXAMPLES == [
+        "freeze",
+        "nightly_release",
+        "on_image_push",
+        "registry_webhooks",
+        "release_train",
+        "rerun_failed_events",
+    ]
 
 
 @pytest.mark.parametrize(

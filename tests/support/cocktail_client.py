@@ -26,7 +26,7 @@ class Stand(SystemControl):
 
 def ended(client: CocktailClient, execution: Execution) -> Execution:
     deadline = time.monotonic() + 5
-    while not (seen := client.look(execution.ref)).state.is_terminal:
+    while not (seen := client.observe(execution.ref)).state.is_terminal:
         assert time.monotonic() < deadline, seen
         time.sleep(0.01)
     return seen

@@ -44,7 +44,7 @@ def scripted_client(scripted: Scripted, *script: Any, **options: Any) -> QuayCli
 
 def ended(client: QuayClient, execution: Execution) -> Execution:
     deadline = time.monotonic() + 60
-    while not (seen := client.look(execution.ref)).state.is_terminal:
+    while not (seen := client.observe(execution.ref)).state.is_terminal:
         assert time.monotonic() < deadline, seen
         time.sleep(0.01)
     return seen

@@ -14,7 +14,7 @@ from airflow.triggers.base import TaskSuccessEvent
 
 from airflow_provider.clients.login import forget_shared_logins
 from airflow_provider.core.durations import DURATIONS
-from airflow_provider.core.waiting import Ending, News, Outcome
+from airflow_provider.core.waiting import Ending, LogLine, Outcome
 from airflow_provider.exceptions import UnexpectedResponseError
 from airflow_provider.execution import Execution
 from airflow_provider.hooks.cocktail import CocktailHook
@@ -387,7 +387,7 @@ def test_a_log_that_trips_the_client_ends_no_wait(systems, mocker):
 
 
 def test_a_look_that_tells_very_much_writes_few_lines_and_the_last_is_among_them():
-    news = [News(str(number)) for number in range(1000)]
+    news = [LogLine(str(number)) for number in range(1000)]
     shown = [line.text for line in poller._shortened(news)]
     assert len(shown) == poller.MOST_LINES
     assert shown[:2] + shown[-2:] == ["0", "1", "  ... 901 lines left out", "999"]

@@ -38,4 +38,4 @@ def supervisor(mocker):
 
 def test_a_triggerer_is_told_how_its_task_stands(supervisor):
     trigger = ExecutionTrigger(system="quay", conn_id="quay_default", ref={"kind": "build", "id": "1"}, poll_interval=1)
-    assert asyncio.run(trigger._told(WHERE)) == TaskSeen("failed", waits_as="airflow-1")
+    assert asyncio.run(trigger._read_task(WHERE)) == TaskSeen("failed", waits_as="airflow-1")

@@ -306,7 +306,7 @@ def test_the_trigger_cancels_nothing_and_tells_the_end_in_the_tasks_log(
 
     told = "\n".join(run_until(task.trigger, task, push))
     assert task.task.state == ("success" if finish_in_triggerer else "scheduled")
-    assert f"Not canceling build run {task.id}: the task goes on without this wait" in told
+    assert f"Not canceling build run {task.id}: the task continues without this wait" in told
     assert f"Build run {task.id} succeeded (DONE)" in told
     assert systems.requests("cocktail", "PUT") == []
     assert task.story.seen() == {"starts": 1, "cancels": 0}

@@ -22,14 +22,14 @@ def test_a_tag_chosen_by_autotag_is_a_note_and_not_an_error(client: CocktailClie
 
 def test_another_tag_without_autotag_is_a_failure(scripted: Scripted) -> None:
     client = scripted_client(scripted, run_json(runState="DONE", tagName="other"))
-    seen = client.look(ref(tag="1.0"))
+    seen = client.observe(ref(tag="1.0"))
     assert seen.state is ExecutionState.FAILED
     assert "'other'" in str(seen.message)
 
 
 def test_no_tag_is_accepted_only_where_autotag_is_on(stand: Stand, client: CocktailClient) -> None:
     assert client.builds.run(AUTOTAG).outputs["tag"].startswith("test-")
-    with pytest.raises(BadRequestError, match="tag_name is missing"):
+    with pytest.raises(BadRequestError, match="tag_name must be given"):
         client.builds.run(SHOP)
     stand.switch(routes={"build": "404"})
     with pytest.raises(BadRequestError, match="cannot read whether autotag is on"):
@@ -56,5 +56,5 @@ def test_a_missing_digest_gives_no_pinned_reference(client: CocktailClient) -> N
 )
 def test_only_a_tag_is_cut_from_the_image_url(scripted: Scripted, image_url: str, image: str) -> None:
     client = scripted_client(scripted, run_json(runState="DONE", imageUrl=image_url, imageDigest="sha256:ab"))
-    outputs = client.look(ref()).outputs
+    outputs = client.observe(ref()).outputs
     assert (outputs["image"], outputs["image_ref"]) == (image, f"{image}@sha256:ab")
