@@ -53,12 +53,14 @@ def undecoded(content: bytes) -> Page[bytes]:
     no other thread runs for 0.2 s.
     """
     try:
-        page = _UNDECODED.decode(content)
-        rows = {link: bytes(row) for link, row in (page.documents or {}).items()}
+        page: _UndecodedPage | Page[dict[str, Any]] = _UNDECODED.decode(content)
     except (msgspec.DecodeError, RecursionError):
-        # Our own decoder takes more than msgspec's.
+        # Our own decoder accepts more than msgspec's.
         page = OBJECTS(content)
-        rows = {link: msgspec.json.encode(row) for link, row in (page.documents or {}).items()}
+    rows = {
+        link: bytes(row) if isinstance(row, msgspec.Raw) else msgspec.json.encode(row)
+        for link, row in (page.documents or {}).items()
+    }
     return Page(page.links, {link: row for link, row in rows.items() if row != b"null"}, page.totalCount)
 
 
