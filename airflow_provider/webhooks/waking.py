@@ -140,5 +140,13 @@ def _end(waiting: Deferred, trigger: ExecutionTrigger, outcome: Outcome, is_fini
 
 
 def _push(ti: TaskInstance, key: str, value: Any, session: Session) -> None:
-    where = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
-    XComModel.set(key, BaseXCom.serialize_value(value), **where, serialize=False, session=session)
+    XComModel.set(
+        key,
+        BaseXCom.serialize_value(value),
+        dag_id=ti.dag_id,
+        task_id=ti.task_id,
+        run_id=ti.run_id,
+        map_index=ti.map_index,
+        serialize=False,
+        session=session,
+    )
