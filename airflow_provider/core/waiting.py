@@ -198,6 +198,8 @@ class Wait:
     :param until: states that end the wait although the execution continues.
     :param proven: whether a poll has succeeded before. If not, a missing permission is not temporary.
     :param slowest: seconds to which the interval may grow while nothing changes; ``None``: it does not grow.
+    :param net: seconds between polls from ``net_from`` (epoch seconds) on, unless they fail, because the system reports
+        the end by itself; ``None``: it does not.
     :param failing_since: epoch seconds at which polls began to fail, if they do.
     :param begun: what the process in which the wait began has passed on, see :attr:`begun`.
     """
@@ -213,6 +215,8 @@ class Wait:
         proven: bool = True,
         failing_since: float | None = None,
         begun: Begun | None = None,
+        net: float | None = None,
+        net_from: float = 0.0,
     ) -> None:
         self.ref = ref
         self.interval = self.interval_now = interval
@@ -220,6 +224,7 @@ class Wait:
         self.fail_on_waiting = fail_on_waiting
         self.until = until
         self.slowest = slowest
+        self.net, self.net_from = net, net_from
         self.proven = proven
         self.failing_since = failing_since
         begun = begun or Begun()
@@ -253,6 +258,7 @@ class Wait:
             self.interval_now = self.interval
         elif before:
             self._slow_down()
+        self._relax(now)
         self._note_answer(now)
         self._log_changes(known, seen)
         if seen.state.is_terminal or seen.state in self.until:
@@ -269,10 +275,16 @@ class Wait:
         self._begin(now)
         self._note_answer(now)
         self._slow_down()
+        self._relax(now)
         if self._is_late(now):
             return Outcome(Ending.DEADLINE, self.last.to_result() if self.last else None)
         self._remind(now)
         return None
+
+    @property
+    def interval_in_trouble(self) -> float:
+        """Seconds between polls while they fail: two in twenty minutes must not exhaust the error budget."""
+        return self.interval_now if self.net is None else self.interval
 
     def until_deadline(self, now: float) -> float | None:
         return None if self.deadline is None else self.deadline - now
@@ -358,6 +370,7 @@ class Wait:
         if self.failing_since is None:
             self.failing_since = now
             self._lines.append(lines.poll_failed(error))
+        self.interval_now = self.interval_in_trouble
         known = self.last.to_result() if self.last else None
         refused = isinstance(error, REFUSALS)
         # Our own conflicts are about whose execution it is, which no later poll changes. A conflict in a vendor's
@@ -376,6 +389,10 @@ class Wait:
     def _slow_down(self) -> None:
         if self.slowest is not None:
             self.interval_now = min(self.interval_now * SLOWING, max(self.slowest, self.interval))
+
+    def _relax(self, now: float) -> None:
+        if self.net is not None and now >= self.net_from:
+            self.interval_now = max(self.net, self.interval)
 
     def _is_late(self, now: float) -> bool:
         return self.deadline is not None and now >= self.deadline

@@ -178,7 +178,7 @@ class Schedule:
         """
         interval, left = math.inf, math.inf
         for wait in waits:
-            interval = min(interval, wait.interval_now)
+            interval = min(interval, wait.interval_in_trouble)
             left = min(left, math.inf if wait.deadline is None else wait.deadline - today)
         interval = self._fastest if interval == math.inf else max(self._fastest, interval)
         return self.trouble.note_error(error, started, now, interval, None if left == math.inf else left)

@@ -259,6 +259,20 @@ def test_an_interval_grows_only_where_the_author_allows_it_and_only_while_nothin
 ERRORS = [ReleasePipelineError, *ReleasePipelineError.__subclasses__()]
 
 
+def test_where_a_push_reports_the_end_polls_are_rare_once_it_can_and_unless_they_fail():
+    pushed = wait(net=600.0, net_from=START + 7)
+    pushed.update(seen("running"), START)
+    assert pushed.interval_now == 10.0
+    pushed.update_unchanged(START + 8)
+    assert pushed.interval_now == 600.0
+    pushed.update(seen("running", "STEP 2"), START + 608)
+    assert pushed.interval_now == 600.0
+    pushed.update(ServerUnavailableError("down"), START + 1208)
+    assert pushed.interval_now == pushed.interval_in_trouble == 10.0
+    pushed.update_unchanged(START + 1218)
+    assert (pushed.interval_now, pushed.interval_in_trouble) == (600.0, 10.0)
+
+
 @pytest.mark.parametrize("error", ERRORS)
 def test_every_error_survives_the_way_from_the_triggerer(error):
     outcome = Outcome(Ending.LOST, cause=error.__name__, error="why")

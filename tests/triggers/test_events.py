@@ -15,7 +15,7 @@ from airflow.triggers.base import BaseEventTrigger
 from pytest_mock import MockerFixture
 
 from airflow_provider.exceptions import BadRequestError
-from airflow_provider.triggers import event_stream, watcher
+from airflow_provider.triggers import event_stream, events, watcher
 from airflow_provider.triggers.code_stream import CodeStreamEventTrigger
 from airflow_provider.triggers.quay import QuayTagEventTrigger
 from tests.support.systems import Systems
@@ -29,6 +29,7 @@ ROUNDS = 3
 @pytest.fixture(autouse=True)
 def _quick(mocker: MockerFixture) -> Iterator[None]:
     mocker.patch.object(event_stream, "MIN_INTERVAL", 0.1)
+    mocker.patch.object(events, "RUN_MADE_WITHIN", 0.1)
     yield
     forget_watchers()
 
@@ -144,6 +145,27 @@ def test_very_many_at_once_are_reported_round_by_round(systems: Systems, mocker:
         until(lambda: len(watched.events()) == 7)
         rounds_pass(systems)
     assert sorted(watched.tags()) == [f"v{number}" for number in range(7)]
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["in one round", "in two"])
+def test_no_event_waits_for_a_later_one_to_start_its_run(
+    systems: Systems, mocker: MockerFixture, at_once: bool
+) -> None:
+    mocker.patch.object(events, "RUN_MADE_WITHIN", 3.0)
+    watched = Watched(of_tags("v*"))
+    parse(watched)
+    with Triggerer() as triggerer:
+        until(watched.has_begun)
+        triggerer.stand_still()
+        push(systems, "v1")
+        if not at_once:
+            triggerer.go_on()
+            until(watched.events)
+            triggerer.stand_still()
+        push(systems, "v2")
+        push(systems, "v3")
+        triggerer.go_on()
+        until(lambda: sorted(each["tag"] for run in watched.runs() for each in run) == ["v1", "v2", "v3"])
 
 
 # Who watches

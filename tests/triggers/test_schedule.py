@@ -309,3 +309,13 @@ def test_a_request_that_no_wait_needs_is_not_starved_by_polls_that_are_late() ->
     assert schedule.call_delay(0.0) == 0.0
     schedule.budget.spend(100, 0.0)
     assert schedule.call_delay(0.0) == pytest.approx(0.05)
+
+
+def test_an_outage_of_waits_that_rely_on_a_push_holds_nobody_back_for_long() -> None:
+    polling = Polling()
+    (wait,) = polling.join(1, interval=10.0, net=600.0)
+    wait.update_unchanged(TODAY)
+    polling.answers[wait] = DOWN
+    polling.run(0.0)
+    assert polling.schedule.trouble.is_on
+    assert polling.schedule.trouble.until <= 60.0

@@ -22,6 +22,8 @@ from airflow.jobs.job import Job
 from airflow.models.asset import AssetDagRunQueue, AssetEvent, AssetModel, AssetWatcherModel
 from airflow.models.asset_state_store import AssetStateStoreModel
 from airflow.models.dag import DagModel
+from airflow.models.dagrun import DagRun
+from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.trigger import Trigger
 from airflow.sdk import DAG, Asset, AssetWatcher, BaseOperator
 from airflow.sdk.execution_time import task_runner
@@ -31,6 +33,7 @@ from airflow.serialization.serialized_objects import LazyDeserializedDAG
 from airflow.triggers.base import BaseEventTrigger
 from airflow.utils.session import create_session
 
+from tests.airflow_facts.real import scheduler
 from tests.support.airflow_runs import BUNDLE, prepare_database
 
 _numbers = itertools.count(1)
@@ -93,6 +96,15 @@ class Watched:
         with create_session() as session:
             return session.query(AssetDagRunQueue).filter_by(target_dag_id=self.name).count() > 0
 
+    def runs(self) -> list[list[dict[str, Any]]]:
+        """The scheduler looks whether to make a run; returns what each run so far was made for."""
+        with create_session() as session:
+            dag = session.get(DagModel, self.name)
+            scheduler()._create_dag_runs_asset_triggered(dag_models=[dag], session=session)
+        with create_session() as session:
+            made = session.query(DagRun).filter_by(dag_id=self.name).order_by(DagRun.run_after)
+            return [[each.extra["payload"] for each in run.consumed_asset_events] for run in made]
+
     def has_begun(self) -> bool:
         return bool(self.cursors())
 
@@ -103,6 +115,8 @@ def parse(*watched: Watched) -> None:
     with create_session() as session:
         dags = [LazyDeserializedDAG.from_dag(each.dag()) for each in watched]
         SerializedDAG.bulk_write_to_db(BUNDLE, None, dags, session=session)
+        for each in dags:
+            SerializedDagModel.write_dag(each, bundle_name=BUNDLE, session=session)
 
 
 def forget_watchers() -> None:
