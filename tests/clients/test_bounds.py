@@ -20,7 +20,7 @@ from pytest_mock import MockerFixture
 
 from airflow_provider.clients import retries
 from airflow_provider.clients.auth import HeaderAuth, NoAuth
-from airflow_provider.clients.base import MOST_LOG_LINES
+from airflow_provider.clients.base import MOST_LOG_LINES, MOST_STEPS
 from airflow_provider.clients.code_stream import CodeStreamClient
 from airflow_provider.clients.one_at_a_time import one_at_a_time
 from airflow_provider.clients.quay import QuayClient
@@ -621,6 +621,14 @@ def test_what_a_wait_keeps_of_an_execution_that_is_not_over_is_small(scripted: S
     assert seen.outputs == {"image": "shop:1", "log": "... (too large)"}
     assert 50 < len(seen.steps) <= 1000
     assert len(repr(seen)) < 300_000
+
+
+def test_of_very_many_steps_that_say_little_the_first_ones_are_kept(scripted: Scripted) -> None:
+    tasks = {f"T{number}": {"status": "RUNNING"} for number in range(2000)}
+    scripted.script = [(200, {}, {"token": "bearer-1"})]
+    scripted.always = (200, {}, {"id": "x-1", "status": "RUNNING", "stages": {"S": {"tasks": tasks}}})
+    seen = code_stream(scripted).observe({"system": "code_stream", "kind": "execution", "id": "x-1"})
+    assert len(seen.steps) == MOST_STEPS
 
 
 def test_a_long_url_is_not_remembered(scripted: Scripted) -> None:
