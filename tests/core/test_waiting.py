@@ -311,11 +311,17 @@ def test_what_another_version_has_told_of_a_wait_ends_none(body):
 
 def test_a_vendor_that_names_other_steps_with_each_look_fills_no_memory() -> None:
     wait = Wait({"system": "quay", "kind": "build", "id": "1"}, 1.0)
-    for number in range(3 * MOST_TOLD // 1000):
-        steps = tuple(Step(f"{number}-{step}", "RUNNING") for step in range(1000))
+
+    def told_of(names: range) -> int:
+        steps = tuple(Step(str(name), "RUNNING") for name in names)
         wait.saw(Execution(wait.ref, ExecutionState.RUNNING, "building", steps=steps), 0.0)
-        assert len(wait.news()) == 1000 + (number == 0)
-    assert len(wait._told) == MOST_TOLD
+        return len(wait.news())
+
+    most = 3 * MOST_TOLD
+    for first in range(0, most, 1000):
+        assert told_of(range(first, first + 1000)) == 1000 + (first == 0)
+    assert told_of(range(most - MOST_TOLD, most)) == 0
+    assert told_of(range(most - MOST_TOLD - 1000, most - MOST_TOLD)) == 1000
 
 
 def test_a_conflict_that_the_vendor_tells_ends_no_wait_and_one_that_the_client_finds_does() -> None:

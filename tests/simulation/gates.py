@@ -173,7 +173,7 @@ class GateCarrier(Carrier):
         """What is decided already is not answered again."""
         execution_id, _, number = question.ref["id"].partition("/")
         decision = str(question.decision)
-        self.client._check_place(question.ref)
+        self.client.check_place(question.ref)
         try:
             yield from self._answer(execution_id, int(number), decision)
         except ConflictError as error:

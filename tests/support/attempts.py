@@ -215,7 +215,7 @@ class Task:
             pid=0,
             process=None,
             process_log=supervisor.log,
-            client=supervisor.InProcessTestSupervisor._api_client(),
+            client=supervisor.InProcessTestSupervisor._api_client(),  # noqa: SLF001 - Airflow's own tests do so
         )
         running.comms = Comms(supervisor=running)
         with supervisor.set_supervisor_comms(running.comms):
