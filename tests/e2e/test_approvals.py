@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,17 +20,9 @@ from airflow_provider.sandbox import seed
 from demo.airflow_api import AirflowApi
 from tests.chaos import people
 from tests.chaos.people import TaskInstance
-from tests.e2e.stage import RUN_LIMIT, Stage
+from tests.e2e.stage import Stage, until
 
 APPROVED = "Deploy shop with approval"
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + RUN_LIMIT
-    while not (seen := condition()):
-        assert time.monotonic() < deadline, f"not so after {RUN_LIMIT:.0f} s: {what}"
-        time.sleep(0.3)
-    return seen
 
 
 @dataclass
@@ -64,17 +56,17 @@ class Asking:
         return self.stage.states(self.dag_id, self.run_id).get("ask")
 
     def until_it_asks(self) -> Asking:
-        until(lambda: self.state == "deferred", "it asks")
+        until(lambda: self.state, lambda seen: seen == "deferred")
         # Airflow 3.3.2 fails a task that is resumed before it has heard of the end of its process.
         time.sleep(3)
         return self
 
     def until_it_asks_again(self) -> None:
-        until(lambda: self.state == "deferred" and not self.action()["response_received"], "it asks again")
+        until(lambda: self.state == "deferred" and not self.action()["response_received"])
         time.sleep(3)
 
     def result(self) -> dict[str, Any]:
-        until(lambda: self.state in ("success", "failed"), "it ends")
+        until(lambda: self.state, lambda state: state in ("success", "failed"))
         assert self.state == "success"
         returned: dict[str, Any] = self.stage.airflow.api.xcom(self.dag_id, self.run_id, "ask")
         return returned
@@ -90,7 +82,7 @@ def execution(stage: Stage) -> str:
     with code_stream(stage) as client:
         pipeline = client.pipelines.find(APPROVED, "retail")["id"]
         execution_id = client.pipelines.run(pipeline, inputs={"tag": "1.4.2"}).id
-    until(lambda: state_of(stage, "code_stream", execution_id) == "WAITING", "the execution asks")
+    until(lambda: state_of(stage, "code_stream", execution_id), lambda seen: seen == "WAITING")
     return execution_id
 
 
@@ -133,7 +125,7 @@ def test_a_reviewer_answers_over_the_rest_api(stage: Stage) -> None:
     )
     (given,) = result["approvals"]
     assert (given["by"], given["comment"]) == ("admin", "tests are green")
-    until(lambda: state_of(stage, "code_stream", execution_id) == "COMPLETED", "the execution goes on")
+    until(lambda: state_of(stage, "code_stream", execution_id), lambda seen: seen == "COMPLETED")
     assert len(answers(stage)) == 1
     with pytest.raises(requests.HTTPError, match="409"):
         asking.answer("Reject")
@@ -149,13 +141,13 @@ def test_a_reviewer_rejects_a_release(stage: Stage) -> None:
     ) as client:
         pipeline_id = str(client.release_tasks.find("shop-release-approval")["id"])
         release_id = client.releases.act(pipeline_id, "start").id
-    until(lambda: state_of(stage, "service_stage", release_id) == "5", "the release asks")
+    until(lambda: state_of(stage, "service_stage", release_id), lambda seen: seen == "5")
     asking = Asking(stage, "approval_of_release", stage.start("approval_of_release")).until_it_asks()
     assert "apr0v1" in asking.action()["body"]
     asking.answer("Reject", "not on a Friday")
     result = asking.result()
     assert [(each["decision"], each["by"]) for each in result["approvals"]] == [("reject", "admin")]
-    until(lambda: state_of(stage, "service_stage", release_id) == "3", "the release fails")
+    until(lambda: state_of(stage, "service_stage", release_id), lambda seen: seen == "3")
     sent = [each["body"] for each in stage.sandbox.control.requests("service_stage") if each["method"] == "POST"]
     assert {
         "task_name": "apr0v1",
@@ -169,7 +161,7 @@ def test_a_decision_at_the_vendor_closes_the_required_action_and_says_so(stage: 
     asking = start(stage, "approvals", execution_id).until_it_asks()
     with code_stream(stage) as client:
         client.approvals.answer(client.approvals.find_pending(execution_id), True, "by telephone")
-    action = until(lambda: (seen := asking.action())["response_received"] and seen, "the required action closes")
+    action = until(asking.action, lambda action: action["response_received"])
     assert action["responded_by_user"] is None
     assert "decided at the vendor" in action["params_input"]["comment"]
     (given,) = asking.result()["approvals"]
@@ -181,7 +173,7 @@ def test_a_task_that_is_marked_failed_while_it_asks_closes_the_question_and_canc
     execution_id = execution(stage)
     asking = start(stage, "approvals", execution_id).until_it_asks()
     people.mark(stage.airflow.api, asking.ti, "failed")
-    action = until(lambda: (seen := asking.action())["response_received"] and seen, "the required action closes")
+    action = until(asking.action, lambda action: action["response_received"])
     assert "the task is failed" in action["params_input"]["comment"]
     assert asking.state == "failed"
     assert state_of(stage, "code_stream", execution_id) == "WAITING"
@@ -191,7 +183,7 @@ def test_a_task_that_is_marked_failed_while_it_asks_closes_the_question_and_canc
 def test_an_answer_before_the_deferral_has_landed_counts(stage: Stage) -> None:
     execution_id = execution(stage)
     asking = start(stage, "approval_slowly", execution_id)
-    until(asking.action, "it asks")
+    until(asking.action)
     assert asking.state == "running"
     asking.answer("Approve", "at once")
     assert [each["comment"] for each in asking.result()["approvals"]] == ["at once"]
@@ -236,7 +228,7 @@ def test_nobody_answers_in_time(stage: Stage) -> None:
     (given,) = asking.result()["approvals"]
     assert (given["decision"], given["by"]) == ("reject", "")
     assert "nobody answered in time" in asking.action()["params_input"]["comment"]
-    until(lambda: state_of(stage, "code_stream", execution_id) == "FAILED", "the execution fails")
+    until(lambda: state_of(stage, "code_stream", execution_id), lambda seen: seen == "FAILED")
 
 
 def test_a_cleared_task_asks_anew(stage: Stage) -> None:
@@ -244,7 +236,7 @@ def test_a_cleared_task_asks_anew(stage: Stage) -> None:
     asking = start(stage, "approvals", execution_id).until_it_asks()
     before = asking.action()["task_instance"]["id"]
     people.clear(stage.airflow.api, asking.ti)
-    until(lambda: asking.action().get("task_instance", {}).get("id") not in (None, before), "the new attempt")
+    until(lambda: asking.action().get("task_instance", {}).get("id") not in (None, before))
     asking.until_it_asks_again()
     assert answers(stage) == []
     asking.answer("Approve", "the second time")
@@ -284,7 +276,7 @@ def test_an_answer_counts_while_the_triggerer_is_down_and_nothing_is_sent_twice_
 def at_a_gate(stage: Stage) -> Asking:
     """A task that asks about an approval of its own execution."""
     asking = Asking(stage, "gates", stage.start("gates"))
-    until(asking.action, "it asks")
+    until(asking.action)
     return asking.until_it_asks()
 
 
@@ -312,9 +304,9 @@ def test_one_task_runs_a_pipeline_past_its_gate(stage: Stage) -> None:
 def test_a_pipeline_is_canceled_when_its_task_is_marked_failed_while_it_asks(stage: Stage) -> None:
     asking = at_a_gate(stage)
     people.mark(stage.airflow.api, asking.ti, "failed")
-    action = until(lambda: (seen := asking.action())["response_received"] and seen, "the required action closes")
+    action = until(asking.action, lambda action: action["response_received"])
     assert "the task is failed" in action["params_input"]["comment"]
-    until(lambda: cancels(stage) == [1], "the execution is canceled")
+    until(lambda: cancels(stage), lambda seen: seen == [1])
     assert asking.state == "failed"
     assert answers(stage) == []
 
@@ -322,7 +314,7 @@ def test_a_pipeline_is_canceled_when_its_task_is_marked_failed_while_it_asks(sta
 def test_a_pipeline_whose_approval_is_rejected_fails_its_task_without_a_retry(stage: Stage) -> None:
     asking = at_a_gate(stage)
     asking.answer("Reject", "not on a Friday")
-    until(lambda: asking.state == "failed", "the task fails")
+    until(lambda: asking.state, lambda seen: seen == "failed")
     assert cancels(stage) == [0]
     assert [each["responseMessage"] for each in answers(stage)] == ["rejected by admin: not on a Friday"]
 
@@ -330,8 +322,8 @@ def test_a_pipeline_whose_approval_is_rejected_fails_its_task_without_a_retry(st
 def test_a_cleared_task_cancels_its_pipeline_and_asks_about_a_new_one(stage: Stage) -> None:
     asking = at_a_gate(stage)
     people.clear(stage.airflow.api, asking.ti)
-    until(lambda: cancels(stage) == [1, 0], "the first is canceled, another one started")
-    until(lambda: asking.action()["response_received"], "the question about the first one is closed")
+    until(lambda: cancels(stage), lambda seen: seen == [1, 0])
+    until(lambda: asking.action()["response_received"])
     asking.until_it_asks_again()
     asking.answer("Approve", "the second time")
     assert [each["comment"] for each in asking.result()["approvals"]] == ["the second time"]
