@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pytest_mock import MockerFixture
 
+from tests.support.airflow_runs import SHARED_HOME
 from tests.support.control import Control
 
 if TYPE_CHECKING:
@@ -20,7 +21,12 @@ if TYPE_CHECKING:
     from bench.stub.control import Stub
     from tests.support.systems import Systems
 
-_home = Path(tempfile.mkdtemp(prefix="airflow-tests-"))
+# Processes that pytest-xdist starts find it set.
+_is_first = SHARED_HOME not in os.environ
+if _is_first:
+    os.environ[SHARED_HOME] = tempfile.mkdtemp(prefix="airflow-tests-")
+_shared_home = Path(os.environ[SHARED_HOME])
+_home = Path(tempfile.mkdtemp(dir=_shared_home))
 (_home / "dags").mkdir()
 
 os.environ |= {
@@ -47,11 +53,15 @@ PATIENCE = {
     "first_resend_pause": 0.1,
     "gone_after": 1.0,
     "let_end_pause": 0.2,
+    "longest_busy_pause": 2.0,
+    "longest_search_pause": 0.5,
     "not_found_pause": 0.2,
     "search_pause": 0.1,
     "settling": 1.0,
     "settling_per_second": 0.5,
+    "slowest_after_errors": 1.0,
     "undecided_limit": 2.0,
+    "undecided_pause": 0.05,
 }
 """Durations of the core, in seconds: a tenth of what production waits, or less, so that a suite can be run often."""
 
@@ -63,7 +73,7 @@ POLLING = {
 
 
 def pytest_unconfigure() -> None:
-    shutil.rmtree(_home, ignore_errors=True)
+    shutil.rmtree(_shared_home if _is_first else _home, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,6 @@ That each guard of the core is needed shows in tests/simulation.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 from unittest import mock
@@ -66,10 +65,7 @@ def wait_moved_to_another_triggerer(story: Story) -> None:
 
 def ended_while_its_triggerer_stalled(story: Story) -> None:
     trigger = story.task.trigger(story.attempt())
-    deadline = time.monotonic() + 10
-    while story.executions()[0]["state"] not in ENDED:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: story.executions()[0]["state"], lambda state: state in ENDED)
     story.task.mark("success")
     story.task.kill(trigger)
 
@@ -397,7 +393,10 @@ def test_what_bears_no_marker_is_left_to_a_person_after_a_clear(systems, starter
         ),
     ],
 )
-def test_a_cleared_task_starts_nothing_while_what_it_had_started_cannot_be_looked_for(systems, name, list_path, answer):
+def test_a_cleared_task_starts_nothing_while_what_it_had_started_cannot_be_looked_for(
+    systems, mocker, name, list_path, answer
+):
+    mocker.patch.object(DURATIONS, "cleared_limit", 1.0)
     systems.reset(speed=SLOW)
     story = Story(systems, STARTERS[name], deferrable=True)
     story.attempt_and_die(remembered=False)
@@ -408,7 +407,8 @@ def test_a_cleared_task_starts_nothing_while_what_it_had_started_cannot_be_looke
 
 
 @EVERY_STARTER
-def test_what_a_task_started_without_waiting_goes_on_when_the_task_is_cleared(systems, starter):
+def test_what_a_task_started_without_waiting_goes_on_when_the_task_is_cleared(systems, mocker, starter):
+    mocker.patch.object(DURATIONS, "busy_limit", 1.0)
     systems.reset(speed=SLOW)
     story = Story(systems, starter, deferrable=False, wait_for_completion=False)
     assert story.attempt().state == "success"

@@ -56,7 +56,7 @@ def test_a_cleared_task_starts_nothing_beside_what_cannot_be_canceled_and_names_
     story.task.clear()
     for method in ("POST", "PUT", "DELETE"):
         systems.fault(starter.system, "status", method=method, status=status, times=1000)
-    with mock.patch.object(DURATIONS, "cleared_limit", 1.0):
+    with mock.patch.object(DURATIONS, "cleared_limit", 0.3):
         for _ in "the next attempt", "its retry":
             error = story.attempt().error
             assert isinstance(error, ConflictError)
@@ -106,8 +106,8 @@ def test_what_its_execution_timeout_has_canceled_is_over_for_the_retry_too(syste
 
 def freeze(mocker: MockerFixture) -> None:
     """From now on it looks as if this process had not run for long: only the clock went on."""
-    now = freeze_watch._now
-    mocker.patch.object(freeze_watch, "_now", lambda: now() + FROZEN)
+    clock = freeze_watch.clock
+    mocker.patch.object(freeze_watch, "clock", lambda: clock() + FROZEN)
 
 
 @pytest.mark.parametrize("state", ["failed", "success", "skipped"])

@@ -14,6 +14,7 @@ from airflow_provider.operators.code_stream import (
     CodeStreamTriggerGerritOperator,
 )
 from tests.support.airflow_runs import TaskRun, run_task
+from tests.support.systems import Systems
 from tests.support.until import until
 
 SHOP, APPROVED = "Deploy shop", "Deploy shop with approval"
@@ -27,17 +28,17 @@ def start(pipeline: str = SHOP) -> str:
         return client.pipelines.run(client.pipelines.find(pipeline, "retail")["id"], inputs={"tag": "1.4.2"}).id
 
 
-def start_until_it_asks(systems) -> str:
+def start_until_it_asks(systems: Systems) -> str:
     execution_id = start(APPROVED)
     until(lambda: state_of(systems, execution_id) == "WAITING")
     return execution_id
 
 
-def state_of(systems, execution_id: str) -> str:
+def state_of(systems: Systems, execution_id: str) -> str:
     return next(each["state"] for each in systems.executions("code_stream") if each["id"] == execution_id)
 
 
-def executions_of(systems, pipeline: str) -> list[dict[str, Any]]:
+def executions_of(systems: Systems, pipeline: str) -> list[dict[str, Any]]:
     return [each for each in systems.executions("code_stream") if each["pipeline"] == pipeline]
 
 
