@@ -1,4 +1,4 @@
-"""Detects that a process was frozen: meanwhile Airflow may have given up what it was doing."""
+"""Detects that a process was frozen: Airflow may have given up its work in that time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tells people that somebody must decide, by e-mail, chat or webhook, through any of Airflow's own notifiers."""
+"""Notifies people that a decision is needed, by e-mail, chat or webhook, through any of Airflow's own notifiers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow.sdk._shared.module_loading import import_string
 
 SUBJECTS = ("subject", "title")
 TEXTS = ("text", "message", "body", "content", "html_content")
-"""What notifiers call the texts that are filled in where the author gives none; the first that one has is its text."""
+"""Names of the arguments that are filled in if the author gives none; the first that a notifier takes is used."""
 
 
 class ApprovalNotifier(BaseNotifier):
@@ -19,9 +19,9 @@ class ApprovalNotifier(BaseNotifier):
 
     ``ApprovalNotifier("airflow.providers.smtp.notifications.smtp.SmtpNotifier", to="releases@example.com")``
 
-    :param through: class of a notifier, or where it is; built only when something is to be told.
-    :param arguments: of that class. In templates, ``approval`` holds ``subject``, ``link`` and ``body`` (Markdown). A
-        text that is not given tells subject and link.
+    :param through: class of a notifier, or its import path; instantiated only when there is something to send.
+    :param arguments: arguments of that class. In templates, ``approval`` holds ``subject``, ``link`` and ``body``
+        (Markdown). The default text is the subject and the link.
     """
 
     def __init__(self, through: type[BaseNotifier] | str, **arguments: Any) -> None:
@@ -30,7 +30,7 @@ class ApprovalNotifier(BaseNotifier):
         self.arguments = arguments
 
     def notify(self, context: Any) -> None:
-        """Raises whatever the other notifier raises as it is built; what it raises later, Airflow logs."""
+        """Raises whatever the other notifier's constructor raises; Airflow logs what it raises later."""
         cls = import_string(self.through) if isinstance(self.through, str) else self.through
         cls(**self.arguments | _texts(cls, self.arguments, context["approval"]))(context)
 

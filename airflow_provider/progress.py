@@ -1,6 +1,6 @@
 """Copies the execution's own log into the task's log: new lines when something has changed, the tail at the end.
 
-Also finds what only such a log says: why an execution failed.
+Also finds the reason of a failure that only such a log contains.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.core.lines import News
+from airflow_provider.core.lines import LogLine
 from airflow_provider.core.waiting import Wait
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import ExecutionState
@@ -23,17 +23,17 @@ MOST_LINES = 100
 """Most lines copied at once, the last ones: a build log has thousands, and each costs Airflow a database write."""
 
 
-def log_news(client: ReleaseClient, wait: Wait) -> list[News]:
+def log_news(client: ReleaseClient, wait: Wait) -> list[LogLine]:
     """The lines added to the execution's log since the last call."""
     try:
         lines, wait.log_offset = client.read_log(wait.ref, wait.log_offset)
     except Exception as error:
-        # Whatever a log contains must not end a wait, or even the poll of a whole connection.
+        # Whatever a log contains must not end a wait, or even the polls of a whole connection.
         reason = error if isinstance(error, ReleasePipelineError) else unforeseen(error, "Reading a log")
-        return [News(f"  the log of {wait.ref.get('id')} cannot be read: {reason}")]
+        return [LogLine(f"  could not read the log of {wait.ref.get('id')}: {reason}")]
     left_out = len(lines) - MOST_LINES
-    news = [News(f"  | ... {left_out} lines left out")] if left_out > 0 else []
-    return news + [News(f"  | {line}") for line in lines[-MOST_LINES:]]
+    news = [LogLine(f"  | ... {left_out} lines left out")] if left_out > 0 else []
+    return news + [LogLine(f"  | {line}") for line in lines[-MOST_LINES:]]
 
 
 def with_reason(event: Any, get_client: Callable[[], Any]) -> Any:
@@ -45,7 +45,7 @@ def with_reason(event: Any, get_client: Callable[[], Any]) -> Any:
     if execution and execution["state"] == ExecutionState.FAILED:
         # Nothing that goes wrong here must hide the failure itself.
         with suppress(Exception), get_client() as client:
-            seen = client.look(execution["ref"])
+            seen = client.observe(execution["ref"])
             if seen.state is ExecutionState.FAILED:
                 return {**event, "execution": seen.to_result()}
     return event

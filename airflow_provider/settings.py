@@ -204,7 +204,7 @@ WEBHOOKS = Text(
 WEBHOOKS_URL = Text(
     "webhooks_url",
     "https://airflow.example.com",
-    "URL under which the systems reach Airflow's API server, for the webhooks that tasks set up. Default: that of "
+    "URL at which the systems reach Airflow's API server, for the webhooks that tasks set up. Default: that of "
     "[api] base_url.",
 )
 TEXTS = (WEBHOOKS, WEBHOOKS_URL)

@@ -17,7 +17,7 @@ def unforeseen(error: Exception, what: str, system: str | None = None) -> Unexpe
 
     :param what: what was being done.
     """
-    # Not at the top: a DAG file that is parsed imports this, and no part of a client.
+    # Not at the top: DAG files import this module, and must not import parts of a client.
     from airflow_provider.clients.unforeseen import place_of_error, unreadable
 
     log.warning("%s failed unexpectedly: %s", what, place_of_error(error))

@@ -80,7 +80,7 @@ class RunState:
         return self.state in FINISHED
 
     def refresh(self) -> Iterator[TaskState]:
-        """Look again; yields the tasks that changed."""
+        """PendingObservation again; yields the tasks that changed."""
         self.state = self.api.dag_run(self.dag_id, self.run_id)["state"]
         statuses = self._statuses()
         for instance in self.api.task_instances(self.dag_id, self.run_id):

@@ -67,7 +67,7 @@ PATIENCE = {
 
 POLLING = {
     "clients.retries.FIRST_PAUSE": 0.05,
-    "triggers.poller.FASTEST": 0.1,
+    "triggers.poller.MIN_INTERVAL": 0.1,
     "triggers.poller.GATHER": 0.02,
 }
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from airflow_provider import exceptions
 from airflow_provider.core.acting import ActRecord
 from airflow_provider.core.generation import Attempt
-from airflow_provider.core.lines import Level, News
+from airflow_provider.core.lines import Level, LogLine
 from airflow_provider.core.record import StartRecord, read_record
 from airflow_provider.core.waiting import Ending, Outcome, Wait, result_of
 from airflow_provider.exceptions import Call, ReleasePipelineError
@@ -131,7 +131,7 @@ def test_results_and_xcoms_can_be_kept(execution):
 def test_events_of_a_wait_and_what_is_raised_for_them_can_be_kept(seen, deadline):
     wait = Wait({"system": "cocktail", "kind": "build_run", "id": "1"}, 1.0, deadline, fail_on_waiting=True)
     for each in seen:
-        if outcome := wait.saw(each, 1e9):
+        if outcome := wait.update(each, 1e9):
             event = outcome.to_event()
             assert_kept(event)
             try:
@@ -170,7 +170,7 @@ def test_what_a_notification_returns_can_be_kept(config, title):
     assert_kept(operator.result(notification))
 
 
-async def logged(news: list[News]) -> None:
+async def logged(news: list[LogLine]) -> None:
     waiter = poller.Waiter()
     for line in news:
         waiter.log(line)
@@ -181,8 +181,8 @@ async def logged(news: list[News]) -> None:
 def test_lines_of_logs_can_be_kept_in_worker_and_triggerer(mocker, seen, line):
     wait = Wait({"system": "cocktail", "kind": "build_run", "id": "1"}, 1.0)
     for each in seen:
-        wait.saw(each, 1e9)
-    news = [*wait.news(), *(News(line, level) for level in Level)]
+        wait.update(each, 1e9)
+    news = [*wait.new_lines(), *(LogLine(line, level) for level in Level)]
     told: list[str] = []
     log = SimpleNamespace(**{level: lambda *words: told.append(words[0] % words[1:]) for level in Level})
     operator = CocktailRunBuildOperator(task_id="task", build_seq=1)

@@ -15,7 +15,7 @@ class Auth(AuthBase):
     """Authenticates each attempt of a request anew, when ``requests`` calls it."""
 
     def renew(self, refused: PreparedRequest) -> bool:
-        """After a 401: whether new credentials make one repetition worth while."""
+        """After a 401: whether there are new credentials, so that one retry is worthwhile."""
         return False
 
 
@@ -38,10 +38,10 @@ class HeaderAuth(Auth):
 
 
 class TokenAuth(Auth):
-    """A token from a login; a subclass says how to log in.
+    """A token from a login; a subclass defines how to log in.
 
     :param redact: masks the tokens.
-    :param login: what is known of this login; default: what only this client knows. See :func:`shared_login`.
+    :param login: the shared login, see :func:`shared_login`; default: one for this client only.
     """
 
     header = "Authorization"

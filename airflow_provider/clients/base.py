@@ -1,4 +1,4 @@
-"""What all four clients do alike: look executions up in bulk, cancel, find a start whose answer was lost."""
+"""The base of all four clients: observe executions in bulk, cancel them, find a start whose answer was lost."""
 
 from __future__ import annotations
 
@@ -12,17 +12,24 @@ from airflow_provider.clients.redaction import without_keys
 from airflow_provider.clients.transport import LONGEST_WORD, Transport
 from airflow_provider.clients.unforeseen import answers_of
 from airflow_provider.clients.urls import place_of
-from airflow_provider.clients.waitable import Found, Intent, Look, Observation, Waitable, looks_at
+from airflow_provider.clients.waitable import (
+    Found,
+    Intent,
+    Observation,
+    PendingObservation,
+    Waitable,
+    observe_separately,
+)
 from airflow_provider.exceptions import BadRequestError, Call, ConflictError, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef, Step
 from airflow_provider.storable import Kept, kept
 
 LONGEST_REASON = 2000
-"""Characters of the message of an execution or of a step."""
+"""Characters of the message of an execution or a step."""
 MOST_STEPS, LONGEST_STEPS = 1000, 200_000
-"""Steps of an execution, and their characters together: every wait keeps what it has seen last."""
-PARTS_ON_THE_WAY, CHARACTERS_ON_THE_WAY = 1000, 50_000
-"""Of the outputs of an execution that is not over: those of its end are handed on."""
+"""Steps of an execution, and their characters in total: every wait keeps its last observation."""
+UNFINISHED_PARTS, UNFINISHED_CHARACTERS = 1000, 50_000
+"""Limits for the outputs of an execution that has not ended: only those of its end are passed on."""
 MOST_LOG_LINES = 10_000
 
 
@@ -34,7 +41,7 @@ class ReleaseClient(ABC):
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
         self.who = ""
-        """As whom it acts, for people: ``as user release-bot``. Never a secret."""
+        """The user as which it acts, for people: ``as user release-bot``. Never a secret."""
         self._waitables: dict[str, Waitable] = {}
 
     def _can_wait_for(self, *waitables: Waitable) -> None:
@@ -45,7 +52,7 @@ class ReleaseClient(ABC):
         waitable = self._waitables.get(str(about.get("kind")))
         if waitable is None:
             known = " or ".join(map(repr, self._waitables))
-            raise self.bad_request(f"kind must be {known}, not {about.get('kind')!r}")
+            raise self.bad_request(f"kind must be {known}, got {about.get('kind')!r}")
         return waitable
 
     def __enter__(self) -> Self:
@@ -59,18 +66,18 @@ class ReleaseClient(ABC):
 
     @abstractmethod
     def check(self) -> str:
-        """Call something harmless that needs the credentials; returns one line about what answered.
+        """Make a harmless call that needs the credentials; returns one line about the system that answered.
 
         :raises ReleasePipelineError: by cause.
         """
 
     @property
     def place(self) -> str:
-        """Which system this is, for people and for comparing: its base URL, and the project where it has several.
+        """Identifies the system, for people and for comparison: its base URL, and the project if it has several.
 
-        Never holds credentials.
+        Never contains credentials.
 
-        :raises ReleasePipelineError: the project must be asked for, and that failed.
+        :raises ReleasePipelineError: the project had to be requested, and that failed.
         """
         return place_of(self.transport.base_url)
 
@@ -78,10 +85,10 @@ class ReleaseClient(ABC):
         """Epoch seconds by the system's own clock; ``None`` before its first answer."""
         return self.transport.server_time()
 
-    def look(self, ref: ExecutionRef) -> Execution:
-        """What ``ref`` is doing now.
+    def observe(self, ref: ExecutionRef) -> Execution:
+        """The current state of an execution.
 
-        :raises NotFoundError: it is not there, or no longer.
+        :raises NotFoundError: it does not exist, or no longer.
         :raises ConflictError: ``ref`` is of another system than this client's connection.
         """
         self.check_place(ref)
@@ -89,43 +96,45 @@ class ReleaseClient(ABC):
             return self._placed(self._waitable(ref).observe(ref))
 
     def shared_request(self, ref: ExecutionRef) -> str | None:
-        """Names the request whose answer tells of ``ref`` and of others too; ``None`` if it must be asked by itself.
+        """Names the request that observes ``ref`` together with others; ``None`` if it needs one of its own.
 
-        No I/O. References of one name should come to :meth:`fetch` together.
+        No I/O. References with the same name should be passed to :meth:`fetch` together.
         """
         return self._waitable(ref).group(ref)
 
     def fetch(self, known: Sequence[ExecutionRef | Execution]) -> list[Observation]:
-        """Look many up in as few requests as the API allows: for each, in order, the execution or its own error.
+        """Observe many in as few requests as the API allows: for each, in order, the execution or its own error.
 
-        :param known: what was seen last of each, or the reference of what was not seen yet. The very object that was
-            handed in comes back where its ``revision`` is still the same; an execution that is over never does.
+        :param known: the last observation of each, or its reference if there is none. The same object is returned if
+            its ``revision`` has not changed; one that was terminal is never returned.
 
         :raises ReleasePipelineError: an error that concerns all of them (credentials, network, throttling).
         """
-        return [each() if callable(each) else each for each in self.fetch_apart(known)]
+        return [each() if callable(each) else each for each in self.fetch_shared(known)]
 
-    def fetch_apart(self, known: Sequence[ExecutionRef | Execution]) -> list[Found]:
-        """As :meth:`fetch`, but makes only the requests that answer for several.
+    def fetch_shared(self, known: Sequence[ExecutionRef | Execution]) -> list[Found]:
+        """As :meth:`fetch`, but makes only the requests that observe several executions.
 
-        What needs a request of its own comes back as a :data:`Look`: the caller makes it, whenever and in whichever
-        thread it likes.
+        An execution that needs a request of its own gets a :data:`PendingObservation`, which the caller may call at any
+        time and in any thread.
         """
         refs = [each.ref if isinstance(each, Execution) else each for each in known]
         seen = [each if isinstance(each, Execution) and not each.state.is_terminal else None for each in known]
-        found: dict[int, Found] = {**self._strangers(refs)}
+        found: dict[int, Found] = {**self._errors_of_other_systems(refs)}
         with answers_of(self.system):
             for (waitable, group), places in self._grouped(refs, found).items():
                 some, last = [refs[place] for place in places], [seen[place] for place in places]
                 is_shared = group is not None
-                answers = waitable.fetch(some, last) if is_shared else looks_at(some, waitable.observe_or_error)
+                answers = (
+                    waitable.fetch(some, last) if is_shared else observe_separately(some, waitable.observe_or_error)
+                )
                 found.update(zip(places, answers, strict=True))
-        # Most are as they were: they are handed back without another call.
+        # Most have not changed: they are returned without another call.
         in_order = ((found[place], last) for place, last in enumerate(seen))
-        return [now if now is last else self._compared_or_look(now, last) for now, last in in_order]
+        return [now if now is last else self._compared_or_pending(now, last) for now, last in in_order]
 
     def cancel(self, ref: ExecutionRef, reason: str) -> None:
-        """Ask the system, once, to end exactly this execution; asks nothing where it is over or ending already.
+        """Ask the system, once, to cancel exactly this execution; sends nothing if it has ended or is already ending.
 
         :raises ConflictError: ``ref`` is of another system than this client's connection.
         """
@@ -134,23 +143,24 @@ class ReleaseClient(ABC):
             self._waitable(ref).cancel(ref, reason)
 
     def needs_cancel(self, execution: Execution) -> bool:
-        """Whether it would go on by itself, or could be made to go on, unless it is canceled."""
+        """Whether it would continue, or could be made to continue, unless it is canceled."""
         return self._waitable(execution.ref).needs_cancel(execution)
 
     def settling_of(self, execution: Execution) -> float:
-        """Seconds for which the end of an execution that was seen going on must be seen until it counts; 0 if at once.
+        """Seconds for which the end of an execution that was seen unfinished must be observed before it counts; 0 if at
+        once.
 
-        A client that has seen it going on itself sees to that; who asks with a new one each time must.
+        A client that has itself seen it unfinished takes care of this; callers that use a new client each time must.
         """
         return self._waitable(execution.ref).settling_of(execution)
 
     def find_started(self, intent: Intent) -> list[Execution]:
         """The executions that a start with this intent led to, oldest first.
 
-        Where :meth:`is_marked` says so, all of them are ours: more than one, if a request was doubled on its way. Else
-        they are those that no look can tell from ours.
+        If :meth:`is_marked`, all of them are ours: more than one if a request was duplicated on its way. Otherwise they
+        are all that could be ours.
 
-        :raises ConflictError: something happened, but not certainly by this start; or another system's intent.
+        :raises ConflictError: something happened, but not certainly by this start; or the intent is of another system.
         """
         self.check_place(intent)
         with answers_of(self.system):
@@ -164,23 +174,23 @@ class ReleaseClient(ABC):
         if (there := about.get("place")) and there != self.place:
             raise ConflictError(
                 f"{about.get('kind')} {about.get('id') or ''} belongs to {there}, but the connection now leads to "
-                f"{self.place}: nothing was asked or canceled there",
+                f"{self.place}: nothing was requested or canceled there",
                 call=Call(system=self.system),
             )
 
     def is_marked(self, intent: Intent) -> bool:
-        """Whether what such a start leads to bears its marker: then :meth:`find_started` is right however late."""
+        """Whether executions of such a start carry its marker: then :meth:`find_started` is right however late."""
         return self._waitable(intent).is_marked(intent)
 
     def has_log(self, ref: ExecutionRef) -> bool:
-        """Whether the API tells a log of what ``ref`` names."""
+        """Whether the API has a log of what ``ref`` names."""
         return self._waitable(ref).has_log
 
     def read_log(self, ref: ExecutionRef, offset: int) -> tuple[list[str], int]:
-        """The lines of the log from ``offset`` on, and the offset to go on from; none where there is no log.
+        """The lines of the log from ``offset`` on, and the offset of the next ones; no lines if there is no log.
 
-        No line is longer than :data:`~airflow_provider.clients.redaction.LONGEST_TEXT`, and none shows a secret. Of
-        very many, the last :data:`MOST_LOG_LINES` come.
+        No line is longer than :data:`~airflow_provider.clients.redaction.LONGEST_TEXT`, and none shows a secret. If
+        there are more than :data:`MOST_LOG_LINES`, the last ones are returned.
         """
         with answers_of(self.system):
             lines, offset = self._waitable(ref).read_log(ref, offset)
@@ -189,52 +199,52 @@ class ReleaseClient(ABC):
     def _grouped(
         self, refs: Sequence[ExecutionRef], found: dict[int, Found]
     ) -> dict[tuple[Waitable, str | None], list[int]]:
-        """The places of references that one request may answer for.
+        """The indexes of references that one request can observe.
 
-        :param found: by place, what is known already; the errors of references that make no sense are put there.
+        :param found: by index, what is already known; the errors of invalid references are added.
         """
         groups: defaultdict[tuple[Waitable, str | None], list[int]] = defaultdict(list)
-        for place, ref in enumerate(refs):
-            if found and place in found:
+        for index, ref in enumerate(refs):
+            if found and index in found:
                 continue
             try:
                 waitable = self._waitable(ref)
             except BadRequestError as error:
-                found[place] = error
+                found[index] = error
             else:
-                groups[waitable, waitable.group(ref)].append(place)
+                groups[waitable, waitable.group(ref)].append(index)
         return groups
 
     def bad_request(self, summary: str) -> BadRequestError:
         """An error about an argument, found before anything was sent."""
         return BadRequestError(summary, call=Call(system=self.system))
 
-    def _compared_or_look(self, found: Found, seen: Execution | None) -> Found:
-        return partial(self._look_apart, found, seen) if callable(found) else self._compared(found, seen)
+    def _compared_or_pending(self, found: Found, seen: Execution | None) -> Found:
+        return partial(self._observe_alone, found, seen) if callable(found) else self._compared(found, seen)
 
-    def _look_apart(self, look: Look, seen: Execution | None) -> Observation:
+    def _observe_alone(self, pending: PendingObservation, seen: Execution | None) -> Observation:
         with answers_of(self.system):
-            found = look()
+            found = pending()
         return self._compared(found, seen)
 
     def _compared(self, found: Observation, seen: Execution | None) -> Observation:
-        """The answer to a wait that has seen this: the very same object if nothing has changed."""
+        """What a wait gets whose last observation is ``seen``: the same object if nothing has changed."""
         if found is seen or isinstance(found, ReleasePipelineError):
             return found
         placed = self._placed(found)
         return seen if seen and seen.revision == placed.revision else placed
 
     def _placed(self, execution: Execution) -> Execution:
-        """The same execution as it may leave the client: with its place, its texts short and without secrets."""
+        """The execution as the client returns it: with its place, and with short texts that show no secrets."""
         if execution.revision:
-            # It has left already.
+            # It was returned before.
             return execution
         if "place" not in execution.ref:
             execution.ref = {**execution.ref, "place": self.place}
         redact = self.transport.redact
         execution.status = redact(execution.status, LONGEST_WORD)
         if execution.outputs and not isinstance(execution.outputs, Kept):
-            limits = () if execution.state.is_terminal else (PARTS_ON_THE_WAY, CHARACTERS_ON_THE_WAY)
+            limits = () if execution.state.is_terminal else (UNFINISHED_PARTS, UNFINISHED_CHARACTERS)
             execution.outputs = kept(execution.outputs, *limits)
         if execution.message is not None:
             execution.message = redact(execution.message, LONGEST_REASON)
@@ -252,15 +262,15 @@ class ReleaseClient(ABC):
                 return
             yield shown
 
-    def _strangers(self, refs: Sequence[ExecutionRef]) -> dict[int, ConflictError]:
-        """By place, the errors of references of other systems."""
+    def _errors_of_other_systems(self, refs: Sequence[ExecutionRef]) -> dict[int, ConflictError]:
+        """By index, the errors of references of other systems."""
         named = {named for ref in refs if (named := ref.get("place"))}
         if not named or named == {self.place}:
             return {}
-        strangers = {}
-        for place, ref in enumerate(refs):
+        errors = {}
+        for index, ref in enumerate(refs):
             try:
                 self.check_place(ref)
             except ConflictError as error:
-                strangers[place] = error
-        return strangers
+                errors[index] = error
+        return errors

@@ -1,7 +1,8 @@
-"""What of a vendor's bytes is taken in: cleaned before anybody decodes them, and decoded within bounds. No I/O.
+"""Cleans a vendor's bytes before they are decoded, and decodes them within limits. No I/O.
 
-Airflow keeps results, events and XComs in PostgreSQL's JSONB and hands them on as msgpack. Neither takes NUL, halves of
-surrogate pairs, NaN or numbers of more than 64 bits, and what they refuse ends more than the task it came from.
+Airflow stores results, events and XComs in PostgreSQL's JSONB and passes them on as msgpack. Neither accepts NUL,
+halves of surrogate pairs, NaN or numbers of more than 64 bits, and a refused value can end more than the task it came
+from.
 """
 
 from __future__ import annotations
@@ -18,21 +19,21 @@ import msgspec
 from airflow_provider.storable import REPLACEMENT, storable_text
 
 DEEPEST = 64
-"""Objects and lists inside each other; the vendors' documents have ten. What reads them by recursion has a limit of
-its own, which ends more than one call."""
+"""Levels of nesting; the vendors' documents have ten. Recursive readers have a limit of their own, and exceeding it
+ends more than one call."""
 
 MOST_LISTS = 200_000
 MOST_VALUES = 500_000
 MOST_ESCAPES = 1_000_000
-"""Lists and objects, all values, and escapes of one answer. The largest of the vendors' documents, of 16 MB, have half
-as many: theirs are of thirty bytes and more. What has no bytes but brackets held the event loop up for seconds, because
-one thread of Python runs at a time."""
+"""Lists and objects, all values, and escapes of one answer. The vendors' largest documents, of 16 MB, have half as
+many, because their values have thirty bytes and more. A document of nothing but brackets blocked the event loop for
+seconds, because only one Python thread runs at a time."""
 
 _PIECE = 262_144
-"""Bytes that are worked on before another thread may run."""
+"""Bytes that are processed before another thread may run."""
 
 _MOST_DIGITS = 19
-"""Of a number of 64 bits. One with more digits becomes text: nothing of it is lost."""
+"""Of a 64-bit number. One with more digits becomes text, so that nothing is lost."""
 
 _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPED_ASCII = re.compile(rb"\\u00[2-7][0-9a-fA-F]")
@@ -43,18 +44,18 @@ _AS_DIGITS = bytes(ord("0") if chr(byte).isdecimal() and byte < 128 else ord(" "
 
 
 class TooManyPartsError(Exception):
-    """A document has more parts than can be decoded without holding others up."""
+    """A document has more parts than can be decoded without blocking other threads."""
 
 
 def clean_bytes(content: bytes) -> bytes:
-    """JSON without escapes of NUL and of halves of surrogate pairs, whoever decodes it; other text without NUL."""
+    """JSON without escapes of NUL and of halves of surrogate pairs, for any decoder; other text without NUL."""
     if b"\0" in content:
         content = b"".join(piece.replace(b"\0", REPLACEMENT.encode()) for piece in _pieces(content))
     # Too many escapes are refused: see ``check_size``.
     if b"\\u" in content and _UNFIT_ESCAPE.search(content) and content.count(b"\\") <= MOST_ESCAPES:
         clean, end = bytearray(), 0
         for match in _ESCAPE.finditer(content):
-            # A whole pair is longer than its halves.
+            # A complete pair is longer than one half.
             if len(match[0]) == 6 and _UNFIT_ESCAPE.fullmatch(match[0]):
                 clean += content[end : match.start()] + b"\\ufffd"
                 end = match.end()
@@ -63,7 +64,7 @@ def clean_bytes(content: bytes) -> bytes:
 
 
 def without_escapes(content: bytes) -> bytes:
-    """The same JSON, with those characters of ASCII as they are that need no escape."""
+    """The same JSON, without escapes of ASCII characters that need none."""
     # Too many escapes are refused: see ``check_size``.
     if b"\\u00" not in content or not _ESCAPED_ASCII.search(content) or content.count(b"\\") > MOST_ESCAPES:
         return content
@@ -79,7 +80,7 @@ def _plain_ascii(match: re.Match[bytes]) -> bytes:
 
 
 def text_of(content: bytes) -> str:
-    """What is no JSON, as text that can be kept."""
+    """A body that is not JSON, as storable text."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     pieces = (content[start : start + _PIECE] for start in range(0, len(content), _PIECE))
     return "".join([storable_text(decoder.decode(piece)) for piece in pieces] + [decoder.decode(b"", final=True)])
@@ -87,7 +88,7 @@ def text_of(content: bytes) -> str:
 
 def check_size(content: bytes) -> None:
     """
-    :raises TooManyPartsError: the JSON would hold others up while it is decoded.
+    :raises TooManyPartsError: decoding the JSON would block other threads for too long.
     :raises ValueError: it is nested too deeply.
     """
     most_lists = content.count(b"[") + content.count(b"{")
@@ -108,14 +109,14 @@ def check_size(content: bytes) -> None:
             return
         if len(left) == len(before):
             break
-    raise ValueError(f"the JSON is no whole one of at most {DEEPEST} levels")
+    raise ValueError(f"the JSON is incomplete, or has more than {DEEPEST} levels")
 
 
 def _structure(content: bytes) -> bytes:
-    """The brackets, braces and commas that are no part of a text."""
+    """The brackets, braces and commas outside strings."""
     found, is_in_text = [], False
     for piece in _pieces(content):
-        # A run of backslashes stands for half as many, and for the quote behind it if one is left over.
+        # Backslashes come in pairs; one that is left over escapes the quote after it.
         bare = piece.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _ALL_BUT_STRUCTURE)
         parts = bare.split(b'"')
         found.append(b"".join(parts[is_in_text::2]))
@@ -124,7 +125,7 @@ def _structure(content: bytes) -> bytes:
 
 
 def _pieces(content: bytes) -> Iterator[bytes]:
-    """Cut so that no escape of a quote is, so small that none of them is at work for long."""
+    """Pieces that do not split an escaped quote, and are small enough to be processed quickly."""
     start, size = 0, len(content)
     while start < size:
         end = min(start + _PIECE, size)
@@ -135,11 +136,11 @@ def _pieces(content: bytes) -> Iterator[bytes]:
 
 
 def loads(content: bytes | str) -> Any:
-    """Decoded JSON whose numbers are finite and have at most 64 bits: ``None`` and text stand in for others.
+    """Decoded JSON whose numbers are finite and have at most 64 bits: others become ``None`` or text.
 
-    :raises ValueError: it is no JSON, or nested too deeply.
+    :raises ValueError: it is not JSON, or nested too deeply.
     """
-    # Each function of ours that it calls lets other threads run; without one, the whole would be decoded before that.
+    # While a Python function is called, other threads may run; without one, they would wait for the whole document.
     hooks: dict[str, Any] = {"object_hook": _as_it_is} if len(content) > _PIECE else {}
     try:
         return json.loads(content, parse_int=_integer, parse_float=_finite, parse_constant=_nothing, **hooks)
@@ -148,9 +149,9 @@ def loads(content: bytes | str) -> Any:
 
 
 def decoder(wanted: Any) -> Callable[[bytes], Any]:
-    """A decoder into a type of ``msgspec``, which takes what :func:`loads` takes.
+    """A decoder into a type of ``msgspec`` that accepts whatever :func:`loads` accepts.
 
-    Its function raises ``msgspec.ValidationError`` for JSON of another type and ``ValueError`` for what is none.
+    The function raises ``msgspec.ValidationError`` for JSON of another type, and ``ValueError`` for anything else.
     """
     fast = msgspec.json.Decoder(wanted)
 
@@ -162,7 +163,7 @@ def decoder(wanted: Any) -> Callable[[bytes], Any]:
             if "out of range" not in str(error):
                 raise
         except (msgspec.DecodeError, RecursionError):
-            # Stricter than `json`, even about texts that it passes over.
+            # Stricter than `json`, even about strings that it skips.
             pass
         return msgspec.convert(loads(content), wanted)
 

@@ -1,4 +1,4 @@
-"""A list as waits read it: of each item only what tells that it has moved, the whole of it where it has. No I/O."""
+"""Lists as waits read them: an excerpt of each item shows whether it changed; if so, the whole item is read. No I/O."""
 
 from __future__ import annotations
 
@@ -12,49 +12,49 @@ import msgspec
 from airflow_provider.clients.decoding import loads
 from airflow_provider.exceptions import UnexpectedResponseError
 
-Glance = TypeVar("Glance")
+Excerpt = TypeVar("Excerpt")
 
 LARGEST_REMEMBERED = 4_000_000
-"""Bytes of a list that are kept to be compared with the next ones: as many as some thousand items have."""
+"""Bytes of a list that are kept to compare it with the next one: enough for some thousand items."""
 
 MOST_PAGES = 1000
-"""Of one list. With a hundred rows on each, more than any vendor keeps."""
+"""Of one list. With a hundred rows per page, more than any vendor keeps."""
 LONGEST_LIST = 300.0
-"""Seconds for which the pages of one list are read: a thread is held meanwhile."""
+"""Seconds for which the pages of one list are read, which occupies a thread."""
 
 
 class EndlessListError(UnexpectedResponseError):
-    """A list does not end within the pages and the time that it may take."""
+    """A list does not end within the allowed pages and time."""
 
 
-class Listing(Generic[Glance]):
+class Listing(Generic[Excerpt]):
     """:param content: the body of the answer.
-    :param glances: what tells of each item that it has moved, in the body's order.
-    :param id_of: the id that a glance shows.
-    :param items: the items in a decoded body.
+    :param excerpts: of each item, in the body's order, the fields that show whether it changed.
+    :param id_of: the id in an excerpt.
+    :param items: the items of a decoded body.
     """
 
     def __init__(
         self,
         content: bytes,
-        glances: Sequence[Glance],
-        id_of: Callable[[Glance], str],
+        excerpts: Sequence[Excerpt],
+        id_of: Callable[[Excerpt], str],
         items: Callable[[Any], list[Any]],
     ) -> None:
-        self._content, self._glances, self._read_items = content, glances, items
-        self._places = {id_of(glance): place for place, glance in enumerate(glances)}
+        self._content, self._excerpts, self._read_items = content, excerpts, items
+        self._places = {id_of(excerpt): place for place, excerpt in enumerate(excerpts)}
 
     def is_of(self, content: bytes) -> bool:
-        """Whether it was made of a body like this."""
+        """Whether it was made from an equal body."""
         return self._content == content
 
-    def glance(self, item_id: str) -> Glance | None:
-        """``None`` for one that is not in the list."""
+    def excerpt(self, item_id: str) -> Excerpt | None:
+        """The excerpt of an item; ``None`` if it is not in the list."""
         place = self._places.get(item_id)
-        return None if place is None else self._glances[place]
+        return None if place is None else self._excerpts[place]
 
     def item(self, item_id: str) -> Any:
-        """The whole item; ``None`` for one that is not in the list, or if something in the list cannot be read."""
+        """A whole item; ``None`` if it is not in the list, or if something in the list cannot be read."""
         place = self._places.get(item_id)
         return None if place is None or self._items is None else self._items[place]
 
@@ -63,14 +63,14 @@ class Listing(Generic[Glance]):
         try:
             return self._read_items(loads(self._content))
         except ValueError:
-            # What tells that items moved was decoded without the rest of them.
+            # The excerpts were decoded without the rest of the items.
             return None
 
 
 class Remembered:
-    """Decodes the bodies of one list: one with the very bytes of the one before is not decoded again.
+    """Decodes the bodies of one list: a body equal to the previous one is not decoded again.
 
-    :param decode: makes a :class:`Listing` of a body, or whatever else it is of one that is none.
+    :param decode: makes a :class:`Listing` from a body, or something else if the body is not such a list.
     """
 
     def __init__(self, decode: Callable[[bytes], Any]) -> None:
@@ -80,7 +80,7 @@ class Remembered:
     def __call__(self, content: bytes) -> Any:
         last = self._last
         if last and last.is_of(content):
-            # Without the whole items that somebody has read of it.
+            # A copy, without whole items that may have been decoded since.
             return copy.copy(last)
         found = self._decode(content)
         is_kept = isinstance(found, Listing) and len(content) <= LARGEST_REMEMBERED
@@ -88,7 +88,7 @@ class Remembered:
         return found
 
 
-def decode_glances(content: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
+def decode_excerpts(content: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
     """The body as the decoder's type.
 
     :raises msgspec.ValidationError: it is of another type.
@@ -98,5 +98,5 @@ def decode_glances(content: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
     except msgspec.ValidationError:
         raise
     except (msgspec.DecodeError, RecursionError):
-        # Stricter than `json`, even about texts that it passes over.
+        # Stricter than `json`, even about strings that it skips.
         return msgspec.convert(loads(content), decoder.type)

@@ -1,7 +1,7 @@
-"""What a process knows of a login: its token, whether somebody is logging in right now, and that it was refused.
+"""What a process knows about a login: its token, whether a thread is logging in right now, and whether it was refused.
 
-Accounts are locked after a few wrong logins, and a token is worth a login: both are known to all clients of a process
-that log in alike, and outlive each of them. How a login is made stands in the clients.
+Accounts are locked after a few wrong logins, and a token saves a login: so all clients in a process with the same
+credentials share this knowledge, which outlives each of them. How to log in is defined in the clients.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from airflow_provider.exceptions import (
 )
 
 RENEW_BEFORE = 60.0
-"""Seconds before its end at which a token is replaced, or at half of a short life: it must not end on the way."""
+"""Seconds before its expiry at which a token is replaced, or half of a shorter life: it must not expire in transit."""
 LAST_USE = 5.0
-"""Seconds before its end until which a token is used while it is being replaced, or cannot be."""
+"""Seconds before its expiry until which a token is used while a new one is being fetched, or could not be."""
 RENEW_AGAIN = 30.0
-"""Seconds after which a token that could not be replaced, but has not ended, is to be replaced again."""
+"""Seconds until another attempt to replace a token that has not expired."""
 KEPT_FOR = 3600.0
-"""Seconds for which a login is kept that nobody asks for."""
+"""Seconds for which an unused login is kept."""
 
 _REFUSALS = (AuthenticationError, ConnectionConfigError, PermissionDeniedError)
 
 
 class Token(msgspec.Struct, frozen=True):
     """:param expires_at: epoch seconds.
-    :param project_id: the project that it is for, where the system says so.
+    :param project_id: the project that it is for, if the system reports it.
     """
 
     value: str
@@ -52,7 +52,7 @@ class Token(msgspec.Struct, frozen=True):
 
 
 class Login:
-    """One login of any number of threads and clients."""
+    """One login, shared by any number of threads and clients."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -60,17 +60,17 @@ class Login:
         self._renew_at = 0.0
         self._is_running = False
         self._count = 0
-        """Logins that have ended."""
+        """Login attempts that have finished."""
         self._failure: ReleasePipelineError | None = None
-        """Of the last one."""
+        """Error of the last one."""
         self._refusals = 0
         self._refused_until = 0.0
 
     def token(self, log_in: Callable[[], Token]) -> Token:
-        """The token; whoever is the first to need a new one fetches it for all, and holds up nobody who does not.
+        """The token; the first thread that needs a new one fetches it for all, and blocks no other thread.
 
-        :raises ReleasePipelineError: the login's own error, the same for all who wait for it. A refused login is not
-            tried again for a while.
+        :raises ReleasePipelineError: the login's own error, the same for all threads that wait for it. A refused login
+            is not repeated for a while.
         """
         with self._changed:
             token = self._known_or_awaited()
@@ -81,7 +81,7 @@ class Login:
         try:
             token = log_in()
         except ReleasePipelineError as error:
-            # Whatever happened to the login: the request that it was for has not been sent.
+            # Whatever happened to the login, the request that needs it was not sent.
             if error.effect.is_open:
                 error.effect = Effect.NONE
             failure = error
@@ -91,20 +91,20 @@ class Login:
                 self._count += 1
                 self._note(token, failure)
                 self._changed.notify_all()
-                # However short its life is: it has just been given.
+                # However short its life is: it has just been issued.
                 token = token or self._usable(time.time())
         if token is None:
-            raise failure or AuthenticationError("the login gave no token", effect=Effect.NONE)
+            raise failure or AuthenticationError("the login returned no token", effect=Effect.NONE)
         return token
 
     def drop(self, header: str) -> None:
-        """Throw the token away that was refused; many threads may be told so of the same one."""
+        """Discard the token that was refused; many threads may report the same one."""
         with self._changed:
             if self._token and header.endswith(self._token.value):
                 self._token = None
 
     def _known_or_awaited(self) -> Token | None:
-        """The token, or ``None`` for whoever is to log in now."""
+        """The token, or ``None`` for the thread that must log in now."""
         while True:
             now = time.time()
             if self._token and now < self._renew_at:
@@ -140,7 +140,7 @@ class Login:
         if self._refusals and left > 0 and self._failure:
             again = copy.copy(self._failure)
             raise type(again)(
-                f"{again.summary} (not tried for {left:.0f} s, unless the connection changes: accounts get locked)",
+                f"{again.summary} (no new login for {left:.0f} s unless the connection changes: accounts get locked)",
                 call=again.call,
                 effect=again.effect,
             )
@@ -154,7 +154,7 @@ _SHARED: Recent[str, Login] = Recent(KEPT_FOR)
 def shared_login(*credentials: str | None) -> Login:
     """The login of all clients in this process with these credentials.
 
-    :param credentials: all that the login consists of, where it is made included.
+    :param credentials: everything that identifies the login, including its URL.
     """
     text = "\0".join(each or "" for each in credentials)
     key = hmac.new(_SALT, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()

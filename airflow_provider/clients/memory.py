@@ -1,4 +1,4 @@
-"""What a client remembers of executions from one look to the next. No I/O."""
+"""What a client remembers about executions from one poll to the next. No I/O."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 LIFETIME = 900.0
-"""Seconds after which something that nobody asks for may be forgotten; after twice as many it is."""
+"""Seconds after which an unused entry may be forgotten; after twice as long, it is."""
 
 _LONGEST_DOUBT = 6 * 3600.0
 
@@ -17,7 +17,7 @@ Value = TypeVar("Value")
 
 
 class Recent(Generic[Key, Value]):
-    """A dict for several threads that forgets by itself what is not asked for any more.
+    """A thread-safe dict that forgets entries that are no longer used.
 
     :param lifetime: seconds, see ``LIFETIME``.
     """
@@ -73,22 +73,22 @@ class Recent(Generic[Key, Value]):
 
 
 class Doubts:
-    """Ends that may not be one yet. They are believed at once of what this client has not seen going on."""
+    """Ends that may be taken back. An end is believed at once if this client has not seen the execution unfinished."""
 
     def __init__(self) -> None:
-        self._seen_going_on: Recent[str, bool] = Recent(_LONGEST_DOUBT)
+        self._seen_unfinished: Recent[str, bool] = Recent(_LONGEST_DOUBT)
         self._since: Recent[str, float] = Recent(_LONGEST_DOUBT)
 
-    def note_going_on(self, execution_id: str) -> None:
-        self._seen_going_on.put(execution_id, True)
+    def note_unfinished(self, execution_id: str) -> None:
+        self._seen_unfinished.put(execution_id, True)
         self._since.drop(execution_id)
 
     def is_believed(self, execution_id: str, settling: float) -> bool:
-        """Whether an end that was seen now counts.
+        """Whether an end that was just observed counts.
 
-        :param settling: seconds for which it must be seen until it does.
+        :param settling: seconds for which it must be observed until it does.
         """
-        if not self._seen_going_on.get(execution_id):
+        if not self._seen_unfinished.get(execution_id):
             return True
         now = time.monotonic()
         since = self._since.get(execution_id)

@@ -1,6 +1,6 @@
-"""How an answer is read: all of it, its headers too, before one deadline, and no more than so many bytes.
+"""Reads a whole answer, including its headers, within one deadline and one limit of size.
 
-The time limits of ``requests`` begin anew with each packet, and its limits of size count what is compressed.
+The time limits of ``requests`` start anew with each packet, and it has no limit for the unpacked size.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 ENCODINGS = "gzip"
-"""What is asked for: its size can be bounded while it is unpacked."""
+"""What requests ask for: its size can be limited while it is unpacked."""
 
 _CHUNK = 65536
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
@@ -30,13 +30,13 @@ class TooLargeError(Exception):
 
 
 class UnknownEncodingError(Exception):
-    """The body of an answer is packed in a way that was not asked for."""
+    """The body of an answer has an encoding that was not asked for."""
 
 
 class BoundedAdapter(HTTPAdapter):
-    """Its answers come within the read time limit, headers included; what it does not check is told once, not here.
+    """An adapter whose answers, headers included, must arrive within the read time limit.
 
-    ``urllib3`` warns of an unchecked certificate at every request.
+    It does not warn of unchecked certificates, as ``urllib3`` does with every request: :class:`Transport` warns once.
     """
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -51,13 +51,13 @@ class BoundedAdapter(HTTPAdapter):
 
 
 def read_body(response: urllib3.BaseHTTPResponse, most: int) -> bytes:
-    """The unpacked body; gives the connection back.
+    """The unpacked body; returns the connection to its pool.
 
-    :param response: was sent for with :class:`BoundedAdapter`, and not read yet.
+    :param response: an unread response from :class:`BoundedAdapter`.
     :param most: bytes.
     :raises TooLargeError: it is larger.
-    :raises UnknownEncodingError: it is packed otherwise than asked for.
-    :raises urllib3.exceptions.HTTPError: it did not come whole, or not within the read time limit.
+    :raises UnknownEncodingError: it has an encoding that was not asked for.
+    :raises urllib3.exceptions.HTTPError: it is incomplete, or did not arrive within the read time limit.
     """
     chunks: list[bytes] = []
     size = 0
@@ -83,7 +83,7 @@ def _unpacked(response: urllib3.BaseHTTPResponse, most: int) -> Iterator[bytes]:
         try:
             yield from _unzipped(response, most)
         except zlib.error as error:
-            raise urllib3.exceptions.DecodeError(f"the body is no {encoding}") from error
+            raise urllib3.exceptions.DecodeError(f"the body is not {encoding}") from error
     else:
         raise UnknownEncodingError
 
@@ -94,12 +94,12 @@ def _unzipped(response: urllib3.BaseHTTPResponse, most: int) -> Iterator[bytes]:
         packed = packet
         while packed:
             if unpacking.eof:
-                # Several packed files in a row are one.
+                # Several gzip members in a row are one body.
                 unpacking = zlib.decompressobj(_GZIP_OR_ZLIB)
             yield unpacking.decompress(packed, most + 1)
             packed = unpacking.unconsumed_tail or unpacking.unused_data
     if not unpacking.eof:
-        raise urllib3.exceptions.DecodeError("the packed body ends too early")
+        raise urllib3.exceptions.DecodeError("the packed body is truncated")
 
 
 def _packets(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
@@ -107,8 +107,8 @@ def _packets(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
         yield packet
 
 
-class _OnTime(io.RawIOBase):
-    """Reads from a socket until a deadline, however many packets come."""
+class _TimedReader(io.RawIOBase):
+    """Reads from a socket until a deadline, however many packets arrive."""
 
     def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
         self._raw, self._sock = raw, sock
@@ -136,19 +136,19 @@ class _OnTime(io.RawIOBase):
         super().close()
 
 
-class _ResponseOnTime(HTTPResponse):
+class _TimedResponse(HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         raw = self.fp.detach()
-        self.fp = io.BufferedReader(_OnTime(raw, sock))
+        self.fp = io.BufferedReader(_TimedReader(raw, sock))
 
 
 class _Connection(HTTPConnection):
-    response_class = _ResponseOnTime
+    response_class = _TimedResponse
 
 
 class _TlsConnection(HTTPSConnection):
-    response_class = _ResponseOnTime
+    response_class = _TimedResponse
 
 
 class _Pool(HTTPConnectionPool):

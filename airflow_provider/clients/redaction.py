@@ -1,6 +1,6 @@
-"""Takes secrets out of texts that people may see. Knows the secrets of one client and the usual names of secrets.
+"""Masks secrets in texts that people may see. Knows the secrets of one client and the usual names of secrets.
 
-Everything here takes time in proportion to the text, and no text is longer than a person would read.
+All of this takes time in proportion to the text, and texts are cut to what a person would read.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ MASK = "***"
 CUT = "..."
 
 LONGEST_TEXT = 4000
-"""Characters of a text that nobody has set another limit for: some screens of it."""
+"""Characters of a text without another limit: a few screens."""
 LONGEST_LOG = 1_000_000
-"""Characters of one part of a log that are looked at, its last ones: some ten thousand lines."""
+"""Characters of one part of a log that are searched, the last ones: some ten thousand lines."""
 KEPT_TOKENS = 3
-"""Tokens of logins that are masked: the one in use, and those that requests on their way may still bear."""
+"""Login tokens that are masked: the current one, and those that pending requests may still carry."""
 KEPT_SECRETS = 1000
-"""Secrets of arguments that are masked: the newest."""
+"""Secrets from arguments that are masked: the newest."""
 KEPT_SEEN = 100
-"""Secrets of the vendor's documents that are masked: the newest. A document may hold any number, and each costs time
-with each text, and more in Airflow's own masker."""
+"""Secrets from the vendor's documents that are masked: the newest. A document may hold any number, and each costs time
+for each text, and even more in Airflow's own masker."""
 LONGEST_SEEN = 8192
-"""Characters of such a secret: more than of any text that is shown."""
+"""Characters of such a secret: more than any text that is shown."""
 
 _SHORTEST = 4
 _SHORTEST_IN_ANSWERS = 8
-"""A credential as short as a status or a name would, masked in answers, change what they say."""
+"""Masking credentials as short as a status or a name would change the meaning of answers."""
 _SHORTEST_SIGN = 3
 _TAIL = 512
-"""Characters before the place where a text is cut that may be a part of what is recognised as a whole only."""
+"""Characters before a cut that may be part of something that is recognised only as a whole."""
 
 _NAMES = (
     r"password|passwd|passphrase|pwd|secret[_-]?(?:access[_-]?)?key|secret|private[_-]?key|credentials?"
@@ -69,7 +69,7 @@ _JWT = r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"
 _PRIVATE_KEY = r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-]{0,8000}(?:-----END [A-Z ]{0,40}PRIVATE KEY-----)?"
 
 _LINES_OF_A_KEY = 250
-"""More than a key of 16384 bits has; what is no key goes on after them."""
+"""More than a key of 16384 bits has; a longer text is not a key."""
 
 _RULES = (
     (("private key",), _PRIVATE_KEY, MASK),
@@ -82,18 +82,19 @@ _RULES = (
     (("bearer", "basic"), _SCHEME, rf"\1{MASK}"),
     (("eyj",), _JWT, MASK),
 )
-"""What is recognised, in this order, and what stands in for it; first what a text must hold one of, case folded, to be
-looked at. ``re`` compiles a pattern when it is needed first, which takes milliseconds: most texts are a word or two."""
+"""Patterns in the order in which they are applied, each with its replacement, and before it the parts of which a text,
+case folded, must contain one. ``re`` compiles a pattern on first use, which takes milliseconds, and most texts are a
+word or two."""
 
 
 def lines_of(log: str) -> list[str]:
-    """The lines of a part of a log, or of its end; none of which the beginning is cut off, half of a secret with it."""
+    """The lines of a part of a log, or of its end; without a first line that was cut, perhaps within a secret."""
     kept = log[-LONGEST_LOG:]
     return kept.splitlines()[len(kept) < len(log) :]
 
 
 def without_keys(lines: Iterable[str]) -> Iterator[str]:
-    """The same lines, but for those between the first and the last one of a private key, which say nothing else."""
+    """The same lines, with those between the first and the last one of a private key masked."""
     left = 0
     for line in lines:
         before, mark, _ = line.rpartition("PRIVATE KEY-----")
@@ -106,15 +107,16 @@ def without_keys(lines: Iterable[str]) -> Iterator[str]:
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether what is called so is a secret, by the usual names: of a header, for one."""
+    """Whether the name, of a header for example, is a usual one for a secret."""
     words = (match[0].lower() for match in re.finditer(_WORD, name))
     return any(re.fullmatch(_TELLING_WORD, word) for word in words)
 
 
 class _Forms(Generic[AnyStr]):
-    """What is masked, the longest first.
+    """The texts to mask, the longest first.
 
-    :param forms: each with a part of it that is looked for before: most texts hold no part of a secret's forty forms.
+    :param forms: each with a part of it that is searched for first: most texts contain no part of a secret's forty
+        forms.
     """
 
     def __init__(self, forms: Iterable[tuple[AnyStr, AnyStr]]) -> None:
@@ -133,16 +135,16 @@ class _Forms(Generic[AnyStr]):
 
 
 def _sign_of(secret: str, form: str) -> str:
-    """A part of a form: of the secret, what nobody writes otherwise, if the form holds that."""
+    """The part of a form to search for: the longest part of the secret that is never escaped, if the form has it."""
     plain = max(re.findall("[A-Za-z0-9]+", secret), key=len, default="")
     return plain if len(plain) >= _SHORTEST_SIGN and plain in form else form
 
 
 class Redactor:
-    """Masks secrets by value (those it was told) and by name (those it recognises in a text). For several threads.
+    """Masks secrets by value (those that were added) and by name (those that it recognises in a text). Thread-safe.
 
-    :param on_secret: told every secret once, so that a log system can mask it too.
-    :param on_forgotten: told a token that is not in use any more, so that the log system can forget it.
+    :param on_secret: called once with each secret, so that a log system can mask it, too.
+    :param on_forgotten: called with each token that is no longer in use, so that the log system can forget it.
     """
 
     def __init__(
@@ -165,14 +167,14 @@ class Redactor:
         return f"<{type(self).__name__}>"
 
     def add(self, secret: str | None) -> None:
-        """Remember a credential of the connection, for good.
+        """Remember a credential of the connection, forever.
 
-        Texts shorter than four characters cannot be masked without masking half of a text.
+        One shorter than four characters is not masked: it would mask half of a text.
         """
         self._remember(self._credentials, secret)
 
     def add_token(self, token: str | None) -> None:
-        """Remember what a login gave; only those few are that were used last."""
+        """Remember a login's token; only the few that were used last are kept."""
         if token in self._tokens and token != next(reversed(self._tokens), None):
             with self._lock:
                 self._tokens.pop(token, None)
@@ -180,11 +182,11 @@ class Redactor:
         self._remember(self._tokens, token, KEPT_TOKENS)
 
     def add_other(self, secret: str | None) -> None:
-        """Remember a secret of an argument: masked in texts, while answers keep it."""
+        """Remember a secret from an argument: it is masked in texts, but not in answers."""
         self._remember(self._others, secret, KEPT_SECRETS)
 
     def add_seen(self, secrets: Iterable[str]) -> None:
-        """Remember the secrets of a vendor's document: masked in texts, while answers keep them."""
+        """Remember secrets from a vendor's document: they are masked in texts, but not in answers."""
         apt = [secret for secret in dict.fromkeys(secrets) if _SHORTEST <= len(secret) <= LONGEST_SEEN]
         with self._lock:
             new = [secret for secret in apt[-KEPT_SEEN:] if not self._is_known(secret)]
@@ -229,20 +231,17 @@ class Redactor:
         self._forms_of = {each: self._forms_of.get(each) or frozenset(forms_of(each)) for each in all_known}
         self._forms = _Forms((form, _sign_of(each, form)) for each, forms in self._forms_of.items() for form in forms)
         in_answers = [(form, each) for each in self._credentials for form in self._forms_of[each]]
-        # Nobody encodes a token of a login anew.
+        # Nothing encodes login tokens with base64.
         in_answers += [(form, each) for each in self._tokens for form in written(each)]
         self._forms_in_answers = _Forms(
             (form.encode(), _sign_of(each, form).encode())
             for form, each in in_answers
-            # In an answer, digits alone may as well be a number of its own.
+            # In an answer, digits alone may just as well be another number.
             if len(form) >= _SHORTEST_IN_ANSWERS and not form.isdecimal()
         )
 
     def __call__(self, text: str, longest: int = LONGEST_TEXT) -> str:
-        """A text as people may see it, cut to ``longest`` characters.
-
-        Masking twice changes nothing.
-        """
+        """The text as people may see it, cut to ``longest`` characters. Applying it twice changes nothing."""
         text = storable_text(self._opening(text, longest))
         text = self._forms.masked(text, MASK)
         folded = text.casefold()
@@ -252,13 +251,13 @@ class Redactor:
         return text if len(text) <= longest else text[: longest - len(CUT)] + CUT
 
     def answer(self, content: bytes) -> bytes:
-        """The body of an answer without the credentials of the connection: no vendor has to repeat them."""
+        """The body of an answer without the credentials of the connection, which no vendor needs to repeat."""
         forms = self._forms_in_answers
-        # A text may be written with an escape for each of its characters.
+        # A string may be written with an escape for each of its characters.
         return forms.masked(without_escapes(content), MASK.encode()) if forms.all else content
 
     def _opening(self, text: str, longest: int) -> str:
-        """So much of the beginning that masking and cutting it shows nothing of a secret of which half is cut off."""
+        """The beginning of a text, such that masking and cutting it never shows a part of a secret that was cut."""
         window = 4 * longest + _TAIL
         if len(text) <= window:
             return text

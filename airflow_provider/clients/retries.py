@@ -20,13 +20,13 @@ from airflow_provider.exceptions import (
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
-"""Seconds. Who asks for more is not waited for inside one call: the caller gets the error with its ``retry_after``."""
+"""Seconds. A longer ``Retry-After`` is not waited for within a call: the caller gets the error with it."""
 
 _WORTH_ANOTHER_READ = (ServerUnavailableError, ThrottledError, UnexpectedResponseError)
 
 
 def may_repeat_read(error: BaseException) -> bool:
-    """Whether a request without effect is worth another try."""
+    """Whether a request without effect is worth another attempt."""
     return isinstance(error, _WORTH_ANOTHER_READ) and _waits_short_enough(error)
 
 
@@ -38,13 +38,13 @@ def may_repeat_write(error: BaseException) -> bool:
 
 
 def pause(state: RetryCallState) -> float:
-    """Seconds until the next try: what the vendor asked for, else doubling with full jitter."""
+    """Seconds until the next attempt: what the vendor asked for, otherwise doubling with jitter."""
     error = state.outcome.exception() if state.outcome else None
     asked = getattr(error, "retry_after", None)
     if asked is not None:
         return float(asked)
     ceiling = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (state.attempt_number - 1))
-    return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - spreads retries, protects nothing
+    return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter, not security
 
 
 def parse_retry_after(value: str | bytes | None, now: datetime | None = None) -> float | None:

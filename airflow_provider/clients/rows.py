@@ -1,4 +1,4 @@
-"""Lists of answers."""
+"""A name for the type of lists."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 Rows = list[Item]
-"""Classes with a method ``list`` need another name for the type."""
+"""In classes with a method ``list``, the type needs another name."""

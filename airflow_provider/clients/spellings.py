@@ -1,6 +1,6 @@
-"""The ways in which a text may be written by whoever repeats it: in JSON, in URLs, forms and pages, inside of base64.
+"""The forms in which a text may appear where it is repeated: in JSON, in URLs, forms and pages, within base64.
 
-Encoders differ in what they escape, and each of these forms is one that a library in use writes.
+Encoders differ in what they escape, and each of these forms is written by a library in use.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from collections.abc import Iterator
 from urllib.parse import quote, quote_plus
 
 _SHORTEST_CORE = 8
-"""Characters of base64 that are told apart from chance."""
+"""Characters of base64 that cannot occur by chance."""
 
 _JSON_TOO = ("", "<>&", "<>&='")
-"""What encoders escape beside what they must: nothing, as Go, as Gson."""
+"""Characters that encoders escape although they need not: none, those of Go, those of Gson."""
 _URL_SAFE = ("", "/", "!'()*", "$&+=:@", "!$&'()*+,;=:@", ";,/?:@&=+$!*'()#")
-"""What encoders leave as it is: Python's two, JavaScript's for a part, Go's, a path's by the standard, JavaScript's."""
+"""Characters that encoders do not escape: Python (two sets), ``encodeURIComponent``, Go, RFC 3986 paths, ``encodeURI``."""
 _APOSTROPHES, _QUOTES = ("&#x27;", "&#39;", "&apos;", "'"), ("&quot;", "&#34;", '"')
 _MORE_IN_PAGES = str.maketrans({"/": "&#x2F;", "`": "&#x60;", "=": "&#x3D;"})
-"""What templates escape that trust no attribute."""
+"""Characters that cautious templates escape, too."""
 
 
 def forms_of(secret: str) -> Iterator[str]:
-    """The ways in which a secret may be written, inside of what is encoded with base64 among them."""
+    """The forms in which a secret may appear, including those within a text that is encoded with base64."""
     try:
         content = secret.encode()
     except UnicodeEncodeError:
         return
     yield from written(secret)
     for before in range(3):
-        # Of the characters at its ends, some bits are of what stands beside the secret.
+        # The first and last characters also contain bits of the text around the secret.
         encoded = base64.b64encode(b"\0" * before + content).decode().rstrip("=")
         whole = (before + len(content)) * 8 // 6
         core = encoded[-(-before * 8 // 6) : whole]
@@ -43,7 +43,7 @@ def forms_of(secret: str) -> Iterator[str]:
 
 
 def written(text: str) -> Iterator[str]:
-    """The ways in which a text stands in JSON, URLs, forms, pages and messages of Python."""
+    """The forms of a text in JSON, URLs, forms, pages and Python's messages."""
     yield text
     yield repr(text)[1:-1]
     yield repr(text.encode("utf-8", "replace"))[2:-1]
@@ -60,7 +60,7 @@ def _in_json(text: str) -> Iterator[str]:
         for each in (escaped, re.sub(r"(?<=\\u)[0-9a-f]{4}", lambda match: match[0].upper(), escaped)):
             yield each
             yield each.replace("/", "\\/")
-            # As a text of another document.
+            # As a string within another document.
             yield json.dumps(each)[1:-1]
 
 

@@ -1,4 +1,4 @@
-"""Moments as vendors and servers write them. What is none, however absurd, is ``None`` and never an error."""
+"""Times as vendors and servers write them. Anything else, however absurd, is ``None`` and never an error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _NANOS, _MICROS, _MILLIS = 1e17, 1e14, 1e11
 
 
 def from_epoch(value: float) -> datetime | None:
-    """Epoch seconds, milli-, micro- or nanoseconds, told apart by their size."""
+    """Epoch seconds, milli-, micro- or nanoseconds, distinguished by their size."""
     if not math.isfinite(value) or value <= 0:
         return None
     unit = 1e9 if value >= _NANOS else 1e6 if value >= _MICROS else 1e3 if value >= _MILLIS else 1

@@ -1,6 +1,6 @@
-"""One HTTP session for a client: time limits, retries, renewal of credentials, redaction, and errors by cause.
+"""The HTTP session of a client: time limits, retries, renewal of credentials, redaction, and errors by cause.
 
-What a path means, and what an answer means beyond its HTTP status, belongs to the clients.
+The meaning of paths, and of answers beyond their HTTP status, belongs to the clients.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from airflow_provider import __version__
 from airflow_provider.clients import retries
 from airflow_provider.clients.auth import Auth, NoAuth
 from airflow_provider.clients.decoding import TooManyPartsError, check_size, clean_bytes, loads, text_of
+from airflow_provider.clients.fast_reads import FastReads
 from airflow_provider.clients.reading import ENCODINGS, BoundedAdapter, TooLargeError, UnknownEncodingError, read_body
 from airflow_provider.clients.redaction import Redactor
-from airflow_provider.clients.short_way import ShortWay
 from airflow_provider.clients.times import parse_http_date
 from airflow_provider.clients.unforeseen import place_of_error
 from airflow_provider.clients.urls import Params, query
@@ -55,13 +55,13 @@ LONGEST_MESSAGE = 500
 LONGEST_WORD = 200
 """Characters of an error's code and request id."""
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
-"""A page of a thousand executions, or the security report of a big image, has up to 10 MB. Decoded it takes the memory
-many times over, and holds up all other threads of the process for a second."""
+"""A page of a thousand executions, or the security report of a big image, has up to 10 MB. Decoded, it takes many times
+that in memory, and blocks all other threads of the process for a second."""
 MAX_RETRY_AFTER = 300.0
-"""Seconds: a vendor that asks for more is asked again all the same."""
+"""Seconds; a longer ``Retry-After`` is cut to this."""
 MOST_REDIRECTS = 3
-WILDEST_CLOCK = 10 * 366 * 86400.0
-"""Seconds by which the clock of a server may differ from ours for its time to be taken seriously."""
+MAX_CLOCK_DIFFERENCE = 10 * 366 * 86400.0
+"""Seconds by which a server's clock may differ from ours; anything more is not a real time."""
 READS = frozenset({"GET", "HEAD"})
 REQUEST_ID_HEADERS = ("X-Request-Id", "X-IAM-Trace-Id")
 USER_AGENT = f"airflow-provider-release-pipelines/{__version__}"
@@ -92,7 +92,7 @@ _EFFECT_BY_STATUS = {
 class Answer(msgspec.Struct, frozen=True):
     """An HTTP answer whose body was read.
 
-    :param data: the decoded JSON; ``None`` for an empty body; the text where the body is no JSON.
+    :param data: the decoded JSON; ``None`` for an empty body; the text if the body is not JSON.
     :param is_json: whether ``data`` was decoded.
     """
 
@@ -102,17 +102,17 @@ class Answer(msgspec.Struct, frozen=True):
     is_json: bool
 
     def __repr__(self) -> str:
-        # That of a login holds the token.
+        # The answer to a login contains the token.
         return f"<Answer {self.status}>"
 
 
 class VendorError(msgspec.Struct, frozen=True):
-    """What a vendor's error body says.
+    """The content of a vendor's error body.
 
-    :param cause: the error class, where the body knows better than the HTTP status.
-    :param effect: the effect, where the body knows better than the HTTP status.
-    :param summary: what to say to a person, where the body tells more than its cause.
-    :param retry_after: seconds to wait, where the system asks for them without a ``Retry-After``.
+    :param cause: the error class, if the body says more than the HTTP status.
+    :param effect: the effect, if the body says more than the HTTP status.
+    :param summary: text for people, if the body says more than its cause.
+    :param retry_after: seconds to wait, if the system asks for that without a ``Retry-After``.
     """
 
     code: str | None = None
@@ -125,7 +125,7 @@ class VendorError(msgspec.Struct, frozen=True):
 
 
 def read_common_error(answer: Answer) -> VendorError | None:
-    """Read the error shapes that several systems use; ``None`` for a good answer."""
+    """Read the error formats that several systems use; ``None`` for a successful answer."""
     if 200 <= answer.status < 300:
         return None
     body = answer.data if isinstance(answer.data, dict) else {}
@@ -142,11 +142,11 @@ def read_common_error(answer: Answer) -> VendorError | None:
 Decoder = Callable[[bytes], Any]
 
 ErrorReader = Callable[[Answer], VendorError | None]
-"""Reads a vendor's error out of an answer of any status; ``None`` means that the answer is a good one."""
+"""Reads a vendor's error from an answer of any status; ``None`` means that the answer is a success."""
 
 
 class TransportOptions(TypedDict, total=False):
-    """What every client passes on to its :class:`Transport`."""
+    """Arguments that every client passes on to its :class:`Transport`."""
 
     timeout: float
     verify: bool | str
@@ -167,16 +167,16 @@ class Transport:
 
     :param system: named in every error.
     :param base_url: scheme, host, port and the path below which the API lives.
-    :param timeout: seconds for one attempt, connecting apart (at most 10).
+    :param timeout: seconds for one attempt, besides those for connecting (at most 10).
     :param verify: ``True``, ``False`` or the path of a CA bundle.
     :param max_connections: connections kept and used at once.
-    :param attempts: tries for one call; 1 leaves repeating to the caller.
-    :param max_retry_after: seconds, the most that a vendor's ``Retry-After`` counts for.
-    :param max_answer_bytes: of the unpacked body of an answer; a larger one is an error.
+    :param attempts: attempts per call; 1 leaves retries to the caller.
+    :param max_retry_after: seconds to which a vendor's ``Retry-After`` is cut.
+    :param max_answer_bytes: for the unpacked body of an answer; a larger one is an error.
     :param headers: sent with every request.
     :param read_error: reads the system's own error bodies.
-    :param on_secret: told every secret.
-    :param on_forgotten: told each of those tokens that is not in use any more.
+    :param on_secret: called with every secret.
+    :param on_forgotten: called with each token that is no longer in use.
     """
 
     def __init__(
@@ -206,9 +206,9 @@ class Transport:
         self._verify = verify
         self.attempts = attempts
         self.guard: Callable[[], None] | None = None
-        """Asked before each request that may have an effect; refuses it by raising."""
+        """Called before each request that may have an effect; refuses it by raising."""
         self.give_up_at: float | None = None
-        """Epoch seconds: a vendor that asks for a pause until then gets none, and the caller its error."""
+        """Epoch seconds: a pause that a vendor asks for is not made if it lasts until then; the error is raised."""
         self._read_error = read_error
         self._clock_ahead: float | None = None
         self._sent = _Sent()
@@ -216,13 +216,13 @@ class Transport:
         self._session = requests.Session()
         own_headers = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": ENCODINGS}
         self._session.headers.update({**own_headers, **(headers or {})})
-        # A cookie would make one thread's request depend on another's answer.
+        # Cookies would make one thread's request depend on another's answer.
         self._session.cookies.set_policy(cookiejar.DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("http://", "https://"):
             self._session.mount(
                 scheme, BoundedAdapter(pool_connections=4, pool_maxsize=max_connections, max_retries=0, pool_block=True)
             )
-        self._short_way = ShortWay(self._session)
+        self._fast_reads = FastReads(self._session)
         if verify is False:
             log.warning("%s: certificates are not checked (the connection's extra `verify` is false)", system)
 
@@ -232,11 +232,11 @@ class Transport:
         return self._sent.count
 
     def close(self) -> None:
-        self._short_way.close()
+        self._fast_reads.close()
         self._session.close()
 
     def get(self, path: str, params: Params | None = None, **options: Any) -> Any:
-        """The decoded body of a GET. ``options`` as for :meth:`request`."""
+        """The decoded body of a GET; ``options`` as for :meth:`request`."""
         return self.request("GET", path, params, **options).data
 
     def request(
@@ -254,16 +254,16 @@ class Transport:
         json_expected: bool = True,
         decode: Decoder = loads,
     ) -> Answer:
-        """Send a request and return its good answer.
+        """Send a request and return its successful answer.
 
         :param path: escaped, below the base URL; or a whole URL.
-        :param body: sent as JSON, encoded once: a signature covers the very bytes. Bytes are sent as they are.
+        :param body: sent as JSON, encoded once, because a signature covers the exact bytes. Bytes are sent as they are.
         :param form: sent as a form instead.
-        :param auth: instead of the client's own.
+        :param auth: used instead of the client's own.
         :param safe_to_repeat: whether it may be sent again after it may have arrived; default: for GET and HEAD.
-        :param attempts: instead of the client's own.
-        :param json_expected: whether a body that is no JSON is an error (an empty one never is).
-        :param decode: decodes a good body, for long lists of which few fields are needed; raises ``ValueError``.
+        :param attempts: used instead of the client's own.
+        :param json_expected: whether a body that is not JSON is an error (an empty one never is).
+        :param decode: decodes a successful body, for long lists of which few fields are needed; raises ``ValueError``.
         :raises ReleasePipelineError: every failure, by cause.
         """
         url = path if "://" in path else self.base_url + path
@@ -292,7 +292,7 @@ class Transport:
         return asked is None or self.give_up_at is None or time.time() + asked < self.give_up_at
 
     def server_time(self) -> float | None:
-        """Epoch seconds by the server's own clock, as the ``Date`` of its last answer told; ``None`` before one."""
+        """Epoch seconds by the server's own clock, from the ``Date`` of its last answer; ``None`` before the first."""
         return None if self._clock_ahead is None else time.time() + self._clock_ahead
 
     def _attempt(
@@ -320,7 +320,7 @@ class Transport:
             except ReleasePipelineError:
                 raise
             except Exception as error:
-                # Whatever it is: the request is on its way, or has taken effect.
+                # Whatever it is: the request was sent, or has taken effect.
                 raise UnexpectedResponseError(
                     f"the answer cannot be read ({place_of_error(error)})",
                     call=self._call(prepared),
@@ -330,17 +330,17 @@ class Transport:
     def _prepare(self, request: requests.Request) -> requests.PreparedRequest:
         try:
             if request.method in READS and not request.data and isinstance(request.auth, Auth):
-                prepared = self._short_way.prepare(request.method, request.url, request.headers, request.auth)
+                prepared = self._fast_reads.prepare(request.method, request.url, request.headers, request.auth)
             else:
                 prepared = self._session.prepare_request(request)
         except requests.exceptions.InvalidHeader:
             # The original text shows the header, which may be the credentials.
-            raise self._unusable("a header of the connection holds characters that no header may hold") from None
+            raise self._unusable(_BAD_HEADER) from None
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
             raise self._unusable(f"the URL of the connection cannot be used: {error}") from None
         if not all(_is_sendable(value) for value in prepared.headers.values()):
-            # It would fail while the request is being sent, and who knows how much of that was.
-            raise self._unusable("a header of the connection holds characters that no header may hold") from None
+            # It would fail while the request is being sent, after an unknown part of it.
+            raise self._unusable(_BAD_HEADER)
         return prepared
 
     def _send(self, prepared: requests.PreparedRequest, decode: Decoder, deadline: float, *, is_login: bool) -> Answer:
@@ -351,9 +351,9 @@ class Transport:
         raw: urllib3.BaseHTTPResponse
         try:
             if prepared.method in READS and prepared.body is None and not settings["proxies"]:
-                raw = self._short_way.send(prepared, urllib3.Timeout(connect_timeout, limit), settings)
+                raw = self._fast_reads.send(prepared, urllib3.Timeout(connect_timeout, limit), settings)
             else:
-                # Not by the session, which reads the whole body of a redirect, and its target.
+                # Not with the session, which reads the whole body of a redirect, and follows it.
                 adapter = self._session.get_adapter(prepared.url or "")
                 raw = adapter.send(prepared, timeout=(connect_timeout, limit), **settings).raw
             content = read_body(raw, self._max_answer_bytes)
@@ -362,7 +362,7 @@ class Transport:
         except TooLargeError:
             raise self._unreadable(prepared, raw, f"it has more than {self._max_answer_bytes} bytes") from None
         except UnknownEncodingError:
-            raise self._unreadable(prepared, raw, "it is packed in a way that was not asked for") from None
+            raise self._unreadable(prepared, raw, "its encoding was not asked for") from None
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
             self._raise_for_lost_answer(prepared, error)
         except OSError as error:
@@ -373,7 +373,7 @@ class Transport:
         self._note_clock(raw.headers.get("Date"))
         content = clean_bytes(content)
         if not is_login:
-            # A login may answer with what is a secret already.
+            # A login may answer with text that is already a known secret.
             content = self.redact.answer(content)
         try:
             return _decode(raw.status, CaseInsensitiveDict(raw.headers), content, decode)
@@ -383,11 +383,11 @@ class Transport:
     def _note_clock(self, date: str | None) -> None:
         if moment := parse_http_date(date):
             ahead = moment.timestamp() - time.time()
-            if abs(ahead) < WILDEST_CLOCK:
+            if abs(ahead) < MAX_CLOCK_DIFFERENCE:
                 self._clock_ahead = ahead
 
     def _settings(self, url: str) -> Mapping[str, Any]:
-        """Proxies and trust as the environment has them, read once for each host: it takes as long as the request."""
+        """Proxies and trust from the environment, read once per host: reading them takes as long as the request."""
         host = urlsplit(url)[:2]
         if host not in self._environment:
             settings = self._session.merge_environment_settings(url, {}, True, self._verify, None)
@@ -414,8 +414,8 @@ class Transport:
             text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
             return text.encode(), "application/json"
         except (TypeError, ValueError, RecursionError) as error:
-            # The text of the error would show what it is about.
-            raise self._unusable(f"an argument holds what JSON cannot say ({type(error).__name__})") from None
+            # The text of the error would show the value.
+            raise self._unusable(f"an argument cannot be written as JSON ({type(error).__name__})") from None
 
     def _raise_for_lost_answer(self, prepared: requests.PreparedRequest, error: Exception) -> NoReturn:
         timeouts = (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError)
@@ -427,17 +427,17 @@ class Transport:
             advice = (
                 "It does not seem to speak TLS: should the connection's host begin with http://?"
                 if "WRONG_VERSION_NUMBER" in str(error)
-                else "If its certificate is your own authority's, give the CA bundle in the connection's extra `verify`"
+                else "If a private CA has signed its certificate, give the CA bundle in the connection's extra `verify`"
             )
             summary = f"TLS with {host} failed: {_innermost(error)}. {advice}"
         elif _is_connect_timeout(error):
             summary = f"no connection to {host} within {min(CONNECT_TIMEOUT, self.timeout):g} s"
         elif effect is Effect.LATE:
-            summary = f"no whole answer from {host} within {self.timeout:g} s"
+            summary = f"no complete answer from {host} within {self.timeout:g} s"
         elif effect is Effect.NONE:
             summary = f"cannot connect to {host}: {_innermost(error)}"
         else:
-            summary = f"the connection to {host} broke before the whole answer came: {_innermost(error)}"
+            summary = f"the connection to {host} broke before the answer was complete: {_innermost(error)}"
         summary = self.redact(summary, LONGEST_MESSAGE)
         raise ServerUnavailableError(summary, call=self._call(prepared), effect=effect) from None
 
@@ -455,7 +455,7 @@ class Transport:
                     LONGEST_MESSAGE,
                 ),
                 call=self._call(prepared, answer),
-                # A write may be answered with a page to look at, after it took effect.
+                # A write may be answered with a redirect to a page, after it took effect.
                 effect=Effect.REFUSED if keeps_method else Effect.UNKNOWN,
             )
         return requests.Request(request.method, target, headers=request.headers, data=request.data, auth=request.auth)
@@ -466,7 +466,7 @@ class Transport:
             raise UnexpectedResponseError(
                 "the answer is an HTML page, not JSON: does the connection's host name the API?"
                 if is_html
-                else "the answer is not the JSON that this call answers with",
+                else "the answer is not JSON, as this call's answer must be",
                 call=self._call(prepared, answer),
                 effect=Effect.UNKNOWN,
             )
@@ -516,6 +516,7 @@ class Transport:
         return None if text is None else self.redact(text, longest)
 
 
+_BAD_HEADER = "a header of the connection holds characters that headers must not hold"
 _SUMMARIES: dict[type[ReleasePipelineError], str] = {
     AuthenticationError: "the credentials of the connection are not accepted",
     PermissionDeniedError: "the credentials of the connection do not allow this",
@@ -524,7 +525,7 @@ _SUMMARIES: dict[type[ReleasePipelineError], str] = {
     ConflictError: "the system's state does not allow this",
     ThrottledError: "too many requests",
     ServerUnavailableError: "the system cannot answer now",
-    UnexpectedResponseError: "an answer that this API does not give",
+    UnexpectedResponseError: "this API does not document such an answer",
 }
 
 
@@ -555,8 +556,8 @@ def _first(body: Mapping[str, Any], *names: str) -> str | None:
 
 
 def _never_arrived(error: Exception) -> bool:
-    # Of the failures inside TLS only that of the server's certificate is certain to come before the request. A failure
-    # that names a proxy is not: a connection that a proxy drops after it took the request counts as one, too.
+    # Of all TLS failures, only one about the server's certificate certainly comes before the request. A failure that
+    # names a proxy does not: it may also be a connection that the proxy dropped after it had taken the request.
     before_sending = (
         urllib3.exceptions.NewConnectionError,
         urllib3.exceptions.ConnectTimeoutError,
@@ -566,20 +567,20 @@ def _never_arrived(error: Exception) -> bool:
 
 
 def _is_connect_timeout(error: Exception) -> bool:
-    # To urllib3 a refused connection is a kind of time-out, too.
+    # In urllib3, a refused connection is a kind of time-out, too.
     connect_timeouts = (requests.exceptions.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError)
     return isinstance(error, connect_timeouts) and not isinstance(error, urllib3.exceptions.NewConnectionError)
 
 
 def _is_tls_failure(error: Exception) -> bool:
-    """A connection that merely ends inside TLS is a lost answer and no failure of TLS."""
+    """Whether TLS failed; a connection that merely ends inside TLS is a lost answer instead."""
     if not isinstance(error, (requests.exceptions.SSLError, urllib3.exceptions.SSLError)):
         return False
     return not any(isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) for cause in _causes(error))
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """The error and everything wrapped inside it, in whichever way `requests` and `urllib3` wrapped it."""
+    """The error and all errors wrapped inside it, however `requests` and `urllib3` wrapped them."""
     found: list[BaseException] = []
     left: list[object] = [error]
     while left:
@@ -591,7 +592,7 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def _innermost(error: BaseException) -> str:
-    """The system's own words (``Connection refused``) from under the wrappers."""
+    """The operating system's own words (``Connection refused``), without the wrappers."""
     for cause in reversed(_causes(error)):
         if isinstance(cause, OSError) and not isinstance(cause, requests.exceptions.RequestException) and str(cause):
             return str(cause.strerror or cause)

@@ -1,6 +1,6 @@
-"""Errors that nobody foresaw while a vendor's answer was read: told as errors of this provider, without their text.
+"""Turns unexpected exceptions while a vendor's answer is read into errors of this provider, without their text.
 
-The text of such an error shows what was read, secrets included; the place where it happened is enough to mend it.
+The text may quote the answer, with secrets in it; the place where the exception happened is enough to fix it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from airflow_provider.exceptions import Call, Effect, ReleasePipelineError, Unex
 
 
 def place_of_error(error: BaseException) -> str:
-    """Such as ``KeyError in quay/executions.py, line 83``."""
+    """Where an exception happened, such as ``KeyError in quay/executions.py, line 83``."""
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:
         return type(error).__name__
@@ -24,14 +24,14 @@ def place_of_error(error: BaseException) -> str:
 
 
 def unreadable(error: Exception, system: str | None) -> UnexpectedResponseError:
-    """The error that stands in for one that nobody foresaw."""
+    """The error that takes the place of an unexpected exception."""
     summary = f"the answer cannot be read ({place_of_error(error)})"
     return UnexpectedResponseError(summary, call=Call(system=system), effect=Effect.UNKNOWN)
 
 
 @contextmanager
 def answers_of(system: str) -> Iterator[None]:
-    """Whatever goes wrong inside, an answer that cannot be read is the reason."""
+    """Turn any unexpected exception inside the block into the error of an unreadable answer."""
     try:
         yield
     except ReleasePipelineError:

@@ -1,4 +1,4 @@
-"""How URLs are written and read: a call's path and query are escaped once, checked before anything is sent."""
+"""Writes and reads URLs: a call's path and query are escaped once, and checked before anything is sent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Params = Mapping[str, Any]
 def path(template: str, /, **values: object) -> str:
     """Fill a path template: ``{x}`` is one segment (a slash in it is escaped), ``{+x}`` may span several.
 
-    :raises BadRequestError: a value is empty or has an empty or dot segment: the call would reach something else.
+    :raises BadRequestError: a value is empty or has an empty or dot segment, so that the call would reach another path.
     """
 
     def fill(match: re.Match[str]) -> str:
@@ -27,7 +27,7 @@ def path(template: str, /, **values: object) -> str:
         _check_text(name, text)
         for segment in text.split("/") if spans else [text]:
             if not segment.strip() or segment in (".", ".."):
-                raise BadRequestError(f"{name} must not be empty or hold an empty or dot segment, but is {text!r}")
+                raise BadRequestError(f"{name} must not be empty or hold an empty or dot segment, got {text!r}")
         return quote(text, safe="/~" if spans else "~")
 
     return _VARIABLE.sub(fill, template)
@@ -50,7 +50,7 @@ def _check_text(name: str, text: str) -> None:
 
 
 def page(template: str | None, base_url: str, ref: Mapping[str, str]) -> str | None:
-    """The URL where a person can look at an execution; ``None`` where no page or a text that it needs is known.
+    """The URL at which a person can see an execution; ``None`` if the page, or a value in its URL, is not known.
 
     :param template: with ``{base}`` and the names of texts of the reference, such as ``{id}``.
     """
@@ -65,7 +65,7 @@ def page(template: str | None, base_url: str, ref: Mapping[str, str]) -> str | N
 
 @functools.lru_cache(64)
 def place_of(url: str) -> str:
-    """A base URL as text to compare: without credentials, case of the host, or a port that goes without saying."""
+    """A base URL in a comparable form: without credentials, upper case in the host, or the scheme's default port."""
     parts = urlsplit(url)
     port = "" if parts.port in (None, {"http": 80, "https": 443}.get(parts.scheme)) else f":{parts.port}"
     return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path.rstrip('/')}"

@@ -1,4 +1,4 @@
-"""Act on what is there already: cancel, pause, stop. An act remembers what it acts on; a retry acts on that only."""
+"""Act on an existing execution: cancel, pause, stop. An act remembers which; a retry acts on the same one only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider.core import lines
-from airflow_provider.core.commands import Act, Choose, Defer, Observe, Pause, Program, Publish, Save, Tell
+from airflow_provider.core.commands import Act, Choose, Defer, Log, Observe, Pause, Program, Publish, Save
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.generation import Attempt, Relation, ambiguity, relation_since
 from airflow_provider.core.lines import name_of
@@ -22,11 +22,12 @@ from airflow_provider.storable import storable
 class ActRecord(msgspec.Struct, kw_only=True):
     """What an act remembers.
 
-    :param attempt: the attempt that wrote this last.
+    :param attempt: the attempt that last wrote this.
     :param ref: the execution that it acts on.
-    :param is_taken: whether the system has taken the request, or shows its effect anyway: then it is not sent again.
-    :param is_done: whether what came of it was told as the task's success.
-    :param told: the attempt that has failed with words on what a person must resolve; a clear after it is the answer.
+    :param is_taken: whether the system has accepted the request, or shows its effect anyway: it is not sent again.
+    :param is_done: whether the task has succeeded with its result.
+    :param escalated_by: the attempt that failed and asked a person to resolve something; a clear after it means that
+        this was done.
     """
 
     place: str
@@ -34,7 +35,7 @@ class ActRecord(msgspec.Struct, kw_only=True):
     ref: ExecutionRef
     is_taken: bool = False
     is_done: bool = False
-    told: Attempt | None = None
+    escalated_by: Attempt | None = msgspec.field(default=None, name="told")
 
     @property
     def is_over(self) -> bool:
@@ -42,11 +43,11 @@ class ActRecord(msgspec.Struct, kw_only=True):
 
     @property
     def name(self) -> str:
-        """For people: what it acts on, and where."""
+        """What it acts on, and where, as text for people."""
         return f"{name_of(self.ref)} at {self.place}"
 
     def note_done(self, attempt: Attempt) -> None:
-        """Its task succeeds: another attempt is a clear then, unless this one dies in its last moment."""
+        """Note that the task succeeds: another attempt means a clear, unless this one dies at the very end."""
         self.is_taken = self.is_done = True
         self.attempt = attempt
 
@@ -56,7 +57,7 @@ class ActRecord(msgspec.Struct, kw_only=True):
 
 
 def read_act(stored: object) -> ActRecord | None:
-    """The record out of the state store; one that cannot be read counts as none, because an act may be repeated."""
+    """Read a record from the state store's value; an invalid one counts as none, because an act may be repeated."""
     try:
         return msgspec.convert(stored, ActRecord)
     except msgspec.ValidationError:
@@ -66,8 +67,8 @@ def read_act(stored: object) -> ActRecord | None:
 class ActPolicy(msgspec.Struct, frozen=True):
     """What the author asked for.
 
-    :param until: states that end the wait for the effect although the execution goes on.
-    :param shows_effect: whether an execution is as the act wants it, or on its way there.
+    :param until: states that end the wait for the effect although the execution continues.
+    :param shows_effect: whether an execution is in the state that the act aims at, or on its way there.
     """
 
     system: str
@@ -93,7 +94,7 @@ class Acting:
         self._may_defer = policy.deferrable
 
     def execute(self) -> Program[dict[str, Any]]:
-        """Send the request unless its effect shows already, then wait for the effect."""
+        """Send the request unless its effect already shows, then wait for the effect."""
         begun = self.now
         record = yield from self._own_record()
         if record:
@@ -105,10 +106,10 @@ class Acting:
             if not self.policy.shows_effect(seen):
                 yield Save(record)
                 seen = yield from self._act(record, seen)
-                yield Tell([lines.act_taken(seen)])
+                yield Log([lines.act_taken(seen)])
             else:
-                yield Tell([lines.nothing_to_act_on(seen)])
-            # Written down where its effect shows anyway, too: another attempt must not choose a younger execution.
+                yield Log([lines.nothing_to_act_on(seen)])
+            # Saved even if its effect shows anyway: another attempt must not choose a younger execution.
             record.is_taken, record.ref = True, seen.ref
             yield Save(record)
         yield Publish(seen)
@@ -118,26 +119,26 @@ class Acting:
             return seen.to_result()
         deadline = None if self.policy.timeout is None else begun + self.policy.timeout
         wait = Wait(seen.ref, self.policy.poll_interval, deadline, self.policy.fail_on_waiting, until=self.policy.until)
-        outcome = yield from watch(self, wait, seen, has_log=self.policy.has_log, meanwhile=self._defer)
+        outcome = yield from watch(self, wait, seen, has_log=self.policy.has_log, after_poll=self._defer)
         result = result_of_act(outcome, self.policy.system)
         record.note_done(self.attempt)
         yield Save(record)
         return result
 
     def _own_record(self) -> Program[ActRecord | None]:
-        """What this task was about before; ``None`` after a clear.
+        """The record of an earlier attempt of this generation; ``None`` after a clear.
 
-        :raises ConflictError: it cannot be told from a clear, or was elsewhere.
+        :raises ConflictError: it may be a retry or a clear, or the record is of another system.
         """
         record = self.record
         if record is None:
             return None
-        related = relation_since(record.told, record.attempt, self.attempt, had_succeeded=record.is_done)
+        related = relation_since(record.escalated_by, record.attempt, self.attempt, had_succeeded=record.is_done)
         if related is Relation.CLEARED:
             return None
         if related is Relation.AMBIGUOUS:
-            record.told = self.attempt
-            # Not by the attempt that writes: the record stays the word of the one that acted.
+            record.escalated_by = self.attempt
+            # record.attempt stays that of the attempt that acted.
             yield Save(record)
             what = f"acted on {record.name}" if record.is_taken else f"was about to act on {record.name}"
             raise self._conflict(ambiguity(what, "sent", "act anew"))
@@ -152,7 +153,7 @@ class Acting:
         return ConflictError(summary, call=Call(system=self.policy.system))
 
     def _act(self, record: ActRecord, target: Execution) -> Program[Execution]:
-        """Send the request, again while it certainly or possibly had no effect and none shows."""
+        """Send the request, and repeat it while it certainly or possibly had no effect and none shows."""
         end, pause = self.now + DURATIONS.act_limit, DURATIONS.search_pause
         while True:
             try:
@@ -160,7 +161,7 @@ class Acting:
                 return acted
             except ReleasePipelineError as error:
                 problem = error
-            # Refused because it is so already, or taken although the answer was lost.
+            # It may be refused because the effect is already there, or accepted although the answer was lost.
             try:
                 seen: Execution = yield Observe(record.ref)
                 if self.policy.shows_effect(seen):
@@ -181,7 +182,7 @@ class Acting:
 
 
 def result_of_act(outcome: Outcome, system: str) -> dict[str, Any]:
-    """However the execution ends, it is the result: a run that finished before its cancel is no error."""
+    """The execution is the result, however it ended: a run that finished before its cancel is not an error."""
     if outcome.ending is Ending.FINISHED and outcome.execution:
         return outcome.execution
     return result_of(outcome, system)

@@ -1,4 +1,4 @@
-"""What an answer in Airflow means for an approval: who may give it, how many it takes, what nobody's silence means.
+"""What answers in Airflow mean for an approval: who may give them, how many it takes, and what happens without any.
 
 Pure decisions: no Airflow, clock or I/O.
 """
@@ -16,41 +16,41 @@ from airflow_provider.storable import storable, storable_text
 
 APPROVE, REJECT = "approve", "reject"
 OPTIONS = {APPROVE: "Approve", REJECT: "Reject"}
-"""What people choose from. Airflow's UI has buttons of its own for exactly these."""
+"""The choices. Airflow's UI has special buttons for exactly these texts."""
 
 COMMENT = "comment"
-"""The one field of the form beside the choice."""
+"""The only other field of the form."""
 LONGEST_COMMENT = 1000
 LONGEST_MESSAGE = 2000
-"""Characters of what the system is told with the answer."""
+"""Characters of the message that the system gets with the answer."""
 
 ASKED_AS = "asked_as"
-"""Key in the event of a trigger: the question that it is of. What Airflow itself hands on of an answer has none."""
+"""Key in a trigger's event: the question that it is for. Events in which Airflow itself passes an answer have none."""
 
 CLOSED_WHEN = ("running", "paused")
-"""States, beside those of an end, of an execution that waits for nobody's answer any more."""
+"""States, besides terminal ones, in which an execution no longer waits for an answer."""
 
 
 class Ended(enum.StrEnum):
-    """How a question ended that nobody answered in Airflow; as ``ended`` in a trigger's event."""
+    """How a question ended without an answer in Airflow; the value of ``ended`` in a trigger's event."""
 
     ELSEWHERE = "elsewhere"
-    """Nothing waits for an answer any more: decided at the vendor, expired there, or nothing is known of it."""
+    """An answer is no longer needed: decided at the vendor, expired there, or its state is not known."""
     NO_RESPONSE = "no_response"
     """The deadline has passed."""
     UNASKED = "unasked"
-    """Airflow knows of no question: it must be asked first."""
+    """Airflow has no such question: it must be asked first."""
 
 
 class Answer(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """An answer, or what stands for one.
+    """An answer, or the default that takes its place.
 
     :param decision: ``approve`` or ``reject``.
-    :param by: id of the user who gave it in Airflow; "" where nobody did.
-    :param name: for people.
+    :param by: id of the user who gave it in Airflow; "" if nobody did.
+    :param name: the user's name, for people.
     :param at: ISO 8601.
-    :param refused: why it does not count; "" where it does.
-    :param about: which approval, where a task asks about several.
+    :param refused: why it does not count; "" if it does.
+    :param about: which approval, if a task asks about several.
     """
 
     decision: str
@@ -68,17 +68,17 @@ class Answer(msgspec.Struct, kw_only=True, omit_defaults=True):
         return f"{self.name} ({self.by})"
 
     def to_text(self) -> str:
-        said = f": {self.comment}" if self.comment else ""
-        return f"{'approved' if self.decision == APPROVE else 'rejected'} by {self.who}{said}"
+        comment = f": {self.comment}" if self.comment else ""
+        return f"{'approved' if self.decision == APPROVE else 'rejected'} by {self.who}{comment}"
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """Who may answer, and what it takes.
+    """Who may answer, and how many must.
 
-    :param approvers: ids of the only users who may; anybody with the right in Airflow where it is empty.
-    :param requester: who triggered the run, and may not; ``None``: that does not matter.
+    :param approvers: ids of the only users who may answer; empty: everybody with the permission in Airflow.
+    :param requester: who triggered the run, and therefore may not answer; ``None``: no such rule.
     :param approvals: how many people must approve. One rejection is enough.
-    :param on_no_response: what follows when nobody has decided in time: ``approve``, ``reject`` or ``fail``.
+    :param on_no_response: what happens without a decision in time: ``approve``, ``reject`` or ``fail``.
     """
 
     approvers: tuple[str, ...] = ()
@@ -92,13 +92,13 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         if self.approvers and answer.by not in self.approvers:
             reason = f"only {', '.join(self.approvers)} may answer"
         elif self.requester and self.requester in (answer.by, answer.name):
-            reason = "whoever triggered the run may not answer"
+            reason = "the person who triggered the run may not answer"
         elif any(each.by == answer.by for each in before if not each.refused):
-            reason = "it takes different people, and this one has answered"
+            reason = "different people must answer, and this person already has"
         return msgspec.structs.replace(answer, refused=reason)
 
     def decision(self, answers: Sequence[Answer]) -> str | None:
-        """What the answers that count decide; ``None``: others must answer, too."""
+        """The decision of the answers that count; ``None`` if more are needed."""
         counting = [each.decision for each in answers if not each.refused]
         if REJECT in counting:
             return REJECT
@@ -110,22 +110,22 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         if self.approvers:
             lines.append(f"Only {', '.join(self.approvers)} may answer.")
         if self.requester:
-            lines.append(f"{self.requester} has triggered the run and may not answer.")
+            lines.append(f"{self.requester} triggered the run and may not answer.")
         if self.approvals > 1:
             lines.append(f"{self.approvals} different people must approve, one after another; one rejection is enough.")
         return lines
 
 
 class Question(msgspec.Struct, kw_only=True):
-    """What a task remembers of the question that it asks.
+    """What a task remembers about the question that it asks.
 
-    :param ref: by which the approval is watched.
-    :param task_name: which approval of an execution it is, where the answer must say so.
+    :param ref: reference with which the approval is polled.
+    :param task_name: which approval of an execution it is, if the answer must name it.
     :param deadline: epoch seconds until which people may answer; ``None``: as long as the system waits.
-    :param answers: so far, oldest first, those included that do not count.
-    :param asked: how many answers have been asked for, the one that is awaited included.
-    :param crashes: how many waits have ended without an event.
-    :param decision: what was decided, before it is sent.
+    :param answers: the answers so far, oldest first, including those that do not count.
+    :param asked: how many answers were asked for, including the pending one.
+    :param crashes: how many waits ended without an event.
+    :param decision: the decision, saved before it is sent.
     """
 
     ref: ExecutionRef
@@ -137,23 +137,23 @@ class Question(msgspec.Struct, kw_only=True):
     decision: str | None = None
 
     @property
-    def told(self) -> list[Answer]:
-        """All answers that the task knows."""
+    def all_answers(self) -> list[Answer]:
+        """All answers that the task knows of."""
         return self.answers
 
     @property
     def label(self) -> str:
-        """Names the answer that is awaited now, among those of the task."""
+        """Names the pending answer, among those of the task."""
         return str(self.asked)
 
     @property
     def is_asked(self) -> bool:
-        """Whether people have been asked for the answer that is awaited now."""
+        """Whether people have been asked for the pending answer."""
         return self.asked > len(self.answers)
 
     def take(self, answer: Answer, rules: Rules) -> Answer | None:
-        """Take an answer in; returns it as it counts, or ``None`` for one that is known already."""
-        if any(each.at == answer.at and each.by == answer.by for each in self.told):
+        """Take an answer and judge it; returns the judged answer, or ``None`` if it is already known."""
+        if any(each.at == answer.at and each.by == answer.by for each in self.all_answers):
             return None
         judged = rules.judge(answer, self.answers)
         self.answers.append(judged)
@@ -161,21 +161,21 @@ class Question(msgspec.Struct, kw_only=True):
         return judged
 
     def refuse(self, reason: str) -> None:
-        """None of its answers counts."""
+        """Let none of its answers count."""
         self.answers = [msgspec.structs.replace(each, refused=each.refused or reason) for each in self.answers]
 
     def message(self, given: str | None) -> str:
-        """What the system is told with the answer: the author's message, and who has decided."""
-        told = [each.to_text() for each in self.answers if not each.refused]
-        return "; ".join(filter(None, (given, *told)))[:LONGEST_MESSAGE]
+        """The message that the system gets with the answer: the author's text, and who decided."""
+        deciders = [each.to_text() for each in self.answers if not each.refused]
+        return "; ".join(filter(None, (given, *deciders)))[:LONGEST_MESSAGE]
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
-    """An approval that an execution of ours has come to.
+    """An approval that an execution of ours has reached.
 
-    :param ref: by which it is watched; the execution's own where the system has none for it.
-    :param name: for people.
-    :param task_name: which approval of the execution it is, where the answer must say so.
+    :param ref: reference with which it is polled; the execution's own if approvals have none in this system.
+    :param name: its name, for people.
+    :param task_name: which approval of the execution it is, if the answer must name it.
     :param details: what a person must know to decide, by names for people.
     """
 
@@ -186,12 +186,12 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GateQuestion(Question, kw_only=True):
-    """What a start remembers of the questions about its gates, one after another.
+    """What a start remembers about the questions for its gates, one after another.
 
-    :param marker: of the start; what was asked and said of another one does not count.
-    :param name: of the gate.
-    :param gates: how many there were, the one that is asked about included.
-    :param before: the answers about the gates before this one.
+    :param marker: of the start; questions and answers of another start do not count.
+    :param name: name of the current gate.
+    :param gates: how many gates there were, including the current one.
+    :param before: the answers for earlier gates.
     :param is_over: whether the start has ended.
     """
 
@@ -203,7 +203,7 @@ class GateQuestion(Question, kw_only=True):
 
     @classmethod
     def from_json(cls, stored: object, marker: str) -> GateQuestion:
-        """What is no such thing, or of another start, says only that nothing was asked yet."""
+        """Anything else, or a question of another start, counts as nothing asked yet."""
         try:
             known = msgspec.convert(stored, cls)
         except msgspec.ValidationError:
@@ -219,36 +219,36 @@ class GateQuestion(Question, kw_only=True):
         return f"{self.gates}.{self.asked}"
 
     @property
-    def told(self) -> list[Answer]:
+    def all_answers(self) -> list[Answer]:
         return [*self.before, *(msgspec.structs.replace(each, about=self.name) for each in self.answers)]
 
     def is_about(self, gate: Gate) -> bool:
         return bool(self.ref) and self.ref.get("id") == gate.ref.get("id") and self.task_name == gate.task_name
 
     def come_to(self, gate: Gate, deadline: float | None) -> None:
-        """The next question is about this gate."""
+        """Ask about this gate next."""
         self.leave()
         self.ref, self.name, self.task_name, self.deadline = dict(gate.ref), gate.name, gate.task_name, deadline
         self.gates += 1
 
     def leave(self) -> None:
-        """The gate is behind: should it come again, it is asked about anew."""
-        self.before = self.told
+        """Leave the current gate behind: if the execution reaches it again, people are asked again."""
+        self.before = self.all_answers
         self.ref, self.name, self.task_name, self.deadline = {}, "", "", None
         self.answers, self.asked, self.decision = [], 0, None
 
 
 def is_of_another(event: Any, asked_as: str) -> bool:
-    """Whether an event is of the trigger of another question."""
+    """Whether an event comes from the trigger of another question."""
     return isinstance(event, Mapping) and event.get(ASKED_AS, asked_as) != asked_as
 
 
 def read_answer(event: Any) -> Answer | None:
-    """An answer out of what Airflow hands on of it; ``None`` where no person gave one.
+    """Read an answer from the event in which Airflow passes it; ``None`` if no person gave one.
 
-    Airflow checks the choice, but nothing of the rest of the form.
+    Airflow checks the choice, but not the rest of the form.
 
-    :raises ValueError: it is no answer to a question of ours.
+    :raises ValueError: it is not an answer to one of our questions.
     """
     if not isinstance(event, Mapping) or "chosen_options" not in event:
         raise ValueError(f"not an answer to a required action: {event!r:.200}")
@@ -272,14 +272,14 @@ def read_answer(event: Any) -> Answer | None:
 
 
 def is_open(state: ExecutionState) -> bool:
-    """Whether an approval, or the execution that asked, may still wait for an answer."""
+    """Whether an approval, or the execution that it belongs to, may still wait for an answer."""
     return not state.is_terminal and state not in CLOSED_WHEN
 
 
 def decided_at_the_vendor(state: str) -> str | None:
-    """What an approval that was answered elsewhere, or the execution that asked, says by its state.
+    """The decision that follows from the state of an approval that was answered elsewhere, or of its execution.
 
-    ``None``: nobody decided; it has expired, was withdrawn, or its execution was stopped.
+    ``None``: nobody decided; it has expired or was withdrawn, or its execution was stopped.
     """
     if state in (ExecutionState.SUCCEEDED, ExecutionState.RUNNING):
         return APPROVE

@@ -1,4 +1,4 @@
-"""Whose turn it is to be asked for, and how soon, where a vendor is sent only so many requests a second."""
+"""Which polls are next, and how soon, when only so many requests per second may be sent to a vendor."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import msgspec
 Key = TypeVar("Key", bound=Hashable)
 
 MADE_UP_FOR = 5.0
-"""Seconds: requests that were not needed in the last so many may be made up for at once, when many executions end."""
+"""Seconds of unused budget that may be spent at once, when many executions end together."""
 
 QUIET = 600.0
-"""Seconds for which looks must have been in time until it is said again that they are late."""
+"""Seconds for which polls must have been in time before another warning that they are late."""
 
 
 class Budget:
-    """Requests that may be sent to one system: an average, and what was saved up.
+    """How many requests may be sent to one system: an average rate, and an unused rest that is saved up.
 
     :param per_second: the average; more than 0.
     """
@@ -31,18 +31,18 @@ class Budget:
         self._at: float | None = None
 
     def spend(self, requests: float, now: float) -> None:
-        """Take in that so many were sent, perhaps more than there were; less than none gives some back."""
+        """Note that requests were sent, even if that exceeds the budget; a negative number gives some back."""
         self._left = min(self.most, self.left(now) - requests)
         self._at = now
 
     def left(self, now: float) -> float:
-        """How many may be sent at once; less than none after more were sent."""
+        """How many may be sent at once; negative after the budget was exceeded."""
         passed = 0.0 if self._at is None else max(0.0, now - self._at)
         return min(self.most, self._left + passed * self.per_second)
 
     def affords(self, now: float) -> int:
         """How many whole requests may be sent at once."""
-        # What a pause was computed for must be there after it, whatever rounding does.
+        # After a pause, the requests that it was computed for must be there, whatever rounding does.
         return max(0, int(self.left(now) + 1e-6))
 
     def pause(self, now: float, requests: float = 1.0) -> float:
@@ -60,7 +60,7 @@ class _Turn(msgspec.Struct, Generic[Key], eq=False):
 
 
 class _Queue(Generic[Key]):
-    """Turns by a number, the least first. One that is gone is left in it until it would come first."""
+    """Turns ordered by a number, the smallest first. A dropped one stays until it comes first."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, _Turn[Key]]] = []
@@ -84,11 +84,12 @@ class _Queue(Generic[Key]):
 
 
 class Turns(Generic[Key]):
-    """Requests that wait for their turn. All times are seconds of one clock.
+    """The order in which requests are made. All times are seconds of one clock.
 
-    Of those that are due come first the ones whose deadline has come, the soonest deadline first; then the longest
-    unseen. A request that answers for n waits counts its time unseen the square root of n times: where not all can come
-    in time, that makes what all waits together know the least old, and starves nobody.
+    Of the requests that are due, those whose deadline has come are first, the earliest deadline before the others; then
+    the one whose executions were not observed for the longest. For a request that answers n waits, that time counts the
+    square root of n times: if not all can be made in time, this keeps the average age of all observations lowest, and
+    starves no wait.
     """
 
     def __init__(self) -> None:
@@ -104,17 +105,17 @@ class Turns(Generic[Key]):
         return key in self._turns
 
     def put(self, key: Key, due: float, *, unseen_since: float, weight: int = 1, deadline: float | None = None) -> None:
-        """Line a request up, or anew.
+        """Queue a request, or queue it anew.
 
         :param due: when it is to be made.
         :param unseen_since: when it was made last.
-        :param weight: for how many waits it answers.
-        :param deadline: at which it is due whatever else was said.
+        :param weight: how many waits it answers.
+        :param deadline: when it is due at the latest.
         """
         self.drop(key)
         if deadline is not None:
             due = min(due, deadline)
-        # Requests of about the same weight stand in one queue: their order does not change with the time.
+        # Requests of about the same weight share a queue: their order does not change over time.
         turn = self._turns[key] = _Turn(key, due, unseen_since, max(1, weight).bit_length() - 1, deadline)
         self._later.push(due, turn)
 

@@ -1,7 +1,7 @@
-"""What a program of the core asks its surroundings to do. The operators carry these out, and so does the simulator.
+"""The commands that a program of the core yields. The operators carry them out, and so does the simulator.
 
-A program is a generator: it yields commands and is sent what came of each, or has the error of it thrown in. Before it
-goes on, whoever carries it out sets its ``now`` (epoch seconds), so that the core needs no clock.
+A program is a generator: it yields commands and is sent the result of each, or has its error thrown in. Whoever carries
+out the commands sets the program's ``now`` (epoch seconds) before each result, so that the core needs no clock.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
-from airflow_provider.core.lines import News
+from airflow_provider.core.lines import LogLine
 from airflow_provider.core.waiting import Begun, Wait
 from airflow_provider.execution import Execution, ExecutionRef
 
@@ -19,23 +19,23 @@ Result = TypeVar("Result")
 
 
 class Record(Protocol):
-    """Something that a task remembers."""
+    """What a task remembers."""
 
     @property
     def is_over(self) -> bool:
-        """Whether it may be forgotten some day."""
+        """Whether it may be deleted some day."""
 
     def to_json(self) -> dict[str, Any]: ...
 
 
 class Save(Struct, frozen=True):
-    """Write the record down. Airflow refuses that to an attempt whose task has gone on elsewhere."""
+    """Save the record. Airflow refuses this to an attempt whose task has continued elsewhere."""
 
     record: Record
 
 
 class Forget(Struct, frozen=True):
-    """Delete the record: certainly nothing was started."""
+    """Delete the record, because it is certain that nothing was started."""
 
 
 class Prepare(Struct, frozen=True):
@@ -44,49 +44,50 @@ class Prepare(Struct, frozen=True):
     It also holds ``marker`` (a text that no other start has), ``since`` (epoch seconds now) and ``clock`` (whose:
     ``vendor`` or ``worker``).
 
-    :param going_on: an execution of this start has failed; the author may want it to go on rather than start another.
+    :param going_on: an execution of this start has failed; the author may want to continue it rather than start
+        another.
     """
 
     going_on: bool = False
 
 
 class Send(Struct, frozen=True):
-    """Send the one request that starts it; answered with an :class:`Execution`. Refused to an attempt that is over."""
+    """Send the start request; answered with an :class:`Execution`. Refused to an attempt that is over."""
 
     intent: dict[str, Any]
 
 
 class Choose(Struct, frozen=True):
-    """Find out which execution an act is about; answered with an :class:`Execution`."""
+    """Find the execution to act on; answered with an :class:`Execution`."""
 
 
 class Act(Struct, frozen=True):
-    """Send the one request of an act about this execution; answered with it as it is then. Refused as ``Send`` is."""
+    """Send the request of an act on this execution; answered with its new state. Refused as ``Send`` is."""
 
     target: Execution
 
 
 class Find(Struct, frozen=True):
-    """Look for what a start with this intent led to; answered with a list of executions, oldest first."""
+    """Search for what a start with this intent led to; answered with a list of executions, oldest first."""
 
     intent: dict[str, Any]
 
 
 class Observe(Struct, frozen=True):
-    """Look at one execution; answered with an :class:`Execution`."""
+    """Poll one execution; answered with an :class:`Execution`."""
 
     ref: ExecutionRef
 
 
 class Cancel(Struct, frozen=True):
-    """Ask the system once to end exactly this execution."""
+    """Ask the system once to cancel exactly this execution."""
 
     ref: ExecutionRef
     reason: str
 
 
 class Publish(Struct, frozen=True):
-    """Show people and other tasks what is known of the execution."""
+    """Publish what is known about the execution, for people and other tasks."""
 
     execution: Execution
 
@@ -98,9 +99,9 @@ class Pause(Struct, frozen=True):
 
 
 class Defer(Struct, frozen=True):
-    """End the attempt here and wait in the triggerer. Not answered: another attempt's process resumes.
+    """End this process and wait in the triggerer. Not answered: the task resumes in another process.
 
-    :param begun: what the wait takes along.
+    :param begun: what the wait passes on.
     """
 
     ref: ExecutionRef
@@ -109,13 +110,13 @@ class Defer(Struct, frozen=True):
 
 
 class Ask(Struct, frozen=True):
-    """Ask people in Airflow for the approval that an execution waits for, and end the attempt as ``Defer`` does.
+    """Ask people in Airflow for the approval that an execution waits for, and end this process as ``Defer`` does.
 
-    Answered only where nobody was asked: its approval does not show yet, an earlier attempt was told the decision,
-    which is sent now, or the time left is too short.
+    Answered only if nobody was asked: the approval is not visible yet, an earlier attempt got the decision, which is
+    sent now, or the remaining time is too short.
 
-    :param begun: what the wait takes along.
-    :param is_patient: whether its approval may show later. If not, it is waited for a decision at the vendor.
+    :param begun: what the wait passes on.
+    :param is_patient: whether the approval may become visible later. If not, wait for a decision at the vendor.
     """
 
     waiting: Execution
@@ -125,29 +126,29 @@ class Ask(Struct, frozen=True):
 
 
 class TakeAnswer(Struct, frozen=True):
-    """Take in a person's answer, or how the question ended without one, and send what is decided by it.
+    """Process a person's answer, or the end of the question without one, and send the resulting decision.
 
-    Answered with the :class:`Outcome` of the wait for the execution, if that has ended the question.
+    Answered with the :class:`Outcome` of the wait for the execution, if that ended the question.
     """
 
     event: Any
 
 
-class Tell(Struct, frozen=True):
-    """Lines for the task's log."""
+class Log(Struct, frozen=True):
+    """Write lines to the task's log."""
 
-    news: list[News]
+    lines: list[LogLine]
 
 
 class ReadLog(Struct, frozen=True):
-    """Pass the execution's own log on to the task's log, from where it was read last."""
+    """Copy the execution's own log to the task's log, from where it was last read."""
 
     wait: Wait
 
 
 StartCommand = Prepare | Send | Find | Forget | Ask | TakeAnswer
 ActCommand = Choose | Act
-CommonCommand = Save | Observe | Cancel | Publish | Pause | Defer | Tell | ReadLog
+CommonCommand = Save | Observe | Cancel | Publish | Pause | Defer | Log | ReadLog
 Command = StartCommand | ActCommand | CommonCommand
 
 Program = Generator[Command, Any, Result]

@@ -1,7 +1,7 @@
-"""The lines of a task's log: the wording and level of each kind of line, in one place for operators, sensors, triggers.
+"""The lines of a task's log: the wording and level of each kind of line, for operators, sensors and triggers.
 
-An error says what failed, a warning what a person should see or do, everything else is information: Airflow's UI
-filters by level. No I/O and no clock.
+Errors are failures, warnings are what a person should see or do, everything else is information: Airflow's UI filters
+by level. No I/O and no clock.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LONGEST_ARGUMENT = 80
 """Characters of one argument in the first line of a log."""
 
 _CONDITIONS = frozenset({"event", "approval", "tag", "scan"})
-"""Kinds of references that name something which must exist, not an execution."""
+"""Kinds of references to something that must exist, not to an execution."""
 
 _DOING = {
     ExecutionState.QUEUED: "is queued",
@@ -54,24 +54,24 @@ class Level(enum.StrEnum):
     ERROR = "error"
 
 
-class News(Struct, frozen=True):
-    """A line for the task's log."""
+class LogLine(Struct, frozen=True):
+    """A line of a task's log."""
 
     text: str
     level: Level = Level.INFO
 
 
-def warning(text: str) -> News:
+def warning(text: str) -> LogLine:
     """Something that a person should see or do."""
-    return News(text, Level.WARNING)
+    return LogLine(text, Level.WARNING)
 
 
-def error(text: str) -> News:
+def error(text: str) -> LogLine:
     """Something that failed."""
-    return News(text, Level.ERROR)
+    return LogLine(text, Level.ERROR)
 
 
-# --- the parts of lines ---
+# --- parts of lines ---
 
 
 def name_of(ref: Mapping[str, Any]) -> str:
@@ -81,7 +81,7 @@ def name_of(ref: Mapping[str, Any]) -> str:
 
 
 def span(seconds: float) -> str:
-    """A duration as people say it: ``45 s``, ``32 min``, ``2 h 5 min``, ``3 days``."""
+    """A duration for people: ``45 s``, ``32 min``, ``2 h 5 min``, ``3 days``."""
     minutes, hours, days = (int(seconds // unit) for unit in (60, 3600, 86400))
     if minutes < 2:
         return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
@@ -95,7 +95,7 @@ def shortened(text: str, longest: int = LONGEST_ARGUMENT) -> str:
 
 
 def shown(value: object) -> str:
-    """An argument as the first line of a log shows it. Of a mapping only the keys, because a value may be a secret."""
+    """An argument as the first line of a log shows it. For a mapping only the keys, because a value may be secret."""
     if isinstance(value, Mapping):
         return shortened(", ".join(map(str, value)))
     return shortened(repr(value))
@@ -129,71 +129,73 @@ def _with(text: str, *details: str | None) -> str:
 # --- how a task begins ---
 
 
-def begins(deed: str, system: str, arguments: Mapping[str, object], who: str, conn_id: str, place: str) -> News:
-    """The first line: what the task does, with which arguments and as whom.
+def begins(purpose: str, system: str, arguments: Mapping[str, object], who: str, conn_id: str, place: str) -> LogLine:
+    """The first line: what the task does, with which arguments and as which user.
 
+    :param purpose: what it does, such as ``run build 12``.
     :param arguments: only those that cannot be secret.
     :param who: ``as user release-bot``, ``with an API token``.
     """
     listed = ", ".join(f"{name} {shown(value)}" for name, value in arguments.items() if value not in (None, "", [], {}))
     where = SYSTEM_NAMES.get(system, system)
-    ways = " ".join(filter(None, (who, f"over connection {conn_id}", f"to {place}" if place else "")))
-    return News(f"{_capital(deed)} in {where}{f' ({listed})' if listed else ''}, {ways}")
+    how = " ".join(filter(None, (who, f"over connection {conn_id}", f"to {place}" if place else "")))
+    return LogLine(f"{_capital(purpose)} in {where}{f' ({listed})' if listed else ''}, {how}")
 
 
-def started(execution: Execution, place: str) -> News:
-    return News(f"Started {name_of(execution.ref)}{_where(execution, place)}")
+def started(execution: Execution, place: str) -> LogLine:
+    return LogLine(f"Started {name_of(execution.ref)}{_where(execution, place)}")
 
 
-def guess(execution: Execution) -> News:
+def guess(execution: Execution) -> LogLine:
     text = f"Found {execution.id}, which this task probably started: waiting for it, but it will never be canceled"
     return warning(_with(text, execution.url))
 
 
-def found(execution: Execution, place: str) -> News:
-    return News(f"Found what this task started: {name_of(execution.ref)}{_where(execution, place)}")
+def found(execution: Execution, place: str) -> LogLine:
+    return LogLine(f"Found what this task started: {name_of(execution.ref)}{_where(execution, place)}")
 
 
-def going_on(execution: Execution, place: str) -> News:
-    return News(f"Continuing with what an earlier attempt started: {name_of(execution.ref)}{_where(execution, place)}")
+def going_on(execution: Execution, place: str) -> LogLine:
+    where = _where(execution, place)
+    return LogLine(f"Continuing with what an earlier attempt started: {name_of(execution.ref)}{where}")
 
 
 def _where(execution: Execution, place: str) -> str:
     return f": {execution.url}" if execution.url else f" at {place}"
 
 
-def act_taken(execution: Execution) -> News:
-    return News(_with(f"Request accepted: {name_of(execution.ref)}", execution.url))
+def act_taken(execution: Execution) -> LogLine:
+    return LogLine(_with(f"Request accepted: {name_of(execution.ref)}", execution.url))
 
 
-def nothing_to_act_on(execution: Execution) -> News:
-    return News(_with(f"Nothing to do: {name_of(execution.ref)} {_doing(execution)}", execution.url))
+def nothing_to_act_on(execution: Execution) -> LogLine:
+    return LogLine(_with(f"Nothing to do: {name_of(execution.ref)} {_doing(execution)}", execution.url))
 
 
 # --- during a wait ---
 
 
-def led_to(execution: Execution) -> News:
-    """A reference names its execution now, such as that of a rerun event."""
-    return News(_with(f"It resulted in {name_of(execution.ref)}", execution.url))
+def led_to(execution: Execution) -> LogLine:
+    """The reference now names an execution, such as the one that a rerun event led to."""
+    return LogLine(_with(f"It resulted in {name_of(execution.ref)}", execution.url))
 
 
-def changed(seen: Execution) -> News:
+def changed(seen: Execution) -> LogLine:
     """The status changed."""
     if seen.ref.get("kind") in _CONDITIONS:
         return _changed_condition(seen)
     text = f"{_capital(name_of(seen.ref))} {_doing(seen)}"
     link = seen.url if seen.state.needs_a_person else None
-    return News(_with(text, seen.message, link), _level_of(seen.state))
+    return LogLine(_with(text, seen.message, link), _level_of(seen.state))
 
 
-def _changed_condition(seen: Execution) -> News:
+def _changed_condition(seen: Execution) -> LogLine:
     if seen.state is ExecutionState.SUCCEEDED:
-        return News(_with(f"{_capital(name_of(seen.ref))} is there", seen.message))
+        return LogLine(_with(f"{_capital(name_of(seen.ref))} is there", seen.message))
     if seen.state.is_terminal or seen.state is ExecutionState.UNKNOWN:
         text = f"{_capital(name_of(seen.ref))} {_doing(seen)}"
-        return News(_with(text, seen.message), _level_of(seen.state))
-    return News(f"Waiting: {seen.message or _not_yet(seen.ref)}")
+        return LogLine(_with(text, seen.message), _level_of(seen.state))
+    return LogLine(f"Waiting: {seen.message or _not_yet(seen.ref)}")
 
 
 def _not_yet(ref: ExecutionRef) -> str:
@@ -203,44 +205,44 @@ def _not_yet(ref: ExecutionRef) -> str:
 def _level_of(state: ExecutionState) -> Level:
     if state is ExecutionState.FAILED:
         return Level.ERROR
-    # Some tasks exist to cancel; where a cancel is a failure, the task's last line is an error.
-    is_loud = state.needs_a_person or state in (ExecutionState.UNKNOWN, ExecutionState.CANCELED)
-    return Level.WARNING if is_loud else Level.INFO
+    # Not an error: some tasks exist to cancel. If a cancel is a failure, the task's last line is an error.
+    needs_attention = state.needs_a_person or state in (ExecutionState.UNKNOWN, ExecutionState.CANCELED)
+    return Level.WARNING if needs_attention else Level.INFO
 
 
-def step_changed(step: Step) -> News:
+def step_changed(step: Step) -> LogLine:
     level = Level.ERROR if step.state is ExecutionState.FAILED else Level.INFO
-    return News(f"  {step.name}: {step.status}" + (f" - {step.message}" if step.message else ""), level)
+    return LogLine(f"  {step.name}: {step.status}" + (f" - {step.message}" if step.message else ""), level)
 
 
-def still(seen: Execution, seconds: float) -> News:
+def still(seen: Execution, seconds: float) -> LogLine:
     """Nothing has changed for a while."""
     if seen.ref.get("kind") in _CONDITIONS and seen.state is not ExecutionState.UNKNOWN:
-        return News(f"Still waiting ({span(seconds)}): {seen.message or _not_yet(seen.ref)}")
+        return LogLine(f"Still waiting ({span(seconds)}): {seen.message or _not_yet(seen.ref)}")
     at_work = ", ".join(step.name for step in seen.steps if step.state in _AT_WORK)
     where = f"stage {shortened(at_work)}" if at_work else _vendors_word(seen.state, seen.status)
     text = f"Still {_STILL.get(seen.state, seen.state.value)} ({', '.join(filter(None, (span(seconds), where)))})"
     if seen.state.needs_a_person:
         return warning(_with(text, seen.message, seen.url))
-    return News(text, _level_of(seen.state))
+    return LogLine(text, _level_of(seen.state))
 
 
-def look_failed(problem: Exception) -> News:
+def poll_failed(problem: Exception) -> LogLine:
     return warning(f"Poll failed, will retry: {problem}")
 
 
-def still_no_answer(problem: Exception, seconds: float) -> News:
+def still_no_answer(problem: Exception, seconds: float) -> LogLine:
     return warning(f"Polls have been failing for {span(seconds)}, will retry: {problem}")
 
 
-def answers_again(system: str, seconds: float) -> News:
-    return News(f"{SYSTEM_NAMES.get(system, system)} responds again after {span(seconds)}")
+def answers_again(system: str, seconds: float) -> LogLine:
+    return LogLine(f"{SYSTEM_NAMES.get(system, system)} responds again after {span(seconds)}")
 
 
 def next_reminder(seconds: float) -> float:
     """When a wait next logs that it is still waiting, in seconds since it began; the intervals grow.
 
-    Depends on the time alone, so a wait that moves to another process logs nothing twice.
+    Depends on the time alone, so a wait that moves to another process repeats nothing.
 
     :param seconds: since it began.
     """
@@ -253,39 +255,39 @@ def next_reminder(seconds: float) -> float:
 # --- how a task ends ---
 
 
-def ended(result: Mapping[str, Any], seconds: float | None) -> News:
+def ended(result: Mapping[str, Any], seconds: float | None) -> LogLine:
     """The last line of a task that succeeded.
 
-    :param result: as of :meth:`~airflow_provider.execution.Execution.to_result`.
+    :param result: as returned by :meth:`~airflow_provider.execution.Execution.to_result`.
     :param seconds: how long it took as far as the task knows; the vendor's own duration takes precedence.
     """
     name = name_of(result["ref"])
     took = result["duration"] if result["duration"] is not None else seconds
     after = "" if took is None else f" after {span(took)}"
     if result["ref"].get("kind") in _CONDITIONS:
-        return News(_with(f"Found {name}{after}", result["url"]))
-    return News(_with(f"Succeeded{after}", name, result["url"]))
+        return LogLine(_with(f"Found {name}{after}", result["url"]))
+    return LogLine(_with(f"Succeeded{after}", name, result["url"]))
 
 
-def acted(result: Mapping[str, Any], seconds: float | None) -> News:
+def acted(result: Mapping[str, Any], seconds: float | None) -> LogLine:
     """The last line of a cancel, pause, resume or stop that took effect, or came too late.
 
     :param seconds: since it began, if known.
     """
     after = "" if seconds is None else f" after {span(seconds)}"
-    return News(
+    return LogLine(
         _with(f"Done{after}: {name_of(result['ref'])} {_DOING[ExecutionState(result['state'])]}", result["url"])
     )
 
 
-def left(result: Mapping[str, Any]) -> News:
+def left(result: Mapping[str, Any]) -> LogLine:
     """The last line of a task that does not wait for the end."""
     state = ExecutionState(result["state"])
     text = f"Not waiting for {name_of(result['ref'])} (wait_for_completion is false): it {_DOING[state]}"
-    return News(_with(text, result["url"]))
+    return LogLine(_with(text, result["url"]))
 
 
-def failed(problem: ReleasePipelineError, seconds: float | None, url: str | None = None) -> News:
+def failed(problem: ReleasePipelineError, seconds: float | None, url: str | None = None) -> LogLine:
     """The last line of a task that failed."""
     after = "" if seconds is None else f" after {span(seconds)}"
     # If no request failed, str(problem) adds only the name of the system.
@@ -293,7 +295,7 @@ def failed(problem: ReleasePipelineError, seconds: float | None, url: str | None
     return error(_with(f"Failed{after}", text, url if url and url not in text else None))
 
 
-def timed_out(summary: str, *, is_skipped: bool) -> News:
+def timed_out(summary: str, *, is_skipped: bool) -> LogLine:
     """The last line of a sensor that timed out."""
     return warning(f"Skipped: {summary}") if is_skipped else error(f"Failed: {summary}")
 
@@ -301,63 +303,63 @@ def timed_out(summary: str, *, is_skipped: bool) -> News:
 # --- cancels ---
 
 
-def canceling(name: str, reason: str) -> News:
+def canceling(name: str, reason: str) -> LogLine:
     return warning(f"Canceling {name}: {reason}")
 
 
-def not_canceling(name: str, reason: str) -> News:
-    return News(f"Not canceling {name}: {reason}")
+def not_canceling(name: str, reason: str) -> LogLine:
+    return LogLine(f"Not canceling {name}: {reason}")
 
 
-def guess_not_canceled(name: str) -> News:
+def guess_not_canceled(name: str) -> LogLine:
     return warning(f"Not canceling {name}: it was only guessed to be this task's")
 
 
-def cancel_taken(name: str) -> News:
-    return News(f"Cancel accepted: {name}")
+def cancel_taken(name: str) -> LogLine:
+    return LogLine(f"Cancel accepted: {name}")
 
 
-def cancel_fails(name: str, problem: object) -> News:
+def cancel_fails(name: str, problem: object) -> LogLine:
     """It will be retried."""
     return warning(f"Could not cancel {name}, will retry: {problem}")
 
 
-def cancel_failed(name: str, problem: object) -> News:
+def cancel_failed(name: str, problem: object) -> LogLine:
     return error(f"Could not cancel {name}: {problem}")
 
 
 # --- approvals ---
 
 
-def asked(ref: Mapping[str, Any], asks: str | None, approvers: object, url: str | None) -> News:
-    """What a person is asked, and who may answer, as far as the vendor says."""
+def asked(ref: Mapping[str, Any], asks: str | None, approvers: object, url: str | None) -> LogLine:
+    """The question to a person, and who may answer it, as far as the vendor says."""
     names = ", ".join(map(str, approvers)) if isinstance(approvers, (list, tuple)) else str(approvers or "")
     question = " ".join(filter(None, (asks, f"({shortened(names)} may answer)" if names else "")))
-    return News(_with(f"{_capital(name_of(ref))} asks", question, url))
+    return LogLine(_with(f"{_capital(name_of(ref))} asks", question, url))
 
 
-def answered(ref: Mapping[str, Any], status: str, by: str | None, url: str | None) -> News:
+def answered(ref: Mapping[str, Any], status: str, by: str | None, url: str | None) -> LogLine:
     """The last line of an answer."""
-    return News(_with(f"{_capital(name_of(ref))} is {status}{f' by {by}' if by else ''}", url))
+    return LogLine(_with(f"{_capital(name_of(ref))} is {status}{f' by {by}' if by else ''}", url))
 
 
-def answer_taken(task: str, decision: object, execution: Execution) -> News:
-    """The last line of an answer, if the vendor says only that it no longer waits."""
+def answer_taken(task: str, decision: object, execution: Execution) -> LogLine:
+    """The last line of an answer, if the vendor says only that the approval no longer waits."""
     text = f"The answer to {task} was accepted ({decision}): {name_of(execution.ref)} {_doing(execution)}"
-    return News(_with(text, execution.url))
+    return LogLine(_with(text, execution.url))
 
 
 # --- requests that finish at once ---
 
 
-def pointed(result: Mapping[str, Any]) -> News:
+def pointed(result: Mapping[str, Any]) -> LogLine:
     """The last line of a promoted tag."""
-    return News(_with(f"{_capital(name_of(result['ref']))} points to {result['outputs']['digest']}", result["url"]))
+    return LogLine(_with(f"{_capital(name_of(result['ref']))} points to {result['outputs']['digest']}", result["url"]))
 
 
-def notification(uuid: str, state: str) -> News:
-    return News(f"Notification {uuid} {state}")
+def notification(uuid: str, state: str) -> LogLine:
+    return LogLine(f"Notification {uuid} {state}")
 
 
-def triggered(pipelines: Iterable[str]) -> News:
-    return News(f"Triggered {', '.join(pipelines) or 'no pipeline'}")
+def triggered(pipelines: Iterable[str]) -> LogLine:
+    return LogLine(f"Triggered {', '.join(pipelines) or 'no pipeline'}")

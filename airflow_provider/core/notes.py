@@ -1,4 +1,4 @@
-"""What a task remembers of a request of its own that needs no more: an answer to an approval, a trigger by hand."""
+"""What a task remembers about a single request, such as an answer to an approval or a manual trigger."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from airflow_provider.storable import storable
 
 
 class Notes(msgspec.Struct, kw_only=True):
-    """What is written down.
+    """The stored record.
 
     :param place: which installation of the system the request was for.
-    :param attempt: the attempt that wrote this last.
-    :param notes: of the operator.
-    :param is_done: whether what came of the request was told as the task's success.
-    :param told: the attempt that has failed with words on what a person must resolve; a clear after it is the answer.
+    :param attempt: the attempt that last wrote this.
+    :param notes: the operator's own notes.
+    :param is_done: whether the task has succeeded with the result of the request.
+    :param escalated_by: the attempt that failed and asked a person to resolve something; a clear after it means that
+        this was done.
     """
 
     attempt: Attempt
     notes: dict[str, Any]
     place: str = ""
     is_done: bool = False
-    told: Attempt | None = None
+    escalated_by: Attempt | None = msgspec.field(default=None, name="told")
 
     @property
     def is_over(self) -> bool:
@@ -39,24 +40,24 @@ class Notes(msgspec.Struct, kw_only=True):
 
 
 Recalling = Generator[Save, Any, dict[str, Any] | None]
-"""A program that writes down at most that a person was told something."""
+"""A program whose only command, if any, saves that a person was asked."""
 
 
-def recall(stored: Notes, attempt: Attempt, *, system: str, place: str, deed: str) -> Recalling:
-    """What an earlier attempt of this generation has noted; ``None`` after a clear.
+def recall(stored: Notes, attempt: Attempt, *, system: str, place: str, action: str) -> Recalling:
+    """The notes of an earlier attempt of this generation; ``None`` after a clear.
 
-    :param place: where the connection leads to now.
-    :param deed: what the request is about, for people, such as ``answered an approval of release task 'shop'``.
-    :raises ConflictError: a retry cannot be told from a clear, or the connection led to another system then.
+    :param place: where the connection leads now.
+    :param action: what the request did, for people, such as ``answered an approval of release task 'shop'``.
+    :raises ConflictError: it may be a retry or a clear, or the connection led to another system then.
     """
-    related = relation_since(stored.told, stored.attempt, attempt, had_succeeded=stored.is_done)
+    related = relation_since(stored.escalated_by, stored.attempt, attempt, had_succeeded=stored.is_done)
     if related is Relation.CLEARED:
         return None
-    what = f"{'has' if stored.is_done else 'may have'} {deed}"
+    what = f"{'has' if stored.is_done else 'may have'} {action}"
     call = Call(system=system)
     if related is Relation.AMBIGUOUS:
-        # Not by the attempt that writes: the notes stay the word of the one that sent.
-        stored.told = attempt
+        # stored.attempt stays that of the attempt that sent the request.
+        stored.escalated_by = attempt
         yield Save(stored)
         raise ConflictError(ambiguity(what, "sent", "send it anew"), call=call)
     if stored.place not in ("", place):

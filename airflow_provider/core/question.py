@@ -1,4 +1,4 @@
-"""The text of a required action: what a reviewer needs, as Markdown that vendors' words cannot break. Pure."""
+"""The text of a required action: what a reviewer needs to know, as Markdown that vendors' texts cannot break. Pure."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ def subject_of(title: str) -> str:
 
 
 def body_of(details: Mapping[str, object], rules: Sequence[str], task_url: str) -> str:
-    """What the reviewer reads. Airflow keeps it over retries and clears, so that it says when it may be old.
+    """The text that the reviewer reads. Airflow keeps it over retries and clears, so it says that it may be outdated.
 
-    :param details: by the name under which a person knows each.
+    :param details: by names for people.
     :param rules: who may answer, and until when, as sentences.
-    :param task_url: where the log of the task is.
+    :param task_url: URL of the task's log.
     """
     lines = [f"- **{name}**: {_quoted(value)}" for name, value in details.items() if value not in (None, "", {}, [])]
     sentences = " ".join(_escaped(rule) for rule in rules)
@@ -27,8 +27,8 @@ def body_of(details: Mapping[str, object], rules: Sequence[str], task_url: str) 
             (
                 "\n".join(lines),
                 sentences,
-                "Airflow keeps this text when the task is cleared or tried again. What the answer is for now stands in "
-                f"the [log of the task]({task_url}), with the answers so far.",
+                "Airflow keeps this text when the task is cleared or retried. The "
+                f"[log of the task]({task_url}) says what your answer is for now, and lists the answers so far.",
             ),
         )
     )
@@ -40,7 +40,7 @@ def _quoted(value: object) -> str:
     text = _one_line(str(value), LONGEST_VALUE)
     if text.startswith(("http://", "https://")) and not set(text) & set(" <>`"):
         return f"<{text}>"
-    # Nothing inside is read as Markdown; a backtick would end it.
+    # Inside a code span nothing is Markdown, but a backtick would end it.
     return f"`{text.replace('`', chr(39))}`"
 
 

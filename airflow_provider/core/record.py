@@ -1,4 +1,4 @@
-"""What a task remembers of its start. It outlives retries, clears and killed workers in Airflow's task state store."""
+"""What a task remembers about its start, in Airflow's task state store: it survives retries, clears, killed workers."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class Phase(enum.StrEnum):
     """How far a start has come."""
 
     INTENDED = "intended"
-    """About to be sent, or sent: whether it took effect is not known."""
+    """About to be sent, or sent: it is not known whether it took effect."""
     STARTED = "started"
-    """The execution is known and ours to follow."""
+    """The execution is known, and this task is responsible for it."""
     ENDING = "ending"
-    """It is to be canceled, at its deadline or because Airflow ended the task: never adopted again."""
+    """It is to be canceled, at its deadline or because Airflow ended the task: it is never adopted again."""
     ENDED = "ended"
-    """It is over, and what came of it was told; see ``end``."""
+    """It has finished, and the result was reported; see ``end``."""
     LEFT = "left"
-    """The task succeeded without waiting: it goes on by itself, whatever becomes of the task."""
+    """The task succeeded without waiting: the execution continues on its own, whatever happens to the task."""
 
 
 class End(enum.StrEnum):
@@ -43,18 +43,19 @@ class End(enum.StrEnum):
 class StartRecord(msgspec.Struct, kw_only=True):
     """One start.
 
-    :param system: which of the four systems; a task whose operator was replaced has a record of another one.
+    :param system: which of the four systems; if a task's operator is replaced, its record may be of another one.
     :param place: which installation of it, see ``ReleaseClient.place``.
-    :param attempt: the attempt that wrote this last.
-    :param intent: what recognises the execution of this start; written before the start.
+    :param attempt: the attempt that last wrote this.
+    :param intent: identifies the execution of this start; written before the start.
     :param started: epoch seconds; deadlines count from here, over retries and deferrals.
     :param ref: the execution, once it is known.
-    :param sends: start requests that were about to be sent; none, if they certainly had no effect.
-    :param is_late: whether one of them may take effect later than it was answered.
-    :param unanswered: intents of starts before this one that got no answer and were not found: what they led to may
-        have begun since, or begin yet. Only those with a marker, which tells.
+    :param sends: how many start requests were about to be sent; reset to 0 if they certainly had no effect.
+    :param is_late: whether one of them may take effect after its answer.
+    :param unanswered: intents of earlier starts that got no answer and were not found: their executions may have begun
+        since, or may begin yet. Only those with a marker, by which they can be recognised.
     :param crashes: how many deferrals ended without an event.
-    :param told: the attempt that has failed with words on what a person must resolve; a clear after it is the answer.
+    :param escalated_by: the attempt that failed and asked a person to resolve something; a clear after it means that
+        this was done.
     """
 
     system: str
@@ -69,7 +70,7 @@ class StartRecord(msgspec.Struct, kw_only=True):
     is_late: bool = False
     unanswered: list[dict[str, Any]] = []
     crashes: int = 0
-    told: Attempt | None = None
+    escalated_by: Attempt | None = msgspec.field(default=None, name="told")
     version: int = VERSION
 
     @property
@@ -82,12 +83,12 @@ class StartRecord(msgspec.Struct, kw_only=True):
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing that this start led to is waited for any more."""
+        """Whether the task no longer waits for anything that this start led to."""
         return self.phase in (Phase.ENDED, Phase.LEFT)
 
     @property
     def name(self) -> str:
-        """For people: what it started, and where."""
+        """What it started, and where, as text for people."""
         what = name_of(self.ref) if self.ref else f"a start of {self.system} that got no answer"
         return f"{what} at {self.place}" if self.place else what
 
@@ -97,10 +98,10 @@ class StartRecord(msgspec.Struct, kw_only=True):
 
 
 def read_record(stored: object, system: str) -> StartRecord | None:
-    """The record out of the state store; ``None`` if there is none.
+    """Read a record from the state store's value; ``None`` if there is none.
 
-    :param system: of the operator that reads it: records of the first version did not say.
-    :raises ConflictError: it cannot be read: a newer version of this provider wrote it, or somebody else.
+    :param system: of the operator that reads it: records of the first version do not contain it.
+    :raises ConflictError: the value is not a valid record: a newer version of this provider or something else wrote it.
     """
     if stored is None:
         return None
@@ -110,14 +111,14 @@ def read_record(stored: object, system: str) -> StartRecord | None:
         return msgspec.convert(stored, StartRecord)
     except msgspec.ValidationError as error:
         raise ConflictError(
-            "cannot read what an earlier attempt has written about its start; a newer version of this provider may "
-            f"have written it: {error}. Install that version, or resolve the start manually and run the task in a new "
+            "could not read the record of an earlier attempt's start; a newer version of this provider may have "
+            f"written it: {error}. Install that version, or resolve the start manually and run the task in a new "
             "DAG run"
         ) from None
 
 
 def _from_first_version(stored: Mapping[str, Any], system: str) -> dict[str, Any]:
-    """Version 1 knew ``max_tries`` only, and neither place nor system."""
+    """Convert a record of version 1, which had ``max_tries`` only, and neither place nor system."""
     ref = stored.get("ref")
     phase = (
         Phase.ENDING

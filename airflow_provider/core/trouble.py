@@ -1,4 +1,4 @@
-"""How a connection fares whose requests are made side by side: when to hold back, and when trouble is over."""
+"""Trouble of a connection whose requests are made in parallel: when to hold back, and when it is over."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from airflow_provider.exceptions import ReleasePipelineError
 class Trouble:
     """Errors that concern every request of a connection. All times are seconds of one clock.
 
-    While there is trouble one request at a time tries whether it is over. Requests that were on their way when it began
-    tell nothing new of it: eight of them that fail together are one failure, and an answer to one does not end it.
+    During trouble, one request at a time checks whether it is over. Requests that were already sent when it began say
+    nothing new: eight of them that fail together are one failure, and an answer to one does not end the trouble.
     """
 
     def __init__(self) -> None:
         self._pace = Pace()
         self._since = -math.inf
         self.until = -math.inf
-        """Before then nothing is to be asked."""
+        """No request may be sent before then."""
         self.over_since = -math.inf
 
     @property
@@ -29,11 +29,11 @@ class Trouble:
     def note_error(
         self, error: ReleasePipelineError, started: float, now: float, interval: float, until_deadline: float | None
     ) -> bool:
-        """Take in an error of a request; returns whether it tells something new.
+        """Note an error of a request; returns whether it says something new.
 
         :param started: when the request was sent.
-        :param interval: the shortest that is asked for.
-        :param until_deadline: seconds until the first of the waits must end.
+        :param interval: the shortest poll interval of the waits.
+        :param until_deadline: seconds until the earliest deadline of the waits.
         """
         if started > self._since:
             self._pace.note(error)
@@ -45,7 +45,7 @@ class Trouble:
         return False
 
     def note_answer(self, started: float, now: float) -> bool:
-        """Take in that a request was answered; returns whether trouble is over by that."""
+        """Note that a request was answered; returns whether that ends the trouble."""
         if not self.is_on or started <= self._since:
             return False
         self._pace.note(None)

@@ -1,6 +1,6 @@
-"""When a wait is over, and how long to pause until the next look. Pure decisions: no clock, no sleep, no I/O.
+"""When a wait is over, and how long to pause until the next poll. Pure decisions: no clock, no sleep, no I/O.
 
-The synchronous loop, the poller of the triggerer and the sensors all ask these: waiting means the same everywhere.
+The synchronous loop, the triggerer's poller and the sensors all use these: waiting means the same everywhere.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from airflow_provider import exceptions
 from airflow_provider.core import lines
 from airflow_provider.core.durations import DURATIONS
-from airflow_provider.core.lines import News, name_of
+from airflow_provider.core.lines import LogLine, name_of
 from airflow_provider.exceptions import (
     AuthenticationError,
     BadRequestError,
@@ -36,37 +36,37 @@ from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 from airflow_provider.storable import storable, storable_text
 
 SLOWING = 1.5
-"""By how much an interval grows with each look that finds nothing new, where the author allows it."""
+"""Factor by which an interval grows with each poll that finds nothing new, if the author allows it."""
 
 WAITED_FOR = "waited_for"
-"""What a task that resumes has waited for: an argument of its deferral, and a part of the trigger's event."""
+"""What a resumed task has waited for: an argument of its deferral, and a part of the trigger's event."""
 
 GUESS = "guess"
-"""Key of a reference that was only guessed to be what was started: such an execution is never canceled."""
+"""Key in the reference of an execution that is only guessed to be the task's own: it is never canceled."""
 
 MOST_DOUBLINGS = 16
-"""Of the pause between failing looks: far more than reach its ceiling, far fewer than a float can hold."""
+"""Of the pause between failing polls: far more than it takes to reach the ceiling, far fewer than overflow a float."""
 
 REFUSALS = (BadRequestError, AuthenticationError, PermissionDeniedError)
-"""Errors that pass by themselves only where a look has succeeded before."""
+"""Errors that can be temporary only if a poll has succeeded before."""
 FINAL = (ConflictError, ConnectionConfigError)
 
-MOST_TOLD = 4000
-"""Steps whose status is remembered: a vendor may name others with each look."""
-MOST_TAKEN_ALONG = 100
-"""Steps whose status a wait takes along when it moves: they are kept in Airflow's database."""
+MOST_STEPS = 4000
+"""Steps whose status a wait remembers: a vendor may return other names in each poll."""
+MOST_STEPS_PASSED_ON = 100
+"""Steps whose status a wait passes on when it moves to another process: they are stored in Airflow's database."""
 
-LOOKS_BEFORE_GONE = 2
-"""One "not found" may be a replica that lags."""
+POLLS_BEFORE_GONE = 2
+"""One "not found" may come from a replica that lags."""
 
 
 def guessed(execution: Execution) -> Execution:
-    """The same execution, as one that is followed but never canceled."""
+    """The same execution, marked as a guess: it is waited for but never canceled."""
     return replace(execution, ref={**execution.ref, GUESS: "yes"})
 
 
 def is_refusal(error: ReleasePipelineError) -> bool:
-    """Whether it says that what was asked for is wrong, and not that the system is in trouble."""
+    """Whether it says that the request is wrong, not that the system is in trouble."""
     return isinstance(error, (*REFUSALS, *FINAL, NotFoundError))
 
 
@@ -74,23 +74,23 @@ class Ending(enum.StrEnum):
     """How a wait ended."""
 
     FINISHED = "finished"
-    """The execution is over, well or badly, or in a state that was waited for."""
+    """The execution has finished, in whatever way, or reached a state that was waited for."""
     NEEDS_PERSON = "needs_person"
-    """It waits for a person, and the wait was told not to."""
+    """It waits for a person, which ends this wait."""
     DEADLINE = "deadline"
-    """Time is up; the execution goes on."""
+    """Time is up; the execution continues."""
     LOST = "lost"
-    """Nothing is known of it: it is gone, or looks failed for longer than the error budget."""
+    """Its state is not known: it is gone, or polls failed for longer than the error budget."""
 
 
 class Outcome(NamedTuple):
-    """The end of a wait; JSON on its way from the triggerer to the worker.
+    """How a wait ended; JSON on its way from the triggerer to the worker.
 
-    :param execution: as :meth:`Execution.to_result`, the last that was seen, if any was.
+    :param execution: the last observation, as :meth:`Execution.to_result`, if there was one.
     :param cause: for ``LOST``, the name of the error class.
     :param error: for ``LOST``, its text.
-    :param seconds: how long it was waited for, where that is known.
-    :param waited_for: see :func:`named_exactly`: whose end this is.
+    :param seconds: how long the wait took, if known.
+    :param waited_for: the execution that was waited for, see :func:`named_exactly`.
     """
 
     ending: Ending
@@ -109,7 +109,7 @@ class Outcome(NamedTuple):
 
     def to_event(self) -> dict[str, Any]:
         event: dict[str, Any] = storable({**self._asdict(), "ending": self.ending.value, "execution": None})
-        # A result is clean already.
+        # A result is storable already.
         return event | {"execution": self.execution}
 
     @classmethod
@@ -125,19 +125,19 @@ class Outcome(NamedTuple):
 
 
 def named_exactly(ref: ExecutionRef) -> str:
-    """A text that no reference to another execution has."""
+    """A text that identifies an execution: no reference to another one has it."""
     return storable_text(" ".join(str(ref.get(part) or "-") for part in ("kind", "id", "place")))
 
 
 class Pace:
-    """How long to pause between looks at one connection, after what the last look said."""
+    """How long to pause between polls over one connection, given how the last poll went."""
 
     def __init__(self) -> None:
         self._failures = 0
         self._retry_after: float | None = None
 
     def note(self, error: ReleasePipelineError | None) -> None:
-        """Take in how a look went: its error, if it failed."""
+        """Note how a poll went: its error, if it failed."""
         self._failures = self._failures + 1 if error else 0
         self._retry_after = error.retry_after if error else None
 
@@ -146,8 +146,8 @@ class Pace:
         return self._failures > 0
 
     def pause(self, interval: float, until_deadline: float | None = None) -> float:
-        """Seconds until the next look: spread around the interval, slower while looks fail, in time for a deadline."""
-        seconds = interval * random.uniform(0.9, 1.1)  # noqa: S311 - spreads looks, protects nothing
+        """Seconds until the next poll: the interval with jitter, longer while polls fail, in time for a deadline."""
+        seconds = interval * random.uniform(0.9, 1.1)  # noqa: S311 - jitter, not security
         if self._failures:
             slowed = interval * 2 ** min(self._failures, MOST_DOUBLINGS)
             seconds = max(seconds, min(DURATIONS.slowest_after_errors, slowed))
@@ -156,18 +156,18 @@ class Pace:
 
 
 class Begun(Struct):
-    """What a wait takes along to the process in which it goes on, so that the task's log tells nothing twice.
+    """What a wait passes on to the process in which it continues, so that the task's log repeats nothing.
 
-    :param since: epoch seconds of its beginning; ``None`` where nobody has told what the task is about.
-    :param remind_at: epoch seconds at which it says next that it goes on; default: follows from ``since``.
-    :param told: by name, the status of each step as the log tells it.
-    :param status: what the log tells of the execution itself.
-    :param log_offset: up to where the execution's own log is told.
+    :param since: epoch seconds of its beginning; ``None`` if no first line has been logged yet.
+    :param remind_at: epoch seconds at which to log next that the wait continues; default: follows from ``since``.
+    :param steps: by name, the status of each step as last logged.
+    :param status: the execution's own status as last logged.
+    :param log_offset: how far the execution's own log has been copied.
     """
 
     since: float | None = None
     remind_at: float | None = None
-    told: dict[str, str] = {}
+    steps: dict[str, str] = msgspec.field(name="told", default_factory=dict)
     status: str = ""
     log_offset: int = 0
 
@@ -177,7 +177,7 @@ class Begun(Struct):
 
     @classmethod
     def from_json(cls, body: object) -> Begun:
-        """What is no such thing says only that nothing was told."""
+        """Anything else counts as a wait that has not begun."""
         try:
             return msgspec.convert(body, cls)
         except msgspec.ValidationError:
@@ -185,17 +185,17 @@ class Begun(Struct):
 
 
 class Wait:
-    """One wait: is told what each look saw, and says when it is over.
+    """One wait for an execution: takes each observation, and decides when the wait is over.
 
-    :param ref: what is waited for; becomes more exact when a look knows more.
-    :param interval: seconds between looks.
+    :param ref: the execution to wait for; becomes more exact when a poll returns more.
+    :param interval: seconds between polls.
     :param deadline: epoch seconds, ``None`` for no limit.
-    :param fail_on_waiting: whether waiting for a person ends the wait.
-    :param until: states that end the wait although the execution goes on.
-    :param proven: whether a look has succeeded before. If not, missing rights are no passing trouble.
-    :param slowest: seconds to which the interval may grow while nothing changes; ``None``: it stays as it is.
-    :param failing_since: epoch seconds of the first of the looks that have failed up to now.
-    :param begun: what another process has told of it, as :attr:`begun` gave it there.
+    :param fail_on_waiting: whether the wait ends if the execution waits for a person.
+    :param until: states that end the wait although the execution continues.
+    :param proven: whether a poll has succeeded before. If not, a missing permission is not temporary.
+    :param slowest: seconds to which the interval may grow while nothing changes; ``None``: it does not grow.
+    :param failing_since: epoch seconds at which polls began to fail, if they do.
+    :param begun: what the process in which the wait began has passed on, see :attr:`begun`.
     """
 
     def __init__(
@@ -224,22 +224,22 @@ class Wait:
         self.log_offset = begun.log_offset
         self._not_found = 0
         self._missing_since = 0.0
-        self._told: dict[str, str] = dict(begun.told)
-        self._told_status = begun.status
-        self._news: list[News] = []
+        self._logged_steps: dict[str, str] = dict(begun.steps)
+        self._logged_status = begun.status
+        self._lines: list[LogLine] = []
 
-    def saw(self, seen: Execution | ReleasePipelineError, now: float) -> Outcome | None:
-        """Take in one look; returns how the wait ended, or ``None`` if it goes on.
+    def update(self, seen: Execution | ReleasePipelineError, now: float) -> Outcome | None:
+        """Take one observation; returns how the wait ended, or ``None`` if it continues.
 
-        :param seen: the very object that :attr:`last` is where nothing has changed.
+        :param seen: the same object as :attr:`last` if nothing has changed.
         """
         if seen is self.last:
-            return self.saw_no_change(now)
+            return self.update_unchanged(now)
         self._begin(now)
         if isinstance(seen, ReleasePipelineError):
-            return self._saw_error(seen, now)
+            return self._take_error(seen, now)
         if GUESS in self.ref and GUESS not in seen.ref:
-            # No client knows that; and what a client has seen may be told to other waits, too.
+            # Clients know nothing of guesses, and may give the same object to other waits: so it is copied.
             seen = guessed(seen)
         known, before = self.ref, self.last
         self.last, self.ref, self.proven = seen, seen.ref, True
@@ -248,7 +248,7 @@ class Wait:
         elif before:
             self._slow_down()
         self._note_answer(now)
-        self._tell_changes(known, seen)
+        self._log_changes(known, seen)
         if seen.state.is_terminal or seen.state in self.until:
             return Outcome(Ending.FINISHED, seen.to_result(), rejected=_was_rejected(before, seen))
         if self._is_late(now):
@@ -258,8 +258,8 @@ class Wait:
         self._remind(now)
         return None
 
-    def saw_no_change(self, now: float) -> Outcome | None:
-        """Take in a look that found everything as it was."""
+    def update_unchanged(self, now: float) -> Outcome | None:
+        """Take a poll that found nothing new."""
         self._begin(now)
         self._note_answer(now)
         self._slow_down()
@@ -271,17 +271,17 @@ class Wait:
     def until_deadline(self, now: float) -> float | None:
         return None if self.deadline is None else self.deadline - now
 
-    def news(self) -> list[News]:
-        """What changed since this was last asked; each change is told once."""
-        news = self._news
-        self._news = []
-        return news
+    def new_lines(self) -> list[LogLine]:
+        """The log lines about what changed since the last call."""
+        new = self._lines
+        self._lines = []
+        return new
 
     @property
     def begun(self) -> Begun:
-        """For the process in which the wait goes on."""
-        told = dict(list(self._told.items())[-MOST_TAKEN_ALONG:])
-        return Begun(self.since, self._remind_at, told, self._told_status, self.log_offset)
+        """What the process needs in which the wait continues."""
+        steps = dict(list(self._logged_steps.items())[-MOST_STEPS_PASSED_ON:])
+        return Begun(self.since, self._remind_at, steps, self._logged_status, self.log_offset)
 
     def _begin(self, now: float) -> None:
         if self.since is None:
@@ -291,59 +291,60 @@ class Wait:
 
     def _note_answer(self, now: float) -> None:
         if self.failing_since is not None:
-            self._news.append(lines.answers_again(self.ref.get("system", ""), now - self.failing_since))
+            self._lines.append(lines.answers_again(self.ref.get("system", ""), now - self.failing_since))
         self.failing_since, self._not_found = None, 0
 
-    def _tell_changes(self, known: ExecutionRef, seen: Execution) -> None:
+    def _log_changes(self, known: ExecutionRef, seen: Execution) -> None:
         if known.get("id") and name_of(known) != name_of(seen.ref):
-            self._news.append(lines.led_to(seen))
+            self._lines.append(lines.led_to(seen))
+        logged = self._logged_steps
         for step in seen.steps:
-            # What has not begun says nothing.
-            if step.state is not ExecutionState.QUEUED and self._told.get(step.name) != step.status:
-                self._told.pop(step.name, None)
-                self._told[step.name] = step.status
-                self._news.append(lines.step_changed(step))
-        while len(self._told) > MOST_TOLD:
-            del self._told[next(iter(self._told))]
-        told = f"{name_of(seen.ref)} {seen.state} {seen.status}"
-        if self._told_status != told:
-            self._told_status = told
-            # That a start was taken is told already.
+            # Steps that have not begun are not logged.
+            if step.state is not ExecutionState.QUEUED and logged.get(step.name) != step.status:
+                logged.pop(step.name, None)
+                logged[step.name] = step.status
+                self._lines.append(lines.step_changed(step))
+        while len(logged) > MOST_STEPS:
+            del logged[next(iter(logged))]
+        status = f"{name_of(seen.ref)} {seen.state} {seen.status}"
+        if self._logged_status != status:
+            self._logged_status = status
+            # It is already logged that the start was accepted.
             if seen.status or seen.state is not ExecutionState.QUEUED:
-                self._news.append(lines.changed(seen))
+                self._lines.append(lines.changed(seen))
 
     def _remind(self, now: float, problem: ReleasePipelineError | None = None) -> None:
-        """Say that the wait goes on, unless something new was to tell."""
+        """Log that the wait continues, if it is time to and nothing else was logged."""
         if self.since is None or self._remind_at is None or now < self._remind_at:
             return
         self._remind_at = self.since + lines.next_reminder(now - self.since)
-        if self._news:
+        if self._lines:
             return
         if problem and self.failing_since is not None:
-            self._news.append(lines.still_no_answer(problem, now - self.failing_since))
+            self._lines.append(lines.still_no_answer(problem, now - self.failing_since))
         elif self.last:
-            self._news.append(lines.still(self.last, now - self.since))
+            self._lines.append(lines.still(self.last, now - self.since))
 
-    def _saw_error(self, error: ReleasePipelineError, now: float) -> Outcome | None:
+    def _take_error(self, error: ReleasePipelineError, now: float) -> Outcome | None:
         self._not_found = self._not_found + 1 if isinstance(error, NotFoundError) else 0
         if self._not_found == 1:
             self._missing_since = now
         is_old = now >= self._missing_since + DURATIONS.gone_after
-        gone = self._not_found >= LOOKS_BEFORE_GONE and (is_old or not self.proven)
+        gone = self._not_found >= POLLS_BEFORE_GONE and (is_old or not self.proven)
         if self.failing_since is None:
             self.failing_since = now
-            self._news.append(lines.look_failed(error))
+            self._lines.append(lines.poll_failed(error))
         known = self.last.to_result() if self.last else None
         refused = isinstance(error, REFUSALS)
-        # A conflict is about whose execution it is: another system, or one of several. No later look settles that.
-        # What a vendor answers to a look says nothing of that: a gateway may say 409, too.
+        # Our own conflicts are about whose execution it is, which no later poll changes. A conflict in a vendor's
+        # answer to a poll is something else: even a gateway may answer 409.
         is_final = isinstance(error, FINAL) and error.status is None
         if gone or is_final or (refused and not self.proven):
             return Outcome(Ending.LOST, known, cause=type(error).__name__, error=str(error))
         if self._is_late(now):
             return Outcome(Ending.DEADLINE, known, cause=type(error).__name__, error=str(error))
         if now - self.failing_since >= DURATIONS.error_budget:
-            summary = f"no look succeeded for {DURATIONS.error_budget:.0f} s, the last one said: {error}"
+            summary = f"all polls failed for {DURATIONS.error_budget:.0f} s, the last one with: {error}"
             return Outcome(Ending.LOST, known, cause=type(error).__name__, error=summary)
         self._remind(now, error)
         return None
@@ -357,7 +358,7 @@ class Wait:
 
 
 def _was_rejected(before: Execution | None, seen: Execution) -> bool:
-    """Where a system does not say so itself: a failure straight after waiting for a person is a refusal."""
+    """If the system does not say so itself, a failure right after waiting for a person counts as a rejection."""
     if seen.state is not ExecutionState.FAILED:
         return False
     if seen.rejected is not None:
@@ -366,9 +367,9 @@ def _was_rejected(before: Execution | None, seen: Execution) -> bool:
 
 
 def result_of(outcome: Outcome, system: str) -> dict[str, Any]:
-    """The result of a wait that ended well.
+    """The result of a wait that ended in success.
 
-    :raises ReleasePipelineError: it ended in any other way; the class says in which.
+    :raises ReleasePipelineError: it ended in any other way, which the class of the error names.
     """
     execution = outcome.execution
     call = Call(system=system)
@@ -376,7 +377,7 @@ def result_of(outcome: Outcome, system: str) -> dict[str, Any]:
         cause = getattr(exceptions, outcome.cause or "", ReleasePipelineError)
         raise cause(f"the wait ended without an answer, nothing was canceled: {outcome.error}", call=call)
     if execution is None:
-        raise ExecutionTimeout(f"time is up, and no look succeeded: {outcome.error}", call=call)
+        raise ExecutionTimeout(f"time is up, and no poll succeeded: {outcome.error}", call=call)
     name = name_of(execution["ref"])
     details = f"{name} {lines.doing(ExecutionState(execution['state']), execution['status'])}"
     details += "".join(f": {text}" for text in (execution["message"], execution["url"]) if text)

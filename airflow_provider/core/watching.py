@@ -1,11 +1,11 @@
-"""Waiting in a worker: look again and again until the wait is over."""
+"""Waiting in a worker: poll until the wait is over."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from airflow_provider.core.canceling import Timed
-from airflow_provider.core.commands import Observe, Pause, Program, ReadLog, Tell
+from airflow_provider.core.commands import Log, Observe, Pause, Program, ReadLog
 from airflow_provider.core.waiting import Outcome, Pace, Wait
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef
@@ -17,22 +17,22 @@ def watch(
     seen: Execution,
     *,
     has_log: Callable[[ExecutionRef], bool],
-    meanwhile: Callable[[Wait], Program[None]],
+    after_poll: Callable[[Wait], Program[None]],
 ) -> Program[Outcome]:
-    """:param seen: what was seen before the first pause.
-    :param meanwhile: run after each look that does not end the wait.
+    """:param seen: the observation before the first pause.
+    :param after_poll: runs after each poll that does not end the wait.
     """
     pace = Pace()
     observation: Execution | ReleasePipelineError = seen
     while True:
-        outcome = wait.saw(observation, timed.now)
-        if news := wait.news():
-            yield Tell(news)
+        outcome = wait.update(observation, timed.now)
+        if new := wait.new_lines():
+            yield Log(new)
             if has_log(wait.ref):
                 yield ReadLog(wait)
         if outcome:
             return outcome
-        yield from meanwhile(wait)
+        yield from after_poll(wait)
         yield Pause(pace.pause(wait.interval, wait.until_deadline(timed.now)))
         try:
             observation = yield Observe(wait.ref)

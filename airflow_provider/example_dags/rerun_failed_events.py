@@ -23,7 +23,7 @@ def led_to_nothing(client: CodeStreamClient, event: dict[str, Any]) -> bool:
         return True
     reference = {"system": "code_stream", "kind": "execution", "id": link.rpartition("/")[2]}
     try:
-        return client.look(reference).state in ("failed", "canceled")
+        return client.observe(reference).state in ("failed", "canceled")
     except NotFoundError:
         return False
 

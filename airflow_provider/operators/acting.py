@@ -86,7 +86,7 @@ class ActOperator(WaitingOperator[ClientT]):
         from airflow_provider.operators.carrying_out import save_record
 
         outcome = Outcome.from_event(event)
-        with self.telling_failure(outcome.seconds):
+        with self.logging_failure(outcome.seconds):
             result = result_of_act(outcome, self.system)
         self.log_lines([self.lines.acted(result, outcome.seconds)])
         if record := read_act(context["task_state_store"].get(KEY)):

@@ -49,7 +49,7 @@ class ApprovalAttempt:
             self._operator.log.info("An earlier attempt was told the decision: %s", question.decision)
             return self._pass_on(question)
         else:
-            waiting = self._client.look(question.ref)
+            waiting = self._client.observe(question.ref)
         self._operator.publish(self._context, waiting.to_result())
         self._asking.push(question.answers)
         return self._ask(question, waiting)
@@ -58,7 +58,7 @@ class ApprovalAttempt:
         """Take in an answer, or how the question ended without one."""
         question = self._recalled()
         if self._asking.is_of_another(question, event):
-            return self._ask(question, self._client.look(question.ref))
+            return self._ask(question, self._client.observe(question.ref))
         match event.get("ended") if isinstance(event, dict) else None:
             case Ended.ELSEWHERE:
                 return self._ended_elsewhere(question, event)
@@ -75,7 +75,7 @@ class ApprovalAttempt:
             return self._pass_on(question)
         # Airflow has closed the question with the answer that does not decide: it is asked again.
         question.asked = min(question.asked, len(question.answers))
-        return self._ask(question, self._client.look(question.ref))
+        return self._ask(question, self._client.observe(question.ref))
 
     def wait_again(self) -> dict[str, Any] | None:
         """Wait on after a wait that has crashed; returns nothing once that has happened too often."""
@@ -83,7 +83,7 @@ class ApprovalAttempt:
         question.crashes += 1
         if question.crashes > MOST_CRASHES:
             return None
-        return self._ask(question, self._client.look(question.ref))
+        return self._ask(question, self._client.observe(question.ref))
 
     # --- what is remembered
 
@@ -161,7 +161,7 @@ class ApprovalAttempt:
         outcome = Outcome.from_event(event.get("outcome"))
         if outcome.ending is not Ending.FINISHED:
             result_of(outcome, self._client.system)
-        return self._decided_elsewhere(question, self._client.look(question.ref))
+        return self._decided_elsewhere(question, self._client.observe(question.ref))
 
     def _decided_elsewhere(self, question: Question, seen: Execution) -> dict[str, Any]:
         decision = decided_at_the_vendor(seen.state)

@@ -87,7 +87,7 @@ class ApprovalOperator(AsksPeople[ClientT]):
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Called with the answer of a person, or when the trigger has fired."""
-        with self.telling_failure():
+        with self.logging_failure():
             self.check_arguments()
             with self.get_client(context) as client:
                 return self._attempt(context, client).go_on(event)
@@ -109,8 +109,8 @@ class ApprovalOperator(AsksPeople[ClientT]):
         return super().resume_execution(next_method, next_kwargs, context)
 
     @property
-    def deed_now(self) -> str:
-        return super().deed_now if self.decision else "ask people about an approval"
+    def rendered_purpose(self) -> str:
+        return super().rendered_purpose if self.decision else "ask people about an approval"
 
     def _attempt(self, context: Context, client: ClientT) -> ApprovalAttempt:
         # Not at the top: no parsing of a DAG file needs it.

@@ -106,7 +106,7 @@ class Asking:
         )
 
     def notify(self, subject: str, body: str) -> None:
-        """Tell those who want to know that somebody must decide; for some seconds, because the process is to end."""
+        """Notify people that a decision is needed; for a few seconds at most, because this process must end."""
         approval = {"subject": subject, "body": body, "link": f"{self._task_url}/required_actions"}
         context: dict[str, Any] = {**self._context, "approval": approval}
         notifiers = self._operator.notifiers or ()

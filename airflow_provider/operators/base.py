@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context, RetryPolicy
 
     from airflow_provider.clients.base import ReleaseClient
-    from airflow_provider.core.lines import News
+    from airflow_provider.core.lines import LogLine
     from airflow_provider.execution import ExecutionRef
     from airflow_provider.operators.memory import Memory
     from airflow_provider.operators.shared_arguments import ReleaseArguments, TaskArguments
@@ -111,9 +111,9 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
     """
 
     system: ClassVar[str]
-    deed: ClassVar[str] = ""
+    purpose: ClassVar[str] = ""
     """What it does, for the first line of its log; ``{name}`` is replaced by an argument that cannot be secret."""
-    told: ClassVar[tuple[str, ...]] = ()
+    logged_arguments: ClassVar[tuple[str, ...]] = ()
     """Arguments that the first line shows as well: only those that cannot be secret. Of a mapping it shows the keys."""
     finish_in_triggerer = False
     _text_problems: dict[str, str] = {}
@@ -178,12 +178,12 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
             client.transport.redact.add_other(secret)
         return client
 
-    def memory(self, context: Context, client: ReleaseClient, key: str, deed: str) -> Memory:
+    def memory(self, context: Context, client: ReleaseClient, key: str, action: str) -> Memory:
         """What earlier attempts noted about a request; the arguments are those of ``Memory``."""
         # Not at the top: no parsing of a DAG file needs it.
         from airflow_provider.operators.memory import Memory
 
-        return Memory(context, client, key, deed)
+        return Memory(context, client, key, action)
 
     def how_to_finish(self) -> str:
         """What the trigger needs to end the task itself; empty if it cannot, or should not."""
@@ -293,14 +293,14 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
 
         :return: a client, as from :meth:`get_client`.
         """
-        with self.telling_failure():
+        with self.logging_failure():
             self.check_arguments()
             with self.get_client(context) as client:
                 self.tell_beginning(client)
                 yield client
 
     @contextmanager
-    def telling_failure(self, seconds: float | Callable[[], float] | None = None) -> Iterator[None]:
+    def logging_failure(self, seconds: float | Callable[[], float] | None = None) -> Iterator[None]:
         """Log the last line of a task that fails: why, after how long, and the link.
 
         :param seconds: how long it took, or a function that returns it at that moment; ``None`` if it is unknown.
@@ -317,18 +317,18 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
         # Not at the top: no parsing of a DAG file needs it.
         from airflow_provider.clients.urls import place_of
 
-        values = {name: getattr(self, name) for name in self.told}
+        values = {name: getattr(self, name) for name in self.logged_arguments}
         arguments = {name.replace("_", " "): value for name, value in values.items()}
         place = place_of(client.transport.base_url)
-        line = self.lines.begins(self.deed_now, self.system, arguments, client.who, self.conn_id, place)
+        line = self.lines.begins(self.rendered_purpose, self.system, arguments, client.who, self.conn_id, place)
         self.log.info("%s", storable_text(client.transport.redact(line.text)))
 
     @property
-    def deed_now(self) -> str:
-        """:attr:`deed` with the arguments that it names."""
-        names = [name for _, name, _, _ in string.Formatter().parse(self.deed) if name]
+    def rendered_purpose(self) -> str:
+        """:attr:`purpose` with the arguments that it names."""
+        names = [name for _, name, _, _ in string.Formatter().parse(self.purpose) if name]
         named = {name: self.lines.shortened(str(getattr(self, name))) for name in names if hasattr(self, name)}
-        return self.deed.format_map(named) or type(self).__name__
+        return self.purpose.format_map(named) or type(self).__name__
 
     @property
     def lines(self) -> Any:
@@ -337,7 +337,7 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
 
         return lines
 
-    def log_lines(self, news: Iterable[News]) -> None:
+    def log_lines(self, news: Iterable[LogLine]) -> None:
         for line in news:
             getattr(self.log, line.level)("%s", storable_text(line.text))
 

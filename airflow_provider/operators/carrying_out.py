@@ -17,6 +17,7 @@ from airflow_provider.core.commands import (
     Command,
     Defer,
     Find,
+    Log,
     Observe,
     Pause,
     Prepare,
@@ -27,7 +28,6 @@ from airflow_provider.core.commands import (
     Save,
     Send,
     TakeAnswer,
-    Tell,
 )
 from airflow_provider.exceptions import AuthenticationError, ReleasePipelineError
 from airflow_provider.links import MARKER_XCOM
@@ -129,7 +129,7 @@ class Carrier(Generic[ClientT]):
                 time.sleep(seconds)
             case Defer():
                 self._defer(command)
-            case Tell(news):
+            case Log(news):
                 self.operator.log_lines(news)
             case ReadLog(wait):
                 self.operator.log_lines(log_news(self.client, wait))
@@ -139,7 +139,7 @@ class Carrier(Generic[ClientT]):
 
     def _look(self, ref: ExecutionRef) -> Execution:
         try:
-            return self.client.look(ref)
+            return self.client.observe(ref)
         except AuthenticationError:
             self.client = self.operator.renew(self.client)
             raise

@@ -45,8 +45,8 @@ class CocktailRunBuildOperator(StartOperator["CocktailClient"]):
     """
 
     system = "cocktail"
-    deed = "run build {build_seq}"
-    told = ("tag_name",)
+    purpose = "run build {build_seq}"
+    logged_arguments = ("tag_name",)
     template_fields = ("build_seq", "tag_name", "description", "callback_url", "cocktail_conn_id")
 
     def __init__(
@@ -141,7 +141,7 @@ class CocktailCancelBuildOperator(ActOperator["CocktailClient"]):
     """
 
     system = "cocktail"
-    deed = "cancel build run {build_run_seq}"
+    purpose = "cancel build run {build_run_seq}"
     template_fields = ("build_run_seq", "cocktail_conn_id")
 
     def __init__(
@@ -154,7 +154,7 @@ class CocktailCancelBuildOperator(ActOperator["CocktailClient"]):
     def choose(self, client: CocktailClient) -> Execution:
         ref = {"system": self.system, "kind": "build_run", "id": str(self.build_run_seq), "build_seq": "", "tag": ""}
         try:
-            return client.look(ref)
+            return client.observe(ref)
         except ReleasePipelineError:
             if client.runs.can_be_read(self.build_run_seq):
                 raise
@@ -163,13 +163,13 @@ class CocktailCancelBuildOperator(ActOperator["CocktailClient"]):
     def act(self, client: CocktailClient, target: Execution) -> Execution:
         if target.status != UNSEEN:
             client.cancel(target.ref, "canceled by an Airflow task")
-            return client.look(target.ref)
+            return client.observe(target.ref)
         # The answer to the cancel names the build, whose list may contain the run.
         cancel_run = client.runs.cancel(self.build_run_seq)
         ref = {**target.ref, "build_seq": _text(cancel_run.get("buildSeq"))}
         if not self.wait_for_completion:
             return Execution(ref, ExecutionState.UNKNOWN, "cancel accepted")
-        return client.look(ref)
+        return client.observe(ref)
 
 
 def _text(value: object) -> str:

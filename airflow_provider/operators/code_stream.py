@@ -53,8 +53,8 @@ class CodeStreamRunPipelineOperator(GatedStartOperator["CodeStreamClient"]):
     """
 
     system = "code_stream"
-    deed = "run pipeline {pipeline!r}"
-    told = ("project", "inputs", "tags")
+    purpose = "run pipeline {pipeline!r}"
+    logged_arguments = ("project", "inputs", "tags")
     template_fields = ("pipeline", "project", "inputs", "comments", "tags", "approvers", "code_stream_conn_id")
 
     def __init__(
@@ -102,7 +102,7 @@ class CodeStreamRerunEventOperator(GatedStartOperator["CodeStreamClient"]):
     """
 
     system = "code_stream"
-    deed = "{action} {event_type} event {event_id}"
+    purpose = "{action} {event_type} event {event_id}"
     template_fields = ("event_type", "event_id", "action", "approvers", "code_stream_conn_id")
 
     def __init__(
@@ -170,8 +170,8 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator["CodeStreamClient"]):
 
     system = "code_stream"
     operator_extra_links = ()
-    deed = "trigger Gerrit change {change_id}"
-    told = ("project", "trigger")
+    purpose = "trigger Gerrit change {change_id}"
+    logged_arguments = ("project", "trigger")
     template_fields = ("change_id", "project", "trigger", "code_stream_conn_id")
 
     def __init__(
@@ -191,8 +191,8 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator["CodeStreamClient"]):
 
     def execute(self, context: Context) -> dict[str, Any]:
         with self.begin(context) as client:
-            deed = f"triggered Gerrit change {self.change_id!r}"
-            memory = self.memory(context, client, "release_trigger", deed)
+            action = f"triggered Gerrit change {self.change_id!r}"
+            memory = self.memory(context, client, "release_trigger", action)
             if notes := memory.recall():
                 self.log.warning("An earlier attempt may have triggered the change, searching for its events")
                 triggered = self._triggered(client, notes["known"])
@@ -261,7 +261,7 @@ class CodeStreamExecutionActionOperator(ActOperator["CodeStreamClient"]):
     """
 
     system = "code_stream"
-    deed = "{action} execution {execution_id}"
+    purpose = "{action} execution {execution_id}"
     template_fields = ("execution_id", "action", "reason", "code_stream_conn_id")
 
     def __init__(
@@ -282,7 +282,7 @@ class CodeStreamExecutionActionOperator(ActOperator["CodeStreamClient"]):
     def choose(self, client: CodeStreamClient) -> Execution:
         from airflow_provider.clients.code_stream.references import execution_reference
 
-        return client.look(execution_reference(self.execution_id))
+        return client.observe(execution_reference(self.execution_id))
 
     def act(self, client: CodeStreamClient, target: Execution) -> Execution:
         return client.executions.act(target.id, self.action, self.reason)
@@ -319,8 +319,8 @@ class CodeStreamApprovalOperator(ApprovalOperator["CodeStreamClient"]):
     """
 
     system = "code_stream"
-    deed = "answer an approval"
-    told = ("decision", "execution_id", "user_operation_id")
+    purpose = "answer an approval"
+    logged_arguments = ("decision", "execution_id", "user_operation_id")
     template_fields = (
         "execution_id",
         "user_operation_id",
@@ -351,7 +351,7 @@ class CodeStreamApprovalOperator(ApprovalOperator["CodeStreamClient"]):
         from airflow_provider.clients.code_stream.references import answer_reference
 
         operation_id = self.user_operation_id or client.approvals.find_pending(str(self.execution_id))
-        return client.look(answer_reference(operation_id)), ""
+        return client.observe(answer_reference(operation_id)), ""
 
     def describe(self, client: CodeStreamClient, waiting: Execution, task_name: str) -> dict[str, Any]:
         return client.approvals.describe(waiting)
@@ -371,8 +371,8 @@ class CodeStreamApprovalOperator(ApprovalOperator["CodeStreamClient"]):
     ) -> dict[str, Any]:
         if asked:
             return self._answer(client, asked.ref["id"], decision, message)
-        deed = f"answered an approval of execution {self.execution_id}"
-        memory = self.memory(context, client, "approval_answer", deed)
+        action = f"answered an approval of execution {self.execution_id}"
+        memory = self.memory(context, client, "approval_answer", action)
         operation_id = self.user_operation_id or self._asked(memory, client)
         waiting = self.result_now(client, {"id": operation_id})
         approvers = waiting["outputs"].get("approvers")
@@ -386,7 +386,7 @@ class CodeStreamApprovalOperator(ApprovalOperator["CodeStreamClient"]):
     def result_now(self, client: CodeStreamClient, ref: ExecutionRef) -> dict[str, Any]:
         from airflow_provider.clients.code_stream.references import approval_reference
 
-        return client.look(approval_reference(ref["id"])).to_result()
+        return client.observe(approval_reference(ref["id"])).to_result()
 
     def _answer(
         self, client: CodeStreamClient, operation_id: str, decision: str, message: str | None

@@ -41,7 +41,7 @@ def answers_for_good(context: Context, record: StartRecord | None) -> list[dict[
 
 def is_rejected_here(context: Context, record: StartRecord | None) -> bool:
     """Whether people in Airflow have rejected the gate that the execution came to last."""
-    told = _read(context, record.marker if record else "").told
+    told = _read(context, record.marker if record else "").all_answers
     return bool(told) and told[-1].decision == REJECT and bool(told[-1].by) and not told[-1].refused
 
 
@@ -119,7 +119,7 @@ class GateAttempt:
         """Subject and body, which Airflow keeps for all gates of the task."""
         operator = self._operator
         details = {
-            "Task": operator.deed_now,
+            "Task": operator.rendered_purpose,
             "Inputs": getattr(operator, "inputs", None) or getattr(operator, "selected_tasks", None),
         }
         sentences = [
@@ -127,7 +127,7 @@ class GateAttempt:
             "Which one an answer is for now stands in its log.",
             *self._sentences(),
         ]
-        return self._asking.text(operator.deed_now, details, sentences)
+        return self._asking.text(operator.rendered_purpose, details, sentences)
 
     def _sentences(self) -> list[str]:
         operator = self._operator
@@ -227,7 +227,7 @@ class GateAttempt:
 
     def _note(self) -> None:
         save_record(self._context, KEY, self._question)
-        self._asking.push(self._question.told)
+        self._asking.push(self._question.all_answers)
 
 
 def _read(context: Context, marker: str) -> GateQuestion:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from airflow_provider.clients.base import ReleaseClient
     from airflow_provider.core.commands import Ask, Program, TakeAnswer
+    from airflow_provider.core.policy import Policy
     from airflow_provider.core.record import StartRecord
-    from airflow_provider.core.starting import Policy, Start
+    from airflow_provider.core.starting import Start
     from airflow_provider.core.waiting import Outcome
 
 KEY = "release_gates"

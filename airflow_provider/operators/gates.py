@@ -44,7 +44,7 @@ class CodeStreamGates:
             operation_id = self._client.approvals.find_pending(waiting.id)
         except ConflictError:
             return None
-        approval = self._client.look(answer_reference(operation_id))
+        approval = self._client.observe(answer_reference(operation_id))
         if approval.state is not ExecutionState.WAITING:
             # A list may show for a while what is answered.
             return None

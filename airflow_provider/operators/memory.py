@@ -21,14 +21,14 @@ class Memory:
     """Notes in the task state store, which automatic retries see and a cleared task does not.
 
     :param key: of the notes.
-    :param deed: what the request did, for people, such as ``answered an approval of release task 'shop'``.
+    :param action: what the request did, for people, such as ``answered an approval of release task 'shop'``.
     """
 
-    def __init__(self, context: Context, client: ReleaseClient, key: str, deed: str) -> None:
+    def __init__(self, context: Context, client: ReleaseClient, key: str, action: str) -> None:
         self._context = context
         self._client = client
         self._key = key
-        self._deed = deed
+        self._action = action
 
     def recall(self) -> dict[str, Any] | None:
         """What an earlier attempt of this generation noted; see :func:`airflow_provider.core.notes.recall`."""
@@ -36,7 +36,7 @@ class Memory:
         if stored is None:
             return None
         attempt, place = attempt_of(self._context), self._client.place
-        program = recall(stored, attempt, system=self._client.system, place=place, deed=self._deed)
+        program = recall(stored, attempt, system=self._client.system, place=place, action=self._action)
         try:
             while True:
                 self._save(next(program).record)
@@ -63,7 +63,7 @@ class Memory:
             return None if stored is None else msgspec.convert(stored, Notes)
         except msgspec.ValidationError as error:
             raise self._conflict(
-                f"could not read the notes of an earlier attempt, which may have {self._deed}: {error}. Resolve it "
+                f"could not read the notes of an earlier attempt, which may have {self._action}: {error}. Resolve it "
                 "manually and run the task in a new DAG run"
             ) from None
 

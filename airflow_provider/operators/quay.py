@@ -91,8 +91,8 @@ class QuayRunBuildOperator(StartOperator["QuayClient"]):
     """
 
     system = "quay"
-    deed = "build an image of {repository}"
-    told = ("tags", "archive", "subdirectory", "dockerfile_path")
+    purpose = "build an image of {repository}"
+    logged_arguments = ("tags", "archive", "subdirectory", "dockerfile_path")
     template_fields = ("repository", "archive_url", "tags", "subdirectory", "dockerfile_path", "quay_conn_id")
 
     def __init__(
@@ -170,8 +170,8 @@ class QuayPromoteTagOperator(ReleaseOperator["QuayClient"]):
     """
 
     system = "quay"
-    deed = "point tag {tag!r} of {repository}"
-    told = ("source_tag", "digest")
+    purpose = "point tag {tag!r} of {repository}"
+    logged_arguments = ("source_tag", "digest")
     template_fields = ("repository", "tag", "digest", "source_tag", "quay_conn_id")
 
     def __init__(
@@ -200,7 +200,7 @@ class QuayPromoteTagOperator(ReleaseOperator["QuayClient"]):
 
         with self.begin(context) as client:
             promoted = client.tags.promote(self.repository, self.tag, digest=self.digest, source_tag=self.source_tag)
-            result = client.look(tag_reference(self.repository, self.tag, promoted["manifest_digest"])).to_result()
+            result = client.observe(tag_reference(self.repository, self.tag, promoted["manifest_digest"])).to_result()
             self.publish(context, result)
             self.log_lines([self.lines.pointed(result)])
         return result
@@ -295,8 +295,8 @@ class QuayCreateNotificationOperator(_NotificationOperator):
     https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/repositorynotification
     """
 
-    deed = "create a notification of {repository}"
-    told = ("event", "method")
+    purpose = "create a notification of {repository}"
+    logged_arguments = ("event", "method")
     template_fields = ("repository", "event", "method", "config", "event_config", "title", "quay_conn_id")
 
     def __init__(
@@ -372,7 +372,7 @@ class QuayNotificationsOperator(_NotificationOperator):
     https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/repositorynotification
     """
 
-    deed = "keep the notifications of {repository}"
+    purpose = "keep the notifications of {repository}"
     template_fields = ("repository", "notifications", "kept_by", "quay_conn_id")
 
     def __init__(
@@ -467,7 +467,7 @@ class QuayDeleteNotificationOperator(_OneNotificationOperator):
     https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/repositorynotification
     """
 
-    deed = "delete notification {uuid} of {repository}"
+    purpose = "delete notification {uuid} of {repository}"
 
     def __init__(self, *, missing_ok: bool = True, **kwargs: Unpack[_OneNotificationArguments]) -> None:
         super().__init__(**kwargs)
@@ -490,7 +490,7 @@ class QuayTestNotificationOperator(_OneNotificationOperator):
     https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/repositorynotification
     """
 
-    deed = "test notification {uuid} of {repository}"
+    purpose = "test notification {uuid} of {repository}"
 
     def execute(self, context: Context) -> dict[str, Any]:
         with self.begin(context) as client:
@@ -510,7 +510,7 @@ class QuayResetNotificationOperator(_OneNotificationOperator):
     https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/repositorynotification
     """
 
-    deed = "reset notification {uuid} of {repository}"
+    purpose = "reset notification {uuid} of {repository}"
 
     def execute(self, context: Context) -> dict[str, Any]:
         with self.begin(context) as client:

@@ -47,8 +47,8 @@ class ServiceStageReleaseOperator(GatedStartOperator["ServiceStageClient"]):
     """
 
     system = "service_stage"
-    deed = "{action} release task {pipeline!r}"
-    told = ("selected_tasks",)
+    purpose = "{action} release task {pipeline!r}"
+    logged_arguments = ("selected_tasks",)
     template_fields = ("pipeline", "action", "selected_tasks", "approvers", "service_stage_conn_id")
 
     def __init__(
@@ -103,7 +103,7 @@ class ServiceStageStopReleaseOperator(ActOperator["ServiceStageClient"]):
     """
 
     system = "service_stage"
-    deed = "stop release task {pipeline!r}"
+    purpose = "stop release task {pipeline!r}"
     template_fields = ("pipeline", "service_stage_conn_id")
 
     def __init__(
@@ -137,7 +137,7 @@ class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
     """
 
     system = "service_stage"
-    deed = "{decision} approval {task_name!r} of release task {pipeline!r}"
+    purpose = "{decision} approval {task_name!r} of release task {pipeline!r}"
     template_fields = ("pipeline", "task_name", "decision", "message", "approvers", "service_stage_conn_id")
 
     def __init__(
@@ -172,8 +172,8 @@ class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
         asked: Question | None,
     ) -> dict[str, Any]:
         named = repr(self.task_name) if self.task_name else "that waits"
-        deed = f"answered approval {named} of release task {self.pipeline!r}"
-        memory = self.memory(context, client, "approval_answer", deed)
+        action = f"answered approval {named} of release task {self.pipeline!r}"
+        memory = self.memory(context, client, "approval_answer", action)
         notes = memory.recall()
         if notes and self._is_about(notes, asked):
             notes |= {"decision": decision, "message": message}
@@ -188,7 +188,7 @@ class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
         return answered.to_result()
 
     def result_now(self, client: ServiceStageClient, ref: ExecutionRef) -> dict[str, Any]:
-        return client.look(ref).to_result()
+        return client.observe(ref).to_result()
 
     def _is_about(self, notes: Mapping[str, Any], asked: Question | None) -> bool:
         """Whether an earlier attempt was about to answer the same."""
@@ -205,7 +205,7 @@ class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
             return {"task_name": task_name, "ref": waiting.ref}
         if client.releases.is_waiting_for(asked.ref, asked.task_name) is False:
             # The answer would reach whatever waits now, such as the approval of a later execution.
-            now = client.look(asked.ref)
+            now = client.observe(asked.ref)
             raise self._waits_for_none(now)
         return {"task_name": asked.task_name, "ref": asked.ref}
 
@@ -213,7 +213,7 @@ class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
         """The execution that is waiting for an approval now."""
         before = client.releases.before_action(self.pipeline)
         ref = {"system": self.system, "kind": "release", "id": before["newest_record"], "action": "approval"}
-        waiting: Execution = client.look({**ref, "pipeline_id": before["pipeline_id"]})
+        waiting: Execution = client.observe({**ref, "pipeline_id": before["pipeline_id"]})
         if waiting.state is not ExecutionState.WAITING:
             raise self._waits_for_none(waiting)
         return waiting
@@ -275,5 +275,5 @@ class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
             others = [name for name in client.releases.list_waiting_approvals(ref) if name != task_name]
             names = ", ".join(others)
             self.log.warning("Release task %r is still waiting, probably for another of %s", self.pipeline, names)
-        answered: Execution = client.look(ref)
+        answered: Execution = client.observe(ref)
         return answered

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from airflow_provider.clients.base import ReleaseClient
     from airflow_provider.clients.waitable import Intent
     from airflow_provider.core.commands import Program
+    from airflow_provider.core.policy import Policy
     from airflow_provider.core.record import StartRecord
-    from airflow_provider.core.starting import Policy, Start
+    from airflow_provider.core.starting import Start
     from airflow_provider.execution import Execution, ExecutionRef
     from airflow_provider.operators.shared_arguments import WaitingArguments
     from airflow_provider.operators.start_attempt import StartAttempt
@@ -91,7 +92,7 @@ class StartOperator(WaitingOperator[ClientT]):
         """Refuse a success that is incomplete; raises ``ExecutionFailed``."""
 
     def execute(self, context: Context) -> dict[str, Any]:
-        with self.telling_failure():
+        with self.logging_failure():
             self.check_arguments()
             if self.deferrable and self.wait_for_completion:
                 self.rehearse_deferral(**self.trigger_arguments("marker"))
@@ -164,7 +165,7 @@ class StartOperator(WaitingOperator[ClientT]):
             known = start.record if start else record
             return max(0.0, time.time() - (known.started if known else begun))
 
-        with self.telling_failure(took), self.get_client(context) as client:
+        with self.logging_failure(took), self.get_client(context) as client:
             if not resumed:
                 self.tell_beginning(client)
             policy = self._policy(client, _place(client, record if resumed else None))
@@ -196,7 +197,7 @@ class StartOperator(WaitingOperator[ClientT]):
             self._attempt.watch.stop()
 
     def _policy(self, client: ReleaseClient, place: str) -> Policy:
-        from airflow_provider.core.starting import Policy
+        from airflow_provider.core.policy import Policy
 
         return Policy(
             system=self.system,

@@ -82,7 +82,7 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
         """What the sensor waits for. Resolves names to ids, and refuses what does not exist."""
 
     def execute(self, context: Context) -> Any:
-        with self._never_failing(), self.telling_failure():
+        with self._never_failing(), self.logging_failure():
             self.check_arguments()
         with self._never_failing(), self.get_client(context) as self._client:
             self._client.transport.give_up_at = time.time() + self.timeout
@@ -112,8 +112,8 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
         wait, polls = self._wait_of(context), self._polls_of(context)
         seen = self._look(client, wait)
         self._trouble = str(seen) if isinstance(seen, ReleasePipelineError) else None
-        outcome = wait.saw(seen, now)
-        self.log_lines(wait.news())
+        outcome = wait.update(seen, now)
+        self.log_lines(wait.new_lines())
         is_believed = self._is_believed(seen, wait, polls, now)
         polls.keep(wait)
         if outcome and is_believed:
@@ -171,7 +171,7 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
         """Poll once, after resolving what to wait for if that is not known yet."""
         try:
             wait.ref = wait.ref or self.reference(client)
-            seen: Execution = client.look(wait.ref)
+            seen: Execution = client.observe(wait.ref)
             return seen
         except ReleasePipelineError as error:
             if isinstance(error, AuthenticationError):
@@ -245,7 +245,7 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
     def _finish(self, context: Context, outcome: Outcome) -> dict[str, Any]:
         if outcome.execution:
             self.publish(context, outcome.execution)
-        with self.telling_failure(outcome.seconds):
+        with self.logging_failure(outcome.seconds):
             result = result_of(outcome, self.system)
         self.log_lines([self.lines.ended(result, outcome.seconds)])
         return result

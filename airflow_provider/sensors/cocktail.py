@@ -24,7 +24,7 @@ class CocktailBuildSensor(KnownSensor["CocktailClient"]):
     """
 
     system = "cocktail"
-    deed = "wait for build run {build_run_seq}"
+    purpose = "wait for build run {build_run_seq}"
     template_fields = ("build_run_seq", "ref", "cocktail_conn_id")
 
     def __init__(

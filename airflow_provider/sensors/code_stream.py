@@ -30,7 +30,7 @@ class CodeStreamExecutionSensor(KnownSensor["CodeStreamClient"]):
     """
 
     system = "code_stream"
-    deed = "wait for execution {execution_id}"
+    purpose = "wait for execution {execution_id}"
     template_fields = ("execution_id", "ref", "code_stream_conn_id")
 
     def __init__(
@@ -59,8 +59,8 @@ class CodeStreamEventSensor(ReleaseSensor["CodeStreamClient"]):
     """
 
     system = "code_stream"
-    deed = "wait for a {event_type} event"
-    told = ("matching", "since")
+    purpose = "wait for a {event_type} event"
+    logged_arguments = ("matching", "since")
     template_fields = ("event_type", "filters", "since", "code_stream_conn_id")
 
     def __init__(
@@ -102,8 +102,8 @@ class CodeStreamApprovalSensor(ReleaseSensor["CodeStreamClient"]):
     """
 
     system = "code_stream"
-    deed = "wait for an approval"
-    told = ("execution_id", "pipeline")
+    purpose = "wait for an approval"
+    logged_arguments = ("execution_id", "pipeline")
     template_fields = ("execution_id", "pipeline", "code_stream_conn_id")
 
     def __init__(

@@ -49,7 +49,7 @@ class QuayBuildSensor(_RepositorySensor):
     https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/build
     """
 
-    deed = "wait for build {build_id} of {repository}"
+    purpose = "wait for build {build_id} of {repository}"
     template_fields = ("repository", "build_id", "ref", "quay_conn_id")
 
     def __init__(self, *, build_id: QuayId, **kwargs: Unpack[_RepositoryArguments]) -> None:
@@ -74,8 +74,8 @@ class QuayTagSensor(_RepositorySensor):
     https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/tag
     """
 
-    deed = "wait for tag {tag!r} of {repository}"
-    told = ("digest",)
+    purpose = "wait for tag {tag!r} of {repository}"
+    logged_arguments = ("digest",)
     template_fields = ("repository", "tag", "digest", "ref", "quay_conn_id")
 
     def __init__(self, *, tag: Tag, digest: Digest | None = None, **kwargs: Unpack[_RepositoryArguments]) -> None:
@@ -100,8 +100,8 @@ class QuaySecurityScanSensor(_RepositorySensor):
     https://docs.redhat.com/en/documentation/red_hat_quay/3/html/red_hat_quay_api_reference/secscan
     """
 
-    deed = "wait for a security scan of {repository}"
-    told = ("tag", "digest", "max_severity")
+    purpose = "wait for a security scan of {repository}"
+    logged_arguments = ("tag", "digest", "max_severity")
     template_fields = ("repository", "digest", "tag", "max_severity", "ref", "quay_conn_id")
 
     def __init__(

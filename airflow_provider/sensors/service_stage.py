@@ -25,8 +25,8 @@ class ServiceStageReleaseSensor(ReleaseSensor["ServiceStageClient"]):
     """
 
     system = "service_stage"
-    deed = "wait for a release of {pipeline!r}"
-    told = ("execution_id",)
+    purpose = "wait for a release of {pipeline!r}"
+    logged_arguments = ("execution_id",)
     template_fields = ("pipeline", "execution_id", "service_stage_conn_id")
 
     def __init__(
@@ -61,7 +61,7 @@ class ServiceStageApprovalSensor(ReleaseSensor["ServiceStageClient"]):
     """
 
     system = "service_stage"
-    deed = "wait for an approval of release task {pipeline!r}"
+    purpose = "wait for an approval of release task {pipeline!r}"
     template_fields = ("pipeline", "service_stage_conn_id")
 
     def __init__(

@@ -15,27 +15,27 @@ from airflow_provider.core.waiting import Wait
 from airflow_provider.execution import ExecutionRef
 from airflow_provider.storable import storable
 from airflow_provider.triggers.asked import AskedPeople
-from airflow_provider.triggers.kills import though_canceled
+from airflow_provider.triggers.kills import shielded
 from airflow_provider.triggers.poller import shared_poller
 
 
 class ApprovalTrigger(BaseTrigger):
-    """Watches an approval that people are asked for in Airflow; cancels nothing, because it is of no start of ours.
+    """Watches an approval that people are asked for in Airflow; cancels nothing, because the execution is not ours.
 
-    Airflow itself resumes the task with the answer. This ends with an event where Airflow does not: for an answer that
-    came before the deferral, at the deadline, and once nobody's answer is waited for any more. What can still be
-    answered then is closed.
+    Airflow itself resumes the task with the answer. This trigger fires in the cases in which Airflow does not: an
+    answer that came before the deferral, the deadline, and an approval that no longer waits for an answer. It then
+    closes the question if it is still open.
 
     :param system: which of the systems.
     :param conn_id: the Airflow connection.
-    :param ref: what waits for the answer.
-    :param poll_interval: seconds between looks.
-    :param asked_as: which question this is of; stands in every event. Where a database uses the number of a trigger
-        again, as SQLite does, the late event of an old one resumes another task.
-    :param until: states, beside those of an end, in which no answer is waited for any more.
+    :param ref: the approval that waits for the answer.
+    :param poll_interval: seconds between polls.
+    :param asked_as: which question this is for; part of every event. A database that reuses the ids of triggers, as
+        SQLite does, may deliver the late event of an old trigger to another task.
+    :param until: states, besides terminal ones, in which the approval no longer waits for an answer.
     :param deadline: epoch seconds until which people may answer; ``None``: no limit.
-    :param on_no_response: the decision that the closed question then shows.
-    :param hold_back: seconds from the beginning in which the task is not sent back to a worker.
+    :param on_no_response: the decision that the closed question shows if nobody answers.
+    :param hold_back: seconds, from the trigger's start, for which the task is not sent back to a worker.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class ApprovalTrigger(BaseTrigger):
 
     async def on_kill(self) -> None:
         """Close the question, if a person ended the task."""
-        await though_canceled(self._asked.close_if_ended(), DURATIONS.trigger_kill_limit)
+        await shielded(self._asked.close_if_ended(), DURATIONS.trigger_kill_limit)
 
     @property
     def _asked(self) -> AskedPeople:

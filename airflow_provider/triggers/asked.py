@@ -1,4 +1,4 @@
-"""What a trigger does about the question that its task asks: early answers, its deadline, decisions at the vendor."""
+"""How a trigger follows the question that its task asks: early answers, the deadline, decisions at the vendor."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(logger_name=__name__)
 
 LONGEST_SLEEP = 60.0
-"""Seconds after which the clock on the wall is asked again whether the deadline has passed."""
+"""Seconds after which the deadline is compared with the wall clock again."""
 
 
 class AskedPeople(Struct):
@@ -31,7 +31,7 @@ class AskedPeople(Struct):
 
     :param task_instance: ``None`` in ``dag.test()``, where nobody can be asked.
     :param deadline: epoch seconds until which people may answer; ``None``: no limit.
-    :param on_no_response: the decision that the closed question then shows.
+    :param on_no_response: the decision that the closed question shows if nobody answers.
     """
 
     task_instance: Any
@@ -39,9 +39,9 @@ class AskedPeople(Struct):
     on_no_response: str
 
     async def until_over(self, waits: Collection[Coroutine[Any, Any, Outcome]]) -> dict[str, Any]:
-        """The event of whatever happens first.
+        """Wait for whatever happens first; returns its event.
 
-        :param waits: those for a decision elsewhere; of what ends at the same time, the first counts.
+        :param waits: waits for a decision elsewhere; if several end at the same time, the first one counts.
         """
         watching = [asyncio.create_task(wait) for wait in waits]
         reading = asyncio.create_task(self._early_answer())
@@ -62,17 +62,17 @@ class AskedPeople(Struct):
                 task.cancel()
 
     async def close_if_ended(self) -> None:
-        """Close what nobody needs to answer any more, if a person has ended the task."""
-        # A trigger is told to end a second or two after an answer, too: then there is nothing to close.
+        """Close the question if a person has ended the task, so that nobody answers it for nothing."""
+        # A trigger is also ended a second or two after an answer: then there is nothing to close.
         if self._id is None or not (await required_actions.read(self._id)).is_open:
             return
         try:
             state = await asyncio.to_thread(task_state, **identity_of(self.task_instance))
         except Exception as error:
-            log.warning("Cannot ask who ended the task, so that its required action stays open: %s", error)
+            log.warning("Could not read who ended the task, so its required action stays open: %s", error)
             return
         if state in ENDED_FROM_OUTSIDE:
-            await self._close(REJECT, f"nobody waits for an answer any more: the task is {state}")
+            await self._close(REJECT, f"an answer is no longer needed: the task is {state}")
             log.info("The required action was closed: the task is %s", state)
 
     @property
@@ -83,9 +83,9 @@ class AskedPeople(Struct):
         return None if self.deadline is None else min(LONGEST_SLEEP, max(0.0, self.deadline - time.time()))
 
     async def _early_answer(self) -> dict[str, Any] | None:
-        """An answer that came before the deferral did, of which Airflow tells nobody.
+        """An answer that came before the deferral, for which Airflow does not resume the task.
 
-        Looked for twice and no more: a trigger that reads for ever and ends by itself hears of no kill.
+        Read twice and no more: a trigger that keeps reading and ends by itself does not learn of a kill.
         """
         reads = 0
         while self._id is not None:
@@ -93,7 +93,7 @@ class AskedPeople(Struct):
             if seen.answer:
                 return seen.answer
             if seen.is_known and not seen.is_open:
-                # There is none, or it was closed by a machine.
+                # There is no question, or a machine closed it.
                 return {"ended": Ended.UNASKED}
             reads += seen.is_known
             if reads >= 2:
@@ -105,12 +105,12 @@ class AskedPeople(Struct):
         seen = outcome.execution or {}
         state, status = seen.get("state", ""), seen.get("status") or outcome.error
         decision = decided_at_the_vendor(state)
-        why = "decided at the vendor" if decision else "nobody's answer is waited for any more"
+        why = "decided at the vendor" if decision else "an answer is no longer needed"
         await self._close(decision or REJECT, f"{why}: it is {status}")
         return {"ended": Ended.ELSEWHERE, "outcome": outcome.to_event()}
 
     async def _expired(self) -> dict[str, Any]:
-        # An answer may have come in this moment.
+        # An answer may have come at this very moment.
         if self._id is not None and (answer := (await required_actions.read(self._id)).answer):
             return answer
         decision = self.on_no_response if self.on_no_response != "fail" else REJECT

@@ -1,4 +1,4 @@
-"""Reads the executions' own logs into the tasks' logs, beside the looks: few at a time, and no look waits for them."""
+"""Copies the executions' own logs into the task logs, a few at a time, and without delaying polls."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import contextvars
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from airflow_provider.core.lines import News
+from airflow_provider.core.lines import LogLine
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.progress import log_news
 
@@ -16,63 +16,64 @@ if TYPE_CHECKING:
     from airflow_provider.core.waiting import Wait
 
 READERS = 2
-"""Logs that are read at a time; all other connections are for the looks."""
+"""Logs that are read at a time; all other connections are left to the polls."""
 
 TAIL_READERS = 4
-"""The same where some of them are read for the last time."""
+"""The same, while some of them are read for the last time."""
 
 TAIL_LIMIT = 2.0
-"""Seconds for which the end of a wait is kept back, at most, for the last lines of its log."""
+"""Longest time, in seconds, by which the last lines of its log delay the end of a wait."""
 
-Tell = Callable[[list[News]], Awaitable[None]]
-Read = Callable[["ReleaseClient"], list[News]]
+Write = Callable[[list[LogLine]], Awaitable[None]]
+Read = Callable[["ReleaseClient"], list[LogLine]]
 
 
 class BuildLogs:
     """The logs of one connection's executions.
 
     :param call: makes a request in a thread.
-    :param may_ask: returns when the vendor may be sent one; told whether it is for the last lines of a log.
+    :param until_allowed: returns when a request may be sent; its argument: whether it is for the last lines of a log.
     """
 
     def __init__(
-        self, call: Callable[[Read], Awaitable[list[News]]], may_ask: Callable[[bool], Awaitable[None]]
+        self, call: Callable[[Read], Awaitable[list[LogLine]]], until_allowed: Callable[[bool], Awaitable[None]]
     ) -> None:
-        self._call, self._may_ask = call, may_ask
+        self._call, self._until_allowed = call, until_allowed
         self.connections = 8
-        """Of the client: half of them, at most, are for logs."""
-        self._tells: dict[Wait, Tell] = {}
+        """Of the client: at most half of them are for logs."""
+        self._writes: dict[Wait, Write] = {}
         self._wanted: dict[Wait, None] = {}
         self._tails: dict[Wait, asyncio.Event] = {}
         self._reading: set[Wait] = set()
         self._readers: set[asyncio.Task[None]] = set()
 
-    def want(self, wait: Wait, tell: Tell) -> None:
-        """Read what is new, when there is time, and tell it."""
-        self._tells[wait] = tell
+    def want(self, wait: Wait, write: Write) -> None:
+        """Copy what is new, when there is time."""
+        self._writes[wait] = write
         self._wanted[wait] = None
         most = min(TAIL_READERS if self._tails else READERS, max(1, self.connections // 2))
         if len(self._readers) < most:
-            # In no task's context: else whatever it logs would go into that one's log.
+            # In no task's context: otherwise whatever the reader logs would go into that task's log.
             reader = asyncio.create_task(self._read_on(), name="build logs", context=contextvars.Context())
             self._readers.add(reader)
             reader.add_done_callback(self._readers.discard)
 
-    async def tail(self, wait: Wait, tell: Tell) -> None:
-        """The last lines of an execution that is over, before its task's log is closed; not for long."""
+    async def tail(self, wait: Wait, write: Write) -> None:
+        """Copy the last lines of a finished execution before its task's log is closed, unless that takes too long."""
         is_read = self._tails[wait] = asyncio.Event()
-        self.want(wait, tell)
+        self.want(wait, write)
         try:
             async with asyncio.timeout(TAIL_LIMIT):
                 await is_read.wait()
         except TimeoutError:
-            await tell([News(f"  | the end of the log of {wait.ref['id']} could not be read within {TAIL_LIMIT:g} s")])
+            text = f"  | the end of the log of {wait.ref['id']} could not be read within {TAIL_LIMIT:g} s"
+            await write([LogLine(text)])
         finally:
             del self._tails[wait]
 
     def forget(self, wait: Wait) -> None:
-        """Tell no more of it: its task's log is closed."""
-        self._tells.pop(wait, None)
+        """Copy no more of it: its task's log is closed."""
+        self._writes.pop(wait, None)
         self._wanted.pop(wait, None)
 
     def close(self) -> None:
@@ -85,7 +86,7 @@ class BuildLogs:
 
     async def _read_on(self) -> None:
         while self._next():
-            await self._may_ask(bool(self._tails))
+            await self._until_allowed(bool(self._tails))
             if wait := self._next():
                 await self._read(wait)
 
@@ -95,10 +96,10 @@ class BuildLogs:
         self._reading.add(wait)
         try:
             news = await self._call(lambda client: log_news(client, wait))
-            if tell := self._tells.get(wait):
-                await tell(news)
+            if write := self._writes.get(wait):
+                await write(news)
         except ReleasePipelineError:
-            # The connection cannot be read any more: the looks say so.
+            # The connection can no longer be read, which the polls report.
             pass
         finally:
             self._reading.discard(wait)

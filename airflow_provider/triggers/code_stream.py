@@ -11,7 +11,7 @@ from airflow_provider.triggers.events import POLL_INTERVAL, ReleaseEventTrigger
 
 if TYPE_CHECKING:
     from airflow_provider.clients.code_stream.event_changes import EventChanges
-    from airflow_provider.core.news import Change
+    from airflow_provider.core.changes import Change
 
 EVENT_TYPES = ("docker", "git", "gerrit")
 
@@ -25,18 +25,18 @@ CHANGING = (
     "updatedBy",
     "_updateTimeInMicros",
 )
-"""Fields that an event gets or changes after it came. Who asked for them would miss what is looked at too early."""
+"""Fields that are set or changed after an event has arrived. A filter on them would miss events polled early."""
 
 
 class CodeStreamEventTrigger(ReleaseEventTrigger):
-    """Tell an asset of each trigger event that comes in; see docs/events.md.
+    """Fires an asset event for each trigger event that comes in; see docs/events.md.
 
     ``AssetWatcher(name="shop pushes", trigger=CodeStreamEventTrigger("git", {"repo": "shop"}))``
 
     :param event_type: ``docker``, ``git`` or ``gerrit``.
     :param filters: fields of the event and the values that they must have, for example ``{"repo": ..., "tag": ...}``.
     :param code_stream_conn_id: the Airflow connection.
-    :param poll_interval: seconds or ``timedelta`` between two looks. Those who watch events of one type share them.
+    :param poll_interval: seconds or ``timedelta`` between two polls. Triggers for the same event type share them.
 
     https://developer.broadcom.com/xapis/vrealize-automation-code-stream-api/latest/triggers/
     """
@@ -86,7 +86,7 @@ class CodeStreamEventTrigger(ReleaseEventTrigger):
     def is_wanted(self, change: Change) -> bool:
         from airflow_provider.clients.code_stream.event_document import matches
 
-        return matches(change.told["event"], self.filters, None)
+        return matches(change.payload["event"], self.filters, None)
 
 
 def _filters_problem(filters: object) -> str | None:
@@ -98,7 +98,7 @@ def _filters_problem(filters: object) -> str | None:
         if not isinstance(name, str) or not name:
             return f"must name fields of the event, {got(name)}"
         if name in CHANGING:
-            return f"must not name {name!r}, which changes after an event came: what was seen before would be missed"
+            return f"must not name {name!r}, which changes after an event arrives: events polled before would be missed"
         if not isinstance(value, (str, int)) or value == "":
-            return f"must be right for {name!r}, which must be a text, a number or a bool, {got(value)}"
+            return f"must give {name!r} a text, a number or a bool, {got(value)}"
     return None

@@ -1,7 +1,7 @@
-"""One look for all watchers of one thing: each is told what a vendor's list holds, and makes its own difference.
+"""One poll for all watchers of one thing: each gets what the vendor's list holds, and works out what is new to it.
 
-Airflow's shared streams carry it there, and tell when what watchers made of it stands in Airflow's database
-(``airflow.triggers.shared_stream``). What is new is decided in ``core/news.py``.
+Airflow's shared streams carry it to them, and report when the events that they made of it are in Airflow's database
+(``airflow.triggers.shared_stream``). What is new is decided in ``core/changes.py``.
 """
 
 from __future__ import annotations
@@ -19,60 +19,61 @@ from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 from airflow_provider.core.waiting import Pace
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.triggers.poller import shared_poller
+from airflow_provider.triggers.polls import POLL
 from airflow_provider.unforeseen import unforeseen
 
 if TYPE_CHECKING:
-    from airflow_provider.core.news import Reading
+    from airflow_provider.core.changes import Reading
 
 log = structlog.get_logger(logger_name=__name__)
 
-FASTEST = 1.0
-"""Seconds between two looks, however short an interval was asked for."""
+MIN_INTERVAL = 1.0
+"""Seconds between two polls, however short an interval was asked for."""
 
 WHOLE_EVERY = 600.0
-"""Seconds after which a list is read to its end again, for what only that can tell."""
+"""Seconds after which a list is read to its end again: some changes show only then."""
 
-CALM = 60.0
-"""The interval of a stream without watchers: the last one is just leaving."""
+UNWATCHED_INTERVAL = 60.0
+"""Seconds between polls of a stream without watchers, whose last one is just leaving."""
 
 
 class Reader(Protocol):
-    """Reads what happened to one thing, in a thread; such as
+    """Reads in a thread what happened to one thing, such as
     :class:`~airflow_provider.clients.quay.tag_changes.TagChanges`."""
 
     def read(self, client: Any, since: float | None, whole: bool) -> Reading: ...
 
 
 class Round:
-    """What one look has seen.
+    """The result of one poll.
 
-    :param place: the system that was asked.
+    :param place: the system that was polled.
 
-    Attribute ``is_over``: whether every watcher is through with it, and what they made of it is in Airflow's database.
+    Attribute ``is_done``: whether all watchers have processed it, and their events are in Airflow's database.
     """
 
     def __init__(self, place: str, reading: Reading) -> None:
         self.place, self.reading = place, reading
-        self.is_over = False
-        self._then: list[Callable[[], Awaitable[None]]] = []
+        self.is_done = False
+        self._callbacks: list[Callable[[], Awaitable[None]]] = []
 
-    def when_over(self, act: Callable[[], Awaitable[None]]) -> None:
-        self._then.append(act)
+    def when_done(self, callback: Callable[[], Awaitable[None]]) -> None:
+        self._callbacks.append(callback)
 
     async def end(self, is_clean: bool) -> None:
-        """:param is_clean: whether no watcher has failed over it. If one has, nobody knows here which: each finds out
-        by itself, with the next round."""
-        self.is_over = True
-        for act in self._then if is_clean else ():
-            await act()
+        """:param is_clean: whether no watcher failed on it. If one did, it is not known here which: each finds out for
+        itself, with the next round."""
+        self.is_done = True
+        for callback in self._callbacks if is_clean else ():
+            await callback()
 
 
 class Seat:
-    """The place of one watcher.
+    """One watcher's subscription to a stream.
 
-    :param interval: seconds between looks that it asks for.
+    :param interval: seconds between polls that it asks for.
 
-    Attribute ``since``: how far back the next look must reach for it (epoch seconds); ``None``: it does not know yet.
+    Attribute ``since``: how far back the next poll must reach for it, in epoch seconds; ``None`` while not known.
     """
 
     def __init__(self, interval: float) -> None:
@@ -81,9 +82,9 @@ class Seat:
 
 
 class Stream:
-    """The looks at one thing.
+    """The polls of one watched thing.
 
-    :param about: what is looked at, for the log.
+    :param about: what is watched, for the log.
     """
 
     def __init__(self, system: str, conn_id: str, about: str, reader: Reader) -> None:
@@ -96,8 +97,8 @@ class Stream:
 
     @contextmanager
     def seat(self, interval: float) -> Iterator[Seat]:
-        """Watch. Who comes late sees a whole list soon."""
-        seat = Seat(max(FASTEST, interval))
+        """Subscribe. A watcher that joins later soon gets a whole list."""
+        seat = Seat(max(MIN_INTERVAL, interval))
         self._seats.append(seat)
         self._whole_due = -float("inf")
         self.wake()
@@ -107,30 +108,30 @@ class Stream:
             self._seats.remove(seat)
 
     def wake(self) -> None:
-        """Look soon, without regard to the interval."""
+        """Poll soon, whatever the interval."""
         self._woken.set()
 
     async def rounds(self) -> AsyncIterator[Round]:
-        """What is seen, for ever: an outage ends nothing."""
+        """The results of polls, forever: no outage ends them."""
         while True:
             self._woken.clear()
-            seen = await self._look()
+            seen = await self._poll()
             if seen:
                 yield seen
-            await asyncio.sleep(FASTEST)
-            interval = min((seat.interval for seat in self._seats), default=CALM)
-            await self._woken_within(self._pace.pause(interval) - FASTEST)
+            await asyncio.sleep(MIN_INTERVAL)
+            interval = min((seat.interval for seat in self._seats), default=UNWATCHED_INTERVAL)
+            await self._woken_within(self._pace.pause(interval) - MIN_INTERVAL)
 
     async def _woken_within(self, seconds: float) -> None:
         if self._pace.is_slowed:
-            # Nobody is in a greater hurry than the vendor, who has asked to wait.
+            # Polls fail, or the vendor has asked to wait: that counts for more than a watcher that wants to go on.
             await asyncio.sleep(seconds)
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, seconds)):
                 await self._woken.wait()
 
-    async def _look(self) -> Round | None:
+    async def _poll(self) -> Round | None:
         since = min((seat.since for seat in self._seats if seat.since is not None), default=None)
         is_whole = time.monotonic() >= self._whole_due
         due = time.monotonic() + WHOLE_EVERY
@@ -139,12 +140,12 @@ class Stream:
             return Round(client.place, self._reader.read(client, since, is_whole))
 
         try:
-            seen: Round = await shared_poller(self._system, self._conn_id).ask(read)
+            seen: Round = await shared_poller(self._system, self._conn_id).call_in_turn(read)
         except ReleasePipelineError as error:
             self._note(error)
             return None
         except Exception as error:
-            self._note(unforeseen(error, "A look", self._system))
+            self._note(unforeseen(error, POLL, self._system))
             return None
         if is_whole:
             self._whole_due = due
@@ -156,11 +157,11 @@ class Stream:
         failures, self._failures = self._failures, self._failures + 1 if error else 0
         if error is None:
             if failures:
-                log.info("Looking at %s over connection %s works again", self._about, self._conn_id)
+                log.info("Polling %s over connection %s works again", self._about, self._conn_id)
         elif failures & (failures + 1) == 0:
             # The first, second, fourth, eighth... of an outage.
             log.warning(
-                "Could not look at %s over connection %s (failure %d), watching goes on: %s",
+                "Could not poll %s over connection %s (failure %d), will retry: %s",
                 self._about,
                 self._conn_id,
                 self._failures,
@@ -169,7 +170,7 @@ class Stream:
 
 
 class Producer(SharedStreamProducer):
-    """A stream as Airflow carries it to its watchers."""
+    """A stream in the form in which Airflow carries it to its watchers."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
@@ -187,7 +188,7 @@ _streams: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakValueDictionary[Hasha
 
 
 def shared_stream(key: Hashable, make: Callable[[], Stream]) -> Stream:
-    """The stream of one thing in the running event loop, for as long as somebody has it."""
+    """The stream of one watched thing in the running event loop, for as long as somebody holds it."""
     streams = _streams.setdefault(asyncio.get_running_loop(), WeakValueDictionary())
     stream = streams.get(key)
     if stream is None:

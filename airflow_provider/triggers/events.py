@@ -1,6 +1,6 @@
-"""What the triggers of Airflow's ``AssetWatcher`` do alike: they share the looks at one thing, and tell what is new.
+"""The base of the triggers for Airflow's ``AssetWatcher``: they share the polls of one thing, and fire for what is new.
 
-Light to import, as a DAG file does: what runs in the triggerer is imported there.
+Light to import, because DAG files import it: what runs in the triggerer is imported there.
 """
 
 from __future__ import annotations
@@ -16,23 +16,24 @@ from airflow_provider.exceptions import BadRequestError, Call
 from airflow_provider.identifiers import got, seconds_of
 
 if TYPE_CHECKING:
-    from airflow_provider.core.news import Change
+    from airflow_provider.core.changes import Change
     from airflow_provider.triggers.event_stream import Producer, Reader, Round, Stream
 
 POLL_INTERVAL = 60.0
-"""Seconds between two looks: a watcher looks for ever, and a release may start a minute after its image was pushed."""
+"""Seconds between two polls: a watcher polls forever, and a release may start a minute after its image was pushed."""
 
 
 class BadArgumentError(BadRequestError, TypeError):
-    """An argument is wrong. A triggerer fails a trigger whose constructor raises a ``TypeError``; by any other error it
-    ends itself, with all that it runs."""
+    """An argument is wrong. A triggerer fails a trigger whose constructor raises a ``TypeError``; any other error stops
+    the triggerer itself, with everything that it runs."""
 
 
 class ReleaseEventTrigger(BaseEventTrigger):
-    """Tells what happens at a vendor, for as long as an asset is watched.
+    """Fires an event for each change at a vendor, for as long as an asset is watched.
 
     :param conn_id: the Airflow connection.
-    :param poll_interval: seconds or ``timedelta`` between two looks. Of those who watch the same thing, the shortest.
+    :param poll_interval: seconds or ``timedelta`` between two polls; of several watchers of the same thing, the
+        shortest counts.
     """
 
     system: ClassVar[str]
@@ -49,17 +50,17 @@ class ReleaseEventTrigger(BaseEventTrigger):
     @property
     @abstractmethod
     def thing(self) -> str:
-        """What is looked at: those who name the same share the looks."""
+        """What is polled: triggers that name the same thing share the polls."""
 
     @property
     @abstractmethod
     def wanted(self) -> Any:
-        """What is told of it, a JSON value: the cursor of who wants something else is another one."""
+        """Which of its changes fire events, a JSON value: triggers that want something else have another cursor."""
 
     @property
     @abstractmethod
     def about(self) -> str:
-        """The same for people."""
+        """The same, as text for people."""
 
     @abstractmethod
     def reader(self) -> Reader: ...
@@ -84,12 +85,12 @@ class ReleaseEventTrigger(BaseEventTrigger):
         with stream.seat(self.poll_interval) as seat:
             watcher = Watcher(stream, seat, store, self.is_wanted, self.about)
             async for seen in shared_stream:
-                for told in await watcher.take(seen):
-                    yield TriggerEvent(told)
-                watcher.has_told(seen)
+                for event in await watcher.take(seen):
+                    yield TriggerEvent(event)
+                watcher.has_sent(seen)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Without Airflow's shared streams, which all versions have that this provider works with."""
+        """Works without Airflow's shared streams. ``BaseTrigger`` demands it; all supported versions have them."""
 
         async def alone() -> AsyncIterator[Round]:
             async for seen in stream.rounds():

@@ -1,4 +1,4 @@
-"""The one trigger: waits in the triggerer until an execution is over, and cancels it when a person ends the task."""
+"""The trigger that waits for an execution to finish, and cancels it when a person ends the task."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from airflow_provider.clients.urls import place_of
 from airflow_provider.core import lines
 from airflow_provider.core.approving import REJECT
 from airflow_provider.core.canceling import CANCEL_REASON, TaskSeen, Verdict, cancel, judge_trigger_kill
-from airflow_provider.core.commands import Cancel, Pause, Tell
+from airflow_provider.core.commands import Cancel, Log, Pause
 from airflow_provider.core.durations import DURATIONS
-from airflow_provider.core.lines import News, name_of
+from airflow_provider.core.lines import LogLine, name_of
 from airflow_provider.core.waiting import Begun, Wait, named_exactly
 from airflow_provider.exceptions import BadRequestError, Call, ReleasePipelineError
 from airflow_provider.execution import ExecutionRef
@@ -30,7 +30,7 @@ from airflow_provider.links import MARKER_XCOM, xcoms_of
 from airflow_provider.storable import storable, storable_text
 from airflow_provider.task_instances import identity_of, task_state
 from airflow_provider.triggers import required_actions
-from airflow_provider.triggers.kills import though_canceled
+from airflow_provider.triggers.kills import shielded
 from airflow_provider.triggers.poller import shared_poller
 from airflow_provider.triggers.shared_client import shared_client
 from airflow_provider.triggers.templates import pulling_one_xcom
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 async def _push_xcom(key: str, value: Any, where: dict[str, Any]) -> None:
-    """A backend of one's own may upload it, which Airflow 3.3.2 would do in the event loop."""
+    """Push in a thread if the XCom backend is a custom one: it may upload the value, and block the event loop."""
     if XCom is BaseXCom:
         await XCom.aset(key, value, **where)
     else:
@@ -56,27 +56,28 @@ async def _pull_xcom(key: str, where: dict[str, Any]) -> Any:
 
 @functools.cache
 def freeze_watch() -> FreezeWatch:
-    """One for the process of the triggerer, from its first wait on."""
+    """One for the triggerer's process, from its first wait on."""
     return FreezeWatch()
 
 
 class ExecutionTrigger(BaseTrigger):
-    """Waits for one execution; ends with one event, an :class:`~airflow_provider.core.waiting.Outcome` as JSON.
+    """Waits for one execution; fires one event, an :class:`~airflow_provider.core.waiting.Outcome` as JSON.
 
     :param system: which of the four systems.
     :param conn_id: the Airflow connection; credentials never enter a trigger's arguments.
-    :param ref: what is waited for.
-    :param poll_interval: seconds between looks; below one second is raised to one.
+    :param ref: the execution to wait for.
+    :param poll_interval: seconds between polls; raised to one second if it is shorter.
     :param deadline: epoch seconds, ``None`` for no limit. Wall clock, because the wait may move between machines.
-    :param hold_back: seconds from the beginning in which the task is not sent back to a worker. By the triggerer's own
-        clock: a worker's may be hours ahead.
-    :param fail_on_waiting: whether waiting for a person ends the wait.
-    :param until: states that end the wait although the execution goes on.
+    :param hold_back: seconds, from the trigger's start, for which the task is not sent back to a worker. Measured by
+        the triggerer's clock: a worker's may be hours ahead.
+    :param fail_on_waiting: whether the wait ends if the execution waits for a person.
+    :param until: states that end the wait although the execution continues.
     :param slowest: seconds to which the interval may grow while nothing changes.
-    :param finish: end the task here when the execution ended well, with or without the XCom of its result.
-    :param marker: of the start that the task made; ``None`` for what somebody else started, which is never canceled.
-    :param has_asked: whether an earlier attempt of the task may have asked people: what it has left open is closed.
-    :param begun: a :class:`~airflow_provider.core.waiting.Begun` as JSON, if a worker has begun to wait.
+    :param finish: end the task here if the execution succeeds, with or without the XCom of its result.
+    :param marker: marker of the task's own start; ``None`` for what somebody else started, which is never canceled.
+    :param has_asked: whether an earlier attempt of the task may have asked people: a question that it left open is
+        closed.
+    :param begun: a :class:`~airflow_provider.core.waiting.Begun` as JSON, if the wait began in a worker.
     """
 
     def __init__(
@@ -133,13 +134,13 @@ class ExecutionTrigger(BaseTrigger):
         )
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
-        """Called where a sensor starts in the triggerer."""
+        """Called for a sensor that starts in the triggerer."""
         given = self.ref
         super().render_template_fields(pulling_one_xcom(context), jinja_env)
         self.ref = {name: str(value) for name, value in self.ref.items()}
         for name, value in self.ref.items():
             if value == "None" != given[name]:
-                # The worker, which gets the task now, says so in the words of its argument.
+                # The task now goes to a worker, which reports the error by the name of its argument.
                 raise BadRequestError(
                     f"{name} must not be None, got None from a template", call=Call(system=self.system)
                 )
@@ -158,34 +159,35 @@ class ExecutionTrigger(BaseTrigger):
         freeze_watch()
         running_since = time.monotonic()
         if self.has_asked and self.task_instance:
-            await required_actions.close_if_open(self.task_instance.id, REJECT, "nothing is asked now")
+            await required_actions.close_if_open(self.task_instance.id, REJECT, "the question is no longer asked")
         if begun.since is None:
-            await self._tell_beginning()
+            await self._log_beginning()
         outcome = await shared_poller(self.system, self.conn_id).wait(self._wait)
-        # A failure goes through the worker: only there it honours retries and tells its cause.
+        # Failures go through the worker: only there are retries honoured and the cause reported.
         if self._wait.since is not None:
             outcome = outcome._replace(seconds=max(0.0, time.time() - self._wait.since))
         if self.finish and outcome.is_success and await self._push(outcome.execution or {}):
-            self._tell(lines.ended(outcome.execution or {}, outcome.seconds))
+            self._log_lines(lines.ended(outcome.execution or {}, outcome.seconds))
             yield TaskSuccessEvent()
             return
         await asyncio.sleep(self.hold_back - (time.monotonic() - running_since))
         yield TriggerEvent(outcome._replace(waited_for=named_exactly(self.ref)).to_event())
 
-    async def _tell_beginning(self) -> None:
-        """The first line of the task's log, where no worker came before."""
+    async def _log_beginning(self) -> None:
+        """Write the first line of the task's log, if no worker ran before."""
         who, place = "", ""
         with suppress(Exception):
-            # The looks say what is wrong with the connection.
+            # If something is wrong with the connection, the polls report it.
             client = await shared_client(self.system, self.conn_id).get()
             who, place = client.who, place_of(client.transport.base_url)
-        deed = f"wait for {name_of(self.ref)}"
-        self._tell(lines.begins(deed, self.system, {}, who, self.conn_id, place))
+        action = f"wait for {name_of(self.ref)}"
+        self._log_lines(lines.begins(action, self.system, {}, who, self.conn_id, place))
 
     async def _push(self, execution: dict[str, Any]) -> bool:
-        """Push what a worker would push; ``False`` if a worker must, because Airflow's API server is away.
+        """Push what a worker would push; ``False`` if a worker must, because Airflow's API server is unreachable.
 
-        Airflow 3.3.2 would store the XComs of the event as text that holds JSON, and the next task would get that.
+        XComs in the event are no alternative: Airflow 3.3.2 would store them as text that holds JSON, and the next task
+        would get that.
         """
         xcoms = xcoms_of(execution) | ({"return_value": execution} if self.finish == "task" else {})
         where = self._where()
@@ -195,7 +197,7 @@ class ExecutionTrigger(BaseTrigger):
             for key, value in xcoms.items():
                 await _push_xcom(key, value, where)
         except Exception as error:
-            self.log.warning("Cannot end the task here, a worker will: %s", error)
+            self.log.warning("Could not finish the task in the triggerer, a worker will: %s", error)
             return False
         return True
 
@@ -206,7 +208,7 @@ class ExecutionTrigger(BaseTrigger):
         """Cancel the execution, once, if a person ended the task that started it."""
         if not self.marker:
             return
-        await though_canceled(self._cancel_if_a_person_acted(self.marker), DURATIONS.trigger_kill_limit)
+        await shielded(self._cancel_if_a_person_acted(self.marker), DURATIONS.trigger_kill_limit)
 
     async def _cancel_if_a_person_acted(self, marker: str) -> None:
         ref = self._wait.ref if self._wait else self.ref
@@ -214,22 +216,22 @@ class ExecutionTrigger(BaseTrigger):
         try:
             verdict, reason = await self._judge(marker)
             if verdict is not Verdict.CANCEL:
-                self._tell(lines.not_canceling(name, reason))
+                self._log_lines(lines.not_canceling(name, reason))
                 return
-            # Told first: the triggerer may end before the answer comes.
-            self._tell(lines.canceling(name, reason))
+            # Logged first: the triggerer may end before the answer comes.
+            self._log_lines(lines.canceling(name, reason))
             problem = await self._cancel(ref)
         except Exception as error:
-            # Nobody awaits this task for what it raises.
+            # Nothing reads the exceptions of this asyncio task.
             problem = unforeseen(error, f"Canceling {name}", self.system)
-        self._tell(lines.cancel_failed(name, problem) if problem else lines.cancel_taken(name))
+        self._log_lines(lines.cancel_failed(name, problem) if problem else lines.cancel_taken(name))
 
-    def _tell(self, *news: News) -> None:
+    def _log_lines(self, *news: LogLine) -> None:
         for line in news:
             getattr(self.log, line.level)("%s", storable_text(line.text))
 
     async def _cancel(self, ref: ExecutionRef) -> ReleasePipelineError | None:
-        """Cancel, trying again while the system does not answer; returns why it could not be done."""
+        """Cancel, and retry while the system does not answer; returns the error if it failed."""
         clock = SimpleNamespace(now=time.time())
         program = cancel(clock, ref, CANCEL_REASON, DURATIONS.trigger_kill_limit)
         poller = shared_poller(self.system, self.conn_id)
@@ -247,21 +249,21 @@ class ExecutionTrigger(BaseTrigger):
                             problem = unforeseen(error, "A cancel", self.system)
                     case Pause(seconds):
                         await asyncio.sleep(seconds)
-                    case Tell(news):
-                        self._tell(*news)
+                    case Log(news):
+                        self._log_lines(*news)
                 clock.now = time.time()
                 command = program.throw(problem) if problem else program.send(None)
         except StopIteration as stop:
             return cast("ReleasePipelineError | None", stop.value)
 
     async def _judge(self, marker: str) -> tuple[Verdict, str]:
-        """Whether a person ended the task, or the wait goes on elsewhere."""
+        """Decide whether a person ended the task, or the wait continues elsewhere."""
         where = self._where()
         if where is None:
             return Verdict.LEAVE, "this trigger belongs to no task"
         begun = time.monotonic()
         while True:
-            seen = await self._told(where)
+            seen = await self._read_task(where)
             waited, frozen_for = time.monotonic() - begun, freeze_watch().frozen_for()
             verdict, reason = await self._judge_seen(seen, marker, waited, frozen_for)
             if verdict is not Verdict.ASK_AGAIN:
@@ -271,12 +273,12 @@ class ExecutionTrigger(BaseTrigger):
     async def _judge_seen(self, seen: TaskSeen, marker: str, waited: float, frozen_for: float) -> tuple[Verdict, str]:
         return judge_trigger_kill(seen, marker, waited, frozen_for)
 
-    async def _told(self, where: dict[str, Any]) -> TaskSeen:
-        """What Airflow says of the task instance; no state while its API server is away."""
+    async def _read_task(self, where: dict[str, Any]) -> TaskSeen:
+        """Read the task instance from Airflow; without a state while its API server is unreachable."""
         try:
             state = await sync_to_async(task_state)(**where)
             waits_as = await _pull_xcom(MARKER_XCOM, where)
             return TaskSeen(state, waits_as)
         except Exception as error:
-            self.log.warning("Cannot ask who ended the task: %s", error)
+            self.log.warning("Could not read from Airflow who ended the task: %s", error)
             return TaskSeen(None)

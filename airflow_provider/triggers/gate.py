@@ -1,4 +1,4 @@
-"""Waits in the triggerer for an execution that has come to a gate, about which people are asked meanwhile."""
+"""Waits in the triggerer for an execution that has reached a gate, while people are asked about it."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from airflow_provider.storable import storable
 from airflow_provider.triggers import required_actions
 from airflow_provider.triggers.asked import AskedPeople
 from airflow_provider.triggers.execution import ExecutionTrigger, freeze_watch
-from airflow_provider.triggers.kills import though_canceled
+from airflow_provider.triggers.kills import shielded
 from airflow_provider.triggers.poller import shared_poller
 
 
 class GateTrigger(ExecutionTrigger):
-    """Watches an execution of ours and the approval that it waits for; ends when either goes on.
+    """Watches an execution of ours and the approval that it waits for; ends when either of them moves on.
 
-    Takes the arguments of :class:`~airflow_provider.triggers.execution.ExecutionTrigger`. Airflow itself resumes the
-    task with an answer, and tells this to end then: that cancels nothing.
+    Takes the arguments of :class:`~airflow_provider.triggers.execution.ExecutionTrigger`. When a person answers,
+    Airflow itself resumes the task and ends this trigger, which cancels nothing then.
 
-    :param gate: what people are asked about; ``None``: nobody is asked.
-    :param asked_as: which question this is of, as in :class:`~airflow_provider.triggers.approval.ApprovalTrigger`.
+    :param gate: the approval that people are asked about; ``None``: nobody is asked.
+    :param asked_as: which question this is for, as in :class:`~airflow_provider.triggers.approval.ApprovalTrigger`.
     :param asks_until: epoch seconds until which people may answer; ``None``: no limit.
-    :param on_no_response: the decision that the closed question then shows.
+    :param on_no_response: the decision that the closed question shows if nobody answers.
     :param is_last_try: whether the attempt that asks is the last one.
     """
 
@@ -79,7 +79,7 @@ class GateTrigger(ExecutionTrigger):
 
     async def on_kill(self) -> None:
         """Cancel the execution and close the question, if a person ended the task."""
-        await though_canceled(self._end(), DURATIONS.trigger_kill_limit)
+        await shielded(self._end(), DURATIONS.trigger_kill_limit)
 
     async def _outcome(self, wait: Wait) -> Outcome:
         waited_for = named_exactly(wait.ref)

@@ -1,4 +1,4 @@
-"""What a trigger still does when it is told to end."""
+"""Lets a trigger finish its work in ``on_kill`` although Airflow cancels it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _under_way: set[asyncio.Task[None]] = set()
 """Keeps the work alive: the event loop itself holds only weak references."""
 
 
-async def though_canceled(work: Coroutine[Any, Any, None], seconds: float) -> None:
-    """Await some work for so long, although Airflow 3.3.2 cancels the ``on_kill`` that it awaits about once a second.
+async def shielded(work: Coroutine[Any, Any, None], seconds: float) -> None:
+    """Await some work for at most ``seconds``, although Airflow 3.3.2 cancels the running ``on_kill`` every second.
 
-    :param work: goes on in a task of its own, which nobody asks for what it raises.
+    :param work: runs in an asyncio task of its own, whose exceptions nothing reads.
     """
     task = asyncio.create_task(work)
     _under_way.add(task)

@@ -1,7 +1,7 @@
-"""One poll for many waits: all waits of one connection in one event loop share a client, a login and a budget.
+"""One poller for many waits: all waits of a connection in an event loop share a client, a login and a budget.
 
-What a look means for a wait is decided in ``core/waiting.py``, when which request is made in schedule.py; who
-waits and why, in the triggers.
+``core/waiting.py`` decides what an observation means for a wait, ``schedule.py`` when each request is made, and the
+triggers who waits and why.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
-from airflow_provider.core.lines import News
+from airflow_provider.core.lines import LogLine
 from airflow_provider.core.waiting import Outcome, Wait
 from airflow_provider.exceptions import Call, ReleasePipelineError, ServerUnavailableError
 from airflow_provider.execution import Execution, ExecutionRef
 from airflow_provider.settings import REQUESTS_PER_SECOND
 from airflow_provider.storable import storable_text
 from airflow_provider.triggers.build_logs import BuildLogs
-from airflow_provider.triggers.errands import LOOK, Batch, concerns_all
+from airflow_provider.triggers.polls import POLL, Batch, concerns_all
 from airflow_provider.triggers.schedule import Schedule
 from airflow_provider.triggers.shared_client import shared_client
 from airflow_provider.unforeseen import unforeseen
@@ -40,40 +40,40 @@ log = structlog.get_logger(logger_name=__name__)
 
 Answer = TypeVar("Answer")
 
-FASTEST = 1.0
-"""Seconds between two looks at the same execution, however short an interval was asked for."""
+MIN_INTERVAL = 1.0
+"""Seconds between two polls of the same execution, however short an interval was asked for."""
 
 GATHER = 0.2
-"""Seconds in which new waits are gathered: after a restart of the triggerer they arrive by the thousand."""
+"""Seconds for which new waits are gathered: after a restart of the triggerer they arrive by the thousand."""
 
 LINGER = 5.0
 """Seconds for which connections and threads outlive the last wait: the next task of a DAG often follows at once."""
 
-TOLD_AT_ONCE = 50
-"""Waits that are told what was seen before the loop may do something else."""
+DELIVERED_AT_ONCE = 50
+"""Waits that get their observations before the event loop may do something else."""
 
 LINES_AT_ONCE = 5
-"""The same for lines of the tasks' logs. Writing one lets go of the interpreter, and a thread that is decoding an
-answer gives it back after 5 ms only."""
+"""The same for lines of task logs. Writing one releases the interpreter lock, and a thread that is decoding an answer
+gives it back only after 5 ms."""
 
-LONGEST_TURN = 0.01
-"""Seconds of telling after which the loop may do something else: the news of one wait may be many and long."""
+LONGEST_BLOCK = 0.01
+"""Seconds of delivering after which the event loop may do something else: one wait may have many long log lines."""
 
 MOST_LINES = 100
-"""Of one look, written to one task's log: each costs the loop as much as a wait without news."""
+"""Log lines that one poll may write to one task's log: each costs the loop as much as a wait without any."""
 
 MOST_CHARACTERS = 50_000
-"""Of these lines: Airflow looks for secrets in each."""
+"""Characters in these lines: Airflow searches each for secrets."""
 
-LONGEST_GO = 0.3
-"""Seconds after which requests that stand behind another in one thread are made in other ones."""
+SPLIT_AFTER = 0.3
+"""Seconds after which requests that are queued behind a slow one in a thread move to other threads."""
 
-LAST_LOOK = 5.0
-"""Seconds after its deadline at which a wait ends without the answer to its last look."""
+LAST_POLL = 5.0
+"""Seconds after its deadline at which a wait ends although its last poll is not answered."""
 
 
 class Poller:
-    """The waits of one connection in the running event loop. Ends by itself after the last of them."""
+    """Polls for all waits of one connection in the running event loop. Ends by itself after the last of them."""
 
     def __init__(self, system: str, conn_id: str) -> None:
         self._system, self._conn_id = system, conn_id
@@ -82,17 +82,17 @@ class Poller:
         self._gathered_at = 0.0
         self._calls = 0
         self._woken = asyncio.Event()
-        self._schedule = Schedule(REQUESTS_PER_SECOND.value(), FASTEST)
+        self._schedule = Schedule(REQUESTS_PER_SECOND.value(), MIN_INTERVAL)
         self._tasks: set[asyncio.Task[None]] = set()
         self._wakes_at = math.inf
-        self._telling, self._writing = asyncio.Lock(), asyncio.Lock()
-        self._lines, self._turn_ends = 0, 0.0
-        """Lines written since the loop last did something else, and when it is to do so again."""
-        self._used: ReleaseClient | None = None
+        self._delivering, self._writing = asyncio.Lock(), asyncio.Lock()
+        self._lines, self._yields_at = 0, 0.0
+        """Lines written since the event loop last did something else, and when it must do so again."""
+        self._current_client: ReleaseClient | None = None
         self._crash: BaseException | None = None
         self._client = shared_client(system, conn_id)
         self._client.on_sent = self._sent
-        self._logs = BuildLogs(self._client.call, self._may_read_a_log)
+        self._logs = BuildLogs(self._client.call, self._until_log_may_be_read)
         self._task = asyncio.create_task(self._run(), name=f"poll {system} {conn_id}", context=contextvars.Context())
 
     @property
@@ -100,14 +100,14 @@ class Poller:
         return self._task.done()
 
     async def wait(self, wait: Wait) -> Outcome:
-        """Wait until ``wait`` is over, sharing the requests of all others."""
+        """Wait until ``wait`` is over, sharing requests with all others."""
         waiter = self._waiters[wait] = Waiter()
         if not self._new:
             self._gathered_at = time.monotonic() + GATHER
             self._woken.set()
         self._new[wait] = None
         if wait.deadline is not None:
-            waiter.end_by(wait.deadline + LAST_LOOK, lambda: self._give_up(wait))
+            waiter.end_by(wait.deadline + LAST_POLL, lambda: self._give_up(wait))
         try:
             outcome = await waiter.outcome
             if waiter.has_tail:
@@ -123,7 +123,7 @@ class Poller:
                 self._woken.set()
 
     async def call(self, action: Callable[[ReleaseClient], Any]) -> Any:
-        """Run one action of the shared client in a thread.
+        """Run one action of the shared client in a thread, at once.
 
         :raises ReleasePipelineError: the action's errors.
         """
@@ -134,17 +134,17 @@ class Poller:
         finally:
             self._calls -= 1
 
-    async def ask(self, action: Callable[[ReleaseClient], Any]) -> Any:
-        """As :meth:`call`, but in its turn: within the budget, and not while the connection is held back.
+    async def call_in_turn(self, action: Callable[[ReleaseClient], Any]) -> Any:
+        """As :meth:`call`, but within the budget, and not while the connection is held back.
 
-        What comes of it counts for the waits, too.
+        Its result counts for the waits, too: an error may mean trouble for them, an answer the end of trouble.
 
         :raises ReleasePipelineError: the action's errors.
         """
         self._calls += 1
         try:
-            # No event tells of it: it comes with the time.
-            while (pause := self._schedule.until_asked(time.monotonic())) > 0:  # noqa: ASYNC110
+            # Only time passing makes this true, so that there is no event to wait for.
+            while (pause := self._schedule.call_delay(time.monotonic())) > 0:  # noqa: ASYNC110
                 await asyncio.sleep(pause)
             started = time.monotonic()
             try:
@@ -170,10 +170,10 @@ class Poller:
                 await self._woken_within(self._wakes_at - now)
         except BaseException as error:
             if isinstance(error, Exception):
-                log.error("The poll of connection %s ended", self._conn_id)
-            told = unforeseen(error, "The poll", self._system) if isinstance(error, Exception) else error
+                log.error("The poller of connection %s crashed", self._conn_id)
+            cause = unforeseen(error, "The poller", self._system) if isinstance(error, Exception) else error
             for waiter in self._waiters.values():
-                waiter.abandon(told)
+                waiter.abandon(cause)
             raise
         finally:
             for task in self._tasks:
@@ -186,15 +186,15 @@ class Poller:
             raise self._crash
         while not self._waiters:
             self._woken.clear()
-            # Who is held back must not be forgotten: the next one would not know.
+            # How long to hold back must not be forgotten: the next poller would not know.
             linger = max(LINGER, self._schedule.trouble.until - time.monotonic())
-            # A wait may have come in the very moment in which the time was over.
+            # A wait may have come at the very moment at which the time ran out.
             if not await self._woken_within(linger) and not self._calls and not self._waiters:
                 return False
         return True
 
     async def _woken_within(self, seconds: float) -> bool:
-        # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with what it waits for.
+        # Not wait_for: in Python 3.11 it swallows a cancellation that arrives together with what it waits for.
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds if seconds < math.inf else None):
                 return await self._woken.wait()
@@ -218,25 +218,25 @@ class Poller:
             return await self._client.get()
         except ReleasePipelineError as error:
             self._schedule.note_trouble(error, started, time.monotonic(), time.time(), self._waiters)
-            await self._tell_all([(wait, error) for wait in self._waiters])
+            await self._deliver_all([(wait, error) for wait in self._waiters])
             return None
 
     def _start(self, client: ReleaseClient) -> None:
-        """Let new waits in, and make the requests whose turn it is."""
+        """Admit new waits, and start the batches that are due."""
         now, today, schedule = time.monotonic(), time.time(), self._schedule
-        self._used = client
+        self._current_client = client
         schedule.connections = self._logs.connections = client.transport.max_connections
         if self._new and now >= self._gathered_at:
             new, self._new = self._new, {}
             for wait in new:
-                schedule.join(wait, _ask(client.shared_request, wait.ref), now, today)
+                schedule.join(wait, _ask_client(client.shared_request, wait.ref), now, today)
         for batch in schedule.take(now, today):
-            self._do(self._make(batch))
+            self._spawn(self._run_batch(batch))
         if schedule.is_late:
             schedule.is_late = False
             log.warning(
-                "Looks over connection %s come later than their poll_interval asks for: what no list covers costs a "
-                "request for each look, and %d requests wait for their turn. No more than %g a second are made "
+                "Polls over connection %s run later than their poll_interval asks for: each execution that no list "
+                "covers costs a request per poll, and %d requests are queued. At most %g are sent per second "
                 "(configuration: [release_pipelines] requests_per_second), %d at a time (the connection's extra: "
                 "max_connections)",
                 self._conn_id,
@@ -245,50 +245,50 @@ class Poller:
                 schedule.connections,
             )
 
-    async def _make(self, batch: Batch) -> None:
-        """Make some requests, and tell what was seen."""
-        hurry = asyncio.get_running_loop().call_later(LONGEST_GO, self._hurry, batch)
+    async def _run_batch(self, batch: Batch) -> None:
+        """Make the requests of a batch, and deliver what they observed."""
+        split = asyncio.get_running_loop().call_later(SPLIT_AFTER, self._split, batch)
         try:
             await self._client.call(batch.make)
         except Exception as error:
-            batch.fail(error if isinstance(error, ReleasePipelineError) else unforeseen(error, LOOK))
+            batch.fail(error if isinstance(error, ReleasePipelineError) else unforeseen(error, POLL))
         finally:
-            hurry.cancel()
-        self._schedule.is_over(batch, time.monotonic())
-        await self._take_in(batch)
+            split.cancel()
+        self._schedule.finish(batch, time.monotonic())
+        await self._take_answers(batch)
 
-    def _hurry(self, batch: Batch) -> None:
-        """Nobody waits for a request only because it stands behind one that takes long."""
-        if len(batch.asked) > 1:
-            self._schedule.give_back(batch.give_back(), time.monotonic(), time.time())
-            self._do(self._take_in(batch))
+    def _split(self, batch: Batch) -> None:
+        """Let no request wait only because it is queued behind a slow one."""
+        if len(batch.polls) > 1:
+            self._schedule.put_back(batch.withdraw(), time.monotonic(), time.time())
+            self._spawn(self._take_answers(batch))
             self._wake_if_due()
 
-    async def _take_in(self, batch: Batch) -> None:
+    async def _take_answers(self, batch: Batch) -> None:
         answered, schedule = batch.answers(), self._schedule
         trouble = schedule.judge(batch, answered, time.monotonic(), time.time(), self._waiters)
-        told: list[tuple[Wait, Found]] = []
+        observed: list[tuple[Wait, Found]] = []
         for _, waits, answer in answered:
             if isinstance(answer, ReleasePipelineError):
                 self._client.doubt(answer)
-                told += [(wait, answer) for wait in waits]
+                observed += [(wait, answer) for wait in waits]
             else:
-                told += zip(waits, answer, strict=True)
-        await self._tell_all(told)
-        for errand, _, _ in answered:
-            schedule.is_back(errand, time.monotonic(), time.time())
+                observed += zip(waits, answer, strict=True)
+        await self._deliver_all(observed)
+        for poll, _, _ in answered:
+            schedule.requeue(poll, time.monotonic(), time.time())
         if trouble:
-            # The others would have been told the same, and their error budget counts.
+            # The other polls that are due would have got the same error, and it counts toward their error budgets.
             due = schedule.due(time.monotonic())
-            others = [wait for errand in due for wait in errand.waits if wait not in errand.apart]
-            await self._tell_all([(wait, trouble) for wait in others])
+            others = [wait for poll in due for wait in poll.waits if wait not in poll.alone]
+            await self._deliver_all([(wait, trouble) for wait in others])
 
-    def _do(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(self._on_done)
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _on_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (crash := task.exception()):
             self._crash = crash
@@ -298,54 +298,54 @@ class Poller:
     def _sent(self, requests: int) -> None:
         self._schedule.budget.spend(requests, time.monotonic())
 
-    async def _may_read_a_log(self, is_the_last: bool) -> None:
-        # No event tells of it: it comes with the time.
-        while (pause := self._schedule.until_a_log(time.monotonic(), is_the_last)) > 0:  # noqa: ASYNC110
+    async def _until_log_may_be_read(self, is_the_last: bool) -> None:
+        # Only time passing makes this true, so that there is no event to wait for.
+        while (pause := self._schedule.log_delay(time.monotonic(), is_the_last)) > 0:  # noqa: ASYNC110
             await asyncio.sleep(pause)
         self._schedule.note_log()
 
-    # --- telling ---
+    # --- delivering ---
 
-    async def _tell_all(self, told: list[tuple[Wait, Found]]) -> None:
-        for start in range(0, len(told), TOLD_AT_ONCE):
-            async with self._telling:
-                self._turn_ends = time.monotonic() + LONGEST_TURN
-                for wait, found in told[start : start + TOLD_AT_ONCE]:
+    async def _deliver_all(self, observed: list[tuple[Wait, Found]]) -> None:
+        for start in range(0, len(observed), DELIVERED_AT_ONCE):
+            async with self._delivering:
+                self._yields_at = time.monotonic() + LONGEST_BLOCK
+                for wait, found in observed[start : start + DELIVERED_AT_ONCE]:
                     if callable(found):
-                        self._schedule.look_apart(wait, found, time.monotonic(), time.time())
+                        self._schedule.poll_alone(wait, found, time.monotonic(), time.time())
                     else:
-                        await self._tell_surely(wait, found)
-                    await self._give_way()
-                # Whoever tells next does so in another turn of the loop.
+                        await self._deliver_safely(wait, found)
+                    await self._yield_to_loop()
+                # The next delivery happens in another iteration of the event loop.
                 await asyncio.sleep(0)
 
-    async def _tell_surely(self, wait: Wait, seen: Observation) -> None:
-        """What one wait cannot take in concerns no other."""
+    async def _deliver_safely(self, wait: Wait, seen: Observation) -> None:
+        """Deliver an observation; one that a wait cannot process affects no other wait."""
         try:
-            await self._tell(wait, seen)
+            await self._deliver(wait, seen)
         except Exception as error:
-            log.warning("What was seen of %s %s cannot be told", wait.ref.get("kind"), wait.ref.get("id"))
+            what = f"Processing an observation of {wait.ref.get('kind')} {wait.ref.get('id')}"
             try:
-                await self._tell(wait, unforeseen(error, "Telling it", self._system))
+                await self._deliver(wait, unforeseen(error, what, self._system))
             except Exception as again:
-                # Its text may be what nothing can store; Airflow would store it with the failure of the trigger.
+                # Airflow stores the text of the error with the trigger's failure, and this text may not be storable.
                 if waiter := self._waiters.get(wait):
-                    waiter.abandon(unforeseen(again, "Telling it", self._system))
+                    waiter.abandon(unforeseen(again, what, self._system))
 
-    async def _tell(self, wait: Wait, seen: Observation) -> None:
+    async def _deliver(self, wait: Wait, seen: Observation) -> None:
         waiter = self._waiters.get(wait)
         if waiter is None or waiter.outcome.done():
             return
         now, is_new = time.time(), seen is not wait.last
-        outcome = wait.saw(seen, now)
-        if news := wait.news():
+        outcome = wait.update(seen, now)
+        if news := wait.new_lines():
             await self._log(waiter, shortened(news))
             if waiter.is_closed:
                 return
-        client = self._used
+        client = self._current_client
         if client and is_new and isinstance(seen, Execution):
-            self._schedule.follow(wait, _ask(client.shared_request, wait.ref), time.monotonic(), now)
-            has_log = _ask(client.has_log, wait.ref) if news else None
+            self._schedule.follow(wait, _ask_client(client.shared_request, wait.ref), time.monotonic(), now)
+            has_log = _ask_client(client.has_log, wait.ref) if news else None
             if has_log:
                 waiter.has_tail = outcome is not None
                 if outcome is None:
@@ -354,42 +354,42 @@ class Poller:
             waiter.end(outcome)
             self._schedule.leave(wait)
 
-    async def _log(self, waiter: Waiter, news: list[News]) -> None:
-        """Write lines to a task's log, and let the loop do something else after every few, of whichever wait."""
+    async def _log(self, waiter: Waiter, news: list[LogLine]) -> None:
+        """Write lines to a task's log; after every few, of all waits together, let the event loop do something else."""
         async with self._writing:
             for line in news:
                 if waiter.is_closed:
                     return
                 waiter.log(line)
                 self._lines += 1
-                await self._give_way()
+                await self._yield_to_loop()
 
-    async def _give_way(self) -> None:
-        """Let the loop do something else, where enough was told."""
-        if self._lines >= LINES_AT_ONCE or time.monotonic() >= self._turn_ends:
+    async def _yield_to_loop(self) -> None:
+        """Let the event loop do something else, if it is time to."""
+        if self._lines >= LINES_AT_ONCE or time.monotonic() >= self._yields_at:
             self._lines = 0
             await asyncio.sleep(0)
-            self._turn_ends = time.monotonic() + LONGEST_TURN
+            self._yields_at = time.monotonic() + LONGEST_BLOCK
 
     def _give_up(self, wait: Wait) -> None:
-        """No look is answered at its deadline: it ends all the same."""
+        """End a wait at its deadline although no poll is answered."""
         waiter = self._waiters.get(wait)
         if waiter is None or waiter.outcome.done():
             return
-        error = ServerUnavailableError("no look was answered at the deadline", call=Call(system=self._system))
-        if outcome := wait.saw(error, time.time()):
+        error = ServerUnavailableError("no poll was answered by the deadline", call=Call(system=self._system))
+        if outcome := wait.update(error, time.time()):
             waiter.end(outcome)
             self._schedule.leave(wait)
         elif wait.deadline is not None:
-            # The clock was set back meanwhile.
-            waiter.end_by(wait.deadline + LAST_LOOK, lambda: self._give_up(wait))
+            # The clock was set back in the meantime.
+            waiter.end_by(wait.deadline + LAST_POLL, lambda: self._give_up(wait))
 
 
 class Waiter:
-    """Who waits: where the outcome goes, and the context that leads log lines into the right task's log.
+    """A trigger that waits: its outcome, and the context in which log lines go to the right task's log.
 
-    Attributes ``has_tail``: the execution's own log may hold lines that were not told yet; ``is_closed``: nobody waits
-    any more, and the task's log takes no more lines.
+    Attributes ``has_tail``: the execution's own log may hold lines that were not copied yet; ``is_closed``: the trigger
+    no longer waits, and its task's log takes no more lines.
     """
 
     __slots__ = ("_context", "_limit", "has_tail", "is_closed", "outcome")
@@ -401,7 +401,7 @@ class Waiter:
         self._limit: asyncio.TimerHandle | None = None
 
     def end_by(self, moment: float, give_up: Callable[[], None]) -> None:
-        """Call this at a moment, in epoch seconds, if nothing else has ended the wait."""
+        """Call ``give_up`` at this time, in epoch seconds, if nothing else has ended the wait by then."""
         seconds = max(0.0, moment - time.time())
         self._limit = asyncio.get_running_loop().call_later(seconds, give_up)
 
@@ -410,7 +410,7 @@ class Waiter:
         if self._limit:
             self._limit.cancel()
 
-    def log(self, line: News) -> None:
+    def log(self, line: LogLine) -> None:
         self._context.run(getattr(log, line.level), storable_text(line.text))
 
     def end(self, outcome: Outcome) -> None:
@@ -426,18 +426,18 @@ class Waiter:
             self.outcome.set_exception(error)
 
 
-def shortened(news: list[News]) -> list[News]:
-    """The first lines and the last one, which tells of the whole execution."""
+def shortened(news: list[LogLine]) -> list[LogLine]:
+    """The first lines and the last one, which describes the whole execution."""
     lengths = itertools.accumulate(len(line.text) for line in news)
     kept = min(MOST_LINES, sum(length <= MOST_CHARACTERS for length in lengths))
     if kept == len(news) or len(news) < 3:
         return news
     first = max(0, kept - 2)
-    return [*news[:first], News(f"  ... {len(news) - first - 1} lines left out"), news[-1]]
+    return [*news[:first], LogLine(f"  ... {len(news) - first - 1} lines left out"), news[-1]]
 
 
-def _ask(question: Callable[[ExecutionRef], Answer], ref: ExecutionRef) -> Answer | None:
-    """What a client says of a reference, without I/O; nothing where that makes no sense to it: the look will say so."""
+def _ask_client(question: Callable[[ExecutionRef], Answer], ref: ExecutionRef) -> Answer | None:
+    """What a client knows about a reference, without I/O; ``None`` if it cannot read it, which the poll will report."""
     try:
         return question(ref)
     except Exception as error:

@@ -11,18 +11,19 @@ from airflow_provider.triggers.events import POLL_INTERVAL, ReleaseEventTrigger
 
 if TYPE_CHECKING:
     from airflow_provider.clients.quay.tag_changes import TagChanges
-    from airflow_provider.core.news import Change
+    from airflow_provider.core.changes import Change
 
 
 class QuayTagEventTrigger(ReleaseEventTrigger):
-    """Tell an asset of each tag that is created, moved or deleted; see docs/events.md.
+    """Fires an asset event for each tag that is created, moved or deleted; see docs/events.md.
 
     ``AssetWatcher(name="shop images", trigger=QuayTagEventTrigger("acme/shop", tag_pattern="v*"))``
 
     :param repository: ``namespace/name``.
-    :param tag_pattern: which tags, with ``*``, ``?`` and ``[...]`` as in names of files.
+    :param tag_pattern: which tags, with ``*``, ``?`` and ``[...]`` as in file names.
     :param quay_conn_id: the Airflow connection.
-    :param poll_interval: seconds or ``timedelta`` between two looks. Those who watch one repository share them.
+    :param poll_interval: seconds or ``timedelta`` between two polls. Triggers that watch the same repository share
+        them.
     """
 
     system = "quay"
@@ -66,4 +67,4 @@ class QuayTagEventTrigger(ReleaseEventTrigger):
         return TagChanges(self.repository)
 
     def is_wanted(self, change: Change) -> bool:
-        return fnmatch.fnmatchcase(change.told["tag"], self.tag_pattern)
+        return fnmatch.fnmatchcase(change.payload["tag"], self.tag_pattern)

@@ -14,7 +14,7 @@ from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.release_windows import WindowSource
 
 READ_AGAIN = 60.0
-"""Seconds between two reads of windows that are kept outside the DAG: somebody may change them meanwhile."""
+"""Seconds between two reads of windows that are kept outside the DAG, where somebody may change them."""
 
 LONGEST_SLEEP = 3600.0
 """Seconds after which the wall clock is read again: it may have been set, or the machine suspended."""

@@ -1,7 +1,7 @@
-"""Airflow's required action of a task, as a triggerer reads and closes it. Nothing here raises.
+"""Reads and closes a task's required action from a triggerer. Nothing here raises.
 
-Each call waits for the triggerer's supervisor, so it is made in a thread of its own: what Airflow's own triggers do in
-the one thread of ``sync_to_async`` goes on meanwhile.
+Each call waits for the triggerer's supervisor, so it is made in a thread of its own: Airflow's own triggers share the
+one thread of ``sync_to_async``, which must not be blocked.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _NOT_FOUND, _CONFLICT = 404, 409
 
 
 class Seen(Struct):
-    """How a required action stands.
+    """The state of a required action.
 
     :param is_known: whether Airflow answered.
     :param is_missing: whether there is none, or it has moved to another attempt.
-    :param answer: what Airflow hands a task on of a person's answer; ``None`` while there is none.
+    :param answer: a person's answer as Airflow passes it to the task; ``None`` while there is none.
     :param is_open: whether somebody may still answer.
     """
 
@@ -41,25 +41,25 @@ class Seen(Struct):
 
 
 async def read(ti_id: UUID) -> Seen:
-    """Look at the required action of a task instance."""
+    """Read the required action of a task instance."""
     try:
-        told = await asyncio.to_thread(get_hitl_detail_content_detail, ti_id=ti_id)
+        detail = await asyncio.to_thread(get_hitl_detail_content_detail, ti_id=ti_id)
     except Exception as error:
         if _status(error) == _NOT_FOUND:
             return Seen(is_missing=True)
-        log.warning("Cannot look whether anybody has answered: %s", error)
+        log.warning("Could not read from Airflow whether anybody has answered: %s", error)
         return Seen(is_known=False)
-    if not told.response_received or not told.chosen_options:
+    if not detail.response_received or not detail.chosen_options:
         return Seen(is_open=True)
-    person = told.responded_by_user
+    person = detail.responded_by_user
     if person is None:
         # Closed by us: nobody has answered.
         return Seen()
     return Seen(
         answer={
-            "chosen_options": list(told.chosen_options),
-            "params_input": told.params_input or {},
-            "responded_at": told.responded_at.isoformat() if told.responded_at else None,
+            "chosen_options": list(detail.chosen_options),
+            "params_input": detail.params_input or {},
+            "responded_at": detail.responded_at.isoformat() if detail.responded_at else None,
             "responded_by_user": {"id": person.id, "name": person.name},
             "timedout": False,
         }
@@ -67,14 +67,14 @@ async def read(ti_id: UUID) -> Seen:
 
 
 async def close(ti_id: UUID, decision: str, why: str) -> None:
-    """Close it, so that nobody answers what is decided. :param why: shown as the comment."""
+    """Close it, so that nobody answers what is already decided. :param why: shown as the comment."""
     update: Callable[..., Any] = update_hitl_detail_response
     try:
-        # Only a real option: any other text shows as rejected.
+        # One of the real options: Airflow shows any other text as rejected.
         await asyncio.to_thread(update, ti_id=ti_id, chosen_options=[OPTIONS[decision]], params_input={COMMENT: why})
     except Exception as error:
         if _status(error) not in (_NOT_FOUND, _CONFLICT):
-            log.warning("The required action stays open, although it is over (%s): %s", why, error)
+            log.warning("Could not close the required action (%s): %s", why, error)
 
 
 async def close_if_open(ti_id: UUID, decision: str, why: str) -> None:

@@ -1,4 +1,4 @@
-"""The client of one connection in the triggerer: built once, called from the event loop, its calls in a few threads."""
+"""The client of one connection in the triggerer: built once, called from the event loop, running in a few threads."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ log = structlog.get_logger(logger_name=__name__)
 
 
 async def _connection(conn_id: str) -> Connection:
-    """What Airflow says of a connection.
+    """Read a connection from Airflow.
 
-    ``dag.test()``, ``airflow dags test`` and ``airflow tasks test`` run a trigger in their own process. The supervisor
-    that Airflow 3.3.2 puts there takes no asynchronous calls, so that a connection in the database would seem to be
-    undefined: there, it is read synchronously, in a thread.
+    ``dag.test()``, ``airflow dags test`` and ``airflow tasks test`` run a trigger in their own process, where Airflow
+    3.3.2's supervisor takes no asynchronous calls, and a connection in the database would appear to be undefined. There
+    it is read synchronously, in a thread.
     """
     from airflow.sdk.execution_time import task_runner
 
@@ -55,7 +55,7 @@ class SharedClient:
     """:param system: which of the four systems.
     :param conn_id: the Airflow connection.
 
-    Attribute ``on_sent``: told after each call how many requests it sent.
+    Attribute ``on_sent``: called after each call with the number of requests that it sent.
     """
 
     def __init__(self, system: str, conn_id: str) -> None:
@@ -68,7 +68,7 @@ class SharedClient:
         self._fields: tuple[Any, ...] | None = None
         self._read_at = float("-inf")
         self.lifetime = CONNECTION_LIFETIME.value()
-        """Seconds after which the Airflow connection is read again; its client is built anew only if it has changed."""
+        """Seconds after which the Airflow connection is read again; its client is rebuilt only if it has changed."""
 
     async def get(self) -> ReleaseClient:
         """The client itself, for what needs no request.
@@ -102,17 +102,17 @@ class SharedClient:
             self.on_sent(sent)
 
     def doubt(self, error: ReleasePipelineError) -> None:
-        """If credentials were refused, somebody may mend the connection: read it again before the next call."""
+        """After refused credentials, read the connection again before the next call: somebody may have corrected it."""
         if isinstance(error, AuthenticationError):
             self._read_at = float("-inf")
 
     def rest(self) -> None:
-        """Let go of connections and threads, after the calls that are under way; the client keeps its login."""
+        """Close connections and threads once the running calls are done; the client keeps its login."""
         client, threads, self._threads = self._client, self._threads, None
         if client and threads:
 
             def close() -> None:
-                # A thread that makes several requests would open a connection anew for the next one.
+                # Closed last: a thread that makes several requests would open a new connection for the next one.
                 threads.shutdown(wait=True)
                 client.close()
 
@@ -126,17 +126,17 @@ class SharedClient:
                 except ReleasePipelineError as error:
                     if self._client is None:
                         raise
-                    log.warning("Going on with the connection as it was read before: %s", error)
+                    log.warning("Continuing with the connection as it was last read: %s", error)
                 self._read_at = time.monotonic()
             if self._client is None:
-                raise RuntimeError("a connection was read that has led to no client")
+                raise RuntimeError("a connection was read, but no client was built")
             if self._threads is None:
                 most = self._client.transport.max_connections
                 self._threads = ThreadPoolExecutor(most, f"poll-{self._conn_id}")
             return self._client, self._threads
 
     async def _read_connection(self) -> None:
-        # They take longer than the loop may be blocked: the hooks, the client, and `requests` that it needs.
+        # Importing the hooks, the client and `requests` takes longer than the event loop may be blocked.
         hooks = await asyncio.to_thread(import_module, "airflow_provider.hooks.base")
         call = Call(system=self._system)
         try:
@@ -144,7 +144,7 @@ class SharedClient:
         except AirflowNotFoundException:
             raise ConnectionConfigError(f"connection {self._conn_id!r} is not defined", call=call) from None
         except Exception as error:
-            summary = f"Airflow does not tell the connection {self._conn_id!r}: {type(error).__name__}"
+            summary = f"could not read the connection {self._conn_id!r} from Airflow: {type(error).__name__}"
             raise ServerUnavailableError(summary, call=call, effect=Effect.NONE) from error
         fields = hooks.fields_of(connection)
         if fields == self._fields:
@@ -158,35 +158,35 @@ class SharedClient:
             return client
 
         client = await asyncio.to_thread(build)
-        masks.is_told_tokens = True
+        masks.is_built = True
         self.rest()
         self._client, self._fields = client, fields
 
 
 class _Masks:
-    """Tells Airflow's masker in the event loop what a client learns in its threads.
+    """Passes the secrets that a client obtains in its threads to Airflow's masker in the event loop.
 
-    Attribute ``is_told_tokens``: whether secrets are those of logins from now on, and not the connection's own.
+    Attribute ``is_built``: whether the client is built, and secrets from now on are tokens, not the connection's own.
     """
 
     def __init__(self) -> None:
-        self.is_told_tokens = False
+        self.is_built = False
         self._loop = asyncio.get_running_loop()
 
     def add(self, secret: str) -> None:
         from airflow.sdk.log import amask_secret
 
-        if self.is_told_tokens:
+        if self.is_built:
             self._in_loop(mask_here, secret)
         else:
-            # Also tells the supervisor, which blocks.
+            # Also sends it to the supervisor, which blocks.
             asyncio.run_coroutine_threadsafe(amask_secret(secret), self._loop)
 
     def forget(self, secret: str) -> None:
         self._in_loop(forget_here, secret)
 
     def _in_loop(self, act: Callable[[str], None], secret: str) -> None:
-        # A thread may outlive the loop.
+        # A thread may outlive the event loop.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(act, secret)
 

@@ -9,17 +9,17 @@ if TYPE_CHECKING:
 
 
 def pulling_one_xcom(context: Context) -> Context:
-    """The context in which ``ti.xcom_pull`` pulls of a task that is not mapped, unless ``map_indexes`` says otherwise.
+    """The context with a ``ti.xcom_pull`` that pulls from an unmapped task unless ``map_indexes`` says otherwise.
 
-    Airflow 3.3.2's triggerer never answers the request for all map indexes, which ``xcom_pull`` makes by default: the
-    trigger would hang for ever.
+    Airflow 3.3.2's triggerer never answers a request for all map indexes, which ``xcom_pull`` makes by default: the
+    trigger would hang forever.
     """
     ti = _PullingOne(context["ti"])
     return cast("Context", {**context, "ti": ti, "task_instance": ti})
 
 
 class _PullingOne:
-    """A task instance but for the default of ``map_indexes``."""
+    """A task instance with another default for ``map_indexes``."""
 
     def __init__(self, ti: Any) -> None:
         self._ti = ti

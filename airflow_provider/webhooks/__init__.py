@@ -1,6 +1,6 @@
 """Events by push: a webhook of Quay, Cocktail or Code Stream becomes an event of an asset.
 
-``app`` is the route, mounted by the plugin into Airflow's API server; ``endpoints`` says which webhooks are declared;
-``bodies`` takes in what was sent; one module a system reads a message and asks the system what is true; ``counting``
+``app`` is the route, mounted by the plugin into Airflow's API server; ``endpoints`` holds the declared webhooks;
+``bodies`` reads the request's body; one module per system reads a message and verifies it with the system; ``counting``
 writes the event, once. Operators use ``endpoints`` only.
 """

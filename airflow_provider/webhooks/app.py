@@ -1,6 +1,7 @@
 """The route ``POST /release-pipelines/webhooks/<endpoint>/<secret>``, mounted into Airflow's API server.
 
-Written against ASGI itself: a framework would keep the path, the secret in it, in places that logs and errors show.
+Written against ASGI itself: a framework would keep the path, with the secret in it, in places that logs and errors
+show.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ log = logging.getLogger(__name__)
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-NOT_FOUND, TOO_LATE, COME_AGAIN = 404, 408, handling.COME_AGAIN
+NOT_FOUND, TOO_LATE, TRY_AGAIN = 404, 408, handling.TRY_AGAIN
 MASK = "***"
 
 ANSWERED_WITHIN = 8.0
-"""Seconds, of which reading the body is a part. Quay waits for ten and calls that a failure; what is counted after the
-answer is known when it comes again."""
+"""Seconds until the answer, including the time to read the body. Quay gives up after ten and sends again; an event that
+is counted after the answer is recognised then."""
 READ_EVERY = 30.0
-"""Seconds after which the declarations are read again: a rotated secret of a secrets backend needs no restart."""
+"""Seconds after which the declarations are read again: rotating a secret in a secrets backend needs no restart."""
 THREADS = 4
-"""For each endpoint, so that a system that hangs holds up its own webhooks only."""
+"""Per endpoint, so that a system that hangs delays its own webhooks only."""
 MOST_AT_ONCE = 32
-"""Messages of one endpoint that are taken in at once. Quay sends one after another, Cocktail one a build."""
+"""Messages of one endpoint that are handled at once. Quay sends one after another, Cocktail one per build."""
 
 
 class WebhookApp:
@@ -43,7 +44,7 @@ class WebhookApp:
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
         self._pools: dict[str, ThreadPoolExecutor] = {}
-        self._under_way: dict[str, int] = {}
+        self._handling: dict[str, int] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -57,9 +58,9 @@ class WebhookApp:
         except SenderGoneError:
             return
         except Exception as error:
-            # Its text may hold what was sent.
-            log.error("a webhook failed: %s", _place_of(error))
-            status = COME_AGAIN
+            # Its text may quote what was sent.
+            log.error("A webhook failed: %s", _place_of(error))
+            status = TRY_AGAIN
         await _respond(send, status)
 
     async def _answer(self, scope: Scope, name: str, secret: str, receive: Receive) -> int:
@@ -68,15 +69,15 @@ class WebhookApp:
         if endpoint is None or scope["method"] != "POST":
             return NOT_FOUND
         _show_path(scope, endpoint.name)
-        if self._under_way.get(endpoint.name, 0) >= MOST_AT_ONCE:
-            return COME_AGAIN
-        self._under_way[endpoint.name] = self._under_way.get(endpoint.name, 0) + 1
+        if self._handling.get(endpoint.name, 0) >= MOST_AT_ONCE:
+            return TRY_AGAIN
+        self._handling[endpoint.name] = self._handling.get(endpoint.name, 0) + 1
         try:
-            return await self._take_in(scope, endpoint, receive)
+            return await self._handle(scope, endpoint, receive)
         finally:
-            self._under_way[endpoint.name] -= 1
+            self._handling[endpoint.name] -= 1
 
-    async def _take_in(self, scope: Scope, endpoint: Endpoint, receive: Receive) -> int:
+    async def _handle(self, scope: Scope, endpoint: Endpoint, receive: Receive) -> int:
         until = time.monotonic() + ANSWERED_WITHIN
         try:
             async with asyncio.timeout(ANSWERED_WITHIN):
@@ -91,14 +92,14 @@ class WebhookApp:
         pool = self._pools[endpoint.name]
         handled = asyncio.get_running_loop().run_in_executor(pool, handling.handle, endpoint, body)
         try:
-            # What has begun goes on after this, and what it counts is not counted again.
+            # The thread continues after a time-out, and what it counts is not counted twice.
             return await asyncio.wait_for(handled, max(0.0, until - time.monotonic()))
         except TimeoutError:
-            log.warning("Webhook %s took longer than %g s: the system shall come again", endpoint.name, ANSWERED_WITHIN)
-            return COME_AGAIN
+            log.warning("Webhook %s took over %g s: the system must send it again", endpoint.name, ANSWERED_WITHIN)
+            return TRY_AGAIN
 
     async def _declared(self) -> Endpoints:
-        """Read in a thread: the option may come from a command or a secrets backend."""
+        """The declared endpoints, read in a thread: the option may come from a command or a secrets backend."""
         async with self._reading:
             if self._endpoints is None or time.monotonic() - self._read_at > READ_EVERY:
                 try:
@@ -106,15 +107,15 @@ class WebhookApp:
                 except Exception as error:
                     if self._endpoints is None:
                         raise
-                    log.error("going on with the webhooks as they were declared before: %s", _place_of(error))
+                    log.error("Continuing with the webhooks as they were last declared: %s", _place_of(error))
                 self._read_at = time.monotonic()
             return self._endpoints
 
 
 def _take_path(scope: Scope) -> tuple[str, str]:
-    """The two parts of the path behind the mount, which from now on is masked for whoever logs the request.
+    """The two parts of the path below the mount point; the path is masked from now on for anything that logs it.
 
-    All that handles a request, Airflow's access log too, shares this scope and reads it when the answer is there.
+    Everything that handles the request shares this scope, Airflow's access log too, which reads it after the answer.
     """
     parts = str(scope["path"]).partition(f"{PREFIX}/")[2].split("/")
     _show_path(scope, MASK)

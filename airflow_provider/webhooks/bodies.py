@@ -1,4 +1,4 @@
-"""What a webhook may send: bounded while it is read, also chunked and compressed, and JSON. It knows no more."""
+"""Reads the bodies of webhooks: JSON, bounded while it is read, also when it is chunked or compressed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 MessageT = TypeVar("MessageT")
 
 MOST_BYTES = 4 * 1024 * 1024
-"""Of a body, unpacked too. Cocktail's callbacks may hold the logs of their steps; Quay's have a kilobyte."""
+"""Of a body, also after unpacking. Cocktail's callbacks may hold the logs of their steps; Quay's have a kilobyte."""
 
 _GZIP = 16 + zlib.MAX_WBITS
 
 
 class RefusedError(Exception):
     """:param status: to answer with.
-    :param reason: for the log; holds nothing of what was sent.
+    :param reason: for the log; quotes nothing that was sent.
     """
 
     def __init__(self, status: int, reason: str) -> None:
@@ -28,22 +28,22 @@ class RefusedError(Exception):
 
 
 class SenderGoneError(Exception):
-    """The sender has hung up before its message was whole."""
+    """The sender hung up before its message was complete."""
 
 
 async def read_body(receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
     """The whole body, unpacked.
 
     :param headers: names in lower case.
-    :raises RefusedError: it is too large, no JSON by its type, or packed in a way that is not known.
-    :raises SenderGoneError: it did not come to its end.
+    :raises RefusedError: it is too large, its type is not JSON, or its encoding is unknown.
+    :raises SenderGoneError: it is incomplete.
     """
     _check_type(headers)
     encoding = headers.get(b"content-encoding", b"").strip().lower()
     if encoding not in (b"", b"identity", b"gzip"):
         raise RefusedError(415, "its Content-Encoding is neither gzip nor identity")
     _check_length(headers)
-    # What is read is counted as well: a length may be missing, and a small body may unpack to a large one.
+    # Received and unpacked bytes are counted too: a length may be missing, and a small body may unpack to a large one.
     unpack = zlib.decompressobj(_GZIP) if encoding == b"gzip" else None
     body = bytearray()
     received = 0
@@ -61,22 +61,22 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
         if not message.get("more_body", False):
             break
     if unpack and not unpack.eof:
-        raise RefusedError(400, "its gzip body ends too early")
+        raise RefusedError(400, "its gzip body is truncated")
     return bytes(body)
 
 
 def decode(body: bytes, kind: type[MessageT]) -> MessageT:
-    """A message of this kind; fields that the kind does not name are passed over, not built.
+    """A message of this type; fields that the type does not name are skipped.
 
-    :raises RefusedError: it is no JSON, or not of that shape.
+    :raises RefusedError: it is not JSON, or does not fit the type.
     """
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        # Names the field and what it must be; of what was sent, it shows types only.
-        raise RefusedError(400, f"it has not the shape of such a message: {error}") from None
+        # The text names the field and what it must be; of what was sent, it shows types only.
+        raise RefusedError(400, f"it does not have the form of such a message: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise RefusedError(400, "it is no JSON") from None
+        raise RefusedError(400, "it is not JSON") from None
 
 
 def _check_type(headers: Mapping[bytes, bytes]) -> None:
@@ -86,17 +86,17 @@ def _check_type(headers: Mapping[bytes, bytes]) -> None:
 
 
 def _check_length(headers: Mapping[bytes, bytes]) -> None:
-    told = headers.get(b"content-length", b"0")
-    if told.isdigit() and (len(told) > len(str(MOST_BYTES)) or int(told) > MOST_BYTES):
+    length = headers.get(b"content-length", b"0")
+    if length.isdigit() and (len(length) > len(str(MOST_BYTES)) or int(length) > MOST_BYTES):
         raise _too_large()
 
 
 def _unpacked(unpack: Any, piece: bytes, most: int) -> bytes:
     try:
-        # One byte more than may be tells that there is more.
+        # One byte more than is allowed, which shows that there is more.
         unpacked: bytes = unpack.decompress(piece, most)
     except zlib.error:
-        raise RefusedError(400, "its body is no gzip") from None
+        raise RefusedError(400, "its body is not gzip") from None
     if unpack.unconsumed_tail:
         raise _too_large()
     if unpack.unused_data:

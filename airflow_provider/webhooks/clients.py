@@ -1,4 +1,4 @@
-"""The clients by which the API server asks a system what is true: one a connection, its login kept."""
+"""The clients with which the API server verifies messages: one per connection, which keeps its login."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from airflow_provider.hooks.base import fields_of, hook_class
 from airflow_provider.settings import CONNECTION_LIFETIME
 
 ATTEMPTS = 1
-"""Of each call: the system that has sent the webhook waits for an answer, and comes again."""
+"""Of each call: the system that sent the webhook waits for an answer, and sends again if it gets none."""
 
 
 class KeptClient:
-    """For several threads.
+    """The client of a connection; safe to use from several threads.
 
     :param system: which of the systems.
     :param conn_id: the Airflow connection.
@@ -29,15 +29,15 @@ class KeptClient:
         self._read_at = float("-inf")
 
     def get(self) -> ReleaseClient:
-        """:raises Exception: Airflow does not tell the connection, or it is a wrong one."""
+        """:raises Exception: the connection could not be read from Airflow, or is invalid."""
         with self._lock:
             if self._client is None or time.monotonic() - self._read_at > CONNECTION_LIFETIME.value():
                 self._read()
-            assert self._client is not None  # noqa: S101 - tells mypy what the line above made sure of
+            assert self._client is not None  # noqa: S101 - for mypy: the lines above ensure it
             return self._client
 
     def doubt(self) -> None:
-        """Its credentials were refused: read the connection again, which somebody may have mended."""
+        """After refused credentials, read the connection again: somebody may have corrected it."""
         with self._lock:
             self._read_at = float("-inf")
 
@@ -45,7 +45,7 @@ class KeptClient:
         hook = hook_class(self._system)
         connection = hook.get_connection(self._conn_id)
         if (fields := fields_of(connection)) != self._fields:
-            # The one before may be in use: it is closed with its last call.
+            # The previous client may be in use: it is closed after its last call.
             self._client, self._fields = hook.client_from(connection, attempts=ATTEMPTS), fields
         self._read_at = time.monotonic()
 

@@ -1,4 +1,4 @@
-"""Callbacks of Cocktail: sent once, before the server may have stored what it tells, and never again."""
+"""Callbacks of Cocktail: sent once and never repeated, perhaps before the server has stored the state they report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider.webhooks.endpoints import Endpoint
 from airflow_provider.webhooks.occurrences import Alternatives, of_execution
 
 RUN_STATE = "BUILD_RUN_STATE"
-_UNDER_WAY = frozenset({ExecutionState.QUEUED, ExecutionState.RUNNING})
+_UNFINISHED = frozenset({ExecutionState.QUEUED, ExecutionState.RUNNING})
 
 Number = int | str
 
@@ -29,7 +29,7 @@ class Run(msgspec.Struct, rename="camel"):
 
 
 class Message(msgspec.Struct):
-    """``target`` names the run; of ``data``, only what it claims of the run's state is read."""
+    """``target`` names the run; of ``data``, only the claimed state of the run is read."""
 
     event: str
     target: Target
@@ -37,10 +37,10 @@ class Message(msgspec.Struct):
 
 
 def read(body: bytes) -> Message:
-    """:raises RefusedError: it is no callback of Cocktail's."""
+    """:raises RefusedError: it is not a callback of Cocktail."""
     message = decode(body, Message)
     if message.event == RUN_STATE and not (_number(message.target.build_run_seq) and _number(message.target.build_seq)):
-        raise RefusedError(400, "target.buildRunSeq or target.buildSeq is no number")
+        raise RefusedError(400, "target.buildRunSeq and target.buildSeq must be numbers")
     return message
 
 
@@ -50,16 +50,16 @@ def is_test(message: Message) -> bool:
 
 
 def occurrences(message: Message, endpoint: Endpoint, client: CocktailClient) -> list[Alternatives]:
-    """The build run, as Cocktail tells it now. Runs that cancel or remove another are none of their own."""
+    """The build run in its current state. Runs that only cancel or remove another one do not count."""
     claimed = {"runState": message.data.run_state, "runType": message.data.run_type}
     if message.event != RUN_STATE or type_of(claimed) not in ("BUILD", ""):
         return []
-    told = state_of(claimed)
-    if told in _UNDER_WAY and _UNDER_WAY.isdisjoint(endpoint.states):
-        # Each step of a build is told; nobody wants to hear of it, so nobody is asked.
+    state = state_of(claimed)
+    if state in _UNFINISHED and _UNFINISHED.isdisjoint(endpoint.states):
+        # Cocktail sends a callback for each step of a build: one that can become no event needs no request.
         return []
     ref = run_reference(_number(message.target.build_run_seq), _number(message.target.build_seq), "")
-    return [of_execution(client, endpoint, ref, told)]
+    return [of_execution(client, endpoint, ref, state)]
 
 
 def _number(value: Number) -> str:

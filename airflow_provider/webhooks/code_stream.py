@@ -1,5 +1,5 @@
-"""Webhooks that a pipeline of Code Stream sends at its own events (its notifications), with a payload that its author
-writes: ``docs/webhooks.md`` says what it must hold."""
+"""Webhooks that a Code Stream pipeline sends on its own events (its notifications). Its author writes the payload:
+``docs/webhooks.md`` says what it must contain."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Message(msgspec.Struct, rename="camel"):
 
 
 def read(body: bytes) -> Message:
-    """:raises RefusedError: it has not the payload that was asked for."""
+    """:raises RefusedError: it does not have the documented payload."""
     message = decode(body, Message)
     if not _ID.fullmatch(_id_of(message)):
-        raise RefusedError(400, "executionId is no id of an execution")
+        raise RefusedError(400, "executionId must be the id of an execution")
     return message
 
 
@@ -46,9 +46,9 @@ def is_test(message: Message) -> bool:
 
 
 def occurrences(message: Message, endpoint: Endpoint, client: CodeStreamClient) -> list[Alternatives]:
-    """The execution, as Code Stream tells it now."""
-    told = _EVENTS.get(message.event.upper())
-    return [of_execution(client, endpoint, execution_reference(_id_of(message)), told)]
+    """The execution in its current state."""
+    claimed = _EVENTS.get(message.event.upper())
+    return [of_execution(client, endpoint, execution_reference(_id_of(message)), claimed)]
 
 
 def _id_of(message: Message) -> str:

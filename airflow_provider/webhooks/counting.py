@@ -1,6 +1,6 @@
-"""Writes what has happened as an event of an asset into Airflow's database, once, whoever else does the same.
+"""Writes an occurrence into Airflow's database as an asset event, exactly once, even if several processes try.
 
-What was counted stands in the asset's state store, one row each, written together with the event.
+What was counted is recorded in the asset's state store, one row each, in the same transaction as the event.
 """
 
 from __future__ import annotations
@@ -29,39 +29,39 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 KEY_PREFIX = "release_pipelines.webhook."
-"""Of the keys in the state store of an asset."""
+"""Prefix of the keys in an asset's state store."""
 SWEEP_EVERY = 3600.0
-"""Seconds between two removals, by one process, of what was counted long ago."""
+"""Seconds between two removals of old rows by one process."""
 
 swept_at: dict[int, float] = {}
 
 
 class UnknownAssetError(Exception):
-    """No DAG that Airflow knows names the asset."""
+    """No DAG in Airflow names the asset."""
 
 
 def count(asset: str, alternatives: Alternatives, endpoint: str) -> Occurrence | None:
-    """Write the event of the first of these that was not counted yet; returns it, or nothing if all were.
+    """Write the event of the first of these that is not counted yet; returns it, or ``None`` if all are.
 
     :param asset: its name or URI.
-    :param endpoint: the name of the webhook, which the event tells.
+    :param endpoint: name of the webhook, which becomes part of the event.
     :raises UnknownAssetError: there is no such asset, or it is not active.
-    :raises Exception: the database's. Nothing was written, or all of it; asking again is right.
+    :raises Exception: the database's. Nothing was written, or all of it, so that repeating the call is safe.
     """
     after: list[Callable[[], None]] = []
     try:
         with create_session() as session:
             counted = _count(asset, alternatives, endpoint, after, session)
     except IntegrityError:
-        # Another process has counted the same in this moment, unseen by our transaction.
+        # Another process counted the same at this very moment, invisibly to our transaction.
         after.clear()
         with create_session() as session:
             counted = _count(asset, alternatives, endpoint, after, session)
-    for tell in after:
+    for notify in after:
         try:
-            tell()
+            notify()
         except Exception as error:
-            log.warning("a listener failed on an asset event: %s", type(error).__name__)
+            log.warning("A listener failed on an asset event: %s", type(error).__name__)
     return counted
 
 
@@ -87,12 +87,13 @@ def _count(
 
 
 def _locked(asset: str, session: Session) -> AssetModel:
-    """The asset, which no other webhook writes to until this transaction has ended.
+    """The asset, locked against all other webhooks until this transaction ends.
 
-    So the events of an asset have their times in the order in which they are seen, which Airflow's scheduler builds on.
+    Airflow's scheduler relies on it that an asset's events become visible in the order of their times.
     """
     named = or_(AssetModel.name == asset, AssetModel.uri == asset)
-    # Changes nothing, and comes first: SQLite, which knows no lock of a row, lets nobody write who has read before.
+    # Changes nothing, and comes first: SQLite has no row locks, and refuses to write in a transaction that began
+    # reading.
     session.execute(
         update(AssetModel).where(named).values(updated_at=AssetModel.updated_at),
         execution_options={"synchronize_session": False},
@@ -109,9 +110,9 @@ def _register(
     model: AssetModel, occurrence: Occurrence, endpoint: str, after: list[Callable[[], None]], session: Session
 ) -> None:
     extra: dict[str, Any] = storable(bounded({**occurrence.extra, "webhook": endpoint, "event_id": occurrence.id}))
-    # The scheduler of 3.3.2 gives a run the events up to the time of the entry in its queue, and removes the entry. One
-    # that is there already keeps its time: an event after it would wait for the next one to come. So the entries are
-    # held first, which waits for a scheduler that is removing them, and get a later time than the event after it.
+    # Airflow 3.3.2's scheduler gives a run the events up to the time of its queue entry, and removes the entry. An
+    # existing entry keeps its time, so that a new event would be left for the next run. So lock the entries first,
+    # which waits for a scheduler that is removing them, and then give them a time after that of the event.
     waiting = AssetDagRunQueue.asset_id == model.id
     session.execute(
         update(AssetDagRunQueue).where(waiting).values(created_at=AssetDagRunQueue.created_at),

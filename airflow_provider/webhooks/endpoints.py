@@ -1,6 +1,6 @@
-"""Which webhooks are declared, in the option ``webhooks`` of ``[release_pipelines]``, and the URLs that lead to them.
+"""The webhooks that the option ``webhooks`` of ``[release_pipelines]`` declares, and their URLs.
 
-No I/O but reading Airflow's configuration. Nothing here shows a secret, in whatever error.
+The only I/O is reading Airflow's configuration. No error shows a secret.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from airflow_provider.execution import ExecutionState
 from airflow_provider.settings import SECTION, WEBHOOKS, WEBHOOKS_URL
 
 PREFIX = "/release-pipelines/webhooks"
-"""Of the route, below Airflow's own URL."""
+"""Path of the route, below Airflow's own URL."""
 
 MOST_SECRETS = 2
-"""Of one endpoint, at a time: the one in use and the one that takes its place."""
+"""Of one endpoint at a time: the current one and its successor."""
 _SECRET = re.compile(r"[A-Za-z0-9_-]{32,128}")
-"""What a URL, a header and a shell take as it is; 32 characters are 128 bits and more."""
+"""Needs no quoting in a URL, a header or a shell; 32 characters are at least 128 bits."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 Source = Literal["quay", "cocktail", "code_stream"]
 
 
 class Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One endpoint, as the option has it."""
+    """One endpoint as the option declares it."""
 
     source: Source
     asset: str
@@ -46,10 +46,10 @@ class Endpoint(msgspec.Struct, frozen=True):
     """A declared webhook.
 
     :param source: the system that calls it.
-    :param asset: name or URI of the asset that an event is of.
-    :param secrets: the last part of its URL; the first one goes into new URLs.
-    :param conn_id: the connection by which the system is asked what is true.
-    :param states: of an execution, those that are an event.
+    :param asset: name or URI of the asset that gets the events.
+    :param secrets: the last part of its URL; new URLs use the first one.
+    :param conn_id: the connection over which messages are verified with the system.
+    :param states: states of an execution that become an event.
     """
 
     name: str
@@ -69,7 +69,8 @@ Endpoints = Mapping[str, Endpoint]
 def declared() -> Endpoints:
     """All endpoints, by name.
 
-    :raises ConnectionConfigError: the option has a bad value; names the endpoint and the field, shows no value.
+    :raises ConnectionConfigError: the option has an invalid value; names the endpoint and the field, but shows no
+        value.
     """
     text = WEBHOOKS.read()
     if not text.strip():
@@ -83,23 +84,23 @@ def declared() -> Endpoints:
     return {name: _endpoint(name, each) for name, each in found.items()}
 
 
-def _endpoint(name: str, told: Declared) -> Endpoint:
+def _endpoint(name: str, entry: Declared) -> Endpoint:
     if not _NAME.fullmatch(name):
         raise _wrong("names of endpoints must be 1 to 64 lower-case letters, digits, '_' and '-'")
-    if not told.asset:
+    if not entry.asset:
         raise _wrong(f"endpoint {name!r}: asset must not be empty")
-    if not 1 <= len(told.secrets) <= MOST_SECRETS or len(set(told.secrets)) != len(told.secrets):
+    if not 1 <= len(entry.secrets) <= MOST_SECRETS or len(set(entry.secrets)) != len(entry.secrets):
         raise _wrong(f"endpoint {name!r}: secrets must be 1 or {MOST_SECRETS} different texts")
-    if not all(map(_SECRET.fullmatch, told.secrets)):
+    if not all(map(_SECRET.fullmatch, entry.secrets)):
         raise _wrong(f"endpoint {name!r}: each of secrets must be 32 to 128 letters, digits, '_' and '-'")
-    if not told.states:
+    if not entry.states:
         raise _wrong(f"endpoint {name!r}: states must not be empty")
-    conn_id = told.conn_id or f"{told.source}_default"
-    return Endpoint(name, told.source, told.asset, tuple(told.secrets), conn_id, frozenset(told.states))
+    conn_id = entry.conn_id or f"{entry.source}_default"
+    return Endpoint(name, entry.source, entry.asset, tuple(entry.secrets), conn_id, frozenset(entry.states))
 
 
 def matching(endpoints: Endpoints, name: str, secret: str) -> Endpoint | None:
-    """The endpoint that this part of a URL opens.
+    """The endpoint with this name and secret.
 
     Takes the same time whether the endpoint is unknown, the secret is wrong or either of two secrets is right.
     """
@@ -113,24 +114,24 @@ def matching(endpoints: Endpoints, name: str, secret: str) -> Endpoint | None:
 
 
 _NOBODYS = secrets.token_hex(32)
-"""Compared with where there is no secret: nobody knows it."""
+"""Compared with in place of a missing secret: nobody knows it."""
 
 
 def _digest(secret: str) -> bytes:
-    """Of one length, whatever the secret: a comparison must not tell how long it is."""
+    """Has the same length for every secret: a comparison must not reveal how long it is."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
 def url_of(endpoint: Endpoint) -> str:
-    """Where the system is to send its webhooks. Secret: whoever knows it can call.
+    """The URL to which the system sends its webhooks. Secret: whoever knows it can call it.
 
-    :raises ConnectionConfigError: neither ``webhooks_url`` nor ``[api] base_url`` says where Airflow is.
+    :raises ConnectionConfigError: neither ``webhooks_url`` nor ``[api] base_url`` is the URL of Airflow.
     """
     return f"{base_url()}{PREFIX}/{endpoint.name}/{endpoint.secrets[0]}"
 
 
 def secrets_of(endpoint: Endpoint) -> Iterator[str]:
-    """What nobody may read of it, however it is written."""
+    """All texts of an endpoint that must not be shown, in each form in which they may appear."""
     yield from endpoint.secrets
     with suppress(ConnectionConfigError):
         url = url_of(endpoint)
@@ -139,13 +140,13 @@ def secrets_of(endpoint: Endpoint) -> Iterator[str]:
 
 
 def base_url() -> str:
-    """Where the systems reach Airflow's API server, without a slash at its end."""
+    """The URL at which the systems reach Airflow's API server, without a trailing slash."""
     base = WEBHOOKS_URL.read().strip() or _api_url()
     parts = urlsplit(base)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
         raise ConnectionConfigError(
-            f"[{SECTION}] {WEBHOOKS_URL.name} must be the http or https URL under which the systems reach Airflow's "
-            "API server; it may be left out where [api] base_url is that",
+            f"[{SECTION}] {WEBHOOKS_URL.name} must be the http or https URL at which the systems reach Airflow's "
+            "API server; it may be left out if that is [api] base_url",
             call=Call(system=None),
         )
     return base.rstrip("/")
@@ -160,27 +161,27 @@ def _api_url() -> str:
 def endpoint_for(source: Source, *, conn_id: str, asset: str = "", name: str = "", uri: str = "") -> Endpoint:
     """The endpoint that an operator means.
 
-    :param conn_id: the operator's connection: what it sets up is asked about over the same one.
-    :param asset: name or URI of the asset that the events shall be of; "" for any.
-    :param uri: the asset's URI, where ``asset`` is its name.
-    :param name: of the endpoint; "" for the only one that fits.
-    :raises ConnectionConfigError: none fits, or several do.
+    :param conn_id: the operator's connection: messages are verified over the same one.
+    :param asset: name or URI of the asset that gets the events; "" for any.
+    :param uri: the asset's URI, if ``asset`` is its name.
+    :param name: of the endpoint; "" for the only one that matches.
+    :raises ConnectionConfigError: none matches, or several do.
     """
     of_source = {each.name: each for each in declared().values() if each.source == source}
-    fitting = [
+    matches = [
         each
         for each in of_source.values()
         if each.conn_id == conn_id and (not asset or each.asset in (asset, uri)) and name in ("", each.name)
     ]
-    if len(fitting) == 1:
-        return fitting[0]
+    if len(matches) == 1:
+        return matches[0]
     wanted = f"source {source!r} and conn_id {conn_id!r}"
     wanted += f" and asset {asset!r}" if asset else ""
     wanted += f" and the name {name!r}" if name else ""
-    known = ", ".join(map(repr, [each.name for each in fitting] or of_source)) or "none"
+    known = ", ".join(map(repr, [each.name for each in matches] or of_source)) or "none"
     raise ConnectionConfigError(
         f"[{SECTION}] {WEBHOOKS.name} must declare one endpoint with {wanted}, "
-        + (f"and declares several: {known}" if fitting else f"and declares none; endpoints of this source: {known}"),
+        + (f"got several: {known}" if matches else f"got none; endpoints of this source: {known}"),
         call=Call(system=source),
     )
 

@@ -1,4 +1,4 @@
-"""From a message that may be trusted to its events: in threads, because databases and systems are asked there."""
+"""Turns an authenticated message into events. Runs in threads, because it queries databases and systems."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from airflow_provider.webhooks.endpoints import Endpoint
 
 log = logging.getLogger(__name__)
 
-DONE, COME_AGAIN = 200, 503
-"""What is answered. Cocktail takes anything but 200 for a failure, Quay what is not 2xx."""
+DONE, TRY_AGAIN = 200, 503
+"""HTTP statuses of answers. Cocktail takes anything but 200 as a failure, Quay anything but 2xx."""
 
 
 def handle(endpoint: Endpoint, body: bytes) -> int:
-    """Count what a webhook tells; returns the status to answer with.
+    """Count what a webhook reports; returns the status to answer with.
 
-    Done means: it is in the database, or there is nothing that could ever be counted. Whatever else goes wrong, the
-    system shall come again.
+    ``DONE`` means that it is in the database, or that it can never become an event. If anything else goes wrong, the
+    system must send it again.
     """
     try:
         return _handle(endpoint, body)
@@ -34,14 +34,14 @@ def _handle(endpoint: Endpoint, body: bytes) -> int:
     source = source_of(endpoint)
     message = source.read(body)
     if source.is_test(message):
-        log.info("Webhook %s: a test has arrived", endpoint.name)
+        log.info("Webhook %s: received a test message", endpoint.name)
         return DONE
     try:
         found = _ask(source, message, endpoint)
     except ReleasePipelineError as error:
-        log.warning("Webhook %s: %s cannot be asked what has happened: %s", endpoint.name, endpoint.source, error)
-        return COME_AGAIN
-    # Not at the top: these bring Airflow's models, and operators come by here.
+        log.warning("Webhook %s: could not verify the message with %s: %s", endpoint.name, endpoint.source, error)
+        return TRY_AGAIN
+    # Not at the top: this imports Airflow's models, and operators import this module.
     from airflow_provider.webhooks.counting import UnknownAssetError, count
 
     try:
@@ -51,11 +51,11 @@ def _handle(endpoint: Endpoint, body: bytes) -> int:
             log.info("Webhook %s: %s", endpoint.name, what)
     except UnknownAssetError:
         log.error(
-            "Webhook %s: no DAG that Airflow knows names the asset %r, so its event cannot be counted",
+            "Webhook %s: no DAG in Airflow names the asset %r, so that it cannot get events",
             endpoint.name,
             endpoint.asset,
         )
-        return COME_AGAIN
+        return TRY_AGAIN
     return DONE
 
 

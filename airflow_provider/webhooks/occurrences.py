@@ -1,4 +1,4 @@
-"""What a webhook has led to, as it is counted: with an id that is the same however often the system tells of it."""
+"""What a webhook reports, as it is counted: with an id that stays the same however often the system reports it."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 from airflow_provider.webhooks.endpoints import Endpoint
 
 COUNTED_FOR = 7 * 86400.0
-"""Seconds for which what was counted is remembered: the systems send again within minutes."""
+"""Seconds for which counted ids are kept: the systems repeat a message within minutes."""
 REPEATED_WITHIN = 3600.0
-"""Seconds in which an equal message, of which nothing but its text is known, is taken for a repetition."""
+"""Seconds within which an equal message, about which only its text is known, counts as a repetition."""
 
-LOOKS = 3
+POLLS = 3
 PAUSE = 0.5
-"""Looks at an execution that is told to have ended and is not seen to have, and seconds between them: a system may send
-before it has stored."""
+"""How often an execution is polled that is reported to have finished but has not, and the seconds in between: a system
+may send a message before it stores the state."""
 
 
 class Occurrence(msgspec.Struct, frozen=True):
     """One thing that happened.
 
-    :param id: the same for each telling of it, different for anything else.
+    :param id: the same in every report of it, different for anything else.
     :param about: what it is, for the log.
-    :param extra: of the asset's event.
+    :param extra: ``extra`` of the asset's event.
     :param known_for: seconds after which the same id is another occurrence.
     """
 
@@ -41,40 +41,40 @@ class Occurrence(msgspec.Struct, frozen=True):
 
 
 Alternatives = Sequence[Occurrence]
-"""What one telling may be of: the first that was not counted yet is. None: nothing is to be counted."""
+"""What one report may be about: the first that is not counted yet. Empty: nothing is counted."""
 
 
 def of_execution(
-    client: ReleaseClient, endpoint: Endpoint, ref: ExecutionRef, told: ExecutionState | None = None
+    client: ReleaseClient, endpoint: Endpoint, ref: ExecutionRef, claimed: ExecutionState | None = None
 ) -> Alternatives:
-    """An execution that a message is about. What is true is read from the system, the message is only a hint.
+    """The execution that a message is about. Its state is read from the system, the message is only a hint.
 
-    :param told: the state of which the message tells, if it tells one that the system might not tell yet.
-    :raises ReleasePipelineError: the system cannot be asked, and the message tells no end that could be taken for true.
+    :param claimed: the state according to the message, if the system may not show it yet.
+    :raises ReleasePipelineError: the system could not be polled, and the message claims no end that could be trusted.
     """
     try:
-        seen = _look(client, ref, told)
+        seen = _poll(client, ref, claimed)
     except NotFoundError:
         return []
     except ReleasePipelineError:
-        if told is None or not told.is_terminal:
+        if claimed is None or not claimed.is_terminal:
             raise
         seen = None
-    if seen is not None and (told is None or not told.is_terminal or seen.state.is_terminal):
+    if seen is not None and (claimed is None or not claimed.is_terminal or seen.state.is_terminal):
         return _if_wanted(client, endpoint, seen.state, seen.to_result() | {"confirmed": True}, ref)
-    # It is not told again, and whoever told it knows the secret: better one event to be looked into than none.
-    state = told or ExecutionState.UNKNOWN
-    told_only = {"system": client.system, "id": ref["id"], "ref": dict(ref), "state": state.value, "confirmed": False}
-    return _if_wanted(client, endpoint, state, told_only, ref)
+    # The message is not repeated, and its sender knows the secret: an unconfirmed event is better than none.
+    state = claimed or ExecutionState.UNKNOWN
+    unconfirmed = {"system": client.system, "id": ref["id"], "ref": dict(ref), "state": state.value, "confirmed": False}
+    return _if_wanted(client, endpoint, state, unconfirmed, ref)
 
 
-def _look(client: ReleaseClient, ref: ExecutionRef, told: ExecutionState | None) -> Execution:
-    for _ in range(LOOKS - 1):
-        seen = client.look(dict(ref))
-        if told is None or not told.is_terminal or seen.state.is_terminal:
+def _poll(client: ReleaseClient, ref: ExecutionRef, claimed: ExecutionState | None) -> Execution:
+    for _ in range(POLLS - 1):
+        seen = client.observe(dict(ref))
+        if claimed is None or not claimed.is_terminal or seen.state.is_terminal:
             return seen
         time.sleep(PAUSE)
-    return client.look(dict(ref))
+    return client.observe(dict(ref))
 
 
 def _if_wanted(
@@ -89,7 +89,7 @@ def _if_wanted(
 
 
 def of_message(client: ReleaseClient, event: str, body: Mapping[str, Any], about: str) -> Alternatives:
-    """A message that is all there is to know: nothing can be read again, and nothing in it is its own."""
+    """A message that cannot be verified, because there is nothing to read, and that holds no id of its own."""
     text = msgspec.json.encode(body, order="deterministic")
     named = f"{client.place}/{event}/{hashlib.sha256(text).hexdigest()}"
     return [Occurrence(named, about, {"system": client.system, "event": event, **body}, REPEATED_WITHIN)]

@@ -1,7 +1,7 @@
 """Webhooks of Quay's repository notifications.
 
-They bear no id, no signature, and no name of their event: two pushes of one tag are told in the same words. So a push
-is known by the entry that it left in the tag's history, and a build by its number and what has become of it.
+They carry no id, no signature and no name of their event: two pushes of one tag are reported by equal messages. So a
+push is identified by its entry in the tag's history, and a build by its id and state.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from airflow_provider.webhooks.endpoints import Endpoint
 from airflow_provider.webhooks.occurrences import Alternatives, Occurrence, of_execution, of_message
 
 MOST_TAGS = 50
-"""Of one push, each of which is asked for; Quay tells one."""
-TOLD_WITHIN = 300.0
-"""Seconds after a push in which Quay may tell of it for the first time: it tries five times, half a minute apart."""
+"""Of one push, each of which costs a request; Quay reports one."""
+REPORTED_WITHIN = 300.0
+"""Seconds after a push within which Quay first reports it: it tries five times, half a minute apart."""
 
 _TEST_BUILD, _TEST_FINDING, _TEST_MIRROR = "fake-build-id", "CVE-FAKE-CVE", "TEST NOTIFICATION"
 
@@ -37,7 +37,7 @@ class Finding(msgspec.Struct):
 
 
 class Message(msgspec.Struct):
-    """The fields of all events that are read; which are there tells the event."""
+    """The fields of all events that are read; which of them are present identifies the event."""
 
     namespace: str = ""
     repository: str = ""
@@ -55,24 +55,24 @@ class Message(msgspec.Struct):
 
 
 def read(body: bytes) -> Message:
-    """:raises RefusedError: it is no webhook of Quay's."""
+    """:raises RefusedError: it is not a webhook of Quay."""
     message = decode(body, Message)
     if message.threshold_percent is None:
-        _require(not repository_problem(message.repository), "repository is missing or no name of one")
+        _require(not repository_problem(message.repository), "repository must be the name of a repository")
     if message.updated_tags is not None:
         tags = message.updated_tags
-        _require(0 < len(tags) <= MOST_TAGS, f"updated_tags holds not 1 to {MOST_TAGS} tags")
-        _require(not any(map(tag_problem, tags)), "updated_tags holds what is no tag")
+        _require(0 < len(tags) <= MOST_TAGS, f"updated_tags must hold 1 to {MOST_TAGS} tags")
+        _require(not any(map(tag_problem, tags)), "updated_tags must hold tags only")
     if message.build_id is not None:
-        _require(not quay_id_problem(message.build_id), "build_id is no id")
-    _require(bool(_event(message)), "it tells of no event that is known")
+        _require(not quay_id_problem(message.build_id), "build_id must be the id of a build")
+    _require(bool(_event(message)), "it reports no known event")
     return message
 
 
 def is_test(message: Message) -> bool:
-    """Whether a person, or an operator, had Quay send a test: nothing has happened then."""
+    """Whether Quay sent it only because a person or an operator asked for a test."""
     if message.updated_tags is not None:
-        # A test names tags that may well exist. No real push has the number.
+        # A test names tags that may well exist, but only a test has this number.
         return message.pruned_image_count is not None
     if message.expiring_in is not None:
         return message.notification_uuid is None
@@ -82,28 +82,28 @@ def is_test(message: Message) -> bool:
 
 
 def occurrences(message: Message, endpoint: Endpoint, client: QuayClient) -> list[Alternatives]:
-    """What there is to count, as Quay tells it now."""
+    """What there is to count, verified with Quay."""
     if message.updated_tags is not None:
         return [_pushes(client, message.repository, tag) for tag in dict.fromkeys(message.updated_tags)]
     if message.build_id is not None:
         return [of_execution(client, endpoint, build_reference(message.repository, message.build_id))]
-    told: dict[str, Any] = msgspec.to_builtins(message)
-    told = {name: value for name, value in told.items() if value not in (None, "")}
+    fields: dict[str, Any] = msgspec.to_builtins(message)
+    fields = {name: value for name, value in fields.items() if value not in (None, "")}
     event = _event(message)
-    return [of_message(client, event, told, f"{event} of {message.repository or message.namespace}")]
+    return [of_message(client, event, fields, f"{event} of {message.repository or message.namespace}")]
 
 
 def _pushes(client: QuayClient, repository: str, tag: str) -> Alternatives:
-    """The newest entry of the tag's history; behind it, those of which Quay may not have told yet.
+    """The newest entry of the tag's history, followed by those that Quay may not have reported yet.
 
-    Several pushes in a row are told in the same words: each telling counts one of them.
+    Several pushes in a row are reported by equal messages: each message counts one of them.
     """
     try:
         history = client.tags.history(repository, tag)
     except NotFoundError:
         return []
     now = client.server_time() or time.time()
-    recent = [each for each in history[1:] if began_at(each) > now - TOLD_WITHIN]
+    recent = [each for each in history[1:] if began_at(each) > now - REPORTED_WITHIN]
     return [_push(client, repository, each) for each in (*history[:1], *recent)]
 
 
@@ -123,7 +123,7 @@ def _push(client: QuayClient, repository: str, entry: Tag) -> Occurrence:
 
 
 def _event(message: Message) -> str:
-    told = {
+    values = {
         "repo_push": message.updated_tags,
         "build": message.build_id,
         "vulnerability_found": message.vulnerability,
@@ -131,7 +131,7 @@ def _event(message: Message) -> str:
         "repo_mirror_sync": message.message,
         "quota": message.threshold_percent,
     }
-    return next((event for event, value in told.items() if value is not None), "")
+    return next((event for event, value in values.items() if value is not None), "")
 
 
 def _require(holds: bool, otherwise: str) -> None:

@@ -200,7 +200,7 @@ DRIPS = {
 def test_an_answer_that_drips_without_end_ends_at_the_time_limit(scripted: Scripted, drip: str, method: str) -> None:
     scripted.always = DRIPS[drip]
     began = time.monotonic()
-    with pytest.raises(ServerUnavailableError, match="no whole answer") as caught:
+    with pytest.raises(ServerUnavailableError, match="no complete answer") as caught:
         Transport("quay", scripted.url, attempts=1, timeout=0.5).request(method, "/x")
     # The server goes on for 30 s.
     assert time.monotonic() - began < 15
@@ -213,7 +213,7 @@ def test_redirects_share_the_time_limit_of_their_request(scripted: Scripted) -> 
         handler.send(307, {"Location": "/again"}, None)
 
     scripted.always = slow_redirect
-    with pytest.raises(ServerUnavailableError, match="no whole answer"):
+    with pytest.raises(ServerUnavailableError, match="no complete answer"):
         Transport("quay", scripted.url, attempts=1, timeout=1.0).get("/x")
     assert len(scripted.requests) <= 2
 
@@ -462,7 +462,7 @@ def test_the_texts_of_an_execution_are_short_and_show_no_secret(scripted: Script
             },
         },
     )
-    seen = code_stream(scripted).look({"system": "code_stream", "kind": "execution", "id": "x-1"})
+    seen = code_stream(scripted).observe({"system": "code_stream", "kind": "execution", "id": "x-1"})
     assert len(repr(seen)) < 10_000
     assert "abcdef" not in repr(seen)
     assert seen.outputs == {"echo": "***"}
@@ -472,7 +472,7 @@ def test_the_outputs_of_an_execution_are_no_larger_than_airflow_can_hand_on(scri
     scripted.script = [(200, {}, {"token": "bearer-1"})]
     output = {"image": "shop:1", "log": "x" * 2 * MB, "all": list(range(100_000))}
     scripted.always = (200, {}, {"id": "x-1", "status": "COMPLETED", "output": output})
-    seen = code_stream(scripted).look({"system": "code_stream", "kind": "execution", "id": "x-1"})
+    seen = code_stream(scripted).observe({"system": "code_stream", "kind": "execution", "id": "x-1"})
     assert seen.outputs == {"image": "shop:1", "log": "... (too large)", "all": "... (too large)"}
 
 
@@ -481,7 +481,7 @@ def test_what_a_wait_keeps_of_an_execution_that_is_not_over_is_small(scripted: S
     document = {"id": "x-1", "status": "RUNNING", "output": {"image": "shop:1", "log": "x" * 200_000}}
     scripted.script = [(200, {}, {"token": "bearer-1"})]
     scripted.always = (200, {}, {**document, "stages": {"S": {"tasks": tasks}}})
-    seen = code_stream(scripted).look({"system": "code_stream", "kind": "execution", "id": "x-1"})
+    seen = code_stream(scripted).observe({"system": "code_stream", "kind": "execution", "id": "x-1"})
     assert seen.outputs == {"image": "shop:1", "log": "... (too large)"}
     assert 50 < len(seen.steps) <= 1000
     assert len(repr(seen)) < 300_000
@@ -501,8 +501,8 @@ def test_the_outputs_of_an_execution_are_cleaned_once_and_not_in_an_event_loop(s
     scripted.script = [(200, {}, {"token": "bearer-1"})]
     scripted.always = (200, {}, {"id": "x-1", "status": "COMPLETED", "output": {"all": list(range(9000))}})
     ref = {"system": "code_stream", "kind": "execution", "id": "x-1"}
-    seen = code_stream(scripted).look(ref)
-    outcome = Wait(ref, 10.0).saw(seen, 1.0)
+    seen = code_stream(scripted).observe(ref)
+    outcome = Wait(ref, 10.0).update(seen, 1.0)
     assert outcome
     assert outcome.to_event()["execution"]["outputs"]["all"] is seen.outputs["all"]
     assert type(outcome.to_event()["execution"]["outputs"]) is dict
@@ -526,7 +526,7 @@ def test_an_answer_about_another_execution_is_none(scripted: Scripted) -> None:
         (quay, {"system": "quay", "kind": "build", "id": "x-1", "repository": "acme/shop"}),
     ):
         with pytest.raises(UnexpectedResponseError, match=r"asked for .* x-1, got y-2"):
-            client.look(ref)
+            client.observe(ref)
 
 
 def test_an_execution_has_an_id_of_some_length(scripted: Scripted) -> None:

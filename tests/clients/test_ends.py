@@ -43,7 +43,7 @@ class Vendor:
         """The first one as a wait sees it, by itself or beside another one."""
         if not together:
             first = self.known[0]
-            return self.client.look(first.ref if isinstance(first, Execution) else first)
+            return self.client.observe(first.ref if isinstance(first, Execution) else first)
         seen = self.client.fetch(self.known)
         self.known = [each for each in seen if isinstance(each, Execution)]
         assert len(self.known) == len(seen)

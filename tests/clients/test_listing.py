@@ -28,15 +28,15 @@ LISTS = pytest.mark.parametrize(
 def test_an_item_is_there_in_part_and_as_a_whole(decode, body, text):
     listing = decode(body % text)
     assert isinstance(listing, Listing)
-    assert listing.glance("7") is not None
+    assert listing.excerpt("7") is not None
     assert "text" in listing.item("7")
-    assert (listing.glance("8"), listing.item("8")) == (None, None)
+    assert (listing.excerpt("8"), listing.item("8")) == (None, None)
 
 
 @LISTS
 def test_a_text_that_is_no_utf8_leaves_the_part_that_can_be_read(decode, body):
     listing = decode(body % b'"\xff"')
-    assert listing.glance("7") is not None
+    assert listing.excerpt("7") is not None
     assert listing.item("7") is None
 
 
@@ -66,7 +66,7 @@ def test_the_bytes_of_the_list_before_are_not_decoded_again(decode, body):
     assert seen.item("7")["text"] == "x"
     again = remembered(same)
     assert decoded == [first]
-    assert again.glance("7") is seen.glance("7")
+    assert again.excerpt("7") is seen.excerpt("7")
     assert "_items" not in vars(again), "the whole items that were read are not kept from poll to poll"
     assert remembered(other).item("7")["text"] == "y"
     assert remembered(first).item("7")["text"] == "x"
@@ -78,4 +78,4 @@ def test_what_is_no_list_or_very_long_is_not_remembered(decode, body, mocker):
     remembered = Remembered(decode)
     assert remembered(b'{"error_code": "1"}') == remembered(b'{"error_code": "1"}') == {"error_code": "1"}
     mocker.patch.object(listings, "LARGEST_REMEMBERED", 10)
-    assert remembered(body % b'"x"').glance("7") is not remembered(body % b'"x"').glance("7")
+    assert remembered(body % b'"x"').excerpt("7") is not remembered(body % b'"x"').excerpt("7")

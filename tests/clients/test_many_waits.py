@@ -15,7 +15,7 @@ from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.cocktail import CocktailClient
 from airflow_provider.clients.quay import QuayClient
 from airflow_provider.clients.service_stage import ServiceStageClient, release_waits
-from airflow_provider.clients.waitable import Look
+from airflow_provider.clients.waitable import PendingObservation
 from airflow_provider.exceptions import ServerUnavailableError
 from airflow_provider.execution import Execution, ExecutionRef
 from tests.support.scripted import Received, Reply, Scripted
@@ -225,11 +225,11 @@ def test_what_a_list_does_not_tell_is_looked_at_whenever_the_caller_likes(
     for number in range(1, 11):
         stand.move(number, stand.ended[-1])
     stand.asked()
-    found = stand.client.fetch_apart(before)
+    found = stand.client.fetch_shared(before)
     assert len(stand.asked()) == 1
     assert [callable(each) for each in found] == [True] * 10 + [False] * 10
     assert all(now is known for now, known in zip(found[10:], before[10:], strict=True))
-    looks: list[Look] = [each for each in found if callable(each)]
+    looks: list[PendingObservation] = [each for each in found if callable(each)]
     assert stand.asked() == [], "nothing is asked before it is looked at"
     stand.broken = True
     with pytest.raises(ServerUnavailableError):

@@ -214,7 +214,7 @@ def test_each_gate_gets_a_question_of_its_own_and_its_answers_are_kept():
     asked.come_to(gate(2), None)
     assert (asked.decision, asked.deadline, asked.answers) == (None, None, [])
     asked.take(answer("bob"), Rules())
-    assert [(each.by, each.about) for each in asked.told] == [("ada", "gate 1"), ("bob", "gate 2")]
+    assert [(each.by, each.about) for each in asked.all_answers] == [("ada", "gate 1"), ("bob", "gate 2")]
 
 
 def test_whoever_approved_one_gate_may_approve_the_next():
@@ -259,5 +259,5 @@ def test_an_answer_that_came_too_late_decides_nothing():
     asked.come_to(gate(1), None)
     asked.take(answer("ada"), Rules())
     asked.refuse("too late")
-    assert [each.refused for each in asked.told] == ["too late"]
+    assert [each.refused for each in asked.all_answers] == ["too late"]
     assert asked.message(None) == ""

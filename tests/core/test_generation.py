@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider.core.generation import Attempt, Relation, relation, was_answered
+from airflow_provider.core.generation import Attempt, Relation, relation, was_resolved
 
 SAME, CLEARED, AMBIGUOUS = Relation.SAME, Relation.CLEARED, Relation.AMBIGUOUS
 
@@ -56,4 +56,4 @@ def test_a_retry_is_told_from_a_clear(last, now, had_succeeded, expected):
     ],
 )
 def test_only_a_clear_of_the_task_itself_answers_what_a_person_was_told(told, now, expected):
-    assert was_answered(told, now) is expected
+    assert was_resolved(told, now) is expected

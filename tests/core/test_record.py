@@ -36,7 +36,7 @@ def test_what_a_newer_version_adds_is_passed_over():
 
 @pytest.mark.parametrize("stored", [{"version": 9, "everything": "else"}, ["a"], "text", 7, {}])
 def test_what_cannot_be_read_fails_loudly_and_starts_nothing(stored):
-    with pytest.raises(ConflictError, match="cannot read what an earlier attempt has written"):
+    with pytest.raises(ConflictError, match="could not read the record of an earlier attempt"):
         read_record(stored, "quay")
 
 

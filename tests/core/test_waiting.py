@@ -8,7 +8,7 @@ from airflow_provider import exceptions
 from airflow_provider.core import lines
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.lines import warning
-from airflow_provider.core.waiting import MOST_TOLD, Begun, Ending, Outcome, Pace, Wait, result_of
+from airflow_provider.core.waiting import MOST_STEPS, Begun, Ending, Outcome, Pace, Wait, result_of
 from airflow_provider.exceptions import (
     AuthenticationError,
     BadRequestError,
@@ -50,13 +50,13 @@ def wait(**details) -> Wait:
     ],
 )
 def test_only_a_terminal_state_ends_a_wait(state, ending):
-    outcome = wait().saw(seen(state), START)
+    outcome = wait().update(seen(state), START)
     assert (outcome.ending if outcome else None) == ending
 
 
 @pytest.mark.parametrize("state", ["waiting", "paused"])
 def test_waiting_for_a_person_ends_a_wait_that_was_told_so(state):
-    outcome = wait(fail_on_waiting=True).saw(seen(state), START)
+    outcome = wait(fail_on_waiting=True).update(seen(state), START)
     assert outcome.ending is Ending.NEEDS_PERSON
 
 
@@ -65,41 +65,41 @@ def test_waiting_for_a_person_ends_a_wait_that_was_told_so(state):
 )
 def test_looks_may_fail_until_the_error_budget_is_spent(error):
     waiting = wait()
-    assert waiting.saw(seen("running"), START) is None
-    assert waiting.saw(error("down"), START + 10) is None
-    assert waiting.saw(error("down"), START + 9 + DURATIONS.error_budget) is None
-    assert waiting.saw(error("down"), START + 10 + DURATIONS.error_budget).ending is Ending.LOST
+    assert waiting.update(seen("running"), START) is None
+    assert waiting.update(error("down"), START + 10) is None
+    assert waiting.update(error("down"), START + 9 + DURATIONS.error_budget) is None
+    assert waiting.update(error("down"), START + 10 + DURATIONS.error_budget).ending is Ending.LOST
 
 
 def test_one_look_that_succeeds_renews_the_error_budget():
     waiting = wait()
     for moment in range(0, int(3 * DURATIONS.error_budget), 600):
-        assert waiting.saw(ServerUnavailableError("down"), START + moment) is None
-        assert waiting.saw(seen("running"), START + moment + 1) is None
+        assert waiting.update(ServerUnavailableError("down"), START + moment) is None
+        assert waiting.update(seen("running"), START + moment + 1) is None
 
 
 def test_a_poll_error_is_never_reported_as_a_failed_execution():
     waiting = wait()
-    waiting.saw(ServerUnavailableError("down"), START)
-    outcome = waiting.saw(ServerUnavailableError("down"), START + DURATIONS.error_budget)
+    waiting.update(ServerUnavailableError("down"), START)
+    outcome = waiting.update(ServerUnavailableError("down"), START + DURATIONS.error_budget)
     with pytest.raises(ServerUnavailableError):
         result_of(outcome, "cocktail")
 
 
 def test_an_execution_is_gone_when_no_look_finds_it_for_ten_seconds():
     waiting = wait()
-    waiting.saw(seen("running"), START)
-    assert waiting.saw(NotFoundError("gone"), START + 10) is None
-    assert waiting.saw(seen("running"), START + 20) is None
-    assert waiting.saw(NotFoundError("gone"), START + 30) is None
-    assert waiting.saw(NotFoundError("gone"), START + 39) is None
-    assert waiting.saw(NotFoundError("gone"), START + 40).ending is Ending.LOST
+    waiting.update(seen("running"), START)
+    assert waiting.update(NotFoundError("gone"), START + 10) is None
+    assert waiting.update(seen("running"), START + 20) is None
+    assert waiting.update(NotFoundError("gone"), START + 30) is None
+    assert waiting.update(NotFoundError("gone"), START + 39) is None
+    assert waiting.update(NotFoundError("gone"), START + 40).ending is Ending.LOST
 
 
 def test_an_execution_that_was_never_there_is_not_waited_for():
     waiting = wait(proven=False)
-    assert waiting.saw(NotFoundError("gone"), START) is None
-    assert waiting.saw(NotFoundError("gone"), START + 1).ending is Ending.LOST
+    assert waiting.update(NotFoundError("gone"), START) is None
+    assert waiting.update(NotFoundError("gone"), START + 1).ending is Ending.LOST
 
 
 @pytest.mark.parametrize(
@@ -114,22 +114,22 @@ def test_an_execution_that_was_never_there_is_not_waited_for():
     ],
 )
 def test_refusals_end_a_wait_at_once_only_where_nothing_has_ever_worked(error, proven, ends):
-    outcome = wait(proven=proven).saw(error("no"), START)
+    outcome = wait(proven=proven).update(error("no"), START)
     assert (outcome is not None and outcome.ending is Ending.LOST) == ends
 
 
 @pytest.mark.parametrize("last_look", [seen("running"), ServerUnavailableError("down"), None])
 def test_the_deadline_ends_a_wait_whatever_the_last_look_says(last_look):
     waiting = wait(deadline=START + 30)
-    waiting.saw(seen("running"), START)
+    waiting.update(seen("running"), START)
     late = START + 30
-    outcome = waiting.saw_no_change(late) if last_look is None else waiting.saw(last_look, late)
+    outcome = waiting.update_unchanged(late) if last_look is None else waiting.update(last_look, late)
     assert outcome.ending is Ending.DEADLINE
     assert outcome.execution["id"] == "7"
 
 
 def test_an_execution_that_ends_at_the_deadline_has_ended():
-    outcome = wait(deadline=START).saw(seen("succeeded"), START + 5)
+    outcome = wait(deadline=START).update(seen("succeeded"), START + 5)
     assert outcome.is_success
 
 
@@ -145,7 +145,7 @@ def test_an_execution_that_ends_at_the_deadline_has_ended():
 )
 def test_how_an_execution_ended_badly_is_told_by_the_error_class(states, rejected_by_the_system, error):
     waiting = wait()
-    outcome = [waiting.saw(seen(state, rejected=rejected_by_the_system), START) for state in states][-1]
+    outcome = [waiting.update(seen(state, rejected=rejected_by_the_system), START) for state in states][-1]
     with pytest.raises(error, match="7"):
         result_of(Outcome.from_event(outcome.to_event()), "cocktail")
 
@@ -160,8 +160,8 @@ def test_each_change_is_told_once():
     waiting = wait()
     told = []
     for steps in ([("INIT", "RUNNING")], [("INIT", "RUNNING")], [("INIT", "DONE"), ("BUILD", "RUNNING")]):
-        waiting.saw(seen("running", steps=tuple(Step(*step) for step in steps)), START)
-        told.append([line.text.strip() for line in waiting.news()])
+        waiting.update(seen("running", steps=tuple(Step(*step) for step in steps)), START)
+        told.append([line.text.strip() for line in waiting.new_lines()])
     assert told == [
         ["INIT: RUNNING", "Build run 7 is running"],
         [],
@@ -172,8 +172,8 @@ def test_each_change_is_told_once():
 def test_an_unknown_status_and_a_series_of_failing_looks_are_warned_of_once():
     waiting = wait()
     for look in [seen("unknown", "HIBERNATING")] * 3 + [ServerUnavailableError("down")] * 3 + [seen("running")]:
-        waiting.saw(look, START)
-    assert [line.level for line in waiting.news()] == ["warning", "warning", "info", "info"]
+        waiting.update(look, START)
+    assert [line.level for line in waiting.new_lines()] == ["warning", "warning", "info", "info"]
 
 
 def test_the_pause_is_spread_around_the_interval():
@@ -216,12 +216,12 @@ def test_the_pause_ends_at_the_deadline():
 def test_an_interval_grows_only_where_the_author_allows_it_and_only_while_nothing_changes():
     steady, growing = wait(), wait(slowest=60.0)
     for waiting in (steady, growing):
-        waiting.saw(seen("running"), START)
+        waiting.update(seen("running"), START)
         for _ in range(10):
-            waiting.saw_no_change(START)
+            waiting.update_unchanged(START)
     assert steady.interval_now == 10.0
     assert growing.interval_now == 60.0
-    growing.saw(seen("paused"), START)
+    growing.update(seen("paused"), START)
     assert growing.interval_now == 10.0
 
 
@@ -240,10 +240,10 @@ def told_over(waiting: Wait, moments: list[float], look: Execution | ReleasePipe
     told = []
     for moment in moments:
         if look is None:
-            waiting.saw_no_change(START + moment)
+            waiting.update_unchanged(START + moment)
         else:
-            waiting.saw(look, START + moment)
-        told += [f"{moment / 60:g}: {line.text}" for line in waiting.news()]
+            waiting.update(look, START + moment)
+        told += [f"{moment / 60:g}: {line.text}" for line in waiting.new_lines()]
     return told
 
 
@@ -276,8 +276,8 @@ def test_a_wait_that_goes_on_elsewhere_says_nothing_again():
 def test_a_person_who_is_needed_is_reminded():
     waiting = wait()
     told_over(waiting, [0], look := seen("waiting", message="may it go out?", url="https://ci/7"))
-    waiting.saw(look, START + 300)
-    (line,) = waiting.news()
+    waiting.update(look, START + 300)
+    (line,) = waiting.new_lines()
     assert line == warning("Still waiting for a person (5 min): may it go out?: https://ci/7")
 
 
@@ -294,14 +294,14 @@ def test_an_outage_is_told_again_at_growing_intervals_and_so_is_its_end():
 def test_what_has_not_begun_says_nothing_and_what_failed_is_an_error():
     waiting = wait()
     steps = (Step("Build", "FAILED", "no disk", ExecutionState.FAILED), Step("Deploy", "WAIT", None, QUEUED))
-    waiting.saw(seen("failed", steps=steps), START)
-    assert waiting.news() == [lines.error("  Build: FAILED - no disk"), lines.error("Build run 7 failed")]
+    waiting.update(seen("failed", steps=steps), START)
+    assert waiting.new_lines() == [lines.error("  Build: FAILED - no disk"), lines.error("Build run 7 failed")]
 
 
 def test_a_reference_that_becomes_more_exact_is_told_with_its_link():
     waiting = Wait({**REF, "kind": "event", "id": "e1"}, 10.0)
-    waiting.saw(seen("running", url="https://ci/7"), START)
-    assert waiting.news()[0].text == "It resulted in build run 7: https://ci/7"
+    waiting.update(seen("running", url="https://ci/7"), START)
+    assert waiting.new_lines()[0].text == "It resulted in build run 7: https://ci/7"
 
 
 @pytest.mark.parametrize("body", [None, {}, {"since": "yesterday"}, [], "begun"])
@@ -314,19 +314,19 @@ def test_a_vendor_that_names_other_steps_with_each_look_fills_no_memory() -> Non
 
     def told_of(names: range) -> int:
         steps = tuple(Step(str(name), "RUNNING") for name in names)
-        wait.saw(Execution(wait.ref, ExecutionState.RUNNING, "building", steps=steps), 0.0)
-        return len(wait.news())
+        wait.update(Execution(wait.ref, ExecutionState.RUNNING, "building", steps=steps), 0.0)
+        return len(wait.new_lines())
 
-    most = 3 * MOST_TOLD
+    most = 3 * MOST_STEPS
     for first in range(0, most, 1000):
         assert told_of(range(first, first + 1000)) == 1000 + (first == 0)
-    assert told_of(range(most - MOST_TOLD, most)) == 0
-    assert told_of(range(most - MOST_TOLD - 1000, most - MOST_TOLD)) == 1000
+    assert told_of(range(most - MOST_STEPS, most)) == 0
+    assert told_of(range(most - MOST_STEPS - 1000, most - MOST_STEPS)) == 1000
 
 
 def test_a_conflict_that_the_vendor_tells_ends_no_wait_and_one_that_the_client_finds_does() -> None:
     ref = {"system": "quay", "kind": "build", "id": "1"}
-    assert Wait(ref, 1.0).saw(ConflictError("busy", call=Call(system="quay", status=409)), 0.0) is None
-    found = Wait(ref, 1.0).saw(ConflictError("belongs elsewhere", call=Call(system="quay")), 0.0)
+    assert Wait(ref, 1.0).update(ConflictError("busy", call=Call(system="quay", status=409)), 0.0) is None
+    found = Wait(ref, 1.0).update(ConflictError("belongs elsewhere", call=Call(system="quay")), 0.0)
     assert found is not None
     assert found.ending is Ending.LOST

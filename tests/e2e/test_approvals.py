@@ -214,7 +214,7 @@ def test_two_people_must_approve_and_nobody_else_may(stage: Stage) -> None:
 def test_whoever_triggered_the_run_is_asked_again_for_somebody_else(stage: Stage) -> None:
     execution_id = execution(stage)
     asking = start(stage, "approval_by_others", execution_id).until_it_asks()
-    assert "admin has triggered the run and may not answer" in asking.action()["body"]
+    assert "admin triggered the run and may not answer" in asking.action()["body"]
     asking.answer("Approve")
     asking.until_it_asks_again()
     assert answers(stage) == []

@@ -46,7 +46,7 @@ fuzzed = settings(
     suppress_health_check=list(HealthCheck),
 )
 
-NOT_CALLS = {"close", "bad_request", "look_apart"}
+NOT_CALLS = {"close", "bad_request"}
 STARTS = {
     "pipelines.run",
     "events.rerun",
@@ -215,7 +215,7 @@ def run(system: System, url: str, server: Any, draw: st.DrawFn) -> None:
             found = calls[name](**given_arguments)
             if inspect.isgenerator(found):
                 found = list(found)
-            if name in ("fetch_apart", "fetch"):
+            if name in ("fetch_shared", "fetch"):
                 found = [_look(each) if callable(each) else each for each in found]
         except ReleasePipelineError as error:
             event("error")
@@ -276,7 +276,7 @@ def test_a_wait_survives_every_row_of_answers(system: str, server: Any) -> None:
             for _ in range(4):
                 began = time.monotonic()
                 try:
-                    found = [_look(each) if callable(each) else each for each in client.fetch_apart(known)]
+                    found = [_look(each) if callable(each) else each for each in client.fetch_shared(known)]
                 except ReleasePipelineError as error:
                     check_error(error)
                     continue

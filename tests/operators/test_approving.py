@@ -265,7 +265,7 @@ def test_two_different_people_are_asked_one_after_another(asking):
 
 def test_whoever_triggered_the_run_is_not_taken_for_an_approver(asking):
     task = asked(asking, not_requester=True)
-    assert "test has triggered the run and may not answer" in task.action().body
+    assert "test triggered the run and may not answer" in task.action().body
     task.answer("Approve", "test")
     assert task.state == "deferred"
     assert asking.answers() == []
@@ -471,7 +471,10 @@ def heard(mocker: MockerFixture) -> list[str]:
 
 
 def test_those_who_want_to_know_are_told_each_time_when_somebody_must_decide(asking, heard):
-    notifiers = [ApprovalNotifier(Told), ApprovalNotifier(f"{Told.__module__}.Told", text="Look: {{ approval.link }}")]
+    notifiers = [
+        ApprovalNotifier(Told),
+        ApprovalNotifier(f"{Told.__module__}.Told", text="Look: {{ approval.link }}"),
+    ]
     task = asked(asking, approvals=2, notifiers=notifiers)
     assert len(heard) == 2
     for each in heard:

@@ -143,7 +143,7 @@ def test_a_start_that_got_no_answer_is_a_warning_until_it_is_found(tell):
     with told() as lines:
         story.attempt()
     assert [line[:63] for line in lines[1:]] == [
-        "warning The answer to the start is not known, looking for the e",
+        "warning The answer to the start was lost, searching for the exe",
         "info    Found what this task started: build run 1 at <sandbox>/",
         "info    Build run 1 is running",
     ]

@@ -83,7 +83,7 @@ def give_up_on(story: Story) -> None:
     story.systems.fault(story.starter.system, "status", method="POST", path=story.starter.start, status=504)
     error = story.attempt().error
     assert isinstance(error, ServerUnavailableError)
-    assert "may be there or begin yet" in str(error)
+    assert "may exist or may still begin" in str(error)
 
 
 def take_effect(story: Story, intent: dict[str, Any]) -> str:
@@ -161,7 +161,9 @@ def test_a_start_that_comes_beside_the_one_sent_after_it_is_ended_and_named(syst
     ours, late = story.record["ref"]["id"], take_effect(story, given_up)
     assert finish(story, deferred).state == "success"
     assert [(each["id"], len(each["cancels"])) for each in story.executions()] == [(ours, 0), (late, 1)]
-    assert f"{late} came late of a start of this task: canceling it beside {ours}" in capsys.readouterr().out
+    assert (
+        f"{late} is a late result of a start of this task: canceling it, and keeping {ours}" in capsys.readouterr().out
+    )
 
 
 @RETRIED_OR_CLEARED
@@ -187,7 +189,10 @@ def test_of_two_that_one_marker_shows_the_next_attempt_follows_one_and_ends_the_
     followed = story.record["ref"]["id"]
     (other,) = [each["id"] for each in story.executions() if each["id"] != followed]
     assert {each["id"]: len(each["cancels"]) for each in story.executions()} == {followed: 0, other: 1}
-    assert f"{other} came late of a start of this task: canceling it beside {followed}" in capsys.readouterr().out
+    assert (
+        f"{other} is a late result of a start of this task: canceling it, and keeping {followed}"
+        in capsys.readouterr().out
+    )
 
 
 def test_a_start_that_came_late_ends_before_a_cleared_task_starts_anew(systems):
@@ -267,7 +272,7 @@ def test_where_no_marker_could_tell_a_late_start_the_log_asks_a_person_to_look_f
     becomes(story)
     capsys.readouterr()
     assert story.attempt().state == "deferred"
-    assert "end the first one manually should it begin yet" in capsys.readouterr().out
+    assert "if the first one still begins, end it manually" in capsys.readouterr().out
 
 
 # --- an attempt that Airflow has given up

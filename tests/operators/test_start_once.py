@@ -14,7 +14,7 @@ import pytest
 from airflow.sdk.execution_time.supervisor import InProcessSupervisorComms
 
 from airflow_provider.clients.cocktail import CocktailClient
-from airflow_provider.core.commands import Command, Observe, Publish, Save, Tell
+from airflow_provider.core.commands import Command, Log, Observe, Publish, Save
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.record import StartRecord
 from airflow_provider.exceptions import ConflictError, ExecutionCanceled, ServerUnavailableError
@@ -280,7 +280,7 @@ def test_a_task_that_was_told_to_end_starts_nothing_more(systems, starter):
     systems.fault(starter.system, "status", method="POST", path=starter.start, status=503)
 
     def is_about_to_search(command: Command) -> bool:
-        return isinstance(command, Tell) and "not known" in command.news[0].text
+        return isinstance(command, Log) and "was lost" in command.lines[0].text
 
     with story.when(is_about_to_search, lambda operator: operator.on_kill()):
         assert isinstance(story.attempt().error, ExecutionCanceled)

@@ -36,7 +36,7 @@ def tripping(whole: Callable[..., Any], error: Exception, times: int) -> Callabl
 def test_a_wait_goes_on_after_looks_that_trip_the_client(systems, deferrable, error, mocker):
     starter = STARTERS["cocktail"]
     before = systems.executions(starter.system)
-    for name in ("look", "fetch", "fetch_apart"):
+    for name in ("observe", "fetch", "fetch_shared"):
         mocker.patch.object(ReleaseClient, name, tripping(getattr(ReleaseClient, name), error, 2))
     ended = run(systems, starter, deferrable=deferrable)
     assert ended.error is None
@@ -47,7 +47,7 @@ def test_a_wait_goes_on_after_looks_that_trip_the_client(systems, deferrable, er
 @BOTH_MODES
 def test_looks_that_always_trip_the_client_end_the_wait_after_the_error_budget(systems, deferrable, mocker):
     mocker.patch.object(DURATIONS, "error_budget", 0.5)
-    for name in ("look", "fetch", "fetch_apart"):
+    for name in ("observe", "fetch", "fetch_shared"):
         mocker.patch.object(ReleaseClient, name, tripping(getattr(ReleaseClient, name), OverflowError("secret"), 10**6))
     ended = run(systems, STARTERS["cocktail"], deferrable=deferrable)
     assert isinstance(ended.error, UnexpectedResponseError)

@@ -82,7 +82,7 @@ def test_a_notification_of_an_asset_has_the_url_of_its_webhook(asset):
 def test_an_asset_without_a_webhook_is_named_and_nothing_is_sent(systems):
     ended = create(asset="another")
     assert isinstance(ended.error, ConnectionConfigError)
-    assert "asset 'another', and declares none; endpoints of this source: 'shop'" in str(ended.error)
+    assert "asset 'another', got none; endpoints of this source: 'shop'" in str(ended.error)
     assert systems.requests("quay", "POST") == []
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider.core.generation import Relation
-from airflow_provider.core.states import MOVES
+from airflow_provider.core.states import TRANSITIONS
 from tests.simulation import story
 from tests.simulation.lives import live
 from tests.simulation.plan import draw
@@ -70,8 +70,8 @@ def _each(batches: list[range], processes: int) -> Iterator[Tally]:
 
 
 def report(tally: Tally, seconds: float) -> None:
-    print("moves of the core (states.MOVES), and how often each was made:")
-    for (before, after), reason in MOVES.items():
+    print("transitions of the core (states.TRANSITIONS), and how often each was made:")
+    for (before, after), reason in TRANSITIONS.items():
         print(f"  {tally.moves[before, after]:9,}  {before:>10} -> {after:<10}  {reason}")
     print("what attempts were to the one that wrote the record (generation.Relation):")
     for related in Relation:
@@ -84,7 +84,7 @@ def report(tally: Tally, seconds: float) -> None:
 
 def is_well(tally: Tally) -> bool:
     """Whether nothing went wrong; tells what did."""
-    never = [f"never made: {before} -> {after}" for before, after in MOVES if not tally.moves[before, after]]
+    never = [f"never made: {before} -> {after}" for before, after in TRANSITIONS if not tally.moves[before, after]]
     never += [f"no attempt was {related}" for related in Relation if not tally.relations[related]]
     for missing in never:
         print(missing, file=sys.stderr)

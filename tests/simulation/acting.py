@@ -35,7 +35,7 @@ class ActCarrier(CommonCarrier):
 
     def __init__(self, worker: Worker, record: ActRecord | None) -> None:
         super().__init__(worker)
-        self.deed = self.airflow.policy["deed"]
+        self.action = self.airflow.policy["action"]
         self.policy = policy_of(self.airflow.policy, self.client)
         self.start = Acting(self.policy, record, self.attempt, worker.machine.now)
         self.until = self.policy.until
@@ -51,11 +51,11 @@ class ActCarrier(CommonCarrier):
         return chosen
 
     def _act(self, command: Act) -> Steps[Execution]:
-        self.world.point("deed before", self.worker)
+        self.world.point("action before", self.worker)
         yield 0.0
         yield from self.require_standing()
         self.world.judge.acts(self.worker, command.target.ref)
-        return (yield from self.client.act(self.worker, self.deed, command.target.ref))
+        return (yield from self.client.act(self.worker, self.action, command.target.ref))
 
     def note_done(self, record: ActRecord) -> Steps[None]:
         record.note_done(self.attempt)
@@ -105,7 +105,7 @@ class ActJudge(Judge):
 
     def goes_on(self, worker: Any, record: Any) -> None:
         """An attempt writes down something of its own: what a person was asked about before is settled."""
-        if record.told != worker.carrier.attempt:
+        if record.escalated_by != worker.carrier.attempt:
             self._told_in.pop(worker.task, None)
 
     def _binds(self, worker: Any) -> None:
@@ -151,7 +151,7 @@ class ActJudge(Judge):
 
     def _was_done(self, made: Made, task: Task, result: dict[str, Any]) -> bool:
         """Whether it is, or was when it was looked at last, as the act wants it."""
-        wanted = until_of(self.airflow.policy["deed"], self.servers[0])
+        wanted = until_of(self.airflow.policy["action"], self.servers[0])
         is_done = made.is_over or made.is_being_canceled or made.state in wanted or result["state"] in wanted
         return is_done or task in made.acted_on_by
 
@@ -161,19 +161,19 @@ class ActJudge(Judge):
                 self.world.violate(f"{task} is {task.state} for ever")
 
 
-def until_of(deed: str, client: Any) -> frozenset[str]:
+def until_of(action: str, client: Any) -> frozenset[str]:
     """States that end the wait although the execution goes on; where a cancel leaves it paused, that is its end."""
-    return UNTIL["pause" if deed == "cancel" and client.stop_leaves is ExecutionState.PAUSED else deed]
+    return UNTIL["pause" if action == "cancel" and client.stop_leaves is ExecutionState.PAUSED else action]
 
 
 def policy_of(settings: dict[str, Any], client: Any) -> ActPolicy:
-    deed = settings["deed"]
-    until = until_of(deed, client)
+    action = settings["action"]
+    until = until_of(action, client)
 
     def shows_effect(execution: Execution) -> bool:
         if execution.status == "canceling":
-            return bool(deed == "cancel")
-        return execution.state in until or (deed == "cancel" and execution.state.is_terminal)
+            return bool(action == "cancel")
+        return execution.state in until or (action == "cancel" and execution.state.is_terminal)
 
     return ActPolicy(
         system=settings["system"],

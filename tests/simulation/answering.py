@@ -26,7 +26,7 @@ class AnswerCarrier(CommonCarrier):
     """Carries out what one attempt of an answer does."""
 
     key = KEY
-    deed = "answered an approval"
+    action = "answered an approval"
 
     def __init__(self, worker: Worker, stored: Notes | None) -> None:
         super().__init__(worker)
@@ -50,7 +50,7 @@ class AnswerCarrier(CommonCarrier):
         """What an earlier attempt of this generation has noted."""
         if self.stored is None:
             return None
-        about = {"system": "vendor", "place": self.client.place, "deed": self.deed}
+        about = {"system": "vendor", "place": self.client.place, "action": self.action}
         return (yield from self.run(recall(self.stored, self.attempt, **about)))
 
     def _ask(self, name: str, serve: Callable[[], Any]) -> Steps[Any]:
@@ -64,13 +64,13 @@ class AnswerCarrier(CommonCarrier):
         """As ``answer_user_operation`` of the client: what is answered already is not answered again."""
         if (yield from self._is_answered(number)):
             return
-        self.world.point("deed before", self.worker)
+        self.world.point("action before", self.worker)
         yield 0.0
         yield from self.require_standing()
         approvals, worker = self.client.approvals, self.worker
         self.world.judge.answers(worker, approvals.get(number))
         try:
-            yield from self._ask("deed", lambda: approvals.answer(number, worker))
+            yield from self._ask("action", lambda: approvals.answer(number, worker))
         except ReleasePipelineError as error:
             if not error.effect.is_open or not (yield from self._is_answered(number)):
                 raise
@@ -105,7 +105,7 @@ class AnswerJudge(ActJudge):
 
     def saved(self, worker: Any, record: Notes) -> None:
         self.goes_on(worker, record)
-        if record.told == worker.carrier.attempt:
+        if record.escalated_by == worker.carrier.attempt:
             # It only notes that a person was told.
             return
         if not record.is_done:

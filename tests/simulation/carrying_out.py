@@ -15,6 +15,7 @@ from airflow_provider.core.commands import (
     Defer,
     Find,
     Forget,
+    Log,
     Observe,
     Pause,
     Prepare,
@@ -23,13 +24,13 @@ from airflow_provider.core.commands import (
     ReadLog,
     Save,
     Send,
-    Tell,
 )
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.generation import Attempt, Relation
 from airflow_provider.core.lines import Level
+from airflow_provider.core.policy import Policy
 from airflow_provider.core.record import Phase, StartRecord
-from airflow_provider.core.starting import Policy, Start
+from airflow_provider.core.starting import Start
 from airflow_provider.core.waiting import GUESS
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef
@@ -86,7 +87,7 @@ class CommonCarrier(ABC):
             Publish: self._publish,
             Pause: self._pause,
             Defer: self._defer,
-            Tell: self._tell,
+            Log: self._log,
             ReadLog: self._read_log,
         }
 
@@ -141,8 +142,8 @@ class CommonCarrier(ABC):
             self.worker.will_be_missed()
         raise Deferred
 
-    def _tell(self, command: Tell) -> Steps[None]:
-        for line in command.news:
+    def _log(self, command: Log) -> Steps[None]:
+        for line in command.lines:
             if line.level is not Level.INFO:
                 self.worker.task.warn(line.text)
             else:

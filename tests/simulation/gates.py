@@ -184,7 +184,7 @@ class GateCarrier(Carrier):
     def _answer(self, execution_id: str, number: int, decision: str) -> Steps[None]:
         if (yield from self._is_decided(execution_id, number, decision)):
             return
-        self.world.point("deed before", self.worker)
+        self.world.point("action before", self.worker)
         yield 0.0
         yield from self.require_standing()
         made = self.client.made_of({"id": execution_id})
@@ -195,7 +195,7 @@ class GateCarrier(Carrier):
             judge.answered(worker, made, number, decision, made.answer_gate(number, decision))
 
         try:
-            yield from self.client.network.request("deed", worker, serve)
+            yield from self.client.network.request("action", worker, serve)
         except ReleasePipelineError as error:
             if not error.effect.is_open or not (yield from self._is_decided(execution_id, number, decision)):
                 raise
@@ -298,8 +298,8 @@ class GateTriggerRun(TriggerRun):
         except ReleasePipelineError as error:
             seen = error
             pace.note(error)
-        outcome = wait.saw(seen, self.machine.now)
-        wait.news()
+        outcome = wait.update(seen, self.machine.now)
+        wait.new_lines()
         if outcome is None:
             return None
         if self._action and self._action.is_open:

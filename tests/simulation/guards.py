@@ -65,10 +65,6 @@ class Guard(NamedTuple):
         return plan.kind in kinds
 
 
-def _start(name: str, faults: str, method: str, old: str, new: str) -> Guard:
-    return Guard(name, faults, (Change(f"{CORE}.starting:Start.{method}", old, new),))
-
-
 def _core(name: str, faults: str, where: str, old: str, new: str) -> Guard:
     return Guard(name, faults, (Change(f"{CORE}.{where}", old, new),))
 
@@ -99,18 +95,24 @@ GUARDS = (
             Change(f"{HERE}.vendors:Server.check_place", "and there != self.place", "and False"),
         ),
     ),
-    _start("what has no marker is a guess", "2", "_choose", "chosen = guessed(found[0])", "chosen = found[0]"),
-    _start("of several candidates none is taken", "2", "_choose", "elif len(found) > 1:", "elif False:"),
+    _core("what has no marker is a guess", "2", "searching:choose", "chosen = guessed(found[0])", "chosen = found[0]"),
+    _core("of several candidates none is taken", "2", "searching:choose", "elif len(found) > 1:", "elif False:"),
     _core(
         "a wait keeps the mark of a guess",
         "2",
-        "waiting:Wait.saw",
+        "waiting:Wait.update",
         "if GUESS in self.ref and GUESS not in seen.ref:",
         "if False:",
     ),
     _core("no way of canceling cancels a guess", "2", "canceling:cancel", "if GUESS in ref:", "if False:"),
-    _start("a guess is not canceled after a clear", "2", "_let_end", "if GUESS in ref:", "if False:"),
-    _start("a guess that failed does not go on", "2", "_start_anew", "and GUESS not in (before.ref or {})", "and True"),
+    _core("a guess is not canceled after a clear", "2", "cleanup:let_end", "if GUESS in ref:", "if False:"),
+    _core(
+        "a guess that failed does not go on",
+        "2",
+        "sending:start_anew",
+        "and GUESS not in (before.ref or {})",
+        "and True",
+    ),
     _carrier(
         "only this task's own failed execution goes on",
         "2, 3",
@@ -162,122 +164,122 @@ GUARDS = (
         "if True",
     ),
     # Is it the same start?
-    _start(
+    _core(
         "the intent is written down before the start",
         "",
-        "_start_anew",
-        "yield from self._save(record)\n",
-        "self.record = record\n",
+        "sending:start_anew",
+        "yield from progress.save(record)\n",
+        "progress.record = record\n",
     ),
-    _start(
+    _core(
         "a start without an answer is looked for by the next attempt",
         "",
-        "_go_on",
-        "found = yield from self._search_again(record)",
+        "starting:Start._adopt",
+        "found = yield from search_again(self, record)",
         "found = []",
     ),
-    _start(
+    _core(
         "a start without an answer is looked for at once",
         "",
-        "_start_anew",
+        "sending:start_anew",
         "if problem.effect.is_open or (may_be_there and searches == 0):",
         "if False:",
     ),
-    _start(
+    _core(
         "a start without an answer is looked for after a pause",
         "7",
-        "_start_anew",
-        "elif found := (yield from self._look_after_pause(record)):",
+        "sending:start_anew",
+        "elif found := (yield from search_after_pause(progress, record)):",
         "elif False:",
     ),
-    _start(
+    _core(
         "what was perhaps cleared is not the next start's",
         "6",
-        "_adopt_or_start",
+        "starting:Start._adopt_or_start",
         "if related is Relation.AMBIGUOUS:",
         "if False:",
     ),
-    _start(
+    _core(
         "nothing is sent again in the same attempt after a time-out",
         "7",
-        "_start_anew",
+        "sending:start_anew",
         "if problem.effect is Effect.UNKNOWN and searches < MOST_SENDS:",
         "if problem.effect.is_open and searches < MOST_SENDS:",
     ),
-    _start(
+    _core(
         "patience with a start grows with the duration of its request",
         "7",
-        "_patience_of_another_attempt",
-        "(1.0 + DURATIONS.settling_per_second) * self.policy.request_timeout",
+        "searching:patience_with_earlier_attempt",
+        "(1.0 + DURATIONS.settling_per_second) * policy.request_timeout",
         "0.0",
     ),
-    _start(
+    _core(
         "patience counts from when the last look began",
         "7",
-        "_search",
+        "searching:search",
         "if asked + pause > until:",
-        "if self.now + pause > until:",
+        "if progress.now + pause > until:",
     ),
-    _start(
+    _core(
         "what an earlier request may lead to has the same marker",
         "7",
-        "_start_anew",
+        "sending:start_anew",
         'before.marker if may_be_there and before and before.marker else intent["marker"]',
         'intent["marker"]',
     ),
-    _start(
+    _core(
         "where a marker shows two, one is ended",
         "7",
-        "_end_doubles",
+        "doubles:end_doubles",
         "for double in found:",
         "for double in found[:0]:",
     ),
-    _start(
+    _core(
         "after a start that may come late, a double is looked for in the end",
         "7",
-        "_conclude",
-        "yield from self._end_late_doubles(record)",
+        "concluding:end_record",
+        "yield from end_late_doubles(progress, record)",
         "pass",
     ),
-    _start(
+    _core(
         "after a start that may come late, a double is looked for at the deadline",
         "7",
-        "_end_at_deadline",
-        "yield from self._end_late_doubles(record)",
+        "concluding:end_at_deadline",
+        "yield from end_late_doubles(progress, record)",
         "pass",
     ),
-    _start(
+    _core(
         "starts without an answer are remembered over later starts",
         "7",
-        "_start_anew",
-        "unanswered=self._unanswered_of(before or cleared, marker)",
+        "sending:start_anew",
+        "unanswered=unanswered_starts(progress, before or cleared, marker)",
         "unanswered=[]",
     ),
-    _start(
+    _core(
         "what a start without an answer has led to ends before another start",
         "7",
-        "_make_way",
-        "yield from self._end_late_doubles(record)",
+        "sending:make_way",
+        "yield from end_late_doubles(progress, record)",
         "[]",
     ),
-    _start(
+    _core(
         "nothing is started beside a late start that cannot be canceled",
         "7, 12",
-        "_make_way",
-        "if going_on and earlier and not self._was_answered(earlier):",
+        "sending:make_way",
+        "if left and earlier and not progress.was_resolved(earlier):",
         "if False:",
     ),
-    _start(
+    _core(
         "a busy system is waited for",
         "22",
-        "_pause_before_another_send",
-        "if self.policy.is_busy(error):",
+        "sending:pause_before_another_send",
+        "if policy.is_busy(error):",
         "if False:",
     ),
-    _start(
+    _core(
         "the record is forgotten only where certainly nothing was started",
         "",
-        "_start_anew",
+        "sending:start_anew",
         "if not may_be_there:",
         "if True:",
     ),
@@ -309,24 +311,24 @@ GUARDS = (
         "return Relation.AMBIGUOUS if had_succeeded and would_look_alike else Relation.SAME",
         "return Relation.SAME",
     ),
-    _start(
+    _core(
         "what is ambiguous fails loudly",
         "6",
-        "_go_on",
+        "starting:Start._adopt",
         "if related is Relation.AMBIGUOUS:",
         "if False:",
     ),
     _core(
         "a clear after that is the answer",
         "6",
-        "generation:was_answered",
-        "if told is None:",
+        "generation:was_resolved",
+        "if escalated_by is None:",
         "if True:",
     ),
-    _start(
+    _core(
         "a record of a replaced operator is left alone",
         "9",
-        "_adopt_or_start",
+        "starting:Start._adopt_or_start",
         "if record and record.system != self.policy.system:",
         "if False:",
     ),
@@ -352,45 +354,45 @@ GUARDS = (
         "if False:",
     ),
     # Who ended it?
-    _start(
+    _core(
         "after a clear, what was started before ends first",
         "12",
-        "_adopt_or_start",
-        "yield from self._let_cleared_end(record)",
-        "self._to(State.PREPARING)",
+        "starting:Start._adopt_or_start",
+        "yield from end_cleared(self, record)",
+        "self.enter(State.PREPARING)",
     ),
-    _start(
+    _core(
         "after a clear, a start without an answer is looked for",
         "12",
-        "_let_cleared_end",
-        "yield from self._find_cleared(record)",
-        "self._to(State.SEARCHING)",
+        "cleanup:end_cleared",
+        "yield from find_cleared(progress, record)",
+        "progress.enter(State.SEARCHING)",
     ),
-    _start(
+    _core(
         "what may have been started without a marker before a clear is named",
         "2, 12",
-        "_find_cleared",
-        "if found and not self._was_answered(record):",
+        "cleanup:find_cleared",
+        "if found and not progress.was_resolved(record):",
         "if False:",
     ),
-    _start(
+    _core(
         "nothing is started beside what cannot be canceled",
         "12",
-        "_let_end",
+        "cleanup:let_end",
         "            break\n        grace",
-        "            self._to(State.PREPARING)\n            return\n        grace",
+        "            progress.enter(State.PREPARING)\n            return\n        grace",
     ),
-    _start(
+    _core(
         "what is paused may need a cancel",
         "12",
-        "_let_end",
-        "is_over = seen is None or not self._goes_on(seen)",
+        "cleanup:let_end",
+        "is_over = seen is None or not progress.is_unfinished(seen)",
         'is_over = seen is None or seen.state.is_terminal or seen.state.value == "paused"',
     ),
-    _start(
+    _core(
         "what was to be canceled is not adopted",
         "13",
-        "_go_on",
+        "starting:Start._adopt",
         "if record.phase is Phase.ENDING:",
         "if False:",
     ),
@@ -461,8 +463,8 @@ GUARDS = (
         "a trigger of a task that is about to resume cancels nothing",
         "14",
         "canceling:judge_trigger_kill",
-        '    return Verdict.LEAVE, f"the task is {seen.state}: its next attempt sees to the execution"',
-        '    return Verdict.CANCEL, f"the task is {seen.state}: its next attempt sees to the execution"',
+        '    return Verdict.LEAVE, f"the task is {seen.state}: its next attempt takes care of the execution"',
+        '    return Verdict.CANCEL, f"the task is {seen.state}: its next attempt takes care of the execution"',
     ),
     _core(
         "a trigger cancels what a person ended",
@@ -471,25 +473,25 @@ GUARDS = (
         "if seen.state in ENDED_FROM_OUTSIDE:",
         "if False:",
     ),
-    _start(
+    _core(
         "what a colleague canceled is not started again",
         "16",
-        "_respect_cancel",
+        "starting:Start._respect_cancel",
         'if self.policy.on_canceled == "fail":',
         "if False:",
     ),
-    _start(
+    _core(
         "the attempt that sees it canceled is the last",
         "16",
-        "_conclude",
+        "starting:Start._conclude",
         'if state == ExecutionState.CANCELED and self.policy.on_canceled == "fail":',
         "if False:",
     ),
-    _start(
+    _core(
         "what leads nowhere is not canceled for a minute",
         "17",
-        "_end_at_deadline",
-        "DURATIONS.deadline_cancel_limit if self.policy.is_known(ref) else 0.0",
+        "concluding:end_at_deadline",
+        "DURATIONS.deadline_cancel_limit if policy.is_known(ref) else 0.0",
         "DURATIONS.deadline_cancel_limit",
     ),
     # Who carries it out

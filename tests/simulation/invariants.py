@@ -34,14 +34,14 @@ LATEST_OF_OURS = 480.0
 
 SAID_OF_ANY = (
     "got no answer",
-    "Cannot tell whether the cleared",
-    "all look like what this task has started",
+    "Could not find out whether the cleared",
+    "could be what this task has started",
     "which this task probably started",
-    "unless that begins yet",
+    "or that may still begin",
 )
 """What a log says of an execution whose name nobody knows."""
 
-SAID_WHERE_UNKNOWN = ("did not run for", "does not answer", "only guessed", "gave this attempt up")
+SAID_WHERE_UNKNOWN = ("did not run for", "does not answer", "only guessed", "gave up this one")
 """Reasons for which nothing is canceled, because it is not known who ended the task."""
 
 CLOCKS_APART = 240.0
@@ -309,7 +309,7 @@ class Judge:
         was_shown = bool(other.marker) and other.listed_from <= self.world.now - UNSEEN
         if other.was_late and not was_shown and self._is_named(other):
             return True
-        is_unknown = any("Cannot tell whether the cleared" in text for text in task.warnings)
+        is_unknown = any("Could not find out whether the cleared" in text for text in task.warnings)
         return is_unknown or self._is_hidden_by_guess(other)
 
     def _is_hidden_by_guess(self, made: Made) -> bool:
@@ -336,8 +336,8 @@ class Judge:
                 self._may_end[task].add(worker.generation)
             if ref and (made := self._made_of(ref)):
                 self._given_up.add(made)
-        if record.told == worker.carrier.attempt:
-            self._told_in[task] = record.told, worker.generation
+        if record.escalated_by == worker.carrier.attempt:
+            self._told_in[task] = record.escalated_by, worker.generation
         if record.phase is Phase.LEFT:
             self._left[task].add(worker.generation)
             if ref and (made := self._made_of(ref)):

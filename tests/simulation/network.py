@@ -25,7 +25,7 @@ from tests.simulation.world import Steps, World
 
 CALL = Call(system="vendor")
 
-CHECKED = ("send", "cancel", "deed")
+CHECKED = ("send", "cancel", "action")
 """Leave in one step with the look whether they may: their senders come to the point before them."""
 
 _NOT_SENT: dict[str, Callable[[Act, Call], ReleasePipelineError]] = {

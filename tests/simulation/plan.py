@@ -90,7 +90,7 @@ OF_TRIGGERS = 0.03
 """Part of those left in which a task triggers a change by hand."""
 WITH_GATES = 0.12
 """Part of those left in which people are asked about what the execution comes to."""
-DEEDS = {"prepare": "choose", "find": "choose", "send": "deed", "cancel": "deed"}
+ACTIONS = {"prepare": "choose", "find": "choose", "send": "action", "cancel": "action"}
 """What stands in such a life for a request of a start."""
 
 REQUESTS = ("prepare", "send", "find", "observe", "cancel")
@@ -203,7 +203,7 @@ def draw(seed: int) -> Plan:
 
 def _make_act(plan: Plan, chance: random.Random) -> None:
     """A task that does something about what others have started."""
-    plan.policy |= {"deed": chance.choice(("cancel", "cancel", "pause", "resume")), "finish_in_triggerer": False}
+    plan.policy |= {"action": chance.choice(("cancel", "cancel", "pause", "resume")), "finish_in_triggerer": False}
     plan.policy["kind"] = "act"
     if plan.character == "rerun":
         plan.character = "marked"
@@ -232,7 +232,7 @@ def _make_gates(plan: Plan, chance: random.Random) -> None:
 def _of_an_act(act: Act) -> Act:
     """The same where the request that matters is an act's."""
     request, _, phase = act.on.partition(" ")
-    return act._replace(on=f"{DEEDS.get(request, request)} {phase}".strip()) if act.on else act
+    return act._replace(on=f"{ACTIONS.get(request, request)} {phase}".strip()) if act.on else act
 
 
 def _policy(chance: random.Random) -> dict[str, Any]:

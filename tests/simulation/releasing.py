@@ -67,7 +67,7 @@ class ReleaseCarrier(AnswerCarrier):
         yield from self._note(notes)
 
     def _send(self, notes: dict[str, Any]) -> Steps[None]:
-        self.world.point("deed before", self.worker)
+        self.world.point("action before", self.worker)
         yield 0.0
         yield from self.require_standing()
         worker, approvals, judge = self.worker, self.client.approvals, self.world.judge
@@ -77,7 +77,7 @@ class ReleaseCarrier(AnswerCarrier):
             judge.arrives(worker, approvals.answer_named(OURS, worker))
 
         try:
-            yield from self._ask("deed", serve)
+            yield from self._ask("action", serve)
         except ReleasePipelineError as error:
             judge.is_told(worker, error)
             if not error.effect.is_open or not (yield from self._was_taken(notes)):
@@ -145,7 +145,7 @@ class ReleaseJudge(AnswerJudge):
 
     def saved(self, worker: Any, record: Notes) -> None:
         super().saved(worker, record)
-        if record.told == worker.carrier.attempt:
+        if record.escalated_by == worker.carrier.attempt:
             return
         if record.notes.get("is_taken"):
             self._taken[worker.task].add(worker.generation)

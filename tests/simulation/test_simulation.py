@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider.core.generation import Relation
-from airflow_provider.core.states import MOVES
+from airflow_provider.core.states import TRANSITIONS
 from tests.simulation import faults, story
 from tests.simulation.__main__ import Tally, try_lives
 from tests.simulation.guards import GUARDS, lives_until_missed, taken_out
@@ -37,7 +37,7 @@ def test_nothing_goes_wrong_in_two_thousand_lives(tally: Tally) -> None:
 
 def test_the_lives_make_nearly_every_move(tally: Tally) -> None:
     assert set(tally.relations) == set(Relation)
-    assert sum(tally.moves[move] > 0 for move in MOVES) >= len(MOVES) - 2
+    assert sum(tally.moves[move] > 0 for move in TRANSITIONS) >= len(TRANSITIONS) - 2
 
 
 def test_a_life_is_the_same_each_time() -> None:

@@ -178,7 +178,7 @@ def acting(plan: Plan, chance: random.Random) -> None:
     """Of a task that acts on what others have started, which they start, pause and end meanwhile."""
     plan.retries = max(plan.retries, int(chance.random() < 0.7))
     _add(plan, "colleague starts", "start", value=1.0)
-    if plan.policy["deed"] == "resume":
+    if plan.policy["action"] == "resume":
         _add(plan, "colleague pauses", "start", after=0.1, value=chance.random())
     elif chance.random() < 0.3:
         # What it is to cancel is being canceled already, and somebody starts the next one before that is over.
@@ -188,16 +188,17 @@ def acting(plan: Plan, chance: random.Random) -> None:
         _add(plan, chance.choice(("kill process", "kill machine", "clear")), "publish", after=chance.uniform(0, 10))
     if chance.random() < 0.6:
         kind = chance.choice(("kill process", "kill machine", "freeze worker", "drain", "scheduler restarts"))
-        on = chance.choice(("deed before", "deed within", "deed after", "save", "publish", "pause", "choose after"))
+        around = ("action before", "action within", "action after")
+        on = chance.choice((*around, "save", "publish", "pause", "choose after"))
         _add(plan, kind, on, value=chance.uniform(1, 400))
     for _ in range(chance.randrange(3)):
         kind = chance.choice(("colleague cancels", "colleague resumes", "colleague pauses", "colleague starts"))
-        on = chance.choice(("choose after", "deed before", "deed after", "pause", f"act {len(plan.acts) - 1}"))
+        on = chance.choice(("choose after", "action before", "action after", "pause", f"act {len(plan.acts) - 1}"))
         _add(plan, kind, on, after=chance.choice((0.0, chance.uniform(0, 20))), value=chance.random())
     if chance.random() < 0.4:
-        _answer(plan, chance.choice(("lost after", "lost before", "time-out after effect")), "deed", 0.0)
+        _answer(plan, chance.choice(("lost after", "lost before", "time-out after effect")), "action", 0.0)
     if chance.random() < 0.4:
-        on = chance.choice(("state success", "state failed", "state up_for_retry", "deed after", "pause"))
+        on = chance.choice(("state success", "state failed", "state up_for_retry", "action after", "pause"))
         _add(plan, chance.choice(("clear", "clear", "clear another", "clear without run")), on)
 
 
@@ -215,11 +216,11 @@ def answering(plan: Plan, chance: random.Random) -> None:
         _add(plan, kind, chance.choice(("pause", "observe after")), nth=chance.randrange(1, 4), value=20.0)
     if chance.random() < 0.2:
         # Its answer was taken, and nothing can be seen of that.
-        _answer(plan, "lost after", "deed", 0.0)
+        _answer(plan, "lost after", "action", 0.0)
         _answer(plan, chance.choice(("not found", "forbidden", "unauthorized")), "observe", 0.0)
     if chance.random() < 0.3:
         # Its answer is refused, and a colleague gives it before the retry.
-        _answer(plan, chance.choice(("refused", "forbidden", "throttled")), "deed", 1.0)
+        _answer(plan, chance.choice(("refused", "forbidden", "throttled")), "action", 1.0)
         _add(plan, "colleague answers", "state up_for_retry", value=chance.random())
 
 
@@ -232,12 +233,12 @@ def triggering(plan: Plan, chance: random.Random) -> None:
 
 def _requesting(plan: Plan, chance: random.Random, by_colleague: str) -> None:
     plan.retries = max(plan.retries, int(chance.random() < 0.7))
-    where = ("choose after", "deed before", "deed within", "deed after", "save", "observe after", "state running")
+    where = ("choose after", "action before", "action within", "action after", "save", "observe after", "state running")
     if chance.random() < 0.7:
         kind = chance.choice(("kill process", "kill machine", "freeze worker", "drain", "scheduler restarts"))
         _add(plan, kind, chance.choice(where), nth=chance.randrange(1, 3), value=chance.uniform(1, 400))
     if chance.random() < 0.4:
-        _answer(plan, chance.choice(("lost after", "lost before", "time-out after effect")), "deed", 0.0)
+        _answer(plan, chance.choice(("lost after", "lost before", "time-out after effect")), "action", 0.0)
     if chance.random() < 0.3:
         _add(plan, by_colleague, chance.choice(where), after=chance.uniform(0, 5), value=chance.random())
     if chance.random() < 0.3:
@@ -252,7 +253,8 @@ def _requesting(plan: Plan, chance: random.Random, by_colleague: str) -> None:
 
 def asking(plan: Plan, chance: random.Random) -> None:
     """Of a task that asks people, who answer while everything else happens."""
-    where = ("ask", "defer", "state deferred", "state queued", "resume", "deed before", "deed within", "deed after")
+    around = ("action before", "action within", "action after")
+    where = ("ask", "defer", "state deferred", "state queued", "resume", *around)
     if chance.random() < 0.5:
         kind = chance.choice(("kill process", "kill machine", "freeze worker", "drain", "scheduler restarts"))
         _add(plan, kind, chance.choice(where), nth=chance.randrange(1, 4), value=chance.uniform(1, 400))
@@ -260,7 +262,7 @@ def asking(plan: Plan, chance: random.Random) -> None:
         _add(plan, "stall triggerer", chance.choice(where), nth=chance.randrange(1, 4), value=chance.uniform(1, 400))
     if chance.random() < 0.4:
         kind = chance.choice(("lost after", "lost before", "time-out after effect", "unreachable", "refused"))
-        _answer(plan, kind, "deed", 0.0)
+        _answer(plan, kind, "action", 0.0)
     if chance.random() < 0.4:
         _add(plan, "colleague answers", chance.choice(where), after=chance.uniform(0, 60), value=chance.random())
     if chance.random() < 0.4:

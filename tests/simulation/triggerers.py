@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider.core import canceling
 from airflow_provider.core.canceling import CANCEL_REASON, TaskSeen, Verdict
-from airflow_provider.core.commands import Cancel, Command, Pause, Tell
+from airflow_provider.core.commands import Cancel, Command, Log, Pause
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.waiting import Pace, Wait
 from airflow_provider.exceptions import ReleasePipelineError
@@ -123,8 +123,8 @@ class TriggerRun:
             except ReleasePipelineError as error:
                 seen = error
                 pace.note(error)
-            outcome = wait.saw(seen, machine.now)
-            for line in wait.news():
+            outcome = wait.update(seen, machine.now)
+            for line in wait.new_lines():
                 if self.world.is_telling:
                     self.world.tell(str(self), f"log: {line.text}")
             if outcome:
@@ -206,7 +206,7 @@ class TriggerRun:
                 yield from self.client.cancel(self, ref, reason)
             case Pause(seconds):
                 yield seconds
-            case Tell(news):
+            case Log(news):
                 for line in news:
                     self.task.warn(line.text)
 

@@ -22,7 +22,7 @@ class TriggerCarrier(AnswerCarrier):
     """Carries out what one attempt of a trigger by hand does."""
 
     key = "release_trigger"
-    deed = "triggered a Gerrit change"
+    action = "triggered a Gerrit change"
 
     def in_words(self, record: Notes) -> str:
         return f"trigger beside {len(record.notes['known'])} events, {'done' if record.is_done else 'intended'}"
@@ -39,13 +39,13 @@ class TriggerCarrier(AnswerCarrier):
         return triggered
 
     def _trigger(self, known: list[int]) -> Steps[dict[str, Any]]:
-        self.world.point("deed before", self.worker)
+        self.world.point("action before", self.worker)
         yield 0.0
         yield from self.require_standing()
         worker, events = self.worker, self.client.events
         self.world.judge.triggers(worker)
         try:
-            yield from self._ask("deed", lambda: events.trigger(worker))
+            yield from self._ask("action", lambda: events.trigger(worker))
         except ReleasePipelineError as error:
             if not error.effect.is_open:
                 yield from self.airflow.write(worker, self.key, None)
@@ -89,7 +89,7 @@ class TriggerJudge(ActJudge):
 
     def saved(self, worker: Any, record: Notes) -> None:
         self.goes_on(worker, record)
-        if not record.is_done and record.told != worker.carrier.attempt:
+        if not record.is_done and record.escalated_by != worker.carrier.attempt:
             self._noted.setdefault((worker.task, worker.generation), len(record.notes["known"]))
 
     def forgets(self, worker: Any) -> None:

@@ -264,10 +264,10 @@ class Server:
 
         return (yield from self.network.request("choose", sender, serve))
 
-    def act(self, sender: Any, deed: str, ref: ExecutionRef) -> Steps[Execution]:
+    def act(self, sender: Any, action: str, ref: ExecutionRef) -> Steps[Execution]:
         """Cancel, pause or resume exactly this one."""
         self.check_place(ref)
-        return (yield from self.network.request("deed", sender, lambda: self._act(sender, deed, ref), ref["id"]))
+        return (yield from self.network.request("action", sender, lambda: self._act(sender, action, ref), ref["id"]))
 
     def find_gate(self, sender: Any, ref: ExecutionRef) -> Steps[int | None]:
         """The number of the gate that an execution waits at."""
@@ -373,18 +373,18 @@ class Server:
         made.cancel(self._late_cancel * self.world.random.random(), self.stop_leaves, "us")
         self.world.tell(self.place, f"is asked to cancel {made}: it is {made.state}")
 
-    def _act(self, sender: Any, deed: str, ref: ExecutionRef) -> Execution:
+    def _act(self, sender: Any, action: str, ref: ExecutionRef) -> Execution:
         made = self.made_of(ref)
         if made is None:
             raise NotFoundError(f"no execution {ref['id']}", call=CALL)
         is_paused = made.state is ExecutionState.PAUSED
-        if made.is_over or made.is_being_canceled or is_paused != (deed == "resume"):
+        if made.is_over or made.is_being_canceled or is_paused != (action == "resume"):
             raise ConflictError(f"execution {made.id} is {made.state}", call=CALL)
         if self._refuses_cancel:
             raise PermissionDeniedError("HTTP 403", call=CALL)
         made.acted_on_by.add(sender.task)
-        self.world.tell(self.place, f"is asked to {deed} {made}")
-        match deed:
+        self.world.tell(self.place, f"is asked to {action} {made}")
+        match action:
             case "cancel":
                 made.cancel(self._late_cancel * self.world.random.random(), self.stop_leaves, "act")
             case "pause":

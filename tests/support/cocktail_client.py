@@ -25,7 +25,7 @@ class Stand(SystemControl):
 
 
 def ended(client: CocktailClient, execution: Execution) -> Execution:
-    return until(lambda: client.look(execution.ref), lambda seen: seen.state.is_terminal)
+    return until(lambda: client.observe(execution.ref), lambda seen: seen.state.is_terminal)
 
 
 def run_json(**fields: Any) -> dict[str, Any]:

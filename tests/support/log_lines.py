@@ -14,7 +14,7 @@ NOT_OF_THE_TASK = (
     "Task failed with exception",
     "XCom not found",
     "Success criteria met",
-    "Looks over connection",
+    "Polls over connection",
 )
 """Beginnings of what Airflow itself says, and of what goes to the triggerer's own log on a busy machine."""
 

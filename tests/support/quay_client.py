@@ -44,7 +44,7 @@ def scripted_client(scripted: Scripted, *script: Any, **options: Any) -> QuayCli
 
 
 def ended(client: QuayClient, execution: Execution) -> Execution:
-    return until(lambda: client.look(execution.ref), lambda seen: seen.state.is_terminal)
+    return until(lambda: client.observe(execution.ref), lambda seen: seen.state.is_terminal)
 
 
 def build_ref(build_id: str = "b1") -> dict[str, str]:

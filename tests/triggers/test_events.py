@@ -28,7 +28,7 @@ ROUNDS = 3
 
 @pytest.fixture(autouse=True)
 def _quick(mocker: MockerFixture) -> Iterator[None]:
-    mocker.patch.object(event_stream, "FASTEST", 0.1)
+    mocker.patch.object(event_stream, "MIN_INTERVAL", 0.1)
     yield
     forget_watchers()
 
@@ -412,8 +412,8 @@ def later(systems: Systems, throttled: dict[str, Any], at_least: int) -> list[di
         (lambda: CodeStreamEventTrigger("svn"), "event_type must be docker, git or gerrit, got 'svn'"),  # type: ignore[arg-type]
         (lambda: CodeStreamEventTrigger("git", ["repo"]), "filters must be a mapping, got a list"),  # type: ignore[arg-type]
         (lambda: CodeStreamEventTrigger("git", {"": "x"}), "filters must name fields of the event"),
-        (lambda: CodeStreamEventTrigger("git", {"repo": None}), "filters must be right for 'repo'"),  # type: ignore[dict-item]
-        (lambda: CodeStreamEventTrigger("git", {"executionStatus": "FAILED"}), "changes after an event came"),
+        (lambda: CodeStreamEventTrigger("git", {"repo": None}), "filters must give 'repo' a text"),  # type: ignore[dict-item]
+        (lambda: CodeStreamEventTrigger("git", {"executionStatus": "FAILED"}), "changes after an event arrives"),
     ],
 )
 def test_a_wrong_argument_is_refused_when_the_dag_is_parsed(make: Callable[[], Any], text: str) -> None:

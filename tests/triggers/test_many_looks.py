@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
-from airflow_provider.core.lines import News
+from airflow_provider.core.lines import LogLine
 from airflow_provider.core.waiting import Ending, Outcome
 from airflow_provider.triggers import build_logs, poller
 from airflow_provider.triggers.execution import ExecutionTrigger
@@ -30,7 +30,7 @@ PATIENCE = 30.0
 
 @pytest.fixture
 def vendor(mocker: MockerFixture) -> Iterator[CocktailServer]:
-    mocker.patch.object(poller, "FASTEST", 0.1)
+    mocker.patch.object(poller, "MIN_INTERVAL", 0.1)
     mocker.patch.object(poller, "GATHER", 0.02)
     mocker.patch.object(poller, "LINGER", 0.1)
     mocker.patch.dict(os.environ, {"AIRFLOW__RELEASE_PIPELINES__REQUESTS_PER_SECOND": "1000"})
@@ -170,7 +170,7 @@ def test_no_more_requests_than_the_budget_are_sent_and_every_wait_gets_its_turn(
 def test_a_wait_ends_at_its_deadline_although_the_vendor_does_not_answer(
     vendor: CocktailServer, mocker: MockerFixture
 ) -> None:
-    mocker.patch.object(poller, "LAST_LOOK", 0.2)
+    mocker.patch.object(poller, "LAST_POLL", 0.2)
     may_go_on = threading.Event()
     vendor.hold = lambda kind, number: may_go_on.wait(LONGEST)
     refs = vendor.start(20)
@@ -183,13 +183,13 @@ def test_a_wait_ends_at_its_deadline_although_the_vendor_does_not_answer(
 
     outcomes = asyncio.run(asyncio.wait_for(scenario(), PATIENCE))
     assert {outcome.ending for outcome in outcomes} == {Ending.DEADLINE}
-    assert all("no look was answered" in str(outcome.error) for outcome in outcomes)
+    assert all("no poll was answered" in str(outcome.error) for outcome in outcomes)
 
 
 def test_a_wait_ends_at_its_deadline_although_the_vendor_asked_for_a_longer_pause(
     vendor: CocktailServer, mocker: MockerFixture
 ) -> None:
-    mocker.patch.object(poller, "LAST_LOOK", 0.2)
+    mocker.patch.object(poller, "LAST_POLL", 0.2)
     vendor.answer = lambda kind, number: (429, {"Retry-After": "3600"})
     refs = vendor.start(1)
     outcome = asyncio.run(asyncio.wait_for(outcome_of(refs[0], deadline=time.time() + 0.5), PATIENCE))
@@ -272,8 +272,8 @@ def test_lines_go_to_the_log_of_the_task_that_waits_for_them_once(vendor: Cockta
 
 
 def test_very_long_news_of_one_look_are_left_out_but_for_the_last() -> None:
-    many = [News(str(number)) for number in range(1000)]
-    long = [News("first"), *[News("x" * 3000)] * 50, News("last")]
+    many = [LogLine(str(number)) for number in range(1000)]
+    long = [LogLine("first"), *[LogLine("x" * 3000)] * 50, LogLine("last")]
     for news in (many, long):
         shown = [line.text for line in poller.shortened(news)]
         assert len(shown) <= poller.MOST_LINES
@@ -308,7 +308,7 @@ def test_the_loop_gets_its_turn_after_every_few_lines_of_however_many_logs(
     vendor: CocktailServer, lines: Lines, takes_long: bool, mocker: MockerFixture
 ) -> None:
     if takes_long:
-        mocker.patch.object(poller, "LONGEST_TURN", 0.0)
+        mocker.patch.object(poller, "LONGEST_BLOCK", 0.0)
     refs = vendor.start(20)
 
     async def scenario() -> int:

@@ -124,7 +124,7 @@ def test_the_loop_gets_its_turns_while_many_waits_are_told(
 ) -> None:
     told, saw = 0, Wait.saw
     if takes_long:
-        mocker.patch.object(poller, "LONGEST_TURN", 0.0)
+        mocker.patch.object(poller, "LONGEST_BLOCK", 0.0)
 
     def count_and_see(wait: Wait, *seen: Any) -> Any:
         nonlocal told
@@ -141,7 +141,7 @@ def test_the_loop_gets_its_turns_while_many_waits_are_told(
         return longest
 
     mocker.patch.object(Wait, "saw", count_and_see)
-    assert asyncio.run(scenario()) <= (1 if takes_long else poller.TOLD_AT_ONCE)
+    assert asyncio.run(scenario()) <= (1 if takes_long else poller.DELIVERED_AT_ONCE)
 
 
 def test_the_first_look_at_many_keeps_few_documents_at_a_time(stub: Stub, certificates: Certificates) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from airflow_provider.core.waiting import Wait
 from airflow_provider.exceptions import Call, ReleasePipelineError, ServerUnavailableError, ThrottledError
-from airflow_provider.triggers.errands import Answer, Batch
-from airflow_provider.triggers.schedule import LOOKS_FOR_A_LOG, MOST_IN_ONE_GO, TICK, Schedule
+from airflow_provider.triggers.polls import Answer, Batch
+from airflow_provider.triggers.schedule import LARGEST_BATCH, POLLS_PER_LOG, TICK, Schedule
 
 TODAY = 1_800_000_000.0
 """Epoch seconds at which the tests' own clock says 0."""
@@ -20,7 +20,7 @@ DOWN = ServerUnavailableError("no connection")
 BROKEN = ServerUnavailableError("down", call=Call(status=503))
 
 
-class Poll:
+class Polling:
     """A schedule whose requests take no time, and what was asked for when.
 
     :param answer: to the request for these waits.
@@ -50,14 +50,14 @@ class Poll:
         """The batch comes back."""
         today = TODAY + self.now
         answered = []
-        for errand, waits in batch.asked:
+        for poll, waits in batch.polls:
             self.asked.append((self.now, waits))
-            answered.append((errand, waits, self.answers.get(waits[0], [None] * len(waits))))
-        self.schedule.is_over(batch, self.now)
-        self.schedule.budget.spend(len(batch.asked), self.now)
+            answered.append((poll, waits, self.answers.get(waits[0], [None] * len(waits))))
+        self.schedule.finish(batch, self.now)
+        self.schedule.budget.spend(len(batch.polls), self.now)
         self.schedule.judge(batch, answered, self.now, today, self.waits)
-        for errand, _ in batch.asked:
-            self.schedule.is_back(errand, self.now, today)
+        for poll, _ in batch.polls:
+            self.schedule.requeue(poll, self.now, today)
 
     def run(self, until: float, took: float = 0.0) -> None:
         """:param took: seconds from a request to its answer."""
@@ -71,7 +71,7 @@ class Poll:
                 self.running.remove(each)
                 self.end(each[1])
             batches = self.take()
-            self.sizes += [len(batch.asked) for batch in batches]
+            self.sizes += [len(batch.polls) for batch in batches]
             self.running += [(self.now + took, batch) for batch in batches]
 
     def times_of(self, wait: Wait) -> list[float]:
@@ -79,212 +79,212 @@ class Poll:
 
 
 def test_a_request_for_many_is_made_once_for_all_of_them_at_the_shortest_interval() -> None:
-    poll = Poll()
-    poll.join(100, "all", 60.0)
-    poll.join(1, "all", 5.0)
-    poll.run(100.0)
-    assert 18 <= len(poll.asked) <= 24
-    assert all(len(waits) == 101 for _, waits in poll.asked)
+    polling = Polling()
+    polling.join(100, "all", 60.0)
+    polling.join(1, "all", 5.0)
+    polling.run(100.0)
+    assert 18 <= len(polling.asked) <= 24
+    assert all(len(waits) == 101 for _, waits in polling.asked)
 
 
 def test_each_request_keeps_an_interval_of_its_own() -> None:
-    poll = Poll()
-    (often,), (rarely,) = poll.join(1, None, 5.0), poll.join(1, None, 60.0)
-    poll.run(600.0)
-    assert 115 <= len(poll.times_of(often)) <= 126
-    assert 10 <= len(poll.times_of(rarely)) <= 13
+    polling = Polling()
+    (often,), (rarely,) = polling.join(1, None, 5.0), polling.join(1, None, 60.0)
+    polling.run(600.0)
+    assert 115 <= len(polling.times_of(often)) <= 126
+    assert 10 <= len(polling.times_of(rarely)) <= 13
 
 
 @pytest.mark.parametrize(("took", "count"), [(0.002, 1000), (0.3, 1000), (0.3, 60)])
 def test_waits_that_share_no_request_keep_to_the_budget_and_take_turns(took: float, count: int) -> None:
-    poll = Poll(20.0)
-    waits = poll.join(count)
-    poll.run(150.0, took)
+    polling = Polling(20.0)
+    waits = polling.join(count)
+    polling.run(150.0, took)
     per_second = min(20.0, count / 5.0)
-    assert len(poll.asked) <= 1.1 * per_second * 150 + 5 * 20 + count
-    assert len(poll.asked) >= 0.9 * per_second * 150
-    looks = [len(poll.times_of(wait)) for wait in waits]
+    assert len(polling.asked) <= 1.1 * per_second * 150 + 5 * 20 + count
+    assert len(polling.asked) >= 0.9 * per_second * 150
+    looks = [len(polling.times_of(wait)) for wait in waits]
     assert max(looks) - min(looks) <= max(2, 0.2 * max(looks))
-    assert poll.schedule.is_late == (count > 100)
+    assert polling.schedule.is_late == (count > 100)
 
 
 def test_two_hundred_ends_at_once_are_read_as_fast_as_eight_connections_can() -> None:
-    poll = Poll(100.0)
-    waits = poll.join(200, "all")
-    poll.run(20.0, 0.3)
-    poll.asked.clear()
+    polling = Polling(100.0)
+    waits = polling.join(200, "all")
+    polling.run(20.0, 0.3)
+    polling.asked.clear()
     for wait in waits:
-        poll.schedule.look_apart(wait, lambda: None, poll.now, TODAY + poll.now)
-    begun = poll.now
-    poll.run(60.0, 0.3)
-    ends = [moment for moment, asked in poll.asked if len(asked) == 1]
+        polling.schedule.poll_alone(wait, lambda: None, polling.now, TODAY + polling.now)
+    begun = polling.now
+    polling.run(60.0, 0.3)
+    ends = [moment for moment, asked in polling.asked if len(asked) == 1]
     assert len(ends) == 200
     assert max(ends) - begun <= 200 * 0.3 / 8 + 1.0
 
 
 def test_an_execution_that_has_moved_is_looked_at_before_others_and_a_deadline_before_everything() -> None:
-    poll = Poll(2.0, connections=1)
-    poll.join(300)
-    (moved,) = poll.join(1, "list")
-    poll.run(60.0)
+    polling = Polling(2.0, connections=1)
+    polling.join(300)
+    (moved,) = polling.join(1, "list")
+    polling.run(60.0)
     urgent = Wait({}, 500.0, deadline=TODAY + 70.0)
-    poll.schedule.join(urgent, None, poll.now, TODAY + poll.now)
-    poll.schedule.look_apart(moved, lambda: None, poll.now, TODAY + poll.now)
-    poll.asked.clear()
-    poll.run(75.0)
-    assert poll.times_of(moved)[0] <= 65.0
-    assert any(70.0 <= moment <= 71.0 for moment in poll.times_of(urgent))
+    polling.schedule.join(urgent, None, polling.now, TODAY + polling.now)
+    polling.schedule.poll_alone(moved, lambda: None, polling.now, TODAY + polling.now)
+    polling.asked.clear()
+    polling.run(75.0)
+    assert polling.times_of(moved)[0] <= 65.0
+    assert any(70.0 <= moment <= 71.0 for moment in polling.times_of(urgent))
 
 
 def test_requests_that_are_fast_are_made_in_one_go_and_slow_ones_by_themselves() -> None:
-    fast, slow = Poll(1000.0), Poll(1000.0)
-    for poll, took in ((fast, 0.01), (slow, 0.5)):
-        poll.join(100)
-        poll.run(20.0, took)
+    fast, slow = Polling(1000.0), Polling(1000.0)
+    for polling, took in ((fast, 0.01), (slow, 0.5)):
+        polling.join(100)
+        polling.run(20.0, took)
     assert fast.sizes[0] == 1
-    assert max(fast.sizes) == MOST_IN_ONE_GO
+    assert max(fast.sizes) == LARGEST_BATCH
     assert set(slow.sizes) == {1}
 
 
 def test_while_there_is_trouble_one_request_at_a_time_tries_and_another_one_each_time() -> None:
-    poll = Poll()
-    waits = poll.join(20, interval=1.0)
-    poll.answers = dict.fromkeys(waits, DOWN)
-    poll.run(120.0, 0.1)
-    late = [(moment, asked) for moment, asked in poll.asked if moment > 10.0]
+    polling = Polling()
+    waits = polling.join(20, interval=1.0)
+    polling.answers = dict.fromkeys(waits, DOWN)
+    polling.run(120.0, 0.1)
+    late = [(moment, asked) for moment, asked in polling.asked if moment > 10.0]
     moments = [moment for moment, _ in late]
     assert all(later - sooner >= 4.0 for sooner, later in pairwise(moments))
     assert len({id(asked[0]) for _, asked in late}) == len(late)
-    poll.answers = {}
-    poll.asked.clear()
-    poll.run(190.0, 0.1)
-    assert all(poll.times_of(wait) for wait in waits)
+    polling.answers = {}
+    polling.asked.clear()
+    polling.run(190.0, 0.1)
+    assert all(polling.times_of(wait) for wait in waits)
 
 
 def test_requests_that_fail_together_are_one_failure() -> None:
-    poll = Poll()
-    poll.answers = dict.fromkeys(poll.join(8, interval=1.0), DOWN)
-    batches = poll.take()
+    polling = Polling()
+    polling.answers = dict.fromkeys(polling.join(8, interval=1.0), DOWN)
+    batches = polling.take()
     assert len(batches) == 8
-    poll.now = 0.2
+    polling.now = 0.2
     for batch in batches:
-        poll.end(batch)
-    assert poll.schedule.trouble.until <= poll.now + 2.0
+        polling.end(batch)
+    assert polling.schedule.trouble.until <= polling.now + 2.0
 
 
 @pytest.mark.parametrize("healthy", [0, 1])
 def test_errors_of_all_requests_are_trouble_and_errors_of_some_are_not(healthy: int) -> None:
-    poll = Poll()
-    poll.answers = dict.fromkeys(poll.join(10), BROKEN)
-    good = poll.join(healthy)
-    poll.run(120.0)
+    polling = Polling()
+    polling.answers = dict.fromkeys(polling.join(10), BROKEN)
+    good = polling.join(healthy)
+    polling.run(120.0)
     if healthy:
-        assert not poll.schedule.trouble.is_on
-        assert len(poll.times_of(good[0])) >= 20
+        assert not polling.schedule.trouble.is_on
+        assert len(polling.times_of(good[0])) >= 20
     else:
-        assert poll.schedule.trouble.is_on
-        assert len(poll.asked) <= 10 + 6
+        assert polling.schedule.trouble.is_on
+        assert len(polling.asked) <= 10 + 6
 
 
 def test_a_moment_that_the_vendor_names_is_kept_whatever_was_on_its_way() -> None:
-    poll = Poll()
-    first, second, third = poll.join(3)
-    poll.answers = {first: DOWN, second: ThrottledError("slower", retry_after=100.0)}
-    batches = poll.take()
-    poll.now = 0.1
+    polling = Polling()
+    first, second, third = polling.join(3)
+    polling.answers = {first: DOWN, second: ThrottledError("slower", retry_after=100.0)}
+    batches = polling.take()
+    polling.now = 0.1
     for batch in batches:
-        poll.end(batch)
-    assert poll.schedule.trouble.is_on, "the third was on its way: its answer proves nothing"
-    poll.asked.clear()
-    poll.run(100.0)
-    assert poll.asked == []
-    poll.answers = {}
-    poll.run(110.0)
-    assert all(poll.times_of(wait) for wait in (first, second, third))
+        polling.end(batch)
+    assert polling.schedule.trouble.is_on, "the third was on its way: its answer proves nothing"
+    polling.asked.clear()
+    polling.run(100.0)
+    assert polling.asked == []
+    polling.answers = {}
+    polling.run(110.0)
+    assert all(polling.times_of(wait) for wait in (first, second, third))
 
 
 def test_logs_come_after_looks_but_are_not_starved() -> None:
-    poll = Poll(10.0)
-    assert poll.schedule.until_a_log(0.0, is_the_last=False) == 0
-    poll.schedule.budget.spend(40, 0.0)
-    assert poll.schedule.until_a_log(0.0, is_the_last=False) > 0, "the rest is left to the looks"
-    assert poll.schedule.until_a_log(0.0, is_the_last=True) == 0
-    poll.schedule.budget.spend(-40, 0.0)
-    poll.join(500)
+    polling = Polling(10.0)
+    assert polling.schedule.log_delay(0.0, is_the_last=False) == 0
+    polling.schedule.budget.spend(40, 0.0)
+    assert polling.schedule.log_delay(0.0, is_the_last=False) > 0, "the rest is left to the looks"
+    assert polling.schedule.log_delay(0.0, is_the_last=True) == 0
+    polling.schedule.budget.spend(-40, 0.0)
+    polling.join(500)
     logs = 0
-    while poll.now < 60.0:
-        poll.run(poll.now + TICK)
-        if poll.schedule.until_a_log(poll.now, is_the_last=False) == 0:
-            poll.schedule.note_log()
-            poll.schedule.budget.spend(1, poll.now)
+    while polling.now < 60.0:
+        polling.run(polling.now + TICK)
+        if polling.schedule.log_delay(polling.now, is_the_last=False) == 0:
+            polling.schedule.note_log()
+            polling.schedule.budget.spend(1, polling.now)
             logs += 1
-    assert 60 <= logs <= len(poll.asked) / (LOOKS_FOR_A_LOG - 1)
+    assert 60 <= logs <= len(polling.asked) / (POLLS_PER_LOG - 1)
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_whatever_comes_and_goes_each_wait_is_looked_at_and_none_twice_at_a_time(seed: int) -> None:
     random.seed(seed)  # requests are spread by chance
     chance = random.Random(seed)
-    poll = Poll(chance.choice([5.0, 50.0, 1000.0]), chance.randint(1, 8))
+    polling = Polling(chance.choice([5.0, 50.0, 1000.0]), chance.randint(1, 8))
     took = chance.choice([0.001, 0.05, 1.0])
     on_their_way: list[Wait] = []
-    take, end = poll.take, poll.end
+    take, end = polling.take, polling.end
 
     def noted_take() -> list[Batch]:
         batches = take()
         for batch in batches:
-            for _, waits in batch.asked:
+            for _, waits in batch.polls:
                 assert not set(waits) & set(on_their_way), "asked for twice at a time"
                 on_their_way.extend(waits)
-        assert len(batches) <= poll.schedule.connections
+        assert len(batches) <= polling.schedule.connections
         return batches
 
     def noted_end(batch: Batch) -> None:
-        for _, waits in batch.asked:
+        for _, waits in batch.polls:
             for wait in waits:
                 on_their_way.remove(wait)
         end(batch)
-        for _, waits in batch.asked:
+        for _, waits in batch.polls:
             if len(waits) > 1 and chance.random() < 0.3:
                 for wait in chance.sample(waits, 2):
-                    poll.schedule.look_apart(wait, lambda: None, poll.now, TODAY + poll.now)
+                    polling.schedule.poll_alone(wait, lambda: None, polling.now, TODAY + polling.now)
 
-    poll.take, poll.end = noted_take, noted_end  # type: ignore[method-assign]
+    polling.take, polling.end = noted_take, noted_end  # type: ignore[method-assign]
     for _ in range(40):
         act = chance.random()
         if act < 0.5:
-            poll.join(chance.choice([1, 5]), chance.choice([None, "a", "b"]), chance.choice([1.0, 10.0]))
-        elif act < 0.6 and poll.waits:
-            poll.schedule.leave(poll.waits.pop(chance.randrange(len(poll.waits))))
-        elif act < 0.7 and poll.waits:
-            wait = chance.choice(poll.waits)
+            polling.join(chance.choice([1, 5]), chance.choice([None, "a", "b"]), chance.choice([1.0, 10.0]))
+        elif act < 0.6 and polling.waits:
+            polling.schedule.leave(polling.waits.pop(chance.randrange(len(polling.waits))))
+        elif act < 0.7 and polling.waits:
+            wait = chance.choice(polling.waits)
             if wait not in on_their_way:  # it is told first
-                poll.schedule.follow(wait, chance.choice([None, "a", "c"]), poll.now, TODAY + poll.now)
-        elif act < 0.8 and poll.waits:
-            wait = chance.choice(poll.waits)
+                polling.schedule.follow(wait, chance.choice([None, "a", "c"]), polling.now, TODAY + polling.now)
+        elif act < 0.8 and polling.waits:
+            wait = chance.choice(polling.waits)
             error: ReleasePipelineError = chance.choice([DOWN, BROKEN, ThrottledError("slower", retry_after=3.0)])
-            poll.answers = {wait: error} if act < 0.75 else {}
-        poll.run(poll.now + chance.choice([0.0, 0.3, 3.0]), took)
-    poll.answers = {}
-    begun = poll.now
-    poll.run(begun + 200.0, took)
-    for wait in poll.waits:
-        assert any(moment > begun for moment in poll.times_of(wait)), "forgotten"
+            polling.answers = {wait: error} if act < 0.75 else {}
+        polling.run(polling.now + chance.choice([0.0, 0.3, 3.0]), took)
+    polling.answers = {}
+    begun = polling.now
+    polling.run(begun + 200.0, took)
+    for wait in polling.waits:
+        assert any(moment > begun for moment in polling.times_of(wait)), "forgotten"
 
 
 def test_a_request_that_no_wait_needs_comes_within_the_budget_and_not_during_trouble() -> None:
     schedule = Schedule(20.0, 1.0)
-    assert schedule.until_asked(0.0) == 0.0
+    assert schedule.call_delay(0.0) == 0.0
     schedule.budget.spend(100, 0.0)
-    assert schedule.until_asked(0.0) == pytest.approx(0.05)
+    assert schedule.call_delay(0.0) == pytest.approx(0.05)
     schedule.note_trouble(ThrottledError("slowly", retry_after=30.0), 0.0, 1.0, TODAY, [])
-    assert schedule.until_asked(1.0) == pytest.approx(30.0)
+    assert schedule.call_delay(1.0) == pytest.approx(30.0)
 
 
 def test_a_request_that_no_wait_needs_is_not_starved_by_looks_that_are_late() -> None:
     schedule = Schedule(20.0, 1.0)
     schedule.join(Wait({}, 1.0), None, 0.0, TODAY)
     schedule.budget.spend(100, 0.0)
-    assert schedule.until_asked(0.0) == 0.0
+    assert schedule.call_delay(0.0) == 0.0
     schedule.budget.spend(100, 0.0)
-    assert schedule.until_asked(0.0) == pytest.approx(0.05)
+    assert schedule.call_delay(0.0) == pytest.approx(0.05)

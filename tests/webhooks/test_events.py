@@ -106,7 +106,7 @@ def build(systems: Any, **switches: Any) -> str:
         found = client.builds.start(
             repository="acme/shop", archive_url="https://sources.example.com/a.tar.gz", tags=["1.4.2"]
         )
-        until(lambda: client.look(found.ref).state.is_terminal)
+        until(lambda: client.observe(found.ref).state.is_terminal)
     return found.id
 
 
@@ -206,7 +206,7 @@ def run(systems, declare: Declare, asset: str) -> str:
     declare(hook={"asset": asset, "source": "cocktail"})
     with CocktailHook().get_conn() as client:
         found = client.builds.run(12, tag_name="1.4.2")
-        until(lambda: client.look(found.ref).state.is_terminal)
+        until(lambda: client.observe(found.ref).state.is_terminal)
     return found.id
 
 
@@ -282,7 +282,7 @@ def test_a_webhook_of_a_pipeline_becomes_an_event_with_its_execution(
     with CodeStreamHook().get_conn() as client:
         pipeline = client.pipelines.find("Deploy shop", "retail")
         started = client.pipelines.run(pipeline["id"], inputs={"tag": "1.4.2"})
-        until(lambda: client.look(started.ref).state.is_terminal)
+        until(lambda: client.observe(started.ref).state.is_terminal)
     links = [started.id, f"/codestream/api/executions/{started.id}"]
     assert [route.post({"executionId": link, "event": "SUCCESS", "free": {"text": 1}}) for link in links] == [200, 200]
     (event,) = events(asset)
@@ -364,7 +364,7 @@ def test_an_asset_that_no_dag_names_lets_the_system_come_again_and_is_told(
     declare(hook={"asset": "nobodys"})
     push(systems)
     assert route.post(PUSH) == 503
-    assert "no DAG that Airflow knows names the asset 'nobodys'" in caplog.text
+    assert "no DAG in Airflow names the asset 'nobodys'" in caplog.text
 
 
 def test_a_database_that_breaks_after_the_event_was_written_leaves_all_or_nothing(

@@ -10,13 +10,13 @@ from airflow_provider.clients.cocktail import fields
 from airflow_provider.clients.cocktail.errors import is_path_missing
 from airflow_provider.clients.cocktail.wire import Wire
 from airflow_provider.clients.decoding import loads
-from airflow_provider.clients.listing import Listing, decode_glances
+from airflow_provider.clients.listing import Listing, decode_excerpts
 from airflow_provider.clients.transport import Decoder
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution
 
 
-class Glance(msgspec.Struct, frozen=True, rename="camel"):
+class Excerpt(msgspec.Struct, frozen=True, rename="camel"):
     """What of a listed run changes when it moves on."""
 
     build_run_seq: Any = None
@@ -26,19 +26,19 @@ class Glance(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Envelope(msgspec.Struct):
-    result: list[Glance]
+    result: list[Excerpt]
     status: Any = None
 
 
-_DECODER = msgspec.json.Decoder(_Envelope | list[Glance])
+_DECODER = msgspec.json.Decoder(_Envelope | list[Excerpt])
 
 
-def shows(glance: Glance, seen: Execution) -> bool:
+def shows(excerpt: Excerpt, seen: Execution) -> bool:
     """Whether a list shows a run as it was seen."""
     return (
-        seen.status == (glance.run_state or "")
-        and seen.outputs.get("tag") == (glance.tag_name or None)
-        and seen.outputs.get("digest") == (glance.image_digest or None)
+        seen.status == (excerpt.run_state or "")
+        and seen.outputs.get("tag") == (excerpt.tag_name or None)
+        and seen.outputs.get("digest") == (excerpt.image_digest or None)
     )
 
 
@@ -49,7 +49,7 @@ def ask_for_runs(wire: Wire, build_seq: int | str, decode: Decoder = loads) -> A
     return wire.send("list", params, decode=decode, build_seq=build_seq)
 
 
-def glance_at_runs(wire: Wire, build_seq: str, decode: Decoder) -> Listing[Glance] | None:
+def excerpt_at_runs(wire: Wire, build_seq: str, decode: Decoder) -> Listing[Excerpt] | None:
     """The list as many waits read it; ``None`` for an empty one, and where it is not published.
 
     :param decode: :func:`decode_runs`, or something that remembers what that made of an answer.
@@ -68,7 +68,7 @@ def glance_at_runs(wire: Wire, build_seq: str, decode: Decoder) -> Listing[Glanc
 def decode_runs(content: bytes) -> Any:
     """A :class:`Listing` by the runs' numbers, or for an answer that is none (an error, for one) its JSON."""
     try:
-        body = decode_glances(content, _DECODER)
+        body = decode_excerpts(content, _DECODER)
     except msgspec.ValidationError:
         return loads(content)
     if not isinstance(body, _Envelope):
@@ -78,5 +78,5 @@ def decode_runs(content: bytes) -> Any:
     return Listing(content, body.result, _run_seq_of, lambda whole: whole["result"])
 
 
-def _run_seq_of(glance: Glance) -> str:
-    return fields.number_text(glance.build_run_seq)
+def _run_seq_of(excerpt: Excerpt) -> str:
+    return fields.number_text(excerpt.build_run_seq)

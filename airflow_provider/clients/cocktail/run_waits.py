@@ -17,7 +17,7 @@ from airflow_provider.clients.cocktail.errors import is_path_missing
 from airflow_provider.clients.cocktail.fields import Document
 from airflow_provider.clients.cocktail.references import BUILD_RUN, run_reference
 from airflow_provider.clients.cocktail.run_execution import execution_of, state_of, type_of
-from airflow_provider.clients.cocktail.run_list import Glance, decode_runs, glance_at_runs, shows
+from airflow_provider.clients.cocktail.run_list import Excerpt, decode_runs, excerpt_at_runs, shows
 from airflow_provider.clients.cocktail.run_log import new_lines
 from airflow_provider.clients.cocktail.runs import Runs
 from airflow_provider.clients.cocktail.wire import Wire, no_way
@@ -62,16 +62,16 @@ class BuildRunWaits(Waitable):
         runs = self._list(refs[0]["build_seq"]) if len(refs) > 1 else None
         return [self._found(ref, last, runs) for ref, last in zip(refs, seen, strict=True)]
 
-    def _list(self, build_seq: str) -> Listing[Glance] | None:
+    def _list(self, build_seq: str) -> Listing[Excerpt] | None:
         decode = self._lists.get(build_seq) or Remembered(decode_runs)
         self._lists.put(build_seq, decode)
-        return glance_at_runs(self._wire, build_seq, decode)
+        return excerpt_at_runs(self._wire, build_seq, decode)
 
-    def _found(self, ref: ExecutionRef, last: Execution | None, runs: Listing[Glance] | None) -> Found:
-        glance = runs.glance(ref["id"]) if runs else None
-        if last and glance and shows(glance, last):
+    def _found(self, ref: ExecutionRef, last: Execution | None, runs: Listing[Excerpt] | None) -> Found:
+        excerpt = runs.excerpt(ref["id"]) if runs else None
+        if last and excerpt and shows(excerpt, last):
             return last
-        known = self._from_list(ref, runs) if runs and glance else None
+        known = self._from_list(ref, runs) if runs and excerpt else None
         return known or partial(self.observe_or_error, ref)
 
     @property
@@ -183,7 +183,7 @@ class BuildRunWaits(Waitable):
                 return []
             raise
 
-    def _from_list(self, ref: ExecutionRef, runs: Listing[Glance]) -> Observation | None:
+    def _from_list(self, ref: ExecutionRef, runs: Listing[Excerpt]) -> Observation | None:
         item = runs.item(ref["id"])
         if item is None:
             return None

@@ -18,7 +18,7 @@ from airflow_provider.clients.code_stream.fields import id_of
 from airflow_provider.clients.code_stream.references import APPROVAL, execution_reference
 from airflow_provider.clients.code_stream.wire import Wire
 from airflow_provider.clients.transport import LONGEST_WORD
-from airflow_provider.clients.waitable import Found, Intent, Look, Observation, Waitable
+from airflow_provider.clients.waitable import Found, Intent, Observation, PendingObservation, Waitable
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
@@ -81,7 +81,7 @@ class ApprovalWaits(Waitable):
         raise self._wire.bad_request("an approval that is to come is not started from here")
 
 
-def _then(look: Look, judge: Callable[[Observation], Observation]) -> Observation:
+def _then(look: PendingObservation, judge: Callable[[Observation], Observation]) -> Observation:
     return judge(look())
 
 

@@ -9,8 +9,8 @@ from airflow_provider.clients.code_stream.event_document import delivery_error, 
 from airflow_provider.clients.code_stream.fields import Json, id_of, without_secrets
 from airflow_provider.clients.code_stream.references import SYSTEM
 from airflow_provider.clients.times import from_epoch
+from airflow_provider.core.changes import NEW, Change, Lane, Reading
 from airflow_provider.core.durations import DURATIONS
-from airflow_provider.core.news import NEW, Change, Lane, Reading
 from airflow_provider.storable import bounded, storable
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ CLOCK_SKEW = 10_000_000
 """Microseconds that the clocks of the server's nodes may be apart, and that a change may take to show in a list."""
 
 
-class Glance(msgspec.Struct, rename={"updated": "_updateTimeInMicros", "message": "statusMessage"}):
+class Excerpt(msgspec.Struct, rename={"updated": "_updateTimeInMicros", "message": "statusMessage"}):
     """What of a row tells that it changed."""
 
     updated: Any = None
@@ -36,9 +36,9 @@ class Glance(msgspec.Struct, rename={"updated": "_updateTimeInMicros", "message"
     message: Any = None
 
 
-def glance_of(document: Document) -> Glance:
+def excerpt_of(document: Document) -> Excerpt:
     """The same of a whole document."""
-    return Glance(document.get("_updateTimeInMicros"), document.get("status"), document.get("statusMessage"))
+    return Excerpt(document.get("_updateTimeInMicros"), document.get("status"), document.get("statusMessage"))
 
 
 class _Page(msgspec.Struct):
@@ -48,18 +48,18 @@ class _Page(msgspec.Struct):
 
 
 _PAGE = msgspec.json.Decoder(_Page)
-_GLANCE: Callable[[bytes], Glance] = decoder(Glance)
+_EXCERPT: Callable[[bytes], Excerpt] = decoder(Excerpt)
 
 
-Reader = Callable[[str, Glance, msgspec.Raw], Execution | None]
-"""Reads one row, by its id, glance and whole JSON, if more than its glance matters. Called page by page: the rows of a
+Reader = Callable[[str, Excerpt, msgspec.Raw], Execution | None]
+"""Reads one row, by its id, excerpt and whole JSON, if more than its excerpt matters. Called page by page: the rows of a
 thousand executions at once would be megabytes."""
 
 
 class Row(msgspec.Struct):
     """One row of the feed, and what its reader made of it."""
 
-    glance: Glance
+    excerpt: Excerpt
     execution: Execution | None
 
 
@@ -143,7 +143,7 @@ class Feed:
                 # Rows were deleted meanwhile: some may have moved up past this reading.
                 return reading
             reading.rows.update(page.rows)
-            times = [row.glance.updated for _, row in page.rows if row]
+            times = [row.excerpt.updated for _, row in page.rows if row]
             if not all(isinstance(time, int) for time in times) or times != sorted(times, reverse=True):
                 return None
             if times:
@@ -182,5 +182,5 @@ class _FeedPage:
 def _row(row_id: str, document: msgspec.Raw | None, reader: Reader) -> tuple[str, Row | None]:
     if not document or bytes(document) == b"null":
         return row_id, None
-    glance = _GLANCE(bytes(document))
-    return row_id, Row(glance, reader(row_id, glance, document))
+    excerpt = _EXCERPT(bytes(document))
+    return row_id, Row(excerpt, reader(row_id, excerpt, document))

@@ -90,7 +90,7 @@ class ExecutionWaits(Waitable):
         """As a wait is to see it: what has FAILED may be rolled back, and is over only then."""
         seen = read_execution(self._wire, document)
         if not seen.state.is_terminal:
-            self._doubts.note_going_on(seen.id)
+            self._doubts.note_unfinished(seen.id)
         elif (settling := self.settling_of(seen)) and not self._doubts.is_believed(seen.id, settling):
             return replace(seen, state=ExecutionState.RUNNING, finished_at=None, rejected=None)
         return seen

@@ -11,7 +11,7 @@ from functools import partial
 import msgspec
 
 from airflow_provider.clients.code_stream.execution_document import MAY_BE_ROLLED_BACK, state_of
-from airflow_provider.clients.code_stream.execution_feed import CLOCK_SKEW, Feed, Glance, Reading, glance_of
+from airflow_provider.clients.code_stream.execution_feed import CLOCK_SKEW, Excerpt, Feed, Reading, excerpt_of
 from airflow_provider.clients.code_stream.execution_lookup import Lookup
 from airflow_provider.clients.code_stream.fields import Document, fields_of
 from airflow_provider.clients.decoding import loads
@@ -31,13 +31,13 @@ SOME_PAGES = 2
 class Known(msgspec.Struct):
     """How an execution that goes on stood when it was seen last.
 
-    :param glance: of the row or document that showed it.
+    :param excerpt: of the row or document that showed it.
     :param known: up to which time (the server's) all changes of it are known.
     :param due: when (monotonic) it is to be looked at by its id.
     """
 
     execution: Execution
-    glance: Glance
+    excerpt: Excerpt
     known: int | None
     due: float
 
@@ -80,8 +80,8 @@ class Watch:
         return [found[ref["id"]] for ref in refs]
 
     def _read_feed(self, known: Mapping[str, Known | None]) -> Reading | None:
-        def read_if_it_moved(row_id: str, glance: Glance, row: msgspec.Raw) -> Execution | None:
-            if row_id not in known or ((before := known[row_id]) and before.glance == glance):
+        def read_if_it_moved(row_id: str, excerpt: Excerpt, row: msgspec.Raw) -> Execution | None:
+            if row_id not in known or ((before := known[row_id]) and before.excerpt == excerpt):
                 return None
             document = fields_of(loads(bytes(row)))
             # A list tells too little of those that ended.
@@ -102,20 +102,20 @@ class Watch:
                 is_doubtful = is_left_out or reading.read_to == -1
                 is_as_before = before is not None and not is_doubtful and reading.covers(before.known)
             else:
-                is_as_before = before is not None and before.glance == row.glance
+                is_as_before = before is not None and before.excerpt == row.excerpt
             if before and is_as_before:
                 before.known = reading.known
                 found[execution_id] = before.execution
             elif row and row.execution:
                 due = before.due if before else _next_sweep()
-                now = Known(row.execution, row.glance, reading.known, due)
+                now = Known(row.execution, row.excerpt, reading.known, due)
                 found[execution_id] = self._note(execution_id, before, now)
         return found
 
     def _take_newest(self, known: Mapping[str, Known | None]) -> dict[str, Found]:
         found: dict[str, Found] = {}
         for execution_id, document in self._newest(list(known)).items():
-            now = Known(self._read(document), glance_of(document), None, _next_sweep())
+            now = Known(self._read(document), excerpt_of(document), None, _next_sweep())
             found[execution_id] = self._note(execution_id, known[execution_id], now)
         return found
 
@@ -137,12 +137,12 @@ class Watch:
             document = listed or self._lookup.one(execution_id)
             seen = swept[execution_id] = self._take(execution_id, due[execution_id], document, reading.known)
             if isinstance(seen, Execution) and seen.status != due[execution_id].execution.status:
-                self._doubt_feed(execution_id, glance_of(fields_of(document)), reading)
+                self._doubt_feed(execution_id, excerpt_of(fields_of(document)), reading)
         return swept
 
-    def _doubt_feed(self, execution_id: str, glance: Glance, reading: Reading) -> None:
+    def _doubt_feed(self, execution_id: str, excerpt: Excerpt, reading: Reading) -> None:
         """An execution has moved, and the feed did not show it: because that was a moment ago?"""
-        if not (isinstance(glance.updated, int) and glance.updated > reading.newest - CLOCK_SKEW):
+        if not (isinstance(excerpt.updated, int) and excerpt.updated > reading.newest - CLOCK_SKEW):
             self._feed.distrust(f"the list of last changes did not show that execution {execution_id} moved")
 
     def _ask(
@@ -173,7 +173,7 @@ class Watch:
         if isinstance(document, ReleasePipelineError):
             self._known.drop(execution_id)
             return document
-        now = Known(self._read(document), glance_of(document), up_to, _next_sweep())
+        now = Known(self._read(document), excerpt_of(document), up_to, _next_sweep())
         return self._note(execution_id, before, now)
 
     def _note(self, execution_id: str, before: Known | None, now: Known) -> Execution:
@@ -182,7 +182,7 @@ class Watch:
             return now.execution
         if now.execution.status.upper() == MAY_BE_ROLLED_BACK:
             # Whatever a list shows: it is to be looked at again.
-            now.glance, now.known = Glance(), None
+            now.excerpt, now.known = Excerpt(), None
         if before and not _has_changed(before.execution, now.execution):
             now.execution = before.execution
         self._known.put(execution_id, now)

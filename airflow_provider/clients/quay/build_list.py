@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider.clients.decoding import loads
-from airflow_provider.clients.listing import Listing, decode_glances
+from airflow_provider.clients.listing import Listing, decode_excerpts
 from airflow_provider.clients.quay.wire import READ, Wire
 from airflow_provider.clients.transport import Decoder
 from airflow_provider.execution import Execution, ExecutionRef
@@ -15,7 +15,7 @@ from airflow_provider.execution import Execution, ExecutionRef
 LISTED = 100
 
 
-class Glance(msgspec.Struct):
+class Excerpt(msgspec.Struct):
     """What of a listed build changes when it moves on."""
 
     id: Any = None
@@ -24,24 +24,24 @@ class Glance(msgspec.Struct):
 
 
 class _Answer(msgspec.Struct):
-    builds: list[Glance]
+    builds: list[Excerpt]
 
 
 _DECODER = msgspec.json.Decoder(_Answer)
 
 
-class BuildList(Listing[Glance]):
+class BuildList(Listing[Excerpt]):
     """The newest builds of a repository."""
 
     def shows(self, ref: ExecutionRef, seen: Execution) -> bool:
         """Whether a build is listed as it was seen."""
-        glance = self.glance(ref["id"])
-        if glance is None or str(glance.phase or "") != seen.status:
+        excerpt = self.excerpt(ref["id"])
+        if excerpt is None or str(excerpt.phase or "") != seen.status:
             return False
-        return (glance.error or None) == seen.message
+        return (excerpt.error or None) == seen.message
 
 
-def glance_at_builds(wire: Wire, repository: str, decode: Decoder) -> BuildList:
+def excerpt_at_builds(wire: Wire, repository: str, decode: Decoder) -> BuildList:
     """The list as many waits read it.
 
     :param decode: :func:`decode_builds`, or something that remembers what that made of an answer.
@@ -56,7 +56,7 @@ def glance_at_builds(wire: Wire, repository: str, decode: Decoder) -> BuildList:
 def decode_builds(content: bytes) -> Any:
     """:class:`BuildList`, or for an answer that is none its JSON."""
     try:
-        glances = decode_glances(content, _DECODER).builds
+        excerpts = decode_excerpts(content, _DECODER).builds
     except msgspec.ValidationError:
         return loads(content)
-    return BuildList(content, glances, lambda glance: str(glance.id), lambda whole: whole["builds"])
+    return BuildList(content, excerpts, lambda excerpt: str(excerpt.id), lambda whole: whole["builds"])

@@ -12,7 +12,7 @@ from airflow_provider.clients.listing import Remembered
 from airflow_provider.clients.memory import Doubts, Recent
 from airflow_provider.clients.quay.build_digests import with_digest, with_digests
 from airflow_provider.clients.quay.build_execution import execution_of, state_of
-from airflow_provider.clients.quay.build_list import BuildList, decode_builds, glance_at_builds
+from airflow_provider.clients.quay.build_list import BuildList, decode_builds, excerpt_at_builds
 from airflow_provider.clients.quay.build_starts import began_in_time, is_like
 from airflow_provider.clients.quay.builds import Builds
 from airflow_provider.clients.quay.fields import Document, objects_in
@@ -26,7 +26,7 @@ from airflow_provider.clients.waitable import (
     Waitable,
     concerns_one_execution,
     differ,
-    looks_at,
+    observe_separately,
     or_own_error,
     start_window,
 )
@@ -84,7 +84,7 @@ class BuildWaits(Waitable):
                 listed[place] = known
         found |= with_digests(self._wire, refs[0]["repository"], listed) if listed else {}
         others = [place for place in range(len(refs)) if place not in found]
-        looks = looks_at([refs[place] for place in others], self.observe_or_error)
+        looks = observe_separately([refs[place] for place in others], self.observe_or_error)
         found |= zip(others, looks, strict=True)
         return [found[place] for place in range(len(refs))]
 
@@ -155,7 +155,7 @@ class BuildWaits(Waitable):
     def _execution(self, build: Document, ref: ExecutionRef) -> Execution:
         execution = execution_of(build, ref, self._wire.page(ref["repository"]))
         if not execution.state.is_terminal:
-            self._doubts.note_going_on(ref["id"])
+            self._doubts.note_unfinished(ref["id"])
         return execution
 
     def _list_if_shared(self, refs: Sequence[ExecutionRef]) -> BuildList | None:
@@ -166,7 +166,7 @@ class BuildWaits(Waitable):
         decode = self._lists.get(repository) or Remembered(decode_builds)
         self._lists.put(repository, decode)
         try:
-            return glance_at_builds(self._wire, repository, decode)
+            return excerpt_at_builds(self._wire, repository, decode)
         except ReleasePipelineError as error:
             if not concerns_one_execution(error):
                 raise

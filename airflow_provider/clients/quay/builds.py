@@ -41,7 +41,7 @@ class Builds:
             raise self._wire.unexpected(path, "the answer to the start has no build id that can be used")
         execution = execution_of(build, build_reference(repository, str(build["id"])), self._wire.page(repository))
         if not execution.state.is_terminal:
-            self._doubts.note_going_on(execution.id)
+            self._doubts.note_unfinished(execution.id)
         return self._placed(execution)
 
     def check(self, repository: str, **source: Unpack[BuildSource]) -> None:

@@ -15,8 +15,8 @@ from airflow_provider.clients.quay.fields import Json, began_at, image_ref
 from airflow_provider.clients.quay.references import SYSTEM
 from airflow_provider.clients.quay.tag_history import History, end_of, successions
 from airflow_provider.clients.times import from_epoch
+from airflow_provider.core.changes import GONE, NEW, Change, Lane, Reading
 from airflow_provider.core.durations import DURATIONS
-from airflow_provider.core.news import GONE, NEW, Change, Lane, Reading
 
 if TYPE_CHECKING:
     from airflow_provider.clients.quay.client import QuayClient

@@ -17,7 +17,14 @@ from airflow_provider.clients.quay.tag_list import TagList, read_tags, tag_pages
 from airflow_provider.clients.quay.tags import Tags
 from airflow_provider.clients.quay.watched import Watched
 from airflow_provider.clients.quay.wire import Wire
-from airflow_provider.clients.waitable import Found, Observation, concerns_one_execution, differ, looks_at, or_own_error
+from airflow_provider.clients.waitable import (
+    Found,
+    Observation,
+    concerns_one_execution,
+    differ,
+    observe_separately,
+    or_own_error,
+)
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef
 
@@ -60,7 +67,7 @@ class TagWaits(Watched):
             if told := self._from_list(ref, before, tags):
                 found[place] = told
         others = [place for place in range(len(refs)) if place not in found]
-        looks = looks_at(
+        looks = observe_separately(
             [refs[place] for place in others], lambda ref: self._noted(self.observe_or_error(ref), ref, newest)
         )
         found |= zip(others, looks, strict=True)

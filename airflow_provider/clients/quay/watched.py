@@ -18,4 +18,4 @@ class Watched(Waitable):
         raise BadRequestError(f"a {self.kind} cannot be canceled", call=Call(system=SYSTEM))
 
     def find_started(self, intent: Intent) -> list[Execution]:
-        raise BadRequestError(f"kind must be {BUILD!r}, not {self.kind!r}", call=Call(system=SYSTEM))
+        raise BadRequestError(f"kind must be {BUILD!r}, got {self.kind!r}", call=Call(system=SYSTEM))

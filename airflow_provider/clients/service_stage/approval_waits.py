@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from airflow_provider.clients.listing import Remembered
 from airflow_provider.clients.service_stage.references import APPROVAL, release_reference
-from airflow_provider.clients.service_stage.release_list import decode_tasks, glance_at_tasks
+from airflow_provider.clients.service_stage.release_list import decode_tasks, excerpt_at_tasks
 from airflow_provider.clients.service_stage.release_looks import ReleaseLooks
 from airflow_provider.clients.service_stage.release_states import TO_BE_APPROVED, WORDS, newest, status_of, text_of
 from airflow_provider.clients.service_stage.release_tasks import ReleaseTasks, item_of
@@ -38,11 +38,11 @@ class ApprovalWaits(Waitable):
 
     def fetch(self, refs: Sequence[ExecutionRef], seen: Sequence[Execution | None]) -> list[Found]:
         """One list for all release tasks; more only of those that ask, or are not in it."""
-        listing = glance_at_tasks(self._wire, self._decode)
+        listing = excerpt_at_tasks(self._wire, self._decode)
         found: list[Found] = []
         for ref, last in zip(refs, seen, strict=True):
-            glance = listing.glance(ref["pipeline_id"])
-            status = text_of({"status": glance.status}, "status") if glance else TO_BE_APPROVED
+            excerpt = listing.excerpt(ref["pipeline_id"])
+            status = text_of({"status": excerpt.status}, "status") if excerpt else TO_BE_APPROVED
             if status == TO_BE_APPROVED:
                 found.append(partial(self.observe_or_error, ref))
             else:

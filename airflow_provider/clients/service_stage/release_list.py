@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 
 from airflow_provider.clients.decoding import loads
-from airflow_provider.clients.listing import Listing, decode_glances
+from airflow_provider.clients.listing import Listing, decode_excerpts
 from airflow_provider.clients.service_stage.wire import Wire, not_answered
 from airflow_provider.clients.transport import Decoder
 from airflow_provider.exceptions import NotFoundError
 
 
-class Glance(msgspec.Struct, frozen=True):
+class Excerpt(msgspec.Struct, frozen=True):
     """What of a list item changes when its release moves on."""
 
     id: Any = None
@@ -31,16 +31,16 @@ class Glance(msgspec.Struct, frozen=True):
 
 
 class _Wrapped(msgspec.Struct):
-    pipelines: list[Glance]
+    pipelines: list[Excerpt]
 
 
-_DECODER = msgspec.json.Decoder(_Wrapped | list[Glance])
+_DECODER = msgspec.json.Decoder(_Wrapped | list[Excerpt])
 
 
 def decode_tasks(content: bytes) -> Any:
     """A :class:`Listing` by the tasks' ids, or for an answer that is none (an error, for one) its JSON."""
     try:
-        body = decode_glances(content, _DECODER)
+        body = decode_excerpts(content, _DECODER)
     except msgspec.ValidationError:
         return loads(content)
     if isinstance(body, _Wrapped):
@@ -48,11 +48,11 @@ def decode_tasks(content: bytes) -> Any:
     return Listing(content, body, _id_of, lambda whole: whole)
 
 
-def _id_of(glance: Glance) -> str:
-    return str(glance.id)
+def _id_of(excerpt: Excerpt) -> str:
+    return str(excerpt.id)
 
 
-def glance_at_tasks(wire: Wire, decode: Decoder) -> Listing[Glance]:
+def excerpt_at_tasks(wire: Wire, decode: Decoder) -> Listing[Excerpt]:
     """The list for many waits.
 
     :param decode: :func:`decode_tasks`, or something that remembers what that made of an answer.

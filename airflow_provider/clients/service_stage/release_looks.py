@@ -49,7 +49,7 @@ class ReleaseLooks:
         """The records; none where the region does not publish them."""
         return published_records(self._wire, pipeline_id) or []
 
-    def look(self, ref: ExecutionRef, item: Mapping[str, Any] | None = None) -> Execution:
+    def observe(self, ref: ExecutionRef, item: Mapping[str, Any] | None = None) -> Execution:
         """What a release is doing: its record's status, or else the list item's where that is not an old one."""
         if not ref["id"]:
             return self.look_at_the_last(ref, item or item_of(self._tasks, ref["pipeline_id"]))
@@ -117,7 +117,7 @@ class ReleaseLooks:
 
     def asking(self, ref: ExecutionRef) -> tuple[list[str], bool]:
         # By the status: an execution that still shows the one from before an answer waits, too.
-        if self.look(ref).status != TO_BE_APPROVED:
+        if self.observe(ref).status != TO_BE_APPROVED:
             return [], True
         records = self.records(ref["pipeline_id"])
         record = next((record for record in records if text_of(record, "id") == ref["id"]), {})

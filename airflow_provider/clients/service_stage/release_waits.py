@@ -13,7 +13,7 @@ import msgspec
 from airflow_provider.clients.listing import Remembered
 from airflow_provider.clients.memory import Recent
 from airflow_provider.clients.service_stage.references import RELEASE, SYSTEM, release_reference
-from airflow_provider.clients.service_stage.release_list import Glance, decode_tasks, glance_at_tasks
+from airflow_provider.clients.service_stage.release_list import Excerpt, decode_tasks, excerpt_at_tasks
 from airflow_provider.clients.service_stage.release_looks import ReleaseLooks, sighting_of
 from airflow_provider.clients.service_stage.release_records import published_records
 from airflow_provider.clients.service_stage.release_states import (
@@ -42,7 +42,7 @@ class _Known(msgspec.Struct):
     """How a release stood, what the list showed then, and when (monotonic) the list alone no longer will do."""
 
     execution: Execution
-    glance: Glance | None
+    excerpt: Excerpt | None
     due: float
 
 
@@ -59,7 +59,7 @@ class ReleaseWaits(Waitable):
     def observe(self, ref: ExecutionRef, item: Mapping[str, Any] | None = None) -> Execution:
         """:param item: the list item, if it was read just now."""
         self._check(ref)
-        return self._looks.look(ref, item)
+        return self._looks.observe(ref, item)
 
     def needs_cancel(self, execution: Execution) -> bool:
         """Not where it is over, stopped or stopping; nobody goes on with it then but by an action of its own."""
@@ -70,26 +70,26 @@ class ReleaseWaits(Waitable):
 
     def fetch(self, refs: Sequence[ExecutionRef], seen: Sequence[Execution | None]) -> list[Found]:
         """One list for all release tasks; records only where it says that something has moved, or is not certain."""
-        listing = glance_at_tasks(self._wire, self._decode) if len(refs) > 1 else None
+        listing = excerpt_at_tasks(self._wire, self._decode) if len(refs) > 1 else None
         now = time.monotonic()
         found: list[Found] = []
         for ref, known in zip(refs, self._known.get_all(map(_key, refs)), strict=True):
-            glance = listing.glance(ref.get("pipeline_id", "")) if listing else None
-            if known and glance == known.glance and now < known.due:
+            excerpt = listing.excerpt(ref.get("pipeline_id", "")) if listing else None
+            if known and excerpt == known.excerpt and now < known.due:
                 found.append(known.execution)
                 continue
-            item = listing.item(ref["pipeline_id"]) if listing and glance else None
-            look = partial(self._look_now, ref, item, glance)
+            item = listing.item(ref["pipeline_id"]) if listing and excerpt else None
+            look = partial(self._look_now, ref, item, excerpt)
             found.append(look() if item and _tells_enough(ref, item) else look)
         return found
 
-    def _look_now(self, ref: ExecutionRef, item: Mapping[str, Any] | None, glance: Glance | None) -> Observation:
+    def _look_now(self, ref: ExecutionRef, item: Mapping[str, Any] | None, excerpt: Excerpt | None) -> Observation:
         seen = or_own_error(partial(self.observe, ref, item))
         if isinstance(seen, ReleasePipelineError) or seen.state.is_terminal:
             self._known.drop(_key(ref))
         else:
-            due = time.monotonic() + _seconds_until_next_look(seen, glance)
-            self._known.put(_key(seen.ref), _Known(seen, glance, due))
+            due = time.monotonic() + _seconds_until_next_look(seen, excerpt)
+            self._known.put(_key(seen.ref), _Known(seen, excerpt, due))
         return seen
 
     def cancel(self, ref: ExecutionRef, reason: str) -> None:
@@ -152,11 +152,11 @@ def _tells_enough(ref: ExecutionRef, item: Mapping[str, Any]) -> bool:
     return is_any or speaks_for(ref, item)
 
 
-def _seconds_until_next_look(seen: Execution, glance: Glance | None) -> float:
+def _seconds_until_next_look(seen: Execution, excerpt: Excerpt | None) -> float:
     """How long an unchanged list item means an unchanged execution."""
-    if glance is None:
+    if excerpt is None:
         return 0.0
     may_be_old = seen.state is ExecutionState.QUEUED and bool(seen.id)
-    if may_be_old or seen.status != status_of({"status": glance.status}):
+    if may_be_old or seen.status != status_of({"status": excerpt.status}):
         return UNCERTAIN
-    return math.inf if glance.tells_time else UNTIMED
+    return math.inf if excerpt.tells_time else UNTIMED

@@ -26,9 +26,9 @@ def test_a_missing_status_path_is_replaced_by_the_list(stand: Stand, mode: str) 
     run = ended(client, client.builds.run(SHOP, tag_name="1"))
     stand.switch(routes={"status": mode})
     client = stand.client()
-    assert client.look(run.ref).outputs == run.outputs
+    assert client.observe(run.ref).outputs == run.outputs
     before = len(stand.requests("GET"))
-    assert client.look(run.ref).state is ExecutionState.SUCCEEDED
+    assert client.observe(run.ref).state is ExecutionState.SUCCEEDED
     assert stand.requests("GET")[before:] == ["GET /cocktail/v1/build/run"]
 
 
@@ -46,15 +46,15 @@ def test_without_status_and_list_the_missing_permissions_are_named(
     run = client.builds.run(SHOP, tag_name="1")
     stand.switch(routes=routes)
     with pytest.raises(cause, match=told):
-        client.look(run.ref)
+        client.observe(run.ref)
 
 
 def test_a_run_whose_build_is_not_known_cannot_be_looked_up_in_a_list(stand: Stand, client: CocktailClient) -> None:
     run = client.builds.run(SHOP, tag_name="1")
-    assert client.look(ref(1, "")).ref == run.ref | {"tag": "", "place": client.place}
+    assert client.observe(ref(1, "")).ref == run.ref | {"tag": "", "place": client.place}
     stand.switch(routes={"status": "403"})
     with pytest.raises(PermissionDeniedError, match="build_seq"):
-        client.look(ref(1, ""))
+        client.observe(ref(1, ""))
 
 
 @pytest.mark.parametrize("mode", ["404", "403"])
@@ -88,7 +88,7 @@ def test_paths_of_the_connection_are_used_and_may_be_switched_off(scripted: Scri
 
 def test_a_connection_that_publishes_no_reads_is_told_so(scripted: Scripted) -> None:
     client = scripted_client(scripted, paths={"status": "", "list": "", "build": ""})
-    for read in (client.check, lambda: client.look(ref()), lambda: client.find_started(INTENT)):
+    for read in (client.check, lambda: client.observe(ref()), lambda: client.find_started(INTENT)):
         with pytest.raises(ConnectionConfigError, match="is not published"):
             read()
     assert scripted.requests == []

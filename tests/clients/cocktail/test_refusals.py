@@ -95,7 +95,7 @@ def test_a_build_that_is_not_there_is_not_found(client: CocktailClient) -> None:
     with pytest.raises(NotFoundError, match="no build 99"):
         client.builds.get(99)
     with pytest.raises(NotFoundError, match="no build run 99"):
-        client.look(ref(99))
+        client.observe(ref(99))
 
 
 @pytest.mark.parametrize(
@@ -179,12 +179,12 @@ def test_a_tag_against_cocktails_own_rule_is_warned_about(scripted: Scripted, ca
 )
 def test_a_run_of_another_build_or_kind_is_refused(scripted: Scripted, run: dict[str, Any], told: str) -> None:
     with pytest.raises(BadRequestError, match=told):
-        scripted_client(scripted, run).look(ref())
+        scripted_client(scripted, run).observe(ref())
 
 
 def test_an_answer_about_another_run_is_not_believed(scripted: Scripted) -> None:
     with pytest.raises(UnexpectedResponseError, match="asked for build run 7, got 8"):
-        scripted_client(scripted, run_json(buildRunSeq=8)).look(ref())
+        scripted_client(scripted, run_json(buildRunSeq=8)).observe(ref())
 
 
 def test_numbers_as_text_and_both_date_forms_are_read(scripted: Scripted) -> None:
@@ -198,12 +198,12 @@ def test_numbers_as_text_and_both_date_forms_are_read(scripted: Scripted) -> Non
         endTime="2026-01-02T03:05:05.000+00:00",
         unheardOf={"x": 1},
     )
-    result = scripted_client(scripted, run).look(ref()).to_result()
+    result = scripted_client(scripted, run).observe(ref()).to_result()
     assert (result["duration"], result["outputs"]["size"], result["outputs"]["build_no"]) == (60.0, 5, 3)
 
 
 def test_an_unknown_state_is_waited_for(scripted: Scripted) -> None:
-    seen = scripted_client(scripted, run_json(runState="PAUSING")).look(ref())
+    seen = scripted_client(scripted, run_json(runState="PAUSING")).observe(ref())
     assert (seen.state, seen.status) == (ExecutionState.UNKNOWN, "PAUSING")
 
 

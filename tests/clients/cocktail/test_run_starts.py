@@ -71,7 +71,7 @@ def test_without_a_list_nobody_can_say_whether_the_build_was_started(
 def test_an_empty_answer_says_neither_that_a_run_is_gone_nor_that_there_is_none(scripted: Scripted, body: Any) -> None:
     client = scripted_client(scripted)
     scripted.always = (200, {}, body)
-    for read in (lambda: client.find_started(INTENT), lambda: client.look(ref()), lambda: client.builds.get(SHOP)):
+    for read in (lambda: client.find_started(INTENT), lambda: client.observe(ref()), lambda: client.builds.get(SHOP)):
         with pytest.raises(UnexpectedResponseError) as caught:
             read()
         assert caught.value.effect is Effect.UNKNOWN

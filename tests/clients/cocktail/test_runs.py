@@ -86,7 +86,7 @@ def test_what_is_being_canceled_is_sent_no_second_cancel(
     for _ in range(2):
         with stand.client() as another:
             another.cancel(run.ref, "")
-            assert not another.needs_cancel(client.look(run.ref))
+            assert not another.needs_cancel(client.observe(run.ref))
     assert len(stand.requests("PUT")) == 1
     assert not client.needs_cancel(ended(client, run))
 
@@ -105,7 +105,7 @@ def test_a_cancel_that_a_dying_server_left_behind_counts_for_some_minutes(
     begin = datetime.now(UTC) - timedelta(minutes=minutes)
     cancel = run_json(buildRunSeq=8, runType="CANCEL", runState="CREATED", beginTime=begin.isoformat())
     client = scripted_client(scripted, run_json(), [cancel, run_json()], run_json(buildRunSeq=8, runType="CANCEL"))
-    assert client.needs_cancel(client.look(ref())) is needed
+    assert client.needs_cancel(client.observe(ref())) is needed
 
 
 def test_a_cancel_of_another_run_is_not_taken_for_ours(scripted: Scripted) -> None:
@@ -113,13 +113,13 @@ def test_a_cancel_of_another_run_is_not_taken_for_ours(scripted: Scripted) -> No
     cancel = run_json(buildRunSeq=9, runType="CANCEL", beginTime=begin)
     steps = [{"stepType": "CANCEL", "stepConfig": {"refBuildRunSeq": 8}}]
     client = scripted_client(scripted, run_json(), [cancel, run_json()], {**cancel, "buildStepRuns": steps})
-    assert client.needs_cancel(client.look(ref()))
+    assert client.needs_cancel(client.observe(ref()))
 
 
 @pytest.mark.parametrize("answer", [(503, {}, None), (403, {}, None)])
 def test_where_the_list_tells_no_cancel_a_running_build_needs_one(scripted: Scripted, answer: Any) -> None:
     client = scripted_client(scripted, run_json(), answer)
-    assert client.needs_cancel(client.look(ref()))
+    assert client.needs_cancel(client.observe(ref()))
 
 
 def test_a_cancel_waits_for_a_list_that_can_be_read(scripted: Scripted) -> None:
@@ -136,7 +136,7 @@ def test_a_cancel_that_comes_just_too_late_is_fine(stand: Stand, client: Cocktai
     stand.post("faults", system="cocktail", fault="latency", seconds=1.0, method="PUT")
     run = client.builds.run(SHOP, tag_name="1")
     client.cancel(run.ref, "")
-    assert client.look(run.ref).state is ExecutionState.SUCCEEDED
+    assert client.observe(run.ref).state is ExecutionState.SUCCEEDED
     assert len(stand.requests("PUT")) == 1
 
 

@@ -22,7 +22,7 @@ def test_a_tag_chosen_by_autotag_is_a_note_and_not_an_error(client: CocktailClie
 
 def test_another_tag_without_autotag_is_a_failure(scripted: Scripted) -> None:
     client = scripted_client(scripted, run_json(runState="DONE", tagName="other"))
-    seen = client.look(ref(tag="1.0"))
+    seen = client.observe(ref(tag="1.0"))
     assert seen.state is ExecutionState.FAILED
     assert "'other'" in str(seen.message)
 
@@ -56,5 +56,5 @@ def test_a_missing_digest_gives_no_pinned_reference(client: CocktailClient) -> N
 )
 def test_only_a_tag_is_cut_from_the_image_url(scripted: Scripted, image_url: str, image: str) -> None:
     client = scripted_client(scripted, run_json(runState="DONE", imageUrl=image_url, imageDigest="sha256:ab"))
-    outputs = client.look(ref()).outputs
+    outputs = client.observe(ref()).outputs
     assert (outputs["image"], outputs["image_ref"]) == (image, f"{image}@sha256:ab")

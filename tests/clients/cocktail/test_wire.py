@@ -28,13 +28,13 @@ def jwt(**claims: Any) -> str:
 def test_a_token_that_has_ended_is_said_to_have_ended(scripted: Scripted, status: int) -> None:
     client = scripted_client(scripted, (status, {}, None), token=jwt(exp=1_700_000_000))
     with pytest.raises(AuthenticationError, match=r"the API token ended at 2023-11-14T22:13:20\+00:00"):
-        client.look(ref())
+        client.observe(ref())
 
 
 @pytest.mark.parametrize("token", [jwt(exp=253_402_300_799), jwt(), "not.a.jwt", "opaque"])
 def test_a_token_that_is_refused_for_another_reason_is_not_called_ended(scripted: Scripted, token: str) -> None:
     with pytest.raises(AuthenticationError) as caught:
-        scripted_client(scripted, (401, {}, "<html>no</html>"), token=token).look(ref())
+        scripted_client(scripted, (401, {}, "<html>no</html>"), token=token).observe(ref())
     assert "ended" not in str(caught.value)
     assert token not in str(caught.value)
 
@@ -42,14 +42,14 @@ def test_a_token_that_is_refused_for_another_reason_is_not_called_ended(scripted
 def test_a_token_that_ends_in_the_middle_is_an_authentication_error(stand: Stand) -> None:
     token = stand.post("actions", system="cocktail", action="issue_token", expires_in=-10)["token"]
     with pytest.raises(AuthenticationError, match="the API token ended at"):
-        stand.client(token=token).look(ref(1))
+        stand.client(token=token).observe(ref(1))
 
 
 def test_the_token_travels_in_the_header_that_the_connection_names(scripted: Scripted) -> None:
     client = scripted_client(
         scripted, run_json(), auth_header="x-api-token", auth_scheme="", headers={"user-workspace": "3"}
     )
-    client.look(ref())
+    client.observe(ref())
     assert scripted.requests[0].headers["x-api-token"] == TOKEN
     assert scripted.requests[0].headers["user-workspace"] == "3"
     assert "Authorization" not in scripted.requests[0].headers

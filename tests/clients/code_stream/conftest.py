@@ -38,4 +38,4 @@ def api(scripted: Scripted) -> Api:
 @pytest.fixture
 def waiting(client: CodeStreamClient) -> Execution:
     started = run(client, "Deploy shop with approval", inputs={"tag": "5"})
-    return until_it_is(lambda: client.look(started.ref), S.WAITING)
+    return until_it_is(lambda: client.observe(started.ref), S.WAITING)

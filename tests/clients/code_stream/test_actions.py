@@ -23,16 +23,16 @@ def test_pause_resume_tag_and_delete(client: CodeStreamClient, control: Control)
         "actions", system="code_stream", action="script", pipeline="Deploy shop", task="Prod.Deploy", seconds=60
     )
     started = run(client)
-    until_it_is(lambda: client.look(started.ref), S.RUNNING)
+    until_it_is(lambda: client.observe(started.ref), S.RUNNING)
     assert client.executions.act(started.id, "pause", "lunch").status == "PAUSING"
     control.post(f"executions/code_stream/{started.id}", state="PAUSED")
-    assert client.look(started.ref).state is S.PAUSED
+    assert client.observe(started.ref).state is S.PAUSED
     assert client.executions.act(started.id, "resume").status == "RESUMING"
     client.executions.tag(started.id, ["blue"])
     assert client.executions.get(started.id)["tags"] == ["blue"]
     client.executions.delete(started.id)
     with pytest.raises(NotFoundError):
-        client.look(started.ref)
+        client.observe(started.ref)
 
 
 def test_cancel_is_one_request_with_its_reason(client: CodeStreamClient, control: Control) -> None:
@@ -40,7 +40,7 @@ def test_cancel_is_one_request_with_its_reason(client: CodeStreamClient, control
     client.cancel(started.ref, "task was cleared")
     client.cancel(started.ref, "a second time")
     assert client.executions.get(started.id)["reason"] == "task was cleared"
-    until_it_is(lambda: client.look(started.ref), S.CANCELED)
+    until_it_is(lambda: client.observe(started.ref), S.CANCELED)
     journal = next(each for each in control.get("executions", system="code_stream") if each["id"] == started.id)
     assert len(journal["cancels"]) == 1
 
@@ -49,15 +49,15 @@ def test_cancel_is_one_request_with_its_reason(client: CodeStreamClient, control
 def test_whatever_could_go_on_needs_a_cancel(api: Api, status: str) -> None:
     api.routes["GET", "/executions/e1"] = {"id": "e1", "status": status}
     over = ("COMPLETED", "FAILED", "CANCELED", "ROLLBACK_COMPLETED", "ROLLBACK_FAILED", "SKIPPED", "FAILED_CONTINUE")
-    assert api.client.needs_cancel(api.client.look(of("e1"))) is (status not in ("CANCELING", *over))
+    assert api.client.needs_cancel(api.client.observe(of("e1"))) is (status not in ("CANCELING", *over))
 
 
 def test_a_paused_execution_is_canceled(client: CodeStreamClient, control: Control) -> None:
     started = run(client)
     control.post(f"executions/code_stream/{started.id}", state="PAUSED")
-    assert client.needs_cancel(client.look(started.ref)), "anybody could resume it"
+    assert client.needs_cancel(client.observe(started.ref)), "anybody could resume it"
     client.cancel(started.ref, "task was cleared")
-    canceled = until_it_is(lambda: client.look(started.ref), S.CANCELED)
+    canceled = until_it_is(lambda: client.observe(started.ref), S.CANCELED)
     assert not client.needs_cancel(canceled)
     (journal,) = [each for each in control.get("executions", system="code_stream") if each["id"] == started.id]
     assert [each["state"] for each in journal["states"]][-3:] == ["PAUSED", "CANCELING", "CANCELED"]
@@ -94,7 +94,7 @@ def test_canceling_what_is_over_already_is_fine(
     started = run(client)
     control.post(f"executions/code_stream/{started.id}", state=over)
     client.cancel(started.ref, "late")
-    assert client.look(started.ref).status == over
+    assert client.observe(started.ref).status == over
 
 
 @pytest.mark.parametrize("status", [400, 409, 500])

@@ -27,14 +27,14 @@ def test_a_pending_approval_is_found_by_execution_or_pipeline(
     client: CodeStreamClient, control: Control, waiting: Execution, links: str
 ) -> None:
     control.post("switches", system="code_stream", execution_links=links)
-    by_execution = client.look(approval(execution_id=waiting.id))
-    by_pipeline = client.look(approval(pipeline="Deploy shop with approval"))
+    by_execution = client.observe(approval(execution_id=waiting.id))
+    by_pipeline = client.observe(approval(pipeline="Deploy shop with approval"))
     assert by_execution.state is S.SUCCEEDED
     assert by_execution.outputs["summary"] == "Deploy the shop to production?"
     assert by_execution.id == by_pipeline.id == by_execution.outputs["id"]
     assert by_execution.url == waiting.url
-    assert client.look(by_execution.ref).status == "ACTIVE", "its own reference finds it again"
-    assert client.look(approval(pipeline="Deploy shop")).state is S.RUNNING
+    assert client.observe(by_execution.ref).status == "ACTIVE", "its own reference finds it again"
+    assert client.observe(approval(pipeline="Deploy shop")).state is S.RUNNING
     assert client.approvals.find_pending(waiting.id) == by_execution.id
     with pytest.raises(BadRequestError, match="cannot be canceled"):
         client.cancel(by_execution.ref, "no")
@@ -42,11 +42,11 @@ def test_a_pending_approval_is_found_by_execution_or_pipeline(
 
 def test_waiting_for_an_approval_of_an_execution_that_is_over_fails(client: CodeStreamClient) -> None:
     started = run(client)
-    assert client.look(approval(execution_id=started.id)).state is S.RUNNING
-    until_it_is(lambda: client.look(started.ref), S.SUCCEEDED)
+    assert client.observe(approval(execution_id=started.id)).state is S.RUNNING
+    until_it_is(lambda: client.observe(started.ref), S.SUCCEEDED)
     with pytest.raises(ConflictError, match=f"{started.id} ended"):
         client.approvals.find_pending(started.id)
-    seen = client.look(approval(execution_id=started.id))
+    seen = client.observe(approval(execution_id=started.id))
     assert seen.state is S.FAILED
     assert "COMPLETED" in (seen.message or "")
 
@@ -59,7 +59,7 @@ def test_an_approval_lets_the_execution_go_on_and_counts_once(client: CodeStream
         "release-bot",
         "go",
     )
-    assert until_it_is(lambda: client.look(waiting.ref), S.SUCCEEDED).outputs == {"deployed": "5"}
+    assert until_it_is(lambda: client.observe(waiting.ref), S.SUCCEEDED).outputs == {"deployed": "5"}
     assert client.approvals.answer(operation["id"], approve=True) == client.approvals.get(operation["id"])
     with pytest.raises(ConflictError, match="already APPROVED by release-bot"):
         client.approvals.answer(operation["id"], approve=False)
@@ -68,7 +68,7 @@ def test_an_approval_lets_the_execution_go_on_and_counts_once(client: CodeStream
 def test_a_rejection_fails_the_execution_as_rejected(client: CodeStreamClient, waiting: Execution) -> None:
     operation = client.approvals.list("status eq 'ACTIVE'")[0]
     assert client.approvals.answer(operation["id"], approve=False)["status"] == "REJECTED"
-    ended = until_it_is(lambda: client.look(waiting.ref), S.FAILED)
+    ended = until_it_is(lambda: client.observe(waiting.ref), S.FAILED)
     assert ended.rejected is True
     assert "rejected" in (ended.message or "")
 
@@ -86,7 +86,7 @@ def spoken(control: Control) -> CodeStreamClient:
 def test_a_server_is_spoken_to_in_its_own_words(client: CodeStreamClient, spoken: CodeStreamClient) -> None:
     for approve, stored, state in ((True, "APPROVED", S.SUCCEEDED), (False, "REJECTED", S.FAILED)):
         asking = run(spoken, "Deploy shop with approval")
-        until_it_is(lambda ref=asking.ref: spoken.look(ref), S.WAITING)  # type: ignore[misc]
+        until_it_is(lambda ref=asking.ref: spoken.observe(ref), S.WAITING)  # type: ignore[misc]
         operation_id = spoken.approvals.find_pending(asking.id)
         with pytest.raises(BadRequestError, match="Yes or No"):
             client.approvals.answer(operation_id, approve)
@@ -94,7 +94,7 @@ def test_a_server_is_spoken_to_in_its_own_words(client: CodeStreamClient, spoken
             assert spoken.approvals.answer(operation_id, approve)["status"] == stored
         with pytest.raises(ConflictError, match=f"already {stored}"):
             spoken.approvals.answer(operation_id, not approve)
-        until_it_is(lambda ref=asking.ref: spoken.look(ref), state)  # type: ignore[misc]
+        until_it_is(lambda ref=asking.ref: spoken.observe(ref), state)  # type: ignore[misc]
     event = next(each for each in spoken.events.list("docker") if each["executionStatus"] == "FAILED")
     for action in ("rerun", "resume"):
         with pytest.raises(BadRequestError, match="Continue or RERUN_EVENT"):
@@ -128,7 +128,7 @@ def test_an_answer_of_somebody_who_may_not_is_never_reported_as_taken(
     operation = client.approvals.list("status eq 'ACTIVE'")[0]
     with pytest.raises(PermissionDeniedError, match="release-bot" if status == 200 else "403"):
         viewer.approvals.answer(operation["id"], approve=True)
-    assert client.look(waiting.ref).state is S.WAITING
+    assert client.observe(waiting.ref).state is S.WAITING
 
 
 @pytest.mark.parametrize(("fault", "taken"), [("reset_after", True), ("reset_before", False)])

@@ -29,7 +29,7 @@ def test_an_event_counts_although_its_time_lost_the_fraction_of_the_second(
     stamp = int((since + timedelta(seconds=seconds)).timestamp() * 1e6)
     api.routes["GET", "/git-events"] = listing([{"id": "ev", "_createTimeInMicros": stamp}])
     ref = {"system": "code_stream", "kind": "event", "id": "", "event_type": "git", "since": since.isoformat()}
-    assert api.client.look(ref).state is state
+    assert api.client.observe(ref).state is state
 
 
 def test_an_event_that_arrives_later_is_found_and_an_older_one_is_not(
@@ -38,10 +38,10 @@ def test_an_event_that_arrives_later_is_found_and_an_older_one_is_not(
     since = datetime.now(UTC).isoformat()
     ref = {"system": "code_stream", "kind": "event", "id": "", "event_type": "docker", "since": since}
     ref["filters"] = json.dumps({"repo": "shop", "tag": "1.4.3"})
-    assert client.look(ref).state is S.RUNNING
-    assert client.look(ref | {"since": ""}).state is S.SUCCEEDED, "without a since the one of the seed counts"
+    assert client.observe(ref).state is S.RUNNING
+    assert client.observe(ref | {"since": ""}).state is S.SUCCEEDED, "without a since the one of the seed counts"
     sent = control.post("actions", system="code_stream", action="deliver", kind="docker", fields={"tag": "1.4.3"})
-    found = client.look(ref)
+    found = client.observe(ref)
     assert (found.state, found.id) == (S.SUCCEEDED, sent["id"])
     assert found.ref == ref | {"id": sent["id"], "place": client.place}
     assert found.outputs["tag"] == "1.4.3"
@@ -70,7 +70,7 @@ def test_events_match_when_all_fields_are_the_same_as_text(
     control.post("switches", system="code_stream", event_time=event_time, unzoned_updated_at=True, server_url="object")
     day = (datetime.now(UTC) - timedelta(days=1)).isoformat()
     ref = {"system": "code_stream", "kind": "event", "id": "", "event_type": event_type, "since": day}
-    seen = client.look(ref | {"filters": json.dumps(filters)})
+    seen = client.observe(ref | {"filters": json.dumps(filters)})
     assert seen.state is (S.SUCCEEDED if found else S.RUNNING)
 
 
@@ -78,7 +78,7 @@ def test_events_match_when_all_fields_are_the_same_as_text(
 def test_a_flag_of_an_event_matches_however_it_is_written(api: Api, wanted: Any) -> None:
     api.routes["GET", "/git-events"] = listing([{"id": "e1", "flag": False}, {"id": "e2", "flag": True}])
     ref = {"system": "code_stream", "kind": "event", "id": "", "event_type": "git", "since": ""}
-    assert api.client.look(ref | {"filters": json.dumps({"flag": wanted})}).id == "e2"
+    assert api.client.observe(ref | {"filters": json.dumps({"flag": wanted})}).id == "e2"
 
 
 def test_events_older_than_wanted_are_not_all_read(api: Api) -> None:

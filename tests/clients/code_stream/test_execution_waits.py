@@ -32,10 +32,10 @@ def test_many_executions_are_looked_up_with_one_list(client: CodeStreamClient, c
 def test_one_that_ended_is_read_again_with_what_a_list_leaves_out(client: CodeStreamClient) -> None:
     refs = [run(client, "Always fails").ref, run(client, inputs={"tag": "7"}).ref]
     for ref in refs:
-        until_it_is(lambda ref=ref: client.look(ref), S.FAILED, S.SUCCEEDED)
+        until_it_is(lambda ref=ref: client.observe(ref), S.FAILED, S.SUCCEEDED)
     failed, succeeded = client.fetch(refs)
-    assert failed == client.look(refs[0])
-    assert succeeded == client.look(refs[1])
+    assert failed == client.observe(refs[0])
+    assert succeeded == client.observe(refs[1])
     assert isinstance(succeeded, Execution)
     assert succeeded.outputs == {"deployed": "7"}
 
@@ -76,7 +76,7 @@ def test_a_list_that_is_refused_costs_requests_and_one_that_breaks_concerns_all(
 
 def test_all_kinds_of_waits_share_a_fetch(client: CodeStreamClient, control: Control) -> None:
     waiting = run(client, "Deploy shop with approval")
-    until_it_is(lambda: client.look(waiting.ref), S.WAITING)
+    until_it_is(lambda: client.observe(waiting.ref), S.WAITING)
     broken = client.events.list("docker", "message eq 'Invalid Oauth Refresh token. Verify webhook configuration.'")
     reruns = [client.reruns.reference(client.reruns.prepare("docker", each["id"])) for each in broken]
     events = [{"system": "code_stream", "kind": "event", "id": "", "event_type": "docker", "since": ""} for _ in "ab"]

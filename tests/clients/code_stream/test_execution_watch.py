@@ -130,7 +130,7 @@ def test_every_end_of_living_executions_is_told_once_and_right(control: Control)
 
     until(start_and_fetch, lambda ended: ended >= 60)
     told = {each.id: (each.status, each.outputs) for each in waits.last.values() if isinstance(each, Execution)}
-    truth = {each: client.look(of(each)) for each in told}
+    truth = {each: client.observe(of(each)) for each in told}
     assert told == {each: (execution.status, execution.outputs) for each, execution in truth.items()}
     assert {status for status, _ in told.values()} == {"COMPLETED", "FAILED", "CANCELED"}
 

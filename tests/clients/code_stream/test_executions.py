@@ -28,7 +28,7 @@ def test_an_execution_is_started_followed_and_its_output_handed_on(client: CodeS
     assert started.state is S.QUEUED
     assert started.ref == of(started.id) | {"place": f"{control.url}/code_stream"}
     assert started.url == f"{control.url}/code_stream/automation/#/codestream/executions/{started.id}"
-    ended = until_it_is(lambda: client.look(started.ref), *[state for state in S if state.is_terminal])
+    ended = until_it_is(lambda: client.observe(started.ref), *[state for state in S if state.is_terminal])
     assert (ended.state, ended.status, ended.url) == (S.SUCCEEDED, "COMPLETED", started.url)
     assert ended.ref == started.ref
     assert ended.outputs == {"deployed": "1.4.2"}
@@ -55,7 +55,7 @@ def test_a_start_is_followed_whatever_form_its_answer_has(
 
 def test_a_failed_execution_says_which_task_broke_and_why(client: CodeStreamClient) -> None:
     started = run(client, "Always fails")
-    ended = until_it_is(lambda: client.look(started.ref), S.FAILED)
+    ended = until_it_is(lambda: client.observe(started.ref), S.FAILED)
     assert ended.message == "Prod.Deploy: Script execution failed."
     assert ended.rejected is False
     assert Step("Prod.Deploy", "FAILED", "Script execution failed.", S.FAILED) in ended.steps

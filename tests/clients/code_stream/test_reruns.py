@@ -97,18 +97,18 @@ def test_a_rerun_leads_to_its_execution_however_the_server_links_it(
     intent = intent_of(client, event, event_type)
     ref = client.reruns.reference(intent)
     assert client.find_started(intent) == []
-    before = client.look(ref)
+    before = client.observe(ref)
     assert (before.state, before.ref) == (S.QUEUED, ref | {"place": client.place})
     assert before.message == (None if event_type == "gerrit" else event["message"])
     answered = client.reruns.start(intent)
     assert answered.ref["kind"] == ("execution" if mode.endswith("in_reply") else "rerun")
-    found = until_it_is(lambda: client.look(answered.ref), S.RUNNING, S.SUCCEEDED)
+    found = until_it_is(lambda: client.observe(answered.ref), S.RUNNING, S.SUCCEEDED)
     (execution_id,) = started(control)
     assert found.ref == of(execution_id) | {"place": client.place}
-    assert client.look(ref).ref == found.ref, "also for who has not seen the answer"
+    assert client.observe(ref).ref == found.ref, "also for who has not seen the answer"
     assert [each.ref for each in client.find_started(intent)] == [found.ref]
     assert (
-        until_it_is(lambda: client.look(found.ref), S.SUCCEEDED).outputs == {"deployed": "1.4.3"}
+        until_it_is(lambda: client.observe(found.ref), S.SUCCEEDED).outputs == {"deployed": "1.4.3"}
         or event_type != "docker"
     )
 
@@ -124,7 +124,7 @@ def test_a_rerun_is_followed_although_two_clocks_are_apart(
     intent = intent_of(client, broken_event(client), clock=clock, start_timeout=60.0)
     assert client.find_started(intent) == []
     answered = client.reruns.start(intent)
-    found = until_it_is(lambda: client.look(answered.ref), S.RUNNING, S.SUCCEEDED)
+    found = until_it_is(lambda: client.observe(answered.ref), S.RUNNING, S.SUCCEEDED)
     assert started(control) == [found.id]
     assert [each.id for each in client.find_started(intent)] == [found.id]
     unseen = client.reruns.reference(intent)
@@ -148,7 +148,7 @@ def test_what_was_there_before_a_rerun_is_never_taken_for_what_it_led_to(
     intent = intent_of(client, event, clock=clock)
     assert len(intent["known_events"]) == 2
     answered = client.reruns.start(intent)
-    assert client.look(answered.ref).state is S.QUEUED
+    assert client.observe(answered.ref).state is S.QUEUED
     assert client.find_started(intent) == []
 
 
@@ -163,9 +163,9 @@ def test_reruns_of_one_event_after_each_other_lead_to_an_execution_each(
     for _ in range(3):
         intent = intent_of(client, event, clock=clock)
         answered = client.reruns.start(intent)
-        execution = until_it_is(lambda ref=answered.ref: client.look(ref), S.RUNNING, S.SUCCEEDED)  # type: ignore[misc]
+        execution = until_it_is(lambda ref=answered.ref: client.observe(ref), S.RUNNING, S.SUCCEEDED)  # type: ignore[misc]
         assert [each.id for each in client.find_started(intent)] == [execution.id]
-        until_it_is(lambda ref=execution.ref: client.look(ref), S.SUCCEEDED)  # type: ignore[misc]
+        until_it_is(lambda ref=execution.ref: client.observe(ref), S.SUCCEEDED)  # type: ignore[misc]
         found.append(execution.id)
     assert started(control) == found
 
@@ -205,7 +205,7 @@ def test_a_list_of_executions_that_is_refused_does_not_keep_a_rerun_from_being_f
     answered = api.client.reruns.start(intent)
     api.routes["GET", "/git-events/ev"] = event | {"executionLink": "/codestream/api/executions/new"}
     api.routes["GET", "/executions/new"] = {"id": "new", "status": "RUNNING"}
-    assert api.client.look(answered.ref).id == "new"
+    assert api.client.observe(answered.ref).id == "new"
 
 
 def test_a_new_event_that_has_no_execution_yet_shows_that_the_rerun_was_taken(api: Api) -> None:
@@ -217,14 +217,14 @@ def test_a_new_event_that_has_no_execution_yet_shows_that_the_rerun_was_taken(ap
     intent = intent_of(api.client, old, "git", start_timeout=600.0)
     ref = api.client.reruns.start(intent).ref
     api.routes["GET", "/git-events"] = listing([again, old])
-    queued = api.client.look(ref)
+    queued = api.client.observe(ref)
     assert (queued.state, queued.message, queued.ref["kind"]) == (S.QUEUED, "new trouble", "rerun")
     assert [(each.state, each.ref["kind"], each.id) for each in api.client.find_started(intent)] == [
         (S.QUEUED, "rerun", "ev")
     ]
     api.routes["GET", "/git-events"] = listing([again | {"executionLink": "/codestream/api/executions/new"}, old])
     api.routes["GET", "/executions/new"] = {"id": "new", "status": "RUNNING"}
-    assert api.client.look(ref).id == "new"
+    assert api.client.observe(ref).id == "new"
 
 
 def test_an_answer_that_is_a_new_event_without_its_execution_is_followed_by_that_event(api: Api) -> None:
@@ -237,10 +237,10 @@ def test_an_answer_that_is_a_new_event_without_its_execution_is_followed_by_that
     ref = api.client.reruns.start(intent_of(api.client, old, "git")).ref
     api.routes["GET", "/git-events"] = listing([*others, old])
     api.routes["GET", "/git-events/ev2"] = others[0]
-    assert api.client.look(ref).state is S.QUEUED
+    assert api.client.observe(ref).state is S.QUEUED
     api.routes["GET", "/git-events/ev2"] = others[0] | {"executionLink": "/codestream/api/executions/new"}
     api.routes["GET", "/executions/new"] = {"id": "new", "status": "RUNNING"}
-    assert api.client.look(ref).id == "new"
+    assert api.client.observe(ref).id == "new"
 
 
 @pytest.mark.parametrize("links", ["normal", "singular", "pipeline", "host"])
@@ -250,13 +250,13 @@ def test_an_old_link_in_another_form_is_still_the_old_link(
     event = next(each for each in client.events.list("git") if each["executionLink"])
     ref = rerun_ref(event)
     switch(control, execution_links=links)
-    assert client.look(ref).state is S.QUEUED
+    assert client.observe(ref).state is S.QUEUED
     client.events.rerun("git", event["id"])
-    found = client.look(ref)
+    found = client.observe(ref)
     assert found.ref["kind"] == "execution"
     assert found.id not in event["executionLink"]
     client.cancel(ref, "cleared")
-    assert until_it_is(lambda: client.look(ref), S.CANCELED).id == found.id
+    assert until_it_is(lambda: client.observe(ref), S.CANCELED).id == found.id
 
 
 OLD_LINK = "/codestream/api/executions/old"
@@ -282,7 +282,7 @@ def test_what_counts_as_the_execution_of_a_rerun(
     api.routes["GET", "/executions/old"] = {"id": "old"} | old
     api.routes["GET", "/executions/new"] = {"id": "new", "status": "RUNNING"}
     ref = rerun_ref({"id": "ev", "executionLink": OLD_LINK, "executionIndex": index_before}, action)
-    assert api.client.look(ref).ref == (of(found) if found else ref) | {"place": api.client.place}
+    assert api.client.observe(ref).ref == (of(found) if found else ref) | {"place": api.client.place}
 
 
 def test_a_rerun_is_sent_as_the_vendor_declares_it(api: Api) -> None:
@@ -311,7 +311,7 @@ def test_a_rerun_is_canceled_once_its_execution_shows(client: CodeStreamClient, 
         client.cancel(ref, "too early")
     assert caught.value.effect is Effect.NONE
     cancel_surely(client, ref, "task was cleared", 10)
-    assert client.look(ref).status in ("CANCELING", "CANCELED")
+    assert client.observe(ref).status in ("CANCELING", "CANCELED")
 
 
 # --- its execution of before ---
@@ -354,10 +354,10 @@ def test_an_event_whose_execution_still_runs_is_rerun_by_force(
     first = id_from_link(event["executionLink"])
     intent = intent_of(client, event, force=True)
     ref = client.reruns.start(intent).ref
-    found = until_it_is(lambda: client.look(ref), S.RUNNING)
+    found = until_it_is(lambda: client.observe(ref), S.RUNNING)
     assert started(control) == [first, found.id]
     assert [each.id for each in client.find_started(intent)] == [found.id]
-    assert not client.look(of(first)).state.is_terminal
+    assert not client.observe(of(first)).state.is_terminal
 
 
 @BY_BOTH_CLOCKS
@@ -372,12 +372,12 @@ def test_a_resume_is_followed_once_the_old_execution_goes_on(
         intent = intent_of(client, event, "docker", "resume", clock=clock)
         assert client.find_started(intent) == []
         ref = client.reruns.reference(intent)
-        assert client.look(ref).ref["kind"] == "rerun", "the old execution is still over"
+        assert client.observe(ref).ref["kind"] == "rerun", "the old execution is still over"
         client.reruns.start(intent)
-        found = client.look(ref)
+        found = client.observe(ref)
         assert found.id == id_from_link(event["executionLink"])
-        until_it_is(lambda ref=found.ref: client.look(ref), S.FAILED)  # type: ignore[misc]
-        assert client.look(ref).ref == found.ref, "also when it failed again between two looks"
+        until_it_is(lambda ref=found.ref: client.observe(ref), S.FAILED)  # type: ignore[misc]
+        assert client.observe(ref).ref == found.ref, "also when it failed again between two looks"
         assert [each.id for each in client.find_started(intent)] == [found.id]
     assert len(client.executions.list()) == len(before)
 
@@ -386,9 +386,9 @@ def test_a_paused_execution_is_resumed_only_once_it_goes_on(client: CodeStreamCl
     control.post("reset", speed=1)
     event = control.post("actions", system="code_stream", action="deliver", kind="docker")
     linked = id_from_link(event["executionLink"])
-    until_it_is(lambda: client.look(of(linked)), S.RUNNING)
+    until_it_is(lambda: client.observe(of(linked)), S.RUNNING)
     client.executions.act(linked, "pause")
-    until_it_is(lambda: client.look(of(linked)), S.PAUSED)
+    until_it_is(lambda: client.observe(of(linked)), S.PAUSED)
     intent = intent_of(client, event, "docker", "resume")
     assert client.find_started(intent) == [], "a worker that died before it sent the resume has resumed nothing"
     client.reruns.start(intent)
@@ -416,7 +416,7 @@ def test_of_two_reruns_at_once_each_follows_its_own_or_none(
     else:
         for each in answers:
             with pytest.raises(ConflictError, match=r"ambiguous.*resolve it manually") as caught:
-                client.look(each.ref)
+                client.observe(each.ref)
             assert all(execution_id in str(caught.value) for execution_id in both)
     # Who has not seen the answer cannot tell which is its own.
     for intent in intents:
@@ -450,7 +450,7 @@ def test_a_rerun_is_not_sent_after_somebody_elses_that_it_could_not_be_told_from
     ref = client.reruns.start(intent_of(client, event, force=True)).ref
     if mode == "link_later":
         control.post("clock", advance=1)
-    assert [first, client.look(ref).id] == started(control), "prepared anew, it may be sent"
+    assert [first, client.observe(ref).id] == started(control), "prepared anew, it may be sent"
 
 
 def test_a_rerun_whose_checks_fail_has_done_nothing(api: Api) -> None:
@@ -481,7 +481,7 @@ def test_other_executions_of_the_pipeline_do_not_make_a_rerun_ambiguous(
     run(client, inputs={"tag": event["tag"]}, comments="airflow-2")
     if mode == "link_later":
         control.post("clock", advance=1)
-    assert [client.look(answered.ref).id] == ours
+    assert [client.observe(answered.ref).id] == ours
     assert [each.id for each in client.find_started(intent)] == ours
 
 
@@ -525,7 +525,7 @@ def test_a_rerun_that_only_repeats_its_complaint_stays_queued_and_says_it(
     switch(control, rerun="message_only")
     intent = intent_of(client, broken_event(client, "git"), "git", start_timeout=600.0)
     ref = client.reruns.start(intent).ref
-    seen = client.look(ref)
+    seen = client.observe(ref)
     assert seen.state is S.QUEUED
     assert "Invalid Oauth Refresh token" in (seen.message or "")
     with pytest.raises(ConflictError, match="not led to an execution") as caught:
@@ -549,12 +549,12 @@ def test_a_rerun_that_has_led_to_nothing_in_time_has_failed(
     event = broken_event(client, "git")
     intent = intent_of(client, event, "git", start_timeout=600.0)
     ref = client.reruns.start(intent).ref
-    assert client.look(ref).state is S.QUEUED
+    assert client.observe(ref).state is S.QUEUED
     (seen,) = client.fetch([ref])
     assert isinstance(seen, Execution)
     assert client.fetch([seen])[0] is seen
     let_pass_for_the_worker(601.0, control, mocker)
-    failed = client.look(ref)
+    failed = client.observe(ref)
     assert (failed.state, failed.ref) == (S.FAILED, ref | {"place": client.place})
     assert str(failed.message) == f"event {event['id']} has led to no execution within 600 s: {event['message']}"
     assert not client.needs_cancel(failed)
@@ -565,7 +565,7 @@ def test_a_rerun_that_has_led_to_nothing_in_time_has_failed(
     assert client.find_started(intent) == []
     if mode == "link_later":
         control.post("clock", advance=61)
-        assert client.look(ref).ref["kind"] == "execution", "late is better than never"
+        assert client.observe(ref).ref["kind"] == "execution", "late is better than never"
 
 
 def test_a_resume_that_has_led_to_nothing_in_time_has_failed(api: Api, mocker: MockerFixture) -> None:
@@ -575,7 +575,7 @@ def test_a_resume_that_has_led_to_nothing_in_time_has_failed(api: Api, mocker: M
     ref = api.client.reruns.start(intent_of(api.client, event, "git", "resume", start_timeout=600.0)).ref
     now = time.time
     mocker.patch.object(time, "time", lambda: now() + 601.0)
-    failed = api.client.look(ref)
+    failed = api.client.observe(ref)
     assert (failed.state, failed.message) == (S.FAILED, "the execution of event ev has not gone on within 600 s")
 
 
@@ -596,7 +596,7 @@ def test_the_limit_of_a_rerun_is_told_by_the_clock_of_the_worker(
     before = time.time() - 60
     sent = send(client, intent).ref
     assert before < float(sent["start_by"]) - 600 < time.time() + 60
-    assert client.look(sent).state is S.QUEUED
+    assert client.observe(sent).state is S.QUEUED
     assert all(isinstance(value, str) for value in sent.values())
 
 
@@ -604,7 +604,7 @@ def test_a_rerun_without_a_limit_waits(client: CodeStreamClient, control: Contro
     switch(control, rerun="message_only")
     ref = client.reruns.start(intent_of(client, broken_event(client))).ref
     assert "start_by" not in ref
-    assert client.look(ref).state is S.QUEUED
+    assert client.observe(ref).state is S.QUEUED
 
 
 # --- events that servers date and list in their own ways ---

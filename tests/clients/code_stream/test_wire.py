@@ -30,9 +30,9 @@ from tests.support.scripted import Scripted
         (lambda client: client.approvals.answer("", True), "user_operation_id"),
         (lambda client: client.approvals.answer_many([], True), "user_operation_ids"),
         (lambda client: client.approvals.answer_many("u1", True), "user_operation_ids"),
-        (lambda client: client.look({"system": "code_stream", "kind": "build", "id": "1"}), "kind"),
+        (lambda client: client.observe({"system": "code_stream", "kind": "build", "id": "1"}), "kind"),
         (
-            lambda client: client.look(
+            lambda client: client.observe(
                 {
                     "system": "code_stream",
                     "kind": "event",
@@ -58,7 +58,7 @@ def test_bad_arguments_are_named_before_anything_is_sent(api: Api, call: Any, na
 @pytest.mark.parametrize("filters", ["[1]", "{", '"a"'])
 def test_filters_that_are_no_object_are_refused(client: CodeStreamClient, filters: str) -> None:
     with pytest.raises(BadRequestError, match="filters"):
-        client.look(
+        client.observe(
             {"system": "code_stream", "kind": "event", "id": "", "event_type": "git", "since": "", "filters": filters}
         )
 

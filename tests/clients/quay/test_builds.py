@@ -56,7 +56,7 @@ def test_a_digest_that_may_be_another_ones_is_not_given(scripted: Scripted) -> N
     since = 1795220297
     both = tags(tag_json("1.0", DIGEST, since + 5), tag_json("1.0", OTHER_DIGEST, since + 1))
     client = scripted_client(scripted, build_json(phase="complete"), both)
-    seen = client.look(build_ref())
+    seen = client.observe(build_ref())
     assert (seen.state, seen.outputs["digest"]) == (ExecutionState.SUCCEEDED, None)
     assert "pushed several times" in str(seen.message)
 
@@ -81,7 +81,7 @@ def test_only_what_was_pushed_since_the_start_can_be_the_result(
 ) -> None:
     names = ["1.0", "latest"][: len(history)]
     client = scripted_client(scripted, build_json(phase="complete", tags=names), *history)
-    assert client.look(build_ref()).outputs["digest"] == digest
+    assert client.observe(build_ref()).outputs["digest"] == digest
 
 
 def test_a_failed_build_says_why(stand: Stand, client: QuayClient) -> None:
@@ -93,14 +93,14 @@ def test_a_failed_build_says_why(stand: Stand, client: QuayClient) -> None:
 
 @pytest.mark.parametrize("logs", [(403, {}, {"error_type": "insufficient_scope"}), {"logs_url": "/buildlogs/b1"}])
 def test_a_failed_build_is_a_failure_also_without_its_log(scripted: Scripted, logs: Any) -> None:
-    seen = scripted_client(scripted, build_json(phase="error"), logs).look(build_ref())
+    seen = scripted_client(scripted, build_json(phase="error"), logs).observe(build_ref())
     assert (seen.state, seen.message) == (ExecutionState.FAILED, "the image build ended in phase error")
 
 
 def test_the_last_error_of_the_log_is_the_reason(scripted: Scripted) -> None:
     entries = [{"message": "Step 1", "type": "command"}, {"message": "no such file", "type": "error"}]
     client = scripted_client(scripted, build_json(phase="error"), {"start": 0, "total": 2, "logs": entries})
-    assert str(client.look(build_ref()).message).endswith("no such file")
+    assert str(client.observe(build_ref()).message).endswith("no such file")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_the_last_error_of_the_log_is_the_reason(scripted: Scripted) -> None:
     ],
 )
 def test_every_phase_has_a_state(scripted: Scripted, phase: str, state: ExecutionState) -> None:
-    seen = scripted_client(scripted, build_json(phase=phase)).look(build_ref())
+    seen = scripted_client(scripted, build_json(phase=phase)).observe(build_ref())
     assert (seen.state, seen.status) == (state, phase)
 
 
@@ -126,7 +126,7 @@ def test_every_phase_has_a_state(scripted: Scripted, phase: str, state: Executio
 def test_expired_is_believed_only_when_seen_twice(scripted: Scripted, second: str, state: ExecutionState) -> None:
     logs = {"start": 0, "total": 0, "logs": []}
     client = scripted_client(scripted, build_json(phase="expired"), build_json(phase=second), logs)
-    assert client.look(build_ref()).state is state
+    assert client.observe(build_ref()).state is state
 
 
 def test_an_unknown_build_is_not_found(client: QuayClient) -> None:
@@ -134,14 +134,14 @@ def test_an_unknown_build_is_not_found(client: QuayClient) -> None:
         with pytest.raises(NotFoundError):
             read(SHOP, UUID)
     with pytest.raises(NotFoundError):
-        client.look(build_ref(UUID))
+        client.observe(build_ref(UUID))
 
 
 def test_a_waiting_build_is_canceled(stand: Stand, client: QuayClient) -> None:
     stand.post("reset", speed=1)
     build = client.builds.start(SHOP, archive_url=ARCHIVE, tags=["1"])
     client.cancel(build.ref, "no longer wanted")
-    assert client.look(build.ref).state is ExecutionState.CANCELED
+    assert client.observe(build.ref).state is ExecutionState.CANCELED
     client.cancel(build.ref, "twice is fine")
     assert len(stand.requests("DELETE")) == 1
 
@@ -178,7 +178,7 @@ def test_a_token_that_may_start_but_not_cancel_is_told_what_it_lacks(stand: Stan
     with pytest.raises(PermissionDeniedError, match="repo:admin, of a user who may administer") as caught:
         writer.cancel(build.ref, "")
     assert caught.value.effect is Effect.REFUSED
-    assert client.look(build.ref).state is ExecutionState.QUEUED
+    assert client.observe(build.ref).state is ExecutionState.QUEUED
 
 
 @pytest.mark.parametrize("ref", [tag_ref("1"), scan_ref(tag="1")])

@@ -23,7 +23,7 @@ from tests.support.until import until
 
 def test_a_clean_image_passes_with_its_findings_counted(stand: Stand, client: QuayClient) -> None:
     digest = stand.push("1.4.2", severities=["High", "Low", "Low"])
-    done = ended(client, client.look(scan_ref(digest)))
+    done = ended(client, client.observe(scan_ref(digest)))
     assert done.state is ExecutionState.SUCCEEDED
     assert done.outputs["severities"] == {"High": 1, "Low": 2}
     assert list(done.outputs["severities"]) == ["High", "Low"]
@@ -33,7 +33,7 @@ def test_a_clean_image_passes_with_its_findings_counted(stand: Stand, client: Qu
 
 def test_an_image_above_the_limit_fails_naming_the_worst(stand: Stand, client: QuayClient) -> None:
     stand.push("1.4.2", severities=["Critical", "Medium", "Low"])
-    failed = ended(client, client.look(scan_ref(tag="1.4.2", max_severity="Low")))
+    failed = ended(client, client.observe(scan_ref(tag="1.4.2", max_severity="Low")))
     assert failed.state is ExecutionState.FAILED
     assert str(failed.message).startswith("2 findings above Low: ")
     assert str(failed.message).index("Critical") < str(failed.message).index("Medium")
@@ -42,9 +42,9 @@ def test_an_image_above_the_limit_fails_naming_the_worst(stand: Stand, client: Q
 
 def test_a_scan_of_a_tag_tells_the_digest_that_it_was_of(stand: Stand, client: QuayClient) -> None:
     stand.post("reset", speed=1)
-    assert client.look(scan_ref(tag="1.4.2")).status == "missing"
+    assert client.observe(scan_ref(tag="1.4.2")).status == "missing"
     digest = stand.push("1.4.2")
-    seen = client.look(scan_ref(tag="1.4.2"))
+    seen = client.observe(scan_ref(tag="1.4.2"))
     assert (seen.state, seen.status) == (ExecutionState.RUNNING, "queued")
     assert seen.ref == scan_ref(tag="1.4.2") | {"digest": digest, "place": f"{stand.url}/quay"}
     assert ended(client, seen).outputs["tag"] == "1.4.2"
@@ -57,7 +57,7 @@ def test_a_failed_scan_is_waited_for(stand: Stand, client: QuayClient) -> None:
     digest = stand.push("1.4.2")
 
     def look() -> Execution:
-        scan = client.look(scan_ref(digest))
+        scan = client.observe(scan_ref(digest))
         seen.add((scan.status, scan.state))
         return scan
 
@@ -120,7 +120,7 @@ ABSENT = (NO_MANIFEST, NO_MANIFEST)
 def test_a_scan_passes_only_if_everything_was_scanned_and_is_below_the_limit(
     scripted: Scripted, script: list[Any], state: str, told: str
 ) -> None:
-    seen = scripted_client(scripted, *script).look(scan_ref(DIGEST))
+    seen = scripted_client(scripted, *script).observe(scan_ref(DIGEST))
     assert seen.state == state
     assert scripted.unexpected == []
     assert re.search(told, seen.message or "")
@@ -129,28 +129,28 @@ def test_a_scan_passes_only_if_everything_was_scanned_and_is_below_the_limit(
 def test_a_platform_that_is_there_but_whose_scan_is_not_found_does_not_pass(scripted: Scripted) -> None:
     script = [UNSUPPORTED, manifest_list(*PLATFORMS), scanned(), NO_MANIFEST, {"is_manifest_list": False}]
     with pytest.raises(NotFoundError, match="scanner is switched off"):
-        scripted_client(scripted, *script).look(scan_ref(DIGEST))
+        scripted_client(scripted, *script).observe(scan_ref(DIGEST))
 
 
 def test_a_report_that_cannot_be_read_does_not_pass(scripted: Scripted) -> None:
     with pytest.raises(UnexpectedResponseError, match="cannot be read"):
-        scripted_client(scripted, {"status": "scanned", "data": None}).look(scan_ref(DIGEST))
+        scripted_client(scripted, {"status": "scanned", "data": None}).observe(scan_ref(DIGEST))
 
 
 def test_a_quay_without_a_scanner_says_so(stand: Stand, client: QuayClient) -> None:
     stand.switch(security_scanner=False)
     with pytest.raises(NotFoundError, match="scanner is switched off"):
-        client.look(scan_ref(stand.push("1.4.2")))
+        client.observe(scan_ref(stand.push("1.4.2")))
 
 
 def test_a_scanner_that_is_down_is_not_a_bad_image(stand: Stand, client: QuayClient) -> None:
     stand.switch(scanner_down=True)
     with pytest.raises(ServerUnavailableError) as caught:
-        client.look(scan_ref(stand.push("1.4.2")))
+        client.observe(scan_ref(stand.push("1.4.2")))
     assert caught.value.status == 520
 
 
 def test_an_unknown_limit_is_refused(scripted: Scripted) -> None:
     with pytest.raises(BadRequestError, match="max_severity"):
-        scripted_client(scripted).look(scan_ref(DIGEST, max_severity="high"))
+        scripted_client(scripted).observe(scan_ref(DIGEST, max_severity="high"))
     assert scripted.requests == []

@@ -14,8 +14,8 @@ from pytest_mock import MockerFixture
 from airflow_provider.clients.quay import QuayClient, tag_list
 from airflow_provider.clients.quay.tag_changes import TagChanges
 from airflow_provider.clients.quay.tag_history import PAGE, History, read_history
+from airflow_provider.core.changes import GONE, NEW, Change
 from airflow_provider.core.durations import DURATIONS
-from airflow_provider.core.news import GONE, NEW, Change
 from airflow_provider.sandbox import seed
 from airflow_provider.sandbox.app import SandboxServer
 from tests.support.control import SystemControl
@@ -51,7 +51,7 @@ def client(stand: Stand) -> Iterator[QuayClient]:
 
 
 def seen(changes: list[Change] | Any, tag: str) -> list[tuple[str, str | None, str | None]]:
-    of_tag = [each.told for each in changes if each.told["tag"] == tag]
+    of_tag = [each.payload for each in changes if each.payload["tag"] == tag]
     return [(each["kind"], each["previous_digest"], each["digest"]) for each in of_tag]
 
 
@@ -72,7 +72,7 @@ def test_a_tag_that_lives_or_was_moved_is_not_deleted(stand: Stand, client: Quay
     stand.push("prod"), stand.push("prod")
     client.tags.delete(SHOP, "stable")
     reading = TagChanges(SHOP).read(client, None, True)
-    assert [each.told["tag"] for each in reading[GONE].changes] == ["stable"]
+    assert [each.payload["tag"] for each in reading[GONE].changes] == ["stable"]
 
 
 def test_an_id_is_the_same_whenever_it_is_read(stand: Stand, client: QuayClient) -> None:
@@ -227,7 +227,5 @@ def test_whatever_happened_is_told_and_a_part_of_the_history_tells_the_same_of_i
 
 
 def _done(changes: list[Change]) -> list[tuple[Any, ...]]:
-    return [
-        (each.told["kind"], each.told["tag"], each.told["previous_digest"], each.told["digest"], int(each.at))
-        for each in changes
-    ]
+    fields = ("kind", "tag", "previous_digest", "digest")
+    return [(*(each.payload[field] for field in fields), int(each.at)) for each in changes]

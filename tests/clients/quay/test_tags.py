@@ -127,11 +127,11 @@ def test_a_list_whose_pages_repeat_is_never_taken_for_a_whole_one(scripted: Scri
 
 
 def test_a_tag_is_waited_for_until_it_points_to_the_digest(stand: Stand, client: QuayClient) -> None:
-    assert client.look(tag_ref("1.4.2")).state is ExecutionState.RUNNING
+    assert client.observe(tag_ref("1.4.2")).state is ExecutionState.RUNNING
     first = stand.push("1.4.2")
-    waiting = client.look(tag_ref("1.4.2", DIGEST))
+    waiting = client.observe(tag_ref("1.4.2", DIGEST))
     assert (waiting.state, waiting.status) == (ExecutionState.RUNNING, "other_digest")
-    seen = client.look(tag_ref("1.4.2", first))
+    seen = client.observe(tag_ref("1.4.2", first))
     assert seen.state is ExecutionState.SUCCEEDED
     assert set(seen.outputs) == {"repository", "tag", "digest", "image_ref", "last_modified", "size"}
     assert seen.outputs["digest"] == first
@@ -142,12 +142,12 @@ def test_a_tag_is_waited_for_until_it_points_to_the_digest(stand: Stand, client:
 def test_a_digest_in_capitals_is_the_same_one(stand: Stand, client: QuayClient, together: bool) -> None:
     digest = stand.push("1.4.2")
     wanted = tag_ref("1.4.2", digest.upper())
-    seen = client.fetch([wanted, tag_ref("stable")])[0] if together else client.look(wanted)
+    seen = client.fetch([wanted, tag_ref("stable")])[0] if together else client.observe(wanted)
     assert isinstance(seen, Execution)
     assert (seen.state, seen.ref["digest"]) == (ExecutionState.SUCCEEDED, digest)
     assert client.tags.promote(SHOP, "candidate", digest=digest.upper())["manifest_digest"] == digest
     assert client.tags.restore(SHOP, "candidate", digest=digest.upper())["manifest_digest"] == digest
-    assert client.look(scan_ref(digest.upper())).outputs["digest"] == digest
+    assert client.observe(scan_ref(digest.upper())).outputs["digest"] == digest
 
 
 def test_a_digest_that_is_none_is_one_waits_own_error(client: QuayClient) -> None:

@@ -123,7 +123,7 @@ def test_the_check_knows_a_quay_whose_token_may_see_everything(scripted: Scripte
 )
 def test_an_answer_of_another_form_is_an_error_by_its_own_name(scripted: Scripted, answer: Any) -> None:
     with pytest.raises(UnexpectedResponseError):
-        scripted_client(scripted, answer).look(tag_ref("v1"))
+        scripted_client(scripted, answer).observe(tag_ref("v1"))
 
 
 def test_a_connection_without_a_token_is_refused() -> None:

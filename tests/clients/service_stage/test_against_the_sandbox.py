@@ -68,7 +68,7 @@ def client(server: SandboxServer, control: Control) -> Iterator[ServiceStageClie
 
 
 def _wait(client: ServiceStageClient, run: Execution, *states: str) -> Execution:
-    seen = until(lambda: client.look(run.ref), lambda seen: seen.state in states or seen.state.is_terminal)
+    seen = until(lambda: client.observe(run.ref), lambda seen: seen.state in states or seen.state.is_terminal)
     assert seen.state in states, seen
     return seen
 
@@ -149,7 +149,7 @@ def _follow(server: SandboxServer, client: ServiceStageClient, run: Execution, *
     """See it succeed, but not before it has."""
 
     def look() -> Any:
-        seen: Any = client.fetch([run.ref, dict(run.ref)])[0] if together else client.look(run.ref)
+        seen: Any = client.fetch([run.ref, dict(run.ref)])[0] if together else client.observe(run.ref)
         assert _state(server, run) == "2" or not seen.state.is_terminal, f"the old {seen.state} was believed"
         return seen
 
@@ -197,7 +197,7 @@ def test_a_release_is_stopped_continued_and_canceled(server: SandboxServer, clie
     pipeline_id = client.release_tasks.find("shop-release-approval")["id"]
     run = client.releases.act(pipeline_id, "start")
     assert _wait(client, _stop(client, "shop-release-approval"), "succeeded").status == "7"
-    assert client.look(run.ref).state is ExecutionState.PAUSED
+    assert client.observe(run.ref).state is ExecutionState.PAUSED
     _wait(client, client.releases.act(pipeline_id, "continue"), "waiting")
     client.cancel(run.ref, "timeout")
     _wait(client, run, "paused")
@@ -233,8 +233,8 @@ def test_a_stop_that_is_repeated_leaves_the_version_alone_that_was_started_since
     control("clock", advance=1)
     again = client.releases.stop(target.ref)
     assert (again.id, again.state) == (run.id, ExecutionState.SUCCEEDED)
-    assert client.look(target.ref).state is ExecutionState.SUCCEEDED
-    assert client.look(fixed.ref).state is ExecutionState.RUNNING
+    assert client.observe(target.ref).state is ExecutionState.SUCCEEDED
+    assert client.observe(fixed.ref).state is ExecutionState.RUNNING
     assert [entry["query"] for entry in _log(server) if entry["method"] == "POST"] == [
         f"action_id={action}" for action in ("start", "stop", "start")
     ]
@@ -257,7 +257,7 @@ def test_a_stop_of_what_the_records_do_not_show_yet_stops_it_and_nothing_later(
     _wait(client, second, "paused")
     third = client.releases.act(pipeline_id, "start")
     assert client.releases.stop(target.ref).state is ExecutionState.SUCCEEDED
-    assert client.look(third.ref).state is ExecutionState.RUNNING
+    assert client.observe(third.ref).state is ExecutionState.RUNNING
 
 
 @pytest.mark.parametrize("wrong_state_status", [400, 409])

@@ -19,7 +19,7 @@ def test_an_approval_names_the_tasks_that_wait_and_asks_for_them_once(
         {"name": "s", "tasks": [{"name": "apr0v1", "type": "approval"}]}
     ]
     for _ in range(3):
-        seen = client.look(release_ref())
+        seen = client.observe(release_ref())
         assert (seen.state, seen.message) == (ExecutionState.WAITING, "to be approved: apr0v1")
     assert gateway.sent == ["records", "detail", "records", "records"]
 
@@ -63,5 +63,5 @@ def test_tasks_that_a_record_tells_of_are_believed_before_the_declaration(
 def test_an_answer_that_does_not_show_yet_is_not_called_taken(client: ServiceStageClient, gateway: Gateway) -> None:
     gateway.recorded({"id": 286541, "status": 5})
     gateway.detail["pipeline_declaration"]["stages"] = _stages((*FIRST, None))
-    assert client.look(release_ref(action="approval", status_before="5")).state is ExecutionState.QUEUED
+    assert client.observe(release_ref(action="approval", status_before="5")).state is ExecutionState.QUEUED
     assert client.releases.is_waiting_for(release_ref(action="approval", status_before="5"), "first0")

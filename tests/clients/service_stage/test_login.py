@@ -170,9 +170,9 @@ def test_the_place_is_the_base_url_and_the_project_even_where_iam_tells_it(
     options = {"project_id": project_id, "region": "ap-southeast-3", "iam_url": f"{iam.gateway.url}/iam"}
     with connected(url, **options) if login == "access key" else as_user(url, **options) as client:
         assert client.place == client.place == f"{iam.gateway.url} project {PROJECT}"
-        assert client.look(release_ref(place=client.place)).ref["place"] == client.place
+        assert client.observe(release_ref(place=client.place)).ref["place"] == client.place
         with pytest.raises(ConflictError, match=f"project elsewhere.* project {PROJECT}"):
-            client.look(release_ref(place=f"{iam.gateway.url} project elsewhere"))
+            client.observe(release_ref(place=f"{iam.gateway.url} project elsewhere"))
     asked = [request.path for request in iam.gateway.scripted.requests if request.path.startswith("/iam")]
     assert len(asked) == (0 if project_id and login == "access key" else 1)
 
@@ -202,7 +202,7 @@ def test_a_project_that_iam_does_not_tell_is_no_news_of_an_execution(
         ref = release_ref(place=f"{url} project {PROJECT}")
         for ask in (
             lambda: client.place,
-            lambda: client.look(ref),
+            lambda: client.observe(ref),
             lambda: client.fetch([ref, ref]),
             lambda: client.cancel(ref, "timeout"),
             lambda: client.find_started(intent_of(place=ref["place"])),
@@ -220,7 +220,7 @@ def test_a_project_that_iam_does_not_tell_is_no_news_of_an_execution(
 def test_a_token_that_cannot_be_renewed_is_no_news_of_an_execution(iam: Iam, status: int) -> None:
     iam.refusals = [(status, {}, None)] * 9
     with as_user(iam.gateway.url, project_id=PROJECT) as client:
-        for look in (lambda: client.look(release_ref()), lambda: client.fetch([release_ref(), release_ref()])):
+        for look in (lambda: client.observe(release_ref()), lambda: client.fetch([release_ref(), release_ref()])):
             with pytest.raises(ConnectionConfigError, match="IAM"):
                 look()
 

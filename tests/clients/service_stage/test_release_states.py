@@ -63,7 +63,7 @@ def test_the_status_of_the_record_decides(
     client: ServiceStageClient, gateway: Gateway, record_id: Any, action: str, status: Any, state: str, message: str
 ) -> None:
     gateway.recorded({"id": 286540, "status": 2}, {"id": record_id, "status": status, "triggerAt": TRIGGERED})
-    seen = client.look(release_ref(action=action, status_before="4"))
+    seen = client.observe(release_ref(action=action, status_before="4"))
     assert (seen.state, seen.status, seen.message) == (state, str(status), message)
     assert seen.outputs["id"] == record_id
     assert seen.started_at == datetime.fromtimestamp(TRIGGERED / 1000, UTC)
@@ -101,7 +101,7 @@ def test_without_a_status_in_the_record_an_old_status_of_the_task_is_not_believe
 ) -> None:
     gateway.recorded(*records)
     gateway.items = [item]
-    assert client.look(dict(ref)).state == state
+    assert client.observe(dict(ref)).state == state
 
 
 # what a lagging list shows, as status and trigger time, and what a wait is told; 4 and 2 are the old ones before 7
@@ -121,7 +121,7 @@ def test_an_end_in_a_lagging_list_is_believed_once_the_new_execution_was_seen_th
     ref, states = release_ref(status_before=before), []
     for status, triggered in shown:
         gateway.items = [Gateway.item(status, last_trigger_at=triggered)]
-        states.append(client.look(ref).state.value)
+        states.append(client.observe(ref).state.value)
     assert states == told
 
 
@@ -134,8 +134,8 @@ def test_a_status_is_as_old_on_a_machine_whose_clock_is_off(
     mocker.patch.object(release_looks, "time", off)
     now = int(time.time() * 1000)
     gateway.items = [Gateway.item(2, last_trigger_at=now)]
-    assert client.look(started.ref).state is ExecutionState.QUEUED
-    assert client.look({**started.ref, "since": _long_ago()}).state is ExecutionState.SUCCEEDED
+    assert client.observe(started.ref).state is ExecutionState.QUEUED
+    assert client.observe({**started.ref, "since": _long_ago()}).state is ExecutionState.SUCCEEDED
 
 
 @pytest.mark.parametrize("before", ["3", "4"], ids=["the list was right", "the list lagged"])
@@ -144,12 +144,12 @@ def test_a_retry_that_keeps_the_record_is_not_failed_by_its_old_status(
 ) -> None:
     ref = release_ref(action="retry", status_before=before)
     gateway.recorded({"id": 286541, "status": 3})
-    assert client.look(dict(ref)).state is ExecutionState.QUEUED
-    assert client.look({**ref, "since": _long_ago()}).state is ExecutionState.FAILED
+    assert client.observe(dict(ref)).state is ExecutionState.QUEUED
+    assert client.observe({**ref, "since": _long_ago()}).state is ExecutionState.FAILED
     gateway.recorded({"id": 286541, "status": 14})
-    assert client.look(ref).state is ExecutionState.RUNNING
+    assert client.observe(ref).state is ExecutionState.RUNNING
     gateway.recorded({"id": 286541, "status": 3})
-    assert client.look(ref).state is ExecutionState.FAILED
+    assert client.observe(ref).state is ExecutionState.FAILED
 
 
 def test_the_status_of_somebody_elses_later_execution_is_not_taken_for_ours(
@@ -157,7 +157,7 @@ def test_the_status_of_somebody_elses_later_execution_is_not_taken_for_ours(
 ) -> None:
     gateway.recorded({"id": 286541}, {"id": 286542})
     gateway.items = [Gateway.item(2, last_trigger_at=TRIGGERED + 9)]
-    seen = client.look(release_ref(since=_long_ago()))
+    seen = client.observe(release_ref(since=_long_ago()))
     assert seen.state is ExecutionState.FAILED
     assert "286542" in str(seen.message)
     assert not client.needs_cancel(seen)
@@ -169,10 +169,10 @@ def test_a_region_without_the_call_for_records_is_waited_for_by_the_list(
     refusal = (404, {}, {"error_code": "APIGW.0101", "error_msg": "The API does not exist"})
     gateway.refusals = [refusal]
     gateway.items = [Gateway.item(3, last_trigger_at=MOVED)]
-    assert client.look(release_ref(since=_long_ago())).state is ExecutionState.FAILED
+    assert client.observe(release_ref(since=_long_ago())).state is ExecutionState.FAILED
     gateway.refusals = [(404, {}, {"error_code": "SVCSTG.00100433", "error_msg": "release task not found"})]
     with pytest.raises(NotFoundError, match="release task not found"):
-        client.look(release_ref())
+        client.observe(release_ref())
 
 
 @pytest.mark.parametrize("path", [PREFIX, f"{PREFIX}/{PIPELINE}/records"], ids=["list", "records"])
@@ -186,7 +186,7 @@ def test_an_execution_is_not_gone_because_a_gateway_publishes_nothing_for_a_whil
 
     gateway.scripted.always = answer
     with connected(gateway.url) as client:
-        for look in (lambda: client.look(release_ref()), lambda: client.fetch([release_ref(), release_ref()])):
+        for look in (lambda: client.observe(release_ref()), lambda: client.fetch([release_ref(), release_ref()])):
             with pytest.raises(UnexpectedResponseError):
                 look()
 
@@ -199,7 +199,7 @@ def test_somebody_elses_execution_that_no_record_tells_of_is_not_there(
     gateway.items = [Gateway.item(status)]
     gateway.recorded({"id": 286541, "status": status})
     with pytest.raises(NotFoundError, match=f"no execution '{execution_id}'"):
-        client.look(release_ref(execution_id, since="", status_before=""))
+        client.observe(release_ref(execution_id, since="", status_before=""))
 
 
 def test_somebody_elses_execution_is_told_by_the_list_where_the_records_cannot(
@@ -207,23 +207,23 @@ def test_somebody_elses_execution_is_told_by_the_list_where_the_records_cannot(
 ) -> None:
     ref = release_ref(since="", status_before="")
     gateway.recorded({"id": 286541})
-    assert client.look(ref).state is ExecutionState.SUCCEEDED
+    assert client.observe(ref).state is ExecutionState.SUCCEEDED
     gateway.refusals = [(404, {}, {"error_code": "APIGW.0101", "error_msg": "The API does not exist"})]
-    assert client.look(ref).state is ExecutionState.SUCCEEDED
+    assert client.observe(ref).state is ExecutionState.SUCCEEDED
     gateway.refusals = [(404, {}, {"error_code": "APIGW.0101", "error_msg": "The API does not exist"})]
     with pytest.raises(NotFoundError, match="no execution 'None'"):
-        client.look({**ref, "id": "None"})
+        client.observe({**ref, "id": "None"})
 
 
 def test_without_an_execution_id_the_last_execution_counts(client: ServiceStageClient, gateway: Gateway) -> None:
     ref = {"system": "service_stage", "kind": "release", "id": "", "pipeline_id": PIPELINE}
     gateway.items = [Gateway.item(1)]
-    assert client.look(ref).state is ExecutionState.QUEUED
+    assert client.observe(ref).state is ExecutionState.QUEUED
     gateway.items = [Gateway.item(4)]
-    assert client.look(ref).state is ExecutionState.RUNNING
+    assert client.observe(ref).state is ExecutionState.RUNNING
     gateway.items = [Gateway.item(2)]
     gateway.recorded({"id": 9, "status": 2}, {"id": 10, "status": 3, "trigger_at": TRIGGERED})
-    seen = client.look(ref)
+    seen = client.observe(ref)
     assert (seen.id, seen.state, seen.outputs["id"]) == ("10", ExecutionState.FAILED, 10)
     gateway.recorded()
-    assert client.look(ref).state is ExecutionState.SUCCEEDED
+    assert client.observe(ref).state is ExecutionState.SUCCEEDED

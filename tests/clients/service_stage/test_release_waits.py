@@ -19,7 +19,7 @@ from tests.support.service_stage_gateway import JUST_NOW, Gateway, release_ref
 @pytest.mark.parametrize("ref", [{"kind": "build"}, {"pipeline_id": ""}])
 def test_a_reference_of_something_else_is_refused(client: ServiceStageClient, ref: dict[str, str]) -> None:
     with pytest.raises(BadRequestError):
-        client.look({**release_ref(), **ref})
+        client.observe({**release_ref(), **ref})
 
 
 # Many at once

@@ -65,16 +65,16 @@ def test_what_is_over_stopped_or_stopping_needs_no_cancel(
     client: ServiceStageClient, gateway: Gateway, status: int, needed: bool
 ) -> None:
     gateway.recorded({"id": 286541, "status": status})
-    assert client.needs_cancel(client.look(release_ref())) is needed
+    assert client.needs_cancel(client.observe(release_ref())) is needed
 
 
 def test_an_execution_that_shows_the_status_from_before_still_needs_a_cancel(
     client: ServiceStageClient, gateway: Gateway
 ) -> None:
     gateway.recorded({"id": 286541, "status": 7})
-    assert client.needs_cancel(client.look(release_ref(action="continue", status_before="7")))
+    assert client.needs_cancel(client.observe(release_ref(action="continue", status_before="7")))
     gateway.recorded()
-    assert client.needs_cancel(client.look(release_ref()))
+    assert client.needs_cancel(client.observe(release_ref()))
 
 
 @pytest.mark.parametrize(("later", "sent"), [(0, True), (119, True), (121, False)])
@@ -187,7 +187,7 @@ def test_a_stop_is_never_sent_for_an_execution_that_came_later(
     gateway.recorded(*records, {"id": 10, "status": 4, "trigger_at": TRIGGERED + 90_000})
     stopped = client.releases.stop(ref)
     assert stopped.state is ExecutionState.SUCCEEDED
-    assert client.look(ref).state.is_terminal or target == "9"
+    assert client.observe(ref).state.is_terminal or target == "9"
     assert "stop" not in gateway.sent
 
 

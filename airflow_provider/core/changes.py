@@ -1,7 +1,7 @@
-"""What is new in a vendor's list since a watcher looked last, however often and by whom the list is read.
+"""What is new in a vendor's list since a watcher's last poll, however often and by whom the list is read.
 
-A reading is shared by all who watch one thing; the difference is each watcher's own, by its cursor. Nothing is told
-before the cursor that covers it, so that a watcher which dies in between repeats, and never misses.
+All watchers of one thing share a reading; each works out what is new to it, by its own cursor. A cursor is saved after
+the events that it covers, so that a watcher that dies in between repeats some, and never misses one.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from airflow_provider.core.durations import DURATIONS
 from airflow_provider.storable import storable
 
 NEW, GONE = "new", "gone"
-"""Kinds of changes. One reading may hold all of the first, but none of the second."""
+"""Kinds of changes. A reading may hold all of the first kind, but none of the second."""
 
 MOST_RECENT = 5000
-"""Changes that a cursor names, about: it is kept in Airflow's database, and written after each event."""
+"""Rough limit for the changes that a cursor names: it is stored in Airflow's database, and written after each event."""
 
 
 class Change(Struct, frozen=True):
     """Something that happened at a vendor.
 
-    :param id: names it and nothing else, whoever reads it, and whenever.
+    :param id: identifies it, whoever reads it, and whenever.
     :param at: when it happened, in epoch seconds by the vendor's clock.
-    :param told: what the event tells of it.
+    :param payload: the content of its event.
     """
 
     id: str
     at: float
-    told: dict[str, Any]
+    payload: dict[str, Any]
 
 
 class Lane(Struct, frozen=True):
     """The changes of one kind in a reading.
 
-    :param since: every change at this moment or later is among them; minus infinity: all are.
-    :param read_at: when it was read, by the vendor's clock: one change with a date in the future must not make all
-        that really comes look old.
+    :param since: all changes at this time or later are included; minus infinity: all changes are.
+    :param read_at: when it was read, by the vendor's clock: one change with a date in the future must not make later
+        ones look old.
     """
 
     changes: Sequence[Change]
@@ -51,20 +51,20 @@ class Lane(Struct, frozen=True):
 
     @property
     def settled(self) -> float:
-        """Changes before this moment no longer come late."""
+        """No change from before this time will still appear."""
         newest = max((each.at for each in self.changes), default=-math.inf)
         return min(newest, self.read_at) - DURATIONS.late_change
 
 
 Reading = Mapping[str, Lane]
-"""The changes that one look has seen, by kind."""
+"""The changes that one poll found, by kind."""
 
 
 class Mark(Struct):
-    """Which changes of one kind are known: all before a moment, and some after it, because lists lag.
+    """Which changes of one kind are known: all before some time, and some after it, because lists lag.
 
-    :param floor: every change before this moment is known; ``None``: nothing is, the list was empty.
-    :param recent: the others that are known, by a short form of their id, each with its moment.
+    :param floor: every change before this time is known; ``None``: none is known, the list was empty.
+    :param recent: times of the other known changes, by a short form of their ids.
     """
 
     floor: float | None = None
@@ -72,7 +72,7 @@ class Mark(Struct):
 
     @property
     def since(self) -> float:
-        """How far back a reading must reach to tell what is not known."""
+        """How far back a reading must reach to show what is not known."""
         return -math.inf if self.floor is None else self.floor
 
     def knows(self, change: Change) -> bool:
@@ -84,9 +84,9 @@ class Mark(Struct):
 
 
 class Cursor(Struct):
-    """Up to where a watcher has told what happened.
+    """The changes that a watcher has already turned into events.
 
-    :param place: the system that it is about: times and ids of another one mean something else.
+    :param place: the system that they are from: times and ids of another one mean something else.
     :param marks: by kind of change.
     """
 
@@ -94,7 +94,7 @@ class Cursor(Struct):
     marks: dict[str, Mark] = {}
 
     def since(self, kind: str) -> float | None:
-        """How far back a reading must reach; ``None`` where nothing is known yet of that kind."""
+        """How far back a reading must reach; ``None`` if nothing of that kind is known yet."""
         mark = self.marks.get(kind)
         return None if mark is None else mark.since
 
@@ -104,68 +104,68 @@ class Cursor(Struct):
 
     @classmethod
     def from_json(cls, body: object) -> Cursor:
-        """:raises ValueError: it is no cursor."""
+        """:raises ValueError: it is not a cursor."""
         try:
             return msgspec.convert(body, cls)
         except msgspec.ValidationError as error:
-            raise ValueError(f"no cursor: {error}") from None
+            raise ValueError(f"not a cursor: {error}") from None
 
 
 class Taken(Struct):
     """What a watcher makes of a reading.
 
-    :param news: what it is to tell, the oldest first.
-    :param cursor: covers the news too: to be kept once they are told.
-    :param is_more: whether there are more news than it may tell at once.
-    :param since: how far back the next reading must reach, where this one does not reach far enough.
+    :param changes: those that become events, the oldest first.
+    :param cursor: covers these changes, too: to be saved once their events are stored.
+    :param is_more: whether there are more changes than the watcher may take at once.
+    :param since: how far back the next reading must reach, if this one does not reach far enough.
     """
 
-    news: list[Change]
+    changes: list[Change]
     cursor: Cursor
     is_more: bool = False
     since: float | None = None
 
 
 def take(cursor: Cursor | None, place: str, reading: Reading, is_wanted: Callable[[Change], bool], most: int) -> Taken:
-    """What is new to a watcher. One that begins takes what it finds as known.
+    """What is new to a watcher. To a watcher without a cursor, everything in its first reading is known.
 
-    :param most: news to be told at once.
+    :param most: changes to take at once.
     """
     marks = dict(cursor.marks) if cursor and cursor.place == place else {}
     reached = {kind: lane for kind, lane in reading.items() if kind not in marks or lane.since <= marks[kind].since}
-    news: list[tuple[Change, str]] = []
+    new: list[tuple[Change, str]] = []
     for kind, lane in reached.items():
         wanted = [each for each in lane.changes if is_wanted(each)]
         if kind in marks:
-            news += [(each, kind) for each in wanted if not marks[kind].knows(each)]
+            new += [(each, kind) for each in wanted if not marks[kind].knows(each)]
         else:
             marks[kind] = _beginning(lane, wanted)
-    news = _once(sorted(news, key=lambda each: each[0].at))
-    told, left = news[:most], news[most:]
+    new = _once(sorted(new, key=lambda each: each[0].at))
+    taken, left = new[:most], new[most:]
     for kind, lane in reached.items():
         first_left = min((each.at for each, its in left if its == kind), default=math.inf)
-        marks[kind] = _moved(marks[kind], lane, [each for each, its in told if its == kind], first_left)
+        marks[kind] = _moved(marks[kind], lane, [each for each, its in taken if its == kind], first_left)
     since = min((marks[kind].since for kind in reading if kind not in reached), default=None)
-    return Taken([each for each, _ in told], Cursor(place, marks), bool(left), since)
+    return Taken([each for each, _ in taken], Cursor(place, marks), bool(left), since)
 
 
 def known_to_all(cursors: Iterable[Cursor]) -> Cursor | None:
-    """A cursor that knows what every one of these knows: what is new to one of them is to be told.
+    """A cursor that knows only what all of these know, so that nothing that is new to any of them is missed.
 
-    Of cursors of several places, those of the first count.
+    If they are of several places, those of the first one count.
     """
     cursors = list(cursors)
     same = [each for each in cursors if each.place == cursors[0].place]
     if not same:
         return None
     kinds = {kind for each in same for kind in each.marks}
-    # Who has no mark of a kind has not begun with it, and begins with the others.
+    # A cursor without a mark for a kind has not begun with it, and begins where the others are.
     marks = {kind: _common([each.marks[kind] for each in same if kind in each.marks]) for kind in sorted(kinds)}
     return Cursor(same[0].place, marks)
 
 
 def known_to_either(one: Cursor, other: Cursor | None) -> Cursor:
-    """A cursor that knows what one of the two knows; what the other one of another place knows does not count."""
+    """A cursor that knows what either of the two knows; a second one of another place is ignored."""
     if other is None or other.place != one.place:
         return one
     marks = dict(one.marks)
@@ -178,10 +178,10 @@ def _beginning(lane: Lane, wanted: Sequence[Change]) -> Mark:
     return _mark(max(lane.since, lane.settled), {short_form(each.id): each.at for each in wanted})
 
 
-def _moved(mark: Mark, lane: Lane, told: Sequence[Change], left: float) -> Mark:
-    """:param left: when the first happened that is still to be told."""
+def _moved(mark: Mark, lane: Lane, taken: Sequence[Change], left: float) -> Mark:
+    """:param left: time of the oldest change that is not taken yet."""
     floor = min(left, max(mark.since, lane.settled))
-    return _mark(floor, mark.recent | {short_form(each.id): each.at for each in told}, left)
+    return _mark(floor, mark.recent | {short_form(each.id): each.at for each in taken}, left)
 
 
 def _mark(floor: float, recent: Mapping[str, float], left: float = math.inf) -> Mark:
@@ -201,8 +201,8 @@ def _joined(one: Mark, other: Mark) -> Mark:
     return _mark(max(one.since, other.since), one.recent | other.recent)
 
 
-def _once(news: list[tuple[Change, str]]) -> list[tuple[Change, str]]:
-    return [*{each.id: (each, kind) for each, kind in news}.values()]
+def _once(changes: list[tuple[Change, str]]) -> list[tuple[Change, str]]:
+    return [*{each.id: (each, kind) for each, kind in changes}.values()]
 
 
 def short_form(change_id: str) -> str:

@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_mock import MockerFixture
 
-from airflow_provider.core import news
-from airflow_provider.core.durations import DURATIONS
-from airflow_provider.core.news import (
+from airflow_provider.core import changes as core_changes
+from airflow_provider.core.changes import (
     GONE,
     NEW,
     Change,
@@ -25,6 +24,7 @@ from airflow_provider.core.news import (
     known_to_either,
     take,
 )
+from airflow_provider.core.durations import DURATIONS
 from tests.support.examples import PATIENT
 
 LATE = DURATIONS.late_change
@@ -36,7 +36,7 @@ def change(number: int, at: float, wanted: bool = True) -> Change:
 
 
 def is_wanted(each: Change) -> bool:
-    return bool(each.told["wanted"])
+    return bool(each.payload["wanted"])
 
 
 def read(changes: list[Change], since: float = -math.inf, read_at: float = math.inf) -> dict[str, Lane]:
@@ -44,8 +44,8 @@ def read(changes: list[Change], since: float = -math.inf, read_at: float = math.
     return {NEW: Lane([each for each in changes if each.at >= since], since, read_at)}
 
 
-def told(taken: news.Taken) -> list[int]:
-    return [each.told["number"] for each in taken.news]
+def new_of(taken: core_changes.Taken) -> list[int]:
+    return [each.payload["number"] for each in taken.changes]
 
 
 def begun(changes: list[Change], since: float = -math.inf) -> Cursor:
@@ -56,32 +56,32 @@ def test_who_begins_tells_nothing_of_what_it_finds_and_all_that_comes() -> None:
     changes = [change(number, 1000.0 * number) for number in range(4)]
     cursor = begun(changes)
     changes += [change(4, 3000.0), change(5, 3001.0)]
-    assert told(take(cursor, PLACE, read(changes), is_wanted, 10)) == [4, 5]
+    assert new_of(take(cursor, PLACE, read(changes), is_wanted, 10)) == [4, 5]
 
 
 def test_who_begins_with_an_empty_list_tells_whatever_comes() -> None:
     cursor = begun([])
     assert cursor.since(NEW) == -math.inf
-    assert told(take(cursor, PLACE, read([change(1, 5.0)]), is_wanted, 10)) == [1]
+    assert new_of(take(cursor, PLACE, read([change(1, 5.0)]), is_wanted, 10)) == [1]
 
 
 def test_who_has_seen_a_part_of_a_list_takes_nothing_older_for_news() -> None:
     changes = [change(1, 1000.0), change(2, 2000.0)]
     cursor = begun(changes, since=1900.0)
-    assert told(take(cursor, PLACE, read(changes), is_wanted, 10)) == []
+    assert new_of(take(cursor, PLACE, read(changes), is_wanted, 10)) == []
 
 
 def test_what_shows_late_is_told_all_the_same() -> None:
     changes = [change(1, 10_000.0)]
     cursor = begun(changes)
     changes.append(change(2, 10_000.0 - LATE))
-    assert told(take(cursor, PLACE, read(changes), is_wanted, 10)) == [2]
+    assert new_of(take(cursor, PLACE, read(changes), is_wanted, 10)) == [2]
 
 
 def test_a_reading_that_does_not_reach_back_far_enough_tells_nothing_and_says_how_far_it_must() -> None:
     cursor = begun([change(1, 1000.0)])
     taken = take(cursor, PLACE, read([change(1, 1000.0), change(2, 9000.0)], since=8000.0), is_wanted, 10)
-    assert (told(taken), taken.since, taken.cursor) == ([], 1000.0 - LATE, cursor)
+    assert (new_of(taken), taken.since, taken.cursor) == ([], 1000.0 - LATE, cursor)
 
 
 def test_of_very_many_news_the_oldest_are_told_first_and_the_others_next() -> None:
@@ -90,7 +90,7 @@ def test_of_very_many_news_the_oldest_are_told_first_and_the_others_next() -> No
     seen = []
     for _ in range(4):
         taken = take(cursor, PLACE, read(changes), is_wanted, 2)
-        seen.append((told(taken), taken.is_more))
+        seen.append((new_of(taken), taken.is_more))
         cursor = taken.cursor
     assert seen == [([0, 1], True), ([2, 3], True), ([4, 5], True), ([6], False)]
 
@@ -99,15 +99,15 @@ def test_a_change_with_a_date_in_the_future_makes_nothing_else_look_old() -> Non
     cursor = begun([change(1, 1000.0)])
     changes = [change(1, 1000.0), change(2, 9e9)]
     taken = take(cursor, PLACE, read(changes, read_at=1010.0), is_wanted, 10)
-    assert told(taken) == [2]
+    assert new_of(taken) == [2]
     changes.append(change(3, 1005.0))
-    assert told(take(taken.cursor, PLACE, read(changes, read_at=1020.0), is_wanted, 10)) == [3]
+    assert new_of(take(taken.cursor, PLACE, read(changes, read_at=1020.0), is_wanted, 10)) == [3]
 
 
 def test_what_is_not_wanted_is_passed_over_and_costs_no_room() -> None:
     cursor = begun([])
     taken = take(cursor, PLACE, read([change(1, 1000.0, wanted=False), change(2, 1001.0)]), is_wanted, 10)
-    assert told(taken) == [2]
+    assert new_of(taken) == [2]
     assert len(taken.cursor.marks[NEW].recent) == 1
 
 
@@ -116,25 +116,25 @@ def test_a_kind_that_a_reading_does_not_tell_of_stays_as_it_was() -> None:
     taken = take(cursor, PLACE, read([change(2, 1000.0)]), is_wanted, 10)
     assert taken.cursor.marks[GONE] == cursor.marks[GONE]
     later = take(taken.cursor, PLACE, read([]) | {GONE: Lane([change(1, 50.0), change(3, 60.0)])}, is_wanted, 10)
-    assert told(later) == [3]
+    assert new_of(later) == [3]
 
 
 def test_a_cursor_of_another_system_is_none() -> None:
     taken = take(begun([]), "another.example.com", read([change(1, 5.0)]), is_wanted, 10)
-    assert (told(taken), taken.cursor.place) == ([], "another.example.com")
+    assert (new_of(taken), taken.cursor.place) == ([], "another.example.com")
 
 
 def test_a_cursor_names_no_more_than_it_may_and_tells_nothing_twice(mocker: MockerFixture) -> None:
-    mocker.patch.object(news, "MOST_RECENT", 5)
+    mocker.patch.object(core_changes, "MOST_RECENT", 5)
     changes = [change(number, 1000.0 + number) for number in range(20)]
     taken = take(begun([]), PLACE, read(changes), is_wanted, 100)
     assert len(taken.cursor.marks[NEW].recent) == 5
-    assert told(take(taken.cursor, PLACE, read(changes), is_wanted, 100)) == []
+    assert new_of(take(taken.cursor, PLACE, read(changes), is_wanted, 100)) == []
 
 
 @pytest.mark.parametrize("body", [None, 7, {}, {"place": 1}, {"place": "x", "marks": {"new": {"floor": "soon"}}}])
 def test_what_is_no_cursor_is_refused(body: Any) -> None:
-    with pytest.raises(ValueError, match="no cursor"):
+    with pytest.raises(ValueError, match="not a cursor"):
         Cursor.from_json(body)
 
 
@@ -146,7 +146,9 @@ MOMENTS = st.integers(0, 40).map(lambda step: step * LATE / 8)
 
 @st.composite
 def marks(draw: st.DrawFn) -> Mark:
-    recent = draw(st.dictionaries(st.integers(0, 9).map(lambda number: news.short_form(f"change {number}")), MOMENTS))
+    recent = draw(
+        st.dictionaries(st.integers(0, 9).map(lambda number: core_changes.short_form(f"change {number}")), MOMENTS)
+    )
     floor = draw(st.none() | MOMENTS)
     return Mark(floor, {name: at for name, at in recent.items() if floor is None or at >= floor})
 
@@ -157,7 +159,7 @@ def test_a_common_cursor_knows_what_all_know_and_a_joined_one_what_one_knows(
     known: list[Mark], number: int, at: float
 ) -> None:
     # A change has one moment, whoever has noted it.
-    name = news.short_form(f"change {number}")
+    name = core_changes.short_form(f"change {number}")
     for mark in known:
         if name in mark.recent:
             mark.recent[name] = at
@@ -196,7 +198,7 @@ class Life:
         each = change(len(self.changes), self.now - lag, is_wanted)
         self.changes.append(each)
         if is_wanted and self.stored is not None:
-            self.expected.add(each.told["number"])
+            self.expected.add(each.payload["number"])
 
     def look(self, spare: float, most: int) -> None:
         """:param spare: how much further back it reaches than it was asked to."""
@@ -210,8 +212,8 @@ class Life:
         self.memory = taken.cursor
         if cursor is None:
             self.keep(taken.cursor)
-        if taken.news:
-            self.events.update(told(taken))
+        if taken.changes:
+            self.events.update(new_of(taken))
             self.unconfirmed = taken.cursor
 
     def confirm(self) -> None:

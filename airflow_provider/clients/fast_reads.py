@@ -1,8 +1,8 @@
-"""The short way for a read: over the connections that ``requests`` keeps, without what it works out anew each time.
+"""Fast reads over the connections of a ``requests`` session, without what it works out anew for each request.
 
 ``Session.prepare_request`` and ``Session.send`` merge headers, cookies and settings, parse the URL five times, look for
-the CA bundle on the disk and wrap the answer: that costs more CPU than the request, and a wait without a list is made
-of reads.
+the CA bundle on disk and wrap the answer: that costs more CPU than the request itself, and a wait without a list
+consists of reads.
 """
 
 from __future__ import annotations
@@ -22,13 +22,12 @@ from requests.utils import check_header_validity
 from airflow_provider.clients.auth import Auth
 
 KNOWN_URLS, LONGEST_KNOWN = 4096, 2000
-"""URLs of at most so many characters whose prepared form is remembered: those of executions are asked for again and
-again."""
+"""URLs whose prepared form is cached, and their longest length: those of executions are requested over and over."""
 
 _NO_RETRIES = urllib3.Retry(False, redirect=False)
 
 
-class ShortWay:
+class FastReads:
     """Reads without a body.
 
     :param session: with headers, trust and connections of its own.
@@ -40,7 +39,7 @@ class ShortWay:
         self._known = functools.lru_cache(KNOWN_URLS)(_prepared_url)
 
     def prepare(self, method: str, url: str, headers: Mapping[str, str], auth: Auth) -> requests.PreparedRequest:
-        """What ``Session.prepare_request`` would make of it.
+        """The same result as from ``Session.prepare_request``.
 
         :raises requests.RequestException: the URL or a header cannot be used.
         """
@@ -56,9 +55,9 @@ class ShortWay:
     def send(
         self, prepared: requests.PreparedRequest, timeout: urllib3.Timeout, settings: Mapping[str, Any]
     ) -> urllib3.BaseHTTPResponse:
-        """The answer, its body not read yet.
+        """The answer, with its body still unread.
 
-        :param settings: trust, as ``Session.merge_environment_settings`` tells it; no proxies.
+        :param settings: trust, as returned by ``Session.merge_environment_settings``; no proxies.
         :raises urllib3.exceptions.HTTPError: no answer came.
         :raises OSError: the CA bundle cannot be used.
         """
@@ -81,7 +80,7 @@ class ShortWay:
         )
 
     def close(self) -> None:
-        """Let the session's connections go."""
+        """Close the session's connections."""
         while self._pools:
             self._pools.popitem()[1].close()
 

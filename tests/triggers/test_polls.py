@@ -16,7 +16,7 @@ from airflow_provider.exceptions import (
     ThrottledError,
     UnexpectedResponseError,
 )
-from airflow_provider.triggers.errands import Batch, Errand, Errands, MovedErrand
+from airflow_provider.triggers.polls import Batch, Poll, Polls, SinglePoll
 
 
 class Vendor:
@@ -31,14 +31,14 @@ class Vendor:
             raise answer
         return answer
 
-    fetch_apart = fetch
+    fetch_shared = fetch
 
 
 def batch_of(*sizes: int) -> Batch:
     asked = []
     for size in sizes:
-        errand = Errand(None, 0.0)
-        asked.append((errand, [Wait({}, 1.0) for _ in range(size)]))
+        poll = Poll(None, 0.0)
+        asked.append((poll, [Wait({}, 1.0) for _ in range(size)]))
     return Batch(0.0, asked)
 
 
@@ -84,58 +84,58 @@ def test_after_an_error_that_concerns_all_nothing_more_is_asked_and_nothing_is_l
 
 def test_what_a_thread_has_not_come_to_can_be_taken_from_it_and_every_answer_is_told_once() -> None:
     batch = batch_of(1, 1, 1)
-    given_back: list[Errand] = []
+    withdrawn: list[Poll] = []
 
     class Slow(Vendor):
         def fetch(self, refs: Any) -> Any:
             if len(self.answers) == 1:
-                given_back.extend(batch.give_back())
+                withdrawn.extend(batch.withdraw())
                 assert [answer for _, _, answer in batch.answers()] == [["first"]]
             return super().fetch(refs)
 
     assert made(batch, Slow(["first"], ["second"])) == [["second"]]
-    assert given_back == [batch.asked[2][0]]
+    assert withdrawn == [batch.polls[2][0]]
     assert batch.answers() == []
 
 
 def test_waits_of_one_name_share_a_request_and_the_others_have_their_own() -> None:
-    errands, waits = Errands(), [Wait({}, 5.0) for _ in range(5)]
-    a, b = errands.join(waits[0], "a", 0.0), errands.join(waits[1], "b", 0.0)
-    assert errands.join(waits[2], "a", 9.0) is a
-    alone, other = errands.join(waits[3], None, 0.0), errands.join(waits[4], None, 0.0)
-    assert len({a, b, alone, other}) == len(errands) == 4
+    polls, waits = Polls(), [Wait({}, 5.0) for _ in range(5)]
+    a, b = polls.join(waits[0], "a", 0.0), polls.join(waits[1], "b", 0.0)
+    assert polls.join(waits[2], "a", 9.0) is a
+    alone, other = polls.join(waits[3], None, 0.0), polls.join(waits[4], None, 0.0)
+    assert len({a, b, alone, other}) == len(polls) == 4
     assert list(a.waits) == [waits[0], waits[2]]
-    assert errands.leave(waits[0]) == []
-    assert errands.leave(waits[2]) == [a]
-    assert errands.leave(waits[2]) == []
-    assert errands.leave(waits[3]) == [alone]
-    assert len(errands) == 2
-    assert errands.join(waits[0], "a", 0.0) is not a
+    assert polls.leave(waits[0]) == []
+    assert polls.leave(waits[2]) == [a]
+    assert polls.leave(waits[2]) == []
+    assert polls.leave(waits[3]) == [alone]
+    assert len(polls) == 2
+    assert polls.join(waits[0], "a", 0.0) is not a
 
 
 def test_newcomers_are_looked_at_out_of_turn_and_the_others_keep_their_rhythm() -> None:
-    errands, old, new = Errands(), Wait({}, 10.0), Wait({}, 10.0)
-    errand = errands.join(old, "a", 0.0)
-    assert errand.take(0.0, 10.0) == [old]
-    due = errand.due
+    polls, old, new = Polls(), Wait({}, 10.0), Wait({}, 10.0)
+    poll = polls.join(old, "a", 0.0)
+    assert poll.take(0.0, 10.0) == [old]
+    due = poll.due
     assert 2.0 <= due <= 10.0
-    errands.join(new, "a", 0.0)
-    errand.fresh[new] = None
-    assert errand.next_at(1.0, None) == 1.0
-    assert errand.take(1.0, 10.0) == [new]
-    assert errand.next_at(1.0, None) == errand.due == due
-    assert errand.take(due, 10.0) == [old, new]
-    assert due + 9.0 <= errand.due <= due + 11.0
+    polls.join(new, "a", 0.0)
+    poll.fresh[new] = None
+    assert poll.next_at(1.0, None) == 1.0
+    assert poll.take(1.0, 10.0) == [new]
+    assert poll.next_at(1.0, None) == poll.due == due
+    assert poll.take(due, 10.0) == [old, new]
+    assert due + 9.0 <= poll.due <= due + 11.0
 
 
 def test_what_is_looked_at_by_itself_is_left_out_meanwhile_and_gone_with_its_wait() -> None:
-    errands, moved, other = Errands(), Wait({}, 1.0, deadline=50.0), Wait({}, 1.0, deadline=90.0)
-    errand = errands.join(moved, "a", 0.0)
-    errands.join(other, "a", 0.0)
-    assert (errand.deadline, errand.weight) == (50.0, 2)
-    look = errand.apart[moved] = MovedErrand(moved, lambda: None, 0.0)
-    assert errand.deadline == 90.0
-    assert errand.take(0.0, 1.0) == [other]
+    polls, moved, other = Polls(), Wait({}, 1.0, deadline=50.0), Wait({}, 1.0, deadline=90.0)
+    poll = polls.join(moved, "a", 0.0)
+    polls.join(other, "a", 0.0)
+    assert (poll.deadline, poll.weight) == (50.0, 2)
+    look = poll.alone[moved] = SinglePoll(moved, lambda: None, 0.0)
+    assert poll.deadline == 90.0
+    assert poll.take(0.0, 1.0) == [other]
     assert look.weight > 2
-    assert errands.leave(moved) == [look]
-    assert errands.leave(other) == [errand]
+    assert polls.leave(moved) == [look]
+    assert polls.leave(other) == [poll]

@@ -1,0 +1,96 @@
+"""Ends what was started before a task was cleared: nothing is started beside an execution that is still running."""
+
+from __future__ import annotations
+
+from airflow_provider.core import lines
+from airflow_provider.core.commands import Cancel, Log, Pause, Program
+from airflow_provider.core.durations import DURATIONS
+from airflow_provider.core.lines import LogLine, warning
+from airflow_provider.core.progress import Progress
+from airflow_provider.core.record import Phase, StartRecord
+from airflow_provider.core.searching import choose, not_found, observe_or_raise, search_again
+from airflow_provider.core.states import State
+from airflow_provider.core.waiting import GUESS
+from airflow_provider.exceptions import Effect, ReleasePipelineError, ServerUnavailableError
+
+
+def end_cleared(progress: Progress, record: StartRecord) -> Program[None]:
+    """After a clear, wait for the end of the earlier start: the process that waited for it cancels it, or has died."""
+    was_sent = record.ref is not None or record.sends > 0
+    if not progress.policy.cancel_on_kill or record.is_over or not was_sent:
+        progress.enter(State.PREPARING)
+        return
+    if record.ref is None:
+        yield from find_cleared(progress, record)
+        if record.ref is None:
+            progress.enter(State.PREPARING)
+            return
+    yield from let_end(progress, record)
+
+
+def find_cleared(progress: Progress, record: StartRecord) -> Program[None]:
+    """Find what a start without an answer led to before the clear."""
+    progress.enter(State.SEARCHING)
+    is_marked = progress.policy.is_marked(record.intent)
+    try:
+        # Without a marker, a finished execution may be somebody else's, and ours may still appear.
+        found = yield from search_again(progress, record, lambda each: is_marked or progress.is_unfinished(each))
+    except ReleasePipelineError as error:
+        if error.effect is not Effect.REFUSED or isinstance(error, ServerUnavailableError):
+            raise
+        yield Log([warning(f"Could not find out whether the cleared task had started anything: {error}")])
+        return
+    if not found:
+        yield not_found(record)
+    if is_marked:
+        yield from choose(progress, record, found)
+        return
+    # None of them is certainly ours: a person must decide.
+    if found and not progress.was_resolved(record):
+        yield from progress.escalate(
+            record,
+            f"{', '.join(each.id for each in found)} may be what this task had started before it was cleared, or that "
+            "may still begin; a guess is never canceled. Nothing was started beside it: if it is this task's, end it "
+            "manually, then clear this task",
+        )
+
+
+def let_end(progress: Progress, record: StartRecord) -> Program[None]:
+    """Wait until an execution has ended, cancel it if necessary, or fail with an error that names it."""
+    progress.enter(State.ENDING)
+    ref = record.ref or {}
+    begun, trouble, is_asked = progress.now, "", False
+    while True:
+        seen = None
+        try:
+            seen = yield from observe_or_raise(progress, ref)
+            is_over = seen is None or not progress.is_unfinished(seen)
+            # An execution that cannot be canceled was left to a person, who has cleared the task again.
+            is_left = GUESS in ref or not progress.policy.is_known(ref)
+            if is_over or (is_left and progress.was_resolved(record)):
+                progress.enter(State.PREPARING)
+                return
+        except ReleasePipelineError as error:
+            trouble = str(error)
+        if progress.now >= begun + DURATIONS.cleared_limit:
+            break
+        grace = 0.0 if record.phase is Phase.ENDING else DURATIONS.cleared_grace
+        if seen and progress.policy.needs_cancel(seen) and not is_asked and progress.now >= begun + grace:
+            if GUESS in ref:
+                trouble = "it was only guessed to be this task's, and a guess is never canceled"
+                break
+            try:
+                yield Cancel(ref, "canceled by Airflow: the task that started it was cleared")
+                is_asked = True
+                yield Log([LogLine(f"Canceled {record.name}, which the cleared task had started")])
+            except ReleasePipelineError as error:
+                trouble = str(error)
+                yield Log([lines.cancel_fails(record.name, error)])
+                yield Pause(min(error.retry_after or 0.0, DURATIONS.cleared_limit))
+        yield Pause(DURATIONS.let_end_pause)
+    yield from progress.escalate(
+        record,
+        f"{record.name}, which this task had started before, has not ended"
+        + (f" and could not be canceled: {trouble}" if trouble else "")
+        + ". Nothing was started beside it: end it manually, then clear this task",
+    )

@@ -1,0 +1,70 @@
+"""Ends second executions of a start: a request that got no answer may take effect long after another one was sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider.core.commands import Cancel, Find, Log, Program
+from airflow_provider.core.durations import DURATIONS
+from airflow_provider.core.lines import name_of, warning
+from airflow_provider.core.progress import Progress
+from airflow_provider.core.record import StartRecord
+from airflow_provider.exceptions import Effect, ReleasePipelineError
+from airflow_provider.execution import Execution
+
+
+def end_doubles(progress: Progress, ours: str, found: list[Execution]) -> Program[list[str]]:
+    """Cancel all executions of one start but ``ours``.
+
+    :return: the ids of those that continue because they could not be canceled.
+    """
+    left = []
+    for double in found:
+        if double.id == ours or not progress.policy.needs_cancel(double):
+            continue
+        text = f"{name_of(double.ref)} is a late result of a start of this task: canceling it, and keeping {ours}"
+        yield Log([warning(text)])
+        try:
+            yield Cancel(double.ref, "canceled by Airflow: a second execution of the same start")
+        except ReleasePipelineError as error:
+            left.append(double.id)
+            yield Log([warning(f"Could not cancel {double.id}, end it manually: {error}")])
+    return left
+
+
+def end_late_doubles(progress: Progress, record: StartRecord) -> Program[list[str]]:
+    """Cancel what starts without an answer have led to, except the execution that is known.
+
+    :return: the ids of those that continue.
+    :raises ReleasePipelineError: the search failed, and nothing else has been started yet.
+    """
+    left = []
+    is_open = record.is_late and progress.policy.is_marked(record.intent) and record.ref
+    for intent in [*record.unanswered, *([record.intent] if is_open else [])]:
+        try:
+            found: list[Execution] = yield Find(intent)
+        except ReleasePipelineError as error:
+            if record.ref is None and error.effect is not Effect.REFUSED:
+                raise
+            yield Log([warning(f"Could not search for what a start without an answer led to: {error}")])
+        else:
+            ours = record.ref["id"] if record.ref else "the next one"
+            left += yield from end_doubles(progress, ours, found)
+    return left
+
+
+def unanswered_starts(progress: Progress, earlier: StartRecord | None, marker: str) -> list[dict[str, Any]]:
+    """Intents of earlier starts that got no answer, if their executions can be recognised by a marker.
+
+    :param marker: of the start that is about to be sent, which does not count.
+    """
+    if earlier is None:
+        return []
+    is_open = earlier.is_late or (earlier.ref is None and earlier.sends > 0)
+    intents = [*earlier.unanswered, *([earlier.intent] if is_open else [])]
+    oldest = progress.now - DURATIONS.latest_effect - DURATIONS.clock_tolerance
+    return [
+        each
+        for each in intents
+        if progress.policy.is_marked(each) and each["marker"] != marker and float(each["since"]) > oldest
+    ]

@@ -1,0 +1,137 @@
+"""Sends a start: saves the intent, sends the request, and finds out what it led to if the answer is lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider.core import lines
+from airflow_provider.core.commands import Forget, Log, Pause, Prepare, Program, Send
+from airflow_provider.core.doubles import end_late_doubles, unanswered_starts
+from airflow_provider.core.durations import DURATIONS, MOST_SENDS
+from airflow_provider.core.lines import warning
+from airflow_provider.core.progress import Progress
+from airflow_provider.core.record import End, Phase, StartRecord
+from airflow_provider.core.searching import choose, search_for, unanswered
+from airflow_provider.core.states import State
+from airflow_provider.core.waiting import GUESS
+from airflow_provider.exceptions import AuthenticationError, Effect, ReleasePipelineError
+from airflow_provider.execution import Execution
+
+
+def start_anew(
+    progress: Progress, before: StartRecord | None, cleared: StartRecord | None = None
+) -> Program[Execution]:
+    """Start an execution.
+
+    :param before: the record of this start, if an earlier attempt may have sent it.
+    :param cleared: the record of the start before the task was cleared.
+    """
+    went_wrong = before is not None and (before.end is End.FAILED or before.phase is Phase.ENDING)
+    # An execution that was only guessed to be ours is not continued either.
+    has_failed = before is not None and before.end is End.FAILED and GUESS not in (before.ref or {})
+    intent: dict[str, Any] = yield Prepare(going_on=has_failed)
+    may_be_there = before is not None and before.ref is None and before.sends > 0 and not went_wrong
+    # What an earlier request of this start may still lead to is recognised by the same marker.
+    marker = before.marker if may_be_there and before and before.marker else intent["marker"]
+    record = progress.record = StartRecord(
+        system=progress.policy.system,
+        place=progress.policy.place,
+        attempt=progress.attempt,
+        intent={**intent, "marker": marker, "place": progress.policy.place},
+        started=progress.now,
+        is_late=may_be_there,
+        unanswered=unanswered_starts(progress, before or cleared, marker),
+    )
+    yield from make_way(progress, record, before or cleared)
+    holds, searches, begun_holding = 0, 0, progress.now
+    while True:
+        record.sends += 1
+        yield from progress.save(record)
+        progress.enter(State.SENDING)
+        begun = progress.now
+        try:
+            execution: Execution = yield Send(record.intent)
+            break
+        except ReleasePipelineError as error:
+            problem = error
+        # A refusal after a lost answer may only mean that the lost request took effect.
+        if problem.effect.is_open or (may_be_there and searches == 0):
+            if found := (yield from search_sent(progress, record, problem, progress.now - begun)):
+                return (yield from progress.remember(record, found, lines.found))
+            searches += 1
+            may_be_there = may_be_there or problem.effect.is_open
+            if problem.effect is Effect.UNKNOWN and searches < MOST_SENDS:
+                continue
+            if problem.effect.is_open:
+                raise unanswered(record, problem)
+        pause = pause_before_another_send(progress, problem, holds, begun_holding)
+        if pause is None:
+            if not may_be_there:
+                yield from forget(progress, record)
+            raise problem
+        holds += 1
+        progress.enter(State.HOLDING)
+        yield Log([warning(f"Nothing was started yet; sending it again in {pause:.0f} s: {problem}")])
+        yield Pause(pause)
+        if not may_be_there:
+            # Nothing was started yet: what a search after the next request may find begins after this time.
+            record.intent["since"] = intent["since"] + (progress.now - begun_holding)
+        elif found := (yield from search_after_pause(progress, record)):
+            return (yield from progress.remember(record, found, lines.found))
+    return (yield from progress.remember(record, execution, lines.started))
+
+
+def make_way(progress: Progress, record: StartRecord, earlier: StartRecord | None) -> Program[None]:
+    """End what earlier starts have led to since: nothing is started beside it."""
+    left = yield from end_late_doubles(progress, record)
+    if left and earlier and not progress.was_resolved(earlier):
+        yield from progress.escalate(
+            earlier,
+            f"{', '.join(left)} began late, by an earlier start of this task, and could not be canceled. Nothing was "
+            "started beside it: end it manually, then clear this task",
+        )
+
+
+def forget(progress: Progress, record: StartRecord) -> Program[None]:
+    """Delete the record of a start that certainly had no effect, unless earlier starts may still have one."""
+    if not record.unanswered:
+        yield Forget()
+        return
+    record.sends = 0
+    yield from progress.save(record)
+
+
+def search_sent(
+    progress: Progress, record: StartRecord, error: ReleasePipelineError, took: float
+) -> Program[Execution | None]:
+    """Search after an answer that does not say whether the start took effect, or a refusal because it already had."""
+    progress.enter(State.SEARCHING)
+    record.is_late = record.is_late or error.effect is Effect.LATE
+    yield Log([warning(f"The answer to the start was lost, searching for the execution: {error}")])
+    patience = max(DURATIONS.settling, DURATIONS.settling_per_second * took)
+    found = yield from search_for(progress, record, progress.now + patience)
+    return (yield from choose(progress, record, found))
+
+
+def search_after_pause(progress: Progress, record: StartRecord) -> Program[Execution | None]:
+    """Search once more: a start that got no answer may have taken effect during a pause."""
+    progress.enter(State.SEARCHING)
+    found = yield from search_for(progress, record, progress.now)
+    return (yield from choose(progress, record, found))
+
+
+def pause_before_another_send(
+    progress: Progress, error: ReleasePipelineError, holds: int, begun: float
+) -> float | None:
+    """Seconds until a start that certainly had no effect is sent again; ``None``: not by this attempt."""
+    policy = progress.policy
+    if policy.is_busy(error):
+        asked = error.retry_after or 0.0
+        pause = max(asked, min(DURATIONS.longest_busy_pause, DURATIONS.busy_pause * 2 ** min(holds, 10)))
+        limit = DURATIONS.busy_limit if policy.timeout is None else policy.timeout
+        return pause if progress.now + pause < begun + limit else None
+    if error.effect is not Effect.NONE or isinstance(error, AuthenticationError) or holds >= MOST_SENDS - 1:
+        return None
+    pause = DURATIONS.first_resend_pause * 2**holds if error.retry_after is None else error.retry_after
+    is_in_time = policy.timeout is None or progress.now + pause < begun + policy.timeout
+    return pause if pause <= DURATIONS.longest_retry_after and is_in_time else None
