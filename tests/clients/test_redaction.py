@@ -217,11 +217,11 @@ def test_only_the_newest_tokens_are_kept_and_the_log_system_is_told_to_forget_th
     masked: list[str] = []
     redact = Redactor(masked.append, on_forgotten=masked.remove)
     redact.add("the-password")
-    for number in range(1440):
+    for number in range(100):
         redact.add_token(f"token-{number:04}")
-    assert masked == ["the-password", "token-1437", "token-1438", "token-1439"]
+    assert masked == ["the-password", "token-0097", "token-0098", "token-0099"]
     assert len(masked) == 1 + KEPT_TOKENS
-    assert redact("the-password token-1439") == "*** ***"
+    assert redact("the-password token-0099") == "*** ***"
 
 
 def test_secrets_that_many_threads_add_at_once_are_all_masked() -> None:

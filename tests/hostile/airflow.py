@@ -107,7 +107,7 @@ class Triggerer:
 
         numbers = []
         with create_session() as session:
-            version = session.scalar(select(DagVersion).where(DagVersion.dag_id == DAG_ID))
+            version = session.scalars(select(DagVersion).where(DagVersion.dag_id == DAG_ID)).one()
             for path, arguments in triggers:
                 trigger = Trigger(path, arguments)
                 session.add(trigger)

@@ -88,7 +88,7 @@ class AnswerCarrier(CommonCarrier):
 class AnswerWorker(Worker):
     """A process of an answer; it waits for nothing, so that it is never deferred."""
 
-    carrier_class: type[AnswerCarrier] = AnswerCarrier
+    carrier_class = AnswerCarrier
 
     def _attempt(self, way: tuple[str, Any] | None) -> Steps[dict[str, Any]]:
         stored = yield from self.airflow.read(self, self.carrier_class.key)

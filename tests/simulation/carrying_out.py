@@ -91,7 +91,7 @@ class CommonCarrier(ABC):
             ReadLog: self._read_log,
         }
 
-    def run(self, program: Program[dict[str, Any]]) -> Steps[dict[str, Any]]:
+    def run(self, program: Any) -> Steps[Any]:
         return (yield from carry_out(program, self.start, self.perform, self.worker.machine))
 
     def perform(self, command: Command) -> Steps[Any]:

@@ -25,6 +25,8 @@ def prepare_database() -> None:
     from airflow import settings
     from sqlalchemy import event
 
+    assert settings.engine
+    assert settings.async_engine
     for engine in (settings.engine, settings.async_engine.sync_engine):
         event.listen(engine, "connect", _do_not_wait_for_the_disk)
     shared = Path(os.environ[SHARED_HOME])

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Coroutine
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, cast
 from uuid import UUID, uuid4
 
 from tests.support.airflow_runs import BUNDLE, prepare_database
@@ -107,7 +107,7 @@ class Task:
         from airflow.utils.session import create_session
         from airflow.utils.state import DagRunState
 
-        run_state = False if leaving_the_run else DagRunState.QUEUED
+        run_state: DagRunState | Literal[False] = False if leaving_the_run else DagRunState.QUEUED
         with create_session() as session:
             clear_task_instances([self._row(session)], session, dag_run_state=run_state)
 
@@ -177,7 +177,7 @@ class Task:
         from airflow.sdk._shared.module_loading import import_string
         from airflow.sdk.serde import deserialize
 
-        trigger = import_string(result.msg.classpath)(**deserialize(result.msg.trigger_kwargs))
+        trigger = import_string(result.msg.classpath)(**cast("dict[str, Any]", deserialize(result.msg.trigger_kwargs)))
         trigger.task_instance = self.identity()
         return trigger
 
@@ -213,7 +213,7 @@ class Task:
         running = supervisor.InProcessTestSupervisor(
             id=uuid4(),
             pid=0,
-            process=None,
+            process=None,  # type: ignore[arg-type] - there is none
             process_log=supervisor.log,
             client=supervisor.InProcessTestSupervisor._api_client(),  # noqa: SLF001 - Airflow's own tests do so
         )

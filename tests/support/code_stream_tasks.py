@@ -44,7 +44,7 @@ def executions_of(systems: Systems, pipeline: str) -> list[dict[str, Any]]:
 
 def document(execution_id: str) -> dict[str, Any]:
     with CodeStreamHook().get_conn() as client:
-        return client.executions.get(execution_id)
+        return {**client.executions.get(execution_id)}
 
 
 def pipeline(**arguments: Any) -> TaskRun:
@@ -57,7 +57,7 @@ def act(execution_id: str, action: str, **arguments: Any) -> TaskRun:
     return run_task(lambda: CodeStreamExecutionActionOperator(task_id="act", poll_interval=0.1, **arguments))
 
 
-def answer(decision: str, **arguments: Any) -> TaskRun:
+def answer(decision: Any, **arguments: Any) -> TaskRun:
     return run_task(lambda: CodeStreamApprovalOperator(task_id="answer", decision=decision, **arguments))
 
 
@@ -93,7 +93,7 @@ def asked(execution_id: str) -> list[str]:
         return sorted(
             each["status"]
             for each in client.approvals.list()
-            if execution_id in (each.get("executionLink") or each.get("executionId"))
+            if execution_id in (each.get("executionLink") or each.get("executionId") or "")
         )
 
 

@@ -12,7 +12,12 @@ def dags_of(code: str, file: Path | str, mocker: MockerFixture) -> list[DAG]:
     """:param file: where the code is said to stand."""
     made: list[DAG] = []
     enter = DAG.__enter__
-    mocker.patch.object(DAG, "__enter__", lambda dag: (made.append(dag), enter(dag))[1])
+
+    def enter_and_note(dag: DAG) -> DAG:
+        made.append(dag)
+        return enter(dag)
+
+    mocker.patch.object(DAG, "__enter__", enter_and_note)
     namespace: dict[str, object] = {}
     exec(compile(code, file, "exec"), namespace)
     return made

@@ -74,7 +74,7 @@ def tags(*entries: dict[str, Any], more: bool = False) -> dict[str, Any]:
 
 
 def intent(client: QuayClient, **fields: Any) -> dict[str, Any]:
-    build = {"archive_url": ARCHIVE, "tags": ["latest", "1.4.2"]}
+    build: dict[str, Any] = {"archive_url": ARCHIVE, "tags": ["latest", "1.4.2"]}
     build |= {name: fields.pop(name) for name in (*build, "subdirectory", "dockerfile_path") if name in fields}
     return client.builds.intent(SHOP, **build) | {"marker": "m", "since": time.time(), "clock": "worker", **fields}
 

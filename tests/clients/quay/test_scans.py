@@ -47,6 +47,7 @@ def test_a_scan_of_a_tag_tells_the_digest_that_it_was_of(stand: Stand, client: Q
     seen = client.observe(scan_ref(tag="1.4.2"))
     assert (seen.state, seen.status) == (ExecutionState.RUNNING, "queued")
     assert seen.ref == scan_ref(tag="1.4.2") | {"digest": digest, "place": f"{stand.url}/quay"}
+    stand.control.advance(60)
     assert ended(client, seen).outputs["tag"] == "1.4.2"
 
 
@@ -59,6 +60,7 @@ def test_a_failed_scan_is_waited_for(stand: Stand, client: QuayClient) -> None:
     def look() -> Execution:
         scan = client.observe(scan_ref(digest))
         seen.add((scan.status, scan.state))
+        stand.control.advance(0.3)
         return scan
 
     assert until(look, lambda scan: scan.state.is_terminal).state is ExecutionState.SUCCEEDED
