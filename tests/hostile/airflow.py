@@ -25,7 +25,7 @@ PATIENCE = 180.0
 class Ended(NamedTuple):
     """A wait that is over. :param at: epoch seconds; ``event``: what its trigger told, ``None`` if it crashed."""
 
-    index: int
+    index: int  # type: ignore[assignment]
     at: float
     method: str
     event: dict[str, Any] | None

@@ -193,7 +193,7 @@ class Carrier(CommonCarrier):
 
     @property
     def is_final(self) -> bool:  # type: ignore[override]
-        return self.start.is_final  # type: ignore[no-any-return]
+        return self.start.is_final
 
     @property
     def may_finish(self) -> bool:  # type: ignore[override]

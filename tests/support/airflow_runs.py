@@ -27,6 +27,7 @@ def prepare_database() -> None:
 
     assert settings.engine
     assert settings.async_engine
+    _work_out_dependencies_once()
     for engine in (settings.engine, settings.async_engine.sync_engine):
         event.listen(engine, "connect", _do_not_wait_for_the_disk)
     shared = Path(os.environ[SHARED_HOME])
@@ -41,6 +42,26 @@ def prepare_database() -> None:
             return
     settings.engine.dispose()
     shutil.copy(made, own)
+
+
+def _work_out_dependencies_once() -> None:
+    """FastAPI inspects each dependency anew for each request if one is overridden, as in Airflow's API in process."""
+    from fastapi.dependencies import utils
+
+    known: dict[Any, Any] = {}
+    get_dependant = utils.get_dependant
+
+    def get_known(*, path: str, call: Any, **options: Any) -> Any:
+        hashable = [(name, tuple(value) if isinstance(value, list) else value) for name, value in options.items()]
+        key = (path, call, *hashable)
+        if key not in known:
+            # Airflow overrides one of them with another function in each task.
+            if len(known) > 1000:
+                known.clear()
+            known[key] = get_dependant(path=path, call=call, **options)
+        return known[key]
+
+    utils.get_dependant = get_known
 
 
 def _make_database() -> None:

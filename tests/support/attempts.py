@@ -213,7 +213,7 @@ class Task:
         running = supervisor.InProcessTestSupervisor(
             id=uuid4(),
             pid=0,
-            process=None,  # type: ignore[arg-type] - there is none
+            process=None,  # type: ignore[arg-type]
             process_log=supervisor.log,
             client=supervisor.InProcessTestSupervisor._api_client(),  # noqa: SLF001 - Airflow's own tests do so
         )
