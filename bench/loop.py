@@ -20,8 +20,8 @@ from bench.stub.control import Counts, Stub
 BUSY_STUB = 0.8
 ENDING_RATE = 5
 """Executions that finish in a second, at random moments: their last log lines are read within our budget, too."""
-LOGS_PER_SECOND = 15
-"""Logs that our budget lets be read while few looks are made."""
+REQUESTS_PER_SECOND = 20
+"""Our budget: what the looks leave of it, logs may take."""
 
 
 @dataclass(frozen=True)
@@ -160,8 +160,9 @@ class LoopBench:
 
 
 def _seconds_for_logs(contender: Contender, load: Load) -> float:
-    """Where looks alone take the whole budget there is no time without logs to wait for."""
-    return load.waits / LOGS_PER_SECOND if contender.reads_logs and contender.lists else 0.0
+    """Until the log of each wait has been read once. Where looks alone take the whole budget, that is never."""
+    logs_per_second = REQUESTS_PER_SECOND - contender.lists / load.interval
+    return 1.3 * load.waits / logs_per_second if contender.reads_logs and contender.lists else 0.0
 
 
 def clear_when_idle(stub: Stub) -> None:

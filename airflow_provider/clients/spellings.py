@@ -19,7 +19,7 @@ _SHORTEST_CORE = 8
 _JSON_TOO = ("", "<>&", "<>&='")
 """Characters that encoders escape although they need not: none, those of Go, those of Gson."""
 _URL_SAFE = ("", "/", "!'()*", "$&+=:@", "!$&'()*+,;=:@", ";,/?:@&=+$!*'()#")
-"""Characters that encoders do not escape: Python (two sets), ``encodeURIComponent``, Go, RFC 3986 paths, ``encodeURI``."""
+"""Characters that encoders do not escape: Python (two), ``encodeURIComponent``, Go, RFC 3986 paths, ``encodeURI``."""
 _APOSTROPHES, _QUOTES = ("&#x27;", "&#39;", "&apos;", "'"), ("&quot;", "&#34;", '"')
 _MORE_IN_PAGES = str.maketrans({"/": "&#x2F;", "`": "&#x60;", "=": "&#x3D;"})
 """Characters that cautious templates escape, too."""

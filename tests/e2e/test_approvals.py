@@ -115,7 +115,7 @@ def test_a_reviewer_answers_over_the_rest_api(stage: Stage) -> None:
     execution_id = execution(stage)
     asking = start(stage, "approvals", execution_id).until_it_asks()
     action = asking.action()
-    for told in (APPROVED, execution_id, "`tag` = `1.4.2`", "Expires in Code Stream", "Asked by", "Link"):
+    for told in (APPROVED, execution_id, "`tag` = `1.4.2`", "Expires in Code Stream", "Requested by", "Link"):
         assert told in action["body"]
     asking.answer("Approve", "tests are green")
     result = asking.result()

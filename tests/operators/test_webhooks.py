@@ -245,7 +245,7 @@ def test_a_wrong_list_is_refused_when_the_dag_is_parsed(wanted, problem):
 def test_the_same_one_twice_is_refused(systems):
     ended = keep(PUSHES, dict(PUSHES))
     assert isinstance(ended.error, BadRequestError)
-    assert "must differ from the others" in str(ended.error)
+    assert "must all be different" in str(ended.error)
 
 
 def test_who_keeps_them_is_the_task_of_this_airflow_unless_said_otherwise():

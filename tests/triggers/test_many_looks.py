@@ -163,7 +163,7 @@ def test_no_more_requests_than_the_budget_are_sent_and_every_wait_gets_its_turn(
     assert len(vendor.asked) <= rate * (took + 5) + 1
     counts = [vendor.count("single", number) for number in vendor.states]
     assert max(counts) - min(counts) <= 3
-    (said,) = [line for line in lines.all if "come later than their poll_interval" in line[1]]
+    (said,) = [line for line in lines.all if "run later than their poll_interval" in line[1]]
     assert (said[0], said[2]) == ("warning", "")
 
 

@@ -122,7 +122,7 @@ def test_the_end_of_an_execution_costs_a_few_requests_and_reaches_its_own_wait_o
 def test_the_loop_gets_its_turns_while_many_waits_are_told(
     stub: Stub, certificates: Certificates, contender: Contender, takes_long: bool, mocker: MockerFixture
 ) -> None:
-    told, saw = 0, Wait.saw
+    told, saw = 0, Wait.update
     if takes_long:
         mocker.patch.object(poller, "LONGEST_BLOCK", 0.0)
 
@@ -140,7 +140,7 @@ def test_the_loop_gets_its_turns_while_many_waits_are_told(
                 longest = max(longest, told - before)
         return longest
 
-    mocker.patch.object(Wait, "saw", count_and_see)
+    mocker.patch.object(Wait, "update", count_and_see)
     assert asyncio.run(scenario()) <= (1 if takes_long else poller.DELIVERED_AT_ONCE)
 
 

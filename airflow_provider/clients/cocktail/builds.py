@@ -37,7 +37,7 @@ _COCKTAIL_TAG = re.compile(r"[a-z0-9](?:[a-z0-9_.-]*[a-z0-9])?")
 
 
 class Builds:
-    """:param placed: gives an execution its place, and takes secrets out of its texts."""
+    """:param placed: gives an execution its place, and masks secrets in its texts."""
 
     def __init__(self, wire: Wire, placed: Callable[[Execution], Execution]) -> None:
         self._wire = wire
@@ -51,16 +51,16 @@ class Builds:
         description: str | None = None,
         callback_url: str | None = None,
     ) -> Execution:
-        """Start a run of a build ("Run build" of the Open API reference); it goes on after the answer.
+        """Start a run of a build ("Run build" of the Open API reference); the run continues after the answer.
 
-        Sent once: repeating a refused start is the caller's.
+        Sent once: repeating a refused start is left to the caller.
 
         :param build_seq: number of the build definition, not of a run.
-        :param tag_name: tag of the image; may be left out only where the build's autotag is on, and is not used there.
-        :param description: free text, kept as ``runDesc``.
-        :param callback_url: told each change of state; must have no query, because Cocktail would lose it.
+        :param tag_name: tag of the image; may be left out only if the build's autotag is on, which ignores it.
+        :param description: free text, stored as ``runDesc``.
+        :param callback_url: called at each change of state; must have no query, because Cocktail would lose it.
 
-        :raises ConflictError: the build runs already (:func:`~.errors.is_busy`), or an earlier run used the tag.
+        :raises ConflictError: the build is already running (:func:`~.errors.is_busy`), or an earlier run used the tag.
         :raises ThrottledError: the account's limit of parallel builds is reached (:func:`~.errors.is_busy`).
         :raises ServerUnavailableError: the build server is not connected (:func:`~.errors.is_busy`), or another cause.
         """
@@ -84,11 +84,11 @@ class Builds:
         try:
             execution = execution_of(run, run_reference("", build_seq, tag_name or ""))
         except BadRequestError as error:
-            # It was taken, whatever the answer is about.
+            # It was accepted, whatever the answer is about.
             raise UnexpectedResponseError(error.summary, call=error.call, effect=Effect.UNKNOWN) from None
         execution = replace(execution, url=self._wire.page(execution.ref))
         if execution.state is ExecutionState.SUCCEEDED:
-            # The vendor's own example shows DONE here, for a build that takes a minute: only a later read is final.
+            # The vendor's own example has DONE here, for a build that takes a minute: only a later read is final.
             execution = replace(execution, state=ExecutionState.RUNNING, finished_at=None)
         return self._placed(execution)
 
@@ -120,7 +120,7 @@ class Builds:
         )
 
     def get(self, build_seq: int | str) -> Build | None:
-        """A build definition; ``None`` where the installation does not publish it or the token may not read it.
+        """A build definition; ``None`` if the installation does not publish it or the token may not read it.
 
         :raises NotFoundError: there is no such build.
         """
@@ -180,10 +180,10 @@ class Builds:
     def _require_autotag(self, build_seq: str) -> None:
         build = self.get(build_seq)
         if build is None:
-            raise self._wire.bad_request("tag_name is missing, and this connection cannot read whether autotag is on")
+            raise self._wire.bad_request("tag_name must be given: this connection cannot read whether autotag is on")
         if not has_autotag(build):
             raise self._wire.bad_request(
-                f"tag_name is missing, and build {build_seq} has autotag off: the image would be tagged 'null'"
+                f"tag_name must be given: autotag of build {build_seq} is off, and the image would be tagged 'null'"
             )
 
 

@@ -19,14 +19,14 @@ from airflow_provider.exceptions import ReleasePipelineError
 
 class CocktailClient(ReleaseClient):
     """:param base_url: of the installation, without the prefix.
-    :param token: made in the Cocktail UI; it carries a scope per call and lists of client addresses.
+    :param token: created in the Cocktail UI, with a scope for each call and lists of client addresses.
     :param auth_header: the header that carries the token.
     :param auth_scheme: the word before the token; "" sends the token alone.
-    :param api_prefix: in front of every path.
+    :param api_prefix: of every path.
     :param paths: other templates for some of ``paths.DEFAULTS``, with ``{build_seq}`` or
-        ``{build_run_seq}``; ``None`` or "" says that the installation does not publish that one.
+        ``{build_run_seq}``; ``None`` or "" means that the installation does not publish that one.
     :param headers: sent with every request.
-    :param ui_url: of a build run's page, with ``{base}``, ``{build_seq}`` and ``{id}``; default: none is known.
+    :param ui_url: of a build run's page, with ``{base}``, ``{build_seq}`` and ``{id}``; default: not known.
     :param options: ``timeout``, ``verify``, ``max_connections``, ``attempts`` and ``on_secret`` of its
         :class:`~airflow_provider.clients.transport.Transport`.
     :raises ConnectionConfigError: one of these values cannot be used.
@@ -72,9 +72,9 @@ class CocktailClient(ReleaseClient):
                 if is_path_missing(error):
                     refused.append(error)
                     continue
-                # Nothing has the number 0, and the server may call that an error: it did accept the token.
+                # Nothing has the number 0, so the server may answer with an error, but it has accepted the token.
                 if error.status != 200 or error.code is None:
                     raise
             paths = self._wire.paths
             return f"Cocktail Cloud accepts the token ({paths.method(use)} {paths.template(use)})"
-        raise no_way("no call but the start of a build could be tried", refused)
+        raise no_way("only starting a build could test the connection, because no other call is available", refused)

@@ -1,4 +1,4 @@
-"""What Cocktail documents of its objects: the types of answers. What else a server sends stays in them.
+"""Types of Cocktail's answers, as documented. Other fields that a server sends stay in them.
 
 All fields may be missing. Numbers may come as text, and times in two forms.
 """
@@ -24,7 +24,7 @@ class BuildStepRun(TypedDict, total=False):
 
 
 class BuildRun(TypedDict, total=False):
-    """``buildStepRuns`` is there where one run is read by its number, and not in lists."""
+    """``buildStepRuns`` is present if a run is read by its number, but not in lists."""
 
     useYn: str
     created: str

@@ -1,4 +1,4 @@
-"""Cocktail's errors by cause and effect: the table of its codes, and texts that have no known code. No HTTP here."""
+"""Reads Cocktail's errors: the table of its codes, and texts without a known code. No HTTP here."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _Verdict = tuple[type[ReleasePipelineError], Effect]
 _BUILD_CODE = re.compile(r"C[A-Z]BD[A-Z]?(?P<major>\d{3})\d{3}")
 _SERVER_CODE = re.compile(r"K8sApiStatus(?P<status>\d{3})")
 
-# "failed to inquire" and "failed to read the history" are worth another read, but never another start.
+# After "failed to inquire" and "failed to read the history", reads may be retried, but never starts.
 _UNREADABLE: _Verdict = (ServerUnavailableError, Effect.REFUSED)
 _WRONG: _Verdict = (BadRequestError, Effect.REFUSED)
 _IMPOSSIBLE: _Verdict = (ConflictError, Effect.REFUSED)
@@ -59,7 +59,7 @@ _BY_STATUS: dict[int, _Verdict] = {
 }
 _BUSY = ("005", "013")
 _RUNS_ALREADY = "Build is running!"
-# The code of these two is not known; they are recognised by how their text begins.
+# The codes of these two are not known; they are recognised by the beginning of their text.
 _BY_TEXT: dict[str, _Verdict] = {
     _RUNS_ALREADY: (ConflictError, Effect.NONE),
     "Build is not running!": _IMPOSSIBLE,
@@ -68,7 +68,7 @@ _DECIDED_BY_GATEWAY = (401, 403, 429)
 
 
 def read_error(answer: Answer) -> VendorError | None:
-    """Errors come with HTTP 200 and ``"status": "error"``, or from the gateway in front, by HTTP status."""
+    """Read an error: with HTTP 200 and ``"status": "error"``, or with an HTTP status from the gateway."""
     body = answer.data
     is_envelope = isinstance(body, dict) and str(body.get("status", "")).lower() == "error"
     if not is_envelope or answer.status in _DECIDED_BY_GATEWAY:
@@ -80,14 +80,14 @@ def read_error(answer: Answer) -> VendorError | None:
 
 
 def _verdict(
-    code: str, message: str, told_status: int, http_status: int
+    code: str, message: str, body_status: int, http_status: int
 ) -> tuple[type[ReleasePipelineError] | None, Effect | None]:
     for start, verdict in _BY_TEXT.items():
         if message.startswith(start):
             return verdict
     if known := _BY_MAJOR.get(build_error_number(code)):
         return known
-    status = int(match["status"]) if (match := _SERVER_CODE.fullmatch(code)) else told_status
+    status = int(match["status"]) if (match := _SERVER_CODE.fullmatch(code)) else body_status
     if known := _BY_STATUS.get(status):
         return known
     if http_status >= 400:
@@ -104,8 +104,8 @@ def build_error_number(code: str | None) -> str:
 
 
 def is_busy(error: ReleasePipelineError) -> bool:
-    """Whether a start was refused, without any effect, for a reason that passes by itself: the build runs already, the
-    account has its limit of parallel builds, or the build server is not connected.
+    """Whether a start was refused, without any effect, for a temporary reason: the build is already running, the
+    account has reached its limit of parallel builds, or the build server is not connected.
     """
     if error.effect is not Effect.NONE:
         return False
@@ -113,7 +113,7 @@ def is_busy(error: ReleasePipelineError) -> bool:
 
 
 def is_path_missing(error: ReleasePipelineError) -> bool:
-    """Whether an error says that this path is not published, or not for this token; not that its object is missing."""
+    """Whether an error means that a path is not published, or not for this token, not that an object is missing."""
     if isinstance(error, (PermissionDeniedError, ConnectionConfigError)):
         return True
     return isinstance(error, NotFoundError) and (

@@ -1,4 +1,4 @@
-"""How the fields of Cocktail's documents are read: envelopes, numbers, dates, image references."""
+"""Reads the fields of Cocktail's documents: envelopes, numbers, dates, image references."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ Json = dict[str, Any]
 Document = Mapping[str, Any]
 """An object of Cocktail that is only read."""
 Objects = list[Json]
-"""Classes with a method ``list`` need another name for the type."""
+"""In classes with a method ``list``, the type needs another name."""
 
 
 def unwrap(data: Any) -> Any:
-    """The object itself, which some servers put into ``result`` of an envelope."""
+    """The object itself, which some servers wrap in an envelope as ``result``."""
     return data["result"] if isinstance(data, dict) and "result" in data else data
 
 
 def number_text(value: object) -> str:
-    """A number, which may come as text, as text; "" if there is none."""
+    """A number, which may be a text, as text; "" if there is none."""
     found = number(value)
     return "" if found is None else str(found)
 
 
 def number(value: object) -> int | None:
-    """A number, which may come as text; ``None`` if there is none."""
+    """A number, which may be a text; ``None`` if there is none."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
@@ -38,13 +38,13 @@ def number(value: object) -> int | None:
 
 
 def parse_time(text: object) -> datetime | None:
-    """Both forms of dates; the one without a zone is in UTC."""
+    """A date in either of two forms; the one without a zone is in UTC."""
     moment = from_iso(text)
     return in_utc(moment) if moment else None
 
 
 def objects_in(value: object) -> list[dict[str, Any]]:
-    """A list of objects; none where the server has something else in its place."""
+    """A list of objects; none if the server sends something else in its place."""
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 

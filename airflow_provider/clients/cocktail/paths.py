@@ -1,4 +1,4 @@
-"""Which calls of Cocktail's build API a connection may make, and under which paths. No HTTP here."""
+"""The calls of Cocktail's build API that a connection may make, and their paths. No HTTP here."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ DEFAULTS = {
     "log": "/build/run/log/{build_run_seq}",
     "build": "/build/{build_seq}",
 }
-"""Templates below the prefix. Only ``run`` is documented; an installation may publish any of the others, or not."""
+"""Templates below the prefix. Only ``run`` is documented; an installation may or may not publish the others."""
 
 _METHODS = {"run": "POST", "cancel": "PUT"}
 
 
 class Paths:
-    """:param prefix: in front of every path.
-    :param templates: instead of some of :data:`DEFAULTS`; ``None`` or "" says that this call is not published.
+    """:param prefix: of every path.
+    :param templates: replace some of :data:`DEFAULTS`; ``None`` or "" means that this call is not published.
     :raises ConnectionConfigError: an unknown call, or a template with other variables than its default.
     """
 
@@ -39,11 +39,11 @@ class Paths:
         return _METHODS.get(use, "GET")
 
     def template(self, use: str) -> str:
-        """The whole path with its variables, as errors name it; "" when it is not published."""
+        """The whole path with its variables, for errors; "" if it is not published."""
         return self.prefix + self._templates[use] if self._templates[use] else ""
 
     def fill(self, use: str, values: Mapping[str, str]) -> str:
-        """:raises ConnectionConfigError: the connection says that this call is not published."""
+        """:raises ConnectionConfigError: according to the connection, this call is not published."""
         if not self._templates[use]:
             raise _config_error(f"the connection's extra `paths` says that {use!r} is not published")
         return urls.path(self.template(use), **values)
@@ -54,10 +54,10 @@ class Paths:
 
 def _check(use: str, template: str | None) -> None:
     if use not in DEFAULTS:
-        raise _config_error(f"extra `paths` has no {use!r}: it may hold {', '.join(DEFAULTS)}")
+        raise _config_error(f"extra `paths` must hold only {', '.join(DEFAULTS)}, got {use!r}")
     if not template:
         return
-    # A list asks for its build in the query, but may have it in its path.
+    # A list has its build in the query, or in its path.
     variable = "build_run_seq" if "{build_run_seq}" in DEFAULTS[use] else "build_seq"
     named = re.findall(r"{([^}]*)}", template)
     if named != [variable] and not (use == "list" and not named):

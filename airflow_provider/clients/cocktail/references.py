@@ -1,4 +1,4 @@
-"""What names an execution of Cocktail, and the vendor's words that operators use. Light to import."""
+"""References of Cocktail, and the vendor's words that operators use. Light to import."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BUILD_RUN = "build_run"
 
 
 def run_reference(run_seq: str, build_seq: str, tag: str) -> ExecutionRef:
-    """:param tag: the one asked for, "" if none."""
+    """:param tag: the requested one, "" if there is none."""
     return {"system": SYSTEM, "kind": BUILD_RUN, "id": run_seq, "build_seq": build_seq, "tag": tag}
 
 

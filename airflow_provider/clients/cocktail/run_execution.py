@@ -1,4 +1,4 @@
-"""How a build run of Cocktail becomes an Execution. No HTTP here."""
+"""Turns a build run of Cocktail into an Execution. No HTTP here."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def state_of(run: Document) -> ExecutionState:
 
 
 def type_of(run: Document) -> str:
-    """``BUILD``, ``CANCEL`` or ``REMOVE``; "" where neither the run's type nor its steps, if it has any, tell."""
-    if told := str(run.get("runType") or "").upper():
-        return told
+    """``BUILD``, ``CANCEL`` or ``REMOVE``; "" if neither the run's type nor its steps show it."""
+    if run_type := str(run.get("runType") or "").upper():
+        return run_type
     steps = {str(step.get("stepType")).upper() for step in fields.objects_in(run.get("buildStepRuns"))}
     if not steps:
         return ""
@@ -34,8 +34,8 @@ def type_of(run: Document) -> str:
 
 
 def execution_of(run: Document, ref: ExecutionRef) -> Execution:
-    """:param ref: what was asked for; its id may be "" for a run that was just started.
-    :raises BadRequestError: the run is not of that build, or a cancel or removal.
+    """:param ref: what was requested; its id may be "" for a run that was just started.
+    :raises BadRequestError: the run is of another build, or is a cancel or removal.
     """
     run_seq, build_seq = (fields.number_text(run.get(key)) for key in ("buildRunSeq", "buildSeq"))
     asked_build = ref.get("build_seq", "")
@@ -97,7 +97,7 @@ def _with_tag_compared(execution: Execution, *, is_autotag: bool) -> Execution:
         return execution
     if is_autotag:
         return replace(execution, message=f"autotag is on: the server chose tag {used!r} instead of {asked!r}")
-    message = f"the server used tag {used!r} although {asked!r} was asked for and autotag is off"
+    message = f"the server used tag {used!r} although {asked!r} was requested and autotag is off"
     if execution.state is ExecutionState.SUCCEEDED:
         return execution.failed(message)
     return replace(execution, message=message)

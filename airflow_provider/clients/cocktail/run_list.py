@@ -1,4 +1,4 @@
-"""The list of a build's runs: how it is asked for, and of each run what a wait reads."""
+"""The list of a build's runs, with the excerpt of each run that a wait reads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from airflow_provider.execution import Execution
 
 
 class Excerpt(msgspec.Struct, frozen=True, rename="camel"):
-    """What of a listed run changes when it moves on."""
+    """The fields of a listed run that change with its state."""
 
     build_run_seq: Any = None
     run_state: Any = None
@@ -34,7 +34,7 @@ _DECODER = msgspec.json.Decoder(_Envelope | list[Excerpt])
 
 
 def shows(excerpt: Excerpt, seen: Execution) -> bool:
-    """Whether a list shows a run as it was seen."""
+    """Whether a run in the list has not changed since it was seen."""
     return (
         seen.status == (excerpt.run_state or "")
         and seen.outputs.get("tag") == (excerpt.tag_name or None)
@@ -43,16 +43,16 @@ def shows(excerpt: Excerpt, seen: Execution) -> bool:
 
 
 def ask_for_runs(wire: Wire, build_seq: int | str, decode: Decoder = loads) -> Any:
-    """What the server has in the place of the list of a build's runs."""
+    """The server's answer to a request for the list of a build's runs."""
     build_seq = wire.number("build_seq", build_seq)
     params = None if wire.paths.names_build("list") else {"buildSeq": build_seq}
     return wire.send("list", params, decode=decode, build_seq=build_seq)
 
 
-def excerpt_at_runs(wire: Wire, build_seq: str, decode: Decoder) -> Listing[Excerpt] | None:
-    """The list as many waits read it; ``None`` for an empty one, and where it is not published.
+def excerpts_of_runs(wire: Wire, build_seq: str, decode: Decoder) -> Listing[Excerpt] | None:
+    """The list for many waits; ``None`` if it is empty or not published.
 
-    :param decode: :func:`decode_runs`, or something that remembers what that made of an answer.
+    :param decode: :func:`decode_runs`, or something that remembers its results.
     """
     try:
         data = ask_for_runs(wire, build_seq, decode)
@@ -66,7 +66,7 @@ def excerpt_at_runs(wire: Wire, build_seq: str, decode: Decoder) -> Listing[Exce
 
 
 def decode_runs(content: bytes) -> Any:
-    """A :class:`Listing` by the runs' numbers, or for an answer that is none (an error, for one) its JSON."""
+    """A :class:`Listing` by the runs' numbers, or the JSON of an answer that is not a list (an error, for example)."""
     try:
         body = decode_excerpts(content, _DECODER)
     except msgspec.ValidationError:

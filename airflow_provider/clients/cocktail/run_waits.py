@@ -1,4 +1,4 @@
-"""How a build run of Cocktail is waited for, canceled, and found again after a start whose answer was lost."""
+"""Waits for build runs of Cocktail, cancels them, and finds them after a start whose answer was lost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from airflow_provider.clients.cocktail.errors import is_path_missing
 from airflow_provider.clients.cocktail.fields import Document
 from airflow_provider.clients.cocktail.references import BUILD_RUN, run_reference
 from airflow_provider.clients.cocktail.run_execution import execution_of, state_of, type_of
-from airflow_provider.clients.cocktail.run_list import Excerpt, decode_runs, excerpt_at_runs, shows
+from airflow_provider.clients.cocktail.run_list import Excerpt, decode_runs, excerpts_of_runs, shows
 from airflow_provider.clients.cocktail.run_log import new_lines
 from airflow_provider.clients.cocktail.runs import Runs
 from airflow_provider.clients.cocktail.wire import Wire, no_way
@@ -28,22 +28,22 @@ from airflow_provider.exceptions import BadRequestError, Effect, NotFoundError, 
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
 _LATEST_CANCEL = timedelta(minutes=1)
-"""How far the clocks that wrote a run's end and its cancel's begin may be apart."""
+"""By how much the clocks may differ that wrote the end of a run and the beginning of its cancel."""
 _CANCEL_TAKES = timedelta(minutes=10)
-"""Within which a cancel ends its run. One that a dying server left behind never will: another one may be asked for."""
+"""Time within which a cancel ends its run. One that a crashed server left behind never will: another may be sent."""
 
 
 class BuildRunWaits(Waitable):
-    """References hold the run's number as ``id``, the ``build_seq`` where it is known, and the ``tag`` asked for."""
+    """References hold the run's number as ``id``, the ``build_seq`` if it is known, and the requested ``tag``."""
 
     kind: ClassVar[str] = BUILD_RUN
 
     def __init__(self, wire: Wire, runs: Runs) -> None:
         self._wire, self._runs = wire, runs
         self._lists: Recent[str, Remembered] = Recent()
-        """By build, its list as it was read last."""
+        """By build, the last list of its runs."""
         self._status_is_missing = False
-        """Whether the list has answered in the place of a missing status path."""
+        """Whether the status path is missing, and the list has answered in its place."""
 
     def observe(self, ref: ExecutionRef) -> Execution:
         run_seq = self._run_seq(ref)
@@ -58,14 +58,14 @@ class BuildRunWaits(Waitable):
         return f"runs of build {build_seq}" if build_seq else None
 
     def fetch(self, refs: Sequence[ExecutionRef], seen: Sequence[Execution | None]) -> list[Found]:
-        """One list of a build's runs for two and more; what it shows as it was seen is not read any further."""
+        """One list of a build's runs for two or more waits; unchanged runs are not read any further."""
         runs = self._list(refs[0]["build_seq"]) if len(refs) > 1 else None
         return [self._found(ref, last, runs) for ref, last in zip(refs, seen, strict=True)]
 
     def _list(self, build_seq: str) -> Listing[Excerpt] | None:
         decode = self._lists.get(build_seq) or Remembered(decode_runs)
         self._lists.put(build_seq, decode)
-        return excerpt_at_runs(self._wire, build_seq, decode)
+        return excerpts_of_runs(self._wire, build_seq, decode)
 
     def _found(self, ref: ExecutionRef, last: Execution | None, runs: Listing[Excerpt] | None) -> Found:
         excerpt = runs.excerpt(ref["id"]) if runs else None
@@ -79,7 +79,7 @@ class BuildRunWaits(Waitable):
         return True
 
     def read_log(self, ref: ExecutionRef, offset: int) -> tuple[list[str], int]:
-        """The logs of the steps that ended; ``offset`` is a set of bits, one for each step that was told already."""
+        """The logs of the steps that have ended; ``offset`` is a set of bits, one for each step already copied."""
         try:
             return new_lines(self._runs.get_log(ref["id"]), offset)
         except ReleasePipelineError as error:
@@ -88,7 +88,7 @@ class BuildRunWaits(Waitable):
             return [], offset
 
     def needs_cancel(self, execution: Execution) -> bool:
-        """Not where it is over or where a CANCEL run for it is under way, as far as the list of its build tells."""
+        """Not if it has ended, or if a CANCEL run for it is running, as far as the list of its build shows."""
         if execution.state.is_terminal:
             return False
         with suppress(ReleasePipelineError):
@@ -104,7 +104,7 @@ class BuildRunWaits(Waitable):
         except ReleasePipelineError as error:
             if error.effect is not Effect.REFUSED or is_path_missing(error):
                 raise
-            # "Not running" has no known code, and its text may be Korean: only the run itself tells.
+            # "Not running" has no known code, and its text may be Korean: only the run itself shows it.
             if not self.observe(ref).state.is_terminal:
                 raise
 
@@ -117,7 +117,7 @@ class BuildRunWaits(Waitable):
             runs = self._runs.list(build_seq)
         except ReleasePipelineError as error:
             if is_path_missing(error):
-                raise no_way("cannot tell whether an earlier attempt started the build", [error]) from None
+                raise no_way("could not find out whether an earlier attempt started the build", [error]) from None
             raise
         marked = [run for run in runs if marker in str(run.get("runDesc") or "")]
         marked.sort(key=lambda run: fields.number(run.get("buildRunSeq")) or 0)
@@ -125,20 +125,20 @@ class BuildRunWaits(Waitable):
         return [self._execution(run, run_reference("", build_seq, tag)) for run in self._builds_among(marked)]
 
     def _builds_among(self, marked: Sequence[Document]) -> Iterator[Document]:
-        """The builds among runs of one description: a cancel copies that of its build.
+        """The builds among runs with the same description, which a cancel copies from its build.
 
         :param marked: oldest first.
         """
-        for place, run in enumerate(marked):
+        for index, run in enumerate(marked):
             run_type = self._type_of(run)
-            # Where nothing tells the types of runs, the first one is what was started; those after it may be cancels.
-            if run_type == "BUILD" or (not run_type and place == 0):
+            # If the types of runs are not known, the first one is what was started; later ones may be cancels.
+            if run_type == "BUILD" or (not run_type and index == 0):
                 yield run
 
     def _type_of(self, listed: Document) -> str:
-        """The type of a listed run, asked for where the list leaves it out; "" where nothing tells it."""
-        if told := type_of(listed):
-            return told
+        """The type of a listed run, requested if the list leaves it out; "" if it is not known."""
+        if run_type := type_of(listed):
+            return run_type
         try:
             return type_of(self._runs.get(fields.number_text(listed.get("buildRunSeq"))))
         except ReleasePipelineError as error:
@@ -151,7 +151,7 @@ class BuildRunWaits(Waitable):
         return replace(execution, url=self._wire.page(execution.ref))
 
     def _find_run(self, run_seq: str, build_seq: str) -> Document:
-        """One run by its number; where that path is missing, out of the list of its build."""
+        """One run by its number; if that path is missing, from the list of its build."""
         refused: list[ReleasePipelineError] = []
         if not self._status_is_missing or not build_seq:
             try:
@@ -161,13 +161,13 @@ class BuildRunWaits(Waitable):
                     raise
                 refused.append(error)
         if not build_seq:
-            raise no_way(f"cannot read build run {run_seq}, nor a list without its build_seq", refused)
+            raise no_way(f"could not read build run {run_seq}, nor its build's list without build_seq", refused)
         try:
             runs = self._runs.list(build_seq)
         except ReleasePipelineError as error:
             self._status_is_missing = False
             if is_path_missing(error):
-                raise no_way(f"cannot read build run {run_seq}", [*refused, error]) from None
+                raise no_way(f"could not read build run {run_seq}", [*refused, error]) from None
             raise
         self._status_is_missing = True
         for run in runs:
@@ -188,7 +188,7 @@ class BuildRunWaits(Waitable):
         if item is None:
             return None
         run = self._wire.object_of("list", item)
-        # A list tells no steps, and a failure is explained by them.
+        # A list has no steps, which explain a failure.
         if state_of(run) is ExecutionState.FAILED:
             return None
         try:
@@ -197,7 +197,7 @@ class BuildRunWaits(Waitable):
             return error
 
     def _canceling_run(self, execution: Execution) -> str | None:
-        """The CANCEL run that ended this one. There is no canceled state: such a run is in ERROR like a failed one."""
+        """The CANCEL run that ended this one. A canceled run is in ERROR like a failed one: there is no other state."""
         end = execution.finished_at
         return self._cancel_of(execution, ("DONE",), latest=end + _LATEST_CANCEL if end else None)
 
@@ -214,7 +214,7 @@ class BuildRunWaits(Waitable):
         earliest: datetime | None = None,
         latest: datetime | None = None,
     ) -> str | None:
-        """The newest CANCEL run for this run that is in one of these states and began within these times."""
+        """The newest CANCEL run for this run that is in one of these states and began between these times."""
         begin, build_seq = execution.started_at, execution.ref["build_seq"]
         if not build_seq or not begin:
             return None
@@ -224,7 +224,7 @@ class BuildRunWaits(Waitable):
                 continue
             if asked < max(begin, earliest or begin) or (latest and asked > latest):
                 continue
-            # A build has one run at a time, so a cancel in its time is its cancel, unless it names another.
+            # A build has one run at a time, so a cancel during this run is for it, unless it names another one.
             if self._type_of(run) == "CANCEL" and self._run_canceled_by(run, run_seq) in ("", execution.id):
                 return run_seq
         return None

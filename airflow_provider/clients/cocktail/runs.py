@@ -15,7 +15,7 @@ from airflow_provider.exceptions import ReleasePipelineError
 
 
 class Runs:
-    """A run has a number of its own, ``build_run_seq``; do not take it for that of its build."""
+    """A run has its own number, ``build_run_seq``; do not confuse it with that of its build."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
@@ -31,11 +31,13 @@ class Runs:
             raise self._wire.not_found("status", f"there is no build run {build_run_seq}, or no longer")
         run = self._wire.object_of("status", data)
         if fields.number_text(run.get("buildRunSeq")) != build_run_seq:
-            raise self._wire.unexpected("status", f"asked for build run {build_run_seq}, got {run.get('buildRunSeq')}")
+            raise self._wire.unexpected(
+                "status", f"the answer must be build run {build_run_seq}, got {run.get('buildRunSeq')}"
+            )
         return cast("BuildRun", run)
 
     def can_be_read(self, build_run_seq: int | str) -> bool:
-        """Whether the installation, and the token, let a run be read by its number.
+        """Whether the installation and the token allow reading a run by its number.
 
         :raises NotFoundError: there is no such run, or no longer.
         """
@@ -48,7 +50,7 @@ class Runs:
         return True
 
     def list(self, build_seq: int | str) -> Rows[BuildRun]:
-        """All runs of a build, newest first, without their steps; also those of type CANCEL and REMOVE."""
+        """All runs of a build, newest first, without their steps; including those of type CANCEL and REMOVE."""
         data = ask_for_runs(self._wire, build_seq)
         if not isinstance(data, (list, type(None))):
             raise self._wire.unexpected("list", "the answer is not a list of build runs")
@@ -64,14 +66,14 @@ class Runs:
         return cast("Rows[BuildRun]", self._wire.ask_for_objects("/build/run/latest", params))
 
     def find(self, image_url: str, *, build_seq: int | str | None = None) -> BuildRun | None:
-        """The run that made an image; :param image_url: as in a run's ``imageUrl``."""
+        """The run that built an image; :param image_url: as in a run's ``imageUrl``."""
         if not image_url:
             raise self._wire.bad_request("image_url must not be empty")
         data = self._wire.ask("GET", "/build/run/search", {"imageUrl": image_url, "buildSeq": build_seq})
         return None if data is None else cast("BuildRun", self._wire.object_at("/build/run/search", data))
 
     def get_log(self, build_run_seq: int | str) -> BuildRunLog:
-        """The log of a run by steps (``buildRunLogs``); a text may come when its step is over, at the end, or never."""
+        """The log of a run by steps (``buildRunLogs``); a text may appear when its step ends, at the end, or never."""
         build_run_seq = self._wire.number("build_run_seq", build_run_seq)
         data = self._wire.send("log", build_run_seq=build_run_seq)
         if data is None:
@@ -84,7 +86,7 @@ class Runs:
         return cast("BuildRunLog", self._wire.ask_for_object("GET", template, build_step_run_seq=build_step_run_seq))
 
     def cancel(self, build_run_seq: int | str, *, callback_url: str | None = None) -> BuildRun:
-        """Ask for the end of a run; the answer is the new CANCEL run, at whose end the original becomes ERROR."""
+        """Cancel a run; the answer is the new CANCEL run, at whose end the original becomes ERROR."""
         build_run_seq = self._wire.number("build_run_seq", build_run_seq)
         params = {"callbackUrl": self._wire.callback(callback_url)}
         return cast(
@@ -92,7 +94,7 @@ class Runs:
         )
 
     def list_sharing_digest(self, build_run_seq: int | str) -> Rows[BuildRun]:
-        """The runs that removing this one would take along."""
+        """The runs that would be removed together with this one."""
         return cast(
             "Rows[BuildRun]",
             self._wire.ask_for_objects("/build/run/{build_run_seq}/otherremoveruns", build_run_seq=build_run_seq),

@@ -1,4 +1,4 @@
-"""How requests reach Cocktail's build API and what its answers are before a noun reads them: paths, objects, errors.
+"""Sends requests to Cocktail's build API: paths, objects in its answers, errors.
 
 https://docs.cocktailcloud.io/
 """
@@ -78,7 +78,7 @@ class Wire:
         return self._exchange(self.paths.method(use), path, params, attempts=attempts, decode=decode)
 
     def object_of(self, use: str, data: Any) -> Json:
-        """An object that such a call has answered with."""
+        """Check that the answer to such a call is a JSON object."""
         return self.object_at(self.paths.template(use), data)
 
     def not_found(self, use: str, summary: str) -> NotFoundError:
@@ -124,24 +124,24 @@ class Wire:
         return [self.object_at(template, each) for each in data or []]
 
     def object_at(self, path: str, data: Any) -> Json:
-        """An object that the call of this path has answered with, without what is secret."""
+        """Check that an answer is a JSON object, and leave out its secrets."""
         if not isinstance(data, dict):
-            raise self._unexpected_at(path, "the answer holds no JSON object")
+            raise self._unexpected_at(path, "the answer is not a JSON object")
         return {key: value for key, value in data.items() if key not in _SECRET_FIELDS}
 
     # Both
 
     def number(self, name: str, value: object) -> str:
-        """A number of a build or a run, as paths have it.
+        """The number of a build or a run, as paths need it.
 
-        :raises BadRequestError: it is none.
+        :raises BadRequestError: it is not a number.
         """
         if problem := number_problem(value):
             raise self.bad_request(f"{name} {problem}")
         return str(int(str(value)))
 
     def callback(self, url: str | None) -> str:
-        """The callback to send: the server may refuse a call without one, although its document says otherwise.
+        """The callback to send: the server may refuse a call without one, although its documentation says otherwise.
 
         :raises BadRequestError: Cocktail would lose a part of it.
         """
@@ -154,7 +154,7 @@ class Wire:
         return url
 
     def page(self, ref: ExecutionRef) -> str | None:
-        """The link to an execution; ``None`` where the connection does not say where its pages are."""
+        """The link to an execution; ``None`` if the connection has no URL for pages."""
         return urls.page(self._ui_url, self.transport.base_url, ref)
 
     def bad_request(self, summary: str) -> BadRequestError:
@@ -169,7 +169,7 @@ class Wire:
         except (AuthenticationError, PermissionDeniedError) as error:
             raise self._explain_refusal(error) from None
         if not answer.is_json:
-            # An object that is gone, and a list without runs, come as JSON: a build would be started a second time.
+            # Missing objects and empty lists are JSON. An empty body must not count as one: a build could start twice.
             call = Call(system=SYSTEM, method=method, path=path, status=answer.status)
             raise UnexpectedResponseError("the answer has no body", call=call, effect=Effect.UNKNOWN)
         return fields.unwrap(answer.data)
@@ -178,8 +178,8 @@ class Wire:
         if self._token_end is None or self._token_end > datetime.now(UTC):
             return error
         return AuthenticationError(
-            f"the API token ended at {self._token_end.isoformat()}: make a new one in Cocktail Cloud and store it as "
-            "the connection's password",
+            f"the API token expired at {self._token_end.isoformat()}: create a new one in Cocktail Cloud and store it "
+            "as the connection's password",
             call=error.call,
             effect=error.effect,
         )
@@ -189,7 +189,7 @@ class Wire:
 
 
 def no_way(what: str, refused: Sequence[ReleasePipelineError]) -> ReleasePipelineError:
-    """An error that says which calls are missing and what can be done about it."""
+    """An error that names the missing calls, and what can be done about it."""
     reasons = []
     for error in refused:
         why = "the token does not allow it" if isinstance(error, PermissionDeniedError) else "not published"
@@ -198,7 +198,7 @@ def no_way(what: str, refused: Sequence[ReleasePipelineError]) -> ReleasePipelin
     if any(isinstance(error, PermissionDeniedError) for error in refused):
         cause = PermissionDeniedError
     elif any(isinstance(error, NotFoundError) for error in refused):
-        # Not the connection's fault for sure: a gateway that is restarted publishes nothing for a while.
+        # Not certainly the connection's fault: a gateway that is restarting publishes nothing for a while.
         cause = UnexpectedResponseError
     return cause(
         f"{what} ({'; '.join(reasons)}). Extend the token's permissions, or correct the connection's host and "
@@ -208,7 +208,7 @@ def no_way(what: str, refused: Sequence[ReleasePipelineError]) -> ReleasePipelin
 
 
 def _end_of(token: str) -> datetime | None:
-    """When a JWT ends, read without verifying it; ``None`` for any other token."""
+    """When a JWT expires, read without verifying it; ``None`` for any other token."""
     parts = token.split(".")
     if len(parts) != 3:
         return None

@@ -1,4 +1,4 @@
-"""How the answer to an approval (user operation) of Code Stream is waited for, whoever gives it."""
+"""Waits for the answer to an approval (user operation) of Code Stream, whoever gives it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ NOBODY_ANSWERS = ("CANCELED", "EXPIRED")
 
 
 class AnswerWaits(Waitable):
-    """References hold the ``id`` of the user operation. The state is ``WAITING`` until it is answered; then it tells
-    the answer: ``SUCCEEDED`` an approval, ``FAILED`` a rejection, ``CANCELED`` that nobody can answer any more.
+    """References hold the ``id`` of the user operation. The state is ``WAITING`` until it is answered, then
+    ``SUCCEEDED`` if it was approved, ``FAILED`` if it was rejected, and ``CANCELED`` if nobody can answer it any more.
     """
 
     kind: ClassVar[str] = ANSWER
@@ -35,7 +35,7 @@ class AnswerWaits(Waitable):
         return "answers"
 
     def fetch(self, refs: Sequence[ExecutionRef], seen: Sequence[Execution | None]) -> list[Found]:
-        """One list of what waits for an answer; what has left it is looked at by itself."""
+        """One list of pending user operations; those that are no longer in it are polled on their own."""
         pending = {id_of(each): each for each in pending_operations(self._wire)}
         found: list[Found] = []
         for ref, last in zip(refs, seen, strict=True):
@@ -47,10 +47,10 @@ class AnswerWaits(Waitable):
         return found
 
     def cancel(self, ref: ExecutionRef, reason: str) -> None:
-        raise self._wire.bad_request("what waits for an answer cannot be canceled")
+        raise self._wire.bad_request("an approval cannot be canceled")
 
     def find_started(self, intent: Intent) -> list[Execution]:
-        raise self._wire.bad_request("an answer is not started from here")
+        raise self._wire.bad_request("an answer cannot be started")
 
     def _judged(self, ref: ExecutionRef, operation: Document) -> Execution:
         return asked_for(self._wire, ref, operation, self._state_of(str(operation.get("status") or "")))

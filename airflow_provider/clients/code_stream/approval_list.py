@@ -1,4 +1,4 @@
-"""What waits for an answer at Code Stream, and whose it is."""
+"""Pending approvals (user operations) of Code Stream, and the executions that they belong to."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def status_of(operation: Document) -> str:
 
 
 def execution_asking(operation: Document) -> str:
-    """The id of its execution. The link, where there is one: the vendor's own example has another id beside it."""
+    """The id of its execution; from the link if there is one: in the vendor's own example, ``executionId`` is wrong."""
     return id_from_link(operation.get("executionLink")) or str(operation.get("executionId") or "")
 
 
@@ -31,14 +31,14 @@ def pending_operations(wire: Wire) -> Documents:
 
 
 def operation_for(pending: Iterable[Document], ref: ExecutionRef) -> Document | None:
-    """The first one that an execution, or a pipeline, waits for."""
+    """The first one for which an execution, or a pipeline, waits."""
     return next((each for each in pending if _is_for(each, ref)), None)
 
 
 def asked_for(
     wire: Wire, ref: ExecutionRef, operation: Document, state: ExecutionState = ExecutionState.SUCCEEDED
 ) -> Execution:
-    """A user operation as an execution; that it is there is a success of whoever waited for it to come."""
+    """A user operation as an execution; its existence is a success for a wait for it."""
     execution_id = execution_asking(operation)
     return Execution(
         {**ref, "id": id_of(operation)},
@@ -52,7 +52,7 @@ def asked_for(
 
 
 def ended_unasked(execution: Execution) -> str:
-    """What to say of an execution that ended while its approval was waited for."""
+    """The message about an execution that ended without asking for an approval."""
     return f"execution {execution.id} ended ({execution.status}) and waits for no approval"
 
 

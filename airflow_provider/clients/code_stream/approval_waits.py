@@ -1,4 +1,4 @@
-"""How an approval (user operation) of Code Stream is waited for: one that is to come, or one that is known."""
+"""Waits for an approval (user operation) of Code Stream to appear: a known one, or a future one."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
 
 class ApprovalWaits(Waitable):
-    """References hold the ``id``, or "" and the ``execution_id`` or ``pipeline`` that is to ask.
+    """References hold the ``id``, or "" and the ``execution_id`` or ``pipeline`` that will ask.
 
-    :param executions: watched meanwhile: one that has ended asks no more.
+    :param executions: observed as well: an execution that has ended no longer asks.
     """
 
     kind: ClassVar[str] = APPROVAL
@@ -39,9 +39,9 @@ class ApprovalWaits(Waitable):
             operation = self._approvals.get(ref["id"])
             answered = id_of(operation)
             if answered.casefold() != ref["id"].casefold():
-                # That it exists is a success: an answer about another one, or about none, must not count.
+                # Its existence is a success: an answer about another one, or about none, must not count.
                 shown = self._wire.transport.redact(answered, LONGEST_WORD) or "none"
-                raise self._wire.unexpected("/user-operations", f"asked for approval {ref['id']}, got {shown}")
+                raise self._wire.unexpected("/user-operations", f"the answer must be approval {ref['id']}, got {shown}")
             return asked_for(self._wire, ref, operation)
         if pending := operation_for(pending_operations(self._wire), ref):
             return asked_for(self._wire, ref, pending)
@@ -55,38 +55,38 @@ class ApprovalWaits(Waitable):
         return None if ref.get("id") else "approvals"
 
     def fetch(self, refs: Sequence[ExecutionRef], seen: Sequence[Execution | None]) -> list[Found]:
-        """One list of what waits for an answer; of executions that do not wait, only whether they ended."""
+        """One list of pending user operations; executions without one are polled for whether they have ended."""
         pending = pending_operations(self._wire)
         found: dict[int, Found] = {}
-        silent: dict[int, Execution] = {}
-        for place, (ref, last) in enumerate(zip(refs, seen, strict=True)):
+        not_asking: dict[int, Execution] = {}
+        for index, (ref, last) in enumerate(zip(refs, seen, strict=True)):
             if operation := operation_for(pending, ref):
-                found[place] = asked_for(self._wire, ref, operation)
+                found[index] = asked_for(self._wire, ref, operation)
             elif ref.get("execution_id"):
-                silent[place] = last or _not_asked_yet(ref)
+                not_asking[index] = last or _not_asked_yet(ref)
             else:
-                found[place] = last or _not_asked_yet(ref)
-        if silent:
-            asking = [execution_reference(refs[place]["execution_id"]) for place in silent]
-            watched = self._executions.fetch(asking, [None] * len(asking))
-            for (place, waiting), execution in zip(silent.items(), watched, strict=True):
+                found[index] = last or _not_asked_yet(ref)
+        if not_asking:
+            executions = [execution_reference(refs[index]["execution_id"]) for index in not_asking]
+            observed = self._executions.fetch(executions, [None] * len(executions))
+            for (index, waiting), execution in zip(not_asking.items(), observed, strict=True):
                 judge = partial(_not_asked, waiting)
-                found[place] = partial(_then, execution, judge) if callable(execution) else judge(execution)
-        return [found[place] for place in range(len(refs))]
+                found[index] = partial(_then, execution, judge) if callable(execution) else judge(execution)
+        return [found[index] for index in range(len(refs))]
 
     def cancel(self, ref: ExecutionRef, reason: str) -> None:
-        raise self._wire.bad_request("what waits for an approval cannot be canceled")
+        raise self._wire.bad_request("an approval cannot be canceled")
 
     def find_started(self, intent: Intent) -> list[Execution]:
-        raise self._wire.bad_request("an approval that is to come is not started from here")
+        raise self._wire.bad_request("an approval cannot be started")
 
 
-def _then(look: PendingObservation, judge: Callable[[Observation], Observation]) -> Observation:
-    return judge(look())
+def _then(pending: PendingObservation, judge: Callable[[Observation], Observation]) -> Observation:
+    return judge(pending())
 
 
 def _not_asked(waiting: Execution, execution: Observation) -> Observation:
-    """What is told of an approval that is to come while its execution is like this."""
+    """The observation of a future approval, given that of its execution."""
     if isinstance(execution, ReleasePipelineError):
         return execution
     return _ended_unasked(waiting.ref, execution) if execution.state.is_terminal else waiting

@@ -1,4 +1,4 @@
-"""Approvals (user operations) of Code Stream: list, read, answer and delete them, find the one that is waited for."""
+"""Approvals (user operations) of Code Stream: list, read, answer and delete them, find the pending one."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from airflow_provider.execution import Execution
 class Approvals:
     """https://developer.broadcom.com/xapis/vrealize-automation-code-stream-api/latest/user-operations/
 
-    :param documents: reads an execution in full.
-    :param executions: those that may wait for an answer.
-    :param placed: gives an execution its place, and takes secrets out of its texts.
+    :param documents: reads whole executions.
+    :param executions: observes the executions that may wait for an answer.
+    :param placed: gives an execution its place, and masks secrets in its texts.
     """
 
     def __init__(
@@ -68,11 +68,11 @@ class Approvals:
         raise self._wire.conflict(f"execution {execution_id} waits for no approval now")
 
     def answer(self, user_operation_id: str, approve: bool, message: str | None = None) -> UserOperation:
-        """Approve or reject, and check that it took. The same answer given twice is taken once.
+        """Approve or reject, and check that it took effect. The same answer may be given twice.
 
-        :returns: the user operation as it is afterwards.
+        :returns: the user operation in its new state.
         :raises PermissionDeniedError: the answer was ignored: the login is not one of the approvers.
-        :raises ConflictError: it was answered otherwise, expired or was withdrawn.
+        :raises ConflictError: it has another answer, has expired or was withdrawn.
         """
         answer = _answer(approve)
         before = self.get(user_operation_id)
@@ -92,9 +92,9 @@ class Approvals:
         return self._answered(after, answer)
 
     def describe(self, approval: Execution) -> Json:
-        """What a person must know who is to answer it, by names for people.
+        """What a person must know to answer it, by names for people.
 
-        :param approval: by a reference to its answer.
+        :param approval: as observed with a reference to its answer.
         """
         operation = dict(approval.outputs)
         expires = first_time(operation, "_expiresOnInMicros", "expiresOnInMicros")
@@ -110,7 +110,7 @@ class Approvals:
             "Description": operation.get("description"),
             "Inputs": without_secrets(fields_of(execution.get("input"))),
             "Comments": execution.get("comments"),
-            "Asked by": operation.get("requestedBy") or execution.get("_executedBy"),
+            "Requested by": operation.get("requestedBy") or execution.get("_executedBy"),
             "Expires in Code Stream": expires.strftime("%Y-%m-%d %H:%M UTC") if expires else None,
             "Link": approval.url,
         }
@@ -124,7 +124,7 @@ class Approvals:
             return None
 
     def answer_many(self, user_operation_ids: Sequence[str], approve: bool, message: str | None = None) -> Answers:
-        """Answer many at once; an answer that was not taken is no error here.
+        """Answer many at once; answers that fail raise no error.
 
         :returns: ``success`` and ``failure`` as counts, ``errors`` as objects with ``id`` (may be ``None``) and
             ``error``.
@@ -134,8 +134,8 @@ class Approvals:
         word = self._wire.words[_answer(approve)]
         body = {"ids": [*user_operation_ids], "status": word, "responseMessage": message or ""}
         reply = self._wire.send("POST", "/batch-user-operations", body=body)
-        told = reply.get("errors")
-        errors = told if isinstance(told, list) else []
+        listed = reply.get("errors")
+        errors = listed if isinstance(listed, list) else []
         reply["errors"] = [each if isinstance(each, dict) else {"id": None, "error": str(each)} for each in errors]
         return cast("Answers", reply)
 
@@ -154,8 +154,8 @@ class Approvals:
         by = f" by {self._shown(operation['respondedBy'])}" if operation.get("respondedBy") else ""
         raise self._wire.conflict(f"{name} is already {self._shown(status_of(operation))}{by}")
 
-    def _shown(self, told: object) -> str:
-        return self._wire.transport.redact(str(told), LONGEST_WORD)
+    def _shown(self, text: object) -> str:
+        return self._wire.transport.redact(str(text), LONGEST_WORD)
 
 
 def _answer(approve: bool) -> str:

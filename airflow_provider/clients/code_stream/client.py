@@ -33,15 +33,15 @@ from airflow_provider.exceptions import NotFoundError
 class CodeStreamClient(ReleaseClient):
     """VMware Code Stream / Aria Automation Pipelines 8.x.
 
-    References are of kind ``execution``; ``rerun`` (an event that leads to an execution), ``event`` (one that is to
-    come), ``approval`` (a user operation that is to come).
+    References are of kind ``execution``, ``rerun`` (an event that leads to an execution), ``event`` (a future one),
+    ``approval`` (a user operation, or a future one) and ``answer`` (to a user operation).
 
     :param base_url: of the appliance or the SaaS API, such as ``https://vra.example.com``.
     :param username: with ``password``, and ``domain`` for a directory user.
-    :param refresh_token: instead: an API token; with ``token_url`` one of the SaaS token service.
+    :param refresh_token: an API token instead of these; with ``token_url``, one of the SaaS token service.
     :param api_prefix: ``/codestream/api`` or its older alias ``/pipeline/api``.
     :param ui_url: of an execution's page, with ``{base}`` and ``{id}``.
-    :param words: the server's words for ``rerun``, ``resume``, ``approve`` and ``reject``, where it has others than
+    :param words: the server's words for ``rerun``, ``resume``, ``approve`` and ``reject``, if they differ from
         :data:`~airflow_provider.clients.code_stream.words.WORDS`.
     :param options: ``timeout``, ``verify``, ``max_connections``, ``attempts`` and ``on_secret`` of its
         :class:`~airflow_provider.clients.transport.Transport`.
@@ -98,7 +98,7 @@ class CodeStreamClient(ReleaseClient):
         )
 
     def about(self) -> Json:
-        """:raises NotFoundError: this host has no Pipelines service; says why that may be."""
+        """:raises NotFoundError: this host has no Pipelines service; the error says why that may be."""
         try:
             return self._wire.get("/about")
         except NotFoundError as error:

@@ -1,4 +1,4 @@
-"""Custom integrations of Code Stream: tasks in code of one's own, with a draft and versions of it."""
+"""Custom integrations of Code Stream: tasks with custom code, as a draft and versions of it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _ROOT = "/custom-integrations"
 
 
 class CustomIntegrations:
-    """What is created and updated is the draft. Pipelines use versions of it that were released."""
+    """Create and update change the draft. Pipelines use its released versions."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
     def list(self, where: str | None = None, *, limit: int | None = None) -> Rows[CustomIntegration]:
-        """:param where: the ``$filter``, such as ``status eq 'RELEASED'``; ``limit``: most objects wanted."""
+        """:param where: the ``$filter``, such as ``status eq 'RELEASED'``; ``limit``: maximum number of objects."""
         return cast("Rows[CustomIntegration]", list(self._wire.rows(_ROOT, where=where, limit=limit)))
 
     def get(self, integration_id: str) -> CustomIntegration:
@@ -53,13 +53,13 @@ class CustomIntegrations:
     def create_version(
         self, integration_id: str, version: str, *, description: str | None = None, change_log: str | None = None
     ) -> CustomIntegration:
-        """Keep the draft, as it is now, under this name."""
+        """Save the current draft under this name."""
         body = {"version": version, "description": description, "changeLog": change_log}
         given = {name: value for name, value in body.items() if value is not None}
         return cast("CustomIntegration", self._wire.send("POST", _path(integration_id, "/versions"), body=given))
 
     def patch_version(self, integration_id: str, version: str, *, latest: bool) -> CustomIntegration:
-        """Say whether a released version is the latest, which pipelines use that name none."""
+        """Set whether a released version is the latest, which pipelines use unless they name a version."""
         return cast(
             "CustomIntegration",
             self._wire.send("PATCH", _version_path(integration_id, version), body={"setLatest": latest}),
@@ -77,7 +77,7 @@ class CustomIntegrations:
         return self._move(integration_id, version, "deprecate")
 
     def withdraw_version(self, integration_id: str, version: str) -> CustomIntegration:
-        """Let no pipelines use a version that was released or deprecated."""
+        """Let no pipelines use a released or deprecated version any more."""
         return self._move(integration_id, version, "withdraw")
 
     def restore_version(self, integration_id: str, version: str) -> CustomIntegration:

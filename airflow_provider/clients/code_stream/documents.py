@@ -1,4 +1,4 @@
-"""What Code Stream documents of its objects: the types of answers. What else a server sends stays in them."""
+"""Types of Code Stream's answers, as documented. Other fields that a server sends stay in them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 
 
 class Stored(TypedDict, total=False):
-    """What every stored object has. Times are texts; those that end in ``InMicros`` are epoch microseconds."""
+    """Fields of every stored object. Times are texts; those that end in ``InMicros`` are epoch microseconds."""
 
     id: str
     name: str
@@ -60,8 +60,8 @@ class ExecutionDocument(Stored, total=False):
 
 
 class Event(Stored, total=False):
-    """Of all three types: a Docker event has ``imageName`` and ``tag``, a Git event ``commitId`` and
-    ``targetBranch``, a Gerrit event ``changeNumber`` and ``patchSetNumber``.
+    """An event of any of the three types: Docker events have ``imageName`` and ``tag``, Git events ``commitId`` and
+    ``targetBranch``, Gerrit events ``changeNumber`` and ``patchSetNumber``.
     """
 
     repo: str
@@ -151,7 +151,7 @@ class Tiles(TypedDict, total=False):
 
 
 class Tried(TypedDict, total=False):
-    """What trying an endpoint told."""
+    """The result of trying an endpoint."""
 
     status: str
     statusMessage: str
@@ -172,7 +172,7 @@ class Endpoint(Stored, total=False):
 
 
 class Webhook(Stored, total=False):
-    """Of Git or of a registry; ``enabled`` is of a registry's only."""
+    """A webhook of Git or of a registry; only the latter has ``enabled``."""
 
     enabled: bool
     endpoint: str

@@ -20,21 +20,21 @@ class Endpoints(Resource[Endpoint]):
         super().__init__(wire, "/endpoints")
 
     def validate(self, spec: Json) -> Tried:
-        """Try an endpoint without storing it; what comes back tells whether its server could be reached.
+        """Try an endpoint without storing it; the answer says whether its server could be reached.
 
         :param spec: as for :meth:`create`; with the ``id`` of a stored one, that one is tried with these values.
         """
         return cast("Tried", self._send("POST", "/endpoint-validation", spec))
 
     def get_certificate(self, **server: str) -> Certificates:
-        """The chain of certificates that a server shows (``certificates``).
+        """The chain of certificates that a server presents (``certificates``).
 
-        :param server: query parameters that name it: the vendor's page of this call lists none.
+        :param server: query parameters that name it; the vendor's page for this call lists none.
         """
         return cast("Certificates", self._wire.get("/endpoint-certificate", server))
 
     def list_types(self) -> Tiles:
-        """The types that there are, as ``tiles``."""
+        """All types, as ``tiles``."""
         return cast("Tiles", self._wire.get("/endpoint-tiles"))
 
     def get_type(self, endpoint_type: str) -> Json:

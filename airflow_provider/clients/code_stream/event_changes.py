@@ -1,4 +1,4 @@
-"""Which trigger events come in, read again and again."""
+"""Polls the trigger events that come in, for asset events."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class EventChanges:
-    """Reads which events of one type come in.
+    """Reads the new events of one type.
 
     :param event_type: ``docker``, ``git`` or ``gerrit``.
     """
@@ -29,22 +29,22 @@ class EventChanges:
         self._event_type = event_type
 
     def read(self, client: CodeStreamClient, since: float | None, whole: bool) -> Reading:
-        """:param since: epoch seconds from which on nothing may be missing; ``None``: of late.
-        :param whole: makes no difference: events only come.
+        """:param since: epoch seconds after which nothing may be missing; ``None``: only recent events.
+        :param whole: makes no difference: events are never deleted or changed.
         """
         if since is None:
-            newest = map(_moment_of, _documents(client.events.list(self._event_type, limit=1)))
+            newest = map(_time_of, _documents(client.events.list(self._event_type, limit=1)))
             since = max((at - DURATIONS.late_change for at in newest if at is not None), default=-math.inf)
         events = client.events.list(self._event_type, since=None if since == -math.inf else from_epoch(since))
         changes = [change for event in _documents(events) if (change := self._change(client, event))]
         return {NEW: Lane(changes, since, client.server_time() or math.inf)}
 
     def _change(self, client: CodeStreamClient, event: Json) -> Change | None:
-        at, name = _moment_of(event), id_of(event)
+        at, name = _time_of(event), id_of(event)
         if at is None or not name:
             return None
         linked, moment = linked_execution(event), event_time(event)
-        told = {
+        payload = {
             "system": SYSTEM,
             "id": name,
             "event_type": self._event_type,
@@ -54,13 +54,13 @@ class EventChanges:
             "message": delivery_error(self._event_type, event),
             "event": bounded(storable(without_secrets(event))),
         }
-        return Change(name, at, storable(told))
+        return Change(name, at, storable(payload))
 
 
 def _documents(events: Rows[Event]) -> list[Json]:
     return cast("list[Json]", events)
 
 
-def _moment_of(event: Json) -> float | None:
+def _time_of(event: Json) -> float | None:
     moment = event_time(event)
     return moment.timestamp() if moment else None

@@ -1,4 +1,4 @@
-"""What the document of a trigger event tells: when it came, what it matches, what it led to."""
+"""Reads the document of a trigger event: when it came, what it matches, what it led to."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _SAME_ORIGIN = {
 
 
 def event_time(event: Document) -> datetime | None:
-    """When the event came in; the vendor's own micros of it drop the fraction of the second."""
+    """When the event came in; the vendor's field in microseconds lacks the fraction of the second."""
     return first_time(event, "createdAt", "_createTimeInMicros", "timeStampInMicros", "createdOn")
 
 
 def matches(event: Document, filters: Mapping[str, Any], since: datetime | None) -> bool:
-    """Whether every field that ``filters`` names is the same as text, and the event is not older than ``since``."""
+    """Whether every field in ``filters`` is equal as text, and the event is not older than ``since``."""
     if any(name not in event or not _is_same(event[name], value) for name, value in filters.items()):
         return False
     return since is None or is_since(event, since)
@@ -39,19 +39,19 @@ def is_since(event: Document, since: datetime) -> bool:
 
 
 def came_from_rerun(event_type: str, event: Document, original: Document) -> bool:
-    """Whether an event is another one of the same push or image: some servers answer a rerun with a new event."""
+    """Whether an event is another one of the same push or image: some servers create a new event for a rerun."""
     return event.get("id") != original.get("id") and all(
         as_text(event.get(name)) == as_text(original.get(name)) for name in _SAME_ORIGIN[event_type]
     )
 
 
 def was_triggered_by_hand(event: Document, change_id: str, project: str, trigger: str) -> bool:
-    """Whether a Gerrit event may be what a manual trigger of this change has led to."""
+    """Whether a Gerrit event may come from a manual trigger of this change."""
     if (event.get("project"), event.get("trigger")) != (project, trigger) or event.get("triggerType") == "AUTOMATIC":
         return False
     properties = event.get("properties") or {}
     names = (properties.get("GERRIT_CHANGE_ID"), properties.get("GERRIT_CHANGE_NUMBER"), event.get("changeNumber"))
-    # Gerrit also takes "project~branch~id".
+    # Gerrit also accepts "project~branch~id".
     return change_id.rpartition("~")[2] in {as_text(name) for name in names}
 
 
@@ -70,5 +70,5 @@ def has_moved(event: Document, ref: ExecutionRef) -> bool:
 
 
 def delivery_error(event_type: str, event: Document) -> str | None:
-    """Why an event led to nothing. A Gerrit event's message is a general text, and no sign of an error."""
+    """Why an event led to nothing. The message of a Gerrit event is a general text, not a sign of an error."""
     return None if event_type == "gerrit" else event.get("message") or None

@@ -1,4 +1,4 @@
-"""Lists of trigger events: where those of each type live, read down to a time."""
+"""Lists of trigger events: the path of each type, and reading down to a time."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ NEWEST_EVENT_FIRST = "_createTimeInMicros desc"
 def events_path(wire: Wire, event_type: str) -> str:
     """:raises BadRequestError: there is no such type."""
     if event_type not in EVENT_PATHS:
-        raise wire.bad_request(f"event_type must be {', '.join(EVENT_PATHS)}, but is {event_type!r}")
+        raise wire.bad_request(f"event_type must be one of {', '.join(EVENT_PATHS)}, got {event_type!r}")
     return EVENT_PATHS[event_type]
 
 
 def newest_events(
     wire: Wire, event_type: str, where: str | None = None, since: datetime | None = None, limit: int | None = None
 ) -> Iterator[Document]:
-    """Read while they are asked for, newest first; see :meth:`~.events.Events.list`."""
+    """Events, newest first, read during iteration; see :meth:`~.events.Events.list`."""
     rows = wire.rows(events_path(wire, event_type), where=where, order=NEWEST_EVENT_FIRST, limit=limit)
     return down_to(since, rows, event_time)

@@ -1,4 +1,4 @@
-"""How a trigger event that is to come is waited for."""
+"""Waits for future trigger events."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
 LATENESS = timedelta(minutes=1)
-"""By how much an event may show in a list after a younger one did."""
+"""How much later than a younger event an event may appear in a list."""
 WHOLE_EVERY = 600.0
 """Seconds after which all events are read again."""
 
 
 class EventWaits(Waitable):
-    """References hold the ``event_type``, ``filters`` and ``since``; the ``id`` is "" until it has come."""
+    """References hold the ``event_type``, ``filters`` and ``since``; the ``id`` is "" until the event arrives."""
 
     kind: ClassVar[str] = EVENT
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._known: Recent[tuple[str, ...], datetime] = Recent()
-        """By what is waited for, when the newest event came of those that were looked through in vain."""
+        """For each wait, the time of the newest event that was already examined and did not match."""
         self._read_whole: Recent[str, float] = Recent()
-        """When (monotonic) all events of a type were read."""
+        """By event type, when (monotonic) all events were last read."""
 
     def observe(self, ref: ExecutionRef) -> Execution:
         return self._match(ref, newest_events(self._wire, ref["event_type"], since=self._since(ref)))
@@ -51,7 +51,7 @@ class EventWaits(Waitable):
         return f"event: {ref.get('event_type')} events"
 
     def fetch(self, refs: Sequence[ExecutionRef], seen: Sequence[Execution | None]) -> list[Found]:
-        """One list of events, read down to the newest that all of these waits know."""
+        """One list of events, read down to the newest one that all of these waits have examined."""
         try:
             events = self._unknown_events(refs)
         except ReleasePipelineError as error:
@@ -62,15 +62,15 @@ class EventWaits(Waitable):
         return [self._found(ref, last, events, newest) for ref, last in zip(refs, seen, strict=True)]
 
     def cancel(self, ref: ExecutionRef, reason: str) -> None:
-        raise self._wire.bad_request("what waits for an event cannot be canceled")
+        raise self._wire.bad_request("an event cannot be canceled")
 
     def find_started(self, intent: Intent) -> list[Execution]:
-        raise self._wire.bad_request("an event that is to come is not started from here")
+        raise self._wire.bad_request("an event cannot be started")
 
     def _unknown_events(self, refs: Sequence[ExecutionRef]) -> list[Document]:
         now = time.monotonic()
         event_type = refs[0]["event_type"]
-        # An event can change after it came, and then match: all are read again at times.
+        # An event may change after it arrived, and match only then: now and then, all are read again.
         is_due = now - (self._read_whole.get(event_type) or -math.inf) > WHOLE_EVERY
         floors = []
         for ref, newest in zip(refs, self._known.get_all(map(_key, refs)), strict=True):
@@ -121,14 +121,14 @@ class EventWaits(Waitable):
         except ValueError:
             filters = None
         if not isinstance(filters, dict):
-            raise self._wire.bad_request(f"filters must be a JSON object, but is {ref.get('filters')!r}")
+            raise self._wire.bad_request(f"filters must be a JSON object, got {ref.get('filters')!r}")
         return filters
 
     def _since(self, ref: ExecutionRef) -> datetime | None:
         text = ref.get("since")
         moment = parse_time(text)
         if text and moment is None:
-            raise self._wire.bad_request(f"since must be a date and time with its zone, but is {text!r}")
+            raise self._wire.bad_request(f"since must be a date and time with its zone, got {text!r}")
         return moment
 
 

@@ -1,4 +1,4 @@
-"""Trigger events of Docker registries, Git and Gerrit: read, list, rerun and delete them, trigger one by hand."""
+"""Trigger events of Docker registries, Git and Gerrit: read, list, rerun and delete them, trigger one manually."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Events:
         """Trigger events, newest first.
 
         :param where: the ``$filter``.
-        :param since: aware; older ones are left out, and not read where the server keeps to the order asked for.
+        :param since: aware; older events are left out, and not even read if the server keeps to the requested order.
         """
         return cast("Rows[Event]", [*newest_events(self._wire, event_type, where, since, limit)])
 
@@ -49,10 +49,10 @@ class Events:
 
         Vendor pages: "Resume Or Rerun Event Using POST" (Docker), "... POST 1" (Gerrit), "... POST 2" (Git).
 
-        :returns: the event, which may still point to the old execution: ``reruns`` tells how that is seen.
+        :returns: the event, which may still point to the old execution; ``reruns`` can recognise that.
         """
         self.check_action(action)
-        # The operation declares that it takes JSON, though it has no body.
+        # The operation declares JSON as its type, although it has no body.
         headers = {"Content-Type": "application/json"}
         params = {"action": self._wire.words[action]}
         return cast(
@@ -62,10 +62,10 @@ class Events:
     def check_action(self, action: str) -> None:
         """Refuse what :meth:`rerun` would refuse, without any request."""
         if action not in ("rerun", "resume"):
-            raise self._wire.bad_request(f"action must be rerun or resume, but is {action!r}")
+            raise self._wire.bad_request(f"action must be rerun or resume, got {action!r}")
 
     def trigger_gerrit(self, change_id: str, project: str, trigger: str) -> GerritTriggered:
-        """Trigger by hand what a Gerrit change would.
+        """Trigger manually what a Gerrit change would trigger.
 
         :returns: ``message`` and ``pipelinesTriggered``, which holds names only.
         """
@@ -76,7 +76,7 @@ class Events:
         return cast("GerritTriggered", self._wire.send("POST", "/gerrit-events", body=body))
 
     def list_triggered_by_hand(self, change_id: str, project: str, trigger: str) -> Rows[Event]:
-        """The newest Gerrit events that manual triggers of this change may have led to, newest first."""
+        """The newest Gerrit events that may come from manual triggers of this change, newest first."""
         events = self.list("gerrit", limit=PAGE)
         return [each for each in events if was_triggered_by_hand(each, change_id, project, trigger)]
 

@@ -1,4 +1,4 @@
-"""A Code Stream execution document becomes an ``Execution``: its state, its steps, why it failed."""
+"""Turns a Code Stream execution document into an ``Execution``: its state, its steps, why it failed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STATES = {
     "FAILED": ExecutionState.FAILED,
     "ROLLBACK_COMPLETED": ExecutionState.FAILED,
     "ROLLBACK_FAILED": ExecutionState.FAILED,
-    # Outcomes of stages and tasks; of a whole execution they are its end, and no success.
+    # Outcomes of stages and tasks; for a whole execution they are terminal, and not a success.
     "SKIPPED": ExecutionState.FAILED,
     "FAILED_CONTINUE": ExecutionState.FAILED,
 }
@@ -46,12 +46,12 @@ def state_of(document: Document) -> ExecutionState:
 
 
 def request_time(document: Document) -> datetime | None:
-    """When the execution was asked for."""
+    """When the execution was requested."""
     return first_time(document, "_requestTimeInMicros", "_createTimeInMicros", "createdAt")
 
 
 def is_alike(document: Document, other: Document) -> bool:
-    """Whether nothing that the same event gives to each of its executions tells these two apart.
+    """Whether two executions are equal in all fields that they have from their event, so that both may be of one event.
 
     A list may leave fields out.
     """
@@ -61,8 +61,8 @@ def is_alike(document: Document, other: Document) -> bool:
 def execution_of(document: Document, url: str | None) -> Execution:
     """Read an execution document, with or without its stages and tasks.
 
-    :param document: as of ``GET /executions/{id}``.
-    :param url: where a person can look at it.
+    :param document: as returned by ``GET /executions/{id}``.
+    :param url: of its page, for people.
     """
     state = state_of(document)
     parts = list(_parts(document))
@@ -94,13 +94,13 @@ def execution_of(document: Document, url: str | None) -> Execution:
 
 
 def _was_rejected(broken: Document | None) -> bool | None:
-    """Whether what broke was an approval; ``None`` where that is not told."""
+    """Whether the task that failed was an approval; ``None`` if that is not known."""
     kind = (broken or {}).get("type")
     return str(kind).lower() == "useroperation" if kind else None
 
 
 def _parts(document: Document) -> Iterator[tuple[str, Document]]:
-    """Tasks in the order in which they run, as ``Stage.Task``; a stage of which no tasks are told as itself."""
+    """Tasks in the order in which they run, as ``Stage.Task``; a stage without tasks stands for itself."""
     stages = fields_of(document.get("stages"))
     for stage_name in texts_of(document.get("stageOrder"), stages):
         stage = fields_of(stages.get(stage_name))
@@ -108,7 +108,7 @@ def _parts(document: Document) -> Iterator[tuple[str, Document]]:
         if not tasks:
             yield stage_name, stage
         for entry in texts_of(stage.get("taskOrder"), tasks):
-            # One entry may name tasks that run side by side: "Unit,Lint".
+            # One entry may name tasks that run in parallel: "Unit,Lint".
             for task_name in [entry] if entry in tasks else entry.split(","):
                 if task := fields_of(tasks.get(task_name.strip())):
                     yield f"{stage_name}.{task_name.strip()}", task
@@ -119,7 +119,7 @@ def _first_text(part: Document, *names: str) -> str:
 
 
 def _asked(parts: list[tuple[str, Document]]) -> str | None:
-    """What a person is asked, and who may answer."""
+    """The question to a person, and who may answer it."""
     asked = []
     for name, task in parts:
         if str(task.get("status")).upper() == "WAITING":
@@ -132,9 +132,9 @@ def _asked(parts: list[tuple[str, Document]]) -> str | None:
 
 
 def _message(document: Document, broken: Document | None) -> str | None:
-    told = _first_text(document, "statusMessage")
+    message = _first_text(document, "statusMessage")
     detail = _first_text(broken or {}, "failureMessage", "statusMessage")
-    return " ".join(text for text in (told, detail if detail not in told else "") if text) or None
+    return " ".join(text for text in (message, detail if detail not in message else "") if text) or None
 
 
 def _finished(document: Document, started: datetime | None) -> datetime | None:
@@ -146,11 +146,11 @@ def _finished(document: Document, started: datetime | None) -> datetime | None:
 
 
 def read_execution(wire: Wire, document: Document) -> Execution:
-    """The same with the link to the execution's page."""
+    """Read an execution document, and add the link to its page."""
     return execution_of(document, wire.page_of(id_of(document)))
 
 
 def just_started(wire: Wire, execution_id: str) -> Execution:
-    """An execution of which its id is known only."""
+    """An execution of which only the id is known."""
     url = wire.page_of(execution_id)
     return Execution(execution_reference(execution_id), ExecutionState.QUEUED, status="", url=url)

@@ -1,6 +1,6 @@
-"""The executions that changed last, read from the newest change down to what is known already.
+"""The feed of executions by their last change, read from the newest down to what is already known.
 
-Only the server's own times are compared with each other. What a change means for a wait: ``execution_watch.py``.
+Only the server's own times are compared with each other. ``execution_watch.py`` decides what a change means for a wait.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ log = logging.getLogger(__name__)
 FIRST_PAGE = 25
 """Rows of the first page: while nothing happens, it is the only one."""
 CLOCK_SKEW = 10_000_000
-"""Microseconds that the clocks of the server's nodes may be apart, and that a change may take to show in a list."""
+"""Microseconds by which the clocks of the server's nodes may differ, and that a change may take to appear in a list."""
 
 
 class Excerpt(msgspec.Struct, rename={"updated": "_updateTimeInMicros", "message": "statusMessage"}):
-    """What of a row tells that it changed."""
+    """The fields of a row that show whether it changed."""
 
     updated: Any = None
     status: Any = None
@@ -37,7 +37,7 @@ class Excerpt(msgspec.Struct, rename={"updated": "_updateTimeInMicros", "message
 
 
 def excerpt_of(document: Document) -> Excerpt:
-    """The same of a whole document."""
+    """The excerpt of a whole document."""
     return Excerpt(document.get("_updateTimeInMicros"), document.get("status"), document.get("statusMessage"))
 
 
@@ -52,24 +52,24 @@ _EXCERPT: Callable[[bytes], Excerpt] = decoder(Excerpt)
 
 
 Reader = Callable[[str, Excerpt, msgspec.Raw], Execution | None]
-"""Reads one row, by its id, excerpt and whole JSON, if more than its excerpt matters. Called page by page: the rows of a
-thousand executions at once would be megabytes."""
+"""Reads one row, given its id, excerpt and whole JSON, if its excerpt is not enough. Called page by page: the rows of
+a thousand executions at once would take megabytes."""
 
 
 class Row(msgspec.Struct):
-    """One row of the feed, and what its reader made of it."""
+    """One row of the feed, and what the reader returned for it."""
 
     excerpt: Excerpt
     execution: Execution | None
 
 
 class Reading(msgspec.Struct):
-    """What one reading of the feed showed. Times are epoch microseconds of the server.
+    """The result of one reading of the feed. Times are epoch microseconds of the server.
 
     :param rows: by id; ``None`` for a row whose document was left out.
-    :param newest: the last change of all, 0 if there was none.
-    :param read_to: every execution that changed after this is among the rows; -1 if all executions are.
-    :param known: up to which time all changes are known now, but for ``CLOCK_SKEW``.
+    :param newest: time of the last change, 0 if there was none.
+    :param read_to: the rows contain every execution that changed after this; -1 if they contain all executions.
+    :param known: time up to which all changes are known now, apart from ``CLOCK_SKEW``.
     """
 
     rows: dict[str, Row | None] = msgspec.field(default_factory=dict)
@@ -78,13 +78,13 @@ class Reading(msgspec.Struct):
     known: int = 0
 
     def covers(self, known: int | None) -> bool:
-        """Whether an execution that is not among the rows is as it was when all changes up to ``known`` were known."""
-        # A newest change that lies before the known one: the server was set back, and shows nothing for sure.
+        """Whether an execution without a row has not changed since all changes up to ``known`` were known."""
+        # If the newest change is older than the known ones, the server's clock was set back, and nothing is certain.
         return known is not None and self.read_to < known - CLOCK_SKEW <= self.newest
 
 
 class Feed:
-    """The feed of one connection. A server that does not keep to its order is not asked for it again."""
+    """The feed of one connection. It is not used again if the server does not keep to its order."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
@@ -94,9 +94,9 @@ class Feed:
         self.known: int | None = None
 
     def read(self, known: int | None, most_pages: int, reader: Reader) -> Reading | None:
-        """Read down to ``known``; ``None`` where the server has no such list.
+        """Read down to ``known``; ``None`` if the server has no such list.
 
-        :param known: up to which time all changes are known; ``None`` to learn only where the feed stands.
+        :param known: time up to which all changes are known; ``None`` to learn only where the feed begins.
         """
         if not self.is_usable:
             return None
@@ -104,7 +104,7 @@ class Feed:
         try:
             reading = self._read(known, most_pages, reader)
         except ReleasePipelineError as error:
-            # Some servers answer a field that they cannot order by with 500.
+            # Some servers answer 500 if they cannot order by a field.
             is_refused = isinstance(error, ServerUnavailableError) and error.status == 500 and not self._is_proven
             if not is_refused and not concerns_one_execution(error):
                 raise
@@ -119,7 +119,7 @@ class Feed:
         return reading
 
     def _known(self, newest: int, started: float) -> int:
-        """While nothing changes, the server's time passes all the same: what comes later bears a later time."""
+        """The server's time also passes while nothing changes: later changes carry later times."""
         stood_still = self._stood_still
         if stood_still is None or stood_still[0] != newest:
             stood_still = self._stood_still = newest, started
@@ -128,7 +128,7 @@ class Feed:
     def distrust(self, why: str) -> None:
         """Never use the feed of this connection again."""
         if self.is_usable:
-            log.warning("Code Stream: %s; executions are looked up in dearer ways", why)
+            log.warning("Code Stream: %s; executions are polled in more expensive ways", why)
         self.is_usable = False
 
     def _read(self, known: int | None, most_pages: int, reader: Reader) -> Reading | None:
@@ -140,7 +140,7 @@ class Feed:
             page = self._page(skip, top, reader)
             ids = [row_id for row_id, _ in page.rows]
             if number and last_id not in ids:
-                # Rows were deleted meanwhile: some may have moved up past this reading.
+                # Rows were deleted in the meantime: others may have moved up and been missed.
                 return reading
             reading.rows.update(page.rows)
             times = [row.excerpt.updated for _, row in page.rows if row]
@@ -162,7 +162,7 @@ class Feed:
         query = {"$orderby": "_updateTimeInMicros desc", "$top": top, "$skip": skip}
         page: _Page | None = self._wire.answer("GET", "/executions", query, decode=_PAGE.decode).data
         if page is None:
-            raise self._wire.unexpected("/executions", "the answer is no list")
+            raise self._wire.unexpected("/executions", "the answer is not a list")
         return _FeedPage(page, reader)
 
 

@@ -1,4 +1,4 @@
-"""Lists of executions: what of them tells of one pipeline, of one start, or of many that are waited for."""
+"""Lists of executions: those of one pipeline, those of one start, and those that are waited for."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from airflow_provider.exceptions import ReleasePipelineError
 
 NEWEST_EXECUTION_FIRST = "_requestTimeInMicros desc"
 LONG_PAGE = 1000
-"""Rows asked for at once where many executions are looked up; a server that gives fewer is read on."""
+"""Rows per page when many executions are polled. If a server returns fewer, the next page is read."""
 CLOCK_SKEW = timedelta(minutes=10)
 
 
 class _ListedExecution(msgspec.Struct, rename={"request_time": "_requestTimeInMicros", "message": "statusMessage"}):
-    """What a wait needs of a listed execution; the rest of a long list is not decoded."""
+    """The fields of a listed execution that a wait needs; the rest of a long list is not decoded."""
 
     status: Any = None
     message: Any = None
@@ -35,9 +35,9 @@ _EXECUTIONS: Decode[_ListedExecution] = decoder(Page[_ListedExecution])
 
 
 def runs_since(wire: Wire, name: str, project: str, since: datetime) -> Iterator[Document]:
-    """The executions of a pipeline that were requested since then, newest first, but for nested and rollback ones.
+    """The executions of a pipeline that were requested since then, newest first, without nested and rollback ones.
 
-    None where the server refuses to list them: that says nothing about them.
+    None if the server refuses to list them, which says nothing about them.
     """
     if not name:
         return
@@ -55,9 +55,9 @@ def runs_since(wire: Wire, name: str, project: str, since: datetime) -> Iterator
 
 
 def marked_runs(wire: Wire, pipeline_id: str, marker: str, since: float) -> list[Document]:
-    """The executions of a pipeline whose comments hold the marker of a start, oldest first.
+    """The executions of a pipeline whose comments contain the marker of a start, oldest first.
 
-    :param since: epoch seconds, when it was started.
+    :param since: epoch seconds of the start.
     """
     oldest = datetime.fromtimestamp(since, UTC) - CLOCK_SKEW
     older = 0
@@ -77,8 +77,8 @@ def marked_runs(wire: Wire, pipeline_id: str, marker: str, since: float) -> list
     return sorted(found, key=lambda each: request_time(each) or oldest)
 
 
-def newest_going_on(wire: Wire, wanted: Sequence[str]) -> dict[str, Document]:
-    """Those that a list of the newest shows going on; of those that ended, a list tells too little."""
+def newest_unfinished(wire: Wire, wanted: Sequence[str]) -> dict[str, Document]:
+    """Those that a list of the newest shows unfinished; about those that have ended, a list says too little."""
     top = PAGE if len(wanted) <= PAGE // 2 else LONG_PAGE
     found = wire.newest("/executions", NEWEST_EXECUTION_FIRST, wanted, _EXECUTIONS, top)
     documents = {
@@ -94,5 +94,5 @@ def newest_going_on(wire: Wire, wanted: Sequence[str]) -> dict[str, Document]:
 
 
 def _is_run(row: Document) -> bool:
-    """Whether it is an execution that somebody asked for, and not a part or the rollback of another one."""
+    """Whether it is an execution that somebody requested, not a part or the rollback of another one."""
     return not row.get("_nested") and not row.get("_rollback")

@@ -1,18 +1,23 @@
-"""Executions looked up by their ids, many with one request where the server understands a filter over ids."""
+"""Reads executions by their ids, many with one request if the server understands a filter over ids."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 from airflow_provider.clients.code_stream.execution_document import state_of
 from airflow_provider.clients.code_stream.fields import Document
+from airflow_provider.clients.code_stream.lists import undecoded
 from airflow_provider.clients.code_stream.wire import Wire
+from airflow_provider.clients.decoding import decoder
 from airflow_provider.clients.waitable import concerns_one_execution, or_own_error
 from airflow_provider.exceptions import ReleasePipelineError, ServerUnavailableError
 
 MOST_IDS = 50
 """Ids in one request: its URL stays below 4 kB."""
+
+_DOCUMENT: Callable[[bytes], Document] = decoder(dict[str, Any])
 
 
 class Lookup:
@@ -24,34 +29,34 @@ class Lookup:
 
     @property
     def at_once(self) -> int:
-        """How many executions one request answers for."""
+        """How many executions one request can read."""
         return 1 if self._understands_filter is False else MOST_IDS
 
     def documents(self, ids: Sequence[str]) -> Iterator[tuple[str, Document | None]]:
-        """Each id with its execution if a list shows that it goes on; ``None`` for one that must be asked for alone.
+        """Each id with its execution if a list shows it unfinished; ``None`` for one that needs a request of its own.
 
-        Asks while it is iterated over: the documents of a thousand executions at once would be many megabytes.
+        Requests are sent during iteration: the documents of a thousand executions at once would take many megabytes.
         """
         for start in range(0, len(ids), MOST_IDS):
             some = ids[start : start + MOST_IDS]
             listed = self._listed(some)
             for execution_id in some:
-                yield execution_id, listed.get(execution_id)
+                yield execution_id, _unfinished(listed.get(execution_id))
 
     def one(self, execution_id: str) -> Document | ReleasePipelineError:
         """An execution with all its details, or its own error."""
         return or_own_error(partial(self._read_one, execution_id))
 
-    def _listed(self, ids: Sequence[str]) -> dict[str, Document]:
-        """Those of some executions that a filtered list shows going on."""
+    def _listed(self, ids: Sequence[str]) -> dict[str, bytes]:
+        """Those executions that a filtered list contains, as JSON."""
         if len(ids) < 2 or self._understands_filter is False or any("'" in each for each in ids):
             return {}
         where = " or ".join(f"id eq '{each}'" for each in ids)
         query = {"$filter": where, "$top": len(ids), "$skip": 0}
         try:
-            rows = {row_id: row for row_id, row in self._wire.page("/executions", query).rows() if row}
+            rows = {row_id: row for row_id, row in self._wire.page("/executions", query, undecoded).rows() if row}
         except ReleasePipelineError as error:
-            # Some servers answer a filter that they cannot read with 500.
+            # Some servers answer 500 to a filter that they do not understand.
             is_refused = isinstance(error, ServerUnavailableError) and error.status == 500
             if not concerns_one_execution(error) and not (is_refused and self._understands_filter is None):
                 raise
@@ -59,9 +64,18 @@ class Lookup:
             return {}
         if not rows:
             return {}
-        # Who ignores the filter lists others; who reads its first or last term only lists one.
+        # A server that ignores the filter lists others; one that reads only its first or last term lists one.
         is_answer = rows.keys() <= set(ids) and (len(rows) > 1 or self._understands_filter is True)
         self._understands_filter = is_answer
         if not is_answer:
             return {}
-        return {row_id: row for row_id, row in rows.items() if row_id in ids and not state_of(row).is_terminal}
+        return rows
+
+
+def _unfinished(listed: bytes | None) -> Document | None:
+    """A listed execution unless it has ended: about ended ones, a list says too little."""
+    try:
+        document = _DOCUMENT(listed) if listed else None
+    except ValueError:
+        return None
+    return document if document and not state_of(document).is_terminal else None

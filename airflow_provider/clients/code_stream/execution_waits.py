@@ -1,4 +1,4 @@
-"""How an execution of Code Stream is waited for, canceled, and found again after a start whose answer was lost."""
+"""Waits for executions of Code Stream, cancels them, and finds them after a start whose answer was lost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from airflow_provider.clients.code_stream.execution_document import MAY_BE_ROLLED_BACK, read_execution
 from airflow_provider.clients.code_stream.execution_feed import Feed
-from airflow_provider.clients.code_stream.execution_list import marked_runs, newest_going_on
+from airflow_provider.clients.code_stream.execution_list import marked_runs, newest_unfinished
 from airflow_provider.clients.code_stream.execution_lookup import Lookup
 from airflow_provider.clients.code_stream.execution_watch import Watch
 from airflow_provider.clients.code_stream.executions import Executions
@@ -41,7 +41,7 @@ class ExecutionWaits(Waitable):
         self._wire, self._executions = wire, executions
         self._doubts = Doubts()
         lookup = Lookup(wire, executions.get)
-        self._watch = Watch(Feed(wire), lookup, self._judged, partial(newest_going_on, wire))
+        self._watch = Watch(Feed(wire), lookup, self._judged, partial(newest_unfinished, wire))
 
     def observe(self, ref: ExecutionRef) -> Execution:
         return self._judged(self._executions.get(ref["id"]))
@@ -53,7 +53,7 @@ class ExecutionWaits(Waitable):
         return self._watch.fetch(refs)
 
     def needs_cancel(self, execution: Execution) -> bool:
-        """A paused one does: anybody can resume it. One that is being canceled needs no second cancel."""
+        """A paused one does, because anybody can resume it. One that is being canceled needs no second cancel."""
         return not execution.state.is_terminal and execution.status.upper() != "CANCELING"
 
     def cancel(self, ref: ExecutionRef, reason: str) -> None:
@@ -68,7 +68,7 @@ class ExecutionWaits(Waitable):
             raise
 
     def settling_of(self, execution: Execution) -> float:
-        """From there it may be rolled back, and is over only then."""
+        """A failed execution may be rolled back, which is its end only then."""
         return DURATIONS.failed_settling if execution.status.upper() == MAY_BE_ROLLED_BACK else 0.0
 
     def is_marked(self, intent: Intent) -> bool:
@@ -82,12 +82,12 @@ class ExecutionWaits(Waitable):
         return [read_execution(self._wire, each) for each in found]
 
     def _is_ending(self, execution_id: str) -> bool:
-        """Whether it is over or being canceled."""
+        """Whether it has ended or is being canceled."""
         document = self._wire.get(path("/executions/{execution_id}", execution_id=execution_id), attempts=1)
         return not self.needs_cancel(read_execution(self._wire, document))
 
     def _judged(self, document: Document) -> Execution:
-        """As a wait is to see it: what has FAILED may be rolled back, and is over only then."""
+        """The execution as a wait sees it: while a FAILED one may still be rolled back, it is running."""
         seen = read_execution(self._wire, document)
         if not seen.state.is_terminal:
             self._doubts.note_unfinished(seen.id)

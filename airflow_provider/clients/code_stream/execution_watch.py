@@ -1,4 +1,4 @@
-"""Many executions watched at once: the feed of changes, and as its safety net a slow sweep by id."""
+"""Watches many executions at once: with the feed of changes, and with a slow sweep by id as a safety net."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef
 
 SWEEP = 540.0
-"""Seconds after which an execution is looked at by its id whatever the feed says; spread over the second half."""
+"""Seconds after which an execution is polled by its id, whatever the feed says; spread over the second half."""
 OVERDUE = 60.0
 """Seconds for which a sweep may wait for others to share its request."""
 SOME_PAGES = 2
-"""Pages of the feed that are worth reading however few are watched."""
+"""Pages of the feed that are worth reading even for few executions."""
 
 
 class Known(msgspec.Struct):
-    """How an execution that goes on stood when it was seen last.
+    """The last observation of an execution that has not ended.
 
-    :param excerpt: of the row or document that showed it.
-    :param known: up to which time (the server's) all changes of it are known.
-    :param due: when (monotonic) it is to be looked at by its id.
+    :param excerpt: of the row or document that it was read from.
+    :param known: time (the server's) up to which all its changes are known.
+    :param due: when (monotonic) it is to be polled by its id.
     """
 
     execution: Execution
@@ -43,8 +43,9 @@ class Known(msgspec.Struct):
 
 
 class Watch:
-    """:param read: makes an execution of a document.
-    :param newest: what a list of the newest executions shows going on of some of them, for servers without a feed.
+    """:param read: makes an execution from a document.
+    :param newest: finds those of some executions that a list of the newest shows unfinished, for servers without a
+        feed.
     """
 
     def __init__(
@@ -62,48 +63,48 @@ class Watch:
         return len(self._known)
 
     def fetch(self, refs: Sequence[ExecutionRef]) -> list[Found]:
-        """For each the execution, its own error, or a look that is to be made."""
+        """For each, the execution, its own error, or a pending observation."""
         asked = Counter(ref["id"] for ref in refs)
         known = dict(zip(asked, self._known.get_all(asked), strict=True))
-        # What several ask for is looked at once, and at once.
+        # An execution that several ask for is polled once, and right away.
         alone = {execution_id for execution_id, count in asked.items() if count == 1}
         if len(known) < 2:
-            # The feed would cost as much as the look, and tell less.
-            found = self._ask(known, (), self._feed.known, but_for=())
+            # The feed would cost as much as polling by id, and say less.
+            found = self._poll(known, (), self._feed.known, but_for=())
         elif reading := self._read_feed(known):
             found = self._take_from_feed(known, reading)
             found |= self._sweep(known, found, reading)
-            found |= self._ask(known, alone, reading.known, but_for=found)
+            found |= self._poll(known, alone, reading.known, but_for=found)
         else:
             found = self._take_newest(known)
-            found |= self._ask(known, alone, None, but_for=found)
+            found |= self._poll(known, alone, None, but_for=found)
         return [found[ref["id"]] for ref in refs]
 
     def _read_feed(self, known: Mapping[str, Known | None]) -> Reading | None:
-        def read_if_it_moved(row_id: str, excerpt: Excerpt, row: msgspec.Raw) -> Execution | None:
+        def read_if_changed(row_id: str, excerpt: Excerpt, row: msgspec.Raw) -> Execution | None:
             if row_id not in known or ((before := known[row_id]) and before.excerpt == excerpt):
                 return None
             document = fields_of(loads(bytes(row)))
-            # A list tells too little of those that ended.
+            # A list says too little about executions that have ended.
             return None if state_of(document).is_terminal else self._read(document)
 
         times = [each.known for each in known.values() if each and each.known is not None]
         most_pages = SOME_PAGES + len(known) // self._lookup.at_once
-        return self._feed.read(min(times, default=None), most_pages, read_if_it_moved)
+        return self._feed.read(min(times, default=None), most_pages, read_if_changed)
 
     def _take_from_feed(self, known: Mapping[str, Known | None], reading: Reading) -> dict[str, Found]:
-        """Those of which the feed tells enough: that they are as they were, or how they go on."""
+        """Those for which the feed is enough: they have not changed, or their new state is not terminal."""
         found: dict[str, Found] = {}
         for execution_id, before in known.items():
             row = reading.rows.get(execution_id)
             if row is None:
                 is_left_out = execution_id in reading.rows
-                # One that a list read to its end does not hold is gone.
+                # An execution that is not in a list read to its end is gone.
                 is_doubtful = is_left_out or reading.read_to == -1
-                is_as_before = before is not None and not is_doubtful and reading.covers(before.known)
+                is_unchanged = before is not None and not is_doubtful and reading.covers(before.known)
             else:
-                is_as_before = before is not None and before.excerpt == row.excerpt
-            if before and is_as_before:
+                is_unchanged = before is not None and before.excerpt == row.excerpt
+            if before and is_unchanged:
                 before.known = reading.known
                 found[execution_id] = before.execution
             elif row and row.execution:
@@ -122,7 +123,7 @@ class Watch:
     def _sweep(
         self, known: Mapping[str, Known | None], found: Mapping[str, Found], reading: Reading
     ) -> dict[str, Found]:
-        """Look at some by their ids although the feed shows no change, a few at a time but never too late."""
+        """Poll some by their ids although the feed shows no change, a few at a time but never too late."""
         now = time.monotonic()
         due = {
             execution_id: before
@@ -141,35 +142,35 @@ class Watch:
         return swept
 
     def _doubt_feed(self, execution_id: str, excerpt: Excerpt, reading: Reading) -> None:
-        """An execution has moved, and the feed did not show it: because that was a moment ago?"""
+        """Distrust the feed if it did not show a change of an execution, unless that was only a moment ago."""
         if not (isinstance(excerpt.updated, int) and excerpt.updated > reading.newest - CLOCK_SKEW):
-            self._feed.distrust(f"the list of last changes did not show that execution {execution_id} moved")
+            self._feed.distrust(f"the list of last changes did not show that execution {execution_id} changed")
 
-    def _ask(
-        self, known: Mapping[str, Known | None], apart: Collection[str], up_to: int | None, *, but_for: Collection[str]
+    def _poll(
+        self, known: Mapping[str, Known | None], alone: Collection[str], up_to: int | None, *, but_for: Collection[str]
     ) -> dict[str, Found]:
-        """Look at some by their ids.
+        """Poll some by their ids.
 
-        :param apart: if these need a request of their own, it is left to the caller of :meth:`fetch`.
-        :param up_to: what Known has as ``known`` for what is seen now.
+        :param alone: if these need requests of their own, they are left to the caller of :meth:`fetch`.
+        :param up_to: ``known`` of what is observed now.
         """
         found: dict[str, Found] = {}
         for execution_id, listed in self._lookup.documents([each for each in known if each not in but_for]):
-            if listed is None and execution_id in apart:
-                found[execution_id] = partial(self._look_now, execution_id, up_to)
+            if listed is None and execution_id in alone:
+                found[execution_id] = partial(self._poll_one, execution_id, up_to)
             else:
                 document = listed or self._lookup.one(execution_id)
                 found[execution_id] = self._take(execution_id, known[execution_id], document, up_to)
         return found
 
-    def _look_now(self, execution_id: str, up_to: int | None) -> Observation:
+    def _poll_one(self, execution_id: str, up_to: int | None) -> Observation:
         before, document = self._known.get(execution_id), self._lookup.one(execution_id)
         return self._take(execution_id, before, document, up_to)
 
     def _take(
         self, execution_id: str, before: Known | None, document: Document | ReleasePipelineError, up_to: int | None
     ) -> Observation:
-        """What was read of one execution by its id."""
+        """Take the document of one execution that was read by its id."""
         if isinstance(document, ReleasePipelineError):
             self._known.drop(execution_id)
             return document
@@ -181,7 +182,7 @@ class Watch:
             self._known.drop(execution_id)
             return now.execution
         if now.execution.status.upper() == MAY_BE_ROLLED_BACK:
-            # Whatever a list shows: it is to be looked at again.
+            # Whatever a list shows, it must be polled again.
             now.excerpt, now.known = Excerpt(), None
         if before and not _has_changed(before.execution, now.execution):
             now.execution = before.execution
@@ -190,7 +191,7 @@ class Watch:
 
 
 def _has_changed(before: Execution, now: Execution) -> bool:
-    """A list may tell of stages where a single look tells of their tasks: less detail is no change."""
+    """Whether an execution has changed. A list may show stages only, and not their tasks: less detail is no change."""
     if (before.state, before.status, before.message) != (now.state, now.status, now.message):
         return True
     steps_before = {step.name: step for step in before.steps}
@@ -199,4 +200,4 @@ def _has_changed(before: Execution, now: Execution) -> bool:
 
 
 def _next_sweep() -> float:
-    return time.monotonic() + random.uniform(SWEEP / 2, SWEEP)  # noqa: S311 - spreads looks, protects nothing
+    return time.monotonic() + random.uniform(SWEEP / 2, SWEEP)  # noqa: S311 - jitter, not security

@@ -39,10 +39,10 @@ class Executions:
         """
         where = _path(execution_id)
         document = self._wire.get(where, {"expand": "PIPELINE_STAGE_TASK"})
-        told = id_of(document) or execution_id
-        if told.casefold() != execution_id.casefold():
-            shown = self._wire.transport.redact(told, LONGEST_WORD)
-            raise self._wire.unexpected(where, f"asked for execution {execution_id}, got {shown}")
+        received = id_of(document) or execution_id
+        if received.casefold() != execution_id.casefold():
+            shown = self._wire.transport.redact(received, LONGEST_WORD)
+            raise self._wire.unexpected(where, f"the answer must be execution {execution_id}, got {shown}")
         return cast("ExecutionDocument", {**document, "id": execution_id})
 
     def url(self, execution_id: str) -> str:
@@ -66,7 +66,7 @@ class Executions:
     ) -> Execution:
         """One of the actions above, by its name."""
         if action not in ("cancel", "pause", "resume"):
-            raise self._wire.bad_request(f"action must be cancel, pause or resume, but is {action!r}")
+            raise self._wire.bad_request(f"action must be cancel, pause or resume, got {action!r}")
         return self._act(execution_id, action, {"reason": reason} if reason else {})
 
     def tag(self, execution_id: str, tags: Sequence[str]) -> Execution:

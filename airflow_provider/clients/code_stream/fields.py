@@ -1,4 +1,4 @@
-"""How Code Stream writes times, links and secrets inside its objects, and how they are read."""
+"""Reads the times, links and secrets in Code Stream's objects."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ Document = Mapping[str, Any]
 """A vendor's object that is only read."""
 Documents = list[Document]
 Objects = list[Json]
-"""Classes with a method ``list`` need another name for the type."""
+"""In classes with a method ``list``, the type needs another name."""
 
 SECRET_FIELDS = frozenset(
     {"password", "refreshToken", "refresh_token", "secretToken", "apiToken", "responderToken", "token", "cspAuthToken"}
 )
 LONGEST_ID, LONGEST_FIELD = 200, 1000
-"""Characters of an id, and of a field that is compared: both go into references, which Airflow keeps."""
+"""Characters of an id, and of a field that is compared: both go into references, which Airflow stores."""
 _NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 
 
 def parse_time(value: object) -> datetime | None:
-    """A moment from epoch micro-, milli- or seconds (told apart by their size), or from a text with its zone.
+    """A time from epoch micro-, milli- or seconds (distinguished by their size), or from a text with its zone.
 
-    ``None`` for anything else, a text without a zone included: Code Stream does not write those in UTC.
+    ``None`` for anything else, including a text without a zone: Code Stream does not write those in UTC.
     """
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         value = float(value)
@@ -39,12 +39,12 @@ def parse_time(value: object) -> datetime | None:
 
 
 def first_time(document: Document, *names: str) -> datetime | None:
-    """The first of these fields that holds a moment."""
+    """The first of these fields that holds a time."""
     return next((moment for name in names if (moment := parse_time(document.get(name)))), None)
 
 
 def id_from_link(link: object) -> str:
-    """The id that a link ends with, whichever prefix it has; "" for no link."""
+    """The id at the end of a link, whatever its prefix; "" for no link."""
     try:
         return _short(urlsplit(link).path.rstrip("/").rpartition("/")[2]) if isinstance(link, str) else ""
     except ValueError:
@@ -52,16 +52,16 @@ def id_from_link(link: object) -> str:
 
 
 def id_of(document: Document) -> str:
-    """The id of a document; "" where it tells none that can be used."""
+    """The id of a document; "" if it has none that can be used."""
     return _short(str(document.get("id") or "")) or id_from_link(document.get("_link"))
 
 
-def _short(told: str) -> str:
-    return told if len(told) <= LONGEST_ID else ""
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_ID else ""
 
 
 def as_text(value: object) -> str:
-    """A field as text that two of them can be compared by: "" for none, ``true`` and ``false`` in lower case."""
+    """A field as comparable text: "" for none, ``true`` and ``false`` in lower case."""
     if value is None:
         return ""
     text = str(value).lower() if isinstance(value, bool) else str(value)
@@ -69,12 +69,12 @@ def as_text(value: object) -> str:
 
 
 def fields_of(value: object) -> Json:
-    """An object's fields; none where the server has something else in its place."""
+    """An object's fields; none if the server sends something else in its place."""
     return value if isinstance(value, dict) else {}
 
 
 def texts_of(value: object, otherwise: Mapping[str, object]) -> list[str]:
-    """A list of names; the keys of an object where the server tells no such list."""
+    """A list of names; the keys of an object if the server sends no such list."""
     return [each for each in value if isinstance(each, str)] if isinstance(value, list) and value else list(otherwise)
 
 
@@ -91,7 +91,7 @@ def secrets_in(data: Any) -> Iterator[str]:
         for key, value in data.items():
             if isinstance(value, str):
                 if key in SECRET_FIELDS or (key == "value" and data.get("type") == "SECRET"):
-                    # What the server has masked already is no secret, and its stars are everywhere.
+                    # A value that the server has masked is not a secret, and its stars occur everywhere.
                     yield from [value] if value.strip("*") else []
             else:
                 yield from secrets_in(value)

@@ -11,7 +11,7 @@ from airflow_provider.clients.code_stream.wire import Wire
 
 
 class GerritListeners(CloneableResource[GerritListener]):
-    """A listener has an ``apiToken``, by which Code Stream logs in at the Gerrit server."""
+    """A listener has an ``apiToken``, with which Code Stream logs in to the Gerrit server."""
 
     def __init__(self, wire: Wire) -> None:
         super().__init__(wire, "/gerrit-listeners")

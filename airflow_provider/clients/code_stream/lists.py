@@ -1,26 +1,27 @@
-"""How Code Stream answers with a list, and what is asked of one. No HTTP here."""
+"""The format of Code Stream's lists, and of queries for them. No HTTP here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from airflow_provider.clients.code_stream.fields import Document, id_from_link
+from airflow_provider.clients.decoding import decoder
 from airflow_provider.exceptions import UnexpectedResponseError
 
 PAGE = 100
-"""Rows asked for at once: what public clients use. A server that gives fewer is read on."""
+"""Rows per page, as public clients use it. If a server returns fewer, the next page is read."""
 _FEW = 10
-"""Older documents in a row after which a list that has kept its order holds no younger ones."""
+"""Older documents after which a list that has kept its order contains no younger ones."""
 
 Row = TypeVar("Row")
 
 
 class Page(msgspec.Struct, Generic[Row]):
-    """A list reply: order stands in ``links`` only, and a link may lack its document."""
+    """A page of a list: only ``links`` is ordered, and a link may lack its document."""
 
     links: list[str] | None = None
     documents: dict[str, Row | None] | None = None
@@ -32,15 +33,41 @@ class Page(msgspec.Struct, Generic[Row]):
         return [(id_from_link(link), documents.get(link)) for link in self.links or documents]
 
 
+class _UndecodedPage(msgspec.Struct):
+    links: list[str] | None = None
+    documents: dict[str, msgspec.Raw] | None = None
+    totalCount: int | None = None  # noqa: N815 - the field's name
+
+
 Decode = Callable[[bytes], Page[Row]]
+
+OBJECTS: Decode[dict[str, Any]] = decoder(Page[dict[str, Any]])
+
+_UNDECODED = msgspec.json.Decoder(_UndecodedPage)
+
+
+def undecoded(content: bytes) -> Page[bytes]:
+    """A page whose rows are still JSON, to be decoded one at a time.
+
+    Fifty executions decoded at once are so many objects that Python collects garbage, through all modules of Airflow:
+    no other thread runs for 0.2 s.
+    """
+    try:
+        page = _UNDECODED.decode(content)
+        rows = {link: bytes(row) for link, row in (page.documents or {}).items()}
+    except (msgspec.DecodeError, RecursionError):
+        # Our own decoder takes more than msgspec's.
+        page = OBJECTS(content)
+        rows = {link: msgspec.json.encode(row) for link, row in (page.documents or {}).items()}
+    return Page(page.links, {link: row for link, row in rows.items() if row != b"null"}, page.totalCount)
 
 
 class RepeatedPageError(UnexpectedResponseError):
-    """A server answers a later page of a list with rows that it has told already: what else there is, it hides."""
+    """A server answers with the same rows for a later page of a list: the rest of the list cannot be read."""
 
 
 def equal(fields: Mapping[str, str | None]) -> str | None:
-    """A ``$filter`` that asks for equal fields; ``None`` where nothing is asked for."""
+    """A ``$filter`` for equal fields; ``None`` if there are none."""
     terms = ["{} eq '{}'".format(name, value.replace("'", "''")) for name, value in fields.items() if value is not None]
     return " and ".join(terms) or None
 
@@ -48,9 +75,9 @@ def equal(fields: Mapping[str, str | None]) -> str | None:
 def down_to(
     since: datetime | None, newest_first: Iterable[Document], time_of: Callable[[Document], datetime | None]
 ) -> Iterator[Document]:
-    """The documents that are not older than ``since``, read on while a list may hold some.
+    """The documents that are not older than ``since``, read for as long as the list may contain some.
 
-    Times may have lost the fraction of their second.
+    Times may lack the fraction of the second.
     """
     older = 0
     is_ordered, last = True, None

@@ -1,4 +1,4 @@
-"""Credentials of Code Stream and how they become a bearer: on-prem in two steps, SaaS by the form of its service."""
+"""Credentials of Code Stream, and how they become a bearer token: on-prem in two steps, SaaS with one form post."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ DOMAIN_LOGIN = "/csp/gateway/am/idp/auth/login"
 TOKEN_EXCHANGE = "/iaas/api/login"  # noqa: S105 - a path
 
 OPAQUE_LIFETIME = 1200.0
-"""Seconds for which a token that does not tell its end is used: the shortest known one lives 25 minutes."""
+"""Seconds for which a token without a known expiry is used: the shortest known lifetime is 25 minutes."""
 
 LONGEST_LIFETIME = 90 * 86400.0
-"""Seconds; what claims to live longer is replaced all the same."""
+"""Seconds; a token that claims to live longer is replaced after this time."""
 
 NO_SERVICE = (
     "no Pipelines service answers at this host. VMware Cloud Foundation (VCF) Automation 9 ships none: this needs "
@@ -43,7 +43,7 @@ _REFUSALS = (AuthenticationError, BadRequestError, PermissionDeniedError)
 
 @dataclass(frozen=True, repr=False)
 class Credentials:
-    """What a bearer is fetched with, checked once.
+    """The credentials with which a bearer token is fetched, checked once.
 
     :raises ConnectionConfigError: they are incomplete or contradict each other.
     """
@@ -80,7 +80,7 @@ class Credentials:
 
 
 class OnPremLogin(TokenAuth):
-    """User and password give a refresh token (kept for about 90 days), a refresh token gives a bearer.
+    """Exchanges user and password for a refresh token (valid for about 90 days), and that for a bearer token.
 
     :param username: with ``password``; without, ``refresh_token`` is needed.
     :param domain: of a directory user.
@@ -132,28 +132,28 @@ class OnPremLogin(TokenAuth):
         token = reply.get("refresh_token")
         if not isinstance(token, str) or not token:
             raise UnexpectedResponseError(
-                "the login was accepted, but answered without a refresh token: this needs vRealize Automation 8.0.1 "
-                "or newer, or the extra `refresh_token`",
+                "the login was accepted, but its answer has no refresh token: this needs vRealize Automation 8.0.1 or "
+                "newer, or the extra `refresh_token`",
                 call=Call(system=SYSTEM, method="POST", path=LOCAL_LOGIN),
             )
         return token
 
     def _exchange(self, refresh_token: str) -> Token:
-        # It is in use as long as the bearers are that it gives.
+        # It is in use for as long as the bearer tokens that it yields.
         self._transport.redact.add_token(refresh_token)
         try:
             reply = self._transport.request(
                 "POST", TOKEN_EXCHANGE, body={"refreshToken": refresh_token}, auth=NoAuth(), attempts=1
             ).data
         except _REFUSALS as error:
-            raise _refused("the refresh token is not accepted; it may be older than its 90 days", error) from None
+            raise _refused("the refresh token is not accepted; it may be older than 90 days", error) from None
         except NotFoundError as error:
             raise NotFoundError(NO_SERVICE, call=error.call) from None
         return bearer(reply, "token")
 
     def _post(self, path: str, body: dict[str, str | None]) -> dict[str, Any]:
         try:
-            # Without ?access_token the answer holds a token of the identity service only.
+            # Without ?access_token, the answer only has a token of the identity service.
             reply = self._transport.request("POST", f"{path}?access_token", body=body, auth=NoAuth(), attempts=1).data
         except NotFoundError as error:
             raise NotFoundError(NO_SERVICE, call=error.call) from None
@@ -181,20 +181,20 @@ class SaasLogin(TokenAuth):
 
 
 def bearer(reply: object, field: str) -> Token:
-    """The bearer in a login's reply, with the end that it or the reply tells.
+    """The bearer token in a login's reply, with the expiry from the reply or the token.
 
     :raises UnexpectedResponseError: there is none.
     """
     value = reply.get(field) if isinstance(reply, dict) else None
     if not isinstance(reply, dict) or not isinstance(value, str) or not value:
-        raise UnexpectedResponseError(f"the login answered without the field `{field}`", call=Call(system=SYSTEM))
-    told = reply.get("expires_in")
-    lifetime = float(told) if isinstance(told, (int, float)) and told > 0 else _jwt_lifetime(value)
+        raise UnexpectedResponseError(f"the login's answer has no field `{field}`", call=Call(system=SYSTEM))
+    seconds = reply.get("expires_in")
+    lifetime = float(seconds) if isinstance(seconds, (int, float)) and seconds > 0 else _jwt_lifetime(value)
     return Token(value, time.time() + min(lifetime or OPAQUE_LIFETIME, LONGEST_LIFETIME))
 
 
 def _jwt_lifetime(token: str) -> float | None:
-    """Seconds that a JWT just issued has left; counted from its own clock, which need not be ours."""
+    """Remaining seconds of a JWT that was just issued, by the issuer's clock, which may differ from ours."""
     try:
         payload = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))

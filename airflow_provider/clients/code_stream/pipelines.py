@@ -42,15 +42,15 @@ class Pipelines(CloneableResource[Pipeline]):
         comments: str | None = None,
         tags: Sequence[str] | None = None,
     ) -> Execution:
-        """Start an execution. Never repeated: look for ``comments`` with ``find_started`` after a lost answer.
+        """Start an execution. Never repeated: after a lost answer, ``find_started`` finds it by ``comments``.
 
-        :param inputs: those left out take the pipeline's defaults.
-        :param comments: begins with the marker of the start, if there is one: the server may cut a long text.
+        :param inputs: missing ones get the pipeline's defaults.
+        :param comments: must begin with the marker of the start, if there is one: the server may cut a long text.
         """
         if inputs is not None and not isinstance(inputs, Mapping):
-            raise self._wire.bad_request(f"inputs must be a mapping, but is a {type(inputs).__name__}")
+            raise self._wire.bad_request(f"inputs must be a mapping, got a {type(inputs).__name__}")
         if isinstance(tags, str):
-            raise self._wire.bad_request("tags must be a list of texts, but is one text")
+            raise self._wire.bad_request("tags must be a list of texts, got a text")
         body = {"input": inputs, "comments": comments, "tags": [*tags] if tags else None}
         where = path("/pipelines/{pipeline_id}/executions", pipeline_id=pipeline_id)
         given = {name: value for name, value in body.items() if value is not None}
@@ -59,7 +59,7 @@ class Pipelines(CloneableResource[Pipeline]):
         execution_id = str(reply.get("executionId") or "") or id_from_link(reply.get("executionLink"))
         if not execution_id or len(execution_id) > LONGEST_WORD:
             raise UnexpectedResponseError(
-                "the start was answered without an executionId or executionLink that can be used",
+                "the answer to the start has no usable executionId or executionLink",
                 call=Call(system=SYSTEM, method="POST", path=where),
                 effect=Effect.UNKNOWN,
             )
@@ -83,7 +83,7 @@ class Pipelines(CloneableResource[Pipeline]):
         if len(found) > 1:
             projects = ", ".join(sorted(repr(str(each.get("project"))) for each in found))
             raise self._wire.conflict(
-                f"pipeline {name_or_id!r} is in the projects {projects}: say which with `project`"
+                f"pipeline {name_or_id!r} is in the projects {projects}: choose one with `project`"
             )
         if found[0].get("enabled") is False:
             raise self._wire.conflict(
@@ -111,7 +111,7 @@ class Pipelines(CloneableResource[Pipeline]):
         return cast("ExecutionDocument", self._wire.get(where, {"expand": "PIPELINE_STAGE_TASK"}))
 
     def list_tiles(self) -> Tiles:
-        """What the UI shows of each kind of pipeline."""
+        """The UI's description of each kind of pipeline."""
         return cast("Tiles", self._wire.get("/pipeline-tiles"))
 
     def export_yaml(self, **query: Any) -> str:
@@ -122,7 +122,7 @@ class Pipelines(CloneableResource[Pipeline]):
         return str(answer.data)
 
     def import_yaml(self, text: str, action: str | None = None) -> str:
-        """The answer names what was created or updated; errors stand inside it.
+        """The answer names what was created or updated, and contains errors, if any.
 
         :param action: ``create`` or ``apply`` (undocumented by the vendor).
         :raises BadRequestError: the text holds half of a surrogate pair; nothing was sent.
@@ -145,7 +145,7 @@ class Pipelines(CloneableResource[Pipeline]):
             where = None if "'" in name_or_id + (project or "") else equal({"name": name_or_id, "project": project})
             found = [each for each in self.list(where) if each.get("name") == name_or_id]
         if not found and not is_uuid:
-            # Ids are texts of any form.
+            # Ids may be any text.
             found = self._of_id(name_or_id)
         return [each for each in found if project is None or each.get("project") == project]
 

@@ -1,4 +1,4 @@
-"""What names an execution of Code Stream, and the vendor's words that operators use. Light to import."""
+"""References of Code Stream, and the vendor's words that operators use. Light to import."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ EXECUTION = "execution"
 RERUN = "rerun"
 """An event that leads to an execution."""
 EVENT = "event"
-"""An event that is to come."""
+"""A future event."""
 APPROVAL = "approval"
-"""A user operation, or one that is to come."""
+"""A user operation, or a future one."""
 
 ANSWER = "answer"
-"""The answer to a user operation that is there."""
+"""The answer to an existing user operation."""
 
 BEGINNING = {"cancel": "CANCELING", "pause": "PAUSING", "resume": "RESUMING"}
-"""The status in which an action on an execution is taken, but not done."""
+"""The status in which an action on an execution has been accepted, but is not done."""
 
 
 def execution_reference(execution_id: str) -> ExecutionRef:
@@ -26,7 +26,7 @@ def execution_reference(execution_id: str) -> ExecutionRef:
 
 
 def event_reference(event_type: str, filters: str, since: str) -> ExecutionRef:
-    """An event that is to come.
+    """A future event.
 
     :param filters: the fields that it must have, as a JSON object.
     :param since: ISO 8601 with its zone, "" for any time.
@@ -43,5 +43,5 @@ def answer_reference(user_operation_id: str) -> ExecutionRef:
 
 
 def pending_approval_reference(execution_id: str, pipeline: str) -> ExecutionRef:
-    """An approval that is to come, of an execution or else of any execution of a pipeline; "" for the other one."""
+    """A future approval of an execution, or of any execution of a pipeline; the other argument is ""."""
     return {**approval_reference(""), "execution_id": execution_id, "pipeline": pipeline}

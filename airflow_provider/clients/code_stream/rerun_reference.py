@@ -1,4 +1,4 @@
-"""What names a rerun of an event, and what its reference tells of the time before it. No I/O."""
+"""References of reruns of an event, which hold what existed before the rerun. No I/O."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from airflow_provider.core.durations import DURATIONS
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
 CLOCK_TOLERANCE = timedelta(seconds=DURATIONS.clock_tolerance)
-"""By how much two machines' clocks may be apart, and so the time of a rerun and that of what it led to."""
+"""By how much two machines' clocks may differ, and thus the time of a rerun and that of what it led to."""
 
 BEFORE_RESUME = {"status_before": "status", "resumed_before": "resumed_at"}
-"""The fields of an execution that tell whether it has gone on, by the names that an intent has for them."""
+"""The fields of an execution that show whether it was resumed, by their names in an intent."""
 
 _PASSED_ON = (
     "event_type",
@@ -57,7 +57,7 @@ def _begun(intent: Intent, server_time: float | None) -> float:
 
 
 def floor_of(ref: ExecutionRef) -> datetime | None:
-    """What came before this was there before the rerun, however the clocks are set."""
+    """Anything earlier existed before the rerun, however the clocks are set."""
     since = parse_time(ref.get("since"))
     return since - CLOCK_TOLERANCE if since else None
 
@@ -68,7 +68,7 @@ def known_before(ref: ExecutionRef, name: str) -> frozenset[str]:
 
 
 def may_be_from(ref: ExecutionRef, document: Document) -> bool:
-    """Whether an execution may have come of a rerun: it was not there before."""
+    """Whether an execution may come from a rerun, because it did not exist before."""
     if id_of(document) in known_before(ref, "known_executions") | {id_from_link(ref["link_before"])}:
         return False
     floor, requested = floor_of(ref), request_time(document)
@@ -76,16 +76,16 @@ def may_be_from(ref: ExecutionRef, document: Document) -> bool:
 
 
 def was_resumed(document: Document, ref: ExecutionRef) -> bool:
-    """Whether an execution has gone on since it was as the intent says."""
+    """Whether an execution has been resumed since the state in the intent."""
     if "resumed_before" in ref and as_text(document.get("resumed_at")) != ref["resumed_before"]:
         return True
     state = state_of(document)
-    is_over_in_vain = state.is_terminal and state is not ExecutionState.SUCCEEDED
-    return not is_over_in_vain and as_text(document.get("status")) != ref.get("status_before", "")
+    has_failed = state.is_terminal and state is not ExecutionState.SUCCEEDED
+    return not has_failed and as_text(document.get("status")) != ref.get("status_before", "")
 
 
 def not_started(ref: ExecutionRef, event: Document) -> Execution:
-    """A rerun whose execution is to come; the event tells why it may not."""
+    """A rerun without an execution yet; the event says why there may be none."""
     return Execution(
         dict(ref),
         ExecutionState.QUEUED,
@@ -103,6 +103,6 @@ def in_time(waiting: Execution) -> Execution:
     failure = (
         f"event {ref['id']} has led to no execution {within}"
         if ref["action"] == "rerun"
-        else f"the execution of event {ref['id']} has not gone on {within}"
+        else f"the execution of event {ref['id']} was not resumed {within}"
     )
     return waiting.failed(failure + (f": {waiting.message}" if waiting.message else ""))

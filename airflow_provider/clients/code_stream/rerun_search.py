@@ -1,7 +1,7 @@
-"""What a rerun or resume of a trigger event has led to, before and after the event says so.
+"""Finds what a rerun or resume of a trigger event has led to, before and after the event says so.
 
-A rerun bears no marker. What it led to is known by what was there before: the event's link, and the ids of the newest
-events and executions that could be taken for it. Where two could be it, nobody's is followed.
+A rerun carries no marker. What it led to is recognised by what existed before: the event's link, and the ids of the
+newest events and executions that could be mistaken for it. If there are two candidates, neither is chosen.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 _OLDEST = datetime.min.replace(tzinfo=UTC)
 
 EventsSince = Callable[[str], Sequence[Document]]
-"""The events of a type that came since a rerun, or since earlier."""
+"""The events of a type that came since a rerun, and perhaps earlier ones."""
 
 
 class RerunSearch:
-    """:param started: how executions are observed."""
+    """:param started: observes executions."""
 
     def __init__(self, wire: Wire, events: Events, executions: Executions, started: ExecutionWaits) -> None:
         self._wire, self._events, self._executions, self._started = wire, events, executions, started
 
     def find(self, intent: Intent) -> list[Execution]:
-        """All that a rerun with this intent may have led to if nobody saw its answer, oldest first."""
+        """All that a rerun with this intent may have led to if its answer was lost, oldest first."""
         event = self._events.get(str(intent["event_type"]), str(intent["event_id"]))
         ref = rerun_reference(intent, self._wire.transport.server_time())
         found = self._led_to(ref, event, self.events_since([ref]))
@@ -75,7 +75,7 @@ class RerunSearch:
             names = ", ".join(f"{each.ref['kind']} {each.id}" for each in found)
             raise self._wire.conflict(
                 f"ambiguous: event {ref['id']} was rerun more than once at the same time, and each of {names} may be "
-                "what this rerun led to. None of them is followed or canceled; resolve it manually"
+                "what this rerun led to. None of them is waited for or canceled; resolve it manually"
             )
         seen = found[0] if found else not_started(ref, event)
         return seen if seen.ref["kind"] != RERUN else in_time(seen)
@@ -90,7 +90,7 @@ class RerunSearch:
         return events
 
     def _led_to(self, ref: ExecutionRef, event: Document, events: EventsSince) -> list[Execution]:
-        """What a rerun may have led to, oldest first; a new event that has no execution yet as what is queued."""
+        """What a rerun may have led to, oldest first; a new event without an execution yet counts as queued."""
         if ref["action"] == "resume":
             return self._resumed(ref, event)
         if new_event := ref.get("new_event"):
@@ -120,7 +120,7 @@ class RerunSearch:
         if len(new_events) == 1:
             execution_id = linked_execution(new_events[0])
             return [self._observed(execution_id) if execution_id else not_started(ref, new_events[0])]
-        # Which of them is whose may not be told: they are named, and not looked at.
+        # It is not known which of them is whose: they are named, but not polled.
         return [replace(self._named(ref, each), started_at=event_time(each)) for each in new_events]
 
     def _named(self, ref: ExecutionRef, event: Document) -> Execution:
@@ -130,7 +130,7 @@ class RerunSearch:
         return Execution(event_ref, ExecutionState.QUEUED, status="")
 
     def _of_moved_event(self, ref: ExecutionRef, event: Document) -> list[Execution]:
-        """Its execution, and others that its reruns may have led to before it came to point to this one."""
+        """Its execution, and others that reruns of it may have led to before it pointed to this one."""
         execution_id = linked_execution(event)
         document = self._executions.get(execution_id)
         floor = floor_of(ref)

@@ -1,4 +1,4 @@
-"""How a rerun of a trigger event is waited for, until it has led to an execution; that is another wait from then on."""
+"""Waits for a rerun of a trigger event until it has led to an execution, which is waited for from then on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _EVENTS: Decode[dict[str, Any]] = decoder(Page[dict[str, Any]])
 
 
 class RerunWaits(Waitable):
-    """References hold the event's ``id`` and what was there before; see :mod:`.rerun_reference`.
+    """References hold the event's ``id`` and what existed before; see :mod:`.rerun_reference`.
 
     :param search: finds what a rerun has led to.
     :param executions: cancels what it has led to.
@@ -41,7 +41,7 @@ class RerunWaits(Waitable):
         return f"rerun: {ref.get('event_type')} events"
 
     def fetch(self, refs: Sequence[ExecutionRef], seen: Sequence[Execution | None]) -> list[Found]:
-        """One list of events for those that it reaches, and one for the events that came since."""
+        """One list of events for as many as it contains, and one for the events that have come since."""
         event_type = refs[0]["event_type"]
         wanted, root = [ref["id"] for ref in refs], EVENT_PATHS.get(event_type)
         events = self._wire.newest(root, NEWEST_EVENT_FIRST, wanted, _EVENTS) if root else {}
@@ -56,7 +56,7 @@ class RerunWaits(Waitable):
     def cancel(self, ref: ExecutionRef, reason: str) -> None:
         seen = self.observe(ref)
         if seen.ref["kind"] == RERUN:
-            # It may show in a moment: whoever cancels should try again then.
+            # It may appear in a moment: the caller should retry.
             raise self._wire.conflict(
                 f"nothing to cancel: event {ref['id']} has not led to an execution yet", Effect.NONE
             )

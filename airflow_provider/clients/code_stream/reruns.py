@@ -1,7 +1,7 @@
-"""Reruns and resumes of trigger events that are followed to what they lead to.
+"""Reruns and resumes of trigger events, and the executions that they lead to.
 
-``events.rerun`` sends the bare request. Here it is prepared: what was there before is noted, by which that is told
-apart later which the rerun led to.
+``events.rerun`` sends the bare request. Here it is prepared: what exists before is noted, to recognise later what the
+rerun led to.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from airflow_provider.exceptions import Effect, NotFoundError, ReleasePipelineEr
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
 KNOWN_FOR = 2 * CLOCK_TOLERANCE
-"""How far back the events and executions before a rerun are noted: further than any later look for it reaches."""
+"""How far back the events and executions before a rerun are noted: further than any later search reaches."""
 MOST_KNOWN = 100
-"""Events, and executions, that are noted before a rerun: the newest."""
+"""The newest events, and as many executions, that are noted before a rerun."""
 
 
 class Reruns:
@@ -45,9 +45,9 @@ class Reruns:
         self._wire, self._events, self._executions, self._search = wire, events, executions, search
 
     def prepare(self, event_type: str, event_id: str, action: str = "rerun", *, force: bool = False) -> dict[str, Any]:
-        """The intent of a rerun or resume: what tells later whether the event led to another execution.
+        """The intent of a rerun or resume, which shows later whether the event led to another execution.
 
-        :param force: rerun it although the execution that it led to before is still running.
+        :param force: rerun it even if its last execution is still running.
         :raises ConflictError: that execution is still running.
         """
         self._events.check_action(action)
@@ -72,43 +72,43 @@ class Reruns:
         return {**intent, **self._known_before(event_type, event)}
 
     def start(self, intent: Intent) -> Execution:
-        """Send the one request that reruns (or resumes) the event of an intent.
+        """Send the request that reruns (or resumes) the event of an intent.
 
-        :raises ConflictError: somebody else has rerun it since :meth:`prepare`: whose execution is whose could not
-            be told any more. Nothing was sent then.
+        :raises ConflictError: somebody else has rerun it since :meth:`prepare`, so that their executions could not be
+            told apart. Nothing was sent.
         """
         event_type, event_id = str(intent["event_type"]), str(intent["event_id"])
         if intent["action"] == "rerun" and (found := self._found_before_sending(intent)):
             raise self._wire.conflict(
                 f"event {event_id} has led to {found[0].ref['kind']} {found[0].id} since this rerun was prepared: "
-                "somebody else has rerun it, and what this rerun leads to could not be told from that"
+                "somebody else has rerun it, and the two executions could not be told apart"
             )
         return self.follow(intent, self._events.rerun(event_type, event_id, intent["action"]))
 
     def follow(self, intent: Intent, event: Document) -> Execution:
-        """What a rerun led to, as far as the answer to it tells: asks for nothing more, so that nothing can fail.
+        """What a rerun led to according to its answer. Sends no further request, so that nothing can fail.
 
-        :param event: the answer: the event, which may still point to the old execution, or the new one that it led to.
+        :param event: the answer: the event, which may still point to the old execution, or a new event.
         """
         ref = self.reference(intent)
         if has_moved(event, ref):
             return just_started(self._wire, linked_execution(event))
         if id_of(event) not in ("", ref["id"]):
             ref["new_event"] = id_of(event)
-        # Pauses may have come between the intent and the request.
+        # There may have been pauses between the intent and the request.
         return Execution(ref | time_limit(intent, time.time()), ExecutionState.QUEUED, status="")
 
     def reference(self, intent: Intent) -> ExecutionRef:
         """The reference of what a rerun with this intent leads to.
 
-        :param intent: with ``since``, the epoch seconds before the rerun, also the new event is found that some
-            servers create instead of changing the old one; with ``start_timeout``, seconds, the reference holds
-            ``start_by``, epoch seconds of this machine's clock after which it is looked at as failed.
+        :param intent: with ``since`` (epoch seconds before the rerun), the new event is also found that some servers
+            create instead of changing the old one; with ``start_timeout`` (seconds), the reference holds ``start_by``,
+            epoch seconds of this machine's clock after which the rerun counts as failed.
         """
         return rerun_reference(intent, self._wire.transport.server_time())
 
     def _known_before(self, event_type: str, event: Document) -> dict[str, list[str]]:
-        """The ids of the newest events and executions that might be taken for what a rerun leads to."""
+        """The ids of the newest events and executions that could be mistaken for what the rerun leads to."""
         now = self._wire.transport.server_time()
         since = datetime.fromtimestamp(time.time() if now is None else now, UTC) - KNOWN_FOR
         newest = newest_events(self._wire, event_type, since=since)
@@ -123,12 +123,12 @@ class Reruns:
         try:
             return self._search.find(intent)
         except ReleasePipelineError as error:
-            # Whatever became of these reads: the rerun that they were for has not been sent.
+            # Whatever happened to these reads, the rerun itself was not sent.
             if error.effect.is_open:
                 error.effect = Effect.NONE
             raise
 
     def _check_over(self, execution: Execution, action: str) -> None:
-        may_go_on = action == "resume" and execution.state is ExecutionState.PAUSED
-        if not execution.state.is_terminal and not may_go_on:
+        may_resume = action == "resume" and execution.state is ExecutionState.PAUSED
+        if not execution.state.is_terminal and not may_resume:
             raise self._wire.conflict(f"the event led to execution {execution.id}, which is still {execution.status}")

@@ -1,4 +1,4 @@
-"""The stored objects of Code Stream that are all handled alike: list, get, create, update, delete, patch, clone."""
+"""Stored objects of Code Stream that all have the same operations: list, get, create, update, delete, patch, clone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Resource(Generic[DocumentT]):
         self._wire, self._root = wire, root
 
     def list(self, where: str | None = None, *, limit: int | None = None) -> Rows[DocumentT]:
-        """:param where: the ``$filter``, such as ``project eq 'retail'``; ``limit``: most objects wanted."""
+        """:param where: the ``$filter``, such as ``project eq 'retail'``; ``limit``: maximum number of objects."""
         rows = self._wire.rows(self._root, where=where, limit=limit)
         return cast("Rows[DocumentT]", [self._keep_secret(row) for row in rows])
 
@@ -52,12 +52,12 @@ class Resource(Generic[DocumentT]):
         return self._keep_secret(self._wire.send(method, where, body=self._keep_secret(body)))
 
     def _keep_secret(self, document: Json) -> Json:
-        """The same document, after its secrets were told to whoever masks logs and errors."""
+        """The same document, after its secrets were registered to be masked in logs and errors."""
         return self._wire.keep_secret(document)
 
 
 class PatchableResource(Resource[DocumentT]):
-    """An object of which some fields can be changed alone."""
+    """An object of which single fields can be changed."""
 
     def patch(self, key: Key, **fields: Any) -> DocumentT:
         """Change these fields, such as ``enabled=False`` (a Gerrit listener: ``connected``)."""

@@ -1,4 +1,4 @@
-"""How requests reach the Code Stream API and what its answers are before a noun reads them: prefix, lists, errors.
+"""Sends requests to the Code Stream API, and reads what all its answers have in common: lists and errors.
 
 https://developer.broadcom.com/xapis/vrealize-automation-code-stream-api/latest/
 """
@@ -10,11 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from airflow_provider.clients.code_stream.fields import Json, secrets_in
-from airflow_provider.clients.code_stream.lists import PAGE, Decode, Page, RepeatedPageError
+from airflow_provider.clients.code_stream.lists import OBJECTS, PAGE, Decode, Page, RepeatedPageError
 from airflow_provider.clients.code_stream.login import Credentials
 from airflow_provider.clients.code_stream.references import SYSTEM
 from airflow_provider.clients.code_stream.words import Words
-from airflow_provider.clients.decoding import decoder
 from airflow_provider.clients.listing import LONGEST_LIST, MOST_PAGES
 from airflow_provider.clients.transport import Answer, Transport, TransportOptions, VendorError, read_common_error
 from airflow_provider.clients.urls import Params
@@ -33,11 +32,9 @@ UI_URL = "{base}/automation/#/codestream/executions/{id}"
 
 Row = TypeVar("Row")
 
-_OBJECTS: Decode[dict[str, Any]] = decoder(Page[dict[str, Any]])
-
 
 def read_error(answer: Answer) -> VendorError | None:
-    """Every good answer of this API has a body: an empty one says nothing about what happened."""
+    """Read an error; an empty answer is one, too, because all successful answers of this API have a body."""
     if answer.status in (200, 201, 202) and answer.data is None:
         return VendorError(message="the answer is empty", cause=UnexpectedResponseError, effect=Effect.UNKNOWN)
     return read_common_error(answer)
@@ -48,7 +45,7 @@ class Wire:
 
     Paths are below the prefix.
 
-    :param credentials: checked already.
+    :param credentials: already checked.
     """
 
     def __init__(
@@ -65,7 +62,7 @@ class Wire:
         self.words = Words(words)
         self.transport = Transport(SYSTEM, base_url, read_error=read_error, **options)
         self.transport.auth = credentials.login(self.transport)
-        # An API at the root of its host has no prefix at all.
+        # An API at the root of its host has no prefix.
         self._prefix = ("/" + api_prefix.strip("/")).rstrip("/")
         self._version = {"apiVersion": api_version}
         self._ui_url = (ui_url or UI_URL).replace("{base}", self.transport.base_url)
@@ -90,31 +87,28 @@ class Wire:
         data = self.answer(method, path, params, body=body, **options).data
         if not isinstance(data, dict):
             raise UnexpectedResponseError(
-                "the answer is no JSON object",
+                "the answer is not a JSON object",
                 call=Call(system=SYSTEM, method=method, path=self._prefix + path),
                 effect=Effect.UNKNOWN,
             )
         return data
 
     def answer(self, method: str, path: str, params: Params | None = None, **options: Any) -> Answer:
-        """The answer as it is, for those few that are no JSON object."""
+        """The raw answer, for the few that are not JSON objects."""
         return self.transport.request(method, self._prefix + path, {**(params or {}), **self._version}, **options)
 
     def keep_secret(self, document: Json) -> Json:
-        """The same document, after its secrets were told to whoever masks logs and errors."""
+        """The same document, after its secrets were registered to be masked in logs and errors."""
         self.transport.redact.add_seen(secrets_in(document))
         return document
 
     # Lists
 
-    def page(self, path: str, params: Params) -> Page[dict[str, Any]]:
+    def page(self, path: str, params: Params, decode: Decode[Row]) -> Page[Row]:
         """One page of a list."""
-        return self._decoded(path, params, _OBJECTS)
-
-    def _decoded(self, path: str, params: Params, decode: Decode[Row]) -> Page[Row]:
         page: Page[Row] | None = self.answer("GET", path, params, decode=decode).data
         if page is None:
-            raise self.unexpected(path, "the answer is no list")
+            raise self.unexpected(path, "the answer is not a list")
         return page
 
     def unexpected(
@@ -126,21 +120,21 @@ class Wire:
     def pages(
         self, path: str, params: Params, decode: Decode[Row], top: int = PAGE
     ) -> Iterator[list[tuple[str, Row | None]]]:
-        """The pages of a list, as they are: rows that shift while it is read stand on two of them.
+        """The pages of a list. Rows that shift while it is read may be on two of them.
 
-        :raises RepeatedPageError: the server does not go on from where it was asked to.
+        :raises RepeatedPageError: the server returns the same page again.
         :raises UnexpectedResponseError: the list does not end.
         """
         skip = 0
         before: list[str] = []
         began = time.monotonic()
         for _ in range(MOST_PAGES):
-            page = self._decoded(path, {**params, "$top": top, "$skip": skip}, decode)
+            page = self.page(path, {**params, "$top": top, "$skip": skip}, decode)
             rows = page.rows()
             ids = [row_id for row_id, _ in rows]
             if rows and ids == before:
                 raise self.unexpected(
-                    path, "the server tells the same page again instead of the next", RepeatedPageError
+                    path, "the server returned the same page again instead of the next one", RepeatedPageError
                 )
             if rows:
                 yield rows
@@ -156,19 +150,19 @@ class Wire:
     def newest(
         self, path: str, order: str, wanted: Iterable[str], decode: Decode[Row], top: int = PAGE
     ) -> dict[str, Row]:
-        """What the newest pages of a list tell of two or more wanted rows, read on while they tell anything.
+        """Those of two or more wanted rows that the newest pages of a list contain, read while they contain any.
 
-        None of them where the list is refused: that costs requests, and says nothing about the rows.
+        None of them if the list is refused: that costs requests, and says nothing about the rows.
         """
         missing, found = set(wanted), dict[str, Row]()
         if len(missing) < 2:
             return found
         try:
             for page in self.pages(path, {"$orderby": order}, decode, top):
-                news = {row_id: row for row_id, row in page if row is not None and row_id in missing}
-                found |= news
-                missing -= news.keys()
-                if not news or len(missing) < 2:
+                new = {row_id: row for row_id, row in page if row is not None and row_id in missing}
+                found |= new
+                missing -= new.keys()
+                if not new or len(missing) < 2:
                     break
         except RepeatedPageError:
             pass
@@ -188,13 +182,13 @@ class Wire:
     ) -> Iterator[Json]:
         """The objects of a list, each once.
 
-        :param items: where one object is read if the list leaves it out; default ``path``.
+        :param items: path below which an object is read if the list leaves it out; default ``path``.
         :param where: the ``$filter``.
         :param order: the ``$orderby``; default the server's.
         """
         seen: set[str] = set()
         top = PAGE if limit is None else max(1, min(PAGE, limit))
-        for page in self.pages(path, {"$filter": where, "$orderby": order}, _OBJECTS, top):
+        for page in self.pages(path, {"$filter": where, "$orderby": order}, OBJECTS, top):
             for row_id, listed in page:
                 if row_id in seen:
                     continue

@@ -1,4 +1,4 @@
-"""The server's words for what the vendor's pages tell in prose only: two actions on events and two answers."""
+"""The server's words for what the vendor's pages only describe: two actions on events, and two answers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ WORDS = {"rerun": "Rerun", "resume": "Resume", "approve": "Approved", "reject": 
 """The words that are sent unless the connection's extra ``words`` says otherwise."""
 
 _STORED = {"approve": "APPROVED", "reject": "REJECTED"}
-"""How a server stores an answer, whatever word it takes for it."""
+"""How a server stores an answer, whatever word it accepts for it."""
 
 
 class Words:
@@ -32,7 +32,7 @@ class Words:
         return self._words[name]
 
     def is_taken(self, answer: str, status: str) -> bool:
-        """Whether the status of a user operation says that it was answered so.
+        """Whether the status of a user operation means this answer.
 
         :param answer: ``approve`` or ``reject``.
         """

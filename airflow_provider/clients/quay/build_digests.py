@@ -1,4 +1,4 @@
-"""The digests of images that were built: a build does not tell its own, but the tags that it pushed do."""
+"""The digests of built images: a build does not contain its own, but the tags that it pushed do."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from airflow_provider.execution import Execution, ExecutionState
 def with_digest(
     wire: Wire, execution: Execution, history_of: Callable[[str], Sequence[Document]] | None = None
 ) -> Execution:
-    """A build that succeeded with its digest, unless somebody pushed to all of its tags since it started.
+    """A successful build with its digest, unless somebody else has pushed to all of its tags since it started.
 
-    :param history_of: tells what a tag pointed to; default: Quay is asked.
+    :param history_of: returns what a tag pointed to; default: from Quay.
     """
     repository = execution.ref["repository"]
-    history_of = history_of or partial(_ask_for_history, wire, repository)
+    history_of = history_of or partial(_read_history, wire, repository)
     digests: set[str] | None = None
     for tag in execution.outputs["tags"]:
         pushed = {
@@ -35,32 +35,32 @@ def with_digest(
             break
     if not digests or len(digests) > 1:
         why = "none of its tags was pushed since" if not digests else "its tags were pushed several times since"
-        return replace(execution, message=f"the digest of this build cannot be told: {why}")
+        return replace(execution, message=f"the digest of this build is not known: {why}")
     digest = digests.pop()
     outputs = {**execution.outputs, "digest": digest, "image_ref": image_ref(wire.registry, repository, digest)}
     return replace(execution, outputs=outputs)
 
 
 def with_digests(wire: Wire, repository: str, builds: Mapping[int, Execution]) -> dict[int, Found]:
-    """Those that succeeded with their digests, or how to ask for it: of several, the tags are read in one piece."""
-    good = {place: build for place, build in builds.items() if build.state is ExecutionState.SUCCEEDED}
+    """Builds with their digests if they succeeded, or pending observations; for several, the tags are read together."""
+    good = {index: build for index, build in builds.items() if build.state is ExecutionState.SUCCEEDED}
     pushes = _pushes_since(wire, repository, list(good.values())) if len(good) > 1 else None
     if pushes is None:
-        return {**builds, **{place: partial(with_digest, wire, build) for place, build in good.items()}}
+        return {**builds, **{index: partial(with_digest, wire, build) for index, build in good.items()}}
     return {
         **builds,
-        **{place: with_digest(wire, build, lambda tag: pushes.get(tag, [])) for place, build in good.items()},
+        **{index: with_digest(wire, build, lambda tag: pushes.get(tag, [])) for index, build in good.items()},
     }
 
 
-def _ask_for_history(wire: Wire, repository: str, tag: str) -> Sequence[Document]:
+def _read_history(wire: Wire, repository: str, tag: str) -> Sequence[Document]:
     return next(tag_pages(wire, repository, only_active=False, tag=tag), [])
 
 
 def _pushes_since(wire: Wire, repository: str, builds: Sequence[Execution]) -> dict[str, list[Document]] | None:
-    """By name, what the tags of a repository pointed to since the first of the builds began.
+    """By name, what the tags of a repository have pointed to since the first of the builds began.
 
-    ``None`` where to read on would be dearer than to ask for the tags of each build.
+    ``None`` if reading on would cost more than reading the tags of each build.
     """
     since = min(map(_start_of, builds))
     pushes: dict[str, list[Document]] = {}

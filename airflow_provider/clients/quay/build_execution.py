@@ -1,11 +1,11 @@
-"""How an image build of Quay becomes an Execution. No HTTP here."""
+"""Turns an image build of Quay into an Execution. No HTTP here."""
 
 from __future__ import annotations
 
 from airflow_provider.clients.quay.fields import Document, parse_time, texts_in
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
-# `internalerror` is queued again by Quay; `cannot_load` says nothing about the build, only that its log store is away.
+# Quay queues builds in `internalerror` again. `cannot_load` is not here: it only means that the log store is down.
 _PHASES = {
     "waiting": ExecutionState.QUEUED,
     "build-scheduled": ExecutionState.QUEUED,
@@ -26,9 +26,9 @@ def state_of(build: Document) -> ExecutionState:
 
 
 def execution_of(build: Document, ref: ExecutionRef, page: str) -> Execution:
-    """The digest is not in a build: whoever has read the tag adds it.
+    """A build as an execution, without a digest, which must be added from its tags.
 
-    :param page: where a person sees the repository.
+    :param page: URL of the repository's page.
     """
     state = state_of(build)
     message = str(build.get("error") or "") or None

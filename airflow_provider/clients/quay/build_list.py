@@ -1,4 +1,4 @@
-"""The list of a repository's newest builds: how it is asked for, and of each build what a wait reads."""
+"""The list of a repository's newest builds, with the excerpt of each build that a wait reads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LISTED = 100
 
 
 class Excerpt(msgspec.Struct):
-    """What of a listed build changes when it moves on."""
+    """The fields of a listed build that change with its state."""
 
     id: Any = None
     phase: Any = None
@@ -34,17 +34,17 @@ class BuildList(Listing[Excerpt]):
     """The newest builds of a repository."""
 
     def shows(self, ref: ExecutionRef, seen: Execution) -> bool:
-        """Whether a build is listed as it was seen."""
+        """Whether a build in the list has not changed since it was seen."""
         excerpt = self.excerpt(ref["id"])
         if excerpt is None or str(excerpt.phase or "") != seen.status:
             return False
         return (excerpt.error or None) == seen.message
 
 
-def excerpt_at_builds(wire: Wire, repository: str, decode: Decoder) -> BuildList:
-    """The list as many waits read it.
+def excerpts_of_builds(wire: Wire, repository: str, decode: Decoder) -> BuildList:
+    """The list for many waits.
 
-    :param decode: :func:`decode_builds`, or something that remembers what that made of an answer.
+    :param decode: :func:`decode_builds`, or something that remembers its results.
     """
     path = wire.repository_path("/build/", repository)
     answer = wire.send("GET", path, {"limit": LISTED}, needs=READ, decode=decode).data
@@ -54,7 +54,7 @@ def excerpt_at_builds(wire: Wire, repository: str, decode: Decoder) -> BuildList
 
 
 def decode_builds(content: bytes) -> Any:
-    """:class:`BuildList`, or for an answer that is none its JSON."""
+    """A :class:`BuildList`, or the JSON of an answer that is not one."""
     try:
         excerpts = decode_excerpts(content, _DECODER).builds
     except msgspec.ValidationError:

@@ -1,4 +1,4 @@
-"""What Quay keeps of the start of a build, and which of its builds a start may have led to. No HTTP here."""
+"""Start requests of builds, and recognising the builds that they may have led to. No HTTP here."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from airflow_provider.clients.waitable import Intent, start_window
 
 
 class BuildSource(TypedDict):
-    """What an image is built from.
+    """The source of an image build.
 
     :param archive_url: http or https URL of the sources; sent in ASCII, as a browser does.
     :param tags: at least one, each once, of at most 127 characters.
-    :param subdirectory: where the Dockerfile is, or
+    :param subdirectory: the folder of the Dockerfile, or
     :param dockerfile_path: its path.
     """
 
@@ -29,7 +29,7 @@ class BuildSource(TypedDict):
 
 
 def body_of(source: BuildSource) -> Json:
-    """What Quay is sent."""
+    """The body of the start request."""
     body: Json = {"archive_url": in_ascii(source["archive_url"]), "docker_tags": list(source["tags"])}
     if subdirectory := source.get("subdirectory"):
         body["subdirectory"] = subdirectory
@@ -39,7 +39,7 @@ def body_of(source: BuildSource) -> Json:
 
 
 def kept_of(source: BuildSource) -> Json:
-    """What tells the build of this start from others; has no place for a text of our own.
+    """What distinguishes the build of this start from others; Quay has no field for a marker.
 
     :raises ValueError: ``archive_url`` has a host that cannot be written in ASCII.
     """
@@ -52,12 +52,12 @@ def kept_of(source: BuildSource) -> Json:
 
 
 def hash_of(archive_url: str) -> str:
-    """Names a URL where it may not be shown: whoever has a signed one may read the sources."""
+    """Identifies a URL without showing it: a signed URL lets anybody read the sources."""
     return hashlib.sha256(archive_url.encode()).hexdigest()
 
 
 def in_ascii(url: str) -> str:
-    """The URL as a browser sends it: Quay answers 500 to one that is not ASCII, every time.
+    """The URL as a browser sends it: Quay always answers 500 to one that is not ASCII.
 
     :raises ValueError: its host cannot be written in ASCII.
     """
@@ -73,20 +73,20 @@ def in_ascii(url: str) -> str:
 
 
 def is_like(build: Document, intent: Intent) -> bool:
-    """Whether this listed build, but for its time, may be what the start led to."""
+    """Whether this listed build, apart from its time, may be what the start led to."""
     if build.get("id") in intent["builds_before"] or build.get("trigger"):
         return False
     listed = {**build, "archive_hash": hash_of(str(build.get("archive_url") or ""))}
-    # What earlier versions of this provider have written down holds the URL itself, or neither.
+    # Intents saved by earlier versions of this provider hold the URL itself, or neither.
     kept = ("archive_hash", "archive_url", "dockerfile_path")
     same_rest = all(listed.get(name) == intent[name] for name in kept if name in intent)
     return same_rest and sorted(texts_in(build.get("tags"))) == sorted(intent["tags"])
 
 
 def began_in_time(build: Document, intent: Intent) -> bool:
-    """Whether it began when the start was sent, and not before or long after.
+    """Whether it began when the start was sent, not before or long after.
 
-    :raises ValueError: it does not tell.
+    :raises ValueError: the build has no such time.
     """
     began = parse_time(build.get("started"))
     if began is None:

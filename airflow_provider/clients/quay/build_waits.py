@@ -1,4 +1,4 @@
-"""How an image build of Quay is waited for, canceled, and found again after a start whose answer was lost."""
+"""Waits for image builds of Quay, cancels them, and finds them after a start whose answer was lost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_provider.clients.listing import Remembered
 from airflow_provider.clients.memory import Doubts, Recent
 from airflow_provider.clients.quay.build_digests import with_digest, with_digests
 from airflow_provider.clients.quay.build_execution import execution_of, state_of
-from airflow_provider.clients.quay.build_list import BuildList, decode_builds, excerpt_at_builds
+from airflow_provider.clients.quay.build_list import BuildList, decode_builds, excerpts_of_builds
 from airflow_provider.clients.quay.build_starts import began_in_time, is_like
 from airflow_provider.clients.quay.builds import Builds
 from airflow_provider.clients.quay.fields import Document, objects_in
@@ -43,16 +43,16 @@ from airflow_provider.exceptions import (
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
 _SEARCHED = 1000
-"""Builds since a start, among which it is looked for."""
+"""Builds since a start that are searched for it."""
 
 _NO_LONGER_CANCELED = ("pushing", "cannot_load")
-"""Phases in which no Quay takes a cancel, or which hide the real one."""
+"""Phases in which no Quay accepts a cancel, or which hide the real phase."""
 
 
 class BuildWaits(Waitable):
     """References hold the build's ``id`` and its ``repository``.
 
-    :param doubts: about builds, shared with :class:`~airflow_provider.clients.quay.builds.Builds`.
+    :param doubts: about ends of builds, shared with :class:`~airflow_provider.clients.quay.builds.Builds`.
     """
 
     kind: ClassVar[str] = BUILD
@@ -60,10 +60,10 @@ class BuildWaits(Waitable):
     def __init__(self, wire: Wire, builds: Builds, doubts: Doubts) -> None:
         self._wire, self._builds, self._doubts = wire, builds, doubts
         self._lists: Recent[str, Remembered] = Recent()
-        """By repository, its list as it was read last."""
+        """By repository, the last list of its builds."""
 
     def observe(self, ref: ExecutionRef) -> Execution:
-        """Also tells why a build failed, which takes a request more."""
+        """Also finds out why a build failed, which takes another request."""
         seen = self._seen(ref)
         if seen.state is ExecutionState.FAILED and (reason := self._failure(ref)):
             return replace(seen, message=f"{seen.message}: {reason}")
@@ -73,23 +73,23 @@ class BuildWaits(Waitable):
         return f"builds of {ref.get('repository')}"
 
     def fetch(self, refs: Sequence[ExecutionRef], seen: Sequence[Execution | None]) -> list[Found]:
-        """One list of a repository's builds for two and more; what it shows as it was seen is not read any further."""
+        """One list of a repository's builds for two or more waits; unchanged builds are not read any further."""
         builds = self._list_if_shared(refs)
         found: dict[int, Found] = {}
         listed: dict[int, Execution] = {}
-        for place, (ref, last) in enumerate(zip(refs, seen, strict=True)):
+        for index, (ref, last) in enumerate(zip(refs, seen, strict=True)):
             if last and builds and builds.shows(ref, last):
-                found[place] = last
+                found[index] = last
             elif builds and (known := self._from_list(ref, builds)):
-                listed[place] = known
+                listed[index] = known
         found |= with_digests(self._wire, refs[0]["repository"], listed) if listed else {}
-        others = [place for place in range(len(refs)) if place not in found]
-        looks = observe_separately([refs[place] for place in others], self.observe_or_error)
-        found |= zip(others, looks, strict=True)
-        return [found[place] for place in range(len(refs))]
+        others = [index for index in range(len(refs)) if index not in found]
+        pending = observe_separately([refs[index] for index in others], self.observe_or_error)
+        found |= zip(others, pending, strict=True)
+        return [found[index] for index in range(len(refs))]
 
     def observe_or_error(self, ref: ExecutionRef) -> Observation:
-        """Reads no build's log: what ended is told first, and logs grow to megabytes."""
+        """Does not read the build's log: the end is delivered first, and logs may have megabytes."""
         return or_own_error(partial(self._seen, ref))
 
     @property
@@ -105,7 +105,7 @@ class BuildWaits(Waitable):
         entries = objects_in(answer.get("logs"))
         lines = [line for entry in entries for line in lines_of(str(entry.get("message") or ""))]
         total = answer.get("total")
-        # A total of 0 is that of a log store which is down.
+        # A total of 0 means that the log store is down.
         return [line for line in lines if line.strip()], total if isinstance(total, int) and total > 0 else offset
 
     def cancel(self, ref: ExecutionRef, reason: str) -> None:
@@ -114,13 +114,13 @@ class BuildWaits(Waitable):
         if state_of(build).is_terminal:
             return
         if build.get("phase") in _NO_LONGER_CANCELED:
-            raise self._not_canceled(build, "nothing was sent, because a refused cancel takes away its other tries")
+            raise self._not_canceled(build, "nothing was sent, because a refused cancel uses up its remaining retries")
         try:
             self._builds.cancel(repository, build_id)
         except ConflictError:
             build = self._builds.get(repository, build_id)
             if not state_of(build).is_terminal:
-                raise self._not_canceled(build, "Quay refused the cancel; the build will not be tried again") from None
+                raise self._not_canceled(build, "Quay refused the cancel; it will not retry the build") from None
 
     def find_started(self, intent: Intent) -> list[Execution]:
         repository = str(intent["repository"])
@@ -128,8 +128,8 @@ class BuildWaits(Waitable):
         builds = self._builds.list(repository, limit=_SEARCHED, since=start_window(intent)[0])
         if len(builds) >= _SEARCHED:
             raise self._wire.conflict(
-                f"{repository} has {len(builds)} builds or more since this start: whether one of them is ours cannot "
-                "be told"
+                f"{repository} has at least {len(builds)} builds since this start: too many to find out whether one of "
+                "them is ours"
             )
         try:
             found = [each for each in builds if is_like(each, intent) and began_in_time(each, intent)]
@@ -138,13 +138,13 @@ class BuildWaits(Waitable):
         return [self.observe(build_reference(repository, str(build["id"]))) for build in reversed(found)]
 
     def settling_of(self, execution: Execution) -> float:
-        # A heartbeat that comes late brings a build back.
+        # A late heartbeat brings a build back.
         return DURATIONS.expired_settling if execution.status == "expired" else 0.0
 
     def _seen(self, ref: ExecutionRef) -> Execution:
         build = self._builds.get(ref["repository"], ref["id"])
         if build.get("phase") == "expired":
-            # A late heartbeat can bring it back.
+            # A late heartbeat may have brought it back.
             build = self._builds.get_status(ref["repository"], ref["id"])
         execution = self._execution(build, ref)
         settling = self.settling_of(execution)
@@ -159,14 +159,14 @@ class BuildWaits(Waitable):
         return execution
 
     def _list_if_shared(self, refs: Sequence[ExecutionRef]) -> BuildList | None:
-        """``None`` also where the list cannot be read: each build then has an error of its own."""
+        """``None`` also if the list cannot be read: each build then gets an error of its own."""
         if not differ(refs):
             return None
         repository = refs[0]["repository"]
         decode = self._lists.get(repository) or Remembered(decode_builds)
         self._lists.put(repository, decode)
         try:
-            return excerpt_at_builds(self._wire, repository, decode)
+            return excerpts_of_builds(self._wire, repository, decode)
         except ReleasePipelineError as error:
             if not concerns_one_execution(error):
                 raise
@@ -177,7 +177,7 @@ class BuildWaits(Waitable):
         return self._execution(build, ref) if build and build.get("phase") != "expired" else None
 
     def _failure(self, ref: ExecutionRef) -> str | None:
-        """The last error in the build's log, where the token may read it and it is not archived yet."""
+        """The last error in the build's log, if the token may read it and it is not archived yet."""
         try:
             entries = objects_in(self._builds.get_log(ref["repository"], ref["id"]).get("logs"))
         except (NotFoundError, PermissionDeniedError, ServerUnavailableError, UnexpectedResponseError):

@@ -21,15 +21,15 @@ from airflow_provider.identifiers import build_tags_problem, url_problem
 
 
 class Builds:
-    """:param doubts: about builds, shared with those who wait for them.
-    :param placed: gives an execution its place, and takes secrets out of its texts.
+    """:param doubts: about ends of builds, shared with the waits for them.
+    :param placed: gives an execution its place, and masks secrets in its texts.
     """
 
     def __init__(self, wire: Wire, doubts: Doubts, placed: Callable[[Execution], Execution]) -> None:
         self._wire, self._doubts, self._placed = wire, doubts, placed
 
     def start(self, repository: str, **source: Unpack[BuildSource]) -> Execution:
-        """Build an image from an archive; two equal starts make two builds. Sent once, whatever comes back.
+        """Build an image from an archive; two equal starts make two builds. Sent once, whatever the answer.
 
         :param source: see :class:`~airflow_provider.clients.quay.build_starts.BuildSource`.
         """
@@ -38,7 +38,7 @@ class Builds:
         answer = self._wire.send("POST", path, body=build_starts.body_of(source), attempts=1, needs=WRITE)
         build = self._wire.object_at(path, answer.data)
         if not build.get("id") or len(str(build["id"])) > LONGEST_WORD:
-            raise self._wire.unexpected(path, "the answer to the start has no build id that can be used")
+            raise self._wire.unexpected(path, "the answer to the start has no usable build id")
         execution = execution_of(build, build_reference(repository, str(build["id"])), self._wire.page(repository))
         if not execution.state.is_terminal:
             self._doubts.note_unfinished(execution.id)
@@ -56,15 +56,15 @@ class Builds:
         subdirectory, dockerfile_path = source.get("subdirectory"), source.get("dockerfile_path")
         for name, place in (("subdirectory", subdirectory), ("dockerfile_path", dockerfile_path)):
             if place is not None and not isinstance(place, str):
-                raise self._wire.bad_request(f"{name} must be a text, not {place!r}")
+                raise self._wire.bad_request(f"{name} must be a text, got {place!r}")
         if subdirectory and dockerfile_path:
-            raise self._wire.bad_request("give subdirectory or dockerfile_path, not both: Quay reads one only")
+            raise self._wire.bad_request("give subdirectory or dockerfile_path, not both: Quay reads only one")
 
     def intent(self, repository: str, **source: Unpack[BuildSource]) -> Json:
-        """What the client's ``find_started`` must know of a start with these arguments, which :meth:`check` has passed.
+        """What ``find_started`` must know about a start with these arguments, which :meth:`check` has accepted.
 
-        Quay has no free text in which a start could be marked. The newest builds are noted, too: they are not ours,
-        whatever the clocks say.
+        Quay has no free-text field for a marker. The newest builds are noted, too: they are not ours, whatever the
+        clocks say.
         """
         before = [str(build.get("id")) for build in self.list(repository, limit=LISTED)]
         return {"kind": BUILD, "repository": repository, **build_starts.kept_of(source), "builds_before": before}
@@ -88,22 +88,22 @@ class Builds:
     def get_log(self, repository: str, build_id: str, *, start: int = 0) -> BuildLog:
         """``{"start", "total", "logs"}``, or ``{"logs_url"}`` once they are archived. Needs ``repo:write``.
 
-        :param start: the ``total`` of the answer before.
+        :param start: the ``total`` of the previous answer.
         """
         path = self._wire.build_path(repository, build_id) + "/logs"
         return cast("BuildLog", self._wire.ask_for_object(path, {"start": start}, needs=WRITE))
 
     def cancel(self, repository: str, build_id: str) -> None:
-        """Cancel a build. Read its phase first: a refusal takes away the tries that the build had left.
+        """Cancel a build. Read its phase first: a refused cancel uses up the build's remaining retries.
 
-        :raises ConflictError: it is past the phase until which this Quay cancels.
-        :raises PermissionDeniedError: who may start builds (``repo:write``) may not cancel them (``repo:admin``).
+        :raises ConflictError: it is past the last phase in which this Quay cancels.
+        :raises PermissionDeniedError: ``repo:write``, which starts builds, is not enough; it takes ``repo:admin``.
         """
         self._wire.send("DELETE", self._wire.build_path(repository, build_id), needs=ADMIN)
 
     def _ask(self, path: str, build_id: str) -> Build:
         build = self._wire.ask_for_object(path)
         if build.get("id") not in (None, build_id):
-            told = self._wire.transport.redact(str(build["id"]), LONGEST_WORD)
-            raise self._wire.unexpected(path, f"asked for build {build_id}, got {told}")
+            shown = self._wire.transport.redact(str(build["id"]), LONGEST_WORD)
+            raise self._wire.unexpected(path, f"the answer must be build {build_id}, got {shown}")
         return cast("Build", build)

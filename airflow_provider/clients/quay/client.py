@@ -22,14 +22,14 @@ from airflow_provider.clients.transport import TransportOptions
 from airflow_provider.exceptions import PermissionDeniedError, UnexpectedResponseError
 
 _NOBODYS = "airflow-provider/connection-check"
-"""A repository that nobody has: asked for it, Quay refuses a good token (403) otherwise than a bad one (401)."""
+"""A repository that does not exist: requested with a valid token, Quay answers 403, with an invalid one 401."""
 
 
 class QuayClient(ReleaseClient):
-    """:param base_url: of the registry's web UI, without the prefix; its host names the images.
+    """:param base_url: of the registry's web UI, without the prefix; its host is part of image names.
     :param token: an OAuth application token; ``repo:admin`` for notifications and to cancel builds, ``repo:write`` to
         start builds, read their logs and change tags, ``repo:read`` for the rest.
-    :param api_prefix: in front of every path.
+    :param api_prefix: of every path.
     :param options: ``timeout``, ``verify``, ``max_connections``, ``attempts`` and ``on_secret`` of its
         :class:`~airflow_provider.clients.transport.Transport`.
     """
@@ -57,7 +57,7 @@ class QuayClient(ReleaseClient):
 
     @property
     def registry(self) -> str:
-        """Host and port, as the names of images begin."""
+        """Host and port, with which image names begin."""
         return self._wire.registry
 
     def check(self) -> str:
@@ -66,11 +66,11 @@ class QuayClient(ReleaseClient):
         try:
             self._wire.ask_for_objects(path, "notifications")
         except (PermissionDeniedError, UnexpectedResponseError) as error:
-            # Nobody but Quay refuses in these words; a good status alone is what any web server has for any path.
+            # Only Quay refuses in these words; any web server may have a success status for any path.
             if error.code != INSUFFICIENT_SCOPE:
                 raise UnexpectedResponseError(
-                    f"{registry} answers, but not as a Quay does ({error.summary}): do the connection's host and "
-                    "its extra `api_prefix` name the API of a Quay?",
+                    f"{registry} answers, but not like Quay ({error.summary}): do the connection's host and its extra "
+                    "`api_prefix` name the API of Quay?",
                     call=error.call,
                 ) from None
-        return f"Quay at {registry} accepts the token; what it may do is decided repository by repository"
+        return f"Quay at {registry} accepts the token; its permissions are decided for each repository"

@@ -1,4 +1,4 @@
-"""What Quay documents of its objects: the types of answers. What else a server sends stays in them."""
+"""Types of Quay's answers, as documented. Other fields that a server sends stay in them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 
 
 class Repository(TypedDict, total=False):
-    """Of a list; read by itself, with ``tags`` and the ``can_...`` fields."""
+    """A repository; only one that is read on its own has ``tags`` and the ``can_...`` fields."""
 
     namespace: str
     name: str
@@ -31,7 +31,7 @@ class Notification(TypedDict, total=False):
 
 
 class Tag(TypedDict, total=False):
-    """Times are epoch seconds, but for ``last_modified`` and ``expiration``."""
+    """Times are epoch seconds, except ``last_modified`` and ``expiration``."""
 
     name: str
     reversion: bool
@@ -51,7 +51,7 @@ class BuildRepository(TypedDict, total=False):
 
 
 class Build(TypedDict, total=False):
-    """It holds no digest: the tags that it pushed do."""
+    """A build. It contains no digest, but the tags that it pushed do."""
 
     id: str
     phase: str

@@ -1,4 +1,4 @@
-"""Quay's errors by cause and effect: four shapes of them, and texts that tell more than a status. No HTTP here."""
+"""Reads Quay's errors: four formats, and texts that say more than the status. No HTTP here."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _CAUSE_BY_TEXT: dict[str, type[ReleasePipelineError]] = {
 
 
 def read_error(answer: Answer) -> VendorError | None:
-    """Read by content: JSON is labelled as HTML at times, and many refusals share the status 400."""
+    """Read an error by its content: JSON is sometimes labelled as HTML, and many refusals share the status 400."""
     error = read_common_error(answer)
     if error is None:
         return None
-    # The first line says what is wrong; a dump of the whole body, secrets included, may follow.
+    # The first line says what is wrong; a dump of the whole body, with secrets, may follow.
     message = (error.message or "").partition("\n")[0]
     error = replace(error, message=message or None)
     if answer.status == 403 and "CSRF token" in message:
@@ -34,7 +34,7 @@ def read_error(answer: Answer) -> VendorError | None:
             error,
             cause=AuthenticationError,
             effect=Effect.NONE,
-            summary="the token of the connection is wrong or expired (Quay says so of a write in terms of CSRF)",
+            summary="the token of the connection is wrong or expired (for writes, Quay reports that as a CSRF error)",
         )
     if answer.status == 400:
         for start, cause in _CAUSE_BY_TEXT.items():
@@ -43,14 +43,14 @@ def read_error(answer: Answer) -> VendorError | None:
         if "immutable" in message:
             return replace(error, cause=ConflictError)
     if answer.status == 503 and (summary := _why_nothing_is_written(answer, message)):
-        # Only writes are answered so, and the same one would be again: no outage, whatever the status says.
+        # Only writes get this answer, and would get it again: it is not an outage, whatever the status says.
         return replace(error, cause=ConflictError, effect=Effect.REFUSED, summary=summary)
     return error
 
 
 def _why_nothing_is_written(answer: Answer, message: str) -> str | None:
     if isinstance(answer.data, dict) and answer.data.get("is_readonly"):
-        return "this Quay is read-only as a whole, as during its maintenance: it can be read, but takes no changes"
+        return "this Quay is read-only, as during maintenance: it accepts no changes"
     if message.startswith("Repository is in read only"):
-        return "the repository is read-only or a mirror: it takes no builds and no changes of tags or labels"
+        return "the repository is read-only or a mirror: it accepts no builds and no changes of tags or labels"
     return None

@@ -1,4 +1,4 @@
-"""How the fields of Quay's documents are read: dates, lists, image references."""
+"""Reads the fields of Quay's documents: dates, lists, image references."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Json = dict[str, Any]
 Document = Mapping[str, Any]
 """An object of Quay that is only read."""
 Objects = list[Json]
-"""Classes with a method ``list`` need another name for the type."""
+"""In classes with a method ``list``, the type needs another name."""
 
 LATEST = 1e11
-"""Epoch seconds: what is later is no time."""
+"""Epoch seconds; anything later is not a real time."""
 
 
 def parse_time(text: object) -> datetime | None:
@@ -24,7 +24,7 @@ def parse_time(text: object) -> datetime | None:
 
 
 def began_at(tag: Mapping[str, Any]) -> int:
-    """Epoch seconds from which a listed tag has lived; 0 where that is not told."""
+    """Epoch seconds at which a listed tag began; 0 if unknown."""
     began = tag.get("start_ts")
     if not isinstance(began, (int, float)) or isinstance(began, bool):
         return 0
@@ -32,12 +32,12 @@ def began_at(tag: Mapping[str, Any]) -> int:
 
 
 def texts_in(value: object) -> list[str]:
-    """A list of texts; what else the server has in their place is left out."""
+    """A list of texts, without anything else that the server sends in their place."""
     return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
 
 def objects_in(value: object) -> list[dict[str, Any]]:
-    """A list of objects; what else the server has in their place is left out."""
+    """A list of objects, without anything else that the server sends in their place."""
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 

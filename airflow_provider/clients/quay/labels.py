@@ -1,4 +1,4 @@
-"""Labels of Quay: words that people and programs put on a manifest."""
+"""Labels of Quay's manifests: keys and values that people and programs attach."""
 
 from __future__ import annotations
 

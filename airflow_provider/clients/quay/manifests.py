@@ -1,4 +1,4 @@
-"""Manifests of Quay: what an image, or a list of images for several platforms, is made of."""
+"""Manifests of Quay, which describe an image, or a list of images for several platforms."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ class Manifests:
         self._wire = wire
 
     def get(self, repository: str, digest: str) -> Manifest:
-        """A manifest that a living tag holds; its JSON is in ``manifest_data`` as text."""
+        """A manifest to which a current tag points; its JSON is in ``manifest_data`` as text."""
         return cast("Manifest", self._wire.ask_for_object(self._wire.manifest_path(repository, digest)))

@@ -1,7 +1,7 @@
-"""What to do so that a repository has the notifications that somebody keeps in code. No HTTP here.
+"""Plans what to create, reset and delete so that a repository has the notifications declared in code. No HTTP here.
 
-Quay knows no owner and no label: the end of a title is the mark of what was made so. What does not bear it is somebody
-else's, and neither changed nor removed.
+Quay's notifications have no owner and no labels, so the end of the title is the mark. One without it is somebody
+else's, and is neither changed nor deleted.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from airflow_provider.clients.quay.fields import Json, Objects
 
 
 class Plan(Struct):
-    """:param create: bodies of what is missing.
-    :param keep: what is there already.
+    """:param create: bodies of the missing ones.
+    :param keep: the existing ones that are wanted.
     :param reset: those of them that Quay has disabled.
-    :param delete: what bears the mark and is not wanted, such as one with an older URL; and doubles.
+    :param delete: marked ones that are not wanted, such as one with an older URL; and duplicates.
     """
 
     create: Objects
@@ -42,7 +42,7 @@ def plan_of(existing: Sequence[Notification], wanted: Sequence[Json], owner: str
     :param wanted: bodies of creates, their titles marked.
     """
     left = [each for each in existing if is_marked(each, owner)]
-    # Of several that do the same, one that works is kept.
+    # Of several equal ones, keep one that is not disabled.
     left.sort(key=lambda each: (rules.is_disabled(each), str(each.get("uuid"))))
     plan = Plan([], [], [], [])
     for body in wanted:

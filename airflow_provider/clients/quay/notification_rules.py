@@ -1,6 +1,7 @@
-"""What Quay's repository notifications may hold, checked before one is sent: Quay takes most mistakes in silence.
+"""Rules for Quay's repository notifications, checked before one is sent, because Quay accepts most mistakes silently.
 
-It answers an unknown event or method with a page of 500, and stores a wrong ``level``, ``ref-regex`` or ``days``.
+It answers an unknown event or method with a page of status 500, and stores a wrong ``level``, ``ref-regex`` or
+``days``.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ METHODS: dict[str, tuple[str, ...]] = {
 """Every method with the keys that its ``config`` must have."""
 
 SECRET_KEYS = ("url", "flow_api_token", "notification_token")
-"""Keys of a ``config`` that let whoever reads them send messages."""
+"""Keys of a ``config`` whose values let anybody who reads them send messages."""
 
 MASK = "***"
 
@@ -51,7 +52,7 @@ _NO_SECRETS: dict[str, tuple[str, ...]] = {
     "quay_notification": ("target",),
     "hipchat": ("room_id",),
 }
-"""By method, the keys of a ``config`` that may be shown as they are. Of a URL its host may be; nothing else."""
+"""By method, the keys of a ``config`` whose values may be shown. Of a URL, only the host may."""
 
 FAILURES_THAT_DISABLE = 3
 LONGEST_TITLE = 255
@@ -62,16 +63,16 @@ def check(
 ) -> None:
     """:raises BadRequestError: names the argument, and the key in it, that Quay would not serve."""
     if not isinstance(event, str) or event not in EVENTS:
-        raise _wrong(f"event {event!r} is not known; there are {', '.join(EVENTS)}")
+        raise _wrong(f"event must be one of {', '.join(EVENTS)}, got {event!r}")
     if not isinstance(method, str) or method not in METHODS:
-        raise _wrong(f"method {method!r} is not known; there are {', '.join(METHODS)}")
+        raise _wrong(f"method must be one of {', '.join(METHODS)}, got {method!r}")
     if title is not None and not isinstance(title, str):
-        raise _wrong(f"title must be a text, not {title!r}")
+        raise _wrong(f"title must be a text, got {title!r}")
     if title is not None and not 0 < len(title) <= LONGEST_TITLE:
         raise _wrong(f"title must have 1 to {LONGEST_TITLE} characters")
     for key in METHODS[method]:
         if not config.get(key):
-            raise _wrong(f"config of method {method!r} needs {key!r}")
+            raise _wrong(f"config of method {method!r} must have {key!r}")
     if method == "webhook":
         _check_webhook(config)
     elif method == "email":
@@ -84,20 +85,22 @@ def check(
     for key, value in event_config.items():
         allowed = EVENTS[event]
         _require(
-            key in allowed, f"event_config of {event!r} has no {key!r}; it may hold {', '.join(allowed) or 'nothing'}"
+            key in allowed, f"event_config of {event!r} must hold only {', '.join(allowed) or 'nothing'}, got {key!r}"
         )
         _EVENT_KEYS[key](value)
-    _require(event != "repo_image_expiry" or "days" in event_config, "event_config of 'repo_image_expiry' needs 'days'")
+    _require(
+        event != "repo_image_expiry" or "days" in event_config, "event_config of 'repo_image_expiry' must have 'days'"
+    )
 
 
 def body_of(event: str, method: str, config: Document, event_config: Document, title: str | None) -> dict[str, Any]:
-    """The body of a create. Quay refuses it without ``eventConfig``, and with a ``title`` of null."""
+    """The body of a create request. Quay refuses one without ``eventConfig``, and one whose ``title`` is null."""
     body = {"event": event, "method": method, "config": dict(config), "eventConfig": dict(event_config)}
     return body | ({"title": title} if title else {})
 
 
 def is_equal(notification: Document, body: Document) -> bool:
-    """Whether a stored notification does what this create body asks for; Quay itself never compares."""
+    """Whether a stored notification is equal to this body of a create request; Quay itself does not compare."""
     return (
         all(notification.get(key) == body[key] for key in ("event", "method", "config"))
         and (notification.get("event_config") or {}) == body["eventConfig"]
@@ -106,22 +109,22 @@ def is_equal(notification: Document, body: Document) -> bool:
 
 
 def is_disabled(notification: Document) -> bool:
-    """Whether Quay has stopped sending it; nothing but this number shows it, and a test is still accepted."""
+    """Whether Quay has stopped sending it. Only this number shows it, and Quay still accepts tests."""
     failures = notification.get("number_of_failures")
     return isinstance(failures, (int, float)) and failures >= FAILURES_THAT_DISABLE
 
 
 def without_secrets(notification: Document) -> dict[str, Any]:
-    """A notification as it may go where more people read than may send with it: into XCom, into a log."""
+    """A notification without its secrets, for XCom and logs."""
     method = str(notification.get("method"))
-    told = notification.get("config")
-    config: Document = told if isinstance(told, dict) else {}
+    stored = notification.get("config")
+    config: Document = stored if isinstance(stored, dict) else {}
     shown = {key: value if key in _NO_SECRETS.get(method, ()) else _masked(key, value) for key, value in config.items()}
     return {**notification, "config": shown}
 
 
 def secrets_of(method: object, config: object) -> list[tuple[str, str]]:
-    """The texts of a ``config`` that may not be shown, each with its key."""
+    """The texts in a ``config`` that must not be shown, each with its key."""
     if not isinstance(config, Mapping):
         return [("", config)] if isinstance(config, str) else []
     shown = _NO_SECRETS.get(str(method), ())
@@ -161,7 +164,7 @@ def _check_webhook(config: Document) -> None:
 def _check_target(target: object, repository: str) -> None:
     known = isinstance(target, Mapping) and target.get("kind") in ("user", "org", "team") and bool(target.get("name"))
     _require(known, "config.target must be {kind: user, org or team, name: ...}")
-    assert isinstance(target, Mapping)  # noqa: S101 - tells mypy what the line above made sure of
+    assert isinstance(target, Mapping)  # noqa: S101 - for mypy: the line above ensures it
     namespace = repository.partition("/")[0]
     _require(
         target["kind"] != "org" or target["name"] == namespace,
@@ -185,7 +188,7 @@ def _check_expression(value: object) -> None:
     try:
         re.compile(str(value))
     except re.error as error:
-        raise _wrong(f"event_config.ref-regex is no regular expression: {error}") from None
+        raise _wrong(f"event_config.ref-regex must be a regular expression: {error}") from None
 
 
 def _check_days(value: object) -> None:

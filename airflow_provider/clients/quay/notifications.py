@@ -1,4 +1,4 @@
-"""Notifications of a Quay repository: webhooks, mails and others, sent at its events."""
+"""Notifications of a Quay repository: webhooks, mails and others, sent on its events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from airflow_provider.exceptions import NotFoundError, ReleasePipelineError
 
 
 class Wanted(Struct, kw_only=True):
-    """A notification as :meth:`Notifications.create` takes it; a title is given to one that has none."""
+    """The arguments of :meth:`Notifications.create`; the title defaults to the event."""
 
     event: str
     method: str
@@ -29,10 +29,10 @@ class Wanted(Struct, kw_only=True):
 
 
 class Kept(Struct):
-    """What :meth:`Notifications.keep` has found and done.
+    """The result of :meth:`Notifications.keep`.
 
-    :param notifications: those that are wanted, as they are now, in that order.
-    :param created: uuids, as of the next two.
+    :param notifications: the wanted ones in their current state, in the order in which they were given.
+    :param created: uuids, as in the next two.
     """
 
     notifications: Rows[Notification]
@@ -50,7 +50,7 @@ class Notifications:
     def list(self, repository: str) -> Rows[Notification]:
         """All notifications of a repository, in no order.
 
-        :raises NotFoundError: there is no such repository (Quay itself answers an empty list then).
+        :raises NotFoundError: there is no such repository (Quay itself answers with an empty list).
         """
         path = self._wire.repository_path("/notification/", repository)
         found = cast("Rows[Notification]", self._wire.ask_for_objects(path, "notifications", needs=ADMIN))
@@ -59,7 +59,7 @@ class Notifications:
         return found
 
     def get(self, repository: str, uuid: str) -> Notification:
-        """:raises NotFoundError: this repository has no such notification (Quay itself finds those of others too)."""
+        """:raises NotFoundError: this repository has no such notification (Quay itself also finds those of others)."""
         found = cast(
             "Notification", self._wire.ask_for_object(self._wire.notification_path(repository, uuid), needs=ADMIN)
         )
@@ -76,16 +76,16 @@ class Notifications:
         event_config: Mapping[str, Any] | None = None,
         title: str | None = None,
     ) -> Notification:
-        """Create a notification, or return the equal one that is there already: Quay would send everything twice.
+        """Create a notification, or return an existing equal one: with two of them, Quay would send everything twice.
 
-        One that Quay has disabled after failures is returned, too, and stays disabled: see its ``number_of_failures``.
+        An existing one that Quay has disabled after failures stays disabled: see its ``number_of_failures``.
 
         :param event: one of ``notification_rules.EVENTS``.
         :param method: one of ``notification_rules.METHODS``.
-        :param config: what the method needs, for a webhook ``url`` and optionally ``template``.
-        :param event_config: narrows the event down, for builds ``ref-regex``.
+        :param config: what the method needs: for a webhook, ``url`` and optionally ``template``.
+        :param event_config: narrows the event down: for builds, ``ref-regex``.
         :param title: at most 255 characters.
-        :raises BadRequestError: names what Quay would refuse, or store although it never works.
+        :raises BadRequestError: names what Quay would refuse, or would store although it never works.
         """
         wanted = Wanted(event=event, method=method, config=config, event_config=event_config, title=title)
         return self._created(repository, self._body(repository, wanted))
@@ -113,21 +113,21 @@ class Notifications:
         return self._only_one_left(repository, body, path)
 
     def keep(self, repository: str, wanted: Sequence[Wanted], owner: str) -> Kept:
-        """Let a repository have exactly these, of all that were made by the same owner.
+        """Make these the only notifications of this owner in a repository.
 
-        Creates what is missing, deletes what this owner made and does not want any more, and resets what Quay has
-        disabled. Nobody else's is touched. May be repeated, from any point at which it was cut off.
+        Creates missing ones, deletes those that this owner created and no longer wants, and resets those that Quay has
+        disabled. Other people's are not touched. May be repeated, wherever it was interrupted.
 
-        :param owner: who keeps them, as their titles tell.
+        :param owner: who keeps them; part of their titles.
         :raises BadRequestError: one of them would not work; nothing was changed.
         """
         if not owner:
-            raise self._wire.bad_request("owner must not be empty: all notifications would be taken for its own")
+            raise self._wire.bad_request("owner must not be empty: all notifications would count as its own")
         bodies = [self._checked_body(repository, each, owner) for each in wanted]
         if any(bodies.count(body) > 1 for body in bodies):
-            raise self._wire.bad_request("each of the notifications must differ from the others: Quay sends twice")
+            raise self._wire.bad_request("notifications must all be different: Quay would send the same twice")
         plan = plan_of(self.list(repository), bodies, owner)
-        # First what is missing: of two that do the same for a moment, one too many is better than none.
+        # Missing ones first: for a moment, one too many is better than none.
         created = [self._created(repository, body) for body in plan.create]
         for each in plan.delete:
             self.delete(repository, str(each["uuid"]))
@@ -142,9 +142,9 @@ class Notifications:
         )
 
     def delete(self, repository: str, uuid: str, *, missing_ok: bool = True) -> bool:
-        """Delete a notification; returns whether it was there.
+        """Delete a notification; returns whether it existed.
 
-        :raises NotFoundError: it was not, and ``missing_ok`` is false.
+        :raises NotFoundError: it did not, and ``missing_ok`` is false.
         """
         path = self._wire.notification_path(repository, uuid)
         if not missing_ok:
@@ -152,28 +152,28 @@ class Notifications:
         try:
             self._wire.send("DELETE", path, safe_to_repeat=True, needs=ADMIN)
         except NotFoundError:
-            # Also the answer to a repetition whose first answer was lost.
+            # Also the answer to a retry after the first answer was lost.
             return not missing_ok
         return True
 
     def test(self, repository: str, uuid: str) -> Notification:
-        """Queue a test of a notification; returns the notification. Queued is not delivered: that takes 0 to 10 s.
+        """Queue a test of a notification; returns the notification. Its delivery takes 0 to 10 s.
 
         :raises NotFoundError: this repository has no such notification.
-        :raises ConflictError: it is disabled after 3 failures; Quay would accept the test and send nothing.
+        :raises ConflictError: it is disabled after 3 failures: Quay would accept the test and send nothing.
         """
         path = self._wire.notification_path(repository, uuid)
         found = self._listed(repository, uuid)
         if rules.is_disabled(found):
             raise self._wire.conflict(
-                f"notification {uuid} is disabled after {found['number_of_failures']} failed deliveries, and what "
-                "happened since is lost: repair its receiver, then reset it"
+                f"notification {uuid} is disabled after {found['number_of_failures']} failed deliveries, and later "
+                "events are lost: repair its receiver, then reset it"
             )
         self._wire.send("POST", f"{path}/test", needs=ADMIN)
         return found
 
     def reset(self, repository: str, uuid: str) -> Notification:
-        """Set the failures of a notification to 0, which enables it again; returns it. Lost events do not come back.
+        """Set the failures of a notification to 0, which enables it again; returns it. Lost events are not sent again.
 
         :raises NotFoundError: this repository has no such notification.
         """
@@ -188,17 +188,17 @@ class Notifications:
         raise self._wire.not_found(f"{repository} has no notification {uuid}")
 
     def _equal(self, repository: str, body: Json) -> Rows[Notification]:
-        """All that do the same, first those that Quay has not disabled."""
+        """All equal notifications, first those that Quay has not disabled."""
         return sorted(
             (each for each in self.list(repository) if rules.is_equal(each, body)),
             key=lambda each: (rules.is_disabled(each), str(each["uuid"])),
         )
 
     def _only_one_left(self, repository: str, body: Json, path: str) -> Notification:
-        """Of what several creators at once made, all keep the same one."""
+        """Delete duplicates; of those that several clients created at the same time, all clients keep the same one."""
         equal = self._equal(repository, body)
         if not equal:
-            raise self._wire.unexpected(path, "the notification was created but is not in the list")
+            raise self._wire.unexpected(path, "the notification was created, but is not in the list")
         for extra in equal[1:]:
             self.delete(repository, str(extra["uuid"]))
         return equal[0]

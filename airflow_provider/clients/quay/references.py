@@ -1,4 +1,4 @@
-"""What names an execution of Quay, and the vendor's words that others use. Light to import."""
+"""References of Quay, and the vendor's words that others use. Light to import."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SYSTEM = "quay"
 BUILD, TAG, SCAN = "build", "tag", "scan"
 
 SEVERITIES: tuple[str, ...] = get_args(Severity)
-"""A word that is not among them ranks above all: a scanner's new word must not pass unseen."""
+"""An unknown word ranks above all of them: a scanner's new word must not go unnoticed."""
 
 
 def build_reference(repository: str, build_id: str) -> ExecutionRef:
@@ -19,5 +19,5 @@ def build_reference(repository: str, build_id: str) -> ExecutionRef:
 
 
 def tag_reference(repository: str, tag: str, digest: str) -> ExecutionRef:
-    """:param digest: that the tag must point to, "" for any."""
+    """:param digest: to which the tag must point, "" for any."""
     return {"system": SYSTEM, "kind": TAG, "id": tag, "repository": repository, "tag": tag, "digest": digest}

@@ -21,7 +21,7 @@ class Repositories:
     def list(self, namespace: str) -> Rows[Repository]:
         """The repositories of a user or organisation, over all pages."""
         if not is_name(namespace):
-            raise self._wire.bad_request(f"namespace {namespace!r} is no name of a user or organisation")
+            raise self._wire.bad_request(f"namespace must be the name of a user or organisation, got {namespace!r}")
         path = f"{self._wire.prefix}/repository"
         entries: dict[str, Json] = {}
         next_page: str | None = None
@@ -30,7 +30,7 @@ class Repositories:
             known = len(entries)
             entries.update({str(entry.get("name")): entry for entry in objects_in(answer.get("repositories"))})
             next_page = answer.get("next_page")
-            # An aged token silently leads back to the first page.
+            # With an expired page token, Quay silently returns the first page again.
             if not next_page or len(entries) == known:
                 return cast("Rows[Repository]", [*entries.values()])
         raise self._wire.unexpected(path, f"the list did not end within {MOST_PAGES} pages")
@@ -41,10 +41,10 @@ class Repositories:
 
     def create(self, repository: str, *, visibility: str = "private", description: str = "") -> Repository:
         """:param visibility: ``private`` or ``public``.
-        :raises ConflictError: it exists already.
+        :raises ConflictError: it already exists.
         """
         if visibility not in ("private", "public"):
-            raise self._wire.bad_request(f"visibility must be 'private' or 'public', not {visibility!r}")
+            raise self._wire.bad_request(f"visibility must be 'private' or 'public', got {visibility!r}")
         self._wire.repository_path("", repository)
         namespace, _, name = repository.partition("/")
         body = {"namespace": namespace, "repository": name, "visibility": visibility, "description": description}
@@ -54,11 +54,11 @@ class Repositories:
         )
 
     def update(self, repository: str, description: str) -> None:
-        """Change the description, which is all that Quay lets be changed so."""
+        """Change the description, the only field that Quay allows to change."""
         path = self._wire.repository_path("", repository)
         self._wire.send("PUT", path, body={"description": description}, safe_to_repeat=True, needs=WRITE)
 
     def delete(self, repository: str) -> None:
-        """Delete a repository with all its images; one that is missing in a namespace of one's own is no error."""
+        """Delete a repository with all its images. No error if it does not exist in a namespace that the user owns."""
         path = self._wire.repository_path("", repository)
         self._wire.send("DELETE", path, safe_to_repeat=True, needs=ADMIN)

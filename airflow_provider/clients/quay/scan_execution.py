@@ -1,4 +1,4 @@
-"""How a security scan of Quay becomes an Execution. No HTTP here."""
+"""Turns a security scan of Quay into an Execution. No HTTP here."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
 
 def execution_of(scans: Sequence[Scan], ref: ExecutionRef, registry: str, page: str) -> Execution:
-    """:param scans: of the manifest that ``ref`` has as its digest, or of each platform of a manifest list.
-    :param page: where a person sees the repository.
+    """:param scans: of the manifest that ``ref`` names by its digest, or of each platform of a manifest list.
+    :param page: URL of the repository's page.
     """
     limit, digest = ref["max_severity"], ref["digest"]
     findings = worst_first(scans)
@@ -32,7 +32,7 @@ def execution_of(scans: Sequence[Scan], ref: ExecutionRef, registry: str, page: 
     unfit = [scan for scan in open_scans if scan.status in UNFIT]
     message = None
     if not present:
-        state, message = ExecutionState.FAILED, "this registry holds none of its platforms"
+        state, message = ExecutionState.FAILED, "this registry has none of its platforms"
     elif unfit:
         state = ExecutionState.FAILED
         message = "; ".join(f"{scan.digest} cannot be scanned: {scan.status}" for scan in unfit)
@@ -45,8 +45,8 @@ def execution_of(scans: Sequence[Scan], ref: ExecutionRef, registry: str, page: 
     else:
         state = ExecutionState.UNKNOWN
     if absent:
-        # Never passed over in silence: what is not scanned may still be pulled from elsewhere.
-        note = f"not scanned, because this registry does not hold it: {', '.join(absent)}"
+        # Never ignored silently: an image that is not scanned may still be pulled from elsewhere.
+        note = f"not scanned, because this registry does not have it: {', '.join(absent)}"
         message = f"{message}; {note}" if message else note
     return Execution(
         ref=ref,

@@ -1,4 +1,4 @@
-"""What a security report of Quay says, and whether it stays below a limit. No HTTP here."""
+"""Reads Quay's security reports: findings, their severities, and texts about them. No HTTP here."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ UNFIT = ("unsupported", "manifest_layer_too_large")
 """Final scan statuses of a manifest that was not and will not be scanned."""
 
 UNFINISHED = ("queued", "failed", "unscanned")
-"""Scan statuses that change by themselves; Quay repeats a failed scan, and does not tell when it gives up."""
+"""Scan statuses that change by themselves; Quay retries a failed scan, and does not report when it gives up."""
 
 
 ABSENT = "absent"
-"""In the place of a scan status: a platform that a manifest list names, but that this registry does not hold."""
+"""Used as a scan status for a platform that a manifest list names, but that this registry does not have."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -51,7 +51,7 @@ def rank(severity: str) -> int:
 
 def findings_of(report: Mapping[str, Any]) -> tuple[Finding, ...]:
     """:param report: ``data`` of a scanned manifest.
-    :raises KeyError, TypeError: it is none; an unreadable report must not pass as one without findings.
+    :raises KeyError, TypeError: it is invalid; an unreadable report must not count as one without findings.
     """
     return tuple(
         Finding(
@@ -66,13 +66,13 @@ def findings_of(report: Mapping[str, Any]) -> tuple[Finding, ...]:
 
 
 def worst_first(scans: Iterable[Scan]) -> list[Finding]:
-    """All findings, each once although the platforms of an image share most of them."""
+    """All findings, each once, although the platforms of an image share most of them."""
     unique = dict.fromkeys(finding for scan in scans for finding in scan.findings)
     return sorted(unique, key=lambda finding: (-rank(finding.severity), finding.name, finding.package))
 
 
 def count_by_severity(findings: Sequence[Finding]) -> dict[str, int]:
-    """From the worst on; only severities that occur."""
+    """Counts of the severities that occur, from the worst on."""
     return dict(Counter(finding.severity for finding in findings))
 
 
@@ -83,8 +83,8 @@ def describe(findings: Sequence[Finding], limit: str) -> str:
 
 
 def describe_open(scans: Sequence[Scan]) -> str:
-    """What scans that are not done are waiting for."""
+    """The statuses of scans that are not done."""
     named = "; ".join(f"{scan.digest} is {scan.status}" for scan in scans[:MOST_NAMED])
     more = f"; and {len(scans) - MOST_NAMED} more" if len(scans) > MOST_NAMED else ""
     retried = any(scan.status == "failed" for scan in scans)
-    return named + more + (" (Quay repeats a failed scan, and does not tell when it gives up)" if retried else "")
+    return named + more + (" (Quay retries a failed scan, and does not report when it gives up)" if retried else "")

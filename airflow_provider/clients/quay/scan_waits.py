@@ -1,4 +1,4 @@
-"""How a security scan of Quay is waited for: of one manifest, or of each platform of a manifest list."""
+"""Waits for a security scan of Quay: of one manifest, or of each platform of a manifest list."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from airflow_provider.execution import Execution, ExecutionRef
 
 
 class ScanWaits(Watched):
-    """References hold the ``repository``, the ``digest`` or else the ``tag``, and ``max_severity``."""
+    """References hold the ``repository``, the ``digest`` or the ``tag``, and ``max_severity``."""
 
     kind: ClassVar[str] = SCAN
 
@@ -71,13 +71,13 @@ class ScanWaits(Watched):
         try:
             return self._scan(repository, digest)
         except NotFoundError as error:
-            # Of the two reads only that of the manifest says that it is not there, as in a sparse list.
+            # If the manifest itself was not found, the manifest list is sparse: it names manifests that are not here.
             if error.path and error.path.endswith("/security"):
                 raise
             return Scan(digest, ABSENT)
 
     def _platforms(self, repository: str, digest: str) -> list[str]:
-        """The manifests that a manifest list holds, without those that only attest to others."""
+        """The manifests in a manifest list, without those that are only attestations for others."""
         manifest = self._manifests.get(repository, digest)
         if not manifest.get("is_manifest_list"):
             return []

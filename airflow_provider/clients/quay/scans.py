@@ -1,4 +1,4 @@
-"""Security scans of Quay: what its scanner has found in a manifest."""
+"""Security scans of Quay: the findings of its scanner in a manifest."""
 
 from __future__ import annotations
 

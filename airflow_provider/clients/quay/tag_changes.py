@@ -1,7 +1,7 @@
-"""What happens to the tags of a repository, as its history tells: they are created, moved and deleted.
+"""Changes of a repository's tags, read from its history: tags are created, moved and deleted.
 
-Quay sends no webhook for a tag that is moved, restored or deleted, and a list of living tags passes over what happens
-between two looks at it: https://docs.redhat.com/en/documentation/red_hat_quay
+Quay sends no webhook for a tag that is moved, restored or deleted, and a list of the current tags misses what happens
+between two polls: https://docs.redhat.com/en/documentation/red_hat_quay
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CREATED, MOVED, DELETED = "created", "moved", "deleted"
 
 
 class TagChanges:
-    """Reads what happens to the tags of one repository, again and again. Not for several threads at once.
+    """Polls the changes of one repository's tags. Not thread-safe.
 
     :param repository: ``namespace/name``.
     """
@@ -33,13 +33,13 @@ class TagChanges:
     def __init__(self, repository: str) -> None:
         self._repository = repository
         self._earlier: dict[str, Json | None] = {}
-        """By the id of a change, the entry that was followed: each is asked for once."""
+        """By the id of a change, the tag's previous entry, which is requested only once."""
         self.is_too_long = False
-        """Whether the history cannot be read to its end: deletions are not told then."""
+        """Whether the history cannot be read to its end, so that deletions are not reported."""
 
     def read(self, client: QuayClient, since: float | None, whole: bool) -> Reading:
-        """:param since: epoch seconds from which on nothing may be missing; ``None``: of late.
-        :param whole: to the end. Only that tells of tags that were deleted, whose entries may be old.
+        """:param since: epoch seconds after which nothing may be missing; ``None``: only recent changes.
+        :param whole: whether to read to the end, which is needed for deleted tags, whose entries may be old.
         """
         history = self._history(client, since, whole)
         now = client.server_time() or time.time()
@@ -66,7 +66,7 @@ class TagChanges:
                 continue
             name = change_id(self._repository, entry)
             if earlier is None and not history.is_whole:
-                earlier = self._earlier[name] if name in self._earlier else self._ask(client, entry)
+                earlier = self._earlier[name] if name in self._earlier else self._find_earlier(client, entry)
             followed[name] = earlier
             changes.append(beginning(self._repository, entry, earlier, client.registry))
         newest = max((change.at for change in changes), default=0)
@@ -74,30 +74,30 @@ class TagChanges:
         self._earlier = {each.id: followed[each.id] for each in changes if each.at >= recent}
         return changes
 
-    def _ask(self, client: QuayClient, entry: Json) -> Json | None:
+    def _find_earlier(self, client: QuayClient, entry: Json) -> Json | None:
         return client.tags.find_before(self._repository, str(entry["name"]), began_at(entry))
 
 
 def beginning(repository: str, entry: Json, earlier: Json | None, registry: str) -> Change:
-    """The tag was created, or moved.
+    """The change of a tag that was created or moved.
 
-    :param earlier: the entry of the same tag that this one has followed.
+    :param earlier: the previous entry of the same tag.
     """
     end = end_of(earlier) if earlier else None
     is_gap = end is not None and end < began_at(entry)
     previous = None if earlier is None or is_gap else str(earlier["manifest_digest"])
     digest = str(entry["manifest_digest"])
-    told = {
+    digests = {
         "digest": digest,
         "previous_digest": previous,
         "image_ref": image_ref(registry, repository, digest),
     }
     kind = CREATED if previous is None else MOVED
-    return _change(change_id(repository, entry), kind, began_at(entry), repository, entry, told)
+    return _change(change_id(repository, entry), kind, began_at(entry), repository, entry, digests)
 
 
 def deletions_of(repository: str, history: History, registry: str, now: float) -> list[Change]:
-    """The ends of entries that no other one has followed: tags were deleted, or have expired.
+    """The changes of tags that were deleted or have expired: the ends of entries without a successor.
 
     :param history: a whole one.
     :param now: epoch seconds by Quay's clock.
@@ -107,26 +107,26 @@ def deletions_of(repository: str, history: History, registry: str, now: float) -
         end = end_of(entry) if entry else None
         if entry is None or end is None or end > now or (later and began_at(later) <= end):
             continue
-        told = {"digest": None, "previous_digest": str(entry["manifest_digest"]), "image_ref": None}
+        digests = {"digest": None, "previous_digest": str(entry["manifest_digest"]), "image_ref": None}
         name = f"{change_id(repository, entry)}#{DELETED}"
-        changes.append(_change(name, DELETED, end, repository, entry, told))
+        changes.append(_change(name, DELETED, end, repository, entry, digests))
     return changes
 
 
 def change_id(repository: str, entry: Mapping[str, Any]) -> str:
-    """The same for an entry, whenever it is read."""
+    """Identifies an entry, whenever it is read."""
     return f"{repository}:{entry['name']}@{entry['manifest_digest']}#{began_at(entry)}"
 
 
-def _change(name: str, kind: str, at: int, repository: str, entry: Json, told: Json) -> Change:
+def _change(name: str, kind: str, at: int, repository: str, entry: Json, digests: Json) -> Change:
     moment = from_epoch(at)
-    event = {
+    payload = {
         "system": SYSTEM,
         "id": name,
         "kind": kind,
         "repository": repository,
         "tag": str(entry["name"]),
-        **told,
+        **digests,
         "time": moment.isoformat() if moment else None,
     }
-    return Change(name, at, event)
+    return Change(name, at, payload)

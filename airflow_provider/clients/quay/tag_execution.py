@@ -1,4 +1,4 @@
-"""How a tag of Quay becomes an Execution: one that is over once the tag is there. No HTTP here."""
+"""Turns a tag of Quay into an Execution, which has succeeded once the tag exists. No HTTP here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
 def execution_of(tag: Document | None, ref: ExecutionRef, registry: str, page: str) -> Execution:
     """:param tag: as listed, ``None`` while there is none of that name.
-    :param page: where a person sees the repository.
+    :param page: URL of the repository's page.
     """
     name, wanted, url = ref["tag"], ref["digest"], f"{page}?tab=tags"
     if tag is None:

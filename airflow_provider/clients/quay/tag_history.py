@@ -1,4 +1,4 @@
-"""The history of a repository's tags: how far it is read, and which entry has followed which. No HTTP here."""
+"""The history of a repository's tags: how far it is read, and which entry succeeds which. No HTTP here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_READS = 3
 class History(msgspec.Struct):
     """Entries of the history, the newest first.
 
-    :param since: every entry that began at this moment (epoch seconds) or later is among them; minus infinity: all are.
+    :param since: all entries that began at this time (epoch seconds) or later are included; minus infinity: all are.
     """
 
     entries: list[Json]
@@ -30,10 +30,10 @@ class History(msgspec.Struct):
 
 
 def read_history(pages: Callable[[], Iterable[list[Json]]], since: float | None) -> History:
-    """Read down to a moment. Rows move up when Quay drops old entries, so that one may be passed over between two
-    pages: what takes several is read until that finds nothing more.
+    """Read down to a time. Rows move up when Quay drops old entries, so that one may be missed between two pages: if
+    there are several pages, they are read again until that finds nothing new.
 
-    :param pages: begins to read, the newest first.
+    :param pages: starts reading, the newest first.
     :param since: epoch seconds; ``None``: to the end.
     """
     found: dict[tuple[str, int, str], Json] = {}
@@ -53,13 +53,13 @@ def read_history(pages: Callable[[], Iterable[list[Json]]], since: float | None)
 
 
 def end_of(entry: Mapping[str, Any]) -> int | None:
-    """Epoch seconds at which an entry ended, or will; ``None`` for one that lives on."""
+    """Epoch seconds at which an entry ended, or will end; ``None`` for a current one."""
     end = entry.get("end_ts")
     return int(end) if isinstance(end, (int, float)) and not isinstance(end, bool) and 0 < end < LATEST else None
 
 
 def successions(history: History) -> Iterator[tuple[Json | None, Json | None]]:
-    """Each entry with the one that it has followed, and each tag's last one with none that follows it."""
+    """Pairs of successive entries of each tag; ``None`` stands before the first and after the last one."""
     tags: dict[str, list[Json]] = {}
     for entry in reversed(history.entries):
         tags.setdefault(str(entry["name"]), []).append(entry)

@@ -1,4 +1,4 @@
-"""The list of a repository's tags: how it is asked for, what it says to waits, and how far it must be read."""
+"""The list of a repository's tags: how to request it, what it means for waits, and how far it must be read."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from airflow_provider.clients.quay.tag_history import PAGE
 from airflow_provider.clients.quay.wire import Wire
 
 CLOCK_SKEW = 60
-"""Seconds that the clocks of Quay's own nodes may be apart: new tags may stand that far below the newest one."""
+"""Seconds by which the clocks of Quay's own nodes may differ: new tags may appear that far below the newest one."""
 
 
 def tag_pages(
     wire: Wire, repository: str, *, only_active: bool, tag: str | None = None, name_filter: str | None = None
 ) -> Iterator[list[Json]]:
-    """:param only_active: leave out the entries of the history.
+    """The pages of a list of tags.
+
+    :param only_active: leave out the entries of the history.
     :param tag: only entries of this name.
     :param name_filter: ``like:text`` or ``eq:name``.
     """
@@ -48,11 +50,11 @@ def tag_pages(
 
 
 class TagList(msgspec.Struct):
-    """The newest living tags of a repository.
+    """The newest current tags of a repository.
 
     :param complete: whether they are all.
-    :param newest: when (epoch seconds) the newest of them began to live.
-    :param read_to: every tag that began to live after this is among them.
+    :param newest: when (epoch seconds) the newest of them began.
+    :param read_to: every tag that began after this is among them.
     """
 
     tags: dict[str, Json]
@@ -61,14 +63,15 @@ class TagList(msgspec.Struct):
     read_to: float
 
     def leaves(self, status: str, known: int | None) -> bool:
-        """Whether a tag that is not among these is as it was. :param known: up to which time its changes are known."""
+        """Whether a tag that is not in the list is unchanged. :param known: time up to which its changes are known."""
         return status == "missing" if self.complete else _covers(self.read_to, known)
 
 
 def read_tags(pages: Iterable[Sequence[Json]], known: Sequence[int | None]) -> TagList:
-    """Read a list of tags, the newest first, as far as it can tell anything new.
+    """Read a list of tags, the newest first, for as long as it may contain anything new.
 
-    :param known: of each wait for a tag. More pages than waits would be dearer than asking for each tag.
+    :param known: for each wait, the time up to which its tag's changes are known. Reading more pages than there are
+        waits would cost more than one request per tag.
     """
     tags: dict[str, Json] = {}
     newest: int | None = None

@@ -1,4 +1,4 @@
-"""How a tag of Quay is waited for until it is there and, if a digest is given, points to it."""
+"""Waits for a tag of Quay until it exists and, if a digest is given, points to it."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef
 
 _WHOLE_EVERY = 600.0
-"""Seconds after which a list of tags is read from its newest to its oldest again: rows shift while pages are read."""
+"""Seconds after which a whole list of tags is read again, because rows may shift while its pages are read."""
 
 
 class _Known(msgspec.Struct):
-    """How a tag stood, and up to which time (epoch seconds, Quay's clock) all changes of it are known."""
+    """The last observation of a tag, and the time (epoch seconds, Quay's clock) up to which its changes are known."""
 
     execution: Execution
     known_to: int | None
@@ -58,23 +58,23 @@ class TagWaits(Watched):
         return f"tags of {ref.get('repository')}"
 
     def fetch(self, refs: Sequence[ExecutionRef], seen: Sequence[Execution | None]) -> list[Found]:
-        """One list of a repository's tags for two and more, read as far as it can tell anything new."""
+        """One list of a repository's tags for two or more waits, read for as long as it may contain anything new."""
         known = self._known.get_all(map(_key, refs))
         tags = self._listed(refs[0]["repository"], known) if differ(refs) else None
         newest = tags.newest if tags else None
         found: dict[int, Found] = {}
-        for place, (ref, before) in enumerate(zip(refs, known, strict=True)):
-            if told := self._from_list(ref, before, tags):
-                found[place] = told
-        others = [place for place in range(len(refs)) if place not in found]
-        looks = observe_separately(
-            [refs[place] for place in others], lambda ref: self._noted(self.observe_or_error(ref), ref, newest)
+        for index, (ref, before) in enumerate(zip(refs, known, strict=True)):
+            if listed := self._from_list(ref, before, tags):
+                found[index] = listed
+        others = [index for index in range(len(refs)) if index not in found]
+        pending = observe_separately(
+            [refs[index] for index in others], lambda ref: self._noted(self.observe_or_error(ref), ref, newest)
         )
-        found |= zip(others, looks, strict=True)
-        return [found[place] for place in range(len(refs))]
+        found |= zip(others, pending, strict=True)
+        return [found[index] for index in range(len(refs))]
 
     def _listed(self, repository: str, known: Sequence[_Known | None]) -> TagList | None:
-        """``None`` where the list cannot be read: each wait then has an error of its own."""
+        """``None`` if the list cannot be read: each wait then gets an error of its own."""
         now = time.monotonic()
         is_due = now - (self._read_whole.get(repository) or -math.inf) > _WHOLE_EVERY
         pages = tag_pages(self._wire, repository, only_active=True)
@@ -89,7 +89,7 @@ class TagWaits(Watched):
         return tags
 
     def _from_list(self, ref: ExecutionRef, before: _Known | None, tags: TagList | None) -> Observation | None:
-        """``None`` where the list does not tell."""
+        """The observation of a tag from the list; ``None`` if the list is not enough."""
         if tags is None:
             return None
         tag = tags.tags.get(ref["tag"])

@@ -1,4 +1,4 @@
-"""Tags of Quay: read, move, restore and delete them, let them end or make them immutable."""
+"""Tags of Quay: read, move, restore and delete them, let them expire or make them immutable."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Tags:
         :param name_filter: ``like:text`` or ``eq:name``.
         """
         if name_filter is not None and name_filter.partition(":")[0] not in ("like", "eq"):
-            raise self._wire.bad_request(f"name_filter must begin with 'like:' or 'eq:', not {name_filter!r}")
+            raise self._wire.bad_request(f"name_filter must begin with 'like:' or 'eq:', got {name_filter!r}")
         entries: dict[tuple[str, str, str], Json] = {}
         for page in tag_pages(self._wire, repository, only_active=only_active, tag=tag, name_filter=name_filter):
             known = len(entries)
@@ -39,18 +39,19 @@ class Tags:
                 entries.setdefault(key, entry)
             if page and len(entries) == known:
                 path = self._wire.repository_path("/tag/", repository)
-                raise self._wire.unexpected(path, "Quay repeats a page of its tags")
+                raise self._wire.unexpected(path, "Quay returned the same page of tags again")
         return cast("Rows[Tag]", [*entries.values()])
 
     def whole_history(self, repository: str, *, since: float | None = None) -> History:
-        """What the tags have pointed to, living or not. Quay drops what ended longer ago than its namespace keeps it.
+        """What the tags have pointed to, including deleted ones. Quay drops entries after the time set in the
+        namespace.
 
-        :param since: epoch seconds; entries that began earlier are not read where Quay keeps its order.
+        :param since: epoch seconds; entries that began earlier are not read if Quay keeps to its order.
         """
         return read_history(lambda: tag_pages(self._wire, repository, only_active=False), since)
 
     def find_before(self, repository: str, tag: str, moment: int) -> Json | None:
-        """The entry of the history of a tag that began last before a moment (epoch seconds)."""
+        """The newest entry of a tag's history that began before a time (epoch seconds)."""
         self._wire.check_tag("tag", tag)
         for page in tag_pages(self._wire, repository, only_active=False, tag=tag):
             for entry in page:
@@ -59,7 +60,7 @@ class Tags:
         return None
 
     def get(self, repository: str, tag: str) -> Tag:
-        """The living tag of that name.
+        """The current tag of that name.
 
         :raises NotFoundError: there is none.
         """
@@ -69,7 +70,7 @@ class Tags:
         return found
 
     def find(self, repository: str, tag: str) -> Tag | None:
-        """The living tag of that name, if there is one."""
+        """The current tag of that name, if there is one."""
         self._wire.check_tag("tag", tag)
         page = next(tag_pages(self._wire, repository, only_active=True, tag=tag), [])
         return next((cast("Tag", entry) for entry in page if entry.get("name") == tag), None)
@@ -82,11 +83,11 @@ class Tags:
         return sorted(found, key=began_at, reverse=True)
 
     def promote(self, repository: str, tag: str, *, digest: str | None = None, source_tag: str | None = None) -> Tag:
-        """Let a tag point to a manifest of the same repository, creating or moving it; returns the tag, read back.
+        """Point a tag to a manifest of the same repository, creating or moving it; returns the tag, read back.
 
         :param digest: of the manifest, or
         :param source_tag: a tag that points to it now.
-        :raises NotFoundError: no living tag holds that manifest.
+        :raises NotFoundError: no current tag points to that manifest.
         :raises ConflictError: the tag is immutable, or somebody moved it at the same time.
         """
         if bool(digest) == bool(source_tag):
@@ -99,38 +100,40 @@ class Tags:
             digest = str(source["manifest_digest"])
         digest = self._wire.check_digest("digest", digest or "")
         there = self.find(repository, tag)
-        # A move to where it points already would only add to the history.
+        # If it already points there, another move would only add to the history.
         if there is not None and there["manifest_digest"] == digest:
             return there
         self._change(repository, tag, {"manifest_digest": digest})
         return self._pointing_to(repository, tag, digest)
 
     def set_expiration(self, repository: str, tag: str, expiration: datetime | None) -> Tag:
-        """:param expiration: aware, ``None`` for never; Quay moves it to 1 hour to 104 weeks after the tag's start."""
+        """:param expiration: aware, ``None`` for never; Quay limits it to 1 hour to 104 weeks after the tag's start."""
         if expiration is not None and expiration.tzinfo is None:
             raise self._wire.bad_request("expiration must be an aware datetime")
         self._change(repository, tag, {"expiration": None if expiration is None else int(expiration.timestamp())})
         return self.get(repository, tag)
 
     def set_immutable(self, repository: str, tag: str, immutable: bool) -> Tag:
-        """:raises ConflictError: the tag expires, or this Quay has no immutable tags (it accepts and does nothing)."""
+        """:raises ConflictError: the tag expires, or this Quay has no immutable tags (it accepts the call and does
+        nothing).
+        """
         self._change(repository, tag, {"immutable": immutable}, needs=WRITE if immutable else ADMIN)
         changed = self.get(repository, tag)
         if bool(changed.get("immutable")) is not immutable:
-            raise self._wire.conflict("Quay accepted the call but left the tag as it was")
+            raise self._wire.conflict("Quay accepted the call, but did not change the tag")
         return changed
 
     def restore(self, repository: str, tag: str, *, digest: str) -> Tag:
-        """Let a tag point to a manifest of its past, which needs no living tag; returns the tag, read back."""
+        """Point a tag to a manifest of its history, even if no current tag points to it; returns the tag, read back."""
         digest = self._wire.check_digest("digest", digest)
         path = self._wire.tag_path(repository, tag) + "/restore"
         self._wire.send("POST", path, body={"manifest_digest": digest}, needs=WRITE)
         return self._pointing_to(repository, tag, digest)
 
     def delete(self, repository: str, tag: str, *, missing_ok: bool = False) -> bool:
-        """Delete a tag; returns whether it was there.
+        """Delete a tag; returns whether it existed.
 
-        :raises NotFoundError: it was not, and ``missing_ok`` is false.
+        :raises NotFoundError: it did not, and ``missing_ok`` is false.
         :raises ConflictError: it is immutable.
         """
         path = self._wire.tag_path(repository, tag)
@@ -139,12 +142,12 @@ class Tags:
         try:
             self._wire.send("DELETE", path, safe_to_repeat=True, needs=WRITE)
         except NotFoundError:
-            # Also the answer to a repetition whose first answer was lost.
+            # Also the answer to a retry after the first answer was lost.
             return not missing_ok
         return True
 
     def _change(self, repository: str, tag: str, change: Json, *, needs: str = WRITE) -> None:
-        # One key a call: Quay applies several one after another, and keeps the first ones when a later one is refused.
+        # One key per call: Quay applies several one after another, and keeps the first ones if a later one is refused.
         self._wire.send("PUT", self._wire.tag_path(repository, tag), body=change, safe_to_repeat=True, needs=needs)
 
     def _pointing_to(self, repository: str, tag: str, digest: str) -> Tag:

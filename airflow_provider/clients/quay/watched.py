@@ -1,4 +1,4 @@
-"""What comes about by itself and is only waited for: nothing here starts or ends it."""
+"""The base of what is only waited for: nothing here starts or cancels it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""How requests reach Quay's API v1, and what its answers are before a noun reads them: paths, scopes, objects.
+"""Sends requests to Quay's API v1: checked paths, scopes, and objects in its answers.
 
-Quay reads a path that fits no call as the name of a repository, and answers 204 to deleting it: nothing is sent to a
-path whose parts were not checked. https://docs.redhat.com/en/documentation/red_hat_quay
+Quay takes a path that matches no call as the name of a repository, and answers 204 to deleting it, so that nothing is
+sent to a path whose parts were not checked. https://docs.redhat.com/en/documentation/red_hat_quay
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from airflow_provider.execution import ExecutionRef
 from airflow_provider.identifiers import digest_problem, quay_id_problem, repository_problem, tag_problem
 
 READ, WRITE, ADMIN, CREATE = "repo:read", "repo:write", "repo:admin", "repo:create"
-"""Scopes of an OAuth application token. Each but the last includes those before it."""
+"""Scopes of an OAuth application token. Each except the last includes those before it."""
 
 _RIGHTS = {
     READ: "read the repository",
@@ -52,7 +52,7 @@ class Wire:
         self.transport.auth = HeaderAuth("Authorization", f"Bearer {token}")
         self.prefix = "/" + api_prefix.strip("/") if api_prefix.strip("/") else ""
         self.registry = urlsplit(self.transport.base_url).netloc.rpartition("@")[2]
-        """Host and port, as the names of images begin."""
+        """Host and port, with which image names begin."""
 
     # Paths
 
@@ -71,14 +71,14 @@ class Wire:
         return self.repository_path("/tag/{tag}", repository, tag=tag)
 
     def manifest_path(self, repository: str, digest: str) -> str:
-        # A tag name in this place would be read as part of a repository's name.
+        # Quay would take a tag name in this position as part of the repository's name.
         return self.repository_path("/manifest/{digest}", repository, digest=self.check_digest("digest", digest))
 
     def page(self, repository: str) -> str:
-        """Where a person sees the repository."""
+        """URL of the repository's page, for people."""
         return f"{self.transport.base_url}/repository/{repository}"
 
-    # What stands in them
+    # Parts of paths
 
     def check_id(self, name: str, value: str) -> str:
         self.refuse(name, quay_id_problem(value))
@@ -93,12 +93,12 @@ class Wire:
         return digest.lower()
 
     def refuse(self, name: str, problem: str | None) -> None:
-        """:param problem: of an argument, as :mod:`~airflow_provider.identifiers` says it; ``None`` if it has none."""
+        """:param problem: of an argument, from :mod:`~airflow_provider.identifiers`; ``None`` if it has none."""
         if problem:
             raise self.bad_request(f"{name} {problem}")
 
     def with_exact_digest(self, ref: ExecutionRef) -> ExecutionRef:
-        """A digest that Quay never writes so would be waited for to the end."""
+        """Normalise the digest: a wait for one that Quay writes differently would never succeed."""
         given = ref["digest"]
         exact = self.check_digest("digest", given) if given else ""
         return ref if exact == given else {**ref, "digest": exact}
@@ -106,9 +106,9 @@ class Wire:
     # Requests
 
     def send(self, method: str, path: str, params: Params | None = None, *, needs: str, **options: Any) -> Answer:
-        """Send a request; says what the token lacks where Quay only says that it lacks something.
+        """Send a request. If the token lacks a scope, the error names it, which Quay's own does not.
 
-        :param needs: the scope that Quay asks for.
+        :param needs: the scope that Quay requires.
         :param options: of :meth:`airflow_provider.clients.transport.Transport.request`.
         """
         try:
@@ -129,9 +129,9 @@ class Wire:
     # Answers
 
     def object_at(self, path: str, data: Any) -> Json:
-        """An object that the call of this path has answered with."""
+        """Check that an answer is a JSON object."""
         if not isinstance(data, dict):
-            raise self.unexpected(path, "the answer holds no JSON object")
+            raise self.unexpected(path, "the answer is not a JSON object")
         return data
 
     def objects_at(self, path: str, key: str, answer: Json) -> Objects:

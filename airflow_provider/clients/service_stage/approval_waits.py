@@ -1,4 +1,4 @@
-"""How it is waited for that a release task of ServiceStage asks for an approval."""
+"""Waits for a release task of ServiceStage to ask for an approval."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from airflow_provider.clients.listing import Remembered
 from airflow_provider.clients.service_stage.references import APPROVAL, release_reference
-from airflow_provider.clients.service_stage.release_list import decode_tasks, excerpt_at_tasks
-from airflow_provider.clients.service_stage.release_looks import ReleaseLooks
+from airflow_provider.clients.service_stage.release_list import decode_tasks, excerpts_of_tasks
+from airflow_provider.clients.service_stage.release_observer import ReleaseObserver
 from airflow_provider.clients.service_stage.release_states import TO_BE_APPROVED, WORDS, newest, status_of, text_of
 from airflow_provider.clients.service_stage.release_tasks import ReleaseTasks, item_of
 from airflow_provider.clients.service_stage.wire import Wire
@@ -20,14 +20,14 @@ from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 class ApprovalWaits(Waitable):
     """References hold the ``pipeline_id``, and as ``id`` the release that asks; "" while none does.
 
-    That a release asks is the success of whoever waited for that. Its outputs are ``execution_id``, ``task_names`` (the
-    approval tasks that may be asking, short generated ids) and ``task_name``, if it can be but one.
+    A release that asks is the success of the wait. Its outputs are ``execution_id``, ``task_names`` (the approval tasks
+    that may be asking, short generated ids) and ``task_name``, if there is only one.
     """
 
     kind: ClassVar[str] = APPROVAL
 
-    def __init__(self, wire: Wire, tasks: ReleaseTasks, looks: ReleaseLooks) -> None:
-        self._wire, self._tasks, self._looks = wire, tasks, looks
+    def __init__(self, wire: Wire, tasks: ReleaseTasks, observer: ReleaseObserver) -> None:
+        self._wire, self._tasks, self._observer = wire, tasks, observer
         self._decode = Remembered(decode_tasks)
 
     def observe(self, ref: ExecutionRef) -> Execution:
@@ -37,8 +37,8 @@ class ApprovalWaits(Waitable):
         return "approvals"
 
     def fetch(self, refs: Sequence[ExecutionRef], seen: Sequence[Execution | None]) -> list[Found]:
-        """One list for all release tasks; more only of those that ask, or are not in it."""
-        listing = excerpt_at_tasks(self._wire, self._decode)
+        """One list for all release tasks; more requests only for those that ask, or are not in it."""
+        listing = excerpts_of_tasks(self._wire, self._decode)
         found: list[Found] = []
         for ref, last in zip(refs, seen, strict=True):
             excerpt = listing.excerpt(ref["pipeline_id"])
@@ -50,18 +50,18 @@ class ApprovalWaits(Waitable):
         return found
 
     def cancel(self, ref: ExecutionRef, reason: str) -> None:
-        raise self._wire.bad_request("what waits for an approval cannot be canceled")
+        raise self._wire.bad_request("an approval cannot be canceled")
 
     def find_started(self, intent: Intent) -> list[Execution]:
-        raise self._wire.bad_request("an approval is not started from here")
+        raise self._wire.bad_request("an approval cannot be started")
 
     def _judged(self, ref: ExecutionRef, item: Mapping[str, Any]) -> Execution:
         pipeline_id, status = ref["pipeline_id"], status_of(item)
         if status != TO_BE_APPROVED:
             return _not_asked_yet(ref, status)
-        execution_id = text_of(newest(self._looks.records(pipeline_id)) or {}, "id")
+        execution_id = text_of(newest(self._observer.records(pipeline_id)) or {}, "id")
         release = release_reference(pipeline_id, execution_id, "approval")
-        asking, _ = self._looks.asking(release)
+        asking, _ = self._observer.asking(release)
         if not asking:
             return _not_asked_yet(ref, status)
         return Execution(

@@ -12,7 +12,7 @@ from airflow_provider.clients.service_stage.components import Components
 from airflow_provider.clients.service_stage.errors import read_huawei_error
 from airflow_provider.clients.service_stage.login import HuaweiCredentials
 from airflow_provider.clients.service_stage.references import SYSTEM
-from airflow_provider.clients.service_stage.release_looks import ReleaseLooks
+from airflow_provider.clients.service_stage.release_observer import ReleaseObserver
 from airflow_provider.clients.service_stage.release_plans import ReleasePlans
 from airflow_provider.clients.service_stage.release_tasks import ReleaseTasks
 from airflow_provider.clients.service_stage.release_waits import ReleaseWaits
@@ -26,11 +26,11 @@ class ServiceStageClient(ReleaseClient):
 
     :param base_url: scheme, host and path; default: the endpoint of ``region``.
     :param region: for example ``ap-southeast-3``.
-    :param project_id: IAM project of the region (not a CodeArts project); default: asked of IAM once.
+    :param project_id: IAM project of the region (not a CodeArts project); default: requested from IAM once.
     :param iam_url: default: the IAM endpoint of ``region``.
     :param access_key: AK, with ``secret_key`` and, for temporary keys, ``security_token``.
     :param username: IAM user, with ``password`` and ``domain_name`` (the account); instead of an access key.
-    :param ui_url: of an execution's page, with ``{base}``, ``{pipeline_id}`` and ``{id}``; default: none is known.
+    :param ui_url: of an execution's page, with ``{base}``, ``{pipeline_id}`` and ``{id}``; default: not known.
     :param options: ``timeout``, ``verify``, ``max_connections``, ``attempts`` and ``on_secret`` of its
         :class:`~airflow_provider.clients.transport.Transport`.
     :raises ConnectionConfigError: a value is missing or contradicts another one.
@@ -78,15 +78,15 @@ class ServiceStageClient(ReleaseClient):
         transport.auth, learn_project_id = credentials.set_up(transport)
         self._wire = wire = Wire(transport, learn_project_id, ui_url)
         self.release_tasks = tasks = ReleaseTasks(wire)
-        looks = ReleaseLooks(wire, tasks)
-        self.releases = Releases(wire, tasks, looks, placed=self._placed, check_place=self.check_place)
+        observer = ReleaseObserver(wire, tasks)
+        self.releases = Releases(wire, tasks, observer, placed=self._placed, check_place=self.check_place)
         self.release_plans = ReleasePlans(wire)
         self.components = Components(wire)
-        self._can_wait_for(ReleaseWaits(wire, tasks, self.releases, looks), ApprovalWaits(wire, tasks, looks))
+        self._can_wait_for(ReleaseWaits(wire, tasks, self.releases, observer), ApprovalWaits(wire, tasks, observer))
 
     @property
     def project_id(self) -> str:
-        """The IAM project whose release tasks these are; asks IAM once where it was not given."""
+        """The IAM project of the release tasks; requested from IAM once if it was not given."""
         return self._wire.project_id
 
     @property

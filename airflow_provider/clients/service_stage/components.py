@@ -1,4 +1,4 @@
-"""Components of ServiceStage's applications: read and changed, started, stopped, scaled; the jobs that do it."""
+"""Components of ServiceStage's applications: read, change, start, stop and scale them; and the jobs that do it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ONE = _OF_APPLICATION + "/{component_id}"
 
 
 class Components:
-    """What takes time answers with a ``job_id``; :meth:`get_job` tells how it goes."""
+    """Calls that take time answer with a ``job_id``, whose state :meth:`get_job` returns."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire.below("/cas")
@@ -51,7 +51,7 @@ class Components:
         return cast("ComponentJob", self._wire.object_in(answer))
 
     def delete(self, application_id: str, component_id: str) -> ComponentJob | None:
-        """Delete a component; the vendor's page shows no answer, and the ``job_id`` is told by some servers.
+        """Delete a component; the vendor's page shows no answer, but some servers send the ``job_id``.
 
         https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0080.html
         """
@@ -82,10 +82,10 @@ class Components:
         return cast("ComponentJob", self._wire.object_in(answer))
 
     def list_records(self, application_id: str, component_id: str) -> Objects:
-        """What was done with a component, with its jobs."""
+        """The history of a component, with its jobs."""
         answer = self._wire.get(_ONE + "/records", application_id=application_id, component_id=component_id)
         return self._wire.objects_in(answer, "records")
 
     def get_job(self, job_id: str) -> Job:
-        """How a job goes: ``job`` with its ``execution_status``, such as ``RUNNING`` or ``SUCCEEDED``."""
+        """The state of a job: ``job`` with its ``execution_status``, such as ``RUNNING`` or ``SUCCEEDED``."""
         return cast("Job", self._wire.object_in(self._wire.get("/jobs/{job_id}", job_id=job_id)))

@@ -1,6 +1,6 @@
-"""What ServiceStage documents of its objects: the types of answers. What else a server sends stays in them.
+"""Types of ServiceStage's answers, as documented. Other fields that a server sends stay in them.
 
-Times are epoch milliseconds. Ids and statuses of releases may come as numbers or as text.
+Times are epoch milliseconds. Ids and statuses of releases may be numbers or texts.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 
 
 class ReleaseTask(TypedDict, total=False):
-    """Of the list, which alone tells the ``status``."""
+    """An item of the list; only the list has the ``status``."""
 
     id: str
     name: str
@@ -42,7 +42,7 @@ class ReleaseTaskDetail(TypedDict, total=False):
 
 
 class ReleaseRecord(TypedDict, total=False):
-    """``status`` and ``trigger_at`` are not documented, but told."""
+    """``status`` and ``trigger_at`` are not documented, but sent."""
 
     id: int | str
     pipeline_id: str
@@ -91,7 +91,7 @@ class PlanDeployment(TypedDict, total=False):
 
 
 class Component(TypedDict, total=False):
-    """Of a list; read by itself, with all that it was made of."""
+    """A component; only one that is read on its own has all fields."""
 
     id: str
     name: str
@@ -109,14 +109,14 @@ class Component(TypedDict, total=False):
 
 
 class ComponentJob(TypedDict, total=False):
-    """What a request about a component answers with."""
+    """The answer to a request about a component."""
 
     job_id: str
     component_id: str
 
 
 class Job(TypedDict, total=False):
-    """``job`` tells its ``execution_status``: ``SUBMITTED``, ``RUNNING``, ``SUCCEEDED``, ``FAILED``, ..."""
+    """``job`` has the ``execution_status``: ``SUBMITTED``, ``RUNNING``, ``SUCCEEDED``, ``FAILED``, ..."""
 
     job: dict[str, Any]
     task_count: int

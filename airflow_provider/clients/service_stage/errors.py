@@ -1,6 +1,6 @@
-"""What Huawei Cloud's gateway, IAM and ServiceStage say in error bodies, as errors by cause.
+"""Reads error bodies of Huawei Cloud's gateway, IAM and ServiceStage.
 
-Codes decide, never texts: these may be Chinese. The one exception is the signature that the gateway calls expired.
+Codes decide, never texts, which may be Chinese. The only exception is a signature that the gateway calls expired.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from airflow_provider.exceptions import (
 API_NOT_PUBLISHED = "APIGW.0101"
 SIGNATURE_REFUSED = "APIGW.0301"
 LARGEST_CLOCK_SKEW = 15 * 60
-"""Seconds; the gateway refuses signatures whose time is farther from its own."""
+"""Seconds; the gateway refuses signatures whose time differs more from its own."""
 THROTTLED_FOR = 2.0
-"""Seconds to wait after a 429 that does not say how long; Huawei's FAQ asks for two to five."""
+"""Seconds to wait after a 429 without a ``Retry-After``; Huawei's FAQ asks for two to five."""
 
 _CAUSES: dict[str, type[ReleasePipelineError]] = {
     API_NOT_PUBLISHED: NotFoundError,
@@ -43,9 +43,9 @@ _SHAPES = (("error_code", "error_msg"), ("errorCode", "errorMsg"), ("code", "mes
 
 
 def read_huawei_error(answer: Answer, access_key: str | None = None) -> VendorError | None:
-    """Read the error out of an answer, at the top of its body or one level below; ``None`` for a good one.
+    """Read an error at the top of an answer's body or one level below; ``None`` for a successful answer.
 
-    :param access_key: shortened where the gateway repeats it.
+    :param access_key: shortened if the gateway repeats it.
     """
     good_status = 200 <= answer.status < 300
     code, message = _find(answer.data, _SHAPES[:2] if good_status else _SHAPES)
@@ -92,14 +92,14 @@ def _summary(answer: Answer, code: str | None, message: str, *, signed: bool) ->
             server = f" and the server's {there:%Y-%m-%dT%H:%M:%SZ}" if apart else ""
             return (
                 "the signature counts as expired: check the clock of this machine, "
-                f"which says {here:%Y-%m-%dT%H:%M:%SZ}{server}"
+                f"which shows {here:%Y-%m-%dT%H:%M:%SZ}{server}"
             )
     if code == API_NOT_PUBLISHED:
         return "there is no such API here: check the connection's region, host and project_id"
     if answer.status == 403:
         return (
             "the credentials of the connection do not allow this, or its project_id is not the IAM project "
-            "of the region (the project id of CodeArts is another one)"
+            "of the region (the project id of CodeArts is a different one)"
         )
     return None
 

@@ -28,11 +28,11 @@ from airflow_provider.exceptions import (
 )
 
 DEFAULT_LIFETIME = 24 * 3600.0
-"""Seconds; how long a token lives whose reply does not say so."""
+"""Seconds for which a token is valid if the reply does not say so."""
 
 
 _REFUSALS = (NotFoundError, BadRequestError, PermissionDeniedError)
-"""What IAM may answer that would be news of an execution, if the API itself had answered it."""
+"""Errors of IAM that would be about an execution if the API itself had answered with them."""
 
 
 def _explained(summary: str, refusal: ReleasePipelineError) -> ConnectionConfigError:
@@ -40,7 +40,7 @@ def _explained(summary: str, refusal: ReleasePipelineError) -> ConnectionConfigE
 
 
 class IamTokenAuth(TokenAuth):
-    """A token for one project, by the password of an IAM user; older tokens stay valid when a new one is fetched.
+    """A token for one project, fetched with the password of an IAM user; earlier tokens stay valid.
 
     :param transport: sends the logins.
     :param iam_url: scheme, host and path of IAM.
@@ -79,26 +79,26 @@ class IamTokenAuth(TokenAuth):
         self._project_id = project_id
 
     def login(self) -> Token:
-        # One attempt: the request that the token is for is repeated anyway, and each repetition comes back here.
+        # One attempt: the request that needs the token is retried anyway, and each retry comes back here.
         try:
             answer = self._transport.request(
                 "POST", self._url, {"nocatalog": "true"}, body=self._request, auth=NoAuth(), attempts=1
             )
         except _REFUSALS as error:
             raise _explained(
-                "IAM gives no token: check the connection's login and extras `domain_name`, `iam_url`, `project_id`",
+                "IAM issues no token: check the connection's login and extras `domain_name`, `iam_url`, `project_id`",
                 error,
             ) from None
         value = answer.headers.get("X-Subject-Token")
         token = answer.data.get("token") if isinstance(answer.data, dict) else None
         if not value or not isinstance(token, dict):
             raise UnexpectedResponseError(
-                "the answer to the IAM login holds no token",
+                "the answer to the IAM login has no token",
                 call=Call(system=self._transport.system, method="POST", path="/v3/auth/tokens", status=answer.status),
             )
         project = token.get("project")
-        told = str(project["id"]) if isinstance(project, dict) and project.get("id") else None
-        return Token(value, time.time() + _lifetime(token), told)
+        project_id = str(project["id"]) if isinstance(project, dict) and project.get("id") else None
+        return Token(value, time.time() + _lifetime(token), project_id)
 
     def project_id(self) -> str:
         """The project that the token is for, from the reply to a login."""
@@ -119,7 +119,7 @@ class IamTokenAuth(TokenAuth):
 
 
 class ProjectLookup:
-    """The id of the project of a region, asked for once for all threads; the client's own ``auth`` signs the request.
+    """The id of a region's project, requested once for all threads; the client's own ``auth`` signs the request.
 
     https://support.huaweicloud.com/intl/en-us/api-iam/iam_06_0001.html
     """
@@ -138,7 +138,7 @@ class ProjectLookup:
         try:
             body = self._transport.get(self._url, {"name": self._region})
         except _REFUSALS as error:
-            summary = f"IAM does not tell the project of the region {self._region!r}: give the connection's extra"
+            summary = f"could not read the project of region {self._region!r} from IAM: give the connection's extra"
             raise _explained(f"{summary} `project_id`, or correct its `iam_url`", error) from None
         projects = body.get("projects") if isinstance(body, dict) else None
         listed = projects if isinstance(projects, list) else []
@@ -146,7 +146,7 @@ class ProjectLookup:
         if len(found) != 1:
             names = ", ".join(found) or "none"
             raise ConnectionConfigError(
-                f"the region {self._region!r} must have one IAM project, but has {names}: "
+                f"the region {self._region!r} must have one IAM project, got {names}: "
                 "give the connection's extra `project_id`",
                 call=Call(system=self._transport.system),
             )
@@ -154,7 +154,7 @@ class ProjectLookup:
 
 
 def _lifetime(token: dict[str, Any]) -> float:
-    """Seconds from its issue to its end, both by the clock of IAM, which need not be ours."""
+    """Seconds from issue to expiry, both by the clock of IAM, which may differ from ours."""
     issued, end = _moment(token.get("issued_at")), _moment(token.get("expires_at"))
     lifetime = (end - issued).total_seconds() if issued and end else 0.0
     return lifetime if lifetime > 0 else DEFAULT_LIFETIME

@@ -1,4 +1,4 @@
-"""Which way to authenticate the fields of a connection ask for, and where the project id then comes from."""
+"""Chooses how to authenticate by the fields of a connection, and where the project id comes from."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ class HuaweiCredentials:
         if missing := [name for name, value in wanted.items() if not value]:
             raise _error(f"{' and '.join(missing)} must not be empty")
         if not self.project_id and not self.region:
-            raise _error("project_id is missing: give it, or the region whose project it is")
+            raise _error("project_id must be given, or the region whose project it is")
 
     def endpoint(self, service: str, override: str) -> str:
         """The URL of a service of the region.
 
-        :param override: the field that would name it instead, for the error.
+        :param override: the field that could name it instead, for the error.
         """
         if not self.region:
-            raise _error(f"{override} is missing: give it, or the region whose endpoint it is")
+            raise _error(f"{override} must be given, or the region whose endpoint it is")
         return f"https://{service}.{self.region}.myhuaweicloud.com"
 
     def set_up(self, transport: Transport) -> tuple[Auth, Callable[[], str]]:
-        """How requests are authenticated, and a function that tells the project id (and may ask IAM for it, once)."""
+        """How requests are authenticated, and a function that returns the project id (and may request it from IAM)."""
         for secret in (self.secret_key, self.security_token, self.password):
             transport.redact.add(secret)
         if self.username:

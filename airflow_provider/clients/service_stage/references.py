@@ -1,4 +1,4 @@
-"""What names a release of ServiceStage, and the vendor's words that operators use. Light to import."""
+"""References of ServiceStage, and the vendor's words that operators use. Light to import."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from airflow_provider.execution import ExecutionRef
 SYSTEM = "service_stage"
 RELEASE = "release"
 APPROVAL = "approval"
-"""One that a release task is to ask for."""
+"""A future approval of a release task."""
 
 
 def release_reference(pipeline_id: str, execution_id: str, action: str) -> ExecutionRef:
-    """:param execution_id: of the record; "" where none is known."""
+    """:param execution_id: of the record; "" if none is known."""
     return {"system": SYSTEM, "kind": RELEASE, "id": execution_id, "pipeline_id": pipeline_id, "action": action}
 
 

@@ -20,19 +20,19 @@ def action_body(
     :raises ValueError: names the argument that is wrong or does not belong to the action.
     """
     if action not in ACTIONS:
-        raise ValueError(f"action must be one of {', '.join(ACTIONS)}, but is {action!r}")
+        raise ValueError(f"action must be one of {', '.join(ACTIONS)}, got {action!r}")
     if selected_tasks is not None and action != "start":
-        raise ValueError(f"selected_tasks is only for the action start, not for {action}")
+        raise ValueError(f"selected_tasks is valid only with the action start, got {action}")
     if action != "approval":
         for name, value in (("task_name", task_name), ("approval_type", approval_type), ("message", message)):
             if value is not None:
-                raise ValueError(f"{name} is only for the action approval, not for {action}")
+                raise ValueError(f"{name} is valid only with the action approval, got {action}")
         # Never without a body: a sister service refuses such requests.
         return {} if selected_tasks is None else {"selected_tasks": _selection(selected_tasks)}
     if not task_name or not task_name.strip():
         raise ValueError("task_name must not be empty for the action approval")
     if approval_type not in APPROVAL_TYPES:
-        raise ValueError(f"approval_type must be agree or refuse, but is {approval_type!r}")
+        raise ValueError(f"approval_type must be agree or refuse, got {approval_type!r}")
     answer = {"task_name": task_name, "approval_type": approval_type}
     return answer if message is None else {**answer, "message": message}
 
@@ -47,7 +47,7 @@ def _selection(selected_tasks: Mapping[str, Sequence[str]]) -> list[dict[str, An
             raise ValueError("selected_tasks: the name of a stage must not be empty")
         is_list = isinstance(tasks, Collection) and not isinstance(tasks, str)
         if not is_list or not tasks or not all(_is_name(task) for task in tasks):
-            raise ValueError(f"selected_tasks[{stage!r}] must be a list of task names, but is {tasks!r}")
+            raise ValueError(f"selected_tasks[{stage!r}] must be a list of task names, got {tasks!r}")
     return [{"stage_name": stage, "tasks": list(tasks)} for stage, tasks in selected_tasks.items()]
 
 

@@ -1,4 +1,4 @@
-"""The list of release tasks as waits read it: of each item what moves when its release does."""
+"""The list of release tasks, with the excerpt of each item that a wait reads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider.exceptions import NotFoundError
 
 
 class Excerpt(msgspec.Struct, frozen=True):
-    """What of a list item changes when its release moves on."""
+    """The fields of a list item that change with its release."""
 
     id: Any = None
     status: Any = None
@@ -24,8 +24,8 @@ class Excerpt(msgspec.Struct, frozen=True):
     triggerAt: Any = None  # noqa: N815
 
     @property
-    def tells_time(self) -> bool:
-        """Whether a second run shows even if it has the status of the first."""
+    def has_time(self) -> bool:
+        """Whether it has a trigger time, which shows a second run even with the same status."""
         times = (self.last_trigger_at, self.lastTriggerAt, self.trigger_at, self.triggerAt)
         return any(time is not None for time in times)
 
@@ -38,7 +38,7 @@ _DECODER = msgspec.json.Decoder(_Wrapped | list[Excerpt])
 
 
 def decode_tasks(content: bytes) -> Any:
-    """A :class:`Listing` by the tasks' ids, or for an answer that is none (an error, for one) its JSON."""
+    """A :class:`Listing` by the tasks' ids, or the JSON of an answer that is not a list (an error, for example)."""
     try:
         body = decode_excerpts(content, _DECODER)
     except msgspec.ValidationError:
@@ -52,10 +52,10 @@ def _id_of(excerpt: Excerpt) -> str:
     return str(excerpt.id)
 
 
-def excerpt_at_tasks(wire: Wire, decode: Decoder) -> Listing[Excerpt]:
+def excerpts_of_tasks(wire: Wire, decode: Decoder) -> Listing[Excerpt]:
     """The list for many waits.
 
-    :param decode: :func:`decode_tasks`, or something that remembers what that made of an answer.
+    :param decode: :func:`decode_tasks`, or something that remembers its results.
     """
     try:
         answer = wire.get("", decode=decode)

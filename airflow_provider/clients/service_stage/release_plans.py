@@ -1,4 +1,4 @@
-"""Release plans of ServiceStage: its older release management, whose data is apart from that of release tasks."""
+"""Release plans of ServiceStage: its older release management, whose data is separate from that of release tasks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_provider.clients.service_stage.wire import Wire
 
 
 class ReleasePlans:
-    """What is executed, rolled back or aborted has no id of its own: the deployment of a plan tells how it goes."""
+    """Executing, rolling back and aborting have no ids: the deployment of a plan shows their state."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire.below("/cas/release-plans")
@@ -33,7 +33,7 @@ class ReleasePlans:
         )
 
     def get_deployment(self, release_plan_id: str) -> PlanDeployment:
-        """How far the components of a plan are (``components``: ``status``, ``job_id``, ``fail_message``, ...).
+        """The states of the components of a plan (``components``: ``status``, ``job_id``, ``fail_message``, ...).
 
         https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0234.html
         """
@@ -65,17 +65,17 @@ class ReleasePlans:
         self._act(release_plan_id, "execute")
 
     def rollback(self, release_plan_id: str) -> None:
-        """Take the components back to what they were before. Accepted is not done; sent once.
+        """Return the components to their previous versions. Accepted is not done; sent once.
 
         https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0236.html
         """
         self._act(release_plan_id, "rollback")
 
     def abort(self, release_plan_id: str) -> None:
-        """Go on with no more components of a plan. Accepted is not done; sent once."""
+        """Deploy no further components of a plan. Accepted is not done; sent once."""
         self._act(release_plan_id, "abort")
 
     def _act(self, release_plan_id: str, action: str) -> None:
-        # Whether it may be repeated only the caller knows.
+        # Only the caller knows whether it may be repeated.
         below = f"/{{release_plan_id}}/{action}"
         self._wire.write("POST", below, body={}, attempts=1, release_plan_id=release_plan_id)

@@ -14,7 +14,7 @@ def list_records(wire: Wire, pipeline_id: str) -> Objects:
 
 
 def published_records(wire: Wire, pipeline_id: str) -> Objects | None:
-    """The records; ``None`` where the region does not publish that call, which is younger than the others."""
+    """The records; ``None`` if the region does not publish that call, which is newer than the others."""
     try:
         return list_records(wire, pipeline_id)
     except NotFoundError as error:

@@ -1,4 +1,4 @@
-"""What ServiceStage's status integers mean for one release, and when an old status is not believed. No I/O, no clock.
+"""What ServiceStage's status integers mean for a release, and when a status may be outdated. No I/O, no clock.
 
 https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0248.html
 """
@@ -17,11 +17,11 @@ from airflow_provider.core.durations import DURATIONS
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
 GRACE = 60.0
-"""Seconds after an action in which the status from before it may be an old one."""
+"""Seconds after an action in which a status may be outdated, from before the action."""
 UNTRIGGERED_GRACE = 300.0
-"""The same for a list whose trigger time is from before a start, too; it ends, should starts not move that time."""
+"""The same for a list whose trigger time is from before a start; limited, in case starts do not change that time."""
 TRIGGERED_LATER = 120.0
-"""Seconds after an action from which on a trigger time is of somebody else's action; leaves room for two clocks."""
+"""Seconds after an action after which a trigger time is from somebody else's action; allows for two clocks."""
 
 LONGEST_ID = 200
 """Characters of an id, a status or a time."""
@@ -29,7 +29,7 @@ LONGEST_ID = 200
 TO_BE_APPROVED, STOPPING = "5", "13"
 
 Progress = Literal["left", "begun"]
-"""Since an action: another status was seen than that from before it, or one that can only be its own."""
+"""Since an action: ``left`` if another status than before was observed, ``begun`` if one that can only be its own."""
 
 WORDS = {
     "1": "never executed",
@@ -52,7 +52,7 @@ ALLOWED_WHEN = {
     "rollback": ("2", "3"),
     "approval": (TO_BE_APPROVED,),
 }
-"""The statuses in which an action that goes on with an execution is taken; afterwards the status is another one."""
+"""The statuses in which an action that continues an execution is accepted; afterwards the status is another one."""
 IN_PROGRESS = frozenset({"4", TO_BE_APPROVED, "10", STOPPING, "14"})
 _LONGEST_NUMBER = 20
 _STATES = {
@@ -78,9 +78,9 @@ _AFTER = {"rollback": _STATES | _STATES_OF_A_ROLLBACK, "stop": _STATES | _STATES
 
 
 def text_of(body: Mapping[str, Any], *names: str) -> str:
-    """The first of these fields that is filled, as text: ids and numbers come as integers or as texts.
+    """The first of these fields with a value, as text: ids and numbers may be integers or texts.
 
-    A text longer than any id counts as none: it goes into references, which Airflow keeps.
+    A text longer than any id counts as none: it goes into references, which Airflow stores.
     """
     texts = (str(body[name]).strip() for name in names if _is_scalar(body.get(name)))
     return next((text for text in texts if len(text) <= LONGEST_ID), "")
@@ -96,7 +96,7 @@ def status_of(body: Mapping[str, Any]) -> str:
 
 
 def triggered_at(body: Mapping[str, Any]) -> str:
-    """Epoch milliseconds, as text, when a list item or a record was last triggered; "" where it does not say."""
+    """Epoch milliseconds, as text, when a list item or a record was last triggered; "" if not known."""
     return text_of(body, "last_trigger_at", "lastTriggerAt", "trigger_at", "triggerAt")
 
 
@@ -106,7 +106,7 @@ def newest(records: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
 
 
 def newer_than(records: Sequence[Mapping[str, Any]], execution_id: str) -> list[Mapping[str, Any]]:
-    """The records of executions that came after this one, oldest first; all of them after "" (there was none)."""
+    """The records of executions after this one, oldest first; all records if the id is "" (there was none)."""
     limit = _number({"id": execution_id})
     return sorted((record for record in records if _number(record) > limit), key=_number)
 
@@ -117,15 +117,15 @@ def _number(record: Mapping[str, Any]) -> int:
 
 
 def is_number(text: str) -> bool:
-    """Whether a text is an id or a time in milliseconds, and not longer than those are."""
+    """Whether a text is an id or a time in milliseconds, and not longer than those."""
     return text.isdecimal() and len(text) < _LONGEST_NUMBER
 
 
 class Sighting(msgspec.Struct, frozen=True):
-    """A status that was seen somewhere.
+    """An observed status.
 
-    :param about: the record, list item or reply that told it: the ``outputs`` of the execution.
-    :param certain: whether it is of this very execution; a list item's may be that of the execution before.
+    :param about: the record, list item or reply that it is from: the ``outputs`` of the execution.
+    :param certain: whether it is of this execution; that of a list item may be of the previous one.
     """
 
     about: Mapping[str, Any]
@@ -137,7 +137,7 @@ class Sighting(msgspec.Struct, frozen=True):
 
 
 def is_old(ref: ExecutionRef, sighting: Sighting, now: float) -> bool:
-    """Whether a status may still be one from before the action.
+    """Whether a status may still be from before the action.
 
     :param now: epoch seconds, by the clock of ``ref``'s ``since``.
     """
@@ -147,23 +147,23 @@ def is_old(ref: ExecutionRef, sighting: Sighting, now: float) -> bool:
     passed = now - _seconds(ref["since"])
     if sighting.certain:
         if action == "start":
-            # It makes a new record, which may begin with the status of the one before, as the answer did.
+            # A start creates a new record, which may begin with the status of the previous one, as the answer did.
             return status == ref.get("answered_with") and passed < GRACE
-        # The other actions may go on with the old record.
+        # The other actions may continue with the old record.
         return status in (before, *ALLOWED_WHEN.get(action, ())) and passed < GRACE
     if action == "start" and _was_triggered_before(ref, sighting.about):
         return passed < UNTRIGGERED_GRACE
-    # A list that lags may have shown an older status still just before the action, and shows the one in between now.
+    # A list that lags may have shown an even older status just before the action, and now show the one after that.
     is_end = action != "stop" and _state_of(ref, status).is_terminal
     return (status == before or is_end) and passed < GRACE
 
 
 def progress_of(ref: ExecutionRef, sighting: Sighting, progress: Progress | None) -> Progress | None:
-    """How far an action is, with what was seen now: once it has begun, whatever follows is its own.
+    """The progress of an action after an observation: once it has begun, every later status is its own.
 
-    That the trigger time moved does not show that: a list may show the new time with the old status.
+    A new trigger time does not show that it has begun: a list may show the new time with the old status.
 
-    :param progress: how far it was, as seen in the same place.
+    :param progress: its progress before, as observed in the same place.
     """
     if progress == "begun":
         return progress
@@ -175,7 +175,7 @@ def progress_of(ref: ExecutionRef, sighting: Sighting, progress: Progress | None
 
 
 def _was_triggered_before(ref: ExecutionRef, item: Mapping[str, Any]) -> bool:
-    """Whether a list item still tells of the time before a start."""
+    """Whether a list item is still from before a start."""
     triggered = triggered_at(item)
     if triggered and triggered == ref.get("triggered_before"):
         return True
@@ -185,12 +185,12 @@ def _was_triggered_before(ref: ExecutionRef, item: Mapping[str, Any]) -> bool:
 
 def speaks_for(ref: ExecutionRef, item: Mapping[str, Any]) -> bool:
     """Whether a list item that is in progress is about this execution, and not about a later one of somebody else."""
-    is_told = status_of(item) in IN_PROGRESS and ref.get("since") and is_number(triggered_at(item))
-    return bool(is_told) and not is_triggered_later(ref, item)
+    is_in_progress = status_of(item) in IN_PROGRESS and ref.get("since") and is_number(triggered_at(item))
+    return bool(is_in_progress) and not is_triggered_later(ref, item)
 
 
 def is_triggered_later(ref: ExecutionRef, item: Mapping[str, Any]) -> bool:
-    """Whether a release task was triggered again so long after this action that it was by somebody else."""
+    """Whether a release task was triggered so long after this action that somebody else did it."""
     triggered = triggered_at(item)
     if not ref.get("since") or not is_number(triggered):
         return False
@@ -198,7 +198,7 @@ def is_triggered_later(ref: ExecutionRef, item: Mapping[str, Any]) -> bool:
 
 
 def is_of_another(record: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
-    """Whether a list item tells of an execution in progress that comes after the last one among the records."""
+    """Whether a list item is about an execution in progress that is later than the last one among the records."""
     if status_of(item) not in IN_PROGRESS or status_of(record) in IN_PROGRESS:
         return False
     there, here = triggered_at(item), triggered_at(record)
@@ -208,15 +208,15 @@ def is_of_another(record: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
 
 
 def overtaken(ref: ExecutionRef, later: str) -> Execution:
-    """An execution that is over, because a later one was started, while nothing says how it ended."""
+    """An execution that must have ended, because a later one was started, although nothing shows how."""
     if ref.get("action") == "stop":
-        return Execution(ref, ExecutionState.SUCCEEDED, "", message=f"over: {later} came after it")
-    summary = f"over, but the records do not say how it ended before {later} came"
+        return Execution(ref, ExecutionState.SUCCEEDED, "", message=f"ended: {later} came after it")
+    summary = f"ended, but the records do not show how, before {later}"
     return Execution(ref, ExecutionState.FAILED, "", message=summary)
 
 
 def accepted(ref: ExecutionRef, reply: Mapping[str, Any]) -> Execution:
-    """What the answer to an action says: that it was accepted. An end that it shows is an earlier one."""
+    """The execution after an accepted action. If the answer has a terminal status, it is of an earlier execution."""
     seen = execution(ref, Sighting(reply, certain=True))
     if ref.get("action") == "start" and seen.state.is_terminal:
         seen = replace(seen, ref={**ref, "answered_with": seen.status})
@@ -231,7 +231,7 @@ def execution(
     """One release as an execution.
 
     :param may_be_old: see :func:`is_old`.
-    :param approvals: names of the tasks that an approval may be for.
+    :param approvals: names of the tasks that may wait for an approval.
     """
     status = sighting.status
     if may_be_old:
@@ -263,7 +263,7 @@ def _message(ref: ExecutionRef, state: ExecutionState, status: str, approvals: S
 
 
 def is_stopped(seen: Execution) -> bool:
-    """Whether it is over, stopped or stopping: a stop would be refused, or stop a later one."""
+    """Whether it has ended, or is stopped or stopping: a stop would be refused, or stop a later one."""
     return seen.state.is_terminal or seen.state is ExecutionState.PAUSED or seen.status == STOPPING
 
 

@@ -1,4 +1,4 @@
-"""Stage and task names out of a release task's detail, whose inner shape the vendor does not document."""
+"""Reads the names of stages and tasks from a release task's detail, whose format the vendor does not document."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 from airflow_provider.clients.service_stage.release_states import TO_BE_APPROVED, status_of
 
 CHECKPOINTS = ("approv", "trigger")
-"""What the kinds of tasks that wait for an answer hold."""
+"""Parts of the types of tasks that wait for an answer."""
 
 
 class Task(NamedTuple):
-    """:param status: "" where the document does not tell it."""
+    """:param status: "" if the document does not have it."""
 
     name: str
     kind: str
@@ -25,19 +25,19 @@ def stage_tasks(detail: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def approval_tasks(detail: Mapping[str, Any]) -> list[str]:
-    """The names for ``task_name``: the tasks that say they are approvals; all tasks where none says so."""
+    """The names for ``task_name``: the tasks whose type is an approval, or all tasks if none is."""
     tasks = _all_tasks(detail)
     return [task.name for task in tasks if "approv" in task.kind.lower()] or [task.name for task in tasks]
 
 
 def asking_tasks(record: Mapping[str, Any], detail: Mapping[str, Any]) -> tuple[list[str], bool]:
-    """The tasks whose answer a release waits for, and whether a document tells it; else all that may be those.
+    """The tasks whose answer a release waits for, and whether that is certain; if not, all that it may wait for.
 
-    :param record: of the execution that waits; the vendor does not document whether it tells of its tasks.
+    :param record: of the execution that waits; the vendor does not document whether it contains its tasks.
     """
     for document in (record, detail):
-        if told := [task.name for task in _all_tasks(document) if task.status == TO_BE_APPROVED]:
-            return told, True
+        if waiting := [task.name for task in _all_tasks(document) if task.status == TO_BE_APPROVED]:
+            return waiting, True
     tasks = _all_tasks(detail)
     asking = [task.name for task in tasks if any(word in task.kind.lower() for word in CHECKPOINTS)]
     return asking or [task.name for task in tasks], False

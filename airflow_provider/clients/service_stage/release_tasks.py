@@ -39,14 +39,14 @@ class ReleaseTasks:
         return stage_tasks(self.get(pipeline_id))
 
     def list_approvals(self, pipeline_id: str) -> Names:
-        """The names that ``task_name`` takes; of all tasks, where none is marked as an approval."""
+        """The names that ``task_name`` takes; those of all tasks if none is marked as an approval."""
         return approval_tasks(self.get(pipeline_id))
 
     def create(self, pipeline: Mapping[str, Any]) -> ReleaseTask:
         """Create a release task.
 
         :param pipeline: the vendor's object: ``name``, ``config_mode`` (``ui`` with ``stages``, ``template`` with
-            ``sources``), ``description``, ``enterprise_project_id``; ``model_version`` is 2 where it is not given.
+            ``sources``), ``description``, ``enterprise_project_id``; ``model_version`` defaults to 2.
 
         https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0245.html
         """
@@ -72,8 +72,8 @@ class ReleaseTasks:
     def find(self, name_or_id: str) -> ReleaseTask:
         """The list item of a release task.
 
-        :raises NotFoundError: none has this id or name; says which names are near.
-        :raises ConflictError: several have this name; says their ids.
+        :raises NotFoundError: none has this id or name; the error lists similar names.
+        :raises ConflictError: several have this name; the error lists their ids.
         """
         if not name_or_id.strip():
             raise self._wire.bad_request("pipeline must not be empty")
@@ -97,7 +97,7 @@ class ReleaseTasks:
 
 
 def item_of(tasks: ReleaseTasks, pipeline_id: str) -> ReleaseTask:
-    """The list item of a release task, which tells its status.
+    """The list item of a release task, which has its status.
 
     :raises NotFoundError: the project has no such release task.
     """

@@ -1,4 +1,4 @@
-"""What an action whose answer was lost may have left behind, told from what colleagues did. No I/O, no clock."""
+"""Traces of an action whose answer was lost, distinguished from the actions of other people. No I/O, no clock."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Json = Mapping[str, Any]
 
 class Window(msgspec.Struct, frozen=True):
     """:param begin: epoch seconds, like ``end``.
-    :param now: by the clock of the intent; ``None`` where that clock cannot be asked.
+    :param now: by the clock of the intent; ``None`` if that clock cannot be read.
     """
 
     begin: float
@@ -32,7 +32,7 @@ class Window(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, intent: Json, *, vendor_now: float | None, worker_now: float) -> Window:
-        """:param intent: holds ``since`` and the ``clock`` that told it."""
+        """:param intent: holds ``since`` and the ``clock`` that it is from."""
         by_vendor = intent.get("clock") == "vendor"
         begin, end = start_window(intent)
         return cls(begin, end, vendor_now if by_vendor else worker_now)
@@ -43,11 +43,11 @@ class Window(msgspec.Struct, frozen=True):
 
     @property
     def is_open(self) -> bool:
-        """Whether all that has happened since the intent has happened within the window."""
+        """Whether everything since the intent happened within the window."""
         return self.now is not None and self.now <= self.end
 
     def holds(self, milliseconds: str) -> bool | None:
-        """Whether something new was triggered within the window; ``None`` where that cannot be told.
+        """Whether something new was triggered within the window; ``None`` if that is not known.
 
         :param milliseconds: its trigger time, "" if unknown: then it was, as long as the window is open.
         """
@@ -57,12 +57,12 @@ class Window(msgspec.Struct, frozen=True):
 
 
 class Traces(msgspec.Struct, frozen=True):
-    """What is seen of a release task, and what was seen just before the action.
+    """What is observed of a release task now, and what was observed just before the action.
 
     :param item: its list item.
     :param same: the record that was the last one before the action; empty if there was none.
-    :param later: the records that came after that, oldest first.
-    :param are_complete: whether there are records to look at.
+    :param later: the records after that, oldest first.
+    :param are_complete: whether the region publishes records.
     """
 
     action: str
@@ -74,7 +74,7 @@ class Traces(msgspec.Struct, frozen=True):
     are_complete: bool
 
     def candidates(self, window: Window) -> list[Json] | None:
-        """The records of what may be this action's work; ``None`` where nobody can tell whether there are any."""
+        """The records of what this action may have led to; ``None`` if it is not known whether there are any."""
         if self.later:
             return self._of_later(window)
         return self._of_start(window) if self.action == "start" else self._of_going_on(window)
@@ -90,7 +90,7 @@ class Traces(msgspec.Struct, frozen=True):
 
     @property
     def _triggered_since(self) -> str:
-        """When it was triggered last, if that was not before the action; "" otherwise, or where the list is silent."""
+        """When it was last triggered, if that was not before the action; "" otherwise, or if the list does not say."""
         triggered = triggered_at(self.item)
         return "" if triggered == self.triggered_before else triggered
 
@@ -99,18 +99,18 @@ class Traces(msgspec.Struct, frozen=True):
             return None
         are_within = [window.holds(triggered_at(record)) for record in self.later]
         if not triggered_at(self.later[-1]) and triggered_at(self.item):
-            # The list tells the time of the last one, unless it lags, or the record of an earlier one did.
+            # The list has the time of the last one, unless it lags.
             are_within[-1] = window.holds(self._triggered_since) if self._triggered_since else None
         if None in are_within:
             return None
         found = [record for record, is_within in zip(self.later, are_within, strict=True) if is_within]
-        # A start always makes a record; the other actions may have gone on with the one before.
+        # A start always creates a record; the other actions may have continued with the previous one.
         return found if found or self.action == "start" else None
 
     def _of_start(self, window: Window) -> list[Json] | None:
         is_running = self._status_now != self.status_before and self._status_now in IN_PROGRESS
         if not self._triggered_since and not is_running:
-            # Without a new record, an ended status is that of the execution before.
+            # Without a new record, a terminal status is that of the previous execution.
             return []
         is_anothers = self._triggered_since != "" and window.holds(self._triggered_since) is False
         return [] if self.are_complete and (is_anothers or window.is_over) else None

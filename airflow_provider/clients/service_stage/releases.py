@@ -1,4 +1,4 @@
-"""Releases of ServiceStage: the executions of a release task, and the actions that make, stop and answer them."""
+"""Releases of ServiceStage: the executions of a release task, and the actions that start, stop and answer them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_provider.clients.rows import Rows
 from airflow_provider.clients.service_stage.documents import ReleaseRecord
 from airflow_provider.clients.service_stage.references import SYSTEM, release_reference
 from airflow_provider.clients.service_stage.release_action import action_body
-from airflow_provider.clients.service_stage.release_looks import ReleaseLooks, sighting_of
+from airflow_provider.clients.service_stage.release_observer import ReleaseObserver, sighting_of
 from airflow_provider.clients.service_stage.release_records import list_records, published_records
 from airflow_provider.clients.service_stage.release_states import (
     Sighting,
@@ -49,12 +49,12 @@ class Releases:
         self,
         wire: Wire,
         tasks: ReleaseTasks,
-        looks: ReleaseLooks,
+        observer: ReleaseObserver,
         *,
         placed: Callable[[Execution], Execution],
         check_place: Callable[[ExecutionRef], None],
     ) -> None:
-        self._wire, self._tasks, self._looks = wire, tasks, looks
+        self._wire, self._tasks, self._observer = wire, tasks, observer
         self._placed, self._check_place = placed, check_place
 
     def list(self, pipeline_id: str) -> Rows[ReleaseRecord]:
@@ -98,7 +98,7 @@ class Releases:
         execution_id = text_of(reply, "id")
         if not execution_id:
             raise UnexpectedResponseError(
-                f"the answer to the action {action!r} names no execution that can be used",
+                f"the answer to the action {action!r} has no usable execution id",
                 call=Call(system=SYSTEM, method="POST", status=200),
                 effect=Effect.UNKNOWN,
             )
@@ -113,35 +113,35 @@ class Releases:
     def what_a_stop_ends(self, name_or_id: str) -> Execution:
         """The execution that a stop of this release task would act on now, for :meth:`stop`.
 
-        Its reference holds the id of the record; "" where no record tells of what the list shows, and then the time at
-        which that was triggered (``triggered``).
+        Its reference holds the id of the record; if there is none for what the list shows, "" and the time at which
+        that was triggered (``triggered``).
 
         :raises ConflictError: it was never executed.
         """
         item = self._tasks.find(name_or_id)
         pipeline_id = str(item["id"])
-        record = newest(self._looks.records(pipeline_id)) or {}
+        record = newest(self._observer.records(pipeline_id)) or {}
         if not record and status_of(item) == "1":
             raise ConflictError(
                 f"nothing to stop: release task {name_or_id!r} was never executed", call=Call(system=SYSTEM)
             )
         if record and not is_of_another(record, item):
             ref = release_reference(pipeline_id, text_of(record, "id"), "stop")
-            return self._placed(self._looks.execution(ref, sighting_of(record, item)))
+            return self._placed(self._observer.execution(ref, sighting_of(record, item)))
         ref = {**release_reference(pipeline_id, "", "stop"), "triggered": triggered_at(item)}
-        return self._placed(self._looks.execution(ref, Sighting(item, certain=False)))
+        return self._placed(self._observer.execution(ref, Sighting(item, certain=False)))
 
     def stop(self, ref: ExecutionRef) -> Execution:
-        """Stop this execution, unless it is stopping, stopped or over, or becomes so meanwhile; never a later one.
+        """Stop this execution, unless it has ended, or is stopped or stopping by then; never a later one.
 
-        :param ref: as of :meth:`what_a_stop_ends`.
-        :raises ConflictError: nothing tells whether it is still the last one; or it is of another system.
+        :param ref: as returned by :meth:`what_a_stop_ends`.
+        :raises ConflictError: it is not known whether it is still the last one; or it is of another system.
         """
         self._check_place(ref)
         return self._placed(self._stop(ref))
 
     def before_action(self, name_or_id: str) -> dict[str, str]:
-        """What an intent must hold from just before an action, for ``find_started``.
+        """What an intent must hold about the time just before an action, for ``find_started``.
 
         :return: ``pipeline_id``, ``newest_record`` ("" if there is none), ``status_before``, ``triggered_before``.
         :raises NotFoundError: as :meth:`ReleaseTasks.find`, like ``ConflictError``.
@@ -150,28 +150,28 @@ class Releases:
         pipeline_id = str(item["id"])
         return {
             "pipeline_id": pipeline_id,
-            "newest_record": text_of(newest(self._looks.records(pipeline_id)) or {}, "id"),
+            "newest_record": text_of(newest(self._observer.records(pipeline_id)) or {}, "id"),
             "status_before": status_of(item),
             "triggered_before": triggered_at(item),
         }
 
     def list_waiting_approvals(self, ref: ExecutionRef) -> Names:
-        """The tasks whose answer this release waits for now; all that may be those, where nothing tells."""
-        return self._looks.asking(ref)[0]
+        """The tasks whose answer this release waits for now; if that is not known, all that it may wait for."""
+        return self._observer.asking(ref)[0]
 
     def is_waiting_for(self, ref: ExecutionRef, task_name: str) -> bool | None:
         """Whether this release waits for the answer to this task; ``None``: it waits, but maybe for another one.
 
-        The documented API tells that a release waits, and not for which task: that is known only where no other task
-        can ask. ``False`` after an answer says that it was taken.
+        The documented API shows that a release waits, but not for which task, which is known only if no other task can
+        ask. ``False`` after an answer means that it was accepted.
         """
-        asking, is_told = self._looks.asking(ref)
-        if is_told:
+        asking, is_certain = self._observer.asking(ref)
+        if is_certain:
             return task_name in asking
         return True if asking == [task_name] else None
 
     def describe_approval(self, waiting: Execution, task_name: str) -> Json:
-        """What a person must know who is to answer it, by names for people.
+        """What a person must know to answer it, by names for people.
 
         :param waiting: a release that waits for the approval.
         """
@@ -190,11 +190,11 @@ class Releases:
         }
 
     def _moment(self) -> dict[str, str]:
-        """The present for a reference, and whose clock told it."""
-        told = self._wire.transport.server_time()
+        """The current time for a reference, and whose clock it is from."""
+        server_time = self._wire.transport.server_time()
         return {
-            "since": f"{time.time() if told is None else told:.3f}",
-            "clock": "worker" if told is None else "vendor",
+            "since": f"{time.time() if server_time is None else server_time:.3f}",
+            "clock": "worker" if server_time is None else "vendor",
         }
 
     def _stop(self, ref: ExecutionRef) -> Execution:
@@ -203,16 +203,16 @@ class Releases:
         try:
             reply = self._act(ref["pipeline_id"], "stop", {})
         except ReleasePipelineError as error:
-            # Refused because it is so already, or taken although the answer was lost.
+            # It may be refused because it is already stopped, or accepted although the answer was lost.
             if error.effect is Effect.NONE or not (settled := self._if_settled(ref)):
                 raise
             return settled
         return self._accepted(ref, reply)
 
     def _if_settled(self, ref: ExecutionRef) -> Execution | None:
-        """How an execution stands for which no stop may be sent: it is over, stopped, stopping, or not the last one."""
+        """An execution for which no stop may be sent: it has ended, is stopped or stopping, or is not the last one."""
         if not ref["id"]:
-            seen = self._looks.look_at_the_last(ref, item_of(self._tasks, ref["pipeline_id"]))
+            seen = self._observer.observe_last(ref, item_of(self._tasks, ref["pipeline_id"]))
             if is_stopped(seen):
                 return seen
             self._refuse_unless_last(ref, is_last=bool(ref.get("triggered")))
@@ -222,7 +222,7 @@ class Releases:
         item = item_of(self._tasks, ref["pipeline_id"]) if published is None else None
         if item:
             self._refuse_unless_last(ref, is_last=not is_triggered_later(ref, item))
-        seen = self._looks.look_at_records(ref, item, published)
+        seen = self._observer.observe_records(ref, item, published)
         if is_stopped(seen):
             return seen
         return overtaken(ref, f"the execution {text_of(later[0], 'id')}") if later else None
@@ -230,8 +230,8 @@ class Releases:
     def _refuse_unless_last(self, ref: ExecutionRef, *, is_last: bool) -> None:
         if not is_last:
             raise ConflictError(
-                f"cannot tell whether release {ref['id'] or 'without a record'} is still the last one of release task "
-                f"{ref['pipeline_id']}: nothing was stopped",
+                f"could not find out whether release {ref['id'] or 'without a record'} is still the last one of "
+                f"release task {ref['pipeline_id']}: nothing was stopped",
                 call=Call(system=SYSTEM),
             )
 
@@ -240,7 +240,7 @@ class Releases:
         return replace(seen, url=self._wire.page(seen.ref))
 
     def _act(self, pipeline_id: str, action: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        # Pauses and repeats of what starts something are the caller's, who knows whether it may still be started.
+        # Retries of actions that start something are left to the caller, who knows whether they may still be sent.
         attempts = None if action in ("stop", "approval") else 1
         return self._wire.object_in(
             self._wire.write(

@@ -1,6 +1,6 @@
-"""Huawei Cloud's request signature SDK-HMAC-SHA256: what is signed, and how it is written into the request.
+"""Huawei Cloud's request signature SDK-HMAC-SHA256: what is signed, and how it is added to the request.
 
-What a request says, and where keys come from, belongs to the clients.
+The content of requests, and where keys come from, belongs to the clients.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class SigningAuth(Auth):
-    """Signs each attempt anew, as it will be sent: the gateway refuses signatures older than 15 minutes.
+    """Signs each attempt anew when it is sent: the gateway refuses signatures older than 15 minutes.
 
     :param access_key: AK, of an IAM user or temporary.
     :param secret_key: SK of that access key.
@@ -38,12 +38,12 @@ class SigningAuth(Auth):
 
 
 def sign(request: PreparedRequest, access_key: str, secret_key: str, moment: datetime) -> PreparedRequest:
-    """Add Host, X-Sdk-Date and Authorization to a request that is complete otherwise.
+    """Add Host, X-Sdk-Date and Authorization to an otherwise complete request.
 
     :param moment: aware; when the request is sent.
     """
     parts = urlsplit(request.url or "")
-    # The wire carries the very query that is signed: no gateway has to sort or escape it the same way again.
+    # The query is sent exactly as it is signed, so that no gateway needs to sort or escape it the same way.
     request.url = urlunsplit(parts._replace(query=_canonical_query(parts.query), fragment=""))
     request.headers["Host"] = _host(request.url)
     request.headers["X-Sdk-Date"] = moment.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -61,7 +61,7 @@ def string_to_sign(request: PreparedRequest) -> str:
 
 
 def canonical_request(request: PreparedRequest) -> str:
-    """The request in the one form that both sides can compute."""
+    """The request in the form that both sides can compute."""
     parts = urlsplit(request.url or "")
     headers = _signed_headers(request)
     body = request.body or b""
@@ -84,7 +84,7 @@ def _canonical_uri(path: str) -> str:
 
 
 def _canonical_query(query: str) -> str:
-    # A plus means a plus: `unquote_plus` would sign a blank that the request does not hold.
+    # A plus means a plus: `unquote_plus` would sign a blank that is not in the request.
     pairs = sorted(
         (unquote(key), unquote(value)) for key, _, value in (pair.partition("=") for pair in query.split("&") if pair)
     )
@@ -92,7 +92,7 @@ def _canonical_query(query: str) -> str:
 
 
 def _signed_headers(request: PreparedRequest) -> dict[str, str]:
-    """Content-Type, Host and every X- header; those that a proxy may change (User-Agent, Accept, ...) stay out."""
+    """Content-Type, Host and every X- header, without those that a proxy may change (User-Agent, Accept, ...)."""
     headers = {name.lower(): str(value).strip() for name, value in request.headers.items() if "_" not in name}
     return {
         name: value

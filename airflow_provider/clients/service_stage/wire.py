@@ -1,4 +1,4 @@
-"""How requests reach ServiceStage's release management, and what its answers are before a noun reads them."""
+"""Sends requests to ServiceStage's release management, and checks the form of its answers."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from airflow_provider.execution import ExecutionRef
 Json = dict[str, Any]
 Objects = list[Json]
 Names = list[str]
-"""Classes with a method ``list`` need other names for the types."""
+"""In classes with a method ``list``, the types need other names."""
 
 HEADERS = {"Content-Type": "application/json;charset=utf8"}
-"""Spelled as the vendor's pages do: the value is signed."""
+"""Written as in the vendor's pages, because the value is signed."""
 
 
 RELEASE_TASKS = "/pipeline/pipelines"
 
 
 class Wire:
-    """:param learn_project_id: may ask IAM for it, once.
+    """:param learn_project_id: may request it from IAM, once.
     :param ui_url: see :class:`~airflow_provider.clients.service_stage.ServiceStageClient`.
     :param root: of the paths, below the project.
     """
@@ -43,7 +43,7 @@ class Wire:
         self._root = root
 
     def below(self, root: str) -> Wire:
-        """The same for another family of calls."""
+        """A wire for another group of calls."""
         return Wire(self.transport, self._learn_project_id, self._ui_url, root)
 
     @property
@@ -74,14 +74,14 @@ class Wire:
         return body
 
     def objects_in(self, body: Any, name: str) -> Objects:
-        """A list that comes in an object under ``name``, or bare: the vendor's pages show both."""
+        """A list in an object under ``name``, or a bare one: the vendor's pages show both."""
         items = body.get(name) if isinstance(body, dict) else body
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
             raise self.unexpected(f"a list of {name}", body)
         return items
 
     def page(self, ref: ExecutionRef) -> str | None:
-        """The link to an execution; ``None`` where the connection does not say where its pages are."""
+        """The link to an execution; ``None`` if the connection has no URL for pages."""
         return urls.page(self._ui_url, self.transport.base_url, ref)
 
     def need(self, value: str | None, name: str) -> None:
@@ -97,7 +97,7 @@ class Wire:
 
     def unexpected(self, wanted: str, body: Any) -> UnexpectedResponseError:
         return UnexpectedResponseError(
-            f"the answer should be {wanted}, but is {'empty' if body is None else type(body).__name__}",
+            f"the answer must be {wanted}, got {'empty' if body is None else type(body).__name__}",
             call=Call(system=SYSTEM),
             effect=Effect.UNKNOWN,
         )
@@ -112,5 +112,5 @@ class Wire:
 
 
 def not_answered(error: NotFoundError) -> UnexpectedResponseError:
-    """Not ServiceStage itself says that something is not there: a gateway may publish nothing for a while."""
+    """The error for a 404 that is not from ServiceStage itself: a gateway may publish nothing for a while."""
     return UnexpectedResponseError(error.summary, call=error.call, effect=Effect.UNKNOWN)

@@ -183,7 +183,7 @@ def test_a_run_of_another_build_or_kind_is_refused(scripted: Scripted, run: dict
 
 
 def test_an_answer_about_another_run_is_not_believed(scripted: Scripted) -> None:
-    with pytest.raises(UnexpectedResponseError, match="asked for build run 7, got 8"):
+    with pytest.raises(UnexpectedResponseError, match="must be build run 7, got 8"):
         scripted_client(scripted, run_json(buildRunSeq=8)).observe(ref())
 
 

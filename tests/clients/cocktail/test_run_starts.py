@@ -63,7 +63,7 @@ def test_without_a_list_nobody_can_say_whether_the_build_was_started(
     stand: Stand, client: CocktailClient, mode: str, cause: type[ReleasePipelineError]
 ) -> None:
     stand.switch(routes={"list": mode})
-    with pytest.raises(cause, match="cannot tell whether an earlier attempt started the build"):
+    with pytest.raises(cause, match="could not find out whether an earlier attempt started the build"):
         client.find_started(INTENT)
 
 

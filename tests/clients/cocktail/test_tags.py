@@ -29,7 +29,7 @@ def test_another_tag_without_autotag_is_a_failure(scripted: Scripted) -> None:
 
 def test_no_tag_is_accepted_only_where_autotag_is_on(stand: Stand, client: CocktailClient) -> None:
     assert client.builds.run(AUTOTAG).outputs["tag"].startswith("test-")
-    with pytest.raises(BadRequestError, match="tag_name is missing"):
+    with pytest.raises(BadRequestError, match="tag_name must be given"):
         client.builds.run(SHOP)
     stand.switch(routes={"build": "404"})
     with pytest.raises(BadRequestError, match="cannot read whether autotag is on"):

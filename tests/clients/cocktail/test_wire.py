@@ -27,7 +27,7 @@ def jwt(**claims: Any) -> str:
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_token_that_has_ended_is_said_to_have_ended(scripted: Scripted, status: int) -> None:
     client = scripted_client(scripted, (status, {}, None), token=jwt(exp=1_700_000_000))
-    with pytest.raises(AuthenticationError, match=r"the API token ended at 2023-11-14T22:13:20\+00:00"):
+    with pytest.raises(AuthenticationError, match=r"the API token expired at 2023-11-14T22:13:20\+00:00"):
         client.observe(ref())
 
 
@@ -41,7 +41,7 @@ def test_a_token_that_is_refused_for_another_reason_is_not_called_ended(scripted
 
 def test_a_token_that_ends_in_the_middle_is_an_authentication_error(stand: Stand) -> None:
     token = stand.post("actions", system="cocktail", action="issue_token", expires_in=-10)["token"]
-    with pytest.raises(AuthenticationError, match="the API token ended at"):
+    with pytest.raises(AuthenticationError, match="the API token expired at"):
         stand.client(token=token).observe(ref(1))
 
 

@@ -576,7 +576,7 @@ def test_a_resume_that_has_led_to_nothing_in_time_has_failed(api: Api, mocker: M
     now = time.time
     mocker.patch.object(time, "time", lambda: now() + 601.0)
     failed = api.client.observe(ref)
-    assert (failed.state, failed.message) == (S.FAILED, "the execution of event ev has not gone on within 600 s")
+    assert (failed.state, failed.message) == (S.FAILED, "the execution of event ev was not resumed within 600 s")
 
 
 @BY_BOTH_CLOCKS

@@ -160,7 +160,7 @@ def test_a_refused_cancel_says_so(stand: Stand, client: QuayClient) -> None:
     stand.switch(ephemeral_build_manager=False)
     build = client.builds.start(SHOP, archive_url=ARCHIVE, tags=["1"])
     stand.force(build.id, "building")
-    with pytest.raises(ConflictError, match="will not be tried again"):
+    with pytest.raises(ConflictError, match="it will not retry the build"):
         client.cancel(build.ref, "")
 
 

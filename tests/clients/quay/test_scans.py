@@ -104,7 +104,7 @@ ABSENT = (NO_MANIFEST, NO_MANIFEST)
         (
             [UNSUPPORTED, manifest_list(*PLATFORMS), scanned(), *ABSENT],
             "succeeded",
-            f"not scanned, because this registry does not hold it: {PLATFORMS[1]}",
+            f"not scanned, because this registry does not have it: {PLATFORMS[1]}",
         ),
         ([UNSUPPORTED, manifest_list(*PLATFORMS), *ABSENT, {"status": "queued"}], "running", PLATFORMS[0]),
         (
@@ -115,7 +115,7 @@ ABSENT = (NO_MANIFEST, NO_MANIFEST)
         (
             [UNSUPPORTED, manifest_list(*PLATFORMS), *ABSENT, *ABSENT],
             "failed",
-            f"holds none of its platforms.*{PLATFORMS[0]}, {PLATFORMS[1]}",
+            f"has none of its platforms.*{PLATFORMS[0]}, {PLATFORMS[1]}",
         ),
     ],
 )

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
-from airflow_provider.clients.service_stage import ServiceStageClient, release_looks
+from airflow_provider.clients.service_stage import ServiceStageClient, release_observer
 from airflow_provider.exceptions import (
     NotFoundError,
     UnexpectedResponseError,
@@ -131,7 +131,7 @@ def test_a_status_is_as_old_on_a_machine_whose_clock_is_off(
 ) -> None:
     started = client.releases.act(PIPELINE, "start")
     off = SimpleNamespace(time=lambda: time.time() + apart, monotonic=time.monotonic)
-    mocker.patch.object(release_looks, "time", off)
+    mocker.patch.object(release_observer, "time", off)
     now = int(time.time() * 1000)
     gateway.items = [Gateway.item(2, last_trigger_at=now)]
     assert client.observe(started.ref).state is ExecutionState.QUEUED

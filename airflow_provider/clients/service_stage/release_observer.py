@@ -1,4 +1,4 @@
-"""How a release stands, out of the records and the list item of its release task, which lag behind each other."""
+"""Observes a release in the records and the list item of its release task, which may lag behind each other."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ from airflow_provider.exceptions import Call, NotFoundError, ReleasePipelineErro
 from airflow_provider.execution import Execution, ExecutionRef
 
 
-class ReleaseLooks:
-    """Remembers how far each release was, because a list may show an old status once more."""
+class ReleaseObserver:
+    """Remembers the progress of each release, because a list may show an old status once more."""
 
     def __init__(self, wire: Wire, tasks: ReleaseTasks) -> None:
         self._wire, self._tasks = wire, tasks
@@ -46,27 +46,27 @@ class ReleaseLooks:
         self._progress: Recent[tuple[str, str, str, bool], Progress] = Recent()
 
     def records(self, pipeline_id: str) -> Objects:
-        """The records; none where the region does not publish them."""
+        """The records; none if the region does not publish them."""
         return published_records(self._wire, pipeline_id) or []
 
     def observe(self, ref: ExecutionRef, item: Mapping[str, Any] | None = None) -> Execution:
-        """What a release is doing: its record's status, or else the list item's where that is not an old one."""
+        """The current state of a release: the status of its record, or of the list item if that is not outdated."""
         if not ref["id"]:
-            return self.look_at_the_last(ref, item or item_of(self._tasks, ref["pipeline_id"]))
+            return self.observe_last(ref, item or item_of(self._tasks, ref["pipeline_id"]))
         if item and speaks_for(ref, item):
             return self.execution(ref, Sighting(item, certain=False))
-        return self.look_at_records(ref, item, published_records(self._wire, ref["pipeline_id"]))
+        return self.observe_records(ref, item, published_records(self._wire, ref["pipeline_id"]))
 
-    def look_at_records(
+    def observe_records(
         self, ref: ExecutionRef, item: Mapping[str, Any] | None, published: Sequence[Mapping[str, Any]] | None
     ) -> Execution:
         records = published or []
         record = next((record for record in records if text_of(record, "id") == ref["id"]), None)
         if record and status_of(record):
             return self.execution(ref, Sighting(record, certain=True))
-        is_told_by_nobody = record is None and not ref.get("since")
-        if is_told_by_nobody and (published is not None or not is_number(ref["id"])):
-            # Only of our own action it is known that the list may tell of it before the records do.
+        is_unknown = record is None and not ref.get("since")
+        if is_unknown and (published is not None or not is_number(ref["id"])):
+            # Only for our own action is it known that the list may show it before the records do.
             raise NotFoundError(
                 f"release task {ref['pipeline_id']!r} has no execution {ref['id']!r}", call=Call(system=SYSTEM)
             )
@@ -75,7 +75,7 @@ class ReleaseLooks:
         item = item or item_of(self._tasks, ref["pipeline_id"])
         return self.execution(ref, sighting_of({**(record or {}), "id": ref["id"]}, item))
 
-    def look_at_the_last(self, ref: ExecutionRef, item: Mapping[str, Any]) -> Execution:
+    def observe_last(self, ref: ExecutionRef, item: Mapping[str, Any]) -> Execution:
         if ref.get("triggered", triggered_at(item)) != triggered_at(item):
             return overtaken(ref, "another action")
         if status_of(item) in IN_PROGRESS or status_of(item) == "1":
@@ -84,7 +84,7 @@ class ReleaseLooks:
         return self.execution({**ref, "id": text_of(record, "id")}, sighting_of(record, item))
 
     def execution(self, ref: ExecutionRef, sighting: Sighting) -> Execution:
-        # List and records may lag on their own: what one has shown says nothing about the other.
+        # List and records may lag independently: what one has shown says nothing about the other.
         key = (ref["pipeline_id"], ref["id"], ref.get("since", ""), sighting.certain)
         progress = progress_of(ref, sighting, self._progress.get(key))
         if progress:
@@ -96,12 +96,12 @@ class ReleaseLooks:
         return replace(seen, url=self._wire.page(seen.ref))
 
     def _now(self, ref: ExecutionRef) -> float:
-        """The present by the clock of the reference's ``since``: those of two machines may be minutes apart."""
-        told = self._wire.transport.server_time() if ref.get("clock") == "vendor" else None
-        return time.time() if told is None else told
+        """The time by the clock of the reference's ``since``: those of two machines may differ by minutes."""
+        server_time = self._wire.transport.server_time() if ref.get("clock") == "vendor" else None
+        return time.time() if server_time is None else server_time
 
     def _approvals_of(self, ref: ExecutionRef, sighting: Sighting) -> list[str]:
-        """The tasks that may wait for an approval; asked once for each wait, and never a reason to fail it."""
+        """The tasks that may wait for an approval; requested once for each wait, and never a reason to fail it."""
         pipeline_id = ref["pipeline_id"]
         if sighting.status != TO_BE_APPROVED:
             self._approvals.drop(pipeline_id)
@@ -116,7 +116,8 @@ class ReleaseLooks:
         return names
 
     def asking(self, ref: ExecutionRef) -> tuple[list[str], bool]:
-        # By the status: an execution that still shows the one from before an answer waits, too.
+        """The tasks whose answer a release waits for, see :func:`~.release_task_stages.asking_tasks`."""
+        # By the status, not the state: an execution with a status that may be outdated may wait, too.
         if self.observe(ref).status != TO_BE_APPROVED:
             return [], True
         records = self.records(ref["pipeline_id"])
@@ -125,14 +126,14 @@ class ReleaseLooks:
 
 
 def sighting_of(record: Mapping[str, Any], item: Mapping[str, Any]) -> Sighting:
-    """The status of a record, or of the list item where the record has none."""
+    """The status of a record, or of the list item if the record has none."""
     if status_of(record):
         return Sighting({**_state_of(item), **record}, certain=True)
     return Sighting({**record, **_state_of(item)}, certain=False)
 
 
 def _state_of(item: Mapping[str, Any]) -> dict[str, Any]:
-    """What a list item says about the last execution, under the names of a record."""
+    """The fields of a list item about the last execution, under the names of a record."""
     return {
         "pipeline_id": item.get("id"),
         "status": item.get("status"),
