@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import pytest
 from pytest_mock import MockerFixture
 
-from tests.support.airflow_runs import SHARED_HOME
 from tests.support.control import Control
 
 if TYPE_CHECKING:
@@ -21,12 +20,7 @@ if TYPE_CHECKING:
     from bench.stub.control import Stub
     from tests.support.systems import Systems
 
-# Processes that pytest-xdist starts find it set.
-_is_first = SHARED_HOME not in os.environ
-if _is_first:
-    os.environ[SHARED_HOME] = tempfile.mkdtemp(prefix="airflow-tests-")
-_shared_home = Path(os.environ[SHARED_HOME])
-_home = Path(tempfile.mkdtemp(dir=_shared_home))
+_home = Path(tempfile.mkdtemp(prefix="airflow-tests-"))
 (_home / "dags").mkdir()
 
 os.environ |= {
@@ -73,7 +67,7 @@ POLLING = {
 
 
 def pytest_unconfigure() -> None:
-    shutil.rmtree(_shared_home if _is_first else _home, ignore_errors=True)
+    shutil.rmtree(_home, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

@@ -137,11 +137,17 @@ PROMISES = {
 
 ONCE = {
     "killed after the start, deferrable",
+    "killed before it remembered, deferrable",
+    "worker drained",
     "scheduler died",
+    "wait moved to another triggerer",
+    "ended while its triggerer stalled",
     "marked success while running",
+    "cleared while running",
     "marked success while deferred",
+    "cleared while deferred",
 }
-"""Differ from the promise before them in what the core makes of a state or a mode, whatever the system."""
+"""Ask nothing of a system, or what another promise asks: they differ in what the core makes of a state or a mode."""
 
 
 @pytest.mark.parametrize(

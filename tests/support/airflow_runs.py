@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import json
 import os
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from unittest import mock
 from uuid import uuid4
 
 BUNDLE = "testing"
-SHARED_HOME = "RELEASE_PIPELINES_TESTS_HOME"
-"""The variable that names a directory which all processes of one run of the tests share."""
 
 
 @functools.cache
 def prepare_database() -> None:
     from airflow import settings
+    from airflow.models.dagbundle import DagBundleModel
+    from airflow.utils.db import initdb
+    from airflow.utils.session import create_session
     from sqlalchemy import event
 
     assert settings.engine
@@ -30,18 +28,9 @@ def prepare_database() -> None:
     _work_out_dependencies_once()
     for engine in (settings.engine, settings.async_engine.sync_engine):
         event.listen(engine, "connect", _do_not_wait_for_the_disk)
-    shared = Path(os.environ[SHARED_HOME])
-    made, own = shared / "airflow.db", str(settings.engine.url.database)
-    # The first of the tests' processes makes the database, for all of them.
-    with (shared / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not made.exists():
-            _make_database()
-            settings.engine.dispose()
-            shutil.copy(own, made)
-            return
-    settings.engine.dispose()
-    shutil.copy(made, own)
+    initdb()
+    with create_session() as session:
+        session.merge(DagBundleModel(name=BUNDLE))
 
 
 def _work_out_dependencies_once() -> None:
@@ -62,16 +51,6 @@ def _work_out_dependencies_once() -> None:
         return known[key]
 
     utils.get_dependant = get_known
-
-
-def _make_database() -> None:
-    from airflow.models.dagbundle import DagBundleModel
-    from airflow.utils.db import initdb
-    from airflow.utils.session import create_session
-
-    initdb()
-    with create_session() as session:
-        session.merge(DagBundleModel(name=BUNDLE))
 
 
 def _do_not_wait_for_the_disk(connection: Any, _: object) -> None:
