@@ -50,7 +50,7 @@ def _work_out_dependencies_once() -> None:
             known[key] = get_dependant(path=path, call=call, **options)
         return known[key]
 
-    utils.get_dependant = get_known
+    mock.patch.object(utils, "get_dependant", get_known).start()
 
 
 def _do_not_wait_for_the_disk(connection: Any, _: object) -> None:
