@@ -52,7 +52,7 @@ fuzz: $(INSTALLED) ## test every call of the clients with very many broken answe
 hostile: $(INSTALLED) ## run waits on hostile vendors in a real triggerer on PostgreSQL; MINUTES=n (15), SEED=n
 	@exec $(BIN)/python -m tests.hostile $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-demo: $(INSTALLED) ## run the release train in Airflow against the sandbox; EXIT=1 exits when it is done
+demo: $(INSTALLED) ## run the release train in Airflow against the sandbox; EXIT=1 approves by itself, and exits when it is done
 	@exec $(BIN)/python -m demo $(if $(filter 1 true yes,$(EXIT)),--exit)
 
 demo-svg: $(INSTALLED) ## draw docs/demo.svg from a run of the demo

@@ -16,7 +16,8 @@ import requests
 from rich.console import Console
 
 from demo import progress, report
-from demo.airflow_server import LOGIN, PASSWORD, AirflowServer
+from demo.airflow_server import LOGIN, PASSWORD, AirflowServer, webhooks
+from demo.answers import Answers, ByItself, Keys
 from demo.interruption import Interruption
 from demo.ports import free_port
 from demo.processes import StartError, adopt_orphans, end_leftovers
@@ -26,6 +27,10 @@ from demo.sandbox_server import SandboxServer
 ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / ".demo"
 DAG_ID = "release_train"
+CONF = {"release_task": "shop-release-approval"}
+"""So that people are asked."""
+SECOND_PERSON = "ada"
+"""Signs in with the password of the same name, where two people must agree."""
 AIRFLOW_PORT, SANDBOX_PORT = 8080, 8900
 SPEED = 2.0
 TIMEOUT = 600.0
@@ -47,7 +52,10 @@ class Demo:
         self._console = console
         self._interruption = interruption
         self._sandbox = SandboxServer(STATE / "sandbox", port=self._port("the sandbox", SANDBOX_PORT), speed=SPEED)
-        self._airflow = AirflowServer(STATE / "airflow", dags=ROOT / "dags", port=self._port("Airflow", AIRFLOW_PORT))
+        port = self._port("Airflow", AIRFLOW_PORT)
+        self._airflow = AirflowServer(
+            STATE / "airflow", dags=ROOT / "dags", port=port, config=webhooks(port), people=[SECOND_PERSON]
+        )
 
     def _port(self, who: str, preferred: int) -> int:
         port = free_port(preferred)
@@ -67,12 +75,15 @@ class Demo:
         self._console.print(f"Airflow: [link]{self._airflow.url}[/link]  login {LOGIN}  password {PASSWORD}")
         self._console.print(f"Sandbox: {self._sandbox.url}  (stands in for Code Stream, ServiceStage, Cocktail, Quay)")
 
-    def run_train(self) -> bool:
-        """Run the release train to its end; returns whether it succeeded."""
+    def run_train(self, answers: Answers) -> bool:
+        """Run the release train to its end; returns whether it succeeded.
+
+        :param answers: who answers here what it asks.
+        """
         began = time.monotonic()
-        run_id = self._airflow.api.trigger(DAG_ID)
+        run_id = self._airflow.api.trigger(DAG_ID, CONF)
         run = RunState(self._airflow.api, self._sandbox, DAG_ID, run_id)
-        progress.follow(run, self._console, TIMEOUT)
+        progress.follow(run, self._console, TIMEOUT, answers)
         report.show(run, self._console, time.monotonic() - began)
         self._console.print(f"See it in Airflow: {self._airflow.url}/dags/{DAG_ID}/runs/{run_id}", soft_wrap=True)
         self._console.print(f"Login {LOGIN}, password {PASSWORD}")
@@ -133,7 +144,7 @@ def run(console: Console, *, leave: bool, svg: Path | None = None) -> int:
             demo = Demo(console, interruption)
             try:
                 demo.start()
-                succeeded = demo.run_train()
+                succeeded = demo.run_train(_answers(console, leave=leave))
                 if svg and succeeded:
                     console.save_svg(str(svg), title="make demo", unique_id="demo")
                 if not leave:
@@ -148,13 +159,23 @@ def run(console: Console, *, leave: bool, svg: Path | None = None) -> int:
     return 0 if succeeded else 1
 
 
+def _answers(console: Console, *, leave: bool) -> Answers:
+    if leave:
+        return ByItself()
+    return Keys(sys.stdin.fileno()) if console.is_terminal and sys.stdin.isatty() else Answers()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m demo",
         description="Starts Airflow and the sandbox on this machine and shows the release train live. What it keeps "
         "is in .demo/.",
     )
-    parser.add_argument("--exit", action="store_true", help="leave when the run is done instead of waiting for Ctrl-C")
+    parser.add_argument(
+        "--exit",
+        action="store_true",
+        help="approve what is asked, and leave when the run is done instead of waiting for Ctrl-C",
+    )
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw what was shown, if the release went through")
     arguments = parser.parse_args()
     is_live = sys.stdout.isatty() and arguments.svg is None

@@ -24,7 +24,7 @@ class AirflowApi:
     """
 
     def __init__(self, url: str, login: str, password: str) -> None:
-        self._url = url
+        self.url = url
         self._credentials = {"username": login, "password": password}
         self._session = requests.Session()
         self._session.trust_env = False
@@ -40,7 +40,7 @@ class AirflowApi:
         """
         if repeatable is None:
             repeatable = method != "POST"
-        url = self._url + (path if path.startswith("/") else f"/api/v2/{path}")
+        url = self.url + (path if path.startswith("/") else f"/api/v2/{path}")
         if "Authorization" not in self._session.headers:
             self._sign_in()
         for _ in range(TRIES):
@@ -58,13 +58,13 @@ class AirflowApi:
         return answer.json() if answer.content else None
 
     def _sign_in(self) -> None:
-        answer = self._session.post(f"{self._url}/auth/token", json=self._credentials, timeout=30)
+        answer = self._session.post(f"{self.url}/auth/token", json=self._credentials, timeout=30)
         answer.raise_for_status()
         self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
     def unhealthy_components(self) -> list[str]:
         """Names of what is not up yet: scheduler, triggerer, DAG processor, metadata database."""
-        answer = self._session.get(f"{self._url}/api/v2/monitor/health", timeout=5)
+        answer = self._session.get(f"{self.url}/api/v2/monitor/health", timeout=5)
         answer.raise_for_status()
         return [name for name, component in answer.json().items() if (component or {}).get("status") != "healthy"]
 
@@ -117,6 +117,22 @@ class AirflowApi:
     def extra_links(self, dag_id: str, run_id: str, task_id: str) -> dict[str, str | None]:
         """The buttons of a task instance in the UI, by name."""
         return self.call("GET", f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id)}/links")["extra_links"]
+
+    def required_actions(self, dag_id: str, run_id: str) -> list[Json]:
+        """What tasks of a run ask people, answered or not."""
+        return self.call("GET", f"{_run(dag_id, run_id)}/hitlDetails")["hitl_details"]
+
+    def answer(self, dag_id: str, run_id: str, task_id: str, option: str, comment: str) -> bool:
+        """Answer what a task asks; whether it took that answer, and not one that was given before."""
+        path = f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id)}/-1/hitlDetails"
+        form = {"chosen_options": [option], "params_input": {"comment": comment}}
+        try:
+            self.call("PATCH", path, repeatable=False, json=form)
+        except requests.HTTPError as error:
+            if error.response.status_code != 409:
+                raise
+            return False
+        return True
 
     def log_lines(self, dag_id: str, run_id: str, task_id: str, try_number: int, *, map_index: int = -1) -> list[Json]:
         """The log of one try, as structured lines."""

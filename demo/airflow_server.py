@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import requests
@@ -26,6 +27,18 @@ exec {airflow} "$@"
 """
 
 
+def webhooks(port: int) -> dict[str, str]:
+    """Settings that declare the webhook of the example DAGs, under a new secret.
+
+    :param port: of the Airflow that gets them. Quay takes no URL that names 127.0.0.1: this is another way to write it.
+    """
+    pushes = {"source": "quay", "asset": "shop-image", "secrets": [secrets.token_urlsafe(32)]}
+    return {
+        "AIRFLOW__RELEASE_PIPELINES__WEBHOOKS": json.dumps({"shop-pushes": pushes}),
+        "AIRFLOW__RELEASE_PIPELINES__WEBHOOKS_URL": f"http://127.1:{port}",
+    }
+
+
 class AirflowServer(Server):
     """Scheduler, triggerer, DAG processor and API server in one session of processes.
 
@@ -35,15 +48,23 @@ class AirflowServer(Server):
     :param dags: folder of the DAG files.
     :param port: of UI and API; default: any free one.
     :param config: more settings, ``{"AIRFLOW__SECTION__KEY": value}``.
+    :param people: more admins; the password of each is their name.
     """
 
     def __init__(
-        self, home: Path, *, dags: Path, port: int | None = None, config: Mapping[str, str] | None = None
+        self,
+        home: Path,
+        *,
+        dags: Path,
+        port: int | None = None,
+        config: Mapping[str, str] | None = None,
+        people: Sequence[str] = (),
     ) -> None:
         self.home = home.resolve()
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.api = AirflowApi(self.url, LOGIN, PASSWORD)
+        self._passwords = {LOGIN: PASSWORD} | {name: name for name in people}
         self._commands = self.home / "bin"
         env = self.environment(dags.resolve()) | dict(config or {})
         self.process = SessionProcess("airflow", ["airflow", "standalone"], directory=self.home, env=env)
@@ -53,7 +74,7 @@ class AirflowServer(Server):
         command = self._commands / "airflow"
         command.write_text(_AIRFLOW_COMMAND.format(airflow=shlex.quote(str(Path(sys.executable).parent / "airflow"))))
         command.chmod(0o755)
-        (self.home / "passwords.json").write_text(json.dumps({LOGIN: PASSWORD}))
+        (self.home / "passwords.json").write_text(json.dumps(self._passwords))
         super().start()
 
     def wait_until_ready(self, dag_ids: Iterable[str] = (), timeout: float = 300) -> None:
@@ -102,7 +123,7 @@ class AirflowServer(Server):
             "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{LOGIN}:admin",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:admin" for name in self._passwords),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self.home / "passwords.json"),
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
             # A worker may notice that its task has ended only this much later (seconds). Airflow 3.3 fails a task whose

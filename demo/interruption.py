@@ -9,12 +9,12 @@ from types import FrameType
 
 
 class Interruption:
-    """Turns SIGINT, SIGTERM and SIGHUP into ``KeyboardInterrupt``; they count even where a shell had them ignored."""
+    """Turns what ends a process into ``KeyboardInterrupt``; it counts even where a shell had it ignored."""
 
     def __init__(self) -> None:
         self._requested = False
         self._postponed = False
-        for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
             signal.signal(signal_number, self._handle)
 
     def _handle(self, signal_number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""Shows a run while it goes on: a live table in a terminal, a line for each change anywhere else."""
+"""Shows a run while it goes on, and answers what it asks: a live table in a terminal, lines anywhere else."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from demo.answers import Answers
 from demo.run_state import RunState, TaskState
 
 LOOK_EVERY = 0.5
@@ -20,25 +21,64 @@ STYLES = {
     "upstream_failed": "red",
 }
 MARKS = {"success": "✔", "failed": "✘", "upstream_failed": "✘", "skipped": "·", "none": " "}
+ASKING = "bold yellow"
 
 
-def follow(run: RunState, console: Console, timeout: float) -> None:
+def follow(run: RunState, console: Console, timeout: float, answers: Answers) -> None:
     """Show ``run`` until it is over.
 
-    :param timeout: seconds.
+    :param timeout: seconds, without the time that people take.
+    :param answers: who answers here what it asks.
     :raises TimeoutError: it is not over by then.
     """
-    began = time.monotonic()
-    with Live(console=console, auto_refresh=False, transient=True) as live:
+    with answers, Live(console=console, auto_refresh=False, transient=True) as live:
+        _Follower(run, console, answers, live).follow(timeout)
+
+
+class _Follower:
+    def __init__(self, run: RunState, console: Console, answers: Answers, live: Live) -> None:
+        self._run, self._console, self._answers, self._live = run, console, answers, live
+        self._hint = f"{answers.hint}: {run.api.url}/required_actions"
+        self._began = time.monotonic()
+
+    def follow(self, timeout: float) -> None:
+        run, answers = self._run, self._answers
+        left = timeout
         while not run.is_over:
-            for task in run.refresh():
-                if not console.is_terminal:
-                    console.print(_line(task, time.monotonic() - began), soft_wrap=True)
-            if console.is_terminal:
-                live.update(_table(run), refresh=True)
-            if time.monotonic() - began > timeout:
+            before = time.monotonic()
+            was_asking = run.asking
+            changed = list(run.refresh())
+            if run.asking != was_asking:
+                answers.forget()
+            self._show(changed)
+            option = answers.next(LOOK_EVERY)
+            if option:
+                self._answer(option)
+            if not (was_asking and answers.waits_for_people):
+                left -= time.monotonic() - before
+            if left < 0:
                 raise TimeoutError(f"the run is still {run.state} after {timeout:g} s")
-            time.sleep(LOOK_EVERY)
+
+    def _show(self, changed: list[TaskState]) -> None:
+        if self._console.is_terminal:
+            self._live.update(_table(self._run, self._hint), refresh=True)
+            return
+        for task in changed:
+            self._print(_line(task, self._seconds))
+            if task.asks:
+                self._print(Text(f"{'':10}{self._hint}", ASKING))
+
+    def _answer(self, option: str) -> None:
+        for task in self._run.asking:
+            if self._run.answer(task, option, self._answers.comment) and not self._console.is_terminal:
+                self._print(Text(f"{_begin(task, self._seconds)}{option}, {self._answers.comment}", ASKING))
+
+    def _print(self, line: Text) -> None:
+        self._console.print(line, soft_wrap=True)
+
+    @property
+    def _seconds(self) -> float:
+        return time.monotonic() - self._began
 
 
 def short(execution_id: str) -> str:
@@ -48,13 +88,19 @@ def short(execution_id: str) -> str:
 
 
 def _line(task: TaskState, seconds: float) -> Text:
-    parts = [f"{seconds:6.1f} s", f"{task.task_id:16}", f"{_state(task):15}"]
-    if task.execution_id:
-        parts += [f"{task.system} {short(task.execution_id)}", task.status, task.url]
-    return Text("  ".join(part for part in parts if part).rstrip(), STYLES.get(task.state, ""))
+    begin = _begin(task, seconds)
+    if task.asks:
+        return Text(f"{begin}{task.asks}", ASKING)
+    parts = [f"{task.system} {short(task.execution_id)}", task.status, task.url] if task.execution_id else []
+    return Text((begin + "  ".join(filter(None, parts))).rstrip(), STYLES.get(task.state, ""))
 
 
-def _table(run: RunState) -> Table:
+def _begin(task: TaskState, seconds: float) -> str:
+    return f"{seconds:6.1f} s  {task.task_id:16}  {_state(task):15}  "
+
+
+def _table(run: RunState, hint: str) -> Table:
+    """:param hint: how to answer what is asked."""
     table = Table(title=f"{run.dag_id}: {run.state}", title_justify="left", expand=True)
     # As wide as they can become, so that nothing moves while somebody reads.
     table.add_column("Task", no_wrap=True, width=2 + max(map(len, run.tasks), default=0))
@@ -68,7 +114,9 @@ def _table(run: RunState) -> Table:
             what.append(f"{task.system} {short(task.execution_id)}  ").append(task.status, "bold")
         if task.url:
             what.stylize(f"link {task.url}")
-        if task.url and not task.is_over:
+        if task.asks:
+            what.append(f"\n{task.asks}\n{hint}", ASKING)
+        elif task.url and not task.is_over:
             what.append(f"\n{task.url}", f"dim link {task.url}")
         table.add_row(
             Text(f"{MARKS.get(task.state, '▸')} {task.task_id}", style),

@@ -24,7 +24,10 @@ STEPS: dict[str, tuple[str, Callable[[Result], str]]] = {
         lambda it: f"{it['outputs']['repository']}:{it['outputs']['tag']} is {short(it['outputs']['digest'])}",
     ),
     "deploy": ("deployed", lambda it: f"execution {it['id']}"),
-    "release": ("released", lambda it: f"record {it['id']} of release task {it['ref']['pipeline_id']}"),
+    "release": (
+        "released",
+        lambda it: f"record {it['id']} of release task {it['ref']['pipeline_id']}{_approved(it)}",
+    ),
     "roll_back": ("rolled back", lambda it: f"record {it['id']} of release task {it['ref']['pipeline_id']}"),
 }
 
@@ -51,6 +54,12 @@ def show(run: RunState, console: Console, seconds: float) -> None:
     for task in run.tasks.values():
         if task.state == "failed":
             console.print(Text(f"{task.task_id} failed: {_reason(run, task)}", "red"), soft_wrap=True)
+
+
+def _approved(result: Result) -> str:
+    """Who let it pass its approvals."""
+    given = [(each["name"], each["comment"]) for each in result.get("approvals") or ()]
+    return "".join(f"\napproved by {name}{f': {comment}' if comment else ''}" for name, comment in given)
 
 
 def _with_url(text: str, url: str) -> Text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,6 +15,8 @@ from demo.sandbox_server import SandboxServer
 
 SYSTEMS = ("code_stream", "service_stage", "cocktail", "quay")
 OVER = ("success", "failed", "skipped", "upstream_failed", "removed")
+SETTLED = 3.0
+"""Seconds before it is shown that a task asks: an answer within the first of them may fail it in Airflow 3.3."""
 
 
 @dataclass(slots=True)
@@ -25,6 +28,7 @@ class TaskState:
     :param execution_id: "" until it is known.
     :param url: of the execution, "" if it has no page.
     :param status: the system's own word for the execution.
+    :param asks: what people are asked, "" if nothing; ``asks_since`` on this machine's monotonic clock.
     :param result: what the task returned.
     """
 
@@ -34,6 +38,8 @@ class TaskState:
     execution_id: str = ""
     url: str = ""
     status: str = ""
+    asks: str = ""
+    asks_since: float | None = None
     started: datetime | None = None
     ended: datetime | None = None
     try_number: int = 0
@@ -79,21 +85,34 @@ class RunState:
     def is_over(self) -> bool:
         return self.state in FINISHED
 
+    @property
+    def asking(self) -> list[TaskState]:
+        """The tasks that wait for an answer of people."""
+        return [task for task in self.tasks.values() if task.asks]
+
+    def answer(self, task: TaskState, option: str, comment: str) -> bool:
+        """Answer what a task asks; whether nobody else has done so before."""
+        task.asks, task.asks_since = "", None
+        return self.api.answer(self.dag_id, self.run_id, task.task_id, option, comment)
+
     def refresh(self) -> Iterator[TaskState]:
-        """PendingObservation again; yields the tasks that changed."""
+        """Look again; yields the tasks that changed."""
         self.state = self.api.dag_run(self.dag_id, self.run_id)["state"]
         statuses = self._statuses()
-        for instance in self.api.task_instances(self.dag_id, self.run_id):
+        instances = self.api.task_instances(self.dag_id, self.run_id)
+        questions = self._questions(instances)
+        for instance in instances:
             task = self.tasks[instance["task_id"]]
             if task.is_over:
                 continue
-            before = (task.state, task.execution_id, task.status)
+            before = (task.state, task.execution_id, task.status, task.asks)
             task.state = instance["state"] or "none"
             task.try_number = instance["try_number"]
             task.started, task.ended = _moment(instance["start_date"]), _moment(instance["end_date"])
             if task.started:
                 self._look_at_execution(task, statuses)
-            if (task.state, task.execution_id, task.status) != before:
+            _look_at_question(task, questions.get(task.task_id, ""))
+            if (task.state, task.execution_id, task.status, task.asks) != before:
                 yield task
 
     def _look_at_execution(self, task: TaskState, statuses: dict[tuple[str, str], str]) -> None:
@@ -107,6 +126,13 @@ class RunState:
                 task.execution_id, task.url = task.result["id"], task.result["url"] or ""
                 task.status = _in_words(task.system, task.result["status"])
 
+    def _questions(self, instances: list[dict[str, Any]]) -> dict[str, str]:
+        """What deferred tasks ask people, and nobody has answered yet."""
+        deferred = {instance["task_id"] for instance in instances if instance["state"] == "deferred"}
+        actions = self.api.required_actions(self.dag_id, self.run_id) if deferred else []
+        asked = {each["task_instance"]["task_id"]: each["subject"] for each in actions if not each["response_received"]}
+        return {task_id: subject for task_id, subject in asked.items() if task_id in deferred}
+
     def _xcom(self, task: TaskState, key: str) -> Any:
         return self.api.xcom(self.dag_id, self.run_id, task.task_id, key)
 
@@ -116,6 +142,16 @@ class RunState:
             (execution["system"], str(execution["id"])): _in_words(execution["system"], str(execution["state"]))
             for execution in self.sandbox.control.executions()
         }
+
+
+def _look_at_question(task: TaskState, subject: str) -> None:
+    if not subject:
+        task.asks, task.asks_since = "", None
+        return
+    if task.asks_since is None:
+        task.asks_since = time.monotonic()
+    if time.monotonic() - task.asks_since >= SETTLED:
+        task.asks = subject
 
 
 def _in_words(system: str, status: str) -> str:

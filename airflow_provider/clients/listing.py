@@ -10,17 +10,33 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from airflow_provider.clients.decoding import loads
+from airflow_provider.clients.one_at_a_time import one_at_a_time
+from airflow_provider.clients.reading import LARGE
 from airflow_provider.exceptions import UnexpectedResponseError
 
 Excerpt = TypeVar("Excerpt")
 
 LARGEST_REMEMBERED = 4_000_000
 """Bytes of a list that are kept to compare it with the next one: enough for some thousand items."""
+LARGEST_OF_MANY = 500_000
+"""The same for a list of which a client remembers one for each build or repository that is waited for."""
+_SHORTEST_ITEM = 50
+"""Bytes of an item, on average: what a wait reads of it takes twice that in memory."""
 
 MOST_PAGES = 1000
 """Of one list. With a hundred rows per page, more than any vendor keeps."""
 LONGEST_LIST = 300.0
 """Seconds for which the pages of one list are read, which occupies a thread."""
+LONGEST_EXCERPT = 10_000
+"""Characters of one field of an excerpt that is kept from one poll to the next."""
+
+
+def may_be_kept(excerpt: msgspec.Struct) -> bool:
+    """Whether an excerpt is as small as it should be. An item with a larger one counts as changed at each poll."""
+    return all(
+        value is None or isinstance(value, (int, float)) or (isinstance(value, str) and len(value) <= LONGEST_EXCERPT)
+        for value in msgspec.structs.astuple(excerpt)
+    )
 
 
 class EndlessListError(UnexpectedResponseError):
@@ -44,6 +60,11 @@ class Listing(Generic[Excerpt]):
         self._content, self._excerpts, self._read_items = content, excerpts, items
         self._places = {id_of(excerpt): place for place, excerpt in enumerate(excerpts)}
 
+    @property
+    def count(self) -> int:
+        """How many items it has."""
+        return len(self._excerpts)
+
     def is_of(self, content: bytes) -> bool:
         """Whether it was made from an equal body."""
         return self._content == content
@@ -61,7 +82,10 @@ class Listing(Generic[Excerpt]):
     @functools.cached_property
     def _items(self) -> list[Any] | None:
         try:
-            return self._read_items(loads(self._content))
+            is_large = len(self._content) > LARGE
+            return self._read_items(
+                one_at_a_time(functools.partial(loads, self._content)) if is_large else loads(self._content)
+            )
         except ValueError:
             # The excerpts were decoded without the rest of the items.
             return None
@@ -71,10 +95,11 @@ class Remembered:
     """Decodes the bodies of one list: a body equal to the previous one is not decoded again.
 
     :param decode: makes a :class:`Listing` from a body, or something else if the body is not such a list.
+    :param most: bytes of a body that is kept.
     """
 
-    def __init__(self, decode: Callable[[bytes], Any]) -> None:
-        self._decode = decode
+    def __init__(self, decode: Callable[[bytes], Any], most: int = LARGEST_REMEMBERED) -> None:
+        self._decode, self._most = decode, most
         self._last: Listing[Any] | None = None
 
     def __call__(self, content: bytes) -> Any:
@@ -83,8 +108,8 @@ class Remembered:
             # A copy, without whole items that may have been decoded since.
             return copy.copy(last)
         found = self._decode(content)
-        is_kept = isinstance(found, Listing) and len(content) <= LARGEST_REMEMBERED
-        self._last = copy.copy(found) if is_kept else None
+        is_small = isinstance(found, Listing) and max(len(content), _SHORTEST_ITEM * found.count) <= self._most
+        self._last = copy.copy(found) if is_small else None
         return found
 
 

@@ -1,4 +1,4 @@
-"""What answers in Airflow mean for an approval: who may give them, how many it takes, and what happens without any.
+"""What answers in Airflow mean for an approval: who may give them, how many it takes, and what happens without one.
 
 Pure decisions: no Airflow, clock or I/O.
 """

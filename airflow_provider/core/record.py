@@ -52,7 +52,7 @@ class StartRecord(msgspec.Struct, kw_only=True):
     :param sends: how many start requests were about to be sent; reset to 0 if they certainly had no effect.
     :param is_late: whether one of them may take effect after its answer.
     :param unanswered: intents of earlier starts that got no answer and were not found: their executions may have begun
-        since, or may begin yet. Only those with a marker, by which they can be recognised.
+        since, or may begin yet. Only those with a marker, by which they can be recognized.
     :param crashes: how many deferrals ended without an event.
     :param escalated_by: the attempt that failed and asked a person to resolve something; a clear after it means that
         this was done.
@@ -83,7 +83,7 @@ class StartRecord(msgspec.Struct, kw_only=True):
 
     @property
     def is_over(self) -> bool:
-        """Whether the task no longer waits for anything that this start led to."""
+        """Whether the task no longer waits for anything that this start has started."""
         return self.phase in (Phase.ENDED, Phase.LEFT)
 
     @property

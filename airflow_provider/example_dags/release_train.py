@@ -32,7 +32,11 @@ DIGEST = "{{ ti.xcom_pull(task_ids='build_image')['outputs']['digest'] }}"
         ),
         "build": Param(12, type="integer", minimum=1, description="number of the build in Cocktail"),
         "repository": Param("acme/shop", type="string", description="where that build pushes to in Quay"),
-        "release_task": Param("shop-release", type="string", description="name or id in ServiceStage"),
+        "release_task": Param(
+            "shop-release",
+            type="string",
+            description="name or id in ServiceStage; in the sandbox, shop-release-approval has an approval",
+        ),
     },
     default_args={
         # Waiting tasks need no worker: the triggerer waits for all of them, with one poll per system.
@@ -53,8 +57,8 @@ Builds an image and takes it through four systems into production:
 1. **Cocktail** builds and tags the image, and returns its digest, by which every later step refers to the image.
 2. **Quay** shows the tag and scans the image (a finding above *Medium* stops the train), then tags it `release`.
 3. **Code Stream** reruns the trigger event of this push, which deploys the image.
-4. **ServiceStage** runs the release task. If the release fails after its start, it is rolled back, and the run still
-   fails.
+4. **ServiceStage** runs the release task. If that has an approval, Airflow asks for it under **Required Actions**. If
+   the release fails after its start, or is rejected, it is rolled back, and the run still fails.
 
 While a task runs, its button, such as **Open in Quay**, leads to the execution in its own system. While the
 execution of an earlier attempt is running or has succeeded, a retry continues with it and starts no second one.
@@ -80,7 +84,12 @@ def release_train() -> None:
     deploy = CodeStreamRerunEventOperator(
         task_id="deploy", event_type="docker", event_id="{{ ti.xcom_pull(task_ids='find_push_event')['id'] }}"
     )
-    release = ServiceStageReleaseOperator(task_id="release", pipeline="{{ params.release_task }}")
+    release = ServiceStageReleaseOperator(
+        task_id="release",
+        pipeline="{{ params.release_task }}",
+        approve=True,
+        timeout=timedelta(days=1),  # people may take their time
+    )
 
     @task.short_circuit(trigger_rule="one_failed")
     def needs_rollback(ti: Any = None) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider.core.lines import LogLine
 from airflow_provider.exceptions import ReleasePipelineError
-from airflow_provider.progress import log_news
+from airflow_provider.progress import new_log_lines
 
 if TYPE_CHECKING:
     from airflow_provider.clients.base import ReleaseClient
@@ -72,7 +72,7 @@ class BuildLogs:
             del self._tails[wait]
 
     def forget(self, wait: Wait) -> None:
-        """Copy no more of it: its task's log is closed."""
+        """Stop copying it: its task's log is closed."""
         self._writes.pop(wait, None)
         self._wanted.pop(wait, None)
 
@@ -95,7 +95,7 @@ class BuildLogs:
         is_read = self._tails.get(wait)
         self._reading.add(wait)
         try:
-            news = await self._call(lambda client: log_news(client, wait))
+            news = await self._call(lambda client: new_log_lines(client, wait))
             if write := self._writes.get(wait):
                 await write(news)
         except ReleasePipelineError:

@@ -55,7 +55,7 @@ class ReleaseEventTrigger(BaseEventTrigger):
     @property
     @abstractmethod
     def wanted(self) -> Any:
-        """Which of its changes fire events, a JSON value: triggers that want something else have another cursor."""
+        """Which of its changes fire events, a JSON value: triggers that want other changes have another cursor."""
 
     @property
     @abstractmethod

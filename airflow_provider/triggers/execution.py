@@ -56,7 +56,7 @@ async def _pull_xcom(key: str, where: dict[str, Any]) -> Any:
 
 @functools.cache
 def freeze_watch() -> FreezeWatch:
-    """One for the triggerer's process, from its first wait on."""
+    """One for the triggerer's process, created with its first wait."""
     return FreezeWatch()
 
 
@@ -163,7 +163,7 @@ class ExecutionTrigger(BaseTrigger):
         if begun.since is None:
             await self._log_beginning()
         outcome = await shared_poller(self.system, self.conn_id).wait(self._wait)
-        # Failures go through the worker: only there are retries honoured and the cause reported.
+        # Failures go through the worker: only there are retries honored and the cause reported.
         if self._wait.since is not None:
             outcome = outcome._replace(seconds=max(0.0, time.time() - self._wait.since))
         if self.finish and outcome.is_success and await self._push(outcome.execution or {}):

@@ -89,17 +89,17 @@ class Poll:
 class SinglePoll(Poll):
     """One poll of a single execution, about which the shared request says too little."""
 
-    def __init__(self, wait: Wait, look: PendingObservation, now: float) -> None:
+    def __init__(self, wait: Wait, pending: PendingObservation, now: float) -> None:
         super().__init__(None, now)
         self.waits[wait] = None
-        self._look = look
+        self._pending = pending
 
     @property
     def weight(self) -> int:
         return CHANGED_WEIGHT
 
     def request(self, waits: list[Wait]) -> Request:
-        return lambda _: [self._look()]
+        return lambda _: [self._pending()]
 
 
 class Polls:

@@ -24,8 +24,8 @@ LONGEST_TICK = 0.25
 twentieth of the interval, or the time in which the budget allows the largest batch."""
 
 BATCH_SECONDS = 0.1
-"""Seconds that a batch may take: a thread makes its requests one after another, and the answers are delivered at its
-end. The second request costs half as much CPU as the first, which finds the processor's caches cold."""
+"""Seconds that a batch may take: a thread makes its requests one after another, and the answers are delivered at the
+end. Later requests need half as much CPU as the first, which finds the processor's caches cold."""
 
 LARGEST_BATCH = 10
 
@@ -83,10 +83,10 @@ class Schedule:
             due = now + max(self._fastest, wait.interval_now)
             self._line_up(self._polls.join(wait, name, due), now, today)
 
-    def poll_alone(self, wait: Wait, look: PendingObservation, now: float, today: float) -> None:
+    def poll_alone(self, wait: Wait, pending: PendingObservation, now: float, today: float) -> None:
         """Poll one execution on its own; until that is done, the shared poll leaves it out."""
         if home := self._polls.of(wait):
-            single = home.alone[wait] = SinglePoll(wait, look, now)
+            single = home.alone[wait] = SinglePoll(wait, pending, now)
             self._line_up(single, now, today)
 
     # --- turns ---
@@ -171,7 +171,7 @@ class Schedule:
     def note_trouble(
         self, error: ReleasePipelineError, started: float, now: float, today: float, waits: Iterable[Wait]
     ) -> bool:
-        """Note an error that concerns all requests; returns whether it says something new.
+        """Note an error that concerns all requests; returns whether it adds information.
 
         :param started: when the request began that failed with it.
         """

@@ -53,7 +53,7 @@ def count(asset: str, alternatives: Alternatives, endpoint: str) -> Occurrence |
         with create_session() as session:
             counted = _count(asset, alternatives, endpoint, after, session)
     except IntegrityError:
-        # Another process counted the same at this very moment, invisibly to our transaction.
+        # Another process counted the same one at the same time, invisibly to our transaction.
         after.clear()
         with create_session() as session:
             counted = _count(asset, alternatives, endpoint, after, session)
@@ -89,7 +89,7 @@ def _count(
 def _locked(asset: str, session: Session) -> AssetModel:
     """The asset, locked against all other webhooks until this transaction ends.
 
-    Airflow's scheduler relies on it that an asset's events become visible in the order of their times.
+    Airflow's scheduler expects an asset's events to become visible in the order of their times.
     """
     named = or_(AssetModel.name == asset, AssetModel.uri == asset)
     # Changes nothing, and comes first: SQLite has no row locks, and refuses to write in a transaction that began

@@ -142,7 +142,7 @@ def test_what_is_told_to_a_paused_dag_before_the_next_parse_is_stored_and_starts
     assert not watched.is_queued()
 
 
-def test_a_trigger_that_goes_on_is_not_told_that_one_of_its_assets_has_left() -> None:
+def test_a_trigger_that_continues_is_not_told_that_one_of_its_assets_has_left() -> None:
     """So it keeps the cursor of that one too, and what comes until it is back is lost to it."""
     one, other = Watched(Scripted), Watched(Scripted)
     parse(one, other)

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from demo.airflow_server import LOGIN, AirflowServer
+from demo.airflow_server import AirflowServer, webhooks
+from demo.ports import free_port
 from demo.processes import adopt_orphans
 from demo.sandbox_server import SandboxServer
 from tests.e2e.stage import SeenRun, Stage
@@ -20,7 +21,8 @@ DAG_FILES = [
     file for folder in (Path(__file__).parents[2], Path(__file__).parent) for file in (folder / "dags").glob("[!_]*.py")
 ]
 TAG = "e2e-1.4.0"
-USERS = "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"
+PEOPLE = ["ada", "bob"]
+"""Beside the admin."""
 
 
 @dataclass
@@ -58,7 +60,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     (home / "dags").mkdir()
     for file in DAG_FILES:
         shutil.copy(file, home / "dags")
-    airflow = AirflowServer(home / "airflow", dags=home / "dags", config={USERS: f"{LOGIN}:admin,ada:admin,bob:admin"})
+    port = free_port()
+    airflow = AirflowServer(home / "airflow", dags=home / "dags", port=port, config=webhooks(port), people=PEOPLE)
     with SandboxServer(home / "sandbox") as sandbox, airflow:
         airflow.wait_until_ready([file.stem for file in DAG_FILES])
         for connection in sandbox.connections():

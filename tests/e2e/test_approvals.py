@@ -231,7 +231,7 @@ def test_nobody_answers_in_time(stage: Stage) -> None:
     until(lambda: state_of(stage, "code_stream", execution_id), lambda seen: seen == "FAILED")
 
 
-def test_a_cleared_task_asks_anew(stage: Stage) -> None:
+def test_a_cleared_task_asks_again(stage: Stage) -> None:
     execution_id = execution(stage)
     asking = start(stage, "approvals", execution_id).until_it_asks()
     before = asking.action()["task_instance"]["id"]

@@ -364,7 +364,7 @@ def test_a_retry_sends_the_decision_that_an_earlier_attempt_was_told(asking):
     assert len(asking.answers()) == 1
 
 
-def test_a_task_that_was_cleared_asks_anew(asking):
+def test_a_task_that_was_cleared_asks_again(asking):
     task = asked(asking)
     task.mark("running")
     task.answer("Approve", "ada")
@@ -376,7 +376,7 @@ def test_a_task_that_was_cleared_asks_anew(asking):
     assert asking.answers() == []
 
 
-def test_a_wait_that_crashed_goes_on_and_keeps_the_question(asking):
+def test_a_wait_that_crashed_continues_and_keeps_the_question(asking):
     task = asked(asking)
     again = task.resume_without_event("Trigger failure")
     assert (again.error, task.state) == (None, "deferred")

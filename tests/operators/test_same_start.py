@@ -33,7 +33,7 @@ PATIENT = 3.0
 
 
 @EVERY_STARTER
-def test_a_success_that_is_cleared_starts_anew_although_retries_were_lowered_by_one(systems, starter):
+def test_a_success_that_is_cleared_starts_again_although_retries_were_lowered_by_one(systems, starter):
     """Airflow then counts as many tries as before."""
     story = Story(systems, starter, deferrable=False)
     assert story.attempt().state == "success"
@@ -195,7 +195,7 @@ def test_of_two_that_one_marker_shows_the_next_attempt_follows_one_and_ends_the_
     )
 
 
-def test_a_start_that_came_late_ends_before_a_cleared_task_starts_anew(systems):
+def test_a_start_that_came_late_ends_before_a_cleared_task_starts_again(systems):
     let_nothing_end_by_itself(systems)
     story = Story(systems, PIPELINE, deferrable=True)
     give_up_on(story)
@@ -224,7 +224,7 @@ def test_nothing_is_started_beside_a_late_start_that_cannot_be_canceled(systems,
         error = story.attempt().error
         assert isinstance(error, ConflictError)
         assert late in str(error)
-        assert "could not be canceled. Nothing was started beside it" in str(error)
+        assert "could not be canceled. Nothing else was started" in str(error)
     assert len(story.executions()) == 2
     systems.clear_faults()
     assert story.attempt().state == "deferred"

@@ -122,7 +122,7 @@ def test_a_retry_can_continue_the_failed_execution(systems, name, deferrable):
 
 
 @EVERY_STARTER_IN_A_MODE
-def test_a_retry_after_the_deadline_starts_anew_and_the_first_one_is_canceled_once(systems, name, deferrable):
+def test_a_retry_after_the_deadline_starts_again_and_the_first_one_is_canceled_once(systems, name, deferrable):
     starter = STARTERS[name]
     systems.reset(speed=0.5)
     before = systems.executions(starter.system)

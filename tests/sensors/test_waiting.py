@@ -107,7 +107,7 @@ def then(systems: Any, system: str, execution_id: str, *steps: tuple[int, str]) 
 
 
 @MAY_BE_TAKEN_BACK
-def test_an_end_that_is_taken_back_ends_no_sensor_that_looks_from_one_process_after_the_other(
+def test_an_end_that_is_taken_back_ends_no_sensor_that_polls_from_one_process_after_the_other(
     systems, mocker, name, settling, going_on, end, success
 ):
     mocker.patch.object(DURATIONS, settling, 3600.0)
@@ -135,7 +135,7 @@ def test_an_end_that_may_be_taken_back_counts_after_a_while_in_reschedule_mode_t
     assert isinstance(ended.error, ExecutionFailed)
 
 
-def test_an_interval_that_grows_can_be_told_after_any_number_of_looks():
+def test_an_interval_that_grows_can_be_computed_after_any_number_of_polls():
     # Airflow has no public name for it.
     for max_wait in (None, 60.0):
         sensor = CocktailBuildSensor(task_id="wait", build_run_seq=1, exponential_backoff=True, max_wait=max_wait)

@@ -228,7 +228,7 @@ class Carrier(CommonCarrier):
 
     def _prepare(self, command: Prepare) -> Steps[dict[str, Any]]:
         record = self.start.record
-        failed = record.ref if command.going_on and record else None
+        failed = record.ref if command.after_failure and record else None
         return (yield from self.client.prepare(self.worker, failed))
 
     def _send(self, command: Send) -> Steps[Execution]:

@@ -258,14 +258,14 @@ GUARDS = (
     _core(
         "what a start without an answer has led to ends before another start",
         "7",
-        "sending:make_way",
+        "sending:end_late_starts",
         "yield from end_late_doubles(progress, record)",
         "[]",
     ),
     _core(
         "nothing is started beside a late start that cannot be canceled",
         "7, 12",
-        "sending:make_way",
+        "sending:end_late_starts",
         "if left and earlier and not progress.was_resolved(earlier):",
         "if False:",
     ),

@@ -61,7 +61,7 @@ def has_kept(watched: Watched, before: dict[str, str]) -> bool:
 # What is told
 
 
-def test_a_tag_that_is_pushed_is_told_once_and_starts_a_run(systems: Systems) -> None:
+def test_a_tag_that_is_pushed_is_reported_once_and_starts_a_run(systems: Systems) -> None:
     watched = Watched(of_tags("v*"))
     parse(watched)
     with Triggerer():
@@ -88,7 +88,7 @@ def test_a_tag_that_is_pushed_is_told_once_and_starts_a_run(systems: Systems) ->
     assert event["time"].endswith("+00:00")
 
 
-def test_two_moves_between_two_looks_are_told_both_and_a_deletion_too(systems: Systems) -> None:
+def test_two_moves_between_two_polls_are_reported_both_and_a_deletion_too(systems: Systems) -> None:
     first = push(systems, "prod")
     watched = Watched(of_tags("prod"))
     parse(watched)
@@ -105,7 +105,7 @@ def test_two_moves_between_two_looks_are_told_both_and_a_deletion_too(systems: S
     assert len(set(watched.ids())) == 3
 
 
-def test_an_event_of_code_stream_that_matches_is_told_once(systems: Systems) -> None:
+def test_an_event_of_code_stream_that_matches_is_reported_once(systems: Systems) -> None:
     watched = Watched(of_events(repo="shop", tag="1.4"))
     parse(watched)
     with Triggerer():
@@ -121,7 +121,7 @@ def test_an_event_of_code_stream_that_matches_is_told_once(systems: Systems) -> 
     assert event["url"].endswith(event["execution_id"])
 
 
-def test_what_no_database_can_store_is_told_all_the_same(systems: Systems) -> None:
+def test_what_no_database_can_store_is_reported_all_the_same(systems: Systems) -> None:
     watched = Watched(of_events(tag="1.4"))
     parse(watched)
     with Triggerer():
@@ -131,7 +131,7 @@ def test_what_no_database_can_store_is_told_all_the_same(systems: Systems) -> No
     assert event["event"]["owner"] == "some\ufffdbody"
 
 
-def test_very_many_at_once_are_told_round_by_round(systems: Systems, mocker: MockerFixture) -> None:
+def test_very_many_at_once_are_reported_round_by_round(systems: Systems, mocker: MockerFixture) -> None:
     mocker.patch.object(watcher, "MOST_AT_ONCE", 2)
     watched = Watched(of_tags("v*"))
     parse(watched)
@@ -149,7 +149,7 @@ def test_very_many_at_once_are_told_round_by_round(systems: Systems, mocker: Moc
 # Who watches
 
 
-def test_two_assets_on_one_thing_share_the_looks_and_each_is_told_its_own(systems: Systems) -> None:
+def test_two_assets_on_one_thing_share_the_polls_and_each_gets_its_own(systems: Systems) -> None:
     releases, all_tags = Watched(of_tags("v*")), Watched(of_tags("*", poll_interval=3600))
     parse(releases, all_tags)
     with Triggerer() as triggerer:
@@ -163,7 +163,7 @@ def test_two_assets_on_one_thing_share_the_looks_and_each_is_told_its_own(system
     assert (releases.tags(), sorted(all_tags.tags())) == (["v1"], ["nightly", "v1"])
 
 
-def test_two_assets_with_equal_watchers_are_told_both(systems: Systems) -> None:
+def test_two_assets_with_equal_watchers_are_reported_both(systems: Systems) -> None:
     one, other = Watched(of_tags()), Watched(of_tags())
     parse(one, other)
     assert one.trigger_ids() == other.trigger_ids()
@@ -196,7 +196,7 @@ def test_who_joins_late_is_told_what_comes_from_then_on_and_disturbs_nobody(syst
     assert (first.tags(), late.tags()) == (["v1", "v2"], ["v2"])
 
 
-def test_a_paused_dag_is_told_what_came_meanwhile_once_it_goes_on(systems: Systems) -> None:
+def test_a_paused_dag_is_told_what_came_meanwhile_once_it_continues(systems: Systems) -> None:
     watched, other = Watched(of_tags("v*")), Watched(of_tags())
     parse(watched, other)
     with Triggerer():
@@ -216,7 +216,7 @@ def test_a_paused_dag_is_told_what_came_meanwhile_once_it_goes_on(systems: Syste
 # Restarts
 
 
-def test_what_happens_while_no_triggerer_runs_is_told_and_nothing_else(systems: Systems) -> None:
+def test_what_happens_while_no_triggerer_runs_is_reported_and_nothing_else(systems: Systems) -> None:
     tags, events = Watched(of_tags()), Watched(of_events())
     parse(tags, events)
     with Triggerer() as triggerer:
@@ -238,7 +238,7 @@ def test_what_happens_while_no_triggerer_runs_is_told_and_nothing_else(systems: 
     assert len(set(events.ids())) == len(events.ids())
 
 
-def test_what_was_told_but_not_stored_when_a_triggerer_dies_is_told_by_the_next_one(systems: Systems) -> None:
+def test_what_was_reported_but_not_stored_when_a_triggerer_dies_is_reported_by_the_next_one(systems: Systems) -> None:
     watched = Watched(of_tags())
     parse(watched)
     with Triggerer() as triggerer:
@@ -255,7 +255,7 @@ def test_what_was_told_but_not_stored_when_a_triggerer_dies_is_told_by_the_next_
     assert watched.tags() == ["v1"]
 
 
-def test_what_was_stored_while_its_cursor_was_not_kept_is_told_again_with_the_same_id(systems: Systems) -> None:
+def test_what_was_stored_while_its_cursor_was_not_kept_is_reported_again_with_the_same_id(systems: Systems) -> None:
     watched = Watched(of_tags())
     parse(watched)
     with Triggerer() as triggerer:
@@ -292,7 +292,7 @@ def test_a_cursor_that_cannot_be_kept_is_kept_when_airflow_takes_it_again(system
     assert watched.tags() == ["v1"]
 
 
-def test_nothing_is_told_before_its_beginning_is_kept(systems: Systems) -> None:
+def test_nothing_is_reported_before_its_beginning_is_kept(systems: Systems) -> None:
     watched = Watched(of_tags())
     parse(watched)
     triggerer = Triggerer()
@@ -307,7 +307,7 @@ def test_nothing_is_told_before_its_beginning_is_kept(systems: Systems) -> None:
     assert watched.tags() == ["v1"]
 
 
-def test_two_triggerers_share_out_the_watchers_and_each_is_told_once(systems: Systems) -> None:
+def test_two_triggerers_share_out_the_watchers_and_each_is_reported_once(systems: Systems) -> None:
     watched = [Watched(of_tags(pattern)) for pattern in ("v*", "*")]
     for each in watched:
         parse(each)
@@ -320,7 +320,7 @@ def test_two_triggerers_share_out_the_watchers_and_each_is_told_once(systems: Sy
     assert [each.tags() for each in watched] == [["v1"], ["v1"]]
 
 
-def test_a_triggerer_that_has_lost_its_watchers_while_it_stood_still_tells_nothing_twice(systems: Systems) -> None:
+def test_a_triggerer_that_has_lost_its_watchers_while_it_stood_still_reports_nothing_twice(systems: Systems) -> None:
     watched = Watched(of_tags())
     parse(watched)
     with Triggerer() as stalled:
@@ -403,7 +403,7 @@ def later(systems: Systems, throttled: dict[str, Any], at_least: int) -> list[di
     ("make", "text"),
     [
         (lambda: QuayTagEventTrigger("shop"), "repository must be 'namespace/name', got 'shop'"),
-        (lambda: QuayTagEventTrigger(SHOP, "v 1"), "tag_pattern must be what a tag may hold"),
+        (lambda: QuayTagEventTrigger(SHOP, "v 1"), "tag_pattern must be the characters of a tag"),
         (lambda: QuayTagEventTrigger(SHOP, None), "tag_pattern must be"),  # type: ignore[arg-type]
         (lambda: QuayTagEventTrigger(SHOP, quay_conn_id=""), "quay_conn_id must be a text"),
         (lambda: QuayTagEventTrigger(SHOP, poll_interval=0), "poll_interval must be more than 0"),

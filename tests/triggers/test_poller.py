@@ -143,7 +143,7 @@ def test_a_moment_that_the_vendor_names_is_kept_by_the_whole_connection(systems,
     ],
     ids=["5xx", "429", "html", "reset"],
 )
-def test_a_look_that_fails_by_itself_holds_up_no_other_wait(systems, fault, broken_first):
+def test_a_poll_that_fails_by_itself_holds_up_no_other_wait(systems, fault, broken_first):
     broken, healthy = start_build(12), start_build(14)
     path = f"/build/run/{broken['id']}"
     systems.fault("cocktail", method="GET", path=path, times=1000, **fault)
@@ -162,7 +162,7 @@ def test_a_look_that_fails_by_itself_holds_up_no_other_wait(systems, fault, brok
     assert still_waits
 
 
-def test_failing_looks_end_the_wait_when_the_error_budget_is_spent_and_cancel_nothing(systems, mocker):
+def test_failing_polls_end_the_wait_when_the_error_budget_is_spent_and_cancel_nothing(systems, mocker):
     mocker.patch.object(DURATIONS, "error_budget", 0.5)
     ref = start_build()
     systems.fault("cocktail", "status", method="GET", status=503, probability=1.0)
@@ -249,7 +249,7 @@ def test_an_xcom_backend_that_uploads_does_not_hold_up_the_loop(systems, mocker)
     assert not any(in_loop for _, in_loop in pushed.values())
 
 
-def test_a_new_wait_is_looked_at_soon_although_the_others_look_rarely(systems):
+def test_a_new_wait_is_polled_soon_although_the_others_are_polled_rarely(systems):
     systems.reset(speed=0.1)
     slow_ref = start_build()
 
@@ -357,7 +357,7 @@ def test_a_task_goes_back_to_a_worker_only_after_airflow_has_noticed_that_it_lef
     assert time.monotonic() >= begun + 2.0
 
 
-def test_a_wait_that_comes_in_the_moment_in_which_the_poll_would_end_is_looked_at(systems, mocker):
+def test_a_wait_that_comes_in_the_moment_in_which_the_poll_would_end_is_polled(systems, mocker):
     late: list[asyncio.Task[Any]] = []
     timeout = asyncio.timeout
 

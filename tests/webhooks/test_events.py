@@ -48,13 +48,15 @@ def test_a_push_becomes_an_event_with_the_image_that_quay_tells(systems, route: 
     assert event["webhook"] == "hook"
 
 
-def test_a_push_that_is_told_again_is_counted_once(systems, route: Route, asset: str) -> None:
+def test_a_push_that_is_reported_again_is_counted_once(systems, route: Route, asset: str) -> None:
     push(systems)
     assert [route.post(PUSH) for _ in range(3)] == [200, 200, 200]
     assert len(events(asset)) == 1
 
 
-def test_two_pushes_of_one_tag_are_told_in_the_same_words_and_counted_as_two(systems, route: Route, asset: str) -> None:
+def test_two_pushes_of_one_tag_are_reported_in_the_same_words_and_counted_as_two(
+    systems, route: Route, asset: str
+) -> None:
     digests = [push(systems)]
     route.post(PUSH)
     systems.advance(2)
@@ -63,7 +65,7 @@ def test_two_pushes_of_one_tag_are_told_in_the_same_words_and_counted_as_two(sys
     assert [event["digest"] for event in events(asset)] == digests
 
 
-def test_pushes_that_are_told_when_both_have_happened_are_counted_as_two(systems, route: Route, asset: str) -> None:
+def test_pushes_that_are_reported_when_both_have_happened_are_counted_as_two(systems, route: Route, asset: str) -> None:
     first = push(systems)
     systems.advance(2)
     second = push(systems)
@@ -358,7 +360,7 @@ def test_an_asset_is_found_by_its_uri_too(systems, route: Route, asset: str, dec
     assert len(events(asset)) == 1
 
 
-def test_an_asset_that_no_dag_names_lets_the_system_come_again_and_is_told(
+def test_an_asset_that_no_dag_names_lets_the_system_come_again_and_is_reported(
     systems, route: Route, declare: Declare, caplog: pytest.LogCaptureFixture
 ) -> None:
     declare(hook={"asset": "nobodys"})
