@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -294,14 +295,38 @@ def test_the_outbox_delivers_over_http_and_records_it_without_secrets(sandbox: S
     with receiving() as receiver:
         receiver.answers["/hook?token=hush"] = (202, "")
         url = f"{receiver.url}/hook?token=hush".replace("//", "//me:hush@")
-        outbox.post(url, {"hello": 1}, system="quay", about="a test", timeout=60, on_done=statuses.append)
+        body = {"hello": 1, "token": "hush"}
+        outbox.post(url, body, system="quay", about="a test", timeout=60, on_done=statuses.append)
         until(lambda: statuses, bool)
     assert statuses == [202]
-    assert receiver.bodies() == [{"hello": 1}]
+    assert receiver.bodies() == [body]
     assert outbox.post_now(url, {}, system="quay", about="nobody listens", timeout=1) is None
     deliveries = control.get("deliveries", system="quay")
     assert [(each["about"], each["status"]) for each in deliveries] == [("a test", 202), ("nobody listens", None)]
     assert "hush" not in json.dumps(deliveries)
+
+
+def test_what_is_being_delivered_at_a_reset_is_forgotten(sandbox: SandboxServer, control: Control) -> None:
+    outbox: Outbox = sandbox.world.outbox
+    statuses: list[int | None] = []
+    is_asked, is_reset = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        is_asked.set()
+        is_reset.wait(60)
+
+    with receiving() as receiver:
+        receiver.hold = hold
+        receiver.answers["/hook"] = (202, "")
+        url = f"{receiver.url}/hook"
+        outbox.post(url, {}, system="quay", about="before", timeout=60, on_done=statuses.append)
+        assert is_asked.wait(60)
+        control.post("reset")
+        is_reset.set()
+        outbox.post(url, {}, system="quay", about="after", timeout=60, on_done=statuses.append)
+        until(lambda: statuses, bool)
+    assert statuses == [202]
+    assert [each["about"] for each in control.get("deliveries", system="quay")] == ["after"]
 
 
 def test_a_pushed_image_reaches_code_stream_as_an_event(sandbox: SandboxServer, control: Control) -> None:

@@ -1,4 +1,4 @@
-"""``airflow_provider.sandbox.testing`` as a user has it: the files of its page, in a folder outside the checkout."""
+"""``airflow_provider.sandbox.testing`` as a user has it: the files of its documentation, outside the checkout."""
 
 from __future__ import annotations
 

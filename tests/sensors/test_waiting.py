@@ -16,7 +16,7 @@ from airflow_provider.exceptions import (
 from airflow_provider.sensors.cocktail import CocktailBuildSensor
 from tests.support.airflow_runs import TaskRun, run_task
 from tests.support.meanwhile import meanwhile
-from tests.support.turns import in_rotation, in_turns
+from tests.support.turns import PAUSES, in_rotation, in_turns
 from tests.support.watched import WATCHED
 
 MODES = {
@@ -68,14 +68,15 @@ def test_a_timeout_fails_or_skips_and_cancels_nothing(systems, name, mode, soft_
     assert execution["cancels"] == []
 
 
-def test_no_pause_that_a_system_asks_for_outlasts_a_sensor(systems):
+@pytest.mark.parametrize(("asked", "in_worker"), in_turns(PAUSES))
+def test_no_pause_that_a_system_asks_for_outlasts_a_sensor(systems, asked, in_worker):
     watched = WATCHED["code_stream"]
     systems.reset(speed=0.1)
     execution_id = watched.start()
-    asks_for_a_pause = {"status": 429, "headers": {"Retry-After": "25"}, "probability": 1.0}
+    asks_for_a_pause = {"status": 429, "headers": {"Retry-After": asked}, "probability": 1.0}
     systems.fault(watched.system, "status", method="GET", path="/executions/", **asks_for_a_pause)
     begun = time.monotonic()
-    ended = watch(watched.build, execution_id, timeout=0.8, mode="poke")
+    ended = watch(watched.build, execution_id, timeout=0.8, deferrable=not in_worker)
     assert isinstance(ended.error, AirflowSensorTimeout)
     # Less than one of the pauses.
     assert time.monotonic() - begun < 20

@@ -172,6 +172,13 @@ GUARDS = (
         "progress.record = record\n",
     ),
     _core(
+        "a retry with other arguments says that it goes on with the earlier ones",
+        "",
+        "starting:Start._adopt",
+        "if record.asked and record.asked != self.policy.asked:",
+        "if False:",
+    ),
+    _core(
         "a start without an answer is looked for by the next attempt",
         "",
         "starting:Start._adopt",

@@ -79,7 +79,7 @@ class Task:
             ti.state = "queued"
 
         self.change(prepare)
-        return self._run()
+        return self.run()
 
     def resume(self, event: Any) -> Any:
         """What happens when the trigger of a deferred attempt has fired."""
@@ -89,7 +89,7 @@ class Task:
         with create_session() as session:
             handle_event_submit(event, task_instance=self._row(session), session=session)
         self.change(lambda ti: setattr(ti, "state", "queued"))
-        return self._run()
+        return self.run()
 
     def resume_without_event(self, error: str) -> Any:
         """What happens after a deferral that crashed (``Trigger failure``) or timed out (``Trigger timeout``)."""
@@ -99,7 +99,7 @@ class Task:
             ti.state = "queued"
 
         self.change(prepare)
-        return self._run()
+        return self.run()
 
     def clear(self, *, leaving_the_run: bool = False) -> None:
         """:param leaving_the_run: as it is, so that its ``clear_number`` stays the same."""
@@ -236,7 +236,7 @@ class Task:
                 **self.where,
             )
 
-    def _run(self) -> Any:
+    def run(self) -> Any:
         from airflow.sdk.execution_time.supervisor import run_task_in_process
 
         return run_task_in_process(ti=self.identity(), task=self.operator)

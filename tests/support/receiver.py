@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -16,6 +16,8 @@ from tests.support.until import until
 class Receiver:
     """What has come, in ``received``; ``answers`` maps a path to a status and, for redirects, a target.
 
+    ``hold`` is called before anything is answered.
+
     :param port: where it listens.
     """
 
@@ -24,6 +26,7 @@ class Receiver:
         self.url = f"http://127.1:{port}"
         self.received: list[dict[str, Any]] = []
         self.answers: dict[str, tuple[int, str]] = {}
+        self.hold: Callable[[], object] = lambda: None
 
     def bodies(self, count: int = 0) -> list[Any]:
         """What was sent, once it is at least so much."""
@@ -37,6 +40,7 @@ def receiving() -> Iterator[Receiver]:
         def do_POST(self) -> None:
             raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             came = {"method": self.command, "path": self.path, "headers": self.headers.items(), "raw": raw}
+            receiver.hold()
             receiver.received.append({**came, "at": time.monotonic()})
             status, target = receiver.answers.get(self.path, (200, ""))
             self.send_response(status)

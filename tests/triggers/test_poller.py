@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -227,6 +228,39 @@ def test_a_connection_whose_field_is_of_the_wrong_type_ends_the_wait_with_the_na
     (outcome,) = outcomes(trigger(ref, conn_id="cocktail_wrong"))
     assert (outcome.ending, outcome.cause) == (Ending.LOST, "ConnectionConfigError")
     assert "'cocktail_wrong': extra `paths`" in outcome.error
+
+
+BROKEN: dict[str, dict[str, Any] | None] = {
+    "gone": None,
+    "of a wrong type": {"conn_type": "cocktail", "extra": {"paths": {"run": ["a", "list"]}}},
+    "of another system": {"conn_type": "quay"},
+    "without a host": {"conn_type": "cocktail", "host": ""},
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_connection_that_breaks_while_credentials_are_refused_ends_no_wait(systems, broken):
+    systems.reset(speed=0.001)
+    ref = start_build()
+
+    def looks(status: int) -> int:
+        # Reading the log may meet the fault, too.
+        return sum(each["status"] == status for each in systems.requests("cocktail", "GET", "/build/run/"))
+
+    async def scenario() -> Outcome:
+        waiting = asyncio.create_task(outcome_of(trigger(ref)))
+        await until_in_loop(lambda: looks(200) >= 1)
+        if fields := BROKEN[broken]:
+            define_connection("cocktail_default", **{"host": f"{systems.url}/cocktail", "password": "t", **fields})
+        else:
+            del os.environ["AIRFLOW_CONN_COCKTAIL_DEFAULT"]
+        systems.fault("cocktail", "status", method="GET", path="/build/run/", status=401, times=3)
+        await until_in_loop(lambda: looks(401) >= 3)
+        systems.connect()
+        systems.force("cocktail", ref["id"], "DONE")
+        return await waiting
+
+    assert asyncio.run(scenario()).is_success
 
 
 def test_an_xcom_backend_that_uploads_does_not_hold_up_the_loop(systems, mocker):
