@@ -26,6 +26,7 @@ from airflow_provider.core.canceling import RESUMED
 from airflow_provider.core.waiting import WAITED_FOR, Begun, Outcome, Wait, named_exactly
 from airflow_provider.execution import Execution
 from airflow_provider.links import MARKER_XCOM, xcoms_of
+from airflow_provider.task_instances import identity_of
 from airflow_provider.triggers.execution import ExecutionTrigger
 
 if TYPE_CHECKING:
@@ -140,5 +141,4 @@ def _end(waiting: Deferred, trigger: ExecutionTrigger, outcome: Outcome, is_fini
 
 
 def _push(ti: TaskInstance, key: str, value: Any, session: Session) -> None:
-    where = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
-    XComModel.set(key, BaseXCom.serialize_value(value), **where, serialize=False, session=session)
+    XComModel.set(key, BaseXCom.serialize_value(value), **identity_of(ti), serialize=False, session=session)
