@@ -33,7 +33,8 @@ test: $(INSTALLED) ## run all tests, including the release train in a real Airfl
 coverage: $(INSTALLED) ## run all tests but those in a real Airflow, and tell which lines and branches none of them reached
 	@$(BIN)/python -m pytest --numprocesses 4 --dist worksteal --ignore tests/e2e --ignore tests/first_hour --cov --cov-report=term-missing:skip-covered $(ARGS)
 
-e2e: $(INSTALLED) ## run only the tests that need a real Airflow
+# Under Celery too, which is in an environment of its own.
+e2e: $(INSTALLED) $(CHAOS)/.installed ## run only the tests that need a real Airflow
 	@exec scripts/e2e $(ARGS)
 
 first-hour: $(INSTALLED) ## run the README's first screen in a new environment, from the wheel

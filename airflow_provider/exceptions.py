@@ -1,4 +1,4 @@
-"""One tree of errors, by cause. Each names the system, call and answer that it comes from, and never has a secret."""
+"""One tree of errors, by cause. Each names the system, call and answer that it comes from, and never holds a secret."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from airflow_provider.storable import storable, storable_text
 
 LONGEST_SUMMARY = 4000
-"""Most characters of it: it may list names of a system, and Airflow stores the errors of triggers in its database."""
+"""Most characters of a summary: it may list names, and Airflow stores the errors of triggers in its database."""
 
 
 class Effect(enum.StrEnum):
@@ -109,7 +109,7 @@ def _rebuild(
 
 
 class ConnectionConfigError(ReleasePipelineError):
-    """A field of the Airflow connection is missing, contradictory or malformed."""
+    """A field of the Airflow connection is missing, contradicts another or is malformed."""
 
 
 class AuthenticationError(ReleasePipelineError):

@@ -1,6 +1,6 @@
 """The vocabulary of all layers: an execution, its state, its steps and the reference to it.
 
-No I/O and nothing of any one system is here; each client translates its system's words into these.
+No I/O, and nothing specific to a system; each client translates its system's words into these.
 """
 
 from __future__ import annotations
@@ -67,18 +67,18 @@ class Step(NamedTuple):
 
 
 class Execution(Struct):
-    """What a system said about one execution at one moment.
+    """What a system reported about one execution at one moment.
 
-    :param ref: identifies it; may say more than the one polled (a rerun event that now has its execution).
+    :param ref: identifies it; may hold more than the one polled (a rerun event that now has its execution).
     :param state: one of the common words.
     :param status: the vendor's own word or number, as text.
     :param url: its page for people, if the system has one.
     :param message: the vendor's message about it, such as the reason of a failure.
     :param outputs: what the next task needs.
     :param started_at: aware; ``None`` while unknown.
-    :param finished_at: aware; ``None`` until it ended.
+    :param finished_at: aware; ``None`` until it has ended.
     :param steps: its parts, in order, if the API lists them.
-    :param rejected: whether an approval was rejected or expired; ``None`` if the system does not say.
+    :param rejected: whether an approval was rejected or expired; ``None`` if the system does not report it.
     :param revision: changes whenever anything else in the execution changes; "" until a client returns it.
     """
 
@@ -110,20 +110,20 @@ class Execution(Struct):
         """This execution, with the ``revision`` of its current content."""
         self.revision = ""
         try:
-            told = _JSON.encode(self)
+            content = _JSON.encode(self)
         except (ValueError, TypeError, OverflowError, RecursionError):
-            # Halves of surrogate pairs, for one. Ten times dearer.
-            told = repr(self).encode()
-        self.revision = hashlib.blake2b(told, digest_size=_REVISION_BYTES).hexdigest()
+            # For example lone surrogates. Ten times as slow.
+            content = repr(self).encode()
+        self.revision = hashlib.blake2b(content, digest_size=_REVISION_BYTES).hexdigest()
         return self
 
     def to_result(self) -> dict[str, Any]:
-        """The JSON object that operators and sensors return; Airflow can store it, whatever the system said."""
+        """The JSON object that operators and sensors return; Airflow can store it, whatever the system answered."""
         duration = None
         if self.started_at and self.finished_at:
             duration = round((self.finished_at - self.started_at).total_seconds(), 3)
         result: dict[str, Any] = storable(self._to_json(duration))
-        # Those of a client were cleaned in a thread: they may be large, and this is done in event loops.
+        # A client's outputs were cleaned in a thread: they may be large, and this runs in event loops.
         result["outputs"] = dict(self.outputs) if isinstance(self.outputs, Kept) else storable(self.outputs)
         return result
 

@@ -35,6 +35,6 @@ class FreezeWatch:
 
 
 def _now() -> float:
-    """Seconds of a clock that also runs while the machine sleeps, if the system has one."""
+    """Seconds of a clock that also runs while the machine is suspended, if the system has one."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if clock is None else time.clock_gettime(clock)

@@ -1,6 +1,7 @@
-"""What ids, tags, digests, URLs and durations must look like, and words that authors give: checked before sending.
+"""What ids, tags, digests, URLs and durations must look like, checked before anything is sent.
 
-Each function says what is wrong with a value, as the rest of a sentence that begins with its name; ``None`` if nothing.
+Each function returns what is wrong with a value, as the rest of a sentence that begins with the value's name; ``None``
+if nothing is.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ LONGEST_BUILD_TAG = 127
 """Quay truncates the tags of a build to this, although a tag itself may be one character longer."""
 
 Severity = Literal["Unknown", "Negligible", "Low", "Medium", "High", "Critical"]
-"""Of a finding of Quay's scanner, in rising order."""
+"""Of a finding of Quay's scanner, in ascending order."""
 
 LONGEST = 10 * 365 * 86400
-"""Seconds that a duration may have: ten years. Longer ones overflow the clocks that they are added to."""
+"""Most seconds of a duration: ten years. Longer ones overflow the clocks that they are added to."""
 
 _LONGEST_SHOWN = 200
 
@@ -33,9 +34,9 @@ def got(value: object) -> str:
 
 
 def seconds_of(value: object, *, may_be_zero: bool = False) -> float:
-    """The seconds of a duration given as number or ``timedelta``.
+    """The seconds of a duration given as a number or ``timedelta``.
 
-    :raises ValueError: it bounds nothing: not finite, negative, years long, or no duration at all.
+    :raises ValueError: it is no usable limit: not finite, negative, longer than ten years, or no duration at all.
     """
     if isinstance(value, timedelta):
         seconds: float = value.total_seconds()
@@ -57,7 +58,7 @@ def number_problem(value: object) -> str | None:
 
 
 def is_name(value: object) -> bool:
-    """Whether it can be one part of the name of a repository."""
+    """Whether it may be one part of the name of a repository."""
     return isinstance(value, str) and bool(re.fullmatch(_NAME, value))
 
 
@@ -78,7 +79,7 @@ def tag_problem(value: object, longest: int = LONGEST_TAG) -> str | None:
 
 
 def build_tags_problem(value: object) -> str | None:
-    """For the tags of a build in Quay, which would change other ones, so that nothing could be found by them."""
+    """For the tags of a build in Quay, which changes invalid ones, so that the build could not be found by them."""
     if isinstance(value, str) or not isinstance(value, Sequence) or not value:
         return f"must be a list of at least one tag, {got(value)}"
     problems = filter(None, (tag_problem(each, LONGEST_BUILD_TAG) for each in value))
@@ -88,14 +89,14 @@ def build_tags_problem(value: object) -> str | None:
 
 
 def tag_pattern_problem(value: object) -> str | None:
-    """Of a pattern that names of tags are held against."""
+    """For a pattern that the names of tags are matched with."""
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.*?!\[\]-]{1,200}", value):
         return None
-    return f"must be what a tag may hold, with '*', '?' and '[...]' as in names of files, {got(value)}"
+    return f"must be the characters of a tag, with '*', '?' and '[...]' as wildcards, {got(value)}"
 
 
 def digest_problem(value: object) -> str | None:
-    """As Quay's own routes accept it, except for upper and lower case."""
+    """As Quay's own routes accept it, in upper or lower case."""
     holds = isinstance(value, str) and re.fullmatch(r"[a-z0-9_+.-]+:[0-9a-f]+", value.lower())
     return None if holds else f"must be 'sha256:' and hexadecimal digits, {got(value)}"
 

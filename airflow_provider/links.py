@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ID_XCOM = "id"
 URL_XCOM = "url"
 MARKER_XCOM = "_release_start"
-"""Tells the trigger, which cannot read the state store, which start a deferred task waits for.
+"""Identifies the start that a deferred task waits for, to its trigger, which cannot read the state store.
 
 The underscore marks it as internal, as Airflow's own ``_link_...``: its UI lists every XCom and can hide none.
 """
@@ -34,7 +34,7 @@ class ExecutionLink(BaseOperatorLink):
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         from airflow.sdk.execution_time.xcom import XCom
 
-        # Airflow pushes this under the same key when the process ends; of None it would make the text "None".
+        # Airflow pushes this under the same key when the process ends; it would turn None into the text "None".
         return XCom.get_value(key=URL_XCOM, ti_key=ti_key) or ""
 
 

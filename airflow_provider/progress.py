@@ -1,4 +1,4 @@
-"""Copies the execution's own log into the task's log: new lines when something has changed, the tail at the end.
+"""Copies the execution's own log into the task's log: new lines when something changes, the tail at the end.
 
 Also finds the reason of a failure that only such a log contains.
 """
@@ -23,7 +23,7 @@ MOST_LINES = 100
 """Most lines copied at once, the last ones: a build log has thousands, and each costs Airflow a database write."""
 
 
-def log_news(client: ReleaseClient, wait: Wait) -> list[LogLine]:
+def new_log_lines(client: ReleaseClient, wait: Wait) -> list[LogLine]:
     """The lines added to the execution's log since the last call."""
     try:
         lines, wait.log_offset = client.read_log(wait.ref, wait.log_offset)
@@ -32,8 +32,8 @@ def log_news(client: ReleaseClient, wait: Wait) -> list[LogLine]:
         reason = error if isinstance(error, ReleasePipelineError) else unforeseen(error, "Reading a log")
         return [LogLine(f"  could not read the log of {wait.ref.get('id')}: {reason}")]
     left_out = len(lines) - MOST_LINES
-    news = [LogLine(f"  | ... {left_out} lines left out")] if left_out > 0 else []
-    return news + [LogLine(f"  | {line}") for line in lines[-MOST_LINES:]]
+    omitted = [LogLine(f"  | ... {left_out} lines left out")] if left_out > 0 else []
+    return omitted + [LogLine(f"  | {line}") for line in lines[-MOST_LINES:]]
 
 
 def with_reason(event: Any, get_client: Callable[[], Any]) -> Any:

@@ -15,9 +15,9 @@ class WindowSource:
 
     :param windows: the windows; or ``variable:<name>`` or ``file:<path>`` of a JSON or YAML object that holds
         ``windows`` and optionally ``timezone`` and ``freezes``. Read again at each call.
-    :param timezone: IANA name; default: the one of the object, or else UTC.
-    :param freezes: additional to those of the object.
-    :param environment: freezes that name environments count only if they name this one.
+    :param timezone: IANA name; default: that of the object, or UTC.
+    :param freezes: in addition to those of the object.
+    :param environment: freezes that name environments apply only if they name this one.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """The settings of ``[release_pipelines]``: what a platform team may choose, read and checked only here.
 
-What concerns one task is in its arguments; what concerns one system, in its connection.
+Settings of one task are its arguments; those of one system are in its connection.
 """
 
 from __future__ import annotations
@@ -76,10 +76,10 @@ class Setting(Struct, frozen=True):
 
 
 class Text(Struct, frozen=True):
-    """One option that is a text; whoever uses it checks what it holds.
+    """One text option; whoever uses it checks its content.
 
-    :param is_secret: shown by no page and no command of Airflow's; a command (``_CMD``) or a secrets backend
-        (``_SECRET``) may give it.
+    :param is_secret: no page or command of Airflow shows it; a command (``_CMD``) or a secrets backend (``_SECRET``)
+        may supply it.
     """
 
     name: str
@@ -88,13 +88,13 @@ class Text(Struct, frozen=True):
     is_secret: bool = False
 
     def read(self) -> str:
-        """The text; "" where nobody has chosen one."""
+        """The text; "" if it is not set."""
         from airflow.sdk.configuration import conf
 
         return str(conf.get(SECTION, self.name, fallback="") or "")
 
     def as_option(self) -> dict[str, Any]:
-        """As the provider's metadata has it."""
+        """The option as the provider's metadata describes it."""
         return {
             "description": self.description,
             "version_added": "0.1.0",
@@ -219,7 +219,7 @@ def check() -> None:
 
 
 def apply() -> None:
-    """Set the durations of the core, which reads no configuration, that somebody has configured."""
+    """Set those durations of the core that are configured: the core itself reads no configuration."""
     for setting in _OF_THE_CORE:
         if (value := setting.value()) != setting.default:
             setattr(DURATIONS, setting.name, value)

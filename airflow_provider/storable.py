@@ -1,7 +1,8 @@
-"""Makes values storable for Airflow: PostgreSQL's JSONB and msgpack refuse more than JSON does, and nobody catches it.
+"""Makes values storable for Airflow: PostgreSQL's JSONB and msgpack refuse some values that JSON allows.
 
-A NUL in an event ends the triggerer of a whole deployment, again after each restart. So whatever goes into an event,
-an XCom, the task state store, a trigger or an error passes through here, and so does each line of a log.
+Airflow does not catch that: a NUL in an event crashes the triggerer of a whole deployment, again after each restart. So
+whatever goes into an event, an XCom, the task state store, a trigger or an error passes through here, and so does each
+line of a log.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from typing import Any
 
 REPLACEMENT = "\ufffd"
 DEEPEST = 100
-"""Most levels of a value; a vendor's documents have ten."""
+"""Most levels of nesting; a vendor's documents have ten."""
 TOO_DEEP = "... (too deep)"
 TOO_LARGE = "... (too large)"
 MOST_PARTS, MOST_CHARACTERS = 10_000, 1_000_000
-"""Most values and characters of an execution's outputs, which pass whole through the event loop of a triggerer, through
-Airflow's messages and into its database."""
+"""Most values and characters of an execution's outputs, all of which pass through the event loop of a triggerer and
+Airflow's messages into its database."""
 MOST_NAMES, LONGEST_NAME = 1000, 200
 
 _UNFIT = re.compile("[\0\ud800-\udfff]")
@@ -50,16 +51,16 @@ def storable(value: Any, levels: int = DEEPEST) -> Any:
 
 
 class Kept(dict[str, Any]):
-    """Values that were bounded and cleaned when they came in, so that nobody does it again in an event loop."""
+    """Values that were bounded and cleaned when they were received, so that no event loop needs to do it again."""
 
 
 def kept(values: Mapping[str, Any], parts: int = MOST_PARTS, characters: int = MOST_CHARACTERS) -> Kept:
-    """The values as they are handed on, :func:`bounded`."""
+    """The values, :func:`bounded` and storable."""
     return Kept(storable(bounded(values, parts, characters)))
 
 
 def bounded(values: Mapping[str, Any], parts: int = MOST_PARTS, characters: int = MOST_CHARACTERS) -> dict[str, Any]:
-    """The same, except that a placeholder replaces each value that would make the whole too large."""
+    """The same values, except that a placeholder replaces each one that would make the whole too large."""
     kept: dict[str, Any] = {}
     for name, value in values.items():
         if len(kept) >= MOST_NAMES or parts <= 0:
@@ -74,7 +75,7 @@ def bounded(values: Mapping[str, Any], parts: int = MOST_PARTS, characters: int 
 
 
 def _cost(value: Any, parts: int, characters: int) -> tuple[int, int] | None:
-    """How many values and characters it has; ``None``, without counting on, if more than these."""
+    """How many values and characters it has; ``None``, without counting the rest, if more than these."""
     left, used, length = [value], 0, 0
     while left:
         each = left.pop()

@@ -17,8 +17,8 @@ from airflow_provider.release_windows import WindowSource
 class ReleaseWindow(Timetable):
     """One run at the opening of each release window; its data interval is the window.
 
-    Takes the arguments of :class:`~airflow_provider.sensors.release_window.ReleaseWindowSensor`. Without ``catchup`` a
-    missed run is made up for while its window is open, and never afterwards.
+    Takes the arguments of :class:`~airflow_provider.sensors.release_window.ReleaseWindowSensor`. Without ``catchup``, a
+    missed run still starts while its window is open, but never afterwards.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class ReleaseWindow(Timetable):
         if not begins:
             return None
         after = max(begins)
-        # The first window of a DAG may open at its very start_date.
+        # The first window of a DAG may open exactly at its start_date.
         opening = calendar.opening_after(after - pendulum.duration(microseconds=1) if after != last else after)
         if opening is None or (restriction.latest and opening.opens > restriction.latest):
             return None

@@ -1,4 +1,4 @@
-"""Turns unexpected exceptions into our errors: a client that fails on an answer fails only that call."""
+"""Turns unexpected exceptions into our errors, so that a client's bug in reading an answer fails only that call."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def _measure_triggerer(results: Results, stub: Stub, bundle: Path, home: Path, c
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
-        description="Measures our waits beside those of other providers, prints tables, writes bench/results and the "
+        description="Compares our waits with those of other providers, prints tables, writes bench/results and the "
         "README's table. Takes about half an hour.",
     )
     parser.add_argument("--quick", action="store_true", help="100 and 1000 waits in one loop only; writes no files")

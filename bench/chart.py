@@ -48,7 +48,7 @@ def draw(results: Results) -> str:
         _panel(results, 490, "Requests a second to the vendor", lambda figures: figures.requests, 0.1),
     ]
     machine = results.machine
-    foot = f"{SLOW:g} s between looks, net of an idle loop; {machine['processor']}, Python {machine['python']}"
+    foot = f"{SLOW:g} s between polls, net of an idle loop; {machine['processor']}, Python {machine['python']}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'aria-label="What waiting costs, by the number of waits">\n<style>{STYLE}</style>\n'

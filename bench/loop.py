@@ -21,12 +21,12 @@ BUSY_STUB = 0.8
 ENDING_RATE = 5
 """Executions that finish in a second, at random moments: their last log lines are read within our budget, too."""
 REQUESTS_PER_SECOND = 20
-"""Our budget: what the looks leave of it, logs may take."""
+"""Our budget: what the polls leave of it, logs may take."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """:param interval: seconds between looks, as asked for.
+    """:param interval: seconds between polls, as asked for.
     :param window: seconds over which cost is measured.
     :param connections: over which the waits are spread evenly.
     :param ending: waits whose finish is timed.
@@ -160,7 +160,7 @@ class LoopBench:
 
 
 def _seconds_for_logs(contender: Contender, load: Load) -> float:
-    """Until the log of each wait has been read once. Where looks alone take the whole budget, that is never."""
+    """Until the log of each wait has been read once. Where polls alone take the whole budget, that is never."""
     logs_per_second = REQUESTS_PER_SECOND - contender.lists / load.interval
     return 1.3 * load.waits / logs_per_second if contender.reads_logs and contender.lists else 0.0
 

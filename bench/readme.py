@@ -66,10 +66,10 @@ def table(results: Mapping[str, Any]) -> str:
             f"**{best / slow[each.name]['cpu']:.0f}**" if each.is_ours else "" for each in contenders
         ],
         **{name: [cell(slow[each.name]) for each in contenders] for name, cell in _ROWS},
-        f"the same with looks every {FAST:g} s": [
+        f"the same with polls every {FAST:g} s": [
             _latency(fast[each.name]) if each.name in fast else "" for each in contenders
         ],
-        "a look that no list covers, ms of CPU": [
+        "a poll that no list covers, ms of CPU": [
             reads.get(each.name, "") if each.name != HEADLINE else "" for each in contenders
         ],
         "import of the operator module, ms of CPU": [f"{results['imports'][each.name]:.1f}" for each in contenders],

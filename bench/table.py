@@ -101,7 +101,7 @@ def _tasks(results: Results) -> Table:
     shown = [each for each in SHOWN if each.name in results.imports or results.read_cpu(each.name) is not None]
     table = _table("CPU ms of single steps", *(each.label for each in shown))
     reads = [results.read_cpu(each.name) if each in (*PEERS, NO_LIST) else None for each in shown]
-    table.add_row(f"a look, {READ_WAITS} waits every {SLOW:g} s", *("" if r is None else f"{r:.2f}" for r in reads))
+    table.add_row(f"a poll, {READ_WAITS} waits every {SLOW:g} s", *("" if r is None else f"{r:.2f}" for r in reads))
     imports = [results.imports.get(each.name) for each in shown]
     table.add_row("import of the operator module", *("" if ms is None else f"{ms:.1f}" for ms in imports))
     for name, field, form in (

@@ -20,7 +20,7 @@ from bench.contenders import BY_NAME, Endpoint, connection_json
 
 HEARTBEAT = 0.01
 WARM_UP = 2.0
-"""Seconds for the first wait's imports and first look: what all others share is no part of their memory."""
+"""Seconds for the first wait's imports and first poll: what all others share is no part of their memory."""
 
 
 class Heartbeat:

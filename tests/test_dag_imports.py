@@ -1,4 +1,4 @@
-"""DAG files are parsed all the time: what they import brings in no HTTP, client, hook or trigger."""
+"""DAG files are parsed all the time: what they import must not import HTTP, clients, hooks or triggers."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def imported() -> dict[str, list[str]]:
-    """What each module brought in that no module before it had, in a fresh process."""
+    """What each module imported that none before it had, in a fresh process."""
     command = [sys.executable, "-c", IMPORT_EACH, json.dumps(["airflow.sdk.bases.sensor", *MODULES])]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr

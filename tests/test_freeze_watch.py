@@ -1,4 +1,4 @@
-"""A process that was stopped for a while knows it, whoever stopped it."""
+"""A process that was stopped for a while detects it, whatever stopped it."""
 
 from __future__ import annotations
 

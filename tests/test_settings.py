@@ -74,7 +74,7 @@ def test_a_bad_value_is_named_before_a_worker_sends_anything(
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=NAMES)
-def test_a_wait_that_goes_on_takes_the_default_for_a_bad_value(
+def test_a_wait_that_continues_takes_the_default_for_a_bad_value(
     choose, setting: Setting, caplog: pytest.LogCaptureFixture
 ) -> None:
     choose(setting.name, "soon")
@@ -117,7 +117,7 @@ def test_a_connection_is_read_again_after_the_chosen_time(choose) -> None:
 
 
 @pytest.mark.parametrize(("chosen", "interval"), [("30", 30.0), ("soon", 10.0)])
-def test_operators_that_are_told_no_interval_take_the_chosen_one(chosen: str, interval: float) -> None:
+def test_operators_that_are_given_no_interval_take_the_chosen_one(chosen: str, interval: float) -> None:
     code = (
         "from airflow_provider.operators.quay import QuayRunBuildOperator as it\n"
         "print(it(task_id='t', repository='a/b', archive_url='https://a.example/b', tags=['c']).poll_interval)"

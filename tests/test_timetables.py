@@ -1,4 +1,4 @@
-"""The timetable of release windows, as Airflow's scheduler asks it."""
+"""The timetable of release windows, as Airflow's scheduler uses it."""
 
 from __future__ import annotations
 

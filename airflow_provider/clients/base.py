@@ -155,7 +155,7 @@ class ReleaseClient(ABC):
         return self._waitable(execution.ref).settling_of(execution)
 
     def find_started(self, intent: Intent) -> list[Execution]:
-        """The executions that a start with this intent led to, oldest first.
+        """The executions that a start with this intent has started, oldest first.
 
         If :meth:`is_marked`, all of them are ours: more than one if a request was duplicated on its way. Otherwise they
         are all that could be ours.

@@ -1,7 +1,7 @@
 """Cleans a vendor's bytes before they are decoded, and decodes them within limits. No I/O.
 
 Airflow stores results, events and XComs in PostgreSQL's JSONB and passes them on as msgpack. Neither accepts NUL,
-halves of surrogate pairs, NaN or numbers of more than 64 bits, and a refused value can end more than the task it came
+lone surrogates, NaN or numbers of more than 64 bits, and a refused value can end more than the task it came
 from.
 """
 
@@ -38,6 +38,7 @@ _MOST_DIGITS = 19
 _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPED_ASCII = re.compile(rb"\\u00[2-7][0-9a-fA-F]")
 _UNFIT_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2})")
+_LONGEST_ESCAPE = len(rb"\u0000")
 _ALL_BUT_STRUCTURE = bytes(byte for byte in range(256) if byte not in b'"[]{},')
 _AS_BRACES = bytes.maketrans(b"[]", b"{}")
 _AS_DIGITS = bytes(ord("0") if chr(byte).isdecimal() and byte < 128 else ord(" ") for byte in range(256))
@@ -48,11 +49,16 @@ class TooManyPartsError(Exception):
 
 
 def clean_bytes(content: bytes) -> bytes:
-    """JSON without escapes of NUL and of halves of surrogate pairs, for any decoder; other text without NUL."""
+    """JSON without escapes of NUL and of lone surrogates, for any decoder; other text without NUL.
+
+    :raises TooManyPartsError: it has so many NULs that their replacements would be a multiple of what it may have.
+    """
     if b"\0" in content:
+        if content.count(b"\0") > MOST_ESCAPES:
+            raise TooManyPartsError(f"it has more than {MOST_ESCAPES} NULs")
         content = b"".join(piece.replace(b"\0", REPLACEMENT.encode()) for piece in _pieces(content))
     # Too many escapes are refused: see ``check_size``.
-    if b"\\u" in content and _UNFIT_ESCAPE.search(content) and content.count(b"\\") <= MOST_ESCAPES:
+    if b"\\u" in content and content.count(b"\\") <= MOST_ESCAPES and _has_escape(_UNFIT_ESCAPE, content):
         clean, end = bytearray(), 0
         for match in _ESCAPE.finditer(content):
             # A complete pair is longer than one half.
@@ -66,9 +72,14 @@ def clean_bytes(content: bytes) -> bytes:
 def without_escapes(content: bytes) -> bytes:
     """The same JSON, without escapes of ASCII characters that need none."""
     # Too many escapes are refused: see ``check_size``.
-    if b"\\u00" not in content or not _ESCAPED_ASCII.search(content) or content.count(b"\\") > MOST_ESCAPES:
+    if b"\\u00" not in content or content.count(b"\\") > MOST_ESCAPES or not _has_escape(_ESCAPED_ASCII, content):
         return content
     return _ESCAPE.sub(_plain_ascii, content)
+
+
+def _has_escape(escape: re.Pattern[bytes], content: bytes) -> bool:
+    starts = range(0, len(content), _PIECE)
+    return any(escape.search(content, start, start + _PIECE + _LONGEST_ESCAPE) for start in starts)
 
 
 def _plain_ascii(match: re.Match[bytes]) -> bytes:
@@ -77,6 +88,11 @@ def _plain_ascii(match: re.Match[bytes]) -> bytes:
         return escape
     char = chr(int(escape[-2:], base=16)).encode()
     return escape if char in b'"\\\x7f' else char
+
+
+def is_blank(content: bytes) -> bool:
+    """Whether it is empty, or white space."""
+    return not content or all(piece.isspace() for piece in _pieces(content))
 
 
 def text_of(content: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Fast reads over the connections of a ``requests`` session, without what it works out anew for each request.
+"""Fast reads over the connections of a ``requests`` session, without what it computes again for each request.
 
 ``Session.prepare_request`` and ``Session.send`` merge headers, cookies and settings, parse the URL five times, look for
 the CA bundle on disk and wrap the answer: that costs more CPU than the request itself, and a wait without a list

@@ -10,17 +10,33 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from airflow_provider.clients.decoding import loads
+from airflow_provider.clients.one_at_a_time import one_at_a_time
+from airflow_provider.clients.reading import LARGE
 from airflow_provider.exceptions import UnexpectedResponseError
 
 Excerpt = TypeVar("Excerpt")
 
 LARGEST_REMEMBERED = 4_000_000
 """Bytes of a list that are kept to compare it with the next one: enough for some thousand items."""
+LARGEST_OF_MANY = 500_000
+"""The same for a list of which a client remembers one for each build or repository that is waited for."""
+_SHORTEST_ITEM = 50
+"""Bytes of an item, on average: what a wait reads of it takes twice that in memory."""
 
 MOST_PAGES = 1000
 """Of one list. With a hundred rows per page, more than any vendor keeps."""
 LONGEST_LIST = 300.0
 """Seconds for which the pages of one list are read, which occupies a thread."""
+LONGEST_EXCERPT = 10_000
+"""Characters of one field of an excerpt that is kept from one poll to the next."""
+
+
+def may_be_kept(excerpt: msgspec.Struct) -> bool:
+    """Whether an excerpt is as small as it should be. An item with a larger one counts as changed at each poll."""
+    return all(
+        value is None or isinstance(value, (int, float)) or (isinstance(value, str) and len(value) <= LONGEST_EXCERPT)
+        for value in msgspec.structs.astuple(excerpt)
+    )
 
 
 class EndlessListError(UnexpectedResponseError):
@@ -31,18 +47,19 @@ class Listing(Generic[Excerpt]):
     """:param content: the body of the answer.
     :param excerpts: of each item, in the body's order, the fields that show whether it changed.
     :param id_of: the id in an excerpt.
-    :param items: the items of a decoded body.
+    :param field: the body's field that holds the list; ``None`` if the body is the list.
     """
 
     def __init__(
-        self,
-        content: bytes,
-        excerpts: Sequence[Excerpt],
-        id_of: Callable[[Excerpt], str],
-        items: Callable[[Any], list[Any]],
+        self, content: bytes, excerpts: Sequence[Excerpt], id_of: Callable[[Excerpt], str], field: str | None
     ) -> None:
-        self._content, self._excerpts, self._read_items = content, excerpts, items
+        self._content, self._excerpts, self._field = content, excerpts, field
         self._places = {id_of(excerpt): place for place, excerpt in enumerate(excerpts)}
+
+    @property
+    def count(self) -> int:
+        """How many items it has."""
+        return len(self._excerpts)
 
     def is_of(self, content: bytes) -> bool:
         """Whether it was made from an equal body."""
@@ -54,27 +71,48 @@ class Listing(Generic[Excerpt]):
         return None if place is None else self._excerpts[place]
 
     def item(self, item_id: str) -> Any:
-        """A whole item; ``None`` if it is not in the list, or if something in the list cannot be read."""
+        """A whole item; ``None`` if it is not in the list, or cannot be read."""
         place = self._places.get(item_id)
-        return None if place is None or self._items is None else self._items[place]
+        if place is None or self._items is None:
+            return None
+        item = self._items[place]
+        try:
+            return loads(bytes(item)) if isinstance(item, msgspec.Raw) else item
+        except ValueError:
+            # Its excerpt was decoded without the rest of it.
+            return None
 
     @functools.cached_property
-    def _items(self) -> list[Any] | None:
+    def _items(self) -> Sequence[Any] | None:
+        """The items, each to be decoded on its own: of thousands, few have changed."""
         try:
-            return self._read_items(loads(self._content))
+            listed: Any = self._content
+            if self._field is not None:
+                listed = msgspec.json.decode(self._content, type=dict[str, msgspec.Raw])[self._field]
+            return msgspec.json.decode(listed, type=list[msgspec.Raw])
+        except (msgspec.DecodeError, RecursionError):
+            # Stricter than `json`, which decoded the excerpts, too.
+            return self._decoded_items()
+
+    def _decoded_items(self) -> Sequence[Any] | None:
+        try:
+            is_large = len(self._content) > LARGE
+            whole = one_at_a_time(functools.partial(loads, self._content)) if is_large else loads(self._content)
         except ValueError:
-            # The excerpts were decoded without the rest of the items.
             return None
+        found: Sequence[Any] = whole if self._field is None else whole[self._field]
+        return found
 
 
 class Remembered:
     """Decodes the bodies of one list: a body equal to the previous one is not decoded again.
 
     :param decode: makes a :class:`Listing` from a body, or something else if the body is not such a list.
+    :param most: bytes of a body that is kept.
     """
 
-    def __init__(self, decode: Callable[[bytes], Any]) -> None:
-        self._decode = decode
+    def __init__(self, decode: Callable[[bytes], Any], most: int = LARGEST_REMEMBERED) -> None:
+        self._decode, self._most = decode, most
         self._last: Listing[Any] | None = None
 
     def __call__(self, content: bytes) -> Any:
@@ -83,8 +121,8 @@ class Remembered:
             # A copy, without whole items that may have been decoded since.
             return copy.copy(last)
         found = self._decode(content)
-        is_kept = isinstance(found, Listing) and len(content) <= LARGEST_REMEMBERED
-        self._last = copy.copy(found) if is_kept else None
+        is_small = isinstance(found, Listing) and max(len(content), _SHORTEST_ITEM * found.count) <= self._most
+        self._last = copy.copy(found) if is_small else None
         return found
 
 

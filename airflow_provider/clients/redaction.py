@@ -36,7 +36,7 @@ _SHORTEST_IN_ANSWERS = 8
 """Masking credentials as short as a status or a name would change the meaning of answers."""
 _SHORTEST_SIGN = 3
 _TAIL = 512
-"""Characters before a cut that may be part of something that is recognised only as a whole."""
+"""Characters before a cut that may be part of something that is recognized only as a whole."""
 
 _NAMES = (
     r"password|passwd|passphrase|pwd|secret[_-]?(?:access[_-]?)?key|secret|private[_-]?key|credentials?"
@@ -141,7 +141,7 @@ def _sign_of(secret: str, form: str) -> str:
 
 
 class Redactor:
-    """Masks secrets by value (those that were added) and by name (those that it recognises in a text). Thread-safe.
+    """Masks secrets by value (those that were added) and by name (those that it recognizes in a text). Thread-safe.
 
     :param on_secret: called once with each secret, so that a log system can mask it, too.
     :param on_forgotten: called with each token that is no longer in use, so that the log system can forget it.

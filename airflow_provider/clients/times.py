@@ -29,7 +29,7 @@ def from_iso(text: object) -> datetime | None:
 
 
 def in_utc(moment: datetime) -> datetime | None:
-    """The same moment in UTC; one without a zone is in UTC. ``None`` at the ends of the calendar."""
+    """The same moment in UTC; one without a zone is taken as UTC. ``None`` at the ends of the calendar."""
     try:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
@@ -37,7 +37,7 @@ def in_utc(moment: datetime) -> datetime | None:
 
 
 def parse_http_date(text: str | None) -> datetime | None:
-    """A date such as ``Sat, 21 Nov 2026 00:18:17 GMT``; in UTC where it tells no zone."""
+    """A date such as ``Sat, 21 Nov 2026 00:18:17 GMT``; in UTC if it has no zone."""
     if not text:
         return None
     try:

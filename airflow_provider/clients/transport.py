@@ -12,6 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from http import cookiejar
 from pathlib import Path
 from typing import Any, NoReturn, TypedDict
@@ -26,9 +27,17 @@ from requests.structures import CaseInsensitiveDict
 from airflow_provider import __version__
 from airflow_provider.clients import retries
 from airflow_provider.clients.auth import Auth, NoAuth
-from airflow_provider.clients.decoding import TooManyPartsError, check_size, clean_bytes, loads, text_of
+from airflow_provider.clients.decoding import TooManyPartsError, check_size, clean_bytes, is_blank, loads, text_of
 from airflow_provider.clients.fast_reads import FastReads
-from airflow_provider.clients.reading import ENCODINGS, BoundedAdapter, TooLargeError, UnknownEncodingError, read_body
+from airflow_provider.clients.one_at_a_time import one_at_a_time
+from airflow_provider.clients.reading import (
+    ENCODINGS,
+    Body,
+    BoundedAdapter,
+    TooLargeError,
+    UnknownEncodingError,
+    read_body,
+)
 from airflow_provider.clients.redaction import Redactor
 from airflow_provider.clients.times import parse_http_date
 from airflow_provider.clients.unforeseen import place_of_error
@@ -62,6 +71,8 @@ MAX_RETRY_AFTER = 300.0
 MOST_REDIRECTS = 3
 MAX_CLOCK_DIFFERENCE = 10 * 366 * 86400.0
 """Seconds by which a server's clock may differ from ours; anything more is not a real time."""
+READ_OF_AN_ERROR = 65_536
+"""Bytes of an error that is not JSON, such as a proxy's page: its beginning tells what it is."""
 READS = frozenset({"GET", "HEAD"})
 REQUEST_ID_HEADERS = ("X-Request-Id", "X-IAM-Trace-Id")
 USER_AGENT = f"airflow-provider-release-pipelines/{__version__}"
@@ -306,7 +317,8 @@ class Transport:
                 guard()
             deadline = deadline or time.monotonic() + self.timeout
             try:
-                answer = self._send(prepared, decode, deadline, is_login=isinstance(request.auth, NoAuth))
+                is_login = isinstance(request.auth, NoAuth)
+                answer = self._send(prepared, decode, deadline, is_login=is_login, json_expected=json_expected)
                 if answer.status == 401 and may_renew and isinstance(request.auth, Auth):
                     may_renew = False
                     if request.auth.renew(prepared):
@@ -340,10 +352,18 @@ class Transport:
             raise self._unusable(f"the URL of the connection cannot be used: {error}") from None
         if not all(_is_sendable(value) for value in prepared.headers.values()):
             # It would fail while the request is being sent, after an unknown part of it.
-            raise self._unusable(_BAD_HEADER)
+            raise self._unusable(_BAD_HEADER) from None
         return prepared
 
-    def _send(self, prepared: requests.PreparedRequest, decode: Decoder, deadline: float, *, is_login: bool) -> Answer:
+    def _send(
+        self,
+        prepared: requests.PreparedRequest,
+        decode: Decoder,
+        deadline: float,
+        *,
+        is_login: bool,
+        json_expected: bool,
+    ) -> Answer:
         settings = self._settings(prepared.url or "")
         limit = max(0.001, deadline - time.monotonic())
         connect_timeout = min(CONNECT_TIMEOUT, limit)
@@ -356,7 +376,7 @@ class Transport:
                 # Not with the session, which reads the whole body of a redirect, and follows it.
                 adapter = self._session.get_adapter(prepared.url or "")
                 raw = adapter.send(prepared, timeout=(connect_timeout, limit), **settings).raw
-            content = read_body(raw, self._max_answer_bytes)
+            body = read_body(raw, self._max_answer_bytes)
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
             raise self._unusable(f"the URL of the connection cannot be used: {error}") from None
         except TooLargeError:
@@ -371,14 +391,26 @@ class Transport:
                 raise self._unusable(summary) from None
             self._raise_for_lost_answer(prepared, error)
         self._note_clock(raw.headers.get("Date"))
-        content = clean_bytes(content)
+        read = partial(self._read, raw, body, decode, is_login=is_login, json_expected=json_expected)
+        try:
+            return one_at_a_time(read) if body.is_large else read()
+        except TooManyPartsError as error:
+            raise self._unreadable(prepared, raw, str(error)) from None
+
+    def _read(
+        self,
+        raw: urllib3.BaseHTTPResponse,
+        body: Body,
+        decode: Decoder,
+        *,
+        is_login: bool,
+        json_expected: bool,
+    ) -> Answer:
+        content = clean_bytes(body.take())
         if not is_login:
             # A login may answer with text that is already a known secret.
             content = self.redact.answer(content)
-        try:
-            return _decode(raw.status, CaseInsensitiveDict(raw.headers), content, decode)
-        except TooManyPartsError as error:
-            raise self._unreadable(prepared, raw, str(error)) from None
+        return _decode(raw.status, CaseInsensitiveDict(raw.headers), content, decode, json_expected)
 
     def _note_clock(self, date: str | None) -> None:
         if moment := parse_http_date(date):
@@ -529,15 +561,19 @@ _SUMMARIES: dict[type[ReleasePipelineError], str] = {
 }
 
 
-def _decode(status: int, headers: CaseInsensitiveDict[str], content: bytes, decode: Decoder) -> Answer:
-    if not content.strip():
+def _decode(
+    status: int, headers: CaseInsensitiveDict[str], content: bytes, decode: Decoder, json_expected: bool
+) -> Answer:
+    if is_blank(content):
         return Answer(status, headers, None, is_json=False)
+    is_success = 200 <= status < 300
     try:
         check_size(content)
-        data = decode(content) if 200 <= status < 300 else loads(content)
+        data = decode(content) if is_success else loads(content)
         return Answer(status, headers, data, is_json=True)
     except ValueError:
-        return Answer(status, headers, text_of(content), is_json=False)
+        is_wanted = is_success and not json_expected
+        return Answer(status, headers, text_of(content if is_wanted else content[:READ_OF_AN_ERROR]), is_json=False)
 
 
 def _is_sendable(header: str | bytes) -> bool:

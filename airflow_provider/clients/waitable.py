@@ -21,7 +21,7 @@ from airflow_provider.execution import Execution, ExecutionRef
 Seen = TypeVar("Seen")
 
 Intent = Mapping[str, Any]
-"""JSON that is saved before a start, by which the client recognises its own execution later.
+"""JSON that is saved before a start, by which the client recognizes its own execution later.
 
 Always holds ``kind`` (as in the reference), ``marker`` (a text that no other start has) and ``since`` (epoch seconds
 before the start by the system's own clock, or by the worker's if ``clock`` is ``worker``); the rest belongs to the
@@ -64,7 +64,7 @@ class Waitable(ABC):
 
     @abstractmethod
     def find_started(self, intent: Intent) -> list[Execution]:
-        """The executions that a start with this intent led to, oldest first."""
+        """The executions that a start with this intent has started, oldest first."""
 
     def group(self, ref: ExecutionRef) -> str | None:
         """Names the request that observes this one together with others; ``None`` if it is observed alone."""

@@ -68,7 +68,7 @@ class ActPolicy(msgspec.Struct, frozen=True):
     """What the author asked for.
 
     :param until: states that end the wait for the effect although the execution continues.
-    :param shows_effect: whether an execution is in the state that the act aims at, or on its way there.
+    :param shows_effect: whether an execution is in the state that the act is to achieve, or on its way there.
     """
 
     system: str

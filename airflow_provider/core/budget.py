@@ -1,4 +1,4 @@
-"""Which polls are next, and how soon, when only so many requests per second may be sent to a vendor."""
+"""Which polls are next, and how soon, when the requests per second to a vendor are limited."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import msgspec
 Key = TypeVar("Key", bound=Hashable)
 
 MADE_UP_FOR = 5.0
-"""Seconds of unused budget that may be spent at once, when many executions end together."""
+"""Seconds of unused budget that may be spent at once, such as when many executions end together."""
 
 QUIET = 600.0
-"""Seconds for which polls must have been in time before another warning that they are late."""
+"""Seconds for which polls must have been on time before another warning that they are late."""
 
 
 class Budget:
-    """How many requests may be sent to one system: an average rate, and an unused rest that is saved up.
+    """How many requests may be sent to one system: an average rate, whose unused part is saved up.
 
     :param per_second: the average; more than 0.
     """
@@ -46,7 +46,7 @@ class Budget:
         return max(0, int(self.left(now) + 1e-6))
 
     def pause(self, now: float, requests: float = 1.0) -> float:
-        """Seconds until so many may be sent at once."""
+        """Seconds until this many may be sent at once."""
         return max(0.0, (min(requests, self.most) - self.left(now)) / self.per_second)
 
 
@@ -134,7 +134,7 @@ class Turns(Generic[Key]):
         return [turn.key for turn in self._turns.values() if turn.due <= now]
 
     def take(self, now: float, most: int) -> list[tuple[Key, float]]:
-        """Take the next ones out, at most so many, each with the seconds by which it is late."""
+        """Take the next ones out, at most ``most``, each with the seconds by which it is late."""
         self._wake(now)
         taken: list[tuple[Key, float]] = []
         while len(taken) < most and (turn := self._next(now)):
@@ -158,13 +158,16 @@ class Turns(Generic[Key]):
 
 
 class Lateness:
-    """Whether to say that looks come later than they were asked for: once, not for each wait."""
+    """Whether to warn that polls are late: once, not for each wait."""
 
     def __init__(self) -> None:
         self._last: float | None = None
 
     def note(self, late: float, interval: float, now: float) -> bool:
-        """:param late: seconds by which a look came later than its interval asked for."""
+        """Whether this late poll is worth a warning.
+
+        :param late: seconds by which a poll came later than its interval.
+        """
         if late <= interval:
             return False
         is_new = self._last is None or now - self._last > QUIET

@@ -92,7 +92,7 @@ def judge_trigger_kill(seen: TaskSeen, marker: str, waited: float, frozen_for: f
     it.
 
     :param marker: marker of the start that is waited for.
-    :param waited: seconds since the first judgement.
+    :param waited: seconds since the first judgment.
     :param frozen_for: seconds for which the triggerer did not run just before.
     :return: the verdict, and the reason for the log.
     """
@@ -100,7 +100,7 @@ def judge_trigger_kill(seen: TaskSeen, marker: str, waited: float, frozen_for: f
     if seen.state is None:
         return (Verdict.ASK_AGAIN if waited < DURATIONS.undecided_limit else Verdict.LEAVE), "Airflow does not answer"
     if frozen_for >= DURATIONS.stalled:
-        # The task may have resumed, failed by itself and been retried since, which looks like a person's act, too.
+        # The task may have resumed, failed by itself and been retried since, which also looks like a person's act.
         return (
             Verdict.LEAVE,
             f"this triggerer did not run for {frozen_for:.0f} s, so another one may have taken over the wait",
@@ -150,7 +150,7 @@ def judge_kill_while_asking(
 
 
 class Timed(Protocol):
-    """An object whose ``now`` (epoch seconds) is set before each result that its program is sent."""
+    """An object whose ``now`` (epoch seconds) is set before its program is sent a result."""
 
     now: float
 

@@ -1,6 +1,6 @@
 """What is new in a vendor's list since a watcher's last poll, however often and by whom the list is read.
 
-All watchers of one thing share a reading; each works out what is new to it, by its own cursor. A cursor is saved after
+All watchers of one thing share a reading; each determines what is new to it by its own cursor. A cursor is saved after
 the events that it covers, so that a watcher that dies in between repeats some, and never misses one.
 """
 
@@ -51,7 +51,7 @@ class Lane(Struct, frozen=True):
 
     @property
     def settled(self) -> float:
-        """No change from before this time will still appear."""
+        """Changes from before this time no longer appear."""
         newest = max((each.at for each in self.changes), default=-math.inf)
         return min(newest, self.read_at) - DURATIONS.late_change
 

@@ -1,4 +1,4 @@
-"""Ends what was started before a task was cleared: nothing is started beside an execution that is still running."""
+"""Ends what was started before a task was cleared: nothing is started while an earlier execution still runs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def end_cleared(progress: Progress, record: StartRecord) -> Program[None]:
 
 
 def find_cleared(progress: Progress, record: StartRecord) -> Program[None]:
-    """Find what a start without an answer led to before the clear."""
+    """Find the execution of a start that got no answer before the clear."""
     progress.enter(State.SEARCHING)
     is_marked = progress.policy.is_marked(record.intent)
     try:
@@ -50,7 +50,7 @@ def find_cleared(progress: Progress, record: StartRecord) -> Program[None]:
         yield from progress.escalate(
             record,
             f"{', '.join(each.id for each in found)} may be what this task had started before it was cleared, or that "
-            "may still begin; a guess is never canceled. Nothing was started beside it: if it is this task's, end it "
+            "may still begin; a guess is never canceled. Nothing else was started: if it is this task's, end it "
             "manually, then clear this task",
         )
 
@@ -92,5 +92,5 @@ def let_end(progress: Progress, record: StartRecord) -> Program[None]:
         record,
         f"{record.name}, which this task had started before, has not ended"
         + (f" and could not be canceled: {trouble}" if trouble else "")
-        + ". Nothing was started beside it: end it manually, then clear this task",
+        + ". Nothing else was started: end it manually, then clear this task",
     )

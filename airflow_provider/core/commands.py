@@ -23,7 +23,7 @@ class Record(Protocol):
 
     @property
     def is_over(self) -> bool:
-        """Whether it may be deleted some day."""
+        """Whether it may be deleted at some point."""
 
     def to_json(self) -> dict[str, Any]: ...
 
@@ -44,11 +44,10 @@ class Prepare(Struct, frozen=True):
     It also holds ``marker`` (a text that no other start has), ``since`` (epoch seconds now) and ``clock`` (whose:
     ``vendor`` or ``worker``).
 
-    :param going_on: an execution of this start has failed; the author may want to continue it rather than start
-        another.
+    :param after_failure: whether an execution of this start has failed; the author may prefer to continue it.
     """
 
-    going_on: bool = False
+    after_failure: bool = False
 
 
 class Send(Struct, frozen=True):
@@ -68,7 +67,7 @@ class Act(Struct, frozen=True):
 
 
 class Find(Struct, frozen=True):
-    """Search for what a start with this intent led to; answered with a list of executions, oldest first."""
+    """Search for what a start with this intent has started; answered with a list of executions, oldest first."""
 
     intent: dict[str, Any]
 
@@ -87,7 +86,7 @@ class Cancel(Struct, frozen=True):
 
 
 class Publish(Struct, frozen=True):
-    """Publish what is known about the execution, for people and other tasks."""
+    """Publish the id and URL of the execution, for people and other tasks."""
 
     execution: Execution
 

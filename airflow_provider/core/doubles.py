@@ -33,7 +33,7 @@ def end_doubles(progress: Progress, ours: str, found: list[Execution]) -> Progra
 
 
 def end_late_doubles(progress: Progress, record: StartRecord) -> Program[list[str]]:
-    """Cancel what starts without an answer have led to, except the execution that is known.
+    """Cancel what starts without an answer have started, except the execution that is known.
 
     :return: the ids of those that continue.
     :raises ReleasePipelineError: the search failed, and nothing else has been started yet.
@@ -46,7 +46,7 @@ def end_late_doubles(progress: Progress, record: StartRecord) -> Program[list[st
         except ReleasePipelineError as error:
             if record.ref is None and error.effect is not Effect.REFUSED:
                 raise
-            yield Log([warning(f"Could not search for what a start without an answer led to: {error}")])
+            yield Log([warning(f"Could not search for what a start without an answer has started: {error}")])
         else:
             ours = record.ref["id"] if record.ref else "the next one"
             left += yield from end_doubles(progress, ours, found)
@@ -54,7 +54,7 @@ def end_late_doubles(progress: Progress, record: StartRecord) -> Program[list[st
 
 
 def unanswered_starts(progress: Progress, earlier: StartRecord | None, marker: str) -> list[dict[str, Any]]:
-    """Intents of earlier starts that got no answer, if their executions can be recognised by a marker.
+    """Intents of earlier starts that got no answer, if their executions can be recognized by a marker.
 
     :param marker: of the start that is about to be sent, which does not count.
     """

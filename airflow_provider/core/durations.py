@@ -17,7 +17,7 @@ class Durations(msgspec.Struct):
     """How long after a start its execution may still be missing from the system's lists: they lag."""
     settling_per_second: float = 3.0
     """By how much that grows per second that the request itself took: a server that needs 30 s for an answer may need
-    longer still for the effect."""
+    even longer for the effect."""
     latest_effect: float = 1800.0
     """How long after a start that got no answer its execution may begin, at the very most: queues of gateways and
     proxies hold a request for minutes."""

@@ -1,6 +1,6 @@
 """Is it the same start? Distinguishes an automatic retry from a clear by a person.
 
-Airflow 3.3.2 counts ``max_tries``, ``try_number`` and the run's ``clear_number``, and none of them is enough:
+Airflow 3.3.2 counts ``max_tries``, ``try_number`` and the run's ``clear_number``, and no single one is enough:
 
 - ``max_tries`` stays the same over automatic retries. A clear sets it to ``try_number + retries``, which is the same
   number if somebody has lowered ``retries``, and does not change it if the worker had died before Airflow noticed.
@@ -66,8 +66,8 @@ def relation(last: Attempt, now: Attempt, *, had_succeeded: bool) -> Relation:
 def was_resolved(escalated_by: Attempt | None, now: Attempt) -> bool:
     """Whether a person has cleared the task since an attempt asked for that.
 
-    A clear of a finished task sets ``max_tries`` anew. Only if that may be the same number, because ``retries`` were
-    lowered, does the run's ``clear_number`` count: otherwise any other task may have been cleared.
+    A clear of a finished task sets ``max_tries`` again. Only if that may be the same number, because ``retries`` were
+    lowered, is the run's ``clear_number`` used: otherwise any other task may have been cleared.
 
     :param escalated_by: the attempt that asked a person to resolve something and clear the task, if there is one.
     """
@@ -99,7 +99,7 @@ def ambiguity(what: str, undone: str, anew: str) -> str:
 
     :param what: what an earlier attempt did or may have done.
     :param undone: what was not done this time.
-    :param anew: what happens after a clear.
+    :param anew: what a clear would do.
     """
     return (
         f"ambiguous: an earlier attempt {what}. Airflow does not say whether this task was cleared since, or is being "

@@ -1,7 +1,7 @@
 """The lines of a task's log: the wording and level of each kind of line, for operators, sensors and triggers.
 
-Errors are failures, warnings are what a person should see or do, everything else is information: Airflow's UI filters
-by level. No I/O and no clock.
+Errors are failures, warnings are what a person should notice or do, everything else is information: Airflow's UI
+filters by level. No I/O and no clock.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class LogLine(Struct, frozen=True):
 
 
 def warning(text: str) -> LogLine:
-    """Something that a person should see or do."""
+    """Something that a person should notice or do."""
     return LogLine(text, Level.WARNING)
 
 
@@ -106,7 +106,7 @@ def _capital(text: str) -> str:
 
 
 def _vendors_word(state: ExecutionState, status: str) -> str:
-    """The vendor's own word for the state, if it adds to ours."""
+    """The vendor's own word for the state, if it says more than ours."""
     if status.lower() in ("", state.value):
         return ""
     return f"status {status}" if status.isdigit() else status
@@ -155,9 +155,16 @@ def found(execution: Execution, place: str) -> LogLine:
     return LogLine(f"Found what this task started: {name_of(execution.ref)}{_where(execution, place)}")
 
 
-def going_on(execution: Execution, place: str) -> LogLine:
+def still_running(execution: Execution, place: str) -> LogLine:
     where = _where(execution, place)
     return LogLine(f"Continuing with what an earlier attempt started: {name_of(execution.ref)}{where}")
+
+
+def arguments_changed(execution: Execution) -> LogLine:
+    return warning(
+        f"The arguments of this task have changed since it started {name_of(execution.ref)}, which has the earlier "
+        "ones. Clear the task to start anew with the current ones"
+    )
 
 
 def _where(execution: Execution, place: str) -> str:
@@ -187,6 +194,10 @@ def changed(seen: Execution) -> LogLine:
     text = f"{_capital(name_of(seen.ref))} {_doing(seen)}"
     link = seen.url if seen.state.needs_a_person else None
     return LogLine(_with(text, seen.message, link), _level_of(seen.state))
+
+
+def changes_too_often(ref: Mapping[str, Any]) -> LogLine:
+    return warning(f"{_capital(name_of(ref))} changes very often: from now on, only its end is logged")
 
 
 def _changed_condition(seen: Execution) -> LogLine:
@@ -332,7 +343,7 @@ def cancel_failed(name: str, problem: object) -> LogLine:
 
 
 def asked(ref: Mapping[str, Any], asks: str | None, approvers: object, url: str | None) -> LogLine:
-    """The question to a person, and who may answer it, as far as the vendor says."""
+    """The question to a person, and who may answer it, as far as the vendor reports it."""
     names = ", ".join(map(str, approvers)) if isinstance(approvers, (list, tuple)) else str(approvers or "")
     question = " ".join(filter(None, (asks, f"({shortened(names)} may answer)" if names else "")))
     return LogLine(_with(f"{_capital(name_of(ref))} asks", question, url))
@@ -344,7 +355,7 @@ def answered(ref: Mapping[str, Any], status: str, by: str | None, url: str | Non
 
 
 def answer_taken(task: str, decision: object, execution: Execution) -> LogLine:
-    """The last line of an answer, if the vendor says only that the approval no longer waits."""
+    """The last line of an answer, if the vendor only reports that the approval no longer waits."""
     text = f"The answer to {task} was accepted ({decision}): {name_of(execution.ref)} {_doing(execution)}"
     return LogLine(_with(text, execution.url))
 

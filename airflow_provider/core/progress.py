@@ -1,4 +1,4 @@
-"""How far one attempt of a start has come: its state, its record, and what its parts do with them."""
+"""How far one attempt of a start has come: its state and its record, and how its parts change them."""
 
 from __future__ import annotations
 

@@ -47,12 +47,13 @@ class StartRecord(msgspec.Struct, kw_only=True):
     :param place: which installation of it, see ``ReleaseClient.place``.
     :param attempt: the attempt that last wrote this.
     :param intent: identifies the execution of this start; written before the start.
+    :param asked: ``Policy.asked`` of the attempt that started it; "" if that was not recorded.
     :param started: epoch seconds; deadlines count from here, over retries and deferrals.
     :param ref: the execution, once it is known.
     :param sends: how many start requests were about to be sent; reset to 0 if they certainly had no effect.
     :param is_late: whether one of them may take effect after its answer.
     :param unanswered: intents of earlier starts that got no answer and were not found: their executions may have begun
-        since, or may begin yet. Only those with a marker, by which they can be recognised.
+        since, or may begin yet. Only those with a marker, by which they can be recognized.
     :param crashes: how many deferrals ended without an event.
     :param escalated_by: the attempt that failed and asked a person to resolve something; a clear after it means that
         this was done.
@@ -66,6 +67,7 @@ class StartRecord(msgspec.Struct, kw_only=True):
     phase: Phase = Phase.INTENDED
     end: End | None = None
     ref: ExecutionRef | None = None
+    asked: str = ""
     sends: int = 0
     is_late: bool = False
     unanswered: list[dict[str, Any]] = []
@@ -83,7 +85,7 @@ class StartRecord(msgspec.Struct, kw_only=True):
 
     @property
     def is_over(self) -> bool:
-        """Whether the task no longer waits for anything that this start led to."""
+        """Whether the task no longer waits for anything that this start has started."""
         return self.phase in (Phase.ENDED, Phase.LEFT)
 
     @property

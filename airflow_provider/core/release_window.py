@@ -15,7 +15,7 @@ from airflow_provider.exceptions import BadRequestError, Call
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 HORIZON = timedelta(days=800)
-"""How far ahead to search for an opening: it spans a freeze of a whole year and every weekly window."""
+"""How far ahead to search for an opening: long enough for a freeze of a whole year and every weekly window."""
 
 _LONGEST_WINDOW = timedelta(days=8)
 _CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|24:00")
@@ -23,11 +23,11 @@ _DAY_OF_YEAR = re.compile(r"(\d\d)-(\d\d)")
 
 
 class Window(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A window of every week.
+    """A weekly window.
 
     :param days: on which it opens: ``mon`` to ``sun``.
     :param opens: local time, ``HH:MM``.
-    :param closes: local time, ``HH:MM`` or ``24:00``; not after ``opens``: on the next day.
+    :param closes: local time, ``HH:MM`` or ``24:00``; on the next day if it is not after ``opens``.
     """
 
     days: tuple[str, ...]
@@ -39,8 +39,8 @@ class Freeze(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A time in which every window is closed.
 
     :param begins: a date, an ISO 8601 date-time (local unless it says otherwise), or ``MM-DD`` for every year.
-    :param ends: the same; the whole day or the very second belongs to the freeze.
-    :param environments: for which it holds; without: for all.
+    :param ends: the same; that whole day, or that second, is still part of the freeze.
+    :param environments: to which it applies; default: all.
     :param reason: shown to those who wait.
     """
 
@@ -66,11 +66,11 @@ class ReleaseCalendar:
     :param windows: ``[{"days": ["mon", ...], "from": "22:00", "to": "06:00"}, ...]``
     :param timezone: IANA name in which the times are meant, for example ``Europe/Berlin``.
     :param freezes: ``[{"from": "2026-12-20", "to": "2027-01-03", "environments": ["production"]}, ...]``
-    :param environment: which freezes count; without: those that name no environment.
+    :param environment: whose freezes apply; default: only those that name no environment.
     :raises BadRequestError: a field is wrong; the error names it.
 
-    A window opens when the clock first shows ``from``, and closes when it then first shows ``to``; where a change to
-    daylight saving time skips a time, the moment of the change stands for it.
+    A window opens when the clock first shows ``from``, and closes when it next shows ``to``; if a change to daylight
+    saving time skips that time, at the moment of the change.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class ReleaseCalendar:
         return opening if opening and opening.opens <= moment else None
 
     def opening_after(self, moment: datetime) -> Opening | None:
-        """The first opening that begins later; ``None``: there is none within :data:`HORIZON`."""
+        """The first opening that begins later; ``None`` if there is none within :data:`HORIZON`."""
         return next((opening for opening in self._openings(moment) if opening.opens > moment), None)
 
     def freeze_at(self, moment: datetime) -> Freeze | None:
@@ -105,14 +105,14 @@ class ReleaseCalendar:
         return None
 
     def _openings(self, moment: datetime) -> Iterator[Opening]:
-        """In order, without those that are over."""
+        """In order, without those that have closed."""
         for window in self._weekly(moment):
             for opening in self._thawed(window):
                 if opening.closes > moment:
                     yield opening
 
     def _weekly(self, moment: datetime) -> Iterator[Opening]:
-        """What the weekly windows open, those that touch each other as one."""
+        """The openings of the weekly windows; adjacent and overlapping ones are merged."""
         day = moment.astimezone(self.timezone).date() - _LONGEST_WINDOW
         last = day + HORIZON
         pending: Opening | None = None
@@ -145,7 +145,7 @@ class ReleaseCalendar:
 
 
 def _years_around(begin: datetime, end: datetime) -> range:
-    """The years in which a freeze may begin that touches this time."""
+    """The years in which a freeze that overlaps this time may begin."""
     return range(begin.year - 1, end.year + 2)
 
 
@@ -185,7 +185,7 @@ def _times_of(window: Window, field: str) -> tuple[frozenset[int], timedelta, ti
         raise _wrong(f"{field}.days", f"must name at least one of {', '.join(DAYS)}")
     for day in window.days:
         if day not in DAYS:
-            raise _wrong(f"{field}.days", f"must be of {', '.join(DAYS)}, got {day!r}")
+            raise _wrong(f"{field}.days", f"must be one of {', '.join(DAYS)}, got {day!r}")
     opens = _clock_time(window.opens, f"{field}.from")
     closes = _clock_time(window.closes, f"{field}.to")
     if opens == timedelta(days=1):
@@ -203,7 +203,7 @@ def _clock_time(text: str, field: str) -> timedelta:
 
 
 def _span_of(freeze: Freeze, field: str, zone: Any) -> Callable[[int], Opening]:
-    """Tells when the freeze holds, of a year if it comes every year."""
+    """A function that returns the span of the freeze in a year; always the same one if it does not recur."""
     if bool(_DAY_OF_YEAR.fullmatch(freeze.begins)) != bool(_DAY_OF_YEAR.fullmatch(freeze.ends)):
         raise _wrong(field, f"must name a year in both from and to or in neither, got {freeze}")
     if not _DAY_OF_YEAR.fullmatch(freeze.begins):
@@ -211,7 +211,7 @@ def _span_of(freeze: Freeze, field: str, zone: Any) -> Callable[[int], Opening]:
         if once.closes <= once.opens:
             raise _wrong(f"{field}.to", f"must not be before from, got {freeze}")
         return lambda year: once
-    # Of a leap year, so that 02-29 may be named.
+    # In a leap year, so that 02-29 is valid.
     first, _ = _bounds(f"2024-{freeze.begins}", f"{field}.from", zone)
     last, _ = _bounds(f"2024-{freeze.ends}", f"{field}.to", zone)
     over_new_year = 1 if last < first else 0
@@ -224,7 +224,7 @@ def _span_of(freeze: Freeze, field: str, zone: Any) -> Callable[[int], Opening]:
 
 
 def _in_year(text: str, year: int, zone: Any, after: int = 0) -> datetime:
-    """Midnight at the begin of a day of the year, or of so many days after it; 02-29 is 02-28 where there is none."""
+    """Midnight at the start of a day of the year, or ``after`` days later; 02-29 is 02-28 in other years."""
     month, day = map(int, text.split("-"))
     if (month, day) == (2, 29) and not pendulum.datetime(year, 1, 1).is_leap_year():
         day = 28
@@ -232,7 +232,7 @@ def _in_year(text: str, year: int, zone: Any, after: int = 0) -> datetime:
 
 
 def _bounds(text: str, field: str, zone: Any) -> tuple[datetime, datetime]:
-    """Where it begins, and where it is over, both ends of it inclusive."""
+    """The first moment of what the text names, and the first moment after it."""
     try:
         parsed = pendulum.parse(text, exact=True, tz=zone)
     except ValueError:

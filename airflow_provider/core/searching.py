@@ -54,7 +54,7 @@ def search(
     """Search until a time: an execution may appear late, a request may fail.
 
     :param counts: whether an execution is one that is searched for.
-    :raises ReleasePipelineError: the last request failed, too; nothing may be started then.
+    :raises ReleasePipelineError: the last request failed too; nothing may be started then.
     """
     pause = DURATIONS.search_pause
     while True:
@@ -80,7 +80,7 @@ def search(
 def search_for(
     progress: Progress, record: StartRecord, until: float, counts: Filter = lambda found: True
 ) -> Program[list[Execution]]:
-    """Search for what the start in a record led to.
+    """Search for what the start in a record has started.
 
     :raises ReleasePipelineError: the search failed; the error says that the start may still take effect.
     """
@@ -107,7 +107,7 @@ def patience_with_earlier_attempt(progress: Progress, record: StartRecord) -> fl
     policy = progress.policy
     patience = DURATIONS.settling + policy.request_timeout
     if not policy.is_marked(record.intent):
-        # With a marker, what begins even later is recognised and ended.
+        # With a marker, what begins even later is recognized and ended.
         patience = max(patience, (1.0 + DURATIONS.settling_per_second) * policy.request_timeout)
     return 0.0 if progress.now > record.started + patience + DURATIONS.clock_tolerance else patience
 

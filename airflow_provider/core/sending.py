@@ -1,4 +1,4 @@
-"""Sends a start: saves the intent, sends the request, and finds out what it led to if the answer is lost."""
+"""Sends a start: saves the intent, sends the request, and finds out whether it took effect if the answer is lost."""
 
 from __future__ import annotations
 
@@ -29,20 +29,21 @@ def start_anew(
     went_wrong = before is not None and (before.end is End.FAILED or before.phase is Phase.ENDING)
     # An execution that was only guessed to be ours is not continued either.
     has_failed = before is not None and before.end is End.FAILED and GUESS not in (before.ref or {})
-    intent: dict[str, Any] = yield Prepare(going_on=has_failed)
+    intent: dict[str, Any] = yield Prepare(after_failure=has_failed)
     may_be_there = before is not None and before.ref is None and before.sends > 0 and not went_wrong
-    # What an earlier request of this start may still lead to is recognised by the same marker.
+    # An execution that an earlier request of this start may still cause is recognized by the same marker.
     marker = before.marker if may_be_there and before and before.marker else intent["marker"]
     record = progress.record = StartRecord(
         system=progress.policy.system,
         place=progress.policy.place,
         attempt=progress.attempt,
         intent={**intent, "marker": marker, "place": progress.policy.place},
+        asked=progress.policy.asked,
         started=progress.now,
         is_late=may_be_there,
         unanswered=unanswered_starts(progress, before or cleared, marker),
     )
-    yield from make_way(progress, record, before or cleared)
+    yield from end_late_starts(progress, record, before or cleared)
     holds, searches, begun_holding = 0, 0, progress.now
     while True:
         record.sends += 1
@@ -81,14 +82,14 @@ def start_anew(
     return (yield from progress.remember(record, execution, lines.started))
 
 
-def make_way(progress: Progress, record: StartRecord, earlier: StartRecord | None) -> Program[None]:
-    """End what earlier starts have led to since: nothing is started beside it."""
+def end_late_starts(progress: Progress, record: StartRecord, earlier: StartRecord | None) -> Program[None]:
+    """End what earlier starts have started since then: nothing else is started before."""
     left = yield from end_late_doubles(progress, record)
     if left and earlier and not progress.was_resolved(earlier):
         yield from progress.escalate(
             earlier,
-            f"{', '.join(left)} began late, by an earlier start of this task, and could not be canceled. Nothing was "
-            "started beside it: end it manually, then clear this task",
+            f"{', '.join(left)} began late, by an earlier start of this task, and could not be canceled. Nothing "
+            "else was started: end it manually, then clear this task",
         )
 
 

@@ -1,7 +1,7 @@
 """Start once: what an attempt does about the start of an execution, from its record to its end. See ``states.py``.
 
 Programs in the sense of ``commands.py``: pure, so that the simulator can try them against everything that goes wrong.
-The parts are beside it: ``searching.py``, ``cleanup.py``, ``sending.py``, ``doubles.py`` and ``concluding.py``.
+Its parts are ``searching.py``, ``cleanup.py``, ``sending.py``, ``doubles.py`` and ``concluding.py``.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Start(Progress):
         if adopted := (yield from self._adopt(record, related)):
             return adopted
         if related is Relation.AMBIGUOUS:
-            # Perhaps cleared: what an earlier request may still lead to is not this start's.
+            # Perhaps cleared: what an earlier request may still start does not belong to this start.
             return (yield from start_anew(self, None, cleared=record))
         return (yield from start_anew(self, record))
 
@@ -149,11 +149,14 @@ class Start(Progress):
             return None
         if related is Relation.AMBIGUOUS:
             yield from self._refuse_to_guess(record)
-        yield from self.remember(record, seen, lines.going_on)
+        yield from self.remember(record, seen, lines.still_running)
+        if record.asked and record.asked != self.policy.asked:
+            # A retry has one start, whatever was deployed meanwhile or a template renders to now.
+            yield Log([lines.arguments_changed(seen)])
         return seen
 
     def _respect_cancel(self, record: StartRecord) -> None:
-        """:raises ExecutionCanceled: the author does not want what somebody canceled to be started again."""
+        """:raises ExecutionCanceled: somebody canceled it, and the author does not want another one to be started."""
         if self.policy.on_canceled == "fail":
             self.is_final = True
             raise self.error(ExecutionCanceled, f"somebody canceled {record.name}; no retry starts it again")

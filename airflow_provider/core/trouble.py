@@ -11,8 +11,8 @@ from airflow_provider.exceptions import ReleasePipelineError
 class Trouble:
     """Errors that concern every request of a connection. All times are seconds of one clock.
 
-    During trouble, one request at a time checks whether it is over. Requests that were already sent when it began say
-    nothing new: eight of them that fail together are one failure, and an answer to one does not end the trouble.
+    During trouble, one request at a time checks whether it is over. Requests that were sent before it began add no
+    information: eight of them that fail together are one failure, and an answer to one does not end the trouble.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Trouble:
     def note_error(
         self, error: ReleasePipelineError, started: float, now: float, interval: float, until_deadline: float | None
     ) -> bool:
-        """Note an error of a request; returns whether it says something new.
+        """Note an error of a request; returns whether it adds information.
 
         :param started: when the request was sent.
         :param interval: the shortest poll interval of the waits.

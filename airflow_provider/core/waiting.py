@@ -53,6 +53,10 @@ FINAL = (ConflictError, ConnectionConfigError)
 
 MOST_STEPS = 4000
 """Steps whose status a wait remembers: a vendor may return other names in each poll."""
+MOST_UNKNOWN = 10
+"""Unknown words for a status that are warned about."""
+MOST_CHANGES = 2000
+"""Changes of an execution and its steps that are logged, in case they go back and forth; its end always is."""
 MOST_STEPS_PASSED_ON = 100
 """Steps whose status a wait passes on when it moves to another process: they are stored in Airflow's database."""
 
@@ -231,6 +235,8 @@ class Wait:
         self._missing_since = 0.0
         self._logged_steps: dict[str, str] = dict(begun.steps)
         self._logged_status = begun.status
+        self._unknown: tuple[str, ...] = ()
+        self._changes = 0
         self._lines: list[LogLine] = []
 
     def update(self, seen: Execution | ReleasePipelineError, now: float) -> Outcome | None:
@@ -315,15 +321,33 @@ class Wait:
             if step.state is not ExecutionState.QUEUED and logged.get(step.name) != step.status:
                 logged.pop(step.name, None)
                 logged[step.name] = step.status
-                self._lines.append(lines.step_changed(step))
+                self._log_change(lines.step_changed(step))
         while len(logged) > MOST_STEPS:
             del logged[next(iter(logged))]
         status = f"{name_of(seen.ref)} {seen.state} {seen.status}"
         if self._logged_status != status:
             self._logged_status = status
             # It is already logged that the start was accepted.
-            if seen.status or seen.state is not ExecutionState.QUEUED:
+            if seen.state.is_terminal:
                 self._lines.append(lines.changed(seen))
+            elif (seen.status or seen.state is not ExecutionState.QUEUED) and not self._was_warned_about(seen):
+                self._log_change(lines.changed(seen))
+
+    def _log_change(self, line: LogLine) -> None:
+        self._changes += 1
+        if self._changes < MOST_CHANGES:
+            self._lines.append(line)
+        elif self._changes == MOST_CHANGES:
+            self._lines.append(lines.changes_too_often(self.ref))
+
+    def _was_warned_about(self, seen: Execution) -> bool:
+        """Whether it is in an unknown state by a word that was logged already."""
+        if seen.state is not ExecutionState.UNKNOWN:
+            return False
+        is_logged = seen.status in self._unknown or len(self._unknown) >= MOST_UNKNOWN
+        if not is_logged:
+            self._unknown += (seen.status,)
+        return is_logged
 
     def _remind(self, now: float, problem: ReleasePipelineError | None = None) -> None:
         """Log that the wait continues, if it is time to and nothing else was logged."""

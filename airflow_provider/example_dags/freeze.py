@@ -37,7 +37,7 @@ FROZEN = {
 ### Change freeze
 
 Trigger it to freeze: the pipelines, the webhook and the trigger that the file lists are disabled until the freeze is
-over. What is running goes on. Code Stream's API cannot disable Git webhooks, but they start nothing while their
+over. What is running continues. Code Stream's API cannot disable Git webhooks, but they start nothing while their
 pipeline is disabled.
 
 To end a freeze early, mark `wait_for_end` as success. However the run ends, even if it is marked failed, teardown tasks

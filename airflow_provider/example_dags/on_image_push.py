@@ -49,7 +49,7 @@ A tag such as `v1.5.0` that is pushed to Quay starts a run, which scans the imag
 deploys it with a pipeline of Code Stream, and tags it `release`.
 
 The watcher of the asset `shop-image` polls Quay every ten seconds, in the triggerer. Quay can also push to the same
-asset: see `registry_webhooks`. If both tell of an image, or a watcher that was restarted repeats itself, it is
+asset: see `registry_webhooks`. If both report an image, or a watcher that was restarted repeats itself, it is
 released once, because runs follow one another, and an image that is tagged `release` is skipped.
 
 Needs the connections `quay_default` and `code_stream_default`.
@@ -62,10 +62,10 @@ def on_image_push() -> None:
         from airflow_provider.hooks.quay import QuayHook
 
         events = sorted(triggering_asset_events.get(IMAGE, ()), key=lambda event: event.timestamp)
-        # A watcher tells in `payload`, a webhook in `extra` itself.
-        told = [event.extra.get("payload", event.extra) for event in events]
+        # A watcher's event has it in `payload`, a webhook's in `extra` itself.
+        payloads = [event.extra.get("payload", event.extra) for event in events]
         # A tag that was deleted has no digest.
-        images = [each for each in told if each["digest"] and fnmatch(each["tag"], VERSIONS)]
+        images = [each for each in payloads if each["digest"] and fnmatch(each["tag"], VERSIONS)]
         if not images:
             raise AirflowSkipException("no version was pushed")
         newest = images[-1]
@@ -75,7 +75,7 @@ def on_image_push() -> None:
             raise AirflowSkipException(f"{newest['tag']} is released already")
         return {"tag": newest["tag"], "digest": newest["digest"]}
 
-    image: Any = newest_version()  # An XComArg; Airflow types it so that it cannot be indexed.
+    image = newest_version()
     scan_image = QuaySecurityScanSensor(
         task_id="scan_image", repository=REPOSITORY, digest=image["digest"], max_severity="Medium"
     )

@@ -54,7 +54,7 @@ def check_path(path: str) -> str:
 
 
 def check_template(names: Collection[str], template: str) -> str:
-    """Refuse a link template that would not lead to an execution.
+    """Refuse a link template that identifies no execution.
 
     :param names: the placeholders that it may contain besides ``{base}``; it needs one of them.
     """

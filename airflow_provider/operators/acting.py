@@ -6,7 +6,7 @@ import time
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.operators.base import ClientT, WaitingOperator, event_or_stranger
+from airflow_provider.operators.base import ClientT, WaitingOperator, event_or_mismatch
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -44,7 +44,7 @@ class ActOperator(WaitingOperator[ClientT]):
         return ()
 
     def execute(self, context: Context) -> dict[str, Any]:
-        # Not at the top: no parsing of a DAG file needs these.
+        # Not at the top: parsing a DAG file does not need these.
         from airflow_provider.core.acting import Acting, read_act
         from airflow_provider.core.commands import Act, Choose
         from airflow_provider.operators.attempt import attempt_of
@@ -72,10 +72,10 @@ class ActOperator(WaitingOperator[ClientT]):
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """After the event of another wait, act as a retry does: on the same execution, and never twice."""
-        arguments, stranger = event_or_stranger(next_kwargs)
-        if not stranger:
+        arguments, mismatch = event_or_mismatch(next_kwargs)
+        if not mismatch:
             return super().resume_execution(next_method, arguments, context)
-        self.log.warning("The wait ended without an event: %s", stranger)
+        self.log.warning("The wait ended without an event: %s", mismatch)
         return self.execute(context)
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:

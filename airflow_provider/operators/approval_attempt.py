@@ -1,6 +1,6 @@
 """One process of a task that asks people about one approval: before the question, or after an answer.
 
-Apart from approving.py, which each parsing of a DAG file imports.
+Separate from approving.py, which every parsing of a DAG file imports.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from airflow_provider.operators.approving import ApprovalOperator
 
 KEY = "approval_question"
-"""Key of what the task remembers of its question, in the task state store."""
+"""Key of the task's question in the task state store."""
 
 
 class ApprovalAttempt:
-    """Asks, takes answers in, and passes the decision on."""
+    """Asks, processes answers, and sends the decision."""
 
     def __init__(self, operator: ApprovalOperator[Any], context: Context, client: Any) -> None:
         self._operator = operator
@@ -40,22 +40,22 @@ class ApprovalAttempt:
         self._memory = operator.memory(context, client, KEY, "asked people about an approval")
 
     def begin(self) -> dict[str, Any]:
-        """Ask, or go on with what an earlier attempt has asked or been told."""
+        """Ask, or continue with the question or the decision of an earlier attempt."""
         question = self._recall()
         if question is None:
             waiting, task_name = self._operator.find(self._client)
             question = Question(ref=dict(waiting.ref), task_name=task_name, deadline=self._asking.deadline())
         elif question.decision:
-            self._operator.log.info("An earlier attempt was told the decision: %s", question.decision)
-            return self._pass_on(question)
+            self._operator.log.info("Continuing with the decision that an earlier attempt got: %s", question.decision)
+            return self._send_decision(question)
         else:
             waiting = self._client.observe(question.ref)
         self._operator.publish(self._context, waiting.to_result())
         self._asking.push(question.answers)
         return self._ask(question, waiting)
 
-    def go_on(self, event: Any) -> dict[str, Any]:
-        """Take in an answer, or how the question ended without one."""
+    def resume(self, event: Any) -> dict[str, Any]:
+        """Process an answer, or the end of the question without one."""
         question = self._recalled()
         if self._asking.is_of_another(question, event):
             return self._ask(question, self._client.observe(question.ref))
@@ -72,13 +72,13 @@ class ApprovalAttempt:
                     self._note(question)
         self._asking.push(question.answers)
         if question.decision:
-            return self._pass_on(question)
-        # Airflow has closed the question with the answer that does not decide: it is asked again.
+            return self._send_decision(question)
+        # Airflow has closed the question, although the answer does not decide it: ask again.
         question.asked = min(question.asked, len(question.answers))
         return self._ask(question, self._client.observe(question.ref))
 
     def wait_again(self) -> dict[str, Any] | None:
-        """Wait on after a wait that has crashed; returns nothing once that has happened too often."""
+        """Continue after a wait that crashed; returns ``None`` if that has happened too often."""
         question = self._recalled()
         question.crashes += 1
         if question.crashes > MOST_CRASHES:
@@ -94,7 +94,7 @@ class ApprovalAttempt:
     def _recalled(self) -> Question:
         question = self._recall()
         if question is None:
-            raise self._conflict("nothing is known of what this task has asked; clear it to ask anew")
+            raise self._conflict("the question of this task is no longer known; clear the task to ask again")
         return question
 
     def _note(self, question: Question, *, is_done: bool = False) -> None:
@@ -103,7 +103,7 @@ class ApprovalAttempt:
     # --- asking
 
     def _ask(self, question: Question, waiting: Execution) -> dict[str, Any]:
-        """Ask unless that is done, and defer; returns what was decided elsewhere, if it was."""
+        """Ask, if that is not done yet, and defer; returns the result if it was decided elsewhere."""
         if is_open(waiting.state):
             self._put(question, *self._text(question, waiting))
             self._defer(question)
@@ -150,9 +150,9 @@ class ApprovalAttempt:
             timeout=safety_net,
         )
 
-    # --- what comes of it
+    # --- the decision
 
-    def _pass_on(self, question: Question) -> dict[str, Any]:
+    def _send_decision(self, question: Question) -> dict[str, Any]:
         message = question.message(self._operator.message)
         result = self._operator.answer(self._context, self._client, str(question.decision), message, question)
         return self._result(question, result)
@@ -166,7 +166,7 @@ class ApprovalAttempt:
     def _decided_elsewhere(self, question: Question, seen: Execution) -> dict[str, Any]:
         decision = decided_at_the_vendor(seen.state)
         if decision is None:
-            raise self._conflict(f"nobody can decide it any more: {self._operator.title(seen)} is {seen.status}")
+            raise self._conflict(f"it can no longer be decided: {self._operator.title(seen)} is {seen.status}")
         self._asking.take_decision_elsewhere(question, decision, str(seen.outputs.get("respondedBy") or ""))
         return self._result(question, self._operator.result_now(self._client, question.ref))
 

@@ -1,4 +1,4 @@
-"""Answer an approval: at once with a decision that the author gives, or as people decide in Airflow."""
+"""Answer an approval: right away with the author's decision, or as people decide in Airflow."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 
 class ApprovalOperator(AsksPeople[ClientT]):
-    """Answers an approval, and checks that the system took the answer.
+    """Answers an approval, and checks that the system accepted the answer.
 
-    Without a ``decision``, people are asked in Airflow: the task is deferred, and the question stands under the
-    required actions until somebody answers it, decides at the vendor, or the time is over. Then it also takes the
-    arguments of :class:`~airflow_provider.operators.people.AsksPeople`.
+    Without a ``decision``, people are asked in Airflow: the task is deferred, and the question is listed under required
+    actions until somebody answers it or decides at the vendor, or the time is up. Also takes the arguments of
+    :class:`~airflow_provider.operators.people.AsksPeople` for that.
 
     :param decision: ``approve`` or ``reject``; ``None``: people decide in Airflow.
-    :param message: sent with the answer; who has decided in Airflow, and their comment, is added.
-    :param poll_interval: seconds between looks at whether it was decided at the vendor.
+    :param message: sent with the answer, together with the names of those who decided in Airflow, and their comments.
+    :param poll_interval: seconds between polls for a decision at the vendor.
     """
 
     def __init__(
@@ -50,9 +50,9 @@ class ApprovalOperator(AsksPeople[ClientT]):
 
     @abstractmethod
     def find(self, client: ClientT) -> tuple[Execution, str]:
-        """What waits for the answer, and the name of its approval task where the answer must hold one.
+        """What waits for the answer, and the name of its approval task if the answer must contain one.
 
-        Its state is ``WAITING``, unless it was decided already; its reference is what is watched.
+        Its state is ``WAITING`` unless it was already decided; its reference is the one to poll.
 
         :raises ConflictError: nothing waits for an answer.
         """
@@ -63,15 +63,15 @@ class ApprovalOperator(AsksPeople[ClientT]):
 
     @abstractmethod
     def title(self, waiting: Execution) -> str:
-        """What is asked about, in a few words."""
+        """What people are asked about, in a few words."""
 
     @abstractmethod
     def answer(
         self, context: Context, client: ClientT, decision: str, message: str | None, asked: Question | None
     ) -> dict[str, Any]:
-        """Send the answer once, and check that it was taken.
+        """Send the answer once, and check that it was accepted.
 
-        :param asked: in Airflow about this; ``None``: about what waits now.
+        :param asked: the question that was asked in Airflow; ``None``: answer what waits now.
         :return: the result.
         """
 
@@ -86,11 +86,11 @@ class ApprovalOperator(AsksPeople[ClientT]):
             return self._attempt(context, client).begin()
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
-        """Called with the answer of a person, or when the trigger has fired."""
+        """Called with a person's answer, or when the trigger has fired."""
         with self.logging_failure():
             self.check_arguments()
             with self.get_client(context) as client:
-                return self._attempt(context, client).go_on(event)
+                return self._attempt(context, client).resume(event)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Also handles a deferral that ended without an event: the trigger crashed, or Airflow timed it out."""
@@ -113,7 +113,7 @@ class ApprovalOperator(AsksPeople[ClientT]):
         return super().rendered_purpose if self.decision else "ask people about an approval"
 
     def _attempt(self, context: Context, client: ClientT) -> ApprovalAttempt:
-        # Not at the top: no parsing of a DAG file needs it.
+        # Not at the top: parsing a DAG file does not need it.
         from airflow_provider.operators.approval_attempt import ApprovalAttempt
 
         return ApprovalAttempt(self, context, client)

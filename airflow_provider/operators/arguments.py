@@ -28,7 +28,7 @@ from airflow_provider.identifiers import (
 )
 
 SHORTEST_PIECE = 10
-"""Characters from which a part of a URL is masked by itself: shorter ones are words that other text contains too."""
+"""Fewest characters of a part of a URL that is masked by itself: shorter parts are words that other text contains."""
 
 NUMBER = (
     "must be text, got the number {value!r}, which may have been written differently: 1.10 becomes 1.1. Quote it, "
@@ -45,6 +45,7 @@ _FROM_A_TEMPLATE = (
 )
 MISSING = f"must not be None, got None {_FROM_A_TEMPLATE}"
 MISSING_PART = f"must not contain None, got a part that is None {_FROM_A_TEMPLATE}"
+UNDEFINED_PART = f"must not contain what is undefined, got a part that is {_FROM_A_TEMPLATE}"
 
 
 def _duration_problem(value: object, *, may_be_zero: bool = False) -> str | None:
@@ -91,7 +92,7 @@ def _moment_problem(value: object) -> str | None:
 
 def _count_problem(value: object) -> str | None:
     is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-    return None if is_count else f"must be a whole number from 1 on, {got(value)}"
+    return None if is_count else f"must be a whole number of at least 1, {got(value)}"
 
 
 def _asset_problem(value: object) -> str | None:
@@ -100,12 +101,12 @@ def _asset_problem(value: object) -> str | None:
 
 
 def asset_names(value: Any) -> tuple[str, str]:
-    """Name and URI of an asset; both the same, where only one of them is given."""
+    """Name and URI of an asset; the same for both if only one is given."""
     return (value, value) if isinstance(value, str) else (value.name, value.uri)
 
 
 def _callback_problem(value: object) -> str | None:
-    """Of whether, and by which webhook, a system is to tell what becomes of an execution."""
+    """For whether, and by which webhook, a system is to report an execution."""
     if isinstance(value, bool) or (isinstance(value, str) and value):
         return None
     return f"must be True, False or the name of a webhook, {got(value)}"
@@ -150,10 +151,10 @@ def arguments_of(init: Callable[..., None]) -> dict[str, Any]:
     named = [each.name for each in inspect.signature(init).parameters.values() if each.kind is each.KEYWORD_ONLY]
     if not named:
         return {}
-    # What `**kwargs` are is said for type checkers only.
-    told = SimpleNamespace(__annotations__={name: hint for name, hint in init.__annotations__.items() if name in named})
+    # The annotation of `**kwargs` is for type checkers only.
+    hints = {name: hint for name, hint in init.__annotations__.items() if name in named}
     try:
-        return get_type_hints(told, init.__globals__, include_extras=True)
+        return get_type_hints(SimpleNamespace(__annotations__=hints), init.__globals__, include_extras=True)
     except NameError:
         return {}
 
@@ -232,7 +233,7 @@ def _words(words: Sequence[str]) -> str:
 
 
 def secrets_of_url(url: object, *, in_path: bool) -> Iterator[str]:
-    """The secrets of a URL that is signed, or that anybody who knows it may call: the URL and its parts.
+    """The secrets of a URL that is signed, or that anybody who knows it can call: the URL and its parts.
 
     :param in_path: whether its path may be secret, as that of a webhook is.
     """
@@ -287,6 +288,22 @@ def text_problem(given: object, value: object) -> str | None:
         return NUMBER.format(value=value)
     problems = (text_problem(each, rendered) for each, rendered in _parts(given, value))
     return next(filter(None, problems), None)
+
+
+def is_strict(environment: Any) -> bool:
+    """Whether a template fails over a name that nobody has defined, as Airflow's do unless a DAG says otherwise."""
+    from jinja2 import StrictUndefined
+
+    return issubclass(environment.undefined, StrictUndefined)
+
+
+def part_problem(part: object) -> str | None:
+    """What is wrong with what an expression of a template renders to."""
+    from jinja2 import Undefined
+
+    if isinstance(part, Undefined):
+        return UNDEFINED_PART.format()
+    return MISSING_PART.format() if part is None else None
 
 
 def _parts(given: object, value: object) -> Iterator[tuple[Any, Any]]:

@@ -1,4 +1,4 @@
-"""What Airflow says about the running attempt, and whether it is still current: one that is over sends nothing."""
+"""Asks Airflow about the running attempt, and whether it is still current: one that is over sends nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 GUARD_KEY = "release_attempt"
-"""Key in the task state store that an attempt writes before it sends anything: Airflow refuses it to a stale one."""
+"""Key in the task state store that an attempt writes before it sends anything: Airflow refuses that to a stale one."""
 
 _NOT_FOUND = 404
 """The status with which Airflow's API server answers an attempt that is no longer the task's."""
@@ -43,7 +43,7 @@ def attempt_of(context: Context) -> Attempt:
 
 
 class TaskAnswer(NamedTuple):
-    """What Airflow says about the task instance of an attempt.
+    """Airflow's answer about the task instance of an attempt.
 
     :param state: ``None`` if Airflow does not answer.
     :param is_stale: whether Airflow refuses this attempt, because the task instance has a new id.
@@ -54,9 +54,9 @@ class TaskAnswer(NamedTuple):
 
 
 def ask_in_time(context: Context) -> TaskAnswer:
-    """What Airflow says within a few seconds about an attempt that has been asked to end.
+    """Airflow's answer, within a few seconds, about an attempt that has been asked to end.
 
-    Safe inside a signal handler: the question is asked in a thread, because the interrupted code may be asking as well.
+    Safe inside a signal handler: a thread sends the question, because the interrupted code may be asking as well.
     """
     answers = [TaskAnswer()]
 
@@ -107,7 +107,7 @@ def require_standing(context: Context) -> None:
         _write_guard(context)
         state = task_state(**identity_of(context["ti"]))
     except AirflowRuntimeError as error:
-        raise AttemptOver(f"Airflow may have given this attempt up, so nothing is sent: {error}") from None
+        raise AttemptOver(f"Airflow may have given up this attempt, so nothing is sent: {error}") from None
     if state in OVER:
         raise AttemptOver(f"the task is {state}: this attempt is over and sends nothing more")
 
@@ -117,4 +117,4 @@ class ExecutionCanceledForGood(ExecutionCanceled, AirflowFailException):
 
 
 class ExecutionRejectedForGood(ExecutionRejected, AirflowFailException):
-    """People have rejected it in Airflow, so no automatic retry starts it again to ask them again."""
+    """People have rejected it in Airflow, so no automatic retry asks them again."""

@@ -1,4 +1,4 @@
-"""An operator with a connection to one of the systems, and what all waiting operators do alike."""
+"""The base class of operators with a connection to one of the systems, and that of operators that wait."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from airflow_provider.identifiers import seconds_of
 from airflow_provider.links import COLORS, LINKS, xcoms_of
 from airflow_provider.operators.arguments import (
     CHANGED,
-    MISSING_PART,
     Seconds,
     changed_numbers,
     is_number,
+    is_strict,
+    part_problem,
     text_problem,
 )
 from airflow_provider.operators.checking import CheckedArguments
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from airflow_provider.triggers.execution import ExecutionTrigger
 
 ClientT = TypeVar("ClientT", bound="ReleaseClient")
-"""The client of the system that an operator is of."""
+"""The client of the operator's system."""
 
 DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 DEFAULT_POLL_INTERVAL = POLL_INTERVAL.value()
@@ -80,19 +81,19 @@ def noticed_within() -> float:
 
 def waiting_for(ref: ExecutionRef) -> dict[str, Any]:
     """The argument of a deferral that waits for this reference."""
-    # Not at the top: no parsing of a DAG file needs it.
+    # Not at the top: parsing a DAG file does not need it.
     from airflow_provider.core.waiting import WAITED_FOR, named_exactly
 
     return {WAITED_FOR: named_exactly(ref)}
 
 
-def event_or_stranger(next_kwargs: dict[str, Any] | None) -> tuple[dict[str, Any], str]:
-    """The arguments that a task is resumed with, and what is wrong with them: the event may be another task's.
+def event_or_mismatch(next_kwargs: dict[str, Any] | None) -> tuple[dict[str, Any], str]:
+    """The arguments with which a task is resumed, and what is wrong with their event: it may be another task's.
 
     A database may reuse the id of a trigger, as SQLite does: a late event of the old trigger then resumes the task that
-    has the id now. ``dag.test()`` loses the argument.
+    has the id now. In ``dag.test()`` there is nothing to compare with.
     """
-    # Not at the top: no parsing of a DAG file needs it.
+    # Not at the top: parsing a DAG file does not need it.
     from airflow_provider.core.waiting import WAITED_FOR
 
     arguments = dict(next_kwargs or {})
@@ -138,15 +139,15 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
         return str(getattr(self, f"{self.system}_conn_id"))
 
     def get_client(self, context: Context) -> ClientT:
-        """A new client, a context manager. Once this attempt is over it sends nothing that has an effect."""
+        """A new client, a context manager. Once this attempt is over, it sends nothing that has an effect."""
         from airflow_provider.hooks.base import hook_class
         from airflow_provider.operators.attempt import require_standing
 
         self._hook = hook_class(self.system)(self.conn_id)
-        # Each leaf names its system twice: as a word for this, and as a type for its reader.
+        # Each concrete class names its system twice: as a word for this, and as a type for its reader.
         client = cast("ClientT", self._hook.get_conn())
         client.transport.guard = partial(require_standing, context)
-        return self._knowing_secrets(client)
+        return self._with_secrets(client)
 
     def renew(self, client: ClientT) -> ClientT:
         """After the system has refused the credentials: the same client, or one for the connection as it is now.
@@ -170,9 +171,9 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
         changed.transport.guard = client.transport.guard
         changed.transport.give_up_at = client.transport.give_up_at
         client.close()
-        return self._knowing_secrets(changed)
+        return self._with_secrets(changed)
 
-    def _knowing_secrets(self, client: ClientT) -> ClientT:
+    def _with_secrets(self, client: ClientT) -> ClientT:
         for secret in self.hidden():
             # The system may repeat them in its errors and logs.
             client.transport.redact.add_other(secret)
@@ -180,19 +181,19 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
 
     def memory(self, context: Context, client: ReleaseClient, key: str, action: str) -> Memory:
         """What earlier attempts noted about a request; the arguments are those of ``Memory``."""
-        # Not at the top: no parsing of a DAG file needs it.
+        # Not at the top: parsing a DAG file does not need it.
         from airflow_provider.operators.memory import Memory
 
         return Memory(context, client, key, action)
 
     def how_to_finish(self) -> str:
-        """What the trigger needs to end the task itself; empty if it cannot, or should not."""
+        """How the trigger ends the task itself; empty if it cannot, or should not."""
         if not self.finish_in_triggerer or in_dag_test() or self.has_more_to_do() or self.expanded_over_result():
             return ""
         return "task" if self.do_xcom_push else "task without result"
 
     def has_more_to_do(self) -> bool:
-        """Whether a success must return to the worker, to be verified or because Airflow does more there."""
+        """Whether a success must return to the worker, to be verified or because Airflow has more to do there."""
         return bool(self.outlets or self.multiple_outputs)
 
     def expanded_over_result(self) -> list[str]:
@@ -204,7 +205,7 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
             return []
         return sorted(str(each.node_id) for each in self.iter_mapped_dependants())
 
-    def tell_who_finishes(self) -> None:
+    def log_who_finishes(self) -> None:
         """Log why a worker ends the task, although ``finish_in_triggerer`` asks the triggerer to."""
         if self.finish_in_triggerer and (expanded := self.expanded_over_result()):
             names = ", ".join(expanded)
@@ -245,7 +246,7 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
 
     def _render(self, template: Any, context: Context, dag: Any = None) -> Any:
         value = super()._render(template, context, dag)
-        # A template that yields a real number, not text that looks like one, cannot be rendered as text.
+        # A template whose value is a real number, not text that looks like one, cannot be rendered as text.
         with suppress(TypeError):
             if is_number(value):
                 text = render_template_to_string(template, context).strip()
@@ -261,25 +262,27 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
     def render_template(
         self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
     ) -> Any:
-        """As Airflow's own, for each string of an argument; also notes a ``None`` that a template has put into one."""
+        """As Airflow's own, for each string of an argument; also notes what is missing in one."""
         value = super().render_template(content, context, jinja_env, seen_oids)
-        may_hold_none = isinstance(value, str) and isinstance(content, str) and "None" in value
-        is_reported = value in (content, "None") if may_hold_none else True
-        if self._rendering and not is_reported and self._has_missing_part(content, context, jinja_env):
-            self._text_problems.setdefault(self._rendering, MISSING_PART.format())
+        if self._rendering and isinstance(content, str) and value is not content:
+            environment = jinja_env or self.get_template_env()
+            # A longer string contains it like any other word.
+            may_hold_none = isinstance(value, str) and "None" in value and value != "None"
+            if may_hold_none or not is_strict(environment):
+                for problem in filter(None, map(part_problem, self._parts_of(content, context, environment))):
+                    self._text_problems.setdefault(self._rendering, problem)
         return value
 
-    def _has_missing_part(self, content: str, context: Context, jinja_env: Any) -> bool:
-        """Whether a part of a template renders to None, which a longer string contains like any other word."""
+    def _parts_of(self, content: str, context: Context, environment: Any) -> list[object]:
+        """What the expressions of a template render to, each by itself."""
         parts: list[object] = []
 
         def note(part: Any) -> Any:
             parts.append(part)
             return part
 
-        environment = (jinja_env or self.get_template_env()).overlay(finalize=note)
-        super()._render(environment.from_string(content), context)
-        return None in parts
+        super()._render(environment.overlay(finalize=note).from_string(content), context)
+        return parts
 
     def publish(self, context: Context, execution: Mapping[str, Any]) -> None:
         """Push the id and URL of an execution as XComs, where the UI and other tasks can see them at once."""
@@ -289,14 +292,14 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
 
     @contextmanager
     def begin(self, context: Context) -> Iterator[ClientT]:
-        """How every run of a task begins: check the arguments, open a client, log the first line.
+        """Begin a run of the task: check the arguments, open a client, log the first line.
 
         :return: a client, as from :meth:`get_client`.
         """
         with self.logging_failure():
             self.check_arguments()
             with self.get_client(context) as client:
-                self.tell_beginning(client)
+                self.log_beginning(client)
                 yield client
 
     @contextmanager
@@ -312,9 +315,9 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
             self.log_lines([self.lines.failed(error, took, self._link)])
             raise
 
-    def tell_beginning(self, client: ReleaseClient) -> None:
+    def log_beginning(self, client: ReleaseClient) -> None:
         """Log the first line: what the task does, with which arguments and as whom."""
-        # Not at the top: no parsing of a DAG file needs it.
+        # Not at the top: parsing a DAG file does not need it.
         from airflow_provider.clients.urls import place_of
 
         values = {name: getattr(self, name) for name in self.logged_arguments}
@@ -332,13 +335,13 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
 
     @property
     def lines(self) -> Any:
-        """The wording of lines, for subclasses; imported late because no parsing of a DAG file needs it."""
+        """The wording of lines, for subclasses; imported late because parsing a DAG file does not need it."""
         from airflow_provider.core import lines
 
         return lines
 
-    def log_lines(self, news: Iterable[LogLine]) -> None:
-        for line in news:
+    def log_lines(self, lines: Iterable[LogLine]) -> None:
+        for line in lines:
             getattr(self.log, line.level)("%s", storable_text(line.text))
 
 

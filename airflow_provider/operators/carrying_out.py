@@ -1,4 +1,4 @@
-"""Carries out for real what the programs of the core ask for: Airflow's state store, the client, the clock, the log."""
+"""Carries out what the programs of the core ask for, with Airflow's state store, the client, the clock and the log."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from airflow_provider.exceptions import AuthenticationError, ReleasePipelineErro
 from airflow_provider.links import MARKER_XCOM
 from airflow_provider.operators.attempt import AttemptOver
 from airflow_provider.operators.base import ClientT, WaitingOperator, noticed_within
-from airflow_provider.progress import log_news
+from airflow_provider.progress import new_log_lines
 from airflow_provider.unforeseen import unforeseen
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Clock:
 def carry_out(program: Program[Result], timed: Timed, perform: Callable[[Command], Any]) -> Result:
     """Run a program to its end, setting its time before each answer.
 
-    :raises AttemptOver: passed on without reaching the program: nothing more must be done.
+    :raises AttemptOver: without passing it to the program: nothing more must be done.
     """
     try:
         command = next(program)
@@ -73,8 +73,8 @@ def carry_out(program: Program[Result], timed: Timed, perform: Callable[[Command
                 timed.now = time.time()
                 command = program.throw(error)
             except Exception as error:
-                is_airflows = isinstance(error, (AirflowException, AirflowRuntimeError))
-                if is_airflows or not isinstance(command, ASKS_THE_SYSTEM):
+                is_from_airflow = isinstance(error, (AirflowException, AirflowRuntimeError))
+                if is_from_airflow or not isinstance(command, ASKS_THE_SYSTEM):
                     raise
                 timed.now = time.time()
                 command = program.throw(unforeseen(error, type(command).__name__))
@@ -120,7 +120,7 @@ class Carrier(Generic[ClientT]):
             case Save(record):
                 save_record(self._context, self._key, record)
             case Observe(ref):
-                return self._look(ref)
+                return self._observe(ref)
             case Cancel(ref, reason):
                 self.client.cancel(ref, reason)
             case Publish(execution):
@@ -129,15 +129,15 @@ class Carrier(Generic[ClientT]):
                 time.sleep(seconds)
             case Defer():
                 self._defer(command)
-            case Log(news):
-                self.operator.log_lines(news)
+            case Log(lines):
+                self.operator.log_lines(lines)
             case ReadLog(wait):
-                self.operator.log_lines(log_news(self.client, wait))
+                self.operator.log_lines(new_log_lines(self.client, wait))
             case _:
-                raise ValueError(f"no operator of this kind carries out {type(command).__name__}")
+                raise ValueError(f"this kind of operator does not carry out {type(command).__name__}")
         return None
 
-    def _look(self, ref: ExecutionRef) -> Execution:
+    def _observe(self, ref: ExecutionRef) -> Execution:
         try:
             return self.client.observe(ref)
         except AuthenticationError:
@@ -158,6 +158,6 @@ class Carrier(Generic[ClientT]):
             return
         arguments = self._trigger_arguments()
         if marker := arguments.get("marker"):
-            # A trigger that is killed compares it: is the task still waiting for this start?
+            # A trigger that is killed reads it, to see whether the task is still waiting for this start.
             self._context["ti"].xcom_push(MARKER_XCOM, marker)
         self.operator.defer_wait(wait.ref, wait.deadline, begun=wait.begun.to_json(), **arguments)

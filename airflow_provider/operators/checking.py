@@ -19,11 +19,11 @@ _OWN_MARKS = ("variable_start_string", "block_start_string", "comment_start_stri
 def rule_of(*names: str) -> Callable[[RuleT], RuleT]:
     """Mark a method that refuses combinations of arguments, with ``bad_argument``.
 
-    :param names: the arguments that it compares. It is called once none of them has a template left to render.
+    :param names: the arguments that it compares. It is called once all of their templates are rendered.
     """
 
     def mark(rule: RuleT) -> RuleT:
-        rule.looks_at = names  # type: ignore[attr-defined]
+        rule.compares = names  # type: ignore[attr-defined]
         return rule
 
     return mark
@@ -32,15 +32,15 @@ def rule_of(*names: str) -> Callable[[RuleT], RuleT]:
 class CheckedArguments:
     """Refuses wrong arguments in the constructor, so that the import of the DAG fails and names task and argument.
 
-    The annotations of ``__init__`` say what an argument must be, also in subclasses. Templates, results of other tasks
-    and what a mapped task is expanded over are checked when the task runs, before it sends anything.
+    The annotations of ``__init__`` define what an argument must be, also in subclasses. Templates, results of other
+    tasks and what a mapped task is expanded over are checked when the task runs, before it sends anything.
     """
 
     _rules: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._rules = (*cls._rules, *(name for name, each in vars(cls).items() if hasattr(each, "looks_at")))
+        cls._rules = (*cls._rules, *(name for name, each in vars(cls).items() if hasattr(each, "compares")))
         if init := vars(cls).get("__init__"):
             # Airflow wraps it again, and passes the values of `default_args`.
             cls.__init__ = _checked(init)  # type: ignore[method-assign]
@@ -67,7 +67,7 @@ class CheckedArguments:
         """Refuse anything but exactly one of these arguments."""
         if len(given := [name for name in names if getattr(self, name)]) != 1:
             got = " and ".join(given) or "neither"
-            raise self.bad_argument(names[0], f"or {names[1]} must be given, exactly one of them, got {got}")
+            raise self.bad_argument(names[0], f"or {names[1]} must be given, but not both, got {got}")
 
     @classmethod
     def _refuse_wrong(cls, hints: Mapping[str, Any], given: Mapping[str, Any]) -> None:
@@ -82,7 +82,7 @@ class CheckedArguments:
         fields, marks = _templated(type(self)), _marks_of(given.get("dag"))
         left = {name for name in fields if _is_left(getattr(self, name, None), type(self), marks)}
         for rule in (getattr(self, name) for name in self._rules):
-            if left.isdisjoint(rule.looks_at):
+            if left.isdisjoint(rule.compares):
                 rule()
 
 

@@ -81,7 +81,7 @@ class CocktailRunBuildOperator(StartOperator["CocktailClient"]):
     def hidden(self) -> Iterable[str]:
         yield from secrets_of_url(self.callback_url, in_path=True)
         if self.callback:
-            # Where no webhook can be told yet, nothing of it is secret yet.
+            # As long as no webhook can be determined, there is no secret of one.
             with suppress(ReleasePipelineError):
                 yield from self._webhooks.secrets_of(self._endpoint())
 
@@ -93,7 +93,7 @@ class CocktailRunBuildOperator(StartOperator["CocktailClient"]):
         return arguments | {"net": DURATIONS.pushed_interval} if self.callback else arguments
 
     def _called_back(self) -> str | None:
-        """Where Cocktail tells what becomes of the run. Kept nowhere: Airflow stores what a task is made of."""
+        """Where Cocktail reports the run. Never kept in an attribute, because Airflow stores those of a task."""
         return self._webhooks.url_of(self._endpoint()) if self.callback else self.callback_url
 
     def _endpoint(self) -> Any:
@@ -102,7 +102,7 @@ class CocktailRunBuildOperator(StartOperator["CocktailClient"]):
 
     @property
     def _webhooks(self) -> Any:
-        """Not imported at the top: no parsing of a DAG file needs it."""
+        """Not imported at the top: parsing a DAG file does not need it."""
         from airflow_provider.webhooks import endpoints
 
         return endpoints

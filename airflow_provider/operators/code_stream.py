@@ -221,7 +221,7 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator["CodeStreamClient"]):
         return client.events.list_triggered_by_hand(self.change_id, self.project, self.trigger)
 
     def _triggered(self, client: CodeStreamClient, known: list[str]) -> dict[str, Any]:
-        """What a trigger without a clear answer led to, in the form of the answer; its events may appear late.
+        """The result of a trigger without a clear answer, in the form of the answer; its events may appear late.
 
         :param known: ids of the earlier events.
         :raises ConflictError: no event appears.

@@ -1,6 +1,6 @@
-"""What one process of a start does about the gates that its execution comes to: asks, takes answers in, sends them.
+"""How one process of a start handles the gates that its execution reaches: asks, processes answers, sends them.
 
-When it does so is decided in the core; what a gate is, by each system, in gates.py.
+The core decides when it does so; ``gates.py`` defines the gates of each system.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def answers_for_good(context: Context, record: StartRecord | None) -> list[dict[str, Any]]:
-    """All answers about the gates of a start that has ended, which may be forgotten some day."""
+    """All answers for the gates of a start that has ended, which may be deleted some day."""
     question = _read(context, record.marker if record else "")
     if question.gates:
         question.leave()
@@ -40,13 +40,13 @@ def answers_for_good(context: Context, record: StartRecord | None) -> list[dict[
 
 
 def is_rejected_here(context: Context, record: StartRecord | None) -> bool:
-    """Whether people in Airflow have rejected the gate that the execution came to last."""
-    told = _read(context, record.marker if record else "").all_answers
-    return bool(told) and told[-1].decision == REJECT and bool(told[-1].by) and not told[-1].refused
+    """Whether people in Airflow have rejected the last gate that the execution reached."""
+    answers = _read(context, record.marker if record else "").all_answers
+    return bool(answers) and answers[-1].decision == REJECT and bool(answers[-1].by) and not answers[-1].refused
 
 
 class GateAttempt:
-    """:param start: whose record is that of the execution."""
+    """:param start: has the record of the execution."""
 
     def __init__(self, operator: GatedStartOperator[Any], context: Context, client: Any, start: Start) -> None:
         self._operator = operator
@@ -66,10 +66,10 @@ class GateAttempt:
     # --- asking
 
     def _ask(self, command: Ask) -> None:
-        """Ask and defer; comes back where that is not done."""
+        """Ask and defer; returns if that is not done."""
         question = self._question
         if question.decision:
-            self._operator.log.info("An earlier attempt was told the decision: %s", question.decision)
+            self._operator.log.info("Continuing with the decision that an earlier attempt got: %s", question.decision)
             self._send()
             return
         gate = self._find(command)
@@ -82,7 +82,7 @@ class GateAttempt:
         self._defer(command, gate)
 
     def _find(self, command: Ask) -> Gate | None:
-        problem: object = "none shows"
+        problem: object = "none is visible"
         passed = {each.about for each in self._question.before}
         try:
             if GUESS in command.waiting.ref:
@@ -95,8 +95,8 @@ class GateAttempt:
             problem = error
         if not command.is_patient:
             self._operator.log.warning(
-                "Cannot tell which approval is waited for, so that nobody is asked (%s): waiting for a decision at the "
-                "vendor",
+                "Could not find out which approval it waits for, so nobody is asked (%s): waiting for a decision at "
+                "the vendor",
                 problem,
             )
         return None
@@ -116,15 +116,15 @@ class GateAttempt:
         self._asking.notify(*for_all)
 
     def _text_of_all(self) -> tuple[str, str]:
-        """Subject and body, which Airflow keeps for all gates of the task."""
+        """Subject and body for all gates of the task, because Airflow keeps the first ones."""
         operator = self._operator
         details = {
             "Task": operator.rendered_purpose,
             "Inputs": getattr(operator, "inputs", None) or getattr(operator, "selected_tasks", None),
         }
         sentences = [
-            "The task asks about each approval that comes up, one after another.",
-            "Which one an answer is for now stands in its log.",
+            "The task asks about each approval that its execution reaches, one after another.",
+            "Its log says which one an answer is for now.",
             *self._sentences(),
         ]
         return self._asking.text(operator.rendered_purpose, details, sentences)
@@ -142,7 +142,7 @@ class GateAttempt:
         is_guess = record is None or GUESS in ref
         marker = operator.trigger_arguments(None if is_guess or record is None else record.marker)["marker"]
         if marker:
-            # A trigger that is told to end compares: does the task still wait for this start?
+            # A trigger that is being ended compares it: does the task still wait for this start?
             ti.xcom_push(MARKER_XCOM, marker)
         ends = [each for each in (command.deadline, question.deadline if gate else None) if each is not None]
         trigger = GateTrigger(
@@ -167,7 +167,7 @@ class GateAttempt:
             timeout=timedelta(seconds=max(0.0, min(ends) - time.time()) + DEFERRAL_MARGIN) if ends else None,
         )
 
-    # --- taking in
+    # --- answers
 
     def _take(self, event: dict[str, Any]) -> Outcome | None:
         question, outcome = self._question, None
@@ -183,7 +183,7 @@ class GateAttempt:
         if ended == Ended.ELSEWHERE:
             return self._ended_elsewhere(event)
         if not question.ref:
-            self._operator.log.warning("Nothing is known of a question, waiting on")
+            self._operator.log.warning("An answer came, but there is no question: waiting")
             return None
         if asking.is_of_another(question, event):
             return None
@@ -194,7 +194,7 @@ class GateAttempt:
         else:
             asking.take(question, event)
         if not question.decision:
-            # Airflow has closed the question with the answer that does not decide: it is asked again.
+            # Airflow has closed the question, although the answer does not decide it: ask again.
             question.asked = min(question.asked, len(question.answers))
         self._note()
         return None
@@ -212,7 +212,7 @@ class GateAttempt:
         return outcome if is_own else None
 
     def _send(self) -> None:
-        """Send what was decided; the gate is behind then."""
+        """Send the decision, and leave the gate behind."""
         question = self._question
         self._client.check_place(question.ref)
         try:
@@ -221,7 +221,7 @@ class GateAttempt:
             self._operator.log.warning("The answer came too late: %s", error)
             question.refuse(f"too late: {error.summary}")
         else:
-            self._operator.log.info("The system took the answer to %s: %s", question.name, question.decision)
+            self._operator.log.info("The system accepted the answer to %s: %s", question.name, question.decision)
         question.leave()
         self._note()
 

@@ -1,4 +1,4 @@
-"""An operator that starts an execution, and may ask people in Airflow for each approval that this comes to."""
+"""An operator that starts an execution, and may ask people in Airflow about each approval that it reaches."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from airflow_provider.core.waiting import Outcome
 
 KEY = "release_gates"
-"""Key of what was asked and answered, in the task state store."""
+"""Key of questions and answers in the task state store."""
 
 DEFAULTS = {"approvers": None, "not_requester": False, "approvals": 1, "response_timeout": None, "notifiers": None}
-"""Of arguments that say nothing unless people are asked."""
+"""Defaults of the arguments that have no effect unless people are asked."""
 
 
 class GatedStartOperator(AsksPeople[ClientT], StartOperator[ClientT]):
-    """Starts an execution exactly once and waits for its end, past all its gates.
+    """Starts an execution exactly once and waits for its end, through all its gates.
 
-    Takes the arguments of :class:`~airflow_provider.operators.starting.StartOperator`, and, where people are asked,
-    those of :class:`~airflow_provider.operators.people.AsksPeople`, which then hold for each approval by itself.
+    Takes the arguments of :class:`~airflow_provider.operators.starting.StartOperator`, and, if people are asked, those
+    of :class:`~airflow_provider.operators.people.AsksPeople`, which apply to each approval separately.
 
-    :param approve: ask people in Airflow for each approval that the execution comes to, one after another, while it is
-        watched in the triggerer, whatever ``deferrable`` says. Who answered what is in the result's ``approvals``.
-        Ending the task while it asks cancels the execution; an answer cancels nothing.
+    :param approve: ask people in Airflow about each approval that the execution reaches, one after another, while the
+        triggerer waits for it, whatever ``deferrable`` says. The result's ``approvals`` list who answered what. Ending
+        the task while it asks cancels the execution; an answer cancels nothing.
     """
 
     def __init__(self, *, approve: bool = False, **kwargs: Any) -> None:
@@ -48,9 +48,9 @@ class GatedStartOperator(AsksPeople[ClientT], StartOperator[ClientT]):
     def _check_approve(self) -> None:
         if not self.approve:
             if given := [name for name, default in DEFAULTS.items() if getattr(self, name) != default]:
-                raise self.bad_argument(given[0], "needs approve=True: nobody is asked otherwise")
+                raise self.bad_argument(given[0], "is valid only with approve=True, which asks people")
         elif not self.wait_for_completion:
-            raise self.bad_argument("approve", "needs wait_for_completion=True")
+            raise self.bad_argument("approve", "is valid only with wait_for_completion=True")
         elif self.on_waiting == "fail":
             raise self.bad_argument("approve", "must be left out with on_waiting='fail', which asks nobody")
 
@@ -62,14 +62,14 @@ class GatedStartOperator(AsksPeople[ClientT], StartOperator[ClientT]):
         return {**arguments, "until": ["waiting"], "has_asked": True} if self._asks else arguments
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
-        """Called with the answer of a person, or when a trigger has fired."""
+        """Called with a person's answer, or when a trigger has fired."""
         if not isinstance(event, dict) or "ending" in event:
             return super().execute_complete(context, event)
         return self._carry_out(context, self._read(context), lambda start: start.answered(event), resumed=True)
 
     def perform(self, context: Context, client: ClientT, start: Start, command: Ask | TakeAnswer) -> Outcome | None:
-        """Carry out what concerns people."""
-        # Not at the top: no parsing of a DAG file needs it.
+        """Carry out a command that concerns people."""
+        # Not at the top: parsing a DAG file does not need it.
         from airflow_provider.operators.gate_attempt import GateAttempt
 
         return GateAttempt(self, context, client, start).perform(command)
@@ -83,7 +83,7 @@ class GatedStartOperator(AsksPeople[ClientT], StartOperator[ClientT]):
         resumed: bool = False,
     ) -> dict[str, Any]:
         if self.approve and not self._asks:
-            self.log.warning("dag.test() has nobody to ask: approvals wait for a decision at the vendor")
+            self.log.warning("In dag.test(), nobody can be asked: approvals wait for a decision at the vendor")
         result = super()._carry_out(context, record, program, resumed=resumed)
         if not self.approve:
             return result
@@ -106,7 +106,7 @@ class GatedStartOperator(AsksPeople[ClientT], StartOperator[ClientT]):
             raise
 
     def _policy(self, client: ReleaseClient, place: str) -> Policy:
-        # Not at the top: no parsing of a DAG file needs it.
+        # Not at the top: parsing a DAG file does not need it.
         from msgspec.structs import replace
 
         return replace(super()._policy(client, place), approve=self._asks)

@@ -1,6 +1,6 @@
-"""The gates of each system: which approval an execution has come to, and how its answer is sent.
+"""The gates of each system: which approval an execution has reached, and how its answer is sent.
 
-Where the answer is read, and by whom, is in gate_attempt.py.
+``gate_attempt.py`` asks people and processes their answers.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 
 class Gates(Protocol):
-    """What a system offers."""
+    """The gates of one system."""
 
     def find(self, waiting: Execution, passed: Collection[str]) -> Gate | None:
-        """The approval that an execution waits for; ``None``: none shows.
+        """The approval that an execution waits for; ``None``: none is visible.
 
-        :param passed: names of the gates that are behind.
+        :param passed: names of the gates that the execution has passed.
         """
 
     def answer(self, question: GateQuestion, message: str) -> None:
-        """Send the decision, unless it was taken already, and check that the system took it.
+        """Send the decision, unless it was already accepted, and check that the system accepted it.
 
-        :raises ConflictError: it was decided otherwise, or nobody can decide it any more.
+        :raises ConflictError: it has another answer, or can no longer be decided.
         """
 
 
@@ -46,7 +46,7 @@ class CodeStreamGates:
             return None
         approval = self._client.observe(answer_reference(operation_id))
         if approval.state is not ExecutionState.WAITING:
-            # A list may show for a while what is answered.
+            # A list may still show an answered approval for a while.
             return None
         details = self._client.approvals.describe(approval)
         stage = f" ({details['Stage']})" if details["Stage"] else ""
@@ -64,7 +64,7 @@ class ServiceStageGates:
         releases = self._client.releases
         asking = releases.list_waiting_approvals(waiting.ref)
         if asking and not releases.is_waiting_for(waiting.ref, asking[0]):
-            # The documented API does not tell which one; they come in this order.
+            # The documented API does not show which one; they come in this order.
             asking = [name for name in asking if name not in passed]
         if not asking:
             return None
@@ -77,13 +77,13 @@ class ServiceStageGates:
     def answer(self, question: GateQuestion, message: str) -> None:
         ref, client = question.ref, self._client
         if client.releases.is_waiting_for(ref, question.task_name) is False:
-            # An earlier attempt's answer was taken.
+            # An earlier attempt's answer was accepted.
             return
         taken = self._send(question, message)
         wait_until_taken(client, ref, taken)
 
     def _send(self, question: GateQuestion, message: str) -> str:
-        """Send it to the approval that was asked about, or, should that be behind, to the one after it."""
+        """Send it to the approval that people were asked about, or, if that has passed, to the one after it."""
         asking = self._client.releases.list_waiting_approvals(question.ref)
         later = asking[asking.index(question.task_name) + 1 :] if question.task_name in asking else []
         for name in (question.task_name, *later):

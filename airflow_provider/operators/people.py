@@ -1,4 +1,4 @@
-"""An operator that asks people in Airflow: who may answer, how many must, and what nobody's silence means."""
+"""An operator that asks people in Airflow: who may answer, how many must, and what happens if nobody does."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 class AsksPeople(ReleaseOperator[ClientT]):
     """An operator that asks people in Airflow about an approval.
 
-    :param approvers: ids of the only Airflow users who may answer; default: all who may in Airflow.
-    :param not_requester: do not take the answer of whoever triggered the run.
+    :param approvers: ids of the only Airflow users who may answer; default: everybody with the permission in Airflow.
+    :param not_requester: do not accept the answer of the person who triggered the run.
     :param approvals: how many different people must approve. One rejection is enough.
-    :param response_timeout: seconds or timedelta in which people must have decided; default: no limit.
-    :param on_no_response: what follows then: ``reject`` (default), ``approve``, or ``fail`` of the task alone.
-    :param notifiers: told that somebody must decide, each time when somebody must; such as
+    :param response_timeout: seconds or timedelta within which people must decide; default: no limit.
+    :param on_no_response: what happens after that: ``reject`` (default), ``approve``, or ``fail`` (only the task
+        fails).
+    :param notifiers: called each time when a decision is needed, such as
         :class:`~airflow_provider.notifications.ApprovalNotifier`. One that fails, or takes long, delays nothing.
     """
 

@@ -65,14 +65,14 @@ Event = Literal[
 Method = Literal["webhook", "slack", "email", "quay_notification", "flowdock", "hipchat"]
 
 
-STATE_TOLD_BY = {
+STATE_OF_EVENT = {
     "build_queued": "queued",
     "build_start": "running",
     "build_success": "succeeded",
     "build_failure": "failed",
     "build_cancelled": "canceled",
 }
-"""Of the events that tell of a build: the state that it has then."""
+"""The state of the build that an event is about."""
 
 
 class QuayRunBuildOperator(StartOperator["QuayClient"]):
@@ -124,7 +124,7 @@ class QuayRunBuildOperator(StartOperator["QuayClient"]):
 
     @property
     def archive(self) -> str:
-        """Where the archive is, for the log: its URL without the signature."""
+        """The archive's URL without its signature, for the log."""
         return without_signature(self.archive_url)
 
     def intent(self, client: QuayClient) -> dict[str, Any]:
@@ -143,7 +143,7 @@ class QuayRunBuildOperator(StartOperator["QuayClient"]):
         return client.builds.start(self.repository, **self._source())
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
-        # Not at the top: no parsing of a DAG file needs it.
+        # Not at the top: parsing a DAG file does not need it.
         from airflow_provider.progress import with_reason
 
         return super().execute_complete(context, with_reason(event, partial(self.get_client, context)))
@@ -222,23 +222,23 @@ class _NotificationOperator(ReleaseOperator["QuayClient"]):
         self.repository = repository
         self.quay_conn_id = quay_conn_id
 
-    def with_config(self, told: Mapping[str, Any]) -> dict[str, Any]:
-        """A notification as a client takes it: in place of an asset, the URL of the webhook that is declared for it.
+    def with_config(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The notification as a client takes it, with the URL of the webhook declared for the asset in its place.
 
-        Kept nowhere: Airflow stores what a task is made of.
+        Never kept in an attribute, because Airflow stores those of a task.
 
         :raises ConnectionConfigError: no webhook is declared for the asset and this connection.
         """
-        wanted = {name: value for name, value in told.items() if name != "asset"}
-        if not told.get("asset"):
+        wanted = {name: value for name, value in given.items() if name != "asset"}
+        if not given.get("asset"):
             return wanted
-        endpoint, event = self._endpoint(told["asset"]), told.get("event")
-        state = STATE_TOLD_BY.get(str(event))
+        endpoint, event = self._endpoint(given["asset"]), given.get("event")
+        state = STATE_OF_EVENT.get(str(event))
         if state and state not in endpoint.states:
             raise self.bad_argument(
                 "event",
-                f"{event!r} would be no event of the asset: webhook {endpoint.name!r} takes only states "
-                f"{', '.join(sorted(endpoint.states))}, and that tells of {state!r}",
+                f"{event!r} would cause no event of the asset: webhook {endpoint.name!r} accepts only the states "
+                f"{', '.join(sorted(endpoint.states))}, and this one reports {state!r}",
             )
         return wanted | {"method": "webhook", "config": {"url": self._webhooks.url_of(endpoint)}}
 
@@ -248,24 +248,24 @@ class _NotificationOperator(ReleaseOperator["QuayClient"]):
 
     @property
     def _webhooks(self) -> Any:
-        """Not imported at the top: no parsing of a DAG file needs it."""
+        """Not imported at the top: parsing a DAG file does not need it."""
         from airflow_provider.webhooks import endpoints
 
         return endpoints
 
-    def hidden_in(self, told: Mapping[str, Any]) -> Iterator[str]:
-        """What nobody may read of a notification."""
+    def hidden_in(self, given: Mapping[str, Any]) -> Iterator[str]:
+        """The secrets of a notification."""
         from airflow_provider.clients.quay.notification_rules import secrets_of
 
-        if told.get("asset"):
-            # Where no webhook can be told yet, nothing of it is secret yet.
+        if given.get("asset"):
+            # As long as no webhook can be determined, there is no secret of one.
             with suppress(ReleasePipelineError):
-                yield from self._webhooks.secrets_of(self._endpoint(told["asset"]))
-        for key, value in secrets_of(told.get("method"), told.get("config")):
+                yield from self._webhooks.secrets_of(self._endpoint(given["asset"]))
+        for key, value in secrets_of(given.get("method"), given.get("config")):
             yield from secrets_of_url(value, in_path=True) if key == "url" else [value]
 
     def result(self, notification: Mapping[str, Any]) -> dict[str, Any]:
-        """What may go into XCom, without the secrets: many can read it who must not be able to send with it."""
+        """The notification for XCom, without its secrets: not everybody who reads XComs may know them."""
         from airflow_provider.clients.quay.notification_rules import is_disabled, without_secrets
 
         result: dict[str, Any] = storable({**without_secrets(notification), "disabled": is_disabled(notification)})
@@ -325,9 +325,9 @@ class QuayCreateNotificationOperator(_NotificationOperator):
             raise self.bad_argument("method", f"must be 'webhook' with an asset, {got(self.method)}")
 
     def hidden(self) -> Iterable[str]:
-        return self.hidden_in(self._told())
+        return self.hidden_in(self._notification())
 
-    def _told(self) -> dict[str, Any]:
+    def _notification(self) -> dict[str, Any]:
         return {
             "event": self.event,
             "method": self.method,
@@ -339,7 +339,7 @@ class QuayCreateNotificationOperator(_NotificationOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         with self.begin(context) as client:
-            notification = client.notifications.create(self.repository, **self.with_config(self._told()))
+            notification = client.notifications.create(self.repository, **self.with_config(self._notification()))
             result = self.result(notification)
             self.log_lines([self.lines.notification(result["uuid"], "exists")])
         if result["disabled"]:
@@ -355,9 +355,9 @@ class QuayCreateNotificationOperator(_NotificationOperator):
 class QuayNotificationsOperator(_NotificationOperator):
     """Keep the notifications of a repository as code: of those that it manages, exactly these exist afterwards.
 
-    Creates what is missing, deletes what it created and is no longer wanted (including one with an older URL, after the
-    secret of a webhook was rotated), and resets what Quay has disabled. It marks its notifications at the end of their
-    titles, and never changes or removes other ones.
+    Creates what is missing, deletes what it created itself and is no longer wanted (including one with an older URL,
+    after the secret of a webhook was rotated), and resets what Quay has disabled. It marks its notifications at the end
+    of their titles, and never changes or removes others.
 
     :param repository: ``namespace/name``. (templated)
     :param notifications: mappings with the arguments of :class:`QuayCreateNotificationOperator`: ``event``, and
@@ -399,15 +399,15 @@ class QuayNotificationsOperator(_NotificationOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         with self.begin(context) as client:
-            # Not at the top: no parsing of a DAG file needs it.
+            # Not at the top: parsing a DAG file does not need it.
             from airflow_provider.clients.quay.notifications import Wanted
 
             wanted = [Wanted(**{"method": "webhook", **self.with_config(each)}) for each in self.notifications]
             kept = client.notifications.keep(self.repository, wanted, self._owner())
             for uuids, what in (
                 (kept.created, "was created"),
-                (kept.reset, "had been disabled by Quay, and sends again; what happened meanwhile is lost"),
-                (kept.deleted, "is not wanted any more, and was deleted"),
+                (kept.reset, "had been disabled by Quay, and sends again; the events in between are lost"),
+                (kept.deleted, "is no longer wanted, and was deleted"),
             ):
                 self.log_lines([self.lines.notification(uuid, what) for uuid in uuids])
         return {
@@ -427,23 +427,23 @@ class QuayNotificationsOperator(_NotificationOperator):
         return f"{host or ''}/{self.dag_id}.{self.task_id}"
 
 
-def _problems_of_wanted(told: object) -> Iterator[str]:
+def _problems_of_wanted(given: object) -> Iterator[str]:
     hints = arguments_of(QuayCreateNotificationOperator.__init__)
-    if not isinstance(told, Mapping):
-        yield f"must be a mapping, got a {type(told).__name__}"
+    if not isinstance(given, Mapping):
+        yield f"must be a mapping, got a {type(given).__name__}"
         return
-    for name in told:
+    for name in given:
         if name not in hints:
-            yield f"has no argument {name!r}; there are {', '.join(sorted(hints))}"
-    if "event" not in told:
-        yield "event is missing"
-    if bool(told.get("config")) == bool(told.get("asset")):
-        yield "config or asset must be given, exactly one of them"
-    for name, value in told.items():
+            yield f"must have only {', '.join(sorted(hints))}, got {name!r}"
+    if "event" not in given:
+        yield "must have an event"
+    if bool(given.get("config")) == bool(given.get("asset")):
+        yield "must have exactly one of config and asset"
+    for name, value in given.items():
         if problem := problem_of(hints[name], value):
             yield f"{name} {problem}"
-    if told.get("asset") and told.get("method", "webhook") != "webhook":
-        yield f"method must be 'webhook' with an asset, {got(told['method'])}"
+    if given.get("asset") and given.get("method", "webhook") != "webhook":
+        yield f"method must be 'webhook' with an asset, {got(given['method'])}"
 
 
 class _OneNotificationOperator(_NotificationOperator):

@@ -1,4 +1,4 @@
-"""The answer to an approval of a ServiceStage release: sent once, and checked to be taken."""
+"""The answer to an approval of a ServiceStage release: sent once, and checked to be accepted."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ log = structlog.get_logger(logger_name=__name__)
 
 TAKEN_WITHIN = 30.0
 """Seconds in which a release task must stop waiting for an approval after its answer was accepted."""
-LOOK_PAUSE = 1.0
-"""Seconds between two looks at whether it does."""
+POLL_PAUSE = 1.0
+"""Seconds between two polls for that."""
 
 
 def send(client: ServiceStageClient, ref: ExecutionRef, task_name: str, decision: str, message: str | None) -> None:
     """Send the answer.
 
-    :raises BadRequestError: refused; the error tells what the release waits for.
-    :raises ReleasePipelineError: whether it was taken is not known.
+    :raises BadRequestError: refused; the error says what the release waits for.
+    :raises ReleasePipelineError: it is not known whether it was accepted.
     """
     try:
         client.releases.act(
@@ -46,7 +46,7 @@ def send(client: ServiceStageClient, ref: ExecutionRef, task_name: str, decision
 
 
 def _was_taken(client: ServiceStageClient, ref: ExecutionRef, task_name: str) -> bool:
-    """Whether an answer was certainly accepted; a failed poll does not tell."""
+    """Whether an answer was certainly accepted; a failed poll says nothing."""
     try:
         return client.releases.is_waiting_for(ref, task_name) is False
     except ReleasePipelineError as error:
@@ -63,13 +63,13 @@ def _waiting_for(client: ServiceStageClient, ref: ExecutionRef) -> list[str]:
 
 
 def wait_until_taken(client: ServiceStageClient, ref: ExecutionRef, task_name: str) -> bool:
-    """Wait until the release does not wait for this answer any more; whether it certainly does not.
+    """Wait until the release no longer waits for this answer; returns whether that is certain.
 
     :raises PermissionDeniedError: it still does, so the answer was ignored.
     """
     deadline = time.time() + TAKEN_WITHIN
     while (is_waiting := client.releases.is_waiting_for(ref, task_name)) is not False and time.time() < deadline:
-        time.sleep(LOOK_PAUSE)
+        time.sleep(POLL_PAUSE)
     if is_waiting:
         raise PermissionDeniedError(
             f"the answer to {task_name!r} was ignored: release task {ref['pipeline_id']} is still waiting for it after "

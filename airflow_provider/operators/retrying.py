@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from airflow.sdk import Context, RetryDecision
 
 SAME_AGAIN = (BadRequestError, ConnectionConfigError, AuthenticationError, PermissionDeniedError)
-"""Errors that every retry gets too, until a person changes the DAG, the connection or the permissions."""
+"""Errors that every retry would get too, until a person changes the DAG, the connection or the permissions."""
 
 
 class DefaultRetryPolicy:
     """Fails at once if a retry would get the same error; leaves everything else to ``retries``.
 
-    Unless something that the task started is still running: then the next attempt may find the problem solved, and
-    continue with it.
+    While something that the task started is still running, it never fails at once: the next attempt may find the
+    problem solved, and continue the wait.
 
-    It has the methods of :class:`airflow.sdk.RetryPolicy` without inheriting from it: that import takes a good part of
-    the time that parsing a DAG file may take.
+    It has the methods of :class:`airflow.sdk.RetryPolicy` without inheriting from it: that import takes a large part of
+    the time allowed for parsing a DAG file.
     """
 
     def evaluate(

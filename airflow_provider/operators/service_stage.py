@@ -242,7 +242,7 @@ class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
             except (BadRequestError, ConflictError) as error:
                 if notes["task_name"] not in client.release_tasks.list_approvals(notes["ref"]["pipeline_id"]):
                     raise
-                self.log.warning("Refused, as an approval is that has been answered: %s", error)
+                self.log.warning("Refused, perhaps because it was already answered: %s", error)
         self.log.warning("An earlier attempt's answer to %r was accepted", notes["task_name"])
         notes["is_taken"] = True
         memory.note(notes)

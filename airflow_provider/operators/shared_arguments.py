@@ -1,6 +1,6 @@
-"""The arguments that all operators and sensors share, for editors and type checkers: no running code needs this.
+"""The arguments that operators and sensors share, for editors and type checkers: no running code needs this.
 
-What an operator takes itself stands in its ``__init__``; the ``**kwargs`` there are one of these.
+An operator's ``__init__`` names its own arguments; its ``**kwargs`` are one of these.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class GatedStartArguments(StartArguments, RulesOfApprovals, total=False):
 
 
 class PokingArguments(ReleaseArguments, total=False):
-    """Of every Airflow sensor, but for those that ours explain."""
+    """Of every Airflow sensor, except those that ours document."""
 
     soft_fail: bool
     mode: str

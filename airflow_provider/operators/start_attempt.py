@@ -1,6 +1,6 @@
-"""A running attempt of a start: carries out what the core decides, and ends when Airflow says so.
+"""A running attempt of a start: carries out what the core decides, and ends when Airflow ends it.
 
-Separate from starting.py, which every parsing of a DAG file imports: what this module needs takes longer to import.
+Separate from starting.py, which each DAG file imports: what this module needs takes longer to import.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class StartAttempt(Generic[ClientT]):
-    """A running attempt: carries out its programs, and ends when Airflow says so."""
+    """A running attempt: carries out its programs, and ends when Airflow ends it."""
 
     def __init__(
         self, operator: StartOperator[ClientT], context: Context, client: ClientT, start: Start, key: str
@@ -50,7 +50,7 @@ class StartAttempt(Generic[ClientT]):
         self._context = context
         self._start = start
         self._carrier = Carrier(operator, context, client, key, self._trigger_arguments)
-        self._told_to_end = threading.Event()
+        self._end_requested = threading.Event()
         self._is_canceling = threading.Event()
         self._is_performing = False
         self._is_undecided = False
@@ -63,9 +63,9 @@ class StartAttempt(Generic[ClientT]):
 
     def end(self) -> None:
         """Airflow is ending this attempt: cancel what it started if a person wants that. The first call decides."""
-        if self._told_to_end.is_set():
+        if self._end_requested.is_set():
             return
-        self._told_to_end.set()
+        self._end_requested.set()
         if not self._operator.cancel_on_kill:
             return
         if self._is_performing and is_asking_airflow():
@@ -93,7 +93,7 @@ class StartAttempt(Generic[ClientT]):
             self._operator.log.warning("The task was ended, and %s may still take effect: %s", name, reason)
             return
         if timed_out:
-            # Airflow may retry this task, and the retry must know about this before it begins.
+            # Airflow may retry this task, and the retry must know about the cancel before it begins.
             record.phase = Phase.ENDING
             self._carrier.try_to_save(record)
         # In a thread: the interrupted code may hold a lock that the request needs.
@@ -117,8 +117,8 @@ class StartAttempt(Generic[ClientT]):
         if record and timeout is not None:
             self._carrier.client.transport.give_up_at = record.started + timeout
         match command:
-            case Prepare(going_on):
-                return self._prepare(going_on)
+            case Prepare(after_failure):
+                return self._prepare(after_failure)
             case Send(intent):
                 return self._send(intent)
             case Find(intent):
@@ -139,7 +139,7 @@ class StartAttempt(Generic[ClientT]):
         is_guess = record is None or GUESS in (record.ref or {})
         arguments = self._operator.trigger_arguments(None if is_guess or record is None else record.marker)
         if record and (record.is_late or record.unanswered):
-            # Only a worker searches for what an unanswered start may have led to.
+            # Only a worker searches for what an unanswered start may have started.
             arguments["finish"] = ""
         return arguments
 
@@ -147,10 +147,10 @@ class StartAttempt(Generic[ClientT]):
         """:raises AttemptOver: Airflow has given this attempt up; only its final cancel may be sent."""
         if self._is_by_canceler:
             return
-        if not self._told_to_end.is_set():
+        if not self._end_requested.is_set():
             require_standing(self._context)
-        # It may be asked to end while Airflow answers.
-        if self._told_to_end.is_set():
+        # The end may be requested while Airflow answers.
+        if self._end_requested.is_set():
             raise AttemptOver("Airflow is ending the task, so nothing more is sent")
 
     @property
@@ -158,9 +158,9 @@ class StartAttempt(Generic[ClientT]):
         """Whether this thread carries out the final cancel."""
         return getattr(self._by_thread, "is_canceling", False)
 
-    def _prepare(self, going_on: bool) -> dict[str, Any]:
+    def _prepare(self, after_failure: bool) -> dict[str, Any]:
         client, failed = self._carrier.client, self._start.record
-        intent = self._operator.continuation(client, failed.ref) if going_on and failed and failed.ref else None
+        intent = self._operator.continuation(client, failed.ref) if after_failure and failed and failed.ref else None
         intent = intent or self._operator.intent(client)
         by_vendor = client.server_time()
         clock = "worker" if by_vendor is None else "vendor"
@@ -194,7 +194,7 @@ class StartAttempt(Generic[ClientT]):
             self._note_ending(ref)
 
     def _note_ending(self, ref: ExecutionRef) -> None:
-        """Record it, so that another attempt does not take this task's own cancel for a person's, nor adopts it.
+        """Record it, so that another attempt neither takes this task's own cancel for a person's nor adopts it.
 
         Done after the cancel, because it may have to wait for the interrupted code's exchange with Airflow.
         """

@@ -5,6 +5,8 @@ A subclass adds what is particular to its system: its arguments, ``intent``, ``s
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -15,7 +17,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.links import MARKER_XCOM
-from airflow_provider.operators.base import ClientT, WaitingOperator, event_or_stranger
+from airflow_provider.operators.base import ClientT, WaitingOperator, event_or_mismatch
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -60,7 +62,7 @@ class StartOperator(WaitingOperator[ClientT]):
         self.on_canceled = on_canceled
         self.finish_in_triggerer = finish_in_triggerer
         self._attempt: StartAttempt[ClientT] | None = None
-        self._was_told_to_end = False
+        self._end_requested = False
 
     @abstractmethod
     def intent(self, client: ClientT) -> dict[str, Any]:
@@ -96,7 +98,7 @@ class StartOperator(WaitingOperator[ClientT]):
             self.check_arguments()
             if self.deferrable and self.wait_for_completion:
                 self.rehearse_deferral(**self.trigger_arguments("marker"))
-                self.tell_who_finishes()
+                self.log_who_finishes()
         return self._carry_out(context, self._read(context), lambda start: start.execute())
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
@@ -110,15 +112,15 @@ class StartOperator(WaitingOperator[ClientT]):
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Also handle a deferral that ended without an event: the trigger crashed, or Airflow timed it out."""
-        arguments, stranger = event_or_stranger(next_kwargs)
-        if next_method != TRIGGER_FAIL_REPR and not stranger:
+        arguments, mismatch = event_or_mismatch(next_kwargs)
+        if next_method != TRIGGER_FAIL_REPR and not mismatch:
             return super().resume_execution(next_method, arguments, context)
         record = self._read(context)
         if record is None or record.ref is None:
             return super().resume_execution(TRIGGER_FAIL_REPR, arguments, context)
         for line in arguments.get("traceback") or ():
             self.log.warning("%s", line.rstrip())
-        cause = stranger or str(arguments.get("error", "unknown reason"))
+        cause = mismatch or str(arguments.get("error", "unknown reason"))
         return self._carry_out(context, record, lambda start: start.resume(cause), resumed=True)
 
     def on_kill(self) -> None:
@@ -126,7 +128,7 @@ class StartOperator(WaitingOperator[ClientT]):
 
         A drained worker, a lost heartbeat or an unreachable API server end tasks too; then the next attempt adopts it.
         """
-        self._was_told_to_end = True
+        self._end_requested = True
         if self._attempt:
             self._attempt.end()
 
@@ -150,13 +152,13 @@ class StartOperator(WaitingOperator[ClientT]):
         *,
         resumed: bool = False,
     ) -> dict[str, Any]:
-        # Not at the top: no parsing of a DAG file needs these.
+        # Not at the top: parsing a DAG file does not need these.
         from airflow_provider.core.canceling import RESUMED
         from airflow_provider.core.starting import Start
         from airflow_provider.operators.attempt import attempt_of
 
         if resumed and record:
-            # From now on this process is responsible for the execution, not a triggerer that comes back late.
+            # From now on this process is responsible for the execution, not a triggerer that returns late.
             context["ti"].xcom_push(MARKER_XCOM, RESUMED + record.marker)
         start: Start | None = None
         begun = time.time()
@@ -167,7 +169,7 @@ class StartOperator(WaitingOperator[ClientT]):
 
         with self.logging_failure(took), self.get_client(context) as client:
             if not resumed:
-                self.tell_beginning(client)
+                self.log_beginning(client)
             policy = self._policy(client, _place(client, record if resumed else None))
             start = Start(policy, record, attempt_of(context), time.time())
             result = self._run(context, client, start, program(start))
@@ -181,7 +183,7 @@ class StartOperator(WaitingOperator[ClientT]):
         from airflow_provider.operators.start_attempt import StartAttempt
 
         self._attempt = StartAttempt(self, context, client, start, KEY)
-        if self._was_told_to_end:
+        if self._end_requested:
             self._attempt.end()
         try:
             return self._attempt.run(program)
@@ -202,6 +204,7 @@ class StartOperator(WaitingOperator[ClientT]):
         return Policy(
             system=self.system,
             place=place,
+            asked=self._asked(),
             poll_interval=self.poll_interval,
             timeout=self.timeout_seconds,
             wait_for_completion=self.wait_for_completion,
@@ -217,9 +220,15 @@ class StartOperator(WaitingOperator[ClientT]):
             is_known=self.is_known,
         )
 
+    def _asked(self) -> str:
+        """A text that differs where the arguments of the start do. It may be kept: it shows none of them."""
+        names = [name for name in self.template_fields if name != "approvers" and not name.endswith("_conn_id")]
+        arguments = json.dumps([getattr(self, name) for name in names], default=str)
+        return hashlib.sha256(arguments.encode()).hexdigest()
+
 
 def _place(client: ReleaseClient, resumed: StartRecord | None) -> str:
-    """Which installation the connection leads to; a system that cannot say so now does not fail a wait in progress."""
+    """The installation that the connection leads to; one that is unavailable now must not fail a wait in progress."""
     try:
         return client.place
     except ReleasePipelineError:

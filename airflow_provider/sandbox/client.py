@@ -13,7 +13,7 @@ TIMEOUT = 30.0
 
 
 class SandboxError(Exception):
-    """The sandbox refuses what it is asked for; the text says what and why."""
+    """The sandbox has refused a request; the text says which and why."""
 
 
 class SandboxClient:
@@ -27,7 +27,7 @@ class SandboxClient:
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         self._session = requests.Session()
-        # A proxy of the environment does not lead to this machine.
+        # A proxy set in the environment cannot reach this machine.
         self._session.trust_env = False
 
     def __enter__(self) -> Self:
@@ -88,29 +88,29 @@ class SandboxClient:
         self._call("DELETE", "faults")
 
     def switch(self, system: str, **switches: Any) -> None:
-        """Changes how a system behaves where its vendor's documentation leaves room; ``switches()`` shows which."""
+        """Changes how a system behaves where its vendor's documentation is unclear; ``switches()`` lists them."""
         self.post("switches", system=system, **switches)
 
     def switches(self, system: str) -> dict[str, Any]:
-        """The switches of a system, and the values that they have."""
+        """The switches of a system and their values."""
         return dict(self.get("switches", system=system)[system])
 
     def act(self, system: str, action: str, **values: Any) -> Any:
-        """What one system alone can be made to do, such as ``act("quay", "push_image", repository=..., tag=...)``."""
+        """An action that only one system has, such as ``act("quay", "push_image", repository=..., tag=...)``."""
         return self.post("actions", system=system, action=action, **values)
 
     # --- what happened
 
     def executions(self, system: str | None = None) -> list[dict[str, Any]]:
-        """Every execution, oldest first: its id, what started it, its states with times, the cancels it received."""
+        """Every execution, oldest first: its id, who started it, its states with times, the cancels it received."""
         return list(self.get("executions", **_of(system)))
 
     def force(self, system: str, execution_id: str, state: str) -> None:
-        """Puts an execution into a state of that system's own words."""
+        """Puts an execution into a state, given in the system's own words."""
         self.post(f"executions/{system}/{execution_id}", state=state)
 
     def requests(self, system: str | None = None, method: str | None = None, path: str = "") -> list[dict[str, Any]]:
-        """What arrived, in order: time, method, path, query, status, who called; never a secret.
+        """The requests received, in order: time, method, path, query, status, caller; never a secret.
 
         :param method: only requests with this method
         :param path: only those whose path contains this

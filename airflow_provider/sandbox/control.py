@@ -109,7 +109,7 @@ def add_control(app: FastAPI, world: World) -> None:
 
     @control.post("/switches")
     def set_switches(body: SwitchesBody) -> dict[str, Any]:
-        """Changes how a system behaves where its documentation leaves room; ``GET /switches`` lists them all."""
+        """Changes how a system behaves where its documentation is unclear; ``GET /switches`` lists them all."""
         known(body.system)
         with world.lock:
             try:
@@ -131,7 +131,7 @@ def add_control(app: FastAPI, world: World) -> None:
     @control.post("/clock")
     def advance(body: ClockBody) -> dict[str, Any]:
         """Moves the clock of the sandbox by seconds: what is due by then happens, tokens and approvals expire, and
-        every ``Date`` and time in an answer follows it."""
+        each ``Date`` and time in an answer changes with it."""
         world.clock.advance(body.advance)
         world.tick()
         return {"now": world.clock.now()}

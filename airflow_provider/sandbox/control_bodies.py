@@ -21,8 +21,8 @@ class FaultBody(_Body):
 
     ``hostile`` answers with garbage, drawn from ``seed``: broken, huge, endless and deeply nested documents, gzip
     bombs, wrong types, any status and header, slow and truncated answers. It lasts until it is removed, for ``times``
-    requests or with a ``probability``. An answer takes at most ``seconds`` (3). Values in ``spared`` are never made
-    up: put the words for success there, and every success that a client reports is a fault of the client.
+    requests or with a ``probability``. An answer takes at most ``seconds`` (3). Values in ``spared`` are never
+    invented: put the words for success there, and every success that a client reports is a bug of the client.
     """
 
     system: str
@@ -65,7 +65,7 @@ class FaultBody(_Body):
         if self.fault == "latency" and not self.seconds:
             raise ValueError("fault latency requires the field seconds")
         if self.times is not None and self.probability is not None:
-            raise ValueError("give times or probability, not both")
+            raise ValueError("times or probability must be given, not both")
         if self.seed is not None and self.probability is None and self.fault != "hostile":
             raise ValueError("seed is valid only with probability or fault hostile")
         return self

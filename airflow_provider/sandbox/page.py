@@ -22,7 +22,7 @@ def execution_page(execution: Mapping[str, Any]) -> str:
 
 
 def overview_page(executions: Iterable[Mapping[str, Any]], systems: Iterable[str]) -> str:
-    """Every execution, the newest first, each with its page.
+    """Every execution, newest first, each with a link to its page.
 
     :param executions: as in ``GET /_sandbox/executions``.
     """
@@ -34,7 +34,7 @@ def overview_page(executions: Iterable[Mapping[str, Any]], systems: Iterable[str
 def repository_page(name: str, tags: Iterable[tuple[str, str, float]], builds: Iterable[Mapping[str, Any]]) -> str:
     """A repository of Quay.
 
-    :param tags: name, digest, and since when it points there.
+    :param tags: name, digest, and since when it has pointed there.
     """
     return _render("repository.html", system="quay", name=name, tags=tags, builds=builds)
 

@@ -1,4 +1,4 @@
-"""Waiting for what somebody else started, in one place for all sensors: poke, reschedule and deferrable.
+"""The base classes of sensors, which wait for what somebody else started: poke, reschedule and deferrable.
 
 A subclass adds what is particular to its system: its arguments and ``ref``.
 """
@@ -25,7 +25,7 @@ from airflow_provider.operators.base import (
     DEFERRAL_MARGIN,
     ClientT,
     ReleaseOperator,
-    event_or_stranger,
+    event_or_mismatch,
     noticed_within,
     waiting_for,
 )
@@ -65,7 +65,7 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
         max_wait: Seconds | None = None,
         **kwargs: Unpack[PokingArguments],
     ) -> None:
-        # What the one base class does not know of the other's arguments.
+        # One base class does not know the arguments of the other.
         shared: dict[str, Any] = {"poke_interval": poke_interval, "timeout": timeout, "max_wait": max_wait, **kwargs}
         super().__init__(**shared)
         self.deferrable = deferrable
@@ -88,7 +88,7 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
             self._client.transport.give_up_at = time.time() + self.timeout
             self._polls = _Polls(context, is_rescheduled=self.reschedule and not self.deferrable)
             if not self._polls.is_known:
-                self.tell_beginning(self._client)
+                self.log_beginning(self._client)
             # A deferral could not return in time.
             if not self.deferrable or self.timeout <= noticed_within():
                 try:
@@ -107,10 +107,10 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
         return self._defer(wait, deadline)
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Poll once. A failed poll is ignored until the error budget is spent."""
+        """Poll once. Failed polls are ignored until the error budget is spent."""
         client, now = self._connected(), time.time()
         wait, polls = self._wait_of(context), self._polls_of(context)
-        seen = self._look(client, wait)
+        seen = self._observe(client, wait)
         self._trouble = str(seen) if isinstance(seen, ReleasePipelineError) else None
         outcome = wait.update(seen, now)
         self.log_lines(wait.new_lines())
@@ -167,7 +167,7 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
         # With `exponential_backoff` Airflow 3.3.2 doubles it without limit, until a float overflows.
         return float(super()._get_next_poke_interval(started_at, run_duration, min(poke_count, MOST_DOUBLINGS)))
 
-    def _look(self, client: ClientT, wait: Wait) -> Execution | ReleasePipelineError:
+    def _observe(self, client: ClientT, wait: Wait) -> Execution | ReleasePipelineError:
         """Poll once, after resolving what to wait for if that is not known yet."""
         try:
             wait.ref = wait.ref or self.reference(client)
@@ -195,9 +195,9 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
 
         After the event of another wait, wait again.
         """
-        arguments, stranger = event_or_stranger(next_kwargs)
-        if stranger:
-            self.log.warning("The wait ended without an event: %s", stranger)
+        arguments, mismatch = event_or_mismatch(next_kwargs)
+        if mismatch:
+            self.log.warning("The wait ended without an event: %s", mismatch)
             return self.execute(context)
         if next_method != TRIGGER_FAIL_REPR:
             return getattr(self, next_method)(context, **arguments)
@@ -228,7 +228,7 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
     def _defer(self, wait: Wait, deadline: float) -> NoReturn:
         from airflow_provider.triggers.execution import ExecutionTrigger
 
-        self.tell_who_finishes()
+        self.log_who_finishes()
         self.defer(
             trigger=ExecutionTrigger(
                 ref=wait.ref,
@@ -280,9 +280,21 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
                 raise AirflowSkipException(str(error)) from error
             raise
 
+    def began(self, now: Callable[[], float]) -> float:
+        """When this wait began: the same for its polls and retries, another moment after a clear.
+
+        :param now: tells the present, by the clock that counts; called if nobody has asked before. It may fail for a
+            while: the wait has begun all the same.
+        """
+        if self._polls is None:
+            raise RuntimeError("a sensor polls only while it is executed")
+        first_poll = self._wait.since if self._wait else None
+        waited = 0.0 if first_poll is None else max(0.0, time.time() - first_poll)
+        return self._polls.began(lambda: now() - waited)
+
 
 class _HowToStart:
-    """Evaluated when Airflow serializes the DAG, once all tasks downstream are known; ``None`` on the class."""
+    """Evaluated when Airflow serializes the DAG, once all downstream tasks are known; ``None`` on the class."""
 
     def __get__(self, sensor: KnownSensor[Any] | None, owner: type[KnownSensor[Any]]) -> StartTriggerArgs | None:
         return sensor.how_to_start() if sensor else None
@@ -339,9 +351,10 @@ class _Polls:
     """
 
     KEY = "looks"
+    BEGAN = "began"
 
     def __init__(self, context: Context, *, is_rescheduled: bool) -> None:
-        self._store = context["task_state_store"]
+        self._context, self._store = context, context["task_state_store"]
         self._attempt = context["ti"].try_number
         self._is_rescheduled = is_rescheduled
         stored = self._store.get(self.KEY)
@@ -362,6 +375,20 @@ class _Polls:
     @property
     def begun(self) -> Begun:
         return Begun.from_json(self._kept.get("begun"))
+
+    def began(self, now: Callable[[], float]) -> float:
+        """As :meth:`ReleaseSensor.began`."""
+        from airflow_provider.core.generation import Attempt, Relation, relation
+        from airflow_provider.operators.attempt import attempt_of
+
+        attempt = attempt_of(self._context)
+        kept = cast("dict[str, Any] | None", self._store.get(self.BEGAN))
+        # What may have been cleared begins anew: rather a timeout than the event of before.
+        if kept and relation(Attempt(*kept["attempt"]), attempt, had_succeeded=True) is Relation.SAME:
+            return float(kept["at"])
+        at = now()
+        self._store.set(self.BEGAN, {"attempt": list(attempt), "at": at})
+        return at
 
     def keep(self, wait: Wait) -> None:
         """Save what the next poll must know, if it has changed."""

@@ -51,8 +51,8 @@ class ServiceStageReleaseSensor(ReleaseSensor["ServiceStageClient"]):
 class ServiceStageApprovalSensor(ReleaseSensor["ServiceStageClient"]):
     """Wait until a release task asks for an approval.
 
-    The result's ``id`` is the execution that asks; its ``outputs`` tell the names that an answer needs: ``task_name``,
-    if it can be but one approval, and ``task_names``, all that may be asking.
+    The result's ``id`` is the execution that asks; its ``outputs`` hold the names that an answer needs: ``task_name``
+    if it can only be one approval, and ``task_names``, all that may be asking.
 
     :param pipeline: name or id of the release task. (templated)
     :param service_stage_conn_id: the Airflow connection. (templated)

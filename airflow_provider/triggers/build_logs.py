@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import itertools
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from airflow_provider.core.lines import LogLine
 from airflow_provider.exceptions import ReleasePipelineError
-from airflow_provider.progress import log_news
+from airflow_provider.progress import new_log_lines
 
 if TYPE_CHECKING:
     from airflow_provider.clients.base import ReleaseClient
@@ -72,7 +73,7 @@ class BuildLogs:
             del self._tails[wait]
 
     def forget(self, wait: Wait) -> None:
-        """Copy no more of it: its task's log is closed."""
+        """Stop copying it: its task's log is closed."""
         self._writes.pop(wait, None)
         self._wanted.pop(wait, None)
 
@@ -81,8 +82,9 @@ class BuildLogs:
             reader.cancel()
 
     def _next(self) -> Wait | None:
-        wanted = (wait for wait in (*self._tails, *self._wanted) if wait in self._wanted and wait not in self._reading)
-        return next(wanted, None)
+        # Of thousands, the first few tell.
+        waits = itertools.chain(self._tails, self._wanted)
+        return next((wait for wait in waits if wait in self._wanted and wait not in self._reading), None)
 
     async def _read_on(self) -> None:
         while self._next():
@@ -95,7 +97,7 @@ class BuildLogs:
         is_read = self._tails.get(wait)
         self._reading.add(wait)
         try:
-            news = await self._call(lambda client: log_news(client, wait))
+            news = await self._call(lambda client: new_log_lines(client, wait))
             if write := self._writes.get(wait):
                 await write(news)
         except ReleasePipelineError:

@@ -1,4 +1,4 @@
-"""One poll for all watchers of one thing: each gets what the vendor's list holds, and works out what is new to it.
+"""One poll for all watchers of one thing: each gets the vendor's list, and determines what is new to it.
 
 Airflow's shared streams carry it to them, and report when the events that they made of it are in Airflow's database
 (``airflow.triggers.shared_stream``). What is new is decided in ``core/changes.py``.
@@ -34,7 +34,7 @@ WHOLE_EVERY = 600.0
 """Seconds after which a list is read to its end again: some changes show only then."""
 
 UNWATCHED_INTERVAL = 60.0
-"""Seconds between polls of a stream without watchers, whose last one is just leaving."""
+"""Seconds between polls of a stream whose last watcher is just leaving."""
 
 
 class Reader(Protocol):
@@ -124,7 +124,7 @@ class Stream:
 
     async def _woken_within(self, seconds: float) -> None:
         if self._pace.is_slowed:
-            # Polls fail, or the vendor has asked to wait: that counts for more than a watcher that wants to go on.
+            # Polls fail, or the vendor has asked to wait: that takes precedence over watchers that want to continue.
             await asyncio.sleep(seconds)
             return
         with suppress(TimeoutError):

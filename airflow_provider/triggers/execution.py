@@ -17,7 +17,7 @@ from asgiref.sync import sync_to_async
 
 from airflow_provider.clients.urls import place_of
 from airflow_provider.core import lines
-from airflow_provider.core.approving import REJECT
+from airflow_provider.core.approving import OPTIONS, REJECT
 from airflow_provider.core.canceling import CANCEL_REASON, RESUMED, TaskSeen, Verdict, cancel, judge_trigger_kill
 from airflow_provider.core.commands import Cancel, Log, Pause
 from airflow_provider.core.durations import DURATIONS
@@ -56,7 +56,7 @@ async def _pull_xcom(key: str, where: dict[str, Any]) -> Any:
 
 @functools.cache
 def freeze_watch() -> FreezeWatch:
-    """One for the triggerer's process, from its first wait on."""
+    """One for the triggerer's process, created with its first wait."""
     return FreezeWatch()
 
 
@@ -169,11 +169,12 @@ class ExecutionTrigger(BaseTrigger):
         freeze_watch()
         running_since = time.monotonic()
         if self.has_asked and self.task_instance:
-            await required_actions.close_if_open(self.task_instance.id, REJECT, "the question is no longer asked")
+            closed_as, why = OPTIONS[REJECT], "the question is no longer asked"
+            await required_actions.close_if_open(self.task_instance.id, closed_as, why)
         if begun.since is None:
             await self._log_beginning()
         outcome = await shared_poller(self.system, self.conn_id).wait(self._wait)
-        # Failures go through the worker: only there are retries honoured and the cause reported.
+        # Failures go through the worker: only there are retries honored and the cause reported.
         if self._wait.since is not None:
             outcome = outcome._replace(seconds=max(0.0, time.time() - self._wait.since))
         if self.finish and outcome.is_success and await self._push(outcome.execution or {}):

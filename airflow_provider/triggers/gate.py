@@ -106,4 +106,6 @@ class GateTrigger(ExecutionTrigger):
 
     @property
     def _asked(self) -> AskedPeople:
-        return AskedPeople(self.task_instance if self.gate else None, self.asks_until, self.on_no_response)
+        return AskedPeople(
+            self.task_instance if self.gate else None, deadline=self.asks_until, on_no_response=self.on_no_response
+        )

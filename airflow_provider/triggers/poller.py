@@ -1,7 +1,7 @@
 """One poller for many waits: all waits of a connection in an event loop share a client, a login and a budget.
 
-``core/waiting.py`` decides what an observation means for a wait, ``schedule.py`` when each request is made, and the
-triggers who waits and why.
+``core/waiting.py`` decides what an observation means for a wait, ``schedule.py`` decides when each request is made, and
+the triggers decide who waits and why.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ LONGEST_BLOCK = 0.01
 """Seconds of delivering after which the event loop may do something else: one wait may have many long log lines."""
 
 MOST_LINES = 100
-"""Log lines that one poll may write to one task's log: each costs the loop as much as a wait without any."""
+"""Log lines that one poll may write to one task's log: each costs the event loop as much as a wait without any."""
 
 MOST_CHARACTERS = 50_000
 """Characters in these lines: Airflow searches each for secrets."""
@@ -137,7 +137,7 @@ class Poller:
     async def call_in_turn(self, action: Callable[[ReleaseClient], Any]) -> Any:
         """As :meth:`call`, but within the budget, and not while the connection is held back.
 
-        Its result counts for the waits, too: an error may mean trouble for them, an answer the end of trouble.
+        Its result counts for the waits too: an error may mean trouble for them, an answer the end of trouble.
 
         :raises ReleasePipelineError: the action's errors.
         """
@@ -186,9 +186,9 @@ class Poller:
             raise self._crash
         while not self._waiters:
             self._woken.clear()
-            # How long to hold back must not be forgotten: the next poller would not know.
+            # Until then, keep the time for which requests are held back: the next poller would not know it.
             linger = max(LINGER, self._schedule.trouble.until - time.monotonic())
-            # A wait may have come at the very moment at which the time ran out.
+            # A wait may have arrived just as the time ran out.
             if not await self._woken_within(linger) and not self._calls and not self._waiters:
                 return False
         return True

@@ -24,8 +24,8 @@ LONGEST_TICK = 0.25
 twentieth of the interval, or the time in which the budget allows the largest batch."""
 
 BATCH_SECONDS = 0.1
-"""Seconds that a batch may take: a thread makes its requests one after another, and the answers are delivered at its
-end. The second request costs half as much CPU as the first, which finds the processor's caches cold."""
+"""Seconds that a batch may take: a thread makes its requests one after another, and the answers are delivered at the
+end. Later requests need half as much CPU as the first, which finds the processor's caches cold."""
 
 LARGEST_BATCH = 10
 
@@ -83,10 +83,11 @@ class Schedule:
             due = now + max(self._fastest, wait.interval_now)
             self._line_up(self._polls.join(wait, name, due), now, today)
 
-    def poll_alone(self, wait: Wait, look: PendingObservation, now: float, today: float) -> None:
+    def poll_alone(self, wait: Wait, pending: PendingObservation, now: float, today: float) -> None:
         """Poll one execution on its own; until that is done, the shared poll leaves it out."""
         if home := self._polls.of(wait):
-            single = home.alone[wait] = SinglePoll(wait, look, now)
+            single = SinglePoll(wait, pending, now)
+            home.leave_out(wait, single)
             self._line_up(single, now, today)
 
     # --- turns ---
@@ -171,7 +172,7 @@ class Schedule:
     def note_trouble(
         self, error: ReleasePipelineError, started: float, now: float, today: float, waits: Iterable[Wait]
     ) -> bool:
-        """Note an error that concerns all requests; returns whether it says something new.
+        """Note an error that concerns all requests; returns whether it adds information.
 
         :param started: when the request began that failed with it.
         """
@@ -203,7 +204,7 @@ class Schedule:
         if isinstance(poll, SinglePoll):
             for wait in poll.waits:
                 if home := self._polls.of(wait):
-                    home.alone.pop(wait, None)
+                    home.back(wait)
         else:
             self._line_up(poll, now, today)
 
@@ -212,7 +213,8 @@ class Schedule:
     def _line_up(self, poll: Poll, now: float, today: float) -> None:
         if poll.is_running or not poll.waits:
             return
-        deadline = None if poll.deadline is None else now + poll.deadline - today
+        earliest = poll.deadline
+        deadline = None if earliest is None else now + earliest - today
         due = poll.next_at(now, deadline)
         self._turns.put(poll, due, unseen_since=poll.polled_at, weight=poll.weight, deadline=deadline)
 

@@ -1,4 +1,4 @@
-"""One watcher: which events it makes of each round, and where its cursor stands.
+"""One watcher: which events each round becomes, and the position of its cursor.
 
 The cursor is saved in the state store of the watched assets after the events that it covers are in Airflow's database,
 never before: a process that dies in between repeats events, and misses none.
@@ -39,8 +39,8 @@ class CursorStore:
     """Keeps cursors with each asset that the trigger watches for.
 
     :param accessors: as Airflow gives them to a trigger; ``None`` if it watches for no asset.
-    :param watched: what is watched, a JSON value, which tells the cursor from others of the same asset.
-    :param about: the same for people.
+    :param watched: what is watched, a JSON value, which distinguishes the cursor from others of the same asset.
+    :param about: the same, for people.
     """
 
     def __init__(self, accessors: AssetStateStoreAccessors | None, watched: Any, about: str) -> None:
@@ -99,7 +99,7 @@ class Watcher:
             await self.save()
             taken = await self._take(seen)
         except Exception as error:
-            log.warning("Could not work out what is new in %s, will retry: %s", self._about, _brief(error))
+            log.warning("Could not determine what is new in %s, will retry: %s", self._about, _brief(error))
             return []
         if taken is None:
             return []

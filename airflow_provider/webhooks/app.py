@@ -27,7 +27,7 @@ MASK = "***"
 
 ANSWERED_WITHIN = 8.0
 """Seconds until the answer, including the time to read the body. Quay gives up after ten and sends again; an event that
-is counted after the answer is recognised then."""
+is counted after the answer is recognized then."""
 READ_EVERY = 30.0
 """Seconds after which the declarations are read again: rotating a secret in a secrets backend needs no restart."""
 THREADS = 4

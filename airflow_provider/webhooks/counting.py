@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -18,15 +17,12 @@ from airflow.models.asset import AssetActive, AssetDagRunQueue, AssetModel
 from airflow.models.asset_state_store import AssetStateStoreModel
 from airflow.utils.session import create_session
 from sqlalchemy import and_, delete, or_, select, update
-from sqlalchemy.exc import IntegrityError
 
 from airflow_provider.storable import bounded, storable
 from airflow_provider.webhooks.occurrences import COUNTED_FOR, Alternatives, Occurrence
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
-
-log = logging.getLogger(__name__)
 
 KEY_PREFIX = "release_pipelines.webhook."
 """Prefix of the keys in an asset's state store."""
@@ -49,19 +45,11 @@ def count(asset: str, alternatives: Alternatives, endpoint: str) -> Occurrence |
     :raises Exception: the database's. Nothing was written, or all of it, so that repeating the call is safe.
     """
     after: list[Callable[[], None]] = []
-    try:
-        with create_session() as session:
-            counted = _count(asset, alternatives, endpoint, after, session)
-    except IntegrityError:
-        # Another process counted the same at this very moment, invisibly to our transaction.
-        after.clear()
-        with create_session() as session:
-            counted = _count(asset, alternatives, endpoint, after, session)
+    with create_session() as session:
+        counted = _count(asset, alternatives, endpoint, after, session)
     for notify in after:
-        try:
-            notify()
-        except Exception as error:
-            log.warning("A listener failed on an asset event: %s", type(error).__name__)
+        # Airflow logs a listener that fails, and continues.
+        notify()
     return counted
 
 
@@ -89,7 +77,7 @@ def _count(
 def _locked(asset: str, session: Session) -> AssetModel:
     """The asset, locked against all other webhooks until this transaction ends.
 
-    Airflow's scheduler relies on it that an asset's events become visible in the order of their times.
+    Airflow's scheduler expects an asset's events to become visible in the order of their times.
     """
     named = or_(AssetModel.name == asset, AssetModel.uri == asset)
     # Changes nothing, and comes first: SQLite has no row locks, and refuses to write in a transaction that began

@@ -18,7 +18,7 @@ from airflow_provider.webhooks.occurrences import Report
 log = logging.getLogger(__name__)
 
 DONE, TRY_AGAIN = 200, 503
-"""HTTP statuses of answers. Cocktail takes anything but 200 as a failure, Quay anything but 2xx."""
+"""HTTP statuses of answers. Cocktail treats anything but 200 as a failure, Quay anything but 2xx."""
 
 
 def handle(endpoint: Endpoint, body: bytes) -> int:

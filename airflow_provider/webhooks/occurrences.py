@@ -21,8 +21,8 @@ REPEATED_WITHIN = 3600.0
 
 POLLS = 3
 PAUSE = 0.5
-"""How often an execution is polled that is reported to have finished but has not, and the seconds in between: a system
-may send a message before it stores the state."""
+"""How often to poll an execution that has been reported as finished but is not yet, and the seconds in between: a
+system may send a message before it stores the state."""
 
 
 class Occurrence(msgspec.Struct, frozen=True):

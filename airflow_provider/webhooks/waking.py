@@ -26,7 +26,6 @@ from airflow_provider.core.canceling import RESUMED
 from airflow_provider.core.waiting import WAITED_FOR, Begun, Outcome, Wait, named_exactly
 from airflow_provider.execution import Execution
 from airflow_provider.links import MARKER_XCOM, xcoms_of
-from airflow_provider.task_instances import identity_of
 from airflow_provider.triggers.execution import ExecutionTrigger
 
 if TYPE_CHECKING:
@@ -141,4 +140,13 @@ def _end(waiting: Deferred, trigger: ExecutionTrigger, outcome: Outcome, is_fini
 
 
 def _push(ti: TaskInstance, key: str, value: Any, session: Session) -> None:
-    XComModel.set(key, BaseXCom.serialize_value(value), **identity_of(ti), serialize=False, session=session)
+    XComModel.set(
+        key,
+        BaseXCom.serialize_value(value),
+        dag_id=ti.dag_id,
+        task_id=ti.task_id,
+        run_id=ti.run_id,
+        map_index=ti.map_index,
+        serialize=False,
+        session=session,
+    )

@@ -1,4 +1,4 @@
-"""Processes under Airflow's supervisor, and how they tell the test what they have seen."""
+"""Processes under Airflow's supervisor, and how they report to the test."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.until import until
 
 
 class Notes:
-    """What a process has to tell the test."""
+    """What a process reports to the test."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -26,7 +26,7 @@ class Notes:
 
 
 def end_after(task: RealTask, act: Callable[[RealTask], None], script: Callable[..., Any], notes: Notes) -> bool:
-    """An attempt that ends by itself after a person's act, before a heartbeat tells it of that."""
+    """An attempt that ends by itself after a person's act, before a heartbeat informs it."""
 
     def wait_then_end(operator: Any, context: Any) -> Any:
         until(notes.read)

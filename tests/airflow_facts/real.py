@@ -1,4 +1,4 @@
-"""The real Airflow around a task that a test makes up: its scheduler, its supervisor of workers, and what people do.
+"""The real Airflow around a task that a test defines: its scheduler, its supervisor of workers, and what people do.
 
 Done by hand here, because it takes an executor or a whole installation: putting a task into the executor's queue, and
 telling the scheduler how an executor's process has ended.
@@ -41,10 +41,10 @@ Work = Callable[[BaseOperator, Any], Any]
 
 
 class Scripted(BaseOperator):
-    """Does what a test says."""
+    """Does what a test wants."""
 
     script: Work = staticmethod(lambda operator, context: None)
-    """In place of ``execute``, and of what goes on after a deferral."""
+    """In place of ``execute``, and of what continues after a deferral."""
     killed: Callable[[], Any] = staticmethod(lambda: None)
     """In place of ``on_kill``."""
 
@@ -59,7 +59,7 @@ class Scripted(BaseOperator):
 
 
 class Patient(BaseTrigger):
-    """Waits for ever."""
+    """Waits forever."""
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return f"{__name__}.Patient", {}
@@ -84,7 +84,7 @@ def succeed(operator: BaseOperator, context: Any) -> None:
 
 
 class RealTask(attempts.Task):
-    """A task of a run of its own, with another one beside it, as Airflow has it in its database."""
+    """A task in its own run, next to another one, as Airflow stores it in its database."""
 
     operator: Scripted
 
@@ -139,7 +139,7 @@ class RealTask(attempts.Task):
     # The scheduler
 
     def schedule(self) -> None:
-        """The scheduler looks at the run; what it schedules is put into the executor's queue."""
+        """The scheduler examines the run; what it schedules is put into the executor's queue."""
         runner = scheduler()
         with create_session() as session:
             run = session.query(DagRun).filter_by(**self._run_of).one()
@@ -157,13 +157,13 @@ class RealTask(attempts.Task):
         self.change(put)
 
     def process_ended(self, *, is_clean: bool) -> None:
-        """The executor tells the scheduler of the end of the process: with success, unless its supervisor raised."""
+        """The executor reports the end of the process to the scheduler: as a success, unless its supervisor raised."""
         state = TaskInstanceState.SUCCESS if is_clean else TaskInstanceState.FAILED
         scheduler().executor.change_state(self.read(lambda ti: ti.key), state)
         heed_executor()
 
     def miss_heartbeats(self) -> None:
-        """The scheduler finds that its worker was not heard of for long."""
+        """The scheduler finds that its worker has sent no heartbeat for too long."""
         self.change(lambda ti: setattr(ti, "last_heartbeat_at", datetime.now(UTC) - timedelta(hours=1)))
         scheduler()._find_and_purge_task_instances_without_heartbeats()
         heed_executor()
@@ -180,7 +180,7 @@ class RealTask(attempts.Task):
         scheduler().check_trigger_timeouts()
 
     def crash_trigger(self) -> None:
-        """The triggerer tells that the trigger has raised."""
+        """The triggerer reports that the trigger has raised."""
         with create_session() as session:
             Trigger.submit_failure(self.trigger_id, RuntimeError("it crashed"), session=session)
 
@@ -232,7 +232,7 @@ class RealTask(attempts.Task):
         return self._run()
 
     def begin(self) -> Any:
-        """A supervisor tells Airflow that it runs what is queued, and nothing more; returns what it is told."""
+        """A supervisor reports to Airflow that it runs what is queued, and nothing more; returns the answer."""
         ti = self.identity()
         return client().task_instances.start(ti.id, os.getpid(), datetime.now(UTC))
 
@@ -307,7 +307,7 @@ def job_of_scheduler(state: JobState) -> Job:
 
 
 def heed_executor() -> None:
-    """The scheduler reads what its executor has to tell."""
+    """The scheduler reads what its executor reports."""
     runner = scheduler()
     with create_session() as session:
         SchedulerJobRunner.process_executor_events(

@@ -1,4 +1,4 @@
-"""How a task's process ends in Airflow 3.3.2: told to, killed, missed, refused; and which states people leave."""
+"""How a task's process ends in Airflow 3.3.2: asked to, killed, missed, refused; and which states people leave."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def where(task: RealTask) -> dict[str, Any]:
 
 
 def note_state_and_end(task: RealTask, notes: Notes) -> Callable[[], None]:
-    """An ``on_kill`` that tells what Airflow says of the task."""
+    """An ``on_kill`` that reports what Airflow answers about the task."""
     identity = where(task)
 
     def killed() -> None:
@@ -143,13 +143,13 @@ def test_a_cleared_process_that_is_killed_before_it_hears_of_it_sets_max_tries_u
 def test_a_mapped_task_has_no_on_kill_before_its_templates_are_rendered() -> None:
     with DAG("mapped", schedule=None):
         mapped = Scripted.partial(task_id="mapped").expand(doc=["a", "b"])
-    # What a process that is told to end calls; rendering puts the unmapped operator there.
+    # What a process that is asked to end calls; rendering puts the unmapped operator there.
     assert "ti.task.on_kill()" in inspect.getsource(task_runner._run_task_and_map_outcome)
     assert not hasattr(mapped, "on_kill")
     assert callable(mapped.unmap({"doc": "a"}).on_kill)
 
 
-def test_a_failure_of_a_queued_task_keeps_its_id_and_makes_a_resumed_one_begin_anew() -> None:
+def test_a_failure_of_a_queued_task_keeps_its_id_and_makes_a_resumed_one_begin_again() -> None:
     task = RealTask().queue()
     task.run(defer)
     task.resume_by_event()
@@ -183,7 +183,7 @@ def test_an_executor_tells_of_a_success_unless_the_supervisor_raises(mocker: Moc
     assert run_two(lambda: 0, lambda: -9, refused) == ["success", "success", "failed"]
 
 
-# How a process is told to end
+# How a process is asked to end
 
 
 @pytest.mark.usefixtures("fast_heartbeats")
@@ -212,7 +212,7 @@ def test_a_heartbeat_tells_a_worker_that_a_person_has_acted_and_its_end_counts_a
 
 
 @pytest.mark.usefixtures("fast_heartbeats")
-def test_after_on_kill_the_interrupted_code_goes_on_until_sigkill(notes: Notes) -> None:
+def test_after_on_kill_the_interrupted_code_continues_until_sigkill(notes: Notes) -> None:
     def go_on(operator: Any, context: Any) -> None:
         for _ in range(600):
             notes.write("working")

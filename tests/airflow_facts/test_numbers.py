@@ -186,7 +186,7 @@ def test_a_new_scheduler_counts_a_try_beyond_max_tries_although_nobody_has_clear
     assert task.numbers == (2, 0)
 
 
-def test_a_new_scheduler_makes_a_resumed_task_begin_anew() -> None:
+def test_a_new_scheduler_makes_a_resumed_task_begin_again() -> None:
     task = RealTask().queue()
     task.run(defer)
     task.resume_by_event()

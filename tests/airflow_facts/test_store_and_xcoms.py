@@ -67,7 +67,7 @@ def test_a_value_in_the_state_store_expires_after_30_days_by_default() -> None:
     assert abs(expires - datetime.now(UTC) - timedelta(days=30)) < timedelta(minutes=5)
 
 
-def test_a_value_that_never_expires_stays_so_until_it_is_set_anew() -> None:
+def test_a_value_that_never_expires_stays_so_until_it_is_set_again() -> None:
     def remember_for_ever(operator: Any, context: Any) -> None:
         context["task_state_store"].set(KEY, 1, retention=NEVER_EXPIRE)
 

@@ -66,7 +66,7 @@ def test_each_instance_of_a_mapped_task_is_told_by_itself(deferred: RealTask) ->
 
 
 def test_a_triggerer_can_read_states_and_xcoms_but_no_previous_task_instance() -> None:
-    # By the last of these it could have told a try number.
+    # The last of these could have been a try number.
     can_read = get_args(get_args(triggerer.ToTriggerRunner)[0])
     assert {TaskStatesResult, XComResult} <= set(can_read)
     assert PreviousTIResult not in can_read

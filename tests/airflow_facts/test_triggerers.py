@@ -1,4 +1,4 @@
-"""Which waits triggerers of Airflow 3.3.2 are told to end, and how they end them."""
+"""Which waits triggerers of Airflow 3.3.2 must end, and how they end them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from tests.simulation.triggerers import HEALTH_THRESHOLD
 
 
 def has_trigger(trigger_id: int) -> bool:
-    """Whether triggerers go on with it, after the look that they take each second."""
+    """Whether triggerers continue with it, after the check that they make each second."""
     Trigger.clean_unused()
     with create_session() as session:
         return session.get(Trigger, trigger_id) is not None
 
 
-# Which waits triggerers are told to end
+# Which waits triggerers must end
 
 
 def test_a_mark_takes_the_wait_away_at_once(deferred: RealTask) -> None:
@@ -98,7 +98,7 @@ def triggerer_job() -> Job:
 
 
 class Killed(Patient):
-    """Tells when its ``on_kill`` is called, and when that is interrupted."""
+    """Reports when its ``on_kill`` is called, and when that is interrupted."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ class Runner(triggerer.TriggerRunner):
         self.triggers[1] = {"task": self.wait, "is_watcher": False, "name": "wait", "events": 0}
 
     async def take_away(self) -> None:
-        """What the triggerer does about once a second until its supervisor hears that the wait has ended."""
+        """What the triggerer does about once a second until its supervisor learns that the wait has ended."""
         self.to_cancel.append(1)
         self.trigger.has_told.clear()
         await self.cancel_triggers()
@@ -142,7 +142,7 @@ class Runner(triggerer.TriggerRunner):
 
 
 def told_to(end: Callable[[Runner], Coroutine[Any, Any, None]], timeout_after: datetime | None = None) -> list[str]:
-    """End a wait that runs in a triggerer; what its trigger was told by then."""
+    """End a wait that runs in a triggerer; returns what its trigger knew by then."""
 
     async def main() -> list[str]:
         runner = Runner(timeout_after)

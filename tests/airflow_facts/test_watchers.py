@@ -141,7 +141,7 @@ def test_what_is_told_to_a_paused_dag_before_the_next_parse_is_stored_and_starts
     assert not watched.is_queued()
 
 
-def test_a_trigger_that_goes_on_is_not_told_that_one_of_its_assets_has_left() -> None:
+def test_a_trigger_that_continues_is_not_told_that_one_of_its_assets_has_left() -> None:
     """So it keeps the cursor of that one too, and what comes until it is back is lost to it."""
     one, other = Watched(Scripted), Watched(Scripted)
     parse(one, other)
@@ -257,3 +257,38 @@ def test_an_event_that_is_told_twice_is_stored_twice() -> None:
     submit(watched, "1")
     submit(watched, "1")
     assert watched.ids() == ["1", "1"]
+
+
+# What starts a run
+
+
+def begun(*ids: str) -> Watched:
+    """An asset on which a DAG is scheduled, and of which these events are told before the scheduler looks."""
+    watched = Watched(Scripted)
+    parse(watched)
+    for each in ids:
+        submit(watched, each)
+    return watched
+
+
+def runs(watched: Watched) -> list[list[str]]:
+    """The scheduler looks; returns the ids of the events that each run so far was made for."""
+    return [sorted(each["id"] for each in told) for told in watched.runs()]
+
+
+def test_an_event_that_comes_before_the_run_of_the_one_before_it_is_made_starts_none_but_goes_with_the_next() -> None:
+    """The entry in the scheduler's queue keeps the time of the first event, up to which the run gets events."""
+    watched = begun("1", "2")
+    assert runs(watched) == [["1"]]
+    assert watched.ids() == ["1", "2"]
+    assert not watched.is_queued()
+    assert runs(watched) == [["1"]]
+    submit(watched, "3")
+    assert runs(watched) == [["1"], ["2", "3"]]
+
+
+def test_an_event_that_comes_after_the_run_of_the_one_before_it_is_made_starts_one() -> None:
+    watched = begun("1")
+    assert runs(watched) == [["1"]]
+    submit(watched, "2")
+    assert runs(watched) == [["1"], ["2"]]

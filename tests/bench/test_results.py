@@ -1,4 +1,4 @@
-"""How figures are held against the bar, and that tables and chart tell every load that was measured."""
+"""How figures are compared with the bar, and that tables and chart show every load that was measured."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_one_system_that_is_worse_misses_its_mark_only(worse: dict[str, float], 
     assert missed.startswith(mark)
 
 
-def test_a_look_by_itself_that_costs_more_than_the_best_peers_misses_its_mark() -> None:
+def test_a_poll_by_itself_that_costs_more_than_the_best_peers_misses_its_mark() -> None:
     results = good_results()
     place = next(number for number, each in enumerate(results.loop) if each.load.contender == NO_LIST.name)
     results.loop[place] = replace(results.loop[place], cpu=0.7)

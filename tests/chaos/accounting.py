@@ -11,7 +11,7 @@ from tests.chaos.vendors import KINDS, Seen
 ON_THE_WIRE = 3.0
 """Seconds for which a start may be under way when a person clears its task; what starts later is the next attempt's."""
 GRACE = 15.0
-"""An execution that ends by itself so soon after a person acted needs no cancel any more: for 10 s the triggerer may be
+"""An execution that ends by itself so soon after a person acted needs no cancel: for 10 s the triggerer may be
 in doubt whether a task that waits to be run was cleared."""
 FAULTS = ("doubled", "lost", "wrongly cancelled", "left running")
 OTHERS = "others' cancelled"
@@ -19,7 +19,7 @@ OTHERS = "others' cancelled"
 
 @dataclass(frozen=True)
 class Act:
-    """A person's deed: a mark (``failed``, ``success``) or a ``clear``; ``at`` is epoch seconds."""
+    """A person's action: a mark (``failed``, ``success``) or a ``clear``; ``at`` is epoch seconds."""
 
     at: float
     what: str
@@ -47,7 +47,7 @@ class History:
 
     @property
     def was_marked(self) -> bool:
-        """Whether a person's last word was how the task has ended."""
+        """Whether the task has ended as the last person wanted."""
         return bool(self.acts) and self.acts[-1].what != "clear"
 
     def faults(self) -> dict[str, int]:
@@ -57,7 +57,7 @@ class History:
 
     @property
     def went_on(self) -> int:
-        """Executions that went on after a person's act, and that the task's log or error names."""
+        """Executions that continued after a person's act, and that the task's log or error names."""
         return sum(each.id in self.named and self._would_be_left(each) for each in self.executions)
 
     def _doubled(self) -> int:
@@ -77,7 +77,7 @@ class History:
         return doubled
 
     def _lost(self) -> int:
-        """A task that nobody marked and that has not returned its last execution, which went well."""
+        """A task that nobody marked and that has not returned its last execution, which succeeded."""
         if self.was_marked:
             return 0
         last = self.executions[-1] if self.executions else None
@@ -94,7 +94,7 @@ class History:
         )
 
     def _left_running(self) -> int:
-        """Executions that went on after a person had ended their task, and that nothing names."""
+        """Executions that continued after a person had ended their task, and that nothing names."""
         return sum(each.id not in self.named and self._would_be_left(each) for each in self.executions)
 
     def _would_be_left(self, each: Seen) -> bool:
@@ -163,7 +163,7 @@ class Account:
 
     def complaints(self) -> str:
         """What is known of each release with a fault, and of what is somebody else's."""
-        lines = [f"somebody else's: {_told(each)}" for each in self.others if each.cancels]
+        lines = [f"somebody else's: {_described(each)}" for each in self.others if each.cancels]
         for history in self.histories:
             faults = [name for name, count in history.faults().items() if count]
             if not faults:
@@ -173,11 +173,11 @@ class Account:
             )
             lines += [f"    {act.at:.1f} person: {act.what}" for act in history.acts]
             for each in history.executions:
-                lines.append(f"    {_told(each)}{' (a guess)' if each.id in history.guesses else ''}")
+                lines.append(f"    {_described(each)}{' (a guess)' if each.id in history.guesses else ''}")
         return "\n".join(lines)
 
 
-def _told(each: Seen) -> str:
+def _described(each: Seen) -> str:
     end = "goes on" if each.ended is None else f"{each.ended:.1f}"
     cancels = "".join(f", cancel {at:.1f}" for at in each.cancels)
     return f"{each.started:.1f} to {end}: {each.system} {each.id} {each.state}{cancels}"

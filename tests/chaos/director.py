@@ -1,4 +1,4 @@
-"""Who does harm, to what and when: seeded, one deed at a time, and each kind of harm at least once."""
+"""Decides which harm is done, to what and when: seeded, one action at a time, and each kind of harm at least once."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ from tests.chaos.task_logs import ASKS_FOR_CLEAR, CANCELED_FOR_GOOD, OTHER_PLACE
 from tests.chaos.vendors import Seen, Vendors
 
 SETTLED = 4.0
-"""Seconds for which a task has waited before a person touches it: Airflow must have somebody whom it can tell."""
+"""Seconds for which a task has waited before a person touches it: Airflow must have somebody whom it can notify."""
 HOLD = 6.0
-"""Seconds without a kill after a person's deed: Airflow tells it once, and who is killed just then never hears it."""
+"""Seconds without a kill after a person's action: Airflow reports it once, and not to who is killed just then."""
 
 PATIENCE = 15.0
-"""Seconds for which a person looks for such a task."""
+"""Seconds for which a person searches for such a task."""
 
 BESIDE = 1.0
-"""Seconds between a clear and a kill of the very worker, whichever comes first."""
+"""Seconds between a clear and a kill of the same worker, whichever comes first."""
 
 FRESH = 4.0
-"""Age in seconds of the heartbeat of a triggerer that is certainly up."""
+"""Age in seconds of the heartbeat of a triggerer that is certainly running."""
 
 LACKING_FIRST = 0.6
-"""How often the next deed is one that has not been done yet, until there are enough kills; from then on always."""
+"""How often the next action is one that has not been done yet, until there are enough kills; from then on always."""
 NOTHING_TO_DO = 0.5
-"""Seconds until the next look for something that can be done."""
+"""Seconds until the next search for something that can be done."""
 
 FREEZE, CHANGE = "a worker frozen until it was given up", "a connection changed, and its task failed and named both"
 
@@ -54,7 +54,7 @@ Json = dict[str, Any]
 class Deed(NamedTuple):
     """A kind of harm.
 
-    :param do: does it; returns the seconds until the next deed, or ``None`` if it cannot be done now.
+    :param do: does it; returns the seconds until the next action, or ``None`` if it cannot be done now.
     """
 
     name: str
@@ -120,7 +120,7 @@ class Director:
         ]
 
     def act(self) -> float:
-        """Do one deed; returns the seconds until the next."""
+        """Do one action; returns the seconds until the next."""
         deed = self._choose()
         self._bring_back()
         try:
@@ -131,13 +131,13 @@ class Director:
             return 1.0
         if deed is None or pause is None:
             return NOTHING_TO_DO
-        # What these two led to is seen later.
+        # The effect of these two shows later.
         if deed.name not in (FREEZE, CHANGE):
             self._done.add(deed.name)
         return pause
 
     def _choose(self) -> Deed | None:
-        """The next deed; ``None`` while what is still to be seen is under way."""
+        """The next action; ``None`` while the effect of an earlier one is still awaited."""
         under_way = {FREEZE if self._freezer.ti_id else "", CHANGE if self._connections.away else ""}
         lacking = [each for each in self._deeds if each.name not in self._done | under_way]
         is_enough = self.kills.total() >= self._enough
@@ -171,7 +171,7 @@ class Director:
             if OTHER_PLACE in said:
                 is_to_be_cleared = each["state"] == "failed" and release.conn_id not in self._connections.away
             else:
-                # A clear whose cancel Airflow's own numbers do not tell from a colleague's.
+                # A clear whose cancel Airflow's own numbers do not distinguish from a colleague's.
                 is_to_be_cleared = bool(ASKS_FOR_CLEAR.search(said)) or (bool(acts) and CANCELED_FOR_GOOD in said)
             if is_to_be_cleared:
                 self._clear(ti, release)
@@ -179,7 +179,7 @@ class Director:
                 self._note("person: clear of what failed loudly", of=release.name)
 
     def _bring_back(self) -> None:
-        """End stalls that are over; start anew what was drained, and what has ended without being asked to."""
+        """End stalls that are over; restart what was drained, and what has ended without being asked to."""
         for name, until in list(self._stalled.items()):
             if time.monotonic() > until:
                 del self._stalled[name]
@@ -218,7 +218,7 @@ class Director:
         return ti, self._releases[ti.dag_id, ti.task_id, ti.map_index]
 
     def finish(self) -> None:
-        """Let all that is stalled, frozen or away come back."""
+        """Resume or restart everything that is stalled, frozen or stopped."""
         for name in self._stalled:
             self._cluster.signal(name, signal.SIGCONT)
         self._stalled.clear()
@@ -279,13 +279,13 @@ class Director:
         return self._random.uniform(1, 3)
 
     def _change_a_connection(self) -> float | None:
-        """Somebody changes a connection to another system, and who waits there must read it anew."""
+        """Somebody points a connection to another system, and whoever waits there must read it again."""
         chosen = [(each, build) for each in self._look() if (build := self._build_to_be_moved(each))]
         if not chosen or self._stalled:
             return None
         each, build = self._random.choice(chosen)
         _, release = self._names(each)
-        # It must not end before somebody looks for it in vain.
+        # It must not end before somebody has searched for it in vain.
         self._vendors.begin_again(build)
         process = self._cluster.task_processes().get(each["id"])
         is_between_attempts = self._random.random() < 0.5
@@ -301,7 +301,7 @@ class Director:
         return self._random.uniform(1, 3)
 
     def _build_to_be_moved(self, each: Json) -> Seen | None:
-        """The build that goes on for a task, if its connection can be changed now."""
+        """The build that is running for a task, if its connection can be changed now."""
         release = self._names(each)[1]
         if not release.conn_id or release.conn_id in self._connections.changed or self._is_taken(each):
             return None
@@ -380,7 +380,7 @@ class Director:
         return not self._stalled and _is_alive(each["triggerer_job"])
 
     def _is_taken(self, each: Json) -> bool:
-        """Whether more harm would hide what becomes of the harm that is done to it now."""
+        """Whether more harm would hide the effect of the harm that is done to it now."""
         return each["id"] == self._freezer.ti_id or self._names(each)[1].conn_id in self._connections.away
 
     def _holds_the_frozen(self, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""What the logs of the releases say to a person."""
+"""What the logs of the releases report to a person."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _GUESS = re.compile(r"Found (\S+), which this task probably started")
 _NOT_CANCELED = (
     "only guessed to be this task's",
     "nothing was adopted, canceled or started",
-    "Nothing was started beside it",
+    "Nothing else was started",
     "Could not cancel",
     "could not be canceled",
 )
@@ -53,7 +53,7 @@ class TaskLogs:
         return frozenset(match[1] for line in self.lines(release) if (match := _GUESS.search(line)))
 
     def named(self, release: Release, executions: Sequence[Seen]) -> frozenset[str]:
-        """Ids of those that a person is told of, because they are not to be canceled or could not be."""
+        """Ids of those that are reported to a person, because they are not to be canceled or could not be."""
         telling = [line for line in self.lines(release) if any(words in line for words in _NOT_CANCELED)]
         return frozenset(each.id for each in executions if any(_names(line, each) for line in telling))
 
@@ -68,6 +68,6 @@ class TaskLogs:
 
 
 def _names(line: str, execution: Seen) -> bool:
-    # Cocktail's numbers are so small that much else looks like them.
+    # Cocktail's numbers are so small that many other things look like them.
     name = f"build_run {execution.id}" if execution.system == "cocktail" else execution.id
     return re.search(rf"\b{re.escape(name)}\b", line) is not None

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import signal
+import threading
 import time
 import tracemalloc
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -18,7 +22,9 @@ from airflow_provider.clients import retries
 from airflow_provider.clients.auth import HeaderAuth, NoAuth
 from airflow_provider.clients.base import MOST_LOG_LINES
 from airflow_provider.clients.code_stream import CodeStreamClient
+from airflow_provider.clients.one_at_a_time import one_at_a_time
 from airflow_provider.clients.quay import QuayClient
+from airflow_provider.clients.reading import LARGE
 from airflow_provider.clients.service_stage import ServiceStageClient
 from airflow_provider.clients.transport import Transport
 from airflow_provider.core.waiting import Wait
@@ -86,6 +92,94 @@ def test_an_answer_that_is_too_large_is_refused_and_never_held(scripted: Scripte
     finally:
         tracemalloc.stop()
     assert (caught.value.effect, caught.value.status) == (Effect.UNKNOWN, reply[0])
+
+
+CHUNK = 65536
+
+
+@pytest.mark.parametrize("size", [1, CHUNK - 1, CHUNK, CHUNK + 1, 5 * CHUNK, 10 * CHUNK, 3 * MB])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_of_a_packed_answer_nothing_is_missing(scripted: Scripted, size: int, parts: int) -> None:
+    scripted.always = (200, {"Content-Encoding": "gzip"}, gzip.compress(b"1" * size) * parts)
+    transport = Transport("quay", scripted.url, attempts=1)
+    assert transport.request("GET", "/x", decode=len).data == size * parts
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_a_large_answer_is_held_once_until_it_is_decoded(scripted: Scripted, is_packed: bool) -> None:
+    body = b'"' + b"x" * 12 * MB + b'"'
+    scripted.always = packed(body) if is_packed else (200, {}, body)
+    transport = Transport("quay", scripted.url, attempts=1)
+    tracemalloc.start()
+    try:
+        assert transport.request("GET", "/x", decode=len).data == len(body)
+        assert tracemalloc.get_traced_memory()[1] < 1.3 * len(body)
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_of_a_large_answer_that_is_no_json_the_beginning_is_read(scripted: Scripted, status: int) -> None:
+    scripted.always = (status, {}, body := b"proxy error " * MB)
+    transport = Transport("quay", scripted.url, attempts=1)
+    tracemalloc.start()
+    try:
+        with pytest.raises((UnexpectedResponseError, ServerUnavailableError)) as caught:
+            transport.get("/x")
+        # Whether it is JSON shows only in text.
+        assert tracemalloc.get_traced_memory()[1] < 2.3 * len(body)
+    finally:
+        tracemalloc.stop()
+    assert status == 200 or str(caught.value.message).startswith("proxy error proxy error ")
+
+
+def test_a_large_text_that_was_asked_for_is_whole(scripted: Scripted) -> None:
+    scripted.always = (200, {}, b"kind: PIPELINE\n" * MB)
+    answer = Transport("quay", scripted.url).request("GET", "/x", json_expected=False)
+    assert answer.data == "kind: PIPELINE\n" * MB
+
+
+def test_large_answers_are_decoded_one_after_the_other_and_small_ones_at_once(scripted: Scripted) -> None:
+    at_once: dict[str, int] = {"small": 0, "large": 0}
+    most = dict(at_once)
+    all_small = threading.Barrier(4)
+
+    def decode(content: bytes) -> int:
+        size = "large" if len(content) > LARGE else "small"
+        at_once[size] += 1
+        most[size] = max(most[size], at_once[size])
+        if size == "small":
+            all_small.wait(60)
+        else:
+            time.sleep(0.02)
+        at_once[size] -= 1
+        return len(content)
+
+    def get(size: int) -> int:
+        return int(transport.request("GET", f"/{size}", decode=decode).data)
+
+    scripted.always = lambda request: (200, {}, b"1" * int(request.path[1:]))
+    transport = Transport("quay", scripted.url)
+    sizes = [2 * LARGE, 10] * 4
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(get, sizes)) == sizes
+    assert most == {"small": 4, "large": 1}
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_decodes_large_answers_too() -> None:
+    assert one_at_a_time(lambda: 7) == 7
+    if not (child := os.fork()):
+        signal.alarm(60)
+        os._exit(one_at_a_time(lambda: 7))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_an_answer_of_very_many_nuls_is_an_error_that_says_so(scripted: Scripted, status: int) -> None:
+    scripted.always = (status, {}, b"\0" * 2 * MB)
+    with pytest.raises(UnexpectedResponseError, match="more than 1000000 NULs"):
+        Transport("quay", scripted.url, attempts=1).get("/x")
 
 
 def test_an_answer_may_be_as_large_as_allowed(scripted: Scripted) -> None:
@@ -206,6 +300,44 @@ def test_an_answer_that_drips_without_end_ends_at_the_time_limit(scripted: Scrip
     assert caught.value.effect is Effect.LATE
 
 
+def test_an_answer_that_drips_through_a_proxy_ends_at_the_time_limit(scripted: Scripted, mocker: MockerFixture) -> None:
+    through_it = {"http_proxy": scripted.url, "no_proxy": "", "NO_PROXY": ""}
+    mocker.patch.dict(os.environ, through_it)
+    scripted.always = drip_the_body(200)
+    began = time.monotonic()
+    with pytest.raises(ServerUnavailableError, match="no complete answer"):
+        Transport("quay", "http://api.invalid", attempts=1, timeout=0.5).get("/x")
+    assert time.monotonic() - began < 15
+
+
+def test_after_an_answer_that_has_no_end_the_next_one_comes_over_a_connection_of_its_own(scripted: Scripted) -> None:
+    is_over = threading.Event()
+
+    def half(handler: Handler) -> None:
+        handler.close_connection = True
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n{")
+        is_over.wait(60)
+
+    scripted.script = [half, (200, {}, b" " * 2 * MB), half]
+    scripted.always = OK
+    transport = Transport("quay", scripted.url, attempts=1, timeout=0.5, max_connections=1, max_answer_bytes=MB)
+    answers: list[Any] = []
+
+    def ask() -> None:
+        for _ in range(5):
+            try:
+                answers.append(transport.get("/x"))
+            except ReleasePipelineError as error:
+                answers.append(type(error))
+
+    # Were the only connection lost, it would wait for ever.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(60)
+    is_over.set()
+    assert answers == [ServerUnavailableError, UnexpectedResponseError, ServerUnavailableError, *[{"fine": True}] * 2]
+
+
 def test_redirects_share_the_time_limit_of_their_request(scripted: Scripted) -> None:
     def slow_redirect(handler: Handler) -> None:
         time.sleep(0.6)
@@ -222,9 +354,10 @@ def test_the_time_limit_of_one_answer_is_not_that_of_the_next_one_over_the_same_
         handler.send_response(200)
         handler.send_header("Content-Length", "2")
         handler.end_headers()
-        time.sleep(0.7)
+        time.sleep(1.2)
         handler.wfile.write(b"{}")
 
+    # Together they take longer than one may.
     scripted.always = slow
     transport = Transport("quay", scripted.url, attempts=1, timeout=3.0, max_connections=1)
     assert [transport.request("POST", "/x", body={"a": "b" * 9}).data for _ in range(3)] == [{}] * 3
@@ -342,7 +475,7 @@ def test_a_write_whose_answer_makes_no_sense_may_have_taken_effect(scripted: Scr
     assert len(scripted.requests) == 1
 
 
-def test_an_error_of_the_reading_itself_is_told_without_what_was_read(scripted: Scripted) -> None:
+def test_an_error_of_the_reading_itself_is_reported_without_what_was_read(scripted: Scripted) -> None:
     scripted.always = OK
 
     def broken(content: bytes) -> Any:
@@ -354,11 +487,12 @@ def test_an_error_of_the_reading_itself_is_told_without_what_was_read(scripted: 
     assert caught.value.effect is Effect.UNKNOWN
     assert "fine" not in str(caught.value)
     assert caught.value.__suppress_context__
+    assert caught.value.__cause__ is None
 
 
 @pytest.mark.parametrize("body", [{"a": {1, 2}}, {"a": float("nan")}, {"a": "\ud800"}, {"a": b"x"}])
 def test_an_argument_that_json_cannot_say_is_refused_before_anything_is_sent(scripted: Scripted, body: Any) -> None:
-    with pytest.raises(BadRequestError, match="an argument holds") as caught:
+    with pytest.raises(BadRequestError, match="an argument cannot be written as JSON") as caught:
         Transport("quay", scripted.url).request("POST", "/start", body=body)
     assert caught.value.effect is Effect.REFUSED
     assert not scripted.requests
@@ -378,7 +512,7 @@ def test_texts_of_errors_are_short_clean_and_without_secrets(scripted: Scripted)
     scripted.always = (
         400,
         {},
-        {"code": f"E\0{long}", "message": f"a\0 token=abc {long}", "requestId": f"hunter22-long {long}"},
+        {"code": f"E\0 hunter22-long {long}", "message": f"a\0 token=abc {long}", "requestId": f"hunter22-long {long}"},
     )
     transport = Transport("quay", scripted.url)
     transport.redact.add("hunter22-long")
@@ -427,7 +561,7 @@ def page_of(*ids: str, total: int | None) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("total", [500, None])
-def test_a_server_that_repeats_a_page_is_recognised(scripted: Scripted, total: int | None) -> None:
+def test_a_server_that_repeats_a_page_is_recognized(scripted: Scripted, total: int | None) -> None:
     ids = [f"p{number}" for number in range(100)]
     scripted.script = [(200, {}, {"token": "bearer-1"})]
     scripted.always = (200, {}, page_of(*ids, total=total))
@@ -523,7 +657,7 @@ def test_an_answer_about_another_execution_is_none(scripted: Scripted) -> None:
         (stream, {"system": "code_stream", "kind": "approval", "id": "x-1"}),
         (quay, {"system": "quay", "kind": "build", "id": "x-1", "repository": "acme/shop"}),
     ):
-        with pytest.raises(UnexpectedResponseError, match=r"asked for .* x-1, got y-2"):
+        with pytest.raises(UnexpectedResponseError, match=r"must be .* x-1, got y-2"):
             client.observe(ref)
 
 

@@ -1,4 +1,4 @@
-"""An end that a vendor may take back is looked at again before it counts, and only then."""
+"""An end that a vendor may revoke is polled again before it counts; other ends are not."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Vendor:
         ]
 
     def looks(self, together: bool) -> Execution:
-        """The first one as a wait sees it, by itself or beside another one."""
+        """The first one as a wait observes it, by itself or together with another one."""
         if not together:
             first = self.known[0]
             return self.client.observe(first.ref if isinstance(first, Execution) else first)

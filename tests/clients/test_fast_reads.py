@@ -57,7 +57,7 @@ def test_the_server_sees_the_very_request_that_requests_would_send(scripted: Scr
     assert (short.method, short.target, short.headers) == (long.method, long.target, long.headers)
 
 
-def test_answer_and_headers_are_told_as_ever(scripted: Scripted) -> None:
+def test_answer_and_headers_are_returned_as_ever(scripted: Scripted) -> None:
     scripted.always = OK
     answer = Transport("quay", scripted.url).request("GET", "/x")
     assert (answer.data, answer.headers["x-told"], answer.headers["X-Told"]) == ({"fine": True}, "yes", "yes")

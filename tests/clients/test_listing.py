@@ -8,6 +8,7 @@ from airflow_provider.clients import listing as listings
 from airflow_provider.clients.cocktail.run_list import decode_runs
 from airflow_provider.clients.listing import Listing, Remembered
 from airflow_provider.clients.quay.build_list import decode_builds
+from airflow_provider.clients.reading import LARGE
 from airflow_provider.clients.service_stage.release_list import decode_tasks
 
 LISTS = pytest.mark.parametrize(
@@ -31,6 +32,14 @@ def test_an_item_is_there_in_part_and_as_a_whole(decode, body, text):
     assert listing.excerpt("7") is not None
     assert "text" in listing.item("7")
     assert (listing.excerpt("8"), listing.item("8")) == (None, None)
+
+
+def test_of_many_items_only_the_one_that_is_asked_for_is_decoded(mocker):
+    body = b'{"pipelines": [%s]}' % b", ".join(b'{"id": "%d", "text": "%d"}' % (each, each) for each in range(1000))
+    listing = decode_tasks(body)
+    decoded = mocker.spy(listings, "loads")
+    assert listing.item("7") == {"id": "7", "text": "7"}
+    assert [len(call.args[0]) < 100 for call in decoded.call_args_list] == [True]
 
 
 @LISTS
@@ -74,8 +83,25 @@ def test_the_bytes_of_the_list_before_are_not_decoded_again(decode, body):
 
 
 @LISTS
-def test_what_is_no_list_or_very_long_is_not_remembered(decode, body, mocker):
-    remembered = Remembered(decode)
+def test_what_is_no_list_or_very_long_is_not_remembered(decode, body):
+    remembered = Remembered(decode, 200)
     assert remembered(b'{"error_code": "1"}') == remembered(b'{"error_code": "1"}') == {"error_code": "1"}
-    mocker.patch.object(listings, "LARGEST_REMEMBERED", 10)
-    assert remembered(body % b'"x"').excerpt("7") is not remembered(body % b'"x"').excerpt("7")
+    long = body % (b'"' + b"x" * 200 + b'"')
+    assert remembered(long).excerpt("7") is not remembered(long).excerpt("7")
+
+
+@pytest.mark.parametrize(
+    ("decode", "body", "nameless"),
+    [(decode_tasks, b"[%s]", "None"), (decode_runs, b"[%s]", ""), (decode_builds, b'{"builds": [%s]}', "None")],
+)
+def test_a_list_of_very_many_empty_items_is_not_remembered(decode, body, nameless):
+    remembered = Remembered(decode, 200)
+    few, many = (body % b",".join([b"{}"] * count) for count in (4, 40))
+    assert remembered(few).excerpt(nameless) is remembered(few).excerpt(nameless)
+    assert remembered(many).excerpt(nameless) is not remembered(many).excerpt(nameless)
+
+
+@LISTS
+def test_the_items_of_a_large_list_are_there(decode, body):
+    listing = decode(body % (b'"' + b"x" * LARGE + b'"'))
+    assert listing.item("7")["text"] == "x" * LARGE

@@ -1,4 +1,4 @@
-"""Logins are made once for all, refused ones are not repeated, and none is made anew that is still good."""
+"""One login serves all clients, a refused one is not repeated, and a valid one is not replaced."""
 
 from __future__ import annotations
 

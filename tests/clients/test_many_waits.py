@@ -214,9 +214,7 @@ def test_every_wait_learns_every_state(scripted: Scripted, kind: type[Stand], se
 
 
 @pytest.mark.parametrize("kind", [Releases, Runs])
-def test_what_a_list_does_not_tell_is_looked_at_whenever_the_caller_likes(
-    scripted: Scripted, kind: type[Stand]
-) -> None:
+def test_what_a_list_does_not_tell_is_polled_whenever_the_caller_likes(scripted: Scripted, kind: type[Stand]) -> None:
     stand = kind(scripted)
     waits = Waits(stand, 20)
     waits.fetch()
@@ -272,7 +270,7 @@ def test_a_sensor_that_does_not_know_when_a_release_began_costs_no_more(scripted
     assert len(stand.asked()) == 1
 
 
-def test_a_release_triggered_again_is_looked_at_although_its_status_is_the_same(scripted: Scripted) -> None:
+def test_a_release_triggered_again_is_polled_although_its_status_is_the_same(scripted: Scripted) -> None:
     stand = Releases(scripted)
     waits = Waits(stand, 2)
     waits.known = {number: {**stand.ref(number), "since": ""} for number in waits.known}
@@ -344,7 +342,7 @@ def test_waits_for_tags_cost_one_page_of_a_long_list(scripted: Scripted, count: 
     assert pages.asked() == 2
 
 
-def test_a_tag_that_points_elsewhere_is_told_of_once(scripted: Scripted) -> None:
+def test_a_tag_that_points_elsewhere_is_reported_once(scripted: Scripted) -> None:
     pages = TagPages(scripted, 5)
     refs = [{**tag("old1"), "digest": "sha256:" + "b" * 64}, tag("new")]
     seen = [each for each in pages.client.fetch(refs) if isinstance(each, Execution)]
@@ -352,7 +350,7 @@ def test_a_tag_that_points_elsewhere_is_told_of_once(scripted: Scripted) -> None
     assert news(pages.client, seen) == []
 
 
-def test_equal_scans_share_a_request_and_are_told_once(scripted: Scripted) -> None:
+def test_equal_scans_share_a_request_and_are_reported_once(scripted: Scripted) -> None:
     scripted.always = (200, {}, {"status": "queued", "data": None})
     client = QuayClient(scripted.url, token="token", attempts=1)
     digest = "sha256:" + "a" * 64
@@ -405,7 +403,7 @@ def test_a_build_log_of_quay_that_is_not_there_has_no_lines(scripted: Scripted, 
     assert client.read_log(ref, 7) == ([], 7)
 
 
-def test_the_log_of_a_build_run_is_told_step_by_step_whenever_its_text_comes(scripted: Scripted) -> None:
+def test_the_log_of_a_build_run_is_reported_step_by_step_whenever_its_text_comes(scripted: Scripted) -> None:
     steps = [
         {"stepOrder": 2, "stepType": "CREATE_IMAGE", "stepState": "RUNNING", "log": "half"},
         {"stepOrder": 1, "stepType": "CODE_DOWN", "stepState": "DONE", "log": None},

@@ -501,6 +501,17 @@ def test_a_second_401_in_a_row_fails(scripted: Scripted, method: str) -> None:
     assert (len(scripted.requests), login.logins) == (2, 2)
 
 
+def test_a_request_has_its_whole_time_again_after_a_login(scripted: Scripted) -> None:
+    def slow(request: Received) -> Reply:
+        time.sleep(1.2)
+        return only("token-2")(request)
+
+    scripted.always = slow
+    transport = Transport("quay", scripted.url, attempts=1, timeout=2.0)
+    transport.auth = CountingLogin(transport)
+    assert transport.get("/x") == {"fine": True}
+
+
 def test_a_token_that_ends_behind_a_redirect_is_renewed_too(scripted: Scripted) -> None:
     scripted.script = [(307, {"Location": "/y"}, None), (401, {}, None), OK]
     transport = Transport("quay", scripted.url)

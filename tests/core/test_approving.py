@@ -1,4 +1,4 @@
-"""What answers mean: who may give them, how many it takes, what they are when Airflow hands them on."""
+"""What answers mean: who may give them, how many it takes, and how they are read from what Airflow passes on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ AT = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
 
 
 def event(chosen: Any = ("Approve",), **other: Any) -> dict[str, Any]:
-    """What Airflow 3.3.2 hands on of an answer."""
+    """What Airflow 3.3.2 passes on of an answer."""
     given = {
         "chosen_options": list(chosen),
         "params_input": {"comment": "looks good"},
@@ -133,7 +133,7 @@ def test_an_answer_of_the_requester_does_not_count(requester):
     assert asked.decision == "approve"
 
 
-def test_an_answer_that_is_told_twice_counts_once():
+def test_an_answer_that_is_delivered_twice_counts_once():
     rules, asked = Rules(approvals=2), question()
     assert asked.take(answer("ada"), rules) is not None
     assert asked.take(answer("ada"), rules) is None
@@ -142,8 +142,8 @@ def test_an_answer_that_is_told_twice_counts_once():
 
 def test_the_rules_are_told_to_those_who_answer():
     lines = " ".join(Rules(approvers=("ada", "bob"), requester="eve", approvals=2).to_lines())
-    for told in ("Only ada, bob", "eve triggered", "2 different people"):
-        assert told in lines
+    for rule in ("Only ada, bob", "eve triggered", "2 different people"):
+        assert rule in lines
     assert Rules().to_lines() == []
 
 
@@ -170,8 +170,8 @@ def test_the_system_is_told_who_has_decided_and_what_they_said():
     asked.take(answer("eve"), rules)
     asked.take(msgspec.structs.replace(answer("ada"), comment="tests are green"), rules)
     asked.take(answer("bob"), rules)
-    told = asked.message("release 1.4.2")
-    assert told == "release 1.4.2; approved by Ada (ada): tests are green; approved by Bob (bob)"
+    message = asked.message("release 1.4.2")
+    assert message == "release 1.4.2; approved by Ada (ada): tests are green; approved by Bob (bob)"
     assert asked.message(None).startswith("approved by Ada")
     assert len(asked.message("x" * 5000)) == LONGEST_MESSAGE
 
@@ -193,7 +193,7 @@ def test_what_was_decided_at_the_vendor_shows_by_the_state():
     }
 
 
-def test_an_approval_is_open_until_its_execution_goes_on_or_ends():
+def test_an_approval_is_open_until_its_execution_continues_or_ends():
     still_open = {state for state in ExecutionState if is_open(state)}
     assert still_open == {ExecutionState.QUEUED, ExecutionState.WAITING, ExecutionState.UNKNOWN}
 

@@ -1,4 +1,4 @@
-"""Whose turn it is under a budget of requests: promises, held over many random lives of a poll."""
+"""Which request is next under a budget: properties that hold over many random lives of a poller."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_the_longest_unseen_goes_first_and_a_request_for_many_counts_for_all_of_
     assert turns.take(1.0, 9) == []
 
 
-def test_what_is_lined_up_anew_or_dropped_is_not_taken_twice():
+def test_what_is_lined_up_again_or_dropped_is_not_taken_twice():
     turns: Turns[str] = Turns()
     turns.put("a", 0.0, unseen_since=0.0)
     turns.put("a", 5.0, unseen_since=0.0)
@@ -72,17 +72,17 @@ def test_what_is_lined_up_anew_or_dropped_is_not_taken_twice():
     assert (len(turns), "a" in turns, turns.due(5.0), turns.next_due()) == (1, True, ["a"], 5.0)
 
 
-def test_what_waits_for_years_costs_no_memory_for_each_look():
+def test_what_waits_for_years_costs_no_memory_for_each_poll():
     turns: Turns[int] = Turns()
-    for look in range(10_000):
-        turns.put(look % 7, float(look), unseen_since=float(look), deadline=1e9)
-        turns.take(look + 1.0, look % 3)
+    for now in range(10_000):
+        turns.put(now % 7, float(now), unseen_since=float(now), deadline=1e9)
+        turns.take(now + 1.0, now % 3)
     assert len(pickle.dumps(turns)) < 10_000
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_whatever_happens_the_budget_is_kept_and_nobody_is_starved(seed: int):
-    """A poll in virtual time: requests of all weights, intervals and deadlines that come, are made and go."""
+    """A poller in virtual time: requests of all weights, intervals and deadlines are added, made and removed."""
     chance = random.Random(seed)
     rate, threads = chance.choice([0.5, 3.0, 20.0, 200.0]), chance.randint(1, 8)
     budget, turns = Budget(rate), Turns[int]()

@@ -51,7 +51,7 @@ def begun(changes: list[Change], since: float = -math.inf) -> Cursor:
     return take(None, PLACE, read(changes, since), is_wanted, 10).cursor
 
 
-def test_who_begins_tells_nothing_of_what_it_finds_and_all_that_comes() -> None:
+def test_who_begins_reports_nothing_of_what_it_finds_and_all_that_comes() -> None:
     changes = [change(number, 1000.0 * number) for number in range(4)]
     cursor = begun(changes)
     changes += [change(4, 3000.0), change(5, 3001.0)]
@@ -70,20 +70,20 @@ def test_who_has_seen_a_part_of_a_list_takes_nothing_older_for_news() -> None:
     assert new_of(take(cursor, PLACE, read(changes), is_wanted, 10)) == []
 
 
-def test_what_shows_late_is_told_all_the_same() -> None:
+def test_what_shows_late_is_reported_all_the_same() -> None:
     changes = [change(1, 10_000.0)]
     cursor = begun(changes)
     changes.append(change(2, 10_000.0 - LATE))
     assert new_of(take(cursor, PLACE, read(changes), is_wanted, 10)) == [2]
 
 
-def test_a_reading_that_does_not_reach_back_far_enough_tells_nothing_and_says_how_far_it_must() -> None:
+def test_a_reading_that_does_not_reach_back_far_enough_reports_nothing_and_says_how_far_it_must() -> None:
     cursor = begun([change(1, 1000.0)])
     taken = take(cursor, PLACE, read([change(1, 1000.0), change(2, 9000.0)], since=8000.0), is_wanted, 10)
     assert (new_of(taken), taken.since, taken.cursor) == ([], 1000.0 - LATE, cursor)
 
 
-def test_of_very_many_news_the_oldest_are_told_first_and_the_others_next() -> None:
+def test_of_very_many_news_the_oldest_are_reported_first_and_the_others_next() -> None:
     cursor = begun([])
     changes = [change(number, 100.0) for number in range(7)]
     seen = []
@@ -123,7 +123,7 @@ def test_a_cursor_of_another_system_is_none() -> None:
     assert (new_of(taken), taken.cursor.place) == ([], "another.example.com")
 
 
-def test_a_cursor_names_no_more_than_it_may_and_tells_nothing_twice(mocker: MockerFixture) -> None:
+def test_a_cursor_names_no_more_than_it_may_and_reports_nothing_twice(mocker: MockerFixture) -> None:
     mocker.patch.object(core_changes, "MOST_RECENT", 5)
     changes = [change(number, 1000.0 + number) for number in range(20)]
     taken = take(begun([]), PLACE, read(changes), is_wanted, 100)

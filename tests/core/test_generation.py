@@ -1,4 +1,4 @@
-"""What tells an automatic retry from a clear, with Airflow 3.3.2's own counting."""
+"""How an automatic retry is distinguished from a clear, with Airflow 3.3.2's own counting."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_retry_is_told_from_a_clear(last, now, had_succeeded, expected):
 
 
 @pytest.mark.parametrize(
-    ("told", "now", "expected"),
+    ("escalated_by", "now", "expected"),
     [
         pytest.param(Attempt(1, 2, 0, 2), Attempt(2, 2, 0, 2), False, id="an automatic retry"),
         pytest.param(Attempt(1, 2, 0, 2), Attempt(2, 2, 1, 2), False, id="another task was cleared"),
@@ -51,9 +51,9 @@ def test_a_retry_is_told_from_a_clear(last, now, had_succeeded, expected):
         pytest.param(Attempt(1, 2, 0, 2), Attempt(2, 3, 1, 2), True, id="cleared"),
         pytest.param(Attempt(1, 2, 0, 2), Attempt(2, 3, 0, 2), True, id="cleared, leaving the run alone"),
         pytest.param(Attempt(1, 2, 0, 2), Attempt(2, 2, 1, 1), True, id="cleared after retries were lowered"),
-        pytest.param(Attempt(1, 3, 0, 3), Attempt(3, 3, 1, 1), True, id="that, after a retry that was not told"),
+        pytest.param(Attempt(1, 3, 0, 3), Attempt(3, 3, 1, 1), True, id="that, after a retry that asked nobody"),
         pytest.param(Attempt(2, 2, 0, 2), Attempt(3, 2, 1, 1), False, id="lowered, but another task was cleared"),
     ],
 )
-def test_only_a_clear_of_the_task_itself_answers_what_a_person_was_told(told, now, expected):
-    assert was_resolved(told, now) is expected
+def test_only_a_clear_of_the_task_itself_answers_what_a_person_was_asked(escalated_by, now, expected):
+    assert was_resolved(escalated_by, now) is expected

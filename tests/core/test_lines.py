@@ -1,4 +1,4 @@
-"""The wording of lines that more than one story needs."""
+"""The wording of lines that several kinds of tasks log."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from airflow_provider.exceptions import Call, ServerUnavailableError
         (80 * 3600, "3 days"),
     ],
 )
-def test_a_time_is_told_as_people_say_it(seconds, text):
+def test_a_time_is_written_as_people_say_it(seconds, text):
     assert lines.span(seconds) == text
 
 

@@ -1,4 +1,4 @@
-"""The text of a required action: what was told stands in it, and cannot change how the rest is read."""
+"""The text of a required action: it contains every detail, and none of them can change how the rest is read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from airflow_provider.core.question import LONGEST_SUBJECT, LONGEST_VALUE, body_
 URL = "https://airflow.example.com/base/dags/d/runs/r/tasks/t"
 
 
-def test_each_detail_is_told_and_empty_ones_are_left_out():
+def test_each_detail_is_shown_and_empty_ones_are_left_out():
     body = body_of({"Pipeline": "Deploy shop", "Stage": "", "Asked by": None, "Inputs": {"tag": "1.4.2"}}, [], URL)
     assert "- **Pipeline**: `Deploy shop`" in body
     assert "- **Inputs**: `tag` = `1.4.2`" in body

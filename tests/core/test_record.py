@@ -1,4 +1,4 @@
-"""What is read out of the state store, whoever wrote it."""
+"""Records as they are read from the state store, whatever wrote them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The drawing of a start in docs/start.md is that of the code."""
+"""The state machine in docs/start.md is that of the code."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def test_the_diagram_shows_every_move_and_no_other():
 
 def test_the_table_tells_when_each_move_is_made():
     rows = re.findall(r"^\| (\w+) \| (\w+) \| (.+) \|$", PAGE.split("## The transitions")[1], re.MULTILINE)
-    told = {(before, after): when for before, after, when in rows if before != "from"}
-    assert told == {(str(before), str(after)): when for (before, after), when in TRANSITIONS.items()}
+    listed = {(before, after): when for before, after, when in rows if before != "from"}
+    assert listed == {(str(before), str(after)): when for (before, after), when in TRANSITIONS.items()}
 
 
 @pytest.mark.parametrize("state", State)

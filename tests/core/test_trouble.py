@@ -25,7 +25,7 @@ def test_each_failure_doubles_the_pause_up_to_a_minute_and_an_answer_ends_it() -
     assert not trouble.note_answer(now, now)
 
 
-def test_what_was_on_its_way_tells_nothing_new() -> None:
+def test_what_was_on_its_way_reports_nothing_new() -> None:
     trouble = Trouble()
     trouble.note_error(DOWN, 0.0, 1.0, 5.0, None)
     until = trouble.until

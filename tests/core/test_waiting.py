@@ -8,7 +8,17 @@ from airflow_provider import exceptions
 from airflow_provider.core import lines
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.lines import warning
-from airflow_provider.core.waiting import MOST_STEPS, Begun, Ending, Outcome, Pace, Wait, result_of
+from airflow_provider.core.waiting import (
+    MOST_CHANGES,
+    MOST_STEPS,
+    MOST_UNKNOWN,
+    Begun,
+    Ending,
+    Outcome,
+    Pace,
+    Wait,
+    result_of,
+)
 from airflow_provider.exceptions import (
     AuthenticationError,
     BadRequestError,
@@ -63,7 +73,7 @@ def test_waiting_for_a_person_ends_a_wait_that_was_told_so(state):
 @pytest.mark.parametrize(
     "error", [ServerUnavailableError, ThrottledError, UnexpectedResponseError, AuthenticationError]
 )
-def test_looks_may_fail_until_the_error_budget_is_spent(error):
+def test_polls_may_fail_until_the_error_budget_is_spent(error):
     waiting = wait()
     assert waiting.update(seen("running"), START) is None
     assert waiting.update(error("down"), START + 10) is None
@@ -71,7 +81,7 @@ def test_looks_may_fail_until_the_error_budget_is_spent(error):
     assert waiting.update(error("down"), START + 10 + DURATIONS.error_budget).ending is Ending.LOST
 
 
-def test_one_look_that_succeeds_renews_the_error_budget():
+def test_one_poll_that_succeeds_renews_the_error_budget():
     waiting = wait()
     for moment in range(0, int(3 * DURATIONS.error_budget), 600):
         assert waiting.update(ServerUnavailableError("down"), START + moment) is None
@@ -86,7 +96,7 @@ def test_a_poll_error_is_never_reported_as_a_failed_execution():
         result_of(outcome, "cocktail")
 
 
-def test_an_execution_is_gone_when_no_look_finds_it_for_ten_seconds():
+def test_an_execution_is_gone_when_no_poll_finds_it_for_ten_seconds():
     waiting = wait()
     waiting.update(seen("running"), START)
     assert waiting.update(NotFoundError("gone"), START + 10) is None
@@ -119,7 +129,7 @@ def test_refusals_end_a_wait_at_once_only_where_nothing_has_ever_worked(error, p
 
 
 @pytest.mark.parametrize("last_look", [seen("running"), ServerUnavailableError("down"), None])
-def test_the_deadline_ends_a_wait_whatever_the_last_look_says(last_look):
+def test_the_deadline_ends_a_wait_whatever_the_last_poll_says(last_look):
     waiting = wait(deadline=START + 30)
     waiting.update(seen("running"), START)
     late = START + 30
@@ -156,7 +166,7 @@ def test_a_foreign_event_is_refused_loudly(event):
         Outcome.from_event(event)
 
 
-def test_each_change_is_told_once():
+def test_each_change_is_reported_once():
     waiting = wait()
     told = []
     for steps in ([("INIT", "RUNNING")], [("INIT", "RUNNING")], [("INIT", "DONE"), ("BUILD", "RUNNING")]):
@@ -169,11 +179,32 @@ def test_each_change_is_told_once():
     ]
 
 
-def test_an_unknown_status_and_a_series_of_failing_looks_are_warned_of_once():
+def test_an_unknown_status_and_a_series_of_failing_polls_are_warned_of_once():
     waiting = wait()
     for look in [seen("unknown", "HIBERNATING")] * 3 + [ServerUnavailableError("down")] * 3 + [seen("running")]:
         waiting.update(look, START)
     assert [line.level for line in waiting.new_lines()] == ["warning", "warning", "info", "info"]
+
+
+def test_unknown_statuses_that_take_turns_are_warned_of_once_each_and_very_many_not_at_all():
+    waiting = wait()
+    for number in range(1000):
+        waiting.update(seen("unknown", f"WORD-{number % 2}"), START)
+    assert [line.level for line in waiting.new_lines()] == ["warning"] * 2
+    for number in range(1000):
+        waiting.update(seen("unknown", f"WORD-{number}"), START)
+    assert len(waiting.new_lines()) == MOST_UNKNOWN - 2
+
+
+def test_an_execution_that_goes_back_and_forth_fills_no_log_and_its_end_is_told():
+    waiting = wait()
+    for number in range(3 * MOST_CHANGES):
+        waiting.update(seen(("running", "paused")[number % 2]), START)
+    *changes, last = waiting.new_lines()
+    assert len(changes) == MOST_CHANGES - 1
+    assert "changes very often: from now on, only its end is logged" in last.text
+    assert waiting.update(seen("failed"), START)
+    assert [line.level for line in waiting.new_lines()] == ["error"]
 
 
 def test_the_pause_is_spread_around_the_interval():
@@ -183,7 +214,7 @@ def test_the_pause_is_spread_around_the_interval():
     assert 10.5 < max(pauses) <= 11.0
 
 
-def test_the_pause_grows_while_looks_fail_and_recovers_at_once():
+def test_the_pause_grows_while_polls_fail_and_recovers_at_once():
     pace = Pace()
     pauses = []
     for error in [ServerUnavailableError("down")] * 5 + [None]:
@@ -195,7 +226,7 @@ def test_the_pause_grows_while_looks_fail_and_recovers_at_once():
     assert pauses[-1] <= 5.5
 
 
-def test_a_pause_can_be_told_however_long_looks_have_failed():
+def test_a_pause_can_be_computed_however_long_polls_have_failed():
     pace = Pace()
     for _ in range(5000):
         pace.note(ServerUnavailableError("down"))
@@ -203,7 +234,7 @@ def test_a_pause_can_be_told_however_long_looks_have_failed():
 
 
 @pytest.mark.parametrize(("until_deadline", "pause"), [(None, 120.0), (500.0, 120.0), (1.0, 1.0)])
-def test_nothing_is_asked_before_the_moment_that_the_vendor_named_but_for_a_deadline(until_deadline, pause):
+def test_nothing_is_asked_before_the_moment_that_the_vendor_named_except_for_a_deadline(until_deadline, pause):
     pace = Pace()
     pace.note(ThrottledError("slow down", retry_after=120.0))
     assert pace.pause(5.0, until_deadline) == pause
@@ -279,7 +310,7 @@ def test_a_wait_in_which_nothing_happens_says_so_at_growing_intervals(is_told_of
     ]
 
 
-def test_a_wait_that_goes_on_elsewhere_says_nothing_again():
+def test_a_wait_that_continues_elsewhere_says_nothing_again():
     look = seen("running", "PAUSING", steps=(Step("Build", "DONE", None, SUCCEEDED),))
     first = wait()
     assert len(told_over(first, [0, 660], look)) == 3
@@ -295,7 +326,7 @@ def test_a_person_who_is_needed_is_reminded():
     assert line == warning("Still waiting for a person (5 min): may it go out?: https://ci/7")
 
 
-def test_an_outage_is_told_again_at_growing_intervals_and_so_is_its_end():
+def test_an_outage_is_reported_again_at_growing_intervals_and_so_is_its_end():
     waiting = wait()
     told_over(waiting, [0], seen("running"))
     assert told_over(waiting, [60, 120, 180, 301, 320], ServerUnavailableError("down")) == [
@@ -312,7 +343,7 @@ def test_what_has_not_begun_says_nothing_and_what_failed_is_an_error():
     assert waiting.new_lines() == [lines.error("  Build: FAILED - no disk"), lines.error("Build run 7 failed")]
 
 
-def test_a_reference_that_becomes_more_exact_is_told_with_its_link():
+def test_a_reference_that_becomes_more_exact_is_reported_with_its_link():
     waiting = Wait({**REF, "kind": "event", "id": "e1"}, 10.0)
     waiting.update(seen("running", url="https://ci/7"), START)
     assert waiting.new_lines()[0].text == "It resulted in build run 7: https://ci/7"
@@ -323,13 +354,14 @@ def test_what_another_version_has_told_of_a_wait_ends_none(body):
     assert Begun.from_json(body) == Begun()
 
 
-def test_a_vendor_that_names_other_steps_with_each_look_fills_no_memory() -> None:
-    wait = Wait({"system": "quay", "kind": "build", "id": "1"}, 1.0)
+def test_a_vendor_that_names_other_steps_with_each_look_fills_no_memory_and_no_log() -> None:
+    wait, logged = Wait({"system": "quay", "kind": "build", "id": "1"}, 1.0), 0
     for number in range(3 * MOST_STEPS // 1000):
         steps = tuple(Step(f"{number}-{step}", "RUNNING") for step in range(1000))
         wait.update(Execution(wait.ref, ExecutionState.RUNNING, "building", steps=steps), 0.0)
-        assert len(wait.new_lines()) == 1000 + (number == 0)
+        logged += len(wait.new_lines())
     assert len(wait._logged_steps) == MOST_STEPS
+    assert logged == MOST_CHANGES
 
 
 def test_a_conflict_that_the_vendor_tells_ends_no_wait_and_one_that_the_client_finds_does() -> None:

@@ -1,4 +1,4 @@
-"""Which trigger events the example DAG takes for failed, asked of the sandbox."""
+"""Which trigger events count as failed for the example DAG, read from the sandbox."""
 
 from __future__ import annotations
 

@@ -224,7 +224,7 @@ def test_a_task_that_a_person_ended_stays_so_and_starts_nothing_more(told, happe
 
 
 @MODES
-def test_a_cleared_task_starts_anew_and_succeeds(told, deferrable):
+def test_a_cleared_task_starts_again_and_succeeds(told, deferrable):
     story = told["cleared", deferrable]
     canceled, again = story.after
     assert canceled.ended

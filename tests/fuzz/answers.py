@@ -7,17 +7,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from airflow_provider.sandbox.core.hostile import (
-    CUT,
-    NASTY_TEXTS,
-    NOTHING,
-    PACKED_AND_CUT,
-    PLAIN,
-    TO_THE_END,
-    Chance,
-    dump,
-    wire,
-)
+from airflow_provider.sandbox.core.hostile import dump
+from airflow_provider.sandbox.core.hostile_bytes import CUT, NOTHING, PACKED_AND_CUT, PLAIN, TO_THE_END, wire
+from airflow_provider.sandbox.core.hostile_documents import Chance
+from airflow_provider.sandbox.core.hostile_values import NASTY_TEXTS
 from tests.fuzz.server import Raw
 
 texts = st.one_of(st.sampled_from(NASTY_TEXTS), st.text(max_size=20))

@@ -1,4 +1,4 @@
-"""A server that answers whatever it was told to: raw bytes, for one request after the other."""
+"""A server that answers with given raw bytes, one request after the other."""
 
 from __future__ import annotations
 

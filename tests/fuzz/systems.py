@@ -424,6 +424,7 @@ PLAUSIBLE: dict[str, tuple[Any, ...]] = {
     "build": ({"editType": "N"},),
     "edits": ({"editType": "U"},),
     "before": (None,),
+    "moment": (0, 1_795_000_000),
     "message": (None, "yes"),
     "task_name": ("t",),
     "account_seq": (None, 1),

@@ -1,6 +1,6 @@
 """Whatever a server answers and whatever is asked for, a client returns something sound or one of our errors, in time.
 
-The environment's ``FUZZ_EXAMPLES`` says how many examples all of these tests try together; ``make fuzz`` tries many.
+The environment's ``FUZZ_EXAMPLES`` sets how many examples all of these tests try together; ``make fuzz`` tries many.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from tests.fuzz.systems import PLAUSIBLE, SECRET, SYSTEMS, System, refs_of
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "2000"))
 IS_LONG = EXAMPLES > 2000
 LONGEST_CALL = 60.0
-"""Seconds: many times what a call takes whose every answer comes at once."""
+"""Seconds: many times the duration of a call whose answers all arrive at once."""
 
 fuzzed = settings(
     max_examples=max(1, EXAMPLES // (2 * len(SYSTEMS))),
@@ -110,7 +110,7 @@ def _argument(system: System, call: str, name: str, annotation: Any) -> st.Searc
         return st.lists(refs, min_size=1, max_size=4)
     if name in ("ref", "about"):
         return refs
-    if name in ("execution", "waiting"):
+    if name in ("execution", "approval", "waiting"):
         return refs.map(lambda ref: Execution(ref, ExecutionState.RUNNING, "RUNNING"))
     plausible = PLAUSIBLE.get(name, ())
     if name == "event" and "Document" in kind:
@@ -187,7 +187,7 @@ def check_error(error: ReleasePipelineError) -> None:
 
 
 def check_effect(name: str, error: ReleasePipelineError, seen: list[Any]) -> None:
-    """What a start may have done is never taken for nothing."""
+    """A start that may have had an effect is never reported as one without."""
     writes = [each for each in seen if each.method == "POST" and not any(part in each.target for part in LOGINS)]
     if name not in STARTS or not writes:
         return
@@ -216,7 +216,7 @@ def run(system: System, url: str, server: Any, draw: st.DrawFn) -> None:
             if inspect.isgenerator(found):
                 found = list(found)
             if name in ("fetch_shared", "fetch"):
-                found = [_look(each) if callable(each) else each for each in found]
+                found = [_observe(each) if callable(each) else each for each in found]
         except ReleasePipelineError as error:
             event("error")
             check_error(error)
@@ -230,9 +230,9 @@ def run(system: System, url: str, server: Any, draw: st.DrawFn) -> None:
         client.close()
 
 
-def _look(look: Callable[[], Any]) -> Any:
+def _observe(pending: Callable[[], Any]) -> Any:
     try:
-        return look()
+        return pending()
     except ReleasePipelineError as error:
         return error
 
@@ -260,7 +260,7 @@ def test_every_call_survives_every_answer(system: str, server: Any) -> None:
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_a_wait_survives_every_row_of_answers(system: str, server: Any) -> None:
-    """Many polls by one client, which remembers what it was told."""
+    """Many polls by one client, which remembers earlier answers."""
     url = f"http://127.0.0.1:{server.server_address[1]}"
     one = SYSTEMS[system]
 
@@ -276,7 +276,7 @@ def test_a_wait_survives_every_row_of_answers(system: str, server: Any) -> None:
             for _ in range(4):
                 began = time.monotonic()
                 try:
-                    found = [_look(each) if callable(each) else each for each in client.fetch_shared(known)]
+                    found = [_observe(each) if callable(each) else each for each in client.fetch_shared(known)]
                 except ReleasePipelineError as error:
                     check_error(error)
                     continue

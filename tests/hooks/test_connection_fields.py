@@ -1,4 +1,4 @@
-"""What every field of a connection means, and that a bad one is named before anything is sent."""
+"""What each field of a connection means, and that errors name a bad one before anything is sent."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def test_an_unknown_extra_is_named_with_the_nearest_known_one(
     assert SECRET not in said
 
 
-def test_it_is_told_once_for_a_connection_in_a_process(build: Build, warnings: pytest.LogCaptureFixture) -> None:
+def test_it_is_reported_once_for_a_connection_in_a_process(build: Build, warnings: pytest.LogCaptureFixture) -> None:
     for _ in range(3):
         build("quay", extra={"ui_ulr": "x"}).close()
     assert len(told(warnings)) == 1
@@ -101,7 +101,7 @@ def test_it_is_told_once_for_a_connection_in_a_process(build: Build, warnings: p
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_nothing_is_told_of_extras_that_are_known(
+def test_nothing_is_reported_of_extras_that_are_known(
     build: Build, warnings: pytest.LogCaptureFixture, system: str
 ) -> None:
     for name in set(hook_class(system).extras_class.model_fields) - set(GOOD[system].get("extra", {})):

@@ -1,4 +1,4 @@
-"""The Test button: each thing that can be wrong with a connection is told apart from the others, in all systems."""
+"""The Test button: it distinguishes everything that can be wrong with a connection, in all systems."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_each_way_to_log_in_is_told_to_work(
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_a_host_that_has_no_address_is_told(press_test: Test, system: str) -> None:
+def test_a_host_that_has_no_address_is_reported(press_test: Test, system: str) -> None:
     worked, message = press_test(system, "no-such-host.invalid")
     assert not worked
     assert "cannot connect to no-such-host.invalid" in message
@@ -84,7 +84,7 @@ def test_a_host_that_has_no_address_is_told(press_test: Test, system: str) -> No
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_a_port_where_nothing_listens_is_told(press_test: Test, system: str) -> None:
+def test_a_port_where_nothing_listens_is_reported(press_test: Test, system: str) -> None:
     worked, message = press_test(system, f"http://127.0.0.1:{free_port()}")
     assert not worked
     assert "cannot connect to 127.0.0.1:" in message
@@ -92,7 +92,7 @@ def test_a_port_where_nothing_listens_is_told(press_test: Test, system: str) -> 
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_a_certificate_that_nobody_vouches_for_is_told_with_its_cure(
+def test_a_certificate_that_nobody_vouches_for_is_reported_with_its_cure(
     press_test: Test, scripted: Scripted, certificates: Certificates, system: str
 ) -> None:
     scripted.use_tls(certificates.server)
@@ -117,14 +117,16 @@ def test_verify_takes_a_ca_bundle_or_trusts_anybody(
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_https_to_a_server_that_speaks_http_is_told(systems: Systems, press_test: Test, system: str) -> None:
+def test_https_to_a_server_that_speaks_http_is_reported(systems: Systems, press_test: Test, system: str) -> None:
     worked, message = press_test(system, systems.url.replace("http://", "https://"))
     assert not worked
     assert "TLS with" in message or "broke before the answer was complete" in message
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_a_page_for_people_in_the_place_of_the_api_is_told(press_test: Test, scripted: Scripted, system: str) -> None:
+def test_a_page_for_people_in_the_place_of_the_api_is_reported(
+    press_test: Test, scripted: Scripted, system: str
+) -> None:
     scripted.always = HTML
     worked, message = press_test(system, scripted.url)
     assert not worked
@@ -133,7 +135,7 @@ def test_a_page_for_people_in_the_place_of_the_api_is_told(press_test: Test, scr
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_a_path_that_the_server_does_not_have_is_told(systems: Systems, press_test: Test, system: str) -> None:
+def test_a_path_that_the_server_does_not_have_is_reported(systems: Systems, press_test: Test, system: str) -> None:
     worked, message = press_test(system, f"{systems.url}/elsewhere")
     assert not worked
     assert ("not published" if system == "cocktail" else "HTTP 404") in message
@@ -164,7 +166,7 @@ WRONG = {"password": "wrong-but-still-a-secret"}
         ("quay", {"password": seed.QUAY_EXPIRED_TOKEN}),
     ],
 )
-def test_credentials_that_are_not_accepted_are_told(
+def test_credentials_that_are_not_accepted_are_reported(
     systems: Systems, press_test: Test, system: str, change: dict[str, Any]
 ) -> None:
     filled = json.loads(json.dumps(change).replace("{sandbox}", systems.url))
@@ -175,7 +177,7 @@ def test_credentials_that_are_not_accepted_are_told(
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_a_missing_permission_is_told(systems: Systems, press_test: Test, system: str) -> None:
+def test_a_missing_permission_is_reported(systems: Systems, press_test: Test, system: str) -> None:
     systems.fault(system, "status", method="GET", status=403, times=99)
     worked, message = press_test(system, f"{systems.url}/{system}")
     assert not worked
@@ -183,7 +185,7 @@ def test_a_missing_permission_is_told(systems: Systems, press_test: Test, system
     assert "not accepted" not in message
 
 
-def test_a_cocktail_token_without_the_scope_to_read_is_told(systems: Systems, press_test: Test) -> None:
+def test_a_cocktail_token_without_the_scope_to_read_is_reported(systems: Systems, press_test: Test) -> None:
     body = {"system": "cocktail", "action": "issue_token", "scopes": []}
     token = requests.post(f"{systems.url}/_sandbox/actions", json=body, timeout=60).json()["token"]
     worked, message = press_test("cocktail", f"{systems.url}/cocktail", password=token)
@@ -201,7 +203,7 @@ def test_vcf_automation_9_is_told_which_has_no_pipelines_service(systems: System
 
 
 @pytest.mark.parametrize("timeout", [0.3, "0.3"])
-def test_a_server_that_does_not_answer_is_told_after_the_time_limit_of_the_connection(
+def test_a_server_that_does_not_answer_is_reported_after_the_time_limit_of_the_connection(
     systems: Systems, press_test: Test, timeout: float | str
 ) -> None:
     systems.fault("quay", fault="latency", seconds=30, times=99)

@@ -1,4 +1,4 @@
-"""What the configuration limits for all connections, and what Airflow's masker is told of their logins."""
+"""What the configuration limits for all connections, and which of their secrets Airflow's masker gets."""
 
 from __future__ import annotations
 

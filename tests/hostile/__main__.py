@@ -99,7 +99,7 @@ class Run:
                 waits.vendor.stop()
 
     def _store_the_unstorable(self) -> dict[str, str]:
-        """NUL, NaN and halves of surrogate pairs in what ends a wait; returns what came of it, by system."""
+        """NUL, NaN and lone surrogates in what ends a wait; returns what came of it, by system."""
         vendor, found = self.hostile.vendor, {}
         for system in SYSTEMS:
             ref = vendor.begin(system)

@@ -51,10 +51,18 @@ class Figures:
         return [each for each in self.samples if each["at"] > first and (each["at"] >= self.turned_at) is beside]
 
     def growth(self) -> tuple[float, float]:
-        """Bytes in the second quarter of the hostile time, and in its last tenth."""
-        sizes = [size for _, size, is_hostile in self.memory if is_hostile]
-        early, late = sizes[len(sizes) // 4 : len(sizes) // 2], sizes[-max(1, len(sizes) // 10) :]
-        return statistics.median(early or [0]), statistics.median(late or [0])
+        """Bytes that the process holds, early and late."""
+        return _early_and_late([size for _, size, is_hostile in self.memory if is_hostile])
+
+    def growth_of_blocks(self) -> tuple[float, float]:
+        """Blocks of memory that Python's objects take, early and late: without what the allocator keeps free."""
+        return _early_and_late([each["blocks"] for each in self.loop(beside=True)])
+
+
+def _early_and_late(values: list[int]) -> tuple[float, float]:
+    """In the second quarter of the hostile time, and in its last tenth."""
+    early, late = values[len(values) // 4 : len(values) // 2], values[-max(1, len(values) // 10) :]
+    return statistics.median(early or [0]), statistics.median(late or [0])
 
 
 def table(figures: Figures) -> str:
@@ -76,6 +84,8 @@ def table(figures: Figures) -> str:
         )
     early, late = figures.growth()
     rows.append(("memory, second quarter and last tenth", "", f"{early / 2**20:.0f} MB, {late / 2**20:.0f} MB"))
+    few, many = figures.growth_of_blocks()
+    rows.append(("thousands of Python's blocks of memory, then", "", f"{few / 1000:.0f}, {many / 1000:.0f}"))
     rows.append(("hostile answers", "", str(figures.hostile_requests.total())))
     rows.append(("hostile waits that ended", "", str(figures.endings.total())))
     rows.append(("wrong successes", "", str(len(figures.wrong))))
@@ -102,6 +112,9 @@ def broken(figures: Figures) -> list[str]:
     early, late = figures.growth()
     if late > early * (1 + MOST_GROWTH):
         found.append(f"memory grew from {early / 2**20:.0f} to {late / 2**20:.0f} MB")
+    few, many = figures.growth_of_blocks()
+    if many > few * (1 + MOST_GROWTH):
+        found.append(f"Python's objects grew from {few:.0f} to {many:.0f} blocks of memory")
     for part in (50, 95):
         before, now = _percentile(figures.alone, part), _percentile(figures.beside, part)
         if not now <= before + LATER_AT_MOST:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -18,10 +19,12 @@ from typing import Any, NamedTuple
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider.clients.one_at_a_time import THREAD
+
 HEARTBEAT = 0.005
 TOLD_FROM = 0.02
 """Seconds of a lag that is worth a line."""
-OUR_THREADS = "poll-"
+OUR_THREADS = ("poll-", THREAD)
 OUR_TASKS = ("poll ", "build logs", "Poller.", "BuildLogs.", "TriggerRunner.run_trigger")
 
 
@@ -172,4 +175,5 @@ class _Second:
             "culprit": self.culprit,
             "others": self.others,
             "other": self.other,
+            "blocks": sys.getallocatedblocks(),
         }

@@ -1,4 +1,4 @@
-"""Bad input ends in an error of the right class that names what to change, and nothing was started."""
+"""Bad input causes an error of the right class that names what to change, and nothing is started."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def run(cls: type, **arguments: Any) -> TaskRun:
 
 
 def writes(systems: Systems) -> list[str]:
-    """What was asked of the systems that could have changed something."""
+    """The requests to the systems that could have changed something."""
     sent = [each for system in LOGINS for each in systems.requests(system)]
     changing = [each for each in sent if each["method"] in WRITES and not each["path"].endswith(LOGIN_PATHS)]
     return [f"{each['method']} {each['path']}" for each in changing]
@@ -107,7 +107,7 @@ def empty(cls: type, *names: str) -> list[Bad]:
 
 
 def no_choice(cls: type, name: str, *choices: str, may_be_none: bool = False) -> list[Bad]:
-    """The value is none of those that may be given; not by another spelling either."""
+    """The value is not one of the valid ones, not even with another spelling."""
     wrong = (
         "something",
         "" if may_be_none else None,
@@ -121,7 +121,7 @@ def no_choice(cls: type, name: str, *choices: str, may_be_none: bool = False) ->
 
 
 def one_of_two(cls: type, first: str, second: str) -> list[Bad]:
-    texts = (first, second, "exactly one of them")
+    texts = (first, second, "but not both")
     return [
         Bad(cls, {first: "", second: None}, BadRequestError, texts),
         Bad(cls, {first: DIGEST, second: "other"}, BadRequestError, texts),
@@ -376,7 +376,7 @@ WHEN_PARSED = [bad for bad in BAD if bad not in AT_RUN_TIME]
 
 
 def not_named(bad: Bad, ended: TaskRun) -> list[str]:
-    """What the error should say and does not."""
+    """What the error should contain, but does not."""
     assert type(ended.error) is bad.error, bad
     return [text for text in bad.named if text not in str(ended.error)]
 
@@ -418,7 +418,7 @@ EVERY_SYSTEM = pytest.mark.parametrize(("system", "cls"), OF_EVERY_SYSTEM, ids=l
 
 
 def connection(systems: Systems, system: str, **fields: Any) -> str:
-    """A connection of which one thing is wrong."""
+    """A connection with one mistake."""
     define_connection("wrong", conn_type=system, **{"host": f"{systems.url}/{system}", **LOGINS[system], **fields})
     return "wrong"
 
@@ -464,7 +464,7 @@ def test_a_connection_that_lacks_a_field_says_which(systems, system, fields, nam
 
 @EVERY_SYSTEM
 @BOTH_MODES
-def test_wrong_credentials_are_told_at_once_and_start_nothing(systems, system, cls, deferrable):
+def test_wrong_credentials_are_reported_at_once_and_start_nothing(systems, system, cls, deferrable):
     conn_id = connection(systems, system, password="not-the-right-secret")
     ended = with_connection(cls, conn_id, deferrable=deferrable)
     assert type(ended.error) is AuthenticationError
@@ -473,13 +473,13 @@ def test_wrong_credentials_are_told_at_once_and_start_nothing(systems, system, c
 
 
 def started(systems: Systems, system: str) -> list[dict[str, Any]]:
-    """The executions that the seed does not hold."""
+    """The executions that are not part of the seed data."""
     return [each for each in systems.executions(system) if each["started_by"] != SEEDED]
 
 
 @EVERY_SYSTEM
 @BOTH_MODES
-def test_a_url_that_leads_to_a_web_page_is_told_from_an_api(systems, system, cls, deferrable, mocker):
+def test_a_url_that_leads_to_a_web_page_is_distinguished_from_an_api(systems, system, cls, deferrable, mocker):
     mocker.patch.object(retries, "FIRST_PAUSE", 0.02)
     systems.fault(system, "html", times=1000)
     ended = run(cls, deferrable=deferrable, timeout=0.5)
@@ -491,7 +491,7 @@ def test_a_url_that_leads_to_a_web_page_is_told_from_an_api(systems, system, cls
 
 
 @EVERY_SYSTEM
-def test_a_url_that_leads_nowhere_is_told(systems, system, cls):
+def test_a_url_that_leads_nowhere_is_reported(systems, system, cls):
     conn_id = connection(systems, system, host=f"{systems.url}/nowhere")
     ended = with_connection(cls, conn_id, timeout=0.5)
     assert isinstance(ended.error, (NotFoundError, UnexpectedResponseError, AirflowSensorTimeout))

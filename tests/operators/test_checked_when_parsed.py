@@ -195,7 +195,7 @@ def test_the_words_are_those_of_the_clients() -> None:
 # --- arguments that do not go together
 
 
-def test_arguments_that_do_not_go_together_are_told_when_parsed() -> None:
+def test_arguments_that_do_not_go_together_are_refused_when_parsed() -> None:
     digest = f"sha256:{64 * 'a'}"
     said = refusal(CodeStreamRerunEventOperator, event_id="{{ x }}", action="resume", force=True)
     assert said == "task 'task': force is valid only with action='rerun', got action='resume'"
@@ -203,8 +203,8 @@ def test_arguments_that_do_not_go_together_are_told_when_parsed() -> None:
     assert said == "task 'task': selected_tasks is valid only with action='start', got action='retry'"
     for cls in (QuayPromoteTagOperator, QuaySecurityScanSensor):
         given = {"repository": "{{ x }}", "digest": digest}
-        assert "exactly one of them, got digest and" in refusal(cls, **given)
-    assert "exactly one of them, got neither" in refusal(QuayPromoteTagOperator, source_tag=None)
+        assert "but not both, got digest and" in refusal(cls, **given)
+    assert "but not both, got neither" in refusal(QuayPromoteTagOperator, source_tag=None)
     assert "both: Quay reads only one" in refusal(QuayRunBuildOperator, subdirectory="a", dockerfile_path="b")
 
 
@@ -216,7 +216,7 @@ def test_of_arguments_of_which_one_is_given_a_template_may_come_out_empty() -> N
     with DAG("dag", schedule=None) as dag:
         task = made(QuayPromoteTagOperator, digest="{{ digest }}")
     task.render_template_fields({"digest": f"sha256:{64 * 'a'}"}, dag.get_template_env())
-    with pytest.raises(BadRequestError, match="exactly one of them, got digest and source_tag"):
+    with pytest.raises(BadRequestError, match="but not both, got digest and source_tag"):
         task.check_arguments()
 
 
@@ -252,7 +252,7 @@ def test_what_a_list_or_a_mapping_holds_besides_templates_is_fine() -> None:
         made(CodeStreamRunPipelineOperator, inputs={"at": XComArg(BaseOperator(task_id="before"))})
 
 
-def test_a_secret_is_not_told() -> None:
+def test_a_secret_is_not_shown() -> None:
     for cls, name, wrong in (
         (QuayRunBuildOperator, "archive_url", "ftp://u:s3cret@example.com/a?X-Amz-Signature=s3cret"),
         (CocktailRunBuildOperator, "callback_url", "https://hooks.example.com/s3cret?x=1"),

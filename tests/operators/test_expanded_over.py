@@ -1,4 +1,4 @@
-"""A task over whose result others are expanded ends in a worker: only there Airflow learns how long the result is."""
+"""A task over whose result others are expanded ends in a worker: only there does Airflow learn the result's length."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def group_over(result: Any) -> None:
 
 
 def one_of_them_over(result: Any) -> None:
-    """The other one is mapped over something else, and only comes after it."""
+    """The other one is mapped over something else, and only follows it."""
     from airflow.sdk import task
 
     @task
@@ -80,7 +80,7 @@ def task_after(result: Any) -> None:
 
 @pytest.fixture(autouse=True)
 def in_a_real_worker(systems: Systems, mocker: MockerFixture) -> None:
-    """As far as the provider can tell; what it runs in here has no triggerer."""
+    """According to the provider; what it runs in here has no triggerer."""
     systems.reset(SLOW)
     mocker.patch.object(base, "in_dag_test", lambda: False)
     mocker.patch.dict(os.environ, {"AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "0"})
@@ -92,7 +92,7 @@ def end(systems: Systems) -> None:
 
 
 def lengths(task: Task) -> list[int]:
-    """How long the task's result is, as far as Airflow was told."""
+    """The length of the task's result, if it was reported to Airflow."""
     from airflow.models.taskmap import TaskMap
     from airflow.utils.session import create_session
 

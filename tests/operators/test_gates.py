@@ -31,11 +31,10 @@ from tests.support import code_stream_tasks, service_stage_tasks
 from tests.support.airflow_runs import run_task
 from tests.support.asked_task import AskedTask
 from tests.support.attempts import WorkerKilled
+from tests.support.code_stream_tasks import TWO_GATES
 from tests.support.meanwhile import meanwhile
 from tests.support.systems import Systems
 from tests.support.until import until
-
-TWO_GATES = "Deploy in two steps"
 
 
 class Gated(NamedTuple):
@@ -166,17 +165,8 @@ def asking(gated: Gated, *, retries: int = 3, **given: Any) -> GatedTask:
 
 
 def create_pipeline(*stages: str, **gate: Any) -> None:
-    """A pipeline of Code Stream with an approval in each of these stages.
-
-    :param gate: what is other than usual about them.
-    """
     with CodeStreamHook().get_conn() as client:
-        body = client.pipelines.get(client.pipelines.find(code_stream_tasks.APPROVED, "retail")["id"])
-        usual = body["stages"]["Prod"]["tasks"]["Approve"]
-        kept = {name: body[name] for name in ("project", "input", "enabled", "state", "concurrency")}
-        tasks = {name: {"Approve": usual | {"input": usual["input"] | {"summary": name} | gate}} for name in stages}
-        specs = {name: {"taskOrder": ["Approve"], "tasks": each} for name, each in tasks.items()}
-        client.pipelines.create({**kept, "name": TWO_GATES, "stages": specs, "stageOrder": [*stages]})
+        code_stream_tasks.create_pipeline(client, *stages, **gate)
 
 
 @pytest.fixture
@@ -210,7 +200,8 @@ def test_what_people_read_is_true_of_each_gate(gated):
     task = asking(gated, approvers=["ada", "bob"], response_timeout=3600)
     action = task.action()
     pipeline = {"code_stream": code_stream_tasks.APPROVED, "service_stage": "shop-release-approval"}[gated.system]
-    for told in (pipeline, "each approval that comes up", "Only ada, bob", "within 1:00:00", "/tasks/ask)"):
+    parts = (pipeline, "each approval that its execution reaches", "Only ada, bob", "within 1:00:00", "/tasks/ask)")
+    for told in parts:
         assert told in action.body
     assert pipeline in action.subject
     assert gated.executions()[0]["id"] not in action.body
@@ -268,7 +259,7 @@ def test_silence_may_fail_the_task_alone(gated):
 # --- at the vendor
 
 
-def test_a_decision_at_the_vendor_closes_the_question_and_the_wait_goes_on(gated):
+def test_a_decision_at_the_vendor_closes_the_question_and_the_wait_continues(gated):
     task = asking(gated)
     gated.decide(True)
     ended = task.to_the_end()
@@ -420,7 +411,7 @@ def test_what_airflow_may_have_failed_by_itself_after_an_answer_is_not_canceled(
 # --- retried and cleared
 
 
-def test_a_task_that_is_cleared_while_it_asks_starts_and_asks_anew(gated):
+def test_a_task_that_is_cleared_while_it_asks_starts_and_asks_again(gated):
     task = asking(gated)
     task.clear_while_deferred(task.left_trigger)
     task.mark("queued")
@@ -486,7 +477,7 @@ def test_a_question_that_an_earlier_attempt_left_open_is_closed(systems, gated):
     assert action.by is None
 
 
-def test_a_wait_that_crashed_goes_on_and_keeps_the_question(gated):
+def test_a_wait_that_crashed_continues_and_keeps_the_question(gated):
     task = asking(gated)
     with not_in_dag_test(), mock.patch("airflow_provider.operators.asking.in_dag_test", return_value=False):
         task.last = task.resume_without_event("Trigger failure")

@@ -1,4 +1,4 @@
-"""The log of a task tells its story: what is done, with which arguments, as whom; what came of it; how loud each is."""
+"""The log of a task: what is done, with which arguments and as whom, what comes of it, and the level of each line."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ SUCCESSES = {
 
 
 def deferred(story: Story) -> Any:
-    """Attempt; returns the trigger that waits in the triggerer."""
+    """Run an attempt; returns the trigger that waits in the triggerer."""
     return story.task.trigger(story.attempt())
 
 
@@ -95,7 +95,7 @@ def tell(systems):
 
 
 @pytest.mark.parametrize("name", SUCCESSES)
-def test_a_success_moves_from_worker_to_triggerer_and_back_and_tells_nothing_twice(tell, name):
+def test_a_success_moves_from_worker_to_triggerer_and_back_and_reports_nothing_twice(tell, name):
     story = tell(name)
     with told() as lines:
         trigger = deferred(story)
@@ -125,7 +125,7 @@ def test_a_failed_step_is_an_error(systems):
     assert "error     Prod.Deploy: FAILED - Script execution failed." in lines
 
 
-def test_a_retry_says_what_it_goes_on_with(tell):
+def test_a_retry_says_what_it_continues_with(tell):
     story = tell("service_stage")
     story.attempt_and_die(remembered=True)
     with told() as lines:
@@ -160,7 +160,7 @@ def test_a_clear_says_what_it_cancels_and_why(tell):
     ]
 
 
-def test_an_outage_is_a_warning_and_its_end_is_told(tell):
+def test_an_outage_is_a_warning_and_its_end_is_reported(tell):
     story = tell("service_stage")
     with told() as lines:
         trigger = deferred(story)

@@ -1,4 +1,4 @@
-"""A connection that somebody mends while a worker waits: after a 401 the worker reads it again, as a triggerer does."""
+"""A connection that somebody corrects while a worker waits: after a 401 the worker reads it again, like a triggerer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REF = {"system": "cocktail", "kind": "build_run", "id": "7", "build_seq": "", "t
 
 
 class Vendor:
-    """Takes the first token for the first look, and the second one from then on."""
+    """Accepts the first token for the first poll, and the second one from then on."""
 
     def __init__(self) -> None:
         self.tokens: list[str | None] = []
@@ -66,7 +66,7 @@ def vendor(systems: Any) -> Iterator[Vendor]:
         yield vendor
 
 
-def test_a_sensor_in_a_worker_goes_on_with_the_mended_connection(vendor):
+def test_a_sensor_in_a_worker_continues_with_the_mended_connection(vendor):
     ended = run_task(lambda: CocktailBuildSensor(task_id="wait", build_run_seq=7, poke_interval=0.1, timeout=60))
     assert ended.error is None
     assert vendor.tokens[:2] == ["Bearer first-token", "Bearer first-token"]
@@ -76,19 +76,19 @@ def test_a_sensor_in_a_worker_goes_on_with_the_mended_connection(vendor):
 def test_a_connection_that_airflow_does_not_tell_then_ends_no_wait(vendor, mocker):
     read = CocktailHook.get_connection
 
-    def away_at_the_second_look(conn_id: str) -> Any:
+    def away_at_the_second_poll(conn_id: str) -> Any:
         if len(vendor.tokens) == 2:
             raise RuntimeError("the API server is away")
         return read(conn_id)
 
-    mocker.patch.object(CocktailHook, "get_connection", staticmethod(away_at_the_second_look))
+    mocker.patch.object(CocktailHook, "get_connection", staticmethod(away_at_the_second_poll))
     ended = run_task(lambda: CocktailBuildSensor(task_id="wait", build_run_seq=7, poke_interval=0.1, timeout=60))
     assert ended.error is None
     assert vendor.tokens[1:3] == ["Bearer first-token"] * 2
     assert vendor.tokens[-1] == "Bearer second-token"
 
 
-def test_an_operator_in_a_worker_goes_on_with_the_mended_connection(vendor):
+def test_an_operator_in_a_worker_continues_with_the_mended_connection(vendor):
     operator = CocktailRunBuildOperator(task_id="build", build_seq=12, tag_name="1")
     with operator.get_client({}) as client:  # type: ignore[arg-type]
         client.transport.guard = guard = object()

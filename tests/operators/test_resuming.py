@@ -45,7 +45,7 @@ class Deferred:
 
 @pytest.mark.parametrize(("name", "has_timed_out"), in_turns(STARTERS))
 def test_a_deferral_that_ended_without_an_event_finds_its_execution_again(systems, name, has_timed_out):
-    """It has ended meanwhile: the task ends with its result."""
+    """It has ended in the meantime: the task ends with its result."""
     starter, error = STARTERS[name], TIMED_OUT if has_timed_out else CRASHED
     systems.reset(SLOW)
     deferred = Deferred(systems, starter)
@@ -69,7 +69,7 @@ STRANGER = {"system": "quay", "kind": "build", "id": "of another task", "place":
 
 
 def event_of_another_wait() -> TriggerEvent:
-    """Airflow's SQLite uses the number of a trigger again: the late event of an old one resumes the task of the new."""
+    """Airflow's SQLite reuses the id of a trigger: the late event of an old one resumes the task of the new one."""
     ended = Execution(STRANGER, ExecutionState.SUCCEEDED, "complete").to_result()
     return TriggerEvent(Outcome(Ending.FINISHED, ended, waited_for=named_exactly(STRANGER)).to_event())
 

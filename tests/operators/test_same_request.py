@@ -1,4 +1,4 @@
-"""Is it the same request? What starts nothing, too, is sent once, and anew after a clear; a guess is not made."""
+"""Is it the same request? A request that starts nothing is also sent only once, and again after a clear; no guesses."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def succeed(task: Task) -> None:
 
 @contextmanager
 def dying(request_: Request) -> Iterator[None]:
-    """The worker dies when the request has been sent."""
+    """The worker dies once the request has been sent."""
     whole = getattr(request_.client, request_.send)
 
     def send(*arguments: Any, **named: Any) -> None:
@@ -169,7 +169,7 @@ def fails_loudly(task: Task) -> None:
 
 
 @EVERY_REQUEST
-def test_a_success_that_is_cleared_is_sent_anew_although_its_retries_were_lowered_by_one(systems, request_):
+def test_a_success_that_is_cleared_is_sent_again_although_its_retries_were_lowered_by_one(systems, request_):
     """Airflow's ``max_tries`` is the same then as before."""
     build = request_.first(systems)
     task = Task(build)

@@ -17,9 +17,11 @@ from airflow_provider.core.lines import name_of
 from airflow_provider.exceptions import ConflictError, ExecutionFailed, ExecutionTimeout, ServerUnavailableError
 from airflow_provider.hooks.base import hook_class
 from airflow_provider.operators.attempt import AttemptOver
+from airflow_provider.operators.code_stream import CodeStreamRunPipelineOperator
 from airflow_provider.operators.starting import KEY, StartOperator
 from tests.support.endings import FINISHED
 from tests.support.story import EVERY_STARTER, SLOW, STARTERS, Story, let_nothing_end_by_itself
+from tests.support.systems import Systems
 from tests.support.turns import in_turns
 
 PIPELINE = STARTERS["code_stream pipeline"]
@@ -33,7 +35,7 @@ PATIENT = 3.0
 
 
 @EVERY_STARTER
-def test_a_success_that_is_cleared_starts_anew_although_retries_were_lowered_by_one(systems, starter):
+def test_a_success_that_is_cleared_starts_again_although_retries_were_lowered_by_one(systems, starter):
     """Airflow then counts as many tries as before."""
     story = Story(systems, starter, deferrable=False)
     assert story.attempt().state == "success"
@@ -72,6 +74,24 @@ def test_where_airflow_does_not_tell_a_clear_from_a_retry_a_person_is_asked_and_
     story.task.clear()
     assert story.attempt().state == "deferred"
     assert story.cancels() == [1, 0]
+
+
+def with_another_tag(systems: Systems, **arguments: Any) -> CodeStreamRunPipelineOperator:
+    return CodeStreamRunPipelineOperator(pipeline="Deploy shop", project="retail", inputs={"tag": "1.4.3"}, **arguments)
+
+
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_a_retry_with_other_arguments_goes_on_with_what_was_started_and_says_so(systems, is_changed, capsys):
+    """Somebody deploys a fix meanwhile, or a template renders to something else."""
+    let_nothing_end_by_itself(systems)
+    story = Story(systems, PIPELINE, deferrable=True)
+    story.attempt_and_die(remembered=True)
+    if is_changed:
+        story.deploy(starter=PIPELINE._replace(build=with_another_tag))
+    assert story.attempt().state == "deferred"
+    told = capsys.readouterr().out
+    assert ("The arguments of this task have changed since it started execution" in told) is is_changed
+    assert story.seen() == ONE_START
 
 
 # --- a start that takes effect after its time-out
@@ -195,7 +215,7 @@ def test_of_two_that_one_marker_shows_the_next_attempt_follows_one_and_ends_the_
     )
 
 
-def test_a_start_that_came_late_ends_before_a_cleared_task_starts_anew(systems):
+def test_a_start_that_came_late_ends_before_a_cleared_task_starts_again(systems):
     let_nothing_end_by_itself(systems)
     story = Story(systems, PIPELINE, deferrable=True)
     give_up_on(story)
@@ -224,7 +244,7 @@ def test_nothing_is_started_beside_a_late_start_that_cannot_be_canceled(systems,
         error = story.attempt().error
         assert isinstance(error, ConflictError)
         assert late in str(error)
-        assert "could not be canceled. Nothing was started beside it" in str(error)
+        assert "could not be canceled. Nothing else was started" in str(error)
     assert len(story.executions()) == 2
     systems.clear_faults()
     assert story.attempt().state == "deferred"

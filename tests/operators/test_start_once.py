@@ -343,7 +343,7 @@ MARKED = ("code_stream pipeline", "cocktail")
 
 
 @EVERY_STARTER
-def test_a_cleared_task_cancels_what_nobody_else_canceled_before_it_starts_anew(systems, starter):
+def test_a_cleared_task_cancels_what_nobody_else_canceled_before_it_starts_again(systems, starter):
     systems.reset(speed=1.0)
     story = Story(systems, starter, deferrable=True)
     story.attempt_and_die(remembered=True)

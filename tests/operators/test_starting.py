@@ -11,7 +11,7 @@ from airflow_provider.exceptions import ExecutionFailed, ExecutionTimeout
 from airflow_provider.operators import base
 from tests.support.attempts import Task
 from tests.support.starters import ARGUMENTS, EVERY_STARTER, STARTERS, first_execution_fails, run, started
-from tests.support.turns import in_turns
+from tests.support.turns import PAUSES, in_turns
 
 BOTH_MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["synchronous", "deferrable"])
 
@@ -120,7 +120,7 @@ def test_a_retry_can_continue_the_failed_execution(systems, name, deferrable):
 
 
 @pytest.mark.parametrize(("name", "deferrable"), in_turns(STARTERS))
-def test_a_retry_after_the_deadline_starts_anew_and_the_first_one_is_canceled_once(systems, name, deferrable):
+def test_a_retry_after_the_deadline_starts_again_and_the_first_one_is_canceled_once(systems, name, deferrable):
     starter = STARTERS[name]
     systems.reset(speed=0.5)
     before = systems.executions(starter.system)
@@ -142,13 +142,14 @@ def test_a_start_waits_as_long_as_the_system_tells_it_to(systems, starter, mocke
     assert len(started(systems, starter, before)) == 1
 
 
-def test_no_pause_that_the_system_asks_for_outlasts_the_deadline(systems):
+@pytest.mark.parametrize(("asked", "deferrable"), in_turns(PAUSES))
+def test_no_pause_that_the_system_asks_for_outlasts_the_deadline(systems, asked, deferrable):
     starter = STARTERS["code_stream pipeline"]
     systems.reset(speed=0.1)
-    asks_for_a_pause = {"status": 429, "headers": {"Retry-After": "25"}}
+    asks_for_a_pause = {"status": 429, "headers": {"Retry-After": asked}, "times": 1000}
     systems.fault(starter.system, "status", method="GET", path=starter.look, after=1, **asks_for_a_pause)
     begun = time.monotonic()
-    ended = run(systems, starter, deferrable=False, timeout=2.0)
+    ended = run(systems, starter, deferrable=deferrable, timeout=2.0)
     assert isinstance(ended.error, ExecutionTimeout)
     # Less than the pause.
     assert time.monotonic() - begun < 20

@@ -1,4 +1,4 @@
-"""An error that nobody foresaw is one look, search or cancel that failed: it ends no wait and loses no execution."""
+"""An unforeseen error is one failed poll, search or cancel: it ends no wait and loses no execution."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EVERY_ERROR = pytest.mark.parametrize("error", UNFORESEEN, ids=lambda error: typ
 
 
 def tripping(whole: Callable[..., Any], error: Exception, times: int) -> Callable[..., Any]:
-    """The method, but for its first calls, which fail."""
+    """The method, except that its first calls fail."""
     left = [error] * times
 
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -33,7 +33,7 @@ def tripping(whole: Callable[..., Any], error: Exception, times: int) -> Callabl
 
 @BOTH_MODES
 @EVERY_ERROR
-def test_a_wait_goes_on_after_looks_that_trip_the_client(systems, deferrable, error, mocker):
+def test_a_wait_continues_after_polls_that_trip_the_client(systems, deferrable, error, mocker):
     starter = STARTERS["cocktail"]
     before = systems.executions(starter.system)
     for name in ("observe", "fetch", "fetch_shared"):
@@ -45,7 +45,7 @@ def test_a_wait_goes_on_after_looks_that_trip_the_client(systems, deferrable, er
 
 
 @BOTH_MODES
-def test_looks_that_always_trip_the_client_end_the_wait_after_the_error_budget(systems, deferrable, mocker):
+def test_polls_that_always_trip_the_client_end_the_wait_after_the_error_budget(systems, deferrable, mocker):
     mocker.patch.object(DURATIONS, "error_budget", 0.5)
     for name in ("observe", "fetch", "fetch_shared"):
         mocker.patch.object(ReleaseClient, name, tripping(getattr(ReleaseClient, name), OverflowError("secret"), 10**6))

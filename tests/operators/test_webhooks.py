@@ -87,14 +87,14 @@ def test_an_asset_without_a_webhook_is_named_and_nothing_is_sent(systems):
 def test_an_event_that_the_webhook_would_pass_over_is_refused(systems):
     ended = create(asset="shop-image", event="build_failure")
     assert isinstance(ended.error, BadRequestError)
-    assert "webhook 'shop' takes only states succeeded, and that tells of 'failed'" in str(ended.error)
+    assert "webhook 'shop' accepts only the states succeeded, and this one reports 'failed'" in str(ended.error)
     assert systems.requests("quay", "POST") == []
 
 
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        ({}, "config or asset must be given, exactly one of them, got neither"),
+        ({}, "config or asset must be given, but not both, got neither"),
         ({"asset": "a", "config": {"url": "https://x.example"}}, "config or asset must be given"),
         ({"asset": "a", "method": "slack"}, "method must be 'webhook' with an asset, got 'slack'"),
         ({"asset": 3}, "asset must be an Asset, or the name or URI of one, got 3"),
@@ -224,9 +224,9 @@ def test_one_that_quay_would_not_serve_is_named_and_nothing_is_changed(systems):
     ("wanted", "problem"),
     [
         (["repo_push"], "must be a mapping, got a str"),
-        ([PUSHES, {"asset": "a"}], r"\[1\]: event is missing"),
-        ([{"event": "repo_push"}], r"\[0\]: config or asset must be given, exactly one of them"),
-        ([PUSHES | {"url": "x"}], r"\[0\]: has no argument 'url'; there are "),
+        ([PUSHES, {"asset": "a"}], r"\[1\]: must have an event"),
+        ([{"event": "repo_push"}], r"\[0\]: must have exactly one of config and asset"),
+        ([PUSHES | {"url": "x"}], r"\[0\]: must have only .*, got 'url'"),
         ([PUSHES | {"event": "push"}], r"\[0\]: event must be "),
         ([PUSHES | {"method": "email"}], r"\[0\]: method must be 'webhook' with an asset"),
         ([{"event": "repo_push", "config": "x"}], r"\[0\]: config must be a mapping"),

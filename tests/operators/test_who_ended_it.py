@@ -69,7 +69,7 @@ def test_a_cleared_task_starts_nothing_beside_what_cannot_be_canceled_and_names_
 
 
 @pytest.mark.parametrize("name", ["code_stream pipeline", "code_stream rerun"])
-def test_what_is_paused_goes_on_one_day_and_is_canceled_after_a_clear(systems, name):
+def test_what_is_paused_continues_one_day_and_is_canceled_after_a_clear(systems, name):
     let_nothing_end_by_itself(systems)
     story = Story(systems, STARTERS[name], deferrable=True)
     story.attempt_and_die(remembered=True)

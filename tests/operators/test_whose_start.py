@@ -39,14 +39,14 @@ EVERY_UNMARKED = pytest.mark.parametrize("starter", UNMARKED.values(), ids=UNMAR
 
 @pytest.fixture
 def elsewhere(systems: Systems, elsewhere: Systems) -> Systems:
-    """Where a colleague may start things whose numbers are the same as ours."""
+    """Another installation, on which a colleague may start things with the same numbers as ours."""
     systems.reset(SLOW)
     elsewhere.reset(SLOW)
     return elsewhere
 
 
 def move(story: Story, elsewhere: Systems) -> None:
-    """Somebody changes the connection; over there a colleague's execution goes on."""
+    """Somebody changes the connection; on the other system a colleague's execution continues."""
     elsewhere.connect()
     colleague_starts(elsewhere, story.starter)
 
@@ -99,7 +99,7 @@ def test_a_person_who_ends_a_wait_whose_connection_was_changed_cancels_nothing_o
 
 
 @pytest.mark.parametrize("remembered", [True, False])
-def test_a_task_that_is_cleared_says_once_that_its_connection_was_changed_and_then_starts_anew(
+def test_a_task_that_is_cleared_says_once_that_its_connection_was_changed_and_then_starts_again(
     systems, elsewhere, remembered
 ):
     story = Story(systems, STARTERS["quay"], deferrable=True)
@@ -152,7 +152,7 @@ def test_another_project_and_another_conn_id_are_another_system_too(systems, cha
     assert story.seen() == {"starts": 1, "cancels": 0}
 
 
-# --- no marker tells whose it is
+# --- no marker shows whose it is
 
 
 def adopts_what_a_colleague_started(story: Story) -> str:
@@ -242,7 +242,7 @@ def test_a_guess_stays_one_until_it_ends(systems, starter):
 
 
 @pytest.mark.parametrize("name", ["code_stream rerun", "service_stage"])
-def test_a_guess_that_failed_is_not_made_to_go_on(systems, name):
+def test_a_guess_that_failed_is_not_made_to_continue(systems, name):
     systems.reset(SLOW)
     story = Story(systems, STARTERS[name], deferrable=True, on_retry="resume")
     adopts_what_a_colleague_started(story)
@@ -264,8 +264,8 @@ def test_two_that_may_be_ours_are_both_left_alone(systems):
 # --- an act acts on what it was about
 
 
-class Deed(NamedTuple):
-    """Something that is done to an execution.
+class Action(NamedTuple):
+    """An action on an execution.
 
     :param do: the operator that does it to this one.
     :param start: colleagues start two executions; returns their ids.
@@ -299,26 +299,26 @@ def cancel_build(execution_id: str) -> Any:
 
 
 QUICK = {"task_id": "act", "poll_interval": 0.1, "deferrable": False}
-DEEDS = {
-    "pause": Deed("code_stream", pause, two_pipelines),
-    "cancel": Deed("code_stream", cancel, two_pipelines),
-    "cancel a build": Deed("cocktail", cancel_build, two_builds),
+ACTIONS = {
+    "pause": Action("code_stream", pause, two_pipelines),
+    "cancel": Action("code_stream", cancel, two_pipelines),
+    "cancel a build": Action("cocktail", cancel_build, two_builds),
 }
 
 
-def acts(systems: Systems, deed: Deed, execution_id: str) -> int:
+def acts(systems: Systems, action: Action, execution_id: str) -> int:
     """How many requests to do it to this execution have arrived."""
-    asked = [each for method in ("POST", "PUT") for each in systems.requests(deed.system, method)]
+    asked = [each for method in ("POST", "PUT") for each in systems.requests(action.system, method)]
     return len([each for each in asked if each["path"].endswith(f"/{execution_id}")])
 
 
-def looks_at(systems: Systems, execution_id: str) -> list[dict[str, Any]]:
+def polls_of(systems: Systems, execution_id: str) -> list[dict[str, Any]]:
     return systems.requests("code_stream", "GET", f"/executions/{execution_id}")
 
 
 @contextmanager
 def dying(task: Task, where: str) -> Iterator[None]:
-    """The worker dies as soon as this method of the operator has done its work."""
+    """The worker dies as soon as this method of the operator has returned."""
     whole = getattr(task.operator, where)
 
     def die(*arguments: Any) -> None:
@@ -329,49 +329,49 @@ def dying(task: Task, where: str) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("deed", DEEDS.values(), ids=DEEDS)
-def test_a_retry_acts_on_what_the_attempt_before_acted_on(systems, deed):
+@pytest.mark.parametrize("action", ACTIONS.values(), ids=ACTIONS)
+def test_a_retry_acts_on_what_the_attempt_before_acted_on(systems, action):
     """Although its argument names another one by now, such as what the task before it has started since."""
     systems.reset(FAST)
-    first, second = deed.start(systems)
-    task = Task(lambda: deed.do(first))
+    first, second = action.start(systems)
+    task = Task(lambda: action.do(first))
     with dying(task, "act"):
         assert isinstance(task.attempt().error, WorkerKilled)
-    task.deploy(lambda: deed.do(second))
+    task.deploy(lambda: action.do(second))
     assert task.attempt().error is None
-    assert (acts(systems, deed, first), acts(systems, deed, second)) == (1, 0)
+    assert (acts(systems, action, first), acts(systems, action, second)) == (1, 0)
 
 
 def test_what_somebody_resumed_after_our_pause_is_not_paused_again(systems):
     systems.reset(FAST)
-    deed = DEEDS["pause"]
+    action = ACTIONS["pause"]
     paused = start_until_it_asks(systems)
-    task = Task(lambda: deed.do(paused))
+    task = Task(lambda: action.do(paused))
     with dying(task, "publish"):
         assert isinstance(task.attempt().error, WorkerKilled)
     until(lambda: state_of(systems, paused) == "PAUSED")
     with CodeStreamHook().get_conn() as client:
         client.executions.act(paused, "resume")
     until(lambda: state_of(systems, paused) == "WAITING")
-    asked, looks = acts(systems, deed, paused), len(looks_at(systems, paused))
+    asked, polls = acts(systems, action, paused), len(polls_of(systems, paused))
 
     def ends() -> bool:
-        """Once the retry has seen that it goes on."""
-        if len(looks_at(systems, paused)) < looks + 3:
+        """Once the retry has observed that it continues."""
+        if len(polls_of(systems, paused)) < polls + 3:
             return False
         systems.force("code_stream", paused, "COMPLETED")
         return True
 
     with meanwhile(ends):
         assert task.attempt().error is None
-    assert acts(systems, deed, paused) == asked
+    assert acts(systems, action, paused) == asked
 
 
 # --- the task has become another one
 
 
 @pytest.mark.parametrize("is_cleared", [False, True], ids=["retried", "cleared"])
-def test_a_task_whose_operator_was_replaced_starts_anew_and_names_what_it_leaves_alone(systems, is_cleared, capsys):
+def test_a_task_whose_operator_was_replaced_starts_again_and_names_what_it_leaves_alone(systems, is_cleared, capsys):
     systems.reset(SLOW)
     story = Story(systems, STARTERS["quay"], deferrable=True)
     story.attempt_and_die(remembered=True)

@@ -1,4 +1,4 @@
-"""docs/architecture.md shows the floors that the import rules hold, and clients are built as it says."""
+"""docs/architecture.md shows the layers that the import rules enforce, and clients are built as it describes."""
 
 from __future__ import annotations
 

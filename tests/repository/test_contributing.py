@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md leads to what is there: every path, command and class that it names."""
+"""CONTRIBUTING.md is right: every path, command and class that it names exists."""
 
 from __future__ import annotations
 

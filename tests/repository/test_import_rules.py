@@ -1,4 +1,4 @@
-"""The import rules of pyproject.toml hold, and each of them notices when it is broken."""
+"""The import rules of pyproject.toml hold, and each of them detects when it is broken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The README's table of versions is written from runs, and tells what was not tried."""
+"""The README's table of versions is generated from runs, and names what was not tried."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the wheel promises to those who have no checkout; `make package` builds it and asks an index's own tools."""
+"""What the wheel promises to those without a checkout; `make package` builds and checks it with the index's tools."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EXAMPLES = sorted(path.stem for path in (PACKAGE / "example_dags").glob("[!_]*.p
 
 
 def index_page() -> str:
-    """The README as a package index gets it."""
+    """The README as a package index receives it."""
     text = (ROOT / "README.md").read_text()
     for each in PROJECT["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]["substitutions"]:
         text = re.sub(each["pattern"], each["replacement"], text, flags=re.MULTILINE)
@@ -83,7 +83,7 @@ def test_an_example_dag_can_be_imported_without_a_checkout(name: str) -> None:
 
 
 def test_airflow_finds_the_example_dags_and_logs_no_error(caplog: pytest.LogCaptureFixture) -> None:
-    """As it looks for them at each start while ``[core] load_examples`` is on."""
+    """As it searches for them at each start while ``[core] load_examples`` is on."""
     from airflow.dag_processing.bundles.manager import _add_provider_example_dags_to_bundle
 
     found: list[Any] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -305,14 +306,39 @@ def test_the_outbox_delivers_over_http_and_records_it_without_secrets(sandbox: S
     statuses: list[int | None] = []
     url = f"http://me:hush@127.0.0.1:{server.server_port}/hook?token=hush"
     with serving(server):
-        outbox.post(url, {"hello": 1}, system="quay", about="a test", timeout=60, on_done=statuses.append)
+        body = {"hello": 1, "token": "hush"}
+        outbox.post(url, body, system="quay", about="a test", timeout=60, on_done=statuses.append)
         until(lambda: statuses, bool)
     assert statuses == [202]
-    assert Receiver.received == [{"hello": 1}]
+    assert Receiver.received == [body]
     assert outbox.post_now(url, {}, system="quay", about="nobody listens", timeout=1) is None
     deliveries = control.get("deliveries", system="quay")
     assert [(each["about"], each["status"]) for each in deliveries] == [("a test", 202), ("nobody listens", None)]
     assert "hush" not in json.dumps(deliveries)
+
+
+def test_what_is_being_delivered_at_a_reset_is_forgotten(sandbox: SandboxServer, control: Control) -> None:
+    outbox: Outbox = sandbox.world.outbox
+    statuses: list[int | None] = []
+    is_asked, is_reset = threading.Event(), threading.Event()
+
+    class Slow(Receiver):
+        def do_POST(self) -> None:
+            is_asked.set()
+            is_reset.wait(60)
+            super().do_POST()
+
+    server = HTTPServer(("127.0.0.1", 0), Slow)
+    with serving(server):
+        url = f"http://127.0.0.1:{server.server_port}/hook"
+        outbox.post(url, {}, system="quay", about="before", timeout=60, on_done=statuses.append)
+        assert is_asked.wait(60)
+        control.post("reset")
+        is_reset.set()
+        outbox.post(url, {}, system="quay", about="after", timeout=60, on_done=statuses.append)
+        until(lambda: statuses, bool)
+    assert statuses == [202]
+    assert [each["about"] for each in control.get("deliveries", system="quay")] == ["after"]
 
 
 def test_a_pushed_image_reaches_code_stream_as_an_event(sandbox: SandboxServer, control: Control) -> None:

@@ -1,4 +1,4 @@
-"""The hostile vendor of the sandbox: everything that is no answer, at random but repeatably, until it is taken away."""
+"""The hostile vendor of the sandbox: everything but proper answers, at random but repeatably, until it is removed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REAL = json.dumps({"builds": [{"id": "b-1", "phase": "building"}], "totalCount":
 
 
 def answered(sandbox: SandboxServer, path: str = "/quay/api/v1/repository/acme/shop/build/") -> bytes:
-    """All that comes over a connection of its own."""
+    """Everything that arrives over a connection of its own."""
     with socket.create_connection(("127.0.0.1", sandbox.port), timeout=30) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         found = b""
@@ -63,7 +63,7 @@ def test_the_same_seed_answers_the_same() -> None:
         "absurd Retry-After": lambda each: b"Retry-After: 1e300" in each,
         "NUL": lambda each: rb"\u0000" in each,
         "NaN": lambda each: b"NaN" in each,
-        "halves of surrogate pairs": lambda each: rb"\ud800" in each,
+        "lone surrogates": lambda each: rb"\ud800" in each,
         "endless pages": lambda each: b'"next_page": "page-' in each and b'"totalCount": 1000000000' in each,
         "nothing at all": lambda each: not each,
         "statuses that there are not": lambda each: each.startswith(b"HTTP/1.1 999"),

@@ -16,7 +16,7 @@ from airflow_provider.exceptions import (
 from airflow_provider.sensors.cocktail import CocktailBuildSensor
 from tests.support.airflow_runs import TaskRun, run_task
 from tests.support.meanwhile import meanwhile
-from tests.support.turns import in_turns
+from tests.support.turns import PAUSES, in_turns
 from tests.support.watched import WATCHED
 
 MODES = {
@@ -67,14 +67,15 @@ def test_a_timeout_fails_or_skips_and_cancels_nothing(systems, name, mode, soft_
     assert execution["cancels"] == []
 
 
-def test_no_pause_that_a_system_asks_for_outlasts_a_sensor(systems):
+@pytest.mark.parametrize(("asked", "in_worker"), in_turns(PAUSES))
+def test_no_pause_that_a_system_asks_for_outlasts_a_sensor(systems, asked, in_worker):
     watched = WATCHED["code_stream"]
     systems.reset(speed=0.1)
     execution_id = watched.start()
-    asks_for_a_pause = {"status": 429, "headers": {"Retry-After": "25"}, "probability": 1.0}
+    asks_for_a_pause = {"status": 429, "headers": {"Retry-After": asked}, "probability": 1.0}
     systems.fault(watched.system, "status", method="GET", path="/executions/", **asks_for_a_pause)
     begun = time.monotonic()
-    ended = watch(watched.build, execution_id, timeout=0.8, mode="poke")
+    ended = watch(watched.build, execution_id, timeout=0.8, deferrable=not in_worker)
     assert isinstance(ended.error, AirflowSensorTimeout)
     # Less than one of the pauses.
     assert time.monotonic() - begun < 20
@@ -106,7 +107,7 @@ def then(systems: Any, system: str, execution_id: str, *steps: tuple[int, str]) 
 
 
 @MAY_BE_TAKEN_BACK
-def test_an_end_that_is_taken_back_ends_no_sensor_that_looks_from_one_process_after_the_other(
+def test_an_end_that_is_taken_back_ends_no_sensor_that_polls_from_one_process_after_the_other(
     systems, mocker, name, settling, going_on, end, success
 ):
     mocker.patch.object(DURATIONS, settling, 3600.0)
@@ -134,7 +135,7 @@ def test_an_end_that_may_be_taken_back_counts_after_a_while_in_reschedule_mode_t
     assert isinstance(ended.error, ExecutionFailed)
 
 
-def test_an_interval_that_grows_can_be_told_after_any_number_of_looks():
+def test_an_interval_that_grows_can_be_computed_after_any_number_of_polls():
     for max_wait in (None, 60.0):
         sensor = CocktailBuildSensor(task_id="wait", build_run_seq=1, exponential_backoff=True, max_wait=max_wait)
         assert 0 < sensor._get_next_poke_interval(0.0, lambda: 0.0, 5000) <= (max_wait or sensor.timeout)

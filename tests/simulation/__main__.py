@@ -1,4 +1,4 @@
-"""``python -m tests.simulation``: lives many lives, says what they did, and tells those that went wrong."""
+"""``python -m tests.simulation``: lives many lives, counts what they did, and reports those that went wrong."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.simulation.plan import draw
 
 BATCH = 500
 MOST_TOLD = 3
-"""Lives that are told in full; of the others only the seed and the violation."""
+"""Lives that are printed in full; of the others only the seed and the violation."""
 
 
 @dataclass
@@ -83,7 +83,7 @@ def report(tally: Tally, seconds: float) -> None:
 
 
 def is_well(tally: Tally) -> bool:
-    """Whether nothing went wrong; tells what did."""
+    """Whether nothing went wrong; prints what did."""
     never = [f"never made: {before} -> {after}" for before, after in TRANSITIONS if not tally.moves[before, after]]
     never += [f"no attempt was {related}" for related in Relation if not tally.relations[related]]
     for missing in never:

@@ -17,9 +17,9 @@ TESTS: dict[int, tuple[str, ...]] = {
     15: ("test_a_run_that_is_deleted_while_its_task_is_deferred_takes_its_execution_along",),
     17: ("test_a_rerun_without_a_timeout_waits_ten_minutes_for_its_execution_to_show_up",),
     18: ("test_the_success_of_the_release_before_that_a_list_still_shows_is_not_taken_for_the_new_one",),
-    19: ("test_logs_that_take_long_hold_up_no_look_and_no_end_for_long",),
+    19: ("test_logs_that_take_long_hold_up_no_poll_and_no_end_for_long",),
     20: (
-        "test_executions_that_end_at_once_are_looked_at_side_by_side_and_told_as_they_come",
+        "test_executions_that_end_at_once_are_polled_side_by_side_and_reported_as_they_come",
         "test_no_more_requests_than_the_budget_are_sent_and_every_wait_gets_its_turn",
     ),
     21: ("test_a_task_that_others_are_expanded_over_ends_in_a_worker_and_says_so",),

@@ -172,6 +172,13 @@ GUARDS = (
         "progress.record = record\n",
     ),
     _core(
+        "a retry with other arguments says that it goes on with the earlier ones",
+        "",
+        "starting:Start._adopt",
+        "if record.asked and record.asked != self.policy.asked:",
+        "if False:",
+    ),
+    _core(
         "a start without an answer is looked for by the next attempt",
         "",
         "starting:Start._adopt",
@@ -258,14 +265,14 @@ GUARDS = (
     _core(
         "what a start without an answer has led to ends before another start",
         "7",
-        "sending:make_way",
+        "sending:end_late_starts",
         "yield from end_late_doubles(progress, record)",
         "[]",
     ),
     _core(
         "nothing is started beside a late start that cannot be canceled",
         "7, 12",
-        "sending:make_way",
+        "sending:end_late_starts",
         "if left and earlier and not progress.was_resolved(earlier):",
         "if False:",
     ),

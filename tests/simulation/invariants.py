@@ -424,6 +424,14 @@ class Judge:
             if left < -LONGEST_RETRY_AFTER or seconds > max(0.0, left) + LONGEST_RETRY_AFTER:
                 self.world.violate(f"{worker} waits past its deadline")
 
+    def follows(self, worker: Any) -> None:
+        """An attempt waits for what an earlier one has started."""
+        record, asked = worker.carrier.start.record, worker.carrier.policy.asked
+        if record.asked != asked and not any(
+            "arguments of this task have changed" in text for text in worker.task.warnings
+        ):
+            self.world.violate(f"{worker} goes on with what was asked for {record.asked}, and does not say so")
+
     def succeeds(self, task: Task, worker: Any, result: dict[str, Any]) -> None:
         """A task is about to be green, by itself."""
         ref = result["ref"]

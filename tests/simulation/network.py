@@ -1,6 +1,6 @@
 """Requests from our processes to a vendor: they take time, and go wrong in every way that HTTP knows.
 
-A request that has left takes effect at the vendor whatever becomes of the process that sent it.
+A request that was sent takes effect at the vendor whatever happens to the process that sent it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.simulation.world import Steps, World
 CALL = Call(system="vendor")
 
 CHECKED = ("send", "cancel", "action")
-"""Leave in one step with the look whether they may: their senders come to the point before them."""
+"""Sent in one step with the check whether they may be: their senders reach the point before them."""
 
 _NOT_SENT: dict[str, Callable[[Act, Call], ReleasePipelineError]] = {
     "lost before": lambda act, call: ServerUnavailableError("connection reset", call=call, effect=Effect.UNKNOWN),
@@ -42,7 +42,7 @@ _NOT_SENT: dict[str, Callable[[Act, Call], ReleasePipelineError]] = {
 class Network:
     """Between our processes and one vendor.
 
-    :param latest_effect: seconds after a time-out within which a request of so many seconds may yet take effect.
+    :param latest_effect: seconds after a time-out within which a request of so many seconds may still take effect.
     """
 
     def __init__(self, world: World, timeout: float, latest_effect: Callable[[float], float]) -> None:
@@ -110,7 +110,7 @@ class Network:
         self.world.point(f"{name} within", sender)
 
     def _fate(self, kind: str, fault: Act | None, took: float, call: Call) -> tuple[ReleasePipelineError | None, float]:
-        """The error that is told instead of the answer, and the seconds until the request takes effect."""
+        """The error that replaces the answer, and the seconds until the request takes effect."""
         value = fault.value if fault else 0.0
         match kind:
             case "lost after" | "ignored":

@@ -1,6 +1,6 @@
 """Simulated vendors at the level of the client's methods, one for each character that the four contracts have.
 
-Without a marker, an execution that shows later than the core looks for it cannot be recognised by anybody: so for those
+Without a marker, an execution that shows later than the core looks for it cannot be recognized by anybody: so for those
 a request takes effect at most ``settling_per_second`` times its own duration after its time-out. With a marker it may
 be up to ten minutes.
 """

@@ -1,4 +1,4 @@
-"""Runs a task in real Airflow: serialised, through task runner and API server in process, deferred and resumed."""
+"""Runs a task in real Airflow: serialized, through task runner and API server in process, deferred and resumed."""
 
 from __future__ import annotations
 

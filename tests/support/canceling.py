@@ -1,4 +1,4 @@
-"""A cancel that goes on trying, run against a real client without an operator."""
+"""A cancel that is retried, run against a real client without an operator."""
 
 from __future__ import annotations
 

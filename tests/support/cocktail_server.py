@@ -1,4 +1,4 @@
-"""A stand-in for Cocktail whose answers a test holds back, and that notes what was asked side by side."""
+"""A stand-in for Cocktail whose answers a test can hold back, and that records which requests were concurrent."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def running_cocktail() -> Iterator[CocktailServer]:
         request_queue_size = 64
 
         def handle_error(self, *_: object) -> None:
-            """A client that left."""
+            """A client that has closed its connection."""
 
     server = Server(("127.0.0.1", 0), Handler)
     cocktail.url = f"http://127.0.0.1:{server.server_address[1]}"

@@ -1,4 +1,4 @@
-"""A Code Stream whose executions a test moves, for what the sandbox has no switch for: odd servers, shifting pages."""
+"""A Code Stream whose executions a test changes, for what the sandbox does not offer: odd servers, shifting pages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SECOND = 1_000_000
 
 
 class Clock:
-    """The client's own clock, which a test moves."""
+    """The client's own clock, which a test sets."""
 
     def __init__(self) -> None:
         self.now = time.monotonic()
@@ -58,7 +58,7 @@ class Server:
         self.rows[execution_id] |= {"status": status, "statusMessage": "", "_updateTimeInMicros": self.now}
 
     def idle(self, seconds: int = 60) -> None:
-        """Let an execution move that nobody waits for."""
+        """Change an execution that nobody waits for."""
         self.now += (seconds - 1) * SECOND
         self.rows.setdefault("nobody", {"id": "nobody", "name": "Other", "_requestTimeInMicros": self.now})
         self.move("nobody", "RUNNING")

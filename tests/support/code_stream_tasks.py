@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.clients.code_stream import CodeStreamClient
 from airflow_provider.hooks.code_stream import CodeStreamHook
 from airflow_provider.operators.code_stream import (
     CodeStreamApprovalOperator,
@@ -17,6 +18,7 @@ from tests.support.airflow_runs import TaskRun, run_task
 from tests.support.until import until
 
 SHOP, APPROVED = "Deploy shop", "Deploy shop with approval"
+TWO_GATES = "Deploy in two steps"
 SLOW = 0.05
 BOTH_MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["synchronous", "deferrable"])
 
@@ -97,3 +99,16 @@ def asked(execution_id: str) -> list[str]:
 
 
 GERRIT_CHANGE = {"change_id": "I1a2b3c", "project": "retail", "trigger": "shop-changes"}
+
+
+def create_pipeline(client: CodeStreamClient, *stages: str, **gate: Any) -> None:
+    """The pipeline ``TWO_GATES``, with an approval in each of these stages.
+
+    :param gate: what is other than usual about them.
+    """
+    body = client.pipelines.get(client.pipelines.find(APPROVED, "retail")["id"])
+    usual = body["stages"]["Prod"]["tasks"]["Approve"]
+    kept = {name: body[name] for name in ("project", "input", "enabled", "state", "concurrency")}
+    tasks = {name: {"Approve": usual | {"input": usual["input"] | {"summary": name} | gate}} for name in stages}
+    specs = {name: {"taskOrder": ["Approve"], "tasks": each} for name, each in tasks.items()}
+    client.pipelines.create({**kept, "name": TWO_GATES, "stages": specs, "stageOrder": [*stages]})

@@ -1,4 +1,4 @@
-"""A connection defined where Airflow looks for it, with the fewest fields that each type needs."""
+"""A connection defined where Airflow searches for it, with the fewest fields that each type needs."""
 
 from __future__ import annotations
 

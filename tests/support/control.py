@@ -39,5 +39,5 @@ class SystemControl:
         self.control.fault(self.system, **fault)
 
     def requests(self, method: str | None = None) -> list[str]:
-        """Method and path of what was asked."""
+        """Method and path of the requests received."""
         return [f"{each['method']} {each['path']}" for each in self.control.requests(self.system, method)]

@@ -1,4 +1,4 @@
-"""Programs that some tests need beside Python; ``.ci/run`` installs them."""
+"""Programs that some tests need besides Python; ``.ci/run`` installs them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words with which each system says that an execution has ended well."""
+"""Each system's word for an execution that has succeeded."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ NOT_OF_THE_TASK = (
     "Success criteria met",
     "Polls over connection",
 )
-"""Beginnings of what Airflow itself says, and of what goes to the triggerer's own log on a busy machine."""
+"""Beginnings of lines that Airflow itself logs, and of those that go to the triggerer's own log on a busy machine."""
 
 PLAIN = (
     (r"http://127\.0\.0\.1:\d+", "<sandbox>"),
@@ -31,7 +31,7 @@ PLAIN = (
 
 @contextmanager
 def told() -> Iterator[list[str]]:
-    """Collects what this provider says, from anywhere in this process, as ``level text``."""
+    """Collects what this provider logs, from anywhere in this process, as ``level text``."""
     lines: list[str] = []
     with capture_logs(processors=[merge_contextvars]) as events:
         yield lines

@@ -45,7 +45,7 @@ class Received:
 
 
 Reply = tuple[int, dict[str, str], Any]
-"""Status, headers, body: bytes and text go out as they are, anything else as JSON, ``None`` as no body at all."""
+"""Status, headers, body: bytes and text are sent as they are, anything else as JSON, ``None`` as no body at all."""
 
 Step = Reply | Callable[[Received], Reply | None] | Callable[["Handler"], None]
 

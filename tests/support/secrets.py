@@ -1,4 +1,4 @@
-"""The secrets that the tests use, as known words, and where they must not be found: in no way of writing them."""
+"""The secrets that the tests use, as known words, and the places in which none of their forms may be found."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ IN_ARGUMENTS = (
 )
 IN_CONNECTIONS = (*(str(login["password"]) for login in LOGINS.values()), "sandbox-refresh-token")
 EVERY = 0.3
-"""Seconds after which processes are looked at again."""
+"""Seconds after which processes are examined again."""
 
 WORDS = (*IN_ARGUMENTS, *IN_CONNECTIONS)
 
 
 def forms(word: str) -> set[str]:
-    """In clear, in JSON, in a URL or a form, and inside of what is encoded with base64."""
+    """In clear text, in JSON, in a URL or a form, and inside base64."""
     written = {word, json.dumps(word)[1:-1], quote(word, safe=""), quote(word), quote_plus(word)}
     for before in range(3):
         encoded = base64.b64encode(b"\0" * before + word.encode()).decode().rstrip("=")
@@ -49,7 +49,7 @@ def forms(word: str) -> set[str]:
 
 
 def found_in(texts: Iterable[str], words: Iterable[str] = WORDS) -> list[str]:
-    """Those of the words that one of the texts holds."""
+    """Those of the words that one of the texts contains."""
     whole = "\n".join(texts)
     return sorted(word for word in words if any(form in whole for form in forms(word)))
 

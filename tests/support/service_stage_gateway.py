@@ -19,7 +19,7 @@ TRIGGERED = 1767323100000
 
 
 class Gateway:
-    """Answers the calls of one project from what a test put into it; ``refusals`` come first, in order."""
+    """Answers the calls of one project with what a test has defined; ``refusals`` come first, in order."""
 
     def __init__(self, scripted: Scripted) -> None:
         self.scripted = scripted
@@ -65,7 +65,7 @@ def connected(url: str, **options: Any) -> ServiceStageClient:
 
 
 JUST_NOW = time.time() + 600
-"""Tests are collected minutes before they run: by then it is just now still."""
+"""Tests are collected minutes before they run: this must still count as just now then."""
 
 
 def release_ref(execution_id: str = "286541", action: str = "start", **more: str) -> ExecutionRef:
@@ -104,7 +104,7 @@ def intent_of(action: str = "start", **more: Any) -> dict[str, Any]:
 
 
 class Iam:
-    """IAM beside a gateway: hands out tokens of a length and accepts the newest one only."""
+    """The IAM of a gateway: issues tokens of a given length, and accepts only the newest one."""
 
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway

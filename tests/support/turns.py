@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from itertools import product
 from typing import Any
 
+PAUSES = ["25", "86400", "1e300", "Fri, 02 Jan 2099 03:04:15 GMT", "Fri, 02 Jan 99999 03:04:15 GMT"]
+"""What a system may ask for in ``Retry-After``, longer than any test."""
+
 
 def in_turns(*values: Iterable[Any]) -> list[tuple[Any, ...]]:
     """All combinations of the values, each with ``False`` or ``True`` in turns.

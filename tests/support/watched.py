@@ -1,4 +1,4 @@
-"""What sensors wait for, started without Airflow."""
+"""Executions for sensors, started without Airflow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a trigger says while it cancels is in the log of its task, where people look; Airflow routes it by trigger."""
+"""What a trigger logs while it cancels is in the log of its task, where people look; Airflow routes it by trigger."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def end_as_airflow_does(story: Story, trigger: Any) -> list[dict[str, Any]]:
 
 
 def said(lines: list[dict[str, Any]], text: str) -> list[int]:
-    """By which triggers it was said."""
+    """The triggers that logged it."""
     return [line.get("trigger_id", 0) for line in lines if text in str(line["event"])]
 
 

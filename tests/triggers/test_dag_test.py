@@ -19,7 +19,7 @@ DONE = {"code_stream": "COMPLETED", "service_stage": "2", "cocktail": "DONE", "q
 
 @pytest.fixture
 def stored(systems: Systems, mocker: MockerFixture) -> Iterator[Systems]:
-    """The connections stand in Airflow's database, and nowhere else."""
+    """The connections are in Airflow's database, and nowhere else."""
     from airflow.models import Connection
     from airflow.utils.session import create_session
 

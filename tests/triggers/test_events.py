@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from airflow.triggers.base import BaseEventTrigger
 from pytest_mock import MockerFixture
 
 from airflow_provider.exceptions import BadRequestError
-from airflow_provider.triggers import event_stream, watcher
+from airflow_provider.triggers import event_stream, events, watcher
 from airflow_provider.triggers.code_stream import CodeStreamEventTrigger
 from airflow_provider.triggers.quay import QuayTagEventTrigger
 from tests.support.systems import Systems
@@ -28,6 +29,7 @@ ROUNDS = 3
 @pytest.fixture(autouse=True)
 def _quick(mocker: MockerFixture) -> Iterator[None]:
     mocker.patch.object(event_stream, "MIN_INTERVAL", 0.1)
+    mocker.patch.object(events, "RUN_MADE_WITHIN", 0.1)
     yield
     forget_watchers()
 
@@ -60,7 +62,7 @@ def has_kept(watched: Watched, before: dict[str, str]) -> bool:
 # What is told
 
 
-def test_a_tag_that_is_pushed_is_told_once_and_starts_a_run(systems: Systems) -> None:
+def test_a_tag_that_is_pushed_is_reported_once_and_starts_a_run(systems: Systems) -> None:
     watched = Watched(of_tags("v*"))
     parse(watched)
     with Triggerer():
@@ -87,7 +89,7 @@ def test_a_tag_that_is_pushed_is_told_once_and_starts_a_run(systems: Systems) ->
     assert event["time"].endswith("+00:00")
 
 
-def test_two_moves_between_two_looks_are_told_both_and_a_deletion_too(systems: Systems) -> None:
+def test_two_moves_between_two_polls_are_reported_both_and_a_deletion_too(systems: Systems) -> None:
     first = push(systems, "prod")
     watched = Watched(of_tags("prod"))
     parse(watched)
@@ -104,7 +106,7 @@ def test_two_moves_between_two_looks_are_told_both_and_a_deletion_too(systems: S
     assert len(set(watched.ids())) == 3
 
 
-def test_an_event_of_code_stream_that_matches_is_told_once(systems: Systems) -> None:
+def test_an_event_of_code_stream_that_matches_is_reported_once(systems: Systems) -> None:
     watched = Watched(of_events(repo="shop", tag="1.4"))
     parse(watched)
     with Triggerer():
@@ -120,7 +122,7 @@ def test_an_event_of_code_stream_that_matches_is_told_once(systems: Systems) -> 
     assert event["url"].endswith(event["execution_id"])
 
 
-def test_what_no_database_can_store_is_told_all_the_same(systems: Systems) -> None:
+def test_what_no_database_can_store_is_reported_all_the_same(systems: Systems) -> None:
     watched = Watched(of_events(tag="1.4"))
     parse(watched)
     with Triggerer():
@@ -130,7 +132,7 @@ def test_what_no_database_can_store_is_told_all_the_same(systems: Systems) -> No
     assert event["event"]["owner"] == "some\ufffdbody"
 
 
-def test_very_many_at_once_are_told_round_by_round(systems: Systems, mocker: MockerFixture) -> None:
+def test_very_many_at_once_are_reported_round_by_round(systems: Systems, mocker: MockerFixture) -> None:
     mocker.patch.object(watcher, "MOST_AT_ONCE", 2)
     watched = Watched(of_tags("v*"))
     parse(watched)
@@ -145,10 +147,31 @@ def test_very_many_at_once_are_told_round_by_round(systems: Systems, mocker: Moc
     assert sorted(watched.tags()) == [f"v{number}" for number in range(7)]
 
 
+@pytest.mark.parametrize("at_once", [True, False], ids=["in one round", "in two"])
+def test_no_event_waits_for_a_later_one_to_start_its_run(
+    systems: Systems, mocker: MockerFixture, at_once: bool
+) -> None:
+    mocker.patch.object(events, "RUN_MADE_WITHIN", 3.0)
+    watched = Watched(of_tags("v*"))
+    parse(watched)
+    with Triggerer() as triggerer:
+        until(watched.has_begun)
+        triggerer.stand_still()
+        push(systems, "v1")
+        if not at_once:
+            triggerer.go_on()
+            until(watched.events)
+            triggerer.stand_still()
+        push(systems, "v2")
+        push(systems, "v3")
+        triggerer.go_on()
+        until(lambda: sorted(each["tag"] for run in watched.runs() for each in run) == ["v1", "v2", "v3"])
+
+
 # Who watches
 
 
-def test_two_assets_on_one_thing_share_the_looks_and_each_is_told_its_own(systems: Systems) -> None:
+def test_two_assets_on_one_thing_share_the_polls_and_each_gets_its_own(systems: Systems) -> None:
     releases, all_tags = Watched(of_tags("v*")), Watched(of_tags("*", poll_interval=3600))
     parse(releases, all_tags)
     with Triggerer() as triggerer:
@@ -162,7 +185,7 @@ def test_two_assets_on_one_thing_share_the_looks_and_each_is_told_its_own(system
     assert (releases.tags(), sorted(all_tags.tags())) == (["v1"], ["nightly", "v1"])
 
 
-def test_two_assets_with_equal_watchers_are_told_both(systems: Systems) -> None:
+def test_two_assets_with_equal_watchers_are_reported_both(systems: Systems) -> None:
     one, other = Watched(of_tags()), Watched(of_tags())
     parse(one, other)
     assert one.trigger_ids() == other.trigger_ids()
@@ -195,7 +218,7 @@ def test_who_joins_late_is_told_what_comes_from_then_on_and_disturbs_nobody(syst
     assert (first.tags(), late.tags()) == (["v1", "v2"], ["v2"])
 
 
-def test_a_paused_dag_is_told_what_came_meanwhile_once_it_goes_on(systems: Systems) -> None:
+def test_a_paused_dag_is_told_what_came_meanwhile_once_it_continues(systems: Systems) -> None:
     watched, other = Watched(of_tags("v*")), Watched(of_tags())
     parse(watched, other)
     with Triggerer():
@@ -215,7 +238,7 @@ def test_a_paused_dag_is_told_what_came_meanwhile_once_it_goes_on(systems: Syste
 # Restarts
 
 
-def test_what_happens_while_no_triggerer_runs_is_told_and_nothing_else(systems: Systems) -> None:
+def test_what_happens_while_no_triggerer_runs_is_reported_and_nothing_else(systems: Systems) -> None:
     tags, events = Watched(of_tags()), Watched(of_events())
     parse(tags, events)
     with Triggerer() as triggerer:
@@ -237,7 +260,7 @@ def test_what_happens_while_no_triggerer_runs_is_told_and_nothing_else(systems: 
     assert len(set(events.ids())) == len(events.ids())
 
 
-def test_what_was_told_but_not_stored_when_a_triggerer_dies_is_told_by_the_next_one(systems: Systems) -> None:
+def test_what_was_reported_but_not_stored_when_a_triggerer_dies_is_reported_by_the_next_one(systems: Systems) -> None:
     watched = Watched(of_tags())
     parse(watched)
     with Triggerer() as triggerer:
@@ -254,7 +277,7 @@ def test_what_was_told_but_not_stored_when_a_triggerer_dies_is_told_by_the_next_
     assert watched.tags() == ["v1"]
 
 
-def test_what_was_stored_while_its_cursor_was_not_kept_is_told_again_with_the_same_id(systems: Systems) -> None:
+def test_what_was_stored_while_its_cursor_was_not_kept_is_reported_again_with_the_same_id(systems: Systems) -> None:
     watched = Watched(of_tags())
     parse(watched)
     with Triggerer() as triggerer:
@@ -291,7 +314,7 @@ def test_a_cursor_that_cannot_be_kept_is_kept_when_airflow_takes_it_again(system
     assert watched.tags() == ["v1"]
 
 
-def test_nothing_is_told_before_its_beginning_is_kept(systems: Systems) -> None:
+def test_nothing_is_reported_before_its_beginning_is_kept(systems: Systems) -> None:
     watched = Watched(of_tags())
     parse(watched)
     triggerer = Triggerer()
@@ -306,7 +329,84 @@ def test_nothing_is_told_before_its_beginning_is_kept(systems: Systems) -> None:
     assert watched.tags() == ["v1"]
 
 
-def test_two_triggerers_share_out_the_watchers_and_each_is_told_once(systems: Systems) -> None:
+def test_a_cursor_is_kept_as_soon_as_its_event_is_stored_and_not_with_the_next_look(systems: Systems) -> None:
+    watched = Watched(of_tags(poll_interval=5.0))
+    parse(watched)
+    with Triggerer():
+        until(watched.has_begun)
+        before = watched.cursors()
+        push(systems, "v1")
+        until(watched.events)
+        seen = looks(systems)
+        until(lambda: has_kept(watched, before))
+        assert looks(systems) == seen
+
+
+def test_what_only_passed_by_is_kept_now_and_then_and_not_each_time(systems: Systems, mocker: MockerFixture) -> None:
+    watched = Watched(of_tags("v*"))
+    parse(watched)
+    with Triggerer():
+        until(watched.has_begun)
+        before = watched.cursors()
+        systems.advance(3600)
+        push(systems, "nightly")
+        rounds_pass(systems)
+        assert watched.cursors() == before
+        mocker.patch.object(watcher, "SAVE_EVERY", 0.0)
+        until(lambda: has_kept(watched, before))
+    assert watched.events() == []
+
+
+def test_a_cursor_that_nobody_can_read_is_begun_anew(systems: Systems) -> None:
+    watched = Watched(of_tags())
+    parse(watched)
+    with Triggerer():
+        until(watched.has_begun)
+    watched.spoil_cursors()
+    spoilt = watched.cursors()
+    with Triggerer():
+        until(lambda: has_kept(watched, spoilt))
+        push(systems, "v1")
+        until(watched.events)
+    assert watched.tags() == ["v1"]
+
+
+def test_a_connection_that_leads_to_another_quay_begins_there_and_keeps_that(
+    systems: Systems, elsewhere: Systems
+) -> None:
+    push(elsewhere, "theirs")
+    watched = Watched(of_tags())
+    parse(watched)
+    with Triggerer():
+        until(watched.has_begun)
+        assert systems.url in str(watched.cursors())
+        push(systems, "v1")
+        until(watched.events)
+    elsewhere.connect()
+    with Triggerer():
+        until(lambda: elsewhere.url in str(watched.cursors()))
+        push(elsewhere, "v2")
+        until(lambda: len(watched.events()) == 2)
+    assert watched.tags() == ["v1", "v2"]
+
+
+def test_an_airflow_that_does_not_keep_a_cursor_for_long_holds_up_no_event(
+    systems: Systems, mocker: MockerFixture
+) -> None:
+    mocker.patch.object(watcher, "LONGEST_SAVE", 0.2)
+    watched = Watched(of_tags())
+    parse(watched)
+    with Triggerer() as triggerer:
+        until(watched.has_begun)
+        triggerer.supervisor.answers_about_cursors = False
+        push(systems, "v1")
+        until(watched.events)
+        push(systems, "v2")
+        until(lambda: len(watched.events()) == 2)
+    assert watched.tags() == ["v1", "v2"]
+
+
+def test_two_triggerers_share_out_the_watchers_and_each_is_reported_once(systems: Systems) -> None:
     watched = [Watched(of_tags(pattern)) for pattern in ("v*", "*")]
     for each in watched:
         parse(each)
@@ -319,7 +419,7 @@ def test_two_triggerers_share_out_the_watchers_and_each_is_told_once(systems: Sy
     assert [each.tags() for each in watched] == [["v1"], ["v1"]]
 
 
-def test_a_triggerer_that_has_lost_its_watchers_while_it_stood_still_tells_nothing_twice(systems: Systems) -> None:
+def test_a_triggerer_that_has_lost_its_watchers_while_it_stood_still_reports_nothing_twice(systems: Systems) -> None:
     watched = Watched(of_tags())
     parse(watched)
     with Triggerer() as stalled:
@@ -338,6 +438,61 @@ def test_a_triggerer_that_has_lost_its_watchers_while_it_stood_still_tells_nothi
             rounds_pass(systems)
             rounds_pass(systems)
     assert watched.tags() == ["v1"]
+
+
+# What is looked at
+
+
+class Reader:
+    """Sees nothing, and notes what it is asked for: how far back, and whether for the whole."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[float | None, bool]] = []
+
+    def read(self, client: Any, since: float | None, whole: bool) -> dict[str, Any]:
+        self.asked.append((since, whole))
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("whole_every", "whole"),
+    [(600.0, [True, False, False, True, False]), (0.0, [True] * 5)],
+    ids=["seldom", "each time"],
+)
+def test_a_list_is_read_to_its_end_for_who_joins_and_now_and_then(
+    systems: Systems, mocker: MockerFixture, whole_every: float, whole: list[bool]
+) -> None:
+    mocker.patch.object(event_stream, "WHOLE_EVERY", whole_every)
+    reader = Reader()
+
+    async def scenario() -> None:
+        stream = event_stream.Stream("quay", "quay_default", "tags", reader)
+        rounds = stream.rounds()
+        with stream.seat(0.1):
+            for _ in range(3):
+                await anext(rounds)
+            with stream.seat(0.1):
+                for _ in range(2):
+                    await anext(rounds)
+        await rounds.aclose()
+
+    asyncio.run(scenario())
+    assert [each for _, each in reader.asked] == whole
+
+
+def test_a_look_reaches_back_as_far_as_the_one_who_knows_least_needs(systems: Systems) -> None:
+    reader = Reader()
+
+    async def scenario() -> None:
+        stream = event_stream.Stream("quay", "quay_default", "tags", reader)
+        rounds = stream.rounds()
+        with stream.seat(0.1) as one, stream.seat(0.1) as other, stream.seat(0.1):
+            one.since, other.since = 100.0, 50.0
+            await anext(rounds)
+        await rounds.aclose()
+
+    asyncio.run(scenario())
+    assert [since for since, _ in reader.asked] == [50.0]
 
 
 # Trouble
@@ -402,7 +557,7 @@ def later(systems: Systems, throttled: dict[str, Any], at_least: int) -> list[di
     ("make", "text"),
     [
         (lambda: QuayTagEventTrigger("shop"), "repository must be 'namespace/name', got 'shop'"),
-        (lambda: QuayTagEventTrigger(SHOP, "v 1"), "tag_pattern must be what a tag may hold"),
+        (lambda: QuayTagEventTrigger(SHOP, "v 1"), "tag_pattern must be the characters of a tag"),
         (lambda: QuayTagEventTrigger(SHOP, None), "tag_pattern must be"),  # type: ignore[arg-type]
         (lambda: QuayTagEventTrigger(SHOP, quay_conn_id=""), "quay_conn_id must be a text"),
         (lambda: QuayTagEventTrigger(SHOP, poll_interval=0), "poll_interval must be more than 0"),

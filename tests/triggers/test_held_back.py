@@ -1,4 +1,4 @@
-"""A wait that ends soon after its deferral is held back until Airflow knows that its process has ended; not longer."""
+"""A wait that ends soon after its deferral is held back until Airflow knows the end of its process, but no longer."""
 
 from __future__ import annotations
 

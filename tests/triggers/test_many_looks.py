@@ -93,7 +93,7 @@ class Waits:
 # --- looks
 
 
-def test_a_look_that_takes_long_holds_up_no_other(vendor: CocktailServer) -> None:
+def test_a_poll_that_takes_long_holds_up_no_other(vendor: CocktailServer) -> None:
     may_go_on = threading.Event()
     vendor.hold = lambda kind, number: number == 3 and may_go_on.wait(LONGEST)
     refs = vendor.start(40)
@@ -113,7 +113,7 @@ def test_a_look_that_takes_long_holds_up_no_other(vendor: CocktailServer) -> Non
     asyncio.run(scenario())
 
 
-def test_executions_that_end_at_once_are_looked_at_side_by_side_and_told_as_they_come(vendor: CocktailServer) -> None:
+def test_executions_that_end_at_once_are_polled_side_by_side_and_reported_as_they_come(vendor: CocktailServer) -> None:
     # All of one build: a list tells that they failed, why is asked for each.
     refs = vendor.start(60, builds=1)
     side_by_side = threading.Barrier(4)
@@ -201,7 +201,7 @@ def test_a_wait_ends_at_its_deadline_although_the_vendor_asked_for_a_longer_paus
 # --- logs
 
 
-def test_logs_that_take_long_hold_up_no_look_and_no_end_for_long(vendor: CocktailServer, mocker: MockerFixture) -> None:
+def test_logs_that_take_long_hold_up_no_poll_and_no_end_for_long(vendor: CocktailServer, mocker: MockerFixture) -> None:
     mocker.patch.object(build_logs, "TAIL_LIMIT", 0.2)
     may_go_on = threading.Event()
     vendor.hold = lambda kind, number: kind == "log" and may_go_on.wait(LONGEST)
@@ -222,7 +222,7 @@ def test_logs_that_take_long_hold_up_no_look_and_no_end_for_long(vendor: Cocktai
     asyncio.run(scenario())
 
 
-def test_an_end_is_told_first_and_the_last_lines_of_its_log_before_the_task_log_is_closed(
+def test_an_end_is_reported_first_and_the_last_lines_of_its_log_before_the_task_log_is_closed(
     vendor: CocktailServer, lines: Lines
 ) -> None:
     (ref,) = vendor.start(1)
@@ -271,7 +271,7 @@ def test_lines_go_to_the_log_of_the_task_that_waits_for_them_once(vendor: Cockta
         assert [line for line in lines.of(task) if "line of" in line] == [f"| line of {task}"]
 
 
-def test_very_long_news_of_one_look_are_left_out_but_for_the_last() -> None:
+def test_very_long_news_of_one_poll_are_left_out_except_for_the_last() -> None:
     many = [LogLine(str(number)) for number in range(1000)]
     long = [LogLine("first"), *[LogLine("x" * 3000)] * 50, LogLine("last")]
     for news in (many, long):
@@ -284,7 +284,7 @@ def test_very_long_news_of_one_look_are_left_out_but_for_the_last() -> None:
 
 
 @pytest.mark.parametrize("connections", [1, 2])
-def test_few_connections_are_enough_for_looks_and_logs(vendor: CocktailServer, connections: int, lines: Lines) -> None:
+def test_few_connections_are_enough_for_polls_and_logs(vendor: CocktailServer, connections: int, lines: Lines) -> None:
     define_connection(
         CONN_ID, conn_type="cocktail", host=vendor.url, password="t", extra={"max_connections": connections}
     )

@@ -28,13 +28,13 @@ WAITS = 200
 CONNECTIONS = 3
 INTERVAL = 1.0
 PATIENCE = 60.0
-"""Seconds until a test gives up: on a machine that others keep busy, nothing is quick."""
+"""Seconds until a test gives up: on a busy machine, everything is slow."""
 SYSTEMS = pytest.mark.parametrize("contender", OURS, ids=[each.name for each in OURS])
 
 
 @pytest.fixture(autouse=True)
 def plenty(mocker: MockerFixture) -> None:
-    """What is counted here is not what a budget holds back."""
+    """What is counted here must not depend on the budget."""
     mocker.patch.dict(os.environ, {"AIRFLOW__RELEASE_PIPELINES__REQUESTS_PER_SECOND": "1000"})
 
 
@@ -48,7 +48,7 @@ def define(stub: Stub, bundle: Path, contender: Contender, connection: int) -> N
 async def waits(
     stub: Stub, bundle: Path, contender: Contender, *, connections: int = 1
 ) -> AsyncIterator[list[asyncio.Task[Any]]]:
-    """Real triggers, ``WAITS`` for each connection; what is left of them is cancelled at the end."""
+    """Real triggers, ``WAITS`` for each connection; those that are left are canceled at the end."""
     tasks = []
     for connection in range(connections):
         stub.begin(contender.system, str(connection), WAITS, contender.lists)
@@ -71,7 +71,7 @@ def looks(counts: Counts, contender: Contender, connection: str = "0") -> float:
 
 
 def has_read_logs(counts: Counts, contender: Contender) -> bool:
-    """Whether the log of each execution was read, where there are logs: once, because it runs."""
+    """Whether the log of each execution was read, if there are logs: once, because it is running."""
     return counts.of("other") >= (WAITS if contender.reads_logs else 0)
 
 
@@ -119,7 +119,7 @@ def test_the_end_of_an_execution_costs_a_few_requests_and_reaches_its_own_wait_o
 
 @SYSTEMS
 @pytest.mark.parametrize("takes_long", [False, True])
-def test_the_loop_gets_its_turns_while_many_waits_are_told(
+def test_the_loop_gets_its_turns_while_many_waits_are_reported(
     stub: Stub, certificates: Certificates, contender: Contender, takes_long: bool, mocker: MockerFixture
 ) -> None:
     told, saw = 0, Wait.update
@@ -144,7 +144,7 @@ def test_the_loop_gets_its_turns_while_many_waits_are_told(
     assert asyncio.run(scenario()) <= (1 if takes_long else poller.DELIVERED_AT_ONCE)
 
 
-def test_the_first_look_at_many_keeps_few_documents_at_a_time(stub: Stub, certificates: Certificates) -> None:
+def test_the_first_poll_of_many_keeps_few_documents_at_a_time(stub: Stub, certificates: Certificates) -> None:
     count = 1000
     contender = next(each for each in OURS if each.name == "code_stream")
     stub.begin(contender.system, "0", count, contender.lists)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from types import SimpleNamespace
@@ -22,7 +23,7 @@ from airflow_provider.hooks.code_stream import CodeStreamHook
 from airflow_provider.triggers import execution, poller, shared_client
 from airflow_provider.triggers.execution import ExecutionTrigger
 from tests.support.systems import define_connection
-from tests.support.until import until
+from tests.support.until import until, until_in_loop
 
 PIPELINES = 12
 
@@ -135,7 +136,7 @@ def test_a_moment_that_the_vendor_names_is_kept_by_the_whole_connection(systems,
     ],
     ids=["5xx", "429", "html", "reset"],
 )
-def test_a_look_that_fails_by_itself_holds_up_no_other_wait(systems, fault, broken_first):
+def test_a_poll_that_fails_by_itself_holds_up_no_other_wait(systems, fault, broken_first):
     broken, healthy = start_build(12), start_build(14)
     path = f"/build/run/{broken['id']}"
     systems.fault("cocktail", method="GET", path=path, times=1000, **fault)
@@ -154,7 +155,7 @@ def test_a_look_that_fails_by_itself_holds_up_no_other_wait(systems, fault, brok
     assert still_waits
 
 
-def test_failing_looks_end_the_wait_when_the_error_budget_is_spent_and_cancel_nothing(systems, mocker):
+def test_failing_polls_end_the_wait_when_the_error_budget_is_spent_and_cancel_nothing(systems, mocker):
     mocker.patch.object(DURATIONS, "error_budget", 0.5)
     ref = start_build()
     systems.fault("cocktail", "status", method="GET", status=503, probability=1.0)
@@ -225,6 +226,39 @@ def test_a_connection_whose_field_is_of_the_wrong_type_ends_the_wait_with_the_na
     assert "'cocktail_wrong': extra `paths`" in outcome.error
 
 
+BROKEN: dict[str, dict[str, Any] | None] = {
+    "gone": None,
+    "of a wrong type": {"conn_type": "cocktail", "extra": {"paths": {"run": ["a", "list"]}}},
+    "of another system": {"conn_type": "quay"},
+    "without a host": {"conn_type": "cocktail", "host": ""},
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_connection_that_breaks_while_credentials_are_refused_ends_no_wait(systems, broken):
+    systems.reset(speed=0.001)
+    ref = start_build()
+
+    def looks(status: int) -> int:
+        # Reading the log may meet the fault, too.
+        return sum(each["status"] == status for each in systems.requests("cocktail", "GET", "/build/run/"))
+
+    async def scenario() -> Outcome:
+        waiting = asyncio.create_task(outcome_of(trigger(ref)))
+        await until_in_loop(lambda: looks(200) >= 1)
+        if fields := BROKEN[broken]:
+            define_connection("cocktail_default", **{"host": f"{systems.url}/cocktail", "password": "t", **fields})
+        else:
+            del os.environ["AIRFLOW_CONN_COCKTAIL_DEFAULT"]
+        systems.fault("cocktail", "status", method="GET", path="/build/run/", status=401, times=3)
+        await until_in_loop(lambda: looks(401) >= 3)
+        systems.connect()
+        systems.force("cocktail", ref["id"], "DONE")
+        return await waiting
+
+    assert asyncio.run(scenario()).is_success
+
+
 def test_an_xcom_backend_that_uploads_does_not_hold_up_the_loop(systems, mocker):
     pushed: dict[str, tuple[Any, bool]] = {}
 
@@ -245,7 +279,7 @@ def test_an_xcom_backend_that_uploads_does_not_hold_up_the_loop(systems, mocker)
     assert not any(in_loop for _, in_loop in pushed.values())
 
 
-def test_a_new_wait_is_looked_at_soon_although_the_others_look_rarely(systems):
+def test_a_new_wait_is_polled_soon_although_the_others_are_polled_rarely(systems):
     systems.reset(speed=0.1)
     slow_ref = start_build()
 
@@ -352,7 +386,7 @@ def test_a_task_goes_back_to_a_worker_only_after_airflow_has_noticed_that_it_lef
     assert time.monotonic() >= begun + 2.0
 
 
-def test_a_wait_that_comes_in_the_moment_in_which_the_poll_would_end_is_looked_at(systems, mocker):
+def test_a_wait_that_comes_in_the_moment_in_which_the_poll_would_end_is_polled(systems, mocker):
     mocker.patch.object(poller, "LINGER", 0.3)
     late: list[asyncio.Task[Any]] = []
     woken_within = poller.Poller._woken_within

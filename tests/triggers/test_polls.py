@@ -82,7 +82,7 @@ def test_after_an_error_that_concerns_all_nothing_more_is_asked_and_nothing_is_l
     assert vendor.answers == [[None]]
 
 
-def test_what_a_thread_has_not_come_to_can_be_taken_from_it_and_every_answer_is_told_once() -> None:
+def test_what_a_thread_has_not_come_to_can_be_taken_from_it_and_every_answer_is_reported_once() -> None:
     batch = batch_of(1, 1, 1)
     withdrawn: list[Poll] = []
 
@@ -113,7 +113,7 @@ def test_waits_of_one_name_share_a_request_and_the_others_have_their_own() -> No
     assert polls.join(waits[0], "a", 0.0) is not a
 
 
-def test_newcomers_are_looked_at_out_of_turn_and_the_others_keep_their_rhythm() -> None:
+def test_newcomers_are_polled_out_of_turn_and_the_others_keep_their_rhythm() -> None:
     polls, old, new = Polls(), Wait({}, 10.0), Wait({}, 10.0)
     poll = polls.join(old, "a", 0.0)
     assert poll.take(0.0, 10.0) == [old]
@@ -128,14 +128,19 @@ def test_newcomers_are_looked_at_out_of_turn_and_the_others_keep_their_rhythm() 
     assert due + 9.0 <= poll.due <= due + 11.0
 
 
-def test_what_is_looked_at_by_itself_is_left_out_meanwhile_and_gone_with_its_wait() -> None:
+def test_what_is_polled_by_itself_is_left_out_meanwhile_and_gone_with_its_wait() -> None:
     polls, moved, other = Polls(), Wait({}, 1.0, deadline=50.0), Wait({}, 1.0, deadline=90.0)
     poll = polls.join(moved, "a", 0.0)
     polls.join(other, "a", 0.0)
     assert (poll.deadline, poll.weight) == (50.0, 2)
-    look = poll.alone[moved] = SinglePoll(moved, lambda: None, 0.0)
+    look = SinglePoll(moved, lambda: None, 0.0)
+    poll.leave_out(moved, look)
     assert poll.deadline == 90.0
+    poll.back(moved)
+    assert poll.deadline == 50.0
+    poll.leave_out(moved, look)
     assert poll.take(0.0, 1.0) == [other]
     assert look.weight > 2
     assert polls.leave(moved) == [look]
+    assert poll.deadline == 90.0
     assert polls.leave(other) == [poll]

@@ -122,7 +122,7 @@ def test_two_hundred_ends_at_once_are_read_as_fast_as_eight_connections_can() ->
     assert max(ends) - begun <= 200 * 0.3 / 8 + 1.0
 
 
-def test_an_execution_that_has_moved_is_looked_at_before_others_and_a_deadline_before_everything() -> None:
+def test_an_execution_that_has_moved_is_polled_before_others_and_a_deadline_before_everything() -> None:
     polling = Polling(2.0, connections=1)
     polling.join(300)
     (moved,) = polling.join(1, "list")
@@ -203,7 +203,7 @@ def test_a_moment_that_the_vendor_names_is_kept_whatever_was_on_its_way() -> Non
     assert all(polling.times_of(wait) for wait in (first, second, third))
 
 
-def test_logs_come_after_looks_but_are_not_starved() -> None:
+def test_logs_come_after_polls_but_are_not_starved() -> None:
     polling = Polling(10.0)
     assert polling.schedule.log_delay(0.0, is_the_last=False) == 0
     polling.schedule.budget.spend(40, 0.0)
@@ -221,8 +221,29 @@ def test_logs_come_after_looks_but_are_not_starved() -> None:
     assert 60 <= logs <= len(polling.asked) / (POLLS_PER_LOG - 1)
 
 
+class Counted(Wait):
+    """Counts how often the deadlines of all waits were read."""
+
+    reads = 0
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "deadline":
+            Counted.reads += 1
+        return super().__getattribute__(name)
+
+
+def test_thousands_that_begin_one_after_the_other_are_not_gone_through_for_each_of_them() -> None:
+    polling, waits = Polling(), [Counted({}, 5.0, deadline=TODAY + 900.0 - number) for number in range(1000)]
+    Counted.reads = 0
+    for wait in waits:
+        polling.schedule.join(wait, "a", 0.0, TODAY)
+    for wait in waits:
+        polling.schedule.follow(wait, "b", 0.0, TODAY)
+    assert Counted.reads <= 20 * len(waits)
+
+
 @pytest.mark.parametrize("seed", range(12))
-def test_whatever_comes_and_goes_each_wait_is_looked_at_and_none_twice_at_a_time(seed: int) -> None:
+def test_whatever_comes_and_goes_each_wait_is_polled_and_none_twice_at_a_time(seed: int) -> None:
     random.seed(seed)  # requests are spread by chance
     chance = random.Random(seed)
     polling = Polling(chance.choice([5.0, 50.0, 1000.0]), chance.randint(1, 8))
@@ -281,7 +302,7 @@ def test_a_request_that_no_wait_needs_comes_within_the_budget_and_not_during_tro
     assert schedule.call_delay(1.0) == pytest.approx(30.0)
 
 
-def test_a_request_that_no_wait_needs_is_not_starved_by_looks_that_are_late() -> None:
+def test_a_request_that_no_wait_needs_is_not_starved_by_polls_that_are_late() -> None:
     schedule = Schedule(20.0, 1.0)
     schedule.join(Wait({}, 1.0), None, 0.0, TODAY)
     schedule.budget.spend(100, 0.0)

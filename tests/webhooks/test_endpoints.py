@@ -1,4 +1,4 @@
-"""How webhooks are declared, which URL opens which of them, and that nothing shows a secret."""
+"""How webhooks are declared, which URL belongs to which, and that nothing shows a secret."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ GOOD: dict[str, Any] = {"source": "quay", "asset": "image", "secrets": [SECRET]}
         ({"aset": "x"}, "unknown field `aset`"),
     ],
 )
-def test_a_bad_declaration_is_told_with_its_field_and_without_its_secret(
+def test_a_bad_declaration_is_reported_with_its_field_and_without_its_secret(
     declare: Declare, differs: dict[str, Any], problem: str
 ) -> None:
     declare(hook=GOOD | differs)

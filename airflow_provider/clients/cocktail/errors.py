@@ -59,7 +59,7 @@ _BY_STATUS: dict[int, _Verdict] = {
 }
 _BUSY = ("005", "013")
 _RUNS_ALREADY = "Build is running!"
-# The codes of these two are not known; they are recognised by the beginning of their text.
+# The codes of these two are not known; they are recognized by the beginning of their text.
 _BY_TEXT: dict[str, _Verdict] = {
     _RUNS_ALREADY: (ConflictError, Effect.NONE),
     "Build is not running!": _IMPOSSIBLE,

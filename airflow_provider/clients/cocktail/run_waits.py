@@ -21,7 +21,7 @@ from airflow_provider.clients.cocktail.run_list import Excerpt, decode_runs, exc
 from airflow_provider.clients.cocktail.run_log import new_lines
 from airflow_provider.clients.cocktail.runs import Runs
 from airflow_provider.clients.cocktail.wire import Wire, no_way
-from airflow_provider.clients.listing import Listing, Remembered
+from airflow_provider.clients.listing import LARGEST_OF_MANY, Listing, Remembered
 from airflow_provider.clients.memory import Recent
 from airflow_provider.clients.waitable import Found, Intent, Observation, Waitable
 from airflow_provider.exceptions import BadRequestError, Effect, NotFoundError, ReleasePipelineError
@@ -63,7 +63,7 @@ class BuildRunWaits(Waitable):
         return [self._found(ref, last, runs) for ref, last in zip(refs, seen, strict=True)]
 
     def _list(self, build_seq: str) -> Listing[Excerpt] | None:
-        decode = self._lists.get(build_seq) or Remembered(decode_runs)
+        decode = self._lists.get(build_seq) or Remembered(decode_runs, LARGEST_OF_MANY)
         self._lists.put(build_seq, decode)
         return excerpts_of_runs(self._wire, build_seq, decode)
 

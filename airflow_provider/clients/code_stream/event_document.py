@@ -1,4 +1,4 @@
-"""Reads the document of a trigger event: when it came, what it matches, what it led to."""
+"""Reads the document of a trigger event: when it arrived, what it matches, which execution it started."""
 
 from __future__ import annotations
 
@@ -70,5 +70,5 @@ def has_moved(event: Document, ref: ExecutionRef) -> bool:
 
 
 def delivery_error(event_type: str, event: Document) -> str | None:
-    """Why an event led to nothing. The message of a Gerrit event is a general text, not a sign of an error."""
+    """Why an event started nothing. The message of a Gerrit event is a general text, not a sign of an error."""
     return None if event_type == "gerrit" else event.get("message") or None

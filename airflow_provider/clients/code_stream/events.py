@@ -45,11 +45,11 @@ class Events:
         return cast("Event", self._wire.send("DELETE", self._path(event_type, event_id)))
 
     def rerun(self, event_type: str, event_id: str, action: Literal["rerun", "resume"] = "rerun") -> Event:
-        """Start the event's pipeline anew, or continue the execution that the event led to. Never repeated.
+        """Start the event's pipeline again, or continue the execution that the event led to. Never repeated.
 
         Vendor pages: "Resume Or Rerun Event Using POST" (Docker), "... POST 1" (Gerrit), "... POST 2" (Git).
 
-        :returns: the event, which may still point to the old execution; ``reruns`` can recognise that.
+        :returns: the event, which may still point to the old execution; ``reruns`` can recognize that.
         """
         self.check_action(action)
         # The operation declares JSON as its type, although it has no body.

@@ -15,6 +15,7 @@ from airflow_provider.clients.code_stream.execution_feed import CLOCK_SKEW, Exce
 from airflow_provider.clients.code_stream.execution_lookup import Lookup
 from airflow_provider.clients.code_stream.fields import Document, fields_of
 from airflow_provider.clients.decoding import loads
+from airflow_provider.clients.listing import may_be_kept
 from airflow_provider.clients.memory import Recent
 from airflow_provider.clients.waitable import Found, Observation
 from airflow_provider.exceptions import ReleasePipelineError
@@ -184,6 +185,8 @@ class Watch:
         if now.execution.status.upper() == MAY_BE_ROLLED_BACK:
             # Whatever a list shows, it must be polled again.
             now.excerpt, now.known = Excerpt(), None
+        elif not may_be_kept(now.excerpt):
+            now.excerpt = Excerpt()
         if before and not _has_changed(before.execution, now.execution):
             now.execution = before.execution
         self._known.put(execution_id, now)

@@ -49,8 +49,8 @@ _UNDECODED = msgspec.json.Decoder(_UndecodedPage)
 def undecoded(content: bytes) -> Page[bytes]:
     """A page whose rows are still JSON, to be decoded one at a time.
 
-    Fifty executions decoded at once are so many objects that Python collects garbage, through all modules of Airflow:
-    no other thread runs for 0.2 s.
+    Decoding fifty executions at once creates so many objects that Python collects garbage, including all modules of
+    Airflow: no other thread runs for 0.2 s.
     """
     try:
         page: _UndecodedPage | Page[dict[str, Any]] = _UNDECODED.decode(content)

@@ -92,7 +92,7 @@ class Pipelines(CloneableResource[Pipeline]):
         return found[0]
 
     def share(self, key: Key, **fields: Any) -> Pipeline:
-        """Share in the whole organisation (8.10.1 or newer), such as ``share(id, **{"global": True})``."""
+        """Share in the whole organization (8.10.1 or newer), such as ``share(id, **{"global": True})``."""
         return cast("Pipeline", self._send("PATCH", self._path(key, "/global"), fields))
 
     def list_executions(

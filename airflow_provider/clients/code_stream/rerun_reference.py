@@ -15,7 +15,7 @@ from airflow_provider.core.durations import DURATIONS
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
 CLOCK_TOLERANCE = timedelta(seconds=DURATIONS.clock_tolerance)
-"""By how much two machines' clocks may differ, and thus the time of a rerun and that of what it led to."""
+"""By how much two machines' clocks may differ, and thus the times of a rerun and of its execution."""
 
 BEFORE_RESUME = {"status_before": "status", "resumed_before": "resumed_at"}
 """The fields of an execution that show whether it was resumed, by their names in an intent."""

@@ -1,6 +1,6 @@
-"""Finds what a rerun or resume of a trigger event has led to, before and after the event says so.
+"""Finds the execution of a rerun or resume of a trigger event, before and after the event links to it.
 
-A rerun carries no marker. What it led to is recognised by what existed before: the event's link, and the ids of the
+A rerun carries no marker. Its execution is recognized by what existed before: the event's link, and the ids of the
 newest events and executions that could be mistaken for it. If there are two candidates, neither is chosen.
 """
 
@@ -66,7 +66,7 @@ class RerunSearch:
         return [each for each in found if (each.started_at or latest) <= latest]
 
     def observe(self, ref: ExecutionRef, event: Document, events: EventsSince) -> Execution:
-        """What a rerun has led to, or the rerun itself.
+        """The execution of a rerun, or the rerun itself.
 
         :raises ConflictError: it may have led to any of several executions.
         """
@@ -90,7 +90,7 @@ class RerunSearch:
         return events
 
     def _led_to(self, ref: ExecutionRef, event: Document, events: EventsSince) -> list[Execution]:
-        """What a rerun may have led to, oldest first; a new event without an execution yet counts as queued."""
+        """The executions that a rerun may have led to, oldest first; a new event without one counts as queued."""
         if ref["action"] == "resume":
             return self._resumed(ref, event)
         if new_event := ref.get("new_event"):

@@ -24,8 +24,8 @@ _EVENTS: Decode[dict[str, Any]] = decoder(Page[dict[str, Any]])
 class RerunWaits(Waitable):
     """References hold the event's ``id`` and what existed before; see :mod:`.rerun_reference`.
 
-    :param search: finds what a rerun has led to.
-    :param executions: cancels what it has led to.
+    :param search: finds the executions of reruns.
+    :param executions: cancels them.
     """
 
     kind: ClassVar[str] = RERUN

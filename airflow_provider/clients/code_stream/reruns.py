@@ -1,6 +1,6 @@
 """Reruns and resumes of trigger events, and the executions that they lead to.
 
-``events.rerun`` sends the bare request. Here it is prepared: what exists before is noted, to recognise later what the
+``events.rerun`` sends the bare request. Here it is prepared: what exists before is noted, to recognize later what the
 rerun led to.
 """
 
@@ -39,7 +39,7 @@ MOST_KNOWN = 100
 
 
 class Reruns:
-    """:param search: finds what a rerun has led to."""
+    """:param search: finds the executions of reruns."""
 
     def __init__(self, wire: Wire, events: Events, executions: Executions, search: RerunSearch) -> None:
         self._wire, self._events, self._executions, self._search = wire, events, executions, search
@@ -86,7 +86,7 @@ class Reruns:
         return self.follow(intent, self._events.rerun(event_type, event_id, intent["action"]))
 
     def follow(self, intent: Intent, event: Document) -> Execution:
-        """What a rerun led to according to its answer. Sends no further request, so that nothing can fail.
+        """The execution of a rerun, according to its answer. Sends no further request, so that nothing can fail.
 
         :param event: the answer: the event, which may still point to the old execution, or a new event.
         """

@@ -1,4 +1,4 @@
-"""Start requests of builds, and recognising the builds that they may have led to. No HTTP here."""
+"""Start requests of builds, and how to recognize the builds that they may have started. No HTTP here."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def in_ascii(url: str) -> str:
 
 
 def is_like(build: Document, intent: Intent) -> bool:
-    """Whether this listed build, apart from its time, may be what the start led to."""
+    """Whether this listed build, apart from its time, may be the one that was started."""
     if build.get("id") in intent["builds_before"] or build.get("trigger"):
         return False
     listed = {**build, "archive_hash": hash_of(str(build.get("archive_url") or ""))}

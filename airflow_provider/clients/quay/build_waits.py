@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from msgspec.structs import replace
 
-from airflow_provider.clients.listing import Remembered
+from airflow_provider.clients.listing import LARGEST_OF_MANY, Remembered
 from airflow_provider.clients.memory import Doubts, Recent
 from airflow_provider.clients.quay.build_digests import with_digest, with_digests
 from airflow_provider.clients.quay.build_execution import execution_of, state_of
@@ -163,7 +163,7 @@ class BuildWaits(Waitable):
         if not differ(refs):
             return None
         repository = refs[0]["repository"]
-        decode = self._lists.get(repository) or Remembered(decode_builds)
+        decode = self._lists.get(repository) or Remembered(decode_builds, LARGEST_OF_MANY)
         self._lists.put(repository, decode)
         try:
             return excerpts_of_builds(self._wire, repository, decode)

@@ -58,7 +58,7 @@ class Builds:
             if place is not None and not isinstance(place, str):
                 raise self._wire.bad_request(f"{name} must be a text, got {place!r}")
         if subdirectory and dockerfile_path:
-            raise self._wire.bad_request("give subdirectory or dockerfile_path, not both: Quay reads only one")
+            raise self._wire.bad_request("subdirectory or dockerfile_path must be given, not both: Quay reads only one")
 
     def intent(self, repository: str, **source: Unpack[BuildSource]) -> Json:
         """What ``find_started`` must know about a start with these arguments, which :meth:`check` has accepted.

@@ -22,7 +22,7 @@ _CAUSE_BY_TEXT: dict[str, type[ReleasePipelineError]] = {
 
 
 def read_error(answer: Answer) -> VendorError | None:
-    """Read an error by its content: JSON is sometimes labelled as HTML, and many refusals share the status 400."""
+    """Read an error by its content: JSON is sometimes labeled as HTML, and many refusals share the status 400."""
     error = read_common_error(answer)
     if error is None:
         return None

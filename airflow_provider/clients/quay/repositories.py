@@ -19,9 +19,9 @@ class Repositories:
         self._wire = wire
 
     def list(self, namespace: str) -> Rows[Repository]:
-        """The repositories of a user or organisation, over all pages."""
+        """The repositories of a user or organization, over all pages."""
         if not is_name(namespace):
-            raise self._wire.bad_request(f"namespace must be the name of a user or organisation, got {namespace!r}")
+            raise self._wire.bad_request(f"namespace must be the name of a user or organization, got {namespace!r}")
         path = f"{self._wire.prefix}/repository"
         entries: dict[str, Json] = {}
         next_page: str | None = None

@@ -91,7 +91,7 @@ class Tags:
         :raises ConflictError: the tag is immutable, or somebody moved it at the same time.
         """
         if bool(digest) == bool(source_tag):
-            raise self._wire.bad_request("give either digest or source_tag")
+            raise self._wire.bad_request("digest or source_tag must be given, but not both")
         self._wire.check_tag("tag", tag)
         if source_tag:
             source = self.find(repository, source_tag)

@@ -34,7 +34,7 @@ class HuaweiCredentials:
         keys = {"access_key": self.access_key, "secret_key": self.secret_key}
         user = {"username": self.username, "password": self.password, "domain_name": self.domain_name}
         if any((*keys.values(), self.security_token)) and any(user.values()):
-            raise _error("give either access_key and secret_key, or username, password and domain_name, not both")
+            raise _error("access_key and secret_key, or username, password and domain_name must be given, not both")
         wanted = user if any(user.values()) else keys
         if missing := [name for name, value in wanted.items() if not value]:
             raise _error(f"{' and '.join(missing)} must not be empty")

@@ -74,10 +74,10 @@ class Traces(msgspec.Struct, frozen=True):
     are_complete: bool
 
     def candidates(self, window: Window) -> list[Json] | None:
-        """The records of what this action may have led to; ``None`` if it is not known whether there are any."""
+        """The records that this action may have caused; ``None`` if it is not known whether there are any."""
         if self.later:
             return self._of_later(window)
-        return self._of_start(window) if self.action == "start" else self._of_going_on(window)
+        return self._of_start(window) if self.action == "start" else self._of_continuation(window)
 
     def __str__(self) -> str:
         later = ", ".join(text_of(record, "id") for record in self.later) or "none"
@@ -115,7 +115,7 @@ class Traces(msgspec.Struct, frozen=True):
         is_anothers = self._triggered_since != "" and window.holds(self._triggered_since) is False
         return [] if self.are_complete and (is_anothers or window.is_over) else None
 
-    def _of_going_on(self, window: Window) -> list[Json] | None:
+    def _of_continuation(self, window: Window) -> list[Json] | None:
         has_changed = self._status_now not in (self.status_before, *ALLOWED_WHEN.get(self.action, ()))
         if not has_changed and not self._triggered_since:
             return []

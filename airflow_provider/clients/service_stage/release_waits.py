@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from airflow_provider.clients.listing import Remembered
+from airflow_provider.clients.listing import Remembered, may_be_kept
 from airflow_provider.clients.memory import Recent
 from airflow_provider.clients.service_stage.references import RELEASE, SYSTEM, release_reference
 from airflow_provider.clients.service_stage.release_list import Excerpt, decode_tasks, excerpts_of_tasks
@@ -88,6 +88,7 @@ class ReleaseWaits(Waitable):
         if isinstance(seen, ReleasePipelineError) or seen.state.is_terminal:
             self._known.drop(_key(ref))
         else:
+            excerpt = excerpt if excerpt and may_be_kept(excerpt) else None
             due = time.monotonic() + _seconds_until_outdated(seen, excerpt)
             self._known.put(_key(seen.ref), _Known(seen, excerpt, due))
         return seen
@@ -101,7 +102,7 @@ class ReleaseWaits(Waitable):
             self._releases.stop(ref)
 
     def find_started(self, intent: Intent) -> list[Execution]:
-        """The executions that an action may have led to whose answer was lost.
+        """The executions that may belong to an action whose answer was lost.
 
         :param intent: holds ``pipeline_id``, ``action``, and from just before the action ``newest_record`` (an id, ""
             if there was none), ``status_before`` and ``triggered_before``.

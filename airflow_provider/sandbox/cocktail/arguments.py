@@ -1,4 +1,4 @@
-"""Reading a call: numbers in the path and the query, and the JSON object in the body."""
+"""Reads the parts of a call: numbers in the path and the query, and the JSON object in the body."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The routes of builds, which is what Cocktail calls the definitions that are run."""
+"""The routes of builds: Cocktail's word for the definitions that are run."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ USER_SUFFIX = "?user-id=3&user-role=DEVOPS&user-workspace=3"
 
 
 def stored_url(callback_url: str | None) -> str:
-    """The server appends its own query. Without a URL it stores the word null before that query."""
+    """The server appends its own query. Without a URL, it stores the word null before that query."""
     return f"{callback_url or 'null'}{USER_SUFFIX}"
 
 
@@ -68,7 +68,7 @@ def build_body(build: Build) -> dict[str, Any]:
 
 
 def _callback_date(at: float | None) -> str | None:
-    """The callback is written by another JSON library: offset without a colon."""
+    """Another JSON library writes the callbacks: the offset has no colon."""
     return None if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
 
 

@@ -1,4 +1,4 @@
-"""When callbacks are sent: at once, late, twice, out of order or never, as the switches say."""
+"""When callbacks are sent: at once, late, twice, out of order or never, depending on the switches."""
 
 from __future__ import annotations
 

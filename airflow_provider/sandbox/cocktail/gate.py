@@ -1,6 +1,6 @@
 """The gateway in front of Cocktail: which token may call which route, from which address.
 
-The rule of a route is its name, as the scopes of tokens and the switch ``routes`` give it.
+The rule of a route is its name, which the scopes of tokens and the switch ``routes`` refer to.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from airflow_provider.sandbox.cocktail.tokens import Tokens
 from airflow_provider.sandbox.core.calls import Call, Caller
 
 ROUTE_MODES = ("404", "403", "K8sApiStatus404")
-"""The values of the switch ``routes``: a route is unpublished, forbidden, or unknown to the server."""
+"""The modes of a route in the switch ``routes``: unpublished, forbidden, or unknown to the server."""
 
 
 class Gate:

@@ -28,7 +28,7 @@ EDITABLE = {
 
 
 def record_date(at: float | None) -> str | None:
-    """Dates of the database record: a blank instead of the T and no zone."""
+    """Dates of the database record: a space instead of the T, and no zone."""
     return None if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
@@ -42,7 +42,7 @@ def run_date(at: float | None) -> str | None:
 
 @dataclass
 class Build:
-    """A build definition; ``image_name`` holds project and name as they stand in the image URL."""
+    """A build definition; ``image_name`` holds project and name as in the image URL."""
 
     build_seq: int
     build_name: str
@@ -163,7 +163,7 @@ class BuildRun:
 
     @property
     def address(self) -> str:
-        """Where its image is, without the tag."""
+        """The URL of its image, without the tag."""
         return f"{REGISTRY_HOST}/{self.build.image_name}"
 
     @property
@@ -176,7 +176,7 @@ class BuildRun:
         return ["VIEW", "BUILD", "LOG", "REMOVE"]
 
     def store_result(self, reproducible: bool, no_digest: bool) -> None:
-        """Digest and size follow from the content: the image, and unless it is reproducible, the number of the run."""
+        """Digest and size depend on the content: the image and, unless it is reproducible, the number of the run."""
         content = f"{self.build.image_name}:{'' if reproducible else self.build_no}"
         checksum = hashlib.sha256(content.encode())
         self.size = 100_000_000 + int.from_bytes(checksum.digest()[:3], "big")

@@ -1,4 +1,4 @@
-"""How Cocktail refuses: error envelopes of the server, under HTTP 200 unless switched, and refusals of the gateway."""
+"""How Cocktail refuses calls: error envelopes of the server, by default with HTTP 200, and refusals of the gateway."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class BadCall(Refused):
 
 
 class GatewayRefusal(Refused):
-    """The gateway refuses before the API server sees anything; the switch ``refusal_body`` says in which shape."""
+    """The gateway refuses before the API server receives anything; the switch ``refusal_body`` chooses the format."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)

@@ -17,7 +17,7 @@ def result(call: Call, value: Any) -> Response:
 
 
 def view_of(call: Call, run: BuildRun, *, with_steps: bool = False) -> dict[str, Any]:
-    """A run as calls show it."""
+    """A run as answers show it."""
     return run.view(tagged_url=call.switches["image_url_with_tag"], with_steps=with_steps)
 
 

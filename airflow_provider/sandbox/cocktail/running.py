@@ -80,7 +80,7 @@ class Runner:
         return removal
 
     def remove(self, run: BuildRun | None) -> BuildRun:
-        """Also removes the runs that share its digest, because the registry deletes by digest."""
+        """Removes a run, and those that share its digest, because the registry deletes by digest."""
         if run is None:
             raise BuildRefusal("006", "build run is not found")
         if run.state == "RUNNING":
@@ -183,5 +183,5 @@ class Runner:
 
 
 def _image_of(run: BuildRun) -> Image:
-    """The pushed image. A build whose record has no digest has pushed one, too."""
+    """The pushed image. A build whose record has no digest has pushed one too."""
     return Image(run.build.image_name, run.tag, run.pushed_digest, run.size)

@@ -1,6 +1,6 @@
 """How a run advances: its steps begin and end by the clock.
 
-Builds, cancels and removals are runs alike; what an end means for other runs is decided in running.py.
+Builds, cancels and removals are all runs; running.py decides what an end means for other runs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LOG_TEXTS = {
 
 
 def start(run: BuildRun, now: float, seconds: Callable[[str], float]) -> None:
-    """The build server accepts the run, which is RUNNING in its first step."""
+    """The build server accepts the run, whose first step is then RUNNING."""
     run.enter("RUNNING", now)
     _begin(run, 0, now, seconds)
 

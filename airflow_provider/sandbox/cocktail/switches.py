@@ -1,4 +1,4 @@
-"""How Cocktail behaves where its documentation leaves room."""
+"""How Cocktail behaves where its documentation is unclear."""
 
 from __future__ import annotations
 

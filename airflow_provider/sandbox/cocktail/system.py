@@ -1,4 +1,4 @@
-"""Cocktail Cloud's build API: its parts put together, and what the sandbox asks of it."""
+"""Cocktail Cloud's build API: assembles its parts, and implements what the sandbox needs from a system."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class CocktailSystem(System):
         self._delivering.tick(now)
 
     def executions(self) -> list[dict[str, Any]]:
-        """Build runs only: a cancel or a removal is something done to one."""
+        """Build runs only: a cancel or a removal is an action on one."""
         return [run.execution() for run in self._state.all_runs.values() if run.run_type == "BUILD"]
 
     def contents(self) -> list[str]:

@@ -62,7 +62,7 @@ class Tokens:
         return bool(named)
 
     def of(self, call: Call) -> Token | None:
-        """The token that a call carries, if it is known."""
+        """The token that a call sends, if it is known."""
         value = call.headers.get(self._switches["auth_header"], "")
         scheme = self._switches["auth_scheme"]
         if scheme:

@@ -14,7 +14,7 @@ from airflow_provider.sandbox.core.routing import Router
 
 API_VERSION = "2019-10-17"
 ABOUT = "about"
-"""The rule of the route that needs no bearer if a switch says so."""
+"""The rule of the route for which a switch decides whether it needs a bearer token."""
 
 
 class About:

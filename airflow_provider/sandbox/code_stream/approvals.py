@@ -96,7 +96,7 @@ class Approvals:
 
 
 def _answer_of(call: Call) -> dict[str, Any]:
-    """The body of an answer, whose word this server knows."""
+    """The body of an answer, if this server knows its word."""
     body = object_of(call)
     if _stored_status(body, call.switches) is None:
         known = words(call.switches)
@@ -105,13 +105,13 @@ def _answer_of(call: Call) -> dict[str, Any]:
 
 
 def _stored_status(body: dict[str, Any], switches: Mapping[str, Any]) -> str | None:
-    """The status that an answer leads to, by its word; None for another word."""
+    """The status that an answer's word results in; None for an unknown word."""
     known, word = words(switches), str(body.get("status", "")).lower()
     return next((STORED[name] for name in STORED if known[name].lower() == word), None)
 
 
 def _error_of(approval: Approval | None, user: str) -> str | None:
-    """Why a batch cannot answer it."""
+    """Why an answer to many cannot answer this one."""
     if approval is None:
         return "not found"
     if user not in approval.approvers:
@@ -157,7 +157,7 @@ def _document(approval: Approval, switches: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _answered(approval: Approval, switches: Mapping[str, Any]) -> dict[str, Any]:
-    """The different shape that an answer gets: no project, no link."""
+    """The format in which an answer is answered: without project and link."""
     document = _document(approval, switches)
     shown = {key: value for key, value in document.items() if not key.startswith("_") and key not in NOT_IN_ANSWERS}
     responded = approval.responded_at

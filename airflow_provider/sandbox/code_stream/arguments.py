@@ -1,4 +1,4 @@
-"""Reading the body of a call."""
+"""Reads the body of a call."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from airflow_provider.sandbox.core.calls import Call
 
 
 def json_of(call: Call) -> Any:
-    """The JSON value in the body, None where there is none."""
+    """The JSON value in the body; None if there is none."""
     try:
         return call.json()
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Custom integrations: a draft that is stored like other documents, and the versions that were made of it."""
+"""Custom integrations: a draft that is stored like other documents, and the versions created from it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOVES = {
     "deprecate": (("RELEASED",), "DEPRECATED"),
     "withdraw": (("RELEASED", "DEPRECATED"), "NONE"),
 }
-"""By action, the statuses from which a version may go, and to which."""
+"""By action: the statuses in which it is allowed, and the one that it leads to."""
 
 
 class CustomIntegrations:

@@ -1,4 +1,4 @@
-"""What Code Stream says of endpoints beside storing them: whether one can be used, certificates and types."""
+"""The routes of endpoints besides their documents: whether one can be used, certificates and types."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CERTIFICATE = {
 
 
 class Endpoints:
-    """Nothing is connected to: an endpoint of a known type can be used."""
+    """Opens no connections: every endpoint of a known type can be used."""
 
     def add_routes(self, router: Router, api: str) -> None:
         router.add("POST", f"{api}/endpoint-validation", self._validate)

@@ -1,4 +1,4 @@
-"""The routes that export and import pipelines and variables as YAML; errors of single items come inside a 200."""
+"""The routes that export and import pipelines and variables as YAML; errors of single items are part of a 200."""
 
 from __future__ import annotations
 

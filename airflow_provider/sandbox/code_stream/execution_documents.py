@@ -1,4 +1,4 @@
-"""Executions as documents: one, and the lists of them, which keep what has not changed."""
+"""Executions as documents: single ones, and lists, which reuse what has not changed."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ExecutionDocuments:
 
 
 def document_of(execution: Execution, call: Call, *, expanded: bool = False) -> dict[str, Any]:
-    """The JSON of an execution; unless ``expanded`` (or a switch) its stages come without tasks."""
+    """The JSON of an execution; its stages have tasks only if ``expanded`` or a switch is set."""
     switches = call.switches
     tasks_too = expanded or switches["tasks_without_expand"]
     end = execution.ended_at if execution.ended_at is not None else call.now

@@ -10,7 +10,7 @@ _CONDITION = re.compile(r"""\s*\$\{input\.(\w+)\}\s*(==|!=)\s*['"]?([^'"]*)['"]?
 
 
 def fill(value: Any, inputs: dict[str, Any]) -> Any:
-    """``value`` with inputs in place of their references; a text that is one reference becomes the input itself."""
+    """``value`` with references replaced by inputs; a text that is a single reference becomes the input itself."""
     if not isinstance(value, str):
         return value
     whole = _REFERENCE.fullmatch(value)
@@ -20,7 +20,7 @@ def fill(value: Any, inputs: dict[str, Any]) -> Any:
 
 
 def holds(condition: Any, inputs: dict[str, Any]) -> bool:
-    """Evaluates ``${input.x} == 'y'`` and ``!=``; ``false`` is false, everything else holds."""
+    """Evaluates ``${input.x} == 'y'`` and ``!=``; ``false`` is false, everything else is true."""
     if not isinstance(condition, str) or not condition.strip():
         return True
     match = _CONDITION.match(condition)

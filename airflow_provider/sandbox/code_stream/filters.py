@@ -28,7 +28,7 @@ class FilterError(ValueError):
 
 
 def compile_filter(text: str) -> Predicate:
-    """A predicate over documents; FilterError when the text is not of the grammar."""
+    """A predicate over documents; FilterError if the text does not match the grammar."""
     parser = _Parser(text)
     predicate = parser.either()
     if parser.kind is not None:
@@ -152,7 +152,7 @@ class _Field:
 
 
 class _Equal:
-    """``field eq 'x'`` or ``... in`` a set: many of them joined by ``or`` take a single lookup."""
+    """``field eq 'x'`` or ``... in`` a set: many of them joined by ``or`` need a single lookup."""
 
     def __init__(self, name: str, values: frozenset[str]) -> None:
         self.name = name

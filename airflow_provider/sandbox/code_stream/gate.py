@@ -1,4 +1,4 @@
-"""What each call passes before its route: unknown paths, authentication, the version of the API."""
+"""What each call must pass before its route: unknown paths, authentication, the version of the API."""
 
 from __future__ import annotations
 

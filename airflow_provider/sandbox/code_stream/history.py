@@ -1,4 +1,4 @@
-"""Executions that are inserted as already ended, to fill lists."""
+"""Inserts executions that have already ended, to fill lists."""
 
 from __future__ import annotations
 

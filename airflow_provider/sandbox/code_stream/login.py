@@ -1,4 +1,4 @@
-"""The routes of logins, of the on-prem and the SaaS kind: a password or a refresh token becomes a bearer."""
+"""The routes of logins, on-prem and SaaS: they exchange a password or a refresh token for a bearer token."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from airflow_provider.sandbox.core.routing import Router
 
 SAAS_LIFETIME = 1799
 OPEN = "open"
-"""The rule of routes that need no bearer."""
+"""The rule of routes that need no bearer token."""
 
 
 class Login:

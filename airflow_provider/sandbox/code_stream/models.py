@@ -58,7 +58,7 @@ EVENT_FIELDS: dict[str, dict[str, Any]] = {
 
 
 class Stored:
-    """One document: its writable ``fields`` and what the base fields are made of."""
+    """One document: its writable ``fields``, and the values of its base fields."""
 
     def __init__(self, id: str, name: str, project: str, fields: dict[str, Any], at: float, user: str) -> None:  # noqa: A002
         self.id = id
@@ -113,8 +113,8 @@ class Stage:
 class Execution:
     """One run of a pipeline.
 
-    :ivar cursor: the numbers of the stage and of the group that it is at
-    :ivar held: a forced status keeps it from moving on
+    :ivar cursor: the numbers of its current stage and group
+    :ivar held: a forced status keeps it from advancing
     :ivar counted: whether it occupies a slot of the pipeline's concurrency
     :ivar wake: the number of its pending step; older steps are void
     :ivar kept: its cached document for lists
@@ -191,12 +191,12 @@ class Execution:
 
     @property
     def stage(self) -> Stage:
-        """The one that it is at."""
+        """The current one."""
         return self.stages[self.cursor[0]]
 
     @property
     def group(self) -> list[Task]:
-        """The tasks that it is at; empty before the first group and after the last."""
+        """The tasks of the current group; empty before the first group and after the last."""
         stage, group = self.cursor
         if stage < len(self.stages) and 0 <= group < len(self.stages[stage].groups):
             return self.stages[stage].groups[group]
@@ -240,7 +240,7 @@ class Approval:
 
 
 class Event:
-    """One trigger event; ``inputs`` is what its payload gives to the pipeline."""
+    """One trigger event; ``inputs`` are those that its payload supplies to the pipeline."""
 
     def __init__(
         self,

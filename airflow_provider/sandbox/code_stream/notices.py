@@ -1,4 +1,4 @@
-"""The webhooks that a pipeline names for the events of its executions."""
+"""The webhooks that a pipeline declares for the events of its executions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How Code Stream refuses: in the bodies of the three services that answer."""
+"""How Code Stream refuses calls, in the formats of the three services that answer."""
 
 from __future__ import annotations
 

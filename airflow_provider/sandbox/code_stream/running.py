@@ -102,7 +102,7 @@ class Runner:
     # --- groups and tasks
 
     def start_group(self, execution: Execution, at: float) -> None:
-        """Starts what the cursor points to, past empty stages; ends the execution after the last."""
+        """Starts the group at the cursor, skipping empty stages; ends the execution after the last."""
         number, group = execution.cursor
         while number < len(execution.stages) and group >= len(execution.stages[number].groups):
             _end_stage(execution.stages[number], at)
@@ -179,7 +179,7 @@ class Runner:
         child.on_end = ended
 
     def after_change(self, execution: Execution, at: float) -> None:
-        """Moves on once the tasks of the current group allow it."""
+        """Continues with the next group once the tasks of the current one allow it."""
         execution.kept.clear()
         if execution.over or execution.held or execution.status == "CANCELING":
             return
@@ -278,7 +278,7 @@ class Runner:
 
 
 def fill_output(execution: Execution) -> None:
-    """The output of a pipeline: its definition with inputs put in, and what its tasks gave."""
+    """The output of a pipeline: its definition with inputs filled in, and the output of its tasks."""
     output = {name: fill(value, execution.inputs) for name, value in execution.definition.get("output", {}).items()}
     for task in execution.tasks:
         output |= task.output

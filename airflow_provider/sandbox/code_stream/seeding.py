@@ -1,4 +1,4 @@
-"""What Code Stream holds after a reset: pipelines, a webhook whose token has expired, events of the last days."""
+"""The content of Code Stream after a reset: pipelines, a webhook whose token has expired, events of the last days."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow_provider.sandbox.code_stream.triggering import REFUSED_DELIVERY, Tr
 
 HOUR = 3600
 EXPIRED_WEBHOOK_TOKEN = "sandbox-expired-refresh-token"
-# High enough that waits by the thousand run side by side; a pipeline of its own shows the queue.
+# High enough for thousands of concurrent waits; another pipeline shows the queue.
 CONCURRENCY = 1000
 
 
@@ -54,7 +54,7 @@ def load(state: State, history: History, triggering: Triggering) -> None:
 
 
 def _load_pipelines(state: State) -> tuple[str, str]:
-    """The ids of one that works and of one that fails."""
+    """Returns the ids of one that succeeds and of one that fails."""
     deploy = ("Deploy", {"type": "REST", "input": {}, "endpoints": {}, "ignoreFailure": False})
     approve = (
         "Approve",

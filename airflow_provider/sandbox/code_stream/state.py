@@ -37,7 +37,7 @@ PIPELINE: dict[str, Any] = {
 class Collection:
     """The stored documents of one kind.
 
-    :param defaults: fields that each has, unless it says otherwise
+    :param defaults: fields of every document that does not set them itself
     """
 
     def __init__(self, clock: Clock, defaults: dict[str, Any] | None = None) -> None:

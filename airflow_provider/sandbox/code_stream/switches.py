@@ -1,4 +1,4 @@
-"""How Code Stream behaves where its documentation leaves room."""
+"""How Code Stream behaves where its documentation is unclear."""
 
 from __future__ import annotations
 
@@ -68,5 +68,5 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 
 
 def words(switches: Mapping[str, Any]) -> dict[str, str]:
-    """This server's words for actions on events and for answers: the switch need not name them all."""
+    """This server's words for actions on events and for answers; the switch need not set all of them."""
     return {**DEFAULTS["words"], **switches["words"]}

@@ -1,4 +1,4 @@
-"""VMware Code Stream: its parts put together, and what the sandbox asks of it."""
+"""VMware Code Stream: assembles its parts, and implements what the sandbox needs from a system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refresh tokens and bearers, and who a bearer belongs to. No routes."""
+"""Refresh tokens and bearer tokens, and their users. No routes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SCHEME = "Bearer "
 @dataclass(slots=True)
 class Token:
     """:param expires_at: epoch seconds
-    :param idle: seconds without use after which it ends; 0: never
+    :param idle: seconds without use after which it expires; 0: never
     """
 
     user: str

@@ -1,4 +1,4 @@
-"""One request to a stand-in, as its gate and its routes see it, and how it is refused."""
+"""One request to a stand-in, as its gate and its routes receive it, and how it is refused."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ EXPIRED = "sandbox.expired"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who makes a call.
+    """Who sends a request.
 
     :param user: the account
-    :param login: what they authenticate with, if that is not the account: an access key
+    :param login: what they authenticate with, if that is not the account, such as an access key
     :param scopes: the scopes of the token; None: not limited
     """
 
@@ -36,7 +36,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What answers a method on a path.
+    """What answers a method of a path.
 
     :param rule: what the system's gate needs to know about the route
     """
@@ -76,7 +76,7 @@ class Refused(Exception, ABC):  # noqa: N818 - a vendor's answer, not a fault of
 
 class Call:
     """One request. ``now`` is when it arrived (epoch seconds by the clock of the sandbox), ``switches`` are those of
-    the system that it is for, ``caller`` is None until the gate has found out who calls."""
+    the system that it is for, ``caller`` is None until the gate has identified the caller."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class Call:
 
     @property
     def token_expired(self) -> bool:
-        """Whether a fault expires the token of this very request; for systems with static tokens."""
+        """Whether a fault expires the token of this one request; for systems with static tokens."""
         return bool(self.scope.get(EXPIRED))
 
     @property

@@ -1,4 +1,4 @@
-"""The clock of the sandbox: wall clock plus an offset that tests move, and the pace of executions."""
+"""The clock of the sandbox: the wall clock plus an offset that tests set, and the pace of executions."""
 
 from __future__ import annotations
 

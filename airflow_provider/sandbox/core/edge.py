@@ -1,4 +1,4 @@
-"""What every request passes first: journal, faults, real TCP resets and truncated bodies, doubled slashes."""
+"""What every request passes first: the journal, faults, real TCP resets and truncated bodies, doubled slashes."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Edge:
             await _answer(entry.status, headers, HTML, send)
         else:
             if fault.fault == "status_after":
-                # Like a gateway that times out before its backend is done.
+                # Like a gateway that times out before its backend has finished.
                 await self._capture(entry, scope, receive)
             entry.status = fault.status or 500
             headers, body = _faulty_answer(fault)

@@ -21,7 +21,7 @@ class Track:
 
     @property
     def since(self) -> float:
-        """When the present state began."""
+        """When the current state began."""
         return self.states[-1][1]
 
     @property
@@ -29,7 +29,7 @@ class Track:
         return self.states[0][1]
 
     def enter(self, state: str, at: float) -> None:
-        """Notes a change of state; entering the present state again changes nothing."""
+        """Notes a change of state; entering the current state again changes nothing."""
         if state != self.state:
             self.states.append((state, at))
 

@@ -19,7 +19,7 @@ ALL = "all"
 class Fault:
     """One rule. ``times`` counts down, or ``probability`` decides each time; ``after`` requests pass unharmed first.
 
-    Without either, ``hostile`` strikes every time until it is removed.
+    Without either, ``hostile`` applies to every request until it is removed.
     """
 
     id: int
@@ -61,7 +61,7 @@ class Fault:
         return not self.path or any(re.search(self.path, text) for text in (path, full_path))
 
     def fires(self) -> bool:
-        """Whether the fault strikes this matching request; counts it."""
+        """Whether the fault applies to this matching request; counts it."""
         self._seen += 1
         if self._seen <= self.after or (self.times is not None and self.fired >= self.times):
             return False

@@ -11,7 +11,7 @@ KEPT = 200_000
 
 @dataclass(slots=True)
 class Entry:
-    """One request; ``status`` is None while it is under way and when its answer was never sent."""
+    """One request; ``status`` is None until it is answered, and stays so if no answer was sent."""
 
     time: float
     system: str

@@ -21,7 +21,7 @@ class Outbox:
     """``post`` returns at once and delivers in a thread; ``post_now`` delivers before it returns.
 
     ``on_done`` gets the HTTP status, or None if there was no answer. It runs in the delivering thread, without
-    ``world.lock``. A reset forgets deliveries that are still under way: their ``on_done`` is not called.
+    ``world.lock``. A reset drops deliveries that are still in progress: their ``on_done`` is not called.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -67,7 +67,7 @@ class Outbox:
         return self._deliver(url, json_body, headers, system, about, timeout, self._generation)
 
     def deliveries(self, system: str | None = None) -> list[dict[str, Any]]:
-        """Every delivery, oldest first; ``status`` None and ``error`` set when no answer came."""
+        """Every delivery, oldest first; without an answer, ``status`` is None and ``error`` is set."""
         with self._lock:
             return [delivery for delivery in self._deliveries if system in (None, delivery["system"])]
 

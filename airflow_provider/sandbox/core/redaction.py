@@ -37,7 +37,7 @@ def redact_query(query: str) -> str:
 
 
 def redact_url(url: str) -> str:
-    """Scheme and host only: the path of a webhook is a secret, too."""
+    """Scheme and host only: the path of a webhook is a secret too."""
     try:
         parts = urlsplit(url)
         host = parts.netloc.rpartition("@")[2]

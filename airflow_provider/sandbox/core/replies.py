@@ -20,7 +20,7 @@ def empty_reply(status: int, headers: Mapping[str, str] | None = None) -> Respon
 
 
 def decode_json(raw: bytes) -> Any:
-    """The JSON value in ``raw``; ValueError when it holds none."""
+    """The JSON value in ``raw``; ValueError if it is not JSON."""
     try:
         return msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

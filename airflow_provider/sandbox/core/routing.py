@@ -21,23 +21,23 @@ Admit = Callable[[Call], Response | None]
 _PARAMETER = re.compile(r"{(\w+)(?::(\w+))?}")
 _KINDS = {
     None: r"[^/]+",
-    # Two segments or more, as few as the rest of the pattern leaves.
+    # Two segments or more, but as few as possible.
     "path": r"[^/]+(?:/[^/]+)+?",
     "digest": r"[\w+.-]+:[0-9a-fA-F]+",
 }
 
 
 class Router:
-    """Patterns such as ``/executions/{id}``. The first that fits wins.
+    """Patterns such as ``/executions/{id}``. The first that matches wins.
 
     ``{name}`` is one segment, ``{name:path}`` two or more, ``{name:digest}`` the digest of an image. A pattern that
     ends in a slash redirects the path without it. Handlers run in the event loop, with the lock of the sandbox held.
 
-    :param admit: called before each call, also if it has no route: raises ``Refused``, returns an answer, or returns
+    :param admit: called before each call, even without a route: raises ``Refused``, returns an answer, or returns
         None to let the handler answer
     :param complete: called with each answer, to add headers
-    :param encoded: segments are split before they are decoded, so that names may hold slashes
-    :param prefix: returns what all paths currently begin with
+    :param encoded: segments are split before they are decoded, so that names may contain slashes
+    :param prefix: returns the current prefix of all paths
     :param also_allowed: methods to list as allowed for every path
     """
 
@@ -63,9 +63,9 @@ class Router:
         self._fitting: dict[int, list[_Pattern]] = {}
 
     def add(self, methods: str, pattern: str, handler: Handler, rule: Any = None) -> None:
-        """Adds a route, unless the pattern has one for the method already.
+        """Adds a route, unless the pattern already has one for the method.
 
-        :param methods: separated by blanks
+        :param methods: separated by spaces
         :param rule: what the gate needs to know about this route
         """
         self._fitting.clear()

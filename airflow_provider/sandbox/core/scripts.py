@@ -1,4 +1,4 @@
-"""How tests have scripted the tasks of executions."""
+"""The scripts that tests have written for the tasks of executions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Scripts(dict[tuple[str, ...], dict[str, Any]]):
-    """Scripts by what names a task; the systems say what a script holds. ``times`` limits how often one is used."""
+    """Scripts by the identity of a task; each system defines what its scripts hold. ``times`` limits their use."""
 
     def take(self, *key: str) -> dict[str, Any]:
         """The script for a task that starts now; empty if there is none."""

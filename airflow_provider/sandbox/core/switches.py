@@ -1,4 +1,4 @@
-"""Switches: how a system behaves where its documentation leaves room. They can be changed at any time."""
+"""Switches: how a system behaves where its documentation is unclear. They can be changed at any time."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 
 class Switches(dict[str, Any]):
-    """The switches of one system, with the values that they have now; ``version`` grows with each change.
+    """The switches of one system with their current values; ``version`` increases with each change.
 
     :param system: its name, for errors
-    :param choices: the values that a switch may have, where not all of its type
+    :param choices: the values that a switch may have, unless it may have all of its type
     :param check: an additional check of name and value; raises ValueError
     """
 

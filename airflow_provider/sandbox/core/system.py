@@ -1,4 +1,4 @@
-"""The base of the four stand-ins: what the edge, the ticker and the control routes ask of each."""
+"""The base of the four stand-ins: what the edge, the ticker and the control routes need from each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider.sandbox.core.switches import Switches
 
 
 class System(ABC):
-    """One stand-in. A subclass makes its parts from the environment, and hands each what it needs, never itself.
+    """One stand-in. A subclass builds its parts from the environment, and passes each what it needs, never itself.
 
     Everything but ``app`` is called while the lock of the environment is held.
 
@@ -31,7 +31,7 @@ class System(ABC):
 
     @abstractmethod
     def reset(self) -> None:
-        """Empties the system and loads its seed. The world has put the switches back to their defaults before."""
+        """Empties the system and loads its seed data, after the world has reset the switches to their defaults."""
 
     @abstractmethod
     def tick(self, now: float) -> None:
@@ -39,7 +39,7 @@ class System(ABC):
 
     @abstractmethod
     def executions(self) -> list[dict[str, Any]]:
-        """Every execution in the form of ``Track.as_dict``."""
+        """Every execution, as ``Track.as_dict`` returns it."""
 
     @abstractmethod
     def contents(self) -> list[str]:

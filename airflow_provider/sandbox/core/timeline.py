@@ -18,7 +18,7 @@ class Timeline:
         heapq.heappush(self._heap, (due, next(self._count), action))
 
     def run(self, now: float) -> None:
-        """Runs everything that is due, including what that puts in before ``now``."""
+        """Runs everything that is due, including what those actions add before ``now``."""
         while self._heap and self._heap[0][0] <= now:
             due, _, action = heapq.heappop(self._heap)
             action(due)

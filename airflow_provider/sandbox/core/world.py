@@ -1,4 +1,4 @@
-"""The world: clock, journal, faults, outbox and the four systems, and what one system does to another."""
+"""The world: the clock, journal, faults, outbox and the four systems, and how one system affects another."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class World:
         self.reset()
 
     def reset(self, speed: float | None = None) -> None:
-        """Empties everything and loads the seed; without ``speed`` executions run at the speed given at the start."""
+        """Empties everything and loads the seed data; ``speed`` defaults to the one given at the start."""
         with self.lock:
             self.clock.reset(speed or self._initial_speed)
             self.journal.clear()

@@ -63,7 +63,7 @@ class Directory:
         return self._sessions.get(call.cookie("session"))
 
     def caller(self, call: Call) -> Caller | None:
-        """Who calls; None for everything that the API does not accept (an expired token included)."""
+        """The caller; None for anything that the API does not accept, such as an expired token."""
         scheme, _, value = call.headers.get("authorization", "").partition(" ")
         if scheme:
             token = self._tokens.get(value) if scheme.lower() == "bearer" else None

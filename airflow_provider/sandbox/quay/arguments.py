@@ -1,4 +1,4 @@
-"""Reading a call: parameters of the query, the JSON body (checked against a schema), the repository."""
+"""Reads the parts of a call: parameters of the query, the JSON body (checked against a schema), the repository."""
 
 from __future__ import annotations
 

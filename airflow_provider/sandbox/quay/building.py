@@ -53,7 +53,7 @@ class Building:
                 self._next(build, build.due)
 
     def enter(self, build: Build, phase: str, at: float) -> None:
-        """Enters ``phase`` with all that follows from it: log, event, image, next due time."""
+        """Enters ``phase``, with all its consequences: log, event, image, next due time."""
         if phase not in PHASES:
             raise ValueError(f"must be one of {', '.join(PHASES)}")
         build.track.enter(phase, at)

@@ -70,7 +70,7 @@ class Builds:
         return build
 
     def _of_anybody(self, call: Call) -> Build:
-        """For status and logs, which distinguish an unknown build from one of another repository."""
+        """For status and logs, which treat an unknown build differently from one of another repository."""
         build = self._state.builds.get(call.params["build"])
         if build is None:
             raise Abort(400, f"Unable to locate a build by id: {call.params['build']}")
@@ -164,7 +164,7 @@ class Builds:
 
 
 def _kept_tag(tag: str) -> str:
-    """A tag as it is stored with a build: sanitized, and cut one character shorter than the limit for tags."""
+    """A tag as it is stored with a build: sanitized, and truncated to one character less than the limit for tags."""
     fit = re.sub(r"[^\w.-]", "_", re.sub(r"^\W", "_", tag))
     return fit[:LONGEST_TAG] or "latest"
 

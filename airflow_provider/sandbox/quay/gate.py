@@ -1,4 +1,4 @@
-"""What each call passes before its route: redirects, unknown paths (the web UI), authentication, permissions."""
+"""What each call must pass before its route: redirects, unknown paths (the web UI), authentication, permissions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a repository holds of images: manifests with their labels and findings, and the history of its tags."""
+"""The images of a repository: manifests with their labels and findings, and the history of its tags."""
 
 from __future__ import annotations
 

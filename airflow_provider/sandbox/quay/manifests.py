@@ -28,7 +28,7 @@ class Manifests:
 
 
 def manifest_of(call: Call, state: State, *, untagged_too: bool = False) -> Manifest:
-    """:raises Problem: 404 when no living tag holds it, or, if ``untagged_too``, when it was never there"""
+    """:raises Problem: 404 if no current tag points to it or, with ``untagged_too``, if it never existed"""
     repository = repository_of(call, state)
     manifest = repository.manifests.get(call.params["digest"])
     if manifest is None or not (untagged_too or repository.is_tagged(manifest.digest, call.now)):

@@ -13,7 +13,7 @@ from typing import Any
 from airflow_provider.sandbox.core.execution import Track
 from airflow_provider.sandbox.quay.images import Manifest, TagEntry
 
-# The phases of a build that goes well, with their nominal seconds.
+# The phases of a successful build, with their nominal seconds.
 DURATIONS = {
     "waiting": 1.0,
     "build-scheduled": 1.0,
@@ -169,7 +169,7 @@ class Repository:
         return digest in tagged or any(digest in self.manifests[each].children for each in tagged)
 
     def point(self, name: str, digest: str, now: float, reversion: bool = False) -> TagEntry:
-        """Moves or creates the tag. Pointing it to the same digest again adds an entry, too."""
+        """Moves or creates the tag. Pointing it to the same digest again also adds an entry."""
         old = self.tag(name, now)
         if old is not None:
             old.end = now

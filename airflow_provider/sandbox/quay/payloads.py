@@ -1,6 +1,6 @@
 """The bodies of Quay's webhooks, real and test ones, and which events a notification lets through.
 
-Delivery itself is the worker's work.
+The worker delivers them.
 """
 
 from __future__ import annotations

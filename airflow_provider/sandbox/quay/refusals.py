@@ -1,4 +1,4 @@
-"""How Quay refuses: problem JSON, message JSON, JSON labelled as HTML, the page of a crash."""
+"""How Quay refuses calls: problem JSON, message JSON, JSON labeled as HTML, the page of a crash."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Abort(Refused):
 
 
 class Plain(Refused):
-    """Shape (c): ``{"error": ...}`` labelled text/html, without a final newline."""
+    """Shape (c): ``{"error": ...}`` labeled text/html, without a final newline."""
 
     def __init__(self, status: int, error: str) -> None:
         super().__init__(error)

@@ -1,4 +1,4 @@
-"""The route of security scans: their status, which follows from the age of an image, and their report."""
+"""The route of security scans: their status, which depends on the age of an image, and their report."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class State:
         return self.repositories.setdefault(path, Repository(namespace, name))
 
     def mode_of(self, path: str) -> RepositoryState:
-        """Whether a repository takes changes; switches say so."""
+        """Whether a repository accepts changes, according to the switches."""
         if path in self.switches["mirrored_repositories"]:
             return RepositoryState.MIRROR
         read_only = path in self.switches["read_only_repositories"]

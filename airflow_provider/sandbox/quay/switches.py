@@ -1,4 +1,4 @@
-"""How Quay behaves where its documentation leaves room."""
+"""How Quay behaves where its documentation is unclear."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Red Hat Quay: its parts put together, and what the sandbox asks of it."""
+"""Red Hat Quay: assembles its parts, and implements what the sandbox needs from a system."""
 
 from __future__ import annotations
 

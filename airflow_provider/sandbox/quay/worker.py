@@ -1,6 +1,6 @@
 """Quay's delivery worker: polls its queue, delivers in random order, retries, and silently disables notifications.
 
-notifying.py decides what is queued, payloads.py how it looks.
+notifying.py decides what is queued, payloads.py builds the bodies.
 """
 
 from __future__ import annotations

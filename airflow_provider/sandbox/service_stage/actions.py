@@ -1,4 +1,4 @@
-"""Control actions: script a task of a release task, or what is done with a component or plan; revoke tokens."""
+"""Control actions: script a task of a release task, or a job of a component or plan; revoke tokens."""
 
 from __future__ import annotations
 

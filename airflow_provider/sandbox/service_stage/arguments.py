@@ -1,4 +1,4 @@
-"""Reading a call: its JSON object, and the release task in its path."""
+"""Reads the parts of a call: its JSON object, and the release task in its path."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def body_of(call: Call) -> dict[str, Any]:
 
 
 def named_body_of(call: Call) -> dict[str, Any]:
-    """The body of a call that makes or changes something with a name."""
+    """The body of a call that creates or changes something with a name."""
     body = body_of(call)
     if not isinstance(body.get("name"), str) or not body["name"]:
         raise bad_parameter("name is required")

@@ -1,4 +1,4 @@
-"""The routes of components of applications, of what is done with them, and of the jobs that do it."""
+"""The routes of components of applications, of the actions on them, and of the jobs that carry those out."""
 
 from __future__ import annotations
 

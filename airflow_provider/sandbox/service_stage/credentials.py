@@ -1,4 +1,4 @@
-"""What callers authenticate with: IAM tokens and access keys, and the projects they give access to. No routes."""
+"""What callers authenticate with: IAM tokens and access keys, and the projects that they give access to. No routes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LARGEST_BODY = 12 * 1024 * 1024
 
 @dataclass(slots=True)
 class Token:
-    """:param project_id: that it is for; None: for none
+    """:param project_id: its project, if it has one
     :param expires_at: epoch seconds
     """
 
@@ -105,7 +105,7 @@ class Credentials:
             token.expires_at = 0.0
 
     def revoke_tokens(self, user: str) -> dict[str, int]:
-        """Makes the tokens of a user unknown, as a changed password does."""
+        """Revokes the tokens of a user, as a changed password does."""
         revoked = [text for text, token in self._tokens.items() if token.user == user]
         for text in revoked:
             del self._tokens[text]

@@ -1,4 +1,4 @@
-"""What each call passes before its route: unpublished paths, the quota, authentication, project, permissions."""
+"""What each call must pass before its route: unpublished paths, the quota, authentication, project, permissions."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ class Component:
 
 @dataclass(slots=True)
 class Job:
-    """What is being done with a component."""
+    """A job that does something with a component."""
 
     id: str
     component: Component

@@ -1,4 +1,4 @@
-"""How the gateway, ServiceStage and IAM refuse."""
+"""How the gateway, ServiceStage and IAM refuse calls."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ SHOWN = {
     ("rollback", "SUCCEEDED"): "ROLLBACK_SUCCEED",
     ("rollback", "FAILED"): "ROLLBACK_FAILED",
 }
-"""The status of a component, by what is done with its plan and how the job goes."""
+"""The status of a component, by the action on its plan and the state of the job."""
 
 
 class ReleasePlans:

@@ -112,7 +112,7 @@ class State:
         return made
 
     def deploy(self, plan: ReleasePlan, action: str, at: float) -> None:
-        """Execute a plan, or roll it back; ends by itself, unless it is aborted."""
+        """Executes a plan, or rolls it back; ends by itself unless it is aborted."""
         job_id = f"JOB{uuid.uuid4()}"
         plan.action, plan.job_id, plan.job_status, plan.executed_at = action, job_id, JOB_RUNNING, at
         script = self.scripts.take(str(plan.spec["name"]), action)

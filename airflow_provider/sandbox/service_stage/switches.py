@@ -1,4 +1,4 @@
-"""How ServiceStage behaves where its documentation leaves room."""
+"""How ServiceStage behaves where its documentation is unclear."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Huawei Cloud ServiceStage: its parts put together, and what the sandbox asks of it."""
+"""Huawei Cloud ServiceStage: assembles its parts, and implements what the sandbox needs from a system."""
 
 from __future__ import annotations
 

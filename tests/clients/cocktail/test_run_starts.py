@@ -1,4 +1,4 @@
-"""Which run a start led to whose answer was lost."""
+"""Which run belongs to a start whose answer was lost."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_cancel_run_with_the_same_description_is_not_taken_for_the_start(
 
 
 @pytest.mark.parametrize("omitted", [[], ["runType"]], ids=["with types", "without types"])
-def test_all_runs_with_the_marker_are_told_oldest_first(
+def test_all_runs_with_the_marker_are_reported_oldest_first(
     stand: Stand, client: CocktailClient, omitted: list[str]
 ) -> None:
     for tag in ("1", "2"):

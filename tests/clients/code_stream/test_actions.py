@@ -46,7 +46,7 @@ def test_cancel_is_one_request_with_its_reason(client: CodeStreamClient, control
 
 
 @pytest.mark.parametrize("status", sorted(STATES))
-def test_whatever_could_go_on_needs_a_cancel(api: Api, status: str) -> None:
+def test_whatever_could_continue_needs_a_cancel(api: Api, status: str) -> None:
     api.routes["GET", "/executions/e1"] = {"id": "e1", "status": status}
     over = ("COMPLETED", "FAILED", "CANCELED", "ROLLBACK_COMPLETED", "ROLLBACK_FAILED", "SKIPPED", "FAILED_CONTINUE")
     assert api.client.needs_cancel(api.client.observe(of("e1"))) is (status not in ("CANCELING", *over))

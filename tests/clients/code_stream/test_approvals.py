@@ -51,7 +51,7 @@ def test_waiting_for_an_approval_of_an_execution_that_is_over_fails(client: Code
     assert "COMPLETED" in (seen.message or "")
 
 
-def test_an_approval_lets_the_execution_go_on_and_counts_once(client: CodeStreamClient, waiting: Execution) -> None:
+def test_an_approval_lets_the_execution_continue_and_counts_once(client: CodeStreamClient, waiting: Execution) -> None:
     operation = client.approvals.list("status eq 'ACTIVE'")[0]
     answered = client.approvals.answer(operation["id"], approve=True, message="go")
     assert (answered["status"], answered["respondedBy"], answered["responseMessage"]) == (
@@ -147,7 +147,7 @@ def test_an_answer_whose_reply_is_lost_is_read_back(
 
 
 @pytest.mark.parametrize("errors", ["objects", "strings"])
-def test_many_are_answered_at_once_and_those_not_taken_are_told_in_one_form(
+def test_many_are_answered_at_once_and_those_not_taken_are_reported_in_one_form(
     client: CodeStreamClient, control: Control, waiting: Execution, errors: str
 ) -> None:
     control.post("switches", system="code_stream", batch_errors=errors)

@@ -34,7 +34,7 @@ def test_all_eighteen_words_of_the_vendor_are_known() -> None:
     assert len(STATES) == 18
 
 
-def test_a_refused_approval_is_told_from_other_failures_and_steps_keep_their_order() -> None:
+def test_a_refused_approval_is_distinguished_from_other_failures_and_steps_keep_their_order() -> None:
     seen = execution_of(FAILED, "http://x")
     assert seen.rejected is True
     assert seen.message == "Prod.Approve: refused rejected by ann"
@@ -61,7 +61,7 @@ def test_a_document_without_stage_detail_is_read_too(changes: dict[str, Any]) ->
         ({"type": "UserOperation", "status": "COMPLETED"}, None),
     ],
 )
-def test_whether_an_approval_was_refused_is_said_only_where_the_task_that_broke_is_told(
+def test_whether_an_approval_was_refused_is_said_only_where_the_task_that_broke_is_reported(
     task: dict[str, Any], rejected: bool | None
 ) -> None:
     stages = {"Prod": {"status": "FAILED" if task["status"] == "FAILED" else "COMPLETED", "tasks": {"Approve": task}}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -110,7 +111,7 @@ def test_the_sandbox_is_watched_at_the_same_price(control: Control, mocker: Mock
     assert waits.fetch() == {}
 
 
-def test_every_end_of_living_executions_is_told_once_and_right(control: Control) -> None:
+def test_every_end_of_living_executions_is_reported_once_and_right(control: Control) -> None:
     control.post("reset", speed=60)
     client = CodeStreamClient(f"{control.url}/code_stream", refresh_token=seed.CODE_STREAM_REFRESH_TOKEN)
     dice = random.Random(7)
@@ -129,6 +130,25 @@ def test_every_end_of_living_executions_is_told_once_and_right(control: Control)
     truth = {each: client.observe(of(each)) for each in told}
     assert told == {each: (execution.status, execution.outputs) for each, execution in truth.items()}
     assert {status for status, _ in told.values()} == {"COMPLETED", "FAILED", "CANCELED"}
+
+
+def test_what_is_remembered_of_executions_is_small_whatever_they_say(scripted: Scripted) -> None:
+    server = Server(scripted)
+    waits = Waits(server.client, server.start_many(3))
+    server.idle()
+    for row in server.rows.values():
+        row["statusMessage"] = "x" * 2_000_000
+    tracemalloc.start()
+    try:
+        assert len(waits.fetch()) == 3
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
+    assert waits.fetch() == {}
+    server.move("e1", "WAITING")
+    server.move("e2", "COMPLETED")
+    waits.fetch()
+    assert waits.statuses() == {"e0": "RUNNING", "e1": "WAITING", "e2": "COMPLETED"}
 
 
 def test_a_page_full_of_changes_is_read_on(scripted: Scripted) -> None:
@@ -374,7 +394,7 @@ def test_less_detail_in_a_list_is_no_news(scripted: Scripted) -> None:
 # --- what is new
 
 
-def test_a_second_wait_for_the_same_execution_is_told_in_full(scripted: Scripted) -> None:
+def test_a_second_wait_for_the_same_execution_is_reported_in_full(scripted: Scripted) -> None:
     server = Server(scripted)
     waits = Waits(server.client, server.start_many(3))
     waits.fetch()
@@ -414,7 +434,7 @@ def test_an_error_of_the_connection_costs_no_more_requests_and_loses_nothing(scr
     assert waits.fetch() == {}
 
 
-def test_one_that_is_gone_and_comes_back_is_told_anew(scripted: Scripted, clock: Clock) -> None:
+def test_one_that_is_gone_and_comes_back_is_reported_again(scripted: Scripted, clock: Clock) -> None:
     server = Server(scripted)
     waits = Waits(server.client, server.start_many(60))
     server.idle()

@@ -362,7 +362,7 @@ def test_an_event_whose_execution_still_runs_is_rerun_by_force(
 
 @BY_BOTH_CLOCKS
 @AHEAD
-def test_a_resume_is_followed_once_the_old_execution_goes_on(
+def test_a_resume_is_followed_once_the_old_execution_continues(
     client: CodeStreamClient, control: Control, clock: str, ahead: float
 ) -> None:
     control.post("clock", advance=ahead)
@@ -382,7 +382,7 @@ def test_a_resume_is_followed_once_the_old_execution_goes_on(
     assert len(client.executions.list()) == len(before)
 
 
-def test_a_paused_execution_is_resumed_only_once_it_goes_on(client: CodeStreamClient, control: Control) -> None:
+def test_a_paused_execution_is_resumed_only_once_it_continues(client: CodeStreamClient, control: Control) -> None:
     control.post("reset", speed=1)
     event = control.post("actions", system="code_stream", action="deliver", kind="docker")
     linked = id_from_link(event["executionLink"])

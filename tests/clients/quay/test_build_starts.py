@@ -1,4 +1,4 @@
-"""Which build a start led to whose answer was lost."""
+"""Which build belongs to a start whose answer was lost."""
 
 from __future__ import annotations
 

@@ -97,9 +97,9 @@ def test_the_wire_carries_event_config_always_and_a_title_only_if_there_is_one(s
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"event": "push"}, "event 'push'"),
-        ({"event": "Repo_Push"}, "event 'Repo_Push'"),
-        ({"method": "sms"}, "method 'sms'"),
+        ({"event": "push"}, "event must be one of .*'push'"),
+        ({"event": "Repo_Push"}, "event must be one of .*'Repo_Push'"),
+        ({"method": "sms"}, "method must be one of .*'sms'"),
         ({"title": ""}, "title"),
         ({"title": "x" * 256}, "title"),
         ({"config": {}}, "'url'"),

@@ -54,7 +54,7 @@ def seen(changes: list[Change] | Any, tag: str) -> list[tuple[str, str | None, s
     return [(each["kind"], each["previous_digest"], each["digest"]) for each in of_tag]
 
 
-def test_a_tag_is_created_moved_deleted_and_created_anew(stand: Stand, client: QuayClient) -> None:
+def test_a_tag_is_created_moved_deleted_and_created_again(stand: Stand, client: QuayClient) -> None:
     first, second = stand.push("prod"), stand.push("prod")
     client.tags.delete(SHOP, "prod")
     stand.let_pass(5)
@@ -211,7 +211,7 @@ class Registry:
     ),
     st.integers(0, 12_000),
 )
-def test_whatever_happened_is_told_and_a_part_of_the_history_tells_the_same_of_its_part(
+def test_whatever_happened_is_reported_and_a_part_of_the_history_tells_the_same_of_its_part(
     acts: list[tuple[str, str | None, int]], since: int
 ) -> None:
     registry, changes = Registry(), TagChanges(SHOP)

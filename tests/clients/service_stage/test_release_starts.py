@@ -1,4 +1,4 @@
-"""Which execution a start led to whose answer was lost."""
+"""Which execution belongs to a start whose answer was lost."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_only_what_began_soon_after_the_intent_may_be_its_execution(
         assert [each.id for each in client.find_started(intent)] == [str(286541 + place) for place in counts]
     else:
         # It may have gone on with the record before, and then somebody with another one.
-        with pytest.raises(ConflictError, match="cannot tell"):
+        with pytest.raises(ConflictError, match="could not find out"):
             client.find_started(intent)
 
 
@@ -151,7 +151,7 @@ def test_an_hour_after_an_intent_a_colleagues_release_is_not_adopted(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(client.transport, "server_time", lambda: NOW / 1000)
         if found is None:
-            with pytest.raises(ConflictError, match="cannot tell"):
+            with pytest.raises(ConflictError, match="could not find out"):
                 client.find_started(intent)
         else:
             assert [each.id for each in client.find_started(intent)] == found
@@ -175,7 +175,7 @@ def test_without_records_nobody_can_tell_what_a_start_led_to(
     with connected(gateway.url) as client:
         assert client.find_started(intent) == []
         gateway.items = [Gateway.item(4, last_trigger_at=last_trigger_at)]
-        with pytest.raises(ConflictError, match="cannot tell"):
+        with pytest.raises(ConflictError, match="could not find out"):
             client.find_started(intent)
 
 
@@ -215,5 +215,5 @@ def test_a_doubtful_start_is_neither_adopted_nor_repeated(
 ) -> None:
     gateway.items = [item]
     gateway.recorded(*records)
-    with pytest.raises(ConflictError, match="cannot tell"):
+    with pytest.raises(ConflictError, match="could not find out"):
         client.find_started(intent)

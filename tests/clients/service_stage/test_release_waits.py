@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 
 import pytest
 
@@ -33,6 +34,26 @@ def test_many_waits_cost_one_list_while_they_run(client: ServiceStageClient, gat
     )
     assert [each.state for each in seen if isinstance(each, Execution)] == ["running", "running", "running"]
     assert gateway.sent == ["list"]
+
+
+def test_what_is_remembered_of_releases_is_small_whatever_the_list_says(
+    client: ServiceStageClient, gateway: Gateway
+) -> None:
+    now = int(time.time() * 1000)
+    gateway.items = [
+        {**Gateway.item(4, last_trigger_at=now), "id": name, "triggerAt": "x" * 2_000_000} for name in "ab"
+    ]
+    refs = [release_ref(pipeline_id="a"), release_ref("7", pipeline_id="b")]
+    tracemalloc.start()
+    try:
+        first = client.fetch(refs)
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
+    assert [each.state for each in first if isinstance(each, Execution)] == ["running", "running"]
+    again = client.fetch([each for each in first if isinstance(each, Execution)])
+    assert again[0] is first[0]
+    assert again[1] is first[1]
 
 
 def test_records_are_asked_where_the_list_says_it_ended_or_somebody_triggered_it_later(

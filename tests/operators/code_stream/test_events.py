@@ -156,7 +156,7 @@ def test_an_event_whose_execution_still_runs_is_left_alone(systems, action):
 
 
 @BOTH_MODES
-def test_a_resume_goes_on_with_the_execution_that_the_event_led_to(systems, deferrable):
+def test_a_resume_continues_with_the_execution_that_the_event_led_to(systems, deferrable):
     broken = event(pipeline="Always fails", linked=True)
     systems.act("code_stream", "script", pipeline="Always fails", task="Prod.Deploy")
     ended = rerun(broken["id"], action="resume", deferrable=deferrable)

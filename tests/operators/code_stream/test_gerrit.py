@@ -20,7 +20,7 @@ from tests.support.attempts import Task, WorkerKilled
 from tests.support.code_stream_tasks import GERRIT_CHANGE, SHOP, executions_of, trigger
 
 
-def test_a_gerrit_change_triggers_the_pipelines_whose_names_are_told(systems):
+def test_a_gerrit_change_triggers_the_pipelines_whose_names_are_given(systems):
     before = executions_of(systems, SHOP)
     ended = trigger()
     assert ended.result == {"message": "Manual Trigger Successful", "pipelinesTriggered": [SHOP]}

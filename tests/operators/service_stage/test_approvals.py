@@ -200,7 +200,7 @@ def test_a_retry_of_an_answer_of_which_nothing_could_be_seen_answers_no_younger_
     assert state_of(systems, newer) == "5"
 
 
-def test_a_retry_after_an_answer_that_was_refused_asks_anew(systems):
+def test_a_retry_after_an_answer_that_was_refused_asks_again(systems):
     execution_id = start_until_it_asks(systems)
     arguments = {"pipeline": APPROVED, "task_name": APPROVAL, "decision": "approve"}
     task = Task(lambda: ServiceStageApprovalOperator(task_id="answer", **arguments))

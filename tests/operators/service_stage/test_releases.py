@@ -69,7 +69,7 @@ GOING_ON = {
 
 @BOTH_MODES
 @pytest.mark.parametrize(("action", "before", "after"), GOING_ON.values(), ids=GOING_ON)
-def test_an_action_goes_on_with_the_last_release(systems, action, before, after, deferrable):
+def test_an_action_continues_with_the_last_release(systems, action, before, after, deferrable):
     execution_id = start()
     systems.force("service_stage", execution_id, before)
     ended = release(pipeline=SHOP, action=action, deferrable=deferrable)

@@ -16,7 +16,7 @@ def waiting(api: CodeStream) -> tuple[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("method", ["PATCH", "POST"])
-def test_an_approval_lets_the_execution_go_on(api: CodeStream, method: str) -> None:
+def test_an_approval_lets_the_execution_continue(api: CodeStream, method: str) -> None:
     execution_id, operation = waiting(api)
     assert (operation["status"], operation["approvers"], len(operation["index"])) == ("ACTIVE", ["release-bot"], 6)
     body = {"status": "Approved", "responseMessage": "go"}

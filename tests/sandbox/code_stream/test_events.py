@@ -107,7 +107,7 @@ def test_a_server_can_have_words_of_its_own(api: CodeStream, exactly: bool) -> N
     assert api.get(path)["status"] == "APPROVED"
 
 
-def test_a_resume_goes_on_with_the_failed_execution(api: CodeStream) -> None:
+def test_a_resume_continues_with_the_failed_execution(api: CodeStream) -> None:
     event = seeded(api, "git", "FAILED")
     execution_id = event["executionLink"].rpartition("/")[2]
     api.do("script", pipeline="Always fails", task="Prod.Deploy")

@@ -47,7 +47,7 @@ def real(event: str) -> dict[str, Any]:
     return next(each["body"] for each in RECORDED if each["kind"] == "real" and each["event"] == event)
 
 
-def test_a_push_is_told_as_recorded_and_a_moved_tag_is_not(api: Api, receiver: Receiver) -> None:
+def test_a_push_is_reported_as_recorded_and_a_moved_tag_is_not(api: Api, receiver: Receiver) -> None:
     api.push("first", "acme/events")
     api.notify(receiver.url, "repo_push", "/repository/acme/events")
     digest = api.push("ok", "acme/events")
@@ -83,7 +83,7 @@ def test_build_events_have_the_recorded_form(api: Api, receiver: Receiver, event
         assert (body["build_name"], body["trigger_id"], body["trigger_metadata"]) == (build["display_name"], None, {})
 
 
-def test_a_failed_build_with_tries_left_is_not_told(api: Api, receiver: Receiver) -> None:
+def test_a_failed_build_with_tries_left_is_not_reported(api: Api, receiver: Receiver) -> None:
     api.switch(build_outcome="error")
     api.notify(receiver.url, "build_failure")
     api.notify(receiver.url)

@@ -136,7 +136,7 @@ def test_stop_and_continue_keep_the_record(api: ServiceStage) -> None:
 
 
 @pytest.mark.parametrize("keeps", [True, False])
-def test_a_retry_goes_on_at_the_failed_task(api: ServiceStage, keeps: bool) -> None:
+def test_a_retry_continues_at_the_failed_task(api: ServiceStage, keeps: bool) -> None:
     api.switch(retry_keeps_id=keeps)
     api.script("ax8hus", fails=True, times=1)
     started = api.do("start")

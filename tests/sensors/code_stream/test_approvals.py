@@ -66,7 +66,7 @@ def test_a_pipeline_name_of_several_projects_is_waited_for_in_all_of_them():
     assert isinstance(ended.error, AirflowSensorTimeout)
 
 
-def test_an_execution_that_waits_for_a_person_goes_on_being_waited_for(systems):
+def test_an_execution_that_waits_for_a_person_is_still_waited_for(systems):
     systems.reset(speed=SLOW)
     execution_id = start(APPROVED)
     systems.force("code_stream", execution_id, "WAITING")

@@ -12,7 +12,7 @@ from tests.support.meanwhile import meanwhile
 
 
 @BOTH_MODES
-def test_an_execution_that_was_refused_is_rejected_even_before_the_first_look(systems, deferrable):
+def test_an_execution_that_was_refused_is_rejected_even_before_the_first_poll(systems, deferrable):
     execution_id = start_until_it_asks(systems)
     assert refuse()
     ended = wait(CodeStreamExecutionSensor, execution_id=execution_id, deferrable=deferrable)

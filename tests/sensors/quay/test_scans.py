@@ -79,7 +79,7 @@ def test_a_scan_that_fails_for_good_is_waited_for_until_the_timeout(systems, def
     systems.act("quay", "set_scan", repository=SHOP, digest=digest, status="failed")
     ended = scan(digest=digest, timeout=0.3, deferrable=deferrable)
     assert isinstance(ended.error, AirflowSensorTimeout)
-    assert f"last observed: scan {digest} is running (failed): {digest} is failed (Quay repeats" in str(ended.error)
+    assert f"last observed: scan {digest} is running (failed): {digest} is failed (Quay retries" in str(ended.error)
 
 
 MODES = {
@@ -104,7 +104,7 @@ def test_a_timeout_tells_how_things_stood(systems, mode):
 
 
 @BOTH_MODES
-def test_a_timeout_while_looks_fail_tells_the_last_that_was_seen_and_why(systems, deferrable):
+def test_a_timeout_while_polls_fail_tells_the_last_that_was_seen_and_why(systems, deferrable):
     def go_down() -> bool:
         was_asked = looks(systems) > 2
         if was_asked:
