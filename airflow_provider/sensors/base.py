@@ -104,7 +104,7 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
                 time.sleep(min(self.poke_interval, max(0.0, deadline - time.time())))
         if result.is_done:
             return result.xcom_value
-        return self._defer(wait, deadline)
+        return self.defer_to_triggerer(wait, deadline)
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Poll once. Failed polls are ignored until the error budget is spent."""
@@ -225,7 +225,7 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
             "finish": self.how_to_finish(),
         }
 
-    def _defer(self, wait: Wait, deadline: float) -> NoReturn:
+    def defer_to_triggerer(self, wait: Wait, deadline: float) -> NoReturn:
         from airflow_provider.triggers.execution import ExecutionTrigger
 
         self.log_who_finishes()

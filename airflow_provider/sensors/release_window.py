@@ -152,7 +152,7 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
 
     def _open_or_defer(self, context: Context, deadline: float, override: OverrideAttempt | None) -> Any:
         if override and override.override:
-            return self._overridden(override.override)
+            return self.overridden(override.override)
         calendar, now = self._source.read(), datetime.now(UTC)
         opening = calendar.opening_at(now)
         if not opening and now.timestamp() < deadline:
@@ -193,7 +193,7 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
         self.log.info("The release window is open until %s", closes)
         return self._result_of(opens, opens, closes)
 
-    def _overridden(self, answer: Answer) -> dict[str, Any]:
+    def overridden(self, answer: Answer) -> dict[str, Any]:
         # Not at the top: no parsing of a DAG file needs it.
         from airflow_provider.core.overriding import override_of
 

@@ -115,7 +115,7 @@ class ExecutionTrigger(BaseTrigger):
         self.marker = marker
         self.has_asked = has_asked
         self.begun = dict(begun or {})
-        self._wait: Wait | None = None
+        self.current_wait: Wait | None = None
         self._continues = False
         """Whether the task continues without this wait."""
 
@@ -154,7 +154,7 @@ class ExecutionTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         begun = Begun.from_json(self.begun)
-        self._wait = Wait(
+        self.current_wait = Wait(
             self.ref,
             self.poll_interval,
             self.deadline,
@@ -173,10 +173,10 @@ class ExecutionTrigger(BaseTrigger):
             await required_actions.close_if_open(self.task_instance.id, closed_as, why)
         if begun.since is None:
             await self._log_beginning()
-        outcome = await shared_poller(self.system, self.conn_id).wait(self._wait)
+        outcome = await shared_poller(self.system, self.conn_id).wait(self.current_wait)
         # Failures go through the worker: only there are retries honored and the cause reported.
-        if self._wait.since is not None:
-            outcome = outcome._replace(seconds=max(0.0, time.time() - self._wait.since))
+        if self.current_wait.since is not None:
+            outcome = outcome._replace(seconds=max(0.0, time.time() - self.current_wait.since))
         if self.finish and outcome.is_success and await self._push(outcome.execution or {}):
             self._log_lines(lines.ended(outcome.execution or {}, outcome.seconds))
             yield TaskSuccessEvent()
@@ -222,7 +222,7 @@ class ExecutionTrigger(BaseTrigger):
         await shielded(self._cancel_if_a_person_acted(self.marker), DURATIONS.trigger_kill_limit)
 
     async def _cancel_if_a_person_acted(self, marker: str) -> None:
-        ref = self._wait.ref if self._wait else self.ref
+        ref = self.current_wait.ref if self.current_wait else self.ref
         name = name_of(ref)
         try:
             verdict, reason = await self._judge(marker)
@@ -240,11 +240,11 @@ class ExecutionTrigger(BaseTrigger):
 
     async def _log_end(self) -> None:
         """After a webhook has ended the wait: log the end of the execution, and the last lines of its own log."""
-        if self.net is None or self._wait is None or not self._continues:
+        if self.net is None or self.current_wait is None or not self._continues:
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(DURATIONS.trigger_kill_limit):
-                outcome = await shared_poller(self.system, self.conn_id).wait(self._wait)
+                outcome = await shared_poller(self.system, self.conn_id).wait(self.current_wait)
                 if self.finish and outcome.is_success:
                     self._log_lines(lines.ended(outcome.execution or {}, outcome.seconds))
 

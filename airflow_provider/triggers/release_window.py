@@ -56,7 +56,7 @@ class ReleaseWindowTrigger(BaseTrigger):
         if self.asked_as:
             event |= {ASKED_AS: self.asked_as, **(await self._answer_or_end() or {})}
         else:
-            await self._until_open_or_over()
+            await self.until_open_or_over()
         await asyncio.sleep(self.hold_back - (time.monotonic() - begun))
         yield TriggerEvent(event)
 
@@ -71,7 +71,7 @@ class ReleaseWindowTrigger(BaseTrigger):
 
     async def _answer_or_end(self) -> dict[str, Any] | None:
         """An early answer; ``None``: the wait is over, and the question closed."""
-        waiting = asyncio.create_task(self._until_open_or_over())
+        waiting = asyncio.create_task(self.until_open_or_over())
         reading = asyncio.create_task(self._question.early_answer())
         try:
             await asyncio.wait({waiting, reading}, return_when=asyncio.FIRST_COMPLETED)
@@ -89,7 +89,7 @@ class ReleaseWindowTrigger(BaseTrigger):
         )
         return None
 
-    async def _until_open_or_over(self) -> None:
+    async def until_open_or_over(self) -> None:
         source = WindowSource(**self.source)
         warned = False
         while (now := time.time()) < self.deadline:

@@ -29,7 +29,7 @@ KEY_PREFIX = "release_pipelines.webhook."
 SWEEP_EVERY = 3600.0
 """Seconds between two removals of old rows by one process."""
 
-_swept: dict[int, float] = {}
+swept_at: dict[int, float] = {}
 
 
 class UnknownAssetError(Exception):
@@ -119,9 +119,9 @@ def _register(
 
 
 def _sweep(asset_id: int, now: datetime, session: Session) -> None:
-    if time.monotonic() - _swept.get(asset_id, float("-inf")) < SWEEP_EVERY:
+    if time.monotonic() - swept_at.get(asset_id, float("-inf")) < SWEEP_EVERY:
         return
-    _swept[asset_id] = time.monotonic()
+    swept_at[asset_id] = time.monotonic()
     session.execute(
         delete(AssetStateStoreModel).where(
             AssetStateStoreModel.asset_id == asset_id,

@@ -54,7 +54,7 @@ def end_waits(client: ReleaseClient, finished: Execution) -> int:
     :raises Exception: the database's.
     """
     ended = 0
-    for each in _waiting_for(finished):
+    for each in waiting_for(finished):
         try:
             ended += _end_wait(client, each)
         except Exception as error:
@@ -62,7 +62,7 @@ def end_waits(client: ReleaseClient, finished: Execution) -> int:
     return ended
 
 
-def _waiting_for(execution: Execution) -> list[Deferred]:
+def waiting_for(execution: Execution) -> list[Deferred]:
     with create_session() as session:
         rows = session.execute(
             select(TaskInstance.id, Trigger.id)

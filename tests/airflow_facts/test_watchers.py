@@ -16,7 +16,8 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from airflow.utils.session import create_session
 from pytest_mock import MockerFixture
 
-from tests.triggers.watching import Triggerer, Watched, forget_watchers, parse, until
+from tests.support.until import until
+from tests.triggers.watching import Triggerer, Watched, forget_watchers, parse
 
 KEY = "cursor"
 told: list[str] = []

@@ -68,7 +68,7 @@ class Cluster(Server):
         self.api = AirflowApi(self.url, LOGIN, PASSWORD)
         self._postgres = Postgres()
         self._redis = Redis(self.home / "redis") if celery else None
-        self._env = self._environment(dags.resolve()) | dict(variables or {})
+        self.env = self._environment(dags.resolve()) | dict(variables or {})
         self.components: dict[str, SessionProcess] = {}
         self._servers: list[SessionProcess] = []
         self._killed: set[str] = set()
@@ -79,7 +79,7 @@ class Cluster(Server):
         if self._redis:
             self._servers.append(self._redis.start())
         (self.home / "passwords.json").write_text(f'{{"{LOGIN}": "{PASSWORD}"}}')
-        env = self._env | self._timeouts(self._migrate())
+        env = self.env | self._timeouts(self._migrate())
         for name, command in COMMANDS.items():
             if name != "worker" or self._redis:
                 self.components[name] = SessionProcess(name, ["airflow", *command], directory=self.home, env=env)
@@ -88,7 +88,7 @@ class Cluster(Server):
     def _migrate(self) -> float:
         """Make Airflow's tables; returns how many times longer that took than the processor worked on it."""
         before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-        subprocess.run(["airflow", "db", "migrate"], env=self._env, cwd=self.home, capture_output=True, check=True)
+        subprocess.run(["airflow", "db", "migrate"], env=self.env, cwd=self.home, capture_output=True, check=True)
         after, took = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic() - begun
         worked = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         return min(SLOWEST, max(1.0, took / worked))

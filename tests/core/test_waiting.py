@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from pytest_mock import MockerFixture
 
 from airflow_provider import exceptions
 from airflow_provider.core import lines
+from airflow_provider.core import waiting as core_waiting
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.lines import warning
 from airflow_provider.core.waiting import (
@@ -354,14 +356,29 @@ def test_what_another_version_has_told_of_a_wait_ends_none(body):
     assert Begun.from_json(body) == Begun()
 
 
-def test_a_vendor_that_names_other_steps_with_each_look_fills_no_memory_and_no_log() -> None:
+def test_a_vendor_that_names_other_steps_with_each_look_fills_no_log() -> None:
     wait, logged = Wait({"system": "quay", "kind": "build", "id": "1"}, 1.0), 0
     for number in range(3 * MOST_STEPS // 1000):
         steps = tuple(Step(f"{number}-{step}", "RUNNING") for step in range(1000))
         wait.update(Execution(wait.ref, ExecutionState.RUNNING, "building", steps=steps), 0.0)
         logged += len(wait.new_lines())
-    assert len(wait._logged_steps) == MOST_STEPS
     assert logged == MOST_CHANGES
+
+
+def test_a_vendor_that_names_other_steps_with_each_look_fills_no_memory(mocker: MockerFixture) -> None:
+    mocker.patch.object(core_waiting, "MOST_CHANGES", 10**6)
+    wait = Wait({"system": "quay", "kind": "build", "id": "1"}, 1.0)
+
+    def told_of(names: range) -> int:
+        steps = tuple(Step(str(name), "RUNNING") for name in names)
+        wait.update(Execution(wait.ref, ExecutionState.RUNNING, "building", steps=steps), 0.0)
+        return len(wait.new_lines())
+
+    most = 3 * MOST_STEPS
+    for first in range(0, most, 1000):
+        assert told_of(range(first, first + 1000)) == 1000 + (first == 0)
+    assert told_of(range(most - MOST_STEPS, most)) == 0
+    assert told_of(range(most - MOST_STEPS - 1000, most - MOST_STEPS)) == 1000
 
 
 def test_a_conflict_that_the_vendor_tells_ends_no_wait_and_one_that_the_client_finds_does() -> None:

@@ -12,17 +12,18 @@ from airflow_provider.clients.code_stream import CodeStreamClient
 from airflow_provider.sandbox import seed
 from demo.airflow_api import AirflowApi
 from tests.chaos.people import TaskInstance
-from tests.e2e.stage import RUN_LIMIT, Stage
+from tests.e2e.stage import Stage
+from tests.e2e.stage import until as until_soon
 
 APPROVED = "Deploy shop with approval"
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + RUN_LIMIT
-    while not (seen := condition()):
-        assert time.monotonic() < deadline, f"not so after {RUN_LIMIT:.0f} s: {what}"
-        time.sleep(0.3)
-    return seen
+    """:param what: should come about, for whoever reads a failure."""
+    try:
+        return until_soon(condition)
+    except AssertionError as error:
+        raise AssertionError(f"not so in time: {what}") from error
 
 
 @dataclass

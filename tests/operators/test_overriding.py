@@ -185,7 +185,7 @@ def test_an_answer_that_comes_while_the_wait_ends_counts(closed):
     """Between the two looks for an early one, which Airflow tells nobody of."""
     task = Waiting(closed)
     trigger = task.left_trigger
-    opened = type(trigger)._until_open_or_over
+    opened = type(trigger).until_open_or_over
 
     async def answered_then(trigger: Any) -> None:
         task.mark("running")
@@ -194,7 +194,7 @@ def test_an_answer_that_comes_while_the_wait_ends_counts(closed):
         await opened(trigger)
 
     closed.open()
-    with mock.patch.object(type(trigger), "_until_open_or_over", answered_then):
+    with mock.patch.object(type(trigger), "until_open_or_over", answered_then):
         assert result_of(task.to_the_end())["override"]["by"] == "ada"
 
 
@@ -240,7 +240,7 @@ def test_a_retry_goes_on_with_an_answer_that_no_worker_has_seen(closed):
 
 def test_a_retry_goes_on_with_an_answer_that_a_worker_took_before_it_died(closed):
     task = Waiting(closed)
-    with mock.patch.object(ReleaseWindowSensor, "_overridden", side_effect=WorkerKilled):
+    with mock.patch.object(ReleaseWindowSensor, "overridden", side_effect=WorkerKilled):
         assert isinstance(task.give("an outage").error, WorkerKilled)
     assert result_of(task.begin())["override"]["reason"] == "an outage"
 

@@ -283,8 +283,7 @@ def test_nothing_is_started_while_late_starts_cannot_be_looked_for(systems):
     assert story.attempt().state == "deferred"
 
 
-@pytest.mark.parametrize("name", ["service_stage", "quay"])
-@RETRIED_OR_CLEARED
+@pytest.mark.parametrize(("name", "becomes"), [("service_stage", retried), ("quay", cleared)])
 def test_where_no_marker_could_tell_a_late_start_the_log_asks_a_person_to_look_for_it(systems, name, becomes, capsys):
     systems.reset(SLOW)
     story = Story(systems, STARTERS[name], deferrable=True)

@@ -92,7 +92,7 @@ GUARDS = (
                 "if record.place and record.place != self.policy.place",
                 "if False",
             ),
-            Change(f"{HERE}.vendors:Server._check_place", "and there != self.place", "and False"),
+            Change(f"{HERE}.vendors:Server.check_place", "and there != self.place", "and False"),
         ),
     ),
     _core("what has no marker is a guess", "2", "searching:choose", "chosen = guessed(found[0])", "chosen = found[0]"),

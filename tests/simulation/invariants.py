@@ -326,7 +326,7 @@ class Judge:
         earlier = [each for each in self._ours(made.owner) if each.begun < made.begun]
         return earlier[-1] if earlier else None
 
-    def saved(self, worker: Any, record: StartRecord) -> None:
+    def saved(self, worker: Any, record: Any) -> None:
         """A record is written down."""
         task, ref = worker.task, record.ref
         timeout = self.airflow.policy["timeout"]
@@ -337,7 +337,7 @@ class Judge:
             if ref and (made := self._made_of(ref)):
                 self._given_up.add(made)
         if record.escalated_by == worker.carrier.attempt:
-            self._told_in[task] = record.escalated_by, worker.generation
+            self._told_in[task] = worker.carrier.attempt, worker.generation
         if record.phase is Phase.LEFT:
             self._left[task].add(worker.generation)
             if ref and (made := self._made_of(ref)):

@@ -19,7 +19,8 @@ from airflow_provider.triggers import event_stream, events, watcher
 from airflow_provider.triggers.code_stream import CodeStreamEventTrigger
 from airflow_provider.triggers.quay import QuayTagEventTrigger
 from tests.support.systems import Systems
-from tests.triggers.watching import Triggerer, Watched, forget_watchers, parse, until
+from tests.support.until import until
+from tests.triggers.watching import Triggerer, Watched, forget_watchers, parse
 
 SHOP = "acme/shop"
 ROUNDS = 3
@@ -590,7 +591,7 @@ def test_a_trigger_is_the_same_after_it_was_stored(trigger: BaseEventTrigger) ->
     from airflow.serialization.decoders import smart_decode_trigger_kwargs
 
     stored = json.loads(json.dumps(encode_trigger(trigger)))
-    kept = Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(stored["kwargs"]))
+    kept = Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(stored["kwargs"]))  # noqa: SLF001 - Airflow's
     again = type(trigger)(**{name: smart_decode_trigger_kwargs(value) for name, value in kept.items()})
     assert again.serialize() == trigger.serialize()
     assert again.shared_stream_key() == trigger.shared_stream_key()

@@ -9,7 +9,6 @@ import asyncio
 import functools
 import itertools
 import threading
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -175,14 +174,14 @@ class Comms:
 
     by_loop: dict[Any, Triggerer] = {}
     _decoder = airflow_triggerer.TriggerCommsDecoder(async_writer=None, async_reader=None, socket=None)  # type: ignore[arg-type]
-    _lock = threading.Lock()
+    lock = threading.Lock()
 
     async def asend(self, message: Any) -> Any:
         triggerer = self.by_loop[asyncio.get_running_loop()]
         await asyncio.sleep(0)
         if isinstance(message, SetAssetStateStoreByName) and not triggerer.supervisor.answers_about_cursors:
             await asyncio.Event().wait()
-        with self._lock:
+        with self.lock:
             return self._decoder._from_frame(triggerer.supervisor.is_asked(message))
 
 
@@ -264,7 +263,7 @@ class Triggerer:
             self._goes.wait()
             if self._ended:
                 break
-            with comms._lock:
+            with comms.lock:
                 self.supervisor.look()
             await runner.sync_state_to_supervisor(await runner.cleanup_finished_triggers())
             await runner.create_triggers()
@@ -277,12 +276,3 @@ class Triggerer:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await runner._shared_streams.stop_all()
-
-
-def until(look: Callable[[], Any], seconds: float = 60.0) -> Any:
-    """Call ``look`` until it gives something true."""
-    end = time.monotonic() + seconds
-    while not (seen := look()):
-        assert time.monotonic() < end, "it did not come true"
-        time.sleep(0.05)
-    return seen

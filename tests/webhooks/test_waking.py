@@ -86,7 +86,7 @@ class Deferred:
     def go_on(self) -> Any:
         """In a worker."""
         self.task.change(lambda ti: setattr(ti, "state", "queued"))
-        return self.task._run()
+        return self.task.run()
 
     def xcoms(self) -> dict[str, Any]:
         with create_session() as session:
@@ -219,7 +219,7 @@ def test_a_wait_that_somebody_else_ends_in_this_moment_is_ended_once(systems, ro
     task = Deferred(systems)
     task.end()
     event = task.task.fire(task.trigger)
-    find = waking._waiting_for
+    find = waking.waiting_for
 
     def and_then_it_fires(execution: Any) -> Any:
         waiting = find(execution)
@@ -230,7 +230,7 @@ def test_a_wait_that_somebody_else_ends_in_this_moment_is_ended_once(systems, ro
         task.task.change(lambda ti: setattr(ti, "state", "queued"))
         return waiting
 
-    with mock.patch.object(waking, "_waiting_for", and_then_it_fires):
+    with mock.patch.object(waking, "waiting_for", and_then_it_fires):
         assert tell(route, "cocktail", task.id) == 200
     assert task.task.state == "queued"
     assert not task.xcoms()[MARKER_XCOM].startswith("resumed")
@@ -243,7 +243,7 @@ def test_a_wait_that_cannot_be_ended_costs_no_event(systems, route: Route, asset
     def breaks(*_: Any) -> None:
         raise OperationalError("SELECT", {}, Exception("the database is away"))
 
-    with mock.patch.object(waking, "_waiting_for", breaks):
+    with mock.patch.object(waking, "waiting_for", breaks):
         assert tell(route, "cocktail", task.id) == 200
     assert [event["id"] for event in events(asset)] == [task.id]
     assert task.task.state == "deferred"
@@ -279,7 +279,7 @@ def run_until(trigger: Any, task: Deferred, act: Callable[[], Any]) -> list[str]
         runner = triggerer.TriggerRunner()
         wait = asyncio.create_task(runner.run_trigger(1, trigger))
         runner.triggers[1] = {"task": wait, "is_watcher": False, "name": "wait", "events": 0}
-        await until_in_loop(lambda: trigger._wait and trigger._wait.interval_now == trigger.net)
+        await until_in_loop(lambda: trigger.current_wait and trigger.current_wait.interval_now == trigger.net)
         # The next look was due before that was known.
         await asyncio.sleep(1.0)
         await asyncio.to_thread(act)

@@ -142,7 +142,7 @@ def since_of_attempt(task: Task) -> str:
         seen.append(wait.ref["since"])
         raise RuntimeError("the worker is in trouble")
 
-    with mock.patch.object(CodeStreamEventSensor, "_defer", fail):
+    with mock.patch.object(CodeStreamEventSensor, "defer_to_triggerer", fail):
         task.attempt()
     return seen[0]
 
