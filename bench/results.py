@@ -133,7 +133,8 @@ class Results:
         }
 
     def problems(self) -> Iterable[str]:
-        for each in (*self.loop, *self.triggerer):
+        figures: tuple[Figures | TriggererFigures, ...] = (*self.loop, *self.triggerer)
+        for each in figures:
             where = "in the triggerer" if isinstance(each, TriggererFigures) else "in one loop"
             for problem in each.problems:
                 load = each.load

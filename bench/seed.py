@@ -9,6 +9,7 @@ import json
 import sys
 from typing import Any
 
+from airflow._shared.timezones import timezone
 from airflow.models.connection import Connection
 from airflow.models.dag_version import DagVersion
 from airflow.models.dagbundle import DagBundleModel
@@ -20,7 +21,6 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
 from airflow.serialization.definitions.dag import SerializedDAG
 from airflow.serialization.serialized_objects import LazyDeserializedDAG
-from airflow.utils import timezone
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, TaskInstanceState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
@@ -42,7 +42,7 @@ def add_waits(order: dict[str, Any]) -> None:
     serialized = add_run(dag, RUN_ID)
     for first in range(order["start"], order["stop"], ADDED_AT_ONCE):
         with create_session() as session:
-            version = session.scalar(select(DagVersion).where(DagVersion.dag_id == dag_id))
+            version = session.scalars(select(DagVersion).where(DagVersion.dag_id == dag_id)).one()
             for index in range(first, min(first + ADDED_AT_ONCE, order["stop"])):
                 path, arguments = contender.trigger(index, 0, order["interval"], order["count"])
                 trigger = Trigger(path, arguments)
@@ -89,7 +89,7 @@ def add_run(dag: DAG, run_id: str) -> SerializedDAG:
             )
             session.add(run)
     with create_session() as session:
-        found = session.scalar(select(SerializedDagModel).where(SerializedDagModel.dag_id == dag.dag_id))
+        found = session.scalars(select(SerializedDagModel).where(SerializedDagModel.dag_id == dag.dag_id)).one()
         return found.dag
 
 

@@ -22,7 +22,7 @@ class CountingSupervisor:
         self.messages: Counter[str] = Counter()
 
     def install(self) -> None:
-        task_runner.SUPERVISOR_COMMS = self
+        task_runner.SUPERVISOR_COMMS = self  # type: ignore[assignment]
 
     def send(self, msg: Any) -> Any:
         self.messages[type(msg).__name__] += 1

@@ -86,7 +86,7 @@ def try_out(row: Row) -> Result:
     shutil.rmtree(folder, ignore_errors=True)
     own = folder / "bin" / "python"
     airflow = [f"apache-airflow=={row.airflow}"] if row.airflow else []
-    steps = [
+    steps: list[list[str | Path]] = [
         [UV, "venv", "--quiet", "--python", python, folder],
         [UV, "pip", "install", "--quiet", "--python", own, "--resolution", row.resolution, ROOT, *airflow],
         # What the tests need must not decide what the package gets.

@@ -47,11 +47,15 @@ PATIENCE = {
     "first_resend_pause": 0.1,
     "gone_after": 1.0,
     "let_end_pause": 0.2,
+    "longest_busy_pause": 2.0,
+    "longest_search_pause": 0.5,
     "not_found_pause": 0.2,
     "search_pause": 0.1,
     "settling": 1.0,
     "settling_per_second": 0.5,
+    "slowest_after_errors": 1.0,
     "undecided_limit": 2.0,
+    "undecided_pause": 0.05,
 }
 """Durations of the core, in seconds: a tenth of what production waits, or less, so that a suite can be run often."""
 

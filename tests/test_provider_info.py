@@ -104,13 +104,14 @@ def test_airflow_lists_the_four_connection_types_without_a_warning(
 def test_airflow_shows_the_form_of_each_type(providers: ProvidersManager, system: str) -> None:
     fields = {
         widget.field_name: widget
-        for name, widget in providers._connection_form_widgets.items()
+        # As Airflow's own page reads it.
+        for name, widget in providers._connection_form_widgets.items()  # noqa: SLF001
         if name.startswith(f"extra__{system}__")
     }
     assert set(fields) == set(TYPES[system]["conn-fields"])
     secret = {name for name, widget in fields.items() if widget.is_sensitive}
     assert secret == {name for name in fields if name.endswith("_token")}
-    assert system in providers._field_behaviours
+    assert system in providers._field_behaviours  # noqa: SLF001
 
 
 @pytest.mark.parametrize("system", SYSTEMS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from collections.abc import Iterator
@@ -169,9 +170,15 @@ def test_what_a_notification_returns_can_be_kept(config, title):
     assert_kept(operator.result(notification))
 
 
+async def logged(news: list[LogLine]) -> None:
+    waiter = poller.Waiter()
+    for line in news:
+        waiter.log(line)
+
+
 @EXAMPLES
 @given(st.lists(EXECUTIONS | ERRORS, min_size=1, max_size=3), TEXTS)
-def test_lines_of_logs_can_be_kept_in_worker_and_triggerer(seen, line):
+def test_lines_of_logs_can_be_kept_in_worker_and_triggerer(mocker, seen, line):
     wait = Wait({"system": "cocktail", "kind": "build_run", "id": "1"}, 1.0)
     for each in seen:
         wait.update(each, 1e9)
@@ -179,14 +186,10 @@ def test_lines_of_logs_can_be_kept_in_worker_and_triggerer(seen, line):
     told: list[str] = []
     log = SimpleNamespace(**{level: lambda *words: told.append(words[0] % words[1:]) for level in Level})
     operator = CocktailRunBuildOperator(task_id="task", build_seq=1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(operator), "log", log)
-        operator.log_lines(news)
-        patch.setattr(poller, "log", SimpleNamespace(**dict.fromkeys(Level, told.append)))
-        waiter = poller._Waiter.__new__(poller._Waiter)
-        waiter._context = SimpleNamespace(run=lambda tell, text: tell(text))  # type: ignore[assignment]
-        for each_line in news:
-            waiter.log(each_line)
+    mocker.patch.object(type(operator), "log", log)
+    operator.log_lines(news)
+    mocker.patch.object(poller, "log", SimpleNamespace(**dict.fromkeys(Level, told.append)))
+    asyncio.run(logged(news))
     assert len(told) == 2 * len(news)
     assert_kept(told)
 

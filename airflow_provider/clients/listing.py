@@ -47,17 +47,13 @@ class Listing(Generic[Excerpt]):
     """:param content: the body of the answer.
     :param excerpts: of each item, in the body's order, the fields that show whether it changed.
     :param id_of: the id in an excerpt.
-    :param items: the items of a decoded body.
+    :param field: the body's field that holds the list; ``None`` if the body is the list.
     """
 
     def __init__(
-        self,
-        content: bytes,
-        excerpts: Sequence[Excerpt],
-        id_of: Callable[[Excerpt], str],
-        items: Callable[[Any], list[Any]],
+        self, content: bytes, excerpts: Sequence[Excerpt], id_of: Callable[[Excerpt], str], field: str | None
     ) -> None:
-        self._content, self._excerpts, self._read_items = content, excerpts, items
+        self._content, self._excerpts, self._field = content, excerpts, field
         self._places = {id_of(excerpt): place for place, excerpt in enumerate(excerpts)}
 
     @property
@@ -75,20 +71,37 @@ class Listing(Generic[Excerpt]):
         return None if place is None else self._excerpts[place]
 
     def item(self, item_id: str) -> Any:
-        """A whole item; ``None`` if it is not in the list, or if something in the list cannot be read."""
+        """A whole item; ``None`` if it is not in the list, or cannot be read."""
         place = self._places.get(item_id)
-        return None if place is None or self._items is None else self._items[place]
+        if place is None or self._items is None:
+            return None
+        item = self._items[place]
+        try:
+            return loads(bytes(item)) if isinstance(item, msgspec.Raw) else item
+        except ValueError:
+            # Its excerpt was decoded without the rest of it.
+            return None
 
     @functools.cached_property
-    def _items(self) -> list[Any] | None:
+    def _items(self) -> Sequence[Any] | None:
+        """The items, each to be decoded on its own: of thousands, few have changed."""
+        try:
+            listed: Any = self._content
+            if self._field is not None:
+                listed = msgspec.json.decode(self._content, type=dict[str, msgspec.Raw])[self._field]
+            return msgspec.json.decode(listed, type=list[msgspec.Raw])
+        except (msgspec.DecodeError, RecursionError):
+            # Stricter than `json`, which decoded the excerpts, too.
+            return self._decoded_items()
+
+    def _decoded_items(self) -> Sequence[Any] | None:
         try:
             is_large = len(self._content) > LARGE
-            return self._read_items(
-                one_at_a_time(functools.partial(loads, self._content)) if is_large else loads(self._content)
-            )
+            whole = one_at_a_time(functools.partial(loads, self._content)) if is_large else loads(self._content)
         except ValueError:
-            # The excerpts were decoded without the rest of the items.
             return None
+        found: Sequence[Any] = whole if self._field is None else whole[self._field]
+        return found
 
 
 class Remembered:

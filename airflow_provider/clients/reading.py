@@ -151,13 +151,13 @@ def _packets(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
         yield packet
 
 
-class _TimedReader(io.RawIOBase):
+class TimedReader(io.RawIOBase):
     """Reads from a socket until a deadline, however many packets arrive."""
 
     def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
         self._raw, self._sock = raw, sock
-        self._limit = sock.gettimeout()
-        self._deadline = None if self._limit is None else time.monotonic() + self._limit
+        limit = sock.gettimeout()
+        self._deadline = None if limit is None else time.monotonic() + limit
 
     def readable(self) -> bool:
         return True
@@ -168,12 +168,9 @@ class _TimedReader(io.RawIOBase):
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("timed out")
+        # `urllib3` sets the limit of the next request before it sends that.
         self._sock.settimeout(left)
-        try:
-            return self._raw.readinto(buffer)
-        finally:
-            if self._sock.fileno() != -1:
-                self._sock.settimeout(self._limit)
+        return self._raw.readinto(buffer)
 
     def close(self) -> None:
         self._raw.close()
@@ -184,7 +181,7 @@ class _TimedResponse(HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         raw = self.fp.detach()
-        self.fp = io.BufferedReader(_TimedReader(raw, sock))
+        self.fp = io.BufferedReader(TimedReader(raw, sock))
 
 
 class _Connection(HTTPConnection):

@@ -243,11 +243,13 @@ def is_of_another(event: Any, asked_as: str) -> bool:
     return isinstance(event, Mapping) and event.get(ASKED_AS, asked_as) != asked_as
 
 
-def read_answer(event: Any) -> Answer | None:
+def read_answer(event: Any, options: Mapping[str, str] = OPTIONS, field: str = COMMENT) -> Answer | None:
     """Read an answer from the event in which Airflow passes it; ``None`` if no person gave one.
 
     Airflow checks the choice, but not the rest of the form.
 
+    :param options: what people choose from, by decision.
+    :param field: the form field with their own words.
     :raises ValueError: it is not an answer to one of our questions.
     """
     if not isinstance(event, Mapping) or "chosen_options" not in event:
@@ -256,11 +258,11 @@ def read_answer(event: Any) -> Answer | None:
     if not person:
         return None
     chosen = event["chosen_options"]
-    decision = next((name for name, option in OPTIONS.items() if chosen == [option]), None)
+    decision = next((name for name, option in options.items() if chosen == [option]), None)
     if decision is None:
-        raise ValueError(f"the answer must be one of {', '.join(OPTIONS.values())}, got {chosen!r:.200}")
+        raise ValueError(f"the answer must be one of {', '.join(options.values())}, got {chosen!r:.200}")
     form = event.get("params_input")
-    comment = form.get(COMMENT) if isinstance(form, Mapping) else None
+    comment = form.get(field) if isinstance(form, Mapping) else None
     at: Any = event.get("responded_at")
     return Answer(
         decision=decision,

@@ -80,7 +80,8 @@ class TaskSeen(Struct, frozen=True):
 
 
 RESUMED = "resumed "
-"""Prefix of the marker once the task has resumed in a worker, which is responsible for the execution from then on."""
+"""Prefix of the marker once the task continues without its trigger: a worker is responsible for the execution from then
+on, or a webhook has ended the wait for an execution that had finished."""
 
 
 def judge_trigger_kill(seen: TaskSeen, marker: str, waited: float, frozen_for: float = 0.0) -> tuple[Verdict, str]:
@@ -105,7 +106,7 @@ def judge_trigger_kill(seen: TaskSeen, marker: str, waited: float, frozen_for: f
             f"this triggerer did not run for {frozen_for:.0f} s, so another one may have taken over the wait",
         )
     if seen.waits_as == RESUMED + marker:
-        return Verdict.LEAVE, "a worker has resumed the task and is responsible for the execution"
+        return Verdict.LEAVE, "the task continues without this wait, in a worker or after a webhook"
     if seen.state in ENDED_FROM_OUTSIDE:
         return Verdict.CANCEL, f"the task is {seen.state}: ended by a person, by fail_fast or by dagrun_timeout"
     if seen.state == "deferred":

@@ -76,7 +76,7 @@ class Mark(Struct):
         return -math.inf if self.floor is None else self.floor
 
     def knows(self, change: Change) -> bool:
-        return self.knows_named(_short(change.id), change.at)
+        return self.knows_named(short_form(change.id), change.at)
 
     def knows_named(self, name: str, at: float) -> bool:
         """:param name: the short form of an id."""
@@ -175,13 +175,13 @@ def known_to_either(one: Cursor, other: Cursor | None) -> Cursor:
 
 
 def _beginning(lane: Lane, wanted: Sequence[Change]) -> Mark:
-    return _mark(max(lane.since, lane.settled), {_short(each.id): each.at for each in wanted})
+    return _mark(max(lane.since, lane.settled), {short_form(each.id): each.at for each in wanted})
 
 
 def _moved(mark: Mark, lane: Lane, taken: Sequence[Change], left: float) -> Mark:
     """:param left: time of the oldest change that is not taken yet."""
     floor = min(left, max(mark.since, lane.settled))
-    return _mark(floor, mark.recent | {_short(each.id): each.at for each in taken}, left)
+    return _mark(floor, mark.recent | {short_form(each.id): each.at for each in taken}, left)
 
 
 def _mark(floor: float, recent: Mapping[str, float], left: float = math.inf) -> Mark:
@@ -205,5 +205,5 @@ def _once(changes: list[tuple[Change, str]]) -> list[tuple[Change, str]]:
     return [*{each.id: (each, kind) for each, kind in changes}.values()]
 
 
-def _short(change_id: str) -> str:
+def short_form(change_id: str) -> str:
     return hashlib.blake2b(change_id.encode(errors="replace"), digest_size=9).hexdigest()

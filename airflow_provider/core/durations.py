@@ -44,6 +44,8 @@ class Durations(msgspec.Struct):
     clear within a heartbeat."""
     cleared_limit: float = 60.0
     """How long a new attempt tries to end what a cleared one had started; then it fails with an error that names it."""
+    pushed_interval: float = 600.0
+    """Between two polls of an execution whose system reports its end by itself: for reports that get lost."""
     let_end_pause: float = 1.0
     """Between two polls of an execution that is to end."""
     deadline_cancel_limit: float = 60.0

@@ -160,6 +160,13 @@ def still_running(execution: Execution, place: str) -> LogLine:
     return LogLine(f"Continuing with what an earlier attempt started: {name_of(execution.ref)}{where}")
 
 
+def arguments_changed(execution: Execution) -> LogLine:
+    return warning(
+        f"The arguments of this task have changed since it started {name_of(execution.ref)}, which has the earlier "
+        "ones. Clear the task to start anew with the current ones"
+    )
+
+
 def _where(execution: Execution, place: str) -> str:
     return f": {execution.url}" if execution.url else f" at {place}"
 
@@ -187,6 +194,10 @@ def changed(seen: Execution) -> LogLine:
     text = f"{_capital(name_of(seen.ref))} {_doing(seen)}"
     link = seen.url if seen.state.needs_a_person else None
     return LogLine(_with(text, seen.message, link), _level_of(seen.state))
+
+
+def changes_too_often(ref: Mapping[str, Any]) -> LogLine:
+    return warning(f"{_capital(name_of(ref))} changes very often: from now on, only its end is logged")
 
 
 def _changed_condition(seen: Execution) -> LogLine:

@@ -13,6 +13,7 @@ from airflow_provider.execution import Execution, ExecutionRef
 
 class Policy(msgspec.Struct, frozen=True):
     """:param place: the installation to which the connection leads now.
+    :param asked: a text that differs where the task's arguments do.
     :param timeout: seconds for the whole execution, over retries and deferrals.
     :param approve: whether people are asked in Airflow for the approvals that the execution reaches.
     :param request_timeout: seconds that one request may take.
@@ -25,6 +26,7 @@ class Policy(msgspec.Struct, frozen=True):
 
     system: str
     place: str
+    asked: str = ""
     poll_interval: float = 10.0
     timeout: float | None = None
     wait_for_completion: bool = True

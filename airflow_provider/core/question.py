@@ -8,8 +8,8 @@ LONGEST_VALUE = 500
 LONGEST_SUBJECT = 200
 
 
-def subject_of(title: str) -> str:
-    return _one_line(f"Approve or reject: {title}", LONGEST_SUBJECT)
+def subject_of(title: str, question: str = "Approve or reject") -> str:
+    return _one_line(f"{question}: {title}", LONGEST_SUBJECT)
 
 
 def body_of(details: Mapping[str, object], rules: Sequence[str], task_url: str) -> str:

@@ -47,6 +47,7 @@ class StartRecord(msgspec.Struct, kw_only=True):
     :param place: which installation of it, see ``ReleaseClient.place``.
     :param attempt: the attempt that last wrote this.
     :param intent: identifies the execution of this start; written before the start.
+    :param asked: ``Policy.asked`` of the attempt that started it; "" if that was not recorded.
     :param started: epoch seconds; deadlines count from here, over retries and deferrals.
     :param ref: the execution, once it is known.
     :param sends: how many start requests were about to be sent; reset to 0 if they certainly had no effect.
@@ -66,6 +67,7 @@ class StartRecord(msgspec.Struct, kw_only=True):
     phase: Phase = Phase.INTENDED
     end: End | None = None
     ref: ExecutionRef | None = None
+    asked: str = ""
     sends: int = 0
     is_late: bool = False
     unanswered: list[dict[str, Any]] = []

@@ -38,6 +38,7 @@ def start_anew(
         place=progress.policy.place,
         attempt=progress.attempt,
         intent={**intent, "marker": marker, "place": progress.policy.place},
+        asked=progress.policy.asked,
         started=progress.now,
         is_late=may_be_there,
         unanswered=unanswered_starts(progress, before or cleared, marker),

@@ -150,6 +150,9 @@ class Start(Progress):
         if related is Relation.AMBIGUOUS:
             yield from self._refuse_to_guess(record)
         yield from self.remember(record, seen, lines.still_running)
+        if record.asked and record.asked != self.policy.asked:
+            # A retry has one start, whatever was deployed meanwhile or a template renders to now.
+            yield Log([lines.arguments_changed(seen)])
         return seen
 
     def _respect_cancel(self, record: StartRecord) -> None:

@@ -53,6 +53,10 @@ FINAL = (ConflictError, ConnectionConfigError)
 
 MOST_STEPS = 4000
 """Steps whose status a wait remembers: a vendor may return other names in each poll."""
+MOST_UNKNOWN = 10
+"""Unknown words for a status that are warned about."""
+MOST_CHANGES = 2000
+"""Changes of an execution and its steps that are logged, in case they go back and forth; its end always is."""
 MOST_STEPS_PASSED_ON = 100
 """Steps whose status a wait passes on when it moves to another process: they are stored in Airflow's database."""
 
@@ -194,6 +198,8 @@ class Wait:
     :param until: states that end the wait although the execution continues.
     :param proven: whether a poll has succeeded before. If not, a missing permission is not temporary.
     :param slowest: seconds to which the interval may grow while nothing changes; ``None``: it does not grow.
+    :param net: seconds between polls from ``net_from`` (epoch seconds) on, unless they fail, because the system reports
+        the end by itself; ``None``: it does not.
     :param failing_since: epoch seconds at which polls began to fail, if they do.
     :param begun: what the process in which the wait began has passed on, see :attr:`begun`.
     """
@@ -209,6 +215,8 @@ class Wait:
         proven: bool = True,
         failing_since: float | None = None,
         begun: Begun | None = None,
+        net: float | None = None,
+        net_from: float = 0.0,
     ) -> None:
         self.ref = ref
         self.interval = self.interval_now = interval
@@ -216,6 +224,7 @@ class Wait:
         self.fail_on_waiting = fail_on_waiting
         self.until = until
         self.slowest = slowest
+        self.net, self.net_from = net, net_from
         self.proven = proven
         self.failing_since = failing_since
         begun = begun or Begun()
@@ -226,6 +235,8 @@ class Wait:
         self._missing_since = 0.0
         self._logged_steps: dict[str, str] = dict(begun.steps)
         self._logged_status = begun.status
+        self._unknown: tuple[str, ...] = ()
+        self._changes = 0
         self._lines: list[LogLine] = []
 
     def update(self, seen: Execution | ReleasePipelineError, now: float) -> Outcome | None:
@@ -247,6 +258,7 @@ class Wait:
             self.interval_now = self.interval
         elif before:
             self._slow_down()
+        self._relax(now)
         self._note_answer(now)
         self._log_changes(known, seen)
         if seen.state.is_terminal or seen.state in self.until:
@@ -263,10 +275,16 @@ class Wait:
         self._begin(now)
         self._note_answer(now)
         self._slow_down()
+        self._relax(now)
         if self._is_late(now):
             return Outcome(Ending.DEADLINE, self.last.to_result() if self.last else None)
         self._remind(now)
         return None
+
+    @property
+    def interval_in_trouble(self) -> float:
+        """Seconds between polls while they fail: two in twenty minutes must not exhaust the error budget."""
+        return self.interval_now if self.net is None else self.interval
 
     def until_deadline(self, now: float) -> float | None:
         return None if self.deadline is None else self.deadline - now
@@ -303,15 +321,33 @@ class Wait:
             if step.state is not ExecutionState.QUEUED and logged.get(step.name) != step.status:
                 logged.pop(step.name, None)
                 logged[step.name] = step.status
-                self._lines.append(lines.step_changed(step))
+                self._log_change(lines.step_changed(step))
         while len(logged) > MOST_STEPS:
             del logged[next(iter(logged))]
         status = f"{name_of(seen.ref)} {seen.state} {seen.status}"
         if self._logged_status != status:
             self._logged_status = status
             # It is already logged that the start was accepted.
-            if seen.status or seen.state is not ExecutionState.QUEUED:
+            if seen.state.is_terminal:
                 self._lines.append(lines.changed(seen))
+            elif (seen.status or seen.state is not ExecutionState.QUEUED) and not self._was_warned_about(seen):
+                self._log_change(lines.changed(seen))
+
+    def _log_change(self, line: LogLine) -> None:
+        self._changes += 1
+        if self._changes < MOST_CHANGES:
+            self._lines.append(line)
+        elif self._changes == MOST_CHANGES:
+            self._lines.append(lines.changes_too_often(self.ref))
+
+    def _was_warned_about(self, seen: Execution) -> bool:
+        """Whether it is in an unknown state by a word that was logged already."""
+        if seen.state is not ExecutionState.UNKNOWN:
+            return False
+        is_logged = seen.status in self._unknown or len(self._unknown) >= MOST_UNKNOWN
+        if not is_logged:
+            self._unknown += (seen.status,)
+        return is_logged
 
     def _remind(self, now: float, problem: ReleasePipelineError | None = None) -> None:
         """Log that the wait continues, if it is time to and nothing else was logged."""
@@ -334,6 +370,7 @@ class Wait:
         if self.failing_since is None:
             self.failing_since = now
             self._lines.append(lines.poll_failed(error))
+        self.interval_now = self.interval_in_trouble
         known = self.last.to_result() if self.last else None
         refused = isinstance(error, REFUSALS)
         # Our own conflicts are about whose execution it is, which no later poll changes. A conflict in a vendor's
@@ -352,6 +389,10 @@ class Wait:
     def _slow_down(self) -> None:
         if self.slowest is not None:
             self.interval_now = min(self.interval_now * SLOWING, max(self.slowest, self.interval))
+
+    def _relax(self, now: float) -> None:
+        if self.net is not None and now >= self.net_from:
+            self.interval_now = max(self.net, self.interval)
 
     def _is_late(self, now: float) -> bool:
         return self.deadline is not None and now >= self.deadline

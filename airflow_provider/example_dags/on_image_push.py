@@ -75,7 +75,7 @@ def on_image_push() -> None:
             raise AirflowSkipException(f"{newest['tag']} is released already")
         return {"tag": newest["tag"], "digest": newest["digest"]}
 
-    image: Any = newest_version()  # An XComArg; Airflow types it so that it cannot be indexed.
+    image = newest_version()
     scan_image = QuaySecurityScanSensor(
         task_id="scan_image", repository=REPOSITORY, digest=image["digest"], max_severity="Medium"
     )

@@ -139,15 +139,15 @@ def read_object(value: object) -> object:
         raise ValueError("must be a JSON object") from None
 
 
-_warned: set[tuple[str | None, str]] = set()
+warned_of: set[tuple[str | None, str]] = set()
 
 
 def warn_of_unknown(conn_id: str | None, extras: Collection[str], known: Collection[str]) -> None:
     """Warn once in this process about extras that have no effect: most of them are misspelled."""
     for name in extras:
-        if name in known or (conn_id, name) in _warned:
+        if name in known or (conn_id, name) in warned_of:
             continue
-        _warned.add((conn_id, name))
+        warned_of.add((conn_id, name))
         nearest = difflib.get_close_matches(name.lower(), known, n=1)
         hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(sorted(known))}"
         shown = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."

@@ -45,6 +45,7 @@ _FROM_A_TEMPLATE = (
 )
 MISSING = f"must not be None, got None {_FROM_A_TEMPLATE}"
 MISSING_PART = f"must not contain None, got a part that is None {_FROM_A_TEMPLATE}"
+UNDEFINED_PART = f"must not contain what is undefined, got a part that is {_FROM_A_TEMPLATE}"
 
 
 def _duration_problem(value: object, *, may_be_zero: bool = False) -> str | None:
@@ -287,6 +288,22 @@ def text_problem(given: object, value: object) -> str | None:
         return NUMBER.format(value=value)
     problems = (text_problem(each, rendered) for each, rendered in _parts(given, value))
     return next(filter(None, problems), None)
+
+
+def is_strict(environment: Any) -> bool:
+    """Whether a template fails over a name that nobody has defined, as Airflow's do unless a DAG says otherwise."""
+    from jinja2 import StrictUndefined
+
+    return issubclass(environment.undefined, StrictUndefined)
+
+
+def part_problem(part: object) -> str | None:
+    """What is wrong with what an expression of a template renders to."""
+    from jinja2 import Undefined
+
+    if isinstance(part, Undefined):
+        return UNDEFINED_PART.format()
+    return MISSING_PART.format() if part is None else None
 
 
 def _parts(given: object, value: object) -> Iterator[tuple[Any, Any]]:

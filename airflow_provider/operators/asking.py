@@ -37,6 +37,47 @@ NOTIFIED_WITHIN = 10.0
 """Seconds for which notifiers are waited for before the task defers."""
 
 
+def can_ask() -> bool:
+    """Whether there is somebody to ask: in ``dag.test()`` nobody is."""
+    return not in_dag_test()
+
+
+def task_url(context: Context) -> str:
+    """The page of the task, with its log."""
+    return str(context["ti"].log_url.partition("?")[0])
+
+
+def run_details(context: Context) -> dict[str, Any]:
+    """Which run asks, by names for people."""
+    return {
+        "Run": f"{context['ti'].dag_id}, {context['ti'].run_id}",
+        "Triggered by": getattr(context["dag_run"], "triggering_user_name", None),
+    }
+
+
+def shown(details: Mapping[str, Any]) -> dict[str, Any]:
+    """Details without what Airflow knows to be secret, by its value or by its name."""
+    return dict(storable(redact(dict(details))))
+
+
+def require_action(
+    context: Context, options: Sequence[str], subject: str, body: str, params: dict[str, Any], users: Sequence[str]
+) -> None:
+    """Put a question under Airflow's required actions, where the answer to an earlier one is lost.
+
+    :param params: the form beside the options.
+    :param users: ids of the only ones who may answer; empty: all who may in Airflow.
+    """
+    upsert_hitl_detail(
+        ti_id=context["ti"].id,
+        options=list(options),
+        subject=subject,
+        body=body,
+        params=params,
+        assigned_users=[{"id": each, "name": each} for each in users],
+    )
+
+
 class Asking:
     """What one process of a task does about its question; what is remembered of it is its caller's.
 
@@ -58,10 +99,6 @@ class Asking:
         """Names the answer that is awaited now, among those of all tasks."""
         return f"{self._context['ti'].id} {question.label}"
 
-    @property
-    def _task_url(self) -> str:
-        return str(self._context["ti"].log_url.partition("?")[0])
-
     # --- putting
 
     def text(self, title: str, details: Mapping[str, Any], sentences: Sequence[str]) -> tuple[str, str]:
@@ -70,44 +107,30 @@ class Asking:
         :param details: by names for people.
         :param sentences: what holds beside the rules.
         """
-        context = self._context
-        told = {
-            "System": self._client.place,
-            **details,
-            "Run": f"{context['ti'].dag_id}, {context['ti'].run_id}",
-            "Triggered by": getattr(context["dag_run"], "triggering_user_name", None),
-        }
-        # Inputs may hold what Airflow knows to be secret, by its value or by its name.
-        shown: dict[str, Any] = storable(redact(told))
+        told = shown({"System": self._client.place, **details, **run_details(self._context)})
         redacted = self._client.transport.redact
-        body = body_of(shown, [*self.rules.to_lines(), *sentences], self._task_url)
+        body = body_of(told, [*self.rules.to_lines(), *sentences], task_url(self._context))
         return redacted(subject_of(title)), redacted(body)
 
     def is_to_be_put(self, question: Question) -> bool:
         """Whether it does not stand under the required actions yet, and somebody can be asked."""
-        if in_dag_test():
+        if not can_ask():
             self._operator.log.warning("dag.test() has nobody to ask: waiting for a decision at the vendor")
             return False
         return not question.is_asked
 
     def put(self, subject: str, body: str) -> None:
-        """Put the question under Airflow's required actions, where the answer to an earlier one is lost.
+        """Put the question, which is noted only afterwards.
 
-        It is noted only afterwards: what is noted and not put would take that answer for its own.
+        What is noted and not put would take the answer to an earlier one for its own.
         """
         schema = {"type": ["null", "string"], "title": "Comment", "maxLength": LONGEST_COMMENT}
-        upsert_hitl_detail(
-            ti_id=self._context["ti"].id,
-            options=list(OPTIONS.values()),
-            subject=subject,
-            body=body,
-            params={COMMENT: {"value": None, "description": "Goes to the vendor with your answer.", "schema": schema}},
-            assigned_users=[{"id": each, "name": each} for each in self.rules.approvers],
-        )
+        comment = {"value": None, "description": "Goes to the vendor with your answer.", "schema": schema}
+        require_action(self._context, [*OPTIONS.values()], subject, body, {COMMENT: comment}, self.rules.approvers)
 
     def notify(self, subject: str, body: str) -> None:
         """Notify people that a decision is needed; for a few seconds at most, because this process must end."""
-        approval = {"subject": subject, "body": body, "link": f"{self._task_url}/required_actions"}
+        approval = {"subject": subject, "body": body, "link": f"{task_url(self._context)}/required_actions"}
         context: dict[str, Any] = {**self._context, "approval": approval}
         notifiers = self._operator.notifiers or ()
         threads = [Thread(target=self._tell_one, args=(each, context), daemon=True) for each in notifiers]

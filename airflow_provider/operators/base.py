@@ -21,10 +21,11 @@ from airflow_provider.identifiers import seconds_of
 from airflow_provider.links import COLORS, LINKS, xcoms_of
 from airflow_provider.operators.arguments import (
     CHANGED,
-    MISSING_PART,
     Seconds,
     changed_numbers,
     is_number,
+    is_strict,
+    part_problem,
     text_problem,
 )
 from airflow_provider.operators.checking import CheckedArguments
@@ -261,25 +262,27 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
     def render_template(
         self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
     ) -> Any:
-        """As Airflow's own, for each string of an argument; also notes a ``None`` that a template has put into one."""
+        """As Airflow's own, for each string of an argument; also notes what is missing in one."""
         value = super().render_template(content, context, jinja_env, seen_oids)
-        may_hold_none = isinstance(value, str) and isinstance(content, str) and "None" in value
-        is_reported = value in (content, "None") if may_hold_none else True
-        if self._rendering and not is_reported and self._has_missing_part(content, context, jinja_env):
-            self._text_problems.setdefault(self._rendering, MISSING_PART.format())
+        if self._rendering and isinstance(content, str) and value is not content:
+            environment = jinja_env or self.get_template_env()
+            # A longer string contains it like any other word.
+            may_hold_none = isinstance(value, str) and "None" in value and value != "None"
+            if may_hold_none or not is_strict(environment):
+                for problem in filter(None, map(part_problem, self._parts_of(content, context, environment))):
+                    self._text_problems.setdefault(self._rendering, problem)
         return value
 
-    def _has_missing_part(self, content: str, context: Context, jinja_env: Any) -> bool:
-        """Whether a part of a template renders to None, which a longer string contains like any other word."""
+    def _parts_of(self, content: str, context: Context, environment: Any) -> list[object]:
+        """What the expressions of a template render to, each by itself."""
         parts: list[object] = []
 
         def note(part: Any) -> Any:
             parts.append(part)
             return part
 
-        environment = (jinja_env or self.get_template_env()).overlay(finalize=note)
-        super()._render(environment.from_string(content), context)
-        return None in parts
+        super()._render(environment.overlay(finalize=note).from_string(content), context)
+        return parts
 
     def publish(self, context: Context, execution: Mapping[str, Any]) -> None:
         """Push the id and URL of an execution as XComs, where the UI and other tasks can see them at once."""

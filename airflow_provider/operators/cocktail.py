@@ -35,7 +35,8 @@ class CocktailRunBuildOperator(StartOperator["CocktailClient"]):
     :param description: free text, sent after a marker by which the run can be found again. (templated)
     :param callback_url: called at each change of state; it must have no query, which Cocktail would lose. (templated)
     :param callback: have Cocktail call the webhook that is declared in Airflow's configuration, so that the end of the
-        build becomes an asset event: ``True``, or the name of the webhook if there are several. See docs/webhooks.md.
+        build becomes an asset event, and ends the wait of a deferred task, which then polls only every 10 minutes:
+        ``True``, or the name of the webhook if there are several. See docs/webhooks.md.
     :param require_digest: fail if the build ends without a digest.
     :param on_busy: what to do while the build is running already, the account has reached its limit of parallel builds,
         or the build server is not connected: ``wait`` (default), within ``timeout`` if there is one, or ``fail``.
@@ -83,6 +84,13 @@ class CocktailRunBuildOperator(StartOperator["CocktailClient"]):
             # As long as no webhook can be determined, there is no secret of one.
             with suppress(ReleasePipelineError):
                 yield from self._webhooks.secrets_of(self._endpoint())
+
+    def trigger_arguments(self, marker: str | None) -> dict[str, Any]:
+        # Not at the top: no parsing of a DAG file needs it.
+        from airflow_provider.core.durations import DURATIONS
+
+        arguments = super().trigger_arguments(marker)
+        return arguments | {"net": DURATIONS.pushed_interval} if self.callback else arguments
 
     def _called_back(self) -> str | None:
         """Where Cocktail reports the run. Never kept in an attribute, because Airflow stores those of a task."""

@@ -5,6 +5,8 @@ A subclass adds what is particular to its system: its arguments, ``intent``, ``s
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -202,6 +204,7 @@ class StartOperator(WaitingOperator[ClientT]):
         return Policy(
             system=self.system,
             place=place,
+            asked=self._asked(),
             poll_interval=self.poll_interval,
             timeout=self.timeout_seconds,
             wait_for_completion=self.wait_for_completion,
@@ -216,6 +219,12 @@ class StartOperator(WaitingOperator[ClientT]):
             has_log=client.has_log,
             is_known=self.is_known,
         )
+
+    def _asked(self) -> str:
+        """A text that differs where the arguments of the start do. It may be kept: it shows none of them."""
+        names = [name for name in self.template_fields if name != "approvers" and not name.endswith("_conn_id")]
+        arguments = json.dumps([getattr(self, name) for name in names], default=str)
+        return hashlib.sha256(arguments.encode()).hexdigest()
 
 
 def _place(client: ReleaseClient, resumed: StartRecord | None) -> str:

@@ -104,7 +104,7 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
                 time.sleep(min(self.poke_interval, max(0.0, deadline - time.time())))
         if result.is_done:
             return result.xcom_value
-        return self._defer(wait, deadline)
+        return self.defer_to_triggerer(wait, deadline)
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Poll once. Failed polls are ignored until the error budget is spent."""
@@ -225,7 +225,7 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
             "finish": self.how_to_finish(),
         }
 
-    def _defer(self, wait: Wait, deadline: float) -> NoReturn:
+    def defer_to_triggerer(self, wait: Wait, deadline: float) -> NoReturn:
         from airflow_provider.triggers.execution import ExecutionTrigger
 
         self.log_who_finishes()
@@ -279,6 +279,18 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
             if self.never_fail:
                 raise AirflowSkipException(str(error)) from error
             raise
+
+    def began(self, now: Callable[[], float]) -> float:
+        """When this wait began: the same for its polls and retries, another moment after a clear.
+
+        :param now: tells the present, by the clock that counts; called if nobody has asked before. It may fail for a
+            while: the wait has begun all the same.
+        """
+        if self._polls is None:
+            raise RuntimeError("a sensor polls only while it is executed")
+        first_poll = self._wait.since if self._wait else None
+        waited = 0.0 if first_poll is None else max(0.0, time.time() - first_poll)
+        return self._polls.began(lambda: now() - waited)
 
 
 class _HowToStart:
@@ -339,9 +351,10 @@ class _Polls:
     """
 
     KEY = "looks"
+    BEGAN = "began"
 
     def __init__(self, context: Context, *, is_rescheduled: bool) -> None:
-        self._store = context["task_state_store"]
+        self._context, self._store = context, context["task_state_store"]
         self._attempt = context["ti"].try_number
         self._is_rescheduled = is_rescheduled
         stored = self._store.get(self.KEY)
@@ -362,6 +375,20 @@ class _Polls:
     @property
     def begun(self) -> Begun:
         return Begun.from_json(self._kept.get("begun"))
+
+    def began(self, now: Callable[[], float]) -> float:
+        """As :meth:`ReleaseSensor.began`."""
+        from airflow_provider.core.generation import Attempt, Relation, relation
+        from airflow_provider.operators.attempt import attempt_of
+
+        attempt = attempt_of(self._context)
+        kept = cast("dict[str, Any] | None", self._store.get(self.BEGAN))
+        # What may have been cleared begins anew: rather a timeout than the event of before.
+        if kept and relation(Attempt(*kept["attempt"]), attempt, had_succeeded=True) is Relation.SAME:
+            return float(kept["at"])
+        at = now()
+        self._store.set(self.BEGAN, {"attempt": list(attempt), "at": at})
+        return at
 
     def keep(self, wait: Wait) -> None:
         """Save what the next poll must know, if it has changed."""

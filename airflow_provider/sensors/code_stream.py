@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider.exceptions import ConflictError
@@ -52,7 +54,9 @@ class CodeStreamEventSensor(ReleaseSensor["CodeStreamClient"]):
     :param event_type: ``docker``, ``git`` or ``gerrit``. (templated)
     :param filters: fields of the event and their required values, for example
         ``{"repo": "shop", "tag": "1.4"}``. (templated)
-    :param since: only events after this moment: aware datetime or ISO 8601 text; default: any. (templated)
+    :param since: only events after this moment: aware datetime or ISO 8601 text; default: the start of this wait, by
+        Code Stream's clock. For an event that an earlier task causes, and that may come before the sensor starts, give
+        ``"{{ dag_run.start_date }}"``. (templated)
     :param code_stream_conn_id: the Airflow connection. (templated)
 
     https://developer.broadcom.com/xapis/vrealize-automation-code-stream-api/latest/triggers/
@@ -82,8 +86,20 @@ class CodeStreamEventSensor(ReleaseSensor["CodeStreamClient"]):
         from airflow_provider.clients.code_stream.references import event_reference
 
         filters = {name: str(value) for name, value in (self.filters or {}).items()}
-        since = moment_of(self.since).isoformat() if self.since else ""
-        return event_reference(self.event_type, json.dumps(filters), since)
+        since = moment_of(self.since) if self.since else self._own_start(client)
+        return event_reference(self.event_type, json.dumps(filters), since.isoformat())
+
+    def _own_start(self, client: CodeStreamClient) -> datetime:
+        # Not at the top: no parsing of a DAG file needs it.
+        from airflow_provider.core.durations import DURATIONS
+
+        def now() -> float:
+            # Any answer tells the time.
+            client.events.list(self.event_type, limit=1)
+            told = client.server_time()
+            return time.time() - DURATIONS.clock_tolerance if told is None else told - DURATIONS.same_clock
+
+        return datetime.fromtimestamp(self.began(now), UTC)
 
     @property
     def matching(self) -> str:

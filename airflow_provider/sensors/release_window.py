@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 
 from airflow_provider.exceptions import BadRequestError
 from airflow_provider.operators.arguments import Seconds, SecondsOrZero, Windows
-from airflow_provider.operators.base import DEFERRAL_MARGIN
+from airflow_provider.operators.base import DEFERRAL_MARGIN, noticed_within
 from airflow_provider.operators.checking import CheckedArguments, rule_of
 from airflow_provider.release_windows import WindowSource
 
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from pydantic import JsonValue
 
+    from airflow_provider.core.approving import Answer
     from airflow_provider.core.release_window import Opening, ReleaseCalendar
+    from airflow_provider.operators.overriding import OverrideAttempt
     from airflow_provider.operators.shared_arguments import PokingArguments
 
 LOGGED_KEY = "release_window_logged"
@@ -40,6 +42,9 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
         or ``MM-DD`` for every year; with ``environments`` for these only, and a ``reason``, which is logged.
         (templated)
     :param environment: which of the freezes that name environments count. (templated)
+    :param approvers: ids of the Airflow users who may release although no window is open. They are asked under the
+        required actions while the sensor sleeps, and must give a reason; who did, when and why is the result's
+        ``override``. Default: nobody may.
     :param deferrable: sleep in the triggerer (default); otherwise check every ``poke_interval`` seconds.
     :param timeout: seconds or timedelta (default 7 days), after which the task fails with ``AirflowSensorTimeout``, or
         skips with ``soft_fail``.
@@ -55,6 +60,7 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
         timezone: str | None = None,
         freezes: Sequence[Mapping[str, Any]] | None = None,
         environment: str | None = None,
+        approvers: Sequence[str] | None = None,
         deferrable: bool = True,
         poke_interval: Seconds = 60.0,
         timeout: SecondsOrZero | None = None,
@@ -65,6 +71,7 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
         self.timezone = timezone
         self.freezes = freezes
         self.environment = environment
+        self.approvers = approvers
         self.deferrable = deferrable
         self._logged: JsonValue = None
 
@@ -77,10 +84,19 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
         except BadRequestError as error:
             raise BadRequestError(f"task {self.task_id!r}: {error.summary}") from None
 
+    @rule_of("approvers")
+    def _check_approvers(self) -> None:
+        if self.approvers is None:
+            return
+        if not self.approvers or not all(each.strip() for each in self.approvers):
+            raise self.bad_argument("approvers", f"must name users, got {self.approvers!r}")
+        if not self.deferrable:
+            raise self.bad_argument("approvers", "needs deferrable=True: only a task that is deferred can be answered")
+
     def execute(self, context: Context) -> Any:
         if not self.deferrable:
             return super().execute(context)
-        return self._open_or_defer(time.time() + self.timeout)
+        return self._open_or_defer(context, time.time() + self.timeout, self._override(context))
 
     def poke(self, context: Context) -> PokeReturnValue:
         calendar, now = self._source.read(), datetime.now(UTC)
@@ -111,27 +127,54 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
         if store:
             store.set(LOGGED_KEY, reason)
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """Called when the trigger has fired; checks again, because the windows may have changed at that moment."""
-        return self._open_or_defer(event["deadline"])
+    def execute_complete(self, context: Context, event: dict[str, Any], deadline: float | None = None) -> Any:
+        """Called when the trigger has fired, or with the answer of a person.
 
-    def _open_or_defer(self, deadline: float) -> Any:
+        Checks again, because the windows may have changed at that moment.
+
+        :param deadline: ``dag.test()`` loses it, but knows only the events of triggers, which tell it.
+        """
+        override = self._override(context)
+        if override and not override.is_of_another(event):
+            if "chosen_options" in event:
+                override.take(event)
+            else:
+                override.close()
+        return self._open_or_defer(context, deadline or event["deadline"], override)
+
+    def _override(self, context: Context) -> OverrideAttempt | None:
+        if not self.approvers:
+            return None
+        # Not at the top: no parsing of a DAG file needs it.
+        from airflow_provider.operators.overriding import OverrideAttempt
+
+        return OverrideAttempt(context, self.log, self.approvers)
+
+    def _open_or_defer(self, context: Context, deadline: float, override: OverrideAttempt | None) -> Any:
+        if override and override.override:
+            return self.overridden(override.override)
         calendar, now = self._source.read(), datetime.now(UTC)
         opening = calendar.opening_at(now)
-        if opening:
-            return self._result(opening, calendar)
-        closed = _closed(calendar, now)
-        if now.timestamp() >= deadline:
-            self._time_out(closed)
-        self.log.info("%s", closed)
-        return self._defer(deadline)
+        if not opening and now.timestamp() < deadline:
+            closed = _closed(calendar, now)
+            self.log.info("%s", closed)
+            if override:
+                override.ask(closed, self.environment)
+        elif not (override and override.is_open):
+            if override:
+                override.finish()
+            return self._result(opening, calendar) if opening else self._time_out(_closed(calendar, now))
+        return self._defer(deadline, override.asked_as if override else "")
 
-    def _defer(self, deadline: float) -> NoReturn:
+    def _defer(self, deadline: float, asked_as: str) -> NoReturn:
         from airflow_provider.triggers.release_window import ReleaseWindowTrigger
 
         self.defer(
-            trigger=ReleaseWindowTrigger(source=self._source.to_json(), deadline=deadline),
+            trigger=ReleaseWindowTrigger(
+                source=self._source.to_json(), deadline=deadline, asked_as=asked_as, hold_back=noticed_within()
+            ),
             method_name="execute_complete",
+            kwargs={"deadline": deadline},
             timeout=timedelta(seconds=max(0.0, deadline - time.time()) + DEFERRAL_MARGIN),
         )
 
@@ -148,12 +191,22 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
     def _result(self, opening: Opening, calendar: ReleaseCalendar) -> dict[str, Any]:
         opens, closes = (moment.astimezone(calendar.timezone).isoformat() for moment in opening)
         self.log.info("The release window is open until %s", closes)
+        return self._result_of(opens, opens, closes)
+
+    def overridden(self, answer: Answer) -> dict[str, Any]:
+        # Not at the top: no parsing of a DAG file needs it.
+        from airflow_provider.core.overriding import override_of
+
+        return {**self._result_of(answer.at, None, None), "override": override_of(answer)}
+
+    def _result_of(self, identity: str, opens: str | None, closes: str | None) -> dict[str, Any]:
         return {
             "system": "release_window",
-            "id": opens,
+            "id": identity,
             "url": None,
             "state": "succeeded",
             "outputs": {"opens": opens, "closes": closes, "environment": self.environment},
+            **({"override": None} if self.approvers else {}),
         }
 
 

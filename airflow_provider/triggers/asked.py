@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from msgspec import Struct
 
-from airflow_provider.core.approving import REJECT, Ended, decided_at_the_vendor
+from airflow_provider.core.approving import COMMENT, OPTIONS, REJECT, Ended, decided_at_the_vendor
 from airflow_provider.core.canceling import ENDED_FROM_OUTSIDE
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.waiting import Outcome
@@ -26,63 +26,20 @@ LONGEST_SLEEP = 60.0
 """Seconds after which the deadline is compared with the wall clock again."""
 
 
-class AskedPeople(Struct):
+class Asked(Struct):
     """The question of a task, as its trigger sees it.
 
     :param task_instance: ``None`` in ``dag.test()``, where nobody can be asked.
-    :param deadline: epoch seconds until which people may answer; ``None``: no limit.
-    :param on_no_response: the decision that the closed question shows if nobody answers.
+    :param closed_as: the answer that it shows once nobody needs to answer it. If the options are Approve and Reject,
+        Airflow shows any other text as a rejection.
+    :param field: the form field that then shows why.
     """
 
     task_instance: Any
-    deadline: float | None
-    on_no_response: str
+    closed_as: str = OPTIONS[REJECT]
+    field: str = COMMENT
 
-    async def until_over(self, waits: Collection[Coroutine[Any, Any, Outcome]]) -> dict[str, Any]:
-        """Wait for whatever happens first; returns its event.
-
-        :param waits: waits for a decision elsewhere; if several end at the same time, the first one counts.
-        """
-        watching = [asyncio.create_task(wait) for wait in waits]
-        reading = asyncio.create_task(self._early_answer())
-        pending: set[asyncio.Task[Any]] = {*watching, reading}
-        try:
-            while True:
-                done, pending = await asyncio.wait(
-                    pending, timeout=self._seconds_left(), return_when=asyncio.FIRST_COMPLETED
-                )
-                if reading in done and (answer := reading.result()):
-                    return answer
-                if ended := next((each for each in watching if each in done), None):
-                    return await self._decided(ended.result())
-                if self.deadline is not None and time.time() >= self.deadline:
-                    return await self._expired()
-        finally:
-            for task in (*watching, reading):
-                task.cancel()
-
-    async def close_if_ended(self) -> None:
-        """Close the question if a person has ended the task, so that nobody answers it for nothing."""
-        # A trigger is also ended a second or two after an answer: then there is nothing to close.
-        if self._id is None or not (await required_actions.read(self._id)).is_open:
-            return
-        try:
-            state = await asyncio.to_thread(task_state, **identity_of(self.task_instance))
-        except Exception as error:
-            log.warning("Could not read who ended the task, so its required action stays open: %s", error)
-            return
-        if state in ENDED_FROM_OUTSIDE:
-            await self._close(REJECT, f"an answer is no longer needed: the task is {state}")
-            log.info("The required action was closed: the task is %s", state)
-
-    @property
-    def _id(self) -> UUID | None:
-        return self.task_instance.id if self.task_instance is not None else None
-
-    def _seconds_left(self) -> float | None:
-        return None if self.deadline is None else min(LONGEST_SLEEP, max(0.0, self.deadline - time.time()))
-
-    async def _early_answer(self) -> dict[str, Any] | None:
+    async def early_answer(self) -> dict[str, Any] | None:
         """An answer that came before the deferral, for which Airflow does not resume the task.
 
         Read twice and no more: a trigger that keeps reading and ends by itself does not learn of a kill.
@@ -101,22 +58,80 @@ class AskedPeople(Struct):
             await asyncio.sleep(DURATIONS.early_answer)
         return None
 
+    async def last_answer(self) -> dict[str, Any] | None:
+        """An answer that may have come at this very moment."""
+        return (await required_actions.read(self._id)).answer if self._id is not None else None
+
+    async def close(self, why: str, option: str | None = None) -> None:
+        if self._id is not None:
+            await required_actions.close(self._id, option or self.closed_as, why, self.field)
+
+    async def close_if_ended(self) -> None:
+        """Close the question if a person has ended the task, so that nobody answers it for nothing."""
+        # A trigger is also ended a second or two after an answer: then there is nothing to close.
+        if self._id is None or not (await required_actions.read(self._id)).is_open:
+            return
+        try:
+            state = await asyncio.to_thread(task_state, **identity_of(self.task_instance))
+        except Exception as error:
+            log.warning("Could not read who ended the task, so its required action stays open: %s", error)
+            return
+        if state in ENDED_FROM_OUTSIDE:
+            await self.close(f"an answer is no longer needed: the task is {state}")
+            log.info("The required action was closed: the task is %s", state)
+
+    @property
+    def _id(self) -> UUID | None:
+        return self.task_instance.id if self.task_instance is not None else None
+
+
+class AskedPeople(Asked, kw_only=True):
+    """The question of a task about an approval.
+
+    :param deadline: epoch seconds until which people may answer; ``None``: no limit.
+    :param on_no_response: the decision that the closed question then shows.
+    """
+
+    deadline: float | None
+    on_no_response: str
+
+    async def until_over(self, waits: Collection[Coroutine[Any, Any, Outcome]]) -> dict[str, Any]:
+        """The event of whatever happens first.
+
+        :param waits: those for a decision elsewhere; of what ends at the same time, the first counts.
+        """
+        watching = [asyncio.create_task(wait) for wait in waits]
+        reading = asyncio.create_task(self.early_answer())
+        pending: set[asyncio.Task[Any]] = {*watching, reading}
+        try:
+            while True:
+                done, pending = await asyncio.wait(
+                    pending, timeout=self._seconds_left(), return_when=asyncio.FIRST_COMPLETED
+                )
+                if reading in done and (answer := reading.result()):
+                    return answer
+                if ended := next((each for each in watching if each in done), None):
+                    return await self._decided(ended.result())
+                if self.deadline is not None and time.time() >= self.deadline:
+                    return await self._expired()
+        finally:
+            for task in (*watching, reading):
+                task.cancel()
+
+    def _seconds_left(self) -> float | None:
+        return None if self.deadline is None else min(LONGEST_SLEEP, max(0.0, self.deadline - time.time()))
+
     async def _decided(self, outcome: Outcome) -> dict[str, Any]:
         seen = outcome.execution or {}
         state, status = seen.get("state", ""), seen.get("status") or outcome.error
         decision = decided_at_the_vendor(state)
         why = "decided at the vendor" if decision else "an answer is no longer needed"
-        await self._close(decision or REJECT, f"{why}: it is {status}")
+        await self.close(f"{why}: it is {status}", OPTIONS[decision or REJECT])
         return {"ended": Ended.ELSEWHERE, "outcome": outcome.to_event()}
 
     async def _expired(self) -> dict[str, Any]:
-        # An answer may have come at this very moment.
-        if self._id is not None and (answer := (await required_actions.read(self._id)).answer):
+        if answer := await self.last_answer():
             return answer
         decision = self.on_no_response if self.on_no_response != "fail" else REJECT
-        await self._close(decision, "nobody answered in time")
+        await self.close("nobody answered in time", OPTIONS[decision])
         return {"ended": Ended.NO_RESPONSE}
-
-    async def _close(self, decision: str, why: str) -> None:
-        if self._id is not None:
-            await required_actions.close(self._id, decision, why)

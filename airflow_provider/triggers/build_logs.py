@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import itertools
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -81,8 +82,9 @@ class BuildLogs:
             reader.cancel()
 
     def _next(self) -> Wait | None:
-        wanted = (wait for wait in (*self._tails, *self._wanted) if wait in self._wanted and wait not in self._reading)
-        return next(wanted, None)
+        # Of thousands, the first few tell.
+        waits = itertools.chain(self._tails, self._wanted)
+        return next((wait for wait in waits if wait in self._wanted and wait not in self._reading), None)
 
     async def _read_on(self) -> None:
         while self._next():

@@ -17,8 +17,8 @@ from asgiref.sync import sync_to_async
 
 from airflow_provider.clients.urls import place_of
 from airflow_provider.core import lines
-from airflow_provider.core.approving import REJECT
-from airflow_provider.core.canceling import CANCEL_REASON, TaskSeen, Verdict, cancel, judge_trigger_kill
+from airflow_provider.core.approving import OPTIONS, REJECT
+from airflow_provider.core.canceling import CANCEL_REASON, RESUMED, TaskSeen, Verdict, cancel, judge_trigger_kill
 from airflow_provider.core.commands import Cancel, Log, Pause
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.lines import LogLine, name_of
@@ -73,6 +73,8 @@ class ExecutionTrigger(BaseTrigger):
     :param fail_on_waiting: whether the wait ends if the execution waits for a person.
     :param until: states that end the wait although the execution continues.
     :param slowest: seconds to which the interval may grow while nothing changes.
+    :param net: seconds between polls after ``hold_back``, because the system reports the end to a webhook, which then
+        ends the wait; ``None``: it does not.
     :param finish: end the task here if the execution succeeds, with or without the XCom of its result.
     :param marker: marker of the task's own start; ``None`` for what somebody else started, which is never canceled.
     :param has_asked: whether an earlier attempt of the task may have asked people: a question that it left open is
@@ -92,6 +94,7 @@ class ExecutionTrigger(BaseTrigger):
         fail_on_waiting: bool = False,
         until: Collection[str] = (),
         slowest: float | None = None,
+        net: float | None = None,
         finish: Literal["", "task", "task without result"] = "",
         marker: str | None = None,
         has_asked: bool = False,
@@ -107,11 +110,14 @@ class ExecutionTrigger(BaseTrigger):
         self.fail_on_waiting = fail_on_waiting
         self.until = until
         self.slowest = slowest
+        self.net = net
         self.finish = finish
         self.marker = marker
         self.has_asked = has_asked
         self.begun = dict(begun or {})
-        self._wait: Wait | None = None
+        self.current_wait: Wait | None = None
+        self._continues = False
+        """Whether the task continues without this wait."""
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return (
@@ -126,6 +132,7 @@ class ExecutionTrigger(BaseTrigger):
                 "fail_on_waiting": self.fail_on_waiting,
                 "until": list(self.until),
                 "slowest": self.slowest,
+                "net": self.net,
                 "finish": self.finish,
                 "marker": self.marker,
                 "has_asked": self.has_asked,
@@ -147,7 +154,7 @@ class ExecutionTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         begun = Begun.from_json(self.begun)
-        self._wait = Wait(
+        self.current_wait = Wait(
             self.ref,
             self.poll_interval,
             self.deadline,
@@ -155,17 +162,21 @@ class ExecutionTrigger(BaseTrigger):
             until=frozenset(self.until),
             slowest=self.slowest,
             begun=begun,
+            net=self.net,
+            # A webhook does not end it earlier.
+            net_from=time.time() + self.hold_back,
         )
         freeze_watch()
         running_since = time.monotonic()
         if self.has_asked and self.task_instance:
-            await required_actions.close_if_open(self.task_instance.id, REJECT, "the question is no longer asked")
+            closed_as, why = OPTIONS[REJECT], "the question is no longer asked"
+            await required_actions.close_if_open(self.task_instance.id, closed_as, why)
         if begun.since is None:
             await self._log_beginning()
-        outcome = await shared_poller(self.system, self.conn_id).wait(self._wait)
+        outcome = await shared_poller(self.system, self.conn_id).wait(self.current_wait)
         # Failures go through the worker: only there are retries honored and the cause reported.
-        if self._wait.since is not None:
-            outcome = outcome._replace(seconds=max(0.0, time.time() - self._wait.since))
+        if self.current_wait.since is not None:
+            outcome = outcome._replace(seconds=max(0.0, time.time() - self.current_wait.since))
         if self.finish and outcome.is_success and await self._push(outcome.execution or {}):
             self._log_lines(lines.ended(outcome.execution or {}, outcome.seconds))
             yield TaskSuccessEvent()
@@ -211,12 +222,13 @@ class ExecutionTrigger(BaseTrigger):
         await shielded(self._cancel_if_a_person_acted(self.marker), DURATIONS.trigger_kill_limit)
 
     async def _cancel_if_a_person_acted(self, marker: str) -> None:
-        ref = self._wait.ref if self._wait else self.ref
+        ref = self.current_wait.ref if self.current_wait else self.ref
         name = name_of(ref)
         try:
             verdict, reason = await self._judge(marker)
             if verdict is not Verdict.CANCEL:
                 self._log_lines(lines.not_canceling(name, reason))
+                await self._log_end()
                 return
             # Logged first: the triggerer may end before the answer comes.
             self._log_lines(lines.canceling(name, reason))
@@ -225,6 +237,16 @@ class ExecutionTrigger(BaseTrigger):
             # Nothing reads the exceptions of this asyncio task.
             problem = unforeseen(error, f"Canceling {name}", self.system)
         self._log_lines(lines.cancel_failed(name, problem) if problem else lines.cancel_taken(name))
+
+    async def _log_end(self) -> None:
+        """After a webhook has ended the wait: log the end of the execution, and the last lines of its own log."""
+        if self.net is None or self.current_wait is None or not self._continues:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DURATIONS.trigger_kill_limit):
+                outcome = await shared_poller(self.system, self.conn_id).wait(self.current_wait)
+                if self.finish and outcome.is_success:
+                    self._log_lines(lines.ended(outcome.execution or {}, outcome.seconds))
 
     def _log_lines(self, *news: LogLine) -> None:
         for line in news:
@@ -264,6 +286,7 @@ class ExecutionTrigger(BaseTrigger):
         begun = time.monotonic()
         while True:
             seen = await self._read_task(where)
+            self._continues = seen.waits_as == RESUMED + marker
             waited, frozen_for = time.monotonic() - begun, freeze_watch().frozen_for()
             verdict, reason = await self._judge_seen(seen, marker, waited, frozen_for)
             if verdict is not Verdict.ASK_AGAIN:

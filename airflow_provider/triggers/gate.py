@@ -69,8 +69,10 @@ class GateTrigger(ExecutionTrigger):
         freeze_watch()
         running_since = time.monotonic()
         until = frozenset(CLOSED_WHEN)
-        self._wait = Wait(self.ref, self.poll_interval, self.deadline, until=until, begun=Begun.from_json(self.begun))
-        waits = [self._outcome(self._wait)]
+        self.current_wait = Wait(
+            self.ref, self.poll_interval, self.deadline, until=until, begun=Begun.from_json(self.begun)
+        )
+        waits = [self._outcome(self.current_wait)]
         if self.gate and named_exactly(self.gate) != named_exactly(self.ref):
             waits.append(self._outcome(Wait(self.gate, self.poll_interval, until=until)))
         event = await self._asked.until_over(waits)
@@ -106,4 +108,6 @@ class GateTrigger(ExecutionTrigger):
 
     @property
     def _asked(self) -> AskedPeople:
-        return AskedPeople(self.task_instance if self.gate else None, self.asks_until, self.on_no_response)
+        return AskedPeople(
+            self.task_instance if self.gate else None, deadline=self.asks_until, on_no_response=self.on_no_response
+        )

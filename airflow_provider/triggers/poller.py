@@ -77,7 +77,7 @@ class Poller:
 
     def __init__(self, system: str, conn_id: str) -> None:
         self._system, self._conn_id = system, conn_id
-        self._waiters: dict[Wait, _Waiter] = {}
+        self._waiters: dict[Wait, Waiter] = {}
         self._new: dict[Wait, None] = {}
         self._gathered_at = 0.0
         self._calls = 0
@@ -101,7 +101,7 @@ class Poller:
 
     async def wait(self, wait: Wait) -> Outcome:
         """Wait until ``wait`` is over, sharing requests with all others."""
-        waiter = self._waiters[wait] = _Waiter()
+        waiter = self._waiters[wait] = Waiter()
         if not self._new:
             self._gathered_at = time.monotonic() + GATHER
             self._woken.set()
@@ -339,7 +339,7 @@ class Poller:
         now, is_new = time.time(), seen is not wait.last
         outcome = wait.update(seen, now)
         if news := wait.new_lines():
-            await self._log(waiter, _shortened(news))
+            await self._log(waiter, shortened(news))
             if waiter.is_closed:
                 return
         client = self._current_client
@@ -354,7 +354,7 @@ class Poller:
             waiter.end(outcome)
             self._schedule.leave(wait)
 
-    async def _log(self, waiter: _Waiter, news: list[LogLine]) -> None:
+    async def _log(self, waiter: Waiter, news: list[LogLine]) -> None:
         """Write lines to a task's log; after every few, of all waits together, let the event loop do something else."""
         async with self._writing:
             for line in news:
@@ -385,7 +385,7 @@ class Poller:
             waiter.end_by(wait.deadline + LAST_POLL, lambda: self._give_up(wait))
 
 
-class _Waiter:
+class Waiter:
     """A trigger that waits: its outcome, and the context in which log lines go to the right task's log.
 
     Attributes ``has_tail``: the execution's own log may hold lines that were not copied yet; ``is_closed``: the trigger
@@ -426,7 +426,7 @@ class _Waiter:
             self.outcome.set_exception(error)
 
 
-def _shortened(news: list[LogLine]) -> list[LogLine]:
+def shortened(news: list[LogLine]) -> list[LogLine]:
     """The first lines and the last one, which describes the whole execution."""
     lengths = itertools.accumulate(len(line.text) for line in news)
     kept = min(MOST_LINES, sum(length <= MOST_CHARACTERS for length in lengths))

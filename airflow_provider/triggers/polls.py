@@ -43,6 +43,9 @@ class Poll:
         self.polled_at = self.due = now
         self.is_running = False
         self._is_new = True
+        self._earliest: float | None = None
+        self._is_earliest_known = True
+        """Thousands of waits join one after another: none of them goes through all that are there already."""
 
     @property
     def weight(self) -> int:
@@ -51,9 +54,33 @@ class Poll:
 
     @property
     def deadline(self) -> float | None:
-        """The earliest of its waits' deadlines, in epoch seconds."""
-        waits = (wait for wait in self.waits if wait not in self.alone)
-        return min((wait.deadline for wait in waits if wait.deadline is not None), default=None)
+        """The earliest of its waits' deadlines, in epoch seconds, except for those that are polled on their own."""
+        if not self._is_earliest_known:
+            waits = (wait for wait in self.waits if wait not in self.alone)
+            self._earliest = min((wait.deadline for wait in waits if wait.deadline is not None), default=None)
+            self._is_earliest_known = True
+        return self._earliest
+
+    def add(self, wait: Wait) -> None:
+        self.waits[wait] = None
+        if wait.deadline is not None and (self._earliest is None or wait.deadline < self._earliest):
+            self._earliest = wait.deadline
+
+    def remove(self, wait: Wait) -> SinglePoll | None:
+        """Returns the poll of this wait alone, if there is one."""
+        self._is_earliest_known = False
+        del self.waits[wait]
+        self.fresh.pop(wait, None)
+        return self.alone.pop(wait, None)
+
+    def leave_out(self, wait: Wait, single: SinglePoll) -> None:
+        """Do not poll this one until it is :meth:`back` from a poll on its own."""
+        self._is_earliest_known = False
+        self.alone[wait] = single
+
+    def back(self, wait: Wait) -> None:
+        self._is_earliest_known = False
+        self.alone.pop(wait, None)
 
     @property
     def interval(self) -> float:
@@ -91,7 +118,7 @@ class SinglePoll(Poll):
 
     def __init__(self, wait: Wait, pending: PendingObservation, now: float) -> None:
         super().__init__(None, now)
-        self.waits[wait] = None
+        self.add(wait)
         self._pending = pending
 
     @property
@@ -128,7 +155,7 @@ class Polls:
             if name:
                 self._named[name] = poll
         self._of[wait] = poll
-        poll.waits[wait] = None
+        poll.add(wait)
         return poll
 
     def leave(self, wait: Wait) -> list[Poll]:
@@ -136,9 +163,7 @@ class Polls:
         poll = self._of.pop(wait, None)
         if poll is None:
             return []
-        poll.waits.pop(wait)
-        poll.fresh.pop(wait, None)
-        single = poll.alone.pop(wait, None)
+        single = poll.remove(wait)
         unneeded: list[Poll] = [single] if single else []
         if not poll.waits:
             unneeded.append(poll)

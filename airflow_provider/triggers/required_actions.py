@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.execution_time.hitl import get_hitl_detail_content_detail, update_hitl_detail_response
 from msgspec import Struct
 
-from airflow_provider.core.approving import COMMENT, OPTIONS
+from airflow_provider.core.approving import COMMENT
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -66,21 +66,24 @@ async def read(ti_id: UUID) -> Seen:
     )
 
 
-async def close(ti_id: UUID, decision: str, why: str) -> None:
-    """Close it, so that nobody answers what is already decided. :param why: shown as the comment."""
+async def close(ti_id: UUID, option: str, why: str, field: str = COMMENT) -> None:
+    """Close it, so that nobody answers what is already decided.
+
+    :param option: shown as the answer.
+    :param field: the form field that shows why.
+    """
     update: Callable[..., Any] = update_hitl_detail_response
     try:
-        # One of the real options: Airflow shows any other text as rejected.
-        await asyncio.to_thread(update, ti_id=ti_id, chosen_options=[OPTIONS[decision]], params_input={COMMENT: why})
+        await asyncio.to_thread(update, ti_id=ti_id, chosen_options=[option], params_input={field: why})
     except Exception as error:
         if _status(error) not in (_NOT_FOUND, _CONFLICT):
             log.warning("Could not close the required action (%s): %s", why, error)
 
 
-async def close_if_open(ti_id: UUID, decision: str, why: str) -> None:
-    """Close it if somebody may still answer."""
+async def close_if_open(ti_id: UUID, option: str, why: str) -> None:
+    """As :func:`close`, if somebody may still answer."""
     if (await read(ti_id)).is_open:
-        await close(ti_id, decision, why)
+        await close(ti_id, option, why)
 
 
 def _status(error: Exception) -> int | None:

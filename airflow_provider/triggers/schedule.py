@@ -86,7 +86,8 @@ class Schedule:
     def poll_alone(self, wait: Wait, pending: PendingObservation, now: float, today: float) -> None:
         """Poll one execution on its own; until that is done, the shared poll leaves it out."""
         if home := self._polls.of(wait):
-            single = home.alone[wait] = SinglePoll(wait, pending, now)
+            single = SinglePoll(wait, pending, now)
+            home.leave_out(wait, single)
             self._line_up(single, now, today)
 
     # --- turns ---
@@ -177,7 +178,7 @@ class Schedule:
         """
         interval, left = math.inf, math.inf
         for wait in waits:
-            interval = min(interval, wait.interval_now)
+            interval = min(interval, wait.interval_in_trouble)
             left = min(left, math.inf if wait.deadline is None else wait.deadline - today)
         interval = self._fastest if interval == math.inf else max(self._fastest, interval)
         return self.trouble.note_error(error, started, now, interval, None if left == math.inf else left)
@@ -203,7 +204,7 @@ class Schedule:
         if isinstance(poll, SinglePoll):
             for wait in poll.waits:
                 if home := self._polls.of(wait):
-                    home.alone.pop(wait, None)
+                    home.back(wait)
         else:
             self._line_up(poll, now, today)
 
@@ -212,7 +213,8 @@ class Schedule:
     def _line_up(self, poll: Poll, now: float, today: float) -> None:
         if poll.is_running or not poll.waits:
             return
-        deadline = None if poll.deadline is None else now + poll.deadline - today
+        earliest = poll.deadline
+        deadline = None if earliest is None else now + earliest - today
         due = poll.next_at(now, deadline)
         self._turns.put(poll, due, unseen_since=poll.polled_at, weight=poll.weight, deadline=deadline)
 

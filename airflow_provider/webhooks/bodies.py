@@ -97,8 +97,6 @@ def _unpacked(unpack: Any, piece: bytes, most: int) -> bytes:
         unpacked: bytes = unpack.decompress(piece, most)
     except zlib.error:
         raise RefusedError(400, "its body is not gzip") from None
-    if unpack.unconsumed_tail:
-        raise _too_large()
     if unpack.unused_data:
         raise RefusedError(400, "its gzip body is followed by something else")
     return unpacked

@@ -50,10 +50,10 @@ class KeptClient:
         self._read_at = time.monotonic()
 
 
-_kept: dict[tuple[str, str], KeptClient] = {}
+kept: dict[tuple[str, str], KeptClient] = {}
 _lock = threading.Lock()
 
 
 def kept_client(system: str, conn_id: str) -> KeptClient:
     with _lock:
-        return _kept.setdefault((system, conn_id), KeptClient(system, conn_id))
+        return kept.setdefault((system, conn_id), KeptClient(system, conn_id))

@@ -10,7 +10,7 @@ from airflow_provider.clients.cocktail.run_execution import state_of, type_of
 from airflow_provider.execution import ExecutionState
 from airflow_provider.webhooks.bodies import RefusedError, decode
 from airflow_provider.webhooks.endpoints import Endpoint
-from airflow_provider.webhooks.occurrences import Alternatives, of_execution
+from airflow_provider.webhooks.occurrences import Report, of_execution
 
 RUN_STATE = "BUILD_RUN_STATE"
 _UNFINISHED = frozenset({ExecutionState.QUEUED, ExecutionState.RUNNING})
@@ -49,17 +49,17 @@ def is_test(message: Message) -> bool:
     return False
 
 
-def occurrences(message: Message, endpoint: Endpoint, client: CocktailClient) -> list[Alternatives]:
+def occurrences(message: Message, endpoint: Endpoint, client: CocktailClient) -> Report:
     """The build run in its current state. Runs that only cancel or remove another one do not count."""
     claimed = {"runState": message.data.run_state, "runType": message.data.run_type}
     if message.event != RUN_STATE or type_of(claimed) not in ("BUILD", ""):
-        return []
+        return Report()
     state = state_of(claimed)
     if state in _UNFINISHED and _UNFINISHED.isdisjoint(endpoint.states):
         # Cocktail sends a callback for each step of a build: one that can become no event needs no request.
-        return []
+        return Report()
     ref = run_reference(_number(message.target.build_run_seq), _number(message.target.build_seq), "")
-    return [of_execution(client, endpoint, ref, state)]
+    return of_execution(client, endpoint, ref, state)
 
 
 def _number(value: Number) -> str:

@@ -12,7 +12,7 @@ from airflow_provider.clients.code_stream.references import execution_reference
 from airflow_provider.execution import ExecutionState
 from airflow_provider.webhooks.bodies import RefusedError, decode
 from airflow_provider.webhooks.endpoints import Endpoint
-from airflow_provider.webhooks.occurrences import Alternatives, of_execution
+from airflow_provider.webhooks.occurrences import Report, of_execution
 
 _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
@@ -45,10 +45,14 @@ def is_test(message: Message) -> bool:
     return False
 
 
-def occurrences(message: Message, endpoint: Endpoint, client: CodeStreamClient) -> list[Alternatives]:
+def occurrences(message: Message, endpoint: Endpoint, client: CodeStreamClient) -> Report:
     """The execution in its current state."""
     claimed = _EVENTS.get(message.event.upper())
-    return [of_execution(client, endpoint, execution_reference(_id_of(message)), claimed)]
+    report = of_execution(client, endpoint, execution_reference(_id_of(message)), claimed)
+    if report.finished and report.finished.state is not ExecutionState.SUCCEEDED:
+        # It may be rolled back, or the task's next attempt may continue it under the same id: this is left to polls.
+        return report._replace(finished=None)
+    return report
 
 
 def _id_of(message: Message) -> str:

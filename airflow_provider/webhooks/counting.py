@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -18,7 +17,6 @@ from airflow.models.asset import AssetActive, AssetDagRunQueue, AssetModel
 from airflow.models.asset_state_store import AssetStateStoreModel
 from airflow.utils.session import create_session
 from sqlalchemy import and_, delete, or_, select, update
-from sqlalchemy.exc import IntegrityError
 
 from airflow_provider.storable import bounded, storable
 from airflow_provider.webhooks.occurrences import COUNTED_FOR, Alternatives, Occurrence
@@ -26,14 +24,12 @@ from airflow_provider.webhooks.occurrences import COUNTED_FOR, Alternatives, Occ
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-log = logging.getLogger(__name__)
-
 KEY_PREFIX = "release_pipelines.webhook."
 """Prefix of the keys in an asset's state store."""
 SWEEP_EVERY = 3600.0
 """Seconds between two removals of old rows by one process."""
 
-_swept: dict[int, float] = {}
+swept_at: dict[int, float] = {}
 
 
 class UnknownAssetError(Exception):
@@ -49,19 +45,11 @@ def count(asset: str, alternatives: Alternatives, endpoint: str) -> Occurrence |
     :raises Exception: the database's. Nothing was written, or all of it, so that repeating the call is safe.
     """
     after: list[Callable[[], None]] = []
-    try:
-        with create_session() as session:
-            counted = _count(asset, alternatives, endpoint, after, session)
-    except IntegrityError:
-        # Another process counted the same one at the same time, invisibly to our transaction.
-        after.clear()
-        with create_session() as session:
-            counted = _count(asset, alternatives, endpoint, after, session)
+    with create_session() as session:
+        counted = _count(asset, alternatives, endpoint, after, session)
     for notify in after:
-        try:
-            notify()
-        except Exception as error:
-            log.warning("A listener failed on an asset event: %s", type(error).__name__)
+        # Airflow logs a listener that fails, and continues.
+        notify()
     return counted
 
 
@@ -131,9 +119,9 @@ def _register(
 
 
 def _sweep(asset_id: int, now: datetime, session: Session) -> None:
-    if time.monotonic() - _swept.get(asset_id, float("-inf")) < SWEEP_EVERY:
+    if time.monotonic() - swept_at.get(asset_id, float("-inf")) < SWEEP_EVERY:
         return
-    _swept[asset_id] = time.monotonic()
+    swept_at[asset_id] = time.monotonic()
     session.execute(
         delete(AssetStateStoreModel).where(
             AssetStateStoreModel.asset_id == asset_id,

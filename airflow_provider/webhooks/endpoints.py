@@ -32,7 +32,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 Source = Literal["quay", "cocktail", "code_stream"]
 
 
-class _Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One endpoint as the option declares it."""
 
     source: Source
@@ -76,7 +76,7 @@ def declared() -> Endpoints:
     if not text.strip():
         return {}
     try:
-        found = msgspec.json.decode(text, type=dict[str, _Declared])
+        found = msgspec.json.decode(text, type=dict[str, Declared])
     except msgspec.ValidationError as error:
         raise _wrong(str(error)) from None
     except (msgspec.DecodeError, RecursionError):
@@ -84,7 +84,7 @@ def declared() -> Endpoints:
     return {name: _endpoint(name, each) for name, each in found.items()}
 
 
-def _endpoint(name: str, entry: _Declared) -> Endpoint:
+def _endpoint(name: str, entry: Declared) -> Endpoint:
     if not _NAME.fullmatch(name):
         raise _wrong("names of endpoints must be 1 to 64 lower-case letters, digits, '_' and '-'")
     if not entry.asset:

@@ -7,9 +7,13 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from airflow_provider.clients.unforeseen import place_of_error
+from airflow_provider.core.lines import name_of
 from airflow_provider.exceptions import AuthenticationError, ReleasePipelineError
+from airflow_provider.execution import Execution
 from airflow_provider.webhooks.bodies import RefusedError
 from airflow_provider.webhooks.endpoints import Endpoint
+from airflow_provider.webhooks.occurrences import Report
 
 log = logging.getLogger(__name__)
 
@@ -37,15 +41,17 @@ def _handle(endpoint: Endpoint, body: bytes) -> int:
         log.info("Webhook %s: received a test message", endpoint.name)
         return DONE
     try:
-        found = _ask(source, message, endpoint)
+        report = _ask(source, message, endpoint)
     except ReleasePipelineError as error:
         log.warning("Webhook %s: could not verify the message with %s: %s", endpoint.name, endpoint.source, error)
         return TRY_AGAIN
+    if report.finished:
+        _end_waits(report.finished, endpoint)
     # Not at the top: this imports Airflow's models, and operators import this module.
     from airflow_provider.webhooks.counting import UnknownAssetError, count
 
     try:
-        for alternatives in found:
+        for alternatives in report.occurrences:
             counted = count(endpoint.asset, alternatives, endpoint.name) if alternatives else None
             what = f"an event for {counted.about}" if counted else "nothing new"
             log.info("Webhook %s: %s", endpoint.name, what)
@@ -59,12 +65,27 @@ def _handle(endpoint: Endpoint, body: bytes) -> int:
     return DONE
 
 
-def _ask(source: ModuleType, message: Any, endpoint: Endpoint) -> Any:
+def _end_waits(finished: Execution, endpoint: Endpoint) -> None:
+    """End the waits for an execution. A failure costs only time, because they also poll."""
+    from airflow_provider.webhooks.clients import kept_client
+    from airflow_provider.webhooks.waking import end_waits
+
+    try:
+        ended = end_waits(kept_client(endpoint.source, endpoint.conn_id).get(), finished)
+    except Exception as error:
+        log.error("Webhook %s: could not end waits, they will poll: %s", endpoint.name, place_of_error(error))
+        return
+    if ended:
+        log.info("Webhook %s: ended the wait of %d task(s) for %s", endpoint.name, ended, name_of(finished.ref))
+
+
+def _ask(source: ModuleType, message: Any, endpoint: Endpoint) -> Report:
     from airflow_provider.webhooks.clients import kept_client
 
     kept = kept_client(endpoint.source, endpoint.conn_id)
     try:
-        return source.occurrences(message, endpoint, kept.get())
+        report: Report = source.occurrences(message, endpoint, kept.get())
+        return report
     except AuthenticationError:
         kept.doubt()
         raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -44,9 +44,20 @@ Alternatives = Sequence[Occurrence]
 """What one report may be about: the first that is not counted yet. Empty: nothing is counted."""
 
 
+class Report(NamedTuple):
+    """A verified message.
+
+    :param occurrences: to be counted.
+    :param finished: an execution that the system shows as finished for good, so that the waits for it can end.
+    """
+
+    occurrences: Sequence[Alternatives] = ()
+    finished: Execution | None = None
+
+
 def of_execution(
     client: ReleaseClient, endpoint: Endpoint, ref: ExecutionRef, claimed: ExecutionState | None = None
-) -> Alternatives:
+) -> Report:
     """The execution that a message is about. Its state is read from the system, the message is only a hint.
 
     :param claimed: the state according to the message, if the system may not show it yet.
@@ -55,17 +66,19 @@ def of_execution(
     try:
         seen = _poll(client, ref, claimed)
     except NotFoundError:
-        return []
+        return Report()
     except ReleasePipelineError:
         if claimed is None or not claimed.is_terminal:
             raise
         seen = None
     if seen is not None and (claimed is None or not claimed.is_terminal or seen.state.is_terminal):
-        return _if_wanted(client, endpoint, seen.state, seen.to_result() | {"confirmed": True}, ref)
+        wanted = _if_wanted(client, endpoint, seen.state, seen.to_result() | {"confirmed": True}, ref)
+        is_final = seen.state.is_terminal and not client.settling_of(seen)
+        return Report([wanted], seen if is_final else None)
     # The message is not repeated, and its sender knows the secret: an unconfirmed event is better than none.
     state = claimed or ExecutionState.UNKNOWN
     unconfirmed = {"system": client.system, "id": ref["id"], "ref": dict(ref), "state": state.value, "confirmed": False}
-    return _if_wanted(client, endpoint, state, unconfirmed, ref)
+    return Report([_if_wanted(client, endpoint, state, unconfirmed, ref)])
 
 
 def _poll(client: ReleaseClient, ref: ExecutionRef, claimed: ExecutionState | None) -> Execution:

@@ -19,7 +19,7 @@ from airflow_provider.exceptions import NotFoundError
 from airflow_provider.identifiers import quay_id_problem, repository_problem, tag_problem
 from airflow_provider.webhooks.bodies import RefusedError, decode
 from airflow_provider.webhooks.endpoints import Endpoint
-from airflow_provider.webhooks.occurrences import Alternatives, Occurrence, of_execution, of_message
+from airflow_provider.webhooks.occurrences import Alternatives, Occurrence, Report, of_execution, of_message
 
 MOST_TAGS = 50
 """Of one push, each of which costs a request; Quay reports one."""
@@ -81,16 +81,16 @@ def is_test(message: Message) -> bool:
     return is_fake or message.build_id == _TEST_BUILD or message.message == _TEST_MIRROR
 
 
-def occurrences(message: Message, endpoint: Endpoint, client: QuayClient) -> list[Alternatives]:
+def occurrences(message: Message, endpoint: Endpoint, client: QuayClient) -> Report:
     """What there is to count, verified with Quay."""
     if message.updated_tags is not None:
-        return [_pushes(client, message.repository, tag) for tag in dict.fromkeys(message.updated_tags)]
+        return Report([_pushes(client, message.repository, tag) for tag in dict.fromkeys(message.updated_tags)])
     if message.build_id is not None:
-        return [of_execution(client, endpoint, build_reference(message.repository, message.build_id))]
+        return of_execution(client, endpoint, build_reference(message.repository, message.build_id))
     fields: dict[str, Any] = msgspec.to_builtins(message)
     fields = {name: value for name, value in fields.items() if value not in (None, "")}
     event = _event(message)
-    return [of_message(client, event, fields, f"{event} of {message.repository or message.namespace}")]
+    return Report([of_message(client, event, fields, f"{event} of {message.repository or message.namespace}")])
 
 
 def _pushes(client: QuayClient, repository: str, tag: str) -> Alternatives:

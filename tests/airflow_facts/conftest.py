@@ -18,7 +18,7 @@ def notes(tmp_path: Path) -> Notes:
 
 @pytest.fixture(autouse=True)
 def look_often(mocker: MockerFixture) -> None:
-    """Let a supervisor see at once that its process has ended, and not only when its next heartbeat is due."""
+    """Let a supervisor notice at once that its process has ended, not only when its next heartbeat is due."""
     whole = supervisor.WatchedSubprocess._service_subprocess
 
     def service(self: Any, max_wait_time: float, **options: Any) -> Any:

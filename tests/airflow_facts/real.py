@@ -1,4 +1,4 @@
-"""The real Airflow around a task that a test makes up: its scheduler, its supervisor of workers, and what people do.
+"""The real Airflow around a task that a test defines: its scheduler, its supervisor of workers, and what people do.
 
 Done by hand here, because it takes an executor or a whole installation: putting a task into the executor's queue, and
 telling the scheduler how an executor's process has ended.
@@ -41,10 +41,10 @@ Work = Callable[[BaseOperator, Any], Any]
 
 
 class Scripted(BaseOperator):
-    """Does what a test says."""
+    """Does what a test wants."""
 
     script: Work = staticmethod(lambda operator, context: None)
-    """In place of ``execute``, and of what goes on after a deferral."""
+    """In place of ``execute``, and of what continues after a deferral."""
     killed: Callable[[], Any] = staticmethod(lambda: None)
     """In place of ``on_kill``."""
 
@@ -59,7 +59,7 @@ class Scripted(BaseOperator):
 
 
 class Patient(BaseTrigger):
-    """Waits for ever."""
+    """Waits forever."""
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return f"{__name__}.Patient", {}
@@ -163,7 +163,7 @@ class RealTask(attempts.Task):
         heed_executor()
 
     def miss_heartbeats(self) -> None:
-        """The scheduler finds that its worker was not heard of for long."""
+        """The scheduler finds that its worker has sent no heartbeat for too long."""
         self.change(lambda ti: setattr(ti, "last_heartbeat_at", datetime.now(UTC) - timedelta(hours=1)))
         scheduler()._find_and_purge_task_instances_without_heartbeats()
         heed_executor()

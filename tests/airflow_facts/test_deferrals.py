@@ -17,7 +17,7 @@ from tests.airflow_facts.real import RealTask, defer, succeed
 
 
 def resumed(task: RealTask) -> dict[str, Any]:
-    """How the next process of the task goes on: with which method and arguments."""
+    """How the next process of the task continues: with which method and arguments."""
     told: list[Any] = []
 
     class Operator(type(task.operator)):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""What Airflow 3.3.2 refuses to an attempt that it has given up, and what its end leads to."""
+"""What Airflow 3.3.2 refuses to an attempt that it has given up, and what the end of one causes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How Airflow 3.3.2 takes a retry policy that an operator's class gives, and not its author."""
+"""How Airflow 3.3.2 treats a retry policy that an operator's class supplies, not the DAG's author."""
 
 from __future__ import annotations
 

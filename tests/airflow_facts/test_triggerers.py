@@ -98,7 +98,7 @@ def triggerer_job() -> Job:
 
 
 class Killed(Patient):
-    """Tells when its ``on_kill`` is called, and when that is interrupted."""
+    """Reports when its ``on_kill`` is called, and when that is interrupted."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ class Runner(triggerer.TriggerRunner):
         self.triggers[1] = {"task": self.wait, "is_watcher": False, "name": "wait", "events": 0}
 
     async def take_away(self) -> None:
-        """What the triggerer does about once a second until its supervisor hears that the wait has ended."""
+        """What the triggerer does about once a second until its supervisor learns that the wait has ended."""
         self.to_cancel.append(1)
         self.trigger.has_told.clear()
         await self.cancel_triggers()

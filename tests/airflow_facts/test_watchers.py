@@ -16,7 +16,8 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from airflow.utils.session import create_session
 from pytest_mock import MockerFixture
 
-from tests.triggers.watching import Triggerer, Watched, forget_watchers, parse, until
+from tests.support.until import until
+from tests.triggers.watching import Triggerer, Watched, forget_watchers, parse
 
 KEY = "cursor"
 told: list[str] = []
@@ -257,3 +258,38 @@ def test_an_event_that_is_told_twice_is_stored_twice() -> None:
     submit(watched, "1")
     submit(watched, "1")
     assert watched.ids() == ["1", "1"]
+
+
+# What starts a run
+
+
+def begun(*ids: str) -> Watched:
+    """An asset on which a DAG is scheduled, and of which these events are told before the scheduler looks."""
+    watched = Watched(Scripted)
+    parse(watched)
+    for each in ids:
+        submit(watched, each)
+    return watched
+
+
+def runs(watched: Watched) -> list[list[str]]:
+    """The scheduler looks; returns the ids of the events that each run so far was made for."""
+    return [sorted(each["id"] for each in told) for told in watched.runs()]
+
+
+def test_an_event_that_comes_before_the_run_of_the_one_before_it_is_made_starts_none_but_goes_with_the_next() -> None:
+    """The entry in the scheduler's queue keeps the time of the first event, up to which the run gets events."""
+    watched = begun("1", "2")
+    assert runs(watched) == [["1"]]
+    assert watched.ids() == ["1", "2"]
+    assert not watched.is_queued()
+    assert runs(watched) == [["1"]]
+    submit(watched, "3")
+    assert runs(watched) == [["1"], ["2", "3"]]
+
+
+def test_an_event_that_comes_after_the_run_of_the_one_before_it_is_made_starts_one() -> None:
+    watched = begun("1")
+    assert runs(watched) == [["1"]]
+    submit(watched, "2")
+    assert runs(watched) == [["1"], ["2"]]

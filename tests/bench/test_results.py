@@ -1,4 +1,4 @@
-"""How figures are held against the bar, and that tables and chart tell every load that was measured."""
+"""How figures are compared with the bar, and that tables and chart show every load that was measured."""
 
 from __future__ import annotations
 

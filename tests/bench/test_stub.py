@@ -52,7 +52,7 @@ def test_an_execution_ends_at_the_planned_moment(stub: Stub, certificates: Certi
     stub.begin(system, "0", 10, 2)
 
     def look() -> Any:
-        return state(requests.get(stub.url + path, verify=certificates.bundle, timeout=5).json())
+        return state(requests.get(stub.url + path, verify=certificates.bundle, timeout=60).json())
 
     assert look() == running
     stub.plan(system, "0", {3: time.time() + 60})
@@ -67,7 +67,7 @@ def test_requests_over_one_connection_count_as_one_connection(stub: Stub, certif
     stub.begin("http", "0", 10, 1)
     with requests.Session() as session:
         for _ in range(5):
-            session.get(stub.url + "/http/1", verify=certificates.bundle, timeout=5)
+            session.get(stub.url + "/http/1", verify=certificates.bundle, timeout=60)
         counts = stub.counts()
     assert (counts.total, counts.connections) == (5, 1)
 
@@ -80,7 +80,7 @@ def test_code_stream_lists_the_last_change_first(stub: Stub, certificates: Certi
         f"{stub.url}/code_stream/0/codestream/api/executions",
         {"$orderby": "_updateTimeInMicros desc", "$top": "3"},
         verify=certificates.bundle,
-        timeout=5,
+        timeout=60,
     ).json()
     assert [link.rpartition("/")[2] for link in answer["links"]] == [
         CodeStream.execution_id(index) for index in (4, 9, 8)
@@ -92,7 +92,7 @@ def test_a_quay_list_is_no_longer_than_the_real_one(stub: Stub, certificates: Ce
     stub.clear()
     stub.begin("quay", "0", 300, 1)
     path = f"{stub.url}/quay/0/api/v1/repository/bench/0/build/?limit=1000"
-    assert len(requests.get(path, verify=certificates.bundle, timeout=5).json()["builds"]) == 100
+    assert len(requests.get(path, verify=certificates.bundle, timeout=60).json()["builds"]) == 100
 
 
 def test_quays_tags_are_those_of_builds_that_have_ended(stub: Stub, certificates: Certificates) -> None:
@@ -102,7 +102,7 @@ def test_quays_tags_are_those_of_builds_that_have_ended(stub: Stub, certificates
     path = f"{stub.url}/quay/0/api/v1/repository/bench/0/tag/"
 
     def listed(query: str) -> Any:
-        answer = requests.get(path + query, verify=certificates.bundle, timeout=5).json()
+        answer = requests.get(path + query, verify=certificates.bundle, timeout=60).json()
         return [tag["name"] for tag in answer["tags"]], answer["has_additional"]
 
     assert listed("?specificTag=tag-7") == (["tag-7"], False)

@@ -211,14 +211,14 @@ def settle(
         where = (release.dag_id, release.task_id, release.map_index)
         result = cluster.api.xcom(release.dag_id, runs[release.dag_id], release.task_id, map_index=release.map_index)
         seen = executions.pop(release.name, [])
-        is_from_here = bool(result) and elsewhere.url not in result["ref"].get("place", "")
+        is_from_here = result and elsewhere.url not in result["ref"].get("place", "")
         histories.append(
             History(
                 release,
                 seen,
                 director.acts[release.name],
                 states[where][0],
-                result["id"] if is_from_here else None,
+                result["id"] if result and is_from_here else None,
                 guesses=logs.guesses(release),
                 named=logs.named(release, seen),
                 ended_in_triggerer=logs.ended_in_triggerer(release),

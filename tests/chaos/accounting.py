@@ -11,7 +11,7 @@ from tests.chaos.vendors import KINDS, Seen
 ON_THE_WIRE = 3.0
 """Seconds for which a start may be under way when a person clears its task; what starts later is the next attempt's."""
 GRACE = 15.0
-"""An execution that ends by itself so soon after a person acted needs no cancel any more: for 10 s the triggerer may be
+"""An execution that ends by itself so soon after a person acted needs no cancel: for 10 s the triggerer may be
 in doubt whether a task that waits to be run was cleared."""
 FAULTS = ("doubled", "lost", "wrongly cancelled", "left running")
 OTHERS = "others' cancelled"
@@ -47,7 +47,7 @@ class History:
 
     @property
     def was_marked(self) -> bool:
-        """Whether a person's last word was how the task has ended."""
+        """Whether the task has ended as the last person wanted."""
         return bool(self.acts) and self.acts[-1].what != "clear"
 
     def faults(self) -> dict[str, int]:
@@ -57,7 +57,7 @@ class History:
 
     @property
     def went_on(self) -> int:
-        """Executions that went on after a person's act, and that the task's log or error names."""
+        """Executions that continued after a person's act, and that the task's log or error names."""
         return sum(each.id in self.named and self._would_be_left(each) for each in self.executions)
 
     def _doubled(self) -> int:
@@ -77,7 +77,7 @@ class History:
         return doubled
 
     def _lost(self) -> int:
-        """A task that nobody marked and that has not returned its last execution, which went well."""
+        """A task that nobody marked and that has not returned its last execution, which succeeded."""
         if self.was_marked:
             return 0
         last = self.executions[-1] if self.executions else None
@@ -94,7 +94,7 @@ class History:
         )
 
     def _left_running(self) -> int:
-        """Executions that went on after a person had ended their task, and that nothing names."""
+        """Executions that continued after a person had ended their task, and that nothing names."""
         return sum(each.id not in self.named and self._would_be_left(each) for each in self.executions)
 
     def _would_be_left(self, each: Seen) -> bool:

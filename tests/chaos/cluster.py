@@ -48,18 +48,27 @@ class Cluster(Server):
     :param home: of everything that it writes.
     :param dags: folder of the DAG files.
     :param celery: CeleryExecutor instead of LocalExecutor.
+    :param installed: virtual environment whose Airflow runs; default: the one of this process.
     :param variables: more environment variables of every component.
     """
 
     def __init__(
-        self, home: Path, *, dags: Path, celery: bool = False, variables: Mapping[str, str] | None = None
+        self,
+        home: Path,
+        *,
+        dags: Path,
+        celery: bool = False,
+        installed: Path | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self.home = home.resolve()
+        self._programs = installed / "bin" if installed else Path(sys.executable).parent
         self.port = free_port()
-        self.api = AirflowApi(f"http://127.0.0.1:{self.port}", LOGIN, PASSWORD)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.api = AirflowApi(self.url, LOGIN, PASSWORD)
         self._postgres = Postgres()
         self._redis = Redis(self.home / "redis") if celery else None
-        self._env = self._environment(dags.resolve()) | dict(variables or {})
+        self.env = self._environment(dags.resolve()) | dict(variables or {})
         self.components: dict[str, SessionProcess] = {}
         self._servers: list[SessionProcess] = []
         self._killed: set[str] = set()
@@ -70,7 +79,7 @@ class Cluster(Server):
         if self._redis:
             self._servers.append(self._redis.start())
         (self.home / "passwords.json").write_text(f'{{"{LOGIN}": "{PASSWORD}"}}')
-        env = self._env | self._timeouts(self._migrate())
+        env = self.env | self._timeouts(self._migrate())
         for name, command in COMMANDS.items():
             if name != "worker" or self._redis:
                 self.components[name] = SessionProcess(name, ["airflow", *command], directory=self.home, env=env)
@@ -79,7 +88,7 @@ class Cluster(Server):
     def _migrate(self) -> float:
         """Make Airflow's tables; returns how many times longer that took than the processor worked on it."""
         before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-        subprocess.run(["airflow", "db", "migrate"], env=self._env, cwd=self.home, capture_output=True, check=True)
+        subprocess.run(["airflow", "db", "migrate"], env=self.env, cwd=self.home, capture_output=True, check=True)
         after, took = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic() - begun
         worked = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         return min(SLOWEST, max(1.0, took / worked))
@@ -162,18 +171,18 @@ class Cluster(Server):
     def _environment(self, dags: Path) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if "AIRFLOW" not in name}
         environment = inherited | {
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+            "PATH": os.pathsep.join([str(self._programs), os.environ.get("PATH", "")]),
             "PYTHONPATH": str(Path(__file__).parents[2]),
             "NO_PROXY": "127.0.0.1,localhost",
             "AIRFLOW_HOME": str(self.home),
-            "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{self.port}",
+            "AIRFLOW__API__BASE_URL": self.url,
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__PORT": str(self.port),
             "AIRFLOW__API__SECRET_KEY": "chaos-secret-key",
             "AIRFLOW__API__WORKERS": "1",
             "AIRFLOW__API_AUTH__JWT_SECRET": "chaos-jwt-secret-that-is-long-enough-for-a-signature-of-512-bits--",
             "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
-            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{self.port}/execution/",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor" if self._redis else "LocalExecutor",
             "AIRFLOW__CORE__FERNET_KEY": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",

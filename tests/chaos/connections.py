@@ -1,4 +1,4 @@
-"""Connections that somebody changes to another system, until the task of each has failed and named both."""
+"""Connections that somebody points to another system, until the task of each has failed and named both."""
 
 from __future__ import annotations
 

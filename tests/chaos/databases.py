@@ -49,7 +49,7 @@ def _postgres() -> Path | None:
 
 
 class Postgres:
-    """A server of our own; its data are gone when we are."""
+    """Our own server; its data are deleted when we end."""
 
     def __init__(self) -> None:
         # Not below a directory of pytest, into which only root may look: PostgreSQL runs as its own user.

@@ -36,10 +36,10 @@ PATIENCE = 15.0
 """Seconds for which a person searches for such a task."""
 
 BESIDE = 1.0
-"""Seconds between a clear and a kill of the very worker, whichever comes first."""
+"""Seconds between a clear and a kill of the same worker, whichever comes first."""
 
 FRESH = 4.0
-"""Age in seconds of the heartbeat of a triggerer that is certainly up."""
+"""Age in seconds of the heartbeat of a triggerer that is certainly running."""
 
 LACKING_FIRST = 0.6
 """How often the next action is one that has not been done yet, until there are enough kills; from then on always."""
@@ -54,7 +54,7 @@ Json = dict[str, Any]
 class Deed(NamedTuple):
     """A kind of harm.
 
-    :param do: does it; returns the seconds until the next deed, or ``None`` if it cannot be done now.
+    :param do: does it; returns the seconds until the next action, or ``None`` if it cannot be done now.
     """
 
     name: str
@@ -179,7 +179,7 @@ class Director:
                 self._note("person: clear of what failed loudly", of=release.name)
 
     def _bring_back(self) -> None:
-        """End stalls that are over; start anew what was drained, and what has ended without being asked to."""
+        """End stalls that are over; restart what was drained, and what has ended without being asked to."""
         for name, until in list(self._stalled.items()):
             if time.monotonic() > until:
                 del self._stalled[name]
@@ -218,7 +218,7 @@ class Director:
         return ti, self._releases[ti.dag_id, ti.task_id, ti.map_index]
 
     def finish(self) -> None:
-        """Let all that is stalled, frozen or away come back."""
+        """Resume or restart everything that is stalled, frozen or stopped."""
         for name in self._stalled:
             self._cluster.signal(name, signal.SIGCONT)
         self._stalled.clear()
@@ -279,7 +279,7 @@ class Director:
         return self._random.uniform(1, 3)
 
     def _change_a_connection(self) -> float | None:
-        """Somebody changes a connection to another system, and who waits there must read it anew."""
+        """Somebody points a connection to another system, and whoever waits there must read it again."""
         chosen = [(each, build) for each in self._look() if (build := self._build_to_be_moved(each))]
         if not chosen or self._stalled:
             return None
@@ -301,7 +301,7 @@ class Director:
         return self._random.uniform(1, 3)
 
     def _build_to_be_moved(self, each: Json) -> Seen | None:
-        """The build that goes on for a task, if its connection can be changed now."""
+        """The build that is running for a task, if its connection can be changed now."""
         release = self._names(each)[1]
         if not release.conn_id or release.conn_id in self._connections.changed or self._is_taken(each):
             return None
@@ -380,7 +380,7 @@ class Director:
         return not self._stalled and _is_alive(each["triggerer_job"])
 
     def _is_taken(self, each: Json) -> bool:
-        """Whether more harm would hide what becomes of the harm that is done to it now."""
+        """Whether more harm would hide the effect of the harm that is done to it now."""
         return each["id"] == self._freezer.ti_id or self._names(each)[1].conn_id in self._connections.away
 
     def _holds_the_frozen(self, name: str) -> bool:

@@ -11,7 +11,7 @@ import psutil
 from tests.chaos.cluster import Cluster
 
 AT_MOST = 180.0
-"""Seconds after which it is thawed although Airflow has not given it up: nobody is there to do that."""
+"""Seconds after which it is thawed although Airflow has not given it up, because nothing is there to do so."""
 
 
 class Freezer:
@@ -27,7 +27,7 @@ class Freezer:
         self._until = 0.0
         self._is_given_up = False
         self.ti_id: str | None = None
-        """Of the task that it froze in the middle of."""
+        """The id of the task that it interrupted."""
 
     def freeze(self, ti_id: str, process: psutil.Process) -> None:
         """:raises psutil.NoSuchProcess: it has just ended."""

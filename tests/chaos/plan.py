@@ -36,10 +36,12 @@ def make_plan(vendors: Vendors, waves: int, of_each: int) -> tuple[list[Release]
         and is resumed where its system can do that, and ends in the triggerer where it waits there; one more Cocktail
         build of each mode has a connection of its own.
     """
-    releases, plan = [], {}
+    releases: list[Release] = []
+    plan: dict[str, list[dict[str, Any]]] = {}
     for wave in range(waves):
         dag_id = f"wave{wave:02d}"
-        tasks = plan[dag_id] = []
+        tasks: list[dict[str, Any]] = []
+        plan[dag_id] = tasks
         for kind in KINDS:
             for deferrable in (True, False):
                 task_id = f"{kind}_{'deferrable' if deferrable else 'synchronous'}"

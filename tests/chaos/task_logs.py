@@ -1,4 +1,4 @@
-"""What the logs of the releases say to a person."""
+"""What the logs of the releases report to a person."""
 
 from __future__ import annotations
 

@@ -73,7 +73,9 @@ CASES = {
 
 
 @pytest.mark.parametrize(("executions", "acts", "state", "result_id", "fault"), CASES.values(), ids=CASES)
-def test_each_fault_is_counted_in_its_column(executions, acts, state, result_id, fault):
+def test_each_fault_is_counted_in_its_column(
+    executions: list[Seen], acts: list[Act], state: str, result_id: str | None, fault: str | None
+) -> None:
     history = History(RELEASE, executions, acts, state, result_id)
     assert history.faults() == {name: int(name == fault) for name in FAULTS}
     account = Account([history])
@@ -81,7 +83,7 @@ def test_each_fault_is_counted_in_its_column(executions, acts, state, result_id,
     assert (RELEASE.name in account.complaints()) == (fault is not None)
 
 
-def test_a_guess_that_goes_on_is_counted_but_no_fault():
+def test_a_guess_that_goes_on_is_counted_but_no_fault() -> None:
     first = execution(1, 100, 150)
     marked = History(RELEASE, [first], [Act(110, "failed")], "failed", named=frozenset("1"))
     cleared = History(
@@ -92,7 +94,7 @@ def test_a_guess_that_goes_on_is_counted_but_no_fault():
         assert history.went_on == 1
 
 
-def test_a_cancel_of_what_is_somebody_elses_is_a_fault():
+def test_a_cancel_of_what_is_somebody_elses_is_a_fault() -> None:
     good = History(RELEASE, [GOOD], [], "success", "1")
     assert Account([good], [GOOD]).is_clean
     account = Account([good], [CANCELED])
@@ -101,12 +103,12 @@ def test_a_cancel_of_what_is_somebody_elses_is_a_fault():
     assert account.table().splitlines()[-1].split()[-1] == "1"
 
 
-def test_the_table_adds_up():
+def test_the_table_adds_up() -> None:
     account = Account([History(RELEASE, [GOOD], [], "success", "1"), History(RELEASE, [], [], "failed", None)])
     assert account.table().splitlines()[-1].split() == ["all", "2", "1", *"0000", "0", "1", "0", "0", "0"]
 
 
-def test_nothing_is_proven_of_what_did_not_happen():
+def test_nothing_is_proven_of_what_did_not_happen() -> None:
     resumed = Seen("quay", "1", "complete", 100, 120, (), resumed=1)
     assert len(Account([History(RELEASE, [GOOD])]).lacking) == 2
     assert Account([History(RELEASE, [resumed], ended_in_triggerer=True)]).lacking == []

@@ -112,10 +112,10 @@ class Vendors:
                 self._fail_once("service_stage", made["id"], "d1")
             return {"pipeline": made["id"], **on_retry}
         if kind == "cocktail":
-            made = self._cocktail.builds.create({"editType": "N", "buildName": name, "imageName": name})
+            build = self._cocktail.builds.create({"editType": "N", "buildName": name, "imageName": name})
             # A tag that was built is refused: every attempt that starts something names its own.
             tag = "{{ ti.max_tries }}-{{ ti.try_number }}"
-            return {"build_seq": made["buildSeq"], "description": name, "tag_name": tag}
+            return {"build_seq": build["buildSeq"], "description": name, "tag_name": tag}
         repository = f"acme/{name}"
         self._quay.repositories.create(repository)
         self._repositories[repository] = name

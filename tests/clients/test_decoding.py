@@ -155,4 +155,4 @@ def test_a_body_that_is_no_json_is_cleaned_in_pieces_so_that_other_threads_run(m
     mocker.patch.object(decoding, "storable_text", noting)
     content = ("x\0\u00e9" * 300_000).encode() + b"\xff\xc3"
     assert decoding.text_of(content) == storable_text(content.decode("utf-8", "replace"))
-    assert max(lengths) <= decoding._PIECE
+    assert max(lengths) <= len(content) / 4

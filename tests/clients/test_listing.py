@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_provider.clients import listing as listings
 from airflow_provider.clients.cocktail.run_list import decode_runs
 from airflow_provider.clients.listing import Listing, Remembered
 from airflow_provider.clients.quay.build_list import decode_builds
@@ -31,6 +32,14 @@ def test_an_item_is_there_in_part_and_as_a_whole(decode, body, text):
     assert listing.excerpt("7") is not None
     assert "text" in listing.item("7")
     assert (listing.excerpt("8"), listing.item("8")) == (None, None)
+
+
+def test_of_many_items_only_the_one_that_is_asked_for_is_decoded(mocker):
+    body = b'{"pipelines": [%s]}' % b", ".join(b'{"id": "%d", "text": "%d"}' % (each, each) for each in range(1000))
+    listing = decode_tasks(body)
+    decoded = mocker.spy(listings, "loads")
+    assert listing.item("7") == {"id": "7", "text": "7"}
+    assert [len(call.args[0]) < 100 for call in decoded.call_args_list] == [True]
 
 
 @LISTS

@@ -19,6 +19,7 @@ from airflow_provider.clients.waitable import PendingObservation
 from airflow_provider.exceptions import ServerUnavailableError
 from airflow_provider.execution import Execution, ExecutionRef
 from tests.support.scripted import Received, Reply, Scripted
+from tests.support.until import until
 
 SHOP = "acme/shop"
 STARTED = "Sat, 21 Nov 2026 00:18:17 -0000"
@@ -254,10 +255,12 @@ def test_a_release_that_the_list_still_shows_as_before_is_asked_for_again_soon(
     stand.asked()
     assert waits.fetch() == {}
     assert len(stand.asked()) == 1
-    deadline = time.monotonic() + 5
-    while len(stand.asked()) != 2:
-        assert time.monotonic() < deadline
+
+    def fetch() -> int:
         assert waits.fetch() == {}
+        return len(stand.asked())
+
+    until(fetch, lambda asked: asked == 2)
 
 
 def test_a_sensor_that_does_not_know_when_a_release_began_costs_no_more(scripted: Scripted) -> None:

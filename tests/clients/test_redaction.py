@@ -217,11 +217,11 @@ def test_only_the_newest_tokens_are_kept_and_the_log_system_is_told_to_forget_th
     masked: list[str] = []
     redact = Redactor(masked.append, on_forgotten=masked.remove)
     redact.add("the-password")
-    for number in range(1440):
+    for number in range(100):
         redact.add_token(f"token-{number:04}")
-    assert masked == ["the-password", "token-1437", "token-1438", "token-1439"]
+    assert masked == ["the-password", "token-0097", "token-0098", "token-0099"]
     assert len(masked) == 1 + KEPT_TOKENS
-    assert redact("the-password token-1439") == "*** ***"
+    assert redact("the-password token-0099") == "*** ***"
 
 
 def test_secrets_that_many_threads_add_at_once_are_all_masked() -> None:
@@ -311,7 +311,8 @@ def test_of_a_document_with_very_many_secrets_the_newest_are_known_and_the_other
 
 
 def test_what_is_longer_than_any_text_that_is_shown_is_no_secret_of_a_document() -> None:
-    redact = Redactor()
+    told: list[str] = []
+    redact = Redactor(told.append)
     redact.add_seen(["x" * 1_000_000, "short-secret"])
     assert redact("short-secret xxx") == "*** xxx"
-    assert sum(len(form) for form, _ in redact._forms.all) < 10_000
+    assert told == ["short-secret"]

@@ -159,7 +159,7 @@ def test_429_is_waited_out_as_told_and_then_even_a_write_is_repeated(scripted: S
     scripted.script = [(429, {"Retry-After": "0.3"}, {"message": "slow down"}), (201, {}, {"id": 1})]
     before = time.monotonic()
     assert Transport("quay", scripted.url).request("POST", "/x", body={"a": 1}).data == {"id": 1}
-    assert 0.3 <= time.monotonic() - before < 2
+    assert time.monotonic() - before >= 0.3
     assert [request.json for request in scripted.requests] == [{"a": 1}, {"a": 1}]
 
 
@@ -501,6 +501,17 @@ def test_a_second_401_in_a_row_fails(scripted: Scripted, method: str) -> None:
     assert (len(scripted.requests), login.logins) == (2, 2)
 
 
+def test_a_request_has_its_whole_time_again_after_a_login(scripted: Scripted) -> None:
+    def slow(request: Received) -> Reply:
+        time.sleep(1.2)
+        return only("token-2")(request)
+
+    scripted.always = slow
+    transport = Transport("quay", scripted.url, attempts=1, timeout=2.0)
+    transport.auth = CountingLogin(transport)
+    assert transport.get("/x") == {"fine": True}
+
+
 def test_a_token_that_ends_behind_a_redirect_is_renewed_too(scripted: Scripted) -> None:
     scripted.script = [(307, {"Location": "/y"}, None), (401, {}, None), OK]
     transport = Transport("quay", scripted.url)
@@ -681,26 +692,32 @@ def dated(seconds: float, status: int = 200) -> Callable[[Handler], None]:
     return answer
 
 
+def get(transport: Transport) -> float:
+    """Read something; by how much the clock that it tells may be off."""
+    begun = time.monotonic()
+    with suppress(NotFoundError):
+        transport.get("/x")
+    # The header tells whole seconds, and some of them may pass until it is read.
+    return 1.1 + time.monotonic() - begun
+
+
 @pytest.mark.parametrize("ahead", [0, -3, 3, 7200, -86400])
 def test_the_time_of_the_server_is_that_of_its_own_clock(scripted: Scripted, ahead: float) -> None:
     scripted.always = dated(ahead)
     transport = Transport("quay", scripted.url)
     assert transport.server_time() is None, "it has not answered yet"
-    transport.get("/x")
+    tolerance = get(transport)
     for _ in range(2):
-        # The header tells whole seconds.
-        assert transport.server_time() == pytest.approx(time.time() + ahead, abs=1.1)
+        assert transport.server_time() == pytest.approx(time.time() + ahead, abs=tolerance)
         time.sleep(0.05)
 
 
 def test_any_answer_tells_the_time_of_the_server_and_the_last_one_counts(scripted: Scripted) -> None:
     scripted.script = [dated(100, status=404), dated(50)]
     transport = Transport("quay", scripted.url)
-    with pytest.raises(NotFoundError):
-        transport.get("/x")
-    assert transport.server_time() == pytest.approx(time.time() + 100, abs=1.1)
-    transport.get("/x")
-    assert transport.server_time() == pytest.approx(time.time() + 50, abs=1.1)
+    for seconds in (100, 50):
+        tolerance = get(transport)
+        assert transport.server_time() == pytest.approx(time.time() + seconds, abs=tolerance)
 
 
 @pytest.mark.parametrize("date", ["", "soon", "Fri, 99 Jan 2026 03:04:05 GMT"])
@@ -713,9 +730,9 @@ def test_a_date_that_cannot_be_read_changes_nothing(scripted: Scripted, date: st
     transport = Transport("quay", scripted.url)
     transport.get("/x")
     assert transport.server_time() is None
+    tolerance = get(transport)
     transport.get("/x")
-    transport.get("/x")
-    assert transport.server_time() == pytest.approx(time.time() + 60, abs=1.1)
+    assert transport.server_time() == pytest.approx(time.time() + 60, abs=tolerance)
 
 
 def test_no_more_connections_than_allowed_are_opened_and_they_are_used_again(scripted: Scripted) -> None:

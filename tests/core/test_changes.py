@@ -25,6 +25,7 @@ from airflow_provider.core.changes import (
     take,
 )
 from airflow_provider.core.durations import DURATIONS
+from tests.support.examples import PATIENT
 
 LATE = DURATIONS.late_change
 PLACE = "quay.example.com"
@@ -146,18 +147,19 @@ MOMENTS = st.integers(0, 40).map(lambda step: step * LATE / 8)
 @st.composite
 def marks(draw: st.DrawFn) -> Mark:
     recent = draw(
-        st.dictionaries(st.integers(0, 9).map(lambda number: core_changes._short(f"change {number}")), MOMENTS)
+        st.dictionaries(st.integers(0, 9).map(lambda number: core_changes.short_form(f"change {number}")), MOMENTS)
     )
     floor = draw(st.none() | MOMENTS)
     return Mark(floor, {name: at for name, at in recent.items() if floor is None or at >= floor})
 
 
+@PATIENT
 @given(st.lists(marks(), min_size=1, max_size=3), st.integers(0, 9), MOMENTS)
 def test_a_common_cursor_knows_what_all_know_and_a_joined_one_what_one_knows(
     known: list[Mark], number: int, at: float
 ) -> None:
     # A change has one moment, whoever has noted it.
-    name = core_changes._short(f"change {number}")
+    name = core_changes.short_form(f"change {number}")
     for mark in known:
         if name in mark.recent:
             mark.recent[name] = at
@@ -236,7 +238,7 @@ ACTS = st.one_of(
 )
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(PATIENT, max_examples=1500)
 @given(st.lists(ACTS, max_size=40))
 def test_nothing_is_lost_and_only_a_death_before_the_cursor_is_kept_repeats(acts: list[tuple[Any, ...]]) -> None:
     life = Life()

@@ -121,7 +121,7 @@ def test_a_freeze_without_an_end_in_sight_leaves_no_opening():
         ({"windows": "22:00"}, "windows is wrong"),
         ({"windows": [{"days": ["mon"], "from": "22:00"}]}, "windows[0] is wrong: Object missing required field `to`"),
         ({"windows": [{"days": [], "from": "22:00", "to": "23:00"}]}, "windows[0].days must name"),
-        ({"windows": [{"days": ["monday"], "from": "22:00", "to": "23:00"}]}, "windows[0].days must be of mon"),
+        ({"windows": [{"days": ["monday"], "from": "22:00", "to": "23:00"}]}, "windows[0].days must be one of mon"),
         ({"windows": [*NIGHTS, {"days": ["mon"], "from": "25:00", "to": "23:00"}]}, "windows[1].from must be a time"),
         ({"windows": [{"days": ["mon"], "from": "24:00", "to": "23:00"}]}, "windows[0].from must be before 24:00"),
         ({"windows": [{"days": ["mon"], "from": "1:00", "to": "23:00", "tz": "UTC"}]}, "unknown field `tz`"),

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import pytest
+from pytest_mock import MockerFixture
 
 from airflow_provider import exceptions
 from airflow_provider.core import lines
+from airflow_provider.core import waiting as core_waiting
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.lines import warning
-from airflow_provider.core.waiting import MOST_STEPS, Begun, Ending, Outcome, Pace, Wait, result_of
+from airflow_provider.core.waiting import (
+    MOST_CHANGES,
+    MOST_STEPS,
+    MOST_UNKNOWN,
+    Begun,
+    Ending,
+    Outcome,
+    Pace,
+    Wait,
+    result_of,
+)
 from airflow_provider.exceptions import (
     AuthenticationError,
     BadRequestError,
@@ -176,6 +188,27 @@ def test_an_unknown_status_and_a_series_of_failing_polls_are_warned_of_once():
     assert [line.level for line in waiting.new_lines()] == ["warning", "warning", "info", "info"]
 
 
+def test_unknown_statuses_that_take_turns_are_warned_of_once_each_and_very_many_not_at_all():
+    waiting = wait()
+    for number in range(1000):
+        waiting.update(seen("unknown", f"WORD-{number % 2}"), START)
+    assert [line.level for line in waiting.new_lines()] == ["warning"] * 2
+    for number in range(1000):
+        waiting.update(seen("unknown", f"WORD-{number}"), START)
+    assert len(waiting.new_lines()) == MOST_UNKNOWN - 2
+
+
+def test_an_execution_that_goes_back_and_forth_fills_no_log_and_its_end_is_told():
+    waiting = wait()
+    for number in range(3 * MOST_CHANGES):
+        waiting.update(seen(("running", "paused")[number % 2]), START)
+    *changes, last = waiting.new_lines()
+    assert len(changes) == MOST_CHANGES - 1
+    assert "changes very often: from now on, only its end is logged" in last.text
+    assert waiting.update(seen("failed"), START)
+    assert [line.level for line in waiting.new_lines()] == ["error"]
+
+
 def test_the_pause_is_spread_around_the_interval():
     pauses = {Pace().pause(10.0) for _ in range(200)}
     assert len(pauses) > 100
@@ -226,6 +259,20 @@ def test_an_interval_grows_only_where_the_author_allows_it_and_only_while_nothin
 
 
 ERRORS = [ReleasePipelineError, *ReleasePipelineError.__subclasses__()]
+
+
+def test_where_a_push_reports_the_end_polls_are_rare_once_it_can_and_unless_they_fail():
+    pushed = wait(net=600.0, net_from=START + 7)
+    pushed.update(seen("running"), START)
+    assert pushed.interval_now == 10.0
+    pushed.update_unchanged(START + 8)
+    assert pushed.interval_now == 600.0
+    pushed.update(seen("running", "STEP 2"), START + 608)
+    assert pushed.interval_now == 600.0
+    pushed.update(ServerUnavailableError("down"), START + 1208)
+    assert pushed.interval_now == pushed.interval_in_trouble == 10.0
+    pushed.update_unchanged(START + 1218)
+    assert (pushed.interval_now, pushed.interval_in_trouble) == (600.0, 10.0)
 
 
 @pytest.mark.parametrize("error", ERRORS)
@@ -309,13 +356,29 @@ def test_what_another_version_has_told_of_a_wait_ends_none(body):
     assert Begun.from_json(body) == Begun()
 
 
-def test_a_vendor_that_names_other_steps_with_each_look_fills_no_memory() -> None:
-    wait = Wait({"system": "quay", "kind": "build", "id": "1"}, 1.0)
+def test_a_vendor_that_names_other_steps_with_each_look_fills_no_log() -> None:
+    wait, logged = Wait({"system": "quay", "kind": "build", "id": "1"}, 1.0), 0
     for number in range(3 * MOST_STEPS // 1000):
         steps = tuple(Step(f"{number}-{step}", "RUNNING") for step in range(1000))
         wait.update(Execution(wait.ref, ExecutionState.RUNNING, "building", steps=steps), 0.0)
-        assert len(wait.new_lines()) == 1000 + (number == 0)
-    assert len(wait._logged_steps) == MOST_STEPS
+        logged += len(wait.new_lines())
+    assert logged == MOST_CHANGES
+
+
+def test_a_vendor_that_names_other_steps_with_each_look_fills_no_memory(mocker: MockerFixture) -> None:
+    mocker.patch.object(core_waiting, "MOST_CHANGES", 10**6)
+    wait = Wait({"system": "quay", "kind": "build", "id": "1"}, 1.0)
+
+    def told_of(names: range) -> int:
+        steps = tuple(Step(str(name), "RUNNING") for name in names)
+        wait.update(Execution(wait.ref, ExecutionState.RUNNING, "building", steps=steps), 0.0)
+        return len(wait.new_lines())
+
+    most = 3 * MOST_STEPS
+    for first in range(0, most, 1000):
+        assert told_of(range(first, first + 1000)) == 1000 + (first == 0)
+    assert told_of(range(most - MOST_STEPS, most)) == 0
+    assert told_of(range(most - MOST_STEPS - 1000, most - MOST_STEPS)) == 1000
 
 
 def test_a_conflict_that_the_vendor_tells_ends_no_wait_and_one_that_the_client_finds_does() -> None:

@@ -1,4 +1,4 @@
-"""Keys of a terminal as answers: read one by one, and the terminal as it was afterwards, however that ended."""
+"""Keys of a terminal as answers: read one by one, and the terminal is restored afterwards, however that ended."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_the_terminal_is_as_before_however_it_ends(end: Any, terminal: Callable[
 
 
 def test_a_terminal_that_is_not_ours_is_left_alone() -> None:
-    """As that of a demo which was started in the background, where a read would stop it."""
+    """Like that of a demo started in the background, where a read would stop it."""
     ours, theirs = pty.openpty()
     try:
         before = termios.tcgetattr(theirs)

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from pytest_mock import MockerFixture
 from demo import processes
 from demo.ports import free_port
 from demo.processes import SessionProcess, StartError, end_leftovers
+from tests.support.until import until
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 FAMILY = [
@@ -59,11 +59,7 @@ def lives(pid: int) -> bool:
 
 
 def pid_in_log(process: SessionProcess) -> int:
-    deadline = time.monotonic() + 10
-    while not (text := process.log.read_text().strip()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return int(text)
+    return int(until(lambda: process.log.read_text().strip()))
 
 
 def test_stopping_ends_a_child_in_a_group_of_its_own_that_ignores_sigterm(start: Callable[..., SessionProcess]) -> None:
@@ -101,9 +97,7 @@ def test_what_is_not_certainly_ours_is_left_alone(tmp_path: Path, case: str) -> 
 
 def test_a_process_that_ended_by_itself_is_told_with_the_end_of_its_log(start: Callable[..., SessionProcess]) -> None:
     process = start([sys.executable, "-c", "print('no such port')"])
-    deadline = time.monotonic() + 10
-    while process.is_running and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: not process.is_running)
     with pytest.raises(StartError, match="no such port"):
         process.check_running()
 

@@ -1,4 +1,4 @@
-"""What is shown of a run: a table that keeps its columns and its order, what is asked and how, a picture of all."""
+"""The display of a run: a table that keeps its columns and its order, what is asked and how, a picture of all."""
 
 from __future__ import annotations
 

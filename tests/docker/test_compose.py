@@ -222,7 +222,7 @@ def test_the_readme_runs_the_train_of_make_demo() -> None:
 def test_init_makes_the_missing_keys_the_database_and_the_connections(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    """Runs the real script with the settings of the containers, but for an SQLite database and a home of its own."""
+    """Runs the real script with the settings of the containers, except for an SQLite database and its own home."""
     home = tmp_path / "airflow"
     keys = home / "keys"
     keys.mkdir(parents=True)

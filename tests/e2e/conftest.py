@@ -23,6 +23,9 @@ DAG_FILES = [
 TAG = "e2e-1.4.0"
 PEOPLE = ["ada", "bob"]
 """Beside the admin."""
+USERS = "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"
+ROLES = "admin:admin,ada:admin,bob:admin,eve:viewer"
+"""Eve may only look."""
 
 
 @dataclass
@@ -61,7 +64,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     for file in DAG_FILES:
         shutil.copy(file, home / "dags")
     port = free_port()
-    airflow = AirflowServer(home / "airflow", dags=home / "dags", port=port, config=webhooks(port), people=PEOPLE)
+    config = {**webhooks(port), USERS: ROLES}
+    airflow = AirflowServer(home / "airflow", dags=home / "dags", port=port, config=config, people=PEOPLE)
     with SandboxServer(home / "sandbox") as sandbox, airflow:
         airflow.wait_until_ready([file.stem for file in DAG_FILES])
         for connection in sandbox.connections():

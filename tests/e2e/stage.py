@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +13,14 @@ from airflow_provider.sandbox import seed
 from demo.airflow_api import FINISHED, AirflowApi
 from demo.airflow_server import AirflowServer
 from demo.sandbox_server import SandboxServer
+from tests.support.until import until as until_soon
 
 SPEED = 8.0
 RUN_LIMIT = 120.0
+PAUSE = 0.3
+"""Seconds between two questions to the API server, which has other work to do."""
 EVENT_TYPES = ("docker", "git", "gerrit")
+until = functools.partial(until_soon, seconds=RUN_LIMIT, pause=PAUSE)
 OVER = ("success", "failed", "skipped", "upstream_failed")
 
 
@@ -56,11 +60,7 @@ class Stage:
     def scheduled(self, dag_id: str) -> str:
         """Unpause a DAG; returns the run that the scheduler then makes."""
         self.airflow.api.unpause(dag_id)
-        deadline = time.monotonic() + RUN_LIMIT
-        while not (run_ids := self.airflow.api.run_ids(dag_id)):
-            assert time.monotonic() < deadline, f"{dag_id} is not scheduled"
-            time.sleep(0.3)
-        return run_ids[0]
+        return until(lambda: self.airflow.api.run_ids(dag_id))[0]
 
     def states(self, dag_id: str, run_id: str) -> dict[str, str]:
         """Of each task that is not mapped."""
@@ -77,14 +77,16 @@ class Stage:
         api = self.airflow.api
         early_ids: dict[str, str] = {}
         early_links: dict[str, str | None] = {}
-        deadline = time.monotonic() + RUN_LIMIT
-        while (state := api.dag_run(dag_id, run_id)["state"]) not in FINISHED:
-            assert time.monotonic() < deadline, f"{dag_id} is still {state}"
+
+        def look() -> str:
+            state = str(api.dag_run(dag_id, run_id)["state"])
             for task_id, task_state in self.states(dag_id, run_id).items():
-                if task_state == "deferred":
+                if task_state == "deferred" and state not in FINISHED:
                     early_ids[task_id] = api.xcom(dag_id, run_id, task_id, "id")
                     early_links[task_id] = link_of(api, dag_id, run_id, task_id)
-            time.sleep(0.3)
+            return state
+
+        state = until(look, lambda state: state in FINISHED)
         states = self.states(dag_id, run_id)
         return SeenRun(
             state=state,
@@ -101,10 +103,7 @@ class Stage:
         )
 
     def wait_for_task(self, dag_id: str, run_id: str, task_id: str) -> None:
-        deadline = time.monotonic() + RUN_LIMIT
-        while (states := self.states(dag_id, run_id)).get(task_id) not in OVER:
-            assert time.monotonic() < deadline, f"{task_id} is still {states.get(task_id)}"
-            time.sleep(0.3)
+        until(lambda: self.states(dag_id, run_id), lambda states: states.get(task_id) in OVER)
 
     def events(self) -> list[dict[str, Any]]:
         """Every trigger event that Code Stream holds."""

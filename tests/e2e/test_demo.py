@@ -1,4 +1,4 @@
-"""``python -m demo`` as a process: interrupted, killed, and to its end with whoever answers what it asks."""
+"""``python -m demo`` as a process: interrupted, killed, and run to its end, whoever answers what it asks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CODE = "import pathlib, sys; import demo.__main__ as it; it.STATE = pathlib.Path(sys.argv.pop(1)); sys.exit(it.main())"
 IN_A_TERMINAL = f"import os; os.close(os.open(os.ttyname(0), os.O_RDWR)); {CODE}"
-"""What a process that leads a session opens first becomes its terminal."""
+"""The first terminal that a session leader opens becomes its controlling terminal."""
 LIMIT = 300.0
 
 
@@ -91,7 +91,7 @@ class DemoInATerminal(RunningDemo):
         self.shown = ""
 
     def wait_for(self, text: str) -> None:
-        """Read what is shown until that is."""
+        """Read the output until this is shown."""
         deadline = time.monotonic() + LIMIT
         while text not in self.shown:
             assert time.monotonic() < deadline, self.shown[-3000:]

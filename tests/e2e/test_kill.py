@@ -23,11 +23,12 @@ from tests.chaos.cluster import TRIGGERER_THRESHOLD, Cluster
 from tests.chaos.databases import missing
 from tests.chaos.people import TaskInstance
 from tests.chaos.vendors import SYSTEMS, Seen, Vendors
+from tests.support.until import until
 
 DAGS = Path(__file__).parents[1] / "chaos" / "dags"
 SLOW = 0.1
 """Speed of the sandbox: no execution ends by itself during the stories."""
-LIMIT = 240.0
+LIMIT, PAUSE = 240.0, 0.5
 
 PEOPLE: dict[str, Callable[[Any, TaskInstance], None]] = {
     "marked failed": lambda api, ti: people.mark(api, ti, "failed"),
@@ -156,10 +157,10 @@ class Teller:
         return found
 
     def _until(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + LIMIT
-        while not condition():
-            assert time.monotonic() < deadline, f"not so after {LIMIT:.0f} s: {what}; {self._states()}"
-            time.sleep(0.5)
+        try:
+            until(condition, seconds=LIMIT, pause=PAUSE)
+        except AssertionError as error:
+            raise AssertionError(f"not so after {LIMIT:.0f} s: {what}; {self._states()}") from error
 
     def _states(self) -> dict[str, str]:
         instances = self.cluster.api.task_instances("~", "~")

@@ -1,4 +1,4 @@
-"""The release train in a real Airflow: what its tasks tell, and exactly which requests each system received."""
+"""The release train in a real Airflow: the results of its tasks, and exactly which requests each system received."""
 
 from __future__ import annotations
 

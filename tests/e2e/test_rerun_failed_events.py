@@ -1,4 +1,4 @@
-"""The rerun of failed events in a real Airflow: one mapped task for each event that led to no success."""
+"""The rerun of failed events in a real Airflow: one mapped task for each event without a successful execution."""
 
 from __future__ import annotations
 

@@ -24,6 +24,7 @@ from demo.sandbox_server import SandboxServer
 from tests.chaos.cluster import Cluster, kill_session
 from tests.chaos.databases import missing
 from tests.support import secrets
+from tests.support.until import until
 
 DAGS = Path(__file__).parent / "webhook_dags"
 PREFIX = "/release-pipelines/webhooks"
@@ -38,6 +39,8 @@ WRONG = (f"{SECRET[:-1]}7", f"{SECRET}7", SECRET[:-1], f"{KNOWN}%2e%2e", f"{SECR
 PUSHES, FINDINGS, REPEATS = 500, 500, 300
 SENDERS = 6
 LIMIT = 420.0
+PAUSE = 0.3
+"""Seconds between two questions to the API servers, which have other work to do."""
 
 
 class Airflow(Cluster):
@@ -50,7 +53,7 @@ class Airflow(Cluster):
         (self.home / "passwords.json").write_text('{"admin": "admin"}')
         self.ports = {"api-server-1": self.port, "api-server-2": free_port()}
         commands = {name: ["api-server", "--port", str(port)] for name, port in self.ports.items()}
-        env = self._env | self._timeouts(self._migrate())
+        env = self.env | self._timeouts(self._migrate())
         for name, command in {**commands, "dag-processor": ["dag-processor"], "scheduler": SCHEDULER}.items():
             self.components[name] = SessionProcess(name, ["airflow", *command], directory=self.home, env=env)
             self.components[name].start()
@@ -142,7 +145,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         }
         airflow = Airflow(home / "airflow", dags=DAGS, variables=variables)
         # Quay takes no URL that names 127.0.0.1; this is another way to write it.
-        airflow._env["AIRFLOW__RELEASE_PIPELINES__WEBHOOKS_URL"] = f"http://127.1:{airflow.port}"
+        airflow.env["AIRFLOW__RELEASE_PIPELINES__WEBHOOKS_URL"] = f"http://127.1:{airflow.port}"
         with airflow:
             airflow.wait_until_ready("on_push", "registry_webhooks")
             airflow.api.unpause("on_push")
@@ -153,19 +156,11 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     assert secrets.found_in(texts, [KNOWN]) == []
 
 
-def wait_for(condition: Any, limit: float = 120.0) -> Any:
-    deadline = time.monotonic() + limit
-    while not (seen := condition()):
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.3)
-    return seen
-
-
 def test_a_recorded_webhook_of_a_real_quay_starts_a_run_of_the_dag_on_its_asset(stage: Stage) -> None:
     digest = stage.push("ok")
     before = len(stage.runs())
     Sender(stage).deliver(recorded("repo_push"))
-    run = wait_for(lambda: stage.runs()[before:])[0]
+    run = until(lambda: stage.runs()[before:], seconds=LIMIT, pause=PAUSE)[0]
     assert run["run_type"] == "asset_triggered"
     (event,) = stage.events()
     assert runs_of(event) == [run["dag_run_id"]]
@@ -175,15 +170,14 @@ def test_a_recorded_webhook_of_a_real_quay_starts_a_run_of_the_dag_on_its_asset(
 def test_from_notifications_as_code_to_a_run_everything_is_wired_by_itself(stage: Stage) -> None:
     api = stage.airflow.api
     run_id = api.trigger("registry_webhooks")
-    ended = wait_for(
-        lambda: (run := api.dag_run("registry_webhooks", run_id))["state"] in ("success", "failed") and run
-    )
-    assert ended["state"] == "success"
+    ended = ("success", "failed")
+    run = until(lambda: api.dag_run("registry_webhooks", run_id), lambda run: run["state"] in ended, LIMIT, PAUSE)
+    assert run["state"] == "success"
     result = api.xcom("registry_webhooks", run_id, "keep") or {"notifications": []}
     assert [each["config"]["url"] for each in result["notifications"]] == ["http://127.1/***"]
     before = len(stage.runs())
     digest = stage.push("1.4.2", "acme/shop")
-    run = wait_for(lambda: stage.runs()[before:])[0]
+    run = until(lambda: stage.runs()[before:], seconds=LIMIT, pause=PAUSE)[0]
     (event,) = [each for each in stage.events() if each["extra"].get("digest") == digest]
     assert runs_of(event) == [run["dag_run_id"]]
 
@@ -266,7 +260,7 @@ def test_a_thousand_webhooks_are_counted_once_each_whatever_is_killed_meanwhile(
         sent = [threads.submit(sender.deliver, message) for message in [*messages, *repeats]]
         try:
             for share, killed in ((0.15, "api-server-1"), (0.35, "both"), (0.6, "database"), (0.8, "api-server-2")):
-                wait_for(lambda share=share: sender.delivered >= share * len(sent), LIMIT)
+                until(lambda: sender.delivered, (share * len(sent)).__le__, LIMIT, PAUSE)
                 kill_and_restart(airflow, killed)
             for each in sent:
                 each.result()
@@ -281,7 +275,7 @@ def test_a_thousand_webhooks_are_counted_once_each_whatever_is_killed_meanwhile(
     counted = Counter(each.get("tag") or each["vulnerability"]["id"] for each in extras)
     assert counted == Counter([*tags, *names])
     airflow.revive()
-    wait_for(lambda: all(map(runs_of, stage.events())))
+    until(lambda: all(map(runs_of, stage.events())), seconds=LIMIT, pause=PAUSE)
     assert {len(runs_of(event)) for event in stage.events()} == {1}
 
 
@@ -291,7 +285,7 @@ def kill_and_restart(airflow: Airflow, what: str) -> None:
         kill_session(airflow.postgres)
         time.sleep(2)
         # What it has left in memory must be gone first.
-        wait_for(lambda: start_and_see(airflow.postgres))
+        until(lambda: start_and_see(airflow.postgres), seconds=LIMIT)
         airflow.revive()
         return
     names = ["api-server-1", "api-server-2"] if what == "both" else [what]

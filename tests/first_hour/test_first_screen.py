@@ -41,7 +41,7 @@ class Hour:
     exported: dict[str, str]
 
     def run(self, line: str, status: int = 0, **environment: str) -> str:
-        """What it says; the provider must add no error and no warning to it."""
+        """Its output; the provider must add no error and no warning to it."""
         done = subprocess.run(
             shlex.split(line),
             cwd=self.home,

@@ -62,7 +62,7 @@ def test_the_token_of_another_system_is_sent_nowhere(systems: Any) -> None:
 
 @pytest.fixture
 def warnings(caplog: pytest.LogCaptureFixture, mocker: MockerFixture) -> pytest.LogCaptureFixture:
-    mocker.patch.object(connection_fields, "_warned", set())
+    mocker.patch.object(connection_fields, "warned_of", set())
     caplog.set_level(logging.WARNING, connection_fields.__name__)
     return caplog
 

@@ -32,31 +32,31 @@ def test_a_secret_that_is_forgotten_is_masked_no_longer_and_the_others_still_are
     forget_here("never-known")
 
 
-def test_a_day_of_logins_leaves_a_few_tokens_in_the_masker(build: Build) -> None:
+def test_a_hundred_logins_leave_a_few_tokens_in_the_masker(build: Build) -> None:
     client = build("code_stream")
     own = set(_secrets_masker().patterns)
     assert re.escape("good-password") in own
-    for number in range(1440):
+    for number in range(100):
         client.transport.redact.add_token(f"token-number-{number:04}")
     tokens = _secrets_masker().patterns - own
-    assert tokens == {re.escape(f"token-number-{number:04}") for number in range(1440 - KEPT_TOKENS, 1440)}
-    assert redact("token-number-1439 good-password") == "*** ***"
+    assert tokens == {re.escape(f"token-number-{number:04}") for number in range(100 - KEPT_TOKENS, 100)}
+    assert redact("token-number-0099 good-password") == "*** ***"
 
 
 def test_what_others_add_meanwhile_is_not_forgotten() -> None:
     def add(first: int) -> None:
-        for number in range(first, first + 300):
+        for number in range(first, first + 60):
             mask_here(f"others-{number:05}")
 
     threads = [threading.Thread(target=add, args=(first,)) for first in (0, 10_000)]
     for thread in threads:
         thread.start()
-    for number in range(300):
+    for number in range(60):
         mask_here(f"token-{number}")
         forget_here(f"token-{number}")
     for thread in threads:
         thread.join()
-    assert len(_secrets_masker().patterns) == 600
+    assert len(_secrets_masker().patterns) == 120
 
 
 class Meanwhile(set[str]):

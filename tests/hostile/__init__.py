@@ -1,1 +1,1 @@
-"""``make hostile``: waits on a hostile vendor in a real triggerer, beside waits on a good one."""
+"""``make hostile``: waits on a hostile vendor in a real triggerer, next to waits on a good one."""

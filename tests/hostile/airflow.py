@@ -25,7 +25,7 @@ PATIENCE = 180.0
 class Ended(NamedTuple):
     """A wait that is over. :param at: epoch seconds; ``event``: what its trigger told, ``None`` if it crashed."""
 
-    index: int
+    index: int  # type: ignore[assignment]
     at: float
     method: str
     event: dict[str, Any] | None
@@ -107,7 +107,7 @@ class Triggerer:
 
         numbers = []
         with create_session() as session:
-            version = session.scalar(select(DagVersion).where(DagVersion.dag_id == DAG_ID))
+            version = session.scalars(select(DagVersion).where(DagVersion.dag_id == DAG_ID)).one()
             for path, arguments in triggers:
                 trigger = Trigger(path, arguments)
                 session.add(trigger)

@@ -67,7 +67,7 @@ def _early_and_late(values: list[int]) -> tuple[float, float]:
 
 def table(figures: Figures) -> str:
     alone, beside = figures.loop(beside=False), figures.loop(beside=True)
-    rows = [("", "without", "beside hostile waits")]
+    rows: list[tuple[str, ...]] = [("", "without", "beside hostile waits")]
     rows += [("seconds", *(f"{each:.0f}" for each in figures.seconds))]
     rows += [("good waits that ended", str(len(figures.alone)), str(len(figures.beside)))]
     for name, part in (("median", 50), ("95th percentile", 95), ("longest", 100)):

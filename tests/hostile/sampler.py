@@ -65,7 +65,7 @@ class Steps:
             if took > TOLD_FROM / 4:
                 self._steps.append(_of(handle, took))
 
-        asyncio.Handle._run = timed  # type: ignore[method-assign]
+        asyncio.Handle._run = timed  # type: ignore[method-assign, assignment]
 
     def take(self) -> list[_Step]:
         taken, self._steps = self._steps, []
@@ -108,7 +108,7 @@ class LoopSampler(BaseTrigger):
     """Never ends. :param path: of a file that gets a line of JSON a second."""
 
     def __init__(self, path: str) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.path = path
 
     def serialize(self) -> tuple[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Answers after which nothing is left to wait for, and of which PostgreSQL's JSONB would take nothing."""
+"""Answers that end every wait, and of which PostgreSQL's JSONB would accept nothing."""
 
 from __future__ import annotations
 

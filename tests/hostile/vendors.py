@@ -1,4 +1,4 @@
-"""A sandbox of its own for each kind of neighbour, and what is waited for there: nothing ends unless it is told to."""
+"""A sandbox of its own for each kind of neighbour, and the executions there: none ends by itself."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from demo.sandbox_server import SandboxServer
 
 SYSTEMS = ("code_stream", "service_stage", "cocktail", "quay")
 SLOW = 0.0001
-"""So many times faster than at their own pace do executions run: none comes to its end in an hour."""
+"""How many times faster than their nominal pace executions run: none ends within an hour."""
 WORDS = {"code_stream": "COMPLETED", "service_stage": "2", "cocktail": "DONE", "quay": "complete"}
-"""Of each system for an execution that ended well."""
+"""Each system's word for an execution that has succeeded."""
 SUCCESSES = ["COMPLETED", "APPROVED", "DONE", "complete", "scanned", 2, 9, 11, "2", "9", "11"]
-"""What no vendor here says on its own: a success that is seen is wrong then."""
+"""Words that no vendor here uses by itself: any success that a client reports is wrong then."""
 STAGES = [{"name": "build", "tasks": [{"name": "b1", "type": "build"}]}]
 IN_VAIN = "never-there"
 
@@ -69,7 +69,7 @@ class Vendor:
         return f"{self._name}_{system}_{next(self._turns) % self._connections}"
 
     def be_hostile(self, seed_number: int) -> None:
-        """From now on, most answers are anything but answers; logins are worth an attempt at times."""
+        """From now on, most answers are garbage; logins sometimes succeed."""
         kinds: tuple[tuple[str, float], ...] = (("(login|auth/tokens|authorize)", 0.05), ("", 0.7))
         for path, probability in kinds:
             self.sandbox.control.fault(
@@ -82,7 +82,7 @@ class Vendor:
             )
 
     def end(self, ref: ExecutionRef) -> None:
-        """Let an execution end well now."""
+        """Let an execution succeed now."""
         self.sandbox.control.force(ref["system"], ref["id"], WORDS[ref["system"]])
 
     def begin(self, system: str) -> ExecutionRef:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
@@ -131,6 +132,12 @@ def test_people_are_told_what_they_need_to_decide(asking):
         assert text in action.body
     assert "Approve or reject" in action.subject
     assert asking.is_decided() is None
+
+
+def test_the_links_keep_the_path_under_which_airflow_is_reached(systems, mocker):
+    mocker.patch.dict(os.environ, {"AIRFLOW__API__BASE_URL": "https://airflow.example.com/base"})
+    asking = in_code_stream(systems)
+    assert "](https://airflow.example.com/base/dags/" in asked(asking).action().body
 
 
 @pytest.mark.parametrize(("option", "goes_on"), [("Approve", True), ("Reject", False)])

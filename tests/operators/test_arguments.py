@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from jinja2 import ChainableUndefined, StrictUndefined, Undefined, UndefinedError
 
 from airflow_provider.exceptions import BadRequestError
 from airflow_provider.operators.base import ReleaseOperator, WaitingOperator
@@ -72,11 +73,21 @@ def test_durations_may_be_given_as_seconds_or_timedelta(value):
 # --- text stays text
 
 
-def rendered(cls: type, values: dict[str, Any], *, native: bool = True, **arguments: Any) -> ReleaseOperator:
-    """The operator after Airflow has rendered its arguments."""
+def rendered(
+    cls: type,
+    values: dict[str, Any],
+    *,
+    native: bool = True,
+    undefined: type[Undefined] = StrictUndefined,
+    **arguments: Any,
+) -> ReleaseOperator:
+    """The operator after Airflow has rendered its arguments.
+
+    :param undefined: what a name is that nobody has defined; as Airflow has it, an error.
+    """
     from airflow.sdk import DAG
 
-    with DAG("dag", schedule=None, render_template_as_native_obj=native) as dag:
+    with DAG("dag", schedule=None, render_template_as_native_obj=native, template_undefined=undefined) as dag:
         task = cls(task_id="task", **{**CLASSES[cls], **needed_with(cls, arguments), **arguments})
     task.render_template_fields(values, dag.get_template_env())
     return task
@@ -131,6 +142,24 @@ def test_a_missing_xcom_within_a_text_is_refused_too(native):
         assert "tag_name must not contain None" in problem_of(task)
         task = rendered(QuayRunBuildOperator, values, native=native, tags=["1", value])
         assert "tags must not contain None" in problem_of(task)
+
+
+@EVERY_CLASS
+@pytest.mark.parametrize("native", [True, False])
+def test_what_nobody_has_defined_is_refused_however_a_dag_takes_it(cls, native):
+    for name in sorted(own_arguments(cls) - SWITCHES):
+        for value in ("{{ missing }}", "shop-{{ missing }}", "{{ missing.of.it }}{{ given }}"):
+            with pytest.raises(UndefinedError):
+                rendered(cls, {"given": "1"}, native=native, **{name: value})
+            task = rendered(cls, {"given": "1"}, native=native, undefined=ChainableUndefined, **{name: value})
+            assert f"{name} must not contain what is undefined" in problem_of(task)
+
+
+def test_what_may_be_undefined_may_be_left_out():
+    for value in ("shop-{{ missing or '' }}", "shop-{{ missing | default('1') }}", "shop{% if missing %}-1{% endif %}"):
+        task = rendered(CocktailRunBuildOperator, {}, undefined=Undefined, tag_name=value)
+        task.check_arguments()
+        assert task.tag_name in ("shop-", "shop-1", "shop")
 
 
 @pytest.mark.parametrize("native", [True, False])

@@ -28,6 +28,7 @@ from airflow_provider.sensors.quay import QuaySecurityScanSensor, QuayTagSensor
 from airflow_provider.sensors.release_window import ReleaseWindowSensor
 from tests.support.airflow_runs import run_task
 from tests.support.classes import CLASSES, needed_with
+from tests.support.examples import PATIENT
 from tests.support.systems import LOGINS
 
 EVERY: dict[type, dict[str, Any]] = {**CLASSES, ReleaseWindowSensor: {"windows": "variable:windows"}}
@@ -136,7 +137,7 @@ def test_arguments_are_of_the_kind_that_their_names_promise() -> None:
             assert kind == Number, (cls, name)
         if name.endswith("_url"):
             assert kind in (arguments.Url, arguments.CallbackUrl), (cls, name)
-        if isinstance(inspect.signature(cls.__init__).parameters.get(name, inspect._empty), bool):
+        if isinstance(inspect.signature(cls.__init__).parameters.get(name), bool):
             assert kind is bool, (cls, name)
 
 
@@ -174,6 +175,7 @@ def test_every_switch_is_true_or_false() -> None:
             assert said == f"task 'task': {name} must be True or False, got {wrong!r}", cls
 
 
+@PATIENT
 @given(
     st.one_of(
         st.text(), st.integers(), st.floats(), st.binary(), st.lists(st.text()), st.dictionaries(st.text(), st.text())

@@ -31,11 +31,10 @@ from tests.support import code_stream_tasks, service_stage_tasks
 from tests.support.airflow_runs import run_task
 from tests.support.asked_task import AskedTask
 from tests.support.attempts import WorkerKilled
+from tests.support.code_stream_tasks import TWO_GATES
 from tests.support.meanwhile import meanwhile
 from tests.support.systems import Systems
 from tests.support.until import until
-
-TWO_GATES = "Deploy in two steps"
 
 
 class Gated(NamedTuple):
@@ -166,17 +165,8 @@ def asking(gated: Gated, *, retries: int = 3, **given: Any) -> GatedTask:
 
 
 def create_pipeline(*stages: str, **gate: Any) -> None:
-    """A pipeline of Code Stream with an approval in each of these stages.
-
-    :param gate: what is other than usual about them.
-    """
     with CodeStreamHook().get_conn() as client:
-        body = client.pipelines.get(client.pipelines.find(code_stream_tasks.APPROVED, "retail")["id"])
-        usual = body["stages"]["Prod"]["tasks"]["Approve"]
-        kept = {name: body[name] for name in ("project", "input", "enabled", "state", "concurrency")}
-        tasks = {name: {"Approve": usual | {"input": usual["input"] | {"summary": name} | gate}} for name in stages}
-        specs = {name: {"taskOrder": ["Approve"], "tasks": each} for name, each in tasks.items()}
-        client.pipelines.create({**kept, "name": TWO_GATES, "stages": specs, "stageOrder": [*stages]})
+        code_stream_tasks.create_pipeline(client, *stages, **gate)
 
 
 @pytest.fixture

@@ -17,9 +17,11 @@ from airflow_provider.core.lines import name_of
 from airflow_provider.exceptions import ConflictError, ExecutionFailed, ExecutionTimeout, ServerUnavailableError
 from airflow_provider.hooks.base import hook_class
 from airflow_provider.operators.attempt import AttemptOver
+from airflow_provider.operators.code_stream import CodeStreamRunPipelineOperator
 from airflow_provider.operators.starting import KEY, StartOperator
 from tests.support.endings import FINISHED
 from tests.support.story import EVERY_STARTER, SLOW, STARTERS, Story, let_nothing_end_by_itself
+from tests.support.systems import Systems
 from tests.support.turns import in_turns
 
 PIPELINE = STARTERS["code_stream pipeline"]
@@ -72,6 +74,24 @@ def test_where_airflow_does_not_tell_a_clear_from_a_retry_a_person_is_asked_and_
     story.task.clear()
     assert story.attempt().state == "deferred"
     assert story.cancels() == [1, 0]
+
+
+def with_another_tag(systems: Systems, **arguments: Any) -> CodeStreamRunPipelineOperator:
+    return CodeStreamRunPipelineOperator(pipeline="Deploy shop", project="retail", inputs={"tag": "1.4.3"}, **arguments)
+
+
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_a_retry_with_other_arguments_goes_on_with_what_was_started_and_says_so(systems, is_changed, capsys):
+    """Somebody deploys a fix meanwhile, or a template renders to something else."""
+    let_nothing_end_by_itself(systems)
+    story = Story(systems, PIPELINE, deferrable=True)
+    story.attempt_and_die(remembered=True)
+    if is_changed:
+        story.deploy(starter=PIPELINE._replace(build=with_another_tag))
+    assert story.attempt().state == "deferred"
+    told = capsys.readouterr().out
+    assert ("The arguments of this task have changed since it started execution" in told) is is_changed
+    assert story.seen() == ONE_START
 
 
 # --- a start that takes effect after its time-out
@@ -263,8 +283,7 @@ def test_nothing_is_started_while_late_starts_cannot_be_looked_for(systems):
     assert story.attempt().state == "deferred"
 
 
-@pytest.mark.parametrize("name", ["service_stage", "quay"])
-@RETRIED_OR_CLEARED
+@pytest.mark.parametrize(("name", "becomes"), [("service_stage", retried), ("quay", cleared)])
 def test_where_no_marker_could_tell_a_late_start_the_log_asks_a_person_to_look_for_it(systems, name, becomes, capsys):
     systems.reset(SLOW)
     story = Story(systems, STARTERS[name], deferrable=True)

@@ -72,9 +72,9 @@ class Shown:
 
 @pytest.fixture
 def shown(systems, mocker, caplog, capfd) -> Shown:
-    import airflow._shared.logging.structlog
-    import airflow.sdk._shared.logging.structlog
     import airflow.sdk.log
+    from airflow._shared.logging import structlog as of_core
+    from airflow.sdk._shared.logging import structlog as of_sdk
 
     shown = Shown(systems)
     mask, serialize, to_event = airflow.sdk.log.mask_secret, ExecutionTrigger.serialize, Outcome.to_event
@@ -95,7 +95,7 @@ def shown(systems, mocker, caplog, capfd) -> Shown:
     mocker.patch.object(airflow.sdk.log, "mask_secret", tell)
     mocker.patch.object(ExecutionTrigger, "serialize", serialized)
     # Not debug: there Airflow itself logs each message between task and supervisor, and one tells it what to mask.
-    for module in (airflow._shared.logging.structlog, airflow.sdk._shared.logging.structlog):
+    for module in (of_core, of_sdk):
         mocker.patch.dict(module.PER_LOGGER_LEVELS, {"": logging.INFO})
     caplog.set_level(logging.DEBUG)
     shown.read_logs = lambda: caplog.text + "".join(capfd.readouterr())

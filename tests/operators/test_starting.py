@@ -11,9 +11,11 @@ from airflow_provider.exceptions import ExecutionFailed, ExecutionTimeout
 from airflow_provider.operators import base
 from tests.support.attempts import Task
 from tests.support.starters import ARGUMENTS, EVERY_STARTER, STARTERS, first_execution_fails, run, started
-from tests.support.turns import in_turns
+from tests.support.turns import PAUSES, in_turns
 
 BOTH_MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["synchronous", "deferrable"])
+# Where what happens is the core's part, which is one for all systems, and each of both modes comes with two systems.
+EVERY_STARTER_IN_A_MODE = pytest.mark.parametrize(("name", "deferrable"), in_turns(STARTERS))
 
 
 @EVERY_STARTER
@@ -48,9 +50,9 @@ def test_an_answer_that_is_lost_leads_to_one_start_only(systems, name, fault, de
     assert execution["id"] == ended.result["id"]
 
 
-@EVERY_STARTER
-@BOTH_MODES
-def test_looks_that_fail_for_a_while_do_not_fail_the_wait(systems, starter, deferrable):
+@EVERY_STARTER_IN_A_MODE
+def test_looks_that_fail_for_a_while_do_not_fail_the_wait(systems, name, deferrable):
+    starter = STARTERS[name]
     before = systems.executions(starter.system)
     for fault in ({"fault": "status", "status": 503}, {"fault": "html"}, {"fault": "truncate"}):
         systems.fault(starter.system, method="GET", path=starter.look, after=4, times=1, **fault)
@@ -59,9 +61,9 @@ def test_looks_that_fail_for_a_while_do_not_fail_the_wait(systems, starter, defe
     assert len(started(systems, starter, before)) == 1
 
 
-@EVERY_STARTER
-@BOTH_MODES
-def test_a_deadline_cancels_once_and_says_so(systems, starter, deferrable):
+@EVERY_STARTER_IN_A_MODE
+def test_a_deadline_cancels_once_and_says_so(systems, name, deferrable):
+    starter = STARTERS[name]
     systems.reset(speed=0.1)
     before = systems.executions(starter.system)
     ended = run(systems, starter, deferrable=deferrable, timeout=1.5)
@@ -83,9 +85,9 @@ def test_a_deadline_that_comes_before_a_deferred_task_could_resume_is_kept_by_th
     assert len(execution["cancels"]) == 1
 
 
-@EVERY_STARTER
-@BOTH_MODES
-def test_a_failed_execution_fails_the_task_with_a_link_to_it(systems, starter, deferrable):
+@EVERY_STARTER_IN_A_MODE
+def test_a_failed_execution_fails_the_task_with_a_link_to_it(systems, name, deferrable):
+    starter = STARTERS[name]
     before = systems.executions(starter.system)
     with first_execution_fails(systems, starter, before):
         ended = run(systems, starter, deferrable=deferrable)
@@ -96,9 +98,9 @@ def test_a_failed_execution_fails_the_task_with_a_link_to_it(systems, starter, d
     assert execution["cancels"] == []
 
 
-@EVERY_STARTER
-@BOTH_MODES
-def test_a_retry_after_a_failed_execution_starts_one_more(systems, starter, deferrable):
+@EVERY_STARTER_IN_A_MODE
+def test_a_retry_after_a_failed_execution_starts_one_more(systems, name, deferrable):
+    starter = STARTERS[name]
     before = systems.executions(starter.system)
     with first_execution_fails(systems, starter, before):
         ended = run(systems, starter, deferrable=deferrable, retries=1, retry_delay=0)
@@ -119,7 +121,7 @@ def test_a_retry_can_continue_the_failed_execution(systems, name, deferrable):
     assert ended.result["id"] == execution["id"]
 
 
-@pytest.mark.parametrize(("name", "deferrable"), in_turns(STARTERS))
+@EVERY_STARTER_IN_A_MODE
 def test_a_retry_after_the_deadline_starts_again_and_the_first_one_is_canceled_once(systems, name, deferrable):
     starter = STARTERS[name]
     systems.reset(speed=0.5)
@@ -142,13 +144,14 @@ def test_a_start_waits_as_long_as_the_system_tells_it_to(systems, starter, mocke
     assert len(started(systems, starter, before)) == 1
 
 
-def test_no_pause_that_the_system_asks_for_outlasts_the_deadline(systems):
+@pytest.mark.parametrize(("asked", "deferrable"), in_turns(PAUSES))
+def test_no_pause_that_the_system_asks_for_outlasts_the_deadline(systems, asked, deferrable):
     starter = STARTERS["code_stream pipeline"]
     systems.reset(speed=0.1)
-    asks_for_a_pause = {"status": 429, "headers": {"Retry-After": "25"}}
+    asks_for_a_pause = {"status": 429, "headers": {"Retry-After": asked}, "times": 1000}
     systems.fault(starter.system, "status", method="GET", path=starter.look, after=1, **asks_for_a_pause)
     begun = time.monotonic()
-    ended = run(systems, starter, deferrable=False, timeout=2.0)
+    ended = run(systems, starter, deferrable=deferrable, timeout=2.0)
     assert isinstance(ended.error, ExecutionTimeout)
     # Less than the pause.
     assert time.monotonic() - begun < 20

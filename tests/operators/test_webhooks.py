@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 import pytest
+import requests
 from airflow.sdk import Asset
 
 from airflow_provider.exceptions import BadRequestError, ConnectionConfigError, ReleasePipelineError
@@ -14,6 +15,7 @@ from airflow_provider.hooks.quay import QuayHook
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
 from airflow_provider.operators.quay import QuayCreateNotificationOperator, QuayNotificationsOperator
 from tests.support.airflow_runs import TaskRun, run_task
+from tests.support.quay_calls import TOKEN
 from tests.support.until import until
 
 SHOP = "acme/shop"
@@ -191,9 +193,12 @@ def test_what_quay_has_disabled_is_reset(systems):
 def test_of_doubles_of_ours_one_is_left(systems):
     kept(HOOK)
     body = {"event": "repo_push", "method": "webhook", "config": HOOK["config"], "eventConfig": {}}
-    with QuayHook().get_conn() as client:
-        path = client._wire.repository_path("/notification/", SHOP)
-        client._wire.send("POST", path, body=body | {"title": "tell the chat [airflow:us]"}, needs="repo:admin")
+    requests.post(
+        f"{systems.url}/quay/api/v1/repository/{SHOP}/notification/",
+        json=body | {"title": "tell the chat [airflow:us]"},
+        headers={"Authorization": f"Bearer {TOKEN}"},
+        timeout=60,
+    ).raise_for_status()
     assert len(stored()) == 2
     assert len(kept(HOOK)["deleted"]) == 1
     assert len(stored()) == 1

@@ -239,7 +239,7 @@ PREPARED: dict[type, Callable[[Systems], dict[str, Any]]] = {
     CodeStreamExecutionActionOperator: lambda systems: {"execution_id": code_stream_tasks.start_until_it_asks(systems)},
     CodeStreamApprovalOperator: lambda systems: {"execution_id": code_stream_tasks.start_until_it_asks(systems)},
     CodeStreamExecutionSensor: lambda systems: {"execution_id": code_stream_tasks.start()},
-    CodeStreamEventSensor: lambda systems: {"filters": {"pipeline": "Always fails"}},
+    CodeStreamEventSensor: lambda systems: {"filters": {"pipeline": "Always fails"}, "since": "2020-01-01T00:00:00Z"},
     CodeStreamApprovalSensor: lambda systems: {"execution_id": code_stream_tasks.start_until_it_asks(systems)},
     ServiceStageReleaseOperator: lambda systems: {},
     ServiceStageStopReleaseOperator: lambda systems: {"pipeline": "shop-release-approval", **asked(systems)},

@@ -15,6 +15,7 @@ from airflow_provider.operators.attempt import ExecutionCanceledForGood
 from airflow_provider.operators.retrying import DEFAULT_RETRY_POLICY
 from airflow_provider.retry_policy import RETRY_POLICY
 from tests.support.airflow_runs import run_dag
+from tests.support.dag_files import dags_of
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -30,19 +31,11 @@ NAMED_TESTS = sorted(set(re.findall(r"`(tests/[\w/]+\.py)(?:::(test_\w+))?", REA
 
 
 @pytest.mark.parametrize("code", EXAMPLES.values(), ids=EXAMPLES)
-def test_an_example_runs_as_printed(systems, code, tmp_path):
-    from airflow.sdk import DAG
-
+def test_an_example_runs_as_printed(systems, code, tmp_path, mocker):
     # A file of its own: Airflow stores the whole file of a DAG, and this README names the logins of the sandbox.
     file = tmp_path / "example.py"
     file.write_text(code)
-    namespace: dict[str, object] = {}
-    made: list[DAG] = []
-    real_enter = DAG.__enter__
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DAG, "__enter__", lambda dag: (made.append(dag), real_enter(dag))[1])
-        exec(compile(code, file, "exec"), namespace)
-    (dag,) = made
+    (dag,) = dags_of(code, file, mocker)
     assert run_dag(dag).state == "success"
 
 

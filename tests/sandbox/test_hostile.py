@@ -1,4 +1,4 @@
-"""The hostile vendor of the sandbox: everything that is no answer, at random but repeatably, until it is taken away."""
+"""The hostile vendor of the sandbox: everything but proper answers, at random but repeatably, until it is removed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REAL = json.dumps({"builds": [{"id": "b-1", "phase": "building"}], "totalCount":
 
 
 def answered(sandbox: SandboxServer, path: str = "/quay/api/v1/repository/acme/shop/build/") -> bytes:
-    """All that comes over a connection of its own."""
+    """Everything that arrives over a connection of its own."""
     with socket.create_connection(("127.0.0.1", sandbox.port), timeout=30) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         found = b""

@@ -1,4 +1,4 @@
-"""``python -m airflow_provider.sandbox``: what it says at its start is all that a first DAG needs."""
+"""``python -m airflow_provider.sandbox``: what it prints at its start is all that a first DAG needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``airflow_provider.sandbox.testing`` as a user has it: the files of the page, in a folder outside the checkout."""
+"""``airflow_provider.sandbox.testing`` as a user has it: the files of its documentation, outside the checkout."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_naming_it_imports_neither_airflow_nor_a_web_server():
 
 
 def play(folder: Path, *arguments: str) -> str:
-    """Runs pytest in a folder that knows nothing of this checkout but the package; returns what it says."""
+    """Runs pytest in a folder that knows only the package of this checkout; returns its output."""
     named = ("AIRFLOW", "PYTEST", "no_proxy", "NO_PROXY", "COV")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(named)}
     scripts = str(Path(sys.executable).parent)

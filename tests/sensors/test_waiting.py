@@ -16,7 +16,7 @@ from airflow_provider.exceptions import (
 from airflow_provider.sensors.cocktail import CocktailBuildSensor
 from tests.support.airflow_runs import TaskRun, run_task
 from tests.support.meanwhile import meanwhile
-from tests.support.turns import in_turns
+from tests.support.turns import PAUSES, in_rotation, in_turns
 from tests.support.watched import WATCHED
 
 MODES = {
@@ -44,12 +44,13 @@ def test_it_ends_with_what_it_watches(systems, watched, mode):
     assert ended.xcoms["id"] == execution_id
 
 
-@EVERY_EXECUTION
-@EVERY_MODE
-def test_a_failed_execution_fails_it_even_with_soft_fail(systems, watched, mode):
+# How it ends is the core's part, which is one for all systems.
+@pytest.mark.parametrize(("name", "mode"), in_rotation(WATCHED, MODES))
+def test_a_failed_execution_fails_it_even_with_soft_fail(systems, name, mode):
+    watched = WATCHED[name]
     execution_id = watched.start()
     systems.force(watched.system, execution_id, watched.failed)
-    ended = watch(watched.build, execution_id, soft_fail=True, **mode)
+    ended = watch(watched.build, execution_id, soft_fail=True, **MODES[mode])
     assert ended.state == "failed"
     assert isinstance(ended.error, ExecutionFailed)
     assert execution_id in str(ended.error)
@@ -67,14 +68,15 @@ def test_a_timeout_fails_or_skips_and_cancels_nothing(systems, name, mode, soft_
     assert execution["cancels"] == []
 
 
-def test_no_pause_that_a_system_asks_for_outlasts_a_sensor(systems):
+@pytest.mark.parametrize(("asked", "in_worker"), in_turns(PAUSES))
+def test_no_pause_that_a_system_asks_for_outlasts_a_sensor(systems, asked, in_worker):
     watched = WATCHED["code_stream"]
     systems.reset(speed=0.1)
     execution_id = watched.start()
-    asks_for_a_pause = {"status": 429, "headers": {"Retry-After": "25"}, "probability": 1.0}
+    asks_for_a_pause = {"status": 429, "headers": {"Retry-After": asked}, "probability": 1.0}
     systems.fault(watched.system, "status", method="GET", path="/executions/", **asks_for_a_pause)
     begun = time.monotonic()
-    ended = watch(watched.build, execution_id, timeout=0.8, mode="poke")
+    ended = watch(watched.build, execution_id, timeout=0.8, deferrable=not in_worker)
     assert isinstance(ended.error, AirflowSensorTimeout)
     # Less than one of the pauses.
     assert time.monotonic() - begun < 20
@@ -135,6 +137,8 @@ def test_an_end_that_may_be_taken_back_counts_after_a_while_in_reschedule_mode_t
 
 
 def test_an_interval_that_grows_can_be_computed_after_any_number_of_polls():
+    # Airflow has no public name for it.
     for max_wait in (None, 60.0):
         sensor = CocktailBuildSensor(task_id="wait", build_run_seq=1, exponential_backoff=True, max_wait=max_wait)
-        assert 0 < sensor._get_next_poke_interval(0.0, lambda: 0.0, 5000) <= (max_wait or sensor.timeout)
+        interval = sensor._get_next_poke_interval(0.0, lambda: 0.0, 5000)  # noqa: SLF001
+        assert 0 < interval <= (max_wait or sensor.timeout)

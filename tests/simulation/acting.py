@@ -1,4 +1,4 @@
-"""Lives of a task that cancels, pauses or resumes what somebody else has started: the real core, and who watches it.
+"""Lives of a task that cancels, pauses or resumes what somebody else has started: the real core, and its invariants.
 
 Step for step as operators/acting.py does.
 """
@@ -84,11 +84,11 @@ class ActJudge(Judge):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._seen_first: dict[Any, Made] = {}
-        """By worker: what it has chosen, of which nothing shows yet."""
+        """By worker: what it has chosen, before any effect of that shows."""
         self._chosen: dict[tuple[Task, int], Made] = {}
         """What a task is about, by generation."""
         self._taken: dict[Task, set[int]] = defaultdict(set)
-        """Generations whose request the vendor has taken, as is written down."""
+        """Generations whose request the vendor has accepted, according to their records."""
 
     def chooses(self, worker: Any, ref: ExecutionRef) -> None:
         if made := self._made_of(ref):
@@ -104,7 +104,7 @@ class ActJudge(Judge):
             self._taken[worker.task].add(worker.generation)
 
     def goes_on(self, worker: Any, record: Any) -> None:
-        """An attempt writes down something of its own: what a person was asked about before is settled."""
+        """An attempt saves something of its own: what a person was asked about before is settled."""
         if record.escalated_by != worker.carrier.attempt:
             self._told_in.pop(worker.task, None)
 
@@ -123,7 +123,7 @@ class ActJudge(Judge):
             self.world.violate(f"{worker} acts on {made} again, although that was taken")
 
     def _about(self, worker: Any) -> Made | None:
-        """What its task is about, since it was cleared last as far as Airflow shows."""
+        """What its task is about since its last clear, as far as Airflow shows."""
         for generation in range(worker.generation, -1, -1):
             if about := self._chosen.get((worker.task, generation)):
                 is_shown = generation == worker.generation or self._is_hidden(worker, generation)
@@ -150,7 +150,7 @@ class ActJudge(Judge):
             self.world.violate(f"{task} is green, but {made} is {made.state}")
 
     def _was_done(self, made: Made, task: Task, result: dict[str, Any]) -> bool:
-        """Whether it is, or was when it was looked at last, as the act wants it."""
+        """Whether it is, or was in the last poll, as the act wants it."""
         wanted = until_of(self.airflow.policy["action"], self.servers[0])
         is_done = made.is_over or made.is_being_canceled or made.state in wanted or result["state"] in wanted
         return is_done or task in made.acted_on_by
@@ -162,7 +162,7 @@ class ActJudge(Judge):
 
 
 def until_of(action: str, client: Any) -> frozenset[str]:
-    """States that end the wait although the execution goes on; where a cancel leaves it paused, that is its end."""
+    """States that end the wait although the execution continues; if a cancel leaves it paused, that is its end."""
     return UNTIL["pause" if action == "cancel" and client.stop_leaves is ExecutionState.PAUSED else action]
 
 

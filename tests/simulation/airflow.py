@@ -113,7 +113,9 @@ class Airflow:
         self.is_away = self.store_is_away = False
         self.scheduler = 1
         self.retry_delay = world.plan.retry_delay
-        self.spawn: Callable[[Task], None]
+        self.connection: Any
+        """The server to which it leads, of the kind that the lives are about."""
+        self.spawn: Callable[[Task], object]
         self.start_trigger: Callable[[Task, Trigger], None]
         self.on_success: Callable[[Task, Worker | None, dict[str, Any]], None]
         self._queue = world.plan.condition("slow queue")

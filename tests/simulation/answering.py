@@ -88,7 +88,7 @@ class AnswerCarrier(CommonCarrier):
 class AnswerWorker(Worker):
     """A process of an answer; it waits for nothing, so that it is never deferred."""
 
-    carrier_class: type[AnswerCarrier] = AnswerCarrier
+    carrier_class = AnswerCarrier
 
     def _attempt(self, way: tuple[str, Any] | None) -> Steps[dict[str, Any]]:
         stored = yield from self.airflow.read(self, self.carrier_class.key)
@@ -119,7 +119,8 @@ class AnswerJudge(ActJudge):
             self.world.violate(f"{worker} answers {approval}, but its task is about {about}")
 
     def succeeds(self, task: Task, worker: Any, result: dict[str, Any]) -> None:
-        approval, about = worker.client.approvals.get(result["id"]), self._noted_by(worker)
+        approval: Approval = worker.client.approvals.get(result["id"])
+        about = self._noted_by(worker)
         if about is not approval:
             self.world.violate(f"{task} is green by {approval}, but it is about {about}")
         elif approval.status != "approved":
@@ -137,7 +138,7 @@ class AnswerJudge(ActJudge):
         return False
 
     def _approval_of(self, worker: Any, record: Notes) -> Approval:
-        return worker.client.approvals.get(record.notes["id"])  # type: ignore[no-any-return]
+        return worker.client.approvals.get(record.notes["id"])
 
     def _noted_by(self, worker: Any) -> Approval | None:
         """What its generation is about: what it has noted, or what was noted before a clear that shows nowhere."""

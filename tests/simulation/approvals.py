@@ -1,4 +1,4 @@
-"""The approvals that executions of a simulated vendor ask for, one after the other; events that are made by hand."""
+"""The approvals that executions of a simulated vendor need, one after the other; events that are triggered by hand."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Approval:
         self.name = name
         self.status = "active"
         self.answered_by: tuple[Any, int] | None = None
-        """The task, and its generation; nobody of ours where a colleague has answered."""
+        """The task and its generation; none of ours if a colleague has answered."""
 
     def __str__(self) -> str:
         what = f"approval {self.number}" if self.name == OURS else f"{self.name} {self.number}"
@@ -61,7 +61,7 @@ class Approvals:
         return last.number
 
     def answer(self, number: int, worker: Any = None, *, status: str = "approved") -> None:
-        """Takes an answer, a colleague's where no worker has sent it."""
+        """Takes an answer: a colleague's, if no worker has sent it."""
         approval = self.get(number)
         who = worker.task if worker else "a colleague"
         self.world.tell(self.place, f"{who} answers {approval}: it was {approval.status}")
@@ -136,7 +136,7 @@ class Events:
         self.place = place
         self._lag = world.plan.condition("lists lag")
         self._row: list[tuple[float, tuple[Any, int] | None]] = []
-        """Of each: from when on it is listed, and the task and its generation; nobody of ours for a colleague's."""
+        """Of each: since when it is listed, and the task and its generation; none of ours for a colleague's."""
 
     def trigger(self, worker: Any = None) -> None:
         self.world.tell(self.place, f"{worker.task if worker else 'a colleague'} triggers the change by hand")

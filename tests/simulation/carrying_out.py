@@ -31,6 +31,7 @@ from airflow_provider.core.lines import Level
 from airflow_provider.core.policy import Policy
 from airflow_provider.core.record import Phase, StartRecord
 from airflow_provider.core.starting import Start
+from airflow_provider.core.states import State
 from airflow_provider.core.waiting import GUESS
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef
@@ -91,7 +92,7 @@ class CommonCarrier(ABC):
             ReadLog: self._read_log,
         }
 
-    def run(self, program: Program[dict[str, Any]]) -> Steps[dict[str, Any]]:
+    def run(self, program: Any) -> Steps[Any]:
         return (yield from carry_out(program, self.start, self.perform, self.worker.machine))
 
     def perform(self, command: Command) -> Steps[Any]:
@@ -179,10 +180,13 @@ class Carrier(CommonCarrier):
 
     def __init__(self, worker: Worker, record: StartRecord | None) -> None:
         super().__init__(worker)
-        self.policy = policy_of(self.airflow.policy, self.client)
+        # Whoever deploys other retries changes an argument as well.
+        self.policy = policy_of(self.airflow.policy, self.client, asked=f"{worker.task.retries} retries")
         self.start = CountedStart(self.policy, record, self.attempt, worker.machine.now, self._count_move)
         self.start.related_to = self._count_relation
         self.has_noted_end = False
+        self.has_adopted = False
+        """Whether it continues with what it has found of an earlier attempt."""
         self._perform |= {
             Forget: self._forget,
             Prepare: self._prepare,
@@ -193,7 +197,7 @@ class Carrier(CommonCarrier):
 
     @property
     def is_final(self) -> bool:  # type: ignore[override]
-        return self.start.is_final  # type: ignore[no-any-return]
+        return self.start.is_final
 
     @property
     def may_finish(self) -> bool:  # type: ignore[override]
@@ -214,6 +218,8 @@ class Carrier(CommonCarrier):
     def perform(self, command: Command) -> Steps[Any]:
         if self.is_canceling:
             raise AttemptOver("the task was ended, and its execution is being canceled: nothing else is done")
+        if self.has_adopted and isinstance(command, (Defer, Pause)):
+            self.world.judge.follows(self.worker)
         return (yield from super().perform(command))
 
     def answer_for_it(self, record: StartRecord) -> Steps[None]:
@@ -252,7 +258,8 @@ class Carrier(CommonCarrier):
 
     def _defer(self, command: Defer) -> Steps[None]:
         yield from self.require_standing()
-        yield from CommonCarrier._defer(self, command)
+        # The guards compile this by itself, where super() would find no class.
+        yield from CommonCarrier._defer(self, command)  # noqa: SLF001
 
     # The end
 
@@ -341,6 +348,7 @@ class Carrier(CommonCarrier):
         self.world.tell(str(self.worker), f"is {related} to the attempt that wrote last")
 
     def _count_move(self, before: Any, after: Any) -> None:
+        self.has_adopted |= (before, after) == (State.OBSERVING, State.WAITING)
         self.world.moves[before, after] += 1
         if self.world.is_telling:
             self.world.tell(str(self.worker), f"{before} -> {after}")
@@ -380,10 +388,11 @@ def carry_out(program: Program[Any], timed: Any, perform: Callable[[Command], St
         return stop.value
 
 
-def policy_of(settings: dict[str, Any], client: Any) -> Policy:
+def policy_of(settings: dict[str, Any], client: Any, asked: str) -> Policy:
     return Policy(
         system=settings["system"],
         place=client.place,
+        asked=asked,
         poll_interval=settings["poll_interval"],
         timeout=settings["timeout"],
         wait_for_completion=settings["wait_for_completion"],

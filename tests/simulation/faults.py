@@ -51,7 +51,7 @@ def table(found: Sequence[tuple[str, str, int | None]]) -> list[str]:
         "| fault | guards, and the lives until each is missed | outside of a life's reach: tests |",
         "|---|---|---|",
     ]
-    for fault, guards in by_fault.items():
-        tests = ", ".join(f"`{test}`" for test in TESTS.get(fault, ()))
-        rows.append(f"| {fault} | {'; '.join(guards)} | {tests} |")
+    for number, guards in by_fault.items():
+        tests = ", ".join(f"`{test}`" for test in TESTS.get(number, ()))
+        rows.append(f"| {number} | {'; '.join(guards)} | {tests} |")
     return rows

@@ -27,8 +27,8 @@ from airflow_provider.core.record import StartRecord
 from airflow_provider.core.waiting import GUESS, Outcome, Pace, Wait
 from airflow_provider.exceptions import ConflictError, ReleasePipelineError
 from airflow_provider.execution import Execution
-from tests.simulation.airflow import Airflow, AirflowError, StaleError, Task
-from tests.simulation.carrying_out import MARKER_XCOM, NOTICED, Carrier, Deferred
+from tests.simulation.airflow import NOTICED, Airflow, AirflowError, StaleError, Task
+from tests.simulation.carrying_out import MARKER_XCOM, Carrier, Deferred
 from tests.simulation.invariants import Judge
 from tests.simulation.triggerers import Trigger, TriggerRun
 from tests.simulation.vendors import Made
@@ -71,7 +71,7 @@ class GateCarrier(Carrier):
     """Carries out what one attempt of a start with gates decides."""
 
     until = frozenset({"waiting"})
-    may_finish = False  # type: ignore[assignment]
+    may_finish = False
 
     def __init__(self, worker: Worker, record: StartRecord | None) -> None:
         super().__init__(worker, record)
@@ -173,7 +173,7 @@ class GateCarrier(Carrier):
         """What is decided already is not answered again."""
         execution_id, _, number = question.ref["id"].partition("/")
         decision = str(question.decision)
-        self.client._check_place(question.ref)
+        self.client.check_place(question.ref)
         try:
             yield from self._answer(execution_id, int(number), decision)
         except ConflictError as error:

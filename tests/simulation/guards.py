@@ -92,7 +92,7 @@ GUARDS = (
                 "if record.place and record.place != self.policy.place",
                 "if False",
             ),
-            Change(f"{HERE}.vendors:Server._check_place", "and there != self.place", "and False"),
+            Change(f"{HERE}.vendors:Server.check_place", "and there != self.place", "and False"),
         ),
     ),
     _core("what has no marker is a guess", "2", "searching:choose", "chosen = guessed(found[0])", "chosen = found[0]"),
@@ -170,6 +170,13 @@ GUARDS = (
         "sending:start_anew",
         "yield from progress.save(record)\n",
         "progress.record = record\n",
+    ),
+    _core(
+        "a retry with other arguments says that it goes on with the earlier ones",
+        "",
+        "starting:Start._adopt",
+        "if record.asked and record.asked != self.policy.asked:",
+        "if False:",
     ),
     _core(
         "a start without an answer is looked for by the next attempt",

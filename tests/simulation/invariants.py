@@ -326,7 +326,7 @@ class Judge:
         earlier = [each for each in self._ours(made.owner) if each.begun < made.begun]
         return earlier[-1] if earlier else None
 
-    def saved(self, worker: Any, record: StartRecord) -> None:
+    def saved(self, worker: Any, record: Any) -> None:
         """A record is written down."""
         task, ref = worker.task, record.ref
         timeout = self.airflow.policy["timeout"]
@@ -337,7 +337,7 @@ class Judge:
             if ref and (made := self._made_of(ref)):
                 self._given_up.add(made)
         if record.escalated_by == worker.carrier.attempt:
-            self._told_in[task] = record.escalated_by, worker.generation
+            self._told_in[task] = worker.carrier.attempt, worker.generation
         if record.phase is Phase.LEFT:
             self._left[task].add(worker.generation)
             if ref and (made := self._made_of(ref)):
@@ -423,6 +423,14 @@ class Judge:
             left = start.record.started + timeout - worker.machine.now
             if left < -LONGEST_RETRY_AFTER or seconds > max(0.0, left) + LONGEST_RETRY_AFTER:
                 self.world.violate(f"{worker} waits past its deadline")
+
+    def follows(self, worker: Any) -> None:
+        """An attempt waits for what an earlier one has started."""
+        record, asked = worker.carrier.start.record, worker.carrier.policy.asked
+        if record.asked != asked and not any(
+            "arguments of this task have changed" in text for text in worker.task.warnings
+        ):
+            self.world.violate(f"{worker} goes on with what was asked for {record.asked}, and does not say so")
 
     def succeeds(self, task: Task, worker: Any, result: dict[str, Any]) -> None:
         """A task is about to be green, by itself."""

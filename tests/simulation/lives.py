@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import traceback
+from typing import Any
 
 from tests.simulation.acting import ActJudge, ActWorker
 from tests.simulation.airflow import Airflow, Run, Task
@@ -30,6 +31,11 @@ KINDS: dict[str, tuple[type[Worker], type[Judge]]] = {
 """Of lives: who runs a task's attempts, and who watches them."""
 
 
+def _end_paused(servers: list[Any]) -> None:
+    for each in servers:
+        each.end_paused()
+
+
 def live(plan: Plan, *, is_telling: bool = False) -> World:
     """Live it; ``violations`` of what comes back says what went wrong."""
     random.seed(plan.seed)
@@ -45,7 +51,7 @@ def live(plan: Plan, *, is_telling: bool = False) -> World:
     airflow.start_trigger = triggerers.start
     airflow.on_success = judge.succeeds
     world.perform = Fate(world, airflow, triggerers, servers).perform
-    world.at_evening = lambda: [each.end_paused() for each in servers] and None
+    world.at_evening = lambda: _end_paused(servers)
     _tasks(airflow, plan)
     for task in airflow.tasks:
         airflow.schedule(task)

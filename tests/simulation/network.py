@@ -1,6 +1,6 @@
 """Requests from our processes to a vendor: they take time, and go wrong in every way that HTTP knows.
 
-A request that has left takes effect at the vendor whatever becomes of the process that sent it.
+A request that was sent takes effect at the vendor whatever happens to the process that sent it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _NOT_SENT: dict[str, Callable[[Act, Call], ReleasePipelineError]] = {
 class Network:
     """Between our processes and one vendor.
 
-    :param latest_effect: seconds after a time-out within which a request of so many seconds may yet take effect.
+    :param latest_effect: seconds after a time-out within which a request of so many seconds may still take effect.
     """
 
     def __init__(self, world: World, timeout: float, latest_effect: Callable[[float], float]) -> None:

@@ -72,7 +72,7 @@ class Fate:
         tasks = self.airflow.tasks
         if task is None or act.task:
             return tasks[act.task % len(tasks)]
-        return task  # type: ignore[no-any-return]
+        return task
 
     @property
     def _server(self) -> Server:

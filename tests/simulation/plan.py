@@ -181,7 +181,7 @@ def draw(seed: int) -> Plan:
         outcomes=[_outcome(chance) for _ in range(8)],
     )
     plan.acts = [Act(kind, value=_value(kind, chance)) for kind in _some(_CONDITIONS, chance, (4, 4, 2, 1))]
-    how_many = (3, 8, 14, 14, 10, 6, 4, 2)
+    how_many: tuple[int, ...] = (3, 8, 14, 14, 10, 6, 4, 2)
     if chance.random() < THEMED:
         theme = chance.choices([each for each, _ in THEMES], [weight for _, weight in THEMES])[0]
         theme(plan, chance)

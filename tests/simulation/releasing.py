@@ -215,4 +215,4 @@ class ReleaseJudge(AnswerJudge):
         return (task, generation) in self._went_astray
 
     def _approval_of(self, worker: Any, record: Notes) -> Approval:
-        return worker.client.approvals.of_release(record.notes["release"])  # type: ignore[no-any-return]
+        return worker.client.approvals.of_release(record.notes["release"])

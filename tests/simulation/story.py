@@ -1,4 +1,4 @@
-"""Tells a life so that a person can read it, after leaving out of it whatever it fails without, too."""
+"""Prints a life so that a person can read it, after removing everything without which it also fails."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _act(plan: Plan, number: int) -> str:
 
 
 def _without_repeats(world: World) -> list[tuple[float, str, str]]:
-    """Polls say the same for hours."""
+    """Polls repeat the same for hours."""
     kept: list[tuple[float, str, str]] = []
     for line in world.story:
         if not kept or kept[-1][1:] != line[1:]:

@@ -30,33 +30,33 @@ def tally() -> Tally:
     return try_lives(0, LIVES, processes=1)
 
 
-def test_nothing_goes_wrong_in_two_thousand_lives(tally):
+def test_nothing_goes_wrong_in_two_thousand_lives(tally: Tally) -> None:
     assert tally.lives == LIVES
     assert not tally.failed, "\n".join(story.tell(story.shorten(draw(seed))) for seed, _ in tally.failed[:1])
 
 
-def test_the_lives_make_nearly_every_move(tally):
+def test_the_lives_make_nearly_every_move(tally: Tally) -> None:
     assert set(tally.relations) == set(Relation)
     assert sum(tally.moves[move] > 0 for move in TRANSITIONS) >= len(TRANSITIONS) - 2
 
 
-def test_a_life_is_the_same_each_time():
+def test_a_life_is_the_same_each_time() -> None:
     assert story.tell(draw(7)) == story.tell(draw(7))
 
 
 @pytest.mark.parametrize("name", SOON)
-def test_a_guard_that_is_taken_out_is_missed(name: str):
+def test_a_guard_that_is_taken_out_is_missed(name: str) -> None:
     guard = next(each for each in GUARDS if each.name == name)
     assert lives_until_missed(guard, most=1_000)
 
 
-def test_every_guard_is_still_there():
+def test_every_guard_is_still_there() -> None:
     for guard in GUARDS:
         with taken_out(guard):
             pass
 
 
-def test_a_story_is_shortened_to_what_it_fails_of():
+def test_a_story_is_shortened_to_what_it_fails_of() -> None:
     guard = next(each for each in GUARDS if each.name == "after a clear, what was started before ends first")
     found = lives_until_missed(guard, most=1_000)
     assert found
@@ -69,14 +69,14 @@ def test_a_story_is_shortened_to_what_it_fails_of():
     assert not live(shorter).violations
 
 
-def test_every_fault_of_issue_9_has_a_guard_or_a_test_that_is_there():
+def test_every_fault_of_issue_9_has_a_guard_or_a_test_that_is_there() -> None:
     defined = {name for path in TESTS.rglob("test_*.py") for name in re.findall(r"def (test_\w+)", path.read_text())}
     guarded = {int(fault) for guard in GUARDS for fault in filter(None, guard.faults.split(", "))}
     assert guarded | set(faults.TESTS) == set(faults.ALL)
     assert {name for names in faults.TESTS.values() for name in names} <= defined
 
 
-def test_the_table_tells_every_guard():
+def test_the_table_tells_every_guard() -> None:
     rows = (TESTS / "simulation" / "GUARDS.md").read_text().splitlines()
     told = [match[1] for row in rows if (match := re.match(r"\| (.*?) \| [\d, ]*\| [\d,]+ \|", row))]
     assert sorted(told) == sorted(guard.name for guard in GUARDS)

@@ -1,4 +1,4 @@
-"""What lives are about: moments that chance alone would hardly bring together, such as a clear just after a death.
+"""What lives are about: coincidences that chance alone would hardly produce, such as a clear just after a crash.
 
 A theme sets the scene with some acts; chance adds others to it.
 """
@@ -35,7 +35,7 @@ def late_start(plan: Plan, chance: random.Random) -> None:
 
 
 def lost_answer(plan: Plan, chance: random.Random) -> None:
-    """Who has sent a start dies, or does not hear of it."""
+    """The sender of a start dies, or does not get its answer."""
     plan.retries = max(1, plan.retries)
     if chance.random() < 0.5:
         _answer(plan, chance.choice(("lost after", "lost before", "slow")), "send", 10.0)
@@ -74,7 +74,7 @@ def dead_and_cleared(plan: Plan, chance: random.Random) -> None:
 
 
 def other_scheduler(plan: Plan, chance: random.Random) -> None:
-    """A scheduler dies, and the next one resets what it ran; perhaps something was cleared, too."""
+    """A scheduler dies, and the next one resets what it ran; perhaps something was also cleared."""
     if chance.random() < 0.6:
         plan.retries = 0
     value = chance.choice((chance.uniform(1, 40), chance.uniform(300, 330)))
@@ -88,7 +88,7 @@ def other_scheduler(plan: Plan, chance: random.Random) -> None:
 
 
 def taken_for_ours(plan: Plan, chance: random.Random) -> None:
-    """What bears no marker is somebody else's."""
+    """An execution without a marker is somebody else's."""
     plan.character = chance.choice(("one at a time", "window", "rerun"))
     plan.retries = max(1, plan.retries)
     plan.policy["on_retry"] = chance.choice(("restart", "resume"))
@@ -107,7 +107,7 @@ def taken_for_ours(plan: Plan, chance: random.Random) -> None:
 
 
 def frozen(plan: Plan, chance: random.Random) -> None:
-    """A worker stands still, and its task goes on elsewhere."""
+    """A worker is frozen, and its task continues elsewhere."""
     on = chance.choice((*_ANYWHERE, "find within", "find after", "pause"))
     _add(plan, "freeze worker", on, value=chance.choice((chance.uniform(60, 320), chance.uniform(320, 900))))
     if chance.random() < 0.4:
@@ -175,7 +175,7 @@ def other_place(plan: Plan, chance: random.Random) -> None:
 
 
 def acting(plan: Plan, chance: random.Random) -> None:
-    """Of a task that acts on what others have started, which they start, pause and end meanwhile."""
+    """Of a task that acts on what others have started, which they start, pause and end at the same time."""
     plan.retries = max(plan.retries, int(chance.random() < 0.7))
     _add(plan, "colleague starts", "start", value=1.0)
     if plan.policy["action"] == "resume":
@@ -203,7 +203,7 @@ def acting(plan: Plan, chance: random.Random) -> None:
 
 
 def answering(plan: Plan, chance: random.Random) -> None:
-    """Of a task that answers one approval of several, which colleagues answer, too."""
+    """Of a task that answers one approval of several, which colleagues also answer."""
     _requesting(plan, chance, "colleague answers")
     if plan.kind != "release answer":
         return
@@ -225,7 +225,7 @@ def answering(plan: Plan, chance: random.Random) -> None:
 
 
 def triggering(plan: Plan, chance: random.Random) -> None:
-    """Of a task that triggers a change by hand, which colleagues do, too."""
+    """Of a task that triggers a change by hand, which colleagues also do."""
     _requesting(plan, chance, "colleague triggers")
     if chance.random() < 0.5:
         _add(plan, "lists lag", "", value=chance.uniform(1, 12))
@@ -279,7 +279,7 @@ def long_late(plan: Plan, chance: random.Random) -> None:
 
 
 def never_sent(plan: Plan, chance: random.Random) -> None:
-    """Who was about to start dies, and a colleague starts one long after that."""
+    """The worker dies just before its start, and a colleague starts one long after that."""
     plan.retries, plan.retry_delay = max(1, plan.retries), 300.0
     plan.character = chance.choice(("one at a time", "window", "rerun"))
     _add(plan, "kill machine", "send before")
@@ -287,7 +287,7 @@ def never_sent(plan: Plan, chance: random.Random) -> None:
 
 
 def replaced(plan: Plan, chance: random.Random) -> None:
-    """A worker stands still while a new scheduler gives its task to another one, which ends it."""
+    """A worker is frozen while a new scheduler gives its task to another one, which ends it."""
     plan.retries = 0
     plan.outcomes = [(each[0], each[1] + 60.0) for each in plan.outcomes]
     on, after = chance.choice(("send after", "publish", "observe after")), chance.uniform(0, 10)
@@ -296,7 +296,7 @@ def replaced(plan: Plan, chance: random.Random) -> None:
 
 
 def given_up(plan: Plan, chance: random.Random) -> None:
-    """The worker of a last attempt stands still until Airflow gives it up, and its execution goes on."""
+    """The worker of a last attempt is frozen until Airflow gives it up, and its execution continues."""
     plan.retries = 0
     plan.policy |= {"deferrable": False, "wait_for_completion": True, "timeout": None}
     plan.outcomes = [(each[0], each[1] + 600.0) for each in plan.outcomes]
@@ -304,7 +304,7 @@ def given_up(plan: Plan, chance: random.Random) -> None:
 
 
 def came_back(plan: Plan, chance: random.Random) -> None:
-    """A triggerer stands still; before it goes on, its task resumes and fails by itself."""
+    """A triggerer is frozen; before it continues, its task resumes and fails by itself."""
     plan.retries = 0
     plan.policy |= {"deferrable": True, "wait_for_completion": True, "timeout": None}
     plan.outcomes = [(each[0], each[1] + 300.0) for each in plan.outcomes]

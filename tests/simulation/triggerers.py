@@ -1,6 +1,6 @@
 """Triggerers: the waits of deferred tasks, moved, doubled, stalled and killed as Airflow does it.
 
-A wait itself is the poller's: the real ``Wait`` and ``Pace``, one look after the other.
+A wait itself is as in the poller: the real ``Wait`` and ``Pace``, one poll after the other.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Trigger:
         return TriggerRun(self, triggerer)
 
     def remove(self) -> None:
-        """No task instance waits for it any more."""
+        """No task instance waits for it any longer."""
         if self.is_removed:
             return
         self.is_removed = True
@@ -80,7 +80,7 @@ class Trigger:
 
     @property
     def is_run(self) -> bool:
-        """Whether a triggerer runs it, which would hear of a person's act."""
+        """Whether a triggerer runs it, which would learn of a person's act."""
         return any(not run.main.is_over and not run.machine.is_frozen for run in self.runs)
 
 
@@ -100,7 +100,7 @@ class TriggerRun:
         self.client = self.airflow.connection
         self._is_ending = False
         self.was_frozen = False
-        """Whether it stood still just before it was asked who ended its task."""
+        """Whether it was frozen just before it was asked who ended its task."""
         self._begun = machine.now
         self._wait = Wait(
             dict(trigger.ref),
@@ -143,7 +143,7 @@ class TriggerRun:
             self.airflow.fire(self.trigger, outcome)
 
     def end_soon(self) -> None:
-        """Its triggerer hears within a second or so that it should not run it."""
+        """Its triggerer learns within a second or so that it should not run it."""
         if not self._is_ending and not self.machine.is_dead:
             self._is_ending = True
             Process(self.machine, self._end(), self._ended)
@@ -189,7 +189,7 @@ class TriggerRun:
         yield
 
     def _seen(self) -> Steps[TaskSeen]:
-        """What Airflow says, in two questions: the task may change between them."""
+        """Airflow's answers to two questions: the task may change between them."""
         try:
             state = yield from self.airflow.state_of(self.task)
             yield from self.airflow.call()
@@ -237,7 +237,7 @@ class Triggerers:
             trigger.assign(others[0])
 
     def restart(self, triggerer: Machine) -> None:
-        """It dies; another one, or itself come up again, takes its triggers later."""
+        """It dies; another one, or itself after a restart, takes its triggers later."""
         place = self.machines.index(triggerer)
         self.world.tell(triggerer.name, "dies")
         triggerer.die()

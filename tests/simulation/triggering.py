@@ -82,7 +82,7 @@ class TriggerJudge(ActJudge):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self._sent: set[tuple[Task, int]] = set()
+        self._triggered: set[tuple[Task, int]] = set()
         """Generations that may have triggered."""
         self._noted: dict[tuple[Task, int], int] = {}
         """How many events it knew when it began."""
@@ -95,15 +95,15 @@ class TriggerJudge(ActJudge):
     def forgets(self, worker: Any) -> None:
         """Certainly nothing came of it."""
         for generation in range(worker.generation + 1):
-            self._sent.discard((worker.task, generation))
+            self._triggered.discard((worker.task, generation))
             self._noted.pop((worker.task, generation), None)
 
     def triggers(self, worker: Any) -> None:
         """A trigger is about to be sent."""
         self._requires_standing(worker, "a trigger")
-        if (worker.task, worker.generation) in self._sent:
+        if (worker.task, worker.generation) in self._triggered:
             self.world.violate(f"{worker} triggers the change again, although an earlier attempt may have")
-        self._sent.add((worker.task, worker.generation))
+        self._triggered.add((worker.task, worker.generation))
 
     def succeeds(self, task: Task, worker: Any, result: dict[str, Any]) -> None:
         for generation in range(worker.generation, -1, -1):

@@ -236,7 +236,7 @@ class Server:
         return execution
 
     def find(self, sender: Any, intent: dict[str, Any]) -> Steps[list[Execution]]:
-        self._check_place(intent)
+        self.check_place(intent)
         found: list[Execution] = yield from self.network.request("find", sender, lambda: self._find(intent))
         # Where the operator was replaced, the other system knows nothing of this one's.
         found = [each for each in found if self._system_of(each) in ("", sender.policy.system)]
@@ -244,14 +244,14 @@ class Server:
         return found
 
     def observe(self, sender: Any, ref: ExecutionRef) -> Steps[Execution]:
-        self._check_place(ref)
+        self.check_place(ref)
         made = self.made_of(ref)
         if made and made.owner is sender.task and ref["system"] != sender.policy.system:
             self.world.violate(f"{sender} asks {sender.policy.system} about an execution of {ref['system']}")
         return (yield from self.network.request("observe", sender, lambda: self._look(ref), ref["id"]))
 
     def cancel(self, sender: Any, ref: ExecutionRef, reason: str) -> Steps[None]:
-        self._check_place(ref)
+        self.check_place(ref)
         yield from self.network.request("cancel", sender, lambda: self._cancel(sender, ref), ref["id"])
 
     def choose(self, sender: Any) -> Steps[Execution]:
@@ -266,12 +266,12 @@ class Server:
 
     def act(self, sender: Any, action: str, ref: ExecutionRef) -> Steps[Execution]:
         """Cancel, pause or resume exactly this one."""
-        self._check_place(ref)
+        self.check_place(ref)
         return (yield from self.network.request("action", sender, lambda: self._act(sender, action, ref), ref["id"]))
 
     def find_gate(self, sender: Any, ref: ExecutionRef) -> Steps[int | None]:
         """The number of the gate that an execution waits at."""
-        self._check_place(ref)
+        self.check_place(ref)
         made = self.made_of(ref)
 
         def serve() -> int | None:
@@ -399,7 +399,7 @@ class Server:
         status = "canceling" if made.is_being_canceled else made.state.value
         return Execution(ref, made.state, status)
 
-    def _check_place(self, about: dict[str, Any]) -> None:
+    def check_place(self, about: dict[str, Any]) -> None:
         if (there := about.get("place")) and there != self.place:
             raise ConflictError(
                 f"{about.get('kind')} {about.get('id') or ''} belongs to {there}, but the connection now leads to "
@@ -515,7 +515,7 @@ class Rerun(Server):
     def observe(self, sender: Any, ref: ExecutionRef) -> Steps[Execution]:
         if ref["kind"] != "rerun":
             return (yield from super().observe(sender, ref))
-        self._check_place(ref)
+        self.check_place(ref)
         is_late = sender.machine.now > float(ref["start_by"])
 
         def serve() -> Execution:

@@ -29,7 +29,7 @@ class Worker:
     """
 
     is_trigger = False
-    carrier_class: type[Carrier] = Carrier
+    carrier_class: type[Any] = Carrier
 
     def __init__(self, airflow: Airflow, task: Task, client: Any) -> None:
         self.airflow = airflow

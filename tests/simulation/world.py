@@ -157,8 +157,8 @@ class World:
                 self.violate(f"no end: something waits for ever ({events} events)")
                 return
             self.now = when
-            if when > evening and self.at_evening:
-                self.at_evening, at_evening = None, self.at_evening
+            if when > evening and (at_evening := self.at_evening):
+                self.at_evening = None
                 at_evening()
             action(*arguments)
         self.counted["events"] += events

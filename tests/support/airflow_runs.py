@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import json
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 from uuid import uuid4
 
 BUNDLE = "testing"
@@ -21,11 +23,34 @@ def prepare_database() -> None:
     from airflow.utils.session import create_session
     from sqlalchemy import event
 
+    assert settings.engine
+    assert settings.async_engine
+    _work_out_dependencies_once()
     for engine in (settings.engine, settings.async_engine.sync_engine):
         event.listen(engine, "connect", _do_not_wait_for_the_disk)
     initdb()
     with create_session() as session:
         session.merge(DagBundleModel(name=BUNDLE))
+
+
+def _work_out_dependencies_once() -> None:
+    """FastAPI inspects each dependency anew for each request if one is overridden, as in Airflow's API in process."""
+    from fastapi.dependencies import utils
+
+    known: dict[Any, Any] = {}
+    get_dependant = utils.get_dependant
+
+    def get_known(*, path: str, call: Any, **options: Any) -> Any:
+        hashable = [(name, tuple(value) if isinstance(value, list) else value) for name, value in options.items()]
+        key = (path, call, *hashable)
+        if key not in known:
+            # Airflow overrides one of them with another function in each task.
+            if len(known) > 1000:
+                known.clear()
+            known[key] = get_dependant(path=path, call=call, **options)
+        return known[key]
+
+    mock.patch.object(utils, "get_dependant", get_known).start()
 
 
 def _do_not_wait_for_the_disk(connection: Any, _: object) -> None:
@@ -73,7 +98,16 @@ def make_known(dag: Any) -> None:
 def run_dag(dag: Any) -> Any:
     """Run a DAG to its end; returns the DAG run."""
     make_known(dag)
-    return dag.test()
+    with mock.patch.object(time, "sleep", _sleep_less):
+        return dag.test()
+
+
+_sleep = time.sleep
+
+
+def _sleep_less(seconds: float) -> None:
+    """``dag.test()`` looks once a second whether a task that was rescheduled may go on; nobody else sleeps for 1."""
+    _sleep(0.1 if isinstance(seconds, int) else seconds)
 
 
 def run_task(build: Callable[[], Any], *, retries: int = 0, map_index: int = -1) -> TaskRun:

@@ -29,6 +29,9 @@ class RequiredAction(NamedTuple):
 class AskedTask(Task):
     """Not under ``dag.test()``: people can answer."""
 
+    field = "comment"
+    """Of the form that they fill in."""
+
     def attempt(self) -> Any:
         with _not_in_dag_test():
             return super().attempt()
@@ -44,7 +47,7 @@ class AskedTask(Task):
             assert row is not None
             assert row.responded_at is None, "Airflow would answer 409"
             row.responded_by, row.responded_at = {"id": by, "name": by.title()}, timezone.utcnow()
-            row.chosen_options, row.params_input = [option], {"comment": comment}
+            row.chosen_options, row.params_input = [option], {self.field: comment}
             payload = row.as_resume_event_payload()
         return self.resumed(TriggerEvent(payload)) if self.state == "deferred" else None
 
@@ -77,7 +80,7 @@ class AskedTask(Task):
                 approvers=[each["id"] for each in row.assigned_users],
                 answer=row.chosen_options[0] if row.chosen_options else None,
                 by=row.responded_by["id"] if row.responded_by else None,
-                comment=(row.params_input or {}).get("comment"),
+                comment=(row.params_input or {}).get(self.field),
             )
 
     def in_triggerer(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:

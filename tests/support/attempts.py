@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Coroutine
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, cast
 from uuid import UUID, uuid4
 
 from tests.support.airflow_runs import BUNDLE, prepare_database
@@ -79,7 +79,7 @@ class Task:
             ti.state = "queued"
 
         self.change(prepare)
-        return self._run()
+        return self.run()
 
     def resume(self, event: Any) -> Any:
         """What happens when the trigger of a deferred attempt has fired."""
@@ -89,7 +89,7 @@ class Task:
         with create_session() as session:
             handle_event_submit(event, task_instance=self._row(session), session=session)
         self.change(lambda ti: setattr(ti, "state", "queued"))
-        return self._run()
+        return self.run()
 
     def resume_without_event(self, error: str) -> Any:
         """What happens after a deferral that crashed (``Trigger failure``) or timed out (``Trigger timeout``)."""
@@ -99,7 +99,7 @@ class Task:
             ti.state = "queued"
 
         self.change(prepare)
-        return self._run()
+        return self.run()
 
     def clear(self, *, leaving_the_run: bool = False) -> None:
         """:param leaving_the_run: as it is, so that its ``clear_number`` stays the same."""
@@ -107,7 +107,7 @@ class Task:
         from airflow.utils.session import create_session
         from airflow.utils.state import DagRunState
 
-        run_state = False if leaving_the_run else DagRunState.QUEUED
+        run_state: DagRunState | Literal[False] = False if leaving_the_run else DagRunState.QUEUED
         with create_session() as session:
             clear_task_instances([self._row(session)], session, dag_run_state=run_state)
 
@@ -177,7 +177,7 @@ class Task:
         from airflow.sdk._shared.module_loading import import_string
         from airflow.sdk.serde import deserialize
 
-        trigger = import_string(result.msg.classpath)(**deserialize(result.msg.trigger_kwargs))
+        trigger = import_string(result.msg.classpath)(**cast("dict[str, Any]", deserialize(result.msg.trigger_kwargs)))
         trigger.task_instance = self.identity()
         return trigger
 
@@ -213,9 +213,9 @@ class Task:
         running = supervisor.InProcessTestSupervisor(
             id=uuid4(),
             pid=0,
-            process=None,
+            process=None,  # type: ignore[arg-type]
             process_log=supervisor.log,
-            client=supervisor.InProcessTestSupervisor._api_client(),
+            client=supervisor.InProcessTestSupervisor._api_client(),  # noqa: SLF001 - Airflow's own tests do so
         )
         running.comms = Comms(supervisor=running)
         with supervisor.set_supervisor_comms(running.comms):
@@ -236,7 +236,7 @@ class Task:
                 **self.where,
             )
 
-    def _run(self) -> Any:
+    def run(self) -> Any:
         from airflow.sdk.execution_time.supervisor import run_task_in_process
 
         return run_task_in_process(ti=self.identity(), task=self.operator)

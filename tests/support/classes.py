@@ -94,4 +94,5 @@ def own_arguments(cls: type) -> set[str]:
     """The names of the arguments that a class adds to those of all operators and sensors."""
     modules = (cls.__module__, approving.__name__, people.__name__)
     bases = [base for base in cls.__mro__ if base.__module__ in modules and "__init__" in vars(base)]
-    return {name for base in bases for name in inspect.signature(base.__init__).parameters} - {"self", "kwargs"}
+    signatures = [inspect.signature(vars(base)["__init__"]) for base in bases]
+    return {name for each in signatures for name in each.parameters} - {"self", "kwargs"}

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import threading
-import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import requests
 
 from tests.support.control import SystemControl
+from tests.support.receiver import Receiver
 from tests.support.until import until
 
 TOKEN = {"Authorization": "Bearer sandbox-cocktail-token"}
@@ -39,32 +36,6 @@ class Api(SystemControl):
         return requests.get(f"{self.url}/_sandbox/deliveries", params={"system": "cocktail"}, timeout=60).json()
 
 
-class Receiver:
-    """A callback receiver that answers 200 and keeps what came."""
-
-    def __init__(self) -> None:
-        received: list[dict[str, Any]] = []
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                received.append(
-                    {"path": self.path, "headers": dict(self.headers), "body": body, "at": time.monotonic()}
-                )
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.received = received
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-
-    def states(self) -> list[str]:
-        return [each["body"]["data"]["runState"] for each in self.received]
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+def states(receiver: Receiver) -> list[str]:
+    """What its callbacks have told, in order."""
+    return [body["data"]["runState"] for body in receiver.bodies()]

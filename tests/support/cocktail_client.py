@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from airflow_provider.clients.cocktail import CocktailClient
@@ -10,6 +9,7 @@ from airflow_provider.execution import Execution
 from airflow_provider.sandbox import seed
 from tests.support.control import SystemControl
 from tests.support.scripted import Scripted
+from tests.support.until import until
 
 SHOP, AUTOTAG, BROKEN, NO_DIGEST = 12, 13, 14, 15
 TOKEN = "scripted-token"
@@ -25,11 +25,7 @@ class Stand(SystemControl):
 
 
 def ended(client: CocktailClient, execution: Execution) -> Execution:
-    deadline = time.monotonic() + 5
-    while not (seen := client.observe(execution.ref)).state.is_terminal:
-        assert time.monotonic() < deadline, seen
-        time.sleep(0.01)
-    return seen
+    return until(lambda: client.observe(execution.ref), lambda seen: seen.state.is_terminal)
 
 
 def run_json(**fields: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 from airflow_provider.hooks.cocktail import CocktailHook
 from airflow_provider.operators.cocktail import CocktailCancelBuildOperator
 from tests.support.airflow_runs import TaskRun, run_task
+from tests.support.systems import Systems
 
 SHOP, AUTOTAG, BROKEN, NO_DIGEST = 12, 13, 14, 15
 SLOW = 0.05
@@ -21,13 +22,13 @@ def start() -> str:
         return client.builds.run(SHOP, tag_name="1.4.2").id
 
 
-def start_endless(systems) -> str:
+def start_endless(systems: Systems) -> str:
     """A run that goes on until somebody cancels it, which is quick."""
     systems.switch("cocktail", step_seconds={"CREATE_IMAGE": 1e6})
     return start()
 
 
-def run_seen(systems, run_seq: str) -> dict[str, Any]:
+def run_seen(systems: Systems, run_seq: str) -> dict[str, Any]:
     return next(each for each in systems.executions("cocktail") if each["id"] == run_seq)
 
 

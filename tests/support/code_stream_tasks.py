@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.clients.code_stream import CodeStreamClient
 from airflow_provider.hooks.code_stream import CodeStreamHook
 from airflow_provider.operators.code_stream import (
     CodeStreamApprovalOperator,
@@ -14,9 +15,11 @@ from airflow_provider.operators.code_stream import (
     CodeStreamTriggerGerritOperator,
 )
 from tests.support.airflow_runs import TaskRun, run_task
+from tests.support.systems import Systems
 from tests.support.until import until
 
 SHOP, APPROVED = "Deploy shop", "Deploy shop with approval"
+TWO_GATES = "Deploy in two steps"
 SLOW = 0.05
 BOTH_MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["synchronous", "deferrable"])
 
@@ -27,23 +30,23 @@ def start(pipeline: str = SHOP) -> str:
         return client.pipelines.run(client.pipelines.find(pipeline, "retail")["id"], inputs={"tag": "1.4.2"}).id
 
 
-def start_until_it_asks(systems) -> str:
+def start_until_it_asks(systems: Systems) -> str:
     execution_id = start(APPROVED)
     until(lambda: state_of(systems, execution_id) == "WAITING")
     return execution_id
 
 
-def state_of(systems, execution_id: str) -> str:
+def state_of(systems: Systems, execution_id: str) -> str:
     return next(each["state"] for each in systems.executions("code_stream") if each["id"] == execution_id)
 
 
-def executions_of(systems, pipeline: str) -> list[dict[str, Any]]:
+def executions_of(systems: Systems, pipeline: str) -> list[dict[str, Any]]:
     return [each for each in systems.executions("code_stream") if each["pipeline"] == pipeline]
 
 
 def document(execution_id: str) -> dict[str, Any]:
     with CodeStreamHook().get_conn() as client:
-        return client.executions.get(execution_id)
+        return {**client.executions.get(execution_id)}
 
 
 def pipeline(**arguments: Any) -> TaskRun:
@@ -56,7 +59,7 @@ def act(execution_id: str, action: str, **arguments: Any) -> TaskRun:
     return run_task(lambda: CodeStreamExecutionActionOperator(task_id="act", poll_interval=0.1, **arguments))
 
 
-def answer(decision: str, **arguments: Any) -> TaskRun:
+def answer(decision: Any, **arguments: Any) -> TaskRun:
     return run_task(lambda: CodeStreamApprovalOperator(task_id="answer", decision=decision, **arguments))
 
 
@@ -92,8 +95,21 @@ def asked(execution_id: str) -> list[str]:
         return sorted(
             each["status"]
             for each in client.approvals.list()
-            if execution_id in (each.get("executionLink") or each.get("executionId"))
+            if execution_id in (each.get("executionLink") or each.get("executionId") or "")
         )
 
 
 GERRIT_CHANGE = {"change_id": "I1a2b3c", "project": "retail", "trigger": "shop-changes"}
+
+
+def create_pipeline(client: CodeStreamClient, *stages: str, **gate: Any) -> None:
+    """The pipeline ``TWO_GATES``, with an approval in each of these stages.
+
+    :param gate: what is other than usual about them.
+    """
+    body = client.pipelines.get(client.pipelines.find(APPROVED, "retail")["id"])
+    usual = body["stages"]["Prod"]["tasks"]["Approve"]
+    kept = {name: body[name] for name in ("project", "input", "enabled", "state", "concurrency")}
+    tasks = {name: {"Approve": usual | {"input": usual["input"] | {"summary": name} | gate}} for name in stages}
+    specs = {name: {"taskOrder": ["Approve"], "tasks": each} for name, each in tasks.items()}
+    client.pipelines.create({**kept, "name": TWO_GATES, "stages": specs, "stageOrder": [*stages]})

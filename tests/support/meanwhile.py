@@ -27,7 +27,7 @@ def meanwhile(act: Callable[[], Any]) -> Iterator[None]:
             while not act():
                 if is_over.is_set():
                     raise AssertionError("the block ended before what should happen meanwhile")
-                time.sleep(0.02)
+                time.sleep(0.05)
         except BaseException as failure:
             failures.append(failure)
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import requests
@@ -61,45 +58,6 @@ class Api(SystemControl):
         return until(
             lambda: self.call("GET", f"{SHOP}/build/{build_id}").json(), lambda found: found["phase"] in wanted
         )
-
-
-class Receiver:
-    """A webhook receiver: ``answers`` maps a path to a status and, for redirects, a target."""
-
-    def __init__(self) -> None:
-        received: list[dict[str, Any]] = []
-        answers: dict[str, tuple[int, str]] = {}
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                received.append(
-                    {"method": self.command, "path": self.path, "headers": self.headers.items(), "raw": raw}
-                )
-                status, target = answers.get(self.path, (200, ""))
-                self.send_response(status)
-                if target:
-                    self.send_header("Location", target)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            do_GET = do_POST  # noqa: N815 - a redirect comes back as GET
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.received, self.answers = received, answers
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-
-    def bodies(self, count: int) -> list[dict[str, Any]]:
-        until(lambda: len(self.received), lambda found: found >= count)
-        return [json.loads(each["raw"]) for each in self.received]
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 def tags(api: Api, **query: Any) -> list[tuple[str, str]]:

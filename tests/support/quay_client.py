@@ -10,6 +10,7 @@ from airflow_provider.execution import Execution
 from airflow_provider.sandbox import seed
 from tests.support.control import SystemControl
 from tests.support.scripted import Scripted
+from tests.support.until import until
 
 SHOP = "acme/shop"
 ARCHIVE = "https://git.example.com/shop/1.4.2.tar.gz"
@@ -43,11 +44,7 @@ def scripted_client(scripted: Scripted, *script: Any, **options: Any) -> QuayCli
 
 
 def ended(client: QuayClient, execution: Execution) -> Execution:
-    deadline = time.monotonic() + 60
-    while not (seen := client.observe(execution.ref)).state.is_terminal:
-        assert time.monotonic() < deadline, seen
-        time.sleep(0.01)
-    return seen
+    return until(lambda: client.observe(execution.ref), lambda seen: seen.state.is_terminal)
 
 
 def build_ref(build_id: str = "b1") -> dict[str, str]:
@@ -77,7 +74,7 @@ def tags(*entries: dict[str, Any], more: bool = False) -> dict[str, Any]:
 
 
 def intent(client: QuayClient, **fields: Any) -> dict[str, Any]:
-    build = {"archive_url": ARCHIVE, "tags": ["latest", "1.4.2"]}
+    build: dict[str, Any] = {"archive_url": ARCHIVE, "tags": ["latest", "1.4.2"]}
     build |= {name: fields.pop(name) for name in (*build, "subdirectory", "dockerfile_path") if name in fields}
     return client.builds.intent(SHOP, **build) | {"marker": "m", "since": time.time(), "clock": "worker", **fields}
 

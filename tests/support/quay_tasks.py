@@ -28,4 +28,4 @@ def tags() -> dict[str, str]:
 
 def notifications() -> list[dict[str, Any]]:
     with QuayHook().get_conn() as client:
-        return client.notifications.list(SHOP)
+        return [{**each} for each in client.notifications.list(SHOP)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider.hooks.service_stage import ServiceStageHook
+from tests.support.systems import Systems
 from tests.support.until import until
 
 SHOP, APPROVED = "shop-release", "shop-release-approval"
@@ -19,25 +20,25 @@ def start(pipeline: str = SHOP) -> str:
         return client.releases.act(str(client.release_tasks.find(pipeline)["id"]), "start").id
 
 
-def start_until_it_asks(systems) -> str:
+def start_until_it_asks(systems: Systems) -> str:
     execution_id = start(APPROVED)
     until(lambda: state_of(systems, execution_id) == "5")
     return execution_id
 
 
-def state_of(systems, execution_id: str) -> str:
+def state_of(systems: Systems, execution_id: str) -> str:
     return next(each["state"] for each in systems.executions("service_stage") if each["id"] == execution_id)
 
 
-def cancels(systems) -> int:
+def cancels(systems: Systems) -> int:
     return sum(len(each["cancels"]) for each in systems.executions("service_stage"))
 
 
-def actions(systems) -> list[str]:
+def actions(systems: Systems) -> list[str]:
     return [each["query"].partition("action_id=")[2] for each in systems.requests("service_stage", "POST", "/action")]
 
 
-def start_until_it_asks_twice(systems) -> str:
+def start_until_it_asks_twice(systems: Systems) -> str:
     """ServiceStage tells that it waits, and not for which of the two."""
     groups = [{"tasks": [{"name": name, "type": "approval"}]} for name in ("first0", "second")]
     with ServiceStageHook().get_conn() as client:
@@ -48,7 +49,7 @@ def start_until_it_asks_twice(systems) -> str:
     return execution_id
 
 
-def refuse(systems) -> bool:
+def refuse(systems: Systems) -> bool:
     """Another approver says no, after whoever waits, in worker or triggerer, has seen that the release asks."""
     asking = [each["states"][-1]["at"] for each in systems.executions("service_stage") if each["state"] == "5"]
     looks = [each["time"] for each in systems.requests("service_stage", "GET") if asking and each["time"] > asking[0]]

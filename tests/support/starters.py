@@ -106,7 +106,7 @@ def first_execution_fails(systems: Systems, starter: Starter, before: list[dict[
             if new := started(systems, starter, before):
                 systems.force(starter.system, new[0]["id"], starter.failed)
                 return
-            time.sleep(0.02)
+            time.sleep(0.05)
 
     watcher = threading.Thread(target=watch)
     watcher.start()

@@ -92,7 +92,7 @@ class Story:
         """Attempt in a worker that dies after the start, before or after it has written down what it started."""
 
         def dies(command: Command) -> bool:
-            is_start_saved = isinstance(command, Save) and command.record.ref is not None
+            is_start_saved = isinstance(command, Save) and getattr(command.record, "ref", None) is not None
             return isinstance(command, Publish) if remembered else is_start_saved
 
         def die(*_: Any) -> None:
@@ -113,9 +113,9 @@ class Story:
     def attempt_while(self, act: Callable[[], None]) -> None:
         """Attempt in this worker; ``act`` when the task waits for what it started."""
         begun = threading.Event()
-        running: list[StartOperator] = []
+        running: list[StartOperator[Any]] = []
 
-        def begin(operator: StartOperator) -> None:
+        def begin(operator: StartOperator[Any]) -> None:
             running.append(operator)
             begun.set()
 
@@ -139,11 +139,11 @@ class Story:
         watcher.join()
 
     @contextmanager
-    def when(self, is_it: Callable[[Command], bool], act: Callable[[StartOperator], None]) -> Iterator[None]:
+    def when(self, is_it: Callable[[Command], bool], act: Callable[[Any], None]) -> Iterator[None]:
         """Do something just before a worker carries out such a command of the core."""
         whole = Carrier.perform
 
-        def perform(carrier: Carrier, command: Any) -> Any:
+        def perform(carrier: Carrier[Any], command: Any) -> Any:
             if is_it(command):
                 act(carrier.operator)
             return whole(carrier, command)

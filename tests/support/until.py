@@ -12,15 +12,21 @@ PATIENCE = 60.0
 PAUSE = 0.01
 
 
-def until(look: Callable[[], Seen], holds: Callable[[Seen], object] = bool, seconds: float = PATIENCE) -> Seen:
+def until(
+    look: Callable[[], Seen],
+    holds: Callable[[Seen], object] = bool,
+    seconds: float = PATIENCE,
+    pause: float = PAUSE,
+) -> Seen:
     """Call ``look`` until what it returns ``holds``; returns that.
 
+    :param pause: seconds between two calls, for what each call costs something.
     :raises AssertionError: it did not come about; tells what was seen last.
     """
     deadline = time.monotonic() + seconds
     while not holds(seen := look()):
         assert time.monotonic() < deadline, f"still {seen!r} after {seconds:g} s"
-        time.sleep(PAUSE)
+        time.sleep(pause)
     return seen
 
 

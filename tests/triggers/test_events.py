@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
 from collections.abc import Callable, Iterator
@@ -14,11 +15,12 @@ from airflow.triggers.base import BaseEventTrigger
 from pytest_mock import MockerFixture
 
 from airflow_provider.exceptions import BadRequestError
-from airflow_provider.triggers import event_stream, watcher
+from airflow_provider.triggers import event_stream, events, watcher
 from airflow_provider.triggers.code_stream import CodeStreamEventTrigger
 from airflow_provider.triggers.quay import QuayTagEventTrigger
 from tests.support.systems import Systems
-from tests.triggers.watching import Triggerer, Watched, forget_watchers, parse, until
+from tests.support.until import until
+from tests.triggers.watching import Triggerer, Watched, forget_watchers, parse
 
 SHOP = "acme/shop"
 ROUNDS = 3
@@ -28,6 +30,7 @@ ROUNDS = 3
 @pytest.fixture(autouse=True)
 def _quick(mocker: MockerFixture) -> Iterator[None]:
     mocker.patch.object(event_stream, "MIN_INTERVAL", 0.1)
+    mocker.patch.object(events, "RUN_MADE_WITHIN", 0.1)
     yield
     forget_watchers()
 
@@ -143,6 +146,27 @@ def test_very_many_at_once_are_reported_round_by_round(systems: Systems, mocker:
         until(lambda: len(watched.events()) == 7)
         rounds_pass(systems)
     assert sorted(watched.tags()) == [f"v{number}" for number in range(7)]
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["in one round", "in two"])
+def test_no_event_waits_for_a_later_one_to_start_its_run(
+    systems: Systems, mocker: MockerFixture, at_once: bool
+) -> None:
+    mocker.patch.object(events, "RUN_MADE_WITHIN", 3.0)
+    watched = Watched(of_tags("v*"))
+    parse(watched)
+    with Triggerer() as triggerer:
+        until(watched.has_begun)
+        triggerer.stand_still()
+        push(systems, "v1")
+        if not at_once:
+            triggerer.go_on()
+            until(watched.events)
+            triggerer.stand_still()
+        push(systems, "v2")
+        push(systems, "v3")
+        triggerer.go_on()
+        until(lambda: sorted(each["tag"] for run in watched.runs() for each in run) == ["v1", "v2", "v3"])
 
 
 # Who watches
@@ -306,6 +330,83 @@ def test_nothing_is_reported_before_its_beginning_is_kept(systems: Systems) -> N
     assert watched.tags() == ["v1"]
 
 
+def test_a_cursor_is_kept_as_soon_as_its_event_is_stored_and_not_with_the_next_look(systems: Systems) -> None:
+    watched = Watched(of_tags(poll_interval=5.0))
+    parse(watched)
+    with Triggerer():
+        until(watched.has_begun)
+        before = watched.cursors()
+        push(systems, "v1")
+        until(watched.events)
+        seen = looks(systems)
+        until(lambda: has_kept(watched, before))
+        assert looks(systems) == seen
+
+
+def test_what_only_passed_by_is_kept_now_and_then_and_not_each_time(systems: Systems, mocker: MockerFixture) -> None:
+    watched = Watched(of_tags("v*"))
+    parse(watched)
+    with Triggerer():
+        until(watched.has_begun)
+        before = watched.cursors()
+        systems.advance(3600)
+        push(systems, "nightly")
+        rounds_pass(systems)
+        assert watched.cursors() == before
+        mocker.patch.object(watcher, "SAVE_EVERY", 0.0)
+        until(lambda: has_kept(watched, before))
+    assert watched.events() == []
+
+
+def test_a_cursor_that_nobody_can_read_is_begun_anew(systems: Systems) -> None:
+    watched = Watched(of_tags())
+    parse(watched)
+    with Triggerer():
+        until(watched.has_begun)
+    watched.spoil_cursors()
+    spoilt = watched.cursors()
+    with Triggerer():
+        until(lambda: has_kept(watched, spoilt))
+        push(systems, "v1")
+        until(watched.events)
+    assert watched.tags() == ["v1"]
+
+
+def test_a_connection_that_leads_to_another_quay_begins_there_and_keeps_that(
+    systems: Systems, elsewhere: Systems
+) -> None:
+    push(elsewhere, "theirs")
+    watched = Watched(of_tags())
+    parse(watched)
+    with Triggerer():
+        until(watched.has_begun)
+        assert systems.url in str(watched.cursors())
+        push(systems, "v1")
+        until(watched.events)
+    elsewhere.connect()
+    with Triggerer():
+        until(lambda: elsewhere.url in str(watched.cursors()))
+        push(elsewhere, "v2")
+        until(lambda: len(watched.events()) == 2)
+    assert watched.tags() == ["v1", "v2"]
+
+
+def test_an_airflow_that_does_not_keep_a_cursor_for_long_holds_up_no_event(
+    systems: Systems, mocker: MockerFixture
+) -> None:
+    mocker.patch.object(watcher, "LONGEST_SAVE", 0.2)
+    watched = Watched(of_tags())
+    parse(watched)
+    with Triggerer() as triggerer:
+        until(watched.has_begun)
+        triggerer.supervisor.answers_about_cursors = False
+        push(systems, "v1")
+        until(watched.events)
+        push(systems, "v2")
+        until(lambda: len(watched.events()) == 2)
+    assert watched.tags() == ["v1", "v2"]
+
+
 def test_two_triggerers_share_out_the_watchers_and_each_is_reported_once(systems: Systems) -> None:
     watched = [Watched(of_tags(pattern)) for pattern in ("v*", "*")]
     for each in watched:
@@ -338,6 +439,61 @@ def test_a_triggerer_that_has_lost_its_watchers_while_it_stood_still_reports_not
             rounds_pass(systems)
             rounds_pass(systems)
     assert watched.tags() == ["v1"]
+
+
+# What is looked at
+
+
+class Reader:
+    """Sees nothing, and notes what it is asked for: how far back, and whether for the whole."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[float | None, bool]] = []
+
+    def read(self, client: Any, since: float | None, whole: bool) -> dict[str, Any]:
+        self.asked.append((since, whole))
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("whole_every", "whole"),
+    [(600.0, [True, False, False, True, False]), (0.0, [True] * 5)],
+    ids=["seldom", "each time"],
+)
+def test_a_list_is_read_to_its_end_for_who_joins_and_now_and_then(
+    systems: Systems, mocker: MockerFixture, whole_every: float, whole: list[bool]
+) -> None:
+    mocker.patch.object(event_stream, "WHOLE_EVERY", whole_every)
+    reader = Reader()
+
+    async def scenario() -> None:
+        stream = event_stream.Stream("quay", "quay_default", "tags", reader)
+        rounds = stream.rounds()
+        with stream.seat(0.1):
+            for _ in range(3):
+                await anext(rounds)
+            with stream.seat(0.1):
+                for _ in range(2):
+                    await anext(rounds)
+        await rounds.aclose()
+
+    asyncio.run(scenario())
+    assert [each for _, each in reader.asked] == whole
+
+
+def test_a_look_reaches_back_as_far_as_the_one_who_knows_least_needs(systems: Systems) -> None:
+    reader = Reader()
+
+    async def scenario() -> None:
+        stream = event_stream.Stream("quay", "quay_default", "tags", reader)
+        rounds = stream.rounds()
+        with stream.seat(0.1) as one, stream.seat(0.1) as other, stream.seat(0.1):
+            one.since, other.since = 100.0, 50.0
+            await anext(rounds)
+        await rounds.aclose()
+
+    asyncio.run(scenario())
+    assert [since for since, _ in reader.asked] == [50.0]
 
 
 # Trouble
@@ -435,7 +591,7 @@ def test_a_trigger_is_the_same_after_it_was_stored(trigger: BaseEventTrigger) ->
     from airflow.serialization.decoders import smart_decode_trigger_kwargs
 
     stored = json.loads(json.dumps(encode_trigger(trigger)))
-    kept = Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(stored["kwargs"]))
+    kept = Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(stored["kwargs"]))  # noqa: SLF001 - Airflow's
     again = type(trigger)(**{name: smart_decode_trigger_kwargs(value) for name, value in kept.items()})
     assert again.serialize() == trigger.serialize()
     assert again.shared_stream_key() == trigger.shared_stream_key()

@@ -275,12 +275,14 @@ def test_very_long_news_of_one_poll_are_left_out_except_for_the_last() -> None:
     many = [LogLine(str(number)) for number in range(1000)]
     long = [LogLine("first"), *[LogLine("x" * 3000)] * 50, LogLine("last")]
     for news in (many, long):
-        shown = [line.text for line in poller._shortened(news)]
+        shown = [line.text for line in poller.shortened(news)]
         assert len(shown) <= poller.MOST_LINES
         assert sum(map(len, shown)) <= poller.MOST_CHARACTERS + 100
         assert (shown[0], shown[-1]) == (news[0].text, news[-1].text)
         assert shown[-2] == f"  ... {len(news) - len(shown) + 1} lines left out"
-    assert poller._shortened(long[:3]) == long[:3]
+    assert len(poller.shortened(many)) == poller.MOST_LINES
+    for few in (many[: poller.MOST_LINES], long[:3]):
+        assert poller.shortened(few) == few
 
 
 @pytest.mark.parametrize("connections", [1, 2])

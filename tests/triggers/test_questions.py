@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 from airflow.jobs.triggerer_job_runner import ToTriggerRunner, ToTriggerSupervisor
 from airflow.sdk.execution_time import comms, task_runner
 from pydantic import TypeAdapter
 
-from airflow_provider.core.canceling import TaskSeen
+from airflow_provider.core.canceling import TaskSeen, Verdict
+from airflow_provider.triggers import execution
 from airflow_provider.triggers.execution import ExecutionTrigger
 
 WHERE = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1}
@@ -36,6 +38,10 @@ def supervisor(mocker):
     mocker.patch.object(task_runner, "SUPERVISOR_COMMS", Supervisor(), create=True)
 
 
-def test_a_triggerer_is_told_how_its_task_stands(supervisor):
-    trigger = ExecutionTrigger(system="quay", conn_id="quay_default", ref={"kind": "build", "id": "1"}, poll_interval=1)
-    assert asyncio.run(trigger._read_task(WHERE)) == TaskSeen("failed", waits_as="airflow-1")
+def test_a_triggerer_is_told_how_its_task_stands(supervisor, mocker):
+    judged = mocker.patch.object(execution, "judge_trigger_kill", return_value=(Verdict.LEAVE, "it was only asked"))
+    ref = {"kind": "build", "id": "1"}
+    trigger = ExecutionTrigger(system="quay", conn_id="quay_default", ref=ref, poll_interval=1, marker="airflow-1")
+    trigger.task_instance = SimpleNamespace(**WHERE)
+    asyncio.run(trigger.on_kill())
+    assert judged.call_args.args[:2] == (TaskSeen("failed", waits_as="airflow-1"), "airflow-1")

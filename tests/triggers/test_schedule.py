@@ -221,6 +221,27 @@ def test_logs_come_after_polls_but_are_not_starved() -> None:
     assert 60 <= logs <= len(polling.asked) / (POLLS_PER_LOG - 1)
 
 
+class Counted(Wait):
+    """Counts how often the deadlines of all waits were read."""
+
+    reads = 0
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "deadline":
+            Counted.reads += 1
+        return super().__getattribute__(name)
+
+
+def test_thousands_that_begin_one_after_the_other_are_not_gone_through_for_each_of_them() -> None:
+    polling, waits = Polling(), [Counted({}, 5.0, deadline=TODAY + 900.0 - number) for number in range(1000)]
+    Counted.reads = 0
+    for wait in waits:
+        polling.schedule.join(wait, "a", 0.0, TODAY)
+    for wait in waits:
+        polling.schedule.follow(wait, "b", 0.0, TODAY)
+    assert Counted.reads <= 20 * len(waits)
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_whatever_comes_and_goes_each_wait_is_polled_and_none_twice_at_a_time(seed: int) -> None:
     random.seed(seed)  # requests are spread by chance
@@ -288,3 +309,13 @@ def test_a_request_that_no_wait_needs_is_not_starved_by_polls_that_are_late() ->
     assert schedule.call_delay(0.0) == 0.0
     schedule.budget.spend(100, 0.0)
     assert schedule.call_delay(0.0) == pytest.approx(0.05)
+
+
+def test_an_outage_of_waits_that_rely_on_a_push_holds_nobody_back_for_long() -> None:
+    polling = Polling()
+    (wait,) = polling.join(1, interval=10.0, net=600.0)
+    wait.update_unchanged(TODAY)
+    polling.answers[wait] = DOWN
+    polling.run(0.0)
+    assert polling.schedule.trouble.is_on
+    assert polling.schedule.trouble.until <= 60.0

@@ -9,7 +9,6 @@ import asyncio
 import functools
 import itertools
 import threading
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -22,6 +21,8 @@ from airflow.jobs.job import Job
 from airflow.models.asset import AssetDagRunQueue, AssetEvent, AssetModel, AssetWatcherModel
 from airflow.models.asset_state_store import AssetStateStoreModel
 from airflow.models.dag import DagModel
+from airflow.models.dagrun import DagRun
+from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.trigger import Trigger
 from airflow.sdk import DAG, Asset, AssetWatcher, BaseOperator
 from airflow.sdk.execution_time import task_runner
@@ -31,6 +32,7 @@ from airflow.serialization.serialized_objects import LazyDeserializedDAG
 from airflow.triggers.base import BaseEventTrigger
 from airflow.utils.session import create_session
 
+from tests.airflow_facts.real import scheduler
 from tests.support.airflow_runs import BUNDLE, prepare_database
 
 _numbers = itertools.count(1)
@@ -76,6 +78,13 @@ class Watched:
             query = session.query(AssetStateStoreModel).join(AssetModel, AssetModel.id == AssetStateStoreModel.asset_id)
             return {row.key: row.value for row in query.filter(AssetModel.name == self.name)}
 
+    def spoil_cursors(self) -> None:
+        """Somebody writes something else in their places."""
+        with create_session() as session:
+            query = session.query(AssetStateStoreModel).join(AssetModel, AssetModel.id == AssetStateStoreModel.asset_id)
+            for row in query.filter(AssetModel.name == self.name):
+                row.value = '"spoilt"'
+
     def trigger_ids(self) -> set[int]:
         with create_session() as session:
             query = session.query(AssetWatcherModel).join(AssetModel, AssetModel.id == AssetWatcherModel.asset_id)
@@ -85,6 +94,15 @@ class Watched:
         """Whether the scheduler will make a run."""
         with create_session() as session:
             return session.query(AssetDagRunQueue).filter_by(target_dag_id=self.name).count() > 0
+
+    def runs(self) -> list[list[dict[str, Any]]]:
+        """The scheduler looks whether to make a run; returns what each run so far was made for."""
+        with create_session() as session:
+            dag = session.get(DagModel, self.name)
+            scheduler()._create_dag_runs_asset_triggered(dag_models=[dag], session=session)
+        with create_session() as session:
+            made = session.query(DagRun).filter_by(dag_id=self.name).order_by(DagRun.run_after)
+            return [[each.extra["payload"] for each in run.consumed_asset_events] for run in made]
 
     def has_begun(self) -> bool:
         return bool(self.cursors())
@@ -96,6 +114,8 @@ def parse(*watched: Watched) -> None:
     with create_session() as session:
         dags = [LazyDeserializedDAG.from_dag(each.dag()) for each in watched]
         SerializedDAG.bulk_write_to_db(BUNDLE, None, dags, session=session)
+        for each in dags:
+            SerializedDagModel.write_dag(each, bundle_name=BUNDLE, session=session)
 
 
 def forget_watchers() -> None:
@@ -110,10 +130,12 @@ class Supervisor(airflow_triggerer.TriggerRunnerSupervisor):
 
     Attribute ``stores_events``: whether what triggers tell goes to the database.
     Attribute ``keeps_cursors``: whether what triggers want to keep does.
+    Attribute ``answers_about_cursors``: whether they are told so.
     """
 
     stores_events = True
     keeps_cursors = True
+    answers_about_cursors = True
     answer: Any = None
 
     def make_client(self) -> Any:
@@ -152,12 +174,14 @@ class Comms:
 
     by_loop: dict[Any, Triggerer] = {}
     _decoder = airflow_triggerer.TriggerCommsDecoder(async_writer=None, async_reader=None, socket=None)  # type: ignore[arg-type]
-    _lock = threading.Lock()
+    lock = threading.Lock()
 
     async def asend(self, message: Any) -> Any:
         triggerer = self.by_loop[asyncio.get_running_loop()]
         await asyncio.sleep(0)
-        with self._lock:
+        if isinstance(message, SetAssetStateStoreByName) and not triggerer.supervisor.answers_about_cursors:
+            await asyncio.Event().wait()
+        with self.lock:
             return self._decoder._from_frame(triggerer.supervisor.is_asked(message))
 
 
@@ -239,7 +263,7 @@ class Triggerer:
             self._goes.wait()
             if self._ended:
                 break
-            with comms._lock:
+            with comms.lock:
                 self.supervisor.look()
             await runner.sync_state_to_supervisor(await runner.cleanup_finished_triggers())
             await runner.create_triggers()
@@ -252,12 +276,3 @@ class Triggerer:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await runner._shared_streams.stop_all()
-
-
-def until(look: Callable[[], Any], seconds: float = 60.0) -> Any:
-    """Call ``look`` until it gives something true."""
-    end = time.monotonic() + seconds
-    while not (seen := look()):
-        assert time.monotonic() < end, "it did not come true"
-        time.sleep(0.05)
-    return seen

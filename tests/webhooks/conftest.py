@@ -122,8 +122,8 @@ class Route:
 @pytest.fixture
 def route(mocker: MockerFixture) -> Iterator[Route]:
     prepare_database()
-    mocker.patch.object(clients, "_kept", {})
-    mocker.patch.object(counting, "_swept", {})
+    mocker.patch.object(clients, "kept", {})
+    mocker.patch.object(counting, "swept_at", {})
     mocker.patch.object(webhook_app, "READ_EVERY", 0.0)
     with Route() as route:
         yield route

@@ -73,6 +73,35 @@ def test_pushes_that_are_reported_when_both_have_happened_are_counted_as_two(sys
     assert [event["digest"] for event in events(asset)] == [second, first]
 
 
+def test_a_tag_that_is_moved_back_is_pushed_again(systems, route: Route, asset: str) -> None:
+    first = push(systems)
+    route.post(PUSH)
+    systems.advance(2)
+    push(systems)
+    route.post(PUSH)
+    systems.advance(2)
+    with QuayHook().get_conn() as client:
+        client.tags.restore(EVENTS, "ok", digest=first)
+    assert [route.post(PUSH) for _ in range(2)] == [200, 200]
+    assert len(events(asset)) == 3
+    assert events(asset)[-1]["digest"] == first
+
+
+def test_two_pushes_within_a_second_are_two(systems, route: Route, asset: str) -> None:
+    systems.reset(speed=1e-6)
+    digests = {push(systems), push(systems)}
+    assert [route.post(PUSH) for _ in range(3)] == [200] * 3
+    assert {event["digest"] for event in events(asset)} == digests
+
+
+def test_a_push_that_names_its_tag_twice_is_one(systems, route: Route, asset: str) -> None:
+    push(systems)
+    systems.advance(2)
+    push(systems)
+    assert route.post(PUSH | {"updated_tags": ["ok", "ok"]}) == 200
+    assert len(events(asset)) == 1
+
+
 def test_what_a_tag_was_before_anybody_told_of_it_is_no_event(systems, route: Route, asset: str) -> None:
     push(systems)
     systems.advance(1000)
@@ -93,6 +122,7 @@ def test_a_test_of_a_real_quay_is_answered_and_counted_never(systems, route: Rou
     for tag in ("latest", "foo"):
         push(systems, tag)
     assert route.post(recorded(event, "test")) == 200
+    assert systems.requests("quay") == []
     # Quay's two events of quotas are sent in tests only, and nothing tells them from real ones.
     assert len(events(asset)) == event.startswith("quota")
 
@@ -369,6 +399,17 @@ def test_an_asset_that_no_dag_names_lets_the_system_come_again_and_is_reported(
     assert "no DAG in Airflow names the asset 'nobodys'" in caplog.text
 
 
+def test_an_asset_that_no_dag_names_any_more_lets_the_system_come_again(systems, route: Route, asset: str) -> None:
+    from airflow.models.asset import AssetActive
+    from airflow.utils.session import create_session
+
+    push(systems)
+    with create_session() as session:
+        session.query(AssetActive).filter(AssetActive.name == asset).delete()
+    assert route.post(PUSH) == 503
+    assert events(asset) == []
+
+
 def test_a_database_that_breaks_after_the_event_was_written_leaves_all_or_nothing(
     systems, route: Route, asset: str
 ) -> None:
@@ -390,6 +431,7 @@ def test_a_database_that_breaks_after_the_event_was_written_leaves_all_or_nothin
 
 
 def test_what_was_counted_long_ago_is_not_kept(asset: str, mocker: MockerFixture, systems) -> None:
+    from airflow.models.asset import AssetModel
     from airflow.models.asset_state_store import AssetStateStoreModel
     from airflow.utils.session import create_session
 
@@ -402,9 +444,15 @@ def test_what_was_counted_long_ago_is_not_kept(asset: str, mocker: MockerFixture
     count(asset, [some(1)], "hook")
     count(asset, [some(2)], "hook")
     assert kept() == before + 2
+    # Of an author's own, of the same asset.
+    with create_session() as session:
+        asset_id = session.query(AssetModel.id).filter(AssetModel.name == asset).scalar()
+        session.add(AssetStateStoreModel(asset_id=asset_id, key="own", value='"own"'))
     mocker.patch.object(counting, "COUNTED_FOR", 0.0)
     count(asset, [some(3)], "hook")
     assert kept() == before + 1
+    with create_session() as session:
+        assert session.get(AssetStateStoreModel, (asset_id, "own"))
 
 
 def test_an_event_can_be_kept_whatever_the_system_says(asset: str, systems) -> None:

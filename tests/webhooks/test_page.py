@@ -7,14 +7,13 @@ import re
 from pathlib import Path
 
 import msgspec
-import pytest
-from airflow.sdk import DAG
 from pytest_mock import MockerFixture
 
 from airflow_provider.execution import ExecutionState
 from airflow_provider.settings import TEXTS
 from airflow_provider.webhooks import code_stream, endpoints
 from airflow_provider.webhooks.endpoints import declared, endpoint_for, url_of
+from tests.support.dag_files import dags_of
 from tests.webhooks.conftest import SECRET
 
 PAGE = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text()
@@ -36,7 +35,7 @@ def test_what_the_page_declares_is_taken(mocker: MockerFixture) -> None:
 
 
 def test_the_page_tells_every_field_and_option() -> None:
-    fields = msgspec.structs.fields(endpoints._Declared)
+    fields = msgspec.structs.fields(endpoints.Declared)
     assert re.findall(r"^\| `(\w+)` \| ", PAGE, re.MULTILINE) == [field.name for field in fields]
     (states,) = re.findall(r"^\| `states` .*?: (`.*`); default", PAGE, re.MULTILINE)
     assert states.replace("`", "").split() == [state for state in ExecutionState if state != "unknown"]
@@ -45,14 +44,8 @@ def test_the_page_tells_every_field_and_option() -> None:
         assert f"`{option.name}`" in (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
 
 
-def test_its_dags_are_dags() -> None:
-    namespace: dict[str, object] = {}
-    made: list[DAG] = []
-    with pytest.MonkeyPatch.context() as patch:
-        enter = DAG.__enter__
-        patch.setattr(DAG, "__enter__", lambda dag: (made.append(dag), enter(dag))[1])
-        exec(compile(block("python"), "webhooks.md", "exec"), namespace)
-    assert [dag.dag_id for dag in made] == ["registry_webhooks", "release"]
+def test_its_dags_are_dags(mocker: MockerFixture) -> None:
+    assert [dag.dag_id for dag in dags_of(block("python"), "webhooks.md", mocker)] == ["registry_webhooks", "release"]
 
 
 def test_the_payload_that_code_stream_shall_send_is_understood() -> None:

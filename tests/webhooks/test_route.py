@@ -7,6 +7,8 @@ import json
 import logging
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import unquote
 
@@ -16,7 +18,8 @@ from pytest_mock import MockerFixture
 from airflow_provider.webhooks import app as webhook_app
 from airflow_provider.webhooks import handling
 from airflow_provider.webhooks.bodies import MOST_BYTES
-from airflow_provider.webhooks.endpoints import PREFIX
+from airflow_provider.webhooks.endpoints import PREFIX, Endpoint
+from tests.support.until import until
 from tests.webhooks.conftest import SECRET, Declare, Route, recorded
 
 PUSH = recorded("repo_push")
@@ -140,6 +143,17 @@ def test_a_body_without_a_length_is_read_no_further_than_it_may_go(route: Route,
     assert [len(body) for body in handled] == [MOST_BYTES]
 
 
+def test_a_body_that_unpacks_to_nothing_is_read_no_further_than_it_may_go(route: Route, handled: list[bytes]) -> None:
+    empty_blocks = b"\x00\x00\x00\xff\xff" * 13_107
+
+    def endless() -> Iterator[bytes]:
+        yield b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"
+        yield from chunks(of=empty_blocks, times=MOST_BYTES // len(empty_blocks) + 1)
+
+    assert route.post(data=endless(), headers={**JSON, "content-encoding": "gzip"}) == 413
+    assert handled == []
+
+
 def test_a_bomb_is_not_unpacked(route: Route) -> None:
     import tracemalloc
 
@@ -180,6 +194,85 @@ def test_a_handling_that_hangs_lets_the_sender_come_again(route: Route, mocker: 
         assert route.post(PUSH) == 503
     finally:
         go_on.set()
+
+
+@contextmanager
+def hanging_handling(mocker: MockerFixture, endpoint: str = "hook") -> Iterator[list[str]]:
+    """Messages of an endpoint are taken in and not done until the end; gives the endpoints of all that were."""
+    import threading
+
+    go_on, begun = threading.Event(), []
+
+    def handle(known: Endpoint, body: bytes) -> int:
+        begun.append(known.name)
+        if known.name == endpoint:
+            go_on.wait(30)
+        return handling.DONE
+
+    mocker.patch.object(webhook_app, "ANSWERED_WITHIN", 60.0)
+    mocker.patch.object(handling, "handle", handle)
+    try:
+        yield begun
+    finally:
+        go_on.set()
+
+
+def test_no_more_messages_than_that_are_taken_in_at_once_and_the_others_come_again(
+    route: Route, mocker: MockerFixture
+) -> None:
+    mocker.patch.object(webhook_app, "MOST_AT_ONCE", 2)
+    with ThreadPoolExecutor(2) as senders:
+        with hanging_handling(mocker) as begun:
+            answers = [senders.submit(route.post, PUSH) for _ in range(2)]
+            until(lambda: len(begun) == 2)
+            assert route.post(PUSH) == 503
+        assert [answer.result() for answer in answers] == [200, 200]
+    assert [route.post(PUSH) for _ in range(3)] == [200] * 3
+
+
+def test_a_system_that_hangs_holds_up_no_webhook_of_another_one(
+    route: Route, declare: Declare, mocker: MockerFixture
+) -> None:
+    declare(hook={}, other={})
+    with ThreadPoolExecutor(webhook_app.THREADS + 1) as senders:
+        with hanging_handling(mocker) as begun:
+            answers = [senders.submit(route.post, PUSH) for _ in range(webhook_app.THREADS + 1)]
+            until(lambda: len(begun) == webhook_app.THREADS)
+            assert route.post(PUSH, endpoint="other") == 200
+        assert {answer.result() for answer in answers} == {200}
+
+
+def answers_to(message: dict[str, Any], headers: dict[str, str]) -> list[dict[str, Any]]:
+    """What is sent to somebody of whom this comes behind the headers.
+
+    :param message: as ASGI has it; none: it must not be asked for.
+    """
+    import asyncio
+
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        assert message, "it was read"
+        return message
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": "POST", "path": f"{PREFIX}/hook/{SECRET}", "headers": encoded}
+    asyncio.run(webhook_app.WebhookApp()(scope, receive, send))
+    return sent
+
+
+def test_a_sender_that_hangs_up_in_the_middle_has_told_nothing(handled: list[bytes]) -> None:
+    assert answers_to({"type": "http.disconnect"}, JSON) == []
+    assert handled == []
+
+
+@pytest.mark.parametrize("length", [str(MOST_BYTES + 1), "9" * 5000])
+def test_of_a_body_that_says_itself_that_it_is_too_large_nothing_is_read(length: str) -> None:
+    start, _ = answers_to({}, {**JSON, "content-length": length})
+    assert start["status"] == 413
 
 
 def test_an_error_that_nobody_foresaw_lets_the_sender_come_again_and_tells_no_text(

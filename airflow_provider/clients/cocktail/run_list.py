@@ -72,10 +72,10 @@ def decode_runs(content: bytes) -> Any:
     except msgspec.ValidationError:
         return loads(content)
     if not isinstance(body, _Envelope):
-        return Listing(content, body, _run_seq_of, lambda whole: whole)
+        return Listing(content, body, _run_seq_of, None)
     if str(body.status).lower() == "error":
         return loads(content)
-    return Listing(content, body.result, _run_seq_of, lambda whole: whole["result"])
+    return Listing(content, body.result, _run_seq_of, "result")
 
 
 def _run_seq_of(excerpt: Excerpt) -> str:

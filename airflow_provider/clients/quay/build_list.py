@@ -59,4 +59,4 @@ def decode_builds(content: bytes) -> Any:
         excerpts = decode_excerpts(content, _DECODER).builds
     except msgspec.ValidationError:
         return loads(content)
-    return BuildList(content, excerpts, lambda excerpt: str(excerpt.id), lambda whole: whole["builds"])
+    return BuildList(content, excerpts, lambda excerpt: str(excerpt.id), "builds")

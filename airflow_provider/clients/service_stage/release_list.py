@@ -44,8 +44,8 @@ def decode_tasks(content: bytes) -> Any:
     except msgspec.ValidationError:
         return loads(content)
     if isinstance(body, _Wrapped):
-        return Listing(content, body.pipelines, _id_of, lambda whole: whole["pipelines"])
-    return Listing(content, body, _id_of, lambda whole: whole)
+        return Listing(content, body.pipelines, _id_of, "pipelines")
+    return Listing(content, body, _id_of, None)
 
 
 def _id_of(excerpt: Excerpt) -> str:

@@ -30,7 +30,7 @@ DURATIONS.settling = 5.0
 for dag_id, tasks in json.loads(Path(os.environ["CHAOS_PLAN"]).read_text()).items():
     with DAG(dag_id, schedule=None, default_args={"retries": 20, "retry_delay": timedelta(seconds=2)}) as dag:
         for task in tasks:
-            operator = OPERATORS[task["kind"]].partial(
+            operator = OPERATORS[task["kind"]].partial(  # type: ignore[attr-defined]
                 task_id=task["task_id"], deferrable=task["deferrable"], poll_interval=1.0
             )
             operator.expand_kwargs(task["arguments"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
@@ -20,6 +19,7 @@ from airflow_provider.sandbox import seed
 from tests.support.code_stream_server import SECOND, Clock, Server, of
 from tests.support.control import Control
 from tests.support.scripted import Scripted
+from tests.support.until import until
 
 GOING_ON = ["NOT_STARTED", "RUNNING", "WAITING", "PAUSED", "CANCELING"]
 ENDED = ["COMPLETED", "FAILED", "CANCELED"]
@@ -99,13 +99,15 @@ def test_the_sandbox_is_watched_at_the_same_price(control: Control, mocker: Mock
         refs = list(threads.map(lambda _: client.pipelines.run(pipeline).ref, range(120)))
     waits = Waits(client, refs)
     waits.fetch()
-    deadline = time.monotonic() + 5
-    costs = []
-    while costs[-3:] != [1, 1, 1]:
-        assert time.monotonic() < deadline, costs
+    costs: list[int] = []
+
+    def fetch() -> list[int]:
         before = len(control.get("requests", system="code_stream"))
         assert waits.fetch() == {}
         costs.append(len(control.get("requests", system="code_stream")) - before)
+        return costs[-3:]
+
+    until(fetch, lambda last: last == [1, 1, 1])
     control.post(f"executions/code_stream/{refs[7]['id']}", state="FAILED")
     assert {number: each.status for number, each in waits.fetch().items()} == {7: "FAILED"}  # type: ignore[union-attr]
     assert waits.fetch() == {}
@@ -117,15 +119,17 @@ def test_every_end_of_living_executions_is_reported_once_and_right(control: Cont
     dice = random.Random(7)
     pipelines = [client.pipelines.find(name, "retail")["id"] for name in ("Deploy shop", "Always fails")]
     waits = Waits(client, [])
-    deadline = time.monotonic() + 20
-    while len(waits.ended) < 60:
-        assert time.monotonic() < deadline, waits.last
+
+    def start_and_fetch() -> int:
         if len(waits.ended) + len(waits.known) < 60:
             started = [client.pipelines.run(dice.choice(pipelines)).ref for _ in range(5)]
             waits.fetch(*map(waits.add, started))
             client.cancel(started[0], "not wanted")
         if waits.known:
             waits.fetch()
+        return len(waits.ended)
+
+    until(start_and_fetch, lambda ended: ended >= 60)
     told = {each.id: (each.status, each.outputs) for each in waits.last.values() if isinstance(each, Execution)}
     truth = {each: client.observe(of(each)) for each in told}
     assert told == {each: (execution.status, execution.outputs) for each, execution in truth.items()}

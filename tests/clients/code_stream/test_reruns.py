@@ -587,15 +587,15 @@ def test_the_limit_of_a_rerun_is_told_by_the_clock_of_the_worker(
     control.post("clock", advance=ahead)
     switch(control, rerun="message_only")
     intent = intent_of(client, broken_event(client), clock=clock, start_timeout=600.0)
-    # The fraction of a second is cut off from some of the times.
-    before = time.time() - 1.5
+    # The fraction of a second is cut off from some of the times, and a request may take seconds.
+    before = time.time() - 60
     unseen = client.reruns.reference(intent)
-    assert before < float(unseen["start_by"]) - 600 < time.time() + 1.5
+    assert before < float(unseen["start_by"]) - 600 < time.time() + 60
     # Pauses between the intent and the request do not count.
     intent["since"] -= 300
-    before = time.time() - 1.5
+    before = time.time() - 60
     sent = send(client, intent).ref
-    assert before < float(sent["start_by"]) - 600 < time.time() + 1.5
+    assert before < float(sent["start_by"]) - 600 < time.time() + 60
     assert client.observe(sent).state is S.QUEUED
     assert all(isinstance(value, str) for value in sent.values())
 

@@ -19,6 +19,7 @@ from airflow_provider.core.durations import DURATIONS
 from airflow_provider.sandbox import seed
 from airflow_provider.sandbox.app import SandboxServer
 from tests.support.control import SystemControl
+from tests.support.examples import PATIENT
 
 SHOP = "acme/shop"
 
@@ -203,7 +204,7 @@ class Registry:
         return float(self.now)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(PATIENT, max_examples=300)
 @given(
     st.lists(
         st.tuples(st.sampled_from("abc"), st.sampled_from(["sha256:1", "sha256:2", None]), st.integers(1, 500)),

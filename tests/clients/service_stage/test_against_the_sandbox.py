@@ -68,14 +68,9 @@ def client(server: SandboxServer, control: Control) -> Iterator[ServiceStageClie
 
 
 def _wait(client: ServiceStageClient, run: Execution, *states: str) -> Execution:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        seen = client.observe(run.ref)
-        if seen.state in states or seen.state.is_terminal:
-            assert seen.state in states, seen
-            return seen
-        time.sleep(0.02)
-    raise AssertionError(f"still {seen}")
+    seen = until(lambda: client.observe(run.ref), lambda seen: seen.state in states or seen.state.is_terminal)
+    assert seen.state in states, seen
+    return seen
 
 
 def _stop(client: ServiceStageClient, name: str = "shop-release") -> Execution:
@@ -88,10 +83,7 @@ def _state(server: SandboxServer, run: Execution) -> str:
 
 
 def _until_over(server: SandboxServer, run: Execution) -> None:
-    deadline = time.monotonic() + 10
-    while _state(server, run) != "2":
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: _state(server, run), lambda state: state == "2")
 
 
 def _log(server: SandboxServer) -> list[dict[str, Any]]:
@@ -155,12 +147,13 @@ def test_the_end_of_the_release_before_is_not_taken_for_that_of_a_new_one_whatev
 
 def _follow(server: SandboxServer, client: ServiceStageClient, run: Execution, *, together: bool) -> None:
     """See it succeed, but not before it has."""
-    deadline = time.monotonic() + 30
-    seen: Any = run
-    while not seen.state.is_terminal and time.monotonic() < deadline:
-        seen = client.fetch([run.ref, dict(run.ref)])[0] if together else client.observe(run.ref)
+
+    def look() -> Any:
+        seen: Any = client.fetch([run.ref, dict(run.ref)])[0] if together else client.observe(run.ref)
         assert _state(server, run) == "2" or not seen.state.is_terminal, f"the old {seen.state} was believed"
-        time.sleep(0.02)
+        return seen
+
+    seen = until(look, lambda seen: seen.state.is_terminal)
     assert (seen.state, seen.id) == (ExecutionState.SUCCEEDED, run.id)
 
 

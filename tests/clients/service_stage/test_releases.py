@@ -69,7 +69,7 @@ def test_each_action_is_one_post_with_its_body(
     assert (started.id, started.state, started.status) == ("286541", ExecutionState.RUNNING, "4")
     place = f"{gateway.url} project {PROJECT}"
     assert started.ref | {"since": ""} == release_ref("286541", action, since="", clock="vendor", place=place)
-    assert abs(float(started.ref["since"]) - time.time()) < 10
+    assert abs(float(started.ref["since"]) - time.time()) < 60
     assert all(isinstance(value, str) for value in started.ref.values())
 
 

@@ -41,15 +41,21 @@ with DAG("approval_in_time", **OF_EACH_RUN):
 with DAG("approval_of_release", schedule=None):
     ServiceStageApprovalOperator(task_id="ask", pipeline="shop-release-approval", poll_interval=1)
 
-with DAG("gates", schedule=None):
-    CodeStreamRunPipelineOperator(
-        task_id="ask",
-        pipeline="Deploy shop with approval",
-        project="retail",
-        inputs={"tag": "1.4.2"},
-        approve=True,
-        poll_interval=1,
-        retries=1,
-        # Airflow 3.3.2 itself fails a task here and there while its API server is slow.
-        retry_delay=timedelta(seconds=1),
-    )
+GATED = {
+    "task_id": "ask",
+    "pipeline": "{{ params.pipeline }}",
+    "project": "retail",
+    "inputs": {"tag": "1.4.2"},
+    "approve": True,
+    "poll_interval": 1,
+    "retries": 1,
+    # Airflow 3.3.2 itself fails a task here and there while its API server is slow.
+    "retry_delay": timedelta(seconds=1),
+}
+OF_A_PIPELINE = {"schedule": None, "params": {"pipeline": "Deploy shop with approval"}}
+
+with DAG("gates", **OF_A_PIPELINE):
+    CodeStreamRunPipelineOperator(**GATED)
+
+with DAG("gates_in_a_pool", **OF_A_PIPELINE):
+    CodeStreamRunPipelineOperator(**GATED, pool="gates")

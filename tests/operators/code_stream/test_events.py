@@ -22,6 +22,7 @@ from airflow_provider.operators.code_stream import (
 from tests.support.airflow_runs import TaskRun, run_task
 from tests.support.attempts import Task
 from tests.support.code_stream_tasks import BOTH_MODES, SHOP, SLOW, executions_of, state_of
+from tests.support.meanwhile import meanwhile
 from tests.support.turns import in_turns
 
 EVENT_TYPES = pytest.mark.parametrize("event_type", ["docker", "git", "gerrit"])
@@ -132,7 +133,16 @@ def test_an_event_whose_execution_still_runs_is_rerun_by_force(systems, deferrab
     systems.reset(speed=1)
     delivered = systems.act("code_stream", "deliver", kind="docker", inputs={"tag": "1.4.2"})
     systems.force("code_stream", delivered["executionLink"].rpartition("/")[2], "PAUSED")
-    ended = rerun(delivered["id"], force=True, deferrable=deferrable)
+    before = len(executions_of(systems, SHOP))
+
+    def go_on() -> bool:
+        has_begun = len(executions_of(systems, SHOP)) > before
+        if has_begun:
+            systems.advance(100)
+        return has_begun
+
+    with meanwhile(go_on):
+        ended = rerun(delivered["id"], force=True, deferrable=deferrable)
     assert ended.error is None
     assert ended.result["id"] not in delivered["executionLink"]
     first = state_of(systems, delivered["executionLink"].rpartition("/")[2])

@@ -125,7 +125,7 @@ def test_a_retry_after_the_answer_took_effect_tells_what_became_of_it(systems):
     def dying(*_: Any) -> None:
         raise WorkerKilled
 
-    with mock.patch.object(task.operator, "_wait_until_taken", dying):
+    with mock.patch.object(release_answer, "wait_until_taken", dying):
         assert isinstance(task.attempt().error, WorkerKilled)
     until(lambda: state_of(systems, execution_id) == "2")
     assert task.attempt().error is None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import requests
 
-from tests.support.cocktail_calls import SHOP, TOKEN, Api, Receiver
+from tests.support.cocktail_calls import SHOP, TOKEN, Api, states
+from tests.support.receiver import Receiver
 from tests.support.until import until
 
 
@@ -14,7 +15,7 @@ def test_a_forced_state_is_shown_and_told(api: Api, receiver: Receiver) -> None:
     forced = api.post(f"executions/cocktail/{run_seq}", state="DONE")
     assert forced["state"] == "DONE"
     assert api.call("GET", f"/build/run/{run_seq}").json()["imageDigest"]
-    until(receiver.states, lambda states: states[-1] == "DONE")
+    until(lambda: states(receiver), lambda states: states[-1] == "DONE")
 
 
 def test_a_lost_answer_leaves_the_run_in_the_list(api: Api) -> None:

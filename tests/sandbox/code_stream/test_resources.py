@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
@@ -11,7 +9,7 @@ import requests
 import yaml
 
 from tests.support.code_stream_calls import API, CodeStream
-from tests.support.serving import serving
+from tests.support.receiver import Receiver
 from tests.support.until import until
 
 
@@ -71,29 +69,13 @@ def test_pipelines_travel_as_yaml(api: CodeStream) -> None:
     assert api.get("/pipelines/retail/Copied")["stageOrder"] == ["Build", "Prod"]
 
 
-class Receiver(BaseHTTPRequestHandler):
-    received: list[tuple[str, Any]] = []
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.received.append((self.path, body))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
-
-
-def test_notifications_of_a_pipeline_are_delivered(api: CodeStream) -> None:
-    server = HTTPServer(("127.0.0.1", 0), Receiver)
-    url = f"http://127.0.0.1:{server.server_port}"
+def test_notifications_of_a_pipeline_are_delivered(api: CodeStream, receiver: Receiver) -> None:
     events = ("STARTED", "SUCCESS", "FAILURE")
-    hooks = [{"event": event, "action": "POST", "url": f"{url}/{event}"} for event in events]
+    hooks = [{"event": event, "action": "POST", "url": f"{receiver.url}/{event}"} for event in events]
     api.create_pipeline("Loud", {"Work": {"type": "CI"}}, notifications={"webhook": hooks})
-    with serving(server):
-        execution_id = api.start("Loud")
-        until(lambda: [path for path, _ in Receiver.received], lambda paths: {*paths} == {"/STARTED", "/SUCCESS"})
-    assert {body["executionId"] for _, body in Receiver.received} == {execution_id}
+    execution_id = api.start("Loud")
+    until(lambda: {each["path"] for each in receiver.received}, lambda paths: paths == {"/STARTED", "/SUCCESS"})
+    assert {body["executionId"] for body in receiver.bodies()} == {execution_id}
 
 
 def test_project_ids_can_be_looked_up(api: CodeStream) -> None:

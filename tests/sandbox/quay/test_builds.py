@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.support.quay_calls import READ_TOKEN, SHOP, TOKEN, Api, Receiver, digest_of
+from tests.support.quay_calls import READ_TOKEN, SHOP, TOKEN, Api, digest_of
+from tests.support.receiver import Receiver
 
 
 def test_a_build_goes_through_its_phases_and_pushes_its_tags(api: Api) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.support.quay_calls import SHOP, TOKEN, WEBHOOK, Api, Receiver, tags
+from tests.support.quay_calls import SHOP, TOKEN, WEBHOOK, Api, tags
+from tests.support.receiver import Receiver
 
 
 def test_a_finished_cocktail_build_arrives_as_an_image(api: Api, receiver: Receiver) -> None:

@@ -36,7 +36,7 @@ HEADERS = {
     "misc.empty-bearer": {"Authorization": "Bearer "},
     "misc.short-bearer": {"Authorization": "Bearer short"},
 }
-"""What the recording does not tell of its requests."""
+"""What the recording does not contain of its requests."""
 
 
 class Replay:
@@ -212,7 +212,7 @@ BEFORE: dict[str, Callable[[Replay], None]] = {
 
 
 def differences(replay: Replay, recorded: dict[str, Any], answer: requests.Response) -> Iterator[str]:
-    """What the answer has otherwise than the recorded one; ids that are met for the first time are noted."""
+    """How the answer differs from the recorded one; ids that appear for the first time are noted."""
     if answer.status_code != recorded["status"]:
         yield f"status {answer.status_code}, not {recorded['status']}: {answer.text[:200]}"
         return
@@ -284,7 +284,7 @@ def _compare_forms(place: str, expected: Any, got: Any) -> Iterator[str]:
 
 
 def _shown(items: list[Any]) -> tuple[list[Any], int]:
-    """The items of a recorded list and their number: of a long one only the first were kept."""
+    """The items of a recorded list and their number: of a long list, only the first were kept."""
     last = re.fullmatch(r"… (\d+) in all", str(items[-1])) if items else None
     return (items[:-1], int(last[1])) if last else (items, len(items))
 

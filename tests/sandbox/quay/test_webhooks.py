@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.quay_calls import SHOP, Api, Receiver
+from tests.support.quay_calls import SHOP, Api
+from tests.support.receiver import Receiver
 from tests.support.until import until
 
 RECORDED = [

@@ -112,7 +112,7 @@ def test_a_timeout_while_polls_fail_tells_the_last_that_was_seen_and_why(systems
         return was_asked
 
     with meanwhile(go_down):
-        ended = wait(QuayTagSensor, tag="1.4.2", timeout=1.5, deferrable=deferrable)
+        ended = wait(QuayTagSensor, tag="1.4.2", timeout=3, deferrable=deferrable)
     assert isinstance(ended.error, AirflowSensorTimeout)
     assert "last observed: tag 1.4.2 is running (missing)" in str(ended.error)
     assert "the last poll failed: quay: the system cannot answer now" in str(ended.error)

@@ -1,0 +1,111 @@
+"""Runs whose task asks people, and who answers them over Airflow's REST API."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider.clients.code_stream import CodeStreamClient
+from airflow_provider.sandbox import seed
+from demo.airflow_api import AirflowApi
+from tests.chaos.people import TaskInstance
+from tests.e2e.stage import Stage
+from tests.e2e.stage import until as until_soon
+
+APPROVED = "Deploy shop with approval"
+
+
+def until(condition: Callable[[], Any], what: str) -> Any:
+    """:param what: should come about, for whoever reads a failure."""
+    try:
+        return until_soon(condition)
+    except AssertionError as error:
+        raise AssertionError(f"not so in time: {what}") from error
+
+
+@dataclass
+class Asking:
+    """A run whose task asks people.
+
+    :param field: of the form that they fill in.
+    """
+
+    stage: Stage
+    dag_id: str
+    run_id: str
+    field: str = "comment"
+
+    @property
+    def _path(self) -> str:
+        return f"dags/{self.dag_id}/dagRuns/{self.run_id.replace('+', '%2B')}"
+
+    @property
+    def ti(self) -> TaskInstance:
+        return TaskInstance(self.dag_id, self.run_id, "ask", -1)
+
+    def action(self) -> dict[str, Any]:
+        """The required action of the task; empty if there is none."""
+        found = self.stage.airflow.api.call("GET", f"{self._path}/hitlDetails")["hitl_details"]
+        return dict(found[0]) if found else {}
+
+    def answer(self, option: str, said: str | None = None, by: AirflowApi | None = None) -> None:
+        path = f"{self._path}/taskInstances/ask/-1/hitlDetails"
+        form = {"chosen_options": [option], "params_input": {self.field: said}}
+        (by or self.stage.airflow.api).call("PATCH", path, json=form, repeatable=False)
+
+    @property
+    def state(self) -> str | None:
+        return self.stage.states(self.dag_id, self.run_id).get("ask")
+
+    def until_it_asks(self) -> Asking:
+        until(lambda: self.state == "deferred", "it asks")
+        # Airflow 3.3.2 fails a task that is resumed before it has heard of the end of its process.
+        time.sleep(3)
+        return self
+
+    def until_it_asks_again(self) -> None:
+        until(lambda: self.state == "deferred" and not self.action()["response_received"], "it asks again")
+        time.sleep(3)
+
+    def result(self) -> dict[str, Any]:
+        until(lambda: self.state in ("success", "failed"), "it ends")
+        assert self.state == "success"
+        returned: dict[str, Any] = self.stage.airflow.api.xcom(self.dag_id, self.run_id, "ask")
+        return returned
+
+
+def code_stream(stage: Stage) -> CodeStreamClient:
+    login, password = next(iter(seed.CODE_STREAM_USERS.items()))
+    return CodeStreamClient(f"{stage.sandbox.url}/code_stream", username=login, password=password)
+
+
+def execution(stage: Stage) -> str:
+    """An execution of Code Stream that waits for an approval; returns its id."""
+    with code_stream(stage) as client:
+        pipeline = client.pipelines.find(APPROVED, "retail")["id"]
+        execution_id = client.pipelines.run(pipeline, inputs={"tag": "1.4.2"}).id
+    until(lambda: state_of(stage, "code_stream", execution_id) == "WAITING", "the execution asks")
+    return execution_id
+
+
+def state_of(stage: Stage, system: str, execution_id: str) -> str:
+    found = stage.sandbox.control.executions(system)
+    return next(str(each["state"]) for each in found if each["id"] == execution_id)
+
+
+def answers(stage: Stage) -> list[dict[str, Any]]:
+    """What Code Stream was answered since the last reset."""
+    sent = stage.sandbox.control.requests("code_stream")
+    return [each["body"] for each in sent if each["method"] == "PATCH" and "/user-operations/" in each["path"]]
+
+
+def start(stage: Stage, dag_id: str, execution_id: str) -> Asking:
+    return Asking(stage, dag_id, stage.start(dag_id, {"execution_id": execution_id}))
+
+
+def as_user(stage: Stage, name: str) -> AirflowApi:
+    passwords = json.loads((stage.airflow.home / "passwords.json").read_text())
+    return AirflowApi(stage.airflow.url, name, passwords[name])

@@ -1,0 +1,58 @@
+"""People answer under CeleryExecutor: the same tests as under LocalExecutor, on PostgreSQL and Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.processes import adopt_orphans
+from demo.sandbox_server import SandboxServer
+from tests.chaos.cluster import Cluster
+from tests.chaos.databases import missing
+from tests.e2e import test_approvals as under_local_executor
+from tests.e2e.conftest import ROLES, USERS
+from tests.e2e.stage import Stage
+
+DAGS = Path(__file__).parent / "dags"
+CELERY = Path(__file__).parents[2] / ".chaos"
+"""Airflow with Celery's provider, which would change what Airflow loads in all other tests."""
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    if absent := missing("postgresql", "redis-server"):
+        pytest.skip(f"needs Debian's packages {' '.join(absent)}")
+    if not (CELERY / "bin" / "celery").exists():
+        pytest.skip("needs Celery: run `make .chaos/.installed`")
+    adopt_orphans()
+    home = tmp_path_factory.mktemp("celery")
+    # PostgreSQL runs as a user of its own, who must be able to reach its directory.
+    for path in (home, *list(home.parents)[:2]):
+        path.chmod(0o755)
+    cluster = Cluster(home / "airflow", dags=DAGS, celery=True, installed=CELERY, variables={USERS: ROLES})
+    with SandboxServer(home / "sandbox") as sandbox, cluster:
+        cluster.kill("triggerer-2")
+        cluster.wait_until_ready("approvals", "approval_by_two", "approval_slowly", "gates")
+        for connection in sandbox.connections():
+            cluster.api.save_connection(connection)
+        yield Stage(cluster, sandbox)
+
+
+@pytest.mark.parametrize(
+    "answered",
+    [
+        under_local_executor.test_a_reviewer_answers_over_the_rest_api,
+        under_local_executor.test_an_answer_before_the_deferral_has_landed_counts,
+        under_local_executor.test_two_people_must_approve_and_nobody_else_may,
+        under_local_executor.test_one_task_runs_a_pipeline_past_its_gate,
+        under_local_executor.test_a_pipeline_is_canceled_when_its_task_is_marked_failed_while_it_asks,
+        under_local_executor.test_a_pipeline_whose_approval_is_rejected_fails_its_task_without_a_retry,
+    ],
+    ids=lambda test: test.__name__.removeprefix("test_"),
+)
+def test_it_is_the_same_under_celery(stage: Stage, answered: Any) -> None:
+    stage.reset()
+    answered(stage)
