@@ -229,7 +229,7 @@ class RealTask(attempts.Task):
     def run(self, script: Work = succeed) -> Any:
         """Run what is queued in this process; returns Airflow's ``TaskRunResult``."""
         self.operator.script = script  # type: ignore[method-assign]
-        return self._run()
+        return self.run_queued()
 
     def begin(self) -> Any:
         """A supervisor reports to Airflow that it runs what is queued, and nothing more; returns the answer."""

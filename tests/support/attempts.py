@@ -79,7 +79,7 @@ class Task:
             ti.state = "queued"
 
         self.change(prepare)
-        return self.run()
+        return self.run_queued()
 
     def resume(self, event: Any) -> Any:
         """What happens when the trigger of a deferred attempt has fired."""
@@ -89,7 +89,7 @@ class Task:
         with create_session() as session:
             handle_event_submit(event, task_instance=self._row(session), session=session)
         self.change(lambda ti: setattr(ti, "state", "queued"))
-        return self.run()
+        return self.run_queued()
 
     def resume_without_event(self, error: str) -> Any:
         """What happens after a deferral that crashed (``Trigger failure``) or timed out (``Trigger timeout``)."""
@@ -99,7 +99,7 @@ class Task:
             ti.state = "queued"
 
         self.change(prepare)
-        return self.run()
+        return self.run_queued()
 
     def clear(self, *, leaving_the_run: bool = False) -> None:
         """:param leaving_the_run: as it is, so that its ``clear_number`` stays the same."""
@@ -236,7 +236,8 @@ class Task:
                 **self.where,
             )
 
-    def run(self) -> Any:
+    def run_queued(self) -> Any:
+        """Run what is queued in this process; returns Airflow's ``TaskRunResult``."""
         from airflow.sdk.execution_time.supervisor import run_task_in_process
 
         return run_task_in_process(ti=self.identity(), task=self.operator)

@@ -86,7 +86,7 @@ class Deferred:
     def go_on(self) -> Any:
         """In a worker."""
         self.task.change(lambda ti: setattr(ti, "state", "queued"))
-        return self.task.run()
+        return self.task.run_queued()
 
     def xcoms(self) -> dict[str, Any]:
         with create_session() as session:
