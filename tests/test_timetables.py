@@ -70,7 +70,7 @@ def test_without_catchup_a_missed_run_is_made_up_for_in_its_window_only(mocker, 
 
 
 def test_a_wrong_window_makes_the_dag_invalid():
-    with pytest.raises(AirflowTimetableInvalid, match=r"windows\[0\].days must be of mon"):
+    with pytest.raises(AirflowTimetableInvalid, match=r"windows\[0\].days must be one of mon"):
         ReleaseWindow(windows=[{"days": ["monday"], "from": "22:00", "to": "06:00"}]).validate()
 
 

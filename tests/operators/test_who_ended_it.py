@@ -58,7 +58,7 @@ def test_a_cleared_task_starts_nothing_beside_what_cannot_be_canceled_and_names_
     story.task.clear()
     for method in ("POST", "PUT", "DELETE"):
         systems.fault(starter.system, "status", method=method, status=status, times=1000)
-    with mock.patch.object(DURATIONS, "cleared_limit", 0.3):
+    with mock.patch.object(DURATIONS, "cleared_limit", 1.5):
         for _ in "the next attempt", "its retry":
             error = story.attempt().error
             assert isinstance(error, ConflictError)
