@@ -233,7 +233,13 @@ BAD: list[Bad] = [
             (5, "http"),
         )
     ),
-    Bad(CocktailRunBuildOperator, {"tag_name": None}, BadRequestError, ("tag_name", "autotag of build 12 is off"), needs_system=True),
+    Bad(
+        CocktailRunBuildOperator,
+        {"tag_name": None},
+        BadRequestError,
+        ("tag_name", "autotag of build 12 is off"),
+        needs_system=True,
+    ),
     Bad(QuayRunBuildOperator, {"tags": ["1.4.2", "1.4.2"]}, BadRequestError, ("tags", "once")),
     *(
         Bad(QuayRunBuildOperator, {name: value}, BadRequestError, (name, text))
