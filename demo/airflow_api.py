@@ -14,7 +14,8 @@ Json = dict[str, Any]
 FINISHED = ("success", "failed")
 TRIES = 5
 PAUSE = 0.5
-"""Seconds between tries of what may be repeated: on a busy machine Airflow's SQLite is locked now and then."""
+"""Seconds between tries of what may be repeated: on a busy machine Airflow's SQLite is locked now and then, and its API
+server does not answer for half a minute."""
 
 
 class AirflowApi:
@@ -35,7 +36,7 @@ class AirflowApi:
         """The JSON that a call answers; ``None`` for a 404 with ``missing_ok``.
 
         :param path: below ``/api/v2/``; or from the root, if it begins with a slash.
-        :param repeatable: whether it may be sent again after a 5xx; default: anything but a POST.
+        :param repeatable: whether it may be sent again after a 5xx or no answer; default: anything but a POST.
         :raises requests.RequestException: no answer, or a refusal; its text holds what Airflow said.
         """
         if repeatable is None:
@@ -43,8 +44,13 @@ class AirflowApi:
         url = self.url + (path if path.startswith("/") else f"/api/v2/{path}")
         if "Authorization" not in self._session.headers:
             self._sign_in()
-        for _ in range(TRIES):
-            answer = self._session.request(method, url, timeout=30, **options)
+        for tries_left in reversed(range(TRIES)):
+            try:
+                answer = self._session.request(method, url, timeout=30, **options)
+            except requests.ReadTimeout:
+                if not repeatable or not tries_left:
+                    raise
+                continue
             if answer.status_code == 401:
                 self._sign_in()
             elif answer.status_code < 500 or not repeatable:

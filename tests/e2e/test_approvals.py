@@ -290,7 +290,7 @@ def test_one_task_asks_about_each_of_two_gates_with_a_text_that_is_true_of_both(
         create_pipeline(client, "Test", "Prod")
     asking = at_a_gate(stage, pipeline=TWO_GATES)
     text = asking.action()["body"]
-    assert "each approval that comes up" in text
+    assert "asks about each approval that its execution reaches" in text
     asking.answer("Approve", "of the test stage")
     asking.until_it_asks_again()
     action = asking.action()
