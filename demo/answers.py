@@ -10,7 +10,6 @@ import signal
 import termios
 import time
 import tty
-from types import TracebackType
 from typing import Self
 
 from airflow_provider.core.approving import APPROVE, OPTIONS, REJECT
@@ -79,9 +78,7 @@ class Keys(Answers):
             self._read_single_keys()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._restore()
         atexit.unregister(self._restore)
 
