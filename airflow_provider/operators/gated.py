@@ -83,7 +83,7 @@ class GatedStartOperator(AsksPeople[ClientT], StartOperator[ClientT]):
         resumed: bool = False,
     ) -> dict[str, Any]:
         if self.approve and not self._asks:
-            self.log.warning("In dag.test(), nobody can be asked: approvals wait for a decision at the vendor")
+            self.log.info("In dag.test(), nobody can be asked: approvals wait for a decision at the vendor")
         result = super()._carry_out(context, record, program, resumed=resumed)
         if not self.approve:
             return result
