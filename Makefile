@@ -24,7 +24,7 @@ help: ## this list
 
 install: $(INSTALLED) ## create .venv with the package and its development tools
 
-unit: $(INSTALLED) ## run the quick tests, in a minute on two cores; ARGS=path
+unit: $(INSTALLED) ## run the quick tests, in little more than a minute on two cores; ARGS=path
 	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(or $(ARGS),$(UNIT))
 
 test: $(INSTALLED) ## run all tests, including the release train in a real Airflow
