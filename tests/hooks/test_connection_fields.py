@@ -119,6 +119,10 @@ OF_ONE_SYSTEM: list[tuple[str, str, dict[str, Any]]] = [
         for system in ("code_stream", "service_stage", "cocktail")
         for template in ("javascript:alert('{id}')", "https://ui.example.com/", "{base}/{repository}")
     ),
+    *(
+        ("quay", "extra `ui_url`", {"extra": {"ui_url": template}})
+        for template in ("javascript:alert('{id}')", "https://ui.example.com/", "{base}/{repository}/{digest}")
+    ),
     ("code_stream", "extra `api_version`", {"extra": {"api_version": ["2019-10-17"]}}),
     *(
         ("code_stream", "extra `words`", {"extra": {"words": words}})
@@ -181,6 +185,7 @@ def test_a_connection_that_is_not_there_is_named(
         define(definition)
     with pytest.raises(ConnectionConfigError, match=f"connection '{CONN_ID}' is not defined") as caught:
         hook_class(system)(CONN_ID).get_conn()
+    assert f"AIRFLOW_CONN_{CONN_ID.upper()} in the environment" in str(caught.value)
     assert "half" not in str(caught.value)
     assert hook_class(system)(CONN_ID).test_connection() == (False, str(caught.value))
 

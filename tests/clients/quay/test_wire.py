@@ -21,7 +21,7 @@ from airflow_provider.exceptions import (
     UnexpectedResponseError,
 )
 from airflow_provider.sandbox import seed
-from tests.support.quay_client import ARCHIVE, SHOP, TOKEN, Stand, scripted_client, tag_ref
+from tests.support.quay_client import ARCHIVE, SHOP, TOKEN, Stand, scan_ref, scripted_client, tag_ref
 from tests.support.scripted import Scripted
 
 
@@ -136,3 +136,34 @@ def test_a_read_is_repeated_after_every_passing_error(stand: Stand) -> None:
     for fault in ({"fault": "status", "status": 520}, {"fault": "truncate"}, {"fault": "reset_after"}):
         stand.fault(method="GET", **fault)
         assert client.tags.find(SHOP, "stable")
+
+
+@pytest.mark.parametrize(
+    ("ui_url", "build", "tag", "scan"),
+    [
+        (
+            None,
+            "{base}/repository/acme/shop/build/{id}",
+            "{base}/repository/acme/shop?tab=tags",
+            "{base}/repository/acme/shop/manifest/{digest}?tab=vulnerabilities",
+        ),
+        (
+            "https://ui.example.com/{repository}/{kind}/{id}",
+            "https://ui.example.com/acme/shop/build/{id}",
+            "https://ui.example.com/acme/shop/tag/stable",
+            "https://ui.example.com/acme/shop/scan/stable",
+        ),
+    ],
+)
+def test_links_lead_to_the_pages_of_quay_or_to_those_that_the_connection_names(
+    stand: Stand, ui_url: str | None, build: str, tag: str, scan: str
+) -> None:
+    client = stand.client(ui_url=ui_url)
+    started = client.builds.start(SHOP, archive_url=ARCHIVE, tags=["1"])
+    present = client.observe(tag_ref("stable"))
+    known = {"base": client.transport.base_url, "id": started.id, "digest": present.outputs["digest"]}
+    assert started.url == client.observe(started.ref).url == build.format(**known)
+    assert present.url == tag.format(**known)
+    assert client.observe(scan_ref(tag="stable")).url == scan.format(**known)
+    missing = "{base}/repository/acme/shop?tab=tags" if ui_url is None else "https://ui.example.com/acme/shop/tag/none"
+    assert client.observe(scan_ref(tag="none")).url == missing.format(**known)
