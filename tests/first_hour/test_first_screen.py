@@ -133,6 +133,13 @@ def test_the_package_comes_from_the_wheel(hour: Hour) -> None:
     assert where.startswith(str(hour.home))
 
 
+def test_the_pages_that_the_readme_links_are_installed_too(hour: Hour) -> None:
+    installed = hour.home / "venv" / "share" / "doc" / "airflow-provider-release-pipelines"
+    assert f"`share/doc/{installed.name}`" in README
+    for page in ("README.md", "docs/connections.md"):
+        assert (installed / page).read_text() == (ROOT / page).read_text()
+
+
 def test_the_first_dag_runs_and_runs_again_with_a_tag_of_its_own(hour: Hour) -> None:
     migrate, test = commands()
     hour.run(migrate)
