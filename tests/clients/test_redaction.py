@@ -14,6 +14,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 from requests.structures import CaseInsensitiveDict
 
+from airflow_provider.clients.answers import Answer
 from airflow_provider.clients.login import Token
 from airflow_provider.clients.redaction import (
     KEPT_SEEN,
@@ -25,7 +26,6 @@ from airflow_provider.clients.redaction import (
     lines_of,
     without_keys,
 )
-from airflow_provider.clients.transport import Answer
 
 SECRET = "pä\"ss/w\\o+r d&<7>\nx~(y)!*='z:1"
 
