@@ -158,6 +158,20 @@ def test_a_sensor_that_waits_for_the_same_build_goes_on_too(systems, route: Rout
     assert (task.task.state, sensor.state) == ("scheduled", "scheduled")
 
 
+@pytest.mark.parametrize(("starter", "reads"), [("quay", 1), ("code_stream pipeline", 1), ("cocktail", 2)])
+def test_a_wait_is_ended_with_the_reading_that_verified_the_push(
+    systems, route: Route, starter: str, reads: int
+) -> None:
+    """Unless its reference says more than the push does, as the tag of a build in Cocktail."""
+    task = Deferred(systems, starter)
+    task.end()
+    before = len(systems.requests(task.system, "GET"))
+    assert tell(route, task.system, task.id) == 200
+    assert task.task.state == "scheduled"
+    since = [each["path"] for each in systems.requests(task.system, "GET")[before:]]
+    assert len([path for path in since if path.endswith(f"/{task.id}")]) == reads
+
+
 # --- what a push does not end
 
 
