@@ -203,7 +203,7 @@ def test_every_error_of_ours_comes_back_from_an_event_as_itself():
 
 @pytest.mark.parametrize("deferrable", [False, True], ids=["synchronous", "deferrable"])
 def test_in_airflow_a_vendor_that_says_nul_fails_its_own_task_only(systems, deferrable, mocker):
-    """The answer to each look is an error with a text that PostgreSQL would refuse."""
+    """The answer to each poll is an error with a text that PostgreSQL would refuse."""
     from airflow_provider.core.durations import DURATIONS
 
     systems.reset(speed=0.1)

@@ -264,7 +264,7 @@ def test_an_event_that_is_told_twice_is_stored_twice() -> None:
 
 
 def begun(*ids: str) -> Watched:
-    """An asset on which a DAG is scheduled, and of which these events are told before the scheduler looks."""
+    """An asset on which a DAG is scheduled, and which gets these events before the scheduler checks."""
     watched = Watched(Scripted)
     parse(watched)
     for each in ids:
@@ -273,7 +273,7 @@ def begun(*ids: str) -> Watched:
 
 
 def runs(watched: Watched) -> list[list[str]]:
-    """The scheduler looks; returns the ids of the events that each run so far was made for."""
+    """The scheduler checks; returns the ids of the events that each run so far was made for."""
     return [sorted(each["id"] for each in told) for told in watched.runs()]
 
 

@@ -227,14 +227,14 @@ def test_what_a_list_does_not_tell_is_polled_whenever_the_caller_likes(scripted:
     assert len(stand.asked()) == 1
     assert [callable(each) for each in found] == [True] * 10 + [False] * 10
     assert all(now is known for now, known in zip(found[10:], before[10:], strict=True))
-    looks: list[PendingObservation] = [each for each in found if callable(each)]
+    pending: list[PendingObservation] = [each for each in found if callable(each)]
     assert stand.asked() == [], "nothing is asked before it is looked at"
     stand.broken = True
     with pytest.raises(ServerUnavailableError):
-        looks[0]()
+        pending[0]()
     stand.broken = False
     with ThreadPoolExecutor(4) as threads:
-        seen = list(threads.map(lambda look: look(), looks))
+        seen = list(threads.map(lambda each: each(), pending))
     assert [each.id for each in seen if isinstance(each, Execution)] == [ref_of(each)["id"] for each in before[:10]]
     rest = [*(each for each in seen if isinstance(each, Execution) and not each.state.is_terminal), *before[10:]]
     stand.asked()

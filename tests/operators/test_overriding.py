@@ -182,7 +182,7 @@ def test_an_answer_that_came_before_the_deferral_is_found_by_the_trigger(closed)
 
 
 def test_an_answer_that_comes_while_the_wait_ends_counts(closed):
-    """Between the two looks for an early one, which Airflow tells nobody of."""
+    """Between the two reads for an early one, of which Airflow informs nobody."""
     task = Waiting(closed)
     trigger = task.left_trigger
     opened = type(trigger).until_open_or_over

@@ -101,7 +101,7 @@ def test_an_operator_in_a_worker_continues_with_the_mended_connection(vendor):
         assert carrier.client.transport.guard is guard
         # Unchanged, it is not built anew.
         vendor.tokens.clear()
-        vendor.tokens.append("first look")
+        vendor.tokens.append("first poll")
         vendor.connect("second-token")
         same = carrier.client
         assert carrier.perform(Observe(REF)).status == "DONE"

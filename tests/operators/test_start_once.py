@@ -250,7 +250,7 @@ def test_one_not_found_after_a_start_leads_to_no_second_one(systems, starter):
     systems.reset(speed=SLOW)
     story = Story(systems, starter, deferrable=True)
     story.attempt_and_die(remembered=True)
-    systems.fault(starter.system, "status", method="GET", path=starter.look, status=404)
+    systems.fault(starter.system, "status", method="GET", path=starter.poll, status=404)
     assert story.attempt().state == "deferred"
     assert story.seen() == ONE_START
 

@@ -286,7 +286,7 @@ def test_a_wait_that_cannot_be_ended_is_no_matter_for_another(systems, route: Ro
 
 def run_until(trigger: Any, task: Deferred, act: Callable[[], Any]) -> list[str]:
     """Run a wait as Airflow does, until it polls seldom; after ``act``, Airflow takes it away. What the log tells."""
-    # From its first look on, a push can end it.
+    # From its first poll on, a push can end it.
     trigger.hold_back = 0.0
 
     async def run() -> None:
@@ -294,7 +294,7 @@ def run_until(trigger: Any, task: Deferred, act: Callable[[], Any]) -> list[str]
         wait = asyncio.create_task(runner.run_trigger(1, trigger))
         runner.triggers[1] = {"task": wait, "is_watcher": False, "name": "wait", "events": 0}
         await until_in_loop(lambda: trigger.current_wait and trigger.current_wait.interval_now == trigger.net)
-        # The next look was due before that was known.
+        # The next poll was due before that was known.
         await asyncio.sleep(1.0)
         await asyncio.to_thread(act)
         assert not wait.done()

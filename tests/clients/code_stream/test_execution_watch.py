@@ -376,9 +376,9 @@ def test_every_execution_is_looked_at_by_its_id_at_times_spread_evenly(scripted:
         clock.now += 10
         server.asked()
         assert waits.fetch() == {}
-        looks = server.asked()
-        assert looks.count("feed") == 1
-        swept.append(len(looks) - 1)
+        polls = server.asked()
+        assert polls.count("feed") == 1
+        swept.append(len(polls) - 1)
     assert max(swept) <= 2, "not all at once"
     assert 4 * 2 <= sum(swept) <= 4 * 8, "each two to four times in twenty minutes, fifty with a request"
 
@@ -448,7 +448,7 @@ def test_one_that_is_gone_and_comes_back_is_reported_again(scripted: Scripted, c
     assert [type(each) for each in waits.fetch().values()] == [NotFoundError], "the sweep sees what a feed cannot show"
     server.rows["e1"] = row
     server.asked()
-    assert [each.id for each in waits.fetch().values()] == ["e1"], "a single look tells more than a list"  # type: ignore[union-attr]
+    assert [each.id for each in waits.fetch().values()] == ["e1"], "a single poll tells more than a list"  # type: ignore[union-attr]
     assert server.asked() == ["feed", "e1"]
     assert waits.fetch() == {}
 

@@ -377,7 +377,7 @@ def test_a_resume_is_followed_once_the_old_execution_continues(
         found = client.observe(ref)
         assert found.id == id_from_link(event["executionLink"])
         until_it_is(lambda ref=found.ref: client.observe(ref), S.FAILED)  # type: ignore[misc]
-        assert client.observe(ref).ref == found.ref, "also when it failed again between two looks"
+        assert client.observe(ref).ref == found.ref, "also when it failed again between two polls"
         assert [each.id for each in client.find_started(intent)] == [found.id]
     assert len(client.executions.list()) == len(before)
 

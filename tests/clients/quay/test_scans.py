@@ -57,13 +57,13 @@ def test_a_failed_scan_is_waited_for(stand: Stand, client: QuayClient) -> None:
     seen = set()
     digest = stand.push("1.4.2")
 
-    def look() -> Execution:
+    def observe() -> Execution:
         scan = client.observe(scan_ref(digest))
         seen.add((scan.status, scan.state))
         stand.control.advance(0.3)
         return scan
 
-    assert until(look, lambda scan: scan.state.is_terminal).state is ExecutionState.SUCCEEDED
+    assert until(observe, lambda scan: scan.state.is_terminal).state is ExecutionState.SUCCEEDED
     assert ("failed", ExecutionState.RUNNING) in seen
 
 

@@ -220,9 +220,9 @@ def test_a_project_that_iam_does_not_tell_is_no_news_of_an_execution(
 def test_a_token_that_cannot_be_renewed_is_no_news_of_an_execution(iam: Iam, status: int) -> None:
     iam.refusals = [(status, {}, None)] * 9
     with as_user(iam.gateway.url, project_id=PROJECT) as client:
-        for look in (lambda: client.observe(release_ref()), lambda: client.fetch([release_ref(), release_ref()])):
+        for observe in (lambda: client.observe(release_ref()), lambda: client.fetch([release_ref(), release_ref()])):
             with pytest.raises(ConnectionConfigError, match="IAM"):
-                look()
+                observe()
 
 
 @pytest.mark.parametrize("projects", [[], [{"id": "a"}, {"id": "b"}]])

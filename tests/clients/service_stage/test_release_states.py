@@ -188,9 +188,9 @@ def test_an_execution_is_not_gone_because_a_gateway_publishes_nothing_for_a_whil
 
     gateway.scripted.always = answer
     with connected(gateway.url) as client:
-        for look in (lambda: client.observe(release_ref()), lambda: client.fetch([release_ref(), release_ref()])):
+        for observe in (lambda: client.observe(release_ref()), lambda: client.fetch([release_ref(), release_ref()])):
             with pytest.raises(UnexpectedResponseError):
-                look()
+                observe()
 
 
 @pytest.mark.parametrize("execution_id", ["286599", "7", "None", "latest"])

@@ -11,7 +11,7 @@ from airflow_provider.exceptions import ExecutionFailed, NotFoundError
 from airflow_provider.sensors.quay import QuaySecurityScanSensor, QuayTagSensor, Severity
 from tests.support.airflow_runs import TaskRun
 from tests.support.meanwhile import meanwhile
-from tests.support.quay_sensors import BOTH_MODES, looks, push, wait
+from tests.support.quay_sensors import BOTH_MODES, polls, push, wait
 from tests.support.quay_tasks import SHOP, tags
 
 
@@ -106,7 +106,7 @@ def test_a_timeout_tells_how_things_stood(systems, mode):
 @BOTH_MODES
 def test_a_timeout_while_polls_fail_tells_the_last_that_was_seen_and_why(systems, deferrable):
     def go_down() -> bool:
-        was_asked = looks(systems) > 2
+        was_asked = polls(systems) > 2
         if was_asked:
             systems.fault("quay", "status", status=500, path="/tag/", times=1000)
         return was_asked
@@ -139,7 +139,7 @@ def test_every_platform_of_an_image_must_pass(systems, severity, passes):
 
 
 def test_a_tag_that_is_scanned_may_come_meanwhile(systems):
-    with meanwhile(lambda: looks(systems) > 0 and push(systems)):
+    with meanwhile(lambda: polls(systems) > 0 and push(systems)):
         ended = scan(tag="1.4.2")
     assert ended.result["outputs"]["digest"] == tags()["1.4.2"]
 

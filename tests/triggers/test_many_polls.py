@@ -1,4 +1,4 @@
-"""Many looks and logs of one connection at once: nobody waits for another's, and the vendor is spared.
+"""Many polls and logs of one connection at once: nobody waits for another's, and the vendor is spared.
 
 Nothing here is measured in seconds: a stand-in holds answers back until what must not wait for them has happened.
 """
@@ -90,7 +90,7 @@ class Waits:
         await asyncio.gather(*self.tasks.values(), return_exceptions=True)
 
 
-# --- looks
+# --- polls
 
 
 def test_a_poll_that_takes_long_holds_up_no_other(vendor: CocktailServer) -> None:
@@ -194,7 +194,7 @@ def test_a_wait_ends_at_its_deadline_although_the_vendor_asked_for_a_longer_paus
     refs = vendor.start(1)
     outcome = asyncio.run(asyncio.wait_for(outcome_of(refs[0], deadline=time.time() + 0.5), PATIENCE))
     assert outcome.ending is Ending.DEADLINE
-    # The first look, and the last one at the deadline.
+    # The first poll, and the last one at the deadline.
     assert vendor.count("single") <= 2
 
 
@@ -210,11 +210,11 @@ def test_logs_that_take_long_hold_up_no_poll_and_no_end_for_long(vendor: Cocktai
     async def scenario() -> None:
         waits = Waits(refs)
         await until_in_loop(lambda: vendor.count("log") >= 2)
-        looks = vendor.count("list")
+        polls = vendor.count("list")
         for number in range(1, 11):
             vendor.states[number] = "DONE"
         await waits.until_told(*range(1, 11))
-        await until_in_loop(lambda: vendor.count("list") >= looks + 6)
+        await until_in_loop(lambda: vendor.count("list") >= polls + 6)
         assert vendor.count("log") <= build_logs.TAIL_READERS, "few at a time"
         may_go_on.set()
         await waits.leave()
