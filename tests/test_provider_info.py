@@ -144,7 +144,7 @@ def test_the_form_offers_exactly_the_extras_that_the_hook_reads(system: str) -> 
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_the_form_tells_the_defaults_of_the_hook(system: str) -> None:
+def test_the_form_shows_the_defaults_of_the_hook(system: str) -> None:
     for name, field in hook_class(system).extras_class.model_fields.items():
         form = TYPES[system]["conn-fields"][name]
         description = form.get("description", "")

@@ -53,7 +53,7 @@ def test_a_deferral_that_times_out_resumes_the_task_to_fail(deferred: RealTask) 
     assert resumed(deferred) == {"method": TRIGGER_FAIL_REPR, "arguments": {"error": "Trigger timeout"}}
 
 
-def test_a_trigger_that_crashes_resumes_the_task_to_fail_and_tells_its_traceback(deferred: RealTask) -> None:
+def test_a_trigger_that_crashes_resumes_the_task_to_fail_and_passes_its_traceback_on(deferred: RealTask) -> None:
     before = (deferred.id, deferred.numbers)
     deferred.crash_trigger()
     assert (deferred.state, (deferred.id, deferred.numbers), deferred.trigger_id) == ("scheduled", before, None)

@@ -115,7 +115,7 @@ def test_a_killed_process_leaves_up_for_retry_and_on_the_last_try_failed(
     assert (task.state, task.id == before) == (state, keeps_id)
 
 
-def test_a_process_killed_with_tries_left_is_told_of_by_the_executor_only(notes: Notes) -> None:
+def test_a_process_killed_with_tries_left_is_reported_by_the_executor_only(notes: Notes) -> None:
     task = RealTask(retries=1).queue()
     worker = task.supervise(work_on(notes))
     until(notes.read)
@@ -158,7 +158,7 @@ def test_a_failure_of_a_queued_task_keeps_its_id_and_makes_a_resumed_one_begin_a
     assert (task.state, task.id, task.next_method) == ("up_for_retry", before, None)
 
 
-def test_an_executor_tells_of_a_success_unless_the_supervisor_raises(mocker: MockerFixture) -> None:
+def test_an_executor_reports_a_success_unless_the_supervisor_raises(mocker: MockerFixture) -> None:
     class Workload:
         key, running_state, success_state, failure_state, display_name = "key", None, "success", "failed", "task"
 

@@ -37,7 +37,7 @@ def test_a_queued_task_that_was_cleared_cannot_begin() -> None:
 
 @pytest.mark.parametrize("script", [succeed, fail, defer])
 @pytest.mark.parametrize(("act", "state"), [(RealTask.mark_success, "success"), (RealTask.clear, "restarting")])
-def test_what_a_given_up_attempt_tells_of_its_end_changes_nothing(
+def test_what_a_given_up_attempt_reports_of_its_end_changes_nothing(
     act: Callable[[RealTask], None], state: str, script: Callable[..., Any], notes: Notes
 ) -> None:
     task = RealTask().queue()

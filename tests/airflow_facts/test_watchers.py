@@ -131,7 +131,7 @@ def test_a_paused_dag_has_no_watcher_from_the_next_parse_on_and_then_gets_a_new_
     assert len(watched.trigger_ids()) == 1
 
 
-def test_what_is_told_to_a_paused_dag_before_the_next_parse_is_stored_and_starts_no_run() -> None:
+def test_an_event_for_a_paused_dag_before_the_next_parse_is_stored_and_starts_no_run() -> None:
     watched = Watched(Scripted)
     parse(watched)
     watched.pause()
@@ -251,7 +251,7 @@ def test_a_trigger_hears_that_its_event_is_stored_only_when_its_runner_asks_agai
     assert supervisor.is_asked(changes(events=None)).body["events_persisted"] == [7]
 
 
-def test_an_event_that_is_told_twice_is_stored_twice() -> None:
+def test_an_event_that_is_sent_twice_is_stored_twice() -> None:
     """Nobody but who tells it can see to it that it is told once."""
     watched = Watched(Scripted)
     parse(watched)

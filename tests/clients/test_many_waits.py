@@ -215,7 +215,7 @@ def test_every_wait_learns_every_state(scripted: Scripted, kind: type[Stand], se
 
 
 @pytest.mark.parametrize("kind", [Releases, Runs])
-def test_what_a_list_does_not_tell_is_polled_whenever_the_caller_likes(scripted: Scripted, kind: type[Stand]) -> None:
+def test_what_a_list_does_not_show_is_polled_whenever_the_caller_likes(scripted: Scripted, kind: type[Stand]) -> None:
     stand = kind(scripted)
     waits = Waits(stand, 20)
     waits.fetch()

@@ -155,7 +155,7 @@ def test_a_host_that_nobody_knows_is_an_error_without_effect() -> None:
     assert caught.value.effect is Effect.NONE
 
 
-def test_429_is_waited_out_as_told_and_then_even_a_write_is_repeated(scripted: Scripted) -> None:
+def test_429_is_waited_out_as_asked_and_then_even_a_write_is_repeated(scripted: Scripted) -> None:
     scripted.script = [(429, {"Retry-After": "0.3"}, {"message": "slow down"}), (201, {}, {"id": 1})]
     before = time.monotonic()
     assert Transport("quay", scripted.url).request("POST", "/x", body={"a": 1}).data == {"id": 1}
@@ -712,7 +712,7 @@ def test_the_time_of_the_server_is_that_of_its_own_clock(scripted: Scripted, ahe
         time.sleep(0.05)
 
 
-def test_any_answer_tells_the_time_of_the_server_and_the_last_one_counts(scripted: Scripted) -> None:
+def test_any_answer_gives_the_time_of_the_server_and_the_last_one_counts(scripted: Scripted) -> None:
     scripted.script = [dated(100, status=404), dated(50)]
     transport = Transport("quay", scripted.url)
     for seconds in (100, 50):

@@ -59,7 +59,7 @@ def test_who_begins_reports_nothing_of_what_it_finds_and_all_that_comes() -> Non
     assert new_of(take(cursor, PLACE, read(changes), is_wanted, 10)) == [4, 5]
 
 
-def test_who_begins_with_an_empty_list_tells_whatever_comes() -> None:
+def test_who_begins_with_an_empty_list_reports_whatever_comes() -> None:
     cursor = begun([])
     assert cursor.since(NEW) == -math.inf
     assert new_of(take(cursor, PLACE, read([change(1, 5.0)]), is_wanted, 10)) == [1]
@@ -111,7 +111,7 @@ def test_what_is_not_wanted_is_passed_over_and_costs_no_room() -> None:
     assert len(taken.cursor.marks[NEW].recent) == 1
 
 
-def test_a_kind_that_a_reading_does_not_tell_of_stays_as_it_was() -> None:
+def test_a_kind_that_a_reading_does_not_mention_stays_as_it_was() -> None:
     cursor = take(None, PLACE, read([]) | {GONE: Lane([change(1, 50.0)])}, is_wanted, 10).cursor
     taken = take(cursor, PLACE, read([change(2, 1000.0)]), is_wanted, 10)
     assert taken.cursor.marks[GONE] == cursor.marks[GONE]

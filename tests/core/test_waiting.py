@@ -155,7 +155,7 @@ def test_an_execution_that_ends_at_the_deadline_has_ended():
         (["running", "canceled"], None, exceptions.ExecutionCanceled),
     ],
 )
-def test_how_an_execution_ended_badly_is_told_by_the_error_class(states, rejected_by_the_system, error):
+def test_how_an_execution_ended_badly_shows_in_the_error_class(states, rejected_by_the_system, error):
     waiting = wait()
     outcome = [waiting.update(seen(state, rejected=rejected_by_the_system), START) for state in states][-1]
     with pytest.raises(error, match="7"):
@@ -198,7 +198,7 @@ def test_unknown_statuses_that_take_turns_are_warned_of_once_each_and_very_many_
     assert len(waiting.new_lines()) == MOST_UNKNOWN - 2
 
 
-def test_an_execution_that_goes_back_and_forth_fills_no_log_and_its_end_is_told():
+def test_an_execution_that_goes_back_and_forth_fills_no_log_and_its_end_is_logged():
     waiting = wait()
     for number in range(3 * MOST_CHANGES):
         waiting.update(seen(("running", "paused")[number % 2]), START)
@@ -352,7 +352,7 @@ def test_a_reference_that_becomes_more_exact_is_reported_with_its_link():
 
 
 @pytest.mark.parametrize("body", [None, {}, {"since": "yesterday"}, [], "begun"])
-def test_what_another_version_has_told_of_a_wait_ends_none(body):
+def test_what_another_version_has_saved_of_a_wait_ends_none(body):
     assert Begun.from_json(body) == Begun()
 
 
@@ -381,7 +381,7 @@ def test_a_vendor_that_names_other_steps_with_each_look_fills_no_memory(mocker: 
     assert told_of(range(most - MOST_STEPS - 1000, most - MOST_STEPS)) == 1000
 
 
-def test_a_conflict_that_the_vendor_tells_ends_no_wait_and_one_that_the_client_finds_does() -> None:
+def test_a_conflict_that_the_vendor_reports_ends_no_wait_and_one_that_the_client_finds_does() -> None:
     ref = {"system": "quay", "kind": "build", "id": "1"}
     assert Wait(ref, 1.0).update(ConflictError("busy", call=Call(system="quay", status=409)), 0.0) is None
     found = Wait(ref, 1.0).update(ConflictError("belongs elsewhere", call=Call(system="quay")), 0.0)

@@ -102,7 +102,7 @@ def test_a_decision_at_the_vendor_closes_the_required_action_and_says_so(stage: 
     assert len(answers(stage)) == 1
 
 
-def test_an_answer_after_the_vendor_has_decided_is_told_to_be_too_late(stage: Stage) -> None:
+def test_an_answer_after_the_vendor_has_decided_is_reported_as_too_late(stage: Stage) -> None:
     execution_id = execution(stage)
     asking = start(stage, "approvals", execution_id).until_it_asks()
     with stopped_triggerer(stage):

@@ -237,7 +237,7 @@ def events(stage: Stage) -> list[dict[str, Any]]:
 
 
 @pytest.mark.usefixtures("unpaused")
-def test_a_pushed_version_is_released_once_whoever_tells_of_it(stage: Stage) -> None:
+def test_a_pushed_version_is_released_once_whoever_reports_it(stage: Stage) -> None:
     until(lambda: is_watched(stage), "the watcher has begun")
     push(stage, "nightly")
     first = push(stage, "v1.5.0")

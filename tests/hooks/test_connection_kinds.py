@@ -109,7 +109,7 @@ def test_nothing_is_reported_of_extras_that_are_known(
     assert told(warnings) == []
 
 
-def test_the_log_of_the_task_tells_it(systems: Any, warnings: pytest.LogCaptureFixture) -> None:
+def test_the_log_of_the_task_says_so(systems: Any, warnings: pytest.LogCaptureFixture) -> None:
     define_connection("quay_odd", conn_type="quay", host=f"{systems.url}/quay", extra={"ui_ulr": "x"}, **LOGINS["quay"])
     sensor = {"repository": "acme/shop", "tag": "stable", "quay_conn_id": "quay_odd"}
     assert run_task(lambda: QuayTagSensor(task_id="task", timeout=3, poke_interval=0.1, **sensor)).state == "success"

@@ -73,7 +73,7 @@ def test_a_sensor_in_a_worker_continues_with_the_mended_connection(vendor):
     assert vendor.tokens[-1] == "Bearer second-token"
 
 
-def test_a_connection_that_airflow_does_not_tell_then_ends_no_wait(vendor, mocker):
+def test_a_connection_that_cannot_be_read_from_airflow_then_ends_no_wait(vendor, mocker):
     read = CocktailHook.get_connection
 
     def away_at_the_second_poll(conn_id: str) -> Any:

@@ -60,7 +60,7 @@ def reasons(lines: list[str]) -> list[str]:
 
 
 @BOTH_MODES
-def test_why_it_waits_is_told_once(deferrable):
+def test_why_it_waits_is_logged_once(deferrable):
     with told() as lines:
         wait(deferrable=deferrable, freezes=frozen_for(days=3), timeout=1)
     assert len(reasons(lines)) == 1
@@ -81,7 +81,7 @@ def at_poke(mocker) -> dict[int, Callable[[], Any]]:
     return happens
 
 
-def test_why_it_waits_is_told_once_although_each_poke_is_a_process_of_its_own(at_poke, tmp_path):
+def test_why_it_waits_is_logged_once_although_each_poke_is_a_process_of_its_own(at_poke, tmp_path):
     source = kept(tmp_path, freezes=frozen_for(days=3))
     at_poke[4] = lambda: kept(tmp_path)
     with told() as lines:
@@ -90,7 +90,7 @@ def test_why_it_waits_is_told_once_although_each_poke_is_a_process_of_its_own(at
     assert len(reasons(lines)) == 1
 
 
-def test_a_reason_that_changes_is_told_again(at_poke, tmp_path):
+def test_a_reason_that_changes_is_logged_again(at_poke, tmp_path):
     source = kept(tmp_path, freezes=frozen_for(days=3))
     at_poke[2] = lambda: kept(tmp_path, freezes=frozen_for(days=2))
     at_poke[4] = lambda: kept(tmp_path)

@@ -363,7 +363,7 @@ def test_the_run_that_waits_takes_the_last_event_with_it(asset: str, systems) ->
         assert entry >= max(times(asset))
 
 
-def test_many_that_tell_the_same_at_once_are_counted_once(asset: str, systems) -> None:
+def test_many_that_report_the_same_at_once_are_counted_once(asset: str, systems) -> None:
     ready = threading.Barrier(4)
 
     def tell(_: int) -> int:

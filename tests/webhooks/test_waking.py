@@ -309,7 +309,7 @@ def run_until(trigger: Any, task: Deferred, act: Callable[[], Any]) -> list[str]
 
 
 @pytest.mark.parametrize("finish_in_triggerer", [False, True])
-def test_the_trigger_cancels_nothing_and_tells_the_end_in_the_tasks_log(
+def test_the_trigger_cancels_nothing_and_logs_the_end_for_the_task(
     systems, route: Route, finish_in_triggerer: bool
 ) -> None:
     task = Deferred(systems, finish_in_triggerer=finish_in_triggerer)

@@ -48,7 +48,7 @@ def test_a_running_build_refuses_a_second_run_which_may_be_asked_for_again(stand
         ({"build_server_unreachable": True}, ServerUnavailableError, Effect.NONE),
     ],
 )
-def test_refusals_are_told_by_their_code_whatever_the_http_status(
+def test_refusals_are_recognized_by_their_code_whatever_the_http_status(
     stand: Stand,
     client: CocktailClient,
     switches: dict[str, Any],

@@ -117,7 +117,7 @@ def test_a_cancel_of_another_run_is_not_taken_for_ours(scripted: Scripted) -> No
 
 
 @pytest.mark.parametrize("answer", [(503, {}, None), (403, {}, None)])
-def test_where_the_list_tells_no_cancel_a_running_build_needs_one(scripted: Scripted, answer: Any) -> None:
+def test_where_the_list_shows_no_cancel_a_running_build_needs_one(scripted: Scripted, answer: Any) -> None:
     client = scripted_client(scripted, run_json(), answer)
     assert client.needs_cancel(client.observe(ref()))
 

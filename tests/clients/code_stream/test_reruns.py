@@ -581,7 +581,7 @@ def test_a_resume_that_has_led_to_nothing_in_time_has_failed(api: Api, mocker: M
 
 @BY_BOTH_CLOCKS
 @pytest.mark.parametrize("ahead", [-3600, 0, 3600])
-def test_the_limit_of_a_rerun_is_told_by_the_clock_of_the_worker(
+def test_the_limit_of_a_rerun_is_measured_by_the_clock_of_the_worker(
     client: CodeStreamClient, control: Control, clock: str, ahead: float
 ) -> None:
     control.post("clock", advance=ahead)

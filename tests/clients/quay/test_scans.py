@@ -40,7 +40,7 @@ def test_an_image_above_the_limit_fails_naming_the_worst(stand: Stand, client: Q
     assert failed.outputs["highest"] == "Critical"
 
 
-def test_a_scan_of_a_tag_tells_the_digest_that_it_was_of(stand: Stand, client: QuayClient) -> None:
+def test_a_scan_of_a_tag_names_the_digest_that_it_was_of(stand: Stand, client: QuayClient) -> None:
     stand.post("reset", speed=1)
     assert client.observe(scan_ref(tag="1.4.2")).status == "missing"
     digest = stand.push("1.4.2")

@@ -212,7 +212,7 @@ class Registry:
     ),
     st.integers(0, 12_000),
 )
-def test_whatever_happened_is_reported_and_a_part_of_the_history_tells_the_same_of_its_part(
+def test_whatever_happened_is_reported_and_a_part_of_the_history_shows_the_same_of_its_part(
     acts: list[tuple[str, str | None, int]], since: int
 ) -> None:
     registry, changes = Registry(), TagChanges(SHOP)

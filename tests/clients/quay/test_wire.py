@@ -65,7 +65,7 @@ def test_a_token_without_the_scope_is_a_missing_permission(stand: Stand) -> None
         ((201, {}, '{"id": "b'), UnexpectedResponseError, "unknown"),
     ],
 )
-def test_errors_are_told_by_their_content(
+def test_errors_are_recognized_by_their_content(
     scripted: Scripted, reply: Any, cause: type[ReleasePipelineError], effect: str
 ) -> None:
     client = scripted_client(scripted, reply)

@@ -163,7 +163,7 @@ def test_the_project_of_a_region_is_asked_for_once_with_a_signature(iam: Iam) ->
 
 @pytest.mark.parametrize("login", ["access key", "IAM user"])
 @pytest.mark.parametrize("project_id", [None, PROJECT])
-def test_the_place_is_the_base_url_and_the_project_even_where_iam_tells_it(
+def test_the_place_is_the_base_url_and_the_project_even_where_iam_gives_it(
     iam: Iam, login: str, project_id: str | None
 ) -> None:
     url = f"{iam.gateway.url}/"
@@ -192,7 +192,7 @@ IAM_REFUSALS = {
 
 @pytest.mark.parametrize(("refusal", "error", "effect"), IAM_REFUSALS.values(), ids=IAM_REFUSALS)
 @pytest.mark.parametrize("login", ["access key", "IAM user"])
-def test_a_project_that_iam_does_not_tell_is_no_news_of_an_execution(
+def test_a_project_that_iam_does_not_give_is_no_news_of_an_execution(
     gateway: Gateway, login: str, refusal: Any, error: type[ReleasePipelineError], effect: str
 ) -> None:
     gateway.refusals = [refusal] * 20

@@ -195,7 +195,7 @@ def test_an_execution_is_not_gone_because_a_gateway_publishes_nothing_for_a_whil
 
 @pytest.mark.parametrize("execution_id", ["286599", "7", "None", "latest"])
 @pytest.mark.parametrize("status", [2, 4])
-def test_somebody_elses_execution_that_no_record_tells_of_is_not_there(
+def test_somebody_elses_execution_that_no_record_shows_is_not_there(
     client: ServiceStageClient, gateway: Gateway, execution_id: str, status: int
 ) -> None:
     gateway.items = [Gateway.item(status)]
@@ -204,7 +204,7 @@ def test_somebody_elses_execution_that_no_record_tells_of_is_not_there(
         client.observe(release_ref(execution_id, since="", status_before=""))
 
 
-def test_somebody_elses_execution_is_told_by_the_list_where_the_records_cannot(
+def test_somebody_elses_execution_is_recognized_by_the_list_where_the_records_cannot_show_it(
     client: ServiceStageClient, gateway: Gateway
 ) -> None:
     ref = release_ref(since="", status_before="")

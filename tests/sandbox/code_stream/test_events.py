@@ -62,7 +62,7 @@ def test_a_rerun_can_make_a_new_event_or_only_a_message(api: CodeStream) -> None
 
 
 @pytest.mark.parametrize(("mode", "told"), [("new_event", False), ("new_event_in_reply", True)])
-def test_a_new_event_of_a_rerun_is_of_the_same_origin_and_told_in_the_answer_or_not(
+def test_a_new_event_of_a_rerun_is_of_the_same_origin_and_named_in_the_answer_or_not(
     api: CodeStream, mode: str, told: bool
 ) -> None:
     event = seeded(api, "git", None)

@@ -92,7 +92,7 @@ EVERY_MODE = pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
 
 
 @EVERY_MODE
-def test_a_timeout_tells_how_things_stood(systems, mode):
+def test_a_timeout_says_how_things_stood(systems, mode):
     missing = wait(QuayTagSensor, tag="1.4.2", timeout=0.3, **mode)
     assert "last observed: tag 1.4.2 is running (missing): there is no tag '1.4.2' yet" in str(missing.error)
     other = wait(QuayTagSensor, tag="stable", digest=tags()["vulnerable"], timeout=0.3, **mode)
@@ -104,7 +104,7 @@ def test_a_timeout_tells_how_things_stood(systems, mode):
 
 
 @BOTH_MODES
-def test_a_timeout_while_polls_fail_tells_the_last_that_was_seen_and_why(systems, deferrable):
+def test_a_timeout_while_polls_fail_names_the_last_that_was_seen_and_why(systems, deferrable):
     def go_down() -> bool:
         was_asked = polls(systems) > 2
         if was_asked:
