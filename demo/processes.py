@@ -188,12 +188,12 @@ def _members(leaders: Iterable[int]) -> list[psutil.Process]:
 
 def _end_sessions(leaders: Iterable[int]) -> None:
     leaders = list(leaders)
-    told: set[psutil.Process] = set()
+    asked: set[psutil.Process] = set()
     began = time.monotonic()
     while (members := _members(leaders)) and (waited := time.monotonic() - began) < 2 * GRACE:
         is_late = waited > GRACE
-        for process in members if is_late else set(members) - told:
-            told.add(process)
+        for process in members if is_late else set(members) - asked:
+            asked.add(process)
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGKILL if is_late else signal.SIGTERM)
         time.sleep(0.1)

@@ -77,4 +77,4 @@ def _reason(run: RunState, task: TaskState) -> str:
     details = [detail for line in errors for detail in line.get("error_detail") or ()]
     if details:
         return f"{details[-1]['exc_type']}: {details[-1]['exc_value']}"
-    return errors[-1]["event"] if errors else "its log tells no reason"
+    return errors[-1]["event"] if errors else "its log names no reason"

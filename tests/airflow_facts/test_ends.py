@@ -162,11 +162,11 @@ def test_an_executor_reports_a_success_unless_the_supervisor_raises(mocker: Mock
     class Workload:
         key, running_state, success_state, failure_state, display_name = "key", None, "success", "failed", "task"
 
-    told: list[Any] = []
+    reported: list[Any] = []
 
     def run_two(*results: Callable[[], int]) -> list[Any]:
         workloads, answers = iter([*[Workload] * len(results), None]), iter(results)
-        queue = type("Queue", (), {"get": lambda self: next(workloads), "put": lambda self, it: told.append(it[1])})()
+        queue = type("Queue", (), {"get": lambda self: next(workloads), "put": lambda _, it: reported.append(it[1])})()
         unread = type("Unread", (), {"value": 9, "__enter__": lambda self: 0, "__exit__": lambda *_: None})()
         team = type("Conf", (), {"team_name": None, "get": lambda *_, **__: "http://127.0.0.1"})()
         mocker.patch("airflow.executors.base_executor.BaseExecutor.run_workload", lambda *_, **__: next(answers)())
@@ -175,7 +175,7 @@ def test_an_executor_reports_a_success_unless_the_supervisor_raises(mocker: Mock
             _run_worker("test", queue, queue, unread, team)
         finally:
             signal.signal(signal.SIGINT, before)
-        return told
+        return reported
 
     def refused() -> int:
         raise ValueError

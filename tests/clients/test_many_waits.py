@@ -416,15 +416,15 @@ def test_the_log_of_a_build_run_is_reported_step_by_step_whenever_its_text_comes
     client = CocktailClient(scripted.url, token="token", attempts=1)
     ref = {"system": "cocktail", "kind": "build_run", "id": "3", "build_seq": "12", "tag": ""}
     assert client.has_log(ref)
-    lines, told = client.read_log(ref, 0)
+    lines, offset = client.read_log(ref, 0)
     assert lines == ["INIT:", "ready"]
     steps[0] |= {"stepState": "ERROR", "log": "one\ntwo"}
-    lines, told = client.read_log(ref, told)
+    lines, offset = client.read_log(ref, offset)
     assert lines == ["CREATE_IMAGE:", "one", "two"]
     steps[1]["log"] = "late"
-    lines, told = client.read_log(ref, told)
+    lines, offset = client.read_log(ref, offset)
     assert lines == ["CODE_DOWN:", "late"]
-    assert client.read_log(ref, told) == ([], told)
+    assert client.read_log(ref, offset) == ([], offset)
 
 
 @pytest.mark.parametrize("reply", [(404, {}, None), (403, {}, None), (200, {}, {"result": None})])

@@ -430,11 +430,11 @@ def test_queries_are_written_for_servers_that_take_no_plus_for_a_blank(scripted:
 
 
 def test_secrets_are_masked_by_value_and_by_name() -> None:
-    told: list[str] = []
-    redact = Redactor(told.append)
+    passed_on: list[str] = []
+    redact = Redactor(passed_on.append)
     for secret in ("hunter22", "hunter22-longer", "hunter22", "abc", None):
         redact.add(secret)
-    assert told == ["hunter22", "hunter22-longer"]
+    assert passed_on == ["hunter22", "hunter22-longer"]
     text = (
         'bad hunter22-longer or hunter22; {"refreshToken": "r1 r2", "password":"p"} token=t1&x=1 '
         "Authorization: Bearer b.c-d_e; responderToken: 'q'; Invalid Oauth Refresh token. Verify "

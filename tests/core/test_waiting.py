@@ -170,11 +170,11 @@ def test_a_foreign_event_is_refused_loudly(event):
 
 def test_each_change_is_reported_once():
     waiting = wait()
-    told = []
+    logged = []
     for steps in ([("INIT", "RUNNING")], [("INIT", "RUNNING")], [("INIT", "DONE"), ("BUILD", "RUNNING")]):
         waiting.update(seen("running", steps=tuple(Step(*step) for step in steps)), START)
-        told.append([line.text.strip() for line in waiting.new_lines()])
-    assert told == [
+        logged.append([line.text.strip() for line in waiting.new_lines()])
+    assert logged == [
         ["INIT: RUNNING", "Build run 7 is running"],
         [],
         ["INIT: DONE", "BUILD: RUNNING"],

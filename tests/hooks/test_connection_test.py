@@ -111,8 +111,8 @@ def test_verify_takes_a_ca_bundle_or_trusts_anybody(
 ) -> None:
     scripted.use_tls(certificates.server)
     scripted.always = (200, {}, {"notifications": []})
-    told = str(certificates.bundle) if verify == "bundle" else verify
-    worked, message = press_test("quay", scripted.url, {"verify": told})
+    extra = str(certificates.bundle) if verify == "bundle" else verify
+    worked, message = press_test("quay", scripted.url, {"verify": extra})
     assert worked, message
 
 

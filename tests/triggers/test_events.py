@@ -76,8 +76,8 @@ def test_a_tag_that_is_pushed_is_reported_once_and_starts_a_run(systems: Systems
         assert watched.events() == [event]
     assert watched.is_queued()
     host = systems.url.removeprefix("http://")
-    told = {name: value for name, value in event.items() if name not in ("id", "time")}
-    assert told == {
+    extra = {name: value for name, value in event.items() if name not in ("id", "time")}
+    assert extra == {
         "system": "quay",
         "kind": "created",
         "repository": SHOP,
@@ -102,8 +102,8 @@ def test_two_moves_between_two_polls_are_reported_both_and_a_deletion_too(system
         until(lambda: len(watched.events()) == 2)
         with_client(lambda client: client.tags.delete(SHOP, "prod"))
         until(lambda: len(watched.events()) == 3)
-    told = [(each["kind"], each["digest"], each["previous_digest"]) for each in watched.events()]
-    assert told == [("moved", second, first), ("moved", third, second), ("deleted", None, third)]
+    changes = [(each["kind"], each["digest"], each["previous_digest"]) for each in watched.events()]
+    assert changes == [("moved", second, first), ("moved", third, second), ("deleted", None, third)]
     assert len(set(watched.ids())) == 3
 
 

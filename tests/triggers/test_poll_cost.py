@@ -122,22 +122,22 @@ def test_the_end_of_an_execution_costs_a_few_requests_and_reaches_its_own_wait_o
 def test_the_loop_gets_its_turns_while_many_waits_are_reported(
     stub: Stub, certificates: Certificates, contender: Contender, takes_long: bool, mocker: MockerFixture
 ) -> None:
-    told, saw = 0, Wait.update
+    updates, saw = 0, Wait.update
     if takes_long:
         mocker.patch.object(poller, "LONGEST_BLOCK", 0.0)
 
     def count_and_see(wait: Wait, *seen: Any) -> Any:
-        nonlocal told
-        told += 1
+        nonlocal updates
+        updates += 1
         return saw(wait, *seen)
 
     async def scenario() -> int:
         longest = 0
         async with waits(stub, certificates.bundle, contender):
-            while told < WAITS:
-                before = told
+            while updates < WAITS:
+                before = updates
                 await asyncio.sleep(0)
-                longest = max(longest, told - before)
+                longest = max(longest, updates - before)
         return longest
 
     mocker.patch.object(Wait, "update", count_and_see)

@@ -318,10 +318,10 @@ def test_the_trigger_cancels_nothing_and_logs_the_end_for_the_task(
         task.end()
         assert tell(route, "cocktail", task.id) == 200
 
-    told = "\n".join(run_until(task.trigger, task, push))
+    log = "\n".join(run_until(task.trigger, task, push))
     assert task.task.state == ("success" if finish_in_triggerer else "scheduled")
-    assert f"Not canceling build run {task.id}: the task continues without this wait" in told
-    assert f"Build run {task.id} succeeded (DONE)" in told
+    assert f"Not canceling build run {task.id}: the task continues without this wait" in log
+    assert f"Build run {task.id} succeeded (DONE)" in log
     assert systems.requests("cocktail", "PUT") == []
     assert task.story.seen() == {"starts": 1, "cancels": 0}
 

@@ -155,13 +155,13 @@ def test_an_answer_of_done_to_the_start_is_not_believed(scripted: Scripted) -> N
 
 
 @pytest.mark.parametrize(
-    "told", [{"buildSeq": 99}, {"runType": "CANCEL"}, {"runType": "REMOVE"}, {"buildRunSeq": None}]
+    "answer", [{"buildSeq": 99}, {"runType": "CANCEL"}, {"runType": "REMOVE"}, {"buildRunSeq": None}]
 )
 def test_a_start_that_is_answered_with_another_run_may_have_taken_effect(
-    scripted: Scripted, told: dict[str, Any]
+    scripted: Scripted, answer: dict[str, Any]
 ) -> None:
     with pytest.raises(UnexpectedResponseError) as caught:
-        scripted_client(scripted, run_json(**told)).builds.run(12, tag_name="1.0")
+        scripted_client(scripted, run_json(**answer)).builds.run(12, tag_name="1.0")
     assert caught.value.effect is Effect.UNKNOWN
 
 

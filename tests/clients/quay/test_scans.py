@@ -86,7 +86,7 @@ ABSENT = (NO_MANIFEST, NO_MANIFEST)
 
 
 @pytest.mark.parametrize(
-    ("script", "state", "told"),
+    ("script", "state", "message"),
     [
         ([UNSUPPORTED, {"is_manifest_list": False}], "failed", "unsupported"),
         ([{"status": "manifest_layer_too_large", "data": None}], "failed", "manifest_layer_too_large"),
@@ -120,12 +120,12 @@ ABSENT = (NO_MANIFEST, NO_MANIFEST)
     ],
 )
 def test_a_scan_passes_only_if_everything_was_scanned_and_is_below_the_limit(
-    scripted: Scripted, script: list[Any], state: str, told: str
+    scripted: Scripted, script: list[Any], state: str, message: str
 ) -> None:
     seen = scripted_client(scripted, *script).observe(scan_ref(DIGEST))
     assert seen.state == state
     assert scripted.unexpected == []
-    assert re.search(told, seen.message or "")
+    assert re.search(message, seen.message or "")
 
 
 def test_a_platform_that_is_there_but_whose_scan_is_not_found_does_not_pass(scripted: Scripted) -> None:

@@ -57,8 +57,8 @@ def test_an_iam_user_logs_in_once_for_the_project_of_the_path(
 
 def test_a_token_of_20000_characters_is_sent_whole_and_never_shown(iam: Iam) -> None:
     iam.length = 20_000
-    told: list[str] = []
-    with as_user(iam.gateway.url, on_secret=told.append) as client:
+    passed_on: list[str] = []
+    with as_user(iam.gateway.url, on_secret=passed_on.append) as client:
         client.release_tasks.list()
         assert iam.gateway.scripted.requests[-1].headers["X-Auth-Token"] == iam.token
         iam.gateway.refusals = [(403, {}, {"error_code": "X", "error_msg": f"x-auth-token:{iam.token[:9000]} no"})]
@@ -68,7 +68,7 @@ def test_a_token_of_20000_characters_is_sent_whole_and_never_shown(iam: Iam) -> 
         with pytest.raises(PermissionDeniedError) as again:
             client.release_tasks.list()
     assert "AAAA" not in str(caught.value) + str(again.value)
-    assert told == ["robot-password", iam.token]
+    assert passed_on == ["robot-password", iam.token]
 
 
 def test_a_token_that_is_refused_or_about_to_end_is_renewed_once(iam: Iam) -> None:
@@ -85,7 +85,7 @@ def test_a_token_that_is_refused_or_about_to_end_is_renewed_once(iam: Iam) -> No
 
 @pytest.mark.parametrize("skew", [timedelta(hours=-30), timedelta(hours=30)])
 @pytest.mark.parametrize(
-    ("lifetime", "told"),
+    ("lifetime", "given"),
     [
         (timedelta(hours=24), ("issued_at", "expires_at")),
         (timedelta(hours=24), ("expires_at",)),
@@ -94,11 +94,11 @@ def test_a_token_that_is_refused_or_about_to_end_is_renewed_once(iam: Iam) -> No
     ],
 )
 def test_a_token_lives_as_long_as_iam_says_whatever_its_clock_shows(
-    iam: Iam, mocker: MockerFixture, skew: timedelta, lifetime: timedelta, told: tuple[str, ...]
+    iam: Iam, mocker: MockerFixture, skew: timedelta, lifetime: timedelta, given: tuple[str, ...]
 ) -> None:
     iam.skew, iam.lifetime = skew, lifetime
     mocker.patch.object(
-        iam, "times", lambda now: {name: time for name, time in Iam.times(iam, now).items() if name in told}
+        iam, "times", lambda now: {name: time for name, time in Iam.times(iam, now).items() if name in given}
     )
     with as_user(iam.gateway.url) as client:
         for _ in range(3):

@@ -116,15 +116,15 @@ LAGS = {
 
 
 @pytest.mark.parametrize("before", ["2", "3", "1", ""])
-@pytest.mark.parametrize(("shown", "told"), LAGS.values(), ids=LAGS)
+@pytest.mark.parametrize(("shown", "expected"), LAGS.values(), ids=LAGS)
 def test_an_end_in_a_lagging_list_is_believed_once_the_new_execution_was_seen_there(
-    client: ServiceStageClient, gateway: Gateway, shown: Any, told: list[str], before: str
+    client: ServiceStageClient, gateway: Gateway, shown: Any, expected: list[str], before: str
 ) -> None:
     ref, states = release_ref(status_before=before), []
     for status, triggered in shown:
         gateway.items = [Gateway.item(status, last_trigger_at=triggered)]
         states.append(client.observe(ref).state.value)
-    assert states == told
+    assert states == expected
 
 
 @pytest.mark.parametrize("apart", [-3600, 3600])

@@ -75,8 +75,8 @@ def test_a_cancel_calls_its_own_url_and_then_the_original(api: Api, receiver: Re
     run_seq = api.start(callbackUrl=f"{receiver.url}/original")["buildRunSeq"]
     api.call("PUT", f"/build/run/cancel/{run_seq}", callbackUrl=f"{receiver.url}/cancel")
     until(lambda: len(receiver.received), lambda count: count == 4)
-    told = {(each["path"], state) for each, state in zip(receiver.received, states(receiver), strict=True)}
-    assert told == {("/original", "RUNNING"), ("/cancel", "RUNNING"), ("/cancel", "DONE"), ("/original", "ERROR")}
+    reported = {(each["path"], state) for each, state in zip(receiver.received, states(receiver), strict=True)}
+    assert reported == {("/original", "RUNNING"), ("/cancel", "RUNNING"), ("/cancel", "DONE"), ("/original", "ERROR")}
 
 
 def test_a_build_without_callback_url_fails_only_its_delivery(api: Api) -> None:
@@ -86,17 +86,17 @@ def test_a_build_without_callback_url_fails_only_its_delivery(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("switches", "told"),
+    ("switches", "reported"),
     [
         ({"callbacks_duplicated": True}, ["RUNNING"] * 6 + ["DONE"] * 2),
         ({"callbacks_reordered": True}, ["DONE"] + ["RUNNING"] * 3),
         ({"callback_delay": 0.1}, ["RUNNING"] * 3 + ["DONE"]),
     ],
 )
-def test_callbacks_can_misbehave(api: Api, receiver: Receiver, switches: dict[str, Any], told: list[str]) -> None:
+def test_callbacks_can_misbehave(api: Api, receiver: Receiver, switches: dict[str, Any], reported: list[str]) -> None:
     api.switch(**switches)
     api.start(callbackUrl=receiver.url)
-    assert until(lambda: states(receiver), lambda found: len(found) == len(told)) == told
+    assert until(lambda: states(receiver), lambda found: len(found) == len(reported)) == reported
 
 
 def test_callbacks_can_be_lost(api: Api, receiver: Receiver) -> None:
