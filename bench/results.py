@@ -1,4 +1,4 @@
-"""A run's figures in one object: as JSON, as ratios, and held against the bar."""
+"""A run's figures in one object: as JSON, as ratios, and compared with the bar."""
 
 from __future__ import annotations
 

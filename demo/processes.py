@@ -28,7 +28,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def adopt_orphans() -> None:
-    """Become the parent of what a stopped session leaves behind: in a container nobody else might bury the dead.
+    """Become the parent of what a stopped session leaves behind: in a container, nobody else might reap it.
 
     Only Linux knows this; elsewhere the system looks after orphans.
     """

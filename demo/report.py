@@ -1,4 +1,4 @@
-"""What a run of the release train came to: what was built, scanned, tagged, deployed and released, or what failed."""
+"""The result of a run of the release train: what was built, scanned, tagged, deployed and released, or what failed."""
 
 from __future__ import annotations
 
