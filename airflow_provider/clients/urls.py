@@ -49,9 +49,7 @@ def _check_text(name: str, text: str) -> None:
         raise BadRequestError(f"{name} must be a text that can be written in UTF-8, got {text!a}")
 
 
-def page(
-    template: str | None, base_url: str, ref: Mapping[str, str], *, spanning: Collection[str] = ()
-) -> str | None:
+def page(template: str | None, base_url: str, ref: Mapping[str, str], *, spanning: Collection[str] = ()) -> str | None:
     """The URL at which a person can see an execution; ``None`` if the page, or a value in its URL, is not known.
 
     :param template: with ``{base}`` and the names of texts of the reference, such as ``{id}``.

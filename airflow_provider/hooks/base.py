@@ -48,8 +48,8 @@ def hook_class(system: str) -> type[ReleaseHook[ReleaseClient, Extras]]:
 def undefined(conn_id: str) -> str:
     """What is wrong if Airflow has no connection of that id, and how to get one."""
     return (
-        f"connection {conn_id!r} is not defined, or could not be read from Airflow; define it with `airflow connections "
-        f"add`, in the UI under Admin, Connections, or as AIRFLOW_CONN_{conn_id.upper()} in the environment"
+        f"connection {conn_id!r} is not defined, or could not be read from Airflow; define it in the UI under Admin, "
+        f"Connections, with `airflow connections add`, or as AIRFLOW_CONN_{conn_id.upper()} in the environment"
     )
 
 

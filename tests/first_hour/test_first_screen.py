@@ -148,7 +148,7 @@ def test_the_first_dag_runs_and_runs_again_with_a_tag_of_its_own(hour: Hour) -> 
     assert [each["state"] for each in hour.executions("cocktail")] == ["DONE", "DONE"]
     assert len(hour.executions("service_stage")) == 2
     images = requests.get(f"{hour.sandbox}/quay/repository/acme/shop?tab=tags", timeout=60).text
-    assert len(set(re.findall(r"<th>(\d{8}t\d{6})</th>", images))) == 2
+    assert len(set(re.findall(r"<th>(\d{8}t\d{6}\.\d{6})</th>", images))) == 2
 
 
 @pytest.mark.parametrize(

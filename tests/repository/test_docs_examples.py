@@ -1,4 +1,4 @@
-"""The DAGs in docs/*.md are whole files: saved as printed, Airflow imports them. README.md's are run by test_readme.py."""
+"""The DAGs in docs/*.md are whole files: saved as printed, Airflow imports them. test_readme.py runs the README's."""
 
 from __future__ import annotations
 

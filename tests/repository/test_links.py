@@ -53,4 +53,4 @@ def test_a_link_goes_through_no_symbolic_link(page: Path, path: str) -> None:
 
 def test_every_page_of_the_documentation_can_be_reached_from_the_readme() -> None:
     linked = {(ROOT / path).resolve() for page, path, _ in LINKS if page == ROOT / "README.md"}
-    assert {page for page in ROOT.glob("docs/*.md")} - linked == set()
+    assert set(ROOT.glob("docs/*.md")) - linked == set()
