@@ -7,12 +7,20 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from airflow_provider.core.approving import APPROVE
-from airflow_provider.exceptions import BadRequestError, Call, PermissionDeniedError, ReleasePipelineError
+from airflow_provider.core import lines
+from airflow_provider.core.approving import APPROVE, decided_at_the_vendor
+from airflow_provider.exceptions import (
+    BadRequestError,
+    Call,
+    ConflictError,
+    PermissionDeniedError,
+    ReleasePipelineError,
+)
+from airflow_provider.execution import ExecutionState
 
 if TYPE_CHECKING:
     from airflow_provider.clients.service_stage import ServiceStageClient
-    from airflow_provider.execution import ExecutionRef
+    from airflow_provider.execution import Execution, ExecutionRef
 
 log = structlog.get_logger(logger_name=__name__)
 
@@ -43,6 +51,23 @@ def send(client: ServiceStageClient, ref: ExecutionRef, task_name: str, decision
     except ReleasePipelineError as error:
         if not error.effect.is_open or not _was_taken(client, ref, task_name):
             raise
+
+
+def check_decision(client: ServiceStageClient, ref: ExecutionRef, task_name: str, decision: str) -> None:
+    """Check a release that no longer waits for an answer which an earlier attempt may have sent, but perhaps did not.
+
+    :raises ConflictError: its state does not follow from this answer, so somebody else answered, or stopped it.
+    """
+    seen: Execution = client.observe(ref)
+    # If it waits again, it does for the next approval.
+    is_next = seen.state is ExecutionState.WAITING
+    if (APPROVE if is_next else decided_at_the_vendor(seen.state)) != decision:
+        doing = lines.doing(seen.state, seen.status)
+        raise ConflictError(
+            f"somebody else may have answered {task_name!r}: release {seen.id} is {doing}, which does not follow from "
+            f"the answer {decision}",
+            call=Call(system=client.system),
+        )
 
 
 def _was_taken(client: ServiceStageClient, ref: ExecutionRef, task_name: str) -> bool:

@@ -233,6 +233,8 @@ class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
 
     def _answer_once(self, client: ServiceStageClient, memory: Memory, notes: dict[str, Any]) -> None:
         """Answer, unless an earlier attempt did, whatever the release is waiting for by now."""
+        from airflow_provider.operators.release_answer import check_decision
+
         if notes.get("is_taken"):
             return
         if client.releases.is_waiting_for(notes["ref"], notes["task_name"]) is not False:
@@ -243,6 +245,7 @@ class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
                 if notes["task_name"] not in client.release_tasks.list_approvals(notes["ref"]["pipeline_id"]):
                     raise
                 self.log.warning("Refused, perhaps because it was already answered: %s", error)
+        check_decision(client, notes["ref"], notes["task_name"], notes["decision"])
         self.log.warning("An earlier attempt's answer to %r was accepted", notes["task_name"])
         notes["is_taken"] = True
         memory.note(notes)
