@@ -47,9 +47,9 @@ def start_anew(
     holds, searches, begun_holding = 0, 0, progress.now
     while True:
         record.sends += 1
+        record.sent = begun = progress.now
         yield from progress.save(record)
         progress.enter(State.SENDING)
-        begun = progress.now
         try:
             execution: Execution = yield Send(record.intent)
             break
@@ -73,12 +73,19 @@ def start_anew(
         holds += 1
         progress.enter(State.HOLDING)
         yield Log([warning(f"Nothing was started yet; sending it again in {pause:.0f} s: {problem}")])
+        if not may_be_there:
+            # If this process dies during the pause, the next attempt must not take somebody else's start for this one.
+            record.sends = 0
+            yield from progress.save(record)
         yield Pause(pause)
+        moment = intent["since"] + (progress.now - begun_holding)
         if not may_be_there:
             # Nothing was started yet: what a search after the next request may find begins after this time.
-            record.intent["since"] = intent["since"] + (progress.now - begun_holding)
-        elif found := (yield from search_after_pause(progress, record)):
-            return (yield from progress.remember(record, found, lines.found))
+            record.intent["since"] = moment
+        else:
+            record.intent["held"] = moment - record.intent["since"]
+            if found := (yield from search_after_pause(progress, record)):
+                return (yield from progress.remember(record, found, lines.found))
     return (yield from progress.remember(record, execution, lines.started))
 
 

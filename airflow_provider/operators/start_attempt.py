@@ -92,7 +92,7 @@ class StartAttempt(Generic[ClientT]):
         if record is None or record.ref is None:
             self._operator.log.warning("The task was ended, and %s may still take effect: %s", name, reason)
             return
-        if timed_out:
+        if timed_out and GUESS not in record.ref:
             # Airflow may retry this task, and the retry must know about the cancel before it begins.
             record.phase = Phase.ENDING
             self._carrier.try_to_save(record)
@@ -169,6 +169,8 @@ class StartAttempt(Generic[ClientT]):
 
     def _send(self, intent: dict[str, Any]) -> Execution:
         execution = self._operator.start(self._carrier.client, intent)
+        if not execution.state.is_terminal:
+            self._carrier.client.note_unfinished(execution.ref)
         if self._is_undecided:
             self._decide()
         if self._is_canceling.is_set():

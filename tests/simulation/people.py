@@ -38,6 +38,7 @@ class Fate:
             "scheduler restarts": self._restart_scheduler,
             "store away": lambda act, subject: self._store_away(act.value),
             "vendor down": lambda act, subject: self._servers_down(act.value),
+            "gateway away": lambda act, subject: self._gateway_away(act.value),
             "move trigger": self._move_trigger,
             "restart triggerer": self._restart_triggerer,
             "stall triggerer": self._stall_triggerer,
@@ -126,6 +127,11 @@ class Fate:
         self.world.tell("vendor", f"is down for {seconds:.0f} s")
         for server in self.servers:
             server.network.go_down(seconds)
+
+    def _gateway_away(self, seconds: float) -> None:
+        self.world.tell("gateway", f"does not find the path of executions for {seconds:.0f} s")
+        for server in self.servers:
+            server.network.lose_route(seconds)
 
     def _move_trigger(self, act: Act, subject: Any) -> None:
         if trigger := self._task(act, subject).trigger:

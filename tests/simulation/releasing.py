@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from airflow_provider.core.approving import APPROVE
 from airflow_provider.core.notes import Notes
 from airflow_provider.exceptions import (
     BadRequestError,
@@ -52,8 +53,15 @@ class ReleaseCarrier(AnswerCarrier):
                 return
             except (BadRequestError, ConflictError) as error:
                 self.worker.task.warn(f"Refused, as what was answered already is: {error}")
+        yield from self._check_decision(notes)
         notes["is_taken"] = True
         yield from self._note(notes)
+
+    def _check_decision(self, notes: dict[str, Any]) -> Steps[None]:
+        approvals = self.client.approvals
+        shown = yield from self._ask("observe", lambda: approvals.decision_shown(notes["release"]))
+        if shown != APPROVE:
+            raise ConflictError("somebody else may have answered", call=Call(system="vendor"))
 
     def _answer_now(self, notes: dict[str, Any]) -> Steps[None]:
         yield from self._note(notes)
@@ -201,7 +209,7 @@ class ReleaseJudge(AnswerJudge):
             self.world.violate(f"{task} is green by release {result['release']}, but it is about {about}")
         elif (task, worker.generation) in self._refused and not self._tells_nothing(worker):
             self.world.violate(f"{task} is green by {about}, although its answer was refused")
-        elif about.status == "active" and not self._tells_nothing(worker):
+        elif about.status != "approved" and not self._tells_nothing(worker):
             self.world.violate(f"{task} is green, but {about} is {about.status}")
 
     def _tells_nothing(self, worker: Any) -> bool:

@@ -71,6 +71,9 @@ class ExecutionWaits(Waitable):
         """A failed execution may be rolled back, which is its end only then."""
         return DURATIONS.failed_settling if execution.status.upper() == MAY_BE_ROLLED_BACK else 0.0
 
+    def note_unfinished(self, ref: ExecutionRef) -> None:
+        self._doubts.note_unfinished(ref["id"])
+
     def is_marked(self, intent: Intent) -> bool:
         return True
 
@@ -79,7 +82,7 @@ class ExecutionWaits(Waitable):
         if not marker:
             raise self._wire.bad_request("marker must not be empty")
         found = marked_runs(self._wire, pipeline_id, marker, float(intent["since"]))
-        return [read_execution(self._wire, each) for each in found]
+        return [self._judged(each) for each in found]
 
     def _is_ending(self, execution_id: str) -> bool:
         """Whether it has ended or is being canceled."""
