@@ -27,8 +27,9 @@ def start_anew(
     :param cleared: the record of the start before the task was cleared.
     """
     went_wrong = before is not None and (before.end is End.FAILED or before.phase is Phase.ENDING)
-    # An execution that was only guessed to be ours is not continued either.
-    has_failed = before is not None and before.end is End.FAILED and GUESS not in (before.ref or {})
+    # An execution of another system, or one that was only guessed to be ours, is not continued either.
+    is_ours = before is not None and before.place in ("", progress.policy.place) and GUESS not in (before.ref or {})
+    has_failed = before is not None and before.end is End.FAILED and is_ours
     intent: dict[str, Any] = yield Prepare(after_failure=has_failed)
     may_be_there = before is not None and before.ref is None and before.sends > 0 and not went_wrong
     # An execution that an earlier request of this start may still cause is recognized by the same marker.

@@ -128,6 +128,20 @@ def test_a_clear_of_another_task_is_no_answer_to_what_this_one_asked(systems, el
     assert untouched(story, elsewhere)
 
 
+def test_a_failed_release_of_another_system_is_not_made_to_continue(systems, elsewhere):
+    """A colleague's has failed there, and has the same number as ours."""
+    story = Story(systems, STARTERS["service_stage"], deferrable=True, on_retry="resume")
+    trigger = story.task.trigger(story.attempt())
+    systems.force("service_stage", story.record["ref"]["id"], "3")
+    assert isinstance(story.task.resume(story.task.fire(trigger)).error, ExecutionFailed)
+    elsewhere.connect()
+    assert colleague_starts(elsewhere, story.starter) == story.record["ref"]["id"]
+    elsewhere.force("service_stage", story.record["ref"]["id"], "3")
+    assert story.attempt().state == "deferred"
+    sent = [each["query"] for each in elsewhere.requests("service_stage", "POST", "/action")]
+    assert ["action_id=start" in each for each in sent] == [True, True]
+
+
 def another_project(systems: Systems, story: Story) -> str:
     project = list(seed.SERVICE_STAGE_PROJECTS.values())[1]
     fields = {**LOGINS["service_stage"], "extra": {**LOGINS["service_stage"]["extra"], "project_id": project}}

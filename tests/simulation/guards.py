@@ -113,6 +113,13 @@ GUARDS = (
         "and GUESS not in (before.ref or {})",
         "and True",
     ),
+    _core(
+        "what has failed on another system does not go on",
+        "1",
+        "sending:start_anew",
+        'before.place in ("", progress.policy.place)',
+        "True",
+    ),
     _carrier(
         "only this task's own failed execution goes on",
         "2, 3",

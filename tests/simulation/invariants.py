@@ -288,6 +288,8 @@ class Judge:
 
     def resumes(self, worker: Any, made: Made) -> None:
         """A failed execution is about to go on."""
+        if made.owner is not worker.task:
+            self.world.violate(f"{worker} goes on with {made}")
         if made.generation != worker.generation and not self._is_hidden(worker, made.generation):
             self.world.violate(f"{worker} goes on with {made}, which was started before a clear")
 

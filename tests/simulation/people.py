@@ -225,8 +225,9 @@ class Fate:
         other = next(each for each in self.servers if each is not before)
         self.airflow.connection = other
         self.world.tell("a person", f"changes the connection to {other.place}")
-        for _ in range(len(before.made) - len(other.made) + 1):
-            other.start_by_colleague(3600.0)
+        has_failed = self.world.random.random() < 0.3
+        for _ in range(len(before.made) - len(other.made) + (not has_failed)):
+            other.start_by_colleague(*((0.1, "failed") if has_failed else (3600.0, "succeeded")))
 
     def _replace_operator(self) -> None:
         """By one of another system; what the other one is does not matter here."""

@@ -230,6 +230,12 @@ def canceled_by_colleague(plan: Plan, chance: random.Random) -> None:
 def other_place(plan: Plan, chance: random.Random) -> None:
     """The connection or the operator is changed during a start or a wait."""
     plan.retries = max(1, plan.retries)
+    if chance.random() < 0.2:
+        # After a failure, its retry would continue a colleague's failed execution with the same number.
+        plan.character, plan.policy["on_retry"] = "one at a time", "resume"
+        plan.outcomes = [("failed", each[1] / 10) for each in plan.outcomes]
+        _add(plan, "change connection", "state up_for_retry")
+        return
     kind = chance.choice(("change connection", "change connection", "replace operator"))
     _add(plan, kind, chance.choice(_ANYWHERE), after=chance.uniform(0, 10))
     kind = chance.choice(("clear", "kill process", "kill machine", "deferral times out"))

@@ -327,10 +327,10 @@ class Server:
 
     # What colleagues do
 
-    def start_by_colleague(self, seconds: float) -> Made | None:
+    def start_by_colleague(self, seconds: float, outcome: str = "succeeded") -> Made | None:
         if self.is_single and any(each.goes_on for each in self.made):
             return None
-        return self._make(None, 0, "succeeded", seconds)
+        return self._make(None, 0, outcome, seconds)
 
     def end_paused(self) -> None:
         for made in self.made:
