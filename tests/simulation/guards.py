@@ -481,7 +481,7 @@ GUARDS = (
         "a worker that was frozen cancels nothing",
         "14",
         "canceling:judge_worker_kill",
-        "if state in ENDED_FROM_OUTSIDE and frozen_for >= DURATIONS.frozen:",
+        "if state in ENDED_FROM_OUTSIDE and frozen_for >= min(DURATIONS.frozen, given_up_after / 2):",
         "if False:",
     ),
     _core(
@@ -530,7 +530,7 @@ GUARDS = (
         "a triggerer that stalled cancels nothing",
         "14",
         "canceling:judge_trigger_kill",
-        "if frozen_for >= DURATIONS.stalled:",
+        "if frozen_for >= min(DURATIONS.stalled, given_up_after / 1.5):",
         "if False:",
     ),
     _core(
