@@ -41,10 +41,10 @@ class ExecutionWaits(Waitable):
         self._wire, self._executions = wire, executions
         self._doubts = Doubts()
         lookup = Lookup(wire, executions.get)
-        self._watch = Watch(Feed(wire), lookup, self._judged, partial(newest_unfinished, wire))
+        self._watch = Watch(Feed(wire), lookup, self.judged, partial(newest_unfinished, wire))
 
     def observe(self, ref: ExecutionRef) -> Execution:
-        return self._judged(self._executions.get(ref["id"]))
+        return self.judged(self._executions.get(ref["id"]))
 
     def group(self, ref: ExecutionRef) -> str | None:
         return "executions"
@@ -82,14 +82,14 @@ class ExecutionWaits(Waitable):
         if not marker:
             raise self._wire.bad_request("marker must not be empty")
         found = marked_runs(self._wire, pipeline_id, marker, float(intent["since"]))
-        return [self._judged(each) for each in found]
+        return [self.judged(each) for each in found]
 
     def _is_ending(self, execution_id: str) -> bool:
         """Whether it has ended or is being canceled."""
         document = self._wire.get(path("/executions/{execution_id}", execution_id=execution_id), attempts=1)
         return not self.needs_cancel(read_execution(self._wire, document))
 
-    def _judged(self, document: Document) -> Execution:
+    def judged(self, document: Document) -> Execution:
         """The execution as a wait sees it: while a FAILED one may still be rolled back, it is running."""
         seen = read_execution(self._wire, document)
         if not seen.state.is_terminal:
