@@ -118,7 +118,7 @@ def send(client: ServiceStageClient, ref: ExecutionRef, task_name: str, decision
         summary = f"the answer to task_name {task_name!r} was refused; the release is waiting for: {waiting}"
         raise BadRequestError(summary, call=error.call) from error
     except ReleasePipelineError as error:
-        if not error.effect.is_open or not _was_taken(client, ref, task_name):
+        if not error.effect.is_open or not _was_taken(client, ref, task_name, decision):
             raise
 
 
@@ -139,13 +139,16 @@ def check_decision(client: ServiceStageClient, ref: ExecutionRef, task_name: str
         )
 
 
-def _was_taken(client: ServiceStageClient, ref: ExecutionRef, task_name: str) -> bool:
-    """Whether an answer was certainly accepted; a failed poll says nothing."""
+def _was_taken(client: ServiceStageClient, ref: ExecutionRef, task_name: str, decision: str) -> bool:
+    """Whether an answer was accepted, as far as the release shows; a failed poll says nothing."""
     try:
-        return client.releases.is_waiting_for(ref, task_name) is False
+        if client.releases.is_waiting_for(ref, task_name) is not False:
+            return False
+        check_decision(client, ref, task_name, decision)
     except ReleasePipelineError as error:
-        log.warning("Could not check whether the answer was accepted: %s", error)
+        log.warning("Could not find out whether the answer was accepted: %s", error)
         return False
+    return True
 
 
 def _waiting_for(client: ServiceStageClient, ref: ExecutionRef) -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider.core.commands import Command, Pause
 from airflow_provider.core.durations import DURATIONS
-from airflow_provider.exceptions import ExecutionFailed
+from airflow_provider.exceptions import ExecutionFailed, ExecutionTimeout
 from tests.support.meanwhile import meanwhile
 from tests.support.story import STARTERS, Story, let_nothing_end_by_itself
 
@@ -85,6 +85,19 @@ def test_an_end_that_is_not_taken_back_counts_for_a_retry_after_a_while(systems,
     forcing(story, end)()
     assert story.attempt().state == "deferred"
     assert story.seen() == {"starts": 2, "cancels": 0}
+
+
+def test_a_deadline_does_not_leave_alone_what_runs_again(systems, mocker):
+    let_nothing_end_by_itself(systems)
+    mocker.patch.object(DURATIONS, "failed_settling", 0.3)
+    story = Story(systems, STARTERS["code_stream pipeline"], deferrable=True)
+    story.attempt_and_die(remembered=True)
+    forcing(story, "FAILED")()
+    story.deploy(deferrable=True, timeout=0.001)
+    with story.when(waits, one_after_the_other(forcing(story, "RUNNING"))):
+        error = story.attempt().error
+    assert isinstance(error, ExecutionTimeout)
+    assert story.seen() == {"starts": 1, "cancels": 1}
 
 
 def test_a_worker_doubts_the_failure_of_what_it_has_just_started(systems, mocker):

@@ -93,9 +93,12 @@ class ReleaseCarrier(AnswerCarrier):
 
     def _was_taken(self, notes: dict[str, Any]) -> Steps[bool]:
         try:
-            return (yield from self._is_waiting_for(notes)) is False
+            if (yield from self._is_waiting_for(notes)) is not False:
+                return False
+            yield from self._check_decision(notes)
         except ReleasePipelineError:
             return False
+        return True
 
     def _wait_until_taken(self, notes: dict[str, Any]) -> Steps[None]:
         end = self.worker.machine.now + TAKEN_WITHIN
@@ -165,7 +168,10 @@ class ReleaseJudge(AnswerJudge):
         who = worker.task, worker.generation
         if not error.effect.is_open:
             self._pending[who] -= 1
-            if not self._pending[who]:
+            about = self._noted_by(worker)
+            # It may be refused because somebody else has answered.
+            is_answered = about is not None and about.status != "active"
+            if not self._pending[who] and not is_answered:
                 self._refused.add(who)
 
     def forgets(self, worker: Any) -> None:

@@ -11,6 +11,7 @@ from airflow_provider.clients.service_stage.releases import Releases
 from airflow_provider.exceptions import (
     BadRequestError,
     ConflictError,
+    Effect,
     NotFoundError,
     PermissionDeniedError,
     ServerUnavailableError,
@@ -202,6 +203,23 @@ def test_a_retry_takes_nobody_elses_answer_for_its_own(systems, ours, theirs, st
     error = task.attempt().error
     assert isinstance(error, ConflictError)
     assert "somebody else may have answered" in str(error)
+    assert actions(systems) == ["start", "approval"]
+
+
+def test_an_answer_that_was_lost_is_not_taken_for_the_one_of_somebody_else(systems):
+    execution_id = start_until_it_asks(systems)
+    arguments = {"pipeline": APPROVED, "task_name": APPROVAL, "decision": "approve"}
+    task = Task(lambda: ServiceStageApprovalOperator(task_id="answer", **arguments))
+    whole = Releases.act
+
+    def refused_meanwhile(releases: Releases, pipeline_id: str, action: str, **named: Any) -> None:
+        whole(releases, pipeline_id, action, **{**named, "approval_type": "refuse"})
+        until(lambda: state_of(systems, execution_id) == "3")
+        raise ServerUnavailableError("connection reset", effect=Effect.UNKNOWN)
+
+    with mock.patch.object(Releases, "act", refused_meanwhile):
+        assert isinstance(task.attempt().error, ServerUnavailableError)
+    assert isinstance(task.attempt().error, ConflictError)
     assert actions(systems) == ["start", "approval"]
 
 
