@@ -9,9 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from airflow.triggers.base import TriggerEvent
 
 from airflow_provider.core.commands import Command, Pause
 from airflow_provider.core.durations import DURATIONS
+from airflow_provider.core.waiting import Ending, Outcome
 from airflow_provider.exceptions import ExecutionFailed, ExecutionTimeout
 from tests.support.meanwhile import meanwhile
 from tests.support.story import STARTERS, Story, let_nothing_end_by_itself
@@ -90,12 +92,11 @@ def test_an_end_that_is_not_taken_back_counts_for_a_retry_after_a_while(systems,
 def test_a_deadline_does_not_leave_alone_what_runs_again(systems, mocker):
     let_nothing_end_by_itself(systems)
     mocker.patch.object(DURATIONS, "failed_settling", 0.3)
-    story = Story(systems, STARTERS["code_stream pipeline"], deferrable=True)
-    story.attempt_and_die(remembered=True)
+    story = Story(systems, STARTERS["code_stream pipeline"], deferrable=True, timeout=3600)
+    assert story.attempt().state == "deferred"
     forcing(story, "FAILED")()
-    story.deploy(deferrable=True, timeout=0.001)
     with story.when(waits, one_after_the_other(forcing(story, "RUNNING"))):
-        error = story.attempt().error
+        error = story.task.resume(TriggerEvent(Outcome(Ending.DEADLINE).to_event())).error
     assert isinstance(error, ExecutionTimeout)
     assert story.seen() == {"starts": 1, "cancels": 1}
 
