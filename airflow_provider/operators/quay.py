@@ -146,6 +146,9 @@ class QuayRunBuildOperator(StartOperator["QuayClient"]):
 class QuayPromoteTagOperator(ReleaseOperator["QuayClient"]):
     """Point a tag to an image of the same repository: create or move it.
 
+    A retry means the same image, wherever ``source_tag`` points by then. If an earlier attempt has moved the tag, and
+    somebody else has moved it since, it is left alone, and the task fails.
+
     :param repository: ``namespace/name``. (templated)
     :param tag: the tag to create or move. (templated)
     :param digest: the image, ``sha256:...``; give this or ``source_tag``. (templated)
@@ -183,9 +186,11 @@ class QuayPromoteTagOperator(ReleaseOperator["QuayClient"]):
 
     def execute(self, context: Context) -> dict[str, Any]:
         from airflow_provider.clients.quay.references import tag_reference
+        from airflow_provider.operators.promoting import KEY, promote
 
         with self.begin(context) as client:
-            promoted = client.tags.promote(self.repository, self.tag, digest=self.digest, source_tag=self.source_tag)
+            memory = self.memory(context, client, KEY, f"pointed tag {self.tag!r} of {self.repository} to an image")
+            promoted = promote(client, memory, self.repository, self.tag, self.digest, self.source_tag)
             result = client.observe(tag_reference(self.repository, self.tag, promoted["manifest_digest"])).to_result()
             self.publish(context, result)
             self.log_lines([self.lines.pointed(result)])

@@ -281,6 +281,17 @@ def test_an_answer_that_comes_too_late_changes_nothing(two_gates):
     assert told == [("ada", True), ("bob", False)]
 
 
+def test_an_answer_that_contradicts_the_one_at_the_vendor_does_not_count(gated):
+    task = asking(gated)
+    gated.decide(True)
+    until(lambda: gated.executions()[0]["state"] != gated.waiting)
+    task.answer("Reject", "ada")
+    ended = task.to_the_end()
+    assert ended.state == "success"
+    assert [(each["by"], bool(each["refused"])) for each in result_of(ended)["approvals"]] == [("ada", True)]
+    assert len(gated.answers()) == 1
+
+
 def test_an_execution_that_is_canceled_at_the_vendor_ends_the_question(systems):
     gated = in_code_stream(systems)
     task = asking(gated)

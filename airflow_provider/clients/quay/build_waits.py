@@ -141,6 +141,9 @@ class BuildWaits(Waitable):
         # A late heartbeat brings a build back.
         return DURATIONS.expired_settling if execution.status == "expired" else 0.0
 
+    def note_unfinished(self, ref: ExecutionRef) -> None:
+        self._doubts.note_unfinished(ref["id"])
+
     def _seen(self, ref: ExecutionRef) -> Execution:
         build = self._builds.get(ref["repository"], ref["id"])
         if build.get("phase") == "expired":
