@@ -153,7 +153,7 @@ class BuildWaits(Waitable):
         return with_digest(self._wire, execution) if execution.state is ExecutionState.SUCCEEDED else execution
 
     def _execution(self, build: Document, ref: ExecutionRef) -> Execution:
-        execution = execution_of(build, ref, self._wire.page(ref["repository"]))
+        execution = execution_of(build, ref, self._wire.page(ref))
         if not execution.state.is_terminal:
             self._doubts.note_unfinished(ref["id"])
         return execution
