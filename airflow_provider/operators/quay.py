@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider.exceptions import ReleasePipelineError
-from airflow_provider.identifiers import got, host_of
+from airflow_provider.identifiers import got, host_of, secrets_of_url, without_signature
 from airflow_provider.operators.arguments import (
     AssetArgument,
     BuildTags,
@@ -20,8 +20,6 @@ from airflow_provider.operators.arguments import (
     arguments_of,
     asset_names,
     problem_of,
-    secrets_of_url,
-    without_signature,
 )
 from airflow_provider.operators.base import ReleaseOperator
 from airflow_provider.operators.checking import rule_of
@@ -393,9 +391,13 @@ class QuayNotificationsOperator(_NotificationOperator):
                 raise self.bad_argument("notifications", f"[{place}]: {problem}")
 
     def hidden(self) -> Iterable[str]:
-        for each in self.notifications if isinstance(self.notifications, (list, tuple)) else ():
+        given: Any = self.notifications
+        for each in given if isinstance(given, (list, tuple)) else [given]:
             if isinstance(each, Mapping):
                 yield from self.hidden_in(each)
+            elif isinstance(each, str):
+                # It is refused, but Airflow stores it before that.
+                yield each
 
     def execute(self, context: Context) -> dict[str, Any]:
         with self.begin(context) as client:
