@@ -29,6 +29,10 @@ MOST_ESCAPES = 1_000_000
 many, because their values have thirty bytes and more. A document of nothing but brackets blocked the event loop for
 seconds, because only one Python thread runs at a time."""
 
+LONGEST_RUN = 100_000
+"""Values without the end of an object among them. Other threads run only when an object ends (see :func:`loads`): the
+maximum of values in one list of text blocked the event loop for 90 ms."""
+
 _PIECE = 262_144
 """Bytes that are processed before another thread may run."""
 
@@ -112,12 +116,14 @@ def check_size(content: bytes) -> None:
     most_escapes = content.count(b"\\")
     if most_escapes > MOST_ESCAPES:
         raise TooManyPartsError(f"it has more than {MOST_ESCAPES} escapes")
-    if most_lists <= DEEPEST and most_values <= MOST_VALUES:
+    if most_lists <= DEEPEST and most_values <= LONGEST_RUN:
         return
     structure = _structure(content)
     lists = structure.count(b"[") + structure.count(b"{")
     if lists > MOST_LISTS or lists + structure.count(b",") > MOST_VALUES:
         raise TooManyPartsError(f"it has more than {MOST_LISTS} lists and objects, or {MOST_VALUES} values")
+    if b"," * (LONGEST_RUN + 1) in structure.translate(None, b"[]{"):
+        raise TooManyPartsError(f"it has more than {LONGEST_RUN} values without the end of an object among them")
     left = structure.replace(b",", b"").translate(_AS_BRACES)
     for _ in range(DEEPEST):
         before, left = left, left.replace(b"{}", b"")
@@ -184,6 +190,26 @@ def decoder(wanted: Any) -> Callable[[bytes], Any]:
         return msgspec.convert(loads(content), wanted)
 
     return decode
+
+
+def in_parts(content: bytes, wanted: Any, otherwise: Callable[[bytes], Any] = loads) -> Any:
+    """JSON as a type of ``msgspec`` whose ``Raw`` parts stay JSON until :func:`part` decodes them one at a time.
+
+    :param otherwise: decodes all of it at once where ``msgspec`` is stricter than `json`, even about strings that it
+        skips.
+    """
+    try:
+        return msgspec.json.decode(content, type=wanted)
+    except (msgspec.DecodeError, RecursionError):
+        return otherwise(content)
+
+
+def part(found: Any, decode: Callable[[bytes], Any] = loads) -> Any:
+    """A part of :func:`in_parts`, decoded.
+
+    :raises ValueError: it cannot be decoded, although the rest could.
+    """
+    return decode(bytes(found)) if isinstance(found, msgspec.Raw) else found
 
 
 def _has_long_number(content: bytes) -> bool:
