@@ -193,6 +193,10 @@ def test_a_finding_that_is_sent_once_for_each_notification_is_one_event(
         {"repository": EVENTS, "updated_tags": [{"name": "ok"}]},
         {"repository": EVENTS, "build_id": "a/../b"},
         {"repository": {"$ne": 1}, "build_id": "a"},
+        {"repository": f"acme/{'a' * 1000}", "updated_tags": ["ok"]},
+        {"repository": EVENTS, "build_id": "a" * 256},
+        {"namespace": "acme\nshop", "threshold_percent": 80},
+        {"namespace": "a" * 256, "threshold_percent": 80},
     ],
 )
 def test_what_is_no_message_of_quays_is_refused_and_asks_quay_nothing(
