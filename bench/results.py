@@ -1,4 +1,4 @@
-"""A run's figures in one object: as JSON, as ratios, and held against the bar."""
+"""A run's figures in one object: as JSON, as ratios, and compared with the bar."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from bench.triggerer import TriggererFigures
 
 WAITS = 1000
 SLOW, FAST = 5.0, 1.0
-"""Seconds between looks: at which cost is compared, at which latency is promised."""
+"""Seconds between polls: at which cost is compared, at which latency is promised."""
 READ_WAITS = 100
-"""Waits at which reads are compared: no more looks a second than our budget allows, so that all read equally often."""
+"""Waits at which reads are compared: no more polls a second than our budget allows, so that all read equally often."""
 LEAST_CPU = 0.01
-"""Seconds a minute that can be told from nothing: a ratio is taken against no less."""
+"""Seconds a minute that can be distinguished from nothing: a ratio is taken against no less."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Results:
         return peer / max(LEAST_CPU, ours.cpu) if ours and peer is not None else None
 
     def read_cpu(self, name: str) -> float | None:
-        """Milliseconds for one look that shares its request with none; ``None`` where it was not measured."""
+        """Milliseconds for one poll that shares its request with none; ``None`` where it was not measured."""
         found = self.of(name, waits=READ_WAITS)
         return 1000 * found.cpu / 60 / found.requests if found and found.requests else None
 

@@ -37,7 +37,7 @@ class TriggererFigures:
     :param memory: kB that each wait adds to both processes of the triggerer, over the load before; ``None`` for the
         first load, which also brings the libraries.
     :param latency: seconds from the vendor's finish until the database says that the task may go on.
-    :param start: seconds from their deferral until all waits ran and the supervisor had told so.
+    :param start: seconds from their deferral until all waits ran and the supervisor had said so.
     :param blocked: how often the triggerer itself complained of a blocked loop.
     :param problems: anything that makes the figures doubtful.
     """
@@ -229,7 +229,7 @@ class TriggererBench:
 
 
 def _complaints(log: str) -> list[str]:
-    """The first lines that tell of an error, one of each kind."""
-    told = (line for line in log.splitlines() if re.search(r"\[error|Traceback", line))
-    lines = {re.sub(r"\d+", "#", line)[-120:]: line for line in told}
+    """The first lines that show an error, one of each kind."""
+    errors = (line for line in log.splitlines() if re.search(r"\[error|Traceback", line))
+    lines = {re.sub(r"\d+", "#", line)[-120:]: line for line in errors}
     return list(lines.values())[:3]

@@ -1,4 +1,4 @@
-"""Airflow's own REST API, as far as the demo and the tests ask it."""
+"""Airflow's own REST API, as far as the demo and the tests use it."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ LOGIN = PASSWORD = "admin"  # noqa: S105 - it listens on 127.0.0.1 only
 
 _AIRFLOW_COMMAND = """\
 #!/bin/sh
-# The servers of task logs listen on all interfaces and cannot be told otherwise. On one machine the UI reads the files.
+# The servers of task logs listen on all interfaces, which no option changes. On one machine the UI reads the files.
 case "$1" in scheduler|triggerer) set -- "$@" --skip-serve-logs ;; esac
 exec {airflow} "$@"
 """

@@ -1,4 +1,4 @@
-"""Who answers what a run asks people: keys in the terminal, the demo itself, or only people in Airflow."""
+"""Where the answers to what a run asks people come from: keys in the terminal, the demo itself, or Airflow only."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ READ_AT_ONCE = 1024
 class Answers:
     """Leaves it to people in Airflow.
 
-    :cvar hint: how to answer, for who looks at the terminal.
-    :cvar comment: goes with the answers that come from here.
-    :cvar waits_for_people: they may take their time.
+    :cvar hint: how to answer, for the person at the terminal.
+    :cvar comment: sent with the answers that come from here.
+    :cvar waits_for_people: whether the time that people take does not count.
     """
 
     hint = "Answer in Airflow"
@@ -37,16 +37,16 @@ class Answers:
         pass
 
     def forget(self) -> None:
-        """What came before something was asked is no answer to it."""
+        """Drop what was typed before the question was asked."""
 
     def next(self, seconds: float) -> str | None:
-        """The option that was chosen, as soon as one is; ``None`` after so many seconds."""
+        """The option as soon as one is chosen; ``None`` if none is within so many seconds."""
         time.sleep(seconds)
         return None
 
 
 class ByItself(Answers):
-    """Approves whatever is asked: nobody is there."""
+    """Approves everything, because nobody is there."""
 
     hint = "Approved by itself in a moment, because of EXIT=1"
     comment = "by itself, because of EXIT=1"

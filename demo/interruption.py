@@ -1,4 +1,4 @@
-"""Ctrl-C and its relatives: they end the demo, but never between starting a process and knowing of it."""
+"""Ctrl-C and other signals: they end the demo, but never between starting a process and recording it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import FrameType
 
 
 class Interruption:
-    """Turns what ends a process into ``KeyboardInterrupt``; it counts even where a shell had it ignored."""
+    """Turns signals that end a process into ``KeyboardInterrupt``, even those that a shell has it ignore."""
 
     def __init__(self) -> None:
         self._requested = False
@@ -24,7 +24,7 @@ class Interruption:
 
     @contextmanager
     def postponed(self) -> Iterator[None]:
-        """Within, nothing is interrupted; what was asked for meanwhile happens at the end."""
+        """Nothing is interrupted within this; an interruption that comes meanwhile takes effect at the end."""
         self._postponed = True
         yield
         self._postponed = False
@@ -32,5 +32,5 @@ class Interruption:
             raise KeyboardInterrupt
 
     def ignore(self) -> None:
-        """From now on nothing interrupts: the end has begun."""
+        """Ignore interruptions from now on: the demo is already ending."""
         self._postponed = True

@@ -28,7 +28,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def adopt_orphans() -> None:
-    """Become the parent of what a stopped session leaves behind: in a container nobody else might bury the dead.
+    """Become the parent of what a stopped session leaves behind: in a container, nobody else might reap it.
 
     Only Linux knows this; elsewhere the system looks after orphans.
     """
@@ -188,12 +188,12 @@ def _members(leaders: Iterable[int]) -> list[psutil.Process]:
 
 def _end_sessions(leaders: Iterable[int]) -> None:
     leaders = list(leaders)
-    told: set[psutil.Process] = set()
+    asked: set[psutil.Process] = set()
     began = time.monotonic()
     while (members := _members(leaders)) and (waited := time.monotonic() - began) < 2 * GRACE:
         is_late = waited > GRACE
-        for process in members if is_late else set(members) - told:
-            told.add(process)
+        for process in members if is_late else set(members) - asked:
+            asked.add(process)
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGKILL if is_late else signal.SIGTERM)
         time.sleep(0.1)

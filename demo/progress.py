@@ -1,4 +1,4 @@
-"""Shows a run while it goes on, and answers what it asks: a live table in a terminal, lines anywhere else."""
+"""Shows a run in progress, and answers what it asks: a live table in a terminal, lines anywhere else."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.text import Text
 from demo.answers import Answers
 from demo.run_state import RunState, TaskState
 
-LOOK_EVERY = 0.5
+POLL_EVERY = 0.5
 STYLES = {
     "success": "green",
     "running": "bold cyan",
@@ -51,7 +51,7 @@ class _Follower:
             if run.asking != was_asking:
                 answers.forget()
             self._show(changed)
-            option = answers.next(LOOK_EVERY)
+            option = answers.next(POLL_EVERY)
             if option:
                 self._answer(option)
             if not (was_asking and answers.waits_for_people):

@@ -1,4 +1,4 @@
-"""What a run of the release train came to: what was built, scanned, tagged, deployed and released, or what failed."""
+"""The result of a run of the release train: what was built, scanned, tagged, deployed and released, or what failed."""
 
 from __future__ import annotations
 
@@ -77,4 +77,4 @@ def _reason(run: RunState, task: TaskState) -> str:
     details = [detail for line in errors for detail in line.get("error_detail") or ()]
     if details:
         return f"{details[-1]['exc_type']}: {details[-1]['exc_value']}"
-    return errors[-1]["event"] if errors else "its log tells no reason"
+    return errors[-1]["event"] if errors else "its log names no reason"

@@ -96,7 +96,7 @@ class RunState:
         return self.api.answer(self.dag_id, self.run_id, task.task_id, option, comment)
 
     def refresh(self) -> Iterator[TaskState]:
-        """Look again; yields the tasks that changed."""
+        """Poll Airflow; yields the tasks that changed."""
         self.state = self.api.dag_run(self.dag_id, self.run_id)["state"]
         statuses = self._statuses()
         instances = self.api.task_instances(self.dag_id, self.run_id)

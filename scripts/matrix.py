@@ -109,12 +109,12 @@ def table(results: list[Result]) -> Iterator[str]:
     yield "| Python | Airflow | dependencies | requests | pendulum | tenacity | tests |"
     yield "|---|---|---|---|---|---|---|"
     for each in results:
-        told = each.versions
+        versions = each.versions
         cells = (
-            told.get("python", each.row.python),
-            told.get("apache-airflow", each.row.airflow or "newest"),
+            versions.get("python", each.row.python),
+            versions.get("apache-airflow", each.row.airflow or "newest"),
             "lowest" if each.row.resolution == "lowest-direct" else "newest",
-            *(told.get(name, "") for name in ("requests", "pendulum", "tenacity")),
+            *(versions.get(name, "") for name in ("requests", "pendulum", "tenacity")),
             each.said,
         )
         yield f"| {' | '.join(cells)} |"

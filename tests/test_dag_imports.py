@@ -12,7 +12,7 @@ import pytest
 import airflow_provider.operators
 import airflow_provider.sensors
 
-WHILE_RUNNING = ("approval_attempt", "gate_attempt", "gates")
+WHILE_RUNNING = ("approval_attempt", "gate_attempt", "gates", "notification")
 """What operators import once they run."""
 MODULES = [
     each.name

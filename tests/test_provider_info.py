@@ -144,7 +144,7 @@ def test_the_form_offers_exactly_the_extras_that_the_hook_reads(system: str) -> 
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_the_form_tells_the_defaults_of_the_hook(system: str) -> None:
+def test_the_form_shows_the_defaults_of_the_hook(system: str) -> None:
     for name, field in hook_class(system).extras_class.model_fields.items():
         form = TYPES[system]["conn-fields"][name]
         description = form.get("description", "")
@@ -152,8 +152,8 @@ def test_the_form_tells_the_defaults_of_the_hook(system: str) -> None:
         if default is True:
             assert "true (default)" in description
         elif default not in (None, {}):
-            told = f"{default:g}" if isinstance(default, float) else default
-            assert f"default {told}" in description or f"{told} (default)" in description, name
+            shown = f"{default:g}" if isinstance(default, float) else default
+            assert f"default {shown}" in description or f"{shown} (default)" in description, name
 
 
 @pytest.mark.parametrize("system", SYSTEMS)

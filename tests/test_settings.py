@@ -52,14 +52,14 @@ def test_airflow_lists_every_option_with_its_default(capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=NAMES)
-def test_an_option_tells_its_unit_and_is_on_the_page(setting: Setting) -> None:
+def test_an_option_names_its_unit_and_is_on_the_page(setting: Setting) -> None:
     assert re.match(
         r"(most )?(seconds|requests per second|TCP connections|megabytes)\b", setting.description, re.IGNORECASE
     )
     assert f"| `{setting.name}` | {setting.default:g} | {setting.description} |" in PAGE
 
 
-def test_the_page_tells_no_more_options_than_there_are() -> None:
+def test_the_page_lists_no_more_options_than_there_are() -> None:
     assert re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE) == NAMES
 
 

@@ -183,15 +183,15 @@ def test_lines_of_logs_can_be_kept_in_worker_and_triggerer(mocker, seen, line):
     for each in seen:
         wait.update(each, 1e9)
     news = [*wait.new_lines(), *(LogLine(line, level) for level in Level)]
-    told: list[str] = []
-    log = SimpleNamespace(**{level: lambda *words: told.append(words[0] % words[1:]) for level in Level})
+    lines: list[str] = []
+    log = SimpleNamespace(**{level: lambda *words: lines.append(words[0] % words[1:]) for level in Level})
     operator = CocktailRunBuildOperator(task_id="task", build_seq=1)
     mocker.patch.object(type(operator), "log", log)
     operator.log_lines(news)
-    mocker.patch.object(poller, "log", SimpleNamespace(**dict.fromkeys(Level, told.append)))
+    mocker.patch.object(poller, "log", SimpleNamespace(**dict.fromkeys(Level, lines.append)))
     asyncio.run(logged(news))
-    assert len(told) == 2 * len(news)
-    assert_kept(told)
+    assert len(lines) == 2 * len(news)
+    assert_kept(lines)
 
 
 def test_every_error_of_ours_comes_back_from_an_event_as_itself():
@@ -203,7 +203,7 @@ def test_every_error_of_ours_comes_back_from_an_event_as_itself():
 
 @pytest.mark.parametrize("deferrable", [False, True], ids=["synchronous", "deferrable"])
 def test_in_airflow_a_vendor_that_says_nul_fails_its_own_task_only(systems, deferrable, mocker):
-    """The answer to each look is an error with a text that PostgreSQL would refuse."""
+    """The answer to each poll is an error with a text that PostgreSQL would refuse."""
     from airflow_provider.core.durations import DURATIONS
 
     systems.reset(speed=0.1)

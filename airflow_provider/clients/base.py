@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Self
 
+from airflow_provider.clients.answers import LONGEST_WORD
 from airflow_provider.clients.redaction import without_keys
-from airflow_provider.clients.transport import LONGEST_WORD, Transport
+from airflow_provider.clients.transport import Transport
 from airflow_provider.clients.unforeseen import answers_of
 from airflow_provider.clients.urls import place_of
 from airflow_provider.clients.waitable import (

@@ -186,6 +186,26 @@ def decoder(wanted: Any) -> Callable[[bytes], Any]:
     return decode
 
 
+def in_parts(content: bytes, wanted: Any, otherwise: Callable[[bytes], Any] = loads) -> Any:
+    """JSON as a type of ``msgspec`` whose ``Raw`` parts stay JSON until :func:`part` decodes them one at a time.
+
+    :param otherwise: decodes all of it at once where ``msgspec`` is stricter than `json`, even about strings that it
+        skips.
+    """
+    try:
+        return msgspec.json.decode(content, type=wanted)
+    except (msgspec.DecodeError, RecursionError):
+        return otherwise(content)
+
+
+def part(found: Any, decode: Callable[[bytes], Any] = loads) -> Any:
+    """A part of :func:`in_parts`, decoded.
+
+    :raises ValueError: it cannot be decoded, although the rest could.
+    """
+    return decode(bytes(found)) if isinstance(found, msgspec.Raw) else found
+
+
 def _has_long_number(content: bytes) -> bool:
     return b"0" * _MOST_DIGITS in content.translate(_AS_DIGITS)
 

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from airflow_provider.clients.decoding import loads
+from airflow_provider.clients.decoding import in_parts, loads, part
 from airflow_provider.clients.one_at_a_time import one_at_a_time
 from airflow_provider.clients.reading import LARGE
 from airflow_provider.exceptions import UnexpectedResponseError
@@ -75,9 +75,8 @@ class Listing(Generic[Excerpt]):
         place = self._places.get(item_id)
         if place is None or self._items is None:
             return None
-        item = self._items[place]
         try:
-            return loads(bytes(item)) if isinstance(item, msgspec.Raw) else item
+            return part(self._items[place])
         except ValueError:
             # Its excerpt was decoded without the rest of it.
             return None
@@ -86,22 +85,20 @@ class Listing(Generic[Excerpt]):
     def _items(self) -> Sequence[Any] | None:
         """The items, each to be decoded on its own: of thousands, few have changed."""
         try:
-            listed: Any = self._content
-            if self._field is not None:
-                listed = msgspec.json.decode(self._content, type=dict[str, msgspec.Raw])[self._field]
-            return msgspec.json.decode(listed, type=list[msgspec.Raw])
-        except (msgspec.DecodeError, RecursionError):
-            # Stricter than `json`, which decoded the excerpts, too.
-            return self._decoded_items()
-
-    def _decoded_items(self) -> Sequence[Any] | None:
-        try:
-            is_large = len(self._content) > LARGE
-            whole = one_at_a_time(functools.partial(loads, self._content)) if is_large else loads(self._content)
+            if self._field is None:
+                items = in_parts(self._content, list[msgspec.Raw], _loads)
+            else:
+                body = in_parts(self._content, dict[str, msgspec.Raw], _loads)
+                items = part(body[self._field], msgspec.json.Decoder(list[msgspec.Raw]).decode)
         except ValueError:
             return None
-        found: Sequence[Any] = whole if self._field is None else whole[self._field]
+        found: Sequence[Any] = items
         return found
+
+
+def _loads(content: bytes) -> Any:
+    """As in the transport: a large body is decoded after all others."""
+    return one_at_a_time(functools.partial(loads, content)) if len(content) > LARGE else loads(content)
 
 
 class Remembered:

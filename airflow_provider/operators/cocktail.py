@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider.exceptions import Call, ExecutionFailed, ReleasePipelineError
@@ -81,9 +80,10 @@ class CocktailRunBuildOperator(StartOperator["CocktailClient"]):
     def hidden(self) -> Iterable[str]:
         yield from secrets_of_url(self.callback_url, in_path=True)
         if self.callback:
-            # As long as no webhook can be determined, there is no secret of one.
-            with suppress(ReleasePipelineError):
-                yield from self._webhooks.secrets_of(self._endpoint())
+            # Not at the top: parsing a DAG file does not need it.
+            from airflow_provider.operators import declared_webhooks
+
+            yield from declared_webhooks.secrets_of(self, name=self._webhook_name)
 
     def trigger_arguments(self, marker: str | None) -> dict[str, Any]:
         # Not at the top: no parsing of a DAG file needs it.
@@ -92,20 +92,19 @@ class CocktailRunBuildOperator(StartOperator["CocktailClient"]):
         arguments = super().trigger_arguments(marker)
         return arguments | {"net": DURATIONS.pushed_interval} if self.callback else arguments
 
+    @property
+    def _webhook_name(self) -> str:
+        """Empty if there is only one webhook to choose."""
+        return self.callback if isinstance(self.callback, str) else ""
+
     def _called_back(self) -> str | None:
         """Where Cocktail reports the run. Never kept in an attribute, because Airflow stores those of a task."""
-        return self._webhooks.url_of(self._endpoint()) if self.callback else self.callback_url
+        if not self.callback:
+            return self.callback_url
+        from airflow_provider.operators.declared_webhooks import endpoint_of
+        from airflow_provider.webhooks.endpoints import url_of
 
-    def _endpoint(self) -> Any:
-        name = self.callback if isinstance(self.callback, str) else ""
-        return self._webhooks.endpoint_for("cocktail", conn_id=self.conn_id, name=name)
-
-    @property
-    def _webhooks(self) -> Any:
-        """Not imported at the top: parsing a DAG file does not need it."""
-        from airflow_provider.webhooks import endpoints
-
-        return endpoints
+        return url_of(endpoint_of(self, name=self._webhook_name))
 
     def intent(self, client: CocktailClient) -> dict[str, Any]:
         tag = _text(self.tag_name)

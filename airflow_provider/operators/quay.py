@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider.exceptions import ReleasePipelineError
-from airflow_provider.identifiers import got, host_of
+from airflow_provider.identifiers import got
 from airflow_provider.operators.arguments import (
     AssetArgument,
     BuildTags,
@@ -18,7 +16,6 @@ from airflow_provider.operators.arguments import (
     Tag,
     Url,
     arguments_of,
-    asset_names,
     problem_of,
     secrets_of_url,
     without_signature,
@@ -26,7 +23,6 @@ from airflow_provider.operators.arguments import (
 from airflow_provider.operators.base import ReleaseOperator
 from airflow_provider.operators.checking import rule_of
 from airflow_provider.operators.starting import StartOperator
-from airflow_provider.storable import storable
 
 if TYPE_CHECKING:
     from typing import Required, Unpack
@@ -63,16 +59,6 @@ Event = Literal[
     "quota_error",
 ]
 Method = Literal["webhook", "slack", "email", "quay_notification", "flowdock", "hipchat"]
-
-
-STATE_OF_EVENT = {
-    "build_queued": "queued",
-    "build_start": "running",
-    "build_success": "succeeded",
-    "build_failure": "failed",
-    "build_cancelled": "canceled",
-}
-"""The state of the build that an event is about."""
 
 
 class QuayRunBuildOperator(StartOperator["QuayClient"]):
@@ -222,54 +208,25 @@ class _NotificationOperator(ReleaseOperator["QuayClient"]):
         self.repository = repository
         self.quay_conn_id = quay_conn_id
 
-    def with_config(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The notification as a client takes it, with the URL of the webhook declared for the asset in its place.
+    # What these import stands at no top: parsing a DAG file does not need it.
 
-        Never kept in an attribute, because Airflow stores those of a task.
+    def as_sent(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The notification as a client takes it."""
+        from airflow_provider.operators import notification
 
-        :raises ConnectionConfigError: no webhook is declared for the asset and this connection.
-        """
-        wanted = {name: value for name, value in given.items() if name != "asset"}
-        if not given.get("asset"):
-            return wanted
-        endpoint, event = self._endpoint(given["asset"]), given.get("event")
-        state = STATE_OF_EVENT.get(str(event))
-        if state and state not in endpoint.states:
-            raise self.bad_argument(
-                "event",
-                f"{event!r} would cause no event of the asset: webhook {endpoint.name!r} accepts only the states "
-                f"{', '.join(sorted(endpoint.states))}, and this one reports {state!r}",
-            )
-        return wanted | {"method": "webhook", "config": {"url": self._webhooks.url_of(endpoint)}}
+        return notification.as_sent(self, given)
 
-    def _endpoint(self, asset: Any) -> Any:
-        name, uri = asset_names(asset)
-        return self._webhooks.endpoint_for("quay", conn_id=self.conn_id, asset=name, uri=uri)
-
-    @property
-    def _webhooks(self) -> Any:
-        """Not imported at the top: parsing a DAG file does not need it."""
-        from airflow_provider.webhooks import endpoints
-
-        return endpoints
-
-    def hidden_in(self, given: Mapping[str, Any]) -> Iterator[str]:
+    def secrets_in(self, given: Mapping[str, Any]) -> Iterable[str]:
         """The secrets of a notification."""
-        from airflow_provider.clients.quay.notification_rules import secrets_of
+        from airflow_provider.operators import notification
 
-        if given.get("asset"):
-            # As long as no webhook can be determined, there is no secret of one.
-            with suppress(ReleasePipelineError):
-                yield from self._webhooks.secrets_of(self._endpoint(given["asset"]))
-        for key, value in secrets_of(given.get("method"), given.get("config")):
-            yield from secrets_of_url(value, in_path=True) if key == "url" else [value]
+        return notification.secrets_of(self, given)
 
-    def result(self, notification: Mapping[str, Any]) -> dict[str, Any]:
-        """The notification for XCom, without its secrets: not everybody who reads XComs may know them."""
-        from airflow_provider.clients.quay.notification_rules import is_disabled, without_secrets
+    def result(self, created: Mapping[str, Any]) -> dict[str, Any]:
+        """The notification for XCom, without its secrets."""
+        from airflow_provider.operators import notification
 
-        result: dict[str, Any] = storable({**without_secrets(notification), "disabled": is_disabled(notification)})
-        return result
+        return notification.shown(created)
 
 
 class QuayCreateNotificationOperator(_NotificationOperator):
@@ -325,7 +282,7 @@ class QuayCreateNotificationOperator(_NotificationOperator):
             raise self.bad_argument("method", f"must be 'webhook' with an asset, {got(self.method)}")
 
     def hidden(self) -> Iterable[str]:
-        return self.hidden_in(self._notification())
+        return self.secrets_in(self._notification())
 
     def _notification(self) -> dict[str, Any]:
         return {
@@ -339,7 +296,7 @@ class QuayCreateNotificationOperator(_NotificationOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         with self.begin(context) as client:
-            notification = client.notifications.create(self.repository, **self.with_config(self._notification()))
+            notification = client.notifications.create(self.repository, **self.as_sent(self._notification()))
             result = self.result(notification)
             self.log_lines([self.lines.notification(result["uuid"], "exists")])
         if result["disabled"]:
@@ -395,15 +352,16 @@ class QuayNotificationsOperator(_NotificationOperator):
     def hidden(self) -> Iterable[str]:
         for each in self.notifications if isinstance(self.notifications, (list, tuple)) else ():
             if isinstance(each, Mapping):
-                yield from self.hidden_in(each)
+                yield from self.secrets_in(each)
 
     def execute(self, context: Context) -> dict[str, Any]:
         with self.begin(context) as client:
             # Not at the top: parsing a DAG file does not need it.
             from airflow_provider.clients.quay.notifications import Wanted
+            from airflow_provider.operators.notification import owner_of
 
-            wanted = [Wanted(**{"method": "webhook", **self.with_config(each)}) for each in self.notifications]
-            kept = client.notifications.keep(self.repository, wanted, self._owner())
+            wanted = [Wanted(**{"method": "webhook", **self.as_sent(each)}) for each in self.notifications]
+            kept = client.notifications.keep(self.repository, wanted, self.kept_by or owner_of(self))
             for uuids, what in (
                 (kept.created, "was created"),
                 (kept.reset, "had been disabled by Quay, and sends again; the events in between are lost"),
@@ -416,15 +374,6 @@ class QuayNotificationsOperator(_NotificationOperator):
             "reset": kept.reset,
             "deleted": kept.deleted,
         }
-
-    def _owner(self) -> str:
-        if self.kept_by:
-            return self.kept_by
-        # The same DAG in two Airflows must not remove the notifications of the other.
-        host = None
-        with suppress(ReleasePipelineError):
-            host = host_of(self._webhooks.base_url())
-        return f"{host or ''}/{self.dag_id}.{self.task_id}"
 
 
 def _problems_of_wanted(given: object) -> Iterator[str]:

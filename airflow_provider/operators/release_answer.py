@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from airflow_provider.core.approving import APPROVE
-from airflow_provider.exceptions import BadRequestError, Call, PermissionDeniedError, ReleasePipelineError
+from airflow_provider.exceptions import (
+    BadRequestError,
+    Call,
+    ConflictError,
+    PermissionDeniedError,
+    ReleasePipelineError,
+)
 
 if TYPE_CHECKING:
     from airflow_provider.clients.service_stage import ServiceStageClient
-    from airflow_provider.execution import ExecutionRef
+    from airflow_provider.execution import Execution, ExecutionRef
+    from airflow_provider.operators.memory import Memory
 
 log = structlog.get_logger(logger_name=__name__)
 
@@ -20,6 +27,73 @@ TAKEN_WITHIN = 30.0
 """Seconds in which a release task must stop waiting for an approval after its answer was accepted."""
 POLL_PAUSE = 1.0
 """Seconds between two polls for that."""
+
+
+class RememberedAnswer:
+    """The answer of a task that may die meanwhile: what is noted about it lets no later attempt send it twice.
+
+    :param memory: the notes of the task.
+    :param notes: ``ref`` of the release, ``task_name``, ``decision``, ``message``; and ``is_taken`` once the answer was
+        accepted.
+    """
+
+    def __init__(self, client: ServiceStageClient, memory: Memory, notes: dict[str, Any]) -> None:
+        self._client = client
+        self._memory = memory
+        self._notes = notes
+
+    @property
+    def task_name(self) -> str:
+        return str(self._notes["task_name"])
+
+    def send(self) -> None:
+        """Send the answer, and note what is known about it before and after."""
+        notes = self._notes
+        self._memory.note(notes)
+        try:
+            send(self._client, notes["ref"], self.task_name, notes["decision"], notes["message"])
+        except ReleasePipelineError as error:
+            if not error.effect.is_open:
+                self._memory.forget()
+            raise
+        self._note_taken()
+
+    def send_unless_taken(self) -> None:
+        """Send the answer, unless an earlier attempt did, whatever the release is waiting for by now."""
+        if self._notes.get("is_taken"):
+            return
+        ref = self._notes["ref"]
+        if self._client.releases.is_waiting_for(ref, self.task_name) is not False:
+            try:
+                self.send()
+                return
+            except (BadRequestError, ConflictError) as error:
+                if self.task_name not in self._client.release_tasks.list_approvals(ref["pipeline_id"]):
+                    raise
+                log.warning("Refused, perhaps because it was already answered: %s", error)
+        log.warning("An earlier attempt's answer to %r was accepted", self.task_name)
+        self._note_taken()
+
+    def wait_until_taken(self) -> Execution:
+        """The release once it no longer waits for this answer."""
+        ref = self._notes["ref"]
+        try:
+            is_taken = wait_until_taken(self._client, ref, self.task_name)
+        except PermissionDeniedError:
+            self._memory.forget()
+            raise
+        if not is_taken:
+            others = [name for name in self._client.releases.list_waiting_approvals(ref) if name != self.task_name]
+            log.warning("The release is still waiting, probably for another approval: %s", ", ".join(others))
+        return self._client.observe(ref)
+
+    def note_done(self) -> None:
+        """To be called once the task is about to succeed."""
+        self._memory.note(self._notes, is_done=True)
+
+    def _note_taken(self) -> None:
+        self._notes["is_taken"] = True
+        self._memory.note(self._notes)
 
 
 def send(client: ServiceStageClient, ref: ExecutionRef, task_name: str, decision: str, message: str | None) -> None:

@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider.exceptions import (
-    BadRequestError,
-    Call,
-    ConflictError,
-    PermissionDeniedError,
-    ReleasePipelineError,
-)
+from airflow_provider.exceptions import Call, ConflictError
 from airflow_provider.execution import ExecutionState
 from airflow_provider.operators.acting import ActOperator
 from airflow_provider.operators.approving import ApprovalOperator
@@ -27,7 +21,6 @@ if TYPE_CHECKING:
     from airflow_provider.clients.waitable import Intent
     from airflow_provider.core.approving import Question
     from airflow_provider.execution import Execution, ExecutionRef
-    from airflow_provider.operators.memory import Memory
     from airflow_provider.operators.shared_arguments import ApprovalArguments, GatedStartArguments, WaitingArguments
 
 
@@ -171,20 +164,25 @@ class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
         message: str | None,
         asked: Question | None,
     ) -> dict[str, Any]:
+        # Not at the top: parsing a DAG file does not need it.
+        from airflow_provider.operators.release_answer import RememberedAnswer
+
         named = repr(self.task_name) if self.task_name else "that waits"
         action = f"answered approval {named} of release task {self.pipeline!r}"
         memory = self.memory(context, client, "approval_answer", action)
-        notes = memory.recall()
-        if notes and self._is_about(notes, asked):
-            notes |= {"decision": decision, "message": message}
-            self._answer_once(client, memory, notes)
+        earlier = memory.recall()
+        if earlier and not self._is_about(earlier, asked):
+            earlier = None
+        about = earlier or self._about(context, client, asked)
+        answer = RememberedAnswer(client, memory, {**about, "decision": decision, "message": message})
+        if earlier:
+            answer.send_unless_taken()
         else:
-            notes = {**self._about(context, client, asked), "decision": decision, "message": message}
-            self._answer(client, memory, notes)
-        answered = self._wait_until_taken(client, memory, notes)
+            answer.send()
+        answered = answer.wait_until_taken()
         self.publish(context, answered.to_result())
-        memory.note(notes, is_done=True)
-        self.log_lines([self.lines.answer_taken(notes["task_name"], decision, answered)])
+        answer.note_done()
+        self.log_lines([self.lines.answer_taken(answer.task_name, decision, answered)])
         return answered.to_result()
 
     def result_now(self, client: ServiceStageClient, ref: ExecutionRef) -> dict[str, Any]:
@@ -230,50 +228,3 @@ class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
         if len(names) != 1:
             raise self.bad_argument("task_name", f"must be given: the release may wait for any of {', '.join(names)}")
         return names[0]
-
-    def _answer_once(self, client: ServiceStageClient, memory: Memory, notes: dict[str, Any]) -> None:
-        """Answer, unless an earlier attempt did, whatever the release is waiting for by now."""
-        if notes.get("is_taken"):
-            return
-        if client.releases.is_waiting_for(notes["ref"], notes["task_name"]) is not False:
-            try:
-                self._answer(client, memory, notes)
-                return
-            except (BadRequestError, ConflictError) as error:
-                if notes["task_name"] not in client.release_tasks.list_approvals(notes["ref"]["pipeline_id"]):
-                    raise
-                self.log.warning("Refused, perhaps because it was already answered: %s", error)
-        self.log.warning("An earlier attempt's answer to %r was accepted", notes["task_name"])
-        notes["is_taken"] = True
-        memory.note(notes)
-
-    def _answer(self, client: ServiceStageClient, memory: Memory, notes: dict[str, Any]) -> None:
-        """Send the answer, and note what is known about it before and after."""
-        from airflow_provider.operators.release_answer import send
-
-        memory.note(notes)
-        try:
-            send(client, notes["ref"], notes["task_name"], notes["decision"], notes["message"])
-        except ReleasePipelineError as error:
-            if not error.effect.is_open:
-                memory.forget()
-            raise
-        notes["is_taken"] = True
-        memory.note(notes)
-
-    def _wait_until_taken(self, client: ServiceStageClient, memory: Memory, notes: Mapping[str, Any]) -> Execution:
-        """The release once it no longer waits for this answer."""
-        from airflow_provider.operators.release_answer import wait_until_taken
-
-        ref, task_name = notes["ref"], notes["task_name"]
-        try:
-            is_taken = wait_until_taken(client, ref, task_name)
-        except PermissionDeniedError:
-            memory.forget()
-            raise
-        if not is_taken:
-            others = [name for name in client.releases.list_waiting_approvals(ref) if name != task_name]
-            names = ", ".join(others)
-            self.log.warning("Release task %r is still waiting, probably for another of %s", self.pipeline, names)
-        answered: Execution = client.observe(ref)
-        return answered

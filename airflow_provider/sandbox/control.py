@@ -25,118 +25,133 @@ SystemQuery = Annotated[str | None, Query()]
 
 def add_control(app: FastAPI, world: World) -> None:
     """Adds the control routes under /_sandbox."""
-    control = APIRouter(prefix="/_sandbox")
+    app.include_router(Control(world).router())
 
-    def known(system: str | None) -> str | None:
-        if system is not None and system not in world.systems:
-            raise HTTPException(400, f"system must be one of {', '.join(world.systems)}, got {system!r}")
-        return system
 
-    @control.get("/health")
-    async def health() -> dict[str, Any]:
-        silent = [name for name, system in world.systems.items() if not await _answers(system.app)]
+class Control:
+    """What the control routes do."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def router(self) -> APIRouter:
+        control = APIRouter(prefix="/_sandbox")
+        control.get("/health")(self.health)
+        control.post("/reset")(self.reset)
+        control.post("/faults", status_code=201)(self.add_fault)
+        control.get("/faults")(self.faults)
+        control.delete("/faults")(self.clear_faults)
+        control.get("/requests")(self.requests)
+        control.get("/deliveries")(self.deliveries)
+        control.get("/executions")(self.executions)
+        for path in ("", "/"):
+            control.get(path, response_class=HTMLResponse)(self.overview)
+        one_execution = "/executions/{system}/{execution_id:path}"
+        control.get(one_execution, response_class=HTMLResponse)(self.show)
+        control.post(one_execution)(self.force_state)
+        control.get("/switches")(self.switches)
+        control.post("/switches")(self.set_switches)
+        control.post("/actions")(self.act)
+        control.post("/clock")(self.advance)
+        return control
+
+    async def health(self) -> dict[str, Any]:
+        silent = [name for name, system in self._world.systems.items() if not await _answers(system.app)]
         if silent:
             raise HTTPException(503, f"no answer from {', '.join(silent)}")
-        return {"status": "ok", "systems": list(world.systems), "now": world.clock.now(), "speed": world.clock.speed}
+        return {
+            "status": "ok",
+            "systems": list(self._world.systems),
+            "now": self._world.clock.now(),
+            "speed": self._world.clock.speed,
+        }
 
-    @control.post("/reset")
-    def reset(body: ResetBody | None = None) -> dict[str, Any]:
-        world.reset(body.speed if body else None)
-        return {"speed": world.clock.speed}
+    def reset(self, body: ResetBody | None = None) -> dict[str, Any]:
+        self._world.reset(body.speed if body else None)
+        return {"speed": self._world.clock.speed}
 
-    @control.post("/faults", status_code=201)
-    def add_fault(body: FaultBody) -> dict[str, Any]:
+    def add_fault(self, body: FaultBody) -> dict[str, Any]:
         if body.system != ALL:
-            known(body.system)
-        return world.faults.add(**body.model_dump()).as_dict()
+            self._known(body.system)
+        return self._world.faults.add(**body.model_dump()).as_dict()
 
-    @control.get("/faults")
-    def faults() -> list[dict[str, Any]]:
-        return world.faults.all()
+    def faults(self) -> list[dict[str, Any]]:
+        return self._world.faults.all()
 
-    @control.delete("/faults")
-    def clear_faults() -> dict[str, Any]:
-        world.faults.clear()
+    def clear_faults(self) -> dict[str, Any]:
+        self._world.faults.clear()
         return {}
 
-    @control.get("/requests")
-    def requests_received(system: SystemQuery = None) -> list[dict[str, Any]]:
-        return world.journal.entries(known(system))
+    def requests(self, system: SystemQuery = None) -> list[dict[str, Any]]:
+        return self._world.journal.entries(self._known(system))
 
-    @control.get("/deliveries")
-    def deliveries(system: SystemQuery = None) -> list[dict[str, Any]]:
-        return world.outbox.deliveries(known(system))
+    def deliveries(self, system: SystemQuery = None) -> list[dict[str, Any]]:
+        return self._world.outbox.deliveries(self._known(system))
 
-    @control.get("/executions")
-    def executions(system: SystemQuery = None) -> list[dict[str, Any]]:
-        known(system)
-        names = [system] if system is not None else list(world.systems)
-        with world.lock:
-            world.tick()
-            return [{"system": name} | each for name in names for each in world.systems[name].executions()]
+    def executions(self, system: SystemQuery = None) -> list[dict[str, Any]]:
+        self._known(system)
+        names = [system] if system is not None else list(self._world.systems)
+        with self._world.lock:
+            self._world.tick()
+            return [{"system": name} | each for name in names for each in self._world.systems[name].executions()]
 
-    @control.get("", response_class=HTMLResponse)
-    @control.get("/", response_class=HTMLResponse)
-    def overview() -> str:
+    def overview(self) -> str:
         """All executions, as a page for people."""
-        return overview_page(executions(), world.systems)
+        return overview_page(self.executions(), self._world.systems)
 
-    @control.get("/executions/{system}/{execution_id:path}", response_class=HTMLResponse)
-    def show(system: str, execution_id: str) -> str:
+    def show(self, system: str, execution_id: str) -> str:
         """One execution, as a page for people."""
-        found = next((each for each in executions(system) if each["id"] == execution_id), None)
+        found = next((each for each in self.executions(system) if each["id"] == execution_id), None)
         if found is None:
             raise HTTPException(404, f"{system} has no execution {execution_id!r}")
         return execution_page(found)
 
-    @control.post("/executions/{system}/{execution_id:path}")
-    def force_state(system: str, execution_id: str, body: StateBody) -> dict[str, Any]:
-        known(system)
-        with world.lock:
-            world.tick()
+    def force_state(self, system: str, execution_id: str, body: StateBody) -> dict[str, Any]:
+        self._known(system)
+        with self._world.lock:
+            self._world.tick()
             try:
-                world.systems[system].force_state(execution_id, str(body.state))
+                self._world.systems[system].force_state(execution_id, str(body.state))
             except KeyError:
                 raise HTTPException(404, f"{system} has no execution {execution_id!r}") from None
             except ValueError as error:
                 raise HTTPException(400, f"state of {system} {error}, got {body.state!r}") from None
-            return next(each for each in world.systems[system].executions() if each["id"] == execution_id)
+            return next(each for each in self._world.systems[system].executions() if each["id"] == execution_id)
 
-    @control.get("/switches")
-    def switches(system: SystemQuery = None) -> dict[str, Any]:
-        known(system)
-        return {name: each.switches for name, each in world.systems.items() if system in (None, name)}
+    def switches(self, system: SystemQuery = None) -> dict[str, Any]:
+        self._known(system)
+        return {name: each.switches for name, each in self._world.systems.items() if system in (None, name)}
 
-    @control.post("/switches")
-    def set_switches(body: SwitchesBody) -> dict[str, Any]:
+    def set_switches(self, body: SwitchesBody) -> dict[str, Any]:
         """Changes how a system behaves where its documentation is unclear; ``GET /switches`` lists them all."""
-        known(body.system)
-        with world.lock:
+        self._known(body.system)
+        with self._world.lock:
             try:
-                world.systems[body.system].switches.change(body.model_extra or {})
+                self._world.systems[body.system].switches.change(body.model_extra or {})
             except ValueError as error:
                 raise HTTPException(400, str(error)) from None
-            return world.systems[body.system].switches
+            return self._world.systems[body.system].switches
 
-    @control.post("/actions")
-    def act(body: ActionBody) -> Any:
+    def act(self, body: ActionBody) -> Any:
         """An action of one system; its ``actions.py`` has the actions and their fields."""
-        known(body.system)
-        with world.lock:
+        self._known(body.system)
+        with self._world.lock:
             try:
-                return world.systems[body.system].act(body.action, body.model_extra or {})
+                return self._world.systems[body.system].act(body.action, body.model_extra or {})
             except ValueError as error:
                 raise HTTPException(400, str(error)) from None
 
-    @control.post("/clock")
-    def advance(body: ClockBody) -> dict[str, Any]:
+    def advance(self, body: ClockBody) -> dict[str, Any]:
         """Moves the clock of the sandbox by seconds: what is due by then happens, tokens and approvals expire, and
         each ``Date`` and time in an answer changes with it."""
-        world.clock.advance(body.advance)
-        world.tick()
-        return {"now": world.clock.now()}
+        self._world.clock.advance(body.advance)
+        self._world.tick()
+        return {"now": self._world.clock.now()}
 
-    app.include_router(control)
+    def _known(self, system: str | None) -> str | None:
+        if system is not None and system not in self._world.systems:
+            raise HTTPException(400, f"system must be one of {', '.join(self._world.systems)}, got {system!r}")
+        return system
 
 
 async def _answers(app: ASGIApp) -> bool:

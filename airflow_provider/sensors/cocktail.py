@@ -10,7 +10,7 @@ from airflow_provider.sensors.base import KnownSensor
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from airflow_provider.clients.cocktail import CocktailClient  # noqa: F401 - named in the base class
+    from airflow_provider.clients.cocktail import CocktailClient
     from airflow_provider.operators.shared_arguments import KnownSensorArguments
 
 

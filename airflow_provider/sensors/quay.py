@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from airflow_provider.clients.quay import QuayClient  # noqa: F401 - named in the base class
+    from airflow_provider.clients.quay import QuayClient
     from airflow_provider.operators.shared_arguments import KnownSensorArguments
 
     class _RepositoryArguments(KnownSensorArguments, total=False):

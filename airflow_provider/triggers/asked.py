@@ -39,7 +39,23 @@ class Asked(Struct):
     closed_as: str = OPTIONS[REJECT]
     field: str = COMMENT
 
-    async def early_answer(self) -> dict[str, Any] | None:
+    async def answer_before(self, end: asyncio.Task[Any]) -> dict[str, Any] | None:
+        """An early answer; ``None`` if the task ends before there is one. The task is canceled for an answer.
+
+        Of both at the same time, the answer counts.
+        """
+        reading = asyncio.create_task(self._early_answer())
+        try:
+            await asyncio.wait({end, reading}, return_when=asyncio.FIRST_COMPLETED)
+            if reading.done() and (answer := reading.result()):
+                return answer
+            await end
+        finally:
+            reading.cancel()
+            end.cancel()
+        return None
+
+    async def _early_answer(self) -> dict[str, Any] | None:
         """An answer that came before the deferral, for which Airflow does not resume the task.
 
         Read twice and no more: a trigger that keeps reading and ends by itself does not learn of a kill.
@@ -100,22 +116,26 @@ class AskedPeople(Asked, kw_only=True):
 
         :param waits: those for a decision elsewhere; of what ends at the same time, the first counts.
         """
+        end = asyncio.create_task(self._first_end(waits))
+        if answer := await self.answer_before(end):
+            return answer
+        outcome = end.result()
+        return await (self._expired() if outcome is None else self._decided(outcome))
+
+    async def _first_end(self, waits: Collection[Coroutine[Any, Any, Outcome]]) -> Outcome | None:
+        """The outcome of the first wait that ends; ``None`` at the deadline."""
         watching = [asyncio.create_task(wait) for wait in waits]
-        reading = asyncio.create_task(self.early_answer())
-        pending: set[asyncio.Task[Any]] = {*watching, reading}
         try:
             while True:
-                done, pending = await asyncio.wait(
-                    pending, timeout=self._seconds_left(), return_when=asyncio.FIRST_COMPLETED
+                done, _ = await asyncio.wait(
+                    watching, timeout=self._seconds_left(), return_when=asyncio.FIRST_COMPLETED
                 )
-                if reading in done and (answer := reading.result()):
-                    return answer
                 if ended := next((each for each in watching if each in done), None):
-                    return await self._decided(ended.result())
+                    return ended.result()
                 if self.deadline is not None and time.time() >= self.deadline:
-                    return await self._expired()
+                    return None
         finally:
-            for task in (*watching, reading):
+            for task in watching:
                 task.cancel()
 
     def _seconds_left(self) -> float | None:

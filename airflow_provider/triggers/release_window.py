@@ -71,17 +71,8 @@ class ReleaseWindowTrigger(BaseTrigger):
 
     async def _answer_or_end(self) -> dict[str, Any] | None:
         """An early answer; ``None``: the wait is over, and the question closed."""
-        waiting = asyncio.create_task(self.until_open_or_over())
-        reading = asyncio.create_task(self._question.early_answer())
-        try:
-            await asyncio.wait({waiting, reading}, return_when=asyncio.FIRST_COMPLETED)
-            if reading.done() and (answer := reading.result()):
-                return answer
-            await waiting
-        finally:
-            waiting.cancel()
-            reading.cancel()
-        if answer := await self._question.last_answer():
+        answer = await self._question.answer_before(asyncio.create_task(self.until_open_or_over()))
+        if answer := answer or await self._question.last_answer():
             return answer
         is_in_time = time.time() < self.deadline
         await self._question.close(

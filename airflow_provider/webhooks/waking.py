@@ -49,14 +49,15 @@ class Deferred(NamedTuple):
 def end_waits(client: ReleaseClient, finished: Execution) -> int:
     """End the waits for an execution; returns how many.
 
-    Each result is read from the system now, nothing of it comes from a message.
+    Each result has been read from the system just now, nothing of it comes from a message.
 
+    :param finished: as the client has just observed it.
     :raises Exception: the database's.
     """
     ended = 0
     for each in waiting_for(finished):
         try:
-            ended += _end_wait(client, each)
+            ended += _end_wait(client, each, finished)
         except Exception as error:
             log.warning("Could not end a wait, it will poll: %s", place_of_error(error))
     return ended
@@ -76,14 +77,15 @@ def waiting_for(execution: Execution) -> list[Deferred]:
     return [Deferred(key, trigger_id) for key, trigger_id in rows]
 
 
-def _end_wait(client: ReleaseClient, waiting: Deferred) -> bool:
+def _end_wait(client: ReleaseClient, waiting: Deferred, finished: Execution) -> bool:
     with create_session() as session:
         row = session.get(Trigger, waiting.trigger_id)
         if row is None:
             return False
         trigger, since = ExecutionTrigger(**row.kwargs), row.created_date
     # The reference of a wait may hold more than that of a message.
-    outcome = _outcome(trigger, client.observe(trigger.ref), client)
+    seen = finished if trigger.ref == finished.ref else client.observe(trigger.ref)
+    outcome = _outcome(trigger, seen, client)
     if outcome is None:
         return False
     is_finished = bool(trigger.finish) and outcome.is_success and XCom is BaseXCom

@@ -109,9 +109,9 @@ class Stub:
             assert self._process.stdin
             self._process.stdin.write(json.dumps(order) + "\n")
             self._process.stdin.flush()
-            told = json.loads(self._read())
-        requests = {(connection, kind): count for connection, kind, count in told.pop("requests")}
-        return Counts(**told, requests=requests)
+            counts = json.loads(self._read())
+        requests = {(connection, kind): count for connection, kind, count in counts.pop("requests")}
+        return Counts(**counts, requests=requests)
 
     def _read(self) -> str:
         assert self._process.stdout

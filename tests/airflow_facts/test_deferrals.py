@@ -18,16 +18,16 @@ from tests.airflow_facts.real import RealTask, defer, succeed
 
 def resumed(task: RealTask) -> dict[str, Any]:
     """How the next process of the task continues: with which method and arguments."""
-    told: list[Any] = []
+    resumptions: list[Any] = []
 
     class Operator(type(task.operator)):  # type: ignore[misc]
         def resume_execution(self, next_method: str, next_kwargs: dict[str, Any], context: Any) -> None:
-            told.append({"method": next_method, "arguments": next_kwargs})
+            resumptions.append({"method": next_method, "arguments": next_kwargs})
 
     task.operator.__class__ = Operator
     task.run()
-    assert len(told) == 1
-    return told[0]  # type: ignore[no-any-return]
+    assert len(resumptions) == 1
+    return resumptions[0]  # type: ignore[no-any-return]
 
 
 def fire(trigger_id: int, event: TriggerEvent) -> None:
@@ -53,15 +53,15 @@ def test_a_deferral_that_times_out_resumes_the_task_to_fail(deferred: RealTask) 
     assert resumed(deferred) == {"method": TRIGGER_FAIL_REPR, "arguments": {"error": "Trigger timeout"}}
 
 
-def test_a_trigger_that_crashes_resumes_the_task_to_fail_and_tells_its_traceback(deferred: RealTask) -> None:
+def test_a_trigger_that_crashes_resumes_the_task_to_fail_and_passes_its_traceback_on(deferred: RealTask) -> None:
     before = (deferred.id, deferred.numbers)
     deferred.crash_trigger()
     assert (deferred.state, (deferred.id, deferred.numbers), deferred.trigger_id) == ("scheduled", before, None)
     deferred.enqueue()
-    told = resumed(deferred)
-    assert (told["method"], told["arguments"].pop("error")) == (TRIGGER_FAIL_REPR, "Trigger failure")
-    assert "it crashed" in "".join(told["arguments"].pop("traceback"))
-    assert told["arguments"] == {}
+    resumption = resumed(deferred)
+    assert (resumption["method"], resumption["arguments"].pop("error")) == (TRIGGER_FAIL_REPR, "Trigger failure")
+    assert "it crashed" in "".join(resumption["arguments"].pop("traceback"))
+    assert resumption["arguments"] == {}
 
 
 @pytest.mark.parametrize(

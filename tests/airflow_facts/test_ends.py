@@ -115,7 +115,7 @@ def test_a_killed_process_leaves_up_for_retry_and_on_the_last_try_failed(
     assert (task.state, task.id == before) == (state, keeps_id)
 
 
-def test_a_process_killed_with_tries_left_is_told_of_by_the_executor_only(notes: Notes) -> None:
+def test_a_process_killed_with_tries_left_is_reported_by_the_executor_only(notes: Notes) -> None:
     task = RealTask(retries=1).queue()
     worker = task.supervise(work_on(notes))
     until(notes.read)
@@ -158,15 +158,15 @@ def test_a_failure_of_a_queued_task_keeps_its_id_and_makes_a_resumed_one_begin_a
     assert (task.state, task.id, task.next_method) == ("up_for_retry", before, None)
 
 
-def test_an_executor_tells_of_a_success_unless_the_supervisor_raises(mocker: MockerFixture) -> None:
+def test_an_executor_reports_a_success_unless_the_supervisor_raises(mocker: MockerFixture) -> None:
     class Workload:
         key, running_state, success_state, failure_state, display_name = "key", None, "success", "failed", "task"
 
-    told: list[Any] = []
+    reported: list[Any] = []
 
     def run_two(*results: Callable[[], int]) -> list[Any]:
         workloads, answers = iter([*[Workload] * len(results), None]), iter(results)
-        queue = type("Queue", (), {"get": lambda self: next(workloads), "put": lambda self, it: told.append(it[1])})()
+        queue = type("Queue", (), {"get": lambda self: next(workloads), "put": lambda _, it: reported.append(it[1])})()
         unread = type("Unread", (), {"value": 9, "__enter__": lambda self: 0, "__exit__": lambda *_: None})()
         team = type("Conf", (), {"team_name": None, "get": lambda *_, **__: "http://127.0.0.1"})()
         mocker.patch("airflow.executors.base_executor.BaseExecutor.run_workload", lambda *_, **__: next(answers)())
@@ -175,7 +175,7 @@ def test_an_executor_tells_of_a_success_unless_the_supervisor_raises(mocker: Moc
             _run_worker("test", queue, queue, unread, team)
         finally:
             signal.signal(signal.SIGINT, before)
-        return told
+        return reported
 
     def refused() -> int:
         raise ValueError

@@ -37,7 +37,7 @@ def test_a_queued_task_that_was_cleared_cannot_begin() -> None:
 
 @pytest.mark.parametrize("script", [succeed, fail, defer])
 @pytest.mark.parametrize(("act", "state"), [(RealTask.mark_success, "success"), (RealTask.clear, "restarting")])
-def test_what_a_given_up_attempt_tells_of_its_end_changes_nothing(
+def test_what_a_given_up_attempt_reports_of_its_end_changes_nothing(
     act: Callable[[RealTask], None], state: str, script: Callable[..., Any], notes: Notes
 ) -> None:
     task = RealTask().queue()
@@ -69,7 +69,7 @@ def fail_elsewhere(task: RealTask) -> None:
 
 
 @pytest.mark.parametrize(
-    ("act", "told"),
+    ("act", "answer"),
     [
         (RealTask.mark_failed, TaskAnswer("failed", is_stale=False)),
         (RealTask.clear, TaskAnswer("restarting", is_stale=True)),
@@ -77,8 +77,8 @@ def fail_elsewhere(task: RealTask) -> None:
     ],
 )
 def test_an_attempt_is_told_whether_airflow_has_given_it_up(
-    act: Callable[[RealTask], None], told: TaskAnswer, notes: Notes
+    act: Callable[[RealTask], None], answer: TaskAnswer, notes: Notes
 ) -> None:
     task = RealTask(retries=0).queue()
     end_after(task, act, lambda operator, context: notes.write(ask_in_time(context)), notes)
-    assert notes.read() == ["go on", str(told)]
+    assert notes.read() == ["go on", str(answer)]

@@ -116,21 +116,21 @@ def test_an_automatic_retry_does_not_count_in_the_clear_number() -> None:
 
 
 def test_a_worker_is_told_all_of_these_numbers() -> None:
-    told: list[Attempt] = []
+    attempts: list[Attempt] = []
     task = RealTask(retries=3).queue()
-    task.run(lambda operator, context: told.append(attempt_of(context)))
+    task.run(lambda operator, context: attempts.append(attempt_of(context)))
     task.clear()
-    task.queue().run(lambda operator, context: told.append(attempt_of(context)))
-    assert told == [Attempt(1, 3, 0, 3), Attempt(2, 4, 1, 3)]
+    task.queue().run(lambda operator, context: attempts.append(attempt_of(context)))
+    assert attempts == [Attempt(1, 3, 0, 3), Attempt(2, 4, 1, 3)]
 
 
 def test_a_worker_has_the_retries_that_are_deployed_now() -> None:
-    told: list[Attempt] = []
+    attempts: list[Attempt] = []
     task = RealTask(retries=3).queue()
     task.run(fail)
     task.deploy_retries(1)
-    task.queue().run(lambda operator, context: told.append(attempt_of(context)))
-    assert told == [Attempt(2, 3, 0, 1)]
+    task.queue().run(lambda operator, context: attempts.append(attempt_of(context)))
+    assert attempts == [Attempt(2, 3, 0, 1)]
 
 
 def test_a_deferral_keeps_try_number_and_id() -> None:

@@ -23,10 +23,10 @@ def test_a_mark_keeps_numbers_and_id(state: TaskInstanceState, before: str) -> N
         "queued": lambda: None,
     }
     ways[before]()
-    told = (task.id, task.numbers, task.clear_number)
+    attempt = (task.id, task.numbers, task.clear_number)
     assert task.state == before
     task.mark_by_hand(state)
-    assert (task.state, (task.id, task.numbers, task.clear_number)) == (state, told)
+    assert (task.state, (task.id, task.numbers, task.clear_number)) == (state, attempt)
 
 
 def test_a_second_clear_schedules_a_task_whose_process_has_not_ended_yet() -> None:

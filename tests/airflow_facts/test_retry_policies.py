@@ -99,7 +99,7 @@ WORTH_IT = [ServerUnavailableError, ConflictError, NotFoundError, ExecutionFaile
 
 
 @pytest.mark.parametrize("error", SAME_AGAIN)
-def test_what_another_try_is_told_too_is_final(error: type[Exception]) -> None:
+def test_an_error_that_another_try_would_get_too_is_final(error: type[Exception]) -> None:
     assert decision(error) is RetryAction.FAIL
     assert DEFAULT_RETRY_POLICY.evaluate(error("told"), 1, 3).action is RetryAction.FAIL
     for phase in OVER:
@@ -112,7 +112,7 @@ def test_all_else_is_left_to_retries(error: type[Exception]) -> None:
 
 
 @pytest.mark.parametrize("phase", sorted(set(Phase) - OVER))
-def test_what_has_started_something_is_tried_again_whatever_it_is_told(phase: Phase) -> None:
+def test_what_has_started_something_is_tried_again_whatever_its_error(phase: Phase) -> None:
     for error in SAME_AGAIN:
         assert decision(error, {"phase": phase}) is RetryAction.DEFAULT
 

@@ -30,9 +30,9 @@ def remember_and(script: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]
 
 def recalled(task: RealTask) -> Any:
     """What the next process of a task reads."""
-    told: list[Any] = []
-    task.run(lambda operator, context: told.append(context["task_state_store"].get(KEY)))
-    return told[0]
+    seen: list[Any] = []
+    task.run(lambda operator, context: seen.append(context["task_state_store"].get(KEY)))
+    return seen[0]
 
 
 # The state store
@@ -169,9 +169,9 @@ def test_the_xcoms_of_an_attempt_stay_until_the_process_of_the_next_one_deletes_
     assert task.xcoms() == {"marker": 1}
     task.queue()
     assert task.xcoms() == {"marker": 1}
-    told = task.begin()
+    seen = task.begin()
     # So a trigger of the attempt before can see them while the next one is running.
-    assert (task.state, task.xcoms(), told.xcom_keys_to_clear) == ("running", {"marker": 1}, ["marker"])
+    assert (task.state, task.xcoms(), seen.xcom_keys_to_clear) == ("running", {"marker": 1}, ["marker"])
 
 
 def test_the_process_of_the_next_attempt_deletes_the_xcoms_before_it_does_anything_else() -> None:

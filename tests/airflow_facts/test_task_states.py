@@ -44,20 +44,20 @@ WAYS: dict[str, Callable[[RealTask], Any]] = {
 
 
 @pytest.mark.parametrize("state", WAYS)
-def test_the_state_of_a_task_is_told_as_a_word(state: str) -> None:
+def test_the_state_of_a_task_is_a_word(state: str) -> None:
     task = RealTask().queue()
     WAYS[state](task)
     assert told_of(task) == state
 
 
-def test_a_task_of_a_deleted_dag_is_told_to_be_gone(deferred: RealTask) -> None:
+def test_a_task_of_a_deleted_dag_is_reported_gone(deferred: RealTask) -> None:
     with create_session() as session:
         session.query(DagRun).filter_by(dag_id=deferred.dag_id).delete()
         session.query(DagModel).filter_by(dag_id=deferred.dag_id).delete()
     assert told_of(deferred) == GONE
 
 
-def test_each_instance_of_a_mapped_task_is_told_by_itself(deferred: RealTask) -> None:
+def test_each_instance_of_a_mapped_task_has_a_state_of_its_own(deferred: RealTask) -> None:
     def become(map_index: int) -> Callable[[Any], None]:
         return lambda ti: setattr(ti, "map_index", map_index)
 

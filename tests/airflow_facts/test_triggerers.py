@@ -156,7 +156,7 @@ def told_to(end: Callable[[Runner], Coroutine[Any, Any, None]], timeout_after: d
     return asyncio.run(main())
 
 
-def test_a_wait_that_is_taken_away_is_told_by_on_kill() -> None:
+def test_a_wait_that_is_taken_away_learns_it_by_on_kill() -> None:
     assert told_to(Runner.take_away) == ["killed"]
 
 
@@ -176,7 +176,7 @@ def test_a_triggerer_that_is_shut_down_does_not_call_on_kill() -> None:
     assert told_to(shut_down) == []
 
 
-def test_a_wait_whose_deferral_has_timed_out_is_not_told_by_on_kill() -> None:
+def test_a_wait_whose_deferral_has_timed_out_does_not_learn_it_by_on_kill() -> None:
     assert told_to(Runner.take_away, timeout_after=datetime.now(UTC) - timedelta(seconds=1)) == []
 
 

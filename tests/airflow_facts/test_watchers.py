@@ -131,7 +131,7 @@ def test_a_paused_dag_has_no_watcher_from_the_next_parse_on_and_then_gets_a_new_
     assert len(watched.trigger_ids()) == 1
 
 
-def test_what_is_told_to_a_paused_dag_before_the_next_parse_is_stored_and_starts_no_run() -> None:
+def test_an_event_for_a_paused_dag_before_the_next_parse_is_stored_and_starts_no_run() -> None:
     watched = Watched(Scripted)
     parse(watched)
     watched.pause()
@@ -251,7 +251,7 @@ def test_a_trigger_hears_that_its_event_is_stored_only_when_its_runner_asks_agai
     assert supervisor.is_asked(changes(events=None)).body["events_persisted"] == [7]
 
 
-def test_an_event_that_is_told_twice_is_stored_twice() -> None:
+def test_an_event_that_is_sent_twice_is_stored_twice() -> None:
     """Nobody but who tells it can see to it that it is told once."""
     watched = Watched(Scripted)
     parse(watched)
@@ -264,7 +264,7 @@ def test_an_event_that_is_told_twice_is_stored_twice() -> None:
 
 
 def begun(*ids: str) -> Watched:
-    """An asset on which a DAG is scheduled, and of which these events are told before the scheduler looks."""
+    """An asset on which a DAG is scheduled, and which gets these events before the scheduler checks."""
     watched = Watched(Scripted)
     parse(watched)
     for each in ids:
@@ -273,7 +273,7 @@ def begun(*ids: str) -> Watched:
 
 
 def runs(watched: Watched) -> list[list[str]]:
-    """The scheduler looks; returns the ids of the events that each run so far was made for."""
+    """The scheduler checks; returns the ids of the events that each run so far was made for."""
     return [sorted(each["id"] for each in told) for told in watched.runs()]
 
 

@@ -124,12 +124,12 @@ def test_a_ratio_is_against_the_best_peer_and_no_less_than_can_be_told_from_noth
     assert results.cpu_ratio("quay") == pytest.approx(600)
 
 
-def test_percentiles_of_one_value_are_not_told() -> None:
+def test_percentiles_of_one_value_are_not_shown() -> None:
     assert percentile([1.0], 99) is None
     assert percentile([0.0, 1.0], 50) == 0.5
 
 
-def test_tables_tell_machine_versions_problems_and_every_contender() -> None:
+def test_tables_show_machine_versions_problems_and_every_contender() -> None:
     results = good_results()
     results.loop[0] = replace(results.loop[0], problems=["3 waits did not end in time"])
     written = io.StringIO()

@@ -51,14 +51,14 @@ def test_an_execution_ends_at_the_planned_moment(stub: Stub, certificates: Certi
     stub.clear()
     stub.begin(system, "0", 10, 2)
 
-    def look() -> Any:
+    def poll() -> Any:
         return state(requests.get(stub.url + path, verify=certificates.bundle, timeout=60).json())
 
-    assert look() == running
+    assert poll() == running
     stub.plan(system, "0", {3: time.time() + 60})
-    assert look() == running
+    assert poll() == running
     stub.plan(system, "0", {3: time.time()})
-    assert look() == ended
+    assert poll() == ended
     assert stub.counts().requests == {("0", "single"): 3}
 
 

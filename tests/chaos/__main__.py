@@ -146,7 +146,7 @@ def run(form: Form, executor: str, seed: int) -> bool:
             account = settle(cluster, vendors, elsewhere, director, begun, runs)
         vendors.close()
     print(account.table())
-    print(f"{director.kills.total()} kills: {_told(director.kills)}; also: {_told(director.deeds)}")
+    print(f"{director.kills.total()} kills: {_counted(director.kills)}; also: {_counted(director.others)}")
     print(f"ended by the triggerer: {account.ended_in_triggerer} tasks; ", end="")
     print(f"failed and named both systems: {len(moving.named)} of {len(moving.changed)} with a changed connection")
     print(f"{time.monotonic() - started:.0f} s", flush=True)
@@ -257,7 +257,7 @@ def _are_over(cluster: Cluster, runs: dict[str, str]) -> bool:
         return False
 
 
-def _told(counts: Any) -> str:
+def _counted(counts: Any) -> str:
     return ", ".join(f"{count} {what}" for what, count in counts.most_common()) or "nothing"
 
 

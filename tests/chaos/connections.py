@@ -44,7 +44,7 @@ class Connections:
         self.changed.add(conn_id)
         self._until[conn_id] = time.monotonic() + AT_MOST
 
-    def look(self) -> list[str]:
+    def check(self) -> list[str]:
         """Put back those whose tasks have failed; returns their ids.
 
         :raises requests.RequestException: the API server is away.

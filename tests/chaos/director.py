@@ -51,7 +51,7 @@ FREEZE, CHANGE = "a worker frozen until it was given up", "a connection changed,
 Json = dict[str, Any]
 
 
-class Deed(NamedTuple):
+class Harm(NamedTuple):
     """A kind of harm.
 
     :param do: does it; returns the seconds until the next action, or ``None`` if it cannot be done now.
@@ -67,7 +67,7 @@ class Director:
     :param connections: those that somebody changes meanwhile.
     :param kills: that are enough.
     :param seed: of all choices.
-    :param log: where each deed is written down.
+    :param log: where each action is written down.
     """
 
     def __init__(
@@ -97,60 +97,60 @@ class Director:
         self._answered: set[str] = set()
         self._done: set[str] = set()
         self.kills: Counter[str] = Counter()
-        self.deeds: Counter[str] = Counter()
+        self.others: Counter[str] = Counter()
         self.acts: dict[str, list[Act]] = defaultdict(list)
         self._host = "worker" if "worker" in cluster.components else "scheduler"
-        self._deeds = [
-            Deed("a task killed", 12, self._kill_a_task),
-            Deed("a task drained", 3, self._drain_a_task),
-            Deed("a triggerer killed", 3, self._kill_a_triggerer),
-            Deed("a triggerer stalled", 2, self._stall_a_triggerer),
-            Deed("the API server killed", 1, partial(self._kill, "api-server")),
+        self._harms = [
+            Harm("a task killed", 12, self._kill_a_task),
+            Harm("a task drained", 3, self._drain_a_task),
+            Harm("a triggerer killed", 3, self._kill_a_triggerer),
+            Harm("a triggerer stalled", 2, self._stall_a_triggerer),
+            Harm("the API server killed", 1, partial(self._kill, "api-server")),
             *(
-                Deed(f"the {name} killed", 2, partial(self._kill, name))
+                Harm(f"the {name} killed", 2, partial(self._kill, name))
                 for name in dict.fromkeys(["scheduler", self._host])
             ),
-            Deed(f"the {self._host} drained", 1, self._drain_the_host),
-            Deed("a task marked failed", 2, partial(self._person, "failed")),
-            Deed("a task marked success", 2, partial(self._person, "success")),
-            Deed("a task cleared", 4, partial(self._person, "clear")),
-            Deed("a clear beside a kill", 4, self._clear_beside_a_kill),
-            Deed(FREEZE, 6, self._freeze_a_task),
-            Deed(CHANGE, 8, self._change_a_connection),
+            Harm(f"the {self._host} drained", 1, self._drain_the_host),
+            Harm("a task marked failed", 2, partial(self._person, "failed")),
+            Harm("a task marked success", 2, partial(self._person, "success")),
+            Harm("a task cleared", 4, partial(self._person, "clear")),
+            Harm("a clear beside a kill", 4, self._clear_beside_a_kill),
+            Harm(FREEZE, 6, self._freeze_a_task),
+            Harm(CHANGE, 8, self._change_a_connection),
         ]
 
     def act(self) -> float:
         """Do one action; returns the seconds until the next."""
-        deed = self._choose()
+        harm = self._choose()
         self._bring_back()
         try:
             self.answer()
-            self._look()
-            pause = deed.do() if deed else None
+            self._waiting_now()
+            pause = harm.do() if harm else None
         except requests.RequestException:
             return 1.0
-        if deed is None or pause is None:
+        if harm is None or pause is None:
             return NOTHING_TO_DO
         # The effect of these two shows later.
-        if deed.name not in (FREEZE, CHANGE):
-            self._done.add(deed.name)
+        if harm.name not in (FREEZE, CHANGE):
+            self._done.add(harm.name)
         return pause
 
-    def _choose(self) -> Deed | None:
+    def _choose(self) -> Harm | None:
         """The next action; ``None`` while the effect of an earlier one is still awaited."""
         under_way = {FREEZE if self._freezer.ti_id else "", CHANGE if self._connections.away else ""}
-        lacking = [each for each in self._deeds if each.name not in self._done | under_way]
+        lacking = [each for each in self._harms if each.name not in self._done | under_way]
         is_enough = self.kills.total() >= self._enough
         # While nothing runs yet, only components can be hit: once is enough.
         is_idle = not self._waiting_since
         is_chosen_of_them = is_enough or is_idle or (lacking and self._random.random() < LACKING_FIRST)
-        chosen = lacking if is_chosen_of_them else self._deeds
+        chosen = lacking if is_chosen_of_them else self._harms
         return self._random.choices(chosen, [each.weight for each in chosen])[0] if chosen else None
 
     @property
     def lacking(self) -> list[str]:
         """What has not happened yet."""
-        names = [each.name for each in self._deeds if each.name not in self._done]
+        names = [each.name for each in self._harms if each.name not in self._done]
         return [*names, *([f"{missing} more kills"] if (missing := self._enough - self.kills.total()) > 0 else [])]
 
     def answer(self) -> None:
@@ -158,7 +158,7 @@ class Director:
 
         :raises requests.RequestException: the API server is away.
         """
-        for conn_id in self._connections.look():
+        for conn_id in self._connections.check():
             self._note("connection put back", of=conn_id)
         if self._connections.named:
             self._done.add(CHANGE)
@@ -196,7 +196,7 @@ class Director:
                 self._cluster.kill(name)
                 self._cluster.restart(name)
 
-    def _look(self) -> list[Json]:
+    def _waiting_now(self) -> list[Json]:
         """The tasks that run or wait.
 
         :raises requests.RequestException: the API server is away.
@@ -204,7 +204,7 @@ class Director:
         found = self._instances("running", "deferred")
         now = time.monotonic()
         self._waiting_since = {_keeper(each): self._waiting_since.get(_keeper(each), now) for each in found}
-        if self._freezer.look({each["id"] for each in found if each["state"] == "running"}):
+        if self._freezer.check({each["id"] for each in found if each["state"] == "running"}):
             self._done.add(FREEZE)
             self._note("worker frozen until it was given up")
         return found
@@ -248,7 +248,7 @@ class Director:
     def _freeze_a_task(self) -> float | None:
         """Stop a task's process and its supervisor until Airflow has given them up and the task has gone on."""
         running = self._cluster.task_processes()
-        settled = [each["id"] for each in self._look() if each["id"] in running and self._is_settled(each)]
+        settled = [each["id"] for each in self._waiting_now() if each["id"] in running and self._is_settled(each)]
         if self._freezer.ti_id or self._away or not settled:
             return None
         ti_id = self._random.choice(sorted(settled))
@@ -262,7 +262,7 @@ class Director:
     def _clear_beside_a_kill(self) -> float | None:
         """A person clears a task that runs, and its worker dies within a second before or after."""
         running = self._cluster.task_processes()
-        chosen = [each for each in self._look() if each["id"] in running and not self._is_taken(each)]
+        chosen = [each for each in self._waiting_now() if each["id"] in running and not self._is_taken(each)]
         if not chosen:
             return None
         each = self._random.choice(chosen)
@@ -280,7 +280,7 @@ class Director:
 
     def _change_a_connection(self) -> float | None:
         """Somebody points a connection to another system, and whoever waits there must read it again."""
-        chosen = [(each, build) for each in self._look() if (build := self._build_to_be_moved(each))]
+        chosen = [(each, build) for each in self._waiting_now() if (build := self._build_to_be_moved(each))]
         if not chosen or self._stalled:
             return None
         each, build = self._random.choice(chosen)
@@ -350,7 +350,7 @@ class Director:
     def _person(self, what: str) -> float | None:
         """Somebody marks a task or clears it."""
         deadline = time.monotonic() + PATIENCE
-        while not (settled := [each for each in self._look() if self._is_settled(each)]):
+        while not (settled := [each for each in self._waiting_now() if self._is_settled(each)]):
             if time.monotonic() > deadline:
                 return None
             time.sleep(0.5)
@@ -392,7 +392,7 @@ class Director:
         return running[self._random.choice(chosen)] if chosen else None
 
     def _note(self, what: str, *, killed: bool = False, of: str = "") -> None:
-        (self.kills if killed else self.deeds)[what] += 1
+        (self.kills if killed else self.others)[what] += 1
         with self._log.open("a") as log:
             print(f"{time.time():.1f} {'killed ' if killed else ''}{what} {of}".rstrip(), file=log)
 

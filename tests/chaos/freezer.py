@@ -38,7 +38,7 @@ class Freezer:
         for each in self._processes:
             each.suspend()
 
-    def look(self, running: Collection[str]) -> bool:
+    def check(self, running: Collection[str]) -> bool:
         """Thaw it when it is time to.
 
         :param running: ids of the task instances that Airflow takes for running.

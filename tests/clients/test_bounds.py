@@ -372,7 +372,7 @@ def test_the_time_limit_of_one_answer_is_not_that_of_the_next_one_over_the_same_
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "kept"),
     [
         ("86400", 300.0),
         ("1e300", 300.0),
@@ -384,7 +384,7 @@ def test_the_time_limit_of_one_answer_is_not_that_of_the_next_one_over_the_same_
         ("\xff\xfe", None),
     ],
 )
-def test_no_retry_after_is_longer_than_the_ceiling(scripted: Scripted, asked: str, told: float | None) -> None:
+def test_no_retry_after_is_longer_than_the_ceiling(scripted: Scripted, asked: str, kept: float | None) -> None:
     def throttle(handler: Handler) -> None:
         handler.send_response(429)
         handler.send_header("Retry-After", asked)
@@ -394,7 +394,7 @@ def test_no_retry_after_is_longer_than_the_ceiling(scripted: Scripted, asked: st
     scripted.always = throttle
     with pytest.raises(ThrottledError) as caught:
         Transport("quay", scripted.url, attempts=1).get("/x")
-    assert caught.value.retry_after == told
+    assert caught.value.retry_after == kept
 
 
 def test_the_ceiling_of_retry_after_can_be_set(scripted: Scripted) -> None:

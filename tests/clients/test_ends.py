@@ -39,7 +39,7 @@ class Vendor:
             for number in range(2)
         ]
 
-    def looks(self, together: bool) -> Execution:
+    def observe(self, together: bool) -> Execution:
         """The first one as a wait observes it, by itself or together with another one."""
         if not together:
             first = self.known[0]
@@ -86,16 +86,16 @@ def test_an_end_that_may_be_taken_back_counts_after_a_while(
     mocker.patch.object(DURATIONS, settling, 60.0)
     vendor = Vendor(scripted, system)
     vendor.status = going_on
-    assert vendor.looks(together).state is RUNNING
+    assert vendor.observe(together).state is RUNNING
     vendor.status = end
-    assert [vendor.looks(together).state for _ in range(3)] == [RUNNING] * 3
+    assert [vendor.observe(together).state for _ in range(3)] == [RUNNING] * 3
     # It goes on after all, and ends again: that is another end.
     vendor.status = going_on
-    assert vendor.looks(together).state is RUNNING
+    assert vendor.observe(together).state is RUNNING
     vendor.status = end
-    assert vendor.looks(together).state is RUNNING
+    assert vendor.observe(together).state is RUNNING
     mocker.patch.object(DURATIONS, settling, 0.0)
-    assert vendor.looks(together).state is FAILED
+    assert vendor.observe(together).state is FAILED
 
 
 @pytest.mark.parametrize(("system", "going_on", "end", "settling"), CASES)
@@ -105,7 +105,7 @@ def test_an_old_end_is_believed_at_once(
     mocker.patch.object(DURATIONS, settling, 60.0)
     vendor = Vendor(scripted, system)
     vendor.status = end
-    assert vendor.looks(together=False).state is FAILED
+    assert vendor.observe(together=False).state is FAILED
 
 
 def test_a_start_that_is_answered_with_an_end_is_not_believed_at_once() -> None:

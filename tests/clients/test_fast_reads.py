@@ -14,7 +14,9 @@ from pytest_mock import MockerFixture
 
 from airflow_provider.clients import retries
 from airflow_provider.clients.auth import HeaderAuth
-from airflow_provider.clients.transport import ENCODINGS, USER_AGENT, Transport
+from airflow_provider.clients.reading import ENCODINGS
+from airflow_provider.clients.session import USER_AGENT
+from airflow_provider.clients.transport import Transport
 from airflow_provider.exceptions import ServerUnavailableError
 from tests.support.scripted import Handler, Reply, Scripted
 

@@ -21,7 +21,7 @@ from airflow_provider.exceptions import AuthenticationError, Effect, ReleasePipe
 from tests.support.scripted import Received, Reply, Scripted
 
 EXECUTION = {"id": "x-1", "status": "RUNNING"}
-LOOKS = 8
+POLLS = 8
 
 
 def fails_with(error: ReleasePipelineError, counted: list[float], pause: float = 0.0) -> Callable[[], Token]:
@@ -47,7 +47,7 @@ def attempts_of(scripted: Scripted) -> int:
     return sum(request.method == "POST" for request in scripted.requests)
 
 
-def look(client: ReleaseClient) -> Any:
+def poll(client: ReleaseClient) -> Any:
     try:
         return client.check()
     except ReleasePipelineError as error:
@@ -63,15 +63,15 @@ def test_eight_threads_make_one_refused_login_and_it_is_not_tried_again(
         return 401, {}, {"message": "wrong"}
 
     scripted.always = refuse
-    with ThreadPoolExecutor(LOOKS) as threads:
-        clients = [connect(scripted.url) for _ in range(LOOKS)]
-        seen = list(threads.map(look, clients))
-        again = look(connect(scripted.url))
+    with ThreadPoolExecutor(POLLS) as threads:
+        clients = [connect(scripted.url) for _ in range(POLLS)]
+        seen = list(threads.map(poll, clients))
+        again = poll(connect(scripted.url))
     assert attempts_of(scripted) == 1
     assert all(isinstance(each, AuthenticationError) for each in [*seen, again])
     assert not any(each.effect.is_open for each in [*seen, again])
     assert "accounts get locked" in str(again)
-    assert len({id(each) for each in seen}) == LOOKS, "errors are marked by whoever gets them"
+    assert len({id(each) for each in seen}) == POLLS, "errors are marked by whoever gets them"
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_eight_threads_look_the_project_of_a_region_up_once_and_at_the_same_time
     client = ServiceStageClient(
         scripted.url, iam_url=scripted.url, region="r", attempts=1, access_key="the-key", secret_key="the-secret-key"
     )
-    with ThreadPoolExecutor(LOOKS) as threads:
-        seen = list(threads.map(look, [client] * LOOKS))
+    with ThreadPoolExecutor(POLLS) as threads:
+        seen = list(threads.map(poll, [client] * POLLS))
     assert len(lookups) == 1
     assert all(isinstance(each, asked or str) for each in seen)
 
@@ -102,8 +102,8 @@ def test_eight_threads_look_the_project_of_a_region_up_once_and_at_the_same_time
 @pytest.mark.parametrize("connect", [code_stream, iam])
 def test_a_connection_that_changed_logs_in_at_once(scripted: Scripted, connect: Callable[..., ReleaseClient]) -> None:
     scripted.always = (401, {}, {"message": "wrong"})
-    look(connect(scripted.url))
-    look(connect(scripted.url, password="another-password"))
+    poll(connect(scripted.url))
+    poll(connect(scripted.url, password="another-password"))
     assert attempts_of(scripted) == 2
 
 
@@ -141,7 +141,7 @@ def test_a_login_that_merely_broke_is_tried_again_at_once() -> None:
 def test_whoever_waits_for_a_login_that_breaks_is_told_so_and_does_not_repeat_it() -> None:
     login, counted = Login(), list[float]()
     slow = fails_with(ServerUnavailableError("away"), counted, pause=0.5)
-    barrier = threading.Barrier(LOOKS)
+    barrier = threading.Barrier(POLLS)
 
     def ask(_: int) -> Exception:
         barrier.wait()
@@ -149,8 +149,8 @@ def test_whoever_waits_for_a_login_that_breaks_is_told_so_and_does_not_repeat_it
             login.token(slow)
         return caught.value
 
-    with ThreadPoolExecutor(LOOKS) as threads:
-        assert len({id(each) for each in threads.map(ask, range(LOOKS))}) == LOOKS
+    with ThreadPoolExecutor(POLLS) as threads:
+        assert len({id(each) for each in threads.map(ask, range(POLLS))}) == POLLS
     assert len(counted) == 1
 
 
@@ -241,5 +241,5 @@ def test_every_client_masks_the_token_that_another_one_fetched(scripted: Scripte
     scripted.always = answer
     for _ in range(2):
         with code_stream(scripted.url, on_secret=masked.append) as client:
-            assert "bearer-of-all" not in str(look(client))
+            assert "bearer-of-all" not in str(poll(client))
     assert masked.count("bearer-of-all") == 2

@@ -215,7 +215,7 @@ def test_every_wait_learns_every_state(scripted: Scripted, kind: type[Stand], se
 
 
 @pytest.mark.parametrize("kind", [Releases, Runs])
-def test_what_a_list_does_not_tell_is_polled_whenever_the_caller_likes(scripted: Scripted, kind: type[Stand]) -> None:
+def test_what_a_list_does_not_show_is_polled_whenever_the_caller_likes(scripted: Scripted, kind: type[Stand]) -> None:
     stand = kind(scripted)
     waits = Waits(stand, 20)
     waits.fetch()
@@ -227,14 +227,14 @@ def test_what_a_list_does_not_tell_is_polled_whenever_the_caller_likes(scripted:
     assert len(stand.asked()) == 1
     assert [callable(each) for each in found] == [True] * 10 + [False] * 10
     assert all(now is known for now, known in zip(found[10:], before[10:], strict=True))
-    looks: list[PendingObservation] = [each for each in found if callable(each)]
+    pending: list[PendingObservation] = [each for each in found if callable(each)]
     assert stand.asked() == [], "nothing is asked before it is looked at"
     stand.broken = True
     with pytest.raises(ServerUnavailableError):
-        looks[0]()
+        pending[0]()
     stand.broken = False
     with ThreadPoolExecutor(4) as threads:
-        seen = list(threads.map(lambda look: look(), looks))
+        seen = list(threads.map(lambda each: each(), pending))
     assert [each.id for each in seen if isinstance(each, Execution)] == [ref_of(each)["id"] for each in before[:10]]
     rest = [*(each for each in seen if isinstance(each, Execution) and not each.state.is_terminal), *before[10:]]
     stand.asked()
@@ -416,15 +416,15 @@ def test_the_log_of_a_build_run_is_reported_step_by_step_whenever_its_text_comes
     client = CocktailClient(scripted.url, token="token", attempts=1)
     ref = {"system": "cocktail", "kind": "build_run", "id": "3", "build_seq": "12", "tag": ""}
     assert client.has_log(ref)
-    lines, told = client.read_log(ref, 0)
+    lines, offset = client.read_log(ref, 0)
     assert lines == ["INIT:", "ready"]
     steps[0] |= {"stepState": "ERROR", "log": "one\ntwo"}
-    lines, told = client.read_log(ref, told)
+    lines, offset = client.read_log(ref, offset)
     assert lines == ["CREATE_IMAGE:", "one", "two"]
     steps[1]["log"] = "late"
-    lines, told = client.read_log(ref, told)
+    lines, offset = client.read_log(ref, offset)
     assert lines == ["CODE_DOWN:", "late"]
-    assert client.read_log(ref, told) == ([], told)
+    assert client.read_log(ref, offset) == ([], offset)
 
 
 @pytest.mark.parametrize("reply", [(404, {}, None), (403, {}, None), (200, {}, {"result": None})])

@@ -14,6 +14,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 from requests.structures import CaseInsensitiveDict
 
+from airflow_provider.clients.answers import Answer
 from airflow_provider.clients.login import Token
 from airflow_provider.clients.redaction import (
     KEPT_SEEN,
@@ -25,7 +26,6 @@ from airflow_provider.clients.redaction import (
     lines_of,
     without_keys,
 )
-from airflow_provider.clients.transport import Answer
 
 SECRET = "pä\"ss/w\\o+r d&<7>\nx~(y)!*='z:1"
 
@@ -298,21 +298,21 @@ def test_a_header_is_a_secret_by_its_name(name: str, secret: bool) -> None:
 
 
 def test_of_a_document_with_very_many_secrets_the_newest_are_known_and_the_others_forgotten_everywhere() -> None:
-    told: list[str] = []
-    redact = Redactor(told.append, told.remove)
+    passed_on: list[str] = []
+    redact = Redactor(passed_on.append, passed_on.remove)
     redact.add("the-credential")
     redact.add_other("secret-of-an-argument")
     for document in range(3):
         redact.add_seen(f"secret-{document}-{number:06}" for number in range(100_000))
-    assert len(told) == 2 + KEPT_SEEN
+    assert len(passed_on) == 2 + KEPT_SEEN
     newest = f"secret-2-{99_999:06}"
     assert redact(f"{newest} the-credential secret-of-an-argument") == "*** *** ***"
-    assert "secret-0-000000" not in told
+    assert "secret-0-000000" not in passed_on
 
 
 def test_what_is_longer_than_any_text_that_is_shown_is_no_secret_of_a_document() -> None:
-    told: list[str] = []
-    redact = Redactor(told.append)
+    passed_on: list[str] = []
+    redact = Redactor(passed_on.append)
     redact.add_seen(["x" * 1_000_000, "short-secret"])
     assert redact("short-secret xxx") == "*** xxx"
-    assert told == ["short-secret"]
+    assert passed_on == ["short-secret"]

@@ -155,7 +155,7 @@ def test_a_host_that_nobody_knows_is_an_error_without_effect() -> None:
     assert caught.value.effect is Effect.NONE
 
 
-def test_429_is_waited_out_as_told_and_then_even_a_write_is_repeated(scripted: Scripted) -> None:
+def test_429_is_waited_out_as_asked_and_then_even_a_write_is_repeated(scripted: Scripted) -> None:
     scripted.script = [(429, {"Retry-After": "0.3"}, {"message": "slow down"}), (201, {}, {"id": 1})]
     before = time.monotonic()
     assert Transport("quay", scripted.url).request("POST", "/x", body={"a": 1}).data == {"id": 1}
@@ -430,11 +430,11 @@ def test_queries_are_written_for_servers_that_take_no_plus_for_a_blank(scripted:
 
 
 def test_secrets_are_masked_by_value_and_by_name() -> None:
-    told: list[str] = []
-    redact = Redactor(told.append)
+    passed_on: list[str] = []
+    redact = Redactor(passed_on.append)
     for secret in ("hunter22", "hunter22-longer", "hunter22", "abc", None):
         redact.add(secret)
-    assert told == ["hunter22", "hunter22-longer"]
+    assert passed_on == ["hunter22", "hunter22-longer"]
     text = (
         'bad hunter22-longer or hunter22; {"refreshToken": "r1 r2", "password":"p"} token=t1&x=1 '
         "Authorization: Bearer b.c-d_e; responderToken: 'q'; Invalid Oauth Refresh token. Verify "
@@ -712,7 +712,7 @@ def test_the_time_of_the_server_is_that_of_its_own_clock(scripted: Scripted, ahe
         time.sleep(0.05)
 
 
-def test_any_answer_tells_the_time_of_the_server_and_the_last_one_counts(scripted: Scripted) -> None:
+def test_any_answer_gives_the_time_of_the_server_and_the_last_one_counts(scripted: Scripted) -> None:
     scripted.script = [dated(100, status=404), dated(50)]
     transport = Transport("quay", scripted.url)
     for seconds in (100, 50):

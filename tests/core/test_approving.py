@@ -49,7 +49,7 @@ def question(**given: Any) -> Question:
 
 
 @pytest.mark.parametrize(("chosen", "decision"), [("Approve", "approve"), ("Reject", "reject")])
-def test_an_answer_tells_who_gave_it_when_and_with_which_comment(chosen, decision):
+def test_an_answer_says_who_gave_it_when_and_with_which_comment(chosen, decision):
     read = read_answer(event([chosen]))
     assert read == Answer(decision=decision, by="7", name="Ada", at=AT.isoformat(), comment="looks good")
     assert read_answer(event([chosen], responded_at=AT.isoformat())) == read

@@ -64,7 +64,7 @@ def test_a_cancel_has_no_time_for_a_longer_pause() -> None:
     assert (run.cancels, run.pauses, run.problem) == (1, [], error)
 
 
-def test_a_cancel_that_gets_no_answer_is_tried_again_ever_slower_and_told_once() -> None:
+def test_a_cancel_that_gets_no_answer_is_tried_again_ever_slower_and_logged_once() -> None:
     error = ServerUnavailableError("down", effect=Effect.UNKNOWN)
     run = Run(error)
     assert (run.warnings, run.problem) == (1, error)

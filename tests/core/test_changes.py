@@ -40,7 +40,7 @@ def is_wanted(each: Change) -> bool:
 
 
 def read(changes: list[Change], since: float = -math.inf, read_at: float = math.inf) -> dict[str, Lane]:
-    """What a look sees that reaches back to a moment."""
+    """What a poll shows that reaches back to a moment."""
     return {NEW: Lane([each for each in changes if each.at >= since], since, read_at)}
 
 
@@ -59,7 +59,7 @@ def test_who_begins_reports_nothing_of_what_it_finds_and_all_that_comes() -> Non
     assert new_of(take(cursor, PLACE, read(changes), is_wanted, 10)) == [4, 5]
 
 
-def test_who_begins_with_an_empty_list_tells_whatever_comes() -> None:
+def test_who_begins_with_an_empty_list_reports_whatever_comes() -> None:
     cursor = begun([])
     assert cursor.since(NEW) == -math.inf
     assert new_of(take(cursor, PLACE, read([change(1, 5.0)]), is_wanted, 10)) == [1]
@@ -136,7 +136,7 @@ def test_what_is_not_wanted_is_passed_over_and_costs_no_room() -> None:
     assert len(taken.cursor.marks[NEW].recent) == 1
 
 
-def test_a_kind_that_a_reading_does_not_tell_of_stays_as_it_was() -> None:
+def test_a_kind_that_a_reading_does_not_mention_stays_as_it_was() -> None:
     cursor = take(None, PLACE, read([]) | {GONE: Lane([change(1, 50.0)])}, is_wanted, 10).cursor
     taken = take(cursor, PLACE, read([change(2, 1000.0)]), is_wanted, 10)
     assert taken.cursor.marks[GONE] == cursor.marks[GONE]
@@ -225,7 +225,7 @@ class Life:
         if is_wanted and self.stored is not None:
             self.expected.add(each.payload["number"])
 
-    def look(self, spare: float, most: int) -> None:
+    def poll(self, spare: float, most: int) -> None:
         """:param spare: how much further back it reaches than it was asked to."""
         cursor = self.memory
         if cursor is None and self.stored is not None:
@@ -256,7 +256,7 @@ class Life:
 
 ACTS = st.one_of(
     st.tuples(st.just("happen"), st.sampled_from([0.0, LATE / 8, LATE / 2, LATE]), st.booleans()),
-    st.tuples(st.just("look"), st.sampled_from([0.0, LATE]), st.integers(1, 4)),
+    st.tuples(st.just("poll"), st.sampled_from([0.0, LATE]), st.integers(1, 4)),
     st.tuples(st.just("pass"), st.sampled_from([1.0, LATE / 4, 3 * LATE])),
     st.tuples(st.just("confirm")),
     st.tuples(st.just("die")),
@@ -267,12 +267,12 @@ ACTS = st.one_of(
 @given(st.lists(ACTS, max_size=40))
 def test_nothing_is_lost_and_only_a_death_before_the_cursor_is_kept_repeats(acts: list[tuple[Any, ...]]) -> None:
     life = Life()
-    life.look(0.0, 3)
+    life.poll(0.0, 3)
     for what, *how in acts:
         if what == "happen":
             life.happen(*how)
-        elif what == "look":
-            life.look(*how)
+        elif what == "poll":
+            life.poll(*how)
         elif what == "pass":
             life.now += how[0]
         elif what == "confirm":
@@ -281,5 +281,5 @@ def test_nothing_is_lost_and_only_a_death_before_the_cursor_is_kept_repeats(acts
             life.die()
         assert all(count <= 1 + life.deaths for count in life.events.values())
     for _ in range(2 + len(life.changes)):
-        life.look(0.0, 3)
+        life.poll(0.0, 3)
     assert set(life.events) == life.expected

@@ -39,14 +39,14 @@ def test_reminders_come_at_intervals_that_double_up_to_an_hour():
     assert DURATIONS.longest_reminder == 3600
 
 
-def test_of_a_mapping_the_first_line_tells_the_names_only_and_no_argument_is_long():
+def test_of_a_mapping_the_first_line_has_the_names_only_and_no_argument_is_long():
     line = lines.begins("run it", "quay", {"inputs": {"tag": "hunter2"}, "tags": ["x" * 500]}, "as x", "quay", "")
     assert line.text.startswith("Run it in Quay (inputs tag, tags ['xxx")
     assert line.text.endswith("...), as x over connection quay")
     assert len(line.text) < 200
 
 
-def test_the_last_line_of_a_failure_tells_the_request_only_where_one_failed():
+def test_the_last_line_of_a_failure_names_the_request_only_where_one_failed():
     call = Call(system="quay", method="GET", path="/build", status=503)
     assert lines.failed(ServerUnavailableError("down", call=call), 61.0).text == (
         "Failed after 61 s: quay: down [GET /build; HTTP 503]"

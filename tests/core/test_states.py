@@ -18,7 +18,7 @@ def test_the_diagram_shows_every_move_and_no_other():
     assert drawn == [(str(before), str(after)) for before, after in TRANSITIONS]
 
 
-def test_the_table_tells_when_each_move_is_made():
+def test_the_table_says_when_each_move_is_made():
     rows = re.findall(r"^\| (\w+) \| (\w+) \| (.+) \|$", PAGE.split("## The transitions")[1], re.MULTILINE)
     listed = {(before, after): when for before, after, when in rows if before != "from"}
     assert listed == {(str(before), str(after)): when for (before, after), when in TRANSITIONS.items()}

@@ -155,7 +155,7 @@ def test_an_execution_that_ends_at_the_deadline_has_ended():
         (["running", "canceled"], None, exceptions.ExecutionCanceled),
     ],
 )
-def test_how_an_execution_ended_badly_is_told_by_the_error_class(states, rejected_by_the_system, error):
+def test_how_an_execution_ended_badly_shows_in_the_error_class(states, rejected_by_the_system, error):
     waiting = wait()
     outcome = [waiting.update(seen(state, rejected=rejected_by_the_system), START) for state in states][-1]
     with pytest.raises(error, match="7"):
@@ -170,11 +170,11 @@ def test_a_foreign_event_is_refused_loudly(event):
 
 def test_each_change_is_reported_once():
     waiting = wait()
-    told = []
+    logged = []
     for steps in ([("INIT", "RUNNING")], [("INIT", "RUNNING")], [("INIT", "DONE"), ("BUILD", "RUNNING")]):
         waiting.update(seen("running", steps=tuple(Step(*step) for step in steps)), START)
-        told.append([line.text.strip() for line in waiting.new_lines()])
-    assert told == [
+        logged.append([line.text.strip() for line in waiting.new_lines()])
+    assert logged == [
         ["INIT: RUNNING", "Build run 7 is running"],
         [],
         ["INIT: DONE", "BUILD: RUNNING"],
@@ -183,8 +183,8 @@ def test_each_change_is_reported_once():
 
 def test_an_unknown_status_and_a_series_of_failing_polls_are_warned_of_once():
     waiting = wait()
-    for look in [seen("unknown", "HIBERNATING")] * 3 + [ServerUnavailableError("down")] * 3 + [seen("running")]:
-        waiting.update(look, START)
+    for now in [seen("unknown", "HIBERNATING")] * 3 + [ServerUnavailableError("down")] * 3 + [seen("running")]:
+        waiting.update(now, START)
     assert [line.level for line in waiting.new_lines()] == ["warning", "warning", "info", "info"]
 
 
@@ -198,7 +198,7 @@ def test_unknown_statuses_that_take_turns_are_warned_of_once_each_and_very_many_
     assert len(waiting.new_lines()) == MOST_UNKNOWN - 2
 
 
-def test_an_execution_that_goes_back_and_forth_fills_no_log_and_its_end_is_told():
+def test_an_execution_that_goes_back_and_forth_fills_no_log_and_its_end_is_logged():
     waiting = wait()
     for number in range(3 * MOST_CHANGES):
         waiting.update(seen(("running", "paused")[number % 2]), START)
@@ -282,25 +282,25 @@ def test_every_error_survives_the_way_from_the_triggerer(error):
         result_of(outcome, "quay")
 
 
-def told_over(waiting: Wait, moments: list[float], look: Execution | ReleasePipelineError | None) -> list[str]:
-    """Minutes after the start and the line of each look that tells something; ``None``: a look that found no change."""
-    told = []
+def logged_over(waiting: Wait, moments: list[float], now: Execution | ReleasePipelineError | None) -> list[str]:
+    """Each logged line with its minute after the start; ``None``: a poll that found no change."""
+    logged = []
     for moment in moments:
-        if look is None:
+        if now is None:
             waiting.update_unchanged(START + moment)
         else:
-            waiting.update(look, START + moment)
-        told += [f"{moment / 60:g}: {line.text}" for line in waiting.new_lines()]
-    return told
+            waiting.update(now, START + moment)
+        logged += [f"{moment / 60:g}: {line.text}" for line in waiting.new_lines()]
+    return logged
 
 
-@pytest.mark.parametrize("is_told_of_no_change", [False, True])
-def test_a_wait_in_which_nothing_happens_says_so_at_growing_intervals(is_told_of_no_change):
+@pytest.mark.parametrize("hears_of_no_change", [False, True])
+def test_a_wait_in_which_nothing_happens_says_so_at_growing_intervals(hears_of_no_change):
     waiting = wait()
-    look = seen("running", steps=(Step("Build", "DONE", None, SUCCEEDED), Step("Deploy", "RUNNING", None, RUNNING)))
-    told_over(waiting, [0], look)
-    told = told_over(waiting, [60.0 * minute for minute in range(1, 300)], None if is_told_of_no_change else look)
-    assert told == [
+    now = seen("running", steps=(Step("Build", "DONE", None, SUCCEEDED), Step("Deploy", "RUNNING", None, RUNNING)))
+    logged_over(waiting, [0], now)
+    logged = logged_over(waiting, [60.0 * minute for minute in range(1, 300)], None if hears_of_no_change else now)
+    assert logged == [
         "5: Still running (5 min, stage Deploy)",
         "10: Still running (10 min, stage Deploy)",
         "20: Still running (20 min, stage Deploy)",
@@ -313,29 +313,29 @@ def test_a_wait_in_which_nothing_happens_says_so_at_growing_intervals(is_told_of
 
 
 def test_a_wait_that_continues_elsewhere_says_nothing_again():
-    look = seen("running", "PAUSING", steps=(Step("Build", "DONE", None, SUCCEEDED),))
+    now = seen("running", "PAUSING", steps=(Step("Build", "DONE", None, SUCCEEDED),))
     first = wait()
-    assert len(told_over(first, [0, 660], look)) == 3
+    assert len(logged_over(first, [0, 660], now)) == 3
     second = wait(begun=Begun.from_json(first.begun.to_json()))
-    assert told_over(second, [661, 1199, 1200], look) == ["20: Still running (20 min, PAUSING)"]
+    assert logged_over(second, [661, 1199, 1200], now) == ["20: Still running (20 min, PAUSING)"]
 
 
 def test_a_person_who_is_needed_is_reminded():
     waiting = wait()
-    told_over(waiting, [0], look := seen("waiting", message="may it go out?", url="https://ci/7"))
-    waiting.update(look, START + 300)
+    logged_over(waiting, [0], now := seen("waiting", message="may it go out?", url="https://ci/7"))
+    waiting.update(now, START + 300)
     (line,) = waiting.new_lines()
     assert line == warning("Still waiting for a person (5 min): may it go out?: https://ci/7")
 
 
 def test_an_outage_is_reported_again_at_growing_intervals_and_so_is_its_end():
     waiting = wait()
-    told_over(waiting, [0], seen("running"))
-    assert told_over(waiting, [60, 120, 180, 301, 320], ServerUnavailableError("down")) == [
+    logged_over(waiting, [0], seen("running"))
+    assert logged_over(waiting, [60, 120, 180, 301, 320], ServerUnavailableError("down")) == [
         "1: Poll failed, will retry: down",
         "5.01667: Polls have been failing for 4 min, will retry: down",
     ]
-    assert told_over(waiting, [360], seen("running")) == ["6: Cocktail responds again after 5 min"]
+    assert logged_over(waiting, [360], seen("running")) == ["6: Cocktail responds again after 5 min"]
 
 
 def test_what_has_not_begun_says_nothing_and_what_failed_is_an_error():
@@ -352,7 +352,7 @@ def test_a_reference_that_becomes_more_exact_is_reported_with_its_link():
 
 
 @pytest.mark.parametrize("body", [None, {}, {"since": "yesterday"}, [], "begun"])
-def test_what_another_version_has_told_of_a_wait_ends_none(body):
+def test_what_another_version_has_saved_of_a_wait_ends_none(body):
     assert Begun.from_json(body) == Begun()
 
 
@@ -381,7 +381,7 @@ def test_a_vendor_that_names_other_steps_with_each_look_fills_no_memory(mocker: 
     assert told_of(range(most - MOST_STEPS - 1000, most - MOST_STEPS)) == 1000
 
 
-def test_a_conflict_that_the_vendor_tells_ends_no_wait_and_one_that_the_client_finds_does() -> None:
+def test_a_conflict_that_the_vendor_reports_ends_no_wait_and_one_that_the_client_finds_does() -> None:
     ref = {"system": "quay", "kind": "build", "id": "1"}
     assert Wait(ref, 1.0).update(ConflictError("busy", call=Call(system="quay", status=409)), 0.0) is None
     found = Wait(ref, 1.0).update(ConflictError("belongs elsewhere", call=Call(system="quay")), 0.0)

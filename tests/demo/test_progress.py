@@ -151,8 +151,8 @@ def test_only_what_is_chosen_after_a_question_answers_it(
 def test_the_time_that_people_take_is_not_the_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_state, "SETTLED", 0.0)
     answers = Answers()
-    looks = itertools.count()
-    monkeypatch.setattr(answers, "next", lambda seconds: time.sleep(0.1) or (None if next(looks) < 7 else "Approve"))
+    polls = itertools.count()
+    monkeypatch.setattr(answers, "next", lambda seconds: time.sleep(0.1) or (None if next(polls) < 7 else "Approve"))
     run = RunState(Asking(), NoSandbox(), "release_train", "run")
     follow(run, recording(), 0.5, answers)
     assert run.state == "success"

@@ -126,7 +126,7 @@ def test_nothing_is_reachable_from_another_machine(services: dict[str, dict[str,
     }
 
 
-def test_every_service_tells_whether_it_is_healthy(services: dict[str, dict[str, Any]]) -> None:
+def test_every_service_says_whether_it_is_healthy(services: dict[str, dict[str, Any]]) -> None:
     assert {name for name, service in services.items() if "healthcheck" not in service} == ONE_SHOT
 
 

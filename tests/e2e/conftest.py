@@ -25,7 +25,7 @@ PEOPLE = ["ada", "bob"]
 """Beside the admin."""
 USERS = "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"
 ROLES = "admin:admin,ada:admin,bob:admin,eve:viewer"
-"""Eve may only look."""
+"""Eve may only read."""
 
 
 @dataclass

@@ -78,7 +78,7 @@ class Stage:
         early_ids: dict[str, str] = {}
         early_links: dict[str, str | None] = {}
 
-        def look() -> str:
+        def read() -> str:
             state = str(api.dag_run(dag_id, run_id)["state"])
             for task_id, task_state in self.states(dag_id, run_id).items():
                 if task_state == "deferred" and state not in FINISHED:
@@ -86,7 +86,7 @@ class Stage:
                     early_links[task_id] = link_of(api, dag_id, run_id, task_id)
             return state
 
-        state = until(look, lambda state: state in FINISHED)
+        state = until(read, lambda state: state in FINISHED)
         states = self.states(dag_id, run_id)
         return SeenRun(
             state=state,

@@ -46,8 +46,8 @@ def test_a_reviewer_answers_over_the_rest_api(stage: Stage) -> None:
     execution_id = execution(stage)
     asking = start(stage, "approvals", execution_id).until_it_asks()
     action = asking.action()
-    for told in (APPROVED, execution_id, "`tag` = `1.4.2`", "Expires in Code Stream", "Requested by", "Link"):
-        assert told in action["body"]
+    for text in (APPROVED, execution_id, "`tag` = `1.4.2`", "Expires in Code Stream", "Requested by", "Link"):
+        assert text in action["body"]
     asking.answer("Approve", "tests are green")
     result = asking.result()
     assert (result["status"], result["outputs"]["responseMessage"]) == (
@@ -102,7 +102,7 @@ def test_a_decision_at_the_vendor_closes_the_required_action_and_says_so(stage: 
     assert len(answers(stage)) == 1
 
 
-def test_an_answer_after_the_vendor_has_decided_is_told_to_be_too_late(stage: Stage) -> None:
+def test_an_answer_after_the_vendor_has_decided_is_reported_as_too_late(stage: Stage) -> None:
     execution_id = execution(stage)
     asking = start(stage, "approvals", execution_id).until_it_asks()
     with stopped_triggerer(stage):
@@ -296,8 +296,8 @@ def test_one_task_asks_about_each_of_two_gates_with_a_text_that_is_true_of_both(
     action = asking.action()
     assert (action["body"], action["params_input"]) == (text, {})
     asking.answer("Approve", "of production")
-    told = [(each["comment"], each["about"][-14:]) for each in asking.result()["approvals"]]
-    assert told == [("of the test stage", "(Test.Approve)"), ("of production", "(Prod.Approve)")]
+    answers = [(each["comment"], each["about"][-14:]) for each in asking.result()["approvals"]]
+    assert answers == [("of the test stage", "(Test.Approve)"), ("of production", "(Prod.Approve)")]
     assert [each["responseMessage"] for each in answers(stage)] == [
         "approved by admin: of the test stage",
         "approved by admin: of production",

@@ -21,7 +21,7 @@ DAG_ID = "on_image_push"
 LIMIT = 240.0
 PAUSE = 0.5
 """Seconds between two questions to the API server, which has other work to do."""
-LOOKS = 6
+POLLS = 6
 """After which nothing more is expected."""
 
 
@@ -40,13 +40,13 @@ class Pushed:
         runs = [run_id for run_id in api.run_ids(DAG_ID) if api.dag_run(DAG_ID, run_id)["state"] == "success"]
         return [tag for run_id in runs for tag in api.xcom(DAG_ID, run_id, "release") or []]
 
-    def looks(self) -> int:
+    def polls(self) -> int:
         """How often a triggerer has seen the tags."""
         return sum(each["status"] == 200 for each in self.sandbox.control.requests("quay", "GET", "/tag/"))
 
     def looks_pass(self) -> None:
-        before = self.looks()
-        until(self.looks, lambda looks: looks >= before + LOOKS, LIMIT, PAUSE)
+        before = self.polls()
+        until(self.polls, lambda polls: polls >= before + POLLS, LIMIT, PAUSE)
 
     def until_released(self, holds: Callable[[list[str]], object]) -> None:
         until(self.released, holds, LIMIT, PAUSE)

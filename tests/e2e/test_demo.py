@@ -162,14 +162,14 @@ def test_a_demo_that_is_to_leave_approves_what_is_asked(demo: Callable[..., Runn
     status = demo("--exit").wait()
     log = (tmp_path / "demo.log").read_text()
     assert status == 0, log
-    for told in (
+    for line in (
         "Approve or reject: ",
         "Approved by itself in a moment, because of EXIT=1: http://127.0.0.1:",
         "Approve, by itself, because of EXIT=1",
         "approved by admin: by itself, because of EXIT=1",
         "The release went through",
     ):
-        assert told in log
+        assert line in log
 
 
 def test_a_key_in_the_terminal_approves_and_the_terminal_is_as_before(demo_in_a_terminal: DemoInATerminal) -> None:

@@ -237,7 +237,7 @@ def events(stage: Stage) -> list[dict[str, Any]]:
 
 
 @pytest.mark.usefixtures("unpaused")
-def test_a_pushed_version_is_released_once_whoever_tells_of_it(stage: Stage) -> None:
+def test_a_pushed_version_is_released_once_whoever_reports_it(stage: Stage) -> None:
     until(lambda: is_watched(stage), "the watcher has begun")
     push(stage, "nightly")
     first = push(stage, "v1.5.0")
@@ -253,8 +253,8 @@ def test_a_pushed_version_is_released_once_whoever_tells_of_it(stage: Stage) -> 
     second = push(stage, "v1.6.0")
     until(lambda: released(stage) == second, "the second version is released")
 
-    def told() -> set[bool]:
+    def reported() -> set[bool]:
         return {"payload" in each for each in events(stage) if each.get("payload", each)["digest"] == second}
 
-    until(lambda: told() == {True, False} and over(stage), "both the watcher and Quay have told of it")
+    until(lambda: reported() == {True, False} and over(stage), "both the watcher and Quay have reported it")
     assert releases(stage) == RELEASE * 2

@@ -1,6 +1,6 @@
 """What happens to releases under way when people and machines end tasks in real Airflow processes.
 
-All stories happen side by side, in the fixture ``told``; each test asks what its system saw and how Airflow ended.
+All stories happen side by side, in the fixture ``stories``; each test asks what its system saw and how Airflow ended.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ class Teller:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, bool], Story]:
+def stories(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, bool], Story]:
     if absent := missing("postgresql", "redis-server"):
         pytest.skip(f"needs Debian's packages {' '.join(absent)}")
     adopt_orphans()
@@ -208,8 +208,8 @@ MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["running", "de
 
 @MODES
 @pytest.mark.parametrize("happens", PEOPLE)
-def test_a_person_who_ends_a_task_cancels_its_execution_once(told, happens, deferrable):
-    story = told[happens, deferrable]
+def test_a_person_who_ends_a_task_cancels_its_execution_once(stories, happens, deferrable):
+    story = stories[happens, deferrable]
     (before,) = story.before
     assert len(next(each for each in story.after if each.id == before.id).cancels) == 1
 
@@ -218,15 +218,15 @@ def test_a_person_who_ends_a_task_cancels_its_execution_once(told, happens, defe
 @pytest.mark.parametrize(
     ("happens", "state"), [("marked failed", "failed"), ("marked success", "success"), ("run failed", "failed")]
 )
-def test_a_task_that_a_person_ended_stays_so_and_starts_nothing_more(told, happens, state, deferrable):
-    story = told[happens, deferrable]
+def test_a_task_that_a_person_ended_stays_so_and_starts_nothing_more(stories, happens, state, deferrable):
+    story = stories[happens, deferrable]
     assert story.state == state
     assert len(story.after) == 1
 
 
 @MODES
-def test_a_cleared_task_starts_again_and_succeeds(told, deferrable):
-    story = told["cleared", deferrable]
+def test_a_cleared_task_starts_again_and_succeeds(stories, deferrable):
+    story = stories["cleared", deferrable]
     canceled, again = story.after
     assert canceled.ended
     assert again.started > canceled.started
@@ -235,16 +235,16 @@ def test_a_cleared_task_starts_again_and_succeeds(told, deferrable):
 
 
 @pytest.mark.parametrize("happens", MACHINES)
-def test_what_a_killed_or_drained_worker_had_started_is_adopted_by_the_next_attempt(told, happens):
-    story = told[happens, False]
+def test_what_a_killed_or_drained_worker_had_started_is_adopted_by_the_next_attempt(stories, happens):
+    story = stories[happens, False]
     (execution,) = story.after
     assert execution.cancels == ()
     assert story.state == "success"
 
 
 @pytest.mark.parametrize("number", range(len(SYSTEMS)))
-def test_a_wait_outlives_a_stalled_triggerer_and_a_killed_one_without_a_cancel(told, number):
-    story = told[f"triggerer trouble {number}", True]
+def test_a_wait_outlives_a_stalled_triggerer_and_a_killed_one_without_a_cancel(stories, number):
+    story = stories[f"triggerer trouble {number}", True]
     (execution,) = story.after
     assert execution.cancels == ()
     assert story.state == "success"

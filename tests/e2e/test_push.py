@@ -30,7 +30,7 @@ BUILDS = (12, 13, 14, 15)
 """Of each, Cocktail runs one at a time."""
 
 SETTLED = 8.0
-"""Seconds after the deferral within which the first looks are made: until Airflow has surely noticed the worker's end,
+"""Seconds after the deferral within which the first polls are made: until Airflow has surely noticed the worker's end,
 which takes 3 s here, and twice an interval of 1 s."""
 QUIET = 10.0
 """Seconds without a poll, ten times the interval that the tasks have asked for."""
@@ -52,7 +52,7 @@ class Stage:
         self._numbers = itertools.count()
 
     def start(self, dag_id: str, build: int) -> Run:
-        """Start a build, whose end is then waited for in the triggerer, with a look now and then."""
+        """Start a build, whose end is then waited for in the triggerer, with a poll now and then."""
         before = {each["id"] for each in self.sandbox.control.executions("cocktail")}
         run_id = self.api.trigger(dag_id, {"build": str(build), "tag": f"1.4.{next(self._numbers)}"})
         wait_for(lambda: self.state(dag_id, run_id, "build") == "deferred")
@@ -72,7 +72,7 @@ class Stage:
         url = f"http://127.0.0.1:{self._airflow.port}/release-pipelines/webhooks/builds/{SECRET}"
         return requests.post(url, json=body, timeout=30).status_code
 
-    def looks(self) -> int:
+    def polls(self) -> int:
         return len(self.sandbox.control.requests("cocktail", "GET"))
 
     def task(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
@@ -129,9 +129,9 @@ def test_nothing_polls_between_the_start_and_the_push_and_the_next_task_begins_s
     while len(took) < PUSHES:
         runs = [stage.start(dag_id, build) for build in BUILDS[: PUSHES - len(took)]]
         time.sleep(SETTLED)
-        before = stage.looks()
+        before = stage.polls()
         time.sleep(QUIET)
-        assert stage.looks() == before
+        assert stage.polls() == before
         for run in runs:
             ended = stage.end(run)
             took.append(stage.begun(run) - ended)

@@ -45,7 +45,7 @@ def test_what_a_task_returns_is_the_only_execution_that_began(released: Released
 
 
 @pytest.mark.parametrize("task_id", [BUILD, DEPLOY, RELEASE])
-def test_a_task_tells_its_execution_and_leads_to_it_while_it_waits(released: Released, task_id: str) -> None:
+def test_a_task_names_its_execution_and_leads_to_it_while_it_waits(released: Released, task_id: str) -> None:
     result = released.run.results[task_id]
     assert released.run.early_ids.get(task_id) == result["id"]
     assert released.run.early_links.get(task_id) == result["url"]

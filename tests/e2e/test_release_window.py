@@ -21,8 +21,8 @@ def asking(stage: Stage, **params: Any) -> Asking:
 def test_a_named_person_releases_with_a_reason_although_the_window_is_closed(stage: Stage) -> None:
     task = asking(stage)
     action = task.action()
-    for told in ("production", "the fair", "Only ada, admin may answer", "must give a reason"):
-        assert told in action["body"]
+    for text in ("production", "the fair", "Only ada, admin may answer", "must give a reason"):
+        assert text in action["body"]
     with pytest.raises(requests.HTTPError, match="403"):
         task.answer(RELEASE, "an outage", by=as_user(stage, "bob"))
     ada = as_user(stage, "ada")

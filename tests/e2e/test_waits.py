@@ -45,7 +45,7 @@ def test_a_sensor_on_a_known_id_needs_no_worker(stage: Stage, waited: SeenRun) -
     assert ran_in_a_worker(stage, "start_good")
 
 
-def test_a_failure_comes_back_to_a_worker_and_tells_its_cause(waited: SeenRun) -> None:
+def test_a_failure_comes_back_to_a_worker_and_names_its_cause(waited: SeenRun) -> None:
     assert waited.states["bad_execution"] == "failed"
     assert "ExecutionFailed" in str(waited.errors["bad_execution"])
     assert waited.results["start_bad"]["id"] in str(waited.errors["bad_execution"])

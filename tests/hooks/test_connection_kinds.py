@@ -1,4 +1,4 @@
-"""A connection of another system sends nothing, and an extra that nobody reads is told of."""
+"""A connection of another system sends nothing, and an extra that nobody reads is conn_type of."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ SECRET = "s3cret-that-nobody-may-see"
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_a_type_that_names_another_system_is_refused_and_both_are_named(build: Build, system: str) -> None:
     others = [other for other in SYSTEMS if other != system]
-    for told in (*others, "aws", "HTTP Request", f"{system}s"):
+    for conn_type in (*others, "aws", "HTTP Request", f"{system}s"):
         with pytest.raises(ConnectionConfigError) as caught:
-            build(system, conn_type=told)
-        assert f"connection {CONN_ID!r}: conn_type must be {system}, got {told!r}" in str(caught.value)
+            build(system, conn_type=conn_type)
+        assert f"connection {CONN_ID!r}: conn_type must be {system}, got {conn_type!r}" in str(caught.value)
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-@pytest.mark.parametrize("told", ["", "generic", "http", "https", "HTTP"])
-def test_a_type_that_names_no_system_is_taken(build: Build, system: str, told: str) -> None:
-    with build(system, conn_type=told) as client:
+@pytest.mark.parametrize("conn_type", ["", "generic", "http", "https", "HTTP"])
+def test_a_type_that_names_no_system_is_taken(build: Build, system: str, conn_type: str) -> None:
+    with build(system, conn_type=conn_type) as client:
         assert client.transport.base_url.startswith("https://")
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_the_type_of_a_system_may_be_written_as_in_a_uri(build: Build, system: str) -> None:
-    for told in (system, system.upper(), system.replace("_", "-")):
-        build(system, conn_type=told).close()
+    for conn_type in (system, system.upper(), system.replace("_", "-")):
+        build(system, conn_type=conn_type).close()
 
 
 def test_a_plain_url_is_a_connection_that_goes_over_https(define: Callable[[str], None]) -> None:
@@ -67,7 +67,7 @@ def warnings(caplog: pytest.LogCaptureFixture, mocker: MockerFixture) -> pytest.
     return caplog
 
 
-def told(warnings: pytest.LogCaptureFixture) -> list[str]:
+def logged(warnings: pytest.LogCaptureFixture) -> list[str]:
     return [said for said in warnings.messages if "extra" in said]
 
 
@@ -86,7 +86,7 @@ def test_an_unknown_extra_is_named_with_the_nearest_known_one(
     build: Build, warnings: pytest.LogCaptureFixture, system: str, name: str, hint: str
 ) -> None:
     build(system, extra={name: SECRET}).close()
-    (said,) = told(warnings)
+    (said,) = logged(warnings)
     assert f"Connection {CONN_ID!r} has an unknown extra {name!r}, which does nothing; {hint}" in said
     assert SECRET not in said
 
@@ -94,10 +94,10 @@ def test_an_unknown_extra_is_named_with_the_nearest_known_one(
 def test_it_is_reported_once_for_a_connection_in_a_process(build: Build, warnings: pytest.LogCaptureFixture) -> None:
     for _ in range(3):
         build("quay", extra={"ui_ulr": "x"}).close()
-    assert len(told(warnings)) == 1
+    assert len(logged(warnings)) == 1
     build("quay", extra={"ui_ulr": "x", "other" * 100: "x"}).close()
-    assert len(told(warnings)) == 2
-    assert len(told(warnings)[1]) < 400
+    assert len(logged(warnings)) == 2
+    assert len(logged(warnings)[1]) < 400
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -106,11 +106,11 @@ def test_nothing_is_reported_of_extras_that_are_known(
 ) -> None:
     for name in set(hook_class(system).extras_class.model_fields) - set(GOOD[system].get("extra", {})):
         build(system, extra={name: ""}).close()
-    assert told(warnings) == []
+    assert logged(warnings) == []
 
 
-def test_the_log_of_the_task_tells_it(systems: Any, warnings: pytest.LogCaptureFixture) -> None:
+def test_the_log_of_the_task_says_so(systems: Any, warnings: pytest.LogCaptureFixture) -> None:
     define_connection("quay_odd", conn_type="quay", host=f"{systems.url}/quay", extra={"ui_ulr": "x"}, **LOGINS["quay"])
     sensor = {"repository": "acme/shop", "tag": "stable", "quay_conn_id": "quay_odd"}
     assert run_task(lambda: QuayTagSensor(task_id="task", timeout=3, poke_interval=0.1, **sensor)).state == "success"
-    assert any("Connection 'quay_odd' has an unknown extra 'ui_ulr'" in said for said in told(warnings))
+    assert any("Connection 'quay_odd' has an unknown extra 'ui_ulr'" in said for said in logged(warnings))

@@ -66,7 +66,7 @@ def press_test(define: Callable[[dict[str, Any]], None], caplog: pytest.LogCaptu
         ("quay", {"password": seed.QUAY_READ_TOKEN}),
     ],
 )
-def test_each_way_to_log_in_is_told_to_work(
+def test_each_way_to_log_in_is_reported_to_work(
     systems: Systems, press_test: Test, system: str, change: dict[str, Any]
 ) -> None:
     filled = json.loads(json.dumps(change).replace("{sandbox}", systems.url))
@@ -111,8 +111,8 @@ def test_verify_takes_a_ca_bundle_or_trusts_anybody(
 ) -> None:
     scripted.use_tls(certificates.server)
     scripted.always = (200, {}, {"notifications": []})
-    told = str(certificates.bundle) if verify == "bundle" else verify
-    worked, message = press_test("quay", scripted.url, {"verify": told})
+    extra = str(certificates.bundle) if verify == "bundle" else verify
+    worked, message = press_test("quay", scripted.url, {"verify": extra})
     assert worked, message
 
 
@@ -194,7 +194,9 @@ def test_a_cocktail_token_without_the_scope_to_read_is_reported(systems: Systems
 
 
 @pytest.mark.parametrize("path", ["/about", "/login"])
-def test_vcf_automation_9_is_told_which_has_no_pipelines_service(systems: Systems, press_test: Test, path: str) -> None:
+def test_vcf_automation_9_without_a_pipelines_service_is_recognized(
+    systems: Systems, press_test: Test, path: str
+) -> None:
     systems.fault("code_stream", fault="status", status=404, path=path, times=99)
     worked, message = press_test("code_stream", f"{systems.url}/code_stream")
     assert not worked

@@ -424,7 +424,7 @@ def test_a_retry_goes_on_with_an_answer_that_no_worker_has_seen(asking):
     assert len(asking.answers()) == 1
 
 
-def test_a_retry_sends_the_decision_that_an_earlier_attempt_was_told(asking):
+def test_a_retry_sends_the_decision_that_an_earlier_attempt_got(asking):
     task = asked(asking)
 
     def dying(*_: Any) -> None:

@@ -353,7 +353,7 @@ def test_a_users_own_operator_may_say_what_only_its_type_checker_understands() -
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
-def test_what_only_the_run_tells_is_held_to_it_before_anything_is_sent(cls: Any) -> None:
+def test_what_is_known_only_when_it_runs_is_checked_before_anything_is_sent(cls: Any) -> None:
     for name in annotations_of(cls).keys() & set(cls.template_fields):
         with DAG("dag", schedule=None, render_template_as_native_obj=True) as dag:
             other = {"source_tag": None} if cls is QuayPromoteTagOperator and name == "digest" else {}

@@ -306,7 +306,7 @@ def test_a_system_that_is_down_gets_the_decision_later_and_once(systems):
     assert len([each for each in systems.requests("code_stream", "PATCH") if each["status"] == 200]) == 1
 
 
-def test_a_release_that_does_not_tell_which_of_its_approvals_waits_is_asked_about_in_order(systems, mocker):
+def test_a_release_that_does_not_say_which_of_its_approvals_waits_is_asked_about_in_order(systems, mocker):
     mocker.patch.object(release_answer, "TAKEN_WITHIN", 0.4)
     gated = in_service_stage(systems, "two-approvals")
     groups = [{"tasks": [{"name": name, "type": "approval"}]} for name in ("first0", "second")]
@@ -433,7 +433,7 @@ def test_a_retry_goes_on_with_an_answer_that_no_worker_has_seen(gated):
     assert len(gated.executions()) == len(gated.answers()) == 1
 
 
-def test_a_retry_sends_the_decision_that_an_earlier_attempt_was_told(systems):
+def test_a_retry_sends_the_decision_that_an_earlier_attempt_got(systems):
     gated = in_code_stream(systems)
     task = asking(gated)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.clients.transport import READS
+from airflow_provider.clients.session import READS
 from airflow_provider.hooks.quay import QuayHook
 from airflow_provider.operators.attempt import AttemptOver
 from tests.support import service_stage_tasks

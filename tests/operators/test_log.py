@@ -22,7 +22,7 @@ from tests.support.airflow_runs import run_task
 from tests.support.classes import CLASSES, SHOP
 from tests.support.code_stream_tasks import act, answer, start, start_until_it_asks
 from tests.support.endings import FINISHED
-from tests.support.log_lines import told
+from tests.support.log_lines import log_lines
 from tests.support.story import SLOW, STARTERS, Story
 
 EXECUTION = "<sandbox>/code_stream/automation/#/codestream/executions/<id>"
@@ -97,7 +97,7 @@ def tell(systems):
 @pytest.mark.parametrize("name", SUCCESSES)
 def test_a_success_moves_from_worker_to_triggerer_and_back_and_reports_nothing_twice(tell, name):
     story = tell(name)
-    with told() as lines:
+    with log_lines() as lines:
         trigger = deferred(story)
         come_to(story, FINISHED[story.starter.system])
         story.task.resume(story.task.fire(trigger))
@@ -106,7 +106,7 @@ def test_a_success_moves_from_worker_to_triggerer_and_back_and_reports_nothing_t
 
 def test_what_fails_is_an_error_with_reason_duration_and_link(tell):
     story = tell("quay")
-    with told() as lines:
+    with log_lines() as lines:
         trigger = deferred(story)
         come_to(story, story.starter.failed)
         story.task.resume(story.task.fire(trigger))
@@ -120,7 +120,7 @@ def test_what_fails_is_an_error_with_reason_duration_and_link(tell):
 
 
 def test_a_failed_step_is_an_error(systems):
-    with told() as lines:
+    with log_lines() as lines:
         run_task(lambda: CodeStreamRunPipelineOperator(task_id="deploy", pipeline="Always fails", poll_interval=0.1))
     assert "error     Prod.Deploy: FAILED - Script execution failed." in lines
 
@@ -128,7 +128,7 @@ def test_a_failed_step_is_an_error(systems):
 def test_a_retry_says_what_it_continues_with(tell):
     story = tell("service_stage")
     story.attempt_and_die(remembered=True)
-    with told() as lines:
+    with log_lines() as lines:
         story.attempt()
     assert lines == [
         f"info    Start release task 'shop-release' in ServiceStage, {WAYS['service_stage']}",
@@ -140,7 +140,7 @@ def test_a_retry_says_what_it_continues_with(tell):
 def test_a_start_that_got_no_answer_is_a_warning_until_it_is_found(tell):
     story = tell("cocktail")
     story.systems.fault("cocktail", "reset_after", method="POST", path=story.starter.start)
-    with told() as lines:
+    with log_lines() as lines:
         story.attempt()
     assert [line[:63] for line in lines[1:]] == [
         "warning The answer to the start was lost, searching for the exe",
@@ -151,7 +151,7 @@ def test_a_start_that_got_no_answer_is_a_warning_until_it_is_found(tell):
 
 def test_a_clear_says_what_it_cancels_and_why(tell):
     story = tell("code_stream pipeline")
-    with told() as lines:
+    with log_lines() as lines:
         trigger = deferred(story)
         story.task.clear_while_deferred(trigger)
     assert lines[2:] == [
@@ -162,7 +162,7 @@ def test_a_clear_says_what_it_cancels_and_why(tell):
 
 def test_an_outage_is_a_warning_and_its_end_is_reported(tell):
     story = tell("service_stage")
-    with told() as lines:
+    with log_lines() as lines:
         trigger = deferred(story)
         come_to(story, "2")
         story.systems.fault("service_stage", "status", method="GET", path=".", status=503, times=3)
@@ -176,7 +176,7 @@ def test_an_outage_is_a_warning_and_its_end_is_reported(tell):
 
 def test_a_person_who_is_needed_is_a_warning_with_what_is_asked_who_may_answer_and_where(systems):
     systems.reset(speed=60)
-    with told() as lines:
+    with log_lines() as lines:
         pipeline = "Deploy shop with approval"
         run_task(lambda: CodeStreamRunPipelineOperator(task_id="run", pipeline=pipeline, on_waiting="fail"))
     asks = "Prod.Approve asks: Deploy the shop to production? (release-bot may answer)"
@@ -190,7 +190,7 @@ def test_approvals_say_what_was_asked_and_answered(systems):
     systems.reset(speed=60)
     execution_id = start_until_it_asks(systems)
     service_stage_tasks.start_until_it_asks(systems)
-    with told() as lines:
+    with log_lines() as lines:
         answer("approve", execution_id=execution_id)
         where = {"pipeline": "shop-release-approval", "task_name": "apr0v1"}
         run_task(lambda: ServiceStageApprovalOperator(task_id="answer", decision="reject", **where))
@@ -209,7 +209,7 @@ def test_acts_say_whether_they_sent_something_and_how_it_stands_then(systems):
     systems.reset(SLOW)
     execution_id = start()
     systems.force("code_stream", execution_id, "PAUSED")
-    with told() as lines:
+    with log_lines() as lines:
         act(execution_id, "pause")
     assert lines == [
         f"info    Pause execution <id> in Code Stream, {WAYS['code_stream']}",
@@ -220,7 +220,7 @@ def test_acts_say_whether_they_sent_something_and_how_it_stands_then(systems):
 
 
 def test_what_takes_no_time_says_what_it_does_and_what_came_of_it(systems):
-    with told() as lines:
+    with log_lines() as lines:
         create = CLASSES[QuayCreateNotificationOperator]
         uuid = run_task(lambda: QuayCreateNotificationOperator(task_id="create", **create)).result["uuid"]
         for cls in (QuayTestNotificationOperator, QuayResetNotificationOperator, QuayDeleteNotificationOperator):
@@ -251,7 +251,7 @@ def test_what_takes_no_time_says_what_it_does_and_what_came_of_it(systems):
 )
 def test_a_sensor_tells_the_same_story_in_every_mode(systems, mode):
     bounds = {"poke_interval": 0.1, "timeout": 1.0}
-    with told() as lines:
+    with log_lines() as lines:
         for tag in ("stable", "none"):
             run_task(lambda tag=tag: QuayTagSensor(task_id="wait", repository=SHOP, tag=tag, **bounds, **mode))
     assert lines == [
@@ -267,7 +267,7 @@ def test_a_sensor_tells_the_same_story_in_every_mode(systems, mode):
 
 def test_the_first_line_holds_no_secret_and_is_bounded(systems):
     signed = "https://release-bot:hunter2hunter2@sources.example.com/shop.tar.gz?X-Amz-Signature=0123456789abcdef"
-    with told() as lines:
+    with log_lines() as lines:
         inputs = {"token": "s3cr3t-s3cr3t", **{f"input_{number}": "x" for number in range(100)}}
         run_task(lambda: CodeStreamRunPipelineOperator(task_id="run", pipeline="p" * 5000, inputs=inputs))
         run_task(

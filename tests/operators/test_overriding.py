@@ -23,7 +23,7 @@ from tests.operators.test_approving import result_of
 from tests.support.airflow_runs import run_task
 from tests.support.asked_task import AskedTask
 from tests.support.attempts import WorkerKilled
-from tests.support.log_lines import told
+from tests.support.log_lines import log_lines
 
 ALWAYS = [{"days": list(DAYS), "from": "00:00", "to": "24:00"}]
 RELEASE = "Release now"
@@ -107,7 +107,7 @@ def test_named_people_are_asked_while_the_window_is_closed(closed):
 
 def test_a_person_with_a_reason_releases_and_it_is_on_record(closed):
     task = Waiting(closed, environment="production")
-    with told() as lines:
+    with log_lines() as lines:
         ended = task.give("an outage at ACME")
     result = result_of(ended)
     assert task.state == "success"
@@ -122,7 +122,7 @@ def test_a_person_with_a_reason_releases_and_it_is_on_record(closed):
 @pytest.mark.parametrize("reason", [None, "", "   "])
 def test_an_answer_without_a_reason_is_asked_for_again(closed, reason):
     task = Waiting(closed)
-    with told() as lines:
+    with log_lines() as lines:
         task.give(reason)
     assert task.state == "deferred"
     assert task.action().answer is None
@@ -234,7 +234,7 @@ def test_of_waits_without_an_end_only_those_in_vain_are_skipped(closed, error, g
 
 
 def test_an_answer_that_comes_while_the_wait_ends_counts(closed):
-    """Between the two looks for an early one, which Airflow tells nobody of."""
+    """Between the two reads for an early one, of which Airflow informs nobody."""
     task = Waiting(closed)
     trigger = task.left_trigger
     opened = type(trigger).until_open_or_over
@@ -344,7 +344,7 @@ def test_a_question_that_a_machine_has_closed_is_put_again(closed):
 
 
 def test_in_dag_test_nobody_is_asked_and_the_window_opens_as_ever():
-    with told() as lines:
+    with log_lines() as lines:
         ended = run_task(
             lambda: ReleaseWindowSensor(
                 task_id="wait", windows=ALWAYS, freezes=frozen_for(seconds=2), approvers=["ada"], timeout=30

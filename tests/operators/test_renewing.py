@@ -73,7 +73,7 @@ def test_a_sensor_in_a_worker_continues_with_the_mended_connection(vendor):
     assert vendor.tokens[-1] == "Bearer second-token"
 
 
-def test_a_connection_that_airflow_does_not_tell_then_ends_no_wait(vendor, mocker):
+def test_a_connection_that_cannot_be_read_from_airflow_then_ends_no_wait(vendor, mocker):
     read = CocktailHook.get_connection
 
     def away_at_the_second_poll(conn_id: str) -> Any:
@@ -101,7 +101,7 @@ def test_an_operator_in_a_worker_continues_with_the_mended_connection(vendor):
         assert carrier.client.transport.guard is guard
         # Unchanged, it is not built anew.
         vendor.tokens.clear()
-        vendor.tokens.append("first look")
+        vendor.tokens.append("first poll")
         vendor.connect("second-token")
         same = carrier.client
         assert carrier.perform(Observe(REF)).status == "DONE"

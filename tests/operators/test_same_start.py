@@ -89,8 +89,8 @@ def test_a_retry_with_other_arguments_goes_on_with_what_was_started_and_says_so(
     if is_changed:
         story.deploy(starter=PIPELINE._replace(build=with_another_tag))
     assert story.attempt().state == "deferred"
-    told = capsys.readouterr().out
-    assert ("The arguments of this task have changed since it started execution" in told) is is_changed
+    log = capsys.readouterr().out
+    assert ("The arguments of this task have changed since it started execution" in log) is is_changed
     assert story.seen() == ONE_START
 
 

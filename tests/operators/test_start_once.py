@@ -210,9 +210,9 @@ def test_why_a_trigger_could_not_cancel_is_never_lost(systems, mocker, capsys):
     mocker.patch.object(execution, "judge_trigger_kill", trip)
     story.task.mark("failed")
     story.task.kill(trigger)
-    told = capsys.readouterr().out
-    assert f"Could not cancel build run {story.executions()[0]['id']}" in told
-    assert "LookupError" in told
+    log = capsys.readouterr().out
+    assert f"Could not cancel build run {story.executions()[0]['id']}" in log
+    assert "LookupError" in log
 
 
 def test_a_person_who_ends_a_deferred_task_while_the_api_server_restarts_is_heard_afterwards(systems, mocker):
@@ -250,7 +250,7 @@ def test_one_not_found_after_a_start_leads_to_no_second_one(systems, starter):
     systems.reset(speed=SLOW)
     story = Story(systems, starter, deferrable=True)
     story.attempt_and_die(remembered=True)
-    systems.fault(starter.system, "status", method="GET", path=starter.look, status=404)
+    systems.fault(starter.system, "status", method="GET", path=starter.poll, status=404)
     assert story.attempt().state == "deferred"
     assert story.seen() == ONE_START
 

@@ -55,7 +55,7 @@ def test_looks_that_fail_for_a_while_do_not_fail_the_wait(systems, name, deferra
     starter = STARTERS[name]
     before = systems.executions(starter.system)
     for fault in ({"fault": "status", "status": 503}, {"fault": "html"}, {"fault": "truncate"}):
-        systems.fault(starter.system, method="GET", path=starter.look, after=4, times=1, **fault)
+        systems.fault(starter.system, method="GET", path=starter.poll, after=4, times=1, **fault)
     ended = run(systems, starter, deferrable=deferrable)
     assert ended.error is None
     assert len(started(systems, starter, before)) == 1
@@ -149,7 +149,7 @@ def test_no_pause_that_the_system_asks_for_outlasts_the_deadline(systems, asked,
     starter = STARTERS["code_stream pipeline"]
     systems.reset(speed=0.1)
     asks_for_a_pause = {"status": 429, "headers": {"Retry-After": asked}, "times": 1000}
-    systems.fault(starter.system, "status", method="GET", path=starter.look, after=1, **asks_for_a_pause)
+    systems.fault(starter.system, "status", method="GET", path=starter.poll, after=1, **asks_for_a_pause)
     begun = time.monotonic()
     ended = run(systems, starter, deferrable=deferrable, timeout=2.0)
     assert isinstance(ended.error, ExecutionTimeout)

@@ -30,11 +30,11 @@ def declared(systems, mocker) -> Any:
     """Declare a webhook of Quay's and one of Cocktail's, with these secrets."""
 
     def declare(*secrets: str) -> None:
-        told = {
+        endpoints = {
             "shop": {"source": "quay", "asset": "shop-image", "secrets": secrets},
             "builds": {"source": "cocktail", "asset": "shop-build", "secrets": secrets},
         }
-        mocker.patch.dict(os.environ, {"AIRFLOW__RELEASE_PIPELINES__WEBHOOKS": json.dumps(told)})
+        mocker.patch.dict(os.environ, {"AIRFLOW__RELEASE_PIPELINES__WEBHOOKS": json.dumps(endpoints)})
 
     systems.reset(speed=100)
     mocker.patch.dict(os.environ, {"AIRFLOW__RELEASE_PIPELINES__WEBHOOKS_URL": "https://airflow.example.com"})

@@ -41,7 +41,7 @@ def waits(command: Command) -> bool:
     return isinstance(command, Pause)
 
 
-def looks(command: Command) -> bool:
+def polls(command: Command) -> bool:
     return isinstance(command, Observe)
 
 
@@ -176,7 +176,7 @@ def test_a_triggerer_that_comes_back_while_a_worker_has_resumed_the_task_cancels
     systems.reset(SLOW)
     story = Story(systems, STARTERS["code_stream pipeline"], deferrable=True)
     waiting = triggerer(story)
-    with story.when(looks, lambda operator: waiting.comes_back()):
+    with story.when(polls, lambda operator: waiting.comes_back()):
         assert story.task.resume_without_event("Trigger timeout").state == "deferred"
     assert story.seen() == ONE_START
 
@@ -190,7 +190,7 @@ def test_a_triggerer_that_comes_back_when_a_resumed_worker_has_died_cancels_noth
     def die(operator: StartOperator) -> None:
         raise WorkerKilled
 
-    with story.when(looks, die):
+    with story.when(polls, die):
         story.task.resume_without_event("Trigger timeout")
     # What Airflow makes of that, with tries left and without.
     story.task.mark(state)

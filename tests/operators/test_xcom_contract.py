@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -13,7 +12,7 @@ import requests
 
 from airflow_provider.execution import Execution, ExecutionState
 from airflow_provider.links import ExecutionLink
-from airflow_provider.operators.base import ReleaseOperator, WaitingOperator
+from airflow_provider.operators.base import WaitingOperator
 from airflow_provider.operators.cocktail import CocktailCancelBuildOperator, CocktailRunBuildOperator
 from airflow_provider.operators.code_stream import (
     CodeStreamApprovalOperator,
@@ -68,16 +67,6 @@ def arguments_of(cls: type, **arguments: Any) -> dict[str, Any]:
 
 def run(cls: type, **arguments: Any) -> TaskRun:
     return run_task(lambda: cls(**arguments_of(cls, **arguments)))
-
-
-def test_the_table_holds_every_class_of_the_provider():
-    found = set()
-    for kind in ("operators", "sensors"):
-        for system in LOGINS:
-            module = importlib.import_module(f"airflow_provider.{kind}.{system}")
-            public = [value for name, value in vars(module).items() if not name.startswith("_")]
-            found |= {value for value in public if getattr(value, "__module__", "") == module.__name__}
-    assert {cls for cls in found if isinstance(cls, type) and issubclass(cls, ReleaseOperator)} == set(CLASSES)
 
 
 # --- templates

@@ -58,17 +58,17 @@ def test_two_secrets_backends_are_shown() -> None:
 def test_a_connection_of_the_command_line_leads_to_its_system(line: str) -> None:
     from airflow.cli.cli_parser import get_parser
 
-    told = get_parser().parse_args(shlex.split(line)[1:])
+    arguments = get_parser().parse_args(shlex.split(line)[1:])
     connection = Connection(
-        conn_id=told.conn_id,
-        conn_type=told.conn_type,
-        host=told.conn_host,
-        login=told.conn_login,
-        password=told.conn_password,
-        extra=told.conn_extra,
+        conn_id=arguments.conn_id,
+        conn_type=arguments.conn_type,
+        host=arguments.conn_host,
+        login=arguments.conn_login,
+        password=arguments.conn_password,
+        extra=arguments.conn_extra,
     )
-    with hook_class(told.conn_type).client_from(connection) as client:
-        assert client.transport.base_url == URLS[told.conn_type]
+    with hook_class(arguments.conn_type).client_from(connection) as client:
+        assert client.transport.base_url == URLS[arguments.conn_type]
 
 
 def test_the_command_line_is_shown_for_each_system() -> None:

@@ -60,10 +60,10 @@ def test_its_lines_make_connections_that_work(said: str, system: str, mocker: Mo
 
 def test_its_lines_can_be_pasted_into_a_shell(said: str) -> None:
     pasted = "\n".join(re.findall(r"^export .*$", said, re.MULTILINE))
-    told = subprocess.run(
+    printed = subprocess.run(
         ["sh", "-c", f"{pasted}\nprintenv AIRFLOW_CONN_COCKTAIL_DEFAULT"], capture_output=True, text=True, check=True
     ).stdout
-    assert json.loads(told)["password"] == seed.COCKTAIL_TOKEN
+    assert json.loads(printed)["password"] == seed.COCKTAIL_TOKEN
 
 
 def test_it_names_what_can_be_started_and_waited_for(said: str) -> None:

@@ -21,7 +21,7 @@ from airflow_provider.release_windows import WindowSource
 from airflow_provider.sensors.release_window import ReleaseWindowSensor
 from airflow_provider.triggers.release_window import ReleaseWindowTrigger
 from tests.support.airflow_runs import TaskRun, run_task
-from tests.support.log_lines import told
+from tests.support.log_lines import log_lines
 
 ALWAYS = [{"days": list(DAYS), "from": "00:00", "to": "24:00"}]
 BOTH_MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferrable"])
@@ -64,8 +64,8 @@ def reasons(lines: list[str]) -> list[str]:
 
 
 @BOTH_MODES
-def test_why_it_waits_is_told_once(deferrable):
-    with told() as lines:
+def test_why_it_waits_is_logged_once(deferrable):
+    with log_lines() as lines:
         wait(deferrable=deferrable, freezes=frozen_for(days=3), timeout=1)
     assert len(reasons(lines)) == 1
 
@@ -85,20 +85,20 @@ def at_poke(mocker) -> dict[int, Callable[[], Any]]:
     return happens
 
 
-def test_why_it_waits_is_told_once_although_each_poke_is_a_process_of_its_own(at_poke, tmp_path):
+def test_why_it_waits_is_logged_once_although_each_poke_is_a_process_of_its_own(at_poke, tmp_path):
     source = kept(tmp_path, freezes=frozen_for(days=3))
     at_poke[4] = lambda: kept(tmp_path)
-    with told() as lines:
+    with log_lines() as lines:
         ended = wait(mode="reschedule", deferrable=False, windows=source)
     assert ended.state == "success"
     assert len(reasons(lines)) == 1
 
 
-def test_a_reason_that_changes_is_told_again(at_poke, tmp_path):
+def test_a_reason_that_changes_is_logged_again(at_poke, tmp_path):
     source = kept(tmp_path, freezes=frozen_for(days=3))
     at_poke[2] = lambda: kept(tmp_path, freezes=frozen_for(days=2))
     at_poke[4] = lambda: kept(tmp_path)
-    with told() as lines:
+    with log_lines() as lines:
         ended = wait(mode="reschedule", deferrable=False, windows=source)
     assert ended.state == "success"
     assert len(reasons(lines)) == 2

@@ -92,16 +92,16 @@ MAY_BE_TAKEN_BACK = pytest.mark.parametrize(
 
 
 def then(systems: Any, system: str, execution_id: str, *steps: tuple[int, str]) -> Callable[[], bool]:
-    """What forces a state after so many looks at an execution since the state before, one after the other."""
+    """What forces a state after so many polls of an execution since the state before, one after the other."""
     left = list(steps)
     seen = 0
 
     def act() -> bool:
         nonlocal seen
-        looks = len(systems.requests(system, "GET", execution_id))
-        if left and looks >= seen + left[0][0]:
+        polls = len(systems.requests(system, "GET", execution_id))
+        if left and polls >= seen + left[0][0]:
             systems.force(system, execution_id, left.pop(0)[1])
-            seen = looks
+            seen = polls
         return not left
 
     return act

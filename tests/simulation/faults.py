@@ -28,7 +28,7 @@ TESTS: dict[int, tuple[str, ...]] = {
     25: ("test_an_archive_url_beyond_ascii_is_built",),
     26: ("test_a_start_with_a_token_that_may_not_cancel_is_warned_about",),
     27: ("test_the_check_does_not_take_any_web_server_for_a_quay",),
-    28: ("test_a_timeout_tells_how_things_stood",),
+    28: ("test_a_timeout_says_how_things_stood",),
     29: ("test_an_equal_notification_that_quay_has_disabled_is_told_so_and_not_reset_unasked",),
     30: ("test_every_recorded_request_is_answered_as_by_the_real_server",),
     31: ("test_no_xcom_holds_what_lets_its_reader_send_messages",),

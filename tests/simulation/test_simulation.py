@@ -76,7 +76,7 @@ def test_every_fault_of_issue_9_has_a_guard_or_a_test_that_is_there() -> None:
     assert {name for names in faults.TESTS.values() for name in names} <= defined
 
 
-def test_the_table_tells_every_guard() -> None:
+def test_the_table_names_every_guard() -> None:
     rows = (TESTS / "simulation" / "GUARDS.md").read_text().splitlines()
     told = [match[1] for row in rows if (match := re.match(r"\| (.*?) \| [\d, ]*\| [\d,]+ \|", row))]
     assert sorted(told) == sorted(guard.name for guard in GUARDS)

@@ -102,8 +102,8 @@ class AskedTask(Task):
                         ti_id=msg.ti_id, chosen_options=msg.chosen_options, params_input=msg.params_input
                     )
             except ServerResponseError as error:
-                told = {"status_code": error.response.status_code, "message": str(error)}
-                raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail=told)) from None
+                detail = {"status_code": error.response.status_code, "message": str(error)}
+                raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail=detail)) from None
             return plain(comms, msg)
 
         # As a triggerer's supervisor handles them, which has no form that runs in process.

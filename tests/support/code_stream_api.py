@@ -47,8 +47,8 @@ def run(client: CodeStreamClient, pipeline: str = "Deploy shop", **options: Any)
     return client.pipelines.run(client.pipelines.find(pipeline, "retail")["id"], **options)
 
 
-def until_it_is(look: Callable[[], Execution], *states: ExecutionState) -> Execution:
-    return until(look, lambda seen: seen.state in states)
+def until_it_is(observe: Callable[[], Execution], *states: ExecutionState) -> Execution:
+    return until(observe, lambda seen: seen.state in states)
 
 
 def of(execution_id: str) -> ExecutionRef:

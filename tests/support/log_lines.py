@@ -30,7 +30,7 @@ PLAIN = (
 
 
 @contextmanager
-def told() -> Iterator[list[str]]:
+def log_lines() -> Iterator[list[str]]:
     """Collects what this provider logs, from anywhere in this process, as ``level text``."""
     lines: list[str] = []
     with capture_logs(processors=[merge_contextvars]) as events:

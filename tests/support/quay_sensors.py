@@ -23,5 +23,5 @@ def push(systems: Systems, tag: str = "1.4.2", **image: Any) -> str:
     return systems.act("quay", "push_image", repository=SHOP, tag=tag, **image)["digest"]
 
 
-def looks(systems: Systems) -> int:
+def polls(systems: Systems) -> int:
     return len(systems.requests("quay", "GET", f"/repository/{SHOP}/"))

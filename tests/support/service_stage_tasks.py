@@ -52,8 +52,8 @@ def start_until_it_asks_twice(systems: Systems) -> str:
 def refuse(systems: Systems) -> bool:
     """Another approver says no, after whoever waits, in worker or triggerer, has seen that the release asks."""
     asking = [each["states"][-1]["at"] for each in systems.executions("service_stage") if each["state"] == "5"]
-    looks = [each["time"] for each in systems.requests("service_stage", "GET") if asking and each["time"] > asking[0]]
-    if not looks or looks[-1] < looks[0] + 0.9:
+    polls = [each["time"] for each in systems.requests("service_stage", "GET") if asking and each["time"] > asking[0]]
+    if not polls or polls[-1] < polls[0] + 0.9:
         return False
     with ServiceStageHook().get_conn() as client:
         pipeline_id = str(client.release_tasks.find(APPROVED)["id"])

@@ -25,14 +25,14 @@ class Starter(NamedTuple):
     """One operator that starts something.
 
     :param start: regular expression of the path of its start request.
-    :param look: of the path of the requests that wait for it.
+    :param poll: of the path of the requests that wait for it.
     :param failed: the system's own word for a failure.
     :param build: makes the operator.
     """
 
     system: str
     start: str
-    look: str
+    poll: str
     failed: str
     build: Callable[..., Any]
 

@@ -13,29 +13,29 @@ PAUSE = 0.01
 
 
 def until(
-    look: Callable[[], Seen],
+    read: Callable[[], Seen],
     holds: Callable[[Seen], object] = bool,
     seconds: float = PATIENCE,
     pause: float = PAUSE,
 ) -> Seen:
-    """Call ``look`` until what it returns ``holds``; returns that.
+    """Call ``read`` until what it returns ``holds``; returns that.
 
     :param pause: seconds between two calls, for what each call costs something.
     :raises AssertionError: it did not come about; tells what was seen last.
     """
     deadline = time.monotonic() + seconds
-    while not holds(seen := look()):
+    while not holds(seen := read()):
         assert time.monotonic() < deadline, f"still {seen!r} after {seconds:g} s"
         time.sleep(pause)
     return seen
 
 
 async def until_in_loop(
-    look: Callable[[], Seen], holds: Callable[[Seen], object] = bool, seconds: float = PATIENCE
+    read: Callable[[], Seen], holds: Callable[[Seen], object] = bool, seconds: float = PATIENCE
 ) -> Seen:
     """The same for what comes about in the running event loop."""
     deadline = time.monotonic() + seconds
-    while not holds(seen := look()):
+    while not holds(seen := read()):
         assert time.monotonic() < deadline, f"still {seen!r} after {seconds:g} s"
         await asyncio.sleep(PAUSE)
     return seen

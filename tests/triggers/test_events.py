@@ -47,13 +47,13 @@ def push(systems: Systems, tag: str, repository: str = SHOP) -> str:
     return str(systems.act("quay", "push_image", repository=repository, tag=tag)["digest"])
 
 
-def looks(systems: Systems, repository: str = SHOP) -> int:
+def polls(systems: Systems, repository: str = SHOP) -> int:
     return len(systems.requests("quay", "GET", f"/repository/{repository}/tag/"))
 
 
 def rounds_pass(systems: Systems) -> None:
-    seen = looks(systems)
-    until(lambda: looks(systems) >= seen + ROUNDS)
+    seen = polls(systems)
+    until(lambda: polls(systems) >= seen + ROUNDS)
 
 
 def has_kept(watched: Watched, before: dict[str, str]) -> bool:
@@ -76,8 +76,8 @@ def test_a_tag_that_is_pushed_is_reported_once_and_starts_a_run(systems: Systems
         assert watched.events() == [event]
     assert watched.is_queued()
     host = systems.url.removeprefix("http://")
-    told = {name: value for name, value in event.items() if name not in ("id", "time")}
-    assert told == {
+    extra = {name: value for name, value in event.items() if name not in ("id", "time")}
+    assert extra == {
         "system": "quay",
         "kind": "created",
         "repository": SHOP,
@@ -102,8 +102,8 @@ def test_two_moves_between_two_polls_are_reported_both_and_a_deletion_too(system
         until(lambda: len(watched.events()) == 2)
         with_client(lambda client: client.tags.delete(SHOP, "prod"))
         until(lambda: len(watched.events()) == 3)
-    told = [(each["kind"], each["digest"], each["previous_digest"]) for each in watched.events()]
-    assert told == [("moved", second, first), ("moved", third, second), ("deleted", None, third)]
+    changes = [(each["kind"], each["digest"], each["previous_digest"]) for each in watched.events()]
+    assert changes == [("moved", second, first), ("moved", third, second), ("deleted", None, third)]
     assert len(set(watched.ids())) == 3
 
 
@@ -180,7 +180,7 @@ def test_two_assets_on_one_thing_share_the_polls_and_each_gets_its_own(systems: 
         assert len(triggerer.streams) == 1
         push(systems, "nightly")
         push(systems, "v1")
-        # The one that would look seldom is told as soon as the other one.
+        # The one that polls seldom is informed as soon as the other one.
         until(lambda: len(all_tags.events()) == 2 and len(releases.events()) == 1)
         rounds_pass(systems)
     assert (releases.tags(), sorted(all_tags.tags())) == (["v1"], ["nightly", "v1"])
@@ -338,9 +338,9 @@ def test_a_cursor_is_kept_as_soon_as_its_event_is_stored_and_not_with_the_next_l
         before = watched.cursors()
         push(systems, "v1")
         until(watched.events)
-        seen = looks(systems)
+        seen = polls(systems)
         until(lambda: has_kept(watched, before))
-        assert looks(systems) == seen
+        assert polls(systems) == seen
 
 
 def test_what_only_passed_by_is_kept_now_and_then_and_not_each_time(systems: Systems, mocker: MockerFixture) -> None:
@@ -523,7 +523,7 @@ def test_a_repository_that_is_not_there_yet_is_waited_for(systems: Systems) -> N
     watched = Watched(of_tags(repository="acme/new"))
     parse(watched)
     with Triggerer():
-        until(lambda: looks(systems, "acme/new") >= ROUNDS)
+        until(lambda: polls(systems, "acme/new") >= ROUNDS)
         with_client(lambda client: client.repositories.create("acme/new"))
         until(watched.has_begun)
         push(systems, "v1", "acme/new")

@@ -66,7 +66,7 @@ async def waits(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def looks(counts: Counts, contender: Contender, connection: str = "0") -> float:
+def polls(counts: Counts, contender: Contender, connection: str = "0") -> float:
     return counts.of("list", connection) / contender.lists
 
 
@@ -82,10 +82,10 @@ def test_waiting_asks_for_lists_only_over_connections_that_stay_open(
     async def scenario() -> None:
         async with waits(stub, certificates.bundle, contender) as tasks:
             first = await until_in_loop(
-                stub.counts, lambda counts: has_read_logs(counts, contender) and looks(counts, contender) >= 2
+                stub.counts, lambda counts: has_read_logs(counts, contender) and polls(counts, contender) >= 2
             )
-            enough = looks(first, contender) + 2
-            last = await until_in_loop(stub.counts, lambda counts: looks(counts, contender) >= enough)
+            enough = polls(first, contender) + 2
+            last = await until_in_loop(stub.counts, lambda counts: polls(counts, contender) >= enough)
             assert not any(task.done() for task in tasks)
             assert last.of("single") == first.of("single")
             assert last.of("other") == first.of("other") == (WAITS if contender.reads_logs else 0)
@@ -104,7 +104,7 @@ def test_the_end_of_an_execution_costs_a_few_requests_and_reaches_its_own_wait_o
     async def scenario() -> None:
         async with waits(stub, certificates.bundle, contender) as tasks:
             before = await until_in_loop(
-                stub.counts, lambda counts: has_read_logs(counts, contender) and looks(counts, contender) >= 2
+                stub.counts, lambda counts: has_read_logs(counts, contender) and polls(counts, contender) >= 2
             )
             stub.plan(contender.system, "0", dict.fromkeys(ending, time.time()))
             events = await asyncio.wait_for(asyncio.gather(*(tasks[index] for index in ending)), PATIENCE)
@@ -122,22 +122,22 @@ def test_the_end_of_an_execution_costs_a_few_requests_and_reaches_its_own_wait_o
 def test_the_loop_gets_its_turns_while_many_waits_are_reported(
     stub: Stub, certificates: Certificates, contender: Contender, takes_long: bool, mocker: MockerFixture
 ) -> None:
-    told, saw = 0, Wait.update
+    updates, saw = 0, Wait.update
     if takes_long:
         mocker.patch.object(poller, "LONGEST_BLOCK", 0.0)
 
     def count_and_see(wait: Wait, *seen: Any) -> Any:
-        nonlocal told
-        told += 1
+        nonlocal updates
+        updates += 1
         return saw(wait, *seen)
 
     async def scenario() -> int:
         longest = 0
         async with waits(stub, certificates.bundle, contender):
-            while told < WAITS:
-                before = told
+            while updates < WAITS:
+                before = updates
                 await asyncio.sleep(0)
-                longest = max(longest, told - before)
+                longest = max(longest, updates - before)
         return longest
 
     mocker.patch.object(Wait, "update", count_and_see)
@@ -170,7 +170,7 @@ def test_each_connection_has_lists_and_a_login_of_its_own(stub: Stub, certificat
     async def scenario() -> None:
         async with waits(stub, certificates.bundle, contender, connections=CONNECTIONS):
             counts = await until_in_loop(
-                stub.counts, lambda counts: all(looks(counts, contender, name) >= 2 for name in names)
+                stub.counts, lambda counts: all(polls(counts, contender, name) >= 2 for name in names)
             )
             assert [counts.of("login", name) for name in names] == [2] * CONNECTIONS
             assert counts.open <= 8 * CONNECTIONS

@@ -128,9 +128,9 @@ def test_a_moment_that_the_vendor_names_is_kept_by_the_whole_connection(systems,
     )
     (outcome,) = outcomes(trigger(ref))
     assert outcome.is_success
-    looks = systems.requests("cocktail", method="GET", path="/build/run/")
-    throttled = next(index for index, look in enumerate(looks) if look["status"] == 429)
-    assert looks[throttled + 1]["time"] - looks[throttled]["time"] >= 1.8
+    polls = systems.requests("cocktail", method="GET", path="/build/run/")
+    throttled = next(index for index, each in enumerate(polls) if each["status"] == 429)
+    assert polls[throttled + 1]["time"] - polls[throttled]["time"] >= 1.8
 
 
 @pytest.mark.parametrize("broken_first", [True, False])
@@ -179,7 +179,7 @@ def test_the_deadline_is_kept_by_the_wall_clock(systems):
     started = time.time()
     (outcome,) = outcomes(trigger(ref, deadline=started + 0.8, poll_interval=60.0))
     assert outcome.ending is Ending.DEADLINE
-    # Long before the next look.
+    # Long before the next poll.
     assert 0.7 <= time.time() - started < 50
     assert systems.executions("cocktail")[-1]["cancels"] == []
 
@@ -243,19 +243,19 @@ def test_a_connection_that_breaks_while_credentials_are_refused_ends_no_wait(sys
     systems.reset(speed=0.001)
     ref = start_build()
 
-    def looks(status: int) -> int:
+    def polls(status: int) -> int:
         # Reading the log may meet the fault, too.
         return sum(each["status"] == status for each in systems.requests("cocktail", "GET", "/build/run/"))
 
     async def scenario() -> Outcome:
         waiting = asyncio.create_task(outcome_of(trigger(ref)))
-        await until_in_loop(lambda: looks(200) >= 1)
+        await until_in_loop(lambda: polls(200) >= 1)
         if fields := BROKEN[broken]:
             define_connection("cocktail_default", **{"host": f"{systems.url}/cocktail", "password": "t", **fields})
         else:
             del os.environ["AIRFLOW_CONN_COCKTAIL_DEFAULT"]
         systems.fault("cocktail", "status", method="GET", path="/build/run/", status=401, times=3)
-        await until_in_loop(lambda: looks(401) >= 3)
+        await until_in_loop(lambda: polls(401) >= 3)
         systems.connect()
         systems.force("cocktail", ref["id"], "DONE")
         return await waiting
@@ -296,7 +296,7 @@ def test_a_new_wait_is_polled_soon_although_the_others_are_polled_rarely(systems
         slow.cancel()
         return time.monotonic() - joined
 
-    # Long before the next look of the other one.
+    # Long before the next poll of the other one.
     assert asyncio.run(join_late()) < 50
 
 

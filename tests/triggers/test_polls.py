@@ -133,14 +133,14 @@ def test_what_is_polled_by_itself_is_left_out_meanwhile_and_gone_with_its_wait()
     poll = polls.join(moved, "a", 0.0)
     polls.join(other, "a", 0.0)
     assert (poll.deadline, poll.weight) == (50.0, 2)
-    look = SinglePoll(moved, lambda: None, 0.0)
-    poll.leave_out(moved, look)
+    single = SinglePoll(moved, lambda: None, 0.0)
+    poll.leave_out(moved, single)
     assert poll.deadline == 90.0
     poll.back(moved)
     assert poll.deadline == 50.0
-    poll.leave_out(moved, look)
+    poll.leave_out(moved, single)
     assert poll.take(0.0, 1.0) == [other]
-    assert look.weight > 2
-    assert polls.leave(moved) == [look]
+    assert single.weight > 2
+    assert polls.leave(moved) == [single]
     assert poll.deadline == 90.0
     assert polls.leave(other) == [poll]

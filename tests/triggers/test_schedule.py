@@ -103,8 +103,8 @@ def test_waits_that_share_no_request_keep_to_the_budget_and_take_turns(took: flo
     per_second = min(20.0, count / 5.0)
     assert len(polling.asked) <= 1.1 * per_second * 150 + 5 * 20 + count
     assert len(polling.asked) >= 0.9 * per_second * 150
-    looks = [len(polling.times_of(wait)) for wait in waits]
-    assert max(looks) - min(looks) <= max(2, 0.2 * max(looks))
+    polls = [len(polling.times_of(wait)) for wait in waits]
+    assert max(polls) - min(polls) <= max(2, 0.2 * max(polls))
     assert polling.schedule.is_late == (count > 100)
 
 
@@ -207,7 +207,7 @@ def test_logs_come_after_polls_but_are_not_starved() -> None:
     polling = Polling(10.0)
     assert polling.schedule.log_delay(0.0, is_the_last=False) == 0
     polling.schedule.budget.spend(40, 0.0)
-    assert polling.schedule.log_delay(0.0, is_the_last=False) > 0, "the rest is left to the looks"
+    assert polling.schedule.log_delay(0.0, is_the_last=False) > 0, "the rest is left to the polls"
     assert polling.schedule.log_delay(0.0, is_the_last=True) == 0
     polling.schedule.budget.spend(-40, 0.0)
     polling.join(500)

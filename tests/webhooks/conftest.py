@@ -44,11 +44,11 @@ def declare(mocker: MockerFixture) -> Declare:
     """Declare endpoints; each is told what differs from a webhook of Quay's."""
 
     def set_option(**endpoints: dict[str, Any]) -> None:
-        told = {
+        declared = {
             name.replace("_", "-"): {"source": "quay", "asset": "nobodys", "secrets": [SECRET]} | differs
             for name, differs in endpoints.items()
         }
-        mocker.patch.dict(os.environ, {"AIRFLOW__RELEASE_PIPELINES__WEBHOOKS": json.dumps(told)})
+        mocker.patch.dict(os.environ, {"AIRFLOW__RELEASE_PIPELINES__WEBHOOKS": json.dumps(declared)})
 
     return set_option
 

@@ -244,13 +244,13 @@ def run(systems, declare: Declare, asset: str) -> str:
 
 def callback(run: str, state: str, **data: Any) -> dict[str, Any]:
     numbers = {"buildSeq": 12, "buildRunSeq": int(run)}
-    told = {**numbers, "runType": "BUILD", "runState": state, **data}
-    return {"event": "BUILD_RUN_STATE", "target": {"accountSeq": 1, "serviceSeqs": [2], **numbers}, "data": told}
+    reported = {**numbers, "runType": "BUILD", "runState": state, **data}
+    return {"event": "BUILD_RUN_STATE", "target": {"accountSeq": 1, "serviceSeqs": [2], **numbers}, "data": reported}
 
 
 def test_callbacks_of_a_build_become_one_event_with_its_image(systems, route: Route, asset: str, run: str) -> None:
-    told = ["RUNNING", "RUNNING", "DONE", "DONE"]
-    assert [route.post(callback(run, state)) for state in told] == [200] * 4
+    states = ["RUNNING", "RUNNING", "DONE", "DONE"]
+    assert [route.post(callback(run, state)) for state in states] == [200] * 4
     (event,) = events(asset)
     assert (event["id"], event["state"], event["confirmed"]) == (run, "succeeded", True)
     assert event["outputs"]["image_ref"]
@@ -426,7 +426,7 @@ def test_the_run_that_waits_takes_the_last_event_with_it(asset: str, systems) ->
         assert entry >= max(times(asset))
 
 
-def test_many_that_tell_the_same_at_once_are_counted_once(asset: str, systems) -> None:
+def test_many_that_report_the_same_at_once_are_counted_once(asset: str, systems) -> None:
     ready = threading.Barrier(4)
 
     def tell(_: int) -> int:

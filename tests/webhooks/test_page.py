@@ -34,7 +34,7 @@ def test_what_the_page_declares_is_taken(mocker: MockerFixture) -> None:
     assert url == f"https://airflow.example.com/release-pipelines/webhooks/shop-pushes/{SECRET}"
 
 
-def test_the_page_tells_every_field_and_option() -> None:
+def test_the_page_names_every_field_and_option() -> None:
     fields = msgspec.structs.fields(endpoints.Declared)
     assert re.findall(r"^\| `(\w+)` \| ", PAGE, re.MULTILINE) == [field.name for field in fields]
     (states,) = re.findall(r"^\| `states` .*?: (`.*`); default", PAGE, re.MULTILINE)

@@ -294,7 +294,7 @@ def answers_to(message: dict[str, Any], headers: dict[str, str]) -> list[dict[st
     return sent
 
 
-def test_a_sender_that_hangs_up_in_the_middle_has_told_nothing(handled: list[bytes]) -> None:
+def test_a_sender_that_hangs_up_in_the_middle_has_reported_nothing(handled: list[bytes]) -> None:
     assert answers_to({"type": "http.disconnect"}, JSON) == []
     assert handled == []
 
@@ -305,7 +305,7 @@ def test_of_a_body_that_says_itself_that_it_is_too_large_nothing_is_read(length:
     assert start["status"] == 413
 
 
-def test_an_error_that_nobody_foresaw_lets_the_sender_come_again_and_tells_no_text(
+def test_an_error_that_nobody_foresaw_lets_the_sender_come_again_and_shows_no_text(
     route: Route, mocker: MockerFixture, caplog: pytest.LogCaptureFixture
 ) -> None:
     def handle(endpoint: Any, body: bytes) -> int:

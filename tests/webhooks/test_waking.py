@@ -158,6 +158,20 @@ def test_a_sensor_that_waits_for_the_same_build_goes_on_too(systems, route: Rout
     assert (task.task.state, sensor.state) == ("scheduled", "scheduled")
 
 
+@pytest.mark.parametrize(("starter", "reads"), [("quay", 1), ("code_stream pipeline", 1), ("cocktail", 2)])
+def test_a_wait_is_ended_with_the_reading_that_verified_the_push(
+    systems, route: Route, starter: str, reads: int
+) -> None:
+    """Unless its reference says more than the push does, as the tag of a build in Cocktail."""
+    task = Deferred(systems, starter)
+    task.end()
+    before = len(systems.requests(task.system, "GET"))
+    assert tell(route, task.system, task.id) == 200
+    assert task.task.state == "scheduled"
+    since = [each["path"] for each in systems.requests(task.system, "GET")[before:]]
+    assert len([path for path in since if path.endswith(f"/{task.id}")]) == reads
+
+
 # --- what a push does not end
 
 
@@ -272,7 +286,7 @@ def test_a_wait_that_cannot_be_ended_is_no_matter_for_another(systems, route: Ro
 
 def run_until(trigger: Any, task: Deferred, act: Callable[[], Any]) -> list[str]:
     """Run a wait as Airflow does, until it polls seldom; after ``act``, Airflow takes it away. What the log tells."""
-    # From its first look on, a push can end it.
+    # From its first poll on, a push can end it.
     trigger.hold_back = 0.0
 
     async def run() -> None:
@@ -280,7 +294,7 @@ def run_until(trigger: Any, task: Deferred, act: Callable[[], Any]) -> list[str]
         wait = asyncio.create_task(runner.run_trigger(1, trigger))
         runner.triggers[1] = {"task": wait, "is_watcher": False, "name": "wait", "events": 0}
         await until_in_loop(lambda: trigger.current_wait and trigger.current_wait.interval_now == trigger.net)
-        # The next look was due before that was known.
+        # The next poll was due before that was known.
         await asyncio.sleep(1.0)
         await asyncio.to_thread(act)
         assert not wait.done()
@@ -295,7 +309,7 @@ def run_until(trigger: Any, task: Deferred, act: Callable[[], Any]) -> list[str]
 
 
 @pytest.mark.parametrize("finish_in_triggerer", [False, True])
-def test_the_trigger_cancels_nothing_and_tells_the_end_in_the_tasks_log(
+def test_the_trigger_cancels_nothing_and_logs_the_end_for_the_task(
     systems, route: Route, finish_in_triggerer: bool
 ) -> None:
     task = Deferred(systems, finish_in_triggerer=finish_in_triggerer)
@@ -304,10 +318,10 @@ def test_the_trigger_cancels_nothing_and_tells_the_end_in_the_tasks_log(
         task.end()
         assert tell(route, "cocktail", task.id) == 200
 
-    told = "\n".join(run_until(task.trigger, task, push))
+    log = "\n".join(run_until(task.trigger, task, push))
     assert task.task.state == ("success" if finish_in_triggerer else "scheduled")
-    assert f"Not canceling build run {task.id}: the task continues without this wait" in told
-    assert f"Build run {task.id} succeeded (DONE)" in told
+    assert f"Not canceling build run {task.id}: the task continues without this wait" in log
+    assert f"Build run {task.id} succeeded (DONE)" in log
     assert systems.requests("cocktail", "PUT") == []
     assert task.story.seen() == {"starts": 1, "cancels": 0}
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from airflow_provider.clients.answers import Answer, VendorError, read_common_error
 from airflow_provider.clients.cocktail.fields import number
-from airflow_provider.clients.transport import Answer, VendorError, read_common_error
 from airflow_provider.exceptions import (
     AuthenticationError,
     BadRequestError,

@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
+from airflow_provider.clients.answers import Decoder
 from airflow_provider.clients.cocktail import fields
 from airflow_provider.clients.cocktail.errors import is_path_missing
 from airflow_provider.clients.cocktail.wire import Wire
 from airflow_provider.clients.decoding import loads
 from airflow_provider.clients.listing import Listing, decode_excerpts
-from airflow_provider.clients.transport import Decoder
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution
 

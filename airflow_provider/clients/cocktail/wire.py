@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from airflow_provider.clients import urls
+from airflow_provider.clients.answers import Decoder
 from airflow_provider.clients.auth import HeaderAuth
 from airflow_provider.clients.cocktail import fields
 from airflow_provider.clients.cocktail.errors import read_error
@@ -19,7 +20,7 @@ from airflow_provider.clients.cocktail.fields import Json
 from airflow_provider.clients.cocktail.paths import Paths
 from airflow_provider.clients.cocktail.references import SYSTEM
 from airflow_provider.clients.decoding import loads
-from airflow_provider.clients.transport import Decoder, Transport, TransportOptions
+from airflow_provider.clients.transport import Transport, TransportOptions
 from airflow_provider.clients.urls import Params
 from airflow_provider.exceptions import (
     AuthenticationError,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import ClassVar
 
+from airflow_provider.clients.answers import LONGEST_WORD
 from airflow_provider.clients.code_stream.approval_list import (
     asked_for,
     ended_unasked,
@@ -17,7 +18,6 @@ from airflow_provider.clients.code_stream.execution_waits import ExecutionWaits
 from airflow_provider.clients.code_stream.fields import id_of
 from airflow_provider.clients.code_stream.references import APPROVAL, execution_reference
 from airflow_provider.clients.code_stream.wire import Wire
-from airflow_provider.clients.transport import LONGEST_WORD
 from airflow_provider.clients.waitable import Found, Intent, Observation, PendingObservation, Waitable
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState

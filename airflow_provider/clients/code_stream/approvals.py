@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import cast
 
+from airflow_provider.clients.answers import LONGEST_WORD
 from airflow_provider.clients.code_stream.approval_list import (
     ended_unasked,
     execution_asking,
@@ -19,7 +20,6 @@ from airflow_provider.clients.code_stream.fields import Document, Json, fields_o
 from airflow_provider.clients.code_stream.references import SYSTEM, execution_reference, pending_approval_reference
 from airflow_provider.clients.code_stream.wire import Wire
 from airflow_provider.clients.rows import Rows
-from airflow_provider.clients.transport import LONGEST_WORD
 from airflow_provider.clients.urls import path
 from airflow_provider.clients.waitable import concerns_one_execution
 from airflow_provider.exceptions import Call, PermissionDeniedError, ReleasePipelineError

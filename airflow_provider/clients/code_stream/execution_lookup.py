@@ -10,7 +10,7 @@ from airflow_provider.clients.code_stream.execution_document import state_of
 from airflow_provider.clients.code_stream.fields import Document
 from airflow_provider.clients.code_stream.lists import undecoded
 from airflow_provider.clients.code_stream.wire import Wire
-from airflow_provider.clients.decoding import decoder
+from airflow_provider.clients.decoding import decoder, part
 from airflow_provider.clients.waitable import concerns_one_execution, or_own_error
 from airflow_provider.exceptions import ReleasePipelineError, ServerUnavailableError
 
@@ -47,14 +47,14 @@ class Lookup:
         """An execution with all its details, or its own error."""
         return or_own_error(partial(self._read_one, execution_id))
 
-    def _listed(self, ids: Sequence[str]) -> dict[str, bytes]:
-        """Those executions that a filtered list contains, as JSON."""
+    def _listed(self, ids: Sequence[str]) -> dict[str, Any]:
+        """Those executions that a filtered list contains, as parts that are not decoded yet."""
         if len(ids) < 2 or self._understands_filter is False or any("'" in each for each in ids):
             return {}
         where = " or ".join(f"id eq '{each}'" for each in ids)
         query = {"$filter": where, "$top": len(ids), "$skip": 0}
         try:
-            rows = {row_id: row for row_id, row in self._wire.page("/executions", query, undecoded).rows() if row}
+            listed = self._wire.page("/executions", query, undecoded).rows()
         except ReleasePipelineError as error:
             # Some servers answer 500 to a filter that they do not understand.
             is_refused = isinstance(error, ServerUnavailableError) and error.status == 500
@@ -62,6 +62,7 @@ class Lookup:
                 raise
             self._understands_filter = False
             return {}
+        rows = {row_id: row for row_id, row in listed if row is not None}
         if not rows:
             return {}
         # A server that ignores the filter lists others; one that reads only its first or last term lists one.
@@ -72,10 +73,10 @@ class Lookup:
         return rows
 
 
-def _unfinished(listed: bytes | None) -> Document | None:
+def _unfinished(listed: Any) -> Document | None:
     """A listed execution unless it has ended: about ended ones, a list says too little."""
     try:
-        document = _DOCUMENT(listed) if listed else None
+        document: Document | None = part(listed, _DOCUMENT)
     except ValueError:
         return None
     return document if document and not state_of(document).is_terminal else None

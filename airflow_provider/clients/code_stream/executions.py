@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal, cast
 
+from airflow_provider.clients.answers import LONGEST_WORD
 from airflow_provider.clients.code_stream.documents import ExecutionDocument
 from airflow_provider.clients.code_stream.execution_document import read_execution
 from airflow_provider.clients.code_stream.execution_list import NEWEST_EXECUTION_FIRST
 from airflow_provider.clients.code_stream.fields import Json, id_of
 from airflow_provider.clients.code_stream.wire import Wire
 from airflow_provider.clients.rows import Rows
-from airflow_provider.clients.transport import LONGEST_WORD
 from airflow_provider.clients.urls import path
 from airflow_provider.execution import Execution
 

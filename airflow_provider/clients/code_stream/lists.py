@@ -9,13 +9,15 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from airflow_provider.clients.code_stream.fields import Document, id_from_link
-from airflow_provider.clients.decoding import decoder
+from airflow_provider.clients.decoding import decoder, in_parts
 from airflow_provider.exceptions import UnexpectedResponseError
 
 PAGE = 100
 """Rows per page, as public clients use it. If a server returns fewer, the next page is read."""
 _FEW = 10
 """Older documents after which a list that has kept its order contains no younger ones."""
+
+_NULL = msgspec.Raw(b"null")
 
 Row = TypeVar("Row")
 
@@ -43,25 +45,16 @@ Decode = Callable[[bytes], Page[Row]]
 
 OBJECTS: Decode[dict[str, Any]] = decoder(Page[dict[str, Any]])
 
-_UNDECODED = msgspec.json.Decoder(_UndecodedPage)
 
-
-def undecoded(content: bytes) -> Page[bytes]:
-    """A page whose rows are still JSON, to be decoded one at a time.
+def undecoded(content: bytes) -> Page[msgspec.Raw | dict[str, Any]]:
+    """A page whose rows are still JSON, to be decoded one at a time by :func:`~airflow_provider.clients.decoding.part`.
 
     Decoding fifty executions at once creates so many objects that Python collects garbage, including all modules of
     Airflow: no other thread runs for 0.2 s.
     """
-    try:
-        page: _UndecodedPage | Page[dict[str, Any]] = _UNDECODED.decode(content)
-    except (msgspec.DecodeError, RecursionError):
-        # Our own decoder accepts more than msgspec's.
-        page = OBJECTS(content)
-    rows = {
-        link: bytes(row) if isinstance(row, msgspec.Raw) else msgspec.json.encode(row)
-        for link, row in (page.documents or {}).items()
-    }
-    return Page(page.links, {link: row for link, row in rows.items() if row != b"null"}, page.totalCount)
+    page = in_parts(content, _UndecodedPage, OBJECTS)
+    rows = {link: row for link, row in (page.documents or {}).items() if row is not None and row != _NULL}
+    return Page(page.links, rows, page.totalCount)
 
 
 class RepeatedPageError(UnexpectedResponseError):

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
+from airflow_provider.clients.answers import LONGEST_WORD
 from airflow_provider.clients.code_stream.documents import ExecutionDocument, Pipeline, Tiles
 from airflow_provider.clients.code_stream.execution_document import just_started
 from airflow_provider.clients.code_stream.execution_list import NEWEST_EXECUTION_FIRST
@@ -16,7 +17,6 @@ from airflow_provider.clients.code_stream.lists import equal
 from airflow_provider.clients.code_stream.references import SYSTEM
 from airflow_provider.clients.code_stream.resources import CloneableResource, Key
 from airflow_provider.clients.code_stream.wire import Wire
-from airflow_provider.clients.transport import LONGEST_WORD
 from airflow_provider.clients.urls import path
 from airflow_provider.exceptions import BadRequestError, Call, Effect, NotFoundError, UnexpectedResponseError
 from airflow_provider.execution import Execution

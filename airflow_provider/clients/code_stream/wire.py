@@ -9,13 +9,14 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
+from airflow_provider.clients.answers import Answer, VendorError, read_common_error
 from airflow_provider.clients.code_stream.fields import Json, secrets_in
 from airflow_provider.clients.code_stream.lists import OBJECTS, PAGE, Decode, Page, RepeatedPageError
 from airflow_provider.clients.code_stream.login import Credentials
 from airflow_provider.clients.code_stream.references import SYSTEM
 from airflow_provider.clients.code_stream.words import Words
 from airflow_provider.clients.listing import LONGEST_LIST, MOST_PAGES
-from airflow_provider.clients.transport import Answer, Transport, TransportOptions, VendorError, read_common_error
+from airflow_provider.clients.transport import Transport, TransportOptions
 from airflow_provider.clients.urls import Params
 from airflow_provider.clients.waitable import concerns_one_execution
 from airflow_provider.exceptions import (

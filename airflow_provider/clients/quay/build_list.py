@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
+from airflow_provider.clients.answers import Decoder
 from airflow_provider.clients.decoding import loads
 from airflow_provider.clients.listing import Listing, decode_excerpts
 from airflow_provider.clients.quay.wire import READ, Wire
-from airflow_provider.clients.transport import Decoder
 from airflow_provider.execution import Execution, ExecutionRef
 
 LISTED = 100

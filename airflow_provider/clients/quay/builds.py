@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Unpack, cast
 
+from airflow_provider.clients.answers import LONGEST_WORD
 from airflow_provider.clients.memory import Doubts
 from airflow_provider.clients.quay import build_starts
 from airflow_provider.clients.quay.build_execution import execution_of
@@ -15,7 +16,6 @@ from airflow_provider.clients.quay.fields import Json
 from airflow_provider.clients.quay.references import BUILD, build_reference
 from airflow_provider.clients.quay.wire import ADMIN, WRITE, Wire
 from airflow_provider.clients.rows import Rows
-from airflow_provider.clients.transport import LONGEST_WORD
 from airflow_provider.execution import Execution
 from airflow_provider.identifiers import build_tags_problem, url_problem
 

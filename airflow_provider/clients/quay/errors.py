@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from airflow_provider.clients.transport import Answer, VendorError, read_common_error
+from airflow_provider.clients.answers import Answer, VendorError, read_common_error
 from airflow_provider.exceptions import (
     AuthenticationError,
     ConflictError,

@@ -10,11 +10,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider.clients import urls
+from airflow_provider.clients.answers import Answer
 from airflow_provider.clients.auth import HeaderAuth
 from airflow_provider.clients.quay.errors import read_error
 from airflow_provider.clients.quay.fields import Json, Objects
 from airflow_provider.clients.quay.references import SYSTEM
-from airflow_provider.clients.transport import Answer, Transport, TransportOptions
+from airflow_provider.clients.transport import Transport, TransportOptions
 from airflow_provider.clients.urls import Params
 from airflow_provider.exceptions import (
     BadRequestError,

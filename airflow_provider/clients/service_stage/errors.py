@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from airflow_provider.clients.answers import Answer, VendorError
 from airflow_provider.clients.times import parse_http_date
-from airflow_provider.clients.transport import Answer, VendorError
 from airflow_provider.exceptions import (
     AuthenticationError,
     BadRequestError,

@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
+from airflow_provider.clients.answers import Decoder
 from airflow_provider.clients.decoding import loads
 from airflow_provider.clients.listing import Listing, decode_excerpts
 from airflow_provider.clients.service_stage.wire import Wire, not_answered
-from airflow_provider.clients.transport import Decoder
 from airflow_provider.exceptions import NotFoundError
 
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from airflow_provider.clients import urls
+from airflow_provider.clients.answers import Decoder
 from airflow_provider.clients.decoding import loads
 from airflow_provider.clients.service_stage.references import SYSTEM
-from airflow_provider.clients.transport import Decoder, Transport
+from airflow_provider.clients.transport import Transport
 from airflow_provider.exceptions import BadRequestError, Call, Effect, NotFoundError, UnexpectedResponseError
 from airflow_provider.execution import ExecutionRef
 

@@ -33,7 +33,7 @@ def test_a_missing_status_path_is_replaced_by_the_list(stand: Stand, mode: str) 
 
 
 @pytest.mark.parametrize(
-    ("routes", "cause", "told"),
+    ("routes", "cause", "message"),
     [
         ({"status": "403", "list": "403"}, PermissionDeniedError, "GET /cocktail/v1/build/run/1: the token does not"),
         ({"status": "403", "list": "404"}, PermissionDeniedError, "GET /cocktail/v1/build/run: not published"),
@@ -41,11 +41,11 @@ def test_a_missing_status_path_is_replaced_by_the_list(stand: Stand, mode: str) 
     ],
 )
 def test_without_status_and_list_the_missing_permissions_are_named(
-    stand: Stand, client: CocktailClient, routes: dict[str, str], cause: type[ReleasePipelineError], told: str
+    stand: Stand, client: CocktailClient, routes: dict[str, str], cause: type[ReleasePipelineError], message: str
 ) -> None:
     run = client.builds.run(SHOP, tag_name="1")
     stand.switch(routes=routes)
-    with pytest.raises(cause, match=told):
+    with pytest.raises(cause, match=message):
         client.observe(run.ref)
 
 

@@ -48,7 +48,7 @@ def test_a_running_build_refuses_a_second_run_which_may_be_asked_for_again(stand
         ({"build_server_unreachable": True}, ServerUnavailableError, Effect.NONE),
     ],
 )
-def test_refusals_are_told_by_their_code_whatever_the_http_status(
+def test_refusals_are_recognized_by_their_code_whatever_the_http_status(
     stand: Stand,
     client: CocktailClient,
     switches: dict[str, Any],
@@ -171,14 +171,14 @@ def test_a_tag_against_cocktails_own_rule_is_warned_about(scripted: Scripted, ca
 
 
 @pytest.mark.parametrize(
-    ("run", "told"),
+    ("run", "message"),
     [
         (run_json(buildSeq=3), "belongs to build 3"),
         (run_json(runType="CANCEL"), "type CANCEL"),
     ],
 )
-def test_a_run_of_another_build_or_kind_is_refused(scripted: Scripted, run: dict[str, Any], told: str) -> None:
-    with pytest.raises(BadRequestError, match=told):
+def test_a_run_of_another_build_or_kind_is_refused(scripted: Scripted, run: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadRequestError, match=message):
         scripted_client(scripted, run).observe(ref())
 
 

@@ -117,7 +117,7 @@ def test_a_cancel_of_another_run_is_not_taken_for_ours(scripted: Scripted) -> No
 
 
 @pytest.mark.parametrize("answer", [(503, {}, None), (403, {}, None)])
-def test_where_the_list_tells_no_cancel_a_running_build_needs_one(scripted: Scripted, answer: Any) -> None:
+def test_where_the_list_shows_no_cancel_a_running_build_needs_one(scripted: Scripted, answer: Any) -> None:
     client = scripted_client(scripted, run_json(), answer)
     assert client.needs_cancel(client.observe(ref()))
 
@@ -155,13 +155,13 @@ def test_an_answer_of_done_to_the_start_is_not_believed(scripted: Scripted) -> N
 
 
 @pytest.mark.parametrize(
-    "told", [{"buildSeq": 99}, {"runType": "CANCEL"}, {"runType": "REMOVE"}, {"buildRunSeq": None}]
+    "answer", [{"buildSeq": 99}, {"runType": "CANCEL"}, {"runType": "REMOVE"}, {"buildRunSeq": None}]
 )
 def test_a_start_that_is_answered_with_another_run_may_have_taken_effect(
-    scripted: Scripted, told: dict[str, Any]
+    scripted: Scripted, answer: dict[str, Any]
 ) -> None:
     with pytest.raises(UnexpectedResponseError) as caught:
-        scripted_client(scripted, run_json(**told)).builds.run(12, tag_name="1.0")
+        scripted_client(scripted, run_json(**answer)).builds.run(12, tag_name="1.0")
     assert caught.value.effect is Effect.UNKNOWN
 
 

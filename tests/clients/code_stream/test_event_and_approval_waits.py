@@ -55,14 +55,14 @@ def approval(execution_id: str) -> ExecutionRef:
     return {"system": "code_stream", "kind": "approval", "id": "", "execution_id": execution_id, "pipeline": ""}
 
 
-def told(seen: list[Any]) -> list[Execution]:
+def executions_in(seen: list[Any]) -> list[Execution]:
     assert all(isinstance(each, Execution) for each in seen), seen
     return seen
 
 
 def fetch(server: Server, known: list[ExecutionRef | Execution]) -> list[Execution | None]:
     """What is new of each; ``None`` for what is as it was handed in."""
-    seen = told(server.client.fetch(known))
+    seen = executions_in(server.client.fetch(known))
     return [None if now is before else now for now, before in zip(seen, known, strict=True)]
 
 
@@ -74,7 +74,7 @@ def test_a_wait_for_an_event_reads_the_whole_list_once_and_then_its_newest_page(
     events = Events(server, 350)
     refs = [event(f"new{number}") for number in range(count)]
     assert len({server.client.shared_request(ref) for ref in refs}) == 1
-    known: list[ExecutionRef | Execution] = [*told(server.client.fetch(refs))]
+    known: list[ExecutionRef | Execution] = [*executions_in(server.client.fetch(refs))]
     assert server.asked() == [EVENTS] * 4
     for _ in range(3):
         assert fetch(server, known) == [None] * count
@@ -82,14 +82,14 @@ def test_a_wait_for_an_event_reads_the_whole_list_once_and_then_its_newest_page(
     for number in range(150):
         events.push("new0" if number == 20 else f"other{number}")
     seen = [each for each in fetch(server, known) if each is not None]
-    assert [(each.id, each.state) for each in told(seen)] == [("id-new0", "succeeded")]
+    assert [(each.id, each.state) for each in executions_in(seen)] == [("id-new0", "succeeded")]
     assert server.asked() == [EVENTS] * 2
 
 
 def test_an_event_that_shows_late_is_found(scripted: Scripted, clock: Clock) -> None:
     server = Server(scripted)
     events = Events(server, 300)
-    known: list[ExecutionRef | Execution] = [*told(server.client.fetch([event("late"), event("later")]))]
+    known: list[ExecutionRef | Execution] = [*executions_in(server.client.fetch([event("late"), event("later")]))]
     late = {"id": "id-late", "commitId": "late", "_createTimeInMicros": server.now - 30 * SECOND}
     events.rows.insert(1, late)
     assert [each.id if each else None for each in fetch(server, known)] == ["id-late", None]
@@ -99,7 +99,7 @@ def test_an_old_event_that_comes_to_match_is_found_when_all_are_read_again(scrip
     server = Server(scripted)
     events = Events(server, 300)
     refs = [event("c7", filters='{"executionStatus": "COMPLETED"}'), event("never")]
-    known: list[ExecutionRef | Execution] = [*told(server.client.fetch(refs))]
+    known: list[ExecutionRef | Execution] = [*executions_in(server.client.fetch(refs))]
     events.rows[290]["executionStatus"] = "COMPLETED"
     clock.now += event_waits.WHOLE_EVERY + 1
     seen = fetch(server, known)
@@ -109,7 +109,7 @@ def test_an_old_event_that_comes_to_match_is_found_when_all_are_read_again(scrip
 def test_a_new_wait_for_an_event_hears_of_the_old_ones(scripted: Scripted, clock: Clock) -> None:
     server = Server(scripted)
     Events(server, 300)
-    known: list[ExecutionRef | Execution] = [*told(server.client.fetch([event("new"), event("newer")]))]
+    known: list[ExecutionRef | Execution] = [*executions_in(server.client.fetch([event("new"), event("newer")]))]
     seen = fetch(server, [*known, event("c3")])
     assert [each.id if each else None for each in seen] == [None, None, "id-c3"]  # type: ignore[union-attr]
 
@@ -121,7 +121,7 @@ def test_waits_for_approvals_cost_one_list_and_the_feed(scripted: Scripted, cloc
     executions = server.start_many(count)
     server.idle()
     refs = [approval(each["id"]) for each in executions]
-    known: list[ExecutionRef | Execution] = [*told(server.client.fetch(refs))]
+    known: list[ExecutionRef | Execution] = [*executions_in(server.client.fetch(refs))]
     for _ in range(3):
         server.asked()
         assert fetch(server, known) == [None] * count
@@ -130,7 +130,7 @@ def test_waits_for_approvals_cost_one_list_and_the_feed(scripted: Scripted, cloc
     server.move("e0", "WAITING")
     server.move("e1", "COMPLETED")
     seen = [each for each in fetch(server, known) if each is not None]
-    assert [(each.id, each.state) for each in told(seen)] == [("op", "succeeded"), ("", "failed")]
+    assert [(each.id, each.state) for each in executions_in(seen)] == [("op", "succeeded"), ("", "failed")]
 
 
 def asked(number: int, status: str = "ACTIVE") -> dict[str, Any]:
@@ -145,7 +145,7 @@ def answer_to(number: int) -> ExecutionRef:
 def test_waits_for_answers_cost_one_list(scripted: Scripted, clock: Clock, count: int) -> None:
     server = Server(scripted)
     server.lists[OPERATIONS] = [asked(number) for number in range(count)]
-    seen = told(server.client.fetch([answer_to(number) for number in range(count)]))
+    seen = executions_in(server.client.fetch([answer_to(number) for number in range(count)]))
     assert {each.state for each in seen} == {"waiting"}
     assert len({server.client.shared_request(each.ref) for each in seen}) == 1
     known: list[ExecutionRef | Execution] = [*seen]
@@ -169,7 +169,7 @@ def test_waits_for_answers_cost_one_list(scripted: Scripted, clock: Clock, count
 def test_an_answer_at_the_vendor_shows_by_the_state(scripted: Scripted, clock: Clock, status: str, state: str) -> None:
     server = Server(scripted)
     server.lists[OPERATIONS] = [asked(0), asked(1)]
-    known: list[ExecutionRef | Execution] = [*told(server.client.fetch([answer_to(0), answer_to(1)]))]
+    known: list[ExecutionRef | Execution] = [*executions_in(server.client.fetch([answer_to(0), answer_to(1)]))]
     server.lists[OPERATIONS] = [asked(1)]
     server.rows["op0"] = asked(0, status)
     answered, waiting = fetch(server, known)

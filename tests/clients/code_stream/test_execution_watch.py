@@ -85,8 +85,8 @@ def test_while_nothing_happens_any_number_of_waits_costs_one_request(scripted: S
         assert waits.fetch() == {}
         assert len(server.asked()) == 1
     server.move("e0", "COMPLETED")
-    told = waits.fetch()
-    assert [(each.id, each.status, each.outputs) for each in told.values()] == [("e0", "COMPLETED", {"id": "e0"})]  # type: ignore[union-attr]
+    news = waits.fetch()
+    assert [(each.id, each.status, each.outputs) for each in news.values()] == [("e0", "COMPLETED", {"id": "e0"})]  # type: ignore[union-attr]
     assert server.asked() == (["e0"] if count == 1 else ["feed", "e0"])
 
 
@@ -130,10 +130,10 @@ def test_every_end_of_living_executions_is_reported_once_and_right(control: Cont
         return len(waits.ended)
 
     until(start_and_fetch, lambda ended: ended >= 60)
-    told = {each.id: (each.status, each.outputs) for each in waits.last.values() if isinstance(each, Execution)}
-    truth = {each: client.observe(of(each)) for each in told}
-    assert told == {each: (execution.status, execution.outputs) for each, execution in truth.items()}
-    assert {status for status, _ in told.values()} == {"COMPLETED", "FAILED", "CANCELED"}
+    news = {each.id: (each.status, each.outputs) for each in waits.last.values() if isinstance(each, Execution)}
+    truth = {each: client.observe(of(each)) for each in news}
+    assert news == {each: (execution.status, execution.outputs) for each, execution in truth.items()}
+    assert {status for status, _ in news.values()} == {"COMPLETED", "FAILED", "CANCELED"}
 
 
 def test_what_is_remembered_of_executions_is_small_whatever_they_say(scripted: Scripted) -> None:
@@ -256,8 +256,8 @@ def test_every_wait_learns_every_state_whatever_the_server_understands(
             waits.fetch(*newcomers)
         if dice.random() < 0.3:
             server.idle(dice.choice([1, 30]))
-        told = waits.fetch() if waits.known else {}
-        for number, each in told.items():
+        news = waits.fetch() if waits.known else {}
+        for number, each in news.items():
             assert isinstance(each, Execution), each
             assert each.state is STATES[each.status], number
         assert {number: each.status for number, each in waits.last.items() if isinstance(each, Execution)} == {
@@ -376,9 +376,9 @@ def test_every_execution_is_looked_at_by_its_id_at_times_spread_evenly(scripted:
         clock.now += 10
         server.asked()
         assert waits.fetch() == {}
-        looks = server.asked()
-        assert looks.count("feed") == 1
-        swept.append(len(looks) - 1)
+        polls = server.asked()
+        assert polls.count("feed") == 1
+        swept.append(len(polls) - 1)
     assert max(swept) <= 2, "not all at once"
     assert 4 * 2 <= sum(swept) <= 4 * 8, "each two to four times in twenty minutes, fifty with a request"
 
@@ -448,7 +448,7 @@ def test_one_that_is_gone_and_comes_back_is_reported_again(scripted: Scripted, c
     assert [type(each) for each in waits.fetch().values()] == [NotFoundError], "the sweep sees what a feed cannot show"
     server.rows["e1"] = row
     server.asked()
-    assert [each.id for each in waits.fetch().values()] == ["e1"], "a single look tells more than a list"  # type: ignore[union-attr]
+    assert [each.id for each in waits.fetch().values()] == ["e1"], "a single poll tells more than a list"  # type: ignore[union-attr]
     assert server.asked() == ["feed", "e1"]
     assert waits.fetch() == {}
 

@@ -230,7 +230,7 @@ NOW = 1_767_323_045.0
         ({"token": jwt({"exp": "soon"})}, OPAQUE_LIFETIME),
     ],
 )
-def test_the_end_of_a_bearer_is_read_where_it_is_told_whatever_our_clock(
+def test_the_end_of_a_bearer_is_read_from_where_it_is_given_whatever_our_clock(
     mocker: MockerFixture, reply: dict[str, Any], lifetime: float
 ) -> None:
     mocker.patch.object(login, "time", SimpleNamespace(time=lambda: NOW))

@@ -377,7 +377,7 @@ def test_a_resume_is_followed_once_the_old_execution_continues(
         found = client.observe(ref)
         assert found.id == id_from_link(event["executionLink"])
         until_it_is(lambda ref=found.ref: client.observe(ref), S.FAILED)  # type: ignore[misc]
-        assert client.observe(ref).ref == found.ref, "also when it failed again between two looks"
+        assert client.observe(ref).ref == found.ref, "also when it failed again between two polls"
         assert [each.id for each in client.find_started(intent)] == [found.id]
     assert len(client.executions.list()) == len(before)
 
@@ -581,7 +581,7 @@ def test_a_resume_that_has_led_to_nothing_in_time_has_failed(api: Api, mocker: M
 
 @BY_BOTH_CLOCKS
 @pytest.mark.parametrize("ahead", [-3600, 0, 3600])
-def test_the_limit_of_a_rerun_is_told_by_the_clock_of_the_worker(
+def test_the_limit_of_a_rerun_is_measured_by_the_clock_of_the_worker(
     client: CodeStreamClient, control: Control, clock: str, ahead: float
 ) -> None:
     control.post("clock", advance=ahead)

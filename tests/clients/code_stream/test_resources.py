@@ -75,8 +75,8 @@ def test_secrets_of_an_endpoint_are_masked_by_their_names_and_its_other_properti
     properties = {"url": "https://jenkins.example.com", "privateToken": "endpoint-secret-5", "password": "*****"}
     api.routes["GET", "/endpoints/e"] = {"id": "e", "properties": properties}
     api.client.endpoints.get("e")
-    told = api.client.transport.redact("https://jenkins.example.com endpoint-secret-5 *****")
-    assert told == "https://jenkins.example.com *** *****"
+    shown = api.client.transport.redact("https://jenkins.example.com endpoint-secret-5 *****")
+    assert shown == "https://jenkins.example.com *** *****"
 
 
 def test_a_custom_integration_is_a_draft_and_its_versions(client: CodeStreamClient) -> None:
@@ -149,8 +149,8 @@ def test_sharing_and_tiles_reach_their_paths(api: Api) -> None:
 
 
 def test_secrets_of_stored_objects_are_masked_in_errors_and_left_out_of_outputs(api: Api) -> None:
-    told: list[str] = []
-    client = CodeStreamClient(api.scripted.url, refresh_token="refresh-token-1", on_secret=told.append)
+    passed_on: list[str] = []
+    client = CodeStreamClient(api.scripted.url, refresh_token="refresh-token-1", on_secret=passed_on.append)
     webhook = {"id": "w1", "refreshToken": "stored-secret-1", "list": [{"secretToken": "stored-secret-2"}], "name": "w"}
     api.routes["GET", "/git-webhooks/w1"] = webhook
     api.routes["PUT", "/git-webhooks/w1"] = (
@@ -162,7 +162,7 @@ def test_secrets_of_stored_objects_are_masked_in_errors_and_left_out_of_outputs(
     with pytest.raises(BadRequestError) as caught:
         client.git_webhooks.update("w1", {"secretToken": "new-secret-3"})
     assert "secret-" not in str(caught.value)
-    assert {"stored-secret-1", "stored-secret-2", "new-secret-3"} <= set(told)
+    assert {"stored-secret-1", "stored-secret-2", "new-secret-3"} <= set(passed_on)
     assert without_secrets(webhook) == {"id": "w1", "list": [{}], "name": "w"}
 
 

@@ -98,14 +98,14 @@ def test_the_longest_tag_that_quay_keeps_of_a_build_is_found_again(client: QuayC
     assert ended(client, build).outputs["digest"] == (client.tags.find(SHOP, tags[0]) or {})["manifest_digest"]
 
 
-def test_a_build_that_is_over_when_it_is_found_again_tells_as_much_as_one_looked_at(client: QuayClient) -> None:
+def test_a_build_that_is_over_when_it_is_found_again_shows_as_much_as_one_that_was_polled(client: QuayClient) -> None:
     wanted = intent(client)
     build = ended(client, client.builds.start(SHOP, archive_url=ARCHIVE, tags=["1.4.2", "latest"]))
     assert client.find_started(wanted) == [build]
     assert build.outputs["image_ref"]
 
 
-def test_equal_builds_are_all_told_the_oldest_first(client: QuayClient) -> None:
+def test_equal_builds_are_all_returned_the_oldest_first(client: QuayClient) -> None:
     wanted = intent(client, tags=["1"])
     builds = [client.builds.start(SHOP, archive_url=ARCHIVE, tags=["1"]) for _ in range(2)]
     assert found(client, wanted) == [build.id for build in builds]
@@ -128,13 +128,13 @@ def test_only_builds_since_the_start_are_asked_for(scripted: Scripted) -> None:
     assert scripted.requests[0].query == {"limit": "1000", "since": "1795220295"}
 
 
-def test_too_many_builds_to_tell_is_not_taken_for_none(scripted: Scripted) -> None:
+def test_too_many_builds_to_tell_apart_are_not_taken_for_none(scripted: Scripted) -> None:
     client = scripted_client(scripted, {"builds": [build_json(tags=["other"])] * 1000})
     with pytest.raises(ConflictError, match="too many to find out"):
         client.find_started(scripted_intent())
 
 
-def test_a_build_that_does_not_tell_its_time_is_not_taken_for_none(scripted: Scripted) -> None:
+def test_a_build_that_does_not_show_its_time_is_not_taken_for_none(scripted: Scripted) -> None:
     client = scripted_client(scripted, {"builds": [build_json(started=None)]})
     with pytest.raises(UnexpectedResponseError, match="build b1 has no time"):
         client.find_started(scripted_intent())

@@ -171,7 +171,7 @@ def test_a_cancel_that_comes_too_late_is_fine(scripted: Scripted) -> None:
     assert [each.method for each in scripted.requests] == ["GET", "DELETE", "GET"]
 
 
-def test_a_token_that_may_start_but_not_cancel_is_told_what_it_lacks(stand: Stand, client: QuayClient) -> None:
+def test_the_error_of_a_token_that_may_not_cancel_says_what_it_lacks(stand: Stand, client: QuayClient) -> None:
     stand.post("reset", speed=1)
     writer = stand.client(token=stand.act("issue_token", user="admin", scopes=["repo:write"])["token"])
     build = writer.builds.start(SHOP, archive_url=ARCHIVE, tags=["1"])

@@ -40,7 +40,7 @@ def test_an_image_above_the_limit_fails_naming_the_worst(stand: Stand, client: Q
     assert failed.outputs["highest"] == "Critical"
 
 
-def test_a_scan_of_a_tag_tells_the_digest_that_it_was_of(stand: Stand, client: QuayClient) -> None:
+def test_a_scan_of_a_tag_names_the_digest_that_it_was_of(stand: Stand, client: QuayClient) -> None:
     stand.post("reset", speed=1)
     assert client.observe(scan_ref(tag="1.4.2")).status == "missing"
     digest = stand.push("1.4.2")
@@ -57,13 +57,13 @@ def test_a_failed_scan_is_waited_for(stand: Stand, client: QuayClient) -> None:
     seen = set()
     digest = stand.push("1.4.2")
 
-    def look() -> Execution:
+    def observe() -> Execution:
         scan = client.observe(scan_ref(digest))
         seen.add((scan.status, scan.state))
         stand.control.advance(0.3)
         return scan
 
-    assert until(look, lambda scan: scan.state.is_terminal).state is ExecutionState.SUCCEEDED
+    assert until(observe, lambda scan: scan.state.is_terminal).state is ExecutionState.SUCCEEDED
     assert ("failed", ExecutionState.RUNNING) in seen
 
 
@@ -86,7 +86,7 @@ ABSENT = (NO_MANIFEST, NO_MANIFEST)
 
 
 @pytest.mark.parametrize(
-    ("script", "state", "told"),
+    ("script", "state", "message"),
     [
         ([UNSUPPORTED, {"is_manifest_list": False}], "failed", "unsupported"),
         ([{"status": "manifest_layer_too_large", "data": None}], "failed", "manifest_layer_too_large"),
@@ -120,12 +120,12 @@ ABSENT = (NO_MANIFEST, NO_MANIFEST)
     ],
 )
 def test_a_scan_passes_only_if_everything_was_scanned_and_is_below_the_limit(
-    scripted: Scripted, script: list[Any], state: str, told: str
+    scripted: Scripted, script: list[Any], state: str, message: str
 ) -> None:
     seen = scripted_client(scripted, *script).observe(scan_ref(DIGEST))
     assert seen.state == state
     assert scripted.unexpected == []
-    assert re.search(told, seen.message or "")
+    assert re.search(message, seen.message or "")
 
 
 def test_a_platform_that_is_there_but_whose_scan_is_not_found_does_not_pass(scripted: Scripted) -> None:

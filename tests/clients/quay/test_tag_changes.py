@@ -222,15 +222,15 @@ class Registry:
     ),
     st.integers(0, 12_000),
 )
-def test_whatever_happened_is_reported_and_a_part_of_the_history_tells_the_same_of_its_part(
+def test_whatever_happened_is_reported_and_a_part_of_the_history_shows_the_same_of_its_part(
     acts: list[tuple[str, str | None, int]], since: int
 ) -> None:
     registry, changes = Registry(), TagChanges(SHOP)
     for act in acts:
         registry.act(*act)
     whole: Any = changes.read(registry, None, True)  # type: ignore[arg-type]
-    told = [*whole[NEW].changes, *whole[GONE].changes]
-    assert sorted(_done(told), key=str) == sorted(registry.done, key=str)
+    reported = [*whole[NEW].changes, *whole[GONE].changes]
+    assert sorted(_done(reported), key=str) == sorted(registry.done, key=str)
     part: Any = TagChanges(SHOP).read(registry, float(since), False)  # type: ignore[arg-type]
     of_part = [each for each in _done(whole[NEW].changes) if each[-1] >= since]
     assert sorted(_done(part[NEW].changes), key=str) == sorted(of_part, key=str)

@@ -65,7 +65,7 @@ def test_a_token_without_the_scope_is_a_missing_permission(stand: Stand) -> None
         ((201, {}, '{"id": "b'), UnexpectedResponseError, "unknown"),
     ],
 )
-def test_errors_are_told_by_their_content(
+def test_errors_are_recognized_by_their_content(
     scripted: Scripted, reply: Any, cause: type[ReleasePipelineError], effect: str
 ) -> None:
     client = scripted_client(scripted, reply)
@@ -77,17 +77,17 @@ def test_errors_are_told_by_their_content(
 
 
 def test_a_token_and_a_webhook_never_show_in_an_error(scripted: Scripted) -> None:
-    told: list[str] = []
+    passed_on: list[str] = []
     secret = "https://hooks.example.com/t0p-secret"
     problem = {"detail": f"{secret} is wrong, says {TOKEN}"}
     client = scripted_client(
-        scripted, {"notifications": []}, {"name": "shop"}, (400, {}, problem), on_secret=told.append
+        scripted, {"notifications": []}, {"name": "shop"}, (400, {}, problem), on_secret=passed_on.append
     )
     with pytest.raises(BadRequestError) as caught:
         client.notifications.create(SHOP, event="repo_push", method="webhook", config={"url": secret})
     assert secret not in str(caught.value)
     assert TOKEN not in str(caught.value)
-    assert told == [TOKEN, secret]
+    assert passed_on == [TOKEN, secret]
 
 
 @pytest.mark.parametrize("prefix", ["/api/v2", "/"])

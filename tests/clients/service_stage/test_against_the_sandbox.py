@@ -148,12 +148,12 @@ def test_the_end_of_the_release_before_is_not_taken_for_that_of_a_new_one_whatev
 def _follow(server: SandboxServer, client: ServiceStageClient, run: Execution, *, together: bool) -> None:
     """See it succeed, but not before it has."""
 
-    def look() -> Any:
+    def observe() -> Any:
         seen: Any = client.fetch([run.ref, dict(run.ref)])[0] if together else client.observe(run.ref)
         assert _state(server, run) == "2" or not seen.state.is_terminal, f"the old {seen.state} was believed"
         return seen
 
-    seen = until(look, lambda seen: seen.state.is_terminal)
+    seen = until(observe, lambda seen: seen.state.is_terminal)
     assert (seen.state, seen.id) == (ExecutionState.SUCCEEDED, run.id)
 
 

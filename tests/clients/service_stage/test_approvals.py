@@ -43,7 +43,7 @@ APPROVALS = {
 
 
 @pytest.mark.parametrize(("status", "tasks", "waiting", "is_waiting"), APPROVALS.values(), ids=APPROVALS)
-def test_which_approval_a_release_waits_for_is_told_as_far_as_the_api_does(
+def test_which_approval_a_release_waits_for_is_known_as_far_as_the_api_says(
     client: ServiceStageClient, gateway: Gateway, status: int, tasks: Any, waiting: list[str], is_waiting: bool | None
 ) -> None:
     gateway.recorded({"id": 286541, "status": status})
@@ -52,7 +52,7 @@ def test_which_approval_a_release_waits_for_is_told_as_far_as_the_api_does(
     assert client.releases.is_waiting_for(release_ref(), "first0") is is_waiting
 
 
-def test_tasks_that_a_record_tells_of_are_believed_before_the_declaration(
+def test_tasks_that_a_record_shows_are_believed_before_the_declaration(
     client: ServiceStageClient, gateway: Gateway
 ) -> None:
     gateway.recorded({"id": 286541, "status": 5, "stages": _stages((*FIRST, 2), (*SECOND_ONE, 5))})

@@ -57,8 +57,8 @@ def test_an_iam_user_logs_in_once_for_the_project_of_the_path(
 
 def test_a_token_of_20000_characters_is_sent_whole_and_never_shown(iam: Iam) -> None:
     iam.length = 20_000
-    told: list[str] = []
-    with as_user(iam.gateway.url, on_secret=told.append) as client:
+    passed_on: list[str] = []
+    with as_user(iam.gateway.url, on_secret=passed_on.append) as client:
         client.release_tasks.list()
         assert iam.gateway.scripted.requests[-1].headers["X-Auth-Token"] == iam.token
         iam.gateway.refusals = [(403, {}, {"error_code": "X", "error_msg": f"x-auth-token:{iam.token[:9000]} no"})]
@@ -68,7 +68,7 @@ def test_a_token_of_20000_characters_is_sent_whole_and_never_shown(iam: Iam) -> 
         with pytest.raises(PermissionDeniedError) as again:
             client.release_tasks.list()
     assert "AAAA" not in str(caught.value) + str(again.value)
-    assert told == ["robot-password", iam.token]
+    assert passed_on == ["robot-password", iam.token]
 
 
 def test_a_token_that_is_refused_or_about_to_end_is_renewed_once(iam: Iam) -> None:
@@ -85,7 +85,7 @@ def test_a_token_that_is_refused_or_about_to_end_is_renewed_once(iam: Iam) -> No
 
 @pytest.mark.parametrize("skew", [timedelta(hours=-30), timedelta(hours=30)])
 @pytest.mark.parametrize(
-    ("lifetime", "told"),
+    ("lifetime", "given"),
     [
         (timedelta(hours=24), ("issued_at", "expires_at")),
         (timedelta(hours=24), ("expires_at",)),
@@ -94,11 +94,11 @@ def test_a_token_that_is_refused_or_about_to_end_is_renewed_once(iam: Iam) -> No
     ],
 )
 def test_a_token_lives_as_long_as_iam_says_whatever_its_clock_shows(
-    iam: Iam, mocker: MockerFixture, skew: timedelta, lifetime: timedelta, told: tuple[str, ...]
+    iam: Iam, mocker: MockerFixture, skew: timedelta, lifetime: timedelta, given: tuple[str, ...]
 ) -> None:
     iam.skew, iam.lifetime = skew, lifetime
     mocker.patch.object(
-        iam, "times", lambda now: {name: time for name, time in Iam.times(iam, now).items() if name in told}
+        iam, "times", lambda now: {name: time for name, time in Iam.times(iam, now).items() if name in given}
     )
     with as_user(iam.gateway.url) as client:
         for _ in range(3):
@@ -163,7 +163,7 @@ def test_the_project_of_a_region_is_asked_for_once_with_a_signature(iam: Iam) ->
 
 @pytest.mark.parametrize("login", ["access key", "IAM user"])
 @pytest.mark.parametrize("project_id", [None, PROJECT])
-def test_the_place_is_the_base_url_and_the_project_even_where_iam_tells_it(
+def test_the_place_is_the_base_url_and_the_project_even_where_iam_gives_it(
     iam: Iam, login: str, project_id: str | None
 ) -> None:
     url = f"{iam.gateway.url}/"
@@ -192,7 +192,7 @@ IAM_REFUSALS = {
 
 @pytest.mark.parametrize(("refusal", "error", "effect"), IAM_REFUSALS.values(), ids=IAM_REFUSALS)
 @pytest.mark.parametrize("login", ["access key", "IAM user"])
-def test_a_project_that_iam_does_not_tell_is_no_news_of_an_execution(
+def test_a_project_that_iam_does_not_give_is_no_news_of_an_execution(
     gateway: Gateway, login: str, refusal: Any, error: type[ReleasePipelineError], effect: str
 ) -> None:
     gateway.refusals = [refusal] * 20
@@ -220,9 +220,9 @@ def test_a_project_that_iam_does_not_tell_is_no_news_of_an_execution(
 def test_a_token_that_cannot_be_renewed_is_no_news_of_an_execution(iam: Iam, status: int) -> None:
     iam.refusals = [(status, {}, None)] * 9
     with as_user(iam.gateway.url, project_id=PROJECT) as client:
-        for look in (lambda: client.observe(release_ref()), lambda: client.fetch([release_ref(), release_ref()])):
+        for observe in (lambda: client.observe(release_ref()), lambda: client.fetch([release_ref(), release_ref()])):
             with pytest.raises(ConnectionConfigError, match="IAM"):
-                look()
+                observe()
 
 
 @pytest.mark.parametrize("projects", [[], [{"id": "a"}, {"id": "b"}]])

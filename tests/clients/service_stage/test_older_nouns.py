@@ -65,7 +65,7 @@ READS: list[tuple[str, Call, str, Any, Any]] = [
 
 
 @pytest.mark.parametrize(("call", "path", "answer", "wanted"), [each[1:] for each in READS], ids=[r[0] for r in READS])
-def test_what_is_read_comes_from_its_path_as_the_vendor_tells_it(
+def test_what_is_read_comes_from_its_path_as_the_vendor_documents_it(
     client: ServiceStageClient, scripted: Scripted, call: Call, path: str, answer: Any, wanted: Any
 ) -> None:
     scripted.always = (200, {}, answer)
@@ -153,7 +153,7 @@ def test_bad_names_are_refused_before_anything_is_sent(client: ServiceStageClien
     assert scripted.requests == []
 
 
-def test_errors_are_told_by_their_cause(client: ServiceStageClient, scripted: Scripted) -> None:
+def test_errors_are_raised_by_cause(client: ServiceStageClient, scripted: Scripted) -> None:
     scripted.script = [(404, {}, {"error_code": "SVCSTG.00100433", "error_msg": "no such plan"}), (200, {}, {"a": 1})]
     with pytest.raises(NotFoundError, match="no such plan"):
         client.release_plans.get("p")

@@ -186,7 +186,7 @@ def test_without_records_nobody_can_tell_what_a_start_led_to(
 
 
 @pytest.mark.parametrize("iam_user", [False, True])
-def test_what_an_intent_needs_tells_the_vendors_clock(iam: Iam, iam_user: bool) -> None:
+def test_what_an_intent_needs_has_the_vendors_clock(iam: Iam, iam_user: bool) -> None:
     with (as_user if iam_user else connected)(iam.gateway.url) as client:
         assert client.server_time() is None
         before = client.releases.before_action("shop-release")

@@ -116,15 +116,15 @@ LAGS = {
 
 
 @pytest.mark.parametrize("before", ["2", "3", "1", ""])
-@pytest.mark.parametrize(("shown", "told"), LAGS.values(), ids=LAGS)
+@pytest.mark.parametrize(("shown", "expected"), LAGS.values(), ids=LAGS)
 def test_an_end_in_a_lagging_list_is_believed_once_the_new_execution_was_seen_there(
-    client: ServiceStageClient, gateway: Gateway, shown: Any, told: list[str], before: str
+    client: ServiceStageClient, gateway: Gateway, shown: Any, expected: list[str], before: str
 ) -> None:
     ref, states = release_ref(status_before=before), []
     for status, triggered in shown:
         gateway.items = [Gateway.item(status, last_trigger_at=triggered)]
         states.append(client.observe(ref).state.value)
-    assert states == told
+    assert states == expected
 
 
 @pytest.mark.parametrize("apart", [-3600, 3600])
@@ -188,14 +188,14 @@ def test_an_execution_is_not_gone_because_a_gateway_publishes_nothing_for_a_whil
 
     gateway.scripted.always = answer
     with connected(gateway.url) as client:
-        for look in (lambda: client.observe(release_ref()), lambda: client.fetch([release_ref(), release_ref()])):
+        for observe in (lambda: client.observe(release_ref()), lambda: client.fetch([release_ref(), release_ref()])):
             with pytest.raises(UnexpectedResponseError):
-                look()
+                observe()
 
 
 @pytest.mark.parametrize("execution_id", ["286599", "7", "None", "latest"])
 @pytest.mark.parametrize("status", [2, 4])
-def test_somebody_elses_execution_that_no_record_tells_of_is_not_there(
+def test_somebody_elses_execution_that_no_record_shows_is_not_there(
     client: ServiceStageClient, gateway: Gateway, execution_id: str, status: int
 ) -> None:
     gateway.items = [Gateway.item(status)]
@@ -204,7 +204,7 @@ def test_somebody_elses_execution_that_no_record_tells_of_is_not_there(
         client.observe(release_ref(execution_id, since="", status_before=""))
 
 
-def test_somebody_elses_execution_is_told_by_the_list_where_the_records_cannot(
+def test_somebody_elses_execution_is_recognized_by_the_list_where_the_records_cannot_show_it(
     client: ServiceStageClient, gateway: Gateway
 ) -> None:
     ref = release_ref(since="", status_before="")

@@ -191,7 +191,7 @@ def test_a_stop_is_never_sent_for_an_execution_that_came_later(
     assert "stop" not in gateway.sent
 
 
-def test_a_stop_is_refused_where_nothing_tells_whether_a_later_execution_came(
+def test_a_stop_is_refused_where_nothing_shows_whether_a_later_execution_came(
     client: ServiceStageClient, gateway: Gateway
 ) -> None:
     gateway.items = [Gateway.item(4, last_trigger_at=None)]

@@ -134,9 +134,9 @@ def test_an_echoed_canonical_request_shows_no_secret(gateway: Gateway) -> None:
         return 401, {}, {"error_code": "APIGW.0301", "error_msg": text}
 
     gateway.scripted.always = answer
-    told: list[str] = []
+    passed_on: list[str] = []
     with (
-        connected(gateway.url, security_token=security_token, on_secret=told.append) as client,
+        connected(gateway.url, security_token=security_token, on_secret=passed_on.append) as client,
         pytest.raises(AuthenticationError) as caught,
     ):
         client.release_tasks.list()
@@ -147,4 +147,4 @@ def test_an_echoed_canonical_request_shows_no_secret(gateway: Gateway) -> None:
     signature = request.headers["Authorization"].rpartition("=")[2]
     for secret in (security_token, security_token[:30], signature, "MIIEother", "abcdef0123", ACCESS_KEY, SECRET_KEY):
         assert secret not in shown
-    assert set(told) == {SECRET_KEY, security_token}
+    assert set(passed_on) == {SECRET_KEY, security_token}

@@ -22,7 +22,7 @@ def build_and_follow(*, finish_in_triggerer: bool) -> None:
         tag_name="{{ dag_run.conf['tag'] }}",
         callback=True,
         deferrable=True,
-        # Without the callback there would be a look each second.
+        # Without the callback there would be a poll each second.
         poll_interval=1,
         finish_in_triggerer=finish_in_triggerer,
     )

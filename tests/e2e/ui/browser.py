@@ -75,15 +75,15 @@ class Browser:
         """Everything that a person can read."""
         return self.find("//body").text()
 
-    def until(self, look: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
-        """What ``look`` gives, once it gives something.
+    def until(self, read: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
+        """What ``read`` returns, once it returns something.
 
         :param patience: seconds.
         """
         deadline = time.monotonic() + patience
         while True:
             try:
-                if found := look():
+                if found := read():
                     return found
             except (ElementNotInteractableException, StaleElementReferenceException):
                 pass  # pages are drawn anew while one looks at them

@@ -73,7 +73,7 @@ def test_a_tag_and_a_description_that_templates_made_numbers_are_taken_as_texts(
         assert client.runs.get(ended.result["id"])["runDesc"].endswith(" 7")
 
 
-def test_an_autotagged_build_needs_no_tag_and_tells_the_one_that_was_used(systems):
+def test_an_autotagged_build_needs_no_tag_and_names_the_one_that_was_used(systems):
     ended = build(build_seq=AUTOTAG, tag_name=None)
     assert ended.error is None
     assert ended.result["outputs"]["tag"] == run_seen(systems, ended.result["id"])["tag"]
@@ -97,7 +97,7 @@ def test_a_build_without_a_digest_has_no_image_ref_and_fails_only_where_one_is_r
         assert "digest" in str(required.error)
 
 
-def test_a_failure_tells_the_step_that_broke():
+def test_a_failure_names_the_step_that_broke():
     ended = build(build_seq=BROKEN)
     assert isinstance(ended.error, ExecutionFailed)
     assert "CREATE_IMAGE" in str(ended.error)
@@ -174,7 +174,7 @@ def test_what_a_task_does_about_a_busy_build_is_one_of_two_words():
         CocktailRunBuildOperator(task_id="build", build_seq=SHOP, on_busy="retry")
 
 
-def test_a_description_that_cocktail_cuts_still_tells_whose_build_it_is(systems):
+def test_a_description_that_cocktail_cuts_still_shows_whose_build_it_is(systems):
     systems.switch("cocktail", description_limit=32)
     ended = build(description="release of the shop " * 20)
     with CocktailHook().get_conn() as client:

@@ -40,7 +40,7 @@ def triggers(systems) -> int:
 
 
 @pytest.mark.parametrize("fault", ["reset_after", "truncate"])
-def test_a_trigger_whose_answer_was_lost_is_told_by_its_event(systems, fault):
+def test_a_trigger_whose_answer_was_lost_is_recognized_by_its_event(systems, fault):
     assert trigger().error is None
     systems.fault("code_stream", fault, method="POST", path="/gerrit-events")
     ended = trigger()

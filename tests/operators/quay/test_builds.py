@@ -55,7 +55,7 @@ def test_a_build_gets_what_the_task_says(systems, place):
 
 
 @BOTH_MODES
-def test_a_failed_build_tells_why(systems, deferrable):
+def test_the_error_of_a_failed_build_says_why(systems, deferrable):
     systems.switch("quay", build_outcome="error")
     ended = build(deferrable=deferrable)
     assert isinstance(ended.error, ExecutionFailed)

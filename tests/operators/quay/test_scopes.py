@@ -65,7 +65,7 @@ def with_scope(systems, cls: type, scope: str) -> TaskRun:
     return run_task(lambda: cls(task_id="narrow", **arguments))
 
 
-def test_the_page_on_security_tells_the_scope_of_every_operator_and_sensor():
+def test_the_page_on_security_names_the_scope_of_every_operator_and_sensor():
     public = [vars(module) for module in (operators, sensors)]
     assert SCOPES.keys() == {
         name for names in public for name in names if re.fullmatch(r"Quay\w+(Operator|Sensor)", name)

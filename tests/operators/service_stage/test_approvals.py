@@ -117,7 +117,7 @@ def test_an_answer_that_never_arrived_fails_and_is_not_sent_twice(systems):
     assert actions(systems) == ["start", "approval"]
 
 
-def test_a_retry_after_the_answer_took_effect_tells_what_became_of_it(systems):
+def test_a_retry_after_the_answer_took_effect_reports_what_became_of_it(systems):
     execution_id = start_until_it_asks(systems)
     arguments = {"pipeline": APPROVED, "task_name": APPROVAL, "decision": "approve"}
     task = Task(lambda: ServiceStageApprovalOperator(task_id="answer", **arguments))

@@ -10,7 +10,7 @@ from tests.support.receiver import Receiver
 from tests.support.until import until
 
 
-def test_a_forced_state_is_shown_and_told(api: Api, receiver: Receiver) -> None:
+def test_a_forced_state_is_shown_and_reported(api: Api, receiver: Receiver) -> None:
     run_seq = api.start(callbackUrl=receiver.url)["buildRunSeq"]
     forced = api.post(f"executions/cocktail/{run_seq}", state="DONE")
     assert forced["state"] == "DONE"

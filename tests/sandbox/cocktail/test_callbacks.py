@@ -27,7 +27,7 @@ def test_the_first_callback_arrives_before_the_reply(api: Api, receiver: Receive
     assert run["callbackUrl"] == f"{receiver.url}/cb/secret?user-id=3&user-role=DEVOPS&user-workspace=3"
 
 
-def test_callbacks_tell_every_step_and_the_end_in_order(api: Api, receiver: Receiver) -> None:
+def test_callbacks_report_every_step_and_the_end_in_order(api: Api, receiver: Receiver) -> None:
     api.start(callbackUrl=f"{receiver.url}/cb")
     until(lambda: states(receiver), lambda states: "DONE" in states)
     assert states(receiver) == ["RUNNING", "RUNNING", "RUNNING", "DONE"]
@@ -62,7 +62,7 @@ def test_callback_urls_are_mangled_as_the_server_does(
 @pytest.mark.parametrize(
     "template", ["{url}/known-word", "{url}/?x=known-word", "{user}/known-word", "http://[known-word"]
 )
-def test_the_list_of_deliveries_tells_hosts_and_no_paths(api: Api, receiver: Receiver, template: str) -> None:
+def test_the_list_of_deliveries_shows_hosts_and_no_paths(api: Api, receiver: Receiver, template: str) -> None:
     user = receiver.url.replace("//", "//known-word:known-word@")
     api.ended(api.start(callbackUrl=template.format(url=receiver.url, user=user))["buildRunSeq"])
     until(api.deliveries, bool)
@@ -70,13 +70,13 @@ def test_the_list_of_deliveries_tells_hosts_and_no_paths(api: Api, receiver: Rec
     assert "known-word" not in json.dumps(api.deliveries())
 
 
-def test_a_cancel_tells_its_own_url_and_then_the_original(api: Api, receiver: Receiver) -> None:
+def test_a_cancel_calls_its_own_url_and_then_the_original(api: Api, receiver: Receiver) -> None:
     api.switch(step_seconds={"INIT": 1000, "CANCEL": 1})
     run_seq = api.start(callbackUrl=f"{receiver.url}/original")["buildRunSeq"]
     api.call("PUT", f"/build/run/cancel/{run_seq}", callbackUrl=f"{receiver.url}/cancel")
     until(lambda: len(receiver.received), lambda count: count == 4)
-    told = {(each["path"], state) for each, state in zip(receiver.received, states(receiver), strict=True)}
-    assert told == {("/original", "RUNNING"), ("/cancel", "RUNNING"), ("/cancel", "DONE"), ("/original", "ERROR")}
+    reported = {(each["path"], state) for each, state in zip(receiver.received, states(receiver), strict=True)}
+    assert reported == {("/original", "RUNNING"), ("/cancel", "RUNNING"), ("/cancel", "DONE"), ("/original", "ERROR")}
 
 
 def test_a_build_without_callback_url_fails_only_its_delivery(api: Api) -> None:
@@ -86,17 +86,17 @@ def test_a_build_without_callback_url_fails_only_its_delivery(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("switches", "told"),
+    ("switches", "reported"),
     [
         ({"callbacks_duplicated": True}, ["RUNNING"] * 6 + ["DONE"] * 2),
         ({"callbacks_reordered": True}, ["DONE"] + ["RUNNING"] * 3),
         ({"callback_delay": 0.1}, ["RUNNING"] * 3 + ["DONE"]),
     ],
 )
-def test_callbacks_can_misbehave(api: Api, receiver: Receiver, switches: dict[str, Any], told: list[str]) -> None:
+def test_callbacks_can_misbehave(api: Api, receiver: Receiver, switches: dict[str, Any], reported: list[str]) -> None:
     api.switch(**switches)
     api.start(callbackUrl=receiver.url)
-    assert until(lambda: states(receiver), lambda found: len(found) == len(told)) == told
+    assert until(lambda: states(receiver), lambda found: len(found) == len(reported)) == reported
 
 
 def test_callbacks_can_be_lost(api: Api, receiver: Receiver) -> None:

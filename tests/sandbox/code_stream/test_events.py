@@ -61,17 +61,17 @@ def test_a_rerun_can_make_a_new_event_or_only_a_message(api: CodeStream) -> None
     assert len(api.control.get("executions")) == before
 
 
-@pytest.mark.parametrize(("mode", "told"), [("new_event", False), ("new_event_in_reply", True)])
-def test_a_new_event_of_a_rerun_is_of_the_same_origin_and_told_in_the_answer_or_not(
-    api: CodeStream, mode: str, told: bool
+@pytest.mark.parametrize(("mode", "is_named"), [("new_event", False), ("new_event_in_reply", True)])
+def test_a_new_event_of_a_rerun_is_of_the_same_origin_and_named_in_the_answer_or_not(
+    api: CodeStream, mode: str, is_named: bool
 ) -> None:
     event = seeded(api, "git", None)
     known = {row["id"] for row in api.rows("/git-events")}
     api.switch(rerun=mode)
     reply = api.call("POST", f"/git-events/{event['id']}", action="rerun").json()
     (again,) = [row for row in api.rows("/git-events") if row["id"] not in known]
-    assert reply["id"] == (again["id"] if told else event["id"])
-    assert bool(reply["executionLink"]) is told
+    assert reply["id"] == (again["id"] if is_named else event["id"])
+    assert bool(reply["executionLink"]) is is_named
     same = ("pipeline", "project", "repo", "commitId", "targetBranch", "name")
     assert {name: again[name] for name in same} == {name: event[name] for name in same}
     assert api.ended(again["executionLink"].rpartition("/")[2])["status"] == "COMPLETED"

@@ -72,7 +72,7 @@ def test_too_many_queued_builds_are_refused_without_retry_after(api: Api) -> Non
     assert "retry-after" not in reply.headers
 
 
-def test_builds_are_listed_newest_first_five_unless_told(api: Api) -> None:
+def test_builds_are_listed_newest_first_five_by_default(api: Api) -> None:
     made = [api.build()["id"] for _ in range(6)]
     listed = api.call("GET", f"{SHOP}/build/").json()["builds"]
     assert [each["id"] for each in listed] == made[:0:-1]

@@ -178,7 +178,7 @@ def test_a_template_replaces_the_body(api: Api, receiver: Receiver) -> None:
         ([{"level": "0", "vulnerability": {"priority": "Low"}}], "High", 0),
     ],
 )
-def test_findings_are_filtered_and_told_k_times(
+def test_findings_are_filtered_and_reported_k_times(
     api: Api, receiver: Receiver, configs: list[dict[str, Any]], severity: str, deliveries: int
 ) -> None:
     digest = api.push("vuln")

@@ -44,7 +44,7 @@ def test_a_canceled_build_is_no_failed_one(systems, deferrable):
     assert isinstance(ended.error, ExecutionCanceled)
 
 
-def test_a_failure_tells_the_step_that_broke(systems):
+def test_a_failure_names_the_step_that_broke(systems):
     systems.switch("cocktail", failing_step="CODE_DOWN")
     ended = wait(start())
     assert isinstance(ended.error, ExecutionFailed)

@@ -72,10 +72,10 @@ def test_an_execution_that_waits_for_a_person_is_still_waited_for(systems):
     systems.force("code_stream", execution_id, "WAITING")
 
     def go_on() -> bool:
-        looks = systems.requests("code_stream", "GET", f"/executions/{execution_id}")
-        if len(looks) > 2:
+        polls = systems.requests("code_stream", "GET", f"/executions/{execution_id}")
+        if len(polls) > 2:
             systems.force("code_stream", execution_id, "COMPLETED")
-        return len(looks) > 2
+        return len(polls) > 2
 
     with meanwhile(go_on):
         ended = wait(CodeStreamExecutionSensor, execution_id=execution_id)

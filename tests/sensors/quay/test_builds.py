@@ -20,7 +20,7 @@ def test_the_outputs_of_a_build_are_its_tags_and_its_image(deferrable):
 
 
 @BOTH_MODES
-def test_a_failed_build_tells_why(systems, deferrable):
+def test_the_error_of_a_failed_build_says_why(systems, deferrable):
     # At full speed its log is archived, and with it the reason, before a busy machine has started the task.
     systems.reset(speed=SLOW)
     build_id = start_image_build()

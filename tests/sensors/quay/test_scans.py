@@ -11,7 +11,7 @@ from airflow_provider.exceptions import ExecutionFailed, NotFoundError
 from airflow_provider.sensors.quay import QuaySecurityScanSensor, QuayTagSensor, Severity
 from tests.support.airflow_runs import TaskRun
 from tests.support.meanwhile import meanwhile
-from tests.support.quay_sensors import BOTH_MODES, looks, push, wait
+from tests.support.quay_sensors import BOTH_MODES, polls, push, wait
 from tests.support.quay_tasks import SHOP, tags
 
 
@@ -92,7 +92,7 @@ EVERY_MODE = pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
 
 
 @EVERY_MODE
-def test_a_timeout_tells_how_things_stood(systems, mode):
+def test_a_timeout_says_how_things_stood(systems, mode):
     missing = wait(QuayTagSensor, tag="1.4.2", timeout=0.3, **mode)
     assert "last observed: tag 1.4.2 is running (missing): there is no tag '1.4.2' yet" in str(missing.error)
     other = wait(QuayTagSensor, tag="stable", digest=tags()["vulnerable"], timeout=0.3, **mode)
@@ -104,9 +104,9 @@ def test_a_timeout_tells_how_things_stood(systems, mode):
 
 
 @BOTH_MODES
-def test_a_timeout_while_polls_fail_tells_the_last_that_was_seen_and_why(systems, deferrable):
+def test_a_timeout_while_polls_fail_names_the_last_that_was_seen_and_why(systems, deferrable):
     def go_down() -> bool:
-        was_asked = looks(systems) > 2
+        was_asked = polls(systems) > 2
         if was_asked:
             systems.fault("quay", "status", status=500, path="/tag/", times=1000)
         return was_asked
@@ -139,7 +139,7 @@ def test_every_platform_of_an_image_must_pass(systems, severity, passes):
 
 
 def test_a_tag_that_is_scanned_may_come_meanwhile(systems):
-    with meanwhile(lambda: looks(systems) > 0 and push(systems)):
+    with meanwhile(lambda: polls(systems) > 0 and push(systems)):
         ended = scan(tag="1.4.2")
     assert ended.result["outputs"]["digest"] == tags()["1.4.2"]
 

@@ -7,7 +7,7 @@ from airflow.sdk.exceptions import AirflowSensorTimeout
 
 from airflow_provider.sensors.quay import QuayTagSensor
 from tests.support.meanwhile import meanwhile
-from tests.support.quay_sensors import BOTH_MODES, looks, push, wait
+from tests.support.quay_sensors import BOTH_MODES, polls, push, wait
 from tests.support.quay_tasks import SHOP, promote, tags
 
 
@@ -26,7 +26,7 @@ def test_a_tag_that_is_there_is_found_with_its_digest(systems, deferrable, names
 
 @BOTH_MODES
 def test_a_tag_that_comes_meanwhile_is_found(systems, deferrable):
-    with meanwhile(lambda: looks(systems) > 0 and push(systems)):
+    with meanwhile(lambda: polls(systems) > 0 and push(systems)):
         ended = wait(QuayTagSensor, tag="1.4.2", deferrable=deferrable)
     assert ended.result["outputs"]["digest"] == tags()["1.4.2"]
 
@@ -40,8 +40,8 @@ def test_a_tag_that_points_elsewhere_is_waited_for_until_it_moves(systems, defer
         f"last observed: tag stable is running (other_digest): tag 'stable' still points to {tags()['stable']}"
         in str(elsewhere.error)
     )
-    before = looks(systems)
-    with meanwhile(lambda: looks(systems) > before and push(systems, "stable", digest=digest)):
+    before = polls(systems)
+    with meanwhile(lambda: polls(systems) > before and push(systems, "stable", digest=digest)):
         ended = wait(QuayTagSensor, tag="stable", digest=digest, deferrable=deferrable)
     assert ended.result["outputs"]["digest"] == digest
 

@@ -151,7 +151,7 @@ def test_a_pending_approval_is_found_with_the_name_that_an_answer_needs(systems,
     assert (ended.result["state"], ended.result["id"]) == ("succeeded", execution_id)
 
 
-def test_all_names_are_told_where_the_system_does_not_tell_which_one_waits(systems):
+def test_all_names_are_given_where_the_system_does_not_say_which_one_waits(systems):
     start_until_it_asks_twice(systems)
     outputs = wait_for_approval("two-approvals").result["outputs"]
     assert (outputs["task_name"], outputs["task_names"]) == (None, ["first0", "second"])

@@ -1,4 +1,4 @@
-"""Many looks and logs of one connection at once: nobody waits for another's, and the vendor is spared.
+"""Many polls and logs of one connection at once: nobody waits for another's, and the vendor is spared.
 
 Nothing here is measured in seconds: a stand-in holds answers back until what must not wait for them has happened.
 """
@@ -78,11 +78,11 @@ class Waits:
     def __init__(self, refs: list[dict[str, str]], **arguments: Any) -> None:
         self.tasks = {int(ref["id"]): asyncio.create_task(outcome_of(ref, **arguments)) for ref in refs}
 
-    def told(self) -> set[int]:
+    def ended(self) -> set[int]:
         return {number for number, task in self.tasks.items() if task.done()}
 
-    async def until_told(self, *numbers: int) -> None:
-        await until_in_loop(lambda: self.told() >= set(numbers))
+    async def until_ended(self, *numbers: int) -> None:
+        await until_in_loop(lambda: self.ended() >= set(numbers))
 
     async def leave(self) -> None:
         for task in self.tasks.values():
@@ -90,7 +90,7 @@ class Waits:
         await asyncio.gather(*self.tasks.values(), return_exceptions=True)
 
 
-# --- looks
+# --- polls
 
 
 def test_a_poll_that_takes_long_holds_up_no_other(vendor: CocktailServer) -> None:
@@ -104,11 +104,11 @@ def test_a_poll_that_takes_long_holds_up_no_other(vendor: CocktailServer) -> Non
         await until_in_loop(lambda: vendor.count("single", 3))
         for number in others:
             vendor.states[number] = "DONE"
-        await waits.until_told(*others)
-        assert 3 not in waits.told()
+        await waits.until_ended(*others)
+        assert 3 not in waits.ended()
         vendor.states[3] = "DONE"
         may_go_on.set()
-        await waits.until_told(3)
+        await waits.until_ended(3)
 
     asyncio.run(scenario())
 
@@ -132,10 +132,10 @@ def test_executions_that_end_at_once_are_polled_side_by_side_and_reported_as_the
         vendor.hold = hold
         for number in vendor.states:
             vendor.states[number] = "ERROR"
-        await waits.until_told(*range(1, 60))
-        assert 60 not in waits.told()
+        await waits.until_ended(*range(1, 60))
+        assert 60 not in waits.ended()
         last_may_come.set()
-        await waits.until_told(60)
+        await waits.until_ended(60)
         assert all(vendor.count("single", number) <= 2 for number in vendor.states), "asked for again and again"
 
     asyncio.run(scenario())
@@ -194,7 +194,7 @@ def test_a_wait_ends_at_its_deadline_although_the_vendor_asked_for_a_longer_paus
     refs = vendor.start(1)
     outcome = asyncio.run(asyncio.wait_for(outcome_of(refs[0], deadline=time.time() + 0.5), PATIENCE))
     assert outcome.ending is Ending.DEADLINE
-    # The first look, and the last one at the deadline.
+    # The first poll, and the last one at the deadline.
     assert vendor.count("single") <= 2
 
 
@@ -210,11 +210,11 @@ def test_logs_that_take_long_hold_up_no_poll_and_no_end_for_long(vendor: Cocktai
     async def scenario() -> None:
         waits = Waits(refs)
         await until_in_loop(lambda: vendor.count("log") >= 2)
-        looks = vendor.count("list")
+        polls = vendor.count("list")
         for number in range(1, 11):
             vendor.states[number] = "DONE"
-        await waits.until_told(*range(1, 11))
-        await until_in_loop(lambda: vendor.count("list") >= looks + 6)
+        await waits.until_ended(*range(1, 11))
+        await until_in_loop(lambda: vendor.count("list") >= polls + 6)
         assert vendor.count("log") <= build_logs.TAIL_READERS, "few at a time"
         may_go_on.set()
         await waits.leave()
@@ -264,7 +264,7 @@ def test_lines_go_to_the_log_of_the_task_that_waits_for_them_once(vendor: Cockta
         await until_in_loop(lambda: vendor.count("log") >= 3)
         for number in vendor.states:
             vendor.states[number] = "DONE"
-        await waits.until_told(1, 2, 3)
+        await waits.until_ended(1, 2, 3)
 
     asyncio.run(scenario())
     for task in ("1", "2", "3"):
@@ -297,7 +297,7 @@ def test_few_connections_are_enough_for_polls_and_logs(vendor: CocktailServer, c
         await until_in_loop(lambda: vendor.count("log") >= 12)
         for number in vendor.states:
             vendor.states[number] = "DONE"
-        await waits.until_told(*vendor.states)
+        await waits.until_ended(*vendor.states)
 
     asyncio.run(scenario())
     assert vendor.most_at_once <= connections
@@ -312,15 +312,15 @@ def test_the_loop_gets_its_turn_after_every_few_lines_of_however_many_logs(
     refs = vendor.start(20)
 
     async def scenario() -> int:
-        longest = told = 0
+        longest = logged = 0
         waits = Waits(refs)
         for number in vendor.states:
             vendor.logs[number] = [f"line {line} of {number}" for line in range(40)]
             vendor.states[number] = "DONE"
-        while len(waits.told()) < len(refs):
+        while len(waits.ended()) < len(refs):
             await asyncio.sleep(0)
-            told, before = len(lines.all), told
-            longest = max(longest, told - before)
+            logged, before = len(lines.all), logged
+            longest = max(longest, logged - before)
         return longest
 
     assert asyncio.run(scenario()) <= (1 if takes_long else poller.LINES_AT_ONCE)

@@ -1,0 +1,78 @@
+"""A notification of Quay as a task describes it: with the webhook of an asset in its place, and its secrets.
+
+Separate from quay.py, which every parsing of a DAG file imports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider.clients.quay import notification_rules
+from airflow_provider.exceptions import ReleasePipelineError
+from airflow_provider.identifiers import host_of
+from airflow_provider.operators import declared_webhooks
+from airflow_provider.operators.arguments import asset_names, secrets_of_url
+from airflow_provider.storable import storable
+from airflow_provider.webhooks import endpoints
+
+if TYPE_CHECKING:
+    from airflow_provider.operators.base import ReleaseOperator
+
+_STATE_OF_EVENT = {
+    "build_queued": "queued",
+    "build_start": "running",
+    "build_success": "succeeded",
+    "build_failure": "failed",
+    "build_cancelled": "canceled",
+}
+"""The state of the build that an event is about."""
+
+
+def as_sent(operator: ReleaseOperator[Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The notification as a client takes it. Never kept in an attribute, because Airflow stores those of a task.
+
+    :param given: the arguments that describe it.
+    :raises ConnectionConfigError: no webhook is declared for the asset and this connection.
+    """
+    wanted = {name: value for name, value in given.items() if name != "asset"}
+    if not given.get("asset"):
+        return wanted
+    endpoint, event = declared_webhooks.endpoint_of(operator, **_names_of(given)), given.get("event")
+    state = _STATE_OF_EVENT.get(str(event))
+    if state and state not in endpoint.states:
+        raise operator.bad_argument(
+            "event",
+            f"{event!r} would cause no event of the asset: webhook {endpoint.name!r} accepts only the states "
+            f"{', '.join(sorted(endpoint.states))}, and this one reports {state!r}",
+        )
+    return wanted | {"method": "webhook", "config": {"url": endpoints.url_of(endpoint)}}
+
+
+def secrets_of(operator: ReleaseOperator[Any], given: Mapping[str, Any]) -> Iterator[str]:
+    """The secrets of a notification, of which the arguments may be wrong."""
+    if given.get("asset"):
+        yield from declared_webhooks.secrets_of(operator, **_names_of(given))
+    for key, value in notification_rules.secrets_of(given.get("method"), given.get("config")):
+        yield from secrets_of_url(value, in_path=True) if key == "url" else [value]
+
+
+def shown(notification: Mapping[str, Any]) -> dict[str, Any]:
+    """A notification of Quay for XCom, without its secrets: not everybody who reads XComs may know them."""
+    is_disabled = notification_rules.is_disabled(notification)
+    result: dict[str, Any] = storable({**notification_rules.without_secrets(notification), "disabled": is_disabled})
+    return result
+
+
+def owner_of(operator: ReleaseOperator[Any]) -> str:
+    """Names the task that keeps notifications: the same DAG in two Airflows must not remove those of the other."""
+    host = None
+    with suppress(ReleasePipelineError):
+        host = host_of(endpoints.base_url())
+    return f"{host or ''}/{operator.dag_id}.{operator.task_id}"
+
+
+def _names_of(given: Mapping[str, Any]) -> dict[str, str]:
+    asset, uri = asset_names(given["asset"])
+    return {"asset": asset, "uri": uri}
