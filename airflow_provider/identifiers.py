@@ -56,6 +56,15 @@ def seconds_of(value: object, *, may_be_zero: bool = False) -> float:
     return float(seconds)
 
 
+def same_spelling(name: str) -> str:
+    """A user's name in a form that is equal for spellings that differ only in case, spaces around them, or how Unicode
+    composes their letters."""
+    # Not at the top: parsing a DAG file rarely needs it.
+    import unicodedata
+
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).strip()
+
+
 def number_problem(value: object) -> str | None:
     """For an id that is a number."""
     text = str(value).strip()
