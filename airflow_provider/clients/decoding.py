@@ -29,6 +29,10 @@ MOST_ESCAPES = 1_000_000
 many, because their values have thirty bytes and more. A document of nothing but brackets blocked the event loop for
 seconds, because only one Python thread runs at a time."""
 
+LONGEST_RUN = 100_000
+"""Values without the end of an object among them. Other threads run only when an object ends (see :func:`loads`): the
+maximum of values in one list of text blocked the event loop for 90 ms."""
+
 _PIECE = 262_144
 """Bytes that are processed before another thread may run."""
 
@@ -112,12 +116,14 @@ def check_size(content: bytes) -> None:
     most_escapes = content.count(b"\\")
     if most_escapes > MOST_ESCAPES:
         raise TooManyPartsError(f"it has more than {MOST_ESCAPES} escapes")
-    if most_lists <= DEEPEST and most_values <= MOST_VALUES:
+    if most_lists <= DEEPEST and most_values <= LONGEST_RUN:
         return
     structure = _structure(content)
     lists = structure.count(b"[") + structure.count(b"{")
     if lists > MOST_LISTS or lists + structure.count(b",") > MOST_VALUES:
         raise TooManyPartsError(f"it has more than {MOST_LISTS} lists and objects, or {MOST_VALUES} values")
+    if b"," * (LONGEST_RUN + 1) in structure.translate(None, b"[]{"):
+        raise TooManyPartsError(f"it has more than {LONGEST_RUN} values without the end of an object among them")
     left = structure.replace(b",", b"").translate(_AS_BRACES)
     for _ in range(DEEPEST):
         before, left = left, left.replace(b"{}", b"")

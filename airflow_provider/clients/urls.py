@@ -49,19 +49,18 @@ def _check_text(name: str, text: str) -> None:
         raise BadRequestError(f"{name} must be a text that can be written in UTF-8, got {text!a}")
 
 
-def page(template: str | None, base_url: str, ref: Mapping[str, str], *, spanning: Collection[str] = ()) -> str | None:
+def page(template: str | None, base_url: str, ref: Mapping[str, str], *, whole: Collection[str] = ()) -> str | None:
     """The URL at which a person can see an execution; ``None`` if the page, or a value in its URL, is not known.
 
     :param template: with ``{base}`` and the names of texts of the reference, such as ``{id}``.
-    :param spanning: the names whose texts may span several segments of a path.
+    :param whole: names of texts in which slashes and colons separate parts, and are not escaped.
     """
     needed = set(_VARIABLE.findall(template or "")) & {("", name) for name in ref}
     if not template or any(not ref[name] for _, name in needed):
         return None
     filled = template.replace("{base}", base_url)
     for _, name in needed:
-        safe = "/~:" if name in spanning else "~:"
-        filled = filled.replace(f"{{{name}}}", quote(ref[name], safe=safe, errors="replace"))
+        filled = filled.replace(f"{{{name}}}", quote(ref[name], safe=":/~" if name in whole else "~", errors="replace"))
     return filled
 
 

@@ -12,7 +12,7 @@ from airflow_provider.clients.transport import TransportOptions
 from airflow_provider.hooks.base import ReleaseHook
 from airflow_provider.hooks.connection_fields import ConnectionFields, Extras, UrlPath, check_template
 
-LinkTemplate = Annotated[str, AfterValidator(partial(check_template, ("id", "repository", "kind")))]
+LinkTemplate = Annotated[str, AfterValidator(partial(check_template, ("id", "kind", "repository")))]
 
 
 class QuayExtras(Extras):

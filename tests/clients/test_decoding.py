@@ -12,6 +12,7 @@ from pytest_mock import MockerFixture
 from airflow_provider.clients import decoding
 from airflow_provider.clients.decoding import (
     DEEPEST,
+    LONGEST_RUN,
     MOST_ESCAPES,
     MOST_LISTS,
     MOST_VALUES,
@@ -96,11 +97,13 @@ def test_what_is_nested_too_deeply_is_no_json(content: bytes) -> None:
     [
         b"[" + b"[]," * MOST_LISTS + b"[]]",
         b"[" * 10**6,
-        b'["' + b'","' * MOST_VALUES + b'"]',
+        b"[" + b'{"a":1,"b":2},' * (MOST_VALUES // 2) + b"{}]",
+        b'["' + b'","' * (LONGEST_RUN + 1) + b'"]',
+        b'{"a":[' + b'["a","b",{"c":1}],' * 9 + b"[1,2]," * LONGEST_RUN + b"{}]}",
         b'["' + b"\\n" * (MOST_ESCAPES + 1) + b'"]',
         b'["' + b"\\u0000" * (MOST_ESCAPES + 1) + b'"]',
     ],
-    ids=["lists", "open lists", "texts", "escapes", "escapes of NUL"],
+    ids=["lists", "open lists", "values", "texts", "numbers in lists", "escapes", "escapes of NUL"],
 )
 def test_what_would_take_long_to_decode_is_refused(content: bytes) -> None:
     with pytest.raises(TooManyPartsError, match="more than"):
@@ -121,6 +124,7 @@ def test_a_long_text_may_hold_whatever_it_likes(text: str) -> None:
 def test_the_largest_documents_of_the_vendors_are_taken() -> None:
     one = {"Name": "CVE-2026-1", "Description": "d" * 300, "Severity": "Low", "Metadata": {"NVD": {"v": 1.5}}}
     check_size(json.dumps([one] * 40_000).encode())
+    check_size(json.dumps({"logs": [{"message": "a"}] * 40_000, "lines": ["a"] * LONGEST_RUN}).encode())
 
 
 @pytest.mark.parametrize("content", [b"[" * 10**5, b'{"a":' * 10**5])

@@ -218,6 +218,18 @@ def test_a_connection_may_be_a_uri_whose_extras_are_text(define: Callable[[str],
         assert (client.transport.base_url, client.transport.max_connections) == (url, 3)
 
 
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("uri", ["first-half/{}@vra.example.com", ":12345/{}@vra.example.com"])
+def test_a_slash_in_the_password_of_a_connection_uri_shows_none_of_it(
+    define: Callable[[str], None], system: str, uri: str
+) -> None:
+    define(f"{system.replace('_', '-')}://{uri.format(SECRET)}")
+    with pytest.raises(ConnectionConfigError) as caught:
+        hook_class(system)(CONN_ID).get_conn()
+    assert SECRET not in str(caught.value)
+    assert "first-half" not in str(caught.value)
+
+
 def test_a_path_in_a_connection_uri_that_airflow_takes_for_the_schema_is_explained(
     define: Callable[[str], None],
 ) -> None:

@@ -30,8 +30,8 @@ class QuayClient(ReleaseClient):
     :param token: an OAuth application token; ``repo:admin`` for notifications and to cancel builds, ``repo:write`` to
         start builds, read their logs and change tags, ``repo:read`` for the rest.
     :param api_prefix: of every path.
-    :param ui_url: of a page for people, with ``{base}``, ``{repository}``, ``{kind}`` (``build``, ``tag``, ``scan``)
-        and ``{id}``; default: those of Quay's own web UI.
+    :param ui_url: of the page of a build, a tag or a scan, with ``{base}``, ``{repository}``, ``{kind}`` (``build``,
+        ``tag`` or ``scan``) and ``{id}``; default: Quay's own pages.
     :param options: ``timeout``, ``verify``, ``max_connections``, ``attempts`` and ``on_secret`` of its
         :class:`~airflow_provider.clients.transport.Transport`.
     """

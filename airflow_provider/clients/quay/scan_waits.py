@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from airflow_provider.clients.decoding import loads
 from airflow_provider.clients.quay import tag_execution
 from airflow_provider.clients.quay.manifests import Manifests
-from airflow_provider.clients.quay.references import SCAN, SEVERITIES, TAG
+from airflow_provider.clients.quay.references import SCAN, SEVERITIES
 from airflow_provider.clients.quay.scan_execution import execution_of
 from airflow_provider.clients.quay.scan_report import ABSENT, Scan, findings_of
 from airflow_provider.clients.quay.scans import Scans
@@ -35,10 +35,10 @@ class ScanWaits(Watched):
         if not digest:
             found = self._tags.find(repository, tag)
             if found is None:
-                return tag_execution.execution_of(None, ref, self._wire.registry, self._wire.page({**ref, "kind": TAG}))
+                return tag_execution.execution_of(None, ref, self._wire.registry, self._wire.page(ref))
             digest = str(found["manifest_digest"])
-        exact = {**ref, "digest": digest}
-        return execution_of(self._scans_of(repository, digest), exact, self._wire.registry, self._wire.page(exact))
+        scans, ref = self._scans_of(repository, digest), {**ref, "digest": digest}
+        return execution_of(scans, ref, self._wire.registry, self._wire.page(ref))
 
     def group(self, ref: ExecutionRef) -> str | None:
         return f"scans of {ref.get('repository')}: {ref.get('digest') or ref.get('tag')}"

@@ -6,16 +6,16 @@ from airflow_provider.clients.quay.fields import Document, image_ref, parse_time
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
 
-def execution_of(tag: Document | None, ref: ExecutionRef, registry: str, page: str | None) -> Execution:
+def execution_of(tag: Document | None, ref: ExecutionRef, registry: str, url: str | None) -> Execution:
     """:param tag: as listed, ``None`` while there is none of that name.
-    :param page: URL of the page of the repository's tags, for people.
+    :param url: of its page, for people.
     """
     name, wanted = ref["tag"], ref["digest"]
     if tag is None:
-        return Execution(ref, ExecutionState.RUNNING, "missing", page, f"there is no tag {name!r} yet")
+        return Execution(ref, ExecutionState.RUNNING, "missing", url, f"there is no tag {name!r} yet")
     digest = str(tag["manifest_digest"])
     if wanted and digest != wanted:
-        return Execution(ref, ExecutionState.RUNNING, "other_digest", page, f"tag {name!r} still points to {digest}")
+        return Execution(ref, ExecutionState.RUNNING, "other_digest", url, f"tag {name!r} still points to {digest}")
     modified = parse_time(tag.get("last_modified"))
     outputs = {
         "repository": ref["repository"],
@@ -25,4 +25,4 @@ def execution_of(tag: Document | None, ref: ExecutionRef, registry: str, page: s
         "last_modified": modified.isoformat() if modified else None,
         "size": tag.get("size"),
     }
-    return Execution(ref, ExecutionState.SUCCEEDED, "present", page, outputs=outputs)
+    return Execution(ref, ExecutionState.SUCCEEDED, "present", url, outputs=outputs)

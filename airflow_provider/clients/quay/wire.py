@@ -47,7 +47,7 @@ _PAGES = {
     TAG: f"{_REPOSITORY_PAGE}?tab=tags",
     SCAN: f"{_REPOSITORY_PAGE}/manifest/{{digest}}?tab=vulnerabilities",
 }
-"""Of Quay's own web UI."""
+"""By kind, the URL of the page for people."""
 
 
 class Wire:
@@ -62,9 +62,9 @@ class Wire:
         self.transport.redact.add(token)
         self.transport.auth = HeaderAuth("Authorization", f"Bearer {token}")
         self.prefix = "/" + api_prefix.strip("/") if api_prefix.strip("/") else ""
+        self._ui_url = ui_url
         self.registry = urlsplit(self.transport.base_url).netloc.rpartition("@")[2]
         """Host and port, with which image names begin."""
-        self._ui_url = ui_url
 
     # Paths
 
@@ -87,9 +87,10 @@ class Wire:
         return self.repository_path("/manifest/{digest}", repository, digest=self.check_digest("digest", digest))
 
     def page(self, ref: ExecutionRef) -> str | None:
-        """URL of a page for people: of a build, of the tags of a repository, or of a scan."""
-        template = self._ui_url or _PAGES[ref["kind"]]
-        return urls.page(template, self.transport.base_url, ref, spanning=("repository",))
+        """The link to a build, a tag or a scan, for a person."""
+        is_seen = ref["kind"] != SCAN or bool(ref["digest"])
+        template = self._ui_url or _PAGES[ref["kind"] if is_seen else TAG]
+        return urls.page(template, self.transport.base_url, ref, whole=("repository", "digest"))
 
     # Parts of paths
 

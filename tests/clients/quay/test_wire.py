@@ -25,6 +25,41 @@ from tests.support.quay_client import ARCHIVE, SHOP, TOKEN, Stand, scan_ref, scr
 from tests.support.scripted import Scripted
 
 
+@pytest.mark.parametrize(
+    ("template", "pages"),
+    [
+        (
+            None,
+            (
+                "{base}/repository/acme/shop/build/{build}",
+                "{base}/repository/acme/shop?tab=tags",
+                "{base}/repository/acme/shop/manifest/{digest}?tab=vulnerabilities",
+                "{base}/repository/acme/shop?tab=tags",
+            ),
+        ),
+        (
+            "https://ui.example.com/{repository}/{kind}?of={id}&at={base}",
+            (
+                "https://ui.example.com/acme/shop/build?of={build}&at={base}",
+                "https://ui.example.com/acme/shop/tag?of=stable&at={base}",
+                "https://ui.example.com/acme/shop/scan?of=stable&at={base}",
+                "https://ui.example.com/acme/shop/scan?of=missing&at={base}",
+            ),
+        ),
+    ],
+)
+def test_links_lead_to_quays_own_pages_or_to_those_of_the_connection(
+    stand: Stand, template: str | None, pages: tuple[str, ...]
+) -> None:
+    client = stand.client(ui_url=template)
+    build = client.builds.start(SHOP, archive_url=ARCHIVE, tags=["1"])
+    digest = client.tags.get(SHOP, "stable")["manifest_digest"]
+    seen = [build, *map(client.observe, (tag_ref("stable"), scan_ref(tag="stable"), scan_ref(tag="missing")))]
+    known = {"base": f"{stand.url}/quay", "build": build.id, "digest": digest}
+    assert [each.url for each in seen] == [page.format(**known) for page in pages]
+    assert client.observe(build.ref).url == build.url
+
+
 @pytest.mark.parametrize("token", ["garbage", seed.QUAY_EXPIRED_TOKEN])
 def test_a_bad_token_is_an_authentication_error_on_reads_and_on_writes(stand: Stand, token: str) -> None:
     client = stand.client(token=token)
@@ -136,34 +171,3 @@ def test_a_read_is_repeated_after_every_passing_error(stand: Stand) -> None:
     for fault in ({"fault": "status", "status": 520}, {"fault": "truncate"}, {"fault": "reset_after"}):
         stand.fault(method="GET", **fault)
         assert client.tags.find(SHOP, "stable")
-
-
-@pytest.mark.parametrize(
-    ("ui_url", "build", "tag", "scan"),
-    [
-        (
-            None,
-            "{base}/repository/acme/shop/build/{id}",
-            "{base}/repository/acme/shop?tab=tags",
-            "{base}/repository/acme/shop/manifest/{digest}?tab=vulnerabilities",
-        ),
-        (
-            "https://ui.example.com/{repository}/{kind}/{id}",
-            "https://ui.example.com/acme/shop/build/{id}",
-            "https://ui.example.com/acme/shop/tag/stable",
-            "https://ui.example.com/acme/shop/scan/stable",
-        ),
-    ],
-)
-def test_links_lead_to_the_pages_of_quay_or_to_those_that_the_connection_names(
-    stand: Stand, ui_url: str | None, build: str, tag: str, scan: str
-) -> None:
-    client = stand.client(ui_url=ui_url)
-    started = client.builds.start(SHOP, archive_url=ARCHIVE, tags=["1"])
-    present = client.observe(tag_ref("stable"))
-    known = {"base": client.transport.base_url, "id": started.id, "digest": present.outputs["digest"]}
-    assert started.url == client.observe(started.ref).url == build.format(**known)
-    assert present.url == tag.format(**known)
-    assert client.observe(scan_ref(tag="stable")).url == scan.format(**known)
-    missing = "{base}/repository/acme/shop?tab=tags" if ui_url is None else "https://ui.example.com/acme/shop/tag/none"
-    assert client.observe(scan_ref(tag="none")).url == missing.format(**known)
