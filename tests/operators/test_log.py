@@ -266,7 +266,7 @@ def test_a_sensor_tells_the_same_story_in_every_mode(systems, mode):
 
 
 def test_a_scan_passes(systems):
-    with told() as lines:
+    with log_lines() as lines:
         run_task(lambda: QuaySecurityScanSensor(task_id="scan", repository=SHOP, tag="stable", poke_interval=0.1))
     page = "<sandbox>/quay/repository/acme/shop/manifest/<digest>?tab=vulnerabilities"
     assert [line.replace("scan stable", "scan <digest>") for line in lines[-2:]] == [
