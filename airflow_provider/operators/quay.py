@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider.identifiers import got
+from airflow_provider.identifiers import got, secrets_of_url, without_signature
 from airflow_provider.operators.arguments import (
     AssetArgument,
     BuildTags,
@@ -17,8 +17,6 @@ from airflow_provider.operators.arguments import (
     Url,
     arguments_of,
     problem_of,
-    secrets_of_url,
-    without_signature,
 )
 from airflow_provider.operators.base import ReleaseOperator
 from airflow_provider.operators.checking import rule_of
@@ -355,9 +353,13 @@ class QuayNotificationsOperator(_NotificationOperator):
                 raise self.bad_argument("notifications", f"[{place}]: {problem}")
 
     def hidden(self) -> Iterable[str]:
-        for each in self.notifications if isinstance(self.notifications, (list, tuple)) else ():
+        given: Any = self.notifications
+        for each in given if isinstance(given, (list, tuple)) else [given]:
             if isinstance(each, Mapping):
                 yield from self.secrets_in(each)
+            elif isinstance(each, str):
+                # It is refused, but Airflow stores it before that.
+                yield each
 
     def execute(self, context: Context) -> dict[str, Any]:
         with self.begin(context) as client:

@@ -529,6 +529,15 @@ def test_an_execution_without_gates_asks_nobody(systems):
     assert task.action() is None
 
 
+@pytest.mark.parametrize("given", [{"approvers": ["Test"]}, {"approvers": ["ada", "test"], "approvals": 2}])
+def test_rules_by_which_nobody_could_approve_are_refused_before_anything_is_started(gated, given):
+    task = GatedTask(lambda: gated.build(poll_interval=0.2, not_requester=True, **given))
+    ended = task.attempt()
+    assert isinstance(ended.error, BadRequestError)
+    assert "approvers must name at least" in str(ended.error)
+    assert gated.executions() == []
+
+
 OPERATORS: list[tuple[type, dict[str, Any]]] = [
     (CodeStreamRunPipelineOperator, {"pipeline": "shop"}),
     (CodeStreamRerunEventOperator, {"event_type": "docker", "event_id": "1"}),
