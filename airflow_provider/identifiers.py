@@ -1,16 +1,16 @@
-"""What ids, tags, digests, URLs and durations must look like, checked before anything is sent.
+"""What ids, tags, digests, URLs and durations must look like, checked before anything is sent; secret parts of URLs.
 
-Each function returns what is wrong with a value, as the rest of a sentence that begins with the value's name; ``None``
-if nothing is.
+A function called ``..._problem`` returns what is wrong with a value, as the rest of a sentence that begins with the
+value's name; ``None`` if nothing is.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 LONGEST_TAG = 128
 LONGEST_BUILD_TAG = 127
@@ -21,6 +21,12 @@ Severity = Literal["Unknown", "Negligible", "Low", "Medium", "High", "Critical"]
 
 LONGEST = 10 * 365 * 86400
 """Most seconds of a duration: ten years. Longer ones overflow the clocks that they are added to."""
+
+LONGEST_ID, LONGEST_REPOSITORY = 255, 1000
+"""Characters of an id or a digest, and of the whole name of a repository: far more than Quay allows."""
+
+SHORTEST_PIECE = 10
+"""Fewest characters of a part of a URL that is masked by itself: shorter parts are words that other text contains."""
 
 _LONGEST_SHOWN = 200
 
@@ -50,6 +56,15 @@ def seconds_of(value: object, *, may_be_zero: bool = False) -> float:
     return float(seconds)
 
 
+def same_spelling(name: str) -> str:
+    """A user's name in a form that is equal for spellings that differ only in case, spaces around them, or how Unicode
+    composes their letters."""
+    # Not at the top: parsing a DAG file rarely needs it.
+    import unicodedata
+
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).strip()
+
+
 def number_problem(value: object) -> str | None:
     """For an id that is a number."""
     text = str(value).strip()
@@ -59,12 +74,12 @@ def number_problem(value: object) -> str | None:
 
 def is_name(value: object) -> bool:
     """Whether it may be one part of the name of a repository."""
-    return isinstance(value, str) and bool(re.fullmatch(_NAME, value))
+    return isinstance(value, str) and len(value) <= LONGEST_ID and bool(re.fullmatch(_NAME, value))
 
 
 def repository_problem(value: object) -> str | None:
     parts = value.split("/") if isinstance(value, str) else []
-    holds = len(parts) >= 2 and all(map(is_name, parts))
+    holds = len(parts) >= 2 and all(map(is_name, parts)) and len(str(value)) <= LONGEST_REPOSITORY
     return None if holds else f"must be 'namespace/name', {got(value)}"
 
 
@@ -97,12 +112,13 @@ def tag_pattern_problem(value: object) -> str | None:
 
 def digest_problem(value: object) -> str | None:
     """As Quay's own routes accept it, in upper or lower case."""
-    holds = isinstance(value, str) and re.fullmatch(r"[a-z0-9_+.-]+:[0-9a-f]+", value.lower())
+    is_short = isinstance(value, str) and len(value) <= LONGEST_ID
+    holds = is_short and re.fullmatch(r"[a-z0-9_+.-]+:[0-9a-f]+", str(value).lower())
     return None if holds else f"must be 'sha256:' and hexadecimal digits, {got(value)}"
 
 
 def quay_id_problem(value: object) -> str | None:
-    holds = isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_-]+", value)
+    holds = isinstance(value, str) and len(value) <= LONGEST_ID and re.fullmatch(r"[A-Za-z0-9_-]+", value)
     return None if holds else f"must be one id (letters, digits, '-'), {got(value)}"
 
 
@@ -127,6 +143,38 @@ def callback_problem(value: object) -> str | None:
     if any(mark in str(value).upper() for mark in ("?", "|", "%3A%2F%2F")):
         return "must not contain '?', '|' or '%3A%2F%2F', where Cocktail would split it"
     return None
+
+
+def secrets_of_url(url: object, *, in_path: bool) -> Iterator[str]:
+    """The secrets of a URL that is signed, or that anybody who knows it can call: the URL and its parts.
+
+    :param in_path: whether its path may be secret, as that of a webhook is.
+    """
+    if not isinstance(url, str) or not url:
+        return
+    yield url
+    yield quote(url, safe="")
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return
+    yield from filter(None, (parts.password, unquote(parts.password or "")))
+    pieces = [parts.query, *(value for _, _, value in (each.partition("=") for each in parts.query.split("&")))]
+    if in_path:
+        pieces += [parts.path, *parts.path.split("/")]
+    for piece in pieces:
+        if len(piece) >= SHORTEST_PIECE:
+            yield piece
+            yield unquote(piece)
+
+
+def without_signature(url: object) -> str:
+    """Host and path of a URL, without its credentials and query, which may be secret."""
+    try:
+        parts = urlsplit(str(url))
+    except ValueError:
+        return "an unreadable URL"
+    return parts.netloc.rpartition("@")[2] + parts.path
 
 
 def _kind(value: object) -> str:

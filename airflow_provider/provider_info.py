@@ -65,6 +65,7 @@ _FIELDS: dict[str, dict[str, Any]] = {
     },
     "quay": {
         "api_prefix": _text("API prefix", "default /api/v1"),
+        "ui_url": _text("URL of a page", "template of the link to it, with {repository}, {kind}, {id} and {base}"),
     },
 }
 

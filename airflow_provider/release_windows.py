@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from airflow_provider.core.release_window import ReleaseCalendar
+from airflow_provider.core.release_window import ReleaseCalendar, plain
 from airflow_provider.exceptions import ConnectionConfigError
 
 
@@ -47,11 +48,13 @@ class WindowSource:
         if isinstance(self.windows, str):
             kept = _read(self.windows)
         timezone = self.timezone or kept.get("timezone") or "UTC"
-        freezes = [*(kept.get("freezes") or ()), *(self.freezes or ())]
+        freezes = kept.get("freezes") or ()
+        if isinstance(freezes, (list, tuple)):
+            freezes = [*freezes, *(self.freezes or ())]
         return ReleaseCalendar(kept["windows"], timezone, freezes, self.environment)
 
     def to_json(self) -> dict[str, Any]:
-        return dict(vars(self))
+        return {name: plain(value) for name, value in vars(self).items()}
 
 
 def _read(source: str) -> Mapping[str, Any]:
@@ -71,9 +74,16 @@ def _read(source: str) -> Mapping[str, Any]:
 
 def _variable(name: str) -> Any:
     from airflow.sdk import Variable
+    from airflow.sdk.exceptions import AirflowRuntimeError
 
     try:
-        return Variable.get(name, deserialize_json=True)
+        # Not decoded by Airflow, which would say of what is not JSON that there is no such variable.
+        text = Variable.get(name)
+    except (AirflowRuntimeError, PermissionError) as error:
+        # Airflow says that there is none also if it could not ask: while a sensor sleeps, this is no end.
+        raise ConnectionConfigError(f"could not read variable:{name}: {error}") from None
+    try:
+        return json.loads(text)
     except ValueError:
         raise ConnectionConfigError(f"variable:{name} must contain JSON") from None
 
@@ -82,8 +92,10 @@ def _file(path: str) -> Any:
     import yaml
 
     try:
-        return yaml.safe_load(Path(path).read_text())
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConnectionConfigError(f"could not read file:{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConnectionConfigError(f"file:{path} must contain JSON or YAML in UTF-8") from None
     except yaml.YAMLError as error:
         raise ConnectionConfigError(f"file:{path} must contain JSON or YAML: {error}") from None

@@ -9,7 +9,7 @@ import pendulum
 from airflow.exceptions import AirflowTimetableInvalid
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, Timetable
 
-from airflow_provider.core.release_window import Opening
+from airflow_provider.core.release_window import ALWAYS_OPEN_SINCE, Opening
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.release_windows import WindowSource
 
@@ -80,7 +80,9 @@ class ReleaseWindow(Timetable):
 
 def _may_run(opening: Opening, last: pendulum.DateTime | None, restriction: TimeRestriction) -> bool:
     return (
-        (last is None or last < opening.opens)
+        # Windows that leave no gap do not open.
+        opening.opens > ALWAYS_OPEN_SINCE
+        and (last is None or last < opening.opens)
         and (restriction.earliest is None or restriction.earliest <= opening.opens)
         and (restriction.latest is None or opening.opens <= restriction.latest)
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import date, datetime
 from typing import Any
 
 import pendulum
@@ -69,16 +71,73 @@ def test_without_catchup_a_missed_run_is_made_up_for_in_its_window_only(mocker, 
     assert info.run_after == at(begins)
 
 
+@pytest.mark.parametrize(
+    ("earliest", "latest", "begins"),
+    [
+        ("2026-11-27T22:00", None, "2026-11-27T22:00"),
+        ("2026-11-27T22:00:01", None, "2026-11-28T22:00"),
+        ("2026-01-01", "2026-11-27T22:00", "2026-11-27T22:00"),
+        ("2026-01-01", "2026-11-27T21:59", None),
+    ],
+)
+def test_an_open_window_starts_a_run_only_between_the_dates_of_the_dag(mocker, earliest, latest, begins):
+    mocker.patch("pendulum.now", return_value=at("2026-11-27T23:00"))
+    restriction = TimeRestriction(at(earliest), latest and at(latest), False)
+    info = ReleaseWindow(**NIGHTS).next_dagrun_info(last_automated_data_interval=None, restriction=restriction)
+    assert (info and info.run_after) == (begins and at(begins))
+
+
+def test_a_run_by_hand_has_no_window():
+    now = at("2026-11-27T12:00")
+    assert ReleaseWindow(**NIGHTS).infer_manual_data_interval(run_after=now) == DataInterval.exact(now)
+
+
+ROUND_THE_CLOCK = {"windows": [{"days": list(DAYS), "from": "00:00", "to": "24:00"}], "timezone": "Europe/Berlin"}
+
+
+@pytest.mark.parametrize("earliest", [None, "2026-01-01"])
+def test_windows_without_a_gap_start_a_run_after_each_freeze_and_none_besides(mocker, earliest):
+    timetable = ReleaseWindow(**ROUND_THE_CLOCK, freezes=[{"from": "2026-06-01", "to": "2026-06-02"}])
+    restriction = TimeRestriction(earliest and at(earliest), None, False)
+    begins, last = [], None
+    for moment in pendulum.interval(at("2026-05-01T12:00"), at("2026-08-01T12:00")).range("days", 3):
+        mocker.patch("pendulum.now", return_value=moment)
+        info = timetable.next_dagrun_info(last_automated_data_interval=last, restriction=restriction)
+        if info and info.run_after <= moment:
+            begins.append(info.run_after)
+            last = info.data_interval
+    assert begins == [at("2026-06-03T00:00")]
+
+
+def test_catchup_makes_up_for_each_window_since_the_start_and_for_none_that_a_freeze_has_closed():
+    week = {"from": "2026-03-02", "to": "2026-03-08T23:59:59"}
+    begins = runs(3, ReleaseWindow(**NIGHTS, freezes=[week]), earliest=at("2026-02-28T23:00"), catchup=True)
+    # That of 28 February had opened before the start, and a freeze has cut short that of 1 March.
+    assert begins == [at("2026-03-01T22:00"), at("2026-03-09T00:00"), at("2026-03-09T22:00")]
+
+
 def test_a_wrong_window_makes_the_dag_invalid():
     with pytest.raises(AirflowTimetableInvalid, match=r"windows\[0\].days must be one of mon"):
         ReleaseWindow(windows=[{"days": ["monday"], "from": "22:00", "to": "06:00"}]).validate()
 
 
-def test_a_dag_with_this_timetable_travels_to_the_scheduler_and_back():
+def at_the_scheduler(timetable: ReleaseWindow) -> ReleaseWindow:
+    """As the scheduler has it, which reads it from the database."""
     from airflow.sdk import DAG
     from airflow.serialization.serialized_objects import DagSerialization
 
-    with DAG("nights", schedule=ReleaseWindow(**NIGHTS), start_date=at("2026-03-25T00:00")) as dag:
+    with DAG("nights", schedule=timetable, start_date=at("2026-03-25T00:00")) as dag:
         pass
-    there = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag)).timetable
+    stored = json.dumps(DagSerialization.serialize_dag(dag))
+    return DagSerialization.deserialize_dag(json.loads(stored)).timetable
+
+
+def test_a_dag_with_this_timetable_travels_to_the_scheduler_and_back():
+    there = at_the_scheduler(ReleaseWindow(**NIGHTS))
     assert runs(1, there, earliest=at("2026-03-25T00:00")) == [at("2026-03-25T22:00")]
+
+
+def test_dates_that_a_dag_file_writes_as_dates_travel_too():
+    freezes = [{"from": date(2026, 3, 25), "to": datetime(2026, 3, 26, 23, 59, 59)}]
+    there = at_the_scheduler(ReleaseWindow(**NIGHTS, freezes=freezes))
+    assert runs(1, there, earliest=at("2026-03-25T00:00")) == [at("2026-03-27T00:00")]

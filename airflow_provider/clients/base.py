@@ -155,6 +155,12 @@ class ReleaseClient(ABC):
         """
         return self._waitable(execution.ref).settling_of(execution)
 
+    def note_unfinished(self, ref: ExecutionRef) -> None:
+        """Note that another process has seen an execution unfinished, whose end this client would otherwise believe at
+        once; no I/O.
+        """
+        self._waitable(ref).note_unfinished(ref)
+
     def find_started(self, intent: Intent) -> list[Execution]:
         """The executions that a start with this intent has started, oldest first.
 

@@ -10,6 +10,7 @@ from airflow_provider.clients import lost_answers
 from airflow_provider.clients.answers import LONGEST_MESSAGE, LONGEST_WORD, Answer, VendorError
 from airflow_provider.clients.redaction import Redactor
 from airflow_provider.clients.retries import parse_retry_after
+from airflow_provider.clients.session import READS
 from airflow_provider.exceptions import (
     AuthenticationError,
     BadRequestError,
@@ -130,7 +131,7 @@ class Failures:
         return cause(
             self._redact(summary, LONGEST_MESSAGE) + (" (the answer is an HTML page)" if answer.is_html else ""),
             call=self._call(prepared, answer, vendor),
-            effect=vendor.effect or _effect_of(answer.status),
+            effect=vendor.effect or _effect_of(prepared.method or "", answer),
             retry_after=None if retry_after is None else min(retry_after, self._max_retry_after),
         )
 
@@ -163,5 +164,9 @@ def _cause_of(status: int) -> type[ReleasePipelineError]:
     return BadRequestError if 400 <= status < 500 else UnexpectedResponseError
 
 
-def _effect_of(status: int) -> Effect:
+def _effect_of(method: str, answer: Answer) -> Effect:
+    status = answer.status
+    if status == 404 and method in READS and isinstance(answer.data, str):
+        # A page or text, not JSON: a gateway did not find the system, as while it is being reconfigured.
+        return Effect.NONE
     return _EFFECT_BY_STATUS.get(status) or (Effect.REFUSED if 400 <= status < 500 else Effect.UNKNOWN)

@@ -136,8 +136,22 @@ class _Forms(Generic[AnyStr]):
 
 def _sign_of(secret: str, form: str) -> str:
     """The part of a form to search for: the longest part of the secret that is never escaped, if the form has it."""
-    plain = max(re.findall("[A-Za-z0-9]+", secret), key=len, default="")
+    plain = _plain_part_of(secret)
     return plain if len(plain) >= _SHORTEST_SIGN and plain in form else form
+
+
+def _plain_part_of(secret: str) -> str:
+    """The longest part of a secret that is never escaped."""
+    return max(re.findall("[A-Za-z0-9]+", secret), key=len, default="")
+
+
+def masked(text: str, secrets: Iterable[str]) -> str:
+    """The text without these secrets, in whichever form they are written there."""
+    for secret in secrets:
+        if len(secret) >= _SHORTEST and _plain_part_of(secret) in text:
+            for form in sorted(set(written(secret)), key=len, reverse=True):
+                text = text.replace(form, MASK)
+    return text
 
 
 class Redactor:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 _NANOS, _MICROS, _MILLIS = 1e17, 1e14, 1e11
+_FIRST_YEAR, _LAST_YEAR = 1970, 9998
+"""Earlier and later ones stand for "none" or "never", and a minute before or after them may not be a date at all."""
 
 
 def from_epoch(value: float) -> datetime | None:
@@ -34,6 +36,11 @@ def in_utc(moment: datetime) -> datetime | None:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def if_real(moment: datetime | None) -> datetime | None:
+    """A time at which something can have happened at a vendor; ``None`` for the first and last ones of the calendar."""
+    return moment if moment and _FIRST_YEAR <= moment.year <= _LAST_YEAR else None
 
 
 def parse_http_date(text: str | None) -> datetime | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -49,17 +49,18 @@ def _check_text(name: str, text: str) -> None:
         raise BadRequestError(f"{name} must be a text that can be written in UTF-8, got {text!a}")
 
 
-def page(template: str | None, base_url: str, ref: Mapping[str, str]) -> str | None:
+def page(template: str | None, base_url: str, ref: Mapping[str, str], *, whole: Collection[str] = ()) -> str | None:
     """The URL at which a person can see an execution; ``None`` if the page, or a value in its URL, is not known.
 
     :param template: with ``{base}`` and the names of texts of the reference, such as ``{id}``.
+    :param whole: names of texts in which slashes and colons separate parts, and are not escaped.
     """
     needed = set(_VARIABLE.findall(template or "")) & {("", name) for name in ref}
     if not template or any(not ref[name] for _, name in needed):
         return None
     filled = template.replace("{base}", base_url)
     for _, name in needed:
-        filled = filled.replace(f"{{{name}}}", quote(ref[name], safe="~", errors="replace"))
+        filled = filled.replace(f"{{{name}}}", quote(ref[name], safe=":/~" if name in whole else "~", errors="replace"))
     return filled
 
 

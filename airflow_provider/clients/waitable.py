@@ -25,7 +25,8 @@ Intent = Mapping[str, Any]
 
 Always holds ``kind`` (as in the reference), ``marker`` (a text that no other start has) and ``since`` (epoch seconds
 before the start by the system's own clock, or by the worker's if ``clock`` is ``worker``); the rest belongs to the
-client. ``place``, as in a reference, names the system that it is for.
+client. ``place``, as in a reference, names the system that it is for. ``held`` are the seconds from ``since`` until the
+last request was sent, if the system accepted none for a while.
 """
 
 Observation = Execution | ReleasePipelineError
@@ -39,11 +40,12 @@ Found = Observation | PendingObservation
 def start_window(intent: Intent) -> tuple[float, float]:
     """Epoch seconds by the system's clock: an execution that began before the first or after the second is not ours.
 
-    One that began long after the intent was started by somebody else: the worker died between intent and request.
+    One that began long after the last request was about to be sent was started by somebody else: the worker died before
+    it was.
     """
-    since = float(intent["since"])
+    since, held = float(intent["since"]), float(intent.get("held") or 0.0)
     tolerance = DURATIONS.same_clock if intent.get("clock") == "vendor" else DURATIONS.clock_tolerance
-    return since - tolerance, since + DURATIONS.start_window + tolerance
+    return since - tolerance, since + held + DURATIONS.start_window + tolerance
 
 
 class Waitable(ABC):
@@ -88,6 +90,9 @@ class Waitable(ABC):
     def settling_of(self, execution: Execution) -> float:
         """Seconds for which its end must be observed before it counts, if it was seen unfinished; 0 if at once."""
         return 0.0
+
+    def note_unfinished(self, ref: ExecutionRef) -> None:
+        """Note that another process has seen it unfinished, if its end may be taken back."""
 
     def is_marked(self, intent: Intent) -> bool:
         """Whether executions of such a start carry its marker: then :meth:`find_started` is right however late."""

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider.execution import ExecutionRef, ExecutionState
+from airflow_provider.identifiers import same_spelling
 from airflow_provider.storable import storable, storable_text
 
 APPROVE, REJECT = "approve", "reject"
@@ -67,6 +68,13 @@ class Answer(msgspec.Struct, kw_only=True, omit_defaults=True):
             return self.name or self.by
         return f"{self.name} ({self.by})"
 
+    def is_by_same_person(self, other: Answer) -> bool:
+        """Whether one person gave both, perhaps under another spelling of the id or as a re-created user."""
+        return any(
+            mine and same_spelling(mine) == same_spelling(its)
+            for mine, its in ((self.by, other.by), (self.name, other.name))
+        )
+
     def to_text(self) -> str:
         comment = f": {self.comment}" if self.comment else ""
         return f"{'approved' if self.decision == APPROVE else 'rejected'} by {self.who}{comment}"
@@ -91,10 +99,11 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         reason = ""
         if self.approvers and answer.by not in self.approvers:
             reason = f"only {', '.join(self.approvers)} may answer"
-        elif self.requester and self.requester in (answer.by, answer.name):
+        elif self.requester and same_spelling(self.requester) in map(same_spelling, (answer.by, answer.name)):
             reason = "the person who triggered the run may not answer"
-        elif any(each.by == answer.by for each in before if not each.refused):
-            reason = "different people must answer, and this person already has"
+        elif answer.decision == APPROVE and any(answer.is_by_same_person(each) for each in before if not each.refused):
+            # Whoever approved may still reject: one rejection is enough.
+            reason = "different people must approve, and this person already has"
         return msgspec.structs.replace(answer, refused=reason)
 
     def decision(self, answers: Sequence[Answer]) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from typing import Protocol
 
 from msgspec import Struct
@@ -39,7 +40,12 @@ class Verdict(enum.StrEnum):
 
 
 def judge_worker_kill(
-    state: str | None, *, timed_out: bool, frozen_for: float, is_stale: bool = False
+    state: str | None,
+    *,
+    timed_out: bool,
+    frozen_for: float,
+    is_stale: bool = False,
+    given_up_after: float = math.inf,
 ) -> tuple[Verdict, str]:
     """Judge why a worker's process is being ended: by a person, or by a machine.
 
@@ -48,11 +54,12 @@ def judge_worker_kill(
         retry, or a new scheduler's reset.
     :param timed_out: whether ``execution_timeout`` ended it.
     :param frozen_for: seconds for which the process did not run just before.
+    :param given_up_after: seconds without a heartbeat after which this Airflow gives up a worker.
     :return: the verdict, and the reason for the log.
     """
     if timed_out:
         return Verdict.CANCEL, "its execution_timeout has passed"
-    if state in ENDED_FROM_OUTSIDE and frozen_for >= DURATIONS.frozen:
+    if state in ENDED_FROM_OUTSIDE and frozen_for >= min(DURATIONS.frozen, given_up_after / 2):
         # A heartbeat time-out of the last attempt leaves the same state as a person does, and so may later attempts.
         return (
             Verdict.LEAVE,
@@ -84,7 +91,9 @@ RESUMED = "resumed "
 on, or a webhook has ended the wait for an execution that had finished."""
 
 
-def judge_trigger_kill(seen: TaskSeen, marker: str, waited: float, frozen_for: float = 0.0) -> tuple[Verdict, str]:
+def judge_trigger_kill(
+    seen: TaskSeen, marker: str, waited: float, frozen_for: float = 0.0, *, given_up_after: float = math.inf
+) -> tuple[Verdict, str]:
     """Judge why a trigger is being ended: by a person, or because the wait continues elsewhere.
 
     Airflow also ends the triggers of a triggerer that stalled, whose waits another one has taken over or a worker has
@@ -94,12 +103,13 @@ def judge_trigger_kill(seen: TaskSeen, marker: str, waited: float, frozen_for: f
     :param marker: marker of the start that is waited for.
     :param waited: seconds since the first judgment.
     :param frozen_for: seconds for which the triggerer did not run just before.
+    :param given_up_after: seconds without a heartbeat after which this Airflow gives its triggers to another one.
     :return: the verdict, and the reason for the log.
     """
     is_ours = seen.waits_as == marker
     if seen.state is None:
         return (Verdict.ASK_AGAIN if waited < DURATIONS.undecided_limit else Verdict.LEAVE), "Airflow does not answer"
-    if frozen_for >= DURATIONS.stalled:
+    if frozen_for >= min(DURATIONS.stalled, given_up_after / 1.5):
         # The task may have resumed, failed by itself and been retried since, which also looks like a person's act.
         return (
             Verdict.LEAVE,
@@ -129,6 +139,7 @@ def judge_kill_while_asking(
     is_answered: bool,
     is_moved: bool,
     is_last_try: bool,
+    given_up_after: float = math.inf,
 ) -> tuple[Verdict, str]:
     """Judge why a trigger is being ended whose task asks people: as :func:`judge_trigger_kill`, or by an answer.
 
@@ -146,7 +157,7 @@ def judge_kill_while_asking(
     if is_answered and is_last_try and seen.waits_as == marker and seen.state in ENDED:
         # Airflow 3.3.2 itself fails a task whose answer comes before Airflow has noticed the end of its process.
         return Verdict.LEAVE, f"the task was answered before it was {seen.state}, and maybe no person ended it"
-    return judge_trigger_kill(seen, marker, waited, frozen_for)
+    return judge_trigger_kill(seen, marker, waited, frozen_for, given_up_after=given_up_after)
 
 
 class Timed(Protocol):

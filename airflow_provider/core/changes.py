@@ -132,6 +132,7 @@ def take(cursor: Cursor | None, place: str, reading: Reading, is_wanted: Callabl
     :param most: changes to take at once.
     """
     marks = dict(cursor.marks) if cursor and cursor.place == place else {}
+    marks |= {kind: _not_ahead(marks[kind], lane) for kind, lane in reading.items() if kind in marks}
     reached = {kind: lane for kind, lane in reading.items() if kind not in marks or lane.since <= marks[kind].since}
     new: list[tuple[Change, str]] = []
     for kind, lane in reached.items():
@@ -176,6 +177,12 @@ def known_to_either(one: Cursor, other: Cursor | None) -> Cursor:
 
 def _beginning(lane: Lane, wanted: Sequence[Change]) -> Mark:
     return _mark(max(lane.since, lane.settled), {short_form(each.id): each.at for each in wanted})
+
+
+def _not_ahead(mark: Mark, lane: Lane) -> Mark:
+    """A mark from the time of a clock that was ahead and has been corrected would pass over all that happens now: it is
+    moved back, even if that repeats what happened then."""
+    return mark if mark.since <= lane.read_at else Mark(lane.read_at - DURATIONS.late_change, mark.recent)
 
 
 def _moved(mark: Mark, lane: Lane, taken: Sequence[Change], left: float) -> Mark:

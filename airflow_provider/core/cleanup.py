@@ -8,7 +8,7 @@ from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.lines import LogLine, warning
 from airflow_provider.core.progress import Progress
 from airflow_provider.core.record import Phase, StartRecord
-from airflow_provider.core.searching import choose, not_found, observe_or_raise, search_again
+from airflow_provider.core.searching import choose, not_found, observe_or_raise, search_again, settled
 from airflow_provider.core.states import State
 from airflow_provider.core.waiting import GUESS
 from airflow_provider.exceptions import Effect, ReleasePipelineError, ServerUnavailableError
@@ -64,6 +64,8 @@ def let_end(progress: Progress, record: StartRecord) -> Program[None]:
         seen = None
         try:
             seen = yield from observe_or_raise(progress, ref)
+            if seen:
+                seen = yield from settled(progress, seen)
             is_over = seen is None or not progress.is_unfinished(seen)
             # An execution that cannot be canceled was left to a person, who has cleared the task again.
             is_left = GUESS in ref or not progress.policy.is_known(ref)

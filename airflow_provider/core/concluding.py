@@ -11,9 +11,11 @@ from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.lines import name_of, warning
 from airflow_provider.core.progress import Progress
 from airflow_provider.core.record import End, Phase, StartRecord
+from airflow_provider.core.searching import settled
 from airflow_provider.core.states import State
 from airflow_provider.core.waiting import GUESS, Ending, Outcome, Wait
 from airflow_provider.exceptions import ExecutionTimeout, ReleasePipelineError
+from airflow_provider.execution import Execution
 
 
 def end_record(progress: Progress, outcome: Outcome) -> Program[Outcome]:
@@ -38,7 +40,8 @@ def end_at_deadline(progress: Progress, record: StartRecord, outcome: Outcome) -
     last = Wait(ref, policy.poll_interval)
     summary = f"{name_of(ref)} is not finished within {policy.timeout or 0:g} s"
     try:
-        if ended := last.update((yield Observe(ref)), progress.now):
+        seen: Execution = yield Observe(ref)
+        if ended := last.update((yield from settled(progress, seen)) or seen, progress.now):
             return ended
         ref = last.ref
     except ReleasePipelineError as error:

@@ -53,6 +53,11 @@ def end_late_doubles(progress: Progress, record: StartRecord) -> Program[list[st
     return left
 
 
+def last_sent(intent: dict[str, Any]) -> float:
+    """About when the last request with this intent was sent, by the clock of its ``since``."""
+    return float(intent["since"]) + float(intent.get("held") or 0.0)
+
+
 def unanswered_starts(progress: Progress, earlier: StartRecord | None, marker: str) -> list[dict[str, Any]]:
     """Intents of earlier starts that got no answer, if their executions can be recognized by a marker.
 
@@ -66,5 +71,5 @@ def unanswered_starts(progress: Progress, earlier: StartRecord | None, marker: s
     return [
         each
         for each in intents
-        if progress.policy.is_marked(each) and each["marker"] != marker and float(each["since"]) > oldest
+        if progress.policy.is_marked(each) and each["marker"] != marker and last_sent(each) > oldest
     ]

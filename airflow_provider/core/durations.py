@@ -62,7 +62,7 @@ class Durations(msgspec.Struct):
     undecided_pause: float = 0.3
     frozen: float = 60.0
     """A process that did not run for this long was frozen: Airflow may have given up its task, so that the task's state
-    may not be a person's doing. A fifth of the default heartbeat time-out of 300 s."""
+    may not be a person's doing. A fifth of the default heartbeat time-out of 300 s; half of a much shorter one."""
     frozen_lately: float = 60.0
     """For how long it matters that a process was frozen: if Airflow has given it up, it learns so within heartbeats."""
     freeze_tick: float = 1.0
@@ -70,7 +70,8 @@ class Durations(msgspec.Struct):
     answer_limit: float = 3.0
     """How long a killed worker waits for Airflow to report who ended its task: SIGKILL follows after five seconds."""
     stalled: float = 20.0
-    """A triggerer that did not run for this long may have lost its waits to another one: Airflow gives it 30 s."""
+    """A triggerer that did not run for this long may have lost its waits to another one: Airflow gives it 30 s. Two
+    thirds of that time if it is configured shorter."""
     failed_settling: float = 5.0
     """How long a Code Stream execution that was seen unfinished must be FAILED before that counts as its end: it may
     be rolled back, which is its end only then."""

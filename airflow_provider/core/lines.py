@@ -25,6 +25,8 @@ SYSTEM_NAMES = {
 
 LONGEST_ARGUMENT = 80
 """Characters of one argument in the first line of a log."""
+LONGEST_LIST = 2000
+"""Characters of the names that a line lists."""
 
 _CONDITIONS = frozenset({"event", "approval", "tag", "scan"})
 """Kinds of references to something that must exist, not to an execution."""
@@ -349,9 +351,9 @@ def asked(ref: Mapping[str, Any], asks: str | None, approvers: object, url: str 
     return LogLine(_with(f"{_capital(name_of(ref))} asks", question, url))
 
 
-def answered(ref: Mapping[str, Any], status: str, by: str | None, url: str | None) -> LogLine:
+def answered(ref: Mapping[str, Any], status: str, by: object, url: str | None) -> LogLine:
     """The last line of an answer."""
-    return LogLine(_with(f"{_capital(name_of(ref))} is {status}{f' by {by}' if by else ''}", url))
+    return LogLine(_with(f"{_capital(name_of(ref))} is {status}{f' by {shortened(str(by))}' if by else ''}", url))
 
 
 def answer_taken(task: str, decision: object, execution: Execution) -> LogLine:
@@ -373,4 +375,4 @@ def notification(uuid: str, state: str) -> LogLine:
 
 
 def triggered(pipelines: Iterable[str]) -> LogLine:
-    return LogLine(f"Triggered {', '.join(pipelines) or 'no pipeline'}")
+    return LogLine(f"Triggered {shortened(', '.join(pipelines), LONGEST_LIST) or 'no pipeline'}")

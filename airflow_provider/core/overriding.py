@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider.core.approving import LONGEST_COMMENT, Answer, Rules, read_answer
+from airflow_provider.core.durations import MOST_CRASHES
 from airflow_provider.core.generation import Attempt, Relation, relation
 from airflow_provider.storable import storable
 
@@ -32,6 +33,7 @@ class Overriding(msgspec.Struct, kw_only=True):
     :param asked: how often people were asked.
     :param is_asked: whether they were asked for the answer that is awaited now.
     :param is_open: whether what they were asked, perhaps before the task was cleared, must still be closed.
+    :param crashes: how many waits for an answer ended without an event.
     :param override: the answer by which somebody has overridden the window.
     :param is_over: whether the wait has ended.
     """
@@ -40,6 +42,7 @@ class Overriding(msgspec.Struct, kw_only=True):
     asked: int = 0
     is_asked: bool = False
     is_open: bool = False
+    crashes: int = 0
     override: Answer | None = None
     is_over: bool = False
 
@@ -71,6 +74,12 @@ class Overriding(msgspec.Struct, kw_only=True):
     def close(self) -> None:
         """No answer is awaited any more."""
         self.is_asked = self.is_open = False
+
+    def crash(self) -> None:
+        """A wait for an answer ended without an event: no trigger has read answers, or could close the question."""
+        self.crashes += 1
+        if self.crashes > MOST_CRASHES:
+            self.close()
 
     def take(self, event: Mapping[str, Any], approvers: Collection[str]) -> Answer | None:
         """Take in what Airflow hands on of an answer; returns it with the reason if it overrides nothing.

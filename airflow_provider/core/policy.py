@@ -19,6 +19,8 @@ class Policy(msgspec.Struct, frozen=True):
     :param request_timeout: seconds that one request may take.
     :param is_marked: whether an execution started with this intent carries its marker.
     :param needs_cancel: whether an execution would continue, or could be made to, unless it is canceled.
+    :param settling_of: seconds for which the end of an execution must be observed before it counts, because the system
+        may take it back; 0 if at once.
     :param is_busy: whether a refusal only means that the system accepts no start now.
     :param has_log: whether the system has a log of what a reference names.
     :param is_known: whether a reference names the execution itself.
@@ -38,6 +40,7 @@ class Policy(msgspec.Struct, frozen=True):
     request_timeout: float = 30.0
     is_marked: Callable[[dict[str, Any]], bool] = lambda intent: False
     needs_cancel: Callable[[Execution], bool] = lambda execution: not execution.state.is_terminal
+    settling_of: Callable[[Execution], float] = lambda execution: 0.0
     is_busy: Callable[[ReleasePipelineError], bool] = lambda error: False
     has_log: Callable[[ExecutionRef], bool] = lambda ref: False
     is_known: Callable[[ExecutionRef], bool] = lambda ref: True

@@ -49,6 +49,8 @@ class StartRecord(msgspec.Struct, kw_only=True):
     :param intent: identifies the execution of this start; written before the start.
     :param asked: ``Policy.asked`` of the attempt that started it; "" if that was not recorded.
     :param started: epoch seconds; deadlines count from here, over retries and deferrals.
+    :param sent: epoch seconds at which the last start request was about to be sent: long after ``started`` if the
+        system accepted none for a while; 0 if that was not recorded.
     :param ref: the execution, once it is known.
     :param sends: how many start requests were about to be sent; reset to 0 if they certainly had no effect.
     :param is_late: whether one of them may take effect after its answer.
@@ -68,6 +70,7 @@ class StartRecord(msgspec.Struct, kw_only=True):
     end: End | None = None
     ref: ExecutionRef | None = None
     asked: str = ""
+    sent: float = 0.0
     sends: int = 0
     is_late: bool = False
     unanswered: list[dict[str, Any]] = []

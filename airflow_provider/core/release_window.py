@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from datetime import date, datetime, time, timedelta
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,11 +15,19 @@ from airflow_provider.exceptions import BadRequestError, Call
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 HORIZON = timedelta(days=800)
-"""How far ahead to search for an opening: long enough for a freeze of a whole year and every weekly window."""
+"""How far to search for an opening: long enough for a freeze of a whole year and every weekly window."""
 
-_LONGEST_WINDOW = timedelta(days=8)
-_CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|24:00")
-_DAY_OF_YEAR = re.compile(r"(\d\d)-(\d\d)")
+ALWAYS_OPEN_SINCE = datetime(1970, 1, 1, tzinfo=UTC)
+"""When windows have opened that leave no gap, and no freeze has closed for years: a moment that does not move."""
+
+_LONGEST_WINDOW = timedelta(days=16)
+"""Of windows with a gap in each week, one of which a change to daylight saving time may skip."""
+_WEEK = timedelta(days=7)
+_CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|24:00", re.ASCII)
+_DAY_OF_YEAR = re.compile(r"(\d\d)-(\d\d)", re.ASCII)
+_FIRST_YEAR, _LAST_YEAR = 4, 8800
+"""Leap years, so that each date exists in them."""
+_DATE = re.compile(r"\d{4}-\d\d-\d\d|\d{8}", re.ASCII)
 
 
 class Window(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -81,6 +89,7 @@ class ReleaseCalendar:
         if not self._windows:
             raise _wrong("windows", "must hold at least one window")
         self._times = [_times_of(window, f"windows[{number}]") for number, window in enumerate(self._windows)]
+        self._is_always_open = _covers_the_week(self._times)
         self._freezes: list[tuple[Freeze, Callable[[int], Opening]]] = [
             (freeze, _span_of(freeze, f"freezes[{number}]", self.timezone))
             for number, freeze in enumerate(_converted("freezes", freezes or (), tuple[Freeze, ...]))
@@ -109,10 +118,14 @@ class ReleaseCalendar:
         for window in self._weekly(moment):
             for opening in self._thawed(window):
                 if opening.closes > moment:
-                    yield opening
+                    is_old = opening.opens <= moment - HORIZON
+                    yield opening._replace(opens=ALWAYS_OPEN_SINCE) if is_old else opening
 
     def _weekly(self, moment: datetime) -> Iterator[Opening]:
         """The openings of the weekly windows; adjacent and overlapping ones are merged."""
+        if self._is_always_open:
+            yield Opening(moment - HORIZON, moment + HORIZON)
+            return
         day = moment.astimezone(self.timezone).date() - _LONGEST_WINDOW
         last = day + HORIZON
         pending: Opening | None = None
@@ -144,6 +157,19 @@ class ReleaseCalendar:
         return left
 
 
+def _covers_the_week(times: Iterable[tuple[frozenset[int], timedelta, timedelta]]) -> bool:
+    """Whether the windows leave no gap."""
+    midnights = ((timedelta(days=day), opens, closes) for days, opens, closes in times for day in days)
+    spans = sorted((midnight + opens, midnight + closes) for midnight, opens, closes in midnights)
+    # What is open at the end of Sunday is open on Monday.
+    covered = max(closes for _, closes in spans) - _WEEK
+    for opens, closes in spans:
+        if opens > covered:
+            return False
+        covered = max(covered, closes)
+    return covered >= _WEEK
+
+
 def _years_around(begin: datetime, end: datetime) -> range:
     """The years in which a freeze that overlaps this time may begin."""
     return range(begin.year - 1, end.year + 2)
@@ -173,9 +199,10 @@ def _moment(day: date, clock: timedelta, zone: Any) -> datetime:
     return after.replace(microsecond=0)
 
 
-def _zone(name: str) -> Any:
+def _zone(name: object) -> Any:
     try:
-        return pendulum.timezone(name)
+        # A number would be taken for an offset in seconds.
+        return pendulum.timezone(name if isinstance(name, str) else "")
     except (ValueError, KeyError, TypeError, OSError):
         raise _wrong("timezone", f"must be an IANA name such as Europe/Berlin, got {name!r}") from None
 
@@ -234,32 +261,39 @@ def _in_year(text: str, year: int, zone: Any, after: int = 0) -> datetime:
 def _bounds(text: str, field: str, zone: Any) -> tuple[datetime, datetime]:
     """The first moment of what the text names, and the first moment after it."""
     try:
-        parsed = pendulum.parse(text, exact=True, tz=zone)
+        named = datetime.fromisoformat(text) if _DATE.match(text) else None
     except ValueError:
-        parsed = None
-    if isinstance(parsed, pendulum.DateTime):
-        return parsed, parsed + timedelta(seconds=1)
-    if isinstance(parsed, pendulum.Date):
-        return _moment(parsed, timedelta(), zone), _moment(parsed + timedelta(days=1), timedelta(), zone)
-    raise _wrong(field, f"must be a date, a date-time (ISO 8601) or MM-DD, got {text!r}")
+        named = None
+    if named is None:
+        raise _wrong(field, f"must be a date, a date-time (ISO 8601) or MM-DD, got {text!r}")
+    # People write 9999-12-31 for a freeze without an end, which no time zone could reckon with.
+    named = named.replace(year=min(max(_FIRST_YEAR, named.year), _LAST_YEAR))
+    if _DATE.fullmatch(text):
+        return _moment(named.date(), timedelta(), zone), _moment(named.date() + timedelta(days=1), timedelta(), zone)
+    second = timedelta(seconds=1)
+    if named.tzinfo is not None:
+        return named, named + second
+    # A time that the clock shows twice: all of it is meant.
+    first = _moment(named.date(), named - datetime.combine(named.date(), time()), zone)
+    return first, max(first, named.replace(tzinfo=zone, fold=1).astimezone(pendulum.UTC)) + second
 
 
 def _converted(field: str, value: Any, kind: Any) -> Any:
     try:
-        return msgspec.convert(_plain(value), kind)
+        return msgspec.convert(plain(value), kind)
     except msgspec.ValidationError as error:
         problem, _, where = str(error).partition(" - at `$")
         raise _wrong(f"{field}{where.rstrip('`')}", f"is wrong: {problem}") from None
 
 
-def _plain(value: Any) -> Any:
-    """Dates as text: YAML and DAG authors write them as dates."""
+def plain(value: Any) -> Any:
+    """The same as JSON, with dates as text: YAML and DAG authors write them as dates."""
     if isinstance(value, date):
         return value.isoformat()
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, Mapping):
+        return {key: plain(part) for key, part in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(part) for part in value]
+        return [plain(part) for part in value]
     return value
 
 

@@ -12,7 +12,7 @@ from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.lines import warning
 from airflow_provider.core.progress import Progress
 from airflow_provider.core.record import StartRecord
-from airflow_provider.core.waiting import GUESS, guessed
+from airflow_provider.core.waiting import GUESS, guessed, is_the_systems_own
 from airflow_provider.exceptions import Effect, NotFoundError, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
@@ -42,10 +42,23 @@ def observe_or_raise(progress: Progress, ref: ExecutionRef) -> Program[Execution
             seen: Execution = yield Observe(ref)
             return guessed(seen) if GUESS in ref else seen
         except NotFoundError as error:
+            if not is_the_systems_own(error):
+                raise
             if asked >= end:
                 yield Log([warning(f"What this task started is gone: {error}")])
                 return None
         yield Pause(DURATIONS.not_found_pause)
+
+
+def settled(progress: Progress, seen: Execution) -> Program[Execution | None]:
+    """An execution as it was just seen or, if the system may yet take back its end, as it is some seconds later.
+
+    A client believes any end of an execution that it has not seen unfinished, as in the process of a new attempt.
+    """
+    if not seen.state.is_terminal or not (pause := progress.policy.settling_of(seen)):
+        return seen
+    yield Pause(pause)
+    return (yield from observe(progress, seen.ref))
 
 
 def search(
@@ -109,7 +122,8 @@ def patience_with_earlier_attempt(progress: Progress, record: StartRecord) -> fl
     if not policy.is_marked(record.intent):
         # With a marker, what begins even later is recognized and ended.
         patience = max(patience, (1.0 + DURATIONS.settling_per_second) * policy.request_timeout)
-    return 0.0 if progress.now > record.started + patience + DURATIONS.clock_tolerance else patience
+    sent = record.sent or record.started
+    return 0.0 if progress.now > sent + patience + DURATIONS.clock_tolerance else patience
 
 
 def choose(progress: Progress, record: StartRecord, found: list[Execution]) -> Program[Execution | None]:
@@ -117,7 +131,7 @@ def choose(progress: Progress, record: StartRecord, found: list[Execution]) -> P
     if not found:
         return None
     if progress.policy.is_marked(record.intent):
-        chosen = next((each for each in found if not each.state.is_terminal), found[0])
+        chosen = min(found, key=_worst_last)
         yield from end_doubles(progress, chosen.id, found)
     elif len(found) > 1:
         yield from progress.escalate(
@@ -130,6 +144,13 @@ def choose(progress: Progress, record: StartRecord, found: list[Execution]) -> P
         yield Log([lines.guess(chosen)])
     record.ref = chosen.ref
     return chosen
+
+
+def _worst_last(found: Execution) -> int:
+    """Of several executions of one start, one that is running comes first, then one that has succeeded."""
+    if not found.state.is_terminal:
+        return 0
+    return 1 if found.state is ExecutionState.SUCCEEDED else 2
 
 
 def unanswered(record: StartRecord, problem: ReleasePipelineError) -> ReleasePipelineError:

@@ -27,8 +27,9 @@ def start_anew(
     :param cleared: the record of the start before the task was cleared.
     """
     went_wrong = before is not None and (before.end is End.FAILED or before.phase is Phase.ENDING)
-    # An execution that was only guessed to be ours is not continued either.
-    has_failed = before is not None and before.end is End.FAILED and GUESS not in (before.ref or {})
+    # An execution of another system, or one that was only guessed to be ours, is not continued either.
+    is_ours = before is not None and before.place in ("", progress.policy.place) and GUESS not in (before.ref or {})
+    has_failed = before is not None and before.end is End.FAILED and is_ours
     intent: dict[str, Any] = yield Prepare(after_failure=has_failed)
     may_be_there = before is not None and before.ref is None and before.sends > 0 and not went_wrong
     # An execution that an earlier request of this start may still cause is recognized by the same marker.
@@ -47,9 +48,9 @@ def start_anew(
     holds, searches, begun_holding = 0, 0, progress.now
     while True:
         record.sends += 1
+        record.sent = begun = progress.now
         yield from progress.save(record)
         progress.enter(State.SENDING)
-        begun = progress.now
         try:
             execution: Execution = yield Send(record.intent)
             break
@@ -73,12 +74,19 @@ def start_anew(
         holds += 1
         progress.enter(State.HOLDING)
         yield Log([warning(f"Nothing was started yet; sending it again in {pause:.0f} s: {problem}")])
+        if not may_be_there:
+            # If this process dies during the pause, the next attempt must not take somebody else's start for this one.
+            record.sends = 0
+            yield from progress.save(record)
         yield Pause(pause)
+        moment = intent["since"] + (progress.now - begun_holding)
         if not may_be_there:
             # Nothing was started yet: what a search after the next request may find begins after this time.
-            record.intent["since"] = intent["since"] + (progress.now - begun_holding)
-        elif found := (yield from search_after_pause(progress, record)):
-            return (yield from progress.remember(record, found, lines.found))
+            record.intent["since"] = moment
+        else:
+            record.intent["held"] = moment - record.intent["since"]
+            if found := (yield from search_after_pause(progress, record)):
+                return (yield from progress.remember(record, found, lines.found))
     return (yield from progress.remember(record, execution, lines.started))
 
 

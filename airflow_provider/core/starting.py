@@ -17,7 +17,7 @@ from airflow_provider.core.generation import Relation, ambiguity, relation_since
 from airflow_provider.core.lines import LogLine, name_of, warning
 from airflow_provider.core.progress import Progress
 from airflow_provider.core.record import End, Phase, StartRecord
-from airflow_provider.core.searching import choose, not_found, observe, search_again
+from airflow_provider.core.searching import choose, not_found, observe, search_again, settled
 from airflow_provider.core.sending import start_anew
 from airflow_provider.core.states import State
 from airflow_provider.core.waiting import GUESS, Begun, Ending, Outcome, Pace, Wait, result_of
@@ -138,6 +138,8 @@ class Start(Progress):
         else:
             self.enter(State.OBSERVING)
             seen = yield from observe(self, record.ref)
+        if seen:
+            seen = yield from settled(self, seen)
         if seen is None or seen.state is ExecutionState.FAILED:
             yield from self.note_end(record, seen)
             self.enter(State.PREPARING)
@@ -181,6 +183,8 @@ class Start(Progress):
         """After a deferral that ended although the execution has not."""
         record = self.own_record()
         seen = yield from observe(self, record.ref or {})
+        if seen:
+            seen = yield from settled(self, seen)
         if seen is None:
             raise self.error(NotFoundError, f"{record.name} is gone")
         self.enter(State.WAITING)

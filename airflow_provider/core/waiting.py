@@ -23,6 +23,7 @@ from airflow_provider.exceptions import (
     Call,
     ConflictError,
     ConnectionConfigError,
+    Effect,
     ExecutionCanceled,
     ExecutionFailed,
     ExecutionRejected,
@@ -72,6 +73,11 @@ def guessed(execution: Execution) -> Execution:
 def is_refusal(error: ReleasePipelineError) -> bool:
     """Whether it says that the request is wrong, not that the system is in trouble."""
     return isinstance(error, (*REFUSALS, *FINAL, NotFoundError))
+
+
+def is_the_systems_own(error: NotFoundError) -> bool:
+    """Whether it says that something does not exist, and not that a gateway did not find the system."""
+    return error.effect is Effect.REFUSED
 
 
 class Ending(enum.StrEnum):
@@ -362,7 +368,8 @@ class Wait:
             self._lines.append(lines.still(self.last, now - self.since))
 
     def _take_error(self, error: ReleasePipelineError, now: float) -> Outcome | None:
-        self._not_found = self._not_found + 1 if isinstance(error, NotFoundError) else 0
+        is_missing = isinstance(error, NotFoundError) and is_the_systems_own(error)
+        self._not_found = self._not_found + 1 if is_missing else 0
         if self._not_found == 1:
             self._missing_since = now
         is_old = now >= self._missing_since + DURATIONS.gone_after

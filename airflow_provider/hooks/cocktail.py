@@ -40,7 +40,7 @@ class CocktailExtras(Extras):
     auth_scheme: str = "Bearer"
     api_prefix: UrlPath = "/v1"
     paths: Paths = Field(default_factory=dict)
-    headers: Headers = Field(default_factory=dict)
+    headers: Headers = Field(default_factory=dict, repr=False)
     ui_url: LinkTemplate | None = None
 
     @field_validator("headers")

@@ -26,7 +26,7 @@ ServerWords = Annotated[dict[str, str], BeforeValidator(read_object)]
 class CodeStreamExtras(Extras):
     """Extras of a ``code_stream`` connection."""
 
-    refresh_token: str | None = None
+    refresh_token: str | None = Field(default=None, repr=False)
     domain: str | None = None
     api_prefix: UrlPath = "/codestream/api"
     api_version: str = "2019-10-17"

@@ -243,7 +243,9 @@ class ConnectionFields(Generic[ExtrasT]):
         schema = (self._text("schema") or "").strip().rstrip(":/").lower()
         if schema and schema not in ("http", "https"):
             hint = "; in a connection URI, escape the slashes of the host as %2F" if "://" in host else ""
-            raise self.error("schema", f"must be http or https, got {schema!r}{hint}")
+            # In a connection URI with an unescaped slash in its password, this is the rest of the password.
+            got = repr(schema) if schema.isalpha() else "other text"
+            raise self.error("schema", f"must be http or https, got {got}{hint}")
         port = self._port()
         if port and not 0 < port < 65536:
             raise self.error("port", f"must be from 1 to 65535, got {port}")

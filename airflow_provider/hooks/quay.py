@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Annotated
+
+from pydantic import AfterValidator
+
 from airflow_provider.clients.quay import QuayClient
 from airflow_provider.clients.transport import TransportOptions
 from airflow_provider.hooks.base import ReleaseHook
-from airflow_provider.hooks.connection_fields import ConnectionFields, Extras, UrlPath
+from airflow_provider.hooks.connection_fields import ConnectionFields, Extras, UrlPath, check_template
+
+LinkTemplate = Annotated[str, AfterValidator(partial(check_template, ("id", "kind", "repository")))]
 
 
 class QuayExtras(Extras):
     """Extras of a ``quay`` connection."""
 
     api_prefix: UrlPath = "/api/v1"
+    ui_url: LinkTemplate | None = None
 
 
 class QuayHook(ReleaseHook[QuayClient, QuayExtras]):
@@ -37,6 +45,7 @@ class QuayHook(ReleaseHook[QuayClient, QuayExtras]):
             str(fields.base_url()),
             token=fields.require_for_header("password", fields.password, "the OAuth application token"),
             api_prefix=extras.api_prefix,
+            ui_url=extras.ui_url,
             **options,
         )
 

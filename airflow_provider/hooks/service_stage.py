@@ -22,7 +22,7 @@ class ServiceStageExtras(Extras):
     region: str | None = Field(default=None, pattern=r"^[A-Za-z0-9-]+$")
     project_id: str | None = None
     iam_url: Url | None = None
-    security_token: str | None = None
+    security_token: str | None = Field(default=None, repr=False)
     domain_name: str | None = None
     ui_url: LinkTemplate | None = None
 

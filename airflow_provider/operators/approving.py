@@ -83,6 +83,7 @@ class ApprovalOperator(AsksPeople[ClientT]):
         with self.begin(context) as client:
             if self.decision:
                 return self.answer(context, client, self.decision, self.message, None)
+            self.require_enough_approvers(context)
             return self._attempt(context, client).begin()
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
@@ -100,12 +101,13 @@ class ApprovalOperator(AsksPeople[ClientT]):
             return super().resume_execution(next_method, next_kwargs, context)
         error = (next_kwargs or {}).get("error")
         self.log.warning("The wait for an answer ended without an event: %s", error)
-        if error == TriggerFailureReason.TRIGGER_TIMEOUT:
-            return self.execute_complete(context, {"ended": Ended.NO_RESPONSE})
         self.check_arguments()
         with self.get_client(context) as client:
+            # Also after a time-out: only a trigger can read an answer that was not passed on, and close the question.
             if result := self._attempt(context, client).wait_again():
                 return result
+        if error == TriggerFailureReason.TRIGGER_TIMEOUT:
+            return self.execute_complete(context, {"ended": Ended.NO_RESPONSE})
         return super().resume_execution(next_method, next_kwargs, context)
 
     @property

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import NoneType, SimpleNamespace, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
-from urllib.parse import quote, unquote, urlsplit
 
 from airflow_provider.identifiers import (
     build_tags_problem,
@@ -26,9 +25,6 @@ from airflow_provider.identifiers import (
     tag_problem,
     url_problem,
 )
-
-SHORTEST_PIECE = 10
-"""Fewest characters of a part of a URL that is masked by itself: shorter parts are words that other text contains."""
 
 NUMBER = (
     "must be text, got the number {value!r}, which may have been written differently: 1.10 becomes 1.1. Quote it, "
@@ -221,7 +217,8 @@ def _mapping_problem(hint: Any, value: object) -> str | None:
 
 def _list_problem(hint: Any, value: object) -> str | None:
     if not isinstance(value, (list, tuple)):
-        return f"must be a list, {got(value)}"
+        # What should be mappings is not shown: it may hold a secret.
+        return f"must be a list, {got(value) if hint is str else f'got a {type(value).__name__}'}"
     if hint is not str:
         return next(filter(None, (problem_of(hint, each) for each in value)), None)
     return None if all(map(_may_be_text, value)) else f"must be a list of strings, {got(value)}"
@@ -230,38 +227,6 @@ def _list_problem(hint: Any, value: object) -> str | None:
 def _words(words: Sequence[str]) -> str:
     *most, last = words
     return f"{', '.join(most)} or {last}" if most else last
-
-
-def secrets_of_url(url: object, *, in_path: bool) -> Iterator[str]:
-    """The secrets of a URL that is signed, or that anybody who knows it can call: the URL and its parts.
-
-    :param in_path: whether its path may be secret, as that of a webhook is.
-    """
-    if not isinstance(url, str) or not url:
-        return
-    yield url
-    yield quote(url, safe="")
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return
-    yield from filter(None, (parts.password, unquote(parts.password or "")))
-    pieces = [parts.query, *(value for _, _, value in (each.partition("=") for each in parts.query.split("&")))]
-    if in_path:
-        pieces += [parts.path, *parts.path.split("/")]
-    for piece in pieces:
-        if len(piece) >= SHORTEST_PIECE:
-            yield piece
-            yield unquote(piece)
-
-
-def without_signature(url: object) -> str:
-    """Host and path of a URL, without its credentials and query, which may be secret."""
-    try:
-        parts = urlsplit(str(url))
-    except ValueError:
-        return "an unreadable URL"
-    return parts.netloc.rpartition("@")[2] + parts.path
 
 
 def is_number(value: object) -> bool:

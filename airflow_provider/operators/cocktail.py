@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider.exceptions import Call, ExecutionFailed, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionState
+from airflow_provider.identifiers import secrets_of_url
 from airflow_provider.operators.acting import ActOperator
-from airflow_provider.operators.arguments import Callback, CallbackUrl, Number, TagOrNumber, secrets_of_url
+from airflow_provider.operators.arguments import Callback, CallbackUrl, Number, TagOrNumber
 from airflow_provider.operators.checking import rule_of
 from airflow_provider.operators.starting import StartOperator
 

@@ -15,7 +15,7 @@ from airflow_provider.operators.arguments import JsonObject, Seconds
 from airflow_provider.operators.base import ReleaseOperator
 from airflow_provider.operators.checking import rule_of
 from airflow_provider.operators.gated import GatedStartOperator
-from airflow_provider.storable import storable
+from airflow_provider.storable import LONGEST_NAME, MOST_NAMES
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -201,21 +201,27 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator["CodeStreamClient"]):
                 memory.note(notes)
                 triggered = self._trigger(client, memory, notes["known"])
             memory.note(notes, is_done=True)
-            self.log_lines([self.lines.triggered(map(str, triggered.get("pipelinesTriggered") or ()))])
+            self.log_lines([self.lines.triggered(triggered["pipelinesTriggered"])])
             return triggered
 
     def _trigger(self, client: CodeStreamClient, memory: Memory, known: list[str]) -> dict[str, Any]:
         try:
-            triggered: dict[str, Any] = storable(
-                client.events.trigger_gerrit(self.change_id, self.project, self.trigger)
-            )
-            return triggered
+            reply = client.events.trigger_gerrit(self.change_id, self.project, self.trigger)
+            return self._result(client, reply.get("message"), reply.get("pipelinesTriggered"))
         except ReleasePipelineError as error:
             if not error.effect.is_open:
                 memory.forget()
                 raise
             self.log.warning("The trigger got no clear answer, searching for its events: %s", error)
             return self._triggered(client, known)
+
+    def _result(self, client: CodeStreamClient, message: object, names: object) -> dict[str, Any]:
+        """:param names: as the vendor answers: the pipelines, unless something else takes their place."""
+        redact, listed = client.transport.redact, names if isinstance(names, list) else []
+        return {
+            "message": redact(str(message or "")),
+            "pipelinesTriggered": [redact(str(each), LONGEST_NAME) for each in listed[:MOST_NAMES]],
+        }
 
     def _events(self, client: CodeStreamClient) -> list[Event]:
         return client.events.list_triggered_by_hand(self.change_id, self.project, self.trigger)
@@ -237,8 +243,7 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator["CodeStreamClient"]):
                 events = []
             if younger := [each for each in events if each["id"] not in known]:
                 names = sorted({str(each.get("pipeline")) for each in younger})
-                triggered = {"message": str(younger[0].get("message") or ""), "pipelinesTriggered": names}
-                return {name: storable(value) for name, value in triggered.items()}
+                return self._result(client, younger[0].get("message"), names)
             if time.time() + 1.0 > end:
                 raise ConflictError(
                     f"Gerrit change {self.change_id!r} may have been triggered, but none of its events appears: check "

@@ -61,6 +61,13 @@ class GatedStartOperator(AsksPeople[ClientT], StartOperator[ClientT]):
         arguments = super().trigger_arguments(marker)
         return {**arguments, "until": ["waiting"], "has_asked": True} if self._asks else arguments
 
+    def execute(self, context: Context) -> dict[str, Any]:
+        if self.approve:
+            with self.logging_failure():
+                self.check_arguments()
+                self.require_enough_approvers(context)
+        return super().execute(context)
+
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Called with a person's answer, or when a trigger has fired."""
         if not isinstance(event, dict) or "ending" in event:

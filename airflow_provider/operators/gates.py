@@ -12,7 +12,7 @@ from airflow_provider.clients.code_stream.references import answer_reference
 from airflow_provider.core.approving import APPROVE, Gate, GateQuestion
 from airflow_provider.exceptions import BadRequestError, ConflictError
 from airflow_provider.execution import Execution, ExecutionState
-from airflow_provider.operators.release_answer import send, wait_until_taken
+from airflow_provider.operators.release_answer import check_decision, send, wait_until_taken
 
 if TYPE_CHECKING:
     from airflow_provider.clients.code_stream import CodeStreamClient
@@ -77,7 +77,8 @@ class ServiceStageGates:
     def answer(self, question: GateQuestion, message: str) -> None:
         ref, client = question.ref, self._client
         if client.releases.is_waiting_for(ref, question.task_name) is False:
-            # An earlier attempt's answer was accepted.
+            # An earlier attempt's answer was accepted, or somebody else's.
+            check_decision(client, ref, question.task_name, str(question.decision))
             return
         taken = self._send(question, message)
         wait_until_taken(client, ref, taken)

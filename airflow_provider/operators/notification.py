@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider.clients.quay import notification_rules
 from airflow_provider.exceptions import ReleasePipelineError
-from airflow_provider.identifiers import host_of
+from airflow_provider.identifiers import host_of, secrets_of_url
 from airflow_provider.operators import declared_webhooks
-from airflow_provider.operators.arguments import asset_names, secrets_of_url
+from airflow_provider.operators.arguments import asset_names
 from airflow_provider.storable import storable
 from airflow_provider.webhooks import endpoints
 

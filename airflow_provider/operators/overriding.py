@@ -100,6 +100,11 @@ class OverrideAttempt:
         """The trigger has closed the question, or Airflow knows of none."""
         self._noted.close()
 
+    def crash(self) -> None:
+        """A wait ended without an event. If that happens too often, the question stays as it is."""
+        self._noted.crash()
+        self._save()
+
     def finish(self) -> None:
         """The wait has ended without an override."""
         if self._noted.asked:

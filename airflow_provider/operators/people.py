@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_provider.identifiers import got, same_spelling
 from airflow_provider.operators.arguments import Count, Seconds
-from airflow_provider.operators.base import ClientT, ReleaseOperator
+from airflow_provider.operators.base import ClientT, ReleaseOperator, in_dag_test
 from airflow_provider.operators.checking import rule_of
 
 if TYPE_CHECKING:
@@ -52,11 +53,23 @@ class AsksPeople(ReleaseOperator[ClientT]):
     def _check_who_decides(self) -> None:
         if self.approvers is None:
             return
-        names = {str(each).strip() for each in self.approvers}
+        names = {same_spelling(str(each)) for each in self.approvers}
         if not names or "" in names:
             raise self.bad_argument("approvers", f"must name users, got {self.approvers!r}")
         if len(names) < self.approvals:
-            raise self.bad_argument("approvals", f"must be at most the number of approvers, {len(names)}")
+            raise self.bad_argument("approvals", f"must be at most the number of different approvers, {len(names)}")
+
+    def require_enough_approvers(self, context: Context) -> None:
+        """Refuse rules by which nobody could ever approve, which shows only once it is known who triggered the run."""
+        rules = self.rules(context)
+        if not rules.approvers or not rules.requester or in_dag_test():
+            return
+        others = {same_spelling(each) for each in rules.approvers} - {same_spelling(rules.requester)}
+        if len(others) < rules.approvals:
+            besides = f"besides {rules.requester}, who triggered the run and may not answer (not_requester)"
+            raise self.bad_argument(
+                "approvers", f"must name at least {rules.approvals} {besides}, {got(self.approvers)}"
+            )
 
     def rules(self, context: Context) -> Rules:
         from airflow_provider.core.approving import Rules

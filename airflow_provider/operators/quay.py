@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider.identifiers import got
+from airflow_provider.identifiers import got, secrets_of_url, without_signature
 from airflow_provider.operators.arguments import (
     AssetArgument,
     BuildTags,
@@ -17,8 +17,6 @@ from airflow_provider.operators.arguments import (
     Url,
     arguments_of,
     problem_of,
-    secrets_of_url,
-    without_signature,
 )
 from airflow_provider.operators.base import ReleaseOperator
 from airflow_provider.operators.checking import rule_of
@@ -146,6 +144,9 @@ class QuayRunBuildOperator(StartOperator["QuayClient"]):
 class QuayPromoteTagOperator(ReleaseOperator["QuayClient"]):
     """Point a tag to an image of the same repository: create or move it.
 
+    A retry means the same image, wherever ``source_tag`` points by then. If an earlier attempt has moved the tag, and
+    somebody else has moved it since, it is left alone, and the task fails.
+
     :param repository: ``namespace/name``. (templated)
     :param tag: the tag to create or move. (templated)
     :param digest: the image, ``sha256:...``; give this or ``source_tag``. (templated)
@@ -183,9 +184,11 @@ class QuayPromoteTagOperator(ReleaseOperator["QuayClient"]):
 
     def execute(self, context: Context) -> dict[str, Any]:
         from airflow_provider.clients.quay.references import tag_reference
+        from airflow_provider.operators.promoting import KEY, promote
 
         with self.begin(context) as client:
-            promoted = client.tags.promote(self.repository, self.tag, digest=self.digest, source_tag=self.source_tag)
+            memory = self.memory(context, client, KEY, f"pointed tag {self.tag!r} of {self.repository} to an image")
+            promoted = promote(client, memory, self.repository, self.tag, self.digest, self.source_tag)
             result = client.observe(tag_reference(self.repository, self.tag, promoted["manifest_digest"])).to_result()
             self.publish(context, result)
             self.log_lines([self.lines.pointed(result)])
@@ -350,9 +353,13 @@ class QuayNotificationsOperator(_NotificationOperator):
                 raise self.bad_argument("notifications", f"[{place}]: {problem}")
 
     def hidden(self) -> Iterable[str]:
-        for each in self.notifications if isinstance(self.notifications, (list, tuple)) else ():
+        given: Any = self.notifications
+        for each in given if isinstance(given, (list, tuple)) else [given]:
             if isinstance(each, Mapping):
                 yield from self.secrets_in(each)
+            elif isinstance(each, str):
+                # It is refused, but Airflow stores it before that.
+                yield each
 
     def execute(self, context: Context) -> dict[str, Any]:
         with self.begin(context) as client:

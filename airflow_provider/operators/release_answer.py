@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from airflow_provider.core.approving import APPROVE
+from airflow_provider.core import lines
+from airflow_provider.core.approving import APPROVE, decided_at_the_vendor
 from airflow_provider.exceptions import (
     BadRequestError,
     Call,
@@ -15,6 +16,7 @@ from airflow_provider.exceptions import (
     PermissionDeniedError,
     ReleasePipelineError,
 )
+from airflow_provider.execution import ExecutionState
 
 if TYPE_CHECKING:
     from airflow_provider.clients.service_stage import ServiceStageClient
@@ -71,6 +73,7 @@ class RememberedAnswer:
                 if self.task_name not in self._client.release_tasks.list_approvals(ref["pipeline_id"]):
                     raise
                 log.warning("Refused, perhaps because it was already answered: %s", error)
+        check_decision(self._client, ref, self.task_name, str(self._notes["decision"]))
         log.warning("An earlier attempt's answer to %r was accepted", self.task_name)
         self._note_taken()
 
@@ -115,17 +118,37 @@ def send(client: ServiceStageClient, ref: ExecutionRef, task_name: str, decision
         summary = f"the answer to task_name {task_name!r} was refused; the release is waiting for: {waiting}"
         raise BadRequestError(summary, call=error.call) from error
     except ReleasePipelineError as error:
-        if not error.effect.is_open or not _was_taken(client, ref, task_name):
+        if not error.effect.is_open or not _was_taken(client, ref, task_name, decision):
             raise
 
 
-def _was_taken(client: ServiceStageClient, ref: ExecutionRef, task_name: str) -> bool:
-    """Whether an answer was certainly accepted; a failed poll says nothing."""
+def check_decision(client: ServiceStageClient, ref: ExecutionRef, task_name: str, decision: str) -> None:
+    """Check a release that no longer waits for an answer which an earlier attempt may have sent, but perhaps did not.
+
+    :raises ConflictError: its state does not follow from this answer, so somebody else answered, or stopped it.
+    """
+    seen: Execution = client.observe(ref)
+    # If it waits again, it does for the next approval.
+    is_next = seen.state is ExecutionState.WAITING
+    if (APPROVE if is_next else decided_at_the_vendor(seen.state)) != decision:
+        doing = lines.doing(seen.state, seen.status)
+        raise ConflictError(
+            f"somebody else may have answered {task_name!r}: release {seen.id} is {doing}, which does not follow from "
+            f"the answer {decision}",
+            call=Call(system=client.system),
+        )
+
+
+def _was_taken(client: ServiceStageClient, ref: ExecutionRef, task_name: str, decision: str) -> bool:
+    """Whether an answer was accepted, as far as the release shows; a failed poll says nothing."""
     try:
-        return client.releases.is_waiting_for(ref, task_name) is False
+        if client.releases.is_waiting_for(ref, task_name) is not False:
+            return False
+        check_decision(client, ref, task_name, decision)
     except ReleasePipelineError as error:
-        log.warning("Could not check whether the answer was accepted: %s", error)
+        log.warning("Could not find out whether the answer was accepted: %s", error)
         return False
+    return True
 
 
 def _waiting_for(client: ServiceStageClient, ref: ExecutionRef) -> list[str]:

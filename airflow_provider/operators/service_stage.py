@@ -73,6 +73,10 @@ class ServiceStageReleaseOperator(GatedStartOperator["ServiceStageClient"]):
         if self.on_retry == "restart":
             return None
         before = client.releases.before_action(self.pipeline)
+        if before["pipeline_id"] != failed.get("pipeline_id"):
+            # Each release task may count its records from 1.
+            self.log.warning("Not continuing release %s, because it is of another release task", failed["id"])
+            return None
         if before["newest_record"] != failed["id"]:
             self.log.warning("Not continuing release %s, because a newer one was started since", failed["id"])
             return None

@@ -5,12 +5,14 @@ Separate from starting.py, which each DAG file imports: what this module needs t
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Generic
 from uuid import uuid4
 
+from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from airflow_provider.core import lines
@@ -79,7 +81,11 @@ class StartAttempt(Generic[ClientT]):
         timed_out = isinstance(sys.exception(), AirflowTaskTimeout)
         answer = TaskAnswer() if timed_out else ask_in_time(self._context)
         verdict, reason = judge_worker_kill(
-            answer.state, timed_out=timed_out, frozen_for=self.watch.frozen_for(), is_stale=answer.is_stale
+            answer.state,
+            timed_out=timed_out,
+            frozen_for=self.watch.frozen_for(),
+            is_stale=answer.is_stale,
+            given_up_after=conf.getfloat("scheduler", "task_instance_heartbeat_timeout", fallback=math.inf),
         )
         record = self._start.record
         name = record.name if record else f"what this task may have started in {self._operator.system}"
@@ -92,7 +98,7 @@ class StartAttempt(Generic[ClientT]):
         if record is None or record.ref is None:
             self._operator.log.warning("The task was ended, and %s may still take effect: %s", name, reason)
             return
-        if timed_out:
+        if timed_out and GUESS not in record.ref:
             # Airflow may retry this task, and the retry must know about the cancel before it begins.
             record.phase = Phase.ENDING
             self._carrier.try_to_save(record)
@@ -169,6 +175,8 @@ class StartAttempt(Generic[ClientT]):
 
     def _send(self, intent: dict[str, Any]) -> Execution:
         execution = self._operator.start(self._carrier.client, intent)
+        if not execution.state.is_terminal:
+            self._carrier.client.note_unfinished(execution.ref)
         if self._is_undecided:
             self._decide()
         if self._is_canceling.is_set():

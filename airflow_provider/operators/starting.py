@@ -215,6 +215,7 @@ class StartOperator(WaitingOperator[ClientT]):
             request_timeout=client.transport.timeout,
             is_marked=client.is_marked,
             needs_cancel=client.needs_cancel,
+            settling_of=client.settling_of,
             is_busy=self.is_busy,
             has_log=client.has_log,
             is_known=self.is_known,

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, BaseOperator, TriggerFailureReason
 from airflow.sdk.bases.sensor import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 
@@ -141,6 +142,25 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
             else:
                 override.close()
         return self._open_or_defer(context, deadline or event["deadline"], override)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Check again after a deferral that ended without an event. A trigger that crashed is no reason to skip."""
+        if next_method != TRIGGER_FAIL_REPR:
+            return super().resume_execution(next_method, next_kwargs, context)
+        error = (next_kwargs or {}).get("error")
+        self.log.warning("The wait ended without an event: %s", error)
+        if error == TriggerFailureReason.TRIGGER_TIMEOUT or self._source.read().opening_at(datetime.now(UTC)):
+            return super().resume_execution("check_again", None, context)
+        if self.never_fail:
+            raise AirflowSkipException(f"the wait ended without an event: {error}")
+        return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
+
+    def check_again(self, context: Context) -> Any:
+        """Called when the deadline has passed, or a window is open, and no trigger has said so."""
+        override = self._override(context)
+        if override:
+            override.crash()
+        return self._open_or_defer(context, time.time(), override)
 
     def _override(self, context: Context) -> OverrideAttempt | None:
         if not self.approvers:

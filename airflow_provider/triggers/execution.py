@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 import time
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import suppress
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from airflow.sdk.bases.xcom import BaseXCom
+from airflow.sdk.configuration import conf
 from airflow.sdk.execution_time.xcom import XCom
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from asgiref.sync import sync_to_async
@@ -58,6 +60,11 @@ async def _pull_xcom(key: str, where: dict[str, Any]) -> Any:
 def freeze_watch() -> FreezeWatch:
     """One for the triggerer's process, created with its first wait."""
     return FreezeWatch()
+
+
+def given_up_after() -> float:
+    """Seconds without a heartbeat after which Airflow gives a triggerer's waits to another one."""
+    return conf.getfloat("triggerer", "triggerer_health_check_threshold", fallback=math.inf)
 
 
 class ExecutionTrigger(BaseTrigger):
@@ -294,7 +301,7 @@ class ExecutionTrigger(BaseTrigger):
             await asyncio.sleep(DURATIONS.undecided_pause)
 
     async def _judge_seen(self, seen: TaskSeen, marker: str, waited: float, frozen_for: float) -> tuple[Verdict, str]:
-        return judge_trigger_kill(seen, marker, waited, frozen_for)
+        return judge_trigger_kill(seen, marker, waited, frozen_for, given_up_after=given_up_after())
 
     async def _read_task(self, where: dict[str, Any]) -> TaskSeen:
         """Read the task instance from Airflow; without a state while its API server is unreachable."""

@@ -10,14 +10,14 @@ from typing import Any
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider.core.approving import ASKED_AS, CLOSED_WHEN, REJECT
-from airflow_provider.core.canceling import TaskSeen, Verdict, judge_kill_while_asking, judge_trigger_kill
+from airflow_provider.core.canceling import TaskSeen, Verdict, judge_kill_while_asking
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.waiting import WAITED_FOR, Begun, Outcome, Wait, named_exactly
 from airflow_provider.execution import ExecutionRef
 from airflow_provider.storable import storable
 from airflow_provider.triggers import required_actions
 from airflow_provider.triggers.asked import AskedPeople
-from airflow_provider.triggers.execution import ExecutionTrigger, freeze_watch
+from airflow_provider.triggers.execution import ExecutionTrigger, freeze_watch, given_up_after
 from airflow_provider.triggers.kills import shielded
 from airflow_provider.triggers.poller import shared_poller
 
@@ -94,7 +94,7 @@ class GateTrigger(ExecutionTrigger):
 
     async def _judge_seen(self, seen: TaskSeen, marker: str, waited: float, frozen_for: float) -> tuple[Verdict, str]:
         if self.gate is None or self.task_instance is None:
-            return judge_trigger_kill(seen, marker, waited, frozen_for)
+            return await super()._judge_seen(seen, marker, waited, frozen_for)
         action = await required_actions.read(self.task_instance.id)
         return judge_kill_while_asking(
             seen,
@@ -104,6 +104,7 @@ class GateTrigger(ExecutionTrigger):
             is_answered=action.answer is not None,
             is_moved=action.is_missing,
             is_last_try=self.is_last_try,
+            given_up_after=given_up_after(),
         )
 
     @property

@@ -229,6 +229,8 @@ class Poller:
         if self._new and now >= self._gathered_at:
             new, self._new = self._new, {}
             for wait in new:
+                if wait.since is not None:
+                    _ask_client(client.note_unfinished, wait.ref)
                 schedule.join(wait, _ask_client(client.shared_request, wait.ref), now, today)
         for batch in schedule.take(now, today):
             self._spawn(self._run_batch(batch))

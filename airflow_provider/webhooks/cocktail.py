@@ -64,4 +64,5 @@ def occurrences(message: Message, endpoint: Endpoint, client: CocktailClient) ->
 
 def _number(value: Number) -> str:
     text = str(value).strip()
-    return text if text.isascii() and text.isdecimal() and len(text) < 20 and int(text) > 0 else ""
+    # Without leading zeros: one run has one id.
+    return str(int(text)) if text.isascii() and text.isdecimal() and len(text) < 20 and int(text) > 0 else ""

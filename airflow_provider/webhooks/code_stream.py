@@ -35,6 +35,8 @@ class Message(msgspec.Struct, rename="camel"):
 def read(body: bytes) -> Message:
     """:raises RefusedError: it does not have the documented payload."""
     message = decode(body, Message)
+    if "${" in message.execution_id:
+        raise RefusedError(400, "executionId holds a variable that Code Stream has not filled in")
     if not _ID.fullmatch(_id_of(message)):
         raise RefusedError(400, "executionId must be the id of an execution")
     return message

@@ -11,7 +11,7 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Literal
+from typing import Literal, cast, get_args
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -30,16 +30,21 @@ _SECRET = re.compile(r"[A-Za-z0-9_-]{32,128}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 Source = Literal["quay", "cocktail", "code_stream"]
+SOURCES: tuple[str, ...] = get_args(Source)
+STATES = tuple(state.value for state in ExecutionState)
 
 
 class Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One endpoint as the option declares it."""
+    """One endpoint as the option declares it.
 
-    source: Source
+    Texts are checked here and not by their types: an error of those would show a secret that stands in a wrong field.
+    """
+
+    source: str
     asset: str
     secrets: list[str]
     conn_id: str = ""
-    states: list[ExecutionState] = msgspec.field(default_factory=lambda: [ExecutionState.SUCCEEDED])
+    states: list[str] = msgspec.field(default_factory=lambda: [ExecutionState.SUCCEEDED])
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -76,17 +81,22 @@ def declared() -> Endpoints:
     if not text.strip():
         return {}
     try:
-        found = msgspec.json.decode(text, type=dict[str, Declared])
-    except msgspec.ValidationError as error:
-        raise _wrong(str(error)) from None
-    except (msgspec.DecodeError, RecursionError):
+        found = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
         raise _wrong("must be a JSON object of endpoints by name") from None
     return {name: _endpoint(name, each) for name, each in found.items()}
 
 
-def _endpoint(name: str, entry: Declared) -> Endpoint:
+def _endpoint(name: str, raw: msgspec.Raw) -> Endpoint:
     if not _NAME.fullmatch(name):
         raise _wrong("names of endpoints must be 1 to 64 lower-case letters, digits, '_' and '-'")
+    try:
+        entry = msgspec.json.decode(raw, type=Declared)
+    except (msgspec.DecodeError, RecursionError) as error:
+        problem, _, field = str(error).partition(" - at `$")
+        raise _wrong(f"endpoint {name!r}: {field.strip('.`')}{' is wrong: ' * bool(field)}{problem}") from None
+    if entry.source not in SOURCES:
+        raise _wrong(f"endpoint {name!r}: source must be one of {', '.join(SOURCES)}")
     if not entry.asset:
         raise _wrong(f"endpoint {name!r}: asset must not be empty")
     if not 1 <= len(entry.secrets) <= MOST_SECRETS or len(set(entry.secrets)) != len(entry.secrets):
@@ -95,8 +105,11 @@ def _endpoint(name: str, entry: Declared) -> Endpoint:
         raise _wrong(f"endpoint {name!r}: each of secrets must be 32 to 128 letters, digits, '_' and '-'")
     if not entry.states:
         raise _wrong(f"endpoint {name!r}: states must not be empty")
+    if not set(entry.states) <= set(STATES):
+        raise _wrong(f"endpoint {name!r}: each of states must be one of {', '.join(STATES)}")
     conn_id = entry.conn_id or f"{entry.source}_default"
-    return Endpoint(name, entry.source, entry.asset, tuple(entry.secrets), conn_id, frozenset(entry.states))
+    states = frozenset(map(ExecutionState, entry.states))
+    return Endpoint(name, cast("Source", entry.source), entry.asset, tuple(entry.secrets), conn_id, states)
 
 
 def matching(endpoints: Endpoints, name: str, secret: str) -> Endpoint | None:

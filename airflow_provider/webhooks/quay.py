@@ -16,7 +16,7 @@ from airflow_provider.clients.quay.documents import Tag
 from airflow_provider.clients.quay.fields import began_at, image_ref
 from airflow_provider.clients.quay.references import build_reference
 from airflow_provider.exceptions import NotFoundError
-from airflow_provider.identifiers import quay_id_problem, repository_problem, tag_problem
+from airflow_provider.identifiers import is_name, quay_id_problem, repository_problem, tag_problem
 from airflow_provider.webhooks.bodies import RefusedError, decode
 from airflow_provider.webhooks.endpoints import Endpoint
 from airflow_provider.webhooks.occurrences import Alternatives, Occurrence, Report, of_execution, of_message
@@ -59,6 +59,8 @@ def read(body: bytes) -> Message:
     message = decode(body, Message)
     if message.threshold_percent is None:
         _require(not repository_problem(message.repository), "repository must be the name of a repository")
+    else:
+        _require(is_name(message.namespace), "namespace must be the name of a user or organization")
     if message.updated_tags is not None:
         tags = message.updated_tags
         _require(0 < len(tags) <= MOST_TAGS, f"updated_tags must hold 1 to {MOST_TAGS} tags")

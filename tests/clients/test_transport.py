@@ -205,6 +205,22 @@ def test_retry_after_is_seconds_or_a_date_and_nonsense_is_ignored(header: str | 
 
 
 @pytest.mark.parametrize(
+    ("body", "effect"),
+    [
+        (HTML, Effect.NONE),
+        ("404 page not found", Effect.NONE),
+        (None, Effect.REFUSED),
+        ({"message": "no execution 7"}, Effect.REFUSED),
+    ],
+)
+def test_what_a_gateway_does_not_find_may_be_there(scripted: Scripted, body: Any, effect: Effect) -> None:
+    scripted.script = [(404, {}, body)]
+    with pytest.raises(NotFoundError) as caught:
+        Transport("quay", scripted.url).request("GET", "/a/b")
+    assert caught.value.effect is effect
+
+
+@pytest.mark.parametrize(
     ("status", "cause", "effect"),
     [
         (400, BadRequestError, Effect.REFUSED),

@@ -106,6 +106,36 @@ def test_two_different_people_must_approve():
     assert asked.decision == "approve"
 
 
+@pytest.mark.parametrize(
+    ("by", "name"),
+    [("ADA", "Ada L."), (" ada ", "Ada L."), ("\uff41da", "Ada L."), ("8", "ADA"), ("8", "ada ")],
+    ids=["case", "spaces", "another form of a letter", "another id", "another id and spaces"],
+)
+def test_one_person_under_two_spellings_is_not_two(by, name):
+    rules, asked = Rules(approvals=2), question()
+    asked.take(answer("ada"), rules)
+    again = asked.take(Answer(decision="approve", by=by, name=name, at="later"), rules)
+    assert again is not None
+    assert "different people" in again.refused
+    assert asked.decision is None
+
+
+def test_two_people_of_whom_no_name_is_known_are_two():
+    rules, asked = Rules(approvals=2), question()
+    for by in ("7", "8"):
+        asked.take(Answer(decision="approve", by=by, at=by), rules)
+    assert asked.decision == "approve"
+
+
+def test_whoever_approved_may_still_reject_before_the_second_approval():
+    rules, asked = Rules(approvals=2), question()
+    asked.take(answer("ada"), rules)
+    second = asked.take(answer("ada", "reject", at="later"), rules)
+    assert second is not None
+    assert not second.refused
+    assert asked.decision == "reject"
+
+
 def test_the_second_person_may_still_reject():
     rules, asked = Rules(approvals=2), question()
     asked.take(answer("ada"), rules)
@@ -122,7 +152,9 @@ def test_an_answer_of_somebody_else_than_the_approvers_does_not_count(decision):
     assert asked.decision is None
 
 
-@pytest.mark.parametrize("requester", ["ada", "Ada"], ids=["by id", "by name"])
+@pytest.mark.parametrize(
+    "requester", ["ada", "Ada", "ADA", "\uff21da "], ids=["by id", "by name", "by case", "by another form"]
+)
 def test_an_answer_of_the_requester_does_not_count(requester):
     rules, asked = Rules(requester=requester), question()
     refused = asked.take(answer("ada"), rules)

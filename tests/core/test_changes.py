@@ -104,6 +104,31 @@ def test_a_change_with_a_date_in_the_future_makes_nothing_else_look_old() -> Non
     assert new_of(take(taken.cursor, PLACE, read(changes, read_at=1020.0), is_wanted, 10)) == [3]
 
 
+def test_a_clock_that_was_ahead_for_a_while_hides_nothing_that_happens_after_it_was_corrected() -> None:
+    day = 86_400.0
+    changes = [change(1, 1000.0)]
+    cursor = take(None, PLACE, read(changes, read_at=2000.0), is_wanted, 10).cursor
+    changes.append(change(2, day + 2000.0))
+    ahead = take(cursor, PLACE, read(changes, read_at=day + 2001.0), is_wanted, 10)
+    changes.append(change(3, 2100.0))
+    back = take(ahead.cursor, PLACE, read(changes, since=day + 1000.0, read_at=2101.0), is_wanted, 10)
+    # The poll reached back to what was known, which it must do once more.
+    assert (new_of(back), back.since) == ([], 2101.0 - LATE)
+    after = take(back.cursor, PLACE, read(changes, since=2101.0 - LATE, read_at=2102.0), is_wanted, 10)
+    assert (new_of(ahead), new_of(after)) == ([2], [3])
+    assert new_of(take(after.cursor, PLACE, read(changes, read_at=2103.0), is_wanted, 10)) == []
+
+
+@pytest.mark.parametrize("step", [1.0, LATE])
+def test_a_clock_that_is_set_back_a_little_repeats_nothing(step: float) -> None:
+    changes = [change(1, 1000.0), change(2, 5000.0 - LATE - step / 2), change(3, 6000.0)]
+    cursor = begun(changes)
+    for read_at in (6000.0, 6000.0 - step):
+        taken = take(cursor, PLACE, read(changes, read_at=read_at), is_wanted, 10)
+        assert new_of(taken) == []
+        cursor = taken.cursor
+
+
 def test_what_is_not_wanted_is_passed_over_and_costs_no_room() -> None:
     cursor = begun([])
     taken = take(cursor, PLACE, read([change(1, 1000.0, wanted=False), change(2, 1001.0)]), is_wanted, 10)

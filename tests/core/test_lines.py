@@ -54,3 +54,13 @@ def test_the_last_line_of_a_failure_names_the_request_only_where_one_failed():
     assert lines.failed(ServerUnavailableError("down", call=Call(system="quay")), None, "https://q").text == (
         "Failed: down: https://q"
     )
+
+
+def test_a_line_about_an_answer_is_short_whoever_gave_it():
+    for by in ("x" * 1_000_000, ["y"] * 1_000_000, {"name": "z" * 1_000_000}):
+        assert len(lines.answered({"kind": "approval", "id": "45b4d8"}, "APPROVED", by, None).text) < 200
+
+
+def test_a_line_about_triggered_pipelines_is_short_however_many_there_are():
+    assert len(lines.triggered(["x" * 200] * 1_000).text) < 2_100
+    assert lines.triggered([]).text == "Triggered no pipeline"

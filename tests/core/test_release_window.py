@@ -7,7 +7,7 @@ from datetime import datetime
 import pendulum
 import pytest
 
-from airflow_provider.core.release_window import DAYS, ReleaseCalendar
+from airflow_provider.core.release_window import ALWAYS_OPEN_SINCE, DAYS, HORIZON, ReleaseCalendar
 from airflow_provider.exceptions import BadRequestError
 
 WORKDAYS = ["mon", "tue", "wed", "thu", "fri"]
@@ -75,15 +75,105 @@ def test_a_window_opens_and_closes_when_the_clock_first_shows_its_times():
 
 
 @pytest.mark.parametrize(
+    ("zone", "begins", "ends", "after", "opens", "closes"),
+    [
+        # The clock goes back by half an hour, at 02:00 to 01:30.
+        ("Australia/Lord_Howe", "01:45", "02:15", "2026-04-04T12:00", "2026-04-04T14:45Z", "2026-04-04T15:45Z"),
+        # It skips 02:00 to 02:30: this window opens at the change, and the next one does not exist.
+        ("Australia/Lord_Howe", "02:15", "03:00", "2026-10-03T12:00", "2026-10-03T15:30Z", "2026-10-03T16:00Z"),
+        ("Australia/Lord_Howe", "02:05", "02:25", "2026-10-03T12:00", "2026-10-04T15:05Z", "2026-10-04T15:25Z"),
+        # There was no 30 December 2011: the night of the 29th ends on the 31st.
+        ("Pacific/Apia", "22:00", "06:00", "2011-12-29T12:00", "2011-12-30T08:00Z", "2011-12-30T16:00Z"),
+        ("Pacific/Apia", "09:00", "10:00", "2011-12-29T12:00", "2011-12-30T19:00Z", "2011-12-30T20:00Z"),
+        # Ramadan is the exception there: the clock goes back at 03:00 to 02:00, and forward a month later.
+        ("Africa/Casablanca", "02:30", "03:30", "2026-02-14T12:00", "2026-02-15T01:30Z", "2026-02-15T03:30Z"),
+        ("Africa/Casablanca", "02:30", "03:30", "2026-03-21T12:00", "2026-03-22T02:00Z", "2026-03-22T02:30Z"),
+        # Midnight itself is skipped, or shown twice.
+        ("Africa/Cairo", "00:00", "02:00", "2026-04-23T12:00", "2026-04-23T22:00Z", "2026-04-23T23:00Z"),
+        ("America/Havana", "00:00", "00:30", "2026-10-31T12:00", "2026-11-01T04:00Z", "2026-11-01T04:30Z"),
+        ("America/Santiago", "23:30", "00:15", "2026-04-04T12:00", "2026-04-05T02:30Z", "2026-04-05T04:15Z"),
+    ],
+)
+def test_windows_are_right_over_the_odd_changes_of_odd_zones(zone, begins, ends, after, opens, closes):
+    opening = ReleaseCalendar(daily(begins, ends), zone).opening_after(at(after, zone))
+    assert opening == (at(opens), at(closes))
+
+
+# Every minute of the week, said in four ways.
+ROUND_THE_CLOCK = [
+    daily("00:00", "24:00"),
+    daily("12:00", "12:00"),
+    [*daily("00:00", "13:00"), *daily("11:00", "24:00")],
+    [{"days": WORKDAYS, "from": "00:00", "to": "24:00"}, {"days": ["sat", "sun"], "from": "00:00", "to": "00:00"}],
+]
+
+
+@pytest.mark.parametrize("windows", ROUND_THE_CLOCK)
+def test_windows_without_a_gap_open_only_after_a_freeze_and_once(windows):
+    calendar = ReleaseCalendar(windows, BERLIN, [{"from": "2026-01-10", "to": "2026-01-12"}])
+    for moment in ("2026-01-13T00:00", "2026-02-01T12:00", "2026-11-27T12:00", "2027-11-27T12:00"):
+        assert calendar.opening_at(at(moment)).opens == at("2026-01-13T00:00")
+    assert calendar.opening_at(at("2026-01-09T12:00")) == (ALWAYS_OPEN_SINCE, at("2026-01-10T00:00"))
+
+
+@pytest.mark.parametrize("windows", ROUND_THE_CLOCK)
+def test_windows_without_a_gap_and_a_freeze_have_never_opened(windows):
+    now = at("2026-11-27T12:00")
+    assert ReleaseCalendar(windows, BERLIN).opening_at(now) == (ALWAYS_OPEN_SINCE, now + HORIZON)
+    assert ReleaseCalendar(windows, BERLIN).opening_after(now) is None
+
+
+def test_a_gap_that_the_clock_skips_joins_two_weeks_whenever_it_is_looked_at():
+    but_sunday = [{"days": [each for each in DAYS if each != "sun"], "from": "00:00", "to": "24:00"}]
+    sunday = [{"days": ["sun"], "from": "00:00", "to": "02:00"}, {"days": ["sun"], "from": "03:00", "to": "24:00"}]
+    calendar = ReleaseCalendar([*but_sunday, *sunday], BERLIN)
+    for moment in ("2026-03-22T03:00", "2026-03-29T12:00", "2026-03-31T12:00", "2026-04-05T01:59"):
+        assert calendar.opening_at(at(moment)) == (at("2026-03-22T03:00"), at("2026-04-05T02:00"))
+
+
+def test_a_week_with_a_minute_closed_is_not_always_open():
+    calendar = ReleaseCalendar([*daily("00:00", "12:00"), *daily("12:01", "24:00")], BERLIN)
+    assert calendar.opening_at(at("2026-11-27T12:00")) is None
+    assert calendar.opening_at(at("2026-11-27T12:01")).opens == at("2026-11-27T12:01")
+
+
+def test_freezes_that_abut_leave_nothing_between_them():
+    freezes = [
+        {"from": "2026-12-01", "to": "2026-12-01"},
+        {"from": "2026-12-02", "to": "2026-12-02T11:59:59"},
+        {"from": "2026-12-02T12:00", "to": "2026-12-02T23:59:59"},
+    ]
+    opening = ReleaseCalendar(daily("00:00", "24:00"), BERLIN, freezes).opening_after(at("2026-11-30T12:00"))
+    assert opening.opens == at("2026-12-03T00:00")
+
+
+@pytest.mark.parametrize("ends", ["9999-12-31", "9999-12-31T23:59:59"])
+def test_a_freeze_until_the_end_of_time_is_a_freeze(ends):
+    calendar = ReleaseCalendar(NIGHTS, BERLIN, [{"from": "2026-12-01", "to": ends}])
+    assert calendar.freeze_at(at("2036-01-01"))
+    assert calendar.opening_after(at("2026-12-02T12:00")) is None
+
+
+@pytest.mark.parametrize(
     ("begins", "ends", "frozen", "free"),
     [
         ("2026-12-01", "2026-12-02", ["2026-12-01T00:00", "2026-12-02T23:59:59"], ["2026-12-03T00:00"]),
         ("2026-12-01T12:00", "2026-12-01T13:00", ["2026-12-01T12:00", "2026-12-01T13:00"], ["2026-12-01T13:00:01"]),
         ("2026-12-01T12:00Z", "2026-12-01T13:00Z", ["2026-12-01T13:00"], ["2026-12-01T12:00"]),
         ("12-20", "01-03", ["2026-12-20T00:00", "2027-01-03T23:59", "2040-12-31T12:00"], ["2027-01-04T00:00"]),
+        ("2026-10-25T02:30", "2026-10-25T02:45", ["2026-10-25T00:30Z", "2026-10-25T01:45Z"], ["2026-10-25T01:45:01Z"]),
+        ("2026-03-29T02:30", "2026-03-29T12:00", ["2026-03-29T03:00"], ["2026-03-29T01:59:59"]),
         ("02-29", "02-29", ["2028-02-29T12:00", "2027-02-28T12:00"], ["2028-02-28T12:00", "2027-03-01T00:00"]),
     ],
-    ids=["dates", "times", "times of another zone", "every year", "leap day"],
+    ids=[
+        "dates",
+        "times",
+        "times of another zone",
+        "every year",
+        "times that are shown twice",
+        "a time that is skipped",
+        "leap day",
+    ],
 )
 def test_a_freeze_closes_every_window_and_both_ends_belong_to_it(begins, ends, frozen, free):
     calendar = ReleaseCalendar(daily("00:00", "24:00"), BERLIN, [{"from": begins, "to": ends}])
@@ -130,6 +220,18 @@ def test_a_freeze_without_an_end_in_sight_leaves_no_opening():
         ({"freezes": [{"from": "2026-12-20", "to": "2026-12-19"}]}, "freezes[0].to must not be before"),
         ({"freezes": [{"from": "12-20", "to": "2026-12-19"}]}, "freezes[0] must name a year in both"),
         ({"freezes": [{"from": "13-20", "to": "13-21"}]}, "freezes[0].from must be a date"),
+        # A month, a week or a day of the year would be taken for a single day.
+        ({"freezes": [{"from": "2026-12", "to": "2027-01"}]}, "freezes[0].from must be a date"),
+        ({"freezes": [{"from": "2026-12-20", "to": "2026-W53"}]}, "freezes[0].to must be a date"),
+        ({"freezes": [{"from": "2026-354", "to": "2026-355"}]}, "freezes[0].from must be a date"),
+        ({"freezes": [{"from": "now", "to": "2027-01-01"}]}, "freezes[0].from must be a date"),
+        ({"freezes": [{"from": "2026-12-20", "to": "2026-12-20T25:00"}]}, "freezes[0].to must be a date"),
+        ({"freezes": [{"from": "12-20", "to": "01-03", "environments": "prod"}]}, "freezes[0].environments is wrong"),
+        ({"freezes": {"from": "12-20", "to": "01-03"}}, "freezes is wrong"),
+        ({"freezes": 5}, "freezes is wrong"),
+        ({"timezone": 3600}, "timezone must be an IANA name"),
+        ({"timezone": {"name": "UTC"}}, "timezone must be an IANA name"),
+        ({"windows": [{"days": ["mon"], "from": 1320, "to": "23:00"}]}, "windows[0].from is wrong"),
     ],
 )
 def test_a_wrong_field_is_named(arguments, field):

@@ -26,6 +26,7 @@ from airflow_provider.exceptions import (
     BadRequestError,
     Call,
     ConflictError,
+    Effect,
     NotFoundError,
     PermissionDeniedError,
     ReleasePipelineError,
@@ -106,6 +107,13 @@ def test_an_execution_is_gone_when_no_poll_finds_it_for_ten_seconds():
     assert waiting.update(NotFoundError("gone"), START + 30) is None
     assert waiting.update(NotFoundError("gone"), START + 39) is None
     assert waiting.update(NotFoundError("gone"), START + 40).ending is Ending.LOST
+
+
+def test_an_execution_is_not_gone_because_a_gateway_does_not_find_its_system():
+    waiting = wait()
+    for seconds in (0, 10, 600):
+        assert waiting.update(NotFoundError("no route", effect=Effect.NONE), START + seconds) is None
+    assert waiting.update(NotFoundError("no route", effect=Effect.NONE), START + 900).ending is Ending.LOST
 
 
 def test_an_execution_that_was_never_there_is_not_waited_for():

@@ -119,6 +119,10 @@ OF_ONE_SYSTEM: list[tuple[str, str, dict[str, Any]]] = [
         for system in ("code_stream", "service_stage", "cocktail")
         for template in ("javascript:alert('{id}')", "https://ui.example.com/", "{base}/{repository}")
     ),
+    *(
+        ("quay", "extra `ui_url`", {"extra": {"ui_url": template}})
+        for template in ("javascript:alert('{id}')", "https://ui.example.com/", "{base}/{repository}/{digest}")
+    ),
     ("code_stream", "extra `api_version`", {"extra": {"api_version": ["2019-10-17"]}}),
     *(
         ("code_stream", "extra `words`", {"extra": {"words": words}})
@@ -211,6 +215,18 @@ def test_a_connection_may_be_a_uri_whose_extras_are_text(define: Callable[[str],
     define(f"{uri}?verify=False&max_connections=3&request_timeout=&api_prefix=%2Fapi%2Fv2")
     with hook_class("quay")(CONN_ID).get_conn() as client:
         assert (client.transport.base_url, client.transport.max_connections) == (url, 3)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("uri", ["first-half/{}@vra.example.com", ":12345/{}@vra.example.com"])
+def test_a_slash_in_the_password_of_a_connection_uri_shows_none_of_it(
+    define: Callable[[str], None], system: str, uri: str
+) -> None:
+    define(f"{system.replace('_', '-')}://{uri.format(SECRET)}")
+    with pytest.raises(ConnectionConfigError) as caught:
+        hook_class(system)(CONN_ID).get_conn()
+    assert SECRET not in str(caught.value)
+    assert "first-half" not in str(caught.value)
 
 
 def test_a_path_in_a_connection_uri_that_airflow_takes_for_the_schema_is_explained(

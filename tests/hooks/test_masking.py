@@ -10,11 +10,14 @@ import pytest
 from airflow.sdk._shared.secrets_masker import _secrets_masker, redact, reset_secrets_masker
 
 from airflow_provider.clients.redaction import KEPT_TOKENS
+from airflow_provider.hooks.base import hook_class
 from airflow_provider.hooks.code_stream import CodeStreamHook
 from airflow_provider.hooks.masking import forget_here, mask_here
 from tests.support.connections import Build, build, define
 
 __all__ = ["build", "define"]
+
+SECRET = "known-word-of-an-extra"
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +92,11 @@ def test_a_connection_that_changes_gives_another_client_once(define: object, bui
     build("code_stream", password="another-password")
     assert hook.get_changed_conn() is not None
     assert hook.get_changed_conn() is None
+
+
+def test_no_extra_that_is_secret_is_in_the_text_of_its_object() -> None:
+    secret = {"refresh_token": SECRET, "security_token": SECRET, "headers": {"X-Team-Secret": SECRET}}
+    for system in ("code_stream", "service_stage", "cocktail", "quay"):
+        extras = hook_class(system).extras_class
+        known = {name: value for name, value in secret.items() if name in extras.model_fields}
+        assert SECRET not in repr(extras.model_validate(known)), system

@@ -27,6 +27,9 @@ TOLD_FROM = 0.02
 OUR_THREADS = ("poll-", THREAD)
 OUR_TASKS = ("poll ", "build logs", "Poller.", "BuildLogs.", "TriggerRunner.run_trigger")
 
+_SHOWN = 4
+"""Threads that a line names."""
+
 
 class _Step(NamedTuple):
     """A step of the loop, in seconds of its thread's CPU, collecting garbage apart."""
@@ -126,7 +129,7 @@ class LoopSampler(BaseTrigger):
                 lag = time.perf_counter() - began - HEARTBEAT
                 if lag > second.lag / 2 or lag > TOLD_FROM:
                     waited = threads.queued() - queued
-                    used = sum(now - cpu.get(name, 0.0) for name, now in threads.read().items())
+                    used = {name: now - cpu.get(name, 0.0) for name, now in threads.read().items()}
                     second.note(lag, garbage.total - collected, waited, used, steps.take())
                 if second.is_over():
                     file.write(json.dumps(second.told()) + "\n")
@@ -149,8 +152,10 @@ class _Second:
         self.lag = self.garbage = self.ours = self.others = 0.0
         self.culprit = self.other = ""
 
-    def note(self, lag: float, garbage: float, waited: float, threads: float, steps: list[_Step]) -> None:
+    def note(self, lag: float, garbage: float, waited: float, used: dict[str, float], steps: list[_Step]) -> None:
+        """:param used: seconds of CPU by thread."""
         self.lag, self.garbage = max(self.lag, lag), max(self.garbage, garbage)
+        threads = sum(used.values())
         in_loop = sum(step.took for step in steps if step.is_ours)
         held_up = max(0.0, lag - garbage - waited)
         foreign = sum(step.took for step in steps if not step.is_ours)
@@ -158,7 +163,7 @@ class _Second:
         if ours > self.ours:
             self.ours = ours
             slowest = max((step for step in steps if step.is_ours), default=None, key=lambda step: step.took)
-            self.culprit = f"threads {threads:.3f} s of CPU" if threads > in_loop or not slowest else slowest.what
+            self.culprit = _busiest(used) if threads > in_loop or not slowest else slowest.what
         for step in steps:
             if not step.is_ours and step.took > self.others:
                 self.others, self.other = step.took, step.what
@@ -177,3 +182,9 @@ class _Second:
             "other": self.other,
             "blocks": sys.getallocatedblocks(),
         }
+
+
+def _busiest(used: dict[str, float]) -> str:
+    """The threads that used most of the CPU, with their milliseconds."""
+    most = sorted(used, key=used.__getitem__, reverse=True)[:_SHOWN]
+    return "threads " + ", ".join(f"{name.split()[0]} {used[name] * 1000:.0f} ms" for name in most)

@@ -12,7 +12,8 @@ import pytest
 from airflow.sdk import BaseNotifier
 from pytest_mock import MockerFixture
 
-from airflow_provider.core.durations import DURATIONS
+from airflow_provider.core.approving import LONGEST_COMMENT
+from airflow_provider.core.durations import DURATIONS, MOST_CRASHES
 from airflow_provider.exceptions import BadRequestError, ConflictError, ExecutionTimeout, PermissionDeniedError
 from airflow_provider.hooks.code_stream import CodeStreamHook
 from airflow_provider.notifications import ApprovalNotifier
@@ -156,6 +157,27 @@ def test_an_answer_goes_to_the_system_with_who_gave_it_and_what_they_said(asking
     assert given["at"]
 
 
+@pytest.mark.parametrize(
+    ("written", "comment"),
+    [
+        ("gr\u00fcn \U0001f433 \u202egnp.exe\nline 2", "gr\u00fcn \U0001f433 \u202egnp.exe\nline 2"),
+        ("a NUL \0 in it", "a NUL \ufffd in it"),
+        ("x" * 100_000, "x" * LONGEST_COMMENT),
+        ({"ok": ["yes"]}, "{'ok': ['yes']}"),
+        (" ", ""),
+    ],
+    ids=["unicode", "nul", "huge", "no text", "blank"],
+)
+def test_whatever_people_write_reaches_the_system_as_text(asking, written, comment):
+    task = asked(asking)
+    (given,) = result_of(task.answer("Approve", "ada", written))["approvals"]
+    assert given["comment"] == comment
+    (sent,) = asking.answers()
+    said = f": {comment}" if comment else ""
+    assert (sent.get("responseMessage") or sent.get("message")) == f"approved by Ada (ada){said}"
+    until(lambda: asking.is_decided() is True)
+
+
 def test_an_answer_that_came_before_the_deferral_is_found_by_the_trigger(asking):
     task = asked(asking)
     task.mark("running")
@@ -281,6 +303,25 @@ def test_whoever_triggered_the_run_is_not_taken_for_an_approver(asking):
     until(lambda: asking.is_decided() is True)
 
 
+@pytest.mark.parametrize("given", [{"approvers": ["Test"]}, {"approvers": ["ada", "test"], "approvals": 2}])
+def test_rules_by_which_nobody_could_approve_are_refused_before_anybody_is_asked(asking, given):
+    task = AskedTask(lambda: asking.build(poll_interval=0.2, not_requester=True, **given))
+    ended = task.attempt()
+    assert isinstance(ended.error, BadRequestError)
+    assert "approvers must name at least" in str(ended.error)
+    assert task.action() is None
+
+
+def test_whoever_approved_first_may_reject_before_a_second_one_has_approved(asking):
+    task = asked(asking, approvals=2)
+    task.answer("Approve", "ada")
+    task.answer("Reject", "ada", "I was wrong")
+    until(lambda: asking.is_decided() is False)
+    (sent,) = asking.answers()
+    said = sent.get("responseMessage") or sent.get("message")
+    assert said == "approved by Ada (ada); rejected by Ada (ada): I was wrong"
+
+
 def test_an_answer_of_nobody_who_may_is_not_taken_even_if_airflow_takes_it(asking):
     task = asked(asking, approvers=["ada"])
     task.answer("Reject", "eve")
@@ -312,6 +353,32 @@ def test_silence_may_fail_the_task_alone(asking):
     assert isinstance(error, ExecutionTimeout)
     assert asking.is_decided() is None
     assert asking.answers() == []
+
+
+def test_an_answer_that_no_triggerer_has_read_counts_and_not_the_silence_after_it(asking):
+    """It came before the deferral, and triggerers were down until Airflow timed the deferral out."""
+    task = asked(asking, response_timeout=0.5, on_no_response="approve")
+    task.mark("running")
+    assert task.answer("Reject", "ada") is None
+    task.mark("deferred")
+    time.sleep(0.5)
+    task.first = task.resume_without_event("Trigger timeout")
+    assert (task.first.error, task.state, asking.answers()) == (None, "deferred", [])
+    ended = task.resumed(task.fire(trigger_of(task)))
+    assert [(each["decision"], each["by"]) for each in result_of(ended)["approvals"]] == [("reject", "ada")]
+    until(lambda: asking.is_decided() is False)
+
+
+@pytest.mark.parametrize(("then", "goes_on"), [("approve", True), ("reject", False)])
+def test_silence_while_no_triggerer_runs_means_what_its_author_says(asking, then, goes_on):
+    task = asked(asking, response_timeout=0.5, on_no_response=then)
+    time.sleep(0.5)
+    for _ in range(MOST_CRASHES):
+        assert task.resume_without_event("Trigger timeout").error is None
+        assert (task.state, asking.answers()) == ("deferred", [])
+    (given,) = result_of(task.resume_without_event("Trigger timeout"))["approvals"]
+    assert (given["decision"], given["by"]) == (then, "")
+    until(lambda: asking.is_decided() is goes_on)
 
 
 # --- ended, retried and cleared
@@ -423,6 +490,7 @@ def test_in_dag_test_nobody_is_asked_but_the_vendors_decision_counts(systems):
         ({"approvers": []}, "approvers"),
         ({"approvers": [" "]}, "approvers"),
         ({"approvers": ["ada", "ada"], "approvals": 2}, "approvals"),
+        ({"approvers": ["ada", "Ada "], "approvals": 2}, "approvals"),
     ],
 )
 @pytest.mark.parametrize("cls", [CodeStreamApprovalOperator, ServiceStageApprovalOperator])

@@ -281,6 +281,17 @@ def test_an_answer_that_comes_too_late_changes_nothing(two_gates):
     assert told == [("ada", True), ("bob", False)]
 
 
+def test_an_answer_that_contradicts_the_one_at_the_vendor_does_not_count(gated):
+    task = asking(gated)
+    gated.decide(True)
+    until(lambda: gated.executions()[0]["state"] != gated.waiting)
+    task.answer("Reject", "ada")
+    ended = task.to_the_end()
+    assert ended.state == "success"
+    assert [(each["by"], bool(each["refused"])) for each in result_of(ended)["approvals"]] == [("ada", True)]
+    assert len(gated.answers()) == 1
+
+
 def test_an_execution_that_is_canceled_at_the_vendor_ends_the_question(systems):
     gated = in_code_stream(systems)
     task = asking(gated)
@@ -516,6 +527,15 @@ def test_an_execution_without_gates_asks_nobody(systems):
     task.attempt()
     assert result_of(task.to_the_end())["approvals"] == []
     assert task.action() is None
+
+
+@pytest.mark.parametrize("given", [{"approvers": ["Test"]}, {"approvers": ["ada", "test"], "approvals": 2}])
+def test_rules_by_which_nobody_could_approve_are_refused_before_anything_is_started(gated, given):
+    task = GatedTask(lambda: gated.build(poll_interval=0.2, not_requester=True, **given))
+    ended = task.attempt()
+    assert isinstance(ended.error, BadRequestError)
+    assert "approvers must name at least" in str(ended.error)
+    assert gated.executions() == []
 
 
 OPERATORS: list[tuple[type, dict[str, Any]]] = [

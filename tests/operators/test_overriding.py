@@ -14,7 +14,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowSensorTimeout
 from pytest_mock import MockerFixture
 
-from airflow_provider.core.durations import DURATIONS
+from airflow_provider.core.durations import DURATIONS, MOST_CRASHES
 from airflow_provider.core.release_window import DAYS
 from airflow_provider.exceptions import BadRequestError
 from airflow_provider.operators.overriding import OverrideAttempt
@@ -179,6 +179,58 @@ def test_an_answer_that_came_before_the_deferral_is_found_by_the_trigger(closed)
     assert task.give("an outage") is None
     task.mark("deferred")
     assert result_of(task.to_the_end())["override"]["by"] == "ada"
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_wait_that_no_triggerer_has_ended_reads_the_answer_and_closes_the_question(closed, answers):
+    """Triggerers were down until Airflow timed the deferral out."""
+    task = Waiting(closed, timeout=0.5)
+    if answers:
+        task.mark("running")
+        task.give("an outage")
+        task.mark("deferred")
+    time.sleep(0.5)
+    task.last = task.resume_without_event("Trigger timeout")
+    assert (task.last.error, task.state) == (None, "deferred")
+    ended = task.to_the_end()
+    if answers:
+        assert result_of(ended)["override"]["by"] == "ada"
+    else:
+        assert isinstance(ended.error, AirflowSensorTimeout)
+        assert (task.action().answer, task.action().by) == ("Waited", None)
+
+
+def test_a_wait_without_a_triggerer_comes_to_an_end(closed):
+    task = Waiting(closed, timeout=0.5)
+    time.sleep(0.5)
+    for _ in range(MOST_CRASHES):
+        assert task.resume_without_event("Trigger timeout").error is None
+        assert task.state == "deferred"
+    assert isinstance(task.resume_without_event("Trigger timeout").error, AirflowSensorTimeout)
+
+
+@pytest.mark.parametrize("error", ["Trigger timeout", "Trigger failure"])
+def test_a_window_that_has_opened_while_no_triggerer_ran_is_open(closed, error):
+    task = Waiting(closed, approvers=None)
+    closed.open()
+    assert result_of(task.resume_without_event(error))["outputs"]["opens"]
+
+
+@pytest.mark.parametrize(
+    ("error", "given", "state"),
+    [
+        ("Trigger failure", {}, "up_for_retry"),
+        ("Trigger failure", {"soft_fail": True}, "up_for_retry"),
+        ("Trigger failure", {"never_fail": True}, "skipped"),
+        ("Trigger timeout", {}, "failed"),
+        ("Trigger timeout", {"soft_fail": True}, "skipped"),
+        ("Trigger timeout", {"never_fail": True}, "skipped"),
+    ],
+)
+def test_of_waits_without_an_end_only_those_in_vain_are_skipped(closed, error, given, state):
+    task = Waiting(closed, approvers=None, **given)
+    task.resume_without_event(error)
+    assert task.state == state
 
 
 def test_an_answer_that_comes_while_the_wait_ends_counts(closed):

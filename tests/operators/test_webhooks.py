@@ -281,3 +281,25 @@ def test_the_url_of_a_webhook_is_stored_and_shown_nowhere(systems, task, refused
     logged = [each.getMessage() for each in caplog.records if not each.name.startswith("uvicorn")]
     shown = [*secrets.kept_by_airflow(), "".join(capfd.readouterr()), *logged, str(ended), repr(ended.error)]
     assert secrets.found_in(shown, [SECRET]) == []
+
+
+@pytest.mark.parametrize("is_native", [False, True], ids=["text", "mapping"])
+def test_what_should_be_a_list_of_notifications_is_refused_without_showing_it(is_native, mocker, capfd):
+    from tests.support import secrets
+
+    url = "https://hooks.example.com/quay/known-word-of-a-single-notification"
+    one = {"event": "repo_push", "config": {"url": url}}
+    mocker.patch.dict(os.environ, {"AIRFLOW_VAR_WANTED_OF_A_TEST": json.dumps(one)})
+    template = "{{ var.json.wanted_of_a_test }}" if is_native else "{{ var.value.wanted_of_a_test }}"
+    ended = run_task(
+        lambda: QuayNotificationsOperator(
+            task_id="keep",
+            repository=SHOP,
+            notifications=template,
+            render_template_as_native_obj=is_native,
+        )
+    )
+    assert isinstance(ended.error, BadRequestError)
+    assert f"notifications must be a list, got a {'dict' if is_native else 'str'}" in str(ended.error)
+    shown = [*secrets.kept_by_airflow(), "".join(capfd.readouterr()), repr(ended.error)]
+    assert secrets.found_in(shown, [url, "known-word-of-a-single-notification"]) == []

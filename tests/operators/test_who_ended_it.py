@@ -5,6 +5,7 @@ What Airflow 3.3.2 leaves in each case is held to the real one in tests/airflow_
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -194,6 +195,44 @@ def test_a_triggerer_that_comes_back_when_a_resumed_worker_has_died_cancels_noth
         story.task.resume_without_event("Trigger timeout")
     # What Airflow makes of that, with tries left and without.
     story.task.mark(state)
+    waiting.comes_back()
+    assert story.seen() == ONE_START
+
+
+@pytest.fixture
+def impatient(mocker: MockerFixture) -> None:
+    """An Airflow that gives up workers and triggerers soon, and processes that were frozen for longer than that."""
+    mocker.patch.dict(
+        os.environ,
+        AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT="20",
+        AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD="10",
+    )
+    mocker.patch(f"{__name__}.FROZEN", 15.0)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_worker_that_an_impatient_airflow_may_have_given_up_takes_no_state_for_a_persons_act(systems, mocker):
+    systems.reset(SLOW)
+    story = Story(systems, STARTERS["code_stream pipeline"], deferrable=False)
+
+    def act() -> None:
+        story.task.mark("failed")
+        freeze(mocker)
+        terminate()
+
+    story.attempt_while(act)
+    assert story.seen() == ONE_START
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_triggerer_that_an_impatient_airflow_may_have_given_up_takes_no_state_for_a_persons_act(
+    systems, triggerer, mocker
+):
+    systems.reset(SLOW)
+    story = Story(systems, STARTERS["code_stream pipeline"], deferrable=True)
+    waiting = triggerer(story)
+    story.task.mark("failed")
+    freeze(mocker)
     waiting.comes_back()
     assert story.seen() == ONE_START
 

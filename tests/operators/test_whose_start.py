@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, NamedTuple
 from unittest import mock
 
 import pytest
+from airflow.sdk.exceptions import AirflowTaskTimeout
 
+from airflow_provider.core.commands import Pause
 from airflow_provider.exceptions import ConflictError, ExecutionFailed, ExecutionTimeout
 from airflow_provider.hooks.cocktail import CocktailHook
 from airflow_provider.hooks.code_stream import CodeStreamHook
@@ -125,6 +128,20 @@ def test_a_clear_of_another_task_is_no_answer_to_what_this_one_asked(systems, el
     assert untouched(story, elsewhere)
 
 
+def test_a_failed_release_of_another_system_is_not_made_to_continue(systems, elsewhere):
+    """A colleague's has failed there, and has the same number as ours."""
+    story = Story(systems, STARTERS["service_stage"], deferrable=True, on_retry="resume")
+    trigger = story.task.trigger(story.attempt())
+    systems.force("service_stage", story.record["ref"]["id"], "3")
+    assert isinstance(story.task.resume(story.task.fire(trigger)).error, ExecutionFailed)
+    elsewhere.connect()
+    assert colleague_starts(elsewhere, story.starter) == story.record["ref"]["id"]
+    elsewhere.force("service_stage", story.record["ref"]["id"], "3")
+    assert story.attempt().state == "deferred"
+    sent = [each["query"] for each in elsewhere.requests("service_stage", "POST", "/action")]
+    assert ["action_id=start" in each for each in sent] == [True, True]
+
+
 def another_project(systems: Systems, story: Story) -> str:
     project = list(seed.SERVICE_STAGE_PROJECTS.values())[1]
     fields = {**LOGINS["service_stage"], "extra": {**LOGINS["service_stage"]["extra"], "project_id": project}}
@@ -149,6 +166,18 @@ def test_another_project_and_another_conn_id_are_another_system_too(systems, cha
     assert isinstance(error, ConflictError)
     assert there in str(error)
     assert LOGINS["service_stage"]["extra"]["project_id"] in str(error)
+    assert story.seen() == {"starts": 1, "cancels": 0}
+
+
+def test_another_prefix_behind_the_same_gateway_is_another_cocktail(systems):
+    """Each installation counts its runs from 1."""
+    systems.reset(SLOW)
+    story = Story(systems, STARTERS["cocktail"], deferrable=True)
+    story.attempt_and_die(remembered=True)
+    systems.connect(api_prefix="/stage/v1")
+    error = story.attempt().error
+    assert isinstance(error, ConflictError)
+    assert f"{systems.url}/cocktail/stage/v1" in str(error)
     assert story.seen() == {"starts": 1, "cancels": 0}
 
 
@@ -196,6 +225,19 @@ def past_its_deadline(story: Story) -> None:
     assert "only guessed" in str(error)
 
 
+def past_its_execution_timeout(story: Story) -> None:
+    """Its retry continues with it, instead of starting another one once it is over."""
+    story.deploy(deferrable=False, execution_timeout=timedelta(hours=1))
+
+    def time_out(*_: Any) -> None:
+        raise AirflowTaskTimeout
+
+    with story.when(lambda command: isinstance(command, Pause), time_out):
+        assert isinstance(story.attempt().error, AirflowTaskTimeout)
+    story.deploy(deferrable=True)
+    assert story.attempt().state == "deferred"
+
+
 def cleared(story: Story) -> None:
     story.attempt()
     story.task.clear()
@@ -215,7 +257,15 @@ def cleared_before_it_was_found(story: Story) -> None:
 
 @EVERY_UNMARKED
 @pytest.mark.parametrize(
-    "happens", [ended_in_the_triggerer, ended_in_a_worker, past_its_deadline, cleared, cleared_before_it_was_found]
+    "happens",
+    [
+        ended_in_the_triggerer,
+        ended_in_a_worker,
+        past_its_deadline,
+        past_its_execution_timeout,
+        cleared,
+        cleared_before_it_was_found,
+    ],
 )
 def test_what_is_a_guess_is_never_canceled(systems, starter, happens):
     systems.reset(SLOW)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -15,7 +17,9 @@ from airflow.sdk.exceptions import AirflowSensorTimeout
 
 from airflow_provider.core.release_window import DAYS
 from airflow_provider.exceptions import BadRequestError, ConnectionConfigError
+from airflow_provider.release_windows import WindowSource
 from airflow_provider.sensors.release_window import ReleaseWindowSensor
+from airflow_provider.triggers.release_window import ReleaseWindowTrigger
 from tests.support.airflow_runs import TaskRun, run_task
 from tests.support.log_lines import log_lines
 
@@ -145,6 +149,7 @@ def test_windows_that_are_kept_in_a_file_are_read_again_while_the_sensor_sleeps(
     [
         ("nights", "must be a list, variable:<name> or file:<path>, got 'nights'"),
         ("file:/nowhere/windows.yaml", "could not read file:/nowhere/windows.yaml: No such file"),
+        ("variable:no_such_windows", "could not read variable:no_such_windows"),
     ],
 )
 def test_windows_that_cannot_be_read_are_refused(windows, problem):
@@ -153,9 +158,92 @@ def test_windows_that_cannot_be_read_are_refused(windows, problem):
     assert problem in str(ended.error)
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (b"\xff\xfe", "must contain JSON or YAML in UTF-8"),
+        (b"windows: [", "must contain JSON or YAML"),
+        (b"- days", "must contain an object with windows"),
+        (b"windows: []\ntimezone: 3600", "timezone must be an IANA name such as Europe/Berlin, got 3600"),
+        (b"windows: []\nfreezes: none", "freezes is wrong: Expected `array`, got `str`"),
+        (
+            b"windows: []\nfreezes: {from: 2026-12-20, to: 2026-12-21}",
+            "freezes is wrong: Expected `array`, got `object`",
+        ),
+        (b"windows: [{days: [mon], from: 22:00, to: '23:00'}]", "windows[0].from is wrong: Expected `str`, got `int`"),
+    ],
+)
+def test_a_file_of_windows_that_is_wrong_is_named_with_its_field(tmp_path, text, problem):
+    file = tmp_path / "windows.yaml"
+    file.write_bytes(text.replace(b"[]", json.dumps(ALWAYS).encode()))
+    ended = wait(windows=f"file:{file}")
+    assert isinstance(ended.error, ConnectionConfigError | BadRequestError)
+    assert problem in str(ended.error)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("nights", "variable:release_windows must contain JSON"),
+        ("[]", "variable:release_windows must contain an object with windows"),
+        ('{"windows": []}', "windows must hold at least one window"),
+        ('{"windows": "variable:others"}', "windows is wrong: Expected `array`, got `str`"),
+        ('{"windows": [{"days": "mon", "from": "1:00"}]}', "windows[0].days is wrong: Expected `array`, got `str`"),
+        ('{"window": [], "windows": []}', "must have only windows, timezone and freezes, got window"),
+    ],
+)
+def test_a_variable_of_windows_that_is_wrong_is_named_with_its_field(mocker, text, problem):
+    mocker.patch.dict(os.environ, {"AIRFLOW_VAR_RELEASE_WINDOWS": text})
+    ended = wait(windows="variable:release_windows")
+    assert isinstance(ended.error, ConnectionConfigError | BadRequestError)
+    assert problem in str(ended.error)
+
+
+def test_until_a_window_opens_a_trigger_sleeps(mocker):
+    source = WindowSource(ALWAYS, freezes=frozen_for(seconds=2))
+    trigger = ReleaseWindowTrigger(source=source.to_json(), deadline=time.time() + 60)
+    read = mocker.spy(WindowSource, "read")
+    asyncio.run(trigger.until_open_or_over())
+    # At first and when it has opened; a clock may be a moment ahead of another one.
+    assert read.call_count <= 4
+    assert source.read().opening_at(pendulum.now("UTC"))
+
+
+def test_a_variable_that_cannot_be_read_for_a_while_ends_no_wait(mocker):
+    """A secrets backend or an API server that is down, of which Airflow says that there is no such variable."""
+    from airflow.sdk import Variable
+    from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+    from airflow.sdk.execution_time.comms import ErrorResponse
+
+    mocker.patch("airflow_provider.triggers.release_window.READ_AGAIN", 0.1)
+    answers = [{"windows": ALWAYS, "freezes": frozen_for(days=3)}, *[ErrorType.VARIABLE_NOT_FOUND] * 2]
+
+    def get(name: str) -> str:
+        answer = answers.pop(0) if answers else {"windows": ALWAYS}
+        if isinstance(answer, ErrorType):
+            raise AirflowRuntimeError(ErrorResponse(error=answer))
+        return json.dumps(answer)
+
+    mocker.patch.object(Variable, "get", get)
+    assert wait(windows="variable:release_windows").state == "success"
+    assert answers == []
+
+
 def test_a_field_that_is_unknown_is_refused(tmp_path):
     ended = wait(windows=kept(tmp_path, freeze=[]))
     assert "must have only windows, timezone and freezes, got freeze" in str(ended.error)
+
+
+def test_local_times_that_a_dag_file_writes_as_date_times_stay_local_in_the_triggerer():
+    from airflow.serialization.encoders import encode_trigger
+    from airflow.serialization.serialized_objects import BaseSerialization
+
+    freeze = {"from": date(2026, 12, 20), "to": datetime(2027, 1, 3, 12, 0)}
+    source = WindowSource(ALWAYS, "Asia/Tokyo", [freeze]).to_json()
+    encoded = encode_trigger(ReleaseWindowTrigger(source=source, deadline=1.0))
+    there = BaseSerialization.deserialize(json.loads(json.dumps(encoded))["kwargs"]["source"])
+    opening = WindowSource(**there).read().opening_after(pendulum.datetime(2027, 1, 1))
+    assert opening.opens == pendulum.datetime(2027, 1, 3, 12, 0, 1, tz="Asia/Tokyo")
 
 
 def test_windows_in_the_dag_file_are_checked_when_it_is_parsed():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from airflow_provider.core.approving import APPROVE, REJECT
 from airflow_provider.exceptions import BadRequestError, ConflictError, NotFoundError
 from tests.simulation.network import CALL
 from tests.simulation.world import World
@@ -106,6 +107,11 @@ class Releases(Approvals):
         if self._tells_which:
             return last.name == name
         return True if self.names == (name,) else None
+
+    def decision_shown(self, release: int) -> str:
+        """The decision that follows from the state of a release that does not wait for our answer."""
+        is_rejected = any(each.release == release and each.status == "rejected" for each in self.row)
+        return REJECT if is_rejected else APPROVE
 
     def of_release(self, release: int) -> Approval:
         """The one of it that our tasks answer."""

@@ -74,6 +74,9 @@ class CommonCarrier(ABC):
     until: frozenset[str] = frozenset()
     """States that end the wait although the execution goes on."""
 
+    net: float | None = None
+    """Seconds between a trigger's polls if the vendor reports the end by itself."""
+
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
         self.world = worker.world
@@ -184,6 +187,7 @@ class Carrier(CommonCarrier):
         self.policy = policy_of(self.airflow.policy, self.client, asked=f"{worker.task.retries} retries")
         self.start = CountedStart(self.policy, record, self.attempt, worker.machine.now, self._count_move)
         self.start.related_to = self._count_relation
+        self.net = DURATIONS.pushed_interval if self.airflow.policy.get("callback") else None
         self.has_noted_end = False
         self.has_adopted = False
         """Whether it continues with what it has found of an earlier attempt."""
@@ -242,7 +246,14 @@ class Carrier(CommonCarrier):
         yield 0.0
         yield from self.require_standing()
         self.world.judge.sends(self.worker, command.intent)
-        execution: Execution = yield from self.client.send(self.worker, command.intent)
+        try:
+            execution: Execution = yield from self.client.send(self.worker, command.intent)
+        except ReleasePipelineError as error:
+            if not error.effect.is_open:
+                self.world.judge.refuses(command.intent)
+            raise
+        if not execution.state.is_terminal:
+            self.client.note_unfinished(self.worker, execution.ref)
         if self.is_canceling:
             # A person ended the task while its start was on the way.
             yield from self._cancel_at_end(execution.ref, "the task was ended while it started the execution")
@@ -404,6 +415,7 @@ def policy_of(settings: dict[str, Any], client: Any, asked: str) -> Policy:
         request_timeout=settings["request_timeout"],
         is_marked=client.is_marked_start,
         needs_cancel=client.needs_cancel,
+        settling_of=client.settling_of,
         is_busy=client.is_busy,
         is_known=client.is_known,
     )

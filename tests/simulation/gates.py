@@ -26,7 +26,7 @@ from airflow_provider.core.commands import Ask, TakeAnswer
 from airflow_provider.core.record import StartRecord
 from airflow_provider.core.waiting import GUESS, Outcome, Pace, Wait
 from airflow_provider.exceptions import ConflictError, ReleasePipelineError
-from airflow_provider.execution import Execution
+from airflow_provider.execution import Execution, ExecutionState
 from tests.simulation.airflow import NOTICED, Airflow, AirflowError, StaleError, Task
 from tests.simulation.carrying_out import MARKER_XCOM, Carrier, Deferred
 from tests.simulation.invariants import Judge
@@ -178,6 +178,8 @@ class GateCarrier(Carrier):
             yield from self._answer(execution_id, int(number), decision)
         except ConflictError as error:
             self.world.tell(str(self.worker), f"the answer came too late: {error}")
+        else:
+            self.world.judge.counts(self.worker, self.client.made_of({"id": execution_id}), int(number), decision)
         question.leave()
         yield from self._note(question)
 
@@ -202,10 +204,25 @@ class GateCarrier(Carrier):
 
     def _is_decided(self, execution_id: str, number: int, decision: str) -> Steps[bool]:
         made = self.client.made_of({"id": execution_id})
+        if not self.client.is_marked:
+            return (yield from self._is_decided_by_name(made, number, decision))
         status = yield from self.client.network.request("observe", self.worker, lambda: made.gates[number].status)
         if status not in ("active", decision):
             raise ConflictError(f"gate {number} is already {status}")
         return bool(status == decision)
+
+    def _is_decided_by_name(self, made: Made, number: int, decision: str) -> Steps[bool]:
+        """As with a release, of which only its state shows what became of an approval."""
+        state, waits_at = yield from self.client.network.request(
+            "observe", self.worker, lambda: (made.state, made.open_gate)
+        )
+        if waits_at == number:
+            return False
+        is_next = state is ExecutionState.WAITING
+        shown = APPROVE if is_next else decided_at_the_vendor(state)
+        if shown != decision:
+            raise ConflictError(f"somebody else may have answered gate {number}: {made.id} is {state}")
+        return True
 
 
 def answer(airflow: Airflow, task: Task, action: RequiredAction) -> None:
@@ -247,6 +264,7 @@ class GateTrigger(Trigger):
         self.id = worker.id
         self.is_last_try = self.task.try_number > self.task.max_tries
         self.until = frozenset(CLOSED_WHEN)
+        self.net = None
 
     def begin(self, machine: Any) -> TriggerRun:
         return GateTriggerRun(self, machine)
@@ -356,6 +374,14 @@ class GateJudge(Judge):
             self.world.violate(f"{worker} sends {decision} to gate {number} of {made}, which nobody has said")
         if any(each.had_effect for each in self._arrived[made, number]):
             self.world.violate(f"{worker} answers gate {number} of {made} once more")
+
+    def counts(self, worker: Any, made: Made, number: int, decision: str) -> None:
+        """A decision is on record as the one that the system has accepted."""
+        status = made.gates[number].status
+        if status == APPROVE and decision == REJECT and made.state is ExecutionState.FAILED:
+            self.world.counted["window: a failure that looks like a rejection"] += 1
+        elif status != decision:
+            self.world.violate(f"{worker} records {decision} for gate {number} of {made}, which is {status}")
 
     def answered(self, worker: Any, made: Made, number: int, decision: str, had_effect: bool) -> None:
         """An answer has arrived."""

@@ -113,6 +113,13 @@ GUARDS = (
         "and GUESS not in (before.ref or {})",
         "and True",
     ),
+    _core(
+        "what has failed on another system does not go on",
+        "1",
+        "sending:start_anew",
+        'before.place in ("", progress.policy.place)',
+        "True",
+    ),
     _carrier(
         "only this task's own failed execution goes on",
         "2, 3",
@@ -137,10 +144,28 @@ GUARDS = (
         (
             Change(
                 "airflow_provider.clients.waitable:start_window",
-                "since + DURATIONS.start_window + tolerance",
+                "since + held + DURATIONS.start_window + tolerance",
                 "since + 86400.0",
             ),
         ),
+    ),
+    Guard(
+        "a start that was held back is looked for when it was sent",
+        "2, 7",
+        (
+            Change(
+                "airflow_provider.clients.waitable:start_window",
+                "since + held + DURATIONS.start_window + tolerance",
+                "since + DURATIONS.start_window + tolerance",
+            ),
+        ),
+    ),
+    _core(
+        "who dies while the system accepts no start has started nothing",
+        "2",
+        "sending:start_anew",
+        "record.sends = 0",
+        "pass",
     ),
     _carrier(
         "what was known before a build is not its own",
@@ -196,8 +221,8 @@ GUARDS = (
         "a start without an answer is looked for after a pause",
         "7",
         "sending:start_anew",
-        "elif found := (yield from search_after_pause(progress, record)):",
-        "elif False:",
+        "if found := (yield from search_after_pause(progress, record)):",
+        "if False:",
     ),
     _core(
         "what was perhaps cleared is not the next start's",
@@ -212,6 +237,48 @@ GUARDS = (
         "sending:start_anew",
         "if problem.effect is Effect.UNKNOWN and searches < MOST_SENDS:",
         "if problem.effect.is_open and searches < MOST_SENDS:",
+    ),
+    _core(
+        "patience counts from the last request",
+        "7",
+        "searching:patience_with_earlier_attempt",
+        "sent = record.sent or record.started",
+        "sent = record.started",
+    ),
+    _core(
+        "of two that one marker shows, one that has succeeded comes before one that has failed",
+        "7",
+        "searching:_worst_last",
+        "return 1 if found.state is ExecutionState.SUCCEEDED else 2",
+        "return 1",
+    ),
+    _core(
+        "an end that may be taken back is looked at again",
+        "",
+        "searching:settled",
+        "if not seen.state.is_terminal or not (pause := progress.policy.settling_of(seen)):",
+        "if True:",
+    ),
+    _carrier(
+        "what was just started was seen unfinished",
+        "",
+        "carrying_out:Carrier._send",
+        "self.client.note_unfinished(self.worker, execution.ref)",
+        "pass",
+    ),
+    _carrier(
+        "what a worker has left to the triggerer was seen unfinished",
+        "",
+        "triggerers:TriggerRun.__init__",
+        "self.client.note_unfinished(self, trigger.ref)",
+        "pass",
+    ),
+    _core(
+        "a gateway that does not find the system says nothing about what was started",
+        "",
+        "waiting:is_the_systems_own",
+        "return error.effect is Effect.REFUSED",
+        "return True",
     ),
     _core(
         "patience with a start grows with the duration of its request",
@@ -414,7 +481,7 @@ GUARDS = (
         "a worker that was frozen cancels nothing",
         "14",
         "canceling:judge_worker_kill",
-        "if state in ENDED_FROM_OUTSIDE and frozen_for >= DURATIONS.frozen:",
+        "if state in ENDED_FROM_OUTSIDE and frozen_for >= min(DURATIONS.frozen, given_up_after / 2):",
         "if False:",
     ),
     _core(
@@ -463,7 +530,7 @@ GUARDS = (
         "a triggerer that stalled cancels nothing",
         "14",
         "canceling:judge_trigger_kill",
-        "if frozen_for >= DURATIONS.stalled:",
+        "if frozen_for >= min(DURATIONS.stalled, given_up_after / 1.5):",
         "if False:",
     ),
     _core(
@@ -607,6 +674,20 @@ GUARDS = (
         "if True:",
     ),
     _carrier(
+        "what somebody else has answered is not taken for an answer of ours",
+        "18",
+        "releasing:ReleaseCarrier._answer_once",
+        "yield from self._check_decision(notes)",
+        "pass",
+    ),
+    _carrier(
+        "what somebody else has answered at a gate is not taken for an answer of ours",
+        "18",
+        "gates:GateCarrier._is_decided_by_name",
+        "if shown != decision:",
+        "if False:",
+    ),
+    _carrier(
         "an answer that was certainly not taken is forgotten",
         "18",
         "releasing:ReleaseCarrier._answer_now",
@@ -665,6 +746,28 @@ GUARDS = (
         "if False:",
     ),
     _core("a wait ends at its deadline", "23", "waiting:Wait._is_late", "now >= self.deadline", "False"),
+    # Pushes
+    _carrier(
+        "a push ends no wait that something else has ended",
+        "",
+        "pushing:Pushes._end_wait",
+        'if task.trigger is not trigger or task.state != "deferred":',
+        "if False:",
+    ),
+    _carrier(
+        "a push ends no wait because of an end that may be taken back",
+        "",
+        "pushing:Pushes._finished",
+        " or self.server.settling_of(seen)",
+        "",
+    ),
+    _carrier(
+        "a push ends no wait before Airflow has noticed the end of the process that has deferred",
+        "23",
+        "pushing:Pushes._end_wait",
+        "if not is_finished and self.world.now - since < NOTICED:",
+        "if False:",
+    ),
     # People who answer
     _core(
         "an answer cancels nothing, however late the triggerer hears of it",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Any
 
 from airflow_provider.core.canceling import TaskSeen
@@ -84,6 +84,8 @@ class Judge:
         self._told_in: dict[Task, tuple[Attempt, int]] = {}
         """The attempt and generation in which a person was told last to resolve something and clear the task."""
         self._asked: dict[Task, tuple[Any, float, int]] = {}
+        self._waited_for: set[Made] = set()
+        """Those that a task has adopted."""
         self._given_up: set[Made] = set()
         """Those that were to be canceled: what becomes of them does not count any more."""
         self._windows: dict[tuple[Task, int], str] = {}
@@ -92,6 +94,10 @@ class Judge:
         """By the marker of a start: when it was asked what is there before it."""
         self._sent: dict[str, float] = {}
         """By the marker of a start: when it was sent last."""
+        self._unrefused: Counter[str] = Counter()
+        """By the marker of a start: requests that may have taken effect, as far as their senders know."""
+        self._held: set[str] = set()
+        """Markers of starts of which certainly none has taken effect, and whose sender waits to send another one."""
         self._heard_at_end: dict[Made, Any] = {}
         """Those of whose start a process has heard while it was told to end, and which process."""
 
@@ -198,6 +204,11 @@ class Judge:
         if outcome.ending is Ending.DEADLINE and trigger.judged_at + NOTICED > trigger.deadline:
             self.world.violate(f"{run} is held back past its deadline")
 
+    def wakes(self, task: Task, *, is_finished: bool) -> None:
+        """A push is about to end a wait, and the task goes on in a worker unless it is finished."""
+        if not is_finished and self.world.now - task.changed_at < NOTICED:
+            self.world.violate(f"a push ends the wait of {task} before Airflow has noticed the end of its process")
+
     def fires_unheard(self, task: Task) -> None:
         """A trigger has ended by itself, and its event is dropped because a person was faster."""
         self._open(task, "its trigger was just firing")
@@ -214,9 +225,15 @@ class Judge:
 
     def sends(self, worker: Any, intent: dict[str, Any]) -> None:
         self._sent[intent["marker"]] = self.world.now
+        self._unrefused[intent["marker"]] += 1
+        self._held.discard(intent["marker"])
         if worker.is_told_to_end:
             self.world.violate(f"{worker} sends a start, although it was told to end")
         self._requires_standing(worker, "a start")
+
+    def refuses(self, intent: dict[str, Any]) -> None:
+        """A start has certainly had no effect, and its sender knows."""
+        self._unrefused[intent["marker"]] -= 1
 
     def _requires_standing(self, worker: Any, what: str) -> None:
         task = worker.task
@@ -243,7 +260,11 @@ class Judge:
                 if self._was_shown(made, other, sender) and not self._is_answered(sender):
                     self.world.violate(f"{made} is started, although {other} of the same start could be seen")
                 self._judge_second(made, other)
-            elif other.goes_on and other.generation < made.generation and not self._may_run_beside(other, sender):
+            elif (
+                (other.goes_on or other.is_to_go_on)
+                and other.generation < made.generation
+                and not self._may_run_beside(other, sender)
+            ):
                 self.world.violate(f"{made} is started beside {other}, which a cleared task had started")
 
     def _judge_second(self, made: Made, other: Made) -> None:
@@ -254,6 +275,8 @@ class Judge:
             return
         if other.goes_on or (other.state is ExecutionState.SUCCEEDED and other not in self._given_up):
             self.world.violate(f"{made} is started, although {other} of the same start is {other.state}")
+        elif other.is_to_go_on:
+            self.world.violate(f"{made} is started, although {other} of the same start has not ended for good")
         elif other in self._given_up or not self._was_canceled_by_colleague(other):
             return
         elif other is self._last_before(made):
@@ -265,6 +288,8 @@ class Judge:
 
     def resumes(self, worker: Any, made: Made) -> None:
         """A failed execution is about to go on."""
+        if made.owner is not worker.task:
+            self.world.violate(f"{worker} goes on with {made}")
         if made.generation != worker.generation and not self._is_hidden(worker, made.generation):
             self.world.violate(f"{worker} goes on with {made}, which was started before a clear")
 
@@ -272,7 +297,8 @@ class Judge:
         """Whether the vendor's list had shown the other one, under a marker, for a while."""
         is_marked = bool(made.marker and other.marker)
         # The one that was followed may have failed since: then its doubles do not count.
-        is_followed = any(each.is_heard or each in self._given_up for each in self._ours(made.owner))
+        followed = self._given_up | self._waited_for
+        is_followed = any(each.is_heard or each in followed for each in self._ours(made.owner))
         counts = other.goes_on or (other.state is ExecutionState.SUCCEEDED and not is_followed)
         is_shown = counts and other.listed_from <= self.world.now - LOOKED_BEFORE
         return is_marked and is_shown and sender.machine.frozen_for(2 * UNSEEN) == 0.0
@@ -351,6 +377,8 @@ class Judge:
             # It only notes that a person was told.
             return
         made = self._made_of(ref)
+        if made:
+            self._waited_for.add(made)
         is_hidden = made is not None and made.generation != worker.generation
         is_hidden = is_hidden or task in self._unwritten
         if made and made.ended_by == "us" and not made.was_resumed and not is_hidden:
@@ -375,6 +403,8 @@ class Judge:
                 self.world.violate(f"{worker} takes {made} for its own, which was there before its start")
             elif made.begun > max(prepared, self._sent.get(record.marker, 0.0)) + latest:
                 self.world.violate(f"{worker} takes {made} for its own, which began long after its start")
+        if made and record.marker in self._held:
+            self.world.violate(f"{worker} takes {made} for its own, although all its starts were refused")
         if (alike := worker.client.found_last.get(worker, 0)) > 1:
             self.world.violate(f"{worker} takes {(record.ref or {})['id']} for its own, one of {alike}")
 
@@ -411,6 +441,8 @@ class Judge:
 
     def pauses(self, worker: Any, seconds: float) -> None:
         start, timeout = worker.carrier.start, self.airflow.policy["timeout"]
+        if start.state is State.HOLDING and not self._unrefused[start.record.marker]:
+            self._held.add(start.record.marker)
         is_main = not worker.carrier.is_canceling
         if (
             is_main

@@ -13,6 +13,7 @@ from tests.simulation.gates import GateJudge, GateWorker
 from tests.simulation.invariants import Judge
 from tests.simulation.people import Fate
 from tests.simulation.plan import Plan
+from tests.simulation.pushing import push_from
 from tests.simulation.releasing import ReleaseJudge, ReleaseWorker
 from tests.simulation.triggerers import Triggerers
 from tests.simulation.triggering import TriggerJudge, TriggerWorker
@@ -50,6 +51,7 @@ def live(plan: Plan, *, is_telling: bool = False) -> World:
     airflow.spawn = lambda task: worker_class(airflow, task, airflow.connection)
     airflow.start_trigger = triggerers.start
     airflow.on_success = judge.succeeds
+    push_from(world, airflow, servers)
     world.perform = Fate(world, airflow, triggerers, servers).perform
     world.at_evening = lambda: _end_paused(servers)
     _tasks(airflow, plan)

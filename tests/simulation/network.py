@@ -36,6 +36,7 @@ _NOT_SENT: dict[str, Callable[[Act, Call], ReleasePipelineError]] = {
     "refused": lambda act, call: BadRequestError("HTTP 400", call=call),
     "unreachable": lambda act, call: ServerUnavailableError("connection refused", call=call, effect=Effect.NONE),
     "not found": lambda act, call: NotFoundError("HTTP 404", call=call),
+    "no route": lambda act, call: NotFoundError("a gateway's HTTP 404", call=call, effect=Effect.NONE),
 }
 
 
@@ -48,7 +49,7 @@ class Network:
     def __init__(self, world: World, timeout: float, latest_effect: Callable[[float], float]) -> None:
         self.world = world
         self.timeout = timeout
-        self.down_until = 0.0
+        self.down_until = self.no_route_until = 0.0
         self._down_as = "unreachable"
         self._latest_effect = latest_effect
         self._slowness = world.plan.condition("slow vendor")
@@ -57,7 +58,11 @@ class Network:
 
     def go_down(self, seconds: float) -> None:
         self.down_until = max(self.down_until, self.world.now + seconds)
-        self._down_as = self.world.random.choice(("unreachable", "lost before", "time-out"))
+        self._down_as = self.world.random.choice(("unreachable", "lost before", "time-out", "no route"))
+
+    def lose_route(self, seconds: float) -> None:
+        """A gateway that is being reconfigured does not find the path of executions."""
+        self.no_route_until = max(self.no_route_until, self.world.now + seconds)
 
     def request(self, name: str, sender: Any, serve: Callable[[], Any], about: str = "") -> Steps[Any]:
         """Send one request; returns the answer.
@@ -75,6 +80,8 @@ class Network:
         kind = fault.kind.removeprefix("answer: ") if fault else ""
         if world.now < self.down_until:
             kind, fault = self._down_as, None
+        elif name == "observe" and world.now < self.no_route_until:
+            kind, fault = "no route", None
         if kind and world.is_telling:
             world.tell("network", f"{name} by {sender}: {kind}")
         call = CALL._replace(path=f"/executions/{about}") if about else CALL

@@ -38,6 +38,7 @@ class Fate:
             "scheduler restarts": self._restart_scheduler,
             "store away": lambda act, subject: self._store_away(act.value),
             "vendor down": lambda act, subject: self._servers_down(act.value),
+            "gateway away": lambda act, subject: self._gateway_away(act.value),
             "move trigger": self._move_trigger,
             "restart triggerer": self._restart_triggerer,
             "stall triggerer": self._stall_triggerer,
@@ -126,6 +127,11 @@ class Fate:
         self.world.tell("vendor", f"is down for {seconds:.0f} s")
         for server in self.servers:
             server.network.go_down(seconds)
+
+    def _gateway_away(self, seconds: float) -> None:
+        self.world.tell("gateway", f"does not find the path of executions for {seconds:.0f} s")
+        for server in self.servers:
+            server.network.lose_route(seconds)
 
     def _move_trigger(self, act: Act, subject: Any) -> None:
         if trigger := self._task(act, subject).trigger:
@@ -219,8 +225,9 @@ class Fate:
         other = next(each for each in self.servers if each is not before)
         self.airflow.connection = other
         self.world.tell("a person", f"changes the connection to {other.place}")
-        for _ in range(len(before.made) - len(other.made) + 1):
-            other.start_by_colleague(3600.0)
+        has_failed = self.world.random.random() < 0.3
+        for _ in range(len(before.made) - len(other.made) + (not has_failed)):
+            other.start_by_colleague(*((0.1, "failed") if has_failed else (3600.0, "succeeded")))
 
     def _replace_operator(self) -> None:
         """By one of another system; what the other one is does not matter here."""

@@ -107,6 +107,7 @@ _MACHINES = {
     "store away": 1,
     "scheduler restarts": 2,
     "vendor down": 2,
+    "gateway away": 1,
     "execution_timeout": 1,
 }
 _TRIGGERERS = {
@@ -165,6 +166,8 @@ _CONDITIONS = {
     "no cancel": 1,
     "leads nowhere": 1,
     "disorder": 1,
+    "taken back": 1,
+    "pushes": 1,
 }
 
 
@@ -198,6 +201,7 @@ def draw(seed: int) -> Plan:
         _make_request(plan, chance, "trigger")
     elif chance.random() < WITH_GATES:
         _make_gates(plan, chance)
+    plan.policy["callback"] = plan.kind == "start" and bool(plan.conditions("pushes"))
     return plan
 
 
@@ -298,7 +302,7 @@ def _value(kind: str, chance: random.Random) -> float:
             return chance.choice((chance.uniform(1, 30), chance.uniform(30, 320), chance.uniform(320, 900)))
         case "stall triggerer":
             return chance.choice((chance.uniform(1, 30), chance.uniform(30, 60), chance.uniform(60, 400)))
-        case "airflow away" | "store away" | "vendor down":
+        case "airflow away" | "store away" | "vendor down" | "gateway away":
             return chance.choice((chance.uniform(1, 20), chance.uniform(20, 60), chance.uniform(60, 400)))
         case "scheduler restarts":
             # The next one resets at its start, or at one of its looks every five minutes.
@@ -316,6 +320,8 @@ def _value(kind: str, chance: random.Random) -> float:
             return chance.choice((chance.uniform(5, 30), chance.uniform(30, 400)))
         case "late cancel":
             return chance.choice((chance.uniform(1, 20), chance.uniform(20, 90)))
+        case "taken back":
+            return chance.uniform(0.5, 4.5)
         case "lists lag" | "looks lag":
             return chance.uniform(0.5, 12)
         case "deploy retries":

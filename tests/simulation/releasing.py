@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from airflow_provider.core.approving import APPROVE
 from airflow_provider.core.notes import Notes
 from airflow_provider.exceptions import (
     BadRequestError,
@@ -52,8 +53,15 @@ class ReleaseCarrier(AnswerCarrier):
                 return
             except (BadRequestError, ConflictError) as error:
                 self.worker.task.warn(f"Refused, as what was answered already is: {error}")
+        yield from self._check_decision(notes)
         notes["is_taken"] = True
         yield from self._note(notes)
+
+    def _check_decision(self, notes: dict[str, Any]) -> Steps[None]:
+        approvals = self.client.approvals
+        shown = yield from self._ask("observe", lambda: approvals.decision_shown(notes["release"]))
+        if shown != APPROVE:
+            raise ConflictError("somebody else may have answered", call=Call(system="vendor"))
 
     def _answer_now(self, notes: dict[str, Any]) -> Steps[None]:
         yield from self._note(notes)
@@ -85,9 +93,12 @@ class ReleaseCarrier(AnswerCarrier):
 
     def _was_taken(self, notes: dict[str, Any]) -> Steps[bool]:
         try:
-            return (yield from self._is_waiting_for(notes)) is False
+            if (yield from self._is_waiting_for(notes)) is not False:
+                return False
+            yield from self._check_decision(notes)
         except ReleasePipelineError:
             return False
+        return True
 
     def _wait_until_taken(self, notes: dict[str, Any]) -> Steps[None]:
         end = self.worker.machine.now + TAKEN_WITHIN
@@ -157,7 +168,10 @@ class ReleaseJudge(AnswerJudge):
         who = worker.task, worker.generation
         if not error.effect.is_open:
             self._pending[who] -= 1
-            if not self._pending[who]:
+            about = self._noted_by(worker)
+            # It may be refused because somebody else has answered.
+            is_answered = about is not None and about.status != "active"
+            if not self._pending[who] and not is_answered:
                 self._refused.add(who)
 
     def forgets(self, worker: Any) -> None:
@@ -201,7 +215,7 @@ class ReleaseJudge(AnswerJudge):
             self.world.violate(f"{task} is green by release {result['release']}, but it is about {about}")
         elif (task, worker.generation) in self._refused and not self._tells_nothing(worker):
             self.world.violate(f"{task} is green by {about}, although its answer was refused")
-        elif about.status == "active" and not self._tells_nothing(worker):
+        elif about.status != "approved" and not self._tells_nothing(worker):
             self.world.violate(f"{task} is green, but {about} is {about.status}")
 
     def _tells_nothing(self, worker: Any) -> bool:

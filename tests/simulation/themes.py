@@ -34,6 +34,70 @@ def late_start(plan: Plan, chance: random.Random) -> None:
         _add(plan, "clear", chance.choice(("state up_for_retry", "find within", "state failed")))
 
 
+def both_late(plan: Plan, chance: random.Random) -> None:
+    """Two starts take effect while no attempt is running: the first execution fails, the second one succeeds."""
+    plan.character, plan.retries, plan.retry_delay = "marked", 3, 100.0
+    plan.policy |= {"timeout": None, "wait_for_completion": True}
+    plan.outcomes = [("failed", chance.uniform(1, 20)), ("succeeded", chance.uniform(1, 20)), *plan.outcomes]
+    _answer(plan, "time-out before effect", "send", chance.uniform(0.56, 0.62))
+    _answer(plan, "time-out before effect", "send", chance.uniform(0.14, 0.18), nth=2)
+
+
+def held_back(plan: Plan, chance: random.Random) -> None:
+    """The system accepts no start for minutes, and something happens during that time or to the request after it."""
+    plan.character = chance.choice(("marked", "one at a time", "window", "window", "rerun"))
+    plan.retries, plan.retry_delay = max(1, plan.retries), 0.0
+    plan.policy["timeout"] = None
+    way = chance.random()
+    is_first_lost = way < 0.3
+    if is_first_lost:
+        _answer(plan, "lost before", "send", 0.0)
+    last = 3 + is_first_lost
+    for nth in (last - 2, last - 1):
+        _answer(plan, "throttled", "send", chance.uniform(180.0, 295.0), nth=nth)
+    if is_first_lost:
+        _answer(plan, "lost after", "send", 0.0, nth=last)
+    elif way < 0.6:
+        _answer(plan, "time-out before effect", "send", chance.uniform(0.0, 1.0), nth=last)
+        _add(plan, "kill process", "send before", nth=last, after=chance.uniform(0.1, 2.0))
+    else:
+        _add(plan, "colleague starts", "pause", after=chance.uniform(0.0, 60.0), value=1.0)
+        _add(plan, "kill process", "pause", after=chance.uniform(60.0, 170.0))
+
+
+def taken_back(plan: Plan, chance: random.Random) -> None:
+    """An execution fails and is rolled back, which ends later, while the process that has seen it running is dead."""
+    plan.character = chance.choice(("marked", "window"))
+    plan.retries, plan.retry_delay = max(1, plan.retries), 0.0
+    plan.outcomes = [("failed", chance.uniform(8, 60)) for _ in plan.outcomes]
+    _add(plan, "taken back", "", value=chance.uniform(3.0, 4.5))
+    on = chance.choice(("observe after", "publish", "state deferred"))
+    kind = chance.choice(("kill process", "kill machine", "clear", "trigger crashes"))
+    _add(plan, kind, on, after=chance.uniform(0, 30))
+
+
+def no_route(plan: Plan, chance: random.Random) -> None:
+    """A gateway does not find the system while another attempt looks for what was started."""
+    plan.retries, plan.retry_delay = max(1, plan.retries), 0.0
+    _add(plan, chance.choice(("kill process", "clear")), chance.choice(("publish", "observe after")), after=5.0)
+    _add(plan, "gateway away", "state running", nth=2, value=chance.uniform(5, 60))
+
+
+def pushed(plan: Plan, chance: random.Random) -> None:
+    """The vendor reports the end of an execution while other things happen to the wait for it."""
+    plan.character = chance.choice(("marked", "busy", "window"))
+    plan.policy |= {"deferrable": True, "wait_for_completion": True}
+    plan.outcomes = [(each[0], min(each[1], 120.0)) for each in plan.outcomes]
+    _add(plan, "pushes", "")
+    if chance.random() < 0.3:
+        _add(plan, "taken back", "", value=chance.uniform(1.0, 4.5))
+    if chance.random() < 0.6:
+        kinds = ("clear", "mark failed", "move trigger", "restart triggerer", "stall triggerer", "trigger crashes")
+        on = chance.choice(("push", "push", "state deferred"))
+        after = chance.choice((0.0, chance.uniform(0, 2), chance.uniform(0, 60)))
+        _add(plan, chance.choice(kinds), on, nth=chance.randrange(1, 3), after=after, value=chance.uniform(5, 100))
+
+
 def lost_answer(plan: Plan, chance: random.Random) -> None:
     """The sender of a start dies, or does not get its answer."""
     plan.retries = max(1, plan.retries)
@@ -166,6 +230,12 @@ def canceled_by_colleague(plan: Plan, chance: random.Random) -> None:
 def other_place(plan: Plan, chance: random.Random) -> None:
     """The connection or the operator is changed during a start or a wait."""
     plan.retries = max(1, plan.retries)
+    if chance.random() < 0.2:
+        # After a failure, its retry would continue a colleague's failed execution with the same number.
+        plan.character, plan.policy["on_retry"] = "one at a time", "resume"
+        plan.outcomes = [("failed", each[1] / 10) for each in plan.outcomes]
+        _add(plan, "change connection", "state up_for_retry")
+        return
     kind = chance.choice(("change connection", "change connection", "replace operator"))
     _add(plan, kind, chance.choice(_ANYWHERE), after=chance.uniform(0, 10))
     kind = chance.choice(("clear", "kill process", "kill machine", "deferral times out"))
@@ -218,6 +288,11 @@ def answering(plan: Plan, chance: random.Random) -> None:
         # Its answer was taken, and nothing can be seen of that.
         _answer(plan, "lost after", "action", 0.0)
         _answer(plan, chance.choice(("not found", "forbidden", "unauthorized")), "observe", 0.0)
+    if chance.random() < 0.2:
+        # Its answer is not sent, and a colleague answers before the retry.
+        _add(plan, "kill process", "action before")
+        on = f"act {len(plan.acts) - 1}"
+        _add(plan, "colleague answers", on, after=chance.uniform(0, 20), value=chance.random())
     if chance.random() < 0.3:
         # Its answer is refused, and a colleague gives it before the retry.
         _answer(plan, chance.choice(("refused", "forbidden", "throttled")), "action", 1.0)
@@ -265,6 +340,10 @@ def asking(plan: Plan, chance: random.Random) -> None:
         _answer(plan, kind, "action", 0.0)
     if chance.random() < 0.4:
         _add(plan, "colleague answers", chance.choice(where), after=chance.uniform(0, 60), value=chance.random())
+    if chance.random() < 0.3:
+        # A colleague answers at the vendor just after a person has answered here.
+        on = chance.choice(("state queued", "resume"))
+        _add(plan, "colleague answers", on, nth=chance.randrange(2, 6), value=chance.random())
     if chance.random() < 0.4:
         kind = chance.choice(("clear", "mark failed", "mark success", "clear without run"))
         _add(plan, kind, chance.choice(where), nth=chance.randrange(1, 4), after=chance.uniform(0, 30))
@@ -348,6 +427,11 @@ THEMES: tuple[tuple[Theme, int], ...] = (
     (replaced, 1),
     (given_up, 1),
     (came_back, 1),
+    (both_late, 1),
+    (held_back, 2),
+    (taken_back, 2),
+    (no_route, 1),
+    (pushed, 2),
 )
 """With how often they are drawn."""
 

@@ -49,6 +49,8 @@ class Trigger:
         self.first_try = self.task.try_number
         self.may_finish = carrier.may_finish
         self.until = carrier.until
+        self.net = carrier.net
+        """Seconds between polls if the vendor reports the end by itself."""
         self.runs: list[TriggerRun] = []
         self.triggerer: Machine | None = None
         self.is_removed = False
@@ -98,6 +100,7 @@ class TriggerRun:
         self.airflow = trigger.airflow
         self.machine = machine
         self.client = self.airflow.connection
+        self.client.note_unfinished(self, trigger.ref)
         self._is_ending = False
         self.was_frozen = False
         """Whether it was frozen just before it was asked who ended its task."""
@@ -108,6 +111,8 @@ class TriggerRun:
             trigger.deadline,
             trigger.policy.fail_on_waiting,
             until=trigger.until,
+            net=trigger.net,
+            net_from=machine.now + NOTICED,
         )
         self.main = Process(machine, self._run())
 

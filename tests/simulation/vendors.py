@@ -11,6 +11,8 @@ import itertools
 import math
 from typing import Any
 
+from msgspec.structs import replace
+
 from airflow_provider.clients.waitable import start_window
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import (
@@ -26,6 +28,8 @@ from tests.simulation.approvals import Approvals, Events, Releases
 from tests.simulation.network import CALL, Network
 from tests.simulation.world import Machine, Steps, World
 
+TAKEN_BACK_FOR = 60.0
+"""Seconds for which an execution whose end was taken back runs on."""
 LATEST_EFFECT = 600.0
 """Seconds after its time-out within which a start that bears a marker may yet take effect."""
 START_LIMIT = 600.0
@@ -75,6 +79,8 @@ class Made:
         self._cancel_at: float | None = None
         self._stop_leaves = ExecutionState.CANCELED
         self._end: ExecutionState | None = None
+        self.ends_for: float | None = None
+        """Seconds after which the vendor takes back that it has failed, once."""
         self.gates: list[Gate] = []
 
     def __str__(self) -> str:
@@ -89,6 +95,12 @@ class Made:
         if is_canceled and (stands or (self._cancel_at or 0.0) < self._ends):
             self._end, self._cancel_at = self._stop_leaves, None
         if self._end is None and not stands and now >= self._ends:
+            if self.ends_for is not None and self._outcome == "failed":
+                if now < self._ends + self.ends_for:
+                    return ExecutionState.FAILED
+                self._ends += self.ends_for + TAKEN_BACK_FOR
+                self.ends_for = None
+                return self.state
             self._end, self._cancel_at = ExecutionState(self._outcome), None
         if self._end is not None:
             return self._end
@@ -126,6 +138,11 @@ class Made:
     @property
     def is_over(self) -> bool:
         return self.state.is_terminal
+
+    @property
+    def is_to_go_on(self) -> bool:
+        """Whether it shows an end that will be taken back."""
+        return self.state is ExecutionState.FAILED and self._end is None
 
     @property
     def is_being_canceled(self) -> bool:
@@ -193,12 +210,18 @@ class Server:
         self.events = Events(world, place)
         self.found_last: dict[Any, int] = {}
         """How many executions the last search of a sender has found."""
+        self.pushes: Any = None
+        """Reports of ends; see ``pushing.py``."""
         self._numbers = itertools.count(4001)
         self._starts = 0
         self._lag = plan.condition("lists lag")
         self._look_lag = plan.condition("looks lag")
         self._late_cancel = plan.condition("late cancel")
         self._knows_time = not plan.conditions("no vendor clock")
+        self._taken_back = plan.condition("taken back")
+        self._seen_unfinished: set[tuple[Any, str]] = set()
+        self._failed_since: dict[tuple[Any, str], float] = {}
+        """What the client of a process knows: it doubts the failure of what it has seen unfinished."""
         self._refuses_cancel = bool(plan.conditions("no cancel"))
         self._is_disordered = bool(plan.conditions("disorder"))
         self.network = Network(world, plan.policy["request_timeout"], self._latest_effect)
@@ -241,6 +264,9 @@ class Server:
         # Where the operator was replaced, the other system knows nothing of this one's.
         found = [each for each in found if self._system_of(each) in ("", sender.policy.system)]
         self.found_last[sender] = len(found)
+        for each in found:
+            if not each.state.is_terminal:
+                self.note_unfinished(sender, each.ref)
         return found
 
     def observe(self, sender: Any, ref: ExecutionRef) -> Steps[Execution]:
@@ -248,7 +274,7 @@ class Server:
         made = self.made_of(ref)
         if made and made.owner is sender.task and ref["system"] != sender.policy.system:
             self.world.violate(f"{sender} asks {sender.policy.system} about an execution of {ref['system']}")
-        return (yield from self.network.request("observe", sender, lambda: self._look(ref), ref["id"]))
+        return (yield from self.network.request("observe", sender, lambda: self._judged(sender, ref), ref["id"]))
 
     def cancel(self, sender: Any, ref: ExecutionRef, reason: str) -> Steps[None]:
         self.check_place(ref)
@@ -286,6 +312,13 @@ class Server:
     def needs_cancel(self, execution: Execution) -> bool:
         return not execution.state.is_terminal and execution.status != "canceling"
 
+    def settling_of(self, execution: Execution) -> float:
+        is_doubtful = self._taken_back and execution.status == ExecutionState.FAILED
+        return DURATIONS.failed_settling if is_doubtful else 0.0
+
+    def note_unfinished(self, sender: Any, ref: ExecutionRef) -> None:
+        self._seen_unfinished.add((sender, ref["id"]))
+
     def is_busy(self, error: ReleasePipelineError) -> bool:
         return error.code == "busy"
 
@@ -294,10 +327,10 @@ class Server:
 
     # What colleagues do
 
-    def start_by_colleague(self, seconds: float) -> Made | None:
+    def start_by_colleague(self, seconds: float, outcome: str = "succeeded") -> Made | None:
         if self.is_single and any(each.goes_on for each in self.made):
             return None
-        return self._make(None, 0, "succeeded", seconds)
+        return self._make(None, 0, outcome, seconds)
 
     def end_paused(self) -> None:
         for made in self.made:
@@ -340,9 +373,12 @@ class Server:
     def _make(self, owner: Any, generation: int, outcome: str, seconds: float) -> Made:
         made = Made(self.world, next(self._numbers), owner, generation, outcome, seconds)
         made.place = self.place
+        made.ends_for = self._taken_back or None
         made.listed_from += self._lag * self.world.random.random()
         made.seen_from += self._look_lag * self.world.random.random()
         self.made.append(made)
+        if self.pushes:
+            self.pushes.watch(made)
         self.world.tell(self.place, f"execution {made} begins (will be {outcome} after {seconds:.0f} s)")
         return made
 
@@ -362,6 +398,19 @@ class Server:
         if made is None or self.world.now < made.seen_from:
             raise NotFoundError(f"no execution {ref['id']}", call=CALL)
         return self._told(made)
+
+    def _judged(self, sender: Any, ref: ExecutionRef) -> Execution:
+        """As the client of a process shows it."""
+        seen = self._look(ref)
+        key, now = (sender, seen.id), self.world.now
+        if not seen.state.is_terminal:
+            self._seen_unfinished.add(key)
+            self._failed_since.pop(key, None)
+            return seen
+        settling = self.settling_of(seen) if key in self._seen_unfinished else 0.0
+        if settling and now < self._failed_since.setdefault(key, now) + settling:
+            return replace(seen, state=ExecutionState.RUNNING)
+        return seen
 
     def _cancel(self, sender: Any, ref: ExecutionRef) -> None:
         made = self.made_of(ref)

@@ -118,5 +118,8 @@ class AskedTask(Task):
 
 @contextmanager
 def _not_in_dag_test() -> Any:
-    with mock.patch("airflow_provider.operators.asking.in_dag_test", return_value=False):
+    with (
+        mock.patch("airflow_provider.operators.asking.in_dag_test", return_value=False),
+        mock.patch("airflow_provider.operators.people.in_dag_test", return_value=False),
+    ):
         yield

@@ -20,16 +20,22 @@ GOOD: dict[str, Any] = {"source": "quay", "asset": "image", "secrets": [SECRET]}
 @pytest.mark.parametrize(
     ("differs", "problem"),
     [
-        ({"source": "github"}, r"\$\[...\].source"),
+        ({"source": "github"}, "source must be one of quay, cocktail, code_stream"),
+        ({"source": SECRET}, "source must be one of"),
+        ({"source": 3}, "source is wrong: Expected `str`, got `int`"),
         ({"asset": ""}, "asset must not be empty"),
-        ({"asset": None}, r"Expected `str`, got `null` - at `\$\[...\].asset`"),
+        ({"asset": None}, "asset is wrong: Expected `str`, got `null`"),
         ({"secrets": []}, "secrets must be 1 or 2"),
         ({"secrets": [SECRET, SECRET]}, "1 or 2 different texts"),
         ({"secrets": [SECRET, SECOND, SECRET + "x"]}, "secrets must be 1 or 2"),
         ({"secrets": [SECRET[:31]]}, "32 to 128 letters"),
         ({"secrets": [SECRET + "/x"]}, "32 to 128 letters"),
-        ({"secrets": SECRET}, r"Expected `array`, got `str` - at `\$\[...\].secrets`"),
-        ({"states": ["done"]}, "states"),
+        ({"secrets": SECRET}, "secrets is wrong: Expected `array`, got `str`"),
+        ({"secrets": [SECRET, 7]}, r"secrets\[1\] is wrong: Expected `str`, got `int`"),
+        ({"secrets": {SECRET: SECRET}}, "secrets is wrong: Expected `array`, got `object`"),
+        ({"conn_id": [SECRET]}, "conn_id is wrong: Expected `str`, got `array`"),
+        ({"states": ["done"]}, "each of states must be one of queued"),
+        ({"states": [SECRET]}, "each of states must be one of queued"),
         ({"states": []}, "states must not be empty"),
         ({"aset": "x"}, "unknown field `aset`"),
     ],
@@ -37,14 +43,27 @@ GOOD: dict[str, Any] = {"source": "quay", "asset": "image", "secrets": [SECRET]}
 def test_a_bad_declaration_is_reported_with_its_field_and_without_its_secret(
     declare: Declare, differs: dict[str, Any], problem: str
 ) -> None:
-    declare(hook=GOOD | differs)
+    declare(good=GOOD, hook=GOOD | differs)
     with pytest.raises(ConnectionConfigError, match=problem) as caught:
         declared()
-    assert "[release_pipelines] webhooks" in str(caught.value)
+    assert "[release_pipelines] webhooks: endpoint 'hook': " in str(caught.value)
     assert SECRET[:31] not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "3", '{"a": 1}', '{"Hook!": ' + json.dumps(GOOD) + "}", "[" * 5000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        "3",
+        '{"a": 1}',
+        '{"a": [1]}',
+        '{"a": {"source": "quay"}}',
+        '{"a": "\udcff"}',
+        '{"Hook!": ' + json.dumps(GOOD) + "}",
+        "[" * 5000,
+    ],
+)
 def test_an_option_that_declares_nothing_is_refused(mocker: MockerFixture, text: str) -> None:
     mocker.patch.dict(os.environ, {OPTION: text})
     with pytest.raises(ConnectionConfigError, match=r"\[release_pipelines\] webhooks"):

@@ -13,7 +13,7 @@ from pytest_mock import MockerFixture
 from airflow_provider.hooks.cocktail import CocktailHook
 from airflow_provider.hooks.code_stream import CodeStreamHook
 from airflow_provider.hooks.quay import QuayHook
-from airflow_provider.webhooks import counting, occurrences
+from airflow_provider.webhooks import clients, counting, occurrences
 from airflow_provider.webhooks.counting import count
 from airflow_provider.webhooks.occurrences import Occurrence
 from tests.support.until import until
@@ -193,6 +193,10 @@ def test_a_finding_that_is_sent_once_for_each_notification_is_one_event(
         {"repository": EVENTS, "updated_tags": [{"name": "ok"}]},
         {"repository": EVENTS, "build_id": "a/../b"},
         {"repository": {"$ne": 1}, "build_id": "a"},
+        {"repository": f"acme/{'a' * 1000}", "updated_tags": ["ok"]},
+        {"repository": EVENTS, "build_id": "a" * 256},
+        {"namespace": "acme\nshop", "threshold_percent": 80},
+        {"namespace": "a" * 256, "threshold_percent": 80},
     ],
 )
 def test_what_is_no_message_of_quays_is_refused_and_asks_quay_nothing(
@@ -254,6 +258,35 @@ def test_callbacks_of_a_build_become_one_event_with_its_image(systems, route: Ro
     (event,) = events(asset)
     assert (event["id"], event["state"], event["confirmed"]) == (run, "succeeded", True)
     assert event["outputs"]["image_ref"]
+
+
+def test_a_run_whose_number_is_spelled_in_another_way_is_the_same_run(
+    systems, route: Route, asset: str, run: str
+) -> None:
+    told = callback(run, "DONE")
+    for number in (int(run), run, f"0{run}", f" {run} "):
+        target = told["target"] | {"buildRunSeq": number, "buildSeq": "012"}
+        assert route.post(told | {"target": target}) == 200
+    assert [event["id"] for event in events(asset)] == [run]
+
+
+@pytest.mark.parametrize("number", [0, -1, "0", "1.0", "1e3", "\u0661", "9" * 30, "../1", ""])
+def test_a_run_whose_number_is_none_is_refused(systems, route: Route, asset: str, run: str, number: Any) -> None:
+    told, before = callback(run, "DONE"), len(systems.requests("cocktail"))
+    assert route.post(told | {"target": told["target"] | {"buildRunSeq": number}}) == 400
+    assert len(systems.requests("cocktail")) == before
+
+
+def test_what_is_reported_again_to_an_api_server_that_has_been_restarted_is_counted_once(
+    systems, route: Route, asset: str
+) -> None:
+    push(systems)
+    assert route.post(PUSH) == 200
+    counting.swept_at.clear()
+    clients.kept.clear()
+    with Route() as restarted:
+        assert [restarted.post(PUSH), route.post(PUSH)] == [200, 200]
+    assert len(events(asset)) == 1
 
 
 def test_a_step_that_nobody_wants_to_hear_of_asks_cocktail_nothing(systems, route: Route, run: str) -> None:
@@ -319,6 +352,40 @@ def test_a_webhook_of_a_pipeline_becomes_an_event_with_its_execution(
     assert [route.post({"executionId": link, "event": "SUCCESS", "free": {"text": 1}}) for link in links] == [200, 200]
     (event,) = events(asset)
     assert (event["system"], event["id"], event["state"]) == ("code_stream", started.id, "succeeded")
+
+
+@pytest.mark.parametrize(
+    "link", ["", "${executionId}", "{executionId}", "https://vra.example.com/executions/${executionId}"]
+)
+def test_a_variable_that_code_stream_has_not_filled_in_is_refused_and_asks_nothing(
+    systems, route: Route, asset: str, declare: Declare, link: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    declare(hook={"asset": asset, "source": "code_stream"})
+    assert route.post({"executionId": link, "event": "${status}"}) == 400
+    assert systems.requests("code_stream") == []
+    if "${" in link:
+        assert "executionId holds a variable that Code Stream has not filled in" in caplog.text
+
+
+def test_an_event_that_code_stream_has_not_filled_in_claims_nothing(
+    systems, route: Route, asset: str, declare: Declare
+) -> None:
+    declare(hook={"asset": asset, "source": "code_stream"})
+    with CodeStreamHook().get_conn() as client:
+        pipeline = client.pipelines.find("Deploy shop", "retail")
+        started = client.pipelines.run(pipeline["id"], inputs={"tag": "1.4.2"})
+        until(lambda: client.observe(started.ref).state.is_terminal)
+    assert route.post({"executionId": started.id, "event": "${status}"}) == 200
+    assert [event["state"] for event in events(asset)] == ["succeeded"]
+
+
+def test_an_execution_that_code_stream_does_not_know_is_no_event(
+    systems, route: Route, asset: str, declare: Declare
+) -> None:
+    declare(hook={"asset": asset, "source": "code_stream"})
+    for event in ("SUCCESS", "FAILURE", ""):
+        assert route.post({"executionId": "no-such-execution", "event": event}) == 200
+    assert events(asset) == []
 
 
 @pytest.mark.parametrize("body", [{}, {"executionId": ""}, {"executionId": 3}, {"executionId": "a b"}])

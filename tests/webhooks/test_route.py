@@ -58,11 +58,20 @@ def test_a_webhook_is_taken_and_answered_exactly_200(route: Route, handled: list
         ("POST", f"hook/{SECRET}/"),
         ("POST", f"hook/{SECRET}/more"),
         ("POST", f"/hook/{SECRET}"),
+        ("POST", f"hook//{SECRET}"),
+        ("POST", f"//hook//{SECRET}//"),
+        ("POST", f"hook/{SECRET}%2F"),
+        ("POST", f"hook/{SECRET}%00"),
+        ("POST", f"HOOK/{SECRET}"),
+        ("POST", f"hook/{SECRET.upper()}"),
         ("POST", f"{SECRET}/hook"),
         ("POST", "hook/%F0%9F%90%B3%00"),
         ("GET", f"hook/{SECRET}"),
         ("PUT", f"hook/{SECRET}"),
         ("OPTIONS", f"hook/{SECRET}"),
+        ("DELETE", f"hook/{SECRET}"),
+        ("PATCH", f"hook/{SECRET}"),
+        ("TRACE", f"hook/{SECRET}"),
     ],
 )
 def test_whatever_is_wrong_about_a_url_the_answer_is_the_same(
@@ -74,6 +83,17 @@ def test_whatever_is_wrong_about_a_url_the_answer_is_the_same(
     assert answer.content == unknown.content
     assert {**answer.headers, "date": ""} == {**unknown.headers, "date": ""}
     assert handled == []
+
+
+def test_a_head_is_answered_like_anything_else_that_is_wrong_and_without_a_body(
+    route: Route, handled: list[bytes]
+) -> None:
+    unknown = route.request("POST", "nobodys/nothing", json=PUSH)
+    answer = route.request("HEAD", f"hook/{SECRET}")
+    assert (answer.status_code, answer.content) == (404, b"")
+    assert {**answer.headers, "date": ""} == {**unknown.headers, "date": ""}
+    assert route.post(PUSH) == 200
+    assert len(handled) == 1
 
 
 def test_a_stranger_is_answered_before_a_byte_of_the_body_is_read(route: Route) -> None:
@@ -141,6 +161,16 @@ def test_a_body_without_a_length_is_read_no_further_than_it_may_go(route: Route,
     assert route.post(data=chunks(of=piece, times=MOST_BYTES // len(piece) + 1), headers=JSON) == 413
     assert route.post(data=chunks(of=piece, times=MOST_BYTES // len(piece)), headers=JSON) == 200
     assert [len(body) for body in handled] == [MOST_BYTES]
+
+
+def test_a_body_may_be_packed_and_come_in_pieces_of_any_size(route: Route, handled: list[bytes]) -> None:
+    text = json.dumps(PUSH).encode()
+    packed = gzip.compress(text)
+    options = {"headers": {**JSON, "content-encoding": "GZip"}}
+    for size in (1, 7, 1000):
+        pieces = (packed[at : at + size] for at in range(0, len(packed), size))
+        assert route.post(data=pieces, **options) == 200
+    assert handled == [text] * 3
 
 
 def test_a_body_that_unpacks_to_nothing_is_read_no_further_than_it_may_go(route: Route, handled: list[bytes]) -> None:

@@ -8,7 +8,7 @@ from typing import ClassVar, Unpack
 from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.cocktail.builds import Builds
 from airflow_provider.clients.cocktail.errors import is_path_missing
-from airflow_provider.clients.cocktail.paths import Paths
+from airflow_provider.clients.cocktail.paths import DEFAULT_PREFIX, Paths
 from airflow_provider.clients.cocktail.references import SYSTEM
 from airflow_provider.clients.cocktail.run_waits import BuildRunWaits
 from airflow_provider.clients.cocktail.runs import Runs
@@ -41,7 +41,7 @@ class CocktailClient(ReleaseClient):
         token: str,
         auth_header: str = "Authorization",
         auth_scheme: str = "Bearer",
-        api_prefix: str = "/v1",
+        api_prefix: str = DEFAULT_PREFIX,
         paths: Mapping[str, str | None] | None = None,
         headers: Mapping[str, str] | None = None,
         ui_url: str | None = None,
@@ -61,6 +61,12 @@ class CocktailClient(ReleaseClient):
         self.builds = Builds(wire, self._placed)
         self.runs = Runs(wire)
         self._can_wait_for(BuildRunWaits(wire, self.runs))
+
+    @property
+    def place(self) -> str:
+        """With a prefix of its own: installations behind one gateway all count their runs from 1."""
+        prefix = self._wire.paths.prefix
+        return super().place + (prefix if prefix != DEFAULT_PREFIX else "")
 
     def check(self) -> str:
         refused: list[ReleasePipelineError] = []

@@ -23,7 +23,7 @@ from airflow_provider.exceptions import (
 _Verdict = tuple[type[ReleasePipelineError], Effect]
 
 _BUILD_CODE = re.compile(r"C[A-Z]BD[A-Z]?(?P<major>\d{3})\d{3}")
-_SERVER_CODE = re.compile(r"K8sApiStatus(?P<status>\d{3})")
+_SERVER_CODE = re.compile(r"(?:K8sApiStatus)?(?P<status>[1-5]\d{2})")
 
 # After "failed to inquire" and "failed to read the history", reads may be retried, but never starts.
 _UNREADABLE: _Verdict = (ServerUnavailableError, Effect.REFUSED)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from airflow_provider.clients.times import from_iso, in_utc
+from airflow_provider.clients.times import from_iso, if_real, in_utc
 
 Json = dict[str, Any]
 Document = Mapping[str, Any]
@@ -40,7 +40,7 @@ def number(value: object) -> int | None:
 def parse_time(text: object) -> datetime | None:
     """A date in either of two forms; the one without a zone is in UTC."""
     moment = from_iso(text)
-    return in_utc(moment) if moment else None
+    return if_real(in_utc(moment)) if moment else None
 
 
 def objects_in(value: object) -> list[dict[str, Any]]:

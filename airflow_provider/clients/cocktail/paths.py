@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from airflow_provider.clients import urls
 from airflow_provider.exceptions import Call, ConnectionConfigError
 
+DEFAULT_PREFIX = "/v1"
+
 DEFAULTS = {
     "run": "/build/run/{build_seq}",
     "status": "/build/run/{build_run_seq}",

@@ -21,6 +21,7 @@ from airflow_provider.clients.cocktail.run_list import Excerpt, decode_runs, exc
 from airflow_provider.clients.cocktail.run_log import new_lines
 from airflow_provider.clients.cocktail.runs import Runs
 from airflow_provider.clients.cocktail.wire import Wire, no_way
+from airflow_provider.clients.echoes import Echoes
 from airflow_provider.clients.listing import LARGEST_OF_MANY, Listing, Remembered
 from airflow_provider.clients.memory import Recent
 from airflow_provider.clients.waitable import Found, Intent, Observation, Waitable
@@ -42,6 +43,7 @@ class BuildRunWaits(Waitable):
         self._wire, self._runs = wire, runs
         self._lists: Recent[str, Remembered] = Recent()
         """By build, the last list of its runs."""
+        self._callbacks = Echoes(in_path=True)
         self._status_is_missing = False
         """Whether the status path is missing, and the list has answered in its place."""
 
@@ -81,7 +83,8 @@ class BuildRunWaits(Waitable):
     def read_log(self, ref: ExecutionRef, offset: int) -> tuple[list[str], int]:
         """The logs of the steps that have ended; ``offset`` is a set of bits, one for each step already copied."""
         try:
-            return new_lines(self._runs.get_log(ref["id"]), offset)
+            lines, offset = new_lines(self._runs.get_log(ref["id"]), offset)
+            return [self._callbacks.without(ref["id"], line) for line in lines], offset
         except ReleasePipelineError as error:
             if not isinstance(error, NotFoundError) and not is_path_missing(error):
                 raise
@@ -148,6 +151,8 @@ class BuildRunWaits(Waitable):
 
     def _execution(self, run: Document, ref: ExecutionRef) -> Execution:
         execution = execution_of(run, ref)
+        # Cocktail appends a query to the URL that it was given.
+        self._callbacks.note(execution.id, str(run.get("callbackUrl") or "").partition("?")[0])
         return replace(execution, url=self._wire.page(execution.ref))
 
     def _find_run(self, run_seq: str, build_seq: str) -> Document:

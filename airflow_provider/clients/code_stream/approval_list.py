@@ -45,7 +45,7 @@ def asked_for(
         state,
         status=str(operation.get("status") or ""),
         url=wire.page_of(execution_id) if execution_id else None,
-        message=operation.get("summary") or None,
+        message=str(operation["summary"]) if operation.get("summary") else None,
         outputs=without_secrets(operation),
         started_at=first_time(operation, "_requestedOnInMicros", "_createTimeInMicros", "createdAt"),
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, cast
 
-from airflow_provider.clients.code_stream.event_document import delivery_error, event_time, linked_execution
-from airflow_provider.clients.code_stream.fields import Json, id_of, without_secrets
+from airflow_provider.clients.base import LONGEST_REASON
+from airflow_provider.clients.code_stream.event_document import delivery_error, event_time, linked_execution, shown
+from airflow_provider.clients.code_stream.fields import Json, id_of
 from airflow_provider.clients.code_stream.references import SYSTEM
 from airflow_provider.clients.times import from_epoch
 from airflow_provider.core.changes import NEW, Change, Lane, Reading
@@ -44,6 +45,7 @@ class EventChanges:
         if at is None or not name:
             return None
         linked, moment = linked_execution(event), event_time(event)
+        problem = delivery_error(self._event_type, event)
         payload = {
             "system": SYSTEM,
             "id": name,
@@ -51,8 +53,8 @@ class EventChanges:
             "time": moment.isoformat() if moment else None,
             "execution_id": linked or None,
             "url": client.executions.url(linked) if linked else None,
-            "message": delivery_error(self._event_type, event),
-            "event": bounded(storable(without_secrets(event))),
+            "message": None if problem is None else client.transport.redact(problem, LONGEST_REASON),
+            "event": bounded(storable(shown(event, client.transport.redact))),
         }
         return Change(name, at, storable(payload))
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from airflow_provider.clients.code_stream.fields import Document, as_text, first_time, id_from_link
+from airflow_provider.clients.code_stream.fields import Document, as_text, first_time, id_from_link, without_secrets
 from airflow_provider.execution import ExecutionRef
 
 _SAME_ORIGIN = {
@@ -69,6 +69,15 @@ def has_moved(event: Document, ref: ExecutionRef) -> bool:
     return bool(index and index_before) and index != index_before
 
 
+def shown(event: Document, redact: Callable[[str], str]) -> dict[str, Any]:
+    """An event for XCom and asset events: without its secrets, also in its message."""
+    fields: dict[str, Any] = without_secrets(event)
+    if isinstance(fields.get("message"), str):
+        fields["message"] = redact(fields["message"])
+    return fields
+
+
 def delivery_error(event_type: str, event: Document) -> str | None:
     """Why an event started nothing. The message of a Gerrit event is a general text, not a sign of an error."""
-    return None if event_type == "gerrit" else event.get("message") or None
+    said = event.get("message")
+    return str(said) if said and event_type != "gerrit" else None

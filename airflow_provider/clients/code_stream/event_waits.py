@@ -9,9 +9,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from airflow_provider.clients.code_stream.event_document import delivery_error, event_time, linked_execution, matches
+from airflow_provider.clients.code_stream.event_document import (
+    delivery_error,
+    event_time,
+    linked_execution,
+    matches,
+    shown,
+)
 from airflow_provider.clients.code_stream.event_list import newest_events
-from airflow_provider.clients.code_stream.fields import Document, id_of, parse_time, without_secrets
+from airflow_provider.clients.code_stream.fields import Document, id_of, parse_time
 from airflow_provider.clients.code_stream.references import EVENT
 from airflow_provider.clients.code_stream.wire import Wire
 from airflow_provider.clients.memory import Recent
@@ -110,7 +116,7 @@ class EventWaits(Waitable):
             status=str(event.get("executionStatus") or ""),
             url=self._wire.page_of(linked) if linked else None,
             message=delivery_error(ref["event_type"], event),
-            outputs=without_secrets(event),
+            outputs=shown(event, self._wire.transport.redact),
             started_at=event_time(event),
             finished_at=event_time(event),
         )

@@ -8,6 +8,7 @@ from typing import Literal, cast
 from airflow_provider.clients.code_stream.documents import Event, GerritTriggered
 from airflow_provider.clients.code_stream.event_document import was_triggered_by_hand
 from airflow_provider.clients.code_stream.event_list import events_path, newest_events
+from airflow_provider.clients.code_stream.fields import id_of
 from airflow_provider.clients.code_stream.lists import PAGE
 from airflow_provider.clients.code_stream.wire import Wire
 from airflow_provider.clients.rows import Rows
@@ -78,7 +79,8 @@ class Events:
     def list_triggered_by_hand(self, change_id: str, project: str, trigger: str) -> Rows[Event]:
         """The newest Gerrit events that may come from manual triggers of this change, newest first."""
         events = self.list("gerrit", limit=PAGE)
-        return [each for each in events if was_triggered_by_hand(each, change_id, project, trigger)]
+        named = (cast("Event", {**each, "id": id_of(each)}) for each in events if id_of(each))
+        return [each for each in named if was_triggered_by_hand(each, change_id, project, trigger)]
 
     def _path(self, event_type: str, event_id: str) -> str:
         return events_path(self._wire, event_type) + path("/{event_id}", event_id=event_id)

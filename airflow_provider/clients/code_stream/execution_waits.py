@@ -41,10 +41,10 @@ class ExecutionWaits(Waitable):
         self._wire, self._executions = wire, executions
         self._doubts = Doubts()
         lookup = Lookup(wire, executions.get)
-        self._watch = Watch(Feed(wire), lookup, self._judged, partial(newest_unfinished, wire))
+        self._watch = Watch(Feed(wire), lookup, self.judged, partial(newest_unfinished, wire))
 
     def observe(self, ref: ExecutionRef) -> Execution:
-        return self._judged(self._executions.get(ref["id"]))
+        return self.judged(self._executions.get(ref["id"]))
 
     def group(self, ref: ExecutionRef) -> str | None:
         return "executions"
@@ -71,6 +71,9 @@ class ExecutionWaits(Waitable):
         """A failed execution may be rolled back, which is its end only then."""
         return DURATIONS.failed_settling if execution.status.upper() == MAY_BE_ROLLED_BACK else 0.0
 
+    def note_unfinished(self, ref: ExecutionRef) -> None:
+        self._doubts.note_unfinished(ref["id"])
+
     def is_marked(self, intent: Intent) -> bool:
         return True
 
@@ -79,14 +82,14 @@ class ExecutionWaits(Waitable):
         if not marker:
             raise self._wire.bad_request("marker must not be empty")
         found = marked_runs(self._wire, pipeline_id, marker, float(intent["since"]))
-        return [read_execution(self._wire, each) for each in found]
+        return [self.judged(each) for each in found]
 
     def _is_ending(self, execution_id: str) -> bool:
         """Whether it has ended or is being canceled."""
         document = self._wire.get(path("/executions/{execution_id}", execution_id=execution_id), attempts=1)
         return not self.needs_cancel(read_execution(self._wire, document))
 
-    def _judged(self, document: Document) -> Execution:
+    def judged(self, document: Document) -> Execution:
         """The execution as a wait sees it: while a FAILED one may still be rolled back, it is running."""
         seen = read_execution(self._wire, document)
         if not seen.state.is_terminal:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_provider.clients.times import from_epoch, from_iso, in_utc
+from airflow_provider.clients.times import from_epoch, from_iso, if_real, in_utc
 
 Json = dict[str, Any]
 Document = Mapping[str, Any]
@@ -40,7 +40,7 @@ def parse_time(value: object) -> datetime | None:
 
 def first_time(document: Document, *names: str) -> datetime | None:
     """The first of these fields that holds a time."""
-    return next((moment for name in names if (moment := parse_time(document.get(name)))), None)
+    return next((moment for name in names if (moment := if_real(parse_time(document.get(name))))), None)
 
 
 def id_from_link(link: object) -> str:

@@ -22,7 +22,6 @@ from airflow_provider.clients.code_stream.events import Events
 from airflow_provider.clients.code_stream.execution_document import (
     is_alike,
     just_started,
-    read_execution,
     request_time,
 )
 from airflow_provider.clients.code_stream.execution_list import runs_since
@@ -113,7 +112,7 @@ class RerunSearch:
         if before := id_from_link(ref["link_before"]):
             document = self._executions.get(before)
             if was_resumed(document, ref):
-                return [read_execution(self._wire, document)]
+                return [self._started.judged(document)]
         return []
 
     def _of_new_events(self, ref: ExecutionRef, new_events: Sequence[Document]) -> list[Execution]:
@@ -135,14 +134,12 @@ class RerunSearch:
         document = self._executions.get(execution_id)
         floor = floor_of(ref)
         if execution_id == id_from_link(ref["link_before"]) or floor is None:
-            return [read_execution(self._wire, document)]
+            return [self._started.judged(document)]
         if not may_be_from(ref, document):
             return []
         runs = runs_since(self._wire, as_text(event.get("pipeline")), as_text(event.get("project")), floor)
         found = [document, *_others_like(document, ref, runs)]
-        return [
-            read_execution(self._wire, each) for each in sorted(found, key=lambda each: request_time(each) or _OLDEST)
-        ]
+        return [self._started.judged(each) for each in sorted(found, key=lambda each: request_time(each) or _OLDEST)]
 
     def _observed(self, execution_id: str) -> Execution:
         return self._started.observe(execution_reference(execution_id))

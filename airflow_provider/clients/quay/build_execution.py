@@ -25,10 +25,10 @@ def state_of(build: Document) -> ExecutionState:
     return _PHASES.get(str(build.get("phase")), ExecutionState.UNKNOWN)
 
 
-def execution_of(build: Document, ref: ExecutionRef, page: str) -> Execution:
+def execution_of(build: Document, ref: ExecutionRef, url: str | None) -> Execution:
     """A build as an execution, without a digest, which must be added from its tags.
 
-    :param page: URL of the repository's page.
+    :param url: of its page, for people.
     """
     state = state_of(build)
     message = str(build.get("error") or "") or None
@@ -38,7 +38,7 @@ def execution_of(build: Document, ref: ExecutionRef, page: str) -> Execution:
         ref=ref,
         state=state,
         status=str(build.get("phase") or ""),
-        url=f"{page}/build/{ref['id']}",
+        url=url,
         message=message,
         outputs={
             "repository": ref["repository"],

@@ -78,9 +78,16 @@ def is_like(build: Document, intent: Intent) -> bool:
         return False
     listed = {**build, "archive_hash": hash_of(str(build.get("archive_url") or ""))}
     # Intents saved by earlier versions of this provider hold the URL itself, or neither.
-    kept = ("archive_hash", "archive_url", "dockerfile_path")
-    same_rest = all(listed.get(name) == intent[name] for name in kept if name in intent)
-    return same_rest and sorted(texts_in(build.get("tags"))) == sorted(intent["tags"])
+    kept = ("archive_hash", "archive_url")
+    is_same = all(listed.get(name) == intent[name] for name in kept if name in intent)
+    if (path := build.get("dockerfile_path")) and "dockerfile_path" in intent:
+        # A build that does not show its Dockerfile may be ours all the same.
+        is_same &= _below_root(path) == _below_root(intent["dockerfile_path"])
+    return is_same and sorted(texts_in(build.get("tags"))) == sorted(intent["tags"])
+
+
+def _below_root(path: object) -> str:
+    return str(path).removeprefix("/")
 
 
 def began_in_time(build: Document, intent: Intent) -> bool:

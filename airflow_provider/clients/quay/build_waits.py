@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from msgspec.structs import replace
 
+from airflow_provider.clients.echoes import Echoes
 from airflow_provider.clients.listing import LARGEST_OF_MANY, Remembered
 from airflow_provider.clients.memory import Doubts, Recent
 from airflow_provider.clients.quay.build_digests import with_digest, with_digests
@@ -61,6 +62,7 @@ class BuildWaits(Waitable):
         self._wire, self._builds, self._doubts = wire, builds, doubts
         self._lists: Recent[str, Remembered] = Recent()
         """By repository, the last list of its builds."""
+        self._archives = Echoes(in_path=False)
 
     def observe(self, ref: ExecutionRef) -> Execution:
         """Also finds out why a build failed, which takes another request."""
@@ -103,7 +105,8 @@ class BuildWaits(Waitable):
         except (BadRequestError, NotFoundError, PermissionDeniedError):
             return [], offset
         entries = objects_in(answer.get("logs"))
-        lines = [line for entry in entries for line in lines_of(str(entry.get("message") or ""))]
+        texts = [self._archives.without(ref["id"], str(entry.get("message") or "")) for entry in entries]
+        lines = [line for text in texts for line in lines_of(text)]
         total = answer.get("total")
         # A total of 0 means that the log store is down.
         return [line for line in lines if line.strip()], total if isinstance(total, int) and total > 0 else offset
@@ -141,6 +144,9 @@ class BuildWaits(Waitable):
         # A late heartbeat brings a build back.
         return DURATIONS.expired_settling if execution.status == "expired" else 0.0
 
+    def note_unfinished(self, ref: ExecutionRef) -> None:
+        self._doubts.note_unfinished(ref["id"])
+
     def _seen(self, ref: ExecutionRef) -> Execution:
         build = self._builds.get(ref["repository"], ref["id"])
         if build.get("phase") == "expired":
@@ -153,9 +159,12 @@ class BuildWaits(Waitable):
         return with_digest(self._wire, execution) if execution.state is ExecutionState.SUCCEEDED else execution
 
     def _execution(self, build: Document, ref: ExecutionRef) -> Execution:
-        execution = execution_of(build, ref, self._wire.page(ref["repository"]))
+        execution = execution_of(build, ref, self._wire.page(ref))
         if not execution.state.is_terminal:
             self._doubts.note_unfinished(ref["id"])
+        self._archives.note(ref["id"], str(build.get("archive_url") or ""))
+        if execution.message:
+            return replace(execution, message=self._archives.without(ref["id"], execution.message))
         return execution
 
     def _list_if_shared(self, refs: Sequence[ExecutionRef]) -> BuildList | None:
@@ -183,7 +192,7 @@ class BuildWaits(Waitable):
         except (NotFoundError, PermissionDeniedError, ServerUnavailableError, UnexpectedResponseError):
             return None
         errors = [str(entry.get("message") or "") for entry in entries if entry.get("type") == "error"]
-        return errors[-1] if errors else None
+        return self._archives.without(ref["id"], errors[-1]) if errors else None
 
     def _not_canceled(self, build: Document, what: str) -> ConflictError:
         return self._wire.conflict(

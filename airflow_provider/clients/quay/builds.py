@@ -39,7 +39,8 @@ class Builds:
         build = self._wire.object_at(path, answer.data)
         if not build.get("id") or len(str(build["id"])) > LONGEST_WORD:
             raise self._wire.unexpected(path, "the answer to the start has no usable build id")
-        execution = execution_of(build, build_reference(repository, str(build["id"])), self._wire.page(repository))
+        ref = build_reference(repository, str(build["id"]))
+        execution = execution_of(build, ref, self._wire.page(ref))
         if not execution.state.is_terminal:
             self._doubts.note_unfinished(execution.id)
         return self._placed(execution)

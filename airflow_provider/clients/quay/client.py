@@ -30,6 +30,8 @@ class QuayClient(ReleaseClient):
     :param token: an OAuth application token; ``repo:admin`` for notifications and to cancel builds, ``repo:write`` to
         start builds, read their logs and change tags, ``repo:read`` for the rest.
     :param api_prefix: of every path.
+    :param ui_url: of the page of a build, a tag or a scan, with ``{base}``, ``{repository}``, ``{kind}`` (``build``,
+        ``tag`` or ``scan``) and ``{id}``; default: Quay's own pages.
     :param options: ``timeout``, ``verify``, ``max_connections``, ``attempts`` and ``on_secret`` of its
         :class:`~airflow_provider.clients.transport.Transport`.
     """
@@ -37,9 +39,15 @@ class QuayClient(ReleaseClient):
     system: ClassVar[str] = SYSTEM
 
     def __init__(
-        self, base_url: str, *, token: str, api_prefix: str = "/api/v1", **options: Unpack[TransportOptions]
+        self,
+        base_url: str,
+        *,
+        token: str,
+        api_prefix: str = "/api/v1",
+        ui_url: str | None = None,
+        **options: Unpack[TransportOptions],
     ) -> None:
-        self._wire = wire = Wire(base_url, token=token, api_prefix=api_prefix, options=options)
+        self._wire = wire = Wire(base_url, token=token, api_prefix=api_prefix, ui_url=ui_url, options=options)
         super().__init__(wire.transport)
         doubts = Doubts()
         self.repositories = Repositories(wire)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from airflow_provider.clients.times import parse_http_date
+from airflow_provider.clients.times import if_real, parse_http_date
 
 Json = dict[str, Any]
 Document = Mapping[str, Any]
@@ -14,13 +14,15 @@ Document = Mapping[str, Any]
 Objects = list[Json]
 """In classes with a method ``list``, the type needs another name."""
 
+LONGEST_NAME = 300
+"""Characters of a name, an id or a digest: they go into the events and states that Airflow stores."""
 LATEST = 1e11
 """Epoch seconds; anything later is not a real time."""
 
 
 def parse_time(text: object) -> datetime | None:
     """Dates such as ``Sat, 21 Nov 2026 00:18:17 -0000``, which are in UTC."""
-    return parse_http_date(text) if isinstance(text, str) else None
+    return if_real(parse_http_date(text)) if isinstance(text, str) else None
 
 
 def began_at(tag: Mapping[str, Any]) -> int:
@@ -42,7 +44,8 @@ def objects_in(value: object) -> list[dict[str, Any]]:
 
 
 def is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value)
+    """Whether it may be a name, an id or a digest."""
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_NAME
 
 
 def image_ref(registry: str, repository: str, digest: str | None) -> str | None:

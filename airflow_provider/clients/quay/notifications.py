@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from airflow_provider.clients.quay import notification_rules as rules
 from airflow_provider.clients.quay.documents import Notification
-from airflow_provider.clients.quay.fields import Json
+from airflow_provider.clients.quay.fields import Json, is_text
 from airflow_provider.clients.quay.notification_plan import marked_title, plan_of
 from airflow_provider.clients.quay.repositories import Repositories
 from airflow_provider.clients.quay.wire import ADMIN, Wire
@@ -56,6 +56,8 @@ class Notifications:
         found = cast("Rows[Notification]", self._wire.ask_for_objects(path, "notifications", needs=ADMIN))
         if not found:
             self._repositories.get(repository)
+        if not all(is_text(each.get("uuid")) for each in found):
+            raise self._wire.unexpected(path, "the answer has a notification without uuid")
         return found
 
     def get(self, repository: str, uuid: str) -> Notification:

@@ -20,9 +20,9 @@ from airflow_provider.clients.quay.scan_report import (
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
 
-def execution_of(scans: Sequence[Scan], ref: ExecutionRef, registry: str, page: str) -> Execution:
+def execution_of(scans: Sequence[Scan], ref: ExecutionRef, registry: str, url: str | None) -> Execution:
     """:param scans: of the manifest that ``ref`` names by its digest, or of each platform of a manifest list.
-    :param page: URL of the repository's page.
+    :param url: of its page, for people.
     """
     limit, digest = ref["max_severity"], ref["digest"]
     findings = worst_first(scans)
@@ -37,7 +37,7 @@ def execution_of(scans: Sequence[Scan], ref: ExecutionRef, registry: str, page: 
         ref=ref,
         state=state,
         status=min(scans, key=_place_in_status).status,
-        url=f"{page}/manifest/{digest}?tab=vulnerabilities",
+        url=url,
         message=message,
         outputs={
             "repository": ref["repository"],

@@ -32,14 +32,13 @@ class ScanWaits(Watched):
         repository, tag, digest = ref["repository"], ref["tag"], ref["digest"]
         if ref["max_severity"] not in SEVERITIES:
             raise self._wire.bad_request(f"max_severity must be one of {', '.join(SEVERITIES)}")
-        page = self._wire.page(repository)
         if not digest:
             found = self._tags.find(repository, tag)
             if found is None:
-                return tag_execution.execution_of(None, ref, self._wire.registry, page)
+                return tag_execution.execution_of(None, ref, self._wire.registry, self._wire.page(ref))
             digest = str(found["manifest_digest"])
-        scans = self._scans_of(repository, digest)
-        return execution_of(scans, {**ref, "digest": digest}, self._wire.registry, page)
+        scans, ref = self._scans_of(repository, digest), {**ref, "digest": digest}
+        return execution_of(scans, ref, self._wire.registry, self._wire.page(ref))
 
     def group(self, ref: ExecutionRef) -> str | None:
         return f"scans of {ref.get('repository')}: {ref.get('digest') or ref.get('tag')}"

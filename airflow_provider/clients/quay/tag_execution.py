@@ -6,11 +6,11 @@ from airflow_provider.clients.quay.fields import Document, image_ref, parse_time
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 
 
-def execution_of(tag: Document | None, ref: ExecutionRef, registry: str, page: str) -> Execution:
+def execution_of(tag: Document | None, ref: ExecutionRef, registry: str, url: str | None) -> Execution:
     """:param tag: as listed, ``None`` while there is none of that name.
-    :param page: URL of the repository's page.
+    :param url: of its page, for people.
     """
-    name, wanted, url = ref["tag"], ref["digest"], f"{page}?tab=tags"
+    name, wanted = ref["tag"], ref["digest"]
     if tag is None:
         return Execution(ref, ExecutionState.RUNNING, "missing", url, f"there is no tag {name!r} yet")
     digest = str(tag["manifest_digest"])

@@ -39,7 +39,7 @@ def tag_pages(
         answer = wire.ask_for_object(path, params)
         found = wire.objects_at(path, "tags", answer)
         if not all(is_text(entry.get("name")) and is_text(entry.get("manifest_digest")) for entry in found):
-            raise wire.unexpected(path, "the answer has a tag without name or manifest_digest")
+            raise wire.unexpected(path, "the answer has a tag without a possible name and manifest_digest")
         yield found
         if not answer.get("has_additional"):
             return

@@ -109,7 +109,7 @@ class TagWaits(Watched):
         return seen
 
     def _execution(self, tag: Document | None, ref: ExecutionRef) -> Execution:
-        return execution_of(tag, ref, self._wire.registry, self._wire.page(ref["repository"]))
+        return execution_of(tag, ref, self._wire.registry, self._wire.page(ref))
 
 
 def _key(ref: ExecutionRef) -> tuple[str, str, str]:

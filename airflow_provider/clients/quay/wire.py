@@ -14,7 +14,7 @@ from airflow_provider.clients.answers import Answer
 from airflow_provider.clients.auth import HeaderAuth
 from airflow_provider.clients.quay.errors import read_error
 from airflow_provider.clients.quay.fields import Json, Objects
-from airflow_provider.clients.quay.references import SYSTEM
+from airflow_provider.clients.quay.references import BUILD, SCAN, SYSTEM, TAG
 from airflow_provider.clients.transport import Transport, TransportOptions
 from airflow_provider.clients.urls import Params
 from airflow_provider.exceptions import (
@@ -41,17 +41,28 @@ _RIGHTS = {
 }
 INSUFFICIENT_SCOPE = "insufficient_scope"
 
+_REPOSITORY_PAGE = "{base}/repository/{repository}"
+_PAGES = {
+    BUILD: f"{_REPOSITORY_PAGE}/build/{{id}}",
+    TAG: f"{_REPOSITORY_PAGE}?tab=tags",
+    SCAN: f"{_REPOSITORY_PAGE}/manifest/{{digest}}?tab=vulnerabilities",
+}
+"""By kind, the URL of the page for people."""
+
 
 class Wire:
     """See :class:`~airflow_provider.clients.quay.QuayClient` for the arguments."""
 
-    def __init__(self, base_url: str, *, token: str, api_prefix: str, options: TransportOptions) -> None:
+    def __init__(
+        self, base_url: str, *, token: str, api_prefix: str, ui_url: str | None, options: TransportOptions
+    ) -> None:
         if not token:
             raise ConnectionConfigError("the OAuth application token (password) is missing", call=Call(system=SYSTEM))
         self.transport = Transport(SYSTEM, base_url, read_error=read_error, **options)
         self.transport.redact.add(token)
         self.transport.auth = HeaderAuth("Authorization", f"Bearer {token}")
         self.prefix = "/" + api_prefix.strip("/") if api_prefix.strip("/") else ""
+        self._ui_url = ui_url
         self.registry = urlsplit(self.transport.base_url).netloc.rpartition("@")[2]
         """Host and port, with which image names begin."""
 
@@ -75,9 +86,11 @@ class Wire:
         # Quay would take a tag name in this position as part of the repository's name.
         return self.repository_path("/manifest/{digest}", repository, digest=self.check_digest("digest", digest))
 
-    def page(self, repository: str) -> str:
-        """URL of the repository's page, for people."""
-        return f"{self.transport.base_url}/repository/{repository}"
+    def page(self, ref: ExecutionRef) -> str | None:
+        """The link to a build, a tag or a scan, for a person."""
+        is_seen = ref["kind"] != SCAN or bool(ref["digest"])
+        template = self._ui_url or _PAGES[ref["kind"] if is_seen else TAG]
+        return urls.page(template, self.transport.base_url, ref, whole=("repository", "digest"))
 
     # Parts of paths
 

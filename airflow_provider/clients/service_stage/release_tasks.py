@@ -9,6 +9,7 @@ from typing import Any, cast
 from airflow_provider.clients.rows import Rows
 from airflow_provider.clients.service_stage.documents import ReleaseTask, ReleaseTaskDetail
 from airflow_provider.clients.service_stage.references import SYSTEM
+from airflow_provider.clients.service_stage.release_states import text_of
 from airflow_provider.clients.service_stage.release_task_stages import approval_tasks, stage_tasks
 from airflow_provider.clients.service_stage.wire import Names, Wire, not_answered
 from airflow_provider.exceptions import Call, ConflictError, NotFoundError
@@ -81,6 +82,8 @@ class ReleaseTasks:
         found = [item for item in pipelines if item.get("id") == name_or_id]
         found = found or [item for item in pipelines if item.get("name") == name_or_id]
         if len(found) == 1:
+            if not text_of(found[0], "id"):
+                raise self._wire.unexpected("a list of pipelines with ids", found[0])
             return found[0]
         if found:
             ids = ", ".join(str(item.get("id")) for item in found)

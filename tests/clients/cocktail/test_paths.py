@@ -49,6 +49,13 @@ def test_without_status_and_list_the_missing_permissions_are_named(
         client.observe(run.ref)
 
 
+@pytest.mark.parametrize("code", ["404", "405", 404])
+def test_a_path_is_also_missing_if_the_code_is_only_its_status(scripted: Scripted, code: Any) -> None:
+    missing = {"status": "error", "code": code, "message": "no such path", "httpStatusCode": 200}
+    client = scripted_client(scripted, missing, [run_json(runState="DONE")])
+    assert client.observe(ref()).state is ExecutionState.SUCCEEDED
+
+
 def test_a_run_whose_build_is_not_known_cannot_be_looked_up_in_a_list(stand: Stand, client: CocktailClient) -> None:
     run = client.builds.run(SHOP, tag_name="1")
     assert client.observe(ref(1, "")).ref == run.ref | {"tag": "", "place": client.place}

@@ -72,6 +72,8 @@ def test_refusals_are_recognized_by_their_code_whatever_the_http_status(
         (refusal("CCCMW001000", "Build is running! [12]"), ConflictError, Effect.NONE),
         (refusal("K8sApiStatus400"), BadRequestError, Effect.REFUSED),
         (refusal("K8sApiStatus404"), NotFoundError, Effect.REFUSED),
+        (refusal("404"), NotFoundError, Effect.REFUSED),
+        ({**refusal(""), "code": 405}, NotFoundError, Effect.REFUSED),
         (refusal("CUUSW001000", httpStatusCode=401), AuthenticationError, Effect.NONE),
         (refusal("CDCME001000"), UnexpectedResponseError, Effect.REFUSED),
         (refusal("CDCME001000", httpStatusCode=500), ServerUnavailableError, Effect.UNKNOWN),

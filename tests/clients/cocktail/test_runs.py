@@ -175,3 +175,22 @@ def test_the_description_arrives_unharmed(stand: Stand, client: CocktailClient) 
     text = "배포 & 50% + a=b?\nsecond #1"
     run = client.builds.run(SHOP, tag_name="1", description=text)
     assert client.runs.get(run.id)["runDesc"] == text
+
+
+def test_a_wait_that_knows_no_argument_shows_no_callback_in_the_log_of_a_run(scripted: Scripted) -> None:
+    url = "https://hooks.example.com/cocktail/known-word-of-a-callback"
+    run = run_json(callbackUrl=f"{url}?user-id=3&user-role=DEVOPS&user-workspace=3")
+    said = f"callback {url}?user-id=3 failed: 404 for /cocktail/known-word-of-a-callback"
+    step = {"stepType": "CODE_DOWN", "stepState": "DONE", "stepOrder": 1, "log": said}
+    client = scripted_client(scripted, run, {"buildRunSeq": 7, "buildRunLogs": [step]})
+    client.observe(ref())
+    lines, _ = client.read_log(ref(), 0)
+    assert lines == ["CODE_DOWN:", "callback ***?user-id=3 failed: 404 for ***"]
+
+
+@pytest.mark.parametrize("when", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999Z", "9999-12-31 23:59:59"])
+def test_a_time_that_stands_for_none_or_never_hides_no_failure(scripted: Scripted, when: str) -> None:
+    run = run_json(runState="ERROR", endTime=when)
+    client = scripted_client(scripted, run, [run])
+    seen = client.observe(ref())
+    assert (seen.state, seen.finished_at) == (ExecutionState.FAILED, None)

@@ -176,3 +176,25 @@ def test_an_answer_at_the_vendor_shows_by_the_state(scripted: Scripted, clock: C
     assert isinstance(answered, Execution)
     assert (answered.state, answered.status) == (state, status)
     assert waiting is None
+
+
+@pytest.mark.parametrize("said", [{"text": "no"}, ["no"], 5])
+def test_a_message_that_is_no_text_ends_no_wait(scripted: Scripted, said: Any) -> None:
+    server = Server(scripted)
+    events = Events(server, 0)
+    events.push("c1", message=said)
+    server.lists[OPERATIONS] = [{"id": "op-1", "status": "ACTIVE", "executionId": "e1", "summary": said}]
+    found = executions_in([server.client.observe(event("c1")), server.client.observe(approval("e1"))])
+    assert [each.message for each in found] == [str(said)] * 2
+
+
+def test_an_event_whose_time_stands_for_none_does_not_disturb_the_waits_for_others(
+    scripted: Scripted, clock: Clock
+) -> None:
+    server = Server(scripted)
+    rows = server.lists[EVENTS] = [{"id": "zero", "commitId": "zero", "createdAt": "0001-01-01 00:00:00+00"}]
+    known: list[ExecutionRef | Execution] = [*executions_in(server.client.fetch([event("c1"), event("c2")]))]
+    assert fetch(server, known) == [None, None]
+    rows.insert(0, {"id": "id-c1", "commitId": "c1", "createdAt": "9999-12-31 23:59:59+00"})
+    assert [each.id if each else None for each in fetch(server, known)] == ["id-c1", None]
+    assert fetch(server, known)[1] is None

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from airflow_provider.clients.code_stream import CodeStreamClient
+from airflow_provider.clients.code_stream.event_changes import EventChanges
 from airflow_provider.clients.code_stream.fields import id_from_link
+from airflow_provider.core.changes import NEW
 from airflow_provider.exceptions import NotFoundError
 from airflow_provider.execution import ExecutionState
 from tests.support.code_stream_api import Api, listing
@@ -130,3 +132,18 @@ def test_what_counts_as_an_event_of_a_manual_trigger(
     api.routes["GET", "/gerrit-events"] = listing([event])
     found = api.client.events.list_triggered_by_hand(change_id, "retail", "shop-changes")
     assert found == ([event] if counts else [])
+
+
+def test_the_message_of_an_asset_event_is_short_and_shows_no_secret(api: Api) -> None:
+    said = "Invalid Oauth Refresh token. refreshToken=known-word-of-a-token " + "x" * 100_000
+    stamp = int(time.time() * 1e6)
+    api.routes["GET", "/git-events"] = listing([{"id": "ev", "_createTimeInMicros": stamp, "message": said}])
+    (change,) = EventChanges("git").read(api.client, None, whole=True)[NEW].changes
+    assert change.payload["message"].startswith("Invalid Oauth Refresh token. refreshToken=***")
+    assert len(change.payload["message"]) <= 2_000
+    assert "known-word" not in str(change.payload)
+    ref = {"system": "code_stream", "kind": "event", "id": "", "event_type": "git", "since": ""}
+    assert "known-word" not in str(api.client.observe(ref))
+    api.routes["GET", "/git-events"] = listing([{"id": "ev", "_createTimeInMicros": stamp, "message": ["no"]}])
+    (change,) = EventChanges("git").read(api.client, None, whole=True)[NEW].changes
+    assert change.payload["message"] == "['no']"

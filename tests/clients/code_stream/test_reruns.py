@@ -243,6 +243,20 @@ def test_an_answer_that_is_a_new_event_without_its_execution_is_followed_by_that
     assert api.client.observe(ref).id == "new"
 
 
+def test_a_rerun_whose_execution_was_seen_running_has_not_failed_for_good_at_once(api: Api) -> None:
+    """It may be rolled back."""
+    event = {"id": "ev", "pipeline": "Deploy", "project": "retail", "executionLink": None}
+    api.routes["GET", "/git-events/ev"] = api.routes["POST", "/git-events/ev"] = event
+    api.routes["GET", "/git-events"] = api.routes["GET", "/executions"] = listing([])
+    ref = api.client.reruns.start(intent_of(api.client, event, "git")).ref
+    api.routes["GET", "/git-events/ev"] = event | {"executionLink": "/codestream/api/executions/new"}
+    api.routes["GET", "/executions/new"] = {"id": "new", "status": "RUNNING"}
+    running = api.client.observe(ref)
+    api.routes["GET", "/executions/new"] = {"id": "new", "status": "FAILED"}
+    failed = api.client.observe(running.ref)
+    assert (running.state, failed.state, failed.status) == (S.RUNNING, S.RUNNING, "FAILED")
+
+
 @pytest.mark.parametrize("links", ["normal", "singular", "pipeline", "host"])
 def test_an_old_link_in_another_form_is_still_the_old_link(
     client: CodeStreamClient, control: Control, links: str

@@ -90,6 +90,15 @@ def test_a_build_of_another_dockerfile_is_not_ours(client: QuayClient, place: di
     assert (found(client, wanted), found(client, other)) == ([build.id], [])
 
 
+@pytest.mark.parametrize("path", [None, "", "Dockerfile", "/Dockerfile"])
+def test_a_build_that_shows_its_dockerfile_in_another_way_or_not_at_all_may_be_ours(
+    scripted: Scripted, path: str | None
+) -> None:
+    build = build_json(dockerfile_path=path)
+    client = scripted_client(scripted, {"builds": [build]}, build)
+    assert found(client, scripted_intent(dockerfile_path="/Dockerfile")) == ["b1"]
+
+
 def test_the_longest_tag_that_quay_keeps_of_a_build_is_found_again(client: QuayClient) -> None:
     tags = ["t" * 127]
     wanted = intent(client, tags=tags)

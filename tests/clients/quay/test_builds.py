@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -268,3 +269,22 @@ def test_a_build_needs_a_cancel_until_it_is_over(scripted: Scripted, status: str
 def test_what_is_no_build_needs_no_cancel(scripted: Scripted, ref: dict[str, str]) -> None:
     with scripted_client(scripted) as client:
         assert not client.needs_cancel(Execution(ref, ExecutionState.RUNNING, "missing"))
+
+
+SIGNED = "https://sources.example.com/shop.tar.gz?hm=known-word-of-a-signature&name=shop"
+
+
+def test_a_wait_that_knows_no_argument_shows_no_signature_of_the_archive(scripted: Scripted) -> None:
+    said = f"could not fetch {SIGNED}: 403"
+    build = build_json(archive_url=SIGNED, phase="error", error=said)
+    entries = [{"type": "error", "message": said}, {"message": json.dumps({"fetch": SIGNED})}, {"message": "shop"}]
+    log = {"start": 0, "total": 3, "logs": entries}
+    client = scripted_client(scripted, build, log, {"builds": [build]}, log)
+    seen = client.observe(build_ref())
+    listed = client.fetch_shared([build_ref(), build_ref("b2")])[0]
+    assert isinstance(listed, Execution)
+    lines, _ = client.read_log(build_ref(), 0)
+    texts = [str(seen.message), str(listed.message), *lines]
+    assert not any("known-word" in text for text in texts)
+    assert seen.message == "could not fetch ***: 403: could not fetch ***: 403"
+    assert lines == ["could not fetch ***: 403", '{"fetch": "***"}', "shop"]

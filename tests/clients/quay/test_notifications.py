@@ -14,6 +14,7 @@ from airflow_provider.exceptions import (
     ConflictError,
     NotFoundError,
     ServerUnavailableError,
+    UnexpectedResponseError,
 )
 from tests.support.quay_client import SHOP, UUID, Stand, scripted_client
 from tests.support.scripted import Scripted
@@ -224,3 +225,13 @@ def test_a_path_that_would_reach_something_else_is_never_sent(
     with pytest.raises(BadRequestError, match=named):
         attrgetter(operation)(scripted_client(scripted))(repository, uuid)
     assert scripted.requests == []
+
+
+def test_a_notification_without_an_id_is_an_unreadable_answer(scripted: Scripted) -> None:
+    stored = {**HOOK, "event_config": {}, "title": None, "number_of_failures": 0}
+    client = scripted_client(scripted)
+    scripted.always = (200, {}, {"notifications": [stored]})
+    for call in (client.notifications.list, lambda repository: client.notifications.create(repository, **HOOK)):
+        with pytest.raises(UnexpectedResponseError, match="a notification without uuid"):
+            call(SHOP)
+    assert [each.method for each in scripted.requests] == ["GET", "GET"]

@@ -68,6 +68,16 @@ def test_a_tag_is_created_moved_deleted_and_created_again(stand: Stand, client: 
     )
 
 
+def test_a_tag_that_is_pushed_again_with_the_same_image_has_moved_each_time(stand: Stand, client: QuayClient) -> None:
+    digest = "sha256:" + "d" * 64
+    for _ in range(3):
+        stand.push("again", digest=digest)
+        stand.let_pass(1)
+    changes = TagChanges(SHOP).read(client, None, True)[NEW].changes
+    assert seen(changes, "again") == [("created", None, digest), *[("moved", digest, digest)] * 2]
+    assert len({each.id for each in changes}) == len(changes)
+
+
 def test_a_tag_that_lives_or_was_moved_is_not_deleted(stand: Stand, client: QuayClient) -> None:
     stand.push("prod"), stand.push("prod")
     client.tags.delete(SHOP, "stable")

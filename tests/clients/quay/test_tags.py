@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from airflow_provider.clients.quay import QuayClient
+from airflow_provider.clients.quay.tag_changes import TagChanges
 from airflow_provider.exceptions import (
     BadRequestError,
     ConflictError,
@@ -153,3 +155,11 @@ def test_a_digest_in_capitals_is_the_same_one(stand: Stand, client: QuayClient, 
 def test_a_digest_that_is_none_is_one_waits_own_error(client: QuayClient) -> None:
     seen = client.fetch([tag_ref("stable", "latest"), tag_ref("stable")])
     assert [type(each) for each in seen] == [BadRequestError, Execution]
+
+
+@pytest.mark.parametrize("tag", [tag_json("t" * 301), tag_json("t", "sha256:" + "a" * 300)], ids=["name", "digest"])
+def test_a_tag_that_no_quay_has_reaches_no_event_and_no_result(scripted: Scripted, tag: dict[str, Any]) -> None:
+    client = scripted_client(scripted)
+    scripted.always = (200, {}, tags(tag))
+    with pytest.raises(UnexpectedResponseError, match="without a possible name and manifest_digest"):
+        TagChanges(SHOP).read(client, None, whole=True)

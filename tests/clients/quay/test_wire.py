@@ -21,8 +21,43 @@ from airflow_provider.exceptions import (
     UnexpectedResponseError,
 )
 from airflow_provider.sandbox import seed
-from tests.support.quay_client import ARCHIVE, SHOP, TOKEN, Stand, scripted_client, tag_ref
+from tests.support.quay_client import ARCHIVE, SHOP, TOKEN, Stand, scan_ref, scripted_client, tag_ref
 from tests.support.scripted import Scripted
+
+
+@pytest.mark.parametrize(
+    ("template", "pages"),
+    [
+        (
+            None,
+            (
+                "{base}/repository/acme/shop/build/{build}",
+                "{base}/repository/acme/shop?tab=tags",
+                "{base}/repository/acme/shop/manifest/{digest}?tab=vulnerabilities",
+                "{base}/repository/acme/shop?tab=tags",
+            ),
+        ),
+        (
+            "https://ui.example.com/{repository}/{kind}?of={id}&at={base}",
+            (
+                "https://ui.example.com/acme/shop/build?of={build}&at={base}",
+                "https://ui.example.com/acme/shop/tag?of=stable&at={base}",
+                "https://ui.example.com/acme/shop/scan?of=stable&at={base}",
+                "https://ui.example.com/acme/shop/scan?of=missing&at={base}",
+            ),
+        ),
+    ],
+)
+def test_links_lead_to_quays_own_pages_or_to_those_of_the_connection(
+    stand: Stand, template: str | None, pages: tuple[str, ...]
+) -> None:
+    client = stand.client(ui_url=template)
+    build = client.builds.start(SHOP, archive_url=ARCHIVE, tags=["1"])
+    digest = client.tags.get(SHOP, "stable")["manifest_digest"]
+    seen = [build, *map(client.observe, (tag_ref("stable"), scan_ref(tag="stable"), scan_ref(tag="missing")))]
+    known = {"base": f"{stand.url}/quay", "build": build.id, "digest": digest}
+    assert [each.url for each in seen] == [page.format(**known) for page in pages]
+    assert client.observe(build.ref).url == build.url
 
 
 @pytest.mark.parametrize("token", ["garbage", seed.QUAY_EXPIRED_TOKEN])

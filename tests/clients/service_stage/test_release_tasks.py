@@ -37,6 +37,16 @@ def test_a_list_of_another_shape_is_an_error_and_not_an_empty_list(
         client.release_tasks.list()
 
 
+@pytest.mark.parametrize("without", [{"id": None}, {"id": ""}, {"id": {}}])
+def test_a_release_task_that_is_listed_without_an_id_is_an_unreadable_answer(
+    client: ServiceStageClient, gateway: Gateway, without: dict[str, Any]
+) -> None:
+    gateway.items = [Gateway.item(**without)]
+    for call in (client.release_tasks.find, client.releases.before_action, client.releases.what_a_stop_ends):
+        with pytest.raises(UnexpectedResponseError, match="pipelines with ids"):
+            call("shop-release")
+
+
 def test_a_release_task_is_found_by_its_id_or_exact_name(client: ServiceStageClient, gateway: Gateway) -> None:
     other = {**Gateway.item(), "id": "other", "name": PIPELINE}
     gateway.items = [Gateway.item(), other]

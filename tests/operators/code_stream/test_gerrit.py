@@ -83,3 +83,31 @@ def test_a_trigger_that_was_refused_may_be_repeated(systems):
     assert isinstance(task.attempt().error, PermissionDeniedError)
     assert task.attempt().error is None
     assert triggers(systems) == 2
+
+
+@pytest.mark.parametrize(
+    ("reply", "names"),
+    [
+        ({"message": {"a": 1}, "pipelinesTriggered": 5}, []),
+        ({"message": 7, "pipelinesTriggered": {"a": 1}}, []),
+        ({"pipelinesTriggered": ["Deploy shop", 5, None]}, ["Deploy shop", "5", "None"]),
+        ({"message": "x" * 1_000_000, "pipelinesTriggered": ["y" * 1_000] * 2_000}, ["y" * 197 + "..."] * 1_000),
+    ],
+    ids=["number", "object", "other texts", "long"],
+)
+def test_whatever_the_answer_to_a_trigger_holds_it_happens_once_and_its_result_is_short(systems, reply, names):
+    systems.fault("code_stream", "status", method="POST", path="/gerrit-events", status=200, body=reply)
+    ended = trigger()
+    assert (ended.error, ended.result["pipelinesTriggered"]) == (None, names)
+    assert isinstance(ended.result["message"], str)
+    assert len(ended.result["message"]) <= 4_000
+    assert triggers(systems) == 1
+
+
+def test_an_event_without_an_id_does_not_keep_a_change_from_being_triggered(systems):
+    link = "/codestream/api/gerrit-events/e1"
+    event = {"project": "retail", "trigger": "shop-changes", "properties": {"GERRIT_CHANGE_ID": "I1a2b3c"}}
+    listed = {"links": [link], "documents": {link: event}, "totalCount": 1}
+    systems.fault("code_stream", "status", method="GET", path="/gerrit-events", status=200, body=listed)
+    assert trigger().error is None
+    assert triggers(systems) == 1

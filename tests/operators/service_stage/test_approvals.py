@@ -11,10 +11,12 @@ from airflow_provider.clients.service_stage.releases import Releases
 from airflow_provider.exceptions import (
     BadRequestError,
     ConflictError,
+    Effect,
     NotFoundError,
     PermissionDeniedError,
     ServerUnavailableError,
 )
+from airflow_provider.hooks.service_stage import ServiceStageHook
 from airflow_provider.operators import release_answer
 from airflow_provider.operators.service_stage import ServiceStageApprovalOperator
 from tests.support.airflow_runs import TaskRun, run_task
@@ -177,8 +179,46 @@ def test_a_retry_answers_no_release_that_was_started_since(systems):
         assert isinstance(task.attempt().error, WorkerKilled)
     systems.force("service_stage", answered, "3")
     newer = start_until_it_asks(systems)
-    assert task.attempt().error is None
+    assert isinstance(task.attempt().error, ConflictError)
     assert state_of(systems, newer) == "5"
+
+
+@pytest.mark.parametrize(("ours", "theirs", "state"), [("approve", "refuse", "3"), ("reject", "agree", "2")])
+def test_a_retry_takes_nobody_elses_answer_for_its_own(systems, ours, theirs, state):
+    execution_id = start_until_it_asks(systems)
+    arguments = {"pipeline": APPROVED, "task_name": APPROVAL, "decision": ours}
+    task = Task(lambda: ServiceStageApprovalOperator(task_id="answer", **arguments))
+
+    def dying(*_: Any, **__: Any) -> None:
+        raise WorkerKilled
+
+    with mock.patch.object(Releases, "act", dying):
+        assert isinstance(task.attempt().error, WorkerKilled)
+    with ServiceStageHook().get_conn() as client:
+        pipeline_id = str(client.release_tasks.find(APPROVED)["id"])
+        client.releases.act(pipeline_id, "approval", task_name=APPROVAL, approval_type=theirs)
+    until(lambda: state_of(systems, execution_id) == state)
+    error = task.attempt().error
+    assert isinstance(error, ConflictError)
+    assert "somebody else may have answered" in str(error)
+    assert actions(systems) == ["start", "approval"]
+
+
+def test_an_answer_that_was_lost_is_not_taken_for_the_one_of_somebody_else(systems):
+    execution_id = start_until_it_asks(systems)
+    arguments = {"pipeline": APPROVED, "task_name": APPROVAL, "decision": "approve"}
+    task = Task(lambda: ServiceStageApprovalOperator(task_id="answer", **arguments))
+    whole = Releases.act
+
+    def refused_meanwhile(releases: Releases, pipeline_id: str, action: str, **named: Any) -> None:
+        whole(releases, pipeline_id, action, **{**named, "approval_type": "refuse"})
+        until(lambda: state_of(systems, execution_id) == "3")
+        raise ServerUnavailableError("connection reset", effect=Effect.UNKNOWN)
+
+    with mock.patch.object(Releases, "act", refused_meanwhile):
+        assert isinstance(task.attempt().error, ServerUnavailableError)
+    assert isinstance(task.attempt().error, ConflictError)
+    assert actions(systems) == ["start", "approval"]
 
 
 def test_a_retry_of_an_answer_of_which_nothing_could_be_seen_answers_no_younger_release(systems):

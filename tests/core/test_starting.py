@@ -1,0 +1,143 @@
+"""An attempt's decisions about a start in virtual time: what takes too long for a test with real servers.
+
+The simulator tries the same against everything else that goes wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from airflow_provider.clients.waitable import start_window
+from airflow_provider.core.commands import Command, Find, Log, Observe, Pause, Prepare, Publish, Save, Send
+from airflow_provider.core.generation import Attempt
+from airflow_provider.core.policy import Policy
+from airflow_provider.core.record import StartRecord, read_record
+from airflow_provider.core.starting import Start
+from airflow_provider.exceptions import Effect, ReleasePipelineError, ServerUnavailableError, ThrottledError
+from airflow_provider.execution import Execution, ExecutionState
+
+UNMARKED = Policy(system="quay", place="here", request_timeout=30.0)
+MARKED = Policy(system="code_stream", place="here", is_marked=lambda intent: True)
+
+HELD_BACK = ThrottledError("HTTP 429", effect=Effect.NONE, retry_after=290.0)
+LOST = ServerUnavailableError("connection reset", effect=Effect.UNKNOWN)
+
+
+class Ends(Exception):  # noqa: N818 - no error
+    """The process of an attempt dies."""
+
+
+class Life:
+    """The attempts of one start, and what they remember; ``now`` is the same for all machines.
+
+    :param send: what the system does with each request; called with its number, from 1 on.
+    :param find: what a search finds.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        send: Callable[[int], Execution | ReleasePipelineError],
+        find: Callable[[], list[Execution]] = list,
+    ) -> None:
+        self.now = 1_000_000.0
+        self.stored: dict[str, Any] | None = None
+        self.intents: list[dict[str, Any]] = []
+        """Those that were sent."""
+        self.tries = 0
+        self._policy, self._send, self._find = policy, send, find
+
+    @property
+    def record(self) -> StartRecord:
+        record = read_record(self.stored, self._policy.system)
+        assert record
+        return record
+
+    def attempt(self, until: Callable[[Command], bool] = lambda command: False) -> Any:
+        """Run an attempt until its process dies at a command.
+
+        :return: its result, or the error with which it ends.
+        """
+        self.tries += 1
+        record = self.stored and self.record
+        start = Start(self._policy, record or None, Attempt(self.tries, 9, 0, 9), self.now)
+        program, answer = start.execute(), None
+        try:
+            while True:
+                is_error = isinstance(answer, ReleasePipelineError)
+                command = program.throw(answer) if is_error else program.send(answer)
+                if until(command):
+                    raise Ends
+                answer = self._carry_out(command)
+                start.now = self.now
+        except StopIteration as stop:
+            return stop.value
+        except (Ends, ReleasePipelineError) as error:
+            return error
+
+    def _carry_out(self, command: Command) -> Any:
+        match command:
+            case Prepare():
+                marker = f"airflow-{len(self.intents)}"
+                return {"kind": "build", "marker": marker, "since": self.now, "clock": "vendor"}
+            case Save(record):
+                self.stored = record.to_json()
+            case Send(intent):
+                self.intents.append(dict(intent))
+                return self._send(len(self.intents))
+            case Find():
+                return self._find()
+            case Observe(ref):
+                return execution(ref["id"], ExecutionState.SUCCEEDED)
+            case Pause(seconds):
+                self.now += seconds
+            case Log() | Publish():
+                pass
+            case _:
+                raise AssertionError(command)
+        return None
+
+
+def execution(execution_id: str, state: ExecutionState) -> Execution:
+    return Execution({"system": "quay", "kind": "build", "id": execution_id}, state, state.value)
+
+
+def test_a_start_that_a_system_accepted_late_is_looked_for_as_long_as_any_after_its_worker_died():
+    """The system accepts no start for ten minutes, and the worker dies while it sends the first one that it accepts."""
+    life = Life(UNMARKED, lambda number: HELD_BACK)
+    held = []
+    ended = life.attempt(until=lambda command: isinstance(command, Send) and len(life.intents) == 2)
+    assert isinstance(ended, Ends)
+    begun = life.now
+    life.attempt(until=lambda command: held.append(command) or isinstance(command, Prepare))
+    assert life.now - begun >= 4 * UNMARKED.request_timeout - 10
+    assert any(isinstance(each, Find) for each in held)
+
+
+def test_what_a_start_leads_to_that_a_system_accepted_late_counts_as_its_own():
+    """One answer is lost, and then the system accepts no start for ten minutes; the last answer is lost, too."""
+    life = Life(UNMARKED, lambda number: HELD_BACK if number in (2, 3) else LOST)
+    life.attempt(until=lambda command: isinstance(command, Send) and len(life.intents) == 3)
+    earliest, latest = start_window(life.record.intent)
+    assert earliest < life.now - 500
+    assert life.now < latest
+
+
+def test_a_process_that_dies_while_a_system_accepts_no_start_has_started_nothing():
+    life = Life(UNMARKED, lambda number: HELD_BACK if number == 1 else execution("ours", ExecutionState.SUCCEEDED))
+    seen: list[Command] = []
+    assert isinstance(life.attempt(until=lambda command: isinstance(command, Pause)), Ends)
+    result = life.attempt(until=lambda command: bool(seen.append(command)))
+    assert result["id"] == "ours"
+    # A search could only find what somebody else has started.
+    assert not any(isinstance(each, Find) for each in seen)
+
+
+def test_of_two_executions_of_one_start_the_one_that_has_succeeded_counts():
+    found: list[Execution] = []
+    life = Life(MARKED, lambda number: LOST, find=lambda: found)
+    assert isinstance(life.attempt(until=lambda command: isinstance(command, Find)), Ends)
+    found += [execution("first", ExecutionState.FAILED), execution("second", ExecutionState.SUCCEEDED)]
+    assert life.attempt()["id"] == "second"
+    assert len(life.intents) == 1

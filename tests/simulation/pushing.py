@@ -1,0 +1,110 @@
+"""A vendor reports the ends of executions to a webhook, which ends the waits for them: step for step as webhooks/ does.
+
+A report is only a hint: it may be lost, come late, twice or too early, or be forged.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider.core.canceling import RESUMED
+from airflow_provider.core.waiting import Outcome, Wait, named_exactly
+from airflow_provider.exceptions import ReleasePipelineError
+from airflow_provider.execution import Execution
+from tests.simulation.airflow import NOTICED, Airflow, Task
+from tests.simulation.carrying_out import MARKER_XCOM
+from tests.simulation.triggerers import Trigger
+from tests.simulation.world import Machine, Process, Steps, World
+
+if TYPE_CHECKING:
+    from tests.simulation.vendors import Made, Server
+
+LATEST = 120.0
+"""Seconds after which a report comes at the latest."""
+
+
+class Pushes:
+    """The reports of one vendor, and the API server that gets them."""
+
+    task = None
+    policy = SimpleNamespace(system="vendor")
+    """It is no process of a task, but asks as one would."""
+
+    def __init__(self, world: World, airflow: Airflow, server: Server) -> None:
+        self.world, self.airflow, self.server = world, airflow, server
+        self.machine = Machine(world, "API server")
+
+    def __str__(self) -> str:
+        return "webhook"
+
+    # What the vendor does
+
+    def watch(self, made: Made) -> None:
+        if self.world.random.random() < 0.3:
+            self.world.after(self.world.between(0.0, 100.0), self._arrive, made)
+        self.world.after(1.0, self._look, made)
+
+    def _look(self, made: Made) -> None:
+        if not made.is_over:
+            self.world.after(max(1.0, min(300.0, (self.world.now - made.begun) / 10)), self._look, made)
+            return
+        reports = self.world.random.choices((0, 1, 2), (1, 6, 3))[0]
+        for _ in range(reports):
+            self.world.after(self.world.between(0.0, 1.0) ** 3 * LATEST, self._arrive, made)
+
+    # What the API server does
+
+    def _arrive(self, made: Made) -> None:
+        self.world.point("push", None)
+        if not self.airflow.is_away:
+            self.world.tell("webhook", f"hears of {made}, which is {made.state}")
+            Process(self.machine, self._handle(made))
+
+    def _handle(self, made: Made) -> Steps[None]:
+        ref = {"system": made.system or "vendor", "kind": "execution", "id": made.id, "place": self.server.place}
+        finished = yield from self._finished(ref)
+        if finished is None:
+            return
+        for task in self.airflow.tasks:
+            trigger = task.trigger
+            if trigger and trigger.net is not None and named_exactly(trigger.ref) == named_exactly(finished.ref):
+                yield from self._end_wait(task, trigger)
+
+    def _finished(self, ref: dict[str, str]) -> Steps[Execution | None]:
+        """The execution, if it has ended for good."""
+        try:
+            seen = yield from self.server.observe(self, ref)
+        except ReleasePipelineError:
+            return None
+        return None if not seen.state.is_terminal or self.server.settling_of(seen) else seen
+
+    def _end_wait(self, task: Task, trigger: Trigger) -> Steps[None]:
+        since = task.changed_at
+        seen = yield from self._finished(trigger.ref)
+        outcome = self._outcome(trigger, seen)
+        if outcome is None:
+            return
+        is_finished = trigger.may_finish and outcome.is_success
+        if not is_finished and self.world.now - since < NOTICED:
+            return
+        yield self.world.between(0.01, 0.3)
+        if task.trigger is not trigger or task.state != "deferred":
+            return
+        if trigger.marker:
+            task.xcoms[MARKER_XCOM] = RESUMED + trigger.marker
+        self.world.counted["waits that a push has ended"] += 1
+        self.world.judge.wakes(task, is_finished=is_finished)
+        self.airflow.fire(trigger, outcome)
+
+    def _outcome(self, trigger: Trigger, seen: Execution | None) -> Outcome | None:
+        if seen is None:
+            return None
+        return Wait(dict(trigger.ref), trigger.policy.poll_interval).update(seen, self.machine.now)
+
+
+def push_from(world: World, airflow: Airflow, servers: list[Any]) -> None:
+    """Let vendors report, if the tasks of this life ask for it."""
+    if world.plan.policy.get("callback"):
+        for server in servers:
+            server.pushes = Pushes(world, airflow, server)
