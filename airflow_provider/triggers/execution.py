@@ -64,7 +64,8 @@ def freeze_watch() -> FreezeWatch:
 
 def given_up_after() -> float:
     """Seconds without a heartbeat after which Airflow gives a triggerer's waits to another one."""
-    return conf.getfloat("triggerer", "triggerer_health_check_threshold", fallback=math.inf)
+    seconds: float = conf.getfloat("triggerer", "triggerer_health_check_threshold", fallback=math.inf)
+    return seconds
 
 
 class ExecutionTrigger(BaseTrigger):

@@ -131,6 +131,12 @@ def test_people_are_told_what_they_need_to_decide(asking):
     }[asking.system]
     for text in (*told, "Only ada, bob", "If nobody has decided by", "the answer is to reject", "/tasks/ask)"):
         assert text in action.body
+    named = {
+        "code_stream": ("Pipeline", "Inputs", "Requested by", "Expires in Code Stream", "Link"),
+        "service_stage": ("Release task", "Started"),
+    }[asking.system]
+    for name in (*named, "System", "Execution", "Approval", "Stage", "Run", "Triggered by"):
+        assert f"- **{name}**: " in action.body
     assert "Approve or reject" in action.subject
     assert asking.is_decided() is None
 

@@ -10,9 +10,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowSensorTimeout
 
 from airflow_provider.core.durations import DURATIONS
-from airflow_provider.exceptions import (
-    ExecutionFailed,
-)
+from airflow_provider.exceptions import ExecutionFailed
 from airflow_provider.sensors.cocktail import CocktailBuildSensor
 from tests.support.airflow_runs import TaskRun, run_task
 from tests.support.meanwhile import meanwhile
@@ -91,20 +89,27 @@ MAY_BE_TAKEN_BACK = pytest.mark.parametrize(
 )
 
 
-def then(systems: Any, system: str, execution_id: str, *steps: tuple[int, str]) -> Callable[[], bool]:
-    """What forces a state after so many polls of an execution since the state before, one after the other."""
-    left = list(steps)
-    seen = 0
+def watch_one_that_goes(systems: Any, name: str, going_on: str, *steps: tuple[int, str]) -> TaskRun:
+    """A sensor in reschedule mode, and an execution whose state is forced meanwhile.
 
-    def act() -> bool:
+    :param steps: after how many polls since the state before, and to what.
+    """
+    systems.reset(speed=0.001)
+    watched = WATCHED[name]
+    execution_id = watched.start()
+    systems.force(name, execution_id, going_on)
+    left, seen = list(steps), 0
+
+    def force_the_next() -> bool:
         nonlocal seen
-        polls = len(systems.requests(system, "GET", execution_id))
+        polls = len(systems.requests(name, "GET", execution_id))
         if left and polls >= seen + left[0][0]:
-            systems.force(system, execution_id, left.pop(0)[1])
+            systems.force(name, execution_id, left.pop(0)[1])
             seen = polls
         return not left
 
-    return act
+    with meanwhile(force_the_next):
+        return watch(watched.build, execution_id, mode="reschedule")
 
 
 @MAY_BE_TAKEN_BACK
@@ -112,12 +117,7 @@ def test_an_end_that_is_taken_back_ends_no_sensor_that_polls_from_one_process_af
     systems, mocker, name, settling, going_on, end, success
 ):
     mocker.patch.object(DURATIONS, settling, 3600.0)
-    systems.reset(speed=0.001)
-    watched = WATCHED[name]
-    execution_id = watched.start()
-    systems.force(name, execution_id, going_on)
-    with meanwhile(then(systems, name, execution_id, (1, end), (4, going_on), (1, success))):
-        ended = watch(watched.build, execution_id, mode="reschedule")
+    ended = watch_one_that_goes(systems, name, going_on, (1, end), (4, going_on), (1, success))
     assert ended.error is None
     assert ended.result["status"] == success
 
@@ -127,12 +127,7 @@ def test_an_end_that_may_be_taken_back_counts_after_a_while_in_reschedule_mode_t
     systems, mocker, name, settling, going_on, end, success
 ):
     mocker.patch.object(DURATIONS, settling, 0.5)
-    systems.reset(speed=0.001)
-    watched = WATCHED[name]
-    execution_id = watched.start()
-    systems.force(name, execution_id, going_on)
-    with meanwhile(then(systems, name, execution_id, (1, end))):
-        ended = watch(watched.build, execution_id, mode="reschedule")
+    ended = watch_one_that_goes(systems, name, going_on, (1, end))
     assert isinstance(ended.error, ExecutionFailed)
 
 

@@ -61,6 +61,8 @@ class Guard(NamedTuple):
         where = [change.where for change in self.changes]
         if any(part in each for part in OF_BOTH for each in where):
             return True
+        if any("pushing" in each for each in where):
+            return bool(plan.policy["callback"])
         kinds = next((kinds for part, kinds in KINDS.items() if any(part in each for each in where)), ("start",))
         return plan.kind in kinds
 

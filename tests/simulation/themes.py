@@ -90,6 +90,8 @@ def pushed(plan: Plan, chance: random.Random) -> None:
     plan.outcomes = [(each[0], min(each[1], 120.0)) for each in plan.outcomes]
     _add(plan, "pushes", "")
     if chance.random() < 0.3:
+        plan.retries, plan.retry_delay = max(1, plan.retries), 0.0
+        plan.outcomes = [("failed", chance.uniform(12, 60)) for _ in plan.outcomes]
         _add(plan, "taken back", "", value=chance.uniform(1.0, 4.5))
     if chance.random() < 0.6:
         kinds = ("clear", "mark failed", "move trigger", "restart triggerer", "stall triggerer", "trigger crashes")

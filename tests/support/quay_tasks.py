@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider.hooks.quay import QuayHook
-from airflow_provider.operators.quay import (
-    QuayPromoteTagOperator,
-)
+from airflow_provider.operators.quay import QuayPromoteTagOperator
 from tests.support.airflow_runs import TaskRun, run_task
 
 SHOP = "acme/shop"

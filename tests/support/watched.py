@@ -10,9 +10,7 @@ from airflow_provider.hooks.code_stream import CodeStreamHook
 from airflow_provider.hooks.quay import QuayHook
 from airflow_provider.hooks.service_stage import ServiceStageHook
 from airflow_provider.sensors.cocktail import CocktailBuildSensor
-from airflow_provider.sensors.code_stream import (
-    CodeStreamExecutionSensor,
-)
+from airflow_provider.sensors.code_stream import CodeStreamExecutionSensor
 from airflow_provider.sensors.quay import QuayBuildSensor
 from airflow_provider.sensors.service_stage import ServiceStageReleaseSensor
 

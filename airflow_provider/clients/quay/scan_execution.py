@@ -9,6 +9,7 @@ from airflow_provider.clients.quay.scan_report import (
     ABSENT,
     UNFINISHED,
     UNFIT,
+    Finding,
     Scan,
     count_by_severity,
     describe,
@@ -25,25 +26,9 @@ def execution_of(scans: Sequence[Scan], ref: ExecutionRef, registry: str, url: s
     """
     limit, digest = ref["max_severity"], ref["digest"]
     findings = worst_first(scans)
-    above = [finding for finding in findings if rank(finding.severity) > rank(limit)]
     present = [scan for scan in scans if scan.status != ABSENT]
     absent = [scan.digest for scan in scans if scan.status == ABSENT]
-    open_scans = [scan for scan in present if scan.status != "scanned"]
-    unfit = [scan for scan in open_scans if scan.status in UNFIT]
-    message = None
-    if not present:
-        state, message = ExecutionState.FAILED, "this registry has none of its platforms"
-    elif unfit:
-        state = ExecutionState.FAILED
-        message = "; ".join(f"{scan.digest} cannot be scanned: {scan.status}" for scan in unfit)
-    elif above:
-        state, message = ExecutionState.FAILED, describe(above, limit)
-    elif not open_scans:
-        state = ExecutionState.SUCCEEDED
-    elif all(scan.status in UNFINISHED for scan in open_scans):
-        state, message = ExecutionState.RUNNING, describe_open(open_scans)
-    else:
-        state = ExecutionState.UNKNOWN
+    state, message = _state_of(present, findings, limit)
     if absent:
         # Never ignored silently: an image that is not scanned may still be pulled from elsewhere.
         note = f"not scanned, because this registry does not have it: {', '.join(absent)}"
@@ -51,7 +36,7 @@ def execution_of(scans: Sequence[Scan], ref: ExecutionRef, registry: str, url: s
     return Execution(
         ref=ref,
         state=state,
-        status=(unfit or open_scans or present or list(scans))[0].status,
+        status=min(scans, key=_place_in_status).status,
         url=url,
         message=message,
         outputs={
@@ -64,3 +49,29 @@ def execution_of(scans: Sequence[Scan], ref: ExecutionRef, registry: str, url: s
             "image_ref": image_ref(registry, ref["repository"], digest),
         },
     )
+
+
+def _state_of(present: Sequence[Scan], findings: Sequence[Finding], limit: str) -> tuple[ExecutionState, str | None]:
+    """The state with its reason, by what the registry has.
+
+    :param limit: the highest severity that passes.
+    """
+    if not present:
+        return ExecutionState.FAILED, "this registry has none of its platforms"
+    if unfit := [scan for scan in present if scan.status in UNFIT]:
+        return ExecutionState.FAILED, "; ".join(f"{each.digest} cannot be scanned: {each.status}" for each in unfit)
+    if above := [finding for finding in findings if rank(finding.severity) > rank(limit)]:
+        return ExecutionState.FAILED, describe(above, limit)
+    open_scans = [scan for scan in present if scan.status != "scanned"]
+    if not open_scans:
+        return ExecutionState.SUCCEEDED, None
+    if all(scan.status in UNFINISHED for scan in open_scans):
+        return ExecutionState.RUNNING, describe_open(open_scans)
+    return ExecutionState.UNKNOWN, None
+
+
+def _place_in_status(scan: Scan) -> int:
+    """Of several scans, the status shown is that of the first one that lets nothing pass, or else is not done."""
+    if scan.status in UNFIT:
+        return 0
+    return {"scanned": 2, ABSENT: 3}.get(scan.status, 1)

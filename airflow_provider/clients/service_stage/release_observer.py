@@ -27,9 +27,7 @@ from airflow_provider.clients.service_stage.release_states import (
     text_of,
     triggered_at,
 )
-from airflow_provider.clients.service_stage.release_states import (
-    execution as execution_of,
-)
+from airflow_provider.clients.service_stage.release_states import execution as execution_of
 from airflow_provider.clients.service_stage.release_task_stages import asking_tasks
 from airflow_provider.clients.service_stage.release_tasks import ReleaseTasks, item_of
 from airflow_provider.clients.service_stage.wire import Objects, Wire

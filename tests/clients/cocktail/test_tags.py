@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider.clients.cocktail import CocktailClient
-from airflow_provider.exceptions import (
-    BadRequestError,
-)
+from airflow_provider.exceptions import BadRequestError
 from airflow_provider.execution import ExecutionState
 from tests.support.cocktail_client import AUTOTAG, NO_DIGEST, SHOP, Stand, ended, ref, run_json, scripted_client
 from tests.support.scripted import Scripted

@@ -13,9 +13,7 @@ from airflow_provider.clients.code_stream import CodeStreamClient
 from airflow_provider.clients.code_stream.event_changes import EventChanges
 from airflow_provider.clients.code_stream.fields import id_from_link
 from airflow_provider.core.changes import NEW
-from airflow_provider.exceptions import (
-    NotFoundError,
-)
+from airflow_provider.exceptions import NotFoundError
 from airflow_provider.execution import ExecutionState
 from tests.support.code_stream_api import Api, listing
 from tests.support.code_stream_client import S

@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider.clients.code_stream import CodeStreamClient
-from airflow_provider.exceptions import (
-    UnexpectedResponseError,
-)
+from airflow_provider.exceptions import UnexpectedResponseError
 from tests.support.code_stream_api import Api, listing
 from tests.support.control import Control
 from tests.support.scripted import Received

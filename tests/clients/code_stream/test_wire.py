@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider.clients.code_stream import CodeStreamClient
-from airflow_provider.exceptions import (
-    BadRequestError,
-)
+from airflow_provider.exceptions import BadRequestError
 from tests.support.code_stream_api import LOGIN, Api, listing
 from tests.support.scripted import Scripted
 

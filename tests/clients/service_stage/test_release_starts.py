@@ -9,9 +9,7 @@ import pytest
 from pytest_mock import MockerFixture
 
 from airflow_provider.clients.service_stage import ServiceStageClient
-from airflow_provider.exceptions import (
-    ConflictError,
-)
+from airflow_provider.exceptions import ConflictError
 from tests.support.scripted import Received
 from tests.support.service_stage_gateway import (
     JUST_NOW,

@@ -13,9 +13,7 @@ from airflow_provider.exceptions import (
     PermissionDeniedError,
 )
 from airflow_provider.hooks.code_stream import CodeStreamHook
-from airflow_provider.operators.code_stream import (
-    CodeStreamApprovalOperator,
-)
+from airflow_provider.operators.code_stream import CodeStreamApprovalOperator
 from tests.support.attempts import Task, WorkerKilled
 from tests.support.code_stream_tasks import (
     SLOW,

@@ -16,9 +16,7 @@ from airflow_provider.exceptions import (
     NotFoundError,
 )
 from airflow_provider.hooks.code_stream import CodeStreamHook
-from airflow_provider.operators.code_stream import (
-    CodeStreamRerunEventOperator,
-)
+from airflow_provider.operators.code_stream import CodeStreamRerunEventOperator
 from tests.support.airflow_runs import TaskRun, run_task
 from tests.support.attempts import Task
 from tests.support.code_stream_tasks import BOTH_MODES, SHOP, SLOW, executions_of, state_of

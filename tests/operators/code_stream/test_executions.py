@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider.exceptions import (
-    BadRequestError,
-)
+from airflow_provider.exceptions import BadRequestError
 from tests.support.code_stream_tasks import (
     APPROVED,
     BOTH_MODES,

@@ -13,9 +13,7 @@ from airflow_provider.exceptions import (
     NotFoundError,
     PermissionDeniedError,
 )
-from airflow_provider.operators.code_stream import (
-    CodeStreamTriggerGerritOperator,
-)
+from airflow_provider.operators.code_stream import CodeStreamTriggerGerritOperator
 from tests.support.attempts import Task, WorkerKilled
 from tests.support.code_stream_tasks import GERRIT_CHANGE, SHOP, executions_of, trigger
 

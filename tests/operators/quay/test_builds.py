@@ -14,9 +14,7 @@ from airflow_provider.exceptions import (
     PermissionDeniedError,
 )
 from airflow_provider.hooks.quay import QuayHook
-from airflow_provider.operators.quay import (
-    QuayRunBuildOperator,
-)
+from airflow_provider.operators.quay import QuayRunBuildOperator
 from tests.support.airflow_runs import TaskRun, run_task
 from tests.support.meanwhile import meanwhile
 from tests.support.quay_tasks import ARCHIVE, SHOP, tags

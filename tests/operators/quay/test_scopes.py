@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.exceptions import (
-    PermissionDeniedError,
-)
+from airflow_provider.exceptions import PermissionDeniedError
 from airflow_provider.hooks.quay import QuayHook
 from airflow_provider.operators import quay as operators
 from airflow_provider.operators.quay import (

@@ -18,9 +18,7 @@ from airflow_provider.exceptions import (
 )
 from airflow_provider.hooks.service_stage import ServiceStageHook
 from airflow_provider.operators import release_answer
-from airflow_provider.operators.service_stage import (
-    ServiceStageApprovalOperator,
-)
+from airflow_provider.operators.service_stage import ServiceStageApprovalOperator
 from tests.support.airflow_runs import TaskRun, run_task
 from tests.support.attempts import Task, WorkerKilled
 from tests.support.meanwhile import meanwhile

@@ -13,9 +13,7 @@ from airflow_provider.exceptions import (
     ExecutionWaiting,
 )
 from airflow_provider.hooks.service_stage import ServiceStageHook
-from airflow_provider.operators.service_stage import (
-    ServiceStageReleaseOperator,
-)
+from airflow_provider.operators.service_stage import ServiceStageReleaseOperator
 from tests.support.airflow_runs import TaskRun, run_task
 from tests.support.meanwhile import meanwhile
 from tests.support.service_stage_tasks import (

@@ -7,12 +7,8 @@ from unittest import mock
 
 import pytest
 
-from airflow_provider.exceptions import (
-    ConflictError,
-)
-from airflow_provider.operators.service_stage import (
-    ServiceStageStopReleaseOperator,
-)
+from airflow_provider.exceptions import ConflictError
+from airflow_provider.operators.service_stage import ServiceStageStopReleaseOperator
 from tests.support.airflow_runs import TaskRun, run_task
 from tests.support.attempts import Task, WorkerKilled
 from tests.support.service_stage_tasks import BOTH_MODES, SHOP, SLOW, actions, cancels, start, state_of

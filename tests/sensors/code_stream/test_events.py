@@ -11,9 +11,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowSensorTimeout
 
 from airflow_provider.core.durations import DURATIONS
-from airflow_provider.sensors.code_stream import (
-    CodeStreamEventSensor,
-)
+from airflow_provider.sensors.code_stream import CodeStreamEventSensor
 from tests.support.airflow_runs import TaskRun
 from tests.support.attempts import Task
 from tests.support.code_stream_sensors import BOTH_MODES, wait

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider.exceptions import ExecutionCanceled, ExecutionRejected
-from airflow_provider.sensors.code_stream import (
-    CodeStreamExecutionSensor,
-)
+from airflow_provider.sensors.code_stream import CodeStreamExecutionSensor
 from tests.support.code_stream_sensors import BOTH_MODES, wait
 from tests.support.code_stream_tasks import APPROVED, refuse, start, start_until_it_asks
 from tests.support.meanwhile import meanwhile
