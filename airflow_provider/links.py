@@ -32,10 +32,21 @@ class ExecutionLink(BaseOperatorLink):
     xcom_key = URL_XCOM
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        from airflow.sdk.execution_time.xcom import XCom
-
         # Airflow pushes this under the same key when the process ends; it would turn None into the text "None".
-        return XCom.get_value(key=URL_XCOM, ti_key=ti_key) or ""
+        published: str | None = getattr(operator, "published_url", None)
+        return (_pushed_before(ti_key) if published is None else published) or ""
+
+
+def _pushed_before(ti_key: TaskInstanceKey) -> str | None:
+    """What an earlier process of this try pushed: before a deferral, or in the triggerer."""
+    from airflow.sdk.execution_time.xcom import XCom
+
+    if ti_key.map_index is not None and ti_key.map_index >= 0:
+        return XCom.get_value(key=URL_XCOM, ti_key=ti_key)
+    # Unlike the above, this logs no error if there is none, because the task failed before it started anything.
+    names = {"dag_id": ti_key.dag_id, "task_id": ti_key.task_id, "run_id": ti_key.run_id}
+    found: list[str] = XCom.get_all(key=URL_XCOM, **names) or []
+    return found[0] if found else None
 
 
 class CodeStreamLink(ExecutionLink):

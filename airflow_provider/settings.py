@@ -78,7 +78,7 @@ class Setting(Struct, frozen=True):
 class Text(Struct, frozen=True):
     """One text option; whoever uses it checks its content.
 
-    :param is_secret: no page or command of Airflow shows it; a command (``_CMD``) or a secrets backend (``_SECRET``)
+    :param is_secret: no page of Airflow shows it; a command (``_CMD``) or a secrets backend (``_SECRET``)
         may supply it.
     """
 

@@ -204,11 +204,15 @@ def changes_too_often(ref: Mapping[str, Any]) -> LogLine:
 
 def _changed_condition(seen: Execution) -> LogLine:
     if seen.state is ExecutionState.SUCCEEDED:
-        return LogLine(_with(f"{_capital(name_of(seen.ref))} is there", seen.message))
+        return LogLine(_with(f"{_capital(name_of(seen.ref))} {_met(seen.ref)}", seen.message))
     if seen.state.is_terminal or seen.state is ExecutionState.UNKNOWN:
         text = f"{_capital(name_of(seen.ref))} {_doing(seen)}"
         return LogLine(_with(text, seen.message), _level_of(seen.state))
     return LogLine(f"Waiting: {seen.message or _not_yet(seen.ref)}")
+
+
+def _met(ref: Mapping[str, Any]) -> str:
+    return "passed" if ref.get("kind") == "scan" else "is there"
 
 
 def _not_yet(ref: ExecutionRef) -> str:
@@ -277,6 +281,8 @@ def ended(result: Mapping[str, Any], seconds: float | None) -> LogLine:
     name = name_of(result["ref"])
     took = result["duration"] if result["duration"] is not None else seconds
     after = "" if took is None else f" after {span(took)}"
+    if result["ref"].get("kind") == "scan":
+        return LogLine(_with(f"{_capital(name)} passed{after}", result["url"]))
     if result["ref"].get("kind") in _CONDITIONS:
         return LogLine(_with(f"Found {name}{after}", result["url"]))
     return LogLine(_with(f"Succeeded{after}", name, result["url"]))

@@ -17,7 +17,7 @@ from airflow_provider.sensors.code_stream import CodeStreamEventSensor
 from airflow_provider.sensors.quay import QuaySecurityScanSensor, QuayTagSensor
 
 REPOSITORY = "{{ params.repository }}"
-TAG = "{{ params.tag or (dag_run.run_after | ts_nodash | lower) }}"
+TAG = "{{ params.tag or dag_run.run_after.strftime('%Y%m%dt%H%M%S.%f') }}"
 DIGEST = "{{ ti.xcom_pull(task_ids='build_image')['outputs']['digest'] }}"
 
 

@@ -45,6 +45,14 @@ def hook_class(system: str) -> type[ReleaseHook[ReleaseClient, Extras]]:
     return found
 
 
+def undefined(conn_id: str) -> str:
+    """What is wrong if Airflow has no connection of that id, and how to get one."""
+    return (
+        f"connection {conn_id!r} is not defined, or could not be read from Airflow; define it in the UI under Admin, "
+        f"Connections, with `airflow connections add`, or as AIRFLOW_CONN_{conn_id.upper()} in the environment"
+    )
+
+
 def fields_of(connection: Connection) -> tuple[Any, ...]:
     return tuple(getattr(connection, name) for name in FIELDS)
 
@@ -96,8 +104,7 @@ class ReleaseHook(BaseHook, Generic[ClientT, ExtrasT]):
         try:
             return self.get_connection(self.conn_id)
         except AirflowNotFoundException:
-            summary = f"connection {self.conn_id!r} is not defined, or could not be read from Airflow"
-            raise ConnectionConfigError(summary, call=Call(system=self.system)) from None
+            raise ConnectionConfigError(undefined(self.conn_id), call=Call(system=self.system)) from None
 
     @classmethod
     def client_from(

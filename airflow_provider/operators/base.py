@@ -18,7 +18,7 @@ from airflow.sdk.definitions.context import render_template_to_string
 
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.identifiers import seconds_of
-from airflow_provider.links import COLORS, LINKS, xcoms_of
+from airflow_provider.links import COLORS, LINKS, URL_XCOM, xcoms_of
 from airflow_provider.operators.arguments import (
     CHANGED,
     Seconds,
@@ -119,7 +119,8 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
     finish_in_triggerer = False
     _text_problems: dict[str, str] = {}
     _rendering = ""
-    _link: str | None = None
+    published_url: str | None = None
+    """The link that this process pushed as an XCom, "" if the system has no page; ``None``: it pushed none."""
 
     def __init__(
         self, *, retry_policy: RetryPolicy | None = DEFAULT_RETRY_POLICY, **kwargs: Unpack[TaskArguments]
@@ -286,9 +287,10 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
 
     def publish(self, context: Context, execution: Mapping[str, Any]) -> None:
         """Push the id and URL of an execution as XComs, where the UI and other tasks can see them at once."""
-        self._link = execution["url"]
-        for key, value in xcoms_of(execution).items():
+        xcoms = xcoms_of(execution)
+        for key, value in xcoms.items():
             context["ti"].xcom_push(key, value)
+        self.published_url = xcoms[URL_XCOM]
 
     @contextmanager
     def begin(self, context: Context) -> Iterator[ClientT]:
@@ -312,7 +314,7 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
             yield
         except ReleasePipelineError as error:
             took = seconds() if callable(seconds) else seconds
-            self.log_lines([self.lines.failed(error, took, self._link)])
+            self.log_lines([self.lines.failed(error, took, self.published_url or None)])
             raise
 
     def log_beginning(self, client: ReleaseClient) -> None:

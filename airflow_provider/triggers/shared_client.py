@@ -142,7 +142,7 @@ class SharedClient:
         try:
             connection = await _connection(self._conn_id)
         except AirflowNotFoundException:
-            raise ConnectionConfigError(f"connection {self._conn_id!r} is not defined", call=call) from None
+            raise ConnectionConfigError(hooks.undefined(self._conn_id), call=call) from None
         except Exception as error:
             summary = f"could not read the connection {self._conn_id!r} from Airflow: {type(error).__name__}"
             raise ServerUnavailableError(summary, call=call, effect=Effect.NONE) from error

@@ -185,6 +185,7 @@ def test_a_connection_that_is_not_there_is_named(
         define(definition)
     with pytest.raises(ConnectionConfigError, match=f"connection '{CONN_ID}' is not defined") as caught:
         hook_class(system)(CONN_ID).get_conn()
+    assert f"AIRFLOW_CONN_{CONN_ID.upper()} in the environment" in str(caught.value)
     assert "half" not in str(caught.value)
     assert hook_class(system)(CONN_ID).test_connection() == (False, str(caught.value))
 

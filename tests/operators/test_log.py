@@ -16,7 +16,7 @@ from airflow_provider.operators.quay import (
     QuayTestNotificationOperator,
 )
 from airflow_provider.operators.service_stage import ServiceStageApprovalOperator
-from airflow_provider.sensors.quay import QuayTagSensor
+from airflow_provider.sensors.quay import QuaySecurityScanSensor, QuayTagSensor
 from tests.support import service_stage_tasks
 from tests.support.airflow_runs import run_task
 from tests.support.classes import CLASSES, SHOP
@@ -263,6 +263,13 @@ def test_a_sensor_tells_the_same_story_in_every_mode(systems, mode):
         "error   Failed: timed out after <time>; "
         "last observed: tag none is running (missing): there is no tag 'none' yet",
     ]
+
+
+def test_a_scan_passes(systems):
+    with log_lines() as lines:
+        run_task(lambda: QuaySecurityScanSensor(task_id="scan", repository=SHOP, tag="stable", poke_interval=0.1))
+    page = "<sandbox>/quay/repository/acme/shop/manifest/<digest>?tab=vulnerabilities"
+    assert lines[-2:] == ["info    Scan stable passed", f"info    Scan stable passed after <time>: {page}"]
 
 
 def test_the_first_line_holds_no_secret_and_is_bounded(systems):

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 import requests
+from structlog.testing import capture_logs
 
+from airflow_provider.exceptions import NotFoundError
 from airflow_provider.execution import Execution, ExecutionState
 from airflow_provider.links import ExecutionLink
 from airflow_provider.operators.base import WaitingOperator
@@ -305,6 +307,19 @@ def test_a_system_without_a_known_page_has_no_link(systems, system):
     cls = {"service_stage": ServiceStageReleaseOperator, "cocktail": CocktailRunBuildOperator}[system]
     ended = run(cls)
     assert (ended.result["url"], ended.xcoms["url"]) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("cls", "arguments"),
+    [(CocktailRunBuildOperator, {"build_seq": 999}), (QuayBuildSensor, {"build_id": "0" * 8})],
+    ids=["operator", "sensor"],
+)
+def test_a_task_that_fails_before_anything_has_a_link_puts_no_error_of_airflow_into_the_log(systems, cls, arguments):
+    with capture_logs() as events:
+        ended = run(cls, **arguments)
+    assert isinstance(ended.error, NotFoundError)
+    assert ended.xcoms == {"url": ""}
+    assert [each["event"] for each in events if each["log_level"] == "error" and "XCom" in each["event"]] == []
 
 
 # --- what is pushed before the wait

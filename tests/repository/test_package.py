@@ -95,6 +95,18 @@ def test_airflow_finds_the_example_dags_and_logs_no_error(caplog: pytest.LogCapt
     assert "release_pipelines" not in caplog.text
 
 
+IN_A_CHECKOUT = ("docker/README.md", "tests/simulation/GUARDS.md")
+
+
+def test_pip_installs_each_page_that_the_readme_links() -> None:
+    """There is no website that could show them. `make first-hour` looks for them where the wheel was installed."""
+    installed = set(PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["shared-data"])
+    pages = set(re.findall(r"\]\(([\w/]+\.md)[)#]", (ROOT / "README.md").read_text())) - set(IN_A_CHECKOUT)
+    assert {page.split("/")[0] for page in pages} <= installed
+    sdist = PROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    assert {f"/{each}" for each in installed} <= set(sdist)
+
+
 def test_the_example_dags_stand_once() -> None:
     assert (ROOT / "dags").resolve() == PACKAGE / "example_dags"
     assert EXAMPLES == [

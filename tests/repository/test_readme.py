@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow_provider import exceptions
 from airflow_provider.operators.attempt import ExecutionCanceledForGood
 from airflow_provider.operators.retrying import DEFAULT_RETRY_POLICY
+from airflow_provider.operators.shared_arguments import StartArguments, TaskArguments
 from airflow_provider.retry_policy import RETRY_POLICY
 from tests.support.airflow_runs import run_dag
 from tests.support.dag_files import dags_of
@@ -60,6 +61,12 @@ def test_every_operator_and_sensor_is_in_a_table():
     bases = {"ReleaseOperator", "WaitingOperator", "StartOperator", "ActOperator", "ReleaseSensor", "KnownSensor"}
     bases |= {"ApprovalOperator", "GatedStartOperator"}
     assert [name for name in sorted(public - bases) if f"`{name}`" not in README] == []
+
+
+def test_every_argument_that_operators_share_is_in_a_table() -> None:
+    shared = README.partition("\n## Operators\n")[2].partition("| `airflow_provider.operators.` |")[0]
+    named = set(re.findall(r"^\| `(\w+)` \|", shared, re.MULTILINE))
+    assert named == set(StartArguments.__annotations__) - set(TaskArguments.__annotations__)
 
 
 RETRIES = re.findall(r"^\| (`\w+Error`|`Execution\w+`)(.*?) \|.*? \| (.*?) \| (\w+) \|$", README, re.MULTILINE)

@@ -25,8 +25,8 @@ def block(language: str) -> str:
 
 
 def test_what_the_page_declares_is_taken(mocker: MockerFixture) -> None:
-    pattern = r"^export (\w+)='?(.*?)'?(?:   #.*)?$(?=\n(?:export|python))"
-    exported = re.findall(pattern, block("bash"), re.MULTILINE | re.DOTALL)
+    exported = re.findall(r"^export (\w+)='?(.*?)'?$(?=\n(?:export|\Z))", block("bash"), re.MULTILINE | re.DOTALL)
+    assert len(exported) == 2
     for name, value in exported:
         mocker.patch.dict(os.environ, {name: value.replace("<secret>", SECRET)})
     assert set(declared()) == {"shop-pushes", "shop-builds"}

@@ -22,6 +22,7 @@ from airflow_provider.clients.cocktail.wire import Wire
 from airflow_provider.clients.rows import Rows
 from airflow_provider.exceptions import (
     BadRequestError,
+    ConflictError,
     Effect,
     NotFoundError,
     ReleasePipelineError,
@@ -81,6 +82,11 @@ class Builds:
             if build_error_number(error.code) != "006":
                 raise
             raise NotFoundError(f"the server could not read build_seq {build_seq}", call=error.call) from None
+        except ConflictError as error:
+            if build_error_number(error.code) != "004":
+                raise
+            summary = f"an earlier run of build {build_seq} has used the tag {tag_name!r}: tag_name must be another one"
+            raise ConflictError(summary, call=error.call, effect=error.effect) from None
         try:
             execution = execution_of(run, run_reference("", build_seq, tag_name or ""))
         except BadRequestError as error:

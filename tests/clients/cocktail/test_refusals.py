@@ -23,9 +23,9 @@ from tests.support.cocktail_client import SHOP, Stand, ended, ref, refusal, run_
 from tests.support.scripted import Scripted
 
 
-def test_a_used_tag_is_a_conflict_that_names_the_tag(client: CocktailClient) -> None:
+def test_a_used_tag_is_a_conflict_that_names_the_tag_and_says_what_to_do(client: CocktailClient) -> None:
     ended(client, client.builds.run(SHOP, tag_name="1.4.2"))
-    with pytest.raises(ConflictError, match=r"\[1\.4\.2\]") as caught:
+    with pytest.raises(ConflictError, match=r"used the tag '1\.4\.2': tag_name must be another one") as caught:
         client.builds.run(SHOP, tag_name="1.4.2")
     assert caught.value.code == "CCBDW004000"
     assert caught.value.effect is Effect.REFUSED
