@@ -195,6 +195,7 @@ def settle(
     states, changed, calm = None, time.monotonic(), 0
     # A run that has failed goes on when a person clears a task of it.
     while calm < CALM and time.monotonic() < min(end, changed + STUCK_AFTER):
+        director.restart_ended()
         with suppress(requests.RequestException):
             director.answer()
             before, states = states, _states(cluster, runs)

@@ -123,6 +123,7 @@ class Director:
         """Do one action; returns the seconds until the next."""
         harm = self._choose()
         self._bring_back()
+        self.restart_ended()
         try:
             self.answer()
             self._waiting_now()
@@ -179,7 +180,7 @@ class Director:
                 self._note("person: clear of what failed loudly", of=release.name)
 
     def _bring_back(self) -> None:
-        """End stalls that are over; restart what was drained, and what has ended without being asked to."""
+        """End stalls that are over; restart what was drained."""
         for name, until in list(self._stalled.items()):
             if time.monotonic() > until:
                 del self._stalled[name]
@@ -190,6 +191,8 @@ class Director:
                 self._cluster.kill(name)
                 self._cluster.restart(name)
 
+    def restart_ended(self) -> None:
+        """Restart what has ended without being asked to, as an operator's service manager does."""
         for name, component in self._cluster.components.items():
             if name not in self._away and not component.is_running:
                 self._note(f"{name} ended by itself")

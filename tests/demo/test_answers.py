@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -54,6 +55,7 @@ class Terminal:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            bufsize=0,
         )
         self.until("reading")
 
@@ -65,6 +67,8 @@ class Terminal:
 
     def until(self, line: str) -> None:
         assert self.process.stdout
+        # What is never shown fails the test, and does not hang it.
+        assert select.select([self.process.stdout], [], [], LIMIT)[0], f"not shown within {LIMIT:g} s: {line}"
         assert self.process.stdout.readline().decode().strip() == line
 
     def is_as_before(self) -> bool:
@@ -140,9 +144,12 @@ def test_a_terminal_that_is_not_ours_is_left_alone() -> None:
             [sys.executable, "-c", code], cwd=ROOT, stdin=theirs, stdout=subprocess.PIPE, start_new_session=True
         ) as process:
             assert process.stdout
-            assert process.stdout.readline() == b"None\n"
-            assert termios.tcgetattr(theirs) == before
-            os.write(ours, b"\n")
+            try:
+                assert select.select([process.stdout], [], [], LIMIT)[0], "it was stopped by its read"
+                assert process.stdout.readline() == b"None\n"
+                assert termios.tcgetattr(theirs) == before
+            finally:
+                process.kill()
     finally:
         os.close(ours)
         os.close(theirs)

@@ -11,6 +11,7 @@ from pytest_mock import MockerFixture
 
 from airflow_provider.clients.code_stream import CodeStreamClient
 from airflow_provider.clients.code_stream.fields import id_from_link
+from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import (
     BadRequestError,
     ConflictError,
@@ -243,8 +244,11 @@ def test_an_answer_that_is_a_new_event_without_its_execution_is_followed_by_that
     assert api.client.observe(ref).id == "new"
 
 
-def test_a_rerun_whose_execution_was_seen_running_has_not_failed_for_good_at_once(api: Api) -> None:
+def test_a_rerun_whose_execution_was_seen_running_has_not_failed_for_good_at_once(
+    api: Api, mocker: MockerFixture
+) -> None:
     """It may be rolled back."""
+    mocker.patch.object(DURATIONS, "failed_settling", 60.0)
     event = {"id": "ev", "pipeline": "Deploy", "project": "retail", "executionLink": None}
     api.routes["GET", "/git-events/ev"] = api.routes["POST", "/git-events/ev"] = event
     api.routes["GET", "/git-events"] = api.routes["GET", "/executions"] = listing([])
