@@ -42,10 +42,12 @@ def _pushed_before(ti_key: TaskInstanceKey) -> str | None:
     from airflow.sdk.execution_time.xcom import XCom
 
     if ti_key.map_index is not None and ti_key.map_index >= 0:
-        return XCom.get_value(key=URL_XCOM, ti_key=ti_key)
+        of_one: str | None = XCom.get_value(key=URL_XCOM, ti_key=ti_key)
+        return of_one
     # Unlike the above, this logs no error if there is none, because the task failed before it started anything.
-    names = {"dag_id": ti_key.dag_id, "task_id": ti_key.task_id, "run_id": ti_key.run_id}
-    found: list[str] = XCom.get_all(key=URL_XCOM, **names) or []
+    found: list[str] | None = XCom.get_all(
+        key=URL_XCOM, dag_id=ti_key.dag_id, task_id=ti_key.task_id, run_id=ti_key.run_id
+    )
     return found[0] if found else None
 
 
