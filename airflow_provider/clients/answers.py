@@ -50,12 +50,19 @@ class Expected(msgspec.Struct, frozen=True):
 
     :param decode: decodes the body of a success; raises ``ValueError``.
     :param is_json: whether a body that is not JSON is an error (an empty one never is).
+    :param is_file: whether a successful body is a file, whose bytes are kept as they are.
     :param is_login: whether it holds credentials, of which nothing may be redacted before they are read.
     """
 
     decode: Decoder = loads
     is_json: bool = True
+    is_file: bool = False
     is_login: bool = False
+
+    def is_kept(self, status: int, content_type: str) -> bool:
+        """Whether a body is the file; an error, or a page of a gateway, is text all the same."""
+        is_text = any(each in content_type.lower() for each in ("json", "text/"))
+        return self.is_file and 200 <= status < 300 and not is_text
 
     def read(self, status: int, headers: CaseInsensitiveDict[str], content: bytes) -> Answer:
         """

@@ -142,6 +142,7 @@ class Transport:
         safe_to_repeat: bool | None = None,
         attempts: int | None = None,
         json_expected: bool = True,
+        file_expected: bool = False,
         decode: Decoder = loads,
     ) -> Answer:
         """Send a request and return its successful answer.
@@ -153,6 +154,7 @@ class Transport:
         :param safe_to_repeat: whether it may be sent again after it may have arrived; default: for GET and HEAD.
         :param attempts: used instead of the client's own.
         :param json_expected: whether a body that is not JSON is an error (an empty one never is).
+        :param file_expected: whether the answer is a file: its ``data`` are the bytes.
         :param decode: decodes a successful body, for long lists of which few fields are needed; raises ``ValueError``.
         :raises ReleasePipelineError: every failure, by cause.
         """
@@ -167,7 +169,7 @@ class Transport:
         repeatable = method in READS if safe_to_repeat is None else safe_to_repeat
         is_login = isinstance(request.auth, NoAuth)
         guard = None if method in READS or is_login else self.guard
-        expected = Expected(decode, is_json=json_expected, is_login=is_login)
+        expected = Expected(decode, is_json=json_expected, is_file=file_expected, is_login=is_login)
         if (attempts or self.attempts) == 1:
             return self._attempt(request, expected, guard)
         may_repeat = retries.may_repeat_read if repeatable else retries.may_repeat_write
@@ -253,6 +255,8 @@ class Transport:
         return self._failures.unreadable(prepared, f"the answer cannot be read: {why}", answer)
 
     def _read(self, raw: urllib3.BaseHTTPResponse, body: Body, expected: Expected) -> Answer:
+        if expected.is_kept(raw.status, raw.headers.get("Content-Type", "")):
+            return Answer(raw.status, CaseInsensitiveDict(raw.headers), body.take(), is_json=False)
         content = clean_bytes(body.take())
         if not expected.is_login:
             # A login may answer with text that is already a known secret.
@@ -288,7 +292,7 @@ class Transport:
         return requests.Request(request.method, target, headers=request.headers, data=request.data, auth=request.auth)
 
     def _judged(self, prepared: requests.PreparedRequest, answer: Answer, expected: Expected) -> Answer:
-        is_text = answer.is_success and not answer.is_json and answer.data is not None
+        is_text = answer.is_success and isinstance(answer.data, str) and not answer.is_json
         if is_text and (expected.is_json or answer.is_html):
             raise self._failures.not_json(prepared, answer)
         if vendor := self._read_error(answer):

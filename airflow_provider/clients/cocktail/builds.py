@@ -14,7 +14,7 @@ from typing import Any, Literal, cast
 from msgspec.structs import replace
 
 from airflow_provider.clients.cocktail import fields
-from airflow_provider.clients.cocktail.documents import Build, BuildImages, BuildRun
+from airflow_provider.clients.cocktail.documents import Build, BuildImages, BuildName, BuildRun
 from airflow_provider.clients.cocktail.errors import build_error_number, is_path_missing
 from airflow_provider.clients.cocktail.references import has_autotag, run_reference
 from airflow_provider.clients.cocktail.run_execution import execution_of
@@ -148,6 +148,10 @@ class Builds:
         return cast(
             "Rows[Build]", self._wire.ask_for_objects("/build", {"accountSeq": account_seq, "serviceSeq": service_seq})
         )
+
+    def list_names(self) -> Rows[BuildName]:
+        """The number and the name of each build, without the rest of its definition."""
+        return cast("Rows[BuildName]", self._wire.ask_for_objects("/build/names"))
 
     def count(self, account_seq: int | str) -> int:
         return fields.number(self._wire.ask("GET", "/build/count/{account_seq}", account_seq=account_seq)) or 0

@@ -87,6 +87,11 @@ class Build(TypedDict, total=False):
     buildServerHost: str
 
 
+class BuildName(TypedDict, total=False):
+    buildSeq: int
+    buildName: str
+
+
 class BuildImages(TypedDict, total=False):
     registryName: str
     imageName: str

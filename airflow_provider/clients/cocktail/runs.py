@@ -100,6 +100,10 @@ class Runs:
             self._wire.ask_for_objects("/build/run/{build_run_seq}/otherremoveruns", build_run_seq=build_run_seq),
         )
 
+    def export(self, build_run_seq: int | str) -> bytes:
+        """The definition of a run's build as a zip archive."""
+        return self._wire.file("/build/run/{build_run_seq}/export", build_run_seq=build_run_seq)
+
     def remove(self, build_run_seq: int | str) -> BuildRun:
         """Remove a run, its tag in the internal registry, and the runs that share its digest."""
         return cast(

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from airflow_provider.clients import urls
-from airflow_provider.clients.answers import Decoder
+from airflow_provider.clients.answers import Answer, Decoder
 from airflow_provider.clients.auth import HeaderAuth
 from airflow_provider.clients.cocktail import fields
 from airflow_provider.clients.cocktail.errors import read_error
@@ -124,6 +124,18 @@ class Wire:
             raise self._unexpected_at(template, "the answer is not a list")
         return [self.object_at(template, each) for each in data or []]
 
+    def file(self, template: str, **numbers: int | str) -> bytes:
+        """The bytes of a file.
+
+        :raises UnexpectedResponseError: the answer is no file.
+        """
+        values = {name: self.number(name, value) for name, value in numbers.items()}
+        path = self.paths.prefix + urls.path(template, **values)
+        data = self._request("GET", path, file_expected=True).data
+        if not isinstance(data, bytes) or not data:
+            raise self._unexpected_at(template, "the answer is not a file")
+        return data
+
     def object_at(self, path: str, data: Any) -> Json:
         """Check that an answer is a JSON object, and leave out its secrets."""
         if not isinstance(data, dict):
@@ -165,15 +177,18 @@ class Wire:
     def _exchange(
         self, method: str, path: str, params: Params | None = None, *, body: Json | None = None, **options: Any
     ) -> Any:
-        try:
-            answer = self.transport.request(method, path, params, body=body, **options)
-        except (AuthenticationError, PermissionDeniedError) as error:
-            raise self._explain_refusal(error) from None
+        answer = self._request(method, path, params, body=body, **options)
         if not answer.is_json:
             # Missing objects and empty lists are JSON. An empty body must not count as one: a build could start twice.
             call = Call(system=SYSTEM, method=method, path=path, status=answer.status)
             raise UnexpectedResponseError("the answer has no body", call=call, effect=Effect.UNKNOWN)
         return fields.unwrap(answer.data)
+
+    def _request(self, method: str, path: str, params: Params | None = None, **options: Any) -> Answer:
+        try:
+            return self.transport.request(method, path, params, **options)
+        except (AuthenticationError, PermissionDeniedError) as error:
+            raise self._explain_refusal(error) from None
 
     def _explain_refusal(self, error: ReleasePipelineError) -> ReleasePipelineError:
         if self._token_end is None or self._token_end > datetime.now(UTC):

@@ -20,6 +20,15 @@ class Repository(TypedDict, total=False):
     can_admin: bool
 
 
+class AuthorizedEmail(TypedDict, total=False):
+    """Whether the owner of an e-mail address has agreed to be notified about a repository."""
+
+    email: str
+    namespace: str
+    repository: str
+    confirmed: bool
+
+
 class Notification(TypedDict, total=False):
     uuid: str
     title: str | None

@@ -6,11 +6,11 @@ import time
 from typing import cast
 
 from airflow_provider.clients.listing import LONGEST_LIST, MOST_PAGES
-from airflow_provider.clients.quay.documents import Repository
+from airflow_provider.clients.quay.documents import AuthorizedEmail, Repository
 from airflow_provider.clients.quay.fields import Json, objects_in
 from airflow_provider.clients.quay.wire import ADMIN, CREATE, WRITE, Wire
 from airflow_provider.clients.rows import Rows
-from airflow_provider.identifiers import is_name
+from airflow_provider.identifiers import got, is_name
 
 
 class Repositories:
@@ -66,3 +66,21 @@ class Repositories:
         """Delete a repository with all its images. No error if it does not exist in a namespace that the user owns."""
         path = self._wire.repository_path("", repository)
         self._wire.send("DELETE", path, safe_to_repeat=True, needs=ADMIN)
+
+    def get_authorized_email(self, repository: str, email: str) -> AuthorizedEmail:
+        """Whether notifications about a repository may be sent to an address (``confirmed``).
+
+        :raises NotFoundError: its owner was never asked, or the registry sends no e-mail.
+        """
+        path = self._email_path(repository, email)
+        return cast("AuthorizedEmail", self._wire.ask_for_object(path, needs=ADMIN))
+
+    def authorize_email(self, repository: str, email: str) -> AuthorizedEmail:
+        """Ask the owner of an address, by e-mail, whether notifications about a repository may be sent there."""
+        path = self._email_path(repository, email)
+        return cast("AuthorizedEmail", self._wire.object_at(path, self._wire.send("POST", path, needs=ADMIN).data))
+
+    def _email_path(self, repository: str, email: str) -> str:
+        if not isinstance(email, str) or "@" not in email:
+            raise self._wire.bad_request(f"email must be an e-mail address, {got(email)}")
+        return self._wire.repository_path("/authorizedemail/{email}", repository, email=email)

@@ -152,6 +152,7 @@ class Repository:
     history: list[TagEntry] = field(default_factory=list)
     notifications: dict[str, Notification] = field(default_factory=dict)
     builds: dict[str, Build] = field(default_factory=dict)
+    asked_emails: set[str] = field(default_factory=set)
 
     @property
     def path(self) -> str:

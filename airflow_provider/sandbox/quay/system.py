@@ -14,6 +14,7 @@ from airflow_provider.sandbox.quay.access import Directory
 from airflow_provider.sandbox.quay.actions import Actions
 from airflow_provider.sandbox.quay.building import Building
 from airflow_provider.sandbox.quay.builds import Builds
+from airflow_provider.sandbox.quay.emails import Emails
 from airflow_provider.sandbox.quay.gate import Gate
 from airflow_provider.sandbox.quay.labels import Labels
 from airflow_provider.sandbox.quay.manifests import Manifests
@@ -46,6 +47,7 @@ class QuaySystem(System):
         for noun in (
             Web(self._directory),
             Notifications(self._state, self._directory, self._notifying),
+            Emails(self._state),
             Builds(self._state, self._directory, self._building),
             Tags(self._state, self._directory),
             Manifests(self._state),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import json
+import zipfile
 from collections.abc import Iterator
 from operator import attrgetter
 from typing import Any
@@ -9,9 +12,12 @@ from typing import Any
 import pytest
 
 from airflow_provider.clients.cocktail import CocktailClient
-from airflow_provider.exceptions import BadRequestError, NotFoundError, ReleasePipelineError
+from airflow_provider.clients.transport import MAX_ANSWER_BYTES
+from airflow_provider.exceptions import BadRequestError, NotFoundError, ReleasePipelineError, UnexpectedResponseError
 from airflow_provider.sandbox import seed
+from tests.support.cocktail_client import TOKEN
 from tests.support.control import Control
+from tests.support.scripted import Scripted
 from tests.support.until import until
 
 SHOP = 12
@@ -57,9 +63,34 @@ def test_a_build_is_created_changed_run_and_deleted(client: CocktailClient) -> N
     build = client.builds.create({"editType": "N", "buildName": "cart", "imageName": "cart"})
     assert client.builds.count(1) == before + 1
     client.builds.update(build["buildSeq"], {"editType": "U", "buildDesc": "a cart"})
+    assert [build["buildSeq"], "cart"] in [[each["buildSeq"], each["buildName"]] for each in client.builds.list_names()]
     assert "a cart" in [each["buildDesc"] for each in client.builds.list(account_seq=1)]
     assert client.builds.list_images(build["buildSeq"], order="ASC", order_column="TAG")["tags"] == []
     assert client.builds.delete(build["buildSeq"])["runType"] == "REMOVE"
+
+
+def test_a_build_is_exported_byte_by_byte(client: CocktailClient) -> None:
+    run = built(client, "1")
+    with zipfile.ZipFile(io.BytesIO(client.runs.export(run["buildRunSeq"]))) as archive:
+        assert json.loads(archive.read("build.json"))["buildSeq"] == SHOP
+    with pytest.raises(ReleasePipelineError, match="build run is not found"):
+        client.runs.export(999_999)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [("application/json", b"{}"), ("text/html", b"<html>Sign in</html>"), ("application/zip", b"")],
+)
+def test_what_is_no_file_is_not_exported(scripted: Scripted, content_type: str, body: bytes) -> None:
+    scripted.always = (200, {"Content-Type": content_type}, body)
+    with CocktailClient(scripted.url, token=TOKEN) as client, pytest.raises(UnexpectedResponseError):
+        client.runs.export(7)
+
+
+def test_an_exported_file_has_a_limit(scripted: Scripted) -> None:
+    scripted.always = (200, {"Content-Type": "application/zip"}, b"PK" + b"\0" * MAX_ANSWER_BYTES)
+    with CocktailClient(scripted.url, token=TOKEN) as client, pytest.raises(UnexpectedResponseError, match="bytes"):
+        client.runs.export(7)
 
 
 def test_a_build_is_run_again_with_edits(client: CocktailClient) -> None:

@@ -32,6 +32,26 @@ def test_a_repository_is_created_described_and_deleted(client: QuayClient) -> No
         client.repositories.create("acme/new", visibility="secret")
 
 
+def test_the_owner_of_an_address_is_asked_before_it_is_notified(stand: Stand, client: QuayClient) -> None:
+    email = "ops+release@example.com"
+    with pytest.raises(NotFoundError):
+        client.repositories.get_authorized_email(SHOP, email)
+    assert client.repositories.authorize_email(SHOP, email)["confirmed"] is False
+    assert client.repositories.get_authorized_email(SHOP, email)["confirmed"] is False
+    stand.switch(authorized_emails=[email])
+    assert client.repositories.get_authorized_email(SHOP, email) == {
+        "email": email,
+        "namespace": "acme",
+        "repository": "shop",
+        "confirmed": True,
+    }
+    created = client.notifications.create(SHOP, event="repo_push", method="email", config={"email": email})
+    assert created["method"] == "email"
+    for wrong in ("ops", "", None):
+        with pytest.raises(BadRequestError, match="email must be an e-mail address"):
+            client.repositories.authorize_email(SHOP, wrong)  # type: ignore[arg-type]
+
+
 def test_repositories_are_listed_over_all_pages(stand: Stand, client: QuayClient) -> None:
     for number in range(101):
         stand.act("push_image", repository=f"acme/app{number}", tag="1")
