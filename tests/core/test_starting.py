@@ -108,7 +108,7 @@ def execution(execution_id: str, state: ExecutionState) -> Execution:
     return Execution({"system": "quay", "kind": "build", "id": execution_id}, state, state.value)
 
 
-def test_a_start_that_a_system_accepted_late_is_looked_for_as_long_as_any_after_its_worker_died():
+def test_a_start_that_a_system_accepted_late_is_searched_for_as_long_as_any_after_its_worker_died():
     """The system accepts no start for ten minutes, and the worker dies while it sends the first one that it accepts."""
     life = Life(UNMARKED, lambda number: HELD_BACK)
     ended = life.attempt(until=lambda command: isinstance(command, Send) and len(life.intents) == 2)
