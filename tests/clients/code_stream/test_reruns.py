@@ -555,8 +555,9 @@ def test_a_rerun_that_only_repeats_its_complaint_stays_queued_and_says_it(
 def let_pass_for_the_worker(seconds: float, control: Control, mocker: MockerFixture) -> None:
     """The clock of the sandbox, which runs in this process, stays where it is."""
     now = time.time
-    mocker.patch.object(time, "time", lambda: now() + seconds)
+    # First, because it would carry on in between with what is due by then.
     control.post("clock", advance=-seconds)
+    mocker.patch.object(time, "time", lambda: now() + seconds)
 
 
 @pytest.mark.parametrize("mode", ["message_only", "link_later"])
