@@ -296,8 +296,8 @@ def test_one_task_asks_about_each_of_two_gates_with_a_text_that_is_true_of_both(
     action = asking.action()
     assert (action["body"], action["params_input"]) == (text, {})
     asking.answer("Approve", "of production")
-    answers = [(each["comment"], each["about"][-14:]) for each in asking.result()["approvals"]]
-    assert answers == [("of the test stage", "(Test.Approve)"), ("of production", "(Prod.Approve)")]
+    recorded = [(each["comment"], each["about"][-14:]) for each in asking.result()["approvals"]]
+    assert recorded == [("of the test stage", "(Test.Approve)"), ("of production", "(Prod.Approve)")]
     assert [each["responseMessage"] for each in answers(stage)] == [
         "approved by admin: of the test stage",
         "approved by admin: of production",
