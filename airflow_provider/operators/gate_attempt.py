@@ -180,12 +180,12 @@ class GateAttempt:
     def _take_in(self, event: dict[str, Any]) -> Outcome | None:
         question, asking = self._question, self._asking
         ended = event.get("ended")
+        if asking.is_of_another(question, event):
+            return None
         if ended == Ended.ELSEWHERE:
             return self._ended_elsewhere(event)
         if not question.ref:
             self._operator.log.warning("An answer came, but there is no question: waiting")
-            return None
-        if asking.is_of_another(question, event):
             return None
         if ended == Ended.NO_RESPONSE:
             asking.take_silence(question)

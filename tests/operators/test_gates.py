@@ -472,6 +472,22 @@ def test_an_answer_to_one_gate_is_not_taken_for_one_to_the_next(two_gates):
     assert len(two_gates.answers()) == 1
 
 
+def test_a_decision_that_the_trigger_of_an_earlier_gate_reports_late_is_not_one_about_the_next(two_gates):
+    """SQLite gives the trigger of the next gate the same id, so the event of the earlier one resumes the task."""
+    task = asking(two_gates)
+    earlier = task.left_trigger
+    task.answer("Approve", "ada")
+    task.until_it_asks()
+    task.resumed(task.fire(earlier))
+    assert task.state == "deferred"
+    while task.action().answer:
+        task.resumed(task.fire(task.left_trigger))
+    task.answer("Approve", "bob")
+    told = [(each["by"], each["about"][-14:]) for each in result_of(task.to_the_end())["approvals"]]
+    assert told == [("ada", "(Test.Approve)"), ("bob", "(Prod.Approve)")]
+    assert len(two_gates.answers()) == 2
+
+
 def test_a_question_that_an_earlier_attempt_left_open_is_closed(systems, gated):
     task = asking(gated)
     task.mark("running")
