@@ -67,8 +67,19 @@ class Asking:
         return self
 
     def until_it_asks_again(self) -> None:
-        until(lambda: self.state == "deferred" and not self.action()["response_received"], "it asks again")
-        time.sleep(3)
+        """SQLite may give the next trigger the id of the one before, which closes the new question for a moment."""
+
+        def keeps_asking() -> bool:
+            if not self._is_asking:
+                return False
+            time.sleep(3)
+            return self._is_asking
+
+        until(keeps_asking, "it asks again")
+
+    @property
+    def _is_asking(self) -> bool:
+        return self.state == "deferred" and not self.action()["response_received"]
 
     def result(self) -> dict[str, Any]:
         until(lambda: self.state in ("success", "failed"), "it ends")
