@@ -104,8 +104,7 @@ class Wire:
         """:param template: below the prefix.
         :param numbers: the variables of the template.
         """
-        values = {name: self.number(name, value) for name, value in numbers.items()}
-        path = self.paths.prefix + urls.path(template, **values)
+        path = self._fixed_path(template, numbers)
         return self._exchange(method, path, params, body=None if body is None else dict(body))
 
     def ask_for_object(
@@ -129,12 +128,14 @@ class Wire:
 
         :raises UnexpectedResponseError: the answer is no file.
         """
-        values = {name: self.number(name, value) for name, value in numbers.items()}
-        path = self.paths.prefix + urls.path(template, **values)
-        data = self._request("GET", path, file_expected=True).data
+        data = self._request("GET", self._fixed_path(template, numbers), file_expected=True).data
         if not isinstance(data, bytes) or not data:
             raise self._unexpected_at(template, "the answer is not a file")
         return data
+
+    def _fixed_path(self, template: str, numbers: Mapping[str, int | str]) -> str:
+        values = {name: self.number(name, value) for name, value in numbers.items()}
+        return self.paths.prefix + urls.path(template, **values)
 
     def object_at(self, path: str, data: Any) -> Json:
         """Check that an answer is a JSON object, and leave out its secrets."""
