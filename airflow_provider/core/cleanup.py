@@ -64,8 +64,7 @@ def let_end(progress: Progress, record: StartRecord) -> Program[None]:
         seen = None
         try:
             seen = yield from observe_or_raise(progress, ref)
-            if seen:
-                seen = yield from settled(progress, seen)
+            seen = yield from settled(progress, seen)
             is_over = seen is None or not progress.is_unfinished(seen)
             # An execution that cannot be canceled was left to a person, who has cleared the task again.
             is_left = GUESS in ref or not progress.policy.is_known(ref)

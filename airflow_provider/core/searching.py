@@ -50,12 +50,14 @@ def observe_or_raise(progress: Progress, ref: ExecutionRef) -> Program[Execution
         yield Pause(DURATIONS.not_found_pause)
 
 
-def settled(progress: Progress, seen: Execution) -> Program[Execution | None]:
+def settled(progress: Progress, seen: Execution | None) -> Program[Execution | None]:
     """An execution as it was just seen or, if the system may yet take back its end, as it is some seconds later.
 
     A client believes any end of an execution that it has not seen unfinished, as in the process of a new attempt.
+
+    :param seen: ``None`` if it is gone.
     """
-    if not seen.state.is_terminal or not (pause := progress.policy.settling_of(seen)):
+    if seen is None or not seen.state.is_terminal or not (pause := progress.policy.settling_of(seen)):
         return seen
     yield Pause(pause)
     return (yield from observe(progress, seen.ref))

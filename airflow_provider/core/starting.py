@@ -138,8 +138,7 @@ class Start(Progress):
         else:
             self.enter(State.OBSERVING)
             seen = yield from observe(self, record.ref)
-        if seen:
-            seen = yield from settled(self, seen)
+        seen = yield from settled(self, seen)
         if seen is None or seen.state is ExecutionState.FAILED:
             yield from self.note_end(record, seen)
             self.enter(State.PREPARING)
@@ -183,8 +182,7 @@ class Start(Progress):
         """After a deferral that ended although the execution has not."""
         record = self.own_record()
         seen = yield from observe(self, record.ref or {})
-        if seen:
-            seen = yield from settled(self, seen)
+        seen = yield from settled(self, seen)
         if seen is None:
             raise self.error(NotFoundError, f"{record.name} is gone")
         self.enter(State.WAITING)

@@ -258,7 +258,7 @@ GUARDS = (
         "an end that may be taken back is looked at again",
         "",
         "searching:settled",
-        "if not seen.state.is_terminal or not (pause := progress.policy.settling_of(seen)):",
+        "if seen is None or not seen.state.is_terminal or not (pause := progress.policy.settling_of(seen)):",
         "if True:",
     ),
     _carrier(
