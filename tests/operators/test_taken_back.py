@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from airflow.triggers.base import TriggerEvent
+from pytest_mock import MockerFixture
 
 from airflow_provider.core.commands import Command, Pause
 from airflow_provider.core.durations import DURATIONS
@@ -17,6 +18,7 @@ from airflow_provider.core.waiting import Ending, Outcome
 from airflow_provider.exceptions import ExecutionFailed, ExecutionTimeout
 from tests.support.meanwhile import meanwhile
 from tests.support.story import STARTERS, Story, let_nothing_end_by_itself
+from tests.support.systems import Systems
 
 TAKEN_BACK = pytest.mark.parametrize(
     ("name", "settling", "end", "going_on"),
@@ -51,13 +53,19 @@ def forcing(story: Story, state: str) -> Callable[[], None]:
     return force
 
 
-@TAKEN_BACK
-def test_a_retry_starts_nothing_beside_an_execution_that_runs_again(systems, mocker, name, settling, end, going_on):
+def ended_while_no_attempt_ran(systems: Systems, mocker: MockerFixture, name: str, settling: str, end: str) -> Story:
+    """A task whose worker died after the start, and whose execution has an end that counts 0.3 s later."""
     let_nothing_end_by_itself(systems)
     mocker.patch.object(DURATIONS, settling, 0.3)
     story = Story(systems, STARTERS[name], deferrable=True)
     story.attempt_and_die(remembered=True)
     forcing(story, end)()
+    return story
+
+
+@TAKEN_BACK
+def test_a_retry_starts_nothing_beside_an_execution_that_runs_again(systems, mocker, name, settling, end, going_on):
+    story = ended_while_no_attempt_ran(systems, mocker, name, settling, end)
     with story.when(waits, one_after_the_other(forcing(story, going_on))):
         assert story.attempt().state == "deferred"
     assert story.seen() == {"starts": 1, "cancels": 0}
@@ -67,11 +75,7 @@ def test_a_retry_starts_nothing_beside_an_execution_that_runs_again(systems, moc
 def test_a_cleared_task_starts_nothing_beside_an_execution_that_runs_again(
     systems, mocker, name, settling, end, going_on
 ):
-    let_nothing_end_by_itself(systems)
-    mocker.patch.object(DURATIONS, settling, 0.3)
-    story = Story(systems, STARTERS[name], deferrable=True)
-    story.attempt_and_die(remembered=True)
-    forcing(story, end)()
+    story = ended_while_no_attempt_ran(systems, mocker, name, settling, end)
     story.task.clear()
     with story.when(waits, one_after_the_other(forcing(story, going_on))):
         assert story.attempt().state == "deferred"
@@ -80,11 +84,7 @@ def test_a_cleared_task_starts_nothing_beside_an_execution_that_runs_again(
 
 @TAKEN_BACK
 def test_an_end_that_is_not_taken_back_counts_for_a_retry_after_a_while(systems, mocker, name, settling, end, going_on):
-    let_nothing_end_by_itself(systems)
-    mocker.patch.object(DURATIONS, settling, 0.3)
-    story = Story(systems, STARTERS[name], deferrable=True)
-    story.attempt_and_die(remembered=True)
-    forcing(story, end)()
+    story = ended_while_no_attempt_ran(systems, mocker, name, settling, end)
     assert story.attempt().state == "deferred"
     assert story.seen() == {"starts": 2, "cancels": 0}
 
