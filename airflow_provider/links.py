@@ -20,6 +20,11 @@ MARKER_XCOM = "_release_start"
 The underscore marks it as internal, as Airflow's own ``_link_...``: its UI lists every XCom and can hide none.
 """
 
+QUESTION_XCOM = "_release_question"
+"""Identifies the question that stands under a task's required actions, to a trigger that is about to close it; "" if the
+task waits without asking. Airflow's own answer about a required action does not say which question it is.
+"""
+
 
 class ExecutionLink(BaseOperatorLink):
     """Each system has its own, named after where it leads.

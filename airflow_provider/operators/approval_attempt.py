@@ -113,8 +113,7 @@ class ApprovalAttempt:
         self._operator.log.info("%s\n%s", subject, body)
         is_to_be_put = self._asking.is_to_be_put(question)
         if is_to_be_put:
-            self._asking.put(subject, body)
-            question.asked = len(question.answers) + 1
+            self._asking.put(question, subject, body)
         self._note(question)
         if is_to_be_put:
             self._asking.notify(subject, body)

@@ -23,6 +23,7 @@ from airflow_provider.core.approving import (
 )
 from airflow_provider.core.question import body_of, subject_of
 from airflow_provider.exceptions import Call, ExecutionTimeout
+from airflow_provider.links import QUESTION_XCOM
 from airflow_provider.operators.base import in_dag_test
 from airflow_provider.storable import storable
 
@@ -119,14 +120,21 @@ class Asking:
             return False
         return not question.is_asked
 
-    def put(self, subject: str, body: str) -> None:
+    def put(self, question: Question, subject: str, body: str) -> None:
         """Put the question, which is noted only afterwards.
 
         What is noted and not put would take the answer to an earlier one for its own.
         """
+        question.asked = len(question.answers) + 1
+        # First: a trigger that still runs for an earlier question must not close this one.
+        self.identify(question)
         schema = {"type": ["null", "string"], "title": "Comment", "maxLength": LONGEST_COMMENT}
         comment = {"value": None, "description": "Goes to the vendor with your answer.", "schema": schema}
         require_action(self._context, [*OPTIONS.values()], subject, body, {COMMENT: comment}, self.rules.approvers)
+
+    def identify(self, question: Question) -> None:
+        """Tell triggers which question stands under the required actions from now on."""
+        self._context["ti"].xcom_push(QUESTION_XCOM, self.name_of(question))
 
     def notify(self, subject: str, body: str) -> None:
         """Notify people that a decision is needed; for a few seconds at most, because this process must end."""

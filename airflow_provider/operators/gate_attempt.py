@@ -108,10 +108,11 @@ class GateAttempt:
         subject, body = self._asking.text(gate.name, gate.details, self._sentences())
         self._operator.log.info("%s\n%s", subject, body)
         if question.is_asked:
+            # Since then the task may have waited without asking.
+            self._asking.identify(question)
             return
         for_all = self._text_of_all()
-        self._asking.put(*for_all)
-        question.asked = len(question.answers) + 1
+        self._asking.put(question, *for_all)
         self._note()
         self._asking.notify(*for_all)
 

@@ -91,4 +91,6 @@ class ApprovalTrigger(BaseTrigger):
 
     @property
     def _asked(self) -> AskedPeople:
-        return AskedPeople(self.task_instance, deadline=self.deadline, on_no_response=self.on_no_response)
+        return AskedPeople(
+            self.task_instance, self.asked_as, deadline=self.deadline, on_no_response=self.on_no_response
+        )

@@ -14,8 +14,10 @@ from airflow_provider.core.approving import COMMENT, OPTIONS, REJECT, Ended, dec
 from airflow_provider.core.canceling import ENDED_FROM_OUTSIDE
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.waiting import Outcome
+from airflow_provider.links import QUESTION_XCOM
 from airflow_provider.task_instances import identity_of, task_state
 from airflow_provider.triggers import required_actions
+from airflow_provider.triggers.xcoms import pull_xcom
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -30,12 +32,14 @@ class Asked(Struct):
     """The question of a task, as its trigger sees it.
 
     :param task_instance: ``None`` in ``dag.test()``, where nobody can be asked.
+    :param asked_as: which question it is; "": none, and what stands there was left open.
     :param closed_as: the answer that it shows once nobody needs to answer it. If the options are Approve and Reject,
         Airflow shows any other text as a rejection.
     :param field: the form field that then shows why.
     """
 
     task_instance: Any
+    asked_as: str
     closed_as: str = OPTIONS[REJECT]
     field: str = COMMENT
 
@@ -79,13 +83,22 @@ class Asked(Struct):
         return (await required_actions.read(self._id)).answer if self._id is not None else None
 
     async def close(self, why: str, option: str | None = None) -> None:
-        if self._id is not None:
+        """Close the question, unless the task asks another one by now.
+
+        A trigger may run on for some seconds after its task has resumed; and a database that reuses the ids of
+        triggers, as SQLite does, may keep one for longer.
+        """
+        if self._id is not None and await self._is_still_asked():
             await required_actions.close(self._id, option or self.closed_as, why, self.field)
+
+    async def close_if_open(self, why: str) -> None:
+        if await self._is_open():
+            await self.close(why)
 
     async def close_if_ended(self) -> None:
         """Close the question if a person has ended the task, so that nobody answers it for nothing."""
         # A trigger is also ended a second or two after an answer: then there is nothing to close.
-        if self._id is None or not (await required_actions.read(self._id)).is_open:
+        if self._id is None or not await self._is_open():
             return
         try:
             state = await asyncio.to_thread(task_state, **identity_of(self.task_instance))
@@ -93,8 +106,21 @@ class Asked(Struct):
             log.warning("Could not read who ended the task, so its required action stays open: %s", error)
             return
         if state in ENDED_FROM_OUTSIDE:
-            await self.close(f"an answer is no longer needed: the task is {state}")
+            why = f"an answer is no longer needed: the task is {state}"
+            await required_actions.close(self._id, self.closed_as, why, self.field)
             log.info("The required action was closed: the task is %s", state)
+
+    async def _is_open(self) -> bool:
+        return self._id is not None and (await required_actions.read(self._id)).is_open
+
+    async def _is_still_asked(self) -> bool:
+        try:
+            asked_now = await pull_xcom(QUESTION_XCOM, identity_of(self.task_instance))
+        except Exception as error:
+            log.warning("Could not read which question the task asks now, so its required action stays open: %s", error)
+            return False
+        # Airflow deletes XComs before a retry, after which a question of the attempt before may still stand there.
+        return asked_now in (None, self.asked_as)
 
     @property
     def _id(self) -> UUID | None:

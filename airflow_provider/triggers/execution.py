@@ -11,15 +11,12 @@ from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.configuration import conf
-from airflow.sdk.execution_time.xcom import XCom
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from asgiref.sync import sync_to_async
 
 from airflow_provider.clients.urls import place_of
 from airflow_provider.core import lines
-from airflow_provider.core.approving import OPTIONS, REJECT
 from airflow_provider.core.canceling import CANCEL_REASON, RESUMED, TaskSeen, Verdict, cancel, judge_trigger_kill
 from airflow_provider.core.commands import Cancel, Log, Pause
 from airflow_provider.core.durations import DURATIONS
@@ -31,29 +28,16 @@ from airflow_provider.freeze_watch import FreezeWatch
 from airflow_provider.links import MARKER_XCOM, xcoms_of
 from airflow_provider.storable import storable, storable_text
 from airflow_provider.task_instances import identity_of, task_state
-from airflow_provider.triggers import required_actions
+from airflow_provider.triggers.asked import Asked
 from airflow_provider.triggers.kills import shielded
 from airflow_provider.triggers.poller import shared_poller
 from airflow_provider.triggers.shared_client import shared_client
 from airflow_provider.triggers.templates import pulling_one_xcom
+from airflow_provider.triggers.xcoms import pull_xcom, push_xcom
 from airflow_provider.unforeseen import unforeseen
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-
-async def _push_xcom(key: str, value: Any, where: dict[str, Any]) -> None:
-    """Push in a thread if the XCom backend is a custom one: it may upload the value, and block the event loop."""
-    if XCom is BaseXCom:
-        await XCom.aset(key, value, **where)
-    else:
-        await asyncio.to_thread(XCom.set, key, value, **where)
-
-
-async def _pull_xcom(key: str, where: dict[str, Any]) -> Any:
-    if XCom is BaseXCom:
-        return await XCom.aget_one(key=key, **where)
-    return await asyncio.to_thread(XCom.get_one, key=key, **where)
 
 
 @functools.cache
@@ -177,8 +161,7 @@ class ExecutionTrigger(BaseTrigger):
         freeze_watch()
         running_since = time.monotonic()
         if self.has_asked and self.task_instance:
-            closed_as, why = OPTIONS[REJECT], "the question is no longer asked"
-            await required_actions.close_if_open(self.task_instance.id, closed_as, why)
+            await Asked(self.task_instance, asked_as="").close_if_open("the question is no longer asked")
         if begun.since is None:
             await self._log_beginning()
         outcome = await shared_poller(self.system, self.conn_id).wait(self.current_wait)
@@ -214,7 +197,7 @@ class ExecutionTrigger(BaseTrigger):
             return False
         try:
             for key, value in xcoms.items():
-                await _push_xcom(key, value, where)
+                await push_xcom(key, value, where)
         except Exception as error:
             self.log.warning("Could not finish the task in the triggerer, a worker will: %s", error)
             return False
@@ -308,7 +291,7 @@ class ExecutionTrigger(BaseTrigger):
         """Read the task instance from Airflow; without a state while its API server is unreachable."""
         try:
             state = await sync_to_async(task_state)(**where)
-            waits_as = await _pull_xcom(MARKER_XCOM, where)
+            waits_as = await pull_xcom(MARKER_XCOM, where)
             return TaskSeen(state, waits_as)
         except Exception as error:
             self.log.warning("Could not read from Airflow who ended the task: %s", error)

@@ -110,5 +110,8 @@ class GateTrigger(ExecutionTrigger):
     @property
     def _asked(self) -> AskedPeople:
         return AskedPeople(
-            self.task_instance if self.gate else None, deadline=self.asks_until, on_no_response=self.on_no_response
+            self.task_instance if self.gate else None,
+            self.asked_as,
+            deadline=self.asks_until,
+            on_no_response=self.on_no_response,
         )

@@ -67,7 +67,7 @@ class ReleaseWindowTrigger(BaseTrigger):
 
     @property
     def _question(self) -> Asked:
-        return Asked(self.task_instance, closed_as=WAITED, field=REASON)
+        return Asked(self.task_instance, self.asked_as, closed_as=WAITED, field=REASON)
 
     async def _answer_or_end(self) -> dict[str, Any] | None:
         """An early answer; ``None``: the wait is over, and the question closed."""

@@ -80,12 +80,6 @@ async def close(ti_id: UUID, option: str, why: str, field: str = COMMENT) -> Non
             log.warning("Could not close the required action (%s): %s", why, error)
 
 
-async def close_if_open(ti_id: UUID, option: str, why: str) -> None:
-    """As :func:`close`, if somebody may still answer."""
-    if (await read(ti_id)).is_open:
-        await close(ti_id, option, why)
-
-
 def _status(error: Exception) -> int | None:
     detail = error.error.detail if isinstance(error, AirflowRuntimeError) else None
     return (detail or {}).get("status_code")

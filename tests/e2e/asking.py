@@ -67,15 +67,9 @@ class Asking:
         return self
 
     def until_it_asks_again(self) -> None:
-        """SQLite may give the next trigger the id of the one before, which closes the new question for a moment."""
-
-        def keeps_asking() -> bool:
-            if not self._is_asking:
-                return False
-            time.sleep(3)
-            return self._is_asking
-
-        until(keeps_asking, "it asks again")
+        until(lambda: self._is_asking, "it asks again")
+        # As above.
+        time.sleep(3)
 
     @property
     def _is_asking(self) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.core.canceling import NO_STATE
+from airflow_provider.core.waiting import named_exactly
 from tests.simulation.world import Steps, World
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class Task:
         self.next: tuple[str, Any] | None = None
         """How it goes on after a deferral: what is called, with what."""
         self.trigger: Trigger | None = None
+        self.waited_for = ""
+        """What its last deferral was to wait for: an argument with which it goes on."""
         self.workers: list[Worker] = []
         self.worker: Worker | None = None
         """The one that Airflow believes to run it."""
@@ -119,6 +122,8 @@ class Airflow:
         self.start_trigger: Callable[[Task, Trigger], None]
         self.on_success: Callable[[Task, Worker | None, dict[str, Any]], None]
         self._queue = world.plan.condition("slow queue")
+        self._reuses_numbers = bool(world.plan.conditions("trigger ids are reused"))
+        self._trigger_numbers = itertools.count(1)
 
     # What the scheduler does
 
@@ -209,6 +214,13 @@ class Airflow:
             if trigger is not task.trigger or task.state != "deferred":
                 trigger.remove()
 
+    def _next_trigger_number(self) -> int:
+        """As SQLite does it, perhaps the number of a trigger that was deleted."""
+        if not self._reuses_numbers:
+            return next(self._trigger_numbers)
+        there = [trigger.number for task in self.tasks for trigger in self.triggers_of(task)]
+        return max(there, default=0) + 1
+
     def triggers_of(self, task: Task) -> list[Trigger]:
         return task.__dict__.setdefault("_triggers", [])
 
@@ -268,6 +280,7 @@ class Airflow:
         if task.id != worker.id or task.state != "running":
             raise AirflowError("HTTP 409: not running")
         task.trigger, task.worker = trigger, None
+        trigger.number, task.waited_for = self._next_trigger_number(), named_exactly(trigger.ref)
         self.triggers_of(task).append(trigger)
         task.to("deferred", "waits in the triggerer")
         self.start_trigger(task, trigger)
@@ -316,14 +329,25 @@ class Airflow:
 
         self.world.after(self.world.between(0.1, 2.0), handle)
 
+    def _waiting_for(self, trigger: Trigger) -> Task | None:
+        for task in self.tasks:
+            if task.trigger and task.trigger.number == trigger.number and task.state == "deferred":
+                return task
+        return None
+
     def fire(self, trigger: Trigger, event: Any, method: str = "finish") -> None:
-        """A trigger's event reaches Airflow.
+        """A trigger's event reaches Airflow, which knows a trigger by its number alone.
 
         :param method: by which the task goes on.
         """
-        task = trigger.task
-        if task.trigger is not trigger or task.state != "deferred":
+        task = self._waiting_for(trigger)
+        if task is None:
             return
+        if task.trigger is not trigger:
+            if trigger.may_finish and event.is_success:
+                self.world.counted["window: an earlier trigger of the same id would end the task"] += 1
+                return
+            self.world.counted["late events of earlier triggers of the same id"] += 1
         if trigger.may_finish and event.is_success:
             self.on_success(task, None, event.execution or {})
             task.trigger = None

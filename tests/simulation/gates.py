@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from airflow_provider.core import canceling
 from airflow_provider.core.approving import (
     APPROVE,
+    ASKED_AS,
     CLOSED_WHEN,
     OPTIONS,
     REJECT,
@@ -19,12 +20,13 @@ from airflow_provider.core.approving import (
     GateQuestion,
     Rules,
     decided_at_the_vendor,
+    is_of_another,
     read_answer,
 )
 from airflow_provider.core.canceling import TaskSeen, Verdict
 from airflow_provider.core.commands import Ask, TakeAnswer
 from airflow_provider.core.record import StartRecord
-from airflow_provider.core.waiting import GUESS, Outcome, Pace, Wait
+from airflow_provider.core.waiting import GUESS, WAITED_FOR, Ending, Outcome, Pace, Wait, named_exactly
 from airflow_provider.exceptions import ConflictError, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionState
 from tests.simulation.airflow import NOTICED, Airflow, AirflowError, StaleError, Task
@@ -36,6 +38,7 @@ from tests.simulation.workers import Worker
 from tests.simulation.world import Steps
 
 GATES_KEY = "release_gates"
+QUESTION_XCOM = "release_question"
 EARLY_ANSWER = 10.0
 TOO_EARLY = 1.5
 """Seconds from a deferral within which Airflow 3.3.2 may fail a task by itself that is answered."""
@@ -104,22 +107,32 @@ class GateCarrier(Carrier):
             )
             if not question.is_about(gate):
                 question.come_to(gate, None)
-            if not question.is_asked:
-                yield from self._put(made, number)
+            if question.is_asked:
+                yield from self._identify(question)
+            else:
                 question.asked = len(question.answers) + 1
+                yield from self._identify(question)
+                yield from self._put(made, number)
                 yield from self._note(question)
         self.worker.is_deferring = True
         self.world.point("defer", self.worker)
         if self.marker:
             yield from self.airflow.push(self.worker, MARKER_XCOM, self.marker)
         trigger = GateTrigger(self.worker, self, command.waiting.ref, command.deadline, judged_at)
-        trigger.asks = number is not None
+        trigger.asks, trigger.asked_as = number is not None, self._name_of(question)
+        trigger.question = getattr(self.worker.task, "action", None) if trigger.asks else None
         try:
             yield from self.airflow.defer(self.worker, trigger)
         except AirflowError as error:
             self.world.tell(str(self.worker), f"cannot defer: {error}")
             self.worker.will_be_missed()
         raise Deferred
+
+    def _name_of(self, question: GateQuestion) -> str:
+        return f"{self.worker.id} {question.label}"
+
+    def _identify(self, question: GateQuestion) -> Steps[None]:
+        yield from self.airflow.push(self.worker, QUESTION_XCOM, self._name_of(question))
 
     def _find(self, command: Ask) -> Steps[tuple[Any, int | None]]:
         ref = command.waiting.ref
@@ -153,9 +166,15 @@ class GateCarrier(Carrier):
         question, event = (yield from self._question()), command.event
         outcome: Outcome | None = None
         if question.decision is None:
+            if is_of_another(event, self._name_of(question)):
+                return None
             if event.get("ended") == Ended.ELSEWHERE:
                 outcome = event["outcome"]
+                self._judge_elsewhere(question, outcome)
                 question.leave()
+                record = self.start.record
+                is_own = record and record.ref and outcome.waited_for == named_exactly(record.ref)
+                outcome = outcome if is_own else None
             elif not question.ref:
                 return None
             elif event.get("ended") == Ended.UNASKED:
@@ -168,6 +187,11 @@ class GateCarrier(Carrier):
         if question.decision:
             yield from self._send_decision(question)
         return outcome
+
+    def _judge_elsewhere(self, question: GateQuestion, outcome: Outcome) -> None:
+        if question.ref and decided_at_the_vendor((outcome.execution or {}).get("state", "")):
+            execution_id, _, number = question.ref["id"].partition("/")
+            self.world.judge.decided_elsewhere(self.worker, self.client.made_of({"id": execution_id}), int(number))
 
     def _send_decision(self, question: GateQuestion) -> Steps[None]:
         """What is decided already is not answered again."""
@@ -247,6 +271,7 @@ def answer(airflow: Airflow, task: Task, action: RequiredAction) -> None:
     world.judge.people_answer(task, made, number, decision)
     if task.state != "deferred":
         return
+    world.point("answered", task.trigger.runs[-1] if task.trigger and task.trigger.runs else task)
     is_early = world.now - task.changed_at < TOO_EARLY
     airflow.resume(task, "answered", action.answer, "a person has answered")
     if is_early and world.random.random() < 0.7:
@@ -255,9 +280,11 @@ def answer(airflow: Airflow, task: Task, action: RequiredAction) -> None:
 
 
 class GateTrigger(Trigger):
-    """Attribute ``asks``: whether a question is put."""
+    """Attributes: ``asks``: whether a question is put, and which one."""
 
     asks = True
+    asked_as = ""
+    question: RequiredAction | None = None
 
     def __init__(self, worker: Worker, carrier: Any, ref: Any, deadline: float | None, judged_at: float) -> None:
         super().__init__(worker, carrier, ref, deadline, judged_at)
@@ -283,10 +310,11 @@ class GateTriggerRun(TriggerRun):
                 reads, read_at = reads + 1, machine.now + EARLY_ANSWER
                 if event := (yield from self._early()):
                     break
-            event = yield from self._look(wait, pace)
-            if event:
+            if event := (yield from self._look(wait, pace)):
                 break
             self.world.judge.waits(self, wait, pace)
+            if event := (yield from self._look_at_gate()):
+                break
             yield max(1.0, pace.pause(wait.interval_now, wait.until_deadline(machine.now)))
         yield max(0.0, self._begun + NOTICED - machine.now)
         self.world.point("fire", self)
@@ -295,8 +323,8 @@ class GateTriggerRun(TriggerRun):
             yield 5.0
         if self.trigger.is_removed:
             self.world.judge.fires_unheard(self.task)
-        else:
-            self.airflow.fire(self.trigger, event, "answered")
+        named = {ASKED_AS: self.trigger.asked_as, WAITED_FOR: named_exactly(self.trigger.ref)}
+        self.airflow.fire(self.trigger, {**event, **named}, "answered")
 
     def _early(self) -> Steps[dict[str, Any] | None]:
         try:
@@ -320,11 +348,41 @@ class GateTriggerRun(TriggerRun):
         wait.new_lines()
         if outcome is None:
             return None
-        if self._action and self._action.is_open:
-            state = (outcome.execution or {}).get("state", "")
-            self.world.tell(str(self), f"closes the question: {decided_at_the_vendor(state)}")
-            self._action.is_closed = True
+        yield from self._close((outcome.execution or {}).get("state", ""))
+        return {"ended": Ended.ELSEWHERE, "outcome": outcome._replace(waited_for=named_exactly(self.trigger.ref))}
+
+    def _look_at_gate(self) -> Steps[dict[str, Any] | None]:
+        """Where approvals have references of their own, it waits for the one that people are asked about, too."""
+        if self.trigger.question is None or not self.client.is_marked:
+            return None
+        made, number = self.trigger.question.about
+        try:
+            status = yield from self.client.network.request("observe", self, lambda: made.gates[number].status)
+        except ReleasePipelineError:
+            return None
+        if status == "active":
+            return None
+        state = ExecutionState.SUCCEEDED if status == APPROVE else ExecutionState.FAILED
+        yield from self._close(state)
+        outcome = Outcome(Ending.FINISHED, {"state": state}, waited_for=f"gate {number} of {made.id}")
         return {"ended": Ended.ELSEWHERE, "outcome": outcome}
+
+    def _close(self, state: str) -> Steps[None]:
+        if not self.trigger.asks:
+            return
+        try:
+            yield from self.airflow.call()
+            asked_now = self.task.xcoms.get(QUESTION_XCOM)
+            if asked_now not in (None, self.trigger.asked_as):
+                return
+            yield from self.airflow.call()
+        except AirflowError:
+            return
+        if self._action and self._action.is_open:
+            self.world.tell(str(self), f"closes the question: {decided_at_the_vendor(state)}")
+            is_race = self.task.xcoms.get(QUESTION_XCOM) != asked_now
+            self.world.judge.closes(self, self._action, is_race=is_race)
+            self._action.is_closed = True
 
     @property
     def _action(self) -> RequiredAction | None:
@@ -364,6 +422,24 @@ class GateJudge(Judge):
     def people_answer(self, task: Task, made: Made, number: int, decision: str) -> None:
         self.world.counted["answers of people"] += 1
         self._given[made, number].add(decision)
+
+    def closes(self, run: Any, action: RequiredAction, *, is_race: bool) -> None:
+        """A trigger is about to close a question.
+
+        :param is_race: whether it was put since the trigger has read which one stands there.
+        """
+        made, number = action.about
+        if action is run.trigger.question:
+            return
+        if is_race:
+            self.world.counted["window: a question put just when a trigger closes the one before"] += 1
+        else:
+            self.world.violate(f"{run} closes the question about gate {number} of {made}, which it does not ask")
+
+    def decided_elsewhere(self, worker: Any, made: Made, number: int) -> None:
+        """A decision at the vendor goes on record."""
+        if made.state is ExecutionState.WAITING and made.open_gate == number:
+            self.world.violate(f"{worker} records a decision about gate {number} of {made}, which nobody has taken")
 
     def answers(self, worker: Any, made: Made, number: int, decision: str) -> None:
         """An answer is about to be sent."""

@@ -593,6 +593,13 @@ GUARDS = (
         "pass",
     ),
     _carrier(
+        "an event of another wait is not one of its own",
+        "",
+        "workers:Worker._attempt",
+        "if self._is_of_another_wait(argument):",
+        "if False:",
+    ),
+    _carrier(
         "a resumed process says that it answers for the execution",
         "14",
         "carrying_out:Carrier.answer_for_it",
@@ -776,6 +783,20 @@ GUARDS = (
         "",
         "canceling:judge_kill_while_asking",
         "if is_there and (is_moved or seen.waits_as is None):",
+        "if False:",
+    ),
+    _carrier(
+        "an event of the trigger of an earlier question says nothing about the next one",
+        "",
+        "gates:GateCarrier._take",
+        "if is_of_another(event, self._name_of(question)):",
+        "if False:",
+    ),
+    _carrier(
+        "a trigger closes no question but its own",
+        "",
+        "gates:GateTriggerRun._close",
+        "if asked_now not in (None, self.trigger.asked_as):",
         "if False:",
     ),
     _carrier(

@@ -90,6 +90,8 @@ OF_TRIGGERS = 0.03
 """Part of those left in which a task triggers a change by hand."""
 WITH_GATES = 0.12
 """Part of those left in which people are asked about what the execution comes to."""
+WITH_REUSED_IDS = 0.3
+"""Part of the lives in which Airflow runs on SQLite, which may give a trigger the id of one before."""
 ACTIONS = {"prepare": "choose", "find": "choose", "send": "action", "cancel": "action"}
 """What stands in such a life for a request of a start."""
 
@@ -201,6 +203,8 @@ def draw(seed: int) -> Plan:
         _make_request(plan, chance, "trigger")
     elif chance.random() < WITH_GATES:
         _make_gates(plan, chance)
+    if chance.random() < WITH_REUSED_IDS:
+        plan.acts.append(Act("trigger ids are reused", value=1.0))
     plan.policy["callback"] = plan.kind == "start" and bool(plan.conditions("pushes"))
     return plan
 

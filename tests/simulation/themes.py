@@ -349,6 +349,11 @@ def asking(plan: Plan, chance: random.Random) -> None:
     if chance.random() < 0.4:
         kind = chance.choice(("clear", "mark failed", "mark success", "clear without run"))
         _add(plan, kind, chance.choice(where), nth=chance.randrange(1, 4), after=chance.uniform(0, 30))
+    if chance.random() < 0.2:
+        # A triggerer is frozen at an answer, and reports what it sees when the next question stands there.
+        plan.outcomes = [(each[0], min(each[1], 60.0)) for each in plan.outcomes]
+        _add(plan, "trigger ids are reused", "")
+        _add(plan, "stall triggerer", "answered", value=chance.uniform(5, 120))
 
 
 def long_late(plan: Plan, chance: random.Random) -> None:

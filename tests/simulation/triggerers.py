@@ -11,7 +11,7 @@ from airflow_provider.core import canceling
 from airflow_provider.core.canceling import CANCEL_REASON, TaskSeen, Verdict
 from airflow_provider.core.commands import Cancel, Command, Log, Pause
 from airflow_provider.core.durations import DURATIONS
-from airflow_provider.core.waiting import Pace, Wait
+from airflow_provider.core.waiting import Pace, Wait, named_exactly
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef
 from tests.simulation.airflow import NOTICED, Airflow, AirflowError, Task
@@ -51,6 +51,8 @@ class Trigger:
         self.until = carrier.until
         self.net = carrier.net
         """Seconds between polls if the vendor reports the end by itself."""
+        self.number = 0
+        """By which Airflow knows it once its task is deferred."""
         self.runs: list[TriggerRun] = []
         self.triggerer: Machine | None = None
         self.is_removed = False
@@ -136,6 +138,7 @@ class TriggerRun:
                 break
             self.world.judge.waits(self, wait, pace)
             yield max(1.0, pace.pause(wait.interval_now, wait.until_deadline(machine.now)))
+        outcome = outcome._replace(waited_for=named_exactly(self.trigger.ref))
         self.world.judge.holds_back(self, outcome)
         yield max(0.0, self._begun + NOTICED - machine.now)
         self.world.point("fire", self)
@@ -144,8 +147,7 @@ class TriggerRun:
             yield 5.0
         if self.trigger.is_removed:
             self.world.judge.fires_unheard(self.task)
-        else:
-            self.airflow.fire(self.trigger, outcome)
+        self.airflow.fire(self.trigger, outcome)
 
     def end_soon(self) -> None:
         """Its triggerer learns within a second or so that it should not run it."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from airflow_provider.core.canceling import OVER
 from airflow_provider.core.record import read_record
+from airflow_provider.core.waiting import WAITED_FOR
 from airflow_provider.exceptions import ReleasePipelineError
 from tests.simulation.airflow import (
     DETECTION,
@@ -121,6 +122,8 @@ class Worker:
         if way is None:
             return (yield from carrier.run(start.execute()))
         method, argument = way
+        if self._is_of_another_wait(argument):
+            method, argument = "resume", "Airflow delivered the event of another wait"
         if record:
             yield from carrier.answer_for_it(record)
         if method == "finish":
@@ -130,6 +133,11 @@ class Worker:
         if record is None or record.ref is None:
             raise AirflowError(f"TaskDeferralError: {argument}")
         return (yield from carrier.run(start.resume(argument)))
+
+    def _is_of_another_wait(self, event: Any) -> bool:
+        """As ``event_or_mismatch`` of operators/base.py."""
+        event_of = event.get(WAITED_FOR) if isinstance(event, dict) else getattr(event, WAITED_FOR, None)
+        return bool(event_of) and event_of != self.task.waited_for
 
     def _report(self, result: dict[str, Any] | None, *, is_final: bool = False) -> Steps[None]:
         self.world.point("finish", self)

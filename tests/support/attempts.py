@@ -143,6 +143,13 @@ class Task:
         with create_session() as session:
             session.query(XComModel).filter_by(**self.where).delete()
 
+    def push_xcom(self, key: str, value: Any) -> None:
+        from airflow.models.xcom import XComModel
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            XComModel.set(key=key, value=value, **self.where, session=session)
+
     def stored(self, key: str) -> tuple[Any, datetime | None]:
         """What the task has in its state store, and when Airflow may delete that; ``None``: never."""
         from airflow.models.task_state_store import TaskStateStoreModel
