@@ -28,6 +28,9 @@ LONGEST_MESSAGE = 2000
 ASKED_AS = "asked_as"
 """Key in a trigger's event: the question that it is for. Events in which Airflow itself passes an answer have none."""
 
+OF_NO_QUESTION = frozenset({"chosen_options", "ended", "deadline"})
+"""Parts of events that need not name a question: those in which Airflow itself passes an answer, and our own."""
+
 CLOSED_WHEN = ("running", "paused")
 """States, besides terminal ones, in which an execution no longer waits for an answer."""
 
@@ -248,8 +251,12 @@ class GateQuestion(Question, kw_only=True):
 
 
 def is_of_another(event: Any, asked_as: str) -> bool:
-    """Whether an event comes from the trigger of another question."""
-    return isinstance(event, Mapping) and event.get(ASKED_AS, asked_as) != asked_as
+    """Whether an event comes from the trigger of another question, or from one that waits for something else."""
+    if not isinstance(event, Mapping):
+        return True
+    if ASKED_AS in event:
+        return bool(event[ASKED_AS] != asked_as)
+    return OF_NO_QUESTION.isdisjoint(event)
 
 
 def read_answer(event: Any, options: Mapping[str, str] = OPTIONS, field: str = COMMENT) -> Answer | None:

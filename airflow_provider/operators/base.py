@@ -99,8 +99,9 @@ def event_or_mismatch(next_kwargs: dict[str, Any] | None) -> tuple[dict[str, Any
     arguments = dict(next_kwargs or {})
     waited_for, event = arguments.pop(WAITED_FOR, None), arguments.get("event")
     event_of = event.get(WAITED_FOR) if isinstance(event, dict) else None
-    if waited_for and event_of and event_of != waited_for:
-        return arguments, f"Airflow delivered the event of another wait ({event_of})"
+    is_ours = event_of or (isinstance(event, dict) and not {"ending", "chosen_options"}.isdisjoint(event))
+    if waited_for and "event" in arguments and (not is_ours or event_of not in (None, waited_for)):
+        return arguments, f"Airflow delivered the event of another wait ({event_of or 'not of an execution'})"
     return arguments, ""
 
 

@@ -10,6 +10,7 @@ from unittest import mock
 
 import pytest
 from airflow.sdk import BaseNotifier
+from airflow.triggers.base import TriggerEvent
 from pytest_mock import MockerFixture
 
 from airflow_provider.core.approving import LONGEST_COMMENT
@@ -75,6 +76,9 @@ def in_service_stage(systems: Systems) -> Asking:
         answers,
     )
 
+
+OF_OTHER_TRIGGERS: list[Any] = [{"ending": "lost", "waited_for": "build 7"}, {"status": "success"}, True, None]
+"""Payloads of events."""
 
 ASKING = {"code_stream": in_code_stream, "service_stage": in_service_stage}
 
@@ -208,6 +212,16 @@ def test_an_answer_of_another_tasks_question_is_not_taken_for_this_ones(asking):
     assert asking.answers() == []
     assert task.answer("Reject").error is None
     until(lambda: asking.is_decided() is False)
+
+
+@pytest.mark.parametrize("payload", OF_OTHER_TRIGGERS)
+def test_the_event_of_a_trigger_of_anybody_answers_nothing(asking, payload):
+    """All triggers share one table: the id may have been that of any other one."""
+    task = asked(asking)
+    resumed = task.resumed(TriggerEvent(payload))
+    assert (resumed.error, task.state) == (None, "deferred")
+    assert task.action().answer is None
+    assert asking.answers() == []
 
 
 # --- decided at the vendor

@@ -12,6 +12,7 @@ from unittest import mock
 import pendulum
 import pytest
 from airflow.sdk.exceptions import AirflowSensorTimeout
+from airflow.triggers.base import TriggerEvent
 from pytest_mock import MockerFixture
 
 from airflow_provider.core.durations import DURATIONS, MOST_CRASHES
@@ -259,6 +260,17 @@ def test_an_answer_of_another_tasks_question_releases_nothing(closed):
     resumed = task.resumed(other.fire(other.left_trigger))
     assert (resumed.error, task.state) == (None, "deferred")
     assert task.action().answer is None
+
+
+@pytest.mark.parametrize("payload", [{"ending": "lost", "waited_for": "build 7"}, {"status": "success"}, True, None])
+def test_the_event_of_a_trigger_of_anybody_releases_nothing_and_leaves_the_question(closed, payload):
+    """All triggers share one table: the id may have been that of any other one."""
+    task = Waiting(closed)
+    resumed = task.resumed(TriggerEvent(payload))
+    assert (resumed.error, task.state) == (None, "deferred")
+    closed.open()
+    task.to_the_end()
+    assert task.action().answer == "Waited"
 
 
 # --- ended, retried and cleared

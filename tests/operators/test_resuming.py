@@ -74,6 +74,26 @@ def event_of_another_wait() -> TriggerEvent:
     return TriggerEvent(Outcome(Ending.FINISHED, ended, waited_for=named_exactly(STRANGER)).to_event())
 
 
+STRANGE = {
+    "another execution": event_of_another_wait,
+    "an approval": lambda: TriggerEvent({"ended": "elsewhere", "asked_as": "of another task"}),
+    "another provider": lambda: TriggerEvent({"status": "success"}),
+    "no mapping": lambda: TriggerEvent(True),
+    "nothing": lambda: TriggerEvent(None),
+}
+
+
+@pytest.mark.parametrize("event", STRANGE)
+def test_the_event_of_a_trigger_of_anybody_ends_no_wait(systems, event):
+    """All triggers share one table: the id may have been that of another provider's trigger."""
+    systems.reset(SLOW)
+    deferred = Deferred(systems, STARTERS["cocktail"])
+    assert deferred.task.resume(STRANGE[event]()).state == "deferred"
+    deferred.finish()
+    assert deferred.task.resume_without_event(CRASHED).state == "success"
+    assert deferred.execution["cancels"] == []
+
+
 @EVERY_STARTER
 def test_an_event_of_another_wait_ends_none(systems, starter):
     systems.reset(SLOW)
