@@ -21,8 +21,8 @@ The underscore marks it as internal, as Airflow's own ``_link_...``: its UI list
 """
 
 QUESTION_XCOM = "_release_question"
-"""Identifies the question that stands under a task's required actions, to a trigger that is about to close it; "" if the
-task waits without asking. Airflow's own answer about a required action does not say which question it is.
+"""Identifies the question that stands under a task's required actions, to a trigger that is about to close it; "" if
+the task waits without asking. Airflow's own answer about a required action does not say which question it is.
 """
 
 

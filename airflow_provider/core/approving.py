@@ -203,6 +203,7 @@ class GateQuestion(Question, kw_only=True):
     :param marker: of the start; questions and answers of another start do not count.
     :param name: name of the current gate.
     :param gates: how many gates there were, including the current one.
+    :param sends: how often the decision about the current one was about to be sent.
     :param before: the answers for earlier gates.
     :param is_over: whether the start has ended.
     """
@@ -210,6 +211,7 @@ class GateQuestion(Question, kw_only=True):
     marker: str
     name: str = ""
     gates: int = 0
+    sends: int = 0
     before: list[Answer] = []
     is_over: bool = False
 
@@ -247,7 +249,7 @@ class GateQuestion(Question, kw_only=True):
         """Leave the current gate behind: if the execution reaches it again, people are asked again."""
         self.before = self.all_answers
         self.ref, self.name, self.task_name, self.deadline = {}, "", "", None
-        self.answers, self.asked, self.decision = [], 0, None
+        self.answers, self.asked, self.sends, self.decision = [], 0, 0, None
 
 
 def is_of_another(event: Any, asked_as: str) -> bool:

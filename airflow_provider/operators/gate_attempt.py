@@ -216,6 +216,8 @@ class GateAttempt:
         """Send the decision, and leave the gate behind."""
         question = self._question
         self._client.check_place(question.ref)
+        question.sends += 1
+        self._note()
         try:
             self._gates.answer(question, question.message(None))
         except ConflictError as error:

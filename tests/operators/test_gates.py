@@ -324,13 +324,54 @@ def test_a_system_that_is_down_gets_the_decision_later_and_once(systems):
     assert len([each for each in systems.requests("code_stream", "PATCH") if each["status"] == 200]) == 1
 
 
-def test_a_release_that_does_not_say_which_of_its_approvals_waits_is_asked_about_in_order(systems, mocker):
+@pytest.fixture
+def two_approvals(systems: Systems, mocker: MockerFixture) -> Gated:
+    """A release that does not say which of its two approvals it waits for."""
     mocker.patch.object(release_answer, "TAKEN_WITHIN", 0.4)
     gated = in_service_stage(systems, "two-approvals")
     groups = [{"tasks": [{"name": name, "type": "approval"}]} for name in ("first0", "second")]
     with ServiceStageHook().get_conn() as client:
         stages = [{"name": "899tih", "groups": groups}]
         client.release_tasks.create({"name": "two-approvals", "config_mode": "ui", "stages": stages})
+    return gated
+
+
+@pytest.mark.parametrize("option", ["Approve", "Reject"])
+def test_an_answer_to_an_approval_of_a_release_that_has_passed_is_not_one_to_the_next(two_approvals, option):
+    task = asking(two_approvals)
+    with ServiceStageHook().get_conn() as client:
+        number = str(client.release_tasks.find("two-approvals")["id"])
+        client.releases.act(number, "approval", task_name="first0", approval_type="agree")
+    until(lambda: waits_again(two_approvals))
+    task.answer(option, "ada")
+    task.until_it_asks()
+    # The one of a colleague, and the one that came too late.
+    assert [each["task_name"] for each in two_approvals.answers()] == ["first0", "first0"]
+    task.answer("Approve", "bob")
+    told = [(each["by"], each["about"], bool(each["refused"])) for each in result_of(task.to_the_end())["approvals"]]
+    assert told == [("ada", "first0", True), ("bob", "second", False)]
+
+
+def test_a_retry_of_an_answer_that_was_taken_is_no_answer_to_the_next_approval(two_approvals):
+    task = asking(two_approvals)
+    with mock.patch("airflow_provider.operators.gates.wait_until_taken", side_effect=WorkerKilled):
+        assert isinstance(task.answer("Approve", "ada").error, WorkerKilled)
+    until(lambda: waits_again(two_approvals))
+    task.attempt()
+    task.until_it_asks()
+    assert [each["task_name"] for each in two_approvals.answers()] == ["first0", "first0"]
+    task.answer("Approve", "bob")
+    told = [(each["by"], each["about"], bool(each["refused"])) for each in result_of(task.to_the_end())["approvals"]]
+    assert told == [("ada", "first0", False), ("bob", "second", False)]
+
+
+def waits_again(gated: Gated) -> bool:
+    states = [each["state"] for each in gated.executions()[0]["states"]]
+    return states.count(gated.waiting) == 2
+
+
+def test_a_release_that_does_not_say_which_of_its_approvals_waits_is_asked_about_in_order(two_approvals):
+    gated = two_approvals
     task = asking(gated)
     task.answer("Approve", "ada")
     task.until_it_asks()

@@ -27,13 +27,13 @@ from airflow_provider.core.canceling import TaskSeen, Verdict
 from airflow_provider.core.commands import Ask, TakeAnswer
 from airflow_provider.core.record import StartRecord
 from airflow_provider.core.waiting import GUESS, WAITED_FOR, Ending, Outcome, Pace, Wait, named_exactly
-from airflow_provider.exceptions import ConflictError, ReleasePipelineError
+from airflow_provider.exceptions import BadRequestError, ConflictError, Effect, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionState
 from tests.simulation.airflow import NOTICED, Airflow, AirflowError, StaleError, Task
 from tests.simulation.carrying_out import MARKER_XCOM, Carrier, Deferred
 from tests.simulation.invariants import Judge
 from tests.simulation.triggerers import Trigger, TriggerRun
-from tests.simulation.vendors import Made
+from tests.simulation.vendors import CALL, Made
 from tests.simulation.workers import Worker
 from tests.simulation.world import Steps
 
@@ -96,15 +96,13 @@ class GateCarrier(Carrier):
         if question.decision:
             yield from self._send_decision(question)
             return
-        made, number = yield from self._find(command)
+        made, number = yield from self._find(command, {each.about for each in question.before})
         judged_at = self.worker.machine.now
         has_time = command.deadline is None or judged_at + NOTICED < command.deadline
         if not has_time or (number is None and command.is_patient):
             return
         if number is not None:
-            gate = Gate(
-                ref={"id": f"{made.id}/{number}", "place": self.client.place}, name=f"gate {number} of {made.id}"
-            )
+            gate = Gate(ref={"id": f"{made.id}/{number}", "place": self.client.place}, name=_name(made, number))
             if not question.is_about(gate):
                 question.come_to(gate, None)
             if question.is_asked:
@@ -134,7 +132,7 @@ class GateCarrier(Carrier):
     def _identify(self, question: GateQuestion) -> Steps[None]:
         yield from self.airflow.push(self.worker, QUESTION_XCOM, self._name_of(question))
 
-    def _find(self, command: Ask) -> Steps[tuple[Any, int | None]]:
+    def _find(self, command: Ask, passed: set[str]) -> Steps[tuple[Any, int | None]]:
         ref = command.waiting.ref
         made = self.client.made_of(ref)
         if GUESS in ref:
@@ -145,7 +143,13 @@ class GateCarrier(Carrier):
             if command.is_patient:
                 raise
             number = None
+        if number is not None and self._is_one_of_many(made):
+            number = next((each for each in range(len(made.gates)) if _name(made, each) not in passed), None)
         return made, number
+
+    def _is_one_of_many(self, made: Made) -> bool:
+        """Whether an execution that waits does not tell at which of its gates."""
+        return bool(self.world.plan.conditions("asks without a name")) and len(made.gates) > 1
 
     def _put(self, made: Made, number: int) -> Steps[None]:
         self.world.point("ask", self.worker)
@@ -198,8 +202,10 @@ class GateCarrier(Carrier):
         execution_id, _, number = question.ref["id"].partition("/")
         decision = str(question.decision)
         self.client.check_place(question.ref)
+        question.sends += 1
+        yield from self._note(question)
         try:
-            yield from self._answer(execution_id, int(number), decision)
+            yield from self._answer(execution_id, int(number), decision, question.sends)
         except ConflictError as error:
             self.world.tell(str(self.worker), f"the answer came too late: {error}")
         else:
@@ -207,7 +213,7 @@ class GateCarrier(Carrier):
         question.leave()
         yield from self._note(question)
 
-    def _answer(self, execution_id: str, number: int, decision: str) -> Steps[None]:
+    def _answer(self, execution_id: str, number: int, decision: str, sends: int) -> Steps[None]:
         if (yield from self._is_decided(execution_id, number, decision)):
             return
         self.world.point("action before", self.worker)
@@ -215,13 +221,22 @@ class GateCarrier(Carrier):
         yield from self.require_standing()
         made = self.client.made_of({"id": execution_id})
         judge, worker = self.world.judge, self.worker
-        judge.answers(worker, made, number, decision)
+        judge.answers(worker, made, number, decision, may_be_repeated=self._is_one_of_many(made))
 
         def serve() -> None:
+            if not self.client.is_marked and made.open_gate != number:
+                raise BadRequestError(f"{made} does not wait at gate {number}", call=CALL, effect=Effect.REFUSED)
             judge.answered(worker, made, number, decision, made.answer_gate(number, decision))
 
         try:
             yield from self.client.network.request("action", worker, serve)
+        except BadRequestError:
+            if not self._is_one_of_many(made):
+                raise
+            if sends > 1 and decision == APPROVE:
+                # By an answer of an earlier attempt.
+                return
+            raise ConflictError(f"{made} has probably passed gate {number}", call=CALL) from None
         except ReleasePipelineError as error:
             if not error.effect.is_open or not (yield from self._is_decided(execution_id, number, decision)):
                 raise
@@ -240,13 +255,17 @@ class GateCarrier(Carrier):
         state, waits_at = yield from self.client.network.request(
             "observe", self.worker, lambda: (made.state, made.open_gate)
         )
-        if waits_at == number:
+        if waits_at == number or (waits_at is not None and self._is_one_of_many(made)):
             return False
         is_next = state is ExecutionState.WAITING
         shown = APPROVE if is_next else decided_at_the_vendor(state)
         if shown != decision:
             raise ConflictError(f"somebody else may have answered gate {number}: {made.id} is {state}")
         return True
+
+
+def _name(made: Made, number: int) -> str:
+    return f"gate {number} of {made.id}"
 
 
 def answer(airflow: Airflow, task: Task, action: RequiredAction) -> None:
@@ -441,14 +460,17 @@ class GateJudge(Judge):
         if made.state is ExecutionState.WAITING and made.open_gate == number:
             self.world.violate(f"{worker} records a decision about gate {number} of {made}, which nobody has taken")
 
-    def answers(self, worker: Any, made: Made, number: int, decision: str) -> None:
-        """An answer is about to be sent."""
+    def answers(self, worker: Any, made: Made, number: int, decision: str, *, may_be_repeated: bool = False) -> None:
+        """An answer is about to be sent.
+
+        :param may_be_repeated: whether nobody can know that it was taken before, and the vendor refuses it then.
+        """
         self._requires_standing(worker, "an answer")
         if made.owner is not worker.task:
             self.world.violate(f"{worker} answers gate {number} of {made}")
         if decision not in self._given[made, number]:
             self.world.violate(f"{worker} sends {decision} to gate {number} of {made}, which nobody has said")
-        if any(each.had_effect for each in self._arrived[made, number]):
+        if any(each.had_effect for each in self._arrived[made, number]) and not may_be_repeated:
             self.world.violate(f"{worker} answers gate {number} of {made} once more")
 
     def counts(self, worker: Any, made: Made, number: int, decision: str) -> None:

@@ -800,6 +800,13 @@ GUARDS = (
         "if False:",
     ),
     _carrier(
+        "an answer goes to no other gate than the one that people were asked about",
+        "18",
+        "gates:GateCarrier._answer",
+        'raise ConflictError(f"{made} has probably passed gate {number}", call=CALL) from None',
+        "yield from self._answer(execution_id, int(made.open_gate or 0), decision, sends)",
+    ),
+    _carrier(
         "nobody is asked about what is only a guess", "", "gates:GateCarrier._find", "if GUESS in ref:", "if False:"
     ),
     _carrier(

@@ -349,6 +349,8 @@ def asking(plan: Plan, chance: random.Random) -> None:
     if chance.random() < 0.4:
         kind = chance.choice(("clear", "mark failed", "mark success", "clear without run"))
         _add(plan, kind, chance.choice(where), nth=chance.randrange(1, 4), after=chance.uniform(0, 30))
+    if plan.character == "one at a time" and chance.random() < 0.5:
+        _add(plan, "asks without a name", "")
     if chance.random() < 0.2:
         # A triggerer is frozen at an answer, and reports what it sees when the next question stands there.
         plan.outcomes = [(each[0], min(each[1], 60.0)) for each in plan.outcomes]
