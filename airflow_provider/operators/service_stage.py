@@ -177,6 +177,12 @@ class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
         earlier = memory.recall()
         if earlier and not self._is_about(earlier, asked):
             earlier = None
+        if earlier and earlier.get("is_taken") and earlier["decision"] != decision:
+            raise ConflictError(
+                f"an earlier attempt has sent {earlier['decision']}, and ServiceStage has taken it: {decision} was not "
+                "sent. Clear this task to answer what waits then",
+                call=Call(system=self.system),
+            )
         about = earlier or self._about(context, client, asked)
         answer = RememberedAnswer(client, memory, {**about, "decision": decision, "message": message})
         if earlier:
@@ -196,7 +202,8 @@ class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
         """Whether an earlier attempt was about to answer the same."""
         if asked:
             return bool(notes["task_name"] == asked.task_name and notes["ref"]["id"] == asked.ref["id"])
-        return not self.task_name or notes["task_name"] == self.task_name
+        is_same_pipeline = notes.get("pipeline", self.pipeline) == self.pipeline
+        return is_same_pipeline and (not self.task_name or notes["task_name"] == self.task_name)
 
     def _about(self, context: Context, client: ServiceStageClient, asked: Question | None) -> dict[str, Any]:
         """What is to be answered now."""
@@ -204,7 +211,7 @@ class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
             waiting, task_name = self.find(client)
             self.publish(context, waiting.to_result())
             self.log_lines([self.lines.asked(waiting.ref, waiting.message, None, waiting.url)])
-            return {"task_name": task_name, "ref": waiting.ref}
+            return {"task_name": task_name, "ref": waiting.ref, "pipeline": self.pipeline}
         if client.releases.is_waiting_for(asked.ref, asked.task_name) is False:
             # The answer would reach whatever waits now, such as the approval of a later execution.
             now = client.observe(asked.ref)

@@ -26,6 +26,7 @@ from tests.support.service_stage_tasks import (
     APPROVAL,
     APPROVED,
     actions,
+    start,
     start_until_it_asks,
     start_until_it_asks_twice,
     state_of,
@@ -132,6 +133,41 @@ def test_a_retry_after_the_answer_took_effect_reports_what_became_of_it(systems)
     assert actions(systems) == ["start", "approval"]
     task.clear()
     assert isinstance(task.attempt().error, ConflictError)
+
+
+def test_a_retry_with_another_decision_takes_no_earlier_answer_for_its_own(systems):
+    execution_id = start_until_it_asks(systems)
+    task = deciding("approve", APPROVED)
+    die_once_the_answer_was_taken(task)
+    until(lambda: state_of(systems, execution_id) == "2")
+    task.deploy(lambda: ServiceStageApprovalOperator(task_id="answer", pipeline=APPROVED, decision="reject"))
+    with pytest.raises(ConflictError, match="has sent approve") as raised:
+        raise task.attempt().error
+    assert "reject was not sent" in str(raised.value)
+    assert actions(systems) == ["start", "approval"]
+
+
+def test_a_retry_with_another_pipeline_answers_that_one(systems):
+    start_until_it_asks(systems)
+    with ServiceStageHook().get_conn() as client:
+        stages = [{"name": "899tih", "groups": [{"tasks": [{"name": "other0", "type": "approval"}]}]}]
+        client.release_tasks.create({"name": "other", "config_mode": "ui", "stages": stages})
+    task = deciding("approve", APPROVED)
+    die_once_the_answer_was_taken(task)
+    other = start("other")
+    until(lambda: state_of(systems, other) == "5")
+    task.deploy(lambda: ServiceStageApprovalOperator(task_id="answer", pipeline="other", decision="approve"))
+    assert task.attempt().error is None
+    until(lambda: state_of(systems, other) == "2")
+
+
+def deciding(decision: Any, pipeline: str) -> Task:
+    return Task(lambda: ServiceStageApprovalOperator(task_id="answer", pipeline=pipeline, decision=decision))
+
+
+def die_once_the_answer_was_taken(task: Task) -> None:
+    with mock.patch.object(release_answer, "wait_until_taken", side_effect=WorkerKilled):
+        assert isinstance(task.attempt().error, WorkerKilled)
 
 
 def answering(name: str) -> Task:
