@@ -24,6 +24,7 @@ class ActRecord(msgspec.Struct, kw_only=True):
 
     :param attempt: the attempt that last wrote this.
     :param ref: the execution that it acts on.
+    :param wanted: ``ActPolicy.wanted`` of the attempt that wrote this.
     :param is_taken: whether the system has accepted the request, or shows its effect anyway: it is not sent again.
     :param is_done: whether the task has succeeded with its result.
     :param escalated_by: the attempt that failed and asked a person to resolve something; a clear after it means that
@@ -33,6 +34,7 @@ class ActRecord(msgspec.Struct, kw_only=True):
     place: str
     attempt: Attempt
     ref: ExecutionRef
+    wanted: str = ""
     is_taken: bool = False
     is_done: bool = False
     escalated_by: Attempt | None = msgspec.field(default=None, name="told")
@@ -67,6 +69,7 @@ def read_act(stored: object) -> ActRecord | None:
 class ActPolicy(msgspec.Struct, frozen=True):
     """What the author asked for.
 
+    :param wanted: which of several requests, if the operator has several.
     :param until: states that end the wait for the effect although the execution continues.
     :param shows_effect: whether an execution is in the state that the act is to achieve, or on its way there.
     """
@@ -80,6 +83,7 @@ class ActPolicy(msgspec.Struct, frozen=True):
     fail_on_waiting: bool
     until: frozenset[str]
     shows_effect: Callable[[Execution], bool]
+    wanted: str = ""
     has_log: Callable[[ExecutionRef], bool] = lambda ref: False
 
 
@@ -101,7 +105,7 @@ class Acting:
             seen: Execution = yield Observe(record.ref)
         else:
             seen = yield Choose()
-            record = ActRecord(place=self.policy.place, attempt=self.attempt, ref=seen.ref)
+            record = ActRecord(place=self.policy.place, attempt=self.attempt, ref=seen.ref, wanted=self.policy.wanted)
         if not record.is_taken:
             if not self.policy.shows_effect(seen):
                 yield Save(record)
@@ -147,6 +151,9 @@ class Acting:
                 f"the connection now leads to {self.policy.place}, but an earlier attempt acted on {record.name}: "
                 "nothing was sent. Clear this task to act on the other system"
             )
+        if record.wanted not in ("", self.policy.wanted):
+            # What an earlier attempt has sent, the author does not want any more.
+            record.wanted, record.is_taken, record.is_done = self.policy.wanted, False, False
         return record
 
     def _conflict(self, summary: str) -> ConflictError:

@@ -39,6 +39,10 @@ class ActOperator(WaitingOperator[ClientT]):
         """Whether the execution is in the requested state, or on its way there: then nothing is sent."""
         return execution.state.is_terminal
 
+    def wanted(self) -> str:
+        """Which request it is, if the operator has several: a retry may ask for another one."""
+        return ""
+
     def until(self) -> tuple[ExecutionState, ...]:
         """States that end the wait for the effect; the end of the execution always does."""
         return ()
@@ -107,5 +111,6 @@ class ActOperator(WaitingOperator[ClientT]):
             fail_on_waiting=self.on_waiting == "fail",
             until=frozenset(self.until()),
             shows_effect=self.shows_effect,
+            wanted=self.wanted(),
             has_log=client.has_log,
         )

@@ -299,6 +299,9 @@ class CodeStreamExecutionActionOperator(ActOperator["CodeStreamClient"]):
             return execution.status == BEGINNING[self.action]
         return execution.state in self.until() or (self.action == "cancel" and execution.state.is_terminal)
 
+    def wanted(self) -> str:
+        return self.action
+
     def until(self) -> tuple[ExecutionState, ...]:
         return {
             "cancel": (),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import pytest
 
 from airflow_provider.exceptions import BadRequestError
+from airflow_provider.operators.code_stream import CodeStreamExecutionActionOperator
+from tests.support.attempts import Task, WorkerKilled
 from tests.support.code_stream_tasks import (
     APPROVED,
     BOTH_MODES,
@@ -53,6 +57,17 @@ def test_an_execution_that_is_so_already_is_no_error(systems, action, status, re
     ended = act(execution_id, action)
     assert ended.error is None
     assert ended.result["status"] == state_of(systems, execution_id) == status
+
+
+def test_a_retry_that_asks_for_another_action_sends_it(systems):
+    systems.act("code_stream", "script", pipeline=APPROVED, task="Prod.Deploy", seconds=600)
+    given = {"task_id": "act", "execution_id": start_until_it_asks(systems), "poll_interval": 0.1, "timeout": 20}
+    task = Task(lambda: CodeStreamExecutionActionOperator(action="pause", **given))
+    with mock.patch.object(CodeStreamExecutionActionOperator, "publish", side_effect=WorkerKilled):
+        assert isinstance(task.attempt().error, WorkerKilled)
+    task.deploy(lambda: CodeStreamExecutionActionOperator(action="cancel", **given))
+    assert task.attempt().error is None
+    assert state_of(systems, given["execution_id"]) == "CANCELED"
 
 
 @pytest.mark.parametrize("fault", ["reset_after", "truncate"])
