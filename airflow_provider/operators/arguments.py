@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 from types import NoneType, SimpleNamespace, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from airflow.sdk.exceptions import XComNotFound
+
 from airflow_provider.identifiers import (
     build_tags_problem,
     callback_problem,
@@ -24,6 +26,7 @@ from airflow_provider.identifiers import (
     seconds_of,
     tag_problem,
     url_problem,
+    windows_problem,
 )
 
 NUMBER = (
@@ -42,6 +45,22 @@ _FROM_A_TEMPLATE = (
 MISSING = f"must not be None, got None {_FROM_A_TEMPLATE}"
 MISSING_PART = f"must not contain None, got a part that is None {_FROM_A_TEMPLATE}"
 UNDEFINED_PART = f"must not contain what is undefined, got a part that is {_FROM_A_TEMPLATE}"
+
+
+class MissingXCom(XComNotFound):
+    """An argument names the XCom of a task that has none; most often an item of its result was meant."""
+
+    def __init__(self, name: str, error: XComNotFound) -> None:
+        super().__init__(error.dag_id, error.task_id, error.key)
+        self.name = name
+
+    def __str__(self) -> str:
+        # Airflow itself takes a missing result for None.
+        pull = f"{{{{ ti.xcom_pull(task_ids={self.task_id!r})[...] }}}}"
+        return (
+            f"{self.name} must be given, got output[{self.key!r}] of task {self.task_id!r}, which has no XCom of that "
+            f'name. For an item of its result write "{pull}"'
+        )
 
 
 def _duration_problem(value: object, *, may_be_zero: bool = False) -> str | None:
@@ -108,11 +127,6 @@ def _callback_problem(value: object) -> str | None:
     return f"must be True, False or the name of a webhook, {got(value)}"
 
 
-def _windows_problem(value: object) -> str | None:
-    """For release windows; their contents are checked where they are read."""
-    return None if isinstance(value, (list, tuple, str)) else f"must be a list or text, {got(value)}"
-
-
 def _tag_or_number_problem(value: object) -> str | None:
     is_number = isinstance(value, int) and not isinstance(value, bool)
     return tag_problem(str(value) if is_number else value)
@@ -126,7 +140,7 @@ JsonObject = Annotated[Mapping[str, Any], _json_problem]
 Count = Annotated[int, _count_problem]
 AssetArgument = Annotated[Any, _asset_problem]
 Callback = Annotated[bool | str, _callback_problem]
-Windows = Annotated[Sequence[Mapping[str, Any]] | str, _windows_problem]
+Windows = Annotated[Sequence[Mapping[str, Any]] | str, windows_problem]
 
 Number = Annotated[int | str, number_problem]
 Repository = Annotated[str, repository_problem]

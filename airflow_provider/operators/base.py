@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NoReturn, Typ
 from airflow.sdk import BaseOperator
 from airflow.sdk.configuration import conf
 from airflow.sdk.definitions.context import render_template_to_string
+from airflow.sdk.exceptions import XComNotFound
 
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.identifiers import seconds_of
 from airflow_provider.links import COLORS, LINKS, URL_XCOM, xcoms_of
 from airflow_provider.operators.arguments import (
     CHANGED,
+    MissingXCom,
     Seconds,
     changed_numbers,
     is_number,
@@ -229,7 +231,10 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
         self._hide()
         for name in template_fields:
             given, self._rendering = getattr(parent, name, None), name
-            super()._do_render_template_fields(parent, (name,), context, jinja_env, seen_oids)
+            try:
+                super()._do_render_template_fields(parent, (name,), context, jinja_env, seen_oids)
+            except XComNotFound as error:
+                raise MissingXCom(name, error) from None
             if problem := text_problem(given, getattr(parent, name)):
                 self._text_problems.setdefault(name, problem)
         self._hide()
