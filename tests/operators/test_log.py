@@ -269,7 +269,12 @@ def test_a_scan_passes(systems):
     with log_lines() as lines:
         run_task(lambda: QuaySecurityScanSensor(task_id="scan", repository=SHOP, tag="stable", poke_interval=0.1))
     page = "<sandbox>/quay/repository/acme/shop/manifest/<digest>?tab=vulnerabilities"
-    assert lines[-2:] == ["info    Scan stable passed", f"info    Scan stable passed after <time>: {page}"]
+    assert lines[-2:] == ["info    Scan of stable passed", f"info    Scan of stable passed after <time>: {page}"]
+
+
+def test_a_rollback_reads_as_english():
+    task = ServiceStageReleaseOperator(task_id="back", pipeline="rollback", action="rollback")
+    assert task.rendered_purpose == "roll back release task 'rollback'"
 
 
 def test_the_first_line_holds_no_secret_and_is_bounded(systems):
