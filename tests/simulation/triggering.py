@@ -1,4 +1,4 @@
-"""Lives of a task that triggers a Gerrit change by hand: step for step as ``CodeStreamTriggerGerritOperator`` does.
+"""Lives of a task that triggers a Gerrit change by hand: step for step as ``operators/gerrit_trigger.py`` does.
 
 Nothing marks what a trigger has led to: an event that shows where none was before is taken for its own.
 """
