@@ -367,7 +367,7 @@ class WaitingOperator(ReleaseOperator[ClientT]):
 
     @property
     def timeout_seconds(self) -> float | None:
-        return self.timeout.total_seconds() if isinstance(self.timeout, timedelta) else self.timeout
+        return None if self.timeout is None else seconds_of(self.timeout)
 
     def defer_wait(self, ref: ExecutionRef, deadline: float | None, **trigger: Any) -> NoReturn:
         """Continue the wait in the triggerer, which resumes the task in ``execute_complete``."""

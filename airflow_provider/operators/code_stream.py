@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider.execution import ExecutionState
+from airflow_provider.identifiers import seconds_of
 from airflow_provider.operators.acting import ActOperator
 from airflow_provider.operators.approving import ApprovalOperator
 from airflow_provider.operators.arguments import JsonObject, Seconds
@@ -121,11 +121,6 @@ class CodeStreamRerunEventOperator(GatedStartOperator["CodeStreamClient"]):
         self.on_retry = on_retry
         self.code_stream_conn_id = code_stream_conn_id
 
-    @property
-    def _start_timeout_seconds(self) -> float:
-        limit = self.start_timeout
-        return limit.total_seconds() if isinstance(limit, timedelta) else limit
-
     @rule_of("force", "action")
     def _check_force(self) -> None:
         if self.force and self.action == "resume":
@@ -142,7 +137,7 @@ class CodeStreamRerunEventOperator(GatedStartOperator["CodeStreamClient"]):
     def _before(self, client: CodeStreamClient, action: Literal["rerun", "resume"]) -> dict[str, Any]:
         force = self.force and action == "rerun"
         before = client.reruns.prepare(self.event_type, self.event_id, action, force=force)
-        return {**before, "start_timeout": self._start_timeout_seconds}
+        return {**before, "start_timeout": seconds_of(self.start_timeout)}
 
     def start(self, client: CodeStreamClient, intent: Intent) -> Execution:
         return client.reruns.start(intent)
