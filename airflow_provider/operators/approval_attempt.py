@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Generic, NoReturn
 
 import msgspec
 
@@ -16,7 +16,7 @@ from airflow_provider.core.durations import MOST_CRASHES
 from airflow_provider.core.waiting import Ending, Outcome, result_of
 from airflow_provider.exceptions import Call, ConflictError
 from airflow_provider.operators.asking import ANSWERS_XCOM, Asking, as_json
-from airflow_provider.operators.base import DEFERRAL_MARGIN, noticed_within
+from airflow_provider.operators.base import DEFERRAL_MARGIN, ClientT, noticed_within
 from airflow_provider.triggers.approval import ApprovalTrigger
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ KEY = "approval_question"
 """Key of the task's question in the task state store."""
 
 
-class ApprovalAttempt:
+class ApprovalAttempt(Generic[ClientT]):
     """Asks, processes answers, and sends the decision."""
 
-    def __init__(self, operator: ApprovalOperator[Any], context: Context, client: Any) -> None:
+    def __init__(self, operator: ApprovalOperator[ClientT], context: Context, client: ClientT) -> None:
         self._operator = operator
         self._context = context
         self._client = client

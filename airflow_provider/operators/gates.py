@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider.clients.code_stream.references import answer_reference
 from airflow_provider.core.approving import APPROVE, Gate, GateQuestion
@@ -96,7 +96,8 @@ class ServiceStageGates:
         raise problem
 
 
-GATES: dict[str, type[CodeStreamGates] | type[ServiceStageGates]] = {
+GATES: dict[str, Callable[[Any], Gates]] = {
     "code_stream": CodeStreamGates,
     "service_stage": ServiceStageGates,
 }
+"""By system; each takes the client of its system."""

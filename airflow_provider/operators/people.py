@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider.identifiers import got, same_spelling
+from airflow_provider.identifiers import got, same_spelling, seconds_of
 from airflow_provider.operators.arguments import Count, Seconds
 from airflow_provider.operators.base import ClientT, ReleaseOperator, in_dag_test
 from airflow_provider.operators.checking import rule_of
@@ -101,5 +100,4 @@ class AsksPeople(ReleaseOperator[ClientT]):
 
     @property
     def response_seconds(self) -> float | None:
-        limit = self.response_timeout
-        return limit.total_seconds() if isinstance(limit, timedelta) else limit
+        return None if self.response_timeout is None else seconds_of(self.response_timeout)

@@ -205,6 +205,12 @@ def test_numbers_of_a_pipelines_inputs_may_be_numbers():
     assert task.inputs == {"replicas": 3, "share": 0.5, "own": 0.25, "none": None, "given": {"a": None, "b": 1.5}}
 
 
+def test_a_template_that_the_authors_own_code_renders_is_no_argument():
+    task = rendered(CocktailRunBuildOperator, {}, tag_name="rc")
+    assert task.render_template("shop-{{ missing }}", {"missing": None}) == "shop-None"
+    task.check_arguments()
+
+
 def test_a_number_where_a_number_belongs_is_no_text_that_was_changed():
     rendered(CocktailBuildSensor, {"run": "12"}, build_run_seq="{{ run }}").check_arguments()
     rendered(CocktailRunBuildOperator, {"run": " 12\n"}, build_seq="{{ run }}").check_arguments()

@@ -65,7 +65,7 @@ class Approvals:
         """Takes an answer: a colleague's, if no worker has sent it."""
         approval = self.get(number)
         who = worker.task if worker else "a colleague"
-        self.world.tell(self.place, f"{who} answers {approval}: it was {approval.status}")
+        self.world.note(self.place, f"{who} answers {approval}: it was {approval.status}")
         if approval.status != "active":
             raise ConflictError(f"{approval} is {approval.status}", call=CALL)
         approval.status = status
@@ -90,7 +90,7 @@ class Releases(Approvals):
     def __init__(self, world: World, place: str) -> None:
         super().__init__(world, place)
         self.names = (OURS, OTHER) if world.plan.conditions("two approvals") else (OURS,)
-        self._tells_which = not world.plan.conditions("asks without a name")
+        self._shows_which = not world.plan.conditions("asks without a name")
 
     def waiting(self) -> int:
         """The release that waits for an approval now."""
@@ -104,7 +104,7 @@ class Releases(Approvals):
         last = self.row[-1]
         if last.release != release or self.world.now < last.asked_at:
             return False
-        if self._tells_which:
+        if self._shows_which:
             return last.name == name
         return True if self.names == (name,) else None
 
@@ -145,7 +145,7 @@ class Events:
         """Of each: since when it is listed, and the task and its generation; none of ours for a colleague's."""
 
     def trigger(self, worker: Any = None) -> None:
-        self.world.tell(self.place, f"{worker.task if worker else 'a colleague'} triggers the change by hand")
+        self.world.note(self.place, f"{worker.task if worker else 'a colleague'} triggers the change by hand")
         listed_from = self.world.now + self._lag * self.world.random.random()
         self._row.append((listed_from, (worker.task, worker.generation) if worker else None))
 

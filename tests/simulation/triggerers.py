@@ -130,8 +130,8 @@ class TriggerRun:
                 pace.note(error)
             outcome = wait.update(seen, machine.now)
             for line in wait.new_lines():
-                if self.world.is_telling:
-                    self.world.tell(str(self), f"log: {line.text}")
+                if self.world.keeps_story:
+                    self.world.note(str(self), f"log: {line.text}")
             if outcome:
                 break
             self.world.judge.waits(self, wait, pace)
@@ -238,13 +238,13 @@ class Triggerers:
     def move(self, trigger: Trigger) -> None:
         others = [each for each in self.machines if each is not trigger.triggerer and not each.is_frozen]
         if others:
-            self.world.tell(others[0].name, f"takes over the wait of {trigger.task}")
+            self.world.note(others[0].name, f"takes over the wait of {trigger.task}")
             trigger.assign(others[0])
 
     def restart(self, triggerer: Machine) -> None:
         """It dies; another one, or itself after a restart, takes its triggers later."""
         place = self.machines.index(triggerer)
-        self.world.tell(triggerer.name, "dies")
+        self.world.note(triggerer.name, "dies")
         triggerer.die()
         self.machines[place] = Machine(self.world, triggerer.name, triggerer.skew)
         for task in self.airflow.tasks:
@@ -253,7 +253,7 @@ class Triggerers:
                     self.world.after(self.world.between(1.0, HEALTH_THRESHOLD), self._assign, trigger)
 
     def stall(self, triggerer: Machine, seconds: float) -> None:
-        self.world.tell(triggerer.name, f"freezes for {seconds:.0f} s")
+        self.world.note(triggerer.name, f"freezes for {seconds:.0f} s")
         triggerer.freeze(seconds)
         if seconds > HEALTH_THRESHOLD:
             self.world.after(HEALTH_THRESHOLD + self.world.between(0.0, 5.0), self._take_over, triggerer)
