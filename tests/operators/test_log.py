@@ -15,7 +15,7 @@ from airflow_provider.operators.quay import (
     QuayRunBuildOperator,
     QuayTestNotificationOperator,
 )
-from airflow_provider.operators.service_stage import ServiceStageApprovalOperator
+from airflow_provider.operators.service_stage import ServiceStageApprovalOperator, ServiceStageReleaseOperator
 from airflow_provider.sensors.quay import QuaySecurityScanSensor, QuayTagSensor
 from tests.support import service_stage_tasks
 from tests.support.airflow_runs import run_task
