@@ -126,6 +126,16 @@ def test_the_check_needs_any_one_of_the_reads(
     assert f"({used})" in client.check()
 
 
+@pytest.mark.parametrize("status", [200, 404, 500])
+def test_the_check_takes_an_error_about_builds_for_an_accepted_token(scripted: Scripted, status: int) -> None:
+    # Some installations send their errors with real HTTP statuses.
+    scripted.always = (status, {}, {"status": "error", "code": "CCBDE006000", "message": "no such build"})
+    assert "accepts the token" in scripted_client(scripted).check()
+    scripted.always = (503, {}, {"status": "error", "code": "GCCME001000", "message": "overloaded"})
+    with pytest.raises(ReleasePipelineError, match="overloaded"):
+        scripted_client(scripted).check()
+
+
 def test_the_check_says_that_nothing_is_published_under_a_wrong_prefix(stand: Stand) -> None:
     with pytest.raises(UnexpectedResponseError, match="correct the connection's host"):
         stand.client(api_prefix="/v9").check()
