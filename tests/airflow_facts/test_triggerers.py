@@ -160,7 +160,7 @@ def test_a_wait_that_is_taken_away_learns_it_by_on_kill() -> None:
     assert told_to(Runner.take_away) == ["killed"]
 
 
-def test_on_kill_is_interrupted_when_the_triggerer_looks_again() -> None:
+def test_on_kill_is_interrupted_when_the_triggerer_checks_again() -> None:
     async def take_away_twice(runner: Runner) -> None:
         await runner.take_away()
         await runner.take_away()
@@ -184,7 +184,7 @@ def test_on_kill_has_thirty_seconds() -> None:
     assert triggerer._ON_CANCEL_TIMEOUT == 30 > DURATIONS.trigger_kill_limit
 
 
-def test_a_trigger_is_told_whose_it_is(deferred: RealTask) -> None:
+def test_a_trigger_knows_its_task_instance(deferred: RealTask) -> None:
     running = triggerer.TriggerRunnerSupervisor(
         id=uuid4(), pid=1, stdin=None, process=None, process_log=None, capacity=10
     )

@@ -71,7 +71,7 @@ def submit(watched: Watched, event_id: str) -> None:
 # Who shares a trigger
 
 
-def test_equal_watchers_in_one_file_are_one_trigger_that_is_told_of_all_its_assets() -> None:
+def test_equal_watchers_in_one_file_are_one_trigger_that_knows_all_its_assets() -> None:
     one, other = Watched(Scripted), Watched(Scripted)
     parse(one, other)
     assert one.trigger_ids() == other.trigger_ids()
@@ -109,7 +109,7 @@ def test_other_arguments_are_another_trigger_which_comes_with_the_next_parse_but
     assert watched.trigger_ids().isdisjoint(before)
 
 
-def test_a_trigger_is_told_the_names_of_its_assets_only_inside_of_airflows_own_mapping() -> None:
+def test_a_trigger_gets_the_names_of_its_assets_only_inside_airflows_own_mapping() -> None:
     stores = AssetStateStoreAccessors(inlets=[Asset("one"), Asset("other")])
     assert set(stores._by_name) == {"one", "other"}
     assert stores._by_uri == {}
@@ -142,7 +142,7 @@ def test_an_event_for_a_paused_dag_before_the_next_parse_is_stored_and_starts_no
     assert not watched.is_queued()
 
 
-def test_a_trigger_that_continues_is_not_told_that_one_of_its_assets_has_left() -> None:
+def test_a_trigger_that_continues_does_not_learn_that_one_of_its_assets_has_left() -> None:
     """So it keeps the cursor of that one too, and what comes until it is back is lost to it."""
     one, other = Watched(Scripted), Watched(Scripted)
     parse(one, other)
@@ -236,7 +236,7 @@ def test_a_constructor_that_raises_anything_else_ends_the_whole_triggerer() -> N
 # When what was told is stored
 
 
-def test_a_trigger_hears_that_its_event_is_stored_only_when_its_runner_asks_again() -> None:
+def test_a_trigger_learns_that_its_event_is_stored_only_when_its_runner_asks_again() -> None:
     """So a triggerer that stops in between, however orderly, leaves a cursor behind that does not cover the event."""
     watched = Watched(lambda: Scripted("tell"))
     parse(watched)

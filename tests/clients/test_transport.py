@@ -302,7 +302,7 @@ def test_a_silent_server_is_given_up_and_a_write_is_not_repeated(scripted: Scrip
     assert len(scripted.requests) == 1
 
 
-def test_certificates_are_checked_unless_told_otherwise(scripted: Scripted, certificates: Certificates) -> None:
+def test_certificates_are_checked_unless_verify_is_false(scripted: Scripted, certificates: Certificates) -> None:
     scripted.use_tls(certificates.server)
     scripted.always = OK
     with pytest.raises(ServerUnavailableError, match="extra `verify`") as caught:

@@ -123,7 +123,7 @@ def test_windows_without_a_gap_and_a_freeze_have_never_opened(windows):
     assert ReleaseCalendar(windows, BERLIN).opening_after(now) is None
 
 
-def test_a_gap_that_the_clock_skips_joins_two_weeks_whenever_it_is_looked_at():
+def test_a_gap_that_the_clock_skips_joins_two_weeks_whatever_the_present_is():
     but_sunday = [{"days": [each for each in DAYS if each != "sun"], "from": "00:00", "to": "24:00"}]
     sunday = [{"days": ["sun"], "from": "00:00", "to": "02:00"}, {"days": ["sun"], "from": "03:00", "to": "24:00"}]
     calendar = ReleaseCalendar([*but_sunday, *sunday], BERLIN)

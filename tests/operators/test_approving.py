@@ -119,7 +119,7 @@ def result_of(ended: Any) -> dict[str, Any]:
 # --- asked and answered
 
 
-def test_people_are_told_what_they_need_to_decide(asking):
+def test_people_are_shown_what_they_need_to_decide(asking):
     task = asked(asking, approvers=["ada", "bob"], response_timeout=3600)
     action = task.action()
     assert action.options == ["Approve", "Reject"]
@@ -417,7 +417,7 @@ def test_a_kill_after_an_answer_changes_nothing(asking):
     assert (task.action().answer, task.action().by) == ("Approve", "ada")
 
 
-def test_a_retry_goes_on_with_an_answer_that_no_worker_has_seen(asking):
+def test_a_retry_continues_with_an_answer_that_no_worker_has_seen(asking):
     task = asked(asking)
     task.mark("running")
     assert task.answer("Approve", "ada") is None
@@ -551,7 +551,7 @@ def heard(mocker: MockerFixture) -> list[str]:
     return Told.heard
 
 
-def test_those_who_want_to_know_are_told_each_time_when_somebody_must_decide(asking, heard):
+def test_notifiers_are_called_each_time_somebody_must_decide(asking, heard):
     notifiers = [
         ApprovalNotifier(Told),
         ApprovalNotifier(f"{Told.__module__}.Told", text="Look: {{ approval.link }}"),

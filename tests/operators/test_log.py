@@ -249,7 +249,7 @@ def test_what_takes_no_time_says_what_it_does_and_what_came_of_it(systems):
     [{"mode": "poke"}, {"mode": "reschedule"}, {"deferrable": True}, {"start_from_trigger": True}],
     ids=["poke", "reschedule", "deferrable", "from the trigger"],
 )
-def test_a_sensor_tells_the_same_story_in_every_mode(systems, mode):
+def test_the_log_of_a_sensor_is_the_same_in_every_mode(systems, mode):
     bounds = {"poke_interval": 0.1, "timeout": 1.0}
     with log_lines() as lines:
         for tag in ("stable", "none"):

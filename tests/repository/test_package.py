@@ -70,7 +70,7 @@ def required_by(package: str) -> set[str]:
     return {re.split(r"[^\w-]", each)[0].lower() for each in importlib.metadata.requires(package) or ()}
 
 
-def test_type_checkers_are_told_that_there_are_types() -> None:
+def test_type_checkers_find_the_types() -> None:
     assert (PACKAGE / "py.typed").exists()
 
 

@@ -232,7 +232,7 @@ class Counted(Wait):
         return super().__getattribute__(name)
 
 
-def test_thousands_that_begin_one_after_the_other_are_not_gone_through_for_each_of_them() -> None:
+def test_thousands_that_begin_one_after_the_other_are_not_searched_for_each_of_them() -> None:
     polling, waits = Polling(), [Counted({}, 5.0, deadline=TODAY + 900.0 - number) for number in range(1000)]
     Counted.reads = 0
     for wait in waits:

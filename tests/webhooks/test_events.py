@@ -38,7 +38,7 @@ def push(systems: Any, tag: str = "ok", repository: str = EVENTS) -> str:
 # --- Quay
 
 
-def test_a_push_becomes_an_event_with_the_image_that_quay_tells(systems, route: Route, asset: str) -> None:
+def test_a_push_becomes_an_event_with_the_image_that_quay_reports(systems, route: Route, asset: str) -> None:
     digest = push(systems)
     assert route.post(PUSH) == 200
     (event,) = events(asset)
@@ -102,7 +102,7 @@ def test_a_push_that_names_its_tag_twice_is_one(systems, route: Route, asset: st
     assert len(events(asset)) == 1
 
 
-def test_what_a_tag_was_before_anybody_told_of_it_is_no_event(systems, route: Route, asset: str) -> None:
+def test_the_first_known_state_of_a_tag_is_no_event(systems, route: Route, asset: str) -> None:
     push(systems)
     systems.advance(1000)
     digest = push(systems)

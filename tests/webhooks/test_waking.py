@@ -112,7 +112,7 @@ def tell(route: Route, system: str, execution_id: str, state: str = "") -> int:
 
 
 @pytest.mark.parametrize("starter", ["cocktail", "quay", "code_stream pipeline"])
-def test_a_push_lets_the_task_go_on_with_what_the_system_itself_tells(systems, route: Route, starter: str) -> None:
+def test_a_push_resumes_the_task_with_what_the_system_itself_answers(systems, route: Route, starter: str) -> None:
     task = Deferred(systems, starter)
     task.end()
     assert tell(route, task.system, task.id) == 200
@@ -148,7 +148,7 @@ def test_a_failure_that_is_pushed_fails_the_task_in_a_worker(systems, route: Rou
     assert events(asset) == []
 
 
-def test_a_sensor_that_waits_for_the_same_build_goes_on_too(systems, route: Route) -> None:
+def test_a_sensor_that_waits_for_the_same_build_continues_too(systems, route: Route) -> None:
     task = Deferred(systems)
     sensor = Task(lambda: CocktailBuildSensor(task_id="wait", build_run_seq=task.id, deferrable=True))
     assert sensor.attempt().state == "deferred"
@@ -199,7 +199,7 @@ def test_a_message_alone_ends_nothing(systems, route: Route, mocker: MockerFixtu
     assert task.task.state == "deferred"
 
 
-def test_an_execution_that_failed_where_it_may_go_on_ends_no_wait(systems, route: Route) -> None:
+def test_a_failed_execution_that_may_yet_continue_ends_no_wait(systems, route: Route) -> None:
     """Code Stream may roll it back; and the task's next attempt may continue it, by the same id."""
     task = Deferred(systems, "code_stream pipeline")
     task.end("FAILED")
@@ -207,7 +207,7 @@ def test_an_execution_that_failed_where_it_may_go_on_ends_no_wait(systems, route
     assert task.task.state == "deferred"
 
 
-def test_a_task_does_not_go_on_before_airflow_has_noticed_that_its_process_ended(systems, route: Route) -> None:
+def test_a_task_does_not_resume_before_airflow_has_noticed_that_its_process_ended(systems, route: Route) -> None:
     task = Deferred(systems, is_new=True)
     task.end()
     assert tell(route, "cocktail", task.id) == 200
@@ -326,7 +326,7 @@ def test_the_trigger_cancels_nothing_and_logs_the_end_for_the_task(
     assert task.story.seen() == {"starts": 1, "cancels": 0}
 
 
-def test_a_trigger_that_is_told_late_to_end_cancels_nothing(systems, route: Route) -> None:
+def test_a_trigger_that_is_ended_late_cancels_nothing(systems, route: Route) -> None:
     task = Deferred(systems)
     task.end()
     tell(route, "cocktail", task.id)

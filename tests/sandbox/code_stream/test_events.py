@@ -146,7 +146,7 @@ def test_a_push_after_the_webhook_is_repaired_starts_the_pipeline(api: CodeStrea
     assert (execution["name"], execution["input"]) == ("Deploy shop", {"tag": "2.0.0"})
 
 
-def test_a_disabled_webhook_hears_nothing(api: CodeStream) -> None:
+def test_a_disabled_webhook_receives_nothing(api: CodeStream) -> None:
     hook = api.rows("/registry-webhooks")[0]
     assert api.call("PATCH", f"/registry-webhooks/{hook['id']}", {"enabled": False}).json()["enabled"] is False
     api.control.post("actions", system="quay", action="push_image", repository="acme/shop", tag="2.0.0")
