@@ -709,11 +709,11 @@ def dated(seconds: float, status: int = 200) -> Callable[[Handler], None]:
 
 
 def get(transport: Transport) -> float:
-    """Read something; by how much the clock that it tells may be off."""
+    """Read something; returns by how much the server's clock may be off."""
     begun = time.monotonic()
     with suppress(NotFoundError):
         transport.get("/x")
-    # The header tells whole seconds, and some of them may pass until it is read.
+    # The header has whole seconds, and some of them may pass until it is read.
     return 1.1 + time.monotonic() - begun
 
 

@@ -356,7 +356,7 @@ def test_a_pipeline_is_canceled_when_its_task_is_marked_failed_after_an_answer_a
 
 @pytest.mark.usefixtures("_pool")
 def test_a_task_that_is_marked_failed_long_after_an_answer_and_before_its_worker_cancels_nothing(stage: Stage) -> None:
-    """A gap that docs/approvals.md names: Airflow tells the trigger of the answer once, and of the mark never."""
+    """A gap that docs/approvals.md names: Airflow ends the trigger once, for the answer, and never for the mark."""
     asking = at_a_gate(stage, "gates_in_a_pool")
     with no_worker(stage):
         asking.answer("Approve", "and nobody comes")

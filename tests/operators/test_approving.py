@@ -125,11 +125,11 @@ def test_people_are_shown_what_they_need_to_decide(asking):
     assert action.options == ["Approve", "Reject"]
     assert action.approvers == ["ada", "bob"]
     assert action.answer is None
-    told = {
+    shown = {
         "code_stream": ("Deploy shop with approval", "execution", "1.4.2", "release-bot", "Stage", "Expires in"),
         "service_stage": ("shop-release-approval", "apr0v1", "uipfzw", "http"),
     }[asking.system]
-    for text in (*told, "Only ada, bob", "If nobody has decided by", "the answer is to reject", "/tasks/ask)"):
+    for text in (*shown, "Only ada, bob", "If nobody has decided by", "the answer is to reject", "/tasks/ask)"):
         assert text in action.body
     named = {
         "code_stream": ("Pipeline", "Inputs", "Requested by", "Expires in Code Stream", "Link"),
@@ -518,11 +518,11 @@ def test_a_task_name_is_found_where_only_one_can_wait_and_asked_for_where_severa
     assert "first0, second" in str(two.error)
 
 
-# --- told to others
+# --- notifications
 
 
 class Told(BaseNotifier):
-    """Keeps what it is asked to tell."""
+    """Keeps its notifications."""
 
     template_fields = ("text",)
     heard: ClassVar[list[str]] = []

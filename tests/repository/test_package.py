@@ -99,7 +99,7 @@ IN_A_CHECKOUT = ("docker/README.md", "tests/simulation/GUARDS.md")
 
 
 def test_pip_installs_each_page_that_the_readme_links() -> None:
-    """There is no website that could show them. `make first-hour` looks for them where the wheel was installed."""
+    """There is no website that could show them. `make first-hour` checks them where the wheel was installed."""
     installed = set(PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["shared-data"])
     pages = set(re.findall(r"\]\(([\w/]+\.md)[)#]", (ROOT / "README.md").read_text())) - set(IN_A_CHECKOUT)
     assert {page.split("/")[0] for page in pages} <= installed

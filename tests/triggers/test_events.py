@@ -61,7 +61,7 @@ def has_kept(watched: Watched, before: dict[str, str]) -> bool:
     return watched.cursors() != before
 
 
-# What is told
+# What is reported
 
 
 def test_a_tag_that_is_pushed_is_reported_once_and_starts_a_run(systems: Systems) -> None:
@@ -265,7 +265,7 @@ def test_what_happens_while_no_triggerer_runs_is_reported_and_nothing_else(syste
         until(lambda: len(tags.events()) == 2 and second in events.ids())
         rounds_pass(systems)
     assert tags.tags() == ["v1", "v2"]
-    # The sandbox's Quay tells its Code Stream of each push, too.
+    # The sandbox's Quay sends its Code Stream a webhook for each push, too.
     assert [each for each in events.ids() if each in (first, second)] == [first, second]
     assert len(set(events.ids())) == len(events.ids())
 
@@ -450,7 +450,7 @@ def test_a_triggerer_that_has_lost_its_watchers_while_it_stood_still_reports_not
     assert watched.tags() == ["v1"]
 
 
-# What is looked at
+# What is polled
 
 
 class Reader:

@@ -86,7 +86,7 @@ def test_what_a_rerun_leads_to_is_dated_by_the_clock_of_the_server(api: CodeStre
     reply = api.call("POST", f"/registry-events/{event['id']}", action="rerun")
     after = time.time()
     execution = api.execution(reply.json()["executionLink"].rpartition("/")[2])
-    # The header tells whole seconds.
+    # The header has whole seconds.
     assert before - 1 < parsedate_to_datetime(reply.headers["Date"]).timestamp() - seconds < after + 0.5
     for micros in (execution["_requestTimeInMicros"], reply.json()["_createTimeInMicros"]):
         assert before - 1 < micros / 1e6 - seconds < after + 0.5
