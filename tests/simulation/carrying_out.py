@@ -47,7 +47,7 @@ class CommonCarrier(ABC):
     """
 
     key = KEY
-    """Of what the task remembers in Airflow's state store."""
+    """Key of the record in Airflow's state store."""
     start: Any
     policy: Any
     is_final = False
@@ -55,7 +55,7 @@ class CommonCarrier(ABC):
     may_finish = False
     """Whether the triggerer may end the task."""
     marker = ""
-    """Of the start that a trigger may cancel."""
+    """The marker of the start that a trigger may cancel."""
     until: frozenset[str] = frozenset()
     """States that end the wait although the execution continues."""
 
