@@ -233,7 +233,7 @@ def answer(airflow: Airflow, task: Task, action: RequiredAction) -> None:
     }
     job, number = action.about
     world.note("a person", f"answers {decision} to {task} about gate {number} of {job}")
-    world.judge.people_answer(task, job, number, decision)
+    world.judge.people_answer(job, number, decision)
     if task.state != "deferred":
         return
     is_early = world.now - task.changed_at < TOO_EARLY
@@ -276,7 +276,7 @@ class GateTriggerRun(TriggerRun):
             event = yield from self._poll(wait, pace)
             if event:
                 break
-            self.world.judge.waits(self, wait, pace)
+            self.world.judge.waits(self, wait)
             yield max(1.0, pace.pause(wait.interval_now, wait.until_deadline(machine.now)))
         yield from self._fire(event, "answered")
 
@@ -343,7 +343,7 @@ class GateJudge(Judge):
         self._given: dict[tuple[Job, int], set[str]] = defaultdict(set)
         self._arrived: dict[tuple[Job, int], list[Sent]] = defaultdict(list)
 
-    def people_answer(self, task: Task, job: Job, number: int, decision: str) -> None:
+    def people_answer(self, job: Job, number: int, decision: str) -> None:
         self.world.counted["answers of people"] += 1
         self._given[job, number].add(decision)
 

@@ -134,7 +134,7 @@ class TriggerRun:
                     self.world.note(str(self), f"log: {line.text}")
             if outcome:
                 break
-            self.world.judge.waits(self, wait, pace)
+            self.world.judge.waits(self, wait)
             yield max(1.0, pace.pause(wait.interval_now, wait.until_deadline(machine.now)))
         self.world.judge.holds_back(self, outcome)
         yield from self._fire(outcome, "finish")
