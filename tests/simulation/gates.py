@@ -30,10 +30,11 @@ from airflow_provider.core.waiting import GUESS, WAITED_FOR, Ending, Outcome, Pa
 from airflow_provider.exceptions import BadRequestError, ConflictError, Effect, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionState
 from tests.simulation.airflow import NOTICED, Airflow, AirflowError, StaleError, Task
-from tests.simulation.carrying_out import MARKER_XCOM, Carrier, Deferred
 from tests.simulation.invariants import Judge
+from tests.simulation.jobs import Job
+from tests.simulation.network import CALL
+from tests.simulation.starting import StartCarrier
 from tests.simulation.triggerers import Trigger, TriggerRun
-from tests.simulation.vendors import CALL, Made
 from tests.simulation.workers import Worker
 from tests.simulation.world import Steps
 
@@ -49,10 +50,10 @@ SILENT = 0.15
 class RequiredAction:
     """Airflow's row: it follows the task from attempt to attempt.
 
-    :param about: the execution and the number of the gate that people think of.
+    :param about: the execution and the number of the gate that people are asked about.
     """
 
-    def __init__(self, about: tuple[Made, int]) -> None:
+    def __init__(self, about: tuple[Job, int]) -> None:
         self.about = about
         self.answer: dict[str, Any] | None = None
         self.is_closed = False
@@ -70,7 +71,7 @@ class Sent(NamedTuple):
     had_effect: bool
 
 
-class GateCarrier(Carrier):
+class GateCarrier(StartCarrier):
     """Carries out what one attempt of a start with gates decides."""
 
     until = frozenset({"waiting"})
@@ -96,13 +97,13 @@ class GateCarrier(Carrier):
         if question.decision:
             yield from self._send_decision(question)
             return
-        made, number = yield from self._find(command, {each.about for each in question.before})
+        job, number = yield from self._find(command, {each.about for each in question.before})
         judged_at = self.worker.machine.now
         has_time = command.deadline is None or judged_at + NOTICED < command.deadline
         if not has_time or (number is None and command.is_patient):
             return
         if number is not None:
-            gate = Gate(ref={"id": f"{made.id}/{number}", "place": self.client.place}, name=_name(made, number))
+            gate = Gate(ref={"id": f"{job.id}/{number}", "place": self.client.place}, name=_name(job, number))
             if not question.is_about(gate):
                 question.come_to(gate, None)
             if question.is_asked:
@@ -110,21 +111,11 @@ class GateCarrier(Carrier):
             else:
                 question.asked = len(question.answers) + 1
                 yield from self._identify(question)
-                yield from self._put(made, number)
+                yield from self._put(job, number)
                 yield from self._note(question)
-        self.worker.is_deferring = True
-        self.world.point("defer", self.worker)
-        if self.marker:
-            yield from self.airflow.push(self.worker, MARKER_XCOM, self.marker)
-        trigger = GateTrigger(self.worker, self, command.waiting.ref, command.deadline, judged_at)
-        trigger.asks, trigger.asked_as = number is not None, self._name_of(question)
-        trigger.question = getattr(self.worker.task, "action", None) if trigger.asks else None
-        try:
-            yield from self.airflow.defer(self.worker, trigger)
-        except AirflowError as error:
-            self.world.tell(str(self.worker), f"cannot defer: {error}")
-            self.worker.will_be_missed()
-        raise Deferred
+        asked_as = self._name_of(question) if number is not None else ""
+        ref, deadline = command.waiting.ref, command.deadline
+        yield from self.hand_over(lambda: GateTrigger(self.worker, self, ref, deadline, judged_at, asked_as=asked_as))
 
     def _name_of(self, question: GateQuestion) -> str:
         return f"{self.worker.id} {question.label}"
@@ -134,31 +125,31 @@ class GateCarrier(Carrier):
 
     def _find(self, command: Ask, passed: set[str]) -> Steps[tuple[Any, int | None]]:
         ref = command.waiting.ref
-        made = self.client.made_of(ref)
+        job = self.client.job_of(ref)
         if GUESS in ref:
-            return made, None
+            return job, None
         try:
             number = yield from self.client.find_gate(self.worker, ref)
         except ReleasePipelineError:
             if command.is_patient:
                 raise
             number = None
-        if number is not None and self._is_one_of_many(made):
-            number = next((each for each in range(len(made.gates)) if _name(made, each) not in passed), None)
-        return made, number
+        if number is not None and self._is_one_of_many(job):
+            number = next((each for each in range(len(job.gates)) if _name(job, each) not in passed), None)
+        return job, number
 
-    def _is_one_of_many(self, made: Made) -> bool:
-        """Whether an execution that waits does not tell at which of its gates."""
-        return bool(self.world.plan.conditions("asks without a name")) and len(made.gates) > 1
+    def _is_one_of_many(self, job: Job) -> bool:
+        """Whether an execution that waits does not show at which of its gates."""
+        return bool(self.world.plan.conditions("asks without a name")) and len(job.gates) > 1
 
-    def _put(self, made: Made, number: int) -> Steps[None]:
+    def _put(self, job: Job, number: int) -> Steps[None]:
         self.world.point("ask", self.worker)
         yield from self.airflow.call()
         task = self.worker.task
         if task.id != self.worker.id:
             raise StaleError("HTTP 404: this task instance is not there any more")
-        action = task.action = RequiredAction((made, number))  # type: ignore[attr-defined]
-        self.world.tell("people", f"are asked by {task} about gate {number} of {made}")
+        action = task.action = RequiredAction((job, number))  # type: ignore[attr-defined]
+        self.world.note("people", f"are asked by {task} about gate {number} of {job}")
         seconds = self.world.between(0.0, 1.0) ** 3 * 900.0
         if self.world.random.random() >= SILENT:
             self.world.after(seconds, answer, self.airflow, task, action)
@@ -195,7 +186,7 @@ class GateCarrier(Carrier):
     def _judge_elsewhere(self, question: GateQuestion, outcome: Outcome) -> None:
         if question.ref and decided_at_the_vendor((outcome.execution or {}).get("state", "")):
             execution_id, _, number = question.ref["id"].partition("/")
-            self.world.judge.decided_elsewhere(self.worker, self.client.made_of({"id": execution_id}), int(number))
+            self.world.judge.decided_elsewhere(self.worker, self.client.job_of({"id": execution_id}), int(number))
 
     def _send_decision(self, question: GateQuestion) -> Steps[None]:
         """What is decided already is not answered again."""
@@ -207,9 +198,9 @@ class GateCarrier(Carrier):
         try:
             yield from self._answer(execution_id, int(number), decision, question.sends)
         except ConflictError as error:
-            self.world.tell(str(self.worker), f"the answer came too late: {error}")
+            self.world.note(str(self.worker), f"the answer came too late: {error}")
         else:
-            self.world.judge.counts(self.worker, self.client.made_of({"id": execution_id}), int(number), decision)
+            self.world.judge.counts(self.worker, self.client.job_of({"id": execution_id}), int(number), decision)
         question.leave()
         yield from self._note(question)
 
@@ -219,53 +210,53 @@ class GateCarrier(Carrier):
         self.world.point("action before", self.worker)
         yield 0.0
         yield from self.require_standing()
-        made = self.client.made_of({"id": execution_id})
+        job = self.client.job_of({"id": execution_id})
         judge, worker = self.world.judge, self.worker
-        judge.answers(worker, made, number, decision, may_be_repeated=self._is_one_of_many(made))
+        judge.answers(worker, job, number, decision, may_be_repeated=self._is_one_of_many(job))
 
         def serve() -> None:
-            if not self.client.is_marked and made.open_gate != number:
-                raise BadRequestError(f"{made} does not wait at gate {number}", call=CALL, effect=Effect.REFUSED)
-            judge.answered(worker, made, number, decision, made.answer_gate(number, decision))
+            if not self.client.is_marked and job.open_gate != number:
+                raise BadRequestError(f"{job} does not wait at gate {number}", call=CALL, effect=Effect.REFUSED)
+            judge.answered(worker, job, number, decision, job.answer_gate(number, decision))
 
         try:
             yield from self.client.network.request("action", worker, serve)
         except BadRequestError:
-            if not self._is_one_of_many(made):
+            if not self._is_one_of_many(job):
                 raise
             if sends > 1 and decision == APPROVE:
                 # By an answer of an earlier attempt.
                 return
-            raise ConflictError(f"{made} has probably passed gate {number}", call=CALL) from None
+            raise ConflictError(f"{job} has probably passed gate {number}", call=CALL) from None
         except ReleasePipelineError as error:
             if not error.effect.is_open or not (yield from self._is_decided(execution_id, number, decision)):
                 raise
 
     def _is_decided(self, execution_id: str, number: int, decision: str) -> Steps[bool]:
-        made = self.client.made_of({"id": execution_id})
+        job = self.client.job_of({"id": execution_id})
         if not self.client.is_marked:
-            return (yield from self._is_decided_by_name(made, number, decision))
-        status = yield from self.client.network.request("observe", self.worker, lambda: made.gates[number].status)
+            return (yield from self._is_decided_by_name(job, number, decision))
+        status = yield from self.client.network.request("observe", self.worker, lambda: job.gates[number].status)
         if status not in ("active", decision):
             raise ConflictError(f"gate {number} is already {status}")
         return bool(status == decision)
 
-    def _is_decided_by_name(self, made: Made, number: int, decision: str) -> Steps[bool]:
+    def _is_decided_by_name(self, job: Job, number: int, decision: str) -> Steps[bool]:
         """As with a release, of which only its state shows what became of an approval."""
         state, waits_at = yield from self.client.network.request(
-            "observe", self.worker, lambda: (made.state, made.open_gate)
+            "observe", self.worker, lambda: (job.state, job.open_gate)
         )
-        if waits_at == number or (waits_at is not None and self._is_one_of_many(made)):
+        if waits_at == number or (waits_at is not None and self._is_one_of_many(job)):
             return False
         is_next = state is ExecutionState.WAITING
         shown = APPROVE if is_next else decided_at_the_vendor(state)
         if shown != decision:
-            raise ConflictError(f"somebody else may have answered gate {number}: {made.id} is {state}")
+            raise ConflictError(f"somebody else may have answered gate {number}: {job.id} is {state}")
         return True
 
 
-def _name(made: Made, number: int) -> str:
-    return f"gate {number} of {made.id}"
+def _name(job: Job, number: int) -> str:
+    return f"gate {number} of {job.id}"
 
 
 def answer(airflow: Airflow, task: Task, action: RequiredAction) -> None:
@@ -285,9 +276,9 @@ def answer(airflow: Airflow, task: Task, action: RequiredAction) -> None:
         "responded_by_user": person,
         "responded_at": at,
     }
-    made, number = action.about
-    world.tell("a person", f"answers {decision} to {task} about gate {number} of {made}")
-    world.judge.people_answer(task, made, number, decision)
+    job, number = action.about
+    world.note("a person", f"answers {decision} to {task} about gate {number} of {job}")
+    world.judge.people_answer(job, number, decision)
     if task.state != "deferred":
         return
     world.point("answered", task.trigger.runs[-1] if task.trigger and task.trigger.runs else task)
@@ -299,14 +290,15 @@ def answer(airflow: Airflow, task: Task, action: RequiredAction) -> None:
 
 
 class GateTrigger(Trigger):
-    """Attributes: ``asks``: whether a question is put, and which one."""
+    """:param asked_as: which question is put; "": none."""
 
-    asks = True
-    asked_as = ""
-    question: RequiredAction | None = None
-
-    def __init__(self, worker: Worker, carrier: Any, ref: Any, deadline: float | None, judged_at: float) -> None:
+    def __init__(
+        self, worker: Worker, carrier: Any, ref: Any, deadline: float | None, judged_at: float, *, asked_as: str
+    ) -> None:
         super().__init__(worker, carrier, ref, deadline, judged_at)
+        self.asks = bool(asked_as)
+        self.asked_as = asked_as
+        self.question: RequiredAction | None = getattr(self.task, "action", None) if asked_as else None
         self.id = worker.id
         self.is_last_try = self.task.try_number > self.task.max_tries
         self.until = frozenset(CLOSED_WHEN)
@@ -329,21 +321,14 @@ class GateTriggerRun(TriggerRun):
                 reads, read_at = reads + 1, machine.now + EARLY_ANSWER
                 if event := (yield from self._early()):
                     break
-            if event := (yield from self._look(wait, pace)):
+            if event := (yield from self._poll(wait, pace)):
                 break
-            self.world.judge.waits(self, wait, pace)
-            if event := (yield from self._look_at_gate()):
+            self.world.judge.waits(self, wait)
+            if event := (yield from self._poll_gate()):
                 break
             yield max(1.0, pace.pause(wait.interval_now, wait.until_deadline(machine.now)))
-        yield max(0.0, self._begun + NOTICED - machine.now)
-        self.world.point("fire", self)
-        yield self.world.between(0.05, 1.0)
-        while self.airflow.is_away:
-            yield 5.0
-        if self.trigger.is_removed:
-            self.world.judge.fires_unheard(self.task)
         named = {ASKED_AS: self.trigger.asked_as, WAITED_FOR: named_exactly(self.trigger.ref)}
-        self.airflow.fire(self.trigger, {**event, **named}, "answered")
+        yield from self._fire({**event, **named}, "answered")
 
     def _early(self) -> Steps[dict[str, Any] | None]:
         try:
@@ -355,7 +340,7 @@ class GateTriggerRun(TriggerRun):
             return {"ended": Ended.UNASKED}
         return action.answer
 
-    def _look(self, wait: Wait, pace: Pace) -> Steps[dict[str, Any] | None]:
+    def _poll(self, wait: Wait, pace: Pace) -> Steps[dict[str, Any] | None]:
         seen: Execution | ReleasePipelineError
         try:
             seen = yield from self.client.observe(self, wait.ref)
@@ -370,20 +355,20 @@ class GateTriggerRun(TriggerRun):
         yield from self._close((outcome.execution or {}).get("state", ""))
         return {"ended": Ended.ELSEWHERE, "outcome": outcome._replace(waited_for=named_exactly(self.trigger.ref))}
 
-    def _look_at_gate(self) -> Steps[dict[str, Any] | None]:
-        """Where approvals have references of their own, it waits for the one that people are asked about, too."""
+    def _poll_gate(self) -> Steps[dict[str, Any] | None]:
+        """If approvals have references of their own, the trigger waits for the one that people are asked about, too."""
         if self.trigger.question is None or not self.client.is_marked:
             return None
-        made, number = self.trigger.question.about
+        job, number = self.trigger.question.about
         try:
-            status = yield from self.client.network.request("observe", self, lambda: made.gates[number].status)
+            status = yield from self.client.network.request("observe", self, lambda: job.gates[number].status)
         except ReleasePipelineError:
             return None
         if status == "active":
             return None
         state = ExecutionState.SUCCEEDED if status == APPROVE else ExecutionState.FAILED
         yield from self._close(state)
-        outcome = Outcome(Ending.FINISHED, {"state": state}, waited_for=f"gate {number} of {made.id}")
+        outcome = Outcome(Ending.FINISHED, {"state": state}, waited_for=f"gate {number} of {job.id}")
         return {"ended": Ended.ELSEWHERE, "outcome": outcome}
 
     def _close(self, state: str) -> Steps[None]:
@@ -398,14 +383,14 @@ class GateTriggerRun(TriggerRun):
         except AirflowError:
             return
         if self._action and self._action.is_open:
-            self.world.tell(str(self), f"closes the question: {decided_at_the_vendor(state)}")
+            self.world.note(str(self), f"closes the question: {decided_at_the_vendor(state)}")
             is_race = self.task.xcoms.get(QUESTION_XCOM) != asked_now
             self.world.judge.closes(self, self._action, is_race=is_race)
             self._action.is_closed = True
 
     @property
     def _action(self) -> RequiredAction | None:
-        """As long as it has not moved to another attempt."""
+        """The question, as long as no other attempt has taken it over."""
         return getattr(self.task, "action", None) if self.trigger.id == self.task.id else None
 
     def _judge_seen(self, seen: TaskSeen, waited: float, frozen_for: float) -> Steps[tuple[Verdict, str]]:
@@ -435,65 +420,65 @@ class GateJudge(Judge):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self._given: dict[tuple[Made, int], set[str]] = defaultdict(set)
-        self._arrived: dict[tuple[Made, int], list[Sent]] = defaultdict(list)
+        self._given: dict[tuple[Job, int], set[str]] = defaultdict(set)
+        self._arrived: dict[tuple[Job, int], list[Sent]] = defaultdict(list)
 
-    def people_answer(self, task: Task, made: Made, number: int, decision: str) -> None:
+    def people_answer(self, job: Job, number: int, decision: str) -> None:
         self.world.counted["answers of people"] += 1
-        self._given[made, number].add(decision)
+        self._given[job, number].add(decision)
 
     def closes(self, run: Any, action: RequiredAction, *, is_race: bool) -> None:
         """A trigger is about to close a question.
 
         :param is_race: whether it was put since the trigger has read which one stands there.
         """
-        made, number = action.about
+        job, number = action.about
         if action is run.trigger.question:
             return
         if is_race:
             self.world.counted["window: a question put just when a trigger closes the one before"] += 1
         else:
-            self.world.violate(f"{run} closes the question about gate {number} of {made}, which it does not ask")
+            self.world.violate(f"{run} closes the question about gate {number} of {job}, which it does not ask")
 
-    def decided_elsewhere(self, worker: Any, made: Made, number: int) -> None:
+    def decided_elsewhere(self, worker: Any, job: Job, number: int) -> None:
         """A decision at the vendor goes on record."""
-        if made.state is ExecutionState.WAITING and made.open_gate == number:
-            self.world.violate(f"{worker} records a decision about gate {number} of {made}, which nobody has taken")
+        if job.state is ExecutionState.WAITING and job.open_gate == number:
+            self.world.violate(f"{worker} records a decision about gate {number} of {job}, which nobody has taken")
 
-    def answers(self, worker: Any, made: Made, number: int, decision: str, *, may_be_repeated: bool = False) -> None:
+    def answers(self, worker: Any, job: Job, number: int, decision: str, *, may_be_repeated: bool = False) -> None:
         """An answer is about to be sent.
 
-        :param may_be_repeated: whether nobody can know that it was taken before, and the vendor refuses it then.
+        :param may_be_repeated: whether nobody can know that it was accepted before, and the vendor refuses it then.
         """
         self._requires_standing(worker, "an answer")
-        if made.owner is not worker.task:
-            self.world.violate(f"{worker} answers gate {number} of {made}")
-        if decision not in self._given[made, number]:
-            self.world.violate(f"{worker} sends {decision} to gate {number} of {made}, which nobody has said")
-        if any(each.had_effect for each in self._arrived[made, number]) and not may_be_repeated:
-            self.world.violate(f"{worker} answers gate {number} of {made} once more")
+        if job.owner is not worker.task:
+            self.world.violate(f"{worker} answers gate {number} of {job}")
+        if decision not in self._given[job, number]:
+            self.world.violate(f"{worker} sends {decision} to gate {number} of {job}, which nobody has answered")
+        if any(each.had_effect for each in self._arrived[job, number]) and not may_be_repeated:
+            self.world.violate(f"{worker} answers gate {number} of {job} once more")
 
-    def counts(self, worker: Any, made: Made, number: int, decision: str) -> None:
+    def counts(self, worker: Any, job: Job, number: int, decision: str) -> None:
         """A decision is on record as the one that the system has accepted."""
-        status = made.gates[number].status
-        if status == APPROVE and decision == REJECT and made.state is ExecutionState.FAILED:
-            self.world.counted["window: a failure that looks like a rejection"] += 1
+        status = job.gates[number].status
+        if status == APPROVE and decision == REJECT and job.state is ExecutionState.FAILED:
+            self.world.counted["window: a failure that cannot be told from a rejection"] += 1
         elif status != decision:
-            self.world.violate(f"{worker} records {decision} for gate {number} of {made}, which is {status}")
+            self.world.violate(f"{worker} records {decision} for gate {number} of {job}, which is {status}")
 
-    def answered(self, worker: Any, made: Made, number: int, decision: str, had_effect: bool) -> None:
+    def answered(self, worker: Any, job: Job, number: int, decision: str, had_effect: bool) -> None:
         """An answer has arrived."""
         self.world.counted["answers that arrived"] += 1
-        self._arrived[made, number].append(Sent(worker, decision, had_effect))
+        self._arrived[job, number].append(Sent(worker, decision, had_effect))
 
     def leaves(self, run: Any, seen: TaskSeen) -> None:
-        """Where a task asks, what a person has cleared is left to the next attempt."""
+        """While a task asks, its trigger leaves a cleared task to the next attempt."""
         if not isinstance(run, GateTriggerRun):
             super().leaves(run, seen)
 
     def ends(self) -> None:
         super().ends()
-        for (made, number), sent in self._arrived.items():
+        for (job, number), sent in self._arrived.items():
             effects = Counter(each.had_effect for each in sent)
             if effects[True] > 1 or len({each.decision for each in sent}) > 1:
-                self.world.violate(f"gate {number} of {made} was answered more than once")
+                self.world.violate(f"gate {number} of {job} was answered more than once")
