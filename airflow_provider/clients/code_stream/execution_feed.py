@@ -149,7 +149,7 @@ class Feed:
             if times:
                 reading.newest = reading.newest or times[0]
                 reading.read_to = times[-1]
-            if page.is_last(skip, top):
+            if page.is_last(skip):
                 reading.read_to = -1
                 return reading
             if known is None or reading.read_to < known - CLOCK_SKEW:
@@ -173,7 +173,7 @@ class _FeedPage:
         self.rows = [_row(id_from_link(link), documents.get(link), reader) for link in links]
         self._total = total_of(page.totalCount)
 
-    def is_last(self, skip: int, top: int) -> bool:
+    def is_last(self, skip: int) -> bool:
         if self._total is None:
             return not self.rows
         return skip + len(self.rows) >= self._total

@@ -95,7 +95,7 @@ def test_paths_of_the_connection_are_used_and_may_be_switched_off(scripted: Scri
         client.runs.get_log(7)
 
 
-def test_a_connection_that_publishes_no_reads_is_told_so(scripted: Scripted) -> None:
+def test_the_check_says_that_a_connection_publishes_no_reads(scripted: Scripted) -> None:
     client = scripted_client(scripted, paths={"status": "", "list": "", "build": ""})
     for read in (client.check, lambda: client.observe(ref()), lambda: client.find_started(INTENT)):
         with pytest.raises(ConnectionConfigError, match="is not published"):
@@ -143,7 +143,7 @@ def test_the_check_says_that_nothing_is_published_under_a_wrong_prefix(stand: St
         stand.client(api_prefix="/v9").check()
 
 
-def test_the_check_tells_a_wrong_token_from_a_token_that_may_read_nothing(stand: Stand) -> None:
+def test_the_check_distinguishes_a_wrong_token_from_one_that_may_read_nothing(stand: Stand) -> None:
     with pytest.raises(AuthenticationError):
         stand.client(token="wrong").check()
     token = stand.post("actions", system="cocktail", action="issue_token", scopes=["run"])["token"]

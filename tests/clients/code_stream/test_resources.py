@@ -114,7 +114,7 @@ def test_listeners_are_tried_and_list_their_projects(client: CodeStreamClient) -
     assert client.gerrit_listeners.list_projects(("retail", "gerrit")) == ["shop"]
 
 
-def test_an_approval_is_told_to_be_ignored_whatever_its_approvers_are(scripted: Scripted) -> None:
+def test_an_ignored_approval_is_reported_whatever_its_approvers_are(scripted: Scripted) -> None:
     scripted.script = [(200, {}, {"token": "bearer-1"})]
     scripted.always = (200, {}, {"id": "o-1", "status": "ACTIVE", "approvers": [1, None, "a" * 9999]})
     stream = CodeStreamClient(scripted.url, refresh_token="refresh-token-1", attempts=1)
@@ -123,7 +123,7 @@ def test_an_approval_is_told_to_be_ignored_whatever_its_approvers_are(scripted: 
     assert len(str(caught.value)) < 1000
 
 
-def test_errors_of_many_answers_are_a_list_whatever_the_server_tells(scripted: Scripted) -> None:
+def test_errors_of_many_answers_are_a_list_whatever_the_server_returns(scripted: Scripted) -> None:
     scripted.script = [(200, {}, {"token": "bearer-1"})]
     scripted.always = (200, {}, {"errors": 5})
     stream = CodeStreamClient(scripted.url, refresh_token="refresh-token-1", attempts=1)
