@@ -36,6 +36,8 @@ class Gates(Protocol):
 
 
 class CodeStreamGates:
+    """Each gate is a user operation of its own, with an id."""
+
     def __init__(self, client: CodeStreamClient) -> None:
         self._client = client
 
@@ -57,6 +59,8 @@ class CodeStreamGates:
 
 
 class ServiceStageGates:
+    """Gates have names, and the release knows only which of them it waits for, if that."""
+
     def __init__(self, client: ServiceStageClient) -> None:
         self._client = client
 

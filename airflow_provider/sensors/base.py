@@ -17,7 +17,6 @@ from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 from airflow.sdk.bases.sensor import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 
-from airflow_provider.core.waiting import MOST_DOUBLINGS, Ending, Outcome, Wait, is_refusal, result_of
 from airflow_provider.exceptions import AuthenticationError, ReleasePipelineError
 from airflow_provider.operators.arguments import Seconds, SecondsOrZero
 from airflow_provider.operators.base import (
@@ -29,8 +28,6 @@ from airflow_provider.operators.base import (
     noticed_within,
     waiting_for,
 )
-from airflow_provider.sensors.polls import Polls
-from airflow_provider.unforeseen import unforeseen
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -38,8 +35,10 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.triggers.base import StartTriggerArgs
 
+    from airflow_provider.core.waiting import Outcome, Wait
     from airflow_provider.execution import Execution, ExecutionRef
     from airflow_provider.operators.shared_arguments import PokingArguments, SensorArguments
+    from airflow_provider.sensors.polls import Polls
 
 
 class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
@@ -83,6 +82,9 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
         """What the sensor waits for. Resolves names to ids, and refuses what does not exist."""
 
     def execute(self, context: Context) -> Any:
+        # Not at the top: parsing a DAG file does not need it.
+        from airflow_provider.sensors.polls import Polls
+
         with self._never_failing(), self.logging_failure():
             self.check_arguments()
         with self._never_failing(), self.get_client(context) as self._client:
@@ -131,10 +133,16 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
         return self._client
 
     def _polls_of(self, context: Context) -> Polls:
+        # Not at the top: parsing a DAG file does not need it.
+        from airflow_provider.sensors.polls import Polls
+
         self._polls = self._polls or Polls(context, is_rescheduled=False)
         return self._polls
 
     def _wait_of(self, context: Context) -> Wait:
+        # Not at the top: parsing a DAG file does not need it.
+        from airflow_provider.core.waiting import Wait
+
         if self._wait is None:
             polls = self._polls_of(context)
             self._was_rescheduled = self.reschedule and context["ti"].get_first_reschedule_date(context) is not None
@@ -165,11 +173,18 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
         return False
 
     def _get_next_poke_interval(self, started_at: Any, run_duration: Callable[[], float], poke_count: int) -> float:
+        # Not at the top: parsing a DAG file does not need it.
+        from airflow_provider.core.waiting import MOST_DOUBLINGS
+
         # With `exponential_backoff` Airflow 3.3.2 doubles it without limit, until a float overflows.
         return float(super()._get_next_poke_interval(started_at, run_duration, min(poke_count, MOST_DOUBLINGS)))
 
     def _observe(self, client: ClientT, wait: Wait) -> Execution | ReleasePipelineError:
         """Poll once, after resolving what to wait for if that is not known yet."""
+        # Not at the top: parsing a DAG file does not need these.
+        from airflow_provider.core.waiting import is_refusal
+        from airflow_provider.unforeseen import unforeseen
+
         try:
             wait.ref = wait.ref or self.reference(client)
             seen: Execution = client.observe(wait.ref)
@@ -185,6 +200,9 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Called when the trigger has fired."""
+        # Not at the top: parsing a DAG file does not need it.
+        from airflow_provider.core.waiting import Ending, Outcome
+
         outcome = Outcome.from_event(event)
         with self._never_failing():
             if outcome.ending is Ending.DEADLINE:
@@ -244,6 +262,9 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
         )
 
     def _finish(self, context: Context, outcome: Outcome) -> dict[str, Any]:
+        # Not at the top: parsing a DAG file does not need it.
+        from airflow_provider.core.waiting import result_of
+
         if outcome.execution:
             self.publish(context, outcome.execution)
         with self.logging_failure(outcome.seconds):

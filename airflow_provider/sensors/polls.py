@@ -11,9 +11,9 @@ from airflow_provider.core.waiting import Begun, Wait
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-KEY = "release_polls"
-"""Key of what has been observed and logged."""
-BEGAN_KEY = "release_wait_began"
+KEY = "looks"
+"""Key of what has been observed and logged. Words in storage stay: a wait survives an upgrade of this package."""
+BEGAN_KEY = "began"
 """Key of the moment at which the wait began; retries see it, too."""
 
 

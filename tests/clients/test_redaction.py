@@ -238,7 +238,7 @@ def test_a_login_in_a_url_that_is_cut_in_two_shows_no_half() -> None:
         assert "letmein" not in redact("known-secret-" * 5 * 13 + text, 100)
 
 
-def test_only_the_newest_tokens_are_kept_and_the_log_system_is_told_to_forget_the_others() -> None:
+def test_only_the_newest_tokens_are_kept_and_the_masker_forgets_the_others() -> None:
     masked: list[str] = []
     redact = Redactor(masked.append, on_forgotten=masked.remove)
     redact.add("the-password")

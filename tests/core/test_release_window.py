@@ -129,7 +129,7 @@ def test_the_end_of_what_never_closes_is_no_date(windows, is_seen):
     assert opening.end_seen_at(at("2026-11-27T23:00")) == (opening.closes if is_seen else None)
 
 
-def test_a_gap_that_the_clock_skips_joins_two_weeks_whenever_it_is_looked_at():
+def test_a_gap_that_the_clock_skips_joins_two_weeks_whatever_the_present_is():
     but_sunday = [{"days": [each for each in DAYS if each != "sun"], "from": "00:00", "to": "24:00"}]
     sunday = [{"days": ["sun"], "from": "00:00", "to": "02:00"}, {"days": ["sun"], "from": "03:00", "to": "24:00"}]
     calendar = ReleaseCalendar([*but_sunday, *sunday], BERLIN)

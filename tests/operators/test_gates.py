@@ -449,7 +449,7 @@ def test_a_task_that_is_cleared_while_it_asks_starts_and_asks_again(gated):
     assert [each["by"] for each in result_of(task.to_the_end())["approvals"]] == ["bob"]
 
 
-def test_a_retry_goes_on_with_an_answer_that_no_worker_has_seen(gated):
+def test_a_retry_continues_with_an_answer_that_no_worker_has_seen(gated):
     task = asking(gated)
     task.mark("running")
     assert task.answer("Approve", "ada") is None

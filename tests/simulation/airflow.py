@@ -316,7 +316,7 @@ class Airflow:
 
         self.world.after(self.world.between(0.1, 2.0), handle)
 
-    def fire(self, trigger: Trigger, event: Any, method: str = "finish") -> None:
+    def fire(self, trigger: Trigger, event: Any, method: str) -> None:
         """A trigger's event reaches Airflow.
 
         :param method: with which the task resumes.

@@ -25,6 +25,7 @@ from tests.simulation.airflow import NOTICED, AirflowError
 from tests.simulation.world import Steps
 
 if TYPE_CHECKING:
+    from tests.simulation.triggerers import Trigger
     from tests.simulation.workers import Worker
 
 KEY = "release_start"
@@ -46,7 +47,7 @@ class CommonCarrier(ABC):
     """
 
     key = KEY
-    """Of what the task remembers in Airflow's state store."""
+    """Key of the record in Airflow's state store."""
     start: Any
     policy: Any
     is_final = False
@@ -54,7 +55,7 @@ class CommonCarrier(ABC):
     may_finish = False
     """Whether the triggerer may end the task."""
     marker = ""
-    """Of the start that a trigger may cancel."""
+    """The marker of the start that a trigger may cancel."""
     until: frozenset[str] = frozenset()
     """States that end the wait although the execution continues."""
 
@@ -117,13 +118,20 @@ class CommonCarrier(ABC):
         judged_at = self.worker.machine.now
         if command.deadline is not None and judged_at + NOTICED >= command.deadline:
             return
+        yield from self.hand_over(lambda: Trigger(self.worker, self, command.ref, command.deadline, judged_at))
+
+    def hand_over(self, trigger: Callable[[], Trigger]) -> Steps[None]:
+        """Defer.
+
+        :param trigger: makes the trigger that takes over.
+        :raises Deferred: always.
+        """
         self.worker.is_deferring = True
         self.world.point("defer", self.worker)
         if self.marker:
             yield from self.airflow.push(self.worker, MARKER_XCOM, self.marker)
-        trigger = Trigger(self.worker, self, command.ref, command.deadline, judged_at)
         try:
-            yield from self.airflow.defer(self.worker, trigger)
+            yield from self.airflow.defer(self.worker, trigger())
         except AirflowError as error:
             # The task's code has ended before its deferral is reported to Airflow: it cannot react.
             self.world.note(str(self.worker), f"cannot defer: {error}")

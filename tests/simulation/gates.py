@@ -28,7 +28,6 @@ from airflow_provider.core.waiting import GUESS, Outcome, Pace, Wait
 from airflow_provider.exceptions import ConflictError, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionState
 from tests.simulation.airflow import NOTICED, Airflow, AirflowError, StaleError, Task
-from tests.simulation.carrying_out import MARKER_XCOM, Deferred
 from tests.simulation.invariants import Judge
 from tests.simulation.jobs import Job
 from tests.simulation.starting import StartCarrier
@@ -107,18 +106,9 @@ class GateCarrier(StartCarrier):
                 yield from self._put(job, number)
                 question.asked = len(question.answers) + 1
                 yield from self._note(question)
-        self.worker.is_deferring = True
-        self.world.point("defer", self.worker)
-        if self.marker:
-            yield from self.airflow.push(self.worker, MARKER_XCOM, self.marker)
-        trigger = GateTrigger(self.worker, self, command.waiting.ref, command.deadline, judged_at)
-        trigger.asks = number is not None
-        try:
-            yield from self.airflow.defer(self.worker, trigger)
-        except AirflowError as error:
-            self.world.note(str(self.worker), f"cannot defer: {error}")
-            self.worker.will_be_missed()
-        raise Deferred
+        asks = number is not None
+        ref, deadline = command.waiting.ref, command.deadline
+        yield from self.hand_over(lambda: GateTrigger(self.worker, self, ref, deadline, judged_at, asks=asks))
 
     def _find(self, command: Ask) -> Steps[tuple[Any, int | None]]:
         ref = command.waiting.ref
@@ -243,7 +233,7 @@ def answer(airflow: Airflow, task: Task, action: RequiredAction) -> None:
     }
     job, number = action.about
     world.note("a person", f"answers {decision} to {task} about gate {number} of {job}")
-    world.judge.people_answer(task, job, number, decision)
+    world.judge.people_answer(job, number, decision)
     if task.state != "deferred":
         return
     is_early = world.now - task.changed_at < TOO_EARLY
@@ -254,12 +244,13 @@ def answer(airflow: Airflow, task: Task, action: RequiredAction) -> None:
 
 
 class GateTrigger(Trigger):
-    """Attribute ``asks``: whether a question is put."""
+    """:param asks: whether a question is put."""
 
-    asks = True
-
-    def __init__(self, worker: Worker, carrier: Any, ref: Any, deadline: float | None, judged_at: float) -> None:
+    def __init__(
+        self, worker: Worker, carrier: Any, ref: Any, deadline: float | None, judged_at: float, *, asks: bool
+    ) -> None:
         super().__init__(worker, carrier, ref, deadline, judged_at)
+        self.asks = asks
         self.id = worker.id
         self.is_last_try = self.task.try_number > self.task.max_tries
         self.until = frozenset(CLOSED_WHEN)
@@ -285,17 +276,9 @@ class GateTriggerRun(TriggerRun):
             event = yield from self._poll(wait, pace)
             if event:
                 break
-            self.world.judge.waits(self, wait, pace)
+            self.world.judge.waits(self, wait)
             yield max(1.0, pace.pause(wait.interval_now, wait.until_deadline(machine.now)))
-        yield max(0.0, self._begun + NOTICED - machine.now)
-        self.world.point("fire", self)
-        yield self.world.between(0.05, 1.0)
-        while self.airflow.is_away:
-            yield 5.0
-        if self.trigger.is_removed:
-            self.world.judge.fires_unheard(self.task)
-        else:
-            self.airflow.fire(self.trigger, event, "answered")
+        yield from self._fire(event, "answered")
 
     def _early(self) -> Steps[dict[str, Any] | None]:
         try:
@@ -360,7 +343,7 @@ class GateJudge(Judge):
         self._given: dict[tuple[Job, int], set[str]] = defaultdict(set)
         self._arrived: dict[tuple[Job, int], list[Sent]] = defaultdict(list)
 
-    def people_answer(self, task: Task, job: Job, number: int, decision: str) -> None:
+    def people_answer(self, job: Job, number: int, decision: str) -> None:
         self.world.counted["answers of people"] += 1
         self._given[job, number].add(decision)
 

@@ -152,7 +152,7 @@ GUARDS = (
     _core(
         "an attempt that dies while the system accepts no start has started nothing",
         "2",
-        "sending:start_anew",
+        "sending:send_until_accepted",
         "record.sends = 0",
         "pass",
     ),
@@ -181,7 +181,7 @@ GUARDS = (
     _core(
         "the intent is saved before the start",
         "",
-        "sending:start_anew",
+        "sending:send_until_accepted",
         "yield from progress.save(record)\n",
         "progress.record = record\n",
     ),
@@ -202,14 +202,14 @@ GUARDS = (
     _core(
         "a start without an answer is searched for at once",
         "",
-        "sending:start_anew",
+        "sending:send_until_accepted",
         "if problem.effect.is_open or (may_be_there and searches == 0):",
         "if False:",
     ),
     _core(
         "a start without an answer is searched for after a pause",
         "7",
-        "sending:start_anew",
+        "sending:send_until_accepted",
         "if found := (yield from search_after_pause(progress, record)):",
         "if False:",
     ),
@@ -223,7 +223,7 @@ GUARDS = (
     _core(
         "nothing is sent again in the same attempt after a time-out",
         "7",
-        "sending:start_anew",
+        "sending:send_until_accepted",
         "if problem.effect is Effect.UNKNOWN and searches < MOST_SENDS:",
         "if problem.effect.is_open and searches < MOST_SENDS:",
     ),
@@ -342,7 +342,7 @@ GUARDS = (
     _core(
         "the record is forgotten only if certainly nothing was started",
         "",
-        "sending:start_anew",
+        "sending:send_until_accepted",
         "if not may_be_there:",
         "if True:",
     ),

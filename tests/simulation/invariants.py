@@ -11,7 +11,7 @@ from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.generation import Attempt
 from airflow_provider.core.record import Phase, StartRecord
 from airflow_provider.core.states import State
-from airflow_provider.core.waiting import GUESS, Ending, Outcome, Pace, Wait
+from airflow_provider.core.waiting import GUESS, Ending, Outcome, Wait
 from airflow_provider.exceptions import ConflictError, ReleasePipelineError
 from airflow_provider.execution import ExecutionRef, ExecutionState
 from tests.simulation.airflow import NOTICED, Airflow, Task
@@ -436,7 +436,7 @@ class Judge:
         same = [each for each in self._ours(job.owner) if each.generation == job.generation and each is not job]
         return any(each.is_active or each.state is ExecutionState.SUCCEEDED for each in same)
 
-    def waits(self, run: Any, wait: Wait, pace: Pace) -> None:
+    def waits(self, run: Any, wait: Wait) -> None:
         if wait.deadline is not None and run.machine.now >= wait.deadline:
             self.world.violate(f"{run} waits past its deadline")
 

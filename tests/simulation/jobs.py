@@ -44,9 +44,9 @@ class Job:
         self.begun = world.now
         self.marker = self.system = self.event = self.place = ""
         self.was_late = self.is_heard = False
-        """Also whether the answer to its start has reached who sent it."""
+        """Whether the answer to its start has reached its sender."""
         self.ended_by = ""
-        """Who asked for its end: "us", "colleague" or nobody."""
+        """Who asked for its end: "us", "colleague", "act", "people" or "" for nobody."""
         self.acted_on_by: set[Any] = set()
         """Tasks whose act has arrived."""
         self.was_resumed = False
@@ -96,7 +96,7 @@ class Job:
         return next((n for n, each in places if each.status == "active" and self.world.now >= each.asked_at), None)
 
     def answer_gate(self, number: int, decision: str) -> bool:
-        """Takes an answer; whether it had an effect.
+        """Take an answer; returns whether it had an effect.
 
         :raises ConflictError: it was decided before, or is not waited for any more.
         """

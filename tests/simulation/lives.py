@@ -29,7 +29,7 @@ KINDS: dict[str, tuple[type[Worker], type[Judge]]] = {
     "release answer": (ReleaseWorker, ReleaseJudge),
     "trigger": (TriggerWorker, TriggerJudge),
 }
-"""Of lives: who runs a task's attempts, and who watches them."""
+"""By kind of life: who runs a task's attempts, and who watches them."""
 
 
 def _end_paused(servers: list[Any]) -> None:
@@ -38,7 +38,7 @@ def _end_paused(servers: list[Any]) -> None:
 
 
 def live(plan: Plan, *, keeps_story: bool = False) -> World:
-    """Live it; ``violations`` of what comes back says what went wrong."""
+    """Live one life; the ``violations`` of the returned world say what went wrong."""
     random.seed(plan.seed)
     world = World(plan, keeps_story=keeps_story)
     server = SERVERS[plan.character]

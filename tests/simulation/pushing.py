@@ -96,7 +96,7 @@ class Pushes:
             task.xcoms[MARKER_XCOM] = RESUMED + trigger.marker
         self.world.counted["waits that a push has ended"] += 1
         self.world.judge.wakes(task, is_finished=is_finished)
-        self.airflow.fire(trigger, outcome)
+        self.airflow.fire(trigger, outcome, "finish")
 
     def _outcome(self, trigger: Trigger, seen: Execution | None) -> Outcome | None:
         if seen is None:

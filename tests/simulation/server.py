@@ -187,7 +187,7 @@ class Server:
         return next((each for each in self.jobs if each.id == ref["id"]), None)
 
     def _system_of(self, execution: Execution) -> str:
-        """Of one of ours; a colleague's is of the one that is asked."""
+        """The system of one of our jobs; "" for a colleague's."""
         job = self.job_of(execution.ref)
         return job.system if job else ""
 

@@ -45,7 +45,7 @@ def _incident(plan: Plan, number: int) -> str:
 
 
 def _without_repeats(world: World) -> list[tuple[float, str, str]]:
-    """Polls repeat the same for hours."""
+    """The lines without repetitions: polls repeat the same for hours."""
     kept: list[tuple[float, str, str]] = []
     for line in world.story:
         if not kept or kept[-1][1:] != line[1:]:

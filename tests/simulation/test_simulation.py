@@ -65,7 +65,7 @@ def test_a_story_is_shortened_to_what_breaks_the_promise() -> None:
     with without(guard):
         shorter = story.shorten(plan)
         assert live(shorter).violations
-        assert len(shorter.acts) <= len(plan.acts)
+        assert len(shorter.incidents) <= len(plan.incidents)
         assert "VIOLATION" in story.render(shorter)
     assert not live(shorter).violations
 

@@ -253,7 +253,7 @@ def other_place(plan: Plan, chance: random.Random) -> None:
 
 
 def acting(plan: Plan, chance: random.Random) -> None:
-    """Of a task that acts on what others have started, which they start, pause and end at the same time."""
+    """A task acts on what others have started, which they start, pause and end at the same time."""
     plan.retries = max(plan.retries, int(chance.random() < 0.7))
     _add(plan, "colleague starts", "start", value=1.0)
     if plan.policy["action"] == "resume":
@@ -281,7 +281,7 @@ def acting(plan: Plan, chance: random.Random) -> None:
 
 
 def answering(plan: Plan, chance: random.Random) -> None:
-    """Of a task that answers one approval of several, which colleagues also answer."""
+    """A task answers one approval of several, which colleagues also answer."""
     _requesting(plan, chance, "colleague answers")
     if plan.kind != "release answer":
         return
@@ -308,7 +308,7 @@ def answering(plan: Plan, chance: random.Random) -> None:
 
 
 def triggering(plan: Plan, chance: random.Random) -> None:
-    """Of a task that triggers a change by hand, which colleagues also do."""
+    """A task triggers a change by hand, which colleagues also do."""
     _requesting(plan, chance, "colleague triggers")
     if chance.random() < 0.5:
         _add(plan, "lists lag", "", value=chance.uniform(1, 12))
@@ -335,7 +335,7 @@ def _requesting(plan: Plan, chance: random.Random, by_colleague: str) -> None:
 
 
 def asking(plan: Plan, chance: random.Random) -> None:
-    """Of a task that asks people, who answer while everything else happens."""
+    """A task asks people, who answer while everything else happens."""
     around = ("action before", "action within", "action after")
     where = ("ask", "defer", "state deferred", "state queued", "resume", *around)
     if chance.random() < 0.5:
@@ -441,7 +441,7 @@ THEMES: tuple[tuple[Theme, int], ...] = (
     (no_route, 1),
     (pushed, 2),
 )
-"""With how often they are drawn."""
+"""Each with its weight in the draw."""
 
 
 def _last(plan: Plan) -> str:

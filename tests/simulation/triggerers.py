@@ -134,10 +134,17 @@ class TriggerRun:
                     self.world.note(str(self), f"log: {line.text}")
             if outcome:
                 break
-            self.world.judge.waits(self, wait, pace)
+            self.world.judge.waits(self, wait)
             yield max(1.0, pace.pause(wait.interval_now, wait.until_deadline(machine.now)))
         self.world.judge.holds_back(self, outcome)
-        yield max(0.0, self._begun + NOTICED - machine.now)
+        yield from self._fire(outcome, "finish")
+
+    def _fire(self, event: Any, method: str) -> Steps[None]:
+        """Pass the event on, once Airflow has noticed the end of the process that deferred.
+
+        :param method: with which the task resumes.
+        """
+        yield max(0.0, self._begun + NOTICED - self.machine.now)
         self.world.point("fire", self)
         yield self.world.between(0.05, 1.0)
         while self.airflow.is_away:
@@ -145,7 +152,7 @@ class TriggerRun:
         if self.trigger.is_removed:
             self.world.judge.fires_unheard(self.task)
         else:
-            self.airflow.fire(self.trigger, outcome)
+            self.airflow.fire(self.trigger, event, method)
 
     def end_soon(self) -> None:
         """Its triggerer learns within a second or so that it should not run it."""

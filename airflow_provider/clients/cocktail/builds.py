@@ -154,6 +154,7 @@ class Builds:
         return cast("Rows[BuildName]", self._wire.ask_for_objects("/build/names"))
 
     def count(self, account_seq: int | str) -> int:
+        """How many builds an account has."""
         return fields.number(self._wire.ask("GET", "/build/count/{account_seq}", account_seq=account_seq)) or 0
 
     def list_images(
