@@ -171,6 +171,8 @@ class Transport:
         all_headers = dict(headers or {})
         if content_type:
             all_headers.setdefault("Content-Type", content_type)
+        if file_expected or not json_expected:
+            all_headers.setdefault("Accept", "*/*")
         request = requests.Request(method, url, headers=all_headers, data=data, auth=auth or self.auth)
         repeatable = method in READS if safe_to_repeat is None else safe_to_repeat
         is_login = isinstance(request.auth, NoAuth)

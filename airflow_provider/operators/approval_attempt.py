@@ -49,6 +49,7 @@ class ApprovalAttempt(Generic[ClientT]):
             self._operator.log.info("Continuing with the decision that an earlier attempt got: %s", question.decision)
             return self._send_decision(question)
         else:
+            question.renew(self._asking.deadline())
             waiting = self._client.observe(question.ref)
         self._operator.publish(self._context, waiting.to_result())
         self._asking.push(question.answers)
@@ -63,8 +64,10 @@ class ApprovalAttempt(Generic[ClientT]):
             case Ended.ELSEWHERE:
                 return self._ended_elsewhere(question, event)
             case Ended.NO_RESPONSE:
-                self._asking.take_silence(question)
-                self._note(question)
+                try:
+                    self._asking.take_silence(question)
+                finally:
+                    self._note(question)
             case Ended.UNASKED:
                 question.asked = len(question.answers)
             case _:

@@ -21,6 +21,7 @@ from airflow_provider.identifiers import (
     seconds_of,
     tag_problem,
     url_problem,
+    windows_problem,
 )
 
 NUMBER = (
@@ -94,11 +95,6 @@ def _callback_problem(value: object) -> str | None:
     return f"must be True, False or the name of a webhook, {got(value)}"
 
 
-def _windows_problem(value: object) -> str | None:
-    """For release windows; their contents are checked where they are read."""
-    return None if isinstance(value, (list, tuple, str)) else f"must be a list or text, {got(value)}"
-
-
 def _tag_or_number_problem(value: object) -> str | None:
     is_number = isinstance(value, int) and not isinstance(value, bool)
     return tag_problem(str(value) if is_number else value)
@@ -112,7 +108,7 @@ JsonObject = Annotated[Mapping[str, Any], _json_problem]
 Count = Annotated[int, _count_problem]
 AssetArgument = Annotated[Any, _asset_problem]
 Callback = Annotated[bool | str, _callback_problem]
-Windows = Annotated[Sequence[Mapping[str, Any]] | str, _windows_problem]
+Windows = Annotated[Sequence[Mapping[str, Any]] | str, windows_problem]
 
 Number = Annotated[int | str, number_problem]
 Repository = Annotated[str, repository_problem]

@@ -168,10 +168,11 @@ class Asking:
     def take_silence(self, question: Question) -> None:
         """Nobody has decided in time.
 
-        :raises ExecutionTimeout: the author wants the task to fail then.
+        :raises ExecutionTimeout: the author wants the task to fail then. The caller notes the question all the same.
         """
         then = self._operator.on_no_response
         if then == "fail":
+            question.end_late()
             raise ExecutionTimeout(
                 "nobody has decided in time: the approval still waits at the vendor",
                 call=Call(system=self._client.system),

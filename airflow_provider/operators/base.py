@@ -217,14 +217,19 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
             super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
             return
         # Not at the top: parsing a DAG file does not need it.
-        from airflow_provider.operators.rendering import Rendering
+        from airflow.sdk.exceptions import XComNotFound
+
+        from airflow_provider.operators.rendering import MissingXCom, Rendering
 
         self._text_problems = {}
         self._hide()
         try:
             for name in template_fields:
                 self._rendering = Rendering(getattr(parent, name, None))
-                super()._do_render_template_fields(parent, (name,), context, jinja_env, seen_oids)
+                try:
+                    super()._do_render_template_fields(parent, (name,), context, jinja_env, seen_oids)
+                except XComNotFound as error:
+                    raise MissingXCom(name, error) from None
                 if problem := self._rendering.problem_of(getattr(parent, name)):
                     self._text_problems[name] = problem
         finally:

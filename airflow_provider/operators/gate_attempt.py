@@ -105,6 +105,7 @@ class GateAttempt(Generic[ClientT]):
         question = self._question
         if not question.is_about(gate):
             question.come_to(gate, self._asking.deadline())
+        question.renew(self._asking.deadline())
         subject, body = self._asking.text(gate.name, gate.details, self._sentences())
         self._operator.log.info("%s\n%s", subject, body)
         if question.is_asked:
@@ -188,7 +189,10 @@ class GateAttempt(Generic[ClientT]):
             self._operator.log.warning("An answer came, but there is no question: waiting")
             return None
         if ended == Ended.NO_RESPONSE:
-            asking.take_silence(question)
+            try:
+                asking.take_silence(question)
+            finally:
+                self._note()
         elif ended == Ended.UNASKED:
             question.asked = len(question.answers)
         else:

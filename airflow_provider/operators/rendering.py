@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.definitions.context import render_template_to_string
+from airflow.sdk.exceptions import XComNotFound
 from jinja2 import StrictUndefined, Undefined
 
 from airflow_provider.operators.arguments import NUMBER, is_number
@@ -31,6 +32,22 @@ _FROM_A_TEMPLATE = (
 MISSING = f"must not be None, got None {_FROM_A_TEMPLATE}"
 MISSING_PART = f"must not contain None, got a part that is None {_FROM_A_TEMPLATE}"
 UNDEFINED_PART = f"must not contain what is undefined, got a part that is {_FROM_A_TEMPLATE}"
+
+
+class MissingXCom(XComNotFound):
+    """An argument names the XCom of a task that has none; most often an item of its result was meant."""
+
+    def __init__(self, name: str, error: XComNotFound) -> None:
+        super().__init__(error.dag_id, error.task_id, error.key)
+        self.name = name
+
+    def __str__(self) -> str:
+        # Airflow itself takes a missing result for None.
+        pull = f"{{{{ ti.xcom_pull(task_ids={self.task_id!r})[...] }}}}"
+        return (
+            f"{self.name} must be given, got output[{self.key!r}] of task {self.task_id!r}, which has no XCom of that "
+            f'name. For an item of its result write "{pull}"'
+        )
 
 
 class Rendering:

@@ -361,6 +361,24 @@ def test_silence_may_fail_the_task_alone(asking):
     assert asking.answers() == []
 
 
+def test_a_retry_after_a_silence_that_failed_the_task_gives_people_that_time_again(asking):
+    Told.heard.clear()
+    task = asked(asking, response_timeout=1, on_no_response="fail", approvals=2, notifiers=[Told()])
+    task.first = task.answer("Approve", "ada")
+    late = trigger_of(task).deadline
+    time.sleep(1)
+    assert isinstance(task.resumed(task.fire(trigger_of(task))).error, ExecutionTimeout)
+    notified = len(Told.heard)
+    task.lose_worker()
+    task.first = task.attempt()
+    assert (task.first.error, task.state, task.action().answer) == (None, "deferred", None)
+    assert trigger_of(task).deadline > late
+    assert len(Told.heard) == notified + 1
+    given = result_of(task.answer("Approve", "bob"))["approvals"]
+    assert [each["by"] for each in given] == ["ada", "bob"]
+    assert len(asking.answers()) == 1
+
+
 def test_an_answer_that_no_triggerer_has_read_counts_and_not_the_silence_after_it(asking):
     """It came before the deferral, and triggerers were down until Airflow timed the deferral out."""
     task = asked(asking, response_timeout=0.5, on_no_response="approve")

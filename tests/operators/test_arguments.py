@@ -250,3 +250,16 @@ def test_in_airflow_nothing_is_sent_for_an_xcom_that_is_missing(systems):
 
     assert "tag_name must not be None" in str(run_task(build).error)
     assert [systems.requests(system) for system in LOGINS] == [[]] * len(LOGINS)
+
+
+def test_an_item_of_a_result_that_is_asked_for_like_an_xcom_is_explained(systems):
+    def build() -> Any:
+        from airflow.sdk import task
+
+        before = task(task_id="before")(lambda: {"outputs": {"tag": "1.4.2"}})()
+        return CocktailRunBuildOperator(task_id="task", build_seq=12, tag_name=before["outputs"]["tag"])
+
+    said = str(run_task(build).error)
+    assert said.startswith("tag_name must be given, got output['tag'] of task 'before', which has no XCom of that name")
+    assert said.endswith("""write "{{ ti.xcom_pull(task_ids='before')[...] }}\"""")
+    assert [systems.requests(system) for system in LOGINS] == [[]] * len(LOGINS)

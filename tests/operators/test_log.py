@@ -15,7 +15,7 @@ from airflow_provider.operators.quay import (
     QuayRunBuildOperator,
     QuayTestNotificationOperator,
 )
-from airflow_provider.operators.service_stage import ServiceStageApprovalOperator
+from airflow_provider.operators.service_stage import ServiceStageApprovalOperator, ServiceStageReleaseOperator
 from airflow_provider.sensors.quay import QuaySecurityScanSensor, QuayTagSensor
 from tests.support import service_stage_tasks
 from tests.support.airflow_runs import run_task
@@ -269,7 +269,12 @@ def test_a_scan_passes(systems):
     with log_lines() as lines:
         run_task(lambda: QuaySecurityScanSensor(task_id="scan", repository=SHOP, tag="stable", poke_interval=0.1))
     page = "<sandbox>/quay/repository/acme/shop/manifest/<digest>?tab=vulnerabilities"
-    assert lines[-2:] == ["info    Scan stable passed", f"info    Scan stable passed after <time>: {page}"]
+    assert lines[-2:] == ["info    Scan of stable passed", f"info    Scan of stable passed after <time>: {page}"]
+
+
+def test_a_rollback_reads_as_english():
+    task = ServiceStageReleaseOperator(task_id="back", pipeline="rollback", action="rollback")
+    assert task.rendered_purpose == "roll back release task 'rollback'"
 
 
 def test_the_first_line_holds_no_secret_and_is_bounded(systems):

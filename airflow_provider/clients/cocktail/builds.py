@@ -191,7 +191,10 @@ class Builds:
     def _require_autotag(self, build_seq: str) -> None:
         build = self.get(build_seq)
         if build is None:
-            raise self._wire.bad_request("tag_name must be given: this connection cannot read whether autotag is on")
+            raise self._wire.bad_request(
+                f"tag_name must be given: this connection cannot read whether autotag of build {build_seq} is on. "
+                "If it should, check its host, `api_prefix` and the permissions of its token"
+            )
         if not has_autotag(build):
             raise self._wire.bad_request(
                 f"tag_name must be given: autotag of build {build_seq} is off, and the image would be tagged 'null'"

@@ -139,7 +139,7 @@ class Wire:
                 yield rows
             skip += len(rows)
             before = ids
-            is_last = len(rows) < top if page.totalCount is None else skip >= page.totalCount
+            is_last = len(rows) < top if page.total is None else skip >= page.total
             if is_last or not rows:
                 return
         raise self.unexpected(path, endless(), EndlessListError)

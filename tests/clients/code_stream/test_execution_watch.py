@@ -155,6 +155,17 @@ def test_what_is_remembered_of_executions_is_small_whatever_they_say(scripted: S
     assert waits.statuses() == {"e0": "RUNNING", "e1": "WAITING", "e2": "COMPLETED"}
 
 
+def test_a_feed_whose_number_of_rows_is_a_text_is_read_like_any_other(scripted: Scripted) -> None:
+    server = Server(scripted)
+    server.total = str
+    waits = Waits(server.client, server.start_many(3))
+    waits.fetch()
+    server.asked()
+    server.move("e1", "WAITING")
+    assert [seen.status for seen in waits.fetch().values() if isinstance(seen, Execution)] == ["WAITING"]
+    assert server.asked() == ["feed"]
+
+
 def test_a_page_full_of_changes_is_read_on(scripted: Scripted) -> None:
     server = Server(scripted)
     waits = Waits(server.client, server.start_many(400))

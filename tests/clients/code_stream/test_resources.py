@@ -103,6 +103,12 @@ def test_a_custom_integration_is_a_draft_and_its_versions(client: CodeStreamClie
         integrations.get(draft)
 
 
+def test_a_text_of_any_type_is_accepted_where_one_is_documented(api: Api) -> None:
+    api.routes["GET", "/gerrit-listeners/l1/projects"] = (200, {"Content-Type": "text/plain"}, b"shop, tools")
+    assert api.client.gerrit_listeners.list_projects("l1") == "shop, tools"
+    assert [each.headers["Accept"] for each in api.called("GET", "/projects")] == ["*/*"]
+
+
 def test_listeners_are_tried_and_list_their_projects(client: CodeStreamClient) -> None:
     assert client.gerrit_listeners.validate(SPECS["gerrit_listeners"])["_reason"] == ""
     assert client.gerrit_listeners.list_projects(("retail", "gerrit")) == ["shop"]
