@@ -31,7 +31,7 @@ test: $(INSTALLED) ## run all tests, including the release train in a real Airfl
 	@$(BIN)/python -m pytest --numprocesses 4 --dist worksteal --ignore tests/e2e --ignore tests/first_hour $(ARGS)
 	@$(MAKE) e2e
 
-coverage: $(INSTALLED) ## run all tests but those in a real Airflow, and tell which lines and branches none of them reached
+coverage: $(INSTALLED) ## run all tests but those in a real Airflow, and show which lines and branches none of them reached
 	@$(BIN)/python -m pytest --numprocesses 4 --dist worksteal --ignore tests/e2e --ignore tests/first_hour --cov --cov-report=term-missing:skip-covered $(ARGS)
 
 # Under Celery too, which is in an environment of its own.

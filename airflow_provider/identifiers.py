@@ -33,6 +33,19 @@ _LONGEST_SHOWN = 200
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 
 
+SOURCES = ("variable:", "file:")
+"""Where release windows may be kept: what a text that names such a place begins with."""
+
+
+def windows_problem(value: object) -> str | None:
+    """For release windows; their contents are checked where they are read."""
+    if isinstance(value, (list, tuple)):
+        return None
+    if isinstance(value, str) and value.startswith(SOURCES) and value not in SOURCES:
+        return None
+    return f"must be a list, variable:<name> or file:<path>, {got(value)}"
+
+
 def got(value: object) -> str:
     """A value as an error shows it."""
     shown = repr(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperatorLink
 
@@ -75,21 +75,16 @@ LINKS: dict[str, ExecutionLink] = {
 }
 """By system."""
 
-
-class Colors(NamedTuple):
-    """The colors of a task: of its box, and of its border or text."""
-
-    fill: str
-    line: str
-
-
-COLORS: dict[str, Colors] = {
-    "code_stream": Colors("#e8f1f6", "#1d6fa5"),
-    "service_stage": Colors("#f7e9e8", "#b3261e"),
-    "cocktail": Colors("#f0edf8", "#6b4fbb"),
-    "quay": Colors("#eaf0f0", "#28666e"),
+COLORS: dict[str, tuple[str, str]] = {
+    "code_stream": ("#e8f1f6", "#1d6fa5"),
+    "service_stage": ("#f7e9e8", "#b3261e"),
+    "cocktail": ("#f0edf8", "#6b4fbb"),
+    "quay": ("#eaf0f0", "#28666e"),
 }
-"""By system, the lines as in its logo. ``airflow dags show`` and the REST API have them, the UI of 3.3.2 does not."""
+"""By system, the colors of a task: of its box, and of its border or text, which is that of the system's logo.
+
+``airflow dags show`` and the REST API have them, the UI of 3.3.2 does not.
+"""
 
 
 def xcoms_of(execution: Mapping[str, Any]) -> dict[str, Any]:

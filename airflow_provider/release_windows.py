@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow_provider.core.release_window import ReleaseCalendar, plain
 from airflow_provider.exceptions import ConnectionConfigError
+from airflow_provider.identifiers import windows_problem
 
 
 class WindowSource:
@@ -58,13 +59,10 @@ class WindowSource:
 
 
 def _read(source: str) -> Mapping[str, Any]:
+    if problem := windows_problem(source):
+        raise ConnectionConfigError(f"windows {problem}")
     kind, _, name = source.partition(":")
-    if kind == "variable":
-        kept = _variable(name)
-    elif kind == "file":
-        kept = _file(name)
-    else:
-        raise ConnectionConfigError(f"windows must be a list, variable:<name> or file:<path>, got {source!r}")
+    kept = _variable(name) if kind == "variable" else _file(name)
     if not isinstance(kept, Mapping) or "windows" not in kept:
         raise ConnectionConfigError(f"{source} must contain an object with windows, timezone and freezes")
     if unknown := sorted(map(str, kept.keys() - {"windows", "timezone", "freezes"})):
@@ -74,14 +72,17 @@ def _read(source: str) -> Mapping[str, Any]:
 
 def _variable(name: str) -> Any:
     from airflow.sdk import Variable
-    from airflow.sdk.exceptions import AirflowRuntimeError
+    from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 
     try:
         # Not decoded by Airflow, which would say of what is not JSON that there is no such variable.
         text = Variable.get(name)
     except (AirflowRuntimeError, PermissionError) as error:
         # Airflow says that there is none also if it could not ask: while a sensor sleeps, this is no end.
-        raise ConnectionConfigError(f"could not read variable:{name}: {error}") from None
+        reason = str(error)
+        if isinstance(error, AirflowRuntimeError) and error.error.error == ErrorType.VARIABLE_NOT_FOUND:
+            reason = f"Airflow finds no Variable {name!r}; create it under Admin, Variables"
+        raise ConnectionConfigError(f"could not read variable:{name}: {reason}") from None
     try:
         return json.loads(text)
     except ValueError:

@@ -11,6 +11,7 @@ from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, T
 
 from airflow_provider.core.release_window import ALWAYS_OPEN_SINCE, Opening
 from airflow_provider.exceptions import ReleasePipelineError
+from airflow_provider.identifiers import windows_problem
 from airflow_provider.release_windows import WindowSource
 
 
@@ -45,6 +46,8 @@ class ReleaseWindow(Timetable):
 
     def validate(self) -> None:
         """Windows in a variable or a file are checked when they are read."""
+        if problem := windows_problem(self._source.windows):
+            raise AirflowTimetableInvalid(f"windows {problem}")
         if self._source.is_elsewhere:
             return
         try:

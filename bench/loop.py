@@ -75,7 +75,7 @@ class Figures:
 
 
 def percentile(values: Sequence[float], percent: int) -> float | None:
-    """``None`` where there are too few values to tell."""
+    """``None`` if there are too few values."""
     return statistics.quantiles(values, n=100, method="inclusive")[percent - 1] if len(values) > 1 else None
 
 

@@ -1,4 +1,4 @@
-"""Puts deferred tasks into Airflow's database: ``python -m bench.seed``, told which in one JSON line.
+"""Puts deferred tasks into Airflow's database: ``python -m bench.seed``; one JSON line of input says which.
 
 Each is a task instance of one DAG with its trigger, as a worker leaves it behind when it defers.
 """

@@ -39,7 +39,7 @@ class CountingSupervisor:
 
 
 class CountingLog(io.RawIOBase):
-    """Where log lines go on their way to the supervisor; each is at least one of its passes."""
+    """The channel of log lines to the supervisor; each costs it at least one pass."""
 
     lines = 0
 

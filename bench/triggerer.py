@@ -36,7 +36,7 @@ class TriggererFigures:
     :param requests: a second.
     :param memory: kB that each wait adds to both processes of the triggerer, over the load before; ``None`` for the
         first load, which also brings the libraries.
-    :param latency: seconds from the vendor's finish until the database says that the task may go on.
+    :param latency: seconds from the vendor's finish until the database shows that the task may resume.
     :param start: seconds from their deferral until all waits ran and the supervisor had said so.
     :param blocked: how often the triggerer itself complained of a blocked loop.
     :param problems: anything that makes the figures doubtful.

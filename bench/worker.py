@@ -1,4 +1,4 @@
-"""Holds N waits in one event loop and measures itself: ``python -m bench.worker``, told what to do in its first line.
+"""Holds N waits in one event loop and measures itself: ``python -m bench.worker``, with the order as input.
 
 It talks with loop.py, which drives the stub, in JSON lines.
 """
@@ -136,7 +136,7 @@ async def measure(order: dict[str, Any]) -> None:
         await asyncio.sleep(order["settle"])
         result["start"] = heart.longest()
 
-    await tell({"now": "steady"})
+    await report({"now": "steady"})
     messages, lines = supervisor.messages.total(), log.lines
     usage = Usage()
     await asyncio.sleep(order["window"])
@@ -145,7 +145,7 @@ async def measure(order: dict[str, Any]) -> None:
         "messages": supervisor.messages.total() - messages,
         "lines": log.lines - lines,
     }
-    await tell({"now": "ending"})
+    await report({"now": "ending"})
     result["memory"] = resident() - before
     async with Heartbeat() as heart:
         await asyncio.sleep(1.2 * order["interval"])
@@ -153,7 +153,7 @@ async def measure(order: dict[str, Any]) -> None:
 
     ends: dict[int, float] = {}
     if order["ending"]:
-        ends = {int(number): end for number, end in (await tell({"now": "plan"}))["ends"].items()}
+        ends = {int(number): end for number, end in (await report({"now": "plan"}))["ends"].items()}
         async with Heartbeat() as heart:
             await waits.finished(list(ends), max(ends.values()) - time.time() + order["patience"])
             result["end"] = heart.longest()
@@ -163,11 +163,11 @@ async def measure(order: dict[str, Any]) -> None:
     result["early"] = len(waits.events.keys() - ends.keys()) + sum(each < 0 for each in latencies)
     result["sample"] = next((text for _, text in waits.events.values()), None)
     result["crashed"] = waits.crashed()[:3]
-    await tell({"now": "done", "result": result})
+    await report({"now": "done", "result": result})
 
 
-async def tell(said: dict[str, Any]) -> dict[str, Any]:
-    """Say something to loop.py and wait for its answer, without blocking the loop."""
+async def report(said: dict[str, Any]) -> dict[str, Any]:
+    """Report to loop.py and wait for its answer, without blocking the loop."""
     print(json.dumps(said), flush=True)
     answer: dict[str, Any] = json.loads(await asyncio.to_thread(sys.stdin.readline))
     return answer

@@ -1,4 +1,4 @@
-"""``python -m demo``: starts Airflow and the sandbox, runs the release train, shows it, and cleans up behind itself."""
+"""``python -m demo``: starts Airflow and the sandbox, runs the release train, shows it, and cleans up after itself."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DAG_ID = "release_train"
 CONF = {"release_task": "shop-release-approval"}
 """So that people are asked."""
 SECOND_PERSON = "ada"
-"""Signs in with the password of the same name, where two people must agree."""
+"""Signs in with her name as password; for gates at which two people must agree."""
 AIRFLOW_PORT, SANDBOX_PORT = 8080, 8900
 SPEED = 2.0
 TIMEOUT = 600.0
@@ -38,11 +38,11 @@ TIMEOUT = 600.0
 
 
 LOG_WIDTH = 140
-"""Columns of what goes to a file or a pipe."""
+"""Columns of output to a file or a pipe."""
 
 
 class DemoError(RuntimeError):
-    """Why the demo cannot go on, in words for the person who started it."""
+    """Why the demo cannot continue, in words for the person who started it."""
 
 
 class Demo:
@@ -78,7 +78,7 @@ class Demo:
     def run_train(self, answers: Answers) -> bool:
         """Run the release train to its end; returns whether it succeeded.
 
-        :param answers: who answers here what it asks.
+        :param answers: who answers in this terminal when people are asked.
         """
         began = time.monotonic()
         run_id = self._airflow.api.trigger(DAG_ID, CONF)
@@ -94,7 +94,7 @@ class Demo:
 
         :raises StartError: Airflow or the sandbox ended by itself.
         """
-        self._console.print("Airflow and the sandbox go on running. Ctrl-C stops them.")
+        self._console.print("Airflow and the sandbox keep running. Ctrl-C stops them.")
         while True:
             for process in (self._airflow.process, self._sandbox.process):
                 process.check_running()
@@ -120,7 +120,8 @@ def only_demo() -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            raise DemoError(f"a demo runs in this checkout already (process {lock.read() or '?'}): stop it") from None
+            other = lock.read() or "?"
+            raise DemoError(f"a demo is already running in this checkout (process {other}): stop it") from None
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
@@ -128,9 +129,9 @@ def only_demo() -> Iterator[None]:
 
 
 def run(console: Console, *, leave: bool, svg: Path | None = None) -> int:
-    """The whole demo; returns the exit status, 0 only if the release went through.
+    """The whole demo; returns the exit status, 0 only if the release succeeded.
 
-    :param svg: where to draw what was shown of a run that went through; ``console`` must record.
+    :param svg: where to save a picture of the output if the release succeeded; ``console`` must record.
     """
     interruption = Interruption()
     adopt_orphans()
@@ -154,7 +155,7 @@ def run(console: Console, *, leave: bool, svg: Path | None = None) -> int:
     except KeyboardInterrupt:
         pass
     except (DemoError, StartError, TimeoutError, requests.RequestException) as error:
-        console.print(f"The demo cannot go on: {error}", style="red", markup=False, soft_wrap=True)
+        console.print(f"The demo cannot continue: {error}", style="red", markup=False, soft_wrap=True)
         return 1
     return 0 if succeeded else 1
 
@@ -168,15 +169,15 @@ def _answers(console: Console, *, leave: bool) -> Answers:
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m demo",
-        description="Starts Airflow and the sandbox on this machine and shows the release train live. What it keeps "
-        "is in .demo/.",
+        description="Starts Airflow and the sandbox on this machine and shows the release train live. Its files "
+        "are in .demo/.",
     )
     parser.add_argument(
         "--exit",
         action="store_true",
-        help="approve what is asked, and leave when the run is done instead of waiting for Ctrl-C",
+        help="approve every question, and exit when the run is done instead of waiting for Ctrl-C",
     )
-    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw what was shown, if the release went through")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="save a picture of a successful release")
     arguments = parser.parse_args()
     is_live = sys.stdout.isatty() and arguments.svg is None
     console = Console(

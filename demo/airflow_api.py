@@ -125,11 +125,11 @@ class AirflowApi:
         return self.call("GET", f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id)}/links")["extra_links"]
 
     def required_actions(self, dag_id: str, run_id: str) -> list[Json]:
-        """What tasks of a run ask people, answered or not."""
+        """The questions of a run's tasks to people, answered or not."""
         return self.call("GET", f"{_run(dag_id, run_id)}/hitlDetails")["hitl_details"]
 
     def answer(self, dag_id: str, run_id: str, task_id: str, option: str, comment: str) -> bool:
-        """Answer what a task asks; whether it took that answer, and not one that was given before."""
+        """Answer a task's question; returns whether that answer counts, and not an earlier one."""
         path = f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id)}/-1/hitlDetails"
         form = {"chosen_options": [option], "params_input": {"comment": comment}}
         try:

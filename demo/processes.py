@@ -1,4 +1,4 @@
-"""Long-running processes: each leads a session of its own, is written down, and ends together with all it started."""
+"""Long-running processes: each leads its own session, is recorded in a file, and ends together with all it started."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 def adopt_orphans() -> None:
     """Become the parent of what a stopped session leaves behind: in a container, nobody else might reap it.
 
-    Only Linux knows this; elsewhere the system looks after orphans.
+    Only Linux knows this; elsewhere the system reaps orphans.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

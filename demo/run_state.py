@@ -16,7 +16,7 @@ from demo.sandbox_server import SandboxServer
 SYSTEMS = ("code_stream", "service_stage", "cocktail", "quay")
 OVER = ("success", "failed", "skipped", "upstream_failed", "removed")
 SETTLED = 3.0
-"""Seconds before it is shown that a task asks: an answer within the first of them may fail it in Airflow 3.3."""
+"""Seconds before a question is shown: an answer within the first of them may fail the task in Airflow 3.3."""
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ class TaskState:
 
 @dataclass
 class RunState:
-    """A run of ``dag_id``, as last seen by :meth:`refresh`."""
+    """A run of ``dag_id``, as of the last :meth:`refresh`."""
 
     api: AirflowApi
     sandbox: SandboxServer
@@ -87,11 +87,11 @@ class RunState:
 
     @property
     def asking(self) -> list[TaskState]:
-        """The tasks that wait for an answer of people."""
+        """The tasks that wait for people's answers."""
         return [task for task in self.tasks.values() if task.asks]
 
     def answer(self, task: TaskState, option: str, comment: str) -> bool:
-        """Answer what a task asks; whether nobody else has done so before."""
+        """Answer a task's question; returns whether nobody else has answered before."""
         task.asks, task.asks_since = "", None
         return self.api.answer(self.dag_id, self.run_id, task.task_id, option, comment)
 
@@ -110,12 +110,12 @@ class RunState:
             task.try_number = instance["try_number"]
             task.started, task.ended = _moment(instance["start_date"]), _moment(instance["end_date"])
             if task.started:
-                self._look_at_execution(task, statuses)
-            _look_at_question(task, questions.get(task.task_id, ""))
+                self._read_execution(task, statuses)
+            _read_question(task, questions.get(task.task_id, ""))
             if (task.state, task.execution_id, task.status, task.asks) != before:
                 yield task
 
-    def _look_at_execution(self, task: TaskState, statuses: dict[tuple[str, str], str]) -> None:
+    def _read_execution(self, task: TaskState, statuses: dict[tuple[str, str], str]) -> None:
         if task.system and not task.execution_id:
             task.execution_id = str(self._xcom(task, "id") or "")
             task.url = self._xcom(task, "url") or "" if task.execution_id else ""
@@ -127,7 +127,7 @@ class RunState:
                 task.status = _in_words(task.system, task.result["status"])
 
     def _questions(self, instances: list[dict[str, Any]]) -> dict[str, str]:
-        """What deferred tasks ask people, and nobody has answered yet."""
+        """The open questions of deferred tasks, by task."""
         deferred = {instance["task_id"] for instance in instances if instance["state"] == "deferred"}
         actions = self.api.required_actions(self.dag_id, self.run_id) if deferred else []
         asked = {each["task_instance"]["task_id"]: each["subject"] for each in actions if not each["response_received"]}
@@ -137,14 +137,14 @@ class RunState:
         return self.api.xcom(self.dag_id, self.run_id, task.task_id, key)
 
     def _statuses(self) -> dict[tuple[str, str], str]:
-        """What each execution is doing now, from the sandbox: Airflow itself knows only when a task has ended."""
+        """What each execution is doing now, from the sandbox: Airflow knows it only once a task has ended."""
         return {
             (execution["system"], str(execution["id"])): _in_words(execution["system"], str(execution["state"]))
             for execution in self.sandbox.control.executions()
         }
 
 
-def _look_at_question(task: TaskState, subject: str) -> None:
+def _read_question(task: TaskState, subject: str) -> None:
     if not subject:
         task.asks, task.asks_since = "", None
         return

@@ -61,7 +61,7 @@ def test_colors_are_those_of_the_logo_and_read_well(system: str) -> None:
     assert (luminance(fill) + 0.05) / (luminance(line) + 0.05) >= 4.5
 
 
-def test_systems_are_told_apart_by_their_colors() -> None:
+def test_systems_are_distinguished_by_their_colors() -> None:
     for colors in zip(*COLORS.values(), strict=True):
         assert len(set(colors)) == len(colors)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
@@ -13,6 +14,9 @@ from airflow_provider.clients.decoding import in_parts, loads, part
 from airflow_provider.clients.one_at_a_time import one_at_a_time
 from airflow_provider.clients.reading import LARGE
 from airflow_provider.exceptions import UnexpectedResponseError
+
+if TYPE_CHECKING:
+    from airflow_provider.clients.transport import Transport
 
 Excerpt = TypeVar("Excerpt")
 
@@ -27,6 +31,9 @@ MOST_PAGES = 1000
 """Of one list. With a hundred rows per page, more than any vendor keeps."""
 LONGEST_LIST = 300.0
 """Seconds for which the pages of one list are read, which occupies a thread."""
+LARGEST_LIST = 128 * 1024 * 1024
+"""Bytes of all pages of one list, which take many times that in memory: some ten thousand executions, or hundreds of
+thousands of tags."""
 LONGEST_EXCERPT = 10_000
 """Characters of one field of an excerpt that is kept from one poll to the next."""
 
@@ -40,7 +47,25 @@ def may_be_kept(excerpt: msgspec.Struct) -> bool:
 
 
 class EndlessListError(UnexpectedResponseError):
-    """A list does not end within the allowed pages and time."""
+    """A list does not end within the allowed pages, time and size."""
+
+
+def page_numbers(transport: Transport) -> Iterator[int]:
+    """The numbers of a list's pages, from 1 on, for as long as its limits allow reading another one.
+
+    :param transport: sends the requests for the pages, all from this thread.
+    """
+    began, before = time.monotonic(), transport.received
+    for number in range(1, MOST_PAGES + 1):
+        yield number
+        if time.monotonic() - began > LONGEST_LIST or transport.received - before > LARGEST_LIST:
+            return
+
+
+def endless() -> str:
+    """The text about a list whose pages have reached a limit."""
+    megabytes = LARGEST_LIST / 1024 / 1024
+    return f"the list did not end within {MOST_PAGES} pages, {LONGEST_LIST:g} s and {megabytes:g} MB"
 
 
 class Listing(Generic[Excerpt]):

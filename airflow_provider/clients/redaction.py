@@ -41,7 +41,7 @@ _TAIL = 512
 _NAMES = (
     r"password|passwd|passphrase|pwd|secret[_-]?(?:access[_-]?)?key|secret|private[_-]?key|credentials?"
     r"|(?:api|access|auth|session|client|refresh|id|security|csrf|responder)?[_-]?token|jwt|api[_-]?key|apikey"
-    r"|access[_-]?key(?:[_-]?id)?|authorization|cookie|signature|sig|x-(?:amz|goog|oss|obs|cos)-credential"
+    r"|access[_-]?key(?:[_-]?id)?|authorization|cookie|signature|sig"
 )
 _TELLING_WORD = (
     r"auth|authorization|cookies?|credentials?|jwt|keys?|passphrase|passwd|password|pwd|secrets?"
@@ -277,7 +277,8 @@ class Redactor:
             return text
         text = text[:window]
         blank = max(text.rfind(blank, window - _TAIL) for blank in " \n\t")
-        text = text[: blank if blank > 0 else window - _TAIL]
+        # Whole secrets first: the end of one may be the beginning of another, without which its rest would be shown.
+        text = self._forms.masked(text[: blank if blank > 0 else window - _TAIL], MASK)
         for form, _ in self._forms.all:
             longest_part = min(len(form) - 1, len(text))
             part = next((n for n in range(longest_part, 0, -1) if text.endswith(form[:n])), 0)

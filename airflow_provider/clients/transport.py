@@ -60,8 +60,9 @@ class TransportOptions(TypedDict, total=False):
     on_forgotten: Callable[[str], None] | None
 
 
-class _Sent(threading.local):
-    count = 0
+class _Traffic(threading.local):
+    sent = 0
+    received = 0
 
 
 class Transport:
@@ -113,14 +114,19 @@ class Transport:
         self._failures = Failures(system, self.redact, max_retry_after)
         self._session = BoundedSession(verify=verify, max_connections=max_connections, headers=headers or {})
         self._clock_ahead: float | None = None
-        self._sent = _Sent()
+        self._traffic = _Traffic()
         if verify is False:
             log.warning("%s: certificates are not checked (the connection's extra `verify` is false)", system)
 
     @property
     def sent(self) -> int:
         """Requests that the current thread has sent so far."""
-        return self._sent.count
+        return self._traffic.sent
+
+    @property
+    def received(self) -> int:
+        """Bytes of the answers, unpacked, that the current thread has received so far."""
+        return self._traffic.received
 
     def close(self) -> None:
         self._session.close()
@@ -165,6 +171,8 @@ class Transport:
         all_headers = dict(headers or {})
         if content_type:
             all_headers.setdefault("Content-Type", content_type)
+        if file_expected or not json_expected:
+            all_headers.setdefault("Accept", "*/*")
         request = requests.Request(method, url, headers=all_headers, data=data, auth=auth or self.auth)
         repeatable = method in READS if safe_to_repeat is None else safe_to_repeat
         is_login = isinstance(request.auth, NoAuth)
@@ -224,7 +232,7 @@ class Transport:
 
     def _send(self, prepared: requests.PreparedRequest, expected: Expected, deadline: float) -> Answer:
         limit = max(0.001, deadline - time.monotonic())
-        self._sent.count += 1
+        self._traffic.sent += 1
         try:
             raw = self._session.send(prepared, min(CONNECT_TIMEOUT, limit), limit)
             body = self._body(prepared, raw)
@@ -233,6 +241,7 @@ class Transport:
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             connect_timeout = min(CONNECT_TIMEOUT, self.timeout)
             raise self._failures.lost(prepared, error, timeout=self.timeout, connect_timeout=connect_timeout) from None
+        self._traffic.received += body.size
         self._note_clock(raw.headers.get("Date"))
         read = partial(self._read, raw, body, expected)
         try:

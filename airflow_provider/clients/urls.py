@@ -28,7 +28,8 @@ def path(template: str, /, **values: object) -> str:
         for segment in text.split("/") if spans else [text]:
             if not segment.strip() or segment in (".", ".."):
                 raise BadRequestError(f"{name} must not be empty or hold an empty or dot segment, got {text!r}")
-        return quote(text, safe="/~" if spans else "~")
+        # A colon needs no escape in a path, and the vendors' own pages write digests with it.
+        return quote(text, safe="/:~" if spans else ":~")
 
     return _VARIABLE.sub(fill, template)
 

@@ -134,6 +134,7 @@ class Question(msgspec.Struct, kw_only=True):
     :param answers: the answers so far, oldest first, including those that do not count.
     :param asked: how many answers were asked for, including the pending one.
     :param crashes: how many waits ended without an event.
+    :param is_late: whether nobody decided in time, and the task failed: its retry gives people that time again.
     :param decision: the decision, saved before it is sent.
     """
 
@@ -143,6 +144,7 @@ class Question(msgspec.Struct, kw_only=True):
     answers: list[Answer] = []
     asked: int = 0
     crashes: int = 0
+    is_late: bool = False
     decision: str | None = None
 
     @property
@@ -168,6 +170,16 @@ class Question(msgspec.Struct, kw_only=True):
         self.answers.append(judged)
         self.decision = rules.decision(self.answers)
         return judged
+
+    def end_late(self) -> None:
+        """Nobody has decided in time, and the task fails."""
+        self.is_late = True
+        self.asked = min(self.asked, len(self.answers))
+
+    def renew(self, deadline: float | None) -> None:
+        """Give people more time if the attempt before has failed because nobody decided."""
+        if self.is_late:
+            self.is_late, self.deadline = False, deadline
 
     def refuse(self, reason: str) -> None:
         """Let none of its answers count."""
@@ -244,7 +256,7 @@ class GateQuestion(Question, kw_only=True):
         """Leave the current gate behind: if the execution reaches it again, people are asked again."""
         self.before = self.all_answers
         self.ref, self.name, self.task_name, self.deadline = {}, "", "", None
-        self.answers, self.asked, self.decision = [], 0, None
+        self.answers, self.asked, self.is_late, self.decision = [], 0, False, None
 
 
 def is_of_another(event: Any, asked_as: str) -> bool:

@@ -79,6 +79,8 @@ def error(text: str) -> LogLine:
 def name_of(ref: Mapping[str, Any]) -> str:
     """What a reference names, for people: ``build run 7``."""
     kind = str(ref.get("kind") or "execution").replace("_", " ")
+    if kind == "scan" and ref.get("id"):
+        return f"scan of {ref['id']}"
     return f"{kind} {ref['id']}" if ref.get("id") else kind
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 import pendulum
@@ -27,6 +27,19 @@ _CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|24:00", re.ASCII)
 _DAY_OF_YEAR = re.compile(r"(\d\d)-(\d\d)", re.ASCII)
 _FIRST_YEAR, _LAST_YEAR = 4, 8800
 """Leap years, so that each date exists in them."""
+_KINDS = {
+    "array": "a list",
+    "object": "a mapping",
+    "str": "text",
+    "int": "a number",
+    "float": "a number",
+    "bool": "true or false",
+    "null": "nothing",
+}
+"""What msgspec calls the kinds of values, and what authors do."""
+_MISMATCH = re.compile(r"Expected `([a-z]+)(?: \| null)?`, got `([a-z]+)`")
+_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_MISSING_FIELD = re.compile(r"Object missing required field `(.*)`")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d|\d{8}", re.ASCII)
 
 
@@ -66,6 +79,10 @@ class Opening(NamedTuple):
 
     opens: datetime
     closes: datetime
+
+    def end_seen_at(self, moment: datetime) -> datetime | None:
+        """When it closes; ``None`` if that is further away than anything that is searched."""
+        return self.closes if self.closes < moment + HORIZON else None
 
 
 class ReleaseCalendar:
@@ -283,7 +300,20 @@ def _converted(field: str, value: Any, kind: Any) -> Any:
         return msgspec.convert(plain(value), kind)
     except msgspec.ValidationError as error:
         problem, _, where = str(error).partition(" - at `$")
-        raise _wrong(f"{field}{where.rstrip('`')}", f"is wrong: {problem}") from None
+        raise _wrong(f"{field}{where.rstrip('`')}", _in_words(problem, get_args(kind)[0])) from None
+
+
+def _in_words(problem: str, struct: type[msgspec.Struct]) -> str:
+    """What msgspec says of a value, as authors of windows would."""
+    if unknown := _UNKNOWN_FIELD.fullmatch(problem):
+        names = ", ".join(field.encode_name for field in msgspec.structs.fields(struct))
+        return f"must have only {names}, got {unknown[1]!r}"
+    if missing := _MISSING_FIELD.fullmatch(problem):
+        return f"must have {missing[1]!r}"
+    if mismatch := _MISMATCH.fullmatch(problem):
+        needed, given = (_KINDS.get(name, name) for name in mismatch.groups())
+        return f"must be {needed}, got {given}{': put it in quotes' * (needed == 'text' and given == 'a number')}"
+    return f"is wrong: {problem}"
 
 
 def plain(value: Any) -> Any:

@@ -45,7 +45,16 @@ def start_anew(
         unanswered=unanswered_starts(progress, before or cleared, marker),
     )
     yield from end_late_starts(progress, record, before or cleared)
-    holds, searches, begun_holding = 0, 0, progress.now
+    return (yield from send_until_accepted(progress, record, may_be_there))
+
+
+def send_until_accepted(progress: Progress, record: StartRecord, may_be_there: bool) -> Program[Execution]:
+    """Send a start, again after a pause where that is safe.
+
+    :param may_be_there: whether an earlier request of this start may have taken effect.
+    :raises ReleasePipelineError: it was refused, or it is not known whether it took effect.
+    """
+    holds, searches, begun_holding, since = 0, 0, progress.now, record.intent["since"]
     while True:
         record.sends += 1
         record.sent = begun = progress.now
@@ -79,7 +88,7 @@ def start_anew(
             record.sends = 0
             yield from progress.save(record)
         yield Pause(pause)
-        moment = intent["since"] + (progress.now - begun_holding)
+        moment = since + (progress.now - begun_holding)
         if not may_be_there:
             # Nothing was started yet: what a search after the next request may find begins after this time.
             record.intent["since"] = moment

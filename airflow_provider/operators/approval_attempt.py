@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Generic, NoReturn
 
 import msgspec
 
@@ -16,7 +16,7 @@ from airflow_provider.core.durations import MOST_CRASHES
 from airflow_provider.core.waiting import Ending, Outcome, result_of
 from airflow_provider.exceptions import Call, ConflictError
 from airflow_provider.operators.asking import ANSWERS_XCOM, Asking, as_json
-from airflow_provider.operators.base import DEFERRAL_MARGIN, noticed_within
+from airflow_provider.operators.base import DEFERRAL_MARGIN, ClientT, noticed_within
 from airflow_provider.triggers.approval import ApprovalTrigger
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ KEY = "approval_question"
 """Key of the task's question in the task state store."""
 
 
-class ApprovalAttempt:
+class ApprovalAttempt(Generic[ClientT]):
     """Asks, processes answers, and sends the decision."""
 
-    def __init__(self, operator: ApprovalOperator[Any], context: Context, client: Any) -> None:
+    def __init__(self, operator: ApprovalOperator[ClientT], context: Context, client: ClientT) -> None:
         self._operator = operator
         self._context = context
         self._client = client
@@ -49,6 +49,7 @@ class ApprovalAttempt:
             self._operator.log.info("Continuing with the decision that an earlier attempt got: %s", question.decision)
             return self._send_decision(question)
         else:
+            question.renew(self._asking.deadline())
             waiting = self._client.observe(question.ref)
         self._operator.publish(self._context, waiting.to_result())
         self._asking.push(question.answers)
@@ -63,8 +64,10 @@ class ApprovalAttempt:
             case Ended.ELSEWHERE:
                 return self._ended_elsewhere(question, event)
             case Ended.NO_RESPONSE:
-                self._asking.take_silence(question)
-                self._note(question)
+                try:
+                    self._asking.take_silence(question)
+                finally:
+                    self._note(question)
             case Ended.UNASKED:
                 question.asked = len(question.answers)
             case _:

@@ -10,6 +10,7 @@ from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 from airflow_provider.identifiers import seconds_of
 from airflow_provider.operators.arguments import Seconds
 from airflow_provider.operators.base import DEFAULT_POLL_INTERVAL, ClientT
+from airflow_provider.operators.checking import rule_of
 from airflow_provider.operators.people import AsksPeople
 
 if TYPE_CHECKING:
@@ -47,6 +48,11 @@ class ApprovalOperator(AsksPeople[ClientT]):
         self.decision = decision
         self.message = message
         self.poll_interval = seconds_of(poll_interval)
+
+    @rule_of("decision")
+    def _check_decision(self) -> None:
+        if self.decision:
+            self.require_none_of_these("without decision, when people are asked")
 
     @abstractmethod
     def find(self, client: ClientT) -> tuple[Execution, str]:
@@ -114,7 +120,7 @@ class ApprovalOperator(AsksPeople[ClientT]):
     def rendered_purpose(self) -> str:
         return super().rendered_purpose if self.decision else "ask people about an approval"
 
-    def _attempt(self, context: Context, client: ClientT) -> ApprovalAttempt:
+    def _attempt(self, context: Context, client: ClientT) -> ApprovalAttempt[ClientT]:
         # Not at the top: parsing a DAG file does not need it.
         from airflow_provider.operators.approval_attempt import ApprovalAttempt
 

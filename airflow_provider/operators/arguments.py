@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import functools
 import inspect
-import io
 import json
-import tokenize
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import NoneType, SimpleNamespace, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -24,24 +21,14 @@ from airflow_provider.identifiers import (
     seconds_of,
     tag_problem,
     url_problem,
+    windows_problem,
 )
 
 NUMBER = (
     "must be text, got the number {value!r}, which may have been written differently: 1.10 becomes 1.1. Quote it, "
     "or in a template with render_template_as_native_obj write {{{{ ... | tojson }}}}"
 )
-CHANGED = (
-    "must be text, got {value!r}, which render_template_as_native_obj made of {text!r}: to keep the text, write "
-    "{{{{ ... | tojson }}}}"
-)
 EMPTY = "must not be empty"
-_FROM_A_TEMPLATE = (
-    "from a template: what it reads is missing, such as the XCom of a skipped task. If that is fine, write "
-    "{{{{ ... or '' }}}}"
-)
-MISSING = f"must not be None, got None {_FROM_A_TEMPLATE}"
-MISSING_PART = f"must not contain None, got a part that is None {_FROM_A_TEMPLATE}"
-UNDEFINED_PART = f"must not contain what is undefined, got a part that is {_FROM_A_TEMPLATE}"
 
 
 def _duration_problem(value: object, *, may_be_zero: bool = False) -> str | None:
@@ -108,11 +95,6 @@ def _callback_problem(value: object) -> str | None:
     return f"must be True, False or the name of a webhook, {got(value)}"
 
 
-def _windows_problem(value: object) -> str | None:
-    """For release windows; their contents are checked where they are read."""
-    return None if isinstance(value, (list, tuple, str)) else f"must be a list or text, {got(value)}"
-
-
 def _tag_or_number_problem(value: object) -> str | None:
     is_number = isinstance(value, int) and not isinstance(value, bool)
     return tag_problem(str(value) if is_number else value)
@@ -126,7 +108,7 @@ JsonObject = Annotated[Mapping[str, Any], _json_problem]
 Count = Annotated[int, _count_problem]
 AssetArgument = Annotated[Any, _asset_problem]
 Callback = Annotated[bool | str, _callback_problem]
-Windows = Annotated[Sequence[Mapping[str, Any]] | str, _windows_problem]
+Windows = Annotated[Sequence[Mapping[str, Any]] | str, windows_problem]
 
 Number = Annotated[int | str, number_problem]
 Repository = Annotated[str, repository_problem]
@@ -231,53 +213,3 @@ def _words(words: Sequence[str]) -> str:
 
 def is_number(value: object) -> bool:
     return isinstance(value, (int, float, complex)) and not isinstance(value, bool)
-
-
-def changed_numbers(text: str) -> Iterator[tuple[str, object]]:
-    """Numbers in a Python literal, outside its strings, that differ from how they are written: each with its value."""
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.NUMBER and str(number := ast.literal_eval(token.string)) != token.string:
-            yield token.string, number
-
-
-def text_problem(given: object, value: object) -> str | None:
-    """What is wrong with an argument that holds text, ids or a mapping, once its templates are rendered.
-
-    The values of a mapping may be numbers, because a pipeline may have numeric inputs.
-
-    :param given: the argument before rendering.
-    """
-    if value is None or value == "None":
-        return None if given in (None, "", "None") else MISSING.format()
-    if isinstance(value, float):
-        return NUMBER.format(value=value)
-    problems = (text_problem(each, rendered) for each, rendered in _parts(given, value))
-    return next(filter(None, problems), None)
-
-
-def is_strict(environment: Any) -> bool:
-    """Whether a template fails over a name that nobody has defined, as Airflow's do unless a DAG says otherwise."""
-    from jinja2 import StrictUndefined
-
-    return issubclass(environment.undefined, StrictUndefined)
-
-
-def part_problem(part: object) -> str | None:
-    """What is wrong with what an expression of a template renders to."""
-    from jinja2 import Undefined
-
-    if isinstance(part, Undefined):
-        return UNDEFINED_PART.format()
-    return MISSING_PART.format() if part is None else None
-
-
-def _parts(given: object, value: object) -> Iterator[tuple[Any, Any]]:
-    if isinstance(value, Mapping):
-        named = given if isinstance(given, Mapping) else {}
-        for name, each in value.items():
-            # A number that the author wrote is fine; one that a template made of text is reported where that happens.
-            if not isinstance(each, float):
-                yield named.get(name, each), each
-    elif isinstance(value, (list, tuple)):
-        before = given if isinstance(given, (list, tuple)) and len(given) == len(value) else value
-        yield from zip(before, value, strict=True)

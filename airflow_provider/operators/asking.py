@@ -1,4 +1,4 @@
-"""A question to people: its text, how it is put under Airflow's required actions, and how its answers are taken in."""
+"""A question to people: its text, how it is put under Airflow's required actions, and how its answers are processed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 ANSWERS_XCOM = "approvals"
 NOTIFIED_WITHIN = 10.0
-"""Seconds for which notifiers are waited for before the task defers."""
+"""Most seconds that notifiers may take before the task defers."""
 
 
 def can_ask() -> bool:
@@ -79,9 +79,9 @@ def require_action(
 
 
 class Asking:
-    """What one process of a task does about its question; what is remembered of it is its caller's.
+    """What one process of a task does about its question; the caller saves what must be remembered of it.
 
-    :param operator: whose rules hold.
+    :param operator: defines who may answer, and how many must.
     """
 
     def __init__(self, operator: AsksPeople[Any], context: Context, client: ReleaseClient) -> None:
@@ -91,12 +91,12 @@ class Asking:
         self.rules = operator.rules(context)
 
     def deadline(self) -> float | None:
-        """Epoch seconds until which people may answer who are asked now."""
+        """Epoch seconds until which people may answer a question that is asked now."""
         seconds = self._operator.response_seconds
         return None if seconds is None else time.time() + seconds
 
     def name_of(self, question: Question) -> str:
-        """Names the answer that is awaited now, among those of all tasks."""
+        """Identifies the awaited answer among those of all tasks."""
         return f"{self._context['ti'].id} {question.label}"
 
     # --- putting
@@ -105,24 +105,24 @@ class Asking:
         """Subject and body.
 
         :param details: by names for people.
-        :param sentences: what holds beside the rules.
+        :param sentences: shown below the rules.
         """
-        told = shown({"System": self._client.place, **details, **run_details(self._context)})
+        known = shown({"System": self._client.place, **details, **run_details(self._context)})
         redacted = self._client.transport.redact
-        body = body_of(told, [*self.rules.to_lines(), *sentences], task_url(self._context))
+        body = body_of(known, [*self.rules.to_lines(), *sentences], task_url(self._context))
         return redacted(subject_of(title)), redacted(body)
 
     def is_to_be_put(self, question: Question) -> bool:
-        """Whether it does not stand under the required actions yet, and somebody can be asked."""
+        """Whether it is not among the required actions yet, and somebody can be asked."""
         if not can_ask():
             self._operator.log.warning("dag.test() has nobody to ask: waiting for a decision at the vendor")
             return False
         return not question.is_asked
 
     def put(self, subject: str, body: str) -> None:
-        """Put the question, which is noted only afterwards.
+        """Put the question under the required actions; the caller notes it only afterwards.
 
-        What is noted and not put would take the answer to an earlier one for its own.
+        A question that was noted but not put would take the answer to an earlier one for its own.
         """
         schema = {"type": ["null", "string"], "title": "Comment", "maxLength": LONGEST_COMMENT}
         comment = {"value": None, "description": "Goes to the vendor with your answer.", "schema": schema}
@@ -133,45 +133,46 @@ class Asking:
         approval = {"subject": subject, "body": body, "link": f"{task_url(self._context)}/required_actions"}
         context: dict[str, Any] = {**self._context, "approval": approval}
         notifiers = self._operator.notifiers or ()
-        threads = [Thread(target=self._tell_one, args=(each, context), daemon=True) for each in notifiers]
+        threads = [Thread(target=self._notify_one, args=(each, context), daemon=True) for each in notifiers]
         end = time.monotonic() + NOTIFIED_WITHIN
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join(max(0.0, end - time.monotonic()))
             if thread.is_alive():
-                self._operator.log.warning("A notification takes longer than %g s: going on", NOTIFIED_WITHIN)
+                self._operator.log.warning("A notification takes over %g s: continuing without it", NOTIFIED_WITHIN)
 
-    def _tell_one(self, notifier: Any, context: dict[str, Any]) -> None:
+    def _notify_one(self, notifier: Any, context: dict[str, Any]) -> None:
         try:
             notifier(context)
         except Exception as error:
             self._operator.log.warning("Nobody was notified by %s: %s", type(notifier).__name__, error)
 
-    # --- taking in
+    # --- answers
 
     def is_of_another(self, question: Question, event: Any) -> bool:
         """Whether an event is of the trigger of another question."""
         if not is_of_another(event, self.name_of(question)):
             return False
-        self._operator.log.warning("An event of another question came here, waiting on")
+        self._operator.log.warning("Airflow delivered the event of another question, still waiting")
         return True
 
     def take(self, question: Question, event: Any) -> bool:
-        """Take in what Airflow hands on of an answer; returns whether it was news."""
+        """Take an answer as Airflow passes it on; returns whether it is new."""
         answer = read_answer(event)
         taken = question.take(answer, self.rules) if answer else None
         if taken:
-            self.tell(taken)
+            self._log(taken)
         return taken is not None
 
     def take_silence(self, question: Question) -> None:
         """Nobody has decided in time.
 
-        :raises ExecutionTimeout: the author wants the task to fail then.
+        :raises ExecutionTimeout: the author wants the task to fail then. The caller notes the question all the same.
         """
         then = self._operator.on_no_response
         if then == "fail":
+            question.end_late()
             raise ExecutionTimeout(
                 "nobody has decided in time: the approval still waits at the vendor",
                 call=Call(system=self._client.system),
@@ -179,17 +180,17 @@ class Asking:
         now = datetime.now(UTC).isoformat()
         question.answers.append(Answer(decision=then, name="nobody in time (on_no_response)", at=now))
         question.decision = then
-        self.tell(question.answers[-1])
+        self._log(question.answers[-1])
 
     def take_decision_elsewhere(self, question: Question, decision: str, by: str) -> None:
         """It was decided at the vendor. :param by: "" where that is not known."""
         answer = Answer(decision=decision, name=by or "somebody", comment="decided at the vendor")
         question.answers.append(answer)
-        self.tell(answer)
+        self._log(answer)
 
-    def tell(self, answer: Answer) -> None:
+    def _log(self, answer: Answer) -> None:
         if answer.refused:
-            self._operator.log.warning("An answer that does not count (%s): %s", answer.refused, answer.to_text())
+            self._operator.log.warning("An answer does not count (%s): %s", answer.refused, answer.to_text())
         else:
             self._operator.log.info("It was %s", answer.to_text())
 
@@ -200,5 +201,5 @@ class Asking:
 
 
 def as_json(answers: Sequence[Answer]) -> list[dict[str, Any]]:
-    told: list[dict[str, Any]] = [storable(msgspec.structs.asdict(each)) for each in answers]
-    return told
+    body: list[dict[str, Any]] = [storable(msgspec.structs.asdict(each)) for each in answers]
+    return body

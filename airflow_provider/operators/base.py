@@ -5,29 +5,19 @@ from __future__ import annotations
 import string
 import sys
 import time
-import tokenize
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NoReturn, TypeVar, cast
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.configuration import conf
-from airflow.sdk.definitions.context import render_template_to_string
 
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.identifiers import seconds_of
 from airflow_provider.links import COLORS, LINKS, URL_XCOM, xcoms_of
-from airflow_provider.operators.arguments import (
-    CHANGED,
-    Seconds,
-    changed_numbers,
-    is_number,
-    is_strict,
-    part_problem,
-    text_problem,
-)
+from airflow_provider.operators.arguments import Seconds
 from airflow_provider.operators.checking import CheckedArguments
 from airflow_provider.operators.retrying import DEFAULT_RETRY_POLICY
 from airflow_provider.settings import POLL_INTERVAL
@@ -42,6 +32,7 @@ if TYPE_CHECKING:
     from airflow_provider.core.lines import LogLine
     from airflow_provider.execution import ExecutionRef
     from airflow_provider.operators.memory import Memory
+    from airflow_provider.operators.rendering import Rendering
     from airflow_provider.operators.shared_arguments import ReleaseArguments, TaskArguments
     from airflow_provider.triggers.execution import ExecutionTrigger
 
@@ -118,7 +109,7 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
     """Arguments that the first line shows as well: only those that cannot be secret. Of a mapping it shows the keys."""
     finish_in_triggerer = False
     _text_problems: dict[str, str] = {}
-    _rendering = ""
+    _rendering: Rendering | None = None
     published_url: str | None = None
     """The link that this process pushed as an XCom, "" if the system has no page; ``None``: it pushed none."""
 
@@ -225,13 +216,25 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
         if parent is not self:
             super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
             return
+        # Not at the top: parsing a DAG file does not need it.
+        from airflow.sdk.exceptions import XComNotFound
+
+        from airflow_provider.operators.rendering import MissingXCom, Rendering
+
         self._text_problems = {}
         self._hide()
-        for name in template_fields:
-            given, self._rendering = getattr(parent, name, None), name
-            super()._do_render_template_fields(parent, (name,), context, jinja_env, seen_oids)
-            if problem := text_problem(given, getattr(parent, name)):
-                self._text_problems.setdefault(name, problem)
+        try:
+            for name in template_fields:
+                self._rendering = Rendering(getattr(parent, name, None))
+                try:
+                    super()._do_render_template_fields(parent, (name,), context, jinja_env, seen_oids)
+                except XComNotFound as error:
+                    raise MissingXCom(name, error) from None
+                if problem := self._rendering.problem_of(getattr(parent, name)):
+                    self._text_problems[name] = problem
+        finally:
+            # A template that the author's own code renders afterwards is no argument.
+            self._rendering = None
         self._hide()
 
     def hidden(self) -> Iterable[str]:
@@ -247,17 +250,8 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
 
     def _render(self, template: Any, context: Context, dag: Any = None) -> Any:
         value = super()._render(template, context, dag)
-        # A template whose value is a real number, not text that looks like one, cannot be rendered as text.
-        with suppress(TypeError):
-            if is_number(value):
-                text = render_template_to_string(template, context).strip()
-                if str(value) != text:
-                    self._text_problems.setdefault(self._rendering, CHANGED.format(text=text, value=value))
-            elif isinstance(value, (Mapping, list, tuple, set)):
-                # Text that was read as a literal; anything else has numbers as Python writes them.
-                with suppress(SyntaxError, ValueError, tokenize.TokenError):
-                    for text, number in changed_numbers(render_template_to_string(template, context)):
-                        self._text_problems.setdefault(self._rendering, CHANGED.format(text=text, value=number))
+        if self._rendering:
+            self._rendering.note_value(value, template, context)
         return value
 
     def render_template(
@@ -267,11 +261,8 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
         value = super().render_template(content, context, jinja_env, seen_oids)
         if self._rendering and isinstance(content, str) and value is not content:
             environment = jinja_env or self.get_template_env()
-            # A longer string contains it like any other word.
-            may_hold_none = isinstance(value, str) and "None" in value and value != "None"
-            if may_hold_none or not is_strict(environment):
-                for problem in filter(None, map(part_problem, self._parts_of(content, context, environment))):
-                    self._text_problems.setdefault(self._rendering, problem)
+            if self._rendering.may_lack_parts(value, environment):
+                self._rendering.note_parts(self._parts_of(content, context, environment))
         return value
 
     def _parts_of(self, content: str, context: Context, environment: Any) -> list[object]:
@@ -381,7 +372,7 @@ class WaitingOperator(ReleaseOperator[ClientT]):
 
     @property
     def timeout_seconds(self) -> float | None:
-        return self.timeout.total_seconds() if isinstance(self.timeout, timedelta) else self.timeout
+        return None if self.timeout is None else seconds_of(self.timeout)
 
     def defer_wait(self, ref: ExecutionRef, deadline: float | None, **trigger: Any) -> NoReturn:
         """Continue the wait in the triggerer, which resumes the task in ``execute_complete``."""

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider.core.durations import DURATIONS
-from airflow_provider.exceptions import Call, ConflictError, Effect, ReleasePipelineError
 from airflow_provider.execution import ExecutionState
+from airflow_provider.identifiers import seconds_of
 from airflow_provider.operators.acting import ActOperator
 from airflow_provider.operators.approving import ApprovalOperator
 from airflow_provider.operators.arguments import JsonObject, Seconds
 from airflow_provider.operators.base import ReleaseOperator
 from airflow_provider.operators.checking import rule_of
 from airflow_provider.operators.gated import GatedStartOperator
-from airflow_provider.storable import LONGEST_NAME, MOST_NAMES
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -23,7 +19,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider.clients.code_stream import CodeStreamClient
-    from airflow_provider.clients.code_stream.documents import Event
     from airflow_provider.clients.waitable import Intent
     from airflow_provider.core.approving import Question
     from airflow_provider.execution import Execution, ExecutionRef
@@ -126,11 +121,6 @@ class CodeStreamRerunEventOperator(GatedStartOperator["CodeStreamClient"]):
         self.on_retry = on_retry
         self.code_stream_conn_id = code_stream_conn_id
 
-    @property
-    def _start_timeout_seconds(self) -> float:
-        limit = self.start_timeout
-        return limit.total_seconds() if isinstance(limit, timedelta) else limit
-
     @rule_of("force", "action")
     def _check_force(self) -> None:
         if self.force and self.action == "resume":
@@ -147,7 +137,7 @@ class CodeStreamRerunEventOperator(GatedStartOperator["CodeStreamClient"]):
     def _before(self, client: CodeStreamClient, action: Literal["rerun", "resume"]) -> dict[str, Any]:
         force = self.force and action == "rerun"
         before = client.reruns.prepare(self.event_type, self.event_id, action, force=force)
-        return {**before, "start_timeout": self._start_timeout_seconds}
+        return {**before, "start_timeout": seconds_of(self.start_timeout)}
 
     def start(self, client: CodeStreamClient, intent: Intent) -> Execution:
         return client.reruns.start(intent)
@@ -190,68 +180,14 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator["CodeStreamClient"]):
         self.code_stream_conn_id = code_stream_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
+        # Not at the top: parsing a DAG file does not need it.
+        from airflow_provider.operators.gerrit_trigger import KEY, GerritTrigger
+
         with self.begin(context) as client:
-            action = f"triggered Gerrit change {self.change_id!r}"
-            memory = self.memory(context, client, "release_trigger", action)
-            if notes := memory.recall():
-                self.log.warning("An earlier attempt may have triggered the change, searching for its events")
-                triggered = self._triggered(client, notes["known"])
-            else:
-                notes = {"known": [each["id"] for each in self._events(client)]}
-                memory.note(notes)
-                triggered = self._trigger(client, memory, notes["known"])
-            memory.note(notes, is_done=True)
+            memory = self.memory(context, client, KEY, f"triggered Gerrit change {self.change_id!r}")
+            triggered = GerritTrigger(client, memory, self.change_id, self.project, self.trigger).run()
             self.log_lines([self.lines.triggered(triggered["pipelinesTriggered"])])
-            return triggered
-
-    def _trigger(self, client: CodeStreamClient, memory: Memory, known: list[str]) -> dict[str, Any]:
-        try:
-            reply = client.events.trigger_gerrit(self.change_id, self.project, self.trigger)
-            return self._result(client, reply.get("message"), reply.get("pipelinesTriggered"))
-        except ReleasePipelineError as error:
-            if not error.effect.is_open:
-                memory.forget()
-                raise
-            self.log.warning("The trigger got no clear answer, searching for its events: %s", error)
-            return self._triggered(client, known)
-
-    def _result(self, client: CodeStreamClient, message: object, names: object) -> dict[str, Any]:
-        """:param names: as the vendor answers: the pipelines, unless something else takes their place."""
-        redact, listed = client.transport.redact, names if isinstance(names, list) else []
-        return {
-            "message": redact(str(message or "")),
-            "pipelinesTriggered": [redact(str(each), LONGEST_NAME) for each in listed[:MOST_NAMES]],
-        }
-
-    def _events(self, client: CodeStreamClient) -> list[Event]:
-        return client.events.list_triggered_by_hand(self.change_id, self.project, self.trigger)
-
-    def _triggered(self, client: CodeStreamClient, known: list[str]) -> dict[str, Any]:
-        """The result of a trigger without a clear answer, in the form of the answer; its events may appear late.
-
-        :param known: ids of the earlier events.
-        :raises ConflictError: no event appears.
-        """
-        end = time.time() + DURATIONS.settling
-        while True:
-            try:
-                events = self._events(client)
-            except ReleasePipelineError as error:
-                if error.effect is Effect.REFUSED:
-                    raise
-                self.log.warning("Could not list the Gerrit events: %s", error)
-                events = []
-            if younger := [each for each in events if each["id"] not in known]:
-                names = sorted({str(each.get("pipeline")) for each in younger})
-                return self._result(client, younger[0].get("message"), names)
-            if time.time() + 1.0 > end:
-                raise ConflictError(
-                    f"Gerrit change {self.change_id!r} may have been triggered, but none of its events appears: check "
-                    "in Code Stream whether it was; clearing this task triggers it again",
-                    call=Call(system=self.system),
-                    effect=Effect.UNKNOWN,
-                )
-            time.sleep(1.0)
+        return triggered
 
 
 class CodeStreamExecutionActionOperator(ActOperator["CodeStreamClient"]):

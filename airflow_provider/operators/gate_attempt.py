@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Generic, NoReturn
 
 from airflow_provider.core.approving import REJECT, Ended, Gate, GateQuestion, decided_at_the_vendor
 from airflow_provider.core.commands import Ask, TakeAnswer
@@ -15,7 +15,7 @@ from airflow_provider.core.waiting import GUESS, Outcome, named_exactly
 from airflow_provider.exceptions import ConflictError, ReleasePipelineError
 from airflow_provider.links import MARKER_XCOM
 from airflow_provider.operators.asking import Asking, as_json
-from airflow_provider.operators.base import DEFERRAL_MARGIN, noticed_within, waiting_for
+from airflow_provider.operators.base import DEFERRAL_MARGIN, ClientT, noticed_within, waiting_for
 from airflow_provider.operators.carrying_out import save_record
 from airflow_provider.operators.gated import KEY
 from airflow_provider.operators.gates import GATES, Gates
@@ -45,10 +45,10 @@ def is_rejected_here(context: Context, record: StartRecord | None) -> bool:
     return bool(answers) and answers[-1].decision == REJECT and bool(answers[-1].by) and not answers[-1].refused
 
 
-class GateAttempt:
+class GateAttempt(Generic[ClientT]):
     """:param start: has the record of the execution."""
 
-    def __init__(self, operator: GatedStartOperator[Any], context: Context, client: Any, start: Start) -> None:
+    def __init__(self, operator: GatedStartOperator[ClientT], context: Context, client: ClientT, start: Start) -> None:
         self._operator = operator
         self._context = context
         self._start = start
@@ -105,6 +105,7 @@ class GateAttempt:
         question = self._question
         if not question.is_about(gate):
             question.come_to(gate, self._asking.deadline())
+        question.renew(self._asking.deadline())
         subject, body = self._asking.text(gate.name, gate.details, self._sentences())
         self._operator.log.info("%s\n%s", subject, body)
         if question.is_asked:
@@ -188,7 +189,10 @@ class GateAttempt:
             self._operator.log.warning("An answer came, but there is no question: waiting")
             return None
         if ended == Ended.NO_RESPONSE:
-            asking.take_silence(question)
+            try:
+                asking.take_silence(question)
+            finally:
+                self._note()
         elif ended == Ended.UNASKED:
             question.asked = len(question.answers)
         else:

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 KEY = "release_gates"
 """Key of questions and answers in the task state store."""
 
-DEFAULTS = {"approvers": None, "not_requester": False, "approvals": 1, "response_timeout": None, "notifiers": None}
-"""Defaults of the arguments that have no effect unless people are asked."""
-
 
 class GatedStartOperator(AsksPeople[ClientT], StartOperator[ClientT]):
     """Starts an execution exactly once and waits for its end, through all its gates.
@@ -47,8 +44,7 @@ class GatedStartOperator(AsksPeople[ClientT], StartOperator[ClientT]):
     @rule_of("approve")
     def _check_approve(self) -> None:
         if not self.approve:
-            if given := [name for name, default in DEFAULTS.items() if getattr(self, name) != default]:
-                raise self.bad_argument(given[0], "is valid only with approve=True, which asks people")
+            self.require_none_of_these("with approve=True, which asks people")
         elif not self.wait_for_completion:
             raise self.bad_argument("approve", "is valid only with wait_for_completion=True")
         elif self.on_waiting == "fail":

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider.clients.code_stream.references import answer_reference
 from airflow_provider.core.approving import APPROVE, Gate, GateQuestion
@@ -36,6 +36,8 @@ class Gates(Protocol):
 
 
 class CodeStreamGates:
+    """Each gate is a user operation of its own, with an id."""
+
     def __init__(self, client: CodeStreamClient) -> None:
         self._client = client
 
@@ -57,6 +59,8 @@ class CodeStreamGates:
 
 
 class ServiceStageGates:
+    """Gates have names, and the release knows only which of them it waits for, if that."""
+
     def __init__(self, client: ServiceStageClient) -> None:
         self._client = client
 
@@ -96,7 +100,8 @@ class ServiceStageGates:
         raise problem
 
 
-GATES: dict[str, type[CodeStreamGates] | type[ServiceStageGates]] = {
+GATES: dict[str, Callable[[Any], Gates]] = {
     "code_stream": CodeStreamGates,
     "service_stage": ServiceStageGates,
 }
+"""By system; each takes the client of its system."""

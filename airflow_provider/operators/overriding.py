@@ -21,12 +21,12 @@ KEY = "release_window_override"
 FORM = {
     REASON: {
         "value": None,
-        "description": "Required. It goes on record with your name.",
+        "description": "Required. It is recorded with your name.",
         "schema": {"type": "string", "title": "Reason", "minLength": 1, "maxLength": LONGEST_REASON},
     }
 }
 SENTENCES = (
-    "Whoever releases now must give a reason, which goes on record.",
+    "Whoever releases now must give a reason, which is recorded.",
     "If nobody answers, the release waits for its window.",
 )
 
@@ -52,7 +52,7 @@ class OverrideAttempt:
 
     @property
     def asked_as(self) -> str:
-        """Names the answer that is awaited now, among those of all tasks; "" where none is."""
+        """Identifies the awaited answer among those of all tasks; "" if none is."""
         return f"{self._context['ti'].id} {self._noted.asked}" if self._noted.is_open else ""
 
     def ask(self, closed: str, environment: str | None) -> None:
@@ -73,7 +73,7 @@ class OverrideAttempt:
         )
         subject = subject_of(self._context["ti"].dag_id, "Release now, outside of the release window")
         require_action(self._context, [*OPTIONS.values()], subject, body, FORM, self._approvers)
-        # Not before: noted and not put, it would take an earlier answer for its own.
+        # Not before: a question that was noted but not put would take an earlier answer for its own.
         self._noted.ask()
         self._save()
 
@@ -81,18 +81,18 @@ class OverrideAttempt:
         """Whether an event is of the trigger of another question."""
         if not is_of_another(event, self.asked_as):
             return False
-        self._log.warning("Airflow delivered the event of another wait, waiting on")
+        self._log.warning("Airflow delivered the event of another wait, still waiting")
         return True
 
     def take(self, event: Mapping[str, Any]) -> None:
-        """Take in what Airflow hands on of an answer; see :attr:`override`."""
+        """Take an answer as Airflow passes it on; see :attr:`override`."""
         answer = self._noted.take(event, self._approvers)
         self._save()
         if answer is None:
             return
         said = f": {answer.comment}" if answer.comment else ""
         if answer.refused:
-            self._log.warning("An answer by %s that overrides nothing (%s)%s", answer.who, answer.refused, said)
+            self._log.warning("An answer by %s overrides nothing (%s)%s", answer.who, answer.refused, said)
         else:
             self._log.info("The release window was overridden by %s at %s%s", answer.who, answer.at, said)
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider.identifiers import got, same_spelling
+from airflow_provider.identifiers import got, same_spelling, seconds_of
 from airflow_provider.operators.arguments import Count, Seconds
 from airflow_provider.operators.base import ClientT, ReleaseOperator, in_dag_test
 from airflow_provider.operators.checking import rule_of
@@ -15,6 +14,10 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider.core.approving import Rules
+
+
+WHEN_ASKED = {"approvers": None, "not_requester": False, "approvals": 1, "response_timeout": None, "notifiers": None}
+"""Defaults of the arguments that have no effect unless people are asked."""
 
 
 class AsksPeople(ReleaseOperator[ClientT]):
@@ -48,6 +51,19 @@ class AsksPeople(ReleaseOperator[ClientT]):
         self.response_timeout = response_timeout
         self.on_no_response = on_no_response
         self.notifiers = notifiers
+
+    @rule_of("response_timeout", "on_no_response")
+    def _check_silence(self) -> None:
+        if self.on_no_response != "reject" and self.response_timeout is None:
+            raise self.bad_argument("on_no_response", "is valid only with response_timeout")
+
+    def require_none_of_these(self, condition: str) -> None:
+        """Refuse arguments that have an effect only if people are asked.
+
+        :param condition: when they are, as the end of a sentence.
+        """
+        if given := [name for name, default in WHEN_ASKED.items() if getattr(self, name) != default]:
+            raise self.bad_argument(given[0], f"is valid only {condition}")
 
     @rule_of("approvers", "approvals")
     def _check_who_decides(self) -> None:
@@ -84,5 +100,4 @@ class AsksPeople(ReleaseOperator[ClientT]):
 
     @property
     def response_seconds(self) -> float | None:
-        limit = self.response_timeout
-        return limit.total_seconds() if isinstance(limit, timedelta) else limit
+        return None if self.response_timeout is None else seconds_of(self.response_timeout)

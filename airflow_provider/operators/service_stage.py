@@ -33,7 +33,7 @@ class ServiceStageReleaseOperator(GatedStartOperator["ServiceStageClient"]):
     :param action: ``start`` (default), ``retry``, ``continue`` or ``rollback``. (templated)
     :param selected_tasks: only for ``start``: ``{stage: [task, ...]}``, default all tasks. (templated)
     :param on_retry: what an Airflow retry does after the release failed: ``restart`` (default) sends the action again,
-        ``resume`` lets ServiceStage continue at the failed task (its action ``retry``).
+        ``resume`` lets ServiceStage continue at the failed task (its action ``retry``), except after a ``rollback``.
     :param service_stage_conn_id: the Airflow connection. (templated)
 
     https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0248.html
@@ -65,6 +65,15 @@ class ServiceStageReleaseOperator(GatedStartOperator["ServiceStageClient"]):
     def _check_selection(self) -> None:
         if self.selected_tasks and self.action != "start":
             raise self.bad_argument("selected_tasks", f"is valid only with action='start', got action={self.action!r}")
+
+    @rule_of("action")
+    def _check_on_retry(self) -> None:
+        if self.action == "rollback" and self.on_retry == "resume":
+            raise self.bad_argument("on_retry", "must be restart with action='rollback', which cannot be continued")
+
+    @property
+    def rendered_purpose(self) -> str:
+        return super().rendered_purpose.replace("rollback", "roll back", 1)
 
     def intent(self, client: ServiceStageClient) -> dict[str, Any]:
         return {**client.releases.before_action(self.pipeline), "kind": "release", "action": self.action}

@@ -136,8 +136,7 @@ class StartAttempt(Generic[ClientT]):
                 self._require_standing()
             case Ask() | TakeAnswer():
                 self._require_standing()
-                operator: Any = self._operator
-                return operator.perform(self._context, self._carrier.client, self._start, command)
+                return self._operator.perform(self._context, self._carrier.client, self._start, command)
         return self._carrier.perform(command)
 
     def _trigger_arguments(self) -> dict[str, Any]:

@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 
     from airflow_provider.clients.base import ReleaseClient
     from airflow_provider.clients.waitable import Intent
-    from airflow_provider.core.commands import Program
+    from airflow_provider.core.commands import Ask, Program, TakeAnswer
     from airflow_provider.core.policy import Policy
     from airflow_provider.core.record import StartRecord
     from airflow_provider.core.starting import Start
+    from airflow_provider.core.waiting import Outcome
     from airflow_provider.execution import Execution, ExecutionRef
     from airflow_provider.operators.shared_arguments import WaitingArguments
     from airflow_provider.operators.start_attempt import StartAttempt
@@ -92,6 +93,10 @@ class StartOperator(WaitingOperator[ClientT]):
 
     def verify(self, result: Mapping[str, Any]) -> None:
         """Refuse a success that is incomplete; raises ``ExecutionFailed``."""
+
+    def perform(self, context: Context, client: ClientT, start: Start, command: Ask | TakeAnswer) -> Outcome | None:
+        """Carry out a command that concerns people, for an operator that asks them."""
+        raise ValueError(f"this kind of operator does not carry out {type(command).__name__}")
 
     def execute(self, context: Context) -> dict[str, Any]:
         with self.logging_failure():

@@ -10,14 +10,13 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 from airflow.sdk.bases.sensor import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 
-from airflow_provider.core.waiting import MOST_DOUBLINGS, Begun, Ending, Outcome, Wait, is_refusal, result_of
 from airflow_provider.exceptions import AuthenticationError, ReleasePipelineError
 from airflow_provider.operators.arguments import Seconds, SecondsOrZero
 from airflow_provider.operators.base import (
@@ -29,7 +28,6 @@ from airflow_provider.operators.base import (
     noticed_within,
     waiting_for,
 )
-from airflow_provider.unforeseen import unforeseen
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -37,8 +35,10 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.triggers.base import StartTriggerArgs
 
+    from airflow_provider.core.waiting import Outcome, Wait
     from airflow_provider.execution import Execution, ExecutionRef
     from airflow_provider.operators.shared_arguments import PokingArguments, SensorArguments
+    from airflow_provider.sensors.polls import Polls
 
 
 class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
@@ -72,7 +72,7 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
         self.finish_in_triggerer = finish_in_triggerer
         self._client: ClientT | None = None
         self._wait: Wait | None = None
-        self._polls: _Polls | None = None
+        self._polls: Polls | None = None
         self._trouble: str | None = None
         self._was_rescheduled = False
         self._is_published = False
@@ -82,11 +82,14 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
         """What the sensor waits for. Resolves names to ids, and refuses what does not exist."""
 
     def execute(self, context: Context) -> Any:
+        # Not at the top: parsing a DAG file does not need it.
+        from airflow_provider.sensors.polls import Polls
+
         with self._never_failing(), self.logging_failure():
             self.check_arguments()
         with self._never_failing(), self.get_client(context) as self._client:
             self._client.transport.give_up_at = time.time() + self.timeout
-            self._polls = _Polls(context, is_rescheduled=self.reschedule and not self.deferrable)
+            self._polls = Polls(context, is_rescheduled=self.reschedule and not self.deferrable)
             if not self._polls.is_known:
                 self.log_beginning(self._client)
             # A deferral could not return in time.
@@ -129,11 +132,17 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
             raise RuntimeError("a sensor polls only while it is executed")
         return self._client
 
-    def _polls_of(self, context: Context) -> _Polls:
-        self._polls = self._polls or _Polls(context, is_rescheduled=False)
+    def _polls_of(self, context: Context) -> Polls:
+        # Not at the top: parsing a DAG file does not need it.
+        from airflow_provider.sensors.polls import Polls
+
+        self._polls = self._polls or Polls(context, is_rescheduled=False)
         return self._polls
 
     def _wait_of(self, context: Context) -> Wait:
+        # Not at the top: parsing a DAG file does not need it.
+        from airflow_provider.core.waiting import Wait
+
         if self._wait is None:
             polls = self._polls_of(context)
             self._was_rescheduled = self.reschedule and context["ti"].get_first_reschedule_date(context) is not None
@@ -146,7 +155,7 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
             )
         return self._wait
 
-    def _is_believed(self, seen: Execution | ReleasePipelineError, wait: Wait, polls: _Polls, now: float) -> bool:
+    def _is_believed(self, seen: Execution | ReleasePipelineError, wait: Wait, polls: Polls, now: float) -> bool:
         """Whether an end that the vendor may revoke has lasted long enough.
 
         In reschedule mode every poll has a new client, which has not observed the execution running.
@@ -164,11 +173,18 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
         return False
 
     def _get_next_poke_interval(self, started_at: Any, run_duration: Callable[[], float], poke_count: int) -> float:
+        # Not at the top: parsing a DAG file does not need it.
+        from airflow_provider.core.waiting import MOST_DOUBLINGS
+
         # With `exponential_backoff` Airflow 3.3.2 doubles it without limit, until a float overflows.
         return float(super()._get_next_poke_interval(started_at, run_duration, min(poke_count, MOST_DOUBLINGS)))
 
     def _observe(self, client: ClientT, wait: Wait) -> Execution | ReleasePipelineError:
         """Poll once, after resolving what to wait for if that is not known yet."""
+        # Not at the top: parsing a DAG file does not need these.
+        from airflow_provider.core.waiting import is_refusal
+        from airflow_provider.unforeseen import unforeseen
+
         try:
             wait.ref = wait.ref or self.reference(client)
             seen: Execution = client.observe(wait.ref)
@@ -184,6 +200,9 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Called when the trigger has fired."""
+        # Not at the top: parsing a DAG file does not need it.
+        from airflow_provider.core.waiting import Ending, Outcome
+
         outcome = Outcome.from_event(event)
         with self._never_failing():
             if outcome.ending is Ending.DEADLINE:
@@ -243,6 +262,9 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
         )
 
     def _finish(self, context: Context, outcome: Outcome) -> dict[str, Any]:
+        # Not at the top: parsing a DAG file does not need it.
+        from airflow_provider.core.waiting import result_of
+
         if outcome.execution:
             self.publish(context, outcome.execution)
         with self.logging_failure(outcome.seconds):
@@ -283,8 +305,8 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
     def began(self, now: Callable[[], float]) -> float:
         """When this wait began: the same for its polls and retries, another moment after a clear.
 
-        :param now: tells the present, by the clock that counts; called if nobody has asked before. It may fail for a
-            while: the wait has begun all the same.
+        :param now: returns the present by the clock that counts; called unless this is known already. It may fail for
+            a while: the wait has begun nevertheless.
         """
         if self._polls is None:
             raise RuntimeError("a sensor polls only while it is executed")
@@ -340,62 +362,3 @@ def _described(execution: Mapping[str, Any]) -> str:
     name = " ".join(filter(None, (execution["ref"].get("kind"), execution["id"])))
     reason = f": {execution['message']}" if execution["message"] else ""
     return f"{name} is {execution['state']} ({execution['status']}){reason}"
-
-
-class _Polls:
-    """State that the polls of this attempt share; in reschedule mode each poll is a process of its own.
-
-    Attribute ``ended``: epoch seconds since when the execution has seemed to be over; ``None`` if it does not.
-
-    :param is_rescheduled: whether this is reschedule mode; then the next poll must know what has been logged.
-    """
-
-    KEY = "looks"
-    BEGAN = "began"
-
-    def __init__(self, context: Context, *, is_rescheduled: bool) -> None:
-        self._context, self._store = context, context["task_state_store"]
-        self._attempt = context["ti"].try_number
-        self._is_rescheduled = is_rescheduled
-        stored = self._store.get(self.KEY)
-        is_of_this = isinstance(stored, dict) and stored.get("attempt") == self._attempt
-        self._kept = cast("dict[str, Any]", stored) if is_of_this else {}
-        self.ended: float | None = self._kept.get("ended")
-
-    @property
-    def is_known(self) -> bool:
-        """Whether an earlier process of this attempt has polled."""
-        return self._is_rescheduled and self.begun.since is not None
-
-    @property
-    def failing_since(self) -> float | None:
-        """Epoch seconds of the first of the polls that have been failing; ``None`` if the last one succeeded."""
-        return self._kept.get("failing_since")
-
-    @property
-    def begun(self) -> Begun:
-        return Begun.from_json(self._kept.get("begun"))
-
-    def began(self, now: Callable[[], float]) -> float:
-        """As :meth:`ReleaseSensor.began`."""
-        from airflow_provider.core.generation import Attempt, Relation, relation
-        from airflow_provider.operators.attempt import attempt_of
-
-        attempt = attempt_of(self._context)
-        kept = cast("dict[str, Any] | None", self._store.get(self.BEGAN))
-        # What may have been cleared begins anew: rather a timeout than the event of before.
-        if kept and relation(Attempt(*kept["attempt"]), attempt, had_succeeded=True) is Relation.SAME:
-            return float(kept["at"])
-        at = now()
-        self._store.set(self.BEGAN, {"attempt": list(attempt), "at": at})
-        return at
-
-    def keep(self, wait: Wait) -> None:
-        """Save what the next poll must know, if it has changed."""
-        kept: dict[str, Any] = {"attempt": self._attempt, "failing_since": wait.failing_since, "ended": self.ended}
-        if self._is_rescheduled:
-            kept["begun"] = wait.begun.to_json()
-        has_news = self._is_rescheduled or wait.failing_since is not None or self.ended is not None
-        if kept != self._kept and (self._kept or has_news):
-            self._kept = kept
-            self._store.set(self.KEY, kept)

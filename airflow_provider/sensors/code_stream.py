@@ -94,10 +94,12 @@ class CodeStreamEventSensor(ReleaseSensor["CodeStreamClient"]):
         from airflow_provider.core.durations import DURATIONS
 
         def now() -> float:
-            # Any answer tells the time.
+            # Any answer shows the vendor's time.
             client.events.list(self.event_type, limit=1)
-            told = client.server_time()
-            return time.time() - DURATIONS.clock_tolerance if told is None else told - DURATIONS.same_clock
+            by_vendor = client.server_time()
+            if by_vendor is None:
+                return time.time() - DURATIONS.clock_tolerance
+            return by_vendor - DURATIONS.same_clock
 
         return datetime.fromtimestamp(self.began(now), UTC)
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider.identifiers import Severity
 from airflow_provider.operators.arguments import Digest, QuayId, Repository, Tag
 from airflow_provider.operators.checking import rule_of
-from airflow_provider.progress import with_reason
 from airflow_provider.sensors.base import KnownSensor
 
 if TYPE_CHECKING:
@@ -58,6 +57,9 @@ class QuayBuildSensor(_RepositorySensor):
         self.watch(kind="build", id=build_id, repository=self.repository)
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
+        # Not at the top: parsing a DAG file does not need it.
+        from airflow_provider.progress import with_reason
+
         return super().execute_complete(context, with_reason(event, partial(self.get_client, context)))
 
 

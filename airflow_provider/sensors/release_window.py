@@ -32,6 +32,9 @@ LOGGED_KEY = "release_window_logged"
 """Of the task state store: why no window is open, as the log of this attempt says it."""
 
 
+ENDLESS = ", and does not close within two years"
+
+
 class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
     """Waits until now is inside a release window, and returns that window; sleeps in the triggerer until it opens.
 
@@ -103,7 +106,7 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
         calendar, now = self._source.read(), datetime.now(UTC)
         opening = calendar.opening_at(now)
         if opening:
-            return PokeReturnValue(True, self._result(opening, calendar))
+            return PokeReturnValue(True, self._result(opening, calendar, now))
         self._log_news(context, calendar, now)
         return PokeReturnValue(False)
 
@@ -183,7 +186,7 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
         elif not (override and override.is_open):
             if override:
                 override.finish()
-            return self._result(opening, calendar) if opening else self._time_out(_closed(calendar, now))
+            return self._result(opening, calendar, now) if opening else self._time_out(_closed(calendar, now))
         return self._defer(deadline, override.asked_as if override else "")
 
     def _defer(self, deadline: float, asked_as: str) -> NoReturn:
@@ -208,9 +211,10 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
     def _source(self) -> WindowSource:
         return WindowSource(self.windows, self.timezone, self.freezes, self.environment)
 
-    def _result(self, opening: Opening, calendar: ReleaseCalendar) -> dict[str, Any]:
-        opens, closes = (moment.astimezone(calendar.timezone).isoformat() for moment in opening)
-        self.log.info("The release window is open until %s", closes)
+    def _result(self, opening: Opening, calendar: ReleaseCalendar, now: datetime) -> dict[str, Any]:
+        opens, end = opening.opens.astimezone(calendar.timezone).isoformat(), opening.end_seen_at(now)
+        closes = end and end.astimezone(calendar.timezone).isoformat()
+        self.log.info("The release window is open%s", f" until {closes}" if closes else ENDLESS)
         return self._result_of(opens, opens, closes)
 
     def overridden(self, answer: Answer) -> dict[str, Any]:
@@ -237,7 +241,8 @@ def _closed(calendar: ReleaseCalendar, now: datetime) -> str:
     if opening is None:
         return f"{reason}, and none opens within two years"
     opens, closes = (f"{moment.astimezone(calendar.timezone):%a %Y-%m-%d %H:%M %Z}" for moment in opening)
-    return f"{reason}. The next one opens {opens} (in {_duration(opening.opens - now)}) and closes {closes}"
+    then = f" and closes {closes}" if opening.end_seen_at(now) else ENDLESS
+    return f"{reason}. The next one opens {opens} (in {_duration(opening.opens - now)}){then}"
 
 
 def _duration(span: timedelta) -> str:

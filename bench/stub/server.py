@@ -21,7 +21,7 @@ VENDORS: dict[str, type[Vendor]] = {
     "cocktail": Cocktail,
     "quay": Quay,
 }
-"""Ours are reached below ``/<system>/<connection>``, the peers where their hooks look for them."""
+"""Ours are reached below ``/<system>/<connection>``, the peers at the paths that their hooks use."""
 
 
 class Site:

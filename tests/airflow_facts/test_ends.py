@@ -125,7 +125,7 @@ def test_a_process_killed_with_tries_left_is_reported_by_the_executor_only(notes
 
 
 @pytest.mark.parametrize(("retries", "state", "max_tries"), [(1, None, 2), (0, "up_for_retry", 0)])
-def test_a_cleared_process_that_is_killed_before_it_hears_of_it_sets_max_tries_unless_it_was_the_last_try(
+def test_a_cleared_process_that_is_killed_before_it_knows_sets_max_tries_unless_it_was_the_last_try(
     retries: int, state: str | None, max_tries: int, notes: Notes
 ) -> None:
     task = RealTask(retries=retries).queue()
@@ -197,7 +197,7 @@ def test_an_executor_reports_a_success_unless_the_supervisor_raises(mocker: Mock
     ],
     ids=["clear", "mark success", "mark failed", "fail the run"],
 )
-def test_a_heartbeat_tells_a_worker_that_a_person_has_acted_and_its_end_counts_as_a_success(
+def test_a_worker_learns_of_a_persons_act_at_its_heartbeat_and_its_end_counts_as_a_success(
     act: Callable[[RealTask], None], seen: str, left: str | None, notes: Notes
 ) -> None:
     task = RealTask().queue()
@@ -233,7 +233,7 @@ def test_after_on_kill_the_interrupted_code_continues_until_sigkill(notes: Notes
 
 
 @pytest.mark.usefixtures("fast_heartbeats")
-def test_a_supervisor_that_is_told_to_end_passes_it_on_and_the_task_is_still_running(notes: Notes) -> None:
+def test_a_supervisor_passes_sigterm_on_while_the_task_is_still_running(notes: Notes) -> None:
     task = RealTask().queue()
     task.operator.killed = note_state_and_end(task, notes)  # type: ignore[method-assign]
     worker = task.supervise(work_on(notes))
@@ -247,7 +247,7 @@ def test_a_supervisor_that_is_told_to_end_passes_it_on_and_the_task_is_still_run
 
 
 @pytest.mark.usefixtures("fast_heartbeats")
-def test_three_heartbeats_that_fail_tell_a_worker_to_end(notes: Notes, mocker: MockerFixture) -> None:
+def test_three_failed_heartbeats_end_a_worker(notes: Notes, mocker: MockerFixture) -> None:
     def killed() -> None:
         notes.write("killed")
         raise SystemExit(1)

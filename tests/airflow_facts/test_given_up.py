@@ -76,7 +76,7 @@ def fail_elsewhere(task: RealTask) -> None:
         (fail_elsewhere, TaskAnswer("failed", is_stale=True)),
     ],
 )
-def test_an_attempt_is_told_whether_airflow_has_given_it_up(
+def test_an_attempt_can_ask_whether_airflow_has_given_it_up(
     act: Callable[[RealTask], None], answer: TaskAnswer, notes: Notes
 ) -> None:
     task = RealTask(retries=0).queue()

@@ -115,7 +115,7 @@ def test_an_automatic_retry_does_not_count_in_the_clear_number() -> None:
     assert task.clear_number == 0
 
 
-def test_a_worker_is_told_all_of_these_numbers() -> None:
+def test_a_worker_knows_all_of_these_numbers() -> None:
     attempts: list[Attempt] = []
     task = RealTask(retries=3).queue()
     task.run(lambda operator, context: attempts.append(attempt_of(context)))

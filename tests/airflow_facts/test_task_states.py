@@ -50,7 +50,7 @@ def test_the_state_of_a_task_is_a_word(state: str) -> None:
     assert told_of(task) == state
 
 
-def test_a_task_of_a_deleted_dag_is_reported_gone(deferred: RealTask) -> None:
+def test_a_task_of_a_deleted_dag_is_reported_removed(deferred: RealTask) -> None:
     with create_session() as session:
         session.query(DagRun).filter_by(dag_id=deferred.dag_id).delete()
         session.query(DagModel).filter_by(dag_id=deferred.dag_id).delete()

@@ -41,7 +41,7 @@ def test_a_mark_takes_the_wait_away_at_once(deferred: RealTask) -> None:
 def test_a_clear_takes_the_wait_away_only_when_the_task_is_scheduled_again(deferred: RealTask) -> None:
     trigger_id = deferred.trigger_id
     deferred.clear()
-    # In a paused DAG it stays so until somebody lets the DAG go on.
+    # In a paused DAG it stays so until somebody lets the DAG continue.
     assert (deferred.state, has_trigger(trigger_id)) == (None, True)
     deferred.schedule()
     assert not has_trigger(trigger_id)
@@ -102,12 +102,12 @@ class Killed(Patient):
 
     def __init__(self) -> None:
         super().__init__()
-        self.told: list[str] = []
-        self.is_waiting, self.has_told = asyncio.Event(), asyncio.Event()
+        self.noted: list[str] = []
+        self.is_waiting, self.has_noted = asyncio.Event(), asyncio.Event()
 
-    def tell(self, what: str) -> None:
-        self.told.append(what)
-        self.has_told.set()
+    def note(self, what: str) -> None:
+        self.noted.append(what)
+        self.has_noted.set()
 
     async def run(self) -> Any:
         self.is_waiting.set()
@@ -115,11 +115,11 @@ class Killed(Patient):
             yield event
 
     async def on_kill(self) -> None:
-        self.tell("killed")
+        self.note("killed")
         try:
             await asyncio.sleep(30)
         except asyncio.CancelledError:
-            self.tell("interrupted")
+            self.note("interrupted")
             raise
 
 
@@ -135,10 +135,10 @@ class Runner(triggerer.TriggerRunner):
     async def take_away(self) -> None:
         """What the triggerer does about once a second until its supervisor learns that the wait has ended."""
         self.to_cancel.append(1)
-        self.trigger.has_told.clear()
+        self.trigger.has_noted.clear()
         await self.cancel_triggers()
-        told = asyncio.create_task(self.trigger.has_told.wait())
-        await asyncio.wait({told, self.wait}, return_when=asyncio.FIRST_COMPLETED)
+        noted = asyncio.create_task(self.trigger.has_noted.wait())
+        await asyncio.wait({noted, self.wait}, return_when=asyncio.FIRST_COMPLETED)
 
 
 def told_to(end: Callable[[Runner], Coroutine[Any, Any, None]], timeout_after: datetime | None = None) -> list[str]:
@@ -148,10 +148,10 @@ def told_to(end: Callable[[Runner], Coroutine[Any, Any, None]], timeout_after: d
         runner = Runner(timeout_after)
         await asyncio.wait_for(runner.trigger.is_waiting.wait(), 20)
         await asyncio.wait_for(end(runner), 20)
-        told = list(runner.trigger.told)
+        noted = list(runner.trigger.noted)
         runner.wait.cancel()
         await asyncio.wait({runner.wait})
-        return told
+        return noted
 
     return asyncio.run(main())
 
@@ -160,7 +160,7 @@ def test_a_wait_that_is_taken_away_learns_it_by_on_kill() -> None:
     assert told_to(Runner.take_away) == ["killed"]
 
 
-def test_on_kill_is_interrupted_when_the_triggerer_looks_again() -> None:
+def test_on_kill_is_interrupted_when_the_triggerer_checks_again() -> None:
     async def take_away_twice(runner: Runner) -> None:
         await runner.take_away()
         await runner.take_away()
@@ -184,7 +184,7 @@ def test_on_kill_has_thirty_seconds() -> None:
     assert triggerer._ON_CANCEL_TIMEOUT == 30 > DURATIONS.trigger_kill_limit
 
 
-def test_a_trigger_is_told_whose_it_is(deferred: RealTask) -> None:
+def test_a_trigger_knows_its_task_instance(deferred: RealTask) -> None:
     running = triggerer.TriggerRunnerSupervisor(
         id=uuid4(), pid=1, stdin=None, process=None, process_log=None, capacity=10
     )

@@ -1,4 +1,4 @@
-"""What Airflow 3.3.2 does with the triggers of watched assets: who shares one, what they are told, when they end."""
+"""What Airflow 3.3.2 does with the triggers of watched assets: who shares one, what they learn, when they end."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.support.until import until
 from tests.triggers.watching import Triggerer, Watched, forget_watchers, parse
 
 KEY = "cursor"
-told: list[str] = []
+reported: list[str] = []
 """What happens in triggers here."""
 
 
 @pytest.fixture(autouse=True)
 def _no_watchers_stay() -> Iterator[None]:
-    told.clear()
+    reported.clear()
     yield
     forget_watchers()
 
@@ -46,8 +46,8 @@ class Scripted(BaseEventTrigger):
         return f"{__name__}.Scripted", {"script": self.script, "number": self.number}
 
     async def run(self) -> Any:
-        told.append(self.script)
-        if self.script == "tell":
+        reported.append(self.script)
+        if self.script == "report":
             yield TriggerEvent({"id": "1"})
         if self.script == "fail":
             raise RuntimeError("it failed")
@@ -71,7 +71,7 @@ def submit(watched: Watched, event_id: str) -> None:
 # Who shares a trigger
 
 
-def test_equal_watchers_in_one_file_are_one_trigger_that_is_told_of_all_its_assets() -> None:
+def test_equal_watchers_in_one_file_are_one_trigger_that_knows_all_its_assets() -> None:
     one, other = Watched(Scripted), Watched(Scripted)
     parse(one, other)
     assert one.trigger_ids() == other.trigger_ids()
@@ -109,7 +109,7 @@ def test_other_arguments_are_another_trigger_which_comes_with_the_next_parse_but
     assert watched.trigger_ids().isdisjoint(before)
 
 
-def test_a_trigger_is_told_the_names_of_its_assets_only_inside_of_airflows_own_mapping() -> None:
+def test_a_trigger_gets_the_names_of_its_assets_only_inside_airflows_own_mapping() -> None:
     stores = AssetStateStoreAccessors(inlets=[Asset("one"), Asset("other")])
     assert set(stores._by_name) == {"one", "other"}
     assert stores._by_uri == {}
@@ -142,7 +142,7 @@ def test_an_event_for_a_paused_dag_before_the_next_parse_is_stored_and_starts_no
     assert not watched.is_queued()
 
 
-def test_a_trigger_that_continues_is_not_told_that_one_of_its_assets_has_left() -> None:
+def test_a_trigger_that_continues_does_not_learn_that_one_of_its_assets_has_left() -> None:
     """So it keeps the cursor of that one too, and what comes until it is back is lost to it."""
     one, other = Watched(Scripted), Watched(Scripted)
     parse(one, other)
@@ -204,7 +204,7 @@ def test_a_watcher_that_fails_is_started_again_and_again() -> None:
     watched = Watched(lambda: Scripted("fail"))
     parse(watched)
     with Triggerer():
-        until(lambda: told.count("fail") >= 3)
+        until(lambda: reported.count("fail") >= 3)
 
 
 def broken(script: str) -> Watched:
@@ -233,12 +233,12 @@ def test_a_constructor_that_raises_anything_else_ends_the_whole_triggerer() -> N
         until(lambda: triggerer.error)
 
 
-# When what was told is stored
+# When what was reported is stored
 
 
-def test_a_trigger_hears_that_its_event_is_stored_only_when_its_runner_asks_again() -> None:
+def test_a_trigger_learns_that_its_event_is_stored_only_when_its_runner_asks_again() -> None:
     """So a triggerer that stops in between, however orderly, leaves a cursor behind that does not cover the event."""
-    watched = Watched(lambda: Scripted("tell"))
+    watched = Watched(lambda: Scripted("report"))
     parse(watched)
     supervisor = Triggerer().supervisor
     (trigger_id,) = watched.trigger_ids()
@@ -252,7 +252,7 @@ def test_a_trigger_hears_that_its_event_is_stored_only_when_its_runner_asks_agai
 
 
 def test_an_event_that_is_sent_twice_is_stored_twice() -> None:
-    """Nobody but who tells it can see to it that it is told once."""
+    """Only who reports it can ensure that it is reported once."""
     watched = Watched(Scripted)
     parse(watched)
     submit(watched, "1")
@@ -274,7 +274,7 @@ def begun(*ids: str) -> Watched:
 
 def runs(watched: Watched) -> list[list[str]]:
     """The scheduler checks; returns the ids of the events that each run so far was made for."""
-    return [sorted(each["id"] for each in told) for told in watched.runs()]
+    return [sorted(each["id"] for each in reported) for reported in watched.runs()]
 
 
 def test_an_event_that_comes_before_the_run_of_the_one_before_it_is_made_starts_none_but_goes_with_the_next() -> None:

@@ -119,7 +119,7 @@ def test_what_was_not_measured_is_neither_reached_nor_missed() -> None:
     assert {mark.reached for mark in Results(MACHINE, {}).bar()} == {None}
 
 
-def test_a_ratio_is_against_the_best_peer_and_no_less_than_can_be_told_from_nothing() -> None:
+def test_a_ratio_is_against_the_best_peer_and_no_less_than_can_be_measured() -> None:
     results = Results(MACHINE, {}, loop=[figures("http", 9.0), figures("databricks", 6.0), figures("quay", 0.0)])
     assert results.cpu_ratio("quay") == pytest.approx(600)
 

@@ -65,7 +65,7 @@ SHORT = Form(waves=2, of_each=2, kills=12, between=20.0, speed=0.5)
 WHOLE = Form(waves=9, of_each=2, kills=40, between=25.0, speed=0.4)
 
 REQUEST_TIMEOUT = 8.0
-"""Seconds; after a start whose answer was lost, the next attempt looks for it for a time that grows with this."""
+"""Seconds; after a start whose answer was lost, the next attempt searches for a time that grows with this."""
 SPARE = 3
 """More waves, for a machine so fast that all is over before each kind of harm was done."""
 HARM_LIMIT = 1800.0

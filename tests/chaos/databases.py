@@ -52,7 +52,7 @@ class Postgres:
     """Our own server; its data are deleted when we end."""
 
     def __init__(self) -> None:
-        # Not below a directory of pytest, into which only root may look: PostgreSQL runs as its own user.
+        # Not below a directory of pytest, which only root may read: PostgreSQL runs as its own user.
         self._home = Path(tempfile.mkdtemp(prefix="airflow-postgres-"))
         atexit.register(shutil.rmtree, self._home, ignore_errors=True)
         self.port = free_port()

@@ -401,7 +401,7 @@ class Director:
 
 
 def _keeper(each: Json) -> tuple[Any, ...]:
-    """A task instance's attempt, and who looks after it."""
+    """A task instance's attempt, and which process runs it."""
     return each["id"], each["state"], (each["triggerer_job"] or {}).get("id")
 
 

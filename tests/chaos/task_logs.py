@@ -68,6 +68,6 @@ class TaskLogs:
 
 
 def _names(line: str, execution: Seen) -> bool:
-    # Cocktail's numbers are so small that many other things look like them.
+    # Cocktail's numbers are so small that many other numbers equal them.
     name = f"build_run {execution.id}" if execution.system == "cocktail" else execution.id
     return re.search(rf"\b{re.escape(name)}\b", line) is not None

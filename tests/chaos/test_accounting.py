@@ -83,7 +83,7 @@ def test_each_fault_is_counted_in_its_column(
     assert (RELEASE.name in account.complaints()) == (fault is not None)
 
 
-def test_a_guess_that_goes_on_is_counted_but_no_fault() -> None:
+def test_a_guess_that_continues_is_counted_but_no_fault() -> None:
     first = execution(1, 100, 150)
     marked = History(RELEASE, [first], [Act(110, "failed")], "failed", named=frozenset("1"))
     cleared = History(

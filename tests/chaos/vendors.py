@@ -1,4 +1,4 @@
-"""What the four systems hold for each release and what they saw of it; each start can be told its owner for certain."""
+"""What the four systems hold for each release and what they received; the owner of each start is certain."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ RERUN_MODES = ("link_in_reply", "link_later", "new_event")
 COLLEAGUES_BUILDS = 250
 """Build runs on the other Cocktail, with the numbers that ours have here."""
 SUCCEEDED = {"COMPLETED", "2", "DONE", "complete"}
-# A stopped ServiceStage release is paused (7): nothing goes on there.
+# A stopped ServiceStage release is paused (7): nothing continues there.
 ENDED = SUCCEEDED | {"FAILED", "CANCELED", "3", "7", "9", "11", "12", "ERROR", "error", "cancelled", "expired"}
 FAILED = {"FAILED", "3"}
-"""From which an execution can be made to go on."""
+"""From which an execution can be continued."""
 STAGES = [
     {"name": "build", "tasks": [{"name": "b1", "type": "build"}]},
     {"name": "deploy", "tasks": [{"name": "d1", "type": "update_component"}]},
@@ -46,9 +46,9 @@ PIPELINE = {
 
 @dataclass(frozen=True)
 class Seen:
-    """One execution, in its system's words; times are epoch seconds, ``ended`` is ``None`` while it goes on.
+    """One execution, in its system's words; times are epoch seconds, ``ended`` is ``None`` while it runs.
 
-    :param resumed: how often it went on after it had failed.
+    :param resumed: how often it was continued after a failure.
     """
 
     system: str
@@ -148,7 +148,7 @@ class Vendors:
         return [_seen(each) for each in builds if each["started_by"].endswith(f" {name}")]
 
     def begin_again(self, build: Seen) -> None:
-        """Let a build of Cocktail that goes on take as long as if it began now."""
+        """Let a running build of Cocktail take as long as if it began now."""
         self._sandbox.control.force("cocktail", build.id, "RUNNING")
 
     def finish(self, execution: Seen) -> None:

@@ -23,6 +23,7 @@ from airflow_provider.clients import retries
 from airflow_provider.clients.auth import HeaderAuth, NoAuth
 from airflow_provider.clients.base import MOST_LOG_LINES, MOST_STEPS
 from airflow_provider.clients.code_stream import CodeStreamClient
+from airflow_provider.clients.listing import EndlessListError
 from airflow_provider.clients.one_at_a_time import one_at_a_time
 from airflow_provider.clients.quay import QuayClient
 from airflow_provider.clients.reading import LARGE
@@ -38,7 +39,7 @@ from airflow_provider.exceptions import (
     ThrottledError,
     UnexpectedResponseError,
 )
-from tests.support.scripted import Handler, Reply, Scripted
+from tests.support.scripted import Handler, Received, Reply, Scripted
 
 OK: Reply = (200, {}, {"fine": True})
 MB = 1024 * 1024
@@ -575,12 +576,52 @@ def test_a_server_that_repeats_a_page_is_recognized(scripted: Scripted, total: i
 
 
 def test_a_list_that_never_ends_is_given_up(scripted: Scripted, mocker: MockerFixture) -> None:
-    mocker.patch("airflow_provider.clients.code_stream.wire.MOST_PAGES", 5)
+    mocker.patch("airflow_provider.clients.listing.MOST_PAGES", 5)
     scripted.script = [(200, {}, {"token": "bearer-1"})]
     scripted.always = lambda request: (200, {}, page_of(request.query["$skip"], total=10**9))
     with pytest.raises(UnexpectedResponseError, match="did not end"):
         code_stream(scripted).pipelines.list()
     assert len(scripted.requests) == 6
+
+
+def quay(scripted: Scripted) -> QuayClient:
+    return QuayClient(scripted.url, token="x" * 40)
+
+
+def big_pipelines(request: Received) -> Reply:
+    if request.method == "POST":
+        return 200, {}, {"token": "bearer-1"}
+    page = page_of(request.query["$skip"], total=10**9)
+    return 200, {}, {**page, "filling": "x" * MB}
+
+
+def big_tags(request: Received) -> Reply:
+    tag = {"name": f"t{request.query['page']}", "manifest_digest": "sha256:a", "start_ts": 1, "filling": "x" * MB}
+    return 200, {}, {"tags": [tag], "has_additional": True}
+
+
+def big_repositories(request: Received) -> Reply:
+    repository = {"name": f"r{request.query.get('next_page')}", "filling": "x" * MB}
+    return 200, {}, {"repositories": [repository], "next_page": f"{request.query.get('next_page')}x"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "read"),
+    [
+        (big_pipelines, lambda server: code_stream(server).pipelines.list()),
+        (big_tags, lambda server: quay(server).tags.list("acme/shop")),
+        (big_repositories, lambda server: quay(server).repositories.list("acme")),
+    ],
+)
+def test_all_pages_of_a_list_have_a_limit_together(
+    scripted: Scripted, mocker: MockerFixture, answer: Callable[[Received], Reply], read: Callable[[Scripted], object]
+) -> None:
+    mocker.patch("airflow_provider.clients.listing.LARGEST_LIST", 3 * MB)
+    mocker.patch("airflow_provider.clients.listing.MOST_PAGES", 20)
+    scripted.always = answer
+    with pytest.raises(EndlessListError, match="3 MB"):
+        read(scripted)
+    assert len([each for each in scripted.requests if each.method == "GET"]) == 3
 
 
 def test_the_texts_of_an_execution_are_short_and_show_no_secret(scripted: Scripted) -> None:

@@ -1,4 +1,4 @@
-"""Lists of which only what tells that an item moved is decoded, whatever else they hold."""
+"""Lists of which only the excerpts that show whether an item changed are decoded, whatever else they hold."""
 
 from __future__ import annotations
 

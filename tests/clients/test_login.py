@@ -138,7 +138,7 @@ def test_a_login_that_merely_broke_is_tried_again_at_once() -> None:
     assert len(counted) == 3
 
 
-def test_whoever_waits_for_a_login_that_breaks_is_told_so_and_does_not_repeat_it() -> None:
+def test_whoever_waits_for_a_failing_login_gets_its_error_and_does_not_repeat_it() -> None:
     login, counted = Login(), list[float]()
     slow = fails_with(ServerUnavailableError("away"), counted, pause=0.5)
     barrier = threading.Barrier(POLLS)

@@ -185,7 +185,7 @@ def test_while_nothing_happens_any_number_of_waits_costs_one_request(
     for _ in range(3):
         stand.asked()
         assert waits.fetch() == {}
-        # A single release whose record tells no status needs the list as well.
+        # A single release whose record has no status needs the list as well.
         assert len(stand.asked()) == (2 if kind is ReleasesWithoutRecords and count == 1 else 1)
     stand.move(1, stand.ended[0])
     assert {number: each.status for number, each in waits.fetch().items()} == {1: stand.ended[0]}
@@ -228,7 +228,7 @@ def test_what_a_list_does_not_show_is_polled_whenever_the_caller_likes(scripted:
     assert [callable(each) for each in found] == [True] * 10 + [False] * 10
     assert all(now is known for now, known in zip(found[10:], before[10:], strict=True))
     pending: list[PendingObservation] = [each for each in found if callable(each)]
-    assert stand.asked() == [], "nothing is asked before it is looked at"
+    assert stand.asked() == [], "nothing is requested before it is polled"
     stand.broken = True
     with pytest.raises(ServerUnavailableError):
         pending[0]()

@@ -302,7 +302,7 @@ def test_a_silent_server_is_given_up_and_a_write_is_not_repeated(scripted: Scrip
     assert len(scripted.requests) == 1
 
 
-def test_certificates_are_checked_unless_told_otherwise(scripted: Scripted, certificates: Certificates) -> None:
+def test_certificates_are_checked_unless_verify_is_false(scripted: Scripted, certificates: Certificates) -> None:
     scripted.use_tls(certificates.server)
     scripted.always = OK
     with pytest.raises(ServerUnavailableError, match="extra `verify`") as caught:
@@ -709,11 +709,11 @@ def dated(seconds: float, status: int = 200) -> Callable[[Handler], None]:
 
 
 def get(transport: Transport) -> float:
-    """Read something; by how much the clock that it tells may be off."""
+    """Read something; returns by how much the server's clock may be off."""
     begun = time.monotonic()
     with suppress(NotFoundError):
         transport.get("/x")
-    # The header tells whole seconds, and some of them may pass until it is read.
+    # The header has whole seconds, and some of them may pass until it is read.
     return 1.1 + time.monotonic() - begun
 
 

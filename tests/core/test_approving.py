@@ -172,7 +172,7 @@ def test_an_answer_that_is_delivered_twice_counts_once():
     assert len(asked.answers) == 1
 
 
-def test_the_rules_are_told_to_those_who_answer():
+def test_the_rules_are_shown_to_those_who_answer():
     lines = " ".join(Rules(approvers=("ada", "bob"), requester="eve", approvals=2).to_lines())
     for rule in ("Only ada, bob", "eve triggered", "2 different people"):
         assert rule in lines
@@ -197,7 +197,7 @@ def test_what_is_remembered_survives_the_state_store():
     assert msgspec.convert(msgspec.json.decode(msgspec.json.encode(asked)), Question) == asked
 
 
-def test_the_system_is_told_who_has_decided_and_what_they_said():
+def test_the_system_gets_the_names_and_comments_of_those_who_decided():
     rules, asked = Rules(approvals=2, requester="eve"), question()
     asked.take(answer("eve"), rules)
     asked.take(msgspec.structs.replace(answer("ada"), comment="tests are green"), rules)

@@ -38,7 +38,7 @@ SAME, CLEARED, AMBIGUOUS = Relation.SAME, Relation.CLEARED, Relation.AMBIGUOUS
         pytest.param(Attempt(0, 2, -1, 0), Attempt(2, 2, 5, 2), False, SAME, id="a record of the first version"),
     ],
 )
-def test_a_retry_is_told_from_a_clear(last, now, had_succeeded, expected):
+def test_a_retry_is_distinguished_from_a_clear(last, now, had_succeeded, expected):
     assert relation(last, now, had_succeeded=had_succeeded) is expected
 
 

@@ -364,7 +364,7 @@ def test_what_another_version_has_saved_of_a_wait_ends_none(body):
     assert Begun.from_json(body) == Begun()
 
 
-def test_a_vendor_that_names_other_steps_with_each_look_fills_no_log() -> None:
+def test_a_vendor_that_names_other_steps_in_each_poll_fills_no_log() -> None:
     wait, logged = Wait({"system": "quay", "kind": "build", "id": "1"}, 1.0), 0
     for number in range(3 * MOST_STEPS // 1000):
         steps = tuple(Step(f"{number}-{step}", "RUNNING") for step in range(1000))
@@ -373,7 +373,7 @@ def test_a_vendor_that_names_other_steps_with_each_look_fills_no_log() -> None:
     assert logged == MOST_CHANGES
 
 
-def test_a_vendor_that_names_other_steps_with_each_look_fills_no_memory(mocker: MockerFixture) -> None:
+def test_a_vendor_that_names_other_steps_in_each_poll_fills_no_memory(mocker: MockerFixture) -> None:
     mocker.patch.object(core_waiting, "MOST_CHANGES", 10**6)
     wait = Wait({"system": "quay", "kind": "build", "id": "1"}, 1.0)
 

@@ -95,7 +95,7 @@ def test_what_is_not_certainly_ours_is_left_alone(tmp_path: Path, case: str) -> 
         stranger.wait()
 
 
-def test_a_process_that_ended_by_itself_is_told_with_the_end_of_its_log(start: Callable[..., SessionProcess]) -> None:
+def test_a_process_that_ended_is_reported_with_the_end_of_its_log(start: Callable[..., SessionProcess]) -> None:
     process = start([sys.executable, "-c", "print('no such port')"])
     until(lambda: not process.is_running)
     with pytest.raises(StartError, match="no such port"):

@@ -79,7 +79,7 @@ class Stage:
         return sorted(each["state"] for each in instances if each["map_index"] >= 0)
 
     def watch(self, dag_id: str, run_id: str) -> SeenRun:
-        """Wait for the end of a run, noting what its tasks tell before they are over."""
+        """Wait for the end of a run, noting what its tasks show before they are over."""
         api = self.airflow.api
         early_ids: dict[str, str] = {}
         early_links: dict[str, str | None] = {}

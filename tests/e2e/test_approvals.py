@@ -112,7 +112,7 @@ def test_an_answer_before_the_deferral_has_landed_counts(stage: Stage) -> None:
     assert len(answers(stage)) == 1
 
 
-def test_who_may_only_look_cannot_answer(stage: Stage) -> None:
+def test_a_user_who_may_only_view_cannot_answer(stage: Stage) -> None:
     asking = start(stage, "approvals", execution(stage)).until_it_asks()
     with pytest.raises(requests.HTTPError, match="403"):
         asking.answer("Approve", by=as_user(stage, "eve"))

@@ -35,7 +35,7 @@ class Pushed:
         self.sandbox.control.act("quay", "push_image", repository="acme/shop", tag=tag)
 
     def released(self) -> list[str]:
-        """The tags that finished runs were told of, in no order."""
+        """The tags that finished runs got, in no order."""
         api = self.cluster.api
         runs = [run_id for run_id in api.run_ids(DAG_ID) if api.dag_run(DAG_ID, run_id)["state"] == "success"]
         return [tag for run_id in runs for tag in api.xcom(DAG_ID, run_id, "release") or []]

@@ -140,7 +140,7 @@ def test_a_demo_that_is_interrupted_leaves_no_process_behind(demo: Callable[...,
     running.wait_for_airflow()
     second = demo()
     assert second.wait() == 1
-    assert "a demo runs in this checkout already" in (tmp_path / "demo.log").read_text()
+    assert "a demo is already running in this checkout" in (tmp_path / "demo.log").read_text()
     assert running.send(signal.SIGINT) == 1
     assert running.servers() == set()
     assert "Traceback" not in (tmp_path / "demo.log").read_text()

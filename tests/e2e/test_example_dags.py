@@ -207,7 +207,7 @@ def released(stage: Stage) -> str | None:
 
 
 def is_watched(stage: Stage) -> bool:
-    """Whether the watcher has seen what there is: it tells what happens from then on."""
+    """Whether the watcher has seen what there is: it reports what happens from then on."""
     seen = stage.sandbox.control.requests("quay", "GET", f"/repository/{SHOP}/tag/")
     return any(each["status"] == 200 for each in seen)
 
@@ -243,7 +243,7 @@ def test_a_pushed_version_is_released_once_whoever_reports_it(stage: Stage) -> N
     until(lambda: released(stage) == first and over(stage), "the version is released")
     assert releases(stage) == RELEASE
 
-    # Quay tells as well now.
+    # Quay sends a webhook as well now.
     run_id = stage.scheduled("registry_webhooks")
     assert end_of(stage, "registry_webhooks", run_id) == "success"
     with quay(stage) as client:

@@ -115,7 +115,7 @@ def test_one_task_asks_about_each_of_two_gates_with_a_text_that_is_true_of_both(
     ]
 
 
-def test_the_vendors_decision_counts_where_an_answer_comes_too_late_and_the_release_goes_on(stage: Stage) -> None:
+def test_the_vendors_decision_counts_if_an_answer_comes_too_late_and_the_release_continues(stage: Stage) -> None:
     asking = at_a_gate(stage)
     with stage.stopped_triggerer():
         with code_stream(stage) as client:
@@ -167,7 +167,7 @@ def test_a_pipeline_is_canceled_when_its_task_is_marked_failed_after_an_answer_a
 
 @pytest.mark.usefixtures("_pool")
 def test_a_task_that_is_marked_failed_long_after_an_answer_and_before_its_worker_cancels_nothing(stage: Stage) -> None:
-    """A gap that docs/approvals.md names: Airflow tells the trigger of the answer once, and of the mark never."""
+    """A gap that docs/approvals.md names: Airflow ends the trigger once, for the answer, and never for the mark."""
     asking = at_a_gate(stage, "gates_in_a_pool")
     with no_worker(stage):
         asking.answer("Approve", "and nobody comes")

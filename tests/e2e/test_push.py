@@ -60,12 +60,12 @@ class Stage:
         return Run(dag_id, run_id, str(new))
 
     def end(self, run: Run) -> float:
-        """Cocktail ends the build, and tells; returns when."""
+        """Cocktail ends the build, and calls back; returns when."""
         now = time.time()
         self.sandbox.control.force("cocktail", run.build_run, "DONE")
         return now
 
-    def tell(self, build: int, build_run: int, state: str = "DONE") -> int:
+    def call_back(self, build: int, build_run: int, state: str = "DONE") -> int:
         """What anybody may send who knows the URL."""
         numbers = {"buildSeq": build, "buildRunSeq": build_run}
         body = {"event": "BUILD_RUN_STATE", "target": numbers, "data": {**numbers, "runState": state}}
@@ -153,12 +153,12 @@ def test_pushes_of_others_wrong_numbers_and_repeats_wake_nobody(stage: Stage) ->
     one, other = stage.start(ENDS, 12), stage.start(GOES_ON, 15)
     time.sleep(SETTLED)
     # A build that goes on, builds of which nobody knows, and those of others.
-    assert stage.tell(12, int(one.build_run)) == 200
-    assert stage.tell(12, 999_999) == 200
-    assert stage.tell(15, int(one.build_run), "ERROR") == 200
+    assert stage.call_back(12, int(one.build_run)) == 200
+    assert stage.call_back(12, 999_999) == 200
+    assert stage.call_back(15, int(one.build_run), "ERROR") == 200
     stage.end(other)
     stage.begun(other)
-    assert [stage.tell(15, int(other.build_run)) for _ in range(3)] == [200] * 3
+    assert [stage.call_back(15, int(other.build_run)) for _ in range(3)] == [200] * 3
     wait_for(lambda: stage.api.dag_run(*other[:2])["state"] == "success")
     assert stage.state(*one[:2], "build") == "deferred"
     stage.end(one)

@@ -33,7 +33,7 @@ LONGEST = 900
 class Hour:
     """A new user's machine.
 
-    :param exported: what the sandbox told to paste.
+    :param exported: the lines that the sandbox printed to paste.
     """
 
     home: Path

@@ -80,8 +80,11 @@ def test_what_another_thread_adds_in_the_middle_is_not_forgotten() -> None:
 
 
 def test_only_those_values_of_headers_are_secrets_whose_name_says_so(build: Build) -> None:
-    build("cocktail", extra={"headers": {"X-Team-Secret": "known-secret-value", "user-role": "DEVOPS"}})
-    assert redact("known-secret-value DEVOPS") == "*** DEVOPS"
+    headers = {"X-Team-Secret": "short", "user-role": "DEVOPS", "X-Any": "as-long-as-a-secret"}
+    client = build("cocktail", extra={"headers": headers})
+    # Airflow's masker finds some of them by their names, the client's all.
+    for shown in (client.transport.redact, redact):
+        assert shown("short as-long-as-a-secret DEVOPS") == "*** *** DEVOPS"
 
 
 def test_a_connection_that_changes_gives_another_client_once(define: object, build: Build) -> None:

@@ -36,7 +36,7 @@ SETTLING = 20.0
 """Seconds in which waits start, not measured."""
 
 FIRST_ANSWER = 240.0
-"""Seconds within which a wait must be over that is told its end at once: a triggerer that has just started is slow."""
+"""Seconds within which a wait must be over whose execution has ended: a triggerer that has just started is slow."""
 
 Trigger = tuple[str, dict[str, Any]]
 

@@ -23,7 +23,7 @@ PATIENCE = 180.0
 
 
 class Ended(NamedTuple):
-    """A wait that is over. :param at: epoch seconds; ``event``: what its trigger told, ``None`` if it crashed."""
+    """A wait that is over. :param at: epoch seconds; ``event``: of its trigger, ``None`` if it crashed."""
 
     index: int  # type: ignore[assignment]
     at: float
@@ -127,7 +127,7 @@ class Triggerer:
         return numbers
 
     def take_ended(self) -> list[Ended]:
-        """The waits that are over; each is told once."""
+        """The waits that are over; each is returned once."""
         rows = self._query(
             "DELETE FROM task_instance WHERE dag_id = %s AND state <> 'deferred' "
             "RETURNING map_index, extract(epoch FROM updated_at), next_method, next_kwargs::text",
@@ -139,7 +139,7 @@ class Triggerer:
         ]
 
     def complaints(self) -> list[str]:
-        """Lines of the triggerer's log that tell of an error of its own since its start, one of each kind."""
+        """Lines of the triggerer's log that show an error of its own since its start, one of each kind."""
         text = self._process.log.read_bytes()[self._log_begins :].decode(errors="replace")
         lines = (line for line in text.splitlines() if re.search(r"\[error|\[critical|Traceback|exited with", line))
         return list({re.sub(r"[0-9a-f-]{8,}|\d+", "#", line)[-120:]: line for line in lines}.values())

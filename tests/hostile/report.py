@@ -12,7 +12,7 @@ LONGEST_BLOCK = 0.05
 MOST_GROWTH = 0.05
 """Part of the memory by which it may grow from the second quarter of the hostile time to its last tenth."""
 LATER_AT_MOST = 1.0
-"""Seconds by which the end of a good wait may be told later, in the median and of the slowest twentieth."""
+"""Seconds by which the end of a good wait may be reported later, in the median and of the slowest twentieth."""
 FEWEST_PER_SECOND = 1.0
 """Hostile answers, below which nothing is shown."""
 
@@ -24,7 +24,7 @@ class Figures:
     :param seconds: that each of both parts took.
     :param samples: of the loop.
     :param endings: how hostile waits ended, before they were begun anew.
-    :param unstorable: how waits ended that were told what PostgreSQL cannot store, by system.
+    :param unstorable: how waits ended that observed what PostgreSQL cannot store, by system.
     :param wrong: ends that are not true.
     """
 
@@ -72,7 +72,7 @@ def table(figures: Figures) -> str:
     rows += [("good waits that ended", str(len(figures.alone)), str(len(figures.beside)))]
     for name, part in (("median", 50), ("95th percentile", 95), ("longest", 100)):
         latencies = (_percentile(figures.alone, part), _percentile(figures.beside, part))
-        rows.append((f"until the end was told, {name}", *(f"{each:.2f} s" for each in latencies)))
+        rows.append((f"until the end was reported, {name}", *(f"{each:.2f} s" for each in latencies)))
     for name, key in (
         ("longest block of the loop by us", "ours"),
         ("by other code in the loop", "others"),
@@ -118,9 +118,9 @@ def broken(figures: Figures) -> list[str]:
     for part in (50, 95):
         before, now = _percentile(figures.alone, part), _percentile(figures.beside, part)
         if not now <= before + LATER_AT_MOST:
-            found.append(f"good waits were told later: {now:.2f} s instead of {before:.2f} s ({part}th percentile)")
+            found.append(f"good waits ended later: {now:.2f} s instead of {before:.2f} s ({part}th percentile)")
     lost = {system: how for system, how in figures.unstorable.items() if how in ("nothing came", "crashed")}
-    found += [f"what cannot be stored was not told: {system} {how}" for system, how in lost.items()]
+    found += [f"what cannot be stored did not end the wait: {system} {how}" for system, how in lost.items()]
     if figures.hostile_requests.total() < FEWEST_PER_SECOND * (figures.seconds[-1] if figures.seconds else 0):
         found.append(f"too little harm: {figures.hostile_requests.total()} hostile answers")
     return found + [f"the triggerer's log says: {each[:300]}" for each in figures.complaints[:5]]

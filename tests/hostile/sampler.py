@@ -1,6 +1,6 @@
 """A trigger that measures the event loop which it shares with the waits: how long it was held up, and by whom.
 
-A lag alone does not tell: the machine may be busy with something else, Python may have collected garbage, or Airflow
+A lag alone proves nothing: the machine may be busy with something else, Python may have collected garbage, or Airflow
 may have been at work. So each lag is held against what the threads of the process did meanwhile.
 """
 
@@ -132,7 +132,7 @@ class LoopSampler(BaseTrigger):
                     used = {name: now - cpu.get(name, 0.0) for name, now in threads.read().items()}
                     second.note(lag, garbage.total - collected, waited, used, steps.take())
                 if second.is_over():
-                    file.write(json.dumps(second.told()) + "\n")
+                    file.write(json.dumps(second.to_json()) + "\n")
                     file.flush()
                     second = _Second()
                     steps.take()
@@ -171,7 +171,7 @@ class _Second:
     def is_over(self) -> bool:
         return time.time() - self._began >= 1
 
-    def told(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         return {
             "at": time.time(),
             "lag": self.lag,

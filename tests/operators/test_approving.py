@@ -119,17 +119,17 @@ def result_of(ended: Any) -> dict[str, Any]:
 # --- asked and answered
 
 
-def test_people_are_told_what_they_need_to_decide(asking):
+def test_people_are_shown_what_they_need_to_decide(asking):
     task = asked(asking, approvers=["ada", "bob"], response_timeout=3600)
     action = task.action()
     assert action.options == ["Approve", "Reject"]
     assert action.approvers == ["ada", "bob"]
     assert action.answer is None
-    told = {
+    shown = {
         "code_stream": ("Deploy shop with approval", "execution", "1.4.2", "release-bot", "Stage", "Expires in"),
         "service_stage": ("shop-release-approval", "apr0v1", "uipfzw", "http"),
     }[asking.system]
-    for text in (*told, "Only ada, bob", "If nobody has decided by", "the answer is to reject", "/tasks/ask)"):
+    for text in (*shown, "Only ada, bob", "If nobody has decided by", "the answer is to reject", "/tasks/ask)"):
         assert text in action.body
     named = {
         "code_stream": ("Pipeline", "Inputs", "Requested by", "Expires in Code Stream", "Link"),
@@ -361,6 +361,24 @@ def test_silence_may_fail_the_task_alone(asking):
     assert asking.answers() == []
 
 
+def test_a_retry_after_a_silence_that_failed_the_task_gives_people_that_time_again(asking):
+    Told.heard.clear()
+    task = asked(asking, response_timeout=1, on_no_response="fail", approvals=2, notifiers=[Told()])
+    task.first = task.answer("Approve", "ada")
+    late = trigger_of(task).deadline
+    time.sleep(1)
+    assert isinstance(task.resumed(task.fire(trigger_of(task))).error, ExecutionTimeout)
+    notified = len(Told.heard)
+    task.lose_worker()
+    task.first = task.attempt()
+    assert (task.first.error, task.state, task.action().answer) == (None, "deferred", None)
+    assert trigger_of(task).deadline > late
+    assert len(Told.heard) == notified + 1
+    given = result_of(task.answer("Approve", "bob"))["approvals"]
+    assert [each["by"] for each in given] == ["ada", "bob"]
+    assert len(asking.answers()) == 1
+
+
 def test_an_answer_that_no_triggerer_has_read_counts_and_not_the_silence_after_it(asking):
     """It came before the deferral, and triggerers were down until Airflow timed the deferral out."""
     task = asked(asking, response_timeout=0.5, on_no_response="approve")
@@ -417,7 +435,7 @@ def test_a_kill_after_an_answer_changes_nothing(asking):
     assert (task.action().answer, task.action().by) == ("Approve", "ada")
 
 
-def test_a_retry_goes_on_with_an_answer_that_no_worker_has_seen(asking):
+def test_a_retry_continues_with_an_answer_that_no_worker_has_seen(asking):
     task = asked(asking)
     task.mark("running")
     assert task.answer("Approve", "ada") is None
@@ -518,11 +536,11 @@ def test_a_task_name_is_found_where_only_one_can_wait_and_asked_for_where_severa
     assert "first0, second" in str(two.error)
 
 
-# --- told to others
+# --- notifications
 
 
 class Told(BaseNotifier):
-    """Keeps what it is asked to tell."""
+    """Keeps its notifications."""
 
     template_fields = ("text",)
     heard: ClassVar[list[str]] = []
@@ -551,7 +569,7 @@ def heard(mocker: MockerFixture) -> list[str]:
     return Told.heard
 
 
-def test_those_who_want_to_know_are_told_each_time_when_somebody_must_decide(asking, heard):
+def test_notifiers_are_called_each_time_somebody_must_decide(asking, heard):
     notifiers = [
         ApprovalNotifier(Told),
         ApprovalNotifier(f"{Told.__module__}.Told", text="Look: {{ approval.link }}"),

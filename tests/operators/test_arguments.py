@@ -205,6 +205,12 @@ def test_numbers_of_a_pipelines_inputs_may_be_numbers():
     assert task.inputs == {"replicas": 3, "share": 0.5, "own": 0.25, "none": None, "given": {"a": None, "b": 1.5}}
 
 
+def test_a_template_that_the_authors_own_code_renders_is_no_argument():
+    task = rendered(CocktailRunBuildOperator, {}, tag_name="rc")
+    assert task.render_template("shop-{{ missing }}", {"missing": None}) == "shop-None"
+    task.check_arguments()
+
+
 def test_a_number_where_a_number_belongs_is_no_text_that_was_changed():
     rendered(CocktailBuildSensor, {"run": "12"}, build_run_seq="{{ run }}").check_arguments()
     rendered(CocktailRunBuildOperator, {"run": " 12\n"}, build_seq="{{ run }}").check_arguments()
@@ -243,4 +249,17 @@ def test_in_airflow_nothing_is_sent_for_an_xcom_that_is_missing(systems):
         return CocktailRunBuildOperator(task_id="task", build_seq=12, tag_name=before)
 
     assert "tag_name must not be None" in str(run_task(build).error)
+    assert [systems.requests(system) for system in LOGINS] == [[]] * len(LOGINS)
+
+
+def test_an_item_of_a_result_that_is_asked_for_like_an_xcom_is_explained(systems):
+    def build() -> Any:
+        from airflow.sdk import task
+
+        before = task(task_id="before")(lambda: {"outputs": {"tag": "1.4.2"}})()
+        return CocktailRunBuildOperator(task_id="task", build_seq=12, tag_name=before["outputs"]["tag"])
+
+    said = str(run_task(build).error)
+    assert said.startswith("tag_name must be given, got output['tag'] of task 'before', which has no XCom of that name")
+    assert said.endswith("""write "{{ ti.xcom_pull(task_ids='before')[...] }}\"""")
     assert [systems.requests(system) for system in LOGINS] == [[]] * len(LOGINS)

@@ -84,7 +84,7 @@ class Bad(NamedTuple):
     """:param error: the class that the task must fail with.
     :param named: what its text must say, all of it.
     :param needs_system: whether the system must be asked to know.
-    :param is_late: whether only the task's run tells, although without asking: what is inside of an argument.
+    :param is_late: whether only the task's run finds it, although without a request: what is inside an argument.
     """
 
     cls: type

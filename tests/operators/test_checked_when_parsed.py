@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import textwrap
 from collections.abc import Iterator
 from datetime import timedelta
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
+from airflow.exceptions import AirflowTimetableInvalid
 from airflow.sdk import DAG, BaseOperator, TaskGroup, XComArg
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,12 +22,17 @@ from airflow_provider.operators import arguments
 from airflow_provider.operators.arguments import Number, Seconds, SecondsOrZero, problem_of
 from airflow_provider.operators.checking import CheckedArguments, arguments_of
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
-from airflow_provider.operators.code_stream import CodeStreamRerunEventOperator, CodeStreamRunPipelineOperator
+from airflow_provider.operators.code_stream import (
+    CodeStreamApprovalOperator,
+    CodeStreamRerunEventOperator,
+    CodeStreamRunPipelineOperator,
+)
 from airflow_provider.operators.quay import Event, Method, QuayPromoteTagOperator, QuayRunBuildOperator
 from airflow_provider.operators.service_stage import ServiceStageReleaseOperator
 from airflow_provider.provider_info import get_provider_info
 from airflow_provider.sensors.quay import QuaySecurityScanSensor, QuayTagSensor
 from airflow_provider.sensors.release_window import ReleaseWindowSensor
+from airflow_provider.timetables import ReleaseWindow
 from tests.support.airflow_runs import run_task
 from tests.support.classes import CLASSES, needed_with
 from tests.support.examples import PATIENT
@@ -203,11 +210,25 @@ def test_arguments_that_do_not_go_together_are_refused_when_parsed() -> None:
     assert said == "task 'task': force is valid only with action='rerun', got action='resume'"
     said = refusal(ServiceStageReleaseOperator, action="retry", selected_tasks={"stage": ["one"]})
     assert said == "task 'task': selected_tasks is valid only with action='start', got action='retry'"
+    said = refusal(ServiceStageReleaseOperator, action="rollback", on_retry="resume")
+    assert said == "task 'task': on_retry must be restart with action='rollback', which cannot be continued"
+    said = refusal(CodeStreamApprovalOperator, decision="approve", approvers=["ada"])
+    assert said == "task 'task': approvers is valid only without decision, when people are asked"
+    said = refusal(CodeStreamApprovalOperator, decision=None, response_timeout=None, on_no_response="fail")
+    assert said == "task 'task': on_no_response is valid only with response_timeout"
     for cls in (QuayPromoteTagOperator, QuaySecurityScanSensor):
         given = {"repository": "{{ x }}", "digest": digest}
         assert "but not both, got digest and" in refusal(cls, **given)
     assert "but not both, got neither" in refusal(QuayPromoteTagOperator, source_tag=None)
     assert "both: Quay reads only one" in refusal(QuayRunBuildOperator, subdirectory="a", dockerfile_path="b")
+
+
+@pytest.mark.parametrize("windows", ["nights", "variable:", "file:", {"windows": []}])
+def test_where_windows_are_kept_is_named_when_parsed(windows: Any) -> None:
+    said = "windows must be a list, variable:<name> or file:<path>, got "
+    assert refusal(ReleaseWindowSensor, windows=windows) == f"task 'task': {said}{windows!r}"
+    with pytest.raises(AirflowTimetableInvalid, match=f"^{re.escape(said)}"):
+        ReleaseWindow(windows=windows).validate()
 
 
 def test_of_arguments_of_which_one_is_given_a_template_may_come_out_empty() -> None:

@@ -256,6 +256,21 @@ def test_silence_may_fail_the_task_alone(gated):
     assert gated.cancels() == [0]
 
 
+def test_a_retry_after_a_silence_that_failed_the_task_gives_people_that_time_again(gated):
+    task = asking(gated, response_timeout=1, on_no_response="fail")
+    late = task.left_trigger.asks_until
+    time.sleep(1)
+    assert isinstance(task.to_the_end().error, ExecutionTimeout)
+    task.lose_worker()
+    task.attempt()
+    task.until_it_asks()
+    assert (task.state, task.action().answer) == ("deferred", None)
+    assert task.left_trigger.asks_until > late
+    task.answer("Approve", "ada")
+    assert task.to_the_end().error is None
+    assert len(gated.answers()) == len(gated.executions()) == 1
+
+
 # --- at the vendor
 
 
@@ -434,7 +449,7 @@ def test_a_task_that_is_cleared_while_it_asks_starts_and_asks_again(gated):
     assert [each["by"] for each in result_of(task.to_the_end())["approvals"]] == ["bob"]
 
 
-def test_a_retry_goes_on_with_an_answer_that_no_worker_has_seen(gated):
+def test_a_retry_continues_with_an_answer_that_no_worker_has_seen(gated):
     task = asking(gated)
     task.mark("running")
     assert task.answer("Approve", "ada") is None

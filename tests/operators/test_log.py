@@ -15,7 +15,7 @@ from airflow_provider.operators.quay import (
     QuayRunBuildOperator,
     QuayTestNotificationOperator,
 )
-from airflow_provider.operators.service_stage import ServiceStageApprovalOperator
+from airflow_provider.operators.service_stage import ServiceStageApprovalOperator, ServiceStageReleaseOperator
 from airflow_provider.sensors.quay import QuaySecurityScanSensor, QuayTagSensor
 from tests.support import service_stage_tasks
 from tests.support.airflow_runs import run_task
@@ -88,15 +88,15 @@ def come_to(story: Story, state: str) -> None:
 
 
 @pytest.fixture
-def tell(systems):
+def story_of(systems):
     """Begins the story of a starter in whose system nothing ends by itself."""
     systems.reset(SLOW)
     return lambda name, **arguments: Story(systems, STARTERS[name], deferrable=True, **arguments)
 
 
 @pytest.mark.parametrize("name", SUCCESSES)
-def test_a_success_moves_from_worker_to_triggerer_and_back_and_reports_nothing_twice(tell, name):
-    story = tell(name)
+def test_a_success_moves_from_worker_to_triggerer_and_back_and_reports_nothing_twice(story_of, name):
+    story = story_of(name)
     with log_lines() as lines:
         trigger = deferred(story)
         come_to(story, FINISHED[story.starter.system])
@@ -104,8 +104,8 @@ def test_a_success_moves_from_worker_to_triggerer_and_back_and_reports_nothing_t
     assert lines == SUCCESSES[name]
 
 
-def test_what_fails_is_an_error_with_reason_duration_and_link(tell):
-    story = tell("quay")
+def test_what_fails_is_an_error_with_reason_duration_and_link(story_of):
+    story = story_of("quay")
     with log_lines() as lines:
         trigger = deferred(story)
         come_to(story, story.starter.failed)
@@ -125,8 +125,8 @@ def test_a_failed_step_is_an_error(systems):
     assert "error     Prod.Deploy: FAILED - Script execution failed." in lines
 
 
-def test_a_retry_says_what_it_continues_with(tell):
-    story = tell("service_stage")
+def test_a_retry_says_what_it_continues_with(story_of):
+    story = story_of("service_stage")
     story.attempt_and_die(remembered=True)
     with log_lines() as lines:
         story.attempt()
@@ -137,8 +137,8 @@ def test_a_retry_says_what_it_continues_with(tell):
     ]
 
 
-def test_a_start_that_got_no_answer_is_a_warning_until_it_is_found(tell):
-    story = tell("cocktail")
+def test_a_start_that_got_no_answer_is_a_warning_until_it_is_found(story_of):
+    story = story_of("cocktail")
     story.systems.fault("cocktail", "reset_after", method="POST", path=story.starter.start)
     with log_lines() as lines:
         story.attempt()
@@ -149,8 +149,8 @@ def test_a_start_that_got_no_answer_is_a_warning_until_it_is_found(tell):
     ]
 
 
-def test_a_clear_says_what_it_cancels_and_why(tell):
-    story = tell("code_stream pipeline")
+def test_a_clear_says_what_it_cancels_and_why(story_of):
+    story = story_of("code_stream pipeline")
     with log_lines() as lines:
         trigger = deferred(story)
         story.task.clear_while_deferred(trigger)
@@ -160,8 +160,8 @@ def test_a_clear_says_what_it_cancels_and_why(tell):
     ]
 
 
-def test_an_outage_is_a_warning_and_its_end_is_reported(tell):
-    story = tell("service_stage")
+def test_an_outage_is_a_warning_and_its_end_is_reported(story_of):
+    story = story_of("service_stage")
     with log_lines() as lines:
         trigger = deferred(story)
         come_to(story, "2")
@@ -249,7 +249,7 @@ def test_what_takes_no_time_says_what_it_does_and_what_came_of_it(systems):
     [{"mode": "poke"}, {"mode": "reschedule"}, {"deferrable": True}, {"start_from_trigger": True}],
     ids=["poke", "reschedule", "deferrable", "from the trigger"],
 )
-def test_a_sensor_tells_the_same_story_in_every_mode(systems, mode):
+def test_the_log_of_a_sensor_is_the_same_in_every_mode(systems, mode):
     bounds = {"poke_interval": 0.1, "timeout": 1.0}
     with log_lines() as lines:
         for tag in ("stable", "none"):
@@ -269,7 +269,12 @@ def test_a_scan_passes(systems):
     with log_lines() as lines:
         run_task(lambda: QuaySecurityScanSensor(task_id="scan", repository=SHOP, tag="stable", poke_interval=0.1))
     page = "<sandbox>/quay/repository/acme/shop/manifest/<digest>?tab=vulnerabilities"
-    assert lines[-2:] == ["info    Scan stable passed", f"info    Scan stable passed after <time>: {page}"]
+    assert lines[-2:] == ["info    Scan of stable passed", f"info    Scan of stable passed after <time>: {page}"]
+
+
+def test_a_rollback_reads_as_english():
+    task = ServiceStageReleaseOperator(task_id="back", pipeline="rollback", action="rollback")
+    assert task.rendered_purpose == "roll back release task 'rollback'"
 
 
 def test_the_first_line_holds_no_secret_and_is_bounded(systems):

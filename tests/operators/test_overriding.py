@@ -280,7 +280,7 @@ def test_a_trigger_that_only_moved_closes_nothing(closed):
     assert task.action().answer is None
 
 
-def test_a_retry_goes_on_with_an_answer_that_no_worker_has_seen(closed):
+def test_a_retry_continues_with_an_answer_that_no_worker_has_seen(closed):
     task = Waiting(closed)
     task.mark("running")
     assert task.give("an outage") is None
@@ -290,7 +290,7 @@ def test_a_retry_goes_on_with_an_answer_that_no_worker_has_seen(closed):
     assert result_of(task.to_the_end())["override"]["by"] == "ada"
 
 
-def test_a_retry_goes_on_with_an_answer_that_a_worker_took_before_it_died(closed):
+def test_a_retry_continues_with_an_answer_that_a_worker_took_before_it_died(closed):
     task = Waiting(closed)
     with mock.patch.object(ReleaseWindowSensor, "overridden", side_effect=WorkerKilled):
         assert isinstance(task.give("an outage").error, WorkerKilled)

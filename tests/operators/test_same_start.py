@@ -141,7 +141,7 @@ def once(act: Callable[[], Any]) -> Callable[[StartOperator], None]:
 
 
 @EVERY_STARTER
-def test_the_next_attempt_looks_for_as_long_as_a_request_may_take_before_it_sends_another(systems, starter, mocker):
+def test_the_next_attempt_searches_as_long_as_a_request_may_take_before_it_sends_another(systems, starter, mocker):
     systems.reset(SLOW)
     mocker.patch.object(DURATIONS, "settling", 0.0)
     story = Story(systems, starter, deferrable=True)
@@ -268,7 +268,7 @@ def test_a_person_who_is_asked_about_a_late_start_answers_with_a_clear(systems):
     assert len(story.executions()) == 3
 
 
-def test_nothing_is_started_while_late_starts_cannot_be_looked_for(systems):
+def test_nothing_is_started_while_late_starts_cannot_be_searched_for(systems):
     let_nothing_end_by_itself(systems)
     story = Story(systems, PIPELINE, deferrable=True)
     give_up_on(story)

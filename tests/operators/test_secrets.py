@@ -34,7 +34,7 @@ BOTH_MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["synchron
 class Shown:
     """Everything that the runs of a test show to people, and the secrets that they must not show.
 
-    :param secrets: everything that was told to Airflow as a secret, tokens obtained at run time too.
+    :param secrets: everything that Airflow was asked to mask, tokens obtained at run time too.
     """
 
     def __init__(self, systems: Systems) -> None:
@@ -49,7 +49,7 @@ class Shown:
         return self.ended
 
     def check(self, *known: str) -> None:
-        """:param known: secrets that must be among those that this looks for."""
+        """:param known: secrets that must be among those that this searches for."""
         error = self.ended.error
         chain = traceback.format_exception(error) if error else []
         logs = self.read_logs()
@@ -58,15 +58,15 @@ class Shown:
         texts = [*chain, repr(error), str(vars(error) if error else ""), masked, *secrets.kept_by_airflow()]
         texts += [str(self.ended.xcoms), str(self.triggers), str(self.events), *self._journal()]
         # The template of a secret is none.
-        told = {secret for secret in self.secrets if "{{" not in secret}
-        assert set(known) <= told
+        masked = {secret for secret in self.secrets if "{{" not in secret}
+        assert set(known) <= masked
         assert "urllib3.connectionpool" in logs
-        assert secrets.found_in(texts, {*told, *secrets.WORDS}) == []
+        assert secrets.found_in(texts, {*masked, *secrets.WORDS}) == []
         assert secrets.found_in([logs], secrets.IN_CONNECTIONS) == []
         assert [text for text in [*texts, logs] if "Bearer " in text] == []
 
     def _journal(self) -> list[str]:
-        """What the sandbox tells of what arrived."""
+        """The requests that the sandbox received."""
         return [json.dumps(self._systems.requests(system)) for system in SYSTEMS]
 
 
@@ -79,7 +79,7 @@ def shown(systems, mocker, caplog, capfd) -> Shown:
     shown = Shown(systems)
     mask, serialize, to_event = airflow.sdk.log.mask_secret, ExecutionTrigger.serialize, Outcome.to_event
 
-    def tell(secret: Any, *args: Any) -> None:
+    def recorded(secret: Any, *args: Any) -> None:
         shown.secrets.add(str(secret))
         mask(secret, *args)
 
@@ -87,14 +87,14 @@ def shown(systems, mocker, caplog, capfd) -> Shown:
         shown.triggers.append(serialize(trigger))
         return shown.triggers[-1]
 
-    def told(outcome: Outcome) -> Any:
+    def as_event(outcome: Outcome) -> Any:
         shown.events.append(to_event(outcome))
         return shown.events[-1]
 
-    mocker.patch.object(Outcome, "to_event", told)
-    mocker.patch.object(airflow.sdk.log, "mask_secret", tell)
+    mocker.patch.object(Outcome, "to_event", as_event)
+    mocker.patch.object(airflow.sdk.log, "mask_secret", recorded)
     mocker.patch.object(ExecutionTrigger, "serialize", serialized)
-    # Not debug: there Airflow itself logs each message between task and supervisor, and one tells it what to mask.
+    # Not debug: there Airflow itself logs each message between task and supervisor, and one of them has what to mask.
     for module in (of_core, of_sdk):
         mocker.patch.dict(module.PER_LOGGER_LEVELS, {"": logging.INFO})
     caplog.set_level(logging.DEBUG)

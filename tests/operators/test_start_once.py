@@ -215,7 +215,7 @@ def test_why_a_trigger_could_not_cancel_is_never_lost(systems, mocker, capsys):
     assert "LookupError" in log
 
 
-def test_a_person_who_ends_a_deferred_task_while_the_api_server_restarts_is_heard_afterwards(systems, mocker):
+def test_a_person_who_ends_a_deferred_task_while_the_api_server_restarts_is_respected_afterwards(systems, mocker):
     systems.reset(speed=SLOW)
     story = Story(systems, STARTERS["code_stream pipeline"], deferrable=True)
     asked = []
@@ -269,7 +269,7 @@ def test_a_gateway_that_finds_nothing_for_a_while_leads_to_no_second_start(syste
 
 
 @pytest.mark.parametrize("deferrable", [False, True])
-def test_a_person_is_heard_who_ends_a_task_while_it_asks_airflow_something(systems, deferrable, mocker):
+def test_a_person_who_ends_a_task_while_it_asks_airflow_something_is_respected(systems, deferrable, mocker):
     systems.reset(SLOW)
     story = Story(systems, STARTERS["code_stream pipeline"], deferrable=deferrable)
     is_remembering = threading.Event()
@@ -294,7 +294,7 @@ def test_a_person_is_heard_who_ends_a_task_while_it_asks_airflow_something(syste
 
 
 @EVERY_STARTER
-def test_a_task_that_was_told_to_end_starts_nothing_more(systems, starter):
+def test_a_task_that_got_sigterm_starts_nothing_more(systems, starter):
     story = Story(systems, starter, deferrable=False)
     systems.fault(starter.system, "status", method="POST", path=starter.start, status=503)
 
@@ -306,7 +306,7 @@ def test_a_task_that_was_told_to_end_starts_nothing_more(systems, starter):
     assert story.executions() == []
 
 
-def test_a_task_that_is_told_to_end_while_airflow_is_asked_whether_it_stands_starts_nothing(systems, mocker):
+def test_a_task_that_gets_sigterm_while_it_asks_airflow_whether_it_is_current_starts_nothing(systems, mocker):
     story = Story(systems, STARTERS["code_stream pipeline"], deferrable=False)
     whole = start_attempt.require_standing
 
@@ -412,7 +412,7 @@ def test_what_bears_no_marker_is_left_to_a_person_after_a_clear(systems, starter
         ),
     ],
 )
-def test_a_cleared_task_starts_nothing_while_what_it_had_started_cannot_be_looked_for(systems, name, list_path, answer):
+def test_a_cleared_task_starts_nothing_while_no_search_can_find_what_it_had_started(systems, name, list_path, answer):
     systems.reset(speed=SLOW)
     # For as long as a request may take, the start of the attempt before may still appear.
     systems.connect(request_timeout=3.0)
@@ -425,7 +425,7 @@ def test_a_cleared_task_starts_nothing_while_what_it_had_started_cannot_be_looke
 
 
 @EVERY_STARTER
-def test_what_a_task_started_without_waiting_goes_on_when_the_task_is_cleared(systems, mocker, starter):
+def test_what_a_task_started_without_waiting_continues_when_the_task_is_cleared(systems, mocker, starter):
     mocker.patch.object(DURATIONS, "busy_limit", 1.0)
     systems.reset(speed=SLOW)
     story = Story(systems, starter, deferrable=False, wait_for_completion=False)

@@ -133,7 +133,7 @@ def test_a_retry_after_the_deadline_starts_again_and_the_first_one_is_canceled_o
 
 
 @EVERY_STARTER
-def test_a_start_waits_as_long_as_the_system_tells_it_to(systems, starter, mocker):
+def test_a_start_waits_as_long_as_the_system_asks_for(systems, starter, mocker):
     mocker.patch.object(retries, "LONGEST_PAUSE", 0.5)
     before = systems.executions(starter.system)
     systems.fault(starter.system, "status", method="POST", path=starter.start, status=429, headers={"Retry-After": "1"})

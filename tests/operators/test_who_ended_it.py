@@ -108,7 +108,7 @@ def test_what_its_execution_timeout_has_canceled_is_over_for_the_retry_too(syste
 
 
 def freeze(mocker: MockerFixture) -> None:
-    """From now on it looks as if this process had not run for long: only the clock went on."""
+    """From now on it looks as if this process had not run for long: only the clock advanced."""
     clock = freeze_watch.clock
     mocker.patch.object(freeze_watch, "clock", lambda: clock() + FROZEN)
 
@@ -287,7 +287,7 @@ def test_a_run_that_is_deleted_while_its_task_is_deferred_takes_its_execution_al
 
 @EVERY_STARTER
 def test_what_a_task_leaves_behind_that_was_marked_while_up_for_retry_ends_when_it_is_cleared(systems, starter):
-    """No process of the task is there to be told of the mark: nothing is canceled before that."""
+    """No process of the task is there to learn of the mark: nothing is canceled before that."""
     let_nothing_end_by_itself(systems)
     story = Story(systems, starter, deferrable=True)
     story.attempt_and_die(remembered=True)

@@ -70,7 +70,7 @@ def required_by(package: str) -> set[str]:
     return {re.split(r"[^\w-]", each)[0].lower() for each in importlib.metadata.requires(package) or ()}
 
 
-def test_type_checkers_are_told_that_there_are_types() -> None:
+def test_type_checkers_find_the_types() -> None:
     assert (PACKAGE / "py.typed").exists()
 
 
@@ -99,7 +99,7 @@ IN_A_CHECKOUT = ("docker/README.md", "tests/simulation/GUARDS.md")
 
 
 def test_pip_installs_each_page_that_the_readme_links() -> None:
-    """There is no website that could show them. `make first-hour` looks for them where the wheel was installed."""
+    """There is no website that could show them. `make first-hour` checks them where the wheel was installed."""
     installed = set(PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["shared-data"])
     pages = set(re.findall(r"\]\(([\w/]+\.md)[)#]", (ROOT / "README.md").read_text())) - set(IN_A_CHECKOUT)
     assert {page.split("/")[0] for page in pages} <= installed

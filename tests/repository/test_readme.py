@@ -1,4 +1,4 @@
-"""The README tells the truth: its examples run, its commands exist, its promises name tests that exist."""
+"""The README is true: its examples run, its commands exist, its promises name tests that exist."""
 
 from __future__ import annotations
 

@@ -238,7 +238,7 @@ def test_answers_are_dated_by_a_clock_that_need_not_be_that_of_who_asks(
     before = time.time()
     with requests.get(f"{sandbox.url}/{system}/about", timeout=60, stream=True) as reply:
         (date,) = reply.raw.headers.getlist("Date")
-    # The header tells whole seconds.
+    # The header has whole seconds.
     assert before - 1 < parsedate_to_datetime(date).timestamp() - seconds < time.time() + 0.5
 
 

@@ -76,7 +76,7 @@ def test_nothing_is_missing(what: str, shown_by: Any) -> None:
     assert any(shown_by(b"".join(each.pieces)) for each in sent), what
 
 
-def test_some_answers_come_in_pieces_and_none_takes_longer_than_told() -> None:
+def test_some_answers_come_in_pieces_and_none_takes_longer_than_its_limit() -> None:
     vendor = Hostile(7, slowest=2.0)
     times = [
         len(sent.pieces) * sent.pauses for sent in (vendor.answer(vendor.next_seed(), 200, REAL) for _ in range(500))

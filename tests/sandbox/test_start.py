@@ -78,7 +78,7 @@ def test_it_names_what_can_be_started_and_waited_for(said: str) -> None:
     assert re.search(r"^  git event \S+  git-shop: led to an execution that is FAILED$", said, re.MULTILINE)
 
 
-def test_it_says_where_people_look(said: str) -> None:
+def test_it_names_the_page_for_people(said: str) -> None:
     (url,) = re.findall(r"pages and control: (\S+)", said)
     assert requests.get(url, timeout=PATIENCE).headers["content-type"].startswith("text/html")
 

@@ -1,4 +1,14 @@
 """Deterministic simulation: the real core in virtual time, against a simulated Airflow, vendors and people.
 
 ``python -m tests.simulation`` tries many lives of a task, each drawn from one seed; see ``__main__.py``.
+
+- A life: ``plan.py`` draws it, with a theme of ``themes.py``; ``lives.py`` puts its parts together; ``world.py`` is
+  time and chance; ``incidents.py`` carries out what goes wrong; ``story.py`` prints it.
+- Airflow: ``airflow.py`` is its scheduler and API server, ``workers.py`` runs attempts, ``triggerers.py`` triggers.
+- An attempt: ``carrying_out.py`` is what all share; ``starting.py``, ``gates.py``, ``acting.py``, ``answering.py``,
+  ``releasing.py`` and ``triggering.py`` have what each kind of task adds, and what must hold in its lives.
+- A vendor: ``server.py``, with its executions in ``jobs.py``, approvals and events in ``approvals.py``, webhooks in
+  ``pushing.py``, and HTTP in ``network.py``; ``characters.py`` has one for each contract.
+- The promises: ``invariants.py``; ``guards.py`` lists the lines that keep them, ``mutations.py`` removes one at a time,
+  and ``faults.py`` says which faults of issue 9 return then.
 """

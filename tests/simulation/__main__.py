@@ -18,7 +18,7 @@ from tests.simulation.lives import live
 from tests.simulation.plan import draw
 
 BATCH = 500
-MOST_TOLD = 3
+MOST_STORIES = 3
 """Lives that are printed in full; of the others only the seed and the violation."""
 
 
@@ -73,10 +73,10 @@ def report(tally: Tally, seconds: float) -> None:
     print("transitions of the core (states.TRANSITIONS), and how often each was made:")
     for (before, after), reason in TRANSITIONS.items():
         print(f"  {tally.moves[before, after]:9,}  {before:>10} -> {after:<10}  {reason}")
-    print("what attempts were to the one that wrote the record (generation.Relation):")
+    print("how attempts related to the one that saved the record (generation.Relation):")
     for related in Relation:
         print(f"  {tally.relations[related]:9,}  {related}")
-    print("what else was decided, and what happened:")
+    print("other decisions and events:")
     for name, count in sorted(tally.counted.items()):
         print(f"  {count:9,}  {name}")
     print(f"{tally.lives:,} lives in {seconds:.0f} s: {tally.lives / seconds:.0f} a second")
@@ -88,11 +88,11 @@ def is_well(tally: Tally) -> bool:
     never += [f"no attempt was {related}" for related in Relation if not tally.relations[related]]
     for missing in never:
         print(missing, file=sys.stderr)
-    for seed, violation in tally.failed[MOST_TOLD:]:
+    for seed, violation in tally.failed[MOST_STORIES:]:
         print(f"life {seed} failed: {violation}", file=sys.stderr)
-    for seed, violation in tally.failed[:MOST_TOLD]:
+    for seed, violation in tally.failed[:MOST_STORIES]:
         print(f"\nlife {seed} failed: {violation}; shortened:", file=sys.stderr)
-        print(story.tell(story.shorten(draw(seed))), file=sys.stderr)
+        print(story.render(story.shorten(draw(seed))), file=sys.stderr)
     if tally.failed:
         print(f"\n{len(tally.failed)} of {tally.lives:,} lives failed", file=sys.stderr)
     return not tally.failed and not never
@@ -114,17 +114,17 @@ def main() -> int:
         nargs="?",
         const="",
         metavar="PART",
-        help="take each guard out whose name contains PART (default: all), and count the lives that miss it",
+        help="remove each guard whose name contains PART (default: all), and count the lives until that shows",
     )
     options = parser.parse_args()
     if options.story is not None:
         plan = draw(options.story)
         if options.short and live(plan).violations:
             plan = story.shorten(plan)
-        print(story.tell(plan))
+        print(story.render(plan))
         return 0
     if options.guards is not None:
-        from tests.simulation.guards import named, try_guards
+        from tests.simulation.mutations import named, try_guards
 
         return 0 if try_guards(named(options.guards), options.processes) else 1
     begun = time.monotonic()

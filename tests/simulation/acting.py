@@ -15,7 +15,7 @@ from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 from tests.simulation.airflow import AirflowError, Task
 from tests.simulation.carrying_out import CommonCarrier
 from tests.simulation.invariants import Judge
-from tests.simulation.vendors import Made
+from tests.simulation.jobs import Job
 from tests.simulation.workers import Worker
 from tests.simulation.world import Steps
 
@@ -83,46 +83,46 @@ class ActJudge(Judge):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self._seen_first: dict[Any, Made] = {}
+        self._seen_first: dict[Any, Job] = {}
         """By worker: what it has chosen, before any effect of that shows."""
-        self._chosen: dict[tuple[Task, int], Made] = {}
+        self._chosen: dict[tuple[Task, int], Job] = {}
         """What a task is about, by generation."""
         self._taken: dict[Task, set[int]] = defaultdict(set)
         """Generations whose request the vendor has accepted, according to their records."""
 
     def chooses(self, worker: Any, ref: ExecutionRef) -> None:
-        if made := self._made_of(ref):
-            self._seen_first[worker] = made
+        if job := self._job_of(ref):
+            self._seen_first[worker] = job
 
     def publishes(self, worker: Any, ref: ExecutionRef) -> None:
         self._binds(worker)
 
     def saved(self, worker: Any, record: Any) -> None:
-        self.goes_on(worker, record)
+        self.progresses(worker, record)
         self._binds(worker)
         if record.is_taken:
             self._taken[worker.task].add(worker.generation)
 
-    def goes_on(self, worker: Any, record: Any) -> None:
+    def progresses(self, worker: Any, record: Any) -> None:
         """An attempt saves something of its own: what a person was asked about before is settled."""
         if record.escalated_by != worker.carrier.attempt:
-            self._told_in.pop(worker.task, None)
+            self._escalated_in.pop(worker.task, None)
 
     def _binds(self, worker: Any) -> None:
         """From now on its generation is about what it has chosen."""
-        if made := self._seen_first.pop(worker, None):
-            self._chosen.setdefault((worker.task, worker.generation), made)
+        if job := self._seen_first.pop(worker, None):
+            self._chosen.setdefault((worker.task, worker.generation), job)
 
     def acts(self, worker: Any, ref: ExecutionRef) -> None:
         """A request is about to be sent."""
         self._requires_standing(worker, "an act")
-        made, about = self._made_of(ref), self._about(worker)
-        if about is None or made is not about:
-            self.world.violate(f"{worker} acts on {made}, but its task is about {about}")
+        job, about = self._job_of(ref), self._about(worker)
+        if about is None or job is not about:
+            self.world.violate(f"{worker} acts on {job}, but its task is about {about}")
         if worker.generation in self._taken[worker.task]:
-            self.world.violate(f"{worker} acts on {made} again, although that was taken")
+            self.world.violate(f"{worker} acts on {job} again, although that was accepted")
 
-    def _about(self, worker: Any) -> Made | None:
+    def _about(self, worker: Any) -> Job | None:
         """What its task is about since its last clear, as far as Airflow shows."""
         for generation in range(worker.generation, -1, -1):
             if about := self._chosen.get((worker.task, generation)):
@@ -137,28 +137,28 @@ class ActJudge(Judge):
     def fails(self, worker: Any, error: ReleasePipelineError) -> None:
         """An attempt ends with an error; one that asks for a clear must not ask again after it."""
         if isinstance(error, ConflictError) and "(again)" in str(error):
-            told = self._told_in.get(worker.task)
-            if told and told[1] < worker.generation and not self._hidden_clears[worker.task]:
+            escalated = self._escalated_in.get(worker.task)
+            if escalated and escalated[1] < worker.generation and not self._hidden_clears[worker.task]:
                 self.world.violate(f"{worker} asks for a clear, although {worker.task} was cleared for that")
-            self._told_in[worker.task] = worker.carrier.attempt, worker.generation
+            self._escalated_in[worker.task] = worker.carrier.attempt, worker.generation
 
     def succeeds(self, task: Task, worker: Any, result: dict[str, Any]) -> None:
-        made, about = self._made_of(result["ref"]), self._about(worker)
-        if about is None or made is not about:
-            self.world.violate(f"{task} is green by {made}, but it is about {about}")
-        elif not self._was_done(made, task, result):
-            self.world.violate(f"{task} is green, but {made} is {made.state}")
+        job, about = self._job_of(result["ref"]), self._about(worker)
+        if about is None or job is not about:
+            self.world.violate(f"{task} succeeds with {job}, but it is about {about}")
+        elif not self._was_done(job, task, result):
+            self.world.violate(f"{task} succeeds, but {job} is {job.state}")
 
-    def _was_done(self, made: Made, task: Task, result: dict[str, Any]) -> bool:
+    def _was_done(self, job: Job, task: Task, result: dict[str, Any]) -> bool:
         """Whether it is, or was in the last poll, as the act wants it."""
         wanted = until_of(self.airflow.policy["action"], self.servers[0])
-        is_done = made.is_over or made.is_being_canceled or made.state in wanted or result["state"] in wanted
-        return is_done or task in made.acted_on_by
+        is_done = job.is_over or job.is_being_canceled or job.state in wanted or result["state"] in wanted
+        return is_done or task in job.acted_on_by
 
     def ends(self) -> None:
         for task in self.airflow.tasks:
             if task.state not in ("success", "failed", "skipped"):
-                self.world.violate(f"{task} is {task.state} for ever")
+                self.world.violate(f"{task} is {task.state} forever")
 
 
 def until_of(action: str, client: Any) -> frozenset[str]:

@@ -20,7 +20,7 @@ HEARTBEAT = 5.0
 """Seconds between two heartbeats of a supervisor."""
 HEARTBEAT_TIMEOUT = 300.0
 DETECTION = 10.0
-"""Seconds between two looks of the scheduler for workers without a heartbeat."""
+"""Seconds between two searches of the scheduler for workers without a heartbeat."""
 API_RETRIES = 15.0
 """Seconds for which a supervisor tries to reach the API server."""
 NOTICED = 7.0
@@ -50,7 +50,7 @@ class Run:
 class Task:
     """A task instance, and what the world knows of it besides.
 
-    :param generation: how often a person has cleared it, which is what Airflow does not tell.
+    :param generation: how often a person has cleared it, which Airflow does not report.
     """
 
     def __init__(self, airflow: Airflow, name: str, run: Run, retries: int) -> None:
@@ -67,7 +67,7 @@ class Task:
         self.store: dict[str, Any] = {}
         self.xcoms: dict[str, str] = {}
         self.next: tuple[str, Any] | None = None
-        """How it goes on after a deferral: what is called, with what."""
+        """How it resumes after a deferral: the method and its argument."""
         self.trigger: Trigger | None = None
         self.workers: list[Worker] = []
         self.worker: Worker | None = None
@@ -78,7 +78,7 @@ class Task:
         """Warnings of its logs and its errors, as people can read them."""
         self.is_ended_by_machine = self.is_ended_by_itself = self.is_ended_by_trigger = False
         self.was_ended_in_triggerer = False
-        """Whether its last success was told by a trigger, and a clear since then shows in no number."""
+        """Whether a trigger reported its last success, and a clear since then shows in no number."""
 
     def __str__(self) -> str:
         return self.name
@@ -89,20 +89,20 @@ class Task:
         self.changed_at = self.settled_at = world.now
         self.is_ended_by_itself = why in SAY_SO
         self.is_ended_by_trigger = why == SAY_SO[1]
-        if world.is_telling:
+        if world.keeps_story:
             numbers = f"try {self.try_number}, max_tries {self.max_tries}, clear_number {self.run.clear_number}"
-            world.tell(self.name, f"is {state or NO_STATE}: {why} ({numbers})")
+            world.note(self.name, f"is {state or NO_STATE}: {why} ({numbers})")
         world.point(f"state {state}", self)
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)
-        self.airflow.world.tell(self.name, f"log: {text}")
+        self.airflow.world.note(self.name, f"log: {text}")
 
 
 class Airflow:
     """The API server, the scheduler and their database.
 
-    :param policy: what the author has written into the DAG file, as it is deployed now.
+    :param policy: the arguments in the DAG file, as it is deployed now.
     """
 
     def __init__(self, world: World, policy: dict[str, Any]) -> None:
@@ -114,7 +114,7 @@ class Airflow:
         self.scheduler = 1
         self.retry_delay = world.plan.retry_delay
         self.connection: Any
-        """The server to which it leads, of the kind that the lives are about."""
+        """The server to which Airflow's connection leads."""
         self.spawn: Callable[[Task], object]
         self.start_trigger: Callable[[Task, Trigger], None]
         self.on_success: Callable[[Task, Worker | None, dict[str, Any]], None]
@@ -125,7 +125,7 @@ class Airflow:
     def schedule(self, task: Task) -> None:
         """A task without a state, or one whose retry is due, gets its next try.
 
-        Only now do triggerers hear of a clear.
+        Only then do triggerers learn of a clear.
         """
         number, state = task.id, task.state
 
@@ -160,7 +160,7 @@ class Airflow:
         self.world.after(self.retry_delay, retry)
 
     def handle_failure(self, task: Task, why: str) -> None:
-        """The scheduler's ``TaskInstance.handle_failure``: what it does about a process that ended without a word."""
+        """The scheduler's ``TaskInstance.handle_failure``: what it does about a process that ended without a report."""
         is_eligible = task.state == "restarting" or (task.retries > 0 and task.try_number <= task.max_tries)
         task.next, task.trigger = None, None
         if not is_eligible:
@@ -172,7 +172,7 @@ class Airflow:
         self.retry_later(task)
 
     def find_no_heartbeat(self, worker: Worker) -> None:
-        """Called when a worker has not been heard of for the heartbeat time-out."""
+        """Called when a worker has sent no heartbeat for the heartbeat time-out."""
         task = worker.task
         if task.worker is worker and task.state in ("running", "restarting"):
             self.handle_failure(task, "no heartbeat")
@@ -182,7 +182,7 @@ class Airflow:
 
         :param until_reset: seconds until it resets what was queued by the one before.
         """
-        self.world.tell("scheduler", "dies, and another one takes its place")
+        self.world.note("scheduler", "dies, and another one takes its place")
         self.scheduler += 1
         self.world.after(until_reset, self._reset_orphans)
 
@@ -198,7 +198,7 @@ class Airflow:
                 self.schedule(task)
 
     def resume(self, task: Task, method: str, argument: Any, why: str) -> None:
-        """After a deferral: another process goes on."""
+        """After a deferral: another process continues."""
         task.trigger, task.next = None, (method, argument)
         self._enqueue(task, why)
         self.notify_triggers(task)
@@ -223,7 +223,7 @@ class Airflow:
                 raise AirflowError("Airflow does not answer")
 
     def read(self, worker: Worker, key: str) -> Steps[Any]:
-        """A stale attempt finds nothing, and is not told why."""
+        """A stale attempt finds nothing, without a reason."""
         yield from self.call(needs_store=True)
         return worker.task.store.get(key) if worker.task.id == worker.id else None
 
@@ -245,7 +245,7 @@ class Airflow:
         return task.state or NO_STATE
 
     def begin(self, worker: Worker) -> Steps[bool]:
-        """A worker's process tells that it runs the task; refused if somebody has acted meanwhile."""
+        """A worker's process reports that it runs the task; refused if somebody has acted meanwhile."""
         task = worker.task
         try:
             yield from self.call()
@@ -273,7 +273,7 @@ class Airflow:
         self.start_trigger(task, trigger)
 
     def finish(self, worker: Worker, result: dict[str, Any] | None, *, is_final: bool = False) -> Steps[None]:
-        """A process tells how its attempt ended; ignored if somebody else has ended it meanwhile.
+        """A process reports how its attempt ended; ignored if somebody else has ended it meanwhile.
 
         :param result: of a success.
         :param is_final: a failure that no retry mends.
@@ -293,7 +293,7 @@ class Airflow:
             task.to("failed", "its process says so")
 
     def process_ended(self, worker: Worker, *, is_clean: bool) -> None:
-        """The executor tells the scheduler that a worker's process is over.
+        """The executor reports to the scheduler that a worker's process is over.
 
         :param is_clean: whether its supervisor ended well: it does not if Airflow refuses the state of a process that
             was killed.
@@ -312,14 +312,14 @@ class Airflow:
                 task.to(None, "cleared, and its process has ended")
                 self.schedule(task)
             elif task.state == "restarting" or not is_clean:
-                self.handle_failure(task, "its process has ended without a word")
+                self.handle_failure(task, "its process has ended without a report")
 
         self.world.after(self.world.between(0.1, 2.0), handle)
 
-    def fire(self, trigger: Trigger, event: Any, method: str = "finish") -> None:
+    def fire(self, trigger: Trigger, event: Any, method: str) -> None:
         """A trigger's event reaches Airflow.
 
-        :param method: by which the task goes on.
+        :param method: with which the task resumes.
         """
         task = trigger.task
         if task.trigger is not trigger or task.state != "deferred":

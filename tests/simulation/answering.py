@@ -104,9 +104,9 @@ class AnswerJudge(ActJudge):
         self._noted: dict[tuple[Task, int], Approval] = {}
 
     def saved(self, worker: Any, record: Notes) -> None:
-        self.goes_on(worker, record)
+        self.progresses(worker, record)
         if record.escalated_by == worker.carrier.attempt:
-            # It only notes that a person was told.
+            # It only notes that a person was asked.
             return
         if not record.is_done:
             self._noted.setdefault((worker.task, worker.generation), self._approval_of(worker, record))
@@ -122,9 +122,9 @@ class AnswerJudge(ActJudge):
         approval: Approval = worker.client.approvals.get(result["id"])
         about = self._noted_by(worker)
         if about is not approval:
-            self.world.violate(f"{task} is green by {approval}, but it is about {about}")
+            self.world.violate(f"{task} succeeds with {approval}, but it is about {about}")
         elif approval.status != "approved":
-            self.world.violate(f"{task} is green, but {approval} is {approval.status}")
+            self.world.violate(f"{task} succeeds, but {approval} is {approval.status}")
 
     def ends(self) -> None:
         super().ends()

@@ -19,7 +19,7 @@ OURS, OTHER = "review", "sign-off"
 
 
 class Approval:
-    """One of them.
+    """One approval.
 
     :param place: of the vendor that asks.
     :param asked_at: when it begins to wait for its answer.
@@ -35,7 +35,7 @@ class Approval:
         self.name = name
         self.status = "active"
         self.answered_by: tuple[Any, int] | None = None
-        """The task and its generation; none of ours if a colleague has answered."""
+        """The task and its generation; ``None`` if a colleague has answered."""
 
     def __str__(self) -> str:
         what = f"approval {self.number}" if self.name == OURS else f"{self.name} {self.number}"
@@ -43,7 +43,7 @@ class Approval:
 
 
 class Approvals:
-    """Those of one execution."""
+    """The approvals of one execution."""
 
     def __init__(self, world: World, place: str) -> None:
         self.world = world
@@ -65,7 +65,7 @@ class Approvals:
         """Takes an answer: a colleague's, if no worker has sent it."""
         approval = self.get(number)
         who = worker.task if worker else "a colleague"
-        self.world.tell(self.place, f"{who} answers {approval}: it was {approval.status}")
+        self.world.note(self.place, f"{who} answers {approval}: it was {approval.status}")
         if approval.status != "active":
             raise ConflictError(f"{approval} is {approval.status}", call=CALL)
         approval.status = status
@@ -82,7 +82,7 @@ class Approvals:
 
 
 class Releases(Approvals):
-    """Those of a release task of ServiceStage, which is started again and again.
+    """The approvals of a release task of ServiceStage, which is started again and again.
 
     An answer names the approval, and not the release that asks: it goes to the one that asks when it arrives.
     """
@@ -90,7 +90,7 @@ class Releases(Approvals):
     def __init__(self, world: World, place: str) -> None:
         super().__init__(world, place)
         self.names = (OURS, OTHER) if world.plan.conditions("two approvals") else (OURS,)
-        self._tells_which = not world.plan.conditions("asks without a name")
+        self._shows_which = not world.plan.conditions("asks without a name")
 
     def waiting(self) -> int:
         """The release that waits for an approval now."""
@@ -104,7 +104,7 @@ class Releases(Approvals):
         last = self.row[-1]
         if last.release != release or self.world.now < last.asked_at:
             return False
-        if self._tells_which:
+        if self._shows_which:
             return last.name == name
         return True if self.names == (name,) else None
 
@@ -114,7 +114,7 @@ class Releases(Approvals):
         return REJECT if is_rejected else APPROVE
 
     def of_release(self, release: int) -> Approval:
-        """The one of it that our tasks answer."""
+        """The approval of a release that our tasks answer."""
         return next(each for each in self.row if each.release == release and each.name == OURS)
 
     def answer_named(self, name: str, worker: Any) -> Approval:
@@ -135,17 +135,17 @@ class Releases(Approvals):
 
 
 class Events:
-    """Those of a Gerrit change that were triggered by hand, as Code Stream lists them."""
+    """The events of a Gerrit change that were triggered by hand, as Code Stream lists them."""
 
     def __init__(self, world: World, place: str) -> None:
         self.world = world
         self.place = place
         self._lag = world.plan.condition("lists lag")
         self._row: list[tuple[float, tuple[Any, int] | None]] = []
-        """Of each: since when it is listed, and the task and its generation; none of ours for a colleague's."""
+        """When each appears in lists, and the task and generation that triggered it; ``None`` for a colleague's."""
 
     def trigger(self, worker: Any = None) -> None:
-        self.world.tell(self.place, f"{worker.task if worker else 'a colleague'} triggers the change by hand")
+        self.world.note(self.place, f"{worker.task if worker else 'a colleague'} triggers the change by hand")
         listed_from = self.world.now + self._lag * self.world.random.random()
         self._row.append((listed_from, (worker.task, worker.generation) if worker else None))
 

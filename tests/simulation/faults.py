@@ -1,4 +1,4 @@
-"""The faults of part 3 of issue 9: which guards keep each from coming back, and which tests where no life reaches."""
+"""The faults of part 3 of issue 9: which guards keep each from returning, and which tests hold what no life reaches."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ TESTS: dict[int, tuple[str, ...]] = {
     26: ("test_a_start_with_a_token_that_may_not_cancel_is_warned_about",),
     27: ("test_the_check_does_not_take_any_web_server_for_a_quay",),
     28: ("test_a_timeout_says_how_things_stood",),
-    29: ("test_an_equal_notification_that_quay_has_disabled_is_told_so_and_not_reset_unasked",),
+    29: ("test_an_equal_notification_that_quay_has_disabled_is_reported_and_not_reset_unasked",),
     30: ("test_every_recorded_request_is_answered_as_by_the_real_server",),
     31: ("test_no_xcom_holds_what_lets_its_reader_send_messages",),
     32: ("test_code_stream_says_the_words_of_its_connection",),
     33: ("test_each_connection_has_lists_and_a_login_of_its_own",),
 }
-"""Outside of what a life reaches: each seen to fail with its mend taken out."""
+"""For what no life reaches; each test was seen to fail without its fix."""
 
 
 def table(found: Sequence[tuple[str, str, int | None]]) -> list[str]:
     """One row for each fault.
 
-    :param found: guards, each with its faults and the lives that it took to miss it.
+    :param found: guards, each with its faults and the lives until its removal showed.
     """
     by_fault: Mapping[int, list[str]] = {fault: [] for fault in ALL}
     for name, faults, lives in found:
         for fault in filter(None, faults.split(", ")):
             by_fault[int(fault)].append(f"{name} ({'**none**' if lives is None else f'{lives:,}'})")
     rows = [
-        "| fault | guards, and the lives until each is missed | outside of a life's reach: tests |",
+        "| fault | guards, and the lives until the removal of each shows | tests of what no life reaches |",
         "|---|---|---|",
     ]
     for number, guards in by_fault.items():

@@ -28,10 +28,10 @@ from airflow_provider.core.waiting import GUESS, Outcome, Pace, Wait
 from airflow_provider.exceptions import ConflictError, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionState
 from tests.simulation.airflow import NOTICED, Airflow, AirflowError, StaleError, Task
-from tests.simulation.carrying_out import MARKER_XCOM, Carrier, Deferred
 from tests.simulation.invariants import Judge
+from tests.simulation.jobs import Job
+from tests.simulation.starting import StartCarrier
 from tests.simulation.triggerers import Trigger, TriggerRun
-from tests.simulation.vendors import Made
 from tests.simulation.workers import Worker
 from tests.simulation.world import Steps
 
@@ -46,10 +46,10 @@ SILENT = 0.15
 class RequiredAction:
     """Airflow's row: it follows the task from attempt to attempt.
 
-    :param about: the execution and the number of the gate that people think of.
+    :param about: the execution and the number of the gate that people are asked about.
     """
 
-    def __init__(self, about: tuple[Made, int]) -> None:
+    def __init__(self, about: tuple[Job, int]) -> None:
         self.about = about
         self.answer: dict[str, Any] | None = None
         self.is_closed = False
@@ -67,7 +67,7 @@ class Sent(NamedTuple):
     had_effect: bool
 
 
-class GateCarrier(Carrier):
+class GateCarrier(StartCarrier):
     """Carries out what one attempt of a start with gates decides."""
 
     until = frozenset({"waiting"})
@@ -93,55 +93,44 @@ class GateCarrier(Carrier):
         if question.decision:
             yield from self._send_decision(question)
             return
-        made, number = yield from self._find(command)
+        job, number = yield from self._find(command)
         judged_at = self.worker.machine.now
         has_time = command.deadline is None or judged_at + NOTICED < command.deadline
         if not has_time or (number is None and command.is_patient):
             return
         if number is not None:
-            gate = Gate(
-                ref={"id": f"{made.id}/{number}", "place": self.client.place}, name=f"gate {number} of {made.id}"
-            )
+            gate = Gate(ref={"id": f"{job.id}/{number}", "place": self.client.place}, name=f"gate {number} of {job.id}")
             if not question.is_about(gate):
                 question.come_to(gate, None)
             if not question.is_asked:
-                yield from self._put(made, number)
+                yield from self._put(job, number)
                 question.asked = len(question.answers) + 1
                 yield from self._note(question)
-        self.worker.is_deferring = True
-        self.world.point("defer", self.worker)
-        if self.marker:
-            yield from self.airflow.push(self.worker, MARKER_XCOM, self.marker)
-        trigger = GateTrigger(self.worker, self, command.waiting.ref, command.deadline, judged_at)
-        trigger.asks = number is not None
-        try:
-            yield from self.airflow.defer(self.worker, trigger)
-        except AirflowError as error:
-            self.world.tell(str(self.worker), f"cannot defer: {error}")
-            self.worker.will_be_missed()
-        raise Deferred
+        asks = number is not None
+        ref, deadline = command.waiting.ref, command.deadline
+        yield from self.hand_over(lambda: GateTrigger(self.worker, self, ref, deadline, judged_at, asks=asks))
 
     def _find(self, command: Ask) -> Steps[tuple[Any, int | None]]:
         ref = command.waiting.ref
-        made = self.client.made_of(ref)
+        job = self.client.job_of(ref)
         if GUESS in ref:
-            return made, None
+            return job, None
         try:
             number = yield from self.client.find_gate(self.worker, ref)
         except ReleasePipelineError:
             if command.is_patient:
                 raise
             number = None
-        return made, number
+        return job, number
 
-    def _put(self, made: Made, number: int) -> Steps[None]:
+    def _put(self, job: Job, number: int) -> Steps[None]:
         self.world.point("ask", self.worker)
         yield from self.airflow.call()
         task = self.worker.task
         if task.id != self.worker.id:
             raise StaleError("HTTP 404: this task instance is not there any more")
-        action = task.action = RequiredAction((made, number))  # type: ignore[attr-defined]
-        self.world.tell("people", f"are asked by {task} about gate {number} of {made}")
+        action = task.action = RequiredAction((job, number))  # type: ignore[attr-defined]
+        self.world.note("people", f"are asked by {task} about gate {number} of {job}")
         seconds = self.world.between(0.0, 1.0) ** 3 * 900.0
         if self.world.random.random() >= SILENT:
             self.world.after(seconds, answer, self.airflow, task, action)
@@ -177,9 +166,9 @@ class GateCarrier(Carrier):
         try:
             yield from self._answer(execution_id, int(number), decision)
         except ConflictError as error:
-            self.world.tell(str(self.worker), f"the answer came too late: {error}")
+            self.world.note(str(self.worker), f"the answer came too late: {error}")
         else:
-            self.world.judge.counts(self.worker, self.client.made_of({"id": execution_id}), int(number), decision)
+            self.world.judge.counts(self.worker, self.client.job_of({"id": execution_id}), int(number), decision)
         question.leave()
         yield from self._note(question)
 
@@ -189,12 +178,12 @@ class GateCarrier(Carrier):
         self.world.point("action before", self.worker)
         yield 0.0
         yield from self.require_standing()
-        made = self.client.made_of({"id": execution_id})
+        job = self.client.job_of({"id": execution_id})
         judge, worker = self.world.judge, self.worker
-        judge.answers(worker, made, number, decision)
+        judge.answers(worker, job, number, decision)
 
         def serve() -> None:
-            judge.answered(worker, made, number, decision, made.answer_gate(number, decision))
+            judge.answered(worker, job, number, decision, job.answer_gate(number, decision))
 
         try:
             yield from self.client.network.request("action", worker, serve)
@@ -203,25 +192,25 @@ class GateCarrier(Carrier):
                 raise
 
     def _is_decided(self, execution_id: str, number: int, decision: str) -> Steps[bool]:
-        made = self.client.made_of({"id": execution_id})
+        job = self.client.job_of({"id": execution_id})
         if not self.client.is_marked:
-            return (yield from self._is_decided_by_name(made, number, decision))
-        status = yield from self.client.network.request("observe", self.worker, lambda: made.gates[number].status)
+            return (yield from self._is_decided_by_name(job, number, decision))
+        status = yield from self.client.network.request("observe", self.worker, lambda: job.gates[number].status)
         if status not in ("active", decision):
             raise ConflictError(f"gate {number} is already {status}")
         return bool(status == decision)
 
-    def _is_decided_by_name(self, made: Made, number: int, decision: str) -> Steps[bool]:
+    def _is_decided_by_name(self, job: Job, number: int, decision: str) -> Steps[bool]:
         """As with a release, of which only its state shows what became of an approval."""
         state, waits_at = yield from self.client.network.request(
-            "observe", self.worker, lambda: (made.state, made.open_gate)
+            "observe", self.worker, lambda: (job.state, job.open_gate)
         )
         if waits_at == number:
             return False
         is_next = state is ExecutionState.WAITING
         shown = APPROVE if is_next else decided_at_the_vendor(state)
         if shown != decision:
-            raise ConflictError(f"somebody else may have answered gate {number}: {made.id} is {state}")
+            raise ConflictError(f"somebody else may have answered gate {number}: {job.id} is {state}")
         return True
 
 
@@ -242,9 +231,9 @@ def answer(airflow: Airflow, task: Task, action: RequiredAction) -> None:
         "responded_by_user": person,
         "responded_at": at,
     }
-    made, number = action.about
-    world.tell("a person", f"answers {decision} to {task} about gate {number} of {made}")
-    world.judge.people_answer(task, made, number, decision)
+    job, number = action.about
+    world.note("a person", f"answers {decision} to {task} about gate {number} of {job}")
+    world.judge.people_answer(job, number, decision)
     if task.state != "deferred":
         return
     is_early = world.now - task.changed_at < TOO_EARLY
@@ -255,12 +244,13 @@ def answer(airflow: Airflow, task: Task, action: RequiredAction) -> None:
 
 
 class GateTrigger(Trigger):
-    """Attribute ``asks``: whether a question is put."""
+    """:param asks: whether a question is put."""
 
-    asks = True
-
-    def __init__(self, worker: Worker, carrier: Any, ref: Any, deadline: float | None, judged_at: float) -> None:
+    def __init__(
+        self, worker: Worker, carrier: Any, ref: Any, deadline: float | None, judged_at: float, *, asks: bool
+    ) -> None:
         super().__init__(worker, carrier, ref, deadline, judged_at)
+        self.asks = asks
         self.id = worker.id
         self.is_last_try = self.task.try_number > self.task.max_tries
         self.until = frozenset(CLOSED_WHEN)
@@ -283,20 +273,12 @@ class GateTriggerRun(TriggerRun):
                 reads, read_at = reads + 1, machine.now + EARLY_ANSWER
                 if event := (yield from self._early()):
                     break
-            event = yield from self._look(wait, pace)
+            event = yield from self._poll(wait, pace)
             if event:
                 break
-            self.world.judge.waits(self, wait, pace)
+            self.world.judge.waits(self, wait)
             yield max(1.0, pace.pause(wait.interval_now, wait.until_deadline(machine.now)))
-        yield max(0.0, self._begun + NOTICED - machine.now)
-        self.world.point("fire", self)
-        yield self.world.between(0.05, 1.0)
-        while self.airflow.is_away:
-            yield 5.0
-        if self.trigger.is_removed:
-            self.world.judge.fires_unheard(self.task)
-        else:
-            self.airflow.fire(self.trigger, event, "answered")
+        yield from self._fire(event, "answered")
 
     def _early(self) -> Steps[dict[str, Any] | None]:
         try:
@@ -308,7 +290,7 @@ class GateTriggerRun(TriggerRun):
             return {"ended": Ended.UNASKED}
         return action.answer
 
-    def _look(self, wait: Wait, pace: Pace) -> Steps[dict[str, Any] | None]:
+    def _poll(self, wait: Wait, pace: Pace) -> Steps[dict[str, Any] | None]:
         seen: Execution | ReleasePipelineError
         try:
             seen = yield from self.client.observe(self, wait.ref)
@@ -322,13 +304,13 @@ class GateTriggerRun(TriggerRun):
             return None
         if self._action and self._action.is_open:
             state = (outcome.execution or {}).get("state", "")
-            self.world.tell(str(self), f"closes the question: {decided_at_the_vendor(state)}")
+            self.world.note(str(self), f"closes the question: {decided_at_the_vendor(state)}")
             self._action.is_closed = True
         return {"ended": Ended.ELSEWHERE, "outcome": outcome}
 
     @property
     def _action(self) -> RequiredAction | None:
-        """As long as it has not moved to another attempt."""
+        """The question, as long as no other attempt has taken it over."""
         return getattr(self.task, "action", None) if self.trigger.id == self.task.id else None
 
     def _judge_seen(self, seen: TaskSeen, waited: float, frozen_for: float) -> Steps[tuple[Verdict, str]]:
@@ -358,44 +340,44 @@ class GateJudge(Judge):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self._given: dict[tuple[Made, int], set[str]] = defaultdict(set)
-        self._arrived: dict[tuple[Made, int], list[Sent]] = defaultdict(list)
+        self._given: dict[tuple[Job, int], set[str]] = defaultdict(set)
+        self._arrived: dict[tuple[Job, int], list[Sent]] = defaultdict(list)
 
-    def people_answer(self, task: Task, made: Made, number: int, decision: str) -> None:
+    def people_answer(self, job: Job, number: int, decision: str) -> None:
         self.world.counted["answers of people"] += 1
-        self._given[made, number].add(decision)
+        self._given[job, number].add(decision)
 
-    def answers(self, worker: Any, made: Made, number: int, decision: str) -> None:
+    def answers(self, worker: Any, job: Job, number: int, decision: str) -> None:
         """An answer is about to be sent."""
         self._requires_standing(worker, "an answer")
-        if made.owner is not worker.task:
-            self.world.violate(f"{worker} answers gate {number} of {made}")
-        if decision not in self._given[made, number]:
-            self.world.violate(f"{worker} sends {decision} to gate {number} of {made}, which nobody has said")
-        if any(each.had_effect for each in self._arrived[made, number]):
-            self.world.violate(f"{worker} answers gate {number} of {made} once more")
+        if job.owner is not worker.task:
+            self.world.violate(f"{worker} answers gate {number} of {job}")
+        if decision not in self._given[job, number]:
+            self.world.violate(f"{worker} sends {decision} to gate {number} of {job}, which nobody has answered")
+        if any(each.had_effect for each in self._arrived[job, number]):
+            self.world.violate(f"{worker} answers gate {number} of {job} once more")
 
-    def counts(self, worker: Any, made: Made, number: int, decision: str) -> None:
+    def counts(self, worker: Any, job: Job, number: int, decision: str) -> None:
         """A decision is on record as the one that the system has accepted."""
-        status = made.gates[number].status
-        if status == APPROVE and decision == REJECT and made.state is ExecutionState.FAILED:
-            self.world.counted["window: a failure that looks like a rejection"] += 1
+        status = job.gates[number].status
+        if status == APPROVE and decision == REJECT and job.state is ExecutionState.FAILED:
+            self.world.counted["window: a failure that cannot be told from a rejection"] += 1
         elif status != decision:
-            self.world.violate(f"{worker} records {decision} for gate {number} of {made}, which is {status}")
+            self.world.violate(f"{worker} records {decision} for gate {number} of {job}, which is {status}")
 
-    def answered(self, worker: Any, made: Made, number: int, decision: str, had_effect: bool) -> None:
+    def answered(self, worker: Any, job: Job, number: int, decision: str, had_effect: bool) -> None:
         """An answer has arrived."""
         self.world.counted["answers that arrived"] += 1
-        self._arrived[made, number].append(Sent(worker, decision, had_effect))
+        self._arrived[job, number].append(Sent(worker, decision, had_effect))
 
     def leaves(self, run: Any, seen: TaskSeen) -> None:
-        """Where a task asks, what a person has cleared is left to the next attempt."""
+        """While a task asks, its trigger leaves a cleared task to the next attempt."""
         if not isinstance(run, GateTriggerRun):
             super().leaves(run, seen)
 
     def ends(self) -> None:
         super().ends()
-        for (made, number), sent in self._arrived.items():
+        for (job, number), sent in self._arrived.items():
             effects = Counter(each.had_effect for each in sent)
             if effects[True] > 1 or len({each.decision for each in sent}) > 1:
-                self.world.violate(f"gate {number} of {made} was answered more than once")
+                self.world.violate(f"gate {number} of {job} was answered more than once")

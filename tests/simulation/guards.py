@@ -1,30 +1,17 @@
-"""The guards of the core and of who carries it out, each taken out in turn: the simulator must miss every one.
+"""The guards of the core and of who carries it out: without each, a life of the simulation must go wrong.
 
-A guard is a piece of source text and what would stand there without it, so that this list cannot outlive the guards:
-where the text is not found, taking it out fails.
+A guard is a piece of source text and its replacement, so that this list cannot outlive the guards: if the text is not
+found, removing it fails. ``mutations.py`` removes them.
 """
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import sys
-import textwrap
-import time
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from types import FunctionType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from tests.simulation import faults
-from tests.simulation.lives import live
-from tests.simulation.plan import Plan, draw
+from tests.simulation.plan import Plan
 
-MOST_LIVES = 20_000
-BATCH = 250
 OF_BOTH = ("Common", "generation", "waiting")
-"""Parts of the names of what all kinds of lives share."""
+"""Parts of the places of guards that concern lives of all kinds."""
 KINDS = {
     "acting": ("act",),
     "notes": ("answer", "release answer", "trigger"),
@@ -34,7 +21,7 @@ KINDS = {
     "while_asking": ("gate",),
     "gates": ("gate",),
 }
-"""Parts of the names of what some kinds of lives have alone; anything else is of starts."""
+"""Parts of the places of guards that concern lives of some kinds only; anything else concerns starts."""
 CORE, HERE = "airflow_provider.core", "tests.simulation"
 
 
@@ -50,14 +37,14 @@ class Change(NamedTuple):
 
 
 class Guard(NamedTuple):
-    """:param faults: of issue 9, which come back without it; empty where another fault would."""
+    """:param faults: those of issue 9 that return without it: numbers, comma-separated; empty: another fault would."""
 
     name: str
     faults: str
     changes: tuple[Change, ...]
 
     def concerns(self, plan: Plan) -> bool:
-        """Whether it could be missed in a life: one of an act does without the guards of starts, and the reverse."""
+        """Whether its removal could show in a life: one of an act needs no guards of starts, and vice versa."""
         where = [change.where for change in self.changes]
         if any(part in each for part in OF_BOTH for each in where):
             return True
@@ -94,7 +81,7 @@ GUARDS = (
                 "if record.place and record.place != self.policy.place",
                 "if False",
             ),
-            Change(f"{HERE}.vendors:Server.check_place", "and there != self.place", "and False"),
+            Change(f"{HERE}.server:Server.check_place", "and there != self.place", "and False"),
         ),
     ),
     _core("what has no marker is a guess", "2", "searching:choose", "chosen = guessed(found[0])", "chosen = found[0]"),
@@ -109,28 +96,28 @@ GUARDS = (
     _core("no way of canceling cancels a guess", "2", "canceling:cancel", "if GUESS in ref:", "if False:"),
     _core("a guess is not canceled after a clear", "2", "cleanup:let_end", "if GUESS in ref:", "if False:"),
     _core(
-        "a guess that failed does not go on",
+        "a guess that failed is not continued",
         "2",
         "sending:start_anew",
         "and GUESS not in (before.ref or {})",
         "and True",
     ),
     _core(
-        "what has failed on another system does not go on",
+        "an execution that failed on another system is not continued",
         "1",
         "sending:start_anew",
         'before.place in ("", progress.policy.place)',
         "True",
     ),
     _carrier(
-        "only this task's own failed execution goes on",
+        "only this task's own failed execution is continued",
         "2, 3",
-        "vendors:OneAtATime._before",
+        "characters:OneAtATime._before",
         'is_own = bool(failed and newest and failed["id"] == newest[0].id)',
         "is_own = failed is not None",
     ),
     Guard(
-        "a start is looked for with minutes of tolerance where a worker's clock told its beginning",
+        "a start that a worker's clock timed is searched for with minutes of tolerance",
         "4",
         (
             Change(
@@ -141,7 +128,7 @@ GUARDS = (
         ),
     ),
     Guard(
-        "what began long after a start was written down is not its own",
+        "what began long after a start was saved is not its own",
         "2",
         (
             Change(
@@ -152,7 +139,7 @@ GUARDS = (
         ),
     ),
     Guard(
-        "a start that was held back is looked for when it was sent",
+        "a start that was held back is searched for by the time it was sent",
         "2, 7",
         (
             Change(
@@ -163,71 +150,71 @@ GUARDS = (
         ),
     ),
     _core(
-        "who dies while the system accepts no start has started nothing",
+        "an attempt that dies while the system accepts no start has started nothing",
         "2",
-        "sending:start_anew",
+        "sending:send_until_accepted",
         "record.sends = 0",
         "pass",
     ),
     _carrier(
         "what was known before a build is not its own",
         "2",
-        "vendors:Window._find",
+        "characters:Window._find",
         'each.id not in intent["known"] and ',
         "",
     ),
     _carrier(
         "what was known before a release is not its own",
         "2",
-        "vendors:OneAtATime._find",
+        "characters:OneAtATime._find",
         'int(each.id) > int(intent["newest"]) and ',
         "",
     ),
     _carrier(
         "what was known before a rerun is not its own",
         "4",
-        "vendors:Rerun._find",
+        "characters:Rerun._find",
         'if each.id not in intent["known"]',
         "if True",
     ),
     # Is it the same start?
     _core(
-        "the intent is written down before the start",
+        "the intent is saved before the start",
         "",
-        "sending:start_anew",
+        "sending:send_until_accepted",
         "yield from progress.save(record)\n",
         "progress.record = record\n",
     ),
     _core(
-        "a retry with other arguments says that it goes on with the earlier ones",
+        "a retry with other arguments says that it continues with the earlier ones",
         "",
         "starting:Start._adopt",
         "if record.asked and record.asked != self.policy.asked:",
         "if False:",
     ),
     _core(
-        "a start without an answer is looked for by the next attempt",
+        "a start without an answer is searched for by the next attempt",
         "",
         "starting:Start._adopt",
         "found = yield from search_again(self, record)",
         "found = []",
     ),
     _core(
-        "a start without an answer is looked for at once",
+        "a start without an answer is searched for at once",
         "",
-        "sending:start_anew",
+        "sending:send_until_accepted",
         "if problem.effect.is_open or (may_be_there and searches == 0):",
         "if False:",
     ),
     _core(
-        "a start without an answer is looked for after a pause",
+        "a start without an answer is searched for after a pause",
         "7",
-        "sending:start_anew",
+        "sending:send_until_accepted",
         "if found := (yield from search_after_pause(progress, record)):",
         "if False:",
     ),
     _core(
-        "what was perhaps cleared is not the next start's",
+        "what may have been cleared does not belong to the next start",
         "6",
         "starting:Start._adopt_or_start",
         "if related is Relation.AMBIGUOUS:",
@@ -236,7 +223,7 @@ GUARDS = (
     _core(
         "nothing is sent again in the same attempt after a time-out",
         "7",
-        "sending:start_anew",
+        "sending:send_until_accepted",
         "if problem.effect is Effect.UNKNOWN and searches < MOST_SENDS:",
         "if problem.effect.is_open and searches < MOST_SENDS:",
     ),
@@ -255,21 +242,21 @@ GUARDS = (
         "return 1",
     ),
     _core(
-        "an end that may be taken back is looked at again",
+        "an end that may be revoked is polled again",
         "",
         "searching:settled",
         "if seen is None or not seen.state.is_terminal or not (pause := progress.policy.settling_of(seen)):",
         "if True:",
     ),
     _carrier(
-        "what was just started was seen unfinished",
+        "what was just started counts as seen unfinished",
         "",
-        "carrying_out:Carrier._send",
+        "starting:StartCarrier._send",
         "self.client.note_unfinished(self.worker, execution.ref)",
         "pass",
     ),
     _carrier(
-        "what a worker has left to the triggerer was seen unfinished",
+        "what a worker leaves to the triggerer counts as seen unfinished",
         "",
         "triggerers:TriggerRun.__init__",
         "self.client.note_unfinished(self, trigger.ref)",
@@ -290,7 +277,7 @@ GUARDS = (
         "0.0",
     ),
     _core(
-        "patience counts from when the last look began",
+        "patience counts from when the last search began",
         "7",
         "searching:search",
         "if asked + pause > until:",
@@ -311,14 +298,14 @@ GUARDS = (
         "for double in found[:0]:",
     ),
     _core(
-        "after a start that may come late, a double is looked for in the end",
+        "after a start that may come late, a double is searched for at the end",
         "7",
         "concluding:end_record",
         "yield from end_late_doubles(progress, record)",
         "pass",
     ),
     _core(
-        "after a start that may come late, a double is looked for at the deadline",
+        "after a start that may come late, a double is searched for at the deadline",
         "7",
         "concluding:end_at_deadline",
         "yield from end_late_doubles(progress, record)",
@@ -346,16 +333,16 @@ GUARDS = (
         "if False:",
     ),
     _core(
-        "a busy system is waited for",
+        "a start waits for a busy system",
         "22",
         "sending:pause_before_another_send",
         "if policy.is_busy(error):",
         "if False:",
     ),
     _core(
-        "the record is forgotten only where certainly nothing was started",
+        "the record is forgotten only if certainly nothing was started",
         "",
-        "sending:start_anew",
+        "sending:send_until_accepted",
         "if not may_be_there:",
         "if True:",
     ),
@@ -395,7 +382,7 @@ GUARDS = (
         "if False:",
     ),
     _core(
-        "a clear after that is the answer",
+        "a clear after an escalation counts as its answer",
         "6",
         "generation:was_resolved",
         "if escalated_by is None:",
@@ -423,10 +410,10 @@ GUARDS = (
         "if False:",
     ),
     _carrier(
-        "an attempt that was told to end sends nothing",
+        "an attempt that got SIGTERM sends nothing",
         "8",
-        "carrying_out:Carrier.require_standing",
-        "if self.worker.is_told_to_end:",
+        "starting:StartCarrier.require_standing",
+        "if self.worker.is_terminating:",
         "if False:",
     ),
     # Who ended it?
@@ -438,7 +425,7 @@ GUARDS = (
         "self.enter(State.PREPARING)",
     ),
     _core(
-        "after a clear, a start without an answer is looked for",
+        "after a clear, a start without an answer is searched for",
         "12",
         "cleanup:end_cleared",
         "yield from find_cleared(progress, record)",
@@ -473,9 +460,9 @@ GUARDS = (
         "if False:",
     ),
     _carrier(
-        "who cancels on the way out writes that down",
+        "an attempt that cancels on its way out saves that",
         "13",
-        "carrying_out:Carrier._note_ending",
+        "starting:StartCarrier._note_ending",
         "if record := self.start.record:",
         "if False:",
     ),
@@ -508,7 +495,7 @@ GUARDS = (
         'return Verdict.CANCEL, "no person',
     ),
     _core(
-        "a trigger leaves to the worker what has resumed",
+        "a trigger leaves a resumed task to its worker",
         "14",
         "canceling:judge_trigger_kill",
         "if seen.waits_as == RESUMED + marker:",
@@ -574,12 +561,12 @@ GUARDS = (
     _carrier(
         "what is started while its task is ended is canceled at once",
         "",
-        "carrying_out:Carrier._send",
+        "starting:StartCarrier._send",
         "if self.is_canceling:",
         "if False:",
     ),
     _carrier(
-        "an attempt that finds out by itself that it is over cancels as if it were told",
+        "an attempt that finds out by itself that it is over cancels as after SIGTERM",
         "15",
         "workers:Worker._run",
         "if self.carrier and not self.carrier.has_judged:",
@@ -588,31 +575,31 @@ GUARDS = (
     _carrier(
         "an attempt asks before it defers",
         "15",
-        "carrying_out:Carrier._defer",
+        "starting:StartCarrier._defer",
         "yield from self.require_standing()",
         "pass",
     ),
     _carrier(
-        "a resumed process says that it answers for the execution",
+        "a resumed process says that it is responsible for the execution",
         "14",
-        "carrying_out:Carrier.answer_for_it",
+        "starting:StartCarrier.take_responsibility",
         "yield from self.airflow.push(self.worker, MARKER_XCOM, RESUMED + record.marker)",
         "yield 0.0",
     ),
     # Acts
     _act(
-        "an act writes down what it acts on before it acts",
+        "an act saves what it acts on before it is sent",
         "execute",
         "yield Save(record)\n            seen = yield from self._act(record, seen)",
         "seen = yield from self._act(record, seen)",
     ),
     _act(
-        "an act writes down what it is about where its effect shows anyway",
+        "an act saves what it is about even if its effect already shows",
         "execute",
         "if not record.is_taken:",
         "if not record.is_taken and not self.policy.shows_effect(seen):",
     ),
-    _act("an act that was taken is not sent again", "execute", "if not record.is_taken:", "if True:"),
+    _act("an act that was accepted is not sent again", "execute", "if not record.is_taken:", "if True:"),
     _act("a retry of an act is about the same execution", "_own_record", "if related is Relation.CLEARED:", "if True:"),
     _act("after a clear an act acts anew", "_own_record", "if related is Relation.CLEARED:", "if False:"),
     _act("an act that may be of before a clear fails loudly", "_own_record", "is Relation.AMBIGUOUS:", "is None:"),
@@ -697,7 +684,7 @@ GUARDS = (
         "if False:",
     ),
     _carrier(
-        "a look that fails after an answer does not say that it was refused",
+        "a poll that fails after an answer does not mean that it was refused",
         "18",
         "releasing:ReleaseCarrier._send",
         "not (yield from self._was_taken(notes))",
@@ -719,14 +706,14 @@ GUARDS = (
         "pass",
     ),
     _carrier(
-        "a retry of a trigger looks for what came of it, and sends nothing",
+        "a retry of a trigger searches for its result, and sends nothing",
         "6",
         "triggering:TriggerCarrier.answer",
         "if notes:",
         "if False:",
     ),
     _carrier(
-        "what a trigger without an answer has led to is looked for",
+        "the result of a trigger without an answer is searched for",
         "6",
         "triggering:TriggerCarrier._trigger",
         "if not error.effect.is_open:",
@@ -757,7 +744,7 @@ GUARDS = (
         "if False:",
     ),
     _carrier(
-        "a push ends no wait because of an end that may be taken back",
+        "a push ends no wait because of an end that may be revoked",
         "",
         "pushing:Pushes._finished",
         " or self.server.settling_of(seen)",
@@ -772,7 +759,7 @@ GUARDS = (
     ),
     # People who answer
     _core(
-        "an answer cancels nothing, however late the triggerer hears of it",
+        "an answer cancels nothing, however late the triggerer learns of it",
         "",
         "canceling:judge_kill_while_asking",
         "if is_there and (is_moved or seen.waits_as is None):",
@@ -789,85 +776,3 @@ GUARDS = (
         "return False",
     ),
 )
-
-
-@contextmanager
-def taken_out(guard: Guard) -> Iterator[None]:
-    """While it lasts, the guard is missing."""
-    replaced: list[tuple[Any, str, Any]] = []
-    try:
-        for change in guard.changes:
-            _take_out(change, replaced)
-        yield
-    finally:
-        for owner, name, before in reversed(replaced):
-            setattr(owner, name, before)
-
-
-def _take_out(change: Change, replaced: list[tuple[Any, str, Any]]) -> None:
-    module_name, _, path = change.where.partition(":")
-    module = importlib.import_module(module_name)
-    owner: Any = module
-    *classes, name = path.split(".")
-    for each in classes:
-        owner = getattr(owner, each)
-    before = vars(owner)[name]
-    source = textwrap.dedent(inspect.getsource(before))
-    old, new = textwrap.dedent(change.old) if "\n" in change.old else change.old, change.new
-    if source.count(change.old) < 1:
-        raise LookupError(f"{change.where} has no such guard any more: {old!r}")
-    code = compile(source.replace(change.old, new, 1), f"<{change.where} without a guard>", "exec")
-    after = next(each for each in code.co_consts if hasattr(each, "co_name") and each.co_name == name)
-    without = FunctionType(after, before.__globals__, name, before.__defaults__, before.__closure__)
-    without.__kwdefaults__ = before.__kwdefaults__
-    for holder in [owner] if classes else [each for each in list(sys.modules.values()) if _holds(each, name, before)]:
-        replaced.append((holder, name, before))
-        setattr(holder, name, without)
-
-
-def _holds(module: Any, name: str, function: Any) -> bool:
-    is_ours = str(getattr(module, "__name__", "")).startswith((CORE, HERE))
-    return is_ours and getattr(module, name, None) is function
-
-
-def lives_until_missed(guard: Guard, first: int = 0, most: int = MOST_LIVES) -> tuple[int, str] | None:
-    """How many lives it takes until one fails without the guard, and how; ``None`` if none does."""
-    for begin in range(first, first + most, BATCH):
-        with taken_out(guard):
-            plans = [plan for plan in map(draw, range(begin, begin + BATCH)) if guard.concerns(plan)]
-            missed = [(plan.seed, found) for plan in plans if (found := live(plan).violations)]
-        for seed, found in missed:
-            # A life that fails with the guard, too, says nothing about it.
-            if not live(draw(seed)).violations:
-                return seed - first + 1, found[0]
-    return None
-
-
-def named(part: str) -> tuple[Guard, ...]:
-    """The guards whose names hold this; all of them for an empty text.
-
-    :raises LookupError: there are none.
-    """
-    found = tuple(guard for guard in GUARDS if part in guard.name)
-    if not found:
-        raise LookupError(f"no guard's name holds {part!r}")
-    return found
-
-
-def try_guards(guards: tuple[Guard, ...], processes: int) -> bool:
-    """Print how many lives missed each guard; whether all were missed."""
-    begun, is_well = time.monotonic(), True
-    print(
-        "| guard | faults of issue 9 | lives until it is missed | what goes wrong then |\n|---|---|---|---|", flush=True
-    )
-    seen: list[tuple[str, str, int | None]] = []
-    with ProcessPoolExecutor(processes) as pool:
-        for guard, found in zip(guards, pool.map(lives_until_missed, guards), strict=True):
-            lives, wrong = found or (None, "")
-            is_well = is_well and found is not None
-            seen.append((guard.name, guard.faults, lives))
-            print(f"| {guard.name} | {guard.faults} | {lives or '**none**'} | {wrong} |", flush=True)
-    if guards == GUARDS:
-        print("\n".join(("", *faults.table(seen), "")))
-    print(f"{len(guards)} guards in {time.monotonic() - begun:.0f} s")
-    return is_well

@@ -1,4 +1,4 @@
-"""What must hold in every life, told by who knows the truth: whose each execution is, and of which generation."""
+"""What must hold in every life, judged by who knows the truth: whose each execution is, and of which generation."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.generation import Attempt
 from airflow_provider.core.record import Phase, StartRecord
 from airflow_provider.core.states import State
-from airflow_provider.core.waiting import GUESS, Ending, Outcome, Pace, Wait
+from airflow_provider.core.waiting import GUESS, Ending, Outcome, Wait
 from airflow_provider.exceptions import ConflictError, ReleasePipelineError
 from airflow_provider.execution import ExecutionRef, ExecutionState
 from tests.simulation.airflow import NOTICED, Airflow, Task
-from tests.simulation.vendors import Made, Server
+from tests.simulation.jobs import Job
+from tests.simulation.server import Server
 from tests.simulation.world import World
 
 LONGEST_RETRY_AFTER = 400.0
-"""Seconds; a vendor that says so is waited for even over a deadline."""
+"""Seconds; a vendor that asks for it is given that time even past a deadline."""
 
 RACE = 0.3
-"""Seconds that lie between Airflow's answer that an attempt stands and the request that it sends then."""
+"""Seconds between Airflow's answer that an attempt is current and the request that follows it."""
 UNSEEN = 60.0
-"""Seconds within which what a list shows may not have been looked at yet."""
+"""Seconds after which an attempt has certainly read what a list shows."""
 
-LOOKED_BEFORE = 30.0
-"""Seconds that lie at most between a look and the start that is sent because of what it showed."""
+SEARCHED_BEFORE = 30.0
+"""Most seconds between a search and the start that is sent because of its result."""
 
 LATEST_OF_OURS = 480.0
-"""Seconds after its start was written down within which an execution without a marker may be taken for its own."""
+"""Seconds after its start was saved within which an execution without a marker may be taken for its own."""
 
 SAID_OF_ANY = (
     "got no answer",
@@ -39,22 +40,22 @@ SAID_OF_ANY = (
     "which this task probably started",
     "or that may still begin",
 )
-"""What a log says of an execution whose name nobody knows."""
+"""Parts of log lines about an execution whose name nobody knows."""
 
 SAID_WHERE_UNKNOWN = ("did not run for", "does not answer", "only guessed", "gave up this one")
-"""Reasons for which nothing is canceled, because it is not known who ended the task."""
+"""Parts of the reasons for which nothing is canceled because it is not known who ended the task."""
 
 CLOCKS_APART = 240.0
-"""Seconds by which two machines' clocks differ at most in this world."""
+"""Most seconds by which two machines' clocks differ in this world."""
 
 WINDOWS = {
     "nobody ran it": "marked while it was queued or up for retry: no process and no trigger of it is there to cancel",
     "its worker had died": "marked before Airflow noticed that its worker had died",
     "its worker was frozen": "marked while its worker was frozen",
-    "its worker was ending": "marked while its process, told to end by a machine, was on its way out",
-    "its process died before it heard": "marked, and its process killed before it was told to end",
+    "its worker was ending": "marked while its process, which had got SIGTERM from a machine, was on its way out",
+    "its process died before SIGTERM": "marked, and its process killed before it got SIGTERM",
     "its process was only beginning": "marked while the process that a task resumes in was not up yet",
-    "its process was just deferring": "marked in the tenth of a second in which its process tells of a deferral",
+    "its process was just deferring": "marked in the tenth of a second in which its process reports a deferral",
     "no triggerer ran its wait": "marked while no triggerer ran its wait, because one had died or was frozen",
     "its trigger was just firing": "marked in the second in which its trigger fires, so that its event is dropped",
 }
@@ -62,7 +63,7 @@ WINDOWS = {
 
 
 def _is_left_to_others(text: str) -> bool:
-    """Whether a line of the log says that the execution goes on in good hands."""
+    """Whether a line of the log says that another process takes care of the execution."""
     is_unknown = any(reason in text for reason in SAID_WHERE_UNKNOWN)
     return text.startswith("Not canceling") and not is_unknown
 
@@ -80,38 +81,38 @@ class Judge:
         self._hidden_clears: dict[Task, dict[int, int | None]] = defaultdict(dict)
         """By the generation that ended then; with the retries of that moment, if the task had succeeded."""
         self._unwritten: set[Task] = set()
-        """Whose process died in the moment between its cancel and the note of it."""
-        self._told_in: dict[Task, tuple[Attempt, int]] = {}
-        """The attempt and generation in which a person was told last to resolve something and clear the task."""
+        """Whose process died between its cancel and the record of it."""
+        self._escalated_in: dict[Task, tuple[Attempt, int]] = {}
+        """The attempt and generation in which a person was last asked to resolve something and clear the task."""
         self._asked: dict[Task, tuple[Any, float, int]] = {}
-        self._waited_for: set[Made] = set()
+        self._waited_for: set[Job] = set()
         """Those that a task has adopted."""
-        self._given_up: set[Made] = set()
+        self._given_up: set[Job] = set()
         """Those that were to be canceled: what becomes of them does not count any more."""
         self._windows: dict[tuple[Task, int], str] = {}
         """Of a task and a generation: why nobody was there to cancel."""
         self._prepared: dict[str, float] = {}
-        """By the marker of a start: when it was asked what is there before it."""
+        """By the marker of a start: when what is there before it was listed."""
         self._sent: dict[str, float] = {}
         """By the marker of a start: when it was sent last."""
         self._unrefused: Counter[str] = Counter()
         """By the marker of a start: requests that may have taken effect, as far as their senders know."""
         self._held: set[str] = set()
         """Markers of starts of which certainly none has taken effect, and whose sender waits to send another one."""
-        self._heard_at_end: dict[Made, Any] = {}
-        """Those of whose start a process has heard while it was told to end, and which process."""
+        self._heard_at_end: dict[Job, Any] = {}
+        """Those whose start was answered while the process that sent it was ending, and which process."""
 
     @property
-    def _all_made(self) -> list[Made]:
-        return [made for server in self.servers for made in server.made]
+    def _all_jobs(self) -> list[Job]:
+        return [job for server in self.servers for job in server.jobs]
 
-    def _ours(self, task: Task) -> list[Made]:
-        return [made for made in self._all_made if made.owner is task]
+    def _ours(self, task: Task) -> list[Job]:
+        return [job for job in self._all_jobs if job.owner is task]
 
     # What happens
 
     def person_acts(self, task: Task, what: str) -> None:
-        self.world.tell("a person", f"{what} {task}")
+        self.world.note("a person", f"{what} {task}")
         self.world.counted["acts of people"] += 1
         self._may_end[task].update(range(task.generation + 1))
         if what != "clears" and (window := self._window(task)):
@@ -120,9 +121,9 @@ class Judge:
     def clears(self, task: Task, before: tuple[int, int], *, was_success: bool) -> None:
         """A person has cleared it; ``before`` are the numbers that Airflow counts, as they were.
 
-        Where a clear leaves the run alone, and the number of ``retries`` was changed just so, or the worker had died,
-        Airflow shows it in no number: then an attempt cannot tell it from a retry. After a success it must not matter,
-        unless ``retries`` have been changed once more since.
+        No number of Airflow shows a clear that leaves the run alone, if ``retries`` were changed to just the right
+        number or the worker had died: an attempt cannot distinguish it from a retry. After a success that must not
+        matter, unless ``retries`` have been changed once more since.
         """
         if before == (task.max_tries, task.run.clear_number):
             self._hidden_clears[task][task.generation - 1] = task.retries if was_success else None
@@ -138,7 +139,7 @@ class Judge:
         return is_hidden
 
     def _hides_success(self, task: Task, worker: Any, generation: int) -> bool:
-        """Whether no record and no number could tell of the clears since that generation."""
+        """Whether no record and no number shows the clears since that generation."""
         if worker or task.was_ended_in_triggerer:
             return task.was_ended_in_triggerer
         return all(each in self._hidden_clears[task] for each in range(generation, task.generation))
@@ -155,7 +156,7 @@ class Judge:
                     return "its process was only beginning"
                 if worker.is_deferring:
                     return "its process was just deferring"
-                return "its worker was ending" if worker.is_told_to_end else ""
+                return "its worker was ending" if worker.is_terminating else ""
             case "deferred":
                 return "" if task.trigger and task.trigger.is_run else "no triggerer ran its wait"
             case _:
@@ -164,10 +165,10 @@ class Judge:
     def dies(self, worker: Any) -> None:
         """A worker's process is killed; what it should have canceled, nobody cancels."""
         if not worker.stands and not (worker.carrier and worker.carrier.has_judged):
-            self._open(worker.task, "its process died before it heard")
+            self._open(worker.task, "its process died before SIGTERM")
         elif worker.carrier and worker.carrier.is_canceling and not worker.carrier.has_noted_end:
             self._unwritten.add(worker.task)
-        self._heard_at_end = {made: who for made, who in self._heard_at_end.items() if who is not worker}
+        self._heard_at_end = {job: who for job, who in self._heard_at_end.items() if who is not worker}
 
     def fails(self, worker: Any, error: ReleasePipelineError) -> None:
         """An attempt ends with an error. One that asks for a clear must not ask again after it."""
@@ -177,7 +178,7 @@ class Judge:
             return
         task, record, attempt = worker.task, worker.carrier.start.record, worker.carrier.attempt
         before, begun, generation = self._asked.get(task, (attempt, 0.0, worker.generation))
-        shows = before.max_tries != attempt.max_tries or self._looks_cleared(before, attempt)
+        shows = before.max_tries != attempt.max_tries or self._seems_cleared(before, attempt)
         if record and begun == record.started and generation < worker.generation and shows:
             self.world.violate(f"{worker} asks for a clear, although {task} was cleared for that")
         self._asked[task] = (attempt, record.started if record else 0.0, worker.generation)
@@ -189,7 +190,7 @@ class Judge:
         return bool(record) and worker.machine.now + DURATIONS.longest_busy_pause < record.started + limit
 
     def leaves(self, run: Any, seen: TaskSeen) -> None:
-        """A trigger that was told to end cancels nothing, although Airflow has answered."""
+        """A trigger that is ended cancels nothing, although Airflow has answered."""
         trigger, task = run.trigger, run.task
         is_cleared = trigger.generation < task.generation
         has_begun = (
@@ -199,13 +200,13 @@ class Judge:
             self.world.violate(f"{run} cancels nothing, although a person has cleared its task")
 
     def holds_back(self, run: Any, outcome: Outcome) -> None:
-        """A wait is over; its task goes on once Airflow has noticed the end of the process that has deferred."""
+        """A wait is over; its task resumes once Airflow has noticed the end of the process that deferred."""
         trigger = run.trigger
         if outcome.ending is Ending.DEADLINE and trigger.judged_at + NOTICED > trigger.deadline:
             self.world.violate(f"{run} is held back past its deadline")
 
     def wakes(self, task: Task, *, is_finished: bool) -> None:
-        """A push is about to end a wait, and the task goes on in a worker unless it is finished."""
+        """A push is about to end a wait, and the task resumes in a worker unless it is finished."""
         if not is_finished and self.world.now - task.changed_at < NOTICED:
             self.world.violate(f"a push ends the wait of {task} before Airflow has noticed the end of its process")
 
@@ -227,8 +228,8 @@ class Judge:
         self._sent[intent["marker"]] = self.world.now
         self._unrefused[intent["marker"]] += 1
         self._held.discard(intent["marker"])
-        if worker.is_told_to_end:
-            self.world.violate(f"{worker} sends a start, although it was told to end")
+        if worker.is_terminating:
+            self.world.violate(f"{worker} sends a start, although it got SIGTERM")
         self._requires_standing(worker, "a start")
 
     def refuses(self, intent: dict[str, Any]) -> None:
@@ -244,88 +245,88 @@ class Judge:
                 return
             self.world.violate(f"{worker} sends {what}, although its task is {task.state}")
 
-    def hears(self, sender: Any, made: Made) -> None:
-        """The answer to a start has reached who sent it."""
+    def hears(self, sender: Any, job: Job) -> None:
+        """The answer to a start has reached its sender."""
         if sender.carrier.is_canceling:
-            self._heard_at_end[made] = sender
+            self._heard_at_end[job] = sender
 
-    def started(self, sender: Any, made: Made) -> None:
+    def started(self, sender: Any, job: Job) -> None:
         """An execution has begun."""
         task = sender.task
-        made.system = sender.carrier.policy.system
+        job.system = sender.carrier.policy.system
         for other in self._ours(task):
-            if other is made or other.system != made.system or self._is_late_double(made, other):
+            if other is job or other.system != job.system or self._is_late_double(job, other):
                 continue
-            if other.generation == made.generation:
-                if self._was_shown(made, other, sender) and not self._is_answered(sender):
-                    self.world.violate(f"{made} is started, although {other} of the same start could be seen")
-                self._judge_second(made, other)
+            if other.generation == job.generation:
+                if self._was_shown(job, other, sender) and not self._is_answered(sender):
+                    self.world.violate(f"{job} is started, although {other} of the same start could be seen")
+                self._judge_second(job, other)
             elif (
-                (other.goes_on or other.is_to_go_on)
-                and other.generation < made.generation
+                (other.is_active or other.end_will_be_revoked)
+                and other.generation < job.generation
                 and not self._may_run_beside(other, sender)
             ):
-                self.world.violate(f"{made} is started beside {other}, which a cleared task had started")
+                self.world.violate(f"{job} is started beside {other}, which a cleared task had started")
 
-    def _judge_second(self, made: Made, other: Made) -> None:
-        is_elsewhere = other.place != made.place and any("is left alone" in text for text in made.owner.warnings)
+    def _judge_second(self, job: Job, other: Job) -> None:
+        is_elsewhere = other.place != job.place and any("is left alone" in text for text in job.owner.warnings)
         if other.was_late and self._is_named(other):
             return
-        if is_elsewhere or self._is_hidden_by_guess(other) or (made.marker and other.was_late and not other.goes_on):
+        if is_elsewhere or self._is_hidden_by_guess(other) or (job.marker and other.was_late and not other.is_active):
             return
-        if other.goes_on or (other.state is ExecutionState.SUCCEEDED and other not in self._given_up):
-            self.world.violate(f"{made} is started, although {other} of the same start is {other.state}")
-        elif other.is_to_go_on:
-            self.world.violate(f"{made} is started, although {other} of the same start has not ended for good")
+        if other.is_active or (other.state is ExecutionState.SUCCEEDED and other not in self._given_up):
+            self.world.violate(f"{job} is started, although {other} of the same start is {other.state}")
+        elif other.end_will_be_revoked:
+            self.world.violate(f"{job} is started, although {other} of the same start has not ended for good")
         elif other in self._given_up or not self._was_canceled_by_colleague(other):
             return
-        elif other is self._last_before(made):
-            self.world.violate(f"{made} is started, although a colleague canceled {other}")
+        elif other is self._last_before(job):
+            self.world.violate(f"{job} is started, although a colleague canceled {other}")
 
     def prepares(self, marker: str) -> None:
-        """A start is about to be written down; what is listed now was there before."""
+        """A start is about to be saved; what is listed now was there before."""
         self._prepared[marker] = self.world.now
 
-    def resumes(self, worker: Any, made: Made) -> None:
-        """A failed execution is about to go on."""
-        if made.owner is not worker.task:
-            self.world.violate(f"{worker} goes on with {made}")
-        if made.generation != worker.generation and not self._is_hidden(worker, made.generation):
-            self.world.violate(f"{worker} goes on with {made}, which was started before a clear")
+    def resumes(self, worker: Any, job: Job) -> None:
+        """A failed execution is about to be continued."""
+        if job.owner is not worker.task:
+            self.world.violate(f"{worker} continues {job}")
+        if job.generation != worker.generation and not self._is_hidden(worker, job.generation):
+            self.world.violate(f"{worker} continues {job}, which was started before a clear")
 
-    def _was_shown(self, made: Made, other: Made, sender: Any) -> bool:
+    def _was_shown(self, job: Job, other: Job, sender: Any) -> bool:
         """Whether the vendor's list had shown the other one, under a marker, for a while."""
-        is_marked = bool(made.marker and other.marker)
+        is_marked = bool(job.marker and other.marker)
         # The one that was followed may have failed since: then its doubles do not count.
         followed = self._given_up | self._waited_for
-        is_followed = any(each.is_heard or each in followed for each in self._ours(made.owner))
-        counts = other.goes_on or (other.state is ExecutionState.SUCCEEDED and not is_followed)
-        is_shown = counts and other.listed_from <= self.world.now - LOOKED_BEFORE
+        is_followed = any(each.is_heard or each in followed for each in self._ours(job.owner))
+        counts = other.is_active or (other.state is ExecutionState.SUCCEEDED and not is_followed)
+        is_shown = counts and other.listed_from <= self.world.now - SEARCHED_BEFORE
         return is_marked and is_shown and sender.machine.frozen_for(2 * UNSEEN) == 0.0
 
-    def _is_late_double(self, made: Made, other: Made) -> bool:
-        """Whether nobody could know of one when the other was sent; only a marker tells them afterwards."""
-        is_marked = bool(made.marker and other.marker)
-        return is_marked and (made.was_late or (other.was_late and other.listed_from > self.world.now - UNSEEN))
+    def _is_late_double(self, job: Job, other: Job) -> bool:
+        """Whether nobody could know of one when the other was sent; only a marker identifies both afterwards."""
+        is_marked = bool(job.marker and other.marker)
+        return is_marked and (job.was_late or (other.was_late and other.listed_from > self.world.now - UNSEEN))
 
     def _is_answered(self, sender: Any) -> bool:
-        """Whether a person was told to clear this task, and has, or seems to have because of another task's clear."""
-        if sender.task not in self._told_in:
+        """Whether a person was asked to clear this task, and has, or seems to have because of another task's clear."""
+        if sender.task not in self._escalated_in:
             return False
-        told, generation = self._told_in[sender.task]
+        escalated_by, generation = self._escalated_in[sender.task]
         is_cleared = generation < sender.generation
-        seems_cleared = not is_cleared and self._looks_cleared(told, sender.carrier.attempt)
+        seems_cleared = not is_cleared and self._seems_cleared(escalated_by, sender.carrier.attempt)
         self.world.counted["started beside, after a person was asked"] += is_cleared
         self.world.counted["window: a clear of another task that looks like the answer"] += seems_cleared
         return is_cleared or seems_cleared
 
-    def _looks_cleared(self, told: Attempt, attempt: Attempt) -> bool:
+    def _seems_cleared(self, escalated_by: Attempt, attempt: Attempt) -> bool:
         """Whether the number of retries was changed just so that a clear of this task would not show."""
-        would_look_alike = told.try_number <= attempt.max_tries - attempt.retries < attempt.try_number
-        return told.clear_number != attempt.clear_number and would_look_alike
+        would_look_alike = escalated_by.try_number <= attempt.max_tries - attempt.retries < attempt.try_number
+        return escalated_by.clear_number != attempt.clear_number and would_look_alike
 
-    def _may_run_beside(self, other: Made, sender: Any) -> bool:
-        """Whether one that a cleared task had started may go on beside a new one."""
+    def _may_run_beside(self, other: Job, sender: Any) -> bool:
+        """Whether one that a cleared task had started may run beside a new one."""
         task = sender.task
         if other.generation in self._left[task] or not self.airflow.policy["cancel_on_kill"] or other.was_resumed:
             return True
@@ -338,104 +339,104 @@ class Judge:
         is_unknown = any("Could not find out whether the cleared" in text for text in task.warnings)
         return is_unknown or self._is_hidden_by_guess(other)
 
-    def _is_hidden_by_guess(self, made: Made) -> bool:
-        """Whether another execution was taken for this one, as far as anybody could tell."""
-        is_hidden = not made.marker and any("which this task probably" in text for text in made.owner.warnings)
+    def _is_hidden_by_guess(self, job: Job) -> bool:
+        """Whether another execution was taken for this one, as far as anybody could know."""
+        is_hidden = not job.marker and any("which this task probably" in text for text in job.owner.warnings)
         self.world.counted["hidden by a guess"] += is_hidden
         return is_hidden
 
-    def _was_canceled_by_colleague(self, made: Made) -> bool:
+    def _was_canceled_by_colleague(self, job: Job) -> bool:
         is_respected = self.airflow.policy["on_canceled"] == "fail"
-        return is_respected and made.ended_by == "colleague" and made.state is ExecutionState.CANCELED
+        return is_respected and job.ended_by == "colleague" and job.state is ExecutionState.CANCELED
 
-    def _last_before(self, made: Made) -> Made | None:
-        earlier = [each for each in self._ours(made.owner) if each.begun < made.begun]
+    def _last_before(self, job: Job) -> Job | None:
+        earlier = [each for each in self._ours(job.owner) if each.begun < job.begun]
         return earlier[-1] if earlier else None
 
     def saved(self, worker: Any, record: Any) -> None:
-        """A record is written down."""
+        """A record is saved."""
         task, ref = worker.task, record.ref
         timeout = self.airflow.policy["timeout"]
         if record.phase is Phase.ENDING:
-            # A deadline is told by the clock of any machine.
+            # Any machine's clock may decide that a deadline has passed.
             if timeout is not None and record.started + timeout <= worker.machine.now + CLOCKS_APART:
                 self._may_end[task].add(worker.generation)
-            if ref and (made := self._made_of(ref)):
-                self._given_up.add(made)
+            if ref and (job := self._job_of(ref)):
+                self._given_up.add(job)
         if record.escalated_by == worker.carrier.attempt:
-            self._told_in[task] = worker.carrier.attempt, worker.generation
+            self._escalated_in[task] = worker.carrier.attempt, worker.generation
         if record.phase is Phase.LEFT:
             self._left[task].add(worker.generation)
-            if ref and (made := self._made_of(ref)):
+            if ref and (job := self._job_of(ref)):
                 # One of before a clear that no number shows is left as well.
-                self._left[task].add(made.generation)
+                self._left[task].add(job.generation)
         if worker.carrier.start.state is State.SEARCHING and ref and GUESS in ref:
             self._judge_guess(worker, record)
         if record.phase is not Phase.STARTED or ref is None or GUESS in ref or ref["kind"] == "rerun":
             return
         if record.attempt != worker.carrier.attempt:
-            # It only notes that a person was told.
+            # It only notes that a person was asked.
             return
-        made = self._made_of(ref)
-        if made:
-            self._waited_for.add(made)
-        is_hidden = made is not None and made.generation != worker.generation
+        job = self._job_of(ref)
+        if job:
+            self._waited_for.add(job)
+        is_hidden = job is not None and job.generation != worker.generation
         is_hidden = is_hidden or task in self._unwritten
-        if made and made.ended_by == "us" and not made.was_resumed and not is_hidden:
-            self.world.violate(f"{worker} adopts {made}, which was canceled for this task")
-        if made is None:
+        if job and job.ended_by == "us" and not job.was_resumed and not is_hidden:
+            self.world.violate(f"{worker} adopts {job}, which was canceled for this task")
+        if job is None:
             self.world.violate(f"{worker} adopts {ref['id']}, which is not there")
-        elif made.owner is not task:
-            self.world.violate(f"{worker} adopts {made} without saying that it is a guess")
-        elif made.generation != worker.generation and not self._is_hidden(worker, made.generation):
+        elif job.owner is not task:
+            self.world.violate(f"{worker} adopts {job} without saying that it is a guess")
+        elif job.generation != worker.generation and not self._is_hidden(worker, job.generation):
             if task.was_ended_in_triggerer:
-                # No record tells of such a success.
+                # No record shows such a success.
                 self.world.counted["window: a clear after a success in the triggerer that no number shows"] += 1
                 return
-            self.world.violate(f"{worker} adopts {made}, which was started before a clear")
+            self.world.violate(f"{worker} adopts {job}, which was started before a clear")
 
     def _judge_guess(self, worker: Any, record: StartRecord) -> None:
         """Of several that may be its own an attempt takes none, and none that began before its start or long after."""
-        made, prepared = self._made_of(record.ref or {}), self._prepared.get(record.marker)
-        if made and prepared is not None and record.intent.get("action") != "retry":
+        job, prepared = self._job_of(record.ref or {}), self._prepared.get(record.marker)
+        if job and prepared is not None and record.intent.get("action") != "retry":
             latest = LATEST_OF_OURS + (0.0 if record.intent["clock"] == "vendor" else DURATIONS.clock_tolerance)
-            if made.listed_from < prepared:
-                self.world.violate(f"{worker} takes {made} for its own, which was there before its start")
-            elif made.begun > max(prepared, self._sent.get(record.marker, 0.0)) + latest:
-                self.world.violate(f"{worker} takes {made} for its own, which began long after its start")
-        if made and record.marker in self._held:
-            self.world.violate(f"{worker} takes {made} for its own, although all its starts were refused")
+            if job.listed_from < prepared:
+                self.world.violate(f"{worker} takes {job} for its own, which was there before its start")
+            elif job.begun > max(prepared, self._sent.get(record.marker, 0.0)) + latest:
+                self.world.violate(f"{worker} takes {job} for its own, which began long after its start")
+        if job and record.marker in self._held:
+            self.world.violate(f"{worker} takes {job} for its own, although all its starts were refused")
         if (alike := worker.client.found_last.get(worker, 0)) > 1:
             self.world.violate(f"{worker} takes {(record.ref or {})['id']} for its own, one of {alike}")
 
     def cancels(self, sender: Any, ref: ExecutionRef, *, is_attempt: bool = False) -> None:
         """A cancel is about to be sent.
 
-        :param is_attempt: by an attempt that goes on, rather than by one that was told to end.
+        :param is_attempt: by an attempt that continues, rather than by one that is ending.
         """
         if is_attempt:
             self._requires_standing(sender, "a cancel")
         if GUESS in ref:
             self.world.violate(f"{sender} cancels {ref['id']}, which was only guessed to be its own")
 
-    def canceled(self, sender: Any, made: Made) -> None:
+    def canceled(self, sender: Any, job: Job) -> None:
         """A cancel has arrived."""
         task = sender.task
-        if made.owner is not task:
-            self.world.violate(f"{sender} cancels {made}")
-        elif made.goes_on and made.generation not in self._may_end[task] and not self._is_double(made):
+        if job.owner is not task:
+            self.world.violate(f"{sender} cancels {job}")
+        elif job.is_active and job.generation not in self._may_end[task] and not self._is_double(job):
             if task.is_ended_by_machine and sender.is_trigger and not sender.was_frozen:
                 self.world.counted["window: failed by a machine, which looks like a person's act"] += 1
                 return
-            self.world.violate(f"{sender} cancels {made}, although nobody ended its task")
+            self.world.violate(f"{sender} cancels {job}, although nobody ended its task")
 
-    def _is_double(self, made: Made) -> bool:
-        if made.was_late:
+    def _is_double(self, job: Job) -> bool:
+        if job.was_late:
             return True
-        same = [each for each in self._ours(made.owner) if each.generation == made.generation and each is not made]
-        return any(each.goes_on or each.state is ExecutionState.SUCCEEDED for each in same)
+        same = [each for each in self._ours(job.owner) if each.generation == job.generation and each is not job]
+        return any(each.is_active or each.state is ExecutionState.SUCCEEDED for each in same)
 
-    def waits(self, run: Any, wait: Wait, pace: Pace) -> None:
+    def waits(self, run: Any, wait: Wait) -> None:
         if wait.deadline is not None and run.machine.now >= wait.deadline:
             self.world.violate(f"{run} waits past its deadline")
 
@@ -462,61 +463,61 @@ class Judge:
         if record.asked != asked and not any(
             "arguments of this task have changed" in text for text in worker.task.warnings
         ):
-            self.world.violate(f"{worker} goes on with what was asked for {record.asked}, and does not say so")
+            self.world.violate(f"{worker} continues with the arguments {record.asked}, and does not say so")
 
     def succeeds(self, task: Task, worker: Any, result: dict[str, Any]) -> None:
-        """A task is about to be green, by itself."""
+        """A task is about to succeed by itself."""
         ref = result["ref"]
-        made = self._made_of(ref)
+        job = self._job_of(ref)
         if GUESS in ref:
-            self.world.counted["green by a guess"] += 1
+            self.world.counted["succeeded with a guess"] += 1
             return
         if ref["kind"] == "rerun" and not self.airflow.policy["wait_for_completion"]:
             return
         generation = worker.generation if worker else task.generation
-        if made is None or made.owner is not task:
-            self.world.violate(f"{task} is green by {made}, which is not its own")
-        elif made.generation != generation and self._hides_success(task, worker, made.generation):
+        if job is None or job.owner is not task:
+            self.world.violate(f"{task} succeeds with {job}, which is not its own")
+        elif job.generation != generation and self._hides_success(task, worker, job.generation):
             self.world.counted["window: a clear that no number shows"] += 1
-        elif made.generation != generation and not (worker and self._is_hidden(worker, made.generation)):
-            self.world.violate(f"{task} is green by {made}, which was started before a clear")
-        elif made.state is not ExecutionState.SUCCEEDED and self.airflow.policy["wait_for_completion"]:
-            self.world.violate(f"{task} is green, but {made} is {made.state}")
+        elif job.generation != generation and not (worker and self._is_hidden(worker, job.generation)):
+            self.world.violate(f"{task} succeeds with {job}, which was started before a clear")
+        elif job.state is not ExecutionState.SUCCEEDED and self.airflow.policy["wait_for_completion"]:
+            self.world.violate(f"{task} succeeds, but {job} is {job.state}")
 
     # In the end
 
     def ends(self) -> None:
-        """Nothing is left to happen."""
+        """No event is left."""
         for task in self.airflow.tasks:
             if task.state not in ("success", "failed", "skipped"):
-                self.world.violate(f"{task} is {task.state} for ever")
-            for made in self._ours(task):
-                if made.ran_on_after(task.settled_at + RACE) and not self._is_excused(made):
-                    self.world.violate(f"{task} is {task.state}, but {made} goes on, and nothing says so")
+                self.world.violate(f"{task} is {task.state} forever")
+            for job in self._ours(task):
+                if job.was_active_after(task.settled_at + RACE) and not self._is_excused(job):
+                    self.world.violate(f"{task} is {task.state}, but {job} is still active, and nothing says so")
             self._check_number(task)
 
     def _check_number(self, task: Task) -> None:
-        for generation in {made.generation for made in self._ours(task)}:
+        for generation in {job.generation for job in self._ours(task)}:
             under_way = [
-                made
-                for made in self._ours(task)
-                if made.generation == generation and made.goes_on and not made.was_resumed
+                job
+                for job in self._ours(task)
+                if job.generation == generation and job.is_active and not job.was_resumed
             ]
-            is_one_start = len({made.system for made in under_way}) == 1
-            if len(under_way) > 1 and is_one_start and not any(made.was_late for made in under_way):
+            is_one_start = len({job.system for job in under_way}) == 1
+            if len(under_way) > 1 and is_one_start and not any(job.was_late for job in under_way):
                 self.world.violate(f"{', '.join(map(str, under_way))} of the same start are under way")
 
-    def _is_excused(self, made: Made) -> bool:
-        """Whether one that goes on after its task may do so."""
-        task = made.owner
-        if made.generation in self._left[task] or not self.airflow.policy["cancel_on_kill"] or made.was_resumed:
+    def _is_excused(self, job: Job) -> bool:
+        """Whether one that outlives its task may do so."""
+        task = job.owner
+        if job.generation in self._left[task] or not self.airflow.policy["cancel_on_kill"] or job.was_resumed:
             return True
-        if made.system != self.airflow.policy["system"] and any("was replaced" in text for text in task.warnings):
+        if job.system != self.airflow.policy["system"] and any("was replaced" in text for text in task.warnings):
             return True
-        if self._is_named(made):
+        if self._is_named(job):
             self.world.counted["named"] += 1
             return True
-        if window := self._windows.get((task, made.generation)):
+        if window := self._windows.get((task, job.generation)):
             self.world.counted[f"window: {WINDOWS[window]}"] += 1
             return True
         if task.is_ended_by_machine:
@@ -524,23 +525,23 @@ class Judge:
             return True
         return False
 
-    def _is_named(self, made: Made) -> bool:
-        """Whether a person who reads the task's log is told of it."""
-        task = made.owner
-        names = [rf"\b{made.id}\b", *([made.event] if made.event else [])]
-        is_told_last = any(text in (task.warnings or [""])[-1] for text in SAID_OF_ANY)
-        is_told_last = is_told_last and made not in self._heard_at_end
+    def _is_named(self, job: Job) -> bool:
+        """Whether the task's log names it."""
+        task = job.owner
+        names = [rf"\b{job.id}\b", *([job.event] if job.event else [])]
+        is_named_last = any(text in (task.warnings or [""])[-1] for text in SAID_OF_ANY)
+        is_named_last = is_named_last and job not in self._heard_at_end
         is_end = task.state == "success" or (task.warnings or [""])[-1].startswith("Execution")
-        was_seen = made.marker and task.is_ended_by_itself and is_end and made.listed_from < task.settled_at - UNSEEN
-        is_elsewhere = made.place != self.airflow.connection.place
-        if is_told_last or is_elsewhere or not (made.is_heard or was_seen):
+        was_seen = job.marker and task.is_ended_by_itself and is_end and job.listed_from < task.settled_at - UNSEEN
+        is_elsewhere = job.place != self.airflow.connection.place
+        if is_named_last or is_elsewhere or not (job.is_heard or was_seen):
             names += SAID_OF_ANY
         pattern = re.compile("|".join(names))
         return any(pattern.search(text) for text in task.warnings if not _is_left_to_others(text))
 
-    def _made_of(self, ref: ExecutionRef) -> Made | None:
+    def _job_of(self, ref: ExecutionRef) -> Job | None:
         place = ref.get("place", self.airflow.connection.place)
         server = next((each for each in self.servers if each.place == place), None)
         if server and ref["kind"] == "rerun":
-            return next((made for made in server.made if made.event == ref["id"]), None)
-        return server.made_of(ref) if server else None
+            return next((job for job in server.jobs if job.event == ref["id"]), None)
+        return server.job_of(ref) if server else None

@@ -9,15 +9,15 @@ from typing import Any
 from tests.simulation.acting import ActJudge, ActWorker
 from tests.simulation.airflow import Airflow, Run, Task
 from tests.simulation.answering import AnswerJudge, AnswerWorker
+from tests.simulation.characters import SERVERS
 from tests.simulation.gates import GateJudge, GateWorker
+from tests.simulation.incidents import Incidents
 from tests.simulation.invariants import Judge
-from tests.simulation.people import Fate
 from tests.simulation.plan import Plan
 from tests.simulation.pushing import push_from
 from tests.simulation.releasing import ReleaseJudge, ReleaseWorker
 from tests.simulation.triggerers import Triggerers
 from tests.simulation.triggering import TriggerJudge, TriggerWorker
-from tests.simulation.vendors import SERVERS
 from tests.simulation.workers import Worker
 from tests.simulation.world import World
 
@@ -29,7 +29,7 @@ KINDS: dict[str, tuple[type[Worker], type[Judge]]] = {
     "release answer": (ReleaseWorker, ReleaseJudge),
     "trigger": (TriggerWorker, TriggerJudge),
 }
-"""Of lives: who runs a task's attempts, and who watches them."""
+"""By kind of life: who runs a task's attempts, and who watches them."""
 
 
 def _end_paused(servers: list[Any]) -> None:
@@ -37,10 +37,10 @@ def _end_paused(servers: list[Any]) -> None:
         each.end_paused()
 
 
-def live(plan: Plan, *, is_telling: bool = False) -> World:
-    """Live it; ``violations`` of what comes back says what went wrong."""
+def live(plan: Plan, *, keeps_story: bool = False) -> World:
+    """Live one life; the ``violations`` of the returned world say what went wrong."""
     random.seed(plan.seed)
-    world = World(plan, is_telling=is_telling)
+    world = World(plan, keeps_story=keeps_story)
     server = SERVERS[plan.character]
     servers = [server(world, "vendor A"), server(world, "vendor B")]
     airflow = Airflow(world, {**plan.policy, "system": "vendor"})
@@ -52,7 +52,7 @@ def live(plan: Plan, *, is_telling: bool = False) -> World:
     airflow.start_trigger = triggerers.start
     airflow.on_success = judge.succeeds
     push_from(world, airflow, servers)
-    world.perform = Fate(world, airflow, triggerers, servers).perform
+    world.perform = Incidents(world, airflow, triggerers, servers).perform
     world.at_evening = lambda: _end_paused(servers)
     _tasks(airflow, plan)
     for task in airflow.tasks:
@@ -64,8 +64,8 @@ def live(plan: Plan, *, is_telling: bool = False) -> World:
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         world.violate(f"{type(error).__name__}: {error} ({where.name}, line {where.lineno})")
-        if is_telling:
-            world.tell("VIOLATION", traceback.format_exc())
+        if keeps_story:
+            world.note("VIOLATION", traceback.format_exc())
     return world
 
 

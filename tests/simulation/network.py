@@ -20,7 +20,7 @@ from airflow_provider.exceptions import (
     ServerUnavailableError,
     ThrottledError,
 )
-from tests.simulation.plan import Act
+from tests.simulation.plan import Incident
 from tests.simulation.world import Steps, World
 
 CALL = Call(system="vendor")
@@ -28,15 +28,17 @@ CALL = Call(system="vendor")
 CHECKED = ("send", "cancel", "action")
 """Sent in one step with the check whether they may be: their senders reach the point before them."""
 
-_NOT_SENT: dict[str, Callable[[Act, Call], ReleasePipelineError]] = {
-    "lost before": lambda act, call: ServerUnavailableError("connection reset", call=call, effect=Effect.UNKNOWN),
-    "throttled": lambda act, call: ThrottledError("HTTP 429", call=call, effect=Effect.NONE, retry_after=act.value),
-    "unauthorized": lambda act, call: AuthenticationError("HTTP 401", call=call, effect=Effect.NONE),
-    "forbidden": lambda act, call: PermissionDeniedError("HTTP 403", call=call),
-    "refused": lambda act, call: BadRequestError("HTTP 400", call=call),
-    "unreachable": lambda act, call: ServerUnavailableError("connection refused", call=call, effect=Effect.NONE),
-    "not found": lambda act, call: NotFoundError("HTTP 404", call=call),
-    "no route": lambda act, call: NotFoundError("a gateway's HTTP 404", call=call, effect=Effect.NONE),
+_NOT_SENT: dict[str, Callable[[Incident, Call], ReleasePipelineError]] = {
+    "lost before": lambda incident, call: ServerUnavailableError("connection reset", call=call, effect=Effect.UNKNOWN),
+    "throttled": lambda incident, call: ThrottledError(
+        "HTTP 429", call=call, effect=Effect.NONE, retry_after=incident.value
+    ),
+    "unauthorized": lambda incident, call: AuthenticationError("HTTP 401", call=call, effect=Effect.NONE),
+    "forbidden": lambda incident, call: PermissionDeniedError("HTTP 403", call=call),
+    "refused": lambda incident, call: BadRequestError("HTTP 400", call=call),
+    "unreachable": lambda incident, call: ServerUnavailableError("connection refused", call=call, effect=Effect.NONE),
+    "not found": lambda incident, call: NotFoundError("HTTP 404", call=call),
+    "no route": lambda incident, call: NotFoundError("a gateway's HTTP 404", call=call, effect=Effect.NONE),
 }
 
 
@@ -54,7 +56,11 @@ class Network:
         self._latest_effect = latest_effect
         self._slowness = world.plan.condition("slow vendor")
         self._counts: Counter[str] = Counter()
-        self._faults = {(act.on, act.nth): act for act in world.plan.acts if act.kind.startswith("answer: ")}
+        self._faults = {
+            (incident.on, incident.nth): incident
+            for incident in world.plan.incidents
+            if incident.kind.startswith("answer: ")
+        }
 
     def go_down(self, seconds: float) -> None:
         self.down_until = max(self.down_until, self.world.now + seconds)
@@ -82,15 +88,15 @@ class Network:
             kind, fault = self._down_as, None
         elif name == "observe" and world.now < self.no_route_until:
             kind, fault = "no route", None
-        if kind and world.is_telling:
-            world.tell("network", f"{name} by {sender}: {kind}")
+        if kind and world.keeps_story:
+            world.note("network", f"{name} by {sender}: {kind}")
         call = CALL._replace(path=f"/executions/{about}") if about else CALL
         took = world.between(0.02, 0.3) + self._slowness * world.between(0.5, 1.5)
         if kind in _NOT_SENT:
             yield took
             world.point(f"{name} within", sender)
             yield 0.0
-            raise _NOT_SENT[kind](fault or Act(kind), call)
+            raise _NOT_SENT[kind](fault or Incident(kind), call)
         if kind == "ignored" and name == "cancel":
             kind, serve = "", lambda: None
         error, delay = self._fate(kind, fault, took, call)
@@ -116,7 +122,9 @@ class Network:
             answer.append(error)
         self.world.point(f"{name} within", sender)
 
-    def _fate(self, kind: str, fault: Act | None, took: float, call: Call) -> tuple[ReleasePipelineError | None, float]:
+    def _fate(
+        self, kind: str, fault: Incident | None, took: float, call: Call
+    ) -> tuple[ReleasePipelineError | None, float]:
         """The error that replaces the answer, and the seconds until the request takes effect."""
         value = fault.value if fault else 0.0
         match kind:

@@ -1,7 +1,7 @@
-"""What a life is drawn from: one seed gives a policy, a vendor and a list of acts, each of which may be left out.
+"""What a life is drawn from: one seed gives a policy, a vendor and a list of incidents, each of which may be left out.
 
-Acts happen at points that the life comes to (a request is sent, a task is deferred, another act is over), because the
-moments in which things go wrong are short: at random times nothing would ever hit them.
+Incidents happen at points of the life (a request is sent, a task is deferred, another incident is over), because the
+moments in which things go wrong are short: random times would never hit them.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ CHARACTERS = ("marked", "busy", "one at a time", "window", "rerun")
 """Code Stream; Cocktail (marked, and one at a time); ServiceStage; Quay; a rerun event of Code Stream."""
 
 
-class Act(NamedTuple):
+class Incident(NamedTuple):
     """Something that happens, or a condition of the life where ``on`` is empty.
 
-    :param kind: what happens; see ``people.py``, ``machines.py`` and ``requests.py``.
+    :param kind: what happens; see ``incidents.py`` and, for answers to requests, ``network.py``.
     :param on: the point at which it happens.
-    :param nth: at which of the times that the point is come to.
+    :param nth: how often the point must be reached.
     :param after: seconds after that.
     :param value: what it means depends on the kind; often seconds.
-    :param task: which of the tasks, where the point does not tell.
+    :param task: which of the tasks, if the point does not determine it.
     """
 
     kind: str
@@ -33,6 +33,12 @@ class Act(NamedTuple):
     after: float = 0.0
     value: float = 0.0
     task: int = 0
+
+    @property
+    def follows(self) -> int:
+        """The place of the incident that it happens after; -1: none."""
+        kind, _, place = self.on.partition(" ")
+        return int(place) if kind == "incident" else -1
 
 
 @dataclass
@@ -48,21 +54,21 @@ class Plan:
     retries: int
     retry_delay: float
     outcomes: list[tuple[str, float]]
-    acts: list[Act] = field(default_factory=list)
+    incidents: list[Incident] = field(default_factory=list)
 
     def without(self, place: int) -> Plan:
-        """The same life but for one act; what was to follow that act happens where it would have happened."""
-        gone = self.acts[place]
+        """The same life but for one incident; what was to follow it happens where it would have happened."""
+        gone = self.incidents[place]
         kept = []
-        for act in self.acts[:place] + self.acts[place + 1 :]:
-            followed = int(act.on[4:]) if act.on.startswith("act ") else -1
+        for incident in self.incidents[:place] + self.incidents[place + 1 :]:
+            followed = incident.follows
             if followed == place:
-                act = act._replace(on=gone.on or "start", nth=gone.nth, after=gone.after + act.after)
-                followed = int(act.on[4:]) if act.on.startswith("act ") else -1
+                incident = incident._replace(on=gone.on or "start", nth=gone.nth, after=gone.after + incident.after)
+                followed = incident.follows
             if followed > place:
-                act = act._replace(on=f"act {followed - 1}")
-            kept.append(act)
-        return replace(self, acts=kept)
+                incident = incident._replace(on=f"incident {followed - 1}")
+            kept.append(incident)
+        return replace(self, incidents=kept)
 
     @property
     def kind(self) -> str:
@@ -70,10 +76,10 @@ class Plan:
         return str(self.policy.get("kind", "start"))
 
     def conditions(self, kind: str) -> list[float]:
-        return [act.value for act in self.acts if not act.on and act.kind == kind]
+        return [incident.value for incident in self.incidents if not incident.on and incident.kind == kind]
 
     def condition(self, kind: str) -> float:
-        """The value of a condition; 0 where the life has it not."""
+        """The value of a condition; 0 if the life does not have it."""
         return next(iter(self.conditions(kind)), 0.0)
 
 
@@ -89,9 +95,9 @@ OF_RELEASES = 0.04
 OF_TRIGGERS = 0.03
 """Part of those left in which a task triggers a change by hand."""
 WITH_GATES = 0.12
-"""Part of those left in which people are asked about what the execution comes to."""
+"""Part of those left in which people are asked about the gates of the execution."""
 ACTIONS = {"prepare": "choose", "find": "choose", "send": "action", "cancel": "action"}
-"""What stands in such a life for a request of a start."""
+"""The request of such a life in place of each of a start's."""
 
 REQUESTS = ("prepare", "send", "find", "observe", "cancel")
 _PHASES = ("before", "within", "after")
@@ -157,7 +163,7 @@ _CONDITIONS = {
     "triggerer clock": 2,
     "no vendor clock": 1,
     "lists lag": 3,
-    "looks lag": 1,
+    "reads lag": 1,
     "slow vendor": 1,
     "twin": 3,
     "mapped": 1,
@@ -183,14 +189,14 @@ def draw(seed: int) -> Plan:
         retry_delay=chance.choice((0.0, 0.0, 5.0, 30.0, 60.0, 300.0)),
         outcomes=[_outcome(chance) for _ in range(8)],
     )
-    plan.acts = [Act(kind, value=_value(kind, chance)) for kind in _some(_CONDITIONS, chance, (4, 4, 2, 1))]
+    plan.incidents = [Incident(kind, value=_value(kind, chance)) for kind in _some(_CONDITIONS, chance, (4, 4, 2, 1))]
     how_many: tuple[int, ...] = (3, 8, 14, 14, 10, 6, 4, 2)
     if chance.random() < THEMED:
         theme = chance.choices([each for each, _ in THEMES], [weight for _, weight in THEMES])[0]
         theme(plan, chance)
         how_many = (14, 10, 6, 4)
     for _ in range(chance.choices(range(len(how_many)), how_many)[0]):
-        plan.acts.append(_act(plan, chance))
+        plan.incidents.append(_incident(plan, chance))
     if chance.random() < OF_ACTS:
         _make_act(plan, chance)
     elif chance.random() < OF_ANSWERS:
@@ -211,16 +217,16 @@ def _make_act(plan: Plan, chance: random.Random) -> None:
     plan.policy["kind"] = "act"
     if plan.character == "rerun":
         plan.character = "marked"
-    kept = [act for act in plan.acts if act.kind != "replace operator"]
-    if len(kept) == len(plan.acts):
-        plan.acts = [_of_an_act(act) for act in kept]
+    kept = [incident for incident in plan.incidents if incident.kind != "replace operator"]
+    if len(kept) == len(plan.incidents):
+        plan.incidents = [_of_an_act(incident) for incident in kept]
     acting(plan, chance)
 
 
 def _make_request(plan: Plan, chance: random.Random, kind: str) -> None:
     """A task that answers an approval or triggers something by hand, and waits for nothing."""
     plan.policy |= {"kind": kind, "deferrable": False, "finish_in_triggerer": False}
-    plan.acts = [_of_an_act(act) for act in plan.acts if act.kind != "replace operator"]
+    plan.incidents = [_of_an_act(incident) for incident in plan.incidents if incident.kind != "replace operator"]
     (triggering if kind == "trigger" else answering)(plan, chance)
 
 
@@ -233,10 +239,10 @@ def _make_gates(plan: Plan, chance: random.Random) -> None:
     asking(plan, chance)
 
 
-def _of_an_act(act: Act) -> Act:
-    """The same where the request that matters is an act's."""
-    request, _, phase = act.on.partition(" ")
-    return act._replace(on=f"{ACTIONS.get(request, request)} {phase}".strip()) if act.on else act
+def _of_an_act(incident: Incident) -> Incident:
+    """The same incident, at an act's request instead of a start's."""
+    request, _, phase = incident.on.partition(" ")
+    return incident._replace(on=f"{ACTIONS.get(request, request)} {phase}".strip()) if incident.on else incident
 
 
 def _policy(chance: random.Random) -> dict[str, Any]:
@@ -259,7 +265,7 @@ def _outcome(chance: random.Random) -> tuple[str, float]:
     return state, chance.choice((chance.uniform(1, 20), chance.uniform(20, 120), chance.uniform(120, 900)))
 
 
-def _act(plan: Plan, chance: random.Random) -> Act:
+def _incident(plan: Plan, chance: random.Random) -> Incident:
     groups: list[tuple[dict[str, int], int]] = [(_MACHINES, 5), (_PEOPLE, 6), (_COLLEAGUES, 2), (_FAULTS, 5)]
     if plan.policy["deferrable"]:
         groups.append((_TRIGGERERS, 4))
@@ -267,18 +273,18 @@ def _act(plan: Plan, chance: random.Random) -> Act:
     kind = chance.choices(list(group), list(group.values()))[0]
     if group is _FAULTS:
         request = chance.choices(REQUESTS, (1, 7, 4, 3, 4))[0]
-        return Act(f"answer: {kind}", request, _nth(chance), value=_value(kind, chance))
-    return Act(kind, *_when(plan, chance), value=_value(kind, chance), task=int(chance.random() < 0.15))
+        return Incident(f"answer: {kind}", request, _nth(chance), value=_value(kind, chance))
+    return Incident(kind, *_when(plan, chance), value=_value(kind, chance), task=int(chance.random() < 0.15))
 
 
 def _when(plan: Plan, chance: random.Random) -> tuple[str, int, float]:
-    """A point, how often it was come to, and how many seconds later."""
+    """A point, how often it must be reached, and how many seconds later."""
     after = chance.choice((0.0, 0.0, chance.uniform(0, 2), chance.uniform(0, 10), chance.uniform(0, 60)))
     if chance.random() < 0.1:
         after = chance.uniform(60, 1000)
     way = chance.random()
-    if way < 0.3 and plan.acts and plan.acts[-1].on and not plan.acts[-1].kind.startswith("answer"):
-        return f"act {len(plan.acts) - 1}", 1, after
+    if way < 0.3 and plan.incidents and plan.incidents[-1].on and not plan.incidents[-1].kind.startswith("answer"):
+        return f"incident {len(plan.incidents) - 1}", 1, after
     if way < 0.62:
         request = chance.choices(REQUESTS, (1, 6, 3, 3, 2))[0]
         return f"{request} {chance.choice(_PHASES)}", _nth(chance), after
@@ -305,7 +311,7 @@ def _value(kind: str, chance: random.Random) -> float:
         case "airflow away" | "store away" | "vendor down" | "gateway away":
             return chance.choice((chance.uniform(1, 20), chance.uniform(20, 60), chance.uniform(60, 400)))
         case "scheduler restarts":
-            # The next one resets at its start, or at one of its looks every five minutes.
+            # The next one resets at its start, or at one of its checks every five minutes.
             return chance.choice((chance.uniform(1, 40), chance.uniform(300, 330)))
         case "time-out before effect" | "gateway before effect":
             # Within half a minute, or up to ten minutes: how late depends on what a vendor's character allows.
@@ -322,7 +328,7 @@ def _value(kind: str, chance: random.Random) -> float:
             return chance.choice((chance.uniform(1, 20), chance.uniform(20, 90)))
         case "taken back":
             return chance.uniform(0.5, 4.5)
-        case "lists lag" | "looks lag":
+        case "lists lag" | "reads lag":
             return chance.uniform(0.5, 12)
         case "deploy retries":
             return float(chance.choice((0, 0, 1, 2, 3)))

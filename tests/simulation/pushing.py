@@ -18,7 +18,8 @@ from tests.simulation.triggerers import Trigger
 from tests.simulation.world import Machine, Process, Steps, World
 
 if TYPE_CHECKING:
-    from tests.simulation.vendors import Made, Server
+    from tests.simulation.jobs import Job
+from tests.simulation.server import Server
 
 LATEST = 120.0
 """Seconds after which a report comes at the latest."""
@@ -29,7 +30,7 @@ class Pushes:
 
     task = None
     policy = SimpleNamespace(system="vendor")
-    """It is no process of a task, but asks as one would."""
+    """It is no process of a task, but polls as one would."""
 
     def __init__(self, world: World, airflow: Airflow, server: Server) -> None:
         self.world, self.airflow, self.server = world, airflow, server
@@ -40,29 +41,29 @@ class Pushes:
 
     # What the vendor does
 
-    def watch(self, made: Made) -> None:
+    def watch(self, job: Job) -> None:
         if self.world.random.random() < 0.3:
-            self.world.after(self.world.between(0.0, 100.0), self._arrive, made)
-        self.world.after(1.0, self._look, made)
+            self.world.after(self.world.between(0.0, 100.0), self._arrive, job)
+        self.world.after(1.0, self._watch, job)
 
-    def _look(self, made: Made) -> None:
-        if not made.is_over:
-            self.world.after(max(1.0, min(300.0, (self.world.now - made.begun) / 10)), self._look, made)
+    def _watch(self, job: Job) -> None:
+        if not job.is_over:
+            self.world.after(max(1.0, min(300.0, (self.world.now - job.begun) / 10)), self._watch, job)
             return
         reports = self.world.random.choices((0, 1, 2), (1, 6, 3))[0]
         for _ in range(reports):
-            self.world.after(self.world.between(0.0, 1.0) ** 3 * LATEST, self._arrive, made)
+            self.world.after(self.world.between(0.0, 1.0) ** 3 * LATEST, self._arrive, job)
 
     # What the API server does
 
-    def _arrive(self, made: Made) -> None:
+    def _arrive(self, job: Job) -> None:
         self.world.point("push", None)
         if not self.airflow.is_away:
-            self.world.tell("webhook", f"hears of {made}, which is {made.state}")
-            Process(self.machine, self._handle(made))
+            self.world.note("webhook", f"receives a report about {job}, which is {job.state}")
+            Process(self.machine, self._handle(job))
 
-    def _handle(self, made: Made) -> Steps[None]:
-        ref = {"system": made.system or "vendor", "kind": "execution", "id": made.id, "place": self.server.place}
+    def _handle(self, job: Job) -> Steps[None]:
+        ref = {"system": job.system or "vendor", "kind": "execution", "id": job.id, "place": self.server.place}
         finished = yield from self._finished(ref)
         if finished is None:
             return
@@ -95,7 +96,7 @@ class Pushes:
             task.xcoms[MARKER_XCOM] = RESUMED + trigger.marker
         self.world.counted["waits that a push has ended"] += 1
         self.world.judge.wakes(task, is_finished=is_finished)
-        self.airflow.fire(trigger, outcome)
+        self.airflow.fire(trigger, outcome, "finish")
 
     def _outcome(self, trigger: Trigger, seen: Execution | None) -> Outcome | None:
         if seen is None:

@@ -23,7 +23,7 @@ from tests.simulation.approvals import NEXT_RELEASE, OURS, Approval
 from tests.simulation.world import Steps
 
 TAKEN_WITHIN = 30.0
-LOOK_PAUSE = 1.0
+POLL_PAUSE = 1.0
 
 
 class ReleaseCarrier(AnswerCarrier):
@@ -52,7 +52,7 @@ class ReleaseCarrier(AnswerCarrier):
                 yield from self._answer_now(notes)
                 return
             except (BadRequestError, ConflictError) as error:
-                self.worker.task.warn(f"Refused, as what was answered already is: {error}")
+                self.worker.task.warn(f"Refused, perhaps because it was already answered: {error}")
         yield from self._check_decision(notes)
         notes["is_taken"] = True
         yield from self._note(notes)
@@ -87,7 +87,7 @@ class ReleaseCarrier(AnswerCarrier):
         try:
             yield from self._ask("action", serve)
         except ReleasePipelineError as error:
-            judge.is_told(worker, error)
+            judge.fails_to_answer(worker, error)
             if not error.effect.is_open or not (yield from self._was_taken(notes)):
                 raise
 
@@ -104,7 +104,7 @@ class ReleaseCarrier(AnswerCarrier):
         end = self.worker.machine.now + TAKEN_WITHIN
         while (is_waiting := (yield from self._is_waiting_for(notes))) is not False and self.worker.machine.now < end:
             self.world.point("pause", self.worker)
-            yield LOOK_PAUSE
+            yield POLL_PAUSE
         if is_waiting:
             yield from self._forget()
             raise PermissionDeniedError("the answer was ignored", call=Call(system="vendor"))
@@ -113,14 +113,14 @@ class ReleaseCarrier(AnswerCarrier):
         def serve() -> bool | None:
             is_waiting: bool | None = self.client.approvals.is_waiting_for(notes["release"], OURS)
             if is_waiting is not False:
-                self.world.judge.looks(self.worker)
+                self.world.judge.polls(self.worker)
             return is_waiting
 
         return (yield from self._ask("observe", serve))
 
     def _waiting(self) -> int:
         release: int = self.client.approvals.waiting()
-        self.world.judge.looks(self.worker)
+        self.world.judge.polls(self.worker)
         return release
 
     def _forget(self) -> Steps[None]:
@@ -139,20 +139,20 @@ class ReleaseWorker(AnswerWorker):
 
 
 class ReleaseJudge(AnswerJudge):
-    """What must hold: the answer goes to the release that was noted, once, and the task is green by that."""
+    """What must hold: the answer goes to the release that was noted, once, and the task succeeds with that."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self._looked: dict[Any, float] = {}
-        """When the vendor said last that its release may wait for the answer."""
+        self._polled: dict[Any, float] = {}
+        """When a poll last showed that its release may wait for the answer."""
         self._went_astray: set[tuple[Task, int]] = set()
         self._refused: set[tuple[Task, int]] = set()
         """Generations whose answers were certainly not taken."""
         self._pending: Counter[tuple[Task, int]] = Counter()
         """Of a generation: answers that may have been taken."""
 
-    def looks(self, worker: Any) -> None:
-        self._looked[worker] = self.world.now
+    def polls(self, worker: Any) -> None:
+        self._polled[worker] = self.world.now
 
     def saved(self, worker: Any, record: Notes) -> None:
         super().saved(worker, record)
@@ -163,7 +163,7 @@ class ReleaseJudge(AnswerJudge):
         else:
             self._refused.discard((worker.task, worker.generation))
 
-    def is_told(self, worker: Any, error: ReleasePipelineError) -> None:
+    def fails_to_answer(self, worker: Any, error: ReleasePipelineError) -> None:
         """An answer came back with an error."""
         who = worker.task, worker.generation
         if not error.effect.is_open:
@@ -196,14 +196,14 @@ class ReleaseJudge(AnswerJudge):
             self.world.violate(f"{worker} answers release {release}, but its task is about {about}")
         self._pending[worker.task, worker.generation] += 1
         if worker.generation in self._taken[worker.task]:
-            self.world.violate(f"{worker} answers release {release} again, although that was taken")
+            self.world.violate(f"{worker} answers release {release} again, although that was accepted")
 
     def arrives(self, worker: Any, approval: Approval) -> None:
         """An answer was taken by the release that asks now."""
         about = self._noted_by(worker)
         if about is not None and about.release == approval.release:
             return
-        if self.world.now >= self._looked.get(worker, 0.0) + NEXT_RELEASE:
+        if self.world.now >= self._polled.get(worker, 0.0) + NEXT_RELEASE:
             self.world.counted["window: an answer arrives so late that the next release takes it"] += 1
             self._went_astray.add((worker.task, worker.generation))
             return
@@ -212,17 +212,17 @@ class ReleaseJudge(AnswerJudge):
     def succeeds(self, task: Task, worker: Any, result: dict[str, Any]) -> None:
         about = self._noted_by(worker)
         if about is None or about.release != result["release"]:
-            self.world.violate(f"{task} is green by release {result['release']}, but it is about {about}")
-        elif (task, worker.generation) in self._refused and not self._tells_nothing(worker):
-            self.world.violate(f"{task} is green by {about}, although its answer was refused")
-        elif about.status != "approved" and not self._tells_nothing(worker):
-            self.world.violate(f"{task} is green, but {about} is {about.status}")
+            self.world.violate(f"{task} succeeds with release {result['release']}, but it is about {about}")
+        elif (task, worker.generation) in self._refused and not self._is_undetermined(worker):
+            self.world.violate(f"{task} succeeds with {about}, although its answer was refused")
+        elif about.status != "approved" and not self._is_undetermined(worker):
+            self.world.violate(f"{task} succeeds, but {about} is {about.status}")
 
-    def _tells_nothing(self, worker: Any) -> bool:
-        """Whether a refused answer looks like one that was answered already, because nothing tells which is asked."""
+    def _is_undetermined(self, worker: Any) -> bool:
+        """Whether a refusal may mean that it was already answered: nothing shows which approval is waited for."""
         approvals = worker.client.approvals
         is_unknown = approvals.is_waiting_for(approvals.row[-1].release, OURS) is None
-        self.world.counted["window: a refusal where nothing tells which approval is waited for"] += is_unknown
+        self.world.counted["window: a refusal while nothing shows which approval is waited for"] += is_unknown
         return is_unknown
 
     def _may_be_two(self, task: Task, generation: int) -> bool:

@@ -10,11 +10,11 @@ from tests.simulation.world import World
 
 
 def shorten(plan: Plan) -> Plan:
-    """The same life with fewer acts, which still fails."""
+    """The same life with fewer incidents, which still fails."""
     is_shorter = True
     while is_shorter:
         is_shorter = False
-        for place in reversed(range(len(plan.acts))):
+        for place in reversed(range(len(plan.incidents))):
             shorter = plan.without(place)
             if live(shorter).violations:
                 plan, is_shorter = shorter, True
@@ -24,28 +24,28 @@ def shorten(plan: Plan) -> Plan:
     return plan
 
 
-def tell(plan: Plan) -> str:
+def render(plan: Plan) -> str:
     """The story of a life, one line for each event."""
-    world = live(plan, is_telling=True)
+    world = live(plan, keeps_story=True)
     settings = {**plan.policy, "retries": plan.retries, "retry_delay": plan.retry_delay}
     lines = [f"seed {plan.seed}, a vendor like {plan.character!r}"]
     lines.append("  " + ", ".join(f"{name}={value}" for name, value in settings.items()))
-    lines += [f"  act {number}: {_act(plan, number)}" for number in range(len(plan.acts))]
+    lines += [f"  incident {number}: {_incident(plan, number)}" for number in range(len(plan.incidents))]
     lines += [f"{when:10.2f}  {who}: {what}" for when, who, what in _without_repeats(world)]
     return "\n".join(lines)
 
 
-def _act(plan: Plan, number: int) -> str:
-    act = plan.acts[number]
-    if act.kind.startswith("answer: "):
-        return f"{act.kind} ({act.value:.2f}) to {act.on} number {act.nth}"
-    if not act.on:
-        return f"{act.kind} ({act.value:.2f})"
-    return f"{act.kind} ({act.value:.2f}) {act.after:.2f} s after {act.on!r}, time {act.nth}"
+def _incident(plan: Plan, number: int) -> str:
+    incident = plan.incidents[number]
+    if incident.kind.startswith("answer: "):
+        return f"{incident.kind} ({incident.value:.2f}) to {incident.on} number {incident.nth}"
+    if not incident.on:
+        return f"{incident.kind} ({incident.value:.2f})"
+    return f"{incident.kind} ({incident.value:.2f}) {incident.after:.2f} s after {incident.on!r}, time {incident.nth}"
 
 
 def _without_repeats(world: World) -> list[tuple[float, str, str]]:
-    """Polls repeat the same for hours."""
+    """The lines without repetitions: polls repeat the same for hours."""
     kept: list[tuple[float, str, str]] = []
     for line in world.story:
         if not kept or kept[-1][1:] != line[1:]:

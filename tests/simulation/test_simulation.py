@@ -1,4 +1,4 @@
-"""The simulator in the normal suite: some lives, what a life does twice, and guards that are missed soon."""
+"""The simulator in the normal suite: some lives, their reproducibility, and guards whose removal shows soon."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from airflow_provider.core.generation import Relation
 from airflow_provider.core.states import TRANSITIONS
 from tests.simulation import faults, story
 from tests.simulation.__main__ import Tally, try_lives
-from tests.simulation.guards import GUARDS, lives_until_missed, taken_out
+from tests.simulation.guards import GUARDS
 from tests.simulation.lives import live
+from tests.simulation.mutations import lives_until_noticed, without
 from tests.simulation.plan import draw
 
 TESTS = Path(__file__).parents[1]
 LIVES = 2_000
 SOON = (
     "no way of canceling cancels a guess",
-    "the intent is written down before the start",
+    "the intent is saved before the start",
     "after a clear, what was started before ends first",
     "a drained worker cancels nothing",
 )
@@ -32,40 +33,40 @@ def tally() -> Tally:
 
 def test_nothing_goes_wrong_in_two_thousand_lives(tally: Tally) -> None:
     assert tally.lives == LIVES
-    assert not tally.failed, "\n".join(story.tell(story.shorten(draw(seed))) for seed, _ in tally.failed[:1])
+    assert not tally.failed, "\n".join(story.render(story.shorten(draw(seed))) for seed, _ in tally.failed[:1])
 
 
-def test_the_lives_make_nearly_every_move(tally: Tally) -> None:
+def test_the_lives_make_nearly_every_transition(tally: Tally) -> None:
     assert set(tally.relations) == set(Relation)
     assert sum(tally.moves[move] > 0 for move in TRANSITIONS) >= len(TRANSITIONS) - 2
 
 
 def test_a_life_is_the_same_each_time() -> None:
-    assert story.tell(draw(7)) == story.tell(draw(7))
+    assert story.render(draw(7)) == story.render(draw(7))
 
 
 @pytest.mark.parametrize("name", SOON)
-def test_a_guard_that_is_taken_out_is_missed(name: str) -> None:
+def test_the_removal_of_a_guard_shows(name: str) -> None:
     guard = next(each for each in GUARDS if each.name == name)
-    assert lives_until_missed(guard, most=1_000)
+    assert lives_until_noticed(guard, most=1_000)
 
 
-def test_every_guard_is_still_there() -> None:
+def test_every_guard_is_still_in_the_code() -> None:
     for guard in GUARDS:
-        with taken_out(guard):
+        with without(guard):
             pass
 
 
-def test_a_story_is_shortened_to_what_it_fails_of() -> None:
+def test_a_story_is_shortened_to_what_breaks_the_promise() -> None:
     guard = next(each for each in GUARDS if each.name == "after a clear, what was started before ends first")
-    found = lives_until_missed(guard, most=1_000)
+    found = lives_until_noticed(guard, most=1_000)
     assert found
     plan = draw(found[0] - 1)
-    with taken_out(guard):
+    with without(guard):
         shorter = story.shorten(plan)
         assert live(shorter).violations
-        assert len(shorter.acts) <= len(plan.acts)
-        assert "VIOLATION" in story.tell(shorter)
+        assert len(shorter.incidents) <= len(plan.incidents)
+        assert "VIOLATION" in story.render(shorter)
     assert not live(shorter).violations
 
 
@@ -78,5 +79,5 @@ def test_every_fault_of_issue_9_has_a_guard_or_a_test_that_is_there() -> None:
 
 def test_the_table_names_every_guard() -> None:
     rows = (TESTS / "simulation" / "GUARDS.md").read_text().splitlines()
-    told = [match[1] for row in rows if (match := re.match(r"\| (.*?) \| [\d, ]*\| [\d,]+ \|", row))]
-    assert sorted(told) == sorted(guard.name for guard in GUARDS)
+    named = [match[1] for row in rows if (match := re.match(r"\| (.*?) \| [\d, ]*\| [\d,]+ \|", row))]
+    assert sorted(named) == sorted(guard.name for guard in GUARDS)

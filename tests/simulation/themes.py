@@ -1,6 +1,6 @@
-"""What lives are about: coincidences that chance alone would hardly produce, such as a clear just after a crash.
+"""Themes of lives: coincidences that chance alone would hardly produce, such as a clear just after a crash.
 
-A theme sets the scene with some acts; chance adds others to it.
+A theme sets the scene with some incidents; chance adds others to it.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def taken_back(plan: Plan, chance: random.Random) -> None:
 
 
 def no_route(plan: Plan, chance: random.Random) -> None:
-    """A gateway does not find the system while another attempt looks for what was started."""
+    """A gateway does not find the system while another attempt searches for what was started."""
     plan.retries, plan.retry_delay = max(1, plan.retries), 0.0
     _add(plan, chance.choice(("kill process", "clear")), chance.choice(("publish", "observe after")), after=5.0)
     _add(plan, "gateway away", "state running", nth=2, value=chance.uniform(5, 60))
@@ -134,7 +134,7 @@ def dead_and_cleared(plan: Plan, chance: random.Random) -> None:
     """A worker dies, and a person clears before or after Airflow notices."""
     _add(plan, chance.choice(("kill machine", "kill process")), chance.choice(_ANYWHERE), after=chance.random())
     kind = chance.choice(("clear", "clear without run", "mark failed"))
-    _add(plan, kind, f"act {len(plan.acts) - 1}", after=chance.choice((chance.random(), chance.uniform(0, 400))))
+    _add(plan, kind, _last(plan), after=chance.choice((chance.random(), chance.uniform(0, 400))))
     if chance.random() < 0.4:
         _add(plan, "clear", "state failed", after=chance.uniform(0, 5))
 
@@ -148,7 +148,7 @@ def other_scheduler(plan: Plan, chance: random.Random) -> None:
     kind = chance.choice(("clear", "clear without run", "clear another", "mark failed", "deploy retries"))
     if chance.random() < 0.5:
         after = chance.choice((chance.uniform(0, 5), chance.uniform(0, 60)))
-        _add(plan, kind, f"act {len(plan.acts) - 1}", after=after)
+        _add(plan, kind, _last(plan), after=after)
     if chance.random() < 0.4:
         _add(plan, "clear", "state failed", after=chance.uniform(0, 5))
 
@@ -204,7 +204,13 @@ def not_canceled(plan: Plan, chance: random.Random) -> None:
     _add(plan, kind, chance.choice(_ANYWHERE), after=chance.uniform(0, 10))
     if chance.random() < 0.5:
         _add(plan, "colleague pauses", "state restarting", value=chance.random())
-        _add(plan, "colleague pauses", f"act {len(plan.acts) - 2}", after=chance.uniform(0, 8), value=chance.random())
+        _add(
+            plan,
+            "colleague pauses",
+            f"incident {len(plan.incidents) - 2}",
+            after=chance.uniform(0, 8),
+            value=chance.random(),
+        )
     if chance.random() < 0.5:
         _add(plan, "clear", "state failed", after=chance.uniform(0, 5))
 
@@ -226,7 +232,7 @@ def canceled_by_colleague(plan: Plan, chance: random.Random) -> None:
     plan.retries = max(1, plan.retries)
     _add(plan, "colleague cancels", chance.choice(_ANYWHERE), after=chance.uniform(0, 20), value=chance.random())
     if chance.random() < 0.4:
-        _add(plan, chance.choice(("kill process", "kill machine", "drain")), f"act {len(plan.acts) - 1}", value=20.0)
+        _add(plan, chance.choice(("kill process", "kill machine", "drain")), _last(plan), value=20.0)
 
 
 def other_place(plan: Plan, chance: random.Random) -> None:
@@ -241,13 +247,13 @@ def other_place(plan: Plan, chance: random.Random) -> None:
     kind = chance.choice(("change connection", "change connection", "replace operator"))
     _add(plan, kind, chance.choice(_ANYWHERE), after=chance.uniform(0, 10))
     kind = chance.choice(("clear", "kill process", "kill machine", "deferral times out"))
-    _add(plan, kind, f"act {len(plan.acts) - 1}", after=chance.uniform(0, 10))
+    _add(plan, kind, _last(plan), after=chance.uniform(0, 10))
     for nth in (1, 2):
         _add(plan, "clear", "state failed", nth=nth, after=chance.uniform(0, 5))
 
 
 def acting(plan: Plan, chance: random.Random) -> None:
-    """Of a task that acts on what others have started, which they start, pause and end at the same time."""
+    """A task acts on what others have started, which they start, pause and end at the same time."""
     plan.retries = max(plan.retries, int(chance.random() < 0.7))
     _add(plan, "colleague starts", "start", value=1.0)
     if plan.policy["action"] == "resume":
@@ -265,7 +271,7 @@ def acting(plan: Plan, chance: random.Random) -> None:
         _add(plan, kind, on, value=chance.uniform(1, 400))
     for _ in range(chance.randrange(3)):
         kind = chance.choice(("colleague cancels", "colleague resumes", "colleague pauses", "colleague starts"))
-        on = chance.choice(("choose after", "action before", "action after", "pause", f"act {len(plan.acts) - 1}"))
+        on = chance.choice(("choose after", "action before", "action after", "pause", _last(plan)))
         _add(plan, kind, on, after=chance.choice((0.0, chance.uniform(0, 20))), value=chance.random())
     if chance.random() < 0.4:
         _answer(plan, chance.choice(("lost after", "lost before", "time-out after effect")), "action", 0.0)
@@ -275,7 +281,7 @@ def acting(plan: Plan, chance: random.Random) -> None:
 
 
 def answering(plan: Plan, chance: random.Random) -> None:
-    """Of a task that answers one approval of several, which colleagues also answer."""
+    """A task answers one approval of several, which colleagues also answer."""
     _requesting(plan, chance, "colleague answers")
     if plan.kind != "release answer":
         return
@@ -293,7 +299,7 @@ def answering(plan: Plan, chance: random.Random) -> None:
     if chance.random() < 0.2:
         # Its answer is not sent, and a colleague answers before the retry.
         _add(plan, "kill process", "action before")
-        on = f"act {len(plan.acts) - 1}"
+        on = _last(plan)
         _add(plan, "colleague answers", on, after=chance.uniform(0, 20), value=chance.random())
     if chance.random() < 0.3:
         # Its answer is refused, and a colleague gives it before the retry.
@@ -302,7 +308,7 @@ def answering(plan: Plan, chance: random.Random) -> None:
 
 
 def triggering(plan: Plan, chance: random.Random) -> None:
-    """Of a task that triggers a change by hand, which colleagues also do."""
+    """A task triggers a change by hand, which colleagues also do."""
     _requesting(plan, chance, "colleague triggers")
     if chance.random() < 0.5:
         _add(plan, "lists lag", "", value=chance.uniform(1, 12))
@@ -329,7 +335,7 @@ def _requesting(plan: Plan, chance: random.Random, by_colleague: str) -> None:
 
 
 def asking(plan: Plan, chance: random.Random) -> None:
-    """Of a task that asks people, who answer while everything else happens."""
+    """A task asks people, who answer while everything else happens."""
     around = ("action before", "action within", "action after")
     where = ("ask", "defer", "state deferred", "state queued", "resume", *around)
     if chance.random() < 0.5:
@@ -364,7 +370,7 @@ def never_sent(plan: Plan, chance: random.Random) -> None:
     plan.retries, plan.retry_delay = max(1, plan.retries), 300.0
     plan.character = chance.choice(("one at a time", "window", "rerun"))
     _add(plan, "kill machine", "send before")
-    _add(plan, "colleague starts", f"act {len(plan.acts) - 1}", after=chance.uniform(470, 600), value=1.0)
+    _add(plan, "colleague starts", _last(plan), after=chance.uniform(470, 600), value=1.0)
 
 
 def replaced(plan: Plan, chance: random.Random) -> None:
@@ -435,13 +441,18 @@ THEMES: tuple[tuple[Theme, int], ...] = (
     (no_route, 1),
     (pushed, 2),
 )
-"""With how often they are drawn."""
+"""Each with its weight in the draw."""
+
+
+def _last(plan: Plan) -> str:
+    """The point at which the incident that was added last is over."""
+    return f"incident {len(plan.incidents) - 1}"
 
 
 def _add(plan: Plan, kind: str, on: str, *, nth: int = 1, after: float = 0.0, value: float = 0.0) -> None:
-    from tests.simulation.plan import Act
+    from tests.simulation.plan import Incident
 
-    plan.acts.append(Act(kind, on, nth, after, value))
+    plan.incidents.append(Incident(kind, on, nth, after, value))
 
 
 def _answer(plan: Plan, kind: str, request: str, value: float, *, nth: int = 1) -> None:

@@ -130,14 +130,21 @@ class TriggerRun:
                 pace.note(error)
             outcome = wait.update(seen, machine.now)
             for line in wait.new_lines():
-                if self.world.is_telling:
-                    self.world.tell(str(self), f"log: {line.text}")
+                if self.world.keeps_story:
+                    self.world.note(str(self), f"log: {line.text}")
             if outcome:
                 break
-            self.world.judge.waits(self, wait, pace)
+            self.world.judge.waits(self, wait)
             yield max(1.0, pace.pause(wait.interval_now, wait.until_deadline(machine.now)))
         self.world.judge.holds_back(self, outcome)
-        yield max(0.0, self._begun + NOTICED - machine.now)
+        yield from self._fire(outcome, "finish")
+
+    def _fire(self, event: Any, method: str) -> Steps[None]:
+        """Pass the event on, once Airflow has noticed the end of the process that deferred.
+
+        :param method: with which the task resumes.
+        """
+        yield max(0.0, self._begun + NOTICED - self.machine.now)
         self.world.point("fire", self)
         yield self.world.between(0.05, 1.0)
         while self.airflow.is_away:
@@ -145,7 +152,7 @@ class TriggerRun:
         if self.trigger.is_removed:
             self.world.judge.fires_unheard(self.task)
         else:
-            self.airflow.fire(self.trigger, outcome)
+            self.airflow.fire(self.trigger, event, method)
 
     def end_soon(self) -> None:
         """Its triggerer learns within a second or so that it should not run it."""
@@ -238,13 +245,13 @@ class Triggerers:
     def move(self, trigger: Trigger) -> None:
         others = [each for each in self.machines if each is not trigger.triggerer and not each.is_frozen]
         if others:
-            self.world.tell(others[0].name, f"takes over the wait of {trigger.task}")
+            self.world.note(others[0].name, f"takes over the wait of {trigger.task}")
             trigger.assign(others[0])
 
     def restart(self, triggerer: Machine) -> None:
         """It dies; another one, or itself after a restart, takes its triggers later."""
         place = self.machines.index(triggerer)
-        self.world.tell(triggerer.name, "dies")
+        self.world.note(triggerer.name, "dies")
         triggerer.die()
         self.machines[place] = Machine(self.world, triggerer.name, triggerer.skew)
         for task in self.airflow.tasks:
@@ -253,7 +260,7 @@ class Triggerers:
                     self.world.after(self.world.between(1.0, HEALTH_THRESHOLD), self._assign, trigger)
 
     def stall(self, triggerer: Machine, seconds: float) -> None:
-        self.world.tell(triggerer.name, f"freezes for {seconds:.0f} s")
+        self.world.note(triggerer.name, f"freezes for {seconds:.0f} s")
         triggerer.freeze(seconds)
         if seconds > HEALTH_THRESHOLD:
             self.world.after(HEALTH_THRESHOLD + self.world.between(0.0, 5.0), self._take_over, triggerer)

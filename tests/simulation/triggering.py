@@ -1,4 +1,4 @@
-"""Lives of a task that triggers a Gerrit change by hand: step for step as ``CodeStreamTriggerGerritOperator`` does.
+"""Lives of a task that triggers a Gerrit change by hand: step for step as ``operators/gerrit_trigger.py`` does.
 
 Nothing marks what a trigger has led to: an event that shows where none was before is taken for its own.
 """
@@ -15,7 +15,7 @@ from tests.simulation.airflow import Task
 from tests.simulation.answering import AnswerCarrier, AnswerWorker
 from tests.simulation.world import Steps
 
-LOOK_PAUSE = 1.0
+POLL_PAUSE = 1.0
 
 
 class TriggerCarrier(AnswerCarrier):
@@ -65,10 +65,10 @@ class TriggerCarrier(AnswerCarrier):
                 listed = []
             if younger := [each for each in listed if each not in known]:
                 return {"event": younger[0]}
-            if self.worker.machine.now + LOOK_PAUSE > end:
+            if self.worker.machine.now + POLL_PAUSE > end:
                 raise ConflictError("no event shows", call=Call(system="vendor"), effect=Effect.UNKNOWN)
             self.world.point("pause", self.worker)
-            yield LOOK_PAUSE
+            yield POLL_PAUSE
 
 
 class TriggerWorker(AnswerWorker):
@@ -88,7 +88,7 @@ class TriggerJudge(ActJudge):
         """How many events it knew when it began."""
 
     def saved(self, worker: Any, record: Notes) -> None:
-        self.goes_on(worker, record)
+        self.progresses(worker, record)
         if not record.is_done and record.escalated_by != worker.carrier.attempt:
             self._noted.setdefault((worker.task, worker.generation), len(record.notes["known"]))
 
@@ -114,11 +114,11 @@ class TriggerJudge(ActJudge):
             if not is_shown:
                 break
             if not events.count_of(task, generation):
-                self.world.counted["green by a guess"] += 1
+                self.world.counted["succeeded with a guess"] += 1
                 if len(events) <= self._noted[task, generation]:
-                    self.world.violate(f"{task} is green, but nothing was triggered since it began")
+                    self.world.violate(f"{task} succeeds, but nothing was triggered since it began")
             return
-        self.world.violate(f"{task} is green by what was triggered before it was cleared")
+        self.world.violate(f"{task} succeeds with what was triggered before it was cleared")
 
     def ends(self) -> None:
         super().ends()

@@ -1,4 +1,4 @@
-"""Workers: a task's process and its supervisor on one machine; how they begin, are told to end, die and freeze."""
+"""Workers: a task's process and its supervisor on one machine; how they begin, get SIGTERM, die and freeze."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from tests.simulation.airflow import (
     AirflowError,
     Task,
 )
-from tests.simulation.carrying_out import KEY, AttemptOver, Carrier, CommonCarrier, Deferred
+from tests.simulation.carrying_out import KEY, AttemptOver, CommonCarrier, Deferred
+from tests.simulation.starting import StartCarrier
 from tests.simulation.world import Machine, Process, Steps
 
 SIGKILL_AFTER = 5.0
@@ -29,7 +30,7 @@ class Worker:
     """
 
     is_trigger = False
-    carrier_class: type[Any] = Carrier
+    carrier_class: type[Any] = StartCarrier
 
     def __init__(self, airflow: Airflow, task: Task, client: Any) -> None:
         self.airflow = airflow
@@ -42,10 +43,10 @@ class Worker:
         clocks = self.world.plan.condition("worker clocks")
         self.machine = Machine(self.world, f"{task.name} w{self.number}", clocks if self.number % 2 else 0.0)
         self.may_retry = False
-        self.is_told_to_end = False
+        self.is_terminating = False
         self.is_deferring = False
         self.scheduler = airflow.scheduler
-        """Number of the one whose executor hears of its end."""
+        """Number of the one whose executor learns of its end."""
         self.carrier: CommonCarrier | None = None
         self._is_server_terminated = False
         self._is_noticing = False
@@ -69,7 +70,7 @@ class Worker:
 
     @property
     def is_orphan(self) -> bool:
-        """Whether the scheduler whose executor runs it is gone, so that nobody hears of its end."""
+        """Whether the scheduler whose executor runs it is gone, so that nobody learns of its end."""
         return self.scheduler < self.airflow.scheduler
 
     @property
@@ -98,7 +99,7 @@ class Worker:
         except Deferred:
             return
         except (AirflowError, AttemptOver) as error:
-            world.tell(str(self), f"ends: {error}")
+            world.note(str(self), f"ends: {error}")
             if self.carrier and not self.carrier.has_judged:
                 yield from self.carrier.on_kill(timed_out=False)
             task.is_ended_by_machine = self.stands and not self.may_retry
@@ -122,7 +123,7 @@ class Worker:
             return (yield from carrier.run(start.execute()))
         method, argument = way
         if record:
-            yield from carrier.answer_for_it(record)
+            yield from carrier.take_responsibility(record)
         if method == "finish":
             return (yield from carrier.run(start.finish(argument)))
         if method == "answered":
@@ -145,10 +146,10 @@ class Worker:
         self.task.settled_at = self.world.now
         self.airflow.process_ended(self, is_clean=True)
 
-    # How it is told to end
+    # How it is ended
 
     def notice(self) -> None:
-        """Airflow has given it up, or is away: its supervisor hears of that at a heartbeat, and not while frozen."""
+        """Airflow has given it up, or is away: its supervisor learns of that at a heartbeat, and not while frozen."""
         if self._is_noticing or self.is_over or self.machine.is_dead:
             return
         self._is_noticing = True
@@ -157,43 +158,43 @@ class Worker:
     def _heartbeat(self) -> Steps[None]:
         failures = 0
         yield self.world.between(0.0, HEARTBEAT)
-        while not self.is_over and not self.is_told_to_end:
+        while not self.is_over and not self.is_terminating:
             if self.airflow.is_away:
                 failures += 1
                 if failures == 3:
-                    self.tell_to_end("three heartbeats have failed", is_by_server=False)
+                    self.terminate("three heartbeats have failed", is_by_server=False)
             elif self.task.id != self.id or self.task.state != "running":
-                self.tell_to_end("Airflow says that it should not be running", is_by_server=True)
+                self.terminate("Airflow says that it should not be running", is_by_server=True)
             else:
                 break
             yield HEARTBEAT
         self._is_noticing = False
 
-    def tell_to_end(self, why: str, *, is_by_server: bool, limit: float = SIGKILL_AFTER) -> None:
+    def terminate(self, why: str, *, is_by_server: bool, limit: float = SIGKILL_AFTER) -> None:
         """SIGTERM, and SIGKILL some seconds later."""
-        if self.is_over or self.is_told_to_end or self.machine.is_dead:
+        if self.is_over or self.is_terminating or self.machine.is_dead:
             return
-        self.world.tell(str(self), f"is told to end: {why}")
-        self.is_told_to_end = True
+        self.world.note(str(self), f"gets SIGTERM: {why}")
+        self.is_terminating = True
         self._is_server_terminated = is_by_server
         self.world.after(limit, self.kill)
         if self.carrier:
             self.main.is_held = True
-            Process(self.machine, self.carrier.on_kill(timed_out=False), self._go_on)
+            Process(self.machine, self.carrier.on_kill(timed_out=False), self._proceed)
         else:
             self.main.is_held = False
 
-    def _go_on(self) -> None:
-        """After on_kill the interrupted code goes on, until SIGKILL."""
+    def _proceed(self) -> None:
+        """After on_kill the interrupted code continues, until SIGKILL."""
         self.main.is_held = False
-        self.main.go_on()
+        self.main.proceed()
 
     def time_out(self) -> None:
         """Its ``execution_timeout`` has passed."""
-        if self.is_over or self.is_told_to_end or self.carrier is None or not self.stands:
+        if self.is_over or self.is_terminating or self.carrier is None or not self.stands:
             return
-        self.world.tell(str(self), "its execution_timeout has passed")
-        self.is_told_to_end = True
+        self.world.note(str(self), "its execution_timeout has passed")
+        self.is_terminating = True
         self.world.judge.times_out(self.task, self.generation)
         self.main.is_over = True
         self.main = Process(self.machine, self._end_timed_out(self.carrier), self._ended)
@@ -205,13 +206,13 @@ class Worker:
     # How it dies
 
     def kill(self) -> None:
-        """SIGKILL to the process; its supervisor lives and tells how it ended."""
+        """SIGKILL to the process; its supervisor survives and reports how it ended."""
         if self.is_over or self.machine.is_dead:
             return
         if self.machine.is_frozen:
             self.world.after(1.0, self.kill)
             return
-        self.world.tell(str(self), "is killed")
+        self.world.note(str(self), "is killed")
         self.task.settled_at = self.world.now
         self.world.judge.dies(self)
         for process in self.machine.processes:
@@ -219,14 +220,14 @@ class Worker:
         if self._is_server_terminated:
             self.airflow.process_ended(self, is_clean=True)
         else:
-            Process(self.machine, self._tell_of_death())
+            Process(self.machine, self._report_death())
 
-    def _tell_of_death(self) -> Steps[None]:
+    def _report_death(self) -> Steps[None]:
         yield self.world.between(0.05, 1.0)
         task = self.task
-        # A supervisor leaves it to the executor to tell of one that has tries left.
-        is_told = not (self.is_orphan and self.may_retry)
-        if is_told and task.id == self.id and task.state == "running":
+        # A supervisor leaves it to the executor to report one that has tries left.
+        is_reported = not (self.is_orphan and self.may_retry)
+        if is_reported and task.id == self.id and task.state == "running":
             task.is_ended_by_machine = not self.may_retry
             yield from self._report(None)
         if task.worker is self:
@@ -236,7 +237,7 @@ class Worker:
         """Its machine is gone, supervisor and all."""
         if self.machine.is_dead or self.is_over:
             return
-        self.world.tell(str(self), "its machine dies")
+        self.world.note(str(self), "its machine dies")
         self.world.judge.dies(self)
         self.machine.die()
         self.will_be_missed()
@@ -244,14 +245,14 @@ class Worker:
     def freeze(self, seconds: float) -> None:
         if self.machine.is_dead or self.is_over or self.machine.is_frozen:
             return
-        self.world.tell(str(self), f"its machine freezes for {seconds:.0f} s")
+        self.world.note(str(self), f"its machine freezes for {seconds:.0f} s")
         self.machine.freeze(seconds)
         if seconds > HEARTBEAT_TIMEOUT:
             self.will_be_missed()
         self.world.after(seconds, self.notice)
 
     def will_be_missed(self) -> None:
-        """Nobody hears of its end: the scheduler will miss its heartbeats."""
+        """Nobody reports its end: the scheduler will miss its heartbeats."""
         self.world.after(HEARTBEAT_TIMEOUT + self.world.between(0.0, DETECTION), self._miss)
 
     def _miss(self) -> None:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
-from tests.simulation.plan import Act, Plan
+from tests.simulation.plan import Incident, Plan
 
 Result = TypeVar("Result")
 
@@ -20,7 +20,7 @@ Steps = Generator[float, None, Result]
 """A process, or a part of one: yields the seconds for which it does something or waits."""
 
 HORIZON = 3 * 86400.0
-"""Seconds after which a life that is not over waits for ever."""
+"""Seconds after which a life that is not over waits forever."""
 EVENING = 6 * 3600.0
 """Seconds after which a colleague ends whatever is paused."""
 MOST_EVENTS = 40_000
@@ -58,10 +58,10 @@ class Machine:
             return
         self.is_frozen = False
         self._freezes.append((self.world.now, self.world.now - self._frozen_since))
-        self.world.tell(self.name, "thaws")
+        self.world.note(self.name, "thaws")
         self.processes = [each for each in self.processes if not each.is_over]
         for process in self.processes:
-            process.go_on()
+            process.proceed()
 
     def frozen_for(self, within: float) -> float:
         """Seconds of the longest freeze that ended within the last so many seconds."""
@@ -92,8 +92,8 @@ class Process:
         """As ``kill -9``; what it has sent is on its way all the same."""
         self.is_over = True
 
-    def go_on(self) -> None:
-        """Called when it is held no longer."""
+    def proceed(self) -> None:
+        """Called when it is no longer held."""
         if self._is_due and not self.is_held:
             self._is_due = False
             self.machine.world.after(0.0, self._step)
@@ -117,28 +117,28 @@ class Process:
 class World:
     """One life: its time, its chance, its story and what is counted of it."""
 
-    def __init__(self, plan: Plan, *, is_telling: bool = False) -> None:
+    def __init__(self, plan: Plan, *, keeps_story: bool = False) -> None:
         self.plan = plan
         self.now = 1_700_000_000.0
         self.begun = self.now
         self.random = random.Random(plan.seed ^ 0x5EED)
-        self.is_telling = is_telling
+        self.keeps_story = keeps_story
         self.story: list[tuple[float, str, str]] = []
         self.moves: Counter[Any] = Counter()
         self.relations: Counter[Any] = Counter()
         self.counted: Counter[str] = Counter()
         self.violations: list[str] = []
-        self.perform: Callable[[Act, Any], None] = lambda act, subject: None
+        self.perform: Callable[[Incident, Any], None] = lambda incident, subject: None
         self.at_evening: Callable[[], None] | None = None
         self.judge: Any = None
-        """Holds the truth against what is done; see ``invariants.py``."""
+        """Compares what is done with the truth; see ``invariants.py``."""
         self._queue: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._numbers = itertools.count()
         self._reached: Counter[str] = Counter()
-        self._acts: dict[str, list[tuple[int, Act]]] = {}
-        for place, act in enumerate(plan.acts):
-            if act.on:
-                self._acts.setdefault(act.on, []).append((place, act))
+        self._incidents: dict[str, list[tuple[int, Incident]]] = {}
+        for place, incident in enumerate(plan.incidents):
+            if incident.on:
+                self._incidents.setdefault(incident.on, []).append((place, incident))
 
     def after(self, seconds: float, action: Callable[..., None], *arguments: Any) -> None:
         heapq.heappush(self._queue, (self.now + seconds, next(self._numbers), action, arguments))
@@ -154,7 +154,7 @@ class World:
             when, _, action, arguments = heapq.heappop(queue)
             events += 1
             if when > end or events > MOST_EVENTS:
-                self.violate(f"no end: something waits for ever ({events} events)")
+                self.violate(f"no end: something waits forever ({events} events)")
                 return
             self.now = when
             if when > evening and (at_evening := self.at_evening):
@@ -164,23 +164,23 @@ class World:
         self.counted["events"] += events
 
     def point(self, name: str, subject: Any) -> None:
-        """Something has come to a point at which something else may be planned to happen."""
-        acts = self._acts.get(name)
-        if acts is None:
+        """A point has been reached; the plan may have incidents for it."""
+        incidents = self._incidents.get(name)
+        if incidents is None:
             return
         self._reached[name] += 1
-        for place, act in acts:
-            if act.nth == self._reached[name]:
-                self.after(act.after, self._perform, place, act, subject)
+        for place, incident in incidents:
+            if incident.nth == self._reached[name]:
+                self.after(incident.after, self._perform, place, incident, subject)
 
-    def _perform(self, place: int, act: Act, subject: Any) -> None:
-        self.perform(act, subject)
-        self.point(f"act {place}", subject)
+    def _perform(self, place: int, incident: Incident, subject: Any) -> None:
+        self.perform(incident, subject)
+        self.point(f"incident {place}", subject)
 
-    def tell(self, who: str, what: str) -> None:
-        if self.is_telling:
+    def note(self, who: str, what: str) -> None:
+        if self.keeps_story:
             self.story.append((self.now - self.begun, who, what))
 
     def violate(self, what: str) -> None:
-        self.tell("VIOLATION", what)
+        self.note("VIOLATION", what)
         self.violations.append(what)

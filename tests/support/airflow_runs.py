@@ -106,7 +106,7 @@ _sleep = time.sleep
 
 
 def _sleep_less(seconds: float) -> None:
-    """``dag.test()`` looks once a second whether a task that was rescheduled may go on; nobody else sleeps for 1."""
+    """``dag.test()`` checks once a second whether a rescheduled task may continue; nobody else sleeps for 1."""
     _sleep(0.1 if isinstance(seconds, int) else seconds)
 
 
@@ -114,7 +114,7 @@ def run_task(build: Callable[[], Any], *, retries: int = 0, map_index: int = -1)
     """Run the task that ``build`` makes, after those that it makes before it.
 
     :param build: called inside a DAG; returns the operator.
-    :param map_index: which one is told of, if the task is mapped.
+    :param map_index: which instance, if the task is mapped.
     """
     from airflow.models.xcom import XComModel
     from airflow.sdk import DAG

@@ -37,7 +37,7 @@ class AskedTask(Task):
             return super().attempt()
 
     def answer(self, option: str, by: str = "ada", comment: Any = None) -> Any:
-        """A person answers; returns how the task resumed, or ``None`` if Airflow told it nothing yet."""
+        """A person answers; returns how the task resumed, or ``None`` if Airflow has not resumed it yet."""
         from airflow._shared.timezones import timezone
         from airflow.triggers.base import TriggerEvent
         from airflow.utils.session import create_session

@@ -182,7 +182,7 @@ class Task:
         return trigger
 
     def clear_while_deferred(self, trigger: Any) -> None:
-        """As Airflow does it: it tells the trigger once the task is scheduled again, without its XComs."""
+        """As Airflow does it: it ends the trigger once the task is scheduled again, without its XComs."""
         self.clear()
         self.begin_another_attempt()
         self.forget_xcoms()
@@ -222,7 +222,7 @@ class Task:
             return asyncio.run(work())
 
     def identity(self) -> Any:
-        """The task instance as its worker is told of it."""
+        """The task instance as its worker gets it."""
         from airflow.sdk.api.datamodels._generated import TaskInstance
         from airflow.utils.session import create_session
 

@@ -85,9 +85,16 @@ RULES_OF_APPROVALS = {"not_requester", "approvals", "response_timeout", "on_no_r
 
 
 def needed_with(cls: type, given: Iterable[str]) -> dict[str, Any]:
-    """What else must be given: rules of approvals say nothing to a start that asks nobody."""
-    rules = {*RULES_OF_APPROVALS, "approvers"} - {"poll_interval", "on_no_response"}
-    return {"approve": True} if issubclass(cls, GatedStartOperator) and not rules.isdisjoint(given) else {}
+    """What else must be given, or left out: rules of approvals mean nothing where nobody is asked."""
+    rules, given = {*RULES_OF_APPROVALS, "approvers"} - {"poll_interval"}, set(given)
+    if rules.isdisjoint(given):
+        return {}
+    needed: dict[str, Any] = {"response_timeout": 60} if "on_no_response" in given else {}
+    if issubclass(cls, GatedStartOperator):
+        needed["approve"] = True
+    if issubclass(cls, approving.ApprovalOperator):
+        needed["decision"] = None
+    return needed
 
 
 def own_arguments(cls: type) -> set[str]:

@@ -37,5 +37,5 @@ class Api(SystemControl):
 
 
 def states(receiver: Receiver) -> list[str]:
-    """What its callbacks have told, in order."""
+    """Its callbacks, in order."""
     return [body["data"]["runState"] for body in receiver.bodies()]

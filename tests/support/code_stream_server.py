@@ -31,6 +31,7 @@ class Server:
 
     :ivar now: the server's clock, in epoch microseconds; it moves with every change.
     :ivar lists: rows of the other lists by path; given in their own order, whatever is asked for.
+    :ivar total: how it writes the number of rows of a list.
     :ivar before_page: called before each page of the feed with its ``$skip``.
     """
 
@@ -41,6 +42,7 @@ class Server:
         self.lists: dict[str, list[dict[str, Any]]] = {}
         self.before_page: Callable[[int], None] = lambda skip: None
         self.refuse: Reply | None = None
+        self.total: Callable[[int], object] = int
         self.scripted = scripted
         scripted.always = self._answer
         self.client = CodeStreamClient(scripted.url, refresh_token="refresh-token-1", attempts=1)
@@ -87,7 +89,7 @@ class Server:
             return self.refuse
         if kind in self.lists:
             skip, top = int(request.query["$skip"]), int(request.query["$top"])
-            return _page(kind, self.lists[kind], skip, top)
+            return self._page(kind, self.lists[kind], skip, top)
         if kind in ("feed", "newest", "filter"):
             return self._list(request.query, kind)
         row = self.rows.get(kind)
@@ -110,15 +112,15 @@ class Server:
         if self.order == "kept" and kind != "filter":
             field = query["$orderby"].partition(" ")[0]
             rows.sort(key=lambda row: row[field], reverse=True)
-        return _page("/executions", rows, skip, top)
+        return self._page("/executions", rows, skip, top)
+
+    def _page(self, path: str, rows: list[dict[str, Any]], skip: int, top: int) -> Reply:
+        page = rows[skip : skip + top]
+        links = [f"{PREFIX}{path}/{row['id']}" for row in page]
+        documents = {link: dict(row) for link, row in zip(links, page, strict=True)}
+        total = self.total(len(rows))
+        return 200, {}, {"count": len(page), "totalCount": total, "links": links, "documents": documents}
 
 
 def of(execution_id: str) -> ExecutionRef:
     return {"system": "code_stream", "kind": "execution", "id": execution_id}
-
-
-def _page(path: str, rows: list[dict[str, Any]], skip: int, top: int) -> Reply:
-    page = rows[skip : skip + top]
-    links = [f"{PREFIX}{path}/{row['id']}" for row in page]
-    documents = {link: dict(row) for link, row in zip(links, page, strict=True)}
-    return 200, {}, {"count": len(page), "totalCount": len(rows), "links": links, "documents": documents}

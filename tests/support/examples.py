@@ -1,4 +1,4 @@
-"""How hypothesis tries examples here: without a watch, because how long one takes tells how busy the machine is."""
+"""How hypothesis tries examples here: without a time limit, because a busy machine needs longer."""
 
 from __future__ import annotations
 

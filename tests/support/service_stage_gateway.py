@@ -113,6 +113,7 @@ class Iam:
         self.length = 40
         self.lifetime = timedelta(hours=24)
         self.skew = timedelta()
+        self.describes_tokens = True
         self.refusals: list[Any] = []
         self.projects: list[dict[str, str]] = [{"id": PROJECT, "name": "ap-southeast-3"}]
         self._lock = threading.Lock()
@@ -134,7 +135,7 @@ class Iam:
         times = self.times(datetime.now(UTC) + self.skew)
         token = {name: f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}" for name, moment in times.items()}
         body = {"token": {**token, "project": {"id": PROJECT, "name": "ap-southeast-3"}}}
-        return 201, {"X-Subject-Token": self.token}, body
+        return 201, {"X-Subject-Token": self.token}, body if self.describes_tokens else None
 
     def times(self, now: datetime) -> dict[str, datetime]:
         return {"issued_at": now, "expires_at": now + self.lifetime}

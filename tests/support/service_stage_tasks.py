@@ -39,7 +39,7 @@ def actions(systems: Systems) -> list[str]:
 
 
 def start_until_it_asks_twice(systems: Systems) -> str:
-    """ServiceStage tells that it waits, and not for which of the two."""
+    """ServiceStage shows that it waits, but not for which of the two."""
     groups = [{"tasks": [{"name": name, "type": "approval"}]} for name in ("first0", "second")]
     with ServiceStageHook().get_conn() as client:
         stages = [{"name": "899tih", "groups": groups}]

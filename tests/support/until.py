@@ -21,7 +21,7 @@ def until(
     """Call ``read`` until what it returns ``holds``; returns that.
 
     :param pause: seconds between two calls, for what each call costs something.
-    :raises AssertionError: it did not come about; tells what was seen last.
+    :raises AssertionError: it did not happen; the text has what was seen last.
     """
     deadline = time.monotonic() + seconds
     while not holds(seen := read()):

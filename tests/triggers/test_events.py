@@ -61,7 +61,7 @@ def has_kept(watched: Watched, before: dict[str, str]) -> bool:
     return watched.cursors() != before
 
 
-# What is told
+# What is reported
 
 
 def test_a_tag_that_is_pushed_is_reported_once_and_starts_a_run(systems: Systems) -> None:
@@ -212,7 +212,7 @@ def test_two_assets_with_equal_watchers_are_reported_both(systems: Systems) -> N
     assert one.tags() == other.tags() == ["v1", "v2"]
 
 
-def test_who_joins_late_is_told_what_comes_from_then_on_and_disturbs_nobody(systems: Systems) -> None:
+def test_a_late_subscriber_gets_what_comes_from_then_on_and_disturbs_nobody(systems: Systems) -> None:
     first, late = Watched(of_tags()), Watched(of_tags("v*"))
     parse(first)
     with Triggerer() as triggerer:
@@ -228,7 +228,7 @@ def test_who_joins_late_is_told_what_comes_from_then_on_and_disturbs_nobody(syst
     assert (first.tags(), late.tags()) == (["v1", "v2"], ["v2"])
 
 
-def test_a_paused_dag_is_told_what_came_meanwhile_once_it_continues(systems: Systems) -> None:
+def test_a_paused_dag_gets_the_events_of_the_meantime_once_it_continues(systems: Systems) -> None:
     watched, other = Watched(of_tags("v*")), Watched(of_tags())
     parse(watched, other)
     with Triggerer():
@@ -265,7 +265,7 @@ def test_what_happens_while_no_triggerer_runs_is_reported_and_nothing_else(syste
         until(lambda: len(tags.events()) == 2 and second in events.ids())
         rounds_pass(systems)
     assert tags.tags() == ["v1", "v2"]
-    # The sandbox's Quay tells its Code Stream of each push, too.
+    # The sandbox's Quay sends its Code Stream a webhook for each push, too.
     assert [each for each in events.ids() if each in (first, second)] == [first, second]
     assert len(set(events.ids())) == len(events.ids())
 
@@ -339,7 +339,7 @@ def test_nothing_is_reported_before_its_beginning_is_kept(systems: Systems) -> N
     assert watched.tags() == ["v1"]
 
 
-def test_a_cursor_is_kept_as_soon_as_its_event_is_stored_and_not_with_the_next_look(systems: Systems) -> None:
+def test_a_cursor_is_saved_as_soon_as_its_event_is_stored_and_not_at_the_next_poll(systems: Systems) -> None:
     watched = Watched(of_tags(poll_interval=5.0))
     parse(watched)
     with Triggerer():
@@ -450,7 +450,7 @@ def test_a_triggerer_that_has_lost_its_watchers_while_it_stood_still_reports_not
     assert watched.tags() == ["v1"]
 
 
-# What is looked at
+# What is polled
 
 
 class Reader:
@@ -490,7 +490,7 @@ def test_a_list_is_read_to_its_end_for_who_joins_and_now_and_then(
     assert [each for _, each in reader.asked] == whole
 
 
-def test_a_look_reaches_back_as_far_as_the_one_who_knows_least_needs(systems: Systems) -> None:
+def test_a_poll_reaches_back_as_far_as_the_watcher_that_knows_least_needs(systems: Systems) -> None:
     reader = Reader()
 
     async def scenario() -> None:
@@ -540,7 +540,7 @@ def test_a_repository_that_is_not_there_yet_is_waited_for(systems: Systems) -> N
     assert watched.tags() == ["v1"]
 
 
-def test_a_moment_that_the_vendor_names_is_kept_by_all_who_look_over_the_connection(systems: Systems) -> None:
+def test_a_retry_after_holds_back_all_who_poll_over_the_connection(systems: Systems) -> None:
     with_client(lambda client: client.repositories.create("acme/other"))
     watched = [Watched(of_tags()), Watched(of_tags(repository="acme/other"))]
     parse(*watched)

@@ -29,7 +29,7 @@ def sensor(**arguments: Any) -> Any:
 
 @pytest.fixture(autouse=True)
 def in_a_real_worker(systems: Systems, mocker: MockerFixture) -> None:
-    """As far as the provider can tell."""
+    """As far as the provider knows."""
     systems.reset(1e-4)  # whose clock is this process's, too
     mocker.patch.object(base, "in_dag_test", lambda: False)
 

@@ -114,7 +114,7 @@ def test_a_poll_that_takes_long_holds_up_no_other(vendor: CocktailServer) -> Non
 
 
 def test_executions_that_end_at_once_are_polled_side_by_side_and_reported_as_they_come(vendor: CocktailServer) -> None:
-    # All of one build: a list tells that they failed, why is asked for each.
+    # All of one build: a list shows that they failed; why is requested for each.
     refs = vendor.start(60, builds=1)
     side_by_side = threading.Barrier(4)
     last_may_come = threading.Event()

@@ -359,7 +359,7 @@ def test_one_wait_that_trips_the_poll_ends_no_other_one(systems, name, mocker):
     assert [outcome.ending for outcome in ended] == [Ending.FINISHED] * 2
 
 
-def test_an_outcome_that_cannot_be_told_ends_that_wait_only(systems, mocker):
+def test_an_outcome_that_cannot_be_delivered_ends_that_wait_only(systems, mocker):
     broken, healthy = start_build(12), start_build(14)
     whole = Execution.to_result
 

@@ -128,7 +128,7 @@ def test_newcomers_are_polled_out_of_turn_and_the_others_keep_their_rhythm() -> 
     assert due + 9.0 <= poll.due <= due + 11.0
 
 
-def test_what_is_polled_by_itself_is_left_out_meanwhile_and_gone_with_its_wait() -> None:
+def test_what_is_polled_alone_is_left_out_of_lists_meanwhile_and_forgotten_with_its_wait() -> None:
     polls, moved, other = Polls(), Wait({}, 1.0, deadline=50.0), Wait({}, 1.0, deadline=90.0)
     poll = polls.join(moved, "a", 0.0)
     polls.join(other, "a", 0.0)

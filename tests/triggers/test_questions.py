@@ -38,7 +38,7 @@ def supervisor(mocker):
     mocker.patch.object(task_runner, "SUPERVISOR_COMMS", Supervisor(), create=True)
 
 
-def test_a_triggerer_is_told_how_its_task_stands(supervisor, mocker):
+def test_a_triggerer_can_read_the_state_of_its_task(supervisor, mocker):
     judged = mocker.patch.object(execution, "judge_trigger_kill", return_value=(Verdict.LEAVE, "it was only asked"))
     ref = {"kind": "build", "id": "1"}
     trigger = ExecutionTrigger(system="quay", conn_id="quay_default", ref=ref, poll_interval=1, marker="airflow-1")

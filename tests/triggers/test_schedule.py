@@ -232,7 +232,7 @@ class Counted(Wait):
         return super().__getattribute__(name)
 
 
-def test_thousands_that_begin_one_after_the_other_are_not_gone_through_for_each_of_them() -> None:
+def test_thousands_that_begin_one_after_the_other_are_not_searched_for_each_of_them() -> None:
     polling, waits = Polling(), [Counted({}, 5.0, deadline=TODAY + 900.0 - number) for number in range(1000)]
     Counted.reads = 0
     for wait in waits:
@@ -279,7 +279,7 @@ def test_whatever_comes_and_goes_each_wait_is_polled_and_none_twice_at_a_time(se
             polling.schedule.leave(polling.waits.pop(chance.randrange(len(polling.waits))))
         elif act < 0.7 and polling.waits:
             wait = chance.choice(polling.waits)
-            if wait not in on_their_way:  # it is told first
+            if wait not in on_their_way:  # its end is delivered first
                 polling.schedule.follow(wait, chance.choice([None, "a", "c"]), polling.now, TODAY + polling.now)
         elif act < 0.8 and polling.waits:
             wait = chance.choice(polling.waits)

@@ -96,7 +96,7 @@ class Watched:
             return session.query(AssetDagRunQueue).filter_by(target_dag_id=self.name).count() > 0
 
     def runs(self) -> list[list[dict[str, Any]]]:
-        """The scheduler looks whether to make a run; returns what each run so far was made for."""
+        """The scheduler checks whether to make a run; returns what each run so far was made for."""
         with create_session() as session:
             dag = session.get(DagModel, self.name)
             scheduler()._create_dag_runs_asset_triggered(dag_models=[dag], session=session)
@@ -128,9 +128,9 @@ def forget_watchers() -> None:
 class Supervisor(airflow_triggerer.TriggerRunnerSupervisor):
     """Airflow's supervisor of a triggerer's runner, which here is called by it directly.
 
-    Attribute ``stores_events``: whether what triggers tell goes to the database.
+    Attribute ``stores_events``: whether the events of triggers go to the database.
     Attribute ``keeps_cursors``: whether what triggers want to keep does.
-    Attribute ``answers_about_cursors``: whether they are told so.
+    Attribute ``answers_about_cursors``: whether they get an answer.
     """
 
     stores_events = True
@@ -156,7 +156,7 @@ class Supervisor(airflow_triggerer.TriggerRunnerSupervisor):
         requests.send(_RequestFrame(id=1, body=message.model_dump()))
         return self.answer
 
-    def look(self) -> None:
+    def check(self) -> None:
         """What it does each second."""
         self.load_triggers()
         self.handle_events()
@@ -231,7 +231,7 @@ class Triggerer:
         self.is_given_up()
 
     def stand_still(self) -> None:
-        """As a frozen process does, until it is told to go on."""
+        """As a frozen process does, until it is continued."""
         self._goes.clear()
 
     def is_given_up(self) -> None:
@@ -244,7 +244,7 @@ class Triggerer:
 
     @property
     def streams(self) -> list[Any]:
-        """The keys of what it looks at."""
+        """The keys of what it watches."""
         return [*self.runner._shared_streams._groups] if self.runner else []
 
     def _run(self) -> None:
@@ -264,7 +264,7 @@ class Triggerer:
             if self._ended:
                 break
             with comms.lock:
-                self.supervisor.look()
+                self.supervisor.check()
             await runner.sync_state_to_supervisor(await runner.cleanup_finished_triggers())
             await runner.create_triggers()
             await runner.cancel_triggers()

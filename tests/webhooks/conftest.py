@@ -41,7 +41,7 @@ def recorded(event: str, kind: str = "real") -> dict[str, Any]:
 
 @pytest.fixture
 def declare(mocker: MockerFixture) -> Declare:
-    """Declare endpoints; each is told what differs from a webhook of Quay's."""
+    """Declare endpoints; each by what differs from a webhook of Quay's."""
 
     def set_option(**endpoints: dict[str, Any]) -> None:
         declared = {

@@ -1,4 +1,4 @@
-"""A webhook becomes one event of its asset, with what the system itself tells; or the system is told to come again."""
+"""A webhook becomes one event of its asset, with what the system itself answers; or the system must send it again."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def push(systems: Any, tag: str = "ok", repository: str = EVENTS) -> str:
 # --- Quay
 
 
-def test_a_push_becomes_an_event_with_the_image_that_quay_tells(systems, route: Route, asset: str) -> None:
+def test_a_push_becomes_an_event_with_the_image_that_quay_reports(systems, route: Route, asset: str) -> None:
     digest = push(systems)
     assert route.post(PUSH) == 200
     (event,) = events(asset)
@@ -102,7 +102,7 @@ def test_a_push_that_names_its_tag_twice_is_one(systems, route: Route, asset: st
     assert len(events(asset)) == 1
 
 
-def test_what_a_tag_was_before_anybody_told_of_it_is_no_event(systems, route: Route, asset: str) -> None:
+def test_the_first_known_state_of_a_tag_is_no_event(systems, route: Route, asset: str) -> None:
     push(systems)
     systems.advance(1000)
     digest = push(systems)
@@ -123,7 +123,7 @@ def test_a_test_of_a_real_quay_is_answered_and_counted_never(systems, route: Rou
         push(systems, tag)
     assert route.post(recorded(event, "test")) == 200
     assert systems.requests("quay") == []
-    # Quay's two events of quotas are sent in tests only, and nothing tells them from real ones.
+    # Quay's two events of quotas are sent in tests only, and nothing distinguishes them from real ones.
     assert len(events(asset)) == event.startswith("quota")
 
 
@@ -263,17 +263,17 @@ def test_callbacks_of_a_build_become_one_event_with_its_image(systems, route: Ro
 def test_a_run_whose_number_is_spelled_in_another_way_is_the_same_run(
     systems, route: Route, asset: str, run: str
 ) -> None:
-    told = callback(run, "DONE")
+    body = callback(run, "DONE")
     for number in (int(run), run, f"0{run}", f" {run} "):
-        target = told["target"] | {"buildRunSeq": number, "buildSeq": "012"}
-        assert route.post(told | {"target": target}) == 200
+        target = body["target"] | {"buildRunSeq": number, "buildSeq": "012"}
+        assert route.post(body | {"target": target}) == 200
     assert [event["id"] for event in events(asset)] == [run]
 
 
 @pytest.mark.parametrize("number", [0, -1, "0", "1.0", "1e3", "\u0661", "9" * 30, "../1", ""])
 def test_a_run_whose_number_is_none_is_refused(systems, route: Route, asset: str, run: str, number: Any) -> None:
-    told, before = callback(run, "DONE"), len(systems.requests("cocktail"))
-    assert route.post(told | {"target": told["target"] | {"buildRunSeq": number}}) == 400
+    body, before = callback(run, "DONE"), len(systems.requests("cocktail"))
+    assert route.post(body | {"target": body["target"] | {"buildRunSeq": number}}) == 400
     assert len(systems.requests("cocktail")) == before
 
 
@@ -433,7 +433,7 @@ def test_the_run_that_waits_takes_the_last_event_with_it(asset: str, systems) ->
 def test_many_that_report_the_same_at_once_are_counted_once(asset: str, systems) -> None:
     ready = threading.Barrier(4)
 
-    def tell(_: int) -> int:
+    def post(_: int) -> int:
         ready.wait()
         counted = 0
         for number in range(10):
@@ -446,7 +446,7 @@ def test_many_that_report_the_same_at_once_are_counted_once(asset: str, systems)
         return counted
 
     with ThreadPoolExecutor(4) as threads:
-        assert sum(threads.map(tell, range(4))) == 10
+        assert sum(threads.map(post, range(4))) == 10
     assert sorted(event["number"] for event in events(asset)) == list(range(10))
 
 

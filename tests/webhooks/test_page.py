@@ -1,4 +1,4 @@
-"""docs/webhooks.md: what it tells to declare can be declared, and its DAGs are DAGs."""
+"""docs/webhooks.md: the webhooks that it declares can be declared, and its DAGs are DAGs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A webhook that tells the end of an execution ends the waits for it at once, and no others."""
+"""A webhook that reports the end of an execution ends the waits for it at once, and no others."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Deferred:
             session.execute(update(Trigger).values(created_date=datetime.now(UTC) - timedelta(hours=1)))
 
     def end(self, state: str = "") -> None:
-        """At the system: nobody is told."""
+        """At the system, which sends no webhook."""
         self._systems.force(self.system, self.id, state or SUCCEEDED[self.system])
 
     def go_on(self) -> Any:
@@ -94,7 +94,7 @@ class Deferred:
             return {row.key: XComModel.deserialize_value(row) for row in rows}
 
 
-def tell(route: Route, system: str, execution_id: str, state: str = "") -> int:
+def send(route: Route, system: str, execution_id: str, state: str = "") -> int:
     """The system sends its webhook."""
     state = state or SUCCEEDED[system]
     messages = {
@@ -112,10 +112,10 @@ def tell(route: Route, system: str, execution_id: str, state: str = "") -> int:
 
 
 @pytest.mark.parametrize("starter", ["cocktail", "quay", "code_stream pipeline"])
-def test_a_push_lets_the_task_go_on_with_what_the_system_itself_tells(systems, route: Route, starter: str) -> None:
+def test_a_push_resumes_the_task_with_what_the_system_itself_answers(systems, route: Route, starter: str) -> None:
     task = Deferred(systems, starter)
     task.end()
-    assert tell(route, task.system, task.id) == 200
+    assert send(route, task.system, task.id) == 200
     assert task.task.state == "scheduled"
     ended = task.go_on()
     assert ended.state == "success"
@@ -126,7 +126,7 @@ def test_a_push_lets_the_task_go_on_with_what_the_system_itself_tells(systems, r
 def test_a_push_ends_a_task_that_needs_no_worker_with_what_a_triggerer_would_store(systems, route: Route) -> None:
     task = Deferred(systems, finish_in_triggerer=True)
     task.end()
-    assert tell(route, "cocktail", task.id) == 200
+    assert send(route, "cocktail", task.id) == 200
     assert task.task.state == "success"
     by_push = task.xcoms()
     task.task.fire(task.trigger)
@@ -140,7 +140,7 @@ def test_a_push_ends_a_task_that_needs_no_worker_with_what_a_triggerer_would_sto
 def test_a_failure_that_is_pushed_fails_the_task_in_a_worker(systems, route: Route, asset: str) -> None:
     task = Deferred(systems, finish_in_triggerer=True)
     task.end("ERROR")
-    assert tell(route, "cocktail", task.id, "ERROR") == 200
+    assert send(route, "cocktail", task.id, "ERROR") == 200
     assert task.task.state == "scheduled"
     ended = task.go_on()
     assert (type(ended.error), ended.state) == (ExecutionFailed, "up_for_retry")
@@ -148,13 +148,13 @@ def test_a_failure_that_is_pushed_fails_the_task_in_a_worker(systems, route: Rou
     assert events(asset) == []
 
 
-def test_a_sensor_that_waits_for_the_same_build_goes_on_too(systems, route: Route) -> None:
+def test_a_sensor_that_waits_for_the_same_build_continues_too(systems, route: Route) -> None:
     task = Deferred(systems)
     sensor = Task(lambda: CocktailBuildSensor(task_id="wait", build_run_seq=task.id, deferrable=True))
     assert sensor.attempt().state == "deferred"
     task.grow_older()
     task.end()
-    tell(route, "cocktail", task.id)
+    send(route, "cocktail", task.id)
     assert (task.task.state, sensor.state) == ("scheduled", "scheduled")
 
 
@@ -166,7 +166,7 @@ def test_a_wait_is_ended_with_the_reading_that_verified_the_push(
     task = Deferred(systems, starter)
     task.end()
     before = len(systems.requests(task.system, "GET"))
-    assert tell(route, task.system, task.id) == 200
+    assert send(route, task.system, task.id) == 200
     assert task.task.state == "scheduled"
     since = [each["path"] for each in systems.requests(task.system, "GET")[before:]]
     assert len([path for path in since if path.endswith(f"/{task.id}")]) == reads
@@ -179,13 +179,13 @@ def test_pushes_of_others_wrong_numbers_and_repeats_wake_nobody(systems, route: 
     systems.switch("cocktail", created_counts_as_running=False)
     task, other = Deferred(systems), Deferred(systems, "quay")
     task.end()
-    assert [tell(route, "cocktail", OTHER), tell(route, "cocktail", OTHER, "ERROR")] == [200, 200]
-    assert tell(route, "quay", "11111111-2222-3333-4444-555555555555") == 200
+    assert [send(route, "cocktail", OTHER), send(route, "cocktail", OTHER, "ERROR")] == [200, 200]
+    assert send(route, "quay", "11111111-2222-3333-4444-555555555555") == 200
     assert (task.task.state, other.task.state) == ("deferred", "deferred")
-    assert tell(route, "cocktail", task.id) == 200
+    assert send(route, "cocktail", task.id) == 200
     assert (task.task.state, other.task.state) == ("scheduled", "deferred")
     task.task.change(lambda ti: setattr(ti, "state", "running"))
-    assert [tell(route, "cocktail", task.id) for _ in range(3)] == [200] * 3
+    assert [send(route, "cocktail", task.id) for _ in range(3)] == [200] * 3
     assert task.task.state == "running"
 
 
@@ -195,25 +195,25 @@ def test_a_message_alone_ends_nothing(systems, route: Route, mocker: MockerFixtu
 
     mocker.patch.object(occurrences, "PAUSE", 0.01)
     task = Deferred(systems, finish_in_triggerer=True)
-    assert tell(route, "cocktail", task.id, state) == 200
+    assert send(route, "cocktail", task.id, state) == 200
     assert task.task.state == "deferred"
 
 
-def test_an_execution_that_failed_where_it_may_go_on_ends_no_wait(systems, route: Route) -> None:
+def test_a_failed_execution_that_may_yet_continue_ends_no_wait(systems, route: Route) -> None:
     """Code Stream may roll it back; and the task's next attempt may continue it, by the same id."""
     task = Deferred(systems, "code_stream pipeline")
     task.end("FAILED")
-    assert tell(route, "code_stream", task.id, "FAILED") == 200
+    assert send(route, "code_stream", task.id, "FAILED") == 200
     assert task.task.state == "deferred"
 
 
-def test_a_task_does_not_go_on_before_airflow_has_noticed_that_its_process_ended(systems, route: Route) -> None:
+def test_a_task_does_not_resume_before_airflow_has_noticed_that_its_process_ended(systems, route: Route) -> None:
     task = Deferred(systems, is_new=True)
     task.end()
-    assert tell(route, "cocktail", task.id) == 200
+    assert send(route, "cocktail", task.id) == 200
     assert task.task.state == "deferred"
     task.grow_older()
-    assert tell(route, "cocktail", task.id) == 200
+    assert send(route, "cocktail", task.id) == 200
     assert task.task.state == "scheduled"
 
 
@@ -225,7 +225,7 @@ def test_a_task_that_a_person_has_ended_stays_so(systems, route: Route, state: s
         task.task.mark(state)
     else:
         task.task.clear()
-    assert tell(route, "cocktail", task.id) == 200
+    assert send(route, "cocktail", task.id) == 200
     assert task.task.state == str(state)
 
 
@@ -245,7 +245,7 @@ def test_a_wait_that_somebody_else_ends_in_this_moment_is_ended_once(systems, ro
         return waiting
 
     with mock.patch.object(waking, "waiting_for", and_then_it_fires):
-        assert tell(route, "cocktail", task.id) == 200
+        assert send(route, "cocktail", task.id) == 200
     assert task.task.state == "queued"
     assert not task.xcoms()[MARKER_XCOM].startswith("resumed")
 
@@ -258,7 +258,7 @@ def test_a_wait_that_cannot_be_ended_costs_no_event(systems, route: Route, asset
         raise OperationalError("SELECT", {}, Exception("the database is away"))
 
     with mock.patch.object(waking, "waiting_for", breaks):
-        assert tell(route, "cocktail", task.id) == 200
+        assert send(route, "cocktail", task.id) == 200
     assert [event["id"] for event in events(asset)] == [task.id]
     assert task.task.state == "deferred"
 
@@ -277,15 +277,15 @@ def test_a_wait_that_cannot_be_ended_is_no_matter_for_another(systems, route: Ro
             "ref": {},
             "poll_interval": "soon",
         }
-    assert tell(route, "cocktail", broken.id) == 200
+    assert send(route, "cocktail", broken.id) == 200
     assert (broken.task.state, sound.state) == ("deferred", "scheduled")
 
 
-# --- the trigger, which is told to end then
+# --- the trigger, which is ended then
 
 
 def run_until(trigger: Any, task: Deferred, act: Callable[[], Any]) -> list[str]:
-    """Run a wait as Airflow does, until it polls seldom; after ``act``, Airflow takes it away. What the log tells."""
+    """Run a wait as Airflow does, until it polls seldom; after ``act``, Airflow takes it away. Returns the log."""
     # From its first poll on, a push can end it.
     trigger.hold_back = 0.0
 
@@ -316,7 +316,7 @@ def test_the_trigger_cancels_nothing_and_logs_the_end_for_the_task(
 
     def push() -> None:
         task.end()
-        assert tell(route, "cocktail", task.id) == 200
+        assert send(route, "cocktail", task.id) == 200
 
     log = "\n".join(run_until(task.trigger, task, push))
     assert task.task.state == ("success" if finish_in_triggerer else "scheduled")
@@ -326,10 +326,10 @@ def test_the_trigger_cancels_nothing_and_logs_the_end_for_the_task(
     assert task.story.seen() == {"starts": 1, "cancels": 0}
 
 
-def test_a_trigger_that_is_told_late_to_end_cancels_nothing(systems, route: Route) -> None:
+def test_a_trigger_that_is_ended_late_cancels_nothing(systems, route: Route) -> None:
     task = Deferred(systems)
     task.end()
-    tell(route, "cocktail", task.id)
+    send(route, "cocktail", task.id)
     assert task.go_on().state == "success"
     task.task.kill(task.trigger)
     assert systems.requests("cocktail", "PUT") == []

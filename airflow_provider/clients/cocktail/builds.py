@@ -154,6 +154,7 @@ class Builds:
         return cast("Rows[BuildName]", self._wire.ask_for_objects("/build/names"))
 
     def count(self, account_seq: int | str) -> int:
+        """How many builds an account has."""
         return fields.number(self._wire.ask("GET", "/build/count/{account_seq}", account_seq=account_seq)) or 0
 
     def list_images(
@@ -190,7 +191,10 @@ class Builds:
     def _require_autotag(self, build_seq: str) -> None:
         build = self.get(build_seq)
         if build is None:
-            raise self._wire.bad_request("tag_name must be given: this connection cannot read whether autotag is on")
+            raise self._wire.bad_request(
+                f"tag_name must be given: this connection cannot read whether autotag of build {build_seq} is on. "
+                "If it should, check its host, `api_prefix` and the permissions of its token"
+            )
         if not has_autotag(build):
             raise self._wire.bad_request(
                 f"tag_name must be given: autotag of build {build_seq} is off, and the image would be tagged 'null'"

@@ -7,7 +7,7 @@ from typing import ClassVar, Unpack
 
 from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.cocktail.builds import Builds
-from airflow_provider.clients.cocktail.errors import is_path_missing
+from airflow_provider.clients.cocktail.errors import build_error_number, is_path_missing
 from airflow_provider.clients.cocktail.paths import DEFAULT_PREFIX, Paths
 from airflow_provider.clients.cocktail.references import SYSTEM
 from airflow_provider.clients.cocktail.run_waits import BuildRunWaits
@@ -79,7 +79,7 @@ class CocktailClient(ReleaseClient):
                     refused.append(error)
                     continue
                 # Nothing has the number 0, so the server may answer with an error, but it has accepted the token.
-                if error.status != 200 or error.code is None:
+                if not (build_error_number(error.code) or (error.status == 200 and error.code)):
                     raise
             paths = self._wire.paths
             return f"Cocktail Cloud accepts the token ({paths.method(use)} {paths.template(use)})"

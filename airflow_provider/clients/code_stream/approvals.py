@@ -49,9 +49,11 @@ class Approvals:
         return cast("Rows[UserOperation]", [self._wire.keep_secret(row) for row in rows])
 
     def get(self, user_operation_id: str) -> UserOperation:
+        """One user operation, with ``status``, ``approvers`` and, once it is answered, ``respondedBy``."""
         return cast("UserOperation", self._wire.keep_secret(self._wire.get(_path(user_operation_id))))
 
     def delete(self, user_operation_id: str) -> UserOperation:
+        """Delete a user operation; returns it as it was."""
         return cast("UserOperation", self._wire.keep_secret(self._wire.send("DELETE", _path(user_operation_id))))
 
     def find_pending(self, execution_id: str) -> str:

@@ -42,12 +42,14 @@ class CustomIntegrations:
     def list_versions(
         self, integration_id: str, where: str | None = None, *, limit: int | None = None
     ) -> Rows[CustomIntegration]:
+        """The saved versions of an integration; arguments as for :meth:`list`."""
         return cast(
             "Rows[CustomIntegration]",
             list(self._wire.rows(_path(integration_id, "/versions"), where=where, limit=limit)),
         )
 
     def get_version(self, integration_id: str, version: str) -> CustomIntegration:
+        """One version, with its ``yaml`` and ``status``."""
         return cast("CustomIntegration", self._wire.get(_version_path(integration_id, version)))
 
     def create_version(
@@ -66,6 +68,7 @@ class CustomIntegrations:
         )
 
     def delete_version(self, integration_id: str, version: str) -> CustomIntegration:
+        """Delete a version; returns it as it was."""
         return cast("CustomIntegration", self._wire.send("DELETE", _version_path(integration_id, version)))
 
     def release_version(self, integration_id: str, version: str) -> CustomIntegration:

@@ -40,9 +40,11 @@ class Events:
         return cast("Rows[Event]", [*newest_events(self._wire, event_type, where, since, limit)])
 
     def get(self, event_type: str, event_id: str) -> Event:
+        """One event; ``executionLink`` and ``executionStatus`` are set once it has led to an execution."""
         return cast("Event", self._wire.get(self._path(event_type, event_id)))
 
     def delete(self, event_type: str, event_id: str) -> Event:
+        """Delete an event; returns it as it was. Its execution stays."""
         return cast("Event", self._wire.send("DELETE", self._path(event_type, event_id)))
 
     def rerun(self, event_type: str, event_id: str, action: Literal["rerun", "resume"] = "rerun") -> Event:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider.clients.code_stream.fields import Document, id_from_link
-from airflow_provider.clients.code_stream.lists import PAGE
+from airflow_provider.clients.code_stream.lists import PAGE, total_of
 from airflow_provider.clients.code_stream.wire import Wire
 from airflow_provider.clients.decoding import decoder
 from airflow_provider.clients.waitable import concerns_one_execution
@@ -44,7 +44,7 @@ def excerpt_of(document: Document) -> Excerpt:
 class _Page(msgspec.Struct):
     links: list[str] | None = None
     documents: dict[str, msgspec.Raw] | None = None
-    totalCount: int | None = None  # noqa: N815 - the field's name
+    totalCount: Any = None  # noqa: N815 - the field's name
 
 
 _PAGE = msgspec.json.Decoder(_Page)
@@ -149,7 +149,7 @@ class Feed:
             if times:
                 reading.newest = reading.newest or times[0]
                 reading.read_to = times[-1]
-            if page.is_last(skip, top):
+            if page.is_last(skip):
                 reading.read_to = -1
                 return reading
             if known is None or reading.read_to < known - CLOCK_SKEW:
@@ -171,9 +171,9 @@ class _FeedPage:
         documents = page.documents or {}
         links = documents if page.links is None else page.links
         self.rows = [_row(id_from_link(link), documents.get(link), reader) for link in links]
-        self._total = page.totalCount
+        self._total = total_of(page.totalCount)
 
-    def is_last(self, skip: int, top: int) -> bool:
+    def is_last(self, skip: int) -> bool:
         if self._total is None:
             return not self.rows
         return skip + len(self.rows) >= self._total

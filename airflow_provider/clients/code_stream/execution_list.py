@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider.clients.code_stream.execution_document import request_time, state_of
-from airflow_provider.clients.code_stream.fields import Document
+from airflow_provider.clients.code_stream.fields import Document, as_text
 from airflow_provider.clients.code_stream.lists import PAGE, Decode, Page, down_to, equal
 from airflow_provider.clients.code_stream.wire import Wire
 from airflow_provider.clients.decoding import decoder
@@ -94,5 +94,8 @@ def newest_unfinished(wire: Wire, wanted: Sequence[str]) -> dict[str, Document]:
 
 
 def _is_run(row: Document) -> bool:
-    """Whether it is an execution that somebody requested, not a part or the rollback of another one."""
-    return not row.get("_nested") and not row.get("_rollback")
+    """Whether it is an execution that somebody requested, not a part or the rollback of another one.
+
+    The API's own filters write these booleans as texts.
+    """
+    return not any(as_text(row.get(name)).lower() == "true" for name in ("_nested", "_rollback"))

@@ -74,6 +74,7 @@ class Executions:
         return self._act(execution_id, "tag", {"tags": [*tags]})
 
     def delete(self, execution_id: str) -> ExecutionDocument:
+        """Delete an execution from the history; returns it as it was."""
         return cast("ExecutionDocument", self._wire.send("DELETE", _path(execution_id)))
 
     def _act(self, execution_id: str, action: str, body: Json) -> Execution:

@@ -17,6 +17,9 @@ PAGE = 100
 _FEW = 10
 """Older documents after which a list that has kept its order contains no younger ones."""
 
+_LONGEST_COUNT = 20
+"""Characters of a number of rows."""
+
 _NULL = msgspec.Raw(b"null")
 
 Row = TypeVar("Row")
@@ -27,7 +30,12 @@ class Page(msgspec.Struct, Generic[Row]):
 
     links: list[str] | None = None
     documents: dict[str, Row | None] | None = None
-    totalCount: int | None = None  # noqa: N815 - the field's name
+    totalCount: Any = None  # noqa: N815 - the field's name
+
+    @property
+    def total(self) -> int | None:
+        """How many rows all pages have; ``None`` if the server does not say."""
+        return total_of(self.totalCount)
 
     def rows(self) -> list[tuple[str, Row | None]]:
         """The ids of this page in order, each with its document."""
@@ -38,7 +46,7 @@ class Page(msgspec.Struct, Generic[Row]):
 class _UndecodedPage(msgspec.Struct):
     links: list[str] | None = None
     documents: dict[str, msgspec.Raw] | None = None
-    totalCount: int | None = None  # noqa: N815 - the field's name
+    totalCount: Any = None  # noqa: N815 - the field's name
 
 
 Decode = Callable[[bytes], Page[Row]]
@@ -55,6 +63,13 @@ def undecoded(content: bytes) -> Page[msgspec.Raw | dict[str, Any]]:
     page = in_parts(content, _UndecodedPage, OBJECTS)
     rows = {link: row for link, row in (page.documents or {}).items() if row is not None and row != _NULL}
     return Page(page.links, rows, page.totalCount)
+
+
+def total_of(count: object) -> int | None:
+    """The number of rows of a list: some servers write 64-bit numbers as text."""
+    if isinstance(count, str) and count.isdecimal() and len(count) < _LONGEST_COUNT:
+        return int(count)
+    return int(count) if isinstance(count, (int, float)) and not isinstance(count, bool) else None
 
 
 class RepeatedPageError(UnexpectedResponseError):

@@ -31,9 +31,14 @@ class Resource(Generic[DocumentT]):
         return cast("Rows[DocumentT]", [self._keep_secret(row) for row in rows])
 
     def get(self, key: Key) -> DocumentT:
+        """The object, with ``id``, ``name`` and ``project``.
+
+        :raises NotFoundError: there is none.
+        """
         return cast("DocumentT", self._keep_secret(self._wire.get(self._path(key))))
 
     def create(self, spec: Json) -> DocumentT:
+        """:param spec: the vendor's object; at least ``name`` and ``project``."""
         return cast("DocumentT", self._send("POST", self._root, spec))
 
     def update(self, key: Key, spec: Json) -> DocumentT:
@@ -41,6 +46,7 @@ class Resource(Generic[DocumentT]):
         return cast("DocumentT", self._send("PUT", self._path(key), spec))
 
     def delete(self, key: Key) -> DocumentT:
+        """Delete the object; returns it as it was."""
         return cast("DocumentT", self._keep_secret(self._wire.send("DELETE", self._path(key))))
 
     def _path(self, key: Key, suffix: str = "") -> str:
@@ -68,5 +74,6 @@ class CloneableResource(PatchableResource[DocumentT]):
     """An object that can be copied under a new name."""
 
     def clone(self, key: Key, name: str, description: str = "") -> DocumentT:
+        """Copy the object under a new name, in the same project; returns the copy."""
         body = {"requestType": "CLONE", "name": name, "description": description}
         return cast("DocumentT", self._send("POST", self._path(key), body))

@@ -5,7 +5,6 @@ https://developer.broadcom.com/xapis/vrealize-automation-code-stream-api/latest/
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -15,7 +14,7 @@ from airflow_provider.clients.code_stream.lists import OBJECTS, PAGE, Decode, Pa
 from airflow_provider.clients.code_stream.login import Credentials
 from airflow_provider.clients.code_stream.references import SYSTEM
 from airflow_provider.clients.code_stream.words import Words
-from airflow_provider.clients.listing import LONGEST_LIST, MOST_PAGES
+from airflow_provider.clients.listing import EndlessListError, endless, page_numbers
 from airflow_provider.clients.transport import Transport, TransportOptions
 from airflow_provider.clients.urls import Params
 from airflow_provider.clients.waitable import concerns_one_execution
@@ -124,12 +123,11 @@ class Wire:
         """The pages of a list. Rows that shift while it is read may be on two of them.
 
         :raises RepeatedPageError: the server returns the same page again.
-        :raises UnexpectedResponseError: the list does not end.
+        :raises EndlessListError: the list does not end.
         """
         skip = 0
         before: list[str] = []
-        began = time.monotonic()
-        for _ in range(MOST_PAGES):
+        for _ in page_numbers(self.transport):
             page = self.page(path, {**params, "$top": top, "$skip": skip}, decode)
             rows = page.rows()
             ids = [row_id for row_id, _ in rows]
@@ -141,12 +139,10 @@ class Wire:
                 yield rows
             skip += len(rows)
             before = ids
-            is_last = len(rows) < top if page.totalCount is None else skip >= page.totalCount
+            is_last = len(rows) < top if page.total is None else skip >= page.total
             if is_last or not rows:
                 return
-            if time.monotonic() - began > LONGEST_LIST:
-                break
-        raise self.unexpected(path, f"the list did not end within {MOST_PAGES} pages and {LONGEST_LIST:g} s")
+        raise self.unexpected(path, endless(), EndlessListError)
 
     def newest(
         self, path: str, order: str, wanted: Iterable[str], decode: Decode[Row], top: int = PAGE

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import cast
 
-from airflow_provider.clients.listing import LONGEST_LIST, MOST_PAGES
+from airflow_provider.clients.listing import EndlessListError, endless, page_numbers
 from airflow_provider.clients.quay.documents import AuthorizedEmail, Repository
 from airflow_provider.clients.quay.fields import Json, objects_in
 from airflow_provider.clients.quay.wire import ADMIN, CREATE, WRITE, Wire
@@ -26,8 +25,7 @@ class Repositories:
         path = f"{self._wire.prefix}/repository"
         entries: dict[str, Json] = {}
         next_page: str | None = None
-        began = time.monotonic()
-        for _ in range(MOST_PAGES):
+        for _ in page_numbers(self._wire.transport):
             answer = self._wire.ask_for_object(path, {"namespace": namespace, "next_page": next_page})
             known = len(entries)
             entries.update({str(entry.get("name")): entry for entry in objects_in(answer.get("repositories"))})
@@ -35,9 +33,7 @@ class Repositories:
             # With an expired page token, Quay silently returns the first page again.
             if not next_page or len(entries) == known:
                 return cast("Rows[Repository]", [*entries.values()])
-            if time.monotonic() - began > LONGEST_LIST:
-                break
-        raise self._wire.unexpected(path, f"the list did not end within {MOST_PAGES} pages and {LONGEST_LIST:g} s")
+        raise self._wire.unexpected(path, endless(), EndlessListError)
 
     def get(self, repository: str) -> Repository:
         """A repository with at most 500 of its tags, as an object keyed by name."""

@@ -79,7 +79,7 @@ def count_by_severity(findings: Sequence[Finding]) -> dict[str, int]:
 def describe(findings: Sequence[Finding], limit: str) -> str:
     named = "; ".join(str(finding) for finding in findings[:MOST_NAMED])
     more = f"; and {len(findings) - MOST_NAMED} more" if len(findings) > MOST_NAMED else ""
-    return f"{len(findings)} findings above {limit}: {named}{more}"
+    return f"{len(findings)} finding{'s' * (len(findings) != 1)} above {limit}: {named}{more}"
 
 
 def describe_open(scans: Sequence[Scan]) -> str:

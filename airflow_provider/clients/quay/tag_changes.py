@@ -46,7 +46,7 @@ class TagChanges:
         begun = self._begun(client, history)
         reading = {NEW: Lane(begun, history.since, now)}
         if history.is_whole:
-            reading[GONE] = Lane(deletions_of(self._repository, history, client.registry, now), read_at=now)
+            reading[GONE] = Lane(deletions_of(self._repository, history, now), read_at=now)
         return reading
 
     def _history(self, client: QuayClient, since: float | None, whole: bool) -> History:
@@ -96,7 +96,7 @@ def beginning(repository: str, entry: Json, earlier: Json | None, registry: str)
     return _change(change_id(repository, entry), kind, began_at(entry), repository, entry, digests)
 
 
-def deletions_of(repository: str, history: History, registry: str, now: float) -> list[Change]:
+def deletions_of(repository: str, history: History, now: float) -> list[Change]:
     """The changes of tags that were deleted or have expired: the ends of entries without a successor.
 
     :param history: a whole one.

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from airflow_provider.clients.listing import LONGEST_LIST, MOST_PAGES, EndlessListError
+from airflow_provider.clients.listing import EndlessListError, endless, page_numbers
 from airflow_provider.clients.quay.fields import Json, began_at, is_text
 from airflow_provider.clients.quay.tag_history import PAGE
 from airflow_provider.clients.quay.wire import Wire
@@ -27,8 +26,7 @@ def tag_pages(
     :param name_filter: ``like:text`` or ``eq:name``.
     """
     path = wire.repository_path("/tag/", repository)
-    began = time.monotonic()
-    for page in range(1, MOST_PAGES + 1):
+    for page in page_numbers(wire.transport):
         params = {
             "specificTag": tag,
             "filter_tag_name": name_filter,
@@ -43,10 +41,7 @@ def tag_pages(
         yield found
         if not answer.get("has_additional"):
             return
-        if time.monotonic() - began > LONGEST_LIST:
-            break
-    endless = wire.unexpected(path, f"the list did not end within {MOST_PAGES} pages and {LONGEST_LIST:g} s")
-    raise EndlessListError(endless.summary, call=endless.call, effect=endless.effect)
+    raise wire.unexpected(path, endless(), EndlessListError)
 
 
 class TagList(msgspec.Struct):

@@ -154,8 +154,10 @@ class Wire:
             raise self.unexpected(path, f"the answer has no list {key!r} of objects")
         return found
 
-    def unexpected(self, path: str, summary: str) -> UnexpectedResponseError:
-        return UnexpectedResponseError(summary, call=Call(system=SYSTEM, path=path), effect=Effect.UNKNOWN)
+    def unexpected(
+        self, path: str, summary: str, kind: type[UnexpectedResponseError] = UnexpectedResponseError
+    ) -> UnexpectedResponseError:
+        return kind(summary, call=Call(system=SYSTEM, path=path), effect=Effect.UNKNOWN)
 
     def not_found(self, summary: str) -> NotFoundError:
         return NotFoundError(summary, call=Call(system=SYSTEM))

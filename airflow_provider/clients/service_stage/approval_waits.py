@@ -21,7 +21,8 @@ class ApprovalWaits(Waitable):
     """References hold the ``pipeline_id``, and as ``id`` the release that asks; "" while none does.
 
     A release that asks is the success of the wait. Its outputs are ``execution_id``, ``task_names`` (the approval tasks
-    that may be asking, short generated ids) and ``task_name``, if there is only one.
+    that may be asking, short generated ids; none if the release task does not show its tasks) and ``task_name``, if
+    there is only one.
     """
 
     kind: ClassVar[str] = APPROVAL
@@ -61,15 +62,15 @@ class ApprovalWaits(Waitable):
             return _not_asked_yet(ref, status)
         execution_id = text_of(newest(self._observer.records(pipeline_id)) or {}, "id")
         release = release_reference(pipeline_id, execution_id, "approval")
-        asking, _ = self._observer.asking(release)
-        if not asking:
+        asking, is_certain = self._observer.asking(release)
+        if not asking and is_certain:
             return _not_asked_yet(ref, status)
         return Execution(
             {**ref, "id": execution_id},
             ExecutionState.SUCCEEDED,
             status,
             url=self._wire.page(release),
-            message=f"{WORDS[status]}: {', '.join(asking)}",
+            message=f"{WORDS[status]}: {', '.join(asking)}" if asking else WORDS[status],
             outputs={
                 "execution_id": execution_id,
                 "task_name": asking[0] if len(asking) == 1 else None,

@@ -28,6 +28,7 @@ class Components:
         return cast("Rows[Component]", self._wire.objects_in(answer, "components"))
 
     def get(self, application_id: str, component_id: str) -> Component:
+        """One component with its ``status``."""
         answer = self._wire.get(_ONE, application_id=application_id, component_id=component_id)
         return cast("Component", self._wire.object_in(answer))
 

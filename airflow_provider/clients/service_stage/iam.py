@@ -90,12 +90,14 @@ class IamTokenAuth(TokenAuth):
                 error,
             ) from None
         value = answer.headers.get("X-Subject-Token")
-        token = answer.data.get("token") if isinstance(answer.data, dict) else None
-        if not value or not isinstance(token, dict):
+        if not value:
             raise UnexpectedResponseError(
                 "the answer to the IAM login has no token",
                 call=Call(system=self._transport.system, method="POST", path="/v3/auth/tokens", status=answer.status),
             )
+        # The token is the header; the body only describes it.
+        described = answer.data.get("token") if isinstance(answer.data, dict) else None
+        token = described if isinstance(described, dict) else {}
         project = token.get("project")
         project_id = str(project["id"]) if isinstance(project, dict) and project.get("id") else None
         return Token(value, time.time() + _lifetime(token), project_id)

@@ -13,6 +13,8 @@ from airflow_provider.clients.service_stage.references import SYSTEM
 from airflow_provider.clients.service_stage.release_records import published_records
 from airflow_provider.clients.service_stage.release_states import (
     IN_PROGRESS,
+    PAUSED,
+    STOPPING,
     TO_BE_APPROVED,
     Progress,
     Sighting,
@@ -74,7 +76,9 @@ class ReleaseObserver:
         return self.execution(ref, sighting_of({**(record or {}), "id": ref["id"]}, item))
 
     def observe_last(self, ref: ExecutionRef, item: Mapping[str, Any]) -> Execution:
-        if ref.get("triggered", triggered_at(item)) != triggered_at(item):
+        is_triggered_again = ref.get("triggered", triggered_at(item)) != triggered_at(item)
+        if is_triggered_again and status_of(item) not in (STOPPING, PAUSED):
+            # Whether a stop counts as a trigger is not documented.
             return overtaken(ref, "another action")
         if status_of(item) in IN_PROGRESS or status_of(item) == "1":
             return self.execution(ref, Sighting(item, certain=False))

@@ -55,6 +55,7 @@ class ReleasePlans:
         return cast("ReleasePlan", answer) if isinstance(answer, dict) else None
 
     def delete(self, release_plan_id: str) -> None:
+        """Delete a plan."""
         self._wire.write("DELETE", "/{release_plan_id}", release_plan_id=release_plan_id)
 
     def execute(self, release_plan_id: str) -> None:

@@ -26,7 +26,7 @@ TRIGGERED_LATER = 120.0
 LONGEST_ID = 200
 """Characters of an id, a status or a time."""
 
-TO_BE_APPROVED, STOPPING = "5", "13"
+TO_BE_APPROVED, PAUSED, STOPPING = "5", "7", "13"
 
 Progress = Literal["left", "begun"]
 """Since an action: ``left`` if another status than before was observed, ``begun`` if one that can only be its own."""
@@ -37,7 +37,7 @@ WORDS = {
     "3": "release failed",
     "4": "releasing",
     TO_BE_APPROVED: "to be approved",
-    "7": "paused",
+    PAUSED: "paused",
     "9": "skipped",
     "10": "rolling back",
     "11": "rolled back",
@@ -47,7 +47,7 @@ WORDS = {
 }
 ALLOWED_WHEN = {
     "stop": ("4", TO_BE_APPROVED),
-    "continue": ("7",),
+    "continue": (PAUSED,),
     "retry": ("3",),
     "rollback": ("2", "3"),
     "approval": (TO_BE_APPROVED,),
@@ -61,7 +61,7 @@ _STATES = {
     "3": ExecutionState.FAILED,
     "4": ExecutionState.RUNNING,
     TO_BE_APPROVED: ExecutionState.WAITING,
-    "7": ExecutionState.PAUSED,
+    PAUSED: ExecutionState.PAUSED,
     "9": ExecutionState.SUCCEEDED,
     "10": ExecutionState.RUNNING,
     "11": ExecutionState.FAILED,
@@ -72,7 +72,7 @@ _STATES = {
 _STATES_OF_A_ROLLBACK = {"2": ExecutionState.FAILED, "11": ExecutionState.SUCCEEDED}
 _STATES_OF_A_STOP = {
     TO_BE_APPROVED: ExecutionState.RUNNING,
-    **dict.fromkeys(("2", "3", "7", "9", "11", "12"), ExecutionState.SUCCEEDED),
+    **dict.fromkeys(("2", "3", PAUSED, "9", "11", "12"), ExecutionState.SUCCEEDED),
 }
 _AFTER = {"rollback": _STATES | _STATES_OF_A_ROLLBACK, "stop": _STATES | _STATES_OF_A_STOP}
 
@@ -257,7 +257,7 @@ def _message(ref: ExecutionRef, state: ExecutionState, status: str, approvals: S
         return f"unknown status {status}" if status else "no status"
     if state is ExecutionState.WAITING:
         return f"{word}: {', '.join(approvals)}" if approvals else word
-    if ref.get("action") == "stop" and state is ExecutionState.SUCCEEDED and status != "7":
+    if ref.get("action") == "stop" and state is ExecutionState.SUCCEEDED and status != PAUSED:
         return f"{word} before it could be stopped"
     return word if state in (ExecutionState.FAILED, ExecutionState.PAUSED) or status == "9" else None
 

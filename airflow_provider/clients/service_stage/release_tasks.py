@@ -16,6 +16,8 @@ from airflow_provider.exceptions import Call, ConflictError, NotFoundError
 
 
 class ReleaseTasks:
+    """Their executions are in :class:`~airflow_provider.clients.service_stage.releases.Releases`."""
+
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 

@@ -77,6 +77,9 @@ class Wire:
     def objects_in(self, body: Any, name: str) -> Objects:
         """A list in an object under ``name``, or a bare one: the vendor's pages show both."""
         items = body.get(name) if isinstance(body, dict) else body
+        if items is None and isinstance(body, dict) and body.get("count") in (0, "0"):
+            # Some encoders write an empty list as null.
+            return []
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
             raise self.unexpected(f"a list of {name}", body)
         return items

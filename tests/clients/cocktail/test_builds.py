@@ -119,3 +119,11 @@ def test_a_wrong_argument_is_named(operation: str, arguments: dict[str, Any], na
 def test_what_does_not_exist_is_an_error(client: CocktailClient) -> None:
     with pytest.raises(ReleasePipelineError):
         client.runs.remove(99)
+
+
+def test_a_file_is_asked_for_as_one(scripted: Scripted) -> None:
+    scripted.always = (200, {"Content-Type": "application/zip"}, b"PK")
+    with CocktailClient(scripted.url, token=TOKEN) as client:
+        client.runs.export(7)
+    # A server that writes only zip files would answer 406 to "application/json".
+    assert scripted.requests[-1].headers["Accept"] == "*/*"

@@ -68,6 +68,8 @@ def test_a_run_whose_build_is_not_known_cannot_be_looked_up_in_a_list(stand: Sta
 def test_a_missing_cancel_path_is_an_error_and_leaves_the_run_alone(
     stand: Stand, client: CocktailClient, mode: str
 ) -> None:
+    # At its usual pace, a run may have ended before it is canceled.
+    stand.post("reset", speed=5)
     run = client.builds.run(SHOP, tag_name="1")
     stand.switch(routes={"cancel": mode})
     with pytest.raises((NotFoundError, PermissionDeniedError)):
@@ -93,7 +95,7 @@ def test_paths_of_the_connection_are_used_and_may_be_switched_off(scripted: Scri
         client.runs.get_log(7)
 
 
-def test_a_connection_that_publishes_no_reads_is_told_so(scripted: Scripted) -> None:
+def test_the_check_says_that_a_connection_publishes_no_reads(scripted: Scripted) -> None:
     client = scripted_client(scripted, paths={"status": "", "list": "", "build": ""})
     for read in (client.check, lambda: client.observe(ref()), lambda: client.find_started(INTENT)):
         with pytest.raises(ConnectionConfigError, match="is not published"):
@@ -126,12 +128,22 @@ def test_the_check_needs_any_one_of_the_reads(
     assert f"({used})" in client.check()
 
 
+@pytest.mark.parametrize("status", [200, 404, 500])
+def test_the_check_takes_an_error_about_builds_for_an_accepted_token(scripted: Scripted, status: int) -> None:
+    # Some installations send their errors with real HTTP statuses.
+    scripted.always = (status, {}, {"status": "error", "code": "CCBDE006000", "message": "no such build"})
+    assert "accepts the token" in scripted_client(scripted).check()
+    scripted.always = (503, {}, {"status": "error", "code": "GCCME001000", "message": "overloaded"})
+    with pytest.raises(ReleasePipelineError, match="overloaded"):
+        scripted_client(scripted).check()
+
+
 def test_the_check_says_that_nothing_is_published_under_a_wrong_prefix(stand: Stand) -> None:
     with pytest.raises(UnexpectedResponseError, match="correct the connection's host"):
         stand.client(api_prefix="/v9").check()
 
 
-def test_the_check_tells_a_wrong_token_from_a_token_that_may_read_nothing(stand: Stand) -> None:
+def test_the_check_distinguishes_a_wrong_token_from_one_that_may_read_nothing(stand: Stand) -> None:
     with pytest.raises(AuthenticationError):
         stand.client(token="wrong").check()
     token = stand.post("actions", system="cocktail", action="issue_token", scopes=["run"])["token"]

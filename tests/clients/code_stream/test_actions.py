@@ -70,14 +70,14 @@ def test_what_is_ending_already_is_sent_no_cancel(api: Api, status: str) -> None
     assert api.called("POST", "/e1") == []
 
 
-def test_no_cancel_is_sent_while_nobody_can_tell_whether_it_ends_already(api: Api) -> None:
+def test_no_cancel_is_sent_while_it_is_unknown_whether_it_is_already_ending(api: Api) -> None:
     api.routes["GET", "/executions/e1"] = (503, {}, None)
     with pytest.raises(ServerUnavailableError):
         api.client.cancel(of("e1"), "no")
     assert (len(api.called("GET", "/e1")), len(api.called("POST", "/e1"))) == (1, 0)
 
 
-def test_a_cancel_whose_answer_is_lost_is_not_sent_again_while_looks_fail(api: Api) -> None:
+def test_a_cancel_whose_answer_is_lost_is_not_sent_again_while_polls_fail(api: Api) -> None:
     seen = iter([{"id": "e1", "status": "RUNNING"}, *[(504, {}, None)] * 3])
     api.routes["GET", "/executions/e1"] = lambda _: next(seen, {"id": "e1", "status": "CANCELING"})
     api.routes["POST", "/executions/e1"] = (504, {}, None)

@@ -106,7 +106,7 @@ def test_an_old_event_that_comes_to_match_is_found_when_all_are_read_again(scrip
     assert [each.id if each else None for each in seen] == ["id-c9", None]  # type: ignore[union-attr]
 
 
-def test_a_new_wait_for_an_event_hears_of_the_old_ones(scripted: Scripted, clock: Clock) -> None:
+def test_a_new_wait_for_an_event_observes_the_old_ones(scripted: Scripted, clock: Clock) -> None:
     server = Server(scripted)
     Events(server, 300)
     known: list[ExecutionRef | Execution] = [*executions_in(server.client.fetch([event("new"), event("newer")]))]

@@ -155,6 +155,17 @@ def test_what_is_remembered_of_executions_is_small_whatever_they_say(scripted: S
     assert waits.statuses() == {"e0": "RUNNING", "e1": "WAITING", "e2": "COMPLETED"}
 
 
+def test_a_feed_whose_number_of_rows_is_a_text_is_read_like_any_other(scripted: Scripted) -> None:
+    server = Server(scripted)
+    server.total = str
+    waits = Waits(server.client, server.start_many(3))
+    waits.fetch()
+    server.asked()
+    server.move("e1", "WAITING")
+    assert [seen.status for seen in waits.fetch().values() if isinstance(seen, Execution)] == ["WAITING"]
+    assert server.asked() == ["feed"]
+
+
 def test_a_page_full_of_changes_is_read_on(scripted: Scripted) -> None:
     server = Server(scripted)
     waits = Waits(server.client, server.start_many(400))
@@ -184,7 +195,7 @@ def test_what_changed_in_a_burst_is_not_read_again_and_again(scripted: Scripted,
     assert costs[2:] == [1, 1]
 
 
-def test_feeds_of_more_changes_than_waits_are_left_for_looks_by_id(scripted: Scripted) -> None:
+def test_a_feed_with_more_changes_than_waits_is_left_for_reads_by_id(scripted: Scripted) -> None:
     server = Server(scripted)
     waits = Waits(server.client, server.start_many(2))
     server.idle()
@@ -366,7 +377,7 @@ def test_the_sweep_finds_what_the_feed_hides_and_the_feed_is_not_trusted_again(
     assert "feed" not in server.asked()
 
 
-def test_every_execution_is_looked_at_by_its_id_at_times_spread_evenly(scripted: Scripted, clock: Clock) -> None:
+def test_every_execution_is_read_by_its_id_at_times_spread_evenly(scripted: Scripted, clock: Clock) -> None:
     server = Server(scripted)
     waits = Waits(server.client, server.start_many(200))
     server.idle()
@@ -438,7 +449,7 @@ def test_an_error_of_the_connection_costs_no_more_requests_and_loses_nothing(scr
     assert waits.fetch() == {}
 
 
-def test_one_that_is_gone_and_comes_back_is_reported_again(scripted: Scripted, clock: Clock) -> None:
+def test_one_that_disappears_and_returns_is_reported_again(scripted: Scripted, clock: Clock) -> None:
     server = Server(scripted)
     waits = Waits(server.client, server.start_many(60))
     server.idle()

@@ -131,13 +131,25 @@ def test_a_start_is_sent_once_and_pauses_are_left_to_who_started_it(api: Api, re
     assert (len(api.called("POST", "/executions")), len(api.called("POST", "/ev"))) == (times, times)
 
 
-@pytest.mark.parametrize("own", [{"_nested": True}, {"_rollback": True}, {"comments": "other"}, {"comments": None}])
+@pytest.mark.parametrize(
+    "own",
+    [{"_nested": True}, {"_rollback": True}, {"_nested": "true"}, {"comments": "other"}, {"comments": None}],
+)
 def test_nested_and_rollback_runs_and_other_comments_are_not_taken_for_an_own_start(api: Api, own: Any) -> None:
     now = time.time()
     row = {"id": "e1", "comments": "marker-1", "status": "RUNNING", "_requestTimeInMicros": int(now * 1e6)} | own
     api.routes["GET", "/pipelines/p1/executions"] = listing([row])
     intent = {"kind": "execution", "marker": "marker-1", "since": now, "pipeline_id": "p1"}
     assert api.client.find_started(intent) == []
+
+
+@pytest.mark.parametrize("unset", [False, "false", "False", None, ""])
+def test_an_own_start_is_found_however_a_server_writes_that_it_is_not_nested(api: Api, unset: Any) -> None:
+    now = time.time()
+    row = {"id": "e1", "comments": "marker-1", "status": "RUNNING", "_requestTimeInMicros": int(now * 1e6)}
+    api.routes["GET", "/pipelines/p1/executions"] = listing([{**row, "_nested": unset, "_rollback": unset}])
+    intent = {"kind": "execution", "marker": "marker-1", "since": now, "pipeline_id": "p1"}
+    assert [each.id for each in api.client.find_started(intent)] == ["e1"]
 
 
 def test_a_list_that_cannot_be_read_is_not_taken_for_nothing_was_started(api: Api) -> None:

@@ -135,7 +135,7 @@ def test_a_wrong_password_or_domain_is_an_authentication_error(
     assert len(logins_in(control)) == 1
 
 
-def test_a_good_login_that_may_not_do_something_is_told_apart(control: Control, url: str) -> None:
+def test_a_missing_permission_is_distinguished_from_a_wrong_login(control: Control, url: str) -> None:
     client = CodeStreamClient(url, username="viewer", password="viewer-password")
     pipeline = client.pipelines.find("Deploy shop")
     with pytest.raises(PermissionDeniedError):

@@ -451,7 +451,7 @@ def test_of_two_reruns_at_once_each_follows_its_own_or_none(
 
 
 @EVERY_MODE
-def test_a_rerun_is_not_sent_after_somebody_elses_that_it_could_not_be_told_from(
+def test_a_rerun_is_not_sent_after_somebody_elses_if_they_could_not_be_distinguished(
     client: CodeStreamClient, control: Control, mode: str
 ) -> None:
     switch(control, rerun=mode, rerun_delay=0.1)

@@ -103,12 +103,18 @@ def test_a_custom_integration_is_a_draft_and_its_versions(client: CodeStreamClie
         integrations.get(draft)
 
 
+def test_a_text_of_any_type_is_accepted_where_one_is_documented(api: Api) -> None:
+    api.routes["GET", "/gerrit-listeners/l1/projects"] = (200, {"Content-Type": "text/plain"}, b"shop, tools")
+    assert api.client.gerrit_listeners.list_projects("l1") == "shop, tools"
+    assert [each.headers["Accept"] for each in api.called("GET", "/projects")] == ["*/*"]
+
+
 def test_listeners_are_tried_and_list_their_projects(client: CodeStreamClient) -> None:
     assert client.gerrit_listeners.validate(SPECS["gerrit_listeners"])["_reason"] == ""
     assert client.gerrit_listeners.list_projects(("retail", "gerrit")) == ["shop"]
 
 
-def test_an_approval_is_told_to_be_ignored_whatever_its_approvers_are(scripted: Scripted) -> None:
+def test_an_ignored_approval_is_reported_whatever_its_approvers_are(scripted: Scripted) -> None:
     scripted.script = [(200, {}, {"token": "bearer-1"})]
     scripted.always = (200, {}, {"id": "o-1", "status": "ACTIVE", "approvers": [1, None, "a" * 9999]})
     stream = CodeStreamClient(scripted.url, refresh_token="refresh-token-1", attempts=1)
@@ -117,7 +123,7 @@ def test_an_approval_is_told_to_be_ignored_whatever_its_approvers_are(scripted: 
     assert len(str(caught.value)) < 1000
 
 
-def test_errors_of_many_answers_are_a_list_whatever_the_server_tells(scripted: Scripted) -> None:
+def test_errors_of_many_answers_are_a_list_whatever_the_server_returns(scripted: Scripted) -> None:
     scripted.script = [(200, {}, {"token": "bearer-1"})]
     scripted.always = (200, {}, {"errors": 5})
     stream = CodeStreamClient(scripted.url, refresh_token="refresh-token-1", attempts=1)

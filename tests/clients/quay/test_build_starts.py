@@ -137,7 +137,7 @@ def test_only_builds_since_the_start_are_asked_for(scripted: Scripted) -> None:
     assert scripted.requests[0].query == {"limit": "1000", "since": "1795220295"}
 
 
-def test_too_many_builds_to_tell_apart_are_not_taken_for_none(scripted: Scripted) -> None:
+def test_too_many_builds_to_distinguish_are_not_taken_for_none(scripted: Scripted) -> None:
     client = scripted_client(scripted, {"builds": [build_json(tags=["other"])] * 1000})
     with pytest.raises(ConflictError, match="too many to find out"):
         client.find_started(scripted_intent())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pytest_mock import MockerFixture
 
-from airflow_provider.clients.quay import QuayClient, repositories
+from airflow_provider.clients import listing
+from airflow_provider.clients.quay import QuayClient
 from airflow_provider.exceptions import (
     BadRequestError,
     ConflictError,
@@ -67,7 +68,7 @@ def test_an_aged_page_token_does_not_lead_round_and_round(scripted: Scripted) ->
 
 
 def test_a_list_of_repositories_that_takes_too_long_is_given_up(scripted: Scripted, mocker: MockerFixture) -> None:
-    mocker.patch.object(repositories, "LONGEST_LIST", -1.0)
+    mocker.patch.object(listing, "LONGEST_LIST", -1.0)
     client = scripted_client(scripted)
     scripted.always = (200, {}, {"repositories": [{"name": "shop"}], "next_page": "more"})
     with pytest.raises(UnexpectedResponseError, match="did not end"):

@@ -99,7 +99,7 @@ ABSENT = (NO_MANIFEST, NO_MANIFEST)
         (
             [UNSUPPORTED, manifest_list(*PLATFORMS), scanned(("CVE-1", "Critical")), scanned(("CVE-1", "Critical"))],
             "failed",
-            "1 findings above High: CVE-1",
+            "1 finding above High: CVE-1",
         ),
         (
             [UNSUPPORTED, manifest_list(*PLATFORMS), scanned(), *ABSENT],

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_mock import MockerFixture
 
-from airflow_provider.clients.quay import QuayClient, tag_list
+from airflow_provider.clients import listing
+from airflow_provider.clients.quay import QuayClient
 from airflow_provider.clients.quay.tag_changes import TagChanges
 from airflow_provider.clients.quay.tag_history import PAGE, History, read_history
 from airflow_provider.core.changes import GONE, NEW, Change
@@ -114,7 +115,7 @@ def test_a_history_that_is_too_long_is_read_as_far_as_needed_and_tried_once(
     stand.fill_a_page()
     stand.let_pass(2 * DURATIONS.late_change)
     stand.push("t7")
-    mocker.patch.object(tag_list, "MOST_PAGES", 1)
+    mocker.patch.object(listing, "MOST_PAGES", 1)
     changes = TagChanges(SHOP)
     assert GONE not in changes.read(client, None, True)
     assert changes.is_too_long

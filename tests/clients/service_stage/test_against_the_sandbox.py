@@ -361,7 +361,7 @@ def test_temporary_keys_are_sent_with_their_signed_security_token(
         incomplete.release_tasks.list()
 
 
-def test_wrong_keys_wrong_projects_and_a_wrong_clock_are_told_apart(
+def test_wrong_keys_wrong_projects_and_a_wrong_clock_are_distinguished(
     server: SandboxServer, client: ServiceStageClient
 ) -> None:
     with _client(server, secret_key="sandbox-secret-key-9999") as wrong, pytest.raises(AuthenticationError) as caught:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from airflow_provider.clients.service_stage import ServiceStageClient
+from airflow_provider.clients.service_stage.references import pending_approval_reference
 from airflow_provider.execution import ExecutionState
-from tests.support.service_stage_gateway import Gateway, release_ref
+from tests.support.service_stage_gateway import PIPELINE, Gateway, release_ref
 
 
 def test_an_approval_names_the_tasks_that_wait_and_asks_for_them_once(
@@ -50,6 +51,18 @@ def test_which_approval_a_release_waits_for_is_known_as_far_as_the_api_says(
     gateway.detail["pipeline_declaration"]["stages"] = _stages(*tasks)
     assert client.releases.list_waiting_approvals(release_ref()) == waiting
     assert client.releases.is_waiting_for(release_ref(), "first0") is is_waiting
+
+
+@pytest.mark.parametrize("declaration", ["text", None, {"stages": [{"name": "s"}]}])
+def test_a_release_that_asks_is_seen_even_if_no_task_is_known(
+    client: ServiceStageClient, gateway: Gateway, declaration: Any
+) -> None:
+    gateway.items = [Gateway.item(5)]
+    gateway.recorded({"id": 286541, "status": 5})
+    gateway.detail["pipeline_declaration"] = declaration
+    seen = client.observe(pending_approval_reference(PIPELINE))
+    assert (seen.state, seen.id, seen.message) == (ExecutionState.SUCCEEDED, "286541", "to be approved")
+    assert seen.outputs == {"execution_id": "286541", "task_name": None, "task_names": []}
 
 
 def test_tasks_that_a_record_shows_are_believed_before_the_declaration(

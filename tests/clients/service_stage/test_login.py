@@ -129,7 +129,6 @@ def test_many_threads_share_one_login(iam: Iam) -> None:
         ((401, {}, {"error": {"code": 401, "message": "wrong", "title": "Unauthorized"}}), AuthenticationError),
         ((503, {}, None), ServerUnavailableError),
         ((201, {}, {"token": {}}), UnexpectedResponseError),
-        ((201, {"X-Subject-Token": "MIIE"}, None), UnexpectedResponseError),
     ],
 )
 def test_a_login_that_fails_starts_nothing_and_shows_no_password(
@@ -141,6 +140,16 @@ def test_a_login_that_fails_starts_nothing_and_shows_no_password(
     assert caught.value.effect is not Effect.UNKNOWN
     assert "robot-password" not in str(caught.value)
     assert iam.gateway.sent.count("start") == 0
+
+
+def test_a_token_that_iam_does_not_describe_is_used_all_the_same(iam: Iam) -> None:
+    iam.describes_tokens = False
+    with as_user(iam.gateway.url, project_id=PROJECT) as client:
+        client.release_tasks.list()
+        client.release_tasks.list()
+    assert len(iam.logins) == 1
+    with as_user(iam.gateway.url) as client, pytest.raises(ConnectionConfigError, match="project_id"):
+        client.release_tasks.list()
 
 
 def test_a_passing_failure_of_iam_does_not_fail_the_first_call(iam: Iam) -> None:

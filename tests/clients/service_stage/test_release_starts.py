@@ -166,9 +166,7 @@ def test_an_hour_after_an_intent_a_colleagues_release_is_not_adopted(
     [(0, NOW), (3600, NOW), (3600, NOW - HOUR), (3600, NOW - 2 * HOUR)],
     ids=["just now", "since", "then", "before"],
 )
-def test_without_records_nobody_can_tell_what_a_start_led_to(
-    gateway: Gateway, age: float, last_trigger_at: int
-) -> None:
+def test_without_records_it_is_unknown_what_a_start_led_to(gateway: Gateway, age: float, last_trigger_at: int) -> None:
     def answer(request: Received) -> tuple[int, dict[str, str], Any]:
         if request.path.endswith("/records"):
             return 404, {}, {"error_code": "APIGW.0101", "error_msg": "The API does not exist"}

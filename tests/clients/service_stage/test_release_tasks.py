@@ -28,6 +28,17 @@ def test_lists_come_wrapped_or_bare(client: ServiceStageClient, gateway: Gateway
     assert client.releases.list(PIPELINE) == records
 
 
+@pytest.mark.parametrize("body", [{"count": 0, "records": None}, {"count": "0"}])
+def test_records_that_are_null_are_none_if_they_count_0(
+    client: ServiceStageClient, gateway: Gateway, body: dict[str, Any]
+) -> None:
+    gateway.records = body
+    assert client.releases.list(PIPELINE) == []
+    gateway.records = {**body, "count": 1}
+    with pytest.raises(UnexpectedResponseError):
+        client.releases.list(PIPELINE)
+
+
 @pytest.mark.parametrize("body", [None, {}, {"pipelines": None}, {"pipelines": [1]}, "text", 5])
 def test_a_list_of_another_shape_is_an_error_and_not_an_empty_list(
     client: ServiceStageClient, gateway: Gateway, body: Any

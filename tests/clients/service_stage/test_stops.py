@@ -191,6 +191,18 @@ def test_a_stop_is_never_sent_for_an_execution_that_came_later(
     assert "stop" not in gateway.sent
 
 
+@pytest.mark.parametrize(("status", "state"), [(13, ExecutionState.RUNNING), (7, ExecutionState.SUCCEEDED)])
+def test_a_stop_that_counts_as_a_trigger_is_not_taken_for_a_later_execution(
+    client: ServiceStageClient, gateway: Gateway, status: int, state: ExecutionState
+) -> None:
+    gateway.items = [Gateway.item(4)]
+    ref = client.releases.stop(client.releases.what_a_stop_ends("shop-release").ref).ref
+    assert ref["id"] == ""
+    gateway.items = [Gateway.item(status, last_trigger_at=TRIGGERED + 90_000)]
+    seen = client.observe(ref)
+    assert (seen.state, seen.status) == (state, str(status))
+
+
 def test_a_stop_is_refused_where_nothing_shows_whether_a_later_execution_came(
     client: ServiceStageClient, gateway: Gateway
 ) -> None:

@@ -164,9 +164,9 @@ def test_a_build_is_started_once_as_soon_as_it_can_be(systems, mocker, make_busy
 def test_a_busy_build_is_waited_for_until_the_deadline_only(systems, mocker):
     mocker.patch.object(DURATIONS, "busy_pause", 0.1)
     systems.switch("cocktail", account_parallel_limit=0)
-    ended = build(timeout=1.0)
+    ended = build(timeout=4)
     assert isinstance(ended.error, ThrottledError)
-    assert len(posts(systems)) > 2
+    assert len(posts(systems)) > 1
 
 
 def test_what_a_task_does_about_a_busy_build_is_one_of_two_words():

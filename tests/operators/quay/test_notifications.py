@@ -112,7 +112,7 @@ def disabled(systems) -> str:
     return uuid
 
 
-def test_an_equal_notification_that_quay_has_disabled_is_told_so_and_not_reset_unasked(systems, capsys):
+def test_an_equal_notification_that_quay_has_disabled_is_reported_and_not_reset_unasked(systems, capsys):
     uuid = disabled(systems)
     config = notifications()[0]["config"]
     again = create(config=config)

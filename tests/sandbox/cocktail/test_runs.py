@@ -61,7 +61,7 @@ def test_the_states_of_an_execution_are_kept_with_its_marker(api: Api) -> None:
     assert execution["states"][2]["at"] - execution["states"][1]["at"] == pytest.approx(8 / 40, abs=0.01)
 
 
-def test_run_and_build_numbers_are_told_apart_by_method(api: Api) -> None:
+def test_run_and_build_numbers_are_distinguished_by_method(api: Api) -> None:
     run_seq = api.start()["buildRunSeq"]
     assert api.call("GET", f"/build/run/{SHOP}").json() == {"status": "ok", "result": None}
     assert api.call("GET", f"/build/run/{run_seq}").json()["buildSeq"] == SHOP

@@ -86,7 +86,7 @@ def test_what_a_rerun_leads_to_is_dated_by_the_clock_of_the_server(api: CodeStre
     reply = api.call("POST", f"/registry-events/{event['id']}", action="rerun")
     after = time.time()
     execution = api.execution(reply.json()["executionLink"].rpartition("/")[2])
-    # The header tells whole seconds.
+    # The header has whole seconds.
     assert before - 1 < parsedate_to_datetime(reply.headers["Date"]).timestamp() - seconds < after + 0.5
     for micros in (execution["_requestTimeInMicros"], reply.json()["_createTimeInMicros"]):
         assert before - 1 < micros / 1e6 - seconds < after + 0.5
@@ -146,7 +146,7 @@ def test_a_push_after_the_webhook_is_repaired_starts_the_pipeline(api: CodeStrea
     assert (execution["name"], execution["input"]) == ("Deploy shop", {"tag": "2.0.0"})
 
 
-def test_a_disabled_webhook_hears_nothing(api: CodeStream) -> None:
+def test_a_disabled_webhook_receives_nothing(api: CodeStream) -> None:
     hook = api.rows("/registry-webhooks")[0]
     assert api.call("PATCH", f"/registry-webhooks/{hook['id']}", {"enabled": False}).json()["enabled"] is False
     api.control.post("actions", system="quay", action="push_image", repository="acme/shop", tag="2.0.0")

@@ -139,7 +139,7 @@ def test_a_second_cancel_within_seconds_dies(api: Api) -> None:
     assert api.call("DELETE", f"{SHOP}/build/{build_id}").status_code == 400
 
 
-def test_a_failed_build_tells_why_in_its_log_only(api: Api) -> None:
+def test_only_the_log_of_a_failed_build_says_why(api: Api) -> None:
     api.switch(build_outcome="error")
     build = api.phase(api.build()["id"], "error")
     entries = api.call("GET", f"{SHOP}/build/{build['id']}/logs").json()["logs"]

@@ -178,7 +178,7 @@ def test_two_release_tasks_share_a_name(api: ServiceStage) -> None:
 
 
 @pytest.mark.parametrize("fail_mode", ["stop", "continue"])
-def test_other_groups_finish_after_a_failure_when_told_so(api: ServiceStage, fail_mode: str) -> None:
+def test_other_groups_finish_after_a_failure_if_the_pipeline_says_so(api: ServiceStage, fail_mode: str) -> None:
     groups = [{"tasks": [{"name": "a"}]}, {"tasks": [{"name": "b"}, {"name": "c"}]}]
     spec = {"name": "wide", "model_version": 2, "config_mode": "ui", "fail_mode": fail_mode}
     body = json.dumps(spec | {"stages": [{"name": "one", "groups": groups}]}).encode()

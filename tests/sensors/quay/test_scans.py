@@ -54,7 +54,7 @@ def test_a_limit_passes_what_it_names_and_fails_what_is_worse(systems, limit):
         digest = push(systems, severities=["Unknown", severity])
         failed = scan(digest=digest, max_severity=limit)
         assert isinstance(failed.error, ExecutionFailed)
-        assert f"1 findings above {limit}" in str(failed.error)
+        assert f"1 finding above {limit}" in str(failed.error)
 
 
 @BOTH_MODES

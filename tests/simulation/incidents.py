@@ -1,4 +1,4 @@
-"""What happens to a life besides: people who clear, mark and deploy, colleagues at the vendor, and dying machines."""
+"""Carries out the incidents of a plan: machines that fail, people at Airflow, colleagues at the vendor."""
 
 from __future__ import annotations
 
@@ -7,72 +7,76 @@ from typing import Any
 
 from airflow_provider.execution import ExecutionState
 from tests.simulation.airflow import ORPHANS, Airflow, Task
-from tests.simulation.plan import Act
+from tests.simulation.plan import Incident
+from tests.simulation.server import Server
 from tests.simulation.triggerers import Triggerers, TriggerRun
-from tests.simulation.vendors import Server
 from tests.simulation.workers import Worker
 from tests.simulation.world import World
 
 RESUMED_BY = 1800.0
-"""Seconds within which a colleague goes on with, or ends, what a colleague has paused."""
+"""Seconds within which a colleague resumes, or ends, what a colleague has paused."""
 NEED_AIRFLOW = ("clear", "clear without run", "clear another", "mark failed", "mark success")
-"""Acts that go through Airflow's API server."""
+"""Incidents that go through Airflow's API server."""
 OVER = ("success", "failed", "skipped", "removed", "upstream_failed")
 
 
-class Fate:
-    """Carries out the acts of a plan."""
+class Incidents:
+    """Carries out the incidents of a plan."""
 
     def __init__(self, world: World, airflow: Airflow, triggerers: Triggerers, servers: list[Server]) -> None:
         self.world = world
         self.airflow = airflow
         self.triggerers = triggerers
         self.servers = servers
-        self._acts: dict[str, Callable[[Act, Any], None]] = {
-            "kill process": lambda act, subject: self._on_worker(act, subject, Worker.kill),
-            "kill machine": lambda act, subject: self._on_worker(act, subject, Worker.die),
-            "freeze worker": lambda act, subject: self._on_worker(act, subject, lambda w: w.freeze(act.value)),
-            "drain": lambda act, subject: self._on_worker(act, subject, lambda w: self._drain(w, act.value)),
-            "execution_timeout": lambda act, subject: self._on_worker(act, subject, Worker.time_out),
-            "airflow away": lambda act, subject: self._airflow_away(act.value),
+        self._incidents: dict[str, Callable[[Incident, Any], None]] = {
+            "kill process": lambda incident, subject: self._on_worker(incident, subject, Worker.kill),
+            "kill machine": lambda incident, subject: self._on_worker(incident, subject, Worker.die),
+            "freeze worker": lambda incident, subject: self._on_worker(
+                incident, subject, lambda w: w.freeze(incident.value)
+            ),
+            "drain": lambda incident, subject: self._on_worker(
+                incident, subject, lambda w: self._drain(w, incident.value)
+            ),
+            "execution_timeout": lambda incident, subject: self._on_worker(incident, subject, Worker.time_out),
+            "airflow away": lambda incident, subject: self._airflow_away(incident.value),
             "scheduler restarts": self._restart_scheduler,
-            "store away": lambda act, subject: self._store_away(act.value),
-            "vendor down": lambda act, subject: self._servers_down(act.value),
-            "gateway away": lambda act, subject: self._gateway_away(act.value),
+            "store away": lambda incident, subject: self._store_away(incident.value),
+            "vendor down": lambda incident, subject: self._servers_down(incident.value),
+            "gateway away": lambda incident, subject: self._gateway_away(incident.value),
             "move trigger": self._move_trigger,
             "restart triggerer": self._restart_triggerer,
             "stall triggerer": self._stall_triggerer,
             "trigger crashes": self._crash_trigger,
             "deferral times out": self._time_deferral_out,
-            "clear": lambda act, subject: self._clear(self._task(act, subject)),
-            "clear without run": lambda act, subject: self._clear(self._task(act, subject), leaves_run=True),
+            "clear": lambda incident, subject: self._clear(self._task(incident, subject)),
+            "clear without run": lambda incident, subject: self._clear(self._task(incident, subject), leaves_run=True),
             "clear another": self._clear_another,
-            "mark failed": lambda act, subject: self._mark(self._task(act, subject), "failed"),
-            "mark success": lambda act, subject: self._mark(self._task(act, subject), "success"),
-            "skip": lambda act, subject: self._skip(self._task(act, subject)),
+            "mark failed": lambda incident, subject: self._mark(self._task(incident, subject), "failed"),
+            "mark success": lambda incident, subject: self._mark(self._task(incident, subject), "success"),
+            "skip": lambda incident, subject: self._skip(self._task(incident, subject)),
             "deploy retries": self._deploy_retries,
-            "change connection": lambda act, subject: self._change_connection(),
-            "replace operator": lambda act, subject: self._replace_operator(),
+            "change connection": lambda incident, subject: self._change_connection(),
+            "replace operator": lambda incident, subject: self._replace_operator(),
             "colleague starts": self._colleague_starts,
             "colleague cancels": self._colleague_cancels,
             "colleague pauses": self._colleague_pauses,
             "colleague resumes": self._colleague_resumes,
             "colleague answers": self._colleague_answers,
-            "colleague triggers": lambda act, subject: self._server.events.trigger(),
+            "colleague triggers": lambda incident, subject: self._server.events.trigger(),
             "crowd": self._crowd,
         }
 
-    def perform(self, act: Act, subject: Any) -> None:
-        if act.kind in NEED_AIRFLOW and self.airflow.is_away:
-            self.world.after(5.0, self.perform, act, subject)
+    def perform(self, incident: Incident, subject: Any) -> None:
+        if incident.kind in NEED_AIRFLOW and self.airflow.is_away:
+            self.world.after(5.0, self.perform, incident, subject)
             return
-        self._acts[act.kind](act, subject)
+        self._incidents[incident.kind](incident, subject)
 
-    def _task(self, act: Act, subject: Any) -> Task:
+    def _task(self, incident: Incident, subject: Any) -> Task:
         task = subject if isinstance(subject, Task) else getattr(subject, "task", None)
         tasks = self.airflow.tasks
-        if task is None or act.task:
-            return tasks[act.task % len(tasks)]
+        if task is None or incident.task:
+            return tasks[incident.task % len(tasks)]
         return task
 
     @property
@@ -81,21 +85,21 @@ class Fate:
 
     # Machines
 
-    def _on_worker(self, act: Act, subject: Any, what: Callable[[Worker], None]) -> None:
+    def _on_worker(self, incident: Incident, subject: Any, what: Callable[[Worker], None]) -> None:
         if isinstance(subject, Worker):
             what(subject)
             return
-        task = self._task(act, subject)
+        task = self._task(incident, subject)
         if task.worker:
             what(task.worker)
 
     def _drain(self, worker: Worker, grace: float) -> None:
-        worker.tell_to_end("its machine is drained", is_by_server=False, limit=grace)
+        worker.terminate("its machine is drained", is_by_server=False, limit=grace)
 
     def _airflow_away(self, seconds: float) -> None:
         if self.airflow.is_away:
             return
-        self.world.tell("Airflow", f"is away for {seconds:.0f} s")
+        self.world.note("Airflow", f"is away for {seconds:.0f} s")
         self.airflow.is_away = True
         self.world.after(seconds, self._airflow_back)
         for task in self.airflow.tasks:
@@ -103,11 +107,11 @@ class Fate:
                 worker.notice()
 
     def _airflow_back(self) -> None:
-        self.world.tell("Airflow", "is back")
+        self.world.note("Airflow", "is back")
         self.airflow.is_away = False
 
     def _store_away(self, seconds: float) -> None:
-        self.world.tell("state store", f"is away for {seconds:.0f} s")
+        self.world.note("state store", f"is away for {seconds:.0f} s")
         self.airflow.store_is_away = True
 
         def back() -> None:
@@ -115,48 +119,48 @@ class Fate:
 
         self.world.after(seconds, back)
 
-    def _restart_scheduler(self, act: Act, subject: Any) -> None:
-        """Where it runs tasks in processes of its own, these die with it, or go on."""
-        self.airflow.restart_scheduler(act.value)
+    def _restart_scheduler(self, incident: Incident, subject: Any) -> None:
+        """The processes of tasks that it runs itself die with it, or survive it."""
+        self.airflow.restart_scheduler(incident.value)
         if self.world.random.random() < 0.5:
             for task in self.airflow.tasks:
                 if task.worker and task.state in ORPHANS:
                     task.worker.die()
 
     def _servers_down(self, seconds: float) -> None:
-        self.world.tell("vendor", f"is down for {seconds:.0f} s")
+        self.world.note("vendor", f"is down for {seconds:.0f} s")
         for server in self.servers:
             server.network.go_down(seconds)
 
     def _gateway_away(self, seconds: float) -> None:
-        self.world.tell("gateway", f"does not find the path of executions for {seconds:.0f} s")
+        self.world.note("gateway", f"does not find the path of executions for {seconds:.0f} s")
         for server in self.servers:
             server.network.lose_route(seconds)
 
-    def _move_trigger(self, act: Act, subject: Any) -> None:
-        if trigger := self._task(act, subject).trigger:
+    def _move_trigger(self, incident: Incident, subject: Any) -> None:
+        if trigger := self._task(incident, subject).trigger:
             self.triggerers.move(trigger)
 
-    def _restart_triggerer(self, act: Act, subject: Any) -> None:
-        trigger = self._task(act, subject).trigger
+    def _restart_triggerer(self, incident: Incident, subject: Any) -> None:
+        trigger = self._task(incident, subject).trigger
         if trigger and trigger.triggerer in self.triggerers.machines:
             self.triggerers.restart(trigger.triggerer)
 
-    def _stall_triggerer(self, act: Act, subject: Any) -> None:
-        trigger = self._task(act, subject).trigger
+    def _stall_triggerer(self, incident: Incident, subject: Any) -> None:
+        trigger = self._task(incident, subject).trigger
         machine = subject.machine if isinstance(subject, TriggerRun) else trigger.triggerer if trigger else None
         if machine in self.triggerers.machines:
-            self.triggerers.stall(machine, act.value)
+            self.triggerers.stall(machine, incident.value)
 
-    def _crash_trigger(self, act: Act, subject: Any) -> None:
-        task = self._task(act, subject)
+    def _crash_trigger(self, incident: Incident, subject: Any) -> None:
+        task = self._task(incident, subject)
         if task.state == "deferred" and task.trigger and task.trigger.is_run and not self.airflow.is_away:
             for run in task.trigger.runs:
                 run.main.kill()
             self.airflow.resume(task, "resume", "Trigger failure", "its trigger has crashed")
 
-    def _time_deferral_out(self, act: Act, subject: Any) -> None:
-        task = self._task(act, subject)
+    def _time_deferral_out(self, incident: Incident, subject: Any) -> None:
+        task = self._task(incident, subject)
         if task.state == "deferred":
             self.airflow.resume(task, "resume", "Trigger timeout", "its deferral has timed out")
 
@@ -166,7 +170,7 @@ class Fate:
         """As ``clear_task_instances``."""
         self.world.judge.person_acts(task, "clears")
         numbers = task.max_tries, task.run.clear_number
-        # Of a success by a person's mark no record tells.
+        # No record shows a success that a person has marked.
         was_success = task.state == "success" and task.is_ended_by_itself
         by_trigger = was_success and task.is_ended_by_trigger
         task.generation += 1
@@ -187,10 +191,10 @@ class Fate:
         for worker in task.workers:
             worker.notice()
 
-    def _clear_another(self, act: Act, subject: Any) -> None:
-        task = self._task(act, subject)
+    def _clear_another(self, incident: Incident, subject: Any) -> None:
+        task = self._task(incident, subject)
         task.run.clear_number += 1
-        self.world.tell("a person", f"clears another task of the run of {task}")
+        self.world.note("a person", f"clears another task of the run of {task}")
 
     def _mark(self, task: Task, state: str) -> None:
         if task.state == state:
@@ -214,62 +218,62 @@ class Fate:
         for worker in task.workers:
             worker.notice()
 
-    def _deploy_retries(self, act: Act, subject: Any) -> None:
-        self.world.tell("a person", f"deploys the DAG with retries={act.value:.0f}")
+    def _deploy_retries(self, incident: Incident, subject: Any) -> None:
+        self.world.note("a person", f"deploys the DAG with retries={incident.value:.0f}")
         for task in self.airflow.tasks:
-            task.retries = int(act.value)
+            task.retries = int(incident.value)
 
     def _change_connection(self) -> None:
         """To the other server, on which the same small numbers are colleagues' executions."""
         before = self.airflow.connection
         other = next(each for each in self.servers if each is not before)
         self.airflow.connection = other
-        self.world.tell("a person", f"changes the connection to {other.place}")
+        self.world.note("a person", f"changes the connection to {other.place}")
         has_failed = self.world.random.random() < 0.3
-        for _ in range(len(before.made) - len(other.made) + (not has_failed)):
+        for _ in range(len(before.jobs) - len(other.jobs) + (not has_failed)):
             other.start_by_colleague(*((0.1, "failed") if has_failed else (3600.0, "succeeded")))
 
     def _replace_operator(self) -> None:
-        """By one of another system; what the other one is does not matter here."""
-        self.world.tell("a person", "deploys another operator under the same task_id")
+        """By one of another system; which one does not matter here."""
+        self.world.note("a person", "deploys another operator under the same task_id")
         self.airflow.policy = {**self.airflow.policy, "system": "another vendor"}
 
     # Colleagues at the vendor
 
-    def _colleague_starts(self, act: Act, subject: Any) -> None:
-        self._server.start_by_colleague(60.0 + 600.0 * act.value)
+    def _colleague_starts(self, incident: Incident, subject: Any) -> None:
+        self._server.start_by_colleague(60.0 + 600.0 * incident.value)
 
-    def _crowd(self, act: Act, subject: Any) -> None:
-        for _ in range(int(10 * act.value)):
+    def _crowd(self, incident: Incident, subject: Any) -> None:
+        for _ in range(int(10 * incident.value)):
             self._server.start_by_colleague(20.0)
 
-    def _colleague_cancels(self, act: Act, subject: Any) -> None:
-        if made := self._server.newest():
-            self.world.tell("a colleague", f"cancels {made}")
-            made.cancel(2.0, self._server.stop_leaves, "colleague")
+    def _colleague_cancels(self, incident: Incident, subject: Any) -> None:
+        if job := self._server.newest():
+            self.world.note("a colleague", f"cancels {job}")
+            job.cancel(2.0, self._server.stop_leaves, "colleague")
             if self._server.stop_leaves is ExecutionState.PAUSED:
-                self.world.after(RESUMED_BY * act.value, made.resume)
+                self.world.after(RESUMED_BY * incident.value, job.resume)
 
-    def _colleague_pauses(self, act: Act, subject: Any) -> None:
-        if made := self._server.newest():
-            self.world.tell("a colleague", f"pauses {made}")
+    def _colleague_pauses(self, incident: Incident, subject: Any) -> None:
+        if job := self._server.newest():
+            self.world.note("a colleague", f"pauses {job}")
             if self._server.stop_leaves is ExecutionState.PAUSED:
-                made.cancel(0.0, ExecutionState.PAUSED, "colleague")
+                job.cancel(0.0, ExecutionState.PAUSED, "colleague")
             else:
-                made.pause()
-            self.world.after(RESUMED_BY * act.value, made.resume)
+                job.pause()
+            self.world.after(RESUMED_BY * incident.value, job.resume)
 
-    def _colleague_resumes(self, act: Act, subject: Any) -> None:
-        if made := self._server.newest():
-            self.world.tell("a colleague", f"resumes {made}")
-            made.resume()
+    def _colleague_resumes(self, incident: Incident, subject: Any) -> None:
+        if job := self._server.newest():
+            self.world.note("a colleague", f"resumes {job}")
+            job.resume()
 
-    def _colleague_answers(self, act: Act, subject: Any) -> None:
-        for made in self._server.made:
-            if made.state is ExecutionState.WAITING and (number := made.open_gate) is not None:
-                self.world.tell("a colleague", f"answers gate {number} of {made}")
-                made.answer_gate(number, "approve" if act.value < 0.8 else "reject")
+    def _colleague_answers(self, incident: Incident, subject: Any) -> None:
+        for job in self._server.jobs:
+            if job.state is ExecutionState.WAITING and (number := job.open_gate) is not None:
+                self.world.note("a colleague", f"answers gate {number} of {job}")
+                job.answer_gate(number, "approve" if incident.value < 0.8 else "reject")
                 return
         if self.world.plan.policy.get("approve"):
             return
-        self._server.approvals.answer_by_colleague("approved" if act.value < 0.8 else "rejected")
+        self._server.approvals.answer_by_colleague("approved" if incident.value < 0.8 else "rejected")
