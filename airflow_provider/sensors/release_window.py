@@ -213,7 +213,7 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
 
     def _result(self, opening: Opening, calendar: ReleaseCalendar, now: datetime) -> dict[str, Any]:
         opens, end = opening.opens.astimezone(calendar.timezone).isoformat(), opening.end_seen_at(now)
-        closes = end and end.astimezone(calendar.timezone).isoformat()
+        closes = end.astimezone(calendar.timezone).isoformat() if end else None
         self.log.info("The release window is open%s", f" until {closes}" if closes else ENDLESS)
         return self._result_of(opens, opens, closes)
 
