@@ -77,6 +77,10 @@ class AirflowServer(Server):
         (self.home / "passwords.json").write_text(json.dumps(self._passwords))
         super().start()
 
+    @property
+    def scheduler_log(self) -> Path:
+        return self.process.log
+
     def wait_until_ready(self, dag_ids: Iterable[str] = (), timeout: float = 300) -> None:
         """Wait until all components are healthy and these DAGs are known.
 
@@ -126,6 +130,8 @@ class AirflowServer(Server):
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:admin" for name in self._passwords),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self.home / "passwords.json"),
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+            # On a busy machine the first answer of an API server takes longer than Airflow tries: five times 5 s.
+            "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
             # A worker may notice that its task has ended only this much later (seconds). Airflow 3.3 fails a task whose
             # wait was over before that, and the executions of the sandbox are short.
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from bench.certificates import Certificates
     from bench.stub.control import Stub
     from tests.support.systems import Systems
+
+# See `pytest_runtestloop`.
+gc.disable()
 
 _home = Path(tempfile.mkdtemp(prefix="airflow-tests-"))
 (_home / "dags").mkdir()
@@ -64,6 +68,13 @@ POLLING = {
     "triggers.poller.MIN_INTERVAL": 0.1,
     "triggers.poller.GATHER": 0.02,
 }
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """Python's collector need not go through a million objects of Airflow and pytest again and again."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_unconfigure() -> None:

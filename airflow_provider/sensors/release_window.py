@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 LOGGED_KEY = "release_window_logged"
 """Of the task state store: why no window is open, as the log of this attempt says it."""
 
-
 ENDLESS = ", and does not close within two years"
+"""The end of a sentence about a window without an end."""
 
 
 class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):

@@ -137,6 +137,10 @@ class Cluster(Server):
     def task_logs(self) -> Path:
         return self.home / "logs"
 
+    @property
+    def scheduler_log(self) -> Path:
+        return self.components["scheduler"].log
+
     def kill(self, name: str) -> None:
         """SIGKILL a component together with all that it started, as when its container dies."""
         self._killed.add(name)

@@ -62,8 +62,7 @@ class Asking:
 
     def until_it_asks(self) -> Asking:
         until(lambda: self.state == "deferred", "it asks")
-        # Airflow 3.3.2 fails a task that is resumed before it has heard of the end of its process.
-        time.sleep(3)
+        self.stage.wait_for_its_trigger(self.dag_id, self.run_id, "ask")
         return self
 
     def until_it_asks_again(self) -> None:

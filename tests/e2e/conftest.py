@@ -26,6 +26,11 @@ PEOPLE = ["ada", "bob"]
 USERS = "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"
 ROLES = "admin:admin,ada:admin,bob:admin,eve:viewer"
 """Eve may only read."""
+SETTINGS = {
+    USERS: ROLES,
+    # The DAG files stay as they are.
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
+}
 
 
 @dataclass
@@ -64,7 +69,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     for file in DAG_FILES:
         shutil.copy(file, home / "dags")
     port = free_port()
-    config = {**webhooks(port), USERS: ROLES}
+    config = {**webhooks(port), **SETTINGS}
     airflow = AirflowServer(home / "airflow", dags=home / "dags", port=port, config=config, people=PEOPLE)
     with SandboxServer(home / "sandbox") as sandbox, airflow:
         airflow.wait_until_ready([file.stem for file in DAG_FILES])

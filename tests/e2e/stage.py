@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+import signal
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import psutil
 
 from airflow_provider.clients.code_stream import CodeStreamClient
 from airflow_provider.sandbox import seed
@@ -105,6 +111,42 @@ class Stage:
     def wait_for_task(self, dag_id: str, run_id: str, task_id: str) -> None:
         until(lambda: self.states(dag_id, run_id), lambda states: states.get(task_id) in OVER)
 
+    def wait_for_its_trigger(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """Wait until a deferred task has nothing but its trigger.
+
+        Airflow 3.3.2 fails a task that is resumed before its scheduler has heard of the end of the process, and a
+        trigger that has not begun yet hears of nothing that people do.
+        """
+        key = rf"dag_id='{dag_id}', task_id='{task_id}', run_id='{re.escape(run_id)}'"
+        sent = rf"Trying to enqueue tasks: .*<TaskInstance: {dag_id}\.{task_id} {re.escape(run_id)} "
+        ended = rf"Received executor event with state (?:success|failed) for .*TaskInstanceKey\({key}"
+        folder = self.airflow.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task_id}"
+
+        def last_of_process() -> str:
+            lines = self.airflow.scheduler_log.read_text(errors="replace").splitlines()
+            return next((line for line in reversed(lines) if re.search(f"{sent}|{ended}", line)), "")
+
+        def last_of_trigger() -> str:
+            lines = [line for file in folder.glob("*.trigger.*") for line in file.read_text().splitlines()]
+            # A line begins with its moment.
+            return max((line for line in lines if re.search(r" starting\"|\"trigger completed\"", line)), default="")
+
+        until(last_of_process, lambda line: re.search(ended, line))
+        until(last_of_trigger, lambda line: ' starting"' in line)
+
+    @contextmanager
+    def stopped_triggerer(self) -> Iterator[None]:
+        """Only of an Airflow on SQLite."""
+        session = psutil.Process(self.airflow.process.pid)
+        triggerers = [each for each in session.children(recursive=True) if "triggerer" in " ".join(each.cmdline())]
+        assert triggerers
+        until(lambda: stop_without_lock(triggerers, self.airflow.home / "airflow.db"))
+        try:
+            yield
+        finally:
+            for each in triggerers:
+                each.send_signal(signal.SIGCONT)
+
     def events(self) -> list[dict[str, Any]]:
         """Every trigger event that Code Stream holds."""
         login, password = next(iter(seed.CODE_STREAM_USERS.items()))
@@ -119,6 +161,21 @@ class Stage:
             for entry in requests
             if entry["method"] != "GET" and not re.search(r"/csp/|/iaas/api/login", entry["path"])
         ]
+
+
+def stop_without_lock(processes: Sequence[psutil.Process], database: Path) -> bool:
+    """Stop processes, unless nobody could write into a database of SQLite then, whose locks a stopped process keeps."""
+    for each in processes:
+        each.send_signal(signal.SIGSTOP)
+    with closing(sqlite3.connect(database, timeout=2, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError:
+            for each in processes:
+                each.send_signal(signal.SIGCONT)
+            return False
+        connection.execute("ROLLBACK")
+    return True
 
 
 def link_of(api: AirflowApi, dag_id: str, run_id: str, task_id: str) -> str | None:

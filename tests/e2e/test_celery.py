@@ -12,7 +12,7 @@ from demo.processes import adopt_orphans
 from demo.sandbox_server import SandboxServer
 from tests.chaos.cluster import Cluster
 from tests.chaos.databases import missing
-from tests.e2e import test_approvals as under_local_executor
+from tests.e2e import test_approvals, test_gates
 from tests.e2e.conftest import ROLES, USERS
 from tests.e2e.stage import Stage
 
@@ -44,12 +44,12 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 @pytest.mark.parametrize(
     "answered",
     [
-        under_local_executor.test_a_reviewer_answers_over_the_rest_api,
-        under_local_executor.test_an_answer_before_the_deferral_has_landed_counts,
-        under_local_executor.test_two_people_must_approve_and_nobody_else_may,
-        under_local_executor.test_one_task_runs_a_pipeline_past_its_gate,
-        under_local_executor.test_a_pipeline_is_canceled_when_its_task_is_marked_failed_while_it_asks,
-        under_local_executor.test_a_pipeline_whose_approval_is_rejected_fails_its_task_without_a_retry,
+        test_approvals.test_a_reviewer_answers_over_the_rest_api,
+        test_approvals.test_an_answer_before_the_deferral_has_landed_counts,
+        test_approvals.test_two_people_must_approve_and_nobody_else_may,
+        test_gates.test_one_task_runs_a_pipeline_past_its_gate,
+        test_gates.test_a_pipeline_is_canceled_when_its_task_is_marked_failed_while_it_asks,
+        test_gates.test_a_pipeline_whose_approval_is_rejected_fails_its_task_without_a_retry,
     ],
     ids=lambda test: test.__name__.removeprefix("test_"),
 )

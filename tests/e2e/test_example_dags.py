@@ -124,8 +124,7 @@ def asked(stage: Stage, run_id: str) -> dict[str, Any]:
         return next((each for each in found if is_open and not each["response_received"]), {})
 
     asked = until(action, "the release asks")
-    # Airflow 3.3.2 fails a task that is resumed before it has heard of the end of its process.
-    time.sleep(3)
+    stage.wait_for_its_trigger("nightly_release", run_id, "release")
     return dict(asked)
 
 

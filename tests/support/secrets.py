@@ -83,8 +83,10 @@ class ArgumentsSeen:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._is_over.wait(EVERY):
+        is_over = False
+        while not is_over:
             for process in psutil.process_iter():
                 with suppress(OSError, psutil.Error):
                     if os.getsid(process.pid) in self._leaders:
                         self.texts.add(" ".join(process.cmdline()))
+            is_over = self._is_over.wait(EVERY)
