@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ LONGEST = 900
 class Hour:
     """A new user's machine.
 
-    :param exported: the lines that the sandbox printed to paste.
+    :param exported: what the sandbox told to paste.
     """
 
     home: Path
@@ -152,6 +153,27 @@ def test_the_first_dag_runs_and_runs_again_with_a_tag_of_its_own(hour: Hour) -> 
     assert len(hour.executions("service_stage")) == 2
     images = requests.get(f"{hour.sandbox}/quay/repository/acme/shop?tab=tags", timeout=60).text
     assert len(set(re.findall(r"<th>(\d{8}t\d{6}\.\d{6})</th>", images))) == 2
+
+
+def test_two_runs_that_meet_build_one_after_the_other_and_release_once_at_a_time(hour: Hour) -> None:
+    migrate, test = commands()
+    hour.run(migrate)
+    if not hour.executions("cocktail"):
+        # Airflow's own first run makes what two at once would both make.
+        hour.run(test, **hour.exported)
+    before = {each["id"] for each in hour.executions("cocktail")}
+    with ThreadPoolExecutor(2) as threads:
+        done = list(threads.map(lambda line: hour.play(line, **hour.exported), [test, test]))
+    first, second = sorted(
+        (each for each in hour.executions("cocktail") if each["id"] not in before), key=lambda each: int(each["id"])
+    )
+    assert first["tag"] != second["tag"]
+    assert (first["state"], second["state"]) == ("DONE", "DONE")
+    assert second["states"][0]["at"] >= first["states"][-1]["at"]
+    refused = [each for each in done if each.returncode]
+    assert len(refused) < 2
+    for each in refused:
+        assert "ConflictError: service_stage" in each.stdout + each.stderr
 
 
 @pytest.mark.parametrize(
