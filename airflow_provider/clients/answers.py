@@ -49,7 +49,7 @@ class Expected(msgspec.Struct, frozen=True):
     """What a request expects of its answer.
 
     :param decode: decodes the body of a success; raises ``ValueError``.
-    :param is_json: whether a body that is not JSON is an error (an empty one never is).
+    :param is_json: whether a body that is not JSON is an error (an empty one only after a GET).
     :param is_file: whether a successful body is a file, whose bytes are kept as they are.
     :param is_login: whether it holds credentials, of which nothing may be redacted before they are read.
     """

@@ -159,7 +159,7 @@ class Transport:
         :param auth: used instead of the client's own.
         :param safe_to_repeat: whether it may be sent again after it may have arrived; default: for GET and HEAD.
         :param attempts: used instead of the client's own.
-        :param json_expected: whether a body that is not JSON is an error (an empty one never is).
+        :param json_expected: whether a body that is not JSON is an error (an empty one only after a GET).
         :param file_expected: whether the answer is a file: its ``data`` are the bytes.
         :param decode: decodes a successful body, for long lists of which few fields are needed; raises ``ValueError``.
         :raises ReleasePipelineError: every failure, by cause.
@@ -304,6 +304,10 @@ class Transport:
         is_text = answer.is_success and isinstance(answer.data, str) and not answer.is_json
         if is_text and (expected.is_json or answer.is_html):
             raise self._failures.not_json(prepared, answer)
+        is_empty = answer.is_success and answer.data is None and not answer.is_json
+        if is_empty and expected.is_json and prepared.method == "GET":
+            # Missing objects and empty lists are JSON, too. It is worth another attempt, like half an answer.
+            raise self._failures.unreadable(prepared, "the answer is empty", answer)
         if vendor := self._read_error(answer):
             raise self._failures.refused(prepared, answer, vendor)
         return answer

@@ -19,16 +19,74 @@ from airflow_provider.exceptions import (
 from airflow_provider.execution import ExecutionState
 
 if TYPE_CHECKING:
+    from airflow.sdk import Context
+
     from airflow_provider.clients.service_stage import ServiceStageClient
+    from airflow_provider.core.approving import Question
     from airflow_provider.execution import Execution, ExecutionRef
     from airflow_provider.operators.memory import Memory
+    from airflow_provider.operators.service_stage import ServiceStageApprovalOperator
 
 log = structlog.get_logger(logger_name=__name__)
 
+KEY = "approval_answer"
+"""Key of the notes in the task state store."""
 TAKEN_WITHIN = 30.0
 """Seconds in which a release task must stop waiting for an approval after its answer was accepted."""
 POLL_PAUSE = 1.0
 """Seconds between two polls for that."""
+
+
+def answer_once(
+    operator: ServiceStageApprovalOperator,
+    context: Context,
+    client: ServiceStageClient,
+    decision: str,
+    message: str | None,
+    asked: Question | None,
+) -> tuple[Execution, str]:
+    """Answer an approval, unless an earlier attempt did; returns the release as it is then, and the approval's name.
+
+    :param asked: the question that was asked in Airflow; ``None``: answer what waits now.
+    """
+    named = repr(operator.task_name) if operator.task_name else "that waits"
+    action = f"answered approval {named} of release task {operator.pipeline!r}"
+    memory = operator.memory(context, client, KEY, action)
+    earlier = memory.recall()
+    if earlier and not _is_about(earlier, operator.task_name, asked):
+        earlier = None
+    about = earlier or _about(operator, context, client, asked)
+    answer = RememberedAnswer(client, memory, {**about, "decision": decision, "message": message})
+    if earlier:
+        answer.send_unless_taken()
+    else:
+        answer.send()
+    answered = answer.wait_until_taken()
+    operator.publish(context, answered.to_result())
+    answer.note_done()
+    return answered, answer.task_name
+
+
+def _is_about(notes: dict[str, Any], task_name: str | None, asked: Question | None) -> bool:
+    """Whether an earlier attempt was about to answer the same."""
+    if asked:
+        return bool(notes["task_name"] == asked.task_name and notes["ref"]["id"] == asked.ref["id"])
+    return not task_name or notes["task_name"] == task_name
+
+
+def _about(
+    operator: ServiceStageApprovalOperator, context: Context, client: ServiceStageClient, asked: Question | None
+) -> dict[str, Any]:
+    """What is to be answered now."""
+    if asked is None:
+        waiting, task_name = operator.find(client)
+        operator.publish(context, waiting.to_result())
+        operator.log_lines([lines.asked(waiting.ref, waiting.message, None, waiting.url)])
+        return {"task_name": task_name, "ref": waiting.ref}
+    if client.releases.is_waiting_for(asked.ref, asked.task_name) is False:
+        # The answer would reach whatever waits now, such as the approval of a later execution.
+        raise operator.waits_for_none(client.observe(asked.ref))
+    return {"task_name": asked.task_name, "ref": asked.ref}
 
 
 class RememberedAnswer:

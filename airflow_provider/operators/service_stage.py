@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider.exceptions import Call, ConflictError
@@ -178,47 +177,14 @@ class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
         asked: Question | None,
     ) -> dict[str, Any]:
         # Not at the top: parsing a DAG file does not need it.
-        from airflow_provider.operators.release_answer import RememberedAnswer
+        from airflow_provider.operators.release_answer import answer_once
 
-        named = repr(self.task_name) if self.task_name else "that waits"
-        action = f"answered approval {named} of release task {self.pipeline!r}"
-        memory = self.memory(context, client, "approval_answer", action)
-        earlier = memory.recall()
-        if earlier and not self._is_about(earlier, asked):
-            earlier = None
-        about = earlier or self._about(context, client, asked)
-        answer = RememberedAnswer(client, memory, {**about, "decision": decision, "message": message})
-        if earlier:
-            answer.send_unless_taken()
-        else:
-            answer.send()
-        answered = answer.wait_until_taken()
-        self.publish(context, answered.to_result())
-        answer.note_done()
-        self.log_lines([self.lines.answer_taken(answer.task_name, decision, answered)])
+        answered, task_name = answer_once(self, context, client, decision, message, asked)
+        self.log_lines([self.lines.answer_taken(task_name, decision, answered)])
         return answered.to_result()
 
     def result_now(self, client: ServiceStageClient, ref: ExecutionRef) -> dict[str, Any]:
         return client.observe(ref).to_result()
-
-    def _is_about(self, notes: Mapping[str, Any], asked: Question | None) -> bool:
-        """Whether an earlier attempt was about to answer the same."""
-        if asked:
-            return bool(notes["task_name"] == asked.task_name and notes["ref"]["id"] == asked.ref["id"])
-        return not self.task_name or notes["task_name"] == self.task_name
-
-    def _about(self, context: Context, client: ServiceStageClient, asked: Question | None) -> dict[str, Any]:
-        """What is to be answered now."""
-        if asked is None:
-            waiting, task_name = self.find(client)
-            self.publish(context, waiting.to_result())
-            self.log_lines([self.lines.asked(waiting.ref, waiting.message, None, waiting.url)])
-            return {"task_name": task_name, "ref": waiting.ref}
-        if client.releases.is_waiting_for(asked.ref, asked.task_name) is False:
-            # The answer would reach whatever waits now, such as the approval of a later execution.
-            now = client.observe(asked.ref)
-            raise self._waits_for_none(now)
-        return {"task_name": asked.task_name, "ref": asked.ref}
 
     def _find_waiting(self, client: ServiceStageClient) -> Execution:
         """The execution that is waiting for an approval now."""
@@ -226,10 +192,11 @@ class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
         ref = {"system": self.system, "kind": "release", "id": before["newest_record"], "action": "approval"}
         waiting: Execution = client.observe({**ref, "pipeline_id": before["pipeline_id"]})
         if waiting.state is not ExecutionState.WAITING:
-            raise self._waits_for_none(waiting)
+            raise self.waits_for_none(waiting)
         return waiting
 
-    def _waits_for_none(self, now: Execution) -> ConflictError:
+    def waits_for_none(self, now: Execution) -> ConflictError:
+        """The error of an answer that nothing waits for."""
         return ConflictError(
             f"release task {self.pipeline!r} waits for no approval: it is {now.state} ({now.status})",
             call=Call(system=self.system),

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 LOGGED_KEY = "release_window_logged"
 """Of the task state store: why no window is open, as the log of this attempt says it."""
 
-
 ENDLESS = ", and does not close within two years"
+"""The end of a sentence about a window without an end."""
 
 
 class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
@@ -213,7 +213,7 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
 
     def _result(self, opening: Opening, calendar: ReleaseCalendar, now: datetime) -> dict[str, Any]:
         opens, end = opening.opens.astimezone(calendar.timezone).isoformat(), opening.end_seen_at(now)
-        closes = end and end.astimezone(calendar.timezone).isoformat()
+        closes = end.astimezone(calendar.timezone).isoformat() if end else None
         self.log.info("The release window is open%s", f" until {closes}" if closes else ENDLESS)
         return self._result_of(opens, opens, closes)
 

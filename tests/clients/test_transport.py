@@ -81,7 +81,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("broken", [*BROKEN.values(), (200, {}, None)], ids=[*BROKEN, "200 empty"])
 def test_a_read_is_repeated_after_a_broken_answer(scripted: Scripted, broken: Any) -> None:
     scripted.script = [broken, broken, OK]
     assert Transport("quay", scripted.url).get("/x") == {"fine": True}
@@ -252,11 +252,19 @@ def test_a_status_decides_the_cause_whatever_the_body(
     assert (str(same), same.effect, same.status) == (str(error), error.effect, error.status)
 
 
-def test_an_empty_answer_is_no_error_of_the_transport(scripted: Scripted) -> None:
+def test_an_empty_answer_to_a_write_is_no_error_of_the_transport(scripted: Scripted) -> None:
     scripted.script = [(204, {}, None), (200, {}, "  \n")]
     transport = Transport("quay", scripted.url)
     assert transport.request("DELETE", "/x").data is None
-    assert transport.get("/x") is None
+    assert transport.request("POST", "/x").data is None
+
+
+def test_an_empty_answer_to_a_read_is_one_only_where_a_text_is_expected(scripted: Scripted) -> None:
+    scripted.always = (200, {}, "  \n")
+    transport = Transport("quay", scripted.url, attempts=1)
+    with pytest.raises(UnexpectedResponseError, match="empty"):
+        transport.get("/x")
+    assert transport.get("/x", json_expected=False) is None
 
 
 def test_a_list_can_be_decoded_into_just_the_fields_that_are_needed(scripted: Scripted) -> None:

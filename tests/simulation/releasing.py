@@ -1,4 +1,4 @@
-"""Lives of a task that answers an approval of a release which waits by name: step for step as its operator does.
+"""Lives of a task that answers an approval of a release which waits by name: step for step as ``release_answer.py``.
 
 ``ServiceStageApprovalOperator``: an answer names the approval and not the release, which may ask again the next day.
 """
