@@ -77,6 +77,12 @@ def pytest_runtestloop() -> None:
     gc.enable()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_terminal_summary() -> None:
+    """Hypothesis, which is imported now if no test needed it, looks for who keeps its source of random numbers."""
+    gc.unfreeze()
+
+
 def pytest_unconfigure() -> None:
     shutil.rmtree(_home, ignore_errors=True)
 

@@ -23,7 +23,7 @@ from tests.support.until import until as until_soon
 
 SPEED = 8.0
 RUN_LIMIT = 120.0
-PAUSE = 0.3
+PAUSE = 0.5
 """Seconds between two questions to the API server, which has other work to do."""
 EVENT_TYPES = ("docker", "git", "gerrit")
 until = functools.partial(until_soon, seconds=RUN_LIMIT, pause=PAUSE)
@@ -92,7 +92,8 @@ class Stage:
                     early_links[task_id] = link_of(api, dag_id, run_id, task_id)
             return state
 
-        state = until(read, lambda state: state in FINISHED)
+        # Some tasks are deferred for a second only.
+        state = until(read, lambda state: state in FINISHED, pause=0.2)
         states = self.states(dag_id, run_id)
         return SeenRun(
             state=state,

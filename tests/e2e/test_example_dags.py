@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,7 +16,8 @@ from airflow_provider.sandbox import seed
 from demo.airflow_api import FINISHED, AirflowApi
 from tests.chaos import people
 from tests.chaos.people import TaskInstance
-from tests.e2e.stage import RUN_LIMIT, Stage
+from tests.e2e.asking import until
+from tests.e2e.stage import Stage
 
 SHOP = "acme/shop"
 
@@ -25,14 +25,6 @@ SHOP = "acme/shop"
 @pytest.fixture(autouse=True)
 def _fresh(stage: Stage) -> None:
     stage.reset()
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + RUN_LIMIT
-    while not (seen := condition()):
-        assert time.monotonic() < deadline, f"not so after {RUN_LIMIT:.0f} s: {what}"
-        time.sleep(0.3)
-    return seen
 
 
 def end_of(stage: Stage, dag_id: str, run_id: str) -> str:
