@@ -301,7 +301,7 @@ class QuayCreateNotificationOperator(_NotificationOperator):
         with self.begin(context) as client:
             notification = client.notifications.create(self.repository, **self.as_sent(self._notification()))
             result = self.result(notification)
-            self.log_lines([self.lines.notification(result["uuid"], "exists")])
+            self.log_lines([self.lines.notification(result["uuid"], "is in place")])
         if result["disabled"]:
             self.log.warning(
                 "Notification %s exists, but Quay has disabled it after %s failed deliveries: it sends nothing until "

@@ -230,7 +230,7 @@ def test_what_takes_no_time_says_what_it_does_and_what_came_of_it(systems):
     way = WAYS["quay"]
     assert lines == [
         f"info    Create a notification of acme/shop in Quay (event 'repo_push', method 'webhook'), {way}",
-        "info    Notification <id> exists",
+        "info    Notification <id> is in place",
         f"info    Test notification <id> of acme/shop in Quay, {way}",
         "info    Notification <id> has a test delivery queued",
         f"info    Reset notification <id> of acme/shop in Quay, {way}",

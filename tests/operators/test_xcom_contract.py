@@ -82,7 +82,7 @@ def test_every_argument_that_holds_text_ids_or_mappings_is_templated(cls):
 @EVERY_CLASS
 def test_every_template_is_rendered(cls):
     names = own_arguments(cls) - SWITCHES
-    task = cls(task_id="task", **needed_with(cls, names), **dict.fromkeys(names, "{{ ds }}"))
+    task = cls(task_id="task", **(needed_with(cls, names) | dict.fromkeys(names, "{{ ds }}")))
     task.render_template_fields({"ds": "2026-11-21"})
     assert {name: getattr(task, name) for name in names} == dict.fromkeys(names, "2026-11-21")
     if "ref" in cls.template_fields:

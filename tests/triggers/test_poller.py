@@ -22,7 +22,7 @@ from airflow_provider.exceptions import UnexpectedResponseError
 from airflow_provider.execution import Execution
 from airflow_provider.hooks.cocktail import CocktailHook
 from airflow_provider.hooks.code_stream import CodeStreamHook
-from airflow_provider.triggers import execution, poller, shared_client
+from airflow_provider.triggers import poller, shared_client, xcoms
 from airflow_provider.triggers.execution import ExecutionTrigger
 from tests.support.systems import define_connection
 from tests.support.until import until, until_in_loop
@@ -271,7 +271,7 @@ def test_an_xcom_backend_that_uploads_does_not_hold_up_the_loop(systems, mocker)
         def set(cls, key: str, value: Any, **_: Any) -> None:
             pushed[key] = (value, threading.current_thread() is threading.main_thread())
 
-    mocker.patch.object(execution, "XCom", Uploading)
+    mocker.patch.object(xcoms, "XCom", Uploading)
     waiting = trigger(start_build(), finish="task")
     waiting.task_instance = SimpleNamespace(dag_id="dag", task_id="task", run_id="run", map_index=-1)
 
