@@ -177,10 +177,13 @@ def test_the_next_nightly_release_is_at_the_opening_of_a_window(stage: Stage) ->
 @pytest.fixture
 def unpaused(stage: Stage) -> Iterator[None]:
     """Both DAGs can run, and are at rest again afterwards."""
-    stage.airflow.api.unpause("on_image_push")
+    api = stage.airflow.api
+    api.unpause("on_image_push")
+    # Airflow looks for the watchers of DAGs that are not paused when it parses their files.
+    api.call("PUT", f"parseDagFile/{api.call('GET', 'dags/on_image_push')['file_token']}")
     yield
     for dag_id in ("on_image_push", "registry_webhooks"):
-        stage.airflow.api.call("PATCH", f"dags/{dag_id}", json={"is_paused": True})
+        api.call("PATCH", f"dags/{dag_id}", json={"is_paused": True})
 
 
 def push(stage: Stage, tag: str) -> str:
