@@ -81,6 +81,8 @@ def name_of(ref: Mapping[str, Any]) -> str:
     kind = str(ref.get("kind") or "execution").replace("_", " ")
     if kind == "scan" and ref.get("id"):
         return f"scan of {ref['id']}"
+    if kind == "release" and ref.get("action") == "rollback":
+        kind = "rollback"
     return f"{kind} {ref['id']}" if ref.get("id") else kind
 
 
@@ -111,7 +113,8 @@ def _capital(text: str) -> str:
 
 def _vendors_word(state: ExecutionState, status: str) -> str:
     """The vendor's own word for the state, if it says more than ours."""
-    if status.lower() in ("", state.value):
+    # What Quay has scanned may pass or fail.
+    if status.lower() in ("", state.value, "scanned"):
         return ""
     return f"status {status}" if status.isdigit() else status
 
@@ -144,6 +147,12 @@ def begins(purpose: str, system: str, arguments: Mapping[str, object], who: str,
     where = SYSTEM_NAMES.get(system, system)
     how = " ".join(filter(None, (who, f"over connection {conn_id}", f"to {place}" if place else "")))
     return LogLine(f"{_capital(purpose)} in {where}{f' ({listed})' if listed else ''}, {how}")
+
+
+def undeclared_inputs(given: Iterable[str], declared: Iterable[str]) -> LogLine:
+    """Inputs that the pipeline does not declare: probably misspelled."""
+    names, known = (shortened(", ".join(map(repr, each)), LONGEST_LIST) for each in (given, declared))
+    return warning(f"The pipeline does not declare the inputs {names}, only {known}")
 
 
 def started(execution: Execution, place: str) -> LogLine:

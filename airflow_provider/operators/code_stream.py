@@ -73,6 +73,11 @@ class CodeStreamRunPipelineOperator(GatedStartOperator["CodeStreamClient"]):
 
     def intent(self, client: CodeStreamClient) -> dict[str, Any]:
         pipeline = client.pipelines.find(self.pipeline, self.project)
+        declared = pipeline.get("input")
+        # Only a warning: the vendor does not document what it does with others.
+        if isinstance(declared, dict) and declared and (undeclared := set(self.inputs or ()).difference(declared)):
+            known = sorted(map(client.transport.redact, declared))
+            self.log_lines([self.lines.undeclared_inputs(sorted(undeclared), known)])
         return {"kind": "execution", "pipeline_id": pipeline["id"]}
 
     def start(self, client: CodeStreamClient, intent: Intent) -> Execution:

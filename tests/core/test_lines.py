@@ -9,6 +9,7 @@ import pytest
 from airflow_provider.core import lines
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import Call, ServerUnavailableError
+from airflow_provider.execution import Execution, ExecutionState
 
 
 @pytest.mark.parametrize(
@@ -54,6 +55,27 @@ def test_the_last_line_of_a_failure_names_the_request_only_where_one_failed():
     assert lines.failed(ServerUnavailableError("down", call=Call(system="quay")), None, "https://q").text == (
         "Failed: down: https://q"
     )
+
+
+def test_a_rollback_is_called_one_in_every_line():
+    release = Execution(
+        ref={"system": "service_stage", "kind": "release", "id": "13", "action": "rollback"},
+        state=ExecutionState.SUCCEEDED,
+        status="2",
+    )
+    assert lines.started(release, "https://s").text == "Started rollback 13 at https://s"
+    assert lines.changed(release).text == "Rollback 13 succeeded (status 2)"
+    assert lines.ended(release.to_result(), 61.0).text == "Succeeded after 61 s: rollback 13"
+
+
+def test_a_scan_that_finds_too_much_failed_and_nothing_else():
+    scan = Execution(
+        ref={"system": "quay", "kind": "scan", "id": "acme/shop:1.4.2"},
+        state=ExecutionState.FAILED,
+        status="scanned",
+        message="2 High",
+    )
+    assert lines.changed(scan).text == "Scan of acme/shop:1.4.2 failed: 2 High"
 
 
 def test_a_line_about_an_answer_is_short_whoever_gave_it():

@@ -24,12 +24,15 @@ from airflow_provider.exceptions import (
     NotFoundError,
     PermissionDeniedError,
     ReleasePipelineError,
+    ServerUnavailableError,
     UnexpectedResponseError,
 )
 
 DEFAULT_LIFETIME = 24 * 3600.0
 """Seconds for which a token is valid if the reply does not say so."""
 
+
+_CURE = "give the connection's extra `project_id`, or correct its `iam_url`"
 
 _REFUSALS = (NotFoundError, BadRequestError, PermissionDeniedError)
 """Errors of IAM that would be about an execution if the API itself had answered with them."""
@@ -129,6 +132,7 @@ class ProjectLookup:
     def __init__(self, transport: Transport, iam_url: str, region: str) -> None:
         self._transport, self._url, self._region = transport, f"{iam_url}/v3/projects", region
         self._known = Login()
+        self._failed = f"could not read the project of region {region!r} from IAM"
 
     def project_id(self) -> str:
         """
@@ -140,8 +144,13 @@ class ProjectLookup:
         try:
             body = self._transport.get(self._url, {"name": self._region})
         except _REFUSALS as error:
-            summary = f"could not read the project of region {self._region!r} from IAM: give the connection's extra"
-            raise _explained(f"{summary} `project_id`, or correct its `iam_url`", error) from None
+            raise _explained(f"{self._failed}: {_CURE}", error) from None
+        except ServerUnavailableError as error:
+            # A connection to another host than Huawei's may need another IAM, too.
+            summary = f"{self._failed}, {error.summary}: {_CURE}"
+            raise ServerUnavailableError(
+                summary, call=error.call, effect=error.effect, retry_after=error.retry_after
+            ) from None
         projects = body.get("projects") if isinstance(body, dict) else None
         listed = projects if isinstance(projects, list) else []
         found = [str(each["id"]) for each in listed if isinstance(each, dict) and each.get("id")]

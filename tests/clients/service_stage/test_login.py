@@ -225,6 +225,15 @@ def test_a_project_that_iam_does_not_give_is_no_news_of_an_execution(
     assert {request.path.split("/")[1] for request in gateway.scripted.requests} == {"iam"}
 
 
+def test_an_iam_that_cannot_be_reached_is_an_error_that_says_how_to_do_without_it(gateway: Gateway) -> None:
+    # Nothing listens on the port of a tunnel that is closed, for example.
+    options = {"region": "ap-southeast-3", "project_id": None, "iam_url": "http://127.0.0.1:1", "attempts": 1}
+    cure = "'ap-southeast-3' from IAM.*give the connection's extra `project_id`, or correct its `iam_url`"
+    with connected(gateway.url, **options) as client, pytest.raises(ServerUnavailableError, match=cure):
+        client.releases.before_action("shop-release")
+    assert gateway.scripted.requests == []
+
+
 @pytest.mark.parametrize("status", [400, 403, 404])
 def test_a_token_that_cannot_be_renewed_is_no_news_of_an_execution(iam: Iam, status: int) -> None:
     iam.refusals = [(status, {}, None)] * 9

@@ -30,6 +30,13 @@ def test_an_input_that_is_left_out_takes_the_pipelines_default():
     assert pipeline(inputs=None, pipeline="Smoke test").state == "success"
 
 
+def test_an_input_that_the_pipeline_does_not_declare_is_a_warning(systems, capsys):
+    assert pipeline(inputs={"tga": "1.4.2", "tag": "1.4.2"}).state == "success"
+    assert "The pipeline does not declare the inputs 'tga', only 'tag'" in capsys.readouterr().out
+    assert pipeline(inputs={"tag": "1.4.2"}).state == "success"
+    assert "does not declare" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("by", ["name", "id"])
 def test_a_pipeline_is_called_by_name_or_id(by):
     with CodeStreamHook().get_conn() as client:
