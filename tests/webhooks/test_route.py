@@ -46,6 +46,16 @@ def test_a_webhook_is_taken_and_answered_exactly_200(route: Route, handled: list
     assert [json.loads(body) for body in handled] == [PUSH]
 
 
+@pytest.mark.parametrize("kept", ["", "/airflow"])
+def test_a_webhook_is_taken_below_airflows_root_whether_or_not_a_proxy_keeps_that_in_the_path(
+    handled: list[bytes], kept: str
+) -> None:
+    with Route("/airflow") as route:
+        route.url = route.url.replace(PREFIX, f"{kept}{PREFIX}")
+        assert route.post(PUSH) == 200
+    assert len(handled) == 1
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
