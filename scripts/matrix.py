@@ -90,7 +90,18 @@ def try_out(row: Row) -> Result:
         [UV, "venv", "--quiet", "--python", python, folder],
         [UV, "pip", "install", "--quiet", "--python", own, "--resolution", row.resolution, ROOT, *airflow],
         # What the tests need must not decide what the package gets.
-        [UV, "pip", "install", "--quiet", "--python", own, "pytest>=8", "pytest-mock>=3.14", "jsonschema>=4"],
+        [
+            UV,
+            "pip",
+            "install",
+            "--quiet",
+            "--python",
+            own,
+            "pytest>=8",
+            "pytest-mock>=3.14",
+            "jsonschema>=4",
+            "hypothesis>=6.100",
+        ],
     ]
     log = FOLDER / f"{row.name}.log"
     for step in steps:
