@@ -10,5 +10,5 @@
 - A vendor: ``server.py``, with its executions in ``jobs.py``, approvals and events in ``approvals.py``, webhooks in
   ``pushing.py``, and HTTP in ``network.py``; ``characters.py`` has one for each contract.
 - The promises: ``invariants.py``; ``guards.py`` lists the lines that keep them, ``mutations.py`` removes one at a time,
-  and ``faults.py`` says which faults of issue 9 return then.
+  and ``guards_page.py`` writes down after how many lives that shows; ``faults.py`` has the faults of issue 9.
 """

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 ALL = range(1, 34)
 
 TESTS: dict[int, tuple[str, ...]] = {
@@ -36,22 +34,3 @@ TESTS: dict[int, tuple[str, ...]] = {
     33: ("test_each_connection_has_lists_and_a_login_of_its_own",),
 }
 """For what no life reaches; each test was seen to fail without its fix."""
-
-
-def table(found: Sequence[tuple[str, str, int | None]]) -> list[str]:
-    """One row for each fault.
-
-    :param found: guards, each with its faults and the lives until its removal showed.
-    """
-    by_fault: Mapping[int, list[str]] = {fault: [] for fault in ALL}
-    for name, faults, lives in found:
-        for fault in filter(None, faults.split(", ")):
-            by_fault[int(fault)].append(f"{name} ({'**none**' if lives is None else f'{lives:,}'})")
-    rows = [
-        "| fault | guards, and the lives until the removal of each shows | tests of what no life reaches |",
-        "|---|---|---|",
-    ]
-    for number, guards in by_fault.items():
-        tests = ", ".join(f"`{test}`" for test in TESTS.get(number, ()))
-        rows.append(f"| {number} | {'; '.join(guards)} | {tests} |")
-    return rows

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from types import FunctionType
 from typing import Any
 
-from tests.simulation import faults
+from tests.simulation import guards_page
 from tests.simulation.guards import CORE, GUARDS, HERE, Change, Guard
+from tests.simulation.guards_page import Shown
 from tests.simulation.lives import live
 from tests.simulation.plan import draw
 
@@ -86,17 +87,15 @@ def named(part: str) -> tuple[Guard, ...]:
 
 
 def try_guards(guards: tuple[Guard, ...], processes: int) -> bool:
-    """Print after how many lives the removal of each guard shows; returns whether all do."""
-    begun, is_well = time.monotonic(), True
-    print("| guard | faults of issue 9 | lives until it shows | what goes wrong then |\n|---|---|---|---|", flush=True)
-    seen: list[tuple[str, str, int | None]] = []
+    """Print after how many lives the removal of each guard shows; returns whether all do. All of them make a page."""
+    begun = time.monotonic()
+    print(guards_page.HEADER, flush=True)
+    seen: list[Shown] = []
     with ProcessPoolExecutor(processes) as pool:
         for guard, found in zip(guards, pool.map(lives_until_noticed, guards), strict=True):
-            lives, wrong = found or (None, "")
-            is_well = is_well and found is not None
-            seen.append((guard.name, guard.faults, lives))
-            print(f"| {guard.name} | {guard.faults} | {lives or '**none**'} | {wrong} |", flush=True)
+            seen.append(Shown(guard.name, guard.faults, *(found or (None, ""))))
+            print(seen[-1], flush=True)
     if guards == GUARDS:
-        print("\n".join(("", *faults.table(seen), "")))
+        guards_page.write(seen, MOST_LIVES)
     print(f"{len(guards)} guards in {time.monotonic() - begun:.0f} s")
-    return is_well
+    return all(each.lives is not None for each in seen)

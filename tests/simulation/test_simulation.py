@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider.core.generation import Relation
 from airflow_provider.core.states import TRANSITIONS
-from tests.simulation import faults, story
+from tests.simulation import faults, guards_page, story
 from tests.simulation.__main__ import Tally, try_lives
 from tests.simulation.guards import GUARDS
 from tests.simulation.lives import live
@@ -78,6 +78,6 @@ def test_every_fault_of_issue_9_has_a_guard_or_a_test_that_is_there() -> None:
 
 
 def test_the_table_names_every_guard() -> None:
-    rows = (TESTS / "simulation" / "GUARDS.md").read_text().splitlines()
+    rows = guards_page.PAGE.read_text().splitlines()
     named = [match[1] for row in rows if (match := re.match(r"\| (.*?) \| [\d, ]*\| [\d,]+ \|", row))]
     assert sorted(named) == sorted(guard.name for guard in GUARDS)
