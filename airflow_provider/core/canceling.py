@@ -11,7 +11,7 @@ from msgspec import Struct
 from airflow_provider.core import lines
 from airflow_provider.core.commands import Cancel, Log, Pause, Program
 from airflow_provider.core.durations import DURATIONS
-from airflow_provider.core.lines import name_of
+from airflow_provider.core.lines import LogLine, name_of
 from airflow_provider.core.waiting import GUESS
 from airflow_provider.exceptions import Effect, ReleasePipelineError
 from airflow_provider.execution import ExecutionRef
@@ -36,6 +36,8 @@ class Verdict(enum.StrEnum):
 
     CANCEL = "cancel"
     LEAVE = "leave"
+    LEAVE_UNSURE = "leave, unsure"
+    """Nothing is canceled, although it may be that a person ended the task."""
     ASK_AGAIN = "ask again"
 
 
@@ -62,17 +64,25 @@ def judge_worker_kill(
     if state in ENDED_FROM_OUTSIDE and frozen_for >= min(DURATIONS.frozen, given_up_after / 2):
         # A heartbeat time-out of the last attempt leaves the same state as a person does, and so may later attempts.
         return (
-            Verdict.LEAVE,
+            Verdict.LEAVE_UNSURE,
             f"this worker did not run for {frozen_for:.0f} s, so Airflow may have given it up by itself",
         )
     if is_stale and state in ENDED - {GONE}:
-        # A person who ends a task that was just cleared leaves the same state; the log then says what to do.
-        return Verdict.LEAVE, f"the task is {state}, but maybe by another attempt, because Airflow gave up this one"
+        # A person who ends a task that was just cleared, or whose attempt was just given up, leaves the same state.
+        return (
+            Verdict.LEAVE_UNSURE,
+            f"the task is {state}, but maybe by another attempt, because Airflow gave up this one",
+        )
     if state in ENDED_FROM_OUTSIDE:
         return Verdict.CANCEL, f"the task is {state}: ended by a person, by fail_fast or by dagrun_timeout"
     if state is None:
-        return Verdict.LEAVE, "Airflow does not answer, so it is not known whether a person ended the task"
+        return Verdict.LEAVE_UNSURE, "Airflow does not answer"
     return Verdict.LEAVE, "no person ended this task; the next attempt continues with the execution"
+
+
+def not_canceled(verdict: Verdict, name: str, reason: str) -> LogLine:
+    """What the log says of an execution that is left alone."""
+    return lines.may_be_left(name, reason) if verdict is Verdict.LEAVE_UNSURE else lines.not_canceling(name, reason)
 
 
 class TaskSeen(Struct, frozen=True):
@@ -108,11 +118,12 @@ def judge_trigger_kill(
     """
     is_ours = seen.waits_as == marker
     if seen.state is None:
-        return (Verdict.ASK_AGAIN if waited < DURATIONS.undecided_limit else Verdict.LEAVE), "Airflow does not answer"
+        is_early = waited < DURATIONS.undecided_limit
+        return (Verdict.ASK_AGAIN if is_early else Verdict.LEAVE_UNSURE), "Airflow does not answer"
     if frozen_for >= min(DURATIONS.stalled, given_up_after / 1.5):
         # The task may have resumed, failed by itself and been retried since, which also looks like a person's act.
         return (
-            Verdict.LEAVE,
+            Verdict.LEAVE_UNSURE,
             f"this triggerer did not run for {frozen_for:.0f} s, so another one may have taken over the wait",
         )
     if seen.waits_as == RESUMED + marker:

@@ -341,6 +341,11 @@ def not_canceling(name: str, reason: str) -> LogLine:
     return LogLine(f"Not canceling {name}: {reason}")
 
 
+def may_be_left(name: str, reason: str) -> LogLine:
+    """Nothing is canceled, and it is not known whether a person ended the task."""
+    return warning(f"Not canceling {name}: {reason}. If a person ended the task, cancel it manually")
+
+
 def guess_not_canceled(name: str) -> LogLine:
     return warning(f"Not canceling {name}: it was only guessed to be this task's")
 

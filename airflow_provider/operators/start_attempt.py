@@ -16,7 +16,7 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from airflow_provider.core import lines
-from airflow_provider.core.canceling import CANCEL_REASON, Verdict, cancel, judge_worker_kill
+from airflow_provider.core.canceling import CANCEL_REASON, Verdict, cancel, judge_worker_kill, not_canceled
 from airflow_provider.core.commands import Ask, Command, Defer, Find, Forget, Prepare, Program, Send, TakeAnswer
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.lines import name_of
@@ -90,7 +90,7 @@ class StartAttempt(Generic[ClientT]):
         record = self._start.record
         name = record.name if record else f"what this task may have started in {self._operator.system}"
         if verdict is not Verdict.CANCEL:
-            self._operator.log_lines([lines.not_canceling(name, reason)])
+            self._operator.log_lines([not_canceled(verdict, name, reason)])
             return
         self._is_canceling.set()
         if record and record.is_over:

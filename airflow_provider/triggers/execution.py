@@ -17,7 +17,15 @@ from asgiref.sync import sync_to_async
 
 from airflow_provider.clients.urls import place_of
 from airflow_provider.core import lines
-from airflow_provider.core.canceling import CANCEL_REASON, RESUMED, TaskSeen, Verdict, cancel, judge_trigger_kill
+from airflow_provider.core.canceling import (
+    CANCEL_REASON,
+    RESUMED,
+    TaskSeen,
+    Verdict,
+    cancel,
+    judge_trigger_kill,
+    not_canceled,
+)
 from airflow_provider.core.commands import Cancel, Log, Pause
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.lines import LogLine, name_of
@@ -218,7 +226,7 @@ class ExecutionTrigger(BaseTrigger):
         try:
             verdict, reason = await self._judge(marker)
             if verdict is not Verdict.CANCEL:
-                self._log_lines(lines.not_canceling(name, reason))
+                self._log_lines(not_canceled(verdict, name, reason))
                 await self._log_end()
                 return
             # Logged first: the triggerer may end before the answer comes.

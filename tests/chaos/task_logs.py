@@ -17,6 +17,7 @@ _ENDED_IN_TRIGGERER = "TriggerEvent<'success'>"
 _GUESS = re.compile(r"Found (\S+), which this task probably started")
 _NOT_CANCELED = (
     "only guessed to be this task's",
+    "If a person ended the task, cancel it manually",
     "nothing was adopted, canceled or started",
     "Nothing else was started",
     "Could not cancel",

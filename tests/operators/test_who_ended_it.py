@@ -129,6 +129,7 @@ def test_a_worker_that_was_frozen_takes_no_state_for_a_persons_act(systems, stat
     log = capsys.readouterr().out
     assert f"Not canceling execution {story.executions()[0]['id']}" in log
     assert "this worker did not run for" in log
+    assert "If a person ended the task, cancel it manually" in log
 
 
 class Triggerer:

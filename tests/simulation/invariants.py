@@ -42,8 +42,8 @@ SAID_OF_ANY = (
 )
 """Parts of log lines about an execution whose name nobody knows."""
 
-SAID_WHERE_UNKNOWN = ("did not run for", "does not answer", "only guessed", "gave up this one")
-"""Parts of the reasons for which nothing is canceled because it is not known who ended the task."""
+SAID_WHERE_UNKNOWN = ("If a person ended the task", "only guessed")
+"""Parts of the lines about what is not canceled because it is not known who ended the task, or whose it is."""
 
 CLOCKS_APART = 240.0
 """Most seconds by which two machines' clocks differ in this world."""

@@ -160,7 +160,7 @@ class StartCarrier(CommonCarrier):
         record = self.start.record
         name = record.name if record else "nothing yet"
         if verdict is not Verdict.CANCEL:
-            task.warn(f"Not canceling {name}: {reason}")
+            task.warn(canceling.not_canceled(verdict, name, reason).text)
             return
         self.is_canceling = True
         if record and record.is_over:

@@ -191,7 +191,7 @@ class TriggerRun:
         if verdict is not Verdict.CANCEL:
             if seen.state is not None and not self.was_frozen:
                 world.judge.leaves(self, seen)
-            self.task.warn(f"Not canceling {ref['id']}: {reason}")
+            self.task.warn(canceling.not_canceled(verdict, ref["id"], reason).text)
             return
         self.task.warn(f"Canceling {ref['id']}: {reason}")
         timed = Timed(self.machine.now)
