@@ -39,9 +39,9 @@ def answers_for_good(context: Context, record: StartRecord | None) -> list[dict[
     return as_json(question.before)
 
 
-def is_rejected_here(context: Context, record: StartRecord | None) -> bool:
-    """Whether people in Airflow have rejected the last gate that the execution reached."""
-    answers = _read(context, record.marker if record else "").all_answers
+def is_rejected_here(context: Context, marker: str) -> bool:
+    """Whether people in Airflow have rejected the last gate that the execution of a start reached."""
+    answers = _read(context, marker).all_answers
     return bool(answers) and answers[-1].decision == REJECT and bool(answers[-1].by) and not answers[-1].refused
 
 

@@ -226,6 +226,19 @@ def test_a_rejection_ends_the_execution_and_no_retry_asks_again(gated):
     assert gated.cancels() == [0]
 
 
+@pytest.mark.parametrize("dies_in", ["end_record", "result_of"])
+def test_what_people_rejected_is_not_started_again_by_a_retry_after_its_worker_died(gated, dies_in):
+    task = asking(gated)
+    with mock.patch(f"airflow_provider.core.starting.{dies_in}", side_effect=WorkerKilled):
+        task.answer("Reject", "ada", "not on a Friday")
+        assert isinstance(task.to_the_end().error, WorkerKilled)
+    task.lose_worker()
+    error = task.attempt().error
+    assert isinstance(error, ExecutionRejected)
+    assert isinstance(error, AirflowFailException)
+    assert len(gated.executions()) == 1
+
+
 def test_two_different_people_must_approve_each_gate(gated):
     task = asking(gated, approvals=2)
     task.answer("Approve", "ada")
