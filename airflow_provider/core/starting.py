@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider.core import lines
+from airflow_provider.core.approving import Ended
 from airflow_provider.core.cleanup import end_cleared, let_end
 from airflow_provider.core.commands import Ask, Defer, Log, Pause, Program, TakeAnswer
 from airflow_provider.core.concluding import end_record
@@ -194,6 +195,8 @@ class Start(Progress):
     def _wait(self, seen: Execution) -> Program[dict[str, Any]]:
         record = self.own_record()
         self._may_defer = self.policy.deferrable and record.crashes <= MOST_CRASHES
+        if self.policy.approve and not self._may_defer:
+            yield Log([lines.nobody_is_heard(record.crashes)])
         wait = Wait(
             seen.ref,
             self.policy.poll_interval,
@@ -213,8 +216,11 @@ class Start(Progress):
     def _remember_or_defer(self, wait: Wait) -> Program[None]:
         record = self.own_record()
         yield from self._remember_new_reference(record, wait)
-        if self._may_defer and self.policy.approve and wait.last and wait.last.state is ExecutionState.WAITING:
-            yield from self._ask(wait, wait.last)
+        if self.policy.approve and wait.last and wait.last.state is ExecutionState.WAITING:
+            if self._may_defer:
+                yield from self._ask(wait, wait.last)
+            else:
+                yield from self._take_answer(record, {"ended": Ended.UNHEARD})
         elif self._may_defer and (self.policy.is_known(wait.ref) or self.now > record.started + DURATIONS.settling):
             yield Defer(wait.ref, wait.deadline, wait.begun)
             # Answered only if the remaining time is too short for a deferral.

@@ -186,10 +186,12 @@ class GateAttempt(Generic[ClientT]):
             return None
         if ended == Ended.ELSEWHERE:
             return self._ended_elsewhere(event)
+        if ended == Ended.UNHEARD and not self._is_late:
+            return None
         if not question.ref:
             self._operator.log.warning("An answer came, but there is no question: waiting")
             return None
-        if ended == Ended.NO_RESPONSE:
+        if ended in (Ended.NO_RESPONSE, Ended.UNHEARD):
             try:
                 asking.take_silence(question)
             finally:
@@ -203,6 +205,12 @@ class GateAttempt(Generic[ClientT]):
             question.asked = min(question.asked, len(question.answers))
         self._note()
         return None
+
+    @property
+    def _is_late(self) -> bool:
+        """Whether people were asked, and their time to answer is over."""
+        question = self._question
+        return question.is_asked and question.deadline is not None and time.time() >= question.deadline
 
     def _ended_elsewhere(self, event: dict[str, Any]) -> Outcome | None:
         outcome = Outcome.from_event(event.get("outcome"))

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from pytest_mock import MockerFixture
 
 from airflow_provider.clients.code_stream.approvals import Approvals
-from airflow_provider.core.durations import DURATIONS
+from airflow_provider.core.durations import DURATIONS, MOST_CRASHES
 from airflow_provider.exceptions import (
     BadRequestError,
     ExecutionCanceled,
@@ -615,6 +615,20 @@ def test_a_wait_that_crashed_continues_and_keeps_the_question(gated):
     assert (task.last.error, task.state) == (None, "deferred")
     task.answer("Approve")
     assert result_of(task.to_the_end())["approvals"][0]["by"] == "ada"
+
+
+@pytest.mark.parametrize(("then", "is_good"), [("approve", True), ("reject", False)])
+def test_silence_means_what_its_author_says_although_the_wait_crashes_again_and_again(gated, then, is_good):
+    """No trigger is left that could report it: the task waits in its worker."""
+    task = asking(gated, response_timeout=1, on_no_response=then, timeout=8)
+    for _ in range(MOST_CRASHES):
+        task.crash()
+        assert task.state == "deferred"
+    task.crash()
+    assert not isinstance(task.last.error, ExecutionTimeout)
+    assert (task.last.error is None) is is_good
+    assert len(gated.answers()) == 1
+    assert gated.cancels() == [0]
 
 
 def test_a_deadline_that_passes_while_it_asks_cancels_and_closes_the_question(gated):

@@ -191,7 +191,7 @@ class GateCarrier(StartCarrier):
                 record = self.start.record
                 is_own = record and record.ref and outcome.waited_for == named_exactly(record.ref)
                 outcome = outcome if is_own else None
-            elif not question.ref:
+            elif not question.ref or event.get("ended") == Ended.UNHEARD:
                 return None
             elif event.get("ended") == Ended.UNASKED:
                 question.asked = len(question.answers)
