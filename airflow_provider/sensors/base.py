@@ -343,8 +343,9 @@ class KnownSensor(ReleaseSensor[ClientT]):
         self.ref = {"system": self.system, **ref}
 
     def how_to_start(self) -> StartTriggerArgs | None:
-        """What the scheduler needs to start in the triggerer."""
-        if not self.start_from_trigger or not self.ref:
+        """What the scheduler needs to start in the triggerer; ``None``: start in a worker."""
+        if not self.start_from_trigger or not self.ref or self.get_closest_mapped_task_group():
+            # In a mapped task group, only a worker can resolve the group's arguments and results of its other tasks.
             return None
         from airflow.triggers.base import StartTriggerArgs
 
