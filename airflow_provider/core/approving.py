@@ -44,6 +44,8 @@ class Ended(enum.StrEnum):
     """The deadline has passed."""
     UNASKED = "unasked"
     """Airflow has no such question: it must be asked first."""
+    UNHEARD = "unheard"
+    """It may not have ended, but no trigger waits for it any more: only its deadline counts."""
 
 
 class Answer(msgspec.Struct, kw_only=True, omit_defaults=True):

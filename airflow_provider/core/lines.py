@@ -263,6 +263,13 @@ def still_no_answer(problem: Exception, seconds: float) -> LogLine:
     return warning(f"Polls have been failing for {span(seconds)}, will retry: {problem}")
 
 
+def nobody_is_heard(crashes: int) -> LogLine:
+    return warning(
+        f"Waiting in this worker, because {crashes} waits in the triggerer ended without an event: answers in Airflow "
+        "are no longer heard, only decisions in the system itself"
+    )
+
+
 def answers_again(system: str, seconds: float) -> LogLine:
     return LogLine(f"{SYSTEM_NAMES.get(system, system)} responds again after {span(seconds)}")
 

@@ -24,6 +24,7 @@ class Policy(msgspec.Struct, frozen=True):
     :param is_busy: whether a refusal only means that the system accepts no start now.
     :param has_log: whether the system has a log of what a reference names.
     :param is_known: whether a reference names the execution itself.
+    :param is_rejected: whether people in Airflow have rejected what the start with this marker has started.
     """
 
     system: str
@@ -44,3 +45,4 @@ class Policy(msgspec.Struct, frozen=True):
     is_busy: Callable[[ReleasePipelineError], bool] = lambda error: False
     has_log: Callable[[ExecutionRef], bool] = lambda ref: False
     is_known: Callable[[ExecutionRef], bool] = lambda ref: True
+    is_rejected: Callable[[str], bool] = lambda marker: False

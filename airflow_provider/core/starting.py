@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider.core import lines
+from airflow_provider.core.approving import Ended
 from airflow_provider.core.cleanup import end_cleared, let_end
 from airflow_provider.core.commands import Ask, Defer, Log, Pause, Program, TakeAnswer
 from airflow_provider.core.concluding import end_record
@@ -24,6 +25,7 @@ from airflow_provider.core.waiting import GUESS, Begun, Ending, Outcome, Pace, W
 from airflow_provider.core.watching import watch
 from airflow_provider.exceptions import (
     ExecutionCanceled,
+    ExecutionRejected,
     NotFoundError,
     ReleasePipelineError,
     ServerUnavailableError,
@@ -121,8 +123,8 @@ class Start(Progress):
             return None
         if related is Relation.AMBIGUOUS and record.had_succeeded:
             yield from self._refuse_to_guess(record)
-        if record.phase is Phase.ENDED and record.end is End.CANCELED and related is Relation.SAME:
-            self._respect_cancel(record)
+        if record.phase is Phase.ENDED and related is Relation.SAME:
+            self._respect_decision(record)
         if record.phase is Phase.ENDED and record.end is not End.SUCCEEDED:
             self.enter(State.PREPARING)
             return None
@@ -139,13 +141,9 @@ class Start(Progress):
             self.enter(State.OBSERVING)
             seen = yield from observe(self, record.ref)
         seen = yield from settled(self, seen)
-        if seen is None or seen.state is ExecutionState.FAILED:
+        if seen is None or seen.state in (ExecutionState.FAILED, ExecutionState.CANCELED):
             yield from self.note_end(record, seen)
-            self.enter(State.PREPARING)
-            return None
-        if seen.state is ExecutionState.CANCELED:
-            yield from self.note_end(record, seen)
-            self._respect_cancel(record)
+            self._respect_decision(record)
             self.enter(State.PREPARING)
             return None
         if related is Relation.AMBIGUOUS:
@@ -156,11 +154,17 @@ class Start(Progress):
             yield Log([lines.arguments_changed(seen)])
         return seen
 
-    def _respect_cancel(self, record: StartRecord) -> None:
-        """:raises ExecutionCanceled: somebody canceled it, and the author does not want another one to be started."""
-        if self.policy.on_canceled == "fail":
+    def _respect_decision(self, record: StartRecord) -> None:
+        """Start nothing in the place of what a person has ended.
+
+        :raises ExecutionCanceled: somebody canceled it, and the author does not want another one to be started.
+        :raises ExecutionRejected: people have rejected it in Airflow, and the attempt that sent this died.
+        """
+        if record.end is End.CANCELED and self.policy.on_canceled == "fail":
             self.is_final = True
             raise self.error(ExecutionCanceled, f"somebody canceled {record.name}; no retry starts it again")
+        if record.end is End.FAILED and self.policy.is_rejected(record.marker):
+            raise self.error(ExecutionRejected, f"people have rejected {record.name}; no retry starts it again")
 
     def _refuse_to_guess(self, record: StartRecord) -> Program[None]:
         summary = ambiguity(f"started {record.name}", "adopted, canceled or started", "start anew")
@@ -191,6 +195,8 @@ class Start(Progress):
     def _wait(self, seen: Execution) -> Program[dict[str, Any]]:
         record = self.own_record()
         self._may_defer = self.policy.deferrable and record.crashes <= MOST_CRASHES
+        if self.policy.approve and not self._may_defer:
+            yield Log([lines.nobody_is_heard(record.crashes)])
         wait = Wait(
             seen.ref,
             self.policy.poll_interval,
@@ -210,8 +216,11 @@ class Start(Progress):
     def _remember_or_defer(self, wait: Wait) -> Program[None]:
         record = self.own_record()
         yield from self._remember_new_reference(record, wait)
-        if self._may_defer and self.policy.approve and wait.last and wait.last.state is ExecutionState.WAITING:
-            yield from self._ask(wait, wait.last)
+        if self.policy.approve and wait.last and wait.last.state is ExecutionState.WAITING:
+            if self._may_defer:
+                yield from self._ask(wait, wait.last)
+            else:
+                yield from self._take_answer(record, {"ended": Ended.UNHEARD})
         elif self._may_defer and (self.policy.is_known(wait.ref) or self.now > record.started + DURATIONS.settling):
             yield Defer(wait.ref, wait.deadline, wait.begun)
             # Answered only if the remaining time is too short for a deferral.

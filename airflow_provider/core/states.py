@@ -49,7 +49,7 @@ TRANSITIONS: dict[tuple[State, State], str] = {
     ): "it failed in the triggerer, is of another system, or it is uncertain whose start it is",
     (State.OBSERVING, State.WAITING): "it is running, or succeeded: adopted",
     (State.OBSERVING, State.PREPARING): "it failed or is gone: start another one",
-    (State.OBSERVING, State.FAILED): "somebody canceled it, or a person may have cleared this task",
+    (State.OBSERVING, State.FAILED): "somebody canceled or rejected it, or a person may have cleared this task",
     (State.SEARCHING, State.WAITING): "found: adopted",
     (State.SEARCHING, State.SENDING): "certainly not there: sent again",
     (State.SEARCHING, State.PREPARING): "not there: start anew",

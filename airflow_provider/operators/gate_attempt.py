@@ -39,9 +39,9 @@ def answers_for_good(context: Context, record: StartRecord | None) -> list[dict[
     return as_json(question.before)
 
 
-def is_rejected_here(context: Context, record: StartRecord | None) -> bool:
-    """Whether people in Airflow have rejected the last gate that the execution reached."""
-    answers = _read(context, record.marker if record else "").all_answers
+def is_rejected_here(context: Context, marker: str) -> bool:
+    """Whether people in Airflow have rejected the last gate that the execution of a start reached."""
+    answers = _read(context, marker).all_answers
     return bool(answers) and answers[-1].decision == REJECT and bool(answers[-1].by) and not answers[-1].refused
 
 
@@ -186,10 +186,12 @@ class GateAttempt(Generic[ClientT]):
             return None
         if ended == Ended.ELSEWHERE:
             return self._ended_elsewhere(event)
+        if ended == Ended.UNHEARD and not self._is_late:
+            return None
         if not question.ref:
             self._operator.log.warning("An answer came, but there is no question: waiting")
             return None
-        if ended == Ended.NO_RESPONSE:
+        if ended in (Ended.NO_RESPONSE, Ended.UNHEARD):
             try:
                 asking.take_silence(question)
             finally:
@@ -203,6 +205,12 @@ class GateAttempt(Generic[ClientT]):
             question.asked = min(question.asked, len(question.answers))
         self._note()
         return None
+
+    @property
+    def _is_late(self) -> bool:
+        """Whether people were asked, and their time to answer is over."""
+        question = self._question
+        return question.is_asked and question.deadline is not None and time.time() >= question.deadline
 
     def _ended_elsewhere(self, event: dict[str, Any]) -> Outcome | None:
         outcome = Outcome.from_event(event.get("outcome"))

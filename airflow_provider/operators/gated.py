@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.exceptions import ExecutionFailed, ExecutionRejected
@@ -104,15 +105,20 @@ class GatedStartOperator(AsksPeople[ClientT], StartOperator[ClientT]):
                 raise
             from airflow_provider.operators.gate_attempt import is_rejected_here
 
-            if is_rejected_here(context, start.record):
+            if start.record and is_rejected_here(context, start.record.marker):
                 raise ExecutionRejectedForGood(error.summary, call=error.call) from error
             raise
 
-    def _policy(self, client: ReleaseClient, place: str) -> Policy:
-        # Not at the top: parsing a DAG file does not need it.
+    def _policy(self, context: Context, client: ReleaseClient, place: str) -> Policy:
+        policy = super()._policy(context, client, place)
+        if not self.approve:
+            return policy
+        # Not at the top: parsing a DAG file does not need these.
         from msgspec.structs import replace
 
-        return replace(super()._policy(client, place), approve=self._asks)
+        from airflow_provider.operators.gate_attempt import is_rejected_here
+
+        return replace(policy, approve=self._asks, is_rejected=partial(is_rejected_here, context))
 
     @property
     def _asks(self) -> bool:

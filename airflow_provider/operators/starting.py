@@ -175,7 +175,7 @@ class StartOperator(WaitingOperator[ClientT]):
         with self.logging_failure(took), self.get_client(context) as client:
             if not resumed:
                 self.log_beginning(client)
-            policy = self._policy(client, _place(client, record if resumed else None))
+            policy = self._policy(context, client, _place(client, record if resumed else None))
             start = Start(policy, record, attempt_of(context), time.time())
             result = self._run(context, client, start, program(start))
             self.verify(result)
@@ -203,7 +203,7 @@ class StartOperator(WaitingOperator[ClientT]):
         finally:
             self._attempt.watch.stop()
 
-    def _policy(self, client: ReleaseClient, place: str) -> Policy:
+    def _policy(self, context: Context, client: ReleaseClient, place: str) -> Policy:
         from airflow_provider.core.policy import Policy
 
         return Policy(

@@ -25,6 +25,7 @@ from airflow_provider.operators.base import (
     ClientT,
     ReleaseOperator,
     event_or_mismatch,
+    in_dag_test,
     noticed_within,
     waiting_for,
 )
@@ -342,8 +343,9 @@ class KnownSensor(ReleaseSensor[ClientT]):
         self.ref = {"system": self.system, **ref}
 
     def how_to_start(self) -> StartTriggerArgs | None:
-        """What the scheduler needs to start in the triggerer."""
-        if not self.start_from_trigger or not self.ref:
+        """What the scheduler needs to start in the triggerer; ``None``: start in a worker."""
+        if not self.start_from_trigger or not self.ref or self.get_closest_mapped_task_group():
+            # In a mapped task group, only a worker can resolve the group's arguments and results of its other tasks.
             return None
         from airflow.triggers.base import StartTriggerArgs
 
@@ -353,6 +355,11 @@ class KnownSensor(ReleaseSensor[ClientT]):
             next_method="execute_complete",
             timeout=timedelta(seconds=self.timeout),
         )
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Also after a start in the triggerer, where the scheduler passes on nothing to compare the event with."""
+        expected = waiting_for(self.reference(None)) if self.start_from_trigger and not in_dag_test() else {}
+        return super().resume_execution(next_method, {**expected, **(next_kwargs or {})}, context)
 
     def reference(self, client: Any) -> ExecutionRef:
         return {name: "" if value is None else str(value) for name, value in self.ref.items()}

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from airflow.configuration import conf
 from airflow.executors.local_executor import _run_worker
+from airflow.jobs.triggerer_job_runner import TriggerRunnerSupervisor
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError, AirflowTaskTimeout, ErrorType
 from airflow.sdk.execution_time import supervisor, task_runner
@@ -147,6 +148,15 @@ def test_a_mapped_task_has_no_on_kill_before_its_templates_are_rendered() -> Non
     assert "ti.task.on_kill()" in inspect.getsource(task_runner._run_task_and_map_outcome)
     assert not hasattr(mapped, "on_kill")
     assert callable(mapped.unmap({"doc": "a"}).on_kill)
+
+
+def test_a_worker_can_put_a_required_action_but_only_a_triggerer_can_close_it() -> None:
+    """So one that a person ends while it is about to ask leaves its question without an answer."""
+    asked, closed = "isinstance(msg, CreateHITLDetailPayload)", "isinstance(msg, UpdateHITLDetail)"
+    by_worker = inspect.getsource(supervisor.ActivitySubprocess._handle_request)
+    by_triggerer = inspect.getsource(TriggerRunnerSupervisor._handle_request)
+    assert (asked in by_worker, closed in by_worker) == (True, False)
+    assert (asked in by_triggerer, closed in by_triggerer) == (False, True)
 
 
 def test_a_failure_of_a_queued_task_keeps_its_id_and_makes_a_resumed_one_begin_again() -> None:

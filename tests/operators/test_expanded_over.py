@@ -12,6 +12,7 @@ from pytest_mock import MockerFixture
 from airflow_provider.operators import base
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
 from airflow_provider.sensors.cocktail import CocktailBuildSensor
+from airflow_provider.sensors.quay import QuayTagSensor
 from tests.chaos.vendors import ENDED
 from tests.support.attempts import Task
 from tests.support.story import SLOW
@@ -143,6 +144,23 @@ def test_a_sensor_that_starts_in_the_triggerer_knows_what_comes_after_it(systems
     read = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
     kwargs = BaseSerialization.deserialize(read.get_task("build").start_trigger_args.trigger_kwargs)
     assert kwargs["finish"] == finish
+
+
+def test_a_sensor_in_a_mapped_group_starts_in_a_worker_because_only_that_resolves_its_arguments():
+    """A trigger got the text of the stand-in, ``MappedArgument(...)``, and waited for what is called that."""
+    from airflow.sdk import DAG, task_group
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    @task_group
+    def each(tag: str) -> None:
+        QuayTagSensor(task_id="wait", repository="acme/shop", tag=tag, start_from_trigger=True)
+
+    with DAG("in_a_mapped_group", schedule=None) as dag:
+        each.expand(tag=["1.0", "1.1"])
+        QuayTagSensor(task_id="beside", repository="acme/shop", tag="1.2", start_from_trigger=True)
+    read = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
+    assert read.get_task("beside").start_trigger_args
+    assert read.get_task("each.wait").start_trigger_args is None
 
 
 def test_multiple_outputs_of_a_sensor_are_pushed_by_a_worker(systems):

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from pytest_mock import MockerFixture
 
 from airflow_provider.clients.code_stream.approvals import Approvals
-from airflow_provider.core.durations import DURATIONS
+from airflow_provider.core.durations import DURATIONS, MOST_CRASHES
 from airflow_provider.exceptions import (
     BadRequestError,
     ExecutionCanceled,
@@ -224,6 +224,19 @@ def test_a_rejection_ends_the_execution_and_no_retry_asks_again(gated):
     (sent,) = gated.answers()
     assert "rejected by Ada (ada): not on a Friday" in (sent.get("responseMessage") or sent.get("message"))
     assert gated.cancels() == [0]
+
+
+@pytest.mark.parametrize("dies_in", ["end_record", "result_of"])
+def test_what_people_rejected_is_not_started_again_by_a_retry_after_its_worker_died(gated, dies_in):
+    task = asking(gated)
+    with mock.patch(f"airflow_provider.core.starting.{dies_in}", side_effect=WorkerKilled):
+        task.answer("Reject", "ada", "not on a Friday")
+        assert isinstance(task.to_the_end().error, WorkerKilled)
+    task.lose_worker()
+    error = task.attempt().error
+    assert isinstance(error, ExecutionRejected)
+    assert isinstance(error, AirflowFailException)
+    assert len(gated.executions()) == 1
 
 
 def test_two_different_people_must_approve_each_gate(gated):
@@ -602,6 +615,20 @@ def test_a_wait_that_crashed_continues_and_keeps_the_question(gated):
     assert (task.last.error, task.state) == (None, "deferred")
     task.answer("Approve")
     assert result_of(task.to_the_end())["approvals"][0]["by"] == "ada"
+
+
+@pytest.mark.parametrize(("then", "is_good"), [("approve", True), ("reject", False)])
+def test_silence_means_what_its_author_says_although_the_wait_crashes_again_and_again(gated, then, is_good):
+    """No trigger is left that could report it: the task waits in its worker."""
+    task = asking(gated, response_timeout=1, on_no_response=then, timeout=8)
+    for _ in range(MOST_CRASHES):
+        task.crash()
+        assert task.state == "deferred"
+    task.crash()
+    assert not isinstance(task.last.error, ExecutionTimeout)
+    assert (task.last.error is None) is is_good
+    assert len(gated.answers()) == 1
+    assert gated.cancels() == [0]
 
 
 def test_a_deadline_that_passes_while_it_asks_cancels_and_closes_the_question(gated):

@@ -13,6 +13,7 @@ from airflow_provider.core.waiting import Ending, Outcome, named_exactly
 from airflow_provider.exceptions import ExecutionTimeout
 from airflow_provider.execution import Execution, ExecutionState
 from airflow_provider.operators.cocktail import CocktailCancelBuildOperator
+from airflow_provider.sensors import base as sensors
 from airflow_provider.sensors.cocktail import CocktailBuildSensor
 from tests.support.attempts import Task
 from tests.support.endings import FINISHED
@@ -113,6 +114,33 @@ def test_an_event_of_another_wait_ends_no_act_and_no_sensor(systems):
     act = Task(lambda: CocktailCancelBuildOperator(task_id="cancel", build_run_seq=run_seq, deferrable=True))
     assert act.attempt().state == act.resume(event_of_another_wait()).state == "deferred"
     assert len(systems.requests("cocktail", "PUT")) == 1
+
+
+def test_an_event_of_another_wait_ends_no_sensor_that_has_started_in_the_triggerer(systems, mocker):
+    """The scheduler that starts its trigger renders no template, so that it passes on no name of what is waited for."""
+    mocker.patch.object(sensors, "in_dag_test", lambda: False)
+    systems.reset(SLOW)
+    execution_id = Deferred(systems, STARTERS["cocktail"]).execution["id"]
+    number = f"{{{{ '{execution_id}' }}}}"
+    sensor = Task(lambda: CocktailBuildSensor(task_id="wait", build_run_seq=number, start_from_trigger=True))
+    started_in_triggerer(sensor)
+    assert sensor.resume(event_of_another_wait()).state == "deferred"
+    own = {"system": "cocktail", "kind": "build_run", "id": execution_id, "build_seq": "", "tag": ""}
+    ended = Execution({**own, "place": "here"}, ExecutionState.SUCCEEDED, "DONE").to_result()
+    sensor = Task(lambda: CocktailBuildSensor(task_id="wait", build_run_seq=number, start_from_trigger=True))
+    started_in_triggerer(sensor)
+    event = TriggerEvent(Outcome(Ending.FINISHED, ended, waited_for=named_exactly(own)).to_event())
+    assert sensor.resume(event).state == "success"
+
+
+def started_in_triggerer(task: Task) -> None:
+    """What a scheduler does in the place of a worker."""
+
+    def defer(ti: Any) -> None:
+        ti.state, ti.next_method, ti.next_kwargs = "deferred", "execute_complete", {}
+        ti.try_number += 1
+
+    task.change(defer)
 
 
 @EVERY_STARTER

@@ -80,6 +80,10 @@ class CommonCarrier(ABC):
             ReadLog: self._read_log,
         }
 
+    def is_final_after(self, error: ReleasePipelineError) -> bool:
+        """Whether no retry follows this error."""
+        return bool(self.is_final)
+
     def run(self, program: Any) -> Steps[Any]:
         return (yield from carry_out(program, self.start, self.perform, self.worker.machine))
 

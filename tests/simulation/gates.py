@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from airflow_provider.core import canceling
 from airflow_provider.core.approving import (
     APPROVE,
@@ -27,7 +29,14 @@ from airflow_provider.core.canceling import TaskSeen, Verdict
 from airflow_provider.core.commands import Ask, TakeAnswer
 from airflow_provider.core.record import StartRecord
 from airflow_provider.core.waiting import GUESS, WAITED_FOR, Ending, Outcome, Pace, Wait, named_exactly
-from airflow_provider.exceptions import BadRequestError, ConflictError, Effect, ReleasePipelineError
+from airflow_provider.exceptions import (
+    BadRequestError,
+    ConflictError,
+    Effect,
+    ExecutionFailed,
+    ExecutionRejected,
+    ReleasePipelineError,
+)
 from airflow_provider.execution import Execution, ExecutionState
 from tests.simulation.airflow import NOTICED, Airflow, AirflowError, StaleError, Task
 from tests.simulation.invariants import Judge
@@ -79,7 +88,19 @@ class GateCarrier(StartCarrier):
 
     def __init__(self, worker: Worker, record: StartRecord | None) -> None:
         super().__init__(worker, record)
+        self.policy = self.start.policy = replace(self.policy, is_rejected=self._is_rejected)
         self._perform |= {Ask: self._ask, TakeAnswer: self._take}
+
+    def is_final_after(self, error: ReleasePipelineError) -> bool:
+        """As ``GatedStartOperator._run``."""
+        record, is_of_end = self.start.record, isinstance(error, (ExecutionFailed, ExecutionRejected))
+        return super().is_final_after(error) or bool(is_of_end and record and self._is_rejected(record.marker))
+
+    def _is_rejected(self, marker: str) -> bool:
+        """As ``is_rejected_here`` of ``operators/gate_attempt.py``."""
+        question = GateQuestion.from_json(self.worker.task.store.get(GATES_KEY), marker)
+        answers = question.all_answers
+        return bool(answers) and answers[-1].decision == REJECT and bool(answers[-1].by) and not answers[-1].refused
 
     def _question(self) -> Steps[GateQuestion]:
         stored = yield from self.airflow.read(self.worker, GATES_KEY)
@@ -170,7 +191,7 @@ class GateCarrier(StartCarrier):
                 record = self.start.record
                 is_own = record and record.ref and outcome.waited_for == named_exactly(record.ref)
                 outcome = outcome if is_own else None
-            elif not question.ref:
+            elif not question.ref or event.get("ended") == Ended.UNHEARD:
                 return None
             elif event.get("ended") == Ended.UNASKED:
                 question.asked = len(question.answers)
@@ -470,6 +491,16 @@ class GateJudge(Judge):
         """An answer has arrived."""
         self.world.counted["answers that arrived"] += 1
         self._arrived[job, number].append(Sent(worker, decision, had_effect))
+
+    def _judge_second(self, job: Job, other: Job) -> None:
+        super()._judge_second(job, other)
+        if self._was_rejected(other) and other is self._last_before(job):
+            self.world.violate(f"{job} is started, although people have rejected {other}")
+
+    def _was_rejected(self, job: Job) -> bool:
+        """Whether a rejection by people in Airflow has ended it."""
+        arrived = [each for (about, _), sent in self._arrived.items() if about is job for each in sent]
+        return any(each.had_effect and each.decision == REJECT for each in arrived)
 
     def leaves(self, run: Any, seen: TaskSeen) -> None:
         """While a task asks, its trigger leaves a cleared task to the next attempt."""

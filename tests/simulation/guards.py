@@ -539,8 +539,8 @@ GUARDS = (
     _core(
         "what a colleague canceled is not started again",
         "16",
-        "starting:Start._respect_cancel",
-        'if self.policy.on_canceled == "fail":',
+        "starting:Start._respect_decision",
+        'if record.end is End.CANCELED and self.policy.on_canceled == "fail":',
         "if False:",
     ),
     _core(
@@ -801,6 +801,13 @@ GUARDS = (
         "",
         "gates:GateCarrier._is_decided",
         "return bool(status == decision)",
+        "return False",
+    ),
+    _carrier(
+        "what people have rejected is not started again",
+        "",
+        "gates:GateCarrier._is_rejected",
+        "return bool(answers) and answers[-1].decision == REJECT and bool(answers[-1].by) and not answers[-1].refused",
         "return False",
     ),
 )

@@ -110,7 +110,7 @@ class Worker:
             task.warn(f"{type(error).__name__}: {error}")
             if self.carrier:
                 world.judge.fails(self, error)
-            is_final = self.carrier is not None and self.carrier.is_final
+            is_final = self.carrier is not None and self.carrier.is_final_after(error)
             yield from self._report(None, is_final=is_final)
             return
         yield from self._report(result)

@@ -99,7 +99,8 @@ class ReleaseObserver:
 
     def _now(self, ref: ExecutionRef) -> float:
         """The time by the clock of the reference's ``since``: those of two machines may differ by minutes."""
-        server_time = self._wire.transport.server_time() if ref.get("clock") == "vendor" else None
+        by_vendor = ref.get("clock") == "vendor" or not ref.get("since")
+        server_time = self._wire.transport.server_time() if by_vendor else None
         return time.time() if server_time is None else server_time
 
     def _approvals_of(self, ref: ExecutionRef, sighting: Sighting) -> list[str]:
@@ -131,7 +132,8 @@ def sighting_of(record: Mapping[str, Any], item: Mapping[str, Any]) -> Sighting:
     """The status of a record, or of the list item if the record has none."""
     if status_of(record):
         return Sighting({**_state_of(item), **record}, certain=True)
-    return Sighting({**record, **_state_of(item)}, certain=False)
+    times = filter(is_number, (triggered_at(record), triggered_at(item)))
+    return Sighting({**record, **_state_of(item)}, certain=False, triggered=max(times, key=int, default=""))
 
 
 def _state_of(item: Mapping[str, Any]) -> dict[str, Any]:

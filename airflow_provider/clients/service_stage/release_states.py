@@ -126,10 +126,12 @@ class Sighting(msgspec.Struct, frozen=True):
 
     :param about: the record, list item or reply that it is from: the ``outputs`` of the execution.
     :param certain: whether it is of this execution; that of a list item may be of the previous one.
+    :param triggered: epoch milliseconds, as text, of the last trigger that the record or the list item shows.
     """
 
     about: Mapping[str, Any]
     certain: bool
+    triggered: str = ""
 
     @property
     def status(self) -> str:
@@ -139,11 +141,15 @@ class Sighting(msgspec.Struct, frozen=True):
 def is_old(ref: ExecutionRef, sighting: Sighting, now: float) -> bool:
     """Whether a status may still be from before the action.
 
-    :param now: epoch seconds, by the clock of ``ref``'s ``since``.
+    :param now: epoch seconds, by the clock of ``ref``'s ``since``, or else the vendor's.
     """
     action, status, before = ref.get("action", ""), sighting.status, ref.get("status_before", "")
-    if not ref.get("since") or status in IN_PROGRESS - {TO_BE_APPROVED}:
+    if status in IN_PROGRESS - {TO_BE_APPROVED}:
         return False
+    if not ref.get("since"):
+        # What somebody else has started: only its trigger time shows how long ago that was.
+        may_lag = not sighting.certain and action == "start" and _state_of(ref, status).is_terminal
+        return may_lag and is_number(sighting.triggered) and abs(now - int(sighting.triggered) / 1000) < GRACE
     passed = now - _seconds(ref["since"])
     if sighting.certain:
         if action == "start":

@@ -62,6 +62,29 @@ def test_an_earlier_execution_keeps_its_own_end(systems, deferrable):
 
 
 @BOTH_MODES
+@pytest.mark.parametrize("end", ["2", "3"], ids=["released", "failed"])
+@pytest.mark.parametrize("list_time_lags", [False, True], ids=["the status lags", "the whole list lags"])
+def test_the_end_of_the_release_before_that_a_list_still_shows_is_not_that_of_the_new_one(
+    systems, list_time_lags, end, deferrable
+):
+    """As right after a task that starts it and does not wait, where records have no status of their own."""
+    systems.force("service_stage", start(), end)
+    systems.advance(300)
+    systems.switch("service_stage", task_seconds=1e6, record_status=False, list_lag=4.0, list_time_lags=list_time_lags)
+    ended = wait(execution_id=start(), deferrable=deferrable, timeout=2)
+    assert isinstance(ended.error, AirflowSensorTimeout)
+
+
+@BOTH_MODES
+def test_the_end_that_only_a_list_shows_counts_once_it_cannot_be_of_the_release_before(systems, deferrable):
+    systems.switch("service_stage", record_status=False)
+    execution_id = start()
+    systems.force("service_stage", execution_id, "2")
+    systems.advance(61)
+    assert wait(execution_id=execution_id, deferrable=deferrable).result["id"] == execution_id
+
+
+@BOTH_MODES
 def test_a_release_that_is_rolled_back_failed(systems, deferrable):
     execution_id = start()
     systems.force("service_stage", execution_id, "11")
