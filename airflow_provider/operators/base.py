@@ -327,12 +327,16 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
         named = {name: self.lines.shortened(str(getattr(self, name))) for name in names if hasattr(self, name)}
         return self.purpose.format_map(named) or type(self).__name__
 
-    @property
-    def lines(self) -> Any:
-        """The wording of lines, for subclasses; imported late because parsing a DAG file does not need it."""
+    if TYPE_CHECKING:
         from airflow_provider.core import lines
+    else:
 
-        return lines
+        @property
+        def lines(self):
+            """The wording of lines; imported late because parsing a DAG file does not need it."""
+            from airflow_provider.core import lines
+
+            return lines
 
     def log_lines(self, lines: Iterable[LogLine]) -> None:
         for line in lines:
