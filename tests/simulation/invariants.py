@@ -334,10 +334,17 @@ class Judge:
             self._left[task].add(other.generation)
             return True
         was_shown = bool(other.marker) and other.listed_from <= self.world.now - UNSEEN
-        if other.was_late and not was_shown and self._is_named(other):
+        if other.was_late and not was_shown and self._is_named(other) and not self._is_left_knowingly(other):
             return True
         is_unknown = any("Could not find out whether the cleared" in text for text in task.warnings)
         return is_unknown or self._is_hidden_by_guess(other)
+
+    def _is_left_knowingly(self, job: Job) -> bool:
+        """Whether a cancel of it failed, and no person was asked to end it."""
+        named = [text for text in job.owner.warnings if re.search(rf"\b{job.id}\b", text)]
+        return any("Could not cancel" in text for text in named) and not any(
+            "clear this task" in text for text in named
+        )
 
     def _is_hidden_by_guess(self, job: Job) -> bool:
         """Whether another execution was taken for this one, as far as anybody could know."""

@@ -43,6 +43,16 @@ def both_late(plan: Plan, chance: random.Random) -> None:
     _answer(plan, "time-out before effect", "send", chance.uniform(0.14, 0.18), nth=2)
 
 
+def late_and_not_canceled(plan: Plan, chance: random.Random) -> None:
+    """After a clear, the next start fails; meanwhile the one before has begun, and cannot be canceled."""
+    plan.character, plan.retries, plan.retry_delay = "marked", 3, 30.0
+    plan.policy |= {"timeout": None, "wait_for_completion": True, "cancel_on_kill": True}
+    plan.outcomes = [("failed", chance.uniform(60, 200)), ("succeeded", 900.0), *plan.outcomes]
+    _answer(plan, "time-out before effect", "send", chance.uniform(0.2, 0.6))
+    _add(plan, "clear", chance.choice(("state up_for_retry", "find within")))
+    _add(plan, "no cancel", "")
+
+
 def held_back(plan: Plan, chance: random.Random) -> None:
     """The system accepts no start for minutes, and something happens during that time or to the request after it."""
     plan.character = chance.choice(("marked", "one at a time", "window", "window", "rerun"))
@@ -443,6 +453,7 @@ THEMES: tuple[tuple[Theme, int], ...] = (
     (given_up, 1),
     (came_back, 1),
     (both_late, 1),
+    (late_and_not_canceled, 1),
     (held_back, 2),
     (taken_back, 2),
     (no_route, 1),
