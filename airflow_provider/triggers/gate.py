@@ -16,7 +16,7 @@ from airflow_provider.core.waiting import WAITED_FOR, Begun, Outcome, Wait, name
 from airflow_provider.execution import ExecutionRef, ExecutionState
 from airflow_provider.storable import storable
 from airflow_provider.triggers import required_actions
-from airflow_provider.triggers.asked import AskedPeople
+from airflow_provider.triggers.asked import AskedPeople, unless_stopped
 from airflow_provider.triggers.execution import ExecutionTrigger, freeze_watch, given_up_after
 from airflow_provider.triggers.kills import shielded
 from airflow_provider.triggers.poller import shared_poller
@@ -89,7 +89,8 @@ class GateTrigger(ExecutionTrigger):
 
     async def _outcome(self, wait: Wait) -> Outcome:
         waited_for = named_exactly(wait.ref)
-        return (await shared_poller(self.system, self.conn_id).wait(wait))._replace(waited_for=waited_for)
+        outcome = await shared_poller(self.system, self.conn_id).wait(wait)
+        return (await unless_stopped(outcome, self.system, self.conn_id))._replace(waited_for=waited_for)
 
     async def _end(self) -> None:
         if self.marker:

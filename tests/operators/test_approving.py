@@ -264,6 +264,19 @@ def test_an_approval_that_nobody_can_decide_any_more_fails(systems):
     assert "CANCELED" in str(error)
 
 
+def test_a_release_that_somebody_stops_was_not_approved(systems):
+    """It counts as running until it has stopped."""
+    asking = in_service_stage(systems)
+    task = asked(asking)
+    systems.force("service_stage", systems.executions("service_stage")[-1]["id"], "13")
+    event = task.fire(trigger_of(task))
+    assert (task.action().answer, task.action().by) == ("Reject", None)
+    assert "an answer is no longer needed" in task.action().comment
+    error = task.resumed(event).error
+    assert isinstance(error, ConflictError)
+    assert "can no longer be decided" in str(error)
+
+
 def test_an_answer_that_comes_after_a_decision_at_the_vendor_fails_and_says_so(asking):
     task = asked(asking)
     assert run_task(lambda: asking.build(decision="reject")).error is None

@@ -319,6 +319,17 @@ def test_a_rejection_at_the_vendor_is_no_approval_on_record(systems, mocker):
     assert (given["decision"], given["comment"]) == ("reject", "decided at the vendor")
 
 
+def test_a_release_that_somebody_stops_while_it_asks_was_not_approved(systems):
+    """It counts as running until it has stopped."""
+    gated = in_service_stage(systems)
+    task = asking(gated)
+    systems.force("service_stage", gated.executions()[0]["id"], "13")
+    task.resumed(task.fire(task.left_trigger))
+    assert task.state == "deferred"
+    assert (task.action().answer, task.action().by) == ("Reject", None)
+    assert task.stored("release_gates")[0]["before"] == []
+
+
 def test_an_answer_that_comes_too_late_changes_nothing(two_gates):
     task = asking(two_gates)
     two_gates.decide(True)
