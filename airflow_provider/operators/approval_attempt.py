@@ -15,6 +15,7 @@ from airflow_provider.core.approving import CLOSED_WHEN, Ended, Question, decide
 from airflow_provider.core.durations import MOST_CRASHES
 from airflow_provider.core.waiting import Ending, Outcome, result_of
 from airflow_provider.exceptions import Call, ConflictError
+from airflow_provider.execution import ExecutionState
 from airflow_provider.operators.asking import ANSWERS_XCOM, Asking, as_json
 from airflow_provider.operators.base import DEFERRAL_MARGIN, ClientT, noticed_within
 from airflow_provider.triggers.approval import ApprovalTrigger
@@ -167,7 +168,8 @@ class ApprovalAttempt(Generic[ClientT]):
 
     def _decided_elsewhere(self, question: Question, seen: Execution) -> dict[str, Any]:
         decision = decided_at_the_vendor(seen.state)
-        if decision is None:
+        is_stopped = seen.state is ExecutionState.RUNNING and not self._client.needs_cancel(seen)
+        if decision is None or is_stopped:
             raise self._conflict(f"it can no longer be decided: {self._operator.title(seen)} is {seen.status}")
         self._asking.take_decision_elsewhere(question, decision, str(seen.outputs.get("respondedBy") or ""))
         return self._result(question, self._operator.result_now(self._client, question.ref))

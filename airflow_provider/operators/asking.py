@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from airflow_provider.operators.people import AsksPeople
 
 ANSWERS_XCOM = "approvals"
+ASSIGNED_KEY = "asked_users"
+"""Of the task state store: the only users from whom Airflow accepts an answer, empty if it does from all."""
 NOTIFIED_WITHIN = 10.0
 """Most seconds that notifiers may take before the task defers."""
 
@@ -67,7 +69,8 @@ def require_action(
     """Put a question under Airflow's required actions, where the answer to an earlier one is lost.
 
     :param params: the form beside the options.
-    :param users: ids of the only ones who may answer; empty: all who may in Airflow.
+    :param users: ids of the only ones who may answer; empty: all who may in Airflow. Of a task's later questions,
+        Airflow ignores them.
     """
     upsert_hitl_detail(
         ti_id=context["ti"].id,
@@ -77,6 +80,30 @@ def require_action(
         params=params,
         assigned_users=[{"id": each, "name": each} for each in users],
     )
+
+
+def warn_if_kept_from_answering(context: Context, log: Any, users: Sequence[str]) -> None:
+    """Log if Airflow lets somebody whose answer counts give none: it keeps the users of the task's first question.
+
+    :param users: as for :func:`require_action`, which was just called.
+    """
+    # Not at the top: parsing a DAG file does not need it.
+    from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]
+
+    store = context["task_state_store"]
+    kept: Any = store.get(ASSIGNED_KEY)
+    if kept is None:
+        store.set(ASSIGNED_KEY, [*users], retention=NEVER_EXPIRE)
+    elif kept and not (users and set(users) <= set(kept)):
+        ours = f"only the answers of {', '.join(users)} count" if users else "the answers of all would count"
+        none = "" if not users or set(users) & set(kept) else ", so that nobody can decide in Airflow"
+        log.warning(
+            "Airflow keeps the approvers of the first question of this task: only %s can answer, but now %s%s. In a "
+            "new DAG run, Airflow knows them",
+            ", ".join(kept),
+            ours,
+            none,
+        )
 
 
 class Asking:
@@ -131,6 +158,7 @@ class Asking:
         schema = {"type": ["null", "string"], "title": "Comment", "maxLength": LONGEST_COMMENT}
         comment = {"value": None, "description": "Goes to the vendor with your answer.", "schema": schema}
         require_action(self._context, [*OPTIONS.values()], subject, body, {COMMENT: comment}, self.rules.approvers)
+        warn_if_kept_from_answering(self._context, self._operator.log, self.rules.approvers)
 
     def identify(self, question: Question) -> None:
         """Tell triggers which question stands under the required actions from now on."""

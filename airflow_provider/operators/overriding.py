@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider.core.approving import Answer, Rules, is_of_another
 from airflow_provider.core.overriding import LONGEST_REASON, OPTIONS, REASON, Overriding
 from airflow_provider.core.question import body_of, subject_of
-from airflow_provider.operators.asking import can_ask, require_action, run_details, shown, task_url
+from airflow_provider.operators.asking import (
+    can_ask,
+    require_action,
+    run_details,
+    shown,
+    task_url,
+    warn_if_kept_from_answering,
+)
 from airflow_provider.operators.attempt import attempt_of
 from airflow_provider.operators.carrying_out import save_record
 
@@ -73,6 +80,7 @@ class OverrideAttempt:
         )
         subject = subject_of(self._context["ti"].dag_id, "Release now, outside of the release window")
         require_action(self._context, [*OPTIONS.values()], subject, body, FORM, self._approvers)
+        warn_if_kept_from_answering(self._context, self._log, self._approvers)
         # Not before: a question that was noted but not put would take an earlier answer for its own.
         self._noted.ask()
         self._save()

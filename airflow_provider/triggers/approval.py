@@ -11,10 +11,10 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider.core.approving import ASKED_AS, REJECT
 from airflow_provider.core.durations import DURATIONS
-from airflow_provider.core.waiting import Wait
+from airflow_provider.core.waiting import Outcome, Wait
 from airflow_provider.execution import ExecutionRef
 from airflow_provider.storable import storable
-from airflow_provider.triggers.asked import AskedPeople
+from airflow_provider.triggers.asked import AskedPeople, unless_stopped
 from airflow_provider.triggers.kills import shielded
 from airflow_provider.triggers.poller import shared_poller
 
@@ -80,10 +80,14 @@ class ApprovalTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         begun = time.monotonic()
-        wait = Wait(self.ref, self.poll_interval, until=frozenset(self.until))
-        event = await self._asked.until_over([shared_poller(self.system, self.conn_id).wait(wait)])
+        event = await self._asked.until_over([self._outcome()])
         await asyncio.sleep(self.hold_back - (time.monotonic() - begun))
         yield TriggerEvent({**event, ASKED_AS: self.asked_as})
+
+    async def _outcome(self) -> Outcome:
+        wait = Wait(self.ref, self.poll_interval, until=frozenset(self.until))
+        outcome = await shared_poller(self.system, self.conn_id).wait(wait)
+        return await unless_stopped(outcome, self.system, self.conn_id)
 
     async def on_kill(self) -> None:
         """Close the question, if a person ended the task."""

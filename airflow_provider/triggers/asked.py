@@ -14,9 +14,11 @@ from airflow_provider.core.approving import COMMENT, OPTIONS, REJECT, Ended, dec
 from airflow_provider.core.canceling import ENDED_FROM_OUTSIDE
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.waiting import Outcome
+from airflow_provider.execution import Execution, ExecutionState
 from airflow_provider.links import QUESTION_XCOM
 from airflow_provider.task_instances import identity_of, task_state
 from airflow_provider.triggers import required_actions
+from airflow_provider.triggers.shared_client import shared_client
 from airflow_provider.triggers.xcoms import pull_xcom
 
 if TYPE_CHECKING:
@@ -125,6 +127,20 @@ class Asked(Struct):
     @property
     def _id(self) -> UUID | None:
         return self.task_instance.id if self.task_instance is not None else None
+
+
+async def unless_stopped(outcome: Outcome, system: str, conn_id: str) -> Outcome:
+    """The outcome of a wait for an approval; an execution that is being stopped counts as paused.
+
+    It runs on for a moment, by which it looks as if somebody had approved it.
+    """
+    seen = outcome.execution
+    if not seen or seen["state"] != ExecutionState.RUNNING:
+        return outcome
+    client = await shared_client(system, conn_id).get()
+    if client.needs_cancel(Execution(seen["ref"], ExecutionState.RUNNING, seen["status"])):
+        return outcome
+    return outcome._replace(execution={**seen, "state": ExecutionState.PAUSED.value})
 
 
 class AskedPeople(Asked, kw_only=True):

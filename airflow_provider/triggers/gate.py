@@ -13,10 +13,10 @@ from airflow_provider.core.approving import ASKED_AS, CLOSED_WHEN, REJECT
 from airflow_provider.core.canceling import TaskSeen, Verdict, judge_kill_while_asking
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.waiting import WAITED_FOR, Begun, Outcome, Wait, named_exactly
-from airflow_provider.execution import ExecutionRef
+from airflow_provider.execution import ExecutionRef, ExecutionState
 from airflow_provider.storable import storable
 from airflow_provider.triggers import required_actions
-from airflow_provider.triggers.asked import AskedPeople
+from airflow_provider.triggers.asked import AskedPeople, unless_stopped
 from airflow_provider.triggers.execution import ExecutionTrigger, freeze_watch, given_up_after
 from airflow_provider.triggers.kills import shielded
 from airflow_provider.triggers.poller import shared_poller
@@ -69,12 +69,16 @@ class GateTrigger(ExecutionTrigger):
         freeze_watch()
         running_since = time.monotonic()
         until = frozenset(CLOSED_WHEN)
+        gate = self.gate if self.gate and named_exactly(self.gate) != named_exactly(self.ref) else None
+        # An execution that has failed counts as running while it may be rolled back: where the approval itself is
+        # polled, only that says how it was decided.
+        of_execution = until - {ExecutionState.RUNNING} if gate else until
         self.current_wait = Wait(
-            self.ref, self.poll_interval, self.deadline, until=until, begun=Begun.from_json(self.begun)
+            self.ref, self.poll_interval, self.deadline, until=of_execution, begun=Begun.from_json(self.begun)
         )
         waits = [self._outcome(self.current_wait)]
-        if self.gate and named_exactly(self.gate) != named_exactly(self.ref):
-            waits.append(self._outcome(Wait(self.gate, self.poll_interval, until=until)))
+        if gate:
+            waits.append(self._outcome(Wait(gate, self.poll_interval, until=until)))
         event = await self._asked.until_over(waits)
         await asyncio.sleep(self.hold_back - (time.monotonic() - running_since))
         yield TriggerEvent({**event, ASKED_AS: self.asked_as, WAITED_FOR: named_exactly(self.ref)})
@@ -85,7 +89,8 @@ class GateTrigger(ExecutionTrigger):
 
     async def _outcome(self, wait: Wait) -> Outcome:
         waited_for = named_exactly(wait.ref)
-        return (await shared_poller(self.system, self.conn_id).wait(wait))._replace(waited_for=waited_for)
+        outcome = await shared_poller(self.system, self.conn_id).wait(wait)
+        return (await unless_stopped(outcome, self.system, self.conn_id))._replace(waited_for=waited_for)
 
     async def _end(self) -> None:
         if self.marker:

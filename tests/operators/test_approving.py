@@ -109,15 +109,19 @@ def trigger_of(task: Any) -> Any:
 
 def result_of(ended: Any) -> dict[str, Any]:
     """What a task has returned, which Airflow keeps as an XCom."""
+    assert ended.error is None
+    value: dict[str, Any] = xcom_of(ended, "return_value")
+    return value
+
+
+def xcom_of(ended: Any, key: str) -> Any:
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
 
-    assert ended.error is None
     ti = ended.ti
     with create_session() as session:
-        where = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "key": "return_value"}
-        value: dict[str, Any] = session.query(XComModel).filter_by(**where).one().value
-        return value
+        where = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "key": key}
+        return session.query(XComModel).filter_by(**where).one().value
 
 
 # --- asked and answered
@@ -258,6 +262,19 @@ def test_an_approval_that_nobody_can_decide_any_more_fails(systems):
     error = task.resumed(event).error
     assert isinstance(error, ConflictError)
     assert "CANCELED" in str(error)
+
+
+def test_a_release_that_somebody_stops_was_not_approved(systems):
+    """It counts as running until it has stopped."""
+    asking = in_service_stage(systems)
+    task = asked(asking)
+    systems.force("service_stage", systems.executions("service_stage")[-1]["id"], "13")
+    event = task.fire(trigger_of(task))
+    assert (task.action().answer, task.action().by) == ("Reject", None)
+    assert "an answer is no longer needed" in task.action().comment
+    error = task.resumed(event).error
+    assert isinstance(error, ConflictError)
+    assert "can no longer be decided" in str(error)
 
 
 def test_an_answer_that_comes_after_a_decision_at_the_vendor_fails_and_says_so(asking):
@@ -486,6 +503,31 @@ def test_a_task_that_was_cleared_asks_again(asking):
     assert task.state == "deferred"
     assert task.action().answer is None
     assert asking.answers() == []
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "said"),
+    [
+        (["ada"], ["bob"], "only ada can answer, but now only the answers of bob count, so that nobody can decide"),
+        (["ada"], ["ada", "bob"], "only ada can answer, but now only the answers of ada, bob count. In"),
+        (["ada"], None, "only ada can answer, but now the answers of all would count. In"),
+        (["ada", "bob"], ["bob"], ""),
+        (None, ["bob"], ""),
+    ],
+)
+def test_approvers_whom_airflow_does_not_let_answer_are_named_in_the_log(systems, capsys, first, then, said):
+    """Somebody has deployed other approvers, or a template names others by now."""
+    asking = in_code_stream(systems)
+    task = asked(asking, approvers=first)
+    task.mark("failed")
+    task.clear()
+    task.deploy(lambda: asking.build(poll_interval=0.2, approvers=then))
+    capsys.readouterr()
+    task.first = task.attempt()
+    assert (task.state, task.action().approvers) == ("deferred", first or [])
+    log = capsys.readouterr().out
+    assert ("keeps the approvers of the first question" in log) is bool(said)
+    assert said in log
 
 
 def test_a_wait_that_crashed_continues_and_keeps_the_question(asking):

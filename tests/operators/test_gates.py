@@ -28,7 +28,7 @@ from airflow_provider.operators.code_stream import CodeStreamRerunEventOperator,
 from airflow_provider.operators.service_stage import ServiceStageReleaseOperator
 from airflow_provider.triggers.execution import ExecutionTrigger
 from airflow_provider.triggers.gate import GateTrigger
-from tests.operators.test_approving import result_of
+from tests.operators.test_approving import result_of, xcom_of
 from tests.support import code_stream_tasks, service_stage_tasks
 from tests.support.airflow_runs import run_task
 from tests.support.asked_task import AskedTask
@@ -302,6 +302,32 @@ def test_a_decision_at_the_vendor_closes_the_question_and_the_wait_continues(gat
     assert (given["decision"], given["by"], given["comment"]) == ("approve", "", "decided at the vendor")
     assert (task.action().answer, task.action().by) == ("Approve", None)
     assert len(gated.answers()) == 1
+
+
+def test_a_rejection_at_the_vendor_is_no_approval_on_record(systems, mocker):
+    """Code Stream may roll a failed execution back: until that is certain, it counts as running."""
+    mocker.patch.object(DURATIONS, "failed_settling", 2.0)
+    gated = in_code_stream(systems)
+    task = asking(gated)
+    gated.decide(False)
+    until(lambda: gated.executions()[0]["state"] != gated.waiting)
+    systems.fault("code_stream", "latency", method="GET", path="/user-operations", seconds=1.0, times=2)
+    ended = task.to_the_end()
+    assert isinstance(ended.error, ExecutionRejected)
+    assert (task.action().answer, task.action().by) == ("Reject", None)
+    (given,) = xcom_of(ended, "approvals")
+    assert (given["decision"], given["comment"]) == ("reject", "decided at the vendor")
+
+
+def test_a_release_that_somebody_stops_while_it_asks_was_not_approved(systems):
+    """It counts as running until it has stopped."""
+    gated = in_service_stage(systems)
+    task = asking(gated)
+    systems.force("service_stage", gated.executions()[0]["id"], "13")
+    task.resumed(task.fire(task.left_trigger))
+    assert task.state == "deferred"
+    assert (task.action().answer, task.action().by) == ("Reject", None)
+    assert task.stored("release_gates")[0]["before"] == []
 
 
 def test_an_answer_that_comes_too_late_changes_nothing(two_gates):

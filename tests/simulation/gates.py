@@ -205,9 +205,11 @@ class GateCarrier(StartCarrier):
         return outcome
 
     def _judge_elsewhere(self, question: GateQuestion, outcome: Outcome) -> None:
-        if question.ref and decided_at_the_vendor((outcome.execution or {}).get("state", "")):
+        decision = decided_at_the_vendor((outcome.execution or {}).get("state", ""))
+        if question.ref and decision:
             execution_id, _, number = question.ref["id"].partition("/")
-            self.world.judge.decided_elsewhere(self.worker, self.client.job_of({"id": execution_id}), int(number))
+            job = self.client.job_of({"id": execution_id})
+            self.world.judge.decided_elsewhere(self.worker, job, int(number), decision)
 
     def _send_decision(self, question: GateQuestion) -> Steps[None]:
         """What is decided already is not answered again."""
@@ -322,8 +324,12 @@ class GateTrigger(Trigger):
         self.question: RequiredAction | None = getattr(self.task, "action", None) if asked_as else None
         self.id = worker.id
         self.is_last_try = self.task.try_number > self.task.max_tries
-        self.until = frozenset(CLOSED_WHEN)
+        self.until = self._closed_when(has_own=self.asks and carrier.client.is_marked)
         self.net = None
+
+    def _closed_when(self, *, has_own: bool) -> frozenset[str]:
+        """:param has_own: whether the approval itself is polled, too."""
+        return frozenset(CLOSED_WHEN) - ({ExecutionState.RUNNING} if has_own else set())
 
     def begin(self, machine: Any) -> TriggerRun:
         return GateTriggerRun(self, machine)
@@ -461,10 +467,12 @@ class GateJudge(Judge):
         else:
             self.world.violate(f"{run} closes the question about gate {number} of {job}, which it does not ask")
 
-    def decided_elsewhere(self, worker: Any, job: Job, number: int) -> None:
+    def decided_elsewhere(self, worker: Any, job: Job, number: int, decision: str) -> None:
         """A decision at the vendor goes on record."""
         if job.state is ExecutionState.WAITING and job.open_gate == number:
             self.world.violate(f"{worker} records a decision about gate {number} of {job}, which nobody has taken")
+        elif job.owner is worker.task and job.gates[number].status == REJECT != decision:
+            self.world.violate(f"{worker} records {decision} for gate {number} of {job}, which was rejected")
 
     def answers(self, worker: Any, job: Job, number: int, decision: str, *, may_be_repeated: bool = False) -> None:
         """An answer is about to be sent.
