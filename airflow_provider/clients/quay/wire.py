@@ -131,7 +131,9 @@ class Wire:
             if error.code != INSUFFICIENT_SCOPE:
                 raise
             raise PermissionDeniedError(
-                f"this needs a token with the scope {needs}, of a user who may {_RIGHTS[needs]}", call=error.call
+                f"this needs a token with the scope {needs}, of a user who may {_RIGHTS[needs]}"
+                + self._or_no_namespace(path),
+                call=error.call,
             ) from None
 
     def ask_for_object(self, path: str, params: Params | None = None, *, needs: str = READ) -> Json:
@@ -139,6 +141,11 @@ class Wire:
 
     def ask_for_objects(self, path: str, key: str, params: Params | None = None, *, needs: str = READ) -> Objects:
         return self.objects_at(path, key, self.ask_for_object(path, params, needs=needs))
+
+    def _or_no_namespace(self, path: str) -> str:
+        """The other cause of a refused permission, for a path below a repository."""
+        below = path.removeprefix(f"{self.prefix}/repository/")
+        return "" if below == path else f", or the namespace {below.partition('/')[0]!r} does not exist"
 
     # Answers
 
