@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import cast
 
 from airflow_provider.clients.quay.documents import Tag
@@ -114,6 +114,9 @@ class Tags:
         """:param expiration: aware, ``None`` for never; Quay limits it to 1 hour to 104 weeks after the tag's start."""
         if expiration is not None and expiration.tzinfo is None:
             raise self._wire.bad_request("expiration must be an aware datetime")
+        if expiration is not None and expiration <= datetime.now(UTC):
+            # Quay's own refusal does not say why.
+            raise self._wire.bad_request(f"expiration must be in the future, got {expiration.isoformat()}")
         self._change(repository, tag, {"expiration": None if expiration is None else int(expiration.timestamp())})
         return self.get(repository, tag)
 

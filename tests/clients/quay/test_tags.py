@@ -74,6 +74,12 @@ def test_a_digest_that_the_repository_does_not_have_is_named(client: QuayClient)
             point(SHOP, "stable", digest=OTHER_DIGEST)
 
 
+def test_an_expiration_in_the_past_is_refused_by_name(stand: Stand, client: QuayClient) -> None:
+    with pytest.raises(BadRequestError, match="expiration must be in the future"):
+        client.tags.set_expiration(SHOP, "stable", datetime.now(UTC) - timedelta(minutes=1))
+    assert stand.requests("PUT") == []
+
+
 def test_an_immutable_tag_is_a_conflict_however_quay_says_it(stand: Stand, client: QuayClient) -> None:
     stand.switch(immutable_tags=True)
     digest = stand.push("v1")
