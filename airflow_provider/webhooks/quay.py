@@ -30,16 +30,18 @@ _TEST_BUILD, _TEST_FINDING, _TEST_MIRROR = "fake-build-id", "CVE-FAKE-CVE", "TES
 
 
 class Finding(msgspec.Struct):
-    id: str
-    priority: str = ""
-    link: str = ""
+    """Any of it may be missing: a refused message is sent again, and after the third Quay sends no other either."""
+
+    id: str | None = None
+    priority: str | None = ""
+    link: str | None = ""
     has_fix: bool | None = None
 
 
 class Message(msgspec.Struct):
     """The fields of all events that are read; which of them are present identifies the event."""
 
-    namespace: str = ""
+    namespace: str | None = ""
     repository: str = ""
     updated_tags: list[str] | None = None
     pruned_image_count: int | None = None

@@ -163,6 +163,17 @@ def test_states_say_what_is_an_event(systems, route: Route, asset: str, declare:
     assert [event["id"] for event in events(asset)] == [bad]
 
 
+@pytest.mark.parametrize(
+    "finding", [{"id": "CVE-2026-H2"}, {"id": None, "link": None, "priority": None, "has_fix": None}]
+)
+def test_a_finding_with_fields_missing_is_taken_all_the_same(
+    systems, route: Route, asset: str, finding: dict[str, Any]
+) -> None:
+    # A refusal would be repeated, and the third one disables the notification.
+    assert route.post(recorded("vulnerability_found") | {"namespace": None, "vulnerability": finding}) == 200
+    assert [event["vulnerability"]["id"] for event in events(asset)] == [finding["id"]]
+
+
 def test_a_finding_that_is_sent_once_for_each_notification_is_one_event(
     systems, route: Route, asset: str, mocker: MockerFixture
 ) -> None:

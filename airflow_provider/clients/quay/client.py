@@ -21,9 +21,6 @@ from airflow_provider.clients.quay.wire import INSUFFICIENT_SCOPE, Wire
 from airflow_provider.clients.transport import TransportOptions
 from airflow_provider.exceptions import PermissionDeniedError, UnexpectedResponseError
 
-_NOBODYS = "airflow-provider/connection-check"
-"""A repository that does not exist: requested with a valid token, Quay answers 403, with an invalid one 401."""
-
 
 class QuayClient(ReleaseClient):
     """:param base_url: of the registry's web UI, without the prefix; its host is part of image names.
@@ -69,7 +66,7 @@ class QuayClient(ReleaseClient):
         return self._wire.registry
 
     def check(self) -> str:
-        path = self._wire.repository_path("/notification/", _NOBODYS)
+        path = self._wire.nobodys_path
         registry = self._wire.registry
         try:
             self._wire.ask_for_objects(path, "notifications")

@@ -20,6 +20,14 @@ _CAUSE_BY_TEXT: dict[str, type[ReleasePipelineError]] = {
     "Repository already exists": ConflictError,
 }
 
+_NOT_ACCEPTED = (
+    "the credentials of the connection are not accepted: its password must be a valid OAuth application token, not the "
+    "token of a robot or a user's password"
+)
+_NO_API = (
+    "there is no API of Quay here: do the connection's host (without /api/v1) and its extra `api_prefix` lead to it?"
+)
+
 
 def read_error(answer: Answer) -> VendorError | None:
     """Read an error by its content: JSON is sometimes labeled as HTML, and many refusals share the status 400."""
@@ -36,6 +44,10 @@ def read_error(answer: Answer) -> VendorError | None:
             effect=Effect.NONE,
             summary="the token of the connection is wrong or expired (for writes, Quay reports that as a CSRF error)",
         )
+    if answer.status == 401:
+        return replace(error, summary=_NOT_ACCEPTED)
+    if answer.status == 404 and answer.is_html:
+        return replace(error, summary=_NO_API)
     if answer.status == 400:
         for start, cause in _CAUSE_BY_TEXT.items():
             if message.startswith(start):

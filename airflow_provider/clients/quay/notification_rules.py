@@ -70,6 +70,8 @@ def check(
         raise _wrong(f"title must be a text, got {title!r}")
     if title is not None and not 0 < len(title) <= LONGEST_TITLE:
         raise _wrong(f"title must have 1 to {LONGEST_TITLE} characters")
+    for name, value in (("config", config), ("event_config", event_config)):
+        _require(isinstance(value, Mapping), f"{name} must be a mapping, got a {type(value).__name__}")
     for key in METHODS[method]:
         if not config.get(key):
             raise _wrong(f"config of method {method!r} must have {key!r}")

@@ -22,6 +22,13 @@ class Repositories:
         """The repositories of a user or organization, over all pages."""
         if not is_name(namespace):
             raise self._wire.bad_request(f"namespace must be the name of a user or organization, got {namespace!r}")
+        found = self._listed(namespace)
+        if all(each.get("is_public") for each in found):
+            # To a token that it does not accept, Quay lists what is public, instead of refusing it.
+            self._wire.check_token()
+        return found
+
+    def _listed(self, namespace: str) -> Rows[Repository]:
         path = f"{self._wire.prefix}/repository"
         entries: dict[str, Json] = {}
         next_page: str | None = None

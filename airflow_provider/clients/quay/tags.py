@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import cast
 
 from airflow_provider.clients.quay.documents import Tag
@@ -103,13 +103,20 @@ class Tags:
         # If it already points there, another move would only add to the history.
         if there is not None and there["manifest_digest"] == digest:
             return there
-        self._change(repository, tag, {"manifest_digest": digest})
+        try:
+            self._change(repository, tag, {"manifest_digest": digest})
+        except NotFoundError as error:
+            # The repository exists: its tags were read.
+            raise self._no_image(repository, digest, "to which a current tag points", error) from None
         return self._pointing_to(repository, tag, digest)
 
     def set_expiration(self, repository: str, tag: str, expiration: datetime | None) -> Tag:
         """:param expiration: aware, ``None`` for never; Quay limits it to 1 hour to 104 weeks after the tag's start."""
         if expiration is not None and expiration.tzinfo is None:
             raise self._wire.bad_request("expiration must be an aware datetime")
+        if expiration is not None and expiration <= datetime.now(UTC):
+            # Quay's own refusal does not say why.
+            raise self._wire.bad_request(f"expiration must be in the future, got {expiration.isoformat()}")
         self._change(repository, tag, {"expiration": None if expiration is None else int(expiration.timestamp())})
         return self.get(repository, tag)
 
@@ -127,7 +134,10 @@ class Tags:
         """Point a tag to a manifest of its history, even if no current tag points to it; returns the tag, read back."""
         digest = self._wire.check_digest("digest", digest)
         path = self._wire.tag_path(repository, tag) + "/restore"
-        self._wire.send("POST", path, body={"manifest_digest": digest}, needs=WRITE)
+        try:
+            self._wire.send("POST", path, body={"manifest_digest": digest}, needs=WRITE)
+        except NotFoundError as error:
+            raise self._no_image(repository, digest, "any more, or the repository does not exist", error) from None
         return self._pointing_to(repository, tag, digest)
 
     def delete(self, repository: str, tag: str, *, missing_ok: bool = False) -> bool:
@@ -149,6 +159,9 @@ class Tags:
     def _change(self, repository: str, tag: str, change: Json, *, needs: str = WRITE) -> None:
         # One key per call: Quay applies several one after another, and keeps the first ones if a later one is refused.
         self._wire.send("PUT", self._wire.tag_path(repository, tag), body=change, safe_to_repeat=True, needs=needs)
+
+    def _no_image(self, repository: str, digest: str, detail: str, error: NotFoundError) -> NotFoundError:
+        return NotFoundError(f"{repository} has no image {digest} {detail}", call=error.call)
 
     def _pointing_to(self, repository: str, tag: str, digest: str) -> Tag:
         found = self.get(repository, tag)

@@ -6,6 +6,7 @@ sent to a path whose parts were not checked. https://docs.redhat.com/en/document
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -41,6 +42,9 @@ _RIGHTS = {
 }
 INSUFFICIENT_SCOPE = "insufficient_scope"
 
+_NOBODYS = "airflow-provider/connection-check"
+"""A repository that does not exist: requested with a valid token, Quay answers 403, with an invalid one 401."""
+
 _REPOSITORY_PAGE = "{base}/repository/{repository}"
 _PAGES = {
     BUILD: f"{_REPOSITORY_PAGE}/build/{{id}}",
@@ -71,6 +75,11 @@ class Wire:
     def repository_path(self, below: str, repository: str, **values: str) -> str:
         self.refuse("repository", repository_problem(repository))
         return self.prefix + urls.path("/repository/{+repository}" + below, repository=repository, **values)
+
+    @property
+    def nobodys_path(self) -> str:
+        """Where a valid token is refused for lack of permission, and any other as not valid."""
+        return self.repository_path("/notification/", _NOBODYS)
 
     def notification_path(self, repository: str, uuid: str) -> str:
         return self.repository_path("/notification/{uuid}", repository, uuid=self.check_id("uuid", uuid))
@@ -131,7 +140,9 @@ class Wire:
             if error.code != INSUFFICIENT_SCOPE:
                 raise
             raise PermissionDeniedError(
-                f"this needs a token with the scope {needs}, of a user who may {_RIGHTS[needs]}", call=error.call
+                f"this needs a token with the scope {needs}, of a user who may {_RIGHTS[needs]}"
+                + self._or_no_namespace(path),
+                call=error.call,
             ) from None
 
     def ask_for_object(self, path: str, params: Params | None = None, *, needs: str = READ) -> Json:
@@ -139,6 +150,16 @@ class Wire:
 
     def ask_for_objects(self, path: str, key: str, params: Params | None = None, *, needs: str = READ) -> Objects:
         return self.objects_at(path, key, self.ask_for_object(path, params, needs=needs))
+
+    def _or_no_namespace(self, path: str) -> str:
+        """The other cause of a refused permission, for a path below a repository."""
+        below = path.removeprefix(f"{self.prefix}/repository/")
+        return "" if below == path else f", or the namespace {below.partition('/')[0]!r} does not exist"
+
+    def check_token(self) -> None:
+        """:raises AuthenticationError: Quay does not accept the token."""
+        with suppress(PermissionDeniedError):
+            self.transport.request("GET", self.nobodys_path)
 
     # Answers
 

@@ -104,6 +104,8 @@ def test_the_wire_carries_event_config_always_and_a_title_only_if_there_is_one(s
         ({"title": ""}, "title"),
         ({"title": "x" * 256}, "title"),
         ({"config": {}}, "'url'"),
+        ({"config": "http://hooks.example.com"}, "config must be a mapping"),
+        ({"event": "build_start", "event_config": ["ref-regex"]}, "event_config must be a mapping"),
         ({"config": {"url": 5}}, r"config\.url"),
         ({"config": {"url": "http://"}}, r"config\.url"),
         ({"config": {"url": "ftp://hooks.example.com"}}, r"config\.url"),

@@ -8,6 +8,7 @@ from pytest_mock import MockerFixture
 from airflow_provider.clients import listing
 from airflow_provider.clients.quay import QuayClient
 from airflow_provider.exceptions import (
+    AuthenticationError,
     BadRequestError,
     ConflictError,
     NotFoundError,
@@ -59,6 +60,13 @@ def test_repositories_are_listed_over_all_pages(stand: Stand, client: QuayClient
     names = {each["name"] for each in client.repositories.list("acme")}
     assert {"shop", "app0", "app100"} <= names
     assert set(client.repositories.get(SHOP)["tags"]) == {"stable", "vulnerable"}
+
+
+def test_a_token_that_quay_ignores_for_a_list_is_refused(stand: Stand) -> None:
+    # Quay lists what is public to anybody, whatever the token.
+    with pytest.raises(AuthenticationError):
+        stand.client(token="wrong-token-of-forty-characters-00000000").repositories.list("acme")
+    assert stand.client().repositories.list("nobodys") == []
 
 
 def test_an_aged_page_token_does_not_lead_round_and_round(scripted: Scripted) -> None:

@@ -68,6 +68,18 @@ def test_a_promotion_that_cannot_be_is_refused(
         client.tags.promote(SHOP, "stable", **arguments)
 
 
+def test_a_digest_that_the_repository_does_not_have_is_named(client: QuayClient) -> None:
+    for point in (client.tags.promote, client.tags.restore):
+        with pytest.raises(NotFoundError, match=f"acme/shop has no .*{OTHER_DIGEST}"):
+            point(SHOP, "stable", digest=OTHER_DIGEST)
+
+
+def test_an_expiration_in_the_past_is_refused_by_name(stand: Stand, client: QuayClient) -> None:
+    with pytest.raises(BadRequestError, match="expiration must be in the future"):
+        client.tags.set_expiration(SHOP, "stable", datetime.now(UTC) - timedelta(minutes=1))
+    assert stand.requests("PUT") == []
+
+
 def test_an_immutable_tag_is_a_conflict_however_quay_says_it(stand: Stand, client: QuayClient) -> None:
     stand.switch(immutable_tags=True)
     digest = stand.push("v1")

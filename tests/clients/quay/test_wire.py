@@ -82,6 +82,22 @@ def test_a_token_without_the_scope_is_a_missing_permission(stand: Stand) -> None
     assert caught.value.code == "insufficient_scope"
 
 
+def test_a_namespace_that_does_not_exist_is_told_as_one_of_two_causes(client: QuayClient) -> None:
+    with pytest.raises(PermissionDeniedError, match=r"scope repo:read.*, or the namespace 'acmee' does not exist"):
+        client.tags.list("acmee/shop")
+
+
+def test_a_token_that_is_not_accepted_says_which_kind_quay_takes(stand: Stand) -> None:
+    with pytest.raises(AuthenticationError, match=r"OAuth application token, not .* robot"):
+        stand.client(token="r" * 40).tags.list(SHOP)
+
+
+def test_a_page_where_the_api_should_be_names_the_fields_of_the_connection(stand: Stand) -> None:
+    client = QuayClient(f"{stand.url}/quay/api/v1", token=TOKEN, attempts=1)
+    with pytest.raises(NotFoundError, match=r"host .* `api_prefix`"):
+        client.tags.list(SHOP)
+
+
 @pytest.mark.parametrize(
     ("reply", "cause", "effect"),
     [
