@@ -14,6 +14,7 @@ from demo.airflow_server import AirflowServer, webhooks
 from demo.ports import free_port
 from demo.processes import adopt_orphans
 from demo.sandbox_server import SandboxServer
+from tests.chaos.cluster import kill_session
 from tests.e2e.stage import SeenRun, Stage
 from tests.support import secrets
 
@@ -77,6 +78,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             airflow.api.save_connection(connection)
         with secrets.ArgumentsSeen(airflow.process.pid, sandbox.process.pid) as arguments:
             yield Stage(airflow, sandbox)
+        # Nothing is asked of it any more, and its API server takes up to ten seconds to heed a polite signal.
+        kill_session(airflow.process)
     assert any("airflow" in each for each in arguments.texts)
     assert secrets.found_in(arguments.texts) == []
     assert secrets.found_in(secrets.kept_by_airflow(home / "airflow")) == []
