@@ -83,12 +83,15 @@ class Doubts:
         self._seen_unfinished.put(execution_id, True)
         self._since.drop(execution_id)
 
+    def was_unfinished(self, execution_id: str) -> bool:
+        return bool(self._seen_unfinished.get(execution_id))
+
     def is_believed(self, execution_id: str, settling: float) -> bool:
         """Whether an end that was just observed counts.
 
         :param settling: seconds for which it must be observed until it does.
         """
-        if not self._seen_unfinished.get(execution_id):
+        if not self.was_unfinished(execution_id):
             return True
         now = time.monotonic()
         since = self._since.get(execution_id)

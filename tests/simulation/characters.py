@@ -130,9 +130,13 @@ class Rerun(Server):
 
         def serve() -> Execution:
             if job := self._led_to_by_now(ref):
-                return self._observed(job)
+                seen = self._observed(job)
+                if self.was_unfinished(sender, ref):
+                    self.note_unfinished(sender, seen.ref)
+                return self.believed(sender, seen)
             if is_late:
                 return Execution(dict(ref), ExecutionState.FAILED, "led nowhere")
+            self.note_unfinished(sender, ref)
             return Execution(dict(ref), ExecutionState.QUEUED, "rerun")
 
         return (yield from self.network.request("observe", sender, serve, ref["id"]))

@@ -333,8 +333,10 @@ class Judge:
         if self._is_answered(sender):
             self._left[task].add(other.generation)
             return True
-        was_shown = bool(other.marker) and other.listed_from <= self.world.now - UNSEEN
-        if other.was_late and not was_shown and self._is_named(other) and not self._is_left_knowingly(other):
+        is_here = other.place == sender.carrier.start.record.place
+        was_shown = bool(other.marker) and is_here and other.listed_from <= self.world.now - UNSEEN
+        is_left = is_here and self._is_left_knowingly(other)
+        if other.was_late and not was_shown and not is_left and self._is_named(other):
             return True
         is_unknown = any("Could not find out whether the cleared" in text for text in task.warnings)
         return is_unknown or self._is_hidden_by_guess(other)

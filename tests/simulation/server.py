@@ -161,6 +161,9 @@ class Server:
     def note_unfinished(self, sender: Any, ref: ExecutionRef) -> None:
         self._seen_unfinished.add((sender, ref["id"]))
 
+    def was_unfinished(self, sender: Any, ref: ExecutionRef) -> bool:
+        return (sender, ref["id"]) in self._seen_unfinished
+
     def is_busy(self, error: ReleasePipelineError) -> bool:
         return error.code == "busy"
 
@@ -243,7 +246,10 @@ class Server:
 
     def _judged(self, sender: Any, ref: ExecutionRef) -> Execution:
         """As the client of a process shows it."""
-        seen = self._read(ref)
+        return self.believed(sender, self._read(ref))
+
+    def believed(self, sender: Any, seen: Execution) -> Execution:
+        """An execution whose end may be taken back is running until that has been observed for a while."""
         key, now = (sender, seen.id), self.world.now
         if not seen.state.is_terminal:
             self._seen_unfinished.add(key)

@@ -91,9 +91,17 @@ class ExecutionWaits(Waitable):
 
     def judged(self, document: Document) -> Execution:
         """The execution as a wait sees it: while a FAILED one may still be rolled back, it is running."""
-        seen = read_execution(self._wire, document)
-        if not seen.state.is_terminal:
+        return self.believed(read_execution(self._wire, document))
+
+    def believed(self, seen: Execution, *, was_unfinished: bool = False) -> Execution:
+        """As :meth:`judged`.
+
+        :param was_unfinished: whether it was observed unfinished, when its id was not known yet.
+        """
+        if not seen.state.is_terminal or (was_unfinished and not self._doubts.was_unfinished(seen.id)):
             self._doubts.note_unfinished(seen.id)
-        elif (settling := self.settling_of(seen)) and not self._doubts.is_believed(seen.id, settling):
+        if not seen.state.is_terminal:
+            return seen
+        if (settling := self.settling_of(seen)) and not self._doubts.is_believed(seen.id, settling):
             return replace(seen, state=ExecutionState.RUNNING, finished_at=None, rejected=None)
         return seen

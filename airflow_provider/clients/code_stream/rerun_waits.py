@@ -14,6 +14,7 @@ from airflow_provider.clients.code_stream.references import RERUN
 from airflow_provider.clients.code_stream.rerun_search import RerunSearch
 from airflow_provider.clients.code_stream.wire import Wire
 from airflow_provider.clients.decoding import decoder
+from airflow_provider.clients.memory import Doubts
 from airflow_provider.clients.waitable import Found, Intent, Waitable, or_own_error
 from airflow_provider.exceptions import Effect
 from airflow_provider.execution import Execution, ExecutionRef
@@ -32,10 +33,11 @@ class RerunWaits(Waitable):
 
     def __init__(self, wire: Wire, events: Events, search: RerunSearch, executions: ExecutionWaits) -> None:
         self._wire, self._events, self._search, self._executions = wire, events, search, executions
+        self._doubts = Doubts()
 
     def observe(self, ref: ExecutionRef) -> Execution:
         event = self._events.get(ref["event_type"], ref["id"])
-        return self._search.observe(ref, event, self._search.events_since([ref]))
+        return self._judged(ref, self._search.observe(ref, event, self._search.events_since([ref])))
 
     def group(self, ref: ExecutionRef) -> str | None:
         return f"rerun: {ref.get('event_type')} events"
@@ -49,9 +51,12 @@ class RerunWaits(Waitable):
 
         def observe(ref: ExecutionRef) -> Execution:
             event = events.get(ref["id"]) or self._events.get(event_type, ref["id"])
-            return self._search.observe(ref, event, younger)
+            return self._judged(ref, self._search.observe(ref, event, younger))
 
         return [or_own_error(functools.partial(observe, ref)) for ref in refs]
+
+    def note_unfinished(self, ref: ExecutionRef) -> None:
+        self._doubts.note_unfinished(_key(ref))
 
     def cancel(self, ref: ExecutionRef, reason: str) -> None:
         seen = self.observe(ref)
@@ -64,3 +69,16 @@ class RerunWaits(Waitable):
 
     def find_started(self, intent: Intent) -> list[Execution]:
         return self._search.find(intent)
+
+    def _judged(self, ref: ExecutionRef, seen: Execution) -> Execution:
+        """An execution that failed before it was first observed may still be rolled back, like any other."""
+        if seen.ref["kind"] != RERUN:
+            return self._executions.believed(seen, was_unfinished=self._doubts.was_unfinished(_key(ref)))
+        if not seen.state.is_terminal:
+            self.note_unfinished(ref)
+        return seen
+
+
+def _key(ref: ExecutionRef) -> str:
+    """Of one rerun of an event."""
+    return f"{ref['id']} {ref.get('since', '')}"

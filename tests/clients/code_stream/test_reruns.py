@@ -261,6 +261,26 @@ def test_a_rerun_whose_execution_was_seen_running_has_not_failed_for_good_at_onc
     assert (running.state, failed.state, failed.status) == (S.RUNNING, S.RUNNING, "FAILED")
 
 
+@pytest.mark.parametrize("is_this_process", [True, False])
+def test_a_rerun_whose_execution_failed_between_two_polls_has_not_failed_for_good_at_once(
+    api: Api, mocker: MockerFixture, *, is_this_process: bool
+) -> None:
+    """It may be rolled back; a process that has not seen the rerun before cannot know that it failed just now."""
+    mocker.patch.object(DURATIONS, "failed_settling", 60.0)
+    event = {"id": "ev", "pipeline": "Deploy", "project": "retail", "executionLink": None}
+    api.routes["GET", "/git-events/ev"] = api.routes["POST", "/git-events/ev"] = event
+    api.routes["GET", "/git-events"] = api.routes["GET", "/executions"] = listing([])
+    ref = api.client.reruns.start(intent_of(api.client, event, "git")).ref
+    if is_this_process:
+        api.client.note_unfinished(ref)
+    api.routes["GET", "/git-events/ev"] = event | {"executionLink": "/codestream/api/executions/new"}
+    api.routes["GET", "/executions/new"] = {"id": "new", "status": "FAILED"}
+    for observed in (ref, api.client.observe(ref).ref):
+        assert api.client.observe(observed).state is (S.RUNNING if is_this_process else S.FAILED)
+    mocker.patch.object(DURATIONS, "failed_settling", 0.0)
+    assert api.client.observe(ref).state is S.FAILED
+
+
 @pytest.mark.parametrize("links", ["normal", "singular", "pipeline", "host"])
 def test_an_old_link_in_another_form_is_still_the_old_link(
     client: CodeStreamClient, control: Control, links: str
