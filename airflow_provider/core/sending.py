@@ -11,7 +11,7 @@ from airflow_provider.core.durations import DURATIONS, MOST_SENDS
 from airflow_provider.core.lines import warning
 from airflow_provider.core.progress import Progress
 from airflow_provider.core.record import End, Phase, StartRecord
-from airflow_provider.core.searching import choose, search_for, unanswered
+from airflow_provider.core.searching import choose, search_for, settled, unanswered
 from airflow_provider.core.states import State
 from airflow_provider.core.waiting import GUESS
 from airflow_provider.exceptions import AuthenticationError, Effect, ReleasePipelineError
@@ -128,14 +128,20 @@ def search_sent(
     yield Log([warning(f"The answer to the start was lost, searching for the execution: {error}")])
     patience = max(DURATIONS.settling, DURATIONS.settling_per_second * took)
     found = yield from search_for(progress, record, progress.now + patience)
-    return (yield from choose(progress, record, found))
+    return (yield from _choose_settled(progress, record, found))
 
 
 def search_after_pause(progress: Progress, record: StartRecord) -> Program[Execution | None]:
     """Search once more: a start that got no answer may have taken effect during a pause."""
     progress.enter(State.SEARCHING)
     found = yield from search_for(progress, record, progress.now)
-    return (yield from choose(progress, record, found))
+    return (yield from _choose_settled(progress, record, found))
+
+
+def _choose_settled(progress: Progress, record: StartRecord, found: list[Execution]) -> Program[Execution | None]:
+    """Choose as :func:`choose`; an execution that has failed since the start was sent may still be rolled back."""
+    chosen = yield from choose(progress, record, found)
+    return (yield from settled(progress, chosen)) or chosen
 
 
 def pause_before_another_send(

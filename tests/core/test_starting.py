@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from airflow_provider.clients.waitable import start_window
 from airflow_provider.core.commands import Command, Find, Log, Observe, Pause, Prepare, Publish, Save, Send
 from airflow_provider.core.generation import Attempt
@@ -143,3 +145,14 @@ def test_of_two_executions_of_one_start_the_one_that_has_succeeded_counts():
     found += [execution("first", ExecutionState.FAILED), execution("second", ExecutionState.SUCCEEDED)]
     assert life.attempt()["id"] == "second"
     assert len(life.intents) == 1
+
+
+def test_what_failed_while_its_start_got_no_answer_may_still_be_rolled_back():
+    """Its failure counts if it is still there after some seconds."""
+    policy = msgspec.structs.replace(
+        MARKED, settling_of=lambda seen: 5.0 if seen.state is ExecutionState.FAILED else 0.0
+    )
+    life = Life(policy, lambda number: LOST, lambda: [execution("1", ExecutionState.FAILED)])
+    begun = life.now
+    assert life.attempt()["state"] == ExecutionState.SUCCEEDED
+    assert life.now >= begun + 5.0
