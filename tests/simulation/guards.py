@@ -804,6 +804,13 @@ GUARDS = (
         "return False",
     ),
     _carrier(
+        "an execution that has failed and may be rolled back is no approval of its gate",
+        "",
+        "gates:GateTrigger._closed_when",
+        "({ExecutionState.RUNNING} if has_own else set())",
+        "set()",
+    ),
+    _carrier(
         "what people have rejected is not started again",
         "",
         "gates:GateCarrier._is_rejected",
