@@ -25,7 +25,7 @@ ENDS, GOES_ON = "ends_by_push", "goes_on_after_push"
 SECRET = "known-secret-of-a-webhook-0000000001"
 
 PUSHES = 4
-"""Of each DAG. The figures of ``docs/webhooks.md`` are of 50."""
+"""Of each DAG. The figures of ``docs/webhooks.md`` are of more."""
 BUILDS = (12, 13, 14, 15)
 """Of each, Cocktail runs one at a time."""
 
