@@ -98,10 +98,10 @@ class ExecutionWaits(Waitable):
 
         :param was_unfinished: whether it was observed unfinished, when its id was not known yet.
         """
-        if not seen.state.is_terminal or (was_unfinished and not self._doubts.was_unfinished(seen.id)):
+        if was_unfinished and not self._doubts.was_unfinished(seen.id):
             self._doubts.note_unfinished(seen.id)
         if not seen.state.is_terminal:
-            return seen
-        if (settling := self.settling_of(seen)) and not self._doubts.is_believed(seen.id, settling):
+            self._doubts.note_unfinished(seen.id)
+        elif (settling := self.settling_of(seen)) and not self._doubts.is_believed(seen.id, settling):
             return replace(seen, state=ExecutionState.RUNNING, finished_at=None, rejected=None)
         return seen

@@ -244,16 +244,24 @@ def test_an_answer_that_is_a_new_event_without_its_execution_is_followed_by_that
     assert api.client.observe(ref).id == "new"
 
 
+LED_TO_NEW = {"executionLink": "/codestream/api/executions/new"}
+
+
+def rerun_without_execution(api: Api) -> ExecutionRef:
+    """Rerun an event that has led to no execution yet."""
+    event = {"id": "ev", "pipeline": "Deploy", "project": "retail", "executionLink": None}
+    api.routes["GET", "/git-events/ev"] = api.routes["POST", "/git-events/ev"] = event
+    api.routes["GET", "/git-events"] = api.routes["GET", "/executions"] = listing([])
+    return api.client.reruns.start(intent_of(api.client, event, "git")).ref
+
+
 def test_a_rerun_whose_execution_was_seen_running_has_not_failed_for_good_at_once(
     api: Api, mocker: MockerFixture
 ) -> None:
     """It may be rolled back."""
     mocker.patch.object(DURATIONS, "failed_settling", 60.0)
-    event = {"id": "ev", "pipeline": "Deploy", "project": "retail", "executionLink": None}
-    api.routes["GET", "/git-events/ev"] = api.routes["POST", "/git-events/ev"] = event
-    api.routes["GET", "/git-events"] = api.routes["GET", "/executions"] = listing([])
-    ref = api.client.reruns.start(intent_of(api.client, event, "git")).ref
-    api.routes["GET", "/git-events/ev"] = event | {"executionLink": "/codestream/api/executions/new"}
+    ref = rerun_without_execution(api)
+    api.routes["GET", "/git-events/ev"] |= LED_TO_NEW
     api.routes["GET", "/executions/new"] = {"id": "new", "status": "RUNNING"}
     running = api.client.observe(ref)
     api.routes["GET", "/executions/new"] = {"id": "new", "status": "FAILED"}
@@ -267,13 +275,10 @@ def test_a_rerun_whose_execution_failed_between_two_polls_has_not_failed_for_goo
 ) -> None:
     """It may be rolled back; a process that has not seen the rerun before cannot know that it failed just now."""
     mocker.patch.object(DURATIONS, "failed_settling", 60.0)
-    event = {"id": "ev", "pipeline": "Deploy", "project": "retail", "executionLink": None}
-    api.routes["GET", "/git-events/ev"] = api.routes["POST", "/git-events/ev"] = event
-    api.routes["GET", "/git-events"] = api.routes["GET", "/executions"] = listing([])
-    ref = api.client.reruns.start(intent_of(api.client, event, "git")).ref
+    ref = rerun_without_execution(api)
     if is_this_process:
         api.client.note_unfinished(ref)
-    api.routes["GET", "/git-events/ev"] = event | {"executionLink": "/codestream/api/executions/new"}
+    api.routes["GET", "/git-events/ev"] |= LED_TO_NEW
     api.routes["GET", "/executions/new"] = {"id": "new", "status": "FAILED"}
     for observed in (ref, api.client.observe(ref).ref):
         assert api.client.observe(observed).state is (S.RUNNING if is_this_process else S.FAILED)
