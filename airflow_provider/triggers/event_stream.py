@@ -36,6 +36,10 @@ WHOLE_EVERY = 600.0
 UNWATCHED_INTERVAL = 60.0
 """Seconds between polls of a stream whose last watcher is just leaving."""
 
+CANCELED_WITHIN = 2.0
+"""Seconds within which a triggerer that reports events as stored has also canceled the watchers removed before that.
+It drops the events of those and reports them as stored all the same, in the message that orders the cancel."""
+
 
 class Reader(Protocol):
     """Reads in a thread what happened to one thing, such as
@@ -49,7 +53,8 @@ class Round:
 
     :param place: the system that was polled.
 
-    Attribute ``is_done``: whether all watchers have processed it, and their events are in Airflow's database.
+    Attribute ``is_done``: whether all watchers have processed it, and the events of those that still watch are in
+    Airflow's database.
     """
 
     def __init__(self, place: str, reading: Reading) -> None:
@@ -57,7 +62,12 @@ class Round:
         self.is_done = False
         self._callbacks: list[Callable[[], Awaitable[None]]] = []
 
+    @property
+    def has_events(self) -> bool:
+        return bool(self._callbacks)
+
     def when_done(self, callback: Callable[[], Awaitable[None]]) -> None:
+        """For a watcher that has made events of it."""
         self._callbacks.append(callback)
 
     async def end(self, is_clean: bool) -> None:
@@ -74,11 +84,13 @@ class Seat:
     :param interval: seconds between polls that it asks for.
 
     Attribute ``since``: how far back the next poll must reach for it, in epoch seconds; ``None`` while not known.
+    Attribute ``is_taken``: whether the watcher is still there.
     """
 
     def __init__(self, interval: float) -> None:
         self.interval = interval
         self.since: float | None = None
+        self.is_taken = True
 
 
 class Stream:
@@ -105,6 +117,7 @@ class Stream:
         try:
             yield seat
         finally:
+            seat.is_taken = False
             self._seats.remove(seat)
 
     def wake(self) -> None:
@@ -180,6 +193,8 @@ class Producer(SharedStreamProducer):
             yield seen, seen
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
+        if any(item.broker_payload.has_events for item in batch):
+            await asyncio.sleep(CANCELED_WITHIN)
         for item in batch:
             await item.broker_payload.end(item.outcome.is_clean)
 

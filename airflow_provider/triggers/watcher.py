@@ -116,9 +116,9 @@ class Watcher:
             seen.when_done(self.save)
 
     async def save(self) -> None:
-        """Save the cursor, if all events that it covers are in Airflow's database."""
+        """Save the cursor, if Airflow has stored all events that it covers: those of a removed watcher it may not."""
         cursor = self._cursor
-        is_done = self._round is None or self._round.is_done
+        is_done = self._seat.is_taken and (self._round is None or self._round.is_done)
         if cursor is None or cursor == self._saved or self._is_sending or not is_done:
             return
         if self._round is None and time.monotonic() - self._saved_at < SAVE_EVERY:

@@ -157,11 +157,12 @@ class Supervisor(airflow_triggerer.TriggerRunnerSupervisor):
         return self.answer
 
     def check(self) -> None:
-        """What it does each second."""
-        self.load_triggers()
+        """What it does between two messages of the runner: the next answer names the events that it has stored, and the
+        triggers that are no longer there."""
         self.handle_events()
         self.handle_failed_triggers()
         self.clean_unused()
+        self.load_triggers()
 
 
 @functools.cache
