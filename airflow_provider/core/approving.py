@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from airflow_provider.core.waiting import Ending, Outcome
 from airflow_provider.execution import ExecutionRef, ExecutionState
 from airflow_provider.identifiers import same_spelling
 from airflow_provider.storable import storable, storable_text
@@ -250,6 +251,12 @@ class GateQuestion(Question, kw_only=True):
     def all_answers(self) -> list[Answer]:
         return [*self.before, *(msgspec.structs.replace(each, about=self.name) for each in self.answers)]
 
+    @property
+    def is_rejected(self) -> bool:
+        """Whether people in Airflow have rejected the last gate that was reached."""
+        last = self.all_answers[-1:]
+        return any(each.decision == REJECT and each.by and not each.refused for each in last)
+
     def is_about(self, gate: Gate) -> bool:
         return bool(self.ref) and self.ref.get("id") == gate.ref.get("id") and self.task_name == gate.task_name
 
@@ -318,3 +325,14 @@ def decided_at_the_vendor(state: str) -> str | None:
     if state in (ExecutionState.SUCCEEDED, ExecutionState.RUNNING):
         return APPROVE
     return REJECT if state == ExecutionState.FAILED else None
+
+
+def decided_elsewhere(outcome: Outcome) -> str | None:
+    """The decision that the end of a wait shows.
+
+    ``None`` also for a wait that ended because time was up or polls failed: until then, an execution that has failed
+    counts as running while it may be rolled back.
+    """
+    if outcome.ending is not Ending.FINISHED or not outcome.execution:
+        return None
+    return decided_at_the_vendor(outcome.execution["state"])

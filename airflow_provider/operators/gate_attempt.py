@@ -9,7 +9,7 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, NoReturn
 
-from airflow_provider.core.approving import REJECT, Ended, Gate, GateQuestion, decided_at_the_vendor
+from airflow_provider.core.approving import Ended, Gate, GateQuestion, decided_elsewhere
 from airflow_provider.core.commands import Ask, TakeAnswer
 from airflow_provider.core.waiting import GUESS, Outcome, named_exactly
 from airflow_provider.exceptions import ConflictError, ReleasePipelineError
@@ -41,8 +41,7 @@ def answers_for_good(context: Context, record: StartRecord | None) -> list[dict[
 
 def is_rejected_here(context: Context, marker: str) -> bool:
     """Whether people in Airflow have rejected the last gate that the execution of a start reached."""
-    answers = _read(context, marker).all_answers
-    return bool(answers) and answers[-1].decision == REJECT and bool(answers[-1].by) and not answers[-1].refused
+    return _read(context, marker).is_rejected
 
 
 class GateAttempt(Generic[ClientT]):
@@ -214,9 +213,8 @@ class GateAttempt(Generic[ClientT]):
 
     def _ended_elsewhere(self, event: dict[str, Any]) -> Outcome | None:
         outcome = Outcome.from_event(event.get("outcome"))
-        seen = outcome.execution or {}
-        if self._question.ref and (decision := decided_at_the_vendor(seen.get("state", ""))):
-            by = str((seen.get("outputs") or {}).get("respondedBy") or "")
+        if self._question.ref and (decision := decided_elsewhere(outcome)):
+            by = str(((outcome.execution or {}).get("outputs") or {}).get("respondedBy") or "")
             self._asking.take_decision_elsewhere(self._question, decision, by)
         self._question.leave()
         self._note()

@@ -82,7 +82,7 @@ class ServiceStageGates:
         ref, client = question.ref, self._client
         if client.releases.is_waiting_for(ref, question.task_name) is False:
             # An earlier attempt's answer was accepted, or somebody else's.
-            check_decision(client, ref, question.task_name, str(question.decision))
+            check_decision(client.observe(ref), question.task_name, str(question.decision))
             return
         try:
             send(client, ref, question.task_name, str(question.decision), message)
@@ -92,7 +92,7 @@ class ServiceStageGates:
             # By now it probably waits for the next one, which these people were not asked about.
             if question.sends == 1:
                 raise ConflictError(f"it has probably passed: {error.summary}", call=error.call) from error
-            check_decision(client, ref, question.task_name, str(question.decision))
+            check_decision(client.observe(ref), question.task_name, str(question.decision))
             return
         wait_until_taken(client, ref, question.task_name)
 

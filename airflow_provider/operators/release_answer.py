@@ -108,39 +108,41 @@ class RememberedAnswer:
         self._client = client
         self._memory = memory
         self._notes = notes
+        self._is_inferred = False
+        """Whether only the state of the release shows that the answer was accepted."""
 
     @property
     def task_name(self) -> str:
         return str(self._notes["task_name"])
 
     def send(self) -> None:
-        """Send the answer, and note what is known about it before and after."""
-        notes = self._notes
-        self._memory.note(notes)
+        """Send the first answer."""
         try:
-            send(self._client, notes["ref"], self.task_name, notes["decision"], notes["message"])
+            self._send()
         except ReleasePipelineError as error:
             if not error.effect.is_open:
                 self._memory.forget()
             raise
-        self._note_taken()
 
     def send_unless_taken(self) -> None:
         """Send the answer, unless an earlier attempt did, whatever the release is waiting for by now."""
         if self._notes.get("is_taken"):
             return
-        ref = self._notes["ref"]
-        if self._client.releases.is_waiting_for(ref, self.task_name) is not False:
+        ref, releases = self._notes["ref"], self._client.releases
+        if releases.is_waiting_for(ref, self.task_name) is not False:
             try:
-                self.send()
+                # A refusal says nothing about the earlier attempt's answer: what is noted stays, so that no later
+                # attempt answers another release.
+                self._send()
                 return
             except (BadRequestError, ConflictError) as error:
-                if self.task_name not in self._client.release_tasks.list_approvals(ref["pipeline_id"]):
+                is_known = self.task_name in self._client.release_tasks.list_approvals(ref["pipeline_id"])
+                if not is_known or releases.is_waiting_for(ref, self.task_name):
                     raise
                 log.warning("Refused, perhaps because it was already answered: %s", error)
-        check_decision(self._client, ref, self.task_name, str(self._notes["decision"]))
+        self._check_decision(self._client.observe(ref))
         log.warning("An earlier attempt's answer to %r was accepted", self.task_name)
-        self._note_taken()
+        self._is_inferred = True
 
     def wait_until_taken(self) -> Execution:
         """The release once it no longer waits for this answer."""
@@ -153,15 +155,26 @@ class RememberedAnswer:
         if not is_taken:
             others = [name for name in self._client.releases.list_waiting_approvals(ref) if name != self.task_name]
             log.warning("The release is still waiting, probably for another approval: %s", ", ".join(others))
-        return self._client.observe(ref)
+        answered: Execution = self._client.observe(ref)
+        if self._is_inferred:
+            # If it was waiting for this answer after all, somebody else may have answered meanwhile.
+            self._check_decision(answered)
+        return answered
 
     def note_done(self) -> None:
         """To be called once the task is about to succeed."""
         self._memory.note(self._notes, is_done=True)
 
-    def _note_taken(self) -> None:
-        self._notes["is_taken"] = True
-        self._memory.note(self._notes)
+    def _send(self) -> None:
+        """Send the answer, and note what is known about it before and after."""
+        notes = self._notes
+        self._memory.note(notes)
+        send(self._client, notes["ref"], self.task_name, notes["decision"], notes["message"])
+        notes["is_taken"] = True
+        self._memory.note(notes)
+
+    def _check_decision(self, seen: Execution) -> None:
+        check_decision(seen, self.task_name, str(self._notes["decision"]))
 
 
 def send(client: ServiceStageClient, ref: ExecutionRef, task_name: str, decision: str, message: str | None) -> None:
@@ -187,12 +200,11 @@ def send(client: ServiceStageClient, ref: ExecutionRef, task_name: str, decision
             raise
 
 
-def check_decision(client: ServiceStageClient, ref: ExecutionRef, task_name: str, decision: str) -> None:
+def check_decision(seen: Execution, task_name: str, decision: str) -> None:
     """Check a release that no longer waits for an answer which an earlier attempt may have sent, but perhaps did not.
 
     :raises ConflictError: its state does not follow from this answer, so somebody else answered, or stopped it.
     """
-    seen: Execution = client.observe(ref)
     # If it waits again, it does for the next approval.
     is_next = seen.state is ExecutionState.WAITING
     if (APPROVE if is_next else decided_at_the_vendor(seen.state)) != decision:
@@ -200,7 +212,7 @@ def check_decision(client: ServiceStageClient, ref: ExecutionRef, task_name: str
         raise ConflictError(
             f"somebody else may have answered {task_name!r}: release {seen.id} is {doing}, which does not follow from "
             f"the answer {decision}",
-            call=Call(system=client.system),
+            call=Call(system=str(seen.ref["system"])),
         )
 
 
@@ -209,7 +221,7 @@ def _was_taken(client: ServiceStageClient, ref: ExecutionRef, task_name: str, de
     try:
         if client.releases.is_waiting_for(ref, task_name) is not False:
             return False
-        check_decision(client, ref, task_name, decision)
+        check_decision(client.observe(ref), task_name, decision)
     except ReleasePipelineError as error:
         log.warning("Could not find out whether the answer was accepted: %s", error)
         return False

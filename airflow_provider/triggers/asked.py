@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from msgspec import Struct
 
-from airflow_provider.core.approving import COMMENT, OPTIONS, REJECT, Ended, decided_at_the_vendor
+from airflow_provider.core.approving import COMMENT, OPTIONS, REJECT, Ended, decided_elsewhere
 from airflow_provider.core.canceling import ENDED_FROM_OUTSIDE
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.waiting import Outcome
@@ -184,9 +184,8 @@ class AskedPeople(Asked, kw_only=True):
         return None if self.deadline is None else min(LONGEST_SLEEP, max(0.0, self.deadline - time.time()))
 
     async def _decided(self, outcome: Outcome) -> dict[str, Any]:
-        seen = outcome.execution or {}
-        state, status = seen.get("state", ""), seen.get("status") or outcome.error
-        decision = decided_at_the_vendor(state)
+        status = (outcome.execution or {}).get("status") or outcome.error
+        decision = decided_elsewhere(outcome)
         why = "decided at the vendor" if decision else "an answer is no longer needed"
         await self.close(f"{why}: it is {status}", OPTIONS[decision or REJECT])
         return {"ended": Ended.ELSEWHERE, "outcome": outcome.to_event()}

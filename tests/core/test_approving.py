@@ -17,9 +17,11 @@ from airflow_provider.core.approving import (
     Question,
     Rules,
     decided_at_the_vendor,
+    decided_elsewhere,
     is_open,
     read_answer,
 )
+from airflow_provider.core.waiting import Ending, Outcome
 from airflow_provider.execution import ExecutionState
 
 AT = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
@@ -223,6 +225,15 @@ def test_what_was_decided_at_the_vendor_shows_by_the_state():
         ExecutionState.CANCELED: None,
         ExecutionState.UNKNOWN: None,
     }
+
+
+@pytest.mark.parametrize(
+    ("ending", "decision"),
+    [(Ending.FINISHED, "approve"), (Ending.DEADLINE, None), (Ending.LOST, None)],
+)
+def test_only_a_wait_with_a_result_shows_a_decision(ending, decision):
+    assert decided_elsewhere(Outcome(ending, {"state": "running"})) == decision
+    assert decided_elsewhere(Outcome(Ending.LOST)) is None
 
 
 def test_an_approval_is_open_until_its_execution_continues_or_ends():

@@ -29,6 +29,7 @@ class OneAtATime(Server):
 
     is_marked = False
     is_single = True
+    may_take_back = False
     stop_leaves = ExecutionState.PAUSED
 
     def needs_cancel(self, execution: Execution) -> bool:

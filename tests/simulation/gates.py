@@ -22,6 +22,7 @@ from airflow_provider.core.approving import (
     GateQuestion,
     Rules,
     decided_at_the_vendor,
+    decided_elsewhere,
     is_of_another,
     read_answer,
 )
@@ -98,9 +99,7 @@ class GateCarrier(StartCarrier):
 
     def _is_rejected(self, marker: str) -> bool:
         """As ``is_rejected_here`` of ``operators/gate_attempt.py``."""
-        question = GateQuestion.from_json(self.worker.task.store.get(GATES_KEY), marker)
-        answers = question.all_answers
-        return bool(answers) and answers[-1].decision == REJECT and bool(answers[-1].by) and not answers[-1].refused
+        return GateQuestion.from_json(self.worker.task.store.get(GATES_KEY), marker).is_rejected
 
     def _question(self) -> Steps[GateQuestion]:
         stored = yield from self.airflow.read(self.worker, GATES_KEY)
@@ -155,11 +154,11 @@ class GateCarrier(StartCarrier):
             if command.is_patient:
                 raise
             number = None
-        if number is not None and self._is_one_of_many(job):
+        if number is not None and self.is_one_of_many(job):
             number = next((each for each in range(len(job.gates)) if _name(job, each) not in passed), None)
         return job, number
 
-    def _is_one_of_many(self, job: Job) -> bool:
+    def is_one_of_many(self, job: Job) -> bool:
         """Whether an execution that waits does not show at which of its gates."""
         return bool(self.world.plan.conditions("asks without a name")) and len(job.gates) > 1
 
@@ -205,8 +204,7 @@ class GateCarrier(StartCarrier):
         return outcome
 
     def _judge_elsewhere(self, question: GateQuestion, outcome: Outcome) -> None:
-        decision = decided_at_the_vendor((outcome.execution or {}).get("state", ""))
-        if question.ref and decision:
+        if question.ref and (decision := decided_elsewhere(outcome)):
             execution_id, _, number = question.ref["id"].partition("/")
             job = self.client.job_of({"id": execution_id})
             self.world.judge.decided_elsewhere(self.worker, job, int(number), decision)
@@ -235,7 +233,7 @@ class GateCarrier(StartCarrier):
         yield from self.require_standing()
         job = self.client.job_of({"id": execution_id})
         judge, worker = self.world.judge, self.worker
-        judge.answers(worker, job, number, decision, may_be_repeated=self._is_one_of_many(job))
+        judge.answers(worker, job, number, decision, may_be_repeated=self.is_one_of_many(job))
 
         def serve() -> None:
             if not self.client.is_marked and job.open_gate != number:
@@ -245,7 +243,7 @@ class GateCarrier(StartCarrier):
         try:
             yield from self.client.network.request("action", worker, serve)
         except BadRequestError:
-            if not self._is_one_of_many(job):
+            if not self.is_one_of_many(job):
                 raise
             if sends > 1 and decision == APPROVE:
                 # By an answer of an earlier attempt.
@@ -269,7 +267,7 @@ class GateCarrier(StartCarrier):
         state, waits_at = yield from self.client.network.request(
             "observe", self.worker, lambda: (job.state, job.open_gate)
         )
-        if waits_at == number or (waits_at is not None and self._is_one_of_many(job)):
+        if waits_at == number or (waits_at is not None and self.is_one_of_many(job)):
             return False
         is_next = state is ExecutionState.WAITING
         shown = APPROVE if is_next else decided_at_the_vendor(state)
@@ -379,7 +377,7 @@ class GateTriggerRun(TriggerRun):
         wait.new_lines()
         if outcome is None:
             return None
-        yield from self._close((outcome.execution or {}).get("state", ""))
+        yield from self._close(outcome)
         return {"ended": Ended.ELSEWHERE, "outcome": outcome._replace(waited_for=named_exactly(self.trigger.ref))}
 
     def _poll_gate(self) -> Steps[dict[str, Any] | None]:
@@ -394,11 +392,11 @@ class GateTriggerRun(TriggerRun):
         if status == "active":
             return None
         state = ExecutionState.SUCCEEDED if status == APPROVE else ExecutionState.FAILED
-        yield from self._close(state)
         outcome = Outcome(Ending.FINISHED, {"state": state}, waited_for=f"gate {number} of {job.id}")
+        yield from self._close(outcome)
         return {"ended": Ended.ELSEWHERE, "outcome": outcome}
 
-    def _close(self, state: str) -> Steps[None]:
+    def _close(self, outcome: Outcome) -> Steps[None]:
         if not self.trigger.asks:
             return
         try:
@@ -410,7 +408,7 @@ class GateTriggerRun(TriggerRun):
         except AirflowError:
             return
         if self._action and self._action.is_open:
-            self.world.note(str(self), f"closes the question: {decided_at_the_vendor(state)}")
+            self.world.note(str(self), f"closes the question: {decided_elsewhere(outcome)}")
             is_race = self.task.xcoms.get(QUESTION_XCOM) != asked_now
             self.world.judge.closes(self, self._action, is_race=is_race)
             self._action.is_closed = True
@@ -492,6 +490,8 @@ class GateJudge(Judge):
         status = job.gates[number].status
         if status == APPROVE and decision == REJECT and job.state is ExecutionState.FAILED:
             self.world.counted["window: a failure that cannot be told from a rejection"] += 1
+        elif status == "active" and worker.carrier.is_one_of_many(job):
+            self.world.counted["window: a refusal while nothing shows which approval is waited for"] += 1
         elif status != decision:
             self.world.violate(f"{worker} records {decision} for gate {number} of {job}, which is {status}")
 

@@ -651,9 +651,9 @@ GUARDS = (
     _carrier(
         "an answer to a release is noted before it is sent",
         "18",
-        "releasing:ReleaseCarrier._answer_now",
-        "yield from self._note(notes)\n    try",
-        "try",
+        "releasing:ReleaseCarrier._note_and_send",
+        "yield from self._note(notes)\n    yield from self._send",
+        "yield from self._send",
     ),
     _carrier(
         "an answer that a release has taken is not sent again",
@@ -688,6 +688,27 @@ GUARDS = (
         "18",
         "releasing:ReleaseCarrier._answer_now",
         "if not error.effect.is_open:",
+        "if False:",
+    ),
+    _carrier(
+        "a refusal of a second answer does not mean that the first one was refused",
+        "",
+        "releasing:ReleaseCarrier._answer_once",
+        "yield from self._note_and_send(notes)",
+        "yield from self._answer_now(notes)",
+    ),
+    _carrier(
+        "an answer that is still waited for was not taken",
+        "",
+        "releasing:ReleaseCarrier._answer_once",
+        "if (yield from self._is_waiting_for(notes)):",
+        "if False:",
+    ),
+    _carrier(
+        "an answer that seemed to be taken is checked once the release goes on",
+        "",
+        "releasing:ReleaseCarrier._wait_until_taken",
+        "if self._is_inferred:",
         "if False:",
     ),
     _carrier(
@@ -814,7 +835,14 @@ GUARDS = (
         "what people have rejected is not started again",
         "",
         "gates:GateCarrier._is_rejected",
-        "return bool(answers) and answers[-1].decision == REJECT and bool(answers[-1].by) and not answers[-1].refused",
+        "return GateQuestion.from_json(self.worker.task.store.get(GATES_KEY), marker).is_rejected",
         "return False",
+    ),
+    _core(
+        "an execution that is running when time is up was not approved by that",
+        "",
+        "approving:decided_elsewhere",
+        "outcome.ending is not Ending.FINISHED or ",
+        "",
     ),
 )

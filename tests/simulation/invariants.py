@@ -99,6 +99,8 @@ class Judge:
         """By the marker of a start: requests that may have taken effect, as far as their senders know."""
         self._held: set[str] = set()
         """Markers of starts of which certainly none has taken effect, and whose sender waits to send another one."""
+        self._intended: dict[tuple[Task, int], float] = {}
+        """When each generation of a task was first about to start something."""
         self._heard_at_end: dict[Job, Any] = {}
         """Those whose start was answered while the process that sent it was ending, and which process."""
 
@@ -334,12 +336,19 @@ class Judge:
             self._left[task].add(other.generation)
             return True
         is_here = other.place == sender.carrier.start.record.place
-        was_shown = bool(other.marker) and is_here and other.listed_from <= self.world.now - UNSEEN
+        was_shown = bool(other.marker) and is_here and self._was_listed_before(self.world.now, other)
         is_left = is_here and self._is_left_knowingly(other)
         if other.was_late and not was_shown and not is_left and self._is_named(other):
             return True
         is_unknown = any("Could not find out whether the cleared" in text for text in task.warnings)
         return is_unknown or self._is_hidden_by_guess(other)
+
+    def _was_listed_before(self, moment: float, job: Job) -> bool:
+        """Whether attempts could find it before that; once a cleared task is to start another, none searches for it."""
+        later = [
+            at for (task, generation), at in self._intended.items() if task is job.owner and generation > job.generation
+        ]
+        return job.listed_from <= min([moment, *later]) - UNSEEN
 
     def _is_left_knowingly(self, job: Job) -> bool:
         """Whether a cancel of it failed, and no person was asked to end it."""
@@ -366,6 +375,10 @@ class Judge:
         """A record is saved."""
         task, ref = worker.task, record.ref
         timeout = self.airflow.policy["timeout"]
+        if record.phase is Phase.INTENDED:
+            # It may be sent now.
+            self._held.discard(record.marker)
+            self._intended.setdefault((task, worker.generation), self.world.now)
         if record.phase is Phase.ENDING:
             # Any machine's clock may decide that a deadline has passed.
             if timeout is not None and record.started + timeout <= worker.machine.now + CLOCKS_APART:
@@ -463,7 +476,8 @@ class Judge:
             self.world.violate(f"{worker} waits past its deadline for what leads nowhere")
         if start.state is State.WAITING and timeout is not None and start.record:
             left = start.record.started + timeout - worker.machine.now
-            if left < -LONGEST_RETRY_AFTER or seconds > max(0.0, left) + LONGEST_RETRY_AFTER:
+            is_late = left < -LONGEST_RETRY_AFTER and not worker.machine.frozen_for(RACE)
+            if is_late or seconds > max(0.0, left) + LONGEST_RETRY_AFTER:
                 self.world.violate(f"{worker} waits past its deadline")
 
     def follows(self, worker: Any) -> None:
@@ -510,7 +524,10 @@ class Judge:
             under_way = [
                 job
                 for job in self._ours(task)
-                if job.generation == generation and job.is_active and not job.was_resumed
+                if job.generation == generation
+                and job.is_active
+                and not job.was_resumed
+                and not self._is_hidden_by_guess(job)
             ]
             is_one_start = len({job.system for job in under_way}) == 1
             if len(under_way) > 1 and is_one_start and not any(job.was_late for job in under_way):
@@ -541,7 +558,7 @@ class Judge:
         is_named_last = any(text in (task.warnings or [""])[-1] for text in SAID_OF_ANY)
         is_named_last = is_named_last and job not in self._heard_at_end
         is_end = task.state == "success" or (task.warnings or [""])[-1].startswith("Execution")
-        was_seen = job.marker and task.is_ended_by_itself and is_end and job.listed_from < task.settled_at - UNSEEN
+        was_seen = job.marker and task.is_ended_by_itself and is_end and self._was_listed_before(task.settled_at, job)
         is_elsewhere = job.place != self.airflow.connection.place
         if is_named_last or is_elsewhere or not (job.is_heard or was_seen):
             names += SAID_OF_ANY

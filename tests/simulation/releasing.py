@@ -29,6 +29,8 @@ POLL_PAUSE = 1.0
 class ReleaseCarrier(AnswerCarrier):
     """Carries out what one attempt of such an answer does."""
 
+    _is_inferred = False
+
     def in_words(self, record: Notes) -> str:
         done = "done" if record.is_done else "taken" if record.notes.get("is_taken") else "intended"
         return f"answer to release {record.notes['release']}, {done}"
@@ -49,13 +51,14 @@ class ReleaseCarrier(AnswerCarrier):
             return
         if (yield from self._is_waiting_for(notes)) is not False:
             try:
-                yield from self._answer_now(notes)
+                yield from self._note_and_send(notes)
                 return
             except (BadRequestError, ConflictError) as error:
+                if (yield from self._is_waiting_for(notes)):
+                    raise
                 self.worker.task.warn(f"Refused, perhaps because it was already answered: {error}")
         yield from self._check_decision(notes)
-        notes["is_taken"] = True
-        yield from self._note(notes)
+        self._is_inferred = True
 
     def _check_decision(self, notes: dict[str, Any]) -> Steps[None]:
         approvals = self.client.approvals
@@ -64,13 +67,16 @@ class ReleaseCarrier(AnswerCarrier):
             raise ConflictError("somebody else may have answered", call=Call(system="vendor"))
 
     def _answer_now(self, notes: dict[str, Any]) -> Steps[None]:
-        yield from self._note(notes)
         try:
-            yield from self._send(notes)
+            yield from self._note_and_send(notes)
         except ReleasePipelineError as error:
             if not error.effect.is_open:
                 yield from self._forget()
             raise
+
+    def _note_and_send(self, notes: dict[str, Any]) -> Steps[None]:
+        yield from self._note(notes)
+        yield from self._send(notes)
         notes["is_taken"] = True
         yield from self._note(notes)
 
@@ -108,6 +114,8 @@ class ReleaseCarrier(AnswerCarrier):
         if is_waiting:
             yield from self._forget()
             raise PermissionDeniedError("the answer was ignored", call=Call(system="vendor"))
+        if self._is_inferred:
+            yield from self._check_decision(notes)
 
     def _is_waiting_for(self, notes: dict[str, Any]) -> Steps[bool | None]:
         def serve() -> bool | None:
@@ -150,6 +158,8 @@ class ReleaseJudge(AnswerJudge):
         """Generations whose answers were certainly not taken."""
         self._pending: Counter[tuple[Task, int]] = Counter()
         """Of a generation: answers that may have been taken."""
+        self._unsure: set[tuple[Task, int]] = set()
+        """Generations of which nobody can know whether an attempt that died had sent its answer."""
 
     def polls(self, worker: Any) -> None:
         self._polled[worker] = self.world.now
@@ -171,7 +181,8 @@ class ReleaseJudge(AnswerJudge):
             about = self._noted_by(worker)
             # It may be refused because somebody else has answered.
             is_answered = about is not None and about.status != "active"
-            if not self._pending[who] and not is_answered:
+            is_known = who not in self._unsure and not self._is_undetermined(worker)
+            if not self._pending[who] and not is_answered and is_known:
                 self._refused.add(who)
 
     def forgets(self, worker: Any) -> None:
@@ -179,10 +190,12 @@ class ReleaseJudge(AnswerJudge):
         for generation in range(worker.generation + 1):
             self._noted.pop((worker.task, generation), None)
             self._taken[worker.task].discard(generation)
+            self._unsure.discard((worker.task, generation))
 
     def keeps(self, worker: Any) -> None:
         """Its notes stay, although its answer was refused: nobody can know that it was."""
         self._refused.discard((worker.task, worker.generation))
+        self._unsure.add((worker.task, worker.generation))
 
     def dies(self, worker: Any) -> None:
         super().dies(worker)
@@ -213,7 +226,9 @@ class ReleaseJudge(AnswerJudge):
         about = self._noted_by(worker)
         if about is None or about.release != result["release"]:
             self.world.violate(f"{task} succeeds with release {result['release']}, but it is about {about}")
-        elif (task, worker.generation) in self._refused and not self._is_undetermined(worker):
+        elif (task, worker.generation) in self._went_astray:
+            return
+        elif (task, worker.generation) in self._refused:
             self.world.violate(f"{task} succeeds with {about}, although its answer was refused")
         elif about.status != "approved" and not self._is_undetermined(worker):
             self.world.violate(f"{task} succeeds, but {about} is {about.status}")

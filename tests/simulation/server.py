@@ -36,10 +36,12 @@ class Server:
 
     :param is_marked: what it starts bears the marker of the intent.
     :param is_single: it runs one execution at a time.
+    :param may_take_back: a failed execution may be rolled back.
     """
 
     is_marked = True
     is_single = False
+    may_take_back = True
     stop_leaves = ExecutionState.CANCELED
 
     def __init__(self, world: World, place: str) -> None:
@@ -60,7 +62,7 @@ class Server:
         self._read_lag = plan.condition("reads lag")
         self._late_cancel = plan.condition("late cancel")
         self._knows_time = not plan.conditions("no vendor clock")
-        self._taken_back = plan.condition("taken back")
+        self._taken_back = plan.condition("taken back") if self.may_take_back else 0.0
         self._seen_unfinished: set[tuple[Any, str]] = set()
         self._failed_since: dict[tuple[Any, str], float] = {}
         """What the client of a process knows: it doubts the failure of what it has seen unfinished."""

@@ -307,9 +307,12 @@ def answering(plan: Plan, chance: random.Random) -> None:
         _answer(plan, "lost after", "action", 0.0)
         _answer(plan, chance.choice(("not found", "forbidden", "unauthorized")), "observe", 0.0)
     if chance.random() < 0.2:
-        # Its answer is not sent, and a colleague answers before the retry.
+        # Its answer is not sent, and a colleague answers before the retry, or when the vendor has refused that one's.
         _add(plan, "kill process", "action before")
         on = _last(plan)
+        if chance.random() < 0.5:
+            _answer(plan, "refused", "action", 0.0)
+            on = "action within"
         _add(plan, "colleague answers", on, after=chance.uniform(0, 20), value=chance.random())
     if chance.random() < 0.3:
         # Its answer is refused, and a colleague gives it before the retry.

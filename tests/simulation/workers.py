@@ -103,7 +103,8 @@ class Worker:
             world.note(str(self), f"ends: {error}")
             if self.carrier and not self.carrier.has_judged:
                 yield from self.carrier.on_kill(timed_out=False)
-            task.is_ended_by_machine = self.stands and not self.may_retry
+            if self.stands:
+                task.is_ended_by_machine = not self.may_retry
             yield from self._report(None)
             return
         except ReleasePipelineError as error:

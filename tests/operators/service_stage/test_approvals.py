@@ -274,6 +274,63 @@ def test_a_retry_of_an_answer_of_which_nothing_could_be_seen_answers_no_younger_
     assert state_of(systems, newer) == "5"
 
 
+def died_before_it_answered() -> Task:
+    """A task whose worker has died just before it sent the answer, which nobody can know."""
+    arguments = {"pipeline": APPROVED, "task_name": APPROVAL, "decision": "approve"}
+    task = Task(lambda: ServiceStageApprovalOperator(task_id="answer", **arguments))
+    with mock.patch.object(Releases, "act", side_effect=WorkerKilled):
+        assert isinstance(task.attempt().error, WorkerKilled)
+    return task
+
+
+def refuse_elsewhere(systems: Any, execution_id: str) -> None:
+    with ServiceStageHook().get_conn() as client:
+        pipeline_id = str(client.release_tasks.find(APPROVED)["id"])
+        client.releases.act(pipeline_id, "approval", task_name=APPROVAL, approval_type="refuse")
+    until(lambda: state_of(systems, execution_id) == "3")
+
+
+def test_no_retry_answers_a_younger_release_after_somebody_else_may_have_answered(systems):
+    execution_id = start_until_it_asks(systems)
+    task = died_before_it_answered()
+    refuse_elsewhere(systems, execution_id)
+    with mock.patch.object(Releases, "is_waiting_for", return_value=None):
+        assert "somebody else may have answered" in str(task.attempt().error)
+    newer = start_until_it_asks(systems)
+    assert "somebody else may have answered" in str(task.attempt().error)
+    assert state_of(systems, newer) == "5"
+
+
+def test_a_retry_whose_answer_is_refused_while_the_release_waits_for_it_fails_until_it_is_taken(systems):
+    execution_id = start_until_it_asks(systems)
+    task = died_before_it_answered()
+    systems.fault("service_stage", "status", method="POST", path="/action$", status=400, times=1)
+    error = task.attempt().error
+    assert isinstance(error, BadRequestError)
+    assert "was refused" in str(error)
+    assert task.attempt().error is None
+    assert until(lambda: state_of(systems, execution_id) == "2")
+
+
+def test_an_answer_that_seemed_to_be_accepted_is_checked_again_once_the_release_goes_on(systems):
+    execution_id = start_until_it_asks(systems)
+    task = died_before_it_answered()
+    systems.fault("service_stage", "status", method="POST", path="/action$", status=400, times=1)
+    polls: list[Any] = []
+
+    def refused_at_last(*about: Any) -> None:
+        """Nothing shows which approval it waits for, as in the documented API; soon somebody refuses this one."""
+        polls.append(about)
+        if len(polls) == 3:
+            refuse_elsewhere(systems, execution_id)
+
+    with (
+        mock.patch.object(release_answer, "TAKEN_WITHIN", 2.0),
+        mock.patch.object(Releases, "is_waiting_for", refused_at_last),
+    ):
+        assert "somebody else may have answered" in str(task.attempt().error)
+
+
 def test_a_retry_after_an_answer_that_was_refused_asks_again(systems):
     execution_id = start_until_it_asks(systems)
     arguments = {"pipeline": APPROVED, "task_name": APPROVAL, "decision": "approve"}
