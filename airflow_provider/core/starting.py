@@ -120,6 +120,8 @@ class Start(Progress):
         """The execution that an earlier attempt of this start started; ``None`` if another one is to be started."""
         if record.phase is Phase.ENDING:
             yield from let_end(self, record)
+            if related is Relation.SAME:
+                self._respect_decision(record)
             return None
         if related is Relation.AMBIGUOUS and record.had_succeeded:
             yield from self._refuse_to_guess(record)
@@ -158,12 +160,12 @@ class Start(Progress):
         """Start nothing in the place of what a person has ended.
 
         :raises ExecutionCanceled: somebody canceled it, and the author does not want another one to be started.
-        :raises ExecutionRejected: people have rejected it in Airflow, and the attempt that sent this died.
+        :raises ExecutionRejected: people have rejected it in Airflow, and that attempt has not seen its end.
         """
         if record.end is End.CANCELED and self.policy.on_canceled == "fail":
             self.is_final = True
             raise self.error(ExecutionCanceled, f"somebody canceled {record.name}; no retry starts it again")
-        if record.end is End.FAILED and self.policy.is_rejected(record.marker):
+        if record.end is not End.SUCCEEDED and self.policy.is_rejected(record.marker):
             raise self.error(ExecutionRejected, f"people have rejected {record.name}; no retry starts it again")
 
     def _refuse_to_guess(self, record: StartRecord) -> Program[None]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.exceptions import ExecutionFailed, ExecutionRejected
+from airflow_provider.exceptions import ExecutionFailed, ExecutionRejected, ExecutionTimeout
 from airflow_provider.operators.base import ClientT, in_dag_test
 from airflow_provider.operators.checking import rule_of
 from airflow_provider.operators.people import AsksPeople
@@ -100,7 +100,7 @@ class GatedStartOperator(AsksPeople[ClientT], StartOperator[ClientT]):
 
         try:
             return super()._run(context, client, start, program)
-        except (ExecutionFailed, ExecutionRejected) as error:
+        except (ExecutionFailed, ExecutionRejected, ExecutionTimeout) as error:
             if not self.approve:
                 raise
             from airflow_provider.operators.gate_attempt import is_rejected_here

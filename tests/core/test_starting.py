@@ -9,14 +9,21 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+import pytest
 
 from airflow_provider.clients.waitable import start_window
 from airflow_provider.core.commands import Command, Find, Log, Observe, Pause, Prepare, Publish, Save, Send
 from airflow_provider.core.generation import Attempt
 from airflow_provider.core.policy import Policy
-from airflow_provider.core.record import StartRecord, read_record
+from airflow_provider.core.record import Phase, StartRecord, read_record
 from airflow_provider.core.starting import Start
-from airflow_provider.exceptions import Effect, ReleasePipelineError, ServerUnavailableError, ThrottledError
+from airflow_provider.exceptions import (
+    Effect,
+    ExecutionRejected,
+    ReleasePipelineError,
+    ServerUnavailableError,
+    ThrottledError,
+)
 from airflow_provider.execution import Execution, ExecutionState
 
 UNMARKED = Policy(system="quay", place="here", request_timeout=30.0)
@@ -156,3 +163,16 @@ def test_what_failed_while_its_start_got_no_answer_may_still_be_rolled_back():
     begun = life.now
     assert life.attempt()["state"] == ExecutionState.SUCCEEDED
     assert life.now >= begun + 5.0
+
+
+@pytest.mark.parametrize("is_rejected", [True, False])
+def test_what_people_have_rejected_is_not_started_again_after_it_was_given_up_at_its_deadline(is_rejected):
+    policy = msgspec.structs.replace(MARKED, is_rejected=lambda marker: is_rejected)
+    life = Life(policy, lambda number: execution(str(number), ExecutionState.RUNNING))
+    assert isinstance(life.attempt(until=lambda command: isinstance(command, Publish)), Ends)
+    record = life.record
+    record.phase = Phase.ENDING
+    life.stored = record.to_json()
+    ended = life.attempt(until=lambda command: isinstance(command, Publish))
+    assert isinstance(ended, ExecutionRejected if is_rejected else Ends)
+    assert len(life.intents) == (1 if is_rejected else 2)

@@ -88,6 +88,8 @@ class ActJudge(Judge):
         self._chosen: dict[tuple[Task, int], Job] = {}
         """What a task is about, by generation."""
         self._taken: dict[Task, set[int]] = defaultdict(set)
+        self._needed_nothing: set[Task] = set()
+        """Tasks whose execution already was as the act wants it."""
         """Generations whose request the vendor has accepted, according to their records."""
 
     def chooses(self, worker: Any, ref: ExecutionRef) -> None:
@@ -102,6 +104,9 @@ class ActJudge(Judge):
         self._binds(worker)
         if record.is_taken:
             self._taken[worker.task].add(worker.generation)
+            job = self._about(worker)
+            if job and job.state in until_of(self.airflow.policy["action"], self.servers[0]):
+                self._needed_nothing.add(worker.task)
 
     def progresses(self, worker: Any, record: Any) -> None:
         """An attempt saves something of its own: what a person was asked about before is settled."""
@@ -153,7 +158,7 @@ class ActJudge(Judge):
         """Whether it is, or was in the last poll, as the act wants it."""
         wanted = until_of(self.airflow.policy["action"], self.servers[0])
         is_done = job.is_over or job.is_being_canceled or job.state in wanted or result["state"] in wanted
-        return is_done or task in job.acted_on_by
+        return is_done or task in job.acted_on_by or task in self._needed_nothing
 
     def ends(self) -> None:
         for task in self.airflow.tasks:

@@ -36,6 +36,7 @@ from airflow_provider.exceptions import (
     Effect,
     ExecutionFailed,
     ExecutionRejected,
+    ExecutionTimeout,
     ReleasePipelineError,
 )
 from airflow_provider.execution import Execution, ExecutionState
@@ -94,8 +95,9 @@ class GateCarrier(StartCarrier):
 
     def is_final_after(self, error: ReleasePipelineError) -> bool:
         """As ``GatedStartOperator._run``."""
-        record, is_of_end = self.start.record, isinstance(error, (ExecutionFailed, ExecutionRejected))
-        return super().is_final_after(error) or bool(is_of_end and record and self._is_rejected(record.marker))
+        record, of_end = self.start.record, (ExecutionFailed, ExecutionRejected, ExecutionTimeout)
+        is_rejected = isinstance(error, of_end) and record and self._is_rejected(record.marker)
+        return super().is_final_after(error) or bool(is_rejected)
 
     def _is_rejected(self, marker: str) -> bool:
         """As ``is_rejected_here`` of ``operators/gate_attempt.py``."""

@@ -19,6 +19,8 @@ KINDS = {
     "releasing": ("release answer",),
     "triggering": ("trigger",),
     "while_asking": ("gate",),
+    "decided_elsewhere": ("gate",),
+    "Start._adopt": ("start", "gate"),
     "gates": ("gate",),
 }
 """Parts of the places of guards that concern lives of some kinds only; anything else concerns starts."""
@@ -844,5 +846,12 @@ GUARDS = (
         "approving:decided_elsewhere",
         "outcome.ending is not Ending.FINISHED or ",
         "",
+    ),
+    _core(
+        "what people have rejected is not started again after it was given up",
+        "",
+        "starting:Start._adopt",
+        "if related is Relation.SAME:\n            self._respect_decision",
+        "if False:\n            self._respect_decision",
     ),
 )

@@ -99,8 +99,8 @@ class Judge:
         """By the marker of a start: requests that may have taken effect, as far as their senders know."""
         self._held: set[str] = set()
         """Markers of starts of which certainly none has taken effect, and whose sender waits to send another one."""
-        self._intended: dict[tuple[Task, int], float] = {}
-        """When each generation of a task was first about to start something."""
+        self._intended: dict[str, tuple[Task, float]] = {}
+        """By the marker of a start: whose it is, and when it was first about to be sent."""
         self._heard_at_end: dict[Job, Any] = {}
         """Those whose start was answered while the process that sent it was ending, and which process."""
 
@@ -303,7 +303,8 @@ class Judge:
         followed = self._given_up | self._waited_for
         is_followed = any(each.is_heard or each in followed for each in self._ours(job.owner))
         counts = other.is_active or (other.state is ExecutionState.SUCCEEDED and not is_followed)
-        is_shown = counts and other.listed_from <= self.world.now - SEARCHED_BEFORE
+        is_shown = counts and self._was_listed_by(self.world.now, other, SEARCHED_BEFORE)
+        is_shown = is_shown and not self._was_canceled_in_vain(other)
         return is_marked and is_shown and sender.machine.frozen_for(2 * UNSEEN) == 0.0
 
     def _is_late_double(self, job: Job, other: Job) -> bool:
@@ -336,19 +337,23 @@ class Judge:
             self._left[task].add(other.generation)
             return True
         is_here = other.place == sender.carrier.start.record.place
-        was_shown = bool(other.marker) and is_here and self._was_listed_before(self.world.now, other)
+        was_shown = bool(other.marker) and is_here and self._was_listed_by(self.world.now, other)
         is_left = is_here and self._is_left_knowingly(other)
         if other.was_late and not was_shown and not is_left and self._is_named(other):
             return True
         is_unknown = any("Could not find out whether the cleared" in text for text in task.warnings)
-        return is_unknown or self._is_hidden_by_guess(other)
+        return is_unknown or self._is_hidden_by_guess(other) or self._was_canceled_in_vain(other)
 
-    def _was_listed_before(self, moment: float, job: Job) -> bool:
-        """Whether attempts could find it before that; once a cleared task is to start another, none searches for it."""
-        later = [
-            at for (task, generation), at in self._intended.items() if task is job.owner and generation > job.generation
-        ]
-        return job.listed_from <= min([moment, *later]) - UNSEEN
+    def _was_listed_by(self, moment: float, job: Job, unseen: float = UNSEEN) -> bool:
+        """Whether attempts that searched for it before that could find it.
+
+        Once its task is about to send a start with another marker, none searches for this one any more.
+
+        :param unseen: seconds for which they need not have seen it yet.
+        """
+        _, intended = self._intended.get(job.marker, (job.owner, 0.0))
+        later = [at for task, at in self._intended.values() if task is job.owner and at > intended]
+        return job.listed_from <= min([moment, *later]) - unseen
 
     def _is_left_knowingly(self, job: Job) -> bool:
         """Whether a cancel of it failed, and no person was asked to end it."""
@@ -356,6 +361,10 @@ class Judge:
         return any("Could not cancel" in text for text in named) and not any(
             "clear this task" in text for text in named
         )
+
+    def _was_canceled_in_vain(self, double: Job) -> bool:
+        """Whether it began late, and the vendor has accepted its cancel without effect."""
+        return any(f"{double.id} is a late result" in text for text in double.owner.warnings)
 
     def _is_hidden_by_guess(self, job: Job) -> bool:
         """Whether another execution was taken for this one, as far as anybody could know."""
@@ -378,7 +387,7 @@ class Judge:
         if record.phase is Phase.INTENDED:
             # It may be sent now.
             self._held.discard(record.marker)
-            self._intended.setdefault((task, worker.generation), self.world.now)
+            self._intended.setdefault(record.marker, (task, self.world.now))
         if record.phase is Phase.ENDING:
             # Any machine's clock may decide that a deadline has passed.
             if timeout is not None and record.started + timeout <= worker.machine.now + CLOCKS_APART:
@@ -450,7 +459,19 @@ class Judge:
             if task.is_ended_by_machine and sender.is_trigger and not sender.was_frozen:
                 self.world.counted["window: failed by a machine, which looks like a person's act"] += 1
                 return
+            if sender.is_trigger and self._is_resumed_by_another(sender.trigger):
+                self.world.counted["window: resumed by another trigger with the same id, then retried"] += 1
+                return
             self.world.violate(f"{sender} cancels {job}, although nobody ended its task")
+
+    def _is_resumed_by_another(self, trigger: Any) -> bool:
+        """Whether a retry follows a process that was resumed by another trigger, and died before it could say so.
+
+        Only with SQLite, and a triggerer that had stalled.
+        """
+        return (
+            bool(self.world.plan.conditions("trigger ids are reused")) and trigger.task.try_number > trigger.first_try
+        )
 
     def _is_double(self, job: Job) -> bool:
         if job.was_late:
@@ -558,7 +579,7 @@ class Judge:
         is_named_last = any(text in (task.warnings or [""])[-1] for text in SAID_OF_ANY)
         is_named_last = is_named_last and job not in self._heard_at_end
         is_end = task.state == "success" or (task.warnings or [""])[-1].startswith("Execution")
-        was_seen = job.marker and task.is_ended_by_itself and is_end and self._was_listed_before(task.settled_at, job)
+        was_seen = job.marker and task.is_ended_by_itself and is_end and self._was_listed_by(task.settled_at, job)
         is_elsewhere = job.place != self.airflow.connection.place
         if is_named_last or is_elsewhere or not (job.is_heard or was_seen):
             names += SAID_OF_ANY

@@ -370,6 +370,17 @@ def asking(plan: Plan, chance: random.Random) -> None:
         _add(plan, kind, chance.choice(where), nth=chance.randrange(1, 4), after=chance.uniform(0, 30))
     if plan.character == "one at a time" and chance.random() < 0.5:
         _add(plan, "asks without a name", "")
+    if chance.random() < 0.1:
+        # What was rejected may still be rolled back when time is up.
+        plan.character, plan.outcomes = "marked", [(each[0], 60.0) for each in plan.outcomes]
+        plan.policy |= {"timeout": 90.0, "poll_interval": 45.0}
+        plan.retries, plan.retry_delay = max(1, plan.retries), 0.0
+        _add(plan, "taken back", "", value=4.5)
+        if chance.random() < 0.5:
+            _add(plan, "colleague answers", "send after", after=chance.uniform(62, 88), value=1.0)
+        else:
+            _answer(plan, "unreachable", "action", 0.0)
+            _add(plan, "kill process", "cancel after")
     if chance.random() < 0.2:
         # A triggerer is frozen at an answer, and reports what it sees when the next question stands there.
         plan.outcomes = [(each[0], min(each[1], 60.0)) for each in plan.outcomes]
