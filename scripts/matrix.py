@@ -33,6 +33,9 @@ TESTS = (
 )
 """What Airflow finds of the package, its decisions, and each system's operator, trigger and client in real Airflow."""
 
+NEEDED = ("pytest>=8", "pytest-mock>=3.14", "jsonschema>=4", "hypothesis>=6.100")
+"""By these tests."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -86,22 +89,12 @@ def try_out(row: Row) -> Result:
     shutil.rmtree(folder, ignore_errors=True)
     own = folder / "bin" / "python"
     airflow = [f"apache-airflow=={row.airflow}"] if row.airflow else []
+    install: list[str | Path] = [UV, "pip", "install", "--quiet", "--python", own]
     steps: list[list[str | Path]] = [
         [UV, "venv", "--quiet", "--python", python, folder],
-        [UV, "pip", "install", "--quiet", "--python", own, "--resolution", row.resolution, ROOT, *airflow],
+        [*install, "--resolution", row.resolution, ROOT, *airflow],
         # What the tests need must not decide what the package gets.
-        [
-            UV,
-            "pip",
-            "install",
-            "--quiet",
-            "--python",
-            own,
-            "pytest>=8",
-            "pytest-mock>=3.14",
-            "jsonschema>=4",
-            "hypothesis>=6.100",
-        ],
+        [*install, *NEEDED],
     ]
     log = FOLDER / f"{row.name}.log"
     for step in steps:
