@@ -15,7 +15,7 @@ PAGE = Path(__file__).with_name("GUARDS.md")
 TEXT = """\
 # Guards, and after how many lives the removal of each shows
 
-`make simulate ARGS=--guards` removes each guard of `guards.py`, one at a time, and simulates lives from seed 0 on until
+`make simulate ARGS=--guards` removes each guard of `guards/`, one at a time, and simulates lives from seed 0 on until
 one goes wrong that does not with the guard; {most:,} at most. It wrote this page on {date}. Any change of `plan.py` or
 `themes.py` changes the numbers; a test checks that this page has every guard.
 

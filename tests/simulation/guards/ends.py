@@ -1,0 +1,180 @@
+"""Ends: who has ended an execution, how it is waited for, and what the vendor reports."""
+
+from __future__ import annotations
+
+from tests.simulation.guards.guard import carrier, core
+
+GUARDS = (
+    # Who ended it?
+    core(
+        "after a clear, what was started before ends first",
+        "12",
+        "starting:Start._adopt_or_start",
+        "yield from end_cleared(self, record)",
+        "self.enter(State.PREPARING)",
+    ),
+    core(
+        "after a clear, a start without an answer is searched for",
+        "12",
+        "cleanup:end_cleared",
+        "yield from find_cleared(progress, record)",
+        "progress.enter(State.SEARCHING)",
+    ),
+    core(
+        "what may have been started without a marker before a clear is named",
+        "2, 12",
+        "cleanup:find_cleared",
+        "if found and not progress.was_resolved(record):",
+        "if False:",
+    ),
+    core(
+        "nothing is started beside what cannot be canceled",
+        "12",
+        "cleanup:let_end",
+        "            break\n        grace",
+        "            progress.enter(State.PREPARING)\n            return\n        grace",
+    ),
+    core(
+        "what is paused may need a cancel",
+        "12",
+        "cleanup:let_end",
+        "is_over = seen is None or not progress.is_unfinished(seen)",
+        'is_over = seen is None or seen.state.is_terminal or seen.state.value == "paused"',
+    ),
+    core(
+        "what was to be canceled is not adopted",
+        "13",
+        "starting:Start._adopt",
+        "if record.phase is Phase.ENDING:",
+        "if False:",
+    ),
+    carrier(
+        "an attempt that cancels on its way out saves that",
+        "13",
+        "starting:StartCarrier._note_ending",
+        "if record := self.start.record:",
+        "if False:",
+    ),
+    core(
+        "a worker that was frozen cancels nothing",
+        "14",
+        "canceling:judge_worker_kill",
+        "if state in ENDED_FROM_OUTSIDE and frozen_for >= min(DURATIONS.frozen, given_up_after / 2):",
+        "if False:",
+    ),
+    core(
+        "an attempt that another one has replaced cancels nothing",
+        "14",
+        "canceling:judge_worker_kill",
+        "if is_stale and state in ENDED - {GONE}:",
+        "if False:",
+    ),
+    core(
+        "a worker cancels what a person ended",
+        "15",
+        "canceling:judge_worker_kill",
+        "if state in ENDED_FROM_OUTSIDE:",
+        "if False:",
+    ),
+    core(
+        "a drained worker cancels nothing",
+        "",
+        "canceling:judge_worker_kill",
+        'return Verdict.LEAVE, "no person',
+        'return Verdict.CANCEL, "no person',
+    ),
+    core(
+        "a trigger leaves a resumed task to its worker",
+        "14",
+        "canceling:judge_trigger_kill",
+        "if seen.waits_as == RESUMED + marker:",
+        "if False:",
+    ),
+    core(
+        "a trigger that moved cancels nothing",
+        "14",
+        "canceling:judge_trigger_kill",
+        "if seen.waits_as in (None, marker):",
+        "if False:",
+    ),
+    core(
+        "a trigger cancels what a person cleared: the XCom of its start is gone",
+        "14, 15",
+        "canceling:judge_trigger_kill",
+        "if not is_ours:",
+        "if False:",
+    ),
+    core(
+        "a triggerer that stalled cancels nothing",
+        "14",
+        "canceling:judge_trigger_kill",
+        "if frozen_for >= min(DURATIONS.stalled, given_up_after / 1.5):",
+        "if False:",
+    ),
+    core(
+        "a trigger of a task that is about to resume cancels nothing",
+        "14",
+        "canceling:judge_trigger_kill",
+        '    return Verdict.LEAVE, f"the task is {seen.state}: its next attempt takes care of the execution"',
+        '    return Verdict.CANCEL, f"the task is {seen.state}: its next attempt takes care of the execution"',
+    ),
+    core(
+        "a trigger cancels what a person ended",
+        "15",
+        "canceling:judge_trigger_kill",
+        "if seen.state in ENDED_FROM_OUTSIDE:",
+        "if False:",
+    ),
+    core(
+        "what a colleague canceled is not started again",
+        "16",
+        "starting:Start._respect_decision",
+        'if record.end is End.CANCELED and self.policy.on_canceled == "fail":',
+        "if False:",
+    ),
+    core(
+        "the attempt that sees it canceled is the last",
+        "16",
+        "starting:Start._conclude",
+        'if state == ExecutionState.CANCELED and self.policy.on_canceled == "fail":',
+        "if False:",
+    ),
+    core(
+        "what leads nowhere is not canceled for a minute",
+        "17",
+        "concluding:end_at_deadline",
+        "DURATIONS.deadline_cancel_limit if policy.is_known(ref) else 0.0",
+        "DURATIONS.deadline_cancel_limit",
+    ),
+    # Waits
+    carrier(
+        "nothing is deferred that could not resume before its deadline",
+        "23",
+        "carrying_out:CommonCarrier._defer",
+        "if command.deadline is not None and judged_at + NOTICED >= command.deadline:",
+        "if False:",
+    ),
+    core("a wait ends at its deadline", "23", "waiting:Wait._is_late", "now >= self.deadline", "False"),
+    # Pushes
+    carrier(
+        "a push ends no wait that something else has ended",
+        "",
+        "pushing:Pushes._end_wait",
+        'if task.trigger is not trigger or task.state != "deferred":',
+        "if False:",
+    ),
+    carrier(
+        "a push ends no wait because of an end that may be revoked",
+        "",
+        "pushing:Pushes._finished",
+        " or self.server.settling_of(seen)",
+        "",
+    ),
+    carrier(
+        "a push ends no wait before Airflow has noticed the end of the process that has deferred",
+        "23",
+        "pushing:Pushes._end_wait",
+        "if not is_finished and self.world.now - since < NOTICED:",
+        "if False:",
+    ),
+)
