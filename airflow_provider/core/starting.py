@@ -120,8 +120,7 @@ class Start(Progress):
         """The execution that an earlier attempt of this start started; ``None`` if another one is to be started."""
         if record.phase is Phase.ENDING:
             yield from let_end(self, record)
-            if related is Relation.SAME:
-                self._respect_decision(record)
+            self._respect_decision(record)
             return None
         if related is Relation.AMBIGUOUS and record.had_succeeded:
             yield from self._refuse_to_guess(record)

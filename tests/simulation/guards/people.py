@@ -68,7 +68,7 @@ GUARDS = (
         "what people have rejected is not started again after it was given up",
         "",
         "starting:Start._adopt",
-        "if related is Relation.SAME:\n            self._respect_decision",
-        "if False:\n            self._respect_decision",
+        "yield from let_end(self, record)\n        self._respect_decision(record)",
+        "yield from let_end(self, record)",
     ),
 )
