@@ -24,7 +24,12 @@ from airflow_provider.webhooks.occurrences import Alternatives, Occurrence, Repo
 MOST_TAGS = 50
 """Of one push, each of which costs a request; Quay reports one."""
 REPORTED_WITHIN = 300.0
-"""Seconds after a push within which Quay first reports it: it tries five times, half a minute apart."""
+"""Seconds within which Quay first reports a push, and within which it sends a message again: it tries five times, half
+a minute apart."""
+
+REPEATED_WITHIN = 3600.0
+"""Seconds within which an equal message, about which only its text is known, counts as a repetition: Quay reports a
+finding once for every such notification."""
 
 _TEST_BUILD, _TEST_FINDING, _TEST_MIRROR = "fake-build-id", "CVE-FAKE-CVE", "TEST NOTIFICATION"
 
@@ -94,7 +99,10 @@ def occurrences(message: Message, endpoint: Endpoint, client: QuayClient) -> Rep
     fields: dict[str, Any] = msgspec.to_builtins(message)
     fields = {name: value for name, value in fields.items() if value not in (None, "")}
     event = _event(message)
-    return Report([of_message(client, event, fields, f"{event} of {message.repository or message.namespace}")])
+    # A mirror reports each of its runs by the same text.
+    repeated_within = REPORTED_WITHIN if message.message is not None else REPEATED_WITHIN
+    about = f"{event} of {message.repository or message.namespace}"
+    return Report([of_message(client, event, fields, about, repeated_within)])
 
 
 def _pushes(client: QuayClient, repository: str, tag: str) -> Alternatives:
