@@ -92,6 +92,13 @@ def test_a_notification_that_differs_is_another_one(other):
     assert len(notifications()) == 2
 
 
+@pytest.mark.parametrize(("level", "again"), [(3, "3"), ("3", 3)])
+def test_a_level_is_the_same_as_a_number_and_as_text(level, again):
+    first, second = (create(event="vulnerability_found", event_config={"level": each}) for each in (level, again))
+    assert first.result["uuid"] == second.result["uuid"]
+    assert len(notifications()) == 1
+
+
 @pytest.mark.parametrize("fault", ["reset_after", "truncate"])
 def test_a_notification_whose_creation_was_not_answered_is_not_created_twice(systems, fault):
     systems.fault("quay", fault, method="POST", path="/notification/$")
