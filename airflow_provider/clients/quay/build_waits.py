@@ -144,6 +144,10 @@ class BuildWaits(Waitable):
         # A late heartbeat brings a build back.
         return DURATIONS.expired_settling if execution.status == "expired" else 0.0
 
+    def needs_cancel(self, execution: Execution) -> bool:
+        # Nothing is sent for an expired build, see `cancel`, even while its end is not believed yet.
+        return execution.status != "expired" and super().needs_cancel(execution)
+
     def note_unfinished(self, ref: ExecutionRef) -> None:
         self._doubts.note_unfinished(ref["id"])
 

@@ -255,6 +255,7 @@ def test_a_start_is_sent_once_whatever_the_answer(scripted: Scripted) -> None:
         ("building", "running", True),
         ("pushing", "running", True),
         ("cannot_load", "unknown", True),
+        ("expired", "running", False),
         ("complete", "succeeded", False),
         ("cancelled", "canceled", False),
         ("error", "failed", False),
