@@ -32,6 +32,8 @@ REPEATED_WITHIN = 3600.0
 finding once for every such notification."""
 
 _TEST_BUILD, _TEST_FINDING, _TEST_MIRROR = "fake-build-id", "CVE-FAKE-CVE", "TEST NOTIFICATION"
+_TEST_QUOTAS = ((858993459, 1073741824), (1127428915, 1073741824))
+"""Bytes used and allowed in a test of a warning and of an error: 80 and 105 percent of 1 GiB."""
 
 
 class Finding(msgspec.Struct):
@@ -85,6 +87,8 @@ def is_test(message: Message) -> bool:
         return message.pruned_image_count is not None
     if message.expiring_in is not None:
         return message.notification_uuid is None
+    if message.threshold_percent is not None:
+        return (message.usage_bytes, message.limit_bytes) in _TEST_QUOTAS
     finding = message.vulnerability
     is_fake = finding is not None and finding.id == _TEST_FINDING
     return is_fake or message.build_id == _TEST_BUILD or message.message == _TEST_MIRROR

@@ -124,8 +124,14 @@ def test_a_test_of_a_real_quay_is_answered_and_counted_never(systems, route: Rou
         push(systems, tag)
     assert route.post(recorded(event, "test")) == 200
     assert systems.requests("quay") == []
-    # Quay's two events of quotas are sent in tests only, and nothing distinguishes them from real ones.
-    assert len(events(asset)) == event.startswith("quota")
+    assert events(asset) == []
+
+
+@pytest.mark.parametrize("event", ["quota_warning", "quota_error"])
+def test_a_quota_that_is_really_reached_is_an_event(route: Route, asset: str, event: str) -> None:
+    assert route.post(recorded(event, "test") | {"usage_bytes": 123456789}) == 200
+    (counted,) = events(asset)
+    assert counted["event"] == "quota"
 
 
 @pytest.mark.parametrize("event", [each["event"] for each in RECORDED if each["kind"] == "real"])
