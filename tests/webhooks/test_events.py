@@ -206,7 +206,7 @@ def test_each_run_of_a_mirror_is_an_event_although_quay_reports_them_by_equal_me
     with create_session() as session:
         session.execute(update(AssetStateStoreModel).values(updated_at=datetime.now(UTC) - timedelta(minutes=10)))
     assert route.post(synchronized) == 200
-    assert len(events(asset)) == 2
+    assert len({event["event_id"] for event in events(asset)}) == 2
 
 
 @pytest.mark.parametrize(
