@@ -29,6 +29,9 @@ _STATE_OF_EVENT = {
 }
 """The state of the build that an event is about."""
 
+_OWNED_BY = ("repository", "kept_by", "quay_conn_id")
+"""Arguments that decide which notifications a task manages."""
+
 
 def as_sent(operator: ReleaseOperator[Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """The notification as a client takes it. Never kept in an attribute, because Airflow stores those of a task.
@@ -71,6 +74,25 @@ def owner_of(operator: ReleaseOperator[Any]) -> str:
     with suppress(ReleasePipelineError):
         host = host_of(endpoints.base_url())
     return f"{host or ''}/{operator.dag_id}.{operator.task_id}"
+
+
+def share_an_owner(task: Any) -> bool:
+    """Whether instances of a mapped task would delete each other's notifications, as far as its DAG shows.
+
+    :param task: as the DAG has it, so not yet the one that an instance runs.
+    """
+    expanded = getattr(task, "expand_input", None)
+    if expanded is None or any("{{" in str(task.partial_kwargs.get(name)) for name in _OWNED_BY):
+        return False
+    if isinstance(expanded.value, Mapping):
+        # Airflow makes an instance of each combination of what is expanded over.
+        return "notifications" in expanded.value
+    if not isinstance(expanded.value, (list, tuple)):
+        # The result of another task.
+        return False
+    given = [{**task.partial_kwargs, **each} for each in expanded.value if isinstance(each, Mapping)]
+    owners = [tuple(str(each.get(name)) for name in _OWNED_BY) for each in given]
+    return len(set(owners)) < len(owners)
 
 
 def _names_of(given: Mapping[str, Any]) -> dict[str, str]:

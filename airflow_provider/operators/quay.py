@@ -319,6 +319,9 @@ class QuayNotificationsOperator(_NotificationOperator):
     after the secret of a webhook was rotated), and resets what Quay has disabled. It marks its notifications at the end
     of their titles, and never changes or removes others.
 
+    If it is expanded, one instance must hold all notifications of a repository: expand over ``repository``, or use
+    ``expand_kwargs``, and not over ``notifications``.
+
     :param repository: ``namespace/name``. (templated)
     :param notifications: mappings with the arguments of :class:`QuayCreateNotificationOperator`: ``event``, and
         ``asset`` or ``method`` and ``config``, and optionally ``event_config`` and ``title``. An empty list removes all
@@ -365,8 +368,15 @@ class QuayNotificationsOperator(_NotificationOperator):
         with self.begin(context) as client:
             # Not at the top: parsing a DAG file does not need it.
             from airflow_provider.clients.quay.notifications import Wanted
-            from airflow_provider.operators.notification import owner_of
+            from airflow_provider.operators.notification import owner_of, share_an_owner
 
+            if share_an_owner(context["dag"].get_task(self.task_id)):
+                raise self.bad_argument(
+                    "notifications",
+                    "must hold all of a repository in one instance of a mapped task: the instances would delete each "
+                    "other's. Expand over repositories instead, or give each instance a kept_by of its own with "
+                    "expand_kwargs",
+                )
             wanted = [Wanted(**{"method": "webhook", **self.as_sent(each)}) for each in self.notifications]
             kept = client.notifications.keep(self.repository, wanted, self.kept_by or owner_of(self))
             for uuids, what in (

@@ -69,7 +69,9 @@ def _count(
         else:
             row.updated_at = now
         session.flush()
-        _register(model, each, endpoint, after, session)
+        # Another occurrence of the same id is another event.
+        event_id = each.id if row is None else f"{each.id}/{now.timestamp():.0f}"
+        _register(model, each, event_id, endpoint, after, session)
         return each
     return None
 
@@ -95,9 +97,14 @@ def _locked(asset: str, session: Session) -> AssetModel:
 
 
 def _register(
-    model: AssetModel, occurrence: Occurrence, endpoint: str, after: list[Callable[[], None]], session: Session
+    model: AssetModel,
+    occurrence: Occurrence,
+    event_id: str,
+    endpoint: str,
+    after: list[Callable[[], None]],
+    session: Session,
 ) -> None:
-    extra: dict[str, Any] = storable(bounded({**occurrence.extra, "webhook": endpoint, "event_id": occurrence.id}))
+    extra: dict[str, Any] = storable(bounded({**occurrence.extra, "webhook": endpoint, "event_id": event_id}))
     # Airflow 3.3.2's scheduler gives a run the events up to the time of its queue entry, and removes the entry. An
     # existing entry keeps its time, so that a new event would be left for the next run. So lock the entries first,
     # which waits for a scheduler that is removing them, and then give them a time after that of the event.

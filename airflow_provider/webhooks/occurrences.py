@@ -16,9 +16,6 @@ from airflow_provider.webhooks.endpoints import Endpoint
 
 COUNTED_FOR = 7 * 86400.0
 """Seconds for which counted ids are kept: the systems repeat a message within minutes."""
-REPEATED_WITHIN = 3600.0
-"""Seconds within which an equal message, about which only its text is known, counts as a repetition."""
-
 POLLS = 3
 PAUSE = 0.5
 """How often to poll an execution that has been reported as finished but is not yet, and the seconds in between: a
@@ -101,8 +98,13 @@ def _if_wanted(
     return [Occurrence(named, f"{about} {state.value}", extra)]
 
 
-def of_message(client: ReleaseClient, event: str, body: Mapping[str, Any], about: str) -> Alternatives:
-    """A message that cannot be verified, because there is nothing to read, and that holds no id of its own."""
+def of_message(
+    client: ReleaseClient, event: str, body: Mapping[str, Any], about: str, repeated_within: float
+) -> Alternatives:
+    """A message that cannot be verified, because there is nothing to read, and that holds no id of its own.
+
+    :param repeated_within: seconds within which an equal message counts as a repetition of this one.
+    """
     text = msgspec.json.encode(body, order="deterministic")
     named = f"{client.place}/{event}/{hashlib.sha256(text).hexdigest()}"
-    return [Occurrence(named, about, {"system": client.system, "event": event, **body}, REPEATED_WITHIN)]
+    return [Occurrence(named, about, {"system": client.system, "event": event, **body}, repeated_within)]

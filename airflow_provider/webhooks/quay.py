@@ -24,9 +24,16 @@ from airflow_provider.webhooks.occurrences import Alternatives, Occurrence, Repo
 MOST_TAGS = 50
 """Of one push, each of which costs a request; Quay reports one."""
 REPORTED_WITHIN = 300.0
-"""Seconds after a push within which Quay first reports it: it tries five times, half a minute apart."""
+"""Seconds within which Quay first reports a push, and within which it sends a message again: it tries five times, half
+a minute apart."""
+
+REPEATED_WITHIN = 3600.0
+"""Seconds within which an equal message, about which only its text is known, counts as a repetition: Quay reports a
+finding once for every such notification."""
 
 _TEST_BUILD, _TEST_FINDING, _TEST_MIRROR = "fake-build-id", "CVE-FAKE-CVE", "TEST NOTIFICATION"
+_TEST_QUOTAS = ((858993459, 1073741824), (1127428915, 1073741824))
+"""Bytes used and allowed in a test of a warning and of an error: 80 and 105 percent of 1 GiB."""
 
 
 class Finding(msgspec.Struct):
@@ -80,6 +87,8 @@ def is_test(message: Message) -> bool:
         return message.pruned_image_count is not None
     if message.expiring_in is not None:
         return message.notification_uuid is None
+    if message.threshold_percent is not None:
+        return (message.usage_bytes, message.limit_bytes) in _TEST_QUOTAS
     finding = message.vulnerability
     is_fake = finding is not None and finding.id == _TEST_FINDING
     return is_fake or message.build_id == _TEST_BUILD or message.message == _TEST_MIRROR
@@ -94,7 +103,10 @@ def occurrences(message: Message, endpoint: Endpoint, client: QuayClient) -> Rep
     fields: dict[str, Any] = msgspec.to_builtins(message)
     fields = {name: value for name, value in fields.items() if value not in (None, "")}
     event = _event(message)
-    return Report([of_message(client, event, fields, f"{event} of {message.repository or message.namespace}")])
+    # A mirror reports each of its runs by the same text.
+    repeated_within = REPORTED_WITHIN if message.message is not None else REPEATED_WITHIN
+    about = f"{event} of {message.repository or message.namespace}"
+    return Report([of_message(client, event, fields, about, repeated_within)])
 
 
 def _pushes(client: QuayClient, repository: str, tag: str) -> Alternatives:

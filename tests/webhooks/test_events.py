@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest import mock
 
@@ -13,7 +14,7 @@ from pytest_mock import MockerFixture
 from airflow_provider.hooks.cocktail import CocktailHook
 from airflow_provider.hooks.code_stream import CodeStreamHook
 from airflow_provider.hooks.quay import QuayHook
-from airflow_provider.webhooks import clients, counting, occurrences
+from airflow_provider.webhooks import clients, counting, occurrences, quay
 from airflow_provider.webhooks.counting import count
 from airflow_provider.webhooks.occurrences import Occurrence
 from tests.support.until import until
@@ -123,8 +124,14 @@ def test_a_test_of_a_real_quay_is_answered_and_counted_never(systems, route: Rou
         push(systems, tag)
     assert route.post(recorded(event, "test")) == 200
     assert systems.requests("quay") == []
-    # Quay's two events of quotas are sent in tests only, and nothing distinguishes them from real ones.
-    assert len(events(asset)) == event.startswith("quota")
+    assert events(asset) == []
+
+
+@pytest.mark.parametrize("event", ["quota_warning", "quota_error"])
+def test_a_quota_that_is_really_reached_is_an_event(route: Route, asset: str, event: str) -> None:
+    assert route.post(recorded(event, "test") | {"usage_bytes": 123456789}) == 200
+    (counted,) = events(asset)
+    assert counted["event"] == "quota"
 
 
 @pytest.mark.parametrize("event", [each["event"] for each in RECORDED if each["kind"] == "real"])
@@ -181,9 +188,25 @@ def test_a_finding_that_is_sent_once_for_each_notification_is_one_event(
     other = found | {"vulnerability": found["vulnerability"] | {"id": "CVE-2026-H3"}}
     assert [route.post(each) for each in (found, found, other)] == [200, 200, 200]
     assert [event["vulnerability"]["id"] for event in events(asset)] == ["CVE-2026-H2", "CVE-2026-H3"]
-    mocker.patch.object(occurrences, "REPEATED_WITHIN", 0.0)
+    mocker.patch.object(quay, "REPEATED_WITHIN", 0.0)
     assert route.post(found) == 200
     assert len(events(asset)) == 3
+
+
+def test_each_run_of_a_mirror_is_an_event_although_quay_reports_them_by_equal_messages(
+    systems, route: Route, asset: str
+) -> None:
+    from airflow.models.asset_state_store import AssetStateStoreModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    synchronized = recorded("repo_push") | {"updated_tags": None, "message": "quay.io/acme/shop: v*"}
+    assert [route.post(synchronized) for _ in range(2)] == [200, 200]
+    assert len(events(asset)) == 1, "Quay sends a message again that was not accepted"
+    with create_session() as session:
+        session.execute(update(AssetStateStoreModel).values(updated_at=datetime.now(UTC) - timedelta(minutes=10)))
+    assert route.post(synchronized) == 200
+    assert len({event["event_id"] for event in events(asset)}) == 2
 
 
 @pytest.mark.parametrize(

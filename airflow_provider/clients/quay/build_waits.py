@@ -144,6 +144,10 @@ class BuildWaits(Waitable):
         # A late heartbeat brings a build back.
         return DURATIONS.expired_settling if execution.status == "expired" else 0.0
 
+    def needs_cancel(self, execution: Execution) -> bool:
+        # Nothing is sent for an expired build, see `cancel`, even while its end is not believed yet.
+        return execution.status != "expired" and super().needs_cancel(execution)
+
     def note_unfinished(self, ref: ExecutionRef) -> None:
         self._doubts.note_unfinished(ref["id"])
 
@@ -186,11 +190,15 @@ class BuildWaits(Waitable):
         return self._execution(build, ref) if build and build.get("phase") != "expired" else None
 
     def _failure(self, ref: ExecutionRef) -> str | None:
-        """The last error in the build's log, if the token may read it and it is not archived yet."""
+        """The last error in the build's log, if the token may read it."""
         try:
-            entries = objects_in(self._builds.get_log(ref["repository"], ref["id"]).get("logs"))
+            log = self._builds.get_log(ref["repository"], ref["id"])
         except (NotFoundError, PermissionDeniedError, ServerUnavailableError, UnexpectedResponseError):
             return None
+        if log.get("logs_url"):
+            # What Quay stores there is not documented.
+            return "its log is archived, see the page of the build"
+        entries = objects_in(log.get("logs"))
         errors = [str(entry.get("message") or "") for entry in entries if entry.get("type") == "error"]
         return self._archives.without(ref["id"], errors[-1]) if errors else None
 

@@ -105,9 +105,16 @@ def is_equal(notification: Document, body: Document) -> bool:
     """Whether a stored notification is equal to this body of a create request; Quay itself does not compare."""
     return (
         all(notification.get(key) == body[key] for key in ("event", "method", "config"))
-        and (notification.get("event_config") or {}) == body["eventConfig"]
+        and _comparable(notification.get("event_config") or {}) == _comparable(body["eventConfig"])
         and (notification.get("title") or None) == body.get("title")
     )
+
+
+def _comparable(event_config: Any) -> Any:
+    if not isinstance(event_config, dict):
+        return event_config
+    # Quay stores a level as it was sent, and takes "3" for 3.
+    return {key: str(value) if key == "level" else value for key, value in event_config.items()}
 
 
 def is_disabled(notification: Document) -> bool:

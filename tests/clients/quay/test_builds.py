@@ -92,10 +92,17 @@ def test_a_failed_build_says_why(stand: Stand, client: QuayClient) -> None:
     assert "The Dockerfile could not be built" in str(failed.message)
 
 
-@pytest.mark.parametrize("logs", [(403, {}, {"error_type": "insufficient_scope"}), {"logs_url": "/buildlogs/b1"}])
-def test_a_failed_build_is_a_failure_also_without_its_log(scripted: Scripted, logs: Any) -> None:
+@pytest.mark.parametrize(
+    ("logs", "reason"),
+    [
+        ((403, {}, {"error_type": "insufficient_scope"}), ""),
+        ({"logs_url": "/buildlogs/b1"}, ": its log is archived, see the page of the build"),
+        ({"logs_url": "https://storage.example.com/b1"}, ": its log is archived, see the page of the build"),
+    ],
+)
+def test_a_failed_build_is_a_failure_also_without_its_log(scripted: Scripted, logs: Any, reason: str) -> None:
     seen = scripted_client(scripted, build_json(phase="error"), logs).observe(build_ref())
-    assert (seen.state, seen.message) == (ExecutionState.FAILED, "the image build ended in phase error")
+    assert (seen.state, seen.message) == (ExecutionState.FAILED, f"the image build ended in phase error{reason}")
 
 
 def test_the_last_error_of_the_log_is_the_reason(scripted: Scripted) -> None:
@@ -255,6 +262,7 @@ def test_a_start_is_sent_once_whatever_the_answer(scripted: Scripted) -> None:
         ("building", "running", True),
         ("pushing", "running", True),
         ("cannot_load", "unknown", True),
+        ("expired", "running", False),
         ("complete", "succeeded", False),
         ("cancelled", "canceled", False),
         ("error", "failed", False),

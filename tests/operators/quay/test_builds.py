@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import (
     ConflictError,
     ExecutionCanceled,
     ExecutionFailed,
+    ExecutionTimeout,
     NotFoundError,
     PermissionDeniedError,
 )
@@ -104,3 +106,13 @@ def test_a_repository_that_is_not_there_is_found_out_before_the_start(systems, r
     ended = build(repository=repository)
     assert isinstance(ended.error, (NotFoundError, PermissionDeniedError))
     assert systems.requests("quay", "POST") == []
+
+
+def test_a_build_that_has_expired_by_its_deadline_is_not_said_to_be_canceled(systems, mocker):
+    mocker.patch.object(DURATIONS, "expired_settling", 60.0)
+    systems.switch("quay", build_outcome="expired")
+    ended = build(timeout=2)
+    assert isinstance(ended.error, ExecutionTimeout)
+    assert "expired, unless a late heartbeat comes" in str(ended.error)
+    assert "canceled it" not in str(ended.error)
+    assert systems.requests("quay", "DELETE") == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,12 +15,15 @@ from airflow_provider.exceptions import (
 from airflow_provider.operators.quay import (
     QuayCreateNotificationOperator,
     QuayDeleteNotificationOperator,
+    QuayNotificationsOperator,
     QuayResetNotificationOperator,
     QuayTestNotificationOperator,
 )
 from tests.support.airflow_runs import TaskRun, run_task
 from tests.support.quay_tasks import HOOK, SHOP, notifications
 from tests.support.until import until
+
+OTHER = "acme/other"
 
 
 def create(**arguments: Any) -> TaskRun:
@@ -88,6 +92,13 @@ def test_a_notification_that_differs_is_another_one(other):
     assert len(notifications()) == 2
 
 
+@pytest.mark.parametrize(("level", "again"), [(3, "3"), ("3", 3)])
+def test_a_level_is_the_same_as_a_number_and_as_text(level, again):
+    first, second = (create(event="vulnerability_found", event_config={"level": each}) for each in (level, again))
+    assert first.result["uuid"] == second.result["uuid"]
+    assert len(notifications()) == 1
+
+
 @pytest.mark.parametrize("fault", ["reset_after", "truncate"])
 def test_a_notification_whose_creation_was_not_answered_is_not_created_twice(systems, fault):
     systems.fault("quay", fault, method="POST", path="/notification/$")
@@ -141,3 +152,60 @@ def test_a_notification_of_another_repository_is_not_touched(systems, operator):
     ended = on_one(operator, uuid)
     assert isinstance(ended.error, (NotFoundError, BadRequestError))
     assert uuid in str(ended.error)
+
+
+PUSHES: dict[str, Any] = {"event": "repo_push", "config": HOOK}
+BUILDS: dict[str, Any] = {"event": "build_success", "config": HOOK}
+
+
+def keep_in_two_instances(expand: Callable[[Any], Any], **arguments: Any) -> TaskRun:
+    """Returns how the second one ended."""
+    return run_task(
+        lambda: expand(QuayNotificationsOperator.partial(task_id="keep", **arguments)),
+        map_index=1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("expand", "arguments"),
+    [
+        (lambda task: task.expand(notifications=[[PUSHES], [BUILDS]]), {"repository": SHOP}),
+        (lambda task: task.expand(notifications=[[PUSHES], [BUILDS]]), {"repository": SHOP, "kept_by": "release"}),
+        (
+            lambda task: task.expand_kwargs([{"notifications": [PUSHES]}, {"notifications": [BUILDS]}]),
+            {"repository": SHOP},
+        ),
+    ],
+)
+def test_instances_of_a_mapped_task_never_delete_each_others_notifications(expand, arguments):
+    ended = keep_in_two_instances(expand, **arguments)
+    assert isinstance(ended.error, BadRequestError)
+    assert "notifications must hold all of a repository in one instance of a mapped task" in str(ended.error)
+    assert notifications() == []
+
+
+@pytest.mark.parametrize(
+    ("expand", "arguments"),
+    [
+        (
+            lambda task: task.expand_kwargs(
+                [{"notifications": [PUSHES], "kept_by": "pushes"}, {"notifications": [BUILDS], "kept_by": "builds"}]
+            ),
+            {"repository": SHOP},
+        ),
+        (
+            lambda task: task.expand(notifications=[[PUSHES], [BUILDS]]),
+            {"repository": SHOP, "kept_by": "instance {{ ti.map_index }}"},
+        ),
+        (
+            lambda task: task.expand_kwargs(
+                [{"repository": SHOP, "notifications": [PUSHES, BUILDS]}, {"repository": OTHER, "notifications": []}]
+            ),
+            {},
+        ),
+    ],
+)
+def test_instances_of_a_mapped_task_with_owners_of_their_own_each_keep_theirs(systems, expand, arguments):
+    systems.act("quay", "push_image", repository=OTHER, tag="latest")
+    assert keep_in_two_instances(expand, **arguments).state == "success"
+    assert sorted(each["event"] for each in notifications()) == ["build_success", "repo_push"]
