@@ -412,7 +412,8 @@ class Judge:
         if job:
             self._waited_for.add(job)
         is_hidden = job is not None and job.generation != worker.generation
-        is_hidden = is_hidden or task in self._unwritten
+        # One that was on its way when the process got SIGTERM says nothing any more.
+        is_hidden = is_hidden or task in self._unwritten or worker.is_terminating
         if job and job.ended_by == "us" and not job.was_resumed and not is_hidden:
             self.world.violate(f"{worker} adopts {job}, which was canceled for this task")
         if job is None:
@@ -456,7 +457,8 @@ class Judge:
         if job.owner is not task:
             self.world.violate(f"{sender} cancels {job}")
         elif job.is_active and job.generation not in self._may_end[task] and not self._is_double(job):
-            if task.is_ended_by_machine and sender.is_trigger and not sender.was_frozen:
+            was_frozen = sender.was_frozen if sender.is_trigger else sender.frozen_for() >= DURATIONS.stalled
+            if task.is_ended_by_machine and not was_frozen:
                 self.world.counted["window: failed by a machine, which looks like a person's act"] += 1
                 return
             if sender.is_trigger and self._is_resumed_by_another(sender.trigger):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider.core.canceling import RESUMED
 from airflow_provider.core.waiting import Outcome, Wait, named_exactly
 from airflow_provider.exceptions import ReleasePipelineError
-from airflow_provider.execution import Execution
+from airflow_provider.execution import Execution, ExecutionState
 from tests.simulation.airflow import NOTICED, Airflow, Task
 from tests.simulation.carrying_out import MARKER_XCOM
 from tests.simulation.triggerers import Trigger
@@ -48,7 +48,9 @@ class Pushes:
 
     def _watch(self, job: Job) -> None:
         if not job.is_over:
-            self.world.after(max(1.0, min(300.0, (self.world.now - job.begun) / 10)), self._watch, job)
+            # Nobody ends what is paused after the evening.
+            if self.world.at_evening or job.state is not ExecutionState.PAUSED:
+                self.world.after(max(1.0, min(300.0, (self.world.now - job.begun) / 10)), self._watch, job)
             return
         reports = self.world.random.choices((0, 1, 2), (1, 6, 3))[0]
         for _ in range(reports):
