@@ -164,6 +164,25 @@ def problem_of(hint: Any, value: object) -> str | None:
     return None
 
 
+def whole_numbers_as_text(hint: Any, value: Any) -> Any:
+    """The value of an argument, with whole numbers as text where its annotation wants text.
+
+    Rendering with native objects makes 20261128 of ``{{ ds_nodash }}``, which is the same text again.
+    """
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return whole_numbers_as_text(parts[0], value)
+    if origin in (Union, UnionType) and NoneType in parts:
+        return whole_numbers_as_text(_without_none(parts), value)
+    if hint is str and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if origin in (list, Sequence) and isinstance(value, (list, tuple)):
+        return [whole_numbers_as_text(parts[0], each) for each in value]
+    if origin in (dict, Mapping) and isinstance(value, Mapping):
+        return {name: whole_numbers_as_text(parts[1], each) for name, each in value.items()}
+    return value
+
+
 def _without_none(parts: tuple[Any, ...]) -> Any:
     return functools.reduce(lambda one, other: one | other, (part for part in parts if part is not NoneType))
 

@@ -288,14 +288,12 @@ BAD: list[Bad] = [
     *(
         Bad(QuayCreateNotificationOperator, arguments, BadRequestError, named, is_late=True)
         for arguments, named in (
-            ({"title": 5}, ("title", "5")),
             ({"config": {"url": "http://["}}, ("config.url", "http")),
             ({"config": {"uri": "https://x"}}, ("config", "'url'")),
             ({"config": {"url": "hooks"}}, ("config.url", "http")),
             ({"event_config": {"level": 3}}, ("event_config", "'level'")),
         )
     ),
-    Bad(QuayRunBuildOperator, {"subdirectory": 5}, BadRequestError, ("subdirectory", "text"), is_late=True),
     # durations
     *(
         Bad(
