@@ -222,7 +222,11 @@ BAD: list[Bad] = [
     ),
     *(
         Bad(CocktailRunBuildOperator, {"tag_name": tag}, BadRequestError, ("tag_name must be letters", repr(tag)))
-        for tag in ("1 4", "-1.4", "1/4", "a" * 129, ["1.4"], True)
+        for tag in ("1 4", "-1.4", "1/4", "a" * 129)
+    ),
+    *(
+        Bad(CocktailRunBuildOperator, {"tag_name": tag}, BadRequestError, ("tag_name must be text", repr(tag)))
+        for tag in (["1.4"], True, 1.4)
     ),
     *(
         Bad(CocktailRunBuildOperator, {"callback_url": url}, BadRequestError, ("callback_url", text))
