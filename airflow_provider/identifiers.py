@@ -98,6 +98,8 @@ def repository_problem(value: object) -> str | None:
 
 def tag_problem(value: object, longest: int = LONGEST_TAG) -> str | None:
     """For the tag of an image."""
+    if not isinstance(value, str):
+        return f"must be text, {got(value)}"
     if is_name(value) and len(str(value)) <= longest:
         return None
     return (

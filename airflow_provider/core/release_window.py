@@ -256,8 +256,8 @@ def _span_of(freeze: Freeze, field: str, zone: Any) -> Callable[[int], Opening]:
             raise _wrong(f"{field}.to", f"must not be before from, got {freeze}")
         return lambda year: once
     # In a leap year, so that 02-29 is valid.
-    first, _ = _bounds(f"2024-{freeze.begins}", f"{field}.from", zone)
-    last, _ = _bounds(f"2024-{freeze.ends}", f"{field}.to", zone)
+    first, _ = _bounds(freeze.begins, f"{field}.from", zone, year="2024-")
+    last, _ = _bounds(freeze.ends, f"{field}.to", zone, year="2024-")
     over_new_year = 1 if last < first else 0
 
     def of_year(year: int) -> Opening:
@@ -275,17 +275,21 @@ def _in_year(text: str, year: int, zone: Any, after: int = 0) -> datetime:
     return _moment(date(year, month, day) + timedelta(days=after), timedelta(), zone)
 
 
-def _bounds(text: str, field: str, zone: Any) -> tuple[datetime, datetime]:
-    """The first moment of what the text names, and the first moment after it."""
+def _bounds(text: str, field: str, zone: Any, year: str = "") -> tuple[datetime, datetime]:
+    """The first moment of what the text names, and the first moment after it.
+
+    :param year: what the text is preceded by, which no error shows.
+    """
+    whole = year + text
     try:
-        named = datetime.fromisoformat(text) if _DATE.match(text) else None
+        named = datetime.fromisoformat(whole) if _DATE.match(whole) else None
     except ValueError:
         named = None
     if named is None:
         raise _wrong(field, f"must be a date, a date-time (ISO 8601) or MM-DD, got {text!r}")
     # People write 9999-12-31 for a freeze without an end, which no time zone could reckon with.
     named = named.replace(year=min(max(_FIRST_YEAR, named.year), _LAST_YEAR))
-    if _DATE.fullmatch(text):
+    if _DATE.fullmatch(whole):
         return _moment(named.date(), timedelta(), zone), _moment(named.date() + timedelta(days=1), timedelta(), zone)
     second = timedelta(seconds=1)
     if named.tzinfo is not None:

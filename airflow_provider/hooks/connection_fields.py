@@ -62,7 +62,8 @@ def check_template(names: Collection[str], template: str) -> str:
         raise ValueError("must begin with http://, https:// or {base}")
     held = set(re.findall(r"\{(\w*)\}", template)) - {"base"}
     if not held or not held <= set(names):
-        raise ValueError(f"must contain {' or '.join(f'{{{name}}}' for name in names)}, and nothing else in braces")
+        wanted = " or ".join(f"{{{name}}}" for name in names)
+        raise ValueError(f"must contain {wanted}, may contain {{base}}, and must have nothing else in braces")
     return template
 
 

@@ -164,6 +164,25 @@ def problem_of(hint: Any, value: object) -> str | None:
     return None
 
 
+def whole_numbers_as_text(hint: Any, value: Any) -> Any:
+    """The value of an argument, with whole numbers as text where its annotation wants text.
+
+    Rendering with native objects makes 20261128 of ``{{ ds_nodash }}``, which is the same text again.
+    """
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return whole_numbers_as_text(parts[0], value)
+    if origin in (Union, UnionType) and NoneType in parts:
+        return whole_numbers_as_text(_without_none(parts), value)
+    if hint is str and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if origin in (list, Sequence) and isinstance(value, (list, tuple)):
+        return [whole_numbers_as_text(parts[0], each) for each in value]
+    if origin in (dict, Mapping) and isinstance(value, Mapping):
+        return {name: whole_numbers_as_text(parts[1], each) for name, each in value.items()}
+    return value
+
+
 def _without_none(parts: tuple[Any, ...]) -> Any:
     return functools.reduce(lambda one, other: one | other, (part for part in parts if part is not NoneType))
 
@@ -202,7 +221,8 @@ def _list_problem(hint: Any, value: object) -> str | None:
         # What should be mappings is not shown: it may hold a secret.
         return f"must be a list, {got(value) if hint is str else f'got a {type(value).__name__}'}"
     if hint is not str:
-        return next(filter(None, (problem_of(hint, each) for each in value)), None)
+        problems = ((number, problem_of(hint, each)) for number, each in enumerate(value))
+        return next((f"[{number}]: {problem}" for number, problem in problems if problem), None)
     return None if all(map(_may_be_text, value)) else f"must be a list of strings, {got(value)}"
 
 

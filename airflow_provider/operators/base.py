@@ -220,8 +220,10 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
         # Not at the top: parsing a DAG file does not need it.
         from airflow.sdk.exceptions import XComNotFound
 
+        from airflow_provider.operators.arguments import whole_numbers_as_text
         from airflow_provider.operators.rendering import MissingXCom, Rendering
 
+        hints = self.hints()
         self._text_problems = {}
         self._hide()
         try:
@@ -233,6 +235,7 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
                     raise MissingXCom(name, error) from None
                 if problem := self._rendering.problem_of(getattr(parent, name)):
                     self._text_problems[name] = problem
+                setattr(parent, name, whole_numbers_as_text(hints.get(name), getattr(parent, name)))
         finally:
             # A template that the author's own code renders afterwards is no argument.
             self._rendering = None

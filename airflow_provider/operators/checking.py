@@ -53,12 +53,16 @@ class CheckedArguments:
 
     def check_arguments(self) -> None:
         """Refuse wrong arguments, after templating and before any request."""
-        hints, fields = _hints_of(type(self)), _templated(type(self))
+        hints, fields = self.hints(), _templated(type(self))
         for name in filter(hints.__contains__, fields):
             if problem := problem_of(hints[name], getattr(self, name)):
                 raise self.bad_argument(name, problem)
         for name in self._rules:
             getattr(self, name)()
+
+    def hints(self) -> dict[str, Any]:
+        """All arguments with their annotations."""
+        return _hints_of(type(self))
 
     def bad_argument(self, name: str, problem: str) -> BadRequestError:
         return _bad_argument(type(self), getattr(self, "task_id", None), name, problem)

@@ -10,10 +10,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.clients.quay import notification_rules
-from airflow_provider.exceptions import ReleasePipelineError
+from airflow_provider.exceptions import Call, ConnectionConfigError, ReleasePipelineError
 from airflow_provider.identifiers import host_of, secrets_of_url
 from airflow_provider.operators import declared_webhooks
 from airflow_provider.operators.arguments import asset_names
+from airflow_provider.settings import SECTION, WEBHOOKS_URL
 from airflow_provider.storable import storable
 from airflow_provider.webhooks import endpoints
 
@@ -37,7 +38,7 @@ def as_sent(operator: ReleaseOperator[Any], given: Mapping[str, Any]) -> dict[st
     """The notification as a client takes it. Never kept in an attribute, because Airflow stores those of a task.
 
     :param given: the arguments that describe it.
-    :raises ConnectionConfigError: no webhook is declared for the asset and this connection.
+    :raises ConnectionConfigError: no webhook is declared for the asset and this connection, or Quay would not call it.
     """
     wanted = {name: value for name, value in given.items() if name != "asset"}
     if not given.get("asset"):
@@ -50,7 +51,14 @@ def as_sent(operator: ReleaseOperator[Any], given: Mapping[str, Any]) -> dict[st
             f"{event!r} would cause no event of the asset: webhook {endpoint.name!r} accepts only the states "
             f"{', '.join(sorted(endpoint.states))}, and this one reports {state!r}",
         )
-    return wanted | {"method": "webhook", "config": {"url": endpoints.url_of(endpoint)}}
+    url = endpoints.url_of(endpoint)
+    if (host := host_of(url)) in notification_rules.REFUSED_HOSTS:
+        raise ConnectionConfigError(
+            f"[{SECTION}] {WEBHOOKS_URL.name}, or [api] base_url without it, must be the URL at which Quay reaches "
+            f"Airflow's API server; Quay refuses {host}",
+            call=Call(system=operator.system),
+        )
+    return wanted | {"method": "webhook", "config": {"url": url}}
 
 
 def secrets_of(operator: ReleaseOperator[Any], given: Mapping[str, Any]) -> Iterator[str]:

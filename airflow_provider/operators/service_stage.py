@@ -142,7 +142,7 @@ class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
     """
 
     system = "service_stage"
-    purpose = "{decision} approval {task_name!r} of release task {pipeline!r}"
+    purpose = "{decision} {named_approval} of release task {pipeline!r}"
     template_fields = ("pipeline", "task_name", "decision", "message", "approvers", "service_stage_conn_id")
 
     def __init__(
@@ -157,6 +157,10 @@ class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
         self.pipeline = pipeline
         self.task_name = task_name
         self.service_stage_conn_id = service_stage_conn_id
+
+    @property
+    def named_approval(self) -> str:
+        return f"approval {self.task_name!r}" if self.task_name else "the approval that is waiting"
 
     def find(self, client: ServiceStageClient) -> tuple[Execution, str]:
         waiting = self._find_waiting(client)

@@ -229,6 +229,7 @@ def test_a_freeze_without_an_end_in_sight_leaves_no_opening():
         ({"freezes": [{"from": "2026-12-20", "to": "2026-12-19"}]}, "freezes[0].to must not be before"),
         ({"freezes": [{"from": "12-20", "to": "2026-12-19"}]}, "freezes[0] must name a year in both"),
         ({"freezes": [{"from": "13-20", "to": "13-21"}]}, "freezes[0].from must be a date"),
+        ({"freezes": [{"from": "02-28", "to": "02-30"}]}, "got '02-30'"),
         # A month, a week or a day of the year would be taken for a single day.
         ({"freezes": [{"from": "2026-12", "to": "2027-01"}]}, "freezes[0].from must be a date"),
         ({"freezes": [{"from": "2026-12-20", "to": "2026-W53"}]}, "freezes[0].to must be a date"),

@@ -114,6 +114,11 @@ OF_ONE_SYSTEM: list[tuple[str, str, dict[str, Any]]] = [
     ),
     ("code_stream", "extra `ui_url`", {"extra": {"ui_url": "https://vra.example.com/executions"}}),
     ("code_stream", "extra `ui_url`", {"extra": {"ui_url": "{base}/{id}/{name}"}}),
+    (
+        "code_stream",
+        "extra `ui_url` must contain {id}, may contain {base}",
+        {"extra": {"ui_url": "{base}/{id}/{name}"}},
+    ),
     *(
         (system, "extra `ui_url`", {"extra": {"ui_url": template}})
         for system in ("code_stream", "service_stage", "cocktail")

@@ -14,6 +14,7 @@ from airflow_provider.operators.base import ReleaseOperator, WaitingOperator
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
 from airflow_provider.operators.code_stream import CodeStreamRerunEventOperator, CodeStreamRunPipelineOperator
 from airflow_provider.operators.quay import QuayRunBuildOperator
+from airflow_provider.operators.service_stage import ServiceStageReleaseOperator
 from airflow_provider.sensors.base import ReleaseSensor
 from airflow_provider.sensors.cocktail import CocktailBuildSensor
 from airflow_provider.sensors.release_window import ReleaseWindowSensor
@@ -30,6 +31,10 @@ EVERY_CLASS = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name
 SWITCHES = {"on_retry", "on_busy", "require_digest", "missing_ok", "start_timeout", "force", "callback", "asset"}
 SWITCHES |= RULES_OF_APPROVALS
 """Arguments that are no text."""
+TEXTS = {"pipeline", "project", "comments", "event_id", "change_id", "trigger", "execution_id", "user_operation_id"}
+TEXTS |= {"message", "reason", "task_name", "description", "callback_url", "repository", "archive_url", "subdirectory"}
+TEXTS |= {"dockerfile_path", "tag", "source_tag", "digest", "uuid", "title", "kept_by", "build_id"}
+"""Arguments that are nothing but text."""
 
 
 def refused(cls: type, **arguments: Any) -> str:
@@ -194,6 +199,38 @@ def test_what_is_inside_of_lists_and_mappings_is_refused_too():
     assert "tags must not be None" in problem_of(rendered(QuayRunBuildOperator, texts, tags=["a", "{{ missing }}"]))
     for value, said in (("{{ text }}", "'1.10'"), ("{{ missing }}", "None"), (["{{ text }}"], "'1.10'")):
         assert said in problem_of(rendered(CodeStreamRunPipelineOperator, texts, inputs={"tag": value}))
+
+
+@EVERY_CLASS
+def test_a_whole_number_that_rendering_made_of_a_text_is_that_text_again(cls):
+    for name in sorted(own_arguments(cls) & TEXTS):
+        assert getattr(rendered(cls, {"text": "20261128"}, **{name: "{{ text }}"}), name) == "20261128"
+
+
+def test_whole_numbers_in_lists_and_mappings_are_text_again_where_text_belongs():
+    tags = ["{{ text }}", "a", 3]
+    assert rendered(CodeStreamRunPipelineOperator, {"text": "20261128"}, tags=tags).tags == ["20261128", "a", "3"]
+    assert rendered(QuayRunBuildOperator, {"text": "20261128"}, tags=["{{ text }}"]).tags == ["20261128"]
+    chosen = {"stage": ["{{ text }}"]}
+    task = rendered(ServiceStageReleaseOperator, {"text": "1"}, selected_tasks=chosen)
+    assert task.selected_tasks == {"stage": ["1"]}
+
+
+def test_in_airflow_a_whole_number_is_sent_as_text(systems):
+    def build() -> Any:
+        return CodeStreamRunPipelineOperator(
+            task_id="task",
+            pipeline="Smoke test",
+            project="{{ 'retail' }}",
+            comments=20261128,
+            tags=["{{ '20261128' }}"],
+            poll_interval=0.1,
+            render_template_as_native_obj=True,
+        )
+
+    assert run_task(build).state == "success"
+    (sent,) = systems.requests("code_stream", method="POST", path="/executions")
+    assert sent["status"] == 202
 
 
 def test_numbers_of_a_pipelines_inputs_may_be_numbers():

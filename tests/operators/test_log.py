@@ -194,7 +194,8 @@ def test_approvals_say_what_was_asked_and_answered(systems):
         answer("approve", execution_id=execution_id)
         where = {"pipeline": "shop-release-approval", "task_name": "apr0v1"}
         run_task(lambda: ServiceStageApprovalOperator(task_id="answer", decision="reject", **where))
-    assert lines == [
+        run_task(lambda: ServiceStageApprovalOperator(task_id="late", decision="approve", pipeline="shop-release"))
+    assert lines[:-1] == [
         "info    Answer an approval in Code Stream (decision 'approve', execution id '<id>'), " + WAYS["code_stream"],
         f"info    Approval <id> asks: Deploy the shop to production? (release-bot may answer): {EXECUTION}",
         f"info    Approval <id> is APPROVED by release-bot: {EXECUTION}",
@@ -202,7 +203,10 @@ def test_approvals_say_what_was_asked_and_answered(systems):
         + WAYS["service_stage"],
         "info    Release <n> asks: to be approved: apr0v1",
         "info    The answer to apr0v1 was accepted (reject): release <n> failed (status 3)",
+        "info    Approve the approval that is waiting of release task 'shop-release' in ServiceStage, "
+        + WAYS["service_stage"],
     ]
+    assert "waits for no approval" in lines[-1]
 
 
 def test_acts_say_whether_they_sent_something_and_how_it_stands_then(systems):

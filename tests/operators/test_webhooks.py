@@ -215,6 +215,15 @@ def test_whatever_is_cut_off_the_next_try_ends_with_exactly_what_is_wanted(syste
     assert sorted(each["event"] for each in stored()) == ["build_success", "repo_push"]
 
 
+def test_a_host_of_airflow_that_quay_refuses_is_named_with_its_option(systems, declared, mocker):
+    for host in ("localhost", "127.0.0.1"):
+        mocker.patch.dict(os.environ, {"AIRFLOW__RELEASE_PIPELINES__WEBHOOKS_URL": f"http://{host}:8080"})
+        said = str(keep(PUSHES).error)
+        assert "[release_pipelines] webhooks_url, or [api] base_url without it, must be" in said
+        assert f"Quay refuses {host}" in said
+    assert systems.requests("quay", "POST") == []
+
+
 def test_one_that_quay_would_not_serve_is_named_and_nothing_is_changed(systems):
     kept(HOOK)
     before = len(systems.requests("quay", "POST"))
@@ -228,7 +237,7 @@ def test_one_that_quay_would_not_serve_is_named_and_nothing_is_changed(systems):
 @pytest.mark.parametrize(
     ("wanted", "problem"),
     [
-        (["repo_push"], "must be a mapping, got a str"),
+        (["repo_push"], r"\[0\]: must be a mapping, got a str"),
         ([PUSHES, {"asset": "a"}], r"\[1\]: must have an event"),
         ([{"event": "repo_push"}], r"\[0\]: must have exactly one of config and asset"),
         ([PUSHES | {"url": "x"}], r"\[0\]: must have only .*, got 'url'"),

@@ -26,6 +26,15 @@ def test_an_example_is_a_dag_file(page: str, code: str, mocker: MockerFixture) -
         assert dag.task_ids or page == "webhooks.md"
 
 
+@pytest.mark.parametrize(("page", "code"), EXAMPLES, ids=[page for page, _ in EXAMPLES])
+def test_an_example_has_a_name_of_its_own_beside_the_dags_of_the_wheel(
+    page: str, code: str, mocker: MockerFixture
+) -> None:
+    """Airflow shows those as well, and would run now the one, now the other of two DAGs of one name."""
+    in_the_wheel = {each.stem for each in (DOCS.parent / "airflow_provider" / "example_dags").glob("*.py")}
+    assert {dag.dag_id for dag in dags_of(code, page, mocker)}.isdisjoint(in_the_wheel)
+
+
 def test_pages_with_examples_are_found() -> None:
     assert {page for page, _ in EXAMPLES} == {"approvals.md", "events.md", "webhooks.md"}
 

@@ -45,7 +45,11 @@ def test_the_page_names_every_field_and_option() -> None:
 
 
 def test_its_dags_are_dags(mocker: MockerFixture) -> None:
-    assert [dag.dag_id for dag in dags_of(block("python"), "webhooks.md", mocker)] == ["registry_webhooks", "release"]
+    assert [dag.dag_id for dag in dags_of(block("python"), "webhooks.md", mocker)] == [
+        "shop_webhooks",
+        "after_build",
+        "release",
+    ]
 
 
 def test_the_payload_that_code_stream_shall_send_is_understood() -> None:

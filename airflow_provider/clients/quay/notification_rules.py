@@ -18,6 +18,9 @@ from airflow_provider.identifiers import host_of
 
 Document = Mapping[str, Any]
 
+REFUSED_HOSTS = ("localhost", "127.0.0.1")
+"""To which Quay sends nothing."""
+
 _BUILD_EVENTS = ("build_queued", "build_start", "build_success", "build_failure", "build_cancelled")
 EVENTS: dict[str, tuple[str, ...]] = {
     "repo_push": (),
@@ -159,7 +162,7 @@ def _masked(key: str, value: object) -> str:
 def _check_webhook(config: Document) -> None:
     host = host_of(config["url"])
     _require(bool(host), "config.url must be a whole http or https URL")
-    _require(host not in ("localhost", "127.0.0.1"), f"config.url must not name {host}: Quay refuses it")
+    _require(host not in REFUSED_HOSTS, f"config.url must not name {host}: Quay refuses it")
     if (template := config.get("template")) is None:
         return
     _require(isinstance(template, str), "config.template must be a text that holds JSON")
