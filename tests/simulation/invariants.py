@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_provider.core.canceling import TaskSeen
 from airflow_provider.core.durations import DURATIONS
-from airflow_provider.core.generation import Attempt
+from airflow_provider.core.generation import Attempt, Relation
 from airflow_provider.core.record import Phase, StartRecord
 from airflow_provider.core.states import State
 from airflow_provider.core.waiting import GUESS, Ending, Outcome, Wait
@@ -100,7 +100,7 @@ class Judge:
         self._held: set[str] = set()
         """Markers of starts of which certainly none has taken effect, and whose sender waits to send another one."""
         self._intended: dict[str, tuple[Task, float]] = {}
-        """By the marker of a start: whose it is, and when it was first about to be sent."""
+        """By the marker of a start after a clear: whose it is, and since when."""
         self._heard_at_end: dict[Job, Any] = {}
         """Those whose start was answered while the process that sent it was ending, and which process."""
 
@@ -347,7 +347,7 @@ class Judge:
     def _was_listed_by(self, moment: float, job: Job, unseen: float = UNSEEN) -> bool:
         """Whether attempts that searched for it before that could find it.
 
-        Once its task is about to send a start with another marker, none searches for this one any more.
+        Once its task is about to send another one after a clear, none searches for it any more.
 
         :param unseen: seconds for which they need not have seen it yet.
         """
@@ -364,7 +364,8 @@ class Judge:
 
     def _was_canceled_in_vain(self, double: Job) -> bool:
         """Whether it began late, and the vendor has accepted its cancel without effect."""
-        return any(f"{double.id} is a late result" in text for text in double.owner.warnings)
+        named = [text for text in double.owner.warnings if re.search(rf"\b{double.id}\b", text)]
+        return bool(named) and "is a late result" in named[-1]
 
     def _is_hidden_by_guess(self, job: Job) -> bool:
         """Whether another execution was taken for this one, as far as anybody could know."""
@@ -387,7 +388,8 @@ class Judge:
         if record.phase is Phase.INTENDED:
             # It may be sent now.
             self._held.discard(record.marker)
-            self._intended.setdefault(record.marker, (task, self.world.now))
+            if worker.carrier.related in (Relation.CLEARED, Relation.AMBIGUOUS):
+                self._intended.setdefault(record.marker, (task, self.world.now))
         if record.phase is Phase.ENDING:
             # Any machine's clock may decide that a deadline has passed.
             if timeout is not None and record.started + timeout <= worker.machine.now + CLOCKS_APART:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Any
 
@@ -120,15 +121,14 @@ class ReleaseCarrier(AnswerCarrier):
     def _is_waiting_for(self, notes: dict[str, Any]) -> Steps[bool | None]:
         def serve() -> bool | None:
             is_waiting: bool | None = self.client.approvals.is_waiting_for(notes["release"], OURS)
-            if is_waiting is not False:
-                self.world.judge.polls(self.worker)
+            self.world.judge.polls(self.worker, is_waiting is not False)
             return is_waiting
 
         return (yield from self._ask("observe", serve))
 
     def _waiting(self) -> int:
         release: int = self.client.approvals.waiting()
-        self.world.judge.polls(self.worker)
+        self.world.judge.polls(self.worker, True)
         return release
 
     def _forget(self) -> Steps[None]:
@@ -152,7 +152,7 @@ class ReleaseJudge(AnswerJudge):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._polled: dict[Any, float] = {}
-        """When a poll last showed that its release may wait for the answer."""
+        """When a poll showed that its release may wait for the answer; infinite: the last one showed the contrary."""
         self._went_astray: set[tuple[Task, int]] = set()
         self._refused: set[tuple[Task, int]] = set()
         """Generations whose answers were certainly not taken."""
@@ -161,8 +161,8 @@ class ReleaseJudge(AnswerJudge):
         self._unsure: set[tuple[Task, int]] = set()
         """Generations of which nobody can know whether an attempt that died had sent its answer."""
 
-    def polls(self, worker: Any) -> None:
-        self._polled[worker] = self.world.now
+    def polls(self, worker: Any, may_wait: bool) -> None:
+        self._polled[worker] = self.world.now if may_wait else math.inf
 
     def saved(self, worker: Any, record: Notes) -> None:
         super().saved(worker, record)
@@ -170,7 +170,7 @@ class ReleaseJudge(AnswerJudge):
             return
         if record.notes.get("is_taken"):
             self._taken[worker.task].add(worker.generation)
-        else:
+        elif not record.is_done:
             self._refused.discard((worker.task, worker.generation))
 
     def fails_to_answer(self, worker: Any, error: ReleasePipelineError) -> None:
@@ -181,8 +181,7 @@ class ReleaseJudge(AnswerJudge):
             about = self._noted_by(worker)
             # It may be refused because somebody else has answered.
             is_answered = about is not None and about.status != "active"
-            is_known = who not in self._unsure and not self._is_undetermined(worker)
-            if not self._pending[who] and not is_answered and is_known:
+            if not self._pending[who] and not is_answered and not self._is_undetermined(worker):
                 self._refused.add(who)
 
     def forgets(self, worker: Any) -> None:
@@ -228,7 +227,7 @@ class ReleaseJudge(AnswerJudge):
             self.world.violate(f"{task} succeeds with release {result['release']}, but it is about {about}")
         elif (task, worker.generation) in self._went_astray:
             return
-        elif (task, worker.generation) in self._refused:
+        elif (task, worker.generation) in self._refused - (self._unsure if about.status == "approved" else set()):
             self.world.violate(f"{task} succeeds with {about}, although its answer was refused")
         elif about.status != "approved" and not self._is_undetermined(worker):
             self.world.violate(f"{task} succeeds, but {about} is {about.status}")

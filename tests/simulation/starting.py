@@ -49,6 +49,8 @@ class StartCarrier(CommonCarrier):
         self.start = CountedStart(self.policy, record, self.attempt, worker.machine.now, self._count_move)
         self.start.related_to = self._count_relation
         self.net = DURATIONS.pushed_interval if self.airflow.policy.get("callback") else None
+        self.related: Relation | None = None
+        """How it relates to the attempt that saved the record, if there is one."""
         self.has_noted_end = False
         self.has_adopted = False
         """Whether it continues what an earlier attempt started."""
@@ -216,6 +218,7 @@ class StartCarrier(CommonCarrier):
             yield from self._save(Save(record))
 
     def _count_relation(self, related: Relation) -> None:
+        self.related = related
         self.world.relations[related] += 1
         self.world.note(str(self.worker), f"is {related} as the attempt that saved last")
 

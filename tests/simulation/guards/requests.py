@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.simulation.guards.guard import act, carrier, notes
+from tests.simulation.guards.guard import HERE, Change, Guard, act, carrier, notes
 
 GUARDS = (
     # Acts
@@ -81,12 +81,13 @@ GUARDS = (
         "if (yield from self._is_waiting_for(notes)) is not False:",
         "if True:",
     ),
-    carrier(
+    Guard(
         "what somebody else has answered is not taken for an answer of ours",
         "18",
-        "releasing:ReleaseCarrier._answer_once",
-        "yield from self._check_decision(notes)",
-        "pass",
+        (
+            Change(f"{HERE}.releasing:ReleaseCarrier._answer_once", "yield from self._check_decision(notes)", "pass"),
+            Change(f"{HERE}.releasing:ReleaseCarrier._wait_until_taken", "if self._is_inferred:", "if False:"),
+        ),
     ),
     carrier(
         "what somebody else has answered at a gate is not taken for an answer of ours",
@@ -108,13 +109,6 @@ GUARDS = (
         "releasing:ReleaseCarrier._answer_once",
         "yield from self._note_and_send(notes)",
         "yield from self._answer_now(notes)",
-    ),
-    carrier(
-        "an answer that is still waited for was not taken",
-        "",
-        "releasing:ReleaseCarrier._answer_once",
-        "if (yield from self._is_waiting_for(notes)):",
-        "if False:",
     ),
     carrier(
         "an answer that seemed to be taken is checked once the release goes on",
