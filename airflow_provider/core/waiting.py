@@ -428,7 +428,7 @@ def result_of(outcome: Outcome, system: str) -> dict[str, Any]:
         raise ExecutionTimeout(f"time is up, and no poll succeeded: {outcome.error}", call=call)
     name = name_of(execution["ref"])
     details = f"{name} {lines.doing(ExecutionState(execution['state']), execution['status'])}"
-    details += "".join(f": {text}" for text in (execution["message"], execution["url"]) if text)
+    details += "".join(f": {text}" for text in ((execution["message"] or "").rstrip("."), execution["url"]) if text)
     if outcome.ending is Ending.DEADLINE:
         raise ExecutionTimeout(f"time is up: {details}", call=call)
     if outcome.ending is Ending.NEEDS_PERSON:

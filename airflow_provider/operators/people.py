@@ -57,6 +57,11 @@ class AsksPeople(ReleaseOperator[ClientT]):
         if self.on_no_response != "reject" and self.response_timeout is None:
             raise self.bad_argument("on_no_response", "is valid only with response_timeout")
 
+    @rule_of("notifiers")
+    def _check_notifiers(self) -> None:
+        if strangers := [each for each in self.notifiers or () if not callable(each)]:
+            raise self.bad_argument("notifiers", f"must be a list of notifiers, got an item {strangers[0]!r:.200}")
+
     def require_none_of_these(self, condition: str) -> None:
         """Refuse arguments that have an effect only if people are asked.
 

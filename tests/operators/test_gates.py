@@ -709,6 +709,7 @@ OPERATORS: list[tuple[type, dict[str, Any]]] = [
     ("given", "named"),
     [
         ({"approve": True, "approvals": 0}, "approvals"),
+        ({"approve": True, "notifiers": ["ada"]}, "notifiers"),
         ({"approve": True, "wait_for_completion": False}, "approve"),
         ({"approve": True, "on_waiting": "fail"}, "approve"),
         ({"approve": "yes"}, "approve"),

@@ -382,7 +382,7 @@ def asking(plan: Plan, chance: random.Random) -> None:
             _answer(plan, "unreachable", "action", 0.0)
             _add(plan, "kill process", "cancel after")
     if chance.random() < 0.2:
-        # Airflow fails a task whose answer comes too soon: its retry begins before the trigger of the question is ended.
+        # Airflow fails a task whose answer comes too soon: its retry begins before the question's trigger is ended.
         plan.retries, plan.retry_delay = max(1, plan.retries), 0.0
     if chance.random() < 0.2:
         # A triggerer is frozen at an answer, and reports what it sees when the next question stands there.
