@@ -90,10 +90,13 @@ class TaskSeen(Struct, frozen=True):
 
     :param state: ``None`` if Airflow does not answer.
     :param waits_as: marker of the start for which the task is deferred; ``None`` if it has no such XCom.
+    :param was_retrying: whether it was waiting for a retry at an earlier reading, which no clear of a deferred task
+        leads to.
     """
 
     state: str | None
     waits_as: str | None = None
+    was_retrying: bool = False
 
 
 RESUMED = "resumed "
@@ -134,6 +137,9 @@ def judge_trigger_kill(
         if seen.waits_as in (None, marker):
             return Verdict.LEAVE, "the wait moved to another triggerer"
         return Verdict.CANCEL, "a person cleared the task, and it already waits for another start"
+    if not is_ours and seen.was_retrying:
+        # It had resumed without this wait, and its process ended before it could say so.
+        return Verdict.LEAVE, "the task is retried, and its next attempt takes care of the execution"
     if not is_ours:
         return Verdict.CANCEL, "a person cleared the task"
     if waited < DURATIONS.undecided_limit:

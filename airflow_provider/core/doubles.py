@@ -67,7 +67,7 @@ def unanswered_starts(progress: Progress, earlier: StartRecord | None, marker: s
         return []
     is_open = earlier.is_late or (earlier.ref is None and earlier.sends > 0)
     intents = [*earlier.unanswered, *([earlier.intent] if is_open else [])]
-    oldest = progress.now - DURATIONS.latest_effect - DURATIONS.clock_tolerance
+    oldest = progress.now - DURATIONS.doubles_searched
     return [
         each
         for each in intents

@@ -18,9 +18,9 @@ class Durations(msgspec.Struct):
     settling_per_second: float = 3.0
     """By how much that grows per second that the request itself took: a server that needs 30 s for an answer may need
     even longer for the effect."""
-    latest_effect: float = 1800.0
-    """How long after a start that got no answer its execution may begin, at the very most: queues of gateways and
-    proxies hold a request for minutes."""
+    doubles_searched: float = 86400.0
+    """How long after a start that got no answer its execution is searched for, and ended, before another one starts:
+    queues of gateways and proxies hold a request for minutes, and what began late may run for hours."""
     search_pause: float = 0.5
     longest_search_pause: float = 5.0
     """Pauses between two searches for a start grow from the first to the second."""

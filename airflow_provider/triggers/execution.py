@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from airflow.sdk.configuration import conf
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from asgiref.sync import sync_to_async
+from msgspec.structs import replace
 
 from airflow_provider.clients.urls import place_of
 from airflow_provider.core import lines
@@ -282,9 +283,10 @@ class ExecutionTrigger(BaseTrigger):
         where = self._where()
         if where is None:
             return Verdict.LEAVE, "this trigger belongs to no task"
-        begun = time.monotonic()
+        begun, was_retrying = time.monotonic(), False
         while True:
-            seen = await self._read_task(where)
+            seen = replace(await self._read_task(where), was_retrying=was_retrying)
+            was_retrying = was_retrying or seen.state == "up_for_retry"
             self._continues = seen.waits_as == RESUMED + marker
             waited, frozen_for = time.monotonic() - begun, freeze_watch().frozen_for()
             verdict, reason = await self._judge_seen(seen, marker, waited, frozen_for)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from airflow_provider.core.canceling import cancel
+import pytest
+
+from airflow_provider.core.canceling import TaskSeen, Verdict, cancel, judge_trigger_kill
 from airflow_provider.core.commands import Cancel, Log, Pause
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.waiting import GUESS
@@ -83,3 +85,10 @@ def test_a_cancel_that_is_refused_is_not_sent_again() -> None:
 def test_a_guess_is_not_canceled() -> None:
     run = Run(None, ref={**REF, GUESS: "yes"})
     assert (run.cancels, run.warnings) == (0, 1)
+
+
+@pytest.mark.parametrize(("was_retrying", "verdict"), [(False, Verdict.CANCEL), (True, Verdict.LEAVE)])
+def test_a_retry_is_not_taken_for_a_clear(was_retrying: bool, verdict: Verdict) -> None:
+    """Its task resumed without the trigger, and the process ended before it could say so."""
+    seen = TaskSeen("running", waits_as=None, was_retrying=was_retrying)
+    assert judge_trigger_kill(seen, "airflow-1", waited=1.0)[0] is verdict

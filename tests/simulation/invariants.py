@@ -198,7 +198,8 @@ class Judge:
         has_begun = (
             task.try_number > trigger.first_try and seen.waits_as is None and seen.state in ("running", "queued")
         )
-        if is_cleared and GUESS not in trigger.ref and has_begun:
+        # A retry after a clear ends what was started before that.
+        if is_cleared and GUESS not in trigger.ref and has_begun and not seen.was_retrying:
             self.world.violate(f"{run} cancels nothing, although a person has cleared its task")
 
     def holds_back(self, run: Any, outcome: Outcome) -> None:

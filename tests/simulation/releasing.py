@@ -152,14 +152,16 @@ class ReleaseJudge(AnswerJudge):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._polled: dict[Any, float] = {}
-        """When a poll showed that its release may wait for the answer; infinite: the last one showed the contrary."""
+        """When a poll showed that its release may wait for the answer; infinite: none has, or the last one did not."""
+        self._polled_before: dict[Any, float] = {}
+        """The same, when its answer was sent."""
         self._went_astray: set[tuple[Task, int]] = set()
         self._refused: set[tuple[Task, int]] = set()
         """Generations whose answers were certainly not taken."""
         self._pending: Counter[tuple[Task, int]] = Counter()
         """Of a generation: answers that may have been taken."""
-        self._unsure: set[tuple[Task, int]] = set()
-        """Generations of which nobody can know whether an attempt that died had sent its answer."""
+        self._unheard: set[Any] = set()
+        """Workers that are about to send an answer, or have sent it, and have not heard that it was refused."""
 
     def polls(self, worker: Any, may_wait: bool) -> None:
         self._polled[worker] = self.world.now if may_wait else math.inf
@@ -171,12 +173,14 @@ class ReleaseJudge(AnswerJudge):
         if record.notes.get("is_taken"):
             self._taken[worker.task].add(worker.generation)
         elif not record.is_done:
+            self._unheard.add(worker)
             self._refused.discard((worker.task, worker.generation))
 
     def fails_to_answer(self, worker: Any, error: ReleasePipelineError) -> None:
         """An answer came back with an error."""
         who = worker.task, worker.generation
         if not error.effect.is_open:
+            self._unheard.discard(worker)
             self._pending[who] -= 1
             about = self._noted_by(worker)
             # It may be refused because somebody else has answered.
@@ -189,12 +193,10 @@ class ReleaseJudge(AnswerJudge):
         for generation in range(worker.generation + 1):
             self._noted.pop((worker.task, generation), None)
             self._taken[worker.task].discard(generation)
-            self._unsure.discard((worker.task, generation))
 
     def keeps(self, worker: Any) -> None:
         """Its notes stay, although its answer was refused: nobody can know that it was."""
         self._refused.discard((worker.task, worker.generation))
-        self._unsure.add((worker.task, worker.generation))
 
     def dies(self, worker: Any) -> None:
         super().dies(worker)
@@ -207,6 +209,7 @@ class ReleaseJudge(AnswerJudge):
         if about is None or about.release != release:
             self.world.violate(f"{worker} answers release {release}, but its task is about {about}")
         self._pending[worker.task, worker.generation] += 1
+        self._polled_before[worker] = self._polled.get(worker, math.inf)
         if worker.generation in self._taken[worker.task]:
             self.world.violate(f"{worker} answers release {release} again, although that was accepted")
 
@@ -215,7 +218,7 @@ class ReleaseJudge(AnswerJudge):
         about = self._noted_by(worker)
         if about is not None and about.release == approval.release:
             return
-        if self.world.now >= self._polled.get(worker, 0.0) + NEXT_RELEASE:
+        if self.world.now >= self._polled_before[worker] + NEXT_RELEASE:
             self.world.counted["window: an answer arrives so late that the next release takes it"] += 1
             self._went_astray.add((worker.task, worker.generation))
             return
@@ -227,10 +230,14 @@ class ReleaseJudge(AnswerJudge):
             self.world.violate(f"{task} succeeds with release {result['release']}, but it is about {about}")
         elif (task, worker.generation) in self._went_astray:
             return
-        elif (task, worker.generation) in self._refused - (self._unsure if about.status == "approved" else set()):
+        elif (task, worker.generation) in self._refused and not self._may_be_of_another(worker, about):
             self.world.violate(f"{task} succeeds with {about}, although its answer was refused")
         elif about.status != "approved" and not self._is_undetermined(worker):
             self.world.violate(f"{task} succeeds, but {about} is {about.status}")
+
+    def _may_be_of_another(self, worker: Any, about: Approval) -> bool:
+        """Whether it is approved, and nobody can know whether by an earlier attempt."""
+        return about.status == "approved" and any(each.task is worker.task for each in self._unheard - {worker})
 
     def _is_undetermined(self, worker: Any) -> bool:
         """Whether a refusal may mean that it was already answered: nothing shows which approval is waited for."""

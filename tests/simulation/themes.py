@@ -425,13 +425,16 @@ def given_up(plan: Plan, chance: random.Random) -> None:
 
 
 def came_back(plan: Plan, chance: random.Random) -> None:
-    """A triggerer is frozen; before it continues, its task resumes and fails by itself."""
+    """A task resumes and fails by itself while its triggerer is frozen, or is retried before its trigger is ended."""
     plan.retries = 0
     plan.policy |= {"deferrable": True, "wait_for_completion": True, "timeout": None}
     plan.outcomes = [(each[0], each[1] + 300.0) for each in plan.outcomes]
     stalls = chance.uniform(2, 20)
-    _add(plan, "stall triggerer", "state deferred", after=stalls, value=chance.uniform(60, 200))
     kind = chance.choice(("trigger crashes", "deferral times out"))
+    if chance.random() < 0.6:
+        _add(plan, "stall triggerer", "state deferred", after=stalls, value=chance.uniform(60, 200))
+    else:
+        plan.retries, plan.retry_delay, kind = 1, 0.0, "deferral times out"
     _add(plan, kind, "state deferred", after=stalls + chance.uniform(1, 60))
     if chance.random() < 0.5:
         _add(plan, "kill process", "resume", after=chance.choice((0.0, 5.0)))

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from airflow_provider.core import canceling
 from airflow_provider.core.canceling import CANCEL_REASON, TaskSeen, Verdict
 from airflow_provider.core.commands import Cancel, Command, Log, Pause
@@ -176,9 +178,10 @@ class TriggerRun:
         world.point("on_kill", self)
         if not trigger.marker or not trigger.policy.cancel_on_kill:
             return
-        begun = self.machine.now
+        begun, was_retrying = self.machine.now, False
         while True:
-            seen = yield from self._seen()
+            seen = replace((yield from self._seen()), was_retrying=was_retrying)
+            was_retrying = was_retrying or seen.state == "up_for_retry"
             waited = self.machine.now - begun
             frozen_for = self.machine.frozen_for(60.0)
             self.was_frozen = frozen_for >= DURATIONS.stalled

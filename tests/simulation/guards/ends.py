@@ -146,6 +146,13 @@ GUARDS = (
         "DURATIONS.deadline_cancel_limit if policy.is_known(ref) else 0.0",
         "DURATIONS.deadline_cancel_limit",
     ),
+    core(
+        "a retry is no clear",
+        "",
+        "canceling:judge_trigger_kill",
+        "if not is_ours and seen.was_retrying:",
+        "if False:",
+    ),
     # Waits
     carrier(
         "nothing is deferred that could not resume before its deadline",
