@@ -131,6 +131,8 @@ def judge_trigger_kill(
         )
     if seen.waits_as == RESUMED + marker:
         return Verdict.LEAVE, "the task continues without this wait, in a worker or after a webhook"
+    if seen.was_retrying and seen.state in ENDED_FROM_OUTSIDE:
+        return Verdict.LEAVE_UNSURE, f"the task is {seen.state}, but maybe its next attempt failed by itself"
     if seen.state in ENDED_FROM_OUTSIDE:
         return Verdict.CANCEL, f"the task is {seen.state}: ended by a person, by fail_fast or by dagrun_timeout"
     if seen.state == "deferred":

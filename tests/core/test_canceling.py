@@ -87,8 +87,16 @@ def test_a_guess_is_not_canceled() -> None:
     assert (run.cancels, run.warnings) == (0, 1)
 
 
-@pytest.mark.parametrize(("was_retrying", "verdict"), [(False, Verdict.CANCEL), (True, Verdict.LEAVE)])
-def test_a_retry_is_not_taken_for_a_clear(was_retrying: bool, verdict: Verdict) -> None:
+@pytest.mark.parametrize(
+    ("state", "was_retrying", "verdict"),
+    [
+        ("running", False, Verdict.CANCEL),
+        ("running", True, Verdict.LEAVE),
+        ("failed", False, Verdict.CANCEL),
+        ("failed", True, Verdict.LEAVE_UNSURE),
+    ],
+)
+def test_a_retry_is_not_taken_for_what_a_person_did(state: str, was_retrying: bool, verdict: Verdict) -> None:
     """Its task resumed without the trigger, and the process ended before it could say so."""
-    seen = TaskSeen("running", waits_as=None, was_retrying=was_retrying)
+    seen = TaskSeen(state, waits_as=None, was_retrying=was_retrying)
     assert judge_trigger_kill(seen, "airflow-1", waited=1.0)[0] is verdict
