@@ -56,7 +56,7 @@ TRANSITIONS: dict[tuple[State, State], str] = {
     (State.SEARCHING, State.ENDING): "found what a cleared task had started",
     (State.SEARCHING, State.FAILED): "the search failed, it may still begin, or there are several candidates",
     (State.ENDING, State.PREPARING): "it has ended",
-    (State.ENDING, State.FAILED): "it could not be canceled: nothing else is started",
+    (State.ENDING, State.FAILED): "it could not be canceled, or people have rejected it: nothing else is started",
     (State.PREPARING, State.SENDING): "the intent is saved",
     (State.PREPARING, State.FAILED): "something that it needs is missing",
     (State.SENDING, State.WAITING): "started and saved",
