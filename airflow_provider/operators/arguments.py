@@ -221,8 +221,10 @@ def _list_problem(hint: Any, value: object) -> str | None:
         # What should be mappings is not shown: it may hold a secret.
         return f"must be a list, {got(value) if hint is str else f'got a {type(value).__name__}'}"
     if hint is not str:
-        problems = ((number, problem_of(hint, each)) for number, each in enumerate(value))
-        return next((f"[{number}]: {problem}" for number, problem in problems if problem), None)
+        for number, each in enumerate(value):
+            if problem := problem_of(hint, each):
+                return f"must be a list in which item {number} {problem}"
+        return None
     return None if all(map(_may_be_text, value)) else f"must be a list of strings, {got(value)}"
 
 

@@ -48,7 +48,7 @@ def test_a_pipeline_is_called_by_name_or_id(by):
 def test_a_failure_names_the_stage_and_task_that_broke():
     ended = pipeline(pipeline="Always fails")
     assert isinstance(ended.error, ExecutionFailed)
-    assert "Prod.Deploy: Script execution failed." in str(ended.error)
+    assert "Prod.Deploy: Script execution failed" in str(ended.error)
 
 
 @BOTH_MODES
