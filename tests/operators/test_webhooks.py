@@ -237,7 +237,7 @@ def test_one_that_quay_would_not_serve_is_named_and_nothing_is_changed(systems):
 @pytest.mark.parametrize(
     ("wanted", "problem"),
     [
-        (["repo_push"], r"\[0\]: must be a mapping, got a str"),
+        (["repo_push"], "must be a list in which item 0 must be a mapping, got a str"),
         ([PUSHES, {"asset": "a"}], r"\[1\]: must have an event"),
         ([{"event": "repo_push"}], r"\[0\]: must have exactly one of config and asset"),
         ([PUSHES | {"url": "x"}], r"\[0\]: must have only .*, got 'url'"),

@@ -203,7 +203,7 @@ def test_a_file_of_windows_that_is_wrong_is_named_with_its_field(tmp_path, text,
 
 
 def test_an_item_of_a_list_that_is_wrong_is_named_by_its_place():
-    with pytest.raises(BadRequestError, match=r"freezes \[1\]: must be a mapping, got a str"):
+    with pytest.raises(BadRequestError, match="freezes must be a list in which item 1 must be a mapping, got a str"):
         ReleaseWindowSensor(task_id="task", windows=ALWAYS, freezes=[{"from": "12-20", "to": "12-31"}, "01-01"])
 
 
