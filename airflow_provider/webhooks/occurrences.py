@@ -16,6 +16,7 @@ from airflow_provider.webhooks.endpoints import Endpoint
 
 COUNTED_FOR = 7 * 86400.0
 """Seconds for which counted ids are kept: the systems repeat a message within minutes."""
+
 POLLS = 3
 PAUSE = 0.5
 """How often to poll an execution that has been reported as finished but is not yet, and the seconds in between: a

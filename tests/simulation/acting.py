@@ -88,9 +88,9 @@ class ActJudge(Judge):
         self._chosen: dict[tuple[Task, int], Job] = {}
         """What a task is about, by generation."""
         self._taken: dict[Task, set[int]] = defaultdict(set)
+        """Generations whose request the vendor has accepted, according to their records."""
         self._needed_nothing: set[Task] = set()
         """Tasks whose execution already was as the act wants it."""
-        """Generations whose request the vendor has accepted, according to their records."""
 
     def chooses(self, worker: Any, ref: ExecutionRef) -> None:
         if job := self._job_of(ref):
