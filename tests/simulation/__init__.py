@@ -9,6 +9,7 @@
   ``releasing.py`` and ``triggering.py`` have what each kind of task adds, and what must hold in its lives.
 - A vendor: ``server.py``, with its executions in ``jobs.py``, approvals and events in ``approvals.py``, webhooks in
   ``pushing.py``, and HTTP in ``network.py``; ``characters.py`` has one for each contract.
-- The promises: ``invariants.py``; ``guards.py`` lists the lines that keep them, ``mutations.py`` removes one at a time,
+- The promises: ``invariants.py``, with ``said.py`` for what a log names and ``windows.py`` for when nobody can cancel;
+  ``guards/`` lists the lines that keep them, ``mutations.py`` removes one at a time,
   and ``guards_page.py`` writes down after how many lives that shows; ``faults.py`` has the faults of issue 9.
 """

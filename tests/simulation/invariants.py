@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from typing import Any
 
@@ -16,7 +15,16 @@ from airflow_provider.exceptions import ConflictError, ReleasePipelineError
 from airflow_provider.execution import ExecutionRef, ExecutionState
 from tests.simulation.airflow import NOTICED, Airflow, Task
 from tests.simulation.jobs import Job
+from tests.simulation.said import (
+    is_left_knowingly,
+    is_named,
+    is_said,
+    is_said_of_any,
+    last_said,
+    was_canceled_in_vain,
+)
 from tests.simulation.server import Server
+from tests.simulation.windows import WINDOWS, window_of
 from tests.simulation.world import World
 
 LONGEST_RETRY_AFTER = 400.0
@@ -33,39 +41,8 @@ SEARCHED_BEFORE = 30.0
 LATEST_OF_OURS = 480.0
 """Seconds after its start was saved within which an execution without a marker may be taken for its own."""
 
-SAID_OF_ANY = (
-    "got no answer",
-    "Could not find out whether the cleared",
-    "could be what this task has started",
-    "which this task probably started",
-    "or that may still begin",
-)
-"""Parts of log lines about an execution whose name nobody knows."""
-
-SAID_WHERE_UNKNOWN = ("If a person ended the task", "only guessed")
-"""Parts of the lines about what is not canceled because it is not known who ended the task, or whose it is."""
-
 CLOCKS_APART = 240.0
 """Most seconds by which two machines' clocks differ in this world."""
-
-WINDOWS = {
-    "nobody ran it": "marked while it was queued or up for retry: no process and no trigger of it is there to cancel",
-    "its worker had died": "marked before Airflow noticed that its worker had died",
-    "its worker was frozen": "marked while its worker was frozen",
-    "its worker was ending": "marked while its process, which had got SIGTERM from a machine, was on its way out",
-    "its process died before SIGTERM": "marked, and its process killed before it got SIGTERM",
-    "its process was only beginning": "marked while the process that a task resumes in was not up yet",
-    "its process was just deferring": "marked in the tenth of a second in which its process reports a deferral",
-    "no triggerer ran its wait": "marked while no triggerer ran its wait, because one had died or was frozen",
-    "its trigger was just firing": "marked in the second in which its trigger fires, so that its event is dropped",
-}
-"""Where a person's act leaves an execution running because nobody is there to cancel it; a later clear ends it."""
-
-
-def _is_left_to_others(text: str) -> bool:
-    """Whether a line of the log says that another process takes care of the execution."""
-    is_unknown = any(reason in text for reason in SAID_WHERE_UNKNOWN)
-    return text.startswith("Not canceling") and not is_unknown
 
 
 class Judge:
@@ -117,7 +94,7 @@ class Judge:
         self.world.note("a person", f"{what} {task}")
         self.world.counted["acts of people"] += 1
         self._may_end[task].update(range(task.generation + 1))
-        if what != "clears" and (window := self._window(task)):
+        if what != "clears" and (window := window_of(task)):
             self._open(task, window)
 
     def clears(self, task: Task, before: tuple[int, int], *, was_success: bool) -> None:
@@ -145,24 +122,6 @@ class Judge:
         if worker or task.was_ended_in_triggerer:
             return task.was_ended_in_triggerer
         return all(each in self._hidden_clears[task] for each in range(generation, task.generation))
-
-    def _window(self, task: Task) -> str:
-        match task.state:
-            case "running" | "restarting":
-                worker = task.worker
-                if worker is None or worker.is_over or worker.machine.is_dead:
-                    return "its worker had died"
-                if worker.machine.is_frozen:
-                    return "its worker was frozen"
-                if worker.carrier is None:
-                    return "its process was only beginning"
-                if worker.is_deferring:
-                    return "its process was just deferring"
-                return "its worker was ending" if worker.is_terminating else ""
-            case "deferred":
-                return "" if task.trigger and task.trigger.is_run else "no triggerer ran its wait"
-            case _:
-                return "nobody ran it"
 
     def dies(self, worker: Any) -> None:
         """A worker's process is killed; what it should have canceled, nobody cancels."""
@@ -272,7 +231,7 @@ class Judge:
                 self.world.violate(f"{job} is started beside {other}, which a cleared task had started")
 
     def _judge_second(self, job: Job, other: Job) -> None:
-        is_elsewhere = other.place != job.place and any("is left alone" in text for text in job.owner.warnings)
+        is_elsewhere = other.place != job.place and is_said(job.owner, "is left alone")
         if other.was_late and self._is_named(other):
             return
         if is_elsewhere or self._is_hidden_by_guess(other) or (job.marker and other.was_late and not other.is_active):
@@ -305,7 +264,7 @@ class Judge:
         is_followed = any(each.is_heard or each in followed for each in self._ours(job.owner))
         counts = other.is_active or (other.state is ExecutionState.SUCCEEDED and not is_followed)
         is_shown = counts and self._was_listed_by(self.world.now, other, SEARCHED_BEFORE)
-        is_shown = is_shown and not self._was_canceled_in_vain(other)
+        is_shown = is_shown and not was_canceled_in_vain(other)
         return is_marked and is_shown and sender.machine.frozen_for(2 * UNSEEN) == 0.0
 
     def _is_late_double(self, job: Job, other: Job) -> bool:
@@ -339,11 +298,11 @@ class Judge:
             return True
         is_here = other.place == sender.carrier.start.record.place
         was_shown = bool(other.marker) and is_here and self._was_listed_by(self.world.now, other)
-        is_left = is_here and self._is_left_knowingly(other)
+        is_left = is_here and is_left_knowingly(other)
         if other.was_late and not was_shown and not is_left and self._is_named(other):
             return True
-        is_unknown = any("Could not find out whether the cleared" in text for text in task.warnings)
-        return is_unknown or self._is_hidden_by_guess(other) or self._was_canceled_in_vain(other)
+        is_unknown = is_said(task, "Could not find out whether the cleared")
+        return is_unknown or self._is_hidden_by_guess(other) or was_canceled_in_vain(other)
 
     def _was_listed_by(self, moment: float, job: Job, unseen: float = UNSEEN) -> bool:
         """Whether attempts that searched for it before that could find it.
@@ -356,21 +315,9 @@ class Judge:
         later = [at for task, at in self._intended.values() if task is job.owner and at > intended]
         return job.listed_from <= min([moment, *later]) - unseen
 
-    def _is_left_knowingly(self, job: Job) -> bool:
-        """Whether a cancel of it failed, and no person was asked to end it."""
-        named = [text for text in job.owner.warnings if re.search(rf"\b{job.id}\b", text)]
-        return any("Could not cancel" in text for text in named) and not any(
-            "clear this task" in text for text in named
-        )
-
-    def _was_canceled_in_vain(self, double: Job) -> bool:
-        """Whether it began late, and the vendor has accepted its cancel without effect."""
-        named = [text for text in double.owner.warnings if re.search(rf"\b{double.id}\b", text)]
-        return bool(named) and "is a late result" in named[-1]
-
     def _is_hidden_by_guess(self, job: Job) -> bool:
         """Whether another execution was taken for this one, as far as anybody could know."""
-        is_hidden = not job.marker and any("which this task probably" in text for text in job.owner.warnings)
+        is_hidden = not job.marker and is_said(job.owner, "which this task probably")
         self.world.counted["hidden by a guess"] += is_hidden
         return is_hidden
 
@@ -509,9 +456,7 @@ class Judge:
     def follows(self, worker: Any) -> None:
         """An attempt waits for what an earlier one has started."""
         record, asked = worker.carrier.start.record, worker.carrier.policy.asked
-        if record.asked != asked and not any(
-            "arguments of this task have changed" in text for text in worker.task.warnings
-        ):
+        if record.asked != asked and not is_said(worker.task, "arguments of this task have changed"):
             self.world.violate(f"{worker} continues with the arguments {record.asked}, and does not say so")
 
     def succeeds(self, task: Task, worker: Any, result: dict[str, Any]) -> None:
@@ -564,7 +509,7 @@ class Judge:
         task = job.owner
         if job.generation in self._left[task] or not self.airflow.policy["cancel_on_kill"] or job.was_resumed:
             return True
-        if job.system != self.airflow.policy["system"] and any("was replaced" in text for text in task.warnings):
+        if job.system != self.airflow.policy["system"] and is_said(task, "was replaced"):
             return True
         if self._is_named(job):
             self.world.counted["named"] += 1
@@ -579,17 +524,13 @@ class Judge:
 
     def _is_named(self, job: Job) -> bool:
         """Whether the task's log names it."""
-        task = job.owner
-        names = [rf"\b{job.id}\b", *([job.event] if job.event else [])]
-        is_named_last = any(text in (task.warnings or [""])[-1] for text in SAID_OF_ANY)
-        is_named_last = is_named_last and job not in self._heard_at_end
-        is_end = task.state == "success" or (task.warnings or [""])[-1].startswith("Execution")
+        task, last = job.owner, last_said(job.owner)
+        is_named_last = is_said_of_any(last) and job not in self._heard_at_end
+        is_end = task.state == "success" or last.startswith("Execution")
         was_seen = job.marker and task.is_ended_by_itself and is_end and self._was_listed_by(task.settled_at, job)
         is_elsewhere = job.place != self.airflow.connection.place
-        if is_named_last or is_elsewhere or not (job.is_heard or was_seen):
-            names += SAID_OF_ANY
-        pattern = re.compile("|".join(names))
-        return any(pattern.search(text) for text in task.warnings if not _is_left_to_others(text))
+        is_unknown = is_named_last or is_elsewhere or not (job.is_heard or was_seen)
+        return is_named(job, as_any=is_unknown)
 
     def _job_of(self, ref: ExecutionRef) -> Job | None:
         place = ref.get("place", self.airflow.connection.place)
